@@ -1,0 +1,110 @@
+//! What happens: every accepted command becomes a list of changes, and nothing else ever alters a [`super::State`].
+
+use super::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use super::membership::MembershipRecord;
+use super::name::UserId;
+use super::org::OrgRecord;
+use super::permission::Permission;
+use super::permission_set::PermissionSet;
+use super::project::ProjectRecord;
+use super::role::Role;
+use super::role_mapping::RoleMappingRecord;
+use super::role_set::RoleSet;
+
+/// A value before and after. `None` before: it is created; `None` after: it is deleted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit<K, V> {
+    pub key: K,
+    pub before: Option<V>,
+    pub after: Option<V>,
+}
+
+/// A thing of one project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scoped<I> {
+    pub project: ProjectId,
+    pub id: I,
+}
+
+/// The row of a role in a role mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GrantsKey {
+    pub project: ProjectId,
+    pub role_mapping: RoleMappingId,
+    pub role: RoleId,
+}
+
+/// A user in an org.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MembershipKey {
+    pub project: ProjectId,
+    pub org: OrgNo,
+    pub user: UserId,
+}
+
+/// One change. Complete in itself: it can be undone without asking anybody.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Project(Edit<ProjectId, ProjectRecord>),
+    Permission(Edit<Scoped<PermissionId>, Permission>),
+    Role(Edit<Scoped<RoleId>, Role>),
+    RoleSet(Edit<Scoped<RoleSetId>, RoleSet>),
+    RoleMapping(Edit<Scoped<RoleMappingId>, RoleMappingRecord>),
+    /// `before` holds only what the row loses, `after` only what it gains: a row may have 50,000 permissions and change by one.
+    Grants(Edit<GrantsKey, PermissionSet>),
+    Org(Edit<Scoped<OrgNo>, OrgRecord>),
+    Membership(Edit<MembershipKey, MembershipRecord>),
+}
+
+impl<K, V> Edit<K, V> {
+    fn undone(self) -> Self {
+        Self { key: self.key, before: self.after, after: self.before }
+    }
+}
+
+impl Change {
+    /// The change that takes this one back.
+    pub fn undone(self) -> Self {
+        match self {
+            Self::Project(edit) => Self::Project(edit.undone()),
+            Self::Permission(edit) => Self::Permission(edit.undone()),
+            Self::Role(edit) => Self::Role(edit.undone()),
+            Self::RoleSet(edit) => Self::RoleSet(edit.undone()),
+            Self::RoleMapping(edit) => Self::RoleMapping(edit.undone()),
+            Self::Grants(edit) => Self::Grants(edit.undone()),
+            Self::Org(edit) => Self::Org(edit.undone()),
+            Self::Membership(edit) => Self::Membership(edit.undone()),
+        }
+    }
+
+    /// The project in which it happened.
+    pub fn project(&self) -> ProjectId {
+        match self {
+            Self::Project(edit) => edit.key,
+            Self::Permission(edit) => edit.key.project,
+            Self::Role(edit) => edit.key.project,
+            Self::RoleSet(edit) => edit.key.project,
+            Self::RoleMapping(edit) => edit.key.project,
+            Self::Grants(edit) => edit.key.project,
+            Self::Org(edit) => edit.key.project,
+            Self::Membership(edit) => edit.key.project,
+        }
+    }
+
+    /// The org in which it happened, if it happened in one.
+    pub fn org(&self) -> Option<OrgNo> {
+        match self {
+            Self::Org(edit) => Some(edit.key.id),
+            Self::Membership(edit) => Some(edit.key.org),
+            _ => None,
+        }
+    }
+
+    /// The user whom it happened to, if it happened to one.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Membership(edit) => Some(&edit.key.user),
+            _ => None,
+        }
+    }
+}

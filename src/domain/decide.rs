@@ -1,0 +1,123 @@
+//! Decides a command: what it changes, what is answered, or why it is not done. Pure.
+
+use std::sync::Arc;
+
+use super::command::{Call, Command};
+use super::id::{RoleId, RoleMappingId};
+use super::membership::{self, Done, Member};
+use super::name::{OrgId, ProjectKey, RoleMappingName};
+use super::org::{self, OrgRecord};
+use super::permission::{self, Permission};
+use super::project::{self, Project};
+use super::refusal::{Noun, Refusal};
+use super::{Change, State, Time, role, role_mapping, subscription};
+use crate::limits::Limits;
+
+/// What a command is decided under.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    pub call: &'a Call,
+    /// The instant of the commit, if it comes to one.
+    pub now: Time,
+    pub limits: &'a Limits,
+}
+
+/// An accepted command.
+pub struct Decided {
+    /// The state with the changes; its revision is still that of the state decided on.
+    pub next: State,
+    /// Empty where the command changes nothing: then it takes no revision.
+    pub changes: Vec<Change>,
+    pub outcome: Outcome,
+}
+
+/// What an accepted command is answered with.
+#[derive(Clone)]
+pub enum Outcome {
+    Project(Arc<Project>),
+    Permissions(Vec<Permission>),
+    Role(Arc<Project>, RoleId),
+    RoleMapping(Arc<Project>, RoleMappingId),
+    Org(Arc<Project>, OrgRecord),
+    Subscription { org_id: OrgId, role_mapping: RoleMappingName },
+    Member(Member),
+    Removed,
+    Tally(Tally),
+}
+
+/// What became of the rows of a bulk write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub added: usize,
+    pub set: usize,
+    pub removed: usize,
+    pub unchanged: usize,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, done: Done) {
+        match done {
+            Done::Added => self.added += 1,
+            Done::Set => self.set += 1,
+            Done::Removed => self.removed += 1,
+            Done::Unchanged => self.unchanged += 1,
+        }
+    }
+}
+
+/// The state a command is being decided on, and what it has changed so far.
+pub struct Draft<'a> {
+    state: State,
+    changes: Vec<Change>,
+    terms: &'a Terms<'a>,
+}
+
+/// Decides one command. A refused one leaves nothing behind.
+pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Decided, Refusal> {
+    let mut draft = Draft { state: state.clone(), changes: Vec::new(), terms };
+    let outcome = match command {
+        Command::CreateProject(command) => project::create(&mut draft, command),
+        Command::CreatePermissions(command) => permission::create(&mut draft, command),
+        Command::CreateRole(command) => role::create(&mut draft, command),
+        Command::CreateRoleMapping(command) => role_mapping::create(&mut draft, command),
+        Command::UpdateRoleMapping(command) => role_mapping::update(&mut draft, command),
+        Command::PromoteRoleMapping(command) => role_mapping::promote(&mut draft, command),
+        Command::CreateOrg(command) => org::create(&mut draft, command),
+        Command::SubscribeOrg(command) => subscription::subscribe_org(&mut draft, command),
+        Command::WriteMember(command) => membership::write_one(&mut draft, command),
+        Command::BatchWriteMembers(command) => membership::write_batch(&mut draft, command),
+    }?;
+    Ok(Decided { next: draft.state, changes: draft.changes, outcome })
+}
+
+impl Draft<'_> {
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub fn now(&self) -> Time {
+        self.terms.now
+    }
+
+    pub fn limits(&self) -> &Limits {
+        self.terms.limits
+    }
+
+    /// The project as the draft has it now.
+    pub fn project(&self, key: &ProjectKey) -> Result<Arc<Project>, Refusal> {
+        let project = self.state.project(key).cloned();
+        project.ok_or_else(|| Refusal::NotFound(Noun::Project, key.to_string()))
+    }
+
+    /// Refuses what would be more than a limit of P7.
+    pub fn within(&self, limit: &'static str, max: u64, asked: usize) -> Result<(), Refusal> {
+        let asked = asked as u64;
+        if asked > max { Err(Refusal::LimitExceeded { limit, max, asked }) } else { Ok(()) }
+    }
+
+    /// Makes a change, here and in what is returned.
+    pub fn edit(&mut self, change: Change) {
+        self.state.apply(&change);
+        self.changes.push(change);
+    }
+}

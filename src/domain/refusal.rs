@@ -1,0 +1,185 @@
+//! Why a command is not done: one variant a rule, told apart by a [`Reason`] that is part of the API.
+
+use super::name::{PermissionName, RoleMappingName, RoleName};
+
+/// A thing that is named in a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noun {
+    Project,
+    Permission,
+    Role,
+    RoleMapping,
+    Org,
+    Member,
+}
+
+/// A command that is not done, and why. Nothing of it was stored.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error("{} `{}` does not exist", .0.word(), .1)]
+    NotFound(Noun, String),
+    #[error("{} `{}` exists already", .0.word(), .1)]
+    AlreadyExists(Noun, String),
+    #[error("names that begin with `{prefix}` are reserved; choose another name")]
+    ReservedName { prefix: &'static str },
+    #[error(
+        "{limit}: {asked} would be more than {max}; ask the operator to raise the limit or remove what is not used"
+    )]
+    LimitExceeded { limit: &'static str, max: u64, asked: u64 },
+    #[error("role `{role}` cannot be enabled and disabled at once")]
+    EnabledAndDisabled { role: RoleName },
+    #[error("permission `{}` cannot be added to and removed from role `{role}` at once", name_of(.permission))]
+    AddedAndRemoved { role: RoleName, permission: Option<PermissionName> },
+    #[error(
+        "role `{role}` is the project's default role or default owner role and stays enabled in every role mapping"
+    )]
+    DefaultRoleDisabled { role: RoleName },
+    #[error(
+        "role `{role}` is disabled in role mapping `{role_mapping}`; enable it there or move the org to another mapping"
+    )]
+    RoleDisabled { role: RoleName, role_mapping: RoleMappingName },
+    #[error("role `{role}` is given twice")]
+    RepeatedRole { at: usize, role: RoleName },
+    #[error("the end of role `{role}` is in the past")]
+    EndInThePast { at: usize, role: RoleName },
+    #[error(
+        "a member of a SINGLE_ROLE project holds one role and at most one more that ends; {lasting} without an end and {timed} with one were given"
+    )]
+    TooManyRoles { lasting: usize, timed: usize },
+    #[error("this org and user stand in an earlier row already")]
+    RepeatedRow,
+    #[error("request id `{0}` was used with another request; choose a new one")]
+    RequestIdReused(String),
+    #[error("{total} rows are refused, the first of them: {}", first(.rows))]
+    Rows { rows: Vec<(usize, Refusal)>, total: usize },
+    #[error("deciding failed; this is a bug, please report it")]
+    Panicked,
+}
+
+/// The machine-readable reason of a refusal: UPPER_SNAKE on the wire, part of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    ProjectNotFound,
+    PermissionNotFound,
+    RoleNotFound,
+    RoleMappingNotFound,
+    OrgNotFound,
+    MemberNotFound,
+    ProjectAlreadyExists,
+    PermissionAlreadyExists,
+    RoleAlreadyExists,
+    RoleMappingAlreadyExists,
+    OrgAlreadyExists,
+    MemberAlreadyExists,
+    ReservedName,
+    LimitExceeded,
+    Contradiction,
+    DefaultRoleDisabled,
+    RoleDisabled,
+    RepeatedRole,
+    EndInThePast,
+    TooManyRoles,
+    RepeatedRow,
+    RequestIdReused,
+    Internal,
+}
+
+impl Noun {
+    /// As a sentence says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Permission => "permission",
+            Self::Role => "role",
+            Self::RoleMapping => "role mapping",
+            Self::Org => "org",
+            Self::Member => "member",
+        }
+    }
+}
+
+impl Refusal {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NotFound(noun, _) => match noun {
+                Noun::Project => Reason::ProjectNotFound,
+                Noun::Permission => Reason::PermissionNotFound,
+                Noun::Role => Reason::RoleNotFound,
+                Noun::RoleMapping => Reason::RoleMappingNotFound,
+                Noun::Org => Reason::OrgNotFound,
+                Noun::Member => Reason::MemberNotFound,
+            },
+            Self::AlreadyExists(noun, _) => match noun {
+                Noun::Project => Reason::ProjectAlreadyExists,
+                Noun::Permission => Reason::PermissionAlreadyExists,
+                Noun::Role => Reason::RoleAlreadyExists,
+                Noun::RoleMapping => Reason::RoleMappingAlreadyExists,
+                Noun::Org => Reason::OrgAlreadyExists,
+                Noun::Member => Reason::MemberAlreadyExists,
+            },
+            Self::ReservedName { .. } => Reason::ReservedName,
+            Self::LimitExceeded { .. } => Reason::LimitExceeded,
+            Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => Reason::Contradiction,
+            Self::DefaultRoleDisabled { .. } => Reason::DefaultRoleDisabled,
+            Self::RoleDisabled { .. } => Reason::RoleDisabled,
+            Self::RepeatedRole { .. } => Reason::RepeatedRole,
+            Self::EndInThePast { .. } => Reason::EndInThePast,
+            Self::TooManyRoles { .. } => Reason::TooManyRoles,
+            Self::RepeatedRow => Reason::RepeatedRow,
+            Self::RequestIdReused(_) => Reason::RequestIdReused,
+            Self::Rows { rows, .. } => rows.first().map_or(Reason::Internal, |(_, refusal)| refusal.reason()),
+            Self::Panicked => Reason::Internal,
+        }
+    }
+
+    /// The rule of `domain.md` by which it is refused.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::NotFound(..) => "K1",
+            Self::AlreadyExists(Noun::Project, _) => "P1",
+            Self::AlreadyExists(Noun::Org, _) => "S5",
+            Self::AlreadyExists(Noun::Member, _) => "B2",
+            Self::AlreadyExists(..) => "R1",
+            Self::ReservedName { .. } => "P4",
+            Self::LimitExceeded { .. } => "P7",
+            Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => "M2",
+            Self::DefaultRoleDisabled { .. } => "M4",
+            Self::RoleDisabled { .. } => "M3",
+            Self::RepeatedRole { .. } | Self::TooManyRoles { .. } => "B1",
+            Self::EndInThePast { .. } => "B5",
+            Self::RepeatedRow => "B2",
+            Self::RequestIdReused(_) => "A4",
+            Self::Rows { rows, .. } => rows.first().map_or("", |(_, refusal)| refusal.rule()),
+            Self::Panicked => "",
+        }
+    }
+}
+
+/// Collects what is wrong with the rows of a bulk write.
+#[derive(Debug, Default)]
+pub struct Rows {
+    rows: Vec<(usize, Refusal)>,
+    total: usize,
+}
+
+impl Rows {
+    pub fn push(&mut self, row: usize, refusal: Refusal) {
+        self.total += 1;
+        if self.rows.len() < crate::limits::VIOLATIONS_MAX {
+            self.rows.push((row, refusal));
+        }
+    }
+
+    /// Nothing is wrong, or the refusal that names it all.
+    pub fn none(self) -> Result<(), Refusal> {
+        if self.total == 0 { Ok(()) } else { Err(Refusal::Rows { rows: self.rows, total: self.total }) }
+    }
+}
+
+fn name_of(permission: &Option<PermissionName>) -> &str {
+    permission.as_ref().map_or("", PermissionName::as_str)
+}
+
+fn first(rows: &[(usize, Refusal)]) -> String {
+    rows.first().map_or_else(String::new, |(row, refusal)| format!("row {row}: {refusal}"))
+}

@@ -1,0 +1,45 @@
+//! Role sets: a membership points to the set of roles it has, and many memberships to the same one (P7).
+
+use super::decide::Draft;
+use super::id::{RoleId, RoleSetId};
+use super::project::Project;
+use super::refusal::Refusal;
+use super::{Change, Edit, Scoped};
+
+/// The roles that some members hold, ascending by id, none twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleSet {
+    pub roles: Box<[RoleId]>,
+}
+
+impl RoleSet {
+    pub fn new(roles: impl IntoIterator<Item = RoleId>) -> Self {
+        let mut roles: Vec<RoleId> = roles.into_iter().collect();
+        roles.sort_unstable();
+        roles.dedup();
+        Self { roles: roles.into() }
+    }
+
+    /// The bytes by which a set is found.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.roles.iter().flat_map(|role| role.number().to_le_bytes()).collect()
+    }
+}
+
+/// The id of a set with exactly these roles: one that is there already, or a new one.
+pub fn intern(draft: &mut Draft<'_>, project: &Project, roles: RoleSet) -> Result<RoleSetId, Refusal> {
+    if let Some(id) = project.role_set_of(&roles) {
+        return Ok(id);
+    }
+    draft.within("role_sets", draft.limits().role_sets, project.role_sets.len() + 1)?;
+    let id = project.role_sets.next_id();
+    if id > super::membership::ROLE_SET_ID_MAX {
+        return Err(Refusal::LimitExceeded {
+            limit: "role_set_ids",
+            max: super::membership::ROLE_SET_ID_MAX.number() as u64,
+            asked: id.number() as u64,
+        });
+    }
+    draft.edit(Change::RoleSet(Edit { key: Scoped { project: project.id, id }, before: None, after: Some(roles) }));
+    Ok(id)
+}

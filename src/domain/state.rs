@@ -1,0 +1,261 @@
+//! All that the service knows at one revision, as a value: cloning takes no time, and an edit copies only what it touches.
+
+use std::sync::Arc;
+
+use super::hash::HashKey;
+use super::id::ProjectId;
+use super::name::ProjectKey;
+use super::org::{Org, OrgSlot};
+use super::pages::Pages;
+use super::project::{Named, Project};
+use super::role_mapping::RoleMapping;
+use super::trie::Trie;
+use super::{Change, Revision};
+
+/// Everything, at one revision.
+#[derive(Clone)]
+pub struct State {
+    revision: Revision,
+    hash_key: HashKey,
+    projects: Pages<Arc<Project>>,
+    keys: Trie<Named>,
+    next_project: u32,
+}
+
+impl State {
+    /// The state of an empty store. The key must be drawn at random, once a process.
+    pub fn new(hash_key: HashKey) -> Self {
+        Self {
+            revision: Revision::default(),
+            hash_key,
+            projects: Pages::default(),
+            keys: Trie::default(),
+            next_project: 1,
+        }
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Says at which revision this is.
+    pub fn set_revision(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+
+    pub fn hash_key(&self) -> HashKey {
+        self.hash_key
+    }
+
+    pub fn project(&self, key: &ProjectKey) -> Option<&Arc<Project>> {
+        self.project_keyed(key.as_str())
+    }
+
+    /// The project with this key, which need not be well-formed.
+    #[inline]
+    pub fn project_keyed(&self, key: &str) -> Option<&Arc<Project>> {
+        let named = self.keys.get(self.hash_key.text(key))?;
+        self.projects.get(ProjectId(named.number))
+    }
+
+    pub fn project_numbered(&self, id: ProjectId) -> Option<&Arc<Project>> {
+        self.projects.get(id)
+    }
+
+    /// The projects in the order in which they were created.
+    pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
+        self.projects.iter()
+    }
+
+    pub(super) fn next_project(&self) -> ProjectId {
+        ProjectId::new(self.next_project).unwrap_or(ProjectId(std::num::NonZeroU32::MAX))
+    }
+
+    /// Makes a change. Total: a change of what is not there does nothing. Loading, feeding, deciding and undoing all use it.
+    pub fn apply(&mut self, change: &Change) {
+        if let Change::Project(edit) = change {
+            return self.apply_project(edit.key, edit.after.as_ref());
+        }
+        let Some(project) = self.projects.get_mut(change.project()) else { return };
+        Arc::make_mut(project).apply(change);
+    }
+
+    /// Makes the changes of one commit and stands at its revision.
+    pub fn apply_commit(&mut self, revision: Revision, changes: &[Change]) {
+        changes.iter().for_each(|change| self.apply(change));
+        self.revision = revision;
+    }
+
+    /// Gives back the counters of a project, which its rows alone do not tell.
+    pub fn restore_counters(&mut self, project: ProjectId, counters: &Counters) {
+        let Some(project) = self.projects.get_mut(project) else { return };
+        let project = Arc::make_mut(project);
+        project.permissions.set_next_number(counters.permission);
+        project.roles.set_next_number(counters.role);
+        project.role_sets.set_next_number(counters.role_set);
+        project.role_mappings.set_next_number(counters.role_mapping);
+        project.next_org = project.next_org.max(counters.org);
+    }
+
+    fn apply_project(&mut self, id: ProjectId, after: Option<&super::project::ProjectRecord>) {
+        let key = self.hash_key;
+        if let Some(before) = self.projects.get(id) {
+            let hash = key.text(before.record.key.as_str());
+            self.keys.remove(hash, |named| named.number == id.0);
+        }
+        match after {
+            Some(record) => {
+                self.next_project = self.next_project.max(id.number().saturating_add(1));
+                self.keys.insert(Named::new(key.text(record.key.as_str()), id.0));
+                match self.projects.get_mut(id) {
+                    Some(project) => Arc::make_mut(project).record = Arc::new(record.clone()),
+                    None => {
+                        self.projects.set(id, Some(Arc::new(Project::new(id, record.clone(), key))));
+                    }
+                }
+            }
+            None => {
+                self.projects.set(id, None);
+            }
+        }
+    }
+}
+
+/// The next number of every noun in a project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    pub permission: u32,
+    pub role: u32,
+    pub role_set: u32,
+    pub role_mapping: u32,
+    pub org: u32,
+}
+
+impl Project {
+    pub fn counters(&self) -> Counters {
+        Counters {
+            permission: self.permissions.next_number(),
+            role: self.roles.next_number(),
+            role_set: self.role_sets.next_number(),
+            role_mapping: self.role_mappings.next_number(),
+            org: self.next_org,
+        }
+    }
+
+    fn apply(&mut self, change: &Change) {
+        let key = self.hash_key;
+        match change {
+            Change::Project(_) => {}
+            Change::Permission(edit) => {
+                let id = edit.key.id;
+                if let Some(before) = self.permissions.get(id) {
+                    self.permission_names.remove(key.text(before.name.as_str()), |named| named.number == id.0);
+                }
+                if let Some(after) = &edit.after {
+                    self.permission_names.insert(Named::new(key.text(after.name.as_str()), id.0));
+                }
+                self.permissions.set(id, edit.after.clone());
+            }
+            Change::Role(edit) => {
+                let id = edit.key.id;
+                if let Some(before) = self.roles.get(id) {
+                    self.role_names.remove(&key, before.name.as_str(), id.0);
+                }
+                if let Some(after) = &edit.after {
+                    self.role_names.insert(&key, after.name.as_str(), id.0);
+                }
+                let rank = |role: Option<&super::role::Role>| role.map(|role| role.rank);
+                let moved = rank(self.roles.get(id).map(AsRef::as_ref)) != rank(edit.after.as_ref());
+                self.roles.set(id, edit.after.clone());
+                if moved {
+                    self.reorder();
+                }
+            }
+            Change::RoleSet(edit) => {
+                let id = edit.key.id;
+                if let Some(before) = self.role_sets.get(id) {
+                    self.role_sets_by_roles.remove(key.bytes(&before.bytes()), |named| named.number == id.0);
+                }
+                if let Some(after) = &edit.after {
+                    self.role_sets_by_roles.insert(Named::new(key.bytes(&after.bytes()), id.0));
+                }
+                self.role_sets.set(id, edit.after.clone());
+            }
+            Change::RoleMapping(edit) => self.apply_role_mapping(edit.key.id, edit.after.as_ref()),
+            Change::Grants(edit) => {
+                let Some(mapping) = self.role_mappings.get_mut(edit.key.role_mapping) else { return };
+                let row = mapping.rows.get(edit.key.role).map(|row| (**row).clone()).unwrap_or_default();
+                let (less, more) = (edit.before.clone().unwrap_or_default(), edit.after.clone().unwrap_or_default());
+                let edited = row.edited(&less, &more);
+                self.grants = self.grants - row.len() as u64 + edited.len() as u64;
+                mapping.rows.set(edit.key.role, (!edited.is_empty()).then(|| Arc::new(edited)));
+            }
+            Change::Org(edit) => self.apply_org(edit.key.id, edit.after.as_ref()),
+            Change::Membership(edit) => {
+                let Some(hash) = self.org_hashes.get(edit.key.org).copied() else { return };
+                let user = key.text(edit.key.user.as_str());
+                if let Some(slot) = self.orgs.get_mut(hash) {
+                    Arc::make_mut(&mut slot.org).set_membership(user, edit.after.as_ref());
+                }
+            }
+        }
+    }
+
+    /// Ranks may be equal only while an order is being numbered anew, role by role; ids break the tie until then.
+    fn reorder(&mut self) {
+        let mut order: Vec<_> = self.roles.entries().map(|(id, role)| (role.rank, id)).collect();
+        order.sort_unstable();
+        self.role_order = Arc::new(order.into_iter().map(|(_, id)| id).collect());
+    }
+
+    fn apply_role_mapping(
+        &mut self,
+        id: super::id::RoleMappingId,
+        after: Option<&super::role_mapping::RoleMappingRecord>,
+    ) {
+        let key = self.hash_key;
+        if let Some(before) = self.role_mappings.get(id) {
+            self.role_mapping_names.remove(&key, before.record.name.as_str(), id.0);
+        }
+        match (after, self.role_mappings.get_mut(id)) {
+            (Some(record), Some(mapping)) => mapping.record = record.clone(),
+            (Some(record), None) => {
+                let mapping = RoleMapping { record: record.clone(), rows: Pages::default() };
+                self.role_mappings.set(id, Some(mapping));
+            }
+            (None, mapping) => {
+                let lost: usize = mapping.map_or(0, |mapping| mapping.grant_count());
+                self.grants -= lost as u64;
+                self.role_mappings.set(id, None);
+            }
+        }
+        if let Some(after) = after {
+            self.role_mapping_names.insert(&key, after.name.as_str(), id.0);
+        }
+    }
+
+    fn apply_org(&mut self, no: super::id::OrgNo, after: Option<&super::org::OrgRecord>) {
+        let Some(record) = after else {
+            if let Some(hash) = self.org_hashes.set(no, None) {
+                self.orgs.remove(hash, |slot| slot.org.no == no);
+            }
+            return;
+        };
+        self.next_org = self.next_org.max(no.number().saturating_add(1));
+        match self.org_hashes.get(no).and_then(|&hash| self.orgs.get_mut(hash)) {
+            Some(slot) => Arc::make_mut(&mut slot.org).record = record.clone(),
+            None => {
+                let hash = self.hash_key.text(record.profile.org_id.as_str());
+                self.org_hashes.set(no, Some(hash));
+                self.orgs.insert(OrgSlot::new(hash, Org::new(no, record.clone())));
+            }
+        }
+    }
+}
+
+/// Contents and revision number alone: undoing does not take back an id that was given.
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.revision.number == other.revision.number && self.projects == other.projects && self.keys == other.keys
+    }
+}

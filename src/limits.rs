@@ -1,0 +1,82 @@
+//! Every limit of the service, with its unit: the one place where a bound is written down.
+
+/// What a store may hold and what one call may ask, rule P7. Each can be set by a flag of `rolecall serve`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Roles a project.
+    pub roles: u64,
+    /// Permissions a project, the built-in ones included.
+    pub permissions: u64,
+    /// Role mappings a project.
+    pub role_mappings: u64,
+    /// (mapping, role, permission) grants a project.
+    pub grants: u64,
+    /// Different role sets that members of a project hold.
+    pub role_sets: u64,
+    /// Roles one member holds in a MULTI_ROLE project.
+    pub member_roles: u64,
+    /// Rows of one bulk write.
+    pub bulk_rows: usize,
+    /// Items of one batch check.
+    pub batch_check_items: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            roles: 10_000,
+            permissions: 50_000,
+            role_mappings: 1_000,
+            grants: 5_000_000,
+            role_sets: 1_000_000,
+            member_roles: 50,
+            bulk_rows: 10_000,
+            batch_check_items: 100_000,
+        }
+    }
+}
+
+/// Bytes of a project's key, pattern `[a-z][a-z0-9-]{0,62}` (P1).
+pub const PROJECT_KEY_BYTES_MAX: usize = 63;
+/// Bytes of a role's or role mapping's name (R1).
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of a permission's name (R1).
+pub const PERMISSION_NAME_BYTES_MAX: usize = 256;
+/// Bytes of an org's or a user's id (S5, U1).
+pub const ID_BYTES_MAX: usize = 128;
+/// Bytes of a display name.
+pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
+/// Bytes of a description.
+pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
+/// Bytes of an org's metadata (S5).
+pub const METADATA_BYTES_MAX: usize = 4_096;
+/// Bytes of a caller-chosen request id (A4).
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Bytes of the reason recorded with a write.
+pub const REASON_BYTES_MAX: usize = 1_024;
+/// Bytes of the actor recorded with a write.
+pub const ACTOR_BYTES_MAX: usize = 256;
+/// Seconds for which a request id is remembered (A4).
+pub const REQUEST_ID_SECONDS: i64 = 24 * 60 * 60;
+
+/// Rows of a page when the request names no size.
+pub const PAGE_SIZE_DEFAULT: u32 = 100;
+/// Rows of the largest page; a larger size is read as this.
+pub const PAGE_SIZE_MAX: u32 = 1_000;
+
+/// Bytes of an ordinary request.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a bulk write or a batch check.
+pub const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
+/// Bytes of requests being read or answered at one time, over all connections.
+pub const BYTES_IN_FLIGHT_MAX: usize = 256 << 20;
+
+/// Commands of one group commit.
+pub const GROUP_COMMANDS_MAX: usize = 256;
+/// Rows of one group commit; a heavier command commits alone.
+pub const GROUP_ROWS_MAX: usize = 20_000;
+/// Commands waiting for the writer before callers are told to come back later.
+pub const WRITE_QUEUE_MAX: usize = 4_096;
+
+/// Violations named in one refusal of a bulk write; the rest are counted.
+pub const VIOLATIONS_MAX: usize = 20;
