@@ -4,3 +4,5 @@
 
 pub mod domain;
 pub mod limits;
+pub mod store;
+pub mod wire;
