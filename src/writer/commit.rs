@@ -29,8 +29,10 @@ type Answers = Vec<oneshot::Sender<Result<Written, Failure>>>;
 /// How a group that was decided ended.
 enum Ended {
     Stored(Vec<Verdict>),
-    /// Nothing of it is stored.
+    /// Nothing of it is stored; one of its commands may be the cause.
     Failed(String),
+    /// Nothing of it is stored, since nothing can be stored.
+    Away(String),
     /// Whether it is stored was not known when the callers had to be answered; they were.
     Unknown,
 }
@@ -63,7 +65,7 @@ impl Committer {
                     Box::pin(self.commit(vec![Job { work, answer }])).await;
                 }
             }
-            Ended::Failed(why) => {
+            Ended::Failed(why) | Ended::Away(why) => {
                 tracing::warn!(%why, writes = answers.len(), "writes failed");
                 for answer in answers {
                     let _ = answer.send(Err(Failure::Unavailable(why.clone())));
@@ -74,11 +76,11 @@ impl Committer {
 
     async fn attempt(&mut self, work: Vec<Work>, answers: Answers) -> (Vec<Work>, Answers, Ended) {
         if let Some(why) = &self.closed {
-            return (work, answers, Ended::Failed(why.clone()));
+            return (work, answers, Ended::Away(why.clone()));
         }
         let mut tx = match self.store.begin_write().await {
             Ok(tx) => tx,
-            Err(error) => return (work, answers, Ended::Failed(error.to_string())),
+            Err(error) => return (work, answers, Ended::Away(error.to_string())),
         };
         let state = State::clone(&self.engine.pin().state);
         let (state, passed) = match tx.catch_up(state).await {
@@ -163,7 +165,9 @@ impl Committer {
     async fn parted(&mut self, error: SinceError) -> String {
         match error {
             SinceError::Diverged => {
-                tracing::warn!("the store's history is another than the one in memory (restored? failed over?); reading it anew");
+                tracing::warn!(
+                    "the store's history is another than the one in memory (restored? failed over?); reading it anew"
+                );
                 match self.store.load(self.engine.pin().state.hash_key()).await {
                     Ok(state) => {
                         self.engine.replace(state);
