@@ -151,7 +151,8 @@ fn violation(details: &mut ErrorDetails, refusal: &Refusal, path: &str) {
             }
         }
         Refusal::LimitExceeded { limit, max, asked } => {
-            details.add_quota_failure_violation(*limit, format!("{asked} asked for, {max} allowed"));
+            let place = if subject.is_empty() { String::new() } else { format!("`{subject}`: ") };
+            details.add_quota_failure_violation(*limit, format!("{place}{asked} asked for, {max} allowed"));
         }
         refusal if row.code == Code::FailedPrecondition => {
             let subject = if subject.is_empty() { precondition_subject(refusal) } else { subject };
