@@ -240,6 +240,13 @@ pub fn malformed(why: &str) -> Status {
     violated(&MALFORMED_REQUEST, String::new(), format!("the request is malformed: {why}"))
 }
 
+/// A request with more bytes than the method takes; `why` names both numbers.
+pub fn too_large(why: &str) -> Status {
+    let mut details = info(&REQUEST_TOO_LARGE, []);
+    details.add_quota_failure_violation("request_bytes", why);
+    Status::with_error_details(REQUEST_TOO_LARGE.code, why, details)
+}
+
 /// A status that needs no details but its reason.
 pub fn plain(row: &Row, message: impl Into<String>) -> Status {
     Status::with_error_details(row.code, message, info(row, []))
