@@ -66,6 +66,7 @@ pub async fn shop(server: &Server) {
     shop.permission("invoices.view").await;
     shop.permission("invoices.pay").await;
     shop.role("Billing Manager").await;
+    shop.role("Guest").await;
     shop.mapping("Paid").await;
     shop.grant("Default", "Admin", &["invoices.view"]).await;
     shop.grant("Paid", "Billing Manager", &["invoices.view", "invoices.pay"]).await;
@@ -167,7 +168,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             duplicate_of: "Paid".into(),
             edits: edits(),
             enable_roles: texts(&["Billing Manager"]),
-            disable_roles: texts(&["Admin"]),
+            disable_roles: texts(&["Guest"]),
             subscribe_org_ids: texts(&["globex"]),
             request_id: request_id("mapping"),
             reason: reason(),
@@ -190,14 +191,14 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             name: "Paid".into(),
             edits: edits(),
             enable_roles: texts(&["Billing Manager"]),
-            disable_roles: texts(&["Admin"]),
+            disable_roles: texts(&["Guest"]),
             request_id: request_id("edits"),
             reason: reason(),
             validate_only: false,
         }.encode_to_vec()),
         ("rolecall.v1.RoleMappingService/PromoteRoleMapping", wire::PromoteRoleMappingRequest {
             project: project(),
-            name: "Paid".into(),
+            name: "Gold".into(),
             request_id: request_id("promotion"),
             reason: reason(),
             validate_only: false,

@@ -13,6 +13,8 @@ pub struct Raw(SendRequest<Full<Bytes>>);
 impl Raw {
     pub async fn connect(address: &str) -> Self {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        // Two small writes a call: without this each waits for the acknowledgement of the one before.
+        stream.set_nodelay(true).unwrap();
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)

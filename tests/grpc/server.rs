@@ -31,7 +31,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// A running server and a client of it.
 pub struct Server {
-    pub app: Arc<App>,
     /// Speaks gRPC over TCP.
     pub channel: Channel,
     /// `HOST:PORT`.
@@ -90,13 +89,18 @@ impl Server {
         };
         let (address, socket) = (address.clone(), socket.clone());
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self { app: running.app.clone(), channel, address, socket, running: Mutex::new(Some(running)), config, folder }
+        Self { channel, address, socket, running: Mutex::new(Some(running)), config, folder }
     }
 
     /// Stops this server and starts another one on what it stored.
     pub async fn restarted(&self) -> Self {
         self.stop().await;
         Self::run(self.config.clone(), self.folder.clone()).await
+    }
+
+    /// What the handlers work with. Nobody may keep it longer than the server runs: it holds the database's lock.
+    pub fn app(&self) -> Arc<App> {
+        self.running.lock().unwrap().as_ref().expect("the server runs").app.clone()
     }
 
     pub async fn stop(&self) {
@@ -121,17 +125,17 @@ impl Server {
 
     /// The newest revision in the database.
     pub async fn head(&self) -> Revision {
-        self.app.store.head().await.unwrap()
+        self.app().store.head().await.unwrap()
     }
 
     /// The token of the newest revision in the database.
     pub async fn token(&self) -> String {
-        rolecall::engine::Token::new(self.app.engine.store_id(), self.head().await).encode()
+        rolecall::engine::Token::new(self.app().engine.store_id(), self.head().await).encode()
     }
 
     /// The commits after a revision.
     pub async fn commits_since(&self, revision: Revision) -> Vec<Commit> {
-        self.app.store.commits_since(revision, 1_000).await.unwrap()
+        self.app().store.commits_since(revision, 1_000).await.unwrap()
     }
 
     /// Runs something that must store nothing.
