@@ -2,7 +2,14 @@
 //!
 //! The rooms and the arrows between them are listed, and proven, in `tests/house.rs`.
 
+pub mod cli;
+pub mod clock;
 pub mod domain;
+pub mod engine;
+pub mod grpc;
 pub mod limits;
+pub mod replica;
+pub mod server;
 pub mod store;
 pub mod wire;
+pub mod writer;

@@ -68,8 +68,6 @@ pub const PAGE_SIZE_MAX: u32 = 1_000;
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a bulk write or a batch check.
 pub const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
-/// Bytes of requests being read or answered at one time, over all connections.
-pub const BYTES_IN_FLIGHT_MAX: usize = 256 << 20;
 
 /// Commands of one group commit.
 pub const GROUP_COMMANDS_MAX: usize = 256;

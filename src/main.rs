@@ -1,1 +1,7 @@
-fn main() {}
+//! The `rolecall` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rolecall::cli::run()
+}

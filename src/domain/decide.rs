@@ -35,7 +35,8 @@ pub struct Decided {
 #[derive(Clone)]
 pub enum Outcome {
     Project(Arc<Project>),
-    Permissions(Vec<Permission>),
+    Permission(Permission),
+    PermissionsCreated(usize),
     Role(Arc<Project>, RoleId),
     RoleMapping(Arc<Project>, RoleMappingId),
     Org(Arc<Project>, OrgRecord),

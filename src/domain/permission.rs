@@ -38,22 +38,27 @@ pub const BUILT_INS: [(&str, &str); 9] = [
 pub fn create(draft: &mut Draft<'_>, command: &CreatePermissions) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     draft.within("permissions", draft.limits().permissions, project.permissions.len() + command.permissions.len())?;
-    let mut created = Vec::with_capacity(command.permissions.len());
+    let mut created = None;
     let mut rows = Rows::default();
     for (row, new) in command.permissions.iter().enumerate() {
         match create_one(draft, &command.project, new) {
-            Ok(permission) => created.push(permission),
+            Ok(permission) => created = Some(permission),
+            // A caller who asked for one permission is not told of rows.
+            Err(refusal) if !command.batch => return Err(refusal),
             Err(refusal) => rows.push(row, refusal),
         }
     }
     rows.none()?;
-    Ok(Outcome::Permissions(created))
+    Ok(match created {
+        Some(permission) if !command.batch => Outcome::Permission(permission),
+        _ => Outcome::PermissionsCreated(command.permissions.len()),
+    })
 }
 
 fn create_one(draft: &mut Draft<'_>, project: &super::ProjectKey, new: &NewPermission) -> Result<Permission, Refusal> {
     let project = draft.project(project)?;
     if new.name.as_str().starts_with(BUILT_IN_PREFIX) {
-        return Err(Refusal::ReservedName { prefix: BUILT_IN_PREFIX });
+        return Err(Refusal::ReservedName { reserved: BUILT_IN_PREFIX });
     }
     if project.permission_named(new.name.as_str()).is_some() {
         return Err(Refusal::AlreadyExists(Noun::Permission, new.name.to_string()));

@@ -34,6 +34,9 @@ pub enum RoleStructure {
     MultiRole,
 }
 
+/// The key of the project that will hold the operators of the installation (W1): nobody else gets it.
+pub const WORKSPACE: &str = "workspace";
+
 /// What a project says of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProjectRecord {
@@ -250,6 +253,13 @@ impl Project {
         self.orgs.len()
     }
 
+    /// Memberships recorded in all orgs.
+    pub fn memberships_len(&self) -> usize {
+        let mut len = 0;
+        self.for_each_org(|org| len += org.memberships_len());
+        len
+    }
+
     pub fn next_org(&self) -> OrgNo {
         OrgNo(NonZeroU32::new(self.next_org).unwrap_or(NonZeroU32::MAX))
     }
@@ -311,6 +321,9 @@ impl PartialEq for Project {
 
 /// Creates a project from the template `b2b` (P3).
 pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome, Refusal> {
+    if command.key.as_str() == WORKSPACE {
+        return Err(Refusal::ReservedName { reserved: WORKSPACE });
+    }
     if draft.state().project(&command.key).is_some() {
         return Err(Refusal::AlreadyExists(Noun::Project, command.key.to_string()));
     }

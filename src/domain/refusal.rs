@@ -20,8 +20,8 @@ pub enum Refusal {
     NotFound(Noun, String),
     #[error("{} `{}` exists already", .0.word(), .1)]
     AlreadyExists(Noun, String),
-    #[error("names that begin with `{prefix}` are reserved; choose another name")]
-    ReservedName { prefix: &'static str },
+    #[error("`{reserved}` is reserved; choose another name")]
+    ReservedName { reserved: &'static str },
     #[error(
         "{limit}: {asked} would be more than {max}; ask the operator to raise the limit or remove what is not used"
     )]

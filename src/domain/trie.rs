@@ -55,7 +55,8 @@ impl<E: Entry> Trie<E> {
     /// The entry with this hash.
     #[inline]
     pub fn get(&self, hash: TextHash) -> Option<&E> {
-        self.matching(hash).next()
+        let slots = self.leaf(hash);
+        find(slots, hash, |_| true).and_then(|at| slots[at].as_ref())
     }
 
     /// The entry with this hash, to be altered in place; its hash must stay as it is.
@@ -67,17 +68,7 @@ impl<E: Entry> Trie<E> {
     /// All entries with this hash: more than one only where entries say they stand beside each other.
     #[inline]
     pub fn matching(&self, hash: TextHash) -> impl Iterator<Item = &E> {
-        let mut node = &self.root;
-        let mut depth = 0;
-        let slots = loop {
-            match node {
-                Node::Leaf { slots, .. } => break slots,
-                Node::Inner(children) => {
-                    node = &children[branch(hash, depth)];
-                    depth += 1;
-                }
-            }
-        };
+        let slots = self.leaf(hash);
         let start = home(hash, slots.len());
         (0..slots.len())
             .map(move |step| {
@@ -86,6 +77,21 @@ impl<E: Entry> Trie<E> {
             })
             .map_while(move |at| slots[at].as_ref())
             .filter(move |entry| entry.hash() == hash)
+    }
+
+    #[inline]
+    fn leaf(&self, hash: TextHash) -> &[Option<E>] {
+        let mut node = &self.root;
+        let mut depth = 0;
+        loop {
+            match node {
+                Node::Leaf { slots, .. } => return slots,
+                Node::Inner(children) => {
+                    node = &children[branch(hash, depth)];
+                    depth += 1;
+                }
+            }
+        }
     }
 
     /// Puts an entry in, in the place of one that it replaces.
@@ -224,6 +230,7 @@ fn resized<E: Entry>(slots: &[Option<E>], len: usize) -> Arc<[Option<E>]> {
     larger.into()
 }
 
+#[inline]
 fn find<E: Entry>(slots: &[Option<E>], hash: TextHash, which: impl Fn(&E) -> bool) -> Option<usize> {
     let mut at = home(hash, slots.len());
     for _ in 0..slots.len() {

@@ -34,7 +34,7 @@ pub struct GrantsRow {
     pub rank: u64,
     pub role_id: RoleId,
     pub enabled: bool,
-    /// In the order of their creation.
+    /// In the order of their bytes.
     pub permissions: Vec<PermissionName>,
 }
 
@@ -172,7 +172,7 @@ async fn grants(
     sql.push(&format!(
         "SELECT g.role, p.name FROM grants g JOIN permissions p ON p.project = g.project AND p.id = g.permission
          WHERE g.project = {project} AND g.role_mapping = {id_of_mapping} AND g.role IN ({wanted})
-         ORDER BY g.role, g.permission"
+         ORDER BY g.role, p.name"
     ));
     for row in snapshot.tx.query_all_raw(sql.statement(snapshot.tx.get_database_backend())).await? {
         let name = PermissionName::stored(row.try_get_by_index::<String>(1)?);

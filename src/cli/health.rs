@@ -1,0 +1,34 @@
+//! `rolecall health`: for the probes of whatever supervises the server.
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::server;
+
+#[derive(Parser)]
+pub struct Args {
+    /// The server: `HOST:PORT` or `unix:PATH`.
+    #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051")]
+    address: server::Listen,
+
+    /// The service to ask about, as in `rolecall.v1.CheckService`; empty for the server as a whole.
+    #[arg(long, default_value = "")]
+    service: String,
+
+    /// Seconds to wait for the answer.
+    #[arg(long, default_value_t = 3, value_name = "SECONDS")]
+    timeout: u64,
+}
+
+pub async fn run(args: Args) -> Result<(), String> {
+    let asked = server::health::ask(&args.address, &args.service);
+    let status = tokio::time::timeout(Duration::from_secs(args.timeout), asked).await;
+    match status.map_err(|_| format!("{} did not answer within {} s", args.address, args.timeout))? {
+        Ok(()) => {
+            println!("SERVING");
+            Ok(())
+        }
+        Err(why) => Err(why),
+    }
+}

@@ -1,0 +1,113 @@
+//! `rolecall serve`.
+
+use clap::{ArgAction, Parser, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::limits::Limits;
+use crate::server::{Config, Listen, Running, demo, telemetry};
+
+/// Every flag can be set by the environment variable that is named with it.
+#[derive(Parser)]
+pub struct Args {
+    /// Where everything is kept: `sqlite://FILE` (made if missing) or `postgres://USER@HOST/NAME`.
+    #[arg(long, env = "ROLECALL_DATABASE", default_value = "sqlite://rolecall.db", value_name = "URL", hide_env_values = true)]
+    database: String,
+
+    /// Where to listen: `HOST:PORT` or `unix:PATH`; may be given several times, or separated by commas.
+    #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051", value_delimiter = ',', action = ArgAction::Append)]
+    listen: Vec<Listen>,
+
+    /// Fills an empty store with sample data and prints calls to paste; changes nothing in a store that holds data.
+    #[arg(long, env = "ROLECALL_DEMO")]
+    demo: bool,
+
+    /// How log lines are written to the standard error output.
+    #[arg(long, env = "ROLECALL_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// Which log lines: `error`, `warn`, `info`, `debug`, or per module, as in `info,rolecall::writer=debug`.
+    #[arg(long, env = "ROLECALL_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+
+    /// Seconds that calls in flight have to finish when the server is told to stop.
+    #[arg(long, env = "ROLECALL_DRAIN_SECONDS", default_value_t = 10, value_name = "SECONDS")]
+    drain_seconds: u64,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The limits of rule P7.
+#[derive(Parser)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Roles a project.
+    #[arg(long, env = "ROLECALL_ROLES_MAX", default_value_t = Limits::default().roles, value_name = "N")]
+    roles_max: u64,
+    /// Permissions a project, the built-in ones included.
+    #[arg(long, env = "ROLECALL_PERMISSIONS_MAX", default_value_t = Limits::default().permissions, value_name = "N")]
+    permissions_max: u64,
+    /// Role mappings a project.
+    #[arg(long, env = "ROLECALL_ROLE_MAPPINGS_MAX", default_value_t = Limits::default().role_mappings, value_name = "N")]
+    role_mappings_max: u64,
+    /// (mapping, role, permission) grants a project.
+    #[arg(long, env = "ROLECALL_GRANTS_MAX", default_value_t = Limits::default().grants, value_name = "N")]
+    grants_max: u64,
+    /// Different role sets a project.
+    #[arg(long, env = "ROLECALL_ROLE_SETS_MAX", default_value_t = Limits::default().role_sets, value_name = "N")]
+    role_sets_max: u64,
+    /// Roles a member of a MULTI_ROLE project.
+    #[arg(long, env = "ROLECALL_MEMBER_ROLES_MAX", default_value_t = Limits::default().member_roles, value_name = "N")]
+    member_roles_max: u64,
+    /// Rows of one bulk write.
+    #[arg(long, env = "ROLECALL_BULK_ROWS_MAX", default_value_t = Limits::default().bulk_rows, value_name = "N")]
+    bulk_rows_max: usize,
+    /// Items of one batch check.
+    #[arg(long, env = "ROLECALL_BATCH_CHECK_ITEMS_MAX", default_value_t = Limits::default().batch_check_items, value_name = "N")]
+    batch_check_items_max: usize,
+}
+
+pub async fn run(args: Args) -> Result<(), String> {
+    telemetry::start(&args.log, matches!(args.log_format, LogFormat::Json))?;
+    // Asked for before anything starts, so that a stop during a long load is not lost.
+    let stop = stop_signal()?;
+    let config = Config {
+        database: args.database,
+        listen: args.listen,
+        limits: Limits {
+            roles: args.limits.roles_max,
+            permissions: args.limits.permissions_max,
+            role_mappings: args.limits.role_mappings_max,
+            grants: args.limits.grants_max,
+            role_sets: args.limits.role_sets_max,
+            member_roles: args.limits.member_roles_max,
+            bulk_rows: args.limits.bulk_rows_max,
+            batch_check_items: args.limits.batch_check_items_max,
+        },
+        drain: std::time::Duration::from_secs(args.drain_seconds),
+    };
+    let server = Running::start(config).await.map_err(|error| error.to_string())?;
+    if args.demo {
+        demo::run(&server).await?;
+    }
+    stop.await;
+    server.stop().await;
+    Ok(())
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>, String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,218 @@
+//! Holds the State that checks are answered from, and lets callers wait for one that is new enough (K4).
+
+pub mod token;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::{Notify, watch};
+
+use crate::domain::{Revision, State};
+pub use token::Token;
+
+/// Tags of the latest revisions that are kept, 4 bytes each: a token older than these is looked up in the database.
+const TAGS_MAX: usize = 1 << 20;
+
+/// A State that can be answered from, with what every answer says of it.
+pub struct Published {
+    pub state: Arc<State>,
+    /// The token of the state's revision, written once.
+    pub token: Arc<str>,
+}
+
+/// The State of this process.
+pub struct Engine {
+    store_id: u32,
+    current: ArcSwap<Published>,
+    tags: Mutex<Tags>,
+    newest: watch::Sender<u64>,
+    /// Wakes whoever follows the database: somebody waits for a revision that is not here yet.
+    wanted: Notify,
+}
+
+/// Why a state at least as new as a token cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Behind {
+    #[error("the revision is of another history of this store, or of another store; read again without it")]
+    AnotherHistory,
+    /// The token is older than the tags in memory: the database can tell.
+    #[error("the revision is too old to be told from memory")]
+    TooOldToTell,
+}
+
+/// The tags of the revisions `first..first + tags.len()`.
+struct Tags {
+    first: u64,
+    tags: VecDeque<u32>,
+}
+
+impl Engine {
+    pub fn new(store_id: u32, state: State) -> Self {
+        let revision = state.revision();
+        Self {
+            store_id,
+            tags: Mutex::new(Tags { first: revision.number, tags: VecDeque::from([revision.tag]) }),
+            newest: watch::Sender::new(revision.number),
+            current: ArcSwap::from_pointee(published(store_id, state)),
+            wanted: Notify::new(),
+        }
+    }
+
+    pub fn store_id(&self) -> u32 {
+        self.store_id
+    }
+
+    /// The newest state, for a short while: no lock, no reference counted.
+    #[inline]
+    pub fn load(&self) -> Guard<Arc<Published>> {
+        self.current.load()
+    }
+
+    /// The newest state, to be kept as long as one likes.
+    pub fn pin(&self) -> Arc<Published> {
+        self.current.load_full()
+    }
+
+    /// Publishes a newer state; `passed` are the revisions it went through, itself the last. Returns false, and changes
+    /// nothing, where the published state is as new already: a writer and a follower cannot race.
+    pub fn publish(&self, next: State, passed: &[Revision]) -> bool {
+        // The lock orders publishers; readers never take it.
+        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = next.revision().number;
+        if number <= self.current.load().state.revision().number {
+            return false;
+        }
+        tags.extend(passed);
+        self.current.store(Arc::new(published(self.store_id, next)));
+        self.newest.send_replace(number);
+        true
+    }
+
+    /// Replaces the state by one of another history: the store was restored, or it failed over to a copy that lags.
+    pub fn replace(&self, state: State) {
+        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        let revision = state.revision();
+        *tags = Tags { first: revision.number, tags: VecDeque::from([revision.tag]) };
+        self.current.store(Arc::new(published(self.store_id, state)));
+        self.newest.send_replace(revision.number);
+    }
+
+    /// A state at least as new as the token; waits until there is one, so give it a deadline.
+    pub async fn at_least(&self, token: &Token) -> Result<Arc<Published>, Behind> {
+        if token.store_id != self.store_id {
+            return Err(Behind::AnotherHistory);
+        }
+        let mut newest = self.newest.subscribe();
+        loop {
+            let published = self.pin();
+            if published.state.revision().number >= token.number {
+                return self.same_history(token).map(|()| published);
+            }
+            self.wanted.notify_one();
+            // The sender lives as long as the engine does.
+            let _ = newest.changed().await;
+        }
+    }
+
+    /// Resolves when somebody waits for a revision that is not here yet.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    fn same_history(&self, token: &Token) -> Result<(), Behind> {
+        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        match tags.get(token.number) {
+            Some(tag) if tag == token.tag => Ok(()),
+            Some(_) => Err(Behind::AnotherHistory),
+            None => Err(Behind::TooOldToTell),
+        }
+    }
+}
+
+impl Tags {
+    fn extend(&mut self, passed: &[Revision]) {
+        for revision in passed {
+            let next = self.first + self.tags.len() as u64;
+            if revision.number > next {
+                // A gap would shift all that follows: forget what is before it.
+                *self = Self { first: revision.number, tags: VecDeque::new() };
+            }
+            if revision.number >= self.first + self.tags.len() as u64 {
+                self.tags.push_back(revision.tag);
+            }
+        }
+        while self.tags.len() > TAGS_MAX {
+            self.tags.pop_front();
+            self.first += 1;
+        }
+    }
+
+    fn get(&self, number: u64) -> Option<u32> {
+        let at = number.checked_sub(self.first)?;
+        self.tags.get(usize::try_from(at).ok()?).copied()
+    }
+}
+
+fn published(store_id: u32, state: State) -> Published {
+    let token = Token::new(store_id, state.revision()).encode().into();
+    Published { state: Arc::new(state), token }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Time;
+    use crate::domain::hash::HashKey;
+
+    fn at(number: u64) -> Revision {
+        Revision { number, tag: number as u32 * 7, at: Time(number as i64) }
+    }
+
+    fn state(number: u64) -> State {
+        let mut state = State::new(HashKey::new([1; 16]));
+        state.set_revision(at(number));
+        state
+    }
+
+    fn token(number: u64) -> Token {
+        Token::new(9, at(number))
+    }
+
+    #[tokio::test]
+    async fn an_older_state_never_takes_the_place_of_a_newer() {
+        let engine = Engine::new(9, state(5));
+        assert!(engine.publish(state(7), &[at(6), at(7)]));
+        assert!(!engine.publish(state(6), &[at(6)]));
+        assert!(!engine.publish(state(7), &[at(7)]));
+        assert_eq!(engine.pin().state.revision().number, 7);
+    }
+
+    #[tokio::test]
+    async fn k4_at_least_waits_for_the_revision() {
+        let engine = Arc::new(Engine::new(9, state(5)));
+        let waiting = tokio::spawn({
+            let engine = engine.clone();
+            async move { engine.at_least(&token(6)).await.map(|published| published.state.revision().number) }
+        });
+        engine.wanted().await;
+        engine.publish(state(6), &[at(6)]);
+        assert_eq!(waiting.await.unwrap(), Ok(6));
+    }
+
+    #[tokio::test]
+    async fn k4_a_token_of_another_history_is_refused_at_once() {
+        let engine = Engine::new(9, state(5));
+        engine.publish(state(8), &[at(6), at(7), at(8)]);
+        let refused = |token: Token| {
+            let engine = &engine;
+            async move { engine.at_least(&token).await.map(|_| ()) }
+        };
+        assert_eq!(refused(token(6)).await, Ok(()));
+        assert_eq!(refused(Token { store_id: 8, ..token(6) }).await, Err(Behind::AnotherHistory));
+        assert_eq!(refused(Token { tag: 1, ..token(6) }).await, Err(Behind::AnotherHistory));
+        assert_eq!(refused(token(4)).await, Err(Behind::TooOldToTell));
+        // Ahead of us and of another store: no waiting for what can never come.
+        assert_eq!(refused(Token { store_id: 8, ..token(99) }).await, Err(Behind::AnotherHistory));
+    }
+}

@@ -1,0 +1,103 @@
+//! The API: handlers that read a request, call one room below, and write the answer.
+
+mod check;
+mod convert;
+pub mod codec;
+pub mod door;
+mod membership;
+mod org;
+mod page;
+mod permission;
+mod project;
+mod role;
+mod role_mapping;
+mod server;
+pub mod status;
+mod subscription;
+pub mod write;
+
+use std::sync::Arc;
+
+use tonic::service::Routes;
+
+use crate::domain::Time;
+use crate::engine::{Engine, Token};
+use crate::domain::Revision;
+use crate::limits::{BULK_REQUEST_BYTES_MAX, Limits, REQUEST_BYTES_MAX};
+use crate::store::Store;
+use crate::writer::Writer;
+
+/// The generated clients and servers.
+pub mod services {
+    #![allow(clippy::all, missing_docs)]
+    tonic::include_proto!("services/rolecall.v1");
+}
+
+/// The descriptors of `proto/`, with the comments.
+pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("rolecall.v1");
+
+/// The services by their full names, and whether each needs the database.
+pub const SERVICES: [(&str, bool); 9] = [
+    ("rolecall.v1.ProjectService", true),
+    ("rolecall.v1.PermissionService", true),
+    ("rolecall.v1.RoleService", true),
+    ("rolecall.v1.RoleMappingService", true),
+    ("rolecall.v1.OrgService", true),
+    ("rolecall.v1.SubscriptionService", true),
+    ("rolecall.v1.MembershipService", true),
+    ("rolecall.v1.CheckService", false),
+    ("rolecall.v1.ServerService", false),
+];
+
+/// What handlers work with.
+pub struct App {
+    pub engine: Arc<Engine>,
+    pub writer: Arc<Writer>,
+    pub store: Store,
+    pub limits: Limits,
+    pub start_time: Time,
+}
+
+impl App {
+    fn token(&self, revision: Revision) -> String {
+        Token::new(self.engine.store_id(), revision).encode()
+    }
+}
+
+/// Every service of the API.
+pub fn routes(app: &Arc<App>) -> Routes {
+    macro_rules! service {
+        ($module:ident::$server:ident, $api:expr, $bytes_max:expr) => {
+            services::$module::$server::new($api)
+                .max_decoding_message_size($bytes_max)
+                // Answers are bounded by pages and limits, not by a number of bytes.
+                .max_encoding_message_size(usize::MAX)
+        };
+    }
+    let app = || app.clone();
+    Routes::new(service!(project_service_server::ProjectServiceServer, project::ProjectApi(app()), REQUEST_BYTES_MAX))
+        .add_service(service!(
+            permission_service_server::PermissionServiceServer,
+            permission::PermissionApi(app()),
+            BULK_REQUEST_BYTES_MAX
+        ))
+        .add_service(service!(role_service_server::RoleServiceServer, role::RoleApi(app()), REQUEST_BYTES_MAX))
+        .add_service(service!(
+            role_mapping_service_server::RoleMappingServiceServer,
+            role_mapping::RoleMappingApi(app()),
+            BULK_REQUEST_BYTES_MAX
+        ))
+        .add_service(service!(org_service_server::OrgServiceServer, org::OrgApi(app()), REQUEST_BYTES_MAX))
+        .add_service(service!(
+            subscription_service_server::SubscriptionServiceServer,
+            subscription::SubscriptionApi(app()),
+            REQUEST_BYTES_MAX
+        ))
+        .add_service(service!(
+            membership_service_server::MembershipServiceServer,
+            membership::MembershipApi(app()),
+            BULK_REQUEST_BYTES_MAX
+        ))
+        .add_service(service!(check_service_server::CheckServiceServer, check::CheckApi(app()), BULK_REQUEST_BYTES_MAX))
+        .add_service(service!(server_service_server::ServerServiceServer, server::ServerApi(app()), REQUEST_BYTES_MAX))
+}

@@ -1,0 +1,198 @@
+//! CheckService: answered from memory, without waiting unless asked to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use tonic::{Request, Response, Status};
+
+use super::door::Deadline;
+use super::services::check_service_server::CheckService;
+use super::{App, convert, status};
+use crate::clock;
+use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::{Ask, Decision, Project, Question};
+use crate::engine::{Behind, Published, Token};
+use crate::wire::{
+    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, ItemError,
+    check_request, consistency::Requirement, timestamp,
+};
+
+/// How long a call without a deadline waits for a revision.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long before the caller gives up the answer must be on its way.
+const WAIT_MARGIN: Duration = Duration::from_millis(10);
+/// Items between two moments at which other calls on the thread get their turn.
+const ITEMS_A_TURN: usize = 4_096;
+
+pub struct CheckApi(pub Arc<App>);
+
+#[tonic::async_trait]
+impl CheckService for CheckApi {
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let request = request.get_ref();
+        let Some(check_request::Question::Permission(permission)) = &request.question else {
+            return Err(status::invalid("permission", "must be given"));
+        };
+        convert::checked(&request.org_id, &request.user_id, permission).map_err(|(field, why)| status::invalid(field, why))?;
+        let published = self.0.at(request.consistency.as_ref(), deadline).await?;
+        let project = project(&published, &request.project)?;
+        let now = clock::now();
+        let question = Question::Permission(permission);
+        let decision = project.check(&Ask { org_id: &request.org_id, user_id: &request.user_id, question }, now);
+        Ok(Response::new(CheckResponse {
+            allowed: decision == Decision::Allowed,
+            decision: decision as i32,
+            revision: published.token.to_string(),
+            evaluated_at: Some(timestamp(now)),
+        }))
+    }
+
+    async fn batch_check(&self, request: Request<BatchCheckRequest>) -> Result<Response<BatchCheckResponse>, Status> {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let request = request.get_ref();
+        convert::at_most("items", request.items.len(), self.0.limits.batch_check_items)?;
+        let published = self.0.at(request.consistency.as_ref(), deadline).await?;
+        let project = project(&published, &request.project)?;
+        let now = clock::now();
+        let defaults = request.defaults.clone().unwrap_or_default();
+        let mut answers = Answers { decisions: Vec::with_capacity(request.items.len()), errors: Vec::new() };
+        let mut scratch = Vec::with_capacity(ITEMS_A_TURN.min(request.items.len()));
+        for items in request.items.chunks(ITEMS_A_TURN) {
+            if !answers.decisions.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            answers.answer(project, items, &defaults, now, &mut scratch);
+        }
+        Ok(Response::new(BatchCheckResponse {
+            decisions: answers.decisions,
+            errors: answers.errors,
+            revision: published.token.to_string(),
+            evaluated_at: Some(timestamp(now)),
+        }))
+    }
+}
+
+struct Answers {
+    decisions: Vec<i32>,
+    errors: Vec<ItemError>,
+}
+
+impl Answers {
+    /// Answers some items in their order. A malformed one is an error of its own and no decision (K3).
+    fn answer(
+        &mut self,
+        project: &Project,
+        items: &[CheckItem],
+        defaults: &CheckItem,
+        now: crate::domain::Time,
+        scratch: &mut Vec<Decision>,
+    ) {
+        let first = self.decisions.len();
+        let errors_before = self.errors.len();
+        for (at, item) in items.iter().enumerate() {
+            let ask = ask(item, defaults);
+            let Question::Permission(permission) = ask.question;
+            if let Err((field, why)) = convert::checked(ask.org_id, ask.user_id, permission) {
+                self.errors.push(ItemError {
+                    index: (first + at) as u32,
+                    reason: status::INVALID_FIELD.reason.into(),
+                    field: field.into(),
+                    description: why.to_string(),
+                });
+            }
+        }
+        scratch.clear();
+        project.check_batch(items.iter().map(|item| ask(item, defaults)), now, scratch);
+        self.decisions.extend(scratch.iter().map(|&decision| decision as i32));
+        for error in &self.errors[errors_before..] {
+            self.decisions[error.index as usize] = crate::wire::Decision::Unspecified as i32;
+        }
+    }
+}
+
+fn ask<'a>(item: &'a CheckItem, defaults: &'a CheckItem) -> Ask<'a> {
+    let or = |own: &'a str, default: &'a str| if own.is_empty() { default } else { own };
+    Ask {
+        org_id: or(&item.org_id, &defaults.org_id),
+        user_id: or(&item.user_id, &defaults.user_id),
+        question: Question::Permission(or(&item.permission, &defaults.permission)),
+    }
+}
+
+/// An unknown project is an error, not a denial (K2).
+fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Status> {
+    let key = if key.is_empty() { "default" } else { key };
+    match published.state.project_keyed(key) {
+        Some(project) => Ok(project),
+        None => {
+            convert::project(key)?;
+            Err(status::refused(&Refusal::NotFound(Noun::Project, key.into()), &status::no_rows))
+        }
+    }
+}
+
+impl App {
+    /// The state that a call asks to be answered from (K4).
+    async fn at(&self, consistency: Option<&Consistency>, deadline: Option<Deadline>) -> Result<Arc<Published>, Status> {
+        let token = match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
+            None | Some(Requirement::Any(true)) => return Ok(self.engine.pin()),
+            Some(Requirement::Any(false)) => return Err(status::invalid("consistency.any", "must be true where it is set")),
+            Some(Requirement::Latest(false)) => {
+                return Err(status::invalid("consistency.latest", "must be true where it is set"));
+            }
+            Some(Requirement::Latest(true)) => {
+                let head = self.store.head().await.map_err(|error| status::unavailable(&error))?;
+                Token::new(self.engine.store_id(), head)
+            }
+            Some(Requirement::AtLeast(text)) => {
+                Token::decode(text).ok_or_else(|| status::invalid("consistency.at_least", "is no revision of an answer"))?
+            }
+        };
+        let longest = Instant::now() + WAIT_MAX;
+        let until = deadline.map_or(longest, |Deadline(at)| longest.min(at.checked_sub(WAIT_MARGIN).unwrap_or(at)));
+        match timeout_at(until, self.engine.at_least(&token)).await {
+            Ok(Ok(published)) => Ok(published),
+            Ok(Err(Behind::TooOldToTell)) => self.told_by_the_store(&token).await,
+            Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),
+            Err(_) => Err(status::plain(
+                &status::REVISION_NOT_REACHED,
+                "this server has not reached the revision asked for; ask again, or another server",
+            )),
+        }
+    }
+
+    /// The tag of a revision long past is known to the database alone.
+    async fn told_by_the_store(&self, token: &Token) -> Result<Arc<Published>, Status> {
+        let then = self.store.revision_at(token.number).await.map_err(|error| status::unavailable(&error))?;
+        match then {
+            Some(revision) if revision.tag == token.tag => Ok(self.engine.pin()),
+            _ => Err(status::behind(Behind::AnotherHistory)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k2_decisions_have_the_numbers_of_the_contract() {
+        use crate::wire::Decision as Wire;
+        let pairs = [
+            (Decision::Allowed, Wire::Allowed),
+            (Decision::NotAMember, Wire::NotAMember),
+            (Decision::MissingPermission, Wire::MissingPermission),
+            (Decision::RoleDisabled, Wire::RoleDisabled),
+            (Decision::UserBlocked, Wire::UserBlocked),
+            (Decision::RoleExpired, Wire::RoleExpired),
+            (Decision::OrgNotFound, Wire::OrgNotFound),
+            (Decision::UnknownPermission, Wire::UnknownPermission),
+            (Decision::UnknownRole, Wire::UnknownRole),
+        ];
+        for (ours, theirs) in pairs {
+            assert_eq!(ours as i32, theirs as i32, "{ours:?}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! MembershipService.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::page::Page;
+use super::services::membership_service_server::MembershipService;
+use super::write::{Answered, unexpected};
+use super::{App, convert, status};
+use crate::clock;
+use crate::domain::command::{BatchWriteMembers, Command, GivenRole, MemberWrite, Write, WriteMember};
+use crate::domain::{OrgId, UserId};
+use crate::store::{ListMembers, MemberRow};
+use crate::wire::{self, messages::outcome::Outcome};
+
+pub struct MembershipApi(pub Arc<App>);
+
+#[tonic::async_trait]
+impl MembershipService for MembershipApi {
+    async fn add_member(
+        &self,
+        request: Request<wire::AddMemberRequest>,
+    ) -> Result<Response<wire::AddMemberResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let write = Write::Add(given("", &request.roles)?);
+        let command = one(&request.project, &request.org_id, &request.user_id, write)?;
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let (member, Answered { revision, replayed, .. }) = member(answered)?;
+        Ok(Response::new(wire::AddMemberResponse { member, revision, replayed }))
+    }
+
+    async fn set_member_roles(
+        &self,
+        request: Request<wire::SetMemberRolesRequest>,
+    ) -> Result<Response<wire::SetMemberRolesResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let write = Write::Set(some("", &request.roles)?);
+        let command = one(&request.project, &request.org_id, &request.user_id, write)?;
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let (member, Answered { revision, replayed, .. }) = member(answered)?;
+        Ok(Response::new(wire::SetMemberRolesResponse { member, revision, replayed }))
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<wire::RemoveMemberRequest>,
+    ) -> Result<Response<wire::RemoveMemberResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let command = one(&request.project, &request.org_id, &request.user_id, Write::Remove)?;
+        let Answered { revision, replayed, .. } =
+            self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        Ok(Response::new(wire::RemoveMemberResponse { revision, replayed }))
+    }
+
+    async fn batch_write_members(
+        &self,
+        request: Request<wire::BatchWriteMembersRequest>,
+    ) -> Result<Response<wire::BatchWriteMembersResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        convert::at_most("rows", request.rows.len(), self.0.limits.bulk_rows)?;
+        let rows = request.rows.iter().enumerate().map(|(at, row)| batch_row(at, row)).collect::<Result<_, _>>()?;
+        let command = BatchWriteMembers { project: convert::project(&request.project)?, rows };
+        let path = |row: usize| row_path(row, request.rows.get(row));
+        let answered = self.0.write(&metadata, &request, Command::BatchWriteMembers(command), &path).await?;
+        let Outcome::Counts(counts) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::BatchWriteMembersResponse {
+            added: counts.added,
+            set: counts.set,
+            removed: counts.removed,
+            unchanged: counts.unchanged,
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
+    }
+
+    async fn get_member(
+        &self,
+        request: Request<wire::GetMemberRequest>,
+    ) -> Result<Response<wire::GetMemberResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let (org_id, user_id) = (convert::org_id(&request.org_id)?, convert::user_id(&request.user_id)?);
+        let found = self.0.store.get_member(&project, &org_id, &user_id, clock::now()).await.map_err(status::read)?;
+        let revision = self.0.token(found.revision);
+        Ok(Response::new(wire::GetMemberResponse { member: Some(self.shown(&found.value)), revision }))
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<wire::ListMembersRequest>,
+    ) -> Result<Response<wire::ListMembersResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let arguments = ["ListMembers", project.as_str(), &request.org_id, &request.role, &request.permission];
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let ask = ListMembers {
+            project: project.clone(),
+            org_id: convert::org_id(&request.org_id)?,
+            role: convert::optional(&request.role, |name| convert::role("role", name))?,
+            permission: convert::optional(&request.permission, |name| convert::permission("permission", name))?,
+            after: page.after.as_deref().map(UserId::stored),
+            limit: page.limit,
+            now: clock::now(),
+        };
+        let found = self.0.store.list_members(ask).await.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.member.user_id.as_str());
+        Ok(Response::new(wire::ListMembersResponse {
+            next_page_token: page.next_token(last),
+            members: found.rows.iter().map(|row| self.shown(row)).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+
+    async fn list_user_memberships(
+        &self,
+        request: Request<wire::ListUserMembershipsRequest>,
+    ) -> Result<Response<wire::ListUserMembershipsResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let user_id = convert::user_id(&request.user_id)?;
+        let arguments = ["ListUserMemberships", project.as_str(), &request.user_id];
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let after = page.after.as_deref().map(OrgId::stored);
+        let store = &self.0.store;
+        let found = store.list_user_memberships(&project, &user_id, after, page.limit, clock::now()).await;
+        let found = found.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.member.org_id.as_str());
+        Ok(Response::new(wire::ListUserMembershipsResponse {
+            next_page_token: page.next_token(last),
+            memberships: found.rows.iter().map(|row| self.shown(row)).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+}
+
+impl MembershipApi {
+    fn shown(&self, row: &MemberRow) -> wire::Member {
+        wire::member(&row.member, self.0.token(row.revision))
+    }
+}
+
+fn member(mut answered: Answered) -> Result<(Option<wire::Member>, Answered), Status> {
+    let outcome = std::mem::replace(&mut answered.outcome, Outcome::Removed(wire::Removed {}));
+    let Outcome::Member(member) = outcome else { return Err(unexpected()) };
+    Ok((Some(member), answered))
+}
+
+fn one(project: &str, org_id: &str, user_id: &str, write: Write) -> Result<Command, Status> {
+    let row = MemberWrite { org_id: convert::org_id(org_id)?, user_id: convert::user_id(user_id)?, write };
+    Ok(Command::WriteMember(WriteMember { project: convert::project(project)?, row }))
+}
+
+fn batch_row(at: usize, row: &wire::MemberWrite) -> Result<MemberWrite, Status> {
+    use wire::member_write::Write as Wire;
+    let path = row_path(at, Some(row));
+    let named = |field: &str, why| status::invalid(format!("rows[{at}].{field}"), why);
+    Ok(MemberWrite {
+        org_id: OrgId::parse(&row.org_id).map_err(|why| named("org_id", why))?,
+        user_id: UserId::parse(&row.user_id).map_err(|why| named("user_id", why))?,
+        write: match &row.write {
+            Some(Wire::Add(add)) => Write::Add(given(&path, &add.roles)?),
+            Some(Wire::Set(set)) => Write::Set(some(&path, &set.roles)?),
+            Some(Wire::Remove(_)) => Write::Remove,
+            None => return Err(status::invalid(format!("rows[{at}]"), "must say `add`, `set` or `remove`")),
+        },
+    })
+}
+
+/// Where the fields of a row's write stand: `rows[3].set.`.
+fn row_path(at: usize, row: Option<&wire::MemberWrite>) -> String {
+    use wire::member_write::Write as Wire;
+    match row.and_then(|row| row.write.as_ref()) {
+        Some(Wire::Add(_)) => format!("rows[{at}].add."),
+        Some(Wire::Set(_)) => format!("rows[{at}].set."),
+        _ => format!("rows[{at}]."),
+    }
+}
+
+fn some(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<GivenRole>, Status> {
+    if roles.is_empty() {
+        return Err(status::invalid(format!("{path}roles"), "must name at least one role; to take all, remove the member"));
+    }
+    given(path, roles)
+}
+
+fn given(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<GivenRole>, Status> {
+    let one = |(at, given): (usize, &wire::MemberRole)| {
+        let field = |name: &str| format!("{path}roles[{at}].{name}");
+        if given.permanent && given.expire_time.is_some() {
+            return Err(status::invalid(field("permanent"), "must not be set together with `expire_time`"));
+        }
+        let until = given.expire_time.as_ref().map(|time| convert::time(&field("expire_time"), time)).transpose()?;
+        Ok(GivenRole { role: convert::role(&field("role"), &given.role)?, until, permanent: given.permanent })
+    };
+    roles.iter().enumerate().map(one).collect()
+}

@@ -1,0 +1,85 @@
+//! Pages (AIP-158): sizes, and tokens that say where the next page begins.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use tonic::Status;
+
+use super::status;
+use crate::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+
+const FINGERPRINT: usize = 8;
+
+/// A page that was asked for.
+pub struct Page {
+    /// Rows at most.
+    pub limit: u32,
+    /// The key of the row that the page begins after, as the list wrote it; none for the first page.
+    pub after: Option<String>,
+    fingerprint: [u8; FINGERPRINT],
+}
+
+impl Page {
+    /// Reads the page fields of a request. `arguments` are all others, the method's name among them: a token belongs to them.
+    pub fn read(arguments: &[&str], page_size: i32, page_token: &str) -> Result<Self, Status> {
+        let limit = match u32::try_from(page_size) {
+            Err(_) => return Err(status::invalid("page_size", "must not be negative")),
+            Ok(0) => PAGE_SIZE_DEFAULT,
+            Ok(size) => size.min(PAGE_SIZE_MAX),
+        };
+        let fingerprint = fingerprint(arguments);
+        let after = if page_token.is_empty() { None } else { Some(open(page_token, &fingerprint)?) };
+        Ok(Self { limit, after, fingerprint })
+    }
+
+    /// The position as a number, for lists ordered by one.
+    pub fn after_number<N: std::str::FromStr>(&self) -> Result<Option<N>, Status> {
+        self.after.as_deref().map(|text| text.parse().map_err(|_| status::page_token())).transpose()
+    }
+
+    /// The token of the page after the row with this key; empty at the end of the list.
+    pub fn next_token(&self, last: Option<&str>) -> String {
+        last.map_or_else(String::new, |key| {
+            let bytes: Vec<u8> = self.fingerprint.iter().copied().chain(key.bytes()).collect();
+            URL_SAFE_NO_PAD.encode(bytes)
+        })
+    }
+}
+
+fn open(token: &str, expected: &[u8; FINGERPRINT]) -> Result<String, Status> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| status::page_token())?;
+    let key = bytes.strip_prefix(expected).ok_or_else(status::page_token)?;
+    String::from_utf8(key.to_vec()).map_err(|_| status::page_token())
+}
+
+fn fingerprint(arguments: &[&str]) -> [u8; FINGERPRINT] {
+    let mut hash = Sha256::new();
+    for argument in arguments {
+        hash.update((argument.len() as u64).to_le_bytes());
+        hash.update(argument);
+    }
+    std::array::from_fn({
+        let hash = hash.finalize();
+        move |at| hash[at]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b4_a_token_goes_on_where_the_page_ended_and_only_for_its_arguments() {
+        let page = Page::read(&["ListMembers", "default", "acme"], 0, "").unwrap();
+        assert_eq!((page.limit, page.after.as_deref()), (100, None));
+        let token = page.next_token(Some("änn"));
+        let next = Page::read(&["ListMembers", "default", "acme"], 5_000, &token).unwrap();
+        assert_eq!((next.limit, next.after.as_deref()), (1_000, Some("änn")));
+        assert_eq!(next.next_token(None), "");
+        for other in [["ListMembers", "default", "globex"], ["ListMembers", "defaul", "tacme"]] {
+            assert!(Page::read(&other, 0, &token).is_err());
+        }
+        assert!(Page::read(&["ListMembers", "default", "acme"], 0, "?").is_err());
+        assert!(Page::read(&["ListMembers", "default", "acme"], -1, "").is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! PermissionService.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::page::Page;
+use super::services::permission_service_server::PermissionService;
+use super::write::unexpected;
+use super::{App, convert, status};
+use crate::domain::id::PermissionId;
+use crate::domain::command::{Command, CreatePermissions, NewPermission};
+use crate::limits::DESCRIPTION_BYTES_MAX;
+use crate::wire::{self, messages::outcome::Outcome};
+
+pub struct PermissionApi(pub Arc<App>);
+
+#[tonic::async_trait]
+impl PermissionService for PermissionApi {
+    async fn create_permission(
+        &self,
+        request: Request<wire::CreatePermissionRequest>,
+    ) -> Result<Response<wire::CreatePermissionResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let permissions = vec![new_permission("", &request.name, &request.description)?];
+        let command = CreatePermissions { project: convert::project(&request.project)?, permissions, batch: false };
+        let command = Command::CreatePermissions(command);
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Outcome::Permission(permission) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::CreatePermissionResponse {
+            permission: Some(permission),
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
+    }
+
+    async fn batch_create_permissions(
+        &self,
+        request: Request<wire::BatchCreatePermissionsRequest>,
+    ) -> Result<Response<wire::BatchCreatePermissionsResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        convert::at_most("permissions", request.permissions.len(), self.0.limits.bulk_rows)?;
+        let new = |(row, new): (usize, &wire::PermissionSpec)| new_permission(&row_path(row), &new.name, &new.description);
+        let permissions = request.permissions.iter().enumerate().map(new).collect::<Result<_, _>>()?;
+        let command = CreatePermissions { project: convert::project(&request.project)?, permissions, batch: true };
+        let command = Command::CreatePermissions(command);
+        let answered = self.0.write(&metadata, &request, command, &row_path).await?;
+        let Outcome::PermissionsCreated(created) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::BatchCreatePermissionsResponse {
+            created: created.created,
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
+    }
+
+    async fn get_permission(
+        &self,
+        request: Request<wire::GetPermissionRequest>,
+    ) -> Result<Response<wire::GetPermissionResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let name = convert::permission("name", &request.name)?;
+        let found = self.0.store.get_permission(&project, &name).await.map_err(status::read)?;
+        let revision = self.0.token(found.revision);
+        Ok(Response::new(wire::GetPermissionResponse { permission: Some(wire::permission(&found.value)), revision }))
+    }
+
+    async fn list_permissions(
+        &self,
+        request: Request<wire::ListPermissionsRequest>,
+    ) -> Result<Response<wire::ListPermissionsResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let page = Page::read(&["ListPermissions", project.as_str()], request.page_size, &request.page_token)?;
+        let after = page.after_number()?.and_then(PermissionId::new);
+        let found = self.0.store.list_permissions(&project, after, page.limit).await.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
+        Ok(Response::new(wire::ListPermissionsResponse {
+            next_page_token: page.next_token(last.as_deref()),
+            permissions: found.rows.iter().map(|row| wire::permission(&row.permission)).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+}
+
+fn row_path(row: usize) -> String {
+    format!("permissions[{row}].")
+}
+
+fn new_permission(path: &str, name: &str, description: &str) -> Result<NewPermission, Status> {
+    Ok(NewPermission {
+        name: convert::permission(&format!("{path}name"), name)?,
+        description: convert::text(&format!("{path}description"), description, DESCRIPTION_BYTES_MAX)?,
+    })
+}

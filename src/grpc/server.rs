@@ -1,0 +1,51 @@
+//! ServerService.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::App;
+use super::services::server_service_server::ServerService;
+use crate::limits::{BULK_REQUEST_BYTES_MAX, PAGE_SIZE_MAX, REQUEST_BYTES_MAX};
+use crate::store::Database;
+use crate::wire::{self, timestamp};
+
+pub struct ServerApi(pub Arc<App>);
+
+#[tonic::async_trait]
+impl ServerService for ServerApi {
+    async fn get_server_info(
+        &self,
+        _: Request<wire::GetServerInfoRequest>,
+    ) -> Result<Response<wire::GetServerInfoResponse>, Status> {
+        let app = &self.0;
+        let limits = app.limits;
+        Ok(Response::new(wire::GetServerInfoResponse {
+            version: env!("CARGO_PKG_VERSION").into(),
+            store_id: format!("{:08x}", app.engine.store_id()),
+            limits: Some(wire::Limits {
+                roles_max: signed(limits.roles),
+                permissions_max: signed(limits.permissions),
+                role_mappings_max: signed(limits.role_mappings),
+                grants_max: signed(limits.grants),
+                role_sets_max: signed(limits.role_sets),
+                member_roles_max: signed(limits.member_roles),
+                bulk_rows_max: signed(limits.bulk_rows as u64),
+                batch_check_items_max: signed(limits.batch_check_items as u64),
+                page_size_max: i64::from(PAGE_SIZE_MAX),
+                request_bytes_max: signed(REQUEST_BYTES_MAX as u64),
+                bulk_request_bytes_max: signed(BULK_REQUEST_BYTES_MAX as u64),
+            }),
+            database: match app.store.database() {
+                Database::Sqlite => "sqlite".into(),
+                Database::Postgres => "postgres".into(),
+            },
+            start_time: Some(timestamp(app.start_time)),
+            revision: app.engine.load().token.to_string(),
+        }))
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

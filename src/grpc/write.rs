@@ -1,0 +1,145 @@
+//! What every write has in common: who calls, request ids, `validate_only`, and how it is answered (A1, A4, R9).
+
+use std::sync::Arc;
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use super::status::{self, RowPath};
+use super::{App, convert};
+use crate::domain::command::{Actor, Call, Command, RequestKey};
+use crate::engine::Token;
+use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::wire::{self, messages::outcome::Outcome};
+use crate::writer::{Answer, Written};
+
+/// The metadata in which a caller says who it is; recorded, not yet proven.
+pub const ACTOR: &str = "rolecall-actor";
+const ANONYMOUS: &str = "anonymous";
+
+/// A request that writes.
+pub trait WriteRequest: Message {
+    /// The RPC's name: the same body sent to another RPC is another request.
+    const METHOD: &'static str;
+
+    fn request_id(&self) -> &str;
+    fn reason(&self) -> &str;
+    fn validate_only(&self) -> bool;
+}
+
+macro_rules! write_requests {
+    ($($request:ident $method:literal)*) => {$(
+        impl WriteRequest for wire::$request {
+            const METHOD: &'static str = $method;
+
+            fn request_id(&self) -> &str {
+                &self.request_id
+            }
+
+            fn reason(&self) -> &str {
+                &self.reason
+            }
+
+            fn validate_only(&self) -> bool {
+                self.validate_only
+            }
+        }
+    )*};
+}
+
+write_requests! {
+    CreateProjectRequest "CreateProject"
+    CreatePermissionRequest "CreatePermission"
+    BatchCreatePermissionsRequest "BatchCreatePermissions"
+    CreateRoleRequest "CreateRole"
+    CreateRoleMappingRequest "CreateRoleMapping"
+    UpdateRoleMappingRequest "UpdateRoleMapping"
+    PromoteRoleMappingRequest "PromoteRoleMapping"
+    CreateOrgRequest "CreateOrg"
+    SubscribeOrgRequest "SubscribeOrg"
+    AddMemberRequest "AddMember"
+    SetMemberRolesRequest "SetMemberRoles"
+    RemoveMemberRequest "RemoveMember"
+    BatchWriteMembersRequest "BatchWriteMembers"
+}
+
+/// A write as it is answered.
+pub struct Answered {
+    pub outcome: Outcome,
+    pub revision: String,
+    pub replayed: bool,
+}
+
+impl App {
+    /// Does a write, or with `validate_only` says what it would answer.
+    pub async fn write<R: WriteRequest>(
+        &self,
+        metadata: &MetadataMap,
+        request: &R,
+        command: Command,
+        row_path: RowPath<'_>,
+    ) -> Result<Answered, Status> {
+        let call = call(metadata, request)?;
+        let written = match request.validate_only() {
+            true => self.writer.preview(&command, &call),
+            false => self.writer.submit(command, call).await,
+        };
+        self.answered(written.map_err(|failure| status::failed(failure, row_path))?)
+    }
+
+    fn answered(&self, written: Written) -> Result<Answered, Status> {
+        let outcome = match written.answer {
+            Answer::Decided(outcome) => wire::outcome(&outcome),
+            Answer::Remembered(bytes) => {
+                wire::Outcome::decode(&*bytes).map_err(|error| internal(&format!("a remembered answer is unreadable: {error}")))?
+            }
+        };
+        let outcome = outcome.outcome.ok_or_else(|| internal("an answer is empty"))?;
+        let revision = Token::new(self.engine.store_id(), written.revision).encode();
+        Ok(Answered { outcome, revision, replayed: written.replayed })
+    }
+}
+
+/// For an outcome of another kind than the command gives.
+pub fn unexpected() -> Status {
+    internal("an answer is of another kind than the call")
+}
+
+fn internal(what: &str) -> Status {
+    tracing::error!(what, "internal error");
+    status::plain(&status::INTERNAL, "the answer could not be made; this is a bug, please report it")
+}
+
+/// What is recorded of a call.
+fn call<R: WriteRequest>(metadata: &MetadataMap, request: &R) -> Result<Call, Status> {
+    let actor = actor(metadata)?;
+    let reason = convert::text("reason", request.reason(), REASON_BYTES_MAX)?;
+    let request_id = request.request_id();
+    if request_id.is_empty() || request.validate_only() {
+        return Ok(Call { actor, request: None, fingerprint: 0, reason: reason.into() });
+    }
+    if request_id.len() > REQUEST_ID_BYTES_MAX || !request_id.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        let why = format!("must be at most {REQUEST_ID_BYTES_MAX} printable ASCII characters");
+        return Err(status::invalid("request_id", why));
+    }
+    let key = RequestKey { caller: actor.clone(), request_id: request_id.into() };
+    Ok(Call { actor, request: Some(key), fingerprint: fingerprint(request), reason: reason.into() })
+}
+
+/// Who calls, as far as the call's metadata says.
+fn actor(metadata: &MetadataMap) -> Result<Actor, Status> {
+    let Some(value) = metadata.get(ACTOR) else { return Ok(Arc::from(ANONYMOUS)) };
+    let text = value.to_str().map_err(|_| status::invalid(ACTOR, "must be printable ASCII"))?;
+    if text.is_empty() || text.len() > ACTOR_BYTES_MAX {
+        return Err(status::invalid(ACTOR, format!("must be 1 to {ACTOR_BYTES_MAX} bytes")));
+    }
+    Ok(text.into())
+}
+
+/// Tells one request from another, on every server and in every version that knows the same fields.
+fn fingerprint<R: WriteRequest>(request: &R) -> u128 {
+    let digest = Sha256::new().chain_update(R::METHOD).chain_update([0]).chain_update(request.encode_to_vec()).finalize();
+    u128::from_le_bytes(std::array::from_fn(|at| digest[at]))
+}

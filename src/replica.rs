@@ -1,0 +1,57 @@
+//! Keeps the State up with the commits of other servers on the same database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::{Revision, State};
+use crate::engine::Engine;
+use crate::store::{SinceError, Store};
+
+/// How often the database is asked when nobody waits.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Commits read at a time.
+const COMMITS_MAX: u32 = 1_000;
+
+/// Follows the store until dropped, or until it meets a change that this version does not know; then returns why.
+pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
+    loop {
+        tokio::select! {
+            () = engine.wanted() => {}
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        loop {
+            match catch_up(&store, &engine).await {
+                Ok(true) => continue,
+                Ok(false) => break,
+                Err(SinceError::UnknownChange(kind)) => {
+                    return format!("a newer server wrote `{kind}`, which this version does not know; upgrade it");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot follow the database");
+                    tokio::time::sleep(PAUSE * 4).await;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Applies one page of commits; returns whether there may be more.
+async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
+    let mut state = State::clone(&engine.pin().state);
+    let commits = match store.commits_since(state.revision(), COMMITS_MAX).await {
+        Err(SinceError::Diverged) => {
+            // Our own writer may have published in the meantime; only what is still so is a parting of histories.
+            tracing::warn!("the store's history is another than the one in memory (restored? failed over?); reading it anew");
+            engine.replace(store.load(state.hash_key()).await.map_err(SinceError::Store)?);
+            return Ok(false);
+        }
+        commits => commits?,
+    };
+    for commit in &commits {
+        state.apply_commit(commit.revision, &commit.changes);
+    }
+    let passed: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
+    engine.publish(state, &passed);
+    Ok(commits.len() == COMMITS_MAX as usize)
+}

@@ -1,0 +1,240 @@
+//! Builds and runs it all: starts in a line, stops in reverse.
+
+pub mod demo;
+pub mod health;
+mod listen;
+pub mod telemetry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+
+use crate::clock;
+use crate::domain::command::{Call, Command, CreateProject};
+use crate::domain::hash::HashKey;
+use crate::domain::project::{Environment, RoleStructure};
+use crate::domain::refusal::Noun;
+use crate::domain::{ProjectKey, Refusal};
+use crate::engine::Engine;
+use crate::grpc::door::DoorLayer;
+use crate::grpc::{App, DESCRIPTORS, routes};
+use crate::limits::Limits;
+use crate::replica;
+use crate::store::{Store, StoreError};
+use crate::writer::{Failure, Writer};
+pub use listen::{Bound, Listen};
+
+/// The actor of what the service does by itself.
+pub const SYSTEM: &str = "system";
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `sqlite://FILE` or `postgres://…`.
+    pub database: String,
+    pub listen: Vec<Listen>,
+    pub limits: Limits,
+    /// What calls in flight have to finish when the server stops.
+    pub drain: Duration,
+}
+
+/// Why a server does not start: one line that says what, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot listen on {0}: it is in use; stop what listens there or choose another address with --listen")]
+    AddressInUse(Listen),
+    #[error("cannot listen on {0}: {1}; choose another address with --listen")]
+    Listen(Listen, std::io::Error),
+    #[error("the default project cannot be made: {0}")]
+    FirstWrite(Failure),
+    #[error("no randomness: {0}")]
+    Random(getrandom::Error),
+    #[error("reflection cannot be served: {0}")]
+    Reflection(tonic_reflection::server::Error),
+}
+
+/// A server that answers.
+pub struct Running {
+    /// What handlers work with, for whoever runs in the same process.
+    pub app: Arc<App>,
+    /// Where it listens; ports that were 0 are filled in.
+    pub addresses: Vec<Listen>,
+    health: health::Health,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+    follower: JoinHandle<()>,
+    pulse: JoinHandle<()>,
+    writing: JoinHandle<()>,
+    drain: Duration,
+}
+
+/// Brings a database to the tables of this version.
+pub async fn migrate(database: &str) -> Result<(), StoreError> {
+    let store = Store::open(database).await?;
+    let migrated = store.migrate().await;
+    store.close().await;
+    migrated
+}
+
+impl Running {
+    /// Opens the store, loads the State, listens. Resolves once calls are answered.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        // Bound first, answered last: a port in use is told before a long load, not after.
+        let bound = bind(&config.listen).await?;
+        let store = Store::open(&config.database).await?;
+        match Self::serve(&config, store.clone(), bound).await {
+            Ok(running) => Ok(running),
+            Err(error) => {
+                store.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn serve(config: &Config, store: Store, bound: Vec<Bound>) -> Result<Self, StartError> {
+        store.migrate().await?;
+        store.initialize().await?;
+        let mut key = [0; 16];
+        getrandom::fill(&mut key).map_err(StartError::Random)?;
+        let began = std::time::Instant::now();
+        let state = store.load(HashKey::new(key)).await?;
+        let revision = state.revision().number;
+        let memberships: usize = state.projects().map(|project| project.memberships_len()).sum();
+        tracing::info!(revision, memberships, elapsed = ?began.elapsed(), "loaded");
+
+        let engine = Arc::new(Engine::new(store.store_id().await?, state));
+        let (writer, writing) = Writer::start(store.clone(), engine.clone(), config.limits);
+        default_project(&engine, &writer).await.map_err(StartError::FirstWrite)?;
+        let start_time = clock::now();
+        let app = Arc::new(App { engine: engine.clone(), writer, store: store.clone(), limits: config.limits, start_time });
+
+        let (health, health_service) = health::Health::new().await;
+        let follower = tokio::spawn({
+            let (store, health) = (store.clone(), health.clone());
+            async move {
+                let why = replica::follow(store, engine).await;
+                tracing::error!(why, "not serving any more");
+                health.stopped().await;
+            }
+        });
+        let pulse = tokio::spawn(health::pulse(store, health.clone()));
+
+        let reflect = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        };
+        let routes = routes(&app)
+            .add_service(health_service)
+            .add_service(reflect().build_v1().map_err(StartError::Reflection)?)
+            .add_service(reflect().build_v1alpha().map_err(StartError::Reflection)?);
+
+        let stop = watch::Sender::new(false);
+        let addresses: Vec<Listen> = bound.iter().map(Bound::address).collect();
+        let mut listeners = JoinSet::new();
+        for bound in bound {
+            listeners.spawn(listen(bound, routes.clone(), stop.subscribe()));
+        }
+        for address in &addresses {
+            tracing::info!(%address, "listening");
+        }
+        Ok(Self { app, addresses, health, stop, listeners, follower, pulse, writing, drain: config.drain })
+    }
+
+    /// Says that it no longer serves, lets calls in flight finish until the drain deadline, and closes the store.
+    pub async fn stop(mut self) {
+        tracing::info!("stopping");
+        self.pulse.abort();
+        self.health.stopped().await;
+        self.stop.send_replace(true);
+        let drained = tokio::time::timeout(self.drain, async { while self.listeners.join_next().await.is_some() {} });
+        if drained.await.is_err() {
+            tracing::warn!(deadline = ?self.drain, "calls were still in flight at the deadline");
+            self.listeners.shutdown().await;
+        }
+        for address in &self.addresses {
+            if let Listen::Unix(path) = address {
+                // Gone already is as good.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        self.follower.abort();
+        self.app.writer.stop();
+        // A write that was begun is finished: its caller may have been told nothing yet, but the database has it or has it not.
+        let _ = self.writing.await;
+        self.app.store.clone().close().await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn bind(listen: &[Listen]) -> Result<Vec<Bound>, StartError> {
+    let mut bound = Vec::new();
+    for listen in listen {
+        bound.push(listen.bind().await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => StartError::AddressInUse(listen.clone()),
+            _ => StartError::Listen(listen.clone(), error),
+        })?);
+    }
+    Ok(bound)
+}
+
+/// Serves one socket until told to stop; then finishes what is in flight. No option is left to a default.
+async fn listen(bound: Bound, routes: Routes, mut stop: watch::Receiver<bool>) {
+    let stopped = async move {
+        // The sender lives as long as the server.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    let server = tonic::transport::Server::builder()
+        .layer(DoorLayer)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .max_concurrent_streams(1_024)
+        .max_frame_size(1 << 20)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .accept_http1(false);
+    let mut server = server;
+    let router = server.add_routes(routes);
+    let served = match bound {
+        Bound::Tcp(listener, _) => router.serve_with_incoming_shutdown(incoming(listener), stopped).await,
+        Bound::Unix(listener, _) => {
+            router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped).await
+        }
+    };
+    if let Err(error) = served {
+        tracing::error!(%error, "a listener failed");
+    }
+}
+
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(60)))
+}
+
+/// The first start of a store creates the project `default` (P2).
+async fn default_project(engine: &Engine, writer: &Writer) -> Result<(), Failure> {
+    let key = ProjectKey::default_project();
+    if engine.load().state.project(&key).is_some() {
+        return Ok(());
+    }
+    let command = Command::CreateProject(CreateProject {
+        key,
+        display_name: "Default".into(),
+        environment: Environment::Live,
+        role_structure: RoleStructure::SingleRole,
+    });
+    let call = Call { actor: SYSTEM.into(), request: None, fingerprint: 0, reason: "first start".into() };
+    match writer.submit(command, call).await {
+        // Another server on the same database was first.
+        Ok(_) | Err(Failure::Refused(Refusal::AlreadyExists(Noun::Project, _))) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,92 @@
+//! Health: for the server as a whole (`""`) and for every service by name.
+
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::pb::{HealthCheckRequest, health_check_response};
+use tonic_health::server::{HealthReporter, HealthService};
+
+use super::Listen;
+use crate::grpc::SERVICES;
+use crate::store::Store;
+
+/// How often the database is asked whether it is there.
+const PULSE: Duration = Duration::from_secs(2);
+
+/// What this server says of itself.
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// Everything serves: made once the State is loaded.
+    pub async fn new() -> (Self, HealthServer<HealthService>) {
+        let (reporter, service) = tonic_health::server::health_reporter();
+        let health = Self(reporter);
+        health.set(|_| true).await;
+        (health, service)
+    }
+
+    /// Nothing serves any more.
+    pub async fn stopped(&self) {
+        self.set(|_| false).await;
+    }
+
+    /// Checks go on without the database; the rest does not.
+    async fn database(&self, there: bool) {
+        self.set(|needs_database| there || !needs_database).await;
+    }
+
+    async fn set(&self, serves: impl Fn(bool) -> bool) {
+        let whole = ("", false);
+        for (service, needs_database) in SERVICES.into_iter().chain([whole]) {
+            let status = if serves(needs_database) { ServingStatus::Serving } else { ServingStatus::NotServing };
+            self.0.set_service_status(service, status).await;
+        }
+    }
+}
+
+/// Keeps the health of the services that need the database true, until aborted.
+pub async fn pulse(store: Store, health: Health) {
+    let mut there = true;
+    loop {
+        tokio::time::sleep(PULSE).await;
+        let answered = tokio::time::timeout(PULSE, store.head()).await;
+        let now = matches!(answered, Ok(Ok(_)));
+        if now != there {
+            tracing::warn!(there = now, "the database {}", if now { "is back" } else { "does not answer" });
+            health.database(now).await;
+            there = now;
+        }
+    }
+}
+
+/// Asks a running server about a service; the error says what to do.
+pub async fn ask(address: &Listen, service: &str) -> Result<(), String> {
+    let channel = connect(address).await.map_err(|error| format!("{address} does not answer: {error}"))?;
+    let request = HealthCheckRequest { service: service.into() };
+    let answer = HealthClient::new(channel).check(request).await;
+    let answer = answer.map_err(|status| format!("{address} answers {:?}: {}", status.code(), status.message()))?;
+    match answer.into_inner().status() {
+        health_check_response::ServingStatus::Serving => Ok(()),
+        status => Err(format!("{address} says {}", status.as_str_name())),
+    }
+}
+
+async fn connect(address: &Listen) -> Result<Channel, tonic::transport::Error> {
+    match address {
+        Listen::Tcp(address) => Endpoint::from_shared(format!("http://{address}"))?.connect().await,
+        Listen::Unix(path) => {
+            let path = path.clone();
+            // The URI is never resolved; it only gives requests an authority.
+            let endpoint = Endpoint::from_static("http://localhost");
+            let connector = tower::service_fn(move |_: Uri| {
+                let path = path.clone();
+                async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }
+            });
+            endpoint.connect_with_connector(connector).await
+        }
+    }
+}

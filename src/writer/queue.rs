@@ -1,0 +1,84 @@
+//! Cuts what is queued into groups, first come first served.
+
+use tokio::sync::{mpsc, watch};
+
+use super::Job;
+use super::commit::Committer;
+use crate::limits::{GROUP_COMMANDS_MAX, GROUP_ROWS_MAX};
+
+/// Commits group after group until told to stop and nothing is queued any more.
+pub(super) async fn run(mut jobs: mpsc::Receiver<Job>, mut stopped: watch::Receiver<bool>, mut committer: Committer) {
+    let mut carried = None;
+    loop {
+        let first = match carried.take() {
+            Some(job) => job,
+            None => tokio::select! {
+                job = jobs.recv() => match job {
+                    Some(job) => job,
+                    None => return,
+                },
+                // After closing, `recv` still yields what is queued, then none.
+                _ = stopped.wait_for(|stopped| *stopped), if !jobs.is_closed() => {
+                    jobs.close();
+                    continue;
+                }
+            },
+        };
+        let group = gather(first, || jobs.try_recv().ok(), &mut carried);
+        committer.commit(group).await;
+    }
+}
+
+/// Takes what is queued into a group with `first`, up to the limits; what did not fit is carried over.
+fn gather(first: Job, mut next: impl FnMut() -> Option<Job>, carried: &mut Option<Job>) -> Vec<Job> {
+    let mut rows = first.work.command.weight();
+    let mut group = vec![first];
+    while group.len() < GROUP_COMMANDS_MAX && rows < GROUP_ROWS_MAX {
+        let Some(job) = next() else { break };
+        let weight = job.work.command.weight();
+        if rows + weight > GROUP_ROWS_MAX {
+            *carried = Some(job);
+            break;
+        }
+        rows += weight;
+        group.push(job);
+    }
+    group
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::domain::command::{Call, Command, CreatePermissions, NewPermission};
+    use crate::domain::group::Work;
+    use crate::domain::{PermissionName, ProjectKey};
+
+    fn job(rows: usize) -> Job {
+        let new = NewPermission { name: PermissionName::stored("p"), description: String::new() };
+        let permissions = vec![new; rows];
+        let command = CreatePermissions { project: ProjectKey::default_project(), permissions, batch: true };
+        let call = Call { actor: "test".into(), request: None, fingerprint: 0, reason: "".into() };
+        let work = Work { command: Command::CreatePermissions(command), call, tag: 0 };
+        Job { work, answer: oneshot::channel().0 }
+    }
+
+    fn sizes(rows: &[usize]) -> Vec<usize> {
+        let mut queued: std::collections::VecDeque<Job> = rows.iter().map(|&rows| job(rows)).collect();
+        let mut carried = None;
+        let mut sizes = Vec::new();
+        while let Some(first) = carried.take().or_else(|| queued.pop_front()) {
+            sizes.push(gather(first, || queued.pop_front(), &mut carried).len());
+        }
+        sizes
+    }
+
+    #[test]
+    fn a_group_is_cut_by_commands_and_by_rows_and_nothing_is_lost() {
+        assert_eq!(sizes(&[1; 600]), [256, 256, 88]);
+        assert_eq!(sizes(&[10_000, 10_000, 10_000]), [2, 1]);
+        assert_eq!(sizes(&[1, 20_000, 1]), [1, 1, 1]);
+        assert_eq!(sizes(&[30_000, 1]), [1, 1]);
+    }
+}

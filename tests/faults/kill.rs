@@ -1,0 +1,189 @@
+//! `kill -9` in the middle of writes, again and again, on one store.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rolecall::domain::hash::HashKey;
+use rolecall::domain::{Change, ProjectKey, Revision, State, UserId};
+use rolecall::grpc::services::check_service_client::CheckServiceClient;
+use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
+use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::store::Store;
+use rolecall::wire;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::support::postgres;
+
+/// Streams of writes at one time; each has an org of its own.
+const STREAMS: usize = 4;
+/// Members of one bulk write: all of them or none.
+const ROWS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a4_killed_fifty_times_sqlite_loses_nothing_acknowledged_and_halves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("rolecall.db").display());
+    killed(&database, folder.path(), 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a4_killed_ten_times_over_postgres_loses_nothing_acknowledged_and_halves_nothing() {
+    let Some(database) = postgres::database().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    killed(&database, folder.path(), 10).await;
+}
+
+/// One bulk write: its users, and whether the server said that it is stored.
+#[derive(Clone)]
+struct Sent {
+    org: String,
+    users: Vec<String>,
+    acknowledged: bool,
+}
+
+async fn killed(database: &str, folder: &Path, times: u32) {
+    let socket = folder.join("rolecall.sock");
+    let sent: Arc<Mutex<Vec<Sent>>> = Arc::default();
+    let mut acknowledged_before_kill = 0;
+    for round in 0..times {
+        let mut server = serve(database, &socket);
+        let channel = connect(&socket).await;
+        answers_what_was_acknowledged(&channel, &sent.lock().unwrap().clone()).await;
+        let streams: Vec<_> =
+            (0..STREAMS).map(|stream| tokio::spawn(write(channel.clone(), round, stream, sent.clone()))).collect();
+        // Another moment of the write path each time, from the first byte to the middle of the stream.
+        let before = sent.lock().unwrap().len();
+        let patience = Instant::now() + Duration::from_secs(20);
+        while sent.lock().unwrap().len() <= before + STREAMS && Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_micros(u64::from(round) * 977 % 25_000)).await;
+        server.kill().unwrap();
+        server.wait().unwrap();
+        for stream in streams {
+            stream.await.unwrap();
+        }
+        let sent = sent.lock().unwrap().clone();
+        acknowledged_before_kill = sent.iter().filter(|sent| sent.acknowledged).count();
+        stored_as_acknowledged(database, &sent).await;
+    }
+    assert!(acknowledged_before_kill > times as usize, "the streams wrote too little to prove anything");
+}
+
+/// Creates an org and fills it, bulk write after bulk write, until the server is gone.
+async fn write(channel: Channel, round: u32, stream: usize, sent: Arc<Mutex<Vec<Sent>>>) {
+    let org = format!("org-{round}-{stream}");
+    let request = wire::CreateOrgRequest { org_id: org.clone(), ..Default::default() };
+    if OrgServiceClient::new(channel.clone()).create_org(request).await.is_err() {
+        return;
+    }
+    let mut members = MembershipServiceClient::new(channel);
+    for number in 0.. {
+        let users: Vec<String> = (0..ROWS).map(|row| format!("user-{number}-{row}")).collect();
+        let add = || wire::member_write::Write::Add(wire::MemberRoles::default());
+        let row = |user: &String| wire::MemberWrite { org_id: org.clone(), user_id: user.clone(), write: Some(add()) };
+        let request = wire::BatchWriteMembersRequest { rows: users.iter().map(row).collect(), ..Default::default() };
+        let at = {
+            let mut sent = sent.lock().unwrap();
+            sent.push(Sent { org: org.clone(), users, acknowledged: false });
+            sent.len() - 1
+        };
+        if members.batch_write_members(request).await.is_err() {
+            return;
+        }
+        sent.lock().unwrap()[at].acknowledged = true;
+    }
+}
+
+/// The restarted server itself answers for everything acknowledged so far.
+async fn answers_what_was_acknowledged(channel: &Channel, sent: &[Sent]) {
+    let acknowledged = sent.iter().filter(|sent| sent.acknowledged);
+    let items: Vec<wire::CheckItem> = acknowledged
+        .flat_map(|sent| sent.users.iter().map(|user| (sent.org.clone(), user.clone())))
+        .map(|(org_id, user_id)| wire::CheckItem { org_id, user_id, permission: "rolecall::can_view_other_members".into() })
+        .collect();
+    let mut checks = CheckServiceClient::new(channel.clone());
+    for items in items.chunks(50_000) {
+        let request = wire::BatchCheckRequest { items: items.to_vec(), ..Default::default() };
+        let decisions = checks.batch_check(request).await.unwrap().into_inner().decisions;
+        assert_eq!(decisions.len(), items.len());
+        assert!(decisions.iter().all(|&decision| decision == wire::Decision::Allowed as i32), "an acknowledged write is lost");
+    }
+}
+
+/// Reads the store that the killed server left: every acknowledged row is there, every other write wholly or not at all,
+/// and the tables, the history, and the history undone and redone say the same.
+async fn stored_as_acknowledged(database: &str, sent: &[Sent]) {
+    let store = Store::open(database).await.unwrap();
+    let key = HashKey::new([5; 16]);
+    let loaded = store.load(key).await.unwrap();
+    let project = loaded.project(&ProjectKey::default_project()).expect("the default project is made at the first start");
+    for write in sent {
+        let org = project.org(&write.org);
+        let there = |user: &&String| org.is_some_and(|org| project.membership(org, &UserId::stored(user.as_str())).is_some());
+        let there = write.users.iter().filter(there).count();
+        match write.acknowledged {
+            true => assert_eq!(there, ROWS, "an acknowledged write to {} is not whole", write.org),
+            false => assert!(there == 0 || there == ROWS, "half a write to {}: {there} of {ROWS}", write.org),
+        }
+    }
+    let history = history(&store).await;
+    let mut replayed = State::new(key);
+    for (revision, changes) in &history {
+        replayed.apply_commit(*revision, changes);
+    }
+    assert!(replayed == loaded, "the history and the tables differ");
+    assert_eq!(replayed.revision(), loaded.revision());
+    for (project, other) in replayed.projects().zip(loaded.projects()) {
+        assert_eq!(project.counters(), other.counters());
+    }
+    let mut undone = loaded.clone();
+    for (_, changes) in history.iter().rev() {
+        changes.iter().rev().for_each(|change| undone.apply(&change.clone().undone()));
+    }
+    undone.set_revision(Revision::default());
+    assert!(undone == State::new(key), "undoing everything leaves something");
+    for (revision, changes) in &history {
+        undone.apply_commit(*revision, changes);
+    }
+    assert!(undone == loaded, "undone and redone differs");
+    store.close().await;
+}
+
+async fn history(store: &Store) -> Vec<(Revision, Vec<Change>)> {
+    let mut history: Vec<(Revision, Vec<Change>)> = Vec::new();
+    loop {
+        let last = history.last().map(|(revision, _)| *revision).unwrap_or_default();
+        let commits = store.commits_since(last, 1_000).await.unwrap();
+        if commits.is_empty() {
+            return history;
+        }
+        history.extend(commits.into_iter().map(|commit| (commit.revision, commit.changes)));
+    }
+}
+
+fn serve(database: &str, socket: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    command.args(["serve", "--log", "warn", "--database", database]);
+    command.arg("--listen").arg(format!("unix:{}", socket.display()));
+    command.stdin(Stdio::null()).spawn().unwrap()
+}
+
+/// Connects once the server answers.
+async fn connect(socket: &Path) -> Channel {
+    let patience = Instant::now() + Duration::from_secs(30);
+    loop {
+        let path: PathBuf = socket.into();
+        let connector = tower::service_fn(move |_: Uri| {
+            let path = path.clone();
+            async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }
+        });
+        match Endpoint::from_static("http://localhost").connect_with_connector(connector).await {
+            Ok(channel) => return channel,
+            Err(error) => assert!(Instant::now() < patience, "the server does not start: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

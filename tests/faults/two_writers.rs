@@ -1,0 +1,113 @@
+//! Two servers on one PostgreSQL: only that proves the head row.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use rolecall::domain::{Call, Command, State};
+use rolecall::engine::Engine;
+use rolecall::limits::Limits;
+use rolecall::replica;
+use rolecall::store::Store;
+use rolecall::writer::{Failure, Writer};
+
+use crate::model::Model;
+use crate::seen::seen;
+use crate::strategies::{USERS, hash_key, history};
+use crate::support::postgres;
+
+/// Commands of both writers together.
+const COMMANDS: usize = 20_000;
+/// Commands of one writer that wait at one time.
+const IN_FLIGHT: usize = 48;
+
+struct Server {
+    store: Store,
+    engine: Arc<Engine>,
+    writer: Arc<Writer>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
+    let Some(database) = postgres::database().await else { return };
+    let limits = Limits::default();
+    let servers = [server(&database, limits).await, server(&database, limits).await];
+    let mut runner = TestRunner::deterministic();
+    let mut commands = Vec::new();
+    while commands.len() < COMMANDS {
+        let history = history().new_tree(&mut runner).expect("histories can be made").current();
+        commands.extend(history.steps.into_iter().map(|step| step.command));
+    }
+    commands.truncate(COMMANDS);
+    let commands = Arc::new(commands);
+
+    let begun = Instant::now();
+    let (one, other) = tokio::join!(submit(&servers[0], &commands, 0), submit(&servers[1], &commands, 1));
+    println!("{COMMANDS} commands in {:?}, {} and {} accepted", begun.elapsed(), one, other);
+    assert!(one > 1_000 && other > 1_000, "too little was accepted to prove anything: {one} and {other}");
+
+    // Revisions count by one; each is the command that its reason names.
+    let mut model = Model::default();
+    let mut state = State::new(hash_key());
+    let mut by_kind: HashMap<String, usize> = HashMap::new();
+    loop {
+        let commits = servers[0].store.commits_since(state.revision(), 1_000).await.unwrap();
+        if commits.is_empty() {
+            break;
+        }
+        for commit in commits {
+            assert_eq!(commit.revision.number, state.revision().number + 1, "a gap");
+            assert!(commit.revision.at > state.revision().at, "time stands still");
+            let command: &Command = &commands[commit.reason.parse::<usize>().expect("the reason is the command's number")];
+            assert_eq!(&*commit.kind, command.kind());
+            let answered = model.run(command, commit.revision.at, &limits);
+            assert!(answered.is_ok_and(|answered| answered.changed), "the model refuses {command:?} at {:?}", commit.revision);
+            state.apply_commit(commit.revision, &commit.changes);
+            *by_kind.entry(commit.kind.to_string()).or_default() += 1;
+        }
+    }
+    println!("commits by kind: {by_kind:?}");
+    assert!(seen(&state, &USERS) == model, "the history and the model differ");
+
+    let [first, second] = &servers;
+    for server in [first, second] {
+        let patience = Instant::now() + Duration::from_secs(20);
+        while server.engine.load().state.revision() != state.revision() {
+            assert!(Instant::now() < patience, "a server does not catch up");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(*server.engine.load().state == state, "a server's state is not the history's");
+    }
+    let loaded = first.store.load(hash_key()).await.unwrap();
+    assert!(loaded == state, "the tables are not the history");
+}
+
+/// Sends every second command, some dozens at a time; returns how many were done.
+async fn submit(server: &Server, commands: &Arc<Vec<Command>>, first: usize) -> usize {
+    let sent = (first..commands.len()).step_by(2).map(|number| {
+        let command = commands[number].clone();
+        let call = Call { actor: "test".into(), request: None, fingerprint: 0, reason: number.to_string().into() };
+        async move {
+            match server.writer.submit(command, call).await {
+                Ok(_) => 1,
+                Err(Failure::Refused(_)) => 0,
+                Err(failure) => panic!("command {number}: {failure}"),
+            }
+        }
+    });
+    futures_util::stream::iter(sent).buffered(IN_FLIGHT).fold(0, |done, one| async move { done + one }).await
+}
+
+async fn server(database: &str, limits: Limits) -> Server {
+    let store = Store::open(database).await.unwrap();
+    store.migrate().await.unwrap();
+    store.initialize().await.unwrap();
+    let state = store.load(hash_key()).await.unwrap();
+    let engine = Arc::new(Engine::new(store.store_id().await.unwrap(), state));
+    let (writer, _) = Writer::start(store.clone(), engine.clone(), limits);
+    tokio::spawn(replica::follow(store.clone(), engine.clone()));
+    Server { store, engine, writer }
+}
