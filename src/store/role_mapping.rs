@@ -38,6 +38,15 @@ pub struct GrantsRow {
     pub permissions: Vec<PermissionName>,
 }
 
+/// A role mapping with some of its rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleMappingRows {
+    pub role_mapping: RoleMappingRow,
+    pub rows: Vec<GrantsRow>,
+    /// Whether rows follow.
+    pub more: bool,
+}
+
 impl Store {
     pub async fn get_role_mapping(
         &self,
@@ -70,15 +79,16 @@ impl Store {
         Ok(snapshot.page(rows, limit).await)
     }
 
-    /// The rows of a mapping, one for every role of the project or for those in `only`, in the order of the roles.
-    pub async fn list_role_mapping_rows(
+    /// A mapping with some of its rows: there is one for every role of the project, or for those in `only`, in the order
+    /// of the roles, after that of this rank and id.
+    pub async fn get_role_mapping_rows(
         &self,
         project: &ProjectKey,
         name: &RoleMappingName,
         only: &[RoleName],
         after: Option<(u64, RoleId)>,
         limit: u32,
-    ) -> Result<Page<GrantsRow>, ReadError> {
+    ) -> Result<At<RoleMappingRows>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
         let mapping = snapshot.role_mapping(project.id, name).await?;
@@ -91,8 +101,12 @@ impl Store {
         }
         let find = find.order_by_asc(role::Column::Rank).order_by_asc(role::Column::Id).limit(u64::from(limit) + 1);
         let roles = find.all(&snapshot.tx).await?;
-        let rows = grants(&snapshot, &mapping, roles).await?;
-        Ok(snapshot.page(rows, limit).await)
+        let mut found = grants(&snapshot, &mapping, roles).await?;
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let row = rows(&snapshot, &project, vec![mapping]).await?.pop();
+        let role_mapping = row.ok_or_else(|| unreadable("a role mapping without a row"))?;
+        Ok(snapshot.at(RoleMappingRows { role_mapping, rows: found, more }).await)
     }
 }
 

@@ -74,8 +74,9 @@ impl WriteTx {
         self.head
     }
 
-    /// Brings a state to the head: with the commits of other servers, or with none.
-    pub async fn catch_up(&mut self, mut state: State) -> Result<State, SinceError> {
+    /// Brings a state to the head with the commits of other servers, and says through which revisions it went.
+    pub async fn catch_up(&mut self, mut state: State) -> Result<(State, Vec<Revision>), SinceError> {
+        let mut passed = Vec::new();
         while (state.revision().number, state.revision().tag) != (self.head.number, self.head.tag) {
             let commits = commits_since(&self.tx, state.revision(), CATCH_UP_COMMITS).await?;
             if commits.is_empty() {
@@ -83,9 +84,10 @@ impl WriteTx {
             }
             for commit in commits {
                 state.apply_commit(commit.revision, &commit.changes);
+                passed.push(commit.revision);
             }
         }
-        Ok(state)
+        Ok((state, passed))
     }
 
     /// Of these request ids those that were used in the last 24 hours (A4).

@@ -1,7 +1,7 @@
 //! What an accepted command is answered with, as it is remembered for a repetition (A4).
 
 use super::messages as wire;
-pub use super::messages::outcome::Outcome;
+use super::messages::outcome::Outcome;
 use super::resource::{self, RoleMappingParts};
 use crate::domain::decide::Tally;
 use crate::domain::id::{RoleId, RoleMappingId};
