@@ -1,0 +1,8 @@
+//! The domain against its rules: random histories compared with a slow model, and plain tests named after the rules.
+
+mod groups;
+mod histories;
+mod model;
+mod seen;
+mod strategies;
+mod undo;
