@@ -38,7 +38,7 @@ pub struct GrantsRow {
     pub permissions: Vec<PermissionName>,
 }
 
-/// A role mapping with some of its rows.
+/// A role mapping with a page of its rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoleMappingRows {
     pub role_mapping: RoleMappingRow,
@@ -48,18 +48,6 @@ pub struct RoleMappingRows {
 }
 
 impl Store {
-    pub async fn get_role_mapping(
-        &self,
-        project: &ProjectKey,
-        name: &RoleMappingName,
-    ) -> Result<At<RoleMappingRow>, ReadError> {
-        let snapshot = self.snapshot().await?;
-        let project = snapshot.project(project).await?;
-        let found = snapshot.role_mapping(project.id, name).await?;
-        let row = rows(&snapshot, &project, vec![found]).await?.pop();
-        Ok(snapshot.at(row.ok_or_else(|| unreadable("a role mapping without a row"))?).await)
-    }
-
     /// In the order in which they were created.
     pub async fn list_role_mappings(
         &self,
@@ -79,9 +67,9 @@ impl Store {
         Ok(snapshot.page(rows, limit).await)
     }
 
-    /// A mapping with some of its rows: there is one for every role of the project, or for those in `only`, in the order
-    /// of the roles, after that of this rank and id.
-    pub async fn get_role_mapping_rows(
+    /// A mapping and a page of its rows, one for every role of the project or for those in `only`, in the order of the
+    /// roles.
+    pub async fn get_role_mapping(
         &self,
         project: &ProjectKey,
         name: &RoleMappingName,
@@ -92,6 +80,8 @@ impl Store {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
         let mapping = snapshot.role_mapping(project.id, name).await?;
+        let role_mapping = rows(&snapshot, &project, vec![mapping.clone()]).await?.pop();
+        let role_mapping = role_mapping.ok_or_else(|| unreadable("a role mapping without a row"))?;
         let mut find = role::Entity::find().filter(role::Column::Project.eq(project.id));
         if !only.is_empty() {
             find = find.filter(role::Column::Id.is_in(ids(&snapshot, project.id, only).await?));
@@ -100,13 +90,11 @@ impl Store {
             find = find.filter(below(rank as i64, number(id)));
         }
         let find = find.order_by_asc(role::Column::Rank).order_by_asc(role::Column::Id).limit(u64::from(limit) + 1);
-        let roles = find.all(&snapshot.tx).await?;
-        let mut found = grants(&snapshot, &mapping, roles).await?;
-        let more = found.len() > limit as usize;
-        found.truncate(limit as usize);
-        let row = rows(&snapshot, &project, vec![mapping]).await?.pop();
-        let role_mapping = row.ok_or_else(|| unreadable("a role mapping without a row"))?;
-        Ok(snapshot.at(RoleMappingRows { role_mapping, rows: found, more }).await)
+        let mut roles = find.all(&snapshot.tx).await?;
+        let more = roles.len() > limit as usize;
+        roles.truncate(limit as usize);
+        let rows = grants(&snapshot, &mapping, roles).await?;
+        Ok(snapshot.at(RoleMappingRows { role_mapping, rows, more }).await)
     }
 }
 

@@ -42,10 +42,15 @@ pub fn encode(change: &Change) -> Vec<u8> {
     message(change).encode_to_vec()
 }
 
-/// The change in these bytes.
+/// The change in these bytes. A field that this release does not know is as unknown as a kind: prost would skip it, and a
+/// State without it would be a wrong one, so what was read must be all that was written.
 pub fn decode(bytes: &[u8]) -> Result<Change, UnknownChange> {
     let message = wire::Change::decode(bytes);
-    read(message.map_err(|error| UnknownChange(format!("a stored change cannot be decoded ({error})")))?)
+    let message = message.map_err(|error| UnknownChange(format!("a stored change cannot be decoded ({error})")))?;
+    if message.encoded_len() != bytes.len() {
+        return Err(UnknownChange("a stored change has a field that this release does not know".into()));
+    }
+    read(message)
 }
 
 /// The message of a change.
@@ -74,15 +79,15 @@ pub fn message(change: &Change) -> wire::Change {
             before: edit.before.as_ref().map(role_set_value),
             after: edit.after.as_ref().map(role_set_value),
         }),
-        Change::RoleMapping(edit) => Kind::Mapping(wire::MappingChange {
+        Change::RoleMapping(edit) => Kind::RoleMapping(wire::RoleMappingChange {
             project: edit.key.project.number(),
-            mapping: edit.key.id.number(),
-            before: edit.before.as_ref().map(mapping_value),
-            after: edit.after.as_ref().map(mapping_value),
+            role_mapping: edit.key.id.number(),
+            before: edit.before.as_ref().map(role_mapping_value),
+            after: edit.after.as_ref().map(role_mapping_value),
         }),
         Change::Grants(edit) => Kind::Grants(wire::GrantsChange {
             project: edit.key.project.number(),
-            mapping: edit.key.role_mapping.number(),
+            role_mapping: edit.key.role_mapping.number(),
             role: edit.key.role.number(),
             before: edit.before.as_ref().map(permission_ids),
             after: edit.after.as_ref().map(permission_ids),
@@ -93,12 +98,12 @@ pub fn message(change: &Change) -> wire::Change {
             before: edit.before.as_ref().map(org_value),
             after: edit.after.as_ref().map(org_value),
         }),
-        Change::Membership(edit) => Kind::Member(wire::MemberChange {
+        Change::Membership(edit) => Kind::Membership(wire::MembershipChange {
             project: edit.key.project.number(),
             org: edit.key.org.number(),
             user_id: edit.key.user.to_string(),
-            before: edit.before.as_ref().map(member_value),
-            after: edit.after.as_ref().map(member_value),
+            before: edit.before.as_ref().map(membership_value),
+            after: edit.after.as_ref().map(membership_value),
         }),
     };
     wire::Change { change: Some(kind) }
@@ -118,17 +123,17 @@ pub fn read(message: wire::Change) -> Result<Change, UnknownChange> {
         Kind::RoleSet(it) => {
             Change::RoleSet(edit(scoped(it.project, it.role_set)?, it.before, it.after, read_role_set)?)
         }
-        Kind::Mapping(it) => {
-            Change::RoleMapping(edit(scoped(it.project, it.mapping)?, it.before, it.after, read_mapping)?)
+        Kind::RoleMapping(it) => {
+            Change::RoleMapping(edit(scoped(it.project, it.role_mapping)?, it.before, it.after, read_role_mapping)?)
         }
         Kind::Grants(it) => {
-            let key = GrantsKey { project: id(it.project)?, role_mapping: id(it.mapping)?, role: id(it.role)? };
+            let key = GrantsKey { project: id(it.project)?, role_mapping: id(it.role_mapping)?, role: id(it.role)? };
             Change::Grants(edit(key, it.before, it.after, read_permission_ids)?)
         }
         Kind::Org(it) => Change::Org(edit(scoped(it.project, it.org)?, it.before, it.after, read_org)?),
-        Kind::Member(it) => {
+        Kind::Membership(it) => {
             let key = MembershipKey { project: id(it.project)?, org: id(it.org)?, user: UserId::stored(it.user_id) };
-            Change::Membership(edit(key, it.before, it.after, read_member)?)
+            Change::Membership(edit(key, it.before, it.after, read_membership)?)
         }
     })
 }
@@ -163,7 +168,7 @@ fn project_value(record: &ProjectRecord) -> wire::ProjectValue {
         role_structure: super::resource::role_structure(record.role_structure).into(),
         default_role: record.default_role.number(),
         default_owner_role: record.default_owner_role.number(),
-        default_mapping: record.default_role_mapping.number(),
+        default_role_mapping: record.default_role_mapping.number(),
         create_time_micros: record.create_time.0,
     }
 }
@@ -184,7 +189,7 @@ fn read_project(value: wire::ProjectValue) -> Result<ProjectRecord, UnknownChang
         display_name: value.display_name.into(),
         default_role: id(value.default_role)?,
         default_owner_role: id(value.default_owner_role)?,
-        default_role_mapping: id(value.default_mapping)?,
+        default_role_mapping: id(value.default_role_mapping)?,
         create_time: Time(value.create_time_micros),
     })
 }
@@ -235,8 +240,8 @@ fn read_role_set(value: wire::RoleSetValue) -> Result<RoleSet, UnknownChange> {
     Ok(RoleSet::new(value.roles.into_iter().map(id).collect::<Result<Vec<_>, _>>()?))
 }
 
-fn mapping_value(record: &RoleMappingRecord) -> wire::MappingValue {
-    wire::MappingValue {
+fn role_mapping_value(record: &RoleMappingRecord) -> wire::RoleMappingValue {
+    wire::RoleMappingValue {
         name: record.name.to_string(),
         description: record.description.to_string(),
         disabled_roles: record.disabled_roles.iter().map(|role| role.number()).collect(),
@@ -244,7 +249,7 @@ fn mapping_value(record: &RoleMappingRecord) -> wire::MappingValue {
     }
 }
 
-fn read_mapping(value: wire::MappingValue) -> Result<RoleMappingRecord, UnknownChange> {
+fn read_role_mapping(value: wire::RoleMappingValue) -> Result<RoleMappingRecord, UnknownChange> {
     Ok(RoleMappingRecord {
         name: RoleMappingName::stored(value.name),
         description: value.description.into(),
@@ -273,14 +278,14 @@ fn org_value(record: &OrgRecord) -> wire::OrgValue {
         org_id: record.profile.org_id.to_string(),
         display_name: record.profile.display_name.to_string(),
         metadata: record.profile.metadata.to_string(),
-        mapping: record.role_mapping.number(),
+        role_mapping: record.role_mapping.number(),
         create_time_micros: record.profile.create_time.0,
     }
 }
 
 fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange> {
     Ok(OrgRecord {
-        role_mapping: id(value.mapping)?,
+        role_mapping: id(value.role_mapping)?,
         profile: Arc::new(OrgProfile {
             org_id: OrgId::stored(value.org_id),
             display_name: value.display_name.into(),
@@ -290,16 +295,16 @@ fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange> {
     })
 }
 
-fn member_value(record: &MembershipRecord) -> wire::MemberValue {
+fn membership_value(record: &MembershipRecord) -> wire::MembershipValue {
     let timed = |timed: &TimedRole| wire::TimedRole { role: timed.role.number(), until_micros: timed.until.0 };
-    wire::MemberValue {
+    wire::MembershipValue {
         role_set: record.role_set.number(),
         origin: super::resource::origin(record.origin).into(),
         timed: record.timed.iter().map(timed).collect(),
     }
 }
 
-fn read_member(value: wire::MemberValue) -> Result<MembershipRecord, UnknownChange> {
+fn read_membership(value: wire::MembershipValue) -> Result<MembershipRecord, UnknownChange> {
     let timed = |timed: &wire::TimedRole| Ok(TimedRole { role: id(timed.role)?, until: Time(timed.until_micros) });
     Ok(MembershipRecord {
         origin: match value.origin() {
