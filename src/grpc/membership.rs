@@ -8,8 +8,11 @@ use super::page::Page;
 use super::services::membership_service_server::MembershipService;
 use super::write::{Answered, unexpected};
 use super::{App, convert, status};
+use crate::clock;
 use crate::domain::command::{BatchWriteMembers, Command, GivenRole, MemberWrite, Write, WriteMember};
-use crate::wire::{self, outcome::Outcome};
+use crate::domain::{OrgId, UserId};
+use crate::store::{ListMembers, MemberRow};
+use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct MembershipApi(pub Arc<App>);
 
@@ -70,6 +73,71 @@ impl MembershipService for MembershipApi {
             replayed: answered.replayed,
         }))
     }
+
+    async fn get_member(
+        &self,
+        request: Request<wire::GetMemberRequest>,
+    ) -> Result<Response<wire::GetMemberResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let (org_id, user_id) = (convert::org_id(&request.org_id)?, convert::user_id(&request.user_id)?);
+        let found = self.0.store.get_member(&project, &org_id, &user_id, clock::now()).await.map_err(status::read)?;
+        let revision = self.0.token(found.revision);
+        Ok(Response::new(wire::GetMemberResponse { member: Some(self.shown(&found.value)), revision }))
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<wire::ListMembersRequest>,
+    ) -> Result<Response<wire::ListMembersResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let arguments = ["ListMembers", project.as_str(), &request.org_id, &request.role, &request.permission];
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let ask = ListMembers {
+            project: project.clone(),
+            org_id: convert::org_id(&request.org_id)?,
+            role: convert::optional(&request.role, |name| convert::role("role", name))?,
+            permission: convert::optional(&request.permission, |name| convert::permission("permission", name))?,
+            after: page.after.as_deref().map(UserId::stored),
+            limit: page.limit,
+            now: clock::now(),
+        };
+        let found = self.0.store.list_members(ask).await.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.member.user_id.as_str());
+        Ok(Response::new(wire::ListMembersResponse {
+            next_page_token: page.next_token(last),
+            members: found.rows.iter().map(|row| self.shown(row)).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+
+    async fn list_user_memberships(
+        &self,
+        request: Request<wire::ListUserMembershipsRequest>,
+    ) -> Result<Response<wire::ListUserMembershipsResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let user_id = convert::user_id(&request.user_id)?;
+        let arguments = ["ListUserMemberships", project.as_str(), &request.user_id];
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let after = page.after.as_deref().map(OrgId::stored);
+        let store = &self.0.store;
+        let found = store.list_user_memberships(&project, &user_id, after, page.limit, clock::now()).await;
+        let found = found.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.member.org_id.as_str());
+        Ok(Response::new(wire::ListUserMembershipsResponse {
+            next_page_token: page.next_token(last),
+            memberships: found.rows.iter().map(|row| self.shown(row)).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+}
+
+impl MembershipApi {
+    fn shown(&self, row: &MemberRow) -> wire::Member {
+        wire::member(&row.member, self.0.token(row.revision))
+    }
 }
 
 fn member(mut answered: Answered) -> Result<(Option<wire::Member>, Answered), Status> {
@@ -88,8 +156,8 @@ fn batch_row(at: usize, row: &wire::MemberWrite) -> Result<MemberWrite, Status> 
     let path = row_path(at, Some(row));
     let named = |field: &str, why| status::invalid(format!("rows[{at}].{field}"), why);
     Ok(MemberWrite {
-        org_id: crate::domain::OrgId::parse(&row.org_id).map_err(|why| named("org_id", why))?,
-        user_id: crate::domain::UserId::parse(&row.user_id).map_err(|why| named("user_id", why))?,
+        org_id: OrgId::parse(&row.org_id).map_err(|why| named("org_id", why))?,
+        user_id: UserId::parse(&row.user_id).map_err(|why| named("user_id", why))?,
         write: match &row.write {
             Some(Wire::Add(add)) => Write::Add(given(&path, &add.roles)?),
             Some(Wire::Set(set)) => Write::Set(some(&path, &set.roles)?),

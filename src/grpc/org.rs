@@ -11,7 +11,7 @@ use super::{App, convert, status};
 use crate::domain::OrgId;
 use crate::domain::command::{Command, CreateOrg};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
-use crate::wire::{self, outcome::Outcome};
+use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct OrgApi(pub Arc<App>);
 
@@ -29,6 +29,34 @@ impl OrgService for OrgApi {
             org: Some(org),
             revision: answered.revision,
             replayed: answered.replayed,
+        }))
+    }
+
+    async fn get_org(&self, request: Request<wire::GetOrgRequest>) -> Result<Response<wire::GetOrgResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let org_id = convert::org_id(&request.org_id)?;
+        let found = self.0.store.get_org(&project, &org_id).await.map_err(status::read)?;
+        let org = wire::org(&found.value.profile, &found.value.role_mapping);
+        Ok(Response::new(wire::GetOrgResponse { org: Some(org), revision: self.0.token(found.revision) }))
+    }
+
+    async fn list_orgs(
+        &self,
+        request: Request<wire::ListOrgsRequest>,
+    ) -> Result<Response<wire::ListOrgsResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let mapping = convert::optional(&request.role_mapping, |name| convert::role_mapping("role_mapping", name))?;
+        let arguments = ["ListOrgs", project.as_str(), &request.role_mapping];
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let after = page.after.as_deref().map(OrgId::stored);
+        let found = self.0.store.list_orgs(&project, mapping.as_ref(), after, page.limit).await.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.profile.org_id.as_str());
+        Ok(Response::new(wire::ListOrgsResponse {
+            next_page_token: page.next_token(last),
+            orgs: found.rows.iter().map(|row| wire::org(&row.profile, &row.role_mapping)).collect(),
+            revision: self.0.token(found.revision),
         }))
     }
 }

@@ -49,7 +49,8 @@ impl Page {
 fn open(token: &str, expected: &[u8; FINGERPRINT]) -> Result<String, Status> {
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| status::page_token())?;
     let key = bytes.strip_prefix(expected).ok_or_else(status::page_token)?;
-    String::from_utf8(key.to_vec()).map_err(|_| status::page_token())
+    // PostgreSQL would refuse a NUL with an error of its own.
+    String::from_utf8(key.to_vec()).ok().filter(|key| !key.contains('\0')).ok_or_else(status::page_token)
 }
 
 fn fingerprint(arguments: &[&str]) -> [u8; FINGERPRINT] {

@@ -8,9 +8,10 @@ use super::page::Page;
 use super::services::permission_service_server::PermissionService;
 use super::write::unexpected;
 use super::{App, convert, status};
+use crate::domain::id::PermissionId;
 use crate::domain::command::{Command, CreatePermissions, NewPermission};
 use crate::limits::DESCRIPTION_BYTES_MAX;
-use crate::wire::{self, outcome::Outcome};
+use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct PermissionApi(pub Arc<App>);
 
@@ -49,6 +50,35 @@ impl PermissionService for PermissionApi {
             created: created.created,
             revision: answered.revision,
             replayed: answered.replayed,
+        }))
+    }
+
+    async fn get_permission(
+        &self,
+        request: Request<wire::GetPermissionRequest>,
+    ) -> Result<Response<wire::GetPermissionResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let name = convert::permission("name", &request.name)?;
+        let found = self.0.store.get_permission(&project, &name).await.map_err(status::read)?;
+        let revision = self.0.token(found.revision);
+        Ok(Response::new(wire::GetPermissionResponse { permission: Some(wire::permission(&found.value)), revision }))
+    }
+
+    async fn list_permissions(
+        &self,
+        request: Request<wire::ListPermissionsRequest>,
+    ) -> Result<Response<wire::ListPermissionsResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let page = Page::read(&["ListPermissions", project.as_str()], request.page_size, &request.page_token)?;
+        let after = page.after_number()?.and_then(PermissionId::new);
+        let found = self.0.store.list_permissions(&project, after, page.limit).await.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
+        Ok(Response::new(wire::ListPermissionsResponse {
+            next_page_token: page.next_token(last.as_deref()),
+            permissions: found.rows.iter().map(|row| wire::permission(&row.permission)).collect(),
+            revision: self.0.token(found.revision),
         }))
     }
 }

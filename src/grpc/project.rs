@@ -8,10 +8,12 @@ use super::page::Page;
 use super::services::project_service_server::ProjectService;
 use super::write::unexpected;
 use super::{App, convert, status};
+use crate::domain::ProjectKey;
 use crate::domain::command::{Command, CreateProject};
 use crate::domain::project::{Environment, RoleStructure};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
-use crate::wire::{self, outcome::Outcome};
+use crate::store::ProjectRow;
+use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct ProjectApi(pub Arc<App>);
 
@@ -31,6 +33,36 @@ impl ProjectService for ProjectApi {
             replayed: answered.replayed,
         }))
     }
+
+    async fn get_project(
+        &self,
+        request: Request<wire::GetProjectRequest>,
+    ) -> Result<Response<wire::GetProjectResponse>, Status> {
+        let key = convert::project(&request.get_ref().project)?;
+        let found = self.0.store.get_project(&key).await.map_err(status::read)?;
+        let revision = self.0.token(found.revision);
+        Ok(Response::new(wire::GetProjectResponse { project: Some(shown(&found.value)), revision }))
+    }
+
+    async fn list_projects(
+        &self,
+        request: Request<wire::ListProjectsRequest>,
+    ) -> Result<Response<wire::ListProjectsResponse>, Status> {
+        let request = request.get_ref();
+        let page = Page::read(&["ListProjects"], request.page_size, &request.page_token)?;
+        let after = page.after.as_deref().map(ProjectKey::stored);
+        let found = self.0.store.list_projects(after, page.limit).await.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.record.key.as_str());
+        Ok(Response::new(wire::ListProjectsResponse {
+            next_page_token: page.next_token(last),
+            projects: found.rows.iter().map(shown).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+}
+
+fn shown(row: &ProjectRow) -> wire::Project {
+    wire::project(&row.record, &row.default_role, &row.default_owner_role, &row.default_role_mapping)
 }
 
 fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
@@ -51,7 +83,7 @@ fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
         return Err(status::invalid("key", "must not be empty"));
     }
     Ok(Command::CreateProject(CreateProject {
-        key: crate::domain::ProjectKey::parse(&request.key).map_err(|why| status::invalid("key", why))?,
+        key: ProjectKey::parse(&request.key).map_err(|why| status::invalid("key", why))?,
         display_name: convert::text("display_name", &request.display_name, DISPLAY_NAME_BYTES_MAX)?,
         environment,
         role_structure,

@@ -9,9 +9,11 @@ use super::services::role_service_server::RoleService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::RoleMappingName;
+use crate::domain::id::RoleId;
 use crate::domain::command::{Command, CreateRole, Place};
 use crate::limits::DESCRIPTION_BYTES_MAX;
-use crate::wire::{self, create_role_request::Placement, outcome::Outcome};
+use crate::store::RoleRow;
+use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};
 
 pub struct RoleApi(pub Arc<App>);
 
@@ -30,6 +32,51 @@ impl RoleService for RoleApi {
             revision: answered.revision,
             replayed: answered.replayed,
         }))
+    }
+
+    async fn get_role(&self, request: Request<wire::GetRoleRequest>) -> Result<Response<wire::GetRoleResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let name = convert::role("name", &request.name)?;
+        let found = self.0.store.get_role(&project, &name).await.map_err(status::read)?;
+        let revision = self.0.token(found.revision);
+        Ok(Response::new(wire::GetRoleResponse { role: Some(shown(&found.value)), revision }))
+    }
+
+    async fn list_roles(
+        &self,
+        request: Request<wire::ListRolesRequest>,
+    ) -> Result<Response<wire::ListRolesResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let page = Page::read(&["ListRoles", project.as_str()], request.page_size, &request.page_token)?;
+        let after = place::read(&page)?;
+        let found = self.0.store.list_roles(&project, after, page.limit).await.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| place::write(row.role.rank, row.id));
+        Ok(Response::new(wire::ListRolesResponse {
+            next_page_token: page.next_token(last.as_deref()),
+            roles: found.rows.iter().map(shown).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+}
+
+fn shown(row: &RoleRow) -> wire::Role {
+    wire::role(&row.role, row.position)
+}
+
+/// Where a list in the order of roles goes on: the rank, and the id where ranks were equal.
+pub(super) mod place {
+    use super::{Page, RoleId, Status, status};
+
+    pub fn write(rank: u64, role: RoleId) -> String {
+        format!("{rank} {}", role.number())
+    }
+
+    pub fn read(page: &Page) -> Result<Option<(u64, RoleId)>, Status> {
+        let Some(text) = &page.after else { return Ok(None) };
+        let parts = text.split_once(' ').and_then(|(rank, id)| Some((rank.parse().ok()?, RoleId::new(id.parse().ok()?)?)));
+        parts.map(Some).ok_or_else(status::page_token)
     }
 }
 

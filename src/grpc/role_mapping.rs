@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::page::Page;
+use super::role::place;
 use super::services::role_mapping_service_server::RoleMappingService;
 use super::write::unexpected;
 use super::{App, convert, status};
@@ -12,8 +13,11 @@ use crate::domain::command::{
     Command, CreateRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
 };
 use crate::domain::{OrgId, PermissionName, RoleName};
-use crate::limits::DESCRIPTION_BYTES_MAX;
-use crate::wire::{self, outcome::Outcome};
+use crate::domain::id::RoleMappingId;
+use crate::limits::{DESCRIPTION_BYTES_MAX, PAGE_SIZE_MAX};
+use crate::store::{GrantsRow, RoleMappingRow};
+use crate::wire::resource::RoleMappingParts;
+use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct RoleMappingApi(pub Arc<App>);
 
@@ -69,6 +73,67 @@ impl RoleMappingService for RoleMappingApi {
             revision: answered.revision,
             replayed: answered.replayed,
         }))
+    }
+
+    async fn get_role_mapping(
+        &self,
+        request: Request<wire::GetRoleMappingRequest>,
+    ) -> Result<Response<wire::GetRoleMappingResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let name = convert::role_mapping("name", &request.name)?;
+        convert::at_most("roles", request.roles.len(), PAGE_SIZE_MAX as usize)?;
+        let only = convert::names("roles", &request.roles, RoleName::parse)?;
+        let mut arguments = vec!["GetRoleMapping", project.as_str(), name.as_str()];
+        arguments.extend(only.iter().map(RoleName::as_str));
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let after = place::read(&page)?;
+        let store = &self.0.store;
+        let found = store.get_role_mapping_rows(&project, &name, &only, after, page.limit).await.map_err(status::read)?;
+        let rows = found.value.rows;
+        let last = rows.last().filter(|_| found.value.more).map(|row| place::write(row.rank, row.role_id));
+        Ok(Response::new(wire::GetRoleMappingResponse {
+            role_mapping: Some(shown(&found.value.role_mapping)),
+            next_page_token: page.next_token(last.as_deref()),
+            rows: rows.into_iter().map(shown_row).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+
+    async fn list_role_mappings(
+        &self,
+        request: Request<wire::ListRoleMappingsRequest>,
+    ) -> Result<Response<wire::ListRoleMappingsResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let page = Page::read(&["ListRoleMappings", project.as_str()], request.page_size, &request.page_token)?;
+        let after = page.after_number()?.and_then(RoleMappingId::new);
+        let found = self.0.store.list_role_mappings(&project, after, page.limit).await.map_err(status::read)?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
+        Ok(Response::new(wire::ListRoleMappingsResponse {
+            next_page_token: page.next_token(last.as_deref()),
+            role_mappings: found.rows.iter().map(shown).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+}
+
+fn shown(row: &RoleMappingRow) -> wire::RoleMapping {
+    wire::role_mapping(RoleMappingParts {
+        name: &row.name,
+        description: &row.description,
+        is_default: row.is_default,
+        disabled_roles: &row.disabled_roles,
+        grant_count: row.grant_count,
+        create_time: row.create_time,
+    })
+}
+
+fn shown_row(row: GrantsRow) -> wire::RoleGrants {
+    wire::RoleGrants {
+        role: row.role.to_string(),
+        enabled: row.enabled,
+        permissions: row.permissions.iter().map(PermissionName::to_string).collect(),
     }
 }
 

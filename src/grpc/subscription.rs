@@ -8,7 +8,7 @@ use super::services::subscription_service_server::SubscriptionService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::command::{Command, SubscribeOrg, SubscribeTo};
-use crate::wire::{self, outcome::Outcome, subscribe_org_request::Target};
+use crate::wire::{self, messages::outcome::Outcome, subscribe_org_request::Target};
 
 pub struct SubscriptionApi(pub Arc<App>);
 
@@ -27,6 +27,19 @@ impl SubscriptionService for SubscriptionApi {
             revision: answered.revision,
             replayed: answered.replayed,
         }))
+    }
+
+    async fn get_subscription(
+        &self,
+        request: Request<wire::GetSubscriptionRequest>,
+    ) -> Result<Response<wire::GetSubscriptionResponse>, Status> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let org_id = convert::org_id(&request.org_id)?;
+        let found = self.0.store.get_subscription(&project, &org_id).await.map_err(status::read)?;
+        let subscription = wire::subscription(&found.value.org_id, &found.value.role_mapping);
+        let revision = self.0.token(found.revision);
+        Ok(Response::new(wire::GetSubscriptionResponse { subscription: Some(subscription), revision }))
     }
 }
 

@@ -12,7 +12,7 @@ use super::{App, convert};
 use crate::domain::command::{Actor, Call, Command, RequestKey};
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
-use crate::wire::{self, outcome::Outcome};
+use crate::wire::{self, messages::outcome::Outcome};
 use crate::writer::{Answer, Written};
 
 /// The metadata in which a caller says who it is; recorded, not yet proven.
