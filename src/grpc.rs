@@ -1,8 +1,8 @@
 //! The API: handlers that read a request, call one room below, and write the answer.
 
 mod check;
-mod convert;
 pub mod codec;
+mod convert;
 pub mod door;
 mod membership;
 mod org;
@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 use tonic::service::Routes;
 
+use crate::domain::Revision;
 use crate::domain::Time;
 use crate::engine::{Engine, Token};
-use crate::domain::Revision;
 use crate::limits::{BULK_REQUEST_BYTES_MAX, Limits, REQUEST_BYTES_MAX};
 use crate::store::Store;
 use crate::writer::Writer;

@@ -42,7 +42,9 @@ async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
     let commits = match store.commits_since(state.revision(), COMMITS_MAX).await {
         Err(SinceError::Diverged) => {
             // Our own writer may have published in the meantime; only what is still so is a parting of histories.
-            tracing::warn!("the store's history is another than the one in memory (restored? failed over?); reading it anew");
+            tracing::warn!(
+                "the store's history is another than the one in memory (restored? failed over?); reading it anew"
+            );
             engine.replace(store.load(state.hash_key()).await.map_err(SinceError::Store)?);
             return Ok(false);
         }

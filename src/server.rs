@@ -114,7 +114,8 @@ impl Running {
         let (writer, writing) = Writer::start(store.clone(), engine.clone(), config.limits);
         default_project(&engine, &writer).await.map_err(StartError::FirstWrite)?;
         let start_time = clock::now();
-        let app = Arc::new(App { engine: engine.clone(), writer, store: store.clone(), limits: config.limits, start_time });
+        let app =
+            Arc::new(App { engine: engine.clone(), writer, store: store.clone(), limits: config.limits, start_time });
 
         let (health, health_service) = health::Health::new().await;
         let follower = tokio::spawn({

@@ -7,7 +7,13 @@ use crate::server;
 #[derive(Parser)]
 pub struct Args {
     /// The database: `sqlite://FILE` (made if missing) or `postgres://USER@HOST/NAME`.
-    #[arg(long, env = "ROLECALL_DATABASE", default_value = "sqlite://rolecall.db", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "ROLECALL_DATABASE",
+        default_value = "sqlite://rolecall.db",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     database: String,
 }
 

@@ -10,7 +10,13 @@ use crate::server::{Config, Listen, Running, demo, telemetry};
 #[derive(Parser)]
 pub struct Args {
     /// Where everything is kept: `sqlite://FILE` (made if missing) or `postgres://USER@HOST/NAME`.
-    #[arg(long, env = "ROLECALL_DATABASE", default_value = "sqlite://rolecall.db", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "ROLECALL_DATABASE",
+        default_value = "sqlite://rolecall.db",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     database: String,
 
     /// Where to listen: `HOST:PORT` or `unix:PATH`; may be given several times, or separated by commas.

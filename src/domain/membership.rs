@@ -177,27 +177,16 @@ impl Project {
     }
 
     /// How each role of a set stands for a member with these ends, in an org of this mapping, now.
-    pub fn standings(
-        &self,
+    pub fn standings<'a>(
+        &'a self,
         org: &Org,
-        set: &RoleSet,
-        timed: &[TimedRole],
+        set: &'a RoleSet,
+        timed: &'a [TimedRole],
         now: Time,
-    ) -> impl Iterator<Item = (RoleId, Standing)> {
+    ) -> impl Iterator<Item = (RoleId, Standing)> + use<'a> {
         let mapping = self.role_mappings.get(org.record.role_mapping);
         let enabled = move |role| mapping.is_some_and(|mapping| mapping.enabled(role));
-        let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
-        let lent = self.record.role_structure == RoleStructure::SingleRole
-            && timed.iter().any(|timed| timed.until > now && enabled(timed.role));
-        set.roles.iter().map(move |&role| {
-            let standing = match end(role) {
-                Some(until) if until <= now => Standing::Ended,
-                _ if !enabled(role) => Standing::Suspended,
-                None if lent => Standing::Shadowed,
-                _ => Standing::Live,
-            };
-            (role, standing)
-        })
+        standings(self.record.role_structure, &set.roles, timed, enabled, now)
     }
 
     /// The roles a user holds in an org: none, if nobody or all ended.
@@ -219,6 +208,28 @@ impl Project {
         }
         Member { org_id: org.record.profile.org_id.clone(), user_id: user.clone(), roles, origin: record.origin }
     }
+}
+
+/// How each of a member's roles stands: the one law of it, for checks and for lists.
+pub fn standings<'a>(
+    structure: RoleStructure,
+    roles: &'a [RoleId],
+    timed: &'a [TimedRole],
+    enabled: impl Fn(RoleId) -> bool + 'a,
+    now: Time,
+) -> impl Iterator<Item = (RoleId, Standing)> + 'a {
+    let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
+    let lent =
+        structure == RoleStructure::SingleRole && timed.iter().any(|timed| timed.until > now && enabled(timed.role));
+    roles.iter().map(move |&role| {
+        let standing = match end(role) {
+            Some(until) if until <= now => Standing::Ended,
+            _ if !enabled(role) => Standing::Suspended,
+            None if lent => Standing::Shadowed,
+            _ => Standing::Live,
+        };
+        (role, standing)
+    })
 }
 
 /// Adds, sets or removes one member.

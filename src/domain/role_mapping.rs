@@ -1,6 +1,6 @@
 //! Role mappings: for every role, whether it is enabled and what it grants. A plan is a role mapping (M1 to M3, R7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::change::GrantsKey;
@@ -46,6 +46,22 @@ impl RoleMapping {
 
     pub fn grant_count(&self) -> usize {
         self.rows.iter().map(|row| row.len()).sum()
+    }
+}
+
+impl Project {
+    pub(super) fn share_rows(&mut self) {
+        let mut known: HashSet<Arc<PermissionSet>> = HashSet::new();
+        let mappings: Vec<RoleMappingId> = self.role_mappings.entries().map(|(id, _)| id).collect();
+        for id in mappings {
+            let Some(mapping) = self.role_mappings.get_mut(id) else { continue };
+            let rows: Vec<(RoleId, _)> = mapping.rows.entries().map(|(role, row)| (role, row.clone())).collect();
+            for (role, row) in rows {
+                let shared = known.get(&row).cloned().unwrap_or_else(|| row.clone());
+                known.insert(shared.clone());
+                mapping.rows.set(role, Some(shared));
+            }
+        }
     }
 }
 

@@ -97,6 +97,16 @@ impl State {
         project.next_org = project.next_org.max(counters.org);
     }
 
+    /// Keeps equal rows of role mappings once, as duplicates do that were decided here.
+    pub fn share_rows(&mut self) {
+        let ids: Vec<ProjectId> = self.projects.iter().map(|project| project.id).collect();
+        for id in ids {
+            if let Some(project) = self.projects.get_mut(id) {
+                Arc::make_mut(project).share_rows();
+            }
+        }
+    }
+
     fn apply_project(&mut self, id: ProjectId, after: Option<&super::project::ProjectRecord>) {
         let key = self.hash_key;
         if let Some(before) = self.projects.get(id) {

@@ -35,7 +35,8 @@ impl CheckService for CheckApi {
         let Some(check_request::Question::Permission(permission)) = &request.question else {
             return Err(status::invalid("permission", "must be given"));
         };
-        convert::checked(&request.org_id, &request.user_id, permission).map_err(|(field, why)| status::invalid(field, why))?;
+        convert::checked(&request.org_id, &request.user_id, permission)
+            .map_err(|(field, why)| status::invalid(field, why))?;
         let published = self.0.at(request.consistency.as_ref(), deadline).await?;
         let project = project(&published, &request.project)?;
         let now = clock::now();
@@ -135,10 +136,16 @@ fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Statu
 
 impl App {
     /// The state that a call asks to be answered from (K4).
-    async fn at(&self, consistency: Option<&Consistency>, deadline: Option<Deadline>) -> Result<Arc<Published>, Status> {
+    async fn at(
+        &self,
+        consistency: Option<&Consistency>,
+        deadline: Option<Deadline>,
+    ) -> Result<Arc<Published>, Status> {
         let token = match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
             None | Some(Requirement::Any(true)) => return Ok(self.engine.pin()),
-            Some(Requirement::Any(false)) => return Err(status::invalid("consistency.any", "must be true where it is set")),
+            Some(Requirement::Any(false)) => {
+                return Err(status::invalid("consistency.any", "must be true where it is set"));
+            }
             Some(Requirement::Latest(false)) => {
                 return Err(status::invalid("consistency.latest", "must be true where it is set"));
             }
@@ -146,9 +153,8 @@ impl App {
                 let head = self.store.head().await.map_err(|error| status::unavailable(&error))?;
                 Token::new(self.engine.store_id(), head)
             }
-            Some(Requirement::AtLeast(text)) => {
-                Token::decode(text).ok_or_else(|| status::invalid("consistency.at_least", "is no revision of an answer"))?
-            }
+            Some(Requirement::AtLeast(text)) => Token::decode(text)
+                .ok_or_else(|| status::invalid("consistency.at_least", "is no revision of an answer"))?,
         };
         let longest = Instant::now() + WAIT_MAX;
         let until = deadline.map_or(longest, |Deadline(at)| longest.min(at.checked_sub(WAIT_MARGIN).unwrap_or(at)));

@@ -56,7 +56,8 @@ pub fn text(field: &str, text: &str, bytes_max: usize) -> Result<String, Status>
 
 /// An instant of a request.
 pub fn time(field: &str, timestamp: &Timestamp) -> Result<Time, Status> {
-    let valid = (-62_135_596_800..=253_402_300_799).contains(&timestamp.seconds) && (0..1_000_000_000).contains(&timestamp.nanos);
+    let valid = (-62_135_596_800..=253_402_300_799).contains(&timestamp.seconds)
+        && (0..1_000_000_000).contains(&timestamp.nanos);
     if !valid {
         return Err(status::invalid(field, "must lie between the years 1 and 9999"));
     }

@@ -59,7 +59,9 @@ where
                 None => answer.await?,
                 Some(deadline) => match timeout_at(deadline, answer).await {
                     Ok(response) => response?,
-                    Err(_) => status::plain(&status::DEADLINE_PASSED, "the deadline of the call has passed").into_http(),
+                    Err(_) => {
+                        status::plain(&status::DEADLINE_PASSED, "the deadline of the call has passed").into_http()
+                    }
                 },
             };
             Ok(explained(&path, response))

@@ -48,8 +48,7 @@ impl MembershipService for MembershipApi {
     ) -> Result<Response<wire::RemoveMemberResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let command = one(&request.project, &request.org_id, &request.user_id, Write::Remove)?;
-        let Answered { revision, replayed, .. } =
-            self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Answered { revision, replayed, .. } = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         Ok(Response::new(wire::RemoveMemberResponse { revision, replayed }))
     }
 
@@ -179,7 +178,10 @@ fn row_path(at: usize, row: Option<&wire::MemberWrite>) -> String {
 
 fn some(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<GivenRole>, Status> {
     if roles.is_empty() {
-        return Err(status::invalid(format!("{path}roles"), "must name at least one role; to take all, remove the member"));
+        return Err(status::invalid(
+            format!("{path}roles"),
+            "must name at least one role; to take all, remove the member",
+        ));
     }
     given(path, roles)
 }

@@ -51,7 +51,8 @@ impl OrgService for OrgApi {
         let arguments = ["ListOrgs", project.as_str(), &request.role_mapping];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
         let after = page.after.as_deref().map(OrgId::stored);
-        let found = self.0.store.list_orgs(&project, mapping.as_ref(), after, page.limit).await.map_err(status::read)?;
+        let found =
+            self.0.store.list_orgs(&project, mapping.as_ref(), after, page.limit).await.map_err(status::read)?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.profile.org_id.as_str());
         Ok(Response::new(wire::ListOrgsResponse {
             next_page_token: page.next_token(last),

@@ -8,8 +8,8 @@ use super::page::Page;
 use super::services::permission_service_server::PermissionService;
 use super::write::unexpected;
 use super::{App, convert, status};
-use crate::domain::id::PermissionId;
 use crate::domain::command::{Command, CreatePermissions, NewPermission};
+use crate::domain::id::PermissionId;
 use crate::limits::DESCRIPTION_BYTES_MAX;
 use crate::wire::{self, messages::outcome::Outcome};
 
@@ -40,7 +40,8 @@ impl PermissionService for PermissionApi {
     ) -> Result<Response<wire::BatchCreatePermissionsResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         convert::at_most("permissions", request.permissions.len(), self.0.limits.bulk_rows)?;
-        let new = |(row, new): (usize, &wire::PermissionSpec)| new_permission(&row_path(row), &new.name, &new.description);
+        let new =
+            |(row, new): (usize, &wire::PermissionSpec)| new_permission(&row_path(row), &new.name, &new.description);
         let permissions = request.permissions.iter().enumerate().map(new).collect::<Result<_, _>>()?;
         let command = CreatePermissions { project: convert::project(&request.project)?, permissions, batch: true };
         let command = Command::CreatePermissions(command);

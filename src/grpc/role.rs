@@ -9,8 +9,8 @@ use super::services::role_service_server::RoleService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::RoleMappingName;
-use crate::domain::id::RoleId;
 use crate::domain::command::{Command, CreateRole, Place};
+use crate::domain::id::RoleId;
 use crate::limits::DESCRIPTION_BYTES_MAX;
 use crate::store::RoleRow;
 use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};
@@ -34,7 +34,10 @@ impl RoleService for RoleApi {
         }))
     }
 
-    async fn get_role(&self, request: Request<wire::GetRoleRequest>) -> Result<Response<wire::GetRoleResponse>, Status> {
+    async fn get_role(
+        &self,
+        request: Request<wire::GetRoleRequest>,
+    ) -> Result<Response<wire::GetRoleResponse>, Status> {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let name = convert::role("name", &request.name)?;
@@ -75,7 +78,8 @@ pub(super) mod place {
 
     pub fn read(page: &Page) -> Result<Option<(u64, RoleId)>, Status> {
         let Some(text) = &page.after else { return Ok(None) };
-        let parts = text.split_once(' ').and_then(|(rank, id)| Some((rank.parse().ok()?, RoleId::new(id.parse().ok()?)?)));
+        let parts =
+            text.split_once(' ').and_then(|(rank, id)| Some((rank.parse().ok()?, RoleId::new(id.parse().ok()?)?)));
         parts.map(Some).ok_or_else(status::page_token)
     }
 }

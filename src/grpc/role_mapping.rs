@@ -12,8 +12,8 @@ use super::{App, convert, status};
 use crate::domain::command::{
     Command, CreateRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
 };
-use crate::domain::{OrgId, PermissionName, RoleName};
 use crate::domain::id::RoleMappingId;
+use crate::domain::{OrgId, PermissionName, RoleName};
 use crate::limits::{DESCRIPTION_BYTES_MAX, PAGE_SIZE_MAX};
 use crate::store::{GrantsRow, RoleMappingRow};
 use crate::wire::resource::RoleMappingParts;
@@ -89,7 +89,7 @@ impl RoleMappingService for RoleMappingApi {
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
         let after = place::read(&page)?;
         let store = &self.0.store;
-        let found = store.get_role_mapping_rows(&project, &name, &only, after, page.limit).await.map_err(status::read)?;
+        let found = store.get_role_mapping(&project, &name, &only, after, page.limit).await.map_err(status::read)?;
         let rows = found.value.rows;
         let last = rows.last().filter(|_| found.value.more).map(|row| place::write(row.rank, row.role_id));
         Ok(Response::new(wire::GetRoleMappingResponse {

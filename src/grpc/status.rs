@@ -99,7 +99,7 @@ fn row(reason: Reason) -> &'static Row {
 }
 
 /// How a bulk request names its rows, so that a violation can: `rows[3].add.`.
-pub type RowPath<'a> = &'a dyn Fn(usize) -> String;
+pub type RowPath<'a> = &'a (dyn Fn(usize) -> String + Sync);
 
 /// For requests without rows.
 pub fn no_rows(_: usize) -> String {
@@ -127,7 +127,8 @@ pub fn refused(refusal: &Refusal, row_path: RowPath<'_>) -> Status {
     match refusal {
         Refusal::Rows { rows, total } => {
             let numbers: Vec<String> = rows.iter().map(|(number, _)| number.to_string()).collect();
-            let metadata = [("rule", refusal.rule().into()), ("rows", numbers.join(",")), ("rows_total", total.to_string())];
+            let metadata =
+                [("rule", refusal.rule().into()), ("rows", numbers.join(",")), ("rows_total", total.to_string())];
             details = info(row, metadata);
             for (number, refusal) in rows {
                 violation(&mut details, refusal, &row_path(*number));

@@ -91,10 +91,9 @@ impl App {
 
     fn answered(&self, written: Written) -> Result<Answered, Status> {
         let outcome = match written.answer {
-            Answer::Decided(outcome) => wire::outcome(&outcome),
-            Answer::Remembered(bytes) => {
-                wire::Outcome::decode(&*bytes).map_err(|error| internal(&format!("a remembered answer is unreadable: {error}")))?
-            }
+            Answer::Decided(outcome) => wire::outcome::outcome(&outcome),
+            Answer::Remembered(bytes) => wire::Outcome::decode(&*bytes)
+                .map_err(|error| internal(&format!("a remembered answer is unreadable: {error}")))?,
         };
         let outcome = outcome.outcome.ok_or_else(|| internal("an answer is empty"))?;
         let revision = Token::new(self.engine.store_id(), written.revision).encode();
@@ -140,6 +139,7 @@ fn actor(metadata: &MetadataMap) -> Result<Actor, Status> {
 
 /// Tells one request from another, on every server and in every version that knows the same fields.
 fn fingerprint<R: WriteRequest>(request: &R) -> u128 {
-    let digest = Sha256::new().chain_update(R::METHOD).chain_update([0]).chain_update(request.encode_to_vec()).finalize();
+    let digest =
+        Sha256::new().chain_update(R::METHOD).chain_update([0]).chain_update(request.encode_to_vec()).finalize();
     u128::from_le_bytes(std::array::from_fn(|at| digest[at]))
 }

@@ -7,7 +7,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::pb::{HealthCheckRequest, health_check_response};
-use tonic_health::server::{HealthReporter, HealthService};
+use tonic_health::server::HealthReporter;
 
 use super::Listen;
 use crate::grpc::SERVICES;
@@ -22,7 +22,7 @@ pub struct Health(HealthReporter);
 
 impl Health {
     /// Everything serves: made once the State is loaded.
-    pub async fn new() -> (Self, HealthServer<HealthService>) {
+    pub async fn new() -> (Self, HealthServer<impl tonic_health::pb::health_server::Health>) {
         let (reporter, service) = tonic_health::server::health_reporter();
         let health = Self(reporter);
         health.set(|_| true).await;

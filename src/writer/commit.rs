@@ -165,7 +165,9 @@ impl Committer {
     async fn parted(&mut self, error: SinceError) -> String {
         match error {
             SinceError::Diverged => {
-                tracing::warn!("the store's history is another than the one in memory (restored? failed over?); reading it anew");
+                tracing::warn!(
+                    "the store's history is another than the one in memory (restored? failed over?); reading it anew"
+                );
                 match self.store.load(self.engine.pin().state.hash_key()).await {
                     Ok(state) => {
                         self.engine.replace(state);

@@ -1,0 +1,89 @@
+//! The database: what is, what happened, and lists. SQLite (embedded) or PostgreSQL.
+//!
+//! Reading for lists happens in one transaction a page, which reads the newest revision first. Writing happens in one
+//! transaction a group, on a connection of its own: [`Store::begin_write`] locks the head row, [`WriteTx::persist`] takes
+//! the transaction, [`Ready::commit`] ends it.
+
+mod changes;
+mod connect;
+mod entity;
+mod error;
+mod head;
+mod ids;
+mod load;
+mod membership;
+mod migrate;
+mod org;
+mod permission;
+mod persist;
+mod project;
+mod read;
+mod role;
+mod role_mapping;
+mod rows;
+mod sql;
+mod subscription;
+mod write;
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sea_orm::{ConnectOptions, DatabaseConnection};
+
+pub use error::{ReadError, SinceError, StoreError};
+pub use membership::{ListMembers, MemberRow};
+pub use org::OrgRow;
+pub use permission::PermissionRow;
+pub use project::ProjectRow;
+pub use read::{At, Page};
+pub use role::RoleRow;
+pub use role_mapping::{GrantsRow, RoleMappingRow, RoleMappingRows};
+pub use subscription::SubscriptionRow;
+pub use write::{Committed, Ready, WriteTx};
+
+/// Which kind of database a store is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// An open database. Clones share its connections.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    /// Several connections, for lists and loading.
+    reads: DatabaseConnection,
+    /// One connection; another takes its place when an unknown outcome was settled.
+    writes: Mutex<DatabaseConnection>,
+    write_options: ConnectOptions,
+    /// Held for as long as the store is open: one server a file.
+    _lock: Option<File>,
+}
+
+impl Store {
+    pub fn database(&self) -> Database {
+        self.0.database
+    }
+
+    /// Closes the connections, so that SQLite's `-wal` file is folded into the database.
+    pub async fn close(self) {
+        // Errors while closing change nothing: what was committed is committed.
+        let _ = self.0.reads.close_by_ref().await;
+        let _ = self.writes().close().await;
+    }
+
+    fn reads(&self) -> &DatabaseConnection {
+        &self.0.reads
+    }
+
+    fn writes(&self) -> DatabaseConnection {
+        self.0.writes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace_writes(&self, writes: DatabaseConnection) {
+        *self.0.writes.lock().unwrap_or_else(PoisonError::into_inner) = writes;
+    }
+}

@@ -1,0 +1,160 @@
+//! Opens a database: which one, with which settings, and alone where it must be alone.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
+
+use super::{Database, Inner, Store, StoreError};
+
+/// Connections for lists and loading.
+const READ_CONNECTIONS: u32 = 8;
+/// How long a caller waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long SQLite waits for a lock; there is one writer a file, so that only checkpoints are waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ends what hangs: a writer's future is never cancelled, so the server must give up by itself.
+const POSTGRES_WRITE_SETTINGS: [(&str, &str); 2] =
+    [("statement_timeout", "60s"), ("idle_in_transaction_session_timeout", "60s")];
+/// The driver sets no keepalive; without it the locks of a client whose machine is gone are held for hours.
+const POSTGRES_SETTINGS: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "15"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "30000"),
+];
+
+impl Store {
+    /// Connects to `sqlite://<path>` (made if missing) or `postgres://…`; looks at nothing in it.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Self::open_sqlite(url).await,
+            Some("postgres" | "postgresql") => Self::open_postgres(url).await,
+            _ => Err(StoreError::Url(without_password(url))),
+        }
+    }
+
+    async fn open_sqlite(url: &str) -> Result<Self, StoreError> {
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            return Err(StoreError::InMemory);
+        }
+        let options: SqliteConnectOptions = url.parse().map_err(|_| StoreError::Url(url.into()))?;
+        let file = options.get_filename();
+        if file.as_os_str().is_empty() {
+            return Err(StoreError::Url(url.into()));
+        }
+        let lock = lock(file)?;
+        let mut writes = options_for(url, 1);
+        writes.map_sqlx_sqlite_opts(sqlite_settings);
+        let mut reads = options_for(url, READ_CONNECTIONS);
+        reads.map_sqlx_sqlite_opts(|options| sqlite_settings(options).pragma("query_only", "ON"));
+        // The writing connection comes first: it makes the file and turns it to WAL.
+        let write_pool = connect(&writes).await?;
+        Ok(Self(Arc::new(Inner {
+            database: Database::Sqlite,
+            reads: connect(&reads).await?,
+            writes: Mutex::new(write_pool),
+            write_options: writes,
+            _lock: Some(lock),
+        })))
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, StoreError> {
+        let mut writes = options_for(url, 1);
+        // A round trip less on every write; a connection that died is found by the first statement, see `begin_write`.
+        writes.test_before_acquire(false);
+        writes.map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS).options(POSTGRES_WRITE_SETTINGS));
+        let mut reads = options_for(url, READ_CONNECTIONS);
+        reads.map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS));
+        let write_pool = connect(&writes).await?;
+        warn_of_asynchronous_commits(&write_pool).await?;
+        Ok(Self(Arc::new(Inner {
+            database: Database::Postgres,
+            reads: connect(&reads).await?,
+            writes: Mutex::new(write_pool),
+            write_options: writes,
+            _lock: None,
+        })))
+    }
+
+    /// Another writing connection beside the one in use.
+    pub(super) async fn connect_again(&self) -> Result<DatabaseConnection, StoreError> {
+        connect(&self.0.write_options).await
+    }
+}
+
+fn options_for(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+    options
+}
+
+async fn connect(options: &ConnectOptions) -> Result<DatabaseConnection, StoreError> {
+    let opened = sea_orm::Database::connect(options.clone()).await;
+    opened.map_err(|error| StoreError::Open { database: without_password(options.get_url()), cause: cause(&error) })
+}
+
+fn sqlite_settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL may lose the last commits when the power fails; an answered write must not be lost.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+/// Two servers on one file would each trust a state of their own.
+fn lock(database: &Path) -> Result<File, StoreError> {
+    let mut name = OsString::from(database);
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let open =
+        |cause: std::io::Error| StoreError::Open { database: path.display().to_string(), cause: cause.to_string() };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(open)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.into())),
+        Err(TryLockError::Error(error)) => Err(open(error)),
+    }
+}
+
+async fn warn_of_asynchronous_commits(pool: &DatabaseConnection) -> Result<(), StoreError> {
+    let ask = Statement::from_string(DbBackend::Postgres, "SHOW synchronous_commit");
+    let setting = pool.query_one_raw(ask).await?.map(|row| row.try_get_by_index::<String>(0)).transpose()?;
+    if setting.as_deref() == Some("off") {
+        tracing::warn!("PostgreSQL's synchronous_commit is off: answered writes are lost when it crashes; turn it on");
+    }
+    Ok(())
+}
+
+/// The innermost message: the driver's own words.
+fn cause(error: &DbErr) -> String {
+    super::error::driver_error(error).map_or_else(|| error.to_string(), |error| error.to_string())
+}
+
+/// A url as it may be shown.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    let Some((login, place)) = rest.rsplit_once('@') else { return url.into() };
+    match login.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
+        None => url.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(without_password("postgres://ann:s@cret@db/rolecall"), "postgres://ann:***@db/rolecall");
+        assert_eq!(without_password("postgres://ann@db/rolecall"), "postgres://ann@db/rolecall");
+        assert_eq!(without_password("sqlite://rolecall.db"), "sqlite://rolecall.db");
+    }
+}

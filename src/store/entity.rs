@@ -1,0 +1,17 @@
+//! The rows of the tables, as `migrations/` makes them. Ids and times are stored as signed 64-bit numbers.
+
+pub mod change;
+pub mod commit;
+pub mod disabled_role;
+pub mod grant;
+pub mod head;
+pub mod membership;
+pub mod org;
+pub mod permission;
+pub mod project;
+pub mod request;
+pub mod role;
+pub mod role_mapping;
+pub mod role_set;
+pub mod role_set_role;
+pub mod timed_role;

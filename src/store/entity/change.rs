@@ -1,0 +1,22 @@
+//! What the commands changed.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "changes")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub revision: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub seq: i64,
+    pub project: i64,
+    pub org: Option<i64>,
+    pub user_id: Option<String>,
+    pub noun: i16,
+    pub payload: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,21 @@
+//! What roles grant in role mappings.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "grants")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub project: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub role_mapping: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub role: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub permission: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,24 @@
+//! Who is in which org, and by which role set.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "memberships")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub project: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub org: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+    pub role_set: i64,
+    pub origin: i16,
+    pub revision: i64,
+    pub timed: bool,
+    pub held_until: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

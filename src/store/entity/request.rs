@@ -1,0 +1,22 @@
+//! Writes that may be repeated, with their answers.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "requests")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub caller: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub request_id: String,
+    pub fingerprint: Vec<u8>,
+    pub revision: i64,
+    pub tag: i64,
+    pub at: i64,
+    pub outcome: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

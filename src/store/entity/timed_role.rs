@@ -1,0 +1,22 @@
+//! The roles of members that end.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "timed_roles")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub project: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub org: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub role: i64,
+    pub until: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,45 @@
+//! The newest revision, and what stands at a revision.
+
+use sea_orm::{ConnectionTrait, EntityTrait};
+
+use super::entity::{commit, head};
+use super::ids::{revision, revision_number, u32_of};
+use super::{Store, StoreError};
+use crate::domain::Revision;
+
+/// The id of the only row of `head`.
+pub const HEAD: i64 = 1;
+
+impl Store {
+    /// What tells this store from others, in tokens.
+    pub async fn store_id(&self) -> Result<u32, StoreError> {
+        u32_of(row(self.reads()).await?.store_id)
+    }
+
+    /// The newest revision in the database.
+    pub async fn head(&self) -> Result<Revision, StoreError> {
+        newest(self.reads()).await
+    }
+
+    /// The commit that has this number in this store.
+    pub async fn revision_at(&self, number: u64) -> Result<Option<Revision>, StoreError> {
+        committed(self.reads(), number).await
+    }
+}
+
+pub async fn newest(db: &impl ConnectionTrait) -> Result<Revision, StoreError> {
+    revision_of(&row(db).await?)
+}
+
+pub fn revision_of(head: &head::Model) -> Result<Revision, StoreError> {
+    revision(head.revision, head.tag, head.at)
+}
+
+pub async fn committed(db: &impl ConnectionTrait, number: u64) -> Result<Option<Revision>, StoreError> {
+    let found = commit::Entity::find_by_id(revision_number(number)).one(db).await?;
+    found.map(|commit| revision(commit.revision, commit.tag, commit.at)).transpose()
+}
+
+async fn row(db: &impl ConnectionTrait) -> Result<head::Model, StoreError> {
+    head::Entity::find_by_id(HEAD).one(db).await?.ok_or(StoreError::Empty)
+}

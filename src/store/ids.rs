@@ -1,0 +1,74 @@
+//! Numbers as tables keep them, signed and 64 bits wide, and as the domain does.
+
+use std::num::NonZeroU32;
+
+use super::StoreError;
+use crate::domain::id::Numbered;
+use crate::domain::membership::Origin;
+use crate::domain::project::{Environment, RoleStructure};
+use crate::domain::{Revision, Time};
+
+/// The id with a stored number.
+pub fn id<I: Numbered>(number: i64) -> Result<I, StoreError> {
+    let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
+    number.map(I::from_number).ok_or_else(|| unreadable("a number that is no id"))
+}
+
+/// An id as it is stored.
+pub fn number(id: impl Numbered) -> i64 {
+    id.index() as i64
+}
+
+/// A stored count or tag.
+pub fn u32_of(number: i64) -> Result<u32, StoreError> {
+    u32::try_from(number).map_err(|_| unreadable("a number that is too large"))
+}
+
+pub fn revision(number: i64, tag: i64, at: i64) -> Result<Revision, StoreError> {
+    let number = u64::try_from(number).map_err(|_| unreadable("a negative revision"))?;
+    Ok(Revision { number, tag: u32_of(tag)?, at: Time(at) })
+}
+
+/// A revision's number as it is stored. 2^63 commits are beyond every store.
+pub fn revision_number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub fn environment(number: i16) -> Result<Environment, StoreError> {
+    match number {
+        1 => Ok(Environment::Test),
+        2 => Ok(Environment::Live),
+        _ => Err(unreadable("an unknown environment")),
+    }
+}
+
+pub fn environment_number(environment: Environment) -> i16 {
+    match environment {
+        Environment::Test => 1,
+        Environment::Live => 2,
+    }
+}
+
+pub fn role_structure(number: i16) -> Result<RoleStructure, StoreError> {
+    match number {
+        1 => Ok(RoleStructure::SingleRole),
+        2 => Ok(RoleStructure::MultiRole),
+        _ => Err(unreadable("an unknown role structure")),
+    }
+}
+
+pub fn role_structure_number(structure: RoleStructure) -> i16 {
+    match structure {
+        RoleStructure::SingleRole => 1,
+        RoleStructure::MultiRole => 2,
+    }
+}
+
+pub fn origin(number: i16) -> Result<Origin, StoreError> {
+    let origin = u8::try_from(number).ok().and_then(Origin::from_number);
+    origin.ok_or_else(|| unreadable("an unknown origin of a membership"))
+}
+
+pub fn unreadable(what: &str) -> StoreError {
+    StoreError::Unreadable(what.into())
+}

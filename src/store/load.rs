@@ -1,0 +1,270 @@
+//! Loads the whole State in one snapshot: every row is applied as the change that would have made it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use sea_orm::{DatabaseTransaction, QueryResult, Statement, StreamTrait};
+
+use super::ids::{environment, id, origin, role_structure, u32_of};
+use super::{Store, StoreError};
+use crate::domain::change::{GrantsKey, MembershipKey};
+use crate::domain::hash::HashKey;
+use crate::domain::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::membership::{MembershipRecord, TimedRole};
+use crate::domain::org::{OrgProfile, OrgRecord};
+use crate::domain::permission::Permission;
+use crate::domain::project::ProjectRecord;
+use crate::domain::role::Role;
+use crate::domain::role_mapping::RoleMappingRecord;
+use crate::domain::role_set::RoleSet;
+use crate::domain::state::Counters;
+use crate::domain::{
+    Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, Time, UserId,
+};
+
+impl Store {
+    /// The State at the newest revision. Hashes in it are made with `hash_key`.
+    pub async fn load(&self, hash_key: HashKey) -> Result<State, StoreError> {
+        let snapshot = self.snapshot().await?;
+        let mut state = State::new(hash_key);
+        let counters = projects(&snapshot.tx, &mut state).await?;
+        permissions(&snapshot.tx, &mut state).await?;
+        roles(&snapshot.tx, &mut state).await?;
+        role_sets(&snapshot.tx, &mut state).await?;
+        role_mappings(&snapshot.tx, &mut state).await?;
+        grants(&snapshot.tx, &mut state).await?;
+        state.share_rows();
+        orgs(&snapshot.tx, &mut state).await?;
+        memberships(&snapshot.tx, &mut state).await?;
+        for (project, counters) in counters {
+            state.restore_counters(project, &counters);
+        }
+        state.set_revision(snapshot.revision);
+        snapshot.end().await;
+        Ok(state)
+    }
+}
+
+/// Reads rows one by one; columns are taken in their order, for a million look-ups of names would be felt.
+async fn each(
+    tx: &DatabaseTransaction,
+    sql: &str,
+    mut take: impl FnMut(Columns<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let database = sea_orm::ConnectionTrait::get_database_backend(tx);
+    let mut rows = tx.stream_raw(Statement::from_string(database, sql)).await?;
+    while let Some(row) = rows.try_next().await? {
+        take(Columns { row: &row, next: 0 })?;
+    }
+    Ok(())
+}
+
+/// The columns of a row, from the first to the last.
+struct Columns<'a> {
+    row: &'a QueryResult,
+    next: usize,
+}
+
+impl Columns<'_> {
+    fn next<T: sea_orm::TryGetable>(&mut self) -> Result<T, StoreError> {
+        self.next += 1;
+        Ok(self.row.try_get_by_index(self.next - 1)?)
+    }
+
+    fn id<I: crate::domain::id::Numbered>(&mut self) -> Result<I, StoreError> {
+        id(self.next()?)
+    }
+
+    fn scoped<I: crate::domain::id::Numbered>(&mut self) -> Result<Scoped<I>, StoreError> {
+        Ok(Scoped { project: self.id()?, id: self.id()? })
+    }
+
+    fn text(&mut self) -> Result<String, StoreError> {
+        self.next()
+    }
+
+    fn time(&mut self) -> Result<Time, StoreError> {
+        Ok(Time(self.next()?))
+    }
+}
+
+fn created<K, V>(key: K, value: V) -> Edit<K, V> {
+    Edit { key, before: None, after: Some(value) }
+}
+
+async fn projects(tx: &DatabaseTransaction, state: &mut State) -> Result<Vec<(ProjectId, Counters)>, StoreError> {
+    let mut all = Vec::new();
+    let sql = r#"SELECT id, "key", display_name, environment, role_structure, default_role, default_owner_role,
+            default_role_mapping, create_time, next_permission, next_role, next_role_set, next_role_mapping, next_org
+        FROM projects ORDER BY id"#;
+    each(tx, sql, |mut row| {
+        let project = row.id()?;
+        let record = ProjectRecord {
+            key: ProjectKey::stored(row.text()?),
+            display_name: row.text()?.into(),
+            environment: environment(row.next()?)?,
+            role_structure: role_structure(row.next()?)?,
+            default_role: row.id()?,
+            default_owner_role: row.id()?,
+            default_role_mapping: row.id()?,
+            create_time: row.time()?,
+        };
+        state.apply(&Change::Project(created(project, record)));
+        let counters = Counters {
+            permission: u32_of(row.next()?)?,
+            role: u32_of(row.next()?)?,
+            role_set: u32_of(row.next()?)?,
+            role_mapping: u32_of(row.next()?)?,
+            org: u32_of(row.next()?)?,
+        };
+        all.push((project, counters));
+        Ok(())
+    })
+    .await?;
+    Ok(all)
+}
+
+async fn permissions(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let sql = "SELECT project, id, name, description, built_in, create_time FROM permissions ORDER BY project, id";
+    each(tx, sql, |mut row| {
+        let key = row.scoped()?;
+        let permission = Permission {
+            name: PermissionName::stored(row.text()?),
+            description: row.text()?.into(),
+            built_in: row.next()?,
+            create_time: row.time()?,
+        };
+        state.apply(&Change::Permission(created(key, permission)));
+        Ok(())
+    })
+    .await
+}
+
+async fn roles(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let sql = r#"SELECT project, id, name, description, internal, "rank", create_time FROM roles
+        ORDER BY project, "rank", id"#;
+    each(tx, sql, |mut row| {
+        let key = row.scoped()?;
+        let role = Role {
+            name: RoleName::stored(row.text()?),
+            description: row.text()?.into(),
+            internal: row.next()?,
+            rank: row.next::<i64>()?.unsigned_abs(),
+            create_time: row.time()?,
+        };
+        state.apply(&Change::Role(created(key, role)));
+        Ok(())
+    })
+    .await
+}
+
+async fn role_sets(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let mut roles: HashMap<Scoped<RoleSetId>, Vec<RoleId>> = HashMap::new();
+    each(tx, "SELECT project, role_set, role FROM role_set_roles", |mut row| {
+        roles.entry(row.scoped()?).or_default().push(row.id()?);
+        Ok(())
+    })
+    .await?;
+    each(tx, "SELECT project, id FROM role_sets ORDER BY project, id", |mut row| {
+        let key = row.scoped()?;
+        let set = RoleSet::new(roles.remove(&key).unwrap_or_default());
+        state.apply(&Change::RoleSet(created(key, set)));
+        Ok(())
+    })
+    .await
+}
+
+async fn role_mappings(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let mut disabled: HashMap<Scoped<RoleMappingId>, Vec<RoleId>> = HashMap::new();
+    let sql = "SELECT project, role_mapping, role FROM disabled_roles ORDER BY project, role_mapping, role";
+    each(tx, sql, |mut row| {
+        disabled.entry(row.scoped()?).or_default().push(row.id()?);
+        Ok(())
+    })
+    .await?;
+    let sql = "SELECT project, id, name, description, create_time FROM role_mappings ORDER BY project, id";
+    each(tx, sql, |mut row| {
+        let key = row.scoped()?;
+        let record = RoleMappingRecord {
+            name: RoleMappingName::stored(row.text()?),
+            description: row.text()?.into(),
+            disabled_roles: disabled.remove(&key).unwrap_or_default().into(),
+            create_time: row.time()?,
+        };
+        state.apply(&Change::RoleMapping(created(key, record)));
+        Ok(())
+    })
+    .await
+}
+
+/// Rows of one mapping and role follow each other; each group of them is one change.
+async fn grants(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let mut current: Option<(GrantsKey, Vec<PermissionId>)> = None;
+    let sql = "SELECT project, role_mapping, role, permission FROM grants
+        ORDER BY project, role_mapping, role, permission";
+    let mut apply = |row: Option<(GrantsKey, Vec<PermissionId>)>| {
+        if let Some((key, permissions)) = row {
+            state.apply(&Change::Grants(created(key, permissions.into_iter().collect())));
+        }
+    };
+    each(tx, sql, |mut row| {
+        let key = GrantsKey { project: row.id()?, role_mapping: row.id()?, role: row.id()? };
+        let permission = row.id()?;
+        match &mut current {
+            Some((last, permissions)) if *last == key => permissions.push(permission),
+            _ => apply(current.replace((key, vec![permission]))),
+        }
+        Ok(())
+    })
+    .await?;
+    apply(current);
+    Ok(())
+}
+
+async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let sql = r#"SELECT project, "no", org_id, display_name, metadata, create_time, role_mapping FROM orgs
+        WHERE dead_at IS NULL ORDER BY project, "no""#;
+    each(tx, sql, |mut row| {
+        let key = row.scoped()?;
+        let profile = OrgProfile {
+            org_id: OrgId::stored(row.text()?),
+            display_name: row.text()?.into(),
+            metadata: row.text()?.into(),
+            create_time: row.time()?,
+        };
+        let record = OrgRecord { profile: Arc::new(profile), role_mapping: row.id()? };
+        state.apply(&Change::Org(created(key, record)));
+        Ok(())
+    })
+    .await
+}
+
+/// Those of deleted orgs are read too, and applying them does nothing.
+async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let mut ends: HashMap<(ProjectId, OrgNo, String), Vec<TimedRole>> = HashMap::new();
+    let sql = r#"SELECT project, org, user_id, role, "until" FROM timed_roles ORDER BY project, org, user_id, role"#;
+    each(tx, sql, |mut row| {
+        let key = (row.id()?, row.id()?, row.text()?);
+        ends.entry(key).or_default().push(TimedRole { role: row.id()?, until: row.time()? });
+        Ok(())
+    })
+    .await?;
+    let none: Arc<[TimedRole]> = Arc::from([]);
+    let sql = "SELECT project, org, user_id, role_set, origin, timed FROM memberships ORDER BY project, org, user_id";
+    each(tx, sql, |mut row| {
+        let (project, org, user) = (row.id()?, row.id()?, row.text()?);
+        let mut record = MembershipRecord { role_set: row.id()?, origin: origin(row.next()?)?, timed: none.clone() };
+        let user = if row.next()? {
+            let key = (project, org, user);
+            record.timed = ends.remove(&key).unwrap_or_default().into();
+            key.2
+        } else {
+            user
+        };
+        let key = MembershipKey { project, org, user: UserId::stored(user) };
+        state.apply(&Change::Membership(created(key, record)));
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,316 @@
+//! Reads members: of an org, by role and by permission, and of a user's orgs (B4).
+//!
+//! Somebody all of whose roles have ended is no member. Who holds a live role by which a permission is granted is asked of
+//! the database in the words of [`standings`], so that pages are full and none is missing.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryResult};
+
+use super::entity::{commit, disabled_role, org, project, role, role_set_role};
+use super::ids::{id, number, origin, revision, role_structure, role_structure_number, unreadable};
+use super::read::Snapshot;
+use super::sql::{Bound, Sql};
+use super::{At, Page, ReadError, Store, StoreError};
+use crate::domain::id::RoleId;
+use crate::domain::membership::{Member, MemberRole, TimedRole, standings};
+use crate::domain::project::RoleStructure;
+use crate::domain::refusal::Noun;
+use crate::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleName, Time, UserId};
+
+/// A member, and the commit by which it is as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberRow {
+    pub member: Member,
+    pub revision: Revision,
+}
+
+/// Which members of an org to list.
+#[derive(Clone, Debug)]
+pub struct ListMembers {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    /// Those who hold it, suspended or not, and whose end has not passed.
+    pub role: Option<RoleName>,
+    /// Those of whom a live role grants it.
+    pub permission: Option<PermissionName>,
+    pub after: Option<UserId>,
+    pub limit: u32,
+    pub now: Time,
+}
+
+impl Store {
+    pub async fn get_member(
+        &self,
+        project: &ProjectKey,
+        org_id: &OrgId,
+        user_id: &UserId,
+        now: Time,
+    ) -> Result<At<MemberRow>, ReadError> {
+        let snapshot = self.snapshot().await?;
+        let project = snapshot.project(project).await?;
+        let org = snapshot.org(project.id, org_id).await?;
+        let mut select = Select::of_org(&project, &org, now);
+        let user = select.sql.bind(user_id.as_str());
+        select.sql.push(&format!(" AND m.user_id = {user}"));
+        let row = members(&snapshot, &project, select, now).await?.pop();
+        let row = row.ok_or_else(|| ReadError::NotFound(Noun::Member, user_id.to_string()))?;
+        Ok(snapshot.at(row).await)
+    }
+
+    /// By user id, ascending.
+    pub async fn list_members(&self, ask: ListMembers) -> Result<Page<MemberRow>, ReadError> {
+        let snapshot = self.snapshot().await?;
+        let project = snapshot.project(&ask.project).await?;
+        let org = snapshot.org(project.id, &ask.org_id).await?;
+        let mut select = Select::of_org(&project, &org, ask.now);
+        if let Some(name) = &ask.role {
+            let role = snapshot.role(project.id, name).await?;
+            select.holding(role.id);
+        }
+        if let Some(name) = &ask.permission {
+            let permission = snapshot.permission(project.id, name).await?;
+            select.permitted(&project, org.role_mapping, permission.id);
+        }
+        if let Some(after) = &ask.after {
+            let after = select.sql.bind(after.as_str());
+            select.sql.push(&format!(" AND m.user_id > {after}"));
+        }
+        select.page("m.user_id", ask.limit);
+        let rows = members(&snapshot, &project, select, ask.now).await?;
+        Ok(snapshot.page(rows, ask.limit).await)
+    }
+
+    /// By org id, ascending.
+    pub async fn list_user_memberships(
+        &self,
+        project: &ProjectKey,
+        user_id: &UserId,
+        after: Option<OrgId>,
+        limit: u32,
+        now: Time,
+    ) -> Result<Page<MemberRow>, ReadError> {
+        let snapshot = self.snapshot().await?;
+        let project = snapshot.project(project).await?;
+        let mut select = Select::new(&project, now);
+        let user = select.sql.bind(user_id.as_str());
+        select.sql.push(&format!(" AND m.user_id = {user}"));
+        if let Some(after) = after {
+            let after = select.sql.bind(after.as_str());
+            select.sql.push(&format!(" AND o.org_id > {after}"));
+        }
+        select.page("o.org_id", limit);
+        let rows = members(&snapshot, &project, select, now).await?;
+        Ok(snapshot.page(rows, limit).await)
+    }
+}
+
+/// The statement that finds members.
+struct Select {
+    sql: Sql,
+    project: Bound,
+    now: Bound,
+}
+
+impl Select {
+    fn new(project: &project::Model, now: Time) -> Self {
+        let mut sql = Sql::default();
+        let (project, now) = (sql.bind(project.id), sql.bind(now.0));
+        sql.push(&format!(
+            r#"SELECT m.org, o.org_id, o.role_mapping, m.user_id, m.role_set, m.origin, m.revision, m.timed
+               FROM memberships m JOIN orgs o ON o.project = m.project AND o."no" = m.org AND o.dead_at IS NULL
+               WHERE m.project = {project} AND (m.held_until IS NULL OR m.held_until > {now})"#
+        ));
+        Self { sql, project, now }
+    }
+
+    fn of_org(project: &project::Model, org: &org::Model, now: Time) -> Self {
+        let mut select = Self::new(project, now);
+        let no = select.sql.bind(org.no);
+        select.sql.push(&format!(" AND m.org = {no}"));
+        select
+    }
+
+    /// Only those who hold a role that has not ended.
+    fn holding(&mut self, role: i64) {
+        let Self { sql, project, now } = self;
+        let role = sql.bind(role);
+        sql.push(&format!(
+            r#" AND m.role_set IN (SELECT role_set FROM role_set_roles WHERE project = {project} AND role = {role})
+                AND (NOT m.timed OR NOT EXISTS (
+                    SELECT 1 FROM timed_roles t WHERE t.project = m.project AND t.org = m.org AND t.user_id = m.user_id
+                    AND t.role = {role} AND t."until" <= {now}))"#
+        ));
+    }
+
+    /// Only those of whom a live role grants a permission. Where roles end, each is asked for: one without an end stands
+    /// back in a SINGLE_ROLE project while a lent one is live.
+    fn permitted(&mut self, in_project: &project::Model, mapping: i64, permission: i64) {
+        let Self { sql, project, now } = self;
+        let (mapping, permission) = (sql.bind(mapping), sql.bind(permission));
+        let single = in_project.role_structure == role_structure_number(RoleStructure::SingleRole);
+        let disabled =
+            format!("SELECT role FROM disabled_roles WHERE project = {project} AND role_mapping = {mapping}");
+        let granting = format!(
+            "SELECT role FROM grants WHERE project = {project} AND role_mapping = {mapping}
+             AND permission = {permission} AND role NOT IN ({disabled})"
+        );
+        let stands_back = format!(
+            r#"EXISTS (SELECT 1 FROM timed_roles l WHERE l.project = m.project AND l.org = m.org
+                       AND l.user_id = m.user_id AND l."until" > {now} AND l.role NOT IN ({disabled}))"#
+        );
+        let lasting = if single { format!("t.role IS NULL AND NOT {stands_back}") } else { "t.role IS NULL".into() };
+        sql.push(&format!(
+            r#" AND m.role_set IN (SELECT role_set FROM role_set_roles WHERE project = {project} AND role IN ({granting}))
+                AND (NOT m.timed OR EXISTS (
+                    SELECT 1 FROM role_set_roles s
+                    LEFT JOIN timed_roles t ON t.project = m.project AND t.org = m.org AND t.user_id = m.user_id
+                        AND t.role = s.role
+                    WHERE s.project = m.project AND s.role_set = m.role_set AND s.role IN ({granting})
+                    AND (t."until" > {now} OR ({lasting}))))"#
+        ));
+    }
+
+    fn page(&mut self, order: &str, limit: u32) {
+        let limit = self.sql.bind(i64::from(limit) + 1);
+        self.sql.push(&format!(" ORDER BY {order} LIMIT {limit}"));
+    }
+}
+
+/// A row of the statement.
+struct Found {
+    org: i64,
+    org_id: OrgId,
+    role_mapping: i64,
+    user_id: UserId,
+    role_set: i64,
+    origin: i16,
+    revision: i64,
+    timed: bool,
+}
+
+impl Found {
+    fn read(row: &QueryResult) -> Result<Self, StoreError> {
+        Ok(Self {
+            org: row.try_get_by_index(0)?,
+            org_id: OrgId::stored(row.try_get_by_index::<String>(1)?),
+            role_mapping: row.try_get_by_index(2)?,
+            user_id: UserId::stored(row.try_get_by_index::<String>(3)?),
+            role_set: row.try_get_by_index(4)?,
+            origin: row.try_get_by_index(5)?,
+            revision: row.try_get_by_index(6)?,
+            timed: row.try_get_by_index(7)?,
+        })
+    }
+}
+
+/// What must be known to show members.
+struct Context {
+    structure: RoleStructure,
+    /// With their ranks.
+    roles: HashMap<RoleId, (i64, RoleName)>,
+    sets: HashMap<i64, Vec<RoleId>>,
+    disabled: HashSet<(i64, RoleId)>,
+    ends: HashMap<(i64, UserId), Vec<TimedRole>>,
+    commits: HashMap<i64, Revision>,
+}
+
+async fn members(
+    snapshot: &Snapshot,
+    project: &project::Model,
+    select: Select,
+    now: Time,
+) -> Result<Vec<MemberRow>, StoreError> {
+    let database = snapshot.tx.get_database_backend();
+    let found = snapshot.tx.query_all_raw(select.sql.statement(database)).await?;
+    let found: Vec<Found> = found.iter().map(Found::read).collect::<Result<_, _>>()?;
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let context = Context::of(snapshot, project, &found).await?;
+    found.into_iter().map(|found| context.row(found, now)).collect()
+}
+
+impl Context {
+    async fn of(snapshot: &Snapshot, project: &project::Model, found: &[Found]) -> Result<Self, StoreError> {
+        let sets: BTreeSet<i64> = found.iter().map(|found| found.role_set).collect();
+        let of_sets = role_set_role::Column::Project.eq(project.id).and(role_set_role::Column::RoleSet.is_in(sets));
+        let mut sets: HashMap<i64, Vec<RoleId>> = HashMap::new();
+        for row in role_set_role::Entity::find().filter(of_sets).all(&snapshot.tx).await? {
+            sets.entry(row.role_set).or_default().push(id(row.role)?);
+        }
+        let held: BTreeSet<RoleId> = sets.values().flatten().copied().collect();
+        let of_roles = role::Column::Project.eq(project.id).and(role::Column::Id.is_in(held.into_iter().map(number)));
+        let mut roles = HashMap::new();
+        for role in role::Entity::find().filter(of_roles).all(&snapshot.tx).await? {
+            roles.insert(id(role.id)?, (role.rank, RoleName::stored(role.name)));
+        }
+        let mappings: BTreeSet<i64> = found.iter().map(|found| found.role_mapping).collect();
+        let of_mappings =
+            disabled_role::Column::Project.eq(project.id).and(disabled_role::Column::RoleMapping.is_in(mappings));
+        let mut disabled = HashSet::new();
+        for row in disabled_role::Entity::find().filter(of_mappings).all(&snapshot.tx).await? {
+            disabled.insert((row.role_mapping, id(row.role)?));
+        }
+        let latest: BTreeSet<i64> = found.iter().map(|found| found.revision).collect();
+        let of_commits = commit::Entity::find().filter(commit::Column::Revision.is_in(latest));
+        let mut commits = HashMap::new();
+        for row in of_commits.all(&snapshot.tx).await? {
+            commits.insert(row.revision, revision(row.revision, row.tag, row.at)?);
+        }
+        let structure = role_structure(project.role_structure)?;
+        let ends = ends(snapshot, project.id, found).await?;
+        Ok(Self { structure, roles, sets, disabled, ends, commits })
+    }
+
+    fn row(&self, found: Found, now: Time) -> Result<MemberRow, StoreError> {
+        let roles = self.sets.get(&found.role_set).map(Vec::as_slice).unwrap_or_default();
+        let ends = self.ends.get(&(found.org, found.user_id.clone())).map(Vec::as_slice).unwrap_or_default();
+        let enabled = |role| !self.disabled.contains(&(found.role_mapping, role));
+        let mut shown = Vec::with_capacity(roles.len());
+        for (role, standing) in standings(self.structure, roles, ends, enabled, now) {
+            let until = ends.iter().find(|end| end.role == role).map(|end| end.until);
+            let named = self.roles.get(&role);
+            let (rank, name) = named.ok_or_else(|| unreadable("a member with a role that is missing"))?;
+            shown.push(((*rank, role), MemberRole { role: name.clone(), until, standing }));
+        }
+        shown.sort_by_key(|(place, _)| *place);
+        let latest = self.commits.get(&found.revision).copied();
+        Ok(MemberRow {
+            revision: latest.ok_or_else(|| unreadable("a membership whose commit is missing"))?,
+            member: Member {
+                org_id: found.org_id,
+                user_id: found.user_id,
+                roles: shown.into_iter().map(|(_, role)| role).collect(),
+                origin: origin(found.origin)?,
+            },
+        })
+    }
+}
+
+/// The ends of the roles of these members; few have any. They are of one org or of one user.
+async fn ends(
+    snapshot: &Snapshot,
+    project: i64,
+    found: &[Found],
+) -> Result<HashMap<(i64, UserId), Vec<TimedRole>>, StoreError> {
+    let mut ends: HashMap<(i64, UserId), Vec<TimedRole>> = HashMap::new();
+    let timed: Vec<&Found> = found.iter().filter(|found| found.timed).collect();
+    if timed.is_empty() {
+        return Ok(ends);
+    }
+    let mut sql = Sql::default();
+    let project = sql.bind(project);
+    let orgs = sql.list(timed.iter().map(|found| found.org).collect::<BTreeSet<_>>());
+    let users = sql.list(timed.iter().map(|found| found.user_id.as_str()).collect::<BTreeSet<_>>());
+    sql.push(&format!(
+        r#"SELECT org, user_id, role, "until" FROM timed_roles
+           WHERE project = {project} AND org IN ({orgs}) AND user_id IN ({users}) ORDER BY role"#
+    ));
+    for row in snapshot.tx.query_all_raw(sql.statement(snapshot.tx.get_database_backend())).await? {
+        let member = (row.try_get_by_index(0)?, UserId::stored(row.try_get_by_index::<String>(1)?));
+        let end = TimedRole { role: id(row.try_get_by_index(2)?)?, until: Time(row.try_get_by_index(3)?) };
+        ends.entry(member).or_default().push(end);
+    }
+    Ok(ends)
+}

@@ -1,0 +1,107 @@
+//! What a group leaves of each thing that it changed.
+
+use std::collections::BTreeMap;
+
+use crate::domain::change::{GrantsKey, MembershipKey};
+use crate::domain::group::Commit;
+use crate::domain::id::{Numbered, OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::membership::MembershipRecord;
+use crate::domain::org::OrgRecord;
+use crate::domain::permission::Permission;
+use crate::domain::project::ProjectRecord;
+use crate::domain::role::Role;
+use crate::domain::role_mapping::RoleMappingRecord;
+use crate::domain::role_set::RoleSet;
+use crate::domain::state::Counters;
+use crate::domain::{Change, Edit, Revision, Scoped};
+
+/// What a thing was before the group, and what it is after it.
+pub struct Last<'a, V> {
+    pub before: Option<&'a V>,
+    pub after: Option<&'a V>,
+    /// The commit of its latest change.
+    pub revision: Revision,
+}
+
+type Lasts<'a, K, V> = BTreeMap<K, Last<'a, V>>;
+
+/// What a group leaves, in the order of the keys: neighbours in a table are written together.
+#[derive(Default)]
+pub struct Final<'a> {
+    pub projects: Lasts<'a, ProjectId, ProjectRecord>,
+    pub permissions: Lasts<'a, Scoped<PermissionId>, Permission>,
+    pub roles: Lasts<'a, Scoped<RoleId>, Role>,
+    pub role_sets: Lasts<'a, Scoped<RoleSetId>, RoleSet>,
+    pub role_mappings: Lasts<'a, Scoped<RoleMappingId>, RoleMappingRecord>,
+    /// Whether the row grants the permission after the group.
+    pub grants: BTreeMap<(GrantsKey, PermissionId), bool>,
+    pub orgs: Lasts<'a, Scoped<OrgNo>, OrgRecord>,
+    pub memberships: Lasts<'a, &'a MembershipKey, MembershipRecord>,
+    /// The next numbers, of the nouns of which things came; 0 for the others.
+    pub counters: BTreeMap<ProjectId, Counters>,
+}
+
+impl<'a> Final<'a> {
+    pub fn of(commits: &'a [Commit]) -> Self {
+        let mut all = Self::default();
+        for commit in commits {
+            for change in &commit.changes {
+                all.add(change, commit.revision);
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, change: &'a Change, revision: Revision) {
+        match change {
+            Change::Project(edit) => take(&mut self.projects, edit.key, edit, revision),
+            Change::Permission(edit) => {
+                self.count(edit, |counters| &mut counters.permission);
+                take(&mut self.permissions, edit.key, edit, revision);
+            }
+            Change::Role(edit) => {
+                self.count(edit, |counters| &mut counters.role);
+                take(&mut self.roles, edit.key, edit, revision);
+            }
+            Change::RoleSet(edit) => {
+                self.count(edit, |counters| &mut counters.role_set);
+                take(&mut self.role_sets, edit.key, edit, revision);
+            }
+            Change::RoleMapping(edit) => {
+                self.count(edit, |counters| &mut counters.role_mapping);
+                take(&mut self.role_mappings, edit.key, edit, revision);
+            }
+            Change::Grants(edit) => {
+                let less = edit.before.iter().flat_map(|set| set.iter()).map(|permission| (permission, false));
+                let more = edit.after.iter().flat_map(|set| set.iter()).map(|permission| (permission, true));
+                self.grants.extend(less.chain(more).map(|(permission, granted)| ((edit.key, permission), granted)));
+            }
+            Change::Org(edit) => {
+                self.count(edit, |counters| &mut counters.org);
+                take(&mut self.orgs, edit.key, edit, revision);
+            }
+            Change::Membership(edit) => take(&mut self.memberships, &edit.key, edit, revision),
+        }
+    }
+
+    /// A number that was given is never given again, whatever becomes of the thing.
+    fn count<I: Numbered, V>(&mut self, edit: &Edit<Scoped<I>, V>, which: impl Fn(&mut Counters) -> &mut u32) {
+        if edit.before.is_none() && edit.after.is_some() {
+            let none = Counters { permission: 0, role: 0, role_set: 0, role_mapping: 0, org: 0 };
+            let next = which(self.counters.entry(edit.key.project).or_insert(none));
+            *next = (*next).max((edit.key.id.index() as u32).saturating_add(1));
+        }
+    }
+}
+
+impl<V> Last<'_, V> {
+    pub fn is_deleted(&self) -> bool {
+        self.before.is_some() && self.after.is_none()
+    }
+}
+
+fn take<'a, K: Ord, E, V>(lasts: &mut Lasts<'a, K, V>, key: K, edit: &'a Edit<E, V>, revision: Revision) {
+    let last = lasts.entry(key).or_insert(Last { before: edit.before.as_ref(), after: None, revision });
+    last.after = edit.after.as_ref();
+    last.revision = revision;
+}

@@ -1,0 +1,110 @@
+//! What all reads and lists have in common: one transaction, which reads the newest revision first.
+
+use sea_orm::{
+    AccessMode, ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, IsolationLevel, QueryFilter,
+    TransactionOptions, TransactionTrait,
+};
+
+use super::entity::{org, permission, project, role, role_mapping};
+use super::{Database, ReadError, Store, StoreError, head};
+use crate::domain::refusal::Noun;
+use crate::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleMappingName, RoleName};
+
+/// One thing, and the revision at which it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct At<T> {
+    pub revision: Revision,
+    pub value: T,
+}
+
+/// Some of the rows of a list, and the revision at which they were read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    pub revision: Revision,
+    pub rows: Vec<T>,
+    /// Whether rows follow.
+    pub more: bool,
+}
+
+/// The database at one revision.
+pub struct Snapshot {
+    pub tx: DatabaseTransaction,
+    pub revision: Revision,
+}
+
+impl Store {
+    /// Begins to read; nothing that is committed from now on is seen.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let options = match self.database() {
+            // A transaction of SQLite reads one snapshot from its first statement on, and cannot be told more.
+            Database::Sqlite => TransactionOptions::default(),
+            Database::Postgres => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
+        };
+        let tx = self.reads().begin_with_options(options).await?;
+        let revision = head::newest(&tx).await?;
+        Ok(Snapshot { tx, revision })
+    }
+}
+
+impl Snapshot {
+    /// Gives the connection back.
+    pub async fn end(self) {
+        // Nothing was written: an error here takes nothing from what was read.
+        let _ = self.tx.rollback().await;
+    }
+
+    pub async fn at<T>(self, value: T) -> At<T> {
+        let revision = self.revision;
+        self.end().await;
+        At { revision, value }
+    }
+
+    /// A page of at most `limit` of these rows; there is one row more where more follow.
+    pub async fn page<T>(self, mut rows: Vec<T>, limit: u32) -> Page<T> {
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let revision = self.revision;
+        self.end().await;
+        Page { revision, rows, more }
+    }
+
+    pub async fn project(&self, key: &ProjectKey) -> Result<project::Model, ReadError> {
+        let found = project::Entity::find().filter(project::Column::Key.eq(key.as_str())).one(&self.tx).await?;
+        found.ok_or_else(|| ReadError::NotFound(Noun::Project, key.to_string()))
+    }
+
+    pub async fn permission(&self, project: i64, name: &PermissionName) -> Result<permission::Model, ReadError> {
+        let named = permission::Column::Project.eq(project).and(permission::Column::Name.eq(name.as_str()));
+        let found = permission::Entity::find().filter(named).one(&self.tx).await?;
+        found.ok_or_else(|| ReadError::NotFound(Noun::Permission, name.to_string()))
+    }
+
+    /// Found by the folded name, for which there is an index, and compared exactly (R1).
+    pub async fn role(&self, project: i64, name: &RoleName) -> Result<role::Model, ReadError> {
+        let folded = crate::domain::name::folded(name.as_str());
+        let named = role::Column::Project.eq(project).and(role::Column::NameKey.eq(folded));
+        let named = named.and(role::Column::Name.eq(name.as_str()));
+        let found = role::Entity::find().filter(named).one(&self.tx).await?;
+        found.ok_or_else(|| ReadError::NotFound(Noun::Role, name.to_string()))
+    }
+
+    /// Found by the folded name, for which there is an index, and compared exactly (R1).
+    pub async fn role_mapping(&self, project: i64, name: &RoleMappingName) -> Result<role_mapping::Model, ReadError> {
+        let folded = crate::domain::name::folded(name.as_str());
+        let named = role_mapping::Column::Project.eq(project).and(role_mapping::Column::NameKey.eq(folded));
+        let named = named.and(role_mapping::Column::Name.eq(name.as_str()));
+        let found = role_mapping::Entity::find().filter(named).one(&self.tx).await?;
+        found.ok_or_else(|| ReadError::NotFound(Noun::RoleMapping, name.to_string()))
+    }
+
+    pub async fn org(&self, project: i64, id: &OrgId) -> Result<org::Model, ReadError> {
+        let living = org::Column::Project.eq(project).and(org::Column::DeadAt.is_null());
+        let named = living.and(org::Column::OrgId.eq(id.as_str()));
+        let found = org::Entity::find().filter(named).one(&self.tx).await?;
+        found.ok_or_else(|| ReadError::NotFound(Noun::Org, id.to_string()))
+    }
+}

@@ -1,0 +1,88 @@
+//! Writes and deletes many rows of a table in few statements.
+
+use std::fmt::Write;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait,
+    PrimaryKeyToColumn, Statement, Value,
+};
+
+/// Values that one statement may bind.
+const SQLITE_VALUES_MAX: usize = 32_766;
+const POSTGRES_VALUES_MAX: usize = 65_535;
+
+/// Inserts rows; none of them may be there already.
+pub async fn insert<E: EntityTrait>(tx: &DatabaseTransaction, rows: &[E::Model]) -> Result<(), DbErr> {
+    insert_or::<E>(tx, rows, "").await
+}
+
+/// Inserts rows, or overwrites those that are there, save for the columns in `kept`.
+pub async fn upsert<E: EntityTrait>(
+    tx: &DatabaseTransaction,
+    rows: &[E::Model],
+    kept: &[E::Column],
+) -> Result<(), DbErr> {
+    let key: Vec<&str> = E::PrimaryKey::iter().map(|key| key.into_column().as_str()).collect();
+    let kept: Vec<&str> = kept.iter().map(IdenStatic::as_str).collect();
+    let written = E::Column::iter().map(|column| column.as_str());
+    let written = written.filter(|column| !key.contains(column) && !kept.contains(column));
+    let set: Vec<String> = written.map(|column| format!("\"{column}\" = excluded.\"{column}\"")).collect();
+    let action = if set.is_empty() { "NOTHING".into() } else { format!("UPDATE SET {}", set.join(", ")) };
+    insert_or::<E>(tx, rows, &format!(" ON CONFLICT ({}) DO {action}", quoted(&key))).await
+}
+
+/// Deletes the rows that have one of these values in `columns`; `values` holds them row by row.
+pub async fn delete<E: EntityTrait>(
+    tx: &DatabaseTransaction,
+    columns: &[E::Column],
+    values: &[Value],
+) -> Result<(), DbErr> {
+    let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
+    let head = format!("DELETE FROM \"{}\" WHERE ({}) IN (VALUES ", E::default().table_name(), quoted(&names));
+    for chunk in values.chunks(chunk_rows(tx, names.len()) * names.len()) {
+        let mut sql = head.clone();
+        push_places(&mut sql, chunk.len() / names.len(), names.len());
+        sql.push(')');
+        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, chunk.to_vec())).await?;
+    }
+    Ok(())
+}
+
+async fn insert_or<E: EntityTrait>(tx: &DatabaseTransaction, rows: &[E::Model], conflict: &str) -> Result<(), DbErr> {
+    let columns: Vec<E::Column> = E::Column::iter().collect();
+    let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
+    let head = format!("INSERT INTO \"{}\" ({}) VALUES ", E::default().table_name(), quoted(&names));
+    for chunk in rows.chunks(chunk_rows(tx, columns.len())) {
+        let mut sql = head.clone();
+        push_places(&mut sql, chunk.len(), columns.len());
+        sql.push_str(conflict);
+        let values: Vec<Value> = chunk.iter().flat_map(|row| columns.iter().map(|&column| row.get(column))).collect();
+        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    }
+    Ok(())
+}
+
+fn chunk_rows(tx: &DatabaseTransaction, columns: usize) -> usize {
+    let values_max =
+        if tx.get_database_backend() == DbBackend::Sqlite { SQLITE_VALUES_MAX } else { POSTGRES_VALUES_MAX };
+    values_max / columns
+}
+
+/// `($1, $2), ($3, $4)` and so on.
+fn push_places(sql: &mut String, rows: usize, columns: usize) {
+    let mut place = 0;
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            place += 1;
+            // Writing to a text cannot fail.
+            let _ = write!(sql, "{}${place}", if column == 0 { "" } else { ", " });
+        }
+        sql.push(')');
+    }
+}
+
+/// Some of the columns are words of SQL.
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}

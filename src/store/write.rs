@@ -1,0 +1,179 @@
+//! The write transaction: lock the head row, catch up, look up request ids, store a group, commit, and find out about a
+//! commit that nobody answered.
+
+use sea_orm::{
+    AccessMode, ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
+    IsolationLevel, QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+};
+
+use super::changes::commits_since;
+use super::entity::{head, request};
+use super::head::{HEAD, committed, revision_of};
+use super::ids::{revision, unreadable};
+use super::{Database, SinceError, Store, StoreError, persist};
+use crate::domain::command::RequestKey;
+use crate::domain::group::{Commit, Known, KnownRequest};
+use crate::domain::{Revision, State, Time};
+use crate::limits::REQUEST_ID_SECONDS;
+
+/// Commits read at a time while catching up.
+const CATCH_UP_COMMITS: u32 = 256;
+
+/// A write transaction that holds the head row: nobody else writes to this store while it lives.
+pub struct WriteTx {
+    tx: DatabaseTransaction,
+    head: Revision,
+    database: Database,
+}
+
+/// A group that is stored and waits to be committed.
+pub struct Ready {
+    tx: DatabaseTransaction,
+    database: Database,
+}
+
+/// What became of a commit.
+#[derive(Debug)]
+pub enum Committed {
+    Yes,
+    /// Nothing of the group is stored.
+    No(StoreError),
+    /// Nobody answered: [`Store::settle`] finds out. On SQLite the disk failed, and whatever it says afterwards, what it
+    /// holds may not outlive a loss of power: the writer must stay closed until a restart.
+    Unknown(StoreError),
+}
+
+impl Store {
+    /// Begins a write once every earlier one has ended.
+    pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
+        let writes = self.writes();
+        match begin(&writes, self.database()).await {
+            // The connection died since the last write. Nothing was begun, so that another may begin.
+            Err(error) if error.lost_connection() => begin(&writes, self.database()).await,
+            begun => begun,
+        }
+    }
+
+    /// Finds out whether a commit that nobody answered took place.
+    ///
+    /// The head row is locked first, on a new connection: it is free only when the old connection's transaction has ended.
+    pub async fn settle(&self, last: Revision) -> Result<bool, StoreError> {
+        let connection = self.connect_again().await?;
+        let settled = begin(&connection, self.database()).await?;
+        let found = committed(&settled.tx, last.number).await?;
+        settled.rollback().await;
+        // The old connection may hang for as long as its server's machine does not answer.
+        self.replace_writes(connection);
+        Ok(found.is_some_and(|found| found.tag == last.tag))
+    }
+}
+
+impl WriteTx {
+    /// The newest revision; nothing follows it while this transaction lives.
+    pub fn head(&self) -> Revision {
+        self.head
+    }
+
+    /// Brings a state to the head: with the commits of other servers, whose revisions are returned too, or with none.
+    pub async fn catch_up(&mut self, mut state: State) -> Result<(State, Vec<Revision>), SinceError> {
+        let mut passed = Vec::new();
+        while (state.revision().number, state.revision().tag) != (self.head.number, self.head.tag) {
+            let commits = commits_since(&self.tx, state.revision(), CATCH_UP_COMMITS).await?;
+            if commits.is_empty() {
+                return Err(SinceError::Diverged);
+            }
+            for commit in commits {
+                state.apply_commit(commit.revision, &commit.changes);
+                passed.push(commit.revision);
+            }
+        }
+        Ok((state, passed))
+    }
+
+    /// Of these request ids those that were used in the last 24 hours (A4).
+    pub async fn known(&mut self, keys: &[RequestKey], now: Time) -> Result<Known, StoreError> {
+        if keys.is_empty() {
+            return Ok(Known::new());
+        }
+        let mut any = Condition::any();
+        for key in keys {
+            let caller = request::Column::Caller.eq(&*key.caller);
+            any = any.add(caller.and(request::Column::RequestId.eq(&*key.request_id)));
+        }
+        let young = request::Column::At.gt(now.plus_seconds(-REQUEST_ID_SECONDS).0);
+        let found = request::Entity::find().filter(any).filter(young).all(&self.tx).await?;
+        found.into_iter().map(known_request).collect()
+    }
+
+    /// Stores a group of commits. Any error takes the whole group back.
+    pub async fn persist(self, commits: &[Commit], now: Time) -> Result<Ready, StoreError> {
+        match persist::persist(&self.tx, self.head, commits, now).await {
+            Ok(()) => Ok(Ready { tx: self.tx, database: self.database }),
+            Err(error) => {
+                // PostgreSQL would answer COMMIT with ROLLBACK now, and the driver would call that a success.
+                self.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the transaction with nothing stored.
+    pub async fn rollback(self) {
+        if let Err(error) = self.tx.rollback().await {
+            tracing::debug!(%error, "the database ended a transaction by itself");
+        }
+    }
+}
+
+impl Ready {
+    /// Commits.
+    pub async fn commit(self) -> Committed {
+        match self.tx.commit().await {
+            Ok(()) => Committed::Yes,
+            Err(error) if refused(&error, self.database) => Committed::No(error.into()),
+            Err(error) => Committed::Unknown(error.into()),
+        }
+    }
+}
+
+async fn begin(connection: &DatabaseConnection, database: Database) -> Result<WriteTx, StoreError> {
+    let options = match database {
+        Database::Sqlite => TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        },
+        // Stated: the operator's default may be another, under which waiting for the head row ends in an error.
+        Database::Postgres => TransactionOptions {
+            isolation_level: Some(IsolationLevel::ReadCommitted),
+            access_mode: Some(AccessMode::ReadWrite),
+            ..TransactionOptions::default()
+        },
+    };
+    let tx = connection.begin_with_options(options).await?;
+    let head = head::Entity::find_by_id(HEAD).lock_exclusive().one(&tx).await?;
+    let head = revision_of(&head.ok_or(StoreError::Empty)?)?;
+    Ok(WriteTx { tx, head, database })
+}
+
+fn known_request(row: request::Model) -> Result<(RequestKey, KnownRequest), StoreError> {
+    let key = RequestKey { caller: row.caller.into(), request_id: row.request_id.into() };
+    let fingerprint = row.fingerprint.try_into().map_err(|_| unreadable("a fingerprint that is not 16 bytes long"))?;
+    let known = KnownRequest {
+        fingerprint: u128::from_be_bytes(fingerprint),
+        revision: revision(row.revision, row.tag, row.at)?,
+        outcome: row.outcome,
+    };
+    Ok((key, known))
+}
+
+/// Whether the database said for certain that it did not commit.
+fn refused(error: &sea_orm::DbErr, database: Database) -> bool {
+    let Some(sqlx::Error::Database(error)) = super::error::driver_error(error) else { return false };
+    let code = error.code().unwrap_or_default();
+    match database {
+        // SQLITE_BUSY and its extensions: the transaction is still open. All else is an I/O error, or might be one.
+        Database::Sqlite => code.parse::<i32>().is_ok_and(|code| code & 0xff == 5),
+        // Class 57 and 58 and XX: the server was being stopped, or its disk or itself failed; it may have committed before.
+        Database::Postgres => !["08", "57", "58", "XX"].iter().any(|class| code.starts_with(class)),
+    }
+}

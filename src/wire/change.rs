@@ -1,0 +1,343 @@
+//! Changes as they are kept in the table `changes` and fed to followers.
+
+use std::sync::Arc;
+
+use prost::Message;
+
+use super::messages as wire;
+use super::messages::change::Change as Kind;
+use crate::domain::change::{GrantsKey, MembershipKey};
+use crate::domain::id::{Numbered, PermissionId, ProjectId};
+use crate::domain::membership::{MembershipRecord, Origin, TimedRole};
+use crate::domain::org::{OrgProfile, OrgRecord};
+use crate::domain::permission::Permission;
+use crate::domain::permission_set::PermissionSet;
+use crate::domain::project::{Environment, ProjectRecord, RoleStructure};
+use crate::domain::role::Role;
+use crate::domain::role_mapping::RoleMappingRecord;
+use crate::domain::role_set::RoleSet;
+use crate::domain::{Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time, UserId};
+
+/// A change that this release cannot read: a newer one wrote it, or the bytes are damaged. It must never be skipped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; upgrade this server to the release that wrote it")]
+pub struct UnknownChange(pub String);
+
+/// The number of a kind of change, as the table `changes` keeps it: the field of the message.
+pub fn noun(change: &Change) -> i16 {
+    match change {
+        Change::Project(_) => 1,
+        Change::Permission(_) => 2,
+        Change::Role(_) => 3,
+        Change::RoleSet(_) => 4,
+        Change::RoleMapping(_) => 5,
+        Change::Grants(_) => 6,
+        Change::Org(_) => 7,
+        Change::Membership(_) => 8,
+    }
+}
+
+/// The bytes of a change.
+pub fn encode(change: &Change) -> Vec<u8> {
+    message(change).encode_to_vec()
+}
+
+/// The change in these bytes. A field that this release does not know is as unknown as a kind: prost would skip it, and a
+/// State without it would be a wrong one, so what was read must be all that was written.
+pub fn decode(bytes: &[u8]) -> Result<Change, UnknownChange> {
+    let message = wire::Change::decode(bytes);
+    let message = message.map_err(|error| UnknownChange(format!("a stored change cannot be decoded ({error})")))?;
+    if message.encoded_len() != bytes.len() {
+        return Err(UnknownChange("a stored change has a field that this release does not know".into()));
+    }
+    read(message)
+}
+
+/// The message of a change.
+pub fn message(change: &Change) -> wire::Change {
+    let kind = match change {
+        Change::Project(edit) => Kind::Project(wire::ProjectChange {
+            project: edit.key.number(),
+            before: edit.before.as_ref().map(project_value),
+            after: edit.after.as_ref().map(project_value),
+        }),
+        Change::Permission(edit) => Kind::Permission(wire::PermissionChange {
+            project: edit.key.project.number(),
+            permission: edit.key.id.number(),
+            before: edit.before.as_ref().map(permission_value),
+            after: edit.after.as_ref().map(permission_value),
+        }),
+        Change::Role(edit) => Kind::Role(wire::RoleChange {
+            project: edit.key.project.number(),
+            role: edit.key.id.number(),
+            before: edit.before.as_ref().map(role_value),
+            after: edit.after.as_ref().map(role_value),
+        }),
+        Change::RoleSet(edit) => Kind::RoleSet(wire::RoleSetChange {
+            project: edit.key.project.number(),
+            role_set: edit.key.id.number(),
+            before: edit.before.as_ref().map(role_set_value),
+            after: edit.after.as_ref().map(role_set_value),
+        }),
+        Change::RoleMapping(edit) => Kind::RoleMapping(wire::RoleMappingChange {
+            project: edit.key.project.number(),
+            role_mapping: edit.key.id.number(),
+            before: edit.before.as_ref().map(role_mapping_value),
+            after: edit.after.as_ref().map(role_mapping_value),
+        }),
+        Change::Grants(edit) => Kind::Grants(wire::GrantsChange {
+            project: edit.key.project.number(),
+            role_mapping: edit.key.role_mapping.number(),
+            role: edit.key.role.number(),
+            before: edit.before.as_ref().map(permission_ids),
+            after: edit.after.as_ref().map(permission_ids),
+        }),
+        Change::Org(edit) => Kind::Org(wire::OrgChange {
+            project: edit.key.project.number(),
+            org: edit.key.id.number(),
+            before: edit.before.as_ref().map(org_value),
+            after: edit.after.as_ref().map(org_value),
+        }),
+        Change::Membership(edit) => Kind::Membership(wire::MembershipChange {
+            project: edit.key.project.number(),
+            org: edit.key.org.number(),
+            user_id: edit.key.user.to_string(),
+            before: edit.before.as_ref().map(membership_value),
+            after: edit.after.as_ref().map(membership_value),
+        }),
+    };
+    wire::Change { change: Some(kind) }
+}
+
+/// The change in a message.
+pub fn read(message: wire::Change) -> Result<Change, UnknownChange> {
+    let Some(kind) = message.change else {
+        return Err(UnknownChange("a stored change is of a kind that this release does not know".into()));
+    };
+    Ok(match kind {
+        Kind::Project(it) => Change::Project(edit(id(it.project)?, it.before, it.after, read_project)?),
+        Kind::Permission(it) => {
+            Change::Permission(edit(scoped(it.project, it.permission)?, it.before, it.after, read_permission)?)
+        }
+        Kind::Role(it) => Change::Role(edit(scoped(it.project, it.role)?, it.before, it.after, read_role)?),
+        Kind::RoleSet(it) => {
+            Change::RoleSet(edit(scoped(it.project, it.role_set)?, it.before, it.after, read_role_set)?)
+        }
+        Kind::RoleMapping(it) => {
+            Change::RoleMapping(edit(scoped(it.project, it.role_mapping)?, it.before, it.after, read_role_mapping)?)
+        }
+        Kind::Grants(it) => {
+            let key = GrantsKey { project: id(it.project)?, role_mapping: id(it.role_mapping)?, role: id(it.role)? };
+            Change::Grants(edit(key, it.before, it.after, read_permission_ids)?)
+        }
+        Kind::Org(it) => Change::Org(edit(scoped(it.project, it.org)?, it.before, it.after, read_org)?),
+        Kind::Membership(it) => {
+            let key = MembershipKey { project: id(it.project)?, org: id(it.org)?, user: UserId::stored(it.user_id) };
+            Change::Membership(edit(key, it.before, it.after, read_membership)?)
+        }
+    })
+}
+
+fn edit<K, W, V>(
+    key: K,
+    before: Option<W>,
+    after: Option<W>,
+    read: impl Fn(W) -> Result<V, UnknownChange>,
+) -> Result<Edit<K, V>, UnknownChange> {
+    Ok(Edit { key, before: before.map(&read).transpose()?, after: after.map(&read).transpose()? })
+}
+
+fn id<I: Numbered>(number: u32) -> Result<I, UnknownChange> {
+    let number = std::num::NonZeroU32::new(number).ok_or_else(|| unread("number"))?;
+    Ok(I::from_number(number))
+}
+
+fn scoped<I: Numbered>(project: u32, number: u32) -> Result<Scoped<I>, UnknownChange> {
+    Ok(Scoped { project: id::<ProjectId>(project)?, id: id(number)? })
+}
+
+fn unread(what: &str) -> UnknownChange {
+    UnknownChange(format!("a stored change has a {what} that this release does not know"))
+}
+
+fn project_value(record: &ProjectRecord) -> wire::ProjectValue {
+    wire::ProjectValue {
+        key: record.key.to_string(),
+        display_name: record.display_name.to_string(),
+        environment: super::resource::environment(record.environment).into(),
+        role_structure: super::resource::role_structure(record.role_structure).into(),
+        default_role: record.default_role.number(),
+        default_owner_role: record.default_owner_role.number(),
+        default_role_mapping: record.default_role_mapping.number(),
+        create_time_micros: record.create_time.0,
+    }
+}
+
+fn read_project(value: wire::ProjectValue) -> Result<ProjectRecord, UnknownChange> {
+    Ok(ProjectRecord {
+        environment: match value.environment() {
+            wire::Environment::Test => Environment::Test,
+            wire::Environment::Live => Environment::Live,
+            wire::Environment::Unspecified => return Err(unread("environment")),
+        },
+        role_structure: match value.role_structure() {
+            wire::RoleStructure::SingleRole => RoleStructure::SingleRole,
+            wire::RoleStructure::MultiRole => RoleStructure::MultiRole,
+            wire::RoleStructure::Unspecified => return Err(unread("role structure")),
+        },
+        key: ProjectKey::stored(value.key),
+        display_name: value.display_name.into(),
+        default_role: id(value.default_role)?,
+        default_owner_role: id(value.default_owner_role)?,
+        default_role_mapping: id(value.default_role_mapping)?,
+        create_time: Time(value.create_time_micros),
+    })
+}
+
+fn permission_value(permission: &Permission) -> wire::PermissionValue {
+    wire::PermissionValue {
+        name: permission.name.to_string(),
+        description: permission.description.to_string(),
+        built_in: permission.built_in,
+        create_time_micros: permission.create_time.0,
+    }
+}
+
+fn read_permission(value: wire::PermissionValue) -> Result<Permission, UnknownChange> {
+    Ok(Permission {
+        name: PermissionName::stored(value.name),
+        description: value.description.into(),
+        built_in: value.built_in,
+        create_time: Time(value.create_time_micros),
+    })
+}
+
+fn role_value(role: &Role) -> wire::RoleValue {
+    wire::RoleValue {
+        name: role.name.to_string(),
+        description: role.description.to_string(),
+        internal: role.internal,
+        rank: role.rank,
+        create_time_micros: role.create_time.0,
+    }
+}
+
+fn read_role(value: wire::RoleValue) -> Result<Role, UnknownChange> {
+    Ok(Role {
+        name: RoleName::stored(value.name),
+        description: value.description.into(),
+        internal: value.internal,
+        rank: value.rank,
+        create_time: Time(value.create_time_micros),
+    })
+}
+
+fn role_set_value(set: &RoleSet) -> wire::RoleSetValue {
+    wire::RoleSetValue { roles: set.roles.iter().map(|role| role.number()).collect() }
+}
+
+fn read_role_set(value: wire::RoleSetValue) -> Result<RoleSet, UnknownChange> {
+    Ok(RoleSet::new(value.roles.into_iter().map(id).collect::<Result<Vec<_>, _>>()?))
+}
+
+fn role_mapping_value(record: &RoleMappingRecord) -> wire::RoleMappingValue {
+    wire::RoleMappingValue {
+        name: record.name.to_string(),
+        description: record.description.to_string(),
+        disabled_roles: record.disabled_roles.iter().map(|role| role.number()).collect(),
+        create_time_micros: record.create_time.0,
+    }
+}
+
+fn read_role_mapping(value: wire::RoleMappingValue) -> Result<RoleMappingRecord, UnknownChange> {
+    Ok(RoleMappingRecord {
+        name: RoleMappingName::stored(value.name),
+        description: value.description.into(),
+        disabled_roles: value.disabled_roles.into_iter().map(id).collect::<Result<_, _>>()?,
+        create_time: Time(value.create_time_micros),
+    })
+}
+
+fn permission_ids(set: &PermissionSet) -> wire::PermissionIds {
+    let mut last = 0;
+    let steps = set.iter().map(|id| id.number() - std::mem::replace(&mut last, id.number()));
+    wire::PermissionIds { ids: steps.collect() }
+}
+
+fn read_permission_ids(value: wire::PermissionIds) -> Result<PermissionSet, UnknownChange> {
+    let mut last = 0u32;
+    let ids = value.ids.into_iter().map(|step| {
+        last = last.checked_add(step).ok_or_else(|| unread("number"))?;
+        id::<PermissionId>(last)
+    });
+    ids.collect()
+}
+
+fn org_value(record: &OrgRecord) -> wire::OrgValue {
+    wire::OrgValue {
+        org_id: record.profile.org_id.to_string(),
+        display_name: record.profile.display_name.to_string(),
+        metadata: record.profile.metadata.to_string(),
+        role_mapping: record.role_mapping.number(),
+        create_time_micros: record.profile.create_time.0,
+    }
+}
+
+fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange> {
+    Ok(OrgRecord {
+        role_mapping: id(value.role_mapping)?,
+        profile: Arc::new(OrgProfile {
+            org_id: OrgId::stored(value.org_id),
+            display_name: value.display_name.into(),
+            metadata: value.metadata.into(),
+            create_time: Time(value.create_time_micros),
+        }),
+    })
+}
+
+fn membership_value(record: &MembershipRecord) -> wire::MembershipValue {
+    let timed = |timed: &TimedRole| wire::TimedRole { role: timed.role.number(), until_micros: timed.until.0 };
+    wire::MembershipValue {
+        role_set: record.role_set.number(),
+        origin: super::resource::origin(record.origin).into(),
+        timed: record.timed.iter().map(timed).collect(),
+    }
+}
+
+fn read_membership(value: wire::MembershipValue) -> Result<MembershipRecord, UnknownChange> {
+    let timed = |timed: &wire::TimedRole| Ok(TimedRole { role: id(timed.role)?, until: Time(timed.until_micros) });
+    Ok(MembershipRecord {
+        origin: match value.origin() {
+            wire::MembershipOrigin::Direct => Origin::Direct,
+            wire::MembershipOrigin::Unspecified => return Err(unread("origin")),
+        },
+        role_set: id(value.role_set)?,
+        timed: value.timed.iter().map(timed).collect::<Result<_, UnknownChange>>()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::RoleId;
+
+    #[test]
+    fn permissions_are_kept_as_differences() {
+        let ids = [1, 2, 9, 50_000].map(|number| PermissionId::new(number).unwrap());
+        let key = GrantsKey { project: id(1).unwrap(), role_mapping: id(2).unwrap(), role: id::<RoleId>(3).unwrap() };
+        let change = Change::Grants(Edit { key, before: None, after: Some(ids.into_iter().collect()) });
+        let Some(Kind::Grants(grants)) = message(&change).change else { panic!() };
+        assert_eq!(grants.after.unwrap().ids, [1, 1, 7, 49_991]);
+        assert_eq!(decode(&encode(&change)).unwrap(), change);
+    }
+
+    #[test]
+    fn an_unknown_kind_of_change_is_an_error_and_never_skipped() {
+        // Field 99, length 0: what a newer release may write.
+        assert!(decode(&[0x9a, 0x06, 0x00]).unwrap_err().to_string().contains("kind"));
+        assert!(decode(&[]).is_err());
+        assert!(decode(b"no message").is_err());
+        let nothing = wire::Change { change: Some(Kind::Role(wire::RoleChange::default())) };
+        assert!(read(nothing).unwrap_err().to_string().contains("number"));
+    }
+}

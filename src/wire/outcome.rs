@@ -1,0 +1,73 @@
+//! What an accepted command is answered with, as it is remembered for a repetition (A4).
+
+use super::messages::outcome::Outcome as Kind;
+use super::messages::{self as wire};
+use super::resource::{self, RoleMappingParts};
+use crate::domain::decide::Tally;
+use crate::domain::id::{RoleId, RoleMappingId};
+use crate::domain::{Outcome, Project, RoleName};
+
+/// The answer without its revision, which is kept beside it: the `revision` of a member is left empty for the same reason.
+pub fn outcome(outcome: &Outcome) -> wire::Outcome {
+    let kind = match outcome {
+        Outcome::Project(project) => Kind::Project(project_of(project)),
+        Outcome::Permission(permission) => Kind::Permission(resource::permission(permission)),
+        Outcome::PermissionsCreated(created) => {
+            Kind::PermissionsCreated(wire::PermissionsCreated { created: count(*created) })
+        }
+        Outcome::Role(project, id) => Kind::Role(role_of(project, *id)),
+        Outcome::RoleMapping(project, id) => Kind::RoleMapping(role_mapping_of(project, *id)),
+        Outcome::Org(project, org) => {
+            Kind::Org(resource::org(&org.profile, &project.role_mapping_name(org.role_mapping)))
+        }
+        Outcome::Subscription { org_id, role_mapping } => {
+            Kind::Subscription(resource::subscription(org_id, role_mapping))
+        }
+        Outcome::Member(member) => Kind::Member(resource::member(member, String::new())),
+        Outcome::Removed => Kind::Removed(wire::Removed {}),
+        Outcome::Tally(tally) => Kind::Counts(counts(*tally)),
+    };
+    wire::Outcome { outcome: Some(kind) }
+}
+
+fn project_of(project: &Project) -> wire::Project {
+    let record = &project.record;
+    resource::project(
+        record,
+        &project.role_name(record.default_role),
+        &project.role_name(record.default_owner_role),
+        &project.role_mapping_name(record.default_role_mapping),
+    )
+}
+
+fn role_of(project: &Project, id: RoleId) -> wire::Role {
+    let position = crate::domain::role::position(project, id) as u32 + 1;
+    project.roles.get(id).map(|role| resource::role(role, position)).unwrap_or_default()
+}
+
+fn role_mapping_of(project: &Project, id: RoleMappingId) -> wire::RoleMapping {
+    let Some(mapping) = project.role_mappings.get(id) else { return wire::RoleMapping::default() };
+    let disabled = project.role_order.iter().filter(|&&role| !mapping.enabled(role));
+    let disabled: Vec<RoleName> = disabled.map(|&role| project.role_name(role)).collect();
+    resource::role_mapping(RoleMappingParts {
+        name: &mapping.record.name,
+        description: &mapping.record.description,
+        is_default: project.record.default_role_mapping == id,
+        disabled_roles: &disabled,
+        grant_count: mapping.grant_count() as u64,
+        create_time: mapping.record.create_time,
+    })
+}
+
+fn counts(tally: Tally) -> wire::MemberWriteCounts {
+    wire::MemberWriteCounts {
+        added: count(tally.added),
+        set: count(tally.set),
+        removed: count(tally.removed),
+        unchanged: count(tally.unchanged),
+    }
+}
+
+fn count(rows: usize) -> i32 {
+    i32::try_from(rows).unwrap_or(i32::MAX)
+}
