@@ -1,0 +1,10 @@
+//! The skin of the service, from outside: the real binary, grpcurl, the README.
+
+mod demo;
+mod errors;
+mod exits;
+mod life;
+mod matrix;
+mod readme;
+mod reflection;
+mod run;
