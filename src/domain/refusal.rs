@@ -135,7 +135,10 @@ impl Refusal {
     /// The rule of `domain.md` by which it is refused.
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::NotFound(..) => "K1",
+            Self::NotFound(Noun::Project, _) => "P2",
+            Self::NotFound(Noun::Org, _) => "S5",
+            Self::NotFound(Noun::Member, _) => "B1",
+            Self::NotFound(..) => "R1",
             Self::AlreadyExists(Noun::Project, _) => "P1",
             Self::AlreadyExists(Noun::Org, _) => "S5",
             Self::AlreadyExists(Noun::Member, _) => "B2",
