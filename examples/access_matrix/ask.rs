@@ -77,7 +77,8 @@ impl Asking {
             let began = Instant::now();
             let answer = client.batch_check(request).await;
             asked.latencies.push(began.elapsed());
-            let answer = answer.map_err(|status| format!("a batch failed: {:?}: {}", status.code(), status.message()))?;
+            let answer =
+                answer.map_err(|status| format!("a batch failed: {:?}: {}", status.code(), status.message()))?;
             let decisions = answer.into_inner().decisions;
             if decisions.len() as u64 != pairs.end - pairs.start {
                 return Err(format!("{} decisions for {} items", decisions.len(), pairs.end - pairs.start));

@@ -28,12 +28,9 @@ struct Own {
 impl Target {
     pub fn new(address: Option<&str>, database: Option<&str>, pid: Option<u32>) -> Result<Self, String> {
         match address {
-            Some(address) => Ok(Self {
-                address: address.into(),
-                what: address.into(),
-                cpu: pid.map(Of::Process),
-                own: None,
-            }),
+            Some(address) => {
+                Ok(Self { address: address.into(), what: address.into(), cpu: pid.map(Of::Process), own: None })
+            }
             None => Self::own(database),
         }
     }

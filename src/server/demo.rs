@@ -46,7 +46,8 @@ async fn fill(server: &Running) -> Result<&'static str, String> {
     for command in example::steps().into_iter().skip(begun) {
         let call = Call { actor: ACTOR.into(), request: None, fingerprint: 0, reason: "example data".into() };
         let written = server.app.writer.submit(command, call).await;
-        written.map_err(|failure| format!("the demo could not write its example: {failure}; start again with --demo"))?;
+        written
+            .map_err(|failure| format!("the demo could not write its example: {failure}; start again with --demo"))?;
     }
     Ok(match begun {
         0 => "The store was empty: it holds the example now.\n",

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::run::{Server, both, grpcurl, shell};
+use crate::support::postgres;
 
 const CHECK: &str = "rolecall.v1.CheckService/Check";
 const BOB: &str = r#"{"org_id": "globex", "user_id": "bob", "permission": "billing.manage"}"#;
@@ -13,6 +14,14 @@ fn every_call_of_the_demo_works_as_printed_on_sqlite() {
     let Some(grpcurl) = grpcurl() else { return };
     let folder = tempfile::tempdir().unwrap();
     works_as_printed(&grpcurl, folder.path(), "sqlite://rolecall.db");
+}
+
+#[tokio::test]
+async fn every_call_of_the_demo_works_as_printed_on_postgres() {
+    let (Some(grpcurl), Some(database)) = (grpcurl(), postgres::database().await) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    works_as_printed(&grpcurl, folder.path(), &database);
+    assert!(!folder.path().join("rolecall.db").exists());
 }
 
 fn works_as_printed(grpcurl: &Path, folder: &Path, database: &str) {

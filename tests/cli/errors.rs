@@ -18,9 +18,19 @@ fn grpcurl_shows_the_reason_of_an_error() {
     for (body, method, code, reason) in [
         (r#"{"project": "nowhere"}"#, "ProjectService/GetProject", "NotFound", "PROJECT_NOT_FOUND"),
         (r#"{"org_id": "a b"}"#, "OrgService/CreateOrg", "InvalidArgument", "INVALID_FIELD"),
-        (r#"{"key": "default", "environment": 1}"#, "ProjectService/CreateProject", "AlreadyExists", "PROJECT_ALREADY_EXISTS"),
+        (
+            r#"{"key": "default", "environment": 1}"#,
+            "ProjectService/CreateProject",
+            "AlreadyExists",
+            "PROJECT_ALREADY_EXISTS",
+        ),
         (r#"{"org_id": "acme", "user_id": "ann"}"#, "CheckService/Check", "InvalidArgument", "INVALID_FIELD"),
-        (r#"{"project": "nowhere", "org_id": "a", "user_id": "b", "permission": "c"}"#, "CheckService/Check", "NotFound", "PROJECT_NOT_FOUND"),
+        (
+            r#"{"project": "nowhere", "org_id": "a", "user_id": "b", "permission": "c"}"#,
+            "CheckService/Check",
+            "NotFound",
+            "PROJECT_NOT_FOUND",
+        ),
         (r#"{"page_token": "stale"}"#, "ProjectService/ListProjects", "InvalidArgument", "PAGE_TOKEN_INVALID"),
     ] {
         let shown = server.call(&grpcurl, body, &format!("rolecall.v1.{method}"));
@@ -50,7 +60,8 @@ async fn errors_that_no_handler_made_carry_a_reason_too() {
         assert_eq!(explained(&status), (code, reason.to_owned()), "{method}: {status:?}");
     }
     // A compression that is not served is no unknown method.
-    let status = call(&channel, "/rolecall.v1.CheckService/Check", Bytes::from_static(b"\x01"), "zip").await.unwrap_err();
+    let status =
+        call(&channel, "/rolecall.v1.CheckService/Check", Bytes::from_static(b"\x01"), "zip").await.unwrap_err();
     let (code, reason) = explained(&status);
     assert_eq!((code, reason.as_str()), (Code::Unimplemented, "CALL_FAILED"), "{status:?}");
 }

@@ -124,7 +124,7 @@ fn every_flag_is_a_variable_too() {
     let help = both(&output(serve(folder.path()).arg("--help")));
     for flag in help.lines().filter(|line| line.trim_start().starts_with("--") && !line.contains("--help")) {
         let name = flag.trim_start().trim_start_matches("--").split_whitespace().next().unwrap();
-        let variable = format!("[env: ROLECALL_{}=", name.to_uppercase().replace('-', "_"));
+        let variable = format!("[env: ROLECALL_{}", name.to_uppercase().replace('-', "_"));
         assert!(help.contains(&variable), "{name} has no {variable}: {help}");
     }
 }

@@ -1,5 +1,8 @@
 //! The skin of the service, from outside: the real binary, grpcurl, the README.
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod demo;
 mod errors;
 mod exits;

@@ -52,11 +52,10 @@ fn listing_names_every_service() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start::<&str>(folder.path(), &[]);
     let listed = both(&output(Command::new(&grpcurl).args(["-plaintext", &server.address, "list"])));
-    let listed: BTreeSet<&str> = listed.lines().collect();
+    // Each version of reflection names itself alone; which one grpcurl speaks is its own affair.
+    let listed: BTreeSet<&str> = listed.lines().filter(|name| !name.starts_with("grpc.reflection.")).collect();
     let mut expected: BTreeSet<&str> = SERVICES.into_iter().map(|(name, _)| name).collect();
     expected.insert("grpc.health.v1.Health");
-    expected.insert("grpc.reflection.v1.ServerReflection");
-    expected.insert("grpc.reflection.v1alpha.ServerReflection");
     assert_eq!(listed, expected);
 }
 
@@ -129,6 +128,7 @@ fn enum_symbol(one: &EnumDescriptorProto, number: i32, at: &dyn Fn(&[i32]) -> St
 
 fn comment(file: &FileDescriptorProto, path: &[i32]) -> String {
     let locations = file.source_code_info.iter().flat_map(|info| &info.location);
-    let found = locations.filter(|location| location.path == path).find_map(|location| location.leading_comments.clone());
+    let found =
+        locations.filter(|location| location.path == path).find_map(|location| location.leading_comments.clone());
     found.unwrap_or_default()
 }
