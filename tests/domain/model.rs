@@ -79,7 +79,8 @@ pub struct ModelOutcome {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Project(String),
-    Permissions(Vec<String>),
+    Permission(String),
+    PermissionsCreated(usize),
     Role(String),
     RoleMapping(String),
     Org { org: String, mapping: String },
@@ -268,7 +269,10 @@ impl Space {
             self.permissions.insert(name.clone(), About::new(&new.description, false, now));
             created.push(name);
         }
-        Ok(Answer::Permissions(created))
+        Ok(match created.pop() {
+            Some(only) if !command.batch => Answer::Permission(only),
+            _ => Answer::PermissionsCreated(command.permissions.len()),
+        })
     }
 
     /// R1, R2.

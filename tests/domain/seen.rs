@@ -21,9 +21,8 @@ pub fn seen(state: &State, users: &[&str]) -> Model {
 pub fn answered(outcome: &Outcome) -> Answer {
     match outcome {
         Outcome::Project(project) => Answer::Project(project.record.key.to_string()),
-        Outcome::Permissions(created) => {
-            Answer::Permissions(created.iter().map(|permission| permission.name.to_string()).collect())
-        }
+        Outcome::Permission(created) => Answer::Permission(created.name.to_string()),
+        Outcome::PermissionsCreated(created) => Answer::PermissionsCreated(*created),
         Outcome::Role(project, id) => Answer::Role(role_name(project, *id)),
         Outcome::RoleMapping(project, id) => Answer::RoleMapping(mapping_name(project, *id)),
         Outcome::Org(project, record) => {
