@@ -22,14 +22,14 @@ const STREAMS: usize = 4;
 const ROWS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a4_killed_fifty_times_sqlite_loses_nothing_acknowledged_and_halves_nothing() {
+async fn killed_fifty_times_sqlite_loses_nothing_acknowledged_and_halves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", folder.path().join("rolecall.db").display());
     killed(&database, folder.path(), 50).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a4_killed_ten_times_over_postgres_loses_nothing_acknowledged_and_halves_nothing() {
+async fn killed_ten_times_over_postgres_loses_nothing_acknowledged_and_halves_nothing() {
     let Some(database) = postgres::database().await else { return };
     let folder = tempfile::tempdir().unwrap();
     killed(&database, folder.path(), 10).await;
