@@ -11,4 +11,5 @@ pub mod outcome;
 pub mod resource;
 
 pub use messages::*;
+pub use outcome::outcome;
 pub use resource::{member, org, permission, project, role, role_mapping, subscription, timestamp};

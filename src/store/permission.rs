@@ -9,7 +9,7 @@ use crate::domain::id::PermissionId;
 use crate::domain::permission::Permission;
 use crate::domain::{PermissionName, ProjectKey, Time};
 
-/// A permission, and where the list goes on after it.
+/// A permission and its number, by which the list goes on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PermissionRow {
     pub id: PermissionId,
@@ -25,10 +25,10 @@ impl Store {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
         let found = snapshot.permission(project.id, name).await?;
-        Ok(snapshot.at(row(found)).await)
+        Ok(snapshot.at(shown(found)).await)
     }
 
-    /// In the order in which they were created.
+    /// In the order in which they were created, the built-in ones first.
     pub async fn list_permissions(
         &self,
         project: &ProjectKey,
@@ -42,14 +42,14 @@ impl Store {
             find = find.filter(permission::Column::Id.gt(number(after)));
         }
         let find = find.order_by_asc(permission::Column::Id).limit(u64::from(limit) + 1);
-        let found = find.all(&snapshot.tx).await?.into_iter();
-        let rows = found.map(|found| Ok(PermissionRow { id: id(found.id)?, permission: row(found) }));
-        let rows = rows.collect::<Result<_, StoreError>>()?;
+        let row = |found: permission::Model| Ok(PermissionRow { id: id(found.id)?, permission: shown(found) });
+        let rows: Result<Vec<_>, StoreError> = find.all(&snapshot.tx).await?.into_iter().map(row).collect();
+        let rows = rows?;
         Ok(snapshot.page(rows, limit).await)
     }
 }
 
-fn row(found: permission::Model) -> Permission {
+fn shown(found: permission::Model) -> Permission {
     Permission {
         name: PermissionName::stored(found.name),
         description: found.description.into(),

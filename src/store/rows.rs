@@ -37,46 +37,51 @@ pub async fn delete<E: EntityTrait>(
     columns: &[E::Column],
     values: &[Value],
 ) -> Result<(), DbErr> {
+    let database = tx.get_database_backend();
     let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
     let head = format!("DELETE FROM \"{}\" WHERE ({}) IN (VALUES ", E::default().table_name(), quoted(&names));
-    for chunk in values.chunks(chunk_rows(tx, names.len()) * names.len()) {
+    for chunk in values.chunks(chunk_rows(database, names.len()) * names.len()) {
         let mut sql = head.clone();
-        push_places(&mut sql, chunk.len() / names.len(), names.len());
+        push_places(&mut sql, database, chunk.len() / names.len(), names.len());
         sql.push(')');
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, chunk.to_vec())).await?;
+        tx.execute_raw(Statement::from_sql_and_values(database, sql, chunk.to_vec())).await?;
     }
     Ok(())
 }
 
 async fn insert_or<E: EntityTrait>(tx: &DatabaseTransaction, rows: &[E::Model], conflict: &str) -> Result<(), DbErr> {
+    let database = tx.get_database_backend();
     let columns: Vec<E::Column> = E::Column::iter().collect();
     let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
     let head = format!("INSERT INTO \"{}\" ({}) VALUES ", E::default().table_name(), quoted(&names));
-    for chunk in rows.chunks(chunk_rows(tx, columns.len())) {
+    for chunk in rows.chunks(chunk_rows(database, columns.len())) {
         let mut sql = head.clone();
-        push_places(&mut sql, chunk.len(), columns.len());
+        push_places(&mut sql, database, chunk.len(), columns.len());
         sql.push_str(conflict);
         let values: Vec<Value> = chunk.iter().flat_map(|row| columns.iter().map(|&column| row.get(column))).collect();
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(Statement::from_sql_and_values(database, sql, values)).await?;
     }
     Ok(())
 }
 
-fn chunk_rows(tx: &DatabaseTransaction, columns: usize) -> usize {
-    let values_max =
-        if tx.get_database_backend() == DbBackend::Sqlite { SQLITE_VALUES_MAX } else { POSTGRES_VALUES_MAX };
+fn chunk_rows(database: DbBackend, columns: usize) -> usize {
+    let values_max = if database == DbBackend::Sqlite { SQLITE_VALUES_MAX } else { POSTGRES_VALUES_MAX };
     values_max / columns
 }
 
-/// `($1, $2), ($3, $4)` and so on.
-fn push_places(sql: &mut String, rows: usize, columns: usize) {
+/// `($1, $2), ($3, $4)` and so on, and on SQLite `(?, ?), (?, ?)`: there it looks through all numbered places for each.
+fn push_places(sql: &mut String, database: DbBackend, rows: usize, columns: usize) {
     let mut place = 0;
     for row in 0..rows {
         sql.push_str(if row == 0 { "(" } else { ", (" });
         for column in 0..columns {
             place += 1;
+            sql.push_str(if column == 0 { "" } else { ", " });
             // Writing to a text cannot fail.
-            let _ = write!(sql, "{}${place}", if column == 0 { "" } else { ", " });
+            let _ = match database {
+                DbBackend::Sqlite => sql.write_str("?"),
+                _ => write!(sql, "${place}"),
+            };
         }
         sql.push(')');
     }

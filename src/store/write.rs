@@ -74,7 +74,7 @@ impl WriteTx {
         self.head
     }
 
-    /// Brings a state to the head: with the commits of other servers, whose revisions are returned too, or with none.
+    /// Brings a state to the head with the commits of other servers, and says through which revisions it went.
     pub async fn catch_up(&mut self, mut state: State) -> Result<(State, Vec<Revision>), SinceError> {
         let mut passed = Vec::new();
         while (state.revision().number, state.revision().tag) != (self.head.number, self.head.tag) {

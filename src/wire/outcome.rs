@@ -1,31 +1,31 @@
 //! What an accepted command is answered with, as it is remembered for a repetition (A4).
 
-use super::messages::outcome::Outcome as Kind;
-use super::messages::{self as wire};
+use super::messages as wire;
+use super::messages::outcome::Outcome;
 use super::resource::{self, RoleMappingParts};
 use crate::domain::decide::Tally;
 use crate::domain::id::{RoleId, RoleMappingId};
-use crate::domain::{Outcome, Project, RoleName};
+use crate::domain::{self, Project, RoleName};
 
 /// The answer without its revision, which is kept beside it: the `revision` of a member is left empty for the same reason.
-pub fn outcome(outcome: &Outcome) -> wire::Outcome {
+pub fn outcome(outcome: &domain::Outcome) -> wire::Outcome {
     let kind = match outcome {
-        Outcome::Project(project) => Kind::Project(project_of(project)),
-        Outcome::Permission(permission) => Kind::Permission(resource::permission(permission)),
-        Outcome::PermissionsCreated(created) => {
-            Kind::PermissionsCreated(wire::PermissionsCreated { created: count(*created) })
+        domain::Outcome::Project(project) => Outcome::Project(project_of(project)),
+        domain::Outcome::Permission(permission) => Outcome::Permission(resource::permission(permission)),
+        domain::Outcome::PermissionsCreated(created) => {
+            Outcome::PermissionsCreated(wire::PermissionsCreated { created: count(*created) })
         }
-        Outcome::Role(project, id) => Kind::Role(role_of(project, *id)),
-        Outcome::RoleMapping(project, id) => Kind::RoleMapping(role_mapping_of(project, *id)),
-        Outcome::Org(project, org) => {
-            Kind::Org(resource::org(&org.profile, &project.role_mapping_name(org.role_mapping)))
+        domain::Outcome::Role(project, id) => Outcome::Role(role_of(project, *id)),
+        domain::Outcome::RoleMapping(project, id) => Outcome::RoleMapping(role_mapping_of(project, *id)),
+        domain::Outcome::Org(project, org) => {
+            Outcome::Org(resource::org(&org.profile, &project.role_mapping_name(org.role_mapping)))
         }
-        Outcome::Subscription { org_id, role_mapping } => {
-            Kind::Subscription(resource::subscription(org_id, role_mapping))
+        domain::Outcome::Subscription { org_id, role_mapping } => {
+            Outcome::Subscription(resource::subscription(org_id, role_mapping))
         }
-        Outcome::Member(member) => Kind::Member(resource::member(member, String::new())),
-        Outcome::Removed => Kind::Removed(wire::Removed {}),
-        Outcome::Tally(tally) => Kind::Counts(counts(*tally)),
+        domain::Outcome::Member(member) => Outcome::Member(resource::member(member, String::new())),
+        domain::Outcome::Removed => Outcome::Removed(wire::Removed {}),
+        domain::Outcome::Tally(tally) => Outcome::Counts(counts(*tally)),
     };
     wire::Outcome { outcome: Some(kind) }
 }

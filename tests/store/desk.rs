@@ -1,0 +1,205 @@
+//! Writes to a store as a writer does: decide a group, persist it, commit it.
+
+use std::sync::Arc;
+
+use rolecall::domain::command::{
+    BatchWriteMembers, Call, Command, CreateOrg, CreatePermissions, CreateProject, CreateRole, CreateRoleMapping,
+    GivenRole, GrantEdit, MemberWrite, NewPermission, Place, PromoteRoleMapping, RequestKey, RoleMappingEdits,
+    SubscribeOrg, SubscribeTo, UpdateRoleMapping, Write, WriteMember,
+};
+use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
+use rolecall::domain::hash::HashKey;
+use rolecall::domain::project::{Environment, RoleStructure};
+use rolecall::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleMappingName, RoleName, State, Time, UserId};
+use rolecall::limits::Limits;
+use rolecall::store::{Committed, Store};
+
+use crate::support::TestDatabase;
+
+/// When the tests begin.
+pub const START: Time = Time(1_700_000_000_000_000);
+
+pub struct Desk {
+    pub store: Store,
+    pub state: State,
+    pub now: Time,
+    /// Gone with the desk.
+    pub database: TestDatabase,
+}
+
+pub fn hash_key() -> HashKey {
+    HashKey::new(*b"a key for tests!")
+}
+
+impl Desk {
+    pub async fn new(database: TestDatabase) -> Self {
+        let store = open(&database).await;
+        let state = store.load(hash_key()).await.unwrap();
+        Self { store, state, now: START, database }
+    }
+
+    /// One group of these commands, all of which must be accepted.
+    pub async fn write(&mut self, commands: Vec<Command>) -> Vec<Commit> {
+        let commits = self.decide(commands, None);
+        self.persist(&commits).await;
+        commits
+    }
+
+    /// Decides without storing; the state moves on.
+    pub fn decide(&mut self, commands: Vec<Command>, request: Option<RequestKey>) -> Vec<Commit> {
+        self.now = self.now.plus_seconds(1);
+        let base = self.state.revision().number as u32;
+        let work = |(at, command): (usize, Command)| Work {
+            command,
+            call: Call {
+                actor: Arc::from("ann"),
+                request: request.clone(),
+                fingerprint: 7 << 100,
+                reason: Arc::from("because"),
+            },
+            tag: 1_000 + base + at as u32,
+        };
+        let work: Vec<Work> = commands.into_iter().enumerate().map(work).collect();
+        let group = decide_group(self.state.clone(), &work, &Known::new(), self.now, &Limits::default());
+        for verdict in &group.verdicts {
+            if let Verdict::Refused(refusal) = verdict {
+                panic!("{refusal}");
+            }
+        }
+        self.state = group.next;
+        group.commits
+    }
+
+    pub async fn persist(&self, commits: &[Commit]) {
+        let tx = self.store.begin_write().await.unwrap();
+        let ready = tx.persist(commits, self.now).await.unwrap();
+        assert!(matches!(ready.commit().await, Committed::Yes));
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.state.revision()
+    }
+}
+
+pub async fn open(database: &TestDatabase) -> Store {
+    let store = Store::open(&database.url).await.unwrap();
+    store.migrate().await.unwrap();
+    store.initialize().await.unwrap();
+    store
+}
+
+pub fn key(text: &str) -> ProjectKey {
+    ProjectKey::parse(text).unwrap()
+}
+
+pub fn role(text: &str) -> RoleName {
+    RoleName::parse(text).unwrap()
+}
+
+pub fn mapping(text: &str) -> RoleMappingName {
+    RoleMappingName::parse(text).unwrap()
+}
+
+pub fn permission(text: &str) -> PermissionName {
+    PermissionName::parse(text).unwrap()
+}
+
+pub fn org(text: &str) -> OrgId {
+    OrgId::parse(text).unwrap()
+}
+
+pub fn user(text: &str) -> UserId {
+    UserId::parse(text).unwrap()
+}
+
+pub fn create_project(project: &str, role_structure: RoleStructure) -> Command {
+    Command::CreateProject(CreateProject {
+        key: key(project),
+        display_name: format!("Project {project}"),
+        environment: Environment::Test,
+        role_structure,
+    })
+}
+
+pub fn create_permissions(project: &str, names: &[&str]) -> Command {
+    let new = |name: &&str| NewPermission { name: permission(name), description: format!("what {name} allows") };
+    Command::CreatePermissions(CreatePermissions {
+        project: key(project),
+        permissions: names.iter().map(new).collect(),
+        batch: true,
+    })
+}
+
+pub fn create_role(project: &str, name: &str, place: Place, disabled_in: &[&str]) -> Command {
+    Command::CreateRole(CreateRole {
+        project: key(project),
+        name: role(name),
+        description: String::new(),
+        internal: name.starts_with("Staff"),
+        place,
+        disabled_in: disabled_in.iter().map(|name| mapping(name)).collect(),
+    })
+}
+
+pub fn create_mapping(project: &str, name: &str, duplicate_of: Option<&str>, edits: RoleMappingEdits) -> Command {
+    Command::CreateRoleMapping(CreateRoleMapping {
+        project: key(project),
+        name: mapping(name),
+        description: format!("the plan {name}"),
+        duplicate_of: duplicate_of.map(mapping),
+        edits,
+        subscribe: Vec::new(),
+    })
+}
+
+pub fn update_mapping(project: &str, name: &str, edits: RoleMappingEdits) -> Command {
+    Command::UpdateRoleMapping(UpdateRoleMapping { project: key(project), name: mapping(name), edits })
+}
+
+pub fn promote(project: &str, name: &str) -> Command {
+    Command::PromoteRoleMapping(PromoteRoleMapping { project: key(project), name: mapping(name) })
+}
+
+pub fn grant(name: &str, add: &[&str], remove: &[&str]) -> GrantEdit {
+    let names = |names: &[&str]| names.iter().map(|name| permission(name)).collect();
+    GrantEdit { role: role(name), add: names(add), remove: names(remove) }
+}
+
+pub fn create_org(project: &str, org_id: &str, name: Option<&str>) -> Command {
+    Command::CreateOrg(CreateOrg {
+        project: key(project),
+        org_id: org(org_id),
+        display_name: format!("The org {org_id}"),
+        metadata: r#"{"seats": 3}"#.into(),
+        role_mapping: name.map(mapping),
+    })
+}
+
+pub fn subscribe(project: &str, org_id: &str, name: &str) -> Command {
+    let to = SubscribeTo::RoleMapping(mapping(name));
+    Command::SubscribeOrg(SubscribeOrg { project: key(project), org_id: org(org_id), to })
+}
+
+/// Roles as `Name`, or `Name for 60` seconds from `now`.
+pub fn given(roles: &[&str], now: Time) -> Vec<GivenRole> {
+    let one = |text: &&str| match text.split_once(" for ") {
+        None => GivenRole { role: role(text), until: None, permanent: true },
+        Some((name, seconds)) => {
+            let until = now.plus_seconds(seconds.parse().unwrap());
+            GivenRole { role: role(name), until: Some(until), permanent: false }
+        }
+    };
+    roles.iter().map(one).collect()
+}
+
+pub fn member(org_id: &str, user_id: &str, write: Write) -> MemberWrite {
+    MemberWrite { org_id: org(org_id), user_id: user(user_id), write }
+}
+
+pub fn write_member(project: &str, org_id: &str, user_id: &str, write: Write) -> Command {
+    Command::WriteMember(WriteMember { project: key(project), row: member(org_id, user_id, write) })
+}
+
+pub fn write_members(project: &str, rows: Vec<MemberWrite>) -> Command {
+    Command::BatchWriteMembers(BatchWriteMembers { project: key(project), rows })
+}

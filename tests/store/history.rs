@@ -1,0 +1,142 @@
+//! Catching up, histories that parted, answers to repeat, commits that nobody answered.
+
+use std::sync::Arc;
+
+use rolecall::domain::command::RequestKey;
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{Revision, State};
+use rolecall::limits::REQUEST_ID_SECONDS;
+use rolecall::store::{SinceError, Store};
+use rolecall::wire;
+use sea_orm::ConnectionTrait;
+
+use crate::desk::{Desk, create_org, create_project, hash_key};
+use crate::on_both;
+use crate::round_trip::story;
+use crate::support::TestDatabase;
+
+on_both! {
+    a_state_that_is_behind_catches_up
+    a_history_with_another_tag_has_diverged
+    an_unknown_change_is_an_error
+    a4_request_ids_are_known_for_24_hours_and_then_forgotten
+    an_unanswered_commit_is_settled
+}
+
+async fn a_state_that_is_behind_catches_up(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    let empty = desk.state.clone();
+    let commits = story(&mut desk).await;
+    let mut tx = desk.store.begin_write().await.unwrap();
+    assert_eq!(tx.head(), desk.revision());
+    let (state, passed) = tx.catch_up(empty).await.unwrap();
+    assert!(state == desk.state);
+    assert_eq!(passed, commits.iter().map(|commit| commit.revision).collect::<Vec<_>>());
+    let (state, passed) = tx.catch_up(state).await.unwrap();
+    assert!(state == desk.state && passed.is_empty());
+    tx.rollback().await;
+}
+
+async fn a_history_with_another_tag_has_diverged(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    story(&mut desk).await;
+    let mine = desk.revision();
+    let others = [
+        Revision { tag: mine.tag + 1, ..mine },
+        Revision { number: mine.number - 3, ..mine },
+        Revision { number: mine.number + 1, ..mine },
+    ];
+    for other in others {
+        let error = desk.store.commits_since(other, 10).await.err().unwrap();
+        assert!(matches!(error, SinceError::Diverged), "{other:?}: {error}");
+        let mut state = desk.state.clone();
+        state.set_revision(other);
+        let mut tx = desk.store.begin_write().await.unwrap();
+        let error = tx.catch_up(state).await.err().unwrap();
+        assert!(matches!(error, SinceError::Diverged), "{other:?}: {error}");
+        tx.rollback().await;
+    }
+    assert!(desk.store.commits_since(mine, 10).await.unwrap().is_empty());
+}
+
+async fn an_unknown_change_is_an_error(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    story(&mut desk).await;
+    let direct = sea_orm::Database::connect(&desk.database.url).await.unwrap();
+    let newer = if desk.database.file().is_some() { "x'9A0600'" } else { r"'\x9A0600'::bytea" };
+    let change = format!("UPDATE changes SET payload = {newer} WHERE revision = 3 AND seq = 0");
+    assert_eq!(direct.execute_unprepared(&change).await.unwrap().rows_affected(), 1);
+    direct.close().await.unwrap();
+    let error = desk.store.commits_since(Revision::default(), 10).await.err().unwrap();
+    assert!(matches!(error, SinceError::UnknownChange(_)), "{error}");
+    assert!(error.to_string().contains("upgrade this server"));
+}
+
+async fn a4_request_ids_are_known_for_24_hours_and_then_forgotten(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    desk.write(vec![create_project("shop", RoleStructure::SingleRole)]).await;
+    let request = |id: &str| RequestKey { caller: Arc::from("ann"), request_id: Arc::from(id) };
+    let commits = desk.decide(vec![create_org("shop", "acme", None)], Some(request("one")));
+    desk.persist(&commits).await;
+    let asked = [request("one"), request("two")];
+    let written = desk.now;
+    let known = known(&desk.store, &asked, written).await;
+    assert_eq!(known.len(), 1);
+    let found = &known[&request("one")];
+    assert_eq!(found.fingerprint, 7 << 100);
+    assert_eq!(found.revision, desk.revision());
+    let answer: wire::Outcome = prost::Message::decode(&*found.outcome).unwrap();
+    let wire::messages::outcome::Outcome::Org(org) = answer.outcome.unwrap() else { panic!() };
+    assert_eq!((org.org_id.as_str(), org.role_mapping.as_str()), ("acme", "Default"));
+
+    let day = written.plus_seconds(REQUEST_ID_SECONDS);
+    assert_eq!(self::known(&desk.store, &asked, day.plus_seconds(-1)).await.len(), 1);
+    assert!(self::known(&desk.store, &asked, day).await.is_empty());
+
+    // The id can be used anew then.
+    desk.now = day;
+    let commits = desk.decide(vec![create_org("shop", "globex", None)], Some(request("one")));
+    desk.persist(&commits).await;
+    let known = self::known(&desk.store, &asked, desk.now).await;
+    assert_eq!(known[&request("one")].revision, desk.revision());
+
+    // Now and then what is too old is deleted.
+    let old = desk.now;
+    desk.now = old.plus_seconds(REQUEST_ID_SECONDS);
+    let orgs: Vec<String> = (0..300).map(|number| format!("org-{number}")).collect();
+    desk.write(orgs.iter().map(|id| create_org("shop", id, None)).collect()).await;
+    assert!(self::known(&desk.store, &asked, old).await.is_empty());
+}
+
+async fn known(store: &Store, keys: &[RequestKey], now: rolecall::domain::Time) -> rolecall::domain::group::Known {
+    let mut tx = store.begin_write().await.unwrap();
+    let known = tx.known(keys, now).await.unwrap();
+    tx.rollback().await;
+    known
+}
+
+async fn an_unanswered_commit_is_settled(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    desk.write(vec![create_project("shop", RoleStructure::SingleRole)]).await;
+    let commits = desk.decide(vec![create_org("shop", "acme", None)], None);
+    let last = desk.revision();
+    assert!(!desk.store.settle(last).await.unwrap());
+    // The next write goes on on the new connection.
+    desk.persist(&commits).await;
+    assert!(desk.store.settle(last).await.unwrap());
+    assert!(!desk.store.settle(Revision { tag: last.tag + 1, ..last }).await.unwrap());
+
+    // While the transaction in question is open, settling waits for it.
+    let commits = desk.decide(vec![create_org("shop", "globex", None)], None);
+    let last = desk.revision();
+    let tx = desk.store.begin_write().await.unwrap();
+    let ready = tx.persist(&commits, desk.now).await.unwrap();
+    let store = desk.store.clone();
+    let settling = tokio::spawn(async move { store.settle(last).await });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!settling.is_finished());
+    assert!(matches!(ready.commit().await, rolecall::store::Committed::Yes));
+    assert!(settling.await.unwrap().unwrap());
+    let loaded: State = desk.store.load(hash_key()).await.unwrap();
+    assert!(loaded == desk.state);
+}
