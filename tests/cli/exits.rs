@@ -1,0 +1,120 @@
+//! What cannot be done is said in one line, with what to do; exit code 1, or 2 for wrong usage.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use sea_orm::{ConnectionTrait, Database};
+
+use crate::run::{Server, both, output, rolecall, serve};
+
+/// The command fails with one line that holds all of `says`.
+fn refused(command: &mut Command, says: &[&str]) {
+    // Whoever sets it wants it for crashes: a refusal is none.
+    let ended = output(command.env("RUST_BACKTRACE", "1"));
+    let printed = both(&ended);
+    assert_eq!(ended.status.code(), Some(1), "{printed}");
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "", "{printed}");
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    assert!(printed.starts_with("error: "), "{printed}");
+    for part in says {
+        assert!(printed.contains(part), "`{part}` is not in: {printed}");
+    }
+}
+
+fn serve_on(folder: &Path, database: &str) -> Command {
+    let mut command = serve(folder);
+    command.args(["--listen", "127.0.0.1:0", "--database", database]);
+    command
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    refused(serve(folder.path()).args(["--listen", &address]), &[&address, "in use", "--listen"]);
+    assert!(!folder.path().join("rolecall.db").exists(), "nothing was made");
+}
+
+#[test]
+fn a_socket_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = Server::start(folder.path(), &["--listen", "unix:r.sock"]);
+    let second = folder.path().join("second");
+    std::fs::create_dir(&second).unwrap();
+    refused(serve(&second).args(["--listen", "unix:../r.sock"]), &["unix:../r.sock", "in use", "--listen"]);
+}
+
+#[test]
+fn an_address_that_cannot_be_bound_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    refused(serve(folder.path()).args(["--listen", "192.0.2.1:50051"]), &["192.0.2.1:50051", "--listen"]);
+    refused(serve(folder.path()).args(["--listen", "unix:no/such/folder.sock"]), &["no/such/folder.sock", "--listen"]);
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("text.db"), "no database, but a text that is longer than a header ".repeat(99))
+        .unwrap();
+    for (database, says) in [
+        ("sqlite://no/such/folder/rolecall.db", "no/such/folder/rolecall.db"),
+        ("sqlite://text.db", "text.db"),
+        ("postgres://nobody@127.0.0.1:1/none", "127.0.0.1:1"),
+        ("mysql://127.0.0.1/none", "sqlite://"),
+        ("rolecall.db", "sqlite://"),
+    ] {
+        refused(&mut serve_on(folder.path(), database), &[says]);
+        refused(rolecall(folder.path()).args(["migrate", "--database", database]), &[says]);
+    }
+}
+
+#[test]
+fn a_password_is_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = output(&mut serve_on(folder.path(), "postgres://nobody:hunter2@127.0.0.1:1/none"));
+    assert!(!both(&ended).contains("hunter2"), "{}", both(&ended));
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_release_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(output(rolecall(folder.path()).arg("migrate")).status.success());
+    let file = folder.path().join("rolecall.db");
+    let database = Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
+    let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_of_tomorrow', 0)";
+    database.execute_unprepared(newer).await.unwrap();
+    database.close().await.unwrap();
+    let before = std::fs::read(&file).unwrap();
+    refused(&mut serve_on(folder.path(), "sqlite://rolecall.db"), &["m9999_of_tomorrow", "newer", "upgrade"]);
+    refused(rolecall(folder.path()).arg("migrate"), &["m9999_of_tomorrow", "newer", "upgrade"]);
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn a_sqlite_file_serves_one_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Server::start::<&str>(folder.path(), &[]);
+    refused(&mut serve_on(folder.path(), "sqlite://rolecall.db"), &["rolecall.db", "in use"]);
+    refused(rolecall(folder.path()).arg("migrate"), &["rolecall.db", "in use"]);
+    first.stop();
+    Server::start::<&str>(folder.path(), &[]).stop();
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, says) in [
+        (&["serve", "--listen", "nonsense"][..], "HOST:PORT"),
+        (&["serve", "--colour"], "--colour"),
+        (&["serve", "--drain-seconds", "soon"], "--drain-seconds"),
+        (&["rule"], "rule"),
+        (&[], "Usage"),
+    ] {
+        let ended = output(rolecall(folder.path()).args(args));
+        assert_eq!(ended.status.code(), Some(2), "{args:?}: {}", both(&ended));
+        assert!(both(&ended).contains(says), "{args:?}: {}", both(&ended));
+    }
+    refused(serve(folder.path()).args(["--log", "[[["]), &["[[["]);
+}

@@ -1,0 +1,186 @@
+//! Runs the binary, and grpcurl against it.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long anything may take here. Machines that run tests are slow.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A `rolecall serve` in a folder of its own; killed when dropped.
+pub struct Server {
+    child: Child,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+    /// Of the first TCP socket, with the port that it was given.
+    pub address: String,
+}
+
+impl Server {
+    /// Serves in `folder` on a free port, and on what `args` say; resolves once it listens everywhere.
+    pub fn start<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Self {
+        Self::listening(serve(folder).args(["--listen", "127.0.0.1:0"]).args(args))
+    }
+
+    /// Waits until a command that serves has told all its addresses.
+    pub fn listening(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = kept(child.stdout.take().unwrap());
+        let stderr = kept(child.stderr.take().unwrap());
+        let mut server = Self { child, stdout, stderr, address: String::new() };
+        server.wait_for("it listens", |server| server.logs().contains("listening"));
+        server.address = server.logged_address();
+        server
+    }
+
+    fn logged_address(&self) -> String {
+        let logs = self.logs();
+        let line = logs.lines().find(|line| line.contains("listening")).unwrap();
+        let at = line.find("127.0.0.1:").unwrap_or_else(|| panic!("no TCP address: {line}"));
+        line[at..].chars().take_while(|&c| c.is_ascii_digit() || ".:".contains(c)).collect()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn printed(&self) -> String {
+        self.stdout.lock().unwrap().clone()
+    }
+
+    pub fn logs(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until something holds of what the server printed; panics if it ends before.
+    pub fn wait_for(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                sleep(PAUSE * 10);
+                panic!("ended with {status} before {what}: {}{}", self.printed(), self.logs());
+            }
+            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}: {}{}", self.printed(), self.logs());
+            sleep(PAUSE);
+        }
+    }
+
+    /// Waits for the demo's last line.
+    pub fn demo(&mut self) -> String {
+        self.wait_for("the demo is printed", |server| server.printed().contains("Ctrl-C stops the server"));
+        self.printed()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it ended, by itself or by a signal sent before.
+    pub fn ended(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < PATIENCE, "does not end: {}", self.logs());
+            sleep(PAUSE);
+        }
+    }
+
+    /// Stops it as a supervisor would.
+    pub fn stop(mut self) {
+        self.signal("-TERM");
+        let status = self.ended();
+        assert_eq!(status.code(), Some(0), "{}", self.logs());
+    }
+
+    /// Calls a method; returns what grpcurl printed, whether it failed or not.
+    pub fn call(&self, grpcurl: &Path, body: &str, method: &str) -> String {
+        let output = Command::new(grpcurl).args(["-plaintext", "-d", body, &self.address, method]).output().unwrap();
+        both(&output)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary, with an environment that says nothing to it.
+pub fn rolecall(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ROLECALL_") {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(folder).env_remove("RUST_LOG").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    command
+}
+
+/// `rolecall serve`.
+pub fn serve(folder: &Path) -> Command {
+    let mut command = rolecall(folder);
+    command.arg("serve");
+    command
+}
+
+/// Runs a command that ends by itself; panics if it does not.
+pub fn output(command: &mut Command) -> Output {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("does not end: {}", both(&child.wait_with_output().unwrap()));
+        }
+        sleep(PAUSE);
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// What was printed, on both outputs.
+pub fn both(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The grpcurl on the path. Without one the test is skipped; in CI that is a failure.
+pub fn grpcurl() -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&paths).map(|folder| folder.join("grpcurl")).find(|file| file.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "grpcurl not found, and CI=true");
+        // Written past the capture of the test runner: a skipped test must be seen.
+        let _ = std::io::stderr().write_all(b"skipped: grpcurl not found\n");
+    }
+    found
+}
+
+/// Runs a line as a shell does, with grpcurl on the path.
+pub fn shell(grpcurl: &Path, line: &str) -> Output {
+    let mut paths = vec![grpcurl.parent().unwrap().to_path_buf()];
+    paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    output(Command::new("bash").args(["-c", line]).env("PATH", std::env::join_paths(paths).unwrap()))
+}
+
+fn kept(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let kept = text.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut text = kept.lock().unwrap();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    text
+}
