@@ -163,7 +163,7 @@ async fn a_group_that_changes_a_thing_twice_stores_what_is_left(database: TestDa
     let (shop, default) = (key("shop"), mapping("Default"));
     let found = desk.store.get_member(&shop, &org("acme"), &user("ann"), desk.now).await.unwrap();
     assert_eq!(found.value.revision.number, 9, "the last command that changed it");
-    let rows = desk.store.get_role_mapping_rows(&shop, &default, &[role("Member")], None, 10).await.unwrap().value.rows;
+    let rows = desk.store.get_role_mapping(&shop, &default, &[role("Member")], None, 10).await.unwrap().value.rows;
     assert_eq!(rows[0].permissions, [permission("b"), permission("rolecall::can_view_other_members")]);
 }
 
@@ -172,7 +172,7 @@ async fn a_group_larger_than_a_statement_is_stored_whole(database: TestDatabase)
     let now = desk.now;
     desk.write(vec![create_project("shop", RoleStructure::MultiRole), create_org("shop", "acme", None)]).await;
     let add = |number: usize| {
-        let roles: &[&str] = if number % 2 == 0 { &["Member"] } else { &["Admin", "Member for 60"] };
+        let roles: &[&str] = if number.is_multiple_of(2) { &["Member"] } else { &["Admin", "Member for 60"] };
         member("acme", &format!("user-{number}"), Write::Add(given(roles, now)))
     };
     desk.write(vec![write_members("shop", (0..10_000).map(add).collect())]).await;
