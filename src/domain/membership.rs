@@ -245,6 +245,7 @@ pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome
 
 /// Adds, sets and removes many members, all or none (B2).
 pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result<Outcome, Refusal> {
+    draft.project(&command.project)?;
     let mut tally = Tally::default();
     let mut seen = std::collections::BTreeSet::new();
     let mut rows = Rows::default();
@@ -318,7 +319,8 @@ fn record(
             return Err(Refusal::RepeatedRole { at, role: given.role.clone() });
         }
         roles.push(role);
-        let kept = before.and_then(|record| record.timed.iter().find(|timed| timed.role == role));
+        // A role that ended is held no longer: giving it is giving it anew.
+        let kept = before.and_then(|record| record.timed.iter().find(|timed| timed.role == role && timed.until > now));
         let until = match (given.until, given.permanent) {
             (Some(until), _) if until <= now => return Err(Refusal::EndInThePast { at, role: given.role.clone() }),
             (Some(until), _) => Some(until),

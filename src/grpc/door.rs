@@ -92,7 +92,9 @@ fn explained(path: &str, response: http::Response<Body>) -> http::Response<Body>
     match status.code() {
         Code::OutOfRange => status::plain(&status::REQUEST_TOO_LARGE, message),
         // Without a message it is the router's; with one, an encoding that is not served.
-        Code::Unimplemented if message.is_empty() => status::plain(&status::UNKNOWN_METHOD, format!("`{path}` is no method of this server")),
+        Code::Unimplemented if message.is_empty() => {
+            status::plain(&status::UNKNOWN_METHOD, format!("`{path}` is no method of this server"))
+        }
         Code::Internal => {
             tracing::error!(path, message, "internal error");
             status::plain(&status::INTERNAL, message)

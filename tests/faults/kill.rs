@@ -102,14 +102,21 @@ async fn answers_what_was_acknowledged(channel: &Channel, sent: &[Sent]) {
     let acknowledged = sent.iter().filter(|sent| sent.acknowledged);
     let items: Vec<wire::CheckItem> = acknowledged
         .flat_map(|sent| sent.users.iter().map(|user| (sent.org.clone(), user.clone())))
-        .map(|(org_id, user_id)| wire::CheckItem { org_id, user_id, permission: "rolecall::can_view_other_members".into() })
+        .map(|(org_id, user_id)| wire::CheckItem {
+            org_id,
+            user_id,
+            permission: "rolecall::can_view_other_members".into(),
+        })
         .collect();
     let mut checks = CheckServiceClient::new(channel.clone());
     for items in items.chunks(50_000) {
         let request = wire::BatchCheckRequest { items: items.to_vec(), ..Default::default() };
         let decisions = checks.batch_check(request).await.unwrap().into_inner().decisions;
         assert_eq!(decisions.len(), items.len());
-        assert!(decisions.iter().all(|&decision| decision == wire::Decision::Allowed as i32), "an acknowledged write is lost");
+        assert!(
+            decisions.iter().all(|&decision| decision == wire::Decision::Allowed as i32),
+            "an acknowledged write is lost"
+        );
     }
 }
 
@@ -119,10 +126,12 @@ async fn stored_as_acknowledged(database: &str, sent: &[Sent]) {
     let store = Store::open(database).await.unwrap();
     let key = HashKey::new([5; 16]);
     let loaded = store.load(key).await.unwrap();
-    let project = loaded.project(&ProjectKey::default_project()).expect("the default project is made at the first start");
+    let project =
+        loaded.project(&ProjectKey::default_project()).expect("the default project is made at the first start");
     for write in sent {
         let org = project.org(&write.org);
-        let there = |user: &&String| org.is_some_and(|org| project.membership(org, &UserId::stored(user.as_str())).is_some());
+        let there =
+            |user: &&String| org.is_some_and(|org| project.membership(org, &UserId::stored(user.as_str())).is_some());
         let there = write.users.iter().filter(there).count();
         match write.acknowledged {
             true => assert_eq!(there, ROWS, "an acknowledged write to {} is not whole", write.org),

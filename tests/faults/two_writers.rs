@@ -61,10 +61,15 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
         for commit in commits {
             assert_eq!(commit.revision.number, state.revision().number + 1, "a gap");
             assert!(commit.revision.at > state.revision().at, "time stands still");
-            let command: &Command = &commands[commit.reason.parse::<usize>().expect("the reason is the command's number")];
+            let command: &Command =
+                &commands[commit.reason.parse::<usize>().expect("the reason is the command's number")];
             assert_eq!(&*commit.kind, command.kind());
             let answered = model.run(command, commit.revision.at, &limits);
-            assert!(answered.is_ok_and(|answered| answered.changed), "the model refuses {command:?} at {:?}", commit.revision);
+            assert!(
+                answered.is_ok_and(|answered| answered.changed),
+                "the model refuses {command:?} at {:?}",
+                commit.revision
+            );
             state.apply_commit(commit.revision, &commit.changes);
             *by_kind.entry(commit.kind.to_string()).or_default() += 1;
         }

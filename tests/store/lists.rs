@@ -163,12 +163,14 @@ async fn m1_role_mappings_show_what_they_are(database: TestDatabase) {
     ])
     .await;
     let (store, shop, paid) = (&desk.store, key("shop"), mapping("Paid"));
-    let found = store.get_role_mapping(&shop, &paid).await.unwrap().value;
+    let found = store.get_role_mapping(&shop, &paid, &[], None, 1).await.unwrap().value.role_mapping;
     assert!(found.is_default);
     assert_eq!(found.disabled_roles, [role("Guest"), role("Admin")], "in the order of the roles");
     assert_eq!(found.grant_count, 9 + 7 + 1 + 2);
     assert_eq!(found.description, "the plan Paid");
-    assert!(!store.get_role_mapping(&shop, &mapping("Default")).await.unwrap().value.is_default);
+    assert!(
+        !store.get_role_mapping(&shop, &mapping("Default"), &[], None, 1).await.unwrap().value.role_mapping.is_default
+    );
     let project = store.get_project(&shop).await.unwrap().value;
     assert_eq!(project.default_role_mapping, paid);
     assert_eq!((project.default_role, project.default_owner_role), (role("Member"), role("Owner")));
@@ -177,7 +179,7 @@ async fn m1_role_mappings_show_what_they_are(database: TestDatabase) {
         let mut rows = Vec::new();
         loop {
             let after = rows.last().map(|row: &rolecall::store::GrantsRow| (row.rank, row.role_id));
-            let page = store.get_role_mapping_rows(&shop, &paid, &[], after, limit).await.unwrap().value;
+            let page = store.get_role_mapping(&shop, &paid, &[], after, limit).await.unwrap().value;
             assert_eq!(page.role_mapping, found);
             rows.extend(page.rows);
             if !page.more {
@@ -189,7 +191,7 @@ async fn m1_role_mappings_show_what_they_are(database: TestDatabase) {
         assert_eq!(rows[1].permissions, [permission("Write"), permission("read")], "in the order of their bytes");
     }
     let only = [role("Member"), role("Guest")];
-    let rows = store.get_role_mapping_rows(&shop, &paid, &only, None, 10).await.unwrap().value.rows;
+    let rows = store.get_role_mapping(&shop, &paid, &only, None, 10).await.unwrap().value.rows;
     assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Guest", "Member"]);
 }
 
@@ -206,12 +208,15 @@ async fn what_does_not_exist_is_not_found(database: TestDatabase) {
     assert_eq!(noun(store.get_permission(&shop, &permission("x")).await.unwrap_err()), Noun::Permission);
     // Names are looked up exactly (R1).
     assert_eq!(noun(store.get_role(&shop, &role("owner")).await.unwrap_err()), Noun::Role);
-    assert_eq!(noun(store.get_role_mapping(&shop, &mapping("default")).await.unwrap_err()), Noun::RoleMapping);
+    assert_eq!(
+        noun(store.get_role_mapping(&shop, &mapping("default"), &[], None, 1).await.unwrap_err()),
+        Noun::RoleMapping
+    );
     assert_eq!(noun(store.get_org(&shop, &org("acme")).await.unwrap_err()), Noun::Org);
     assert_eq!(noun(store.get_subscription(&shop, &org("acme")).await.unwrap_err()), Noun::Org);
     let some = Some(mapping("Free"));
     assert_eq!(noun(store.list_orgs(&shop, some.as_ref(), None, 1).await.unwrap_err()), Noun::RoleMapping);
     let only = [role("Owner"), role("Nobody")];
-    let rows = store.get_role_mapping_rows(&shop, &mapping("Default"), &only, None, 9).await;
+    let rows = store.get_role_mapping(&shop, &mapping("Default"), &only, None, 9).await;
     assert_eq!(noun(rows.unwrap_err()), Noun::Role);
 }

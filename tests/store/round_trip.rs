@@ -163,7 +163,7 @@ async fn a_group_that_changes_a_thing_twice_stores_what_is_left(database: TestDa
     let (shop, default) = (key("shop"), mapping("Default"));
     let found = desk.store.get_member(&shop, &org("acme"), &user("ann"), desk.now).await.unwrap();
     assert_eq!(found.value.revision.number, 9, "the last command that changed it");
-    let rows = desk.store.get_role_mapping_rows(&shop, &default, &[role("Member")], None, 10).await.unwrap().value.rows;
+    let rows = desk.store.get_role_mapping(&shop, &default, &[role("Member")], None, 10).await.unwrap().value.rows;
     assert_eq!(rows[0].permissions, [permission("b"), permission("rolecall::can_view_other_members")]);
 }
 

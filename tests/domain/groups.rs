@@ -1,0 +1,144 @@
+//! A group decides its commands as if one by one, repetitions of a request id included (A4).
+
+use std::collections::HashMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use rolecall::domain::command::RequestKey;
+use rolecall::domain::decide::{Terms, decide};
+use rolecall::domain::group::{Commit, Known, KnownRequest, Verdict, Work, decide_group};
+use rolecall::domain::{Call, Change, Reason, Revision, State, Time};
+use rolecall::limits::Limits;
+
+use crate::model::Answer;
+use crate::seen::answered;
+use crate::strategies::{History, config, empty_state, history};
+
+/// What a caller is told.
+#[derive(Clone, Debug, PartialEq)]
+enum Told {
+    Done { revision: Revision, answer: Answer, replayed: bool },
+    Refused(Reason),
+}
+
+/// Commands decided strictly one after another, with a memory of request ids of its own.
+struct OneByOne {
+    state: State,
+    memory: HashMap<RequestKey, (u128, Revision, Answer)>,
+    committed: Vec<(Revision, Vec<Change>)>,
+}
+
+impl OneByOne {
+    fn next(&mut self, work: &Work, clock: Time, limits: &Limits) -> Told {
+        let remembered = work.call.request.as_ref().and_then(|key| self.memory.get(key));
+        if let Some((fingerprint, revision, answer)) = remembered {
+            return if *fingerprint == work.call.fingerprint {
+                Told::Done { revision: *revision, answer: answer.clone(), replayed: true }
+            } else {
+                Told::Refused(Reason::RequestIdReused)
+            };
+        }
+        let before = self.state.revision();
+        let now = clock.max(Time(before.at.0 + 1));
+        let decided = match decide(&self.state, &work.command, &Terms { call: &work.call, now, limits }) {
+            Ok(decided) => decided,
+            Err(refusal) => return Told::Refused(refusal.reason()),
+        };
+        let answer = answered(&decided.outcome);
+        if decided.changes.is_empty() {
+            return Told::Done { revision: before, answer, replayed: false };
+        }
+        let revision = Revision { number: before.number + 1, tag: work.tag, at: now };
+        // The state is made of the changes, not taken from the decision.
+        self.state.apply_commit(revision, &decided.changes);
+        self.committed.push((revision, decided.changes));
+        if let Some(key) = &work.call.request {
+            self.memory.insert(key.clone(), (work.call.fingerprint, revision, answer.clone()));
+        }
+        Told::Done { revision, answer, replayed: false }
+    }
+}
+
+/// Commands cut into groups; what the groups before committed is known of the past.
+struct InGroups {
+    state: State,
+    known: Known,
+    answers: HashMap<Vec<u8>, Answer>,
+    committed: Vec<Commit>,
+}
+
+impl InGroups {
+    fn next(&mut self, group: &[Work], clock: Time, limits: &Limits) -> Vec<Told> {
+        let group = decide_group(self.state.clone(), group, &self.known, clock, limits);
+        self.state = group.next;
+        for commit in &group.commits {
+            let Some(request) = &commit.request else { continue };
+            let answer = answered(&request.outcome);
+            let outcome = format!("{answer:?}").into_bytes();
+            self.answers.insert(outcome.clone(), answer);
+            let known = KnownRequest { fingerprint: request.fingerprint, revision: commit.revision, outcome };
+            assert!(self.known.insert(request.key.clone(), known).is_none(), "one request id committed twice");
+        }
+        self.committed.extend(group.commits);
+        let told = group.verdicts.iter().map(|verdict| match verdict {
+            Verdict::Done { revision, outcome, replayed } => {
+                Told::Done { revision: *revision, answer: answered(outcome), replayed: *replayed }
+            }
+            Verdict::Remembered { revision, outcome } => {
+                Told::Done { revision: *revision, answer: self.answers[outcome].clone(), replayed: true }
+            }
+            Verdict::Refused(refusal) => Told::Refused(refusal.reason()),
+        });
+        told.collect()
+    }
+}
+
+/// Few request ids and callers, so that they repeat; seldom with another body.
+fn call() -> impl Strategy<Value = Call> {
+    let key = (select(&["ann", "bob"][..]), select(&["1", "2", "3", "4"][..]));
+    let request =
+        proptest::option::of(key.prop_map(|(caller, id)| RequestKey { caller: caller.into(), request_id: id.into() }));
+    (request, prop_oneof![4 => Just(7), 1 => Just(8)]).prop_map(|(request, fingerprint)| Call {
+        actor: "tester".into(),
+        request,
+        fingerprint,
+        reason: "because".into(),
+    })
+}
+
+proptest! {
+    #![proptest_config(config(1_000))]
+
+    #[test]
+    fn a4_a_group_is_its_commands_one_by_one(
+        History { limits, steps, .. } in history(),
+        calls in vec(call(), 80),
+        sizes in vec(1usize..9, 80),
+    ) {
+        let mut one_by_one = OneByOne { state: empty_state(), memory: HashMap::new(), committed: Vec::new() };
+        let mut in_groups =
+            InGroups { state: empty_state(), known: Known::new(), answers: HashMap::new(), committed: Vec::new() };
+        let mut clock = Time(0);
+        let mut work = Vec::new();
+        for (number, (step, call)) in steps.into_iter().zip(calls).enumerate() {
+            work.push((step.advance, Work { command: step.command, call, tag: number as u32 * 7 }));
+        }
+        let mut left = work.as_slice();
+        for size in sizes {
+            let (group, rest) = left.split_at(size.min(left.len()));
+            left = rest;
+            clock = Time(clock.0 + group.iter().map(|(advance, _)| advance).sum::<i64>());
+            let group: Vec<Work> = group.iter().map(|(_, work)| work.clone()).collect();
+            let should: Vec<Told> = group.iter().map(|work| one_by_one.next(work, clock, &limits)).collect();
+            prop_assert_eq!(in_groups.next(&group, clock, &limits), should);
+            prop_assert!(in_groups.state == one_by_one.state);
+            prop_assert_eq!(in_groups.state.revision(), one_by_one.state.revision());
+        }
+        prop_assert!(left.is_empty());
+        let committed: Vec<_> =
+            in_groups.committed.into_iter().map(|commit| (commit.revision, commit.changes)).collect();
+        prop_assert_eq!(committed, one_by_one.committed);
+    }
+}

@@ -1,0 +1,149 @@
+//! Changes say all that happened: they can be undone, redone, and replayed where nobody decided anything.
+
+use proptest::prelude::*;
+
+use rolecall::domain::change::{Change, GrantsKey, MembershipKey};
+use rolecall::domain::group::Commit;
+use rolecall::domain::hash::HashKey;
+use rolecall::domain::permission_set::PermissionSet;
+use rolecall::domain::project::ProjectRecord;
+use rolecall::domain::state::Counters;
+use rolecall::domain::{Project, Revision, State};
+
+use crate::histories::Life;
+use crate::seen::seen;
+use crate::strategies::{History, USERS, config, empty_state, history};
+
+/// The commits of a history, and the state before the first and after each.
+fn lived(History { limits, steps, .. }: &History) -> (Vec<State>, Vec<Commit>) {
+    let mut life = Life::new(*limits);
+    let mut states = vec![life.state.clone()];
+    let mut commits = Vec::new();
+    for step in steps {
+        if let Some(commit) = life.live(step.advance, &step.command).commit {
+            commits.push(commit);
+            states.push(life.state.clone());
+        }
+    }
+    (states, commits)
+}
+
+fn counters(state: &State) -> Vec<Counters> {
+    state.projects().map(|project| project.counters()).collect()
+}
+
+/// Whether `before` of a change is what the state holds, and `after` is something else.
+fn tells_the_truth(state: &State, change: &Change) -> bool {
+    let project = state.project_numbered(change.project());
+    let Some(project) = project else {
+        return matches!(change, Change::Project(edit) if edit.before.is_none() && edit.after.is_some());
+    };
+    match change {
+        Change::Project(edit) => {
+            edit.before.as_ref() == Some::<&ProjectRecord>(&project.record) && edit.before != edit.after
+        }
+        Change::Permission(edit) => {
+            edit.before.as_ref() == project.permissions.get(edit.key.id).map(AsRef::as_ref) && edit.before != edit.after
+        }
+        Change::Role(edit) => {
+            edit.before.as_ref() == project.roles.get(edit.key.id).map(AsRef::as_ref) && edit.before != edit.after
+        }
+        Change::RoleSet(edit) => {
+            edit.before.as_ref() == project.role_sets.get(edit.key.id).map(AsRef::as_ref) && edit.before != edit.after
+        }
+        Change::RoleMapping(edit) => {
+            let held = project.role_mappings.get(edit.key.id).map(|mapping| &mapping.record);
+            edit.before.as_ref() == held && edit.before != edit.after
+        }
+        Change::Grants(edit) => {
+            let empty = PermissionSet::default();
+            let row = row(project, edit.key).unwrap_or(&empty);
+            let (less, more) = (edit.before.as_ref().unwrap_or(&empty), edit.after.as_ref().unwrap_or(&empty));
+            let some = edit.before.as_ref().is_none_or(|set| !set.is_empty())
+                && edit.after.as_ref().is_none_or(|set| !set.is_empty())
+                && !(less.is_empty() && more.is_empty());
+            some && less.iter().all(|id| row.contains(id)) && !more.iter().any(|id| row.contains(id))
+        }
+        Change::Org(edit) => {
+            let held = project.org_numbered(edit.key.id).map(|org| &org.record);
+            edit.before.as_ref() == held && edit.before != edit.after
+        }
+        Change::Membership(edit) => {
+            let MembershipKey { org, user, .. } = &edit.key;
+            let held = project.org_numbered(*org).and_then(|org| project.membership(org, user));
+            edit.before == held && edit.before != edit.after
+        }
+    }
+}
+
+fn row(project: &Project, key: GrantsKey) -> Option<&PermissionSet> {
+    project.role_mappings.get(key.role_mapping)?.row(key.role)
+}
+
+proptest! {
+    #![proptest_config(config(500))]
+
+    #[test]
+    fn what_is_undone_in_reverse_was_never_done_and_can_be_redone(history in history()) {
+        let (states, commits) = lived(&history);
+        let last = states.last().expect("at least the empty state");
+        let mut state = last.clone();
+        for (commit, before) in commits.iter().zip(&states).rev() {
+            for change in commit.changes.iter().rev() {
+                state.apply(&change.clone().undone());
+            }
+            state.set_revision(before.revision());
+            prop_assert!(state == *before, "undone: revision {:?}", commit.revision);
+            prop_assert_eq!(seen(&state, &USERS), seen(before, &USERS));
+        }
+        prop_assert!(state == empty_state());
+        for (commit, after) in commits.iter().zip(&states[1..]) {
+            state.apply_commit(commit.revision, &commit.changes);
+            prop_assert!(state == *after, "redone: revision {:?}", commit.revision);
+        }
+        prop_assert_eq!(counters(&state), counters(last));
+        prop_assert_eq!(state.revision(), last.revision());
+        prop_assert_eq!(seen(&state, &USERS), seen(last, &USERS));
+    }
+
+    #[test]
+    fn undone_twice_is_the_change_itself(history in history()) {
+        let (_, commits) = lived(&history);
+        for change in commits.iter().flat_map(|commit| &commit.changes) {
+            prop_assert_eq!(&change.clone().undone().undone(), change);
+        }
+    }
+
+    #[test]
+    fn replaying_the_changes_gives_an_equal_state_with_equal_counters(history in history()) {
+        let (states, commits) = lived(&history);
+        let last = states.last().expect("at least the empty state");
+        let mut replayed = empty_state();
+        // With another key every hash is another one; what can be seen is the same.
+        let mut elsewhere = State::new(HashKey::new([3; 16]));
+        for commit in &commits {
+            replayed.apply_commit(commit.revision, &commit.changes);
+            elsewhere.apply_commit(commit.revision, &commit.changes);
+        }
+        prop_assert!(replayed == *last);
+        prop_assert_eq!(replayed.revision(), last.revision());
+        prop_assert_eq!(counters(&replayed), counters(last));
+        prop_assert_eq!(seen(&elsewhere, &USERS), seen(last, &USERS));
+        prop_assert_eq!(counters(&elsewhere), counters(last));
+    }
+
+    #[test]
+    fn the_before_of_every_change_is_what_the_state_held(history in history()) {
+        let (states, commits) = lived(&history);
+        for (commit, before) in commits.iter().zip(&states) {
+            let mut draft = before.clone();
+            for change in &commit.changes {
+                prop_assert!(tells_the_truth(&draft, change), "{:?}", change);
+                draft.apply(change);
+                prop_assert!(tells_the_truth(&draft, &change.clone().undone()), "undone: {:?}", change);
+            }
+            draft.set_revision(Revision { ..commit.revision });
+            prop_assert_eq!(draft.revision().number, before.revision().number + 1);
+        }
+    }
+}
