@@ -64,6 +64,9 @@ pub const PAGE_SIZE_DEFAULT: u32 = 100;
 /// Rows of the largest page; a larger size is read as this.
 pub const PAGE_SIZE_MAX: u32 = 1_000;
 
+/// Names in one list of a request.
+pub const NAMES_MAX: usize = 1_000;
+
 /// Bytes of an ordinary request.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a bulk write or a batch check.

@@ -69,6 +69,11 @@ pub fn at_most(field: &str, rows: usize, max: usize) -> Result<(), Status> {
     if rows > max { Err(status::too_many_rows(field, max, rows)) } else { Ok(()) }
 }
 
+/// Refuses a bulk write without rows, and one with more than one call may have (P7).
+pub fn bulk(field: &str, rows: usize, max: usize) -> Result<(), Status> {
+    if rows == 0 { Err(status::invalid(field, "must not be empty")) } else { at_most(field, rows, max) }
+}
+
 /// What is wrong with a check, if anything: the field and why. Nothing is copied.
 pub fn checked<'a>(org_id: &str, user_id: &str, permission: &str) -> Result<(), (&'a str, BadName)> {
     own_id(org_id).map_err(|why| ("org_id", why))?;

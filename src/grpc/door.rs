@@ -90,11 +90,13 @@ fn explained(path: &str, response: http::Response<Body>) -> http::Response<Body>
     }
     let message = status.message();
     match status.code() {
-        Code::OutOfRange => status::plain(&status::REQUEST_TOO_LARGE, message),
+        Code::OutOfRange => status::too_large(message),
         // Without a message it is the router's; with one, an encoding that is not served.
         Code::Unimplemented if message.is_empty() => {
             status::plain(&status::UNKNOWN_METHOD, format!("`{path}` is no method of this server"))
         }
+        // tonic's own internal errors are about the frames of a request, save for those of writing an answer.
+        Code::Internal if !message.starts_with("Error ") => status::malformed(message),
         Code::Internal => {
             tracing::error!(path, message, "internal error");
             status::plain(&status::INTERNAL, message)

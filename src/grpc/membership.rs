@@ -57,7 +57,7 @@ impl MembershipService for MembershipApi {
         request: Request<wire::BatchWriteMembersRequest>,
     ) -> Result<Response<wire::BatchWriteMembersResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        convert::at_most("rows", request.rows.len(), self.0.limits.bulk_rows)?;
+        convert::bulk("rows", request.rows.len(), self.0.limits.bulk_rows)?;
         let rows = request.rows.iter().enumerate().map(|(at, row)| batch_row(at, row)).collect::<Result<_, _>>()?;
         let command = BatchWriteMembers { project: convert::project(&request.project)?, rows };
         let path = |row: usize| row_path(row, request.rows.get(row));

@@ -39,7 +39,7 @@ impl PermissionService for PermissionApi {
         request: Request<wire::BatchCreatePermissionsRequest>,
     ) -> Result<Response<wire::BatchCreatePermissionsResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        convert::at_most("permissions", request.permissions.len(), self.0.limits.bulk_rows)?;
+        convert::bulk("permissions", request.permissions.len(), self.0.limits.bulk_rows)?;
         let new =
             |(row, new): (usize, &wire::PermissionSpec)| new_permission(&row_path(row), &new.name, &new.description);
         let permissions = request.permissions.iter().enumerate().map(new).collect::<Result<_, _>>()?;

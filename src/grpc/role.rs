@@ -11,7 +11,7 @@ use super::{App, convert, status};
 use crate::domain::RoleMappingName;
 use crate::domain::command::{Command, CreateRole, Place};
 use crate::domain::id::RoleId;
-use crate::limits::DESCRIPTION_BYTES_MAX;
+use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::store::RoleRow;
 use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};
 
@@ -86,7 +86,7 @@ pub(super) mod place {
 
 impl RoleApi {
     fn create(&self, request: &wire::CreateRoleRequest) -> Result<Command, Status> {
-        convert::at_most("disabled_in", request.disabled_in.len(), self.0.limits.bulk_rows)?;
+        convert::at_most("disabled_in", request.disabled_in.len(), NAMES_MAX)?;
         Ok(Command::CreateRole(CreateRole {
             project: convert::project(&request.project)?,
             name: convert::role("name", &request.name)?,

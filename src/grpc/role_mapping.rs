@@ -14,7 +14,7 @@ use crate::domain::command::{
 };
 use crate::domain::id::RoleMappingId;
 use crate::domain::{OrgId, PermissionName, RoleName};
-use crate::limits::{DESCRIPTION_BYTES_MAX, PAGE_SIZE_MAX};
+use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::store::{GrantsRow, RoleMappingRow};
 use crate::wire::resource::RoleMappingParts;
 use crate::wire::{self, messages::outcome::Outcome};
@@ -82,7 +82,7 @@ impl RoleMappingService for RoleMappingApi {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let name = convert::role_mapping("name", &request.name)?;
-        convert::at_most("roles", request.roles.len(), PAGE_SIZE_MAX as usize)?;
+        convert::at_most("roles", request.roles.len(), NAMES_MAX)?;
         let only = convert::names("roles", &request.roles, RoleName::parse)?;
         let mut arguments = vec!["GetRoleMapping", project.as_str(), name.as_str()];
         arguments.extend(only.iter().map(RoleName::as_str));

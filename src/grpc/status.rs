@@ -151,7 +151,8 @@ fn violation(details: &mut ErrorDetails, refusal: &Refusal, path: &str) {
             }
         }
         Refusal::LimitExceeded { limit, max, asked } => {
-            details.add_quota_failure_violation(*limit, format!("{asked} asked for, {max} allowed"));
+            let place = if subject.is_empty() { String::new() } else { format!("`{subject}`: ") };
+            details.add_quota_failure_violation(*limit, format!("{place}{asked} asked for, {max} allowed"));
         }
         refusal if row.code == Code::FailedPrecondition => {
             let subject = if subject.is_empty() { precondition_subject(refusal) } else { subject };
@@ -237,6 +238,13 @@ pub fn page_token() -> Status {
 /// A body that is not the message that the method takes.
 pub fn malformed(why: &str) -> Status {
     violated(&MALFORMED_REQUEST, String::new(), format!("the request is malformed: {why}"))
+}
+
+/// A request with more bytes than the method takes; `why` names both numbers.
+pub fn too_large(why: &str) -> Status {
+    let mut details = info(&REQUEST_TOO_LARGE, []);
+    details.add_quota_failure_violation("request_bytes", why);
+    Status::with_error_details(REQUEST_TOO_LARGE.code, why, details)
 }
 
 /// A status that needs no details but its reason.

@@ -130,7 +130,9 @@ fn call<R: WriteRequest>(metadata: &MetadataMap, request: &R) -> Result<Call, St
 /// Who calls, as far as the call's metadata says.
 fn actor(metadata: &MetadataMap) -> Result<Actor, Status> {
     let Some(value) = metadata.get(ACTOR) else { return Ok(Arc::from(ANONYMOUS)) };
-    let text = value.to_str().map_err(|_| status::invalid(ACTOR, "must be printable ASCII"))?;
+    // Headers may hold tabs, which `to_str` takes.
+    let printable = value.to_str().ok().filter(|text| text.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    let text = printable.ok_or_else(|| status::invalid(ACTOR, "must be printable ASCII"))?;
     if text.is_empty() || text.len() > ACTOR_BYTES_MAX {
         return Err(status::invalid(ACTOR, format!("must be 1 to {ACTOR_BYTES_MAX} bytes")));
     }

@@ -1,0 +1,256 @@
+//! Checks: K1 to K3.
+
+use std::time::Duration;
+
+use rolecall::wire::{self, Decision};
+
+use crate::fixture::{Project, after, micros, roles, role, until};
+use crate::refusals::refused;
+use crate::server::{Server, on_both};
+
+fn item(org_id: &str, user_id: &str, permission: &str) -> wire::CheckItem {
+    wire::CheckItem { org_id: org_id.into(), user_id: user_id.into(), permission: permission.into() }
+}
+
+fn batch(project: Project<'_>, items: Vec<wire::CheckItem>) -> wire::BatchCheckRequest {
+    wire::BatchCheckRequest { project: project.key.into(), items, ..Default::default() }
+}
+
+/// In a MULTI_ROLE project: role P grants `p`, and so on; in org `acme` role D is disabled.
+async fn decisions(server: &Server) -> Project<'_> {
+    let project = server.multi().await;
+    for (name, permission) in [("P", "p"), ("Q", "q"), ("D", "p"), ("E", "p")] {
+        if permission == name.to_lowercase() {
+            project.permission(permission).await;
+        }
+        project.role(name).await;
+        project.grant("Default", name, &[permission]).await;
+    }
+    project.org("acme", "").await;
+    project
+}
+
+#[test]
+fn k1_a_user_may_if_and_only_if_a_live_role_of_theirs_grants_it_there() {
+    on_both(async |server| {
+        let project = decisions(server).await;
+        project.org("globex", "").await;
+        project.add("acme", "ann", &roles(&["P"])).await;
+        assert_eq!(project.check("acme", "ann", "p").await, Decision::Allowed);
+        assert_eq!(project.check("acme", "ann", "q").await, Decision::MissingPermission);
+        assert_eq!(project.check("globex", "ann", "p").await, Decision::NotAMember);
+        assert_eq!(project.check("acme", "Ann", "p").await, Decision::NotAMember);
+        project.take("Default", "P", &["p"]).await;
+        assert_eq!(project.check("acme", "ann", "p").await, Decision::MissingPermission);
+    });
+}
+
+#[test]
+fn k2_every_decision_that_can_be_reached_and_which_comes_first() {
+    on_both(async |server| {
+        let project = decisions(server).await;
+        let soon = after(Duration::from_millis(200));
+        project.add("acme", "expired", &[role("Member"), until("E", soon)]).await;
+        project.add("acme", "expired-alone", &[until("E", soon)]).await;
+        project.add("acme", "suspended", &roles(&["D", "Q"])).await;
+        project.add("acme", "live-and-suspended", &roles(&["P", "D"])).await;
+        project.add("acme", "suspended-and-expired", &[role("D"), until("E", soon)]).await;
+        project.add("acme", "live-and-expired", &[role("P"), until("E", soon)]).await;
+        project.add("acme", "disabled-since-expired", &[role("Member"), until("D", soon)]).await;
+        project.disable("Default", &["D"]).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let cases = [
+            // Nothing is known of the org: all else is not looked at.
+            ("nowhere", "stranger", "nothing", Decision::OrgNotFound),
+            ("nowhere", "suspended", "p", Decision::OrgNotFound),
+            ("acme", "stranger", "nothing", Decision::UnknownPermission),
+            ("acme", "suspended", "P", Decision::UnknownPermission),
+            ("acme", "stranger", "p", Decision::NotAMember),
+            ("acme", "live-and-suspended", "p", Decision::Allowed),
+            ("acme", "live-and-expired", "p", Decision::Allowed),
+            ("acme", "suspended", "p", Decision::RoleDisabled),
+            ("acme", "suspended-and-expired", "p", Decision::RoleDisabled),
+            ("acme", "expired", "p", Decision::RoleExpired),
+            ("acme", "expired-alone", "p", Decision::RoleExpired),
+            ("acme", "disabled-since-expired", "p", Decision::RoleExpired),
+            ("acme", "suspended", "q", Decision::Allowed),
+            ("acme", "expired", "q", Decision::MissingPermission),
+            ("acme", "live-and-suspended", "q", Decision::MissingPermission),
+        ];
+        for (org, user, permission, decision) in cases {
+            assert_eq!(project.check(org, user, permission).await, decision, "{user} {permission} in {org}");
+        }
+        let items = cases.iter().map(|(org, user, permission, _)| item(org, user, permission)).collect();
+        let answer = server.batch_check(batch(project, items)).await.unwrap();
+        assert_eq!(answer.decisions().collect::<Vec<_>>(), cases.map(|(.., decision)| decision));
+        assert!(answer.errors.is_empty());
+    });
+}
+
+#[test]
+fn k2_an_unknown_project_is_not_found_and_no_denial() {
+    on_both(async |server| {
+        let nowhere = Project { server, key: "nowhere" };
+        let answer = server.check(nowhere.asking("acme", "ann", "p")).await;
+        assert_eq!(refused(answer, "PROJECT_NOT_FOUND").resource(), ("rolecall.v1.Project", "nowhere"));
+        let answer = server.batch_check(batch(nowhere, vec![item("acme", "ann", "p")])).await;
+        refused(answer, "PROJECT_NOT_FOUND");
+        refused(server.batch_check(batch(nowhere, vec![])).await, "PROJECT_NOT_FOUND");
+    });
+}
+
+#[test]
+fn k2_a_malformed_check_is_an_error_and_no_denial() {
+    on_both(async |server| {
+        let project = server.single();
+        for (org, user, permission, field) in [
+            ("", "ann", "p", "org_id"),
+            ("no where", "ann", "p", "org_id"),
+            ("nowhere", "", "p", "user_id"),
+            ("nowhere", "ann", "", "permission"),
+            ("nowhere", "ann", " p", "permission"),
+        ] {
+            let answer = server.check(project.asking(org, user, permission)).await;
+            assert_eq!(refused(answer, "INVALID_FIELD").fields(), [field]);
+        }
+    });
+}
+
+#[test]
+fn k3_a_batch_is_answered_in_the_order_asked() {
+    on_both(async |server| {
+        let project = decisions(server).await;
+        project.org("globex", "").await;
+        for number in 0..50 {
+            if number % 3 == 0 {
+                project.add("acme", &format!("u{number}"), &roles(&["P"])).await;
+            }
+        }
+        let mut items = Vec::new();
+        let mut expected = Vec::new();
+        for number in (0..50).rev() {
+            for (org, permission) in [("globex", "p"), ("acme", "p"), ("acme", "q"), ("acme", "zz"), ("nowhere", "p")] {
+                items.push(item(org, &format!("u{number}"), permission));
+                expected.push(match (org, permission) {
+                    ("nowhere", _) => Decision::OrgNotFound,
+                    (_, "zz") => Decision::UnknownPermission,
+                    ("acme", _) if number % 3 != 0 => Decision::NotAMember,
+                    ("acme", "p") => Decision::Allowed,
+                    ("acme", _) => Decision::MissingPermission,
+                    _ => Decision::NotAMember,
+                });
+            }
+        }
+        let answer = server.batch_check(batch(project, items)).await.unwrap();
+        assert_eq!(answer.decisions().collect::<Vec<_>>(), expected);
+    });
+}
+
+#[test]
+fn k3_a_malformed_item_is_an_error_of_its_own_and_never_a_denial() {
+    on_both(async |server| {
+        let project = decisions(server).await;
+        project.add("acme", "ann", &roles(&["P"])).await;
+        let items = vec![
+            item("acme", "ann", "p"),
+            item("", "ann", "p"),
+            item("acme", "a b", "p"),
+            item("acme", "ann", "p"),
+            item("acme", "ann", ""),
+            item("acme", "ann", "Cafe\u{301}"),
+            item("acme", &"x".repeat(129), "p"),
+            item("nowhere", "ann", "p"),
+        ];
+        let answer = server.batch_check(batch(project, items)).await.unwrap();
+        let (allowed, none) = (Decision::Allowed, Decision::Unspecified);
+        let expected = [allowed, none, none, allowed, none, none, none, Decision::OrgNotFound];
+        assert_eq!(answer.decisions().collect::<Vec<_>>(), expected);
+        let errors: Vec<_> = answer.errors.iter().map(|error| (error.index, error.field.as_str())).collect();
+        assert_eq!(errors, [(1, "org_id"), (2, "user_id"), (4, "permission"), (5, "permission"), (6, "user_id")]);
+        assert!(answer.errors.iter().all(|error| error.reason == "INVALID_FIELD" && !error.description.is_empty()));
+    });
+}
+
+#[test]
+fn k3_what_an_item_leaves_empty_is_taken_from_the_defaults() {
+    on_both(async |server| {
+        let project = decisions(server).await;
+        project.add("acme", "ann", &roles(&["P"])).await;
+        project.add("acme", "bob", &roles(&["Q"])).await;
+        let request = wire::BatchCheckRequest {
+            defaults: Some(item("acme", "ann", "p")),
+            ..batch(project, vec![item("", "", ""), item("", "bob", ""), item("", "bob", "q"), item("nowhere", "", "")])
+        };
+        let answer = server.batch_check(request).await.unwrap();
+        let expected =
+            [Decision::Allowed, Decision::MissingPermission, Decision::Allowed, Decision::OrgNotFound];
+        assert_eq!(answer.decisions().collect::<Vec<_>>(), expected);
+        // A default that is malformed harms only the items that use it.
+        let request = wire::BatchCheckRequest {
+            defaults: Some(item("acme", "a b", "p")),
+            ..batch(project, vec![item("", "", ""), item("", "ann", "")])
+        };
+        let answer = server.batch_check(request).await.unwrap();
+        assert_eq!(answer.decisions().collect::<Vec<_>>(), [Decision::Unspecified, Decision::Allowed]);
+        assert_eq!((answer.errors.len(), answer.errors[0].index), (1, 0));
+        assert_eq!(server.batch_check(batch(project, vec![])).await.unwrap().decisions.len(), 0);
+    });
+}
+
+#[test]
+fn k3_a_batch_is_answered_from_one_revision_whatever_is_written_meanwhile() {
+    on_both(async |server| {
+        let project = decisions(server).await;
+        project.add("acme", "ann", &roles(&["P"])).await;
+        // Permission `p` moves between two roles at once: from any one revision, ann has both or none.
+        project.add("acme", "bob", &roles(&["Q"])).await;
+        let writer = async {
+            for round in 0..15 {
+                let (more, less) = if round % 2 == 0 { ("Q", "P") } else { ("P", "Q") };
+                let request = wire::UpdateRoleMappingRequest {
+                    project: project.key.into(),
+                    name: "Default".into(),
+                    edits: vec![
+                        wire::GrantEdit { role: more.into(), add: vec!["p".into()], remove: vec![] },
+                        wire::GrantEdit { role: less.into(), add: vec![], remove: vec!["p".into()] },
+                    ],
+                    ..Default::default()
+                };
+                server.update_role_mapping(request).await.unwrap();
+            }
+        };
+        let asker = async {
+            let mut seen = std::collections::BTreeSet::new();
+            for _ in 0..40 {
+                let items = [item("acme", "ann", "p"), item("acme", "bob", "p")];
+                let items = items.into_iter().cycle().take(6_000).collect();
+                let answer = server.batch_check(batch(project, items)).await.unwrap();
+                let allowed = |decision: &i32| *decision == Decision::Allowed as i32;
+                let [first, second] = [allowed(&answer.decisions[0]), allowed(&answer.decisions[1])];
+                assert!(first != second, "exactly one of the two may at any revision");
+                assert!(answer.decisions.chunks(2).all(|pair| allowed(&pair[0]) == first && allowed(&pair[1]) == second));
+                seen.insert(answer.revision);
+            }
+        };
+        tokio::join!(writer, asker);
+    });
+}
+
+#[test]
+fn k3_a_batch_is_answered_at_one_instant() {
+    on_both(async |server| {
+        let project = decisions(server).await;
+        let end = after(Duration::from_millis(300));
+        project.add("acme", "ann", &[until("P", end)]).await;
+        let (mut before, mut since) = (false, false);
+        while !since {
+            let items = vec![item("acme", "ann", "p"); 20_000];
+            let answer = server.batch_check(batch(project, items)).await.unwrap();
+            let passed = micros(answer.evaluated_at.as_ref().unwrap()) >= micros(&end);
+            let expected = if passed { Decision::RoleExpired } else { Decision::Allowed };
+            assert!(answer.decisions().all(|decision| decision == expected));
+            (before, since) = (before || !passed, since || passed);
+        }
+        assert!(before, "the end had passed before the first look");
+    });
+}

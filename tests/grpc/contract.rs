@@ -1,0 +1,340 @@
+//! What `proto/` says, read from the descriptors that the server itself serves, and a well-formed request of every RPC.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+use rolecall::grpc::DESCRIPTORS;
+use rolecall::wire::{self, check_request, consistency, create_role_request, member_write, subscribe_org_request};
+
+use crate::fixture::{in_an_hour, roles, texts, until};
+use crate::server::Server;
+
+const PACKAGE: &str = "rolecall.v1";
+
+/// The descriptors of the package.
+pub struct Contract {
+    messages: BTreeMap<String, DescriptorProto>,
+    pub services: Vec<String>,
+    pub methods: Vec<Method>,
+}
+
+pub struct Method {
+    /// `rolecall.v1.OrgService/GetOrg`.
+    pub path: String,
+    /// The full name of the request message.
+    pub request: String,
+}
+
+impl Contract {
+    pub fn read() -> Self {
+        let files = FileDescriptorSet::decode(DESCRIPTORS).unwrap().file;
+        let mut contract = Self { messages: BTreeMap::new(), services: Vec::new(), methods: Vec::new() };
+        for file in files.iter().filter(|file| file.package() == PACKAGE) {
+            for message in &file.message_type {
+                contract.messages.insert(format!(".{PACKAGE}.{}", message.name()), message.clone());
+            }
+            for service in &file.service {
+                let name = format!("{PACKAGE}.{}", service.name());
+                contract.methods.extend(service.method.iter().map(|method| Method {
+                    path: format!("{name}/{}", method.name()),
+                    request: method.input_type().into(),
+                }));
+                contract.services.push(name);
+            }
+        }
+        contract
+    }
+
+    /// The fields of a message of the package; none, if it is of another one.
+    pub fn fields(&self, message: &str) -> Option<&[FieldDescriptorProto]> {
+        self.messages.get(message).map(|message| &message.field[..])
+    }
+
+    /// The methods that have a `request_id`.
+    pub fn writes(&self) -> impl Iterator<Item = &Method> {
+        let writes = |method: &&Method| {
+            self.fields(&method.request).unwrap().iter().any(|field| field.name() == "request_id")
+        };
+        self.methods.iter().filter(writes)
+    }
+}
+
+/// What [`requests`] rest on: a shop with two orgs.
+pub async fn shop(server: &Server) {
+    let shop = server.single();
+    shop.permission("invoices.view").await;
+    shop.permission("invoices.pay").await;
+    shop.role("Billing Manager").await;
+    shop.role("Guest").await;
+    shop.mapping("Paid").await;
+    shop.grant("Default", "Admin", &["invoices.view"]).await;
+    shop.grant("Paid", "Billing Manager", &["invoices.view", "invoices.pay"]).await;
+    shop.org("acme", "Default").await;
+    shop.org("globex", "Paid").await;
+    for user in ["ann", "bob", "eve", "fay"] {
+        shop.add("acme", user, &roles(&["Member"])).await;
+    }
+}
+
+/// Requests of every RPC that the shop answers, one after the other, with every field that has a form filled in. A method
+/// stands here more than once where a `oneof` has more than one form.
+pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let project = || "default".to_string();
+    let request_id = |id: &str| format!("request-{id}");
+    let reason = || "because".to_string();
+    let at_least = || Some(wire::Consistency { requirement: Some(consistency::Requirement::AtLeast(token.into())) });
+    let requirement = |requirement| Some(wire::Consistency { requirement: Some(requirement) });
+    let question = || Some(check_request::Question::Permission("invoices.view".into()));
+    let ann = || wire::CheckItem {
+        org_id: "acme".into(),
+        user_id: "ann".into(),
+        permission: "invoices.view".into(),
+    };
+    let edits = || vec![wire::GrantEdit {
+        role: "Member".into(),
+        add: texts(&["invoices.view"]),
+        remove: texts(&["invoices.pay"]),
+    }];
+    let lent = || wire::MemberRoles { roles: vec![until("Admin", in_an_hour())] };
+    let row = |user: &str, write| wire::MemberWrite { org_id: "acme".into(), user_id: user.into(), write: Some(write) };
+    let new_role = |name: &str, placement| wire::CreateRoleRequest {
+        project: project(),
+        name: name.into(),
+        description: "Reads.".into(),
+        placement: Some(placement),
+        disabled_in: texts(&["Paid"]),
+        request_id: request_id(name),
+        reason: reason(),
+        ..Default::default()
+    };
+    vec![
+        ("rolecall.v1.ProjectService/CreateProject", wire::CreateProjectRequest {
+            key: "shop-test".into(),
+            display_name: "Shop".into(),
+            environment: wire::Environment::Test.into(),
+            role_structure: wire::RoleStructure::MultiRole.into(),
+            template: "b2b".into(),
+            request_id: request_id("project"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.ProjectService/GetProject", wire::GetProjectRequest { project: project() }.encode_to_vec()),
+        ("rolecall.v1.ProjectService/ListProjects", wire::ListProjectsRequest {
+            page_size: 10,
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.PermissionService/CreatePermission", wire::CreatePermissionRequest {
+            project: project(),
+            name: "reports.view".into(),
+            description: "Sees reports.".into(),
+            request_id: request_id("permission"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.PermissionService/BatchCreatePermissions", wire::BatchCreatePermissionsRequest {
+            project: project(),
+            permissions: vec![wire::PermissionSpec { name: "reports.edit".into(), description: "Edits.".into() }],
+            request_id: request_id("permissions"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.PermissionService/GetPermission", wire::GetPermissionRequest {
+            project: project(),
+            name: "invoices.view".into(),
+        }.encode_to_vec()),
+        ("rolecall.v1.PermissionService/ListPermissions", wire::ListPermissionsRequest {
+            project: project(),
+            page_size: 10,
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.RoleService/CreateRole",
+            new_role("Viewer", create_role_request::Placement::Below("Admin".into())).encode_to_vec()),
+        ("rolecall.v1.RoleService/CreateRole",
+            new_role("Auditor", create_role_request::Placement::Above("Admin".into())).encode_to_vec()),
+        ("rolecall.v1.RoleService/GetRole", wire::GetRoleRequest {
+            project: project(),
+            name: "Owner".into(),
+        }.encode_to_vec()),
+        ("rolecall.v1.RoleService/ListRoles", wire::ListRolesRequest {
+            project: project(),
+            page_size: 10,
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.RoleMappingService/CreateRoleMapping", wire::CreateRoleMappingRequest {
+            project: project(),
+            name: "Gold".into(),
+            description: "The best.".into(),
+            duplicate_of: "Paid".into(),
+            edits: edits(),
+            enable_roles: texts(&["Billing Manager"]),
+            disable_roles: texts(&["Guest"]),
+            subscribe_org_ids: texts(&["globex"]),
+            request_id: request_id("mapping"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.RoleMappingService/GetRoleMapping", wire::GetRoleMappingRequest {
+            project: project(),
+            name: "Paid".into(),
+            roles: texts(&["Owner"]),
+            page_size: 10,
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.RoleMappingService/ListRoleMappings", wire::ListRoleMappingsRequest {
+            project: project(),
+            page_size: 10,
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.RoleMappingService/UpdateRoleMapping", wire::UpdateRoleMappingRequest {
+            project: project(),
+            name: "Paid".into(),
+            edits: edits(),
+            enable_roles: texts(&["Billing Manager"]),
+            disable_roles: texts(&["Guest"]),
+            request_id: request_id("edits"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.RoleMappingService/PromoteRoleMapping", wire::PromoteRoleMappingRequest {
+            project: project(),
+            name: "Gold".into(),
+            request_id: request_id("promotion"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.OrgService/CreateOrg", wire::CreateOrgRequest {
+            project: project(),
+            org_id: "initech".into(),
+            display_name: "Initech".into(),
+            metadata: "{}".into(),
+            role_mapping: "Paid".into(),
+            request_id: request_id("org"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.OrgService/GetOrg", wire::GetOrgRequest {
+            project: project(),
+            org_id: "acme".into(),
+        }.encode_to_vec()),
+        ("rolecall.v1.OrgService/ListOrgs", wire::ListOrgsRequest {
+            project: project(),
+            role_mapping: "Paid".into(),
+            page_size: 10,
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.SubscriptionService/SubscribeOrg", wire::SubscribeOrgRequest {
+            project: project(),
+            org_id: "acme".into(),
+            target: Some(subscribe_org_request::Target::RoleMapping("Paid".into())),
+            request_id: request_id("subscription"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.SubscriptionService/SubscribeOrg", wire::SubscribeOrgRequest {
+            project: project(),
+            org_id: "acme".into(),
+            target: Some(subscribe_org_request::Target::ToDefault(true)),
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.SubscriptionService/GetSubscription", wire::GetSubscriptionRequest {
+            project: project(),
+            org_id: "acme".into(),
+        }.encode_to_vec()),
+        ("rolecall.v1.MembershipService/AddMember", wire::AddMemberRequest {
+            project: project(),
+            org_id: "globex".into(),
+            user_id: "cat".into(),
+            roles: vec![until("Billing Manager", in_an_hour())],
+            request_id: request_id("member"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.MembershipService/GetMember", wire::GetMemberRequest {
+            project: project(),
+            org_id: "acme".into(),
+            user_id: "ann".into(),
+        }.encode_to_vec()),
+        ("rolecall.v1.MembershipService/ListMembers", wire::ListMembersRequest {
+            project: project(),
+            org_id: "acme".into(),
+            role: "Member".into(),
+            permission: "rolecall::can_view_other_members".into(),
+            page_size: 10,
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.MembershipService/ListUserMemberships", wire::ListUserMembershipsRequest {
+            project: project(),
+            user_id: "ann".into(),
+            page_size: 10,
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.MembershipService/SetMemberRoles", wire::SetMemberRolesRequest {
+            project: project(),
+            org_id: "acme".into(),
+            user_id: "ann".into(),
+            roles: vec![until("Owner", in_an_hour())],
+            request_id: request_id("roles"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.MembershipService/RemoveMember", wire::RemoveMemberRequest {
+            project: project(),
+            org_id: "acme".into(),
+            user_id: "bob".into(),
+            request_id: request_id("removal"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.MembershipService/BatchWriteMembers", wire::BatchWriteMembersRequest {
+            project: project(),
+            rows: vec![
+                row("dan", member_write::Write::Add(lent())),
+                row("eve", member_write::Write::Set(lent())),
+                row("fay", member_write::Write::Remove(wire::Removal {})),
+            ],
+            request_id: request_id("rows"),
+            reason: reason(),
+            validate_only: false,
+        }.encode_to_vec()),
+        ("rolecall.v1.CheckService/Check", wire::CheckRequest {
+            project: project(),
+            org_id: "acme".into(),
+            user_id: "ann".into(),
+            question: question(),
+            consistency: at_least(),
+        }.encode_to_vec()),
+        ("rolecall.v1.CheckService/Check", wire::CheckRequest {
+            org_id: "acme".into(),
+            user_id: "ann".into(),
+            question: question(),
+            consistency: requirement(consistency::Requirement::Any(true)),
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.CheckService/Check", wire::CheckRequest {
+            org_id: "acme".into(),
+            user_id: "ann".into(),
+            question: question(),
+            consistency: requirement(consistency::Requirement::Latest(true)),
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.CheckService/BatchCheck", wire::BatchCheckRequest {
+            project: project(),
+            items: vec![ann()],
+            defaults: None,
+            consistency: at_least(),
+        }.encode_to_vec()),
+        ("rolecall.v1.CheckService/BatchCheck", wire::BatchCheckRequest {
+            items: vec![wire::CheckItem::default()],
+            defaults: Some(ann()),
+            consistency: requirement(consistency::Requirement::Any(true)),
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.CheckService/BatchCheck", wire::BatchCheckRequest {
+            items: vec![ann()],
+            consistency: requirement(consistency::Requirement::Latest(true)),
+            ..Default::default()
+        }.encode_to_vec()),
+        ("rolecall.v1.ServerService/GetServerInfo", wire::GetServerInfoRequest {}.encode_to_vec()),
+    ]
+}

@@ -1,0 +1,74 @@
+//! That nothing of the contract is left untried.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use prost::Message;
+use rolecall::engine::Token;
+use rolecall::grpc::{SERVICES, status};
+use rolecall::wire::{self, consistency::Requirement};
+
+use crate::contract::{Contract, requests, shop};
+use crate::refusals::REASONS;
+use crate::server::on_both;
+
+/// The field that every answer has.
+#[derive(Clone, PartialEq, Message)]
+struct Answer {
+    #[prost(string, tag = "100")]
+    revision: String,
+}
+
+/// Reasons that no client can bring about: a commit that the database does not answer (`tests/faults`), and a bug.
+const OUT_OF_REACH: [&str; 2] = ["OUTCOME_UNKNOWN", "INTERNAL"];
+
+#[test]
+fn every_rpc_answers_with_a_revision_that_can_be_asked_for_and_revisions_grow() {
+    let contract = Contract::read();
+    on_both(async |server| {
+        shop(server).await;
+        let raw = server.raw().await;
+        let mut called = BTreeSet::new();
+        let mut last = 0;
+        for (method, request) in requests(&server.token().await) {
+            let answer = raw.call(method, &request).await.unwrap_or_else(|status| panic!("{method}: {status:?}"));
+            let revision = Answer::decode(answer).unwrap().revision;
+            let number = Token::decode(&revision).unwrap_or_else(|| panic!("{method}: {revision:?}")).number;
+            assert!(number >= last, "{method} is answered from {number} after {last}");
+            assert_eq!(revision, server.token().await, "{method}");
+            let check = wire::CheckRequest {
+                consistency: Some(wire::Consistency { requirement: Some(Requirement::AtLeast(revision)) }),
+                ..server.single().asking("acme", "ann", "invoices.view")
+            };
+            server.check(check).await.unwrap();
+            last = number;
+            called.insert(method.to_string());
+        }
+        let all: BTreeSet<String> = contract.methods.iter().map(|method| method.path.clone()).collect();
+        assert_eq!(called, all, "every RPC of the descriptors is called");
+    });
+}
+
+#[test]
+fn every_service_of_the_contract_is_served() {
+    let served: BTreeSet<String> = SERVICES.iter().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(served, Contract::read().services.into_iter().collect());
+}
+
+#[test]
+fn every_reason_has_its_code_and_is_provoked_by_a_test() {
+    let table: Vec<_> = status::TABLE.iter().map(|row| (row.reason, row.code)).collect();
+    assert_eq!(table, REASONS, "the table of errors is part of the API");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/grpc");
+    let mut tests = String::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if !["refusals.rs", "coverage.rs"].contains(&path.file_name().unwrap().to_str().unwrap()) {
+            tests += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    for (reason, _) in REASONS {
+        let provoked = tests.contains(&format!("\"{reason}\""));
+        assert_eq!(provoked, !OUT_OF_REACH.contains(reason), "{reason}");
+    }
+}

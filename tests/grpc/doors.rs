@@ -1,0 +1,217 @@
+//! What goes wrong before or around a method: sizes, deadlines, unknown methods, too much at once, no database.
+
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use rolecall::domain::command::{Call, Command, PromoteRoleMapping};
+use rolecall::domain::{ProjectKey, RoleMappingName};
+use rolecall::wire::{self, consistency::Requirement};
+use tonic::Code;
+
+use crate::contract::{Contract, requests, shop};
+use crate::raw::{Raw, framed};
+use crate::refusals::{explained, refused};
+use crate::server::on_both;
+
+const REQUEST_BYTES_MAX: usize = 1 << 20;
+const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
+
+/// The methods that take 16 MiB.
+const BULK: [&str; 5] = [
+    "rolecall.v1.PermissionService/BatchCreatePermissions",
+    "rolecall.v1.RoleMappingService/CreateRoleMapping",
+    "rolecall.v1.RoleMappingService/UpdateRoleMapping",
+    "rolecall.v1.MembershipService/BatchWriteMembers",
+    "rolecall.v1.CheckService/BatchCheck",
+];
+
+/// The request with a field that nobody knows, so that it has so many bytes.
+fn padded(request: &[u8], bytes: usize) -> Vec<u8> {
+    let mut padded = request.to_vec();
+    encode_key(1_000, WireType::LengthDelimited, &mut padded);
+    // Every length that is asked for here is written in three or four bytes.
+    let mut length = bytes - padded.len() - 3;
+    if length >= 1 << 21 {
+        length -= 1;
+    }
+    encode_varint(length as u64, &mut padded);
+    padded.resize(bytes, b'x');
+    padded
+}
+
+async fn create_org(raw: &Raw, timeout: &str, request_id: &str) -> Result<bytes::Bytes, tonic::Status> {
+    let request = wire::CreateOrgRequest { request_id: request_id.into(), ..Default::default() };
+    raw.call_within(timeout, "rolecall.v1.OrgService/CreateOrg", &request.encode_to_vec()).await
+}
+
+#[test]
+fn a_request_with_too_many_bytes_is_refused_and_one_with_as_many_as_allowed_is_read() {
+    on_both(async |server| {
+        shop(server).await;
+        let requests = requests(&server.token().await);
+        let raw = server.raw().await;
+        let ordinary = ["rolecall.v1.OrgService/GetOrg", "rolecall.v1.ProjectService/GetProject"];
+        let sizes = BULK.map(|method| (method, BULK_REQUEST_BYTES_MAX));
+        let sizes = sizes.into_iter().chain(ordinary.map(|method| (method, REQUEST_BYTES_MAX)));
+        for (method, bytes_max) in sizes {
+            let (_, request) = requests.iter().find(|(name, _)| *name == method).unwrap();
+            let too_long = raw.call(method, &padded(request, bytes_max + 1)).await;
+            let refused = refused(server.storing_nothing(async { too_long }).await, "REQUEST_TOO_LARGE");
+            let [(subject, description)] = refused.quotas()[..] else { panic!("{refused:?}") };
+            assert_eq!(subject, "request_bytes");
+            for number in [bytes_max, bytes_max + 1] {
+                assert!(description.contains(&number.to_string()), "{method}: {description}");
+            }
+            raw.call(method, &padded(request, bytes_max)).await.unwrap_or_else(|status| panic!("{method}: {status:?}"));
+        }
+    });
+}
+
+#[test]
+fn a_method_or_service_that_is_not_there_is_named() {
+    on_both(async |server| {
+        let raw = server.raw().await;
+        for path in [
+            "rolecall.v1.OrgService/DeleteOrg",
+            "rolecall.v1.OrgService/getOrg",
+            "rolecall.v1.NoService/GetOrg",
+            "rolecall.v2.OrgService/GetOrg",
+            "OrgService/GetOrg",
+            "",
+        ] {
+            let refused = refused(raw.call(path, b"").await, "UNKNOWN_METHOD");
+            assert!(refused.message.contains(path), "{}", refused.message);
+        }
+    });
+}
+
+#[test]
+fn a_compression_that_is_not_read_is_no_unknown_method() {
+    on_both(async |server| {
+        let raw = server.raw().await;
+        let body = framed(1, b"\x1f\x8b");
+        let answer = raw.send("rolecall.v1.OrgService/GetOrg", &[("grpc-encoding", "gzip")], body).await;
+        let status = answer.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented);
+        let refused = explained(&status, "CALL_FAILED");
+        assert!(refused.message.contains("gzip"), "{}", refused.message);
+        // A compressed message in a request that says nothing of compression.
+        let answer = raw.send("rolecall.v1.OrgService/GetOrg", &[], framed(1, b"\x1f\x8b")).await;
+        self::refused(answer, "MALFORMED_REQUEST");
+    });
+}
+
+#[test]
+fn a_body_that_ends_too_early_or_holds_no_message_is_an_error() {
+    on_both(async |server| {
+        let raw = server.raw().await;
+        let whole = framed(0, &wire::CreateOrgRequest::default().encode_to_vec());
+        let request = wire::CreateOrgRequest { org_id: "acme".into(), ..Default::default() };
+        let long = framed(0, &request.encode_to_vec());
+        server
+            .storing_nothing(async {
+                for body in [bytes::Bytes::new(), whole.slice(..3), long.slice(..long.len() - 1)] {
+                    let answer = raw.send("rolecall.v1.OrgService/CreateOrg", &[], body).await;
+                    refused(answer, "MALFORMED_REQUEST");
+                }
+            })
+            .await;
+    });
+}
+
+#[test]
+fn a_deadline_that_passes_is_said_to_have_passed_and_the_write_can_be_repeated() {
+    on_both(async |server| {
+        let raw = server.raw().await;
+        let before = server.head().await;
+        let others_write = server.app().store.begin_write().await.unwrap();
+        let began = Instant::now();
+        refused(create_org(&raw, "200m", "once").await, "DEADLINE_PASSED");
+        let waited = began.elapsed();
+        assert!((Duration::from_millis(150)..Duration::from_secs(3)).contains(&waited), "{waited:?}");
+        others_write.rollback().await;
+        let first = create_org(&raw, "20S", "once").await.unwrap();
+        let again = create_org(&raw, "20S", "once").await.unwrap();
+        let id = |answer| wire::CreateOrgResponse::decode(answer).unwrap().org.unwrap().org_id;
+        assert_eq!(id(first), id(again));
+        assert_eq!(server.head().await.number, before.number + 1);
+    });
+}
+
+#[test]
+fn a_deadline_that_cannot_be_kept_is_said_to_have_passed() {
+    on_both(async |server| {
+        let raw = server.raw().await;
+        for timeout in ["0n", "1n", "1u"] {
+            refused(create_org(&raw, timeout, "").await, "DEADLINE_PASSED");
+        }
+        // No timeout by the specification is none at all.
+        for nonsense in ["soon", "-1S", "123456789S", ""] {
+            create_org(&raw, nonsense, "").await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn too_many_waiting_writes_are_told_to_come_back() {
+    on_both(async |server| {
+        let app = server.app();
+        let others_write = app.store.begin_write().await.unwrap();
+        // It changes nothing and costs little; the point is that it waits.
+        let command = Command::PromoteRoleMapping(PromoteRoleMapping {
+            project: ProjectKey::default_project(),
+            name: RoleMappingName::stored("Default"),
+        });
+        let call = Call { actor: "test".into(), request: None, fingerprint: 0, reason: "".into() };
+        let mut waiting = FuturesUnordered::new();
+        for _ in 0..6_000 {
+            waiting.push(app.writer.submit(command.clone(), call.clone()));
+        }
+        // Polled once, each is queued or refused.
+        let overloaded = waiting.next().now_or_never();
+        assert!(matches!(overloaded, Some(Some(Err(_)))), "six thousand writes fit");
+        let refused = refused(server.create_org(wire::CreateOrgRequest::default()).await, "OVERLOADED");
+        assert!(refused.details.retry_info().unwrap().retry_delay.unwrap() >= Duration::from_millis(100));
+        // Checks do not queue behind writes.
+        server.single().check("acme", "ann", "p").await;
+        others_write.rollback().await;
+        while let Some(answer) = waiting.next().await {
+            drop(answer);
+        }
+        server.create_org(wire::CreateOrgRequest::default()).await.unwrap();
+    });
+}
+
+#[test]
+fn without_its_database_a_server_still_checks_and_says_what_it_cannot_do() {
+    let contract = Contract::read();
+    on_both(async |server| {
+        shop(server).await;
+        let project = server.single();
+        let requests = requests(&server.token().await);
+        server.app().store.clone().close().await;
+        let raw = server.raw().await;
+        let mut away = std::collections::BTreeSet::new();
+        for (method, request) in &requests {
+            match method.rsplit_once('/').unwrap() {
+                ("rolecall.v1.CheckService" | "rolecall.v1.ServerService", _) => {}
+                _ => {
+                    refused(raw.call(method, request).await, "DATABASE_UNAVAILABLE");
+                    away.insert(*method);
+                }
+            }
+        }
+        assert_eq!(away.len(), contract.methods.len() - 3);
+        let decision = project.check("acme", "ann", "rolecall::can_view_other_members").await;
+        assert_eq!(decision, wire::Decision::Allowed);
+        let latest = wire::CheckRequest {
+            consistency: Some(wire::Consistency { requirement: Some(Requirement::Latest(true)) }),
+            ..project.asking("acme", "ann", "invoices.view")
+        };
+        refused(server.check(latest).await, "DATABASE_UNAVAILABLE");
+        server.get_server_info(wire::GetServerInfoRequest {}).await.unwrap();
+    });
+}

@@ -1,0 +1,143 @@
+//! Roles that end: B5, as far as it is built.
+
+use std::time::Duration;
+
+use rolecall::wire::{self, Decision};
+
+use crate::fixture::{Project, after, in_an_hour, micros, permanent, role, roles, shown, until};
+use crate::refusals::refused;
+use crate::server::on_both;
+
+/// Long enough to look at a role before it ends.
+const SOON: Duration = Duration::from_millis(400);
+
+/// Asks until the end has passed: every answer before it must be the one, every answer from it on the other.
+async fn turns(project: Project<'_>, user: &str, permission: &str, end: &prost_types::Timestamp, decisions: [Decision; 2]) {
+    let (mut before, mut since) = (0, 0);
+    while since < 3 {
+        let answer = project.server.check(project.asking("acme", user, permission)).await.unwrap();
+        let passed = micros(answer.evaluated_at.as_ref().unwrap()) >= micros(end);
+        assert_eq!(answer.decision(), decisions[usize::from(passed)], "passed: {passed}");
+        *if passed { &mut since } else { &mut before } += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(before > 0, "the end had passed before the first look");
+}
+
+#[test]
+fn b5_from_its_end_on_a_role_grants_nothing() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        let end = after(SOON);
+        let member = project.add("acme", "ann", &[until("Admin", end)]).await;
+        assert_eq!((member.roles[0].expire_time, shown(&member)), (Some(end), "Admin live".into()));
+        let head = server.head().await;
+        turns(project, "ann", "rolecall::can_invite", &end, [Decision::Allowed, Decision::RoleExpired]).await;
+        assert_eq!(server.head().await, head, "without any sweep");
+        assert_eq!(project.check("acme", "ann", "rolecall::can_delete_org").await, Decision::MissingPermission);
+
+        // Whose roles have all ended is no member: not there to be changed, and can be added anew.
+        refused(project.member("acme", "ann").await, "MEMBER_NOT_FOUND");
+        refused(server.remove_member(project.removing("acme", "ann")).await, "MEMBER_NOT_FOUND");
+        refused(server.set_member_roles(project.setting("acme", "ann", &roles(&["Admin"]))).await, "MEMBER_NOT_FOUND");
+        let members = server.list_members(wire::ListMembersRequest { org_id: "acme".into(), ..Default::default() });
+        assert!(members.await.unwrap().members.is_empty());
+        assert_eq!(shown(&project.add("acme", "ann", &roles(&["Admin"])).await), "Admin live");
+        assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
+    });
+}
+
+#[test]
+fn b5_a_lent_role_stands_over_the_base_role_which_counts_again_afterwards() {
+    on_both(async |server| {
+        let project = server.single();
+        project.permission("base").await;
+        project.grant("Default", "Member", &["base"]).await;
+        project.org("acme", "").await;
+        let end = after(SOON);
+        let lent = project.add("acme", "ann", &[role("Member"), until("Admin", end)]).await;
+        assert_eq!(shown(&lent), "Admin live, Member shadowed");
+        assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
+        turns(project, "ann", "base", &end, [Decision::MissingPermission, Decision::Allowed]).await;
+        assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::RoleExpired);
+        assert_eq!(project.roles_of("acme", "ann").await, "Admin ended, Member live");
+    });
+}
+
+#[test]
+fn b5_a_suspended_lent_role_does_not_stand_over_the_base_role() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        project.add("acme", "ann", &[role("Member"), until("Admin", in_an_hour())]).await;
+        project.disable("Default", &["Admin"]).await;
+        assert_eq!(project.roles_of("acme", "ann").await, "Admin suspended, Member live");
+        let permission = "rolecall::can_view_other_members";
+        assert_eq!(project.check("acme", "ann", permission).await, Decision::Allowed);
+        assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::RoleDisabled);
+    });
+}
+
+#[test]
+fn b5_past_ends_are_refused() {
+    on_both(async |server| {
+        let project = server.multi().await;
+        project.org("acme", "").await;
+        project.add("acme", "ann", &roles(&["Member"])).await;
+        let past = [role("Member"), until("Admin", prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 })];
+        server
+            .storing_nothing(async {
+                let adding = server.add_member(project.adding("acme", "bob", &past)).await;
+                assert_eq!(refused(adding, "END_IN_THE_PAST").fields(), ["roles[1].expire_time"]);
+                let setting = server.set_member_roles(project.setting("acme", "ann", &past)).await;
+                assert_eq!(refused(setting, "END_IN_THE_PAST").fields(), ["roles[1].expire_time"]);
+            })
+            .await;
+    });
+}
+
+#[test]
+fn b5_a_repeated_role_keeps_its_end_unless_the_request_sets_one_or_takes_it_away() {
+    on_both(async |server| {
+        let project = server.multi().await;
+        project.org("acme", "").await;
+        let (first, second) = (in_an_hour(), after(Duration::from_secs(7_200)));
+        let end_of = |member: &wire::Member, name: &str| {
+            member.roles.iter().find(|role| role.role == name).unwrap().expire_time
+        };
+        let added = project.add("acme", "ann", &[role("Member"), until("Admin", first)]).await;
+        assert_eq!((end_of(&added, "Admin"), end_of(&added, "Member")), (Some(first), None));
+        let kept = project.set("acme", "ann", &[role("Admin"), role("Owner")]).await;
+        assert_eq!((end_of(&kept, "Admin"), end_of(&kept, "Owner")), (Some(first), None));
+        let moved = project.set("acme", "ann", &[until("Admin", second)]).await;
+        assert_eq!(end_of(&moved, "Admin"), Some(second));
+        let taken = project.set("acme", "ann", &[permanent("Admin")]).await;
+        assert_eq!(end_of(&taken, "Admin"), None);
+        assert!(!taken.roles[0].permanent, "input only");
+        // Saying so of a new role means what leaving it out means.
+        let new = project.set("acme", "ann", &[permanent("Owner")]).await;
+        assert_eq!(end_of(&new, "Owner"), None);
+        assert_eq!(project.member("acme", "ann").await.unwrap().roles, new.roles);
+    });
+}
+
+#[test]
+fn b5_finer_digits_than_microseconds_are_dropped_and_ends_outlast_a_restart() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        let fine = prost_types::Timestamp { seconds: 253_402_300_799, nanos: 999_999_999 };
+        let member = project.add("acme", "ann", &[until("Admin", fine)]).await;
+        let kept = Some(prost_types::Timestamp { nanos: 999_999_000, ..fine });
+        assert_eq!(member.roles[0].expire_time, kept);
+        let soon = after(SOON);
+        project.add("acme", "bob", &[until("Admin", soon)]).await;
+        let server = server.restarted().await;
+        let project = server.single();
+        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].expire_time, kept);
+        tokio::time::sleep(SOON).await;
+        assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
+        assert_eq!(project.check("acme", "bob", "rolecall::can_invite").await, Decision::RoleExpired);
+    });
+}

@@ -1,0 +1,293 @@
+//! Words to say what is there before a test, and to ask what is there after it.
+
+use std::time::{Duration, SystemTime};
+
+use prost_types::Timestamp;
+use rolecall::wire::{self, Decision, Environment, MemberRoleState, RoleStructure};
+
+use crate::server::Server;
+
+/// A project of a server, for calls that must succeed.
+#[derive(Clone, Copy)]
+pub struct Project<'a> {
+    pub server: &'a Server,
+    pub key: &'static str,
+}
+
+impl Server {
+    /// The project `default`: SINGLE_ROLE.
+    pub fn single(&self) -> Project<'_> {
+        Project { server: self, key: "" }
+    }
+
+    /// A new MULTI_ROLE project.
+    pub async fn multi(&self) -> Project<'_> {
+        let request = wire::CreateProjectRequest {
+            key: "multi".into(),
+            environment: Environment::Test.into(),
+            role_structure: RoleStructure::MultiRole.into(),
+            ..Default::default()
+        };
+        self.create_project(request).await.unwrap();
+        Project { server: self, key: "multi" }
+    }
+}
+
+impl Project<'_> {
+    pub async fn permission(&self, name: &str) {
+        let request =
+            wire::CreatePermissionRequest { project: self.key.into(), name: name.into(), ..Default::default() };
+        self.server.create_permission(request).await.unwrap();
+    }
+
+    pub async fn role(&self, name: &str) -> wire::Role {
+        let request = wire::CreateRoleRequest { project: self.key.into(), name: name.into(), ..Default::default() };
+        self.server.create_role(request).await.unwrap().role.unwrap()
+    }
+
+    /// An empty role mapping.
+    pub async fn mapping(&self, name: &str) -> wire::RoleMapping {
+        let request =
+            wire::CreateRoleMappingRequest { project: self.key.into(), name: name.into(), ..Default::default() };
+        self.server.create_role_mapping(request).await.unwrap().role_mapping.unwrap()
+    }
+
+    pub async fn grant(&self, mapping: &str, role: &str, permissions: &[&str]) {
+        self.edit(mapping, wire::GrantEdit { role: role.into(), add: texts(permissions), remove: vec![] }).await;
+    }
+
+    pub async fn take(&self, mapping: &str, role: &str, permissions: &[&str]) {
+        self.edit(mapping, wire::GrantEdit { role: role.into(), add: vec![], remove: texts(permissions) }).await;
+    }
+
+    async fn edit(&self, mapping: &str, edit: wire::GrantEdit) {
+        let request = wire::UpdateRoleMappingRequest {
+            project: self.key.into(),
+            name: mapping.into(),
+            edits: vec![edit],
+            ..Default::default()
+        };
+        self.server.update_role_mapping(request).await.unwrap();
+    }
+
+    pub async fn enable(&self, mapping: &str, roles: &[&str]) {
+        let request = wire::UpdateRoleMappingRequest {
+            project: self.key.into(),
+            name: mapping.into(),
+            enable_roles: texts(roles),
+            ..Default::default()
+        };
+        self.server.update_role_mapping(request).await.unwrap();
+    }
+
+    pub async fn disable(&self, mapping: &str, roles: &[&str]) {
+        let request = wire::UpdateRoleMappingRequest {
+            project: self.key.into(),
+            name: mapping.into(),
+            disable_roles: texts(roles),
+            ..Default::default()
+        };
+        self.server.update_role_mapping(request).await.unwrap();
+    }
+
+    /// An org, subscribed to a mapping; to the default one, if that is empty.
+    pub async fn org(&self, org_id: &str, mapping: &str) -> wire::Org {
+        let request = wire::CreateOrgRequest {
+            project: self.key.into(),
+            org_id: org_id.into(),
+            role_mapping: mapping.into(),
+            ..Default::default()
+        };
+        self.server.create_org(request).await.unwrap().org.unwrap()
+    }
+
+    pub async fn subscribe(&self, org_id: &str, mapping: &str) {
+        let request = wire::SubscribeOrgRequest {
+            project: self.key.into(),
+            org_id: org_id.into(),
+            target: Some(wire::subscribe_org_request::Target::RoleMapping(mapping.into())),
+            ..Default::default()
+        };
+        self.server.subscribe_org(request).await.unwrap();
+    }
+
+    pub async fn add(&self, org_id: &str, user_id: &str, roles: &[wire::MemberRole]) -> wire::Member {
+        self.server.add_member(self.adding(org_id, user_id, roles)).await.unwrap().member.unwrap()
+    }
+
+    pub async fn set(&self, org_id: &str, user_id: &str, roles: &[wire::MemberRole]) -> wire::Member {
+        self.server.set_member_roles(self.setting(org_id, user_id, roles)).await.unwrap().member.unwrap()
+    }
+
+    pub async fn remove(&self, org_id: &str, user_id: &str) {
+        self.server.remove_member(self.removing(org_id, user_id)).await.unwrap();
+    }
+
+    pub fn adding(&self, org_id: &str, user_id: &str, roles: &[wire::MemberRole]) -> wire::AddMemberRequest {
+        wire::AddMemberRequest {
+            project: self.key.into(),
+            org_id: org_id.into(),
+            user_id: user_id.into(),
+            roles: roles.to_vec(),
+            ..Default::default()
+        }
+    }
+
+    pub fn setting(&self, org_id: &str, user_id: &str, roles: &[wire::MemberRole]) -> wire::SetMemberRolesRequest {
+        wire::SetMemberRolesRequest {
+            project: self.key.into(),
+            org_id: org_id.into(),
+            user_id: user_id.into(),
+            roles: roles.to_vec(),
+            ..Default::default()
+        }
+    }
+
+    pub fn removing(&self, org_id: &str, user_id: &str) -> wire::RemoveMemberRequest {
+        wire::RemoveMemberRequest {
+            project: self.key.into(),
+            org_id: org_id.into(),
+            user_id: user_id.into(),
+            ..Default::default()
+        }
+    }
+
+    /// Writes many members at once.
+    pub fn writing(&self, rows: Vec<wire::MemberWrite>) -> wire::BatchWriteMembersRequest {
+        wire::BatchWriteMembersRequest { project: self.key.into(), rows, ..Default::default() }
+    }
+
+    pub async fn member(&self, org_id: &str, user_id: &str) -> Result<wire::Member, tonic::Status> {
+        let request =
+            wire::GetMemberRequest { project: self.key.into(), org_id: org_id.into(), user_id: user_id.into() };
+        self.server.get_member(request).await.map(|answer| answer.member.unwrap())
+    }
+
+    /// The roles of a member with their states, as `Admin live, Owner suspended`.
+    pub async fn roles_of(&self, org_id: &str, user_id: &str) -> String {
+        shown(&self.member(org_id, user_id).await.unwrap())
+    }
+
+    pub fn asking(&self, org_id: &str, user_id: &str, permission: &str) -> wire::CheckRequest {
+        wire::CheckRequest {
+            project: self.key.into(),
+            org_id: org_id.into(),
+            user_id: user_id.into(),
+            question: Some(wire::check_request::Question::Permission(permission.into())),
+            consistency: None,
+        }
+    }
+
+    pub async fn check(&self, org_id: &str, user_id: &str, permission: &str) -> Decision {
+        let answer = self.server.check(self.asking(org_id, user_id, permission)).await.unwrap();
+        assert_eq!(answer.allowed, answer.decision() == Decision::Allowed);
+        answer.decision()
+    }
+
+    /// The names of the roles, highest first.
+    pub async fn role_order(&self) -> Vec<String> {
+        let request =
+            wire::ListRolesRequest { project: self.key.into(), page_size: 1_000, ..Default::default() };
+        let roles = self.server.list_roles(request).await.unwrap().roles;
+        assert!(roles.iter().zip(1..).all(|(role, position)| role.position == position), "{roles:?}");
+        roles.into_iter().map(|role| role.name).collect()
+    }
+
+    pub async fn get_mapping(&self, name: &str) -> wire::GetRoleMappingResponse {
+        let request = wire::GetRoleMappingRequest {
+            project: self.key.into(),
+            name: name.into(),
+            page_size: 1_000,
+            ..Default::default()
+        };
+        self.server.get_role_mapping(request).await.unwrap()
+    }
+
+    /// What a role's row in a mapping holds.
+    pub async fn row(&self, mapping: &str, role: &str) -> Vec<String> {
+        let rows = self.get_mapping(mapping).await.rows;
+        rows.into_iter().find(|row| row.role == role).expect("every role has a row").permissions
+    }
+
+    /// The role mappings, and which are marked as default.
+    pub async fn mappings(&self) -> Vec<(String, bool)> {
+        let request = wire::ListRoleMappingsRequest { project: self.key.into(), ..Default::default() };
+        let mappings = self.server.list_role_mappings(request).await.unwrap().role_mappings;
+        mappings.into_iter().map(|mapping| (mapping.name, mapping.is_default)).collect()
+    }
+
+    pub async fn mapping_of(&self, org_id: &str) -> String {
+        let request = wire::GetSubscriptionRequest { project: self.key.into(), org_id: org_id.into() };
+        self.server.get_subscription(request).await.unwrap().subscription.unwrap().role_mapping
+    }
+}
+
+/// A role without an end.
+pub fn role(name: &str) -> wire::MemberRole {
+    wire::MemberRole { role: name.into(), ..Default::default() }
+}
+
+pub fn roles(names: &[&str]) -> Vec<wire::MemberRole> {
+    names.iter().map(|name| role(name)).collect()
+}
+
+/// A role until an instant.
+pub fn until(name: &str, end: Timestamp) -> wire::MemberRole {
+    wire::MemberRole { role: name.into(), expire_time: Some(end), ..Default::default() }
+}
+
+/// A role whose end is to be taken away.
+pub fn permanent(name: &str) -> wire::MemberRole {
+    wire::MemberRole { role: name.into(), permanent: true, ..Default::default() }
+}
+
+/// The instant so much later, to the microsecond.
+pub fn after(wait: Duration) -> Timestamp {
+    let since = (SystemTime::now() + wait).duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    Timestamp { seconds: since.as_secs() as i64, nanos: since.subsec_micros() as i32 * 1_000 }
+}
+
+pub fn in_an_hour() -> Timestamp {
+    after(Duration::from_secs(3_600))
+}
+
+/// Microseconds since 1970.
+pub fn micros(time: &Timestamp) -> i64 {
+    time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000
+}
+
+/// The roles of a member with their states, as `Admin live, Owner suspended`.
+pub fn shown(member: &wire::Member) -> String {
+    let role = |role: &wire::MemberRole| {
+        let state = match role.state() {
+            MemberRoleState::Unspecified => "unspecified",
+            MemberRoleState::Live => "live",
+            MemberRoleState::Suspended => "suspended",
+            MemberRoleState::Ended => "ended",
+            MemberRoleState::Shadowed => "shadowed",
+        };
+        format!("{} {state}", role.role)
+    };
+    member.roles.iter().map(role).collect::<Vec<_>>().join(", ")
+}
+
+pub fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| text.to_string()).collect()
+}
+
+/// A row of a bulk write.
+pub fn row(org_id: &str, user_id: &str, write: Option<wire::member_write::Write>) -> wire::MemberWrite {
+    wire::MemberWrite { org_id: org_id.into(), user_id: user_id.into(), write }
+}
+
+pub fn add(names: &[&str]) -> Option<wire::member_write::Write> {
+    Some(wire::member_write::Write::Add(wire::MemberRoles { roles: roles(names) }))
+}
+
+pub fn set(names: &[&str]) -> Option<wire::member_write::Write> {
+    Some(wire::member_write::Write::Set(wire::MemberRoles { roles: roles(names) }))
+}
+
+pub fn remove() -> Option<wire::member_write::Write> {
+    Some(wire::member_write::Write::Remove(wire::Removal {}))
+}

@@ -1,0 +1,170 @@
+//! Health, reflection, the two sockets, and stopping.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rolecall::wire;
+use tonic::Code;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::{v1, v1alpha};
+
+use rolecall::grpc::services::org_service_client::OrgServiceClient;
+
+use crate::contract::Contract;
+use crate::refusals::explained;
+use crate::server::on_both;
+
+/// What a server says of the services, the whole first.
+async fn said(channel: &Channel, services: &[String]) -> Vec<ServingStatus> {
+    let mut health = HealthClient::new(channel.clone());
+    let mut said = Vec::new();
+    for service in [String::new()].iter().chain(services) {
+        let request = HealthCheckRequest { service: service.clone() };
+        said.push(health.check(request).await.unwrap().into_inner().status());
+    }
+    said
+}
+
+#[test]
+fn every_service_and_the_whole_are_serving_over_both_sockets() {
+    let services = Contract::read().services;
+    assert_eq!(services.len(), 9);
+    on_both(async |server| {
+        for channel in [server.channel.clone(), server.unix_channel().await] {
+            assert_eq!(said(&channel, &services).await, [ServingStatus::Serving; 10]);
+            let mut health = HealthClient::new(channel);
+            let unknown = HealthCheckRequest { service: "rolecall.v1.NoService".into() };
+            let status = health.check(unknown).await.unwrap_err();
+            assert_eq!(status.code(), Code::NotFound);
+            explained(&status, "CALL_FAILED");
+        }
+    });
+}
+
+#[test]
+fn what_is_written_over_one_socket_is_read_over_the_other() {
+    on_both(async |server| {
+        let mut unix = OrgServiceClient::new(server.unix_channel().await);
+        let request = wire::CreateOrgRequest { org_id: "acme".into(), ..Default::default() };
+        unix.create_org(request.clone()).await.unwrap();
+        let read = wire::GetOrgRequest { org_id: "acme".into(), ..Default::default() };
+        assert_eq!(server.get_org(read).await.unwrap().org.unwrap().org_id, "acme");
+        explained(&unix.create_org(request).await.unwrap_err(), "ORG_ALREADY_EXISTS");
+    });
+}
+
+#[test]
+fn services_that_need_the_database_stop_serving_without_it_and_checks_go_on() {
+    let services = Contract::read().services;
+    on_both(async |server| {
+        server.app().store.clone().close().await;
+        let expected: Vec<ServingStatus> = std::iter::once("")
+            .chain(services.iter().map(String::as_str))
+            .map(|service| match service {
+                "" | "rolecall.v1.CheckService" | "rolecall.v1.ServerService" => ServingStatus::Serving,
+                _ => ServingStatus::NotServing,
+            })
+            .collect();
+        let patience = Instant::now() + Duration::from_secs(10);
+        while said(&server.channel, &services).await != expected {
+            assert!(Instant::now() < patience, "{:?}", said(&server.channel, &services).await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+}
+
+#[test]
+fn a_stopping_server_says_so_finishes_what_was_begun_and_is_gone() {
+    on_both(async |server| {
+        let mut watches = Vec::new();
+        for service in ["", "rolecall.v1.CheckService", "rolecall.v1.OrgService"] {
+            let request = HealthCheckRequest { service: service.into() };
+            let mut watch = HealthClient::new(server.channel.clone()).watch(request).await.unwrap().into_inner();
+            assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+            watches.push(watch);
+        }
+        // A write is on its way when the server is told to stop.
+        let others_write = server.app().store.begin_write().await.unwrap();
+        let request = wire::CreateOrgRequest { org_id: "acme".into(), ..Default::default() };
+        let in_flight = async {
+            let answer = server.create_org(request).await;
+            assert_eq!(answer.unwrap().org.unwrap().org_id, "acme");
+        };
+        let watching = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let stopping = server.stop();
+            let told = async {
+                for mut watch in watches {
+                    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+                }
+                assert!(tokio::net::TcpStream::connect(&server.address).await.is_err(), "nobody new is let in");
+                others_write.rollback().await;
+            };
+            tokio::join!(stopping, told);
+        };
+        let began = Instant::now();
+        tokio::join!(in_flight, watching);
+        assert!(began.elapsed() < Duration::from_secs(4), "it stops when nothing is left to do, not at the deadline");
+        assert!(!server.socket.exists(), "the socket's file is taken away");
+        assert!(server.create_org(wire::CreateOrgRequest::default()).await.is_err());
+    });
+}
+
+#[test]
+fn reflection_lists_every_service_in_both_versions() {
+    let mut expected: BTreeSet<String> = Contract::read().services.into_iter().collect();
+    expected.insert("grpc.health.v1.Health".into());
+    on_both(async |server| {
+        let listed: BTreeSet<String> = {
+            use v1::server_reflection_request::MessageRequest;
+            use v1::server_reflection_response::MessageResponse;
+            let ask = v1::ServerReflectionRequest {
+                host: String::new(),
+                message_request: Some(MessageRequest::ListServices(String::new())),
+            };
+            let mut client = v1::server_reflection_client::ServerReflectionClient::new(server.channel.clone());
+            let mut answers = client.server_reflection_info(tokio_stream::once(ask)).await.unwrap().into_inner();
+            match answers.message().await.unwrap().unwrap().message_response.unwrap() {
+                MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|it| it.name).collect(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(expected.is_subset(&listed), "{listed:?}");
+        let listed: BTreeSet<String> = {
+            use v1alpha::server_reflection_request::MessageRequest;
+            use v1alpha::server_reflection_response::MessageResponse;
+            let ask = v1alpha::ServerReflectionRequest {
+                host: String::new(),
+                message_request: Some(MessageRequest::ListServices(String::new())),
+            };
+            let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(server.channel.clone());
+            let mut answers = client.server_reflection_info(tokio_stream::once(ask)).await.unwrap().into_inner();
+            match answers.message().await.unwrap().unwrap().message_response.unwrap() {
+                MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|it| it.name).collect(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(expected.is_subset(&listed), "{listed:?}");
+    });
+}
+
+#[test]
+fn reflection_knows_the_details_of_errors() {
+    on_both(async |server| {
+        use v1::server_reflection_request::MessageRequest;
+        use v1::server_reflection_response::MessageResponse;
+        let mut client = v1::server_reflection_client::ServerReflectionClient::new(server.channel.clone());
+        for symbol in ["google.rpc.ErrorInfo", "google.rpc.QuotaFailure", "rolecall.v1.Decision"] {
+            let ask = v1::ServerReflectionRequest {
+                host: String::new(),
+                message_request: Some(MessageRequest::FileContainingSymbol(symbol.into())),
+            };
+            let mut answers = client.server_reflection_info(tokio_stream::once(ask)).await.unwrap().into_inner();
+            let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+            assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{symbol}: {answer:?}");
+        }
+    });
+}

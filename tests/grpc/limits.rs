@@ -1,0 +1,314 @@
+//! How much may be stored and asked: P7.
+
+use rolecall::limits::Limits;
+use rolecall::wire;
+
+use crate::fixture::{add, in_an_hour, role, roles, row, set, texts, until};
+use crate::refusals::{Refused, refused};
+use crate::server::{Server, on_both, on_both_with};
+
+fn named(refused: &Refused, limit: &str, asked: u32, max: u32) {
+    let [(name, description)] = refused.quotas()[..] else { panic!("{refused:?}") };
+    assert_eq!(name, limit);
+    assert!(description.contains(&format!("{asked} asked for")), "{description}");
+    assert!(description.contains(&format!("{max} allowed")), "{description}");
+}
+
+fn too_many(refused: &Refused, field: &str, asked: u32, max: u32) {
+    assert_eq!(refused.fields(), [field]);
+    let violation = &refused.details.bad_request().unwrap().field_violations[0];
+    for number in [asked, max] {
+        assert!(violation.description.contains(&number.to_string()), "{}", violation.description);
+    }
+}
+
+fn permissions(names: impl IntoIterator<Item = String>) -> wire::BatchCreatePermissionsRequest {
+    let new = |name| wire::PermissionSpec { name, description: String::new() };
+    wire::BatchCreatePermissionsRequest { permissions: names.into_iter().map(new).collect(), ..Default::default() }
+}
+
+#[test]
+fn p7_roles_a_project() {
+    on_both_with(Limits { roles: 4, ..Limits::default() }, async |server| {
+        server.single().role("Fourth").await;
+        let fifth = wire::CreateRoleRequest { name: "Fifth".into(), ..Default::default() };
+        named(&refused(server.storing_nothing(server.create_role(fifth.clone())).await, "LIMIT_EXCEEDED"), "roles", 5, 4);
+        let previewed = wire::CreateRoleRequest { validate_only: true, ..fifth };
+        refused(server.create_role(previewed).await, "LIMIT_EXCEEDED");
+        // The limit is one project's.
+        server.multi().await.role("Fourth").await;
+    });
+}
+
+#[test]
+fn p7_permissions_a_project() {
+    on_both_with(Limits { permissions: 11, ..Limits::default() }, async |server| {
+        server.single().permission("tenth").await;
+        let two = permissions(texts(&["eleventh", "twelfth"]));
+        let refused_two = refused(server.storing_nothing(server.batch_create_permissions(two)).await, "LIMIT_EXCEEDED");
+        named(&refused_two, "permissions", 12, 11);
+        server.single().permission("eleventh").await;
+        let one = wire::CreatePermissionRequest { name: "twelfth".into(), ..Default::default() };
+        named(&refused(server.create_permission(one).await, "LIMIT_EXCEEDED"), "permissions", 12, 11);
+    });
+}
+
+#[test]
+fn p7_role_mappings_a_project() {
+    on_both_with(Limits { role_mappings: 2, ..Limits::default() }, async |server| {
+        server.single().mapping("Second").await;
+        let third = wire::CreateRoleMappingRequest { name: "Third".into(), ..Default::default() };
+        let refused = refused(server.storing_nothing(server.create_role_mapping(third)).await, "LIMIT_EXCEEDED");
+        named(&refused, "role_mappings", 3, 2);
+    });
+}
+
+#[test]
+fn p7_grants_a_project() {
+    on_both_with(Limits { grants: 18, ..Limits::default() }, async |server| {
+        let project = server.single();
+        project.permission("eighteenth").await;
+        project.permission("nineteenth").await;
+        let edit = |add: &[&str], remove: &[&str]| wire::UpdateRoleMappingRequest {
+            name: "Default".into(),
+            edits: vec![wire::GrantEdit { role: "Member".into(), add: texts(add), remove: texts(remove) }],
+            ..Default::default()
+        };
+        let both = edit(&["eighteenth", "nineteenth"], &[]);
+        named(&refused(server.storing_nothing(server.update_role_mapping(both)).await, "LIMIT_EXCEEDED"), "grants", 19, 18);
+        // What there is already and what goes at the same time do not count.
+        server.update_role_mapping(edit(&["eighteenth", "rolecall::can_view_other_members"], &[])).await.unwrap();
+        server.update_role_mapping(edit(&["nineteenth"], &["eighteenth"])).await.unwrap();
+        let copy = wire::CreateRoleMappingRequest {
+            name: "Copy".into(),
+            duplicate_of: "Default".into(),
+            ..Default::default()
+        };
+        named(&refused(server.storing_nothing(server.create_role_mapping(copy)).await, "LIMIT_EXCEEDED"), "grants", 36, 18);
+        project.take("Default", "Member", &["nineteenth"]).await;
+    });
+}
+
+#[test]
+fn p7_different_role_sets_a_project() {
+    on_both_with(Limits { role_sets: 2, ..Limits::default() }, async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        project.add("acme", "ann", &roles(&["Owner"])).await;
+        project.add("acme", "bob", &roles(&["Admin"])).await;
+        project.add("acme", "cat", &roles(&["Admin"])).await;
+        let third = project.adding("acme", "dan", &roles(&["Member"]));
+        named(&refused(server.storing_nothing(server.add_member(third)).await, "LIMIT_EXCEEDED"), "role_sets", 3, 2);
+        let third = project.setting("acme", "ann", &[role("Owner"), until("Admin", in_an_hour())]);
+        named(&refused(server.set_member_roles(third).await, "LIMIT_EXCEEDED"), "role_sets", 3, 2);
+        let rows = vec![row("acme", "eve", add(&["Owner"])), row("acme", "dan", add(&["Member"]))];
+        let refused = refused(server.storing_nothing(server.batch_write_members(project.writing(rows))).await, "LIMIT_EXCEEDED");
+        assert_eq!(refused.metadata("rows"), "1");
+        let [(limit, description)] = refused.quotas()[..] else { panic!("{refused:?}") };
+        assert_eq!(limit, "role_sets");
+        assert!(description.contains("rows[1]"), "the row is named: {description}");
+    });
+}
+
+#[test]
+fn p7_roles_a_member_of_a_multi_role_project() {
+    on_both_with(Limits { member_roles: 2, ..Limits::default() }, async |server| {
+        let project = server.multi().await;
+        project.org("acme", "").await;
+        project.add("acme", "ann", &roles(&["Owner", "Admin"])).await;
+        let three = roles(&["Owner", "Admin", "Member"]);
+        server
+            .storing_nothing(async {
+                let adding = server.add_member(project.adding("acme", "bob", &three)).await;
+                named(&refused(adding, "LIMIT_EXCEEDED"), "member_roles", 3, 2);
+                let setting = server.set_member_roles(project.setting("acme", "ann", &three)).await;
+                named(&refused(setting, "LIMIT_EXCEEDED"), "member_roles", 3, 2);
+                let rows = vec![row("acme", "ann", set(&["Owner", "Admin", "Member"]))];
+                refused(server.batch_write_members(project.writing(rows)).await, "LIMIT_EXCEEDED");
+            })
+            .await;
+    });
+}
+
+#[test]
+fn p7_fifty_roles_a_member_unless_configured() {
+    on_both(async |server| {
+        let project = server.multi().await;
+        project.org("acme", "").await;
+        let names: Vec<String> = (0..51).map(|number| format!("Role {number:02}")).collect();
+        for name in &names {
+            project.role(name).await;
+        }
+        let all: Vec<wire::MemberRole> = names.iter().map(|name| role(name)).collect();
+        named(&refused(server.add_member(project.adding("acme", "ann", &all)).await, "LIMIT_EXCEEDED"), "member_roles", 51, 50);
+        assert_eq!(project.add("acme", "ann", &all[..50]).await.roles.len(), 50);
+    });
+}
+
+#[test]
+fn p7_rows_of_a_bulk_write_and_items_of_a_batch_check() {
+    on_both_with(Limits { bulk_rows: 3, batch_check_items: 3, ..Limits::default() }, async |server| {
+        let project = server.single();
+        for org in ["a", "b", "c", "d"] {
+            project.org(org, "").await;
+        }
+        let rows = |orgs: &[&str]| project.writing(orgs.iter().map(|org| row(org, "ann", add(&[]))).collect());
+        let subscribing = |orgs: &[&str]| wire::CreateRoleMappingRequest {
+            name: "Paid".into(),
+            subscribe_org_ids: texts(orgs),
+            ..Default::default()
+        };
+        let items = |count| wire::BatchCheckRequest {
+            items: vec![wire::CheckItem::default(); count],
+            ..Default::default()
+        };
+        server
+            .storing_nothing(async {
+                let members = server.batch_write_members(rows(&["a", "b", "c", "d"])).await;
+                too_many(&refused(members, "TOO_MANY_ROWS"), "rows", 4, 3);
+                let names = server.batch_create_permissions(permissions(texts(&["1", "2", "3", "4"]))).await;
+                too_many(&refused(names, "TOO_MANY_ROWS"), "permissions", 4, 3);
+                let orgs = server.create_role_mapping(subscribing(&["a", "b", "c", "d"])).await;
+                too_many(&refused(orgs, "TOO_MANY_ROWS"), "subscribe_org_ids", 4, 3);
+                too_many(&refused(server.batch_check(items(4)).await, "TOO_MANY_ROWS"), "items", 4, 3);
+            })
+            .await;
+        assert_eq!(server.batch_write_members(rows(&["a", "b", "c"])).await.unwrap().added, 3);
+        assert_eq!(server.batch_create_permissions(permissions(texts(&["1", "2", "3"]))).await.unwrap().created, 3);
+        server.create_role_mapping(subscribing(&["a", "b", "c"])).await.unwrap();
+        assert_eq!(server.batch_check(items(3)).await.unwrap().decisions.len(), 3);
+    });
+}
+
+#[test]
+fn p7_lists_of_names_in_one_request() {
+    on_both(async |server| {
+        let many = |name: &str| vec![name.to_string(); 1_001];
+        server
+            .storing_nothing(async {
+                let role = wire::CreateRoleRequest {
+                    name: "Clerk".into(),
+                    disabled_in: many("Default"),
+                    ..Default::default()
+                };
+                too_many(&refused(server.create_role(role).await, "TOO_MANY_ROWS"), "disabled_in", 1_001, 1_000);
+                let rows = wire::GetRoleMappingRequest {
+                    name: "Default".into(),
+                    roles: many("Owner"),
+                    ..Default::default()
+                };
+                too_many(&refused(server.get_role_mapping(rows).await, "TOO_MANY_ROWS"), "roles", 1_001, 1_000);
+            })
+            .await;
+    });
+}
+
+#[test]
+fn p7_the_server_says_its_limits() {
+    let limits = Limits {
+        roles: 11,
+        permissions: 12,
+        role_mappings: 13,
+        grants: 14,
+        role_sets: 15,
+        member_roles: 16,
+        bulk_rows: 17,
+        batch_check_items: 18,
+    };
+    on_both_with(limits, async |server| {
+        let said = server.get_server_info(wire::GetServerInfoRequest {}).await.unwrap().limits.unwrap();
+        let expected = wire::Limits {
+            roles_max: 11,
+            permissions_max: 12,
+            role_mappings_max: 13,
+            grants_max: 14,
+            role_sets_max: 15,
+            member_roles_max: 16,
+            bulk_rows_max: 17,
+            batch_check_items_max: 18,
+            page_size_max: 1_000,
+            request_bytes_max: 1 << 20,
+            bulk_request_bytes_max: 16 << 20,
+        };
+        assert_eq!(said, expected);
+    });
+}
+
+#[test]
+fn p7_the_default_limits_are_those_of_the_contract() {
+    on_both(async |server| {
+        let said = server.get_server_info(wire::GetServerInfoRequest {}).await.unwrap().limits.unwrap();
+        assert_eq!((said.roles_max, said.permissions_max, said.role_mappings_max), (10_000, 50_000, 1_000));
+        assert_eq!((said.grants_max, said.role_sets_max, said.member_roles_max), (5_000_000, 1_000_000, 50));
+        assert_eq!((said.bulk_rows_max, said.batch_check_items_max), (10_000, 100_000));
+    });
+}
+
+#[test]
+fn b2_ten_thousand_rows_are_one_commit_and_one_more_is_refused() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        let rows = |count: usize| (0..count).map(|number| row("acme", &format!("user-{number}"), add(&[]))).collect();
+        let answer = server.storing_nothing(server.batch_write_members(project.writing(rows(10_001)))).await;
+        too_many(&refused(answer, "TOO_MANY_ROWS"), "rows", 10_001, 10_000);
+        let before = server.head().await;
+        let answer = server.batch_write_members(project.writing(rows(10_000))).await.unwrap();
+        assert_eq!((answer.added, answer.unchanged), (10_000, 0));
+        assert_eq!(server.head().await.number, before.number + 1);
+        let last = project.check("acme", "user-9999", "rolecall::can_view_other_members").await;
+        assert_eq!(last, wire::Decision::Allowed);
+        all_are_listed_once(server, 10_000).await;
+    });
+}
+
+async fn all_are_listed_once(server: &Server, count: usize) {
+    let (mut seen, mut page_token) = (std::collections::BTreeSet::new(), String::new());
+    loop {
+        let request = wire::ListMembersRequest {
+            org_id: "acme".into(),
+            page_size: 1_000,
+            page_token,
+            ..Default::default()
+        };
+        let page = server.list_members(request).await.unwrap();
+        for member in page.members {
+            assert!(seen.insert(member.user_id), "a member is listed twice");
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), count);
+}
+
+#[test]
+fn k3_a_hundred_thousand_items_are_answered_and_one_more_is_refused() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        project.add("acme", "ann", &[]).await;
+        let item = |number: usize| wire::CheckItem {
+            user_id: if number.is_multiple_of(1_000) { "ann".into() } else { format!("stranger-{number}") },
+            ..Default::default()
+        };
+        let request = |count: usize| wire::BatchCheckRequest {
+            items: (0..count).map(item).collect(),
+            defaults: Some(wire::CheckItem {
+                org_id: "acme".into(),
+                user_id: String::new(),
+                permission: "rolecall::can_view_other_members".into(),
+            }),
+            ..Default::default()
+        };
+        let answer = server.batch_check(request(100_000)).await.unwrap();
+        assert_eq!((answer.decisions.len(), answer.errors.len()), (100_000, 0));
+        for (number, decision) in answer.decisions().enumerate() {
+            let expected =
+                if number.is_multiple_of(1_000) { wire::Decision::Allowed } else { wire::Decision::NotAMember };
+            assert_eq!(decision, expected, "item {number}");
+        }
+        too_many(&refused(server.batch_check(request(100_001)).await, "TOO_MANY_ROWS"), "items", 100_001, 100_000);
+    });
+}

@@ -1,0 +1,165 @@
+//! `validate_only`: what R9 says of it as far as it is built.
+
+use rolecall::limits::Limits;
+use rolecall::wire;
+
+use crate::contract::{Contract, shop};
+use crate::fixture::{add, in_an_hour, remove, role, roles, row, set, texts, until};
+use crate::refusals::refused;
+use crate::server::{on_both, on_both_with};
+
+/// Asks what a write would do, does it, and compares the answers, instants of creation and revisions aside.
+macro_rules! previewed {
+    ($seen:ident, $server:ident.$method:ident($request:expr) $(, $resource:ident)?) => {{
+        let mut request = $request;
+        request.validate_only = true;
+        let before = $server.token().await;
+        let mut preview = $server.storing_nothing($server.$method(request.clone())).await.unwrap();
+        assert_eq!(preview.revision, before, "a preview tells the revision that it was decided on");
+        request.validate_only = false;
+        let mut done = $server.$method(request).await.unwrap();
+        assert_ne!(done.revision, before);
+        for answer in [&mut preview, &mut done] {
+            answer.revision.clear();
+            $(answer.$resource.as_mut().unwrap().create_time.take().unwrap();)?
+        }
+        assert_eq!(preview, done);
+        $seen.insert(stringify!($method).replace('_', ""));
+    }};
+}
+
+#[test]
+fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
+    let writes: std::collections::BTreeSet<String> = Contract::read()
+        .writes()
+        .map(|method| method.path.rsplit('/').next().unwrap().to_lowercase())
+        .collect();
+    on_both(async |server| {
+        shop(server).await;
+        let project = server.single();
+        let mut seen = std::collections::BTreeSet::new();
+        previewed!(
+            seen,
+            server.create_project(wire::CreateProjectRequest {
+                key: "shop".into(),
+                environment: wire::Environment::Test.into(),
+                role_structure: wire::RoleStructure::MultiRole.into(),
+                ..Default::default()
+            }),
+            project
+        );
+        previewed!(
+            seen,
+            server.create_permission(wire::CreatePermissionRequest {
+                name: "p".into(),
+                description: "Lets.".into(),
+                ..Default::default()
+            }),
+            permission
+        );
+        let specs = ["q", "r"].map(|name| wire::PermissionSpec { name: name.into(), ..Default::default() });
+        previewed!(
+            seen,
+            server.batch_create_permissions(wire::BatchCreatePermissionsRequest {
+                permissions: specs.into(),
+                ..Default::default()
+            })
+        );
+        previewed!(
+            seen,
+            server.create_role(wire::CreateRoleRequest {
+                name: "Clerk".into(),
+                placement: Some(wire::create_role_request::Placement::Above("Member".into())),
+                disabled_in: texts(&["Paid"]),
+                ..Default::default()
+            }),
+            role
+        );
+        previewed!(
+            seen,
+            server.create_role_mapping(wire::CreateRoleMappingRequest {
+                name: "Gold".into(),
+                duplicate_of: "Paid".into(),
+                edits: vec![wire::GrantEdit { role: "Owner".into(), add: texts(&["p"]), remove: vec![] }],
+                disable_roles: texts(&["Admin"]),
+                subscribe_org_ids: texts(&["globex"]),
+                ..Default::default()
+            }),
+            role_mapping
+        );
+        previewed!(
+            seen,
+            server.update_role_mapping(wire::UpdateRoleMappingRequest {
+                name: "Paid".into(),
+                edits: vec![wire::GrantEdit { role: "Owner".into(), add: texts(&["p"]), remove: vec![] }],
+                enable_roles: texts(&["Clerk"]),
+                ..Default::default()
+            }),
+            role_mapping
+        );
+        previewed!(
+            seen,
+            server.promote_role_mapping(wire::PromoteRoleMappingRequest { name: "Gold".into(), ..Default::default() }),
+            role_mapping
+        );
+        previewed!(
+            seen,
+            server.create_org(wire::CreateOrgRequest { org_id: "initech".into(), ..Default::default() }),
+            org
+        );
+        previewed!(
+            seen,
+            server.subscribe_org(wire::SubscribeOrgRequest {
+                org_id: "acme".into(),
+                target: Some(wire::subscribe_org_request::Target::ToDefault(true)),
+                ..Default::default()
+            })
+        );
+        previewed!(seen, server.add_member(project.adding("initech", "ann", &[role("Owner"), until("Member", in_an_hour())])));
+        previewed!(seen, server.set_member_roles(project.setting("initech", "ann", &roles(&["Member"]))));
+        previewed!(
+            seen,
+            server.batch_write_members(project.writing(vec![
+                row("initech", "bob", add(&[])),
+                row("initech", "ann", set(&["Member"])),
+                row("acme", "bob", remove()),
+            ]))
+        );
+        previewed!(seen, server.remove_member(project.removing("initech", "ann")));
+        assert_eq!(seen, writes, "every write is previewed");
+    });
+}
+
+#[test]
+fn r9_validate_only_refuses_what_the_write_would_refuse() {
+    on_both_with(Limits { roles: 5, ..Limits::default() }, async |server| {
+        shop(server).await;
+        let project = server.single();
+        server
+            .storing_nothing(async {
+                let role = wire::CreateRoleRequest { name: "Clerk".into(), validate_only: true, ..Default::default() };
+                refused(server.create_role(role).await, "LIMIT_EXCEEDED");
+                let org = wire::CreateOrgRequest { org_id: "acme".into(), validate_only: true, ..Default::default() };
+                refused(server.create_org(org).await, "ORG_ALREADY_EXISTS");
+                let org = wire::CreateOrgRequest { org_id: "a b".into(), validate_only: true, ..Default::default() };
+                refused(server.create_org(org).await, "INVALID_FIELD");
+                let rows = vec![row("acme", "zoe", add(&[])), row("acme", "ann", add(&[]))];
+                let rows = wire::BatchWriteMembersRequest { validate_only: true, ..project.writing(rows) };
+                let refused = refused(server.batch_write_members(rows).await, "MEMBER_ALREADY_EXISTS");
+                assert_eq!(refused.fields(), ["rows[1].add"]);
+            })
+            .await;
+    });
+}
+
+#[test]
+fn r9_what_was_only_validated_is_not_seen_by_checks() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        let adding = wire::AddMemberRequest { validate_only: true, ..project.adding("acme", "ann", &[]) };
+        server.add_member(adding).await.unwrap();
+        let decision = project.check("acme", "ann", "rolecall::can_view_other_members").await;
+        assert_eq!(decision, wire::Decision::NotAMember);
+    });
+}

@@ -1,0 +1,138 @@
+//! What every error carries: its code, its reason, and the details that belong to the code.
+
+use std::fmt::Debug;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The code of every reason, written by hand: clients rely on them, so none changes unnoticed.
+pub const REASONS: &[(&str, Code)] = &[
+    ("PROJECT_NOT_FOUND", Code::NotFound),
+    ("PERMISSION_NOT_FOUND", Code::NotFound),
+    ("ROLE_NOT_FOUND", Code::NotFound),
+    ("ROLE_MAPPING_NOT_FOUND", Code::NotFound),
+    ("ORG_NOT_FOUND", Code::NotFound),
+    ("MEMBER_NOT_FOUND", Code::NotFound),
+    ("PROJECT_ALREADY_EXISTS", Code::AlreadyExists),
+    ("PERMISSION_ALREADY_EXISTS", Code::AlreadyExists),
+    ("ROLE_ALREADY_EXISTS", Code::AlreadyExists),
+    ("ROLE_MAPPING_ALREADY_EXISTS", Code::AlreadyExists),
+    ("ORG_ALREADY_EXISTS", Code::AlreadyExists),
+    ("MEMBER_ALREADY_EXISTS", Code::AlreadyExists),
+    ("INVALID_FIELD", Code::InvalidArgument),
+    ("RESERVED_NAME", Code::InvalidArgument),
+    ("CONTRADICTION", Code::InvalidArgument),
+    ("REPEATED_ROLE", Code::InvalidArgument),
+    ("REPEATED_ROW", Code::InvalidArgument),
+    ("END_IN_THE_PAST", Code::InvalidArgument),
+    ("TOO_MANY_ROLES", Code::InvalidArgument),
+    ("TOO_MANY_ROWS", Code::InvalidArgument),
+    ("PAGE_TOKEN_INVALID", Code::InvalidArgument),
+    ("REQUEST_ID_REUSED", Code::InvalidArgument),
+    ("MALFORMED_REQUEST", Code::InvalidArgument),
+    ("ROLE_DISABLED", Code::FailedPrecondition),
+    ("DEFAULT_ROLE_DISABLED", Code::FailedPrecondition),
+    ("REVISION_OF_ANOTHER_HISTORY", Code::FailedPrecondition),
+    ("LIMIT_EXCEEDED", Code::ResourceExhausted),
+    ("REQUEST_TOO_LARGE", Code::ResourceExhausted),
+    ("OVERLOADED", Code::ResourceExhausted),
+    ("REVISION_NOT_REACHED", Code::Unavailable),
+    ("DATABASE_UNAVAILABLE", Code::Unavailable),
+    ("OUTCOME_UNKNOWN", Code::Unavailable),
+    ("DEADLINE_PASSED", Code::DeadlineExceeded),
+    ("UNKNOWN_METHOD", Code::Unimplemented),
+    ("CALL_FAILED", Code::Unknown),
+    ("INTERNAL", Code::Internal),
+];
+
+/// An error that was looked at.
+#[derive(Debug)]
+pub struct Refused {
+    pub message: String,
+    pub details: ErrorDetails,
+}
+
+/// An answer that must be the error of this reason.
+#[track_caller]
+pub fn refused<T: Debug>(answer: Result<T, Status>, reason: &str) -> Refused {
+    match answer {
+        Ok(answer) => panic!("not {reason} but {answer:?}"),
+        Err(status) => explained(&status, reason),
+    }
+}
+
+/// An error that must have this reason, with the details that belong to its code.
+#[track_caller]
+pub fn explained(status: &Status, reason: &str) -> Refused {
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap_or_else(|| panic!("{status:?} has no ErrorInfo"));
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), (reason, "rolecall"), "{status:?}");
+    assert!(!status.message().is_empty(), "{reason} says nothing");
+    let &(_, code) = REASONS.iter().find(|(other, _)| *other == reason).expect("every reason stands in the list");
+    // What tonic refuses by itself keeps tonic's code.
+    if reason != "CALL_FAILED" {
+        assert_eq!(status.code(), code, "{status:?}");
+        has_the_details_of(code, &details, reason);
+    }
+    Refused { message: status.message().into(), details }
+}
+
+#[track_caller]
+fn has_the_details_of(code: Code, details: &ErrorDetails, reason: &str) {
+    match code {
+        Code::InvalidArgument => {
+            let violations = &details.bad_request().expect("BadRequest").field_violations;
+            assert!(!violations.is_empty() && violations.iter().all(|violation| !violation.description.is_empty()));
+        }
+        Code::FailedPrecondition => {
+            let violations = &details.precondition_failure().expect("PreconditionFailure").violations;
+            assert!(!violations.is_empty(), "{reason}");
+            for violation in violations {
+                assert!(!violation.subject.is_empty() && !violation.description.is_empty(), "{violation:?}");
+            }
+        }
+        Code::NotFound | Code::AlreadyExists => {
+            let resource = details.resource_info().expect("ResourceInfo");
+            assert!(resource.resource_type.starts_with("rolecall.v1.") && !resource.resource_name.is_empty());
+        }
+        Code::ResourceExhausted if reason == "OVERLOADED" => {
+            assert!(details.retry_info().expect("RetryInfo").retry_delay.is_some());
+        }
+        Code::ResourceExhausted => {
+            let violations = &details.quota_failure().expect("QuotaFailure").violations;
+            assert!(!violations.is_empty() && violations.iter().all(|violation| !violation.subject.is_empty()));
+        }
+        _ => {}
+    }
+}
+
+impl Refused {
+    /// The request fields that BadRequest names.
+    pub fn fields(&self) -> Vec<&str> {
+        let violations = self.details.bad_request().map(|details| &details.field_violations[..]).unwrap_or_default();
+        violations.iter().map(|violation| violation.field.as_str()).collect()
+    }
+
+    /// What PreconditionFailure names.
+    pub fn subjects(&self) -> Vec<&str> {
+        let violations = self.details.precondition_failure().map(|details| &details.violations[..]).unwrap_or_default();
+        violations.iter().map(|violation| violation.subject.as_str()).collect()
+    }
+
+    /// What QuotaFailure says: the limit and the numbers.
+    pub fn quotas(&self) -> Vec<(&str, &str)> {
+        let violations = self.details.quota_failure().map(|details| &details.violations[..]).unwrap_or_default();
+        violations.iter().map(|violation| (violation.subject.as_str(), violation.description.as_str())).collect()
+    }
+
+    /// What ResourceInfo names: type and name.
+    pub fn resource(&self) -> (&str, &str) {
+        let resource = self.details.resource_info().expect("ResourceInfo");
+        (&resource.resource_type, &resource.resource_name)
+    }
+
+    /// An entry of the metadata of ErrorInfo.
+    pub fn metadata(&self, key: &str) -> &str {
+        self.details.error_info().and_then(|info| info.metadata.get(key)).map_or("", String::as_str)
+    }
+}

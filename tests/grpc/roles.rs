@@ -1,0 +1,215 @@
+//! Roles and permissions: R1, R2, R7.
+
+use rolecall::wire::{self, Decision, create_role_request::Placement};
+
+use crate::fixture::{Project, roles, texts};
+use crate::refusals::refused;
+use crate::server::on_both;
+
+fn placed(project: Project<'_>, name: &str, placement: Option<Placement>) -> wire::CreateRoleRequest {
+    wire::CreateRoleRequest { project: project.key.into(), name: name.into(), placement, ..Default::default() }
+}
+
+fn above(name: &str) -> Option<Placement> {
+    Some(Placement::Above(name.into()))
+}
+
+fn below(name: &str) -> Option<Placement> {
+    Some(Placement::Below(name.into()))
+}
+
+#[test]
+fn r1_role_and_mapping_names_are_unique_after_case_folding_and_looked_up_exactly() {
+    on_both(async |server| {
+        let project = server.single();
+        project.role("Straße").await;
+        project.mapping("Paid").await;
+        server
+            .storing_nothing(async {
+                for (name, taken) in [("Owner", "Owner"), ("owner", "Owner"), ("OWNER", "Owner"), ("STRASSE", "Straße")] {
+                    let refused = refused(server.create_role(placed(project, name, None)).await, "ROLE_ALREADY_EXISTS");
+                    assert_eq!(refused.resource(), ("rolecall.v1.Role", taken));
+                }
+                for name in ["Paid", "paid", "PAID"] {
+                    let request = wire::CreateRoleMappingRequest { name: name.into(), ..Default::default() };
+                    let answer = server.create_role_mapping(request).await;
+                    let refused = refused(answer, "ROLE_MAPPING_ALREADY_EXISTS");
+                    assert_eq!(refused.resource(), ("rolecall.v1.RoleMapping", "Paid"));
+                }
+                let request = wire::GetRoleRequest { name: "owner".into(), ..Default::default() };
+                assert_eq!(refused(server.get_role(request).await, "ROLE_NOT_FOUND").resource().1, "owner");
+                let request = wire::GetRoleMappingRequest { name: "paid".into(), ..Default::default() };
+                refused(server.get_role_mapping(request).await, "ROLE_MAPPING_NOT_FOUND");
+            })
+            .await;
+        // A role and a mapping may have the same name, and so may things of different projects.
+        project.role("Paid").await;
+        server.multi().await.role("Straße").await;
+    });
+}
+
+#[test]
+fn r1_permission_names_are_compared_byte_for_byte() {
+    on_both(async |server| {
+        let project = server.single();
+        let names = ["can_view", "Can_View", "ProductA::CanCreate", "productA::CanCreate", "ReadOnly", "café", "cafe", "a b"];
+        for name in names {
+            project.permission(name).await;
+        }
+        for name in names {
+            let request = wire::GetPermissionRequest { name: name.into(), ..Default::default() };
+            assert_eq!(server.get_permission(request).await.unwrap().permission.unwrap().name, name);
+            let request = wire::CreatePermissionRequest { name: name.into(), ..Default::default() };
+            let refused = refused(server.storing_nothing(server.create_permission(request)).await, "PERMISSION_ALREADY_EXISTS");
+            assert_eq!(refused.resource(), ("rolecall.v1.Permission", name));
+        }
+        let request = wire::GetPermissionRequest { name: "CAN_VIEW".into(), ..Default::default() };
+        refused(server.get_permission(request).await, "PERMISSION_NOT_FOUND");
+    });
+}
+
+#[test]
+fn r1_names_come_back_as_they_were_given_also_after_a_restart() {
+    on_both(async |server| {
+        let names = ["管理者", "Geschäftsführer", "R&D / Ops (EU)", "Владелец", "👩‍🚀".split('\u{200d}').next().unwrap(), "a"];
+        for name in names {
+            server.single().role(name).await;
+        }
+        let order = server.single().role_order().await;
+        assert_eq!(order[3..], texts(&names));
+        let server = server.restarted().await;
+        assert_eq!(server.single().role_order().await, order);
+        let refused_anew = server.create_role(placed(server.single(), "geschäftsFÜHRER", None)).await;
+        refused(refused_anew, "ROLE_ALREADY_EXISTS");
+    });
+}
+
+#[test]
+fn r1_a_batch_of_permissions_is_created_whole_or_not_at_all_and_every_bad_row_is_named() {
+    on_both(async |server| {
+        server.single().permission("there").await;
+        let batch = |names: &[&str]| {
+            let new = |name: &&str| wire::PermissionSpec { name: name.to_string(), description: String::new() };
+            wire::BatchCreatePermissionsRequest { permissions: names.iter().map(new).collect(), ..Default::default() }
+        };
+        let bad = server.batch_create_permissions(batch(&["new", "there", "other", "new"]));
+        let refused_batch = refused(server.storing_nothing(bad).await, "PERMISSION_ALREADY_EXISTS");
+        assert_eq!(refused_batch.fields(), ["permissions[1]", "permissions[3]"]);
+        assert_eq!((refused_batch.metadata("rows"), refused_batch.metadata("rows_total")), ("1,3", "2"));
+        let request = wire::GetPermissionRequest { name: "new".into(), ..Default::default() };
+        refused(server.get_permission(request).await, "PERMISSION_NOT_FOUND");
+        assert_eq!(server.batch_create_permissions(batch(&["new", "other"])).await.unwrap().created, 2);
+    });
+}
+
+#[test]
+fn r2_a_role_is_placed_anywhere_in_the_order() {
+    on_both(async |server| {
+        let project = server.single();
+        for (name, placement, position) in [
+            ("Last", None, 4),
+            ("First", above("Owner"), 1),
+            ("Second", below("First"), 2),
+            ("Over Member", above("Member"), 5),
+            ("Under Last", below("Last"), 8),
+        ] {
+            let role = server.create_role(placed(project, name, placement)).await.unwrap().role.unwrap();
+            assert_eq!((role.name.as_str(), role.position), (name, position));
+            let request = wire::GetRoleRequest { name: name.into(), ..Default::default() };
+            assert_eq!(server.get_role(request).await.unwrap().role.unwrap(), role);
+        }
+        let order = ["First", "Second", "Owner", "Admin", "Over Member", "Member", "Last", "Under Last"];
+        assert_eq!(project.role_order().await, order);
+    });
+}
+
+#[test]
+fn r2_there_is_always_room_between_two_roles() {
+    on_both(async |server| {
+        let project = server.single();
+        let mut expected = texts(&["Owner", "Admin"]);
+        // More than a gap can be halved: the order is numbered anew in between.
+        for number in 0..70 {
+            let name = format!("Role {number}");
+            server.create_role(placed(project, &name, above("Admin"))).await.unwrap();
+            expected.insert(expected.len() - 1, name);
+        }
+        expected.push("Member".into());
+        assert_eq!(project.role_order().await, expected);
+        let server = server.restarted().await;
+        assert_eq!(server.single().role_order().await, expected);
+        let role = server.create_role(placed(server.single(), "One more", below("Owner"))).await.unwrap();
+        assert_eq!(role.role.unwrap().position, 2);
+    });
+}
+
+#[test]
+fn r2_a_new_role_is_in_every_mapping_enabled_and_grants_nothing_save_where_told() {
+    on_both(async |server| {
+        let project = server.single();
+        project.permission("p").await;
+        for mapping in ["Free", "Paid"] {
+            project.mapping(mapping).await;
+        }
+        let request = wire::CreateRoleRequest {
+            description: "Pays.".into(),
+            internal: true,
+            disabled_in: texts(&["Free", "Free"]),
+            ..placed(project, "Clerk", None)
+        };
+        let before = server.head().await;
+        let role = server.create_role(request).await.unwrap().role.unwrap();
+        assert_eq!((role.description.as_str(), role.internal), ("Pays.", true));
+        assert_eq!(server.head().await.number, before.number + 1);
+        for (mapping, enabled) in [("Default", true), ("Free", false), ("Paid", true)] {
+            let read = project.get_mapping(mapping).await;
+            let row = read.rows.iter().find(|row| row.role == "Clerk").unwrap();
+            assert_eq!((row.enabled, row.permissions.len()), (enabled, 0), "{mapping}");
+            let disabled = read.role_mapping.unwrap().disabled_roles;
+            assert_eq!(disabled.contains(&"Clerk".to_string()), !enabled, "{mapping}");
+            project.org(mapping, mapping).await;
+        }
+        project.add("Default", "ann", &roles(&["Clerk"])).await;
+        assert_eq!(project.check("Default", "ann", "p").await, Decision::MissingPermission);
+        refused(server.add_member(project.adding("Free", "ann", &roles(&["Clerk"]))).await, "ROLE_DISABLED");
+    });
+}
+
+#[test]
+fn r7_permissions_are_not_inherited_down_the_hierarchy() {
+    on_both(async |server| {
+        let project = server.single();
+        project.permission("p").await;
+        project.grant("Default", "Admin", &["p"]).await;
+        project.org("acme", "").await;
+        for (user, role) in [("ann", "Owner"), ("bob", "Admin"), ("cat", "Member")] {
+            project.add("acme", user, &roles(&[role])).await;
+        }
+        assert_eq!(project.check("acme", "ann", "p").await, Decision::MissingPermission);
+        assert_eq!(project.check("acme", "bob", "p").await, Decision::Allowed);
+        assert_eq!(project.check("acme", "cat", "p").await, Decision::MissingPermission);
+    });
+}
+
+#[test]
+fn r7_a_role_grants_what_its_row_in_the_mapping_of_the_org_says() {
+    on_both(async |server| {
+        let project = server.single();
+        project.permission("p").await;
+        project.permission("q").await;
+        project.mapping("Paid").await;
+        project.grant("Default", "Member", &["p"]).await;
+        project.grant("Paid", "Member", &["q"]).await;
+        project.org("acme", "Default").await;
+        project.org("globex", "Paid").await;
+        for org in ["acme", "globex"] {
+            project.add(org, "ann", &[]).await;
+        }
+        let decided = async |org, permission| project.check(org, "ann", permission).await;
+        assert_eq!(decided("acme", "p").await, Decision::Allowed);
+        assert_eq!(decided("acme", "q").await, Decision::MissingPermission);
+        assert_eq!(decided("globex", "p").await, Decision::MissingPermission);
+        assert_eq!(decided("globex", "q").await, Decision::Allowed);
+        assert_eq!(decided("globex", "rolecall::can_view_other_members").await, Decision::MissingPermission);
+    });
+}

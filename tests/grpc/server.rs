@@ -1,0 +1,213 @@
+//! A server in this process, on a database of its own, and the calls it takes.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rolecall::domain::Revision;
+use rolecall::domain::group::Commit;
+use rolecall::grpc::App;
+use rolecall::grpc::services::check_service_client::CheckServiceClient;
+use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
+use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::grpc::services::permission_service_client::PermissionServiceClient;
+use rolecall::grpc::services::project_service_client::ProjectServiceClient;
+use rolecall::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
+use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::grpc::services::server_service_client::ServerServiceClient;
+use rolecall::grpc::services::subscription_service_client::SubscriptionServiceClient;
+use rolecall::limits::Limits;
+use rolecall::server::{Config, Listen, Running};
+use rolecall::wire;
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{IntoRequest, Response, Status};
+
+use crate::raw::Raw;
+use crate::support::postgres;
+
+/// What calls in flight have to finish.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A running server and a client of it.
+pub struct Server {
+    /// Speaks gRPC over TCP.
+    pub channel: Channel,
+    /// `HOST:PORT`.
+    pub address: String,
+    pub socket: PathBuf,
+    running: Mutex<Option<Running>>,
+    config: Config,
+    folder: Arc<TempDir>,
+}
+
+/// Runs a test on a new SQLite database, then on a new PostgreSQL one.
+pub fn on_both(test: impl AsyncFn(&Server)) {
+    on_both_with(Limits::default(), test);
+}
+
+/// The same, for a server with limits of the test's own.
+pub fn on_both_with(limits: Limits, test: impl AsyncFn(&Server)) {
+    block_on(async {
+        let folder = TempDir::new().unwrap();
+        let sqlite = format!("sqlite://{}", folder.path().join("rolecall.db").display());
+        println!("on SQLite");
+        test(&Server::start(sqlite, limits).await).await;
+        if let Some(url) = postgres::database().await {
+            println!("on PostgreSQL");
+            test(&Server::start(url, limits).await).await;
+        }
+    });
+}
+
+/// Runs a test on PostgreSQL alone: what needs two servers on one database.
+pub fn on_postgres(test: impl AsyncFn(String)) {
+    block_on(async {
+        if let Some(url) = postgres::database().await {
+            test(url).await;
+        }
+    });
+}
+
+fn block_on(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(test);
+}
+
+impl Server {
+    pub async fn start(database: String, limits: Limits) -> Self {
+        let folder = Arc::new(TempDir::new().unwrap());
+        let socket = folder.path().join("rolecall.sock");
+        let listen = vec![Listen::Tcp("127.0.0.1:0".into()), Listen::Unix(socket)];
+        Self::run(Config { database, listen, limits, drain: DRAIN }, folder).await
+    }
+
+    async fn run(config: Config, folder: Arc<TempDir>) -> Self {
+        let running = Running::start(config.clone()).await.unwrap();
+        let [Listen::Tcp(address), Listen::Unix(socket)] = &running.addresses[..] else {
+            panic!("listens on {:?}", running.addresses)
+        };
+        let (address, socket) = (address.clone(), socket.clone());
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        Self { channel, address, socket, running: Mutex::new(Some(running)), config, folder }
+    }
+
+    /// Stops this server and starts another one on what it stored.
+    pub async fn restarted(&self) -> Self {
+        self.stop().await;
+        Self::run(self.config.clone(), self.folder.clone()).await
+    }
+
+    /// What the handlers work with. Nobody may keep it longer than the server runs: it holds the database's lock.
+    pub fn app(&self) -> Arc<App> {
+        self.running.lock().unwrap().as_ref().expect("the server runs").app.clone()
+    }
+
+    pub async fn stop(&self) {
+        let running = self.running.lock().unwrap().take();
+        running.expect("a server is stopped once").stop().await;
+    }
+
+    /// A connection below the generated client: nothing between the test and the wire.
+    pub async fn raw(&self) -> Raw {
+        Raw::connect(&self.address).await
+    }
+
+    /// A client over the unix socket.
+    pub async fn unix_channel(&self) -> Channel {
+        let socket = self.socket.clone();
+        let connector = tower::service_fn(move |_: Uri| {
+            let socket = socket.clone();
+            async move { tokio::net::UnixStream::connect(socket).await.map(hyper_util::rt::TokioIo::new) }
+        });
+        Endpoint::from_static("http://localhost").connect_with_connector(connector).await.unwrap()
+    }
+
+    /// The newest revision in the database.
+    pub async fn head(&self) -> Revision {
+        self.app().store.head().await.unwrap()
+    }
+
+    /// The token of the newest revision in the database.
+    pub async fn token(&self) -> String {
+        rolecall::engine::Token::new(self.app().engine.store_id(), self.head().await).encode()
+    }
+
+    /// The commits after a revision.
+    pub async fn commits_since(&self, revision: Revision) -> Vec<Commit> {
+        self.app().store.commits_since(revision, 1_000).await.unwrap()
+    }
+
+    /// Runs something that must store nothing.
+    pub async fn storing_nothing<T>(&self, what: impl Future<Output = T>) -> T {
+        let before = self.head().await;
+        let done = what.await;
+        assert_eq!(self.head().await, before, "something was stored");
+        done
+    }
+}
+
+macro_rules! rpcs {
+    ($($client:ident { $($method:ident($request:ident) -> $response:ident;)* })*) => {
+        /// One method for each RPC.
+        impl Server {$($(
+            pub async fn $method(
+                &self,
+                request: impl IntoRequest<wire::$request>,
+            ) -> Result<wire::$response, Status> {
+                $client::new(self.channel.clone()).$method(request).await.map(Response::into_inner)
+            }
+        )*)*}
+    };
+}
+
+rpcs! {
+    ProjectServiceClient {
+        create_project(CreateProjectRequest) -> CreateProjectResponse;
+        get_project(GetProjectRequest) -> GetProjectResponse;
+        list_projects(ListProjectsRequest) -> ListProjectsResponse;
+    }
+    PermissionServiceClient {
+        create_permission(CreatePermissionRequest) -> CreatePermissionResponse;
+        batch_create_permissions(BatchCreatePermissionsRequest) -> BatchCreatePermissionsResponse;
+        get_permission(GetPermissionRequest) -> GetPermissionResponse;
+        list_permissions(ListPermissionsRequest) -> ListPermissionsResponse;
+    }
+    RoleServiceClient {
+        create_role(CreateRoleRequest) -> CreateRoleResponse;
+        get_role(GetRoleRequest) -> GetRoleResponse;
+        list_roles(ListRolesRequest) -> ListRolesResponse;
+    }
+    RoleMappingServiceClient {
+        create_role_mapping(CreateRoleMappingRequest) -> CreateRoleMappingResponse;
+        get_role_mapping(GetRoleMappingRequest) -> GetRoleMappingResponse;
+        list_role_mappings(ListRoleMappingsRequest) -> ListRoleMappingsResponse;
+        update_role_mapping(UpdateRoleMappingRequest) -> UpdateRoleMappingResponse;
+        promote_role_mapping(PromoteRoleMappingRequest) -> PromoteRoleMappingResponse;
+    }
+    OrgServiceClient {
+        create_org(CreateOrgRequest) -> CreateOrgResponse;
+        get_org(GetOrgRequest) -> GetOrgResponse;
+        list_orgs(ListOrgsRequest) -> ListOrgsResponse;
+    }
+    SubscriptionServiceClient {
+        subscribe_org(SubscribeOrgRequest) -> SubscribeOrgResponse;
+        get_subscription(GetSubscriptionRequest) -> GetSubscriptionResponse;
+    }
+    MembershipServiceClient {
+        add_member(AddMemberRequest) -> AddMemberResponse;
+        get_member(GetMemberRequest) -> GetMemberResponse;
+        list_members(ListMembersRequest) -> ListMembersResponse;
+        list_user_memberships(ListUserMembershipsRequest) -> ListUserMembershipsResponse;
+        set_member_roles(SetMemberRolesRequest) -> SetMemberRolesResponse;
+        remove_member(RemoveMemberRequest) -> RemoveMemberResponse;
+        batch_write_members(BatchWriteMembersRequest) -> BatchWriteMembersResponse;
+    }
+    CheckServiceClient {
+        check(CheckRequest) -> CheckResponse;
+        batch_check(BatchCheckRequest) -> BatchCheckResponse;
+    }
+    ServerServiceClient {
+        get_server_info(GetServerInfoRequest) -> GetServerInfoResponse;
+    }
+}
