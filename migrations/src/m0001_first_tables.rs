@@ -30,7 +30,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let database = manager.get_database_backend();
         for mut table in history(database).into_iter().chain(catalogue(database)).chain(members(database)) {
-            table.statement.primary_key(&mut index(&table.key));
+            table.statement.primary_key(&mut index(table.key));
             if database == DbBackend::Sqlite && table.clustered {
                 table.statement.extra("WITHOUT ROWID");
             }

@@ -148,13 +148,16 @@ fn within(text: &str, bytes_max: usize) -> Result<(), BadName> {
     }
 }
 
-/// Characters by which two names could differ without a reader seeing it (Unicode UAX #9 for the bidirectional ones).
+/// Characters by which two names could differ without a reader seeing it: Unicode's Default_Ignorable_Code_Point, which
+/// holds the bidirectional and zero-width ones, the interlinear annotation characters and the separators of lines.
 fn invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' // bidirectional
-            | '\u{00AD}' | '\u{034F}' | '\u{180E}' | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}' // zero width
-            | '\u{2028}' | '\u{2029}') // line and paragraph separators
+            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
+            | '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]

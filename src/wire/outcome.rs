@@ -1,5 +1,7 @@
 //! What an accepted command is answered with, as it is remembered for a repetition (A4).
 
+use prost::Message;
+
 use super::messages as wire;
 use super::messages::outcome::Outcome;
 use super::resource::{self, RoleMappingParts};
@@ -28,6 +30,11 @@ pub fn outcome(outcome: &domain::Outcome) -> wire::Outcome {
         domain::Outcome::Tally(tally) => Outcome::Counts(counts(*tally)),
     };
     wire::Outcome { outcome: Some(kind) }
+}
+
+/// The bytes in which an answer is remembered.
+pub fn encode(it: &domain::Outcome) -> Vec<u8> {
+    outcome(it).encode_to_vec()
 }
 
 fn project_of(project: &Project) -> wire::Project {

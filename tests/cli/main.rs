@@ -1,6 +1,6 @@
 //! The skin of the service, from outside: the real binary, grpcurl, the README.
 
-#[path = "../support/mod.rs"]
+#[path = "../support/database.rs"]
 mod support;
 
 mod demo;

@@ -4,9 +4,12 @@ use rolecall::domain::Decision::*;
 use rolecall::domain::command::{Command, RequestKey, Write};
 use rolecall::domain::group::{Known, KnownRequest, Verdict, Work, decide_group};
 use rolecall::domain::membership::Standing;
+use rolecall::domain::name::BadName;
 use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::refusal::Noun;
-use rolecall::domain::{Ask, Call, Decision, OrgId, ProjectKey, Question, Reason, Refusal, Revision, Time, UserId};
+use rolecall::domain::{
+    Ask, Call, Decision, OrgId, PermissionName, ProjectKey, Question, Reason, Refusal, Revision, RoleName, Time, UserId,
+};
 use rolecall::limits::Limits;
 
 use crate::fixture::{World, seconds, world};
@@ -236,6 +239,47 @@ fn r1_role_and_mapping_names_are_unique_after_case_folding_and_looked_up_exactly
     world.refused("org globex on frei", Reason::RoleMappingNotFound);
     // A role and a mapping may share a name.
     world.run("role Frei\n mapping Owner");
+}
+
+#[test]
+fn r1_names_hold_nothing_that_cannot_be_seen() {
+    // Two roles `Owner` that nobody could tell apart; the characters are of Unicode's Default_Ignorable_Code_Point.
+    let hidden = [
+        '\u{00AD}',
+        '\u{034F}',
+        '\u{061C}',
+        '\u{115F}',
+        '\u{1160}',
+        '\u{17B4}',
+        '\u{180B}',
+        '\u{180F}',
+        '\u{200B}',
+        '\u{200F}',
+        '\u{202E}',
+        '\u{2065}',
+        '\u{206A}',
+        '\u{206F}',
+        '\u{3164}',
+        '\u{FE00}',
+        '\u{FE0F}',
+        '\u{FEFF}',
+        '\u{FFA0}',
+        '\u{FFF9}',
+        '\u{1BCA0}',
+        '\u{1D173}',
+        '\u{E0001}',
+        '\u{E0041}',
+        '\u{E0100}',
+    ];
+    for character in hidden {
+        let name = format!("Owner{character}");
+        assert_eq!(RoleName::parse(&name), Err(BadName::Invisible), "{character:?}");
+        assert_eq!(PermissionName::parse(&name), Err(BadName::Invisible), "{character:?}");
+    }
+    for name in ["Propriétaire", "Владелец", "所有者", "مالك", "मालिक", "เจ้าของ", "소유자", "Owner ★", "🚀"]
+    {
+        assert!(RoleName::parse(name).is_ok(), "{name}");
+    }
 }
 
 #[test]
@@ -583,6 +627,16 @@ fn b5_in_single_a_role_is_lent_over_the_base_role_which_counts_again_afterwards(
     world.check("ann", "acme", "base", MissingPermission);
     world.at(60).check("ann", "acme", "lent", RoleExpired);
     world.check("ann", "acme", "base", Allowed);
+}
+
+#[test]
+fn b5_in_multi_a_role_with_an_end_stands_beside_the_others() {
+    let mut world = world("project shop MULTI\n permission one, other\n org acme");
+    world.run("edit Default: Member +one; Admin +other\n add ann to acme: Member, Admin until 60");
+    world.check("ann", "acme", "one", Allowed);
+    world.check("ann", "acme", "other", Allowed);
+    world.at(60).check("ann", "acme", "one", Allowed);
+    world.check("ann", "acme", "other", RoleExpired);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What must hold whatever dies or races: nothing acknowledged is lost, nothing is half done, histories stay one.
 
-#[path = "../support/mod.rs"]
+#[path = "../support/database.rs"]
 mod support;
 
 #[allow(dead_code)]

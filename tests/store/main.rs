@@ -1,6 +1,6 @@
 //! The store, on SQLite and on PostgreSQL: the same bodies on both.
 
-#[path = "../support/mod.rs"]
+#[path = "../support/database.rs"]
 mod support;
 
 mod desk;

@@ -172,7 +172,7 @@ async fn a_group_larger_than_a_statement_is_stored_whole(database: TestDatabase)
     let now = desk.now;
     desk.write(vec![create_project("shop", RoleStructure::MultiRole), create_org("shop", "acme", None)]).await;
     let add = |number: usize| {
-        let roles: &[&str] = if number % 2 == 0 { &["Member"] } else { &["Admin", "Member for 60"] };
+        let roles: &[&str] = if number.is_multiple_of(2) { &["Member"] } else { &["Admin", "Member for 60"] };
         member("acme", &format!("user-{number}"), Write::Add(given(roles, now)))
     };
     desk.write(vec![write_members("shop", (0..10_000).map(add).collect())]).await;

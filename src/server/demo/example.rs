@@ -258,7 +258,9 @@ mod tests {
             PermissionName::parse(name).unwrap();
         }
         for (org_id, user_id, role) in MEMBERS {
-            (OrgId::parse(org_id).unwrap(), UserId::parse(user_id).unwrap(), RoleName::parse(role).unwrap());
+            OrgId::parse(org_id).unwrap();
+            UserId::parse(user_id).unwrap();
+            RoleName::parse(role).unwrap();
         }
         for name in [FREE, PAID] {
             RoleMappingName::parse(name).unwrap();

@@ -1,6 +1,5 @@
 //! Commits, changes, remembered answers and the head.
 
-use prost::Message;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 
@@ -88,6 +87,6 @@ fn request_row(commit: &Commit) -> Option<request::Model> {
         revision: revision_number(commit.revision.number),
         tag: commit.revision.tag.into(),
         at: commit.revision.at.0,
-        outcome: wire::outcome::outcome(&request.outcome).encode_to_vec(),
+        outcome: wire::outcome::encode(&request.outcome),
     })
 }
