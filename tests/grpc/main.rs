@@ -2,8 +2,7 @@
 //!
 //! A test that proves a rule of the domain carries the rule's number in its name.
 
-#[allow(dead_code)]
-#[path = "../support/database.rs"]
+#[path = "../support/mod.rs"]
 mod support;
 
 mod contract;
