@@ -2,7 +2,7 @@
 //!
 //! A test that proves a rule of the domain carries the rule's number in its name.
 
-#[path = "../support/mod.rs"]
+#[path = "../support/database.rs"]
 mod support;
 
 mod contract;
