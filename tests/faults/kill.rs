@@ -50,7 +50,8 @@ async fn killed(database: &str, folder: &Path, times: u32) {
     for round in 0..times {
         let mut server = serve(database, &socket);
         let channel = connect(&socket).await;
-        answers_what_was_acknowledged(&channel, &sent.lock().unwrap().clone()).await;
+        let so_far = sent.lock().unwrap().clone();
+        answers_what_was_acknowledged(&channel, &so_far).await;
         let streams: Vec<_> =
             (0..STREAMS).map(|stream| tokio::spawn(write(channel.clone(), round, stream, sent.clone()))).collect();
         // Another moment of the write path each time, from the first byte to the middle of the stream.
