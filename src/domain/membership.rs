@@ -319,14 +319,15 @@ fn record(
             return Err(Refusal::RepeatedRole { at, role: given.role.clone() });
         }
         roles.push(role);
-        // A role that ended is held no longer: giving it is giving it anew.
-        let kept = before.and_then(|record| record.timed.iter().find(|timed| timed.role == role && timed.until > now));
-        let until = match (given.until, given.permanent) {
-            (Some(until), _) if until <= now => return Err(Refusal::EndInThePast { at, role: given.role.clone() }),
-            (Some(until), _) => Some(until),
-            (None, true) => None,
-            (None, false) => kept.map(|timed| timed.until),
+        let kept = before.and_then(|record| record.timed.iter().find(|timed| timed.role == role));
+        let until = match given.permanent {
+            true => given.until,
+            false => given.until.or(kept.map(|timed| timed.until)),
         };
+        // Also an end that is kept: who writes back the names that were read must not revive a role by accident.
+        if until.is_some_and(|until| until <= now) {
+            return Err(Refusal::EndInThePast { at, role: given.role.clone() });
+        }
         timed.extend(until.map(|until| TimedRole { role, until }));
     }
     counted(draft, project, &roles, &timed)?;

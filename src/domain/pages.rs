@@ -129,6 +129,7 @@ mod tests {
         other.set(id(3), Some('x'));
         assert!(one != other);
         other.set(id(5_000), None);
-        assert!(one == other && other == one);
+        assert!(one == other);
+        assert!(other == one);
     }
 }

@@ -387,13 +387,13 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
         }),
     }));
     let not_for_admins = ["rolecall::can_delete_org", "rolecall::can_edit_org_access"];
-    let rows: [(RoleId, &dyn Fn(&str) -> bool); 3] = [
-        (owner, &|_| true),
-        (admin, &|name| !not_for_admins.contains(&name)),
-        (member, &|name| name == "rolecall::can_view_other_members"),
-    ];
-    for (role, grants) in rows {
-        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| grants(name));
+    let grants = |role: RoleId, name: &str| {
+        role == owner
+            || role == admin && !not_for_admins.contains(&name)
+            || role == member && name == "rolecall::can_view_other_members"
+    };
+    for role in [owner, admin, member] {
+        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| grants(role, name));
         let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
         let key = GrantsKey { project, role_mapping: mapping, role };
         draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));

@@ -20,7 +20,7 @@ pub enum Refusal {
     NotFound(Noun, String),
     #[error("{} `{}` exists already", .0.word(), .1)]
     AlreadyExists(Noun, String),
-    #[error("`{reserved}` is reserved; choose another name")]
+    #[error("the name or prefix `{reserved}` is reserved; choose another name")]
     ReservedName { reserved: &'static str },
     #[error(
         "{limit}: {asked} would be more than {max}; ask the operator to raise the limit or remove what is not used"
@@ -40,7 +40,7 @@ pub enum Refusal {
     RoleDisabled { role: RoleName, role_mapping: RoleMappingName },
     #[error("role `{role}` is given twice")]
     RepeatedRole { at: usize, role: RoleName },
-    #[error("the end of role `{role}` is in the past")]
+    #[error("the end of role `{role}` is in the past; say until when it is given, or that it is permanent")]
     EndInThePast { at: usize, role: RoleName },
     #[error(
         "a member of a SINGLE_ROLE project holds one role and at most one more that ends; {lasting} without an end and {timed} with one were given"

@@ -96,7 +96,9 @@ fn migrate_makes_a_database_that_serves() {
         assert_eq!(ended.status.code(), Some(0), "{}", both(&ended));
     }
     assert!(folder.path().join("made.db").exists());
-    Server::start(folder.path(), &["--database", "sqlite://made.db"]).stop();
+    let server = Server::start(folder.path(), &["--database", "sqlite://made.db"]);
+    assert!(!server.logs().contains("igration"), "a start tells nothing of libraries: {}", server.logs());
+    server.stop();
     assert!(!folder.path().join("rolecall.db").exists());
 }
 

@@ -459,7 +459,11 @@ impl Space {
         let after = match &row.write {
             Write::Add(_) if !held.is_empty() => return Err(Reason::MemberAlreadyExists),
             Write::Set(_) | Write::Remove if held.is_empty() => return Err(Reason::MemberNotFound),
-            Write::Add(given) | Write::Set(given) => Some(self.roles_given(customer, &held, given, now, limits)?),
+            Write::Add(given) => Some(self.roles_given(customer, &held, &Roles::new(), given, now, limits)?),
+            Write::Set(given) => {
+                let recorded = recorded.clone().unwrap_or_default();
+                Some(self.roles_given(customer, &held, &recorded, given, now, limits)?)
+            }
             Write::Remove => None,
         };
         if let Some(roles) = &after {
@@ -483,6 +487,7 @@ impl Space {
         &self,
         customer: &Customer,
         held: &Roles,
+        recorded: &Roles,
         given: &[GivenRole],
         now: Time,
         limits: &Limits,
@@ -502,9 +507,13 @@ impl Space {
             if one.until.is_some_and(|until| now >= until) {
                 return Err(Reason::EndInThePast);
             }
-            // A repeated role keeps its end; one that ended is held no longer, so giving it is giving it anew.
-            let kept = if one.permanent { None } else { held.get(&name).copied().flatten() };
-            roles.insert(name, one.until.or(kept));
+            // A repeated role keeps its end, and an end in the past cannot be given.
+            let kept = if one.permanent { None } else { recorded.get(&name).copied().flatten() };
+            let until = one.until.or(kept);
+            if until.is_some_and(|until| now >= until) {
+                return Err(Reason::EndInThePast);
+            }
+            roles.insert(name, until);
         }
         if self.structure == RoleStructure::MultiRole {
             at_most(limits.member_roles, roles.len())?;

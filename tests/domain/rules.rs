@@ -447,7 +447,8 @@ fn m3_who_holds_a_disabled_role_may_have_it_repeated() {
 fn m3_a_role_that_ended_is_not_repeated_but_given_anew() {
     let mut world = world("project shop MULTI\n org acme\n add ann to acme: Member, Admin until 60");
     world.at(60).run("edit Default: off Admin");
-    world.refused("set ann in acme: Member, Admin", Reason::RoleDisabled);
+    world.refused("set ann in acme: Member, Admin", Reason::EndInThePast);
+    world.refused("set ann in acme: Member, Admin lasting", Reason::RoleDisabled);
 }
 
 #[test]
@@ -555,9 +556,11 @@ fn b2_a_repeated_role_keeps_its_end_unless_the_request_sets_one() {
 }
 
 #[test]
-fn b2_a_role_that_ended_has_no_end_to_keep() {
+fn b2_a_role_that_ended_is_given_anew_only_by_saying_so() {
     let mut world = world("org acme\n add ann to acme: Member, Admin until 60");
-    world.at(60).run("set ann in acme: Admin");
+    // Who reads roles and writes their names back must not revive one by accident.
+    world.at(60).refused("set ann in acme: Admin", Reason::EndInThePast);
+    world.run("set ann in acme: Admin lasting");
     assert_eq!(member(&world, "acme", "ann"), Some(vec![("Admin".into(), None)]));
     world.check("ann", "acme", "rolecall::can_invite", Allowed);
 }

@@ -21,13 +21,22 @@ use crate::server::{Server, on_both};
 #[derive(Clone, Copy)]
 enum Form {
     /// A project's key.
-    Key { required: bool },
+    Key {
+        required: bool,
+    },
     /// A name, of so many bytes at most.
-    Name { bytes_max: usize, required: bool },
+    Name {
+        bytes_max: usize,
+        required: bool,
+    },
     /// An org's or user's id.
-    Id { required: bool },
+    Id {
+        required: bool,
+    },
     /// A text that is only shown.
-    Text { bytes_max: usize },
+    Text {
+        bytes_max: usize,
+    },
     Template,
     RequestId,
     PageSize,
@@ -125,10 +134,22 @@ impl Form {
                 ["A", "2shop", "-shop", "shop_1", "shop.1", "schön", "a b", "a\0", &long(63)].map(text).into()
             }
             Self::Name { bytes_max, .. } => [
-                " Owner", "Owner ", "Owner\u{a0}", "Ow\0ner", "Ow\nner", "Ow\u{85}ner", "Ow\u{200b}ner",
-                "Ow\u{feff}ner", "Ow\u{202e}ner", "Ow\u{2066}ner", "Cafe\u{301}", &long(bytes_max),
+                " Owner",
+                "Owner ",
+                "Owner\u{a0}",
+                "Ow\0ner",
+                "Ow\nner",
+                "Ow\u{85}ner",
+                "Ow\u{200b}ner",
+                "Ow\u{feff}ner",
+                "Ow\u{202e}ner",
+                "Ow\u{2066}ner",
+                "Cafe\u{301}",
+                &long(bytes_max),
                 &"é".repeat(bytes_max / 2 + 1),
-            ].map(text).into(),
+            ]
+            .map(text)
+            .into(),
             Self::Id { .. } => {
                 ["a b", " a", "a\t", "a\n", "a\0", "a\u{85}b", "a\u{a0}b", "a\u{2003}b", &long(128)].map(text).into()
             }
@@ -485,10 +506,11 @@ async fn nothing_is_found(server: &Server) {
             // A check denies what is not there, a new org and member are not there, a user needs not to be (K2, U1); and a
             // message has no name.
             let denies = method.contains("CheckService") && *field != "project";
-            let creates = matches!(form, Form::Parts) || matches!(
-                (method.rsplit('/').next().unwrap(), *field),
-                ("CreateOrg", "org_id") | ("AddMember" | "ListUserMemberships", "user_id")
-            );
+            let creates = matches!(form, Form::Parts)
+                || matches!(
+                    (method.rsplit('/').next().unwrap(), *field),
+                    ("CreateOrg", "org_id") | ("AddMember" | "ListUserMemberships", "user_id")
+                );
             if denies || creates {
                 continue;
             }

@@ -1,10 +1,8 @@
 //! Checks: K1 to K3.
 
-use std::time::Duration;
-
 use rolecall::wire::{self, Decision};
 
-use crate::fixture::{Project, after, micros, roles, role, until};
+use crate::fixture::{Project, micros, passed, role, roles, soon, until};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -49,7 +47,7 @@ fn k1_a_user_may_if_and_only_if_a_live_role_of_theirs_grants_it_there() {
 fn k2_every_decision_that_can_be_reached_and_which_comes_first() {
     on_both(async |server| {
         let project = decisions(server).await;
-        let soon = after(Duration::from_millis(200));
+        let soon = soon();
         project.add("acme", "expired", &[role("Member"), until("E", soon)]).await;
         project.add("acme", "expired-alone", &[until("E", soon)]).await;
         project.add("acme", "suspended", &roles(&["D", "Q"])).await;
@@ -58,7 +56,7 @@ fn k2_every_decision_that_can_be_reached_and_which_comes_first() {
         project.add("acme", "live-and-expired", &[role("P"), until("E", soon)]).await;
         project.add("acme", "disabled-since-expired", &[role("Member"), until("D", soon)]).await;
         project.disable("Default", &["D"]).await;
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        passed(&soon).await;
         let cases = [
             // Nothing is known of the org: all else is not looked at.
             ("nowhere", "stranger", "nothing", Decision::OrgNotFound),
@@ -182,8 +180,7 @@ fn k3_what_an_item_leaves_empty_is_taken_from_the_defaults() {
             ..batch(project, vec![item("", "", ""), item("", "bob", ""), item("", "bob", "q"), item("nowhere", "", "")])
         };
         let answer = server.batch_check(request).await.unwrap();
-        let expected =
-            [Decision::Allowed, Decision::MissingPermission, Decision::Allowed, Decision::OrgNotFound];
+        let expected = [Decision::Allowed, Decision::MissingPermission, Decision::Allowed, Decision::OrgNotFound];
         assert_eq!(answer.decisions().collect::<Vec<_>>(), expected);
         // A default that is malformed harms only the items that use it.
         let request = wire::BatchCheckRequest {
@@ -228,7 +225,9 @@ fn k3_a_batch_is_answered_from_one_revision_whatever_is_written_meanwhile() {
                 let allowed = |decision: &i32| *decision == Decision::Allowed as i32;
                 let [first, second] = [allowed(&answer.decisions[0]), allowed(&answer.decisions[1])];
                 assert!(first != second, "exactly one of the two may at any revision");
-                assert!(answer.decisions.chunks(2).all(|pair| allowed(&pair[0]) == first && allowed(&pair[1]) == second));
+                assert!(
+                    answer.decisions.chunks(2).all(|pair| allowed(&pair[0]) == first && allowed(&pair[1]) == second)
+                );
                 seen.insert(answer.revision);
             }
         };
@@ -240,7 +239,7 @@ fn k3_a_batch_is_answered_from_one_revision_whatever_is_written_meanwhile() {
 fn k3_a_batch_is_answered_at_one_instant() {
     on_both(async |server| {
         let project = decisions(server).await;
-        let end = after(Duration::from_millis(300));
+        let end = soon();
         project.add("acme", "ann", &[until("P", end)]).await;
         let (mut before, mut since) = (false, false);
         while !since {

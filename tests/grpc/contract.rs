@@ -53,9 +53,8 @@ impl Contract {
 
     /// The methods that have a `request_id`.
     pub fn writes(&self) -> impl Iterator<Item = &Method> {
-        let writes = |method: &&Method| {
-            self.fields(&method.request).unwrap().iter().any(|field| field.name() == "request_id")
-        };
+        let writes =
+            |method: &&Method| self.fields(&method.request).unwrap().iter().any(|field| field.name() == "request_id");
         self.methods.iter().filter(writes)
     }
 }
@@ -86,16 +85,14 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
     let at_least = || Some(wire::Consistency { requirement: Some(consistency::Requirement::AtLeast(token.into())) });
     let requirement = |requirement| Some(wire::Consistency { requirement: Some(requirement) });
     let question = || Some(check_request::Question::Permission("invoices.view".into()));
-    let ann = || wire::CheckItem {
-        org_id: "acme".into(),
-        user_id: "ann".into(),
-        permission: "invoices.view".into(),
+    let ann = || wire::CheckItem { org_id: "acme".into(), user_id: "ann".into(), permission: "invoices.view".into() };
+    let edits = || {
+        vec![wire::GrantEdit {
+            role: "Member".into(),
+            add: texts(&["invoices.view"]),
+            remove: texts(&["invoices.pay"]),
+        }]
     };
-    let edits = || vec![wire::GrantEdit {
-        role: "Member".into(),
-        add: texts(&["invoices.view"]),
-        remove: texts(&["invoices.pay"]),
-    }];
     let lent = || wire::MemberRoles { roles: vec![until("Admin", in_an_hour())] };
     let row = |user: &str, write| wire::MemberWrite { org_id: "acme".into(), user_id: user.into(), write: Some(write) };
     let new_role = |name: &str, placement| wire::CreateRoleRequest {
@@ -109,232 +106,319 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
         ..Default::default()
     };
     vec![
-        ("rolecall.v1.ProjectService/CreateProject", wire::CreateProjectRequest {
-            key: "shop-test".into(),
-            display_name: "Shop".into(),
-            environment: wire::Environment::Test.into(),
-            role_structure: wire::RoleStructure::MultiRole.into(),
-            template: "b2b".into(),
-            request_id: request_id("project"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
+        (
+            "rolecall.v1.ProjectService/CreateProject",
+            wire::CreateProjectRequest {
+                key: "shop-test".into(),
+                display_name: "Shop".into(),
+                environment: wire::Environment::Test.into(),
+                role_structure: wire::RoleStructure::MultiRole.into(),
+                template: "b2b".into(),
+                request_id: request_id("project"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
         ("rolecall.v1.ProjectService/GetProject", wire::GetProjectRequest { project: project() }.encode_to_vec()),
-        ("rolecall.v1.ProjectService/ListProjects", wire::ListProjectsRequest {
-            page_size: 10,
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.PermissionService/CreatePermission", wire::CreatePermissionRequest {
-            project: project(),
-            name: "reports.view".into(),
-            description: "Sees reports.".into(),
-            request_id: request_id("permission"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.PermissionService/BatchCreatePermissions", wire::BatchCreatePermissionsRequest {
-            project: project(),
-            permissions: vec![wire::PermissionSpec { name: "reports.edit".into(), description: "Edits.".into() }],
-            request_id: request_id("permissions"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.PermissionService/GetPermission", wire::GetPermissionRequest {
-            project: project(),
-            name: "invoices.view".into(),
-        }.encode_to_vec()),
-        ("rolecall.v1.PermissionService/ListPermissions", wire::ListPermissionsRequest {
-            project: project(),
-            page_size: 10,
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.RoleService/CreateRole",
-            new_role("Viewer", create_role_request::Placement::Below("Admin".into())).encode_to_vec()),
-        ("rolecall.v1.RoleService/CreateRole",
-            new_role("Auditor", create_role_request::Placement::Above("Admin".into())).encode_to_vec()),
-        ("rolecall.v1.RoleService/GetRole", wire::GetRoleRequest {
-            project: project(),
-            name: "Owner".into(),
-        }.encode_to_vec()),
-        ("rolecall.v1.RoleService/ListRoles", wire::ListRolesRequest {
-            project: project(),
-            page_size: 10,
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.RoleMappingService/CreateRoleMapping", wire::CreateRoleMappingRequest {
-            project: project(),
-            name: "Gold".into(),
-            description: "The best.".into(),
-            duplicate_of: "Paid".into(),
-            edits: edits(),
-            enable_roles: texts(&["Billing Manager"]),
-            disable_roles: texts(&["Guest"]),
-            subscribe_org_ids: texts(&["globex"]),
-            request_id: request_id("mapping"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.RoleMappingService/GetRoleMapping", wire::GetRoleMappingRequest {
-            project: project(),
-            name: "Paid".into(),
-            roles: texts(&["Owner"]),
-            page_size: 10,
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.RoleMappingService/ListRoleMappings", wire::ListRoleMappingsRequest {
-            project: project(),
-            page_size: 10,
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.RoleMappingService/UpdateRoleMapping", wire::UpdateRoleMappingRequest {
-            project: project(),
-            name: "Paid".into(),
-            edits: edits(),
-            enable_roles: texts(&["Billing Manager"]),
-            disable_roles: texts(&["Guest"]),
-            request_id: request_id("edits"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.RoleMappingService/PromoteRoleMapping", wire::PromoteRoleMappingRequest {
-            project: project(),
-            name: "Gold".into(),
-            request_id: request_id("promotion"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.OrgService/CreateOrg", wire::CreateOrgRequest {
-            project: project(),
-            org_id: "initech".into(),
-            display_name: "Initech".into(),
-            metadata: "{}".into(),
-            role_mapping: "Paid".into(),
-            request_id: request_id("org"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.OrgService/GetOrg", wire::GetOrgRequest {
-            project: project(),
-            org_id: "acme".into(),
-        }.encode_to_vec()),
-        ("rolecall.v1.OrgService/ListOrgs", wire::ListOrgsRequest {
-            project: project(),
-            role_mapping: "Paid".into(),
-            page_size: 10,
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.SubscriptionService/SubscribeOrg", wire::SubscribeOrgRequest {
-            project: project(),
-            org_id: "acme".into(),
-            target: Some(subscribe_org_request::Target::RoleMapping("Paid".into())),
-            request_id: request_id("subscription"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.SubscriptionService/SubscribeOrg", wire::SubscribeOrgRequest {
-            project: project(),
-            org_id: "acme".into(),
-            target: Some(subscribe_org_request::Target::ToDefault(true)),
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.SubscriptionService/GetSubscription", wire::GetSubscriptionRequest {
-            project: project(),
-            org_id: "acme".into(),
-        }.encode_to_vec()),
-        ("rolecall.v1.MembershipService/AddMember", wire::AddMemberRequest {
-            project: project(),
-            org_id: "globex".into(),
-            user_id: "cat".into(),
-            roles: vec![until("Billing Manager", in_an_hour())],
-            request_id: request_id("member"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.MembershipService/GetMember", wire::GetMemberRequest {
-            project: project(),
-            org_id: "acme".into(),
-            user_id: "ann".into(),
-        }.encode_to_vec()),
-        ("rolecall.v1.MembershipService/ListMembers", wire::ListMembersRequest {
-            project: project(),
-            org_id: "acme".into(),
-            role: "Member".into(),
-            permission: "rolecall::can_view_other_members".into(),
-            page_size: 10,
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.MembershipService/ListUserMemberships", wire::ListUserMembershipsRequest {
-            project: project(),
-            user_id: "ann".into(),
-            page_size: 10,
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.MembershipService/SetMemberRoles", wire::SetMemberRolesRequest {
-            project: project(),
-            org_id: "acme".into(),
-            user_id: "ann".into(),
-            roles: vec![until("Owner", in_an_hour())],
-            request_id: request_id("roles"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.MembershipService/RemoveMember", wire::RemoveMemberRequest {
-            project: project(),
-            org_id: "acme".into(),
-            user_id: "bob".into(),
-            request_id: request_id("removal"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.MembershipService/BatchWriteMembers", wire::BatchWriteMembersRequest {
-            project: project(),
-            rows: vec![
-                row("dan", member_write::Write::Add(lent())),
-                row("eve", member_write::Write::Set(lent())),
-                row("fay", member_write::Write::Remove(wire::Removal {})),
-            ],
-            request_id: request_id("rows"),
-            reason: reason(),
-            validate_only: false,
-        }.encode_to_vec()),
-        ("rolecall.v1.CheckService/Check", wire::CheckRequest {
-            project: project(),
-            org_id: "acme".into(),
-            user_id: "ann".into(),
-            question: question(),
-            consistency: at_least(),
-        }.encode_to_vec()),
-        ("rolecall.v1.CheckService/Check", wire::CheckRequest {
-            org_id: "acme".into(),
-            user_id: "ann".into(),
-            question: question(),
-            consistency: requirement(consistency::Requirement::Any(true)),
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.CheckService/Check", wire::CheckRequest {
-            org_id: "acme".into(),
-            user_id: "ann".into(),
-            question: question(),
-            consistency: requirement(consistency::Requirement::Latest(true)),
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.CheckService/BatchCheck", wire::BatchCheckRequest {
-            project: project(),
-            items: vec![ann()],
-            defaults: None,
-            consistency: at_least(),
-        }.encode_to_vec()),
-        ("rolecall.v1.CheckService/BatchCheck", wire::BatchCheckRequest {
-            items: vec![wire::CheckItem::default()],
-            defaults: Some(ann()),
-            consistency: requirement(consistency::Requirement::Any(true)),
-            ..Default::default()
-        }.encode_to_vec()),
-        ("rolecall.v1.CheckService/BatchCheck", wire::BatchCheckRequest {
-            items: vec![ann()],
-            consistency: requirement(consistency::Requirement::Latest(true)),
-            ..Default::default()
-        }.encode_to_vec()),
+        (
+            "rolecall.v1.ProjectService/ListProjects",
+            wire::ListProjectsRequest { page_size: 10, ..Default::default() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/CreatePermission",
+            wire::CreatePermissionRequest {
+                project: project(),
+                name: "reports.view".into(),
+                description: "Sees reports.".into(),
+                request_id: request_id("permission"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/BatchCreatePermissions",
+            wire::BatchCreatePermissionsRequest {
+                project: project(),
+                permissions: vec![wire::PermissionSpec { name: "reports.edit".into(), description: "Edits.".into() }],
+                request_id: request_id("permissions"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/GetPermission",
+            wire::GetPermissionRequest { project: project(), name: "invoices.view".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/ListPermissions",
+            wire::ListPermissionsRequest { project: project(), page_size: 10, ..Default::default() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleService/CreateRole",
+            new_role("Viewer", create_role_request::Placement::Below("Admin".into())).encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleService/CreateRole",
+            new_role("Auditor", create_role_request::Placement::Above("Admin".into())).encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleService/GetRole",
+            wire::GetRoleRequest { project: project(), name: "Owner".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleService/ListRoles",
+            wire::ListRolesRequest { project: project(), page_size: 10, ..Default::default() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/CreateRoleMapping",
+            wire::CreateRoleMappingRequest {
+                project: project(),
+                name: "Gold".into(),
+                description: "The best.".into(),
+                duplicate_of: "Paid".into(),
+                edits: edits(),
+                enable_roles: texts(&["Billing Manager"]),
+                disable_roles: texts(&["Guest"]),
+                subscribe_org_ids: texts(&["globex"]),
+                request_id: request_id("mapping"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/GetRoleMapping",
+            wire::GetRoleMappingRequest {
+                project: project(),
+                name: "Paid".into(),
+                roles: texts(&["Owner"]),
+                page_size: 10,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/ListRoleMappings",
+            wire::ListRoleMappingsRequest { project: project(), page_size: 10, ..Default::default() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/UpdateRoleMapping",
+            wire::UpdateRoleMappingRequest {
+                project: project(),
+                name: "Paid".into(),
+                edits: edits(),
+                enable_roles: texts(&["Billing Manager"]),
+                disable_roles: texts(&["Guest"]),
+                request_id: request_id("edits"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/PromoteRoleMapping",
+            wire::PromoteRoleMappingRequest {
+                project: project(),
+                name: "Gold".into(),
+                request_id: request_id("promotion"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/CreateOrg",
+            wire::CreateOrgRequest {
+                project: project(),
+                org_id: "initech".into(),
+                display_name: "Initech".into(),
+                metadata: "{}".into(),
+                role_mapping: "Paid".into(),
+                request_id: request_id("org"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/GetOrg",
+            wire::GetOrgRequest { project: project(), org_id: "acme".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/ListOrgs",
+            wire::ListOrgsRequest {
+                project: project(),
+                role_mapping: "Paid".into(),
+                page_size: 10,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.SubscriptionService/SubscribeOrg",
+            wire::SubscribeOrgRequest {
+                project: project(),
+                org_id: "acme".into(),
+                target: Some(subscribe_org_request::Target::RoleMapping("Paid".into())),
+                request_id: request_id("subscription"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.SubscriptionService/SubscribeOrg",
+            wire::SubscribeOrgRequest {
+                project: project(),
+                org_id: "acme".into(),
+                target: Some(subscribe_org_request::Target::ToDefault(true)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.SubscriptionService/GetSubscription",
+            wire::GetSubscriptionRequest { project: project(), org_id: "acme".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/AddMember",
+            wire::AddMemberRequest {
+                project: project(),
+                org_id: "globex".into(),
+                user_id: "cat".into(),
+                roles: vec![until("Billing Manager", in_an_hour())],
+                request_id: request_id("member"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/GetMember",
+            wire::GetMemberRequest { project: project(), org_id: "acme".into(), user_id: "ann".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/ListMembers",
+            wire::ListMembersRequest {
+                project: project(),
+                org_id: "acme".into(),
+                role: "Member".into(),
+                permission: "rolecall::can_view_other_members".into(),
+                page_size: 10,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/ListUserMemberships",
+            wire::ListUserMembershipsRequest {
+                project: project(),
+                user_id: "ann".into(),
+                page_size: 10,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/SetMemberRoles",
+            wire::SetMemberRolesRequest {
+                project: project(),
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                roles: vec![until("Owner", in_an_hour())],
+                request_id: request_id("roles"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/RemoveMember",
+            wire::RemoveMemberRequest {
+                project: project(),
+                org_id: "acme".into(),
+                user_id: "bob".into(),
+                request_id: request_id("removal"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/BatchWriteMembers",
+            wire::BatchWriteMembersRequest {
+                project: project(),
+                rows: vec![
+                    row("dan", member_write::Write::Add(lent())),
+                    row("eve", member_write::Write::Set(lent())),
+                    row("fay", member_write::Write::Remove(wire::Removal {})),
+                ],
+                request_id: request_id("rows"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/Check",
+            wire::CheckRequest {
+                project: project(),
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                question: question(),
+                consistency: at_least(),
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/Check",
+            wire::CheckRequest {
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                question: question(),
+                consistency: requirement(consistency::Requirement::Any(true)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/Check",
+            wire::CheckRequest {
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                question: question(),
+                consistency: requirement(consistency::Requirement::Latest(true)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/BatchCheck",
+            wire::BatchCheckRequest { project: project(), items: vec![ann()], defaults: None, consistency: at_least() }
+                .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/BatchCheck",
+            wire::BatchCheckRequest {
+                items: vec![wire::CheckItem::default()],
+                defaults: Some(ann()),
+                consistency: requirement(consistency::Requirement::Any(true)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/BatchCheck",
+            wire::BatchCheckRequest {
+                items: vec![ann()],
+                consistency: requirement(consistency::Requirement::Latest(true)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
         ("rolecall.v1.ServerService/GetServerInfo", wire::GetServerInfoRequest {}.encode_to_vec()),
     ]
 }

@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use rolecall::wire::{self, Decision};
 
-use crate::fixture::{Project, after, in_an_hour, micros, permanent, role, roles, shown, until};
+use crate::fixture::{Project, after, in_an_hour, micros, passed, permanent, role, roles, shown, soon, until};
 use crate::refusals::refused;
 use crate::server::on_both;
 
-/// Long enough to look at a role before it ends.
-const SOON: Duration = Duration::from_millis(400);
-
 /// Asks until the end has passed: every answer before it must be the one, every answer from it on the other.
-async fn turns(project: Project<'_>, user: &str, permission: &str, end: &prost_types::Timestamp, decisions: [Decision; 2]) {
+async fn turns(
+    project: Project<'_>,
+    user: &str,
+    permission: &str,
+    end: &prost_types::Timestamp,
+    decisions: [Decision; 2],
+) {
     let (mut before, mut since) = (0, 0);
     while since < 3 {
         let answer = project.server.check(project.asking("acme", user, permission)).await.unwrap();
@@ -29,7 +32,7 @@ fn b5_from_its_end_on_a_role_grants_nothing() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
-        let end = after(SOON);
+        let end = soon();
         let member = project.add("acme", "ann", &[until("Admin", end)]).await;
         assert_eq!((member.roles[0].expire_time, shown(&member)), (Some(end), "Admin live".into()));
         let head = server.head().await;
@@ -55,7 +58,7 @@ fn b5_a_lent_role_stands_over_the_base_role_which_counts_again_afterwards() {
         project.permission("base").await;
         project.grant("Default", "Member", &["base"]).await;
         project.org("acme", "").await;
-        let end = after(SOON);
+        let end = soon();
         let lent = project.add("acme", "ann", &[role("Member"), until("Admin", end)]).await;
         assert_eq!(shown(&lent), "Admin live, Member shadowed");
         assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
@@ -103,9 +106,8 @@ fn b5_a_repeated_role_keeps_its_end_unless_the_request_sets_one_or_takes_it_away
         let project = server.multi().await;
         project.org("acme", "").await;
         let (first, second) = (in_an_hour(), after(Duration::from_secs(7_200)));
-        let end_of = |member: &wire::Member, name: &str| {
-            member.roles.iter().find(|role| role.role == name).unwrap().expire_time
-        };
+        let end_of =
+            |member: &wire::Member, name: &str| member.roles.iter().find(|role| role.role == name).unwrap().expire_time;
         let added = project.add("acme", "ann", &[role("Member"), until("Admin", first)]).await;
         assert_eq!((end_of(&added, "Admin"), end_of(&added, "Member")), (Some(first), None));
         let kept = project.set("acme", "ann", &[role("Admin"), role("Owner")]).await;
@@ -131,12 +133,12 @@ fn b5_finer_digits_than_microseconds_are_dropped_and_ends_outlast_a_restart() {
         let member = project.add("acme", "ann", &[until("Admin", fine)]).await;
         let kept = Some(prost_types::Timestamp { nanos: 999_999_000, ..fine });
         assert_eq!(member.roles[0].expire_time, kept);
-        let soon = after(SOON);
+        let soon = soon();
         project.add("acme", "bob", &[until("Admin", soon)]).await;
         let server = server.restarted().await;
         let project = server.single();
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].expire_time, kept);
-        tokio::time::sleep(SOON).await;
+        passed(&soon).await;
         assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "rolecall::can_invite").await, Decision::RoleExpired);
     });

@@ -186,8 +186,7 @@ impl Project<'_> {
 
     /// The names of the roles, highest first.
     pub async fn role_order(&self) -> Vec<String> {
-        let request =
-            wire::ListRolesRequest { project: self.key.into(), page_size: 1_000, ..Default::default() };
+        let request = wire::ListRolesRequest { project: self.key.into(), page_size: 1_000, ..Default::default() };
         let roles = self.server.list_roles(request).await.unwrap().roles;
         assert!(roles.iter().zip(1..).all(|(role, position)| role.position == position), "{roles:?}");
         roles.into_iter().map(|role| role.name).collect()
@@ -245,6 +244,17 @@ pub fn permanent(name: &str) -> wire::MemberRole {
 pub fn after(wait: Duration) -> Timestamp {
     let since = (SystemTime::now() + wait).duration_since(SystemTime::UNIX_EPOCH).unwrap();
     Timestamp { seconds: since.as_secs() as i64, nanos: since.subsec_micros() as i32 * 1_000 }
+}
+
+/// Late enough to give a role until then and look at it, soon enough to wait for.
+pub fn soon() -> Timestamp {
+    after(Duration::from_millis(900))
+}
+
+/// Waits until an instant has passed.
+pub async fn passed(end: &Timestamp) {
+    let wait = micros(end) - micros(&after(Duration::ZERO));
+    tokio::time::sleep(Duration::from_micros(wait.max(0) as u64) + Duration::from_millis(2)).await;
 }
 
 pub fn in_an_hour() -> Timestamp {

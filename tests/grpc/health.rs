@@ -94,7 +94,7 @@ fn a_stopping_server_says_so_finishes_what_was_begun_and_is_gone() {
             assert_eq!(answer.unwrap().org.unwrap().org_id, "acme");
         };
         let watching = async {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
             let stopping = server.stop();
             let told = async {
                 for mut watch in watches {

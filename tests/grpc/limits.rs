@@ -32,7 +32,12 @@ fn p7_roles_a_project() {
     on_both_with(Limits { roles: 4, ..Limits::default() }, async |server| {
         server.single().role("Fourth").await;
         let fifth = wire::CreateRoleRequest { name: "Fifth".into(), ..Default::default() };
-        named(&refused(server.storing_nothing(server.create_role(fifth.clone())).await, "LIMIT_EXCEEDED"), "roles", 5, 4);
+        named(
+            &refused(server.storing_nothing(server.create_role(fifth.clone())).await, "LIMIT_EXCEEDED"),
+            "roles",
+            5,
+            4,
+        );
         let previewed = wire::CreateRoleRequest { validate_only: true, ..fifth };
         refused(server.create_role(previewed).await, "LIMIT_EXCEEDED");
         // The limit is one project's.
@@ -75,7 +80,12 @@ fn p7_grants_a_project() {
             ..Default::default()
         };
         let both = edit(&["eighteenth", "nineteenth"], &[]);
-        named(&refused(server.storing_nothing(server.update_role_mapping(both)).await, "LIMIT_EXCEEDED"), "grants", 19, 18);
+        named(
+            &refused(server.storing_nothing(server.update_role_mapping(both)).await, "LIMIT_EXCEEDED"),
+            "grants",
+            19,
+            18,
+        );
         // What there is already and what goes at the same time do not count.
         server.update_role_mapping(edit(&["eighteenth", "rolecall::can_view_other_members"], &[])).await.unwrap();
         server.update_role_mapping(edit(&["nineteenth"], &["eighteenth"])).await.unwrap();
@@ -84,7 +94,12 @@ fn p7_grants_a_project() {
             duplicate_of: "Default".into(),
             ..Default::default()
         };
-        named(&refused(server.storing_nothing(server.create_role_mapping(copy)).await, "LIMIT_EXCEEDED"), "grants", 36, 18);
+        named(
+            &refused(server.storing_nothing(server.create_role_mapping(copy)).await, "LIMIT_EXCEEDED"),
+            "grants",
+            36,
+            18,
+        );
         project.take("Default", "Member", &["nineteenth"]).await;
     });
 }
@@ -102,7 +117,8 @@ fn p7_different_role_sets_a_project() {
         let third = project.setting("acme", "ann", &[role("Owner"), until("Admin", in_an_hour())]);
         named(&refused(server.set_member_roles(third).await, "LIMIT_EXCEEDED"), "role_sets", 3, 2);
         let rows = vec![row("acme", "eve", add(&["Owner"])), row("acme", "dan", add(&["Member"]))];
-        let refused = refused(server.storing_nothing(server.batch_write_members(project.writing(rows))).await, "LIMIT_EXCEEDED");
+        let refused =
+            refused(server.storing_nothing(server.batch_write_members(project.writing(rows))).await, "LIMIT_EXCEEDED");
         assert_eq!(refused.metadata("rows"), "1");
         let [(limit, description)] = refused.quotas()[..] else { panic!("{refused:?}") };
         assert_eq!(limit, "role_sets");
@@ -140,7 +156,12 @@ fn p7_fifty_roles_a_member_unless_configured() {
             project.role(name).await;
         }
         let all: Vec<wire::MemberRole> = names.iter().map(|name| role(name)).collect();
-        named(&refused(server.add_member(project.adding("acme", "ann", &all)).await, "LIMIT_EXCEEDED"), "member_roles", 51, 50);
+        named(
+            &refused(server.add_member(project.adding("acme", "ann", &all)).await, "LIMIT_EXCEEDED"),
+            "member_roles",
+            51,
+            50,
+        );
         assert_eq!(project.add("acme", "ann", &all[..50]).await.roles.len(), 50);
     });
 }
@@ -158,10 +179,8 @@ fn p7_rows_of_a_bulk_write_and_items_of_a_batch_check() {
             subscribe_org_ids: texts(orgs),
             ..Default::default()
         };
-        let items = |count| wire::BatchCheckRequest {
-            items: vec![wire::CheckItem::default(); count],
-            ..Default::default()
-        };
+        let items =
+            |count| wire::BatchCheckRequest { items: vec![wire::CheckItem::default(); count], ..Default::default() };
         server
             .storing_nothing(async {
                 let members = server.batch_write_members(rows(&["a", "b", "c", "d"])).await;
@@ -181,6 +200,31 @@ fn p7_rows_of_a_bulk_write_and_items_of_a_batch_check() {
 }
 
 #[test]
+fn p7_edits_of_one_request_count_with_all_that_they_name() {
+    on_both_with(Limits { bulk_rows: 3, ..Limits::default() }, async |server| {
+        let edit =
+            |role: &str, names: &[&str]| wire::GrantEdit { role: role.into(), add: texts(names), remove: vec![] };
+        let six = || wire::UpdateRoleMappingRequest {
+            name: "Default".into(),
+            edits: vec![edit("Owner", &["rolecall::can_invite"]), edit("Member", &["rolecall::can_invite"])],
+            enable_roles: texts(&["Owner"]),
+            disable_roles: texts(&["Admin"]),
+            ..Default::default()
+        };
+        let seven = wire::UpdateRoleMappingRequest { enable_roles: texts(&["Owner", "Member"]), ..six() };
+        let answer = server.storing_nothing(server.update_role_mapping(seven)).await;
+        too_many(&refused(answer, "TOO_MANY_ROWS"), "edits", 7, 6);
+        server.update_role_mapping(six()).await.unwrap();
+        let request = wire::CreateRoleMappingRequest {
+            name: "Paid".into(),
+            edits: vec![edit("Owner", &["rolecall::can_invite"; 6])],
+            ..Default::default()
+        };
+        too_many(&refused(server.create_role_mapping(request).await, "TOO_MANY_ROWS"), "edits", 7, 6);
+    });
+}
+
+#[test]
 fn p7_lists_of_names_in_one_request() {
     on_both(async |server| {
         let many = |name: &str| vec![name.to_string(); 1_001];
@@ -192,11 +236,8 @@ fn p7_lists_of_names_in_one_request() {
                     ..Default::default()
                 };
                 too_many(&refused(server.create_role(role).await, "TOO_MANY_ROWS"), "disabled_in", 1_001, 1_000);
-                let rows = wire::GetRoleMappingRequest {
-                    name: "Default".into(),
-                    roles: many("Owner"),
-                    ..Default::default()
-                };
+                let rows =
+                    wire::GetRoleMappingRequest { name: "Default".into(), roles: many("Owner"), ..Default::default() };
                 too_many(&refused(server.get_role_mapping(rows).await, "TOO_MANY_ROWS"), "roles", 1_001, 1_000);
             })
             .await;
@@ -265,12 +306,8 @@ fn b2_ten_thousand_rows_are_one_commit_and_one_more_is_refused() {
 async fn all_are_listed_once(server: &Server, count: usize) {
     let (mut seen, mut page_token) = (std::collections::BTreeSet::new(), String::new());
     loop {
-        let request = wire::ListMembersRequest {
-            org_id: "acme".into(),
-            page_size: 1_000,
-            page_token,
-            ..Default::default()
-        };
+        let request =
+            wire::ListMembersRequest { org_id: "acme".into(), page_size: 1_000, page_token, ..Default::default() };
         let page = server.list_members(request).await.unwrap();
         for member in page.members {
             assert!(seen.insert(member.user_id), "a member is listed twice");

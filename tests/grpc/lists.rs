@@ -1,11 +1,10 @@
 //! Lists: B4, and the order and pages of every other list.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use rolecall::wire;
 
-use crate::fixture::{Project, add, after, in_an_hour, remove, role, roles, row, texts, until};
+use crate::fixture::{Project, add, in_an_hour, passed, remove, role, roles, row, soon, texts, until};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -99,7 +98,7 @@ fn b4_members_are_filtered_by_role_held_and_by_permission_granted() {
         project.grant("Default", "P", &["p"]).await;
         project.grant("Default", "D", &["p"]).await;
         project.org("acme", "").await;
-        let soon = after(Duration::from_millis(200));
+        let soon = soon();
         for (user, roles) in [
             ("both", roles(&["P", "D"])),
             ("ended", vec![role("Q"), until("P", soon)]),
@@ -112,7 +111,7 @@ fn b4_members_are_filtered_by_role_held_and_by_permission_granted() {
             project.add("acme", user, &roles).await;
         }
         project.disable("Default", &["D"]).await;
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        passed(&soon).await;
         let cases = [
             ("", "", &["both", "ended", "lasting", "live", "none", "suspended"][..]),
             ("P", "", &["both", "lasting", "live"]),
@@ -219,9 +218,9 @@ fn b4_a_user_is_listed_across_the_orgs_of_a_project() {
         other.add("elsewhere", "ann", &[]).await;
         project.org("without", "").await;
         project.add("without", "bob", &[]).await;
-        let soon = after(Duration::from_millis(100));
+        let soon = soon();
         project.add("without", "ann", &[until("Admin", soon)]).await;
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        passed(&soon).await;
         for page_size in [0, 1, 4, 12, 13] {
             let (mut orgs, mut page_token) = (Vec::new(), String::new());
             loop {
@@ -259,8 +258,10 @@ fn b4_a_page_token_belongs_to_the_arguments_it_was_given_for() {
         }
         let first = wire::ListMembersRequest { page_size: 1, ..listing("acme") };
         let token = server.list_members(first.clone()).await.unwrap().next_page_token;
-        let with = |request: wire::ListMembersRequest| {
-            wire::ListMembersRequest { page_size: 1, page_token: token.clone(), ..request }
+        let with = |request: wire::ListMembersRequest| wire::ListMembersRequest {
+            page_size: 1,
+            page_token: token.clone(),
+            ..request
         };
         for request in [
             listing("globex"),

@@ -2,7 +2,6 @@
 //!
 //! A test that proves a rule of the domain carries the rule's number in its name.
 
-#[allow(dead_code)]
 #[path = "../support/database.rs"]
 mod support;
 

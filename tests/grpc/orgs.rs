@@ -31,11 +31,8 @@ fn s2_an_org_is_moved_and_moved_back_and_moving_it_nowhere_changes_nothing() {
         let project = server.single();
         project.mapping("Paid").await;
         project.org("acme", "").await;
-        let moving = |target| wire::SubscribeOrgRequest {
-            org_id: "acme".into(),
-            target: Some(target),
-            ..Default::default()
-        };
+        let moving =
+            |target| wire::SubscribeOrgRequest { org_id: "acme".into(), target: Some(target), ..Default::default() };
         let moved = server.subscribe_org(moving(Target::RoleMapping("Paid".into()))).await.unwrap();
         assert_eq!(moved.subscription.unwrap().role_mapping, "Paid");
         let again = server.storing_nothing(server.subscribe_org(moving(Target::RoleMapping("Paid".into())))).await;

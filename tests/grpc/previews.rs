@@ -30,10 +30,8 @@ macro_rules! previewed {
 
 #[test]
 fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
-    let writes: std::collections::BTreeSet<String> = Contract::read()
-        .writes()
-        .map(|method| method.path.rsplit('/').next().unwrap().to_lowercase())
-        .collect();
+    let writes: std::collections::BTreeSet<String> =
+        Contract::read().writes().map(|method| method.path.rsplit('/').next().unwrap().to_lowercase()).collect();
     on_both(async |server| {
         shop(server).await;
         let project = server.single();
@@ -115,7 +113,10 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
                 ..Default::default()
             })
         );
-        previewed!(seen, server.add_member(project.adding("initech", "ann", &[role("Owner"), until("Member", in_an_hour())])));
+        previewed!(
+            seen,
+            server.add_member(project.adding("initech", "ann", &[role("Owner"), until("Member", in_an_hour())]))
+        );
         previewed!(seen, server.set_member_roles(project.setting("initech", "ann", &roles(&["Member"]))));
         previewed!(
             seen,

@@ -91,10 +91,7 @@ fn a4_another_body_under_the_same_id_is_refused() {
                     assert_eq!(refused.fields(), ["request_id"]);
                 }
                 // Another RPC is another request, whatever its body.
-                let member = wire::AddMemberRequest {
-                    request_id: "once".into(),
-                    ..project.adding("acme", "ann", &[])
-                };
+                let member = wire::AddMemberRequest { request_id: "once".into(), ..project.adding("acme", "ann", &[]) };
                 refused(server.add_member(member).await, "REQUEST_ID_REUSED");
                 let permission =
                     wire::CreatePermissionRequest { name: "p".into(), request_id: "once".into(), ..Default::default() };

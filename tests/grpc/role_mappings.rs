@@ -19,8 +19,13 @@ fn m1_there_is_always_exactly_one_default_mapping() {
     on_both(async |server| {
         let project = server.single();
         let default = async || {
-            let marked: Vec<String> =
-                project.mappings().await.into_iter().filter(|(_, is_default)| *is_default).map(|(name, _)| name).collect();
+            let marked: Vec<String> = project
+                .mappings()
+                .await
+                .into_iter()
+                .filter(|(_, is_default)| *is_default)
+                .map(|(name, _)| name)
+                .collect();
             let read = server.get_project(wire::GetProjectRequest::default()).await.unwrap().project.unwrap();
             assert_eq!(marked, [read.default_role_mapping]);
             marked[0].clone()
@@ -294,10 +299,8 @@ fn m4_the_default_roles_stay_enabled_in_every_mapping() {
             .storing_nothing(async {
                 for name in ["Owner", "Member"] {
                     for mapping in ["Default", "Paid"] {
-                        let request = wire::UpdateRoleMappingRequest {
-                            disable_roles: texts(&[name]),
-                            ..updating(mapping)
-                        };
+                        let request =
+                            wire::UpdateRoleMappingRequest { disable_roles: texts(&[name]), ..updating(mapping) };
                         let refused = refused(server.update_role_mapping(request).await, "DEFAULT_ROLE_DISABLED");
                         assert_eq!(refused.subjects(), [format!("roles/{name}")]);
                     }

@@ -26,7 +26,8 @@ fn r1_role_and_mapping_names_are_unique_after_case_folding_and_looked_up_exactly
         project.mapping("Paid").await;
         server
             .storing_nothing(async {
-                for (name, taken) in [("Owner", "Owner"), ("owner", "Owner"), ("OWNER", "Owner"), ("STRASSE", "Straße")] {
+                for (name, taken) in [("Owner", "Owner"), ("owner", "Owner"), ("OWNER", "Owner"), ("STRASSE", "Straße")]
+                {
                     let refused = refused(server.create_role(placed(project, name, None)).await, "ROLE_ALREADY_EXISTS");
                     assert_eq!(refused.resource(), ("rolecall.v1.Role", taken));
                 }
@@ -52,7 +53,8 @@ fn r1_role_and_mapping_names_are_unique_after_case_folding_and_looked_up_exactly
 fn r1_permission_names_are_compared_byte_for_byte() {
     on_both(async |server| {
         let project = server.single();
-        let names = ["can_view", "Can_View", "ProductA::CanCreate", "productA::CanCreate", "ReadOnly", "café", "cafe", "a b"];
+        let names =
+            ["can_view", "Can_View", "ProductA::CanCreate", "productA::CanCreate", "ReadOnly", "café", "cafe", "a b"];
         for name in names {
             project.permission(name).await;
         }
@@ -60,7 +62,8 @@ fn r1_permission_names_are_compared_byte_for_byte() {
             let request = wire::GetPermissionRequest { name: name.into(), ..Default::default() };
             assert_eq!(server.get_permission(request).await.unwrap().permission.unwrap().name, name);
             let request = wire::CreatePermissionRequest { name: name.into(), ..Default::default() };
-            let refused = refused(server.storing_nothing(server.create_permission(request)).await, "PERMISSION_ALREADY_EXISTS");
+            let refused =
+                refused(server.storing_nothing(server.create_permission(request)).await, "PERMISSION_ALREADY_EXISTS");
             assert_eq!(refused.resource(), ("rolecall.v1.Permission", name));
         }
         let request = wire::GetPermissionRequest { name: "CAN_VIEW".into(), ..Default::default() };
@@ -71,7 +74,8 @@ fn r1_permission_names_are_compared_byte_for_byte() {
 #[test]
 fn r1_names_come_back_as_they_were_given_also_after_a_restart() {
     on_both(async |server| {
-        let names = ["管理者", "Geschäftsführer", "R&D / Ops (EU)", "Владелец", "👩‍🚀".split('\u{200d}').next().unwrap(), "a"];
+        let names =
+            ["管理者", "Geschäftsführer", "R&D / Ops (EU)", "Владелец", "👩‍🚀".split('\u{200d}').next().unwrap(), "a"];
         for name in names {
             server.single().role(name).await;
         }
