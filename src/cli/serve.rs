@@ -99,12 +99,12 @@ pub async fn run(args: Args) -> Result<(), String> {
         drain: std::time::Duration::from_secs(args.drain_seconds),
     };
     let server = Running::start(config).await.map_err(|error| error.to_string())?;
-    if args.demo {
-        demo::run(&server).await?;
+    let shown = if args.demo { demo::run(&server).await } else { Ok(()) };
+    if shown.is_ok() {
+        stop.await;
     }
-    stop.await;
     server.stop().await;
-    Ok(())
+    shown
 }
 
 fn stop_signal() -> Result<impl Future<Output = ()>, String> {

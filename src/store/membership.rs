@@ -11,7 +11,7 @@ use super::entity::{commit, disabled_role, org, project, role, role_set_role};
 use super::ids::{id, number, origin, revision, role_structure, role_structure_number, unreadable};
 use super::read::Snapshot;
 use super::sql::{Bound, Sql};
-use super::{At, Page, ReadError, Store, StoreError};
+use super::{At, Database, Page, ReadError, Store, StoreError};
 use crate::domain::id::RoleId;
 use crate::domain::membership::{Member, MemberRole, TimedRole, standings};
 use crate::domain::project::RoleStructure;
@@ -92,9 +92,7 @@ impl Store {
     ) -> Result<Page<MemberRow>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
-        let mut select = Select::new(&project, now);
-        let user = select.sql.bind(user_id.as_str());
-        select.sql.push(&format!(" AND m.user_id = {user}"));
+        let mut select = Select::of_user(self.database(), &project, user_id, now);
         if let Some(after) = after {
             let after = select.sql.bind(after.as_str());
             select.sql.push(&format!(" AND o.org_id > {after}"));
@@ -113,22 +111,34 @@ struct Select {
 }
 
 impl Select {
-    fn new(project: &project::Model, now: Time) -> Self {
+    /// Those of one org. It is not joined with: without statistics PostgreSQL reads all orgs of the project for each member.
+    fn of_org(project: &project::Model, org: &org::Model, now: Time) -> Self {
         let mut sql = Sql::default();
         let (project, now) = (sql.bind(project.id), sql.bind(now.0));
+        let (no, org_id, mapping) = (sql.bind(org.no), sql.bind(org.org_id.as_str()), sql.bind(org.role_mapping));
         sql.push(&format!(
-            r#"SELECT m.org, o.org_id, o.role_mapping, m.user_id, m.role_set, m.origin, m.revision, m.timed
-               FROM memberships m JOIN orgs o ON o.project = m.project AND o."no" = m.org AND o.dead_at IS NULL
-               WHERE m.project = {project} AND (m.held_until IS NULL OR m.held_until > {now})"#
+            "SELECT m.org, {org_id}, {mapping}, m.user_id, m.role_set, m.origin, m.revision, m.timed FROM memberships m
+             WHERE m.project = {project} AND m.org = {no} AND (m.held_until IS NULL OR m.held_until > {now})"
         ));
         Self { sql, project, now }
     }
 
-    fn of_org(project: &project::Model, org: &org::Model, now: Time) -> Self {
-        let mut select = Self::new(project, now);
-        let no = select.sql.bind(org.no);
-        select.sql.push(&format!(" AND m.org = {no}"));
-        select
+    /// Those of one user, and for each its org.
+    ///
+    /// Neither database knows the sizes of tables that just grew. SQLite is told where to begin, or it begins with all
+    /// memberships of the project. For PostgreSQL `dead_at` is asked for in a way that no index promises, or it takes the
+    /// index of the living, of which it reads a whole project for each org.
+    fn of_user(database: Database, project: &project::Model, user_id: &UserId, now: Time) -> Self {
+        let mut sql = Sql::default();
+        let (project, now, user) = (sql.bind(project.id), sql.bind(now.0), sql.bind(user_id.as_str()));
+        let begin = if database == Database::Sqlite { "INDEXED BY memberships_by_user" } else { "" };
+        sql.push(&format!(
+            r#"SELECT m.org, o.org_id, o.role_mapping, m.user_id, m.role_set, m.origin, m.revision, m.timed
+               FROM memberships m {begin} CROSS JOIN orgs o
+               WHERE m.project = {project} AND m.user_id = {user} AND (m.held_until IS NULL OR m.held_until > {now})
+               AND o.project = m.project AND o."no" = m.org AND coalesce(o.dead_at, 0) = 0"#
+        ));
+        Self { sql, project, now }
     }
 
     /// Only those who hold a role that has not ended.

@@ -1,8 +1,8 @@
 //! Reads projects.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::{project, role, role_mapping};
 use super::ids::{environment, id, role_structure, unreadable};
@@ -43,27 +43,26 @@ impl Store {
 
 /// Adds the names of the default roles and mappings.
 async fn rows(snapshot: &Snapshot, found: Vec<project::Model>) -> Result<Vec<ProjectRow>, StoreError> {
-    let mut wanted_roles = Condition::any();
-    let mut wanted_mappings = Condition::any();
-    for project in &found {
-        let defaults = role::Column::Id.is_in([project.default_role, project.default_owner_role]);
-        wanted_roles = wanted_roles.add(role::Column::Project.eq(project.id).and(defaults));
-        let default = role_mapping::Column::Id.eq(project.default_role_mapping);
-        wanted_mappings = wanted_mappings.add(role_mapping::Column::Project.eq(project.id).and(default));
-    }
-    if found.is_empty() {
-        return Ok(Vec::new());
-    }
-    let roles = role::Entity::find().filter(wanted_roles).all(&snapshot.tx).await?;
+    let projects: Vec<i64> = found.iter().map(|project| project.id).collect();
+    // Also some that are not asked for: to pair each project with its own would be a term for each.
+    let defaults: BTreeSet<i64> =
+        found.iter().flat_map(|project| [project.default_role, project.default_owner_role]).collect();
+    let wanted = role::Column::Project.is_in(projects.iter().copied()).and(role::Column::Id.is_in(defaults));
+    let roles = role::Entity::find().filter(wanted).all(&snapshot.tx).await?;
     let roles: HashMap<_, _> = roles.into_iter().map(|role| ((role.project, role.id), role.name)).collect();
-    let mappings = role_mapping::Entity::find().filter(wanted_mappings).all(&snapshot.tx).await?;
-    let mappings: HashMap<_, _> = mappings.into_iter().map(|mapping| (mapping.project, mapping.name)).collect();
+    let defaults: BTreeSet<i64> = found.iter().map(|project| project.default_role_mapping).collect();
+    let wanted = role_mapping::Column::Project.is_in(projects).and(role_mapping::Column::Id.is_in(defaults));
+    let mappings = role_mapping::Entity::find().filter(wanted).all(&snapshot.tx).await?;
+    let mappings: HashMap<_, _> =
+        mappings.into_iter().map(|mapping| ((mapping.project, mapping.id), mapping.name)).collect();
     let role_name = |project, role| {
         let name = roles.get(&(project, role)).map(|name| RoleName::stored(name.as_str()));
         name.ok_or_else(|| unreadable("a project whose default role is missing"))
     };
     let row = |project: project::Model| {
-        let mapping = mappings.get(&project.id).map(|name| RoleMappingName::stored(name.as_str()));
+        let mapping = mappings
+            .get(&(project.id, project.default_role_mapping))
+            .map(|name| RoleMappingName::stored(name.as_str()));
         Ok(ProjectRow {
             default_role: role_name(project.id, project.default_role)?,
             default_owner_role: role_name(project.id, project.default_owner_role)?,

@@ -59,10 +59,10 @@ impl Store {
     }
 }
 
-/// Whether a role stands below one of this rank and id.
+/// Whether a role stands below one of this rank and id. The first term is what an index can be asked.
 pub fn below(rank: i64, id: i64) -> SimpleExpr {
-    let tied = role::Column::Rank.eq(rank).and(role::Column::Id.gt(id));
-    role::Column::Rank.gt(rank).or(tied)
+    let tied_or_lower = role::Column::Rank.gt(rank).or(role::Column::Id.gt(id));
+    role::Column::Rank.gte(rank).and(tied_or_lower)
 }
 
 /// How many roles stand above this one.

@@ -148,8 +148,9 @@ async fn disabled(
 
 /// The ids of roles, every one of which must exist.
 async fn ids(snapshot: &Snapshot, project: i64, names: &[RoleName]) -> Result<Vec<i64>, ReadError> {
-    let texts = names.iter().map(RoleName::as_str);
-    let named = role::Column::Project.eq(project).and(role::Column::Name.is_in(texts));
+    let folded = names.iter().map(|name| crate::domain::name::folded(name.as_str()));
+    let named = role::Column::Project.eq(project).and(role::Column::NameKey.is_in(folded));
+    let named = named.and(role::Column::Name.is_in(names.iter().map(RoleName::as_str)));
     let found = role::Entity::find().filter(named).all(&snapshot.tx).await?;
     let known: HashSet<&str> = found.iter().map(|role| role.name.as_str()).collect();
     match names.iter().find(|name| !known.contains(name.as_str())) {

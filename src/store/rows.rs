@@ -10,6 +10,8 @@ use sea_orm::{
 /// Values that one statement may bind.
 const SQLITE_VALUES_MAX: usize = 32_766;
 const POSTGRES_VALUES_MAX: usize = 65_535;
+/// Rows that one DELETE of SQLite names: an expression may be 1,000 deep there.
+const SQLITE_TERMS: usize = 256;
 
 /// Inserts rows; none of them may be there already.
 pub async fn insert<E: EntityTrait>(tx: &DatabaseTransaction, rows: &[E::Model]) -> Result<(), DbErr> {
@@ -39,11 +41,20 @@ pub async fn delete<E: EntityTrait>(
 ) -> Result<(), DbErr> {
     let database = tx.get_database_backend();
     let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
-    let head = format!("DELETE FROM \"{}\" WHERE ({}) IN (VALUES ", E::default().table_name(), quoted(&names));
-    for chunk in values.chunks(chunk_rows(database, names.len()) * names.len()) {
+    let head = format!("DELETE FROM \"{}\" WHERE ", E::default().table_name());
+    let rows = if database == DbBackend::Sqlite { SQLITE_TERMS } else { chunk_rows(database, names.len()) };
+    for chunk in values.chunks(rows * names.len()) {
         let mut sql = head.clone();
-        push_places(&mut sql, database, chunk.len() / names.len(), names.len());
-        sql.push(')');
+        if database == DbBackend::Sqlite {
+            // It would read the whole table for a list of rows, and takes the index for each term of an OR.
+            let term: Vec<String> = names.iter().map(|name| format!("\"{name}\" = ?")).collect();
+            let terms = vec![format!("({})", term.join(" AND ")); chunk.len() / names.len()];
+            sql.push_str(&terms.join(" OR "));
+        } else {
+            sql.push_str(&format!("({}) IN (VALUES ", quoted(&names)));
+            push_places(&mut sql, database, chunk.len() / names.len(), names.len());
+            sql.push(')');
+        }
         tx.execute_raw(Statement::from_sql_and_values(database, sql, chunk.to_vec())).await?;
     }
     Ok(())

@@ -1,15 +1,16 @@
 //! Lists of projects, permissions, roles, mappings and orgs: whole, page by page, in one order on both databases.
 
-use rolecall::domain::command::{Place, RoleMappingEdits};
+use rolecall::domain::command::{Command, Place, RoleMappingEdits, Write};
 use rolecall::domain::id::{PermissionId, RoleId, RoleMappingId};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{OrgId, ProjectKey};
-use rolecall::store::{Page, ReadError};
+use rolecall::limits::PAGE_SIZE_MAX;
+use rolecall::store::{ListMembers, Page, ReadError};
 
 use crate::desk::{
     Desk, create_mapping, create_org, create_permissions, create_project, create_role, grant, key, mapping, org,
-    permission, promote, role,
+    permission, promote, role, user, write_member,
 };
 use crate::on_both;
 use crate::support::TestDatabase;
@@ -20,6 +21,7 @@ on_both! {
     s3_orgs_are_listed_by_role_mapping
     r2_roles_are_listed_in_their_order
     m1_role_mappings_show_what_they_are
+    the_largest_page_is_answered
     what_does_not_exist_is_not_found
 }
 
@@ -193,6 +195,48 @@ async fn m1_role_mappings_show_what_they_are(database: TestDatabase) {
     let only = [role("Member"), role("Guest")];
     let rows = store.get_role_mapping(&shop, &paid, &only, None, 10).await.unwrap().value.rows;
     assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Guest", "Member"]);
+}
+
+/// A page may be larger than what one statement may say.
+async fn the_largest_page_is_answered(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    let names: Vec<String> = (0..=PAGE_SIZE_MAX).map(|number| format!("name-{number:04}")).collect();
+    desk.write(names.iter().map(|name| create_project(name, RoleStructure::SingleRole)).collect()).await;
+    let shop = names[0].as_str();
+    let commands = names.iter().flat_map(|name| {
+        let ann = write_member(shop, name, "ann", Write::Add(Vec::new()));
+        let others = write_member(shop, &names[0], name, Write::Add(Vec::new()));
+        let role = create_role(shop, name, Place::Last, &[]);
+        [create_org(shop, name, None), ann, others, role]
+    });
+    let commands: Vec<Command> = commands.collect();
+    for group in commands.chunks(2_000) {
+        desk.write(group.to_vec()).await;
+    }
+    let (store, shop) = (&desk.store, key(shop));
+    let full = |rows: usize, more: bool| assert_eq!((rows, more), (PAGE_SIZE_MAX as usize, true));
+    let page = store.list_projects(None, PAGE_SIZE_MAX).await.unwrap();
+    full(page.rows.len(), page.more);
+    let page = store.list_orgs(&shop, None, None, PAGE_SIZE_MAX).await.unwrap();
+    full(page.rows.len(), page.more);
+    let page = store.list_roles(&shop, None, PAGE_SIZE_MAX).await.unwrap();
+    full(page.rows.len(), page.more);
+    let page = store.list_user_memberships(&shop, &user("ann"), None, PAGE_SIZE_MAX, desk.now).await.unwrap();
+    full(page.rows.len(), page.more);
+    let ask = ListMembers {
+        project: shop.clone(),
+        org_id: org(&names[0]),
+        role: None,
+        permission: None,
+        after: None,
+        limit: PAGE_SIZE_MAX,
+        now: desk.now,
+    };
+    let page = store.list_members(ask).await.unwrap();
+    full(page.rows.len(), page.more);
+    let only: Vec<_> = names.iter().take(PAGE_SIZE_MAX as usize).map(|name| role(name)).collect();
+    let rows = store.get_role_mapping(&shop, &mapping("Default"), &only, None, PAGE_SIZE_MAX).await.unwrap().value;
+    assert_eq!(rows.rows.len(), PAGE_SIZE_MAX as usize);
 }
 
 async fn what_does_not_exist_is_not_found(database: TestDatabase) {
