@@ -12,7 +12,7 @@ use crate::domain::{Revision, State};
 pub use token::Token;
 
 /// Tags of the latest revisions that are kept, 4 bytes each: a token older than these is looked up in the database.
-const TAGS_MAX: usize = 1 << 20;
+pub const TAGS_MAX: usize = 1 << 20;
 
 /// A State that can be answered from, with what every answer says of it.
 pub struct Published {
@@ -48,11 +48,17 @@ struct Tags {
 }
 
 impl Engine {
-    pub fn new(store_id: u32, state: State) -> Self {
+    /// `past` are the revisions up to the state's, as many as are at hand: tokens of them are told without the database.
+    pub fn new(store_id: u32, state: State, past: &[Revision]) -> Self {
         let revision = state.revision();
+        let mut tags = Tags { first: past.first().unwrap_or(&revision).number, tags: VecDeque::new() };
+        // The store may have gone on since the state was loaded.
+        let past: Vec<Revision> = past.iter().copied().filter(|past| past.number < revision.number).collect();
+        tags.extend(&past);
+        tags.extend(&[revision]);
         Self {
             store_id,
-            tags: Mutex::new(Tags { first: revision.number, tags: VecDeque::from([revision.tag]) }),
+            tags: Mutex::new(tags),
             newest: watch::Sender::new(revision.number),
             current: ArcSwap::from_pointee(published(store_id, state)),
             wanted: Notify::new(),
@@ -89,9 +95,14 @@ impl Engine {
         true
     }
 
-    /// Replaces the state by one of another history: the store was restored, or it failed over to a copy that lags.
-    pub fn replace(&self, state: State) {
+    /// Replaces the state by one of another history: the store was restored, or it failed over to a copy that lags. Does
+    /// nothing where the published state is no longer `parted`, the one whose history was found to have ended: another
+    /// has replaced it already, and went on from there.
+    pub fn replace(&self, parted: Revision, state: State) {
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.current.load().state.revision() != parted {
+            return;
+        }
         let revision = state.revision();
         *tags = Tags { first: revision.number, tags: VecDeque::from([revision.tag]) };
         self.current.store(Arc::new(published(self.store_id, state)));
@@ -181,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_older_state_never_takes_the_place_of_a_newer() {
-        let engine = Engine::new(9, state(5));
+        let engine = Engine::new(9, state(5), &[]);
         assert!(engine.publish(state(7), &[at(6), at(7)]));
         assert!(!engine.publish(state(6), &[at(6)]));
         assert!(!engine.publish(state(7), &[at(7)]));
@@ -189,8 +200,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_parted_state_is_replaced_once() {
+        let engine = Engine::new(9, state(5), &[]);
+        let other = |number| {
+            let mut other = state(number);
+            other.set_revision(Revision { tag: 1, ..at(number) });
+            other
+        };
+        engine.replace(at(5), other(3));
+        assert_eq!(engine.pin().state.revision().number, 3);
+        // Found at the same time by another task, which read the store earlier.
+        engine.replace(at(5), other(2));
+        assert_eq!(engine.pin().state.revision().number, 3);
+    }
+
+    #[tokio::test]
+    async fn k4_tokens_of_before_the_start_are_told_from_memory() {
+        let engine = Engine::new(9, state(5), &[at(3), at(4), at(5)]);
+        assert!(engine.at_least(&token(3)).await.is_ok());
+        assert_eq!(engine.at_least(&Token { tag: 1, ..token(4) }).await.map(|_| ()), Err(Behind::AnotherHistory));
+        assert_eq!(engine.at_least(&token(2)).await.map(|_| ()), Err(Behind::TooOldToTell));
+    }
+
+    #[tokio::test]
     async fn k4_at_least_waits_for_the_revision() {
-        let engine = Arc::new(Engine::new(9, state(5)));
+        let engine = Arc::new(Engine::new(9, state(5), &[]));
         let waiting = tokio::spawn({
             let engine = engine.clone();
             async move { engine.at_least(&token(6)).await.map(|published| published.state.revision().number) }
@@ -202,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn k4_a_token_of_another_history_is_refused_at_once() {
-        let engine = Engine::new(9, state(5));
+        let engine = Engine::new(9, state(5), &[]);
         engine.publish(state(8), &[at(6), at(7), at(8)]);
         let refused = |token: Token| {
             let engine = &engine;

@@ -39,13 +39,13 @@ pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
 /// Applies one page of commits; returns whether there may be more.
 async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
     let mut state = State::clone(&engine.pin().state);
-    let commits = match store.commits_since(state.revision(), COMMITS_MAX).await {
+    let mine = state.revision();
+    let commits = match store.commits_since(mine, COMMITS_MAX).await {
         Err(SinceError::Diverged) => {
-            // Our own writer may have published in the meantime; only what is still so is a parting of histories.
             tracing::warn!(
                 "the store's history is another than the one in memory (restored? failed over?); reading it anew"
             );
-            engine.replace(store.load(state.hash_key()).await.map_err(SinceError::Store)?);
+            engine.replace(mine, store.load(state.hash_key()).await.map_err(SinceError::Store)?);
             return Ok(false);
         }
         commits => commits?,

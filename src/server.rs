@@ -33,6 +33,9 @@ pub use listen::{Bound, Listen};
 /// The actor of what the service does by itself.
 pub const SYSTEM: &str = "system";
 
+/// Revisions of before the start whose tokens are told without the database.
+const PAST_REVISIONS: u32 = 65_536;
+
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -110,7 +113,8 @@ impl Running {
         let memberships: usize = state.projects().map(|project| project.memberships_len()).sum();
         tracing::info!(revision, memberships, elapsed = ?began.elapsed(), "loaded");
 
-        let engine = Arc::new(Engine::new(store.store_id().await?, state));
+        let past = store.newest_revisions(PAST_REVISIONS).await?;
+        let engine = Arc::new(Engine::new(store.store_id().await?, state, &past));
         let (writer, writing) = Writer::start(store.clone(), engine.clone(), config.limits);
         default_project(&engine, &writer).await.map_err(StartError::FirstWrite)?;
         let start_time = clock::now();
@@ -126,7 +130,7 @@ impl Running {
                 health.stopped().await;
             }
         });
-        let pulse = tokio::spawn(health::pulse(store, health.clone()));
+        let pulse = tokio::spawn(health::pulse(store, app.writer.clone(), health.clone()));
 
         let reflect = || {
             tonic_reflection::server::Builder::configure()
@@ -170,9 +174,16 @@ impl Running {
         }
         self.follower.abort();
         self.app.writer.stop();
-        // A write that was begun is finished: its caller may have been told nothing yet, but the database has it or has it not.
-        let _ = self.writing.await;
-        self.app.store.clone().close().await;
+        // A write that was begun is finished: its caller may have been told nothing yet, but the database has it or has it
+        // not. Where the database does not answer, there is nothing to wait for.
+        let store = self.app.store.clone();
+        let closed = async {
+            let _ = self.writing.await;
+            store.close().await;
+        };
+        if tokio::time::timeout(self.drain, closed).await.is_err() {
+            tracing::warn!(deadline = ?self.drain, "the database did not let go by the deadline");
+        }
         tracing::info!("stopped");
     }
 }

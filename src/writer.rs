@@ -5,13 +5,14 @@ mod queue;
 mod settle;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::domain::command::{Call, Command};
-use crate::domain::decide::{Decided, Outcome, Terms, decide};
-use crate::domain::group::Work;
-use crate::domain::{Refusal, Revision};
+use crate::domain::decide::Outcome;
+use crate::domain::group::{Known, Work};
+use crate::domain::{Refusal, Revision, State};
 use crate::engine::Engine;
 use crate::limits::{Limits, WRITE_QUEUE_MAX};
 use crate::store::Store;
@@ -22,6 +23,7 @@ pub struct Writer {
     engine: Arc<Engine>,
     limits: Limits,
     stop: watch::Sender<bool>,
+    failing: Arc<AtomicBool>,
 }
 
 /// A write that was done, or was done before.
@@ -46,8 +48,11 @@ pub enum Failure {
     Refused(#[from] Refusal),
     #[error("too many writes are waiting; try again in a moment")]
     Overloaded,
-    #[error("the database cannot be written: {0}")]
-    Unavailable(String),
+    /// The cause is logged, not sent.
+    #[error("the database cannot be written now; try again in a moment")]
+    Unavailable,
+    #[error("the server is stopping; send the write to another, or again in a moment")]
+    Stopping,
     #[error("the database did not answer whether the write was committed; repeat it with the same `request_id`")]
     OutcomeUnknown,
 }
@@ -62,9 +67,10 @@ impl Writer {
     pub fn start(store: Store, engine: Arc<Engine>, limits: Limits) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(WRITE_QUEUE_MAX);
         let (stop, stopped) = watch::channel(false);
-        let committer = commit::Committer::new(store, engine.clone(), limits);
+        let failing = Arc::<AtomicBool>::default();
+        let committer = commit::Committer::new(store, engine.clone(), limits, failing.clone());
         let task = tokio::spawn(queue::run(jobs, stopped, committer));
-        (Arc::new(Self { queue, engine, limits, stop }), task)
+        (Arc::new(Self { queue, engine, limits, stop, failing }), task)
     }
 
     /// Takes no more writes; those queued are still done.
@@ -79,21 +85,32 @@ impl Writer {
         let job = Job { work: Work { command, call, tag }, answer };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failure::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Failure::Unavailable("the server is stopping".into()),
+            mpsc::error::TrySendError::Closed(_) => Failure::Stopping,
         })?;
         // The task drops a job unanswered only when it dies itself.
         answered.await.unwrap_or(Err(Failure::OutcomeUnknown))
     }
 
     /// Decides a command on the newest state and stores nothing (`validate_only`).
-    pub fn preview(&self, command: &Command, call: &Call) -> Result<Written, Failure> {
-        let state = &self.engine.pin().state;
-        let now = crate::clock::now().max(state.revision().at.next());
-        let Decided { outcome, .. } = decide(state, command, &Terms { call, now, limits: &self.limits })?;
-        Ok(Written { revision: state.revision(), replayed: false, answer: Answer::Decided(outcome) })
+    pub async fn preview(&self, command: Command, call: Call) -> Result<Written, Failure> {
+        let state = State::clone(&self.engine.pin().state);
+        let revision = state.revision();
+        let work = vec![Work { command, call: Call { request: None, ..call }, tag: 0 }];
+        let (_, group) = commit::decided(state, work, Known::default(), crate::clock::now(), self.limits).await;
+        let verdict = group.and_then(|mut group| group.verdicts.pop()).ok_or(Refusal::Panicked)?;
+        // What was decided is dropped: the revision stays that of the state it was decided on.
+        Ok(Written { revision, ..commit::told(verdict)? })
+    }
+
+    /// Whether the database was unable to take the last write; the writing task looks by itself when that is over.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 }
 
 fn random_tag() -> Result<u32, Failure> {
-    getrandom::u32().map_err(|error| Failure::Unavailable(format!("no randomness: {error}")))
+    getrandom::u32().map_err(|error| {
+        tracing::error!(%error, "no randomness");
+        Failure::Unavailable
+    })
 }

@@ -216,6 +216,7 @@ impl Command {
 
 impl RoleMappingEdits {
     fn weight(&self) -> usize {
-        self.grants.iter().map(|grant| grant.add.len() + grant.remove.len()).sum()
+        let grants = self.grants.iter().map(|grant| 1 + grant.add.len() + grant.remove.len()).sum::<usize>();
+        grants + self.enable.len() + self.disable.len()
     }
 }

@@ -1,5 +1,6 @@
 //! Memberships: a user's roles in an org, some of them until a time (B1, B2, B5, M3).
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -247,7 +248,7 @@ pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome
 pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result<Outcome, Refusal> {
     draft.project(&command.project)?;
     let mut tally = Tally::default();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let mut rows = Rows::default();
     for (number, row) in command.rows.iter().enumerate() {
         if !seen.insert((&row.org_id, &row.user_id)) {
@@ -308,17 +309,17 @@ fn record(
     given: &[GivenRole],
 ) -> Result<MembershipRecord, Refusal> {
     let now = draft.now();
-    let mut roles = Vec::with_capacity(given.len().max(1));
+    // A set, since a request may name as many as fit into its bytes before they are counted.
+    let mut roles = BTreeSet::new();
     let mut timed = Vec::new();
     if given.is_empty() {
-        roles.push(project.record.default_role);
+        roles.insert(project.record.default_role);
     }
     for (at, given) in given.iter().enumerate() {
         let role = project.role(&given.role)?;
-        if roles.contains(&role) {
+        if !roles.insert(role) {
             return Err(Refusal::RepeatedRole { at, role: given.role.clone() });
         }
-        roles.push(role);
         let kept = before.and_then(|record| record.timed.iter().find(|timed| timed.role == role));
         let until = match given.permanent {
             true => given.until,
@@ -330,7 +331,7 @@ fn record(
         }
         timed.extend(until.map(|until| TimedRole { role, until }));
     }
-    counted(draft, project, &roles, &timed)?;
+    counted(draft, project, roles.len(), &timed)?;
     let mapping = project.role_mappings.get(org.record.role_mapping);
     for &role in &roles {
         if !mapping.is_some_and(|mapping| mapping.enabled(role)) && !held.contains(&role) {
@@ -346,16 +347,16 @@ fn record(
 }
 
 /// SINGLE_ROLE: one role, and besides it at most one lent until a time; MULTI_ROLE: one to fifty (B1, P7).
-fn counted(draft: &Draft<'_>, project: &Project, roles: &[RoleId], timed: &[TimedRole]) -> Result<(), Refusal> {
+fn counted(draft: &Draft<'_>, project: &Project, roles: usize, timed: &[TimedRole]) -> Result<(), Refusal> {
     match project.record.role_structure {
         RoleStructure::SingleRole => {
-            let lasting = roles.len() - timed.len();
+            let lasting = roles - timed.len();
             if lasting > 1 || timed.len() > 1 {
                 Err(Refusal::TooManyRoles { lasting, timed: timed.len() })
             } else {
                 Ok(())
             }
         }
-        RoleStructure::MultiRole => draft.within("member_roles", draft.limits().member_roles, roles.len()),
+        RoleStructure::MultiRole => draft.within("member_roles", draft.limits().member_roles, roles),
     }
 }

@@ -1,12 +1,12 @@
 //! Role mappings: for every role, whether it is enabled and what it grants. A plan is a role mapping (M1 to M3, R7).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::change::GrantsKey;
 use super::command::{CreateRoleMapping, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping};
 use super::decide::{Draft, Outcome};
-use super::id::{RoleId, RoleMappingId};
+use super::id::{PermissionId, RoleId, RoleMappingId};
 use super::name::RoleMappingName;
 use super::pages::Pages;
 use super::permission_set::PermissionSet;
@@ -125,7 +125,7 @@ pub fn promote(draft: &mut Draft<'_>, command: &PromoteRoleMapping) -> Result<Ou
 
 /// Disables a role in a mapping; nothing happens where it is disabled already.
 pub fn disable(draft: &mut Draft<'_>, project: &Project, mapping: RoleMappingId, role: RoleId) {
-    set_enabled(draft, project, mapping, &[], &[role]);
+    set_enabled(draft, project, mapping, &BTreeSet::new(), &BTreeSet::from([role]));
 }
 
 fn edit(
@@ -135,9 +135,9 @@ fn edit(
     edits: &RoleMappingEdits,
 ) -> Result<(), Refusal> {
     let project = draft.project(key)?;
-    let enable = edits.enable.iter().map(|name| project.role(name)).collect::<Result<Vec<_>, _>>()?;
-    let disable = edits.disable.iter().map(|name| project.role(name)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(&role) = enable.iter().find(|role| disable.contains(role)) {
+    let enable = edits.enable.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>()?;
+    let disable = edits.disable.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>()?;
+    if let Some(&role) = enable.intersection(&disable).next() {
         return Err(Refusal::EnabledAndDisabled { role: project.role_name(role) });
     }
     let record = &project.record;
@@ -148,23 +148,27 @@ fn edit(
     }
     set_enabled(draft, &project, id, &enable, &disable);
 
-    // Several edits may name one role: they are applied in their order, and stored as one change of its row.
-    let mut rows: BTreeMap<RoleId, PermissionSet> = BTreeMap::new();
-    let current = |role| project.role_mappings.get(id).and_then(|mapping| mapping.row(role)).cloned();
+    // Several edits may name one role and one permission: the last word counts, and each row is made once.
+    let mut said: BTreeMap<RoleId, BTreeMap<PermissionId, bool>> = BTreeMap::new();
     for grant in &edits.grants {
-        let role = project.role(&grant.role)?;
+        let said = said.entry(project.role(&grant.role)?).or_default();
         let add = grant.add.iter().map(|name| project.permission(name)).collect::<Result<PermissionSet, _>>()?;
         let remove = grant.remove.iter().map(|name| project.permission(name)).collect::<Result<PermissionSet, _>>()?;
         if let Some(both) = add.iter().find(|&id| remove.contains(id)) {
             let permission = project.permissions.get(both).map(|permission| permission.name.clone());
             return Err(Refusal::AddedAndRemoved { role: grant.role.clone(), permission });
         }
-        let row = rows.entry(role).or_insert_with(|| current(role).unwrap_or_default());
-        *row = row.edited(&remove, &add);
+        said.extend(add.iter().map(|id| (id, true)).chain(remove.iter().map(|id| (id, false))));
     }
-    for (role, row) in rows {
-        let before = current(role).unwrap_or_default();
-        let (less, more) = (before.without(&row), row.without(&before));
+    let mapping = project.role_mappings.get(id);
+    for (role, said) in said {
+        let row = mapping.and_then(|mapping| mapping.row(role));
+        let granted = |id| row.is_some_and(|row| row.contains(id));
+        let changed = |granted_after: bool| {
+            let said = said.iter().filter(move |(_, after)| **after == granted_after);
+            said.map(|(&id, _)| id).filter(|&id| granted(id) != granted_after).collect::<PermissionSet>()
+        };
+        let (less, more) = (changed(false), changed(true));
         if less.is_empty() && more.is_empty() {
             continue;
         }
@@ -181,7 +185,13 @@ fn grants_within(draft: &Draft<'_>, before: &Project) -> Result<(), Refusal> {
     if grants > before.grants { draft.within("grants", draft.limits().grants, grants as usize) } else { Ok(()) }
 }
 
-fn set_enabled(draft: &mut Draft<'_>, project: &Project, id: RoleMappingId, enable: &[RoleId], disable: &[RoleId]) {
+fn set_enabled(
+    draft: &mut Draft<'_>,
+    project: &Project,
+    id: RoleMappingId,
+    enable: &BTreeSet<RoleId>,
+    disable: &BTreeSet<RoleId>,
+) {
     let Some(mapping) = project.role_mappings.get(id) else { return };
     let kept = mapping.record.disabled_roles.iter().copied().filter(|role| !enable.contains(role));
     let mut disabled: Vec<RoleId> = kept.chain(disable.iter().copied()).collect();

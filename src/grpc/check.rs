@@ -158,6 +158,14 @@ impl App {
         };
         let longest = Instant::now() + WAIT_MAX;
         let until = deadline.map_or(longest, |Deadline(at)| longest.min(at.checked_sub(WAIT_MARGIN).unwrap_or(at)));
+        if token.store_id == self.engine.store_id() && token.number > self.engine.load().state.revision().number {
+            // A token is handed out once its commit is in the database: one that is ahead of the database was lost with it.
+            // Where the database does not answer, there is still the wait.
+            let head = timeout_at(until, self.store.head()).await;
+            if head.is_ok_and(|head| head.is_ok_and(|head| head.number < token.number)) {
+                return Err(status::behind(Behind::AnotherHistory));
+            }
+        }
         match timeout_at(until, self.engine.at_least(&token)).await {
             Ok(Ok(published)) => Ok(published),
             Ok(Err(Behind::TooOldToTell)) => self.told_by_the_store(&token).await,

@@ -115,7 +115,7 @@ pub fn failed(failure: Failure, row_path: RowPath<'_>) -> Status {
             details.set_retry_info(Some(Duration::from_millis(500)));
             Status::with_error_details(OVERLOADED.code, failure.to_string(), details)
         }
-        Failure::Unavailable(_) => plain(&DATABASE_UNAVAILABLE, failure.to_string()),
+        Failure::Unavailable | Failure::Stopping => plain(&DATABASE_UNAVAILABLE, failure.to_string()),
         Failure::OutcomeUnknown => plain(&OUTCOME_UNKNOWN, failure.to_string()),
     }
 }

@@ -83,7 +83,7 @@ impl App {
     ) -> Result<Answered, Status> {
         let call = call(metadata, request)?;
         let written = match request.validate_only() {
-            true => self.writer.preview(&command, &call),
+            true => self.writer.preview(command, call).await,
             false => self.writer.submit(command, call).await,
         };
         self.answered(written.map_err(|failure| status::failed(failure, row_path))?)

@@ -1,10 +1,15 @@
 //! Cuts what is queued into groups, first come first served.
 
+use std::time::Duration;
+
 use tokio::sync::{mpsc, watch};
 
 use super::Job;
 use super::commit::Committer;
 use crate::limits::{GROUP_COMMANDS_MAX, GROUP_ROWS_MAX};
+
+/// How often a database that took no writes is looked at while nobody writes.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Commits group after group until told to stop and nothing is queued any more.
 pub(super) async fn run(mut jobs: mpsc::Receiver<Job>, mut stopped: watch::Receiver<bool>, mut committer: Committer) {
@@ -17,8 +22,12 @@ pub(super) async fn run(mut jobs: mpsc::Receiver<Job>, mut stopped: watch::Recei
                     Some(job) => job,
                     None => return,
                 },
+                () = tokio::time::sleep(LOOK), if committer.is_failing() => {
+                    committer.look().await;
+                    continue;
+                }
                 // After closing, `recv` still yields what is queued, then none.
-                _ = stopped.wait_for(|stopped| *stopped), if !jobs.is_closed() => {
+                () = told(&mut stopped), if !jobs.is_closed() => {
                     jobs.close();
                     continue;
                 }
@@ -27,6 +36,12 @@ pub(super) async fn run(mut jobs: mpsc::Receiver<Job>, mut stopped: watch::Recei
         let group = gather(first, || jobs.try_recv().ok(), &mut carried);
         committer.commit(group).await;
     }
+}
+
+/// Resolves once the writer is told to stop.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the writer; where it is gone there is nobody left to write for.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// Takes what is queued into a group with `first`, up to the limits; what did not fit is carried over.

@@ -111,7 +111,7 @@ async fn server(database: &str, limits: Limits) -> Server {
     store.migrate().await.unwrap();
     store.initialize().await.unwrap();
     let state = store.load(hash_key()).await.unwrap();
-    let engine = Arc::new(Engine::new(store.store_id().await.unwrap(), state));
+    let engine = Arc::new(Engine::new(store.store_id().await.unwrap(), state, &[]));
     let (writer, _) = Writer::start(store.clone(), engine.clone(), limits);
     tokio::spawn(replica::follow(store.clone(), engine.clone()));
     Server { store, engine, writer }
