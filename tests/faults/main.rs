@@ -13,5 +13,6 @@ mod seen;
 #[path = "../domain/strategies.rs"]
 mod strategies;
 
+mod database;
 mod kill;
 mod two_writers;

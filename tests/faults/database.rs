@@ -1,0 +1,155 @@
+//! A database that goes away, comes back as another, or holds what a newer server wrote.
+
+use std::time::{Duration, Instant};
+
+use rolecall::domain::command::{Call, Command, CreateOrg};
+use rolecall::domain::{OrgId, ProjectKey};
+use rolecall::limits::Limits;
+use rolecall::server::{Config, Running, health};
+use rolecall::writer::{Failure, Written};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+
+use crate::support::postgres;
+
+struct World {
+    server: Running,
+    /// Somebody else at the same database.
+    sql: DatabaseConnection,
+}
+
+impl World {
+    async fn new() -> Option<Self> {
+        let database = postgres::database().await?;
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let config =
+            Config { database: database.clone(), listen, limits: Limits::default(), drain: Duration::from_secs(5) };
+        let server = Running::start(config).await.unwrap();
+        Some(Self { server, sql: Database::connect(database).await.unwrap() })
+    }
+
+    async fn create_org(&self, id: &str) -> Result<Written, Failure> {
+        let command = Command::CreateOrg(CreateOrg {
+            project: ProjectKey::default_project(),
+            org_id: OrgId::stored(id),
+            display_name: String::new(),
+            metadata: String::new(),
+            role_mapping: None,
+        });
+        let call = Call { actor: "test".into(), request: None, fingerprint: 0, reason: "".into() };
+        self.server.app.writer.submit(command, call).await
+    }
+
+    fn revision(&self) -> u64 {
+        self.server.app.engine.load().state.revision().number
+    }
+
+    fn knows(&self, org: &str) -> bool {
+        let state = self.server.app.engine.pin();
+        state.state.project(&ProjectKey::default_project()).is_some_and(|project| project.org(org).is_some())
+    }
+
+    async fn run(&self, sql: &str) {
+        self.sql.execute_unprepared(sql).await.unwrap();
+    }
+
+    async fn serving(&self, service: &str) -> bool {
+        health::ask(&self.server.addresses[0], service).await.is_ok()
+    }
+}
+
+/// Waits for what must come to be.
+async fn soon(what: &str, mut is: impl AsyncFnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !is().await {
+        assert!(Instant::now() < patience, "not in 30 s: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_were_cut_are_replaced_and_nothing_is_lost() {
+    let Some(world) = World::new().await else { return };
+    for round in 0..5 {
+        world.create_org(&format!("before-{round}")).await.unwrap();
+        world
+            .run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            .await;
+        world.create_org(&format!("after-{round}")).await.unwrap();
+        assert!(world.knows(&format!("before-{round}")) && world.knows(&format!("after-{round}")));
+    }
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_cut_off_in_the_middle_are_done_or_refused_and_the_server_knows_which() {
+    let Some(world) = World::new().await else { return };
+    let mut refused = 0;
+    for round in 0..20 {
+        let ids: Vec<String> = (0..8).map(|number| format!("org-{round}-{number}")).collect();
+        let writes = futures_util::future::join_all(ids.iter().map(|id| world.create_org(id)));
+        let cut = async {
+            tokio::time::sleep(Duration::from_micros(round * 300)).await;
+            world
+                .run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+                .await;
+        };
+        let (written, ()) = tokio::join!(writes, cut);
+        for (id, written) in ids.iter().zip(written) {
+            match written {
+                Ok(_) => assert!(world.knows(id), "{id} was acknowledged"),
+                Err(Failure::Unavailable | Failure::OutcomeUnknown) => refused += 1,
+                Err(failure) => panic!("{id}: {failure}"),
+            }
+        }
+    }
+    println!("{refused} of 160 writes were told that the database was away");
+    let state = world.server.app.engine.pin();
+    let loaded = world.server.app.store.load(state.state.hash_key()).await.unwrap();
+    soon("the state is the database's", async || {
+        *world.server.app.engine.pin().state == loaded && loaded.revision() == state.state.revision()
+    })
+    .await;
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_was_set_back_is_read_anew_and_gone_on_from() {
+    let Some(world) = World::new().await else { return };
+    world.create_org("kept").await.unwrap();
+    let kept = world.revision();
+    world.create_org("lost").await.unwrap();
+    // What restoring a backup looks like to a server that goes on.
+    let sql = format!(
+        "BEGIN; DELETE FROM changes WHERE revision > {kept}; DELETE FROM commits WHERE revision > {kept};
+         DELETE FROM orgs WHERE org_id = 'lost';
+         UPDATE head SET revision = {kept}, tag = (SELECT tag FROM commits WHERE revision = {kept}),
+             at = (SELECT at FROM commits WHERE revision = {kept}); COMMIT"
+    );
+    world.run(&sql).await;
+    soon("the history of the database is read", async || world.revision() == kept).await;
+    assert!(world.knows("kept") && !world.knows("lost"));
+    world.create_org("next").await.unwrap();
+    assert_eq!(world.revision(), kept + 1);
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_newer_server_ends_serving_for_good() {
+    let Some(world) = World::new().await else { return };
+    let next = world.revision() + 1;
+    assert!(world.serving("").await);
+    let sql = format!(
+        "BEGIN; INSERT INTO commits SELECT {next}, 7, at + 1, kind, actor, reason, NULL FROM commits WHERE revision = {next} - 1;
+         INSERT INTO changes (revision, seq, project, noun, payload) VALUES ({next}, 0, 1, 99, '\\x9a0600');
+         UPDATE head SET revision = {next}, tag = 7, at = at + 1; COMMIT"
+    );
+    world.run(&sql).await;
+    soon("it does not serve any more", async || !world.serving("").await).await;
+    assert!(!world.serving("rolecall.v1.CheckService").await);
+    // The database is well, and that changes nothing.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!world.serving("").await && !world.serving("rolecall.v1.OrgService").await);
+    assert!(world.create_org("acme").await.is_err());
+    assert!(!world.knows("acme"));
+    world.server.stop().await;
+}
