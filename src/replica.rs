@@ -9,6 +9,8 @@ use crate::store::{SinceError, Store};
 
 /// How often the database is asked when nobody waits.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How long reading may take: a State that has to be loaded anew may be large.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
 /// Commits read at a time.
 const COMMITS_MAX: u32 = 1_000;
 
@@ -20,18 +22,16 @@ pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
             () = tokio::time::sleep(PAUSE) => {}
         }
         loop {
-            match catch_up(&store, &engine).await {
-                Ok(true) => continue,
-                Ok(false) => break,
-                Err(SinceError::UnknownChange(kind)) => {
-                    return format!("a newer server wrote `{kind}`, which this version does not know; upgrade it");
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot follow the database");
-                    tokio::time::sleep(PAUSE * 4).await;
-                    break;
-                }
+            match tokio::time::timeout(SILENCE_MAX, catch_up(&store, &engine)).await {
+                Ok(Ok(true)) => continue,
+                Ok(Ok(false)) => break,
+                Ok(Err(SinceError::UnknownChange(why))) => return why,
+                Ok(Err(error)) => tracing::warn!(%error, "cannot follow the database"),
+                // The connection may be dead without knowing it; the next attempt takes another.
+                Err(_) => tracing::warn!(after = ?SILENCE_MAX, "cannot follow the database: it does not answer"),
             }
+            tokio::time::sleep(PAUSE * 4).await;
+            break;
         }
     }
 }
