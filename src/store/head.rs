@@ -1,6 +1,6 @@
 //! The newest revision, and what stands at a revision.
 
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, QuerySelect};
 
 use super::entity::{commit, head};
 use super::ids::{revision, revision_number, u32_of};
@@ -24,6 +24,13 @@ impl Store {
     /// The commit that has this number in this store.
     pub async fn revision_at(&self, number: u64) -> Result<Option<Revision>, StoreError> {
         committed(self.reads(), number).await
+    }
+
+    /// At most `limit` of the newest commits, the oldest of them first.
+    pub async fn newest_revisions(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        let find = commit::Entity::find().order_by_desc(commit::Column::Revision).limit(u64::from(limit));
+        let found = find.all(self.reads()).await?;
+        found.into_iter().rev().map(|commit| revision(commit.revision, commit.tag, commit.at)).collect()
     }
 }
 
