@@ -1,9 +1,10 @@
 //! What all reads and lists have in common: one transaction, which reads the newest revision first.
 
 use sea_orm::{
-    AccessMode, ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, IsolationLevel, QueryFilter,
+    AccessMode, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, IsolationLevel, QueryFilter,
     TransactionOptions, TransactionTrait,
 };
+use tokio::task::JoinError;
 
 use super::entity::{org, permission, project, role, role_mapping};
 use super::{Database, ReadError, Store, StoreError, head};
@@ -44,9 +45,21 @@ impl Store {
                 ..TransactionOptions::default()
             },
         };
-        let tx = self.reads().begin_with_options(options).await?;
-        let revision = head::newest(&tx).await?;
-        Ok(Snapshot { tx, revision })
+        let reads = self.reads().clone();
+        // In a task of its own, which goes on when the caller is cancelled (a deadline, a client that left). The driver
+        // rolls back what was begun only once it knows that it was begun: a caller dropped while BEGIN is under way
+        // would give the connection back inside a transaction, and whoever reads on it next would fail. A snapshot that
+        // nobody takes any more is dropped whole, and that rolls back.
+        let beginning = tokio::spawn(async move {
+            let tx = reads.begin_with_options(options).await?;
+            let revision = head::newest(&tx).await?;
+            Ok(Snapshot { tx, revision })
+        });
+        match beginning.await.map_err(JoinError::try_into_panic) {
+            Ok(begun) => begun,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_)) => Err(DbErr::Custom("the process is stopping".into()).into()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "../support/database.rs"]
 mod support;
 
+mod cancelled;
 mod desk;
 mod history;
 mod lists;

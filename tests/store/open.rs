@@ -15,6 +15,7 @@ on_both! {
     a_newer_migration_is_refused_and_named
     a_closed_store_opens_again_as_it_was
     revisions_are_found_by_number
+    the_newest_revisions_are_listed_in_order
 }
 
 async fn a_new_store_has_an_identity_that_stays(database: TestDatabase) {
@@ -68,6 +69,18 @@ async fn revisions_are_found_by_number(database: TestDatabase) {
     assert_eq!(desk.store.revision_at(1).await.unwrap(), Some(commits[0].revision));
     assert_eq!(desk.store.revision_at(2).await.unwrap(), None);
     assert_eq!(desk.store.head().await.unwrap(), desk.revision());
+}
+
+async fn the_newest_revisions_are_listed_in_order(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    assert_eq!(desk.store.newest_revisions(2).await.unwrap(), []);
+    let mut all = Vec::new();
+    for key in ["shop", "forum", "wiki"] {
+        let commits = desk.write(vec![create_project(key, RoleStructure::SingleRole)]).await;
+        all.extend(commits.iter().map(|commit| commit.revision));
+    }
+    assert_eq!(desk.store.newest_revisions(2).await.unwrap(), all[all.len() - 2..]);
+    assert_eq!(desk.store.newest_revisions(100).await.unwrap(), all);
 }
 
 #[tokio::test]

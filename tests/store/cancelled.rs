@@ -1,0 +1,88 @@
+//! Reads whose callers go away in the middle: they leave nothing behind on the connections that others use next.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use rolecall::store::Store;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use crate::desk::open;
+use crate::on_both;
+use crate::support::TestDatabase;
+
+on_both! {
+    a_cancelled_read_leaves_its_connection_clean
+}
+
+/// Callers at once: more than there are connections, so that some go away while they wait for one.
+const CALLERS: usize = 16;
+const READS: usize = 100;
+
+async fn a_cancelled_read_leaves_its_connection_clean(database: TestDatabase) {
+    let store = open(&database).await;
+    let callers = (0..CALLERS).map(|caller| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for read in 0..READS {
+                go_away_after((caller + read) % 12, &store).await;
+                let time = Duration::from_micros((caller * READS + read) as u64 * 37 % 2_000);
+                // Whether it was answered in time is of no interest.
+                let _ = tokio::time::timeout(time, store.list_projects(None, 10)).await;
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    let readers = (0..CALLERS).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for _ in 0..READS {
+                // Outside of a transaction, so that one left open would go on with a query in it.
+                store.head().await.unwrap();
+                store.list_projects(None, 10).await.unwrap();
+            }
+        })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        reader.await.unwrap();
+    }
+    if store.database() == rolecall::store::Database::Postgres {
+        nobody_is_idle_in_a_transaction(&database.url).await;
+    }
+    store.close().await;
+}
+
+/// Begins to read and drops the future when it was polled so many times: every place where it waits comes up, which
+/// timers of a millisecond do not hit.
+async fn go_away_after(polls: usize, store: &Store) {
+    let mut reading = pin!(store.list_projects(None, 10));
+    let mut polled = 0;
+    poll_fn(|context| {
+        if polled == polls || reading.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        polled += 1;
+        if polled == polls { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+async fn nobody_is_idle_in_a_transaction(url: &str) {
+    let direct = sea_orm::Database::connect(url).await.unwrap();
+    let ask = "SELECT count(*) FROM pg_stat_activity
+               WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    let began = Instant::now();
+    loop {
+        let row = direct.query_one_raw(Statement::from_string(DbBackend::Postgres, ask)).await.unwrap().unwrap();
+        let idle: i64 = row.try_get_by_index(0).unwrap();
+        if idle == 0 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{idle} connections are idle in a transaction");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    direct.close().await.unwrap();
+}
