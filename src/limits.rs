@@ -79,5 +79,10 @@ pub const GROUP_ROWS_MAX: usize = 20_000;
 /// Commands waiting for the writer before callers are told to come back later.
 pub const WRITE_QUEUE_MAX: usize = 4_096;
 
+/// Edits by which a name may differ from the one that is suggested for it.
+pub const SUGGESTION_EDITS_MAX: usize = 4;
+/// Letters compared for the suggestions of one refusal: some ten milliseconds.
+pub const SUGGESTION_STEPS_MAX: usize = 20_000_000;
+
 /// Violations named in one refusal of a bulk write; the rest are counted.
 pub const VIOLATIONS_MAX: usize = 20;
