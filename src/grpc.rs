@@ -32,6 +32,7 @@ use crate::writer::Writer;
 pub mod services {
     #![allow(clippy::all, missing_docs)]
     tonic::include_proto!("services/rolecall.v1");
+    tonic::include_proto!("clients/rolecall.v1");
 }
 
 /// The descriptors of `proto/`, with the comments.

@@ -263,6 +263,12 @@ pub fn too_many_rows(field: &str, max: usize, asked: usize) -> Status {
     violated(&TOO_MANY_ROWS, field.into(), format!("at most {max} rows a call; {asked} were sent"))
 }
 
+/// More fields than a request may have; found before the request is read, so that none is named.
+pub fn too_many_fields(max: usize) -> Status {
+    let why = format!("the request has more than {max} fields, such as rows, items or names; send several");
+    violated(&TOO_MANY_ROWS, String::new(), why)
+}
+
 /// A page token that is none of ours or was given for other arguments.
 pub fn page_token() -> Status {
     let why = "the page token is none of ours, or was given for other arguments; begin with the first page";
