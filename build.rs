@@ -28,11 +28,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_fds(descriptors.clone())?;
 
     // The messages live in a room that knows no tonic; services and clients name them there. A codec of our own turns
-    // malformed protobuf into INVALID_ARGUMENT.
+    // malformed protobuf into INVALID_ARGUMENT and bounds requests; clients read answers, which it must not bound.
     tonic_prost_build::configure()
+        .build_client(false)
         .extern_path(".rolecall.v1", "crate::wire")
         .codec_path("crate::grpc::codec::Codec")
         .out_dir(fresh(&out_dir.join("services"))?)
+        .compile_fds(descriptors.clone())?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .extern_path(".rolecall.v1", "crate::wire")
+        .out_dir(fresh(&out_dir.join("clients"))?)
         .compile_fds(descriptors)?;
     Ok(())
 }

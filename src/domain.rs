@@ -23,6 +23,7 @@ pub mod role_mapping;
 pub mod role_set;
 pub mod state;
 pub mod subscription;
+pub mod suggest;
 pub mod time;
 pub mod trie;
 

@@ -18,19 +18,21 @@ pub mod write;
 
 use std::sync::Arc;
 
+use tonic::Status;
 use tonic::service::Routes;
 
-use crate::domain::Revision;
-use crate::domain::Time;
+use crate::domain::suggest::Suggester;
+use crate::domain::{ProjectKey, Revision, Time};
 use crate::engine::{Engine, Token};
 use crate::limits::{BULK_REQUEST_BYTES_MAX, Limits, REQUEST_BYTES_MAX};
-use crate::store::Store;
+use crate::store::{ReadError, Store};
 use crate::writer::Writer;
 
 /// The generated clients and servers.
 pub mod services {
     #![allow(clippy::all, missing_docs)]
     tonic::include_proto!("services/rolecall.v1");
+    tonic::include_proto!("clients/rolecall.v1");
 }
 
 /// The descriptors of `proto/`, with the comments.
@@ -61,6 +63,23 @@ pub struct App {
 impl App {
     fn token(&self, revision: Revision) -> String {
         Token::new(self.engine.store_id(), revision).encode()
+    }
+
+    /// Makes the status of a read that failed, with the name that was perhaps meant.
+    fn unread(&self, project: &ProjectKey) -> impl FnOnce(ReadError) -> Status {
+        |error| self.suggesting(Some(project), |suggest| status::read(error, suggest))
+    }
+
+    /// Lets `explain` ask for the names of a project that are near to one that it does not know (R1).
+    fn suggesting(&self, project: Option<&ProjectKey>, explain: impl FnOnce(status::Suggest<'_>) -> Status) -> Status {
+        let published = self.engine.pin();
+        match project.and_then(|key| published.state.project(key)) {
+            Some(project) => {
+                let mut suggester = Suggester::new(project);
+                explain(&mut |noun, name| suggester.suggest(noun, name).map(str::to_owned))
+            }
+            None => explain(&mut |_, _| None),
+        }
     }
 }
 

@@ -72,12 +72,22 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a bulk write or a batch check.
 pub const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
 
+/// Top-level fields of one request, counted before it is decoded: an empty message takes 2 bytes on the wire and 72 in
+/// memory. Items of a batch check above this cannot be sent, whatever their limit is set to. What is nested in a field
+/// (the roles of a row, the names of a `GrantEdit`) is bounded by the bytes of the request alone.
+pub const REQUEST_FIELDS_MAX: usize = 200_000;
+
 /// Commands of one group commit.
 pub const GROUP_COMMANDS_MAX: usize = 256;
 /// Rows of one group commit; a heavier command commits alone.
 pub const GROUP_ROWS_MAX: usize = 20_000;
 /// Commands waiting for the writer before callers are told to come back later.
 pub const WRITE_QUEUE_MAX: usize = 4_096;
+
+/// Edits by which a name may differ from the one that is suggested for it.
+pub const SUGGESTION_EDITS_MAX: usize = 4;
+/// Letters compared for the suggestions of one refusal: some ten milliseconds.
+pub const SUGGESTION_STEPS_MAX: usize = 20_000_000;
 
 /// Violations named in one refusal of a bulk write; the rest are counted.
 pub const VIOLATIONS_MAX: usize = 20;

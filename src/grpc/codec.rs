@@ -1,15 +1,19 @@
-//! Protobuf on the wire, as prost does it, save that a request which is no protobuf is the caller's fault.
+//! Requests off the wire and answers onto it, as prost does it, save that a request which is no protobuf is the caller's
+//! fault, and that one of very many tiny fields is refused before they take memory.
 
 use std::marker::PhantomData;
 
 use prost::Message;
+use prost::bytes::Buf;
+use prost::encoding::{WireType, decode_key, decode_varint};
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf};
 use tonic_prost::ProstEncoder;
 
 use super::status;
+use crate::limits::REQUEST_FIELDS_MAX;
 
-/// The codec of every method.
+/// The codec of every method of a server. Clients use tonic's: answers are not bounded here.
 pub struct Codec<T, U>(PhantomData<(T, U)>);
 
 /// Reads messages; see [`Codec`].
@@ -45,6 +49,64 @@ impl<U: Message + Default> tonic::codec::Decoder for Decoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        // What tonic hands over lies in one piece; in pieces it is bounded by its bytes alone.
+        let whole = buf.chunk();
+        if whole.len() == buf.remaining() && fields(whole) > REQUEST_FIELDS_MAX {
+            return Err(status::too_many_fields(REQUEST_FIELDS_MAX));
+        }
         U::decode(buf).map(Some).map_err(|error| status::malformed(&error.to_string()))
+    }
+}
+
+/// How many fields stand at the top of a message, as far as it is well-formed; counts no further than one over the bound.
+fn fields(mut message: &[u8]) -> usize {
+    let mut fields = 0;
+    while fields <= REQUEST_FIELDS_MAX && skip_field(&mut message).is_some() {
+        fields += 1;
+    }
+    fields
+}
+
+/// Passes over a field; none at the end and where the message is malformed, which prost finds out.
+fn skip_field(message: &mut &[u8]) -> Option<()> {
+    let (_, wire_type) = decode_key(message).ok()?;
+    let length = match wire_type {
+        WireType::Varint => decode_varint(message).map(|_| 0).ok()?,
+        WireType::SixtyFourBit => 8,
+        WireType::ThirtyTwoBit => 4,
+        WireType::LengthDelimited => usize::try_from(decode_varint(message).ok()?).ok()?,
+        // What a group holds is counted as if it stood outside.
+        WireType::StartGroup | WireType::EndGroup => 0,
+    };
+    *message = message.get(length..)?;
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire;
+
+    #[test]
+    fn the_fields_at_the_top_are_counted() {
+        let item = |number: usize| wire::CheckItem { user_id: "u".repeat(number), ..Default::default() };
+        let request = wire::BatchCheckRequest {
+            project: "default".into(),
+            items: (0..300).map(item).collect(),
+            defaults: Some(item(1)),
+            ..Default::default()
+        };
+        assert_eq!(fields(&request.encode_to_vec()), 302);
+        assert_eq!(fields(&[]), 0);
+        // A varint, eight bytes, four bytes, a group with a varint in it.
+        assert_eq!(fields(b"\x08\xac\x02\x11........\x1d....\x23\x08\x01\x24"), 6);
+    }
+
+    #[test]
+    fn counting_ends_at_what_is_malformed_and_over_the_bound() {
+        assert_eq!(fields(b"\x08\x01\x12\x7fshort"), 1);
+        assert_eq!(fields(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), 0);
+        assert_eq!(fields(&[0xff; 64]), 0);
+        assert_eq!(fields(&[0x12, 0].repeat(1_000_000)), REQUEST_FIELDS_MAX + 1);
     }
 }

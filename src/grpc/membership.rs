@@ -80,7 +80,12 @@ impl MembershipService for MembershipApi {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let (org_id, user_id) = (convert::org_id(&request.org_id)?, convert::user_id(&request.user_id)?);
-        let found = self.0.store.get_member(&project, &org_id, &user_id, clock::now()).await.map_err(status::read)?;
+        let found = self
+            .0
+            .store
+            .get_member(&project, &org_id, &user_id, clock::now())
+            .await
+            .map_err(self.0.unread(&project))?;
         let revision = self.0.token(found.revision);
         Ok(Response::new(wire::GetMemberResponse { member: Some(self.shown(&found.value)), revision }))
     }
@@ -102,7 +107,7 @@ impl MembershipService for MembershipApi {
             limit: page.limit,
             now: clock::now(),
         };
-        let found = self.0.store.list_members(ask).await.map_err(status::read)?;
+        let found = self.0.store.list_members(ask).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.member.user_id.as_str());
         Ok(Response::new(wire::ListMembersResponse {
             next_page_token: page.next_token(last),
@@ -123,7 +128,7 @@ impl MembershipService for MembershipApi {
         let after = page.after.as_deref().map(OrgId::stored);
         let store = &self.0.store;
         let found = store.list_user_memberships(&project, &user_id, after, page.limit, clock::now()).await;
-        let found = found.map_err(status::read)?;
+        let found = found.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.member.org_id.as_str());
         Ok(Response::new(wire::ListUserMembershipsResponse {
             next_page_token: page.next_token(last),

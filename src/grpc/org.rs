@@ -36,7 +36,7 @@ impl OrgService for OrgApi {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
-        let found = self.0.store.get_org(&project, &org_id).await.map_err(status::read)?;
+        let found = self.0.store.get_org(&project, &org_id).await.map_err(self.0.unread(&project))?;
         let org = wire::org(&found.value.profile, &found.value.role_mapping);
         Ok(Response::new(wire::GetOrgResponse { org: Some(org), revision: self.0.token(found.revision) }))
     }
@@ -51,8 +51,12 @@ impl OrgService for OrgApi {
         let arguments = ["ListOrgs", project.as_str(), &request.role_mapping];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
         let after = page.after.as_deref().map(OrgId::stored);
-        let found =
-            self.0.store.list_orgs(&project, mapping.as_ref(), after, page.limit).await.map_err(status::read)?;
+        let found = self
+            .0
+            .store
+            .list_orgs(&project, mapping.as_ref(), after, page.limit)
+            .await
+            .map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.profile.org_id.as_str());
         Ok(Response::new(wire::ListOrgsResponse {
             next_page_token: page.next_token(last),

@@ -61,7 +61,7 @@ impl PermissionService for PermissionApi {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let name = convert::permission("name", &request.name)?;
-        let found = self.0.store.get_permission(&project, &name).await.map_err(status::read)?;
+        let found = self.0.store.get_permission(&project, &name).await.map_err(self.0.unread(&project))?;
         let revision = self.0.token(found.revision);
         Ok(Response::new(wire::GetPermissionResponse { permission: Some(wire::permission(&found.value)), revision }))
     }
@@ -74,7 +74,8 @@ impl PermissionService for PermissionApi {
         let project = convert::project(&request.project)?;
         let page = Page::read(&["ListPermissions", project.as_str()], request.page_size, &request.page_token)?;
         let after = page.after_number()?.and_then(PermissionId::new);
-        let found = self.0.store.list_permissions(&project, after, page.limit).await.map_err(status::read)?;
+        let found =
+            self.0.store.list_permissions(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
         Ok(Response::new(wire::ListPermissionsResponse {
             next_page_token: page.next_token(last.as_deref()),

@@ -39,7 +39,7 @@ impl ProjectService for ProjectApi {
         request: Request<wire::GetProjectRequest>,
     ) -> Result<Response<wire::GetProjectResponse>, Status> {
         let key = convert::project(&request.get_ref().project)?;
-        let found = self.0.store.get_project(&key).await.map_err(status::read)?;
+        let found = self.0.store.get_project(&key).await.map_err(self.0.unread(&key))?;
         let revision = self.0.token(found.revision);
         Ok(Response::new(wire::GetProjectResponse { project: Some(shown(&found.value)), revision }))
     }
@@ -51,7 +51,12 @@ impl ProjectService for ProjectApi {
         let request = request.get_ref();
         let page = Page::read(&["ListProjects"], request.page_size, &request.page_token)?;
         let after = page.after.as_deref().map(ProjectKey::stored);
-        let found = self.0.store.list_projects(after, page.limit).await.map_err(status::read)?;
+        let found = self
+            .0
+            .store
+            .list_projects(after, page.limit)
+            .await
+            .map_err(|error| status::read(error, &mut |_, _| None))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.record.key.as_str());
         Ok(Response::new(wire::ListProjectsResponse {
             next_page_token: page.next_token(last),

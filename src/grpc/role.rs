@@ -41,7 +41,7 @@ impl RoleService for RoleApi {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let name = convert::role("name", &request.name)?;
-        let found = self.0.store.get_role(&project, &name).await.map_err(status::read)?;
+        let found = self.0.store.get_role(&project, &name).await.map_err(self.0.unread(&project))?;
         let revision = self.0.token(found.revision);
         Ok(Response::new(wire::GetRoleResponse { role: Some(shown(&found.value)), revision }))
     }
@@ -54,7 +54,7 @@ impl RoleService for RoleApi {
         let project = convert::project(&request.project)?;
         let page = Page::read(&["ListRoles", project.as_str()], request.page_size, &request.page_token)?;
         let after = place::read(&page)?;
-        let found = self.0.store.list_roles(&project, after, page.limit).await.map_err(status::read)?;
+        let found = self.0.store.list_roles(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| place::write(row.role.rank, row.id));
         Ok(Response::new(wire::ListRolesResponse {
             next_page_token: page.next_token(last.as_deref()),

@@ -89,7 +89,8 @@ impl RoleMappingService for RoleMappingApi {
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
         let after = place::read(&page)?;
         let store = &self.0.store;
-        let found = store.get_role_mapping(&project, &name, &only, after, page.limit).await.map_err(status::read)?;
+        let found =
+            store.get_role_mapping(&project, &name, &only, after, page.limit).await.map_err(self.0.unread(&project))?;
         let rows = found.value.rows;
         let last = rows.last().filter(|_| found.value.more).map(|row| place::write(row.rank, row.role_id));
         Ok(Response::new(wire::GetRoleMappingResponse {
@@ -108,7 +109,8 @@ impl RoleMappingService for RoleMappingApi {
         let project = convert::project(&request.project)?;
         let page = Page::read(&["ListRoleMappings", project.as_str()], request.page_size, &request.page_token)?;
         let after = page.after_number()?.and_then(RoleMappingId::new);
-        let found = self.0.store.list_role_mappings(&project, after, page.limit).await.map_err(status::read)?;
+        let found =
+            self.0.store.list_role_mappings(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
         Ok(Response::new(wire::ListRoleMappingsResponse {
             next_page_token: page.next_token(last.as_deref()),

@@ -106,10 +106,13 @@ pub fn no_rows(_: usize) -> String {
     String::new()
 }
 
+/// Says which known name an unknown one was perhaps meant to be.
+pub type Suggest<'a> = &'a mut dyn FnMut(Noun, &str) -> Option<String>;
+
 /// A write that was not done.
-pub fn failed(failure: Failure, row_path: RowPath<'_>) -> Status {
+pub fn failed(failure: Failure, row_path: RowPath<'_>, suggest: Suggest<'_>) -> Status {
     match failure {
-        Failure::Refused(refusal) => refused(&refusal, row_path),
+        Failure::Refused(refusal) => explained(&refusal, row_path, suggest),
         Failure::Overloaded => {
             let mut details = info(&OVERLOADED, []);
             details.set_retry_info(Some(Duration::from_millis(500)));
@@ -122,32 +125,63 @@ pub fn failed(failure: Failure, row_path: RowPath<'_>) -> Status {
 
 /// A command that was refused.
 pub fn refused(refusal: &Refusal, row_path: RowPath<'_>) -> Status {
+    explained(refusal, row_path, &mut |_, _| None)
+}
+
+/// A command that was refused, with what the caller perhaps meant.
+fn explained(refusal: &Refusal, row_path: RowPath<'_>, suggest: Suggest<'_>) -> Status {
     let row = row(refusal.reason());
-    let mut details = info(row, [("rule", refusal.rule().to_string())]);
-    match refusal {
+    let mut metadata = HashMap::from([("rule".to_string(), refusal.rule().to_string())]);
+    let mut details = ErrorDetails::new();
+    let mut meant = |refusal: &Refusal| match refusal {
+        Refusal::NotFound(noun, name) => suggest(*noun, name),
+        _ => None,
+    };
+    // The message names the first row, and so does the suggestion.
+    let suggestion = match refusal {
         Refusal::Rows { rows, total } => {
             let numbers: Vec<String> = rows.iter().map(|(number, _)| number.to_string()).collect();
-            let metadata =
-                [("rule", refusal.rule().into()), ("rows", numbers.join(",")), ("rows_total", total.to_string())];
-            details = info(row, metadata);
-            for (number, refusal) in rows {
-                violation(&mut details, refusal, &row_path(*number));
+            metadata.extend([("rows".into(), numbers.join(",")), ("rows_total".into(), total.to_string())]);
+            let mut first = None;
+            for (at, (number, refusal)) in rows.iter().enumerate() {
+                let suggestion = meant(refusal);
+                let description = asking(refusal.to_string(), suggestion.as_deref());
+                violation(&mut details, refusal, &row_path(*number), description);
+                if at == 0 {
+                    first = suggestion;
+                }
             }
+            first
         }
-        refusal => violation(&mut details, refusal, ""),
+        refusal => {
+            let suggestion = meant(refusal);
+            violation(&mut details, refusal, "", asking(refusal.to_string(), suggestion.as_deref()));
+            suggestion
+        }
+    };
+    let message = asking(refusal.to_string(), suggestion.as_deref());
+    metadata.extend(suggestion.map(|suggestion| ("suggestion".to_string(), suggestion)));
+    details.set_error_info(row.reason, DOMAIN, metadata);
+    Status::with_error_details(row.code, message, details)
+}
+
+/// The message that asks for what was perhaps meant.
+fn asking(message: String, suggestion: Option<&str>) -> String {
+    match suggestion {
+        Some(name) => format!("{message}; did you mean `{name}`?"),
+        None => message,
     }
-    Status::with_error_details(row.code, refusal.to_string(), details)
 }
 
 /// Adds what is wrong to the details, in the message that the code asks for.
-fn violation(details: &mut ErrorDetails, refusal: &Refusal, path: &str) {
+fn violation(details: &mut ErrorDetails, refusal: &Refusal, path: &str, description: String) {
     let row = row(refusal.reason());
     let subject = if path.is_empty() { String::new() } else { path.trim_end_matches('.').to_string() };
     match refusal {
         Refusal::NotFound(noun, name) | Refusal::AlreadyExists(noun, name) => {
-            details.set_resource_info(resource(*noun), name.clone(), "", refusal.to_string());
+            details.set_resource_info(resource(*noun), name.clone(), "", description.clone());
             if !path.is_empty() {
-                details.add_bad_request_violation(subject, refusal.to_string());
+                details.add_bad_request_violation(subject, description);
             }
         }
         Refusal::LimitExceeded { limit, max, asked } => {
@@ -156,10 +190,10 @@ fn violation(details: &mut ErrorDetails, refusal: &Refusal, path: &str) {
         }
         refusal if row.code == Code::FailedPrecondition => {
             let subject = if subject.is_empty() { precondition_subject(refusal) } else { subject };
-            details.add_precondition_failure_violation(row.reason, subject, refusal.to_string());
+            details.add_precondition_failure_violation(row.reason, subject, description);
         }
         refusal => {
-            details.add_bad_request_violation(format!("{path}{}", field(refusal)), refusal.to_string());
+            details.add_bad_request_violation(format!("{path}{}", field(refusal)), description);
         }
     }
 }
@@ -199,9 +233,9 @@ fn resource(noun: Noun) -> &'static str {
 }
 
 /// A read that found nothing, or no database.
-pub fn read(error: ReadError) -> Status {
+pub fn read(error: ReadError, suggest: Suggest<'_>) -> Status {
     match error {
-        ReadError::NotFound(noun, name) => refused(&Refusal::NotFound(noun, name), &no_rows),
+        ReadError::NotFound(noun, name) => explained(&Refusal::NotFound(noun, name), &no_rows, suggest),
         ReadError::Store(error) => unavailable(&error),
     }
 }
@@ -227,6 +261,12 @@ pub fn invalid(field: impl Into<String>, why: impl std::fmt::Display) -> Status 
 /// More rows than one call may have (P7).
 pub fn too_many_rows(field: &str, max: usize, asked: usize) -> Status {
     violated(&TOO_MANY_ROWS, field.into(), format!("at most {max} rows a call; {asked} were sent"))
+}
+
+/// More fields than a request may have; found before the request is read, so that none is named.
+pub fn too_many_fields(max: usize) -> Status {
+    let why = format!("the request has more than {max} fields, such as rows, items or names; send several");
+    violated(&TOO_MANY_ROWS, String::new(), why)
 }
 
 /// A page token that is none of ours or was given for other arguments.

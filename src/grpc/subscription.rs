@@ -36,7 +36,7 @@ impl SubscriptionService for SubscriptionApi {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
-        let found = self.0.store.get_subscription(&project, &org_id).await.map_err(status::read)?;
+        let found = self.0.store.get_subscription(&project, &org_id).await.map_err(self.0.unread(&project))?;
         let subscription = wire::subscription(&found.value.org_id, &found.value.role_mapping);
         let revision = self.0.token(found.revision);
         Ok(Response::new(wire::GetSubscriptionResponse { subscription: Some(subscription), revision }))

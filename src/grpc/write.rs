@@ -9,6 +9,7 @@ use tonic::metadata::MetadataMap;
 
 use super::status::{self, RowPath};
 use super::{App, convert};
+use crate::domain::ProjectKey;
 use crate::domain::command::{Actor, Call, Command, RequestKey};
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
@@ -82,11 +83,13 @@ impl App {
         row_path: RowPath<'_>,
     ) -> Result<Answered, Status> {
         let call = call(metadata, request)?;
+        let project = project(&command).cloned();
         let written = match request.validate_only() {
             true => self.writer.preview(command, call).await,
             false => self.writer.submit(command, call).await,
         };
-        self.answered(written.map_err(|failure| status::failed(failure, row_path))?)
+        let refused = |failure| self.suggesting(project.as_ref(), |suggest| status::failed(failure, row_path, suggest));
+        self.answered(written.map_err(refused)?)
     }
 
     fn answered(&self, written: Written) -> Result<Answered, Status> {
@@ -98,6 +101,22 @@ impl App {
         let outcome = outcome.outcome.ok_or_else(|| internal("an answer is empty"))?;
         let revision = Token::new(self.engine.store_id(), written.revision).encode();
         Ok(Answered { outcome, revision, replayed: written.replayed })
+    }
+}
+
+/// The project that a command is of; none where it makes one.
+fn project(command: &Command) -> Option<&ProjectKey> {
+    match command {
+        Command::CreateProject(_) => None,
+        Command::CreatePermissions(command) => Some(&command.project),
+        Command::CreateRole(command) => Some(&command.project),
+        Command::CreateRoleMapping(command) => Some(&command.project),
+        Command::UpdateRoleMapping(command) => Some(&command.project),
+        Command::PromoteRoleMapping(command) => Some(&command.project),
+        Command::CreateOrg(command) => Some(&command.project),
+        Command::SubscribeOrg(command) => Some(&command.project),
+        Command::WriteMember(command) => Some(&command.project),
+        Command::BatchWriteMembers(command) => Some(&command.project),
     }
 }
 

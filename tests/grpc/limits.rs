@@ -349,3 +349,40 @@ fn k3_a_hundred_thousand_items_are_answered_and_one_more_is_refused() {
         too_many(&refused(server.batch_check(request(100_001)).await, "TOO_MANY_ROWS"), "items", 100_001, 100_000);
     });
 }
+
+#[test]
+fn p7_a_request_of_very_many_empty_rows_is_refused_before_they_are_read() {
+    on_both(async |server| {
+        let raw = server.raw().await;
+        // The tags of `items`, `rows` and `permissions`, each with nothing in it; as many as one request has bytes for.
+        for (method, tag) in [
+            (
+                "rolecall.v1.CheckService/BatchCheck",
+                tag_of(&wire::BatchCheckRequest { items: vec![wire::CheckItem::default()], ..Default::default() }),
+            ),
+            (
+                "rolecall.v1.MembershipService/BatchWriteMembers",
+                tag_of(&wire::BatchWriteMembersRequest {
+                    rows: vec![wire::MemberWrite::default()],
+                    ..Default::default()
+                }),
+            ),
+            ("rolecall.v1.PermissionService/BatchCreatePermissions", tag_of(&permissions([String::new()]))),
+        ] {
+            let message = [tag, 0].repeat(8 << 20);
+            let refused = refused(server.storing_nothing(raw.call(method, &message)).await, "TOO_MANY_ROWS");
+            assert!(refused.message.contains("200000 fields"), "{}", refused.message);
+            // Fewer are refused as ever, by the field and its number of rows.
+            let rows = refused_rows(raw.call(method, &[tag, 0].repeat(200_000)).await);
+            assert!(rows.contains("200000 were sent"), "{rows}");
+        }
+    });
+}
+
+fn tag_of(request: &impl prost::Message) -> u8 {
+    request.encode_to_vec()[0]
+}
+
+fn refused_rows(answer: Result<prost::bytes::Bytes, tonic::Status>) -> String {
+    refused(answer, "TOO_MANY_ROWS").message
+}

@@ -2,8 +2,8 @@
 
 use rolecall::wire::{self, Decision, create_role_request::Placement};
 
-use crate::fixture::{Project, roles, texts};
-use crate::refusals::refused;
+use crate::fixture::{Project, add, roles, row, texts};
+use crate::refusals::{Refused, refused};
 use crate::server::on_both;
 
 fn placed(project: Project<'_>, name: &str, placement: Option<Placement>) -> wire::CreateRoleRequest {
@@ -215,5 +215,41 @@ fn r7_a_role_grants_what_its_row_in_the_mapping_of_the_org_says() {
         assert_eq!(decided("globex", "p").await, Decision::MissingPermission);
         assert_eq!(decided("globex", "q").await, Decision::Allowed);
         assert_eq!(decided("globex", "rolecall::can_view_other_members").await, Decision::MissingPermission);
+    });
+}
+
+#[test]
+fn r1_an_unknown_name_suggests_the_nearest_known_one() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        project.permission("invoices.view").await;
+        let meant = |refused: &Refused, name: &str| {
+            assert_eq!(refused.metadata("suggestion"), name);
+            assert!(refused.message.ends_with(&format!("; did you mean `{name}`?")), "{}", refused.message);
+        };
+        let adding = server.add_member(project.adding("acme", "ann", &roles(&["Membr"]))).await;
+        meant(&refused(adding, "ROLE_NOT_FOUND"), "Member");
+        let reading = server.get_role(wire::GetRoleRequest { name: "owner".into(), ..Default::default() }).await;
+        meant(&refused(reading, "ROLE_NOT_FOUND"), "Owner");
+        let request = wire::GetPermissionRequest { name: "invoice.view".into(), ..Default::default() };
+        meant(&refused(server.get_permission(request).await, "PERMISSION_NOT_FOUND"), "invoices.view");
+        let request = wire::CreateOrgRequest {
+            org_id: "globex".into(),
+            role_mapping: "Defualt".into(),
+            validate_only: true,
+            ..Default::default()
+        };
+        meant(&refused(server.create_org(request).await, "ROLE_MAPPING_NOT_FOUND"), "Default");
+
+        let rows = vec![row("acme", "ann", add(&["Adm1n"])), row("acme", "bob", add(&["Ownr"]))];
+        let writing = refused(server.batch_write_members(project.writing(rows)).await, "ROLE_NOT_FOUND");
+        meant(&writing, "Admin");
+        let violations = &writing.details.bad_request().unwrap().field_violations;
+        assert!(violations[1].description.ends_with("; did you mean `Owner`?"), "{violations:?}");
+
+        let far = server.add_member(project.adding("acme", "ann", &roles(&["Accountant"]))).await;
+        let far = refused(far, "ROLE_NOT_FOUND");
+        assert!(far.metadata("suggestion").is_empty() && !far.message.contains("did you mean"), "{}", far.message);
     });
 }
