@@ -1,16 +1,15 @@
 //! Starting, serving, stopping.
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rolecall::domain::{Revision, Time};
-use rolecall::engine::Token;
-use rolecall::grpc::services::check_service_client::CheckServiceClient;
-use rolecall::grpc::services::server_service_client::ServerServiceClient;
-use rolecall::wire::consistency::Requirement;
-use rolecall::wire::{CheckRequest, Consistency, GetServerInfoRequest, check_request::Question};
+use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::wire::CreateOrgRequest;
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
+use tokio::task::JoinHandle;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
 
 use crate::run::{Server, both, output, rolecall, serve};
 
@@ -18,34 +17,28 @@ async fn channel(server: &Server) -> Channel {
     Endpoint::from_shared(format!("http://{}", server.address)).unwrap().connect().await.unwrap()
 }
 
-/// A check of a revision that will not come: it is in flight until its deadline.
-async fn waiting(channel: Channel, deadline: Duration) -> tokio::task::JoinHandle<Result<(), Status>> {
-    let info = ServerServiceClient::new(channel.clone()).get_server_info(GetServerInfoRequest {}).await.unwrap();
-    let store_id = u32::from_str_radix(&info.get_ref().store_id, 16).unwrap();
-    let token = Token::new(store_id, Revision { number: 1 << 40, tag: 0, at: Time(0) }).encode();
-    let mut request = Request::new(CheckRequest {
-        org_id: "acme".into(),
-        user_id: "ann".into(),
-        question: Some(Question::Permission("reports.view".into())),
-        consistency: Some(Consistency { requirement: Some(Requirement::AtLeast(token)) }),
-        ..Default::default()
-    });
-    request.set_timeout(deadline);
-    let call = tokio::spawn(async move { CheckServiceClient::new(channel).check(request).await.map(|_| ()) });
+/// A write that is in flight for as long as somebody else holds the lock of the database file.
+async fn waiting(channel: Channel, folder: &Path) -> (JoinHandle<Result<(), Status>>, DatabaseConnection) {
+    let mut options = ConnectOptions::new(format!("sqlite://{}", folder.join("rolecall.db").display()));
+    let lock = sea_orm::Database::connect(options.max_connections(1).to_owned()).await.unwrap();
+    lock.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    let request = CreateOrgRequest { org_id: "late".into(), ..Default::default() };
+    let call = tokio::spawn(async move { OrgServiceClient::new(channel).create_org(request).await.map(|_| ()) });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!call.is_finished());
-    call
+    (call, lock)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_lets_calls_in_flight_finish_and_exits_with_0() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &["--listen", "unix:r.sock"]);
-    let call = waiting(channel(&server).await, Duration::from_secs(3)).await;
+    let (call, lock) = waiting(channel(&server).await, folder.path()).await;
     server.signal("-TERM");
-    let status = call.await.unwrap().unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
-    assert!(status.message().contains("has not reached the revision"), "an answer, not a cut: {status:?}");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    lock.execute_unprepared("ROLLBACK").await.unwrap();
+    lock.close().await.unwrap();
+    call.await.unwrap().expect("an answer, not a cut");
     assert_eq!(server.ended().code(), Some(0), "{}", server.logs());
     assert!(TcpStream::connect(&server.address).is_err());
     assert!(!folder.path().join("r.sock").exists());
@@ -53,16 +46,17 @@ async fn sigterm_lets_calls_in_flight_finish_and_exits_with_0() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn draining_has_a_deadline() {
+async fn draining_has_a_deadline_whatever_the_database_does() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &["--drain-seconds", "1"]);
-    let call = waiting(channel(&server).await, Duration::from_secs(9)).await;
+    let (call, lock) = waiting(channel(&server).await, folder.path()).await;
     let began = Instant::now();
     server.signal("-INT");
     assert_eq!(server.ended().code(), Some(0), "{}", server.logs());
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     assert!(server.logs().contains("still in flight"), "{}", server.logs());
     assert!(call.await.unwrap().is_err());
+    lock.close().await.unwrap();
 }
 
 #[test]
