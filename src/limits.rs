@@ -91,3 +91,6 @@ pub const SUGGESTION_STEPS_MAX: usize = 20_000_000;
 
 /// Violations named in one refusal of a bulk write; the rest are counted.
 pub const VIOLATIONS_MAX: usize = 20;
+/// Bytes of the violations named in one refusal, the first of them apart: with the message and what encoding adds they stay
+/// below the 8 KiB of headers that grpc-java takes.
+pub const VIOLATIONS_BYTES_MAX: usize = 2_048;

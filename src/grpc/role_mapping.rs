@@ -160,7 +160,7 @@ impl RoleMappingApi {
         disable: &[String],
     ) -> Result<RoleMappingEdits, Status> {
         let rows = edits.iter().map(|edit| 1 + edit.add.len() + edit.remove.len()).sum::<usize>();
-        convert::at_most("edits", rows + enable.len() + disable.len(), 2 * self.0.limits.bulk_rows)?;
+        convert::at_most("edits", rows + enable.len() + disable.len(), self.0.limits.bulk_rows.saturating_mul(2))?;
         let grant = |(at, edit): (usize, &wire::GrantEdit)| {
             Ok(GrantEdit {
                 role: convert::role(&format!("edits[{at}].role"), &edit.role)?,

@@ -8,6 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::refusal::{Noun, Reason, Refusal};
 use crate::engine::Behind;
+use crate::limits::VIOLATIONS_BYTES_MAX;
 use crate::store::{ReadError, StoreError};
 use crate::writer::Failure;
 
@@ -143,10 +144,16 @@ fn explained(refusal: &Refusal, row_path: RowPath<'_>, suggest: Suggest<'_>) -> 
             let numbers: Vec<String> = rows.iter().map(|(number, _)| number.to_string()).collect();
             metadata.extend([("rows".into(), numbers.join(",")), ("rows_total".into(), total.to_string())]);
             let mut first = None;
+            let mut bytes = 0;
             for (at, (number, refusal)) in rows.iter().enumerate() {
                 let suggestion = meant(refusal);
                 let description = asking(refusal.to_string(), suggestion.as_deref());
-                violation(&mut details, refusal, &row_path(*number), description);
+                let path = row_path(*number);
+                bytes += path.len() + description.len();
+                if at > 0 && bytes > VIOLATIONS_BYTES_MAX {
+                    break;
+                }
+                violation(&mut details, refusal, &path, description);
                 if at == 0 {
                     first = suggestion;
                 }
@@ -179,7 +186,10 @@ fn violation(details: &mut ErrorDetails, refusal: &Refusal, path: &str, descript
     let subject = if path.is_empty() { String::new() } else { path.trim_end_matches('.').to_string() };
     match refusal {
         Refusal::NotFound(noun, name) | Refusal::AlreadyExists(noun, name) => {
-            details.set_resource_info(resource(*noun), name.clone(), "", description.clone());
+            // There is one ResourceInfo: of several rows it names the first, as the message does.
+            if details.resource_info().is_none() {
+                details.set_resource_info(resource(*noun), name.clone(), "", description.clone());
+            }
             if !path.is_empty() {
                 details.add_bad_request_violation(subject, description);
             }
@@ -328,5 +338,27 @@ mod tests {
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "rows[3].add.roles[1].role");
         assert_eq!(details.error_info().unwrap().reason, "REPEATED_ROLE");
         assert_eq!(details.error_info().unwrap().metadata["rows"], "3");
+    }
+
+    #[test]
+    fn the_details_of_a_bulk_refusal_fit_into_headers_and_name_the_first_row() {
+        // The longest there are: a permission of 256 bytes, each of which a header escapes, and one near to it.
+        let name = |row: usize| format!("{row:02}{}", "é".repeat(127));
+        let rows = (0..20).map(|row| (row, Refusal::NotFound(Noun::Permission, name(row)))).collect();
+        let refusal = Refusal::Rows { rows, total: 500 };
+        let status = explained(&refusal, &|row| format!("rows[{row}].add."), &mut |_, _| Some(name(99)));
+        let bytes: usize = status
+            .clone()
+            .into_http::<()>()
+            .headers()
+            .iter()
+            .map(|(key, value)| key.as_str().len() + value.len() + 32)
+            .sum();
+        assert!(bytes < 8 * 1_024, "{bytes} bytes of headers");
+        let details = status.get_error_details();
+        assert_eq!(details.resource_info().unwrap().resource_name, name(0));
+        let violations = &details.bad_request().unwrap().field_violations;
+        assert!((2..20).contains(&violations.len()), "{}", violations.len());
+        assert_eq!(details.error_info().unwrap().metadata["rows_total"], "500");
     }
 }

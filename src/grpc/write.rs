@@ -19,6 +19,8 @@ use crate::writer::{Answer, Written};
 /// The metadata in which a caller says who it is; recorded, not yet proven.
 pub const ACTOR: &str = "rolecall-actor";
 const ANONYMOUS: &str = "anonymous";
+/// What the service records of its own writes: no caller may pass for it.
+const SYSTEM: &str = "system";
 
 /// A request that writes.
 pub trait WriteRequest: Message {
@@ -154,6 +156,9 @@ fn actor(metadata: &MetadataMap) -> Result<Actor, Status> {
     let text = printable.ok_or_else(|| status::invalid(ACTOR, "must be printable ASCII"))?;
     if text.is_empty() || text.len() > ACTOR_BYTES_MAX {
         return Err(status::invalid(ACTOR, format!("must be 1 to {ACTOR_BYTES_MAX} bytes")));
+    }
+    if text == SYSTEM {
+        return Err(status::invalid(ACTOR, format!("must not be `{SYSTEM}`, as which the service itself acts")));
     }
     Ok(text.into())
 }

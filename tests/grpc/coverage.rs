@@ -19,7 +19,7 @@ struct Answer {
     revision: String,
 }
 
-/// Reasons that no client can bring about: a commit that the database does not answer (`tests/faults`), and a bug.
+/// Reasons that no client can bring about: a commit that the database does not answer, and a bug. No test reaches them yet.
 const OUT_OF_REACH: [&str; 2] = ["OUTCOME_UNKNOWN", "INTERNAL"];
 
 #[test]

@@ -258,11 +258,11 @@ fn a1_the_first_commit_is_the_services_own() {
 }
 
 #[test]
-fn a1_an_actor_is_printable_and_bounded() {
+fn a1_an_actor_is_printable_and_bounded_and_not_the_service_itself() {
     on_both(async |server| {
         let raw = server.raw().await;
         let body = crate::raw::framed(0, &creating("acme", "").encode_to_vec());
-        for actor in ["", &"x".repeat(257), "zo\u{eb}", "a\tb"] {
+        for actor in ["", &"x".repeat(257), "zo\u{eb}", "a\tb", "system"] {
             let headers = [("rolecall-actor", actor)];
             let answer = raw.send("rolecall.v1.OrgService/CreateOrg", &headers, body.clone());
             let refused = refused(server.storing_nothing(answer).await, "INVALID_FIELD");
