@@ -35,7 +35,7 @@ impl Store {
         match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => Self::open_sqlite(url).await,
             Some("postgres" | "postgresql") => Self::open_postgres(url).await,
-            _ => Err(StoreError::Url(without_password(url))),
+            _ => Err(StoreError::Url(shown(url))),
         }
     }
 
@@ -43,10 +43,10 @@ impl Store {
         if url.contains(":memory:") || url.contains("mode=memory") {
             return Err(StoreError::InMemory);
         }
-        let options: SqliteConnectOptions = url.parse().map_err(|_| StoreError::Url(url.into()))?;
+        let options: SqliteConnectOptions = url.parse().map_err(|_| StoreError::Url(shown(url)))?;
         let file = options.get_filename();
         if file.as_os_str().is_empty() {
-            return Err(StoreError::Url(url.into()));
+            return Err(StoreError::Url(shown(url)));
         }
         let lock = lock(file)?;
         let mut writes = options_for(url, 1);
@@ -96,7 +96,7 @@ fn options_for(url: &str, connections: u32) -> ConnectOptions {
 
 async fn connect(options: &ConnectOptions) -> Result<DatabaseConnection, StoreError> {
     let opened = sea_orm::Database::connect(options.clone()).await;
-    opened.map_err(|error| StoreError::Open { database: without_password(options.get_url()), cause: cause(&error) })
+    opened.map_err(|error| StoreError::Open { database: shown(options.get_url()), cause: cause(&error) })
 }
 
 fn sqlite_settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
@@ -137,9 +137,15 @@ fn cause(error: &DbErr) -> String {
     super::error::driver_error(error).map_or_else(|| error.to_string(), |error| error.to_string())
 }
 
-/// A url as it may be shown.
-fn without_password(url: &str) -> String {
+/// A url as it may be shown: without the password, and without the query, which may hold it too.
+fn shown(url: &str) -> String {
+    let (url, query) = url.find(['?', '#']).map_or((url, ""), |end| url.split_at(end));
     let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    if query.contains('@') {
+        // Of the query, or of a password that holds a `?`: more is hidden than needs be.
+        let user = rest.split([':', '@', '/']).next().unwrap_or_default();
+        return format!("{scheme}://{user}:***");
+    }
     let Some((login, place)) = rest.rsplit_once('@') else { return url.into() };
     match login.split_once(':') {
         Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
@@ -153,8 +159,25 @@ mod tests {
 
     #[test]
     fn passwords_are_not_shown() {
-        assert_eq!(without_password("postgres://ann:s@cret@db/rolecall"), "postgres://ann:***@db/rolecall");
-        assert_eq!(without_password("postgres://ann@db/rolecall"), "postgres://ann@db/rolecall");
-        assert_eq!(without_password("sqlite://rolecall.db"), "sqlite://rolecall.db");
+        assert_eq!(shown("postgres://ann:s@cret@db/rolecall"), "postgres://ann:***@db/rolecall");
+        assert_eq!(shown("postgres://ann@db/rolecall"), "postgres://ann@db/rolecall");
+        assert_eq!(shown("sqlite://rolecall.db"), "sqlite://rolecall.db");
+        assert_eq!(shown("postgres://ann:s?cret@db/rolecall?host=/run"), "postgres://ann:***");
+        for url in [
+            "postgres://h/db?user=x&password=s3cret",
+            "postgres://h/db?user=x&password=s3@cret",
+            "postgres://h/db?password=s3:cr@et",
+            "postgres://h?password=s3:cr@et",
+            "postgres://ann@h/db?password=s3cret",
+            "postgres://ann@h/db?password=a@s3cret",
+            "postgres://ann@h?password=a@s3cret",
+            "postgres:h/db?password=s3cret",
+            "mysql://ann:s3cret@h/db?x",
+            "sqlite://rolecall.db?password=s3cret",
+            "sqlite://rolecall.db#s3cret",
+        ] {
+            let shown = shown(url);
+            assert!(!shown.contains("cret") && !shown.contains("s3"), "{url} is shown as {shown}");
+        }
     }
 }
