@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -108,19 +109,37 @@ fn sqlite_settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
 }
 
-/// Two servers on one file would each trust a state of their own.
+/// Two servers on one file would each trust a state of their own. The lock lies beside the file itself, under whatever
+/// name it was reached.
 fn lock(database: &Path) -> Result<File, StoreError> {
-    let mut name = OsString::from(database);
+    let failed = |path: &Path, cause: std::io::Error| StoreError::Open {
+        database: path.display().to_string(),
+        cause: cause.to_string(),
+    };
+    let mut name = OsString::from(real(database).map_err(|cause| failed(database, cause))?);
     name.push(".lock");
     let path = PathBuf::from(name);
-    let open =
-        |cause: std::io::Error| StoreError::Open { database: path.display().to_string(), cause: cause.to_string() };
+    let open = |cause| failed(&path, cause);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(open)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.into())),
         Err(TryLockError::Error(error)) => Err(open(error)),
     }
+}
+
+/// The path without links; of a file that is yet to be made, that of its folder and its name.
+fn real(file: &Path) -> std::io::Result<PathBuf> {
+    match file.canonicalize() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        done => return done,
+    }
+    // A link to a file that is yet to be made.
+    if let Ok(target) = file.read_link() {
+        return real(&file.with_file_name(target));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(folder.canonicalize()?.join(file.file_name().unwrap_or_default()))
 }
 
 async fn warn_of_asynchronous_commits(pool: &DatabaseConnection) -> Result<(), StoreError> {
