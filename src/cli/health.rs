@@ -8,9 +8,9 @@ use crate::server;
 
 #[derive(Parser)]
 pub struct Args {
-    /// The server: `HOST:PORT` or `unix:PATH`.
-    #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051")]
-    address: server::Listen,
+    /// The server: `HOST:PORT` or `unix:PATH`; of several, separated by commas, the first is asked.
+    #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051", value_delimiter = ',', num_args = 1)]
+    address: Vec<server::Listen>,
 
     /// The service to ask about, as in `rolecall.v1.CheckService`; empty for the server as a whole.
     #[arg(long, default_value = "")]
@@ -22,9 +22,10 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), String> {
-    let asked = server::health::ask(&args.address, &args.service);
+    let address = args.address.first().ok_or("no address to ask; set --address")?;
+    let asked = server::health::ask(address, &args.service);
     let status = tokio::time::timeout(Duration::from_secs(args.timeout), asked).await;
-    match status.map_err(|_| format!("{} did not answer within {} s", args.address, args.timeout))? {
+    match status.map_err(|_| format!("{address} did not answer within {} s", args.timeout))? {
         Ok(()) => {
             println!("SERVING");
             Ok(())

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,7 +36,7 @@ impl Store {
         match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => Self::open_sqlite(url).await,
             Some("postgres" | "postgresql") => Self::open_postgres(url).await,
-            _ => Err(StoreError::Url(without_password(url))),
+            _ => Err(StoreError::Url(shown(url))),
         }
     }
 
@@ -43,10 +44,10 @@ impl Store {
         if url.contains(":memory:") || url.contains("mode=memory") {
             return Err(StoreError::InMemory);
         }
-        let options: SqliteConnectOptions = url.parse().map_err(|_| StoreError::Url(url.into()))?;
+        let options: SqliteConnectOptions = url.parse().map_err(|_| StoreError::Url(shown(url)))?;
         let file = options.get_filename();
         if file.as_os_str().is_empty() {
-            return Err(StoreError::Url(url.into()));
+            return Err(StoreError::Url(shown(url)));
         }
         let lock = lock(file)?;
         let mut writes = options_for(url, 1);
@@ -96,7 +97,7 @@ fn options_for(url: &str, connections: u32) -> ConnectOptions {
 
 async fn connect(options: &ConnectOptions) -> Result<DatabaseConnection, StoreError> {
     let opened = sea_orm::Database::connect(options.clone()).await;
-    opened.map_err(|error| StoreError::Open { database: without_password(options.get_url()), cause: cause(&error) })
+    opened.map_err(|error| StoreError::Open { database: shown(options.get_url()), cause: cause(&error) })
 }
 
 fn sqlite_settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
@@ -108,19 +109,37 @@ fn sqlite_settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
 }
 
-/// Two servers on one file would each trust a state of their own.
+/// Two servers on one file would each trust a state of their own. The lock lies beside the file itself, under whatever
+/// name it was reached.
 fn lock(database: &Path) -> Result<File, StoreError> {
-    let mut name = OsString::from(database);
+    let failed = |path: &Path, cause: std::io::Error| StoreError::Open {
+        database: path.display().to_string(),
+        cause: cause.to_string(),
+    };
+    let mut name = OsString::from(real(database).map_err(|cause| failed(database, cause))?);
     name.push(".lock");
     let path = PathBuf::from(name);
-    let open =
-        |cause: std::io::Error| StoreError::Open { database: path.display().to_string(), cause: cause.to_string() };
+    let open = |cause| failed(&path, cause);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(open)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.into())),
         Err(TryLockError::Error(error)) => Err(open(error)),
     }
+}
+
+/// The path without links; of a file that is yet to be made, that of its folder and its name.
+fn real(file: &Path) -> std::io::Result<PathBuf> {
+    match file.canonicalize() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        done => return done,
+    }
+    // A link to a file that is yet to be made.
+    if let Ok(target) = file.read_link() {
+        return real(&file.with_file_name(target));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(folder.canonicalize()?.join(file.file_name().unwrap_or_default()))
 }
 
 async fn warn_of_asynchronous_commits(pool: &DatabaseConnection) -> Result<(), StoreError> {
@@ -137,9 +156,15 @@ fn cause(error: &DbErr) -> String {
     super::error::driver_error(error).map_or_else(|| error.to_string(), |error| error.to_string())
 }
 
-/// A url as it may be shown.
-fn without_password(url: &str) -> String {
+/// A url as it may be shown: without the password, and without the query, which may hold it too.
+fn shown(url: &str) -> String {
+    let (url, query) = url.find(['?', '#']).map_or((url, ""), |end| url.split_at(end));
     let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    if query.contains('@') {
+        // Of the query, or of a password that holds a `?`: more is hidden than needs be.
+        let user = rest.split([':', '@', '/']).next().unwrap_or_default();
+        return format!("{scheme}://{user}:***");
+    }
     let Some((login, place)) = rest.rsplit_once('@') else { return url.into() };
     match login.split_once(':') {
         Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
@@ -153,8 +178,25 @@ mod tests {
 
     #[test]
     fn passwords_are_not_shown() {
-        assert_eq!(without_password("postgres://ann:s@cret@db/rolecall"), "postgres://ann:***@db/rolecall");
-        assert_eq!(without_password("postgres://ann@db/rolecall"), "postgres://ann@db/rolecall");
-        assert_eq!(without_password("sqlite://rolecall.db"), "sqlite://rolecall.db");
+        assert_eq!(shown("postgres://ann:s@cret@db/rolecall"), "postgres://ann:***@db/rolecall");
+        assert_eq!(shown("postgres://ann@db/rolecall"), "postgres://ann@db/rolecall");
+        assert_eq!(shown("sqlite://rolecall.db"), "sqlite://rolecall.db");
+        assert_eq!(shown("postgres://ann:s?cret@db/rolecall?host=/run"), "postgres://ann:***");
+        for url in [
+            "postgres://h/db?user=x&password=s3cret",
+            "postgres://h/db?user=x&password=s3@cret",
+            "postgres://h/db?password=s3:cr@et",
+            "postgres://h?password=s3:cr@et",
+            "postgres://ann@h/db?password=s3cret",
+            "postgres://ann@h/db?password=a@s3cret",
+            "postgres://ann@h?password=a@s3cret",
+            "postgres:h/db?password=s3cret",
+            "mysql://ann:s3cret@h/db?x",
+            "sqlite://rolecall.db?password=s3cret",
+            "sqlite://rolecall.db#s3cret",
+        ] {
+            let shown = shown(url);
+            assert!(!shown.contains("cret") && !shown.contains("s3"), "{url} is shown as {shown}");
+        }
     }
 }

@@ -95,6 +95,22 @@ async fn one_server_a_sqlite_file() {
 }
 
 #[tokio::test]
+async fn one_server_a_sqlite_file_under_whatever_name() {
+    let database = sqlite();
+    let file = database.file().unwrap();
+    let link = file.with_file_name("link.db");
+    std::os::unix::fs::symlink("rolecall.db", &link).unwrap();
+    let link = format!("sqlite://{}", link.display());
+    // First where the file is yet to be made, then where it is there.
+    for urls in [[&link, &database.url], [&database.url, &link]] {
+        let first = Store::open(urls[0]).await.unwrap();
+        let error = Store::open(urls[1]).await.err().unwrap();
+        assert!(matches!(error, StoreError::InUse(_)), "{error}");
+        first.close().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_database_is_refused_with_what_to_do() {
     for url in ["", "rolecall.db", "mysql://localhost/db", "sqlite:"] {
         let error = Store::open(url).await.err().unwrap();
