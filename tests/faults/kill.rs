@@ -54,10 +54,11 @@ async fn killed(database: &str, folder: &Path, times: u32) {
         answers_what_was_acknowledged(&channel, &so_far).await;
         let streams: Vec<_> =
             (0..STREAMS).map(|stream| tokio::spawn(write(channel.clone(), round, stream, sent.clone()))).collect();
-        // Another moment of the write path each time, from the first byte to the middle of the stream.
-        let before = sent.lock().unwrap().len();
+        // Another moment of the write path each time, but never before something was acknowledged that could be lost.
+        let acknowledged = || sent.lock().unwrap().iter().filter(|sent| sent.acknowledged).count();
+        let before = acknowledged();
         let patience = Instant::now() + Duration::from_secs(20);
-        while sent.lock().unwrap().len() <= before + STREAMS && Instant::now() < patience {
+        while acknowledged() < before + 2 && Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::time::sleep(Duration::from_micros(u64::from(round) * 977 % 25_000)).await;
