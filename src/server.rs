@@ -16,7 +16,7 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 
 use crate::clock;
-use crate::domain::command::{Call, Command, CreateProject};
+use crate::domain::command::{Call, Command, CreateProject, SYSTEM};
 use crate::domain::hash::HashKey;
 use crate::domain::project::{Environment, RoleStructure};
 use crate::domain::refusal::Noun;
@@ -29,9 +29,6 @@ use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
 pub use listen::{Bound, Listen};
-
-/// The actor of what the service does by itself.
-pub const SYSTEM: &str = "system";
 
 /// Revisions of before the start whose tokens are told without the database.
 const PAST_REVISIONS: u32 = 65_536;

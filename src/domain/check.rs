@@ -1,11 +1,11 @@
 //! Checks: may this user do that in this org? (K1, K2)
 
+use super::Time;
 use super::hash::TextHash;
 use super::id::PermissionId;
 use super::membership::Standing;
 use super::org::Org;
 use super::project::Project;
-use super::{State, Time};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +34,6 @@ pub enum Decision {
     OrgNotFound = 7,
     UnknownPermission = 8,
     UnknownRole = 9,
-}
-
-impl State {
-    /// Answers one check in a project.
-    pub fn check(&self, project: &Project, ask: &Ask<'_>, now: Time) -> Decision {
-        project.check(ask, now)
-    }
 }
 
 impl Project {

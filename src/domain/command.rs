@@ -161,6 +161,9 @@ pub struct GivenRole {
 /// Who calls, as far as it is recorded.
 pub type Actor = Arc<str>;
 
+/// The actor of what the service does by itself; no caller may call itself so.
+pub const SYSTEM: &str = "system";
+
 /// Names a write that may be repeated (A4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestKey {

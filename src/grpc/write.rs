@@ -10,7 +10,7 @@ use tonic::metadata::MetadataMap;
 use super::status::{self, RowPath};
 use super::{App, convert};
 use crate::domain::ProjectKey;
-use crate::domain::command::{Actor, Call, Command, RequestKey};
+use crate::domain::command::{Actor, Call, Command, RequestKey, SYSTEM};
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::wire::{self, messages::outcome::Outcome};
@@ -19,8 +19,6 @@ use crate::writer::{Answer, Written};
 /// The metadata in which a caller says who it is; recorded, not yet proven.
 pub const ACTOR: &str = "rolecall-actor";
 const ANONYMOUS: &str = "anonymous";
-/// What the service records of its own writes: no caller may pass for it.
-const SYSTEM: &str = "system";
 
 /// A request that writes.
 pub trait WriteRequest: Message {

@@ -46,7 +46,7 @@ pub fn answered(outcome: &Outcome) -> Answer {
 /// One check by names.
 pub fn check(state: &State, project: &str, org: &str, user: &str, permission: &str, now: Time) -> Decision {
     let project = state.project_keyed(project).expect("the project is there");
-    state.check(project, &Ask { org_id: org, user_id: user, question: Question::Permission(permission) }, now)
+    project.check(&Ask { org_id: org, user_id: user, question: Question::Permission(permission) }, now)
 }
 
 fn space(project: &Project, users: &[&str]) -> Space {
