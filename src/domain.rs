@@ -2,10 +2,13 @@
 //!
 //! Nothing here waits, locks, logs, reads a clock or knows of a database or a wire. Time is an argument.
 
+pub mod alias;
 pub mod change;
 pub mod check;
 pub mod command;
 pub mod decide;
+pub mod erasure;
+pub mod etag;
 pub mod group;
 pub mod hash;
 pub mod id;
@@ -26,6 +29,7 @@ pub mod subscription;
 pub mod suggest;
 pub mod time;
 pub mod trie;
+pub mod usage;
 
 pub use change::{Change, Edit, Scoped};
 pub use check::{Ask, Decision, Question};

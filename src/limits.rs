@@ -64,6 +64,17 @@ pub const PAGE_SIZE_DEFAULT: u32 = 100;
 /// Rows of the largest page; a larger size is read as this.
 pub const PAGE_SIZE_MAX: u32 = 1_000;
 
+/// Old names by which one thing is still found (R3).
+pub const ALIASES_MAX: u64 = 50;
+/// Permissions in one question of a check (P7).
+pub const CHECK_LIST_MAX: usize = 100;
+
+/// Memberships that are erased by one command once an org or a project is deleted.
+pub const ERASE_ROWS_MAX: usize = 5_000;
+
+/// Permissions named in one page of a role mapping or of a comparison, the first row apart: clients take 4 MiB.
+pub const PAGE_GRANTS_MAX: usize = 20_000;
+
 /// Names in one list of a request.
 pub const NAMES_MAX: usize = 1_000;
 

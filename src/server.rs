@@ -239,6 +239,7 @@ async fn default_project(engine: &Engine, writer: &Writer) -> Result<(), Failure
         display_name: "Default".into(),
         environment: Environment::Live,
         role_structure: RoleStructure::SingleRole,
+        reuse_deleted_key: false,
     });
     let call = Call { actor: SYSTEM.into(), request: None, fingerprint: 0, reason: "first start".into() };
     match writer.submit(command, call).await {

@@ -2,10 +2,10 @@
 
 use super::Time;
 use super::hash::TextHash;
-use super::id::PermissionId;
+use super::id::{PermissionId, RoleId};
 use super::membership::Standing;
 use super::org::Org;
-use super::project::Project;
+use super::project::{Project, RoleStructure};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,12 @@ pub struct Ask<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Question<'a> {
     Permission(&'a str),
+    /// Whether it is a live role (K6).
+    Role(&'a str),
+    /// SINGLE_ROLE: whether it or a higher one is a live role. MULTI_ROLE: as `Role`.
+    AtLeastRole(&'a str),
+    AllOf(&'a [String]),
+    AnyOf(&'a [String]),
 }
 
 /// The answer to a check (K2). The numbers are those of `rolecall.v1.Decision`.
@@ -39,10 +45,9 @@ pub enum Decision {
 impl Project {
     /// Answers one check.
     pub fn check(&self, ask: &Ask<'_>, now: Time) -> Decision {
-        let Question::Permission(permission) = ask.question;
-        let org = self.org(ask.org_id);
-        let permission = self.permission_named(permission);
-        self.decide_check(org.map(AsRef::as_ref), permission, self.hash_key.text(ask.user_id), now)
+        let org = self.org(ask.org_id).map(AsRef::as_ref);
+        let user = self.hash_key.text(ask.user_id);
+        self.decide_question(org, ask.question, user, now)
     }
 
     /// Answers many checks from this one state, in their order.
@@ -54,11 +59,88 @@ impl Project {
             if last_org.0 != ask.org_id {
                 last_org = (ask.org_id, self.org(ask.org_id).map(AsRef::as_ref));
             }
-            let Question::Permission(permission) = ask.question;
-            if last_permission.0 != permission {
-                last_permission = (permission, self.permission_named(permission));
+            let user = self.hash_key.text(ask.user_id);
+            out.push(match ask.question {
+                Question::Permission(permission) => {
+                    if last_permission.0 != permission {
+                        last_permission = (permission, self.permission_named(permission));
+                    }
+                    self.decide_check(last_org.1, last_permission.1, user, now)
+                }
+                question => self.decide_question(last_org.1, question, user, now),
+            });
+        }
+    }
+
+    fn decide_question(&self, org: Option<&Org>, question: Question<'_>, user: TextHash, now: Time) -> Decision {
+        match question {
+            Question::Permission(name) => self.decide_check(org, self.permission_named(name), user, now),
+            Question::Role(name) => self.decide_role(org, self.role_named(name), false, user, now),
+            Question::AtLeastRole(name) => {
+                let higher = self.record.role_structure == RoleStructure::SingleRole;
+                self.decide_role(org, self.role_named(name), higher, user, now)
             }
-            out.push(self.decide_check(last_org.1, last_permission.1, self.hash_key.text(ask.user_id), now));
+            Question::AllOf(names) => self.decide_all(org, names, user, now),
+            Question::AnyOf(names) => self.decide_any(org, names, user, now),
+        }
+    }
+
+    /// An unknown one decides, else the first that is not granted (K6).
+    fn decide_all(&self, org: Option<&Org>, names: &[String], user: TextHash, now: Time) -> Decision {
+        let mut first = Decision::Allowed;
+        for name in names {
+            match self.decide_check(org, self.permission_named(name), user, now) {
+                Decision::UnknownPermission => return Decision::UnknownPermission,
+                decision if first == Decision::Allowed => first = decision,
+                _ => {}
+            }
+        }
+        first
+    }
+
+    /// Allowed if one is granted. Else the first that fits of K2's precedence, over all of them (K6).
+    fn decide_any(&self, org: Option<&Org>, names: &[String], user: TextHash, now: Time) -> Decision {
+        let of = |name: &String| self.decide_check(org, self.permission_named(name), user, now);
+        let decisions: Vec<Decision> = names.iter().map(of).collect();
+        let precedence = [
+            Decision::Allowed,
+            Decision::OrgNotFound,
+            Decision::UnknownPermission,
+            Decision::UserBlocked,
+            Decision::NotAMember,
+            Decision::RoleDisabled,
+            Decision::RoleExpired,
+        ];
+        precedence.into_iter().find(|decision| decisions.contains(decision)).unwrap_or(Decision::MissingPermission)
+    }
+
+    /// The precedence of K2 for a role, or where `or_higher` for it and those above it.
+    fn decide_role(
+        &self,
+        org: Option<&Org>,
+        role: Option<RoleId>,
+        or_higher: bool,
+        user: TextHash,
+        now: Time,
+    ) -> Decision {
+        let Some(org) = org else { return Decision::OrgNotFound };
+        let rank = |id| self.roles.get(id).map(|role| role.rank);
+        let Some((asked, lowest)) = role.and_then(|id| Some((id, rank(id)?))) else { return Decision::UnknownRole };
+        let Some(slot) = org.members.get(user) else { return Decision::NotAMember };
+        let set = slot.role_set().and_then(|id| self.role_sets.get(id)).filter(|set| !set.roles.is_empty());
+        let Some(set) = set else { return Decision::NotAMember };
+        let fits = |role| role == asked || or_higher && rank(role).is_some_and(|rank| rank < lowest);
+        let timed = org.timed_roles(user, *slot);
+        let stands =
+            |wanted| self.standings(org, set, timed, now).any(|(role, standing)| standing == wanted && fits(role));
+        if stands(Standing::Live) {
+            Decision::Allowed
+        } else if stands(Standing::Suspended) {
+            Decision::RoleDisabled
+        } else if stands(Standing::Ended) {
+            Decision::RoleExpired
+        } else {
+            Decision::MissingPermission
         }
     }
 
@@ -70,7 +152,9 @@ impl Project {
         let Some(slot) = org.members.get(user) else { return Decision::NotAMember };
         let set = slot.role_set().and_then(|id| self.role_sets.get(id));
         let mapping = self.role_mappings.get(org.record.role_mapping);
-        let (Some(set), Some(mapping)) = (set, mapping) else { return Decision::MissingPermission };
+        // A set without roles is left to those who have it until they are erased.
+        let Some(set) = set.filter(|set| !set.roles.is_empty()) else { return Decision::NotAMember };
+        let Some(mapping) = mapping else { return Decision::MissingPermission };
         let grants = |role| mapping.row(role).is_some_and(|row| row.contains(permission));
 
         let timed = org.timed_roles(user, *slot);

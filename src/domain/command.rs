@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Time;
+use super::id::{OrgNo, ProjectId};
 use super::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, UserId};
 use super::project::{Environment, RoleStructure};
 
@@ -10,15 +11,27 @@ use super::project::{Environment, RoleStructure};
 #[derive(Clone, Debug)]
 pub enum Command {
     CreateProject(CreateProject),
+    UpdateProject(UpdateProject),
+    DeleteProject(DeleteProject),
     CreatePermissions(CreatePermissions),
+    UpdatePermission(UpdatePermission),
+    DeletePermission(DeletePermission),
     CreateRole(CreateRole),
+    UpdateRole(UpdateRole),
+    ReorderRoles(ReorderRoles),
+    DeleteRole(DeleteRole),
     CreateRoleMapping(CreateRoleMapping),
     UpdateRoleMapping(UpdateRoleMapping),
     PromoteRoleMapping(PromoteRoleMapping),
+    DeleteRoleMapping(DeleteRoleMapping),
     CreateOrg(CreateOrg),
+    UpdateOrg(UpdateOrg),
+    DeleteOrg(DeleteOrg),
     SubscribeOrg(SubscribeOrg),
+    BatchSubscribeOrgs(BatchSubscribeOrgs),
     WriteMember(WriteMember),
     BatchWriteMembers(BatchWriteMembers),
+    Erase(Erase),
 }
 
 #[derive(Clone, Debug)]
@@ -27,6 +40,29 @@ pub struct CreateProject {
     pub display_name: String,
     pub environment: Environment,
     pub role_structure: RoleStructure,
+    /// Whether the key of a deleted project may be given anew (S5).
+    pub reuse_deleted_key: bool,
+}
+
+/// What is `None` stays as it is, here and in every other update.
+#[derive(Clone, Debug)]
+pub struct UpdateProject {
+    pub project: ProjectKey,
+    pub etag: Option<String>,
+    pub display_name: Option<String>,
+    pub default_role: Option<RoleName>,
+    pub default_owner_role: Option<RoleName>,
+    pub allow_ownerless: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeleteProject {
+    pub project: ProjectKey,
+    pub etag: Option<String>,
+    /// The key once more (P6).
+    pub confirm: String,
+    /// Also with orgs in it.
+    pub force: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +77,22 @@ pub struct CreatePermissions {
 pub struct NewPermission {
     pub name: PermissionName,
     pub description: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct UpdatePermission {
+    pub project: ProjectKey,
+    pub name: PermissionName,
+    pub new_name: Option<PermissionName>,
+    pub description: Option<String>,
+    /// Those of the old names that are kept (R3), here and in every other update.
+    pub aliases: Option<Vec<PermissionName>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeletePermission {
+    pub project: ProjectKey,
+    pub name: PermissionName,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +114,44 @@ pub enum Place {
 }
 
 #[derive(Clone, Debug)]
+pub struct UpdateRole {
+    pub project: ProjectKey,
+    pub name: RoleName,
+    pub etag: Option<String>,
+    pub new_name: Option<RoleName>,
+    pub description: Option<String>,
+    pub internal: Option<bool>,
+    pub aliases: Option<Vec<RoleName>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ReorderRoles {
+    pub project: ProjectKey,
+    /// All roles, highest first.
+    pub roles: Vec<RoleName>,
+    pub etag: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeleteRole {
+    pub project: ProjectKey,
+    pub name: RoleName,
+    pub etag: Option<String>,
+    /// Who takes its place; not named: the default role, and nothing where the role is internal (R4).
+    pub replacement: Option<RoleName>,
+}
+
+/// What becomes of those who hold a role when it turns from enabled to disabled for them (M7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDisabled {
+    /// The write is refused.
+    #[default]
+    Reject,
+    /// They keep it, and it grants nothing.
+    Suspend,
+}
+
+#[derive(Clone, Debug)]
 pub struct CreateRoleMapping {
     pub project: ProjectKey,
     pub name: RoleMappingName,
@@ -69,13 +159,19 @@ pub struct CreateRoleMapping {
     pub duplicate_of: Option<RoleMappingName>,
     pub edits: RoleMappingEdits,
     pub subscribe: Vec<OrgId>,
+    pub on_disabled: OnDisabled,
 }
 
 #[derive(Clone, Debug)]
 pub struct UpdateRoleMapping {
     pub project: ProjectKey,
     pub name: RoleMappingName,
+    pub etag: Option<String>,
+    pub new_name: Option<RoleMappingName>,
+    pub description: Option<String>,
+    pub aliases: Option<Vec<RoleMappingName>>,
     pub edits: RoleMappingEdits,
+    pub on_disabled: OnDisabled,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -99,12 +195,39 @@ pub struct PromoteRoleMapping {
 }
 
 #[derive(Clone, Debug)]
+pub struct DeleteRoleMapping {
+    pub project: ProjectKey,
+    pub name: RoleMappingName,
+    pub etag: Option<String>,
+    pub move_subscribers_to: Option<RoleMappingName>,
+    pub on_disabled: OnDisabled,
+}
+
+#[derive(Clone, Debug)]
 pub struct CreateOrg {
     pub project: ProjectKey,
     pub org_id: OrgId,
     pub display_name: String,
     pub metadata: String,
     pub role_mapping: Option<RoleMappingName>,
+    /// Gets `default_owner_role` (S4).
+    pub creator: Option<UserId>,
+    /// Whether the id of a deleted org may be given anew (S5).
+    pub reuse_deleted_id: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct UpdateOrg {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub display_name: Option<String>,
+    pub metadata: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeleteOrg {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +235,15 @@ pub struct SubscribeOrg {
     pub project: ProjectKey,
     pub org_id: OrgId,
     pub to: SubscribeTo,
+    pub on_disabled: OnDisabled,
+}
+
+#[derive(Clone, Debug)]
+pub struct BatchSubscribeOrgs {
+    pub project: ProjectKey,
+    pub org_ids: Vec<OrgId>,
+    pub to: SubscribeTo,
+    pub on_disabled: OnDisabled,
 }
 
 #[derive(Clone, Debug)]
@@ -124,12 +256,15 @@ pub enum SubscribeTo {
 pub struct WriteMember {
     pub project: ProjectKey,
     pub row: MemberWrite,
+    /// Whether an org may be left without an owner (B3).
+    pub allow_ownerless: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct BatchWriteMembers {
     pub project: ProjectKey,
     pub rows: Vec<MemberWrite>,
+    pub allow_ownerless: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -156,6 +291,16 @@ pub struct GivenRole {
     pub until: Option<Time>,
     /// Takes away the end of a role that the member has already.
     pub permanent: bool,
+}
+
+/// Erases some of what is dead; the service itself asks for it.
+#[derive(Clone, Debug)]
+pub struct Erase {
+    pub project: ProjectId,
+    /// Memberships of dead orgs, or of role sets without roles. Only the database knows the ids of users.
+    pub members: Vec<(OrgNo, UserId)>,
+    /// Whether the database has no more of them: then what they hung on goes as well.
+    pub last: bool,
 }
 
 /// Who calls, as far as it is recorded.
@@ -186,32 +331,80 @@ impl Command {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::CreateProject(_) => "CreateProject",
+            Self::UpdateProject(_) => "UpdateProject",
+            Self::DeleteProject(_) => "DeleteProject",
             Self::CreatePermissions(CreatePermissions { batch: true, .. }) => "BatchCreatePermissions",
             Self::CreatePermissions(_) => "CreatePermission",
+            Self::UpdatePermission(_) => "UpdatePermission",
+            Self::DeletePermission(_) => "DeletePermission",
             Self::CreateRole(_) => "CreateRole",
+            Self::UpdateRole(_) => "UpdateRole",
+            Self::ReorderRoles(_) => "ReorderRoles",
+            Self::DeleteRole(_) => "DeleteRole",
             Self::CreateRoleMapping(_) => "CreateRoleMapping",
             Self::UpdateRoleMapping(_) => "UpdateRoleMapping",
             Self::PromoteRoleMapping(_) => "PromoteRoleMapping",
+            Self::DeleteRoleMapping(_) => "DeleteRoleMapping",
             Self::CreateOrg(_) => "CreateOrg",
+            Self::UpdateOrg(_) => "UpdateOrg",
+            Self::DeleteOrg(_) => "DeleteOrg",
             Self::SubscribeOrg(_) => "SubscribeOrg",
+            Self::BatchSubscribeOrgs(_) => "BatchSubscribeOrgs",
             Self::WriteMember(WriteMember { row, .. }) => match row.write {
                 Write::Add(_) => "AddMember",
                 Write::Set(_) => "SetMemberRoles",
                 Write::Remove => "RemoveMember",
             },
             Self::BatchWriteMembers(_) => "BatchWriteMembers",
+            Self::Erase(_) => "Erase",
         }
     }
 
-    /// Roughly how many rows deciding and storing it costs; groups are cut by it.
+    /// The project that a command is of; none where it makes one, or is none of a caller's.
+    pub fn project(&self) -> Option<&ProjectKey> {
+        match self {
+            Self::CreateProject(_) | Self::Erase(_) => None,
+            Self::UpdateProject(command) => Some(&command.project),
+            Self::DeleteProject(command) => Some(&command.project),
+            Self::CreatePermissions(command) => Some(&command.project),
+            Self::UpdatePermission(command) => Some(&command.project),
+            Self::DeletePermission(command) => Some(&command.project),
+            Self::CreateRole(command) => Some(&command.project),
+            Self::UpdateRole(command) => Some(&command.project),
+            Self::ReorderRoles(command) => Some(&command.project),
+            Self::DeleteRole(command) => Some(&command.project),
+            Self::CreateRoleMapping(command) => Some(&command.project),
+            Self::UpdateRoleMapping(command) => Some(&command.project),
+            Self::PromoteRoleMapping(command) => Some(&command.project),
+            Self::DeleteRoleMapping(command) => Some(&command.project),
+            Self::CreateOrg(command) => Some(&command.project),
+            Self::UpdateOrg(command) => Some(&command.project),
+            Self::DeleteOrg(command) => Some(&command.project),
+            Self::SubscribeOrg(command) => Some(&command.project),
+            Self::BatchSubscribeOrgs(command) => Some(&command.project),
+            Self::WriteMember(command) => Some(&command.project),
+            Self::BatchWriteMembers(command) => Some(&command.project),
+        }
+    }
+
+    /// Roughly how many rows deciding and storing it costs; groups are cut by it. What may touch any number of rows, or
+    /// look through all memberships, commits alone.
     pub fn weight(&self) -> usize {
         match self {
             Self::CreatePermissions(command) => command.permissions.len().max(1),
-            // A duplicate's rows are not known before it is decided: it commits alone.
             Self::CreateRoleMapping(CreateRoleMapping { duplicate_of: Some(_), .. }) => crate::limits::GROUP_ROWS_MAX,
             Self::CreateRoleMapping(command) => 1 + command.edits.weight() + command.subscribe.len(),
+            Self::UpdateRoleMapping(command) if !command.edits.disable.is_empty() => crate::limits::GROUP_ROWS_MAX,
             Self::UpdateRoleMapping(command) => 1 + command.edits.weight(),
+            Self::UpdateRole(UpdateRole { internal: Some(_), .. })
+            | Self::UpdateProject(UpdateProject { default_owner_role: Some(_), .. })
+            | Self::DeletePermission(_)
+            | Self::DeleteRole(_)
+            | Self::DeleteRoleMapping(_) => crate::limits::GROUP_ROWS_MAX,
+            Self::ReorderRoles(command) => command.roles.len().max(1),
+            Self::BatchSubscribeOrgs(command) => command.org_ids.len().max(1),
             Self::BatchWriteMembers(command) => command.rows.len().max(1),
+            Self::Erase(command) => command.members.len().max(1),
             _ => 1,
         }
     }

@@ -10,7 +10,7 @@ use super::org::{self, OrgRecord};
 use super::permission::{self, Permission};
 use super::project::{self, Project};
 use super::refusal::{Noun, Refusal};
-use super::{Change, State, Time, role, role_mapping, subscription};
+use super::{Change, State, Time, erasure, role, role_mapping, subscription};
 use crate::limits::Limits;
 
 /// What a command is decided under.
@@ -40,10 +40,21 @@ pub enum Outcome {
     Role(Arc<Project>, RoleId),
     RoleMapping(Arc<Project>, RoleMappingId),
     Org(Arc<Project>, OrgRecord),
-    Subscription { org_id: OrgId, role_mapping: RoleMappingName },
+    Subscription {
+        org_id: OrgId,
+        role_mapping: RoleMappingName,
+    },
     Member(Member),
     Removed,
     Tally(Tally),
+    /// How many of what hung on a deleted thing went with it or went elsewhere.
+    Deleted(u64),
+    RolesReordered(Arc<Project>),
+    OrgsSubscribed {
+        moved: usize,
+        unchanged: usize,
+    },
+    Erased,
 }
 
 /// What became of the rows of a bulk write.
@@ -78,15 +89,27 @@ pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Dec
     let mut draft = Draft { state: state.clone(), changes: Vec::new(), terms };
     let outcome = match command {
         Command::CreateProject(command) => project::create(&mut draft, command),
+        Command::UpdateProject(command) => project::update(&mut draft, command),
+        Command::DeleteProject(command) => project::delete(&mut draft, command),
         Command::CreatePermissions(command) => permission::create(&mut draft, command),
+        Command::UpdatePermission(command) => permission::update(&mut draft, command),
+        Command::DeletePermission(command) => permission::delete(&mut draft, command),
         Command::CreateRole(command) => role::create(&mut draft, command),
+        Command::UpdateRole(command) => role::update(&mut draft, command),
+        Command::ReorderRoles(command) => role::reorder(&mut draft, command),
+        Command::DeleteRole(command) => role::delete(&mut draft, command),
         Command::CreateRoleMapping(command) => role_mapping::create(&mut draft, command),
         Command::UpdateRoleMapping(command) => role_mapping::update(&mut draft, command),
         Command::PromoteRoleMapping(command) => role_mapping::promote(&mut draft, command),
+        Command::DeleteRoleMapping(command) => role_mapping::delete(&mut draft, command),
         Command::CreateOrg(command) => org::create(&mut draft, command),
+        Command::UpdateOrg(command) => org::update(&mut draft, command),
+        Command::DeleteOrg(command) => org::delete(&mut draft, command),
         Command::SubscribeOrg(command) => subscription::subscribe_org(&mut draft, command),
+        Command::BatchSubscribeOrgs(command) => subscription::subscribe_orgs(&mut draft, command),
         Command::WriteMember(command) => membership::write_one(&mut draft, command),
         Command::BatchWriteMembers(command) => membership::write_batch(&mut draft, command),
+        Command::Erase(command) => erasure::erase(&mut draft, command),
     }?;
     Ok(Decided { next: draft.state, changes: draft.changes, outcome })
 }
@@ -108,6 +131,12 @@ impl Draft<'_> {
     pub fn project(&self, key: &ProjectKey) -> Result<Arc<Project>, Refusal> {
         let project = self.state.project(key).cloned();
         project.ok_or_else(|| Refusal::NotFound(Noun::Project, key.to_string()))
+    }
+
+    /// The project as the draft has it now, given as it was.
+    pub fn again(&self, project: &Project) -> Result<Arc<Project>, Refusal> {
+        let now = self.state.project_numbered(project.id).cloned();
+        now.ok_or_else(|| Refusal::NotFound(Noun::Project, project.record.key.to_string()))
     }
 
     /// Refuses what would be more than a limit of P7.

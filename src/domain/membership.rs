@@ -1,11 +1,11 @@
 //! Memberships: a user's roles in an org, some of them until a time (B1, B2, B5, M3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::change::MembershipKey;
-use super::command::{BatchWriteMembers, GivenRole, MemberWrite, WriteMember};
+use super::command::{BatchWriteMembers, GivenRole, MemberWrite, Write, WriteMember};
 use super::decide::{Draft, Outcome, Tally};
 use super::hash::TextHash;
 use super::id::{RoleId, RoleSetId};
@@ -24,6 +24,43 @@ pub struct MembershipRecord {
     pub origin: Origin,
     /// The roles of the set that end, ascending by id.
     pub timed: Arc<[TimedRole]>,
+    /// The roles of the set that came by something else than `origin`, ascending by id.
+    pub origins: Arc<[RoleOrigin]>,
+}
+
+/// By what a role came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleOrigin {
+    pub role: RoleId,
+    pub origin: Origin,
+}
+
+impl MembershipRecord {
+    /// By what a role of the set came.
+    pub fn origin_of(&self, role: RoleId, set: &RoleSet) -> Origin {
+        origin_of(role, self.origin, &self.origins, &set.replacements)
+    }
+
+    /// By what the membership was changed the last time (B6).
+    pub fn latest_origin(&self, set: &RoleSet) -> Origin {
+        if set.migrated { Origin::Migration } else { self.origin }
+    }
+}
+
+/// By what a role came: in the place of a deleted one, as is recorded of it, or as the membership.
+pub fn origin_of(role: RoleId, origin: Origin, origins: &[RoleOrigin], replacements: &[RoleId]) -> Origin {
+    if replacements.contains(&role) {
+        return Origin::Migration;
+    }
+    origins.iter().find(|other| other.role == role).map_or(origin, |other| other.origin)
+}
+
+/// What has to be recorded of roles that came by something else than the membership.
+pub fn origins(came: impl Iterator<Item = (RoleId, Origin)>, origin: Origin) -> Arc<[RoleOrigin]> {
+    let others = came.filter(|&(_, other)| other != origin).map(|(role, origin)| RoleOrigin { role, origin });
+    let mut others: Vec<RoleOrigin> = others.collect();
+    others.sort_by_key(|other| other.role);
+    others.into()
 }
 
 /// A role that ends: from that instant on it grants nothing (B5).
@@ -37,12 +74,17 @@ pub struct TimedRole {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Origin {
+    /// A caller wrote it.
     Direct = 1,
+    /// The user created the org (S4).
+    Creator = 2,
+    /// A role was deleted and another took its place (R4).
+    Migration = 5,
 }
 
 impl Origin {
     pub fn from_number(number: u8) -> Option<Self> {
-        (number == Self::Direct as u8).then_some(Self::Direct)
+        [Self::Direct, Self::Creator, Self::Migration].into_iter().find(|&origin| origin as u8 == number)
     }
 }
 
@@ -65,6 +107,7 @@ pub struct MemberRole {
     pub role: RoleName,
     pub until: Option<Time>,
     pub standing: Standing,
+    pub origin: Origin,
 }
 
 /// A member, as it is shown after a write.
@@ -83,9 +126,12 @@ pub const ROLE_SET_ID_MAX: RoleSetId = RoleSetId(match NonZeroU32::new((1 << SET
     None => NonZeroU32::MIN,
 });
 const SET_BITS: u32 = 27;
-const ORIGIN_BITS: u32 = 4;
+const ORIGIN_BITS: u32 = 3;
+const TIMED: u32 = 1 << (SET_BITS + ORIGIN_BITS);
+const DETAILED: u32 = TIMED << 1;
 
-/// A membership in 16 bytes: 93 bits stand for the user, 27 for the role set, 4 for the origin, 1 says that roles end.
+/// A membership in 16 bytes: 93 bits stand for the user, 27 for the role set, 3 for the origin, 1 says
+/// that roles end, 1 that more is recorded beside.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct MembershipSlot {
     tag: u64,
@@ -93,19 +139,23 @@ pub(super) struct MembershipSlot {
     packed: NonZeroU32,
 }
 
-/// The ends of a member's roles; few members have any.
+/// The ends and origins of a member's roles; few members have any. They know the user: whoever deletes a role has to write
+/// them one by one.
 #[derive(Clone, PartialEq)]
-pub(super) struct TimedSlot {
+pub(super) struct DetailSlot {
     tag: u64,
     rest: u32,
+    pub user: UserId,
     pub timed: Arc<[TimedRole]>,
+    pub origins: Arc<[RoleOrigin]>,
 }
 
 impl MembershipSlot {
     fn new(user: TextHash, record: &MembershipRecord) -> Self {
-        let timed = u32::from(!record.timed.is_empty()) << (SET_BITS + ORIGIN_BITS);
+        let timed = if record.timed.is_empty() { 0 } else { TIMED | DETAILED };
+        let detailed = if record.origins.is_empty() { timed } else { timed | DETAILED };
         let origin = (record.origin as u32) << SET_BITS;
-        let packed = record.role_set.0 | origin | timed;
+        let packed = record.role_set.0 | origin | detailed;
         Self { tag: user.tag, rest: user.rest, packed }
     }
 
@@ -120,7 +170,11 @@ impl MembershipSlot {
 
     #[inline]
     pub fn is_timed(self) -> bool {
-        self.packed.get() >> (SET_BITS + ORIGIN_BITS) == 1
+        self.packed.get() & TIMED != 0
+    }
+
+    pub fn is_detailed(self) -> bool {
+        self.packed.get() & DETAILED != 0
     }
 }
 
@@ -134,7 +188,7 @@ impl Entry for MembershipSlot {
     }
 }
 
-impl Entry for TimedSlot {
+impl Entry for DetailSlot {
     const LEAF_MAX: u32 = 64;
 
     fn hash(&self) -> TextHash {
@@ -143,15 +197,18 @@ impl Entry for TimedSlot {
 }
 
 impl Org {
-    pub(super) fn set_membership(&mut self, user: TextHash, record: Option<&MembershipRecord>) {
-        let TextHash { tag, rest } = user;
+    pub(super) fn set_membership(&mut self, key: TextHash, user: &UserId, record: Option<&MembershipRecord>) {
+        let TextHash { tag, rest } = key;
         match record {
-            Some(record) => self.members.insert(MembershipSlot::new(user, record)),
-            None => self.members.remove(user, |_| true),
+            Some(record) => self.members.insert(MembershipSlot::new(key, record)),
+            None => self.members.remove(key, |_| true),
         }
-        match record.filter(|record| !record.timed.is_empty()) {
-            Some(record) => self.timed.insert(TimedSlot { tag, rest, timed: record.timed.clone() }),
-            None => self.timed.remove(user, |_| true),
+        match record.filter(|record| !record.timed.is_empty() || !record.origins.is_empty()) {
+            Some(record) => {
+                let (timed, origins) = (record.timed.clone(), record.origins.clone());
+                self.details.insert(DetailSlot { tag, rest, user: user.clone(), timed, origins });
+            }
+            None => self.details.remove(key, |_| true),
         }
     }
 
@@ -161,7 +218,12 @@ impl Org {
         if !slot.is_timed() {
             return &[];
         }
-        self.timed.get(user).map_or(&[], |slot| &slot.timed)
+        self.details.get(user).map_or(&[], |slot| &slot.timed)
+    }
+
+    /// Whether `which` is true of a membership; asks no further once it is.
+    pub(super) fn any_slot<'a>(&'a self, mut which: impl FnMut(TextHash, MembershipSlot) -> bool) -> bool {
+        self.members.any(|slot| which(slot.hash(), *slot))
     }
 }
 
@@ -170,10 +232,12 @@ impl Project {
     pub fn membership(&self, org: &Org, user: &UserId) -> Option<MembershipRecord> {
         let hash = self.hash_key.text(user.as_str());
         let slot = org.members.get(hash)?;
+        let details = if slot.is_detailed() { org.details.get(hash) } else { None };
         Some(MembershipRecord {
             role_set: slot.role_set()?,
             origin: slot.origin(),
-            timed: org.timed.get(hash).map_or_else(|| [].into(), |slot| slot.timed.clone()),
+            timed: details.map_or_else(|| [].into(), |details| details.timed.clone()),
+            origins: details.map_or_else(|| [].into(), |details| details.origins.clone()),
         })
     }
 
@@ -197,17 +261,30 @@ impl Project {
         set.map_or_else(Vec::new, |set| set.roles.iter().copied().filter(|&role| !ended(role)).collect())
     }
 
+    /// Whether a role is recorded without an end.
+    fn is_permanent(&self, record: &MembershipRecord, role: RoleId) -> bool {
+        let ends = record.timed.iter().any(|timed| timed.role == role);
+        !ends && self.role_sets.get(record.role_set).is_some_and(|set| set.contains(role))
+    }
+
     /// A member as it is shown.
     pub fn member(&self, org: &Org, user: &UserId, record: &MembershipRecord, now: Time) -> Member {
         let until = |role| record.timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
         let mut roles = Vec::new();
+        let mut origin = record.origin;
         if let Some(set) = self.role_sets.get(record.role_set) {
+            origin = record.latest_origin(set);
             let mut standings: Vec<_> = self.standings(org, set, &record.timed, now).collect();
             standings.sort_by_key(|&(role, _)| self.roles.get(role).map(|role| role.rank));
-            let shown = |(role, standing)| MemberRole { role: self.role_name(role), until: until(role), standing };
+            let shown = |(role, standing)| MemberRole {
+                role: self.role_name(role),
+                until: until(role),
+                standing,
+                origin: record.origin_of(role, set),
+            };
             roles.extend(standings.into_iter().map(shown));
         }
-        Member { org_id: org.record.profile.org_id.clone(), user_id: user.clone(), roles, origin: record.origin }
+        Member { org_id: org.record.profile.org_id.clone(), user_id: user.clone(), roles, origin }
     }
 }
 
@@ -235,9 +312,12 @@ pub fn standings<'a>(
 
 /// Adds, sets or removes one member.
 pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome, Refusal> {
-    write(draft, &command.project, &command.row)?;
+    let (_, left) = write(draft, &command.project, &command.row)?;
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.row.org_id)?;
+    if left && !command.allow_ownerless {
+        owned(&project, org, draft.now())?;
+    }
     Ok(match project.membership(org, &command.row.user_id) {
         Some(record) => Outcome::Member(project.member(org, &command.row.user_id, &record, draft.now())),
         None => Outcome::Removed,
@@ -249,6 +329,7 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
     draft.project(&command.project)?;
     let mut tally = Tally::default();
     let mut seen = BTreeSet::new();
+    let mut left = Vec::new();
     let mut rows = Rows::default();
     for (number, row) in command.rows.iter().enumerate() {
         if !seen.insert((&row.org_id, &row.user_id)) {
@@ -256,12 +337,41 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
             continue;
         }
         match write(draft, &command.project, row) {
-            Ok(done) => tally.count(done),
+            Ok((done, owner_left)) => {
+                tally.count(done);
+                left.extend(owner_left.then_some((number, &row.org_id)));
+            }
             Err(refusal) => rows.push(number, refusal),
         }
     }
     rows.none()?;
+    if !command.allow_ownerless {
+        all_owned(draft, &command.project, &left)?;
+    }
     Ok(Outcome::Tally(tally))
+}
+
+/// Refuses to leave an org that keeps visible members without an owner (B3).
+fn owned(project: &Project, org: &Org, now: Time) -> Result<(), Refusal> {
+    if project.has_owner(org) || !project.has_visible_member(org, now) {
+        return Ok(());
+    }
+    let role = project.role_name(project.record.default_owner_role);
+    Err(Refusal::LastOwner { role, first: org.record.profile.org_id.clone(), orgs: 1 })
+}
+
+/// Judges the orgs that owners left once all rows are written; each is looked through once.
+fn all_owned(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &OrgId)]) -> Result<(), Refusal> {
+    let project = draft.project(project)?;
+    let mut judged: BTreeMap<&OrgId, Result<(), Refusal>> = BTreeMap::new();
+    let mut rows = Rows::default();
+    for &(row, org_id) in left {
+        let org = project.org_or_refusal(org_id)?;
+        if let Err(refusal) = judged.entry(org_id).or_insert_with(|| owned(&project, org, draft.now())) {
+            rows.push(row, refusal.clone());
+        }
+    }
+    rows.none()
 }
 
 /// What became of one row.
@@ -273,7 +383,8 @@ pub enum Done {
     Unchanged,
 }
 
-fn write(draft: &mut Draft<'_>, project: &ProjectKey, row: &MemberWrite) -> Result<Done, Refusal> {
+/// Writes one row; also says whether it took a permanent owner from the org.
+fn write(draft: &mut Draft<'_>, project: &ProjectKey, row: &MemberWrite) -> Result<(Done, bool), Refusal> {
     let now = draft.now();
     let project = draft.project(project)?;
     let org = project.org_or_refusal(&row.org_id)?;
@@ -281,22 +392,25 @@ fn write(draft: &mut Draft<'_>, project: &ProjectKey, row: &MemberWrite) -> Resu
     let held = before.as_ref().map(|record| project.held(record, now)).unwrap_or_default();
     let not_found = || Refusal::NotFound(Noun::Member, row.user_id.to_string());
     let (after, done) = match &row.write {
-        super::command::Write::Add(_) if !held.is_empty() => {
+        Write::Add(_) if !held.is_empty() => {
             return Err(Refusal::AlreadyExists(Noun::Member, row.user_id.to_string()));
         }
-        super::command::Write::Set(_) | super::command::Write::Remove if held.is_empty() => return Err(not_found()),
-        super::command::Write::Remove => (None, Done::Removed),
-        super::command::Write::Add(given) => (Some(record(draft, &project, org, None, &held, given)?), Done::Added),
-        super::command::Write::Set(given) => {
-            (Some(record(draft, &project, org, before.as_ref(), &held, given)?), Done::Set)
-        }
+        Write::Set(_) | Write::Remove if held.is_empty() => return Err(not_found()),
+        Write::Remove => (None, Done::Removed),
+        Write::Add(given) => (Some(record(draft, &project, org, None, &held, given)?), Done::Added),
+        Write::Set(given) => (Some(record(draft, &project, org, before.as_ref(), &held, given)?), Done::Set),
     };
     if after == before {
-        return Ok(Done::Unchanged);
+        return Ok((Done::Unchanged, false));
     }
+    let draft_project = draft.again(&project)?;
+    let owns = |record: &Option<MembershipRecord>| {
+        record.as_ref().is_some_and(|record| draft_project.is_permanent(record, project.record.default_owner_role))
+    };
+    let owner_left = owns(&before) && !owns(&after);
     let key = MembershipKey { project: project.id, org: org.no, user: row.user_id.clone() };
     draft.edit(Change::Membership(Edit { key, before, after }));
-    Ok(done)
+    Ok((done, owner_left))
 }
 
 /// Turns the roles given into what is recorded, if the member may have them.
@@ -342,8 +456,21 @@ fn record(
         }
     }
     timed.sort_by_key(|timed| timed.role);
+    let set = before.and_then(|record| Some((record, project.role_sets.get(record.role_set)?)));
+    // Whoever asks for what there is changes nothing, whatever it came by.
+    if let Some((record, recorded)) = set
+        && recorded.roles.iter().eq(&roles)
+        && *record.timed == *timed
+    {
+        return Ok(record.clone());
+    }
+    let came = |role| match set {
+        Some((record, set)) if held.contains(&role) => record.origin_of(role, set),
+        _ => Origin::Direct,
+    };
+    let origins = origins(roles.iter().map(|&role| (role, came(role))), Origin::Direct);
     let role_set = role_set::intern(draft, project, RoleSet::new(roles))?;
-    Ok(MembershipRecord { role_set, origin: Origin::Direct, timed: timed.into() })
+    Ok(MembershipRecord { role_set, origin: Origin::Direct, timed: timed.into(), origins })
 }
 
 /// SINGLE_ROLE: one role, and besides it at most one lent until a time; MULTI_ROLE: one to fifty (B1, P7).

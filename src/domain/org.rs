@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use super::command::CreateOrg;
+use super::change::MembershipKey;
+use super::command::{CreateOrg, DeleteOrg, UpdateOrg};
 use super::decide::{Draft, Outcome};
+use super::erasure::Life;
 use super::hash::TextHash;
 use super::id::{OrgNo, RoleMappingId};
-use super::membership::{MembershipSlot, TimedSlot};
-use super::name::OrgId;
+use super::membership::{DetailSlot, MembershipRecord, MembershipSlot, Origin};
+use super::name::{OrgId, UserId};
+use super::project::Project;
 use super::refusal::{Noun, Refusal};
+use super::role_set::{self, RoleSet};
 use super::trie::{Entry, Trie};
 use super::{Change, Edit, Scoped, Time};
 
@@ -17,6 +21,7 @@ use super::{Change, Edit, Scoped, Time};
 pub struct OrgRecord {
     pub profile: Arc<OrgProfile>,
     pub role_mapping: RoleMappingId,
+    pub life: Life,
 }
 
 /// The texts of an org: out of the way of the checks.
@@ -35,12 +40,12 @@ pub struct Org {
     pub no: OrgNo,
     pub record: OrgRecord,
     pub(super) members: Trie<MembershipSlot>,
-    pub(super) timed: Trie<TimedSlot>,
+    pub(super) details: Trie<DetailSlot>,
 }
 
 impl Org {
     pub(super) fn new(no: OrgNo, record: OrgRecord) -> Self {
-        Self { no, record, members: Trie::default(), timed: Trie::default() }
+        Self { no, record, members: Trie::default(), details: Trie::default() }
     }
 
     /// Users with something recorded here, also those whose roles have all ended.
@@ -78,6 +83,9 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateOrg) -> Result<Outcome, Ref
     if project.org(command.org_id.as_str()).is_some() {
         return Err(Refusal::AlreadyExists(Noun::Org, command.org_id.to_string()));
     }
+    if project.was_deleted(command.org_id.as_str()) && !command.reuse_deleted_id {
+        return Err(Refusal::Retired(Noun::Org, command.org_id.to_string()));
+    }
     let named = command.role_mapping.as_ref().map(|name| project.role_mapping(name)).transpose()?;
     let record = OrgRecord {
         profile: Arc::new(OrgProfile {
@@ -87,8 +95,52 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateOrg) -> Result<Outcome, Ref
             create_time: draft.now(),
         }),
         role_mapping: named.unwrap_or(project.record.default_role_mapping),
+        life: Life::Living,
     };
     let key = Scoped { project: project.id, id: project.next_org() };
     draft.edit(Change::Org(Edit { key, before: None, after: Some(record.clone()) }));
+    if let Some(creator) = &command.creator {
+        own(draft, &project, key.id, creator)?;
+    }
     Ok(Outcome::Org(project, record))
+}
+
+/// Makes the creator of an org its owner (S4).
+fn own(draft: &mut Draft<'_>, project: &Project, org: OrgNo, creator: &UserId) -> Result<(), Refusal> {
+    let roles = RoleSet::new([project.record.default_owner_role]);
+    let role_set = role_set::intern(draft, project, roles)?;
+    let record = MembershipRecord { role_set, origin: Origin::Creator, timed: [].into(), origins: [].into() };
+    let key = MembershipKey { project: project.id, org, user: creator.clone() };
+    draft.edit(Change::Membership(Edit { key, before: None, after: Some(record) }));
+    Ok(())
+}
+
+/// Changes what an org says of itself.
+pub fn update(draft: &mut Draft<'_>, command: &UpdateOrg) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let org = project.org_or_refusal(&command.org_id)?;
+    let before = &org.record;
+    let profile = OrgProfile {
+        display_name: command.display_name.as_deref().map_or_else(|| before.profile.display_name.clone(), Into::into),
+        metadata: command.metadata.as_deref().map_or_else(|| before.profile.metadata.clone(), Into::into),
+        ..OrgProfile::clone(&before.profile)
+    };
+    if profile == *before.profile {
+        return Ok(Outcome::Org(project.clone(), before.clone()));
+    }
+    let after = OrgRecord { profile: Arc::new(profile), ..before.clone() };
+    let key = Scoped { project: project.id, id: org.no };
+    draft.edit(Change::Org(Edit { key, before: Some(before.clone()), after: Some(after.clone()) }));
+    Ok(Outcome::Org(project.clone(), after))
+}
+
+/// Deletes an org: marked dead, it cannot be reached; its memberships are erased afterwards (S5).
+pub fn delete(draft: &mut Draft<'_>, command: &DeleteOrg) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let org = project.org_or_refusal(&command.org_id)?;
+    let before = org.record.clone();
+    let after = OrgRecord { life: Life::Dead(draft.now()), ..before.clone() };
+    let key = Scoped { project: project.id, id: org.no };
+    draft.edit(Change::Org(Edit { key, before: Some(before), after: Some(after) }));
+    Ok(Outcome::Deleted(org.memberships_len() as u64))
 }

@@ -1,11 +1,13 @@
 //! Projects: isolated spaces of roles, permissions, role mappings and orgs (P1, P2, P3).
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::change::GrantsKey;
-use super::command::CreateProject;
+use super::command::{CreateProject, DeleteProject, UpdateProject};
 use super::decide::{Draft, Outcome};
+use super::erasure::Life;
 use super::hash::{HashKey, TextHash};
 use super::id::{Numbered, OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use super::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, folded};
@@ -18,7 +20,7 @@ use super::role::Role;
 use super::role_mapping::{RoleMapping, RoleMappingRecord};
 use super::role_set::RoleSet;
 use super::trie::{Entry, Trie};
-use super::{Change, Edit, Scoped, Time};
+use super::{Change, Edit, Scoped, Time, etag};
 
 /// Where a project's customers are real or not (P1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,11 @@ pub struct ProjectRecord {
     /// What a new org is subscribed to if nobody says otherwise (M1: always exactly one).
     pub default_role_mapping: RoleMappingId,
     pub create_time: Time,
+    /// How often its own fields were changed (M9).
+    pub version: u32,
+    /// How often the order of its roles was changed (M9).
+    pub role_order_version: u32,
+    pub life: Life,
 }
 
 /// A project with all that is in it.
@@ -74,6 +81,13 @@ pub struct Project {
     pub(super) orgs: Trie<OrgSlot>,
     pub(super) org_hashes: Pages<TextHash>,
     pub(super) next_org: u32,
+    /// Deleted orgs, with what is not erased of them yet.
+    pub(super) dead_orgs: Pages<Arc<Org>>,
+    /// The ids of deleted orgs.
+    pub(super) retired: Trie<Named>,
+    /// What is to be erased: see [`super::erasure`].
+    pub(super) dying_orgs: Arc<BTreeSet<OrgNo>>,
+    pub(super) dying_sets: Arc<BTreeSet<RoleSetId>>,
 }
 
 /// Things of one noun by id, and the id that the next new one gets.
@@ -180,14 +194,20 @@ impl Entry for Named {
 }
 
 impl Names {
-    pub(super) fn insert(&mut self, key: &HashKey, name: &str, number: NonZeroU32) {
-        self.exact.insert(Named::new(key.text(name), number));
-        self.folded.insert(Named::new(key.text(&folded(name)), number));
+    /// Takes the name of a thing and its old ones.
+    pub(super) fn insert<'a>(&mut self, key: &HashKey, names: impl Iterator<Item = &'a str>, number: NonZeroU32) {
+        for name in names {
+            self.exact.insert(Named::new(key.text(name), number));
+            self.folded.insert(Named::new(key.text(&folded(name)), number));
+        }
     }
 
-    pub(super) fn remove(&mut self, key: &HashKey, name: &str, number: NonZeroU32) {
-        self.exact.remove(key.text(name), |named| named.number == number);
-        self.folded.remove(key.text(&folded(name)), |named| named.number == number);
+    /// Frees all names of a thing: two of them may differ only in case.
+    pub(super) fn remove<'a>(&mut self, key: &HashKey, names: impl Iterator<Item = &'a str>, number: NonZeroU32) {
+        for name in names {
+            self.exact.remove(key.text(name), |named| named.number == number);
+            self.folded.remove(key.text(&folded(name)), |named| named.number == number);
+        }
     }
 
     pub(super) fn exact(&self, key: &HashKey, name: &str) -> Option<NonZeroU32> {
@@ -219,6 +239,10 @@ impl Project {
             orgs: Trie::default(),
             org_hashes: Pages::default(),
             next_org: 1,
+            dead_orgs: Pages::default(),
+            retired: Trie::default(),
+            dying_orgs: Arc::default(),
+            dying_sets: Arc::default(),
         }
     }
 
@@ -240,11 +264,25 @@ impl Project {
         self.orgs.get(self.hash_key.text(org_id)).map(|slot| &slot.org)
     }
 
+    /// The org with this number, also a dead one.
     pub fn org_numbered(&self, no: OrgNo) -> Option<&Arc<Org>> {
-        self.orgs.get(*self.org_hashes.get(no)?).map(|slot| &slot.org)
+        match self.org_hashes.get(no) {
+            Some(&hash) => self.orgs.get(hash).map(|slot| &slot.org),
+            None => self.dead_orgs.get(no),
+        }
     }
 
-    /// The orgs, in no meaningful order.
+    /// Whether an org with this id was deleted (S5).
+    pub fn was_deleted(&self, org_id: &str) -> bool {
+        self.retired.get(self.hash_key.text(org_id)).is_some()
+    }
+
+    /// The deleted orgs, with what is not erased of them yet.
+    pub(super) fn for_each_dead_org<'a>(&'a self, visit: impl FnMut(&'a Org)) {
+        self.dead_orgs.iter().map(AsRef::as_ref).for_each(visit);
+    }
+
+    /// The living orgs, in no meaningful order.
     pub fn for_each_org<'a>(&'a self, mut visit: impl FnMut(&'a Org)) {
         self.orgs.for_each(|slot| visit(&slot.org));
     }
@@ -316,6 +354,8 @@ impl PartialEq for Project {
             && self.role_sets_by_roles == other.role_sets_by_roles
             && self.orgs == other.orgs
             && self.org_hashes == other.org_hashes
+            && self.dead_orgs == other.dead_orgs
+            && self.retired == other.retired
     }
 }
 
@@ -326,6 +366,9 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
     }
     if draft.state().project(&command.key).is_some() {
         return Err(Refusal::AlreadyExists(Noun::Project, command.key.to_string()));
+    }
+    if draft.state().was_deleted(&command.key) && !command.reuse_deleted_key {
+        return Err(Refusal::Retired(Noun::Project, command.key.to_string()));
     }
     let project = draft.state().next_project();
     let now = draft.now();
@@ -344,6 +387,9 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             default_owner_role: owner,
             default_role_mapping: mapping,
             create_time: now,
+            version: 1,
+            role_order_version: 1,
+            life: Life::Living,
         }),
     }));
     for (at, (name, description)) in BUILT_INS.iter().enumerate() {
@@ -355,6 +401,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
                 description: (*description).into(),
                 built_in: true,
                 create_time: now,
+                aliases: [].into(),
             }),
         }));
     }
@@ -373,6 +420,8 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
                 internal: false,
                 rank: super::role::rank_at(at),
                 create_time: now,
+                aliases: [].into(),
+                version: 1,
             }),
         }));
     }
@@ -384,6 +433,8 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             description: "What organizations get unless told otherwise.".into(),
             disabled_roles: [].into(),
             create_time: now,
+            aliases: [].into(),
+            version: 1,
         }),
     }));
     let not_for_admins = ["rolecall::can_delete_org", "rolecall::can_edit_org_access"];
@@ -399,6 +450,83 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
         draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));
     }
     Ok(Outcome::Project(draft.project(&command.key)?))
+}
+
+/// Changes what people call a project, and its default roles (R5).
+pub fn update(draft: &mut Draft<'_>, command: &UpdateProject) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let before = &project.record;
+    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
+    let role = |name: &Option<RoleName>, present| match name {
+        Some(name) => suitable(&project, project.role(name)?),
+        None => Ok(present),
+    };
+    let after = ProjectRecord {
+        display_name: command.display_name.as_deref().map_or_else(|| before.display_name.clone(), Into::into),
+        default_role: role(&command.default_role, before.default_role)?,
+        default_owner_role: role(&command.default_owner_role, before.default_owner_role)?,
+        ..ProjectRecord::clone(before)
+    };
+    if after == **before {
+        return Ok(Outcome::Project(project));
+    }
+    let after = ProjectRecord { version: before.version + 1, ..after };
+    let before = Some(ProjectRecord::clone(before));
+    draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
+    let updated = draft.project(&command.project)?;
+    if !command.allow_ownerless {
+        owners_kept(&project, &updated, draft.now())?;
+    }
+    Ok(Outcome::Project(updated))
+}
+
+/// A default role is visible, and enabled everywhere (R5).
+fn suitable(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
+    let refused = |why| Err(Refusal::DefaultRoleUnsuitable { role: project.role_name(id), deleting: false, why });
+    if project.roles.get(id).is_some_and(|role| role.internal) {
+        return refused("it is internal".into());
+    }
+    match project.role_mappings.entries().find(|(_, mapping)| !mapping.enabled(id)) {
+        Some((_, mapping)) => refused(format!("it is disabled in role mapping `{}`", mapping.record.name)),
+        None => Ok(id),
+    }
+}
+
+/// Another default owner role leaves no org without an owner that had one and keeps visible members (B3).
+fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
+    if before.record.default_owner_role == after.record.default_owner_role {
+        return Ok(());
+    }
+    let mut left: BTreeSet<&OrgId> = BTreeSet::new();
+    after.for_each_org(|org| {
+        if before.has_owner(org) && !after.has_owner(org) && after.has_visible_member(org, now) {
+            left.insert(&org.record.profile.org_id);
+        }
+    });
+    let Some(&first) = left.first() else { return Ok(()) };
+    let role = after.role_name(after.record.default_owner_role);
+    Err(Refusal::LastOwner { role, first: first.clone(), orgs: left.len() as u64 })
+}
+
+/// Deletes a project: marked dead, it cannot be reached; what is in it is erased afterwards (P6).
+pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let before = &project.record;
+    if before.key == ProjectKey::default_project() {
+        return Err(Refusal::ProjectPermanent(before.key.to_string()));
+    }
+    if command.confirm != before.key.as_str() {
+        return Err(Refusal::NotConfirmed { key: before.key.to_string() });
+    }
+    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
+    let orgs = project.orgs_len() as u64;
+    if orgs > 0 && !command.force {
+        return Err(Refusal::ProjectHasOrgs { orgs });
+    }
+    let after = ProjectRecord { life: Life::Dead(draft.now()), ..ProjectRecord::clone(before) };
+    let before = Some(ProjectRecord::clone(before));
+    draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
+    Ok(Outcome::Deleted(orgs))
 }
 
 fn following(first: RoleId, steps: u32) -> RoleId {

@@ -1,6 +1,6 @@
 //! Why a command is not done: one variant a rule, told apart by a [`Reason`] that is part of the API.
 
-use super::name::{PermissionName, RoleMappingName, RoleName};
+use super::name::{OrgId, PermissionName, RoleMappingName, RoleName};
 
 /// A thing that is named in a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,49 @@ pub enum Refusal {
     NotFound(Noun, String),
     #[error("{} `{}` exists already", .0.word(), .1)]
     AlreadyExists(Noun, String),
+    #[error("`{name}` is an old name of {} `{of}`; drop it from the aliases there, or choose another name", .noun.word())]
+    AliasOf { noun: Noun, name: String, of: String },
+    #[error("a deleted {} had the id `{}`; choose another, or say that the id may be given anew", .0.word(), .1)]
+    Retired(Noun, String),
+    #[error("`{name}` is none of the aliases; a list of aliases can only leave some of the present ones out")]
+    UnknownAlias { name: String },
+    #[error("it has changed since it was read: the etag is `{now}` now; read it again")]
+    EtagMismatch { now: String },
+    #[error("`confirm` must repeat the key `{key}`")]
+    NotConfirmed { key: String },
+    #[error("the project has {orgs} orgs; delete them first, or say `force`")]
+    ProjectHasOrgs { orgs: u64 },
+    #[error("project `{0}` cannot be deleted")]
+    ProjectPermanent(String),
+    #[error("permission `{0}` is built in: it can be neither renamed nor deleted")]
+    BuiltIn(PermissionName),
+    #[error("role `{role}` cannot be {}: {why}", wanted(.deleting))]
+    DefaultRoleUnsuitable { role: RoleName, deleting: bool, why: String },
+    #[error("{members} members hold role `{role}`; whether it is internal changes only while nobody does")]
+    RoleInUse { role: RoleName, members: u64 },
+    #[error("the order must name every role; `{missing}` is missing")]
+    IncompleteOrder { missing: RoleName },
+    #[error("{} `{name}` cannot take its own place", .noun.word())]
+    OwnReplacement { noun: Noun, name: String },
+    #[error(
+        "role `{replacement}` is disabled in {} in whose orgs members would get it; enable it there or name another replacement",
+        counted(.disabled_in, "member")
+    )]
+    ReplacementDisabled { replacement: RoleName, disabled_in: Vec<(RoleMappingName, u64)> },
+    #[error(
+        "an internal role is replaced by an internal one only, and a visible by a visible: not `{role}` by `{replacement}`"
+    )]
+    ReplacementUnsuitable { role: RoleName, replacement: RoleName },
+    #[error("role mapping `{0}` is the default one; promote another first")]
+    DefaultRoleMapping(RoleMappingName),
+    #[error("{orgs} orgs are subscribed to role mapping `{role_mapping}`; say where to move them")]
+    RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
+    #[error("{members} members of {orgs} orgs hold roles that would be disabled for them: {}; say what becomes of them", roles(.held))]
+    RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, orgs: u64 },
+    #[error(
+        "{orgs} orgs that keep other members would be left without a `{role}`, the first of them `{first}`; give the role to somebody else there, or say `allow_ownerless`"
+    )]
+    LastOwner { role: RoleName, first: OrgId, orgs: u64 },
     #[error("the name or prefix `{reserved}` is reserved; choose another name")]
     ReservedName { reserved: &'static str },
     #[error(
@@ -71,6 +114,23 @@ pub enum Reason {
     RoleMappingAlreadyExists,
     OrgAlreadyExists,
     MemberAlreadyExists,
+    OrgIdRetired,
+    ProjectKeyRetired,
+    UnknownAlias,
+    EtagMismatch,
+    NotConfirmed,
+    ProjectHasOrgs,
+    ProjectPermanent,
+    BuiltIn,
+    DefaultRoleUnsuitable,
+    RoleInUse,
+    IncompleteOrder,
+    ReplacementDisabled,
+    ReplacementUnsuitable,
+    DefaultRoleMapping,
+    RoleMappingInUse,
+    RolesWouldBeDisabled,
+    LastOwner,
     ReservedName,
     LimitExceeded,
     Contradiction,
@@ -109,7 +169,7 @@ impl Refusal {
                 Noun::Org => Reason::OrgNotFound,
                 Noun::Member => Reason::MemberNotFound,
             },
-            Self::AlreadyExists(noun, _) => match noun {
+            Self::AlreadyExists(noun, _) | Self::AliasOf { noun, .. } => match noun {
                 Noun::Project => Reason::ProjectAlreadyExists,
                 Noun::Permission => Reason::PermissionAlreadyExists,
                 Noun::Role => Reason::RoleAlreadyExists,
@@ -117,6 +177,24 @@ impl Refusal {
                 Noun::Org => Reason::OrgAlreadyExists,
                 Noun::Member => Reason::MemberAlreadyExists,
             },
+            Self::Retired(Noun::Project, _) => Reason::ProjectKeyRetired,
+            Self::Retired(..) => Reason::OrgIdRetired,
+            Self::UnknownAlias { .. } => Reason::UnknownAlias,
+            Self::EtagMismatch { .. } => Reason::EtagMismatch,
+            Self::NotConfirmed { .. } => Reason::NotConfirmed,
+            Self::ProjectHasOrgs { .. } => Reason::ProjectHasOrgs,
+            Self::ProjectPermanent(_) => Reason::ProjectPermanent,
+            Self::BuiltIn(_) => Reason::BuiltIn,
+            Self::DefaultRoleUnsuitable { .. } => Reason::DefaultRoleUnsuitable,
+            Self::RoleInUse { .. } => Reason::RoleInUse,
+            Self::IncompleteOrder { .. } => Reason::IncompleteOrder,
+            Self::OwnReplacement { .. } => Reason::Contradiction,
+            Self::ReplacementDisabled { .. } => Reason::ReplacementDisabled,
+            Self::ReplacementUnsuitable { .. } => Reason::ReplacementUnsuitable,
+            Self::DefaultRoleMapping(_) => Reason::DefaultRoleMapping,
+            Self::RoleMappingInUse { .. } => Reason::RoleMappingInUse,
+            Self::RolesWouldBeDisabled { .. } => Reason::RolesWouldBeDisabled,
+            Self::LastOwner { .. } => Reason::LastOwner,
             Self::ReservedName { .. } => Reason::ReservedName,
             Self::LimitExceeded { .. } => Reason::LimitExceeded,
             Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => Reason::Contradiction,
@@ -139,6 +217,21 @@ impl Refusal {
             Self::NotFound(Noun::Org, _) => "S5",
             Self::NotFound(Noun::Member, _) => "B1",
             Self::NotFound(..) => "R1",
+            Self::AliasOf { .. } | Self::UnknownAlias { .. } => "R3",
+            Self::Retired(..) => "S5",
+            Self::EtagMismatch { .. } => "M9",
+            Self::NotConfirmed { .. } | Self::ProjectHasOrgs { .. } | Self::ProjectPermanent(_) => "P6",
+            Self::BuiltIn(_) => "P4",
+            Self::DefaultRoleUnsuitable { .. } => "R5",
+            Self::RoleInUse { .. } => "R10",
+            Self::IncompleteOrder { .. } => "R6",
+            Self::OwnReplacement { noun: Noun::Role, .. } => "R4",
+            Self::OwnReplacement { .. } => "M6",
+            Self::ReplacementDisabled { .. } | Self::ReplacementUnsuitable { .. } => "R4",
+            Self::DefaultRoleMapping(_) => "M5",
+            Self::RoleMappingInUse { .. } => "M6",
+            Self::RolesWouldBeDisabled { .. } => "M7",
+            Self::LastOwner { .. } => "B3",
             Self::AlreadyExists(Noun::Project, _) => "P1",
             Self::AlreadyExists(Noun::Org, _) => "S5",
             Self::AlreadyExists(Noun::Member, _) => "B2",
@@ -181,6 +274,21 @@ impl Rows {
 
 fn name_of(permission: &Option<PermissionName>) -> &str {
     permission.as_ref().map_or("", PermissionName::as_str)
+}
+
+fn wanted(deleting: &bool) -> &'static str {
+    if *deleting { "deleted" } else { "a default role" }
+}
+
+/// `Free` (3 members) and so on.
+fn counted(in_mappings: &[(RoleMappingName, u64)], noun: &str) -> String {
+    let each = in_mappings.iter().map(|(name, count)| format!("`{name}` ({count} {noun}s)"));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// `Admin` (3) and so on.
+fn roles(held: &[(RoleName, u64)]) -> String {
+    held.iter().map(|(name, count)| format!("`{name}` ({count})")).collect::<Vec<_>>().join(", ")
 }
 
 fn first(rows: &[(usize, Refusal)]) -> String {

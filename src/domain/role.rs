@@ -1,16 +1,21 @@
-//! Roles: what end users see and hand to each other (R1, R2).
+//! Roles: what end users see and hand to each other (R1, R2, R3, R6, R10). Deleting one is in `role/delete.rs`.
+
+mod delete;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use super::alias::Naming;
 use super::change::Change;
-use super::command::{CreateRole, Place};
+use super::command::{CreateRole, Place, ReorderRoles, UpdateRole};
 use super::decide::{Draft, Outcome};
 use super::id::{RoleId, RoleMappingId};
 use super::name::RoleName;
-use super::project::Project;
+use super::project::{Project, ProjectRecord};
 use super::refusal::{Noun, Refusal};
-use super::role_mapping;
-use super::{Edit, Scoped, Time};
+use super::{Edit, Scoped, Time, etag, role_mapping};
+
+pub use delete::delete;
 
 /// A role of a project.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +27,10 @@ pub struct Role {
     /// The place in the order: the lower the number, the higher the role. Only the comparison means something.
     pub rank: u64,
     pub create_time: Time,
+    /// Its old names, oldest first (R3).
+    pub aliases: Arc<[RoleName]>,
+    /// How often it was changed, its rank aside (M9).
+    pub version: u32,
 }
 
 /// The distance between neighbours when there is room: 32 roles can go between two before the order is numbered anew.
@@ -35,9 +44,7 @@ pub fn rank_at(position: usize) -> u64 {
 /// Creates a role at a place in the order: in every mapping, enabled and granting nothing, save where told (R2).
 pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
-    if let Some(number) = project.role_names.taken(&project.hash_key, command.name.as_str()) {
-        return Err(Refusal::AlreadyExists(Noun::Role, project.role_name(RoleId(number)).to_string()));
-    }
+    free(&project, &command.name, None)?;
     draft.within("roles", draft.limits().roles, project.roles.len() + 1)?;
     let disabled_in = command.disabled_in.iter().map(|name| project.role_mapping(name));
     let disabled_in: BTreeSet<RoleMappingId> = disabled_in.collect::<Result<_, _>>()?;
@@ -54,13 +61,103 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
         internal: command.internal,
         rank,
         create_time: draft.now(),
+        aliases: [].into(),
+        version: 1,
     };
     let key = Scoped { project: project.id, id };
     draft.edit(Change::Role(Edit { key, before: None, after: Some(role) }));
     for mapping in disabled_in {
         role_mapping::disable(draft, &project, mapping, id);
     }
+    order_changed(draft, &project);
     Ok(Outcome::Role(draft.project(&command.project)?, id))
+}
+
+/// Refuses a name that another role has, or had and is still found by (R1, R3).
+fn free(project: &Project, name: &RoleName, of: Option<RoleId>) -> Result<(), Refusal> {
+    let taken = project.role_names.taken(&project.hash_key, name.as_str()).map(RoleId).filter(|&id| Some(id) != of);
+    let Some(role) = taken.and_then(|id| project.roles.get(id)) else { return Ok(()) };
+    let folded = super::name::folded;
+    Err(if folded(role.name.as_str()) == folded(name.as_str()) {
+        Refusal::AlreadyExists(Noun::Role, role.name.to_string())
+    } else {
+        Refusal::AliasOf { noun: Noun::Role, name: name.to_string(), of: role.name.to_string() }
+    })
+}
+
+/// Renames a role, or changes what it says of itself (R3, R5, R10).
+pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let id = project.role(&command.name)?;
+    let Some(before) = project.roles.get(id) else { return Err(Refusal::Panicked) };
+    etag::fits(command.etag.as_deref(), id.number(), before.version)?;
+    let renamed = command.new_name.as_ref().filter(|&name| *name != before.name);
+    if let Some(name) = renamed {
+        free(&project, name, Some(id))?;
+    }
+    let internal = command.internal.unwrap_or(before.internal);
+    if internal != before.internal {
+        let record = &project.record;
+        if internal && [record.default_role, record.default_owner_role].contains(&id) {
+            let why = "an internal role cannot be a default role; name others first".into();
+            return Err(Refusal::DefaultRoleUnsuitable { role: before.name.clone(), deleting: false, why });
+        }
+        let members = project.holders(id, draft.now());
+        if members > 0 {
+            return Err(Refusal::RoleInUse { role: before.name.clone(), members });
+        }
+    }
+    let naming = Naming { name: &before.name, new_name: renamed, kept: command.aliases.as_deref() };
+    let after = Role {
+        name: renamed.unwrap_or(&before.name).clone(),
+        description: command.description.as_deref().map_or_else(|| before.description.clone(), Into::into),
+        internal,
+        aliases: naming.aliases(draft, &before.aliases)?,
+        ..Role::clone(before)
+    };
+    if after != **before {
+        let key = Scoped { project: project.id, id };
+        let after = Role { version: before.version + 1, ..after };
+        draft.edit(Change::Role(Edit { key, before: Some(Role::clone(before)), after: Some(after) }));
+    }
+    Ok(Outcome::Role(draft.project(&command.project)?, id))
+}
+
+/// Puts the roles into a new order (R6).
+pub fn reorder(draft: &mut Draft<'_>, command: &ReorderRoles) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    etag::fits(command.etag.as_deref(), project.id.number(), project.record.role_order_version)?;
+    let mut order = Vec::with_capacity(command.roles.len());
+    let mut seen = BTreeSet::new();
+    for (at, name) in command.roles.iter().enumerate() {
+        let id = project.role(name)?;
+        if !seen.insert(id) {
+            return Err(Refusal::RepeatedRole { at, role: name.clone() });
+        }
+        order.push(id);
+    }
+    if let Some(&missing) = project.role_order.iter().find(|id| !seen.contains(id)) {
+        return Err(Refusal::IncompleteOrder { missing: project.role_name(missing) });
+    }
+    if order != **project.role_order {
+        for (at, &id) in order.iter().enumerate() {
+            set_rank(draft, &project, id, rank_at(at));
+        }
+        order_changed(draft, &project);
+    }
+    Ok(Outcome::RolesReordered(draft.project(&command.project)?))
+}
+
+/// Counts a change of the order of roles (M9).
+pub fn order_changed(draft: &mut Draft<'_>, project: &Project) {
+    let before = ProjectRecord::clone(&project.record);
+    let after = ProjectRecord { role_order_version: before.role_order_version + 1, ..before.clone() };
+    draft.edit(Change::Project(Edit { key: project.id, before: Some(before), after: Some(after) }));
+}
+
+/// The etag of the order of roles (M9).
+pub fn order_etag(project: &Project) -> String {
+    etag::etag(project.id.number(), project.record.role_order_version)
 }
 
 /// The position of a role in the order, 0 for the highest.
@@ -78,12 +175,14 @@ fn make_room(draft: &mut Draft<'_>, project: &Project, position: usize) -> u64 {
         return middle;
     }
     for (at, &id) in project.role_order.iter().enumerate() {
-        let Some(role) = project.roles.get(id) else { continue };
-        let moved = Role { rank: rank_at(at + usize::from(at >= position)), ..Role::clone(role) };
-        if moved.rank != role.rank {
-            let key = Scoped { project: project.id, id };
-            draft.edit(Change::Role(Edit { key, before: Some(Role::clone(role)), after: Some(moved) }));
-        }
+        set_rank(draft, project, id, rank_at(at + usize::from(at >= position)));
     }
     rank_at(position)
+}
+
+fn set_rank(draft: &mut Draft<'_>, project: &Project, id: RoleId, rank: u64) {
+    let Some(role) = project.roles.get(id).filter(|role| role.rank != rank) else { return };
+    let key = Scoped { project: project.id, id };
+    let after = Role { rank, ..Role::clone(role) };
+    draft.edit(Change::Role(Edit { key, before: Some(Role::clone(role)), after: Some(after) }));
 }

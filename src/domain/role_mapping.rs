@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::alias::Naming;
 use super::change::GrantsKey;
-use super::command::{CreateRoleMapping, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping};
+use super::command::{
+    CreateRoleMapping, DeleteRoleMapping, OnDisabled, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
+};
 use super::decide::{Draft, Outcome};
 use super::id::{PermissionId, RoleId, RoleMappingId};
 use super::name::RoleMappingName;
@@ -12,7 +15,7 @@ use super::pages::Pages;
 use super::permission_set::PermissionSet;
 use super::project::{Project, ProjectRecord};
 use super::refusal::{Noun, Refusal, Rows};
-use super::{Change, Edit, Scoped, Time, subscription};
+use super::{Change, Edit, Scoped, Time, etag, subscription, usage};
 
 /// What a role mapping says of itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +25,10 @@ pub struct RoleMappingRecord {
     /// The roles that grant nothing in orgs of this mapping (M3), ascending by id.
     pub disabled_roles: Arc<[RoleId]>,
     pub create_time: Time,
+    /// Its old names, oldest first (R3).
+    pub aliases: Arc<[RoleMappingName]>,
+    /// How often it or one of its rows was changed (M9).
+    pub version: u32,
 }
 
 /// A role mapping with its rows.
@@ -30,6 +37,8 @@ pub struct RoleMapping {
     pub record: RoleMappingRecord,
     /// What each role grants; a role without a row grants nothing. Rows are shared with duplicates of this mapping.
     pub rows: Pages<Arc<PermissionSet>>,
+    /// How many living orgs are subscribed to it (S3).
+    pub subscribers: u32,
 }
 
 impl RoleMapping {
@@ -68,10 +77,7 @@ impl Project {
 /// Creates a role mapping, empty or as a duplicate, with edits and orgs to subscribe, in one commit (M2).
 pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
-    if let Some(number) = project.role_mapping_names.taken(&project.hash_key, command.name.as_str()) {
-        let name = project.role_mapping_name(RoleMappingId(number));
-        return Err(Refusal::AlreadyExists(Noun::RoleMapping, name.to_string()));
-    }
+    free(&project, &command.name, None)?;
     draft.within("role_mappings", draft.limits().role_mappings, project.role_mappings.len() + 1)?;
     let original = command.duplicate_of.as_ref().map(|name| project.role_mapping(name)).transpose()?;
     let original = original.and_then(|id| project.role_mappings.get(id));
@@ -82,33 +88,89 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outc
         description: command.description.as_str().into(),
         disabled_roles: original.map_or_else(|| [].into(), |mapping| mapping.record.disabled_roles.clone()),
         create_time: draft.now(),
+        aliases: [].into(),
+        version: 1,
     };
     draft.edit(Change::RoleMapping(Edit { key, before: None, after: Some(record) }));
     for (role, row) in original.iter().flat_map(|mapping| mapping.rows.entries()) {
         let key = GrantsKey { project: project.id, role_mapping: id, role };
         draft.edit(Change::Grants(Edit { key, before: None, after: Some(PermissionSet::clone(row)) }));
     }
-    edit(draft, &command.project, id, &command.edits)?;
+    let edited = edited(&*draft.project(&command.project)?, id, &command.edits)?;
+    write(draft, &project, id, edited)?;
     grants_within(draft, &project)?;
     let mut rows = Rows::default();
     for (row, org_id) in command.subscribe.iter().enumerate() {
         let project = draft.project(&command.project)?;
-        match project.org_or_refusal(org_id) {
-            Ok(org) => subscription::subscribe(draft, &project, org, id),
-            Err(refusal) => rows.push(row, refusal),
+        let subscribed = project.org_or_refusal(org_id);
+        let subscribed =
+            subscribed.and_then(|org| subscription::subscribe(draft, &project, org, id, command.on_disabled));
+        if let Err(refusal) = subscribed {
+            rows.push(row, refusal);
         }
     }
     rows.none()?;
     Ok(Outcome::RoleMapping(draft.project(&command.project)?, id))
 }
 
-/// Changes what roles grant in a mapping and which are enabled.
+/// Renames a mapping, changes what it says of itself, what roles grant in it and which are enabled.
 pub fn update(draft: &mut Draft<'_>, command: &UpdateRoleMapping) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.role_mapping(&command.name)?;
-    edit(draft, &command.project, id, &command.edits)?;
+    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
+    let record = &mapping.record;
+    etag::fits(command.etag.as_deref(), id.number(), record.version)?;
+    let renamed = command.new_name.as_ref().filter(|&name| *name != record.name);
+    if let Some(name) = renamed {
+        free(&project, name, Some(id))?;
+    }
+    let naming = Naming { name: &record.name, new_name: renamed, kept: command.aliases.as_deref() };
+    let aliases = naming.aliases(draft, &record.aliases)?;
+    let mut edited = edited(&project, id, &command.edits)?;
+    let lost = edited.disabled.iter().copied().filter(|&role| mapping.enabled(role)).collect();
+    may_disable(draft, &project, id, &lost, command.on_disabled)?;
+    edited.name = renamed.cloned();
+    edited.description = command.description.as_deref().map(Into::into);
+    edited.aliases = Some(aliases);
+    write(draft, &project, id, edited)?;
     grants_within(draft, &project)?;
     Ok(Outcome::RoleMapping(draft.project(&command.project)?, id))
+}
+
+/// Deletes a mapping and moves its subscribers (M5, M6).
+pub fn delete(draft: &mut Draft<'_>, command: &DeleteRoleMapping) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let id = project.role_mapping(&command.name)?;
+    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
+    etag::fits(command.etag.as_deref(), id.number(), mapping.record.version)?;
+    if project.record.default_role_mapping == id {
+        return Err(Refusal::DefaultRoleMapping(mapping.record.name.clone()));
+    }
+    let to = command.move_subscribers_to.as_ref().map(|name| project.role_mapping(name)).transpose()?;
+    if to == Some(id) {
+        let name = mapping.record.name.to_string();
+        return Err(Refusal::OwnReplacement { noun: Noun::RoleMapping, name });
+    }
+    let mut moved = 0;
+    if mapping.subscribers > 0 {
+        let orgs = mapping.subscribers.into();
+        let role_mapping = mapping.record.name.clone();
+        let to = to.ok_or(Refusal::RoleMappingInUse { role_mapping, orgs })?;
+        may_disable(draft, &project, id, &usage::disabled_by_moving(&project, id, to), command.on_disabled)?;
+        project.for_each_org(|org| {
+            if org.record.role_mapping == id {
+                subscription::move_to(draft, &project, org, to);
+                moved += 1;
+            }
+        });
+    }
+    for (role, row) in mapping.rows.entries() {
+        let key = GrantsKey { project: project.id, role_mapping: id, role };
+        draft.edit(Change::Grants(Edit { key, before: Some(PermissionSet::clone(row)), after: None }));
+    }
+    let key = Scoped { project: project.id, id };
+    draft.edit(Change::RoleMapping(Edit { key, before: Some(mapping.record.clone()), after: None }));
+    Ok(Outcome::Deleted(moved))
 }
 
 /// Makes a mapping the default one; orgs already subscribed stay where they are (M1, M5).
@@ -117,7 +179,8 @@ pub fn promote(draft: &mut Draft<'_>, command: &PromoteRoleMapping) -> Result<Ou
     let id = project.role_mapping(&command.name)?;
     if project.record.default_role_mapping != id {
         let before = ProjectRecord::clone(&project.record);
-        let after = ProjectRecord { default_role_mapping: id, ..before.clone() };
+        let version = before.version + 1;
+        let after = ProjectRecord { default_role_mapping: id, version, ..before.clone() };
         draft.edit(Change::Project(Edit { key: project.id, before: Some(before), after: Some(after) }));
     }
     Ok(Outcome::RoleMapping(draft.project(&command.project)?, id))
@@ -125,16 +188,78 @@ pub fn promote(draft: &mut Draft<'_>, command: &PromoteRoleMapping) -> Result<Ou
 
 /// Disables a role in a mapping; nothing happens where it is disabled already.
 pub fn disable(draft: &mut Draft<'_>, project: &Project, mapping: RoleMappingId, role: RoleId) {
-    set_enabled(draft, project, mapping, &BTreeSet::new(), &BTreeSet::from([role]));
+    let disabled = |roles: &BTreeSet<RoleId>| roles.iter().copied().chain([role]).collect();
+    alter(draft, project, mapping, disabled);
 }
 
-fn edit(
+/// Counts a change of a mapping, in which a role that goes is disabled no more.
+pub fn enable(draft: &mut Draft<'_>, project: &Project, mapping: RoleMappingId, role: RoleId) {
+    alter(draft, project, mapping, |roles| roles.iter().copied().filter(|&other| other != role).collect());
+}
+
+/// Counts a change of a row of a mapping (M9).
+pub fn touch(draft: &mut Draft<'_>, project: &Project, mapping: RoleMappingId) {
+    alter(draft, project, mapping, BTreeSet::clone);
+}
+
+fn alter(
     draft: &mut Draft<'_>,
-    key: &super::ProjectKey,
+    project: &Project,
     id: RoleMappingId,
-    edits: &RoleMappingEdits,
+    disabled: impl FnOnce(&BTreeSet<RoleId>) -> BTreeSet<RoleId>,
+) {
+    let Some(mapping) = project.role_mappings.get(id) else { return };
+    let record = &mapping.record;
+    let disabled = disabled(&record.disabled_roles.iter().copied().collect());
+    let disabled_roles = disabled.into_iter().collect();
+    let after = RoleMappingRecord { disabled_roles, version: record.version + 1, ..record.clone() };
+    let key = Scoped { project: project.id, id };
+    draft.edit(Change::RoleMapping(Edit { key, before: Some(record.clone()), after: Some(after) }));
+}
+
+/// Refuses a name that another mapping has, or had and is still found by (R1, R3).
+fn free(project: &Project, name: &RoleMappingName, of: Option<RoleMappingId>) -> Result<(), Refusal> {
+    let taken = project.role_mapping_names.taken(&project.hash_key, name.as_str());
+    let taken = taken.map(RoleMappingId).filter(|&id| Some(id) != of);
+    let Some(mapping) = taken.and_then(|id| project.role_mappings.get(id)) else { return Ok(()) };
+    let (folded, by) = (super::name::folded, &mapping.record.name);
+    Err(if folded(by.as_str()) == folded(name.as_str()) {
+        Refusal::AlreadyExists(Noun::RoleMapping, by.to_string())
+    } else {
+        Refusal::AliasOf { noun: Noun::RoleMapping, name: name.to_string(), of: by.to_string() }
+    })
+}
+
+/// Refuses to disable roles for members of the orgs of a mapping, unless the caller said what becomes of them (M7).
+fn may_disable(
+    draft: &Draft<'_>,
+    project: &Project,
+    id: RoleMappingId,
+    roles: &BTreeSet<RoleId>,
+    on_disabled: OnDisabled,
 ) -> Result<(), Refusal> {
-    let project = draft.project(key)?;
+    let subscribers = |visit: &mut dyn FnMut(&super::org::Org)| {
+        project.for_each_org(|org| {
+            if org.record.role_mapping == id {
+                visit(org);
+            }
+        });
+    };
+    usage::may_disable(project, roles, subscribers, on_disabled, draft.now())
+}
+
+/// What edits make of a mapping.
+struct Edited {
+    name: Option<RoleMappingName>,
+    description: Option<Box<str>>,
+    aliases: Option<Arc<[RoleMappingName]>>,
+    disabled: BTreeSet<RoleId>,
+    /// For each row what it loses and what it gains.
+    rows: Vec<(RoleId, PermissionSet, PermissionSet)>,
+}
+
+/// Reads edits; nothing is changed yet.
+fn edited(project: &Project, id: RoleMappingId, edits: &RoleMappingEdits) -> Result<Edited, Refusal> {
     let enable = edits.enable.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>()?;
     let disable = edits.disable.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>()?;
     if let Some(&role) = enable.intersection(&disable).next() {
@@ -146,7 +271,9 @@ fn edit(
             return Err(Refusal::DefaultRoleDisabled { role: project.role_name(needed) });
         }
     }
-    set_enabled(draft, &project, id, &enable, &disable);
+    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
+    let kept = mapping.record.disabled_roles.iter().copied().filter(|role| !enable.contains(role));
+    let disabled = kept.chain(disable).collect();
 
     // Several edits may name one role and one permission: the last word counts, and each row is made once.
     let mut said: BTreeMap<RoleId, BTreeMap<PermissionId, bool>> = BTreeMap::new();
@@ -160,18 +287,40 @@ fn edit(
         }
         said.extend(add.iter().map(|id| (id, true)).chain(remove.iter().map(|id| (id, false))));
     }
-    let mapping = project.role_mappings.get(id);
+    let mut rows = Vec::new();
     for (role, said) in said {
-        let row = mapping.and_then(|mapping| mapping.row(role));
+        let row = mapping.row(role);
         let granted = |id| row.is_some_and(|row| row.contains(id));
         let changed = |granted_after: bool| {
             let said = said.iter().filter(move |(_, after)| **after == granted_after);
             said.map(|(&id, _)| id).filter(|&id| granted(id) != granted_after).collect::<PermissionSet>()
         };
         let (less, more) = (changed(false), changed(true));
-        if less.is_empty() && more.is_empty() {
-            continue;
+        if !less.is_empty() || !more.is_empty() {
+            rows.push((role, less, more));
         }
+    }
+    Ok(Edited { name: None, description: None, aliases: None, disabled, rows })
+}
+
+/// Makes what was read: the rows, and one change of the mapping that counts them (M9).
+fn write(draft: &mut Draft<'_>, project: &Project, id: RoleMappingId, edited: Edited) -> Result<(), Refusal> {
+    let project = draft.again(project)?;
+    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
+    let before = &mapping.record;
+    let after = RoleMappingRecord {
+        name: edited.name.unwrap_or_else(|| before.name.clone()),
+        description: edited.description.unwrap_or_else(|| before.description.clone()),
+        aliases: edited.aliases.unwrap_or_else(|| before.aliases.clone()),
+        disabled_roles: edited.disabled.into_iter().collect(),
+        ..before.clone()
+    };
+    if after != *before || !edited.rows.is_empty() {
+        let after = RoleMappingRecord { version: before.version + 1, ..after };
+        let key = Scoped { project: project.id, id };
+        draft.edit(Change::RoleMapping(Edit { key, before: Some(before.clone()), after: Some(after) }));
+    }
+    for (role, less, more) in edited.rows {
         let some = |set: PermissionSet| (!set.is_empty()).then_some(set);
         let key = GrantsKey { project: project.id, role_mapping: id, role };
         draft.edit(Change::Grants(Edit { key, before: some(less), after: some(more) }));
@@ -183,23 +332,4 @@ fn edit(
 fn grants_within(draft: &Draft<'_>, before: &Project) -> Result<(), Refusal> {
     let grants = draft.project(&before.record.key)?.grants;
     if grants > before.grants { draft.within("grants", draft.limits().grants, grants as usize) } else { Ok(()) }
-}
-
-fn set_enabled(
-    draft: &mut Draft<'_>,
-    project: &Project,
-    id: RoleMappingId,
-    enable: &BTreeSet<RoleId>,
-    disable: &BTreeSet<RoleId>,
-) {
-    let Some(mapping) = project.role_mappings.get(id) else { return };
-    let kept = mapping.record.disabled_roles.iter().copied().filter(|role| !enable.contains(role));
-    let mut disabled: Vec<RoleId> = kept.chain(disable.iter().copied()).collect();
-    disabled.sort_unstable();
-    disabled.dedup();
-    if *disabled != *mapping.record.disabled_roles {
-        let after = RoleMappingRecord { disabled_roles: disabled.into(), ..mapping.record.clone() };
-        let key = Scoped { project: project.id, id };
-        draft.edit(Change::RoleMapping(Edit { key, before: Some(mapping.record.clone()), after: Some(after) }));
-    }
 }

@@ -10,6 +10,12 @@ use super::{Change, Edit, Scoped};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleSet {
     pub roles: Box<[RoleId]>,
+    /// Whether it was altered when a role was deleted (R4). It is then given to nobody any more, so that whoever has it is
+    /// known to have got it by that. One without roles is left to those who have it until they are erased: they are no
+    /// members.
+    pub migrated: bool,
+    /// Those of the roles that came in the place of deleted ones.
+    pub replacements: Box<[RoleId]>,
 }
 
 impl RoleSet {
@@ -17,7 +23,21 @@ impl RoleSet {
         let mut roles: Vec<RoleId> = roles.into_iter().collect();
         roles.sort_unstable();
         roles.dedup();
-        Self { roles: roles.into() }
+        Self { roles: roles.into(), migrated: false, replacements: [].into() }
+    }
+
+    pub fn contains(&self, role: RoleId) -> bool {
+        self.roles.binary_search(&role).is_ok()
+    }
+
+    /// The set as it is once a role is deleted and another has taken its place, or none.
+    pub fn migrated(&self, deleted: RoleId, replacement: Option<RoleId>) -> Self {
+        let comes = replacement.filter(|&role| !self.contains(role));
+        let without = |roles: &[RoleId]| -> Vec<RoleId> {
+            roles.iter().copied().filter(|&role| role != deleted).chain(comes).collect()
+        };
+        let (roles, replacements) = (Self::new(without(&self.roles)), Self::new(without(&self.replacements)));
+        Self { migrated: true, replacements: replacements.roles, ..roles }
     }
 
     /// The bytes by which a set is found.
@@ -26,7 +46,7 @@ impl RoleSet {
     }
 }
 
-/// The id of a set with exactly these roles: one that is there already, or a new one.
+/// The id of a set with exactly these roles that no deletion has altered: one that is there already, or a new one.
 pub fn intern(draft: &mut Draft<'_>, project: &Project, roles: RoleSet) -> Result<RoleSetId, Refusal> {
     if let Some(id) = project.role_set_of(&roles) {
         return Ok(id);

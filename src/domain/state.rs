@@ -1,11 +1,12 @@
 //! All that the service knows at one revision, as a value: cloning takes no time, and an edit copies only what it touches.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::hash::HashKey;
-use super::id::ProjectId;
-use super::name::ProjectKey;
-use super::org::{Org, OrgSlot};
+use super::id::{OrgNo, ProjectId, RoleId, RoleMappingId};
+use super::name::{PermissionName, ProjectKey, RoleMappingName, RoleName};
+use super::org::{Org, OrgRecord, OrgSlot};
 use super::pages::Pages;
 use super::project::{Named, Project};
 use super::role_mapping::RoleMapping;
@@ -19,6 +20,8 @@ pub struct State {
     hash_key: HashKey,
     projects: Pages<Arc<Project>>,
     keys: Trie<Named>,
+    /// The keys of deleted projects.
+    retired: Trie<Named>,
     next_project: u32,
 }
 
@@ -30,6 +33,7 @@ impl State {
             hash_key,
             projects: Pages::default(),
             keys: Trie::default(),
+            retired: Trie::default(),
             next_project: 1,
         }
     }
@@ -62,9 +66,19 @@ impl State {
         self.projects.get(id)
     }
 
-    /// The projects in the order in which they were created.
+    /// The living projects in the order in which they were created.
     pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
+        self.projects.iter().filter(|project| project.record.life.is_living())
+    }
+
+    /// All projects, those included that were deleted and are erased, or being erased.
+    pub fn all_projects(&self) -> impl Iterator<Item = &Arc<Project>> {
         self.projects.iter()
+    }
+
+    /// Whether a project with this key was deleted (S5).
+    pub fn was_deleted(&self, key: &ProjectKey) -> bool {
+        self.retired.get(self.hash_key.text(key.as_str())).is_some()
     }
 
     pub(super) fn next_project(&self) -> ProjectId {
@@ -112,11 +126,13 @@ impl State {
         if let Some(before) = self.projects.get(id) {
             let hash = key.text(before.record.key.as_str());
             self.keys.remove(hash, |named| named.number == id.0);
+            self.retired.remove(hash, |named| named.number == id.0);
         }
         match after {
             Some(record) => {
                 self.next_project = self.next_project.max(id.number().saturating_add(1));
-                self.keys.insert(Named::new(key.text(record.key.as_str()), id.0));
+                let names = if record.life.is_living() { &mut self.keys } else { &mut self.retired };
+                names.insert(Named::new(key.text(record.key.as_str()), id.0));
                 match self.projects.get_mut(id) {
                     Some(project) => Arc::make_mut(project).record = Arc::new(record.clone()),
                     None => {
@@ -159,36 +175,39 @@ impl Project {
             Change::Permission(edit) => {
                 let id = edit.key.id;
                 if let Some(before) = self.permissions.get(id) {
-                    self.permission_names.remove(key.text(before.name.as_str()), |named| named.number == id.0);
+                    for name in named(&before.name, &before.aliases, PermissionName::as_str) {
+                        self.permission_names.remove(key.text(name), |named| named.number == id.0);
+                    }
                 }
                 if let Some(after) = &edit.after {
-                    self.permission_names.insert(Named::new(key.text(after.name.as_str()), id.0));
+                    for name in named(&after.name, &after.aliases, PermissionName::as_str) {
+                        self.permission_names.insert(Named::new(key.text(name), id.0));
+                    }
                 }
                 self.permissions.set(id, edit.after.clone());
             }
             Change::Role(edit) => {
                 let id = edit.key.id;
                 if let Some(before) = self.roles.get(id) {
-                    self.role_names.remove(&key, before.name.as_str(), id.0);
+                    let names = named(&before.name, &before.aliases, RoleName::as_str);
+                    self.role_names.remove(&key, names, id.0);
                 }
                 if let Some(after) = &edit.after {
-                    self.role_names.insert(&key, after.name.as_str(), id.0);
+                    self.role_names.insert(&key, named(&after.name, &after.aliases, RoleName::as_str), id.0);
                 }
-                let rank = |role: Option<&super::role::Role>| role.map(|role| role.rank);
-                let moved = rank(self.roles.get(id).map(AsRef::as_ref)) != rank(edit.after.as_ref());
+                self.place(id, edit.after.as_ref().map(|role| role.rank));
                 self.roles.set(id, edit.after.clone());
-                if moved {
-                    self.reorder();
-                }
             }
             Change::RoleSet(edit) => {
                 let id = edit.key.id;
                 if let Some(before) = self.role_sets.get(id) {
                     self.role_sets_by_roles.remove(key.bytes(&before.bytes()), |named| named.number == id.0);
                 }
-                if let Some(after) = &edit.after {
+                if let Some(after) = edit.after.as_ref().filter(|set| !set.migrated) {
                     self.role_sets_by_roles.insert(Named::new(key.bytes(&after.bytes()), id.0));
                 }
+                let dying = edit.after.as_ref().is_some_and(|set| set.roles.is_empty());
+                mark(&mut self.dying_sets, id, dying);
                 self.role_sets.set(id, edit.after.clone());
             }
             Change::RoleMapping(edit) => self.apply_role_mapping(edit.key.id, edit.after.as_ref()),
@@ -202,20 +221,34 @@ impl Project {
             }
             Change::Org(edit) => self.apply_org(edit.key.id, edit.after.as_ref()),
             Change::Membership(edit) => {
-                let Some(hash) = self.org_hashes.get(edit.key.org).copied() else { return };
-                let user = key.text(edit.key.user.as_str());
-                if let Some(slot) = self.orgs.get_mut(hash) {
-                    Arc::make_mut(&mut slot.org).set_membership(user, edit.after.as_ref());
-                }
+                let org = match self.org_hashes.get(edit.key.org).copied() {
+                    Some(hash) => self.orgs.get_mut(hash).map(|slot| &mut slot.org),
+                    None => self.dead_orgs.get_mut(edit.key.org),
+                };
+                let Some(org) = org else { return };
+                let user = &edit.key.user;
+                Arc::make_mut(org).set_membership(key.text(user.as_str()), user, edit.after.as_ref());
             }
         }
     }
 
-    /// Ranks may be equal only while an order is being numbered anew, role by role; ids break the tie until then.
-    fn reorder(&mut self) {
-        let mut order: Vec<_> = self.roles.entries().map(|(id, role)| (role.rank, id)).collect();
-        order.sort_unstable();
-        self.role_order = Arc::new(order.into_iter().map(|(_, id)| id).collect());
+    /// Puts a role where its rank says; none takes it out. Ranks may be equal only while an order is being numbered anew,
+    /// role by role; ids break the tie until then.
+    fn place(&mut self, id: RoleId, rank: Option<u64>) {
+        let before = self.roles.get(id).map(|role| role.rank);
+        if before == rank {
+            return;
+        }
+        let roles = &self.roles;
+        let place = |other: &RoleId| (roles.get(*other).map_or(0, |role| role.rank), *other);
+        let order = Arc::make_mut(&mut self.role_order);
+        if let Some(Ok(at)) = before.map(|rank| order.binary_search_by_key(&(rank, id), place)) {
+            order.remove(at);
+        }
+        if let Some(rank) = rank {
+            let at = order.partition_point(|other| place(other) < (rank, id));
+            order.insert(at, id);
+        }
     }
 
     fn apply_role_mapping(
@@ -225,12 +258,13 @@ impl Project {
     ) {
         let key = self.hash_key;
         if let Some(before) = self.role_mappings.get(id) {
-            self.role_mapping_names.remove(&key, before.record.name.as_str(), id.0);
+            let names = named(&before.record.name, &before.record.aliases, RoleMappingName::as_str);
+            self.role_mapping_names.remove(&key, names, id.0);
         }
         match (after, self.role_mappings.get_mut(id)) {
             (Some(record), Some(mapping)) => mapping.record = record.clone(),
             (Some(record), None) => {
-                let mapping = RoleMapping { record: record.clone(), rows: Pages::default() };
+                let mapping = RoleMapping { record: record.clone(), rows: Pages::default(), subscribers: 0 };
                 self.role_mappings.set(id, Some(mapping));
             }
             (None, mapping) => {
@@ -240,32 +274,95 @@ impl Project {
             }
         }
         if let Some(after) = after {
-            self.role_mapping_names.insert(&key, after.name.as_str(), id.0);
+            let names = named(&after.name, &after.aliases, RoleMappingName::as_str);
+            self.role_mapping_names.insert(&key, names, id.0);
         }
     }
 
-    fn apply_org(&mut self, no: super::id::OrgNo, after: Option<&super::org::OrgRecord>) {
+    fn apply_org(&mut self, no: OrgNo, after: Option<&OrgRecord>) {
+        let before = self.org_numbered(no).map(|org| org.record.clone());
+        if let Some(before) = before.as_ref().filter(|record| record.life.is_living()) {
+            self.count_subscriber(before.role_mapping, |count| count.saturating_sub(1));
+        }
+        if let Some(after) = after.filter(|record| record.life.is_living()) {
+            self.count_subscriber(after.role_mapping, |count| count.saturating_add(1));
+        }
+        mark(
+            &mut self.dying_orgs,
+            no,
+            after.is_some_and(|record| record.life.dead_at().is_some() && !record.life.is_erased()),
+        );
         let Some(record) = after else {
-            if let Some(hash) = self.org_hashes.set(no, None) {
-                self.orgs.remove(hash, |slot| slot.org.no == no);
-            }
+            self.take_org(no, before.as_ref());
             return;
         };
         self.next_org = self.next_org.max(no.number().saturating_add(1));
-        match self.org_hashes.get(no).and_then(|&hash| self.orgs.get_mut(hash)) {
-            Some(slot) => Arc::make_mut(&mut slot.org).record = record.clone(),
-            None => {
-                let hash = self.hash_key.text(record.profile.org_id.as_str());
-                self.org_hashes.set(no, Some(hash));
-                self.orgs.insert(OrgSlot::new(hash, Org::new(no, record.clone())));
+        // Most changes leave an org where it is.
+        if before.as_ref().is_some_and(|before| before.life.is_living() == record.life.is_living()) {
+            let org = match self.org_hashes.get(no).copied() {
+                Some(hash) => self.orgs.get_mut(hash).map(|slot| &mut slot.org),
+                None => self.dead_orgs.get_mut(no),
+            };
+            if let Some(org) = org {
+                Arc::make_mut(org).record = record.clone();
             }
+            return;
         }
+        let taken = self.take_org(no, before.as_ref());
+        let mut org = taken.map_or_else(|| Org::new(no, record.clone()), Arc::unwrap_or_clone);
+        org.record = record.clone();
+        let hash = self.hash_key.text(record.profile.org_id.as_str());
+        if record.life.is_living() {
+            self.org_hashes.set(no, Some(hash));
+            self.orgs.insert(OrgSlot::new(hash, org));
+        } else {
+            self.retired.insert(Named::new(hash, no.0));
+            self.dead_orgs.set(no, Some(Arc::new(org)));
+        }
+    }
+
+    /// Takes an org from among the living or the dead.
+    fn take_org(&mut self, no: OrgNo, record: Option<&OrgRecord>) -> Option<Arc<Org>> {
+        if let Some(hash) = self.org_hashes.set(no, None) {
+            let org = self.orgs.get(hash).map(|slot| slot.org.clone());
+            self.orgs.remove(hash, |slot| slot.org.no == no);
+            return org;
+        }
+        let hash = self.hash_key.text(record?.profile.org_id.as_str());
+        self.retired.remove(hash, |named| named.number == no.0);
+        self.dead_orgs.set(no, None)
+    }
+
+    fn count_subscriber(&mut self, id: RoleMappingId, count: impl FnOnce(u32) -> u32) {
+        if let Some(mapping) = self.role_mappings.get_mut(id) {
+            mapping.subscribers = count(mapping.subscribers);
+        }
+    }
+}
+
+/// A name and the old ones.
+fn named<'a, N>(name: &'a N, aliases: &'a [N], text: fn(&N) -> &str) -> impl Iterator<Item = &'a str> {
+    std::iter::once(name).chain(aliases).map(text)
+}
+
+/// Puts an id into a set or takes it out; the set is copied only where that changes it.
+fn mark<I: Ord + Copy>(set: &mut Arc<BTreeSet<I>>, id: I, belongs: bool) {
+    if belongs != set.contains(&id) {
+        let set = Arc::make_mut(set);
+        if belongs {
+            set.insert(id)
+        } else {
+            set.remove(&id)
+        };
     }
 }
 
 /// Contents and revision number alone: undoing does not take back an id that was given.
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        self.revision.number == other.revision.number && self.projects == other.projects && self.keys == other.keys
+        self.revision.number == other.revision.number
+            && self.projects == other.projects
+            && self.keys == other.keys
+            && self.retired == other.retired
     }
 }

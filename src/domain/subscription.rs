@@ -1,30 +1,74 @@
 //! Subscriptions: the fact that an org uses a role mapping (S2).
 
-use super::command::{SubscribeOrg, SubscribeTo};
+use std::collections::BTreeSet;
+
+use super::command::{BatchSubscribeOrgs, OnDisabled, SubscribeOrg, SubscribeTo};
 use super::decide::{Draft, Outcome};
 use super::id::RoleMappingId;
 use super::org::{Org, OrgRecord};
 use super::project::Project;
-use super::refusal::Refusal;
-use super::{Change, Edit, Scoped};
+use super::refusal::{Refusal, Rows};
+use super::{Change, Edit, Scoped, usage};
 
 /// Moves one org to a role mapping, or back to the default one.
 pub fn subscribe_org(draft: &mut Draft<'_>, command: &SubscribeOrg) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
-    let to = match &command.to {
-        SubscribeTo::RoleMapping(name) => project.role_mapping(name)?,
-        SubscribeTo::Default => project.record.default_role_mapping,
-    };
-    subscribe(draft, &project, org, to);
+    let to = target(&project, &command.to)?;
+    subscribe(draft, &project, org, to, command.on_disabled)?;
     Ok(Outcome::Subscription { org_id: command.org_id.clone(), role_mapping: project.role_mapping_name(to) })
 }
 
-/// Moves an org; nothing happens where it is there already.
-pub fn subscribe(draft: &mut Draft<'_>, project: &Project, org: &Org, to: RoleMappingId) {
-    if org.record.role_mapping != to {
-        let after = OrgRecord { role_mapping: to, ..org.record.clone() };
-        let key = Scoped { project: project.id, id: org.no };
-        draft.edit(Change::Org(Edit { key, before: Some(org.record.clone()), after: Some(after) }));
+/// Moves many orgs to one role mapping, all or none.
+pub fn subscribe_orgs(draft: &mut Draft<'_>, command: &BatchSubscribeOrgs) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let to = target(&project, &command.to)?;
+    let mut seen = BTreeSet::new();
+    let mut rows = Rows::default();
+    let (mut moved, mut unchanged) = (0, 0);
+    for (row, org_id) in command.org_ids.iter().enumerate() {
+        if !seen.insert(org_id) {
+            rows.push(row, Refusal::RepeatedRow);
+            continue;
+        }
+        let subscribed = project.org_or_refusal(org_id);
+        match subscribed.and_then(|org| subscribe(draft, &project, org, to, command.on_disabled)) {
+            Ok(true) => moved += 1,
+            Ok(false) => unchanged += 1,
+            Err(refusal) => rows.push(row, refusal),
+        }
+    }
+    rows.none()?;
+    Ok(Outcome::OrgsSubscribed { moved, unchanged })
+}
+
+/// Moves an org, as the caller's answer to M7 allows; nothing happens where it is there already. Returns whether it moved.
+pub fn subscribe(
+    draft: &mut Draft<'_>,
+    project: &Project,
+    org: &Org,
+    to: RoleMappingId,
+    on_disabled: OnDisabled,
+) -> Result<bool, Refusal> {
+    if org.record.role_mapping == to {
+        return Ok(false);
+    }
+    let lost = usage::disabled_by_moving(project, org.record.role_mapping, to);
+    usage::may_disable(project, &lost, |visit| visit(org), on_disabled, draft.now())?;
+    move_to(draft, project, org, to);
+    Ok(true)
+}
+
+/// Moves an org without asking.
+pub fn move_to(draft: &mut Draft<'_>, project: &Project, org: &Org, to: RoleMappingId) {
+    let after = OrgRecord { role_mapping: to, ..org.record.clone() };
+    let key = Scoped { project: project.id, id: org.no };
+    draft.edit(Change::Org(Edit { key, before: Some(org.record.clone()), after: Some(after) }));
+}
+
+fn target(project: &Project, to: &SubscribeTo) -> Result<RoleMappingId, Refusal> {
+    match to {
+        SubscribeTo::RoleMapping(name) => project.role_mapping(name),
+        SubscribeTo::Default => Ok(project.record.default_role_mapping),
     }
 }

@@ -113,6 +113,11 @@ impl<E: Entry> Trie<E> {
     pub fn for_each<'a>(&'a self, mut visit: impl FnMut(&'a E)) {
         self.root.for_each(&mut visit);
     }
+
+    /// Whether `which` is true of an entry; asks no further once it is.
+    pub fn any<'a>(&'a self, mut which: impl FnMut(&'a E) -> bool) -> bool {
+        self.root.any(&mut which)
+    }
 }
 
 /// Equal contents, however the leaves came to be cut.
@@ -196,6 +201,13 @@ impl<E: Entry> Node<E> {
                 *len -= 1;
                 true
             }
+        }
+    }
+
+    fn any<'a>(&'a self, which: &mut impl FnMut(&'a E) -> bool) -> bool {
+        match self {
+            Self::Inner(children) => children.iter().any(|child| child.any(which)),
+            Self::Leaf { slots, .. } => slots.iter().flatten().any(which),
         }
     }
 

@@ -94,7 +94,7 @@ impl Answers {
         let errors_before = self.errors.len();
         for (at, item) in items.iter().enumerate() {
             let ask = ask(item, defaults);
-            let Question::Permission(permission) = ask.question;
+            let Question::Permission(permission) = ask.question else { continue };
             if let Err((field, why)) = convert::checked(ask.org_id, ask.user_id, permission) {
                 self.errors.push(ItemError {
                     index: (first + at) as u32,

@@ -59,7 +59,11 @@ impl MembershipService for MembershipApi {
         let (metadata, _, request) = request.into_parts();
         convert::bulk("rows", request.rows.len(), self.0.limits.bulk_rows)?;
         let rows = request.rows.iter().enumerate().map(|(at, row)| batch_row(at, row)).collect::<Result<_, _>>()?;
-        let command = BatchWriteMembers { project: convert::project(&request.project)?, rows };
+        let command = BatchWriteMembers {
+            project: convert::project(&request.project)?,
+            rows,
+            allow_ownerless: request.allow_ownerless,
+        };
         let path = |row: usize| row_path(row, request.rows.get(row));
         let answered = self.0.write(&metadata, &request, Command::BatchWriteMembers(command), &path).await?;
         let Outcome::Counts(counts) = answered.outcome else { return Err(unexpected()) };
@@ -152,7 +156,7 @@ fn member(mut answered: Answered) -> Result<(Option<wire::Member>, Answered), St
 
 fn one(project: &str, org_id: &str, user_id: &str, write: Write) -> Result<Command, Status> {
     let row = MemberWrite { org_id: convert::org_id(org_id)?, user_id: convert::user_id(user_id)?, write };
-    Ok(Command::WriteMember(WriteMember { project: convert::project(project)?, row }))
+    Ok(Command::WriteMember(WriteMember { project: convert::project(project)?, row, allow_ownerless: false }))
 }
 
 fn batch_row(at: usize, row: &wire::MemberWrite) -> Result<MemberWrite, Status> {

@@ -64,6 +64,20 @@ impl OrgService for OrgApi {
             revision: self.0.token(found.revision),
         }))
     }
+
+    async fn update_org(
+        &self,
+        _: Request<wire::UpdateOrgRequest>,
+    ) -> Result<Response<wire::UpdateOrgResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
+
+    async fn delete_org(
+        &self,
+        _: Request<wire::DeleteOrgRequest>,
+    ) -> Result<Response<wire::DeleteOrgResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
 }
 
 fn create(request: &wire::CreateOrgRequest) -> Result<Command, Status> {
@@ -75,5 +89,7 @@ fn create(request: &wire::CreateOrgRequest) -> Result<Command, Status> {
         display_name: convert::text("display_name", &request.display_name, DISPLAY_NAME_BYTES_MAX)?,
         metadata: convert::text("metadata", &request.metadata, METADATA_BYTES_MAX)?,
         role_mapping: convert::optional(&request.role_mapping, |name| convert::role_mapping("role_mapping", name))?,
+        creator: None,
+        reuse_deleted_id: false,
     }))
 }

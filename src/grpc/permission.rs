@@ -83,6 +83,20 @@ impl PermissionService for PermissionApi {
             revision: self.0.token(found.revision),
         }))
     }
+
+    async fn update_permission(
+        &self,
+        _: Request<wire::UpdatePermissionRequest>,
+    ) -> Result<Response<wire::UpdatePermissionResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
+
+    async fn delete_permission(
+        &self,
+        _: Request<wire::DeletePermissionRequest>,
+    ) -> Result<Response<wire::DeletePermissionResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
 }
 
 fn row_path(row: usize) -> String {

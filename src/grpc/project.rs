@@ -64,10 +64,31 @@ impl ProjectService for ProjectApi {
             revision: self.0.token(found.revision),
         }))
     }
+
+    async fn update_project(
+        &self,
+        _: Request<wire::UpdateProjectRequest>,
+    ) -> Result<Response<wire::UpdateProjectResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
+
+    async fn delete_project(
+        &self,
+        _: Request<wire::DeleteProjectRequest>,
+    ) -> Result<Response<wire::DeleteProjectResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
+
+    async fn list_templates(
+        &self,
+        _: Request<wire::ListTemplatesRequest>,
+    ) -> Result<Response<wire::ListTemplatesResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
 }
 
 fn shown(row: &ProjectRow) -> wire::Project {
-    wire::project(&row.record, &row.default_role, &row.default_owner_role, &row.default_role_mapping)
+    wire::project(row.id, &row.record, &row.default_role, &row.default_owner_role, &row.default_role_mapping)
 }
 
 fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
@@ -92,5 +113,6 @@ fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
         display_name: convert::text("display_name", &request.display_name, DISPLAY_NAME_BYTES_MAX)?,
         environment,
         role_structure,
+        reuse_deleted_key: request.reuse_deleted_key,
     }))
 }

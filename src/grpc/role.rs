@@ -59,13 +59,35 @@ impl RoleService for RoleApi {
         Ok(Response::new(wire::ListRolesResponse {
             next_page_token: page.next_token(last.as_deref()),
             roles: found.rows.iter().map(shown).collect(),
+            order_etag: String::new(),
             revision: self.0.token(found.revision),
         }))
+    }
+
+    async fn update_role(
+        &self,
+        _: Request<wire::UpdateRoleRequest>,
+    ) -> Result<Response<wire::UpdateRoleResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
+
+    async fn reorder_roles(
+        &self,
+        _: Request<wire::ReorderRolesRequest>,
+    ) -> Result<Response<wire::ReorderRolesResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
+
+    async fn delete_role(
+        &self,
+        _: Request<wire::DeleteRoleRequest>,
+    ) -> Result<Response<wire::DeleteRoleResponse>, Status> {
+        Err(Status::unimplemented("being built"))
     }
 }
 
 fn shown(row: &RoleRow) -> wire::Role {
-    wire::role(&row.role, row.position)
+    wire::role(row.id, &row.role, row.position)
 }
 
 /// Where a list in the order of roles goes on: the rank, and the id where ranks were equal.

@@ -46,6 +46,11 @@ impl RoleMappingService for RoleMappingApi {
         let command = Command::UpdateRoleMapping(UpdateRoleMapping {
             project: convert::project(&request.project)?,
             name: convert::role_mapping("name", &request.name)?,
+            etag: None,
+            new_name: None,
+            description: None,
+            aliases: None,
+            on_disabled: Default::default(),
             edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
@@ -118,6 +123,20 @@ impl RoleMappingService for RoleMappingApi {
             revision: self.0.token(found.revision),
         }))
     }
+
+    async fn delete_role_mapping(
+        &self,
+        _: Request<wire::DeleteRoleMappingRequest>,
+    ) -> Result<Response<wire::DeleteRoleMappingResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
+
+    async fn diff_role_mappings(
+        &self,
+        _: Request<wire::DiffRoleMappingsRequest>,
+    ) -> Result<Response<wire::DiffRoleMappingsResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
 }
 
 fn shown(row: &RoleMappingRow) -> wire::RoleMapping {
@@ -128,6 +147,9 @@ fn shown(row: &RoleMappingRow) -> wire::RoleMapping {
         disabled_roles: &row.disabled_roles,
         grant_count: row.grant_count,
         create_time: row.create_time,
+        aliases: &[],
+        etag: String::new(),
+        subscribers: 0,
     })
 }
 
@@ -149,6 +171,7 @@ impl RoleMappingApi {
             duplicate_of: convert::optional(&request.duplicate_of, |name| convert::role_mapping("duplicate_of", name))?,
             edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
             subscribe: convert::names("subscribe_org_ids", &request.subscribe_org_ids, OrgId::parse)?,
+            on_disabled: Default::default(),
         }))
     }
 

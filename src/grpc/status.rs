@@ -45,6 +45,8 @@ table! {
     ROLE_MAPPING_ALREADY_EXISTS "ROLE_MAPPING_ALREADY_EXISTS" AlreadyExists "The project has a role mapping whose name differs at most in case.";
     ORG_ALREADY_EXISTS "ORG_ALREADY_EXISTS" AlreadyExists "The project has an org with this id.";
     MEMBER_ALREADY_EXISTS "MEMBER_ALREADY_EXISTS" AlreadyExists "The user is a member of the org; set the roles instead.";
+    ORG_ID_RETIRED "ORG_ID_RETIRED" AlreadyExists "A deleted org had this id; choose another, or say `reuse_deleted_id`.";
+    PROJECT_KEY_RETIRED "PROJECT_KEY_RETIRED" AlreadyExists "A deleted project had this key; choose another, or say `reuse_deleted_key`.";
     INVALID_FIELD "INVALID_FIELD" InvalidArgument "A field is missing or malformed; BadRequest names it.";
     RESERVED_NAME "RESERVED_NAME" InvalidArgument "The key `workspace` and names that begin with `rolecall::` are reserved.";
     CONTRADICTION "CONTRADICTION" InvalidArgument "The request asks for a thing and its opposite.";
@@ -52,12 +54,27 @@ table! {
     REPEATED_ROW "REPEATED_ROW" InvalidArgument "An org and user stand in two rows of one bulk write.";
     END_IN_THE_PAST "END_IN_THE_PAST" InvalidArgument "A role cannot be given until a time that has passed.";
     TOO_MANY_ROLES "TOO_MANY_ROLES" InvalidArgument "A member of a SINGLE_ROLE project holds one role and at most one more that ends.";
+    UNKNOWN_ALIAS "UNKNOWN_ALIAS" InvalidArgument "A list of aliases can only leave some of the present ones out.";
+    INCOMPLETE_ORDER "INCOMPLETE_ORDER" InvalidArgument "An order of roles must name every role of the project.";
+    NOT_CONFIRMED "NOT_CONFIRMED" InvalidArgument "To delete a project, `confirm` must repeat its key.";
     TOO_MANY_ROWS "TOO_MANY_ROWS" InvalidArgument "A bulk write or batch check has more rows than one call may have; send several.";
     PAGE_TOKEN_INVALID "PAGE_TOKEN_INVALID" InvalidArgument "The page token is none of ours, or was given for other arguments; begin with the first page.";
     REQUEST_ID_REUSED "REQUEST_ID_REUSED" InvalidArgument "The request id was used with another request in the last 24 hours.";
     MALFORMED_REQUEST "MALFORMED_REQUEST" InvalidArgument "The body is not the protobuf message that the method takes.";
     ROLE_DISABLED "ROLE_DISABLED" FailedPrecondition "The role is disabled in the org's role mapping and cannot be given there.";
     DEFAULT_ROLE_DISABLED "DEFAULT_ROLE_DISABLED" FailedPrecondition "The default role and the default owner role stay enabled in every role mapping.";
+    DEFAULT_ROLE_UNSUITABLE "DEFAULT_ROLE_UNSUITABLE" FailedPrecondition "A default role is visible, enabled in every role mapping, and not deleted; name another first.";
+    ROLE_IN_USE "ROLE_IN_USE" FailedPrecondition "Whether a role is internal changes only while nobody holds it.";
+    REPLACEMENT_DISABLED "REPLACEMENT_DISABLED" FailedPrecondition "The replacement of a deleted role is disabled where members would get it.";
+    REPLACEMENT_UNSUITABLE "REPLACEMENT_UNSUITABLE" FailedPrecondition "An internal role is replaced by an internal one, a visible by a visible.";
+    ROLES_WOULD_BE_DISABLED "ROLES_WOULD_BE_DISABLED" FailedPrecondition "Members hold roles that would be disabled for them; say in `on_disabled` what becomes of them.";
+    DEFAULT_ROLE_MAPPING "DEFAULT_ROLE_MAPPING" FailedPrecondition "The default role mapping cannot be deleted; promote another first.";
+    ROLE_MAPPING_IN_USE "ROLE_MAPPING_IN_USE" FailedPrecondition "Orgs are subscribed to the role mapping; say where to move them.";
+    LAST_OWNER "LAST_OWNER" FailedPrecondition "An org that keeps other members would lose its last owner; give the role to somebody else, or say `allow_ownerless`.";
+    BUILT_IN "BUILT_IN" FailedPrecondition "A built-in permission can be neither renamed nor deleted.";
+    PROJECT_HAS_ORGS "PROJECT_HAS_ORGS" FailedPrecondition "The project has orgs; delete them first, or say `force`.";
+    PROJECT_PERMANENT "PROJECT_PERMANENT" FailedPrecondition "The projects `default` and `workspace` cannot be deleted.";
+    ETAG_MISMATCH "ETAG_MISMATCH" Aborted "It has changed since it was read; read it again.";
     REVISION_OF_ANOTHER_HISTORY "REVISION_OF_ANOTHER_HISTORY" FailedPrecondition "The revision is of another store, or the store was restored since; read again without it.";
     LIMIT_EXCEEDED "LIMIT_EXCEEDED" ResourceExhausted "The project would hold more than its limit; QuotaFailure names it.";
     REQUEST_TOO_LARGE "REQUEST_TOO_LARGE" ResourceExhausted "The request has more bytes than the method takes.";
@@ -85,6 +102,23 @@ fn row(reason: Reason) -> &'static Row {
         Reason::RoleMappingAlreadyExists => &ROLE_MAPPING_ALREADY_EXISTS,
         Reason::OrgAlreadyExists => &ORG_ALREADY_EXISTS,
         Reason::MemberAlreadyExists => &MEMBER_ALREADY_EXISTS,
+        Reason::OrgIdRetired => &ORG_ID_RETIRED,
+        Reason::ProjectKeyRetired => &PROJECT_KEY_RETIRED,
+        Reason::UnknownAlias => &UNKNOWN_ALIAS,
+        Reason::EtagMismatch => &ETAG_MISMATCH,
+        Reason::NotConfirmed => &NOT_CONFIRMED,
+        Reason::ProjectHasOrgs => &PROJECT_HAS_ORGS,
+        Reason::ProjectPermanent => &PROJECT_PERMANENT,
+        Reason::BuiltIn => &BUILT_IN,
+        Reason::DefaultRoleUnsuitable => &DEFAULT_ROLE_UNSUITABLE,
+        Reason::RoleInUse => &ROLE_IN_USE,
+        Reason::IncompleteOrder => &INCOMPLETE_ORDER,
+        Reason::ReplacementDisabled => &REPLACEMENT_DISABLED,
+        Reason::ReplacementUnsuitable => &REPLACEMENT_UNSUITABLE,
+        Reason::DefaultRoleMapping => &DEFAULT_ROLE_MAPPING,
+        Reason::RoleMappingInUse => &ROLE_MAPPING_IN_USE,
+        Reason::RolesWouldBeDisabled => &ROLES_WOULD_BE_DISABLED,
+        Reason::LastOwner => &LAST_OWNER,
         Reason::ReservedName => &RESERVED_NAME,
         Reason::LimitExceeded => &LIMIT_EXCEEDED,
         Reason::Contradiction => &CONTRADICTION,
@@ -185,7 +219,10 @@ fn violation(details: &mut ErrorDetails, refusal: &Refusal, path: &str, descript
     let row = row(refusal.reason());
     let subject = if path.is_empty() { String::new() } else { path.trim_end_matches('.').to_string() };
     match refusal {
-        Refusal::NotFound(noun, name) | Refusal::AlreadyExists(noun, name) => {
+        Refusal::NotFound(noun, name)
+        | Refusal::AlreadyExists(noun, name)
+        | Refusal::AliasOf { noun, name, .. }
+        | Refusal::Retired(noun, name) => {
             // There is one ResourceInfo: of several rows it names the first, as the message does.
             if details.resource_info().is_none() {
                 details.set_resource_info(resource(*noun), name.clone(), "", description.clone());

@@ -41,6 +41,20 @@ impl SubscriptionService for SubscriptionApi {
         let revision = self.0.token(found.revision);
         Ok(Response::new(wire::GetSubscriptionResponse { subscription: Some(subscription), revision }))
     }
+
+    async fn batch_subscribe_orgs(
+        &self,
+        _: Request<wire::BatchSubscribeOrgsRequest>,
+    ) -> Result<Response<wire::BatchSubscribeOrgsResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
+
+    async fn list_subscriptions(
+        &self,
+        _: Request<wire::ListSubscriptionsRequest>,
+    ) -> Result<Response<wire::ListSubscriptionsResponse>, Status> {
+        Err(Status::unimplemented("being built"))
+    }
 }
 
 fn subscribe(request: &wire::SubscribeOrgRequest) -> Result<Command, Status> {
@@ -52,5 +66,6 @@ fn subscribe(request: &wire::SubscribeOrgRequest) -> Result<Command, Status> {
             Some(Target::ToDefault(true)) => SubscribeTo::Default,
             _ => return Err(status::invalid("role_mapping", "must be given, or `to_default` be true")),
         },
+        on_disabled: Default::default(),
     }))
 }

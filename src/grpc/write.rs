@@ -9,7 +9,6 @@ use tonic::metadata::MetadataMap;
 
 use super::status::{self, RowPath};
 use super::{App, convert};
-use crate::domain::ProjectKey;
 use crate::domain::command::{Actor, Call, Command, RequestKey, SYSTEM};
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
@@ -52,14 +51,25 @@ macro_rules! write_requests {
 
 write_requests! {
     CreateProjectRequest "CreateProject"
+    UpdateProjectRequest "UpdateProject"
+    DeleteProjectRequest "DeleteProject"
     CreatePermissionRequest "CreatePermission"
     BatchCreatePermissionsRequest "BatchCreatePermissions"
+    UpdatePermissionRequest "UpdatePermission"
+    DeletePermissionRequest "DeletePermission"
     CreateRoleRequest "CreateRole"
+    UpdateRoleRequest "UpdateRole"
+    ReorderRolesRequest "ReorderRoles"
+    DeleteRoleRequest "DeleteRole"
     CreateRoleMappingRequest "CreateRoleMapping"
     UpdateRoleMappingRequest "UpdateRoleMapping"
     PromoteRoleMappingRequest "PromoteRoleMapping"
+    DeleteRoleMappingRequest "DeleteRoleMapping"
     CreateOrgRequest "CreateOrg"
+    UpdateOrgRequest "UpdateOrg"
+    DeleteOrgRequest "DeleteOrg"
     SubscribeOrgRequest "SubscribeOrg"
+    BatchSubscribeOrgsRequest "BatchSubscribeOrgs"
     AddMemberRequest "AddMember"
     SetMemberRolesRequest "SetMemberRoles"
     RemoveMemberRequest "RemoveMember"
@@ -83,7 +93,7 @@ impl App {
         row_path: RowPath<'_>,
     ) -> Result<Answered, Status> {
         let call = call(metadata, request)?;
-        let project = project(&command).cloned();
+        let project = command.project().cloned();
         let written = match request.validate_only() {
             true => self.writer.preview(command, call).await,
             false => self.writer.submit(command, call).await,
@@ -101,22 +111,6 @@ impl App {
         let outcome = outcome.outcome.ok_or_else(|| internal("an answer is empty"))?;
         let revision = Token::new(self.engine.store_id(), written.revision).encode();
         Ok(Answered { outcome, revision, replayed: written.replayed })
-    }
-}
-
-/// The project that a command is of; none where it makes one.
-fn project(command: &Command) -> Option<&ProjectKey> {
-    match command {
-        Command::CreateProject(_) => None,
-        Command::CreatePermissions(command) => Some(&command.project),
-        Command::CreateRole(command) => Some(&command.project),
-        Command::CreateRoleMapping(command) => Some(&command.project),
-        Command::UpdateRoleMapping(command) => Some(&command.project),
-        Command::PromoteRoleMapping(command) => Some(&command.project),
-        Command::CreateOrg(command) => Some(&command.project),
-        Command::SubscribeOrg(command) => Some(&command.project),
-        Command::WriteMember(command) => Some(&command.project),
-        Command::BatchWriteMembers(command) => Some(&command.project),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The rows of the tables, as `migrations/` makes them. Ids and times are stored as signed 64-bit numbers.
 
+pub mod alias;
 pub mod change;
 pub mod commit;
 pub mod disabled_role;
@@ -12,6 +13,7 @@ pub mod project;
 pub mod request;
 pub mod role;
 pub mod role_mapping;
+pub mod role_origin;
 pub mod role_set;
 pub mod role_set_role;
 pub mod timed_role;

@@ -109,6 +109,9 @@ async fn projects(tx: &DatabaseTransaction, state: &mut State) -> Result<Vec<(Pr
             default_owner_role: row.id()?,
             default_role_mapping: row.id()?,
             create_time: row.time()?,
+            version: 0,
+            role_order_version: 0,
+            life: Default::default(),
         };
         state.apply(&Change::Project(created(project, record)));
         let counters = Counters {
@@ -134,6 +137,7 @@ async fn permissions(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
             description: row.text()?.into(),
             built_in: row.next()?,
             create_time: row.time()?,
+            aliases: [].into(),
         };
         state.apply(&Change::Permission(created(key, permission)));
         Ok(())
@@ -152,6 +156,8 @@ async fn roles(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreE
             internal: row.next()?,
             rank: row.next::<i64>()?.unsigned_abs(),
             create_time: row.time()?,
+            aliases: [].into(),
+            version: 0,
         };
         state.apply(&Change::Role(created(key, role)));
         Ok(())
@@ -191,6 +197,8 @@ async fn role_mappings(tx: &DatabaseTransaction, state: &mut State) -> Result<()
             description: row.text()?.into(),
             disabled_roles: disabled.remove(&key).unwrap_or_default().into(),
             create_time: row.time()?,
+            aliases: [].into(),
+            version: 0,
         };
         state.apply(&Change::RoleMapping(created(key, record)));
         Ok(())
@@ -233,7 +241,7 @@ async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreEr
             metadata: row.text()?.into(),
             create_time: row.time()?,
         };
-        let record = OrgRecord { profile: Arc::new(profile), role_mapping: row.id()? };
+        let record = OrgRecord { profile: Arc::new(profile), role_mapping: row.id()?, life: Default::default() };
         state.apply(&Change::Org(created(key, record)));
         Ok(())
     })
@@ -254,7 +262,12 @@ async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
     let sql = "SELECT project, org, user_id, role_set, origin, timed FROM memberships ORDER BY project, org, user_id";
     each(tx, sql, |mut row| {
         let (project, org, user) = (row.id()?, row.id()?, row.text()?);
-        let mut record = MembershipRecord { role_set: row.id()?, origin: origin(row.next()?)?, timed: none.clone() };
+        let mut record = MembershipRecord {
+            role_set: row.id()?,
+            origin: origin(row.next()?)?,
+            timed: none.clone(),
+            origins: [].into(),
+        };
         let user = if row.next()? {
             let key = (project, org, user);
             record.timed = ends.remove(&key).unwrap_or_default().into();

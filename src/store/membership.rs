@@ -282,7 +282,10 @@ impl Context {
             let until = ends.iter().find(|end| end.role == role).map(|end| end.until);
             let named = self.roles.get(&role);
             let (rank, name) = named.ok_or_else(|| unreadable("a member with a role that is missing"))?;
-            shown.push(((*rank, role), MemberRole { role: name.clone(), until, standing }));
+            shown.push((
+                (*rank, role),
+                MemberRole { role: name.clone(), until, standing, origin: origin(found.origin)? },
+            ));
         }
         shown.sort_by_key(|(place, _)| *place);
         let latest = self.commits.get(&found.revision).copied();

@@ -55,5 +55,6 @@ fn shown(found: permission::Model) -> Permission {
         description: found.description.into(),
         built_in: found.built_in,
         create_time: Time(found.create_time),
+        aliases: [].into(),
     }
 }

@@ -8,12 +8,14 @@ use super::entity::{project, role, role_mapping};
 use super::ids::{environment, id, role_structure, unreadable};
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
+use crate::domain::id::ProjectId;
 use crate::domain::project::ProjectRecord;
 use crate::domain::{ProjectKey, RoleMappingName, RoleName, Time};
 
 /// A project, with the names of what its record numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProjectRow {
+    pub id: ProjectId,
     pub record: ProjectRecord,
     pub default_role: RoleName,
     pub default_owner_role: RoleName,
@@ -64,6 +66,7 @@ async fn rows(snapshot: &Snapshot, found: Vec<project::Model>) -> Result<Vec<Pro
             .get(&(project.id, project.default_role_mapping))
             .map(|name| RoleMappingName::stored(name.as_str()));
         Ok(ProjectRow {
+            id: id(project.id)?,
             default_role: role_name(project.id, project.default_role)?,
             default_owner_role: role_name(project.id, project.default_owner_role)?,
             default_role_mapping: mapping
@@ -77,6 +80,9 @@ async fn rows(snapshot: &Snapshot, found: Vec<project::Model>) -> Result<Vec<Pro
                 default_owner_role: id(project.default_owner_role)?,
                 default_role_mapping: id(project.default_role_mapping)?,
                 create_time: Time(project.create_time),
+                version: 0,
+                role_order_version: 0,
+                life: Default::default(),
             },
         })
     };

@@ -82,6 +82,8 @@ fn row(found: role::Model, position: u32) -> Result<RoleRow, StoreError> {
             internal: found.internal,
             rank: found.rank.unsigned_abs(),
             create_time: Time(found.create_time),
+            aliases: [].into(),
+            version: 0,
         },
         position,
     })

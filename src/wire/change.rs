@@ -7,8 +7,9 @@ use prost::Message;
 use super::messages as wire;
 use super::messages::change::Change as Kind;
 use crate::domain::change::{GrantsKey, MembershipKey};
-use crate::domain::id::{Numbered, PermissionId, ProjectId};
-use crate::domain::membership::{MembershipRecord, Origin, TimedRole};
+use crate::domain::erasure::Life;
+use crate::domain::id::{Numbered, PermissionId, ProjectId, RoleId};
+use crate::domain::membership::{MembershipRecord, Origin, RoleOrigin, TimedRole};
 use crate::domain::org::{OrgProfile, OrgRecord};
 use crate::domain::permission::Permission;
 use crate::domain::permission_set::PermissionSet;
@@ -170,6 +171,10 @@ fn project_value(record: &ProjectRecord) -> wire::ProjectValue {
         default_owner_role: record.default_owner_role.number(),
         default_role_mapping: record.default_role_mapping.number(),
         create_time_micros: record.create_time.0,
+        version: record.version,
+        role_order_version: record.role_order_version,
+        dead_at_micros: dead_at(record.life),
+        erased: record.life.is_erased(),
     }
 }
 
@@ -191,7 +196,24 @@ fn read_project(value: wire::ProjectValue) -> Result<ProjectRecord, UnknownChang
         default_owner_role: id(value.default_owner_role)?,
         default_role_mapping: id(value.default_role_mapping)?,
         create_time: Time(value.create_time_micros),
+        version: value.version,
+        role_order_version: value.role_order_version,
+        life: life(value.dead_at_micros, value.erased),
     })
+}
+
+/// Nothing was deleted in 1970.
+fn dead_at(life: Life) -> i64 {
+    life.dead_at().map_or(0, |at| at.0)
+}
+
+fn life(dead_at_micros: i64, erased: bool) -> Life {
+    Life::stored((dead_at_micros != 0).then_some(Time(dead_at_micros)), erased)
+}
+
+/// Names as they are stored.
+fn texts<N: ToString>(names: &[N]) -> Vec<String> {
+    names.iter().map(N::to_string).collect()
 }
 
 fn permission_value(permission: &Permission) -> wire::PermissionValue {
@@ -200,6 +222,7 @@ fn permission_value(permission: &Permission) -> wire::PermissionValue {
         description: permission.description.to_string(),
         built_in: permission.built_in,
         create_time_micros: permission.create_time.0,
+        aliases: texts(&permission.aliases),
     }
 }
 
@@ -209,6 +232,7 @@ fn read_permission(value: wire::PermissionValue) -> Result<Permission, UnknownCh
         description: value.description.into(),
         built_in: value.built_in,
         create_time: Time(value.create_time_micros),
+        aliases: value.aliases.into_iter().map(PermissionName::stored).collect(),
     })
 }
 
@@ -219,6 +243,8 @@ fn role_value(role: &Role) -> wire::RoleValue {
         internal: role.internal,
         rank: role.rank,
         create_time_micros: role.create_time.0,
+        aliases: texts(&role.aliases),
+        version: role.version,
     }
 }
 
@@ -229,15 +255,20 @@ fn read_role(value: wire::RoleValue) -> Result<Role, UnknownChange> {
         internal: value.internal,
         rank: value.rank,
         create_time: Time(value.create_time_micros),
+        aliases: value.aliases.into_iter().map(RoleName::stored).collect(),
+        version: value.version,
     })
 }
 
 fn role_set_value(set: &RoleSet) -> wire::RoleSetValue {
-    wire::RoleSetValue { roles: set.roles.iter().map(|role| role.number()).collect() }
+    let numbers = |roles: &[RoleId]| roles.iter().map(|role| role.number()).collect();
+    wire::RoleSetValue { roles: numbers(&set.roles), migrated: set.migrated, replacements: numbers(&set.replacements) }
 }
 
 fn read_role_set(value: wire::RoleSetValue) -> Result<RoleSet, UnknownChange> {
-    Ok(RoleSet::new(value.roles.into_iter().map(id).collect::<Result<Vec<_>, _>>()?))
+    let ids = |numbers: Vec<u32>| numbers.into_iter().map(id).collect::<Result<Vec<RoleId>, _>>();
+    let replacements = ids(value.replacements)?.into();
+    Ok(RoleSet { migrated: value.migrated, replacements, ..RoleSet::new(ids(value.roles)?) })
 }
 
 fn role_mapping_value(record: &RoleMappingRecord) -> wire::RoleMappingValue {
@@ -246,6 +277,8 @@ fn role_mapping_value(record: &RoleMappingRecord) -> wire::RoleMappingValue {
         description: record.description.to_string(),
         disabled_roles: record.disabled_roles.iter().map(|role| role.number()).collect(),
         create_time_micros: record.create_time.0,
+        aliases: texts(&record.aliases),
+        version: record.version,
     }
 }
 
@@ -255,6 +288,8 @@ fn read_role_mapping(value: wire::RoleMappingValue) -> Result<RoleMappingRecord,
         description: value.description.into(),
         disabled_roles: value.disabled_roles.into_iter().map(id).collect::<Result<_, _>>()?,
         create_time: Time(value.create_time_micros),
+        aliases: value.aliases.into_iter().map(RoleMappingName::stored).collect(),
+        version: value.version,
     })
 }
 
@@ -280,12 +315,15 @@ fn org_value(record: &OrgRecord) -> wire::OrgValue {
         metadata: record.profile.metadata.to_string(),
         role_mapping: record.role_mapping.number(),
         create_time_micros: record.profile.create_time.0,
+        dead_at_micros: dead_at(record.life),
+        erased: record.life.is_erased(),
     }
 }
 
 fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange> {
     Ok(OrgRecord {
         role_mapping: id(value.role_mapping)?,
+        life: life(value.dead_at_micros, value.erased),
         profile: Arc::new(OrgProfile {
             org_id: OrgId::stored(value.org_id),
             display_name: value.display_name.into(),
@@ -301,25 +339,37 @@ fn membership_value(record: &MembershipRecord) -> wire::MembershipValue {
         role_set: record.role_set.number(),
         origin: super::resource::origin(record.origin).into(),
         timed: record.timed.iter().map(timed).collect(),
+        origins: record.origins.iter().map(role_origin).collect(),
+    }
+}
+
+fn role_origin(of: &RoleOrigin) -> wire::RoleOrigin {
+    wire::RoleOrigin { role: of.role.number(), origin: super::resource::origin(of.origin).into() }
+}
+
+fn read_origin(origin: wire::MembershipOrigin) -> Result<Origin, UnknownChange> {
+    match origin {
+        wire::MembershipOrigin::Direct => Ok(Origin::Direct),
+        wire::MembershipOrigin::Creator => Ok(Origin::Creator),
+        wire::MembershipOrigin::Migration => Ok(Origin::Migration),
+        wire::MembershipOrigin::Unspecified => Err(unread("origin")),
     }
 }
 
 fn read_membership(value: wire::MembershipValue) -> Result<MembershipRecord, UnknownChange> {
     let timed = |timed: &wire::TimedRole| Ok(TimedRole { role: id(timed.role)?, until: Time(timed.until_micros) });
+    let origin = |of: &wire::RoleOrigin| Ok(RoleOrigin { role: id(of.role)?, origin: read_origin(of.origin())? });
     Ok(MembershipRecord {
-        origin: match value.origin() {
-            wire::MembershipOrigin::Direct => Origin::Direct,
-            wire::MembershipOrigin::Unspecified => return Err(unread("origin")),
-        },
+        origin: read_origin(value.origin())?,
         role_set: id(value.role_set)?,
         timed: value.timed.iter().map(timed).collect::<Result<_, UnknownChange>>()?,
+        origins: value.origins.iter().map(origin).collect::<Result<_, UnknownChange>>()?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::RoleId;
 
     #[test]
     fn permissions_are_kept_as_differences() {

@@ -28,6 +28,19 @@ pub fn outcome(outcome: &domain::Outcome) -> wire::Outcome {
         domain::Outcome::Member(member) => Outcome::Member(resource::member(member, String::new())),
         domain::Outcome::Removed => Outcome::Removed(wire::Removed {}),
         domain::Outcome::Tally(tally) => Outcome::Counts(counts(*tally)),
+        domain::Outcome::Deleted(affected) => {
+            Outcome::Deleted(wire::Deleted { affected: i64::try_from(*affected).unwrap_or(i64::MAX) })
+        }
+        domain::Outcome::RolesReordered(project) => {
+            let order_etag = domain::role::order_etag(project);
+            Outcome::RolesReordered(wire::RolesReordered { order_etag })
+        }
+        domain::Outcome::OrgsSubscribed { moved, unchanged } => {
+            let (moved, unchanged) = (count(*moved), count(*unchanged));
+            Outcome::OrgsSubscribed(wire::OrgsSubscribed { moved, unchanged })
+        }
+        // The service itself asks for it, and remembers no answer.
+        domain::Outcome::Erased => Outcome::Removed(wire::Removed {}),
     };
     wire::Outcome { outcome: Some(kind) }
 }
@@ -40,6 +53,7 @@ pub fn encode(it: &domain::Outcome) -> Vec<u8> {
 fn project_of(project: &Project) -> wire::Project {
     let record = &project.record;
     resource::project(
+        project.id,
         record,
         &project.role_name(record.default_role),
         &project.role_name(record.default_owner_role),
@@ -49,7 +63,7 @@ fn project_of(project: &Project) -> wire::Project {
 
 fn role_of(project: &Project, id: RoleId) -> wire::Role {
     let position = crate::domain::role::position(project, id) as u32 + 1;
-    project.roles.get(id).map(|role| resource::role(role, position)).unwrap_or_default()
+    project.roles.get(id).map(|role| resource::role(id, role, position)).unwrap_or_default()
 }
 
 fn role_mapping_of(project: &Project, id: RoleMappingId) -> wire::RoleMapping {
@@ -63,6 +77,9 @@ fn role_mapping_of(project: &Project, id: RoleMappingId) -> wire::RoleMapping {
         disabled_roles: &disabled,
         grant_count: mapping.grant_count() as u64,
         create_time: mapping.record.create_time,
+        aliases: &mapping.record.aliases,
+        etag: domain::etag::etag(id.number(), mapping.record.version),
+        subscribers: mapping.subscribers.into(),
     })
 }
 

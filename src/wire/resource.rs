@@ -1,6 +1,8 @@
 //! Projects, roles, orgs and the rest as answers show them.
 
 use super::messages as wire;
+use crate::domain::etag::etag;
+use crate::domain::id::{ProjectId, RoleId};
 use crate::domain::membership::{Member, MemberRole, Origin, Standing};
 use crate::domain::org::OrgProfile;
 use crate::domain::permission::Permission;
@@ -9,7 +11,7 @@ use crate::domain::role::Role;
 use crate::domain::{OrgId, RoleMappingName, RoleName, Time};
 
 /// What a role mapping shows of itself beside its rows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RoleMappingParts<'a> {
     pub name: &'a RoleMappingName,
     pub description: &'a str,
@@ -18,6 +20,9 @@ pub struct RoleMappingParts<'a> {
     pub disabled_roles: &'a [RoleName],
     pub grant_count: u64,
     pub create_time: Time,
+    pub aliases: &'a [RoleMappingName],
+    pub etag: String,
+    pub subscribers: u64,
 }
 
 pub fn timestamp(time: Time) -> prost_types::Timestamp {
@@ -27,6 +32,7 @@ pub fn timestamp(time: Time) -> prost_types::Timestamp {
 
 /// A project; its record knows roles and mappings by number, answers name them.
 pub fn project(
+    id: ProjectId,
     record: &ProjectRecord,
     default_role: &RoleName,
     default_owner_role: &RoleName,
@@ -41,6 +47,7 @@ pub fn project(
         default_owner_role: default_owner_role.to_string(),
         default_role_mapping: default_role_mapping.to_string(),
         create_time: Some(timestamp(record.create_time)),
+        etag: etag(id.number(), record.version),
     }
 }
 
@@ -50,17 +57,20 @@ pub fn permission(permission: &Permission) -> wire::Permission {
         description: permission.description.to_string(),
         built_in: permission.built_in,
         create_time: Some(timestamp(permission.create_time)),
+        aliases: texts(&permission.aliases),
     }
 }
 
 /// A role; `position` counts from 1, the highest.
-pub fn role(role: &Role, position: u32) -> wire::Role {
+pub fn role(id: RoleId, role: &Role, position: u32) -> wire::Role {
     wire::Role {
         name: role.name.to_string(),
         description: role.description.to_string(),
         internal: role.internal,
         position: i32::try_from(position).unwrap_or(i32::MAX),
         create_time: Some(timestamp(role.create_time)),
+        aliases: texts(&role.aliases),
+        etag: etag(id.number(), role.version),
     }
 }
 
@@ -72,7 +82,14 @@ pub fn role_mapping(parts: RoleMappingParts<'_>) -> wire::RoleMapping {
         disabled_roles: parts.disabled_roles.iter().map(RoleName::to_string).collect(),
         grant_count: i64::try_from(parts.grant_count).unwrap_or(i64::MAX),
         create_time: Some(timestamp(parts.create_time)),
+        aliases: texts(parts.aliases),
+        etag: parts.etag,
+        subscriber_count: i64::try_from(parts.subscribers).unwrap_or(i64::MAX),
     }
+}
+
+fn texts<N: ToString>(names: &[N]) -> Vec<String> {
+    names.iter().map(N::to_string).collect()
 }
 
 pub fn org(profile: &OrgProfile, role_mapping: &RoleMappingName) -> wire::Org {
@@ -112,6 +129,7 @@ fn member_role(role: &MemberRole) -> wire::MemberRole {
         expire_time: role.until.map(timestamp),
         permanent: false,
         state: state.into(),
+        origin: origin(role.origin).into(),
     }
 }
 
@@ -132,6 +150,8 @@ pub(super) fn role_structure(structure: RoleStructure) -> wire::RoleStructure {
 pub(super) fn origin(origin: Origin) -> wire::MembershipOrigin {
     match origin {
         Origin::Direct => wire::MembershipOrigin::Direct,
+        Origin::Creator => wire::MembershipOrigin::Creator,
+        Origin::Migration => wire::MembershipOrigin::Migration,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::command::{
     BatchWriteMembers, Command, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping, GivenRole, GrantEdit,
-    MemberWrite, NewPermission, Place, RoleMappingEdits, SubscribeOrg, SubscribeTo, Write,
+    MemberWrite, NewPermission, OnDisabled, Place, RoleMappingEdits, SubscribeOrg, SubscribeTo, Write,
 };
 use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, UserId};
 
@@ -90,7 +90,13 @@ pub fn is_there(project: &Project) -> bool {
 /// Moves acme to a plan.
 pub fn move_acme(plan: &str) -> Command {
     let to = SubscribeTo::RoleMapping(RoleMappingName::stored(plan));
-    Command::SubscribeOrg(SubscribeOrg { project: ProjectKey::default_project(), org_id: OrgId::stored(ACME), to })
+    Command::SubscribeOrg(SubscribeOrg {
+        project: ProjectKey::default_project(),
+        org_id: OrgId::stored(ACME),
+        to,
+        // Whoever holds a role that the plan does not have keeps it for when the plan does.
+        on_disabled: OnDisabled::Suspend,
+    })
 }
 
 struct Step {
@@ -165,6 +171,7 @@ fn mapping(name: &str, description: &str, duplicate_of: &str, edits: RoleMapping
         duplicate_of: Some(RoleMappingName::stored(duplicate_of)),
         edits,
         subscribe: Vec::new(),
+        on_disabled: OnDisabled::Reject,
     })
 }
 
@@ -184,6 +191,8 @@ fn org(org_id: &str, display_name: &str) -> Command {
         display_name: display_name.into(),
         metadata: String::new(),
         role_mapping: Some(RoleMappingName::stored(PAID)),
+        creator: None,
+        reuse_deleted_id: false,
     })
 }
 
@@ -196,6 +205,7 @@ fn all_members() -> Command {
     Command::BatchWriteMembers(BatchWriteMembers {
         project: ProjectKey::default_project(),
         rows: MEMBERS.into_iter().map(row).collect(),
+        allow_ownerless: false,
     })
 }
 
@@ -225,6 +235,7 @@ mod tests {
             display_name: "Default".into(),
             environment: Environment::Live,
             role_structure: RoleStructure::SingleRole,
+            reuse_deleted_key: false,
         });
         written(&State::new(HashKey::new([5; 16])), &command)
     }

@@ -15,6 +15,7 @@ pub struct Model {
     pub role_mapping: i64,
     pub create_time: i64,
     pub dead_at: Option<i64>,
+    pub erased: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -20,6 +20,10 @@ pub struct Model {
     pub next_role_set: i64,
     pub next_role_mapping: i64,
     pub next_org: i64,
+    pub version: i64,
+    pub role_order_version: i64,
+    pub dead_at: Option<i64>,
+    pub erased: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,7 @@ pub struct Model {
     pub internal: bool,
     pub rank: i64,
     pub create_time: i64,
+    pub version: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

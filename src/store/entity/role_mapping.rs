@@ -13,6 +13,7 @@ pub struct Model {
     pub name_key: String,
     pub description: String,
     pub create_time: i64,
+    pub version: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -9,6 +9,9 @@ pub struct Model {
     pub project: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i64,
+    pub migrated: bool,
+    pub dying: bool,
+    pub revision: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -56,6 +56,10 @@ async fn projects(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Store
             next_role_set: 1,
             next_role_mapping: 1,
             next_org: 1,
+            version: record.version.into(),
+            role_order_version: record.role_order_version.into(),
+            dead_at: record.life.dead_at().map(|at| at.0),
+            erased: record.life.is_erased(),
         })
         .collect();
     let counters = [NextPermission, NextRole, NextRoleSet, NextRoleMapping, NextOrg];
@@ -93,6 +97,7 @@ async fn roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreErr
             internal: role.internal,
             rank: rank_number(role.rank),
             create_time: role.create_time.0,
+            version: role.version.into(),
         })
         .collect();
     Ok(upsert::<role::Entity>(tx, &written, &[]).await?)
@@ -104,8 +109,16 @@ async fn role_sets(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Stor
     delete::<role_set::Entity>(tx, &[role_set::Column::Project, role_set::Column::Id], &gone).await?;
     delete::<role_set_role::Entity>(tx, &[Project, RoleSet], &existed(&all.role_sets)).await?;
     let written: Vec<_> = all.role_sets.iter().filter_map(|(&key, last)| Some((key, last.after?))).collect();
-    let sets: Vec<role_set::Model> =
-        written.iter().map(|(key, _)| role_set::Model { project: number(key.project), id: number(key.id) }).collect();
+    let sets: Vec<role_set::Model> = written
+        .iter()
+        .map(|(key, _)| role_set::Model {
+            project: number(key.project),
+            id: number(key.id),
+            migrated: false,
+            dying: false,
+            revision: 0,
+        })
+        .collect();
     upsert::<role_set::Entity>(tx, &sets, &[]).await?;
     let mut roles = Vec::new();
     for (key, set) in written {
@@ -113,6 +126,7 @@ async fn role_sets(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Stor
             project: number(key.project),
             role_set: number(key.id),
             role: number(role),
+            replacement: set.replacements.contains(&role),
         }));
     }
     Ok(upsert::<role_set_role::Entity>(tx, &roles, &[]).await?)
@@ -134,6 +148,7 @@ async fn role_mappings(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), 
             name_key: folded(record.name.as_str()),
             description: record.description.to_string(),
             create_time: record.create_time.0,
+            version: record.version.into(),
         })
         .collect();
     upsert::<role_mapping::Entity>(tx, &mappings, &[]).await?;
@@ -173,8 +188,7 @@ async fn grants(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
 /// A deleted org is marked dead with what it last was: its number leads to it from the changes.
 async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     let rows = all.orgs.iter().filter_map(|(key, last)| {
-        let dead_at = last.after.is_none().then_some(last.revision.at.0);
-        let record = last.after.or(last.before)?;
+        let record = last.after?;
         Some(org::Model {
             project: number(key.project),
             no: number(key.id),
@@ -183,7 +197,8 @@ async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreErro
             metadata: record.profile.metadata.to_string(),
             role_mapping: number(record.role_mapping),
             create_time: record.profile.create_time.0,
-            dead_at,
+            dead_at: record.life.dead_at().map(|at| at.0),
+            erased: record.life.is_erased(),
         })
     });
     // The dead first: they free their ids.

@@ -1,0 +1,182 @@
+//! What is deleted with all that hangs on it: marked dead at once, erased in chunks afterwards (S5, P6).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::change::{GrantsKey, MembershipKey};
+use super::command::Erase;
+use super::decide::{Draft, Outcome};
+use super::id::{OrgNo, RoleSetId};
+use super::org::{Org, OrgProfile, OrgRecord};
+use super::permission::Permission;
+use super::permission_set::PermissionSet;
+use super::project::{Project, ProjectRecord};
+use super::refusal::Refusal;
+use super::role::Role;
+use super::role_set::RoleSet;
+use super::{Change, Edit, Scoped, Time};
+use crate::limits::ERASE_ROWS_MAX;
+
+/// Whether a project or an org is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Life {
+    #[default]
+    Living,
+    /// Deleted at that instant: nothing in it can be reached, and it is being erased.
+    Dead(Time),
+    /// Deleted at that instant, and nothing is left of it but its id, which stays taken.
+    Erased(Time),
+}
+
+impl Life {
+    pub fn is_living(self) -> bool {
+        self == Self::Living
+    }
+
+    /// When it was deleted.
+    pub fn dead_at(self) -> Option<Time> {
+        match self {
+            Self::Living => None,
+            Self::Dead(at) | Self::Erased(at) => Some(at),
+        }
+    }
+
+    pub fn is_erased(self) -> bool {
+        matches!(self, Self::Erased(_))
+    }
+
+    /// Takes over what is stored.
+    pub fn stored(dead_at: Option<Time>, erased: bool) -> Self {
+        match dead_at {
+            None => Self::Living,
+            Some(at) if erased => Self::Erased(at),
+            Some(at) => Self::Dead(at),
+        }
+    }
+}
+
+impl Project {
+    /// Whether the project itself is dead and not erased.
+    pub fn is_dying(&self) -> bool {
+        matches!(self.record.life, Life::Dead(_))
+    }
+
+    /// The dead orgs that are not erased.
+    pub fn dying_orgs(&self) -> &BTreeSet<OrgNo> {
+        &self.dying_orgs
+    }
+
+    /// The role sets without roles, whose members are to be erased.
+    pub fn dying_sets(&self) -> &BTreeSet<RoleSetId> {
+        &self.dying_sets
+    }
+
+    /// Whether anything in it is to be erased.
+    pub fn has_dying(&self) -> bool {
+        self.is_dying() || !self.dying_orgs.is_empty() || !self.dying_sets.is_empty()
+    }
+
+    /// Whether a membership is of something dead.
+    fn is_dead(&self, org: &Org, set: RoleSetId) -> bool {
+        !self.record.life.is_living() || !org.record.life.is_living() || self.dying_sets.contains(&set)
+    }
+}
+
+/// Erases memberships of what is dead, and once there are none, what they hung on. What is not dead stays, whatever the
+/// command names.
+pub fn erase(draft: &mut Draft<'_>, command: &Erase) -> Result<Outcome, Refusal> {
+    let Some(project) = draft.state().project_numbered(command.project).cloned() else { return Ok(Outcome::Erased) };
+    for (no, user) in &command.members {
+        let Some(org) = project.org_numbered(*no) else { continue };
+        let record = project.membership(org, user);
+        if let Some(before) = record.filter(|record| project.is_dead(org, record.role_set)) {
+            let key = MembershipKey { project: project.id, org: *no, user: user.clone() };
+            draft.edit(Change::Membership(Edit { key, before: Some(before), after: None }));
+        }
+    }
+    if command.last {
+        let project = draft.again(&project)?;
+        erase_orgs(draft, &project);
+        erase_sets(draft, &project);
+        if project.is_dying() && project.dying_orgs.is_empty() {
+            erase_project(draft, &project);
+        }
+    }
+    Ok(Outcome::Erased)
+}
+
+/// Of an org the number and the id stay.
+fn erase_orgs(draft: &mut Draft<'_>, project: &Project) {
+    for &no in project.dying_orgs.iter().take(ERASE_ROWS_MAX) {
+        let Some(org) = project.org_numbered(no).filter(|org| org.memberships_len() == 0) else { continue };
+        let before = org.record.clone();
+        let profile = OrgProfile { display_name: "".into(), metadata: "".into(), ..OrgProfile::clone(&before.profile) };
+        let dead_at = before.life.dead_at().unwrap_or(draft.now());
+        let after = OrgRecord { profile: Arc::new(profile), life: Life::Erased(dead_at), ..before.clone() };
+        let key = Scoped { project: project.id, id: no };
+        draft.edit(Change::Org(Edit { key, before: Some(before), after: Some(after) }));
+    }
+}
+
+fn erase_sets(draft: &mut Draft<'_>, project: &Project) {
+    if project.dying_sets.is_empty() {
+        return;
+    }
+    let mut used = BTreeSet::new();
+    let mut look = |org| project.each_membership(org, |it| used.extend(it.set.roles.is_empty().then_some(it.set_id)));
+    project.for_each_org(&mut look);
+    project.for_each_dead_org(look);
+    for &id in project.dying_sets.difference(&used) {
+        let before = project.role_sets.get(id).map(|set| RoleSet::clone(set));
+        draft.edit(Change::RoleSet(Edit { key: Scoped { project: project.id, id }, before, after: None }));
+    }
+}
+
+/// Erases a part of a dead project, in the order in which things hang on each other; of the project itself the key stays.
+fn erase_project(draft: &mut Draft<'_>, project: &Project) {
+    let mut rest = ERASE_ROWS_MAX;
+    let mut edit = |draft: &mut Draft<'_>, change: Change, rows: usize| {
+        let fits = rest > 0;
+        rest = rest.saturating_sub(rows.max(1));
+        if fits {
+            draft.edit(change);
+        }
+        fits
+    };
+    let id = project.id;
+    let mut whole = true;
+    let mut orgs = Vec::new();
+    project.for_each_org(|org| orgs.push(org));
+    project.for_each_dead_org(|org| orgs.push(org));
+    for org in orgs.into_iter().filter(|org| org.memberships_len() == 0) {
+        let (key, before) = (Scoped { project: id, id: org.no }, Some(org.record.clone()));
+        whole &= edit(draft, Change::Org(Edit { key, before, after: None }), 1);
+    }
+    for (set_id, set) in project.role_sets.entries() {
+        let (key, before) = (Scoped { project: id, id: set_id }, Some(RoleSet::clone(set)));
+        whole &= edit(draft, Change::RoleSet(Edit { key, before, after: None }), set.roles.len());
+    }
+    for (mapping_id, mapping) in project.role_mappings.entries() {
+        for (role, row) in mapping.rows.entries() {
+            let key = GrantsKey { project: id, role_mapping: mapping_id, role };
+            let before = Some(PermissionSet::clone(row));
+            whole &= edit(draft, Change::Grants(Edit { key, before, after: None }), row.len());
+        }
+        let (key, before) = (Scoped { project: id, id: mapping_id }, Some(mapping.record.clone()));
+        whole &= edit(draft, Change::RoleMapping(Edit { key, before, after: None }), 1);
+    }
+    for (role_id, role) in project.roles.entries() {
+        let (key, before) = (Scoped { project: id, id: role_id }, Some(Role::clone(role)));
+        whole &= edit(draft, Change::Role(Edit { key, before, after: None }), 1);
+    }
+    for (permission_id, permission) in project.permissions.entries() {
+        let (key, before) = (Scoped { project: id, id: permission_id }, Some(Permission::clone(permission)));
+        whole &= edit(draft, Change::Permission(Edit { key, before, after: None }), 1);
+    }
+    if whole && project.memberships_len() == 0 {
+        let before = ProjectRecord::clone(&project.record);
+        let dead_at = before.life.dead_at().unwrap_or(draft.now());
+        let after = ProjectRecord { display_name: "".into(), life: Life::Erased(dead_at), ..before.clone() };
+        draft.edit(Change::Project(Edit { key: id, before: Some(before), after: Some(after) }));
+    }
+}

@@ -1,0 +1,214 @@
+//! Deletes a role and gives whoever holds it another, in one commit (R4).
+//!
+//! Memberships point to role sets, and sets are few: each set with the role is rewritten, whoever has it. Only members
+//! some of whose roles have an end, or came another way than the rest, are written one by one: what becomes of two ends is
+//! for each to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::change::{Change, GrantsKey, MembershipKey};
+use super::super::command::DeleteRole;
+use super::super::decide::{Draft, Outcome};
+use super::super::id::{RoleId, RoleMappingId, RoleSetId};
+use super::super::membership::{MembershipRecord, Origin, TimedRole, origins};
+use super::super::org::Org;
+use super::super::permission_set::PermissionSet;
+use super::super::project::Project;
+use super::super::refusal::{Noun, Refusal};
+use super::super::role_set::{self, RoleSet};
+use super::super::usage::Recorded;
+use super::super::{Edit, Scoped, Time, UserId, etag, role_mapping};
+use super::{Role, order_changed};
+
+/// The role that goes, and who takes its place.
+#[derive(Clone, Copy)]
+struct Succession {
+    deleted: RoleId,
+    replacement: Option<RoleId>,
+    now: Time,
+}
+
+/// Who has the role, found in one pass over all memberships.
+#[derive(Default)]
+struct Holders {
+    members: u64,
+    /// Those who get the replacement.
+    migrated: BTreeMap<RoleMappingId, u64>,
+    sets: BTreeSet<RoleSetId>,
+}
+
+pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let deleted = project.role(&command.name)?;
+    let Some(role) = project.roles.get(deleted) else { return Err(Refusal::Panicked) };
+    etag::fits(command.etag.as_deref(), deleted.number(), role.version)?;
+    let record = &project.record;
+    if [record.default_role, record.default_owner_role].contains(&deleted) {
+        let why = "it is the project's default role or default owner role; name another first".into();
+        return Err(Refusal::DefaultRoleUnsuitable { role: role.name.clone(), deleting: true, why });
+    }
+    let succession = Succession { deleted, replacement: replacement(&project, command, role)?, now: draft.now() };
+    let holders = succession.holders(&project);
+    succession.suitable(&project, &holders)?;
+
+    succession.rewrite_sets(draft, &project, &holders);
+    succession.rewrite_members(draft, &project)?;
+    succession.leave_mappings(draft, &project);
+    let key = Scoped { project: project.id, id: deleted };
+    draft.edit(Change::Role(Edit { key, before: Some(Role::clone(role)), after: None }));
+    order_changed(draft, &project);
+    Ok(Outcome::Deleted(holders.members))
+}
+
+/// The role named, else the default role, and for an internal role none.
+fn replacement(project: &Project, command: &DeleteRole, role: &Role) -> Result<Option<RoleId>, Refusal> {
+    let id = match &command.replacement {
+        Some(name) => project.role(name)?,
+        None if role.internal => return Ok(None),
+        None => project.record.default_role,
+    };
+    let Some(replacement) = project.roles.get(id) else { return Err(Refusal::Panicked) };
+    if replacement.name == role.name {
+        return Err(Refusal::OwnReplacement { noun: Noun::Role, name: role.name.to_string() });
+    }
+    if replacement.internal != role.internal {
+        let (role, replacement) = (role.name.clone(), replacement.name.clone());
+        return Err(Refusal::ReplacementUnsuitable { role, replacement });
+    }
+    Ok(Some(id))
+}
+
+impl Succession {
+    fn holders(self, project: &Project) -> Holders {
+        let mut holders = Holders::default();
+        project.for_each_org(|org| {
+            project.each_membership(org, |it| {
+                if !it.set.contains(self.deleted) {
+                    return;
+                }
+                holders.sets.insert(it.set_id);
+                if it.holds(self.deleted, self.now) {
+                    holders.members += 1;
+                    let migrated = holders.migrated.entry(org.record.role_mapping).or_default();
+                    *migrated += u64::from(self.gives_replacement(it));
+                }
+            });
+        });
+        // Memberships of dead orgs go on pointing to their sets until they are erased.
+        project.for_each_dead_org(|org| {
+            project.each_membership(org, |it| {
+                if it.set.contains(self.deleted) {
+                    holders.sets.insert(it.set_id);
+                }
+            });
+        });
+        holders
+    }
+
+    /// Whether a holder gets the replacement, or gets it for longer.
+    fn gives_replacement(self, it: Recorded<'_>) -> bool {
+        self.replacement.is_some_and(|replacement| {
+            !it.holds(replacement, self.now) || later(it.end(self.deleted), it.end(replacement)) != it.end(replacement)
+        })
+    }
+
+    /// The replacement is enabled wherever somebody gets it.
+    fn suitable(self, project: &Project, holders: &Holders) -> Result<(), Refusal> {
+        let Some(replacement) = self.replacement else { return Ok(()) };
+        let disabled = holders.migrated.iter().filter_map(|(&id, &members)| {
+            let mapping = project.role_mappings.get(id)?;
+            (members > 0 && !mapping.enabled(replacement)).then(|| (mapping.record.name.clone(), members))
+        });
+        let disabled_in: Vec<_> = disabled.collect();
+        if disabled_in.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::ReplacementDisabled { replacement: project.role_name(replacement), disabled_in })
+    }
+
+    /// Sets that nobody has any more go.
+    fn rewrite_sets(self, draft: &mut Draft<'_>, project: &Project, holders: &Holders) {
+        for (id, set) in project.role_sets.entries().filter(|(_, set)| set.contains(self.deleted)) {
+            let after = holders.sets.contains(&id).then(|| set.migrated(self.deleted, self.replacement));
+            let key = Scoped { project: project.id, id };
+            draft.edit(Change::RoleSet(Edit { key, before: Some(RoleSet::clone(set)), after }));
+        }
+    }
+
+    fn rewrite_members(self, draft: &mut Draft<'_>, project: &Project) -> Result<(), Refusal> {
+        let mut written = Vec::new();
+        project.for_each_org(|org| {
+            org.for_each_detailed(|user| {
+                let Some(record) = project.membership(org, user) else { return };
+                let set = project.role_sets.get(record.role_set);
+                if set.is_some_and(|set| set.contains(self.deleted)) {
+                    written.push((org.no, user.clone(), record));
+                }
+            });
+        });
+        for (org, user, before) in written {
+            let after = self.member(draft, project, &before)?;
+            let key = MembershipKey { project: project.id, org, user };
+            draft.edit(Change::Membership(Edit { key, before: Some(before), after }));
+        }
+        Ok(())
+    }
+
+    /// What is recorded of a member afterwards; none, if nothing is left.
+    fn member(
+        self,
+        draft: &mut Draft<'_>,
+        project: &Project,
+        before: &MembershipRecord,
+    ) -> Result<Option<MembershipRecord>, Refusal> {
+        let Some(set) = project.role_sets.get(before.role_set) else { return Ok(None) };
+        let recorded = Recorded { set_id: before.role_set, set, timed: &before.timed };
+        let mut ends: BTreeMap<RoleId, Option<Time>> =
+            set.roles.iter().map(|&role| (role, recorded.end(role))).collect();
+        let end = ends.remove(&self.deleted).unwrap_or_default();
+        let mut given = None;
+        if let Some(replacement) = self.replacement.filter(|_| recorded.holds(self.deleted, self.now)) {
+            let kept = recorded.holds(replacement, self.now).then(|| recorded.end(replacement));
+            given = kept.is_none().then_some(replacement);
+            ends.insert(replacement, kept.map_or(end, |kept| later(kept, end)));
+        }
+        if ends.is_empty() {
+            return Ok(None);
+        }
+        let timed = ends.iter().filter_map(|(&role, &until)| Some(TimedRole { role, until: until? })).collect();
+        let came = |role| match given == Some(role) {
+            true => Origin::Migration,
+            false => before.origin_of(role, set),
+        };
+        let origins = origins(ends.keys().map(|&role| (role, came(role))), Origin::Migration);
+        let role_set = role_set::intern(draft, &*draft.again(project)?, RoleSet::new(ends.into_keys()))?;
+        Ok(Some(MembershipRecord { role_set, origin: Origin::Migration, timed, origins }))
+    }
+
+    /// The role's rows go, and it is disabled nowhere any more.
+    fn leave_mappings(self, draft: &mut Draft<'_>, project: &Project) {
+        for (id, mapping) in project.role_mappings.entries() {
+            let row = mapping.row(self.deleted);
+            if row.is_none() && mapping.enabled(self.deleted) {
+                continue;
+            }
+            if let Some(row) = row {
+                let key = GrantsKey { project: project.id, role_mapping: id, role: self.deleted };
+                draft.edit(Change::Grants(Edit { key, before: Some(PermissionSet::clone(row)), after: None }));
+            }
+            role_mapping::enable(draft, project, id, self.deleted);
+        }
+    }
+}
+
+/// Of two ends the later; no end is the latest.
+fn later(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    one.zip(other).map(|(one, other)| one.max(other))
+}
+
+impl Org {
+    /// The users some of whose roles have an end, or came another way than the rest.
+    fn for_each_detailed<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
+        self.details.for_each(|slot| visit(&slot.user));
+    }
+}

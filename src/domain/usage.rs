@@ -1,0 +1,116 @@
+//! Who holds what. Nothing is counted in advance: few writes ask, and looking through a million memberships takes some
+//! milliseconds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Time;
+use super::command::OnDisabled;
+use super::id::{RoleId, RoleMappingId, RoleSetId};
+use super::membership::TimedRole;
+use super::org::Org;
+use super::project::Project;
+use super::refusal::Refusal;
+use super::role_set::RoleSet;
+
+/// What is recorded of one user in one org.
+#[derive(Clone, Copy)]
+pub struct Recorded<'a> {
+    pub set_id: RoleSetId,
+    pub set: &'a RoleSet,
+    pub timed: &'a [TimedRole],
+}
+
+impl Recorded<'_> {
+    /// Until when a role of the set is given; none: without an end.
+    pub fn end(&self, role: RoleId) -> Option<Time> {
+        self.timed.iter().find(|timed| timed.role == role).map(|timed| timed.until)
+    }
+
+    /// Whether the role is recorded and its end not past.
+    pub fn holds(&self, role: RoleId, now: Time) -> bool {
+        self.set.contains(role) && self.end(role).is_none_or(|until| until > now)
+    }
+
+    /// The roles held.
+    pub fn held(&self, now: Time) -> impl Iterator<Item = RoleId> {
+        self.set.roles.iter().copied().filter(move |&role| self.end(role).is_none_or(|until| until > now))
+    }
+}
+
+impl Project {
+    /// Whether `which` is true of a membership of an org; asks no further once it is.
+    pub(super) fn any_membership<'a>(&'a self, org: &'a Org, mut which: impl FnMut(Recorded<'a>) -> bool) -> bool {
+        org.any_slot(|user, slot| {
+            let Some(set_id) = slot.role_set() else { return false };
+            let Some(set) = self.role_sets.get(set_id) else { return false };
+            which(Recorded { set_id, set, timed: org.timed_roles(user, slot) })
+        })
+    }
+
+    /// Calls `visit` for each membership of an org.
+    pub(super) fn each_membership<'a>(&'a self, org: &'a Org, mut visit: impl FnMut(Recorded<'a>)) {
+        self.any_membership(org, |recorded| {
+            visit(recorded);
+            false
+        });
+    }
+
+    /// How many members hold a role, in all orgs.
+    pub(super) fn holders(&self, role: RoleId, now: Time) -> u64 {
+        let mut holders = 0;
+        self.for_each_org(|org| self.each_membership(org, |it| holders += u64::from(it.holds(role, now))));
+        holders
+    }
+
+    /// Whether somebody holds the default owner role in an org without an end (B3).
+    pub fn has_owner(&self, org: &Org) -> bool {
+        let owner = self.record.default_owner_role;
+        self.any_membership(org, |it| it.set.contains(owner) && it.end(owner).is_none())
+    }
+
+    /// Whether somebody holds a role in an org that is not internal.
+    pub(super) fn has_visible_member(&self, org: &Org, now: Time) -> bool {
+        let visible = |role| self.roles.get(role).is_some_and(|role| !role.internal);
+        self.any_membership(org, |it| it.held(now).any(visible))
+    }
+}
+
+/// The roles that an org loses by moving from one mapping to another: enabled in the one, disabled in the other.
+pub fn disabled_by_moving(project: &Project, from: RoleMappingId, to: RoleMappingId) -> BTreeSet<RoleId> {
+    let (Some(from), Some(to)) = (project.role_mappings.get(from), project.role_mappings.get(to)) else {
+        return BTreeSet::new();
+    };
+    to.record.disabled_roles.iter().copied().filter(|&role| from.enabled(role)).collect()
+}
+
+/// Refuses to disable roles for those who hold them in some orgs, unless the caller said what becomes of them (M7).
+pub fn may_disable(
+    project: &Project,
+    roles: &BTreeSet<RoleId>,
+    orgs: impl FnOnce(&mut dyn FnMut(&Org)),
+    on_disabled: OnDisabled,
+    now: Time,
+) -> Result<(), Refusal> {
+    if roles.is_empty() || on_disabled == OnDisabled::Suspend {
+        return Ok(());
+    }
+    let mut held: BTreeMap<RoleId, u64> = BTreeMap::new();
+    let (mut members, mut orgs_touched) = (0, 0);
+    orgs(&mut |org| {
+        let before = members;
+        project.each_membership(org, |it| {
+            let mut touched = false;
+            for role in it.held(now).filter(|role| roles.contains(role)) {
+                *held.entry(role).or_default() += 1;
+                touched = true;
+            }
+            members += u64::from(touched);
+        });
+        orgs_touched += u64::from(members > before);
+    });
+    if members == 0 {
+        return Ok(());
+    }
+    let held = held.into_iter().map(|(role, count)| (project.role_name(role), count)).collect();
+    Err(Refusal::RolesWouldBeDisabled { held, members, orgs: orgs_touched })
+}
