@@ -6,6 +6,7 @@ use sea_orm::{
 };
 use tokio::task::JoinError;
 
+use super::alias::Renamed;
 use super::entity::{org, permission, project, role, role_mapping};
 use super::{Database, ReadError, Store, StoreError, head};
 use crate::domain::refusal::Noun;
@@ -86,31 +87,49 @@ impl Snapshot {
     }
 
     pub async fn project(&self, key: &ProjectKey) -> Result<project::Model, ReadError> {
-        let found = project::Entity::find().filter(project::Column::Key.eq(key.as_str())).one(&self.tx).await?;
+        let living = project::Column::Key.eq(key.as_str()).and(project::Column::DeadAt.is_null());
+        let found = project::Entity::find().filter(living).one(&self.tx).await?;
         found.ok_or_else(|| ReadError::NotFound(Noun::Project, key.to_string()))
     }
 
+    /// The permission that has this name, or had it (R3).
     pub async fn permission(&self, project: i64, name: &PermissionName) -> Result<permission::Model, ReadError> {
         let named = permission::Column::Project.eq(project).and(permission::Column::Name.eq(name.as_str()));
-        let found = permission::Entity::find().filter(named).one(&self.tx).await?;
+        let mut found = permission::Entity::find().filter(named).one(&self.tx).await?;
+        if found.is_none()
+            && let Some(id) = self.aliased(project, Renamed::Permission, name.as_str()).await?
+        {
+            found = permission::Entity::find_by_id((project, id)).one(&self.tx).await?;
+        }
         found.ok_or_else(|| ReadError::NotFound(Noun::Permission, name.to_string()))
     }
 
-    /// Found by the folded name, for which there is an index, and compared exactly (R1).
+    /// The role that has this name, or had it (R3). Found by the folded name, for which there is an index, and compared
+    /// exactly (R1).
     pub async fn role(&self, project: i64, name: &RoleName) -> Result<role::Model, ReadError> {
         let folded = crate::domain::name::folded(name.as_str());
         let named = role::Column::Project.eq(project).and(role::Column::NameKey.eq(folded));
         let named = named.and(role::Column::Name.eq(name.as_str()));
-        let found = role::Entity::find().filter(named).one(&self.tx).await?;
+        let mut found = role::Entity::find().filter(named).one(&self.tx).await?;
+        if found.is_none()
+            && let Some(id) = self.aliased(project, Renamed::Role, name.as_str()).await?
+        {
+            found = role::Entity::find_by_id((project, id)).one(&self.tx).await?;
+        }
         found.ok_or_else(|| ReadError::NotFound(Noun::Role, name.to_string()))
     }
 
-    /// Found by the folded name, for which there is an index, and compared exactly (R1).
+    /// The role mapping that has this name, or had it (R3). Found as a role is.
     pub async fn role_mapping(&self, project: i64, name: &RoleMappingName) -> Result<role_mapping::Model, ReadError> {
         let folded = crate::domain::name::folded(name.as_str());
         let named = role_mapping::Column::Project.eq(project).and(role_mapping::Column::NameKey.eq(folded));
         let named = named.and(role_mapping::Column::Name.eq(name.as_str()));
-        let found = role_mapping::Entity::find().filter(named).one(&self.tx).await?;
+        let mut found = role_mapping::Entity::find().filter(named).one(&self.tx).await?;
+        if found.is_none()
+            && let Some(id) = self.aliased(project, Renamed::RoleMapping, name.as_str()).await?
+        {
+            found = role_mapping::Entity::find_by_id((project, id)).one(&self.tx).await?;
+        }
         found.ok_or_else(|| ReadError::NotFound(Noun::RoleMapping, name.to_string()))
     }
 
