@@ -32,6 +32,11 @@ pub fn permission(field: &str, text: &str) -> Result<PermissionName, Status> {
     named(field, text, PermissionName::parse)
 }
 
+/// The etag that a write names; empty means whatever it is now (M9).
+pub fn etag(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
 /// A name that may be left out.
 pub fn optional<T>(text: &str, read: impl FnOnce(&str) -> Result<T, Status>) -> Result<Option<T>, Status> {
     if text.is_empty() { Ok(None) } else { read(text).map(Some) }
@@ -76,9 +81,14 @@ pub fn bulk(field: &str, rows: usize, max: usize) -> Result<(), Status> {
 
 /// What is wrong with a check, if anything: the field and why. Nothing is copied.
 pub fn checked<'a>(org_id: &str, user_id: &str, permission: &str) -> Result<(), (&'a str, BadName)> {
-    own_id(org_id).map_err(|why| ("org_id", why))?;
-    own_id(user_id).map_err(|why| ("user_id", why))?;
+    own_ids(org_id, user_id)?;
     permission_name(permission).map_err(|why| ("permission", why))
+}
+
+/// What is wrong with the ids of a check, if anything.
+pub fn own_ids<'a>(org_id: &str, user_id: &str) -> Result<(), (&'a str, BadName)> {
+    own_id(org_id).map_err(|why| ("org_id", why))?;
+    own_id(user_id).map_err(|why| ("user_id", why))
 }
 
 fn named<T>(field: &str, text: &str, parse: fn(&str) -> Result<T, BadName>) -> Result<T, Status> {
