@@ -21,9 +21,9 @@ impl Store {
         project: &ProjectKey,
         org_id: &OrgId,
     ) -> Result<At<SubscriptionRow>, ReadError> {
-        let At { revision, value } = self.get_org(project, org_id).await?;
+        let At { revision, value, scope } = self.get_org(project, org_id).await?;
         let row = SubscriptionRow { org_id: value.profile.org_id, role_mapping: value.role_mapping };
-        Ok(At { revision, value: row })
+        Ok(At { revision, value: row, scope })
     }
 
     /// By org id, ascending; only those of a role mapping, where one is named.
