@@ -127,7 +127,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 template: "b2b".into(),
                 request_id: request_id("project"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),

@@ -8,7 +8,7 @@ use super::super::entity::role;
 use super::super::ids::id;
 use super::super::read::Snapshot;
 use super::super::sql::Sql;
-use super::super::{Page, ReadError, Store, StoreError};
+use super::super::{At, Page, ReadError, Store, StoreError};
 use super::page::{Filling, disabled_in, in_order};
 use crate::domain::id::RoleId;
 use crate::domain::{PermissionName, ProjectKey, RoleMappingName, RoleName};
@@ -73,9 +73,8 @@ impl Store {
         let filling = sides.fill(&snapshot, ask.after, ask.limit).await?;
         let more = filling.more;
         let rows = sides.rows(&snapshot, filling.roles).await?;
-        let revision = snapshot.revision;
-        snapshot.end().await;
-        Ok(Page { revision, rows, more })
+        let At { revision, value: rows, scope } = snapshot.at(rows).await;
+        Ok(Page { revision, rows, more, scope })
     }
 }
 
