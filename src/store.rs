@@ -37,7 +37,7 @@ pub use org::OrgRow;
 pub use permission::PermissionRow;
 pub use project::ProjectRow;
 pub use read::{At, Page};
-pub use role::RoleRow;
+pub use role::{RoleList, RoleRow};
 pub use role_mapping::{GrantsRow, RoleMappingRow, RoleMappingRows};
 pub use subscription::SubscriptionRow;
 pub use write::{Committed, Ready, WriteTx};

@@ -10,7 +10,7 @@ use super::door::Deadline;
 use super::services::check_service_server::CheckService;
 use super::{App, convert, status};
 use crate::clock;
-use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::refusal::Noun;
 use crate::domain::{Ask, Decision, Project, Question};
 use crate::engine::{Behind, Published, Token};
 use crate::wire::{
@@ -129,7 +129,7 @@ fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Statu
         Some(project) => Ok(project),
         None => {
             convert::project(key)?;
-            Err(status::refused(&Refusal::NotFound(Noun::Project, key.into()), &status::no_rows))
+            Err(status::not_found(Noun::Project, key))
         }
     }
 }
