@@ -8,6 +8,7 @@ mod alias;
 mod changes;
 mod connect;
 mod entity;
+mod erasure;
 mod error;
 mod head;
 mod ids;
