@@ -11,7 +11,7 @@ use super::services::check_service_server::CheckService;
 use super::{App, convert, status};
 use crate::clock;
 use crate::domain::name::{BadName, permission_name, role_name};
-use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::refusal::Noun;
 use crate::domain::{Ask, Decision, Project, Question};
 use crate::engine::{Behind, Published, Token};
 use crate::limits::CHECK_LIST_MAX;
@@ -169,7 +169,7 @@ fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Statu
         Some(project) => Ok(project),
         None => {
             convert::project(key)?;
-            Err(status::refused(&Refusal::NotFound(Noun::Project, key.into()), &status::no_rows))
+            Err(status::not_found(Noun::Project, key))
         }
     }
 }

@@ -6,10 +6,16 @@ use tonic::Status;
 use super::status;
 use crate::domain::name::{BadName, own_id, permission_name};
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
+use crate::limits::NAMES_MAX;
 
 /// The project that a request names; an empty one means `default` (P2).
 pub fn project(text: &str) -> Result<ProjectKey, Status> {
     if text.is_empty() { Ok(ProjectKey::default_project()) } else { named("project", text, ProjectKey::parse) }
+}
+
+/// The key of a project that must be named.
+pub fn key(field: &str, text: &str) -> Result<ProjectKey, Status> {
+    named(field, text, ProjectKey::parse)
 }
 
 pub fn org_id(text: &str) -> Result<OrgId, Status> {
@@ -46,6 +52,12 @@ pub fn optional<T>(text: &str, read: impl FnOnce(&str) -> Result<T, Status>) -> 
 pub fn names<T>(field: &str, texts: &[String], parse: fn(&str) -> Result<T, BadName>) -> Result<Vec<T>, Status> {
     let name = |(at, text): (usize, &String)| parse(text).map_err(|why| status::invalid(format!("{field}[{at}]"), why));
     texts.iter().enumerate().map(name).collect()
+}
+
+/// The old names that an update keeps (R3).
+pub fn aliases<T>(field: &str, texts: &[String], parse: fn(&str) -> Result<T, BadName>) -> Result<Vec<T>, Status> {
+    at_most(field, texts.len(), NAMES_MAX)?;
+    names(field, texts, parse)
 }
 
 /// A text that is only shown. PostgreSQL stores no NUL, so none is taken anywhere.

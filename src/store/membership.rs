@@ -1,19 +1,19 @@
 //! Reads members: of an org, by role and by permission, and of a user's orgs (B4).
 //!
-//! Somebody all of whose roles have ended is no member. Who holds a live role by which a permission is granted is asked of
+//! Somebody all of whose roles have ended is no member, nor is whoever has a role set without roles. Who holds a live role by which a permission is granted is asked of
 //! the database in the words of [`standings`], so that pages are full and none is missing.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryResult};
 
-use super::entity::{commit, disabled_role, org, project, role, role_set_role};
+use super::entity::{commit, disabled_role, org, project, role, role_set, role_set_role};
 use super::ids::{id, number, origin, revision, role_structure, role_structure_number, unreadable};
 use super::read::Snapshot;
 use super::sql::{Bound, Sql};
 use super::{At, Database, Page, ReadError, Store, StoreError};
 use crate::domain::id::RoleId;
-use crate::domain::membership::{Member, MemberRole, TimedRole, standings};
+use crate::domain::membership::{Member, MemberRole, Origin, RoleOrigin, TimedRole, origin_of, standings};
 use crate::domain::project::RoleStructure;
 use crate::domain::refusal::Noun;
 use crate::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleName, Time, UserId};
@@ -117,10 +117,11 @@ impl Select {
         let (project, now) = (sql.bind(project.id), sql.bind(now.0));
         let (no, org_id, mapping) = (sql.bind(org.no), sql.bind(org.org_id.as_str()), sql.bind(org.role_mapping));
         sql.push(&format!(
-            "SELECT m.org, {org_id}, {mapping}, m.user_id, m.role_set, m.origin, m.revision, m.timed FROM memberships m
+            "SELECT m.org, {org_id}, {mapping}, m.user_id, m.role_set, m.origin, m.revision, m.timed, m.other_origins
+             FROM memberships m
              WHERE m.project = {project} AND m.org = {no} AND (m.held_until IS NULL OR m.held_until > {now})"
         ));
-        Self { sql, project, now }
+        Self { sql, project, now }.alive()
     }
 
     /// Those of one user, and for each its org.
@@ -133,12 +134,22 @@ impl Select {
         let (project, now, user) = (sql.bind(project.id), sql.bind(now.0), sql.bind(user_id.as_str()));
         let begin = if database == Database::Sqlite { "INDEXED BY memberships_by_user" } else { "" };
         sql.push(&format!(
-            r#"SELECT m.org, o.org_id, o.role_mapping, m.user_id, m.role_set, m.origin, m.revision, m.timed
+            r#"SELECT m.org, o.org_id, o.role_mapping, m.user_id, m.role_set, m.origin, m.revision, m.timed,
+                   m.other_origins
                FROM memberships m {begin} CROSS JOIN orgs o
                WHERE m.project = {project} AND m.user_id = {user} AND (m.held_until IS NULL OR m.held_until > {now})
                AND o.project = m.project AND o."no" = m.org AND coalesce(o.dead_at, 0) = 0"#
         ));
-        Self { sql, project, now }
+        Self { sql, project, now }.alive()
+    }
+
+    /// Not those whose only role was deleted and who are yet to be erased (R4). There is an index of such sets, with hardly
+    /// ever anything in it.
+    fn alive(mut self) -> Self {
+        let project = self.project;
+        let dying = format!("SELECT id FROM role_sets WHERE project = {project} AND dying");
+        self.sql.push(&format!(" AND m.role_set NOT IN ({dying})"));
+        self
     }
 
     /// Only those who hold a role that has not ended.
@@ -197,6 +208,7 @@ struct Found {
     origin: i16,
     revision: i64,
     timed: bool,
+    other_origins: bool,
 }
 
 impl Found {
@@ -210,6 +222,7 @@ impl Found {
             origin: row.try_get_by_index(5)?,
             revision: row.try_get_by_index(6)?,
             timed: row.try_get_by_index(7)?,
+            other_origins: row.try_get_by_index(8)?,
         })
     }
 }
@@ -219,10 +232,20 @@ struct Context {
     structure: RoleStructure,
     /// With their ranks.
     roles: HashMap<RoleId, (i64, RoleName)>,
-    sets: HashMap<i64, Vec<RoleId>>,
+    sets: HashMap<i64, FoundSet>,
     disabled: HashSet<(i64, RoleId)>,
     ends: HashMap<(i64, UserId), Vec<TimedRole>>,
+    origins: HashMap<(i64, UserId), Vec<RoleOrigin>>,
     commits: HashMap<i64, Revision>,
+}
+
+/// A role set of the members found.
+#[derive(Default)]
+struct FoundSet {
+    roles: Vec<RoleId>,
+    replacements: Vec<RoleId>,
+    /// The commit that gave it to whoever has it, where it was altered when a role was deleted (R4).
+    migrated: Option<i64>,
 }
 
 async fn members(
@@ -243,13 +266,9 @@ async fn members(
 
 impl Context {
     async fn of(snapshot: &Snapshot, project: &project::Model, found: &[Found]) -> Result<Self, StoreError> {
-        let sets: BTreeSet<i64> = found.iter().map(|found| found.role_set).collect();
-        let of_sets = role_set_role::Column::Project.eq(project.id).and(role_set_role::Column::RoleSet.is_in(sets));
-        let mut sets: HashMap<i64, Vec<RoleId>> = HashMap::new();
-        for row in role_set_role::Entity::find().filter(of_sets).all(&snapshot.tx).await? {
-            sets.entry(row.role_set).or_default().push(id(row.role)?);
-        }
-        let held: BTreeSet<RoleId> = sets.values().flatten().copied().collect();
+        let ids: BTreeSet<i64> = found.iter().map(|found| found.role_set).collect();
+        let sets = sets(snapshot, project.id, &ids).await?;
+        let held: BTreeSet<RoleId> = sets.values().flat_map(|set| set.roles.iter().copied()).collect();
         let of_roles = role::Column::Project.eq(project.id).and(role::Column::Id.is_in(held.into_iter().map(number)));
         let mut roles = HashMap::new();
         for role in role::Entity::find().filter(of_roles).all(&snapshot.tx).await? {
@@ -262,7 +281,8 @@ impl Context {
         for row in disabled_role::Entity::find().filter(of_mappings).all(&snapshot.tx).await? {
             disabled.insert((row.role_mapping, id(row.role)?));
         }
-        let latest: BTreeSet<i64> = found.iter().map(|found| found.revision).collect();
+        let migrations = sets.values().filter_map(|set| set.migrated);
+        let latest: BTreeSet<i64> = found.iter().map(|found| found.revision).chain(migrations).collect();
         let of_commits = commit::Entity::find().filter(commit::Column::Revision.is_in(latest));
         let mut commits = HashMap::new();
         for row in of_commits.all(&snapshot.tx).await? {
@@ -270,60 +290,116 @@ impl Context {
         }
         let structure = role_structure(project.role_structure)?;
         let ends = ends(snapshot, project.id, found).await?;
-        Ok(Self { structure, roles, sets, disabled, ends, commits })
+        let origins = origins(snapshot, project.id, found).await?;
+        Ok(Self { structure, roles, sets, disabled, ends, origins, commits })
     }
 
     fn row(&self, found: Found, now: Time) -> Result<MemberRow, StoreError> {
-        let roles = self.sets.get(&found.role_set).map(Vec::as_slice).unwrap_or_default();
-        let ends = self.ends.get(&(found.org, found.user_id.clone())).map(Vec::as_slice).unwrap_or_default();
+        let set = self.sets.get(&found.role_set).ok_or_else(|| unreadable("a member whose role set is missing"))?;
+        let by = origin(found.origin)?;
+        let (latest, commit) = match set.migrated {
+            Some(commit) => (Origin::Migration, commit),
+            None => (by, found.revision),
+        };
+        let place = (found.org, found.user_id);
+        let ends = self.ends.get(&place).map(Vec::as_slice).unwrap_or_default();
+        let others = self.origins.get(&place).map(Vec::as_slice).unwrap_or_default();
         let enabled = |role| !self.disabled.contains(&(found.role_mapping, role));
-        let mut shown = Vec::with_capacity(roles.len());
-        for (role, standing) in standings(self.structure, roles, ends, enabled, now) {
+        let mut shown = Vec::with_capacity(set.roles.len());
+        for (role, standing) in standings(self.structure, &set.roles, ends, enabled, now) {
             let until = ends.iter().find(|end| end.role == role).map(|end| end.until);
             let named = self.roles.get(&role);
             let (rank, name) = named.ok_or_else(|| unreadable("a member with a role that is missing"))?;
-            shown.push((
-                (*rank, role),
-                MemberRole { role: name.clone(), until, standing, origin: origin(found.origin)? },
-            ));
+            let origin = origin_of(role, by, others, &set.replacements);
+            shown.push(((*rank, role), MemberRole { role: name.clone(), until, standing, origin }));
         }
         shown.sort_by_key(|(place, _)| *place);
-        let latest = self.commits.get(&found.revision).copied();
+        let revision = self.commits.get(&commit).copied();
         Ok(MemberRow {
-            revision: latest.ok_or_else(|| unreadable("a membership whose commit is missing"))?,
+            revision: revision.ok_or_else(|| unreadable("a membership whose commit is missing"))?,
             member: Member {
                 org_id: found.org_id,
-                user_id: found.user_id,
+                user_id: place.1,
                 roles: shown.into_iter().map(|(_, role)| role).collect(),
-                origin: origin(found.origin)?,
+                origin: latest,
             },
         })
     }
 }
 
-/// The ends of the roles of these members; few have any. They are of one org or of one user.
+/// The role sets with these ids.
+async fn sets(snapshot: &Snapshot, project: i64, ids: &BTreeSet<i64>) -> Result<HashMap<i64, FoundSet>, StoreError> {
+    let of_sets = role_set::Column::Project.eq(project).and(role_set::Column::Id.is_in(ids.iter().copied()));
+    let found = role_set::Entity::find().filter(of_sets).all(&snapshot.tx).await?;
+    let set = |row: role_set::Model| {
+        (row.id, FoundSet { migrated: row.migrated.then_some(row.revision), ..FoundSet::default() })
+    };
+    let mut sets: HashMap<i64, FoundSet> = found.into_iter().map(set).collect();
+    let of_sets = role_set_role::Column::Project.eq(project);
+    let of_sets = of_sets.and(role_set_role::Column::RoleSet.is_in(ids.iter().copied()));
+    for row in role_set_role::Entity::find().filter(of_sets).all(&snapshot.tx).await? {
+        let Some(set) = sets.get_mut(&row.role_set) else { continue };
+        let role = id(row.role)?;
+        set.roles.push(role);
+        set.replacements.extend(row.replacement.then_some(role));
+    }
+    Ok(sets)
+}
+
+/// The ends of the roles of these members; few have any.
 async fn ends(
     snapshot: &Snapshot,
     project: i64,
     found: &[Found],
 ) -> Result<HashMap<(i64, UserId), Vec<TimedRole>>, StoreError> {
+    let timed = found.iter().filter(|found| found.timed);
     let mut ends: HashMap<(i64, UserId), Vec<TimedRole>> = HashMap::new();
-    let timed: Vec<&Found> = found.iter().filter(|found| found.timed).collect();
-    if timed.is_empty() {
-        return Ok(ends);
+    for row in beside(snapshot, project, timed.collect(), r#"role, "until""#, "timed_roles").await? {
+        let (member, role) = member_and_role(&row)?;
+        ends.entry(member).or_default().push(TimedRole { role, until: Time(row.try_get_by_index(3)?) });
+    }
+    Ok(ends)
+}
+
+/// By what some roles of these members came; of most members the membership says it.
+async fn origins(
+    snapshot: &Snapshot,
+    project: i64,
+    found: &[Found],
+) -> Result<HashMap<(i64, UserId), Vec<RoleOrigin>>, StoreError> {
+    let mixed = found.iter().filter(|found| found.other_origins);
+    let mut origins: HashMap<(i64, UserId), Vec<RoleOrigin>> = HashMap::new();
+    for row in beside(snapshot, project, mixed.collect(), "role, origin", "role_origins").await? {
+        let (member, role) = member_and_role(&row)?;
+        let origin = origin(row.try_get_by_index(3)?)?;
+        origins.entry(member).or_default().push(RoleOrigin { role, origin });
+    }
+    Ok(origins)
+}
+
+/// What is recorded of roles of these members beside the memberships. They are of one org or of one user.
+async fn beside(
+    snapshot: &Snapshot,
+    project: i64,
+    found: Vec<&Found>,
+    columns: &str,
+    table: &str,
+) -> Result<Vec<QueryResult>, StoreError> {
+    if found.is_empty() {
+        return Ok(Vec::new());
     }
     let mut sql = Sql::default();
     let project = sql.bind(project);
-    let orgs = sql.list(timed.iter().map(|found| found.org).collect::<BTreeSet<_>>());
-    let users = sql.list(timed.iter().map(|found| found.user_id.as_str()).collect::<BTreeSet<_>>());
+    let orgs = sql.list(found.iter().map(|found| found.org).collect::<BTreeSet<_>>());
+    let users = sql.list(found.iter().map(|found| found.user_id.as_str()).collect::<BTreeSet<_>>());
     sql.push(&format!(
-        r#"SELECT org, user_id, role, "until" FROM timed_roles
-           WHERE project = {project} AND org IN ({orgs}) AND user_id IN ({users}) ORDER BY role"#
+        "SELECT org, user_id, {columns} FROM {table}
+         WHERE project = {project} AND org IN ({orgs}) AND user_id IN ({users}) ORDER BY role"
     ));
-    for row in snapshot.tx.query_all_raw(sql.statement(snapshot.tx.get_database_backend())).await? {
-        let member = (row.try_get_by_index(0)?, UserId::stored(row.try_get_by_index::<String>(1)?));
-        let end = TimedRole { role: id(row.try_get_by_index(2)?)?, until: Time(row.try_get_by_index(3)?) };
-        ends.entry(member).or_default().push(end);
-    }
-    Ok(ends)
+    Ok(snapshot.tx.query_all_raw(sql.statement(snapshot.tx.get_database_backend())).await?)
+}
+
+fn member_and_role(row: &QueryResult) -> Result<((i64, UserId), RoleId), StoreError> {
+    let member = (row.try_get_by_index(0)?, UserId::stored(row.try_get_by_index::<String>(1)?));
+    Ok((member, id(row.try_get_by_index(2)?)?))
 }

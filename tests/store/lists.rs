@@ -6,7 +6,7 @@ use rolecall::domain::project::RoleStructure;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{OrgId, ProjectKey, RoleMappingName};
 use rolecall::limits::PAGE_SIZE_MAX;
-use rolecall::store::{ListMembers, ListOrgs, Page, ReadError};
+use rolecall::store::{ListMembers, ListOrgs, Page, ReadError, RoleRow, Store};
 
 use crate::desk::{
     Desk, create_mapping, create_org, create_permissions, create_project, create_role, grant, key, mapping, org,
@@ -50,6 +50,15 @@ fn listing(
     ListOrgs { project: project.clone(), role_mapping: role_mapping.cloned(), ownerless: false, after, limit }
 }
 
+async fn roles_of(
+    store: &Store,
+    project: &ProjectKey,
+    after: Option<(u64, RoleId)>,
+    limit: u32,
+) -> Result<Page<RoleRow>, ReadError> {
+    store.list_roles(project, after, limit).await.map(|list| list.page)
+}
+
 async fn b4_lists_are_complete_at_every_page_size(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     desk.write(vec![
@@ -77,7 +86,7 @@ async fn b4_lists_are_complete_at_every_page_size(database: TestDatabase) {
         assert_eq!(names[9..], ["b", "a", "c"], "in the order of their creation, the built-in ones first");
         assert!(permissions.iter().take(9).all(|row| row.permission.built_in));
 
-        let after = |after: Option<(u64, RoleId)>, limit| store.list_roles(&shop, after, limit);
+        let after = |after, limit| roles_of(store, &shop, after, limit);
         let roles = whole(limit, |row| (row.role.rank, row.id), after).await;
         let roles: Vec<(u32, &str)> = roles.iter().map(|row| (row.position, row.role.name.as_str())).collect();
         assert_eq!(roles, [(1, "Owner"), (2, "Admin"), (3, "Member"), (4, "Guest")]);
@@ -149,7 +158,7 @@ async fn r2_roles_are_listed_in_their_order(database: TestDatabase) {
     expected.extend(names.iter().map(String::as_str));
     expected.push("Member");
     for limit in [1, 7, 100] {
-        let after = |after: Option<(u64, RoleId)>, limit| store.list_roles(&shop, after, limit);
+        let after = |after, limit| roles_of(store, &shop, after, limit);
         let roles = whole(limit, |row| (row.role.rank, row.id), after).await;
         assert_eq!(roles.iter().map(|row| row.role.name.as_str()).collect::<Vec<_>>(), expected);
         let positions: Vec<u32> = roles.iter().map(|row| row.position).collect();
@@ -228,7 +237,7 @@ async fn the_largest_page_is_answered(database: TestDatabase) {
     full(page.rows.len(), page.more);
     let page = store.list_orgs(listing(&shop, None, None, PAGE_SIZE_MAX)).await.unwrap();
     full(page.rows.len(), page.more);
-    let page = store.list_roles(&shop, None, PAGE_SIZE_MAX).await.unwrap();
+    let page = roles_of(store, &shop, None, PAGE_SIZE_MAX).await.unwrap();
     full(page.rows.len(), page.more);
     let page = store.list_user_memberships(&shop, &user("ann"), None, PAGE_SIZE_MAX, desk.now).await.unwrap();
     full(page.rows.len(), page.more);
