@@ -4,6 +4,8 @@ mod check;
 pub mod codec;
 mod convert;
 pub mod door;
+#[allow(dead_code, reason = "handlers begin to use it")]
+mod mask;
 mod membership;
 mod org;
 mod page;

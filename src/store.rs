@@ -4,6 +4,7 @@
 //! transaction a group, on a connection of its own: [`Store::begin_write`] locks the head row, [`WriteTx::persist`] takes
 //! the transaction, [`Ready::commit`] ends it.
 
+mod alias;
 mod changes;
 mod connect;
 mod entity;

@@ -134,49 +134,53 @@ fn erase_sets(draft: &mut Draft<'_>, project: &Project) {
 
 /// Erases a part of a dead project, in the order in which things hang on each other; of the project itself the key stays.
 fn erase_project(draft: &mut Draft<'_>, project: &Project) {
-    let mut rest = ERASE_ROWS_MAX;
-    let mut edit = |draft: &mut Draft<'_>, change: Change, rows: usize| {
-        let fits = rest > 0;
-        rest = rest.saturating_sub(rows.max(1));
-        if fits {
-            draft.edit(change);
+    let mut rows = 0;
+    for (change, weight) in remains(project) {
+        if rows >= ERASE_ROWS_MAX {
+            return;
         }
-        fits
-    };
-    let id = project.id;
-    let mut whole = true;
+        rows += weight.max(1);
+        draft.edit(change);
+    }
+    if project.memberships_len() > 0 {
+        return;
+    }
+    let before = ProjectRecord::clone(&project.record);
+    let dead_at = before.life.dead_at().unwrap_or(draft.now());
+    let after = ProjectRecord { display_name: "".into(), life: Life::Erased(dead_at), ..before.clone() };
+    draft.edit(Change::Project(Edit { key: project.id, before: Some(before), after: Some(after) }));
+}
+
+/// What takes away all that is left in a project, and how many rows each change costs.
+fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
+    let in_project = project.id;
     let mut orgs = Vec::new();
     project.for_each_org(|org| orgs.push(org));
     project.for_each_dead_org(|org| orgs.push(org));
-    for org in orgs.into_iter().filter(|org| org.memberships_len() == 0) {
-        let (key, before) = (Scoped { project: id, id: org.no }, Some(org.record.clone()));
-        whole &= edit(draft, Change::Org(Edit { key, before, after: None }), 1);
-    }
-    for (set_id, set) in project.role_sets.entries() {
-        let (key, before) = (Scoped { project: id, id: set_id }, Some(RoleSet::clone(set)));
-        whole &= edit(draft, Change::RoleSet(Edit { key, before, after: None }), set.roles.len());
-    }
-    for (mapping_id, mapping) in project.role_mappings.entries() {
-        for (role, row) in mapping.rows.entries() {
-            let key = GrantsKey { project: id, role_mapping: mapping_id, role };
-            let before = Some(PermissionSet::clone(row));
-            whole &= edit(draft, Change::Grants(Edit { key, before, after: None }), row.len());
-        }
-        let (key, before) = (Scoped { project: id, id: mapping_id }, Some(mapping.record.clone()));
-        whole &= edit(draft, Change::RoleMapping(Edit { key, before, after: None }), 1);
-    }
-    for (role_id, role) in project.roles.entries() {
-        let (key, before) = (Scoped { project: id, id: role_id }, Some(Role::clone(role)));
-        whole &= edit(draft, Change::Role(Edit { key, before, after: None }), 1);
-    }
-    for (permission_id, permission) in project.permissions.entries() {
-        let (key, before) = (Scoped { project: id, id: permission_id }, Some(Permission::clone(permission)));
-        whole &= edit(draft, Change::Permission(Edit { key, before, after: None }), 1);
-    }
-    if whole && project.memberships_len() == 0 {
-        let before = ProjectRecord::clone(&project.record);
-        let dead_at = before.life.dead_at().unwrap_or(draft.now());
-        let after = ProjectRecord { display_name: "".into(), life: Life::Erased(dead_at), ..before.clone() };
-        draft.edit(Change::Project(Edit { key: id, before: Some(before), after: Some(after) }));
-    }
+    let orgs = orgs.into_iter().filter(|org| org.memberships_len() == 0).map(move |org| {
+        let key = Scoped { project: in_project, id: org.no };
+        (Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)
+    });
+    let sets = project.role_sets.entries().map(move |(id, set)| {
+        let key = Scoped { project: in_project, id };
+        (Change::RoleSet(Edit { key, before: Some(RoleSet::clone(set)), after: None }), set.roles.len())
+    });
+    let mappings = project.role_mappings.entries().flat_map(move |(role_mapping, mapping)| {
+        let rows = mapping.rows.entries().map(move |(role, row)| {
+            let key = GrantsKey { project: in_project, role_mapping, role };
+            (Change::Grants(Edit { key, before: Some(PermissionSet::clone(row)), after: None }), row.len())
+        });
+        let key = Scoped { project: in_project, id: role_mapping };
+        let before = Some(mapping.record.clone());
+        rows.chain(std::iter::once_with(move || (Change::RoleMapping(Edit { key, before, after: None }), 1)))
+    });
+    let roles = project.roles.entries().map(move |(id, role)| {
+        let key = Scoped { project: in_project, id };
+        (Change::Role(Edit { key, before: Some(Role::clone(role)), after: None }), 1)
+    });
+    let permissions = project.permissions.entries().map(move |(id, permission)| {
+        let key = Scoped { project: in_project, id };
+        (Change::Permission(Edit { key, before: Some(Permission::clone(permission)), after: None }), 1)
+    });
+    orgs.chain(sets).chain(mappings).chain(roles).chain(permissions)
 }

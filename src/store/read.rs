@@ -1,11 +1,14 @@
 //! What all reads and lists have in common: one transaction, which reads the newest revision first.
 
+use std::sync::{Mutex, PoisonError};
+
 use sea_orm::{
     AccessMode, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, IsolationLevel, QueryFilter,
     TransactionOptions, TransactionTrait,
 };
 use tokio::task::JoinError;
 
+use super::alias::Renamed;
 use super::entity::{org, permission, project, role, role_mapping};
 use super::{Database, ReadError, Store, StoreError, head};
 use crate::domain::refusal::Noun;
@@ -16,6 +19,17 @@ use crate::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleMappingName
 pub struct At<T> {
     pub revision: Revision,
     pub value: T,
+    pub scope: Scope,
+}
+
+/// What a read was in, by numbers that are never given twice: an id or a key can be given anew once its org or project
+/// was deleted, and a page must not go on in the new one (S5). 0 where a read was in none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    pub project: i64,
+    pub org: i64,
+    /// How often the order of the project's roles was changed: a list in that order cannot go on in another.
+    pub role_order: i64,
 }
 
 /// Some of the rows of a list, and the revision at which they were read.
@@ -25,12 +39,15 @@ pub struct Page<T> {
     pub rows: Vec<T>,
     /// Whether rows follow.
     pub more: bool,
+    pub scope: Scope,
 }
 
 /// The database at one revision.
 pub struct Snapshot {
     pub tx: DatabaseTransaction,
     pub revision: Revision,
+    /// Of what was found in it so far.
+    scope: Mutex<Scope>,
 }
 
 impl Store {
@@ -53,7 +70,7 @@ impl Store {
         let beginning = tokio::spawn(async move {
             let tx = reads.begin_with_options(options).await?;
             let revision = head::newest(&tx).await?;
-            Ok(Snapshot { tx, revision })
+            Ok(Snapshot { tx, revision, scope: Mutex::default() })
         });
         match beginning.await.map_err(JoinError::try_into_panic) {
             Ok(begun) => begun,
@@ -71,46 +88,77 @@ impl Snapshot {
     }
 
     pub async fn at<T>(self, value: T) -> At<T> {
-        let revision = self.revision;
+        let (revision, scope) = (self.revision, self.scope());
         self.end().await;
-        At { revision, value }
+        At { revision, value, scope }
     }
 
     /// A page of at most `limit` of these rows; there is one row more where more follow.
     pub async fn page<T>(self, mut rows: Vec<T>, limit: u32) -> Page<T> {
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
-        let revision = self.revision;
+        let (revision, scope) = (self.revision, self.scope());
         self.end().await;
-        Page { revision, rows, more }
+        Page { revision, rows, more, scope }
+    }
+
+    fn scope(&self) -> Scope {
+        *self.scope.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn found_in(&self, change: impl FnOnce(&mut Scope)) {
+        change(&mut self.scope.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub async fn project(&self, key: &ProjectKey) -> Result<project::Model, ReadError> {
-        let found = project::Entity::find().filter(project::Column::Key.eq(key.as_str())).one(&self.tx).await?;
-        found.ok_or_else(|| ReadError::NotFound(Noun::Project, key.to_string()))
+        let living = project::Column::Key.eq(key.as_str()).and(project::Column::DeadAt.is_null());
+        let found = project::Entity::find().filter(living).one(&self.tx).await?;
+        let found = found.ok_or_else(|| ReadError::NotFound(Noun::Project, key.to_string()))?;
+        self.found_in(|scope| {
+            scope.project = found.id;
+            scope.role_order = found.role_order_version;
+        });
+        Ok(found)
     }
 
+    /// The permission that has this name, or had it (R3).
     pub async fn permission(&self, project: i64, name: &PermissionName) -> Result<permission::Model, ReadError> {
         let named = permission::Column::Project.eq(project).and(permission::Column::Name.eq(name.as_str()));
-        let found = permission::Entity::find().filter(named).one(&self.tx).await?;
+        let mut found = permission::Entity::find().filter(named).one(&self.tx).await?;
+        if found.is_none()
+            && let Some(id) = self.aliased(project, Renamed::Permission, name.as_str()).await?
+        {
+            found = permission::Entity::find_by_id((project, id)).one(&self.tx).await?;
+        }
         found.ok_or_else(|| ReadError::NotFound(Noun::Permission, name.to_string()))
     }
 
-    /// Found by the folded name, for which there is an index, and compared exactly (R1).
+    /// The role that has this name, or had it (R3). Found by the folded name, for which there is an index, and compared
+    /// exactly (R1).
     pub async fn role(&self, project: i64, name: &RoleName) -> Result<role::Model, ReadError> {
         let folded = crate::domain::name::folded(name.as_str());
         let named = role::Column::Project.eq(project).and(role::Column::NameKey.eq(folded));
         let named = named.and(role::Column::Name.eq(name.as_str()));
-        let found = role::Entity::find().filter(named).one(&self.tx).await?;
+        let mut found = role::Entity::find().filter(named).one(&self.tx).await?;
+        if found.is_none()
+            && let Some(id) = self.aliased(project, Renamed::Role, name.as_str()).await?
+        {
+            found = role::Entity::find_by_id((project, id)).one(&self.tx).await?;
+        }
         found.ok_or_else(|| ReadError::NotFound(Noun::Role, name.to_string()))
     }
 
-    /// Found by the folded name, for which there is an index, and compared exactly (R1).
+    /// The role mapping that has this name, or had it (R3). Found as a role is.
     pub async fn role_mapping(&self, project: i64, name: &RoleMappingName) -> Result<role_mapping::Model, ReadError> {
         let folded = crate::domain::name::folded(name.as_str());
         let named = role_mapping::Column::Project.eq(project).and(role_mapping::Column::NameKey.eq(folded));
         let named = named.and(role_mapping::Column::Name.eq(name.as_str()));
-        let found = role_mapping::Entity::find().filter(named).one(&self.tx).await?;
+        let mut found = role_mapping::Entity::find().filter(named).one(&self.tx).await?;
+        if found.is_none()
+            && let Some(id) = self.aliased(project, Renamed::RoleMapping, name.as_str()).await?
+        {
+            found = role_mapping::Entity::find_by_id((project, id)).one(&self.tx).await?;
+        }
         found.ok_or_else(|| ReadError::NotFound(Noun::RoleMapping, name.to_string()))
     }
 
@@ -118,6 +166,8 @@ impl Snapshot {
         let living = org::Column::Project.eq(project).and(org::Column::DeadAt.is_null());
         let named = living.and(org::Column::OrgId.eq(id.as_str()));
         let found = org::Entity::find().filter(named).one(&self.tx).await?;
-        found.ok_or_else(|| ReadError::NotFound(Noun::Org, id.to_string()))
+        let found = found.ok_or_else(|| ReadError::NotFound(Noun::Org, id.to_string()))?;
+        self.found_in(|scope| scope.org = found.no);
+        Ok(found)
     }
 }

@@ -16,8 +16,8 @@ impl Store {
         project: &ProjectKey,
         org_id: &OrgId,
     ) -> Result<At<SubscriptionRow>, ReadError> {
-        let At { revision, value } = self.get_org(project, org_id).await?;
+        let At { revision, value, scope } = self.get_org(project, org_id).await?;
         let row = SubscriptionRow { org_id: value.profile.org_id, role_mapping: value.role_mapping };
-        Ok(At { revision, value: row })
+        Ok(At { revision, value: row, scope })
     }
 }

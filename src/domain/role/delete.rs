@@ -6,19 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::change::{Change, GrantsKey, MembershipKey};
-use super::super::command::DeleteRole;
-use super::super::decide::{Draft, Outcome};
-use super::super::id::{RoleId, RoleMappingId, RoleSetId};
-use super::super::membership::{MembershipRecord, Origin, TimedRole, origins};
-use super::super::org::Org;
-use super::super::permission_set::PermissionSet;
-use super::super::project::Project;
-use super::super::refusal::{Noun, Refusal};
-use super::super::role_set::{self, RoleSet};
-use super::super::usage::Recorded;
-use super::super::{Edit, Scoped, Time, UserId, etag, role_mapping};
 use super::{Role, order_changed};
+use crate::domain::change::{Change, GrantsKey, MembershipKey};
+use crate::domain::command::DeleteRole;
+use crate::domain::decide::{Draft, Outcome};
+use crate::domain::id::{RoleId, RoleMappingId, RoleSetId};
+use crate::domain::membership::{MembershipRecord, Origin, TimedRole, origins};
+use crate::domain::org::Org;
+use crate::domain::permission_set::PermissionSet;
+use crate::domain::project::Project;
+use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::role_set::{self, RoleSet};
+use crate::domain::usage::Recorded;
+use crate::domain::{Edit, Scoped, Time, UserId, etag, role_mapping};
 
 /// The role that goes, and who takes its place.
 #[derive(Clone, Copy)]
