@@ -1,5 +1,6 @@
 //! Builds and runs it all: starts in a line, stops in reverse.
 
+mod connect;
 pub mod demo;
 pub mod health;
 mod listen;
@@ -28,6 +29,7 @@ use crate::limits::Limits;
 use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
+pub use connect::connect;
 pub use listen::{Bound, Listen};
 
 /// Revisions of before the start whose tokens are told without the database.
