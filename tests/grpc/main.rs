@@ -17,6 +17,7 @@ mod consistency;
 mod coverage;
 mod doors;
 mod ends;
+mod erasure;
 mod health;
 mod limits;
 mod lists;
