@@ -28,3 +28,4 @@ mod projects;
 mod repeats;
 mod role_mappings;
 mod roles;
+mod tokens;
