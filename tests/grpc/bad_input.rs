@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 use prost_types::field_descriptor_proto::Type;
-use prost_types::{FieldDescriptorProto, Timestamp};
+use prost_types::{FieldDescriptorProto, FieldMask, Timestamp};
 use rolecall::wire;
 use tonic::Status;
 
@@ -44,6 +44,12 @@ enum Form {
     Revision,
     /// The end of a role.
     End,
+    /// The etag that something has now.
+    Etag,
+    /// The key of the project that is to be deleted.
+    Confirmation,
+    /// A mask of the fields to take.
+    Mask,
     Environment,
     RoleStructure,
     /// A flag that is true where it is given.
@@ -62,12 +68,37 @@ fn form(message: &str, field: &str) -> Form {
     const NAME_OR_NONE: Form = Form::Name { bytes_max: 128, required: false };
     const PERMISSION: Form = Form::Name { bytes_max: 256, required: true };
     match (message.trim_start_matches(".rolecall.v1."), field) {
+        ("DeleteProjectRequest", "project") => Form::Key { required: true },
         (_, "project") => Form::Key { required: false },
         ("CreateProjectRequest", "key") => Form::Key { required: true },
         ("CreateProjectRequest", "environment") => Form::Environment,
         ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
         ("CreateProjectRequest", "template") => Form::Template,
-        ("CreatePermissionRequest" | "PermissionSpec" | "GetPermissionRequest", "name") => PERMISSION,
+        ("DeleteProjectRequest", "confirm") => Form::Confirmation,
+        ("DeleteProjectRequest", "force") => Form::Anything,
+        (_, "reuse_deleted_key" | "allow_ownerless") => Form::Anything,
+        ("UpdateProjectRequest", "resource")
+        | ("UpdatePermissionRequest", "permission")
+        | ("UpdateRoleRequest", "role") => Form::Parts,
+        (_, "update_mask") => Form::Mask,
+        ("Project", "default_role" | "default_owner_role") => NAME,
+        // Ignored in requests, here and in other resources.
+        ("Project", "key" | "environment" | "role_structure" | "default_role_mapping") => Form::Anything,
+        ("Permission", "built_in") | ("Role", "position") => Form::Anything,
+        ("Project" | "Role", "etag") => Form::Anything,
+        (_, "create_time") => Form::Anything,
+        (_, "etag") => Form::Etag,
+        (
+            "CreatePermissionRequest"
+            | "PermissionSpec"
+            | "GetPermissionRequest"
+            | "UpdatePermissionRequest"
+            | "DeletePermissionRequest"
+            | "Permission",
+            "name",
+        ) => PERMISSION,
+        ("Permission", "aliases") => PERMISSION,
+        (_, "aliases") => NAME,
         (_, "name") => NAME,
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
@@ -75,7 +106,9 @@ fn form(message: &str, field: &str) -> Form {
         ("CreateOrgRequest", "org_id") => Form::Id { required: false },
         (_, "org_id" | "user_id" | "subscribe_org_ids") => Form::Id { required: true },
         ("CreateRoleRequest", "above" | "below" | "disabled_in") => NAME,
-        ("CreateRoleRequest", "internal") => Form::Anything,
+        ("CreateRoleRequest" | "Role", "internal") => Form::Anything,
+        ("DeleteRoleRequest", "replacement") => NAME_OR_NONE,
+        ("ReorderRolesRequest", "roles") => NAME,
         ("CreateRoleMappingRequest", "duplicate_of") => NAME_OR_NONE,
         (_, "enable_roles" | "disable_roles") => NAME,
         (_, "edits") => Form::Parts,
@@ -177,6 +210,15 @@ impl Form {
                     past(1_600_000_000),
                 ]
             }
+            Self::Etag => ["x", "0", "0.0", "1", "1.1.1", " ", "a\0"]
+                .map(|etag| Bad { value: Value::Bytes(etag.into()), reason: "ETAG_MISMATCH" })
+                .into(),
+            Self::Confirmation => ["", "default", "Deserted", "deserted "]
+                .map(|key| Bad { value: Value::Bytes(key.into()), reason: "NOT_CONFIRMED" })
+                .into(),
+            Self::Mask => ["", "*", "Name", "create_time", "etag", "position", "name.first", "a\0"]
+                .map(|path| invalid(Value::Bytes(FieldMask { paths: vec![path.into()] }.encode_to_vec())))
+                .into(),
             Self::Environment => [0, 3, 99, -1].map(number).into(),
             Self::RoleStructure => [3, 99, -1].map(number).into(),
             Self::True => vec![number(0)],
@@ -190,7 +232,7 @@ impl Form {
         if required {
             bad.push(text(""));
         }
-        if bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_))) && !matches!(self, Self::End) {
+        if bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_))) && !matches!(self, Self::End | Self::Mask) {
             bad.push(no_text);
         }
         bad.push(Bad { value: Value::Fixed32, reason: "MALFORMED_REQUEST" });
@@ -372,7 +414,7 @@ async fn refuses_all(raw: &Raw, method: &str, request: &[u8], path: &Path, form:
             }
             _ => {
                 let refused = the_refusal(answer, reason, &context);
-                if reason != "MALFORMED_REQUEST" {
+                if !["MALFORMED_REQUEST", "ETAG_MISMATCH"].contains(&reason) {
                     assert_eq!(refused.fields(), [expected_path(path, form)], "{context}");
                 }
             }
@@ -480,6 +522,9 @@ async fn nothing_is_found(server: &Server) {
         ("above", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("below", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("replacement", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("resource.default_role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("resource.default_owner_role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("roles[0].role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("enable_roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
