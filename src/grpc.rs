@@ -111,7 +111,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .add_service(service!(
             subscription_service_server::SubscriptionServiceServer,
             subscription::SubscriptionApi(app()),
-            REQUEST_BYTES_MAX
+            BULK_REQUEST_BYTES_MAX
         ))
         .add_service(service!(
             membership_service_server::MembershipServiceServer,

@@ -93,9 +93,14 @@ pub fn bulk(field: &str, rows: usize, max: usize) -> Result<(), Status> {
 
 /// What is wrong with a check, if anything: the field and why. Nothing is copied.
 pub fn checked<'a>(org_id: &str, user_id: &str, permission: &str) -> Result<(), (&'a str, BadName)> {
-    own_id(org_id).map_err(|why| ("org_id", why))?;
-    own_id(user_id).map_err(|why| ("user_id", why))?;
+    own_ids(org_id, user_id)?;
     permission_name(permission).map_err(|why| ("permission", why))
+}
+
+/// What is wrong with the ids of a check, if anything.
+pub fn own_ids<'a>(org_id: &str, user_id: &str) -> Result<(), (&'a str, BadName)> {
+    own_id(org_id).map_err(|why| ("org_id", why))?;
+    own_id(user_id).map_err(|why| ("user_id", why))
 }
 
 fn named<T>(field: &str, text: &str, parse: fn(&str) -> Result<T, BadName>) -> Result<T, Status> {

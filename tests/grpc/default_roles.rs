@@ -12,7 +12,7 @@ fn p1_what_people_call_a_project_can_be_changed_and_its_key_cannot() {
         let project = server.single();
         let before = project.record().await;
         let shop = wire::Project { display_name: "Shop".into(), key: "shop".into(), ..Default::default() };
-        let updated = server.update_project(project.updating(shop)).await.unwrap().project.unwrap();
+        let updated = server.update_project(project.updating_project(shop)).await.unwrap().project.unwrap();
         let expected = wire::Project { display_name: "Shop".into(), etag: updated.etag.clone(), ..before.clone() };
         assert_eq!(updated, expected);
         assert_eq!(project.record().await, updated);
@@ -21,7 +21,7 @@ fn p1_what_people_call_a_project_can_be_changed_and_its_key_cannot() {
                 for path in ["key", "environment", "role_structure", "default_role_mapping"] {
                     let request = wire::UpdateProjectRequest {
                         update_mask: mask(&["display_name", path]),
-                        ..project.updating(before.clone())
+                        ..project.updating_project(before.clone())
                     };
                     let answer = refused(server.update_project(request).await, "INVALID_FIELD");
                     assert_eq!(answer.fields(), ["update_mask"]);
@@ -74,7 +74,7 @@ fn r5_a_new_default_role_is_what_new_members_get() {
         project.add("acme", "ann", &[]).await;
         let admin = wire::Project { default_role: "Admin".into(), ..Default::default() };
         assert_eq!(
-            server.update_project(project.updating(admin)).await.unwrap().project.unwrap().default_role,
+            server.update_project(project.updating_project(admin)).await.unwrap().project.unwrap().default_role,
             "Admin"
         );
         assert_eq!(project.add("acme", "bob", &[]).await.roles[0].role, "Admin");
@@ -108,7 +108,7 @@ fn r5_a_default_role_is_visible_and_enabled_everywhere() {
                         wire::Project { default_role: name.into(), ..Default::default() },
                         wire::Project { default_owner_role: name.into(), ..Default::default() },
                     ] {
-                        let answer = server.update_project(project.updating(resource)).await;
+                        let answer = server.update_project(project.updating_project(resource)).await;
                         let answer = refused(answer, "DEFAULT_ROLE_UNSUITABLE");
                         assert_eq!(answer.subjects(), [format!("roles/{name}")]);
                     }
@@ -123,7 +123,7 @@ fn r5_a_default_role_is_visible_and_enabled_everywhere() {
             .await;
         project.enable("Paid", &["Clerk"]).await;
         let clerk = wire::Project { default_role: "Clerk".into(), ..Default::default() };
-        server.update_project(project.updating(clerk)).await.unwrap();
+        server.update_project(project.updating_project(clerk)).await.unwrap();
     });
 }
 
@@ -145,10 +145,10 @@ fn b3_another_default_owner_role_leaves_no_org_without_an_owner_unless_told() {
             project.add(org, user, &roles(&[name])).await;
         }
         let admin = || wire::Project { default_owner_role: "Admin".into(), ..Default::default() };
-        let answer = server.storing_nothing(server.update_project(project.updating(admin()))).await;
+        let answer = server.storing_nothing(server.update_project(project.updating_project(admin()))).await;
         let answer = refused(answer, "LAST_OWNER");
         assert_eq!((answer.subjects(), answer.metadata("orgs")), (vec!["orgs/acme"], "2"));
-        let request = wire::UpdateProjectRequest { allow_ownerless: true, ..project.updating(admin()) };
+        let request = wire::UpdateProjectRequest { allow_ownerless: true, ..project.updating_project(admin()) };
         assert_eq!(server.update_project(request).await.unwrap().project.unwrap().default_owner_role, "Admin");
     });
 }

@@ -109,10 +109,10 @@ fn m9_a_project_that_has_changed_since_it_was_read_is_neither_updated_nor_delete
         let read = project.record().await;
         let named = |etag: &str, display_name: &str| wire::UpdateProjectRequest {
             etag: etag.into(),
-            ..project.updating(wire::Project { display_name: display_name.into(), ..Default::default() })
+            ..project.updating_project(wire::Project { display_name: display_name.into(), ..Default::default() })
         };
         let first = server.update_project(named(&read.etag, "First")).await.unwrap().project.unwrap();
-        let deleting = |etag: &str| wire::DeleteProjectRequest { etag: etag.into(), ..project.deleting(false) };
+        let deleting = |etag: &str| wire::DeleteProjectRequest { etag: etag.into(), ..project.deleting_project(false) };
         server
             .storing_nothing(async {
                 let stale = refused(server.update_project(named(&read.etag, "Second")).await, "ETAG_MISMATCH");

@@ -107,6 +107,16 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
         );
         previewed!(
             seen,
+            server.update_org(wire::UpdateOrgRequest {
+                org_id: "initech".into(),
+                org: Some(wire::Org { display_name: "Initech".into(), ..Default::default() }),
+                ..Default::default()
+            }),
+            org
+        );
+        previewed!(seen, server.batch_subscribe_orgs(project.moving_all(&["acme", "initech"], "Paid")));
+        previewed!(
+            seen,
             server.subscribe_org(wire::SubscribeOrgRequest {
                 org_id: "acme".into(),
                 target: Some(wire::subscribe_org_request::Target::ToDefault(true)),
@@ -127,8 +137,11 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
             ]))
         );
         previewed!(seen, server.remove_member(project.removing("initech", "ann")));
+        previewed!(seen, server.delete_role_mapping(project.deleting("Paid", "Gold")));
+        let org_id = "initech".into();
+        previewed!(seen, server.delete_org(wire::DeleteOrgRequest { org_id, ..Default::default() }));
         let shop = wire::Project { display_name: "Shop".into(), ..Default::default() };
-        previewed!(seen, server.update_project(project.updating(shop)), project);
+        previewed!(seen, server.update_project(project.updating_project(shop)), project);
         previewed!(seen, server.update_permission(project.renaming_permission("p", "s")), permission);
         previewed!(seen, server.delete_permission(project.deleting_permission("s")));
         previewed!(seen, server.update_role(project.renaming_role("Clerk", "Accountant")), role);
@@ -138,7 +151,7 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
         previewed!(seen, server.reorder_roles(order));
         previewed!(seen, server.delete_role(project.deleting_role("Accountant", "")));
         let deserted = Project { server, key: "deserted" };
-        previewed!(seen, server.delete_project(deserted.deleting(false)));
+        previewed!(seen, server.delete_project(deserted.deleting_project(false)));
         assert_eq!(seen, writes, "every write is previewed");
     });
 }

@@ -26,16 +26,17 @@ fn p6_the_key_must_be_repeated_and_orgs_need_force() {
             .storing_nothing(async {
                 for confirm in ["", "default", "MULTI", "multi "] {
                     for force in [false, true] {
-                        let request = wire::DeleteProjectRequest { confirm: confirm.into(), ..project.deleting(force) };
+                        let request =
+                            wire::DeleteProjectRequest { confirm: confirm.into(), ..project.deleting_project(force) };
                         let refused = refused(server.delete_project(request).await, "NOT_CONFIRMED");
                         assert_eq!(refused.fields(), ["confirm"]);
                     }
                 }
-                let refused = refused(server.delete_project(project.deleting(false)).await, "PROJECT_HAS_ORGS");
+                let refused = refused(server.delete_project(project.deleting_project(false)).await, "PROJECT_HAS_ORGS");
                 assert_eq!((refused.subjects(), refused.metadata("orgs")), (vec!["projects/multi"], "2"));
             })
             .await;
-        assert_eq!(server.delete_project(project.deleting(true)).await.unwrap().deleted_orgs, 2);
+        assert_eq!(server.delete_project(project.deleting_project(true)).await.unwrap().deleted_orgs, 2);
         assert_eq!(keys(server).await, ["default"]);
     });
 }
@@ -45,7 +46,7 @@ fn p6_a_project_without_orgs_is_deleted_without_force() {
     on_both(async |server| {
         let project = server.multi().await;
         project.permission("p").await;
-        let answer = server.delete_project(project.deleting(false)).await.unwrap();
+        let answer = server.delete_project(project.deleting_project(false)).await.unwrap();
         assert_eq!((answer.deleted_orgs, answer.replayed), (0, false));
     });
 }
@@ -56,13 +57,14 @@ fn p6_default_and_workspace_cannot_be_deleted() {
         server
             .storing_nothing(async {
                 let default = Project { server, key: "default" };
-                let refused_default = refused(server.delete_project(default.deleting(true)).await, "PROJECT_PERMANENT");
+                let refused_default =
+                    refused(server.delete_project(default.deleting_project(true)).await, "PROJECT_PERMANENT");
                 assert_eq!(refused_default.subjects(), ["projects/default"]);
                 // Here an empty key means no project.
                 let unnamed = wire::DeleteProjectRequest { confirm: "default".into(), ..Default::default() };
                 assert_eq!(refused(server.delete_project(unnamed).await, "INVALID_FIELD").fields(), ["project"]);
                 let workspace = Project { server, key: "workspace" };
-                refused(server.delete_project(workspace.deleting(true)).await, "PROJECT_NOT_FOUND");
+                refused(server.delete_project(workspace.deleting_project(true)).await, "PROJECT_NOT_FOUND");
             })
             .await;
     });
@@ -84,7 +86,7 @@ fn p6_nothing_in_a_deleted_project_is_reached() {
         project.permission("invoices.view").await;
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Owner"])).await;
-        server.delete_project(project.deleting(true)).await.unwrap();
+        server.delete_project(project.deleting_project(true)).await.unwrap();
         nothing_is_reached(server, &contract).await;
         let server = server.restarted().await;
         nothing_is_reached(&server, &contract).await;
@@ -108,7 +110,7 @@ async fn nothing_is_reached(server: &Server, contract: &Contract) {
     });
     assert_eq!(asked, in_projects.map(|method| method.path.clone()).collect());
     let retired = Project { server, key: "retired" };
-    refused(server.delete_project(retired.deleting(true)).await, "PROJECT_NOT_FOUND");
+    refused(server.delete_project(retired.deleting_project(true)).await, "PROJECT_NOT_FOUND");
     assert!(!keys(server).await.contains(&"retired".to_string()));
 }
 
@@ -127,7 +129,7 @@ fn p6_the_key_of_a_deleted_project_stays_taken_until_it_may_be_given_anew() {
         let fresh = wire::CreateProjectRequest { reuse_deleted_key: true, ..creating("fresh") };
         server.create_project(fresh).await.unwrap();
 
-        server.delete_project(project.deleting(true)).await.unwrap();
+        server.delete_project(project.deleting_project(true)).await.unwrap();
         let refused_anew = server.storing_nothing(server.create_project(creating("multi"))).await;
         let refused_anew = refused(refused_anew, "PROJECT_KEY_RETIRED");
         assert_eq!(refused_anew.resource(), ("rolecall.v1.Project", "multi"));
@@ -146,7 +148,7 @@ fn p6_the_key_of_a_deleted_project_stays_taken_until_it_may_be_given_anew() {
         assert_eq!(decision, wire::Decision::NotAMember);
 
         // And so again.
-        server.delete_project(project.deleting(true)).await.unwrap();
+        server.delete_project(project.deleting_project(true)).await.unwrap();
         refused(server.create_project(creating("multi")).await, "PROJECT_KEY_RETIRED");
         server.create_project(anew()).await.unwrap();
         assert_eq!(keys(server).await, ["default", "fresh", "multi"]);
@@ -171,7 +173,7 @@ fn p6_checks_and_a_deletion_at_the_same_time_see_the_whole_project_or_none_of_it
                 }
             }
         };
-        let deletion = server.delete_project(project.deleting(true));
+        let deletion = server.delete_project(project.deleting_project(true));
         let (_, deleted) = tokio::join!(checks, deletion);
         assert_eq!(deleted.unwrap().deleted_orgs, 1);
     });

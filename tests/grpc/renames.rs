@@ -75,7 +75,7 @@ fn r3_the_old_name_of_a_role_is_accepted_in_every_request() {
         let updated = server.update_role(project.updating_role("Admin", described)).await.unwrap().role.unwrap();
         assert_eq!((updated.name.as_str(), updated.aliases), ("Chief", texts(&["Admin", "Boss"])));
         let default = wire::Project { default_role: "Boss".into(), ..Default::default() };
-        let updated = server.update_project(project.updating(default)).await.unwrap().project.unwrap();
+        let updated = server.update_project(project.updating_project(default)).await.unwrap().project.unwrap();
         assert_eq!(updated.default_role, "Chief");
         assert_eq!(project.add("acme", "cat", &[]).await.roles[0].role, "Chief");
         project.set("acme", "cat", &roles(&["Clerk"])).await;

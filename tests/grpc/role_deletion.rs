@@ -413,7 +413,7 @@ fn r5_the_default_roles_cannot_be_deleted_until_others_are_named() {
             .await;
         let both =
             wire::Project { default_role: "Admin".into(), default_owner_role: "Admin".into(), ..Default::default() };
-        server.update_project(project.updating(both)).await.unwrap();
+        server.update_project(project.updating_project(both)).await.unwrap();
         project.delete_role("Owner", "").await;
         assert_eq!(project.delete_role("Member", "").await, 1);
         assert_eq!(project.roles_of("acme", "ann").await, "Admin live");
