@@ -8,7 +8,7 @@ use serde::Serialize;
 use tonic::Status;
 
 use super::answer::Answer;
-use super::client::{self, Client, Trouble, suggestion};
+use super::client::{Client, ServerArgs, Trouble, suggestion};
 use super::table::plain;
 use crate::grpc::services::check_service_client::CheckServiceClient;
 use crate::grpc::services::permission_service_client::PermissionServiceClient;
@@ -78,7 +78,7 @@ pub struct Args {
     any: bool,
 
     #[command(flatten)]
-    client: client::Args,
+    client: ServerArgs,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
