@@ -222,7 +222,7 @@ impl Org {
     }
 
     /// Whether `which` is true of a membership; asks no further once it is.
-    pub(super) fn any_slot<'a>(&'a self, mut which: impl FnMut(TextHash, MembershipSlot) -> bool) -> bool {
+    pub(super) fn any_slot(&self, mut which: impl FnMut(TextHash, MembershipSlot) -> bool) -> bool {
         self.members.any(|slot| which(slot.hash(), *slot))
     }
 }

@@ -19,6 +19,7 @@ use super::refusal::{Noun, Refusal};
 use super::role::Role;
 use super::role_mapping::{RoleMapping, RoleMappingRecord};
 use super::role_set::RoleSet;
+use super::template::B2B;
 use super::trie::{Entry, Trie};
 use super::{Change, Edit, Scoped, Time, etag};
 
@@ -405,18 +406,13 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             }),
         }));
     }
-    let described = [
-        (owner, "Owner", "Runs the organization."),
-        (admin, "Admin", "Administers the organization for its owners."),
-        (member, "Member", "Works in the organization."),
-    ];
-    for (at, (role, name, description)) in described.into_iter().enumerate() {
+    for (at, (role, it)) in [owner, admin, member].into_iter().zip(B2B.roles).enumerate() {
         draft.edit(Change::Role(Edit {
             key: Scoped { project, id: role },
             before: None,
             after: Some(Role {
-                name: RoleName::stored(name),
-                description: description.into(),
+                name: RoleName::stored(it.name),
+                description: it.description.into(),
                 internal: false,
                 rank: super::role::rank_at(at),
                 create_time: now,
@@ -429,22 +425,16 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
         key: Scoped { project, id: mapping },
         before: None,
         after: Some(RoleMappingRecord {
-            name: RoleMappingName::stored("Default"),
-            description: "What organizations get unless told otherwise.".into(),
+            name: RoleMappingName::stored(B2B.role_mapping.0),
+            description: B2B.role_mapping.1.into(),
             disabled_roles: [].into(),
             create_time: now,
             aliases: [].into(),
             version: 1,
         }),
     }));
-    let not_for_admins = ["rolecall::can_delete_org", "rolecall::can_edit_org_access"];
-    let grants = |role: RoleId, name: &str| {
-        role == owner
-            || role == admin && !not_for_admins.contains(&name)
-            || role == member && name == "rolecall::can_view_other_members"
-    };
-    for role in [owner, admin, member] {
-        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| grants(role, name));
+    for (role, it) in [owner, admin, member].into_iter().zip(B2B.roles) {
+        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (it.grants)(name));
         let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
         let key = GrantsKey { project, role_mapping: mapping, role };
         draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));

@@ -1,6 +1,7 @@
 //! Why a command is not done: one variant a rule, told apart by a [`Reason`] that is part of the API.
 
 use super::name::{OrgId, PermissionName, RoleMappingName, RoleName};
+use crate::limits::REFUSAL_NAMES_MAX;
 
 /// A thing that is named in a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub enum Refusal {
     RoleDisabled { role: RoleName, role_mapping: RoleMappingName },
     #[error("role `{role}` is given twice")]
     RepeatedRole { at: usize, role: RoleName },
+    #[error("role `{role}` stands in the order twice")]
+    RepeatedInOrder { at: usize, role: RoleName },
     #[error("the end of role `{role}` is in the past; say until when it is given, or that it is permanent")]
     EndInThePast { at: usize, role: RoleName },
     #[error(
@@ -200,7 +203,7 @@ impl Refusal {
             Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => Reason::Contradiction,
             Self::DefaultRoleDisabled { .. } => Reason::DefaultRoleDisabled,
             Self::RoleDisabled { .. } => Reason::RoleDisabled,
-            Self::RepeatedRole { .. } => Reason::RepeatedRole,
+            Self::RepeatedRole { .. } | Self::RepeatedInOrder { .. } => Reason::RepeatedRole,
             Self::EndInThePast { .. } => Reason::EndInThePast,
             Self::TooManyRoles { .. } => Reason::TooManyRoles,
             Self::RepeatedRow => Reason::RepeatedRow,
@@ -224,7 +227,7 @@ impl Refusal {
             Self::BuiltIn(_) => "P4",
             Self::DefaultRoleUnsuitable { .. } => "R5",
             Self::RoleInUse { .. } => "R10",
-            Self::IncompleteOrder { .. } => "R6",
+            Self::IncompleteOrder { .. } | Self::RepeatedInOrder { .. } => "R6",
             Self::OwnReplacement { noun: Noun::Role, .. } => "R4",
             Self::OwnReplacement { .. } => "M6",
             Self::ReplacementDisabled { .. } | Self::ReplacementUnsuitable { .. } => "R4",
@@ -282,13 +285,19 @@ fn wanted(deleting: &bool) -> &'static str {
 
 /// `Free` (3 members) and so on.
 fn counted(in_mappings: &[(RoleMappingName, u64)], noun: &str) -> String {
-    let each = in_mappings.iter().map(|(name, count)| format!("`{name}` ({count} {noun}s)"));
-    each.collect::<Vec<_>>().join(", ")
+    listed(in_mappings.iter().map(|(name, count)| format!("`{name}` ({count} {noun}s)")))
 }
 
 /// `Admin` (3) and so on.
 fn roles(held: &[(RoleName, u64)]) -> String {
-    held.iter().map(|(name, count)| format!("`{name}` ({count})")).collect::<Vec<_>>().join(", ")
+    listed(held.iter().map(|(name, count)| format!("`{name}` ({count})")))
+}
+
+/// The first of many; a text has to fit into a header.
+fn listed(each: impl ExactSizeIterator<Item = String>) -> String {
+    let more = each.len().saturating_sub(REFUSAL_NAMES_MAX);
+    let first = each.take(REFUSAL_NAMES_MAX).collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
 fn first(rows: &[(usize, Refusal)]) -> String {

@@ -9,7 +9,7 @@ use super::alias::Naming;
 use super::change::Change;
 use super::command::{CreateRole, Place, ReorderRoles, UpdateRole};
 use super::decide::{Draft, Outcome};
-use super::id::{RoleId, RoleMappingId};
+use super::id::{ProjectId, RoleId, RoleMappingId};
 use super::name::RoleName;
 use super::project::{Project, ProjectRecord};
 use super::refusal::{Noun, Refusal};
@@ -132,7 +132,7 @@ pub fn reorder(draft: &mut Draft<'_>, command: &ReorderRoles) -> Result<Outcome,
     for (at, name) in command.roles.iter().enumerate() {
         let id = project.role(name)?;
         if !seen.insert(id) {
-            return Err(Refusal::RepeatedRole { at, role: name.clone() });
+            return Err(Refusal::RepeatedInOrder { at, role: name.clone() });
         }
         order.push(id);
     }
@@ -156,8 +156,8 @@ pub fn order_changed(draft: &mut Draft<'_>, project: &Project) {
 }
 
 /// The etag of the order of roles (M9).
-pub fn order_etag(project: &Project) -> String {
-    etag::etag(project.id.number(), project.record.role_order_version)
+pub fn order_etag(project: ProjectId, role_order_version: u32) -> String {
+    etag::etag(project.number(), role_order_version)
 }
 
 /// The position of a role in the order, 0 for the highest.

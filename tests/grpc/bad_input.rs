@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 use prost_types::field_descriptor_proto::Type;
-use prost_types::{FieldDescriptorProto, Timestamp};
+use prost_types::{FieldDescriptorProto, FieldMask, Timestamp};
 use rolecall::wire;
 use tonic::Status;
 
@@ -46,6 +46,12 @@ enum Form {
     End,
     Environment,
     RoleStructure,
+    /// What becomes of roles that get disabled.
+    Strategy,
+    /// Which fields an update takes.
+    Mask,
+    /// What was read of a thing, or nothing.
+    Etag,
     /// A flag that is true where it is given.
     True,
     /// May not stand beside an end, which the request has.
@@ -62,6 +68,31 @@ fn form(message: &str, field: &str) -> Form {
     const NAME_OR_NONE: Form = Form::Name { bytes_max: 128, required: false };
     const PERMISSION: Form = Form::Name { bytes_max: 256, required: true };
     match (message.trim_start_matches(".rolecall.v1."), field) {
+        ("RoleMapping", "name" | "aliases") => NAME,
+        // Output only, ignored in requests.
+        ("RoleMapping", "is_default" | "disabled_roles" | "grant_count" | "create_time" | "etag" | "subscriber_count") => {
+            Form::Anything
+        }
+        ("Org", "org_id" | "role_mapping" | "create_time") => Form::Anything,
+        ("UpdateRoleMappingRequest", "role_mapping") | ("UpdateOrgRequest", "org") => Form::Parts,
+        ("DeleteRoleMappingRequest", "move_subscribers_to") => NAME_OR_NONE,
+        ("DiffRoleMappingsRequest", "left" | "right") => NAME,
+        ("DiffRoleMappingsRequest", "only_different") => Form::Anything,
+        (_, "on_disabled") => Form::Parts,
+        ("OnDisabled", "strategy") => Form::Strategy,
+        (_, "update_mask") => Form::Mask,
+        (_, "etag") => Form::Etag,
+        ("CreateOrgRequest", "creator_user_id") => Form::Id { required: false },
+        ("CreateOrgRequest", "reuse_deleted_id") | ("ListOrgsRequest", "ownerless") => Form::Anything,
+        ("BatchSubscribeOrgsRequest", "org_ids") => Form::Id { required: true },
+        ("BatchSubscribeOrgsRequest", "role_mapping") => NAME,
+        ("BatchSubscribeOrgsRequest", "to_default") => Form::True,
+        ("ListSubscriptionsRequest", "role_mapping") => NAME_OR_NONE,
+        (_, "allow_ownerless") => Form::Anything,
+        ("CheckRequest", "role" | "at_least_role") => NAME,
+        ("CheckRequest", "all_of" | "any_of") => Form::Parts,
+        ("PermissionList", "permissions") => PERMISSION,
+        ("MemberRole", "origin") => Form::Anything,
         (_, "project") => Form::Key { required: false },
         ("CreateProjectRequest", "key") => Form::Key { required: true },
         ("CreateProjectRequest", "environment") => Form::Environment,
@@ -127,6 +158,7 @@ impl Form {
         let invalid = |value| Bad { value, reason: "INVALID_FIELD" };
         let text = |text: &str| invalid(Value::Bytes(text.into()));
         let number = |number| invalid(Value::Number(number));
+        let mask = |path: &str| invalid(Value::Bytes(FieldMask { paths: vec![path.into()] }.encode_to_vec()));
         let long = |bytes_max: usize| "x".repeat(bytes_max + 1);
         let no_text = Bad { value: Value::Bytes(vec![b'a', 0xff, b'b']), reason: "MALFORMED_REQUEST" };
         let mut bad: Vec<Bad> = match self {
@@ -178,7 +210,12 @@ impl Form {
                 ]
             }
             Self::Environment => [0, 3, 99, -1].map(number).into(),
-            Self::RoleStructure => [3, 99, -1].map(number).into(),
+            Self::RoleStructure | Self::Strategy => [3, 99, -1].map(number).into(),
+            Self::Mask => ["", "*", "create_time", "nothing"].map(mask).into(),
+            Self::Etag => {
+                let etag = |etag: &str| Bad { value: Value::Bytes(etag.into()), reason: "ETAG_MISMATCH" };
+                [" ", "1.0", "stale", &long(10_000)].map(etag).into()
+            }
             Self::True => vec![number(0)],
             Self::Permanent => vec![number(1)],
             Self::Anything | Self::Parts => vec![],
@@ -372,7 +409,8 @@ async fn refuses_all(raw: &Raw, method: &str, request: &[u8], path: &Path, form:
             }
             _ => {
                 let refused = the_refusal(answer, reason, &context);
-                if reason != "MALFORMED_REQUEST" {
+                // What is only stale is no fault of a field.
+                if !["MALFORMED_REQUEST", "ETAG_MISMATCH"].contains(&reason) {
                     assert_eq!(refused.fields(), [expected_path(path, form)], "{context}");
                 }
             }
@@ -439,6 +477,10 @@ fn what_must_be_given_and_is_not_is_named() {
                 named(refused(server.create_project(nothing).await, "INVALID_FIELD"), "environment");
                 let nowhere = wire::SubscribeOrgRequest { org_id: "acme".into(), ..Default::default() };
                 named(refused(server.subscribe_org(nowhere).await, "INVALID_FIELD"), "role_mapping");
+                let nowhere = wire::BatchSubscribeOrgsRequest { target: None, ..project.moving_all(&["acme"], "") };
+                named(refused(server.batch_subscribe_orgs(nowhere).await, "INVALID_FIELD"), "role_mapping");
+                let nobody = project.moving_all(&[], "Paid");
+                named(refused(server.batch_subscribe_orgs(nobody).await, "INVALID_FIELD"), "org_ids");
                 let no_roles = project.setting("acme", "ann", &[]);
                 named(refused(server.set_member_roles(no_roles).await, "INVALID_FIELD"), "roles");
                 let no_write = project.writing(vec![row("acme", "ann", None)]);
@@ -452,6 +494,14 @@ fn what_must_be_given_and_is_not_is_named() {
                 let no_question =
                     wire::CheckRequest { org_id: "acme".into(), user_id: "ann".into(), ..Default::default() };
                 named(refused(server.check(no_question).await, "INVALID_FIELD"), "permission");
+                for (question, field) in [
+                    (wire::check_request::Question::AllOf(Default::default()), "all_of.permissions"),
+                    (wire::check_request::Question::AnyOf(Default::default()), "any_of.permissions"),
+                ] {
+                    let about_nothing =
+                        wire::CheckRequest { question: Some(question), ..project.asking("acme", "ann", "") };
+                    named(refused(server.check(about_nothing).await, "INVALID_FIELD"), field);
+                }
             })
             .await;
     });
@@ -475,6 +525,10 @@ async fn nothing_is_found(server: &Server) {
         ("subscribe_org_ids[0]", "nowhere", "ORG_NOT_FOUND", "rolecall.v1.Org"),
         ("user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),
         ("role_mapping", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
+        ("org_ids[0]", "nowhere", "ORG_NOT_FOUND", "rolecall.v1.Org"),
+        ("left", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
+        ("right", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
+        ("move_subscribers_to", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("duplicate_of", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("disabled_in[0]", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("above", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),

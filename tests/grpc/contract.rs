@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use prost::Message;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use rolecall::grpc::DESCRIPTORS;
-use rolecall::wire::{self, check_request, consistency, create_role_request, member_write, subscribe_org_request};
+use rolecall::wire::{
+    self, batch_subscribe_orgs_request, check_request, consistency, create_role_request, member_write,
+    subscribe_org_request,
+};
 
-use crate::fixture::{in_an_hour, roles, texts, until};
+use crate::fixture::{in_an_hour, roles, suspending, texts, until};
 use crate::server::Server;
 
 const PACKAGE: &str = "rolecall.v1";
@@ -85,6 +88,14 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
     let at_least = || Some(wire::Consistency { requirement: Some(consistency::Requirement::AtLeast(token.into())) });
     let requirement = |requirement| Some(wire::Consistency { requirement: Some(requirement) });
     let question = || Some(check_request::Question::Permission("invoices.view".into()));
+    let listed = || wire::PermissionList { permissions: texts(&["invoices.view"]) };
+    let asking = |question| wire::CheckRequest {
+        org_id: "acme".into(),
+        user_id: "ann".into(),
+        question: Some(question),
+        ..Default::default()
+    };
+    let mask = |paths: &[&str]| Some(prost_types::FieldMask { paths: texts(paths) });
     let ann = || wire::CheckItem { org_id: "acme".into(), user_id: "ann".into(), permission: "invoices.view".into() };
     let edits = || {
         vec![wire::GrantEdit {
@@ -116,7 +127,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 template: "b2b".into(),
                 request_id: request_id("project"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -183,6 +194,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 enable_roles: texts(&["Billing Manager"]),
                 disable_roles: texts(&["Guest"]),
                 subscribe_org_ids: texts(&["globex"]),
+                on_disabled: suspending(),
                 request_id: request_id("mapping"),
                 reason: reason(),
                 validate_only: false,
@@ -209,12 +221,26 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             wire::UpdateRoleMappingRequest {
                 project: project(),
                 name: "Paid".into(),
+                role_mapping: Some(wire::RoleMapping { name: "Paid".into(), ..Default::default() }),
+                update_mask: mask(&["name", "description", "aliases"]),
                 edits: edits(),
                 enable_roles: texts(&["Billing Manager"]),
                 disable_roles: texts(&["Guest"]),
+                on_disabled: suspending(),
                 request_id: request_id("edits"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/DiffRoleMappings",
+            wire::DiffRoleMappingsRequest {
+                project: project(),
+                left: "Default".into(),
+                right: "Paid".into(),
+                page_size: 10,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -237,9 +263,10 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 display_name: "Initech".into(),
                 metadata: "{}".into(),
                 role_mapping: "Paid".into(),
+                creator_user_id: "ivy".into(),
                 request_id: request_id("org"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -258,11 +285,25 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             .encode_to_vec(),
         ),
         (
+            "rolecall.v1.OrgService/UpdateOrg",
+            wire::UpdateOrgRequest {
+                project: project(),
+                org_id: "globex".into(),
+                org: Some(wire::Org { display_name: "Globex".into(), metadata: "[]".into(), ..Default::default() }),
+                update_mask: mask(&["display_name", "metadata"]),
+                request_id: request_id("org-update"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
             "rolecall.v1.SubscriptionService/SubscribeOrg",
             wire::SubscribeOrgRequest {
                 project: project(),
                 org_id: "acme".into(),
                 target: Some(subscribe_org_request::Target::RoleMapping("Paid".into())),
+                on_disabled: suspending(),
                 request_id: request_id("subscription"),
                 reason: reason(),
                 validate_only: false,
@@ -282,6 +323,39 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
         (
             "rolecall.v1.SubscriptionService/GetSubscription",
             wire::GetSubscriptionRequest { project: project(), org_id: "acme".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.SubscriptionService/BatchSubscribeOrgs",
+            wire::BatchSubscribeOrgsRequest {
+                project: project(),
+                org_ids: texts(&["acme", "globex"]),
+                target: Some(batch_subscribe_orgs_request::Target::RoleMapping("Paid".into())),
+                on_disabled: suspending(),
+                request_id: request_id("subscriptions"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.SubscriptionService/BatchSubscribeOrgs",
+            wire::BatchSubscribeOrgsRequest {
+                project: project(),
+                org_ids: texts(&["acme"]),
+                target: Some(batch_subscribe_orgs_request::Target::ToDefault(true)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.SubscriptionService/ListSubscriptions",
+            wire::ListSubscriptionsRequest {
+                project: project(),
+                role_mapping: "Paid".into(),
+                page_size: 10,
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.MembershipService/AddMember",
@@ -331,7 +405,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 roles: vec![until("Owner", in_an_hour())],
                 request_id: request_id("roles"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -343,7 +417,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 user_id: "bob".into(),
                 request_id: request_id("removal"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -358,7 +432,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 ],
                 request_id: request_id("rows"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -373,6 +447,10 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             }
             .encode_to_vec(),
         ),
+        ("rolecall.v1.CheckService/Check", asking(check_request::Question::Role("Member".into())).encode_to_vec()),
+        ("rolecall.v1.CheckService/Check", asking(check_request::Question::AtLeastRole("Admin".into())).encode_to_vec()),
+        ("rolecall.v1.CheckService/Check", asking(check_request::Question::AllOf(listed())).encode_to_vec()),
+        ("rolecall.v1.CheckService/Check", asking(check_request::Question::AnyOf(listed())).encode_to_vec()),
         (
             "rolecall.v1.CheckService/Check",
             wire::CheckRequest {
@@ -416,6 +494,30 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 items: vec![ann()],
                 consistency: requirement(consistency::Requirement::Latest(true)),
                 ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/DeleteRoleMapping",
+            wire::DeleteRoleMappingRequest {
+                project: project(),
+                name: "Paid".into(),
+                move_subscribers_to: "Default".into(),
+                on_disabled: suspending(),
+                request_id: request_id("mapping-removal"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/DeleteOrg",
+            wire::DeleteOrgRequest {
+                project: project(),
+                org_id: "globex".into(),
+                request_id: request_id("org-removal"),
+                reason: reason(),
+                validate_only: false,
             }
             .encode_to_vec(),
         ),

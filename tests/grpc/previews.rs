@@ -107,6 +107,16 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
         );
         previewed!(
             seen,
+            server.update_org(wire::UpdateOrgRequest {
+                org_id: "initech".into(),
+                org: Some(wire::Org { display_name: "Initech".into(), ..Default::default() }),
+                ..Default::default()
+            }),
+            org
+        );
+        previewed!(seen, server.batch_subscribe_orgs(project.moving_all(&["acme", "initech"], "Paid")));
+        previewed!(
+            seen,
             server.subscribe_org(wire::SubscribeOrgRequest {
                 org_id: "acme".into(),
                 target: Some(wire::subscribe_org_request::Target::ToDefault(true)),
@@ -127,6 +137,9 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
             ]))
         );
         previewed!(seen, server.remove_member(project.removing("initech", "ann")));
+        previewed!(seen, server.delete_role_mapping(project.deleting("Paid", "Gold")));
+        let org_id = "initech".into();
+        previewed!(seen, server.delete_org(wire::DeleteOrgRequest { org_id, ..Default::default() }));
         assert_eq!(seen, writes, "every write is previewed");
     });
 }

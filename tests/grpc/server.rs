@@ -184,15 +184,21 @@ rpcs! {
         list_role_mappings(ListRoleMappingsRequest) -> ListRoleMappingsResponse;
         update_role_mapping(UpdateRoleMappingRequest) -> UpdateRoleMappingResponse;
         promote_role_mapping(PromoteRoleMappingRequest) -> PromoteRoleMappingResponse;
+        delete_role_mapping(DeleteRoleMappingRequest) -> DeleteRoleMappingResponse;
+        diff_role_mappings(DiffRoleMappingsRequest) -> DiffRoleMappingsResponse;
     }
     OrgServiceClient {
         create_org(CreateOrgRequest) -> CreateOrgResponse;
         get_org(GetOrgRequest) -> GetOrgResponse;
         list_orgs(ListOrgsRequest) -> ListOrgsResponse;
+        update_org(UpdateOrgRequest) -> UpdateOrgResponse;
+        delete_org(DeleteOrgRequest) -> DeleteOrgResponse;
     }
     SubscriptionServiceClient {
         subscribe_org(SubscribeOrgRequest) -> SubscribeOrgResponse;
         get_subscription(GetSubscriptionRequest) -> GetSubscriptionResponse;
+        batch_subscribe_orgs(BatchSubscribeOrgsRequest) -> BatchSubscribeOrgsResponse;
+        list_subscriptions(ListSubscriptionsRequest) -> ListSubscriptionsResponse;
     }
     MembershipServiceClient {
         add_member(AddMemberRequest) -> AddMemberResponse;

@@ -3,6 +3,7 @@
 #[path = "../support/database.rs"]
 mod support;
 
+mod agreement;
 mod cancelled;
 mod desk;
 mod history;
@@ -10,3 +11,4 @@ mod lists;
 mod members;
 mod open;
 mod round_trip;
+mod whole_core;
