@@ -171,11 +171,7 @@ fn shown(row: &RoleMappingRow) -> wire::RoleMapping {
 }
 
 fn shown_row(row: GrantsRow) -> wire::RoleGrants {
-    wire::RoleGrants {
-        role: row.role.to_string(),
-        enabled: row.enabled,
-        permissions: texts(&row.permissions),
-    }
+    wire::RoleGrants { role: row.role.to_string(), enabled: row.enabled, permissions: texts(&row.permissions) }
 }
 
 fn shown_diff(row: DiffRow) -> wire::RoleDiff {

@@ -130,13 +130,13 @@ fn an_unknown_name_brings_the_nearest_known_one() {
     assert!(said.contains("ORG_NOT_FOUND") && !said.contains("did you mean"), "{said}");
     let said = demo.says(1, &["check", "bob", "reports.view", "sso.confgure", "--all", "--org", "globex"]);
     assert!(said.contains("did you mean `sso.configure`?"), "{said}");
-    let said = demo.json(1, &["check", "bob", "--at-least", "Amdin", "--org", "globex"]);
+    let said = demo.json(1, &["check", "bob", "--at-least", "Admn", "--org", "globex"]);
     assert_eq!(said["suggestion"], "Admin", "{said}");
     let not_found =
         |noun: &str, meant: &str| [format!("NOT_FOUND {noun}_NOT_FOUND: "), format!("did you mean `{meant}`?")];
     for (args, noun, meant) in [
         (&["who-can", "report.view", "--org", "acme"][..], "PERMISSION", "reports.view"),
-        (&["mappings", "show", "Payed"], "ROLE_MAPPING", "Paid"),
+        (&["mappings", "show", "Payd"], "ROLE_MAPPING", "Paid"),
         (&["mappings", "show", "Paid", "--role", "Ownr"], "ROLE", "Owner"),
         (&["mappings", "diff", "Free", "Payd"], "ROLE_MAPPING", "Paid"),
     ] {

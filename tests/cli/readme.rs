@@ -39,13 +39,19 @@ fn the_commands_of_the_readme_work_in_the_order_of_the_readme() {
 }
 
 #[test]
-fn every_file_that_the_readme_links_to_is_there() {
-    let readme = file("README.md");
-    let links = readme.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+fn every_file_that_a_document_links_to_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for link in links.filter(|link| !link.contains("://")) {
-        assert!(root.join(link).exists(), "{link}");
+    let mut links = 0;
+    for document in ["README.md", "CONTRIBUTING.md", "docs/examples.md"] {
+        let text = file(document);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        for link in targets.filter(|link| !link.contains("://")) {
+            let target = root.join(document).with_file_name(link);
+            assert!(target.exists(), "{document} links to {link}");
+            links += 1;
+        }
     }
+    assert!(links > 5, "only {links} links");
 }
 
 #[test]

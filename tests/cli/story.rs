@@ -40,12 +40,14 @@ fn a_product_from_nothing_to_its_first_customers() {
     // The plans.
 
     story
-        .tell("Free is made from the mapping that was there; it has no Editors and no Auditors.")
+        .tell("Free has no Editors and no Auditors. What an Editor would be granted is said all the same: so a check can tell \
+             that an upgrade would help.")
         .call(
             "RoleMappingService/CreateRoleMapping",
             json!({"name": "Free", "duplicate_of": "Default", "disable_roles": ["Editor"], "edits": [
                 {"role": "Owner", "add": ["docs.read", "docs.write", "billing.manage"]},
                 {"role": "Admin", "add": ["docs.read", "docs.write"]},
+                {"role": "Editor", "add": ["docs.read", "docs.write", "docs.share"]},
                 {"role": "Member", "add": ["docs.read"]},
             ]}),
         )
@@ -57,7 +59,6 @@ fn a_product_from_nothing_to_its_first_customers() {
             json!({"name": "Paid", "duplicate_of": "Free", "enable_roles": ["Editor"], "edits": [
                 {"role": "Owner", "add": ["docs.share"]},
                 {"role": "Admin", "add": ["docs.share"]},
-                {"role": "Editor", "add": ["docs.read", "docs.write", "docs.share"]},
             ]}),
         )
         .answers(json!({"roleMapping": {"disabledRoles": ["Auditor"]}}));

@@ -70,9 +70,10 @@ fn form(message: &str, field: &str) -> Form {
     match (message.trim_start_matches(".rolecall.v1."), field) {
         ("RoleMapping", "name" | "aliases") => NAME,
         // Output only, ignored in requests.
-        ("RoleMapping", "is_default" | "disabled_roles" | "grant_count" | "create_time" | "etag" | "subscriber_count") => {
-            Form::Anything
-        }
+        (
+            "RoleMapping",
+            "is_default" | "disabled_roles" | "grant_count" | "create_time" | "etag" | "subscriber_count",
+        ) => Form::Anything,
         ("Org", "org_id" | "role_mapping" | "create_time") => Form::Anything,
         ("UpdateRoleMappingRequest", "role_mapping") | ("UpdateOrgRequest", "org") => Form::Parts,
         ("DeleteRoleMappingRequest", "move_subscribers_to") => NAME_OR_NONE,

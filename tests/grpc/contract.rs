@@ -448,7 +448,10 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             .encode_to_vec(),
         ),
         ("rolecall.v1.CheckService/Check", asking(check_request::Question::Role("Member".into())).encode_to_vec()),
-        ("rolecall.v1.CheckService/Check", asking(check_request::Question::AtLeastRole("Admin".into())).encode_to_vec()),
+        (
+            "rolecall.v1.CheckService/Check",
+            asking(check_request::Question::AtLeastRole("Admin".into())).encode_to_vec(),
+        ),
         ("rolecall.v1.CheckService/Check", asking(check_request::Question::AllOf(listed())).encode_to_vec()),
         ("rolecall.v1.CheckService/Check", asking(check_request::Question::AnyOf(listed())).encode_to_vec()),
         (

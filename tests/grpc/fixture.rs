@@ -142,8 +142,7 @@ impl Project<'_> {
     }
 
     pub async fn delete_org(&self, org_id: &str) -> i64 {
-        let request =
-            wire::DeleteOrgRequest { project: self.key.into(), org_id: org_id.into(), ..Default::default() };
+        let request = wire::DeleteOrgRequest { project: self.key.into(), org_id: org_id.into(), ..Default::default() };
         self.server.delete_org(request).await.unwrap().removed_memberships
     }
 

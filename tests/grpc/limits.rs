@@ -255,9 +255,8 @@ fn p7_permissions_in_one_question_of_a_check() {
         project.org("acme", "").await;
         project.add("acme", "ann", &[]).await;
         let asking = |question| wire::CheckRequest { question: Some(question), ..project.asking("acme", "ann", "") };
-        let names = |count| wire::PermissionList {
-            permissions: vec!["rolecall::can_view_other_members".into(); count],
-        };
+        let names =
+            |count| wire::PermissionList { permissions: vec!["rolecall::can_view_other_members".into(); count] };
         for (question, field) in [
             (Question::AllOf as fn(wire::PermissionList) -> Question, "all_of.permissions"),
             (Question::AnyOf, "any_of.permissions"),
@@ -285,7 +284,8 @@ fn p7_old_names_of_one_role_mapping() {
         // Where one is dropped, there is room.
         let aliases = (1..50).map(|number| format!("Plan {number}")).collect();
         let role_mapping = wire::RoleMapping { name: "Plan 51".into(), aliases, ..Default::default() };
-        let request = wire::UpdateRoleMappingRequest { role_mapping: Some(role_mapping), ..project.updating("Plan 50") };
+        let request =
+            wire::UpdateRoleMappingRequest { role_mapping: Some(role_mapping), ..project.updating("Plan 50") };
         let renamed = server.update_role_mapping(request).await.unwrap().role_mapping.unwrap();
         assert_eq!((renamed.aliases.len(), renamed.aliases[49].as_str()), (50, "Plan 50"));
     });

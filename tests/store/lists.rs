@@ -41,12 +41,7 @@ where
     }
 }
 
-fn listing(
-    project: &ProjectKey,
-    role_mapping: Option<&RoleMappingName>,
-    after: Option<OrgId>,
-    limit: u32,
-) -> ListOrgs {
+fn listing(project: &ProjectKey, role_mapping: Option<&RoleMappingName>, after: Option<OrgId>, limit: u32) -> ListOrgs {
     ListOrgs { project: project.clone(), role_mapping: role_mapping.cloned(), ownerless: false, after, limit }
 }
 
