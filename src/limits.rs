@@ -70,7 +70,7 @@ pub const ALIASES_MAX: u64 = 50;
 pub const CHECK_LIST_MAX: usize = 100;
 
 /// Memberships that are erased by one command once an org or a project is deleted.
-pub const ERASE_ROWS_MAX: usize = 5_000;
+pub const ERASE_ROWS_MAX: usize = 2_000;
 
 /// Permissions named in one page of a role mapping or of a comparison, the first row apart: clients take 4 MiB.
 pub const PAGE_GRANTS_MAX: usize = 20_000;

@@ -37,7 +37,7 @@ pub use membership::{ListMembers, MemberRow};
 pub use org::{ListOrgs, OrgRow};
 pub use permission::PermissionRow;
 pub use project::ProjectRow;
-pub use read::{At, Page};
+pub use read::{At, Page, Scope};
 pub use role::{RoleList, RoleRow};
 pub use role_mapping::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow, RoleMappingRows};
 pub use subscription::SubscriptionRow;

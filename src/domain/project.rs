@@ -56,7 +56,7 @@ pub struct ProjectRecord {
     pub create_time: Time,
     /// How often its own fields were changed (M9).
     pub version: u32,
-    /// How often the order of its roles was changed (M9).
+    /// How often roles that were there got other ranks: part of the etag of their order (M9).
     pub role_order_version: u32,
     pub life: Life,
 }

@@ -124,7 +124,7 @@ impl MembershipService for MembershipApi {
         let found = self.0.store.list_members(ask).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.member.user_id.as_str());
         Ok(Response::new(wire::ListMembersResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
             members: found.rows.iter().map(|row| self.shown(row)).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -145,7 +145,7 @@ impl MembershipService for MembershipApi {
         let found = found.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.member.org_id.as_str());
         Ok(Response::new(wire::ListUserMembershipsResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
             memberships: found.rows.iter().map(|row| self.shown(row)).collect(),
             revision: self.0.token(found.revision),
         }))

@@ -62,7 +62,7 @@ impl OrgService for OrgApi {
         let found = self.0.store.list_orgs(ask).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.profile.org_id.as_str());
         Ok(Response::new(wire::ListOrgsResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
             orgs: found.rows.iter().map(|row| wire::org(&row.profile, &row.role_mapping)).collect(),
             revision: self.0.token(found.revision),
         }))

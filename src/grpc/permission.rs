@@ -80,7 +80,7 @@ impl PermissionService for PermissionApi {
             self.0.store.list_permissions(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
         Ok(Response::new(wire::ListPermissionsResponse {
-            next_page_token: page.next_token(last.as_deref()),
+            next_page_token: page.next_token(found.scope.in_any_order(), last.as_deref())?,
             permissions: found.rows.iter().map(|row| wire::permission(&row.permission)).collect(),
             revision: self.0.token(found.revision),
         }))

@@ -14,7 +14,7 @@ use crate::domain::command::{Command, CreateProject, DeleteProject, UpdateProjec
 use crate::domain::project::{Environment, RoleStructure};
 use crate::domain::template::{TEMPLATES, Template};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
-use crate::store::ProjectRow;
+use crate::store::{ProjectRow, Scope};
 use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct ProjectApi(pub Arc<App>);
@@ -61,7 +61,7 @@ impl ProjectService for ProjectApi {
             .map_err(|error| status::read(error, &mut |_, _| None))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.record.key.as_str());
         Ok(Response::new(wire::ListProjectsResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(Scope::default(), last)?,
             projects: found.rows.iter().map(shown).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -112,7 +112,7 @@ impl ProjectService for ProjectApi {
         let templates: Vec<wire::Template> = rest.by_ref().take(page.limit as usize).map(template).collect();
         let last = templates.last().filter(|_| rest.next().is_some()).map(|template| template.name.as_str());
         Ok(Response::new(wire::ListTemplatesResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(Scope::default(), last)?,
             templates,
             revision: self.0.engine.load().token.to_string(),
         }))

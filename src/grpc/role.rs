@@ -59,7 +59,7 @@ impl RoleService for RoleApi {
         let found = list.page;
         let last = found.rows.last().filter(|_| found.more).map(|row| place::write(row.role.rank, row.id));
         Ok(Response::new(wire::ListRolesResponse {
-            next_page_token: page.next_token(last.as_deref()),
+            next_page_token: page.next_token(found.scope, last.as_deref())?,
             roles: found.rows.iter().map(shown).collect(),
             order_etag: list.order_etag,
             revision: self.0.token(found.revision),

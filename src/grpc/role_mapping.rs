@@ -93,7 +93,7 @@ impl RoleMappingService for RoleMappingApi {
         let last = rows.last().filter(|_| found.value.more).map(|row| place::write(row.rank, row.role_id));
         Ok(Response::new(wire::GetRoleMappingResponse {
             role_mapping: Some(shown(&found.value.role_mapping)),
-            next_page_token: page.next_token(last.as_deref()),
+            next_page_token: page.next_token(found.scope, last.as_deref())?,
             rows: rows.into_iter().map(shown_row).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -111,7 +111,7 @@ impl RoleMappingService for RoleMappingApi {
             self.0.store.list_role_mappings(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
         Ok(Response::new(wire::ListRoleMappingsResponse {
-            next_page_token: page.next_token(last.as_deref()),
+            next_page_token: page.next_token(found.scope.in_any_order(), last.as_deref())?,
             role_mappings: found.rows.iter().map(shown).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -149,7 +149,7 @@ impl RoleMappingService for RoleMappingApi {
         let found = self.0.store.diff_role_mappings(ask).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| place::write(row.rank, row.role_id));
         Ok(Response::new(wire::DiffRoleMappingsResponse {
-            next_page_token: page.next_token(last.as_deref()),
+            next_page_token: page.next_token(found.scope, last.as_deref())?,
             roles: found.rows.into_iter().map(shown_diff).collect(),
             revision: self.0.token(found.revision),
         }))

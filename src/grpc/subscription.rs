@@ -75,7 +75,7 @@ impl SubscriptionService for SubscriptionApi {
         let found = found.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.org_id.as_str());
         Ok(Response::new(wire::ListSubscriptionsResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
             subscriptions: found.rows.iter().map(|row| wire::subscription(&row.org_id, &row.role_mapping)).collect(),
             revision: self.0.token(found.revision),
         }))

@@ -10,7 +10,7 @@ use super::ids::{id, number, u32_of, unreadable};
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::id::RoleId;
-use crate::domain::role::{Role, order_etag};
+use crate::domain::role::{Role, order_etag_of};
 use crate::domain::{ProjectKey, RoleName, Time};
 
 /// A role and its place.
@@ -58,7 +58,9 @@ impl Store {
             Some(first) => above(&snapshot, first).await?,
             None => 0,
         };
-        let order_etag = order_etag(id(project.id)?, u32_of(project.role_order_version)?);
+        let count = role::Entity::find().filter(role::Column::Project.eq(project.id)).count(&snapshot.tx).await?;
+        let (version, next) = (u32_of(project.role_order_version)?, u32_of(project.next_role)?);
+        let order_etag = order_etag_of(id(project.id)?, version, next, count as usize);
         let rows = rows(&snapshot, project.id, found, above).await?;
         Ok(RoleList { page: snapshot.page(rows, limit).await, order_etag })
     }

@@ -32,7 +32,7 @@ pub fn outcome(outcome: &domain::Outcome) -> wire::Outcome {
             Outcome::Deleted(wire::Deleted { affected: i64::try_from(*affected).unwrap_or(i64::MAX) })
         }
         domain::Outcome::RolesReordered(project) => {
-            let order_etag = domain::role::order_etag(project.id, project.record.role_order_version);
+            let order_etag = domain::role::order_etag(project);
             Outcome::RolesReordered(wire::RolesReordered { order_etag })
         }
         domain::Outcome::OrgsSubscribed { moved, unchanged } => {
