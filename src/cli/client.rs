@@ -90,10 +90,6 @@ impl Client {
         self.project.clone()
     }
 
-    pub fn wants_json(&self) -> bool {
-        self.json
-    }
-
     /// Waits for the answer to a call, as long as the arguments say.
     pub async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Trouble> {
         match tokio::time::timeout(self.patience, call).await {
