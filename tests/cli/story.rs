@@ -7,11 +7,24 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::run::{Server, grpcurl, output};
+use crate::support::postgres;
 
 #[test]
-fn a_product_from_nothing_to_its_first_customers() {
-    let Some(story) = Story::begin() else { return };
+fn a_product_from_nothing_to_its_first_customers_on_sqlite() {
+    if let Some(story) = Story::begin("sqlite://rolecall.db") {
+        a_product_from_nothing_to_its_first_customers(&story);
+    }
+}
 
+#[tokio::test]
+async fn a_product_from_nothing_to_its_first_customers_on_postgres() {
+    let Some(database) = postgres::database().await else { return };
+    if let Some(story) = Story::begin(&database) {
+        a_product_from_nothing_to_its_first_customers(&story);
+    }
+}
+
+fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     // The product.
 
     story
@@ -288,10 +301,10 @@ struct Called {
 
 impl Story {
     /// None where grpcurl is missing.
-    fn begin() -> Option<Self> {
+    fn begin(database: &str) -> Option<Self> {
         let grpcurl = grpcurl()?;
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start::<&str>(folder.path(), &[]);
+        let server = Server::start(folder.path(), &["--database", database]);
         Some(Self { server, grpcurl, _folder: folder })
     }
 
