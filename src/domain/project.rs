@@ -482,14 +482,16 @@ fn suitable(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
     }
 }
 
-/// Another default owner role leaves no org without an owner that had one and keeps visible members (B3).
+/// Another default owner role leaves no org without an owner that had one and has other visible members (B3).
 fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
     if before.record.default_owner_role == after.record.default_owner_role {
         return Ok(());
     }
+    let owner = before.record.default_owner_role;
     let mut left: BTreeSet<&OrgId> = BTreeSet::new();
     after.for_each_org(|org| {
-        if before.has_owner(org) && !after.has_owner(org) && after.has_visible_member(org, now) {
+        let others = || after.has_visible_member(org, |_, it| it.set.contains(owner) && it.end(owner).is_none(), now);
+        if before.has_owner(org) && !after.has_owner(org) && others() {
             left.insert(&org.record.profile.org_id);
         }
     });

@@ -44,6 +44,8 @@ enum Form {
     Revision,
     /// The end of a role.
     End,
+    /// The key of the project that is to be deleted.
+    Confirmation,
     Environment,
     RoleStructure,
     /// What becomes of roles that get disabled.
@@ -68,38 +70,55 @@ fn form(message: &str, field: &str) -> Form {
     const NAME_OR_NONE: Form = Form::Name { bytes_max: 128, required: false };
     const PERMISSION: Form = Form::Name { bytes_max: 256, required: true };
     match (message.trim_start_matches(".rolecall.v1."), field) {
-        ("RoleMapping", "name" | "aliases") => NAME,
-        // Output only, ignored in requests.
-        (
-            "RoleMapping",
-            "is_default" | "disabled_roles" | "grant_count" | "create_time" | "etag" | "subscriber_count",
-        ) => Form::Anything,
-        ("Org", "org_id" | "role_mapping" | "create_time") => Form::Anything,
-        ("UpdateRoleMappingRequest", "role_mapping") | ("UpdateOrgRequest", "org") => Form::Parts,
-        ("DeleteRoleMappingRequest", "move_subscribers_to") => NAME_OR_NONE,
-        ("DiffRoleMappingsRequest", "left" | "right") => NAME,
-        ("DiffRoleMappingsRequest", "only_different") => Form::Anything,
-        (_, "on_disabled") => Form::Parts,
-        ("OnDisabled", "strategy") => Form::Strategy,
-        (_, "update_mask") => Form::Mask,
-        (_, "etag") => Form::Etag,
-        ("CreateOrgRequest", "creator_user_id") => Form::Id { required: false },
-        ("CreateOrgRequest", "reuse_deleted_id") | ("ListOrgsRequest", "ownerless") => Form::Anything,
-        ("BatchSubscribeOrgsRequest", "org_ids") => Form::Id { required: true },
-        ("BatchSubscribeOrgsRequest", "role_mapping") => NAME,
-        ("BatchSubscribeOrgsRequest", "to_default") => Form::True,
-        ("ListSubscriptionsRequest", "role_mapping") => NAME_OR_NONE,
-        (_, "allow_ownerless") => Form::Anything,
-        ("CheckRequest", "role" | "at_least_role") => NAME,
-        ("CheckRequest", "all_of" | "any_of") => Form::Parts,
-        ("PermissionList", "permissions") => PERMISSION,
-        ("MemberRole", "origin") => Form::Anything,
+        ("DeleteProjectRequest", "project") => Form::Key { required: true },
         (_, "project") => Form::Key { required: false },
         ("CreateProjectRequest", "key") => Form::Key { required: true },
         ("CreateProjectRequest", "environment") => Form::Environment,
         ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
         ("CreateProjectRequest", "template") => Form::Template,
-        ("CreatePermissionRequest" | "PermissionSpec" | "GetPermissionRequest", "name") => PERMISSION,
+        ("DeleteProjectRequest", "confirm") => Form::Confirmation,
+        (_, "update_mask") => Form::Mask,
+        ("UpdateProjectRequest", "resource")
+        | ("UpdatePermissionRequest", "permission")
+        | ("UpdateRoleRequest", "role")
+        | ("UpdateRoleMappingRequest", "role_mapping")
+        | ("UpdateOrgRequest", "org") => Form::Parts,
+        // Output only, ignored in requests.
+        ("Project", "key" | "environment" | "role_structure" | "default_role_mapping")
+        | ("Permission", "built_in")
+        | ("Role", "position")
+        | ("RoleMapping", "is_default" | "disabled_roles" | "grant_count" | "subscriber_count")
+        | ("Org", "org_id" | "role_mapping")
+        | ("Project" | "Role" | "RoleMapping", "etag")
+        | (_, "create_time") => Form::Anything,
+        (_, "etag") => Form::Etag,
+        (_, "force" | "allow_ownerless" | "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
+        ("ListOrgsRequest", "ownerless") | ("DiffRoleMappingsRequest", "only_different") => Form::Anything,
+        ("Project", "default_role" | "default_owner_role") => NAME,
+        (
+            "CreatePermissionRequest"
+            | "PermissionSpec"
+            | "GetPermissionRequest"
+            | "UpdatePermissionRequest"
+            | "DeletePermissionRequest"
+            | "Permission",
+            "name",
+        ) => PERMISSION,
+        ("Permission", "aliases") => PERMISSION,
+        (_, "aliases") => NAME,
+        ("DeleteRoleMappingRequest", "move_subscribers_to") => NAME_OR_NONE,
+        ("DiffRoleMappingsRequest", "left" | "right") => NAME,
+        (_, "on_disabled") => Form::Parts,
+        ("OnDisabled", "strategy") => Form::Strategy,
+        ("CreateOrgRequest", "creator_user_id") => Form::Id { required: false },
+        ("BatchSubscribeOrgsRequest", "org_ids") => Form::Id { required: true },
+        ("BatchSubscribeOrgsRequest", "role_mapping") => NAME,
+        ("BatchSubscribeOrgsRequest", "to_default") => Form::True,
+        ("ListSubscriptionsRequest", "role_mapping") => NAME_OR_NONE,
+        ("CheckRequest", "role" | "at_least_role") => NAME,
+        ("CheckRequest", "all_of" | "any_of") => Form::Parts,
+        ("PermissionList", "permissions") => PERMISSION,
+        ("MemberRole", "origin") => Form::Anything,
         (_, "name") => NAME,
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
@@ -107,7 +126,9 @@ fn form(message: &str, field: &str) -> Form {
         ("CreateOrgRequest", "org_id") => Form::Id { required: false },
         (_, "org_id" | "user_id" | "subscribe_org_ids") => Form::Id { required: true },
         ("CreateRoleRequest", "above" | "below" | "disabled_in") => NAME,
-        ("CreateRoleRequest", "internal") => Form::Anything,
+        ("CreateRoleRequest" | "Role", "internal") => Form::Anything,
+        ("DeleteRoleRequest", "replacement") => NAME_OR_NONE,
+        ("ReorderRolesRequest", "roles") => NAME,
         ("CreateRoleMappingRequest", "duplicate_of") => NAME_OR_NONE,
         (_, "enable_roles" | "disable_roles") => NAME,
         (_, "edits") => Form::Parts,
@@ -210,12 +231,17 @@ impl Form {
                     past(1_600_000_000),
                 ]
             }
+            Self::Confirmation => ["", "default", "Deserted", "deserted "]
+                .map(|key| Bad { value: Value::Bytes(key.into()), reason: "NOT_CONFIRMED" })
+                .into(),
             Self::Environment => [0, 3, 99, -1].map(number).into(),
             Self::RoleStructure | Self::Strategy => [3, 99, -1].map(number).into(),
-            Self::Mask => ["", "*", "create_time", "nothing"].map(mask).into(),
+            Self::Mask => {
+                ["", "*", "Name", "create_time", "etag", "position", "name.first", "nothing", "a\0"].map(mask).into()
+            }
             Self::Etag => {
                 let etag = |etag: &str| Bad { value: Value::Bytes(etag.into()), reason: "ETAG_MISMATCH" };
-                [" ", "1.0", "stale", &long(10_000)].map(etag).into()
+                [" ", "0", "0.0", "1", "1.1.1", "stale", "a\0", &long(10_000)].map(etag).into()
             }
             Self::True => vec![number(0)],
             Self::Permanent => vec![number(1)],
@@ -228,7 +254,7 @@ impl Form {
         if required {
             bad.push(text(""));
         }
-        if bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_))) && !matches!(self, Self::End) {
+        if bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_))) && !matches!(self, Self::End | Self::Mask) {
             bad.push(no_text);
         }
         bad.push(Bad { value: Value::Fixed32, reason: "MALFORMED_REQUEST" });
@@ -535,6 +561,9 @@ async fn nothing_is_found(server: &Server) {
         ("above", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("below", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("replacement", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("resource.default_role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("resource.default_owner_role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("roles[0].role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("enable_roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),

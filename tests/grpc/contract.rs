@@ -1,19 +1,23 @@
 //! What `proto/` says, read from the descriptors that the server itself serves, and a well-formed request of every RPC.
 
+mod catalog;
+
 use std::collections::BTreeMap;
 
 use prost::Message;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use rolecall::grpc::DESCRIPTORS;
 use rolecall::wire::{
-    self, batch_subscribe_orgs_request, check_request, consistency, create_role_request, member_write,
-    subscribe_org_request,
+    self, batch_subscribe_orgs_request, check_request, consistency, member_write, subscribe_org_request,
 };
 
-use crate::fixture::{in_an_hour, roles, suspending, texts, until};
+use crate::fixture::{in_an_hour, mask, roles, suspending, texts, until};
 use crate::server::Server;
 
 const PACKAGE: &str = "rolecall.v1";
+
+/// A method and an encoded request of it.
+pub type Sent = (&'static str, Vec<u8>);
 
 /// The descriptors of the package.
 pub struct Contract {
@@ -74,6 +78,12 @@ pub async fn shop(server: &Server) {
     shop.grant("Paid", "Billing Manager", &["invoices.view", "invoices.pay"]).await;
     shop.org("acme", "Default").await;
     shop.org("globex", "Paid").await;
+    let deserted = wire::CreateProjectRequest {
+        key: "deserted".into(),
+        environment: wire::Environment::Test.into(),
+        ..Default::default()
+    };
+    server.create_project(deserted).await.unwrap();
     for user in ["ann", "bob", "eve", "fay"] {
         shop.add("acme", user, &roles(&["Member"])).await;
     }
@@ -81,7 +91,7 @@ pub async fn shop(server: &Server) {
 
 /// Requests of every RPC that the shop answers, one after the other, with every field that has a form filled in. A method
 /// stands here more than once where a `oneof` has more than one form.
-pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
+pub fn requests(token: &str) -> Vec<Sent> {
     let project = || "default".to_string();
     let request_id = |id: &str| format!("request-{id}");
     let reason = || "because".to_string();
@@ -95,7 +105,6 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
         question: Some(question),
         ..Default::default()
     };
-    let mask = |paths: &[&str]| Some(prost_types::FieldMask { paths: texts(paths) });
     let ann = || wire::CheckItem { org_id: "acme".into(), user_id: "ann".into(), permission: "invoices.view".into() };
     let edits = || {
         vec![wire::GrantEdit {
@@ -106,83 +115,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
     };
     let lent = || wire::MemberRoles { roles: vec![until("Admin", in_an_hour())] };
     let row = |user: &str, write| wire::MemberWrite { org_id: "acme".into(), user_id: user.into(), write: Some(write) };
-    let new_role = |name: &str, placement| wire::CreateRoleRequest {
-        project: project(),
-        name: name.into(),
-        description: "Reads.".into(),
-        placement: Some(placement),
-        disabled_in: texts(&["Paid"]),
-        request_id: request_id(name),
-        reason: reason(),
-        ..Default::default()
-    };
-    vec![
-        (
-            "rolecall.v1.ProjectService/CreateProject",
-            wire::CreateProjectRequest {
-                key: "shop-test".into(),
-                display_name: "Shop".into(),
-                environment: wire::Environment::Test.into(),
-                role_structure: wire::RoleStructure::MultiRole.into(),
-                template: "b2b".into(),
-                request_id: request_id("project"),
-                reason: reason(),
-                ..Default::default()
-            }
-            .encode_to_vec(),
-        ),
-        ("rolecall.v1.ProjectService/GetProject", wire::GetProjectRequest { project: project() }.encode_to_vec()),
-        (
-            "rolecall.v1.ProjectService/ListProjects",
-            wire::ListProjectsRequest { page_size: 10, ..Default::default() }.encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.PermissionService/CreatePermission",
-            wire::CreatePermissionRequest {
-                project: project(),
-                name: "reports.view".into(),
-                description: "Sees reports.".into(),
-                request_id: request_id("permission"),
-                reason: reason(),
-                validate_only: false,
-            }
-            .encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.PermissionService/BatchCreatePermissions",
-            wire::BatchCreatePermissionsRequest {
-                project: project(),
-                permissions: vec![wire::PermissionSpec { name: "reports.edit".into(), description: "Edits.".into() }],
-                request_id: request_id("permissions"),
-                reason: reason(),
-                validate_only: false,
-            }
-            .encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.PermissionService/GetPermission",
-            wire::GetPermissionRequest { project: project(), name: "invoices.view".into() }.encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.PermissionService/ListPermissions",
-            wire::ListPermissionsRequest { project: project(), page_size: 10, ..Default::default() }.encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.RoleService/CreateRole",
-            new_role("Viewer", create_role_request::Placement::Below("Admin".into())).encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.RoleService/CreateRole",
-            new_role("Auditor", create_role_request::Placement::Above("Admin".into())).encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.RoleService/GetRole",
-            wire::GetRoleRequest { project: project(), name: "Owner".into() }.encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.RoleService/ListRoles",
-            wire::ListRolesRequest { project: project(), page_size: 10, ..Default::default() }.encode_to_vec(),
-        ),
+    let others = vec![
         (
             "rolecall.v1.RoleMappingService/CreateRoleMapping",
             wire::CreateRoleMappingRequest {
@@ -525,5 +458,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             .encode_to_vec(),
         ),
         ("rolecall.v1.ServerService/GetServerInfo", wire::GetServerInfoRequest {}.encode_to_vec()),
-    ]
+    ];
+    // What is renamed and deleted comes last.
+    [catalog::first(), others, catalog::last()].concat()
 }

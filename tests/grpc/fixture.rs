@@ -1,11 +1,15 @@
 //! Words to say what is there before a test, and to ask what is there after it.
 
+mod catalog;
+
 use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
 use rolecall::wire::{self, Decision, Environment, MemberRoleState, RoleStructure};
 
 use crate::server::Server;
+
+pub use catalog::mask;
 
 /// A project of a server, for calls that must succeed.
 #[derive(Clone, Copy)]

@@ -166,17 +166,25 @@ rpcs! {
         create_project(CreateProjectRequest) -> CreateProjectResponse;
         get_project(GetProjectRequest) -> GetProjectResponse;
         list_projects(ListProjectsRequest) -> ListProjectsResponse;
+        update_project(UpdateProjectRequest) -> UpdateProjectResponse;
+        delete_project(DeleteProjectRequest) -> DeleteProjectResponse;
+        list_templates(ListTemplatesRequest) -> ListTemplatesResponse;
     }
     PermissionServiceClient {
         create_permission(CreatePermissionRequest) -> CreatePermissionResponse;
         batch_create_permissions(BatchCreatePermissionsRequest) -> BatchCreatePermissionsResponse;
         get_permission(GetPermissionRequest) -> GetPermissionResponse;
         list_permissions(ListPermissionsRequest) -> ListPermissionsResponse;
+        update_permission(UpdatePermissionRequest) -> UpdatePermissionResponse;
+        delete_permission(DeletePermissionRequest) -> DeletePermissionResponse;
     }
     RoleServiceClient {
         create_role(CreateRoleRequest) -> CreateRoleResponse;
         get_role(GetRoleRequest) -> GetRoleResponse;
         list_roles(ListRolesRequest) -> ListRolesResponse;
+        update_role(UpdateRoleRequest) -> UpdateRoleResponse;
+        reorder_roles(ReorderRolesRequest) -> ReorderRolesResponse;
+        delete_role(DeleteRoleRequest) -> DeleteRoleResponse;
     }
     RoleMappingServiceClient {
         create_role_mapping(CreateRoleMappingRequest) -> CreateRoleMappingResponse;
