@@ -47,7 +47,7 @@ impl Store {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
         let org = snapshot.org(project.id, org_id).await?;
-        let mut select = Select::of_org(&project, &org, now);
+        let mut select = Select::of_org(self.database(), &project, &org, now);
         let user = select.sql.bind(user_id.as_str());
         select.sql.push(&format!(" AND m.user_id = {user}"));
         let row = members(&snapshot, &project, select, now).await?.pop();
@@ -60,7 +60,7 @@ impl Store {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(&ask.project).await?;
         let org = snapshot.org(project.id, &ask.org_id).await?;
-        let mut select = Select::of_org(&project, &org, ask.now);
+        let mut select = Select::of_org(self.database(), &project, &org, ask.now);
         if let Some(name) = &ask.role {
             let role = snapshot.role(project.id, name).await?;
             select.holding(role.id);
@@ -109,7 +109,7 @@ struct Select {
 
 impl Select {
     /// Those of one org. It is not joined with: without statistics PostgreSQL reads all orgs of the project for each member.
-    fn of_org(project: &project::Model, org: &org::Model, now: Time) -> Self {
+    fn of_org(database: Database, project: &project::Model, org: &org::Model, now: Time) -> Self {
         let mut sql = Sql::default();
         let (project, now) = (sql.bind(project.id), sql.bind(now.0));
         let (no, org_id, mapping) = (sql.bind(org.no), sql.bind(org.org_id.as_str()), sql.bind(org.role_mapping));
@@ -118,7 +118,7 @@ impl Select {
              FROM memberships m
              WHERE m.project = {project} AND m.org = {no} AND (m.held_until IS NULL OR m.held_until > {now})"
         ));
-        Self { sql, project, now }.alive()
+        Self { sql, project, now }.alive(database)
     }
 
     /// Those of one user, and for each its org.
@@ -137,14 +137,15 @@ impl Select {
                WHERE m.project = {project} AND m.user_id = {user} AND (m.held_until IS NULL OR m.held_until > {now})
                AND o.project = m.project AND o."no" = m.org AND coalesce(o.dead_at, 0) = 0"#
         ));
-        Self { sql, project, now }.alive()
+        Self { sql, project, now }.alive(database)
     }
 
     /// Not those whose only role was deleted and who are yet to be erased (R4). There is an index of such sets, with hardly
-    /// ever anything in it.
-    fn alive(mut self) -> Self {
+    /// ever anything in it; SQLite has to be told, or it reads all sets of the project.
+    fn alive(mut self, database: Database) -> Self {
+        let begin = if database == Database::Sqlite { "INDEXED BY role_sets_dying" } else { "" };
         let project = self.project;
-        let dying = format!("SELECT id FROM role_sets WHERE project = {project} AND dying");
+        let dying = format!("SELECT id FROM role_sets {begin} WHERE project = {project} AND dying");
         self.sql.push(&format!(" AND m.role_set NOT IN ({dying})"));
         self
     }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rolecall::domain::group::Commit;
 use rolecall::domain::id::{OrgNo, ProjectId, RoleSetId};
 use rolecall::domain::membership::Standing;
 use rolecall::domain::{Change, Revision, State, UserId};
 use rolecall::store::{ListMembers, MemberRow, ReadError};
+use sea_orm::{ConnectionTrait, Database, Statement};
 
 use crate::desk::{Desk, hash_key};
 use crate::lists::whole;
@@ -18,6 +20,47 @@ pub async fn agrees(desk: &Desk) {
     let commits = desk.store.commits_since(Revision::default(), 10_000).await.unwrap();
     commits.iter().for_each(|commit| replayed.apply_commit(commit.revision, &commit.changes));
     same(&replayed, &desk.state, "replayed");
+    nothing_is_left_over(desk, &commits).await;
+}
+
+/// Loading does not see rows of what is no more, and they would stay for ever.
+async fn nothing_is_left_over(desk: &Desk, history: &[Commit]) {
+    let mut memberships = BTreeMap::new();
+    for change in history.iter().flat_map(|commit| &commit.changes) {
+        if let Change::Membership(edit) = change {
+            match &edit.after {
+                Some(record) => memberships.insert(&edit.key, record),
+                None => memberships.remove(&edit.key),
+            };
+        }
+    }
+    let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut count = |table, more| *rows.entry(table).or_default() += more;
+    count("memberships", memberships.len());
+    count("timed_roles", memberships.values().map(|record| record.timed.len()).sum());
+    count("role_origins", memberships.values().map(|record| record.origins.len()).sum());
+    for project in desk.state.all_projects() {
+        count("projects", 1);
+        count("permissions", project.permissions.len());
+        count("roles", project.roles.len());
+        count("role_sets", project.role_sets.len());
+        count("role_set_roles", project.role_sets.entries().map(|(_, set)| set.roles.len()).sum());
+        count("role_mappings", project.role_mappings.len());
+        count("grants", project.grants as usize);
+        let disabled = project.role_mappings.entries().map(|(_, mapping)| mapping.record.disabled_roles.len());
+        count("disabled_roles", disabled.sum());
+        count("aliases", project.permissions.entries().map(|(_, it)| it.aliases.len()).sum());
+        count("aliases", project.roles.entries().map(|(_, it)| it.aliases.len()).sum());
+        count("aliases", project.role_mappings.entries().map(|(_, it)| it.record.aliases.len()).sum());
+    }
+    let direct = Database::connect(&desk.database.url).await.unwrap();
+    for (table, expected) in rows {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let row = direct.query_one_raw(Statement::from_string(direct.get_database_backend(), sql)).await.unwrap();
+        let found: i64 = row.unwrap().try_get_by_index(0).unwrap();
+        assert_eq!(found as usize, expected, "rows of {table}");
+    }
+    direct.close().await.unwrap();
 }
 
 /// What was loaded, undone to the beginning, is the State of an empty store, and done again what it was.
@@ -53,7 +96,7 @@ fn same(found: &State, decided: &State, how: &str) {
 }
 
 /// Which commit was the last that changed each membership, as its history tells it.
-fn latest(history: &[rolecall::domain::group::Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> {
+fn latest(history: &[Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> {
     let mut all: BTreeMap<(ProjectId, OrgNo, UserId), (RoleSetId, Revision)> = BTreeMap::new();
     for commit in history {
         for change in &commit.changes {

@@ -41,7 +41,12 @@ where
     }
 }
 
-fn listing(project: &ProjectKey, role_mapping: Option<&RoleMappingName>, after: Option<OrgId>, limit: u32) -> ListOrgs {
+pub fn listing(
+    project: &ProjectKey,
+    role_mapping: Option<&RoleMappingName>,
+    after: Option<OrgId>,
+    limit: u32,
+) -> ListOrgs {
     ListOrgs { project: project.clone(), role_mapping: role_mapping.cloned(), ownerless: false, after, limit }
 }
 
@@ -272,7 +277,7 @@ async fn what_does_not_exist_is_not_found(database: TestDatabase) {
     assert_eq!(noun(store.get_org(&shop, &org("acme")).await.unwrap_err()), Noun::Org);
     assert_eq!(noun(store.get_subscription(&shop, &org("acme")).await.unwrap_err()), Noun::Org);
     let some = Some(mapping("Free"));
-    assert_eq!(noun(store.list_orgs(&shop, some.as_ref(), None, 1).await.unwrap_err()), Noun::RoleMapping);
+    assert_eq!(noun(store.list_orgs(listing(&shop, some.as_ref(), None, 1)).await.unwrap_err()), Noun::RoleMapping);
     let only = [role("Owner"), role("Nobody")];
     let rows = store.get_role_mapping(&shop, &mapping("Default"), &only, None, 9).await;
     assert_eq!(noun(rows.unwrap_err()), Noun::Role);

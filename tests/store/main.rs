@@ -9,6 +9,8 @@ mod desk;
 mod history;
 mod lists;
 mod members;
+mod migrations;
 mod open;
+mod random;
 mod round_trip;
 mod whole_core;

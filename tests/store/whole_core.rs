@@ -14,6 +14,7 @@ use crate::desk::{
     rename_mapping, rename_permission, rename_role, reorder_roles, role, subscribe, update_mapping, update_project,
     user, write_member, write_members,
 };
+use crate::lists::listing;
 use crate::on_both;
 use crate::support::TestDatabase;
 
@@ -250,7 +251,7 @@ async fn r3_reads_find_by_old_names(database: TestDatabase) {
     for name in ["Paid", "Gold"] {
         let found = store.get_role_mapping(&shop, &mapping(name), &[], None, 9).await.unwrap().value;
         assert_eq!(found.role_mapping.name, mapping("Gold"));
-        assert_eq!(store.list_orgs(&shop, Some(&mapping(name)), None, 9).await.unwrap().rows.len(), 1);
+        assert_eq!(store.list_orgs(listing(&shop, Some(&mapping(name)), None, 9)).await.unwrap().rows.len(), 1);
     }
     let ask = |role, permission| ListMembers {
         project: shop.clone(),
