@@ -163,7 +163,7 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     story
         .tell("Acme cannot just go back: Eve would lose her role, and somebody has to say what becomes of her.")
         .call("SubscriptionService/SubscribeOrg", json!({"org_id": "acme", "role_mapping": "Free"}))
-        .is_refused("ROLES_WOULD_BE_DISABLED", "`Editor` (1)");
+        .is_refused("ROLES_WOULD_BE_DISABLED", "held by 1 member of 1 org would be disabled for them: `Editor` (1)");
     story.may("eve", "acme", "docs.share", "ALLOWED");
     story
         .tell("It goes back, and Eve keeps the role for better days.")
@@ -270,7 +270,7 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     story
         .tell("Nobody takes its id by mistake.")
         .call("OrgService/CreateOrg", json!({"org_id": "globex", "creator_user_id": "zoe"}))
-        .is_refused("ORG_ID_RETIRED", "`globex`");
+        .is_refused("ORG_ID_RETIRED", "`reuse_deleted_id`");
     story
         .tell("Who means it can; Gil has nothing to do with this one.")
         .call("OrgService/CreateOrg", json!({"org_id": "globex", "creator_user_id": "zoe", "reuse_deleted_id": true}))
