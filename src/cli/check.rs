@@ -8,7 +8,7 @@ use serde::Serialize;
 use tonic::Status;
 
 use super::answer::Answer;
-use super::client::{self, Client, Trouble, suggestion};
+use super::client::{Client, ServerArgs, Trouble, suggestion};
 use super::table::plain;
 use crate::grpc::services::check_service_client::CheckServiceClient;
 use crate::grpc::services::permission_service_client::PermissionServiceClient;
@@ -17,6 +17,11 @@ use crate::wire::{self, Decision, check_request};
 
 /// How long a denial is held up for the name that was perhaps meant.
 const SUGGESTION_PATIENCE: Duration = Duration::from_secs(1);
+
+const USAGE: &str = "\
+rolecall check [OPTIONS] --org <ORG> <USER> <PERMISSION>
+       rolecall check [OPTIONS] --org <ORG> <USER> <PERMISSION>... <--all|--any>
+       rolecall check [OPTIONS] --org <ORG> <USER> <--role <ROLE>|--at-least <ROLE>>";
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 allowed; 1 denied; 2 no answer (wrong usage, no server, an unknown project), with the reason on stderr.";
@@ -43,10 +48,10 @@ Examples:
 
 #[derive(Parser)]
 #[command(
+    override_usage = USAGE,
     after_help = AFTER_HELP,
     after_long_help = AFTER_LONG_HELP,
     group(ArgGroup::new("question").required(true).args(["permissions", "role", "at_least"])),
-    group(ArgGroup::new("several").args(["all", "any"]).requires("permissions")),
 )]
 pub struct Args {
     /// The id of the user.
@@ -70,15 +75,15 @@ pub struct Args {
     at_least: Option<String>,
 
     /// Asks for all of the permissions.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["role", "at_least", "any"])]
     all: bool,
 
     /// Asks for any one of the permissions.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["role", "at_least"])]
     any: bool,
 
     #[command(flatten)]
-    client: client::Args,
+    client: ServerArgs,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -20,7 +20,8 @@ const LISTEN: &str = "ROLECALL_LISTEN";
 pub const PAGE_SIZE: i32 = 1_000;
 
 #[derive(clap::Args)]
-pub struct Args {
+#[group(skip)]
+pub struct ServerArgs {
     /// The key of the project.
     #[arg(long, default_value = "default", value_name = "KEY")]
     project: String,
@@ -68,7 +69,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub async fn connect(args: Args) -> Result<Self, Trouble> {
+    pub async fn connect(args: ServerArgs) -> Result<Self, Trouble> {
         let address = match args.server {
             Some(address) => address,
             None => beside(std::env::var(LISTEN).ok().as_deref())?,
@@ -87,10 +88,6 @@ impl Client {
 
     pub fn project(&self) -> String {
         self.project.clone()
-    }
-
-    pub fn wants_json(&self) -> bool {
-        self.json
     }
 
     /// Waits for the answer to a call, as long as the arguments say.

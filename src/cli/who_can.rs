@@ -5,7 +5,7 @@ use comfy_table::Cell;
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::client::{self, Client, PAGE_SIZE, Page, Trouble};
+use super::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
 use super::table::{plain, table, text};
 use crate::grpc::services::membership_service_client::MembershipServiceClient;
 use crate::wire::{self, MemberRoleState};
@@ -36,7 +36,7 @@ pub struct Args {
     org_id: String,
 
     #[command(flatten)]
-    client: client::Args,
+    client: ServerArgs,
 }
 
 #[derive(Serialize)]

@@ -86,7 +86,8 @@ impl Project {
 /// command names.
 pub fn erase(draft: &mut Draft<'_>, command: &Erase) -> Result<Outcome, Refusal> {
     let Some(project) = draft.state().project_numbered(command.project).cloned() else { return Ok(Outcome::Erased) };
-    for (no, user) in &command.members {
+    // Each once, however often it is named.
+    for (no, user) in command.members.iter().collect::<BTreeSet<_>>() {
         let Some(org) = project.org_numbered(*no) else { continue };
         let record = project.membership(org, user);
         if let Some(before) = record.filter(|record| project.is_dead(org, record.role_set)) {
@@ -134,6 +135,10 @@ fn erase_sets(draft: &mut Draft<'_>, project: &Project) {
 
 /// Erases a part of a dead project, in the order in which things hang on each other; of the project itself the key stays.
 fn erase_project(draft: &mut Draft<'_>, project: &Project) {
+    // Whatever the caller believes: memberships hang on all the rest.
+    if project.memberships_len() > 0 {
+        return;
+    }
     let mut rows = 0;
     for (change, weight) in remains(project) {
         if rows >= ERASE_ROWS_MAX {
@@ -141,9 +146,6 @@ fn erase_project(draft: &mut Draft<'_>, project: &Project) {
         }
         rows += weight.max(1);
         draft.edit(change);
-    }
-    if project.memberships_len() > 0 {
-        return;
     }
     let before = ProjectRecord::clone(&project.record);
     let dead_at = before.life.dead_at().unwrap_or(draft.now());
@@ -157,7 +159,7 @@ fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
     let mut orgs = Vec::new();
     project.for_each_org(|org| orgs.push(org));
     project.for_each_dead_org(|org| orgs.push(org));
-    let orgs = orgs.into_iter().filter(|org| org.memberships_len() == 0).map(move |org| {
+    let orgs = orgs.into_iter().map(move |org| {
         let key = Scoped { project: in_project, id: org.no };
         (Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)
     });

@@ -134,6 +134,15 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateOrg) -> Result<Outcome, Ref
     Ok(Outcome::Org(project.clone(), after))
 }
 
+/// Those who are members, or were until their roles ended; whose membership is only waiting to be erased is none (R4).
+fn members(project: &Project, org: &Org) -> u64 {
+    let mut none = 0;
+    if !project.dying_sets.is_empty() {
+        project.each_membership(org, |it| none += u64::from(it.set.roles.is_empty()));
+    }
+    org.memberships_len() as u64 - none
+}
+
 /// Deletes an org: marked dead, it cannot be reached; its memberships are erased afterwards (S5).
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteOrg) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
@@ -142,5 +151,5 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteOrg) -> Result<Outcome, Ref
     let after = OrgRecord { life: Life::Dead(draft.now()), ..before.clone() };
     let key = Scoped { project: project.id, id: org.no };
     draft.edit(Change::Org(Edit { key, before: Some(before), after: Some(after) }));
-    Ok(Outcome::Deleted(org.memberships_len() as u64))
+    Ok(Outcome::Deleted(members(&project, org)))
 }

@@ -2,34 +2,52 @@
 //!
 //! ```text
 //! project shop MULTI
+//! update project: name The Shop; default Admin; owner Boss
+//! delete project shop               (says the key twice; `… shop as SHOP` says another)
 //! permission billing.view, billing.pay
+//! update permission billing.view: name billing.see; text Sees the bills; aliases billing.look, billing.view
+//! delete permission billing.pay
 //! role Billing Manager above Member, off in Free, Trial
+//! internal role Support             (`update role` has also `internal` and `visible`)
+//! update role Admin: name Boss; aliases
+//! order Owner, Member, *            (`*`: all others)
+//! delete role Boss for Member       (or without `for …`)
 //! mapping Paid like Free for acme, globex: on Billing Manager; Member +billing.view -billing.pay
 //! edit Paid: off Billing Manager
+//! update mapping Paid: name Gold
 //! promote Paid
-//! org acme on Paid
-//! subscribe acme to Free            (`to default` for the default mapping)
+//! delete mapping Paid to Free       (or without `to …`)
+//! org acme on Paid by ann
+//! update org acme: name Acme, Inc.; text {}
+//! delete org acme
+//! subscribe acme to Free            (`to default` for the default mapping; `acme, globex` for several)
 //! add ann to acme: Owner, Admin until 60
 //! set ann in acme: Member lasting
 //! remove ann from acme
 //! write: add ann to acme | remove bob from globex: …
 //! ```
 //!
+//! Words before a line: `suspending` (M7), `ownerless` (B3), `anew` (an id or key once deleted), `forced` (P6), and
+//! `etag:…` (M9).
+//!
 //! Times are seconds. A line acts in the project named last; at the start that is `default`, a SINGLE_ROLE project.
 
 use rolecall::domain::command::*;
 use rolecall::domain::decide::Outcome;
 use rolecall::domain::group::{Known, Verdict, Work, decide_group};
+use rolecall::domain::membership::Origin;
 use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{
-    Decision, OrgId, PermissionName, ProjectKey, Reason, Refusal, RoleMappingName, RoleName, State, Time, UserId,
+    Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName, State,
+    Time, UserId,
 };
 use rolecall::limits::Limits;
 
-use crate::histories::call;
-use crate::model::Answer;
-use crate::seen::{answered, check};
+use crate::histories::{Life, call};
+use crate::model::{Answer, Model, Space};
+use crate::seen::{answered, check, seen};
 use crate::strategies::empty_state;
+use crate::symbols::REST;
 
 pub struct World {
     pub state: State,
@@ -93,8 +111,39 @@ impl World {
 
     #[track_caller]
     pub fn check(&self, user: &str, org: &str, permission: &str, decision: Decision) {
-        let found = check(&self.state, &self.project, org, user, permission, self.now);
-        assert_eq!(found, decision, "{user} {org} {permission}");
+        self.ask(user, org, Question::Permission(permission), decision);
+    }
+
+    #[track_caller]
+    pub fn ask(&self, user: &str, org: &str, question: Question<'_>, decision: Decision) {
+        let found = check(&self.state, &self.project, org, user, question, self.now);
+        assert_eq!(found, decision, "{user} {org} {question:?}");
+    }
+
+    /// The roles of a member, their ends, and by what they came; none, if the user is no member.
+    pub fn given(&self, org: &str, user: &str) -> Option<Vec<(String, Option<Time>, Origin)>> {
+        let model = self.seen();
+        let member = model.projects[&self.project].orgs[org].members.get(user)?;
+        Some(member.roles.iter().map(|(role, given)| (role.clone(), given.until, given.origin)).collect())
+    }
+
+    /// The same without what they came by.
+    pub fn member(&self, org: &str, user: &str) -> Option<Vec<(String, Option<Time>)>> {
+        Some(self.given(org, user)?.into_iter().map(|(role, until, _)| (role, until)).collect())
+    }
+
+    /// All that can be seen; nobody else is ever a member.
+    pub fn seen(&self) -> Model {
+        seen(&self.state, &["ann", "bob", "cid", "dan", "eve"])
+    }
+
+    /// What can be seen of the project in which lines act.
+    pub fn space(&self) -> Space {
+        self.seen().projects[&self.project].clone()
+    }
+
+    pub fn project(&self) -> &Project {
+        self.state.project_keyed(&self.project).expect("the project is there")
     }
 
     pub fn at(&mut self, time: i64) -> &mut Self {
@@ -104,8 +153,16 @@ impl World {
 
     /// From the highest to the lowest.
     pub fn roles(&self) -> Vec<String> {
-        let project = self.state.project_keyed(&self.project).expect("the project is there");
+        let project = self.project();
         project.role_order.iter().map(|&role| project.role_name(role).to_string()).collect()
+    }
+
+    /// Erases what is dead, so many memberships at a time, until nothing is. Returns how many commands it took.
+    pub fn erase_all(&mut self, rows: usize) -> usize {
+        let mut life = Life { state: self.state.clone(), clock: self.now, limits: self.limits };
+        let commits = life.erase(rows, 1_000);
+        self.state = life.state;
+        commits.len()
     }
 
     pub fn decide(&mut self, command: &Command) -> Result<Outcome, Refusal> {
@@ -120,21 +177,35 @@ impl World {
     }
 
     pub fn command(&mut self, line: &str) -> Command {
-        let line = line.trim();
-        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-        if verb == "project" {
-            let (key, structure) = rest.split_once(' ').expect("project KEY SINGLE|MULTI");
-            self.project = key.to_string();
-            let multi = structure == "MULTI";
-            return Command::CreateProject(CreateProject {
-                key: ProjectKey::parse(key).expect("a key"),
-                display_name: key.into(),
-                environment: Environment::Live,
-                role_structure: if multi { RoleStructure::MultiRole } else { RoleStructure::SingleRole },
-            });
+        let mut words = Words::default();
+        let mut line = line.trim();
+        while let Some((word, rest)) = line.split_once(' ') {
+            match word {
+                "suspending" => words.on_disabled = OnDisabled::Suspend,
+                "ownerless" => words.ownerless = true,
+                "anew" => words.anew = true,
+                "forced" => words.forced = true,
+                "internal" => words.internal = true,
+                _ if word.starts_with("etag:") => words.etag = Some(word[5..].into()),
+                _ => break,
+            }
+            line = rest;
         }
+        let command = self.plain(line, &words);
+        crate::symbols::resolved(&self.state, &command)
+    }
+
+    fn plain(&mut self, line: &str, words: &Words) -> Command {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let project = ProjectKey::stored(self.project.as_str());
         match verb {
+            "project" => self.create_project(rest, words.anew),
+            "update" => update(project, rest, words),
+            "delete" => delete(project, rest, words),
+            "order" => {
+                let roles = list(rest).map(|name| if name == REST { RoleName::stored(REST) } else { role(name) });
+                Command::ReorderRoles(ReorderRoles { project, roles: roles.collect(), etag: words.etag.clone() })
+            }
             "permission" => {
                 let new = |name| NewPermission { name: permission(name), description: String::new() };
                 let permissions: Vec<_> = list(rest).map(new).collect();
@@ -149,7 +220,7 @@ impl World {
                     project,
                     name: role(name),
                     description: String::new(),
-                    internal: false,
+                    internal: words.internal,
                     place,
                     disabled_in: list(off).map(mapping).collect(),
                 })
@@ -165,15 +236,16 @@ impl World {
                     duplicate_of: list(original).map(mapping).next(),
                     edits: mapping_edits(edits),
                     subscribe: list(orgs).map(org).collect(),
+                    on_disabled: words.on_disabled,
                 })
             }
             "edit" => {
                 let (name, edits) = rest.split_once(": ").expect("edit MAPPING: EDITS");
-                let (name, edits) = (mapping(name), mapping_edits(edits));
-                Command::UpdateRoleMapping(UpdateRoleMapping { project, name, edits })
+                update_mapping(project, name, Said::default(), mapping_edits(edits), words)
             }
             "promote" => Command::PromoteRoleMapping(PromoteRoleMapping { project, name: mapping(rest) }),
             "org" => {
+                let (rest, creator) = rest.split_once(" by ").unwrap_or((rest, ""));
                 let (id, on) = rest.split_once(" on ").unwrap_or((rest, ""));
                 Command::CreateOrg(CreateOrg {
                     project,
@@ -181,19 +253,178 @@ impl World {
                     display_name: String::new(),
                     metadata: String::new(),
                     role_mapping: list(on).map(mapping).next(),
+                    creator: list(creator).map(user).next(),
+                    reuse_deleted_id: words.anew,
                 })
             }
             "subscribe" => {
-                let (id, to) = rest.split_once(" to ").expect("subscribe ORG to MAPPING");
+                let (ids, to) = rest.split_once(" to ").expect("subscribe ORG to MAPPING");
                 let to = if to == "default" { SubscribeTo::Default } else { SubscribeTo::RoleMapping(mapping(to)) };
-                Command::SubscribeOrg(SubscribeOrg { project, org_id: org(id), to })
+                let (mut org_ids, on_disabled): (Vec<_>, _) = (list(ids).map(org).collect(), words.on_disabled);
+                if org_ids.len() == 1 {
+                    let org_id = org_ids.remove(0);
+                    return Command::SubscribeOrg(SubscribeOrg { project, org_id, to, on_disabled });
+                }
+                Command::BatchSubscribeOrgs(BatchSubscribeOrgs { project, org_ids, to, on_disabled })
             }
             "write:" => {
                 let rows = rest.split('|').map(|row| member_write(row.trim())).collect();
-                Command::BatchWriteMembers(BatchWriteMembers { project, rows })
+                Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless: words.ownerless })
             }
-            _ => Command::WriteMember(WriteMember { project, row: member_write(line) }),
+            _ => {
+                let row = member_write(line);
+                Command::WriteMember(WriteMember { project, row, allow_ownerless: words.ownerless })
+            }
         }
+    }
+
+    fn create_project(&mut self, rest: &str, reuse_deleted_key: bool) -> Command {
+        let (key, structure) = rest.split_once(' ').expect("project KEY SINGLE|MULTI");
+        self.project = key.to_string();
+        let multi = structure == "MULTI";
+        Command::CreateProject(CreateProject {
+            key: ProjectKey::parse(key).expect("a key"),
+            display_name: key.into(),
+            environment: Environment::Live,
+            role_structure: if multi { RoleStructure::MultiRole } else { RoleStructure::SingleRole },
+            reuse_deleted_key,
+        })
+    }
+}
+
+/// What stands before a line.
+#[derive(Default)]
+struct Words {
+    on_disabled: OnDisabled,
+    ownerless: bool,
+    anew: bool,
+    forced: bool,
+    internal: bool,
+    etag: Option<String>,
+}
+
+/// What an update says, each thing in a part of its own: `name Boss; aliases Admin, Chief; internal`.
+#[derive(Default)]
+struct Said<'a> {
+    name: Option<&'a str>,
+    text: Option<&'a str>,
+    aliases: Option<&'a str>,
+    default: Option<&'a str>,
+    owner: Option<&'a str>,
+    internal: Option<bool>,
+}
+
+impl<'a> Said<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut said = Self::default();
+        for part in text.split(';').map(str::trim) {
+            let (what, value) = part.split_once(' ').unwrap_or((part, ""));
+            match what {
+                "name" => said.name = Some(value),
+                "text" => said.text = Some(value),
+                "aliases" => said.aliases = Some(value),
+                "default" => said.default = Some(value),
+                "owner" => said.owner = Some(value),
+                "internal" => said.internal = Some(true),
+                "visible" => said.internal = Some(false),
+                _ => panic!("`{part}` is nothing that an update of the fixture says"),
+            }
+        }
+        said
+    }
+
+    fn text(&self) -> Option<String> {
+        self.text.map(str::to_string)
+    }
+
+    fn aliases<N>(&self, parse: fn(&str) -> N) -> Option<Vec<N>> {
+        self.aliases.map(|names| list(names).map(parse).collect())
+    }
+}
+
+/// `NOUN NAME: WHAT IT SAYS`
+fn update(project: ProjectKey, rest: &str, words: &Words) -> Command {
+    let (thing, said) = rest.split_once(": ").expect("update NOUN NAME: …");
+    let (noun, name) = thing.split_once(' ').unwrap_or((thing, ""));
+    let said = Said::read(said);
+    let etag = words.etag.clone();
+    match noun {
+        "project" => Command::UpdateProject(UpdateProject {
+            project,
+            etag,
+            display_name: said.name.map(str::to_string),
+            default_role: said.default.map(role),
+            default_owner_role: said.owner.map(role),
+            allow_ownerless: words.ownerless,
+        }),
+        "permission" => Command::UpdatePermission(UpdatePermission {
+            project,
+            name: permission(name),
+            new_name: said.name.map(permission),
+            description: said.text(),
+            aliases: said.aliases(permission),
+        }),
+        "role" => Command::UpdateRole(UpdateRole {
+            project,
+            name: role(name),
+            etag,
+            new_name: said.name.map(role),
+            description: said.text(),
+            internal: said.internal,
+            aliases: said.aliases(role),
+        }),
+        "mapping" => update_mapping(project, name, said, RoleMappingEdits::default(), words),
+        "org" => Command::UpdateOrg(UpdateOrg {
+            project,
+            org_id: org(name),
+            display_name: said.name.map(str::to_string),
+            metadata: said.text(),
+        }),
+        _ => panic!("`{noun}` is no noun of the fixture"),
+    }
+}
+
+fn update_mapping(project: ProjectKey, name: &str, said: Said<'_>, edits: RoleMappingEdits, words: &Words) -> Command {
+    Command::UpdateRoleMapping(UpdateRoleMapping {
+        project,
+        name: mapping(name),
+        etag: words.etag.clone(),
+        new_name: said.name.map(mapping),
+        description: said.text(),
+        aliases: said.aliases(mapping),
+        edits,
+        on_disabled: words.on_disabled,
+    })
+}
+
+/// `NOUN NAME`, and what comes in its place.
+fn delete(project: ProjectKey, rest: &str, words: &Words) -> Command {
+    let (noun, name) = rest.split_once(' ').expect("delete NOUN NAME");
+    let etag = words.etag.clone();
+    match noun {
+        "project" => {
+            let (key, confirm) = name.split_once(" as ").unwrap_or((name, name));
+            let (project, confirm) = (ProjectKey::stored(key), confirm.to_string());
+            Command::DeleteProject(DeleteProject { project, etag, confirm, force: words.forced })
+        }
+        "permission" => Command::DeletePermission(DeletePermission { project, name: permission(name) }),
+        "role" => {
+            let (name, replacement) = name.split_once(" for ").unwrap_or((name, ""));
+            let replacement = list(replacement).map(role).next();
+            Command::DeleteRole(DeleteRole { project, name: role(name), etag, replacement })
+        }
+        "mapping" => {
+            let (name, to) = name.split_once(" to ").unwrap_or((name, ""));
+            Command::DeleteRoleMapping(DeleteRoleMapping {
+                project,
+                name: mapping(name),
+                etag,
+                move_subscribers_to: list(to).map(mapping).next(),
+                on_disabled: words.on_disabled,
+            })
+        }
+        "org" => Command::DeleteOrg(DeleteOrg { project, org_id: org(name) }),
+        _ => panic!("`{noun}` is no noun of the fixture"),
     }
 }
 
@@ -208,7 +439,7 @@ fn member_write(line: &str) -> MemberWrite {
         "remove" => Write::Remove,
         _ => panic!("`{verb}` is no verb of the fixture"),
     };
-    MemberWrite { org_id: org(id), user_id: UserId::parse(user).expect("a user id"), write }
+    MemberWrite { org_id: org(id), user_id: self::user(user), write }
 }
 
 fn given_role(text: &str) -> GivenRole {
@@ -251,6 +482,10 @@ fn mapping(name: &str) -> RoleMappingName {
 
 fn permission(name: &str) -> PermissionName {
     PermissionName::parse(name).expect("a permission's name")
+}
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).expect("a user's id")
 }
 
 fn org(id: &str) -> OrgId {

@@ -7,4 +7,5 @@ mod model;
 mod rules;
 mod seen;
 mod strategies;
+mod symbols;
 mod undo;

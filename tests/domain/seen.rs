@@ -4,17 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::decide::Outcome;
 use rolecall::domain::id::{RoleId, RoleMappingId};
-use rolecall::domain::{Ask, Decision, Project, Question, State, Time, UserId};
+use rolecall::domain::permission::BUILT_INS;
+use rolecall::domain::{Ask, Decision, Project, ProjectKey, Question, State, Time, UserId};
 
-use crate::model::{About, Answer, Customer, Mapping, Model, Roles, Space};
+use crate::model::{About, Answer, Customer, Given, Mapping, Member, Model, OURS, Space};
+use crate::strategies::{KEYS, ORGS};
 
 /// What the template describes; the model leaves those texts out.
-const TEMPLATE: [&str; 4] = ["Owner", "Admin", "Member", "Default"];
+const TEMPLATE: [&str; 4] = [
+    "Runs the organization.",
+    "Administers the organization for its owners.",
+    "Works in the organization.",
+    "What organizations get unless told otherwise.",
+];
 
 /// All that can be seen of a state in which nobody but `users` is a member.
 pub fn seen(state: &State, users: &[&str]) -> Model {
-    let projects = state.projects().map(|project| (project.record.key.to_string(), space(project, users)));
-    Model { projects: projects.collect() }
+    let projects = state.projects().map(|project| {
+        assert!(state.project(&project.record.key).is_some_and(|found| found.id == project.id));
+        (project.record.key.to_string(), space(project, users))
+    });
+    let retired = KEYS.iter().filter(|key| state.was_deleted(&ProjectKey::stored(**key)));
+    Model { projects: projects.collect(), retired: retired.map(|key| key.to_string()).collect() }
 }
 
 /// What a command was answered with.
@@ -24,62 +35,87 @@ pub fn answered(outcome: &Outcome) -> Answer {
         Outcome::Permission(created) => Answer::Permission(created.name.to_string()),
         Outcome::PermissionsCreated(created) => Answer::PermissionsCreated(*created),
         Outcome::Role(project, id) => Answer::Role(role_name(project, *id)),
+        Outcome::RolesReordered(_) => Answer::RolesReordered,
         Outcome::RoleMapping(project, id) => Answer::RoleMapping(mapping_name(project, *id)),
-        Outcome::Org(project, record) => {
-            Answer::Org { org: record.profile.org_id.to_string(), mapping: mapping_name(project, record.role_mapping) }
-        }
+        Outcome::Org(project, record) => Answer::Org {
+            org: record.profile.org_id.to_string(),
+            display_name: record.profile.display_name.to_string(),
+            metadata: record.profile.metadata.to_string(),
+            mapping: mapping_name(project, record.role_mapping),
+        },
         Outcome::Subscription { org_id, role_mapping } => {
             Answer::Subscription { org: org_id.to_string(), mapping: role_mapping.to_string() }
         }
-        Outcome::Member(member) => Answer::Member {
-            org: member.org_id.to_string(),
-            user: member.user_id.to_string(),
-            roles: member.roles.iter().map(|shown| (shown.role.to_string(), shown.until, shown.standing)).collect(),
-        },
+        Outcome::OrgsSubscribed { moved, unchanged } => Answer::OrgsSubscribed { moved: *moved, unchanged: *unchanged },
+        Outcome::Member(member) => {
+            let shown = member.roles.iter().map(|it| (it.role.to_string(), it.until, it.standing, it.origin));
+            let (org, user) = (member.org_id.to_string(), member.user_id.to_string());
+            Answer::Member { org, user, roles: shown.collect(), origin: member.origin }
+        }
         Outcome::Removed => Answer::Removed,
         Outcome::Tally(tally) => {
             Answer::Tally { added: tally.added, set: tally.set, removed: tally.removed, unchanged: tally.unchanged }
         }
+        Outcome::Deleted(count) => Answer::Deleted(*count),
+        Outcome::Erased => Answer::Erased,
     }
 }
 
 /// One check by names.
-pub fn check(state: &State, project: &str, org: &str, user: &str, permission: &str, now: Time) -> Decision {
+pub fn check(state: &State, project: &str, org: &str, user: &str, question: Question<'_>, now: Time) -> Decision {
     let project = state.project_keyed(project).expect("the project is there");
-    project.check(&Ask { org_id: org, user_id: user, question: Question::Permission(permission) }, now)
+    project.check(&Ask { org_id: org, user_id: user, question }, now)
 }
 
 fn space(project: &Project, users: &[&str]) -> Space {
     let record = &project.record;
     let permissions = project.permissions.entries().map(|(id, permission)| {
-        assert_eq!(project.permission_named(permission.name.as_str()), Some(id));
-        let description = if permission.built_in { "" } else { &permission.description };
-        (permission.name.to_string(), About::new(description, permission.built_in, permission.create_time))
+        for name in permission.aliases.iter().chain([&permission.name]) {
+            assert_eq!(project.permission_named(name.as_str()), Some(id));
+        }
+        let built_in = permission.built_in;
+        let description = described(&permission.description);
+        let aliases = permission.aliases.iter().map(ToString::to_string).collect();
+        (permission.name.to_string(), About { aliases, ..About::new(description, built_in, permission.create_time) })
     });
     let roles = project.role_order.iter().map(|&id| {
         let role = project.roles.get(id).expect("the order holds roles");
-        assert_eq!(project.role_named(role.name.as_str()), Some(id));
-        (
-            role.name.to_string(),
-            About::new(described(role.name.as_str(), &role.description), role.internal, role.create_time),
-        )
+        for name in role.aliases.iter().chain([&role.name]) {
+            assert_eq!(project.role_named(name.as_str()), Some(id));
+        }
+        let aliases = role.aliases.iter().map(ToString::to_string).collect();
+        let about = About::new(described(&role.description), role.internal, role.create_time);
+        (role.name.to_string(), About { aliases, ..about })
     });
     let mut orgs = BTreeMap::new();
     project.for_each_org(|org| {
         let profile = &org.record.profile;
+        assert!(org.record.life.is_living(), "a dead org among the living");
         assert!(project.org(profile.org_id.as_str()).is_some_and(|found| found.no == org.no));
         assert!(project.org_numbered(org.no).is_some_and(|found| found.no == org.no));
         let mut members = BTreeMap::new();
+        let mut none = 0;
         for user in users {
             let Some(membership) = project.membership(org, &UserId::stored(*user)) else { continue };
             let set = project.role_sets.get(membership.role_set).expect("memberships point to sets");
+            // R4: who is left with nothing is no member, erased or not.
+            if set.roles.is_empty() {
+                assert!(project.dying_sets().contains(&membership.role_set), "nobody will erase the membership");
+                none += 1;
+                continue;
+            }
             let until =
                 |role: RoleId| membership.timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
-            assert!(membership.timed.iter().all(|timed| set.roles.contains(&timed.role)), "an end without its role");
-            let roles: Roles = set.roles.iter().map(|&role| (role_name(project, role), until(role))).collect();
-            members.insert(user.to_string(), roles);
+            assert!(membership.timed.iter().all(|timed| set.contains(timed.role)), "an end without its role");
+            assert!(membership.origins.iter().all(|other| set.contains(other.role)), "an origin without its role");
+            let given = |&role: &RoleId| {
+                let given = Given { until: until(role), origin: membership.origin_of(role, set) };
+                (role_name(project, role), given)
+            };
+            let roles = set.roles.iter().map(given).collect();
+            members.insert(user.to_string(), Member { roles, origin: membership.latest_origin(set) });
         }
-        assert_eq!(members.len(), org.memberships_len(), "members whom nobody named");
+        assert_eq!(members.len() + none, org.memberships_len(), "members whom nobody named");
         let customer = Customer {
             display_name: profile.display_name.to_string(),
             metadata: profile.metadata.to_string(),
@@ -90,7 +126,9 @@ fn space(project: &Project, users: &[&str]) -> Space {
         assert!(orgs.insert(profile.org_id.to_string(), customer).is_none());
     });
     assert_eq!(orgs.len(), project.orgs_len());
-    let role_sets = project.role_sets.entries().map(|(id, set)| {
+    // A set that was altered when a role was deleted is nobody's any more but of those who have it.
+    let given_out = project.role_sets.entries().filter(|(_, set)| !set.migrated);
+    let role_sets = given_out.map(|(id, set)| {
         assert_eq!(project.role_set_of(set), Some(id), "two sets of the same roles");
         set.roles.iter().map(|&role| role_name(project, role)).collect::<BTreeSet<_>>()
     });
@@ -105,11 +143,20 @@ fn space(project: &Project, users: &[&str]) -> Space {
         permissions: permissions.collect(),
         roles: roles.collect(),
         mappings: mappings(project),
+        retired: ORGS.iter().filter(|id| project.was_deleted(id)).map(ToString::to_string).collect(),
+        role_sets: Some(role_sets.collect()),
         orgs,
-        role_sets: role_sets.collect(),
     };
     assert_eq!(space.roles.len(), project.roles.len());
     assert_eq!(space.grant_count(), project.grants, "the count of grants");
+    for (name, mapping) in &space.mappings {
+        let subscribers = space.orgs.values().filter(|customer| customer.mapping == *name).count();
+        let counted = project.role_mapping_named(name).and_then(|id| project.role_mappings.get(id));
+        let counted = counted.map(|mapping| mapping.subscribers as usize);
+        assert_eq!(counted, Some(subscribers), "the subscribers of {name}");
+        assert!(!mapping.disabled.contains(&space.default_role), "M4");
+        assert!(!mapping.disabled.contains(&space.default_owner_role), "M4");
+    }
     space
 }
 
@@ -117,15 +164,18 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
     let mut mappings = BTreeMap::new();
     for (id, mapping) in project.role_mappings.entries() {
         let record = &mapping.record;
-        assert_eq!(project.role_mapping_named(record.name.as_str()), Some(id));
+        for name in record.aliases.iter().chain([&record.name]) {
+            assert_eq!(project.role_mapping_named(name.as_str()), Some(id));
+        }
         let disabled = project.roles.entries().filter(|(role, _)| !mapping.enabled(*role));
         let rows = mapping.rows.entries::<RoleId>().map(|(role, row)| {
             let names =
                 row.iter().map(|id| project.permissions.get(id).expect("a row grants permissions").name.to_string());
             (role_name(project, role), names.collect::<BTreeSet<_>>())
         });
+        let about = About::new(described(&record.description), false, record.create_time);
         let read = Mapping {
-            about: About::new(described(record.name.as_str(), &record.description), false, record.create_time),
+            about: About { aliases: record.aliases.iter().map(ToString::to_string).collect(), ..about },
             disabled: disabled.map(|(_, role)| role.name.to_string()).collect(),
             grants: rows.collect(),
         };
@@ -136,8 +186,10 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
     mappings
 }
 
-fn described<'a>(name: &str, description: &'a str) -> &'a str {
-    if TEMPLATE.contains(&name) { "" } else { description }
+/// A description, or the word for one that the template made.
+fn described(description: &str) -> &str {
+    let built_in = BUILT_INS.iter().any(|(_, text)| *text == description);
+    if built_in || TEMPLATE.contains(&description) { OURS } else { description }
 }
 
 fn role_name(project: &Project, id: RoleId) -> String {

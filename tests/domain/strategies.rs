@@ -6,20 +6,25 @@ use proptest::sample::select;
 
 use rolecall::domain::command::*;
 use rolecall::domain::hash::HashKey;
+use rolecall::domain::id::{OrgNo, ProjectId};
 use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, State, Time, UserId};
 use rolecall::limits::Limits;
+
+use crate::symbols::{FRESH, REST, STALE};
 
 /// Commands of one history, beside those that set it up.
 pub const STEPS: usize = 50;
 
 pub const PROJECTS: [&str; 2] = ["single", "multi"];
+/// The keys of projects that ever are, and one that nobody gets.
+pub const KEYS: [&str; 5] = ["single", "multi", "third", "default", "workspace"];
 pub const ORGS: [&str; 4] = ["acme", "Acme", "globex", "nowhere"];
 pub const USERS: [&str; 5] = ["ann", "bob", "cid", "Ann", "nobody"];
 /// `rolecall::can_fly` is reserved and never there.
-pub const PERMISSIONS: [&str; 5] = ["read", "Read", "write", "rolecall::can_invite", "rolecall::can_fly"];
-const ROLES: [&str; 8] = ["Owner", "Admin", "Member", "Auditor", "auditor", "Straße", "STRASSE", "Ghost"];
-const MAPPINGS: [&str; 6] = ["Default", "Free", "free", "Paid", "Trial", "Nothing"];
+pub const PERMISSIONS: [&str; 6] = ["read", "Read", "write", "list", "rolecall::can_invite", "rolecall::can_fly"];
+pub const ROLES: [&str; 9] = ["Owner", "Admin", "Member", "Auditor", "Boss", "auditor", "Straße", "STRASSE", "Ghost"];
+const MAPPINGS: [&str; 7] = ["Default", "Free", "free", "Paid", "Trial", "Gold", "Nothing"];
 
 /// Commands one after another, at instants of a clock that may also go back.
 #[derive(Clone, Debug)]
@@ -37,11 +42,15 @@ pub struct Step {
     pub command: Command,
 }
 
-/// As many cases as the environment says, else `cases`.
+/// The cases of the property that all others stand beside, unless the environment says how many.
+pub const CASES: u32 = 2_000;
+
+/// So many cases of [`CASES`]; where the environment says how many those are, the same part of them.
 pub fn config(cases: u32) -> ProptestConfig {
     let said = std::env::var_os("PROPTEST_CASES").is_some();
     let config = ProptestConfig { failure_persistence: None, max_shrink_time: 60_000, ..ProptestConfig::default() };
-    ProptestConfig { cases: if said { config.cases } else { cases }, ..config }
+    let part = (u64::from(config.cases) * u64::from(cases)).div_ceil(u64::from(CASES));
+    ProptestConfig { cases: if said { part as u32 } else { cases }, ..config }
 }
 
 /// The hash key of the tests.
@@ -53,26 +62,31 @@ pub fn empty_state() -> State {
     State::new(hash_key())
 }
 
-pub fn history() -> impl Strategy<Value = History> {
+pub fn history() -> BoxedStrategy<History> {
     let set_up = prop_oneof![9 => Just(true), 1 => Just(false)];
     let asked_at = vec((0i64..600).prop_map(Time), 2);
     (limits(), set_up, vec(step(), STEPS), asked_at).prop_map(|(limits, set_up, steps, asked_at)| {
         let before = begin().into_iter().chain(if set_up { furnish() } else { Vec::new() });
-        let steps = before.map(|command| Step { advance: 0, command }).chain(steps).collect();
+        let mut steps: Vec<Step> = before.map(|command| Step { advance: 0, command }).chain(steps).collect();
+        // How many different sets of roles are left once a role was deleted is nobody's promise.
+        if limits.role_sets < Limits::default().role_sets {
+            steps.retain(|step| !matches!(step.command, Command::DeleteRole(_)));
+        }
         History { limits, steps, asked_at }
     })
+    .boxed()
 }
 
 /// Each limit is tight now and then, so that it is met.
 fn limits() -> impl Strategy<Value = Limits> {
-    let limit = |tight: std::ops::Range<u64>, default| prop_oneof![3 => Just(default), 1 => tight];
+    let limit = |tight: std::ops::Range<u64>, default| prop_oneof![5 => Just(default), 1 => tight];
     let defaults = Limits::default();
     let tight = (
-        limit(3..7, defaults.roles),
-        limit(9..13, defaults.permissions),
-        limit(1..5, defaults.role_mappings),
-        limit(17..50, defaults.grants),
-        limit(1..6, defaults.role_sets),
+        limit(5..8, defaults.roles),
+        limit(11..14, defaults.permissions),
+        limit(3..6, defaults.role_mappings),
+        limit(38..60, defaults.grants),
+        limit(3..7, defaults.role_sets),
         limit(1..4, defaults.member_roles),
     );
     tight.prop_map(move |(roles, permissions, role_mappings, grants, role_sets, member_roles)| Limits {
@@ -91,7 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
     (advance, command()).prop_map(|(advance, command)| Step { advance, command })
 }
 
-/// The two projects that every history has.
+/// The projects that every history begins with.
 fn begin() -> Vec<Command> {
     let create = |key, role_structure| {
         Command::CreateProject(CreateProject {
@@ -99,9 +113,11 @@ fn begin() -> Vec<Command> {
             display_name: "One".into(),
             environment: Environment::Live,
             role_structure,
+            reuse_deleted_key: false,
         })
     };
-    vec![create("single", RoleStructure::SingleRole), create("multi", RoleStructure::MultiRole)]
+    let (single, multi) = (RoleStructure::SingleRole, RoleStructure::MultiRole);
+    vec![create("default", single), create("single", single), create("multi", multi)]
 }
 
 /// Something in each project, so that more of what follows is accepted.
@@ -123,6 +139,14 @@ fn furnish() -> Vec<Command> {
             place: Place::Above(RoleName::stored("Member")),
             disabled_in: vec![],
         }));
+        commands.push(Command::CreateRole(CreateRole {
+            project: project.clone(),
+            name: RoleName::stored("Boss"),
+            description: String::new(),
+            internal: true,
+            place: Place::Below(RoleName::stored("Owner")),
+            disabled_in: vec![],
+        }));
         let grant = |role, add: &[&'static str]| GrantEdit {
             role: RoleName::stored(role),
             add: add.iter().map(|&name| PermissionName::stored(name)).collect(),
@@ -139,6 +163,7 @@ fn furnish() -> Vec<Command> {
                 disable: vec![RoleName::stored("Admin")],
             },
             subscribe: vec![],
+            on_disabled: OnDisabled::Reject,
         }));
         commands.push(Command::CreateRoleMapping(CreateRoleMapping {
             project: project.clone(),
@@ -147,6 +172,7 @@ fn furnish() -> Vec<Command> {
             duplicate_of: Some(RoleMappingName::stored("Default")),
             edits: RoleMappingEdits { grants: vec![grant("Admin", &["read", "write"])], ..RoleMappingEdits::default() },
             subscribe: vec![],
+            on_disabled: OnDisabled::Reject,
         }));
         for (org, mapping) in [("acme", "Free"), ("globex", "Paid")] {
             commands.push(Command::CreateOrg(CreateOrg {
@@ -155,19 +181,22 @@ fn furnish() -> Vec<Command> {
                 display_name: org.to_uppercase(),
                 metadata: String::new(),
                 role_mapping: None,
+                creator: Some(UserId::stored("Ann")),
+                reuse_deleted_id: false,
             }));
             commands.push(Command::SubscribeOrg(SubscribeOrg {
                 project: project.clone(),
                 org_id: OrgId::stored(org),
                 to: SubscribeTo::RoleMapping(RoleMappingName::stored(mapping)),
+                on_disabled: OnDisabled::Reject,
             }));
-            for (user, role) in [("ann", None), ("bob", Some("Auditor"))] {
+            for (user, role) in [("ann", None), ("bob", Some("Auditor")), ("cid", Some("Admin"))] {
                 let row = MemberWrite {
                     org_id: OrgId::stored(org),
                     user_id: UserId::stored(user),
                     write: Write::Add(role.into_iter().map(lasting).collect()),
                 };
-                commands.push(Command::WriteMember(WriteMember { project: project.clone(), row }));
+                commands.push(Command::WriteMember(WriteMember { project: project.clone(), row, allow_ownerless: false }));
             }
         }
     }
@@ -179,47 +208,222 @@ fn lasting(role: &'static str) -> GivenRole {
 }
 
 fn command() -> BoxedStrategy<Command> {
-    let project = || prop_oneof![20 => select(&PROJECTS[..]), 1 => Just("third")].prop_map(ProjectKey::stored);
-    let structure = select(&[RoleStructure::SingleRole, RoleStructure::MultiRole][..]);
     prop_oneof![
-        1 => (select(&["single", "third"][..]), structure).prop_map(|(key, role_structure)| {
+        10 => of_projects(),
+        11 => of_permissions(),
+        18 => of_roles(),
+        24 => of_role_mappings(),
+        22 => of_orgs(),
+        50 => of_members(),
+        3 => erase().boxed(),
+    ]
+    .boxed()
+}
+
+fn project() -> impl Strategy<Value = ProjectKey> {
+    prop_oneof![20 => select(&PROJECTS[..]), 1 => Just("third")].prop_map(ProjectKey::stored)
+}
+
+fn of_projects() -> BoxedStrategy<Command> {
+    let structure = select(&[RoleStructure::SingleRole, RoleStructure::MultiRole][..]);
+    let key = || select(&["single", "multi", "third", "third", "third", "third", "default"][..]);
+    let update = (project(), etag(), option_of("Renamed"), option_of_role(), option_of_role(), any::<bool>());
+    let update = update.prop_map(
+        |(project, etag, display_name, default_role, default_owner_role, allow_ownerless)| {
+            Command::UpdateProject(UpdateProject {
+                project,
+                etag,
+                display_name,
+                default_role,
+                default_owner_role,
+                allow_ownerless,
+            })
+        },
+    );
+    let confirmed = prop_oneof![3 => Just(true), 1 => Just(false)];
+    prop_oneof![
+        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, any::<bool>()).prop_map(|(key, role_structure, reuse_deleted_key)| {
             Command::CreateProject(CreateProject {
                 key: ProjectKey::stored(key),
                 display_name: "Other".into(),
                 environment: Environment::Test,
                 role_structure,
+                reuse_deleted_key,
             })
         }),
-        3 => (project(), vec(new_permission(), 0..4), any::<bool>()).prop_map(|(project, permissions, batch)| {
-            Command::CreatePermissions(CreatePermissions { project, permissions, batch })
-        }),
-        4 => create_role(project()),
-        4 => create_role_mapping(project()),
-        12 => (project(), role_mapping(), edits()).prop_map(|(project, name, edits)| {
-            Command::UpdateRoleMapping(UpdateRoleMapping { project, name, edits })
-        }),
-        2 => (project(), role_mapping()).prop_map(|(project, name)| {
-            Command::PromoteRoleMapping(PromoteRoleMapping { project, name })
-        }),
-        4 => (project(), org(), some(role_mapping())).prop_map(|(project, org_id, role_mapping)| {
-            let (display_name, metadata) = (format!("{org_id}!"), "{}".into());
-            Command::CreateOrg(CreateOrg { project, org_id, display_name, metadata, role_mapping })
-        }),
-        5 => (project(), org(), some(role_mapping())).prop_map(|(project, org_id, to)| {
-            let to = to.map_or(SubscribeTo::Default, SubscribeTo::RoleMapping);
-            Command::SubscribeOrg(SubscribeOrg { project, org_id, to })
-        }),
-        34 => (project(), member_write()).prop_map(|(project, row)| Command::WriteMember(WriteMember { project, row })),
-        8 => (project(), prop_oneof![vec(member_write(), 0..3), vec(member_write(), 0..6)]).prop_map(|(project, rows)| {
-            Command::BatchWriteMembers(BatchWriteMembers { project, rows })
+        6 => update.boxed(),
+        4 => (key(), etag(), confirmed, any::<bool>()).prop_map(|(key, etag, confirmed, force)| {
+            let confirm = if confirmed { key.into() } else { "another".into() };
+            Command::DeleteProject(DeleteProject { project: ProjectKey::stored(key), etag, confirm, force })
         }),
     ]
     .boxed()
 }
 
+fn of_permissions() -> BoxedStrategy<Command> {
+    let name = || prop_oneof![8 => select(&PERMISSIONS[..4]), 1 => select(&PERMISSIONS[..])].prop_map(PermissionName::stored);
+    let new_name = some(name());
+    let aliases = some(vec(name(), 0..2));
+    prop_oneof![
+        3 => (project(), vec(new_permission(), 0..4), any::<bool>()).prop_map(|(project, permissions, batch)| {
+            Command::CreatePermissions(CreatePermissions { project, permissions, batch })
+        }),
+        4 => (project(), name(), new_name, option_of("other"), aliases).prop_map(
+            |(project, name, new_name, description, aliases)| {
+                Command::UpdatePermission(UpdatePermission { project, name, new_name, description, aliases })
+            }
+        ),
+        2 => (project(), name()).prop_map(|(project, name)| {
+            Command::DeletePermission(DeletePermission { project, name })
+        }),
+    ]
+    .boxed()
+}
+
+fn of_roles() -> BoxedStrategy<Command> {
+    let aliases = prop_oneof![7 => Just(None), 1 => Just(Some(vec![])), 1 => vec(role(), 1..3).prop_map(Some)];
+    let internal = prop_oneof![3 => Just(None), 2 => any::<bool>().prop_map(Some)];
+    let update = (project(), role(), etag(), option_of_role(), option_of("other"), internal, aliases);
+    let update = update.prop_map(|(project, name, etag, new_name, description, internal, aliases)| {
+        Command::UpdateRole(UpdateRole { project, name, etag, new_name, description, internal, aliases })
+    });
+    let replacement = select(&["Admin", "Admin", "Member", "Owner", "Boss"][..]).prop_map(RoleName::stored);
+    let replacement = prop_oneof![2 => Just(None), 3 => replacement.prop_map(Some)];
+    let deleted = select(&["Admin", "Auditor", "Boss", "Admin", "Auditor", "auditor", "Straße", "Ghost", "Member"][..]);
+    prop_oneof![
+        4 => create_role(project()).boxed(),
+        7 => update.boxed(),
+        2 => (project(), order(), etag()).prop_map(|(project, roles, etag)| {
+            Command::ReorderRoles(ReorderRoles { project, roles, etag })
+        }),
+        7 => (project(), deleted.prop_map(RoleName::stored), etag(), replacement).prop_map(
+            |(project, name, etag, replacement)| {
+                Command::DeleteRole(DeleteRole { project, name, etag, replacement })
+            }
+        ),
+    ]
+    .boxed()
+}
+
+/// Mostly some roles and then all the others.
+fn order() -> impl Strategy<Value = Vec<RoleName>> {
+    let rest = prop_oneof![4 => Just(true), 1 => Just(false)];
+    (vec(role(), 0..4), rest).prop_map(|(mut roles, rest)| {
+        roles.extend(rest.then(|| RoleName::stored(REST)));
+        roles
+    })
+}
+
+fn of_role_mappings() -> BoxedStrategy<Command> {
+    let aliases = prop_oneof![12 => Just(None), 1 => Just(Some(vec![])), 1 => vec(role_mapping(), 1).prop_map(Some)];
+    let new_name = prop_oneof![7 => Just(None), 1 => role_mapping().prop_map(Some)];
+    let naming = (new_name, option_of("other"), aliases);
+    let update = (project(), role_mapping(), etag(), naming, prop_oneof![4 => edits(), 1 => Just(Default::default())]);
+    let update = (update, on_disabled()).prop_map(|((project, name, etag, naming, edits), on_disabled)| {
+        let (new_name, description, aliases) = naming;
+        Command::UpdateRoleMapping(UpdateRoleMapping {
+            project,
+            name,
+            etag,
+            new_name,
+            description,
+            aliases,
+            edits,
+            on_disabled,
+        })
+    });
+    let delete = (project(), role_mapping(), etag(), some(role_mapping()), on_disabled());
+    let delete = delete.prop_map(|(project, name, etag, move_subscribers_to, on_disabled)| {
+        Command::DeleteRoleMapping(DeleteRoleMapping { project, name, etag, move_subscribers_to, on_disabled })
+    });
+    prop_oneof![
+        5 => create_role_mapping(project()).boxed(),
+        14 => update.boxed(),
+        2 => (project(), role_mapping()).prop_map(|(project, name)| {
+            Command::PromoteRoleMapping(PromoteRoleMapping { project, name })
+        }),
+        4 => delete.boxed(),
+    ]
+    .boxed()
+}
+
+fn of_orgs() -> BoxedStrategy<Command> {
+    let create = (project(), org(), some(role_mapping()), some(user()), any::<bool>());
+    let create = create.prop_map(|(project, org_id, role_mapping, creator, reuse_deleted_id)| {
+        let (display_name, metadata) = (format!("{org_id}!"), "{}".into());
+        Command::CreateOrg(CreateOrg {
+            project,
+            org_id,
+            display_name,
+            metadata,
+            role_mapping,
+            creator,
+            reuse_deleted_id,
+        })
+    });
+    let to = || some(role_mapping()).prop_map(|to| to.map_or(SubscribeTo::Default, SubscribeTo::RoleMapping));
+    prop_oneof![
+        5 => create.boxed(),
+        2 => (project(), org(), option_of("Renamed"), option_of("{1}")).prop_map(
+            |(project, org_id, display_name, metadata)| {
+                Command::UpdateOrg(UpdateOrg { project, org_id, display_name, metadata })
+            }
+        ),
+        1 => (project(), org()).prop_map(|(project, org_id)| Command::DeleteOrg(DeleteOrg { project, org_id })),
+        6 => (project(), org(), to(), on_disabled()).prop_map(|(project, org_id, to, on_disabled)| {
+            Command::SubscribeOrg(SubscribeOrg { project, org_id, to, on_disabled })
+        }),
+        5 => (project(), vec(org(), 0..3), to(), on_disabled()).prop_map(|(project, org_ids, to, on_disabled)| {
+            Command::BatchSubscribeOrgs(BatchSubscribeOrgs { project, org_ids, to, on_disabled })
+        }),
+    ]
+    .boxed()
+}
+
+fn of_members() -> BoxedStrategy<Command> {
+    let ownerless = || prop_oneof![2 => Just(false), 1 => Just(true)];
+    prop_oneof![
+        5 => (project(), member_write(), ownerless()).prop_map(|(project, row, allow_ownerless)| {
+            Command::WriteMember(WriteMember { project, row, allow_ownerless })
+        }),
+        1 => (project(), prop_oneof![vec(member_write(), 0..3), vec(member_write(), 0..6)], ownerless()).prop_map(
+            |(project, rows, allow_ownerless)| {
+                Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless })
+            }
+        ),
+    ]
+    .boxed()
+}
+
+/// Of whatever there may be, dead or alive.
+fn erase() -> impl Strategy<Value = Command> {
+    let member = (1u32..5, select(&USERS[..]))
+        .prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
+    (2u32..5, vec(member, 0..15), any::<bool>()).prop_map(|(project, members, last)| {
+        Command::Erase(Erase { project: ProjectId::new(project).expect("a number"), members, last })
+    })
+}
+
+fn etag() -> impl Strategy<Value = Option<String>> {
+    let said = |word: &str| Just(Some(word.to_string()));
+    prop_oneof![9 => Just(None), 4 => said(FRESH), 1 => said(STALE)]
+}
+
+fn on_disabled() -> impl Strategy<Value = OnDisabled> {
+    prop_oneof![1 => Just(OnDisabled::Reject), 3 => Just(OnDisabled::Suspend)]
+}
+
+fn option_of(text: &'static str) -> impl Strategy<Value = Option<String>> {
+    prop_oneof![2 => Just(None), 1 => Just(Some(text.to_string())), 1 => Just(Some(String::new()))]
+}
+
+fn option_of_role() -> impl Strategy<Value = Option<RoleName>> {
+    prop_oneof![3 => Just(None), 2 => role().prop_map(Some)]
+}
+
 fn create_role(project: impl Strategy<Value = ProjectKey>) -> impl Strategy<Value = Command> {
     let place = prop_oneof![Just(Place::Last), role().prop_map(Place::Above), role().prop_map(Place::Below),];
-    let name = select(&ROLES[2..7]).prop_map(RoleName::stored);
+    let name = select(&ROLES[2..8]).prop_map(RoleName::stored);
     (project, name, any::<bool>(), place, vec(role_mapping(), 0..3)).prop_map(
         |(project, name, internal, place, disabled_in)| {
             let description = "a role".into();
@@ -229,18 +433,25 @@ fn create_role(project: impl Strategy<Value = ProjectKey>) -> impl Strategy<Valu
 }
 
 fn create_role_mapping(project: impl Strategy<Value = ProjectKey>) -> impl Strategy<Value = Command> {
-    let name = select(&MAPPINGS[1..5]).prop_map(RoleMappingName::stored);
+    let name = select(&MAPPINGS[1..6]).prop_map(RoleMappingName::stored);
     let edits = prop_oneof![Just(RoleMappingEdits::default()), edits()];
-    (project, name, some(role_mapping()), edits, vec(org(), 0..3)).prop_map(
-        |(project, name, duplicate_of, edits, subscribe)| {
+    (project, name, some(role_mapping()), edits, vec(org(), 0..3), on_disabled()).prop_map(
+        |(project, name, duplicate_of, edits, subscribe, on_disabled)| {
             let description = "a mapping".into();
-            let command = CreateRoleMapping { project, name, description, duplicate_of, edits, subscribe };
-            Command::CreateRoleMapping(command)
+            Command::CreateRoleMapping(CreateRoleMapping {
+                project,
+                name,
+                description,
+                duplicate_of,
+                edits,
+                subscribe,
+                on_disabled,
+            })
         },
     )
 }
 
-fn edits() -> impl Strategy<Value = RoleMappingEdits> {
+fn edits() -> BoxedStrategy<RoleMappingEdits> {
     let often = || select(&["read", "write", "rolecall::can_invite"][..]);
     let names = move || vec(prop_oneof![12 => often(), 1 => Just("Read")], 0..3);
     let names = move || names().prop_map(|names| names.into_iter().map(PermissionName::stored).collect());
@@ -256,23 +467,28 @@ fn edits() -> impl Strategy<Value = RoleMappingEdits> {
         enable,
         disable,
     })
+    .boxed()
 }
 
-fn member_write() -> impl Strategy<Value = MemberWrite> {
+fn member_write() -> BoxedStrategy<MemberWrite> {
     let write = prop_oneof![
         4 => vec(given_role(), 0..3).prop_map(Write::Add),
         2 => vec(given_role(), 1).prop_map(Write::Set),
         5 => vec(given_role(), 1..4).prop_map(Write::Set),
         1 => Just(Write::Remove),
     ];
-    // Few of them, so that most writes meet somebody who is a member already.
-    let user = select(&["ann", "bob", "ann", "bob", "cid", "Ann"][..]).prop_map(UserId::stored);
     let org = prop_oneof![30 => select(&["acme", "globex"][..]), 2 => Just("Acme"), 1 => Just("nowhere")];
-    (org.prop_map(OrgId::stored), user, write).prop_map(|(org_id, user_id, write)| MemberWrite {
+    (org.prop_map(OrgId::stored), user(), write).prop_map(|(org_id, user_id, write)| MemberWrite {
         org_id,
         user_id,
         write,
     })
+    .boxed()
+}
+
+/// Few of them, so that most writes meet somebody who is a member already.
+fn user() -> impl Strategy<Value = UserId> {
+    select(&["ann", "bob", "ann", "bob", "cid", "Ann"][..]).prop_map(UserId::stored)
 }
 
 fn given_role() -> impl Strategy<Value = GivenRole> {
@@ -287,18 +503,18 @@ fn new_permission() -> impl Strategy<Value = NewPermission> {
 }
 
 fn role() -> impl Strategy<Value = RoleName> {
-    let often = select(&ROLES[..4]);
+    let often = select(&ROLES[..5]);
     prop_oneof![15 => often, 1 => select(&ROLES[..])].prop_map(RoleName::stored)
 }
 
 fn role_mapping() -> impl Strategy<Value = RoleMappingName> {
-    let often = select(&["Default", "Free", "Free", "Paid"][..]);
+    let often = select(&["Default", "Free", "Free", "Paid", "Gold"][..]);
     prop_oneof![12 => often, 1 => select(&MAPPINGS[..])].prop_map(RoleMappingName::stored)
 }
 
 fn org() -> impl Strategy<Value = OrgId> {
     let often = select(&["acme", "globex", "Acme"][..]);
-    prop_oneof![9 => often, 1 => Just("nowhere")].prop_map(OrgId::stored)
+    prop_oneof![19 => often, 1 => Just("nowhere")].prop_map(OrgId::stored)
 }
 
 fn some<S: Strategy>(inner: S) -> impl Strategy<Value = Option<S::Value>>

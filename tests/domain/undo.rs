@@ -19,10 +19,15 @@ fn lived(History { limits, steps, .. }: &History) -> (Vec<State>, Vec<Commit>) {
     let mut life = Life::new(*limits);
     let mut states = vec![life.state.clone()];
     let mut commits = Vec::new();
-    for step in steps {
+    for (number, step) in steps.iter().enumerate() {
         if let Some(commit) = life.live(step.advance, &step.command).commit {
             commits.push(commit);
             states.push(life.state.clone());
+        }
+        if number % 24 == 23 {
+            let (erasing, after): (Vec<_>, Vec<_>) = life.erase(2, 4).into_iter().unzip();
+            commits.extend(erasing);
+            states.extend(after);
         }
     }
     (states, commits)
@@ -81,7 +86,7 @@ fn row(project: &Project, key: GrantsKey) -> Option<&PermissionSet> {
 }
 
 proptest! {
-    #![proptest_config(config(500))]
+    #![proptest_config(config(300))]
 
     #[test]
     fn what_is_undone_in_reverse_was_never_done_and_can_be_redone(history in history()) {

@@ -312,6 +312,22 @@ fn s2_ten_thousand_orgs_with_the_longest_ids_fit_into_one_call() {
 }
 
 #[test]
+fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names() {
+    on_both_with(Limits { roles: 4, ..Limits::default() }, async |server| {
+        let five = server.single().reordering(&["Owner", "Admin", "Member", "Clerk", "Guest"]);
+        let answer = server.storing_nothing(server.reorder_roles(five)).await;
+        too_many(&refused(answer, "TOO_MANY_ROWS"), "roles", 5, 4);
+    });
+    on_both(async |server| {
+        let long = |number: usize| format!("{number:05}{}", "r".repeat(123));
+        let names = (0..10_000).map(long).collect();
+        let all = wire::ReorderRolesRequest { roles: names, ..Default::default() };
+        let answer = refused(server.reorder_roles(all).await, "ROLE_NOT_FOUND");
+        assert_eq!(answer.resource(), ("rolecall.v1.Role", long(0).as_str()));
+    });
+}
+
+#[test]
 fn p7_the_server_says_its_limits() {
     let limits = Limits {
         roles: 11,

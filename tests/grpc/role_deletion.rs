@@ -67,13 +67,17 @@ fn r4_who_is_given_the_replacement_afterwards_got_it_directly() {
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Clerk"])).await;
         project.delete_role("Clerk", "Admin").await;
-        let bob = project.add("acme", "bob", &roles(&["Admin"])).await;
+        project.add("acme", "bob", &roles(&["Admin"])).await;
+        let added = server.token().await;
+        let bob = project.member("acme", "bob").await.unwrap();
         let direct = MembershipOrigin::Direct;
         assert_eq!(origins(&bob), (direct, vec![("Admin", direct)]));
-        assert_eq!(project.member("acme", "bob").await.unwrap(), bob);
-        let ann = project.set("acme", "ann", &roles(&["Member"])).await;
+        assert_eq!(bob.revision, added);
+        project.set("acme", "ann", &roles(&["Member"])).await;
+        let set = server.token().await;
+        let ann = project.member("acme", "ann").await.unwrap();
         assert_eq!(origins(&ann), (direct, vec![("Member", direct)]));
-        assert_eq!(project.member("acme", "ann").await.unwrap(), ann);
+        assert_eq!(ann.revision, set);
     });
 }
 

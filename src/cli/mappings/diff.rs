@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::EXIT_CODES;
 use crate::cli::answer::Answer;
-use crate::cli::client::{self, Client, PAGE_SIZE, Page, Trouble};
+use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
 use crate::cli::table::{enabled, names, plain, table, text};
 use crate::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
 use crate::wire;
@@ -34,7 +34,7 @@ pub struct Args {
     all: bool,
 
     #[command(flatten)]
-    client: client::Args,
+    client: ServerArgs,
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{EXIT_CODES, RoleMapping};
 use crate::cli::answer::Answer;
-use crate::cli::client::{self, Client, PAGE_SIZE, Page, Trouble};
+use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
 use crate::cli::table::{names, plain, table, text};
 use crate::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
 use crate::wire;
@@ -24,7 +24,7 @@ JSON (--json), one object:
 #[command(after_help = EXIT_CODES, after_long_help = AFTER_LONG_HELP)]
 pub struct Args {
     #[command(flatten)]
-    client: client::Args,
+    client: ServerArgs,
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,80 @@
+//! Checks: K1, K2, K6.
+
+use rolecall::domain::membership::Standing;
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{Decision, Question, Time};
+
+use super::{Customer, Model, Space};
+
+impl Model {
+    /// K1, K2 and K6; the project must be there.
+    pub fn check(&self, project: &str, org: &str, user: &str, question: Question<'_>, now: Time) -> Decision {
+        let space = &self.projects[project];
+        let Some(customer) = space.orgs.get(org) else { return Decision::OrgNotFound };
+        match question {
+            Question::Permission(name) => space.may(customer, user, name, now),
+            Question::Role(name) => space.has(customer, user, name, false, now),
+            Question::AtLeastRole(name) => {
+                space.has(customer, user, name, space.structure == RoleStructure::SingleRole, now)
+            }
+            Question::AllOf(names) => {
+                let decisions = || names.iter().map(|name| space.may(customer, user, name, now));
+                if decisions().any(|decision| decision == Decision::UnknownPermission) {
+                    return Decision::UnknownPermission;
+                }
+                decisions().find(|decision| *decision != Decision::Allowed).unwrap_or(Decision::Allowed)
+            }
+            Question::AnyOf(names) => {
+                let decisions: Vec<_> = names.iter().map(|name| space.may(customer, user, name, now)).collect();
+                use Decision::*;
+                let precedence = [Allowed, UnknownPermission, NotAMember, RoleDisabled, RoleExpired, MissingPermission];
+                let found = precedence.into_iter().find(|decision| decisions.contains(decision));
+                found.expect("something was asked")
+            }
+        }
+    }
+}
+
+impl Space {
+    /// The precedence of K2, the org being there.
+    fn may(&self, customer: &Customer, user: &str, permission: &str, now: Time) -> Decision {
+        let Ok(permission) = self.permission(permission) else { return Decision::UnknownPermission };
+        let grants = &self.mappings[&customer.mapping].grants;
+        self.by(customer, user, |role| grants.get(role).is_some_and(|row| row.contains(&permission)), now)
+    }
+
+    /// K6: the role, or one above it.
+    fn has(&self, customer: &Customer, user: &str, role: &str, or_above: bool, now: Time) -> Decision {
+        let Ok(role) = self.role(role) else { return Decision::UnknownRole };
+        let mut fitting = Vec::new();
+        for (other, _) in &self.roles {
+            if or_above || *other == role {
+                fitting.push(other.clone());
+            }
+            if *other == role {
+                break;
+            }
+        }
+        self.by(customer, user, |role| fitting.iter().any(|other| other == role), now)
+    }
+
+    /// Whether one of the roles that fit is live, else how the best of them stands.
+    fn by(&self, customer: &Customer, user: &str, fits: impl Fn(&str) -> bool, now: Time) -> Decision {
+        let Some(member) = customer.members.get(user) else { return Decision::NotAMember };
+        let mut standings = Vec::new();
+        for (role, _, standing, _) in self.shown(customer, &member.roles, now) {
+            if fits(&role) {
+                standings.push(standing);
+            }
+        }
+        if standings.contains(&Standing::Live) {
+            Decision::Allowed
+        } else if standings.contains(&Standing::Suspended) {
+            Decision::RoleDisabled
+        } else if standings.contains(&Standing::Ended) {
+            Decision::RoleExpired
+        } else {
+            Decision::MissingPermission
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Memberships: B1 to B3, B5, B6, M3.
+
+use std::collections::BTreeSet;
+
+use rolecall::domain::command::{BatchWriteMembers, GivenRole, MemberWrite, Write, WriteMember};
+use rolecall::domain::membership::{Origin, Standing};
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{Reason, Time};
+use rolecall::limits::Limits;
+
+use super::{Answer, Customer, Given, Member, Roles, Shown, Space, at_most};
+
+impl Member {
+    /// Whether a role is recorded and not past its end.
+    pub(super) fn holds(&self, role: &str, now: Time) -> bool {
+        self.roles.get(role).is_some_and(|given| !ended(given, now))
+    }
+
+    fn is_member(&self, now: Time) -> bool {
+        self.roles.values().any(|given| !ended(given, now))
+    }
+}
+
+fn ended(given: &Given, now: Time) -> bool {
+    given.until.is_some_and(|until| now >= until)
+}
+
+impl Space {
+    /// The recorded roles of a member from the highest to the lowest, and how each stands.
+    pub(super) fn shown(&self, customer: &Customer, roles: &Roles, now: Time) -> Vec<Shown> {
+        let disabled = &self.mappings[&customer.mapping].disabled;
+        let mut shown = Vec::new();
+        for (name, _) in &self.roles {
+            let Some(given) = roles.get(name) else { continue };
+            let standing = if ended(given, now) {
+                Standing::Ended
+            } else if disabled.contains(name) {
+                Standing::Suspended
+            } else {
+                Standing::Live
+            };
+            shown.push((name.clone(), given.until, standing, given.origin));
+        }
+        // B5: in SINGLE a lent role lies over the base role.
+        let lent = shown.iter().any(|(_, until, standing, _)| until.is_some() && *standing == Standing::Live);
+        if self.structure == RoleStructure::SingleRole && lent {
+            for (_, until, standing, _) in &mut shown {
+                if until.is_none() && *standing == Standing::Live {
+                    *standing = Standing::Shadowed;
+                }
+            }
+        }
+        shown
+    }
+
+    /// P7: one more different set of roles.
+    pub(super) fn count_set(&mut self, roles: &Roles, limits: &Limits) -> Result<(), Reason> {
+        let Some(sets) = &mut self.role_sets else { return Ok(()) };
+        if sets.insert(roles.keys().cloned().collect()) {
+            at_most(limits.role_sets, sets.len())?;
+        }
+        Ok(())
+    }
+
+    /// B3: no org that keeps visible members beside those who were its permanent owners lost them all.
+    pub(super) fn still_owned(&self, before: &Space, now: Time) -> Result<(), Reason> {
+        for (id, customer) in &self.orgs {
+            let Some(was) = before.orgs.get(id).filter(|customer| before.has_owner(customer)) else { continue };
+            let visible = |member: &Member| {
+                member.roles.keys().any(|role| member.holds(role, now) && !self.about_role(role).marked)
+            };
+            let owned = |user: &String| was.members.get(user).is_some_and(|member| before.owns(member));
+            let others = customer.members.iter().any(|(user, member)| visible(member) && !owned(user));
+            if others && !self.has_owner(customer) {
+                return Err(Reason::LastOwner);
+            }
+        }
+        Ok(())
+    }
+
+    fn has_owner(&self, customer: &Customer) -> bool {
+        customer.members.values().any(|member| self.owns(member))
+    }
+
+    fn owns(&self, member: &Member) -> bool {
+        member.roles.get(&self.default_owner_role).is_some_and(|it| it.until.is_none())
+    }
+
+    pub(super) fn write_one(&mut self, command: &WriteMember, now: Time, limits: &Limits) -> Result<Answer, Reason> {
+        let before = self.clone();
+        self.write_member(&command.row, now, limits)?;
+        if !command.allow_ownerless {
+            self.still_owned(&before, now)?;
+        }
+        let (org, user) = (command.row.org_id.to_string(), command.row.user_id.to_string());
+        let customer = &self.orgs[&org];
+        Ok(match customer.members.get(&user) {
+            Some(member) => {
+                let (roles, origin) = (self.shown(customer, &member.roles, now), member.origin);
+                Answer::Member { org, user, roles, origin }
+            }
+            None => Answer::Removed,
+        })
+    }
+
+    /// B2: all or none, each (org, user) once.
+    pub(super) fn write_many(
+        &mut self,
+        command: &BatchWriteMembers,
+        now: Time,
+        limits: &Limits,
+    ) -> Result<Answer, Reason> {
+        let before = self.clone();
+        let mut seen = BTreeSet::new();
+        let (mut added, mut set, mut removed, mut unchanged) = (0, 0, 0, 0);
+        for row in &command.rows {
+            if !seen.insert((row.org_id.to_string(), row.user_id.to_string())) {
+                return Err(Reason::RepeatedRow);
+            }
+            let changed = self.write_member(row, now, limits)?;
+            match row.write {
+                _ if !changed => unchanged += 1,
+                Write::Add(_) => added += 1,
+                Write::Set(_) => set += 1,
+                Write::Remove => removed += 1,
+            }
+        }
+        if !command.allow_ownerless {
+            self.still_owned(&before, now)?;
+        }
+        Ok(Answer::Tally { added, set, removed, unchanged })
+    }
+
+    /// Returns whether anything changed.
+    fn write_member(&mut self, row: &MemberWrite, now: Time, limits: &Limits) -> Result<bool, Reason> {
+        let (org, user) = (row.org_id.as_str(), row.user_id.as_str());
+        let customer = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
+        let recorded = customer.members.get(user).cloned();
+        let is_member = recorded.as_ref().is_some_and(|member| member.is_member(now));
+        let nothing = Member { roles: Roles::new(), origin: Origin::Direct };
+        let after = match &row.write {
+            Write::Add(_) if is_member => return Err(Reason::MemberAlreadyExists),
+            Write::Set(_) | Write::Remove if !is_member => return Err(Reason::MemberNotFound),
+            Write::Add(given) => Some(self.roles_given(customer, &nothing, given, now, limits)?),
+            Write::Set(given) => {
+                Some(self.roles_given(customer, recorded.as_ref().unwrap_or(&nothing), given, now, limits)?)
+            }
+            Write::Remove => None,
+        };
+        if let Some(roles) = &after {
+            self.count_set(roles, limits)?;
+        }
+        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.until)).collect::<Vec<_>>();
+        // Asking for what is there changes nothing, and is nobody's latest change.
+        if after.as_ref().map(ends) == recorded.as_ref().map(|member| ends(&member.roles)) {
+            return Ok(false);
+        }
+        let members = &mut self.orgs.get_mut(org).expect("looked up above").members;
+        match after {
+            Some(roles) => members.insert(user.to_string(), Member { roles, origin: Origin::Direct }),
+            None => members.remove(user),
+        };
+        Ok(true)
+    }
+
+    /// B1, B2, B5, B6, M3: the roles that a member has once these are given.
+    fn roles_given(
+        &self,
+        customer: &Customer,
+        member: &Member,
+        given: &[GivenRole],
+        now: Time,
+        limits: &Limits,
+    ) -> Result<Roles, Reason> {
+        let mut roles = Roles::new();
+        if given.is_empty() {
+            roles.insert(self.default_role.clone(), Given { until: None, origin: Origin::Direct });
+        }
+        for one in given {
+            let name = self.role(one.role.as_str())?;
+            if roles.contains_key(&name) {
+                return Err(Reason::RepeatedRole);
+            }
+            // A repeated role keeps its end, and an end in the past cannot be given.
+            let kept = if one.permanent { None } else { member.roles.get(&name).and_then(|it| it.until) };
+            let until = one.until.or(kept);
+            if until.is_some_and(|until| now >= until) {
+                return Err(Reason::EndInThePast);
+            }
+            // Who holds it has it still by what it came by.
+            let origin = if member.holds(&name, now) { member.roles[&name].origin } else { Origin::Direct };
+            roles.insert(name, Given { until, origin });
+        }
+        if self.structure == RoleStructure::MultiRole {
+            at_most(limits.member_roles, roles.len())?;
+        } else {
+            let lent = roles.values().filter(|given| given.until.is_some()).count();
+            if lent > 1 || roles.len() - lent > 1 {
+                return Err(Reason::TooManyRoles);
+            }
+        }
+        let disabled = &self.mappings[&customer.mapping].disabled;
+        if roles.keys().any(|name| disabled.contains(name) && !member.holds(name, now)) {
+            return Err(Reason::RoleDisabled);
+        }
+        Ok(roles)
+    }
+}

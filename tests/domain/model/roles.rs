@@ -1,0 +1,265 @@
+//! Permissions and roles: R1 to R6, R8, R10, P4.
+
+use std::collections::BTreeSet;
+
+use rolecall::domain::command::{
+    CreatePermissions, CreateRole, DeletePermission, DeleteRole, Place, ReorderRoles, UpdatePermission, UpdateRole,
+};
+use rolecall::domain::membership::Origin;
+use rolecall::domain::{Reason, Time};
+use rolecall::limits::Limits;
+
+use super::{About, Answer, Given, Space, at_most, fresh, texts};
+use crate::symbols::REST;
+
+impl Space {
+    /// The name of the permission that requests find by `wanted`.
+    pub fn permission(&self, wanted: &str) -> Result<String, Reason> {
+        let found = self.permissions.iter().find(|(name, about)| about.answers_to(name, wanted));
+        found.map(|(name, _)| name.clone()).ok_or(Reason::PermissionNotFound)
+    }
+
+    pub fn role(&self, wanted: &str) -> Result<String, Reason> {
+        let found = self.roles.iter().find(|(name, about)| about.answers_to(name, wanted));
+        found.map(|(name, _)| name.clone()).ok_or(Reason::RoleNotFound)
+    }
+
+    pub fn about_role(&self, name: &str) -> &About {
+        &self.roles.iter().find(|(role, _)| role == name).expect("a role of this name").1
+    }
+
+    pub(super) fn create_permissions(
+        &mut self,
+        command: &CreatePermissions,
+        now: Time,
+        limits: &Limits,
+    ) -> Result<Answer, Reason> {
+        at_most(limits.permissions, self.permissions.len() + command.permissions.len())?;
+        let mut created = Vec::new();
+        for new in &command.permissions {
+            let name = new.name.to_string();
+            if name.starts_with("rolecall::") {
+                return Err(Reason::ReservedName);
+            }
+            if self.permission(&name).is_ok() {
+                return Err(Reason::PermissionAlreadyExists);
+            }
+            self.permissions.insert(name.clone(), About::new(&new.description, false, now));
+            created.push(name);
+        }
+        Ok(match created.pop() {
+            Some(only) if !command.batch => Answer::Permission(only),
+            _ => Answer::PermissionsCreated(command.permissions.len()),
+        })
+    }
+
+    /// R3, P4.
+    pub(super) fn update_permission(&mut self, command: &UpdatePermission) -> Result<Answer, Reason> {
+        let name = self.permission(command.name.as_str())?;
+        let mut about = self.permissions[&name].clone();
+        let new_name = command.new_name.as_ref().map(|name| name.as_str());
+        if let Some(new_name) = new_name.filter(|new| *new != name) {
+            if about.marked {
+                return Err(Reason::BuiltIn);
+            }
+            if new_name.starts_with("rolecall::") {
+                return Err(Reason::ReservedName);
+            }
+            if self.permission(new_name).is_ok_and(|other| other != name) {
+                return Err(Reason::PermissionAlreadyExists);
+            }
+        }
+        let (new_name, aliases) = about.names(&name, new_name, texts(&command.aliases))?;
+        about.aliases = aliases;
+        if let Some(text) = &command.description {
+            about.description = text.clone();
+        }
+        self.permissions.remove(&name);
+        self.permissions.insert(new_name.clone(), about);
+        for row in self.mappings.values_mut().flat_map(|mapping| mapping.grants.values_mut()) {
+            if row.remove(&name) {
+                row.insert(new_name.clone());
+            }
+        }
+        Ok(Answer::Permission(new_name))
+    }
+
+    /// R8.
+    pub(super) fn delete_permission(&mut self, command: &DeletePermission) -> Result<Answer, Reason> {
+        let name = self.permission(command.name.as_str())?;
+        if self.permissions[&name].marked {
+            return Err(Reason::BuiltIn);
+        }
+        self.permissions.remove(&name);
+        let mut removed = 0;
+        for mapping in self.mappings.values_mut() {
+            for row in mapping.grants.values_mut() {
+                removed += u64::from(row.remove(&name));
+            }
+            mapping.grants.retain(|_, row| !row.is_empty());
+        }
+        Ok(Answer::Deleted(removed))
+    }
+
+    /// R1, R2.
+    pub(super) fn create_role(&mut self, command: &CreateRole, now: Time, limits: &Limits) -> Result<Answer, Reason> {
+        let name = command.name.to_string();
+        if self.roles.iter().any(|(other, about)| about.nearly_answers_to(other, &name)) {
+            return Err(Reason::RoleAlreadyExists);
+        }
+        at_most(limits.roles, self.roles.len() + 1)?;
+        for wanted in &command.disabled_in {
+            let mapping = self.mapping(wanted.as_str())?;
+            self.mappings.get_mut(&mapping).expect("found").disabled.insert(name.clone());
+        }
+        let position = |wanted: &str| {
+            let wanted = self.role(wanted)?;
+            Ok(self.roles.iter().position(|(role, _)| *role == wanted).expect("found"))
+        };
+        let at = match &command.place {
+            Place::Last => self.roles.len(),
+            Place::Above(other) => position(other.as_str())?,
+            Place::Below(other) => position(other.as_str())? + 1,
+        };
+        self.roles.insert(at, (name.clone(), About::new(&command.description, command.internal, now)));
+        Ok(Answer::Role(name))
+    }
+
+    /// R3, R5, R10.
+    pub(super) fn update_role(&mut self, command: &UpdateRole, now: Time) -> Result<Answer, Reason> {
+        let name = self.role(command.name.as_str())?;
+        fresh(&command.etag)?;
+        let mut about = self.about_role(&name).clone();
+        let new_name = command.new_name.as_ref().map(|name| name.as_str());
+        if let Some(new_name) = new_name {
+            let others = self.roles.iter().filter(|(other, _)| *other != name);
+            if others.into_iter().any(|(other, about)| about.nearly_answers_to(other, new_name)) {
+                return Err(Reason::RoleAlreadyExists);
+            }
+        }
+        if let Some(internal) = command.internal.filter(|internal| *internal != about.marked) {
+            if internal && (name == self.default_role || name == self.default_owner_role) {
+                return Err(Reason::DefaultRoleUnsuitable);
+            }
+            let mut members = self.orgs.values().flat_map(|customer| customer.members.values());
+            if members.any(|member| member.holds(&name, now)) {
+                return Err(Reason::RoleInUse);
+            }
+            about.marked = internal;
+        }
+        let (new_name, aliases) = about.names(&name, new_name, texts(&command.aliases))?;
+        about.aliases = aliases;
+        if let Some(text) = &command.description {
+            about.description = text.clone();
+        }
+        for (role, old) in &mut self.roles {
+            if *role == name {
+                *old = about.clone();
+            }
+        }
+        self.rename_role(&name, &new_name);
+        Ok(Answer::Role(new_name))
+    }
+
+    fn rename_role(&mut self, from: &str, to: &str) {
+        let changed = |name: &String| if name == from { to.to_string() } else { name.clone() };
+        for (role, _) in &mut self.roles {
+            *role = changed(role);
+        }
+        self.default_role = changed(&self.default_role);
+        self.default_owner_role = changed(&self.default_owner_role);
+        for mapping in self.mappings.values_mut() {
+            mapping.disabled = mapping.disabled.iter().map(changed).collect();
+            mapping.grants = mapping.grants.iter().map(|(role, row)| (changed(role), row.clone())).collect();
+        }
+        for member in self.orgs.values_mut().flat_map(|customer| customer.members.values_mut()) {
+            member.roles = member.roles.iter().map(|(role, given)| (changed(role), *given)).collect();
+        }
+        let set = |set: &BTreeSet<String>| set.iter().map(changed).collect();
+        self.role_sets = self.role_sets.as_ref().map(|sets| sets.iter().map(set).collect());
+    }
+
+    /// R6.
+    pub(super) fn reorder(&mut self, command: &ReorderRoles) -> Result<Answer, Reason> {
+        fresh(&command.etag)?;
+        let mut order: Vec<(String, About)> = Vec::new();
+        let wanted: Vec<&str> = command.roles.iter().map(|name| name.as_str()).filter(|name| *name != REST).collect();
+        for name in &wanted {
+            let name = self.role(name)?;
+            if order.iter().any(|(other, _)| *other == name) {
+                return Err(Reason::RepeatedRole);
+            }
+            order.push((name.clone(), self.about_role(&name).clone()));
+        }
+        let rest: Vec<_> = self.roles.iter().filter(|role| !order.contains(role)).cloned().collect();
+        if wanted.len() < command.roles.len() {
+            order.extend(rest);
+        } else if !rest.is_empty() {
+            return Err(Reason::IncompleteOrder);
+        }
+        self.roles = order;
+        Ok(Answer::RolesReordered)
+    }
+
+    /// R4, R5.
+    pub(super) fn delete_role(&mut self, command: &DeleteRole, now: Time) -> Result<Answer, Reason> {
+        let deleted = self.role(command.name.as_str())?;
+        fresh(&command.etag)?;
+        if deleted == self.default_role || deleted == self.default_owner_role {
+            return Err(Reason::DefaultRoleUnsuitable);
+        }
+        let internal = self.about_role(&deleted).marked;
+        let replacement = match &command.replacement {
+            Some(name) => Some(self.role(name.as_str())?),
+            None if internal => None,
+            None => Some(self.default_role.clone()),
+        };
+        if replacement.as_ref() == Some(&deleted) {
+            return Err(Reason::Contradiction);
+        }
+        if replacement.as_ref().is_some_and(|name| self.about_role(name).marked != internal) {
+            return Err(Reason::ReplacementUnsuitable);
+        }
+        let mut holders = 0;
+        for customer in self.orgs.values_mut() {
+            for member in customer.members.values_mut() {
+                let held = member.holds(&deleted, now);
+                let Some(lost) = member.roles.remove(&deleted) else { continue };
+                member.origin = Origin::Migration;
+                if !held {
+                    continue;
+                }
+                holders += 1;
+                let Some(replacement) = &replacement else { continue };
+                let already = member.holds(replacement, now).then(|| member.roles[replacement]);
+                let gets = match already {
+                    // Of two ends the later stands, and none is the latest.
+                    Some(Given { until: Some(one), origin }) => {
+                        Given { until: lost.until.map(|other| one.max(other)), origin }
+                    }
+                    Some(lasting) => lasting,
+                    None => Given { until: lost.until, origin: Origin::Migration },
+                };
+                if Some(gets) != already && self.mappings[&customer.mapping].disabled.contains(replacement) {
+                    return Err(Reason::ReplacementDisabled);
+                }
+                member.roles.insert(replacement.clone(), gets);
+            }
+            customer.members.retain(|_, member| !member.roles.is_empty());
+        }
+        self.roles.retain(|(name, _)| *name != deleted);
+        for mapping in self.mappings.values_mut() {
+            mapping.disabled.remove(&deleted);
+            mapping.grants.remove(&deleted);
+        }
+        self.role_sets = None;
+        Ok(Answer::Deleted(holders))
+    }
+
+    /// R5: what a default role must be.
+    pub(super) fn suitable(&self, wanted: &str) -> Result<String, Reason> {
+        let name = self.role(wanted)?;
+        let disabled = self.mappings.values().any(|mapping| mapping.disabled.contains(&name));
+        if disabled || self.about_role(&name).marked { Err(Reason::DefaultRoleUnsuitable) } else { Ok(name) }
+    }
+}

@@ -1,0 +1,113 @@
+//! Repeated writes (A4), and the rules that refusals name.
+
+use rolecall::domain::command::RequestKey;
+use rolecall::domain::group::{Known, KnownRequest, Verdict, Work, decide_group};
+use rolecall::domain::membership::{Origin, Standing};
+use rolecall::domain::{Call, Revision, Time};
+
+use super::plans;
+use crate::fixture::{World, world};
+use crate::histories::call;
+use crate::model::Answer;
+use crate::seen::answered;
+
+fn work(world: &mut World, line: &str, request: &str, fingerprint: u128) -> Work {
+    let request = RequestKey { caller: "ops".into(), request_id: request.into() };
+    let call = Call { request: Some(request), fingerprint, ..call() };
+    Work { command: world.command(line), call, tag: 3 }
+}
+
+/// The verdicts in words.
+fn told(verdicts: &[Verdict]) -> Vec<String> {
+    let word = |verdict: &Verdict| match verdict {
+        Verdict::Done { revision, replayed: false, .. } => format!("done at {}", revision.number),
+        Verdict::Done { revision, outcome, replayed: true } => {
+            format!("replayed from {}: {:?}", revision.number, answered(outcome))
+        }
+        Verdict::Remembered { revision, outcome } => {
+            format!("remembered from {}: {}", revision.number, String::from_utf8_lossy(outcome))
+        }
+        Verdict::Refused(refusal) => format!("{:?}", refusal.reason()),
+    };
+    verdicts.iter().map(word).collect()
+}
+
+#[test]
+fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
+    let mut world = world("org acme");
+    let group = [
+        work(&mut world, "add ann to acme", "1", 10),
+        work(&mut world, "add ann to acme", "1", 10), // would be MemberAlreadyExists
+        work(&mut world, "add ann to acme", "1", 11), // another body
+        work(&mut world, "add bob to nowhere", "2", 10), // refused: not remembered
+        work(&mut world, "add bob to acme", "2", 11),
+        work(&mut world, "set bob in acme: Member", "3", 10), // changes nothing: not remembered
+        work(&mut world, "set bob in acme: Admin", "3", 11),
+        work(&mut world, "add cid to acme", "past", 10),
+        work(&mut world, "add cid to acme", "past", 11),
+    ];
+    let key = RequestKey { caller: "ops".into(), request_id: "past".into() };
+    let revision = Revision { number: 1, tag: 3, at: Time(1) };
+    let known = Known::from([(key, KnownRequest { fingerprint: 10, revision, outcome: b"as it was".to_vec() })]);
+    assert_eq!(world.state.revision().number, 2);
+    let group = decide_group(world.state.clone(), &group, &known, world.now, &world.limits);
+    let ann = Answer::Member {
+        org: "acme".into(),
+        user: "ann".into(),
+        roles: vec![("Member".into(), None, Standing::Live, Origin::Direct)],
+        origin: Origin::Direct,
+    };
+    assert_eq!(
+        told(&group.verdicts),
+        [
+            "done at 3".to_string(),
+            format!("replayed from 3: {ann:?}"),
+            "RequestIdReused".into(),
+            "OrgNotFound".into(),
+            "done at 4".into(),
+            "done at 4".into(),
+            "done at 5".into(),
+            "remembered from 1: as it was".into(),
+            "RequestIdReused".into(),
+        ]
+    );
+    assert_eq!(group.commits.len(), 3);
+    assert_eq!(group.next.revision().number, 5);
+}
+
+#[test]
+fn a4_request_ids_of_different_callers_do_not_meet() {
+    let mut world = world("org acme");
+    let mut group = vec![work(&mut world, "add ann to acme", "1", 10), work(&mut world, "add bob to acme", "1", 11)];
+    group[1].call.request = Some(RequestKey { caller: "billing".into(), request_id: "1".into() });
+    let group = decide_group(world.state.clone(), &group, &Known::new(), world.now, &world.limits);
+    assert_eq!(told(&group.verdicts), ["done at 3", "done at 4"]);
+}
+
+#[test]
+fn refusals_name_their_rule() {
+    let mut world = plans();
+    let table = [
+        ("project default SINGLE", "P1"),
+        ("permission rolecall::x", "P4"),
+        ("role owner", "R1"),
+        ("org acme", "S5"),
+        ("add ann to acme", "B2"),
+        ("edit Free: off Owner", "M4"),
+        ("add cid to acme: Billing Manager", "M3"),
+        ("add cid to acme: Owner, Admin", "B1"),
+        ("add cid to acme: Owner until 0", "B5"),
+        ("edit Free: on Admin; off Admin", "M2"),
+        ("write: remove ann from acme | remove ann from acme", "B2"),
+    ];
+    for (line, rule) in table {
+        let command = world.command(line);
+        let refusal = world.decide(&command).err().unwrap_or_else(|| panic!("`{line}` is accepted"));
+        assert_eq!(refusal.rule(), rule, "{line}");
+        let text = refusal.to_string();
+        assert!(
+            !text.ends_with('.') && text.chars().next().is_some_and(|c| c.is_lowercase() || c.is_numeric()),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! Memberships (B1 to B6).
+
+use rolecall::domain::Decision::*;
+use rolecall::domain::command::{Command, Write};
+use rolecall::domain::membership::{Origin, Standing};
+use rolecall::domain::{Reason, Refusal, Time, UserId};
+
+use crate::fixture::{seconds, world};
+use crate::model::Answer;
+
+#[test]
+fn b1_single_holds_one_role_and_at_most_one_lent_one() {
+    let mut world = world("org acme\n add ann to acme");
+    assert_eq!(world.member("acme", "ann"), Some(vec![("Member".into(), None)]));
+    world.refused("set ann in acme: Member, Admin", Reason::TooManyRoles);
+    world.refused("set ann in acme: Member, Admin until 9, Owner until 9", Reason::TooManyRoles);
+    world.refused("set ann in acme: Member until 9, Admin until 9", Reason::TooManyRoles);
+    world.refused("set ann in acme: Member, Member until 9", Reason::RepeatedRole);
+    world.run("set ann in acme: Member, Admin until 9");
+    world.run("add bob to acme: Owner until 9");
+}
+
+#[test]
+fn b1_multi_holds_many_roles_each_once() {
+    let mut world = world("project shop MULTI\n org acme\n add ann to acme: Owner, Admin, Member until 9");
+    world.refused("set ann in acme: Owner, Owner", Reason::RepeatedRole);
+    world.refused("set ann in acme: Owner, Boss", Reason::RoleNotFound);
+    world.refused("set ann in acme: Owner until 0", Reason::EndInThePast);
+    assert_eq!(world.member("acme", "ann").map(|roles| roles.len()), Some(3));
+}
+
+#[test]
+fn b1_who_holds_no_role_is_no_member() {
+    let mut world = world("org acme\n add ann to acme: Admin until 60\n add bob to acme\n remove bob from acme");
+    world.refused("set bob in acme: Admin", Reason::MemberNotFound);
+    world.check("bob", "acme", "rolecall::can_invite", NotAMember);
+    world.at(60).refused("set ann in acme: Admin", Reason::MemberNotFound);
+    world.refused("remove ann from acme", Reason::MemberNotFound);
+    world.check("ann", "acme", "rolecall::can_invite", RoleExpired);
+    // Adding such a one is adding, not setting.
+    world.run("add ann to acme: Member");
+    assert_eq!(world.member("acme", "ann"), Some(vec![("Member".into(), None)]));
+}
+
+#[test]
+fn b2_adding_a_member_again_is_refused_and_setting_replaces_the_whole_set() {
+    let mut world = world("project shop MULTI\n org acme\n add ann to acme: Admin, Member");
+    world.refused("add ann to acme: Owner", Reason::MemberAlreadyExists);
+    world.refused("set bob in acme: Owner", Reason::MemberNotFound);
+    world.refused("add bob to nowhere", Reason::OrgNotFound);
+    world.run("set ann in acme: Owner");
+    assert_eq!(world.member("acme", "ann"), Some(vec![("Owner".into(), None)]));
+    world.idle("set ann in acme: Owner");
+    // Somebody whose role is suspended is a member.
+    world.run("add cid to acme: Admin\n suspending edit Default: off Admin");
+    world.refused("add cid to acme: Member", Reason::MemberAlreadyExists);
+}
+
+#[test]
+fn b2_a_repeated_role_keeps_its_end_unless_the_request_sets_one() {
+    let mut world = world("project shop MULTI\n org acme\n add ann to acme: Admin until 60");
+    let end = |time: i64| Some(vec![("Admin".to_string(), Some(seconds(time)))]);
+    world.idle("set ann in acme: Admin");
+    world.run("set ann in acme: Admin, Member");
+    world.run("set ann in acme: Admin");
+    assert_eq!(world.member("acme", "ann"), end(60));
+    world.run("set ann in acme: Admin until 90");
+    assert_eq!(world.member("acme", "ann"), end(90));
+    world.run("set ann in acme: Admin lasting");
+    assert_eq!(world.member("acme", "ann"), Some(vec![("Admin".into(), None)]));
+    world.run("set ann in acme: Member\n set ann in acme: Admin");
+    assert_eq!(world.member("acme", "ann"), Some(vec![("Admin".into(), None)]));
+}
+
+#[test]
+fn b2_a_role_that_ended_is_given_anew_only_by_saying_so() {
+    let mut world = world("org acme\n add ann to acme: Member, Admin until 60");
+    // Who reads roles and writes their names back must not revive one by accident.
+    world.at(60).refused("set ann in acme: Admin", Reason::EndInThePast);
+    world.run("set ann in acme: Admin lasting");
+    assert_eq!(world.member("acme", "ann"), Some(vec![("Admin".into(), None)]));
+    world.check("ann", "acme", "rolecall::can_invite", Allowed);
+}
+
+#[test]
+fn b2_a_bulk_write_is_all_or_nothing_and_names_every_bad_row() {
+    let mut world = world("org acme\n org globex\n add ann to acme\n add bob to acme\n add cid to acme");
+    let refusal = world.refused(
+        "write: add dan to acme | add ann to acme | add dan to globex | remove eve from acme | set bob in acme: Boss | set dan in acme: Owner",
+        Reason::MemberAlreadyExists,
+    );
+    let Refusal::Rows { rows, total } = refusal else { panic!("{refusal}") };
+    let reasons: Vec<_> = rows.iter().map(|(row, refusal)| (*row, refusal.reason())).collect();
+    assert_eq!(total, 4);
+    assert_eq!(
+        reasons,
+        [
+            (1, Reason::MemberAlreadyExists),
+            (3, Reason::MemberNotFound),
+            (4, Reason::RoleNotFound),
+            (5, Reason::RepeatedRow),
+        ]
+    );
+    assert_eq!(world.member("acme", "dan"), None);
+    let before = world.state.revision().number;
+    let answer = world.answer(
+        "write: add dan to acme: Owner | set ann in acme: Admin | set bob in acme: Member | remove cid from acme | add dan to globex",
+    );
+    assert_eq!(answer, Answer::Tally { added: 2, set: 1, removed: 1, unchanged: 1 });
+    assert_eq!(world.state.revision().number, before + 1);
+    world.refused("write: remove dan from acme | remove dan from acme", Reason::RepeatedRow);
+}
+
+#[test]
+fn b2_a_bulk_write_counts_the_rows_it_does_not_name() {
+    let mut world = world("org acme");
+    let Command::BatchWriteMembers(mut batch) = world.command("write: remove ann from acme") else { unreachable!() };
+    let row = batch.rows[0].clone();
+    batch.rows = (0..50)
+        .map(|number| {
+            let mut row = row.clone();
+            row.user_id = UserId::stored(format!("u{number}"));
+            row.write = Write::Remove;
+            row
+        })
+        .collect();
+    let refusal = world.decide(&Command::BatchWriteMembers(batch)).err().expect("nobody is a member");
+    let Refusal::Rows { rows, total } = refusal else { panic!("{refusal}") };
+    assert_eq!((rows.len(), total), (rolecall::limits::VIOLATIONS_MAX, 50));
+}
+
+#[test]
+fn b5_a_role_grants_until_its_end_and_not_at_it() {
+    let mut world = world("project shop MULTI\n org acme\n add ann to acme: Admin until 60");
+    world.now = Time(seconds(60).0 - 1);
+    world.check("ann", "acme", "rolecall::can_invite", Allowed);
+    world.at(60).check("ann", "acme", "rolecall::can_invite", RoleExpired);
+    world.refused("add bob to acme: Admin until 60", Reason::EndInThePast);
+    world.run("add bob to acme: Admin until 61");
+}
+
+#[test]
+fn b5_in_single_a_role_is_lent_over_the_base_role_which_counts_again_afterwards() {
+    let mut world = world("permission base, lent\n edit Default: Member +base; Admin +lent\n org acme");
+    world.run("add ann to acme: Member, Admin until 60");
+    world.check("ann", "acme", "lent", Allowed);
+    world.check("ann", "acme", "base", MissingPermission);
+    world.at(60).check("ann", "acme", "lent", RoleExpired);
+    world.check("ann", "acme", "base", Allowed);
+}
+
+#[test]
+fn b5_in_multi_a_role_with_an_end_stands_beside_the_others() {
+    let mut world = world("project shop MULTI\n permission one, other\n org acme");
+    world.run("edit Default: Member +one; Admin +other\n add ann to acme: Member, Admin until 60");
+    world.check("ann", "acme", "one", Allowed);
+    world.check("ann", "acme", "other", Allowed);
+    world.at(60).check("ann", "acme", "one", Allowed);
+    world.check("ann", "acme", "other", RoleExpired);
+}
+
+#[test]
+fn b5_a_lent_role_that_is_suspended_does_not_lie_over_the_base_role() {
+    let mut world = world("permission base, lent\n edit Default: Member +base; Admin +lent\n org acme");
+    world.run("add ann to acme: Member, Admin until 60\n suspending edit Default: off Admin");
+    world.check("ann", "acme", "base", Allowed);
+    world.check("ann", "acme", "lent", RoleDisabled);
+    world.at(60).check("ann", "acme", "lent", RoleExpired);
+}
+
+#[test]
+fn b3_the_last_permanent_owner_does_not_leave_others_behind() {
+    let mut world =
+        world("org acme by ann\n add bob to acme\n org globex by ann\n add bob to globex: Owner\n add cid to globex");
+    for line in ["remove ann from acme", "set ann in acme: Admin", "set ann in acme: Owner until 60"] {
+        match world.refused(line, Reason::LastOwner) {
+            Refusal::LastOwner { role, first, orgs } => {
+                assert_eq!((role.as_str(), first.as_str(), orgs), ("Owner", "acme", 1));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    // There is another one; or nobody is left behind.
+    world.run("remove ann from globex");
+    world.refused("remove bob from globex", Reason::LastOwner);
+    world.run("remove bob from acme\n remove ann from acme\n org third by ann");
+    // Who was the owner is none of the others, also as a member by another role.
+    world.run("set ann in third: Admin");
+    world.run("ownerless remove bob from globex");
+}
+
+#[test]
+fn b3_a_holder_with_an_end_does_not_count() {
+    let mut world =
+        world("org acme by ann\n add bob to acme: Owner until 60\n add cid to acme: Member, Owner until 60");
+    world.refused("remove ann from acme", Reason::LastOwner);
+    world.run("set bob in acme: Owner lasting\n remove ann from acme");
+    world.refused("set bob in acme: Owner until 60", Reason::LastOwner);
+    // Whoever had an end is not missed.
+    world.run("set cid in acme: Member");
+}
+
+#[test]
+fn b3_an_org_that_has_no_owner_is_not_asked_about() {
+    let mut world = world("org acme\n add ann to acme\n add bob to acme: Owner until 60\n add cid to acme");
+    world.run("remove bob from acme\n remove ann from acme\n set cid in acme: Admin");
+}
+
+#[test]
+fn b3_internal_and_ended_members_are_not_left_behind() {
+    let mut world = world("project shop MULTI\n internal role Support\n org acme by ann\n add bob to acme: Support");
+    world.run("add cid to acme: Member until 60\n add dan to acme: Support, Member until 60");
+    world.refused("remove ann from acme", Reason::LastOwner);
+    world.at(60).run("remove ann from acme");
+    world.run("org globex by ann\n add bob to globex: Support, Member");
+    world.refused("remove ann from globex", Reason::LastOwner);
+}
+
+#[test]
+fn b3_who_holds_a_suspended_role_is_left_behind_too() {
+    let mut world = world("org acme by ann\n add bob to acme: Admin\n suspending edit Default: off Admin");
+    world.refused("remove ann from acme", Reason::LastOwner);
+}
+
+#[test]
+fn b3_a_bulk_write_is_judged_once_all_of_it_is_written() {
+    let mut world = world("org acme by ann\n add bob to acme\n org globex by ann\n add bob to globex");
+    // The owner may go first and the next one come after.
+    world.run("write: remove ann from acme | set bob in acme: Owner");
+    world.run("write: set bob in acme: Member | add ann to acme: Owner");
+    world.run("write: remove ann from acme | remove bob from acme\n add ann to acme: Owner\n add bob to acme");
+    let line = "write: set bob in acme: Admin | remove ann from acme | remove ann from globex";
+    let Refusal::Rows { rows, total } = world.refused(line, Reason::LastOwner) else { panic!("no rows") };
+    assert_eq!((rows.iter().map(|(row, _)| *row).collect::<Vec<_>>(), total), (vec![1, 2], 2));
+    // What is wrong with a row is told first.
+    world.refused("write: remove ann from acme | remove eve from acme", Reason::MemberNotFound);
+    world.run(&format!("ownerless {line}"));
+}
+
+#[test]
+fn b3_naming_another_default_owner_role_leaves_no_org_without_an_owner() {
+    let mut world = world("org acme by ann\n add bob to acme: Admin\n org globex by ann\n add bob to globex: Member");
+    match world.refused("update project: owner Admin", Reason::LastOwner) {
+        Refusal::LastOwner { role, first, orgs } => {
+            assert_eq!((role.as_str(), first.as_str(), orgs), ("Admin", "globex", 1));
+        }
+        other => panic!("{other}"),
+    }
+    world.run("set bob in globex: Admin until 60");
+    world.refused("update project: owner Admin", Reason::LastOwner);
+    world.run(
+        "set bob in globex: Admin lasting\n org third\n add cid to third\n org empty\n update project: owner Admin",
+    );
+    world.refused("remove bob from acme", Reason::LastOwner);
+    world.run("remove ann from acme");
+    world.idle("update project: owner Admin");
+    world.refused("update project: owner Member; name Shop", Reason::LastOwner);
+    world.run("ownerless update project: owner Member; name Shop");
+}
+
+#[test]
+fn b6_a_membership_carries_the_origin_of_its_latest_change_and_each_role_its_own() {
+    let mut world = world("project shop MULTI\n role Guest\n org acme by ann\n add bob to acme: Guest");
+    world.idle("set ann in acme: Owner");
+    assert_eq!(world.space().orgs["acme"].members["ann"].origin, Origin::Creator);
+    let answer = world.answer("set ann in acme: Owner, Guest until 60");
+    let roles = vec![
+        ("Owner".into(), None, Standing::Live, Origin::Creator),
+        ("Guest".into(), Some(seconds(60)), Standing::Live, Origin::Direct),
+    ];
+    let (org, user) = ("acme".into(), "ann".into());
+    assert_eq!(answer, Answer::Member { org, user, roles, origin: Origin::Direct });
+    // Another end is no other giving.
+    world.run("ownerless set ann in acme: Owner until 90, Guest");
+    assert_eq!(world.given("acme", "ann").unwrap()[1], ("Owner".into(), Some(seconds(90)), Origin::Creator));
+    // What was taken away, or had ended, is given by who gives it again.
+    world.run("set ann in acme: Guest\n set ann in acme: Owner, Guest");
+    assert_eq!(world.given("acme", "ann").unwrap()[1], ("Owner".into(), None, Origin::Direct));
+    world.run("delete role Guest for Admin\n set bob in acme: Admin until 70");
+    assert_eq!(world.given("acme", "bob"), Some(vec![("Admin".into(), Some(seconds(70)), Origin::Migration)]));
+    world.at(70).run("add bob to acme: Admin");
+    assert_eq!(world.given("acme", "bob"), Some(vec![("Admin".into(), None, Origin::Direct)]));
+}

@@ -1,0 +1,218 @@
+//! Checks (K1 to K6).
+
+use rolecall::domain::Decision::*;
+use rolecall::domain::{Ask, Decision, Question, Time};
+
+use super::plans;
+use crate::fixture::{seconds, world};
+
+#[test]
+fn k1_allowed_is_a_live_role_that_grants_it_in_that_org() {
+    let mut world = world(
+        "permission billing.view
+        org acme
+        org globex
+        add ann to acme: Admin",
+    );
+    world.check("ann", "acme", "billing.view", MissingPermission);
+    world.run("edit Default: Admin +billing.view");
+    world.check("ann", "acme", "billing.view", Allowed);
+    world.check("ann", "globex", "billing.view", NotAMember);
+    world.check("Ann", "acme", "billing.view", NotAMember);
+    world.run("edit Default: Admin -billing.view");
+    world.check("ann", "acme", "billing.view", MissingPermission);
+    world.run("remove ann from acme");
+    world.check("ann", "acme", "billing.view", NotAMember);
+}
+
+/// In a MULTI_ROLE project a user holds roles of every kind. Each row: what grants the permission, and the answer.
+#[test]
+fn k2_the_first_decision_that_fits_is_the_answer() {
+    let table = [
+        ("", MissingPermission),
+        ("Live", Allowed),
+        ("Suspended", RoleDisabled),
+        ("Ended", RoleExpired),
+        ("Both", RoleExpired), // ended and disabled: it is held no longer
+        ("Other", MissingPermission),
+        ("Live Suspended", Allowed),
+        ("Live Ended", Allowed),
+        ("Live Other", Allowed),
+        ("Suspended Ended", RoleDisabled),
+        ("Suspended Both", RoleDisabled),
+        ("Suspended Other", RoleDisabled),
+        ("Ended Other", RoleExpired),
+        ("Live Suspended Ended Both Other", Allowed),
+    ];
+    for (granting, decision) in table {
+        let mut world = world("project shop MULTI\n permission p\n org acme");
+        for role in ["Live", "Suspended", "Ended", "Both", "Other"] {
+            world.run(&format!("role {role}"));
+        }
+        world.run("add ann to acme: Live, Suspended, Ended until 60, Both until 60");
+        world.run("suspending edit Default: off Suspended; off Both");
+        for role in granting.split_whitespace() {
+            world.run(&format!("edit Default: {role} +p"));
+        }
+        world.at(60).check("ann", "acme", "p", decision);
+        // What comes before all of that, in its order.
+        world.check("bob", "acme", "p", NotAMember);
+        world.check("ann", "acme", "q", UnknownPermission);
+        world.check("bob", "acme", "q", UnknownPermission);
+        world.check("ann", "globex", "p", OrgNotFound);
+        world.check("bob", "globex", "q", OrgNotFound);
+    }
+}
+
+/// The same for a SINGLE_ROLE project: base role Member, lent role Admin. Each row: which of them is disabled, what grants
+/// the permission, and the answer before and after the end.
+#[test]
+fn k2_in_single_the_lent_role_stands_before_the_base_role() {
+    let table = [
+        ("", "Base", MissingPermission, Allowed),
+        ("", "Lent", Allowed, RoleExpired),
+        ("", "Base Lent", Allowed, Allowed),
+        ("", "", MissingPermission, MissingPermission),
+        ("Base", "Base", RoleDisabled, RoleDisabled),
+        ("Base", "Lent", Allowed, RoleExpired),
+        ("Base", "Base Lent", Allowed, RoleDisabled),
+        ("Lent", "Base", Allowed, Allowed),
+        ("Lent", "Lent", RoleDisabled, RoleExpired),
+        ("Lent", "Base Lent", Allowed, Allowed),
+        ("Base Lent", "Base", RoleDisabled, RoleDisabled),
+        ("Base Lent", "Lent", RoleDisabled, RoleExpired),
+        ("Base Lent", "Base Lent", RoleDisabled, RoleDisabled),
+    ];
+    for (disabled, granting, before, after) in table {
+        let mut world = world("permission p\n org acme\n role Base\n role Lent\n add ann to acme: Base, Lent until 60");
+        disabled.split_whitespace().for_each(|role| world.run(&format!("suspending edit Default: off {role}")));
+        granting.split_whitespace().for_each(|role| world.run(&format!("edit Default: {role} +p")));
+        world.now = Time(seconds(60).0 - 1);
+        world.check("ann", "acme", "p", before);
+        world.at(60).check("ann", "acme", "p", after);
+    }
+}
+
+#[test]
+fn k3_a_batch_is_answered_in_the_order_asked_at_one_instant() {
+    let mut world = plans();
+    world.run("add cid to globex: Member, Billing Manager until 60");
+    let rows = [
+        ("acme", "ann", "billing.view", Allowed),
+        ("acme", "ann", "billing.pay", MissingPermission),
+        ("globex", "bob", "billing.pay", Allowed),
+        ("globex", "cid", "billing.pay", RoleExpired),
+        ("nowhere", "bob", "billing.pay", OrgNotFound),
+        ("globex", "bob", "billing.pay", Allowed),
+        ("globex", "bob", "", UnknownPermission),
+        ("", "bob", "billing.pay", OrgNotFound),
+        ("acme", "", "billing.view", NotAMember),
+        ("acme", "ann", "billing.view", Allowed),
+        ("acme", "ann", "billing.sell", UnknownPermission),
+    ];
+    let ask = |&(org_id, user_id, permission, _): &(&'static str, &'static str, &'static str, Decision)| Ask {
+        org_id,
+        user_id,
+        question: Question::Permission(permission),
+    };
+    let project = world.state.project_keyed("default").unwrap();
+    // What stands in `out` already stays there.
+    let mut decisions = vec![UserBlocked];
+    project.check_batch(rows.iter().map(ask), seconds(60), &mut decisions);
+    assert_eq!(decisions[1..], rows.map(|(.., decision)| decision));
+    assert_eq!(decisions[0], UserBlocked);
+    decisions.clear();
+    project.check_batch(rows.iter().rev().map(ask), seconds(60), &mut decisions);
+    assert!(decisions.iter().eq(rows.iter().rev().map(|(.., decision)| decision)));
+}
+
+/// SINGLE_ROLE, in the order Owner, Admin, Member, Guest. Each row: what ann holds, the role asked for, and the answers to
+/// "has it" and "at least". Admin is disabled, and it is second 60.
+#[test]
+fn k6_in_single_at_least_is_the_role_or_a_higher_one_live() {
+    let table = [
+        ("Member", "Member", Allowed, Allowed),
+        ("Member", "Guest", MissingPermission, Allowed),
+        ("Member", "Admin", MissingPermission, MissingPermission),
+        ("Member", "Owner", MissingPermission, MissingPermission),
+        ("Owner", "Owner", Allowed, Allowed),
+        ("Owner", "Guest", MissingPermission, Allowed),
+        ("Admin", "Admin", RoleDisabled, RoleDisabled),
+        ("Admin", "Guest", MissingPermission, RoleDisabled),
+        ("Admin", "Owner", MissingPermission, MissingPermission),
+        ("Member until 60", "Member", RoleExpired, RoleExpired),
+        ("Member until 60", "Guest", MissingPermission, RoleExpired),
+        ("Guest, Member until 60", "Guest", Allowed, Allowed),
+        ("Guest, Member until 60", "Member", RoleExpired, RoleExpired),
+        ("Admin, Member until 60", "Guest", MissingPermission, RoleDisabled),
+        // A lent role lies over the base role, also over a higher one.
+        ("Member, Guest until 90", "Guest", Allowed, Allowed),
+        ("Member, Guest until 90", "Member", MissingPermission, MissingPermission),
+        ("Guest, Owner until 90", "Member", MissingPermission, Allowed),
+        ("Guest, Admin until 90", "Guest", Allowed, Allowed),
+        ("Guest, Admin until 90", "Member", MissingPermission, RoleDisabled),
+    ];
+    for (held, asked, has, at_least) in table {
+        let mut world = world("role Guest\n org acme");
+        world.run(&format!("add ann to acme: {held}\n suspending edit Default: off Admin"));
+        world.at(60).ask("ann", "acme", Question::Role(asked), has);
+        world.ask("ann", "acme", Question::AtLeastRole(asked), at_least);
+        for question in [Question::Role("Nobody"), Question::AtLeastRole("Nobody")] {
+            world.ask("ann", "acme", question, UnknownRole);
+            world.ask("bob", "acme", question, UnknownRole);
+            world.ask("bob", "globex", question, OrgNotFound);
+        }
+        world.ask("bob", "acme", Question::AtLeastRole(asked), NotAMember);
+        world.ask("bob", "acme", Question::Role(asked), NotAMember);
+    }
+}
+
+#[test]
+fn k6_in_multi_at_least_is_the_role_itself() {
+    let mut world = world("project shop MULTI\n org acme\n add ann to acme: Owner, Admin until 60");
+    world.ask("ann", "acme", Question::AtLeastRole("Owner"), Allowed);
+    world.ask("ann", "acme", Question::AtLeastRole("Admin"), Allowed);
+    world.ask("ann", "acme", Question::AtLeastRole("Member"), MissingPermission);
+    world.at(60).ask("ann", "acme", Question::AtLeastRole("Admin"), RoleExpired);
+}
+
+/// In a MULTI_ROLE project ann holds roles of every kind, and each grants the permission called after how it stands. Each
+/// row: what is asked, and the answers to "all of" and "any of".
+#[test]
+fn k6_all_of_and_any_of_a_list_of_permissions() {
+    let table = [
+        ("live", Allowed, Allowed),
+        ("live other", Allowed, Allowed),
+        ("live missing", MissingPermission, Allowed),
+        ("missing live", MissingPermission, Allowed),
+        ("live suspended ended missing", RoleDisabled, Allowed),
+        // Of all of them the first that fails, unless one is unknown.
+        ("ended suspended", RoleExpired, RoleDisabled),
+        ("suspended ended", RoleDisabled, RoleDisabled),
+        ("missing ended", MissingPermission, RoleExpired),
+        ("missing suspended", MissingPermission, RoleDisabled),
+        ("missing", MissingPermission, MissingPermission),
+        ("unknown", UnknownPermission, UnknownPermission),
+        ("missing unknown", UnknownPermission, UnknownPermission),
+        ("live unknown", UnknownPermission, Allowed),
+        ("unknown live", UnknownPermission, Allowed),
+        ("suspended ended unknown", UnknownPermission, UnknownPermission),
+        // An old name is a name.
+        ("alive live", Allowed, Allowed),
+    ];
+    let mut world = world("project shop MULTI\n permission alive, other, suspended, ended, missing\n org acme");
+    world.run("role Live\n role Suspended\n role Ended\n update permission alive: name live");
+    world.run("edit Default: Live +live +other; Suspended +suspended; Ended +ended");
+    world.run("add ann to acme: Live, Suspended, Ended until 60\n suspending edit Default: off Suspended");
+    world.at(60);
+    for (names, all, any) in table {
+        let names: Vec<String> = names.split(' ').map(str::to_string).collect();
+        let unknown = names.iter().any(|name| name == "unknown");
+        world.ask("ann", "acme", Question::AllOf(&names), all);
+        world.ask("ann", "acme", Question::AnyOf(&names), any);
+        for question in [Question::AllOf(&names), Question::AnyOf(&names)] {
+            world.ask("bob", "acme", question, if unknown { UnknownPermission } else { NotAMember });
+            world.ask("bob", "globex", question, OrgNotFound);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Role mappings (M1 to M9).
+
+use rolecall::domain::Decision::*;
+use rolecall::domain::membership::{Origin, Standing};
+use rolecall::domain::role::order_etag;
+use rolecall::domain::{Question, Reason, Refusal};
+
+use super::plans;
+use crate::fixture::{World, world};
+use crate::model::Answer;
+use crate::symbols::{mapping_etag, project_etag, role_etag};
+
+#[test]
+fn m1_there_is_one_default_mapping_and_promoting_moves_the_mark_alone() {
+    let mut world = plans();
+    world.run("org before\n promote Free\n org after");
+    let model = world.seen();
+    let project = &model.projects["default"];
+    assert_eq!(project.default_mapping, "Free");
+    assert_eq!((project.orgs["before"].mapping.as_str(), project.orgs["after"].mapping.as_str()), ("Default", "Free"));
+    world.idle("promote Free");
+    world.refused("promote Nowhere", Reason::RoleMappingNotFound);
+}
+
+#[test]
+fn m2_a_mapping_is_created_as_a_duplicate_with_edits_and_orgs_in_one_commit() {
+    let mut world = plans();
+    let before = world.state.revision().number;
+    world.run("suspending mapping Trial like Paid for acme, globex: off Billing Manager; Billing Manager -billing.pay; Member +billing.view");
+    assert_eq!(world.state.revision().number, before + 1);
+    let model = world.seen();
+    let project = &model.projects["default"];
+    let (trial, paid) = (&project.mappings["Trial"], &project.mappings["Paid"]);
+    assert_eq!(trial.disabled.iter().collect::<Vec<_>>(), ["Billing Manager"]);
+    assert!(paid.disabled.is_empty(), "the original stays as it was");
+    assert_eq!(trial.grants["Owner"], paid.grants["Owner"]);
+    assert_eq!(trial.grants["Billing Manager"].iter().collect::<Vec<_>>(), ["billing.view"]);
+    assert_eq!(paid.grants["Billing Manager"].len(), 2);
+    assert!(project.orgs.values().all(|org| org.mapping == "Trial"));
+    world.check("bob", "globex", "billing.view", RoleDisabled);
+    world.check("bob", "globex", "billing.pay", MissingPermission);
+    // A later edit of one is not seen in the other.
+    world.run("edit Paid: Owner -billing.view");
+    world.check("ann", "acme", "billing.view", Allowed);
+}
+
+#[test]
+fn m2_a_duplicate_copies_what_is_disabled() {
+    let mut world = plans();
+    world.run("suspending mapping Free 2 like Free for globex");
+    world.check("bob", "globex", "billing.view", RoleDisabled);
+    world.refused("mapping Copy like Nowhere", Reason::RoleMappingNotFound);
+    world.refused("mapping Copy for acme, nowhere", Reason::OrgNotFound);
+}
+
+#[test]
+fn m2_edits_that_contradict_each_other_are_refused() {
+    let mut world = plans();
+    world.refused("edit Free: on Admin; off Admin", Reason::Contradiction);
+    world.refused("edit Free: Owner +billing.pay -billing.pay", Reason::Contradiction);
+    world.refused("edit Free: Owner +billing.sell", Reason::PermissionNotFound);
+    world.refused("edit Free: Seller +billing.pay", Reason::RoleNotFound);
+    world.refused("edit Nowhere: on Admin", Reason::RoleMappingNotFound);
+    // Several edits of one role go in their order.
+    world.idle("edit Free: Admin +billing.pay; Admin -billing.pay");
+    world.idle("edit Free: off Billing Manager; on Admin; Owner +billing.view -billing.pay");
+}
+
+#[test]
+fn m3_a_disabled_role_cannot_be_given_and_grants_nothing_and_keeps_its_row() {
+    let mut world = plans();
+    world.refused("add cid to acme: Billing Manager", Reason::RoleDisabled);
+    world.refused("set ann in acme: Billing Manager", Reason::RoleDisabled);
+    world.refused("add cid to acme: Member, Billing Manager until 60", Reason::RoleDisabled);
+    world.check("bob", "globex", "billing.view", Allowed);
+    world.run("suspending edit Paid: off Billing Manager");
+    world.check("bob", "globex", "billing.view", RoleDisabled);
+    world.run("edit Paid: on Billing Manager");
+    world.check("bob", "globex", "billing.view", Allowed);
+    world.check("bob", "globex", "billing.pay", Allowed);
+}
+
+#[test]
+fn m3_who_holds_a_disabled_role_may_have_it_repeated() {
+    let mut world =
+        world("project shop MULTI\n org acme\n add ann to acme: Admin\n suspending edit Default: off Admin");
+    let answer = world.answer("set ann in acme: Admin, Member");
+    let (by, live) = (Origin::Direct, Standing::Live);
+    let roles = vec![("Admin".into(), None, Standing::Suspended, by), ("Member".into(), None, live, by)];
+    assert_eq!(answer, Answer::Member { org: "acme".into(), user: "ann".into(), roles, origin: by });
+    world.refused("add bob to acme: Admin", Reason::RoleDisabled);
+    world.run("set ann in acme: Member");
+    world.refused("set ann in acme: Admin, Member", Reason::RoleDisabled);
+}
+
+#[test]
+fn m3_a_role_that_ended_is_not_repeated_but_given_anew() {
+    let mut world = world("project shop MULTI\n org acme\n add ann to acme: Member, Admin until 60");
+    world.at(60).run("edit Default: off Admin");
+    world.refused("set ann in acme: Member, Admin", Reason::EndInThePast);
+    world.refused("set ann in acme: Member, Admin lasting", Reason::RoleDisabled);
+}
+
+#[test]
+fn m4_the_default_roles_are_enabled_in_every_mapping() {
+    let mut world = plans();
+    for line in ["edit Free: off Owner", "edit Free: off Member", "mapping Trial: off Admin; off Owner"] {
+        world.refused(line, Reason::DefaultRoleDisabled);
+    }
+}
+
+#[test]
+fn m5_the_default_mapping_cannot_be_deleted() {
+    let mut world = world("mapping Free\n org acme");
+    world.refused("delete mapping Default to Free", Reason::DefaultRoleMapping);
+    world.run("promote Free");
+    world.refused("delete mapping Free", Reason::DefaultRoleMapping);
+    assert_eq!(world.answer("delete mapping Default to Free"), Answer::Deleted(1));
+    assert_eq!(world.space().orgs["acme"].mapping, "Free");
+    world.refused("delete mapping Default", Reason::RoleMappingNotFound);
+}
+
+#[test]
+fn m6_a_mapping_with_subscribers_says_where_they_go() {
+    let mut world = plans();
+    match world.refused("delete mapping Paid", Reason::RoleMappingInUse) {
+        Refusal::RoleMappingInUse { orgs, .. } => assert_eq!(orgs, 1),
+        other => panic!("{other}"),
+    }
+    world.refused("delete mapping Paid to Nowhere", Reason::RoleMappingNotFound);
+    world.refused("delete mapping Paid to Paid", Reason::Contradiction);
+    world.run("update mapping Paid: name Gold");
+    world.refused("delete mapping Gold to Paid", Reason::Contradiction);
+    world.refused("etag:stale delete mapping Gold", Reason::EtagMismatch);
+    let before = world.project().grants;
+    assert_eq!(world.answer("etag:fresh delete mapping Gold to Default"), Answer::Deleted(1));
+    assert_eq!(world.project().grants, before - 3);
+    let space = world.space();
+    assert_eq!((space.orgs["globex"].mapping.as_str(), space.mappings.len()), ("Default", 2));
+    // Its names can be given anew.
+    world.run("mapping Paid\n mapping Gold");
+}
+
+#[test]
+fn m6_a_mapping_whose_subscribers_are_gone_just_goes() {
+    let mut world = plans();
+    world.run("subscribe globex to Default\n delete org acme");
+    assert_eq!(world.answer("delete mapping Paid"), Answer::Deleted(0));
+    assert_eq!(world.answer("delete mapping Free"), Answer::Deleted(0));
+}
+
+#[track_caller]
+fn would_disable(world: &mut World, line: &str, expected: (&[(&str, u64)], u64, u64)) {
+    let refusal = match world.refused(line, Reason::RolesWouldBeDisabled) {
+        Refusal::Rows { mut rows, .. } => rows.remove(0).1,
+        other => other,
+    };
+    let Refusal::RolesWouldBeDisabled { held, members, orgs } = refusal else { panic!("{refusal}") };
+    let held: Vec<_> = held.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    assert_eq!((held.as_slice(), members, orgs), expected);
+}
+
+#[test]
+fn m7_disabling_a_role_that_somebody_holds_needs_a_word() {
+    let mut world = world("project shop MULTI\n mapping Free\n role Guest\n org a\n org b\n org c on Free");
+    world.run(
+        "add ann to a: Admin, Guest\n add bob to a: Guest\n add ann to b: Guest until 60, Member\n add ann to c: Admin",
+    );
+    would_disable(&mut world, "edit Default: off Admin; off Guest", (&[("Admin", 1), ("Guest", 3)], 3, 2));
+    would_disable(&mut world, "edit Default: off Admin", (&[("Admin", 1)], 1, 1));
+    world.at(60);
+    would_disable(&mut world, "edit Default: off Guest", (&[("Guest", 2)], 2, 1));
+    world.run("suspending edit Default: off Guest");
+    world.ask("bob", "a", Question::Role("Guest"), RoleDisabled);
+    // What was disabled before is not asked about.
+    world.run("edit Default: off Guest; Owner -rolecall::can_invite\n edit Default: on Guest");
+    world.ask("bob", "a", Question::Role("Guest"), Allowed);
+}
+
+#[test]
+fn m7_moving_an_org_needs_a_word_where_a_role_turns_disabled_for_somebody() {
+    let mut world = plans();
+    would_disable(&mut world, "subscribe globex to Free", (&[("Billing Manager", 1)], 1, 1));
+    world.run("subscribe acme to Paid\n subscribe acme to Free");
+    world.run("suspending subscribe globex to Free");
+    world.check("bob", "globex", "billing.view", RoleDisabled);
+    // Disabled here and there: nothing turns.
+    world.run("mapping Trial like Free\n subscribe globex to Trial\n subscribe globex to Paid");
+    world.check("bob", "globex", "billing.view", Allowed);
+}
+
+#[test]
+fn m7_moving_many_orgs_is_refused_for_all_where_it_is_for_one() {
+    let mut world = plans();
+    world.run("org third on Paid");
+    let refusal = world.refused("subscribe acme, third, globex to Free", Reason::RolesWouldBeDisabled);
+    let Refusal::Rows { rows, total } = refusal else { panic!("{refusal}") };
+    assert_eq!((rows[0].0, total), (2, 1));
+    assert_eq!(world.space().orgs["third"].mapping, "Paid");
+    let answer = world.answer("suspending subscribe acme, third, globex to Free");
+    assert_eq!(answer, Answer::OrgsSubscribed { moved: 2, unchanged: 1 });
+    world.check("bob", "globex", "billing.view", RoleDisabled);
+}
+
+#[test]
+fn m7_deleting_a_mapping_needs_a_word_where_a_role_turns_disabled_for_somebody() {
+    let mut world = plans();
+    would_disable(&mut world, "delete mapping Paid to Free", (&[("Billing Manager", 1)], 1, 1));
+    assert_eq!(world.answer("suspending delete mapping Paid to Free"), Answer::Deleted(1));
+    world.check("bob", "globex", "billing.view", RoleDisabled);
+}
+
+#[test]
+fn m7_creating_a_mapping_for_orgs_needs_a_word_where_a_role_turns_disabled_for_somebody() {
+    let mut world = plans();
+    would_disable(&mut world, "mapping Trial like Free for acme, globex", (&[("Billing Manager", 1)], 1, 1));
+    would_disable(&mut world, "mapping Trial for globex: off Billing Manager", (&[("Billing Manager", 1)], 1, 1));
+    world.run("suspending mapping Trial like Free for acme, globex");
+    assert!(world.space().orgs.values().all(|org| org.mapping == "Trial"));
+}
+
+#[test]
+fn m9_an_update_that_names_a_stale_etag_is_aborted() {
+    let mut world = world("mapping Free\n role Guest\n project shop SINGLE\n mapping Free\n role Guest");
+    let lines = [
+        "update project: name Shop",
+        "update role Guest: text Comes and goes.",
+        "order Guest, *",
+        "update mapping Free: text The cheap one.",
+        "edit Free: off Guest",
+    ];
+    for line in lines {
+        match world.refused(&format!("etag:stale {line}"), Reason::EtagMismatch) {
+            Refusal::EtagMismatch { now } => assert_ne!(now, ""),
+            other => panic!("{other}"),
+        }
+        world.refused(&format!("etag:nonsense {line}"), Reason::EtagMismatch);
+        world.run(&format!("etag:fresh {line}"));
+    }
+}
+
+/// What is changed, and which etags change by it: of the project, the order, the role Guest, the mapping Free.
+#[test]
+fn m9_every_change_of_a_thing_changes_its_etag_and_no_other() {
+    let table = [
+        ("update project: name Shop", "project"),
+        ("update project: default Admin", "project"),
+        ("promote Paid", "project"),
+        ("update role Guest: text Comes and goes.", "role"),
+        ("update role Guest: name Visitor", "role"),
+        ("update role Guest: internal", "role"),
+        ("update role Admin: name Boss", ""),
+        ("order Guest, *", "order"),
+        ("order Owner, *", ""),
+        ("role Lead", "order"),
+        ("role Lead above Guest, off in Free", "order mapping"),
+        ("delete role Extra", "order mapping"),
+        ("delete role Other", "order"),
+        ("update mapping Free: name Basic", "mapping"),
+        ("update mapping Free: text The cheap one.", "mapping"),
+        ("edit Free: off Guest", "mapping"),
+        ("edit Free: on Extra", "mapping"),
+        ("edit Free: Guest +write", "mapping"),
+        ("edit Free: Guest +read", ""),
+        ("edit Free: Guest +write; Guest -write", ""),
+        ("edit Paid: Guest +write", ""),
+        ("delete permission read", "mapping"),
+        ("delete permission write", ""),
+        ("update permission read: name see", ""),
+        ("org acme on Free by ann", ""),
+        ("delete mapping Paid", ""),
+    ];
+    for (line, expected) in table {
+        let mut world = world("permission read, write\n mapping Paid\n role Guest\n role Extra\n role Other");
+        world.run("mapping Free: off Extra; Guest +read");
+        let etags = |world: &World| {
+            let project = world.project();
+            let role = project.role_named("Guest").and_then(|_| role_etag(project, "Guest"));
+            [project_etag(project), order_etag(project), role.unwrap_or_default(), {
+                mapping_etag(project, "Free").unwrap_or_default()
+            }]
+        };
+        let before = etags(&world);
+        world.run(line);
+        let names = ["project", "order", "role", "mapping"].into_iter();
+        let changed = names.zip(before.into_iter().zip(etags(&world))).filter(|(_, (before, after))| before != after);
+        assert_eq!(changed.map(|(name, _)| name).collect::<Vec<_>>().join(" "), expected, "{line}");
+    }
+}

@@ -1,0 +1,276 @@
+//! Deleting a role (R4): who gets what in its place.
+
+use rolecall::domain::Decision::*;
+use rolecall::domain::membership::Origin;
+use rolecall::domain::{Question, Reason, Refusal};
+
+use crate::fixture::{World, seconds, world};
+use crate::model::Answer;
+
+type Roles = Vec<(String, Option<rolecall::domain::Time>, Origin)>;
+
+fn multi(lines: &str) -> World {
+    let mut world = world("project shop MULTI\n role Guest\n internal role Support\n internal role Spy\n org acme");
+    world.run(lines);
+    world
+}
+
+/// `Admin until 60 by Migration, Member`; by Direct where nothing is said.
+fn roles(text: &str) -> Option<Roles> {
+    let one = |text: &str| {
+        let (text, origin) = text.split_once(" by ").unwrap_or((text, "Direct"));
+        let (name, until) = text.split_once(" until ").unwrap_or((text, ""));
+        let origin = match origin {
+            "Direct" => Origin::Direct,
+            "Creator" => Origin::Creator,
+            "Migration" => Origin::Migration,
+            other => panic!("{other}"),
+        };
+        (name.to_string(), until.parse().ok().map(seconds), origin)
+    };
+    Some(text.split(", ").map(one).collect())
+}
+
+#[test]
+fn r4_holders_get_the_replacement_or_the_default_role() {
+    let mut world = world(
+        "role Guest\n role Lead\n org acme\n add ann to acme: Guest\n add bob to acme: Lead\n add cid to acme: Guest",
+    );
+    assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(2));
+    assert_eq!(world.given("acme", "ann"), roles("Admin by Migration"));
+    assert_eq!(world.given("acme", "cid"), roles("Admin by Migration"));
+    assert_eq!(world.answer("delete role Lead"), Answer::Deleted(1));
+    assert_eq!(world.given("acme", "bob"), roles("Member by Migration"));
+    world.check("ann", "acme", "rolecall::can_invite", Allowed);
+    world.check("bob", "acme", "rolecall::can_invite", MissingPermission);
+    world.ask("ann", "acme", Question::Role("Guest"), UnknownRole);
+    assert_eq!(world.roles(), ["Owner", "Admin", "Member"]);
+    world.refused("delete role Guest", Reason::RoleNotFound);
+}
+
+#[test]
+fn r4_a_role_that_nobody_holds_just_goes_with_its_rows() {
+    let mut world = world(
+        "role Guest\n mapping Free\n edit Free: off Guest; Guest +rolecall::can_invite\n edit Default: Guest +rolecall::can_invite",
+    );
+    assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(0));
+    let space = world.space();
+    assert!(space.mappings["Free"].grants.is_empty() && space.mappings["Free"].disabled.is_empty());
+    assert!(!space.mappings["Default"].grants.contains_key("Guest"));
+}
+
+#[test]
+fn r4_in_multi_who_holds_the_replacement_just_loses_the_role() {
+    let mut world = multi("add ann to acme: Guest, Admin\n add bob to acme: Guest, Member");
+    assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(2));
+    assert_eq!(world.given("acme", "ann"), roles("Admin"));
+    assert_eq!(world.given("acme", "bob"), roles("Admin by Migration, Member"));
+}
+
+#[test]
+fn r4_a_role_with_an_end_keeps_it_and_of_two_ends_the_later_stands() {
+    // What ann holds, and what she holds once Guest gave way to Admin.
+    let table = [
+        ("Guest until 60", "Admin until 60 by Migration"),
+        ("Guest until 60, Member", "Admin until 60 by Migration, Member"),
+        ("Guest, Member until 60", "Admin by Migration, Member until 60"),
+        ("Guest until 60, Admin until 90", "Admin until 90"),
+        ("Guest until 90, Admin until 60", "Admin until 90"),
+        ("Guest until 60, Admin until 60", "Admin until 60"),
+        ("Guest until 60, Admin", "Admin"),
+        ("Guest, Admin until 60", "Admin"),
+        ("Guest, Admin", "Admin"),
+    ];
+    for (before, after) in table {
+        let mut world = multi(&format!("add ann to acme: {before}\n add bob to acme: Guest, Admin"));
+        assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(2));
+        assert_eq!(world.given("acme", "ann"), roles(after), "{before}");
+    }
+}
+
+#[test]
+fn r4_an_ended_role_is_not_held_and_just_goes() {
+    let table = [
+        // Nothing is left: no member, and not even an ended role.
+        ("Guest until 60", None),
+        ("Guest until 60, Member", roles("Member")),
+        ("Guest until 60, Member until 50", roles("Member until 50")),
+        // What ended of the replacement is given anew.
+        ("Guest, Admin until 60", roles("Admin by Migration")),
+        ("Guest until 90, Admin until 60", roles("Admin until 90 by Migration")),
+        ("Guest until 60, Admin until 90", roles("Admin until 90")),
+        ("Guest until 60, Admin until 60", roles("Admin until 60")),
+    ];
+    for (before, after) in table {
+        let mut world = multi(&format!("add ann to acme: {before}"));
+        let held = u64::from(before.contains("Guest,") || before.contains("Guest until 90"));
+        assert_eq!(world.at(60).answer("delete role Guest for Admin"), Answer::Deleted(held), "{before}");
+        assert_eq!(world.given("acme", "ann"), after, "{before}");
+        if after.is_none() {
+            world.check("ann", "acme", "rolecall::can_invite", NotAMember);
+            world.run("add ann to acme: Member");
+        }
+    }
+}
+
+#[test]
+fn r4_in_single_the_lent_role_and_the_base_role_are_replaced_alike() {
+    let table = [
+        ("Guest, Member until 60", "Admin", "Admin by Migration, Member until 60"),
+        ("Member, Guest until 60", "Admin", "Admin until 60 by Migration, Member"),
+        ("Guest, Member until 60", "Member", "Member"),
+        ("Member, Guest until 60", "Member", "Member"),
+        ("Guest until 60", "Member", "Member until 60 by Migration"),
+    ];
+    for (before, replacement, after) in table {
+        let mut world = world(&format!("role Guest\n org acme\n add ann to acme: {before}"));
+        world.run(&format!("delete role Guest for {replacement}"));
+        assert_eq!(world.given("acme", "ann"), roles(after), "{before} for {replacement}");
+    }
+}
+
+#[test]
+fn r4_an_internal_role_without_a_replacement_is_just_taken_away() {
+    let mut world =
+        multi("add ann to acme: Support\n add bob to acme: Support, Member\n add cid to acme: Support until 60");
+    world.run("add dan to acme: Support until 60, Member until 50\n add eve to acme: Spy, Support");
+    assert_eq!(world.answer("delete role Support"), Answer::Deleted(5));
+    for user in ["ann", "cid"] {
+        assert_eq!(world.given("acme", user), None);
+        world.check(user, "acme", "rolecall::can_invite", NotAMember);
+        world.ask(user, "acme", Question::Role("Member"), NotAMember);
+        world.refused(&format!("set {user} in acme: Member"), Reason::MemberNotFound);
+        world.refused(&format!("remove {user} from acme"), Reason::MemberNotFound);
+    }
+    assert_eq!(world.given("acme", "bob"), roles("Member"));
+    assert_eq!(world.given("acme", "dan"), roles("Member until 50"));
+    assert_eq!(world.given("acme", "eve"), roles("Spy"));
+    // Who is no member can become one, erased or not, and stays one.
+    world.run("add ann to acme: Guest");
+    world.erase_all(1);
+    assert_eq!(world.given("acme", "ann"), roles("Guest"));
+    assert_eq!(world.given("acme", "cid"), None);
+}
+
+#[test]
+fn r4_who_is_left_with_nothing_does_not_count_any_more() {
+    let mut world = multi("add ann to acme: Support\n add bob to acme: Support\n delete role Support");
+    assert_eq!(world.answer("delete org acme"), Answer::Deleted(0));
+}
+
+#[test]
+fn r4_internal_by_internal_and_visible_by_visible() {
+    let mut world = multi("add ann to acme: Support\n add bob to acme: Guest");
+    world.refused("delete role Support for Member", Reason::ReplacementUnsuitable);
+    world.refused("delete role Guest for Support", Reason::ReplacementUnsuitable);
+    world.run("delete role Support for Spy");
+    assert_eq!(world.given("acme", "ann"), roles("Spy by Migration"));
+    // Also where nobody holds it.
+    world.run("remove ann from acme");
+    world.refused("delete role Spy for Member", Reason::ReplacementUnsuitable);
+}
+
+#[test]
+fn r4_a_role_is_not_replaced_by_itself_nor_by_one_that_is_not_there() {
+    let mut world = multi("update role Guest: name Visitor");
+    world.refused("delete role Guest for Visitor", Reason::Contradiction);
+    world.refused("delete role Visitor for Guest", Reason::Contradiction);
+    world.refused("delete role Guest for Nobody", Reason::RoleNotFound);
+    world.refused("etag:stale delete role Guest", Reason::EtagMismatch);
+    world.run("etag:fresh delete role Guest");
+}
+
+#[test]
+fn r4_the_replacement_is_enabled_wherever_somebody_gets_it() {
+    let mut world = multi(
+        "mapping Free: off Admin\n org globex on Free\n add ann to globex: Guest\n add bob to globex: Guest, Member",
+    );
+    world.run("add cid to acme: Guest");
+    match world.refused("delete role Guest for Admin", Reason::ReplacementDisabled) {
+        Refusal::ReplacementDisabled { replacement, disabled_in } => {
+            let disabled_in: Vec<_> = disabled_in.iter().map(|(name, members)| (name.as_str(), *members)).collect();
+            assert_eq!((replacement.as_str(), disabled_in), ("Admin", vec![("Free", 2)]));
+        }
+        other => panic!("{other}"),
+    }
+    world.run("delete org globex\n delete role Guest for Admin");
+    assert_eq!(world.given("acme", "cid"), roles("Admin by Migration"));
+}
+
+#[test]
+fn r4_suspended_holders_are_migrated_too_and_need_the_replacement_enabled() {
+    let mut world =
+        multi("mapping Free: off Guest; off Admin\n add ann to acme: Guest\n suspending subscribe acme to Free");
+    world.refused("delete role Guest for Admin", Reason::ReplacementDisabled);
+    assert_eq!(world.answer("delete role Guest"), Answer::Deleted(1));
+    world.ask("ann", "acme", Question::Role("Member"), Allowed);
+}
+
+#[test]
+fn r4_a_disabled_replacement_is_no_matter_for_those_who_get_nothing_by_it() {
+    // Who holds it already, for as long; who holds nothing any more.
+    let held = ["Guest, Admin", "Guest until 60, Admin", "Guest until 60, Admin until 60", "Member, Guest until 5"];
+    for roles in held {
+        let mut world = multi(&format!("add ann to acme: {roles}\n suspending edit Default: off Admin"));
+        world.at(10).run("delete role Guest for Admin");
+        world.ask("ann", "acme", Question::Role("Guest"), UnknownRole);
+    }
+    // For longer is more.
+    for roles in ["Guest, Admin until 60", "Guest until 60, Admin until 50"] {
+        let mut world = multi(&format!("add ann to acme: {roles}\n suspending edit Default: off Admin"));
+        world.at(10).refused("delete role Guest for Admin", Reason::ReplacementDisabled);
+    }
+}
+
+#[test]
+fn r4_its_names_and_old_names_are_free_at_once_and_mean_nobody() {
+    let mut world = multi("add ann to acme: Guest\n update role Guest: name Visitor\n delete role Visitor for Admin");
+    world.run("role Guest\n role visitor");
+    world.ask("ann", "acme", Question::Role("Guest"), MissingPermission);
+    world.ask("ann", "acme", Question::Role("Admin"), Allowed);
+}
+
+#[test]
+fn r4_roles_given_before_keep_what_they_came_by() {
+    let mut world = multi("org globex by ann\n add bob to globex: Guest");
+    world.run("set ann in globex: Owner, Guest\n delete role Guest for Admin");
+    assert_eq!(world.given("globex", "ann"), roles("Admin by Migration, Owner by Creator"));
+    assert_eq!(world.given("globex", "bob"), roles("Admin by Migration"));
+    let space = world.space();
+    assert!(space.orgs["globex"].members.values().all(|member| member.origin == Origin::Migration));
+    // Asking for what is there changes nothing; another write is the latest change, and the roles keep theirs.
+    world.idle("set bob in globex: Admin");
+    world.run("set bob in globex: Admin, Member");
+    assert_eq!(world.given("globex", "bob"), roles("Admin by Migration, Member"));
+    assert_eq!(world.space().orgs["globex"].members["bob"].origin, Origin::Direct);
+}
+
+#[test]
+fn r4_whoever_gets_the_same_roles_later_did_not_get_them_by_that() {
+    let world =
+        multi("add ann to acme: Guest\n add bob to acme: Admin\n delete role Guest for Admin\n add cid to acme: Admin");
+    assert_eq!(world.given("acme", "ann"), roles("Admin by Migration"));
+    assert_eq!(world.given("acme", "bob"), roles("Admin"));
+    assert_eq!(world.given("acme", "cid"), roles("Admin"));
+    let origins: Vec<_> = world.space().orgs["acme"].members.values().map(|member| member.origin).collect();
+    assert_eq!(origins, [Origin::Migration, Origin::Direct, Origin::Direct]);
+}
+
+#[test]
+fn r4_one_after_another() {
+    let mut world = multi("add ann to acme: Guest\n add bob to acme: Guest, Member until 60\n role Lead");
+    world.run(
+        "delete role Guest for Lead\n delete role Lead for Admin\n set ann in acme: Admin, Member\n delete role Admin",
+    );
+    assert_eq!(world.given("acme", "ann"), roles("Member"));
+    assert_eq!(world.given("acme", "bob"), roles("Member"));
+}
+
+#[test]
+fn r4_memberships_of_deleted_orgs_are_nobodys() {
+    let mut world =
+        multi("org globex\n add ann to globex: Guest\n add bob to globex: Guest until 60, Member\n delete org globex");
+    assert_eq!(world.answer("delete role Guest"), Answer::Deleted(0));
+    world.erase_all(1);
+    assert!(world.state.all_projects().all(|project| !project.has_dying()));
+}
