@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
+use rolecall::domain::command::Erase;
 use rolecall::domain::decide::Outcome;
 use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
-use rolecall::domain::command::Erase;
 use rolecall::domain::id::{OrgNo, RoleId};
 use rolecall::domain::project::ProjectRecord;
 use rolecall::domain::role::{Role, order_etag};

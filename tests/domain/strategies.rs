@@ -190,7 +190,11 @@ fn furnish() -> Vec<Command> {
                     user_id: UserId::stored(user),
                     write: Write::Add(role.into_iter().map(lasting).collect()),
                 };
-                commands.push(Command::WriteMember(WriteMember { project: project.clone(), row, allow_ownerless: false }));
+                commands.push(Command::WriteMember(WriteMember {
+                    project: project.clone(),
+                    row,
+                    allow_ownerless: false,
+                }));
             }
         }
     }
@@ -222,18 +226,16 @@ fn of_projects() -> impl Strategy<Value = Command> {
     let structure = select(&[RoleStructure::SingleRole, RoleStructure::MultiRole][..]);
     let key = || select(&["single", "multi", "third", "default"][..]);
     let update = (project(), etag(), option_of("Renamed"), option_of_role(), option_of_role(), any::<bool>());
-    let update = update.prop_map(
-        |(project, etag, display_name, default_role, default_owner_role, allow_ownerless)| {
-            Command::UpdateProject(UpdateProject {
-                project,
-                etag,
-                display_name,
-                default_role,
-                default_owner_role,
-                allow_ownerless,
-            })
-        },
-    );
+    let update = update.prop_map(|(project, etag, display_name, default_role, default_owner_role, allow_ownerless)| {
+        Command::UpdateProject(UpdateProject {
+            project,
+            etag,
+            display_name,
+            default_role,
+            default_owner_role,
+            allow_ownerless,
+        })
+    });
     let confirmed = prop_oneof![3 => Just(true), 1 => Just(false)];
     prop_oneof![
         2 => (select(&KEYS[..]), structure, any::<bool>()).prop_map(|(key, role_structure, reuse_deleted_key)| {
@@ -254,7 +256,8 @@ fn of_projects() -> impl Strategy<Value = Command> {
 }
 
 fn of_permissions() -> impl Strategy<Value = Command> {
-    let name = || prop_oneof![8 => select(&PERMISSIONS[..4]), 1 => select(&PERMISSIONS[..])].prop_map(PermissionName::stored);
+    let name =
+        || prop_oneof![8 => select(&PERMISSIONS[..4]), 1 => select(&PERMISSIONS[..])].prop_map(PermissionName::stored);
     let new_name = some(name());
     let aliases = some(vec(name(), 0..2));
     prop_oneof![
@@ -383,8 +386,8 @@ fn of_members() -> impl Strategy<Value = Command> {
 
 /// Of whatever there may be, dead or alive.
 fn erase() -> impl Strategy<Value = Command> {
-    let member = (1u32..6, select(&USERS[..]))
-        .prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
+    let member =
+        (1u32..6, select(&USERS[..])).prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
     (1u32..5, vec(member, 0..5), any::<bool>()).prop_map(|(project, members, last)| {
         Command::Erase(Erase { project: ProjectId::new(project).expect("a number"), members, last })
     })
