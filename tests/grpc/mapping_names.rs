@@ -43,7 +43,7 @@ async fn found_by_the_old_name(server: &Server) {
     let read = project.get_mapping("Paid").await.role_mapping.unwrap();
     assert_eq!((read.name.as_str(), read.aliases.as_slice()), ("Business", &["Paid".to_string()][..]));
     assert_eq!(project.get_mapping("Business").await.role_mapping.unwrap(), read);
-    let all = server.list_role_mappings(Default::default()).await.unwrap().role_mappings;
+    let all = server.list_role_mappings(wire::ListRoleMappingsRequest::default()).await.unwrap().role_mappings;
     assert!(all.contains(&read), "{all:?}");
 
     let moved = server.subscribe_org(project.moving("acme", "Default")).await.unwrap().subscription.unwrap();

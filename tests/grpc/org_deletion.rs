@@ -103,7 +103,7 @@ async fn gone(server: &Server) {
         assert_eq!(project.check("acme", user, VIEW).await, Decision::OrgNotFound);
     }
     assert_eq!(project.check("globex", "ann", VIEW).await, Decision::Allowed);
-    let orgs = server.list_orgs(Default::default()).await.unwrap().orgs;
+    let orgs = server.list_orgs(wire::ListOrgsRequest::default()).await.unwrap().orgs;
     assert_eq!(orgs.iter().map(|org| org.org_id.as_str()).collect::<Vec<_>>(), ["globex"]);
     let memberships = wire::ListUserMembershipsRequest { user_id: "ann".into(), ..Default::default() };
     let memberships = server.list_user_memberships(memberships).await.unwrap().memberships;

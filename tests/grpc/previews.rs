@@ -13,6 +13,7 @@ macro_rules! previewed {
     ($seen:ident, $server:ident.$method:ident($request:expr) $(, $resource:ident)?) => {{
         let mut request = $request;
         request.validate_only = true;
+        $server.settled().await;
         let before = $server.token().await;
         let mut preview = $server.storing_nothing($server.$method(request.clone())).await.unwrap();
         assert_eq!(preview.revision, before, "a preview tells the revision that it was decided on");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rolecall::domain::Revision;
 use rolecall::domain::group::Commit;
@@ -28,6 +28,8 @@ use crate::support::postgres;
 
 /// What calls in flight have to finish.
 const DRAIN: Duration = Duration::from_secs(5);
+/// What the service has to erase what a test deleted.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server and a client of it.
 pub struct Server {
@@ -138,9 +140,27 @@ impl Server {
         self.app().store.commits_since(revision, 1_000).await.unwrap()
     }
 
+    /// Those of them that a caller asked for: what was deleted is erased by the service itself.
+    pub async fn callers_commits_since(&self, revision: Revision) -> Vec<Commit> {
+        let mut commits = self.commits_since(revision).await;
+        commits.retain(|commit| &*commit.actor != "system");
+        commits
+    }
+
+    /// Waits until nothing that was deleted is left to erase: from then on nobody writes but the test. Returns the newest
+    /// revision.
+    pub async fn settled(&self) -> Revision {
+        let patience = Instant::now() + PATIENCE;
+        while self.app().engine.pin().state.all_projects().any(|project| project.has_dying()) {
+            assert!(Instant::now() < patience, "what was deleted is not erased");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.head().await
+    }
+
     /// Runs something that must store nothing.
     pub async fn storing_nothing<T>(&self, what: impl Future<Output = T>) -> T {
-        let before = self.head().await;
+        let before = self.settled().await;
         let done = what.await;
         assert_eq!(self.head().await, before, "something was stored");
         done
