@@ -1,27 +1,28 @@
-//! Projects: isolated spaces of roles, permissions, role mappings and orgs (P1, P2, P3).
+//! Projects: isolated spaces of roles, permissions, role mappings and orgs (P1, P2). What is written of them is in
+//! `project/write.rs`.
+
+mod write;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::change::GrantsKey;
-use super::command::{CreateProject, DeleteProject, UpdateProject};
-use super::decide::{Draft, Outcome};
+use super::Time;
 use super::erasure::Life;
 use super::hash::{HashKey, TextHash};
-use super::id::{Numbered, OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
-use super::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, folded};
+use super::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use super::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName};
+use super::names::{Named, Names};
 use super::org::{Org, OrgSlot};
 use super::pages::Pages;
-use super::permission::{BUILT_INS, Permission};
-use super::permission_set::PermissionSet;
+use super::permission::Permission;
 use super::refusal::{Noun, Refusal};
 use super::role::Role;
-use super::role_mapping::{RoleMapping, RoleMappingRecord};
+use super::role_mapping::RoleMapping;
 use super::role_set::RoleSet;
-use super::template::B2B;
-use super::trie::{Entry, Trie};
-use super::{Change, Edit, Scoped, Time, etag};
+use super::table::Table;
+use super::trie::Trie;
+pub use write::{create, delete, update};
 
 /// Where a project's customers are real or not (P1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,136 +90,6 @@ pub struct Project {
     /// What is to be erased: see [`super::erasure`].
     pub(super) dying_orgs: Arc<BTreeSet<OrgNo>>,
     pub(super) dying_sets: Arc<BTreeSet<RoleSetId>>,
-}
-
-/// Things of one noun by id, and the id that the next new one gets.
-#[derive(Clone)]
-pub struct Table<I, T> {
-    rows: Pages<Arc<T>>,
-    next: u32,
-    id: std::marker::PhantomData<I>,
-}
-
-/// A hashed text and the number of what it names.
-#[derive(Clone, Copy, PartialEq)]
-pub struct Named {
-    tag: u64,
-    rest: u32,
-    pub number: NonZeroU32,
-}
-
-/// Names that are looked up exactly and unique after case folding (R1).
-#[derive(Clone, Default, PartialEq)]
-pub(super) struct Names {
-    exact: Trie<Named>,
-    folded: Trie<Named>,
-}
-
-impl<I: Numbered, T: Clone + PartialEq> Default for Table<I, T> {
-    fn default() -> Self {
-        Self { rows: Pages::default(), next: 1, id: std::marker::PhantomData }
-    }
-}
-
-impl<I: Numbered, T: Clone + PartialEq> Table<I, T> {
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    #[inline]
-    pub fn get(&self, id: I) -> Option<&Arc<T>> {
-        self.rows.get(id)
-    }
-
-    /// What is there, in the order in which it was created.
-    pub fn entries(&self) -> impl Iterator<Item = (I, &Arc<T>)> {
-        self.rows.entries()
-    }
-
-    /// The id that nothing had before.
-    pub fn next_id(&self) -> I {
-        // Ids begin at 1; 2^32 of one noun are beyond every limit.
-        I::from_number(NonZeroU32::new(self.next).unwrap_or(NonZeroU32::MAX))
-    }
-
-    /// The number of [`Self::next_id`], as it is stored.
-    pub fn next_number(&self) -> u32 {
-        self.next
-    }
-
-    /// Takes over the stored counter of a table that was just loaded.
-    pub fn set_next_number(&mut self, next: u32) {
-        self.next = self.next.max(next);
-    }
-
-    pub(super) fn get_mut(&mut self, id: I) -> Option<&mut T> {
-        self.rows.get_mut(id).map(Arc::make_mut)
-    }
-
-    pub(super) fn set(&mut self, id: I, value: Option<T>) {
-        if value.is_some() {
-            self.next = self.next.max(id.index() as u32 + 1);
-        }
-        self.rows.set(id, value.map(Arc::new));
-    }
-}
-
-/// Contents alone: undoing does not take back an id that was given.
-impl<I: Numbered, T: Clone + PartialEq> PartialEq for Table<I, T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.rows == other.rows
-    }
-}
-
-impl Named {
-    pub fn new(hash: TextHash, number: NonZeroU32) -> Self {
-        Self { tag: hash.tag, rest: hash.rest, number }
-    }
-}
-
-impl Entry for Named {
-    const LEAF_MAX: u32 = 256;
-
-    #[inline]
-    fn hash(&self) -> TextHash {
-        TextHash { tag: self.tag, rest: self.rest }
-    }
-
-    /// Two role sets may become equal; names are unique because deciding sees to it.
-    fn replaces(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Names {
-    /// Takes the name of a thing and its old ones.
-    pub(super) fn insert<'a>(&mut self, key: &HashKey, names: impl Iterator<Item = &'a str>, number: NonZeroU32) {
-        for name in names {
-            self.exact.insert(Named::new(key.text(name), number));
-            self.folded.insert(Named::new(key.text(&folded(name)), number));
-        }
-    }
-
-    /// Frees all names of a thing: two of them may differ only in case.
-    pub(super) fn remove<'a>(&mut self, key: &HashKey, names: impl Iterator<Item = &'a str>, number: NonZeroU32) {
-        for name in names {
-            self.exact.remove(key.text(name), |named| named.number == number);
-            self.folded.remove(key.text(&folded(name)), |named| named.number == number);
-        }
-    }
-
-    pub(super) fn exact(&self, key: &HashKey, name: &str) -> Option<NonZeroU32> {
-        self.exact.get(key.text(name)).map(|named| named.number)
-    }
-
-    /// What has this name or one that differs only in case.
-    pub(super) fn taken(&self, key: &HashKey, name: &str) -> Option<NonZeroU32> {
-        self.folded.get(key.text(&folded(name))).map(|named| named.number)
-    }
 }
 
 impl Project {
@@ -358,173 +229,4 @@ impl PartialEq for Project {
             && self.dead_orgs == other.dead_orgs
             && self.retired == other.retired
     }
-}
-
-/// Creates a project from the template `b2b` (P3).
-pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome, Refusal> {
-    if command.key.as_str() == WORKSPACE {
-        return Err(Refusal::ReservedName { reserved: WORKSPACE });
-    }
-    if draft.state().project(&command.key).is_some() {
-        return Err(Refusal::AlreadyExists(Noun::Project, command.key.to_string()));
-    }
-    if draft.state().was_deleted(&command.key) && !command.reuse_deleted_key {
-        return Err(Refusal::Retired(Noun::Project, command.key.to_string()));
-    }
-    let project = draft.state().next_project();
-    let now = draft.now();
-    let roles = [RoleId::from_number(NonZeroU32::MIN); 3];
-    let [owner, admin, member] = std::array::from_fn(|at| following(roles[at], at as u32));
-    let mapping = RoleMappingId::from_number(NonZeroU32::MIN);
-    draft.edit(Change::Project(Edit {
-        key: project,
-        before: None,
-        after: Some(ProjectRecord {
-            key: command.key.clone(),
-            display_name: command.display_name.as_str().into(),
-            environment: command.environment,
-            role_structure: command.role_structure,
-            default_role: member,
-            default_owner_role: owner,
-            default_role_mapping: mapping,
-            create_time: now,
-            version: 1,
-            role_order_version: 1,
-            life: Life::Living,
-        }),
-    }));
-    for (at, (name, description)) in BUILT_INS.iter().enumerate() {
-        draft.edit(Change::Permission(Edit {
-            key: Scoped { project, id: built_in(at) },
-            before: None,
-            after: Some(Permission {
-                name: PermissionName::stored(*name),
-                description: (*description).into(),
-                built_in: true,
-                create_time: now,
-                aliases: [].into(),
-            }),
-        }));
-    }
-    for (at, (role, it)) in [owner, admin, member].into_iter().zip(B2B.roles).enumerate() {
-        draft.edit(Change::Role(Edit {
-            key: Scoped { project, id: role },
-            before: None,
-            after: Some(Role {
-                name: RoleName::stored(it.name),
-                description: it.description.into(),
-                internal: false,
-                rank: super::role::rank_at(at),
-                create_time: now,
-                aliases: [].into(),
-                version: 1,
-            }),
-        }));
-    }
-    draft.edit(Change::RoleMapping(Edit {
-        key: Scoped { project, id: mapping },
-        before: None,
-        after: Some(RoleMappingRecord {
-            name: RoleMappingName::stored(B2B.role_mapping.0),
-            description: B2B.role_mapping.1.into(),
-            disabled_roles: [].into(),
-            create_time: now,
-            aliases: [].into(),
-            version: 1,
-        }),
-    }));
-    for (role, it) in [owner, admin, member].into_iter().zip(B2B.roles) {
-        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (it.grants)(name));
-        let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
-        let key = GrantsKey { project, role_mapping: mapping, role };
-        draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));
-    }
-    Ok(Outcome::Project(draft.project(&command.key)?))
-}
-
-/// Changes what people call a project, and its default roles (R5).
-pub fn update(draft: &mut Draft<'_>, command: &UpdateProject) -> Result<Outcome, Refusal> {
-    let project = draft.project(&command.project)?;
-    let before = &project.record;
-    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
-    let role = |name: &Option<RoleName>, present| match name {
-        Some(name) => suitable(&project, project.role(name)?),
-        None => Ok(present),
-    };
-    let after = ProjectRecord {
-        display_name: command.display_name.as_deref().map_or_else(|| before.display_name.clone(), Into::into),
-        default_role: role(&command.default_role, before.default_role)?,
-        default_owner_role: role(&command.default_owner_role, before.default_owner_role)?,
-        ..ProjectRecord::clone(before)
-    };
-    if after == **before {
-        return Ok(Outcome::Project(project));
-    }
-    let after = ProjectRecord { version: before.version + 1, ..after };
-    let before = Some(ProjectRecord::clone(before));
-    draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
-    let updated = draft.project(&command.project)?;
-    if !command.allow_ownerless {
-        owners_kept(&project, &updated, draft.now())?;
-    }
-    Ok(Outcome::Project(updated))
-}
-
-/// A default role is visible, and enabled everywhere (R5).
-fn suitable(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
-    let refused = |why| Err(Refusal::DefaultRoleUnsuitable { role: project.role_name(id), deleting: false, why });
-    if project.roles.get(id).is_some_and(|role| role.internal) {
-        return refused("it is internal".into());
-    }
-    match project.role_mappings.entries().find(|(_, mapping)| !mapping.enabled(id)) {
-        Some((_, mapping)) => refused(format!("it is disabled in role mapping `{}`", mapping.record.name)),
-        None => Ok(id),
-    }
-}
-
-/// Another default owner role leaves no org without an owner that had one and has other visible members (B3).
-fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
-    if before.record.default_owner_role == after.record.default_owner_role {
-        return Ok(());
-    }
-    let owner = before.record.default_owner_role;
-    let mut left: BTreeSet<&OrgId> = BTreeSet::new();
-    after.for_each_org(|org| {
-        let others = || after.has_visible_member(org, |_, it| it.set.contains(owner) && it.end(owner).is_none(), now);
-        if before.has_owner(org) && !after.has_owner(org) && others() {
-            left.insert(&org.record.profile.org_id);
-        }
-    });
-    let Some(&first) = left.first() else { return Ok(()) };
-    let role = after.role_name(after.record.default_owner_role);
-    Err(Refusal::LastOwner { role, first: first.clone(), orgs: left.len() as u64 })
-}
-
-/// Deletes a project: marked dead, it cannot be reached; what is in it is erased afterwards (P6).
-pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome, Refusal> {
-    let project = draft.project(&command.project)?;
-    let before = &project.record;
-    if before.key == ProjectKey::default_project() {
-        return Err(Refusal::ProjectPermanent(before.key.to_string()));
-    }
-    if command.confirm != before.key.as_str() {
-        return Err(Refusal::NotConfirmed { key: before.key.to_string() });
-    }
-    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
-    let orgs = project.orgs_len() as u64;
-    if orgs > 0 && !command.force {
-        return Err(Refusal::ProjectHasOrgs { orgs });
-    }
-    let after = ProjectRecord { life: Life::Dead(draft.now()), ..ProjectRecord::clone(before) };
-    let before = Some(ProjectRecord::clone(before));
-    draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
-    Ok(Outcome::Deleted(orgs))
-}
-
-fn following(first: RoleId, steps: u32) -> RoleId {
-    RoleId(first.0.saturating_add(steps))
-}
-
-fn built_in(at: usize) -> PermissionId {
-    PermissionId(NonZeroU32::MIN.saturating_add(at as u32))
 }

@@ -1,0 +1,188 @@
+//! Creates, updates and deletes projects (P1, P3, P6, R5).
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+
+use super::{Project, ProjectRecord, WORKSPACE};
+use crate::domain::change::GrantsKey;
+use crate::domain::command::{CreateProject, DeleteProject, UpdateProject};
+use crate::domain::decide::{Draft, Outcome};
+use crate::domain::erasure::Life;
+use crate::domain::id::{Numbered, PermissionId, RoleId, RoleMappingId};
+use crate::domain::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName};
+use crate::domain::permission::{BUILT_INS, Permission};
+use crate::domain::permission_set::PermissionSet;
+use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::role::{Role, rank_at};
+use crate::domain::role_mapping::RoleMappingRecord;
+use crate::domain::template::B2B;
+use crate::domain::{Change, Edit, Scoped, Time, etag};
+
+/// Creates a project from the template `b2b` (P3).
+pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome, Refusal> {
+    if command.key.as_str() == WORKSPACE {
+        return Err(Refusal::ReservedName { reserved: WORKSPACE });
+    }
+    if draft.state().project(&command.key).is_some() {
+        return Err(Refusal::AlreadyExists(Noun::Project, command.key.to_string()));
+    }
+    if draft.state().was_deleted(&command.key) && !command.reuse_deleted_key {
+        return Err(Refusal::Retired(Noun::Project, command.key.to_string()));
+    }
+    let project = draft.state().next_project();
+    let now = draft.now();
+    let roles = [RoleId::from_number(NonZeroU32::MIN); 3];
+    let [owner, admin, member] = std::array::from_fn(|at| following(roles[at], at as u32));
+    let mapping = RoleMappingId::from_number(NonZeroU32::MIN);
+    draft.edit(Change::Project(Edit {
+        key: project,
+        before: None,
+        after: Some(ProjectRecord {
+            key: command.key.clone(),
+            display_name: command.display_name.as_str().into(),
+            environment: command.environment,
+            role_structure: command.role_structure,
+            default_role: member,
+            default_owner_role: owner,
+            default_role_mapping: mapping,
+            create_time: now,
+            version: 1,
+            role_order_version: 1,
+            life: Life::Living,
+        }),
+    }));
+    for (at, (name, description)) in BUILT_INS.iter().enumerate() {
+        draft.edit(Change::Permission(Edit {
+            key: Scoped { project, id: built_in(at) },
+            before: None,
+            after: Some(Permission {
+                name: PermissionName::stored(*name),
+                description: (*description).into(),
+                built_in: true,
+                create_time: now,
+                aliases: [].into(),
+            }),
+        }));
+    }
+    for (at, (role, it)) in [owner, admin, member].into_iter().zip(B2B.roles).enumerate() {
+        draft.edit(Change::Role(Edit {
+            key: Scoped { project, id: role },
+            before: None,
+            after: Some(Role {
+                name: RoleName::stored(it.name),
+                description: it.description.into(),
+                internal: false,
+                rank: rank_at(at),
+                create_time: now,
+                aliases: [].into(),
+                version: 1,
+            }),
+        }));
+    }
+    draft.edit(Change::RoleMapping(Edit {
+        key: Scoped { project, id: mapping },
+        before: None,
+        after: Some(RoleMappingRecord {
+            name: RoleMappingName::stored(B2B.role_mapping.0),
+            description: B2B.role_mapping.1.into(),
+            disabled_roles: [].into(),
+            create_time: now,
+            aliases: [].into(),
+            version: 1,
+        }),
+    }));
+    for (role, it) in [owner, admin, member].into_iter().zip(B2B.roles) {
+        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (it.grants)(name));
+        let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
+        let key = GrantsKey { project, role_mapping: mapping, role };
+        draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));
+    }
+    Ok(Outcome::Project(draft.project(&command.key)?))
+}
+
+/// Changes what people call a project, and its default roles (R5).
+pub fn update(draft: &mut Draft<'_>, command: &UpdateProject) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let before = &project.record;
+    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
+    let role = |name: &Option<RoleName>, present| match name {
+        Some(name) => suitable(&project, project.role(name)?),
+        None => Ok(present),
+    };
+    let after = ProjectRecord {
+        display_name: command.display_name.as_deref().map_or_else(|| before.display_name.clone(), Into::into),
+        default_role: role(&command.default_role, before.default_role)?,
+        default_owner_role: role(&command.default_owner_role, before.default_owner_role)?,
+        ..ProjectRecord::clone(before)
+    };
+    if after == **before {
+        return Ok(Outcome::Project(project));
+    }
+    let after = ProjectRecord { version: before.version + 1, ..after };
+    let before = Some(ProjectRecord::clone(before));
+    draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
+    let updated = draft.project(&command.project)?;
+    if !command.allow_ownerless {
+        owners_kept(&project, &updated, draft.now())?;
+    }
+    Ok(Outcome::Project(updated))
+}
+
+/// A default role is visible, and enabled everywhere (R5).
+fn suitable(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
+    let refused = |why| Err(Refusal::DefaultRoleUnsuitable { role: project.role_name(id), deleting: false, why });
+    if project.roles.get(id).is_some_and(|role| role.internal) {
+        return refused("it is internal".into());
+    }
+    match project.role_mappings.entries().find(|(_, mapping)| !mapping.enabled(id)) {
+        Some((_, mapping)) => refused(format!("it is disabled in role mapping `{}`", mapping.record.name)),
+        None => Ok(id),
+    }
+}
+
+/// Another default owner role leaves no org without an owner that had one and has other visible members (B3).
+fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
+    if before.record.default_owner_role == after.record.default_owner_role {
+        return Ok(());
+    }
+    let owner = before.record.default_owner_role;
+    let mut left: BTreeSet<&OrgId> = BTreeSet::new();
+    after.for_each_org(|org| {
+        let others = || after.has_visible_member(org, |_, it| it.set.contains(owner) && it.end(owner).is_none(), now);
+        if before.has_owner(org) && !after.has_owner(org) && others() {
+            left.insert(&org.record.profile.org_id);
+        }
+    });
+    let Some(&first) = left.first() else { return Ok(()) };
+    let role = after.role_name(after.record.default_owner_role);
+    Err(Refusal::LastOwner { role, first: first.clone(), orgs: left.len() as u64 })
+}
+
+/// Deletes a project: marked dead, it cannot be reached; what is in it is erased afterwards (P6).
+pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let before = &project.record;
+    if before.key == ProjectKey::default_project() {
+        return Err(Refusal::ProjectPermanent(before.key.to_string()));
+    }
+    if command.confirm != before.key.as_str() {
+        return Err(Refusal::NotConfirmed { key: before.key.to_string() });
+    }
+    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
+    let orgs = project.orgs_len() as u64;
+    if orgs > 0 && !command.force {
+        return Err(Refusal::ProjectHasOrgs { orgs });
+    }
+    let after = ProjectRecord { life: Life::Dead(draft.now()), ..ProjectRecord::clone(before) };
+    let before = Some(ProjectRecord::clone(before));
+    draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
+    Ok(Outcome::Deleted(orgs))
+}
+
+fn following(first: RoleId, steps: u32) -> RoleId {
+    RoleId(first.0.saturating_add(steps))
+}
+
+fn built_in(at: usize) -> PermissionId {
+    PermissionId(NonZeroU32::MIN.saturating_add(at as u32))
+}
