@@ -86,7 +86,8 @@ impl Project {
 /// command names.
 pub fn erase(draft: &mut Draft<'_>, command: &Erase) -> Result<Outcome, Refusal> {
     let Some(project) = draft.state().project_numbered(command.project).cloned() else { return Ok(Outcome::Erased) };
-    for (no, user) in &command.members {
+    // Each once, however often it is named.
+    for (no, user) in command.members.iter().collect::<BTreeSet<_>>() {
         let Some(org) = project.org_numbered(*no) else { continue };
         let record = project.membership(org, user);
         if let Some(before) = record.filter(|record| project.is_dead(org, record.role_set)) {

@@ -23,7 +23,7 @@ pub enum Refusal {
     AlreadyExists(Noun, String),
     #[error("`{name}` is an old name of {} `{of}`; drop it from the aliases there, or choose another name", .noun.word())]
     AliasOf { noun: Noun, name: String, of: String },
-    #[error("a deleted {} had the id `{}`; choose another, or say that the id may be given anew", .0.word(), .1)]
+    #[error("a deleted {} had the {} `{}`; choose another, or say `{}`", .0.word(), retired(.0).0, .1, retired(.0).1)]
     Retired(Noun, String),
     #[error("`{name}` is none of the aliases; a list of aliases can only leave some of the present ones out")]
     UnknownAlias { name: String },
@@ -31,7 +31,7 @@ pub enum Refusal {
     EtagMismatch { now: String },
     #[error("`confirm` must repeat the key `{key}`")]
     NotConfirmed { key: String },
-    #[error("the project has {orgs} orgs; delete them first, or say `force`")]
+    #[error("the project has {}; delete them first, or say `force`", count(.orgs, "org"))]
     ProjectHasOrgs { orgs: u64 },
     #[error("project `{0}` cannot be deleted")]
     ProjectPermanent(String),
@@ -39,7 +39,7 @@ pub enum Refusal {
     BuiltIn(PermissionName),
     #[error("role `{role}` cannot be {}: {why}", wanted(.deleting))]
     DefaultRoleUnsuitable { role: RoleName, deleting: bool, why: String },
-    #[error("{members} members hold role `{role}`; whether it is internal changes only while nobody does")]
+    #[error("role `{role}` is held by {}; whether it is internal changes only while nobody holds it", count(.members, "member"))]
     RoleInUse { role: RoleName, members: u64 },
     #[error("the order must name every role; `{missing}` is missing")]
     IncompleteOrder { missing: RoleName },
@@ -56,12 +56,13 @@ pub enum Refusal {
     ReplacementUnsuitable { role: RoleName, replacement: RoleName },
     #[error("role mapping `{0}` is the default one; promote another first")]
     DefaultRoleMapping(RoleMappingName),
-    #[error("{orgs} orgs are subscribed to role mapping `{role_mapping}`; say where to move them")]
+    #[error("role mapping `{role_mapping}` has {} subscribed; say in `move_subscribers_to` where to move them", count(.orgs, "org"))]
     RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
-    #[error("{members} members of {orgs} orgs hold roles that would be disabled for them: {}; say what becomes of them", roles(.held))]
+    #[error("roles held by {} of {} would be disabled for them: {}; say in `on_disabled` what becomes of them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
     RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, orgs: u64 },
     #[error(
-        "{orgs} orgs that keep other members would be left without a `{role}`, the first of them `{first}`; give the role to somebody else there, or say `allow_ownerless`"
+        "{} with other members would be left without an owner (role `{role}`), first `{first}`; give the role to somebody else there, or say `allow_ownerless`",
+        count(.orgs, "org")
     )]
     LastOwner { role: RoleName, first: OrgId, orgs: u64 },
     #[error("the name or prefix `{reserved}` is reserved; choose another name")]
@@ -283,9 +284,22 @@ fn wanted(deleting: &bool) -> &'static str {
     if *deleting { "deleted" } else { "a default role" }
 }
 
+/// One member, or several members.
+fn count(number: &u64, noun: &str) -> String {
+    if *number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// What names a deleted thing, and the field that says that it may name another.
+fn retired(noun: &Noun) -> (&'static str, &'static str) {
+    match noun {
+        Noun::Project => ("key", "reuse_deleted_key"),
+        _ => ("id", "reuse_deleted_id"),
+    }
+}
+
 /// `Free` (3 members) and so on.
 fn counted(in_mappings: &[(RoleMappingName, u64)], noun: &str) -> String {
-    listed(in_mappings.iter().map(|(name, count)| format!("`{name}` ({count} {noun}s)")))
+    listed(in_mappings.iter().map(|(name, number)| format!("`{name}` ({})", count(number, noun))))
 }
 
 /// `Admin` (3) and so on.

@@ -98,7 +98,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
     if internal != before.internal {
         let record = &project.record;
         if internal && [record.default_role, record.default_owner_role].contains(&id) {
-            let why = "an internal role cannot be a default role; name others first".into();
+            let why = "it would be internal; name another first".into();
             return Err(Refusal::DefaultRoleUnsuitable { role: before.name.clone(), deleting: false, why });
         }
         let members = project.holders(id, draft.now());

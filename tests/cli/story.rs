@@ -98,7 +98,7 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     story
         .tell("The default plan cannot be deleted.")
         .call("RoleMappingService/DeleteRoleMapping", json!({"name": "Default"}))
-        .is_refused("DEFAULT_ROLE_MAPPING", "promote another first");
+        .refused_with("DEFAULT_ROLE_MAPPING", "promote another first");
     story
         .tell("New customers are to start on Free.")
         .call("RoleMappingService/PromoteRoleMapping", json!({"name": "Free"}))
@@ -128,7 +128,7 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     story
         .tell("Eve cannot be an Editor: Free has none.")
         .call("MembershipService/AddMember", json!({"org_id": "acme", "user_id": "eve", "roles": [{"role": "Editor"}]}))
-        .is_refused("ROLE_DISABLED", "role `Editor` is disabled in role mapping `Free`");
+        .refused_with("ROLE_DISABLED", "role `Editor` is disabled in role mapping `Free`");
     story.may("ann", "acme", "docs.write", "ALLOWED");
     story.may("bob", "acme", "docs.read", "ALLOWED");
     story.may("bob", "acme", "docs.write", "MISSING_PERMISSION");
@@ -163,7 +163,7 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     story
         .tell("Acme cannot just go back: Eve would lose her role, and somebody has to say what becomes of her.")
         .call("SubscriptionService/SubscribeOrg", json!({"org_id": "acme", "role_mapping": "Free"}))
-        .is_refused("ROLES_WOULD_BE_DISABLED", "`Editor` (1)");
+        .refused_with("ROLES_WOULD_BE_DISABLED", "held by 1 member of 1 org would be disabled for them: `Editor` (1)");
     story.may("eve", "acme", "docs.share", "ALLOWED");
     story
         .tell("It goes back, and Eve keeps the role for better days.")
@@ -195,7 +195,7 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
             "SubscriptionService/BatchSubscribeOrgs",
             json!({"org_ids": ["acme", "glbex"], "role_mapping": "Enterprise"}),
         )
-        .is_refused("ORG_NOT_FOUND", "`glbex`");
+        .refused_with("ORG_NOT_FOUND", "`glbex`");
     story
         .tell("Acme is where it was.")
         .call("SubscriptionService/GetSubscription", json!({"org_id": "acme"}))
@@ -216,14 +216,14 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     story
         .tell("The old name is not free while code asks by it.")
         .call("RoleService/CreateRole", json!({"name": "Editor"}))
-        .is_refused("ROLE_ALREADY_EXISTS", "`Writer`");
+        .refused_with("ROLE_ALREADY_EXISTS", "`Writer`");
 
     // Fewer roles.
 
     story
         .tell("The role that new members get cannot be deleted.")
         .call("RoleService/DeleteRole", json!({"name": "Member"}))
-        .is_refused("DEFAULT_ROLE_UNSUITABLE", "`Member`");
+        .refused_with("DEFAULT_ROLE_UNSUITABLE", "`Member`");
     story
         .tell("Writers turn out to be Admins: whoever is a Writer becomes one.")
         .call("RoleService/DeleteRole", json!({"name": "Writer", "replacement": "Admin"}))
@@ -242,7 +242,7 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     story
         .tell("Paid is to be retired; but customers are on it.")
         .call("RoleMappingService/DeleteRoleMapping", json!({"name": "Paid"}))
-        .is_refused("ROLE_MAPPING_IN_USE", "2 orgs");
+        .refused_with("ROLE_MAPPING_IN_USE", "2 orgs");
     story
         .tell("They all get Enterprise.")
         .call("RoleMappingService/DeleteRoleMapping", json!({"name": "Paid", "move_subscribers_to": "Enterprise"}))
@@ -261,7 +261,7 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     story
         .tell("Ann cannot leave acme to people without an owner.")
         .call("MembershipService/RemoveMember", json!({"org_id": "acme", "user_id": "ann"}))
-        .is_refused("LAST_OWNER", "`acme`");
+        .refused_with("LAST_OWNER", "`acme`");
     story
         .tell("Globex goes out of business.")
         .call("OrgService/DeleteOrg", json!({"org_id": "globex"}))
@@ -270,7 +270,7 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
     story
         .tell("Nobody takes its id by mistake.")
         .call("OrgService/CreateOrg", json!({"org_id": "globex", "creator_user_id": "zoe"}))
-        .is_refused("ORG_ID_RETIRED", "`globex`");
+        .refused_with("ORG_ID_RETIRED", "`reuse_deleted_id`");
     story
         .tell("Who means it can; Gil has nothing to do with this one.")
         .call("OrgService/CreateOrg", json!({"org_id": "globex", "creator_user_id": "zoe", "reuse_deleted_id": true}))
@@ -355,7 +355,7 @@ impl Called {
 
     /// It does not work: the error has this reason, and its message says this.
     #[track_caller]
-    fn is_refused(self, reason: &str, says: &str) {
+    fn refused_with(self, reason: &str, says: &str) {
         let Self { told, answer } = self;
         let Err(error) = answer else { panic!("this should have been refused with {reason}:\n{told}") };
         let reasons = error.replace("\"reason\": ", "\"reason\":");

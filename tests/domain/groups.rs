@@ -110,13 +110,13 @@ fn call() -> impl Strategy<Value = Call> {
 }
 
 proptest! {
-    #![proptest_config(config(1_000))]
+    #![proptest_config(config(600))]
 
     #[test]
     fn a4_a_group_is_its_commands_one_by_one(
         History { limits, steps, .. } in history(),
-        calls in vec(call(), 100),
-        sizes in vec(1usize..9, 100),
+        calls in vec(call(), 110),
+        sizes in vec(1usize..9, 110),
     ) {
         let mut one_by_one = OneByOne { state: empty_state(), memory: HashMap::new(), committed: Vec::new() };
         let mut in_groups =

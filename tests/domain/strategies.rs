@@ -14,7 +14,7 @@ use rolecall::limits::Limits;
 use crate::symbols::{FRESH, REST, STALE};
 
 /// Commands of one history, beside those that set it up.
-pub const STEPS: usize = 60;
+pub const STEPS: usize = 50;
 
 pub const PROJECTS: [&str; 2] = ["single", "multi"];
 /// The keys of projects that ever are, and one that nobody gets.
@@ -42,11 +42,15 @@ pub struct Step {
     pub command: Command,
 }
 
-/// As many cases as the environment says, else `cases`.
+/// The cases of the property that all others stand beside, unless the environment says how many.
+pub const CASES: u32 = 2_000;
+
+/// So many cases of [`CASES`]; where the environment says how many those are, the same part of them.
 pub fn config(cases: u32) -> ProptestConfig {
     let said = std::env::var_os("PROPTEST_CASES").is_some();
     let config = ProptestConfig { failure_persistence: None, max_shrink_time: 60_000, ..ProptestConfig::default() };
-    ProptestConfig { cases: if said { config.cases } else { cases }, ..config }
+    let part = (u64::from(config.cases) * u64::from(cases)).div_ceil(u64::from(CASES));
+    ProptestConfig { cases: if said { part as u32 } else { cases }, ..config }
 }
 
 /// The hash key of the tests.
@@ -58,7 +62,7 @@ pub fn empty_state() -> State {
     State::new(hash_key())
 }
 
-pub fn history() -> impl Strategy<Value = History> {
+pub fn history() -> BoxedStrategy<History> {
     let set_up = prop_oneof![9 => Just(true), 1 => Just(false)];
     let asked_at = vec((0i64..600).prop_map(Time), 2);
     (limits(), set_up, vec(step(), STEPS), asked_at).prop_map(|(limits, set_up, steps, asked_at)| {
@@ -70,18 +74,19 @@ pub fn history() -> impl Strategy<Value = History> {
         }
         History { limits, steps, asked_at }
     })
+    .boxed()
 }
 
 /// Each limit is tight now and then, so that it is met.
 fn limits() -> impl Strategy<Value = Limits> {
-    let limit = |tight: std::ops::Range<u64>, default| prop_oneof![3 => Just(default), 1 => tight];
+    let limit = |tight: std::ops::Range<u64>, default| prop_oneof![5 => Just(default), 1 => tight];
     let defaults = Limits::default();
     let tight = (
-        limit(3..7, defaults.roles),
-        limit(9..13, defaults.permissions),
-        limit(1..5, defaults.role_mappings),
-        limit(17..50, defaults.grants),
-        limit(1..6, defaults.role_sets),
+        limit(5..8, defaults.roles),
+        limit(11..14, defaults.permissions),
+        limit(3..6, defaults.role_mappings),
+        limit(38..60, defaults.grants),
+        limit(3..7, defaults.role_sets),
         limit(1..4, defaults.member_roles),
     );
     tight.prop_map(move |(roles, permissions, role_mappings, grants, role_sets, member_roles)| Limits {
@@ -100,7 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
     (advance, command()).prop_map(|(advance, command)| Step { advance, command })
 }
 
-/// The two projects that every history has.
+/// The projects that every history begins with.
 fn begin() -> Vec<Command> {
     let create = |key, role_structure| {
         Command::CreateProject(CreateProject {
@@ -111,7 +116,8 @@ fn begin() -> Vec<Command> {
             reuse_deleted_key: false,
         })
     };
-    vec![create("single", RoleStructure::SingleRole), create("multi", RoleStructure::MultiRole)]
+    let (single, multi) = (RoleStructure::SingleRole, RoleStructure::MultiRole);
+    vec![create("default", single), create("single", single), create("multi", multi)]
 }
 
 /// Something in each project, so that more of what follows is accepted.
@@ -175,7 +181,7 @@ fn furnish() -> Vec<Command> {
                 display_name: org.to_uppercase(),
                 metadata: String::new(),
                 role_mapping: None,
-                creator: None,
+                creator: Some(UserId::stored("Ann")),
                 reuse_deleted_id: false,
             }));
             commands.push(Command::SubscribeOrg(SubscribeOrg {
@@ -184,17 +190,13 @@ fn furnish() -> Vec<Command> {
                 to: SubscribeTo::RoleMapping(RoleMappingName::stored(mapping)),
                 on_disabled: OnDisabled::Reject,
             }));
-            for (user, role) in [("ann", None), ("bob", Some("Auditor")), ("Ann", Some("Owner"))] {
+            for (user, role) in [("ann", None), ("bob", Some("Auditor")), ("cid", Some("Admin"))] {
                 let row = MemberWrite {
                     org_id: OrgId::stored(org),
                     user_id: UserId::stored(user),
                     write: Write::Add(role.into_iter().map(lasting).collect()),
                 };
-                commands.push(Command::WriteMember(WriteMember {
-                    project: project.clone(),
-                    row,
-                    allow_ownerless: false,
-                }));
+                commands.push(Command::WriteMember(WriteMember { project: project.clone(), row, allow_ownerless: false }));
             }
         }
     }
@@ -207,13 +209,13 @@ fn lasting(role: &'static str) -> GivenRole {
 
 fn command() -> BoxedStrategy<Command> {
     prop_oneof![
-        4 => of_projects(),
+        10 => of_projects(),
         11 => of_permissions(),
         18 => of_roles(),
         24 => of_role_mappings(),
         22 => of_orgs(),
-        40 => of_members(),
-        2 => erase(),
+        50 => of_members(),
+        3 => erase().boxed(),
     ]
     .boxed()
 }
@@ -222,23 +224,25 @@ fn project() -> impl Strategy<Value = ProjectKey> {
     prop_oneof![20 => select(&PROJECTS[..]), 1 => Just("third")].prop_map(ProjectKey::stored)
 }
 
-fn of_projects() -> impl Strategy<Value = Command> {
+fn of_projects() -> BoxedStrategy<Command> {
     let structure = select(&[RoleStructure::SingleRole, RoleStructure::MultiRole][..]);
-    let key = || select(&["single", "multi", "third", "default"][..]);
+    let key = || select(&["single", "multi", "third", "third", "third", "third", "default"][..]);
     let update = (project(), etag(), option_of("Renamed"), option_of_role(), option_of_role(), any::<bool>());
-    let update = update.prop_map(|(project, etag, display_name, default_role, default_owner_role, allow_ownerless)| {
-        Command::UpdateProject(UpdateProject {
-            project,
-            etag,
-            display_name,
-            default_role,
-            default_owner_role,
-            allow_ownerless,
-        })
-    });
+    let update = update.prop_map(
+        |(project, etag, display_name, default_role, default_owner_role, allow_ownerless)| {
+            Command::UpdateProject(UpdateProject {
+                project,
+                etag,
+                display_name,
+                default_role,
+                default_owner_role,
+                allow_ownerless,
+            })
+        },
+    );
     let confirmed = prop_oneof![3 => Just(true), 1 => Just(false)];
     prop_oneof![
-        2 => (select(&KEYS[..]), structure, any::<bool>()).prop_map(|(key, role_structure, reuse_deleted_key)| {
+        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, any::<bool>()).prop_map(|(key, role_structure, reuse_deleted_key)| {
             Command::CreateProject(CreateProject {
                 key: ProjectKey::stored(key),
                 display_name: "Other".into(),
@@ -247,17 +251,17 @@ fn of_projects() -> impl Strategy<Value = Command> {
                 reuse_deleted_key,
             })
         }),
-        6 => update,
-        3 => (key(), etag(), confirmed, any::<bool>()).prop_map(|(key, etag, confirmed, force)| {
+        6 => update.boxed(),
+        4 => (key(), etag(), confirmed, any::<bool>()).prop_map(|(key, etag, confirmed, force)| {
             let confirm = if confirmed { key.into() } else { "another".into() };
             Command::DeleteProject(DeleteProject { project: ProjectKey::stored(key), etag, confirm, force })
         }),
     ]
+    .boxed()
 }
 
-fn of_permissions() -> impl Strategy<Value = Command> {
-    let name =
-        || prop_oneof![8 => select(&PERMISSIONS[..4]), 1 => select(&PERMISSIONS[..])].prop_map(PermissionName::stored);
+fn of_permissions() -> BoxedStrategy<Command> {
+    let name = || prop_oneof![8 => select(&PERMISSIONS[..4]), 1 => select(&PERMISSIONS[..])].prop_map(PermissionName::stored);
     let new_name = some(name());
     let aliases = some(vec(name(), 0..2));
     prop_oneof![
@@ -273,28 +277,32 @@ fn of_permissions() -> impl Strategy<Value = Command> {
             Command::DeletePermission(DeletePermission { project, name })
         }),
     ]
+    .boxed()
 }
 
-fn of_roles() -> impl Strategy<Value = Command> {
-    let aliases = prop_oneof![5 => Just(None), 1 => Just(Some(vec![])), 2 => vec(role(), 1..3).prop_map(Some)];
+fn of_roles() -> BoxedStrategy<Command> {
+    let aliases = prop_oneof![7 => Just(None), 1 => Just(Some(vec![])), 1 => vec(role(), 1..3).prop_map(Some)];
     let internal = prop_oneof![3 => Just(None), 2 => any::<bool>().prop_map(Some)];
     let update = (project(), role(), etag(), option_of_role(), option_of("other"), internal, aliases);
     let update = update.prop_map(|(project, name, etag, new_name, description, internal, aliases)| {
         Command::UpdateRole(UpdateRole { project, name, etag, new_name, description, internal, aliases })
     });
+    let replacement = select(&["Admin", "Admin", "Member", "Owner", "Boss"][..]).prop_map(RoleName::stored);
+    let replacement = prop_oneof![2 => Just(None), 3 => replacement.prop_map(Some)];
     let deleted = select(&["Admin", "Auditor", "Boss", "Admin", "Auditor", "auditor", "Straße", "Ghost", "Member"][..]);
     prop_oneof![
-        4 => create_role(project()),
-        7 => update,
+        4 => create_role(project()).boxed(),
+        7 => update.boxed(),
         2 => (project(), order(), etag()).prop_map(|(project, roles, etag)| {
             Command::ReorderRoles(ReorderRoles { project, roles, etag })
         }),
-        5 => (project(), deleted.prop_map(RoleName::stored), etag(), option_of_role()).prop_map(
+        7 => (project(), deleted.prop_map(RoleName::stored), etag(), replacement).prop_map(
             |(project, name, etag, replacement)| {
                 Command::DeleteRole(DeleteRole { project, name, etag, replacement })
             }
         ),
     ]
+    .boxed()
 }
 
 /// Mostly some roles and then all the others.
@@ -306,9 +314,9 @@ fn order() -> impl Strategy<Value = Vec<RoleName>> {
     })
 }
 
-fn of_role_mappings() -> impl Strategy<Value = Command> {
-    let aliases = prop_oneof![5 => Just(None), 1 => Just(Some(vec![])), 1 => vec(role_mapping(), 1).prop_map(Some)];
-    let new_name = prop_oneof![3 => Just(None), 1 => role_mapping().prop_map(Some)];
+fn of_role_mappings() -> BoxedStrategy<Command> {
+    let aliases = prop_oneof![12 => Just(None), 1 => Just(Some(vec![])), 1 => vec(role_mapping(), 1).prop_map(Some)];
+    let new_name = prop_oneof![7 => Just(None), 1 => role_mapping().prop_map(Some)];
     let naming = (new_name, option_of("other"), aliases);
     let update = (project(), role_mapping(), etag(), naming, prop_oneof![4 => edits(), 1 => Just(Default::default())]);
     let update = (update, on_disabled()).prop_map(|((project, name, etag, naming, edits), on_disabled)| {
@@ -329,16 +337,17 @@ fn of_role_mappings() -> impl Strategy<Value = Command> {
         Command::DeleteRoleMapping(DeleteRoleMapping { project, name, etag, move_subscribers_to, on_disabled })
     });
     prop_oneof![
-        5 => create_role_mapping(project()),
-        14 => update,
+        5 => create_role_mapping(project()).boxed(),
+        14 => update.boxed(),
         2 => (project(), role_mapping()).prop_map(|(project, name)| {
             Command::PromoteRoleMapping(PromoteRoleMapping { project, name })
         }),
-        4 => delete,
+        4 => delete.boxed(),
     ]
+    .boxed()
 }
 
-fn of_orgs() -> impl Strategy<Value = Command> {
+fn of_orgs() -> BoxedStrategy<Command> {
     let create = (project(), org(), some(role_mapping()), some(user()), any::<bool>());
     let create = create.prop_map(|(project, org_id, role_mapping, creator, reuse_deleted_id)| {
         let (display_name, metadata) = (format!("{org_id}!"), "{}".into());
@@ -354,13 +363,13 @@ fn of_orgs() -> impl Strategy<Value = Command> {
     });
     let to = || some(role_mapping()).prop_map(|to| to.map_or(SubscribeTo::Default, SubscribeTo::RoleMapping));
     prop_oneof![
-        5 => create,
+        5 => create.boxed(),
         2 => (project(), org(), option_of("Renamed"), option_of("{1}")).prop_map(
             |(project, org_id, display_name, metadata)| {
                 Command::UpdateOrg(UpdateOrg { project, org_id, display_name, metadata })
             }
         ),
-        2 => (project(), org()).prop_map(|(project, org_id)| Command::DeleteOrg(DeleteOrg { project, org_id })),
+        1 => (project(), org()).prop_map(|(project, org_id)| Command::DeleteOrg(DeleteOrg { project, org_id })),
         6 => (project(), org(), to(), on_disabled()).prop_map(|(project, org_id, to, on_disabled)| {
             Command::SubscribeOrg(SubscribeOrg { project, org_id, to, on_disabled })
         }),
@@ -368,9 +377,10 @@ fn of_orgs() -> impl Strategy<Value = Command> {
             Command::BatchSubscribeOrgs(BatchSubscribeOrgs { project, org_ids, to, on_disabled })
         }),
     ]
+    .boxed()
 }
 
-fn of_members() -> impl Strategy<Value = Command> {
+fn of_members() -> BoxedStrategy<Command> {
     let ownerless = || prop_oneof![2 => Just(false), 1 => Just(true)];
     prop_oneof![
         5 => (project(), member_write(), ownerless()).prop_map(|(project, row, allow_ownerless)| {
@@ -382,24 +392,25 @@ fn of_members() -> impl Strategy<Value = Command> {
             }
         ),
     ]
+    .boxed()
 }
 
 /// Of whatever there may be, dead or alive.
 fn erase() -> impl Strategy<Value = Command> {
-    let member =
-        (1u32..6, select(&USERS[..])).prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
-    (1u32..5, vec(member, 0..5), any::<bool>()).prop_map(|(project, members, last)| {
+    let member = (1u32..5, select(&USERS[..]))
+        .prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
+    (2u32..5, vec(member, 0..15), any::<bool>()).prop_map(|(project, members, last)| {
         Command::Erase(Erase { project: ProjectId::new(project).expect("a number"), members, last })
     })
 }
 
 fn etag() -> impl Strategy<Value = Option<String>> {
     let said = |word: &str| Just(Some(word.to_string()));
-    prop_oneof![6 => Just(None), 3 => said(FRESH), 1 => said(STALE)]
+    prop_oneof![9 => Just(None), 4 => said(FRESH), 1 => said(STALE)]
 }
 
 fn on_disabled() -> impl Strategy<Value = OnDisabled> {
-    select(&[OnDisabled::Reject, OnDisabled::Suspend][..])
+    prop_oneof![1 => Just(OnDisabled::Reject), 3 => Just(OnDisabled::Suspend)]
 }
 
 fn option_of(text: &'static str) -> impl Strategy<Value = Option<String>> {
@@ -440,7 +451,7 @@ fn create_role_mapping(project: impl Strategy<Value = ProjectKey>) -> impl Strat
     )
 }
 
-fn edits() -> impl Strategy<Value = RoleMappingEdits> {
+fn edits() -> BoxedStrategy<RoleMappingEdits> {
     let often = || select(&["read", "write", "rolecall::can_invite"][..]);
     let names = move || vec(prop_oneof![12 => often(), 1 => Just("Read")], 0..3);
     let names = move || names().prop_map(|names| names.into_iter().map(PermissionName::stored).collect());
@@ -456,9 +467,10 @@ fn edits() -> impl Strategy<Value = RoleMappingEdits> {
         enable,
         disable,
     })
+    .boxed()
 }
 
-fn member_write() -> impl Strategy<Value = MemberWrite> {
+fn member_write() -> BoxedStrategy<MemberWrite> {
     let write = prop_oneof![
         4 => vec(given_role(), 0..3).prop_map(Write::Add),
         2 => vec(given_role(), 1).prop_map(Write::Set),
@@ -471,6 +483,7 @@ fn member_write() -> impl Strategy<Value = MemberWrite> {
         user_id,
         write,
     })
+    .boxed()
 }
 
 /// Few of them, so that most writes meet somebody who is a member already.

@@ -76,7 +76,8 @@ async fn killed(database: &str, folder: &Path, times: u32) {
     }
     assert!(acknowledged_before_kill > times as usize, "the streams wrote too little to prove anything");
     what_is_dead_is_erased_in_the_end(database, &socket).await;
-    stored_as_acknowledged(database, &sent.lock().unwrap().clone()).await;
+    let sent = sent.lock().unwrap().clone();
+    stored_as_acknowledged(database, &sent).await;
 }
 
 /// Creates an org and fills it, bulk write after bulk write, until the server is gone.

@@ -130,8 +130,7 @@ fn p6_the_key_of_a_deleted_project_stays_taken_until_it_may_be_given_anew() {
         server.create_project(fresh).await.unwrap();
 
         server.delete_project(project.deleting_project(true)).await.unwrap();
-        let refused_anew = server.storing_nothing(server.create_project(creating("multi"))).await;
-        let refused_anew = refused(refused_anew, "PROJECT_KEY_RETIRED");
+        let refused_anew = refused(server.create_project(creating("multi")).await, "PROJECT_KEY_RETIRED");
         assert_eq!(refused_anew.resource(), ("rolecall.v1.Project", "multi"));
         let server = &server.restarted().await;
         refused(server.create_project(creating("multi")).await, "PROJECT_KEY_RETIRED");
