@@ -73,8 +73,8 @@ pub async fn living(
     Ok(find.order_by_asc(org::Column::OrgId))
 }
 
-/// That nobody holds the default owner role in an org without an end (B3). Who holds it is found by the role sets in which
-/// it is, which are few, and not by looking at every member.
+/// That nobody holds the default owner role in an org without an end (B3). Whether to look for the sets with that role or
+/// through the members of the org is left to the planner: there may be few such sets or very many.
 fn ownerless(project: &project::Model) -> SimpleExpr {
     let of_role = role_set_role::Column::Project.eq(project.id);
     let of_role = of_role.and(role_set_role::Column::Role.eq(project.default_owner_role));

@@ -54,9 +54,11 @@ fn say(said: &mut Option<String>, now: Option<String>) {
         Some(FRESH) => Some(now),
         // The etag before this one.
         Some(STALE) => {
-            let (id, version) = now.split_once('.').expect("an id and a version");
+            let (id, counts) = now.split_once('.').expect("an id and a version");
+            // That of the order of roles goes on after the version.
+            let (version, rest) = counts.find('.').map_or((counts, ""), |at| counts.split_at(at));
             let version = u32::from_str_radix(version, 16).expect("a number");
-            Some(etag(u32::from_str_radix(id, 16).expect("a number"), version - 1))
+            Some(format!("{id}.{:x}{rest}", version - 1))
         }
         other => other.map(str::to_string),
     };
