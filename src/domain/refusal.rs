@@ -93,7 +93,7 @@ pub enum Refusal {
         "a member of a SINGLE_ROLE project holds one role and at most one more that ends; {lasting} without an end and {timed} with one were given"
     )]
     TooManyRoles { lasting: usize, timed: usize },
-    #[error("this org and user stand in an earlier row already")]
+    #[error("the same stands in an earlier row already; each may be in one row only")]
     RepeatedRow,
     #[error("request id `{0}` was used with another request; choose a new one")]
     RequestIdReused(String),

@@ -91,14 +91,14 @@ fn preconditions(details: &mut ErrorDetails, row: &Row, refusal: &Refusal, names
         | Refusal::ReplacementUnsuitable { replacement: role, .. } => one(format!("roles/{role}")),
         Refusal::ReplacementDisabled { replacement, disabled_in } => {
             let disabled = |(mapping, members): &(_, u64)| {
-                let why = format!("role `{replacement}` is disabled there, and {members} members would get it");
+                let why = format!("role `{replacement}` is disabled there; members who would get it: {members}");
                 (format!("role_mappings/{mapping}/roles/{replacement}"), why)
             };
             disabled_in.iter().take(VIOLATIONS_MAX).map(disabled).collect()
         }
         Refusal::RolesWouldBeDisabled { held, .. } => {
             let held = held.iter().take(VIOLATIONS_MAX);
-            held.map(|(role, members)| (format!("roles/{role}"), format!("{members} members hold it"))).collect()
+            held.map(|(role, members)| (format!("roles/{role}"), format!("members who hold it: {members}"))).collect()
         }
         Refusal::DefaultRoleMapping(role_mapping) | Refusal::RoleMappingInUse { role_mapping, .. } => {
             one(format!("role_mappings/{role_mapping}"))

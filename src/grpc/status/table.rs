@@ -40,7 +40,7 @@ table! {
     RESERVED_NAME "RESERVED_NAME" InvalidArgument "The key `workspace` and names that begin with `rolecall::` are reserved.";
     CONTRADICTION "CONTRADICTION" InvalidArgument "The request asks for a thing and its opposite.";
     REPEATED_ROLE "REPEATED_ROLE" InvalidArgument "A role is given twice.";
-    REPEATED_ROW "REPEATED_ROW" InvalidArgument "An org and user stand in two rows of one bulk write.";
+    REPEATED_ROW "REPEATED_ROW" InvalidArgument "An org, or an org and user, stands in two rows of one bulk write.";
     END_IN_THE_PAST "END_IN_THE_PAST" InvalidArgument "A role cannot be given until a time that has passed.";
     TOO_MANY_ROLES "TOO_MANY_ROLES" InvalidArgument "A member of a SINGLE_ROLE project holds one role and at most one more that ends.";
     UNKNOWN_ALIAS "UNKNOWN_ALIAS" InvalidArgument "A list of aliases can only leave some of the present ones out.";
