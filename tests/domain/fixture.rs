@@ -35,8 +35,8 @@
 use rolecall::domain::command::*;
 use rolecall::domain::decide::Outcome;
 use rolecall::domain::group::{Known, Verdict, Work, decide_group};
-use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::membership::Origin;
+use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{
     Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName, State,
     Time, UserId,
@@ -384,13 +384,7 @@ fn update(project: ProjectKey, rest: &str, words: &Words) -> Command {
     }
 }
 
-fn update_mapping(
-    project: ProjectKey,
-    name: &str,
-    said: Said<'_>,
-    edits: RoleMappingEdits,
-    words: &Words,
-) -> Command {
+fn update_mapping(project: ProjectKey, name: &str, said: Said<'_>, edits: RoleMappingEdits, words: &Words) -> Command {
     Command::UpdateRoleMapping(UpdateRoleMapping {
         project,
         name: mapping(name),

@@ -7,7 +7,7 @@ use rolecall::domain::id::{RoleId, RoleMappingId};
 use rolecall::domain::permission::BUILT_INS;
 use rolecall::domain::{Ask, Decision, Project, ProjectKey, Question, State, Time, UserId};
 
-use crate::model::{OURS, About, Answer, Customer, Given, Mapping, Member, Model, Space};
+use crate::model::{About, Answer, Customer, Given, Mapping, Member, Model, OURS, Space};
 use crate::strategies::{KEYS, ORGS};
 
 /// What the template describes; the model leaves those texts out.
@@ -46,9 +46,7 @@ pub fn answered(outcome: &Outcome) -> Answer {
         Outcome::Subscription { org_id, role_mapping } => {
             Answer::Subscription { org: org_id.to_string(), mapping: role_mapping.to_string() }
         }
-        Outcome::OrgsSubscribed { moved, unchanged } => {
-            Answer::OrgsSubscribed { moved: *moved, unchanged: *unchanged }
-        }
+        Outcome::OrgsSubscribed { moved, unchanged } => Answer::OrgsSubscribed { moved: *moved, unchanged: *unchanged },
         Outcome::Member(member) => {
             let shown = member.roles.iter().map(|it| (it.role.to_string(), it.until, it.standing, it.origin));
             let (org, user) = (member.org_id.to_string(), member.user_id.to_string());

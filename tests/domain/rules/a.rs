@@ -51,8 +51,12 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
     let known = Known::from([(key, KnownRequest { fingerprint: 10, revision, outcome: b"as it was".to_vec() })]);
     assert_eq!(world.state.revision().number, 2);
     let group = decide_group(world.state.clone(), &group, &known, world.now, &world.limits);
-    let ann =
-        Answer::Member { org: "acme".into(), user: "ann".into(), roles: vec![("Member".into(), None, Standing::Live, Origin::Direct)], origin: Origin::Direct };
+    let ann = Answer::Member {
+        org: "acme".into(),
+        user: "ann".into(),
+        roles: vec![("Member".into(), None, Standing::Live, Origin::Direct)],
+        origin: Origin::Direct,
+    };
     assert_eq!(
         told(&group.verdicts),
         [

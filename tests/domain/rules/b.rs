@@ -170,7 +170,8 @@ fn b5_a_lent_role_that_is_suspended_does_not_lie_over_the_base_role() {
 
 #[test]
 fn b3_the_last_permanent_owner_does_not_leave_others_behind() {
-    let mut world = world("org acme by ann\n add bob to acme\n org globex by ann\n add bob to globex: Owner\n add cid to globex");
+    let mut world =
+        world("org acme by ann\n add bob to acme\n org globex by ann\n add bob to globex: Owner\n add cid to globex");
     for line in ["remove ann from acme", "set ann in acme: Admin", "set ann in acme: Owner until 60"] {
         match world.refused(line, Reason::LastOwner) {
             Refusal::LastOwner { role, first, orgs } => {
@@ -189,7 +190,8 @@ fn b3_the_last_permanent_owner_does_not_leave_others_behind() {
 
 #[test]
 fn b3_a_holder_with_an_end_does_not_count() {
-    let mut world = world("org acme by ann\n add bob to acme: Owner until 60\n add cid to acme: Member, Owner until 60");
+    let mut world =
+        world("org acme by ann\n add bob to acme: Owner until 60\n add cid to acme: Member, Owner until 60");
     world.refused("remove ann from acme", Reason::LastOwner);
     world.run("set bob in acme: Owner lasting\n remove ann from acme");
     world.refused("set bob in acme: Owner until 60", Reason::LastOwner);
@@ -245,7 +247,9 @@ fn b3_naming_another_default_owner_role_leaves_no_org_without_an_owner() {
     }
     world.run("set bob in globex: Admin until 60");
     world.refused("update project: owner Admin", Reason::LastOwner);
-    world.run("set bob in globex: Admin lasting\n org third\n add cid to third\n org empty\n update project: owner Admin");
+    world.run(
+        "set bob in globex: Admin lasting\n org third\n add cid to third\n org empty\n update project: owner Admin",
+    );
     world.refused("remove bob from acme", Reason::LastOwner);
     world.run("remove ann from acme");
     world.idle("update project: owner Admin");

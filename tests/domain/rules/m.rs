@@ -82,7 +82,8 @@ fn m3_a_disabled_role_cannot_be_given_and_grants_nothing_and_keeps_its_row() {
 
 #[test]
 fn m3_who_holds_a_disabled_role_may_have_it_repeated() {
-    let mut world = world("project shop MULTI\n org acme\n add ann to acme: Admin\n suspending edit Default: off Admin");
+    let mut world =
+        world("project shop MULTI\n org acme\n add ann to acme: Admin\n suspending edit Default: off Admin");
     let answer = world.answer("set ann in acme: Admin, Member");
     let (by, live) = (Origin::Direct, Standing::Live);
     let roles = vec![("Admin".into(), None, Standing::Suspended, by), ("Member".into(), None, live, by)];
@@ -162,7 +163,9 @@ fn would_disable(world: &mut World, line: &str, expected: (&[(&str, u64)], u64, 
 #[test]
 fn m7_disabling_a_role_that_somebody_holds_needs_a_word() {
     let mut world = world("project shop MULTI\n mapping Free\n role Guest\n org a\n org b\n org c on Free");
-    world.run("add ann to a: Admin, Guest\n add bob to a: Guest\n add ann to b: Guest until 60, Member\n add ann to c: Admin");
+    world.run(
+        "add ann to a: Admin, Guest\n add bob to a: Guest\n add ann to b: Guest until 60, Member\n add ann to c: Admin",
+    );
     would_disable(&mut world, "edit Default: off Admin; off Guest", (&[("Admin", 1), ("Guest", 3)], 3, 2));
     would_disable(&mut world, "edit Default: off Admin", (&[("Admin", 1)], 1, 1));
     world.at(60);

@@ -294,7 +294,9 @@ fn p7_fifty_old_names_a_thing() {
     over(&mut world, "update role R50: name Q", ("aliases", 50, 51));
     over(&mut world, "update mapping M50: name Q", ("aliases", 50, 51));
     // Going back to an old name is one name fewer and one more.
-    world.run("update role R50: name R0\n update role R0: text Still there.\n update permission p50: name q; aliases p3");
+    world.run(
+        "update role R50: name R0\n update role R0: text Still there.\n update permission p50: name q; aliases p3",
+    );
     assert_eq!(world.space().permissions["q"].aliases, ["p3", "p50"]);
 }
 

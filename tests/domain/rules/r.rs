@@ -330,7 +330,8 @@ fn r8_a_deleted_permission_goes_from_every_mapping() {
 
 #[test]
 fn r10_the_internal_flag_changes_only_while_nobody_holds_the_role() {
-    let mut world = world("project shop MULTI\n role Guest\n org acme\n org globex\n add ann to globex: Guest until 60, Member");
+    let mut world =
+        world("project shop MULTI\n role Guest\n org acme\n org globex\n add ann to globex: Guest until 60, Member");
     match world.refused("update role Guest: internal", Reason::RoleInUse) {
         Refusal::RoleInUse { members, .. } => assert_eq!(members, 1),
         other => panic!("{other}"),

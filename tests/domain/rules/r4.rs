@@ -1,8 +1,9 @@
 //! Deleting a role (R4): who gets what in its place.
 
 use rolecall::domain::Decision::*;
+use rolecall::domain::command::{Command, Erase};
 use rolecall::domain::membership::Origin;
-use rolecall::domain::{Question, Reason, Refusal};
+use rolecall::domain::{Question, Reason, Refusal, UserId};
 
 use crate::fixture::{World, seconds, world};
 use crate::model::Answer;
@@ -33,7 +34,9 @@ fn roles(text: &str) -> Option<Roles> {
 
 #[test]
 fn r4_holders_get_the_replacement_or_the_default_role() {
-    let mut world = world("role Guest\n role Lead\n org acme\n add ann to acme: Guest\n add bob to acme: Lead\n add cid to acme: Guest");
+    let mut world = world(
+        "role Guest\n role Lead\n org acme\n add ann to acme: Guest\n add bob to acme: Lead\n add cid to acme: Guest",
+    );
     assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(2));
     assert_eq!(world.given("acme", "ann"), roles("Admin by Migration"));
     assert_eq!(world.given("acme", "cid"), roles("Admin by Migration"));
@@ -48,7 +51,9 @@ fn r4_holders_get_the_replacement_or_the_default_role() {
 
 #[test]
 fn r4_a_role_that_nobody_holds_just_goes_with_its_rows() {
-    let mut world = world("role Guest\n mapping Free\n edit Free: off Guest; Guest +rolecall::can_invite\n edit Default: Guest +rolecall::can_invite");
+    let mut world = world(
+        "role Guest\n mapping Free\n edit Free: off Guest; Guest +rolecall::can_invite\n edit Default: Guest +rolecall::can_invite",
+    );
     assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(0));
     let space = world.space();
     assert!(space.mappings["Free"].grants.is_empty() && space.mappings["Free"].disabled.is_empty());
@@ -127,7 +132,8 @@ fn r4_in_single_the_lent_role_and_the_base_role_are_replaced_alike() {
 
 #[test]
 fn r4_an_internal_role_without_a_replacement_is_just_taken_away() {
-    let mut world = multi("add ann to acme: Support\n add bob to acme: Support, Member\n add cid to acme: Support until 60");
+    let mut world =
+        multi("add ann to acme: Support\n add bob to acme: Support, Member\n add cid to acme: Support until 60");
     world.run("add dan to acme: Support until 60, Member until 50\n add eve to acme: Spy, Support");
     assert_eq!(world.answer("delete role Support"), Answer::Deleted(5));
     for user in ["ann", "cid"] {
@@ -177,7 +183,9 @@ fn r4_a_role_is_not_replaced_by_itself_nor_by_one_that_is_not_there() {
 
 #[test]
 fn r4_the_replacement_is_enabled_wherever_somebody_gets_it() {
-    let mut world = multi("mapping Free: off Admin\n org globex on Free\n add ann to globex: Guest\n add bob to globex: Guest, Member");
+    let mut world = multi(
+        "mapping Free: off Admin\n org globex on Free\n add ann to globex: Guest\n add bob to globex: Guest, Member",
+    );
     world.run("add cid to acme: Guest");
     match world.refused("delete role Guest for Admin", Reason::ReplacementDisabled) {
         Refusal::ReplacementDisabled { replacement, disabled_in } => {
@@ -192,7 +200,8 @@ fn r4_the_replacement_is_enabled_wherever_somebody_gets_it() {
 
 #[test]
 fn r4_suspended_holders_are_migrated_too_and_need_the_replacement_enabled() {
-    let mut world = multi("mapping Free: off Guest; off Admin\n add ann to acme: Guest\n suspending subscribe acme to Free");
+    let mut world =
+        multi("mapping Free: off Guest; off Admin\n add ann to acme: Guest\n suspending subscribe acme to Free");
     world.refused("delete role Guest for Admin", Reason::ReplacementDisabled);
     assert_eq!(world.answer("delete role Guest"), Answer::Deleted(1));
     world.ask("ann", "acme", Question::Role("Member"), Allowed);
@@ -239,7 +248,8 @@ fn r4_roles_given_before_keep_what_they_came_by() {
 
 #[test]
 fn r4_whoever_gets_the_same_roles_later_did_not_get_them_by_that() {
-    let world = multi("add ann to acme: Guest\n add bob to acme: Admin\n delete role Guest for Admin\n add cid to acme: Admin");
+    let world =
+        multi("add ann to acme: Guest\n add bob to acme: Admin\n delete role Guest for Admin\n add cid to acme: Admin");
     assert_eq!(world.given("acme", "ann"), roles("Admin by Migration"));
     assert_eq!(world.given("acme", "bob"), roles("Admin"));
     assert_eq!(world.given("acme", "cid"), roles("Admin"));
@@ -250,15 +260,38 @@ fn r4_whoever_gets_the_same_roles_later_did_not_get_them_by_that() {
 #[test]
 fn r4_one_after_another() {
     let mut world = multi("add ann to acme: Guest\n add bob to acme: Guest, Member until 60\n role Lead");
-    world.run("delete role Guest for Lead\n delete role Lead for Admin\n set ann in acme: Admin, Member\n delete role Admin");
+    world.run(
+        "delete role Guest for Lead\n delete role Lead for Admin\n set ann in acme: Admin, Member\n delete role Admin",
+    );
     assert_eq!(world.given("acme", "ann"), roles("Member"));
     assert_eq!(world.given("acme", "bob"), roles("Member"));
 }
 
 #[test]
 fn r4_memberships_of_deleted_orgs_are_nobodys() {
-    let mut world = multi("org globex\n add ann to globex: Guest\n add bob to globex: Guest until 60, Member\n delete org globex");
+    let mut world =
+        multi("org globex\n add ann to globex: Guest\n add bob to globex: Guest until 60, Member\n delete org globex");
     assert_eq!(world.answer("delete role Guest"), Answer::Deleted(0));
     world.erase_all(1);
     assert!(world.state.all_projects().all(|project| !project.has_dying()));
+}
+
+#[test]
+fn r4_a_set_stays_while_a_membership_of_a_deleted_org_has_it() {
+    let mut world = multi("org globex\n add ann to globex: Support\n add bob to globex: Guest\n delete org globex");
+    world.run("delete role Guest\n delete role Support");
+    let whole = |world: &World| {
+        let project = world.project();
+        let org = project.dying_orgs().first().and_then(|&no| project.org_numbered(no)).expect("not erased");
+        ["ann", "bob"].map(UserId::stored).iter().all(|user| {
+            let membership = project.membership(org, user);
+            membership.is_some_and(|it| project.role_sets.get(it.role_set).is_some())
+        })
+    };
+    assert!(whole(&world), "nothing that a membership points to is gone");
+    let project = world.project().id;
+    world.decide(&Command::Erase(Erase { project, members: vec![], last: true })).unwrap();
+    assert!(whole(&world), "nor is it erased before the membership");
+    world.erase_all(1);
+    assert!(world.state.all_projects().all(|project| !project.has_dying() && project.dying_sets().is_empty()));
 }

@@ -129,7 +129,9 @@ fn s5_an_id_once_deleted_is_retired_until_somebody_says_so() {
 
 #[test]
 fn s5_what_was_bound_to_the_old_org_never_reaches_the_new_one() {
-    let mut world = world("project shop MULTI\n internal role Support\n org acme by ann\n add bob to acme: Support until 60, Member");
+    let mut world = world(
+        "project shop MULTI\n internal role Support\n org acme by ann\n add bob to acme: Support until 60, Member",
+    );
     let before = world.project().org("acme").expect("living").no;
     world.run("delete org acme\n anew org acme");
     assert_ne!(world.project().org("acme").expect("living").no, before);
@@ -144,7 +146,8 @@ fn s5_what_was_bound_to_the_old_org_never_reaches_the_new_one() {
 
 #[test]
 fn s5_the_key_of_a_deleted_project_is_retired_too() {
-    let mut world = world("project shop MULTI\n permission read\n org acme by ann\n delete org acme\n delete project shop");
+    let mut world =
+        world("project shop MULTI\n permission read\n org acme by ann\n delete org acme\n delete project shop");
     world.refused("project shop SINGLE", Reason::ProjectKeyRetired);
     world.run("anew project shop SINGLE\n org acme");
     world.check("ann", "acme", "rolecall::can_invite", NotAMember);
