@@ -1,12 +1,21 @@
-//! The command line: `rolecall serve`, `rolecall migrate`, `rolecall health`.
+//! The command line: `rolecall serve`, `migrate` and `health`; `check`, `who-can` and `mappings` ask a running server.
 
+mod answer;
+mod check;
+mod client;
 mod health;
+mod mappings;
 mod migrate;
+mod progress;
 mod serve;
+mod table;
+mod who_can;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use client::Trouble;
 
 /// Roles and permissions for products that sell to organizations, answered over gRPC.
 #[derive(Parser)]
@@ -24,28 +33,68 @@ enum Command {
     Migrate(migrate::Args),
     /// Asks a running server whether it serves; exits with 0 if so, for probes.
     Health(health::Args),
+    /// Asks a running server whether a user may do something in an org; the exit code is the answer.
+    Check(check::Args),
+    /// Asks a running server who in an org has a permission.
+    WhoCan(who_can::Args),
+    /// Shows and compares role mappings (plans) of a running server.
+    #[command(subcommand)]
+    Mappings(mappings::Command),
 }
 
-/// Runs the command line: 0 when done, 1 with one line that says what failed, 2 for wrong usage.
+/// Why a command failed, and the code that it exits with.
+enum Failed {
+    /// 1: the server cannot run, or does not serve.
+    Server(String),
+    /// 2: a question has no answer. 1 says "denied" there.
+    Question(Trouble),
+}
+
+/// Runs the command line. 0: done, or allowed. 1: failed, or denied. 2: wrong usage, or a question without an answer.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("the runtime cannot start: {error}")),
+        Err(error) => return Failed::Server(format!("the runtime cannot start: {error}")).told(),
     };
-    let done = match cli.command {
-        Command::Serve(args) => runtime.block_on(serve::run(args)),
-        Command::Migrate(args) => runtime.block_on(migrate::run(args)),
-        Command::Health(args) => runtime.block_on(health::run(args)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => failed(&why),
+    let ended = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::run(args).await.map_err(Failed::Server),
+            Command::Migrate(args) => migrate::run(args).await.map_err(Failed::Server),
+            Command::Health(args) => health::run(args).await.map_err(Failed::Server),
+            Command::Check(args) => return check::run(args).await.map_err(Failed::Question),
+            Command::WhoCan(args) => who_can::run(args).await.map_err(Failed::Question),
+            Command::Mappings(command) => mappings::run(command).await.map_err(Failed::Question),
+        }
+        .map(|()| ExitCode::SUCCESS)
+    });
+    ended.unwrap_or_else(Failed::told)
+}
+
+impl Failed {
+    /// Says it on the standard error output.
+    fn told(self) -> ExitCode {
+        let red = anstyle::AnsiColor::Red.on_default().bold();
+        let dim = anstyle::Style::new().dimmed();
+        match self {
+            Self::Server(why) => {
+                anstream::eprintln!("{red}error:{red:#} {why}");
+                ExitCode::FAILURE
+            }
+            Self::Question(Trouble { what, next }) => {
+                anstream::eprintln!("{red}error:{red:#} {what}\n{dim}next:{dim:#} {next}");
+                ExitCode::from(2)
+            }
+        }
     }
 }
 
-fn failed(why: &str) -> ExitCode {
-    let red = anstyle::AnsiColor::Red.on_default().bold();
-    anstream::eprintln!("{red}error:{red:#} {why}");
-    ExitCode::FAILURE
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_all_commands_fit_together() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
 }

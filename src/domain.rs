@@ -27,6 +27,7 @@ pub mod role_set;
 pub mod state;
 pub mod subscription;
 pub mod suggest;
+pub mod template;
 pub mod time;
 pub mod trie;
 pub mod usage;

@@ -4,7 +4,6 @@ mod check;
 pub mod codec;
 mod convert;
 pub mod door;
-#[allow(dead_code, reason = "handlers begin to use it")]
 mod mask;
 mod membership;
 mod org;
@@ -102,7 +101,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
             permission::PermissionApi(app()),
             BULK_REQUEST_BYTES_MAX
         ))
-        .add_service(service!(role_service_server::RoleServiceServer, role::RoleApi(app()), REQUEST_BYTES_MAX))
+        .add_service(service!(role_service_server::RoleServiceServer, role::RoleApi(app()), BULK_REQUEST_BYTES_MAX))
         .add_service(service!(
             role_mapping_service_server::RoleMappingServiceServer,
             role_mapping::RoleMappingApi(app()),
@@ -112,7 +111,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .add_service(service!(
             subscription_service_server::SubscriptionServiceServer,
             subscription::SubscriptionApi(app()),
-            REQUEST_BYTES_MAX
+            BULK_REQUEST_BYTES_MAX
         ))
         .add_service(service!(
             membership_service_server::MembershipServiceServer,

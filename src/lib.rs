@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod domain;
 pub mod engine;
+pub mod eraser;
 pub mod grpc;
 pub mod limits;
 pub mod replica;

@@ -70,7 +70,7 @@ pub const ALIASES_MAX: u64 = 50;
 pub const CHECK_LIST_MAX: usize = 100;
 
 /// Memberships that are erased by one command once an org or a project is deleted.
-pub const ERASE_ROWS_MAX: usize = 5_000;
+pub const ERASE_ROWS_MAX: usize = 2_000;
 
 /// Permissions named in one page of a role mapping or of a comparison, the first row apart: clients take 4 MiB.
 pub const PAGE_GRANTS_MAX: usize = 20_000;
@@ -100,6 +100,8 @@ pub const SUGGESTION_EDITS_MAX: usize = 4;
 /// Letters compared for the suggestions of one refusal: some ten milliseconds.
 pub const SUGGESTION_STEPS_MAX: usize = 20_000_000;
 
+/// Names that the text of one refusal lists; the rest are counted.
+pub const REFUSAL_NAMES_MAX: usize = 3;
 /// Violations named in one refusal of a bulk write; the rest are counted.
 pub const VIOLATIONS_MAX: usize = 20;
 /// Bytes of the violations named in one refusal, the first of them apart: with the message and what encoding adds they stay

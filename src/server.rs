@@ -1,5 +1,6 @@
 //! Builds and runs it all: starts in a line, stops in reverse.
 
+mod connect;
 pub mod demo;
 pub mod health;
 mod listen;
@@ -22,12 +23,14 @@ use crate::domain::project::{Environment, RoleStructure};
 use crate::domain::refusal::Noun;
 use crate::domain::{ProjectKey, Refusal};
 use crate::engine::Engine;
+use crate::eraser;
 use crate::grpc::door::DoorLayer;
 use crate::grpc::{App, DESCRIPTORS, routes};
 use crate::limits::Limits;
 use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
+pub use connect::connect;
 pub use listen::{Bound, Listen};
 
 /// Revisions of before the start whose tokens are told without the database.
@@ -72,6 +75,7 @@ pub struct Running {
     listeners: JoinSet<()>,
     follower: JoinHandle<()>,
     pulse: JoinHandle<()>,
+    eraser: JoinHandle<()>,
     writing: JoinHandle<()>,
     drain: Duration,
 }
@@ -119,6 +123,7 @@ impl Running {
             Arc::new(App { engine: engine.clone(), writer, store: store.clone(), limits: config.limits, start_time });
 
         let (health, health_service) = health::Health::new().await;
+        let eraser = tokio::spawn(eraser::run(store.clone(), engine.clone(), app.writer.clone()));
         let follower = tokio::spawn({
             let (store, health) = (store.clone(), health.clone());
             async move {
@@ -149,7 +154,7 @@ impl Running {
         for address in &addresses {
             tracing::info!(%address, "listening");
         }
-        Ok(Self { app, addresses, health, stop, listeners, follower, pulse, writing, drain: config.drain })
+        Ok(Self { app, addresses, health, stop, listeners, follower, pulse, eraser, writing, drain: config.drain })
     }
 
     /// Says that it no longer serves, lets calls in flight finish until the drain deadline, and closes the store.
@@ -170,6 +175,7 @@ impl Running {
             }
         }
         self.follower.abort();
+        self.eraser.abort();
         self.app.writer.stop();
         // A write that was begun is finished: its caller may have been told nothing yet, but the database has it or has it
         // not. Where the database does not answer, there is nothing to wait for.

@@ -8,6 +8,7 @@ mod alias;
 mod changes;
 mod connect;
 mod entity;
+mod erasure;
 mod error;
 mod head;
 mod ids;
@@ -33,12 +34,12 @@ use sea_orm::{ConnectOptions, DatabaseConnection};
 
 pub use error::{ReadError, SinceError, StoreError};
 pub use membership::{ListMembers, MemberRow};
-pub use org::OrgRow;
+pub use org::{ListOrgs, OrgRow};
 pub use permission::PermissionRow;
 pub use project::ProjectRow;
-pub use read::{At, Page};
-pub use role::RoleRow;
-pub use role_mapping::{GrantsRow, RoleMappingRow, RoleMappingRows};
+pub use read::{At, Page, Scope};
+pub use role::{RoleList, RoleRow};
+pub use role_mapping::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow, RoleMappingRows};
 pub use subscription::SubscriptionRow;
 pub use write::{Committed, Ready, WriteTx};
 

@@ -58,6 +58,9 @@ impl MigrationTrait for Migration {
         manager
             .create_index(index(&["project", "noun", "id"]).name("aliases_by_thing").table("aliases").to_owned())
             .await?;
+        // There is hardly ever one, and every page of members asks for them.
+        let mut dying = index(&["project", "id"]).name("role_sets_dying").table("role_sets").to_owned();
+        manager.create_index(dying.and_where(Expr::col("dying")).to_owned()).await?;
         // The key of a project is unique among the living, like the id of an org.
         manager.drop_index(Index::drop().name("projects_by_key").table("projects").to_owned()).await?;
         let mut living = index(&["key"]).name("projects_by_key").table("projects").unique().to_owned();
@@ -68,6 +71,7 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.drop_index(Index::drop().name("projects_by_key").table("projects").to_owned()).await?;
         manager.create_index(index(&["key"]).name("projects_by_key").table("projects").unique().to_owned()).await?;
+        manager.drop_index(Index::drop().name("role_sets_dying").table("role_sets").to_owned()).await?;
         manager.drop_table(Table::drop().table("role_origins").to_owned()).await?;
         manager.drop_table(Table::drop().table("aliases").to_owned()).await?;
         for (table, column) in columns() {
@@ -79,7 +83,7 @@ impl MigrationTrait for Migration {
 }
 
 /// The new columns; both databases add one a statement.
-fn columns() -> [(&'static str, ColumnDef); 11] {
+fn columns() -> [(&'static str, ColumnDef); 12] {
     let zero = |name| number(name).default(0).to_owned();
     let no = |name| flag(name).default(false).to_owned();
     [
@@ -95,5 +99,7 @@ fn columns() -> [(&'static str, ColumnDef); 11] {
         ("role_sets", zero("revision")),
         ("role_set_roles", no("replacement")),
         ("orgs", no("erased")),
+        // Whether `role_origins` has rows of the member.
+        ("memberships", no("other_origins")),
     ]
 }

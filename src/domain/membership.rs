@@ -222,7 +222,7 @@ impl Org {
     }
 
     /// Whether `which` is true of a membership; asks no further once it is.
-    pub(super) fn any_slot<'a>(&'a self, mut which: impl FnMut(TextHash, MembershipSlot) -> bool) -> bool {
+    pub(super) fn any_slot(&self, mut which: impl FnMut(TextHash, MembershipSlot) -> bool) -> bool {
         self.members.any(|slot| which(slot.hash(), *slot))
     }
 }
@@ -316,7 +316,7 @@ pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.row.org_id)?;
     if left && !command.allow_ownerless {
-        owned(&project, org, draft.now())?;
+        owned(&project, org, &BTreeSet::from([&command.row.user_id]), draft.now())?;
     }
     Ok(match project.membership(org, &command.row.user_id) {
         Some(record) => Outcome::Member(project.member(org, &command.row.user_id, &record, draft.now())),
@@ -339,7 +339,7 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
         match write(draft, &command.project, row) {
             Ok((done, owner_left)) => {
                 tally.count(done);
-                left.extend(owner_left.then_some((number, &row.org_id)));
+                left.extend(owner_left.then_some((number, row)));
             }
             Err(refusal) => rows.push(number, refusal),
         }
@@ -351,9 +351,13 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
     Ok(Outcome::Tally(tally))
 }
 
-/// Refuses to leave an org that keeps visible members without an owner (B3).
-fn owned(project: &Project, org: &Org, now: Time) -> Result<(), Refusal> {
-    if project.has_owner(org) || !project.has_visible_member(org, now) {
+/// Refuses to leave an org without an owner that keeps visible members beside those who were its owners (B3).
+fn owned(project: &Project, org: &Org, left: &BTreeSet<&UserId>, now: Time) -> Result<(), Refusal> {
+    if project.has_owner(org) {
+        return Ok(());
+    }
+    let left: BTreeSet<TextHash> = left.iter().map(|user| project.hash_key.text(user.as_str())).collect();
+    if !project.has_visible_member(org, |user, _| left.contains(&user), now) {
         return Ok(());
     }
     let role = project.role_name(project.record.default_owner_role);
@@ -361,14 +365,21 @@ fn owned(project: &Project, org: &Org, now: Time) -> Result<(), Refusal> {
 }
 
 /// Judges the orgs that owners left once all rows are written; each is looked through once.
-fn all_owned(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &OrgId)]) -> Result<(), Refusal> {
+fn all_owned(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &MemberWrite)]) -> Result<(), Refusal> {
     let project = draft.project(project)?;
-    let mut judged: BTreeMap<&OrgId, Result<(), Refusal>> = BTreeMap::new();
-    let mut rows = Rows::default();
-    for &(row, org_id) in left {
+    let mut leavers: BTreeMap<&OrgId, BTreeSet<&UserId>> = BTreeMap::new();
+    for (_, row) in left {
+        leavers.entry(&row.org_id).or_default().insert(&row.user_id);
+    }
+    let mut judged: BTreeMap<&OrgId, Refusal> = BTreeMap::new();
+    for (org_id, left) in leavers {
         let org = project.org_or_refusal(org_id)?;
-        if let Err(refusal) = judged.entry(org_id).or_insert_with(|| owned(&project, org, draft.now())) {
-            rows.push(row, refusal.clone());
+        judged.extend(owned(&project, org, &left, draft.now()).err().map(|refusal| (org_id, refusal)));
+    }
+    let mut rows = Rows::default();
+    for (number, row) in left {
+        if let Some(refusal) = judged.get(&row.org_id) {
+            rows.push(*number, refusal.clone());
         }
     }
     rows.none()

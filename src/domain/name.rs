@@ -108,7 +108,8 @@ pub fn permission_name(text: &str) -> Result<(), BadName> {
     visible_name(text, PERMISSION_NAME_BYTES_MAX)
 }
 
-fn role_name(text: &str) -> Result<(), BadName> {
+/// Checks a role's or role mapping's name in place, without keeping it.
+pub fn role_name(text: &str) -> Result<(), BadName> {
     visible_name(text, NAME_BYTES_MAX)
 }
 

@@ -19,6 +19,7 @@ use super::refusal::{Noun, Refusal};
 use super::role::Role;
 use super::role_mapping::{RoleMapping, RoleMappingRecord};
 use super::role_set::RoleSet;
+use super::template::B2B;
 use super::trie::{Entry, Trie};
 use super::{Change, Edit, Scoped, Time, etag};
 
@@ -55,7 +56,7 @@ pub struct ProjectRecord {
     pub create_time: Time,
     /// How often its own fields were changed (M9).
     pub version: u32,
-    /// How often the order of its roles was changed (M9).
+    /// How often roles that were there got other ranks: part of the etag of their order (M9).
     pub role_order_version: u32,
     pub life: Life,
 }
@@ -405,18 +406,13 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             }),
         }));
     }
-    let described = [
-        (owner, "Owner", "Runs the organization."),
-        (admin, "Admin", "Administers the organization for its owners."),
-        (member, "Member", "Works in the organization."),
-    ];
-    for (at, (role, name, description)) in described.into_iter().enumerate() {
+    for (at, (role, it)) in [owner, admin, member].into_iter().zip(B2B.roles).enumerate() {
         draft.edit(Change::Role(Edit {
             key: Scoped { project, id: role },
             before: None,
             after: Some(Role {
-                name: RoleName::stored(name),
-                description: description.into(),
+                name: RoleName::stored(it.name),
+                description: it.description.into(),
                 internal: false,
                 rank: super::role::rank_at(at),
                 create_time: now,
@@ -429,22 +425,16 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
         key: Scoped { project, id: mapping },
         before: None,
         after: Some(RoleMappingRecord {
-            name: RoleMappingName::stored("Default"),
-            description: "What organizations get unless told otherwise.".into(),
+            name: RoleMappingName::stored(B2B.role_mapping.0),
+            description: B2B.role_mapping.1.into(),
             disabled_roles: [].into(),
             create_time: now,
             aliases: [].into(),
             version: 1,
         }),
     }));
-    let not_for_admins = ["rolecall::can_delete_org", "rolecall::can_edit_org_access"];
-    let grants = |role: RoleId, name: &str| {
-        role == owner
-            || role == admin && !not_for_admins.contains(&name)
-            || role == member && name == "rolecall::can_view_other_members"
-    };
-    for role in [owner, admin, member] {
-        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| grants(role, name));
+    for (role, it) in [owner, admin, member].into_iter().zip(B2B.roles) {
+        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (it.grants)(name));
         let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
         let key = GrantsKey { project, role_mapping: mapping, role };
         draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));
@@ -492,14 +482,16 @@ fn suitable(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
     }
 }
 
-/// Another default owner role leaves no org without an owner that had one and keeps visible members (B3).
+/// Another default owner role leaves no org without an owner that had one and has other visible members (B3).
 fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
     if before.record.default_owner_role == after.record.default_owner_role {
         return Ok(());
     }
+    let owner = before.record.default_owner_role;
     let mut left: BTreeSet<&OrgId> = BTreeSet::new();
     after.for_each_org(|org| {
-        if before.has_owner(org) && !after.has_owner(org) && after.has_visible_member(org, now) {
+        let others = || after.has_visible_member(org, |_, it| it.set.contains(owner) && it.end(owner).is_none(), now);
+        if before.has_owner(org) && !after.has_owner(org) && others() {
             left.insert(&org.record.profile.org_id);
         }
     });

@@ -1,6 +1,7 @@
 //! Why a command is not done: one variant a rule, told apart by a [`Reason`] that is part of the API.
 
 use super::name::{OrgId, PermissionName, RoleMappingName, RoleName};
+use crate::limits::REFUSAL_NAMES_MAX;
 
 /// A thing that is named in a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub enum Refusal {
     AlreadyExists(Noun, String),
     #[error("`{name}` is an old name of {} `{of}`; drop it from the aliases there, or choose another name", .noun.word())]
     AliasOf { noun: Noun, name: String, of: String },
-    #[error("a deleted {} had the id `{}`; choose another, or say that the id may be given anew", .0.word(), .1)]
+    #[error("a deleted {} had the {} `{}`; choose another, or say `{}`", .0.word(), retired(.0).0, .1, retired(.0).1)]
     Retired(Noun, String),
     #[error("`{name}` is none of the aliases; a list of aliases can only leave some of the present ones out")]
     UnknownAlias { name: String },
@@ -30,7 +31,7 @@ pub enum Refusal {
     EtagMismatch { now: String },
     #[error("`confirm` must repeat the key `{key}`")]
     NotConfirmed { key: String },
-    #[error("the project has {orgs} orgs; delete them first, or say `force`")]
+    #[error("the project has {}; delete them first, or say `force`", count(.orgs, "org"))]
     ProjectHasOrgs { orgs: u64 },
     #[error("project `{0}` cannot be deleted")]
     ProjectPermanent(String),
@@ -38,7 +39,7 @@ pub enum Refusal {
     BuiltIn(PermissionName),
     #[error("role `{role}` cannot be {}: {why}", wanted(.deleting))]
     DefaultRoleUnsuitable { role: RoleName, deleting: bool, why: String },
-    #[error("{members} members hold role `{role}`; whether it is internal changes only while nobody does")]
+    #[error("role `{role}` is held by {}; whether it is internal changes only while nobody holds it", count(.members, "member"))]
     RoleInUse { role: RoleName, members: u64 },
     #[error("the order must name every role; `{missing}` is missing")]
     IncompleteOrder { missing: RoleName },
@@ -55,12 +56,13 @@ pub enum Refusal {
     ReplacementUnsuitable { role: RoleName, replacement: RoleName },
     #[error("role mapping `{0}` is the default one; promote another first")]
     DefaultRoleMapping(RoleMappingName),
-    #[error("{orgs} orgs are subscribed to role mapping `{role_mapping}`; say where to move them")]
+    #[error("role mapping `{role_mapping}` has {} subscribed; say in `move_subscribers_to` where to move them", count(.orgs, "org"))]
     RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
-    #[error("{members} members of {orgs} orgs hold roles that would be disabled for them: {}; say what becomes of them", roles(.held))]
+    #[error("roles held by {} of {} would be disabled for them: {}; say in `on_disabled` what becomes of them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
     RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, orgs: u64 },
     #[error(
-        "{orgs} orgs that keep other members would be left without a `{role}`, the first of them `{first}`; give the role to somebody else there, or say `allow_ownerless`"
+        "{} with other members would be left without an owner (role `{role}`), first `{first}`; give the role to somebody else there, or say `allow_ownerless`",
+        count(.orgs, "org")
     )]
     LastOwner { role: RoleName, first: OrgId, orgs: u64 },
     #[error("the name or prefix `{reserved}` is reserved; choose another name")]
@@ -83,6 +85,8 @@ pub enum Refusal {
     RoleDisabled { role: RoleName, role_mapping: RoleMappingName },
     #[error("role `{role}` is given twice")]
     RepeatedRole { at: usize, role: RoleName },
+    #[error("role `{role}` stands in the order twice")]
+    RepeatedInOrder { at: usize, role: RoleName },
     #[error("the end of role `{role}` is in the past; say until when it is given, or that it is permanent")]
     EndInThePast { at: usize, role: RoleName },
     #[error(
@@ -200,7 +204,7 @@ impl Refusal {
             Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => Reason::Contradiction,
             Self::DefaultRoleDisabled { .. } => Reason::DefaultRoleDisabled,
             Self::RoleDisabled { .. } => Reason::RoleDisabled,
-            Self::RepeatedRole { .. } => Reason::RepeatedRole,
+            Self::RepeatedRole { .. } | Self::RepeatedInOrder { .. } => Reason::RepeatedRole,
             Self::EndInThePast { .. } => Reason::EndInThePast,
             Self::TooManyRoles { .. } => Reason::TooManyRoles,
             Self::RepeatedRow => Reason::RepeatedRow,
@@ -224,7 +228,7 @@ impl Refusal {
             Self::BuiltIn(_) => "P4",
             Self::DefaultRoleUnsuitable { .. } => "R5",
             Self::RoleInUse { .. } => "R10",
-            Self::IncompleteOrder { .. } => "R6",
+            Self::IncompleteOrder { .. } | Self::RepeatedInOrder { .. } => "R6",
             Self::OwnReplacement { noun: Noun::Role, .. } => "R4",
             Self::OwnReplacement { .. } => "M6",
             Self::ReplacementDisabled { .. } | Self::ReplacementUnsuitable { .. } => "R4",
@@ -280,15 +284,34 @@ fn wanted(deleting: &bool) -> &'static str {
     if *deleting { "deleted" } else { "a default role" }
 }
 
+/// One member, or several members.
+fn count(number: &u64, noun: &str) -> String {
+    if *number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// What names a deleted thing, and the field that says that it may name another.
+fn retired(noun: &Noun) -> (&'static str, &'static str) {
+    match noun {
+        Noun::Project => ("key", "reuse_deleted_key"),
+        _ => ("id", "reuse_deleted_id"),
+    }
+}
+
 /// `Free` (3 members) and so on.
 fn counted(in_mappings: &[(RoleMappingName, u64)], noun: &str) -> String {
-    let each = in_mappings.iter().map(|(name, count)| format!("`{name}` ({count} {noun}s)"));
-    each.collect::<Vec<_>>().join(", ")
+    listed(in_mappings.iter().map(|(name, number)| format!("`{name}` ({})", count(number, noun))))
 }
 
 /// `Admin` (3) and so on.
 fn roles(held: &[(RoleName, u64)]) -> String {
-    held.iter().map(|(name, count)| format!("`{name}` ({count})")).collect::<Vec<_>>().join(", ")
+    listed(held.iter().map(|(name, count)| format!("`{name}` ({count})")))
+}
+
+/// The first of many; a text has to fit into a header.
+fn listed(each: impl ExactSizeIterator<Item = String>) -> String {
+    let more = each.len().saturating_sub(REFUSAL_NAMES_MAX);
+    let first = each.take(REFUSAL_NAMES_MAX).collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
 fn first(rows: &[(usize, Refusal)]) -> String {

@@ -9,7 +9,7 @@ use super::alias::Naming;
 use super::change::Change;
 use super::command::{CreateRole, Place, ReorderRoles, UpdateRole};
 use super::decide::{Draft, Outcome};
-use super::id::{RoleId, RoleMappingId};
+use super::id::{ProjectId, RoleId, RoleMappingId};
 use super::name::RoleName;
 use super::project::{Project, ProjectRecord};
 use super::refusal::{Noun, Refusal};
@@ -69,7 +69,6 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
     for mapping in disabled_in {
         role_mapping::disable(draft, &project, mapping, id);
     }
-    order_changed(draft, &project);
     Ok(Outcome::Role(draft.project(&command.project)?, id))
 }
 
@@ -99,7 +98,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
     if internal != before.internal {
         let record = &project.record;
         if internal && [record.default_role, record.default_owner_role].contains(&id) {
-            let why = "an internal role cannot be a default role; name others first".into();
+            let why = "it would be internal; name another first".into();
             return Err(Refusal::DefaultRoleUnsuitable { role: before.name.clone(), deleting: false, why });
         }
         let members = project.holders(id, draft.now());
@@ -126,13 +125,16 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
 /// Puts the roles into a new order (R6).
 pub fn reorder(draft: &mut Draft<'_>, command: &ReorderRoles) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
-    etag::fits(command.etag.as_deref(), project.id.number(), project.record.role_order_version)?;
+    let now = order_etag(&project);
+    if command.etag.as_ref().is_some_and(|named| *named != now) {
+        return Err(Refusal::EtagMismatch { now });
+    }
     let mut order = Vec::with_capacity(command.roles.len());
     let mut seen = BTreeSet::new();
     for (at, name) in command.roles.iter().enumerate() {
         let id = project.role(name)?;
         if !seen.insert(id) {
-            return Err(Refusal::RepeatedRole { at, role: name.clone() });
+            return Err(Refusal::RepeatedInOrder { at, role: name.clone() });
         }
         order.push(id);
     }
@@ -143,13 +145,13 @@ pub fn reorder(draft: &mut Draft<'_>, command: &ReorderRoles) -> Result<Outcome,
         for (at, &id) in order.iter().enumerate() {
             set_rank(draft, &project, id, rank_at(at));
         }
-        order_changed(draft, &project);
+        ranked_anew(draft, &project);
     }
     Ok(Outcome::RolesReordered(draft.project(&command.project)?))
 }
 
-/// Counts a change of the order of roles (M9).
-pub fn order_changed(draft: &mut Draft<'_>, project: &Project) {
+/// Counts that roles got other ranks: a list in their order cannot go on.
+fn ranked_anew(draft: &mut Draft<'_>, project: &Project) {
     let before = ProjectRecord::clone(&project.record);
     let after = ProjectRecord { role_order_version: before.role_order_version + 1, ..before.clone() };
     draft.edit(Change::Project(Edit { key: project.id, before: Some(before), after: Some(after) }));
@@ -157,7 +159,14 @@ pub fn order_changed(draft: &mut Draft<'_>, project: &Project) {
 
 /// The etag of the order of roles (M9).
 pub fn order_etag(project: &Project) -> String {
-    etag::etag(project.id.number(), project.record.role_order_version)
+    let next = project.roles.next_number();
+    order_etag_of(project.id, project.record.role_order_version, next, project.roles.len())
+}
+
+/// The same, of a project whose roles are not at hand: how often they were ranked anew, the number that the next role
+/// gets, and how many there are. One that comes changes the second, one that goes the third.
+pub fn order_etag_of(project: ProjectId, role_order_version: u32, next_role: u32, roles: usize) -> String {
+    format!("{}.{next_role:x}.{roles:x}", etag::etag(project.number(), role_order_version))
 }
 
 /// The position of a role in the order, 0 for the highest.
@@ -177,6 +186,7 @@ fn make_room(draft: &mut Draft<'_>, project: &Project, position: usize) -> u64 {
     for (at, &id) in project.role_order.iter().enumerate() {
         set_rank(draft, project, id, rank_at(at + usize::from(at >= position)));
     }
+    ranked_anew(draft, project);
     rank_at(position)
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Time;
 use super::command::OnDisabled;
+use super::hash::TextHash;
 use super::id::{RoleId, RoleMappingId, RoleSetId};
-use super::membership::TimedRole;
+use super::membership::{MembershipSlot, TimedRole};
 use super::org::Org;
 use super::project::Project;
 use super::refusal::Refusal;
@@ -40,11 +41,13 @@ impl Recorded<'_> {
 impl Project {
     /// Whether `which` is true of a membership of an org; asks no further once it is.
     pub(super) fn any_membership<'a>(&'a self, org: &'a Org, mut which: impl FnMut(Recorded<'a>) -> bool) -> bool {
-        org.any_slot(|user, slot| {
-            let Some(set_id) = slot.role_set() else { return false };
-            let Some(set) = self.role_sets.get(set_id) else { return false };
-            which(Recorded { set_id, set, timed: org.timed_roles(user, slot) })
-        })
+        org.any_slot(|user, slot| self.recorded(org, user, slot).is_some_and(&mut which))
+    }
+
+    fn recorded<'a>(&'a self, org: &'a Org, user: TextHash, slot: MembershipSlot) -> Option<Recorded<'a>> {
+        let set_id = slot.role_set()?;
+        let set = self.role_sets.get(set_id)?;
+        Some(Recorded { set_id, set, timed: org.timed_roles(user, slot) })
     }
 
     /// Calls `visit` for each membership of an org.
@@ -68,10 +71,17 @@ impl Project {
         self.any_membership(org, |it| it.set.contains(owner) && it.end(owner).is_none())
     }
 
-    /// Whether somebody holds a role in an org that is not internal.
-    pub(super) fn has_visible_member(&self, org: &Org, now: Time) -> bool {
+    /// Whether somebody holds a role in an org that is not internal, beside those of whom `but` is true.
+    pub(super) fn has_visible_member<'a>(
+        &'a self,
+        org: &'a Org,
+        but: impl Fn(TextHash, Recorded<'a>) -> bool,
+        now: Time,
+    ) -> bool {
         let visible = |role| self.roles.get(role).is_some_and(|role| !role.internal);
-        self.any_membership(org, |it| it.held(now).any(visible))
+        org.any_slot(|user, slot| {
+            self.recorded(org, user, slot).is_some_and(|it| it.held(now).any(visible) && !but(user, it))
+        })
     }
 }
 

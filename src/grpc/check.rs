@@ -10,12 +10,14 @@ use super::door::Deadline;
 use super::services::check_service_server::CheckService;
 use super::{App, convert, status};
 use crate::clock;
-use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::name::{BadName, permission_name, role_name};
+use crate::domain::refusal::Noun;
 use crate::domain::{Ask, Decision, Project, Question};
 use crate::engine::{Behind, Published, Token};
+use crate::limits::CHECK_LIST_MAX;
 use crate::wire::{
     BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, ItemError,
-    check_request, consistency::Requirement, timestamp,
+    PermissionList, check_request, consistency::Requirement, timestamp,
 };
 
 /// How long a call without a deadline waits for a revision.
@@ -32,15 +34,11 @@ impl CheckService for CheckApi {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let deadline = request.extensions().get::<Deadline>().copied();
         let request = request.get_ref();
-        let Some(check_request::Question::Permission(permission)) = &request.question else {
-            return Err(status::invalid("permission", "must be given"));
-        };
-        convert::checked(&request.org_id, &request.user_id, permission)
-            .map_err(|(field, why)| status::invalid(field, why))?;
+        convert::own_ids(&request.org_id, &request.user_id).map_err(|(field, why)| status::invalid(field, why))?;
+        let question = question(request)?;
         let published = self.0.at(request.consistency.as_ref(), deadline).await?;
         let project = project(&published, &request.project)?;
         let now = clock::now();
-        let question = Question::Permission(permission);
         let decision = project.check(&Ask { org_id: &request.org_id, user_id: &request.user_id, question }, now);
         Ok(Response::new(CheckResponse {
             allowed: decision == Decision::Allowed,
@@ -93,9 +91,8 @@ impl Answers {
         let first = self.decisions.len();
         let errors_before = self.errors.len();
         for (at, item) in items.iter().enumerate() {
-            let ask = ask(item, defaults);
-            let Question::Permission(permission) = ask.question else { continue };
-            if let Err((field, why)) = convert::checked(ask.org_id, ask.user_id, permission) {
+            let [org_id, user_id, permission] = filled(item, defaults);
+            if let Err((field, why)) = convert::checked(org_id, user_id, permission) {
                 self.errors.push(ItemError {
                     index: (first + at) as u32,
                     reason: status::INVALID_FIELD.reason.into(),
@@ -105,7 +102,12 @@ impl Answers {
             }
         }
         scratch.clear();
-        project.check_batch(items.iter().map(|item| ask(item, defaults)), now, scratch);
+        let asks = items.iter().map(|item| filled(item, defaults)).map(|[org_id, user_id, permission]| Ask {
+            org_id,
+            user_id,
+            question: Question::Permission(permission),
+        });
+        project.check_batch(asks, now, scratch);
         self.decisions.extend(scratch.iter().map(|&decision| decision as i32));
         for error in &self.errors[errors_before..] {
             self.decisions[error.index as usize] = crate::wire::Decision::Unspecified as i32;
@@ -113,13 +115,51 @@ impl Answers {
     }
 }
 
-fn ask<'a>(item: &'a CheckItem, defaults: &'a CheckItem) -> Ask<'a> {
+/// The org, the user and the permission of an item: what it leaves empty is taken from the defaults.
+fn filled<'a>(item: &'a CheckItem, defaults: &'a CheckItem) -> [&'a str; 3] {
     let or = |own: &'a str, default: &'a str| if own.is_empty() { default } else { own };
-    Ask {
-        org_id: or(&item.org_id, &defaults.org_id),
-        user_id: or(&item.user_id, &defaults.user_id),
-        question: Question::Permission(or(&item.permission, &defaults.permission)),
+    [
+        or(&item.org_id, &defaults.org_id),
+        or(&item.user_id, &defaults.user_id),
+        or(&item.permission, &defaults.permission),
+    ]
+}
+
+/// What a check asks, if it is well-formed. Nothing is copied.
+fn question(request: &CheckRequest) -> Result<Question<'_>, Status> {
+    use check_request::Question as Wire;
+    let name = |field: &str, name, check: fn(&str) -> Result<(), BadName>| {
+        check(name).map_err(|why| status::invalid(field, why))
+    };
+    match &request.question {
+        Some(Wire::Permission(permission)) => {
+            name("permission", permission, permission_name)?;
+            Ok(Question::Permission(permission))
+        }
+        Some(Wire::Role(role)) => {
+            name("role", role, role_name)?;
+            Ok(Question::Role(role))
+        }
+        Some(Wire::AtLeastRole(role)) => {
+            name("at_least_role", role, role_name)?;
+            Ok(Question::AtLeastRole(role))
+        }
+        Some(Wire::AllOf(list)) => Ok(Question::AllOf(permissions("all_of.permissions", list)?)),
+        Some(Wire::AnyOf(list)) => Ok(Question::AnyOf(permissions("any_of.permissions", list)?)),
+        None => {
+            let why = "must be given, or one of `role`, `at_least_role`, `all_of` and `any_of`";
+            Err(status::invalid("permission", why))
+        }
     }
+}
+
+/// Some names, and no more than one question may have (P7): to ask about none would be answered by whoever reads it.
+fn permissions<'a>(field: &str, list: &'a PermissionList) -> Result<&'a [String], Status> {
+    convert::bulk(field, list.permissions.len(), CHECK_LIST_MAX)?;
+    for (at, name) in list.permissions.iter().enumerate() {
+        permission_name(name).map_err(|why| status::invalid(format!("{field}[{at}]"), why))?;
+    }
+    Ok(&list.permissions)
 }
 
 /// An unknown project is an error, not a denial (K2).
@@ -129,7 +169,7 @@ fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Statu
         Some(project) => Ok(project),
         None => {
             convert::project(key)?;
-            Err(status::refused(&Refusal::NotFound(Noun::Project, key.into()), &status::no_rows))
+            Err(status::not_found(Noun::Project, key))
         }
     }
 }

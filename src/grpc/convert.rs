@@ -6,10 +6,16 @@ use tonic::Status;
 use super::status;
 use crate::domain::name::{BadName, own_id, permission_name};
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
+use crate::limits::NAMES_MAX;
 
 /// The project that a request names; an empty one means `default` (P2).
 pub fn project(text: &str) -> Result<ProjectKey, Status> {
     if text.is_empty() { Ok(ProjectKey::default_project()) } else { named("project", text, ProjectKey::parse) }
+}
+
+/// The key of a project that must be named.
+pub fn key(field: &str, text: &str) -> Result<ProjectKey, Status> {
+    named(field, text, ProjectKey::parse)
 }
 
 pub fn org_id(text: &str) -> Result<OrgId, Status> {
@@ -32,6 +38,11 @@ pub fn permission(field: &str, text: &str) -> Result<PermissionName, Status> {
     named(field, text, PermissionName::parse)
 }
 
+/// The etag that a write names; empty means whatever it is now (M9).
+pub fn etag(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
 /// A name that may be left out.
 pub fn optional<T>(text: &str, read: impl FnOnce(&str) -> Result<T, Status>) -> Result<Option<T>, Status> {
     if text.is_empty() { Ok(None) } else { read(text).map(Some) }
@@ -41,6 +52,12 @@ pub fn optional<T>(text: &str, read: impl FnOnce(&str) -> Result<T, Status>) -> 
 pub fn names<T>(field: &str, texts: &[String], parse: fn(&str) -> Result<T, BadName>) -> Result<Vec<T>, Status> {
     let name = |(at, text): (usize, &String)| parse(text).map_err(|why| status::invalid(format!("{field}[{at}]"), why));
     texts.iter().enumerate().map(name).collect()
+}
+
+/// The old names that an update keeps (R3).
+pub fn aliases<T>(field: &str, texts: &[String], parse: fn(&str) -> Result<T, BadName>) -> Result<Vec<T>, Status> {
+    at_most(field, texts.len(), NAMES_MAX)?;
+    names(field, texts, parse)
 }
 
 /// A text that is only shown. PostgreSQL stores no NUL, so none is taken anywhere.
@@ -76,9 +93,14 @@ pub fn bulk(field: &str, rows: usize, max: usize) -> Result<(), Status> {
 
 /// What is wrong with a check, if anything: the field and why. Nothing is copied.
 pub fn checked<'a>(org_id: &str, user_id: &str, permission: &str) -> Result<(), (&'a str, BadName)> {
-    own_id(org_id).map_err(|why| ("org_id", why))?;
-    own_id(user_id).map_err(|why| ("user_id", why))?;
+    own_ids(org_id, user_id)?;
     permission_name(permission).map_err(|why| ("permission", why))
+}
+
+/// What is wrong with the ids of a check, if anything.
+pub fn own_ids<'a>(org_id: &str, user_id: &str) -> Result<(), (&'a str, BadName)> {
+    own_id(org_id).map_err(|why| ("org_id", why))?;
+    own_id(user_id).map_err(|why| ("user_id", why))
 }
 
 fn named<T>(field: &str, text: &str, parse: fn(&str) -> Result<T, BadName>) -> Result<T, Status> {

@@ -26,6 +26,16 @@ impl<'a> Mask<'a> {
     pub fn takes(&self, path: &str, populated: bool) -> bool {
         self.paths.map_or(populated, |paths| paths.iter().any(|named| named == path))
     }
+
+    /// Reads a field that is to be taken, and no other.
+    pub fn take<T>(
+        &self,
+        path: &str,
+        populated: bool,
+        read: impl FnOnce() -> Result<T, Status>,
+    ) -> Result<Option<T>, Status> {
+        if self.takes(path, populated) { read().map(Some) } else { Ok(None) }
+    }
 }
 
 /// `name`, `aliases` and so on.

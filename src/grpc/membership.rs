@@ -24,8 +24,10 @@ impl MembershipService for MembershipApi {
     ) -> Result<Response<wire::AddMemberResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let write = Write::Add(given("", &request.roles)?);
-        let command = one(&request.project, &request.org_id, &request.user_id, write)?;
-        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let row = row(&request.org_id, &request.user_id, write)?;
+        // Nobody leaves: there is nothing to allow.
+        let command = WriteMember { project: convert::project(&request.project)?, row, allow_ownerless: false };
+        let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
         let (member, Answered { revision, replayed, .. }) = member(answered)?;
         Ok(Response::new(wire::AddMemberResponse { member, revision, replayed }))
     }
@@ -36,8 +38,12 @@ impl MembershipService for MembershipApi {
     ) -> Result<Response<wire::SetMemberRolesResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let write = Write::Set(some("", &request.roles)?);
-        let command = one(&request.project, &request.org_id, &request.user_id, write)?;
-        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let command = WriteMember {
+            project: convert::project(&request.project)?,
+            row: row(&request.org_id, &request.user_id, write)?,
+            allow_ownerless: request.allow_ownerless,
+        };
+        let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
         let (member, Answered { revision, replayed, .. }) = member(answered)?;
         Ok(Response::new(wire::SetMemberRolesResponse { member, revision, replayed }))
     }
@@ -47,7 +53,11 @@ impl MembershipService for MembershipApi {
         request: Request<wire::RemoveMemberRequest>,
     ) -> Result<Response<wire::RemoveMemberResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let command = one(&request.project, &request.org_id, &request.user_id, Write::Remove)?;
+        let command = Command::WriteMember(WriteMember {
+            project: convert::project(&request.project)?,
+            row: row(&request.org_id, &request.user_id, Write::Remove)?,
+            allow_ownerless: request.allow_ownerless,
+        });
         let Answered { revision, replayed, .. } = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         Ok(Response::new(wire::RemoveMemberResponse { revision, replayed }))
     }
@@ -114,7 +124,7 @@ impl MembershipService for MembershipApi {
         let found = self.0.store.list_members(ask).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.member.user_id.as_str());
         Ok(Response::new(wire::ListMembersResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
             members: found.rows.iter().map(|row| self.shown(row)).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -135,7 +145,7 @@ impl MembershipService for MembershipApi {
         let found = found.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.member.org_id.as_str());
         Ok(Response::new(wire::ListUserMembershipsResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
             memberships: found.rows.iter().map(|row| self.shown(row)).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -154,9 +164,8 @@ fn member(mut answered: Answered) -> Result<(Option<wire::Member>, Answered), St
     Ok((Some(member), answered))
 }
 
-fn one(project: &str, org_id: &str, user_id: &str, write: Write) -> Result<Command, Status> {
-    let row = MemberWrite { org_id: convert::org_id(org_id)?, user_id: convert::user_id(user_id)?, write };
-    Ok(Command::WriteMember(WriteMember { project: convert::project(project)?, row, allow_ownerless: false }))
+fn row(org_id: &str, user_id: &str, write: Write) -> Result<MemberWrite, Status> {
+    Ok(MemberWrite { org_id: convert::org_id(org_id)?, user_id: convert::user_id(user_id)?, write })
 }
 
 fn batch_row(at: usize, row: &wire::MemberWrite) -> Result<MemberWrite, Status> {

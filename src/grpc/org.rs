@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::mask::Mask;
 use super::page::Page;
 use super::services::org_service_server::OrgService;
 use super::write::unexpected;
 use super::{App, convert, status};
-use crate::domain::OrgId;
-use crate::domain::command::{Command, CreateOrg};
+use crate::domain::command::{Command, CreateOrg, DeleteOrg, UpdateOrg};
+use crate::domain::{OrgId, UserId};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
+use crate::store::ListOrgs;
 use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct OrgApi(pub Arc<App>);
@@ -47,19 +49,20 @@ impl OrgService for OrgApi {
     ) -> Result<Response<wire::ListOrgsResponse>, Status> {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
-        let mapping = convert::optional(&request.role_mapping, |name| convert::role_mapping("role_mapping", name))?;
-        let arguments = ["ListOrgs", project.as_str(), &request.role_mapping];
+        let of_whom = if request.ownerless { "ownerless" } else { "all" };
+        let arguments = ["ListOrgs", project.as_str(), &request.role_mapping, of_whom];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let after = page.after.as_deref().map(OrgId::stored);
-        let found = self
-            .0
-            .store
-            .list_orgs(&project, mapping.as_ref(), after, page.limit)
-            .await
-            .map_err(self.0.unread(&project))?;
+        let ask = ListOrgs {
+            project: project.clone(),
+            role_mapping: convert::optional(&request.role_mapping, |name| convert::role_mapping("role_mapping", name))?,
+            ownerless: request.ownerless,
+            after: page.after.as_deref().map(OrgId::stored),
+            limit: page.limit,
+        };
+        let found = self.0.store.list_orgs(ask).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.profile.org_id.as_str());
         Ok(Response::new(wire::ListOrgsResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
             orgs: found.rows.iter().map(|row| wire::org(&row.profile, &row.role_mapping)).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -67,16 +70,35 @@ impl OrgService for OrgApi {
 
     async fn update_org(
         &self,
-        _: Request<wire::UpdateOrgRequest>,
+        request: Request<wire::UpdateOrgRequest>,
     ) -> Result<Response<wire::UpdateOrgResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let command = update(&request)?;
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Outcome::Org(org) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::UpdateOrgResponse {
+            org: Some(org),
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 
     async fn delete_org(
         &self,
-        _: Request<wire::DeleteOrgRequest>,
+        request: Request<wire::DeleteOrgRequest>,
     ) -> Result<Response<wire::DeleteOrgResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let command = Command::DeleteOrg(DeleteOrg {
+            project: convert::project(&request.project)?,
+            org_id: convert::org_id(&request.org_id)?,
+        });
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::DeleteOrgResponse {
+            removed_memberships: deleted.affected,
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 }
 
@@ -89,7 +111,27 @@ fn create(request: &wire::CreateOrgRequest) -> Result<Command, Status> {
         display_name: convert::text("display_name", &request.display_name, DISPLAY_NAME_BYTES_MAX)?,
         metadata: convert::text("metadata", &request.metadata, METADATA_BYTES_MAX)?,
         role_mapping: convert::optional(&request.role_mapping, |name| convert::role_mapping("role_mapping", name))?,
-        creator: None,
-        reuse_deleted_id: false,
+        creator: convert::optional(&request.creator_user_id, creator)?,
+        reuse_deleted_id: request.reuse_deleted_id,
+    }))
+}
+
+fn creator(text: &str) -> Result<UserId, Status> {
+    UserId::parse(text).map_err(|why| status::invalid("creator_user_id", why))
+}
+
+fn update(request: &wire::UpdateOrgRequest) -> Result<Command, Status> {
+    let absent = wire::Org::default();
+    let given = request.org.as_ref().unwrap_or(&absent);
+    let mask = Mask::read("update_mask", request.update_mask.as_ref(), &["display_name", "metadata"])?;
+    let display_name = mask.takes("display_name", !given.display_name.is_empty());
+    let metadata = mask.takes("metadata", !given.metadata.is_empty());
+    let named = || convert::text("org.display_name", &given.display_name, DISPLAY_NAME_BYTES_MAX);
+    let noted = || convert::text("org.metadata", &given.metadata, METADATA_BYTES_MAX);
+    Ok(Command::UpdateOrg(UpdateOrg {
+        project: convert::project(&request.project)?,
+        org_id: convert::org_id(&request.org_id)?,
+        display_name: display_name.then(named).transpose()?,
+        metadata: metadata.then(noted).transpose()?,
     }))
 }

@@ -7,6 +7,7 @@ use tonic::Status;
 
 use super::status;
 use crate::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use crate::store::Scope;
 
 const FINGERPRINT: usize = 8;
 
@@ -16,6 +17,8 @@ pub struct Page {
     pub limit: u32,
     /// The key of the row that the page begins after, as the list wrote it; none for the first page.
     pub after: Option<String>,
+    /// Of what the page before was in.
+    scope: Option<[u8; FINGERPRINT]>,
     fingerprint: [u8; FINGERPRINT],
 }
 
@@ -28,8 +31,9 @@ impl Page {
             Ok(size) => size.min(PAGE_SIZE_MAX),
         };
         let fingerprint = fingerprint(arguments);
-        let after = if page_token.is_empty() { None } else { Some(open(page_token, &fingerprint)?) };
-        Ok(Self { limit, after, fingerprint })
+        let opened = if page_token.is_empty() { None } else { Some(open(page_token, &fingerprint)?) };
+        let (scope, after) = opened.unzip();
+        Ok(Self { limit, after, scope, fingerprint })
     }
 
     /// The position as a number, for lists ordered by one.
@@ -37,25 +41,33 @@ impl Page {
         self.after.as_deref().map(|text| text.parse().map_err(|_| status::page_token())).transpose()
     }
 
-    /// The token of the page after the row with this key; empty at the end of the list.
-    pub fn next_token(&self, last: Option<&str>) -> String {
-        last.map_or_else(String::new, |key| {
-            let bytes: Vec<u8> = self.fingerprint.iter().copied().chain(key.bytes()).collect();
+    /// The token of the page after the row with this key; empty at the end of the list. `scope` is what this page was read
+    /// in: refused, if the page before was of an org or project that had the same id, and is gone.
+    pub fn next_token(&self, scope: Scope, last: Option<&str>) -> Result<String, Status> {
+        let scope = fingerprint(&[scope.project, scope.org, scope.role_order].map(|number| number.to_string()));
+        if self.scope.is_some_and(|before| before != scope) {
+            return Err(status::page_token());
+        }
+        Ok(last.map_or_else(String::new, |key| {
+            let bytes: Vec<u8> = self.fingerprint.into_iter().chain(scope).chain(key.bytes()).collect();
             URL_SAFE_NO_PAD.encode(bytes)
-        })
+        }))
     }
 }
 
-fn open(token: &str, expected: &[u8; FINGERPRINT]) -> Result<String, Status> {
+fn open(token: &str, expected: &[u8; FINGERPRINT]) -> Result<([u8; FINGERPRINT], String), Status> {
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| status::page_token())?;
-    let key = bytes.strip_prefix(expected).ok_or_else(status::page_token)?;
+    let rest = bytes.strip_prefix(expected).ok_or_else(status::page_token)?;
+    let (scope, key) = rest.split_first_chunk().ok_or_else(status::page_token)?;
     // PostgreSQL would refuse a NUL with an error of its own.
-    String::from_utf8(key.to_vec()).ok().filter(|key| !key.contains('\0')).ok_or_else(status::page_token)
+    let key = String::from_utf8(key.to_vec()).ok().filter(|key| !key.contains('\0')).ok_or_else(status::page_token)?;
+    Ok((*scope, key))
 }
 
-fn fingerprint(arguments: &[&str]) -> [u8; FINGERPRINT] {
+fn fingerprint<T: AsRef<str>>(arguments: &[T]) -> [u8; FINGERPRINT] {
     let mut hash = Sha256::new();
     for argument in arguments {
+        let argument = argument.as_ref();
         hash.update((argument.len() as u64).to_le_bytes());
         hash.update(argument);
     }
@@ -73,10 +85,14 @@ mod tests {
     fn b4_a_token_goes_on_where_the_page_ended_and_only_for_its_arguments() {
         let page = Page::read(&["ListMembers", "default", "acme"], 0, "").unwrap();
         assert_eq!((page.limit, page.after.as_deref()), (100, None));
-        let token = page.next_token(Some("änn"));
+        let scope = Scope { project: 1, org: 7, role_order: 0 };
+        let token = page.next_token(scope, Some("änn")).unwrap();
         let next = Page::read(&["ListMembers", "default", "acme"], 5_000, &token).unwrap();
         assert_eq!((next.limit, next.after.as_deref()), (1_000, Some("änn")));
-        assert_eq!(next.next_token(None), "");
+        assert_eq!(next.next_token(scope, None).unwrap(), "");
+        for other in [Scope { org: 8, ..scope }, Scope { project: 2, ..scope }, Scope { role_order: 1, ..scope }] {
+            assert!(next.next_token(other, None).is_err());
+        }
         for other in [["ListMembers", "default", "globex"], ["ListMembers", "defaul", "tacme"]] {
             assert!(Page::read(&other, 0, &token).is_err());
         }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::mask::Mask;
 use super::page::Page;
 use super::services::permission_service_server::PermissionService;
 use super::write::unexpected;
 use super::{App, convert, status};
-use crate::domain::command::{Command, CreatePermissions, NewPermission};
+use crate::domain::PermissionName;
+use crate::domain::command::{Command, CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
 use crate::domain::id::PermissionId;
 use crate::limits::DESCRIPTION_BYTES_MAX;
 use crate::wire::{self, messages::outcome::Outcome};
@@ -78,7 +80,7 @@ impl PermissionService for PermissionApi {
             self.0.store.list_permissions(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
         Ok(Response::new(wire::ListPermissionsResponse {
-            next_page_token: page.next_token(last.as_deref()),
+            next_page_token: page.next_token(found.scope.in_any_order(), last.as_deref())?,
             permissions: found.rows.iter().map(|row| wire::permission(&row.permission)).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -86,16 +88,34 @@ impl PermissionService for PermissionApi {
 
     async fn update_permission(
         &self,
-        _: Request<wire::UpdatePermissionRequest>,
+        request: Request<wire::UpdatePermissionRequest>,
     ) -> Result<Response<wire::UpdatePermissionResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let answered = self.0.write(&metadata, &request, update(&request)?, &status::no_rows).await?;
+        let Outcome::Permission(permission) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::UpdatePermissionResponse {
+            permission: Some(permission),
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 
     async fn delete_permission(
         &self,
-        _: Request<wire::DeletePermissionRequest>,
+        request: Request<wire::DeletePermissionRequest>,
     ) -> Result<Response<wire::DeletePermissionResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let command = Command::DeletePermission(DeletePermission {
+            project: convert::project(&request.project)?,
+            name: convert::permission("name", &request.name)?,
+        });
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::DeletePermissionResponse {
+            removed_grants: deleted.affected,
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 }
 
@@ -108,4 +128,23 @@ fn new_permission(path: &str, name: &str, description: &str) -> Result<NewPermis
         name: convert::permission(&format!("{path}name"), name)?,
         description: convert::text(&format!("{path}description"), description, DESCRIPTION_BYTES_MAX)?,
     })
+}
+
+fn update(request: &wire::UpdatePermissionRequest) -> Result<Command, Status> {
+    let project = convert::project(&request.project)?;
+    let name = convert::permission("name", &request.name)?;
+    let mask = Mask::read("update_mask", request.update_mask.as_ref(), &["name", "description", "aliases"])?;
+    let nothing = wire::Permission::default();
+    let new = request.permission.as_ref().unwrap_or(&nothing);
+    Ok(Command::UpdatePermission(UpdatePermission {
+        project,
+        name,
+        new_name: mask.take("name", !new.name.is_empty(), || convert::permission("permission.name", &new.name))?,
+        description: mask.take("description", !new.description.is_empty(), || {
+            convert::text("permission.description", &new.description, DESCRIPTION_BYTES_MAX)
+        })?,
+        aliases: mask.take("aliases", !new.aliases.is_empty(), || {
+            convert::aliases("permission.aliases", &new.aliases, PermissionName::parse)
+        })?,
+    }))
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::mask::Mask;
 use super::page::Page;
 use super::services::project_service_server::ProjectService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::ProjectKey;
-use crate::domain::command::{Command, CreateProject};
+use crate::domain::command::{Command, CreateProject, DeleteProject, UpdateProject};
 use crate::domain::project::{Environment, RoleStructure};
+use crate::domain::template::{TEMPLATES, Template};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
-use crate::store::ProjectRow;
+use crate::store::{ProjectRow, Scope};
 use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct ProjectApi(pub Arc<App>);
@@ -59,7 +61,7 @@ impl ProjectService for ProjectApi {
             .map_err(|error| status::read(error, &mut |_, _| None))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.record.key.as_str());
         Ok(Response::new(wire::ListProjectsResponse {
-            next_page_token: page.next_token(last),
+            next_page_token: page.next_token(Scope::default(), last)?,
             projects: found.rows.iter().map(shown).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -67,23 +69,63 @@ impl ProjectService for ProjectApi {
 
     async fn update_project(
         &self,
-        _: Request<wire::UpdateProjectRequest>,
+        request: Request<wire::UpdateProjectRequest>,
     ) -> Result<Response<wire::UpdateProjectResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let answered = self.0.write(&metadata, &request, update(&request)?, &status::no_rows).await?;
+        let Outcome::Project(project) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::UpdateProjectResponse {
+            project: Some(project),
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 
     async fn delete_project(
         &self,
-        _: Request<wire::DeleteProjectRequest>,
+        request: Request<wire::DeleteProjectRequest>,
     ) -> Result<Response<wire::DeleteProjectResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let command = Command::DeleteProject(DeleteProject {
+            project: convert::key("project", &request.project)?,
+            etag: convert::etag(&request.etag),
+            confirm: request.confirm.clone(),
+            force: request.force,
+        });
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::DeleteProjectResponse {
+            deleted_orgs: deleted.affected,
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 
     async fn list_templates(
         &self,
-        _: Request<wire::ListTemplatesRequest>,
+        request: Request<wire::ListTemplatesRequest>,
     ) -> Result<Response<wire::ListTemplatesResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let request = request.get_ref();
+        let page = Page::read(&["ListTemplates"], request.page_size, &request.page_token)?;
+        let after = page.after.as_deref().unwrap_or_default();
+        let mut rest = TEMPLATES.iter().filter(|template| template.name > after);
+        let templates: Vec<wire::Template> = rest.by_ref().take(page.limit as usize).map(template).collect();
+        let last = templates.last().filter(|_| rest.next().is_some()).map(|template| template.name.as_str());
+        Ok(Response::new(wire::ListTemplatesResponse {
+            next_page_token: page.next_token(Scope::default(), last)?,
+            templates,
+            revision: self.0.engine.load().token.to_string(),
+        }))
+    }
+}
+
+fn template(template: &Template) -> wire::Template {
+    wire::Template {
+        name: template.name.into(),
+        description: template.description.into(),
+        roles: template.roles.iter().map(|role| role.name.into()).collect(),
+        permissions: template.permissions().map(str::to_owned).collect(),
+        role_mappings: vec![template.role_mapping.0.into()],
     }
 }
 
@@ -102,17 +144,36 @@ fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
         Ok(wire::RoleStructure::MultiRole) => RoleStructure::MultiRole,
         Err(_) => return Err(status::invalid("role_structure", "is unknown to this version")),
     };
-    if !matches!(request.template.as_str(), "" | "b2b") {
-        return Err(status::invalid("template", "must be empty or `b2b`"));
-    }
-    if request.key.is_empty() {
-        return Err(status::invalid("key", "must not be empty"));
+    if !request.template.is_empty() && TEMPLATES.iter().all(|template| template.name != request.template) {
+        return Err(status::invalid("template", "must be empty or what `ListTemplates` names"));
     }
     Ok(Command::CreateProject(CreateProject {
-        key: ProjectKey::parse(&request.key).map_err(|why| status::invalid("key", why))?,
+        key: convert::key("key", &request.key)?,
         display_name: convert::text("display_name", &request.display_name, DISPLAY_NAME_BYTES_MAX)?,
         environment,
         role_structure,
         reuse_deleted_key: request.reuse_deleted_key,
+    }))
+}
+
+fn update(request: &wire::UpdateProjectRequest) -> Result<Command, Status> {
+    let project = convert::project(&request.project)?;
+    let updatable = ["display_name", "default_role", "default_owner_role"];
+    let mask = Mask::read("update_mask", request.update_mask.as_ref(), &updatable)?;
+    let nothing = wire::Project::default();
+    let new = request.resource.as_ref().unwrap_or(&nothing);
+    Ok(Command::UpdateProject(UpdateProject {
+        project,
+        etag: convert::etag(&request.etag),
+        display_name: mask.take("display_name", !new.display_name.is_empty(), || {
+            convert::text("resource.display_name", &new.display_name, DISPLAY_NAME_BYTES_MAX)
+        })?,
+        default_role: mask.take("default_role", !new.default_role.is_empty(), || {
+            convert::role("resource.default_role", &new.default_role)
+        })?,
+        default_owner_role: mask.take("default_owner_role", !new.default_owner_role.is_empty(), || {
+            convert::role("resource.default_owner_role", &new.default_owner_role)
+        })?,
+        allow_ownerless: request.allow_ownerless,
     }))
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::mask::Mask;
 use super::page::Page;
 use super::services::role_service_server::RoleService;
 use super::write::unexpected;
 use super::{App, convert, status};
-use crate::domain::RoleMappingName;
-use crate::domain::command::{Command, CreateRole, Place};
+use crate::domain::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
 use crate::domain::id::RoleId;
+use crate::domain::{RoleMappingName, RoleName};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::store::RoleRow;
 use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};
@@ -54,35 +55,71 @@ impl RoleService for RoleApi {
         let project = convert::project(&request.project)?;
         let page = Page::read(&["ListRoles", project.as_str()], request.page_size, &request.page_token)?;
         let after = place::read(&page)?;
-        let found = self.0.store.list_roles(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
+        let list = self.0.store.list_roles(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
+        let found = list.page;
         let last = found.rows.last().filter(|_| found.more).map(|row| place::write(row.role.rank, row.id));
         Ok(Response::new(wire::ListRolesResponse {
-            next_page_token: page.next_token(last.as_deref()),
+            next_page_token: page.next_token(found.scope, last.as_deref())?,
             roles: found.rows.iter().map(shown).collect(),
-            order_etag: String::new(),
+            order_etag: list.order_etag,
             revision: self.0.token(found.revision),
         }))
     }
 
     async fn update_role(
         &self,
-        _: Request<wire::UpdateRoleRequest>,
+        request: Request<wire::UpdateRoleRequest>,
     ) -> Result<Response<wire::UpdateRoleResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let answered = self.0.write(&metadata, &request, update(&request)?, &status::no_rows).await?;
+        let Outcome::Role(role) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::UpdateRoleResponse {
+            role: Some(role),
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 
     async fn reorder_roles(
         &self,
-        _: Request<wire::ReorderRolesRequest>,
+        request: Request<wire::ReorderRolesRequest>,
     ) -> Result<Response<wire::ReorderRolesResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        // A project has no more, so that more is never an order.
+        let roles_max = usize::try_from(self.0.limits.roles).unwrap_or(usize::MAX);
+        convert::at_most("roles", request.roles.len(), roles_max)?;
+        let command = Command::ReorderRoles(ReorderRoles {
+            project: convert::project(&request.project)?,
+            roles: convert::names("roles", &request.roles, RoleName::parse)?,
+            etag: convert::etag(&request.etag),
+        });
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Outcome::RolesReordered(order) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::ReorderRolesResponse {
+            order_etag: order.order_etag,
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 
     async fn delete_role(
         &self,
-        _: Request<wire::DeleteRoleRequest>,
+        request: Request<wire::DeleteRoleRequest>,
     ) -> Result<Response<wire::DeleteRoleResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let command = Command::DeleteRole(DeleteRole {
+            project: convert::project(&request.project)?,
+            name: convert::role("name", &request.name)?,
+            etag: convert::etag(&request.etag),
+            replacement: convert::optional(&request.replacement, |name| convert::role("replacement", name))?,
+        });
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::DeleteRoleResponse {
+            migrated_members: deleted.affected,
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 }
 
@@ -122,4 +159,26 @@ impl RoleApi {
             disabled_in: convert::names("disabled_in", &request.disabled_in, RoleMappingName::parse)?,
         }))
     }
+}
+
+fn update(request: &wire::UpdateRoleRequest) -> Result<Command, Status> {
+    let project = convert::project(&request.project)?;
+    let name = convert::role("name", &request.name)?;
+    let updatable = ["name", "description", "internal", "aliases"];
+    let mask = Mask::read("update_mask", request.update_mask.as_ref(), &updatable)?;
+    let nothing = wire::Role::default();
+    let new = request.role.as_ref().unwrap_or(&nothing);
+    Ok(Command::UpdateRole(UpdateRole {
+        project,
+        name,
+        etag: convert::etag(&request.etag),
+        new_name: mask.take("name", !new.name.is_empty(), || convert::role("role.name", &new.name))?,
+        description: mask.take("description", !new.description.is_empty(), || {
+            convert::text("role.description", &new.description, DESCRIPTION_BYTES_MAX)
+        })?,
+        internal: mask.take("internal", new.internal, || Ok(new.internal))?,
+        aliases: mask.take("aliases", !new.aliases.is_empty(), || {
+            convert::aliases("role.aliases", &new.aliases, RoleName::parse)
+        })?,
+    }))
 }

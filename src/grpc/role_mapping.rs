@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::mask::Mask;
 use super::page::Page;
 use super::role::place;
 use super::services::role_mapping_service_server::RoleMappingService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::command::{
-    Command, CreateRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
+    Command, CreateRoleMapping, DeleteRoleMapping, GrantEdit, OnDisabled, PromoteRoleMapping, RoleMappingEdits,
+    UpdateRoleMapping,
 };
 use crate::domain::id::RoleMappingId;
-use crate::domain::{OrgId, PermissionName, RoleName};
+use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName, etag::etag};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
-use crate::store::{GrantsRow, RoleMappingRow};
+use crate::store::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow};
 use crate::wire::resource::RoleMappingParts;
 use crate::wire::{self, messages::outcome::Outcome};
 
@@ -43,16 +45,7 @@ impl RoleMappingService for RoleMappingApi {
         request: Request<wire::UpdateRoleMappingRequest>,
     ) -> Result<Response<wire::UpdateRoleMappingResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let command = Command::UpdateRoleMapping(UpdateRoleMapping {
-            project: convert::project(&request.project)?,
-            name: convert::role_mapping("name", &request.name)?,
-            etag: None,
-            new_name: None,
-            description: None,
-            aliases: None,
-            on_disabled: Default::default(),
-            edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
-        });
+        let command = self.update(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         let Outcome::RoleMapping(role_mapping) = answered.outcome else { return Err(unexpected()) };
         Ok(Response::new(wire::UpdateRoleMappingResponse {
@@ -100,7 +93,7 @@ impl RoleMappingService for RoleMappingApi {
         let last = rows.last().filter(|_| found.value.more).map(|row| place::write(row.rank, row.role_id));
         Ok(Response::new(wire::GetRoleMappingResponse {
             role_mapping: Some(shown(&found.value.role_mapping)),
-            next_page_token: page.next_token(last.as_deref()),
+            next_page_token: page.next_token(found.scope, last.as_deref())?,
             rows: rows.into_iter().map(shown_row).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -118,7 +111,7 @@ impl RoleMappingService for RoleMappingApi {
             self.0.store.list_role_mappings(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
         let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
         Ok(Response::new(wire::ListRoleMappingsResponse {
-            next_page_token: page.next_token(last.as_deref()),
+            next_page_token: page.next_token(found.scope.in_any_order(), last.as_deref())?,
             role_mappings: found.rows.iter().map(shown).collect(),
             revision: self.0.token(found.revision),
         }))
@@ -126,16 +119,40 @@ impl RoleMappingService for RoleMappingApi {
 
     async fn delete_role_mapping(
         &self,
-        _: Request<wire::DeleteRoleMappingRequest>,
+        request: Request<wire::DeleteRoleMappingRequest>,
     ) -> Result<Response<wire::DeleteRoleMappingResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let command = delete(&request)?;
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::DeleteRoleMappingResponse {
+            moved_orgs: deleted.affected,
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 
     async fn diff_role_mappings(
         &self,
-        _: Request<wire::DiffRoleMappingsRequest>,
+        request: Request<wire::DiffRoleMappingsRequest>,
     ) -> Result<Response<wire::DiffRoleMappingsResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let left = convert::role_mapping("left", &request.left)?;
+        let right = convert::role_mapping("right", &request.right)?;
+        let only_different = request.only_different;
+        let kind = if only_different { "different" } else { "all" };
+        let arguments = ["DiffRoleMappings", project.as_str(), left.as_str(), right.as_str(), kind];
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let (after, limit) = (place::read(&page)?, page.limit);
+        let ask = DiffRoleMappings { project: project.clone(), left, right, only_different, after, limit };
+        let found = self.0.store.diff_role_mappings(ask).await.map_err(self.0.unread(&project))?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| place::write(row.rank, row.role_id));
+        Ok(Response::new(wire::DiffRoleMappingsResponse {
+            next_page_token: page.next_token(found.scope, last.as_deref())?,
+            roles: found.rows.into_iter().map(shown_diff).collect(),
+            revision: self.0.token(found.revision),
+        }))
     }
 }
 
@@ -147,17 +164,49 @@ fn shown(row: &RoleMappingRow) -> wire::RoleMapping {
         disabled_roles: &row.disabled_roles,
         grant_count: row.grant_count,
         create_time: row.create_time,
-        aliases: &[],
-        etag: String::new(),
-        subscribers: 0,
+        aliases: &row.aliases,
+        etag: etag(row.id.number(), row.version),
+        subscribers: row.subscribers,
     })
 }
 
 fn shown_row(row: GrantsRow) -> wire::RoleGrants {
-    wire::RoleGrants {
+    wire::RoleGrants { role: row.role.to_string(), enabled: row.enabled, permissions: texts(&row.permissions) }
+}
+
+fn shown_diff(row: DiffRow) -> wire::RoleDiff {
+    wire::RoleDiff {
         role: row.role.to_string(),
-        enabled: row.enabled,
-        permissions: row.permissions.iter().map(PermissionName::to_string).collect(),
+        enabled_left: row.enabled_left,
+        enabled_right: row.enabled_right,
+        only_left: texts(&row.only_left),
+        only_right: texts(&row.only_right),
+        both: texts(&row.both),
+    }
+}
+
+fn texts(names: &[PermissionName]) -> Vec<String> {
+    names.iter().map(PermissionName::to_string).collect()
+}
+
+fn delete(request: &wire::DeleteRoleMappingRequest) -> Result<Command, Status> {
+    let to = |name: &str| convert::role_mapping("move_subscribers_to", name);
+    Ok(Command::DeleteRoleMapping(DeleteRoleMapping {
+        project: convert::project(&request.project)?,
+        name: convert::role_mapping("name", &request.name)?,
+        etag: convert::etag(&request.etag),
+        move_subscribers_to: convert::optional(&request.move_subscribers_to, to)?,
+        on_disabled: on_disabled(request.on_disabled.as_ref())?,
+    }))
+}
+
+/// What becomes of those for whom a role gets disabled (M7); not said: the write is refused.
+pub(super) fn on_disabled(given: Option<&wire::OnDisabled>) -> Result<OnDisabled, Status> {
+    use wire::DisabledRoleStrategy as Wire;
+    match given.map_or(Ok(Wire::Unspecified), |given| Wire::try_from(given.strategy)) {
+        Ok(Wire::Unspecified | Wire::Reject) => Ok(OnDisabled::Reject),
+        Ok(Wire::Suspend) => Ok(OnDisabled::Suspend),
+        Err(_) => Err(status::invalid("on_disabled.strategy", "must be one of the strategies of the contract")),
     }
 }
 
@@ -171,7 +220,28 @@ impl RoleMappingApi {
             duplicate_of: convert::optional(&request.duplicate_of, |name| convert::role_mapping("duplicate_of", name))?,
             edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
             subscribe: convert::names("subscribe_org_ids", &request.subscribe_org_ids, OrgId::parse)?,
-            on_disabled: Default::default(),
+            on_disabled: on_disabled(request.on_disabled.as_ref())?,
+        }))
+    }
+
+    fn update(&self, request: &wire::UpdateRoleMappingRequest) -> Result<Command, Status> {
+        let absent = wire::RoleMapping::default();
+        let given = request.role_mapping.as_ref().unwrap_or(&absent);
+        let mask = Mask::read("update_mask", request.update_mask.as_ref(), &["name", "description", "aliases"])?;
+        let name = mask.takes("name", !given.name.is_empty());
+        let description = mask.takes("description", !given.description.is_empty());
+        let aliases = mask.takes("aliases", !given.aliases.is_empty());
+        let described = || convert::text("role_mapping.description", &given.description, DESCRIPTION_BYTES_MAX);
+        let kept = || convert::names("role_mapping.aliases", &given.aliases, RoleMappingName::parse);
+        Ok(Command::UpdateRoleMapping(UpdateRoleMapping {
+            project: convert::project(&request.project)?,
+            name: convert::role_mapping("name", &request.name)?,
+            etag: convert::etag(&request.etag),
+            new_name: name.then(|| convert::role_mapping("role_mapping.name", &given.name)).transpose()?,
+            description: description.then(described).transpose()?,
+            aliases: aliases.then(kept).transpose()?,
+            edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
+            on_disabled: on_disabled(request.on_disabled.as_ref())?,
         }))
     }
 

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::page::Page;
+use super::role_mapping::on_disabled;
 use super::services::subscription_service_server::SubscriptionService;
 use super::write::unexpected;
 use super::{App, convert, status};
-use crate::domain::command::{Command, SubscribeOrg, SubscribeTo};
-use crate::wire::{self, messages::outcome::Outcome, subscribe_org_request::Target};
+use crate::domain::OrgId;
+use crate::domain::command::{BatchSubscribeOrgs, Command, SubscribeOrg, SubscribeTo};
+use crate::wire::{self, batch_subscribe_orgs_request, messages::outcome::Outcome, subscribe_org_request};
 
 pub struct SubscriptionApi(pub Arc<App>);
 
@@ -44,28 +47,76 @@ impl SubscriptionService for SubscriptionApi {
 
     async fn batch_subscribe_orgs(
         &self,
-        _: Request<wire::BatchSubscribeOrgsRequest>,
+        request: Request<wire::BatchSubscribeOrgsRequest>,
     ) -> Result<Response<wire::BatchSubscribeOrgsResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let (metadata, _, request) = request.into_parts();
+        let command = self.subscribe_many(&request)?;
+        let answered = self.0.write(&metadata, &request, command, &|row| format!("org_ids[{row}]")).await?;
+        let Outcome::OrgsSubscribed(subscribed) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::BatchSubscribeOrgsResponse {
+            moved: subscribed.moved,
+            unchanged: subscribed.unchanged,
+            revision: answered.revision,
+            replayed: answered.replayed,
+        }))
     }
 
     async fn list_subscriptions(
         &self,
-        _: Request<wire::ListSubscriptionsRequest>,
+        request: Request<wire::ListSubscriptionsRequest>,
     ) -> Result<Response<wire::ListSubscriptionsResponse>, Status> {
-        Err(Status::unimplemented("being built"))
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let mapping = convert::optional(&request.role_mapping, |name| convert::role_mapping("role_mapping", name))?;
+        let arguments = ["ListSubscriptions", project.as_str(), &request.role_mapping];
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let after = page.after.as_deref().map(OrgId::stored);
+        let found = self.0.store.list_subscriptions(&project, mapping.as_ref(), after, page.limit).await;
+        let found = found.map_err(self.0.unread(&project))?;
+        let last = found.rows.last().filter(|_| found.more).map(|row| row.org_id.as_str());
+        Ok(Response::new(wire::ListSubscriptionsResponse {
+            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
+            subscriptions: found.rows.iter().map(|row| wire::subscription(&row.org_id, &row.role_mapping)).collect(),
+            revision: self.0.token(found.revision),
+        }))
+    }
+}
+
+impl SubscriptionApi {
+    fn subscribe_many(&self, request: &wire::BatchSubscribeOrgsRequest) -> Result<Command, Status> {
+        use batch_subscribe_orgs_request::Target;
+        convert::bulk("org_ids", request.org_ids.len(), self.0.limits.bulk_rows)?;
+        Ok(Command::BatchSubscribeOrgs(BatchSubscribeOrgs {
+            project: convert::project(&request.project)?,
+            org_ids: convert::names("org_ids", &request.org_ids, OrgId::parse)?,
+            to: match &request.target {
+                Some(Target::RoleMapping(name)) => named(name)?,
+                Some(Target::ToDefault(true)) => SubscribeTo::Default,
+                Some(Target::ToDefault(false)) | None => return Err(nowhere()),
+            },
+            on_disabled: on_disabled(request.on_disabled.as_ref())?,
+        }))
     }
 }
 
 fn subscribe(request: &wire::SubscribeOrgRequest) -> Result<Command, Status> {
+    use subscribe_org_request::Target;
     Ok(Command::SubscribeOrg(SubscribeOrg {
         project: convert::project(&request.project)?,
         org_id: convert::org_id(&request.org_id)?,
         to: match &request.target {
-            Some(Target::RoleMapping(name)) => SubscribeTo::RoleMapping(convert::role_mapping("role_mapping", name)?),
+            Some(Target::RoleMapping(name)) => named(name)?,
             Some(Target::ToDefault(true)) => SubscribeTo::Default,
-            _ => return Err(status::invalid("role_mapping", "must be given, or `to_default` be true")),
+            Some(Target::ToDefault(false)) | None => return Err(nowhere()),
         },
-        on_disabled: Default::default(),
+        on_disabled: on_disabled(request.on_disabled.as_ref())?,
     }))
+}
+
+fn named(name: &str) -> Result<SubscribeTo, Status> {
+    convert::role_mapping("role_mapping", name).map(SubscribeTo::RoleMapping)
+}
+
+fn nowhere() -> Status {
+    status::invalid("role_mapping", "must be given, or `to_default` be true")
 }

@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use super::status::{self, RowPath};
+use super::status::{self, Names, RowPath};
 use super::{App, convert};
+use crate::domain::ProjectKey;
 use crate::domain::command::{Actor, Call, Command, RequestKey, SYSTEM};
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
@@ -23,6 +24,8 @@ const ANONYMOUS: &str = "anonymous";
 pub trait WriteRequest: Message {
     /// The RPC's name: the same body sent to another RPC is another request.
     const METHOD: &'static str;
+    /// The path under which the request has the fields of the resource that it writes, as in `role.`.
+    const RESOURCE: &'static str;
 
     fn request_id(&self) -> &str;
     fn reason(&self) -> &str;
@@ -30,9 +33,10 @@ pub trait WriteRequest: Message {
 }
 
 macro_rules! write_requests {
-    ($($request:ident $method:literal)*) => {$(
+    ($($request:ident $method:literal $($resource:literal)?;)*) => {$(
         impl WriteRequest for wire::$request {
             const METHOD: &'static str = $method;
+            const RESOURCE: &'static str = concat!($($resource)?);
 
             fn request_id(&self) -> &str {
                 &self.request_id
@@ -50,30 +54,30 @@ macro_rules! write_requests {
 }
 
 write_requests! {
-    CreateProjectRequest "CreateProject"
-    UpdateProjectRequest "UpdateProject"
-    DeleteProjectRequest "DeleteProject"
-    CreatePermissionRequest "CreatePermission"
-    BatchCreatePermissionsRequest "BatchCreatePermissions"
-    UpdatePermissionRequest "UpdatePermission"
-    DeletePermissionRequest "DeletePermission"
-    CreateRoleRequest "CreateRole"
-    UpdateRoleRequest "UpdateRole"
-    ReorderRolesRequest "ReorderRoles"
-    DeleteRoleRequest "DeleteRole"
-    CreateRoleMappingRequest "CreateRoleMapping"
-    UpdateRoleMappingRequest "UpdateRoleMapping"
-    PromoteRoleMappingRequest "PromoteRoleMapping"
-    DeleteRoleMappingRequest "DeleteRoleMapping"
-    CreateOrgRequest "CreateOrg"
-    UpdateOrgRequest "UpdateOrg"
-    DeleteOrgRequest "DeleteOrg"
-    SubscribeOrgRequest "SubscribeOrg"
-    BatchSubscribeOrgsRequest "BatchSubscribeOrgs"
-    AddMemberRequest "AddMember"
-    SetMemberRolesRequest "SetMemberRoles"
-    RemoveMemberRequest "RemoveMember"
-    BatchWriteMembersRequest "BatchWriteMembers"
+    CreateProjectRequest "CreateProject";
+    UpdateProjectRequest "UpdateProject" "resource.";
+    DeleteProjectRequest "DeleteProject";
+    CreatePermissionRequest "CreatePermission";
+    BatchCreatePermissionsRequest "BatchCreatePermissions";
+    UpdatePermissionRequest "UpdatePermission" "permission.";
+    DeletePermissionRequest "DeletePermission";
+    CreateRoleRequest "CreateRole";
+    UpdateRoleRequest "UpdateRole" "role.";
+    ReorderRolesRequest "ReorderRoles";
+    DeleteRoleRequest "DeleteRole";
+    CreateRoleMappingRequest "CreateRoleMapping";
+    UpdateRoleMappingRequest "UpdateRoleMapping" "role_mapping.";
+    PromoteRoleMappingRequest "PromoteRoleMapping";
+    DeleteRoleMappingRequest "DeleteRoleMapping";
+    CreateOrgRequest "CreateOrg";
+    UpdateOrgRequest "UpdateOrg" "org.";
+    DeleteOrgRequest "DeleteOrg";
+    SubscribeOrgRequest "SubscribeOrg";
+    BatchSubscribeOrgsRequest "BatchSubscribeOrgs";
+    AddMemberRequest "AddMember";
+    SetMemberRolesRequest "SetMemberRoles";
+    RemoveMemberRequest "RemoveMember";
+    BatchWriteMembersRequest "BatchWriteMembers";
 }
 
 /// A write as it is answered.
@@ -98,7 +102,9 @@ impl App {
             true => self.writer.preview(command, call).await,
             false => self.writer.submit(command, call).await,
         };
-        let refused = |failure| self.suggesting(project.as_ref(), |suggest| status::failed(failure, row_path, suggest));
+        let names =
+            Names { project: project.as_ref().map_or("", ProjectKey::as_str), resource: R::RESOURCE, row: row_path };
+        let refused = |failure| self.suggesting(project.as_ref(), |suggest| status::failed(failure, &names, suggest));
         self.answered(written.map_err(refused)?)
     }
 

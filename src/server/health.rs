@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::pb::{HealthCheckRequest, health_check_response};
 use tonic_health::server::HealthReporter;
 
-use super::Listen;
+use super::{Listen, connect};
 use crate::grpc::SERVICES;
 use crate::store::Store;
 use crate::writer::Writer;
@@ -77,28 +76,12 @@ pub async fn pulse(store: Store, writer: Arc<Writer>, health: Health) {
 
 /// Asks a running server about a service; the error says what to do.
 pub async fn ask(address: &Listen, service: &str) -> Result<(), String> {
-    let channel = connect(address).await.map_err(|error| format!("{address} does not answer: {error}"))?;
+    let channel = connect(address).await?;
     let request = HealthCheckRequest { service: service.into() };
     let answer = HealthClient::new(channel).check(request).await;
     let answer = answer.map_err(|status| format!("{address} answers {:?}: {}", status.code(), status.message()))?;
     match answer.into_inner().status() {
         health_check_response::ServingStatus::Serving => Ok(()),
         status => Err(format!("{address} says {}", status.as_str_name())),
-    }
-}
-
-async fn connect(address: &Listen) -> Result<Channel, tonic::transport::Error> {
-    match address {
-        Listen::Tcp(address) => Endpoint::from_shared(format!("http://{address}"))?.connect().await,
-        Listen::Unix(path) => {
-            let path = path.clone();
-            // The URI is never resolved; it only gives requests an authority.
-            let endpoint = Endpoint::from_static("http://localhost");
-            let connector = tower::service_fn(move |_: Uri| {
-                let path = path.clone();
-                async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }
-            });
-            endpoint.connect_with_connector(connector).await
-        }
     }
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use sea_orm::{DatabaseTransaction, QueryResult, Statement, StreamTrait};
 
-use super::ids::{environment, id, origin, role_structure, u32_of};
+use super::alias::Renamed;
+use super::ids::{environment, id, number, origin, role_structure, u32_of};
 use super::{Store, StoreError};
 use crate::domain::change::{GrantsKey, MembershipKey};
+use crate::domain::erasure::Life;
 use crate::domain::hash::HashKey;
-use crate::domain::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
-use crate::domain::membership::{MembershipRecord, TimedRole};
+use crate::domain::id::{Numbered, OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::membership::{MembershipRecord, RoleOrigin, TimedRole};
 use crate::domain::org::{OrgProfile, OrgRecord};
 use crate::domain::permission::Permission;
 use crate::domain::project::ProjectRecord;
@@ -29,10 +31,11 @@ impl Store {
         let snapshot = self.snapshot().await?;
         let mut state = State::new(hash_key);
         let counters = projects(&snapshot.tx, &mut state).await?;
-        permissions(&snapshot.tx, &mut state).await?;
-        roles(&snapshot.tx, &mut state).await?;
+        let mut aliases = Aliases::read(&snapshot.tx).await?;
+        permissions(&snapshot.tx, &mut state, &mut aliases).await?;
+        roles(&snapshot.tx, &mut state, &mut aliases).await?;
         role_sets(&snapshot.tx, &mut state).await?;
-        role_mappings(&snapshot.tx, &mut state).await?;
+        role_mappings(&snapshot.tx, &mut state, &mut aliases).await?;
         grants(&snapshot.tx, &mut state).await?;
         state.share_rows();
         orgs(&snapshot.tx, &mut state).await?;
@@ -72,11 +75,11 @@ impl Columns<'_> {
         Ok(self.row.try_get_by_index(self.next - 1)?)
     }
 
-    fn id<I: crate::domain::id::Numbered>(&mut self) -> Result<I, StoreError> {
+    fn id<I: Numbered>(&mut self) -> Result<I, StoreError> {
         id(self.next()?)
     }
 
-    fn scoped<I: crate::domain::id::Numbered>(&mut self) -> Result<Scoped<I>, StoreError> {
+    fn scoped<I: Numbered>(&mut self) -> Result<Scoped<I>, StoreError> {
         Ok(Scoped { project: self.id()?, id: self.id()? })
     }
 
@@ -87,6 +90,31 @@ impl Columns<'_> {
     fn time(&mut self) -> Result<Time, StoreError> {
         Ok(Time(self.next()?))
     }
+
+    fn life(&mut self) -> Result<Life, StoreError> {
+        let dead_at: Option<i64> = self.next()?;
+        Ok(Life::stored(dead_at.map(Time), self.next()?))
+    }
+}
+
+/// The old names of all things, oldest first.
+struct Aliases(HashMap<(i16, ProjectId, i64), Vec<String>>);
+
+impl Aliases {
+    async fn read(tx: &DatabaseTransaction) -> Result<Self, StoreError> {
+        let mut all: HashMap<_, Vec<String>> = HashMap::new();
+        each(tx, "SELECT noun, project, id, alias FROM aliases ORDER BY noun, project, id, place", |mut row| {
+            all.entry((row.next()?, row.id()?, row.next()?)).or_default().push(row.text()?);
+            Ok(())
+        })
+        .await?;
+        Ok(Self(all))
+    }
+
+    fn of<I: Numbered, N>(&mut self, noun: Renamed, key: Scoped<I>, name: fn(String) -> N) -> Arc<[N]> {
+        let names = self.0.remove(&(noun as i16, key.project, number(key.id)));
+        names.unwrap_or_default().into_iter().map(name).collect()
+    }
 }
 
 fn created<K, V>(key: K, value: V) -> Edit<K, V> {
@@ -96,7 +124,8 @@ fn created<K, V>(key: K, value: V) -> Edit<K, V> {
 async fn projects(tx: &DatabaseTransaction, state: &mut State) -> Result<Vec<(ProjectId, Counters)>, StoreError> {
     let mut all = Vec::new();
     let sql = r#"SELECT id, "key", display_name, environment, role_structure, default_role, default_owner_role,
-            default_role_mapping, create_time, next_permission, next_role, next_role_set, next_role_mapping, next_org
+            default_role_mapping, create_time, version, role_order_version, dead_at, erased,
+            next_permission, next_role, next_role_set, next_role_mapping, next_org
         FROM projects ORDER BY id"#;
     each(tx, sql, |mut row| {
         let project = row.id()?;
@@ -109,9 +138,9 @@ async fn projects(tx: &DatabaseTransaction, state: &mut State) -> Result<Vec<(Pr
             default_owner_role: row.id()?,
             default_role_mapping: row.id()?,
             create_time: row.time()?,
-            version: 0,
-            role_order_version: 0,
-            life: Default::default(),
+            version: u32_of(row.next()?)?,
+            role_order_version: u32_of(row.next()?)?,
+            life: row.life()?,
         };
         state.apply(&Change::Project(created(project, record)));
         let counters = Counters {
@@ -128,7 +157,7 @@ async fn projects(tx: &DatabaseTransaction, state: &mut State) -> Result<Vec<(Pr
     Ok(all)
 }
 
-async fn permissions(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+async fn permissions(tx: &DatabaseTransaction, state: &mut State, aliases: &mut Aliases) -> Result<(), StoreError> {
     let sql = "SELECT project, id, name, description, built_in, create_time FROM permissions ORDER BY project, id";
     each(tx, sql, |mut row| {
         let key = row.scoped()?;
@@ -137,7 +166,7 @@ async fn permissions(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
             description: row.text()?.into(),
             built_in: row.next()?,
             create_time: row.time()?,
-            aliases: [].into(),
+            aliases: aliases.of(Renamed::Permission, key, PermissionName::stored),
         };
         state.apply(&Change::Permission(created(key, permission)));
         Ok(())
@@ -145,8 +174,8 @@ async fn permissions(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
     .await
 }
 
-async fn roles(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
-    let sql = r#"SELECT project, id, name, description, internal, "rank", create_time FROM roles
+async fn roles(tx: &DatabaseTransaction, state: &mut State, aliases: &mut Aliases) -> Result<(), StoreError> {
+    let sql = r#"SELECT project, id, name, description, internal, "rank", create_time, version FROM roles
         ORDER BY project, "rank", id"#;
     each(tx, sql, |mut row| {
         let key = row.scoped()?;
@@ -156,8 +185,8 @@ async fn roles(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreE
             internal: row.next()?,
             rank: row.next::<i64>()?.unsigned_abs(),
             create_time: row.time()?,
-            aliases: [].into(),
-            version: 0,
+            aliases: aliases.of(Renamed::Role, key, RoleName::stored),
+            version: u32_of(row.next()?)?,
         };
         state.apply(&Change::Role(created(key, role)));
         Ok(())
@@ -166,22 +195,26 @@ async fn roles(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreE
 }
 
 async fn role_sets(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
-    let mut roles: HashMap<Scoped<RoleSetId>, Vec<RoleId>> = HashMap::new();
-    each(tx, "SELECT project, role_set, role FROM role_set_roles", |mut row| {
-        roles.entry(row.scoped()?).or_default().push(row.id()?);
+    let mut roles: HashMap<Scoped<RoleSetId>, Vec<(RoleId, bool)>> = HashMap::new();
+    each(tx, "SELECT project, role_set, role, replacement FROM role_set_roles", |mut row| {
+        roles.entry(row.scoped()?).or_default().push((row.id()?, row.next()?));
         Ok(())
     })
     .await?;
-    each(tx, "SELECT project, id FROM role_sets ORDER BY project, id", |mut row| {
+    each(tx, "SELECT project, id, migrated FROM role_sets ORDER BY project, id", |mut row| {
         let key = row.scoped()?;
-        let set = RoleSet::new(roles.remove(&key).unwrap_or_default());
+        let roles = roles.remove(&key).unwrap_or_default();
+        let replacements = roles.iter().filter(|(_, replacement)| *replacement).map(|&(role, _)| role);
+        let RoleSet { roles: replacements, .. } = RoleSet::new(replacements);
+        let set = RoleSet::new(roles.iter().map(|&(role, _)| role));
+        let set = RoleSet { migrated: row.next()?, replacements, ..set };
         state.apply(&Change::RoleSet(created(key, set)));
         Ok(())
     })
     .await
 }
 
-async fn role_mappings(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+async fn role_mappings(tx: &DatabaseTransaction, state: &mut State, aliases: &mut Aliases) -> Result<(), StoreError> {
     let mut disabled: HashMap<Scoped<RoleMappingId>, Vec<RoleId>> = HashMap::new();
     let sql = "SELECT project, role_mapping, role FROM disabled_roles ORDER BY project, role_mapping, role";
     each(tx, sql, |mut row| {
@@ -189,7 +222,7 @@ async fn role_mappings(tx: &DatabaseTransaction, state: &mut State) -> Result<()
         Ok(())
     })
     .await?;
-    let sql = "SELECT project, id, name, description, create_time FROM role_mappings ORDER BY project, id";
+    let sql = "SELECT project, id, name, description, create_time, version FROM role_mappings ORDER BY project, id";
     each(tx, sql, |mut row| {
         let key = row.scoped()?;
         let record = RoleMappingRecord {
@@ -197,8 +230,8 @@ async fn role_mappings(tx: &DatabaseTransaction, state: &mut State) -> Result<()
             description: row.text()?.into(),
             disabled_roles: disabled.remove(&key).unwrap_or_default().into(),
             create_time: row.time()?,
-            aliases: [].into(),
-            version: 0,
+            aliases: aliases.of(Renamed::RoleMapping, key, RoleMappingName::stored),
+            version: u32_of(row.next()?)?,
         };
         state.apply(&Change::RoleMapping(created(key, record)));
         Ok(())
@@ -230,9 +263,10 @@ async fn grants(tx: &DatabaseTransaction, state: &mut State) -> Result<(), Store
     Ok(())
 }
 
+/// Dead ones too: their ids are taken, and some have members still.
 async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
-    let sql = r#"SELECT project, "no", org_id, display_name, metadata, create_time, role_mapping FROM orgs
-        WHERE dead_at IS NULL ORDER BY project, "no""#;
+    let sql = r#"SELECT project, "no", org_id, display_name, metadata, create_time, role_mapping, dead_at, erased FROM orgs
+        ORDER BY project, "no""#;
     each(tx, sql, |mut row| {
         let key = row.scoped()?;
         let profile = OrgProfile {
@@ -241,14 +275,13 @@ async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreEr
             metadata: row.text()?.into(),
             create_time: row.time()?,
         };
-        let record = OrgRecord { profile: Arc::new(profile), role_mapping: row.id()?, life: Default::default() };
+        let record = OrgRecord { profile: Arc::new(profile), role_mapping: row.id()?, life: row.life()? };
         state.apply(&Change::Org(created(key, record)));
         Ok(())
     })
     .await
 }
 
-/// Those of deleted orgs are read too, and applying them does nothing.
 async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
     let mut ends: HashMap<(ProjectId, OrgNo, String), Vec<TimedRole>> = HashMap::new();
     let sql = r#"SELECT project, org, user_id, role, "until" FROM timed_roles ORDER BY project, org, user_id, role"#;
@@ -258,24 +291,34 @@ async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
         Ok(())
     })
     .await?;
-    let none: Arc<[TimedRole]> = Arc::from([]);
-    let sql = "SELECT project, org, user_id, role_set, origin, timed FROM memberships ORDER BY project, org, user_id";
+    let mut origins: HashMap<(ProjectId, OrgNo, String), Vec<RoleOrigin>> = HashMap::new();
+    let sql = "SELECT project, org, user_id, role, origin FROM role_origins ORDER BY project, org, user_id, role";
+    each(tx, sql, |mut row| {
+        let key = (row.id()?, row.id()?, row.text()?);
+        origins.entry(key).or_default().push(RoleOrigin { role: row.id()?, origin: origin(row.next()?)? });
+        Ok(())
+    })
+    .await?;
+    let (no_ends, no_origins): (Arc<[TimedRole]>, Arc<[RoleOrigin]>) = (Arc::from([]), Arc::from([]));
+    let sql = "SELECT project, org, user_id, role_set, origin, timed, other_origins FROM memberships
+        ORDER BY project, org, user_id";
     each(tx, sql, |mut row| {
         let (project, org, user) = (row.id()?, row.id()?, row.text()?);
         let mut record = MembershipRecord {
             role_set: row.id()?,
             origin: origin(row.next()?)?,
-            timed: none.clone(),
-            origins: [].into(),
+            timed: no_ends.clone(),
+            origins: no_origins.clone(),
         };
-        let user = if row.next()? {
-            let key = (project, org, user);
-            record.timed = ends.remove(&key).unwrap_or_default().into();
-            key.2
-        } else {
-            user
-        };
-        let key = MembershipKey { project, org, user: UserId::stored(user) };
+        let (timed, other_origins) = (row.next()?, row.next()?);
+        let place = (project, org, user);
+        if timed {
+            record.timed = ends.remove(&place).unwrap_or_default().into();
+        }
+        if other_origins {
+            record.origins = origins.remove(&place).unwrap_or_default().into();
+        }
+        let key = MembershipKey { project, org, user: UserId::stored(place.2) };
         state.apply(&Change::Membership(created(key, record)));
         Ok(())
     })

@@ -1,22 +1,19 @@
 //! Reads members: of an org, by role and by permission, and of a user's orgs (B4).
 //!
-//! Somebody all of whose roles have ended is no member. Who holds a live role by which a permission is granted is asked of
+//! Somebody all of whose roles have ended is no member, nor is whoever has a role set without roles. Who holds a live role by which a permission is granted is asked of
 //! the database in the words of [`standings`], so that pages are full and none is missing.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod shown;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryResult};
-
-use super::entity::{commit, disabled_role, org, project, role, role_set_role};
-use super::ids::{id, number, origin, revision, role_structure, role_structure_number, unreadable};
-use super::read::Snapshot;
+use super::entity::{org, project};
+use super::ids::role_structure_number;
 use super::sql::{Bound, Sql};
-use super::{At, Database, Page, ReadError, Store, StoreError};
-use crate::domain::id::RoleId;
-use crate::domain::membership::{Member, MemberRole, TimedRole, standings};
+use super::{At, Database, Page, ReadError, Store};
+use crate::domain::membership::Member;
 use crate::domain::project::RoleStructure;
 use crate::domain::refusal::Noun;
 use crate::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleName, Time, UserId};
+use shown::members;
 
 /// A member, and the commit by which it is as it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +47,7 @@ impl Store {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
         let org = snapshot.org(project.id, org_id).await?;
-        let mut select = Select::of_org(&project, &org, now);
+        let mut select = Select::of_org(self.database(), &project, &org, now);
         let user = select.sql.bind(user_id.as_str());
         select.sql.push(&format!(" AND m.user_id = {user}"));
         let row = members(&snapshot, &project, select, now).await?.pop();
@@ -63,7 +60,7 @@ impl Store {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(&ask.project).await?;
         let org = snapshot.org(project.id, &ask.org_id).await?;
-        let mut select = Select::of_org(&project, &org, ask.now);
+        let mut select = Select::of_org(self.database(), &project, &org, ask.now);
         if let Some(name) = &ask.role {
             let role = snapshot.role(project.id, name).await?;
             select.holding(role.id);
@@ -112,15 +109,16 @@ struct Select {
 
 impl Select {
     /// Those of one org. It is not joined with: without statistics PostgreSQL reads all orgs of the project for each member.
-    fn of_org(project: &project::Model, org: &org::Model, now: Time) -> Self {
+    fn of_org(database: Database, project: &project::Model, org: &org::Model, now: Time) -> Self {
         let mut sql = Sql::default();
         let (project, now) = (sql.bind(project.id), sql.bind(now.0));
         let (no, org_id, mapping) = (sql.bind(org.no), sql.bind(org.org_id.as_str()), sql.bind(org.role_mapping));
         sql.push(&format!(
-            "SELECT m.org, {org_id}, {mapping}, m.user_id, m.role_set, m.origin, m.revision, m.timed FROM memberships m
+            "SELECT m.org, {org_id}, {mapping}, m.user_id, m.role_set, m.origin, m.revision, m.timed, m.other_origins
+             FROM memberships m
              WHERE m.project = {project} AND m.org = {no} AND (m.held_until IS NULL OR m.held_until > {now})"
         ));
-        Self { sql, project, now }
+        Self { sql, project, now }.alive(database)
     }
 
     /// Those of one user, and for each its org.
@@ -133,12 +131,23 @@ impl Select {
         let (project, now, user) = (sql.bind(project.id), sql.bind(now.0), sql.bind(user_id.as_str()));
         let begin = if database == Database::Sqlite { "INDEXED BY memberships_by_user" } else { "" };
         sql.push(&format!(
-            r#"SELECT m.org, o.org_id, o.role_mapping, m.user_id, m.role_set, m.origin, m.revision, m.timed
+            r#"SELECT m.org, o.org_id, o.role_mapping, m.user_id, m.role_set, m.origin, m.revision, m.timed,
+                   m.other_origins
                FROM memberships m {begin} CROSS JOIN orgs o
                WHERE m.project = {project} AND m.user_id = {user} AND (m.held_until IS NULL OR m.held_until > {now})
                AND o.project = m.project AND o."no" = m.org AND coalesce(o.dead_at, 0) = 0"#
         ));
-        Self { sql, project, now }
+        Self { sql, project, now }.alive(database)
+    }
+
+    /// Not those whose only role was deleted and who are yet to be erased (R4). There is an index of such sets, with hardly
+    /// ever anything in it; SQLite has to be told, or it reads all sets of the project.
+    fn alive(mut self, database: Database) -> Self {
+        let begin = if database == Database::Sqlite { "INDEXED BY role_sets_dying" } else { "" };
+        let project = self.project;
+        let dying = format!("SELECT id FROM role_sets {begin} WHERE project = {project} AND dying");
+        self.sql.push(&format!(" AND m.role_set NOT IN ({dying})"));
+        self
     }
 
     /// Only those who hold a role that has not ended.
@@ -185,145 +194,4 @@ impl Select {
         let limit = self.sql.bind(i64::from(limit) + 1);
         self.sql.push(&format!(" ORDER BY {order} LIMIT {limit}"));
     }
-}
-
-/// A row of the statement.
-struct Found {
-    org: i64,
-    org_id: OrgId,
-    role_mapping: i64,
-    user_id: UserId,
-    role_set: i64,
-    origin: i16,
-    revision: i64,
-    timed: bool,
-}
-
-impl Found {
-    fn read(row: &QueryResult) -> Result<Self, StoreError> {
-        Ok(Self {
-            org: row.try_get_by_index(0)?,
-            org_id: OrgId::stored(row.try_get_by_index::<String>(1)?),
-            role_mapping: row.try_get_by_index(2)?,
-            user_id: UserId::stored(row.try_get_by_index::<String>(3)?),
-            role_set: row.try_get_by_index(4)?,
-            origin: row.try_get_by_index(5)?,
-            revision: row.try_get_by_index(6)?,
-            timed: row.try_get_by_index(7)?,
-        })
-    }
-}
-
-/// What must be known to show members.
-struct Context {
-    structure: RoleStructure,
-    /// With their ranks.
-    roles: HashMap<RoleId, (i64, RoleName)>,
-    sets: HashMap<i64, Vec<RoleId>>,
-    disabled: HashSet<(i64, RoleId)>,
-    ends: HashMap<(i64, UserId), Vec<TimedRole>>,
-    commits: HashMap<i64, Revision>,
-}
-
-async fn members(
-    snapshot: &Snapshot,
-    project: &project::Model,
-    select: Select,
-    now: Time,
-) -> Result<Vec<MemberRow>, StoreError> {
-    let database = snapshot.tx.get_database_backend();
-    let found = snapshot.tx.query_all_raw(select.sql.statement(database)).await?;
-    let found: Vec<Found> = found.iter().map(Found::read).collect::<Result<_, _>>()?;
-    if found.is_empty() {
-        return Ok(Vec::new());
-    }
-    let context = Context::of(snapshot, project, &found).await?;
-    found.into_iter().map(|found| context.row(found, now)).collect()
-}
-
-impl Context {
-    async fn of(snapshot: &Snapshot, project: &project::Model, found: &[Found]) -> Result<Self, StoreError> {
-        let sets: BTreeSet<i64> = found.iter().map(|found| found.role_set).collect();
-        let of_sets = role_set_role::Column::Project.eq(project.id).and(role_set_role::Column::RoleSet.is_in(sets));
-        let mut sets: HashMap<i64, Vec<RoleId>> = HashMap::new();
-        for row in role_set_role::Entity::find().filter(of_sets).all(&snapshot.tx).await? {
-            sets.entry(row.role_set).or_default().push(id(row.role)?);
-        }
-        let held: BTreeSet<RoleId> = sets.values().flatten().copied().collect();
-        let of_roles = role::Column::Project.eq(project.id).and(role::Column::Id.is_in(held.into_iter().map(number)));
-        let mut roles = HashMap::new();
-        for role in role::Entity::find().filter(of_roles).all(&snapshot.tx).await? {
-            roles.insert(id(role.id)?, (role.rank, RoleName::stored(role.name)));
-        }
-        let mappings: BTreeSet<i64> = found.iter().map(|found| found.role_mapping).collect();
-        let of_mappings =
-            disabled_role::Column::Project.eq(project.id).and(disabled_role::Column::RoleMapping.is_in(mappings));
-        let mut disabled = HashSet::new();
-        for row in disabled_role::Entity::find().filter(of_mappings).all(&snapshot.tx).await? {
-            disabled.insert((row.role_mapping, id(row.role)?));
-        }
-        let latest: BTreeSet<i64> = found.iter().map(|found| found.revision).collect();
-        let of_commits = commit::Entity::find().filter(commit::Column::Revision.is_in(latest));
-        let mut commits = HashMap::new();
-        for row in of_commits.all(&snapshot.tx).await? {
-            commits.insert(row.revision, revision(row.revision, row.tag, row.at)?);
-        }
-        let structure = role_structure(project.role_structure)?;
-        let ends = ends(snapshot, project.id, found).await?;
-        Ok(Self { structure, roles, sets, disabled, ends, commits })
-    }
-
-    fn row(&self, found: Found, now: Time) -> Result<MemberRow, StoreError> {
-        let roles = self.sets.get(&found.role_set).map(Vec::as_slice).unwrap_or_default();
-        let ends = self.ends.get(&(found.org, found.user_id.clone())).map(Vec::as_slice).unwrap_or_default();
-        let enabled = |role| !self.disabled.contains(&(found.role_mapping, role));
-        let mut shown = Vec::with_capacity(roles.len());
-        for (role, standing) in standings(self.structure, roles, ends, enabled, now) {
-            let until = ends.iter().find(|end| end.role == role).map(|end| end.until);
-            let named = self.roles.get(&role);
-            let (rank, name) = named.ok_or_else(|| unreadable("a member with a role that is missing"))?;
-            shown.push((
-                (*rank, role),
-                MemberRole { role: name.clone(), until, standing, origin: origin(found.origin)? },
-            ));
-        }
-        shown.sort_by_key(|(place, _)| *place);
-        let latest = self.commits.get(&found.revision).copied();
-        Ok(MemberRow {
-            revision: latest.ok_or_else(|| unreadable("a membership whose commit is missing"))?,
-            member: Member {
-                org_id: found.org_id,
-                user_id: found.user_id,
-                roles: shown.into_iter().map(|(_, role)| role).collect(),
-                origin: origin(found.origin)?,
-            },
-        })
-    }
-}
-
-/// The ends of the roles of these members; few have any. They are of one org or of one user.
-async fn ends(
-    snapshot: &Snapshot,
-    project: i64,
-    found: &[Found],
-) -> Result<HashMap<(i64, UserId), Vec<TimedRole>>, StoreError> {
-    let mut ends: HashMap<(i64, UserId), Vec<TimedRole>> = HashMap::new();
-    let timed: Vec<&Found> = found.iter().filter(|found| found.timed).collect();
-    if timed.is_empty() {
-        return Ok(ends);
-    }
-    let mut sql = Sql::default();
-    let project = sql.bind(project);
-    let orgs = sql.list(timed.iter().map(|found| found.org).collect::<BTreeSet<_>>());
-    let users = sql.list(timed.iter().map(|found| found.user_id.as_str()).collect::<BTreeSet<_>>());
-    sql.push(&format!(
-        r#"SELECT org, user_id, role, "until" FROM timed_roles
-           WHERE project = {project} AND org IN ({orgs}) AND user_id IN ({users}) ORDER BY role"#
-    ));
-    for row in snapshot.tx.query_all_raw(sql.statement(snapshot.tx.get_database_backend())).await? {
-        let member = (row.try_get_by_index(0)?, UserId::stored(row.try_get_by_index::<String>(1)?));
-        let end = TimedRole { role: id(row.try_get_by_index(2)?)?, until: Time(row.try_get_by_index(3)?) };
-        ends.entry(member).or_default().push(end);
-    }
-    Ok(ends)
 }

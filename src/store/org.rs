@@ -1,10 +1,11 @@
 //! Reads orgs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
-use super::entity::{org, role_mapping};
+use super::entity::{membership, org, project, role_mapping, role_set_role, timed_role};
 use super::ids::unreadable;
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
@@ -18,6 +19,18 @@ pub struct OrgRow {
     pub role_mapping: RoleMappingName,
 }
 
+/// Which orgs to list.
+#[derive(Clone, Debug)]
+pub struct ListOrgs {
+    pub project: ProjectKey,
+    /// Those that are subscribed to it.
+    pub role_mapping: Option<RoleMappingName>,
+    /// Those in which nobody holds the default owner role without an end.
+    pub ownerless: bool,
+    pub after: Option<OrgId>,
+    pub limit: u32,
+}
+
 impl Store {
     pub async fn get_org(&self, project: &ProjectKey, org_id: &OrgId) -> Result<At<OrgRow>, ReadError> {
         let snapshot = self.snapshot().await?;
@@ -27,38 +40,80 @@ impl Store {
         Ok(snapshot.at(row.ok_or_else(|| unreadable("an org without a row"))?).await)
     }
 
-    /// By id, ascending; only those of a role mapping, where one is named.
-    pub async fn list_orgs(
-        &self,
-        project: &ProjectKey,
-        role_mapping: Option<&RoleMappingName>,
-        after: Option<OrgId>,
-        limit: u32,
-    ) -> Result<Page<OrgRow>, ReadError> {
+    /// By id, ascending.
+    pub async fn list_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
         let snapshot = self.snapshot().await?;
-        let project = snapshot.project(project).await?;
-        let living = org::Column::Project.eq(project.id).and(org::Column::DeadAt.is_null());
-        let mut find = org::Entity::find().filter(living);
-        if let Some(name) = role_mapping {
-            let mapping = snapshot.role_mapping(project.id, name).await?;
-            find = find.filter(org::Column::RoleMapping.eq(mapping.id));
+        let project = snapshot.project(&ask.project).await?;
+        let mut find = living(&snapshot, project.id, ask.role_mapping.as_ref(), ask.after.as_ref()).await?;
+        if ask.ownerless {
+            find = find.filter(ownerless(&project));
         }
-        if let Some(after) = after {
-            find = find.filter(org::Column::OrgId.gt(after.as_str()));
-        }
-        let find = find.order_by_asc(org::Column::OrgId).limit(u64::from(limit) + 1);
-        let found = find.all(&snapshot.tx).await?;
+        let found = find.limit(u64::from(ask.limit) + 1).all(&snapshot.tx).await?;
         let rows = rows(&snapshot, project.id, found).await?;
-        Ok(snapshot.page(rows, limit).await)
+        Ok(snapshot.page(rows, ask.limit).await)
     }
 }
 
+/// The living orgs of a project by id, or of a mapping where one is named, after the one of this id.
+pub async fn living(
+    snapshot: &Snapshot,
+    project: i64,
+    role_mapping: Option<&RoleMappingName>,
+    after: Option<&OrgId>,
+) -> Result<Select<org::Entity>, ReadError> {
+    let living = org::Column::Project.eq(project).and(org::Column::DeadAt.is_null());
+    let mut find = org::Entity::find().filter(living);
+    if let Some(name) = role_mapping {
+        let mapping = snapshot.role_mapping(project, name).await?;
+        find = find.filter(org::Column::RoleMapping.eq(mapping.id));
+    }
+    if let Some(after) = after {
+        find = find.filter(org::Column::OrgId.gt(after.as_str()));
+    }
+    Ok(find.order_by_asc(org::Column::OrgId))
+}
+
+/// That nobody holds the default owner role in an org without an end (B3). Who holds it is found by the role sets in which
+/// it is, which are few, and not by looking at every member.
+fn ownerless(project: &project::Model) -> SimpleExpr {
+    let of_role = role_set_role::Column::Project.eq(project.id);
+    let of_role = of_role.and(role_set_role::Column::Role.eq(project.default_owner_role));
+    let sets = role_set_role::Entity::find().select_only().column(role_set_role::Column::RoleSet).filter(of_role);
+    let here = |own: membership::Column, theirs: timed_role::Column| {
+        Expr::col((membership::Entity, own)).equals((timed_role::Entity, theirs))
+    };
+    let ends = timed_role::Entity::find()
+        .select_only()
+        .expr(Expr::val(1))
+        .filter(here(membership::Column::Project, timed_role::Column::Project))
+        .filter(here(membership::Column::Org, timed_role::Column::Org))
+        .filter(here(membership::Column::UserId, timed_role::Column::UserId))
+        .filter(timed_role::Column::Role.eq(project.default_owner_role));
+    let in_org = Expr::col((membership::Entity, membership::Column::Org)).equals((org::Entity, org::Column::No));
+    let owners = membership::Entity::find()
+        .select_only()
+        .expr(Expr::val(1))
+        .filter(membership::Column::Project.eq(project.id))
+        .filter(in_org)
+        .filter(membership::Column::RoleSet.in_subquery(sets.into_query()))
+        .filter(membership::Column::Timed.eq(false).or(Expr::exists(ends.into_query()).not()));
+    Expr::exists(owners.into_query()).not()
+}
+
+/// The names of role mappings.
+pub async fn mapping_names(
+    snapshot: &Snapshot,
+    project: i64,
+    ids: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, RoleMappingName>, StoreError> {
+    let ids: BTreeSet<i64> = ids.collect();
+    let named = role_mapping::Column::Project.eq(project).and(role_mapping::Column::Id.is_in(ids));
+    let mappings = role_mapping::Entity::find().filter(named).all(&snapshot.tx).await?;
+    Ok(mappings.into_iter().map(|mapping| (mapping.id, RoleMappingName::stored(mapping.name))).collect())
+}
+
 async fn rows(snapshot: &Snapshot, project: i64, found: Vec<org::Model>) -> Result<Vec<OrgRow>, StoreError> {
-    let wanted = found.iter().map(|org| org.role_mapping).collect::<std::collections::BTreeSet<_>>();
-    let of_orgs = role_mapping::Column::Project.eq(project).and(role_mapping::Column::Id.is_in(wanted));
-    let mappings = role_mapping::Entity::find().filter(of_orgs).all(&snapshot.tx).await?;
-    let names: HashMap<i64, RoleMappingName> =
-        mappings.into_iter().map(|mapping| (mapping.id, RoleMappingName::stored(mapping.name))).collect();
+    let names = mapping_names(snapshot, project, found.iter().map(|org| org.role_mapping)).await?;
     let row = |org: org::Model| {
         let role_mapping = names.get(&org.role_mapping).cloned();
         Ok(OrgRow {

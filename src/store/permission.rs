@@ -2,8 +2,10 @@
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::alias::Renamed;
 use super::entity::permission;
-use super::ids::{id, number};
+use super::ids::{id, number, unreadable};
+use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::id::PermissionId;
 use crate::domain::permission::Permission;
@@ -25,7 +27,8 @@ impl Store {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
         let found = snapshot.permission(project.id, name).await?;
-        Ok(snapshot.at(shown(found)).await)
+        let row = rows(&snapshot, project.id, vec![found]).await?.pop();
+        Ok(snapshot.at(row.ok_or_else(|| unreadable("a permission without a row"))?.permission).await)
     }
 
     /// In the order in which they were created, the built-in ones first.
@@ -42,19 +45,32 @@ impl Store {
             find = find.filter(permission::Column::Id.gt(number(after)));
         }
         let find = find.order_by_asc(permission::Column::Id).limit(u64::from(limit) + 1);
-        let row = |found: permission::Model| Ok(PermissionRow { id: id(found.id)?, permission: shown(found) });
-        let rows: Result<Vec<_>, StoreError> = find.all(&snapshot.tx).await?.into_iter().map(row).collect();
-        let rows = rows?;
+        let found = find.all(&snapshot.tx).await?;
+        let rows = rows(&snapshot, project.id, found).await?;
         Ok(snapshot.page(rows, limit).await)
     }
 }
 
-fn shown(found: permission::Model) -> Permission {
-    Permission {
-        name: PermissionName::stored(found.name),
-        description: found.description.into(),
-        built_in: found.built_in,
-        create_time: Time(found.create_time),
-        aliases: [].into(),
-    }
+/// Adds the old names.
+async fn rows(
+    snapshot: &Snapshot,
+    project: i64,
+    found: Vec<permission::Model>,
+) -> Result<Vec<PermissionRow>, StoreError> {
+    let ids = found.iter().map(|permission| permission.id);
+    let mut aliases = snapshot.aliases(project, Renamed::Permission, ids).await?;
+    let row = |found: permission::Model| {
+        let aliases = aliases.remove(&found.id).unwrap_or_default();
+        Ok(PermissionRow {
+            id: id(found.id)?,
+            permission: Permission {
+                name: PermissionName::stored(found.name),
+                description: found.description.into(),
+                built_in: found.built_in,
+                create_time: Time(found.create_time),
+                aliases: aliases.into_iter().map(PermissionName::stored).collect(),
+            },
+        })
+    };
+    found.into_iter().map(row).collect()
 }

@@ -1,10 +1,13 @@
 //! Stores a group of commits: the commits themselves, their changes, the answers to repeat, and the rows as they are now.
 //!
 //! A group may change a thing several times. Only its last form is written, so that each row is touched once, in large
-//! statements. What goes is deleted before anything is written, so that a name given up can be taken in the same group.
+//! statements. What goes, and what gives up a name, is deleted before anything of its noun is written, so that a name given
+//! up can be taken in the same group: two roles may even change names.
 
+mod catalogue;
 mod collapse;
 mod history;
+mod members;
 mod tables;
 
 use sea_orm::DatabaseTransaction;

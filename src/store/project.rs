@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::{project, role, role_mapping};
-use super::ids::{environment, id, role_structure, unreadable};
+use super::ids::{environment, id, role_structure, u32_of, unreadable};
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
+use crate::domain::erasure::Life;
 use crate::domain::id::ProjectId;
 use crate::domain::project::ProjectRecord;
 use crate::domain::{ProjectKey, RoleMappingName, RoleName, Time};
@@ -30,10 +31,11 @@ impl Store {
         Ok(snapshot.at(row.ok_or_else(|| unreadable("a project without a name"))?).await)
     }
 
-    /// By key, ascending.
+    /// By key, ascending; the living ones.
     pub async fn list_projects(&self, after: Option<ProjectKey>, limit: u32) -> Result<Page<ProjectRow>, ReadError> {
         let snapshot = self.snapshot().await?;
-        let mut find = project::Entity::find().order_by_asc(project::Column::Key).limit(u64::from(limit) + 1);
+        let living = project::Entity::find().filter(project::Column::DeadAt.is_null());
+        let mut find = living.order_by_asc(project::Column::Key).limit(u64::from(limit) + 1);
         if let Some(after) = after {
             find = find.filter(project::Column::Key.gt(after.as_str()));
         }
@@ -80,9 +82,9 @@ async fn rows(snapshot: &Snapshot, found: Vec<project::Model>) -> Result<Vec<Pro
                 default_owner_role: id(project.default_owner_role)?,
                 default_role_mapping: id(project.default_role_mapping)?,
                 create_time: Time(project.create_time),
-                version: 0,
-                role_order_version: 0,
-                life: Default::default(),
+                version: u32_of(project.version)?,
+                role_order_version: u32_of(project.role_order_version)?,
+                life: Life::stored(project.dead_at.map(Time), project.erased),
             },
         })
     };

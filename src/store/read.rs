@@ -28,8 +28,15 @@ pub struct At<T> {
 pub struct Scope {
     pub project: i64,
     pub org: i64,
-    /// How often the order of the project's roles was changed: a list in that order cannot go on in another.
+    /// How often the project's roles got other ranks: a list in their order cannot go on in another.
     pub role_order: i64,
+}
+
+impl Scope {
+    /// For a list in another order than that of the roles.
+    pub fn in_any_order(self) -> Self {
+        Self { role_order: 0, ..self }
+    }
 }
 
 /// Some of the rows of a list, and the revision at which they were read.

@@ -4,12 +4,13 @@ use sea_orm::{
     ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::SimpleExpr,
 };
 
+use super::alias::Renamed;
 use super::entity::role;
-use super::ids::{id, number};
+use super::ids::{id, number, u32_of, unreadable};
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::id::RoleId;
-use crate::domain::role::Role;
+use crate::domain::role::{Role, order_etag_of};
 use crate::domain::{ProjectKey, RoleName, Time};
 
 /// A role and its place.
@@ -21,14 +22,21 @@ pub struct RoleRow {
     pub position: u32,
 }
 
+/// Some of the roles, and the etag of the order of all (M9).
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleList {
+    pub page: Page<RoleRow>,
+    pub order_etag: String,
+}
+
 impl Store {
     pub async fn get_role(&self, project: &ProjectKey, name: &RoleName) -> Result<At<RoleRow>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
         let found = snapshot.role(project.id, name).await?;
         let above = above(&snapshot, &found).await?;
-        let row = row(found, above + 1)?;
-        Ok(snapshot.at(row).await)
+        let row = rows(&snapshot, project.id, vec![found], above).await?.pop();
+        Ok(snapshot.at(row.ok_or_else(|| unreadable("a role without a row"))?).await)
     }
 
     /// From the highest role to the lowest, after the role of this rank and id.
@@ -37,7 +45,7 @@ impl Store {
         project: &ProjectKey,
         after: Option<(u64, RoleId)>,
         limit: u32,
-    ) -> Result<Page<RoleRow>, ReadError> {
+    ) -> Result<RoleList, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
         let mut find = role::Entity::find().filter(role::Column::Project.eq(project.id));
@@ -46,16 +54,15 @@ impl Store {
         }
         let find = find.order_by_asc(role::Column::Rank).order_by_asc(role::Column::Id).limit(u64::from(limit) + 1);
         let found = find.all(&snapshot.tx).await?;
-        let mut position = match found.first() {
+        let above = match found.first() {
             Some(first) => above(&snapshot, first).await?,
             None => 0,
         };
-        let mut rows = Vec::with_capacity(found.len());
-        for found in found {
-            position += 1;
-            rows.push(row(found, position)?);
-        }
-        Ok(snapshot.page(rows, limit).await)
+        let count = role::Entity::find().filter(role::Column::Project.eq(project.id)).count(&snapshot.tx).await?;
+        let (version, next) = (u32_of(project.role_order_version)?, u32_of(project.next_role)?);
+        let order_etag = order_etag_of(id(project.id)?, version, next, count as usize);
+        let rows = rows(&snapshot, project.id, found, above).await?;
+        Ok(RoleList { page: snapshot.page(rows, limit).await, order_etag })
     }
 }
 
@@ -73,18 +80,28 @@ async fn above(snapshot: &Snapshot, role: &role::Model) -> Result<u32, StoreErro
     Ok(u32::try_from(find.count(&snapshot.tx).await?).unwrap_or(u32::MAX))
 }
 
-fn row(found: role::Model, position: u32) -> Result<RoleRow, StoreError> {
-    Ok(RoleRow {
-        id: id(found.id)?,
-        role: Role {
-            name: RoleName::stored(found.name),
-            description: found.description.into(),
-            internal: found.internal,
-            rank: found.rank.unsigned_abs(),
-            create_time: Time(found.create_time),
-            aliases: [].into(),
-            version: 0,
-        },
-        position,
-    })
+/// Adds the old names and the positions to roles that follow each other; so many stand above the first.
+async fn rows(
+    snapshot: &Snapshot,
+    project: i64,
+    found: Vec<role::Model>,
+    above: u32,
+) -> Result<Vec<RoleRow>, StoreError> {
+    let mut aliases = snapshot.aliases(project, Renamed::Role, found.iter().map(|role| role.id)).await?;
+    let row = |(found, position): (role::Model, u32)| {
+        Ok(RoleRow {
+            id: id(found.id)?,
+            role: Role {
+                name: RoleName::stored(found.name),
+                description: found.description.into(),
+                internal: found.internal,
+                rank: found.rank.unsigned_abs(),
+                create_time: Time(found.create_time),
+                aliases: aliases.remove(&found.id).unwrap_or_default().into_iter().map(RoleName::stored).collect(),
+                version: u32_of(found.version)?,
+            },
+            position,
+        })
+    };
+    found.into_iter().zip(above + 1..).map(row).collect()
 }

@@ -1,17 +1,23 @@
 //! Reads role mappings and their rows.
 
-use std::collections::{HashMap, HashSet};
+mod diff;
+mod page;
+
+use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::entity::{disabled_role, grant, project, role, role_mapping};
-use super::ids::{id, number, unreadable};
+use super::alias::Renamed;
+use super::entity::{grant, org, project, role, role_mapping};
+use super::ids::{id, number, u32_of, unreadable};
 use super::read::Snapshot;
-use super::role::below;
 use super::sql::Sql;
 use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::id::{RoleId, RoleMappingId};
 use crate::domain::{PermissionName, ProjectKey, RoleMappingName, RoleName, Time};
+use page::{Filling, Granted, disabled_in, in_order};
+
+pub use diff::{DiffRoleMappings, DiffRow};
 
 /// A role mapping, its rows aside.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +30,11 @@ pub struct RoleMappingRow {
     pub disabled_roles: Vec<RoleName>,
     pub grant_count: u64,
     pub create_time: Time,
+    /// Oldest first.
+    pub aliases: Vec<RoleMappingName>,
+    pub version: u32,
+    /// Living orgs.
+    pub subscribers: u64,
 }
 
 /// The row of a role in a role mapping.
@@ -82,18 +93,22 @@ impl Store {
         let mapping = snapshot.role_mapping(project.id, name).await?;
         let role_mapping = rows(&snapshot, &project, vec![mapping.clone()]).await?.pop();
         let role_mapping = role_mapping.ok_or_else(|| unreadable("a role mapping without a row"))?;
-        let mut find = role::Entity::find().filter(role::Column::Project.eq(project.id));
+        let mut find = in_order(project.id, after);
         if !only.is_empty() {
             find = find.filter(role::Column::Id.is_in(ids(&snapshot, project.id, only).await?));
         }
-        if let Some((rank, id)) = after {
-            find = find.filter(below(rank as i64, number(id)));
+        let roles = find.limit(u64::from(limit) + 1).all(&snapshot.tx).await?;
+        let granted = Granted { project: project.id, role_mapping: mapping.id };
+        let counts = granted.counts(&snapshot, &roles).await?;
+        let mut filling = Filling::new(limit);
+        for role in roles {
+            let names = counts.get(&role.id).copied().unwrap_or_default();
+            if !filling.take(role, names) {
+                break;
+            }
         }
-        let find = find.order_by_asc(role::Column::Rank).order_by_asc(role::Column::Id).limit(u64::from(limit) + 1);
-        let mut roles = find.all(&snapshot.tx).await?;
-        let more = roles.len() > limit as usize;
-        roles.truncate(limit as usize);
-        let rows = grants(&snapshot, &mapping, roles).await?;
+        let more = filling.more;
+        let rows = grants(&snapshot, granted, filling.roles).await?;
         Ok(snapshot.at(RoleMappingRows { role_mapping, rows, more }).await)
     }
 }
@@ -105,6 +120,8 @@ async fn rows(
 ) -> Result<Vec<RoleMappingRow>, StoreError> {
     let mappings: Vec<i64> = found.iter().map(|mapping| mapping.id).collect();
     let mut disabled = disabled(snapshot, project.id, &mappings).await?;
+    let mut aliases = snapshot.aliases(project.id, Renamed::RoleMapping, mappings.iter().copied()).await?;
+    let subscribers = subscribers(snapshot, project.id, &mappings).await?;
     let counts = grant::Entity::find().select_only().column(grant::Column::RoleMapping);
     let counts = counts.column_as(grant::Column::Permission.count(), "grants");
     let of_mappings = grant::Column::Project.eq(project.id).and(grant::Column::RoleMapping.is_in(mappings));
@@ -120,9 +137,22 @@ async fn rows(
             disabled_roles: disabled.remove(&found.id).unwrap_or_default(),
             grant_count: counts.get(&found.id).map_or(0, |count| count.unsigned_abs()),
             create_time: Time(found.create_time),
+            aliases: aliases.remove(&found.id).into_iter().flatten().map(RoleMappingName::stored).collect(),
+            version: u32_of(found.version)?,
+            subscribers: subscribers.get(&found.id).map_or(0, |count| count.unsigned_abs()),
         })
     };
     found.into_iter().map(row).collect()
+}
+
+/// How many living orgs are subscribed to each of these mappings.
+async fn subscribers(snapshot: &Snapshot, project: i64, mappings: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
+    let living = org::Column::Project.eq(project).and(org::Column::DeadAt.is_null());
+    let subscribed = living.and(org::Column::RoleMapping.is_in(mappings.iter().copied()));
+    let counts = org::Entity::find().select_only().column(org::Column::RoleMapping);
+    let counts = counts.column_as(org::Column::No.count(), "orgs").filter(subscribed);
+    let counts: Vec<(i64, i64)> = counts.group_by(org::Column::RoleMapping).into_tuple().all(&snapshot.tx).await?;
+    Ok(counts.into_iter().collect())
 }
 
 /// The roles disabled in mappings, in their order.
@@ -146,35 +176,32 @@ async fn disabled(
     Ok(disabled)
 }
 
-/// The ids of roles, every one of which must exist.
+/// The ids of the roles that have these names or had them (R3); every one of them must exist.
 async fn ids(snapshot: &Snapshot, project: i64, names: &[RoleName]) -> Result<Vec<i64>, ReadError> {
     let folded = names.iter().map(|name| crate::domain::name::folded(name.as_str()));
     let named = role::Column::Project.eq(project).and(role::Column::NameKey.is_in(folded));
     let named = named.and(role::Column::Name.is_in(names.iter().map(RoleName::as_str)));
     let found = role::Entity::find().filter(named).all(&snapshot.tx).await?;
-    let known: HashSet<&str> = found.iter().map(|role| role.name.as_str()).collect();
-    match names.iter().find(|name| !known.contains(name.as_str())) {
-        Some(unknown) => Err(ReadError::NotFound(crate::domain::refusal::Noun::Role, unknown.to_string())),
-        None => Ok(found.iter().map(|role| role.id).collect()),
+    let mut known: HashMap<String, i64> = found.into_iter().map(|role| (role.name, role.id)).collect();
+    if known.len() < names.len() {
+        let unknown = names.iter().map(RoleName::as_str).filter(|&name| !known.contains_key(name));
+        let aliased = snapshot.all_aliased(project, Renamed::Role, unknown).await?;
+        known.extend(aliased);
     }
+    let id = |name: &RoleName| known.get(name.as_str()).copied();
+    let not_found = |name: &RoleName| ReadError::NotFound(crate::domain::refusal::Noun::Role, name.to_string());
+    names.iter().map(|name| id(name).ok_or_else(|| not_found(name))).collect()
 }
 
-async fn grants(
-    snapshot: &Snapshot,
-    mapping: &role_mapping::Model,
-    roles: Vec<role::Model>,
-) -> Result<Vec<GrantsRow>, StoreError> {
-    let of_mapping =
-        disabled_role::Column::Project.eq(mapping.project).and(disabled_role::Column::RoleMapping.eq(mapping.id));
-    let disabled = disabled_role::Entity::find().filter(of_mapping).all(&snapshot.tx).await?;
-    let disabled: HashSet<i64> = disabled.into_iter().map(|row| row.role).collect();
+async fn grants(snapshot: &Snapshot, of: Granted, roles: Vec<role::Model>) -> Result<Vec<GrantsRow>, StoreError> {
+    let disabled = disabled_in(snapshot, of.project, of.role_mapping).await?;
     let mut permissions: HashMap<i64, Vec<PermissionName>> = HashMap::new();
     let mut sql = Sql::default();
-    let (project, id_of_mapping) = (sql.bind(mapping.project), sql.bind(mapping.id));
+    let (project, role_mapping) = (sql.bind(of.project), sql.bind(of.role_mapping));
     let wanted = sql.list(roles.iter().map(|role| role.id));
     sql.push(&format!(
         "SELECT g.role, p.name FROM grants g JOIN permissions p ON p.project = g.project AND p.id = g.permission
-         WHERE g.project = {project} AND g.role_mapping = {id_of_mapping} AND g.role IN ({wanted})
+         WHERE g.project = {project} AND g.role_mapping = {role_mapping} AND g.role IN ({wanted})
          ORDER BY g.role, p.name"
     ));
     for row in snapshot.tx.query_all_raw(sql.statement(snapshot.tx.get_database_backend())).await? {

@@ -1,6 +1,11 @@
 //! Reads subscriptions.
 
-use super::{At, ReadError, Store};
+use sea_orm::QuerySelect;
+
+use super::entity::org;
+use super::ids::unreadable;
+use super::org::{living, mapping_names};
+use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::{OrgId, ProjectKey, RoleMappingName};
 
 /// An org and the role mapping that it uses.
@@ -19,5 +24,28 @@ impl Store {
         let At { revision, value, scope } = self.get_org(project, org_id).await?;
         let row = SubscriptionRow { org_id: value.profile.org_id, role_mapping: value.role_mapping };
         Ok(At { revision, value: row, scope })
+    }
+
+    /// By org id, ascending; only those of a role mapping, where one is named.
+    pub async fn list_subscriptions(
+        &self,
+        project: &ProjectKey,
+        role_mapping: Option<&RoleMappingName>,
+        after: Option<OrgId>,
+        limit: u32,
+    ) -> Result<Page<SubscriptionRow>, ReadError> {
+        let snapshot = self.snapshot().await?;
+        let project = snapshot.project(project).await?;
+        let find = living(&snapshot, project.id, role_mapping, after.as_ref()).await?.limit(u64::from(limit) + 1);
+        let find = find.select_only().column(org::Column::OrgId).column(org::Column::RoleMapping);
+        let found: Vec<(String, i64)> = find.into_tuple().all(&snapshot.tx).await?;
+        let names = mapping_names(&snapshot, project.id, found.iter().map(|(_, mapping)| *mapping)).await?;
+        let row = |(org_id, mapping)| {
+            let role_mapping = names.get(&mapping).cloned();
+            let role_mapping = role_mapping.ok_or_else(|| unreadable("an org whose role mapping is missing"))?;
+            Ok(SubscriptionRow { org_id: OrgId::stored(org_id), role_mapping })
+        };
+        let rows = found.into_iter().map(row).collect::<Result<_, StoreError>>()?;
+        Ok(snapshot.page(rows, limit).await)
     }
 }

@@ -1,13 +1,17 @@
-//! The skin of the service, from outside: the real binary, grpcurl, the README.
+//! The skin of the service, from outside: the real binary, grpcurl, the documents.
 
 #[path = "../support/database.rs"]
 mod support;
 
+mod ask;
+mod commands;
 mod demo;
 mod errors;
+mod examples;
 mod exits;
 mod life;
 mod matrix;
 mod readme;
 mod reflection;
 mod run;
+mod story;

@@ -1,21 +1,16 @@
 //! The README says what is so: its commands run, its table of errors is the one of the code.
 
-use std::fs;
 use std::path::Path;
 
 use rolecall::grpc::status::TABLE;
 use tonic::Code;
 
-use crate::run::{Server, both, grpcurl, rolecall, shell};
-
-fn text(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use crate::commands::{file, work};
+use crate::run::{both, rolecall};
 
 #[test]
 fn the_table_of_errors_is_the_one_of_the_code() {
-    let readme = text("README.md");
+    let readme = file("README.md");
     let (_, rest) = readme.split_once("<!-- errors:").unwrap();
     let (table, _) = rest.split_once("<!-- /errors -->").unwrap();
     let (_, table) = table.split_once("-->\n").unwrap();
@@ -38,93 +33,30 @@ fn canonical(code: Code) -> String {
     name
 }
 
-/// A block of the README between fences.
-struct Block {
-    kind: String,
-    lines: Vec<String>,
-}
-
-fn blocks(readme: &str) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut open = false;
-    for line in readme.lines() {
-        match (line.strip_prefix("```"), open) {
-            (Some(kind), false) => blocks.push(Block { kind: kind.into(), lines: Vec::new() }),
-            (Some(_), true) => {}
-            (None, true) => blocks.last_mut().unwrap().lines.push(line.into()),
-            (None, false) => continue,
-        }
-        open ^= line.starts_with("```");
-    }
-    blocks
-}
-
-/// The blocks marked `sh ci`, in their order, against one server; what a `json` block shows is in the answer before it.
 #[test]
 fn the_commands_of_the_readme_work_in_the_order_of_the_readme() {
-    let Some(grpcurl) = grpcurl() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = None;
-    let mut last = String::new();
-    let mut ran = 0;
-    for block in blocks(&text("README.md")) {
-        match block.kind.as_str() {
-            "sh ci" => {
-                for line in &block.lines {
-                    last = run(line, &grpcurl, folder.path(), &mut server);
-                    ran += 1;
-                }
-            }
-            "json" => {
-                for line in &block.lines {
-                    assert!(last.lines().any(|shown| shown == line), "`{line}` is not in: {last}");
-                }
-            }
-            _ => {}
-        }
-    }
-    assert!(ran > 10, "only {ran} commands");
-}
-
-/// Runs one command, with the binary of this build and the port that its server was given.
-fn run(line: &str, grpcurl: &Path, folder: &Path, server: &mut Option<Server>) -> String {
-    // That is what runs this.
-    if line == "cargo test" {
-        assert!(text(".ci/run").contains("cargo test"));
-        return String::new();
-    }
-    let arguments = line.strip_prefix("cargo run --release -- ");
-    if let Some(arguments) = arguments.and_then(|arguments| arguments.strip_prefix("serve")) {
-        let arguments: Vec<&str> = arguments.split_whitespace().collect();
-        let mut started = Server::start(folder, &arguments);
-        let printed = started.demo();
-        *server = Some(started);
-        return printed;
-    }
-    let address = &server.as_ref().expect("the README starts a server first").address;
-    let ended = match arguments {
-        Some(arguments) => {
-            crate::run::output(rolecall(folder).args(arguments.split_whitespace()).env("ROLECALL_LISTEN", address))
-        }
-        None => shell(grpcurl, &line.replace("127.0.0.1:50051", address)),
-    };
-    assert!(ended.status.success(), "{line}\n{}", both(&ended));
-    both(&ended)
+    work("README.md", 15);
 }
 
 #[test]
-fn every_file_that_the_readme_links_to_is_there() {
-    let readme = text("README.md");
-    let links = readme.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+fn every_file_that_a_document_links_to_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for link in links.filter(|link| !link.contains("://")) {
-        assert!(root.join(link).exists(), "{link}");
+    let mut links = 0;
+    for document in ["README.md", "CONTRIBUTING.md", "docs/examples.md"] {
+        let text = file(document);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        for link in targets.filter(|link| !link.contains("://")) {
+            let target = root.join(document).with_file_name(link);
+            assert!(target.exists(), "{document} links to {link}");
+            links += 1;
+        }
     }
+    assert!(links > 5, "only {links} links");
 }
 
 #[test]
 fn the_limits_and_flags_of_the_readme_are_the_ones_of_the_code() {
-    let readme = text("README.md").replace('\n', " ");
+    let readme = file("README.md").replace('\n', " ");
     let limits = rolecall::limits::Limits::default();
     for (number, what) in [
         (limits.roles, "roles"),

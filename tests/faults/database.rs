@@ -34,6 +34,8 @@ impl World {
             display_name: String::new(),
             metadata: String::new(),
             role_mapping: None,
+            creator: None,
+            reuse_deleted_id: false,
         });
         let call = Call { actor: "test".into(), request: None, fingerprint: 0, reason: "".into() };
         self.server.app.writer.submit(command, call).await

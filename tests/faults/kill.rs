@@ -10,6 +10,7 @@ use rolecall::domain::{Change, ProjectKey, Revision, State, UserId};
 use rolecall::grpc::services::check_service_client::CheckServiceClient;
 use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
 use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::grpc::services::role_service_client::RoleServiceClient;
 use rolecall::store::Store;
 use rolecall::wire;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -54,6 +55,7 @@ async fn killed(database: &str, folder: &Path, times: u32) {
         answers_what_was_acknowledged(&channel, &so_far).await;
         let streams: Vec<_> =
             (0..STREAMS).map(|stream| tokio::spawn(write(channel.clone(), round, stream, sent.clone()))).collect();
+        let doomed = tokio::spawn(make_and_delete(channel.clone(), round));
         // Another moment of the write path each time, but never before something was acknowledged that could be lost.
         let acknowledged = || sent.lock().unwrap().iter().filter(|sent| sent.acknowledged).count();
         let before = acknowledged();
@@ -67,11 +69,15 @@ async fn killed(database: &str, folder: &Path, times: u32) {
         for stream in streams {
             stream.await.unwrap();
         }
+        doomed.await.unwrap();
         let sent = sent.lock().unwrap().clone();
         acknowledged_before_kill = sent.iter().filter(|sent| sent.acknowledged).count();
         stored_as_acknowledged(database, &sent).await;
     }
     assert!(acknowledged_before_kill > times as usize, "the streams wrote too little to prove anything");
+    what_is_dead_is_erased_in_the_end(database, &socket).await;
+    let sent = sent.lock().unwrap().clone();
+    stored_as_acknowledged(database, &sent).await;
 }
 
 /// Creates an org and fills it, bulk write after bulk write, until the server is gone.
@@ -97,6 +103,52 @@ async fn write(channel: Channel, round: u32, stream: usize, sent: Arc<Mutex<Vec<
         }
         sent.lock().unwrap()[at].acknowledged = true;
     }
+}
+
+/// Makes an org and a role and deletes them again, both with members, until the server is gone.
+async fn make_and_delete(channel: Channel, round: u32) {
+    let (org_id, role) = (format!("doomed-{round}"), format!("Doomed {round}"));
+    let (mut orgs, mut members) =
+        (OrgServiceClient::new(channel.clone()), MembershipServiceClient::new(channel.clone()));
+    let mut roles = RoleServiceClient::new(channel);
+    let given = || wire::MemberRoles { roles: vec![wire::MemberRole { role: role.clone(), ..Default::default() }] };
+    loop {
+        let made = wire::CreateRoleRequest { name: role.clone(), ..Default::default() };
+        let again = true;
+        let org = wire::CreateOrgRequest { org_id: org_id.clone(), reuse_deleted_id: again, ..Default::default() };
+        let row = |number: usize| wire::MemberWrite {
+            org_id: org_id.clone(),
+            user_id: format!("user-{number}"),
+            write: Some(wire::member_write::Write::Add(given())),
+        };
+        let rows = wire::BatchWriteMembersRequest { rows: (0..ROWS).map(row).collect(), ..Default::default() };
+        let gone = wire::DeleteRoleRequest { name: role.clone(), ..Default::default() };
+        let dead = wire::DeleteOrgRequest { org_id: org_id.clone(), ..Default::default() };
+        // The first error ends it: the server is gone.
+        let done = roles.create_role(made).await.is_ok()
+            && orgs.create_org(org).await.is_ok()
+            && members.batch_write_members(rows).await.is_ok()
+            && roles.delete_role(gone).await.is_ok()
+            && orgs.delete_org(dead).await.is_ok();
+        if !done {
+            return;
+        }
+    }
+}
+
+/// A server that is left alone erases what the killed ones had begun to.
+async fn what_is_dead_is_erased_in_the_end(database: &str, socket: &Path) {
+    let mut server = serve(database, socket);
+    let _channel = connect(socket).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let store = Store::open(database).await.unwrap();
+    let state = store.load(HashKey::new([5; 16])).await.unwrap();
+    assert!(state.all_projects().all(|project| !project.has_dying()), "something dead is left");
+    let project = state.project(&ProjectKey::default_project()).unwrap();
+    assert!((0..).map_while(|round| project.was_deleted(&format!("doomed-{round}")).then_some(())).count() > 0);
+    store.close().await;
 }
 
 /// The restarted server itself answers for everything acknowledged so far.
@@ -147,7 +199,7 @@ async fn stored_as_acknowledged(database: &str, sent: &[Sent]) {
     }
     assert!(replayed == loaded, "the history and the tables differ");
     assert_eq!(replayed.revision(), loaded.revision());
-    for (project, other) in replayed.projects().zip(loaded.projects()) {
+    for (project, other) in replayed.all_projects().zip(loaded.all_projects()) {
         assert_eq!(project.counters(), other.counters());
     }
     let mut undone = loaded.clone();

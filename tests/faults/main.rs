@@ -3,16 +3,18 @@
 #[path = "../support/database.rs"]
 mod support;
 
+/// The model of the rules, and the random histories that are held against it.
 #[allow(dead_code)]
-#[path = "../domain/model.rs"]
-mod model;
-#[allow(dead_code)]
-#[path = "../domain/seen.rs"]
-mod seen;
-#[allow(dead_code)]
-#[path = "../domain/strategies.rs"]
-mod strategies;
+#[path = "../domain"]
+mod reference {
+    pub mod model;
+    pub mod seen;
+    pub mod strategies;
+    pub mod symbols;
+}
 
 mod database;
 mod kill;
 mod two_writers;
+
+use reference::{model, seen, strategies, symbols};

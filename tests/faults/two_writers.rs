@@ -39,7 +39,9 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
     let mut commands = Vec::new();
     while commands.len() < COMMANDS {
         let history = history().new_tree(&mut runner).expect("histories can be made").current();
-        commands.extend(history.steps.into_iter().map(|step| step.command));
+        let steps = history.steps.into_iter().map(|step| step.command);
+        // A project that is deleted early would have most of what follows refused.
+        commands.extend(steps.filter(|command| !matches!(command, Command::DeleteProject(_))));
     }
     commands.truncate(COMMANDS);
     let commands = Arc::new(commands);
@@ -65,8 +67,10 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
                 &commands[commit.reason.parse::<usize>().expect("the reason is the command's number")];
             assert_eq!(&*commit.kind, command.kind());
             let answered = model.run(command, commit.revision.at, &limits);
+            // Nothing that can be seen changes when what was deleted is erased.
+            let erased = matches!(command, Command::Erase(_));
             assert!(
-                answered.is_ok_and(|answered| answered.changed),
+                answered.is_ok_and(|answered| answered.changed != erased),
                 "the model refuses {command:?} at {:?}",
                 commit.revision
             );

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 use prost_types::field_descriptor_proto::Type;
-use prost_types::{FieldDescriptorProto, Timestamp};
+use prost_types::{FieldDescriptorProto, FieldMask, Timestamp};
 use rolecall::wire;
 use tonic::Status;
 
@@ -44,8 +44,16 @@ enum Form {
     Revision,
     /// The end of a role.
     End,
+    /// The key of the project that is to be deleted.
+    Confirmation,
     Environment,
     RoleStructure,
+    /// What becomes of roles that get disabled.
+    Strategy,
+    /// Which fields an update takes.
+    Mask,
+    /// What was read of a thing, or nothing.
+    Etag,
     /// A flag that is true where it is given.
     True,
     /// May not stand beside an end, which the request has.
@@ -62,12 +70,55 @@ fn form(message: &str, field: &str) -> Form {
     const NAME_OR_NONE: Form = Form::Name { bytes_max: 128, required: false };
     const PERMISSION: Form = Form::Name { bytes_max: 256, required: true };
     match (message.trim_start_matches(".rolecall.v1."), field) {
+        ("DeleteProjectRequest", "project") => Form::Key { required: true },
         (_, "project") => Form::Key { required: false },
         ("CreateProjectRequest", "key") => Form::Key { required: true },
         ("CreateProjectRequest", "environment") => Form::Environment,
         ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
         ("CreateProjectRequest", "template") => Form::Template,
-        ("CreatePermissionRequest" | "PermissionSpec" | "GetPermissionRequest", "name") => PERMISSION,
+        ("DeleteProjectRequest", "confirm") => Form::Confirmation,
+        (_, "update_mask") => Form::Mask,
+        ("UpdateProjectRequest", "resource")
+        | ("UpdatePermissionRequest", "permission")
+        | ("UpdateRoleRequest", "role")
+        | ("UpdateRoleMappingRequest", "role_mapping")
+        | ("UpdateOrgRequest", "org") => Form::Parts,
+        // Output only, ignored in requests.
+        ("Project", "key" | "environment" | "role_structure" | "default_role_mapping")
+        | ("Permission", "built_in")
+        | ("Role", "position")
+        | ("RoleMapping", "is_default" | "disabled_roles" | "grant_count" | "subscriber_count")
+        | ("Org", "org_id" | "role_mapping")
+        | ("Project" | "Role" | "RoleMapping", "etag")
+        | (_, "create_time") => Form::Anything,
+        (_, "etag") => Form::Etag,
+        (_, "force" | "allow_ownerless" | "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
+        ("ListOrgsRequest", "ownerless") | ("DiffRoleMappingsRequest", "only_different") => Form::Anything,
+        ("Project", "default_role" | "default_owner_role") => NAME,
+        (
+            "CreatePermissionRequest"
+            | "PermissionSpec"
+            | "GetPermissionRequest"
+            | "UpdatePermissionRequest"
+            | "DeletePermissionRequest"
+            | "Permission",
+            "name",
+        ) => PERMISSION,
+        ("Permission", "aliases") => PERMISSION,
+        (_, "aliases") => NAME,
+        ("DeleteRoleMappingRequest", "move_subscribers_to") => NAME_OR_NONE,
+        ("DiffRoleMappingsRequest", "left" | "right") => NAME,
+        (_, "on_disabled") => Form::Parts,
+        ("OnDisabled", "strategy") => Form::Strategy,
+        ("CreateOrgRequest", "creator_user_id") => Form::Id { required: false },
+        ("BatchSubscribeOrgsRequest", "org_ids") => Form::Id { required: true },
+        ("BatchSubscribeOrgsRequest", "role_mapping") => NAME,
+        ("BatchSubscribeOrgsRequest", "to_default") => Form::True,
+        ("ListSubscriptionsRequest", "role_mapping") => NAME_OR_NONE,
+        ("CheckRequest", "role" | "at_least_role") => NAME,
+        ("CheckRequest", "all_of" | "any_of") => Form::Parts,
+        ("PermissionList", "permissions") => PERMISSION,
+        ("MemberRole", "origin") => Form::Anything,
         (_, "name") => NAME,
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
@@ -75,7 +126,9 @@ fn form(message: &str, field: &str) -> Form {
         ("CreateOrgRequest", "org_id") => Form::Id { required: false },
         (_, "org_id" | "user_id" | "subscribe_org_ids") => Form::Id { required: true },
         ("CreateRoleRequest", "above" | "below" | "disabled_in") => NAME,
-        ("CreateRoleRequest", "internal") => Form::Anything,
+        ("CreateRoleRequest" | "Role", "internal") => Form::Anything,
+        ("DeleteRoleRequest", "replacement") => NAME_OR_NONE,
+        ("ReorderRolesRequest", "roles") => NAME,
         ("CreateRoleMappingRequest", "duplicate_of") => NAME_OR_NONE,
         (_, "enable_roles" | "disable_roles") => NAME,
         (_, "edits") => Form::Parts,
@@ -127,6 +180,7 @@ impl Form {
         let invalid = |value| Bad { value, reason: "INVALID_FIELD" };
         let text = |text: &str| invalid(Value::Bytes(text.into()));
         let number = |number| invalid(Value::Number(number));
+        let mask = |path: &str| invalid(Value::Bytes(FieldMask { paths: vec![path.into()] }.encode_to_vec()));
         let long = |bytes_max: usize| "x".repeat(bytes_max + 1);
         let no_text = Bad { value: Value::Bytes(vec![b'a', 0xff, b'b']), reason: "MALFORMED_REQUEST" };
         let mut bad: Vec<Bad> = match self {
@@ -177,8 +231,18 @@ impl Form {
                     past(1_600_000_000),
                 ]
             }
+            Self::Confirmation => ["", "default", "Deserted", "deserted "]
+                .map(|key| Bad { value: Value::Bytes(key.into()), reason: "NOT_CONFIRMED" })
+                .into(),
             Self::Environment => [0, 3, 99, -1].map(number).into(),
-            Self::RoleStructure => [3, 99, -1].map(number).into(),
+            Self::RoleStructure | Self::Strategy => [3, 99, -1].map(number).into(),
+            Self::Mask => {
+                ["", "*", "Name", "create_time", "etag", "position", "name.first", "nothing", "a\0"].map(mask).into()
+            }
+            Self::Etag => {
+                let etag = |etag: &str| Bad { value: Value::Bytes(etag.into()), reason: "ETAG_MISMATCH" };
+                [" ", "0", "0.0", "1", "1.1.1", "stale", "a\0", &long(10_000)].map(etag).into()
+            }
             Self::True => vec![number(0)],
             Self::Permanent => vec![number(1)],
             Self::Anything | Self::Parts => vec![],
@@ -190,7 +254,7 @@ impl Form {
         if required {
             bad.push(text(""));
         }
-        if bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_))) && !matches!(self, Self::End) {
+        if bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_))) && !matches!(self, Self::End | Self::Mask) {
             bad.push(no_text);
         }
         bad.push(Bad { value: Value::Fixed32, reason: "MALFORMED_REQUEST" });
@@ -372,7 +436,8 @@ async fn refuses_all(raw: &Raw, method: &str, request: &[u8], path: &Path, form:
             }
             _ => {
                 let refused = the_refusal(answer, reason, &context);
-                if reason != "MALFORMED_REQUEST" {
+                // What is only stale is no fault of a field.
+                if !["MALFORMED_REQUEST", "ETAG_MISMATCH"].contains(&reason) {
                     assert_eq!(refused.fields(), [expected_path(path, form)], "{context}");
                 }
             }
@@ -439,6 +504,10 @@ fn what_must_be_given_and_is_not_is_named() {
                 named(refused(server.create_project(nothing).await, "INVALID_FIELD"), "environment");
                 let nowhere = wire::SubscribeOrgRequest { org_id: "acme".into(), ..Default::default() };
                 named(refused(server.subscribe_org(nowhere).await, "INVALID_FIELD"), "role_mapping");
+                let nowhere = wire::BatchSubscribeOrgsRequest { target: None, ..project.moving_all(&["acme"], "") };
+                named(refused(server.batch_subscribe_orgs(nowhere).await, "INVALID_FIELD"), "role_mapping");
+                let nobody = project.moving_all(&[], "Paid");
+                named(refused(server.batch_subscribe_orgs(nobody).await, "INVALID_FIELD"), "org_ids");
                 let no_roles = project.setting("acme", "ann", &[]);
                 named(refused(server.set_member_roles(no_roles).await, "INVALID_FIELD"), "roles");
                 let no_write = project.writing(vec![row("acme", "ann", None)]);
@@ -452,6 +521,14 @@ fn what_must_be_given_and_is_not_is_named() {
                 let no_question =
                     wire::CheckRequest { org_id: "acme".into(), user_id: "ann".into(), ..Default::default() };
                 named(refused(server.check(no_question).await, "INVALID_FIELD"), "permission");
+                for (question, field) in [
+                    (wire::check_request::Question::AllOf(Default::default()), "all_of.permissions"),
+                    (wire::check_request::Question::AnyOf(Default::default()), "any_of.permissions"),
+                ] {
+                    let about_nothing =
+                        wire::CheckRequest { question: Some(question), ..project.asking("acme", "ann", "") };
+                    named(refused(server.check(about_nothing).await, "INVALID_FIELD"), field);
+                }
             })
             .await;
     });
@@ -475,11 +552,18 @@ async fn nothing_is_found(server: &Server) {
         ("subscribe_org_ids[0]", "nowhere", "ORG_NOT_FOUND", "rolecall.v1.Org"),
         ("user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),
         ("role_mapping", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
+        ("org_ids[0]", "nowhere", "ORG_NOT_FOUND", "rolecall.v1.Org"),
+        ("left", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
+        ("right", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
+        ("move_subscribers_to", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("duplicate_of", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("disabled_in[0]", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("above", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("below", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("replacement", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("resource.default_role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("resource.default_owner_role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("roles[0].role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("enable_roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),

@@ -1,16 +1,23 @@
 //! What `proto/` says, read from the descriptors that the server itself serves, and a well-formed request of every RPC.
 
+mod catalog;
+
 use std::collections::BTreeMap;
 
 use prost::Message;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use rolecall::grpc::DESCRIPTORS;
-use rolecall::wire::{self, check_request, consistency, create_role_request, member_write, subscribe_org_request};
+use rolecall::wire::{
+    self, batch_subscribe_orgs_request, check_request, consistency, member_write, subscribe_org_request,
+};
 
-use crate::fixture::{in_an_hour, roles, texts, until};
+use crate::fixture::{in_an_hour, mask, roles, suspending, texts, until};
 use crate::server::Server;
 
 const PACKAGE: &str = "rolecall.v1";
+
+/// A method and an encoded request of it.
+pub type Sent = (&'static str, Vec<u8>);
 
 /// The descriptors of the package.
 pub struct Contract {
@@ -71,6 +78,12 @@ pub async fn shop(server: &Server) {
     shop.grant("Paid", "Billing Manager", &["invoices.view", "invoices.pay"]).await;
     shop.org("acme", "Default").await;
     shop.org("globex", "Paid").await;
+    let deserted = wire::CreateProjectRequest {
+        key: "deserted".into(),
+        environment: wire::Environment::Test.into(),
+        ..Default::default()
+    };
+    server.create_project(deserted).await.unwrap();
     for user in ["ann", "bob", "eve", "fay"] {
         shop.add("acme", user, &roles(&["Member"])).await;
     }
@@ -78,13 +91,20 @@ pub async fn shop(server: &Server) {
 
 /// Requests of every RPC that the shop answers, one after the other, with every field that has a form filled in. A method
 /// stands here more than once where a `oneof` has more than one form.
-pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
+pub fn requests(token: &str) -> Vec<Sent> {
     let project = || "default".to_string();
     let request_id = |id: &str| format!("request-{id}");
     let reason = || "because".to_string();
     let at_least = || Some(wire::Consistency { requirement: Some(consistency::Requirement::AtLeast(token.into())) });
     let requirement = |requirement| Some(wire::Consistency { requirement: Some(requirement) });
     let question = || Some(check_request::Question::Permission("invoices.view".into()));
+    let listed = || wire::PermissionList { permissions: texts(&["invoices.view"]) };
+    let asking = |question| wire::CheckRequest {
+        org_id: "acme".into(),
+        user_id: "ann".into(),
+        question: Some(question),
+        ..Default::default()
+    };
     let ann = || wire::CheckItem { org_id: "acme".into(), user_id: "ann".into(), permission: "invoices.view".into() };
     let edits = || {
         vec![wire::GrantEdit {
@@ -95,83 +115,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
     };
     let lent = || wire::MemberRoles { roles: vec![until("Admin", in_an_hour())] };
     let row = |user: &str, write| wire::MemberWrite { org_id: "acme".into(), user_id: user.into(), write: Some(write) };
-    let new_role = |name: &str, placement| wire::CreateRoleRequest {
-        project: project(),
-        name: name.into(),
-        description: "Reads.".into(),
-        placement: Some(placement),
-        disabled_in: texts(&["Paid"]),
-        request_id: request_id(name),
-        reason: reason(),
-        ..Default::default()
-    };
-    vec![
-        (
-            "rolecall.v1.ProjectService/CreateProject",
-            wire::CreateProjectRequest {
-                key: "shop-test".into(),
-                display_name: "Shop".into(),
-                environment: wire::Environment::Test.into(),
-                role_structure: wire::RoleStructure::MultiRole.into(),
-                template: "b2b".into(),
-                request_id: request_id("project"),
-                reason: reason(),
-                validate_only: false,
-            }
-            .encode_to_vec(),
-        ),
-        ("rolecall.v1.ProjectService/GetProject", wire::GetProjectRequest { project: project() }.encode_to_vec()),
-        (
-            "rolecall.v1.ProjectService/ListProjects",
-            wire::ListProjectsRequest { page_size: 10, ..Default::default() }.encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.PermissionService/CreatePermission",
-            wire::CreatePermissionRequest {
-                project: project(),
-                name: "reports.view".into(),
-                description: "Sees reports.".into(),
-                request_id: request_id("permission"),
-                reason: reason(),
-                validate_only: false,
-            }
-            .encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.PermissionService/BatchCreatePermissions",
-            wire::BatchCreatePermissionsRequest {
-                project: project(),
-                permissions: vec![wire::PermissionSpec { name: "reports.edit".into(), description: "Edits.".into() }],
-                request_id: request_id("permissions"),
-                reason: reason(),
-                validate_only: false,
-            }
-            .encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.PermissionService/GetPermission",
-            wire::GetPermissionRequest { project: project(), name: "invoices.view".into() }.encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.PermissionService/ListPermissions",
-            wire::ListPermissionsRequest { project: project(), page_size: 10, ..Default::default() }.encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.RoleService/CreateRole",
-            new_role("Viewer", create_role_request::Placement::Below("Admin".into())).encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.RoleService/CreateRole",
-            new_role("Auditor", create_role_request::Placement::Above("Admin".into())).encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.RoleService/GetRole",
-            wire::GetRoleRequest { project: project(), name: "Owner".into() }.encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.RoleService/ListRoles",
-            wire::ListRolesRequest { project: project(), page_size: 10, ..Default::default() }.encode_to_vec(),
-        ),
+    let others = vec![
         (
             "rolecall.v1.RoleMappingService/CreateRoleMapping",
             wire::CreateRoleMappingRequest {
@@ -183,6 +127,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 enable_roles: texts(&["Billing Manager"]),
                 disable_roles: texts(&["Guest"]),
                 subscribe_org_ids: texts(&["globex"]),
+                on_disabled: suspending(),
                 request_id: request_id("mapping"),
                 reason: reason(),
                 validate_only: false,
@@ -209,12 +154,26 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             wire::UpdateRoleMappingRequest {
                 project: project(),
                 name: "Paid".into(),
+                role_mapping: Some(wire::RoleMapping { name: "Paid".into(), ..Default::default() }),
+                update_mask: mask(&["name", "description", "aliases"]),
                 edits: edits(),
                 enable_roles: texts(&["Billing Manager"]),
                 disable_roles: texts(&["Guest"]),
+                on_disabled: suspending(),
                 request_id: request_id("edits"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/DiffRoleMappings",
+            wire::DiffRoleMappingsRequest {
+                project: project(),
+                left: "Default".into(),
+                right: "Paid".into(),
+                page_size: 10,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -237,9 +196,10 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 display_name: "Initech".into(),
                 metadata: "{}".into(),
                 role_mapping: "Paid".into(),
+                creator_user_id: "ivy".into(),
                 request_id: request_id("org"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -258,11 +218,25 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             .encode_to_vec(),
         ),
         (
+            "rolecall.v1.OrgService/UpdateOrg",
+            wire::UpdateOrgRequest {
+                project: project(),
+                org_id: "globex".into(),
+                org: Some(wire::Org { display_name: "Globex".into(), metadata: "[]".into(), ..Default::default() }),
+                update_mask: mask(&["display_name", "metadata"]),
+                request_id: request_id("org-update"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
             "rolecall.v1.SubscriptionService/SubscribeOrg",
             wire::SubscribeOrgRequest {
                 project: project(),
                 org_id: "acme".into(),
                 target: Some(subscribe_org_request::Target::RoleMapping("Paid".into())),
+                on_disabled: suspending(),
                 request_id: request_id("subscription"),
                 reason: reason(),
                 validate_only: false,
@@ -282,6 +256,39 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
         (
             "rolecall.v1.SubscriptionService/GetSubscription",
             wire::GetSubscriptionRequest { project: project(), org_id: "acme".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.SubscriptionService/BatchSubscribeOrgs",
+            wire::BatchSubscribeOrgsRequest {
+                project: project(),
+                org_ids: texts(&["acme", "globex"]),
+                target: Some(batch_subscribe_orgs_request::Target::RoleMapping("Paid".into())),
+                on_disabled: suspending(),
+                request_id: request_id("subscriptions"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.SubscriptionService/BatchSubscribeOrgs",
+            wire::BatchSubscribeOrgsRequest {
+                project: project(),
+                org_ids: texts(&["acme"]),
+                target: Some(batch_subscribe_orgs_request::Target::ToDefault(true)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.SubscriptionService/ListSubscriptions",
+            wire::ListSubscriptionsRequest {
+                project: project(),
+                role_mapping: "Paid".into(),
+                page_size: 10,
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.MembershipService/AddMember",
@@ -331,7 +338,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 roles: vec![until("Owner", in_an_hour())],
                 request_id: request_id("roles"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -343,7 +350,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 user_id: "bob".into(),
                 request_id: request_id("removal"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -358,7 +365,7 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
                 ],
                 request_id: request_id("rows"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -373,6 +380,13 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             }
             .encode_to_vec(),
         ),
+        ("rolecall.v1.CheckService/Check", asking(check_request::Question::Role("Member".into())).encode_to_vec()),
+        (
+            "rolecall.v1.CheckService/Check",
+            asking(check_request::Question::AtLeastRole("Admin".into())).encode_to_vec(),
+        ),
+        ("rolecall.v1.CheckService/Check", asking(check_request::Question::AllOf(listed())).encode_to_vec()),
+        ("rolecall.v1.CheckService/Check", asking(check_request::Question::AnyOf(listed())).encode_to_vec()),
         (
             "rolecall.v1.CheckService/Check",
             wire::CheckRequest {
@@ -419,6 +433,32 @@ pub fn requests(token: &str) -> Vec<(&'static str, Vec<u8>)> {
             }
             .encode_to_vec(),
         ),
+        (
+            "rolecall.v1.RoleMappingService/DeleteRoleMapping",
+            wire::DeleteRoleMappingRequest {
+                project: project(),
+                name: "Paid".into(),
+                move_subscribers_to: "Default".into(),
+                on_disabled: suspending(),
+                request_id: request_id("mapping-removal"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/DeleteOrg",
+            wire::DeleteOrgRequest {
+                project: project(),
+                org_id: "globex".into(),
+                request_id: request_id("org-removal"),
+                reason: reason(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
         ("rolecall.v1.ServerService/GetServerInfo", wire::GetServerInfoRequest {}.encode_to_vec()),
-    ]
+    ];
+    // What is renamed and deleted comes last.
+    [catalog::first(), others, catalog::last()].concat()
 }

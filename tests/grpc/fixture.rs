@@ -1,11 +1,15 @@
 //! Words to say what is there before a test, and to ask what is there after it.
 
+mod catalog;
+
 use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
 use rolecall::wire::{self, Decision, Environment, MemberRoleState, RoleStructure};
 
 use crate::server::Server;
+
+pub use catalog::mask;
 
 /// A project of a server, for calls that must succeed.
 #[derive(Clone, Copy)]
@@ -80,11 +84,13 @@ impl Project<'_> {
         self.server.update_role_mapping(request).await.unwrap();
     }
 
+    /// Whoever holds one of the roles keeps it, suspended.
     pub async fn disable(&self, mapping: &str, roles: &[&str]) {
         let request = wire::UpdateRoleMappingRequest {
             project: self.key.into(),
             name: mapping.into(),
             disable_roles: texts(roles),
+            on_disabled: suspending(),
             ..Default::default()
         };
         self.server.update_role_mapping(request).await.unwrap();
@@ -101,14 +107,66 @@ impl Project<'_> {
         self.server.create_org(request).await.unwrap().org.unwrap()
     }
 
+    /// Moves an org; whoever has a role there that gets disabled keeps it, suspended.
     pub async fn subscribe(&self, org_id: &str, mapping: &str) {
-        let request = wire::SubscribeOrgRequest {
+        let request = wire::SubscribeOrgRequest { on_disabled: suspending(), ..self.moving(org_id, mapping) };
+        self.server.subscribe_org(request).await.unwrap();
+    }
+
+    pub fn moving(&self, org_id: &str, mapping: &str) -> wire::SubscribeOrgRequest {
+        wire::SubscribeOrgRequest {
             project: self.key.into(),
             org_id: org_id.into(),
             target: Some(wire::subscribe_org_request::Target::RoleMapping(mapping.into())),
             ..Default::default()
+        }
+    }
+
+    /// Moves many orgs.
+    pub fn moving_all(&self, org_ids: &[&str], mapping: &str) -> wire::BatchSubscribeOrgsRequest {
+        wire::BatchSubscribeOrgsRequest {
+            project: self.key.into(),
+            org_ids: texts(org_ids),
+            target: Some(wire::batch_subscribe_orgs_request::Target::RoleMapping(mapping.into())),
+            ..Default::default()
+        }
+    }
+
+    pub fn updating(&self, mapping: &str) -> wire::UpdateRoleMappingRequest {
+        wire::UpdateRoleMappingRequest { project: self.key.into(), name: mapping.into(), ..Default::default() }
+    }
+
+    pub fn deleting(&self, mapping: &str, move_subscribers_to: &str) -> wire::DeleteRoleMappingRequest {
+        wire::DeleteRoleMappingRequest {
+            project: self.key.into(),
+            name: mapping.into(),
+            move_subscribers_to: move_subscribers_to.into(),
+            ..Default::default()
+        }
+    }
+
+    pub async fn delete_org(&self, org_id: &str) -> i64 {
+        let request = wire::DeleteOrgRequest { project: self.key.into(), org_id: org_id.into(), ..Default::default() };
+        self.server.delete_org(request).await.unwrap().removed_memberships
+    }
+
+    /// An org, and its creator.
+    pub async fn founded(&self, org_id: &str, creator: &str) -> wire::Org {
+        let request = wire::CreateOrgRequest {
+            project: self.key.into(),
+            org_id: org_id.into(),
+            creator_user_id: creator.into(),
+            ..Default::default()
         };
-        self.server.subscribe_org(request).await.unwrap();
+        self.server.create_org(request).await.unwrap().org.unwrap()
+    }
+
+    /// Asks something of a user in an org.
+    pub async fn ask(&self, org_id: &str, user_id: &str, question: wire::check_request::Question) -> Decision {
+        let request = wire::CheckRequest { question: Some(question), ..self.asking(org_id, user_id, "") };
+        let answer = self.server.check(request).await.unwrap();
+        assert_eq!(answer.allowed, answer.decision() == Decision::Allowed);
+        answer.decision()
     }
 
     pub async fn add(&self, org_id: &str, user_id: &str, roles: &[wire::MemberRole]) -> wire::Member {
@@ -219,6 +277,11 @@ impl Project<'_> {
         let request = wire::GetSubscriptionRequest { project: self.key.into(), org_id: org_id.into() };
         self.server.get_subscription(request).await.unwrap().subscription.unwrap().role_mapping
     }
+}
+
+/// Whoever holds a role that gets disabled keeps it, suspended.
+pub fn suspending() -> Option<wire::OnDisabled> {
+    Some(wire::OnDisabled { strategy: wire::DisabledRoleStrategy::Suspend.into() })
 }
 
 /// A role without an end.

@@ -1,7 +1,7 @@
 //! How much may be stored and asked: P7.
 
 use rolecall::limits::Limits;
-use rolecall::wire;
+use rolecall::wire::{self, check_request::Question};
 
 use crate::fixture::{add, in_an_hour, role, roles, row, set, texts, until};
 use crate::refusals::{Refused, refused};
@@ -189,12 +189,16 @@ fn p7_rows_of_a_bulk_write_and_items_of_a_batch_check() {
                 too_many(&refused(names, "TOO_MANY_ROWS"), "permissions", 4, 3);
                 let orgs = server.create_role_mapping(subscribing(&["a", "b", "c", "d"])).await;
                 too_many(&refused(orgs, "TOO_MANY_ROWS"), "subscribe_org_ids", 4, 3);
+                let orgs = server.batch_subscribe_orgs(project.moving_all(&["a", "b", "c", "d"], "Default")).await;
+                too_many(&refused(orgs, "TOO_MANY_ROWS"), "org_ids", 4, 3);
                 too_many(&refused(server.batch_check(items(4)).await, "TOO_MANY_ROWS"), "items", 4, 3);
             })
             .await;
         assert_eq!(server.batch_write_members(rows(&["a", "b", "c"])).await.unwrap().added, 3);
         assert_eq!(server.batch_create_permissions(permissions(texts(&["1", "2", "3"]))).await.unwrap().created, 3);
         server.create_role_mapping(subscribing(&["a", "b", "c"])).await.unwrap();
+        let moved = server.batch_subscribe_orgs(project.moving_all(&["a", "b", "c"], "Default")).await.unwrap().moved;
+        assert_eq!(moved, 3);
         assert_eq!(server.batch_check(items(3)).await.unwrap().decisions.len(), 3);
     });
 }
@@ -241,6 +245,85 @@ fn p7_lists_of_names_in_one_request() {
                 too_many(&refused(server.get_role_mapping(rows).await, "TOO_MANY_ROWS"), "roles", 1_001, 1_000);
             })
             .await;
+    });
+}
+
+#[test]
+fn p7_permissions_in_one_question_of_a_check() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        project.add("acme", "ann", &[]).await;
+        let asking = |question| wire::CheckRequest { question: Some(question), ..project.asking("acme", "ann", "") };
+        let names =
+            |count| wire::PermissionList { permissions: vec!["rolecall::can_view_other_members".into(); count] };
+        for (question, field) in [
+            (Question::AllOf as fn(wire::PermissionList) -> Question, "all_of.permissions"),
+            (Question::AnyOf, "any_of.permissions"),
+        ] {
+            assert!(server.check(asking(question(names(100)))).await.unwrap().allowed);
+            too_many(&refused(server.check(asking(question(names(101)))).await, "TOO_MANY_ROWS"), field, 101, 100);
+        }
+    });
+}
+
+#[test]
+fn p7_old_names_of_one_role_mapping() {
+    on_both(async |server| {
+        let project = server.single();
+        let renaming = |from: u32| wire::UpdateRoleMappingRequest {
+            role_mapping: Some(wire::RoleMapping { name: format!("Plan {}", from + 1), ..Default::default() }),
+            ..project.updating(&format!("Plan {from}"))
+        };
+        project.mapping("Plan 0").await;
+        for number in 0..50 {
+            server.update_role_mapping(renaming(number)).await.unwrap();
+        }
+        let answer = server.storing_nothing(server.update_role_mapping(renaming(50))).await;
+        named(&refused(answer, "LIMIT_EXCEEDED"), "aliases", 51, 50);
+        // Where one is dropped, there is room.
+        let aliases = (1..50).map(|number| format!("Plan {number}")).collect();
+        let role_mapping = wire::RoleMapping { name: "Plan 51".into(), aliases, ..Default::default() };
+        let request =
+            wire::UpdateRoleMappingRequest { role_mapping: Some(role_mapping), ..project.updating("Plan 50") };
+        let renamed = server.update_role_mapping(request).await.unwrap().role_mapping.unwrap();
+        assert_eq!((renamed.aliases.len(), renamed.aliases[49].as_str()), (50, "Plan 50"));
+    });
+}
+
+#[test]
+fn s2_ten_thousand_orgs_with_the_longest_ids_fit_into_one_call() {
+    on_both(async |server| {
+        let project = server.single();
+        project.mapping("Paid").await;
+        let ids: Vec<String> = (0..10_000).map(|number| format!("{number:0128}")).collect();
+        // A hundred of them are there: whichever is not, all of those are named that fit.
+        for id in ids.iter().take(100) {
+            project.org(id, "").await;
+        }
+        let all: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let answer = server.storing_nothing(server.batch_subscribe_orgs(project.moving_all(&all, "Paid"))).await;
+        let missing = refused(answer, "ORG_NOT_FOUND");
+        assert_eq!((missing.resource().1, missing.metadata("rows_total")), (ids[100].as_str(), "9900"));
+        let before = server.head().await;
+        let moved = server.batch_subscribe_orgs(project.moving_all(&all[..100], "Paid")).await.unwrap();
+        assert_eq!((moved.moved, server.head().await.number), (100, before.number + 1));
+    });
+}
+
+#[test]
+fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names() {
+    on_both_with(Limits { roles: 4, ..Limits::default() }, async |server| {
+        let five = server.single().reordering(&["Owner", "Admin", "Member", "Clerk", "Guest"]);
+        let answer = server.storing_nothing(server.reorder_roles(five)).await;
+        too_many(&refused(answer, "TOO_MANY_ROWS"), "roles", 5, 4);
+    });
+    on_both(async |server| {
+        let long = |number: usize| format!("{number:05}{}", "r".repeat(123));
+        let names = (0..10_000).map(long).collect();
+        let all = wire::ReorderRolesRequest { roles: names, ..Default::default() };
+        let answer = refused(server.reorder_roles(all).await, "ROLE_NOT_FOUND");
+        assert_eq!(answer.resource(), ("rolecall.v1.Role", long(0).as_str()));
     });
 }
 

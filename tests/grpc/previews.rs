@@ -4,7 +4,7 @@ use rolecall::limits::Limits;
 use rolecall::wire;
 
 use crate::contract::{Contract, shop};
-use crate::fixture::{add, in_an_hour, remove, role, roles, row, set, texts, until};
+use crate::fixture::{Project, add, in_an_hour, remove, role, roles, row, set, texts, until};
 use crate::refusals::refused;
 use crate::server::{on_both, on_both_with};
 
@@ -13,6 +13,7 @@ macro_rules! previewed {
     ($seen:ident, $server:ident.$method:ident($request:expr) $(, $resource:ident)?) => {{
         let mut request = $request;
         request.validate_only = true;
+        $server.settled().await;
         let before = $server.token().await;
         let mut preview = $server.storing_nothing($server.$method(request.clone())).await.unwrap();
         assert_eq!(preview.revision, before, "a preview tells the revision that it was decided on");
@@ -107,6 +108,16 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
         );
         previewed!(
             seen,
+            server.update_org(wire::UpdateOrgRequest {
+                org_id: "initech".into(),
+                org: Some(wire::Org { display_name: "Initech".into(), ..Default::default() }),
+                ..Default::default()
+            }),
+            org
+        );
+        previewed!(seen, server.batch_subscribe_orgs(project.moving_all(&["acme", "initech"], "Paid")));
+        previewed!(
+            seen,
             server.subscribe_org(wire::SubscribeOrgRequest {
                 org_id: "acme".into(),
                 target: Some(wire::subscribe_org_request::Target::ToDefault(true)),
@@ -127,6 +138,21 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
             ]))
         );
         previewed!(seen, server.remove_member(project.removing("initech", "ann")));
+        previewed!(seen, server.delete_role_mapping(project.deleting("Paid", "Gold")));
+        let org_id = "initech".into();
+        previewed!(seen, server.delete_org(wire::DeleteOrgRequest { org_id, ..Default::default() }));
+        let shop = wire::Project { display_name: "Shop".into(), ..Default::default() };
+        previewed!(seen, server.update_project(project.updating_project(shop)), project);
+        previewed!(seen, server.update_permission(project.renaming_permission("p", "s")), permission);
+        previewed!(seen, server.delete_permission(project.deleting_permission("s")));
+        previewed!(seen, server.update_role(project.renaming_role("Clerk", "Accountant")), role);
+        let mut order = project.role_order().await;
+        order.rotate_left(1);
+        let order = wire::ReorderRolesRequest { roles: order, ..Default::default() };
+        previewed!(seen, server.reorder_roles(order));
+        previewed!(seen, server.delete_role(project.deleting_role("Accountant", "")));
+        let deserted = Project { server, key: "deserted" };
+        previewed!(seen, server.delete_project(deserted.deleting_project(false)));
         assert_eq!(seen, writes, "every write is previewed");
     });
 }

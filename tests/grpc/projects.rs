@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, Environment, RoleStructure};
 
-use crate::fixture::roles;
+use crate::fixture::{Project, mask, roles};
 use crate::refusals::refused;
 use crate::server::on_both;
 
@@ -198,5 +198,65 @@ fn p4_every_project_has_the_built_in_permissions_first_and_nobody_makes_more() {
         for fine in ["rolecall:can_fly", "Rolecall::can_fly", "my.rolecall::can_fly"] {
             server.create_permission(request(fine)).await.unwrap();
         }
+    });
+}
+
+#[test]
+fn p1_what_people_call_a_project_can_be_changed_and_its_key_cannot() {
+    on_both(async |server| {
+        let project = server.single();
+        let before = project.record().await;
+        let shop = wire::Project { display_name: "Shop".into(), key: "shop".into(), ..Default::default() };
+        let updated = server.update_project(project.updating_project(shop)).await.unwrap().project.unwrap();
+        let expected = wire::Project { display_name: "Shop".into(), etag: updated.etag.clone(), ..before.clone() };
+        assert_eq!(updated, expected);
+        assert_eq!(project.record().await, updated);
+        server
+            .storing_nothing(async {
+                for path in ["key", "environment", "role_structure", "default_role_mapping"] {
+                    let request = wire::UpdateProjectRequest {
+                        update_mask: mask(&["display_name", path]),
+                        ..project.updating_project(before.clone())
+                    };
+                    let answer = refused(server.update_project(request).await, "INVALID_FIELD");
+                    assert_eq!(answer.fields(), ["update_mask"]);
+                }
+                // Nothing is named, and nothing given.
+                let nothing = server.update_project(wire::UpdateProjectRequest::default()).await.unwrap();
+                assert_eq!(nothing.project.unwrap(), updated);
+                let nobody = wire::UpdateProjectRequest { update_mask: mask(&["default_role"]), ..Default::default() };
+                let nobody = refused(server.update_project(nobody).await, "INVALID_FIELD");
+                assert_eq!(nobody.fields(), ["resource.default_role"]);
+            })
+            .await;
+        let emptied = wire::UpdateProjectRequest { update_mask: mask(&["display_name"]), ..Default::default() };
+        assert_eq!(server.update_project(emptied).await.unwrap().project.unwrap().display_name, "");
+        let server = &server.restarted().await;
+        assert_eq!(server.single().record().await.display_name, "");
+    });
+}
+
+#[test]
+fn p3_the_templates_say_what_they_make() {
+    on_both(async |server| {
+        let request = wire::ListTemplatesRequest { page_size: 1, ..Default::default() };
+        let answer = server.list_templates(request).await.unwrap();
+        assert_eq!(answer.next_page_token, "");
+        let [template] = &answer.templates[..] else { panic!("{:?}", answer.templates) };
+        assert!(!template.description.is_empty());
+        let request = wire::CreateProjectRequest {
+            key: "made".into(),
+            environment: wire::Environment::Test.into(),
+            template: template.name.clone(),
+            ..Default::default()
+        };
+        server.create_project(request).await.unwrap();
+        let project = Project { server, key: "made" };
+        assert_eq!(template.roles, project.role_order().await);
+        let request = wire::ListPermissionsRequest { project: "made".into(), ..Default::default() };
+        let permissions = server.list_permissions(request).await.unwrap().permissions;
+        assert_eq!(template.permissions, permissions.into_iter().map(|it| it.name).collect::<Vec<_>>());
+        let mappings: Vec<String> = project.mappings().await.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(template.role_mappings, mappings);
     });
 }

@@ -1,10 +1,10 @@
-//! Roles and permissions: R1, R2, R7.
+//! Roles and permissions: R1, R2, R6, R7, R8, R10.
 
 use rolecall::wire::{self, Decision, create_role_request::Placement};
 
-use crate::fixture::{Project, add, roles, row, texts};
+use crate::fixture::{Project, add, mask, passed, roles, row, soon, texts, until};
 use crate::refusals::{Refused, refused};
-use crate::server::on_both;
+use crate::server::{Server, on_both};
 
 fn placed(project: Project<'_>, name: &str, placement: Option<Placement>) -> wire::CreateRoleRequest {
     wire::CreateRoleRequest { project: project.key.into(), name: name.into(), placement, ..Default::default() }
@@ -251,5 +251,146 @@ fn r1_an_unknown_name_suggests_the_nearest_known_one() {
         let far = server.add_member(project.adding("acme", "ann", &roles(&["Accountant"]))).await;
         let far = refused(far, "ROLE_NOT_FOUND");
         assert!(far.metadata("suggestion").is_empty() && !far.message.contains("did you mean"), "{}", far.message);
+    });
+}
+
+#[test]
+fn r6_roles_are_put_into_a_new_order() {
+    on_both(async |server| {
+        let project = server.single();
+        project.role("Clerk").await;
+        project.internal_role("Support").await;
+        let order = ["Support", "Member", "Clerk", "Owner", "Admin"];
+        let before = server.head().await;
+        let answer = server.reorder_roles(project.reordering(&order)).await.unwrap();
+        assert_eq!(server.head().await.number, before.number + 1);
+        assert_eq!(answer.order_etag, project.order_etag().await);
+        assert_eq!(project.role_order().await, order);
+        // So it is already.
+        let again = server.storing_nothing(server.reorder_roles(project.reordering(&order))).await.unwrap();
+        assert_eq!(again.order_etag, answer.order_etag);
+        let server = &server.restarted().await;
+        assert_eq!(server.single().role_order().await, order);
+        let clerk = wire::CreateRoleRequest {
+            placement: Some(wire::create_role_request::Placement::Below("Member".into())),
+            ..server.single().creating_role("Second clerk")
+        };
+        assert_eq!(server.create_role(clerk).await.unwrap().role.unwrap().position, 3);
+    });
+}
+
+#[test]
+fn r6_a_missing_an_unknown_and_a_repeated_role_are_refused() {
+    on_both(async |server| {
+        let project = server.single();
+        project.rename_role("Admin", "Boss").await;
+        server
+            .storing_nothing(async {
+                for short in [&[][..], &["Owner"], &["Member", "Owner"]] {
+                    let answer = server.reorder_roles(project.reordering(short)).await;
+                    let answer = refused(answer, "INCOMPLETE_ORDER");
+                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["roles"], "R6"));
+                }
+                let unknown = project.reordering(&["Owner", "Clerk", "Boss", "Member"]);
+                refused(server.reorder_roles(unknown).await, "ROLE_NOT_FOUND");
+                for again in ["Boss", "Admin"] {
+                    let twice = project.reordering(&["Owner", "Boss", again, "Member"]);
+                    let answer = refused(server.reorder_roles(twice).await, "REPEATED_ROLE");
+                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["roles[2]"], "R6"));
+                }
+            })
+            .await;
+    });
+}
+
+#[test]
+fn r8_a_deleted_permission_is_taken_from_every_mapping() {
+    on_both(async |server| {
+        let project = server.single();
+        project.permission("p").await;
+        project.permission("q").await;
+        project.mapping("Paid").await;
+        project.grant("Default", "Owner", &["p", "q"]).await;
+        project.grant("Default", "Admin", &["p"]).await;
+        project.grant("Paid", "Member", &["p", "q"]).await;
+        project.org("acme", "").await;
+        project.add("acme", "ann", &roles(&["Admin"])).await;
+        let before = server.head().await;
+        assert_eq!(server.delete_permission(project.deleting_permission("p")).await.unwrap().removed_grants, 3);
+        assert_eq!(server.head().await.number, before.number + 1);
+        let is_gone = async |server: &Server| {
+            let project = server.single();
+            refused(project.get_permission("p").await, "PERMISSION_NOT_FOUND");
+            assert_eq!(project.check("acme", "ann", "p").await, wire::Decision::UnknownPermission);
+            assert_eq!(project.row("Paid", "Member").await, ["q"]);
+            assert!(!project.row("Default", "Admin").await.contains(&"p".to_string()));
+            assert_eq!(project.get_mapping("Default").await.role_mapping.unwrap().grant_count, 18);
+        };
+        is_gone(server).await;
+        is_gone(&server.restarted().await).await;
+    });
+}
+
+#[test]
+fn r10_whether_a_role_is_internal_changes_only_while_nobody_holds_it() {
+    on_both(async |server| {
+        let project = server.single();
+        project.role("Clerk").await;
+        project.org("acme", "").await;
+        project.add("acme", "ann", &roles(&["Clerk"])).await;
+        project.add("acme", "bob", &roles(&["Clerk"])).await;
+        let internal = |internal: bool| wire::UpdateRoleRequest {
+            update_mask: mask(&["internal"]),
+            ..project.updating_role("Clerk", wire::Role { internal, ..Default::default() })
+        };
+        let answer = server.storing_nothing(server.update_role(internal(true))).await;
+        let answer = refused(answer, "ROLE_IN_USE");
+        assert_eq!((answer.subjects(), answer.metadata("members")), (vec!["roles/Clerk"], "2"));
+        // It is visible already, and may be renamed.
+        server.storing_nothing(server.update_role(internal(false))).await.unwrap();
+        project.rename_role("Clerk", "Accountant").await;
+        project.remove("acme", "ann").await;
+        let end = soon();
+        project.set("acme", "bob", &[until("Clerk", end)]).await;
+        passed(&end).await;
+        assert!(server.update_role(internal(true)).await.unwrap().role.unwrap().internal);
+        assert!(project.get_role("Clerk").await.unwrap().internal);
+        project.add("acme", "cat", &roles(&["Clerk"])).await;
+        refused(server.update_role(internal(false)).await, "ROLE_IN_USE");
+        project.remove("acme", "cat").await;
+        assert!(!server.update_role(internal(false)).await.unwrap().role.unwrap().internal);
+        let server = &server.restarted().await;
+        assert!(!server.single().get_role("Clerk").await.unwrap().internal);
+    });
+}
+
+#[test]
+fn a_mask_says_what_is_taken() {
+    on_both(async |server| {
+        let project = server.single();
+        let described = wire::Role { description: "Leads.".into(), ..Default::default() };
+        let updated = server.update_role(project.updating_role("Admin", described)).await.unwrap().role.unwrap();
+        assert_eq!((updated.name.as_str(), updated.description.as_str()), ("Admin", "Leads."));
+        let masked = |paths: &[&str], role: wire::Role| wire::UpdateRoleRequest {
+            update_mask: mask(paths),
+            ..project.updating_role("Admin", role)
+        };
+        let full = wire::Role { name: "Boss".into(), description: "Runs.".into(), ..Default::default() };
+        let updated = server.update_role(masked(&["name", "name"], full)).await.unwrap().role.unwrap();
+        assert_eq!((updated.name.as_str(), updated.description.as_str()), ("Boss", "Leads."));
+        let updated = server.update_role(masked(&["description"], wire::Role::default())).await.unwrap();
+        assert_eq!(updated.role.unwrap().description, "");
+        server
+            .storing_nothing(async {
+                let nameless = server.update_role(masked(&["name"], wire::Role::default())).await;
+                assert_eq!(refused(nameless, "INVALID_FIELD").fields(), ["role.name"]);
+                let absent = wire::UpdateRoleRequest { role: None, ..masked(&["name"], wire::Role::default()) };
+                assert_eq!(refused(server.update_role(absent).await, "INVALID_FIELD").fields(), ["role.name"]);
+                for path in ["position", "etag", "role.name", "*"] {
+                    let answer = server.update_role(masked(&["name", path], wire::Role::default())).await;
+                    assert_eq!(refused(answer, "INVALID_FIELD").fields(), ["update_mask"]);
+                }
+            })
+            .await;
     });
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rolecall::domain::Revision;
 use rolecall::domain::group::Commit;
@@ -28,6 +28,8 @@ use crate::support::postgres;
 
 /// What calls in flight have to finish.
 const DRAIN: Duration = Duration::from_secs(5);
+/// What the service has to erase what a test deleted.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server and a client of it.
 pub struct Server {
@@ -138,9 +140,27 @@ impl Server {
         self.app().store.commits_since(revision, 1_000).await.unwrap()
     }
 
+    /// Those of them that a caller asked for: what was deleted is erased by the service itself.
+    pub async fn callers_commits_since(&self, revision: Revision) -> Vec<Commit> {
+        let mut commits = self.commits_since(revision).await;
+        commits.retain(|commit| &*commit.actor != "system");
+        commits
+    }
+
+    /// Waits until nothing that was deleted is left to erase: from then on nobody writes but the test. Returns the newest
+    /// revision.
+    pub async fn settled(&self) -> Revision {
+        let patience = Instant::now() + PATIENCE;
+        while self.app().engine.pin().state.all_projects().any(|project| project.has_dying()) {
+            assert!(Instant::now() < patience, "what was deleted is not erased");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.head().await
+    }
+
     /// Runs something that must store nothing.
     pub async fn storing_nothing<T>(&self, what: impl Future<Output = T>) -> T {
-        let before = self.head().await;
+        let before = self.settled().await;
         let done = what.await;
         assert_eq!(self.head().await, before, "something was stored");
         done
@@ -166,17 +186,25 @@ rpcs! {
         create_project(CreateProjectRequest) -> CreateProjectResponse;
         get_project(GetProjectRequest) -> GetProjectResponse;
         list_projects(ListProjectsRequest) -> ListProjectsResponse;
+        update_project(UpdateProjectRequest) -> UpdateProjectResponse;
+        delete_project(DeleteProjectRequest) -> DeleteProjectResponse;
+        list_templates(ListTemplatesRequest) -> ListTemplatesResponse;
     }
     PermissionServiceClient {
         create_permission(CreatePermissionRequest) -> CreatePermissionResponse;
         batch_create_permissions(BatchCreatePermissionsRequest) -> BatchCreatePermissionsResponse;
         get_permission(GetPermissionRequest) -> GetPermissionResponse;
         list_permissions(ListPermissionsRequest) -> ListPermissionsResponse;
+        update_permission(UpdatePermissionRequest) -> UpdatePermissionResponse;
+        delete_permission(DeletePermissionRequest) -> DeletePermissionResponse;
     }
     RoleServiceClient {
         create_role(CreateRoleRequest) -> CreateRoleResponse;
         get_role(GetRoleRequest) -> GetRoleResponse;
         list_roles(ListRolesRequest) -> ListRolesResponse;
+        update_role(UpdateRoleRequest) -> UpdateRoleResponse;
+        reorder_roles(ReorderRolesRequest) -> ReorderRolesResponse;
+        delete_role(DeleteRoleRequest) -> DeleteRoleResponse;
     }
     RoleMappingServiceClient {
         create_role_mapping(CreateRoleMappingRequest) -> CreateRoleMappingResponse;
@@ -184,15 +212,21 @@ rpcs! {
         list_role_mappings(ListRoleMappingsRequest) -> ListRoleMappingsResponse;
         update_role_mapping(UpdateRoleMappingRequest) -> UpdateRoleMappingResponse;
         promote_role_mapping(PromoteRoleMappingRequest) -> PromoteRoleMappingResponse;
+        delete_role_mapping(DeleteRoleMappingRequest) -> DeleteRoleMappingResponse;
+        diff_role_mappings(DiffRoleMappingsRequest) -> DiffRoleMappingsResponse;
     }
     OrgServiceClient {
         create_org(CreateOrgRequest) -> CreateOrgResponse;
         get_org(GetOrgRequest) -> GetOrgResponse;
         list_orgs(ListOrgsRequest) -> ListOrgsResponse;
+        update_org(UpdateOrgRequest) -> UpdateOrgResponse;
+        delete_org(DeleteOrgRequest) -> DeleteOrgResponse;
     }
     SubscriptionServiceClient {
         subscribe_org(SubscribeOrgRequest) -> SubscribeOrgResponse;
         get_subscription(GetSubscriptionRequest) -> GetSubscriptionResponse;
+        batch_subscribe_orgs(BatchSubscribeOrgsRequest) -> BatchSubscribeOrgsResponse;
+        list_subscriptions(ListSubscriptionsRequest) -> ListSubscriptionsResponse;
     }
     MembershipServiceClient {
         add_member(AddMemberRequest) -> AddMemberResponse;

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use rolecall::domain::command::{
     BatchWriteMembers, Call, Command, CreateOrg, CreatePermissions, CreateProject, CreateRole, CreateRoleMapping,
-    GivenRole, GrantEdit, MemberWrite, NewPermission, Place, PromoteRoleMapping, RequestKey, RoleMappingEdits,
-    SubscribeOrg, SubscribeTo, UpdateRoleMapping, Write, WriteMember,
+    DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, Erase, GivenRole, GrantEdit,
+    MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, ReorderRoles, RequestKey, RoleMappingEdits,
+    SubscribeOrg, SubscribeTo, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write, WriteMember,
 };
 use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
 use rolecall::domain::hash::HashKey;
 use rolecall::domain::project::{Environment, RoleStructure};
+use rolecall::domain::refusal::Refusal;
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleMappingName, RoleName, State, Time, UserId};
 use rolecall::limits::Limits;
 use rolecall::store::{Committed, Store};
@@ -45,8 +47,42 @@ impl Desk {
         commits
     }
 
+    /// One group of these commands, some of which may be refused.
+    pub async fn try_write(&mut self, commands: Vec<Command>) -> Vec<Commit> {
+        let (commits, _) = self.decide_all(commands, None);
+        self.persist(&commits).await;
+        commits
+    }
+
+    /// Erases all that is dead, at most so many memberships at a time, as the eraser does.
+    pub async fn erase(&mut self, limit: u32) -> Vec<Commit> {
+        let mut all = Vec::new();
+        for _ in 0..10_000 {
+            let Some(project) = self.state.all_projects().find(|project| project.has_dying()).cloned() else {
+                return all;
+            };
+            let members = if project.is_dying() {
+                self.store.erasable_of_project(project.id, limit).await.unwrap()
+            } else {
+                let orgs: Vec<_> = project.dying_orgs().iter().copied().collect();
+                let sets: Vec<_> = project.dying_sets().iter().copied().collect();
+                self.store.erasable(project.id, &orgs, &sets, None, limit).await.unwrap()
+            };
+            let last = members.len() < limit as usize;
+            all.extend(self.write(vec![Command::Erase(Erase { project: project.id, members, last })]).await);
+        }
+        panic!("erasing does not come to an end");
+    }
+
     /// Decides without storing; the state moves on.
     pub fn decide(&mut self, commands: Vec<Command>, request: Option<RequestKey>) -> Vec<Commit> {
+        let (commits, refused) = self.decide_all(commands, request);
+        assert_eq!(refused, [""; 0]);
+        commits
+    }
+
+    /// Also says why commands were refused.
+    fn decide_all(&mut self, commands: Vec<Command>, request: Option<RequestKey>) -> (Vec<Commit>, Vec<String>) {
         self.now = self.now.plus_seconds(1);
         let base = self.state.revision().number as u32;
         let work = |(at, command): (usize, Command)| Work {
@@ -61,13 +97,14 @@ impl Desk {
         };
         let work: Vec<Work> = commands.into_iter().enumerate().map(work).collect();
         let group = decide_group(self.state.clone(), &work, &Known::new(), self.now, &Limits::default());
-        for verdict in &group.verdicts {
-            if let Verdict::Refused(refusal) = verdict {
-                panic!("{refusal}");
-            }
-        }
+        let refused = group.verdicts.iter().filter_map(|verdict| match verdict {
+            Verdict::Refused(Refusal::Panicked) => panic!("a panic in deciding"),
+            Verdict::Refused(refusal) => Some(refusal.to_string()),
+            _ => None,
+        });
+        let refused = refused.collect();
         self.state = group.next;
-        group.commits
+        (group.commits, refused)
     }
 
     pub async fn persist(&self, commits: &[Commit]) {
@@ -118,6 +155,7 @@ pub fn create_project(project: &str, role_structure: RoleStructure) -> Command {
         display_name: format!("Project {project}"),
         environment: Environment::Test,
         role_structure,
+        reuse_deleted_key: true,
     })
 }
 
@@ -149,11 +187,21 @@ pub fn create_mapping(project: &str, name: &str, duplicate_of: Option<&str>, edi
         duplicate_of: duplicate_of.map(mapping),
         edits,
         subscribe: Vec::new(),
+        on_disabled: OnDisabled::Suspend,
     })
 }
 
 pub fn update_mapping(project: &str, name: &str, edits: RoleMappingEdits) -> Command {
-    Command::UpdateRoleMapping(UpdateRoleMapping { project: key(project), name: mapping(name), edits })
+    Command::UpdateRoleMapping(UpdateRoleMapping {
+        project: key(project),
+        name: mapping(name),
+        etag: None,
+        new_name: None,
+        description: None,
+        aliases: None,
+        edits,
+        on_disabled: OnDisabled::Suspend,
+    })
 }
 
 pub fn promote(project: &str, name: &str) -> Command {
@@ -172,12 +220,19 @@ pub fn create_org(project: &str, org_id: &str, name: Option<&str>) -> Command {
         display_name: format!("The org {org_id}"),
         metadata: r#"{"seats": 3}"#.into(),
         role_mapping: name.map(mapping),
+        creator: org_id.starts_with("made-by").then(|| user("creator")),
+        reuse_deleted_id: true,
     })
 }
 
 pub fn subscribe(project: &str, org_id: &str, name: &str) -> Command {
     let to = SubscribeTo::RoleMapping(mapping(name));
-    Command::SubscribeOrg(SubscribeOrg { project: key(project), org_id: org(org_id), to })
+    Command::SubscribeOrg(SubscribeOrg {
+        project: key(project),
+        org_id: org(org_id),
+        to,
+        on_disabled: OnDisabled::Suspend,
+    })
 }
 
 /// Roles as `Name`, or `Name for 60` seconds from `now`.
@@ -197,9 +252,87 @@ pub fn member(org_id: &str, user_id: &str, write: Write) -> MemberWrite {
 }
 
 pub fn write_member(project: &str, org_id: &str, user_id: &str, write: Write) -> Command {
-    Command::WriteMember(WriteMember { project: key(project), row: member(org_id, user_id, write) })
+    Command::WriteMember(WriteMember {
+        project: key(project),
+        row: member(org_id, user_id, write),
+        allow_ownerless: true,
+    })
 }
 
 pub fn write_members(project: &str, rows: Vec<MemberWrite>) -> Command {
-    Command::BatchWriteMembers(BatchWriteMembers { project: key(project), rows })
+    Command::BatchWriteMembers(BatchWriteMembers { project: key(project), rows, allow_ownerless: true })
+}
+
+/// What is `None` stays as it is; `Some(&[])` drops the old names.
+pub fn rename_role(project: &str, name: &str, new_name: Option<&str>, kept: Option<&[&str]>) -> Command {
+    Command::UpdateRole(UpdateRole {
+        project: key(project),
+        name: role(name),
+        etag: None,
+        new_name: new_name.map(role),
+        description: None,
+        internal: None,
+        aliases: kept.map(|kept| kept.iter().map(|name| role(name)).collect()),
+    })
+}
+
+pub fn rename_permission(project: &str, name: &str, new_name: Option<&str>, kept: Option<&[&str]>) -> Command {
+    Command::UpdatePermission(UpdatePermission {
+        project: key(project),
+        name: permission(name),
+        new_name: new_name.map(permission),
+        description: None,
+        aliases: kept.map(|kept| kept.iter().map(|name| permission(name)).collect()),
+    })
+}
+
+pub fn rename_mapping(project: &str, name: &str, new_name: Option<&str>, kept: Option<&[&str]>) -> Command {
+    let Command::UpdateRoleMapping(update) = update_mapping(project, name, RoleMappingEdits::default()) else {
+        unreachable!()
+    };
+    let aliases = kept.map(|kept| kept.iter().map(|name| mapping(name)).collect());
+    Command::UpdateRoleMapping(UpdateRoleMapping { new_name: new_name.map(mapping), aliases, ..update })
+}
+
+pub fn delete_role(project: &str, name: &str, replacement: Option<&str>) -> Command {
+    let replacement = replacement.map(role);
+    Command::DeleteRole(DeleteRole { project: key(project), name: role(name), etag: None, replacement })
+}
+
+pub fn delete_permission(project: &str, name: &str) -> Command {
+    Command::DeletePermission(DeletePermission { project: key(project), name: permission(name) })
+}
+
+pub fn delete_mapping(project: &str, name: &str, move_subscribers_to: Option<&str>) -> Command {
+    Command::DeleteRoleMapping(DeleteRoleMapping {
+        project: key(project),
+        name: mapping(name),
+        etag: None,
+        move_subscribers_to: move_subscribers_to.map(mapping),
+        on_disabled: OnDisabled::Suspend,
+    })
+}
+
+pub fn reorder_roles(project: &str, names: &[&str]) -> Command {
+    let roles = names.iter().map(|name| role(name)).collect();
+    Command::ReorderRoles(ReorderRoles { project: key(project), roles, etag: None })
+}
+
+pub fn update_project(project: &str, display_name: &str, default_role: Option<&str>) -> Command {
+    Command::UpdateProject(UpdateProject {
+        project: key(project),
+        etag: None,
+        display_name: Some(display_name.into()),
+        default_role: default_role.map(role),
+        default_owner_role: None,
+        allow_ownerless: true,
+    })
+}
+
+pub fn delete_project(project: &str) -> Command {
+    Command::DeleteProject(DeleteProject { project: key(project), etag: None, confirm: project.into(), force: true })
+}
+
+pub fn delete_org(project: &str, org_id: &str) -> Command {
+    Command::DeleteOrg(DeleteOrg { project: key(project), org_id: org(org_id) })
 }

@@ -4,9 +4,9 @@ use rolecall::domain::command::{Command, Place, RoleMappingEdits, Write};
 use rolecall::domain::id::{PermissionId, RoleId, RoleMappingId};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::refusal::Noun;
-use rolecall::domain::{OrgId, ProjectKey};
+use rolecall::domain::{OrgId, ProjectKey, RoleMappingName};
 use rolecall::limits::PAGE_SIZE_MAX;
-use rolecall::store::{ListMembers, Page, ReadError};
+use rolecall::store::{ListMembers, ListOrgs, Page, ReadError, RoleRow, Store};
 
 use crate::desk::{
     Desk, create_mapping, create_org, create_permissions, create_project, create_role, grant, key, mapping, org,
@@ -41,6 +41,24 @@ where
     }
 }
 
+pub fn listing(
+    project: &ProjectKey,
+    role_mapping: Option<&RoleMappingName>,
+    after: Option<OrgId>,
+    limit: u32,
+) -> ListOrgs {
+    ListOrgs { project: project.clone(), role_mapping: role_mapping.cloned(), ownerless: false, after, limit }
+}
+
+async fn roles_of(
+    store: &Store,
+    project: &ProjectKey,
+    after: Option<(u64, RoleId)>,
+    limit: u32,
+) -> Result<Page<RoleRow>, ReadError> {
+    store.list_roles(project, after, limit).await.map(|list| list.page)
+}
+
 async fn b4_lists_are_complete_at_every_page_size(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     desk.write(vec![
@@ -68,7 +86,7 @@ async fn b4_lists_are_complete_at_every_page_size(database: TestDatabase) {
         assert_eq!(names[9..], ["b", "a", "c"], "in the order of their creation, the built-in ones first");
         assert!(permissions.iter().take(9).all(|row| row.permission.built_in));
 
-        let after = |after: Option<(u64, RoleId)>, limit| store.list_roles(&shop, after, limit);
+        let after = |after, limit| roles_of(store, &shop, after, limit);
         let roles = whole(limit, |row| (row.role.rank, row.id), after).await;
         let roles: Vec<(u32, &str)> = roles.iter().map(|row| (row.position, row.role.name.as_str())).collect();
         assert_eq!(roles, [(1, "Owner"), (2, "Admin"), (3, "Member"), (4, "Guest")]);
@@ -78,14 +96,14 @@ async fn b4_lists_are_complete_at_every_page_size(database: TestDatabase) {
         let mappings: Vec<&str> = mappings.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(mappings, ["Default", "Paid", "Free"]);
 
-        let after = |after: Option<OrgId>, limit| store.list_orgs(&shop, None, after, limit);
+        let after = |after: Option<OrgId>, limit| store.list_orgs(listing(&shop, None, after, limit));
         let orgs = whole(limit, |row| row.profile.org_id.clone(), after).await;
         let orgs: Vec<&str> = orgs.iter().map(|row| row.profile.org_id.as_str()).collect();
         assert_eq!(orgs, ["acme", "globex", "initech"]);
     }
     let page = store.list_projects(None::<ProjectKey>, 10).await.unwrap();
     assert_eq!(page.revision, desk.revision());
-    assert!(store.list_orgs(&key("forum"), None, None, 10).await.unwrap().rows.is_empty());
+    assert!(store.list_orgs(listing(&key("forum"), None, None, 10)).await.unwrap().rows.is_empty());
 }
 
 async fn ids_are_ordered_by_their_bytes(database: TestDatabase) {
@@ -97,7 +115,7 @@ async fn ids_are_ordered_by_their_bytes(database: TestDatabase) {
     ids.sort_unstable();
     let (store, shop) = (&desk.store, key("shop"));
     for limit in [1, 2, 5, 100] {
-        let after = |after: Option<OrgId>, limit| store.list_orgs(&shop, None, after, limit);
+        let after = |after: Option<OrgId>, limit| store.list_orgs(listing(&shop, None, after, limit));
         let orgs = whole(limit, |row| row.profile.org_id.clone(), after).await;
         assert_eq!(orgs.iter().map(|row| row.profile.org_id.as_str()).collect::<Vec<_>>(), ids);
     }
@@ -115,7 +133,7 @@ async fn s3_orgs_are_listed_by_role_mapping(database: TestDatabase) {
     desk.write(commands).await;
     let (store, shop, paid) = (&desk.store, key("shop"), mapping("Paid"));
     for limit in 1..=8 {
-        let after = |after: Option<OrgId>, limit| store.list_orgs(&shop, Some(&paid), after, limit);
+        let after = |after: Option<OrgId>, limit| store.list_orgs(listing(&shop, Some(&paid), after, limit));
         let orgs = whole(limit, |row| row.profile.org_id.clone(), after).await;
         assert_eq!(orgs.len(), 7);
         assert!(orgs.iter().all(|row| row.role_mapping == paid));
@@ -140,7 +158,7 @@ async fn r2_roles_are_listed_in_their_order(database: TestDatabase) {
     expected.extend(names.iter().map(String::as_str));
     expected.push("Member");
     for limit in [1, 7, 100] {
-        let after = |after: Option<(u64, RoleId)>, limit| store.list_roles(&shop, after, limit);
+        let after = |after, limit| roles_of(store, &shop, after, limit);
         let roles = whole(limit, |row| (row.role.rank, row.id), after).await;
         assert_eq!(roles.iter().map(|row| row.role.name.as_str()).collect::<Vec<_>>(), expected);
         let positions: Vec<u32> = roles.iter().map(|row| row.position).collect();
@@ -217,9 +235,9 @@ async fn the_largest_page_is_answered(database: TestDatabase) {
     let full = |rows: usize, more: bool| assert_eq!((rows, more), (PAGE_SIZE_MAX as usize, true));
     let page = store.list_projects(None, PAGE_SIZE_MAX).await.unwrap();
     full(page.rows.len(), page.more);
-    let page = store.list_orgs(&shop, None, None, PAGE_SIZE_MAX).await.unwrap();
+    let page = store.list_orgs(listing(&shop, None, None, PAGE_SIZE_MAX)).await.unwrap();
     full(page.rows.len(), page.more);
-    let page = store.list_roles(&shop, None, PAGE_SIZE_MAX).await.unwrap();
+    let page = roles_of(store, &shop, None, PAGE_SIZE_MAX).await.unwrap();
     full(page.rows.len(), page.more);
     let page = store.list_user_memberships(&shop, &user("ann"), None, PAGE_SIZE_MAX, desk.now).await.unwrap();
     full(page.rows.len(), page.more);
@@ -259,7 +277,7 @@ async fn what_does_not_exist_is_not_found(database: TestDatabase) {
     assert_eq!(noun(store.get_org(&shop, &org("acme")).await.unwrap_err()), Noun::Org);
     assert_eq!(noun(store.get_subscription(&shop, &org("acme")).await.unwrap_err()), Noun::Org);
     let some = Some(mapping("Free"));
-    assert_eq!(noun(store.list_orgs(&shop, some.as_ref(), None, 1).await.unwrap_err()), Noun::RoleMapping);
+    assert_eq!(noun(store.list_orgs(listing(&shop, some.as_ref(), None, 1)).await.unwrap_err()), Noun::RoleMapping);
     let only = [role("Owner"), role("Nobody")];
     let rows = store.get_role_mapping(&shop, &mapping("Default"), &only, None, 9).await;
     assert_eq!(noun(rows.unwrap_err()), Noun::Role);

@@ -3,10 +3,14 @@
 #[path = "../support/database.rs"]
 mod support;
 
+mod agreement;
 mod cancelled;
 mod desk;
 mod history;
 mod lists;
 mod members;
+mod migrations;
 mod open;
+mod random;
 mod round_trip;
+mod whole_core;

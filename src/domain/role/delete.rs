@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Role, order_changed};
+use super::Role;
 use crate::domain::change::{Change, GrantsKey, MembershipKey};
 use crate::domain::command::DeleteRole;
 use crate::domain::decide::{Draft, Outcome};
@@ -56,7 +56,6 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Re
     succession.leave_mappings(draft, &project);
     let key = Scoped { project: project.id, id: deleted };
     draft.edit(Change::Role(Edit { key, before: Some(Role::clone(role)), after: None }));
-    order_changed(draft, &project);
     Ok(Outcome::Deleted(holders.members))
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::example::{ACME, GLOBEX, PAID, move_acme};
-use crate::domain::command::Call;
+use crate::domain::command::{Call, OnDisabled};
 use crate::domain::{Ask, ProjectKey, Question, State, Terms, Time, decide};
 use crate::limits::Limits;
 use crate::server::Listen;
@@ -77,7 +77,7 @@ fn calls(state: &State, now: Time) -> Vec<(String, String, &'static str)> {
 fn moved(state: &State, now: Time) -> State {
     let call = Call { actor: "demo".into(), request: None, fingerprint: 0, reason: "".into() };
     let terms = Terms { call: &call, now, limits: &Limits::default() };
-    decide(state, &move_acme(PAID), &terms).map_or_else(|_| state.clone(), |decided| decided.next)
+    decide(state, &move_acme(PAID, OnDisabled::Reject), &terms).map_or_else(|_| state.clone(), |decided| decided.next)
 }
 
 fn decision(state: &State, org_id: &str, user_id: &str, permission: &str, now: Time) -> &'static str {

@@ -88,14 +88,13 @@ pub fn is_there(project: &Project) -> bool {
 }
 
 /// Moves acme to a plan.
-pub fn move_acme(plan: &str) -> Command {
+pub fn move_acme(plan: &str, on_disabled: OnDisabled) -> Command {
     let to = SubscribeTo::RoleMapping(RoleMappingName::stored(plan));
     Command::SubscribeOrg(SubscribeOrg {
         project: ProjectKey::default_project(),
         org_id: OrgId::stored(ACME),
         to,
-        // Whoever holds a role that the plan does not have keeps it for when the plan does.
-        on_disabled: OnDisabled::Suspend,
+        on_disabled,
     })
 }
 
@@ -114,8 +113,9 @@ fn script() -> [Step; 8] {
         step(org(GLOBEX, "Globex Corporation"), |project| project.org(GLOBEX).is_some()),
         step(org(ACME, "Acme Inc."), |project| project.org(ACME).is_some()),
         step(all_members(), |project| project.org(ACME).is_some_and(|acme| acme.memberships_len() > 0)),
-        // Acme paid once: so it has a Billing Manager, whose role the plan that it moves to does not have.
-        step(move_acme(FREE), |project| {
+        // Acme paid once: so it has a Billing Manager, whose role the plan that it moves to does not have. She keeps it for
+        // when acme pays again.
+        step(move_acme(FREE, OnDisabled::Suspend), |project| {
             let plan = project.org(ACME).map(|acme| acme.record.role_mapping);
             plan.is_some() && plan == project.role_mapping_named(FREE)
         }),
@@ -287,7 +287,17 @@ mod tests {
         };
         assert_eq!(may(&state, GLOBEX, "bob", "billing.manage"), Decision::Allowed);
         assert_eq!(may(&state, ACME, "bea", "billing.manage"), Decision::RoleDisabled);
-        let paid = written(&state, &move_acme(PAID));
+        let paid = written(&state, &move_acme(PAID, OnDisabled::Reject));
         assert_eq!(may(&paid, ACME, "bea", "billing.manage"), Decision::Allowed);
+    }
+
+    #[test]
+    fn m7_acme_cannot_leave_the_paid_plan_without_a_word_about_its_billing_manager() {
+        let state = steps().iter().fold(first_start(), |state, command| written(&state, command));
+        let paid = written(&state, &move_acme(PAID, OnDisabled::Reject));
+        let call = Call { actor: "demo".into(), request: None, fingerprint: 0, reason: "".into() };
+        let terms = Terms { call: &call, now: NOW, limits: &Limits::default() };
+        let refusal = decide(&paid, &move_acme(FREE, OnDisabled::Reject), &terms).map(|_| ()).unwrap_err();
+        assert_eq!(refusal.reason(), crate::domain::refusal::Reason::RolesWouldBeDisabled);
     }
 }

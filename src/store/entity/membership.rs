@@ -16,6 +16,7 @@ pub struct Model {
     pub revision: i64,
     pub timed: bool,
     pub held_until: Option<i64>,
+    pub other_origins: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

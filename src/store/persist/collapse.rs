@@ -8,6 +8,7 @@ use crate::domain::id::{Numbered, OrgNo, PermissionId, ProjectId, RoleId, RoleMa
 use crate::domain::membership::MembershipRecord;
 use crate::domain::org::OrgRecord;
 use crate::domain::permission::Permission;
+use crate::domain::permission_set::PermissionSet;
 use crate::domain::project::ProjectRecord;
 use crate::domain::role::Role;
 use crate::domain::role_mapping::RoleMappingRecord;
@@ -23,7 +24,7 @@ pub struct Last<'a, V> {
     pub revision: Revision,
 }
 
-type Lasts<'a, K, V> = BTreeMap<K, Last<'a, V>>;
+pub type Lasts<'a, K, V> = BTreeMap<K, Last<'a, V>>;
 
 /// What a group leaves, in the order of the keys: neighbours in a table are written together.
 #[derive(Default)]
@@ -33,8 +34,9 @@ pub struct Final<'a> {
     pub roles: Lasts<'a, Scoped<RoleId>, Role>,
     pub role_sets: Lasts<'a, Scoped<RoleSetId>, RoleSet>,
     pub role_mappings: Lasts<'a, Scoped<RoleMappingId>, RoleMappingRecord>,
-    /// Whether the row grants the permission after the group.
-    pub grants: BTreeMap<(GrantsKey, PermissionId), bool>,
+    /// The edits of each row, in their order: a row may have 50,000 permissions, which are only looked at where they are
+    /// written one by one.
+    pub grants: BTreeMap<GrantsKey, Vec<&'a Edit<GrantsKey, PermissionSet>>>,
     pub orgs: Lasts<'a, Scoped<OrgNo>, OrgRecord>,
     pub memberships: Lasts<'a, &'a MembershipKey, MembershipRecord>,
     /// The next numbers, of the nouns of which things came; 0 for the others.
@@ -71,11 +73,7 @@ impl<'a> Final<'a> {
                 self.count(edit, |counters| &mut counters.role_mapping);
                 take(&mut self.role_mappings, edit.key, edit, revision);
             }
-            Change::Grants(edit) => {
-                let less = edit.before.iter().flat_map(|set| set.iter()).map(|permission| (permission, false));
-                let more = edit.after.iter().flat_map(|set| set.iter()).map(|permission| (permission, true));
-                self.grants.extend(less.chain(more).map(|(permission, granted)| ((edit.key, permission), granted)));
-            }
+            Change::Grants(edit) => self.grants.entry(edit.key).or_default().push(edit),
             Change::Org(edit) => {
                 self.count(edit, |counters| &mut counters.org);
                 take(&mut self.orgs, edit.key, edit, revision);
@@ -98,6 +96,16 @@ impl<V> Last<'_, V> {
     pub fn is_deleted(&self) -> bool {
         self.before.is_some() && self.after.is_none()
     }
+
+    /// Whether it gives up the row that has its name: another may take the name in the same group.
+    pub fn gives_up<N: PartialEq>(&self, name: impl Fn(&V) -> &N) -> bool {
+        self.before.is_some_and(|before| self.after.is_none_or(|after| name(before) != name(after)))
+    }
+}
+
+/// Whether a group leaves nothing of a thing.
+pub fn is_gone<K: Ord, V>(lasts: &BTreeMap<K, Last<'_, V>>, key: &K) -> bool {
+    lasts.get(key).is_some_and(|last| last.after.is_none())
 }
 
 fn take<'a, K: Ord, E, V>(lasts: &mut Lasts<'a, K, V>, key: K, edit: &'a Edit<E, V>, revision: Revision) {

@@ -62,14 +62,16 @@ impl Space {
         Ok(())
     }
 
-    /// B3: no org that keeps visible members lost all its permanent owners.
+    /// B3: no org that keeps visible members beside those who were its permanent owners lost them all.
     pub(super) fn still_owned(&self, before: &Space, now: Time) -> Result<(), Reason> {
         for (id, customer) in &self.orgs {
+            let Some(was) = before.orgs.get(id).filter(|customer| before.has_owner(customer)) else { continue };
             let visible = |member: &Member| {
                 member.roles.keys().any(|role| member.holds(role, now) && !self.about_role(role).marked)
             };
-            let had = before.orgs.get(id).is_some_and(|customer| before.has_owner(customer));
-            if had && !self.has_owner(customer) && customer.members.values().any(visible) {
+            let owned = |user: &String| was.members.get(user).is_some_and(|member| before.owns(member));
+            let others = customer.members.iter().any(|(user, member)| visible(member) && !owned(user));
+            if others && !self.has_owner(customer) {
                 return Err(Reason::LastOwner);
             }
         }
@@ -77,8 +79,11 @@ impl Space {
     }
 
     fn has_owner(&self, customer: &Customer) -> bool {
-        let owns = |member: &Member| member.roles.get(&self.default_owner_role).is_some_and(|it| it.until.is_none());
-        customer.members.values().any(owns)
+        customer.members.values().any(|member| self.owns(member))
+    }
+
+    fn owns(&self, member: &Member) -> bool {
+        member.roles.get(&self.default_owner_role).is_some_and(|it| it.until.is_none())
     }
 
     pub(super) fn write_one(&mut self, command: &WriteMember, now: Time, limits: &Limits) -> Result<Answer, Reason> {

@@ -1,0 +1,122 @@
+//! Deletes a role that very many members hold, and an org of very many members, while checks and writes go on. Prints what
+//! the deletes take, and how long anybody else had to wait.
+//!
+//! `cargo run --release --example large_deletes`; `-- --help` tells the rest.
+
+#[path = "access_matrix/cpu.rs"]
+#[allow(dead_code)] // Only `access_matrix` counts CPU time.
+mod cpu;
+#[path = "access_matrix/target.rs"]
+#[allow(dead_code)]
+mod target;
+
+#[path = "large_deletes/load.rs"]
+mod load;
+#[path = "large_deletes/watch.rs"]
+mod watch;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::wire;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use load::{BIG_ORG, CLERK, Loaded};
+use target::Target;
+use watch::Watch;
+
+/// Deletes a role that a million members hold, and an org of 200,000 members, while batches of checks and writes go on.
+/// Exits with 1 if a check ever finds somebody with neither role.
+#[derive(Parser)]
+#[command(name = "large_deletes", max_term_width = 100)]
+struct Args {
+    /// How many members hold the role, in orgs of a thousand.
+    #[arg(long, default_value_t = 1_000_000)]
+    members: usize,
+
+    /// How many members the org has.
+    #[arg(long, default_value_t = 200_000)]
+    org_members: usize,
+
+    /// A running server, as in `http://127.0.0.1:50051`. A project of its own is made there and stays.
+    #[arg(long, env = "ROLECALL_ADDRESS", value_name = "URL", conflicts_with = "database")]
+    address: Option<String>,
+
+    /// The database of the server that is started here; if not given, a SQLite file that is removed at the end.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    let target = Target::new(args.address.as_deref(), args.database.as_deref(), None)?;
+    println!("server: {}", target.what);
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("client").enable_all().build();
+    let done = runtime.map_err(|error| error.to_string())?.block_on(deletes(args, &target.address));
+    target.stop();
+    done
+}
+
+async fn deletes(args: &Args, address: &str) -> Result<(), String> {
+    let channel = target::connect(address).await?;
+    let began = Instant::now();
+    let loaded = load::load(channel.clone(), args.members, args.org_members).await?;
+    println!("loaded {} memberships in {:.1} s", HumanCount(loaded.memberships as u64), began.elapsed().as_secs_f64());
+
+    let quiet = Watch::begin(address, &loaded).await?.over(Duration::from_secs(3)).await?;
+    println!("nothing else going on: {quiet}");
+
+    let watch = Watch::begin(address, &loaded).await?;
+    let (took, migrated) = delete_role(channel.clone(), &loaded).await?;
+    println!("a role of {} members deleted in {:.3} s", HumanCount(migrated as u64), took.as_secs_f64());
+    println!("meanwhile and 3 s on: {}", watch.over(Duration::from_secs(3)).await?);
+
+    let watch = Watch::begin(address, &loaded).await?;
+    let (took, removed) = delete_org(channel, &loaded).await?;
+    println!("an org of {} members deleted in {:.3} s", HumanCount(removed as u64), took.as_secs_f64());
+    println!("meanwhile and 20 s on, while it is erased: {}", watch.over(Duration::from_secs(20)).await?);
+    Ok(())
+}
+
+async fn delete_role(channel: Channel, loaded: &Loaded) -> Result<(Duration, i64), String> {
+    let request = wire::DeleteRoleRequest { project: loaded.project.clone(), name: CLERK.into(), ..Default::default() };
+    let began = Instant::now();
+    let deleted = RoleServiceClient::new(channel).delete_role(request).await.map_err(refused)?.into_inner();
+    Ok((began.elapsed(), deleted.migrated_members))
+}
+
+async fn delete_org(channel: Channel, loaded: &Loaded) -> Result<(Duration, i64), String> {
+    let request =
+        wire::DeleteOrgRequest { project: loaded.project.clone(), org_id: BIG_ORG.into(), ..Default::default() };
+    let began = Instant::now();
+    let deleted = OrgServiceClient::new(channel).delete_org(request).await.map_err(refused)?.into_inner();
+    Ok((began.elapsed(), deleted.removed_memberships))
+}
+
+/// A bar on the standard error output; nothing where that is no terminal.
+fn bar(total: u64, doing: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:10} {bar:40} {human_pos}/{human_len} {per_sec} {eta}");
+    let bar = ProgressBar::new(total).with_message(doing);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn refused(status: Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
+}

@@ -1,0 +1,84 @@
+//! Loads a project: a role that all members of many orgs hold, and one large org.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
+use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::grpc::services::permission_service_client::PermissionServiceClient;
+use rolecall::grpc::services::project_service_client::ProjectServiceClient;
+use rolecall::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
+use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::wire;
+use tonic::transport::Channel;
+
+use crate::{bar, refused};
+
+/// The role that goes. What takes its place grants the same: whoever had it may go on all the time.
+pub const CLERK: &str = "Clerk";
+pub const PERMISSION: &str = "work";
+pub const BIG_ORG: &str = "big";
+const ORG_MEMBERS: usize = 1_000;
+const ROWS_MAX: usize = 10_000;
+
+pub struct Loaded {
+    pub project: String,
+    pub memberships: usize,
+    /// Members who hold the role: user `u0` to the last, a thousand an org.
+    pub clerks: usize,
+}
+
+/// The org of a user.
+pub fn org_of(user: usize) -> String {
+    format!("org-{}", user / ORG_MEMBERS)
+}
+
+pub async fn load(channel: Channel, clerks: usize, big: usize) -> Result<Loaded, String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let project = format!("large-deletes-{:x}", now.as_micros());
+    let environment = wire::Environment::Test as i32;
+    let request = wire::CreateProjectRequest { key: project.clone(), environment, ..Default::default() };
+    ProjectServiceClient::new(channel.clone()).create_project(request).await.map_err(refused)?;
+    let request =
+        wire::CreatePermissionRequest { project: project.clone(), name: PERMISSION.into(), ..Default::default() };
+    PermissionServiceClient::new(channel.clone()).create_permission(request).await.map_err(refused)?;
+    let request = wire::CreateRoleRequest { project: project.clone(), name: CLERK.into(), ..Default::default() };
+    RoleServiceClient::new(channel.clone()).create_role(request).await.map_err(refused)?;
+    let edit = |role: &str| wire::GrantEdit { role: role.into(), add: vec![PERMISSION.into()], remove: Vec::new() };
+    let request = wire::UpdateRoleMappingRequest {
+        project: project.clone(),
+        name: "Default".into(),
+        edits: vec![edit(CLERK), edit("Member")],
+        ..Default::default()
+    };
+    RoleMappingServiceClient::new(channel.clone()).update_role_mapping(request).await.map_err(refused)?;
+
+    let bar = bar((clerks + big) as u64, "loading");
+    let rows = (0..clerks).map(|user| (org_of(user), format!("u{user}"), CLERK));
+    let rows = rows.chain((0..big).map(|user| (BIG_ORG.to_owned(), format!("b{user}"), "Admin")));
+    let mut orgs = OrgServiceClient::new(channel.clone());
+    let mut members = MembershipServiceClient::new(channel);
+    let mut last_org = String::new();
+    let mut batch = Vec::with_capacity(ROWS_MAX);
+    for (at, (org_id, user_id, role)) in rows.enumerate() {
+        if org_id != last_org {
+            last_org.clone_from(&org_id);
+            let (project, org_id) = (project.clone(), org_id.clone());
+            let request = wire::CreateOrgRequest { project, org_id, ..Default::default() };
+            orgs.create_org(request).await.map_err(refused)?;
+        }
+        batch.push(add(org_id, user_id, role));
+        if batch.len() == ROWS_MAX || at + 1 == clerks + big {
+            let rows = std::mem::take(&mut batch);
+            bar.inc(rows.len() as u64);
+            let request = wire::BatchWriteMembersRequest { project: project.clone(), rows, ..Default::default() };
+            members.batch_write_members(request).await.map_err(refused)?;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(Loaded { project, memberships: clerks + big, clerks })
+}
+
+fn add(org_id: String, user_id: String, role: &str) -> wire::MemberWrite {
+    let roles = vec![wire::MemberRole { role: role.into(), ..Default::default() }];
+    wire::MemberWrite { org_id, user_id, write: Some(wire::member_write::Write::Add(wire::MemberRoles { roles })) }
+}

@@ -1,0 +1,112 @@
+//! Checks and writes that go on meanwhile: how long each waited at most, and whether anybody was ever denied.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::HumanCount;
+use rolecall::grpc::services::check_service_client::CheckServiceClient;
+use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::wire;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+
+use crate::load::{Loaded, PERMISSION, org_of};
+use crate::{refused, target};
+
+/// Checks a batch.
+const BATCH: usize = 1_000;
+
+type Waits = Result<Vec<Duration>, String>;
+
+pub struct Watch {
+    stop: Arc<AtomicBool>,
+    checks: JoinHandle<Waits>,
+    writes: JoinHandle<Waits>,
+}
+
+/// How long the calls took.
+pub struct Seen {
+    checks: Vec<Duration>,
+    writes: Vec<Duration>,
+}
+
+impl Watch {
+    /// Begins to ask about the members who hold the role, and to write something else.
+    pub async fn begin(address: &str, loaded: &Loaded) -> Result<Self, String> {
+        let stop = Arc::<AtomicBool>::default();
+        let (checking, writing) = (target::connect(address).await?, target::connect(address).await?);
+        let (project, clerks) = (loaded.project.clone(), loaded.clerks);
+        let checks = tokio::spawn(check(checking, project.clone(), clerks, stop.clone()));
+        let writes = tokio::spawn(write(writing, project, stop.clone()));
+        Ok(Self { stop, checks, writes })
+    }
+
+    /// Goes on for so long, then says what was seen.
+    pub async fn over(self, time: Duration) -> Result<Seen, String> {
+        tokio::time::sleep(time).await;
+        self.stop.store(true, Ordering::Relaxed);
+        let failed = |error: tokio::task::JoinError| format!("a task failed: {error}");
+        Ok(Seen { checks: self.checks.await.map_err(failed)??, writes: self.writes.await.map_err(failed)?? })
+    }
+}
+
+async fn check(channel: Channel, project: String, clerks: usize, stop: Arc<AtomicBool>) -> Waits {
+    let mut client = CheckServiceClient::new(channel);
+    let mut waits = Vec::new();
+    let mut first = 0;
+    while !stop.load(Ordering::Relaxed) {
+        // A step that meets every user in time, whatever their number.
+        let users = (0..BATCH).map(|at| (first + at * 7_919) % clerks.max(1));
+        let items = users.map(|user| wire::CheckItem {
+            org_id: org_of(user),
+            user_id: format!("u{user}"),
+            permission: PERMISSION.into(),
+        });
+        let request =
+            wire::BatchCheckRequest { project: project.clone(), items: items.collect(), ..Default::default() };
+        let began = Instant::now();
+        let answer = client.batch_check(request).await.map_err(refused)?.into_inner();
+        waits.push(began.elapsed());
+        let denied = answer.decisions.iter().find(|&&decision| decision != wire::Decision::Allowed as i32);
+        if let Some(denied) = denied {
+            return Err(format!("a member was denied while the role changed: decision {denied}"));
+        }
+        first += BATCH;
+    }
+    Ok(waits)
+}
+
+/// Changes the text of an org again and again: a write as small as there is.
+async fn write(channel: Channel, project: String, stop: Arc<AtomicBool>) -> Waits {
+    let mut client = OrgServiceClient::new(channel);
+    let mut waits = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let metadata = format!("{:?}", Instant::now());
+        let request = wire::UpdateOrgRequest {
+            project: project.clone(),
+            org_id: org_of(0),
+            org: Some(wire::Org { metadata, ..Default::default() }),
+            ..Default::default()
+        };
+        let began = Instant::now();
+        client.update_org(request).await.map_err(refused)?;
+        waits.push(began.elapsed());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(waits)
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |waits: &[Duration]| {
+            let mut sorted = waits.to_vec();
+            sorted.sort_unstable();
+            let ms = |at: usize| sorted.get(at).map_or(0.0, |wait| wait.as_secs_f64() * 1_000.0);
+            let count = HumanCount(waits.len() as u64);
+            format!("{count}, p50 {:.1} ms, longest {:.1} ms", ms(sorted.len() / 2), ms(sorted.len().saturating_sub(1)))
+        };
+        write!(f, "batches of {BATCH} checks: {}; writes: {}", told(&self.checks), told(&self.writes))
+    }
+}

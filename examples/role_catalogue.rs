@@ -1,0 +1,85 @@
+//! Loads a real catalogue of roles over gRPC and works with it: asks, duplicates, compares, renames. Prints what each takes.
+//!
+//! `cargo run --release --example role_catalogue -- FILE`; `-- --help` tells the rest.
+
+#[path = "access_matrix/cpu.rs"]
+#[allow(dead_code)] // Only `access_matrix` counts CPU time.
+mod cpu;
+#[path = "access_matrix/target.rs"]
+#[allow(dead_code)]
+mod target;
+
+#[path = "role_catalogue/catalogue.rs"]
+mod catalogue;
+#[path = "role_catalogue/work.rs"]
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use indicatif::HumanCount;
+
+use catalogue::Catalogue;
+use target::Target;
+use work::Work;
+
+/// Loads a catalogue of roles into a role mapping, asks what its roles grant, duplicates and compares the mapping, and
+/// renames a role in it. Exits with 1 if one answer differs from the file.
+#[derive(Parser)]
+#[command(name = "role_catalogue", max_term_width = 100)]
+struct Args {
+    /// Lines of `role TAB title TAB stage TAB permissions`, the permissions parted by spaces; lines that begin with `#`
+    /// are skipped; gzipped.
+    file: PathBuf,
+
+    /// A running server, as in `http://127.0.0.1:50051`. A project of its own is made there and stays.
+    #[arg(long, env = "ROLECALL_ADDRESS", value_name = "URL", conflicts_with = "database")]
+    address: Option<String>,
+
+    /// The database of the server that is started here; if not given, a SQLite file that is removed at the end.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    let catalogue = Catalogue::read(&args.file)?;
+    println!(
+        "{}: {} roles, {} permissions, {} grants",
+        args.file.display(),
+        HumanCount(catalogue.roles.len() as u64),
+        HumanCount(catalogue.permissions.len() as u64),
+        HumanCount(catalogue.grants() as u64),
+    );
+    let target = Target::new(args.address.as_deref(), args.database.as_deref(), None)?;
+    println!("server: {}", target.what);
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("client").enable_all().build();
+    let worked = runtime.map_err(|error| error.to_string())?.block_on(async {
+        let work = Work::begin(&catalogue, target::connect(&target.address).await?).await?;
+        timed("load", work.load()).await?;
+        timed("ask what every 20th role grants", work.ask()).await?;
+        timed("duplicate the mapping", work.duplicate()).await?;
+        timed("compare it with its duplicate", work.compare()).await?;
+        timed("rename a role, and use both names", work.rename()).await
+    });
+    target.stop();
+    worked
+}
+
+async fn timed(what: &str, work: impl Future<Output = Result<String, String>>) -> Result<(), String> {
+    let began = Instant::now();
+    let said = work.await.map_err(|why| format!("{what}: {why}"))?;
+    println!("{:>8.3} s  {what}: {said}", began.elapsed().as_secs_f64());
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! The file: a role a line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+
+/// Roles by name, each with its permissions.
+pub struct Catalogue {
+    pub roles: BTreeMap<String, BTreeSet<String>>,
+    pub permissions: Vec<String>,
+}
+
+impl Catalogue {
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let unread = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+        let mut text = String::new();
+        GzDecoder::new(File::open(path).map_err(unread)?).read_to_string(&mut text).map_err(unread)?;
+        let mut roles = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let mut fields = line.split('\t');
+            let (Some(role), permissions) = (fields.next(), fields.nth(2)) else { continue };
+            let permissions = permissions.unwrap_or_default().split(' ').filter(|name| !name.is_empty());
+            roles.insert(role.to_owned(), permissions.map(str::to_owned).collect::<BTreeSet<String>>());
+        }
+        let permissions: BTreeSet<String> = roles.values().flatten().cloned().collect();
+        Ok(Self { roles, permissions: permissions.into_iter().collect() })
+    }
+
+    /// (role, permission) pairs.
+    pub fn grants(&self) -> usize {
+        self.roles.values().map(BTreeSet::len).sum()
+    }
+}

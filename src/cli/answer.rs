@@ -1,0 +1,53 @@
+//! Prints answers: a table or a sentence for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+
+use super::client::Trouble;
+
+/// What a command was answered. Its JSON is part of the command line: fields are added, never renamed or removed.
+pub trait Answer: Serialize {
+    /// For people, in the colours of a terminal, with a newline at its end; empty for nothing to say.
+    fn text(&self) -> String;
+}
+
+/// Writes an answer to the standard output: with colours where it takes them, else without, and without blanks that
+/// only colours would have shown.
+pub fn print(answer: &impl Answer, json: bool) -> Result<(), Trouble> {
+    let text = if json { as_json(answer)? } else { answer.text() };
+    let choice = AutoStream::choice(&io::stdout());
+    let text = if choice == ColorChoice::Never { plain_lines(&text) } else { text };
+    let mut out = AutoStream::new(io::stdout(), choice).lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads only the first lines, as `head` does, has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Trouble::new(format!("the answer cannot be written: {error}"), "look at what the output is sent to"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn as_json(answer: &impl Answer) -> Result<String, Trouble> {
+    match serde_json::to_string_pretty(answer) {
+        Ok(json) => Ok(json + "\n"),
+        Err(error) => Err(Trouble::new(format!("the answer has no JSON: {error}"), "this is a bug; please report it")),
+    }
+}
+
+fn plain_lines(text: &str) -> String {
+    let plain = anstream::adapter::strip_str(text).to_string();
+    plain.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_without_colours_end_with_their_last_word() {
+        assert_eq!(plain_lines("\u{1b}[1mROLE  \u{1b}[0m\n\u{1b}[32mOwner \u{1b}[0m  \n"), "ROLE\nOwner\n");
+        assert_eq!(plain_lines(""), "");
+    }
+}

@@ -1,0 +1,287 @@
+//! `rolecall check`: may this user do that in this org?
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{ArgGroup, Parser};
+use serde::Serialize;
+use tonic::Status;
+
+use super::answer::Answer;
+use super::client::{Client, ServerArgs, Trouble, suggestion};
+use super::table::plain;
+use crate::grpc::services::check_service_client::CheckServiceClient;
+use crate::grpc::services::permission_service_client::PermissionServiceClient;
+use crate::grpc::services::role_service_client::RoleServiceClient;
+use crate::wire::{self, Decision, check_request};
+
+/// How long a denial is held up for the name that was perhaps meant.
+const SUGGESTION_PATIENCE: Duration = Duration::from_secs(1);
+
+const USAGE: &str = "\
+rolecall check [OPTIONS] --org <ORG> <USER> <PERMISSION>
+       rolecall check [OPTIONS] --org <ORG> <USER> <PERMISSION>... <--all|--any>
+       rolecall check [OPTIONS] --org <ORG> <USER> <--role <ROLE>|--at-least <ROLE>>";
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 allowed; 1 denied; 2 no answer (wrong usage, no server, an unknown project), with the reason on stderr.";
+
+const AFTER_LONG_HELP: &str = "\
+Exit codes:
+  0  allowed
+  1  denied
+  2  no answer: wrong usage, no server, an unknown project; the reason is on the standard error output
+
+JSON (--json), one object:
+  project, org_id, user_id    what was asked about
+  permission, role, at_least_role, all_of, any_of
+                              what was asked: one of them; the last two are lists
+  allowed                     true or false
+  decision                    a name of rolecall.v1.Decision, as in \"DECISION_ROLE_DISABLED\"
+  suggestion                  the known name nearest to an unknown one; absent where there is none
+  revision, evaluated_at      the state and the instant that the answer was made from
+
+Examples:
+  rolecall check bob billing.manage --org globex
+  rolecall check bob --org globex --at-least Admin
+  rolecall check bob reports.view reports.export --all --org globex && echo yes";
+
+#[derive(Parser)]
+#[command(
+    override_usage = USAGE,
+    after_help = AFTER_HELP,
+    after_long_help = AFTER_LONG_HELP,
+    group(ArgGroup::new("question").required(true).args(["permissions", "role", "at_least"])),
+)]
+pub struct Args {
+    /// The id of the user.
+    #[arg(value_name = "USER")]
+    user_id: String,
+
+    /// The name of a permission; several with --all or --any.
+    #[arg(value_name = "PERMISSION")]
+    permissions: Vec<String>,
+
+    /// The id of the org.
+    #[arg(long = "org", value_name = "ORG")]
+    org_id: String,
+
+    /// Asks whether the user has this role, and it is live.
+    #[arg(long)]
+    role: Option<String>,
+
+    /// Asks whether the user has this role or a higher one, and it is live.
+    #[arg(long, value_name = "ROLE")]
+    at_least: Option<String>,
+
+    /// Asks for all of the permissions.
+    #[arg(long, conflicts_with_all = ["role", "at_least", "any"])]
+    all: bool,
+
+    /// Asks for any one of the permissions.
+    #[arg(long, conflicts_with_all = ["role", "at_least"])]
+    any: bool,
+
+    #[command(flatten)]
+    client: ServerArgs,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Question {
+    Permission(String),
+    Role(String),
+    AtLeastRole(String),
+    AllOf(Vec<String>),
+    AnyOf(Vec<String>),
+}
+
+#[derive(Serialize)]
+struct Checked {
+    project: String,
+    org_id: String,
+    user_id: String,
+    #[serde(flatten)]
+    question: Question,
+    allowed: bool,
+    #[serde(serialize_with = "as_named")]
+    decision: Decision,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggestion: Option<String>,
+    revision: String,
+    evaluated_at: Option<String>,
+}
+
+pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
+    let question = question(args.permissions, args.role, args.at_least, args.all, args.any)?;
+    let client = Client::connect(args.client).await?;
+    let request = wire::CheckRequest {
+        project: client.project(),
+        org_id: args.org_id.clone(),
+        user_id: args.user_id.clone(),
+        question: Some(question.clone().into()),
+        consistency: None,
+    };
+    let answer = client.ask(CheckServiceClient::new(client.channel()).check(request)).await?;
+    let decision = answer.decision();
+    // An answer without a decision must not pass for one.
+    if decision == Decision::Unspecified {
+        let what = format!("the server answers with decision {}, which this version does not know", answer.decision);
+        return Err(Trouble::new(what, "use the `rolecall` that the server was started with"));
+    }
+    let suggestion = match decision {
+        Decision::UnknownPermission | Decision::UnknownRole => {
+            tokio::time::timeout(SUGGESTION_PATIENCE, meant(&client, &question)).await.ok().flatten()
+        }
+        _ => None,
+    };
+    let checked = Checked {
+        project: client.project(),
+        org_id: args.org_id,
+        user_id: args.user_id,
+        question,
+        allowed: answer.allowed,
+        decision,
+        suggestion,
+        revision: answer.revision,
+        evaluated_at: answer.evaluated_at.map(|at| at.to_string()),
+    };
+    client.show(&checked)?;
+    Ok(if checked.allowed { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn question(
+    mut permissions: Vec<String>,
+    role: Option<String>,
+    at_least: Option<String>,
+    all: bool,
+    any: bool,
+) -> Result<Question, Trouble> {
+    if let Some(role) = role {
+        return Ok(Question::Role(role));
+    }
+    if let Some(role) = at_least {
+        return Ok(Question::AtLeastRole(role));
+    }
+    match (all, any, permissions.len()) {
+        (true, ..) => Ok(Question::AllOf(permissions)),
+        (_, true, _) => Ok(Question::AnyOf(permissions)),
+        (_, _, 1) => Ok(Question::Permission(permissions.remove(0))),
+        (.., several) => {
+            let what = format!("{several} permissions are given, and not what to ask of them");
+            Err(Trouble::new(what, "say --all or --any"))
+        }
+    }
+}
+
+/// The known name nearest to the unknown one that was asked about. A denial stands without it, so that an error on the
+/// way is no error of the check.
+async fn meant(client: &Client, question: &Question) -> Option<String> {
+    let unknown = |answer: Result<(), Status>| answer.err().and_then(|status| suggestion(&status));
+    match question {
+        Question::Role(name) | Question::AtLeastRole(name) => {
+            let request = wire::GetRoleRequest { project: client.project(), name: name.clone() };
+            unknown(RoleServiceClient::new(client.channel()).get_role(request).await.map(|_| ()))
+        }
+        Question::Permission(name) => permission_meant(client, std::slice::from_ref(name)).await,
+        Question::AllOf(names) | Question::AnyOf(names) => permission_meant(client, names).await,
+    }
+}
+
+/// Asks for each until one is unknown.
+async fn permission_meant(client: &Client, names: &[String]) -> Option<String> {
+    for name in names {
+        let request = wire::GetPermissionRequest { project: client.project(), name: name.clone() };
+        if let Err(status) = PermissionServiceClient::new(client.channel()).get_permission(request).await {
+            return suggestion(&status);
+        }
+    }
+    None
+}
+
+impl From<Question> for check_request::Question {
+    fn from(question: Question) -> Self {
+        match question {
+            Question::Permission(name) => Self::Permission(name),
+            Question::Role(name) => Self::Role(name),
+            Question::AtLeastRole(name) => Self::AtLeastRole(name),
+            Question::AllOf(permissions) => Self::AllOf(wire::PermissionList { permissions }),
+            Question::AnyOf(permissions) => Self::AnyOf(wire::PermissionList { permissions }),
+        }
+    }
+}
+
+fn as_named<S: serde::Serializer>(decision: &Decision, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(decision.as_str_name())
+}
+
+impl Answer for Checked {
+    fn text(&self) -> String {
+        let (green, red) = (anstyle::AnsiColor::Green.on_default().bold(), anstyle::AnsiColor::Red.on_default().bold());
+        if self.allowed {
+            return format!("{green}allowed{green:#}\n");
+        }
+        let name = self.decision.as_str_name().trim_start_matches("DECISION_");
+        let meant = self.suggestion.as_ref().map(|name| format!("; did you mean `{}`?", plain(name)));
+        format!("{red}denied{red:#} {name}: {}{}\n", why(self.decision), meant.unwrap_or_default())
+    }
+}
+
+/// Why a check is denied.
+fn why(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Unspecified | Decision::Allowed => "",
+        Decision::NotAMember => "nothing is recorded of the user in the org",
+        Decision::MissingPermission => "the user has roles in the org, and none of them has it",
+        Decision::RoleDisabled => "a role of the user would do, but is disabled in the org's role mapping",
+        Decision::UserBlocked => "the user is blocked in the project",
+        Decision::RoleExpired => "a role of the user would do, but its end has passed",
+        Decision::OrgNotFound => "the project has no such org",
+        Decision::UnknownPermission => "the project has no such permission",
+        Decision::UnknownRole => "the project has no such role",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(decision: Decision) -> Checked {
+        Checked {
+            project: "default".into(),
+            org_id: "acme".into(),
+            user_id: "bea".into(),
+            question: Question::Permission("billing.manage".into()),
+            allowed: decision == Decision::Allowed,
+            decision,
+            suggestion: None,
+            revision: "r".into(),
+            evaluated_at: None,
+        }
+    }
+
+    #[test]
+    fn an_answer_is_coloured() {
+        assert_eq!(checked(Decision::Allowed).text(), "\u{1b}[1m\u{1b}[32mallowed\u{1b}[0m\n");
+        let denied = checked(Decision::RoleDisabled).text();
+        assert!(denied.starts_with("\u{1b}[1m\u{1b}[31mdenied\u{1b}[0m ROLE_DISABLED: "), "{denied:?}");
+    }
+
+    #[test]
+    fn every_denial_says_why() {
+        for number in 2..=9 {
+            let decision = Decision::try_from(number).unwrap();
+            assert!(!why(decision).is_empty(), "{decision:?}");
+        }
+    }
+
+    #[test]
+    fn several_permissions_need_to_be_told_what_to_ask_of_them() {
+        let two = || vec!["a".to_string(), "b".to_string()];
+        assert!(question(two(), None, None, false, false).unwrap_err().next.contains("--all"));
+        assert_eq!(question(two(), None, None, true, false), Ok(Question::AllOf(two())));
+        assert_eq!(question(two(), None, None, false, true), Ok(Question::AnyOf(two())));
+        let one = question(vec!["a".into()], None, None, false, false);
+        assert_eq!(one, Ok(Question::Permission("a".into())));
+    }
+}

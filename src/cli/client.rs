@@ -1,0 +1,229 @@
+//! What all commands that ask a server share: where it is, calls that do not wait for ever, errors that say what to do.
+
+use std::time::Duration;
+
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
+use tonic_types::StatusExt;
+
+use super::answer::{self, Answer};
+use super::progress::Progress;
+use super::table::plain;
+use crate::grpc::status::TABLE;
+use crate::server::{self, Listen};
+
+/// Where the server is if nobody says.
+const DEFAULT_SERVER: &str = "127.0.0.1:50051";
+/// What a server is told to listen on: the commands beside it find it there.
+const LISTEN: &str = "ROLECALL_LISTEN";
+/// The largest page that the API gives.
+pub const PAGE_SIZE: i32 = 1_000;
+
+#[derive(clap::Args)]
+#[group(skip)]
+pub struct ServerArgs {
+    /// The key of the project.
+    #[arg(long, default_value = "default", value_name = "KEY")]
+    project: String,
+
+    /// The server: `HOST:PORT` or `unix:PATH`. If not given, the first address in ROLECALL_LISTEN, else 127.0.0.1:50051.
+    #[arg(long, env = "ROLECALL_SERVER", value_name = "ADDRESS")]
+    server: Option<Listen>,
+
+    /// Seconds to wait for each answer of the server.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    timeout: u64,
+
+    /// Prints JSON and nothing else.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a question has no answer, and what to do.
+#[derive(Debug, PartialEq)]
+pub struct Trouble {
+    pub what: String,
+    pub next: String,
+}
+
+impl Trouble {
+    pub fn new(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { what: what.into(), next: next.into() }
+    }
+}
+
+/// One page of a list.
+pub struct Page<T> {
+    pub entries: Vec<T>,
+    pub next_page_token: String,
+    pub revision: String,
+}
+
+/// A connection to the server that the arguments name.
+pub struct Client {
+    channel: Channel,
+    address: Listen,
+    project: String,
+    patience: Duration,
+    json: bool,
+}
+
+impl Client {
+    pub async fn connect(args: ServerArgs) -> Result<Self, Trouble> {
+        let address = match args.server {
+            Some(address) => address,
+            None => beside(std::env::var(LISTEN).ok().as_deref())?,
+        };
+        let patience = Duration::from_secs(args.timeout);
+        let connected = tokio::time::timeout(patience, server::connect(&address)).await;
+        let channel = connected
+            .map_err(|_| silent(&address, patience))?
+            .map_err(|why| Trouble::new(why, "start one with `rolecall serve`, or say where it is with --server"))?;
+        Ok(Self { channel, address, project: args.project, patience, json: args.json })
+    }
+
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub fn project(&self) -> String {
+        self.project.clone()
+    }
+
+    /// Waits for the answer to a call, as long as the arguments say.
+    pub async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Trouble> {
+        match tokio::time::timeout(self.patience, call).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(explained(&status, &self.address)),
+            Err(_) => Err(silent(&self.address, self.patience)),
+        }
+    }
+
+    /// Reads a list to its end; returns it with the revision of its last page.
+    pub async fn all<T>(
+        &self,
+        nouns: &'static str,
+        mut page: impl AsyncFnMut(String) -> Result<Page<T>, Trouble>,
+    ) -> Result<(Vec<T>, String), Trouble> {
+        let progress = Progress::new(nouns);
+        let mut entries = Vec::new();
+        let mut token = String::new();
+        loop {
+            let read = page(token).await?;
+            entries.extend(read.entries);
+            progress.has_read(entries.len());
+            if read.next_page_token.is_empty() {
+                return Ok((entries, read.revision));
+            }
+            token = read.next_page_token;
+        }
+    }
+
+    /// Prints an answer in the form that the arguments ask for.
+    pub fn show(&self, answer: &impl Answer) -> Result<(), Trouble> {
+        answer::print(answer, self.json)
+    }
+
+    /// Says to people what a table without rows means; JSON says it by itself.
+    pub fn note(&self, text: &str) {
+        if !self.json {
+            anstream::eprintln!("{text}");
+        }
+    }
+}
+
+/// The server that listens where the environment says, else where it does by itself.
+fn beside(listen: Option<&str>) -> Result<Listen, Trouble> {
+    let first = listen.and_then(|list| list.split(',').next()).filter(|first| !first.is_empty());
+    first.unwrap_or(DEFAULT_SERVER).parse().map_err(|why: String| {
+        let what = format!("`{}` in {LISTEN} is no address", plain(first.unwrap_or_default()));
+        Trouble::new(what, why)
+    })
+}
+
+fn silent(address: &Listen, patience: Duration) -> Trouble {
+    let what = format!("{address} did not answer within {} s", patience.as_secs());
+    Trouble::new(what, "`rolecall health` says whether it serves; --timeout sets how long to wait")
+}
+
+/// A status as people read it: code, reason, message, and what to do.
+fn explained(status: &Status, address: &Listen) -> Trouble {
+    let code = canonical(status.code());
+    let message = plain(status.message());
+    match status.get_details_error_info() {
+        Some(info) => {
+            let reason = plain(&info.reason);
+            Trouble::new(format!("{code} {reason}: {message}"), next(&info.reason))
+        }
+        // Every error of ours has a reason, so this was something on the way, or another server.
+        None => {
+            let what = format!("{address} answers {code}: {message}");
+            Trouble::new(
+                what,
+                "make sure that a rolecall server of this version listens there; --server says where to ask",
+            )
+        }
+    }
+}
+
+/// What to do, in terms of this command line where it can do it.
+fn next(reason: &str) -> &'static str {
+    match reason {
+        "PROJECT_NOT_FOUND" => "name the project with --project; ProjectService/ListProjects lists those there are",
+        "ORG_NOT_FOUND" => "check --org and --project; OrgService/ListOrgs lists the orgs of the project",
+        "PERMISSION_NOT_FOUND" => "`rolecall mappings show NAME` shows the permissions that roles have",
+        "ROLE_NOT_FOUND" => "`rolecall mappings show NAME` shows the roles of the project",
+        "ROLE_MAPPING_NOT_FOUND" => "`rolecall mappings list` shows the role mappings of the project",
+        "UNKNOWN_METHOD" => "the server is of another version; use the `rolecall` that it was started with",
+        _ => {
+            let row = TABLE.iter().find(|row| row.reason == reason);
+            row.map_or("the server is of a newer version and its contract says what this means", |row| row.meaning)
+        }
+    }
+}
+
+/// `NotFound` as `NOT_FOUND`.
+fn canonical(code: Code) -> String {
+    let mut name = String::new();
+    for c in format!("{code:?}").chars() {
+        if c.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}
+
+/// The name that a refusal suggests instead of an unknown one.
+pub fn suggestion(status: &Status) -> Option<String> {
+    status.get_details_error_info().and_then(|mut info| info.metadata.remove("suggestion"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_found_where_one_would_listen() {
+        assert_eq!(beside(None), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
+        assert_eq!(beside(Some("")), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
+        assert_eq!(beside(Some("unix:/r.sock,127.0.0.1:7")), Ok(Listen::Unix("/r.sock".into())));
+        assert!(beside(Some("nonsense")).unwrap_err().what.contains("`nonsense` in ROLECALL_LISTEN"));
+    }
+
+    #[test]
+    fn an_error_without_a_reason_is_of_something_else_than_this_server() {
+        let status = Status::unknown("teapot\u{1b}[31m");
+        let trouble = explained(&status, &Listen::Tcp("h:1".into()));
+        assert_eq!(trouble.what, "h:1 answers UNKNOWN: teapot\\u{1b}[31m");
+        assert!(trouble.next.contains("--server"));
+    }
+
+    #[test]
+    fn every_reason_says_what_to_do() {
+        for row in TABLE {
+            assert!(!next(row.reason).is_empty(), "{}", row.reason);
+        }
+        assert_eq!(canonical(Code::FailedPrecondition), "FAILED_PRECONDITION");
+    }
+}

@@ -1,0 +1,145 @@
+//! `rolecall who-can`: who in an org has a permission?
+
+use clap::Parser;
+use comfy_table::Cell;
+use serde::Serialize;
+
+use super::answer::Answer;
+use super::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
+use super::table::{plain, table, text};
+use crate::grpc::services::membership_service_client::MembershipServiceClient;
+use crate::wire::{self, MemberRoleState};
+
+const AFTER_LONG_HELP: &str = "\
+Exit codes: 0 answered, also with nobody; 2 no answer, with the reason on the standard error output.
+
+JSON (--json), one object:
+  project, org_id, permission    what was asked about
+  members                        by user id: user_id, and roles, highest first: role, state (\"LIVE\", \"SUSPENDED\",
+                                 \"ENDED\", \"SHADOWED\"), expire_time (absent where the role has no end)
+  revision                       the state that the last page was read at
+
+Example:
+  rolecall who-can billing.manage --org globex";
+
+#[derive(Parser)]
+#[command(
+    after_help = "Exit codes: 0 answered, also with nobody; 2 no answer, with the reason on stderr.",
+    after_long_help = AFTER_LONG_HELP,
+)]
+pub struct Args {
+    /// The name of the permission.
+    permission: String,
+
+    /// The id of the org.
+    #[arg(long = "org", value_name = "ORG")]
+    org_id: String,
+
+    #[command(flatten)]
+    client: ServerArgs,
+}
+
+#[derive(Serialize)]
+struct WhoCan {
+    project: String,
+    org_id: String,
+    permission: String,
+    members: Vec<Member>,
+    revision: String,
+}
+
+#[derive(Serialize)]
+struct Member {
+    user_id: String,
+    roles: Vec<Role>,
+}
+
+#[derive(Serialize)]
+struct Role {
+    role: String,
+    #[serde(serialize_with = "as_named")]
+    state: MemberRoleState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_time: Option<String>,
+}
+
+pub async fn run(args: Args) -> Result<(), Trouble> {
+    let client = Client::connect(args.client).await?;
+    let members = client.all("members", async |page_token| {
+        let request = wire::ListMembersRequest {
+            project: client.project(),
+            org_id: args.org_id.clone(),
+            role: String::new(),
+            permission: args.permission.clone(),
+            page_size: PAGE_SIZE,
+            page_token,
+        };
+        let page = client.ask(MembershipServiceClient::new(client.channel()).list_members(request)).await?;
+        let entries = page.members.into_iter().map(Member::from).collect();
+        Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })
+    });
+    let (members, revision) = members.await?;
+    let who = WhoCan { project: client.project(), org_id: args.org_id, permission: args.permission, members, revision };
+    if who.members.is_empty() {
+        client.note(&format!("nobody in `{}` has `{}`", plain(&who.org_id), plain(&who.permission)));
+    }
+    client.show(&who)
+}
+
+impl From<wire::Member> for Member {
+    fn from(member: wire::Member) -> Self {
+        let role = |given: wire::MemberRole| Role {
+            state: given.state(),
+            role: given.role,
+            expire_time: given.expire_time.map(|end| end.to_string()),
+        };
+        Self { user_id: member.user_id, roles: member.roles.into_iter().map(role).collect() }
+    }
+}
+
+fn state_name(state: MemberRoleState) -> &'static str {
+    state.as_str_name().trim_start_matches("MEMBER_ROLE_STATE_")
+}
+
+fn as_named<S: serde::Serializer>(state: &MemberRoleState, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(state_name(*state))
+}
+
+impl Answer for WhoCan {
+    fn text(&self) -> String {
+        let mut rows = table(["USER", "ROLES"].map(String::from));
+        for member in &self.members {
+            let roles: Vec<String> = member.roles.iter().map(shown).collect();
+            rows.add_row([Cell::new(plain(&member.user_id)), Cell::new(roles.join(", "))]);
+        }
+        text(rows)
+    }
+}
+
+/// `Admin`, or `Admin (suspended)`, or `Admin (until 2027-01-01T00:00:00Z)`.
+fn shown(role: &Role) -> String {
+    let live = role.state == MemberRoleState::Live;
+    let state = (!live).then(|| state_name(role.state).to_lowercase());
+    let end = role.expire_time.as_ref().map(|end| format!("until {end}"));
+    let said: Vec<String> = state.into_iter().chain(end).collect();
+    let name = plain(&role.role);
+    if said.is_empty() { name } else { format!("{name} ({})", said.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_say_what_is_not_usual_of_them() {
+        let role =
+            |state, end: Option<&str>| shown(&Role { role: "Admin".into(), state, expire_time: end.map(String::from) });
+        assert_eq!(role(MemberRoleState::Live, None), "Admin");
+        assert_eq!(role(MemberRoleState::Live, Some("2027-01-01T00:00:00Z")), "Admin (until 2027-01-01T00:00:00Z)");
+        assert_eq!(role(MemberRoleState::Suspended, None), "Admin (suspended)");
+        assert_eq!(
+            role(MemberRoleState::Ended, Some("2026-01-01T00:00:00Z")),
+            "Admin (ended, until 2026-01-01T00:00:00Z)"
+        );
+    }
+}

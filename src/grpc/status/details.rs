@@ -1,0 +1,130 @@
+//! What goes with a refusal: the messages that its code asks for, and what they name.
+
+use tonic::Code;
+use tonic_types::ErrorDetails;
+
+use super::table::row;
+use super::{Names, Row};
+use crate::domain::refusal::{Noun, Refusal};
+use crate::limits::{VIOLATIONS_BYTES_MAX, VIOLATIONS_MAX};
+
+/// Adds what is wrong to the details. `row_path` is that of the row refused, if it is one.
+pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row_path: &str, description: String) {
+    let row = row(refusal.reason());
+    let subject = row_path.trim_end_matches('.').to_string();
+    match refusal {
+        Refusal::NotFound(noun, name)
+        | Refusal::AlreadyExists(noun, name)
+        | Refusal::AliasOf { noun, name, .. }
+        | Refusal::Retired(noun, name) => {
+            // There is one ResourceInfo: of several rows it names the first, as the message does.
+            if details.resource_info().is_none() {
+                details.set_resource_info(resource(*noun), name.clone(), "", description.clone());
+            }
+            if !row_path.is_empty() {
+                details.add_bad_request_violation(subject, description);
+            }
+        }
+        Refusal::LimitExceeded { limit, max, asked } => {
+            let place = if subject.is_empty() { String::new() } else { format!("`{subject}`: ") };
+            details.add_quota_failure_violation(*limit, format!("{place}{asked} asked for, {max} allowed"));
+        }
+        _ if row.code == Code::FailedPrecondition && !subject.is_empty() => {
+            details.add_precondition_failure_violation(row.reason, subject, description);
+        }
+        _ if row.code == Code::FailedPrecondition => preconditions(details, row, refusal, names, &description),
+        // What is there now is in the metadata.
+        _ if row.code == Code::Aborted => {}
+        _ => {
+            details.add_bad_request_violation(format!("{row_path}{}", field(refusal, names)), description);
+        }
+    }
+}
+
+/// The numbers of a refusal, and what a caller needs to try again.
+pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
+    match refusal {
+        Refusal::EtagMismatch { now } => vec![("etag", now.clone())],
+        Refusal::ProjectHasOrgs { orgs } | Refusal::RoleMappingInUse { orgs, .. } | Refusal::LastOwner { orgs, .. } => {
+            vec![("orgs", orgs.to_string())]
+        }
+        Refusal::RoleInUse { members, .. } => vec![("members", members.to_string())],
+        Refusal::ReplacementDisabled { disabled_in, .. } => {
+            let members: u64 = disabled_in.iter().map(|(_, members)| members).sum();
+            vec![("members", members.to_string())]
+        }
+        Refusal::RolesWouldBeDisabled { members, orgs, .. } => {
+            vec![("members", members.to_string()), ("orgs", orgs.to_string())]
+        }
+        _ => vec![],
+    }
+}
+
+/// The request field that a refused value stood in.
+fn field(refusal: &Refusal, names: &Names<'_>) -> String {
+    match refusal {
+        Refusal::RepeatedRole { at, .. } => format!("roles[{at}].role"),
+        Refusal::RepeatedInOrder { at, .. } => format!("roles[{at}]"),
+        Refusal::EndInThePast { at, .. } => format!("roles[{at}].expire_time"),
+        Refusal::TooManyRoles { .. } | Refusal::IncompleteOrder { .. } => "roles".into(),
+        Refusal::ReservedName { reserved: crate::domain::project::WORKSPACE } => "key".into(),
+        Refusal::ReservedName { .. } => format!("{}name", names.resource),
+        Refusal::UnknownAlias { .. } => format!("{}aliases", names.resource),
+        Refusal::NotConfirmed { .. } => "confirm".into(),
+        Refusal::OwnReplacement { noun: Noun::RoleMapping, .. } => "move_subscribers_to".into(),
+        Refusal::OwnReplacement { .. } => "replacement".into(),
+        Refusal::EnabledAndDisabled { .. } => "disable_roles".into(),
+        Refusal::AddedAndRemoved { .. } => "edits".into(),
+        Refusal::RequestIdReused(_) => "request_id".into(),
+        _ => String::new(),
+    }
+}
+
+/// Adds a violation for each thing that stands in the way, as many as an answer has room for.
+fn preconditions(details: &mut ErrorDetails, row: &Row, refusal: &Refusal, names: &Names<'_>, description: &str) {
+    let one = |subject: String| vec![(subject, description.to_string())];
+    let found = match refusal {
+        Refusal::RoleDisabled { role, role_mapping } => one(format!("role_mappings/{role_mapping}/roles/{role}")),
+        Refusal::DefaultRoleDisabled { role }
+        | Refusal::DefaultRoleUnsuitable { role, .. }
+        | Refusal::RoleInUse { role, .. }
+        | Refusal::ReplacementUnsuitable { replacement: role, .. } => one(format!("roles/{role}")),
+        Refusal::ReplacementDisabled { replacement, disabled_in } => {
+            let disabled = |(mapping, members): &(_, u64)| {
+                let why = format!("role `{replacement}` is disabled there, and {members} members would get it");
+                (format!("role_mappings/{mapping}/roles/{replacement}"), why)
+            };
+            disabled_in.iter().take(VIOLATIONS_MAX).map(disabled).collect()
+        }
+        Refusal::RolesWouldBeDisabled { held, .. } => {
+            let held = held.iter().take(VIOLATIONS_MAX);
+            held.map(|(role, members)| (format!("roles/{role}"), format!("{members} members hold it"))).collect()
+        }
+        Refusal::DefaultRoleMapping(role_mapping) | Refusal::RoleMappingInUse { role_mapping, .. } => {
+            one(format!("role_mappings/{role_mapping}"))
+        }
+        Refusal::LastOwner { first, .. } => one(format!("orgs/{first}")),
+        Refusal::BuiltIn(permission) => one(format!("permissions/{permission}")),
+        Refusal::ProjectHasOrgs { .. } | Refusal::ProjectPermanent(_) => one(format!("projects/{}", names.project)),
+        _ => one(names.project.to_string()),
+    };
+    let mut bytes = 0;
+    for (at, (subject, description)) in found.into_iter().enumerate() {
+        bytes += subject.len() + description.len();
+        if at > 0 && bytes > VIOLATIONS_BYTES_MAX {
+            break;
+        }
+        details.add_precondition_failure_violation(row.reason, subject, description);
+    }
+}
+
+fn resource(noun: Noun) -> &'static str {
+    match noun {
+        Noun::Project => "rolecall.v1.Project",
+        Noun::Permission => "rolecall.v1.Permission",
+        Noun::Role => "rolecall.v1.Role",
+        Noun::RoleMapping => "rolecall.v1.RoleMapping",
+        Noun::Org => "rolecall.v1.Org",
+        Noun::Member => "rolecall.v1.Member",
+    }
+}

@@ -1,0 +1,129 @@
+//! Writes orgs and memberships.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+
+use super::super::StoreError;
+use super::super::entity::{membership, org, role_origin, timed_role};
+use super::super::ids::{id, number, revision_number};
+use super::super::rows::{delete, upsert};
+use super::super::sql::Sql;
+use super::collapse::Final;
+use super::tables::deleted;
+use crate::domain::change::MembershipKey;
+use crate::domain::id::RoleSetId;
+use crate::domain::membership::MembershipRecord;
+use crate::domain::{Scoped, Time};
+
+/// A deleted org is marked dead with what it last was: its number leads to it from the changes. It goes with its project.
+pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    delete::<org::Entity>(tx, &[org::Column::Project, org::Column::No], &deleted(&all.orgs)).await?;
+    let rows = all.orgs.iter().filter_map(|(key, last)| {
+        let record = last.after?;
+        Some(org::Model {
+            project: number(key.project),
+            no: number(key.id),
+            org_id: record.profile.org_id.to_string(),
+            display_name: record.profile.display_name.to_string(),
+            metadata: record.profile.metadata.to_string(),
+            role_mapping: number(record.role_mapping),
+            create_time: record.profile.create_time.0,
+            dead_at: record.life.dead_at().map(|at| at.0),
+            erased: record.life.is_erased(),
+        })
+    });
+    // The dead first: they free their ids.
+    let (dead, living): (Vec<_>, Vec<_>) = rows.partition(|row| row.dead_at.is_some());
+    upsert::<org::Entity>(tx, &dead, &[]).await?;
+    Ok(upsert::<org::Entity>(tx, &living, &[]).await?)
+}
+
+pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    use membership::Column::{Org, Project, UserId};
+    let place = |key: &MembershipKey| -> [Value; 3] {
+        [number(key.project).into(), number(key.org).into(), key.user.as_str().into()]
+    };
+    let gone = all.memberships.iter().filter(|(_, last)| last.is_deleted());
+    let gone: Vec<Value> = gone.flat_map(|(key, _)| place(key)).collect();
+    delete::<membership::Entity>(tx, &[Project, Org, UserId], &gone).await?;
+    let ended = all.memberships.iter().filter(|(_, last)| last.before.is_some_and(|before| !before.timed.is_empty()));
+    let ended: Vec<Value> = ended.flat_map(|(key, _)| place(key)).collect();
+    let columns = [timed_role::Column::Project, timed_role::Column::Org, timed_role::Column::UserId];
+    delete::<timed_role::Entity>(tx, &columns, &ended).await?;
+    let mixed = all.memberships.iter().filter(|(_, last)| last.before.is_some_and(|before| !before.origins.is_empty()));
+    let mixed: Vec<Value> = mixed.flat_map(|(key, _)| place(key)).collect();
+    let columns = [role_origin::Column::Project, role_origin::Column::Org, role_origin::Column::UserId];
+    delete::<role_origin::Entity>(tx, &columns, &mixed).await?;
+
+    let sizes = set_sizes(tx, all).await?;
+    let mut written = Vec::with_capacity(all.memberships.len());
+    let (mut timed, mut origins) = (Vec::new(), Vec::new());
+    for (&key, last) in &all.memberships {
+        let Some(record) = last.after else { continue };
+        let size = sizes.get(&Scoped { project: key.project, id: record.role_set });
+        written.push(membership::Model {
+            project: number(key.project),
+            org: number(key.org),
+            user_id: key.user.to_string(),
+            role_set: number(record.role_set),
+            origin: record.origin as i16,
+            revision: revision_number(last.revision.number),
+            timed: !record.timed.is_empty(),
+            held_until: held_until(record, size.copied()).map(|time| time.0),
+            other_origins: !record.origins.is_empty(),
+        });
+        origins.extend(record.origins.iter().map(|other| role_origin::Model {
+            project: number(key.project),
+            org: number(key.org),
+            user_id: key.user.to_string(),
+            role: number(other.role),
+            origin: other.origin as i16,
+        }));
+        timed.extend(record.timed.iter().map(|timed| timed_role::Model {
+            project: number(key.project),
+            org: number(key.org),
+            user_id: key.user.to_string(),
+            role: number(timed.role),
+            until: timed.until.0,
+        }));
+    }
+    upsert::<membership::Entity>(tx, &written, &[]).await?;
+    upsert::<timed_role::Entity>(tx, &timed, &[]).await?;
+    Ok(upsert::<role_origin::Entity>(tx, &origins, &[]).await?)
+}
+
+/// Until when somebody is a member: for ever, if one of the roles has no end. A role set that is altered where it stands
+/// (R4) makes none of it wrong: whoever has roles that end is given another set, and written anew.
+fn held_until(record: &MembershipRecord, roles: Option<usize>) -> Option<Time> {
+    let last = record.timed.iter().map(|timed| timed.until).max()?;
+    (roles == Some(record.timed.len())).then_some(last)
+}
+
+/// How many roles are in the sets of the members whose roles end. Few have any: mostly nothing is asked.
+async fn set_sizes(
+    tx: &DatabaseTransaction,
+    all: &Final<'_>,
+) -> Result<BTreeMap<Scoped<RoleSetId>, usize>, StoreError> {
+    let records = all.memberships.iter().filter_map(|(key, last)| Some((key.project, last.after?)));
+    let timed = records.filter(|(_, record)| !record.timed.is_empty());
+    let wanted: BTreeSet<_> = timed.map(|(project, record)| Scoped { project, id: record.role_set }).collect();
+    let wanted: Vec<_> = wanted.into_iter().collect();
+    let mut sizes = BTreeMap::new();
+    for project in wanted.chunk_by(|one, other| one.project == other.project) {
+        for chunk in project.chunks(10_000) {
+            let mut sql = Sql::default();
+            let project = sql.bind(number(chunk[0].project));
+            let sets = sql.list(chunk.iter().map(|set| number(set.id)));
+            sql.push(&format!(
+                "SELECT role_set, count(*) FROM role_set_roles
+                 WHERE project = {project} AND role_set IN ({sets}) GROUP BY role_set"
+            ));
+            for row in tx.query_all_raw(sql.statement(tx.get_database_backend())).await? {
+                let set = Scoped { project: chunk[0].project, id: id(row.try_get_by_index(0)?)? };
+                sizes.insert(set, row.try_get_by_index::<i64>(1)? as usize);
+            }
+        }
+    }
+    Ok(sizes)
+}

@@ -1,0 +1,337 @@
+//! `rolecall check`, `who-can` and `mappings`, against a server that holds the example of the demo.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::run::{Server, both, grpcurl, output, rolecall, shell};
+
+const BEA: [&str; 5] = ["check", "bea", "billing.manage", "--org", "acme"];
+const BOB: [&str; 5] = ["check", "bob", "billing.manage", "--org", "globex"];
+
+struct Demo {
+    server: Server,
+    folder: TempDir,
+}
+
+impl Demo {
+    fn start(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Server::start(folder.path(), &[&["--demo"], args].concat());
+        server.demo();
+        Self { server, folder }
+    }
+
+    fn ask(&self, args: &[&str]) -> Output {
+        output(rolecall(self.folder.path()).args(args).env("ROLECALL_SERVER", &self.server.address))
+    }
+
+    /// What is printed to the standard output, of a command that ends with this code and says nothing else.
+    fn says(&self, code: i32, args: &[&str]) -> String {
+        let ended = self.ask(args);
+        assert_eq!(ended.status.code(), Some(code), "{args:?}: {}", both(&ended));
+        assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{args:?}");
+        String::from_utf8(ended.stdout).unwrap()
+    }
+
+    fn json(&self, code: i32, args: &[&str]) -> Value {
+        let text = self.says(code, &[args, &["--json"]].concat());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error}: {text}"))
+    }
+
+    #[track_caller]
+    fn refuses(&self, args: &[&str], says: &[&str]) {
+        refused(&self.ask(args), says);
+    }
+}
+
+/// There is no answer: nothing on the standard output, and on the other what it is and what to do.
+#[track_caller]
+fn refused(ended: &Output, says: &[&str]) {
+    let printed = both(ended);
+    assert_eq!(ended.status.code(), Some(2), "{printed}");
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "", "{printed}");
+    assert!(printed.starts_with("error: "), "{printed}");
+    assert!(printed.lines().nth(1).is_some_and(|line| line.starts_with("next: ")), "{printed}");
+    for part in says {
+        assert!(printed.contains(part), "`{part}` is not in: {printed}");
+    }
+}
+
+#[test]
+fn a_check_ends_with_its_answer() {
+    let demo = Demo::start(&[]);
+    assert_eq!(demo.says(0, &BOB), "allowed\n");
+    let denied = "denied ROLE_DISABLED: a role of the user would do, but is disabled in the org's role mapping\n";
+    assert_eq!(demo.says(1, &BEA), denied);
+    for (code, args) in [
+        (0, &["bob", "--role", "Billing Manager", "--org", "globex"][..]),
+        (1, &["bob", "--role", "Admin", "--org", "globex"]),
+        (0, &["bob", "--at-least", "Member", "--org", "globex"]),
+        (1, &["bob", "--at-least", "Admin", "--org", "globex"]),
+        (0, &["bob", "billing.manage", "reports.view", "--all", "--org", "globex"]),
+        (1, &["bob", "billing.manage", "sso.configure", "--all", "--org", "globex"]),
+        (0, &["bob", "billing.manage", "sso.configure", "--any", "--org", "globex"]),
+        (1, &["nobody", "reports.view", "--org", "globex"]),
+        (1, &["bob", "reports.view", "--org", "nowhere"]),
+    ] {
+        let said = demo.says(code, &[&["check"], args].concat());
+        assert!(said.starts_with(if code == 0 { "allowed" } else { "denied" }), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_check_that_cannot_be_asked_ends_with_2() {
+    let demo = Demo::start(&[]);
+    let unknown = ["check", "bob", "x", "--org", "globex", "--project", "nowhere"];
+    demo.refuses(&unknown, &["NOT_FOUND PROJECT_NOT_FOUND: ", "`nowhere`", "--project"]);
+    demo.refuses(&["check", "bob smith", "x", "--org", "globex"], &["INVALID_ARGUMENT INVALID_FIELD: ", "user_id"]);
+    demo.refuses(&["check", "bob", "a", "b", "--org", "globex"], &["2 permissions", "--all", "--any"]);
+    for wrong in [
+        &["check", "bob", "--org", "globex"][..],
+        &["check", "bob", "a"],
+        &["check", "bob", "a", "--role", "Admin", "--org", "globex"],
+        &["check", "bob", "a", "b", "--all", "--any", "--org", "globex"],
+        &["check", "bob", "--role", "Admin", "--all", "--org", "globex"],
+        &["check", "bob", "a", "--org", "globex", "--server", "nonsense"],
+    ] {
+        let ended = demo.ask(wrong);
+        assert_eq!(ended.status.code(), Some(2), "{wrong:?}: {}", both(&ended));
+    }
+}
+
+#[test]
+fn the_exit_codes_stand_in_the_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = |args: &[&str]| both(&output(rolecall(folder.path()).args(args)));
+    let long = help(&["check", "--help"]);
+    for line in ["  0  allowed", "  1  denied", "  2  no answer"] {
+        assert!(long.contains(line), "{long}");
+    }
+    let short = help(&["check", "-h"]);
+    assert!(short.contains("0 allowed; 1 denied; 2 no answer"), "{short}");
+    for args in [&["who-can", "--help"][..], &["mappings", "list", "--help"], &["mappings", "diff", "-h"]] {
+        let help = help(args);
+        assert!(help.contains("0 answered") && help.contains("2 no answer"), "{help}");
+    }
+}
+
+#[test]
+fn an_unknown_name_brings_the_nearest_known_one() {
+    let demo = Demo::start(&[]);
+    let said = demo.says(1, &["check", "bob", "biling.manage", "--org", "globex"]);
+    assert!(said.contains("UNKNOWN_PERMISSION") && said.contains("did you mean `billing.manage`?"), "{said}");
+    let said =
+        demo.says(1, &["check", "bob", "reports.view", "sso.config", "sso.confgure", "--any", "--org", "nowhere"]);
+    assert!(said.contains("ORG_NOT_FOUND") && !said.contains("did you mean"), "{said}");
+    let said = demo.says(1, &["check", "bob", "reports.view", "sso.confgure", "--all", "--org", "globex"]);
+    assert!(said.contains("did you mean `sso.configure`?"), "{said}");
+    let said = demo.json(1, &["check", "bob", "--at-least", "Admn", "--org", "globex"]);
+    assert_eq!(said["suggestion"], "Admin", "{said}");
+    let not_found =
+        |noun: &str, meant: &str| [format!("NOT_FOUND {noun}_NOT_FOUND: "), format!("did you mean `{meant}`?")];
+    for (args, noun, meant) in [
+        (&["who-can", "report.view", "--org", "acme"][..], "PERMISSION", "reports.view"),
+        (&["mappings", "show", "Payd"], "ROLE_MAPPING", "Paid"),
+        (&["mappings", "show", "Paid", "--role", "Ownr"], "ROLE", "Owner"),
+        (&["mappings", "diff", "Free", "Payd"], "ROLE_MAPPING", "Paid"),
+    ] {
+        let says = not_found(noun, meant);
+        demo.refuses(args, &[&says[0], &says[1]]);
+        demo.refuses(&[args, &["--json"]].concat(), &[&says[0], &says[1]]);
+    }
+    demo.refuses(&["who-can", "reports.view", "--org", "nowhere"], &["NOT_FOUND ORG_NOT_FOUND: ", "--org"]);
+}
+
+#[test]
+fn json_says_all_that_text_says() {
+    let demo = Demo::start(&[]);
+    let mut check = demo.json(1, &BEA);
+    for output in ["revision", "evaluated_at"] {
+        assert!(check[output].as_str().is_some_and(|text| !text.is_empty()), "{check}");
+        check.as_object_mut().unwrap().remove(output);
+    }
+    assert_eq!(
+        check,
+        json!({"project": "default", "org_id": "acme", "user_id": "bea", "permission": "billing.manage",
+            "allowed": false, "decision": "DECISION_ROLE_DISABLED"})
+    );
+    let both = ["check", "bob", "reports.view", "billing.view", "--any", "--org", "globex"];
+    assert_eq!(demo.json(0, &both)["any_of"], json!(["reports.view", "billing.view"]));
+
+    let who = demo.json(0, &["who-can", "billing.manage", "--org", "globex"]);
+    assert_eq!(
+        who["members"],
+        json!([
+            {"user_id": "bob", "roles": [{"role": "Billing Manager", "state": "LIVE"}]},
+            {"user_id": "gil", "roles": [{"role": "Owner", "state": "LIVE"}]},
+        ])
+    );
+    let nobody = demo.json(0, &["who-can", "sso.configure", "--org", "acme"]);
+    assert_eq!(nobody["members"], json!([]));
+
+    let list = demo.json(0, &["mappings", "list"]);
+    let paid = &list["role_mappings"][2];
+    assert_eq!((&paid["name"], &paid["is_default"]), (&json!("Paid"), &json!(false)), "{list}");
+    assert_eq!(paid["subscriber_count"], 1, "{list}");
+    assert_eq!(list["role_mappings"][1]["disabled_roles"], json!(["Billing Manager"]), "{list}");
+
+    let show = demo.json(0, &["mappings", "show", "Free", "--role", "Member", "--role", "Billing Manager"]);
+    assert_eq!(show["role_mapping"]["name"], "Free");
+    assert_eq!(show["role_mapping"]["subscriber_count"], 1);
+    assert_eq!(
+        show["rows"][0],
+        json!({"role": "Billing Manager", "enabled": false,
+            "permissions": ["billing.manage", "billing.view", "reports.view"]})
+    );
+
+    let diff = demo.json(0, &["mappings", "diff", "Free", "Paid"]);
+    assert_eq!(diff["roles"].as_array().unwrap().len(), 3, "{diff}");
+    assert_eq!(
+        diff["roles"][2],
+        json!({"role": "Billing Manager", "enabled_left": false, "enabled_right": true, "only_left": [],
+            "only_right": ["reports.export"], "both": ["billing.manage", "billing.view", "reports.view"]})
+    );
+    let all = demo.json(0, &["mappings", "diff", "Free", "Paid", "--all"]);
+    assert_eq!(all["roles"].as_array().unwrap().len(), 4, "{all}");
+}
+
+#[test]
+fn tables_are_aligned_and_plain_where_no_terminal_is() {
+    let demo = Demo::start(&[]);
+    let table = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    assert_eq!(
+        demo.says(0, &["who-can", "billing.manage", "--org", "globex"]),
+        table(&["USER  ROLES", "bob   Billing Manager", "gil   Owner"])
+    );
+    assert_eq!(
+        demo.says(0, &["mappings", "show", "Free", "--role", "Member", "--role", "Billing Manager"]),
+        table(&[
+            "ROLE             ENABLED   PERMISSIONS",
+            "Billing Manager  disabled  billing.manage, billing.view, reports.view",
+            "Member           enabled   reports.view, rolecall::can_view_other_members",
+        ])
+    );
+    assert_eq!(
+        demo.says(0, &["mappings", "diff", "Free", "Paid"]),
+        table(&[
+            "ROLE             IN Free   IN Paid  ONLY IN Free  ONLY IN Paid                   BOTH",
+            "Owner            enabled   enabled                reports.export, sso.configure    13",
+            "Admin            enabled   enabled                billing.view, reports.export      9",
+            "Billing Manager  disabled  enabled                reports.export                    3",
+        ])
+    );
+    let list = demo.says(0, &["mappings", "list"]);
+    assert!(
+        list.starts_with("NAME     DEFAULT  ORGS  GRANTS  DISABLED ROLES   DESCRIPTION\nDefault  default     0 "),
+        "{list}"
+    );
+    let same = demo.ask(&["mappings", "diff", "Free", "Free"]);
+    assert_eq!(both(&same), "`Free` and `Free` do not differ; --all shows every role\n");
+    assert_eq!(same.status.code(), Some(0));
+}
+
+#[test]
+fn colours_are_for_terminals_and_whoever_forces_them() {
+    let demo = Demo::start(&[]);
+    let ask = |args: &[&str], set: &[(&str, &str)]| {
+        let mut command = rolecall(demo.folder.path());
+        command.args(args).env("ROLECALL_SERVER", &demo.server.address).envs(set.iter().copied());
+        both(&output(&mut command))
+    };
+    for args in [&BEA[..], &["mappings", "diff", "Free", "Paid"], &["mappings", "show", "None"]] {
+        let plain = ask(args, &[]);
+        assert!(!plain.contains('\u{1b}'), "{plain:?}");
+        let forced = ask(args, &[("CLICOLOR_FORCE", "1")]);
+        assert!(forced.contains('\u{1b}'), "{forced:?}");
+        assert_eq!(ask(args, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), plain);
+    }
+    let json = ask(&["mappings", "list", "--json"], &[("CLICOLOR_FORCE", "1")]);
+    assert!(serde_json::from_str::<Value>(&json).is_ok(), "{json:?}");
+}
+
+#[test]
+fn a_server_is_found_by_flag_by_variable_and_beside_what_it_listens_on() {
+    let demo = Demo::start(&["--listen", "unix:r.sock"]);
+    let allowed = |command: &mut std::process::Command| {
+        let ended = output(command);
+        assert_eq!(both(&ended), "allowed\n", "{command:?}");
+    };
+    let check = || {
+        let mut command = rolecall(demo.folder.path());
+        command.args(BOB);
+        command
+    };
+    let tcp = demo.server.address.as_str();
+    let both_addresses = format!("unix:r.sock,{tcp}");
+    for server in [tcp, "unix:r.sock"] {
+        allowed(check().args(["--server", server]));
+        allowed(check().env("ROLECALL_SERVER", server));
+        allowed(check().env("ROLECALL_LISTEN", server));
+    }
+    allowed(check().env("ROLECALL_LISTEN", &both_addresses));
+    allowed(check().args(["--server", tcp]).env("ROLECALL_SERVER", "127.0.0.1:1"));
+    allowed(check().env("ROLECALL_SERVER", tcp).env("ROLECALL_LISTEN", "127.0.0.1:1"));
+    refused(&output(check().env("ROLECALL_LISTEN", "nonsense")), &["`nonsense` in ROLECALL_LISTEN"]);
+}
+
+#[test]
+fn a_wrong_server_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |server: &str| {
+        output(
+            rolecall(folder.path()).args(BOB).args(["--server", server, "--timeout", "1"]).env("RUST_BACKTRACE", "1"),
+        )
+    };
+    refused(&check("127.0.0.1:1"), &["127.0.0.1:1 does not answer", "refused", "rolecall serve", "--server"]);
+    refused(&check("unix:none.sock"), &["unix:none.sock does not answer", "No such file", "--server"]);
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap().to_string();
+    refused(&check(&address), &[&address, "within 1 s", "--timeout"]);
+
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in other.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 1_024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    refused(&check(&address), &[&address, "--server"]);
+}
+
+#[test]
+fn all_pages_of_a_list_are_read() {
+    let Some(grpcurl) = grpcurl() else { return };
+    let demo = Demo::start(&[]);
+    let mut expected: Vec<String> = Vec::new();
+    for hundred in 0..24 {
+        let users: Vec<String> = (0..100).map(|number| format!("user-{:04}", hundred * 100 + number)).collect();
+        let rows: Vec<Value> = users.iter().map(|id| json!({"org_id": "globex", "user_id": id, "add": {}})).collect();
+        let body = json!({"rows": rows}).to_string();
+        let wrote = demo.server.call(&grpcurl, &body, "rolecall.v1.MembershipService/BatchWriteMembers");
+        assert!(wrote.contains(r#""added": 100"#), "{wrote}");
+        expected.extend(users);
+    }
+    let who = demo.json(0, &["who-can", "reports.view", "--org", "globex"]);
+    let found = who["members"].as_array().unwrap().iter().map(|member| member["user_id"].as_str().unwrap().to_string());
+    let found: Vec<String> = found.filter(|id| id.starts_with("user-")).collect();
+    assert_eq!(found, expected);
+    let text = demo.says(0, &["who-can", "reports.view", "--org", "globex"]);
+    assert_eq!(text.lines().filter(|line| line.ends_with("  Member")).count(), 2_401, "and meg");
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_no_answer() {
+    let demo = Demo::start(&[]);
+    let run = |line: &str| {
+        let line = line.replace("rolecall", &format!("'{}'", env!("CARGO_BIN_EXE_rolecall")));
+        shell(Path::new("/bin/true"), &format!("{line} --server {}", demo.server.address))
+    };
+    let full = run("exec >/dev/full; rolecall check bob billing.manage --org globex");
+    refused(&full, &["cannot be written", "No space left"]);
+}

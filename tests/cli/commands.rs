@@ -1,0 +1,103 @@
+//! Runs the commands of a document, in its order, against one server.
+//!
+//! Blocks marked `sh ci` must work and blocks marked `sh ci fails` must fail, line by line. What a `json` or `text` block
+//! shows stands in the answer before it, line by line, in this order.
+
+use std::fs;
+use std::path::Path;
+
+use crate::run::{Server, both, grpcurl, output, rolecall, shell};
+
+/// A file of the repository.
+pub fn file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A block between fences.
+pub struct Block {
+    pub kind: String,
+    pub lines: Vec<String>,
+}
+
+pub fn blocks(document: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut open = false;
+    for line in document.lines() {
+        match (line.strip_prefix("```"), open) {
+            (Some(kind), false) => blocks.push(Block { kind: kind.into(), lines: Vec::new() }),
+            (Some(_), true) => {}
+            (None, true) => blocks.last_mut().unwrap().lines.push(line.into()),
+            (None, false) => continue,
+        }
+        open ^= line.starts_with("```");
+    }
+    blocks
+}
+
+/// Runs a document; it must hold at least this many commands. Skipped where grpcurl is missing.
+pub fn work(document: &str, at_least: usize) {
+    let Some(grpcurl) = grpcurl() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = None;
+    let mut last = String::new();
+    let mut ran = 0;
+    for block in blocks(&file(document)) {
+        match block.kind.as_str() {
+            kind @ ("sh ci" | "sh ci fails") => {
+                for line in &block.lines {
+                    last = run(line, kind == "sh ci", &grpcurl, folder.path(), &mut server);
+                    ran += 1;
+                }
+            }
+            "json" | "text" => {
+                let mut shown = last.lines();
+                for line in &block.lines {
+                    let there = shown.any(|shown| shown.trim_end() == line.trim_end());
+                    assert!(there, "{document}: `{line}` is not in its place in: {last}");
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(ran >= at_least, "{document}: only {ran} commands");
+}
+
+/// Runs one command, with the binary of this build and the port that its server was given.
+fn run(line: &str, works: bool, grpcurl: &Path, folder: &Path, server: &mut Option<Server>) -> String {
+    // That is what runs this.
+    if line == "cargo test" {
+        assert!(file(".ci/run").contains("cargo test"));
+        return String::new();
+    }
+    let arguments = line.strip_prefix("cargo run --release -- ");
+    if let Some(arguments) = arguments.and_then(|arguments| arguments.strip_prefix("serve")) {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let mut started = Server::start(folder, &arguments);
+        let printed = if arguments.contains(&"--demo") { started.demo() } else { String::new() };
+        *server = Some(started);
+        return printed;
+    }
+    let address = &server.as_ref().expect("the document starts a server first").address;
+    let ended = match arguments {
+        Some(arguments) => output(rolecall(folder).args(words(arguments)).env("ROLECALL_LISTEN", address)),
+        None => {
+            let line = line.replace("127.0.0.1:50051", address).replace("localhost:50051", address);
+            shell(grpcurl, &line)
+        }
+    };
+    assert_eq!(ended.status.success(), works, "{line}\n{}", both(&ended));
+    both(&ended)
+}
+
+/// The words of a line as a shell takes them; quotes are double.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, part) in line.split('"').enumerate() {
+        match at % 2 {
+            0 => words.extend(part.split_whitespace().map(String::from)),
+            _ => words.push(part.into()),
+        }
+    }
+    words
+}

@@ -1,0 +1,201 @@
+//! Requests about projects, permissions and roles.
+
+use prost::Message;
+use rolecall::wire::{self, create_role_request::Placement};
+
+use super::Sent;
+use crate::fixture::{mask, texts};
+
+fn request_id(id: &str) -> String {
+    format!("request-{id}")
+}
+
+fn new_role(name: &str, placement: Placement) -> wire::CreateRoleRequest {
+    wire::CreateRoleRequest {
+        project: "default".into(),
+        name: name.into(),
+        description: "Reads.".into(),
+        placement: Some(placement),
+        disabled_in: texts(&["Paid"]),
+        request_id: request_id(name),
+        reason: "because".into(),
+        ..Default::default()
+    }
+}
+
+/// Those that the others may rest on.
+pub fn first() -> Vec<Sent> {
+    vec![
+        (
+            "rolecall.v1.ProjectService/CreateProject",
+            wire::CreateProjectRequest {
+                key: "shop-test".into(),
+                display_name: "Shop".into(),
+                environment: wire::Environment::Test.into(),
+                role_structure: wire::RoleStructure::MultiRole.into(),
+                template: "b2b".into(),
+                reuse_deleted_key: true,
+                request_id: request_id("project"),
+                reason: "because".into(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.ProjectService/GetProject",
+            wire::GetProjectRequest { project: "default".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.ProjectService/ListProjects",
+            wire::ListProjectsRequest { page_size: 10, ..Default::default() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/CreatePermission",
+            wire::CreatePermissionRequest {
+                project: "default".into(),
+                name: "reports.view".into(),
+                description: "Sees reports.".into(),
+                request_id: request_id("permission"),
+                reason: "because".into(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/BatchCreatePermissions",
+            wire::BatchCreatePermissionsRequest {
+                project: "default".into(),
+                permissions: vec![wire::PermissionSpec { name: "reports.edit".into(), description: "Edits.".into() }],
+                request_id: request_id("permissions"),
+                reason: "because".into(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/GetPermission",
+            wire::GetPermissionRequest { project: "default".into(), name: "invoices.view".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/ListPermissions",
+            wire::ListPermissionsRequest { project: "default".into(), page_size: 10, ..Default::default() }
+                .encode_to_vec(),
+        ),
+        ("rolecall.v1.RoleService/CreateRole", new_role("Viewer", Placement::Below("Admin".into())).encode_to_vec()),
+        ("rolecall.v1.RoleService/CreateRole", new_role("Auditor", Placement::Above("Admin".into())).encode_to_vec()),
+        (
+            "rolecall.v1.RoleService/GetRole",
+            wire::GetRoleRequest { project: "default".into(), name: "Owner".into() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleService/ListRoles",
+            wire::ListRolesRequest { project: "default".into(), page_size: 10, ..Default::default() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.ProjectService/ListTemplates",
+            wire::ListTemplatesRequest { page_size: 10, ..Default::default() }.encode_to_vec(),
+        ),
+    ]
+}
+
+/// Those that rename and delete.
+pub fn last() -> Vec<Sent> {
+    vec![
+        (
+            "rolecall.v1.ProjectService/UpdateProject",
+            wire::UpdateProjectRequest {
+                project: "default".into(),
+                resource: Some(wire::Project {
+                    display_name: "The shop".into(),
+                    default_role: "Member".into(),
+                    default_owner_role: "Owner".into(),
+                    ..Default::default()
+                }),
+                update_mask: mask(&["display_name", "default_role", "default_owner_role"]),
+                request_id: request_id("project-update"),
+                reason: "because".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/UpdatePermission",
+            wire::UpdatePermissionRequest {
+                project: "default".into(),
+                name: "invoices.pay".into(),
+                permission: Some(wire::Permission {
+                    name: "invoices.settle".into(),
+                    description: "Settles invoices.".into(),
+                    ..Default::default()
+                }),
+                update_mask: mask(&["name", "description", "aliases"]),
+                request_id: request_id("permission-update"),
+                reason: "because".into(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.PermissionService/DeletePermission",
+            wire::DeletePermissionRequest {
+                project: "default".into(),
+                name: "invoices.view".into(),
+                request_id: request_id("permission-deletion"),
+                reason: "because".into(),
+                validate_only: false,
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleService/ReorderRoles",
+            wire::ReorderRolesRequest {
+                project: "default".into(),
+                roles: texts(&["Owner", "Admin", "Auditor", "Viewer", "Billing Manager", "Member", "Guest"]),
+                request_id: request_id("order"),
+                reason: "because".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleService/UpdateRole",
+            wire::UpdateRoleRequest {
+                project: "default".into(),
+                name: "Billing Manager".into(),
+                role: Some(wire::Role {
+                    name: "Accountant".into(),
+                    description: "Keeps the books.".into(),
+                    ..Default::default()
+                }),
+                update_mask: mask(&["name", "description", "internal", "aliases"]),
+                request_id: request_id("role-update"),
+                reason: "because".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleService/DeleteRole",
+            wire::DeleteRoleRequest {
+                project: "default".into(),
+                name: "Guest".into(),
+                replacement: "Billing Manager".into(),
+                request_id: request_id("role-deletion"),
+                reason: "because".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.ProjectService/DeleteProject",
+            wire::DeleteProjectRequest {
+                project: "deserted".into(),
+                confirm: "deserted".into(),
+                request_id: request_id("project-deletion"),
+                reason: "because".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+    ]
+}

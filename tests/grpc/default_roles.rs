@@ -1,0 +1,96 @@
+//! The roles that new members and the creators of orgs hold: R5, and B3 where another owns.
+
+use rolecall::wire;
+
+use crate::fixture::{roles, texts};
+use crate::refusals::refused;
+use crate::server::on_both;
+
+#[test]
+fn r5_a_new_default_role_is_what_new_members_get() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        project.add("acme", "ann", &[]).await;
+        let admin = wire::Project { default_role: "Admin".into(), ..Default::default() };
+        assert_eq!(
+            server.update_project(project.updating_project(admin)).await.unwrap().project.unwrap().default_role,
+            "Admin"
+        );
+        assert_eq!(project.add("acme", "bob", &[]).await.roles[0].role, "Admin");
+        assert_eq!(project.roles_of("acme", "ann").await, "Member live", "who has a role keeps it");
+        // The old one may be disabled now, and the new one may not.
+        project.disable("Default", &["Member"]).await;
+        let request = wire::UpdateRoleMappingRequest {
+            name: "Default".into(),
+            disable_roles: texts(&["Admin"]),
+            ..Default::default()
+        };
+        refused(server.storing_nothing(server.update_role_mapping(request)).await, "DEFAULT_ROLE_DISABLED");
+        let server = &server.restarted().await;
+        assert_eq!(server.single().record().await.default_role, "Admin");
+        assert_eq!(server.single().add("acme", "cat", &[]).await.roles[0].role, "Admin");
+    });
+}
+
+#[test]
+fn r5_a_default_role_is_visible_and_enabled_everywhere() {
+    on_both(async |server| {
+        let project = server.single();
+        project.internal_role("Support").await;
+        project.role("Clerk").await;
+        project.mapping("Paid").await;
+        project.disable("Paid", &["Clerk"]).await;
+        server
+            .storing_nothing(async {
+                for name in ["Support", "Clerk"] {
+                    for resource in [
+                        wire::Project { default_role: name.into(), ..Default::default() },
+                        wire::Project { default_owner_role: name.into(), ..Default::default() },
+                    ] {
+                        let answer = server.update_project(project.updating_project(resource)).await;
+                        let answer = refused(answer, "DEFAULT_ROLE_UNSUITABLE");
+                        assert_eq!(answer.subjects(), [format!("roles/{name}")]);
+                    }
+                }
+                for name in ["Owner", "Member"] {
+                    let internal = wire::Role { internal: true, ..Default::default() };
+                    let answer = server.update_role(project.updating_role(name, internal)).await;
+                    let answer = refused(answer, "DEFAULT_ROLE_UNSUITABLE");
+                    assert_eq!(answer.subjects(), [format!("roles/{name}")]);
+                }
+            })
+            .await;
+        project.enable("Paid", &["Clerk"]).await;
+        let clerk = wire::Project { default_role: "Clerk".into(), ..Default::default() };
+        server.update_project(project.updating_project(clerk)).await.unwrap();
+    });
+}
+
+#[test]
+fn b3_another_default_owner_role_leaves_no_org_without_an_owner_unless_told() {
+    on_both(async |server| {
+        let project = server.single();
+        for org in ["acme", "globex", "initech", "alone", "empty", "never-had-one"] {
+            project.org(org, "").await;
+        }
+        for (org, user, name) in [
+            ("acme", "ann", "Owner"),
+            ("acme", "bob", "Member"),
+            ("globex", "ann", "Owner"),
+            ("globex", "bob", "Member"),
+            ("alone", "ann", "Owner"),
+            ("initech", "ann", "Owner"),
+            ("initech", "bob", "Admin"),
+            ("never-had-one", "ann", "Member"),
+        ] {
+            project.add(org, user, &roles(&[name])).await;
+        }
+        let admin = || wire::Project { default_owner_role: "Admin".into(), ..Default::default() };
+        let answer = server.storing_nothing(server.update_project(project.updating_project(admin()))).await;
+        let answer = refused(answer, "LAST_OWNER");
+        assert_eq!((answer.subjects(), answer.metadata("orgs")), (vec!["orgs/acme"], "2"));
+        let request = wire::UpdateProjectRequest { allow_ownerless: true, ..project.updating_project(admin()) };
+        assert_eq!(server.update_project(request).await.unwrap().project.unwrap().default_owner_role, "Admin");
+    });
+}

@@ -1,0 +1,164 @@
+//! Etags: M9 of projects, roles and the order of roles.
+
+use rolecall::wire;
+
+use crate::fixture::{Project, mask, roles};
+use crate::refusals::{Refused, refused};
+use crate::server::{Server, on_both};
+
+/// The etag that the error says is the present one.
+fn present(refused: &Refused) -> &str {
+    assert_eq!(refused.metadata("rule"), "M9");
+    refused.metadata("etag")
+}
+
+#[test]
+fn m9_an_update_or_deletion_of_a_role_that_names_a_stale_etag_is_aborted() {
+    on_both(async |server| {
+        let project = server.single();
+        let read = project.get_role("Admin").await.unwrap();
+        let named = |etag: &str, description: &str| wire::UpdateRoleRequest {
+            etag: etag.into(),
+            ..project.updating_role("Admin", wire::Role { description: description.into(), ..Default::default() })
+        };
+        let first = server.update_role(named(&read.etag, "First.")).await.unwrap().role.unwrap();
+        assert_ne!(first.etag, read.etag);
+        let deleting = |etag: &str| wire::DeleteRoleRequest { etag: etag.into(), ..project.deleting_role("Admin", "") };
+        server
+            .storing_nothing(async {
+                let stale = refused(server.update_role(named(&read.etag, "Second.")).await, "ETAG_MISMATCH");
+                assert_eq!(present(&stale), first.etag);
+                let stale = refused(server.delete_role(deleting(&read.etag)).await, "ETAG_MISMATCH");
+                assert_eq!(present(&stale), first.etag);
+            })
+            .await;
+        assert_eq!(project.get_role("Admin").await.unwrap(), first);
+        let server = &server.restarted().await;
+        assert_eq!(server.single().get_role("Admin").await.unwrap().etag, first.etag);
+        server.delete_role(deleting(&first.etag)).await.unwrap();
+        // A role of the same name is another one.
+        server.single().role("Admin").await;
+        refused(server.update_role(named(&first.etag, "Third.")).await, "ETAG_MISMATCH");
+    });
+}
+
+#[test]
+fn m9_the_etag_of_a_role_changes_with_the_role_and_not_with_what_is_around_it() {
+    on_both(async |server| {
+        let project = server.single();
+        project.permission("p").await;
+        project.org("acme", "").await;
+        let etag = async || project.get_role("Admin").await.unwrap().etag;
+        let before = etag().await;
+        project.grant("Default", "Admin", &["p"]).await;
+        project.disable("Default", &["Admin"]).await;
+        project.enable("Default", &["Admin"]).await;
+        project.add("acme", "ann", &roles(&["Admin"])).await;
+        server.reorder_roles(project.reordering(&["Admin", "Owner", "Member"])).await.unwrap();
+        assert_eq!(etag().await, before);
+        let mut seen = vec![before];
+        let aliases = wire::UpdateRoleRequest {
+            update_mask: mask(&["aliases"]),
+            ..project.updating_role("Boss", wire::Role::default())
+        };
+        for request in [project.renaming_role("Admin", "Boss"), project.renaming_role("Admin", "Chief"), aliases] {
+            let request = wire::UpdateRoleRequest { name: project.role_order().await[0].clone(), ..request };
+            let updated = server.update_role(request).await.unwrap().role.unwrap();
+            assert!(!seen.contains(&updated.etag));
+            seen.push(updated.etag);
+        }
+    });
+}
+
+#[test]
+fn m9_a_stale_order_is_not_reordered() {
+    on_both(async |server| {
+        let project = server.single();
+        let read = project.order_etag().await;
+        let named =
+            |etag: &str, order: &[&str]| wire::ReorderRolesRequest { etag: etag.into(), ..project.reordering(order) };
+        let answer = server.reorder_roles(named(&read, &["Admin", "Owner", "Member"])).await.unwrap();
+        assert_ne!(answer.order_etag, read);
+        let stale = server.storing_nothing(server.reorder_roles(named(&read, &["Owner", "Admin", "Member"]))).await;
+        assert_eq!(present(&refused(stale, "ETAG_MISMATCH")), answer.order_etag);
+        assert_eq!(project.role_order().await, ["Admin", "Owner", "Member"]);
+
+        // What comes into the order or leaves it changes the order; a new name does not.
+        let mut last = answer.order_etag;
+        project.rename_role("Admin", "Boss").await;
+        assert_eq!(project.order_etag().await, last);
+        project.role("Clerk").await;
+        for _ in 0..2 {
+            let now = project.order_etag().await;
+            assert_ne!(now, last);
+            last = now;
+            if project.get_role("Clerk").await.is_ok() {
+                project.delete_role("Clerk", "").await;
+            }
+        }
+        let server = &server.restarted().await;
+        assert_eq!(server.single().order_etag().await, last);
+        server.reorder_roles(named(&last, &["Owner", "Boss", "Member"])).await.unwrap();
+    });
+}
+
+#[test]
+fn m9_a_project_that_has_changed_since_it_was_read_is_neither_updated_nor_deleted() {
+    on_both(async |server| {
+        let project = server.multi().await;
+        let read = project.record().await;
+        let named = |etag: &str, display_name: &str| wire::UpdateProjectRequest {
+            etag: etag.into(),
+            ..project.updating_project(wire::Project { display_name: display_name.into(), ..Default::default() })
+        };
+        let first = server.update_project(named(&read.etag, "First")).await.unwrap().project.unwrap();
+        let deleting = |etag: &str| wire::DeleteProjectRequest { etag: etag.into(), ..project.deleting_project(false) };
+        server
+            .storing_nothing(async {
+                let stale = refused(server.update_project(named(&read.etag, "Second")).await, "ETAG_MISMATCH");
+                assert_eq!(present(&stale), first.etag);
+                let stale = refused(server.delete_project(deleting(&read.etag)).await, "ETAG_MISMATCH");
+                assert_eq!(present(&stale), first.etag);
+            })
+            .await;
+        // What is in it is no change of the project itself; another default role mapping is.
+        project.role("Clerk").await;
+        project.permission("p").await;
+        project.mapping("Paid").await;
+        server.reorder_roles(project.reordering(&["Clerk", "Admin", "Owner", "Member"])).await.unwrap();
+        assert_eq!(project.record().await.etag, first.etag);
+        let promotion =
+            wire::PromoteRoleMappingRequest { project: "multi".into(), name: "Paid".into(), ..Default::default() };
+        server.promote_role_mapping(promotion).await.unwrap();
+        let promoted = project.record().await.etag;
+        assert_ne!(promoted, first.etag);
+        let is_the_same = async |server: &Server| {
+            let project = Project { server, key: "multi" };
+            let listed = server.list_projects(wire::ListProjectsRequest::default()).await.unwrap().projects;
+            assert_eq!(listed[1], project.record().await);
+            assert_eq!(listed[1].etag, promoted);
+        };
+        is_the_same(server).await;
+        let server = &server.restarted().await;
+        is_the_same(server).await;
+        server.delete_project(deleting(&promoted)).await.unwrap();
+    });
+}
+
+#[test]
+fn m9_of_concurrent_updates_that_read_the_same_one_is_done() {
+    on_both(async |server| {
+        let project = server.single();
+        let etag = project.get_role("Admin").await.unwrap().etag;
+        let updates = (0..12).map(|number| {
+            let role = wire::Role { description: format!("Number {number}."), ..Default::default() };
+            server.update_role(wire::UpdateRoleRequest { etag: etag.clone(), ..project.updating_role("Admin", role) })
+        });
+        let answers = futures_util::future::join_all(updates).await;
+        let (done, stale): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        assert_eq!(done.len(), 1);
+        for answer in stale {
+            refused(answer, "ETAG_MISMATCH");
+        }
+    });
+}

@@ -1,0 +1,170 @@
+//! Role mappings that are renamed: R3.
+
+use rolecall::wire;
+
+use crate::fixture::{Project, texts};
+use crate::refusals::refused;
+use crate::server::{Server, on_both};
+
+fn renaming(project: Project<'_>, from: &str, to: &str) -> wire::UpdateRoleMappingRequest {
+    let role_mapping = wire::RoleMapping { name: to.into(), ..Default::default() };
+    wire::UpdateRoleMappingRequest { role_mapping: Some(role_mapping), ..project.updating(from) }
+}
+
+async fn rename(project: Project<'_>, from: &str, to: &str) -> wire::RoleMapping {
+    project.server.update_role_mapping(renaming(project, from, to)).await.unwrap().role_mapping.unwrap()
+}
+
+/// Keeps these old names and no others.
+fn keeping(project: Project<'_>, name: &str, aliases: &[&str]) -> wire::UpdateRoleMappingRequest {
+    wire::UpdateRoleMappingRequest {
+        role_mapping: Some(wire::RoleMapping { aliases: texts(aliases), ..Default::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: texts(&["aliases"]) }),
+        ..project.updating(name)
+    }
+}
+
+#[test]
+fn r3_a_renamed_mapping_is_found_by_its_old_name_in_every_request_and_shown_by_its_new_one() {
+    on_both(async |server| {
+        let project = server.single();
+        project.mapping("Paid").await;
+        project.org("acme", "Paid").await;
+        let renamed = rename(project, "Paid", "Business").await;
+        assert_eq!((renamed.name.as_str(), &renamed.aliases), ("Business", &texts(&["Paid"])));
+        assert_eq!(project.mapping_of("acme").await, "Business");
+        found_by_the_old_name(server).await;
+        found_by_the_old_name(&server.restarted().await).await;
+    });
+}
+
+async fn found_by_the_old_name(server: &Server) {
+    let project = server.single();
+    let read = project.get_mapping("Paid").await.role_mapping.unwrap();
+    assert_eq!((read.name.as_str(), read.aliases.as_slice()), ("Business", &["Paid".to_string()][..]));
+    assert_eq!(project.get_mapping("Business").await.role_mapping.unwrap(), read);
+    let all = server.list_role_mappings(wire::ListRoleMappingsRequest::default()).await.unwrap().role_mappings;
+    assert!(all.contains(&read), "{all:?}");
+
+    let moved = server.subscribe_org(project.moving("acme", "Default")).await.unwrap().subscription.unwrap();
+    assert_eq!(moved.role_mapping, "Default");
+    let moved = server.subscribe_org(project.moving("acme", "Paid")).await.unwrap().subscription.unwrap();
+    assert_eq!(moved.role_mapping, "Business");
+    let many = server.batch_subscribe_orgs(project.moving_all(&["acme"], "Paid")).await.unwrap();
+    assert_eq!((many.moved, many.unchanged), (0, 1));
+
+    let orgs = wire::ListOrgsRequest { role_mapping: "Paid".into(), ..Default::default() };
+    let orgs = server.list_orgs(orgs).await.unwrap().orgs;
+    assert_eq!((orgs.len(), orgs[0].role_mapping.as_str()), (1, "Business"));
+    let subscriptions = wire::ListSubscriptionsRequest { role_mapping: "Paid".into(), ..Default::default() };
+    let subscriptions = server.list_subscriptions(subscriptions).await.unwrap().subscriptions;
+    assert_eq!((subscriptions.len(), subscriptions[0].role_mapping.as_str()), (1, "Business"));
+
+    let diff = wire::DiffRoleMappingsRequest { left: "Paid".into(), right: "Business".into(), ..Default::default() };
+    assert!(server.diff_role_mappings(diff).await.unwrap().roles.iter().all(|row| row.only_left.is_empty()));
+    let copy =
+        wire::CreateRoleMappingRequest { duplicate_of: "Paid".into(), name: "Copy".into(), ..Default::default() };
+    server.create_role_mapping(copy).await.unwrap();
+    server.delete_role_mapping(project.deleting("Copy", "Paid")).await.unwrap();
+    let described = wire::RoleMapping { description: "For business.".into(), ..Default::default() };
+    let described = wire::UpdateRoleMappingRequest { role_mapping: Some(described), ..project.updating("Paid") };
+    assert_eq!(server.update_role_mapping(described).await.unwrap().role_mapping.unwrap().name, "Business");
+    let org = wire::CreateOrgRequest { role_mapping: "Paid".into(), validate_only: true, ..Default::default() };
+    assert_eq!(server.create_org(org).await.unwrap().org.unwrap().role_mapping, "Business");
+    let promoting = wire::PromoteRoleMappingRequest { name: "Paid".into(), validate_only: true, ..Default::default() };
+    assert_eq!(server.promote_role_mapping(promoting).await.unwrap().role_mapping.unwrap().name, "Business");
+    let role = wire::CreateRoleRequest {
+        name: "Clerk".into(),
+        disabled_in: texts(&["Paid"]),
+        validate_only: true,
+        ..Default::default()
+    };
+    server.create_role(role).await.unwrap();
+}
+
+#[test]
+fn r3_an_old_name_is_not_given_anew_until_it_is_dropped() {
+    on_both(async |server| {
+        let project = server.single();
+        project.mapping("Paid").await;
+        rename(project, "Paid", "Business").await;
+        let creating = |name: &str| wire::CreateRoleMappingRequest { name: name.into(), ..Default::default() };
+        server
+            .storing_nothing(async {
+                for name in ["Paid", "PAID", "business"] {
+                    let refused =
+                        refused(server.create_role_mapping(creating(name)).await, "ROLE_MAPPING_ALREADY_EXISTS");
+                    assert!(refused.message.contains("Business") || refused.message.contains("Paid"));
+                    let renamed = server.update_role_mapping(renaming(project, "Default", name)).await;
+                    crate::refusals::refused(renamed, "ROLE_MAPPING_ALREADY_EXISTS");
+                }
+                let unknown = server.update_role_mapping(keeping(project, "Business", &["Paid", "Gold"])).await;
+                let unknown = refused(unknown, "UNKNOWN_ALIAS");
+                assert_eq!((unknown.fields(), unknown.metadata("rule")), (vec!["role_mapping.aliases"], "R3"));
+            })
+            .await;
+        let dropped = server.update_role_mapping(keeping(project, "Business", &[])).await.unwrap();
+        assert!(dropped.role_mapping.unwrap().aliases.is_empty());
+        let request = wire::GetRoleMappingRequest { name: "Paid".into(), ..Default::default() };
+        refused(server.get_role_mapping(request).await, "ROLE_MAPPING_NOT_FOUND");
+        refused(server.subscribe_org(project.moving("acme", "Paid")).await, "ORG_NOT_FOUND");
+        project.mapping("Paid").await;
+        assert!(project.get_mapping("Paid").await.role_mapping.unwrap().aliases.is_empty());
+    });
+}
+
+#[test]
+fn r3_names_change_places_as_often_as_one_likes() {
+    on_both(async |server| {
+        let project = server.single();
+        project.mapping("A").await;
+        rename(project, "A", "B").await;
+        let third = rename(project, "A", "C").await;
+        assert_eq!((third.name.as_str(), third.aliases), ("C", texts(&["A", "B"])));
+        // Back to an old name: it is the name again, and the others are old ones.
+        let back = rename(project, "B", "A").await;
+        assert_eq!((back.name.as_str(), back.aliases), ("A", texts(&["B", "C"])));
+        // Only in case.
+        let small = rename(project, "A", "a").await;
+        assert_eq!((small.name.as_str(), small.aliases), ("a", texts(&["B", "C", "A"])));
+        // The name it has is no renaming.
+        let same = server.storing_nothing(server.update_role_mapping(renaming(project, "A", "a"))).await;
+        assert_eq!(same.unwrap().role_mapping.unwrap().name, "a");
+        let server = server.restarted().await;
+        let project = server.single();
+        for name in ["a", "A", "B", "C"] {
+            assert_eq!(project.get_mapping(name).await.role_mapping.unwrap().aliases, texts(&["B", "C", "A"]));
+        }
+        let one = server.update_role_mapping(keeping(project, "a", &["C"])).await.unwrap().role_mapping.unwrap();
+        assert_eq!(one.aliases, ["C"]);
+        assert_eq!(project.get_mapping("C").await.role_mapping.unwrap(), one);
+    });
+}
+
+#[test]
+fn r3_an_update_takes_what_the_mask_names_and_without_one_what_is_not_empty() {
+    on_both(async |server| {
+        let project = server.single();
+        project.mapping("Paid").await;
+        let update = |mask: Option<&[&str]>, name: &str, description: &str| wire::UpdateRoleMappingRequest {
+            role_mapping: Some(wire::RoleMapping {
+                name: name.into(),
+                description: description.into(),
+                ..Default::default()
+            }),
+            update_mask: mask.map(|paths| prost_types::FieldMask { paths: texts(paths) }),
+            ..project.updating("Paid")
+        };
+        let updated = async |request| server.update_role_mapping(request).await.unwrap().role_mapping.unwrap();
+        let both = updated(update(None, "Business", "For business.")).await;
+        assert_eq!((both.name.as_str(), both.description.as_str()), ("Business", "For business."));
+        let kept = updated(update(Some(&[]), "", "For everyone.")).await;
+        assert_eq!((kept.name.as_str(), kept.description.as_str()), ("Business", "For everyone."));
+        let emptied = updated(update(Some(&["description"]), "Ignored", "")).await;
+        assert_eq!((emptied.name.as_str(), emptied.description.as_str()), ("Business", ""));
+        let unnamed = server.update_role_mapping(update(Some(&["name"]), "", "")).await;
+        assert_eq!(refused(unnamed, "INVALID_FIELD").fields(), ["role_mapping.name"]);
+        let nothing = wire::UpdateRoleMappingRequest { ..project.updating("Paid") };
+        server.storing_nothing(server.update_role_mapping(nothing)).await.unwrap();
+    });
+}

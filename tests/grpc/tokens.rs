@@ -1,0 +1,98 @@
+//! Page tokens belong to what they were read in: B4, S5, R6.
+
+use rolecall::wire::{self, Environment};
+
+use crate::fixture::{Project, roles, texts};
+use crate::refusals::refused;
+use crate::server::{Server, on_both};
+
+async fn members(server: &Server, project: &str, page_token: &str) -> Result<wire::ListMembersResponse, tonic::Status> {
+    let request = wire::ListMembersRequest {
+        project: project.into(),
+        org_id: "acme".into(),
+        page_size: 1,
+        page_token: page_token.into(),
+        ..Default::default()
+    };
+    server.list_members(request).await
+}
+
+async fn listed_roles(server: &Server, page_token: &str) -> Result<wire::ListRolesResponse, tonic::Status> {
+    let request = wire::ListRolesRequest { page_size: 2, page_token: page_token.into(), ..Default::default() };
+    server.list_roles(request).await
+}
+
+async fn fill(project: Project<'_>, reuse_deleted_id: bool, users: &[&str]) {
+    let request = wire::CreateOrgRequest {
+        project: project.key.into(),
+        org_id: "acme".into(),
+        reuse_deleted_id,
+        ..Default::default()
+    };
+    project.server.create_org(request).await.unwrap();
+    for user in users {
+        project.add("acme", user, &roles(&["Member"])).await;
+    }
+}
+
+#[test]
+fn s5_a_page_of_a_deleted_org_does_not_go_on_in_the_org_that_has_its_id_now() {
+    on_both(async |server| {
+        let project = server.single();
+        fill(project, false, &["ann", "bob", "cid"]).await;
+        let first = members(server, "", "").await.unwrap();
+        assert_eq!(members(server, "", &first.next_page_token).await.unwrap().members[0].user_id, "bob");
+        server.delete_org(wire::DeleteOrgRequest { org_id: "acme".into(), ..Default::default() }).await.unwrap();
+        refused(members(server, "", &first.next_page_token).await, "ORG_NOT_FOUND");
+        fill(project, true, &["eve", "zoe"]).await;
+        refused(members(server, "", &first.next_page_token).await, "PAGE_TOKEN_INVALID");
+        assert_eq!(members(server, "", "").await.unwrap().members[0].user_id, "eve");
+    });
+}
+
+#[test]
+fn s5_a_page_of_a_deleted_project_does_not_go_on_in_the_project_that_has_its_key_now() {
+    on_both(async |server| {
+        let project = server.multi().await;
+        fill(project, false, &["ann", "bob"]).await;
+        let first = members(server, "multi", "").await.unwrap();
+        let delete = wire::DeleteProjectRequest {
+            project: "multi".into(),
+            confirm: "multi".into(),
+            force: true,
+            ..Default::default()
+        };
+        server.delete_project(delete).await.unwrap();
+        let create = wire::CreateProjectRequest {
+            key: "multi".into(),
+            environment: Environment::Test.into(),
+            reuse_deleted_key: true,
+            ..Default::default()
+        };
+        server.create_project(create).await.unwrap();
+        fill(project, false, &["eve", "zoe"]).await;
+        refused(members(server, "multi", &first.next_page_token).await, "PAGE_TOKEN_INVALID");
+    });
+}
+
+#[test]
+fn r6_a_list_of_roles_goes_on_after_others_came_and_went_but_not_in_another_order() {
+    on_both(async |server| {
+        let project = server.single();
+        project.role("Clerk").await;
+        let first = listed_roles(server, "").await.unwrap();
+        project.role("Guest").await;
+        let delete = wire::DeleteRoleRequest { name: "Admin".into(), ..Default::default() };
+        server.delete_role(delete).await.unwrap();
+        let names = |page: &wire::ListRolesResponse| -> Vec<String> {
+            page.roles.iter().map(|role| role.name.clone()).collect()
+        };
+        let second = listed_roles(server, &first.next_page_token).await.unwrap();
+        assert_eq!((names(&first), names(&second)), (texts(&["Owner", "Admin"]), texts(&["Member", "Clerk"])));
+        let reorder =
+            wire::ReorderRolesRequest { roles: texts(&["Guest", "Owner", "Clerk", "Member"]), ..Default::default() };
+        server.reorder_roles(reorder).await.unwrap();
+        refused(listed_roles(server, &second.next_page_token).await, "PAGE_TOKEN_INVALID");
+        refused(listed_roles(server, &first.next_page_token).await, "PAGE_TOKEN_INVALID");
+    });
+}

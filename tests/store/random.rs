@@ -1,0 +1,205 @@
+//! Long histories of commands drawn at random over few names, so that they meet: names are given up and taken, things are
+//! deleted while others point to them, in groups of every size.
+
+use std::collections::BTreeMap;
+
+use rolecall::domain::command::{Command, Place, RoleMappingEdits, Write};
+use rolecall::domain::project::RoleStructure;
+
+use crate::agreement::{agrees, shows_members, undoes};
+use crate::desk::{
+    Desk, create_mapping, create_org, create_permissions, create_project, create_role, delete_mapping, delete_org,
+    delete_permission, delete_project, delete_role, given, grant, key, promote, rename_mapping, rename_permission,
+    rename_role, reorder_roles, role, subscribe, update_mapping, update_project, write_member,
+};
+use crate::on_both;
+use crate::support::TestDatabase;
+
+on_both! {
+    random_histories_are_stored_as_they_were_decided
+}
+
+const PROJECTS: [&str; 2] = ["shop", "forum"];
+const ROLES: [&str; 7] = ["Owner", "Admin", "Member", "Guest", "GUEST", "Staff", "Staff two"];
+const PERMISSIONS: [&str; 5] = ["a", "b", "c", "d", "rolecall::can_invite"];
+const MAPPINGS: [&str; 4] = ["Default", "Paid", "paid", "Free"];
+const ORGS: [&str; 4] = ["acme", "globex", "made-by-somebody", "initech"];
+const USERS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "creator"];
+
+/// Groups of a history, and the seeds of the histories.
+const GROUPS: usize = 70;
+const SEEDS: [u64; 3] = [3, 77, 2_026];
+
+async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
+    for seed in SEEDS {
+        let mut dice = Dice(seed);
+        for group in 0..GROUPS {
+            let commands: Vec<Command> = (0..dice.below(20) + 1).map(|_| dice.command(&desk)).collect();
+            for commit in desk.try_write(commands).await {
+                *accepted.entry(commit.kind.to_string()).or_default() += 1;
+            }
+            desk.now = desk.now.plus_seconds(dice.below(40) as i64);
+            if dice.below(6) == 0 {
+                desk.erase(dice.below(4) as u32 + 1).await;
+            }
+            if group % 6 == 0 {
+                agrees(&desk).await;
+                shows_members(&desk, &USERS).await;
+            }
+        }
+    }
+    agrees(&desk).await;
+    desk.erase(100).await;
+    agrees(&desk).await;
+    shows_members(&desk, &USERS).await;
+    undoes(&desk).await;
+    // A history in which nearly all is refused proves little.
+    let rare: Vec<_> = accepted.iter().filter(|(_, count)| **count < 5).collect();
+    assert!(accepted.len() >= 20 && rare.is_empty(), "hardly ever accepted: {rare:?} of {accepted:?}");
+}
+
+/// The names that there are in a project.
+struct Present {
+    roles: Vec<String>,
+    permissions: Vec<String>,
+    mappings: Vec<String>,
+    orgs: Vec<String>,
+}
+
+impl Present {
+    fn of(desk: &Desk, project_key: &str) -> Self {
+        let mut names = Self { roles: vec![], permissions: vec![], mappings: vec![], orgs: vec![] };
+        let Some(project) = desk.state.project(&key(project_key)) else { return names };
+        names.roles.extend(project.role_order.iter().map(|&id| project.role_name(id).to_string()));
+        let own = project.permissions.entries().filter(|(_, permission)| !permission.built_in);
+        names.permissions.extend(own.map(|(_, permission)| permission.name.to_string()));
+        names.mappings.extend(project.role_mappings.entries().map(|(_, mapping)| mapping.record.name.to_string()));
+        project.for_each_org(|org| names.orgs.push(org.record.profile.org_id.to_string()));
+        names.orgs.sort_unstable();
+        names
+    }
+}
+
+/// Throws that follow from the seed: Marsaglia's xorshift.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % sides
+    }
+
+    fn of<'a>(&mut self, names: &[&'a str]) -> &'a str {
+        names[self.below(names.len())]
+    }
+
+    fn maybe<'a>(&mut self, names: &[&'a str]) -> Option<&'a str> {
+        (self.below(2) == 0).then(|| self.of(names))
+    }
+
+    fn some<'a>(&mut self, names: &[&'a str], max: usize) -> Vec<&'a str> {
+        let mut chosen: Vec<&str> = (0..self.below(max + 1)).map(|_| self.of(names)).collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen
+    }
+
+    /// One of those that there are, mostly.
+    fn one_of(&mut self, present: &[String], names: &[&str]) -> String {
+        if present.is_empty() || self.below(8) == 0 {
+            return self.of(names).into();
+        }
+        present[self.below(present.len())].clone()
+    }
+
+    fn edits(&mut self, present: &Present) -> RoleMappingEdits {
+        let add = self.some(&PERMISSIONS, 3);
+        let known = |name: &&str| present.permissions.iter().any(|known| known == name) || name.contains("::");
+        let add: Vec<&str> = add.into_iter().filter(known).collect();
+        let remove = self.some(&PERMISSIONS, 2).into_iter().filter(known);
+        let remove: Vec<&str> = remove.filter(|permission| !add.contains(permission)).collect();
+        let grants = vec![grant(&self.one_of(&present.roles, &ROLES), &add, &remove)];
+        let (mut enable, mut disable) = (Vec::new(), Vec::new());
+        match self.below(3) {
+            0 => enable.push(role(&self.one_of(&present.roles, &ROLES))),
+            1 => disable.push(role(&self.one_of(&present.roles, &ROLES))),
+            _ => {}
+        }
+        RoleMappingEdits { grants, enable, disable }
+    }
+
+    fn write(&mut self, desk: &Desk, present: &Present) -> Write {
+        let mut roles: Vec<String> = (0..self.below(3)).map(|_| self.one_of(&present.roles, &ROLES)).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        for name in &mut roles {
+            if self.below(3) == 0 {
+                *name = format!("{name} for {}", 5 + self.below(300));
+            }
+        }
+        let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+        let roles = given(&roles, desk.now);
+        match self.below(5) {
+            0 => Write::Remove,
+            1 | 2 => Write::Set(roles),
+            _ => Write::Add(roles),
+        }
+    }
+
+    fn command(&mut self, desk: &Desk) -> Command {
+        let project = self.of(&PROJECTS);
+        let present = Present::of(desk, project);
+        let (role_name, other_role) = (self.one_of(&present.roles, &ROLES), self.one_of(&present.roles, &ROLES));
+        let mapping_name = self.one_of(&present.mappings, &MAPPINGS);
+        let other_mapping = self.one_of(&present.mappings, &MAPPINGS);
+        let permission = self.one_of(&present.permissions, &PERMISSIONS);
+        let org = self.one_of(&present.orgs, &ORGS);
+        // Old names are dropped now and then, or nothing would be free after a while.
+        let kept: Option<&[&str]> = if self.below(2) == 0 { Some(&[]) } else { None };
+        let half = self.below(2) == 0;
+        match self.below(54) {
+            _ if present.roles.is_empty() => {
+                create_project(project, [RoleStructure::MultiRole, RoleStructure::SingleRole][self.below(2)])
+            }
+            0 if self.below(3) == 0 => delete_project(project),
+            0 | 1 => update_project(project, &org, half.then_some(&role_name)),
+            2 | 3 => create_permissions(project, &self.some(&PERMISSIONS[..4], 2)),
+            4 | 5 => rename_permission(project, &permission, self.maybe(&PERMISSIONS), kept),
+            6 => delete_permission(project, &permission),
+            7..=10 => {
+                let place = match self.below(3) {
+                    0 => Place::Last,
+                    1 => Place::Above(role(&role_name)),
+                    _ => Place::Below(role(&role_name)),
+                };
+                let disabled_in: &[&str] = if half { &[&mapping_name] } else { &[] };
+                create_role(project, self.of(&ROLES), place, disabled_in)
+            }
+            11 | 12 => rename_role(project, &role_name, self.maybe(&ROLES), kept),
+            13 | 14 => delete_role(project, &role_name, half.then_some(&other_role)),
+            15 => {
+                let names: Vec<&str> = present.roles.iter().rev().map(String::as_str).collect();
+                reorder_roles(project, &names)
+            }
+            16 | 17 => {
+                let original = half.then_some(other_mapping.as_str());
+                create_mapping(project, self.of(&MAPPINGS), original, self.edits(&present))
+            }
+            18 | 19 => rename_mapping(project, &mapping_name, self.maybe(&MAPPINGS), kept),
+            20 => delete_mapping(project, &mapping_name, half.then_some(&other_mapping)),
+            21..=23 => update_mapping(project, &mapping_name, self.edits(&present)),
+            24 => promote(project, &mapping_name),
+            25..=27 => create_org(project, self.of(&ORGS), half.then_some(&mapping_name)),
+            28 => delete_org(project, &org),
+            29 => subscribe(project, &org, &mapping_name),
+            30..=32 => create_mapping(project, self.of(&MAPPINGS), Some(&other_mapping), self.edits(&present)),
+            33 | 34 => delete_mapping(project, &mapping_name, Some(&other_mapping)),
+            35 | 36 => subscribe(project, &org, &other_mapping),
+            _ => write_member(project, &org, self.of(&USERS), self.write(desk, &present)),
+        }
+    }
+}
