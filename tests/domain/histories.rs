@@ -15,7 +15,7 @@ use rolecall::domain::role_mapping::RoleMappingRecord;
 use rolecall::domain::{Ask, Call, Command, Project, Question, Reason, State, Time, UserId};
 use rolecall::limits::Limits;
 
-use crate::model::{Answer, Model, ModelOutcome};
+use crate::model::{Model, ModelOutcome};
 use crate::seen::{answered, check, seen};
 use crate::strategies::{CASES, History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, config, empty_state, history};
 use crate::symbols::{mapping_etag, project_etag, resolved, role_etag};

@@ -65,16 +65,17 @@ pub fn empty_state() -> State {
 pub fn history() -> BoxedStrategy<History> {
     let set_up = prop_oneof![9 => Just(true), 1 => Just(false)];
     let asked_at = vec((0i64..600).prop_map(Time), 2);
-    (limits(), set_up, vec(step(), STEPS), asked_at).prop_map(|(limits, set_up, steps, asked_at)| {
-        let before = begin().into_iter().chain(if set_up { furnish() } else { Vec::new() });
-        let mut steps: Vec<Step> = before.map(|command| Step { advance: 0, command }).chain(steps).collect();
-        // How many different sets of roles are left once a role was deleted is nobody's promise.
-        if limits.role_sets < Limits::default().role_sets {
-            steps.retain(|step| !matches!(step.command, Command::DeleteRole(_)));
-        }
-        History { limits, steps, asked_at }
-    })
-    .boxed()
+    (limits(), set_up, vec(step(), STEPS), asked_at)
+        .prop_map(|(limits, set_up, steps, asked_at)| {
+            let before = begin().into_iter().chain(if set_up { furnish() } else { Vec::new() });
+            let mut steps: Vec<Step> = before.map(|command| Step { advance: 0, command }).chain(steps).collect();
+            // How many different sets of roles are left once a role was deleted is nobody's promise.
+            if limits.role_sets < Limits::default().role_sets {
+                steps.retain(|step| !matches!(step.command, Command::DeleteRole(_)));
+            }
+            History { limits, steps, asked_at }
+        })
+        .boxed()
 }
 
 /// Each limit is tight now and then, so that it is met.
@@ -196,7 +197,11 @@ fn furnish() -> Vec<Command> {
                     user_id: UserId::stored(user),
                     write: Write::Add(role.into_iter().map(lasting).collect()),
                 };
-                commands.push(Command::WriteMember(WriteMember { project: project.clone(), row, allow_ownerless: false }));
+                commands.push(Command::WriteMember(WriteMember {
+                    project: project.clone(),
+                    row,
+                    allow_ownerless: false,
+                }));
             }
         }
     }
@@ -228,21 +233,19 @@ fn of_projects() -> BoxedStrategy<Command> {
     let structure = select(&[RoleStructure::SingleRole, RoleStructure::MultiRole][..]);
     let key = || select(&["single", "multi", "third", "third", "third", "third", "default"][..]);
     let update = (project(), etag(), option_of("Renamed"), option_of_role(), option_of_role(), any::<bool>());
-    let update = update.prop_map(
-        |(project, etag, display_name, default_role, default_owner_role, allow_ownerless)| {
-            Command::UpdateProject(UpdateProject {
-                project,
-                etag,
-                display_name,
-                default_role,
-                default_owner_role,
-                allow_ownerless,
-            })
-        },
-    );
+    let update = update.prop_map(|(project, etag, display_name, default_role, default_owner_role, allow_ownerless)| {
+        Command::UpdateProject(UpdateProject {
+            project,
+            etag,
+            display_name,
+            default_role,
+            default_owner_role,
+            allow_ownerless,
+        })
+    });
     let confirmed = prop_oneof![3 => Just(true), 1 => Just(false)];
     prop_oneof![
-        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, any::<bool>()).prop_map(|(key, role_structure, reuse_deleted_key)| {
+        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, anew()).prop_map(|(key, role_structure, reuse_deleted_key)| {
             Command::CreateProject(CreateProject {
                 key: ProjectKey::stored(key),
                 display_name: "Other".into(),
@@ -261,7 +264,8 @@ fn of_projects() -> BoxedStrategy<Command> {
 }
 
 fn of_permissions() -> BoxedStrategy<Command> {
-    let name = || prop_oneof![8 => select(&PERMISSIONS[..4]), 1 => select(&PERMISSIONS[..])].prop_map(PermissionName::stored);
+    let name =
+        || prop_oneof![8 => select(&PERMISSIONS[..4]), 1 => select(&PERMISSIONS[..])].prop_map(PermissionName::stored);
     let new_name = some(name());
     let aliases = some(vec(name(), 0..2));
     prop_oneof![
@@ -348,7 +352,7 @@ fn of_role_mappings() -> BoxedStrategy<Command> {
 }
 
 fn of_orgs() -> BoxedStrategy<Command> {
-    let create = (project(), org(), some(role_mapping()), some(user()), any::<bool>());
+    let create = (project(), org(), some(role_mapping()), some(user()), anew());
     let create = create.prop_map(|(project, org_id, role_mapping, creator, reuse_deleted_id)| {
         let (display_name, metadata) = (format!("{org_id}!"), "{}".into());
         Command::CreateOrg(CreateOrg {
@@ -369,7 +373,7 @@ fn of_orgs() -> BoxedStrategy<Command> {
                 Command::UpdateOrg(UpdateOrg { project, org_id, display_name, metadata })
             }
         ),
-        1 => (project(), org()).prop_map(|(project, org_id)| Command::DeleteOrg(DeleteOrg { project, org_id })),
+        2 => (project(), org()).prop_map(|(project, org_id)| Command::DeleteOrg(DeleteOrg { project, org_id })),
         6 => (project(), org(), to(), on_disabled()).prop_map(|(project, org_id, to, on_disabled)| {
             Command::SubscribeOrg(SubscribeOrg { project, org_id, to, on_disabled })
         }),
@@ -397,8 +401,8 @@ fn of_members() -> BoxedStrategy<Command> {
 
 /// Of whatever there may be, dead or alive.
 fn erase() -> impl Strategy<Value = Command> {
-    let member = (1u32..5, select(&USERS[..]))
-        .prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
+    let member =
+        (1u32..5, select(&USERS[..])).prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
     (2u32..5, vec(member, 0..15), any::<bool>()).prop_map(|(project, members, last)| {
         Command::Erase(Erase { project: ProjectId::new(project).expect("a number"), members, last })
     })
@@ -407,6 +411,11 @@ fn erase() -> impl Strategy<Value = Command> {
 fn etag() -> impl Strategy<Value = Option<String>> {
     let said = |word: &str| Just(Some(word.to_string()));
     prop_oneof![9 => Just(None), 4 => said(FRESH), 1 => said(STALE)]
+}
+
+/// Whether an id or a key once deleted may be given anew.
+fn anew() -> impl Strategy<Value = bool> {
+    prop_oneof![3 => Just(false), 1 => Just(true)]
 }
 
 fn on_disabled() -> impl Strategy<Value = OnDisabled> {
@@ -462,12 +471,9 @@ fn edits() -> BoxedStrategy<RoleMappingEdits> {
         4 => vec(select(&["Admin", "Auditor"][..]).prop_map(RoleName::stored), 1..3),
         1 => vec(role(), 1),
     ];
-    (vec(grant, 0..2), enable, disable).prop_map(|(grants, enable, disable)| RoleMappingEdits {
-        grants,
-        enable,
-        disable,
-    })
-    .boxed()
+    (vec(grant, 0..2), enable, disable)
+        .prop_map(|(grants, enable, disable)| RoleMappingEdits { grants, enable, disable })
+        .boxed()
 }
 
 fn member_write() -> BoxedStrategy<MemberWrite> {
@@ -478,12 +484,9 @@ fn member_write() -> BoxedStrategy<MemberWrite> {
         1 => Just(Write::Remove),
     ];
     let org = prop_oneof![30 => select(&["acme", "globex"][..]), 2 => Just("Acme"), 1 => Just("nowhere")];
-    (org.prop_map(OrgId::stored), user(), write).prop_map(|(org_id, user_id, write)| MemberWrite {
-        org_id,
-        user_id,
-        write,
-    })
-    .boxed()
+    (org.prop_map(OrgId::stored), user(), write)
+        .prop_map(|(org_id, user_id, write)| MemberWrite { org_id, user_id, write })
+        .boxed()
 }
 
 /// Few of them, so that most writes meet somebody who is a member already.

@@ -54,11 +54,11 @@ fn say(said: &mut Option<String>, now: Option<String>) {
         Some(FRESH) => Some(now),
         // The etag before this one.
         Some(STALE) => {
-            let (id, counts) = now.split_once('.').expect("an id and a version");
-            // That of the order of roles goes on after the version.
-            let (version, rest) = counts.find('.').map_or((counts, ""), |at| counts.split_at(at));
-            let version = u32::from_str_radix(version, 16).expect("a number");
-            Some(format!("{id}.{:x}{rest}", version - 1))
+            let mut parts: Vec<u32> =
+                now.split('.').map(|part| u32::from_str_radix(part, 16).expect("a number")).collect();
+            // An id, a version, and for an order what else tells one from another.
+            parts[1] -= 1;
+            Some(parts.iter().map(|part| format!("{part:x}")).collect::<Vec<_>>().join("."))
         }
         other => other.map(str::to_string),
     };

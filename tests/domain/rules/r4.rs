@@ -1,8 +1,9 @@
 //! Deleting a role (R4): who gets what in its place.
 
 use rolecall::domain::Decision::*;
+use rolecall::domain::command::{Command, Erase};
 use rolecall::domain::membership::Origin;
-use rolecall::domain::{Question, Reason, Refusal};
+use rolecall::domain::{Question, Reason, Refusal, UserId};
 
 use crate::fixture::{World, seconds, world};
 use crate::model::Answer;
@@ -273,4 +274,24 @@ fn r4_memberships_of_deleted_orgs_are_nobodys() {
     assert_eq!(world.answer("delete role Guest"), Answer::Deleted(0));
     world.erase_all(1);
     assert!(world.state.all_projects().all(|project| !project.has_dying()));
+}
+
+#[test]
+fn r4_a_set_stays_while_a_membership_of_a_deleted_org_has_it() {
+    let mut world = multi("org globex\n add ann to globex: Support\n add bob to globex: Guest\n delete org globex");
+    world.run("delete role Guest\n delete role Support");
+    let whole = |world: &World| {
+        let project = world.project();
+        let org = project.dying_orgs().first().and_then(|&no| project.org_numbered(no)).expect("not erased");
+        ["ann", "bob"].map(UserId::stored).iter().all(|user| {
+            let membership = project.membership(org, user);
+            membership.is_some_and(|it| project.role_sets.get(it.role_set).is_some())
+        })
+    };
+    assert!(whole(&world), "nothing that a membership points to is gone");
+    let project = world.project().id;
+    world.decide(&Command::Erase(Erase { project, members: vec![], last: true })).unwrap();
+    assert!(whole(&world), "nor is it erased before the membership");
+    world.erase_all(1);
+    assert!(world.state.all_projects().all(|project| !project.has_dying() && project.dying_sets().is_empty()));
 }
