@@ -17,7 +17,7 @@ use rolecall::limits::Limits;
 
 use crate::model::{Model, ModelOutcome};
 use crate::seen::{answered, check, seen};
-use crate::strategies::{CASES, History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, config, empty_state, history};
+use crate::strategies::{History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, config, empty_state, history};
 use crate::symbols::{mapping_etag, project_etag, resolved, role_etag};
 
 /// A history that is being lived through, one command after another.
@@ -172,7 +172,7 @@ fn some_end(model: &Model) -> Option<Time> {
 }
 
 proptest! {
-    #![proptest_config(config(CASES))]
+    #![proptest_config(config(2_000))]
 
     #[test]
     fn a_history_ends_as_the_model_says(history in history()) {
@@ -211,7 +211,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(300))]
+    #![proptest_config(config(120))]
 
     #[test]
     fn a_refused_command_changes_nothing(history in history()) {
@@ -340,7 +340,7 @@ fn tagged(state: &State) -> Vec<(String, String)> {
 }
 
 proptest! {
-    #![proptest_config(config(200))]
+    #![proptest_config(config(100))]
 
     #[test]
     fn m9_an_etag_stands_for_one_content_ever_and_stays_while_that_stays(history in history()) {

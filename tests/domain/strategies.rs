@@ -42,15 +42,9 @@ pub struct Step {
     pub command: Command,
 }
 
-/// The cases of the property that all others stand beside, unless the environment says how many.
-pub const CASES: u32 = 2_000;
-
-/// So many cases of [`CASES`]; where the environment says how many those are, the same part of them.
+/// As many cases as the environment says (PROPTEST_CASES, for every property alike), else `cases`.
 pub fn config(cases: u32) -> ProptestConfig {
-    let said = std::env::var_os("PROPTEST_CASES").is_some();
-    let config = ProptestConfig { failure_persistence: None, max_shrink_time: 60_000, ..ProptestConfig::default() };
-    let part = (u64::from(config.cases) * u64::from(cases)).div_ceil(u64::from(CASES));
-    ProptestConfig { cases: if said { part as u32 } else { cases }, ..config }
+    ProptestConfig { cases, failure_persistence: None, max_shrink_time: 60_000, ..ProptestConfig::default() }
 }
 
 /// The hash key of the tests.

@@ -86,7 +86,7 @@ fn row(project: &Project, key: GrantsKey) -> Option<&PermissionSet> {
 }
 
 proptest! {
-    #![proptest_config(config(300))]
+    #![proptest_config(config(150))]
 
     #[test]
     fn what_is_undone_in_reverse_was_never_done_and_can_be_redone(history in history()) {
