@@ -213,7 +213,7 @@ fn r4_a_replacement_that_is_disabled_where_somebody_would_get_it_is_refused_with
         let answer = refused(server.storing_nothing(deleting).await, "REPLACEMENT_DISABLED");
         assert_eq!(answer.subjects(), ["role_mappings/Free/roles/Guest", "role_mappings/Paid/roles/Guest"]);
         assert_eq!(answer.metadata("members"), "3");
-        assert!(answer.message.contains("`Free` (2 members)") && answer.message.contains("`Paid` (1 members)"));
+        assert!(answer.message.contains("`Free` (2 members)") && answer.message.contains("`Paid` (1 member)"));
         project.remove("globex", "ann").await;
         project.enable("Free", &["Guest"]).await;
         assert_eq!(project.delete_role("Clerk", "Guest").await, 3, "where nobody gets it, it may be disabled");
