@@ -23,7 +23,8 @@ impl Catalogue {
             let mut fields = line.split('\t');
             let (Some(role), permissions) = (fields.next(), fields.nth(2)) else { continue };
             let permissions = permissions.unwrap_or_default().split(' ').filter(|name| !name.is_empty());
-            roles.insert(role.to_owned(), permissions.map(str::to_owned).collect::<BTreeSet<String>>());
+            // As Google names them in full; every project begins with an `Owner` of its own.
+            roles.insert(format!("roles/{role}"), permissions.map(str::to_owned).collect::<BTreeSet<String>>());
         }
         let permissions: BTreeSet<String> = roles.values().flatten().cloned().collect();
         Ok(Self { roles, permissions: permissions.into_iter().collect() })
