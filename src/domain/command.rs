@@ -388,7 +388,7 @@ impl Command {
     }
 
     /// Roughly how many rows deciding and storing it costs; groups are cut by it. What may touch any number of rows, or
-    /// look through all memberships, commits alone.
+    /// look through all memberships of a project, commits alone; looking through those of one org counts for nothing.
     pub fn weight(&self) -> usize {
         match self {
             Self::CreatePermissions(command) => command.permissions.len().max(1),
@@ -404,6 +404,8 @@ impl Command {
             Self::ReorderRoles(command) => command.roles.len().max(1),
             Self::BatchSubscribeOrgs(command) => command.org_ids.len().max(1),
             Self::BatchWriteMembers(command) => command.rows.len().max(1),
+            // The last of a project looks for role sets that somebody still has.
+            Self::Erase(command) if command.last => crate::limits::GROUP_ROWS_MAX,
             Self::Erase(command) => command.members.len().max(1),
             _ => 1,
         }

@@ -23,7 +23,8 @@ pub struct MembershipRecord {
     pub origin: Origin,
     /// The roles of the set that end, ascending by id.
     pub timed: Arc<[TimedRole]>,
-    /// The roles of the set that came by something else than `origin`, ascending by id.
+    /// The roles that came by something else than `origin`, ascending by id. One that was deleted since may still be named:
+    /// only members with ends are written when a role goes.
     pub origins: Arc<[RoleOrigin]>,
 }
 

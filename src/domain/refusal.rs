@@ -93,8 +93,10 @@ pub enum Refusal {
         "a member of a SINGLE_ROLE project holds one role and at most one more that ends; {lasting} without an end and {timed} with one were given"
     )]
     TooManyRoles { lasting: usize, timed: usize },
-    #[error("the same stands in an earlier row already; each may be in one row only")]
+    #[error("this org and user stand in an earlier row already")]
     RepeatedRow,
+    #[error("org `{0}` stands in an earlier row already")]
+    RepeatedOrg(OrgId),
     #[error("request id `{0}` was used with another request; choose a new one")]
     RequestIdReused(String),
     #[error("{total} rows are refused, the first of them: {}", first(.rows))]
@@ -207,7 +209,7 @@ impl Refusal {
             Self::RepeatedRole { .. } | Self::RepeatedInOrder { .. } => Reason::RepeatedRole,
             Self::EndInThePast { .. } => Reason::EndInThePast,
             Self::TooManyRoles { .. } => Reason::TooManyRoles,
-            Self::RepeatedRow => Reason::RepeatedRow,
+            Self::RepeatedRow | Self::RepeatedOrg(_) => Reason::RepeatedRow,
             Self::RequestIdReused(_) => Reason::RequestIdReused,
             Self::Rows { rows, .. } => rows.first().map_or(Reason::Internal, |(_, refusal)| refusal.reason()),
             Self::Panicked => Reason::Internal,
@@ -248,6 +250,7 @@ impl Refusal {
             Self::RepeatedRole { .. } | Self::TooManyRoles { .. } => "B1",
             Self::EndInThePast { .. } => "B5",
             Self::RepeatedRow => "B2",
+            Self::RepeatedOrg(_) => "S2",
             Self::RequestIdReused(_) => "A4",
             Self::Rows { rows, .. } => rows.first().map_or("", |(_, refusal)| refusal.rule()),
             Self::Panicked => "",

@@ -100,12 +100,11 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outc
     write(draft, &project, id, edited)?;
     grants_within(draft, &project)?;
     let mut rows = Rows::default();
+    let mut moves = subscription::Move::new(id, command.on_disabled);
     for (row, org_id) in command.subscribe.iter().enumerate() {
         let project = draft.project(&command.project)?;
         let subscribed = project.org_or_refusal(org_id);
-        let subscribed =
-            subscribed.and_then(|org| subscription::subscribe(draft, &project, org, id, command.on_disabled));
-        if let Err(refusal) = subscribed {
+        if let Err(refusal) = subscribed.and_then(|org| moves.org(draft, &project, org)) {
             rows.push(row, refusal);
         }
     }

@@ -42,9 +42,10 @@ impl Page {
     }
 
     /// The token of the page after the row with this key; empty at the end of the list. `scope` is what this page was read
-    /// in: refused, if the page before was of an org or project that had the same id, and is gone.
+    /// in: refused, if the page before was of an org, a project or a mapping that had the same name, and is gone.
     pub fn next_token(&self, scope: Scope, last: Option<&str>) -> Result<String, Status> {
-        let scope = fingerprint(&[scope.project, scope.org, scope.role_order].map(|number| number.to_string()));
+        let scope =
+            fingerprint(&[scope.project, scope.org, scope.role_order, scope.named].map(|number| number.to_string()));
         if self.scope.is_some_and(|before| before != scope) {
             return Err(status::page_token());
         }
@@ -85,12 +86,13 @@ mod tests {
     fn b4_a_token_goes_on_where_the_page_ended_and_only_for_its_arguments() {
         let page = Page::read(&["ListMembers", "default", "acme"], 0, "").unwrap();
         assert_eq!((page.limit, page.after.as_deref()), (100, None));
-        let scope = Scope { project: 1, org: 7, role_order: 0 };
+        let scope = Scope { project: 1, org: 7, role_order: 0, named: 3 };
         let token = page.next_token(scope, Some("änn")).unwrap();
         let next = Page::read(&["ListMembers", "default", "acme"], 5_000, &token).unwrap();
         assert_eq!((next.limit, next.after.as_deref()), (1_000, Some("änn")));
         assert_eq!(next.next_token(scope, None).unwrap(), "");
-        for other in [Scope { org: 8, ..scope }, Scope { project: 2, ..scope }, Scope { role_order: 1, ..scope }] {
+        let others = [Scope { org: 8, ..scope }, Scope { project: 2, ..scope }, Scope { named: 4, ..scope }];
+        for other in others.into_iter().chain([Scope { role_order: 1, ..scope }]) {
             assert!(next.next_token(other, None).is_err());
         }
         for other in [["ListMembers", "default", "globex"], ["ListMembers", "defaul", "tacme"]] {

@@ -232,7 +232,7 @@ impl RoleMappingApi {
         let description = mask.takes("description", !given.description.is_empty());
         let aliases = mask.takes("aliases", !given.aliases.is_empty());
         let described = || convert::text("role_mapping.description", &given.description, DESCRIPTION_BYTES_MAX);
-        let kept = || convert::names("role_mapping.aliases", &given.aliases, RoleMappingName::parse);
+        let kept = || convert::aliases("role_mapping.aliases", &given.aliases, RoleMappingName::parse);
         Ok(Command::UpdateRoleMapping(UpdateRoleMapping {
             project: convert::project(&request.project)?,
             name: convert::role_mapping("name", &request.name)?,

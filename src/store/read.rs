@@ -30,6 +30,8 @@ pub struct Scope {
     pub org: i64,
     /// How often the project's roles got other ranks: a list in their order cannot go on in another.
     pub role_order: i64,
+    /// Of the permissions, roles and mappings that it was asked by: their names, too, can be given anew.
+    pub named: i64,
 }
 
 impl Scope {
@@ -113,6 +115,11 @@ impl Snapshot {
         *self.scope.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts in what a list is asked by, in the order in which it is.
+    fn found_named(&self, id: i64) {
+        self.found_in(|scope| scope.named = scope.named.wrapping_mul(1 << 21).wrapping_add(id));
+    }
+
     fn found_in(&self, change: impl FnOnce(&mut Scope)) {
         change(&mut self.scope.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -137,7 +144,9 @@ impl Snapshot {
         {
             found = permission::Entity::find_by_id((project, id)).one(&self.tx).await?;
         }
-        found.ok_or_else(|| ReadError::NotFound(Noun::Permission, name.to_string()))
+        let found = found.ok_or_else(|| ReadError::NotFound(Noun::Permission, name.to_string()))?;
+        self.found_named(found.id);
+        Ok(found)
     }
 
     /// The role that has this name, or had it (R3). Found by the folded name, for which there is an index, and compared
@@ -152,7 +161,9 @@ impl Snapshot {
         {
             found = role::Entity::find_by_id((project, id)).one(&self.tx).await?;
         }
-        found.ok_or_else(|| ReadError::NotFound(Noun::Role, name.to_string()))
+        let found = found.ok_or_else(|| ReadError::NotFound(Noun::Role, name.to_string()))?;
+        self.found_named(found.id);
+        Ok(found)
     }
 
     /// The role mapping that has this name, or had it (R3). Found as a role is.
@@ -166,7 +177,9 @@ impl Snapshot {
         {
             found = role_mapping::Entity::find_by_id((project, id)).one(&self.tx).await?;
         }
-        found.ok_or_else(|| ReadError::NotFound(Noun::RoleMapping, name.to_string()))
+        let found = found.ok_or_else(|| ReadError::NotFound(Noun::RoleMapping, name.to_string()))?;
+        self.found_named(found.id);
+        Ok(found)
     }
 
     pub async fn org(&self, project: i64, id: &OrgId) -> Result<org::Model, ReadError> {

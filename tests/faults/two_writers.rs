@@ -79,7 +79,14 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
         }
     }
     println!("commits by kind: {by_kind:?}");
-    assert!(seen(&state, &USERS) == model, "the history and the model differ");
+    let mut seen = seen(&state, &USERS);
+    for (key, space) in &mut seen.projects {
+        // The model gives up counting role sets once a role was deleted.
+        if model.projects.get(key).is_some_and(|space| space.role_sets.is_none()) {
+            space.role_sets = None;
+        }
+    }
+    assert!(seen == model, "the history and the model differ");
 
     let [first, second] = &servers;
     for server in [first, second] {

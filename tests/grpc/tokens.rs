@@ -96,3 +96,46 @@ fn r6_a_list_of_roles_goes_on_after_others_came_and_went_but_not_in_another_orde
         refused(listed_roles(server, &first.next_page_token).await, "PAGE_TOKEN_INVALID");
     });
 }
+
+#[test]
+fn r3_a_page_by_a_name_does_not_go_on_with_what_has_the_name_now() {
+    on_both(async |server| {
+        let project = server.single();
+        project.mapping("Paid").await;
+        project.role("Clerk").await;
+        fill(project, false, &[]).await;
+        for user in ["ann", "bob"] {
+            project.add("acme", user, &roles(&["Clerk"])).await;
+        }
+        let rows = async |page_token: &str| {
+            let request = wire::GetRoleMappingRequest {
+                name: "Paid".into(),
+                page_size: 1,
+                page_token: page_token.into(),
+                ..Default::default()
+            };
+            server.get_role_mapping(request).await.map(|page| page.next_page_token)
+        };
+        let clerks = async |page_token: &str| {
+            let request = wire::ListMembersRequest {
+                org_id: "acme".into(),
+                role: "Clerk".into(),
+                page_size: 1,
+                page_token: page_token.into(),
+                ..Default::default()
+            };
+            server.list_members(request).await.map(|page| page.next_page_token)
+        };
+        let (paid, clerk) = (rows("").await.unwrap(), clerks("").await.unwrap());
+        rows(&paid).await.unwrap();
+        clerks(&clerk).await.unwrap();
+        let delete = wire::DeleteRoleMappingRequest { name: "Paid".into(), ..Default::default() };
+        server.delete_role_mapping(delete).await.unwrap();
+        project.mapping("Paid").await;
+        refused(rows(&paid).await, "PAGE_TOKEN_INVALID");
+        server.delete_role(wire::DeleteRoleRequest { name: "Clerk".into(), ..Default::default() }).await.unwrap();
+        project.role("Clerk").await;
+        project.set("acme", "bob", &roles(&["Clerk"])).await;
+        refused(clerks(&clerk).await, "PAGE_TOKEN_INVALID");
+    });
+}

@@ -1,8 +1,8 @@
 //! Deletes a role and gives whoever holds it another, in one commit (R4).
 //!
 //! Memberships point to role sets, and sets are few: each set with the role is rewritten, whoever has it. Only members
-//! some of whose roles have an end, or came another way than the rest, are written one by one: what becomes of two ends is
-//! for each to say.
+//! some of whose roles have an end are written one by one: what becomes of two ends is for each to say. Sets that nobody
+//! has any more after that go.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,7 @@ struct Holders {
     members: u64,
     /// Those who get the replacement.
     migrated: BTreeMap<RoleMappingId, u64>,
+    /// The sets of those who keep theirs, as it is rewritten.
     sets: BTreeSet<RoleSetId>,
 }
 
@@ -85,7 +86,9 @@ impl Succession {
                 if !it.set.contains(self.deleted) {
                     return;
                 }
-                holders.sets.insert(it.set_id);
+                if it.timed.is_empty() {
+                    holders.sets.insert(it.set_id);
+                }
                 if it.holds(self.deleted, self.now) {
                     holders.members += 1;
                     let migrated = holders.migrated.entry(org.record.role_mapping).or_default();
@@ -125,7 +128,7 @@ impl Succession {
         Err(Refusal::ReplacementDisabled { replacement: project.role_name(replacement), disabled_in })
     }
 
-    /// Sets that nobody has any more go.
+    /// Sets that nobody keeps go; members with ends get others.
     fn rewrite_sets(self, draft: &mut Draft<'_>, project: &Project, holders: &Holders) {
         for (id, set) in project.role_sets.entries().filter(|(_, set)| set.contains(self.deleted)) {
             let after = holders.sets.contains(&id).then(|| set.migrated(self.deleted, self.replacement));
@@ -137,7 +140,7 @@ impl Succession {
     fn rewrite_members(self, draft: &mut Draft<'_>, project: &Project) -> Result<(), Refusal> {
         let mut written = Vec::new();
         project.for_each_org(|org| {
-            org.for_each_detailed(|user| {
+            org.for_each_with_ends(|user| {
                 let Some(record) = project.membership(org, user) else { return };
                 let set = project.role_sets.get(record.role_set);
                 if set.is_some_and(|set| set.contains(self.deleted)) {
@@ -206,8 +209,12 @@ fn later(one: Option<Time>, other: Option<Time>) -> Option<Time> {
 }
 
 impl Org {
-    /// The users some of whose roles have an end, or came another way than the rest.
-    fn for_each_detailed<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
-        self.details.for_each(|slot| visit(&slot.user));
+    /// The users some of whose roles have an end.
+    fn for_each_with_ends<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
+        self.details.for_each(|slot| {
+            if !slot.timed.is_empty() {
+                visit(&slot.user);
+            }
+        });
     }
 }

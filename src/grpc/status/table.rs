@@ -62,7 +62,7 @@ table! {
     LAST_OWNER "LAST_OWNER" FailedPrecondition "An org that keeps other members would lose its last owner; give the role to somebody else, or say `allow_ownerless`.";
     BUILT_IN "BUILT_IN" FailedPrecondition "A built-in permission can be neither renamed nor deleted.";
     PROJECT_HAS_ORGS "PROJECT_HAS_ORGS" FailedPrecondition "The project has orgs; delete them first, or say `force`.";
-    PROJECT_PERMANENT "PROJECT_PERMANENT" FailedPrecondition "The projects `default` and `workspace` cannot be deleted.";
+    PROJECT_PERMANENT "PROJECT_PERMANENT" FailedPrecondition "The project `default` cannot be deleted.";
     ETAG_MISMATCH "ETAG_MISMATCH" Aborted "It has changed since it was read; read it again.";
     REVISION_OF_ANOTHER_HISTORY "REVISION_OF_ANOTHER_HISTORY" FailedPrecondition "The revision is of another store, or the store was restored since; read again without it.";
     LIMIT_EXCEEDED "LIMIT_EXCEEDED" ResourceExhausted "The project would hold more than its limit; QuotaFailure names it.";

@@ -99,6 +99,17 @@ fn refusals_name_their_rule() {
         ("add cid to acme: Owner until 0", "B5"),
         ("edit Free: on Admin; off Admin", "M2"),
         ("write: remove ann from acme | remove ann from acme", "B2"),
+        ("delete permission rolecall::can_invite", "P4"),
+        ("delete role Member", "R5"),
+        ("update role Billing Manager: internal", "R10"),
+        ("order Owner, Admin", "R6"),
+        ("order Owner, Owner", "R6"),
+        ("delete role Admin for Admin", "R4"),
+        ("delete mapping Default", "M5"),
+        ("delete mapping Paid", "M6"),
+        ("subscribe globex to Free", "M7"),
+        ("subscribe acme, acme to Free", "S2"),
+        ("etag:1.1 update role Admin: text What?", "M9"),
     ];
     for (line, rule) in table {
         let command = world.command(line);

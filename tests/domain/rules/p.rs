@@ -164,6 +164,25 @@ fn p7_different_role_sets_a_project() {
 }
 
 #[test]
+fn p7_a_role_that_is_deleted_leaves_no_set_that_nobody_has() {
+    let mut world = world("org acme\n add own to acme: Owner\n add ann to acme: Member");
+    world.limits = limits(|limits| limits.role_sets = 3);
+    // Members with ends are moved to sets of their own; those they had go with the role.
+    for _ in 0..5 {
+        world.run("role Trial\n set ann in acme: Member, Trial until 900\n delete role Trial");
+    }
+    assert_eq!(world.project().role_sets.len(), 2);
+}
+
+#[test]
+fn p7_a_deletion_that_needs_as_many_sets_as_before_is_within_the_limit() {
+    let mut world = world("role Clerk\n org acme\n add own to acme: Owner\n add ann to acme: Clerk until 900");
+    world.limits = limits(|limits| limits.role_sets = 2);
+    world.run("delete role Clerk for Admin");
+    assert_eq!(world.project().role_sets.len(), 2);
+}
+
+#[test]
 fn p7_roles_a_member() {
     let mut world = world("project shop MULTI\n org acme");
     world.limits = limits(|limits| limits.member_roles = 2);
