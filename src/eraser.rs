@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::command::{Call, Command, Erase, SYSTEM};
+use crate::domain::decide::Outcome;
 use crate::domain::id::{OrgNo, ProjectId};
 use crate::domain::{Project, UserId};
 use crate::engine::Engine;
 use crate::limits::ERASE_ROWS_MAX;
 use crate::store::{Store, StoreError};
-use crate::writer::{Failure, Writer};
+use crate::writer::{Answer, Failure, Writer, Written};
 
 /// How often it is looked whether anything is dying.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -35,8 +36,9 @@ pub async fn run(store: Store, engine: Arc<Engine>, writer: Arc<Writer>) {
             continue;
         };
         let pause = match erase(&store, &writer, project, &mut walk).await {
-            Ok(()) if engine.load().state.revision() == published.state.revision() => REST,
-            Ok(()) => BREATH,
+            Ok(Erased::Something) => BREATH,
+            // Another server is at it: not to go on beside it with every step, this one rests, each time differently long.
+            Ok(Erased::Nothing) => REST.mul_f32(1.0 + jitter()),
             Err(Stopped::Stopping) => return,
             Err(Stopped::Failed(why)) => {
                 tracing::warn!(why, "cannot erase what was deleted; trying again");
@@ -45,6 +47,11 @@ pub async fn run(store: Store, engine: Arc<Engine>, writer: Arc<Writer>) {
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+enum Erased {
+    Something,
+    Nothing,
 }
 
 enum Stopped {
@@ -58,7 +65,7 @@ struct Walk {
     after: (OrgNo, UserId),
 }
 
-async fn erase(store: &Store, writer: &Writer, project: &Project, walk: &mut Option<Walk>) -> Result<(), Stopped> {
+async fn erase(store: &Store, writer: &Writer, project: &Project, walk: &mut Option<Walk>) -> Result<Erased, Stopped> {
     let found = find(store, project, walk).await.map_err(|error| Stopped::Failed(error.to_string()))?;
     let last = found.len() < ERASE_ROWS_MAX;
     let looks_for_sets = !project.is_dying() && project.dying_orgs().is_empty();
@@ -69,10 +76,16 @@ async fn erase(store: &Store, writer: &Writer, project: &Project, walk: &mut Opt
     let command = Command::Erase(Erase { project: project.id, members: found, last });
     let call = Call { actor: SYSTEM.into(), request: None, fingerprint: 0, reason: "erasing what was deleted".into() };
     match writer.submit(command, call).await {
-        Ok(_) => Ok(()),
+        Ok(Written { answer: Answer::Decided(Outcome::Erased(0)), .. }) => Ok(Erased::Nothing),
+        Ok(_) => Ok(Erased::Something),
         Err(Failure::Stopping) => Err(Stopped::Stopping),
         Err(failure) => Err(Stopped::Failed(failure.to_string())),
     }
+}
+
+/// Between 0 and 1. Without randomness all servers rest alike, and that is no harm.
+fn jitter() -> f32 {
+    getrandom::u32().map_or(0.0, |random| random as f32 / u32::MAX as f32)
 }
 
 /// Memberships that hang on something dead, a chunk of them: fewer than a chunk are the last.

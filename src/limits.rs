@@ -75,6 +75,9 @@ pub const ERASE_ROWS_MAX: usize = 2_000;
 /// Permissions named in one page of a role mapping or of a comparison, the first row apart: clients take 4 MiB.
 pub const PAGE_GRANTS_MAX: usize = 20_000;
 
+/// Bytes of the rows of one page, the first row apart: clients take answers of 4 MiB.
+pub const PAGE_BYTES_MAX: usize = 3 << 20;
+
 /// Names in one list of a request.
 pub const NAMES_MAX: usize = 1_000;
 

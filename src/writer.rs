@@ -7,7 +7,7 @@ mod settle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::domain::command::{Call, Command};
 use crate::domain::decide::Outcome;
@@ -17,6 +17,9 @@ use crate::engine::Engine;
 use crate::limits::{Limits, WRITE_QUEUE_MAX};
 use crate::store::Store;
 
+/// Previews decided at one time; others wait their turn.
+const PREVIEWS_MAX: usize = 2;
+
 /// The door to the one task that writes.
 pub struct Writer {
     queue: mpsc::Sender<Job>,
@@ -24,6 +27,8 @@ pub struct Writer {
     limits: Limits,
     stop: watch::Sender<bool>,
     failing: Arc<AtomicBool>,
+    /// Previews being decided: each may take as much memory as the write would.
+    previews: Semaphore,
 }
 
 /// A write that was done, or was done before.
@@ -70,7 +75,8 @@ impl Writer {
         let failing = Arc::<AtomicBool>::default();
         let committer = commit::Committer::new(store, engine.clone(), limits, failing.clone());
         let task = tokio::spawn(queue::run(jobs, stopped, committer));
-        (Arc::new(Self { queue, engine, limits, stop, failing }), task)
+        let previews = Semaphore::new(PREVIEWS_MAX);
+        (Arc::new(Self { queue, engine, limits, stop, failing, previews }), task)
     }
 
     /// Takes no more writes; those queued are still done.
@@ -93,6 +99,7 @@ impl Writer {
 
     /// Decides a command on the newest state and stores nothing (`validate_only`).
     pub async fn preview(&self, command: Command, call: Call) -> Result<Written, Failure> {
+        let _turn = self.previews.acquire().await.map_err(|_| Failure::Stopping)?;
         let state = State::clone(&self.engine.pin().state);
         let revision = state.revision();
         let work = vec![Work { command, call: Call { request: None, ..call }, tag: 0 }];

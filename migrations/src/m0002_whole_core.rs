@@ -64,6 +64,10 @@ impl MigrationTrait for Migration {
         // The key of a project is unique among the living, like the id of an org.
         manager.drop_index(Index::drop().name("projects_by_key").table("projects").to_owned()).await?;
         let mut living = index(&["key"]).name("projects_by_key").table("projects").unique().to_owned();
+        manager.create_index(living.and_where(Expr::col("dead_at").is_null()).to_owned()).await?;
+        // Lists of a mapping's orgs would read all that were ever deleted.
+        manager.drop_index(Index::drop().name("orgs_by_role_mapping").table("orgs").to_owned()).await?;
+        let mut living = index(ORGS_BY_ROLE_MAPPING).name("orgs_by_role_mapping").table("orgs").to_owned();
         manager.create_index(living.and_where(Expr::col("dead_at").is_null()).to_owned()).await
     }
 
@@ -71,6 +75,9 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.drop_index(Index::drop().name("projects_by_key").table("projects").to_owned()).await?;
         manager.create_index(index(&["key"]).name("projects_by_key").table("projects").unique().to_owned()).await?;
+        manager.drop_index(Index::drop().name("orgs_by_role_mapping").table("orgs").to_owned()).await?;
+        let all = index(ORGS_BY_ROLE_MAPPING).name("orgs_by_role_mapping").table("orgs").to_owned();
+        manager.create_index(all).await?;
         manager.drop_index(Index::drop().name("role_sets_dying").table("role_sets").to_owned()).await?;
         manager.drop_table(Table::drop().table("role_origins").to_owned()).await?;
         manager.drop_table(Table::drop().table("aliases").to_owned()).await?;
@@ -81,6 +88,8 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 }
+
+const ORGS_BY_ROLE_MAPPING: &[&str] = &["project", "role_mapping", "org_id"];
 
 /// The new columns; both databases add one a statement.
 fn columns() -> [(&'static str, ColumnDef); 12] {

@@ -54,6 +54,8 @@ pub enum Change {
     Grants(Edit<GrantsKey, PermissionSet>),
     Org(Edit<Scoped<OrgNo>, OrgRecord>),
     Membership(Edit<MembershipKey, MembershipRecord>),
+    /// An org moved to another role mapping: a mapping may have a million of them, and be deleted.
+    Subscription(Edit<Scoped<OrgNo>, RoleMappingId>),
 }
 
 impl<K, V> Edit<K, V> {
@@ -74,6 +76,7 @@ impl Change {
             Self::Grants(edit) => Self::Grants(edit.undone()),
             Self::Org(edit) => Self::Org(edit.undone()),
             Self::Membership(edit) => Self::Membership(edit.undone()),
+            Self::Subscription(edit) => Self::Subscription(edit.undone()),
         }
     }
 
@@ -88,6 +91,7 @@ impl Change {
             Self::Grants(edit) => edit.key.project,
             Self::Org(edit) => edit.key.project,
             Self::Membership(edit) => edit.key.project,
+            Self::Subscription(edit) => edit.key.project,
         }
     }
 
@@ -96,6 +100,7 @@ impl Change {
         match self {
             Self::Org(edit) => Some(edit.key.id),
             Self::Membership(edit) => Some(edit.key.org),
+            Self::Subscription(edit) => Some(edit.key.id),
             _ => None,
         }
     }

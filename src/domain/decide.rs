@@ -54,7 +54,8 @@ pub enum Outcome {
         moved: usize,
         unchanged: usize,
     },
-    Erased,
+    /// How many things were erased: none, where somebody else was quicker.
+    Erased(usize),
 }
 
 /// What became of the rows of a bulk write.
@@ -143,6 +144,11 @@ impl Draft<'_> {
     pub fn within(&self, limit: &'static str, max: u64, asked: usize) -> Result<(), Refusal> {
         let asked = asked as u64;
         if asked > max { Err(Refusal::LimitExceeded { limit, max, asked }) } else { Ok(()) }
+    }
+
+    /// How many changes were made so far.
+    pub fn changes_len(&self) -> usize {
+        self.changes.len()
     }
 
     /// Makes a change, here and in what is returned.

@@ -85,7 +85,7 @@ impl Project {
 /// Erases memberships of what is dead, and once there are none, what they hung on. What is not dead stays, whatever the
 /// command names.
 pub fn erase(draft: &mut Draft<'_>, command: &Erase) -> Result<Outcome, Refusal> {
-    let Some(project) = draft.state().project_numbered(command.project).cloned() else { return Ok(Outcome::Erased) };
+    let Some(project) = draft.state().project_numbered(command.project).cloned() else { return Ok(Outcome::Erased(0)) };
     // Each once, however often it is named.
     for (no, user) in command.members.iter().collect::<BTreeSet<_>>() {
         let Some(org) = project.org_numbered(*no) else { continue };
@@ -103,7 +103,7 @@ pub fn erase(draft: &mut Draft<'_>, command: &Erase) -> Result<Outcome, Refusal>
             erase_project(draft, &project);
         }
     }
-    Ok(Outcome::Erased)
+    Ok(Outcome::Erased(draft.changes_len()))
 }
 
 /// Of an org the number and the id stay.

@@ -221,6 +221,11 @@ impl Project {
                 mapping.rows.set(edit.key.role, (!edited.is_empty()).then(|| Arc::new(edited)));
             }
             Change::Org(edit) => self.apply_org(edit.key.id, edit.after.as_ref()),
+            Change::Subscription(edit) => {
+                let before = self.org_numbered(edit.key.id).map(|org| org.record.clone());
+                let Some((before, role_mapping)) = before.zip(edit.after) else { return };
+                self.apply_org(edit.key.id, Some(&OrgRecord { role_mapping, ..before }));
+            }
             Change::Membership(edit) => {
                 let org = match self.org_hashes.get(edit.key.org).copied() {
                     Some(hash) => self.orgs.get_mut(hash).map(|slot| &mut slot.org),

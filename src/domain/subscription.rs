@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::command::{BatchSubscribeOrgs, OnDisabled, SubscribeOrg, SubscribeTo};
 use super::decide::{Draft, Outcome};
 use super::id::{RoleId, RoleMappingId};
-use super::org::{Org, OrgRecord};
+use super::org::Org;
 use super::project::Project;
 use super::refusal::{Refusal, Rows};
 use super::{Change, Edit, Scoped, usage};
@@ -72,9 +72,8 @@ impl Move {
 
 /// Moves an org without asking.
 pub fn move_to(draft: &mut Draft<'_>, project: &Project, org: &Org, to: RoleMappingId) {
-    let after = OrgRecord { role_mapping: to, ..org.record.clone() };
     let key = Scoped { project: project.id, id: org.no };
-    draft.edit(Change::Org(Edit { key, before: Some(org.record.clone()), after: Some(after) }));
+    draft.edit(Change::Subscription(Edit { key, before: Some(org.record.role_mapping), after: Some(to) }));
 }
 
 fn target(project: &Project, to: &SubscribeTo) -> Result<RoleMappingId, Refusal> {

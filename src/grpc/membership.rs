@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::page::Page;
+use super::page::{Page, fitting};
 use super::services::membership_service_server::MembershipService;
 use super::write::{Answered, unexpected};
 use super::{App, convert, status};
@@ -122,10 +122,11 @@ impl MembershipService for MembershipApi {
             now: clock::now(),
         };
         let found = self.0.store.list_members(ask).await.map_err(self.0.unread(&project))?;
-        let last = found.rows.last().filter(|_| found.more).map(|row| row.member.user_id.as_str());
+        let (members, last) = fitting(&found.rows, found.more, |row| self.shown(row));
+        let last = last.map(|row| row.member.user_id.as_str());
         Ok(Response::new(wire::ListMembersResponse {
             next_page_token: page.next_token(found.scope.in_any_order(), last)?,
-            members: found.rows.iter().map(|row| self.shown(row)).collect(),
+            members,
             revision: self.0.token(found.revision),
         }))
     }
@@ -143,10 +144,11 @@ impl MembershipService for MembershipApi {
         let store = &self.0.store;
         let found = store.list_user_memberships(&project, &user_id, after, page.limit, clock::now()).await;
         let found = found.map_err(self.0.unread(&project))?;
-        let last = found.rows.last().filter(|_| found.more).map(|row| row.member.org_id.as_str());
+        let (memberships, last) = fitting(&found.rows, found.more, |row| self.shown(row));
+        let last = last.map(|row| row.member.org_id.as_str());
         Ok(Response::new(wire::ListUserMembershipsResponse {
             next_page_token: page.next_token(found.scope.in_any_order(), last)?,
-            memberships: found.rows.iter().map(|row| self.shown(row)).collect(),
+            memberships,
             revision: self.0.token(found.revision),
         }))
     }

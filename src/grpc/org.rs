@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::mask::Mask;
-use super::page::Page;
+use super::page::{Page, fitting};
 use super::services::org_service_server::OrgService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::command::{Command, CreateOrg, DeleteOrg, UpdateOrg};
 use crate::domain::{OrgId, UserId};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
-use crate::store::ListOrgs;
+use crate::store::{ListOrgs, OrgRow};
 use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct OrgApi(pub Arc<App>);
@@ -60,10 +60,12 @@ impl OrgService for OrgApi {
             limit: page.limit,
         };
         let found = self.0.store.list_orgs(ask).await.map_err(self.0.unread(&project))?;
-        let last = found.rows.last().filter(|_| found.more).map(|row| row.profile.org_id.as_str());
+        let shown = |row: &OrgRow| wire::org(&row.profile, &row.role_mapping);
+        let (orgs, last) = fitting(&found.rows, found.more, shown);
+        let last = last.map(|row| row.profile.org_id.as_str());
         Ok(Response::new(wire::ListOrgsResponse {
             next_page_token: page.next_token(found.scope.in_any_order(), last)?,
-            orgs: found.rows.iter().map(|row| wire::org(&row.profile, &row.role_mapping)).collect(),
+            orgs,
             revision: self.0.token(found.revision),
         }))
     }

@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use prost::Message;
 use sha2::{Digest, Sha256};
 use tonic::Status;
 
 use super::status;
-use crate::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use crate::limits::{PAGE_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use crate::store::Scope;
 
 const FINGERPRINT: usize = 8;
@@ -56,6 +57,21 @@ impl Page {
     }
 }
 
+/// The rows of a page as they are shown, as many as clients take, and the row after which the list goes on, if it does.
+pub fn fitting<R, M: Message>(rows: &[R], more: bool, show: impl Fn(&R) -> M) -> (Vec<M>, Option<&R>) {
+    let mut shown = Vec::with_capacity(rows.len());
+    let mut bytes = 0;
+    for (at, row) in rows.iter().enumerate() {
+        let message = show(row);
+        bytes += message.encoded_len();
+        if at > 0 && bytes > PAGE_BYTES_MAX {
+            return (shown, rows.get(at - 1));
+        }
+        shown.push(message);
+    }
+    (shown, rows.last().filter(|_| more))
+}
+
 fn open(token: &str, expected: &[u8; FINGERPRINT]) -> Result<([u8; FINGERPRINT], String), Status> {
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| status::page_token())?;
     let rest = bytes.strip_prefix(expected).ok_or_else(status::page_token)?;
@@ -81,6 +97,18 @@ fn fingerprint<T: AsRef<str>>(arguments: &[T]) -> [u8; FINGERPRINT] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_ends_before_it_has_more_bytes_than_clients_take() {
+        let rows = ["a".repeat(PAGE_BYTES_MAX), "b".into(), "c".repeat(PAGE_BYTES_MAX / 2), "d".into()];
+        let (shown, last) = fitting(&rows, false, String::clone);
+        assert_eq!((shown.len(), last), (1, Some(&rows[0])), "the first row always goes");
+        let (shown, last) = fitting(&rows[1..], false, String::clone);
+        assert_eq!((shown.len(), last), (3, None));
+        let (_, last) = fitting(&rows[1..], true, String::clone);
+        assert_eq!(last, Some(&rows[3]));
+        assert_eq!(fitting(&rows[..0], false, String::clone), (vec![], None));
+    }
 
     #[test]
     fn b4_a_token_goes_on_where_the_page_ended_and_only_for_its_arguments() {

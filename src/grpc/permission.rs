@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::mask::Mask;
-use super::page::Page;
+use super::page::{Page, fitting};
 use super::services::permission_service_server::PermissionService;
 use super::write::unexpected;
 use super::{App, convert, status};
@@ -13,6 +13,7 @@ use crate::domain::PermissionName;
 use crate::domain::command::{Command, CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
 use crate::domain::id::PermissionId;
 use crate::limits::DESCRIPTION_BYTES_MAX;
+use crate::store::PermissionRow;
 use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct PermissionApi(pub Arc<App>);
@@ -78,10 +79,12 @@ impl PermissionService for PermissionApi {
         let after = page.after_number()?.and_then(PermissionId::new);
         let found =
             self.0.store.list_permissions(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
-        let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
+        let shown = |row: &PermissionRow| wire::permission(&row.permission);
+        let (permissions, last) = fitting(&found.rows, found.more, shown);
+        let last = last.map(|row| row.id.number().to_string());
         Ok(Response::new(wire::ListPermissionsResponse {
             next_page_token: page.next_token(found.scope.in_any_order(), last.as_deref())?,
-            permissions: found.rows.iter().map(|row| wire::permission(&row.permission)).collect(),
+            permissions,
             revision: self.0.token(found.revision),
         }))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::mask::Mask;
-use super::page::Page;
+use super::page::{Page, fitting};
 use super::services::role_service_server::RoleService;
 use super::write::unexpected;
 use super::{App, convert, status};
@@ -57,10 +57,11 @@ impl RoleService for RoleApi {
         let after = place::read(&page)?;
         let list = self.0.store.list_roles(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
         let found = list.page;
-        let last = found.rows.last().filter(|_| found.more).map(|row| place::write(row.role.rank, row.id));
+        let (roles, last) = fitting(&found.rows, found.more, shown);
+        let last = last.map(|row| place::write(row.role.rank, row.id));
         Ok(Response::new(wire::ListRolesResponse {
             next_page_token: page.next_token(found.scope, last.as_deref())?,
-            roles: found.rows.iter().map(shown).collect(),
+            roles,
             order_etag: list.order_etag,
             revision: self.0.token(found.revision),
         }))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::mask::Mask;
-use super::page::Page;
+use super::page::{Page, fitting};
 use super::role::place;
 use super::services::role_mapping_service_server::RoleMappingService;
 use super::write::unexpected;
@@ -89,12 +89,12 @@ impl RoleMappingService for RoleMappingApi {
         let store = &self.0.store;
         let found =
             store.get_role_mapping(&project, &name, &only, after, page.limit).await.map_err(self.0.unread(&project))?;
-        let rows = found.value.rows;
-        let last = rows.last().filter(|_| found.value.more).map(|row| place::write(row.rank, row.role_id));
+        let (rows, last) = fitting(&found.value.rows, found.value.more, shown_row);
+        let last = last.map(|row| place::write(row.rank, row.role_id));
         Ok(Response::new(wire::GetRoleMappingResponse {
             role_mapping: Some(shown(&found.value.role_mapping)),
             next_page_token: page.next_token(found.scope, last.as_deref())?,
-            rows: rows.into_iter().map(shown_row).collect(),
+            rows,
             revision: self.0.token(found.revision),
         }))
     }
@@ -109,10 +109,11 @@ impl RoleMappingService for RoleMappingApi {
         let after = page.after_number()?.and_then(RoleMappingId::new);
         let found =
             self.0.store.list_role_mappings(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
-        let last = found.rows.last().filter(|_| found.more).map(|row| row.id.number().to_string());
+        let (role_mappings, last) = fitting(&found.rows, found.more, shown);
+        let last = last.map(|row| row.id.number().to_string());
         Ok(Response::new(wire::ListRoleMappingsResponse {
             next_page_token: page.next_token(found.scope.in_any_order(), last.as_deref())?,
-            role_mappings: found.rows.iter().map(shown).collect(),
+            role_mappings,
             revision: self.0.token(found.revision),
         }))
     }
@@ -147,10 +148,11 @@ impl RoleMappingService for RoleMappingApi {
         let (after, limit) = (place::read(&page)?, page.limit);
         let ask = DiffRoleMappings { project: project.clone(), left, right, only_different, after, limit };
         let found = self.0.store.diff_role_mappings(ask).await.map_err(self.0.unread(&project))?;
-        let last = found.rows.last().filter(|_| found.more).map(|row| place::write(row.rank, row.role_id));
+        let (roles, last) = fitting(&found.rows, found.more, shown_diff);
+        let last = last.map(|row| place::write(row.rank, row.role_id));
         Ok(Response::new(wire::DiffRoleMappingsResponse {
             next_page_token: page.next_token(found.scope, last.as_deref())?,
-            roles: found.rows.into_iter().map(shown_diff).collect(),
+            roles,
             revision: self.0.token(found.revision),
         }))
     }
@@ -170,11 +172,11 @@ fn shown(row: &RoleMappingRow) -> wire::RoleMapping {
     })
 }
 
-fn shown_row(row: GrantsRow) -> wire::RoleGrants {
+fn shown_row(row: &GrantsRow) -> wire::RoleGrants {
     wire::RoleGrants { role: row.role.to_string(), enabled: row.enabled, permissions: texts(&row.permissions) }
 }
 
-fn shown_diff(row: DiffRow) -> wire::RoleDiff {
+fn shown_diff(row: &DiffRow) -> wire::RoleDiff {
     wire::RoleDiff {
         role: row.role.to_string(),
         enabled_left: row.enabled_left,

@@ -155,7 +155,7 @@ pub fn too_many_fields(max: usize) -> Status {
 
 /// A page token that is none of ours or was given for other arguments.
 pub fn page_token() -> Status {
-    let why = "the page token is none of ours, or was given for other arguments; begin with the first page";
+    let why = "is none of ours, was given for other arguments, or what it was given for is gone or in another order; begin with the first page";
     violated(&PAGE_TOKEN_INVALID, "page_token".into(), why.into())
 }
 

@@ -35,6 +35,7 @@ pub fn noun(change: &Change) -> i16 {
         Change::Grants(_) => 6,
         Change::Org(_) => 7,
         Change::Membership(_) => 8,
+        Change::Subscription(_) => 9,
     }
 }
 
@@ -106,6 +107,12 @@ pub fn message(change: &Change) -> wire::Change {
             before: edit.before.as_ref().map(membership_value),
             after: edit.after.as_ref().map(membership_value),
         }),
+        Change::Subscription(edit) => Kind::Subscription(wire::SubscriptionChange {
+            project: edit.key.project.number(),
+            org: edit.key.id.number(),
+            before: edit.before.map(|mapping| mapping.number()),
+            after: edit.after.map(|mapping| mapping.number()),
+        }),
     };
     wire::Change { change: Some(kind) }
 }
@@ -136,6 +143,7 @@ pub fn read(message: wire::Change) -> Result<Change, UnknownChange> {
             let key = MembershipKey { project: id(it.project)?, org: id(it.org)?, user: UserId::stored(it.user_id) };
             Change::Membership(edit(key, it.before, it.after, read_membership)?)
         }
+        Kind::Subscription(it) => Change::Subscription(edit(scoped(it.project, it.org)?, it.before, it.after, id)?),
     })
 }
 

@@ -40,7 +40,7 @@ pub fn outcome(outcome: &domain::Outcome) -> wire::Outcome {
             Outcome::OrgsSubscribed(wire::OrgsSubscribed { moved, unchanged })
         }
         // The service itself asks for it, and remembers no answer.
-        domain::Outcome::Erased => Outcome::Removed(wire::Removed {}),
+        domain::Outcome::Erased(_) => Outcome::Removed(wire::Removed {}),
     };
     wire::Outcome { outcome: Some(kind) }
 }

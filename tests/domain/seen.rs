@@ -57,7 +57,7 @@ pub fn answered(outcome: &Outcome) -> Answer {
             Answer::Tally { added: tally.added, set: tally.set, removed: tally.removed, unchanged: tally.unchanged }
         }
         Outcome::Deleted(count) => Answer::Deleted(*count),
-        Outcome::Erased => Answer::Erased,
+        Outcome::Erased(_) => Answer::Erased,
     }
 }
 

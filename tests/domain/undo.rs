@@ -73,6 +73,10 @@ fn tells_the_truth(state: &State, change: &Change) -> bool {
             let held = project.org_numbered(edit.key.id).map(|org| &org.record);
             edit.before.as_ref() == held && edit.before != edit.after
         }
+        Change::Subscription(edit) => {
+            let held = project.org_numbered(edit.key.id).map(|org| org.record.role_mapping);
+            edit.before == held && edit.before != edit.after
+        }
         Change::Membership(edit) => {
             let MembershipKey { org, user, .. } = &edit.key;
             let held = project.org_numbered(*org).and_then(|org| project.membership(org, user));

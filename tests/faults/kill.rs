@@ -58,7 +58,7 @@ async fn killed(database: &str, folder: &Path, times: u32) {
         answers_what_was_acknowledged(&channel, &so_far).await;
         let streams: Vec<_> =
             (0..STREAMS).map(|stream| tokio::spawn(write(channel.clone(), round, stream, sent.clone()))).collect();
-        let doomed = tokio::spawn(make_and_delete(channel.clone()));
+        let doomed = tokio::spawn(make_and_delete_until_killed(channel.clone()));
         // Another moment of the write path each time, but never before something was acknowledged that could be lost.
         let acknowledged = || sent.lock().unwrap().iter().filter(|sent| sent.acknowledged).count();
         let before = acknowledged();
@@ -108,9 +108,14 @@ async fn write(channel: Channel, round: u32, stream: usize, sent: Arc<Mutex<Vec<
     }
 }
 
-/// Makes an org and a role and deletes them again, both with members, until the server is gone. What a killed one left
-/// undone or half way is gone on with: a refusal is no reason to stop.
-async fn make_and_delete(channel: Channel) {
+/// Makes an org and a role and deletes them again, both with members, until the server is gone.
+async fn make_and_delete_until_killed(channel: Channel) {
+    while make_and_delete(&channel).await {}
+}
+
+/// Makes an org and a role and deletes them again, both with members. What a killed server left undone or half way is gone
+/// on with: a refusal is no reason to stop. Returns whether the server answered to the end.
+async fn make_and_delete(channel: &Channel) -> bool {
     let given = || wire::MemberRoles { roles: vec![wire::MemberRole { role: "Doomed".into(), ..Default::default() }] };
     let row = |number: usize| wire::MemberWrite {
         org_id: DOOMED.into(),
@@ -118,22 +123,17 @@ async fn make_and_delete(channel: Channel) {
         write: Some(wire::member_write::Write::Add(given())),
     };
     let (mut orgs, mut roles) = (OrgServiceClient::new(channel.clone()), RoleServiceClient::new(channel.clone()));
-    let mut members = MembershipServiceClient::new(channel);
-    loop {
-        let made = wire::CreateRoleRequest { name: "Doomed".into(), ..Default::default() };
-        let org = wire::CreateOrgRequest { org_id: DOOMED.into(), reuse_deleted_id: true, ..Default::default() };
-        let rows = wire::BatchWriteMembersRequest { rows: (0..ROWS).map(row).collect(), ..Default::default() };
-        let gone = wire::DeleteRoleRequest { name: "Doomed".into(), ..Default::default() };
-        let dead = wire::DeleteOrgRequest { org_id: DOOMED.into(), ..Default::default() };
-        let answered = answered(roles.create_role(made).await)
-            && answered(orgs.create_org(org).await)
-            && answered(members.batch_write_members(rows).await)
-            && answered(roles.delete_role(gone).await)
-            && answered(orgs.delete_org(dead).await);
-        if !answered {
-            return;
-        }
-    }
+    let mut members = MembershipServiceClient::new(channel.clone());
+    let made = wire::CreateRoleRequest { name: "Doomed".into(), ..Default::default() };
+    let org = wire::CreateOrgRequest { org_id: DOOMED.into(), reuse_deleted_id: true, ..Default::default() };
+    let rows = wire::BatchWriteMembersRequest { rows: (0..ROWS).map(row).collect(), ..Default::default() };
+    let gone = wire::DeleteRoleRequest { name: "Doomed".into(), ..Default::default() };
+    let dead = wire::DeleteOrgRequest { org_id: DOOMED.into(), ..Default::default() };
+    answered(roles.create_role(made).await)
+        && answered(orgs.create_org(org).await)
+        && answered(members.batch_write_members(rows).await)
+        && answered(roles.delete_role(gone).await)
+        && answered(orgs.delete_org(dead).await)
 }
 
 /// Whether the server did it, or said why not.
@@ -142,18 +142,20 @@ fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> bool {
     answer.is_ok() || answer.as_ref().is_err_and(refused)
 }
 
-/// A server that is left alone erases what the killed ones had begun to.
+/// A server that is left alone erases what the killed ones had begun to, the last of them right after a deletion.
 async fn what_is_dead_is_erased_in_the_end(database: &str, socket: &Path) {
-    let mut server = serve(database, socket);
-    let _channel = connect(socket).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    server.kill().unwrap();
-    server.wait().unwrap();
+    for left_alone in [Duration::ZERO, Duration::from_secs(5)] {
+        let mut server = serve(database, socket);
+        assert!(make_and_delete(&connect(socket).await).await);
+        tokio::time::sleep(left_alone).await;
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
     let store = Store::open(database).await.unwrap();
     let state = store.load(HashKey::new([5; 16])).await.unwrap();
     assert!(state.all_projects().all(|project| !project.has_dying()), "something dead is left");
     let project = state.project(&ProjectKey::default_project()).unwrap();
-    assert!(project.was_deleted(DOOMED), "nothing was deleted while servers were killed");
+    assert!(project.was_deleted(DOOMED), "nothing was deleted");
     store.close().await;
 }
 

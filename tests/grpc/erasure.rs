@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use rolecall::domain::group::Commit;
 use rolecall::domain::hash::HashKey;
 use rolecall::domain::{Change, State};
-use rolecall::limits::ERASE_ROWS_MAX;
+use rolecall::limits::{ERASE_ROWS_MAX, Limits};
 use rolecall::wire::{self, Decision, Environment};
 
 use crate::fixture::{Project, add, roles, row};
 use crate::refusals::refused;
-use crate::server::{Server, on_both};
+use crate::server::{Server, on_both, on_postgres};
 
 /// Waits until nothing dead is left to erase.
 async fn erased(server: &Server) {
@@ -154,5 +154,31 @@ fn r4_who_is_left_without_a_role_is_no_member_and_is_erased() {
         assert_eq!(members, ["ann", "staff-9"]);
         let state = loaded(server).await;
         assert_eq!(state.projects().map(|project| project.memberships_len()).sum::<usize>(), 2);
+    });
+}
+
+#[test]
+fn s5_two_servers_on_one_database_erase_side_by_side_and_each_membership_once() {
+    on_postgres(async |database| {
+        let one = Server::start(database.clone(), Limits::default()).await;
+        let other = Server::start(database, Limits::default()).await;
+        let project = one.single();
+        let before = one.head().await;
+        let orgs = ["acme", "globex", "initech"];
+        for org_id in orgs {
+            project.org(org_id, "").await;
+            fill(project, org_id, ERASE_ROWS_MAX + 700).await;
+        }
+        for org_id in orgs {
+            delete_org(project, org_id).await;
+        }
+        erased(&one).await;
+        erased(&other).await;
+        let commits = one.commits_since(before).await;
+        let erased: usize = commits.iter().filter(|commit| commit.kind.as_ref() == "Erase").map(taken).sum();
+        assert_eq!(erased, orgs.len() * (ERASE_ROWS_MAX + 700));
+        for server in [&one, &other] {
+            assert_eq!(loaded(server).await.projects().map(|project| project.memberships_len()).sum::<usize>(), 0);
+        }
     });
 }

@@ -375,3 +375,34 @@ fn projects_permissions_roles_and_mappings_are_listed_whole_at_every_page_size()
         }
     });
 }
+
+#[test]
+fn b4_a_page_ends_before_it_is_larger_than_clients_take() {
+    on_both(async |server| {
+        const ORGS: usize = 900;
+        let creating = (0..ORGS).map(|number| async move {
+            let request = wire::CreateOrgRequest {
+                org_id: format!("org-{number:03}"),
+                display_name: "d".repeat(256),
+                metadata: "m".repeat(4_096),
+                ..Default::default()
+            };
+            server.create_org(request).await.unwrap();
+        });
+        futures_util::future::join_all(creating).await;
+        // The client of the tests takes 4 MiB, as clients do; all of them would be more.
+        let (mut listed, mut page_token, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let request = wire::ListOrgsRequest { page_size: 1_000, page_token, ..Default::default() };
+            let page = server.list_orgs(request).await.unwrap();
+            listed.extend(page.orgs.into_iter().map(|org| org.org_id));
+            pages += 1;
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!((listed.len(), pages), (ORGS, 2));
+        assert!(listed.is_sorted() && listed.windows(2).all(|two| two[0] != two[1]));
+    });
+}

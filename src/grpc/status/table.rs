@@ -47,7 +47,7 @@ table! {
     INCOMPLETE_ORDER "INCOMPLETE_ORDER" InvalidArgument "An order of roles must name every role of the project.";
     NOT_CONFIRMED "NOT_CONFIRMED" InvalidArgument "To delete a project, `confirm` must repeat its key.";
     TOO_MANY_ROWS "TOO_MANY_ROWS" InvalidArgument "A bulk write or batch check has more rows than one call may have; send several.";
-    PAGE_TOKEN_INVALID "PAGE_TOKEN_INVALID" InvalidArgument "The page token is none of ours, or was given for other arguments; begin with the first page.";
+    PAGE_TOKEN_INVALID "PAGE_TOKEN_INVALID" InvalidArgument "The page token is none of ours, was given for other arguments, or what it was given for is gone or in another order; begin with the first page.";
     REQUEST_ID_REUSED "REQUEST_ID_REUSED" InvalidArgument "The request id was used with another request in the last 24 hours.";
     MALFORMED_REQUEST "MALFORMED_REQUEST" InvalidArgument "The body is not the protobuf message that the method takes.";
     ROLE_DISABLED "ROLE_DISABLED" FailedPrecondition "The role is disabled in the org's role mapping and cannot be given there.";

@@ -38,6 +38,8 @@ pub struct Final<'a> {
     /// written one by one.
     pub grants: BTreeMap<GrantsKey, Vec<&'a Edit<GrantsKey, PermissionSet>>>,
     pub orgs: Lasts<'a, Scoped<OrgNo>, OrgRecord>,
+    /// Where orgs moved to after the last change of the org itself.
+    pub subscriptions: BTreeMap<Scoped<OrgNo>, RoleMappingId>,
     pub memberships: Lasts<'a, &'a MembershipKey, MembershipRecord>,
     /// The next numbers, of the nouns of which things came; 0 for the others.
     pub counters: BTreeMap<ProjectId, Counters>,
@@ -76,7 +78,12 @@ impl<'a> Final<'a> {
             Change::Grants(edit) => self.grants.entry(edit.key).or_default().push(edit),
             Change::Org(edit) => {
                 self.count(edit, |counters| &mut counters.org);
+                // It says where the org is now.
+                self.subscriptions.remove(&edit.key);
                 take(&mut self.orgs, edit.key, edit, revision);
+            }
+            Change::Subscription(edit) => {
+                self.subscriptions.extend(edit.after.map(|role_mapping| (edit.key, role_mapping)));
             }
             Change::Membership(edit) => take(&mut self.memberships, &edit.key, edit, revision),
         }

@@ -12,9 +12,12 @@ use super::super::sql::Sql;
 use super::collapse::Final;
 use super::tables::deleted;
 use crate::domain::change::MembershipKey;
-use crate::domain::id::RoleSetId;
+use crate::domain::id::{ProjectId, RoleMappingId, RoleSetId};
 use crate::domain::membership::MembershipRecord;
 use crate::domain::{Scoped, Time};
+
+/// Orgs that one statement moves.
+const ORGS_A_STATEMENT: usize = 10_000;
 
 /// A deleted org is marked dead with what it last was: its number leads to it from the changes. It goes with its project.
 pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
@@ -36,7 +39,29 @@ pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Store
     // The dead first: they free their ids.
     let (dead, living): (Vec<_>, Vec<_>) = rows.partition(|row| row.dead_at.is_some());
     upsert::<org::Entity>(tx, &dead, &[]).await?;
-    Ok(upsert::<org::Entity>(tx, &living, &[]).await?)
+    upsert::<org::Entity>(tx, &living, &[]).await?;
+    subscriptions(tx, all).await
+}
+
+/// Moves orgs, those of one mapping in few statements. Their numbers stand in the text: bound to places, SQLite would look
+/// for the name of each.
+async fn subscriptions(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    let mut moved: BTreeMap<(ProjectId, RoleMappingId), Vec<String>> = BTreeMap::new();
+    for (key, &role_mapping) in &all.subscriptions {
+        moved.entry((key.project, role_mapping)).or_default().push(number(key.id).to_string());
+    }
+    for ((project, role_mapping), orgs) in moved {
+        for orgs in orgs.chunks(ORGS_A_STATEMENT) {
+            let mut sql = Sql::default();
+            let (project, role_mapping) = (sql.bind(number(project)), sql.bind(number(role_mapping)));
+            sql.push(&format!(
+                r#"UPDATE orgs SET role_mapping = {role_mapping} WHERE project = {project} AND "no" IN ({})"#,
+                orgs.join(", ")
+            ));
+            tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+        }
+    }
+    Ok(())
 }
 
 pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
