@@ -110,8 +110,8 @@ pub fn message(change: &Change) -> wire::Change {
         Change::Subscription(edit) => Kind::Subscription(wire::SubscriptionChange {
             project: edit.key.project.number(),
             org: edit.key.id.number(),
-            before: edit.before.map(|mapping| mapping.number()),
-            after: edit.after.map(|mapping| mapping.number()),
+            before: edit.before.map_or(0, |mapping| mapping.number()),
+            after: edit.after.map_or(0, |mapping| mapping.number()),
         }),
     };
     wire::Change { change: Some(kind) }
@@ -143,7 +143,9 @@ pub fn read(message: wire::Change) -> Result<Change, UnknownChange> {
             let key = MembershipKey { project: id(it.project)?, org: id(it.org)?, user: UserId::stored(it.user_id) };
             Change::Membership(edit(key, it.before, it.after, read_membership)?)
         }
-        Kind::Subscription(it) => Change::Subscription(edit(scoped(it.project, it.org)?, it.before, it.after, id)?),
+        Kind::Subscription(it) => {
+            Change::Subscription(edit(scoped(it.project, it.org)?, Some(it.before), Some(it.after), id)?)
+        }
     })
 }
 
