@@ -20,12 +20,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = compiler.file_descriptor_set();
     fs::write(out_dir.join("rolecall.v1.bin"), descriptors.encode_to_vec())?;
 
+    // By the names of their types the codec tells bulk requests from others.
+    let mut named = prost_build::Config::new();
+    named.enable_type_names();
     tonic_prost_build::configure()
         .build_client(false)
         .build_server(false)
         .bytes(".")
         .out_dir(fresh(&out_dir.join("messages"))?)
-        .compile_fds(descriptors.clone())?;
+        .compile_fds_with_config(descriptors.clone(), named)?;
 
     // The messages live in a room that knows no tonic; services and clients name them there. A codec of our own turns
     // malformed protobuf into INVALID_ARGUMENT and bounds requests; clients read answers, which it must not bound.

@@ -1,17 +1,29 @@
 //! Requests off the wire and answers onto it, as prost does it, save that a request which is no protobuf is the caller's
-//! fault, and that one of very many tiny fields is refused before they take memory.
+//! fault, and that one of too many bytes or of very many tiny fields is refused before they take memory.
 
 use std::marker::PhantomData;
 
-use prost::Message;
 use prost::bytes::Buf;
 use prost::encoding::{WireType, decode_key, decode_varint};
+use prost::{Message, Name};
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf};
 use tonic_prost::ProstEncoder;
 
 use super::status;
-use crate::limits::REQUEST_FIELDS_MAX;
+use crate::limits::{BULK_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_FIELDS_MAX};
+
+/// The requests that carry rows. A service takes what the largest of its requests may have; what is nested in a field is
+/// decoded before it can be counted, so other requests must be small.
+pub const BULK: [&str; 7] = [
+    "BatchCheckRequest",
+    "BatchCreatePermissionsRequest",
+    "BatchSubscribeOrgsRequest",
+    "BatchWriteMembersRequest",
+    "CreateRoleMappingRequest",
+    "ReorderRolesRequest",
+    "UpdateRoleMappingRequest",
+];
 
 /// The codec of every method of a server. Clients use tonic's: answers are not bounded here.
 pub struct Codec<T, U>(PhantomData<(T, U)>);
@@ -28,7 +40,7 @@ impl<T, U> Default for Codec<T, U> {
 impl<T, U> tonic::codec::Codec for Codec<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
@@ -44,11 +56,15 @@ where
     }
 }
 
-impl<U: Message + Default> tonic::codec::Decoder for Decoder<U> {
+impl<U: Message + Name + Default> tonic::codec::Decoder for Decoder<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        let (bytes, bytes_max) = (buf.remaining(), bytes_max(U::NAME));
+        if bytes > bytes_max {
+            return Err(status::too_large(&format!("the request has {bytes} bytes; {bytes_max} are allowed")));
+        }
         // What tonic hands over lies in one piece; in pieces it is bounded by its bytes alone.
         let whole = buf.chunk();
         if whole.len() == buf.remaining() && fields(whole) > REQUEST_FIELDS_MAX {
@@ -56,6 +72,10 @@ impl<U: Message + Default> tonic::codec::Decoder for Decoder<U> {
         }
         U::decode(buf).map(Some).map_err(|error| status::malformed(&error.to_string()))
     }
+}
+
+fn bytes_max(request: &str) -> usize {
+    if BULK.contains(&request) { BULK_REQUEST_BYTES_MAX } else { REQUEST_BYTES_MAX }
 }
 
 /// How many fields stand at the top of a message, as far as it is well-formed; counts no further than one over the bound.

@@ -20,8 +20,10 @@ const REQUEST_BYTES_MAX: usize = 1 << 20;
 const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// The methods that take 16 MiB.
-const BULK: [&str; 5] = [
+const BULK: [&str; 7] = [
     "rolecall.v1.PermissionService/BatchCreatePermissions",
+    "rolecall.v1.RoleService/ReorderRoles",
+    "rolecall.v1.SubscriptionService/BatchSubscribeOrgs",
     "rolecall.v1.RoleMappingService/CreateRoleMapping",
     "rolecall.v1.RoleMappingService/UpdateRoleMapping",
     "rolecall.v1.MembershipService/BatchWriteMembers",
@@ -53,7 +55,13 @@ fn a_request_with_too_many_bytes_is_refused_and_one_with_as_many_as_allowed_is_r
         shop(server).await;
         let requests = requests(&server.token().await);
         let raw = server.raw().await;
-        let ordinary = ["rolecall.v1.OrgService/GetOrg", "rolecall.v1.ProjectService/GetProject"];
+        // The last two belong to services that have bulk methods too.
+        let ordinary = [
+            "rolecall.v1.OrgService/GetOrg",
+            "rolecall.v1.ProjectService/GetProject",
+            "rolecall.v1.CheckService/Check",
+            "rolecall.v1.MembershipService/GetMember",
+        ];
         let sizes = BULK.map(|method| (method, BULK_REQUEST_BYTES_MAX));
         let sizes = sizes.into_iter().chain(ordinary.map(|method| (method, REQUEST_BYTES_MAX)));
         for (method, bytes_max) in sizes {
@@ -65,7 +73,11 @@ fn a_request_with_too_many_bytes_is_refused_and_one_with_as_many_as_allowed_is_r
             for number in [bytes_max, bytes_max + 1] {
                 assert!(description.contains(&number.to_string()), "{method}: {description}");
             }
-            raw.call(method, &padded(request, bytes_max)).await.unwrap_or_else(|status| panic!("{method}: {status:?}"));
+            // It is read: that the order of roles names one that is not there yet is found after that.
+            let answer = raw.call(method, &padded(request, bytes_max)).await;
+            let unknown_role = method.ends_with("ReorderRoles");
+            let read = |status: &tonic::Status| unknown_role && status.code() == Code::NotFound;
+            assert!(answer.as_ref().err().is_none_or(read), "{method}: {answer:?}");
         }
     });
 }

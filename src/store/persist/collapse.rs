@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use sea_orm::Value;
+
+use super::super::ids::number;
 use crate::domain::change::{GrantsKey, MembershipKey};
 use crate::domain::group::Commit;
 use crate::domain::id::{Numbered, OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
@@ -119,4 +122,19 @@ fn take<'a, K: Ord, E, V>(lasts: &mut Lasts<'a, K, V>, key: K, edit: &'a Edit<E,
     let last = lasts.entry(key).or_insert(Last { before: edit.before.as_ref(), after: None, revision });
     last.after = edit.after.as_ref();
     last.revision = revision;
+}
+
+/// The keys of what is no more.
+pub fn deleted<I: Numbered, V>(lasts: &Lasts<'_, Scoped<I>, V>) -> Vec<Value> {
+    keys(lasts, |last| last.is_deleted())
+}
+
+/// The keys of what is no more, or has another name now.
+pub fn given_up<I: Numbered, V, N: PartialEq>(lasts: &Lasts<'_, Scoped<I>, V>, name: impl Fn(&V) -> &N) -> Vec<Value> {
+    keys(lasts, |last| last.gives_up(&name))
+}
+
+fn keys<I: Numbered, V>(lasts: &Lasts<'_, Scoped<I>, V>, which: impl Fn(&Last<'_, V>) -> bool) -> Vec<Value> {
+    let chosen = lasts.iter().filter(|(_, last)| which(last));
+    chosen.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect()
 }

@@ -7,10 +7,9 @@ use super::super::entity::project;
 use super::super::ids::{environment_number, number, role_structure_number};
 use super::super::rows::{delete, upsert};
 use super::super::sql::Sql;
-use super::collapse::{Final, Last, Lasts};
+use super::collapse::Final;
 use super::{catalogue, members};
-use crate::domain::Scoped;
-use crate::domain::id::{Numbered, ProjectId};
+use crate::domain::id::ProjectId;
 use crate::domain::state::Counters;
 
 pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
@@ -84,19 +83,4 @@ async fn count(tx: &DatabaseTransaction, project: ProjectId, next: &Counters) ->
     sql.push(&format!("UPDATE projects SET {} WHERE id = {project}", moved.join(", ")));
     tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
     Ok(())
-}
-
-/// The keys of what is no more.
-pub fn deleted<I: Numbered, V>(lasts: &Lasts<'_, Scoped<I>, V>) -> Vec<Value> {
-    keys(lasts, |last| last.is_deleted())
-}
-
-/// The keys of what is no more, or has another name now.
-pub fn given_up<I: Numbered, V, N: PartialEq>(lasts: &Lasts<'_, Scoped<I>, V>, name: impl Fn(&V) -> &N) -> Vec<Value> {
-    keys(lasts, |last| last.gives_up(&name))
-}
-
-fn keys<I: Numbered, V>(lasts: &Lasts<'_, Scoped<I>, V>, which: impl Fn(&Last<'_, V>) -> bool) -> Vec<Value> {
-    let chosen = lasts.iter().filter(|(_, last)| which(last));
-    chosen.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect()
 }
