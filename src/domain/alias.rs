@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::decide::Draft;
-use super::refusal::Refusal;
+use super::name::folded;
+use super::refusal::{Noun, Refusal};
 
 /// What an update says of a thing's names.
 #[derive(Clone, Copy)]
@@ -31,5 +32,14 @@ impl<N: Clone + PartialEq + Display> Naming<'_, N> {
         }
         draft.within("aliases", crate::limits::ALIASES_MAX, aliases.len())?;
         Ok(aliases.into())
+    }
+}
+
+/// Why a name cannot be given: `by` has it, also where they differ in case alone, or is still found by it (R1, R3).
+pub fn taken(noun: Noun, name: &str, by: &str) -> Refusal {
+    if folded(by) == folded(name) {
+        Refusal::AlreadyExists(noun, by.to_string())
+    } else {
+        Refusal::AliasOf { noun, name: name.to_string(), of: by.to_string() }
     }
 }

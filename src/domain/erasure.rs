@@ -41,6 +41,11 @@ impl Life {
         }
     }
 
+    /// Whether it is deleted and something of it is left.
+    pub fn is_dying(self) -> bool {
+        matches!(self, Self::Dead(_))
+    }
+
     pub fn is_erased(self) -> bool {
         matches!(self, Self::Erased(_))
     }
@@ -58,7 +63,7 @@ impl Life {
 impl Project {
     /// Whether the project itself is dead and not erased.
     pub fn is_dying(&self) -> bool {
-        matches!(self.record.life, Life::Dead(_))
+        self.record.life.is_dying()
     }
 
     /// The dead orgs that are not erased.

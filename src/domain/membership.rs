@@ -256,15 +256,7 @@ impl Project {
 
     /// The roles a user holds in an org: none, if nobody or all ended.
     fn held(&self, record: &MembershipRecord, now: Time) -> Vec<RoleId> {
-        let ended = |role| record.timed.iter().any(|timed| timed.role == role && timed.until <= now);
-        let set = self.role_sets.get(record.role_set);
-        set.map_or_else(Vec::new, |set| set.roles.iter().copied().filter(|&role| !ended(role)).collect())
-    }
-
-    /// Whether a role is recorded without an end.
-    fn is_permanent(&self, record: &MembershipRecord, role: RoleId) -> bool {
-        let ends = record.timed.iter().any(|timed| timed.role == role);
-        !ends && self.role_sets.get(record.role_set).is_some_and(|set| set.contains(role))
+        self.recorded_in(record).map_or_else(Vec::new, |recorded| recorded.held(now).collect())
     }
 
     /// A member as it is shown.

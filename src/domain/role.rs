@@ -5,7 +5,7 @@ mod delete;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::alias::Naming;
+use super::alias::{self, Naming};
 use super::change::Change;
 use super::command::{CreateRole, Place, ReorderRoles, UpdateRole};
 use super::decide::{Draft, Outcome};
@@ -75,13 +75,10 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
 /// Refuses a name that another role has, or had and is still found by (R1, R3).
 fn free(project: &Project, name: &RoleName, of: Option<RoleId>) -> Result<(), Refusal> {
     let taken = project.role_names.taken(&project.hash_key, name.as_str()).map(RoleId).filter(|&id| Some(id) != of);
-    let Some(role) = taken.and_then(|id| project.roles.get(id)) else { return Ok(()) };
-    let folded = super::name::folded;
-    Err(if folded(role.name.as_str()) == folded(name.as_str()) {
-        Refusal::AlreadyExists(Noun::Role, role.name.to_string())
-    } else {
-        Refusal::AliasOf { noun: Noun::Role, name: name.to_string(), of: role.name.to_string() }
-    })
+    match taken.and_then(|id| project.roles.get(id)) {
+        Some(role) => Err(alias::taken(Noun::Role, name.as_str(), role.name.as_str())),
+        None => Ok(()),
+    }
 }
 
 /// Renames a role, or changes what it says of itself (R3, R5, R10).

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::alias::Naming;
+use super::alias::{self, Naming};
 use super::change::GrantsKey;
 use super::command::{
     CreateRoleMapping, DeleteRoleMapping, OnDisabled, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
@@ -220,13 +220,10 @@ fn alter(
 fn free(project: &Project, name: &RoleMappingName, of: Option<RoleMappingId>) -> Result<(), Refusal> {
     let taken = project.role_mapping_names.taken(&project.hash_key, name.as_str());
     let taken = taken.map(RoleMappingId).filter(|&id| Some(id) != of);
-    let Some(mapping) = taken.and_then(|id| project.role_mappings.get(id)) else { return Ok(()) };
-    let (folded, by) = (super::name::folded, &mapping.record.name);
-    Err(if folded(by.as_str()) == folded(name.as_str()) {
-        Refusal::AlreadyExists(Noun::RoleMapping, by.to_string())
-    } else {
-        Refusal::AliasOf { noun: Noun::RoleMapping, name: name.to_string(), of: by.to_string() }
-    })
+    match taken.and_then(|id| project.role_mappings.get(id)) {
+        Some(mapping) => Err(alias::taken(Noun::RoleMapping, name.as_str(), mapping.record.name.as_str())),
+        None => Ok(()),
+    }
 }
 
 /// Refuses to disable roles for members of the orgs of a mapping, unless the caller said what becomes of them (M7).

@@ -227,13 +227,10 @@ impl Project {
                 self.apply_org(edit.key.id, Some(&OrgRecord { role_mapping, ..before }));
             }
             Change::Membership(edit) => {
-                let org = match self.org_hashes.get(edit.key.org).copied() {
-                    Some(hash) => self.orgs.get_mut(hash).map(|slot| &mut slot.org),
-                    None => self.dead_orgs.get_mut(edit.key.org),
-                };
-                let Some(org) = org else { return };
                 let user = &edit.key.user;
-                Arc::make_mut(org).set_membership(key.text(user.as_str()), user, edit.after.as_ref());
+                if let Some(org) = self.org_mut(edit.key.org) {
+                    org.set_membership(key.text(user.as_str()), user, edit.after.as_ref());
+                }
             }
         }
     }
@@ -293,11 +290,7 @@ impl Project {
         if let Some(after) = after.filter(|record| record.life.is_living()) {
             self.count_subscriber(after.role_mapping, |count| count.saturating_add(1));
         }
-        mark(
-            &mut self.dying_orgs,
-            no,
-            after.is_some_and(|record| record.life.dead_at().is_some() && !record.life.is_erased()),
-        );
+        mark(&mut self.dying_orgs, no, after.is_some_and(|record| record.life.is_dying()));
         let Some(record) = after else {
             self.take_org(no, before.as_ref());
             return;
@@ -305,12 +298,8 @@ impl Project {
         self.next_org = self.next_org.max(no.number().saturating_add(1));
         // Most changes leave an org where it is.
         if before.as_ref().is_some_and(|before| before.life.is_living() == record.life.is_living()) {
-            let org = match self.org_hashes.get(no).copied() {
-                Some(hash) => self.orgs.get_mut(hash).map(|slot| &mut slot.org),
-                None => self.dead_orgs.get_mut(no),
-            };
-            if let Some(org) = org {
-                Arc::make_mut(org).record = record.clone();
+            if let Some(org) = self.org_mut(no) {
+                org.record = record.clone();
             }
             return;
         }
@@ -325,6 +314,15 @@ impl Project {
             self.retired.insert(Named::new(hash, no.0));
             self.dead_orgs.set(no, Some(Arc::new(org)));
         }
+    }
+
+    /// An org, living or dead, to be altered.
+    fn org_mut(&mut self, no: OrgNo) -> Option<&mut Org> {
+        let org = match self.org_hashes.get(no).copied() {
+            Some(hash) => self.orgs.get_mut(hash).map(|slot| &mut slot.org),
+            None => self.dead_orgs.get_mut(no),
+        };
+        org.map(Arc::make_mut)
     }
 
     /// Takes an org from among the living or the dead.

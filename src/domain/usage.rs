@@ -7,7 +7,7 @@ use super::Time;
 use super::command::OnDisabled;
 use super::hash::TextHash;
 use super::id::{RoleId, RoleMappingId, RoleSetId};
-use super::membership::{MembershipSlot, TimedRole};
+use super::membership::{MembershipRecord, MembershipSlot, TimedRole};
 use super::org::Org;
 use super::project::Project;
 use super::refusal::Refusal;
@@ -32,6 +32,11 @@ impl Recorded<'_> {
         self.set.contains(role) && self.end(role).is_none_or(|until| until > now)
     }
 
+    /// Whether the role is recorded and has no end.
+    pub fn holds_for_ever(&self, role: RoleId) -> bool {
+        self.set.contains(role) && self.end(role).is_none()
+    }
+
     /// The roles held.
     pub fn held(&self, now: Time) -> impl Iterator<Item = RoleId> {
         self.set.roles.iter().copied().filter(move |&role| self.end(role).is_none_or(|until| until > now))
@@ -42,6 +47,12 @@ impl Project {
     /// Whether `which` is true of a membership of an org; asks no further once it is.
     pub(super) fn any_membership<'a>(&'a self, org: &'a Org, mut which: impl FnMut(Recorded<'a>) -> bool) -> bool {
         org.any_slot(|user, slot| self.recorded(org, user, slot).is_some_and(&mut which))
+    }
+
+    /// A record with the roles of its set.
+    pub(super) fn recorded_in<'a>(&'a self, record: &'a MembershipRecord) -> Option<Recorded<'a>> {
+        let set = self.role_sets.get(record.role_set)?;
+        Some(Recorded { set_id: record.role_set, set, timed: &record.timed })
     }
 
     fn recorded<'a>(&'a self, org: &'a Org, user: TextHash, slot: MembershipSlot) -> Option<Recorded<'a>> {
@@ -68,7 +79,7 @@ impl Project {
     /// Whether somebody holds the default owner role in an org without an end (B3).
     pub fn has_owner(&self, org: &Org) -> bool {
         let owner = self.record.default_owner_role;
-        self.any_membership(org, |it| it.set.contains(owner) && it.end(owner).is_none())
+        self.any_membership(org, |it| it.holds_for_ever(owner))
     }
 
     /// Whether somebody holds a role in an org that is not internal, beside those of whom `but` is true.

@@ -18,7 +18,7 @@ use crate::domain::id::RoleMappingId;
 use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName, etag::etag};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::store::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow};
-use crate::wire::resource::RoleMappingParts;
+use crate::wire::resource::{RoleMappingParts, texts};
 use crate::wire::{self, messages::outcome::Outcome};
 
 pub struct RoleMappingApi(pub Arc<App>);
@@ -187,10 +187,6 @@ fn shown_diff(row: &DiffRow) -> wire::RoleDiff {
     }
 }
 
-fn texts(names: &[PermissionName]) -> Vec<String> {
-    names.iter().map(PermissionName::to_string).collect()
-}
-
 fn delete(request: &wire::DeleteRoleMappingRequest) -> Result<Command, Status> {
     let to = |name: &str| convert::role_mapping("move_subscribers_to", name);
     Ok(Command::DeleteRoleMapping(DeleteRoleMapping {
@@ -230,18 +226,18 @@ impl RoleMappingApi {
         let absent = wire::RoleMapping::default();
         let given = request.role_mapping.as_ref().unwrap_or(&absent);
         let mask = Mask::read("update_mask", request.update_mask.as_ref(), &["name", "description", "aliases"])?;
-        let name = mask.takes("name", !given.name.is_empty());
-        let description = mask.takes("description", !given.description.is_empty());
-        let aliases = mask.takes("aliases", !given.aliases.is_empty());
-        let described = || convert::text("role_mapping.description", &given.description, DESCRIPTION_BYTES_MAX);
-        let kept = || convert::aliases("role_mapping.aliases", &given.aliases, RoleMappingName::parse);
         Ok(Command::UpdateRoleMapping(UpdateRoleMapping {
             project: convert::project(&request.project)?,
             name: convert::role_mapping("name", &request.name)?,
             etag: convert::etag(&request.etag),
-            new_name: name.then(|| convert::role_mapping("role_mapping.name", &given.name)).transpose()?,
-            description: description.then(described).transpose()?,
-            aliases: aliases.then(kept).transpose()?,
+            new_name: mask
+                .take("name", !given.name.is_empty(), || convert::role_mapping("role_mapping.name", &given.name))?,
+            description: mask.take("description", !given.description.is_empty(), || {
+                convert::text("role_mapping.description", &given.description, DESCRIPTION_BYTES_MAX)
+            })?,
+            aliases: mask.take("aliases", !given.aliases.is_empty(), || {
+                convert::aliases("role_mapping.aliases", &given.aliases, RoleMappingName::parse)
+            })?,
             edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
             on_disabled: on_disabled(request.on_disabled.as_ref())?,
         }))

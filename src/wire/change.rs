@@ -6,6 +6,7 @@ use prost::Message;
 
 use super::messages as wire;
 use super::messages::change::Change as Kind;
+use super::resource::texts;
 use crate::domain::change::{GrantsKey, MembershipKey};
 use crate::domain::erasure::Life;
 use crate::domain::id::{Numbered, PermissionId, ProjectId, RoleId};
@@ -219,11 +220,6 @@ fn dead_at(life: Life) -> i64 {
 
 fn life(dead_at_micros: i64, erased: bool) -> Life {
     Life::stored((dead_at_micros != 0).then_some(Time(dead_at_micros)), erased)
-}
-
-/// Names as they are stored.
-fn texts<N: ToString>(names: &[N]) -> Vec<String> {
-    names.iter().map(N::to_string).collect()
 }
 
 fn permission_value(permission: &Permission) -> wire::PermissionValue {

@@ -88,7 +88,8 @@ pub fn role_mapping(parts: RoleMappingParts<'_>) -> wire::RoleMapping {
     }
 }
 
-fn texts<N: ToString>(names: &[N]) -> Vec<String> {
+/// Names as messages hold them.
+pub fn texts<N: ToString>(names: &[N]) -> Vec<String> {
     names.iter().map(N::to_string).collect()
 }
 

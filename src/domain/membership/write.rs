@@ -119,9 +119,12 @@ fn write(draft: &mut Draft<'_>, project: &ProjectKey, row: &MemberWrite) -> Resu
     if after == before {
         return Ok((Done::Unchanged, false));
     }
-    let draft_project = draft.again(&project)?;
+    // A set that was just made is in the draft alone.
+    let latest = draft.again(&project)?;
+    let owner = project.record.default_owner_role;
     let owns = |record: &Option<MembershipRecord>| {
-        record.as_ref().is_some_and(|record| draft_project.is_permanent(record, project.record.default_owner_role))
+        let recorded = record.as_ref().and_then(|record| latest.recorded_in(record));
+        recorded.is_some_and(|recorded| recorded.holds_for_ever(owner))
     };
     let owner_left = owns(&before) && !owns(&after);
     let key = MembershipKey { project: project.id, org: org.no, user: row.user_id.clone() };

@@ -31,8 +31,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
     }
     let project = draft.state().next_project();
     let now = draft.now();
-    let roles = [RoleId::from_number(NonZeroU32::MIN); 3];
-    let [owner, admin, member] = std::array::from_fn(|at| following(roles[at], at as u32));
+    let [owner, admin, member] = std::array::from_fn(|at| RoleId(numbered(at)));
     let mapping = RoleMappingId::from_number(NonZeroU32::MIN);
     draft.edit(Change::Project(Edit {
         key: project,
@@ -148,7 +147,7 @@ fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refus
     let owner = before.record.default_owner_role;
     let mut left: BTreeSet<&OrgId> = BTreeSet::new();
     after.for_each_org(|org| {
-        let others = || after.has_visible_member(org, |_, it| it.set.contains(owner) && it.end(owner).is_none(), now);
+        let others = || after.has_visible_member(org, |_, it| it.holds_for_ever(owner), now);
         if before.has_owner(org) && !after.has_owner(org) && others() {
             left.insert(&org.record.profile.org_id);
         }
@@ -179,10 +178,11 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome,
     Ok(Outcome::Deleted(orgs))
 }
 
-fn following(first: RoleId, steps: u32) -> RoleId {
-    RoleId(first.0.saturating_add(steps))
+fn built_in(at: usize) -> PermissionId {
+    PermissionId(numbered(at))
 }
 
-fn built_in(at: usize) -> PermissionId {
-    PermissionId(NonZeroU32::MIN.saturating_add(at as u32))
+/// The number of the first, the second thing of a noun and so on: numbers begin at 1.
+fn numbered(at: usize) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(at as u32)
 }

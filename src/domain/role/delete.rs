@@ -163,8 +163,8 @@ impl Succession {
         project: &Project,
         before: &MembershipRecord,
     ) -> Result<Option<MembershipRecord>, Refusal> {
-        let Some(set) = project.role_sets.get(before.role_set) else { return Ok(None) };
-        let recorded = Recorded { set_id: before.role_set, set, timed: &before.timed };
+        let Some(recorded) = project.recorded_in(before) else { return Ok(None) };
+        let set = recorded.set;
         let mut ends: BTreeMap<RoleId, Option<Time>> =
             set.roles.iter().map(|&role| (role, recorded.end(role))).collect();
         let end = ends.remove(&self.deleted).unwrap_or_default();

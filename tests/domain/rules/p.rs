@@ -36,11 +36,6 @@ fn p1_projects_do_not_see_each_other() {
 }
 
 #[test]
-fn p2_an_empty_project_is_the_project_default() {
-    assert_eq!(ProjectKey::default_project().as_str(), "default");
-}
-
-#[test]
 fn p2_an_unknown_project_is_not_found_by_any_command() {
     let mut world = world("");
     let commands = [
