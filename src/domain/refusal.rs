@@ -99,7 +99,7 @@ pub enum Refusal {
     RepeatedOrg(OrgId),
     #[error("request id `{0}` was used with another request; choose a new one")]
     RequestIdReused(String),
-    #[error("{total} rows are refused, the first of them: {}", first(.rows))]
+    #[error("{} refused, the first of them: {}", refused_rows(.total), first(.rows))]
     Rows { rows: Vec<(usize, Refusal)>, total: usize },
     #[error("deciding failed; this is a bug, please report it")]
     Panicked,
@@ -315,6 +315,10 @@ fn listed(each: impl ExactSizeIterator<Item = String>) -> String {
     let more = each.len().saturating_sub(REFUSAL_NAMES_MAX);
     let first = each.take(REFUSAL_NAMES_MAX).collect::<Vec<_>>().join(", ");
     if more == 0 { first } else { format!("{first} and {more} more") }
+}
+
+fn refused_rows(total: &usize) -> String {
+    if *total == 1 { "1 row is".into() } else { format!("{total} rows are") }
 }
 
 fn first(rows: &[(usize, Refusal)]) -> String {
