@@ -12,6 +12,7 @@ use super::project::{Environment, RoleStructure};
 pub enum Command {
     CreateProject(CreateProject),
     UpdateProject(UpdateProject),
+    ConvertRoleStructure(ConvertRoleStructure),
     DeleteProject(DeleteProject),
     CreatePermissions(CreatePermissions),
     UpdatePermission(UpdatePermission),
@@ -52,6 +53,17 @@ pub struct UpdateProject {
     pub display_name: Option<String>,
     pub default_role: Option<RoleName>,
     pub default_owner_role: Option<RoleName>,
+    pub allow_ownerless: bool,
+}
+
+/// Lets members hold several roles, or one (P5).
+#[derive(Clone, Debug)]
+pub struct ConvertRoleStructure {
+    pub project: ProjectKey,
+    pub etag: Option<String>,
+    pub to: RoleStructure,
+    /// All roles, highest first; to SINGLE_ROLE only.
+    pub order: Vec<RoleName>,
     pub allow_ownerless: bool,
 }
 
@@ -103,6 +115,8 @@ pub struct CreateRole {
     pub internal: bool,
     pub place: Place,
     pub disabled_in: Vec<RoleMappingName>,
+    /// The roles that it manages in a MULTI_ROLE project, itself perhaps among them (G2).
+    pub manages: Vec<RoleName>,
 }
 
 /// Where in the order a new role goes (R2).
@@ -122,6 +136,7 @@ pub struct UpdateRole {
     pub description: Option<String>,
     pub internal: Option<bool>,
     pub aliases: Option<Vec<RoleName>>,
+    pub manages: Option<Vec<RoleName>>,
 }
 
 #[derive(Clone, Debug)]
@@ -142,13 +157,20 @@ pub struct DeleteRole {
 }
 
 /// What becomes of those who hold a role when it turns from enabled to disabled for them (M7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OnDisabled {
     /// The write is refused.
     #[default]
     Reject,
-    /// They keep it, and it grants nothing.
-    Suspend,
+    /// They get another in its place for good.
+    Remap {
+        /// Which takes the place of which, all at once.
+        role_map: Vec<(RoleName, RoleName)>,
+        /// Takes the place of all that `role_map` does not name.
+        others_to: Option<RoleName>,
+    },
+    /// They keep it, and it grants nothing; meanwhile they hold another, if one is named.
+    Suspend { stand_in: Option<RoleName> },
 }
 
 #[derive(Clone, Debug)]
@@ -324,6 +346,10 @@ pub struct Call {
     /// Of the whole request; only compared where there is a request key.
     pub fingerprint: u128,
     pub reason: Arc<str>,
+    /// The end user on whose behalf it is written: then G1 to G6 bind.
+    pub acting_user: Option<UserId>,
+    /// The digest of the impact that the caller was shown (R9).
+    pub impact_digest: Option<Arc<str>>,
 }
 
 impl Command {
@@ -332,6 +358,7 @@ impl Command {
         match self {
             Self::CreateProject(_) => "CreateProject",
             Self::UpdateProject(_) => "UpdateProject",
+            Self::ConvertRoleStructure(_) => "ConvertRoleStructure",
             Self::DeleteProject(_) => "DeleteProject",
             Self::CreatePermissions(CreatePermissions { batch: true, .. }) => "BatchCreatePermissions",
             Self::CreatePermissions(_) => "CreatePermission",
@@ -365,6 +392,7 @@ impl Command {
         match self {
             Self::CreateProject(_) | Self::Erase(_) => None,
             Self::UpdateProject(command) => Some(&command.project),
+            Self::ConvertRoleStructure(command) => Some(&command.project),
             Self::DeleteProject(command) => Some(&command.project),
             Self::CreatePermissions(command) => Some(&command.project),
             Self::UpdatePermission(command) => Some(&command.project),

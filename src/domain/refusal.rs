@@ -1,6 +1,8 @@
 //! Why a command is not done: one variant a rule, told apart by a [`Reason`] that is part of the API.
 
-use super::name::{OrgId, PermissionName, RoleMappingName, RoleName};
+use super::Time;
+use super::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
+use super::project::RoleStructure;
 use crate::limits::REFUSAL_NAMES_MAX;
 
 /// A thing that is named in a refusal.
@@ -65,6 +67,22 @@ pub enum Refusal {
         count(.orgs, "org")
     )]
     LastOwner { role: RoleName, first: OrgId, orgs: u64 },
+    #[error("the project is {}: {why}", structure(.is))]
+    WrongRoleStructure { is: RoleStructure, why: &'static str },
+    #[error("the impact is another than it was when it was shown: its digest is `{now}` now; look at it again")]
+    ImpactChanged { now: String },
+    #[error("the acting user `{0}` is not a member of the org")]
+    ActingUserNotAMember(UserId),
+    #[error("no live role of the acting user grants `{permission}`")]
+    ActingUserMissingPermission { permission: &'static str },
+    #[error("no live role of the acting user that grants `{permission}` manages role `{role}`")]
+    RoleOutOfScope { role: RoleName, permission: &'static str },
+    #[error("role `{role}` would outlast the acting user's role by which it is given; give it an end that is not later")]
+    OutlastsGranter { role: RoleName, until: Time },
+    #[error("user `{0}` cannot be given this now")]
+    UserNotAvailable(UserId),
+    #[error("no live role of the viewer grants `{permission}`, without which only itself is seen")]
+    ViewerMissingPermission { permission: &'static str },
     #[error("the name or prefix `{reserved}` is reserved; choose another name")]
     ReservedName { reserved: &'static str },
     #[error(
@@ -137,6 +155,14 @@ pub enum Reason {
     RoleMappingInUse,
     RolesWouldBeDisabled,
     LastOwner,
+    WrongRoleStructure,
+    ImpactChanged,
+    ActingUserNotAMember,
+    ActingUserMissingPermission,
+    RoleOutOfScope,
+    OutlastsGranter,
+    UserNotAvailable,
+    ViewerMissingPermission,
     ReservedName,
     LimitExceeded,
     Contradiction,
@@ -201,6 +227,14 @@ impl Refusal {
             Self::RoleMappingInUse { .. } => Reason::RoleMappingInUse,
             Self::RolesWouldBeDisabled { .. } => Reason::RolesWouldBeDisabled,
             Self::LastOwner { .. } => Reason::LastOwner,
+            Self::WrongRoleStructure { .. } => Reason::WrongRoleStructure,
+            Self::ImpactChanged { .. } => Reason::ImpactChanged,
+            Self::ActingUserNotAMember(_) => Reason::ActingUserNotAMember,
+            Self::ActingUserMissingPermission { .. } => Reason::ActingUserMissingPermission,
+            Self::RoleOutOfScope { .. } => Reason::RoleOutOfScope,
+            Self::OutlastsGranter { .. } => Reason::OutlastsGranter,
+            Self::UserNotAvailable(_) => Reason::UserNotAvailable,
+            Self::ViewerMissingPermission { .. } => Reason::ViewerMissingPermission,
             Self::ReservedName { .. } => Reason::ReservedName,
             Self::LimitExceeded { .. } => Reason::LimitExceeded,
             Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => Reason::Contradiction,
@@ -242,6 +276,13 @@ impl Refusal {
             Self::AlreadyExists(Noun::Org, _) => "S5",
             Self::AlreadyExists(Noun::Member, _) => "B2",
             Self::AlreadyExists(..) => "R1",
+            Self::WrongRoleStructure { .. } => "P5",
+            Self::ImpactChanged { .. } => "R9",
+            Self::ActingUserNotAMember(_) | Self::ActingUserMissingPermission { .. } => "G1",
+            Self::RoleOutOfScope { .. } => "G2",
+            Self::OutlastsGranter { .. } => "G6",
+            Self::UserNotAvailable(_) => "I4",
+            Self::ViewerMissingPermission { .. } => "I2",
             Self::ReservedName { .. } => "P4",
             Self::LimitExceeded { .. } => "P7",
             Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => "M2",
@@ -281,6 +322,14 @@ impl Rows {
 
 fn name_of(permission: &Option<PermissionName>) -> &str {
     permission.as_ref().map_or("", PermissionName::as_str)
+}
+
+/// As requests and answers name it.
+fn structure(structure: &RoleStructure) -> &'static str {
+    match structure {
+        RoleStructure::SingleRole => "SINGLE_ROLE",
+        RoleStructure::MultiRole => "MULTI_ROLE",
+    }
 }
 
 fn wanted(deleting: &bool) -> &'static str {

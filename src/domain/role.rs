@@ -31,6 +31,8 @@ pub struct Role {
     pub aliases: Arc<[RoleName]>,
     /// How often it was changed, its rank aside (M9).
     pub version: u32,
+    /// The roles that it manages in a MULTI_ROLE project, ascending by id (G2); none in a SINGLE_ROLE one.
+    pub manages: Arc<[RoleId]>,
 }
 
 /// The distance between neighbours when there is room: 32 roles can go between two before the order is numbered anew.
