@@ -352,6 +352,20 @@ pub struct Call {
     pub impact_digest: Option<Arc<str>>,
 }
 
+impl Call {
+    /// A call that names nothing but who makes it, and why.
+    pub fn plain(actor: &str, reason: &str) -> Self {
+        Self {
+            actor: actor.into(),
+            request: None,
+            fingerprint: 0,
+            reason: reason.into(),
+            acting_user: None,
+            impact_digest: None,
+        }
+    }
+}
+
 impl Command {
     /// The RPC by which a command is asked for, as the history names it.
     pub fn kind(&self) -> &'static str {
