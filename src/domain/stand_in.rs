@@ -21,18 +21,25 @@ pub struct StandIn {
 /// The stand-ins of an org, ascending by the suspended role, each once; never empty.
 pub type StandIns = Arc<[StandIn]>;
 
-/// The role that is held in the place of a suspended one: where that is suspended as well, the one that stands in for it.
-pub fn stand_in(stand_ins: &[StandIn], role: RoleId, enabled: impl Fn(RoleId) -> bool) -> Option<RoleId> {
-    let mut role = role;
-    // Each was enabled when it came to stand in for those before it, so there is no circle; the bound is for the reader.
-    for _ in 0..stand_ins.len() {
+/// The roles that are held in the place of a suspended one: where the first is suspended as well, the one that stands in for
+/// it, and so on to the first that is enabled.
+pub fn chain<'a>(
+    stand_ins: &'a [StandIn],
+    role: RoleId,
+    enabled: impl Fn(RoleId) -> bool + 'a,
+) -> impl Iterator<Item = RoleId> + 'a {
+    let next = move |role: RoleId| {
         let at = stand_ins.binary_search_by_key(&role, |stands| stands.role).ok()?;
-        role = stand_ins.get(at)?.stand_in;
-        if enabled(role) {
-            return Some(role);
-        }
-    }
-    None
+        stand_ins.get(at).map(|stands| stands.stand_in)
+    };
+    // Each was enabled when it came to stand in for those before it, so there is no circle; the bound is for the reader.
+    let links = std::iter::successors(next(role), move |&role| if enabled(role) { None } else { next(role) });
+    links.take(stand_ins.len())
+}
+
+/// The one of them that is enabled, if there is one.
+pub fn stand_in(stand_ins: &[StandIn], role: RoleId, enabled: impl Fn(RoleId) -> bool + Copy) -> Option<RoleId> {
+    if stand_ins.is_empty() { None } else { chain(stand_ins, role, enabled).find(|&role| enabled(role)) }
 }
 
 /// Says who stands in for the suspended roles of an org from now on.
