@@ -44,7 +44,8 @@ async fn fill(server: &Running) -> Result<&'static str, String> {
         Example::Begun(steps) => steps,
     };
     for command in example::steps().into_iter().skip(begun) {
-        let written = server.app.writer.submit(command, call("example data")).await;
+        let call = Call::plain(ACTOR, "example data");
+        let written = server.app.writer.submit(command, call).await;
         written
             .map_err(|failure| format!("the demo could not write its example: {failure}; start again with --demo"))?;
     }
@@ -52,18 +53,6 @@ async fn fill(server: &Running) -> Result<&'static str, String> {
         0 => "The store was empty: it holds the example now.\n",
         _ => "An earlier demo was interrupted: the rest of its example is written now.\n",
     })
-}
-
-/// What is recorded of what the demo does.
-fn call(reason: &str) -> Call {
-    Call {
-        actor: ACTOR.into(),
-        request: None,
-        fingerprint: 0,
-        reason: reason.into(),
-        acting_user: None,
-        impact_digest: None,
-    }
 }
 
 /// Every member of the example's orgs against every permission, as checks answer it.

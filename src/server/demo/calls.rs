@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::example::{ACME, GLOBEX, PAID, move_acme};
-use crate::domain::command::OnDisabled;
+use crate::domain::command::{Call, OnDisabled};
 use crate::domain::{Ask, ProjectKey, Question, State, Terms, Time, decide};
 use crate::limits::Limits;
 use crate::server::{Listen, shell};
@@ -75,7 +75,7 @@ fn calls(state: &State, now: Time) -> Vec<(String, String, &'static str)> {
 
 /// The state as the calls above leave it; nothing is stored. Where acme cannot move, it stays as it is.
 fn moved(state: &State, now: Time) -> State {
-    let call = super::call("");
+    let call = Call::plain("demo", "");
     let terms = Terms { call: &call, now, limits: &Limits::default() };
     decide(state, &move_acme(PAID, OnDisabled::Reject), &terms).map_or_else(|_| state.clone(), |decided| decided.next)
 }

@@ -142,7 +142,6 @@ fn billing_manager() -> Command {
         internal: false,
         place: Place::Below(RoleName::stored("Admin")),
         disabled_in: Vec::new(),
-        manages: Vec::new(),
     })
 }
 
@@ -213,8 +212,7 @@ fn all_members() -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::command::CreateProject;
-    use crate::server::demo::call;
+    use crate::domain::command::{Call, CreateProject};
     use crate::domain::hash::HashKey;
     use crate::domain::project::{Environment, RoleStructure};
     use crate::domain::{Ask, Decision, Question, Revision, Terms, Time, decide};
@@ -223,7 +221,7 @@ mod tests {
     const NOW: Time = Time(1_000_000);
 
     fn written(state: &State, command: &Command) -> State {
-        let call = call("");
+        let call = Call::plain("demo", "");
         let decided = decide(state, command, &Terms { call: &call, now: NOW, limits: &Limits::default() }).unwrap();
         assert!(!decided.changes.is_empty(), "a step that changes nothing takes no revision");
         let mut next = decided.next;
@@ -297,7 +295,7 @@ mod tests {
     fn m7_acme_cannot_leave_the_paid_plan_without_a_word_about_its_billing_manager() {
         let state = steps().iter().fold(first_start(), |state, command| written(&state, command));
         let paid = written(&state, &move_acme(PAID, OnDisabled::Reject));
-        let call = call("");
+        let call = Call::plain("demo", "");
         let terms = Terms { call: &call, now: NOW, limits: &Limits::default() };
         let refusal = decide(&paid, &move_acme(FREE, OnDisabled::Reject), &terms).map(|_| ()).unwrap_err();
         assert_eq!(refusal.reason(), crate::domain::refusal::Reason::RolesWouldBeDisabled);
