@@ -50,3 +50,33 @@ pub fn set(draft: &mut Draft<'_>, project: &Project, org: &Org, stand_ins: Vec<S
         draft.edit(Change::StandIns(Edit { key, before: org.stand_ins.clone(), after }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> RoleId {
+        RoleId::new(number).unwrap()
+    }
+
+    #[test]
+    fn m7_the_first_enabled_of_a_chain_stands_in() {
+        let stand_ins = [(1, 2), (2, 3), (5, 6)].map(|(role, other)| StandIn { role: id(role), stand_in: id(other) });
+        let held = |role, disabled: &[u32]| {
+            let enabled = |role: RoleId| !disabled.contains(&role.number());
+            let links: Vec<u32> = chain(&stand_ins, id(role), enabled).map(RoleId::number).collect();
+            (links, stand_in(&stand_ins, id(role), enabled).map(RoleId::number))
+        };
+        assert_eq!(held(1, &[1]), (vec![2], Some(2)), "what stands in for 2 is not asked");
+        assert_eq!(held(1, &[1, 2]), (vec![2, 3], Some(3)));
+        assert_eq!(held(1, &[1, 2, 3]), (vec![2, 3], None));
+        assert_eq!(held(5, &[5]), (vec![6], Some(6)));
+        assert_eq!(held(4, &[4]), (vec![], None));
+    }
+
+    #[test]
+    fn m7_a_circle_that_cannot_be_ends_all_the_same() {
+        let stand_ins = [(1, 2), (2, 1)].map(|(role, other)| StandIn { role: id(role), stand_in: id(other) });
+        assert_eq!(stand_in(&stand_ins, id(1), |_| false), None);
+    }
+}
