@@ -10,6 +10,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use super::Running;
 use crate::clock;
 use crate::domain::command::Call;
+use crate::domain::membership::Seen;
 use crate::domain::{Ask, Decision, OrgId, Project, ProjectKey, Question, Time, UserId};
 use example::{Example, PERMISSIONS};
 
