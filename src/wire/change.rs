@@ -162,9 +162,7 @@ pub fn read(message: wire::Change) -> Result<Change, UnknownChange> {
         Kind::Subscription(it) => {
             Change::Subscription(edit(scoped(it.project, it.org)?, Some(it.before), Some(it.after), id)?)
         }
-        Kind::StandIns(it) => {
-            Change::StandIns(edit(scoped(it.project, it.org)?, it.before, it.after, read_stand_ins)?)
-        }
+        Kind::StandIns(it) => Change::StandIns(edit(scoped(it.project, it.org)?, it.before, it.after, read_stand_ins)?),
         Kind::Remap(it) if it.before.len() != it.after.len() => return Err(unread("number of role sets")),
         Kind::Remap(it) => {
             let read = |sets| Ok(ids(sets)?.into());
@@ -371,7 +369,8 @@ fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange> {
 }
 
 fn stand_ins_value(stand_ins: &[StandIn]) -> wire::StandInsValue {
-    let value = |stands: &StandIn| wire::StandInValue { role: stands.role.number(), stand_in: stands.stand_in.number() };
+    let value =
+        |stands: &StandIn| wire::StandInValue { role: stands.role.number(), stand_in: stands.stand_in.number() };
     wire::StandInsValue { stand_ins: stand_ins.iter().map(value).collect() }
 }
 
@@ -434,7 +433,8 @@ mod tests {
         let set = |number| RoleSetId::new(number).unwrap();
         let role = |number| RoleId::new(number).unwrap();
         let org = Scoped { project: id(3).unwrap(), id: id(70_000).unwrap() };
-        let stands: StandIns = [(2, 5), (9, 5)].map(|(suspended, by)| StandIn { role: role(suspended), stand_in: role(by) }).into();
+        let stands: StandIns =
+            [(2, 5), (9, 5)].map(|(suspended, by)| StandIn { role: role(suspended), stand_in: role(by) }).into();
         let manager = Role {
             name: RoleName::stored("Admin"),
             description: "".into(),
@@ -451,7 +451,11 @@ mod tests {
             Change::StandIns(Edit { key: org, before: None, after: Some(stands.clone()) }),
             Change::StandIns(Edit { key: org, before: Some(stands.clone()), after: Some(stands[1..].into()) }),
             Change::StandIns(Edit { key: org, before: Some(stands), after: None }),
-            Change::Remap(Edit { key: org, before: Some([set(1), set(4)].into()), after: Some([set(8), set(7)].into()) }),
+            Change::Remap(Edit {
+                key: org,
+                before: Some([set(1), set(4)].into()),
+                after: Some([set(8), set(7)].into()),
+            }),
             Change::Role(Edit { key: admin, before: Some(alone), after: Some(manager) }),
         ] {
             assert_eq!(decode(&encode(&change)).unwrap(), change);
