@@ -78,8 +78,8 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
     ] {
         story.tell(says).call(method, body).refused_with("ROLE_OUT_OF_SCOPE", &missing);
     }
-    // His page says the same of Ann: there is nothing he may do to her.
-    assert_eq!(story.manageable("acme", "adam", Some("ann")), [""; 0]);
+    // His page says the same of Ann: she can only be given what she has.
+    assert_eq!(story.manageable("acme", "adam", Some("ann")), ["Owner: give"]);
     story
         .tell("He does not close the company.")
         .call("OrgService/DeleteOrg", json!({"org_id": "acme", "acting_user_id": "adam"}))

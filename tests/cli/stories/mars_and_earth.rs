@@ -77,8 +77,9 @@ fn mars_is_managed_from_mars(story: Story<'_>) {
         .tell("so he cannot make her leave altogether.")
         .call(REMOVE, removal("marvin", "terra"))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Earth Member`");
-    // His page says so: he may send her home from Mars, and that is all that he may take.
-    assert_eq!(story.manageable("space", "marvin", Some("terra")), ["Mars Admin: give", "Mars Member: take"]);
+    // His page says so: of what she has he may take one, and to that he may add what is his to give.
+    let may = ["Mars Admin: give", "Mars Member: give, take", "Earth Member: give"];
+    assert_eq!(story.manageable("space", "marvin", Some("terra")), may);
     story
         .tell("Which he does.")
         .call(SET, by("marvin", "terra", &["Earth Member"]))
