@@ -58,7 +58,10 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
     story.tell("And shows one out again.").call(REMOVE, by("adam", "moe", &[])).works();
     story
         .tell("He gives the company a better name.")
-        .call("OrgService/UpdateOrg", json!({"org_id": "acme", "org": {"display_name": "Acme!"}, "acting_user_id": "adam"}))
+        .call(
+            "OrgService/UpdateOrg",
+            json!({"org_id": "acme", "org": {"display_name": "Acme!"}, "acting_user_id": "adam"}),
+        )
         .answers(json!({"org": {"displayName": "Acme!"}}));
 
     // What is above him.
@@ -115,10 +118,7 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
         .call("MembershipService/ListManageable", json!({"org_id": "acme", "acting_user_id": "mia"}))
         .answers(json!({"roles": [{"role": "Owner"}, {"role": "Admin"},
             {"role": "Member", "invite": true, "expireTimeMax": "2099-12-31T00:00:00Z"}]}));
-    story
-        .tell("Until then it works.")
-        .call(ADD, by("mia", "tom", &[until("Member", "2099-12-31T00:00:00Z")]))
-        .works();
+    story.tell("Until then it works.").call(ADD, by("mia", "tom", &[until("Member", "2099-12-31T00:00:00Z")])).works();
 
     // Leaving.
 
