@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rolecall::domain::command::{
-    BatchWriteMembers, Call, Command, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole, CreateRoleMapping,
-    DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, Erase, GivenRole, GrantEdit,
-    MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, ReorderRoles, RequestKey, RoleMappingEdits,
-    SubscribeOrg, SubscribeTo, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write, WriteMember,
+    BatchWriteMembers, Call, Command, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole,
+    CreateRoleMapping, DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, Erase, GivenRole,
+    GrantEdit, MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, ReorderRoles, RequestKey,
+    RoleMappingEdits, SubscribeOrg, SubscribeTo, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write,
+    WriteMember,
 };
 use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
 use rolecall::domain::hash::HashKey;
@@ -232,12 +233,7 @@ pub fn create_org(project: &str, org_id: &str, name: Option<&str>) -> Command {
 
 pub fn subscribe(project: &str, org_id: &str, name: &str) -> Command {
     let to = SubscribeTo::RoleMapping(mapping(name));
-    Command::SubscribeOrg(SubscribeOrg {
-        project: key(project),
-        org_id: org(org_id),
-        to,
-        on_disabled: suspend(None),
-    })
+    Command::SubscribeOrg(SubscribeOrg { project: key(project), org_id: org(org_id), to, on_disabled: suspend(None) })
 }
 
 /// They keep the role, and hold another meanwhile, if one is named.

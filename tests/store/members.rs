@@ -257,7 +257,8 @@ async fn b5_a_lent_role_shadows_the_base_role_in_lists_too(database: TestDatabas
     assert_eq!(users(&members_of(&desk, "shop", "acme", by, now.plus_seconds(60), 10).await), ["ann"]);
     let held = (Some(role("Member")), None);
     assert_eq!(users(&members_of(&desk, "shop", "acme", held, now.plus_seconds(30), 10).await), ["ann"]);
-    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), now.plus_seconds(30), None).await.unwrap();
+    let found =
+        desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), now.plus_seconds(30), None).await.unwrap();
     let standings: Vec<Standing> = found.value.member.roles.iter().map(|role| role.standing).collect();
     assert_eq!(standings, [Standing::Shadowed, Standing::Live]);
 }

@@ -219,7 +219,8 @@ impl Dice {
             0 | 1 => suspend(None),
             2..=4 => suspend(Some(&self.one_of(&present.roles, &ROLES))),
             _ => {
-                let pairs: Vec<_> = self.several(&present.roles).into_iter().map(|from| (from, other_role.as_str())).collect();
+                let pairs: Vec<_> =
+                    self.several(&present.roles).into_iter().map(|from| (from, other_role.as_str())).collect();
                 remap(&pairs, half.then_some(&role_name))
             }
         };

@@ -255,7 +255,8 @@ impl History {
             0 => &[RoleOrigin { role, origin: Origin::Creator }],
             _ => &[],
         };
-        let record = MembershipRecord { role_set, origin: Origin::Direct, timed: timed.into(), origins: origins.into() };
+        let record =
+            MembershipRecord { role_set, origin: Origin::Direct, timed: timed.into(), origins: origins.into() };
         let after = Some(record).filter(|_| self.dice.below(5) > 0);
         if before.is_none() && after.is_none() {
             return Vec::new();

@@ -1,8 +1,6 @@
 //! The names of some of those who have a role set.
 
-use rolecall::domain::Revision;
 use rolecall::domain::command::Write;
-use rolecall::domain::id::{OrgNo, ProjectId, RoleSetId};
 use rolecall::domain::project::RoleStructure;
 
 use crate::desk::{Desk, create_org, create_project, given, key, member, user, write_members};
@@ -38,22 +36,12 @@ async fn r9_members_with_a_role_set_are_named_in_order(database: TestDatabase) {
     let project = desk.state.project(&key("shop")).unwrap();
     let acme = project.org("acme").unwrap();
     let set = project.membership(acme, &user("b")).unwrap().role_set;
-    let asked = |limit| -> (ProjectId, OrgNo, RoleSetId, u32) { (project.id, acme.no, set, limit) };
-    for (limit, expected) in [(1, &["B"][..]), (2, &["B", "b"]), (20, &["B", "b", "ä"])] {
-        let (project, org, set, limit) = asked(limit);
-        let snapshot = desk.store.snapshot().await.unwrap();
-        assert_eq!(snapshot.revision, desk.revision());
-        assert_eq!(snapshot.members_of(project, org, set, limit).await.unwrap(), expected.iter().map(|it| user(it)).collect::<Vec<_>>());
-        snapshot.end().await;
+    let (project, org) = (project.id, acme.no);
+    for (at_most, expected) in [(1, &["B"][..]), (2, &["B", "b"]), (20, &["B", "b", "ä"])] {
+        let expected: Vec<_> = expected.iter().map(|name| user(name)).collect();
+        assert_eq!(desk.store.members_of(project, org, set, at_most).await.unwrap(), expected);
         let mut tx = desk.store.begin_write().await.unwrap();
-        assert_eq!(tx.members_of(project, org, set, limit).await.unwrap(), expected.iter().map(|it| user(it)).collect::<Vec<_>>());
+        assert_eq!(tx.members_of(project, org, set, at_most).await.unwrap(), expected);
         tx.rollback().await;
     }
-    // Not those of what was written since the snapshot began.
-    let snapshot = desk.store.snapshot().await.unwrap();
-    let (project, org, set, limit) = asked(20);
-    desk.write(vec![write_members("shop", vec![member("acme", "B", Write::Remove)])]).await;
-    assert_eq!(snapshot.members_of(project, org, set, limit).await.unwrap().len(), 3);
-    assert_ne!(snapshot.revision, Revision::default());
-    snapshot.end().await;
 }
