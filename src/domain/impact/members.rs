@@ -94,6 +94,7 @@ impl<'a> Counting<'a> {
         for user in self.scope.users.get(&no).into_iter().flatten() {
             let effect = self.written(pair, user);
             owner_left |= effect.loses_owner;
+            impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 members += 1;
                 let key = SampleKey::new(org, &effect, None, None, Some((*user).clone()));
@@ -169,6 +170,8 @@ impl<'a> Counting<'a> {
                 }
             };
             owner_left |= effect.loses_owner;
+            // Nothing else need become of them: their roles may just have got another place, or none.
+            impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
             if effect.touched {
                 touched += members;
                 self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members, impact);
@@ -179,6 +182,7 @@ impl<'a> Counting<'a> {
             let Some(user) = before.details.get(hash).map(|details| details.user.clone()) else { continue };
             let effect = self.written((Some(before), after), &user);
             owner_left |= effect.loses_owner;
+            impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 touched += 1;
                 self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1, impact);
@@ -200,7 +204,6 @@ impl<'a> Counting<'a> {
         for (at, what) in whats.into_iter().enumerate() {
             what.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);
         }
-        impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
         // An acting user is told of those alone whom it wrote: how the others are grouped would tell of internal roles.
         if key.user.is_none() && self.sides.seen == Seen::Visible {
             return;
