@@ -14,7 +14,7 @@ use rolecall::limits::Limits;
 
 use crate::model::Answer;
 use crate::seen::answered;
-use crate::strategies::{History, config, empty_state, history};
+use crate::strategies::{Digest, History, config, empty_state, history};
 use crate::symbols::resolved;
 
 /// What a caller is told.
@@ -106,6 +106,8 @@ fn call() -> impl Strategy<Value = Call> {
         request,
         fingerprint,
         reason: "because".into(),
+        acting_user: None,
+        impact_digest: None,
     })
 }
 
@@ -124,6 +126,8 @@ proptest! {
         let mut clock = Time(0);
         let mut work = Vec::new();
         for (number, (step, call)) in steps.into_iter().zip(calls).enumerate() {
+            let impact_digest = (step.digest == Digest::Stale).then(|| "stale".into());
+            let call = Call { acting_user: step.acting_user, impact_digest, ..call };
             work.push((step.advance, Work { command: step.command, call, tag: number as u32 * 7 }));
         }
         let mut left = work.as_slice();
