@@ -74,9 +74,9 @@ async fn erase(store: &Store, writer: &Writer, project: &Project, walk: &mut Opt
         _ => None,
     };
     let command = Command::Erase(Erase { project: project.id, members: found, last });
-    let call = Call { actor: SYSTEM.into(), request: None, fingerprint: 0, reason: "erasing what was deleted".into() };
+    let call = Call::plain(SYSTEM, "erasing what was deleted");
     match writer.submit(command, call).await {
-        Ok(Written { answer: Answer::Decided(Outcome::Erased(0)), .. }) => Ok(Erased::Nothing),
+        Ok(Written { answer: Answer::Decided { outcome: Outcome::Erased(0), .. }, .. }) => Ok(Erased::Nothing),
         Ok(_) => Ok(Erased::Something),
         Err(Failure::Stopping) => Err(Stopped::Stopping),
         Err(failure) => Err(Stopped::Failed(failure.to_string())),

@@ -4,8 +4,10 @@ mod check;
 pub mod codec;
 mod convert;
 pub mod door;
+mod manageable;
 mod mask;
 mod membership;
+mod on_disabled;
 mod org;
 mod page;
 mod permission;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::service::Routes;
 
-use crate::domain::suggest::Suggester;
+use crate::domain::suggest::{Known, Suggester};
 use crate::domain::{ProjectKey, Revision, Time};
 use crate::engine::{Engine, Token};
 use crate::limits::{BULK_REQUEST_BYTES_MAX, Limits, REQUEST_BYTES_MAX};
@@ -68,15 +70,25 @@ impl App {
 
     /// Makes the status of a read that failed, with the name that was perhaps meant.
     fn unread(&self, project: &ProjectKey) -> impl FnOnce(ReadError) -> Status {
-        |error| self.suggesting(Some(project), |suggest| status::read(error, suggest))
+        self.unseen(project, Known::All)
+    }
+
+    /// The same for a read that is perhaps made for an end user.
+    fn unseen(&self, project: &ProjectKey, known: Known) -> impl FnOnce(ReadError) -> Status {
+        move |error| self.suggesting(Some(project), known, |suggest| status::read(error, suggest))
     }
 
     /// Lets `explain` ask for the names of a project that are near to one that it does not know (R1).
-    fn suggesting(&self, project: Option<&ProjectKey>, explain: impl FnOnce(status::Suggest<'_>) -> Status) -> Status {
+    fn suggesting(
+        &self,
+        project: Option<&ProjectKey>,
+        known: Known,
+        explain: impl FnOnce(status::Suggest<'_>) -> Status,
+    ) -> Status {
         let published = self.engine.pin();
         match project.and_then(|key| published.state.project(key)) {
             Some(project) => {
-                let mut suggester = Suggester::new(project);
+                let mut suggester = Suggester::new(project, known);
                 explain(&mut |noun, name| suggester.suggest(noun, name).map(str::to_owned))
             }
             None => explain(&mut |_, _| None),

@@ -13,6 +13,8 @@ pub struct Limits {
     pub grants: u64,
     /// Different role sets that members of a project hold.
     pub role_sets: u64,
+    /// (role, managed role) pairs of a MULTI_ROLE project.
+    pub managed_roles: u64,
     /// Roles one member holds in a MULTI_ROLE project.
     pub member_roles: u64,
     /// Rows of one bulk write.
@@ -29,6 +31,7 @@ impl Default for Limits {
             role_mappings: 1_000,
             grants: 5_000_000,
             role_sets: 1_000_000,
+            managed_roles: 1_000_000,
             member_roles: 50,
             bulk_rows: 10_000,
             batch_check_items: 100_000,
@@ -66,6 +69,13 @@ pub const PAGE_SIZE_MAX: u32 = 1_000;
 
 /// Old names by which one thing is still found (R3).
 pub const ALIASES_MAX: u64 = 50;
+/// Members named in the report of an impact (R9).
+pub const IMPACT_SAMPLE_MAX: usize = 20;
+/// Grants, pairs of roles and orgs that the report of an impact lists; the rest are counted.
+pub const IMPACT_LIST_MAX: usize = 100;
+/// Permissions that the report of an impact lists of one member; the rest are counted.
+pub const IMPACT_PERMISSIONS_MAX: usize = 20;
+
 /// Permissions in one question of a check (P7).
 pub const CHECK_LIST_MAX: usize = 100;
 
@@ -95,6 +105,8 @@ pub const REQUEST_FIELDS_MAX: usize = 200_000;
 pub const GROUP_COMMANDS_MAX: usize = 256;
 /// Rows of one group commit; a heavier command commits alone.
 pub const GROUP_ROWS_MAX: usize = 20_000;
+/// What looking through the members of one org counts for in a group.
+pub const ORG_ROWS: usize = 512;
 /// Commands waiting for the writer before callers are told to come back later.
 pub const WRITE_QUEUE_MAX: usize = 4_096;
 

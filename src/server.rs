@@ -247,7 +247,7 @@ async fn default_project(engine: &Engine, writer: &Writer) -> Result<(), Failure
         role_structure: RoleStructure::SingleRole,
         reuse_deleted_key: false,
     });
-    let call = Call { actor: SYSTEM.into(), request: None, fingerprint: 0, reason: "first start".into() };
+    let call = Call::plain(SYSTEM, "first start");
     match writer.submit(command, call).await {
         // Another server on the same database was first.
         Ok(_) | Err(Failure::Refused(Refusal::AlreadyExists(Noun::Project, _))) => Ok(()),

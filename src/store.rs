@@ -24,6 +24,7 @@ mod role;
 mod role_mapping;
 mod rows;
 mod sql;
+mod stand_in;
 mod subscription;
 mod write;
 
@@ -37,8 +38,8 @@ pub use membership::{ListMembers, MemberRow};
 pub use org::{ListOrgs, OrgRow};
 pub use permission::PermissionRow;
 pub use project::ProjectRow;
-pub use read::{At, Page, Scope};
-pub use role::{RoleList, RoleRow};
+pub use read::{At, Page, Scope, Snapshot};
+pub use role::{ListRoles, RoleList, RoleRow};
 pub use role_mapping::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow, RoleMappingRows};
 pub use subscription::SubscriptionRow;
 pub use write::{Committed, Ready, WriteTx};

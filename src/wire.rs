@@ -7,6 +7,7 @@ pub mod messages {
 }
 
 pub mod change;
+pub mod impact;
 pub mod outcome;
 pub mod resource;
 

@@ -2,6 +2,7 @@
 
 mod commit;
 mod queue;
+mod sample;
 mod settle;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::domain::command::{Call, Command};
 use crate::domain::decide::Outcome;
 use crate::domain::group::{Known, Work};
+use crate::domain::impact::Impact;
 use crate::domain::{Refusal, Revision, State};
 use crate::engine::Engine;
 use crate::limits::{Limits, WRITE_QUEUE_MAX};
@@ -24,6 +26,7 @@ const PREVIEWS_MAX: usize = 2;
 pub struct Writer {
     queue: mpsc::Sender<Job>,
     engine: Arc<Engine>,
+    store: Store,
     limits: Limits,
     stop: watch::Sender<bool>,
     failing: Arc<AtomicBool>,
@@ -41,7 +44,7 @@ pub struct Written {
 
 /// What a write is answered with.
 pub enum Answer {
-    Decided(Outcome),
+    Decided { outcome: Outcome, impact: Arc<Impact> },
     /// The encoded outcome of a write of the past.
     Remembered(Vec<u8>),
 }
@@ -73,10 +76,10 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(WRITE_QUEUE_MAX);
         let (stop, stopped) = watch::channel(false);
         let failing = Arc::<AtomicBool>::default();
-        let committer = commit::Committer::new(store, engine.clone(), limits, failing.clone());
+        let committer = commit::Committer::new(store.clone(), engine.clone(), limits, failing.clone());
         let task = tokio::spawn(queue::run(jobs, stopped, committer));
         let previews = Semaphore::new(PREVIEWS_MAX);
-        (Arc::new(Self { queue, engine, limits, stop, failing, previews }), task)
+        (Arc::new(Self { queue, engine, store, limits, stop, failing, previews }), task)
     }
 
     /// Takes no more writes; those queued are still done.
@@ -104,7 +107,12 @@ impl Writer {
         let revision = state.revision();
         let work = vec![Work { command, call: Call { request: None, ..call }, tag: 0 }];
         let (_, group) = commit::decided(state, work, Known::default(), crate::clock::now(), self.limits).await;
-        let verdict = group.and_then(|mut group| group.verdicts.pop()).ok_or(Refusal::Panicked)?;
+        let mut group = group.ok_or(Refusal::Panicked)?;
+        sample::name(&mut self.store.clone(), &mut group).await.map_err(|error| {
+            tracing::warn!(%error, "a preview failed");
+            Failure::Unavailable
+        })?;
+        let verdict = group.verdicts.pop().ok_or(Refusal::Panicked)?;
         // What was decided is dropped: the revision stays that of the state it was decided on.
         Ok(Written { revision, ..commit::told(verdict)? })
     }

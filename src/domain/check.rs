@@ -3,7 +3,7 @@
 use super::Time;
 use super::hash::TextHash;
 use super::id::{PermissionId, RoleId};
-use super::membership::Standing;
+use super::membership::{Standing, Stands};
 use super::org::Org;
 use super::project::{Project, RoleStructure};
 
@@ -131,8 +131,10 @@ impl Project {
         let Some(set) = set else { return Decision::NotAMember };
         let fits = |role| role == asked || or_higher && rank(role).is_some_and(|rank| rank < lowest);
         let timed = org.timed_roles(user, *slot);
-        let stands =
-            |wanted| self.standings(org, set, timed, now).any(|(role, standing)| standing == wanted && fits(role));
+        let stands = |wanted| {
+            let mut roles = self.standings(org, set, timed, now).flat_map(Stands::roles);
+            roles.any(|(role, standing)| standing == wanted && fits(role))
+        };
         if stands(Standing::Live) {
             Decision::Allowed
         } else if stands(Standing::Suspended) {
@@ -161,9 +163,11 @@ impl Project {
         if timed.is_empty() && set.roles.iter().any(|&role| grants(role) && mapping.enabled(role)) {
             return Decision::Allowed;
         }
-        let would =
-            |wanted| self.standings(org, set, timed, now).any(|(role, standing)| standing == wanted && grants(role));
-        if !timed.is_empty() && would(Standing::Live) {
+        let would = |wanted| {
+            let mut roles = self.standings(org, set, timed, now).flat_map(Stands::roles);
+            roles.any(|(role, standing)| standing == wanted && grants(role))
+        };
+        if (!timed.is_empty() || org.stand_ins.is_some()) && would(Standing::Live) {
             Decision::Allowed
         } else if would(Standing::Suspended) {
             Decision::RoleDisabled

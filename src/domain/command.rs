@@ -352,6 +352,20 @@ pub struct Call {
     pub impact_digest: Option<Arc<str>>,
 }
 
+impl Call {
+    /// A call that names nothing but who makes it, and why.
+    pub fn plain(actor: &str, reason: &str) -> Self {
+        Self {
+            actor: actor.into(),
+            request: None,
+            fingerprint: 0,
+            reason: reason.into(),
+            acting_user: None,
+            impact_digest: None,
+        }
+    }
+}
+
 impl Command {
     /// The RPC by which a command is asked for, as the history names it.
     pub fn kind(&self) -> &'static str {
@@ -416,24 +430,34 @@ impl Command {
     }
 
     /// Roughly how many rows deciding and storing it costs; groups are cut by it. What may touch any number of rows, or
-    /// look through all memberships of a project, commits alone; looking through those of one org counts for nothing.
+    /// look through all memberships of a project, commits alone; looking through those of one org counts for some.
     pub fn weight(&self) -> usize {
+        use crate::limits::{GROUP_ROWS_MAX, ORG_ROWS};
         match self {
             Self::CreatePermissions(command) => command.permissions.len().max(1),
-            Self::CreateRoleMapping(CreateRoleMapping { duplicate_of: Some(_), .. }) => crate::limits::GROUP_ROWS_MAX,
-            Self::CreateRoleMapping(command) => 1 + command.edits.weight() + command.subscribe.len(),
-            Self::UpdateRoleMapping(command) if !command.edits.disable.is_empty() => crate::limits::GROUP_ROWS_MAX,
-            Self::UpdateRoleMapping(command) => 1 + command.edits.weight(),
-            Self::UpdateRole(UpdateRole { internal: Some(_), .. })
-            | Self::UpdateProject(UpdateProject { default_owner_role: Some(_), .. })
+            Self::UpdateRoleMapping(command) if command.edits.is_empty() => 1,
+            Self::CreateRoleMapping(CreateRoleMapping { duplicate_of: None, subscribe, edits, .. })
+                if subscribe.is_empty() =>
+            {
+                1 + edits.weight()
+            }
+            Self::UpdateRole(UpdateRole { internal: None, manages: None, .. })
+            | Self::UpdateProject(UpdateProject { default_owner_role: None, .. }) => 1,
+            Self::CreateRoleMapping(_)
+            | Self::UpdateRoleMapping(_)
+            | Self::UpdateRole(_)
+            | Self::UpdateProject(_)
+            | Self::ConvertRoleStructure(_)
+            | Self::DeleteProject(_)
             | Self::DeletePermission(_)
+            | Self::ReorderRoles(_)
             | Self::DeleteRole(_)
-            | Self::DeleteRoleMapping(_) => crate::limits::GROUP_ROWS_MAX,
-            Self::ReorderRoles(command) => command.roles.len().max(1),
-            Self::BatchSubscribeOrgs(command) => command.org_ids.len().max(1),
+            | Self::BatchSubscribeOrgs(_)
+            | Self::DeleteRoleMapping(_) => GROUP_ROWS_MAX,
+            Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,
             Self::BatchWriteMembers(command) => command.rows.len().max(1),
             // The last of a project looks for role sets that somebody still has.
-            Self::Erase(command) if command.last => crate::limits::GROUP_ROWS_MAX,
+            Self::Erase(command) if command.last => GROUP_ROWS_MAX,
             Self::Erase(command) => command.members.len().max(1),
             _ => 1,
         }
@@ -441,6 +465,10 @@ impl Command {
 }
 
 impl RoleMappingEdits {
+    fn is_empty(&self) -> bool {
+        self.grants.is_empty() && self.enable.is_empty() && self.disable.is_empty()
+    }
+
     fn weight(&self) -> usize {
         let grants = self.grants.iter().map(|grant| 1 + grant.add.len() + grant.remove.len()).sum::<usize>();
         grants + self.enable.len() + self.disable.len()

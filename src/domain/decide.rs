@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::command::{Call, Command};
 use super::id::{RoleId, RoleMappingId};
-use super::membership::{self, Done, Member};
-use super::name::{OrgId, ProjectKey, RoleMappingName};
+use super::impact::{Impact, impact};
+use super::membership::{self, Done, Member, Seen};
+use super::name::{OrgId, ProjectKey, RoleMappingName, UserId};
 use super::org::{self, OrgRecord};
 use super::permission::{self, Permission};
 use super::project::{self, Project};
@@ -29,6 +30,8 @@ pub struct Decided {
     /// Empty where the command changes nothing: then it takes no revision.
     pub changes: Vec<Change>,
     pub outcome: Outcome,
+    /// What it does to those whom it touches (R9).
+    pub impact: Arc<Impact>,
 }
 
 /// What an accepted command is answered with.
@@ -87,10 +90,32 @@ pub struct Draft<'a> {
 
 /// Decides one command. A refused one leaves nothing behind.
 pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Decided, Refusal> {
+    let (Draft { state: next, changes, .. }, outcome) = draft(state, command, terms)?;
+    let impact = match command {
+        // What is dead touches nobody.
+        Command::Erase(_) => Impact::default(),
+        _ => {
+            let seen = if terms.call.acting_user.is_some() { Seen::Visible } else { Seen::Whole };
+            impact(state, &next, &changes, seen, terms.now)
+        }
+    };
+    if terms.call.impact_digest.as_deref().is_some_and(|named| *named != *impact.digest) {
+        return Err(Refusal::ImpactChanged { now: impact.digest });
+    }
+    Ok(Decided { next, changes, outcome, impact: Arc::new(impact) })
+}
+
+/// Whether a command would be accepted.
+pub fn accepts(state: &State, command: &Command, terms: &Terms<'_>) -> bool {
+    draft(state, command, terms).is_ok()
+}
+
+fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(Draft<'a>, Outcome), Refusal> {
     let mut draft = Draft { state: state.clone(), changes: Vec::new(), terms };
     let outcome = match command {
         Command::CreateProject(command) => project::create(&mut draft, command),
         Command::UpdateProject(command) => project::update(&mut draft, command),
+        Command::ConvertRoleStructure(command) => project::convert(&mut draft, command),
         Command::DeleteProject(command) => project::delete(&mut draft, command),
         Command::CreatePermissions(command) => permission::create(&mut draft, command),
         Command::UpdatePermission(command) => permission::update(&mut draft, command),
@@ -112,7 +137,7 @@ pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Dec
         Command::BatchWriteMembers(command) => membership::write_batch(&mut draft, command),
         Command::Erase(command) => erasure::erase(&mut draft, command),
     }?;
-    Ok(Decided { next: draft.state, changes: draft.changes, outcome })
+    Ok((draft, outcome))
 }
 
 impl Draft<'_> {
@@ -122,6 +147,11 @@ impl Draft<'_> {
 
     pub fn now(&self) -> Time {
         self.terms.now
+    }
+
+    /// The end user on whose behalf it is written, if it is (G1).
+    pub fn acting_user(&self) -> Option<UserId> {
+        self.terms.call.acting_user.clone()
     }
 
     pub fn limits(&self) -> &Limits {

@@ -14,7 +14,7 @@ use super::project::{Project, ProjectRecord};
 use super::refusal::Refusal;
 use super::role::Role;
 use super::role_set::RoleSet;
-use super::{Change, Edit, Scoped, Time};
+use super::{Change, Edit, Scoped, Time, stand_in};
 use crate::limits::ERASE_ROWS_MAX;
 
 /// Whether a project or an org is there.
@@ -115,6 +115,7 @@ pub fn erase(draft: &mut Draft<'_>, command: &Erase) -> Result<Outcome, Refusal>
 fn erase_orgs(draft: &mut Draft<'_>, project: &Project) {
     for &no in project.dying_orgs.iter().take(ERASE_ROWS_MAX) {
         let Some(org) = project.org_numbered(no).filter(|org| org.memberships_len() == 0) else { continue };
+        stand_in::set(draft, project, org, Vec::new());
         let before = org.record.clone();
         let profile = OrgProfile { display_name: "".into(), metadata: "".into(), ..OrgProfile::clone(&before.profile) };
         let dead_at = before.life.dead_at().unwrap_or(draft.now());
@@ -164,9 +165,13 @@ fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
     let mut orgs = Vec::new();
     project.for_each_org(|org| orgs.push(org));
     project.for_each_dead_org(|org| orgs.push(org));
-    let orgs = orgs.into_iter().map(move |org| {
+    let orgs = orgs.into_iter().flat_map(move |org| {
         let key = Scoped { project: in_project, id: org.no };
-        (Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)
+        let stand_ins = org.stand_ins.clone();
+        let weight = stand_ins.as_deref().map_or(0, <[_]>::len);
+        let stand_ins =
+            stand_ins.map(|before| (Change::StandIns(Edit { key, before: Some(before), after: None }), weight));
+        stand_ins.into_iter().chain([(Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)])
     });
     let sets = project.role_sets.entries().map(move |(id, set)| {
         let key = Scoped { project: in_project, id };

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::command::{Actor, Call, Command, RequestKey};
-use super::decide::{Outcome, Terms, decide};
+use super::decide::{Decided, Outcome, Terms, decide};
+use super::impact::Impact;
+use super::name::UserId;
 use super::refusal::Refusal;
 use super::{Change, Revision, State, Time};
 use crate::limits::Limits;
@@ -25,6 +27,8 @@ pub struct Commit {
     pub revision: Revision,
     pub kind: Arc<str>,
     pub actor: Actor,
+    /// On whose behalf it was written (G1).
+    pub acting_user: Option<UserId>,
     pub reason: Arc<str>,
     /// What a repetition is answered with, where the call named a request id.
     pub request: Option<Remembered>,
@@ -37,6 +41,7 @@ pub struct Remembered {
     pub key: RequestKey,
     pub fingerprint: u128,
     pub outcome: Outcome,
+    pub impact: Arc<Impact>,
 }
 
 /// Writes of the last 24 hours that the group's request ids name.
@@ -56,7 +61,10 @@ pub enum Verdict {
     Done {
         revision: Revision,
         outcome: Outcome,
+        impact: Arc<Impact>,
         replayed: bool,
+        /// The state before it, where the impact names members by their role set alone: to find out who they are.
+        before: Option<Box<State>>,
     },
     /// Answered with what an earlier write was answered.
     Remembered {
@@ -101,25 +109,30 @@ impl Group {
             Ok(Err(refusal)) => return Verdict::Refused(refusal),
             Err(_) => return Verdict::Refused(Refusal::Panicked),
         };
-        if decided.changes.is_empty() {
-            return Verdict::Done { revision: self.next.revision(), outcome: decided.outcome, replayed: false };
+        let Decided { next, changes, outcome, impact } = decided;
+        if changes.is_empty() {
+            let revision = self.next.revision();
+            return Verdict::Done { revision, outcome, impact, replayed: false, before: None };
         }
+        let before = impact.has_unnamed().then(|| Box::new(self.next.clone()));
         let revision = Revision { number: self.next.revision().number + 1, tag: work.tag, at: now };
-        self.next = decided.next;
+        self.next = next;
         self.next.set_revision(revision);
         self.commits.push(Commit {
             revision,
             kind: work.command.kind().into(),
             actor: work.call.actor.clone(),
+            acting_user: work.call.acting_user.clone(),
             reason: work.call.reason.clone(),
             request: work.call.request.clone().map(|key| Remembered {
                 key,
                 fingerprint: work.call.fingerprint,
-                outcome: decided.outcome.clone(),
+                outcome: outcome.clone(),
+                impact: impact.clone(),
             }),
-            changes: decided.changes,
+            changes,
         });
-        Verdict::Done { revision, outcome: decided.outcome, replayed: false }
+        Verdict::Done { revision, outcome, impact, replayed: false, before }
     }
 
     /// The verdict on a request id that was used before, in the past or earlier in this group (A4).
@@ -139,6 +152,7 @@ impl Group {
         if request.fingerprint != fingerprint {
             return reused();
         }
-        Some(Verdict::Done { revision, outcome: request.outcome.clone(), replayed: true })
+        let (outcome, impact) = (request.outcome.clone(), request.impact.clone());
+        Some(Verdict::Done { revision, outcome, impact, replayed: true, before: None })
     }
 }

@@ -1,7 +1,18 @@
-//! What a write does to those whom it touches: the report that a dry run and the real call both carry (R9).
+//! What a write does to those whom it touches: the report that a dry run and the real call both carry (R9). It is made by
+//! comparing the project before the write with the project after it, whatever the write was.
 
-use super::id::{OrgNo, RoleSetId};
+mod digest;
+mod effect;
+mod members;
+mod roles;
+mod scope;
+
+use super::id::{OrgNo, RoleId, RoleSetId};
+use super::membership::Seen;
 use super::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
+use super::project::Project;
+use super::{Change, State, Time};
+use scope::Scope;
 
 /// The report. Its words are those of `rolecall.v1.Impact`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,11 +33,28 @@ pub struct Impact {
     pub sample: Vec<MemberImpact>,
 }
 
+impl Impact {
+    /// Whether some of the sample are yet to be named.
+    pub fn has_unnamed(&self) -> bool {
+        self.sample.iter().any(|row| matches!(row.who, Who::SomeOf { .. }))
+    }
+}
+
 /// How many there are, and the first of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed<T> {
     pub total: u64,
     pub first: Vec<T>,
+}
+
+impl<T> Listed<T> {
+    /// Counts one more, and lists it if it is one of the first.
+    fn add(&mut self, max: usize, one: impl FnOnce() -> T) {
+        self.total += 1;
+        if self.first.len() < max {
+            self.first.push(one());
+        }
+    }
 }
 
 impl<T> Default for Listed<T> {
@@ -72,5 +100,53 @@ pub struct MemberImpact {
 pub enum Who {
     Member(UserId),
     /// As many as this of those who had this role set before the write, and no role that ends: the first by user id.
-    SomeOf { role_set: RoleSetId, at_most: usize },
+    SomeOf {
+        role_set: RoleSetId,
+        at_most: usize,
+    },
+}
+
+/// What is compared, and how it is looked at.
+struct Sides<'a> {
+    before: Option<&'a Project>,
+    after: Option<&'a Project>,
+    /// For an acting user nothing internal is there.
+    seen: Seen,
+    now: Time,
+    /// Whether roles that were there are in another order now, or the structure is another.
+    reordered: bool,
+}
+
+/// Compares two states, of which the changes led from one to the other.
+pub fn impact(before: &State, after: &State, changes: &[Change], seen: Seen, now: Time) -> Impact {
+    let mut impact = Impact::default();
+    let mut orgs = digest::Orgs::default();
+    if let Some(project) = changes.first().map(Change::project) {
+        let living = |state: &'_ State| {
+            let project = state.project_numbered(project).filter(|project| project.record.life.is_living());
+            project.cloned()
+        };
+        let (before, after) = (living(before), living(after));
+        let scope = Scope::of(changes);
+        let mut sides = Sides { before: before.as_deref(), after: after.as_deref(), seen, now, reordered: false };
+        sides.reordered = scope.roles && sides.is_reordered();
+        members::count(&sides, &scope, &mut impact, &mut orgs);
+        [impact.grants_gained, impact.grants_lost] = roles::grants(&sides, changes);
+        if scope.roles {
+            impact.at_least_lost = roles::at_least_lost(&sides);
+            impact.manages_lost = roles::manages_lost(&sides);
+        }
+    }
+    impact.digest = digest::digest(&impact, &orgs);
+    impact
+}
+
+impl Sides<'_> {
+    fn is_reordered(&self) -> bool {
+        let (Some(before), Some(after)) = (self.before, self.after) else { return false };
+        let there = |project: &Project, role: RoleId| project.roles.get(role).is_some();
+        let was = before.role_order.iter().filter(|&&role| there(after, role));
+        let is = after.role_order.iter().filter(|&&role| there(before, role));
+        before.record.role_structure != after.record.role_structure || !was.eq(is)
+    }
 }

@@ -1,8 +1,10 @@
 //! Memberships: a user's roles in an org, some of them until a time (B5, B6, M3). What is written of them is in
 //! `membership/write.rs`.
 
+mod given;
 mod write;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use super::name::{OrgId, RoleName, UserId};
 use super::org::Org;
 use super::project::{Project, RoleStructure};
 use super::role_set::RoleSet;
+use super::stand_in::{StandIn, stand_in};
 use super::trie::Entry;
 pub use write::{Done, write_batch, write_one};
 
@@ -101,6 +104,31 @@ pub enum Standing {
     Ended,
 }
 
+/// How one role of a member stands, and what the member holds in its place while it is suspended (M7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stands {
+    pub role: RoleId,
+    pub standing: Standing,
+    /// Live or shadowed.
+    pub stand_in: Option<(RoleId, Standing)>,
+}
+
+impl Stands {
+    /// The role, and the one in its place.
+    pub fn roles(self) -> impl Iterator<Item = (RoleId, Standing)> {
+        std::iter::once((self.role, self.standing)).chain(self.stand_in)
+    }
+}
+
+/// As whom a member is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// With all roles.
+    Whole,
+    /// As customers see it: as if it had no internal role (I2, I4).
+    Visible,
+}
+
 /// A role of a member, as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberRole {
@@ -108,6 +136,8 @@ pub struct MemberRole {
     pub until: Option<Time>,
     pub standing: Standing,
     pub origin: Origin,
+    /// What the member holds in its place.
+    pub stand_in: Option<RoleName>,
 }
 
 /// A member, as it is shown after a write.
@@ -117,7 +147,8 @@ pub struct Member {
     pub user_id: UserId,
     /// From the highest role to the lowest.
     pub roles: Vec<MemberRole>,
-    pub origin: Origin,
+    /// Not said where internal roles are hidden: the latest change may have been of one.
+    pub origin: Option<Origin>,
 }
 
 /// The largest role set id a slot can hold.
@@ -162,6 +193,11 @@ impl MembershipSlot {
     #[inline]
     pub fn role_set(self) -> Option<RoleSetId> {
         RoleSetId::new(self.packed.get() & ((1 << SET_BITS) - 1))
+    }
+
+    fn with_role_set(self, role_set: RoleSetId) -> Self {
+        let others = self.packed.get() & !((1 << SET_BITS) - 1);
+        Self { packed: role_set.0 | others, ..self }
     }
 
     fn origin(self) -> Origin {
@@ -212,6 +248,14 @@ impl Org {
         }
     }
 
+    /// Gives other role sets to those who have one that `others` names, and no role that ends.
+    pub(super) fn remap(&mut self, others: &BTreeMap<RoleSetId, RoleSetId>) {
+        self.members.alter(|slot| {
+            let other = others.get(&slot.role_set()?).filter(|_| !slot.is_timed())?;
+            Some(slot.with_role_set(*other))
+        });
+    }
+
     /// The ends of a member's roles.
     #[inline]
     pub(super) fn timed_roles(&self, user: TextHash, slot: MembershipSlot) -> &[TimedRole] {
@@ -241,63 +285,90 @@ impl Project {
         })
     }
 
-    /// How each role of a set stands for a member with these ends, in an org of this mapping, now.
+    /// How each role of a set stands for a member with these ends, in this org, now.
     pub fn standings<'a>(
         &'a self,
-        org: &Org,
+        org: &'a Org,
         set: &'a RoleSet,
         timed: &'a [TimedRole],
         now: Time,
-    ) -> impl Iterator<Item = (RoleId, Standing)> + use<'a> {
-        let mapping = self.role_mappings.get(org.record.role_mapping);
-        let enabled = move |role| mapping.is_some_and(|mapping| mapping.enabled(role));
-        standings(self.record.role_structure, &set.roles, timed, enabled, now)
+    ) -> impl Iterator<Item = Stands> + use<'a> {
+        self.standings_of(org, &set.roles, timed, now)
     }
 
-    /// The roles a user holds in an org: none, if nobody or all ended.
-    fn held(&self, record: &MembershipRecord, now: Time) -> Vec<RoleId> {
-        self.recorded_in(record).map_or_else(Vec::new, |recorded| recorded.held(now).collect())
+    /// The same, of these roles alone.
+    pub(super) fn standings_of<'a>(
+        &'a self,
+        org: &'a Org,
+        roles: &'a [RoleId],
+        timed: &'a [TimedRole],
+        now: Time,
+    ) -> impl Iterator<Item = Stands> + use<'a> {
+        let mapping = self.role_mappings.get(org.record.role_mapping);
+        let enabled = move |role| mapping.is_some_and(|mapping| mapping.enabled(role));
+        standings(self.record.role_structure, roles, timed, enabled, org.stand_ins(), now)
+    }
+
+    /// Whether customers may know of a role.
+    pub fn is_visible(&self, role: RoleId) -> bool {
+        self.roles.get(role).is_some_and(|role| !role.internal)
+    }
+
+    /// A record as `seen`: its roles, ascending by id, and those of them that end.
+    pub fn seen(&self, record: &MembershipRecord, seen: Seen) -> (Vec<RoleId>, Vec<TimedRole>) {
+        let known = |role: RoleId| seen == Seen::Whole || self.is_visible(role);
+        let roles = self.role_sets.get(record.role_set).map_or(&[][..], |set| &set.roles);
+        let timed = record.timed.iter().copied().filter(|timed| known(timed.role)).collect();
+        (roles.iter().copied().filter(|&role| known(role)).collect(), timed)
     }
 
     /// A member as it is shown.
-    pub fn member(&self, org: &Org, user: &UserId, record: &MembershipRecord, now: Time) -> Member {
+    pub fn member(&self, org: &Org, user: &UserId, record: &MembershipRecord, seen: Seen, now: Time) -> Member {
         let until = |role| record.timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
         let mut roles = Vec::new();
         let mut origin = record.origin;
         if let Some(set) = self.role_sets.get(record.role_set) {
             origin = record.latest_origin(set);
-            let mut standings: Vec<_> = self.standings(org, set, &record.timed, now).collect();
-            standings.sort_by_key(|&(role, _)| self.roles.get(role).map(|role| role.rank));
-            let shown = |(role, standing)| MemberRole {
-                role: self.role_name(role),
-                until: until(role),
-                standing,
-                origin: record.origin_of(role, set),
+            let (known, timed) = self.seen(record, seen);
+            let mut standings: Vec<_> = self.standings_of(org, &known, &timed, now).collect();
+            standings.sort_by_key(|stands| self.roles.get(stands.role).map(|role| role.rank));
+            let shown = |stands: Stands| MemberRole {
+                role: self.role_name(stands.role),
+                until: until(stands.role),
+                standing: stands.standing,
+                origin: record.origin_of(stands.role, set),
+                stand_in: stands.stand_in.map(|(role, _)| self.role_name(role)),
             };
             roles.extend(standings.into_iter().map(shown));
         }
-        Member { org_id: org.record.profile.org_id.clone(), user_id: user.clone(), roles, origin }
+        let org_id = org.record.profile.org_id.clone();
+        Member { org_id, user_id: user.clone(), roles, origin: (seen == Seen::Whole).then_some(origin) }
     }
 }
 
-/// How each of a member's roles stands: the one law of it, for checks and for lists.
+/// How each of a member's roles stands: the one law of it, for checks and for lists. A role that stands in for a suspended
+/// one has exactly its place: its end, and in a SINGLE_ROLE project its being lent over another.
 pub fn standings<'a>(
     structure: RoleStructure,
     roles: &'a [RoleId],
     timed: &'a [TimedRole],
-    enabled: impl Fn(RoleId) -> bool + 'a,
+    enabled: impl Fn(RoleId) -> bool + Copy + 'a,
+    stand_ins: &'a [StandIn],
     now: Time,
-) -> impl Iterator<Item = (RoleId, Standing)> + 'a {
+) -> impl Iterator<Item = Stands> + 'a {
     let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
+    let in_place = move |role| stand_in(stand_ins, role, enabled);
+    let works = |role| enabled(role) || in_place(role).is_some();
     let lent =
-        structure == RoleStructure::SingleRole && timed.iter().any(|timed| timed.until > now && enabled(timed.role));
+        structure == RoleStructure::SingleRole && timed.iter().any(|timed| timed.until > now && works(timed.role));
     roles.iter().map(move |&role| {
-        let standing = match end(role) {
-            Some(until) if until <= now => Standing::Ended,
-            _ if !enabled(role) => Standing::Suspended,
-            None if lent => Standing::Shadowed,
-            _ => Standing::Live,
+        let until = end(role);
+        let behind = if until.is_none() && lent { Standing::Shadowed } else { Standing::Live };
+        let (standing, stand_in) = match until {
+            Some(until) if until <= now => (Standing::Ended, None),
+            _ if !enabled(role) => (Standing::Suspended, in_place(role).map(|role| (role, behind))),
+            _ => (behind, None),
         };
-        (role, standing)
+        Stands { role, standing, stand_in }
     })
 }

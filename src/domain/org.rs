@@ -5,14 +5,16 @@ use std::sync::Arc;
 use super::change::MembershipKey;
 use super::command::{CreateOrg, DeleteOrg, UpdateOrg};
 use super::decide::{Draft, Outcome};
+use super::delegation::{Acting, CAN_DELETE_ORG, CAN_UPDATE_ORG_METADATA};
 use super::erasure::Life;
 use super::hash::TextHash;
-use super::id::{OrgNo, RoleMappingId};
+use super::id::{OrgNo, RoleId, RoleMappingId};
 use super::membership::{DetailSlot, MembershipRecord, MembershipSlot, Origin};
 use super::name::{OrgId, UserId};
 use super::project::Project;
 use super::refusal::{Noun, Refusal};
 use super::role_set::{self, RoleSet};
+use super::stand_in::{StandIn, StandIns};
 use super::trie::{Entry, Trie};
 use super::{Change, Edit, Scoped, Time};
 
@@ -39,13 +41,20 @@ pub struct OrgProfile {
 pub struct Org {
     pub no: OrgNo,
     pub record: OrgRecord,
+    /// What the holders of its suspended roles hold meanwhile (M7).
+    pub stand_ins: Option<StandIns>,
     pub(super) members: Trie<MembershipSlot>,
     pub(super) details: Trie<DetailSlot>,
 }
 
 impl Org {
     pub(super) fn new(no: OrgNo, record: OrgRecord) -> Self {
-        Self { no, record, members: Trie::default(), details: Trie::default() }
+        Self { no, record, stand_ins: None, members: Trie::default(), details: Trie::default() }
+    }
+
+    /// What the holders of its suspended roles hold meanwhile, ascending by the suspended role.
+    pub fn stand_ins(&self) -> &[StandIn] {
+        self.stand_ins.as_deref().unwrap_or_default()
     }
 
     /// Users with something recorded here, also those whose roles have all ended.
@@ -119,6 +128,7 @@ fn own(draft: &mut Draft<'_>, project: &Project, org: OrgNo, creator: &UserId) -
 pub fn update(draft: &mut Draft<'_>, command: &UpdateOrg) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
+    allowed(draft, &project, org, CAN_UPDATE_ORG_METADATA)?;
     let before = &org.record;
     let profile = OrgProfile {
         display_name: command.display_name.as_deref().map_or_else(|| before.profile.display_name.clone(), Into::into),
@@ -134,22 +144,34 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateOrg) -> Result<Outcome, Ref
     Ok(Outcome::Org(project.clone(), after))
 }
 
-/// Those who are members, or were until their roles ended; whose membership is only waiting to be erased is none (R4).
-fn members(project: &Project, org: &Org) -> u64 {
-    let mut none = 0;
-    if !project.dying_sets.is_empty() {
-        project.each_membership(org, |it| none += u64::from(it.set.roles.is_empty()));
+/// Refuses an acting user who may not (G1).
+fn allowed(draft: &Draft<'_>, project: &Project, org: &Org, permission: &'static str) -> Result<(), Refusal> {
+    match draft.acting_user() {
+        Some(user) => Acting::new(project, org, &user, draft.now())?.able(permission),
+        None => Ok(()),
     }
-    org.memberships_len() as u64 - none
+}
+
+/// Those who are members, or were until their roles ended; whose membership is only waiting to be erased is none (R4). An
+/// acting user knows of those alone who have visible roles (I4).
+fn members(project: &Project, org: &Org, visible_only: bool) -> u64 {
+    if !visible_only && project.dying_sets.is_empty() {
+        return org.memberships_len() as u64;
+    }
+    let mut members = 0;
+    let counts = |role: RoleId| !visible_only || project.is_visible(role);
+    project.each_membership(org, |it| members += u64::from(it.set.roles.iter().any(|&role| counts(role))));
+    members
 }
 
 /// Deletes an org: marked dead, it cannot be reached; its memberships are erased afterwards (S5).
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteOrg) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
+    allowed(draft, &project, org, CAN_DELETE_ORG)?;
     let before = org.record.clone();
     let after = OrgRecord { life: Life::Dead(draft.now()), ..before.clone() };
     let key = Scoped { project: project.id, id: org.no };
     draft.edit(Change::Org(Edit { key, before: Some(before), after: Some(after) }));
-    Ok(Outcome::Deleted(members(&project, org)))
+    Ok(Outcome::Deleted(members(&project, org, draft.acting_user().is_some())))
 }

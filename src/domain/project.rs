@@ -1,6 +1,7 @@
 //! Projects: isolated spaces of roles, permissions, role mappings and orgs (P1, P2). What is written of them is in
-//! `project/write.rs`.
+//! `project/write.rs`, how one is converted in `project/convert.rs`.
 
+mod convert;
 mod write;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use super::role_mapping::RoleMapping;
 use super::role_set::RoleSet;
 use super::table::Table;
 use super::trie::Trie;
+pub use convert::convert;
 pub use write::{create, delete, update};
 
 /// Where a project's customers are real or not (P1).

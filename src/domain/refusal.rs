@@ -67,6 +67,10 @@ pub enum Refusal {
         count(.orgs, "org")
     )]
     LastOwner { role: RoleName, first: OrgId, orgs: u64 },
+    #[error("role `{role}` stands in `role_map` twice")]
+    RemappedTwice { role: RoleName },
+    #[error("role `{role}` is internal; only a visible role can stand in for others")]
+    StandInInternal { role: RoleName },
     #[error("the project is {}: {why}", structure(.is))]
     WrongRoleStructure { is: RoleStructure, why: &'static str },
     #[error("the impact is another than it was when it was shown: its digest is `{now}` now; look at it again")]
@@ -77,7 +81,9 @@ pub enum Refusal {
     ActingUserMissingPermission { permission: &'static str },
     #[error("no live role of the acting user that grants `{permission}` manages role `{role}`")]
     RoleOutOfScope { role: RoleName, permission: &'static str },
-    #[error("role `{role}` would outlast the acting user's role by which it is given; give it an end that is not later")]
+    #[error(
+        "role `{role}` would outlast the acting user's role by which it is given; give it an end that is not later"
+    )]
     OutlastsGranter { role: RoleName, until: Time },
     #[error("user `{0}` cannot be given this now")]
     UserNotAvailable(UserId),
@@ -220,9 +226,9 @@ impl Refusal {
             Self::DefaultRoleUnsuitable { .. } => Reason::DefaultRoleUnsuitable,
             Self::RoleInUse { .. } => Reason::RoleInUse,
             Self::IncompleteOrder { .. } => Reason::IncompleteOrder,
-            Self::OwnReplacement { .. } => Reason::Contradiction,
+            Self::OwnReplacement { .. } | Self::RemappedTwice { .. } => Reason::Contradiction,
             Self::ReplacementDisabled { .. } => Reason::ReplacementDisabled,
-            Self::ReplacementUnsuitable { .. } => Reason::ReplacementUnsuitable,
+            Self::ReplacementUnsuitable { .. } | Self::StandInInternal { .. } => Reason::ReplacementUnsuitable,
             Self::DefaultRoleMapping(_) => Reason::DefaultRoleMapping,
             Self::RoleMappingInUse { .. } => Reason::RoleMappingInUse,
             Self::RolesWouldBeDisabled { .. } => Reason::RolesWouldBeDisabled,
@@ -270,7 +276,7 @@ impl Refusal {
             Self::ReplacementDisabled { .. } | Self::ReplacementUnsuitable { .. } => "R4",
             Self::DefaultRoleMapping(_) => "M5",
             Self::RoleMappingInUse { .. } => "M6",
-            Self::RolesWouldBeDisabled { .. } => "M7",
+            Self::RolesWouldBeDisabled { .. } | Self::RemappedTwice { .. } | Self::StandInInternal { .. } => "M7",
             Self::LastOwner { .. } => "B3",
             Self::AlreadyExists(Noun::Project, _) => "P1",
             Self::AlreadyExists(Noun::Org, _) => "S5",

@@ -11,7 +11,7 @@ use super::command::{CreateRole, Place, ReorderRoles, UpdateRole};
 use super::decide::{Draft, Outcome};
 use super::id::{ProjectId, RoleId, RoleMappingId};
 use super::name::RoleName;
-use super::project::{Project, ProjectRecord};
+use super::project::{Project, ProjectRecord, RoleStructure};
 use super::refusal::{Noun, Refusal};
 use super::{Edit, Scoped, Time, etag, role_mapping};
 
@@ -65,6 +65,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
         create_time: draft.now(),
         aliases: [].into(),
         version: 1,
+        manages: manages(draft, &project, &command.manages, &[], Some((&command.name, id)))?,
     };
     let key = Scoped { project: project.id, id };
     draft.edit(Change::Role(Edit { key, before: None, after: Some(role) }));
@@ -72,6 +73,29 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
         role_mapping::disable(draft, &project, mapping, id);
     }
     Ok(Outcome::Role(draft.project(&command.project)?, id))
+}
+
+/// The roles that a role is to manage (G2). A new role, with the number it will have, can name itself.
+fn manages(
+    draft: &Draft<'_>,
+    project: &Project,
+    names: &[RoleName],
+    before: &[RoleId],
+    new: Option<(&RoleName, RoleId)>,
+) -> Result<Arc<[RoleId]>, Refusal> {
+    let itself = |name: &RoleName| new.filter(|(new, _)| *new == name).map(|(_, id)| id);
+    let roles = names.iter().map(|name| itself(name).map_or_else(|| project.role(name), Ok));
+    let roles: BTreeSet<RoleId> = roles.collect::<Result<_, _>>()?;
+    let is = project.record.role_structure;
+    if !roles.is_empty() && is == RoleStructure::SingleRole {
+        let why = "there a role manages those below it; convert the project, or name none";
+        return Err(Refusal::WrongRoleStructure { is, why });
+    }
+    if roles.len() > before.len() {
+        let all: usize = project.roles.entries().map(|(_, role)| role.manages.len()).sum();
+        draft.within("managed_roles", draft.limits().managed_roles, all - before.len() + roles.len())?;
+    }
+    Ok(roles.into_iter().collect())
 }
 
 /// Refuses a name that another role has, or had and is still found by (R1, R3).
@@ -111,6 +135,10 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
         description: command.description.as_deref().map_or_else(|| before.description.clone(), Into::into),
         internal,
         aliases: naming.aliases(draft, &before.aliases)?,
+        manages: match &command.manages {
+            Some(names) => manages(draft, &project, names, &before.manages, None)?,
+            None => before.manages.clone(),
+        },
         ..Role::clone(before)
     };
     if after != **before {
@@ -128,29 +156,40 @@ pub fn reorder(draft: &mut Draft<'_>, command: &ReorderRoles) -> Result<Outcome,
     if command.etag.as_ref().is_some_and(|named| *named != now) {
         return Err(Refusal::EtagMismatch { now });
     }
-    let mut order = Vec::with_capacity(command.roles.len());
+    let order = order(&project, &command.roles)?;
+    if order != **project.role_order {
+        put_in_order(draft, &project, &order);
+        ranked_anew(draft, &project);
+    }
+    Ok(Outcome::RolesReordered(draft.project(&command.project)?))
+}
+
+/// The roles of a complete order: each named once (R6).
+pub(super) fn order(project: &Project, names: &[RoleName]) -> Result<Vec<RoleId>, Refusal> {
+    let mut order = Vec::with_capacity(names.len());
     let mut seen = BTreeSet::new();
-    for (at, name) in command.roles.iter().enumerate() {
+    for (at, name) in names.iter().enumerate() {
         let id = project.role(name)?;
         if !seen.insert(id) {
             return Err(Refusal::RepeatedInOrder { at, role: name.clone() });
         }
         order.push(id);
     }
-    if let Some(&missing) = project.role_order.iter().find(|id| !seen.contains(id)) {
-        return Err(Refusal::IncompleteOrder { missing: project.role_name(missing) });
+    match project.role_order.iter().find(|id| !seen.contains(id)) {
+        Some(&missing) => Err(Refusal::IncompleteOrder { missing: project.role_name(missing) }),
+        None => Ok(order),
     }
-    if order != **project.role_order {
-        for (at, &id) in order.iter().enumerate() {
-            set_rank(draft, &project, id, rank_at(at));
-        }
-        ranked_anew(draft, &project);
+}
+
+/// Ranks all roles anew.
+pub(super) fn put_in_order(draft: &mut Draft<'_>, project: &Project, order: &[RoleId]) {
+    for (at, &id) in order.iter().enumerate() {
+        set_rank(draft, project, id, rank_at(at));
     }
-    Ok(Outcome::RolesReordered(draft.project(&command.project)?))
 }
 
 /// Counts that roles got other ranks: a list in their order cannot go on.
-fn ranked_anew(draft: &mut Draft<'_>, project: &Project) {
+pub(super) fn ranked_anew(draft: &mut Draft<'_>, project: &Project) {
     let before = ProjectRecord::clone(&project.record);
     let after = ProjectRecord { role_order_version: before.role_order_version + 1, ..before.clone() };
     draft.edit(Change::Project(Edit { key: project.id, before: Some(before), after: Some(after) }));
@@ -189,7 +228,15 @@ fn make_room(draft: &mut Draft<'_>, project: &Project, position: usize) -> u64 {
     rank_at(position)
 }
 
-fn set_rank(draft: &mut Draft<'_>, project: &Project, id: RoleId, rank: u64) {
+/// Gives a role another list of roles that it manages.
+pub(super) fn set_manages(draft: &mut Draft<'_>, project: &Project, id: RoleId, manages: Arc<[RoleId]>) {
+    let Some(role) = project.roles.get(id).filter(|role| role.manages != manages) else { return };
+    let key = Scoped { project: project.id, id };
+    let after = Role { manages, version: role.version + 1, ..Role::clone(role) };
+    draft.edit(Change::Role(Edit { key, before: Some(Role::clone(role)), after: Some(after) }));
+}
+
+pub(super) fn set_rank(draft: &mut Draft<'_>, project: &Project, id: RoleId, rank: u64) {
     let Some(role) = project.roles.get(id).filter(|role| role.rank != rank) else { return };
     let key = Scoped { project: project.id, id };
     let after = Role { rank, ..Role::clone(role) };

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use super::alias::{self, Naming};
 use super::change::GrantsKey;
-use super::command::{
-    CreateRoleMapping, DeleteRoleMapping, OnDisabled, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
-};
+use super::command::{CreateRoleMapping, DeleteRoleMapping, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping};
 use super::decide::{Draft, Outcome};
+use super::disabling::Disabling;
 use super::id::{PermissionId, RoleId, RoleMappingId};
 use super::name::RoleMappingName;
+use super::org::Org;
 use super::pages::Pages;
 use super::permission_set::PermissionSet;
 use super::project::{Project, ProjectRecord};
 use super::refusal::{Noun, Refusal, Rows};
-use super::{Change, Edit, Scoped, Time, etag, subscription, usage};
+use super::{Change, Edit, Scoped, Time, etag, subscription};
 
 /// What a role mapping says of itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +59,18 @@ impl RoleMapping {
 }
 
 impl Project {
+    /// The living orgs of a mapping, by their numbers.
+    pub(super) fn subscribers(&self, mapping: RoleMappingId) -> Vec<&Org> {
+        let mut orgs = Vec::new();
+        self.for_each_org(|org| {
+            if org.record.role_mapping == mapping {
+                orgs.push(org);
+            }
+        });
+        orgs.sort_unstable_by_key(|org| org.no);
+        orgs
+    }
+
     pub(super) fn share_rows(&mut self) {
         let mut known: HashSet<Arc<PermissionSet>> = HashSet::new();
         let mappings: Vec<RoleMappingId> = self.role_mappings.entries().map(|(id, _)| id).collect();
@@ -100,11 +112,14 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outc
     write(draft, &project, id, edited)?;
     grants_within(draft, &project)?;
     let mut rows = Rows::default();
-    let mut moves = subscription::Move::new(id, command.on_disabled);
+    let project = draft.project(&command.project)?;
+    let mut moves = subscription::Move::new(&project, id, &command.on_disabled)?;
+    let mut seen = BTreeSet::new();
     for (row, org_id) in command.subscribe.iter().enumerate() {
-        let project = draft.project(&command.project)?;
+        // Naming an org twice moves it once.
         let subscribed = project.org_or_refusal(org_id);
-        if let Err(refusal) = subscribed.and_then(|org| moves.org(draft, &project, org)) {
+        let moved = subscribed.and_then(|org| if seen.insert(org_id) { moves.org(draft, org) } else { Ok(false) });
+        if let Err(refusal) = moved {
             rows.push(row, refusal);
         }
     }
@@ -126,8 +141,15 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRoleMapping) -> Result<Outc
     let naming = Naming { name: &record.name, new_name: renamed, kept: command.aliases.as_deref() };
     let aliases = naming.aliases(draft, &record.aliases)?;
     let mut edited = edited(&project, id, &command.edits)?;
-    let lost = edited.disabled.iter().copied().filter(|&role| mapping.enabled(role)).collect();
-    may_disable(draft, &project, id, &lost, command.on_disabled)?;
+    let toggled = *mapping.record.disabled_roles != *edited.disabled.iter().copied().collect::<Vec<_>>();
+    let mut disabling = Disabling::new(&project, &command.on_disabled, edited.disabled.clone(), &record.name)?;
+    if toggled {
+        let orgs = project.subscribers(id);
+        disabling.covered(orgs.iter().copied(), draft.now())?;
+        for org in orgs {
+            disabling.apply(draft, org)?;
+        }
+    }
     edited.name = renamed.cloned();
     edited.description = command.description.as_deref().map(Into::into);
     edited.aliases = Some(aliases);
@@ -155,13 +177,14 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRoleMapping) -> Result<Outc
         let orgs = mapping.subscribers.into();
         let role_mapping = mapping.record.name.clone();
         let to = to.ok_or(Refusal::RoleMappingInUse { role_mapping, orgs })?;
-        may_disable(draft, &project, id, &usage::disabled_by_moving(&project, id, to), command.on_disabled)?;
-        project.for_each_org(|org| {
-            if org.record.role_mapping == id {
-                subscription::move_to(draft, &project, org, to);
-                moved += 1;
-            }
-        });
+        let mut disabling = Disabling::moving(&project, to, &command.on_disabled)?;
+        let orgs = project.subscribers(id);
+        disabling.covered(orgs.iter().copied(), draft.now())?;
+        for org in orgs {
+            disabling.apply(draft, org)?;
+            subscription::move_to(draft, &project, org, to);
+            moved += 1;
+        }
     }
     for (role, row) in mapping.rows.entries() {
         let key = GrantsKey { project: project.id, role_mapping: id, role };
@@ -224,24 +247,6 @@ fn free(project: &Project, name: &RoleMappingName, of: Option<RoleMappingId>) ->
         Some(mapping) => Err(alias::taken(Noun::RoleMapping, name.as_str(), mapping.record.name.as_str())),
         None => Ok(()),
     }
-}
-
-/// Refuses to disable roles for members of the orgs of a mapping, unless the caller said what becomes of them (M7).
-fn may_disable(
-    draft: &Draft<'_>,
-    project: &Project,
-    id: RoleMappingId,
-    roles: &BTreeSet<RoleId>,
-    on_disabled: OnDisabled,
-) -> Result<(), Refusal> {
-    let subscribers = |visit: &mut dyn FnMut(&super::org::Org)| {
-        project.for_each_org(|org| {
-            if org.record.role_mapping == id {
-                visit(org);
-            }
-        });
-    };
-    usage::may_disable(project, roles, subscribers, on_disabled, draft.now())
 }
 
 /// What edits make of a mapping.

@@ -10,11 +10,12 @@ use super::{Change, Edit, Scoped};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleSet {
     pub roles: Box<[RoleId]>,
-    /// Whether it was altered when a role was deleted (R4). It is then given to nobody any more, so that whoever has it is
-    /// known to have got it by that. One without roles is left to those who have it until they are erased: they are no
+    /// Whether it was altered, or made in the place of another, when a role was deleted (R4), disabled with REMAP (M7), or
+    /// the structure converted (P5). It is then given to nobody else, so that whoever has it is known to have got it by
+    /// that. One without roles is left to those who have it until they are erased: they are no
     /// members.
     pub migrated: bool,
-    /// Those of the roles that came in the place of deleted ones.
+    /// Those of the roles that came in the place of others.
     pub replacements: Box<[RoleId]>,
 }
 
@@ -30,27 +31,22 @@ impl RoleSet {
         self.roles.binary_search(&role).is_ok()
     }
 
-    /// The set as it is once a role is deleted and another has taken its place, or none.
-    pub fn migrated(&self, deleted: RoleId, replacement: Option<RoleId>) -> Self {
-        let comes = replacement.filter(|&role| !self.contains(role));
-        let without = |roles: &[RoleId]| -> Vec<RoleId> {
-            roles.iter().copied().filter(|&role| role != deleted).chain(comes).collect()
-        };
-        let (roles, replacements) = (Self::new(without(&self.roles)), Self::new(without(&self.replacements)));
-        Self { migrated: true, replacements: replacements.roles, ..roles }
-    }
-
     /// The bytes by which a set is found.
     pub fn bytes(&self) -> Vec<u8> {
         self.roles.iter().flat_map(|role| role.number().to_le_bytes()).collect()
     }
 }
 
-/// The id of a set with exactly these roles that no deletion has altered: one that is there already, or a new one.
+/// The id of a set with exactly these roles that nothing has altered: one that is there already, or a new one.
 pub fn intern(draft: &mut Draft<'_>, project: &Project, roles: RoleSet) -> Result<RoleSetId, Refusal> {
-    if let Some(id) = project.role_set_of(&roles) {
-        return Ok(id);
+    match project.role_set_of(&roles) {
+        Some(id) => Ok(id),
+        None => add(draft, project, roles),
     }
+}
+
+/// The id of a new set, also where there is one with the same roles.
+pub fn add(draft: &mut Draft<'_>, project: &Project, roles: RoleSet) -> Result<RoleSetId, Refusal> {
     draft.within("role_sets", draft.limits().role_sets, project.role_sets.len() + 1)?;
     let id = project.role_sets.next_id();
     if id > super::membership::ROLE_SET_ID_MAX {

@@ -5,10 +5,14 @@
 
 use std::sync::Arc;
 
+use super::decide::Draft;
 use super::id::RoleId;
+use super::org::Org;
+use super::project::Project;
+use super::{Change, Edit, Scoped};
 
 /// A role that is held in the place of a suspended one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StandIn {
     pub role: RoleId,
     pub stand_in: RoleId,
@@ -29,4 +33,13 @@ pub fn stand_in(stand_ins: &[StandIn], role: RoleId, enabled: impl Fn(RoleId) ->
         }
     }
     None
+}
+
+/// Says who stands in for the suspended roles of an org from now on.
+pub fn set(draft: &mut Draft<'_>, project: &Project, org: &Org, stand_ins: Vec<StandIn>) {
+    if stand_ins != org.stand_ins() {
+        let key = Scoped { project: project.id, id: org.no };
+        let after = (!stand_ins.is_empty()).then(|| stand_ins.into());
+        draft.edit(Change::StandIns(Edit { key, before: org.stand_ins.clone(), after }));
+    }
 }

@@ -1,10 +1,10 @@
 //! All that the service knows at one revision, as a value: cloning takes no time, and an edit copies only what it touches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::hash::HashKey;
-use super::id::{OrgNo, ProjectId, RoleId, RoleMappingId};
+use super::id::{OrgNo, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use super::name::{PermissionName, ProjectKey, RoleMappingName, RoleName};
 use super::names::Named;
 use super::org::{Org, OrgRecord, OrgSlot};
@@ -225,6 +225,19 @@ impl Project {
                 let before = self.org_numbered(edit.key.id).map(|org| org.record.clone());
                 let Some((before, role_mapping)) = before.zip(edit.after) else { return };
                 self.apply_org(edit.key.id, Some(&OrgRecord { role_mapping, ..before }));
+            }
+            Change::StandIns(edit) => {
+                if let Some(org) = self.org_mut(edit.key.id) {
+                    org.stand_ins = edit.after.clone().filter(|stand_ins| !stand_ins.is_empty());
+                }
+            }
+            Change::Remap(edit) => {
+                let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return };
+                let others: BTreeMap<RoleSetId, RoleSetId> =
+                    before.iter().copied().zip(after.iter().copied()).collect();
+                if let Some(org) = self.org_mut(edit.key.id) {
+                    org.remap(&others);
+                }
             }
             Change::Membership(edit) => {
                 let user = &edit.key.user;

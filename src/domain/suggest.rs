@@ -1,18 +1,34 @@
 //! Which known name an unknown one was perhaps meant to be: refusals of R1 say it.
 
-use super::Project;
+use super::{Project, UserId};
 use super::refusal::Noun;
 use crate::limits::{SUGGESTION_EDITS_MAX, SUGGESTION_STEPS_MAX};
+
+/// Which roles exist for the caller to whom names are suggested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    All,
+    /// Internal ones do not: an end user is refused, or asks for one (I2, G4).
+    Visible,
+}
+
+impl Known {
+    /// What an end user knows, or the caller itself where there is none.
+    pub fn to(end_user: Option<&UserId>) -> Self {
+        if end_user.is_some() { Self::Visible } else { Self::All }
+    }
+}
 
 /// Looks for near names in a project, with as much work as one refusal is worth: then it finds no more.
 pub struct Suggester<'a> {
     project: &'a Project,
+    known: Known,
     steps_left: usize,
 }
 
 impl<'a> Suggester<'a> {
-    pub fn new(project: &'a Project) -> Self {
-        Self { project, steps_left: SUGGESTION_STEPS_MAX }
+    pub fn new(project: &'a Project, known: Known) -> Self {
+        Self { project, known, steps_left: SUGGESTION_STEPS_MAX }
     }
 
     /// The name of this noun that is nearest to `unknown`, if one is near. Ids of orgs and users are nobody's to guess.
@@ -20,7 +36,11 @@ impl<'a> Suggester<'a> {
         let project = self.project;
         let steps = &mut self.steps_left;
         match noun {
-            Noun::Role => nearest(unknown, project.roles.entries().map(|(_, role)| role.name.as_str()), steps),
+            Noun::Role => {
+                let all = self.known == Known::All;
+                let known = project.roles.entries().filter(|(_, role)| all || !role.internal);
+                nearest(unknown, known.map(|(_, role)| role.name.as_str()), steps)
+            }
             Noun::Permission => {
                 nearest(unknown, project.permissions.entries().map(|(_, permission)| permission.name.as_str()), steps)
             }

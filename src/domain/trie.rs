@@ -109,6 +109,12 @@ impl<E: Entry> Trie<E> {
         }
     }
 
+    /// Puts other entries, of the same hash, in the place of those for which `other` has one. Leaves without any are left
+    /// alone.
+    pub fn alter(&mut self, mut other: impl FnMut(&E) -> Option<E>) {
+        self.root.alter(&mut other);
+    }
+
     /// Calls `visit` for every entry, in no meaningful order.
     pub fn for_each<'a>(&'a self, mut visit: impl FnMut(&'a E)) {
         self.root.for_each(&mut visit);
@@ -200,6 +206,19 @@ impl<E: Entry> Node<E> {
                 close(Arc::make_mut(slots), at);
                 *len -= 1;
                 true
+            }
+        }
+    }
+
+    fn alter(&mut self, other: &mut impl FnMut(&E) -> Option<E>) {
+        match self {
+            Self::Inner(children) => Arc::make_mut(children).iter_mut().for_each(|child| child.alter(other)),
+            Self::Leaf { slots, .. } => {
+                for at in 0..slots.len() {
+                    if let Some(entry) = slots[at].as_ref().and_then(&mut *other) {
+                        Arc::make_mut(slots)[at] = Some(entry);
+                    }
+                }
             }
         }
     }

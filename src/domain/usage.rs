@@ -1,17 +1,14 @@
 //! Who holds what. Nothing is counted in advance: few writes ask, and looking through a million memberships takes some
 //! milliseconds.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::Time;
-use super::command::OnDisabled;
 use super::hash::TextHash;
-use super::id::{RoleId, RoleMappingId, RoleSetId};
+use super::id::{RoleId, RoleSetId};
 use super::membership::{MembershipRecord, MembershipSlot, TimedRole};
 use super::org::Org;
 use super::project::Project;
-use super::refusal::Refusal;
 use super::role_set::RoleSet;
+use super::stand_in::stand_in;
 
 /// What is recorded of one user in one org.
 #[derive(Clone, Copy)]
@@ -69,11 +66,33 @@ impl Project {
         });
     }
 
+    /// What is held in an org in the place of a role: none, if the role is enabled there or nothing stands in (M7).
+    pub fn stand_in(&self, org: &Org, role: RoleId) -> Option<RoleId> {
+        let stand_ins = org.stand_ins.as_deref()?;
+        let mapping = self.role_mappings.get(org.record.role_mapping)?;
+        let enabled = |role| mapping.enabled(role);
+        if enabled(role) { None } else { stand_in(stand_ins, role, enabled) }
+    }
+
+    /// Whether somebody holds a role in an org, be it in the place of another.
+    pub(super) fn holds_in(&self, org: &Org, it: Recorded<'_>, role: RoleId, now: Time) -> bool {
+        let in_place = |held| self.stand_in(org, held) == Some(role);
+        it.holds(role, now) || org.stand_ins.is_some() && it.held(now).any(in_place)
+    }
+
     /// How many members hold a role, in all orgs.
     pub(super) fn holders(&self, role: RoleId, now: Time) -> u64 {
         let mut holders = 0;
-        self.for_each_org(|org| self.each_membership(org, |it| holders += u64::from(it.holds(role, now))));
+        self.for_each_org(|org| {
+            self.each_membership(org, |it| holders += u64::from(self.holds_in(org, it, role, now)));
+        });
         holders
+    }
+
+    /// Whether a user, hashed, has a role in an org without an end.
+    pub(super) fn holds_for_ever(&self, org: &Org, user: TextHash, role: RoleId) -> bool {
+        let slot = org.members.get(user).copied();
+        slot.and_then(|slot| self.recorded(org, user, slot)).is_some_and(|it| it.holds_for_ever(role))
     }
 
     /// Whether somebody holds the default owner role in an org without an end (B3).
@@ -89,49 +108,9 @@ impl Project {
         but: impl Fn(TextHash, Recorded<'a>) -> bool,
         now: Time,
     ) -> bool {
-        let visible = |role| self.roles.get(role).is_some_and(|role| !role.internal);
+        let visible = |role| self.is_visible(role);
         org.any_slot(|user, slot| {
             self.recorded(org, user, slot).is_some_and(|it| it.held(now).any(visible) && !but(user, it))
         })
     }
-}
-
-/// The roles that an org loses by moving from one mapping to another: enabled in the one, disabled in the other.
-pub fn disabled_by_moving(project: &Project, from: RoleMappingId, to: RoleMappingId) -> BTreeSet<RoleId> {
-    let (Some(from), Some(to)) = (project.role_mappings.get(from), project.role_mappings.get(to)) else {
-        return BTreeSet::new();
-    };
-    to.record.disabled_roles.iter().copied().filter(|&role| from.enabled(role)).collect()
-}
-
-/// Refuses to disable roles for those who hold them in some orgs, unless the caller said what becomes of them (M7).
-pub fn may_disable(
-    project: &Project,
-    roles: &BTreeSet<RoleId>,
-    orgs: impl FnOnce(&mut dyn FnMut(&Org)),
-    on_disabled: OnDisabled,
-    now: Time,
-) -> Result<(), Refusal> {
-    if roles.is_empty() || on_disabled == OnDisabled::Suspend {
-        return Ok(());
-    }
-    let mut held: BTreeMap<RoleId, u64> = BTreeMap::new();
-    let (mut members, mut orgs_touched) = (0, 0);
-    orgs(&mut |org| {
-        let before = members;
-        project.each_membership(org, |it| {
-            let mut touched = false;
-            for role in it.held(now).filter(|role| roles.contains(role)) {
-                *held.entry(role).or_default() += 1;
-                touched = true;
-            }
-            members += u64::from(touched);
-        });
-        orgs_touched += u64::from(members > before);
-    });
-    if members == 0 {
-        return Ok(());
-    }
-    let held = held.into_iter().map(|(role, count)| (project.role_name(role), count)).collect();
-    Err(Refusal::RolesWouldBeDisabled { held, members, orgs: orgs_touched })
 }

@@ -23,7 +23,25 @@ pub fn org_id(text: &str) -> Result<OrgId, Status> {
 }
 
 pub fn user_id(text: &str) -> Result<UserId, Status> {
-    named("user_id", text, UserId::parse)
+    user("user_id", text)
+}
+
+/// A user who is not the one that the request is about.
+pub fn user(field: &str, text: &str) -> Result<UserId, Status> {
+    named(field, text, UserId::parse)
+}
+
+/// The end user for whom a read is made (I2); none: all is seen.
+pub fn viewer(text: &str) -> Result<Option<UserId>, Status> {
+    optional(text, |text| user("viewer_user_id", text))
+}
+
+/// Whether a write may leave an org without an owner (B3); end users may not say so.
+pub fn allow_ownerless(allowed: bool, acting_user_id: &str) -> Result<bool, Status> {
+    if allowed && !acting_user_id.is_empty() {
+        return Err(status::invalid("allow_ownerless", "must not be set together with `acting_user_id`"));
+    }
+    Ok(allowed)
 }
 
 pub fn role(field: &str, text: &str) -> Result<RoleName, Status> {

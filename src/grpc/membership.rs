@@ -10,6 +10,7 @@ use super::write::{Answered, unexpected};
 use super::{App, convert, status};
 use crate::clock;
 use crate::domain::command::{BatchWriteMembers, Command, GivenRole, MemberWrite, Write, WriteMember};
+use crate::domain::suggest::Known;
 use crate::domain::{OrgId, UserId};
 use crate::store::{ListMembers, MemberRow};
 use crate::wire::{self, messages::outcome::Outcome};
@@ -28,8 +29,8 @@ impl MembershipService for MembershipApi {
         // Nobody leaves: there is nothing to allow.
         let command = WriteMember { project: convert::project(&request.project)?, row, allow_ownerless: false };
         let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
-        let (member, Answered { revision, replayed, .. }) = member(answered)?;
-        Ok(Response::new(wire::AddMemberResponse { member, revision, replayed }))
+        let (member, Answered { revision, replayed, impact, .. }) = member(answered)?;
+        Ok(Response::new(wire::AddMemberResponse { member, revision, replayed, impact }))
     }
 
     async fn set_member_roles(
@@ -41,11 +42,11 @@ impl MembershipService for MembershipApi {
         let command = WriteMember {
             project: convert::project(&request.project)?,
             row: row(&request.org_id, &request.user_id, write)?,
-            allow_ownerless: request.allow_ownerless,
+            allow_ownerless: convert::allow_ownerless(request.allow_ownerless, &request.acting_user_id)?,
         };
         let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
-        let (member, Answered { revision, replayed, .. }) = member(answered)?;
-        Ok(Response::new(wire::SetMemberRolesResponse { member, revision, replayed }))
+        let (member, Answered { revision, replayed, impact, .. }) = member(answered)?;
+        Ok(Response::new(wire::SetMemberRolesResponse { member, revision, replayed, impact }))
     }
 
     async fn remove_member(
@@ -56,10 +57,11 @@ impl MembershipService for MembershipApi {
         let command = Command::WriteMember(WriteMember {
             project: convert::project(&request.project)?,
             row: row(&request.org_id, &request.user_id, Write::Remove)?,
-            allow_ownerless: request.allow_ownerless,
+            allow_ownerless: convert::allow_ownerless(request.allow_ownerless, &request.acting_user_id)?,
         });
-        let Answered { revision, replayed, .. } = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        Ok(Response::new(wire::RemoveMemberResponse { revision, replayed }))
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Answered { revision, replayed, impact, .. } = answered;
+        Ok(Response::new(wire::RemoveMemberResponse { revision, replayed, impact }))
     }
 
     async fn batch_write_members(
@@ -84,6 +86,7 @@ impl MembershipService for MembershipApi {
             unchanged: counts.unchanged,
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -94,12 +97,9 @@ impl MembershipService for MembershipApi {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let (org_id, user_id) = (convert::org_id(&request.org_id)?, convert::user_id(&request.user_id)?);
-        let found = self
-            .0
-            .store
-            .get_member(&project, &org_id, &user_id, clock::now())
-            .await
-            .map_err(self.0.unread(&project))?;
+        let viewer = convert::viewer(&request.viewer_user_id)?;
+        let found = self.0.store.get_member(&project, &org_id, &user_id, clock::now(), viewer.as_ref()).await;
+        let found = found.map_err(self.0.unread(&project))?;
         let revision = self.0.token(found.revision);
         Ok(Response::new(wire::GetMemberResponse { member: Some(self.shown(&found.value)), revision }))
     }
@@ -110,8 +110,11 @@ impl MembershipService for MembershipApi {
     ) -> Result<Response<wire::ListMembersResponse>, Status> {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
-        let arguments = ["ListMembers", project.as_str(), &request.org_id, &request.role, &request.permission];
+        let wire::ListMembersRequest { org_id, role, permission, viewer_user_id, .. } = request;
+        let arguments = ["ListMembers", project.as_str(), org_id, role, permission, viewer_user_id];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let viewer = convert::viewer(viewer_user_id)?;
+        let unread = self.0.unseen(&project, Known::to(viewer.as_ref()));
         let ask = ListMembers {
             project: project.clone(),
             org_id: convert::org_id(&request.org_id)?,
@@ -120,8 +123,9 @@ impl MembershipService for MembershipApi {
             after: page.after.as_deref().map(UserId::stored),
             limit: page.limit,
             now: clock::now(),
+            viewer,
         };
-        let found = self.0.store.list_members(ask).await.map_err(self.0.unread(&project))?;
+        let found = self.0.store.list_members(ask).await.map_err(unread)?;
         let (members, last) = fitting(&found.rows, found.more, |row| self.shown(row));
         let last = last.map(|row| row.member.user_id.as_str());
         Ok(Response::new(wire::ListMembersResponse {

@@ -9,6 +9,7 @@ use super::page::{Page, fitting};
 use super::services::org_service_server::OrgService;
 use super::write::unexpected;
 use super::{App, convert, status};
+use crate::clock;
 use crate::domain::command::{Command, CreateOrg, DeleteOrg, UpdateOrg};
 use crate::domain::{OrgId, UserId};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
@@ -31,6 +32,7 @@ impl OrgService for OrgApi {
             org: Some(org),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -38,7 +40,9 @@ impl OrgService for OrgApi {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
-        let found = self.0.store.get_org(&project, &org_id).await.map_err(self.0.unread(&project))?;
+        let viewer = convert::viewer(&request.viewer_user_id)?;
+        let found = self.0.store.get_org(&project, &org_id, viewer.as_ref(), clock::now()).await;
+        let found = found.map_err(self.0.unread(&project))?;
         let org = wire::org(&found.value.profile, &found.value.role_mapping);
         Ok(Response::new(wire::GetOrgResponse { org: Some(org), revision: self.0.token(found.revision) }))
     }
@@ -82,6 +86,7 @@ impl OrgService for OrgApi {
             org: Some(org),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -100,6 +105,7 @@ impl OrgService for OrgApi {
             removed_memberships: deleted.affected,
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 }

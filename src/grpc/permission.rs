@@ -34,6 +34,7 @@ impl PermissionService for PermissionApi {
             permission: Some(permission),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -54,6 +55,7 @@ impl PermissionService for PermissionApi {
             created: created.created,
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -100,6 +102,7 @@ impl PermissionService for PermissionApi {
             permission: Some(permission),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -118,6 +121,7 @@ impl PermissionService for PermissionApi {
             removed_grants: deleted.affected,
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 }

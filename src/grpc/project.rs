@@ -9,10 +9,10 @@ use super::page::Page;
 use super::services::project_service_server::ProjectService;
 use super::write::unexpected;
 use super::{App, convert, status};
-use crate::domain::ProjectKey;
-use crate::domain::command::{Command, CreateProject, DeleteProject, UpdateProject};
+use crate::domain::command::{Command, ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
 use crate::domain::project::{Environment, RoleStructure};
 use crate::domain::template::{TEMPLATES, Template};
+use crate::domain::{ProjectKey, RoleName};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
 use crate::store::{ProjectRow, Scope};
 use crate::wire::{self, messages::outcome::Outcome};
@@ -33,6 +33,7 @@ impl ProjectService for ProjectApi {
             project: Some(project),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -78,6 +79,23 @@ impl ProjectService for ProjectApi {
             project: Some(project),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
+        }))
+    }
+
+    async fn convert_role_structure(
+        &self,
+        request: Request<wire::ConvertRoleStructureRequest>,
+    ) -> Result<Response<wire::ConvertRoleStructureResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let command = self.convert(&request)?;
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        let Outcome::Project(project) = answered.outcome else { return Err(unexpected()) };
+        Ok(Response::new(wire::ConvertRoleStructureResponse {
+            project: Some(project),
+            revision: answered.revision,
+            replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -98,6 +116,7 @@ impl ProjectService for ProjectApi {
             deleted_orgs: deleted.affected,
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -115,6 +134,35 @@ impl ProjectService for ProjectApi {
             next_page_token: page.next_token(Scope::default(), last)?,
             templates,
             revision: self.0.engine.load().token.to_string(),
+        }))
+    }
+}
+
+impl ProjectApi {
+    fn convert(&self, request: &wire::ConvertRoleStructureRequest) -> Result<Command, Status> {
+        let to = match wire::RoleStructure::try_from(request.role_structure) {
+            Ok(wire::RoleStructure::SingleRole) => RoleStructure::SingleRole,
+            Ok(wire::RoleStructure::MultiRole) => RoleStructure::MultiRole,
+            _ => return Err(status::invalid("role_structure", "must be one of the structures of the contract")),
+        };
+        match (to, request.role_order.is_empty()) {
+            (RoleStructure::SingleRole, true) => {
+                return Err(status::invalid("role_order", "must name all roles, highest first"));
+            }
+            (RoleStructure::MultiRole, false) => {
+                return Err(status::invalid("role_order", "must be empty: several roles have no hierarchy"));
+            }
+            _ => {}
+        }
+        // A project has no more, so that more is never an order.
+        let roles_max = usize::try_from(self.0.limits.roles).unwrap_or(usize::MAX);
+        convert::at_most("role_order", request.role_order.len(), roles_max)?;
+        Ok(Command::ConvertRoleStructure(ConvertRoleStructure {
+            project: convert::project(&request.project)?,
+            etag: convert::etag(&request.etag),
+            to,
+            order: convert::names("role_order", &request.role_order, RoleName::parse)?,
+            allow_ownerless: request.allow_ownerless,
         }))
     }
 }

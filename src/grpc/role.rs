@@ -9,11 +9,12 @@ use super::page::{Page, fitting};
 use super::services::role_service_server::RoleService;
 use super::write::unexpected;
 use super::{App, convert, status};
+use crate::clock;
 use crate::domain::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
 use crate::domain::id::RoleId;
-use crate::domain::{RoleMappingName, RoleName};
+use crate::domain::{OrgId, RoleMappingName, RoleName, UserId};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
-use crate::store::RoleRow;
+use crate::store::{ListRoles, RoleRow};
 use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};
 
 pub struct RoleApi(pub Arc<App>);
@@ -32,6 +33,7 @@ impl RoleService for RoleApi {
             role: Some(role),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -53,9 +55,16 @@ impl RoleService for RoleApi {
     ) -> Result<Response<wire::ListRolesResponse>, Status> {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
-        let page = Page::read(&["ListRoles", project.as_str()], request.page_size, &request.page_token)?;
-        let after = place::read(&page)?;
-        let list = self.0.store.list_roles(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
+        let arguments = ["ListRoles", project.as_str(), &request.viewer_user_id, &request.org_id];
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let ask = ListRoles {
+            project: project.clone(),
+            after: place::read(&page)?,
+            limit: page.limit,
+            viewer: viewing(request)?,
+            now: clock::now(),
+        };
+        let list = self.0.store.list_roles(ask).await.map_err(self.0.unread(&project))?;
         let found = list.page;
         let (roles, last) = fitting(&found.rows, found.more, shown);
         let last = last.map(|row| place::write(row.role.rank, row.id));
@@ -72,12 +81,13 @@ impl RoleService for RoleApi {
         request: Request<wire::UpdateRoleRequest>,
     ) -> Result<Response<wire::UpdateRoleResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let answered = self.0.write(&metadata, &request, update(&request)?, &status::no_rows).await?;
+        let answered = self.0.write(&metadata, &request, self.update(&request)?, &status::no_rows).await?;
         let Outcome::Role(role) = answered.outcome else { return Err(unexpected()) };
         Ok(Response::new(wire::UpdateRoleResponse {
             role: Some(role),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -100,6 +110,7 @@ impl RoleService for RoleApi {
             order_etag: order.order_etag,
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -120,7 +131,18 @@ impl RoleService for RoleApi {
             migrated_members: deleted.affected,
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
+    }
+}
+
+/// For whom roles are listed: an end user in an org.
+fn viewing(request: &wire::ListRolesRequest) -> Result<Option<(OrgId, UserId)>, Status> {
+    match (request.org_id.is_empty(), convert::viewer(&request.viewer_user_id)?) {
+        (true, None) => Ok(None),
+        (true, Some(_)) => Err(status::invalid("org_id", "must be given with `viewer_user_id`")),
+        (false, None) => Err(status::invalid("org_id", "must not be given without `viewer_user_id`")),
+        (false, Some(viewer)) => Ok(Some((convert::org_id(&request.org_id)?, viewer))),
     }
 }
 
@@ -158,28 +180,37 @@ impl RoleApi {
                 Some(Placement::Below(name)) => Place::Below(convert::role("below", name)?),
             },
             disabled_in: convert::names("disabled_in", &request.disabled_in, RoleMappingName::parse)?,
+            manages: self.manages("manages", &request.manages)?,
         }))
     }
-}
 
-fn update(request: &wire::UpdateRoleRequest) -> Result<Command, Status> {
-    let project = convert::project(&request.project)?;
-    let name = convert::role("name", &request.name)?;
-    let updatable = ["name", "description", "internal", "aliases"];
-    let mask = Mask::read("update_mask", request.update_mask.as_ref(), &updatable)?;
-    let nothing = wire::Role::default();
-    let new = request.role.as_ref().unwrap_or(&nothing);
-    Ok(Command::UpdateRole(UpdateRole {
-        project,
-        name,
-        etag: convert::etag(&request.etag),
-        new_name: mask.take("name", !new.name.is_empty(), || convert::role("role.name", &new.name))?,
-        description: mask.take("description", !new.description.is_empty(), || {
-            convert::text("role.description", &new.description, DESCRIPTION_BYTES_MAX)
-        })?,
-        internal: mask.take("internal", new.internal, || Ok(new.internal))?,
-        aliases: mask.take("aliases", !new.aliases.is_empty(), || {
-            convert::aliases("role.aliases", &new.aliases, RoleName::parse)
-        })?,
-    }))
+    fn update(&self, request: &wire::UpdateRoleRequest) -> Result<Command, Status> {
+        let project = convert::project(&request.project)?;
+        let name = convert::role("name", &request.name)?;
+        let updatable = ["name", "description", "internal", "aliases", "manages"];
+        let mask = Mask::read("update_mask", request.update_mask.as_ref(), &updatable)?;
+        let nothing = wire::Role::default();
+        let new = request.role.as_ref().unwrap_or(&nothing);
+        Ok(Command::UpdateRole(UpdateRole {
+            project,
+            name,
+            etag: convert::etag(&request.etag),
+            new_name: mask.take("name", !new.name.is_empty(), || convert::role("role.name", &new.name))?,
+            description: mask.take("description", !new.description.is_empty(), || {
+                convert::text("role.description", &new.description, DESCRIPTION_BYTES_MAX)
+            })?,
+            internal: mask.take("internal", new.internal, || Ok(new.internal))?,
+            aliases: mask.take("aliases", !new.aliases.is_empty(), || {
+                convert::aliases("role.aliases", &new.aliases, RoleName::parse)
+            })?,
+            manages: mask.take("manages", !new.manages.is_empty(), || self.manages("role.manages", &new.manages))?,
+        }))
+    }
+
+    /// The roles that a role manages. A project has no more, so that more are never a list of them.
+    fn manages(&self, field: &str, names: &[String]) -> Result<Vec<RoleName>, Status> {
+        let roles_max = usize::try_from(self.0.limits.roles).unwrap_or(usize::MAX);
+        convert::at_most(field, names.len(), roles_max)?;
+        convert::names(field, names, RoleName::parse)
+    }
 }

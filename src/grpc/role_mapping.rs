@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::mask::Mask;
+use super::on_disabled::on_disabled;
 use super::page::{Page, fitting};
 use super::role::place;
 use super::services::role_mapping_service_server::RoleMappingService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::command::{
-    Command, CreateRoleMapping, DeleteRoleMapping, GrantEdit, OnDisabled, PromoteRoleMapping, RoleMappingEdits,
-    UpdateRoleMapping,
+    Command, CreateRoleMapping, DeleteRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
 };
 use crate::domain::id::RoleMappingId;
 use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName, etag::etag};
@@ -37,6 +37,7 @@ impl RoleMappingService for RoleMappingApi {
             role_mapping: Some(role_mapping),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -52,6 +53,7 @@ impl RoleMappingService for RoleMappingApi {
             role_mapping: Some(role_mapping),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -70,6 +72,7 @@ impl RoleMappingService for RoleMappingApi {
             role_mapping: Some(role_mapping),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -130,6 +133,7 @@ impl RoleMappingService for RoleMappingApi {
             moved_orgs: deleted.affected,
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -196,16 +200,6 @@ fn delete(request: &wire::DeleteRoleMappingRequest) -> Result<Command, Status> {
         move_subscribers_to: convert::optional(&request.move_subscribers_to, to)?,
         on_disabled: on_disabled(request.on_disabled.as_ref())?,
     }))
-}
-
-/// What becomes of those for whom a role gets disabled (M7); not said: the write is refused.
-pub(super) fn on_disabled(given: Option<&wire::OnDisabled>) -> Result<OnDisabled, Status> {
-    use wire::DisabledRoleStrategy as Wire;
-    match given.map_or(Ok(Wire::Unspecified), |given| Wire::try_from(given.strategy)) {
-        Ok(Wire::Unspecified | Wire::Reject) => Ok(OnDisabled::Reject),
-        Ok(Wire::Suspend) => Ok(OnDisabled::Suspend),
-        Err(_) => Err(status::invalid("on_disabled.strategy", "must be one of the strategies of the contract")),
-    }
 }
 
 impl RoleMappingApi {

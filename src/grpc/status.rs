@@ -10,6 +10,7 @@ use std::time::Duration;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::domain::UserId;
 use crate::domain::refusal::{Noun, Refusal};
 use crate::engine::Behind;
 use crate::limits::VIOLATIONS_BYTES_MAX;
@@ -31,6 +32,8 @@ pub struct Names<'a> {
     pub project: &'a str,
     /// The path under which an update has the fields of the resource: `role.`.
     pub resource: &'a str,
+    /// The field in which it has the order of the roles.
+    pub order: &'a str,
     pub row: RowPath<'a>,
 }
 
@@ -39,7 +42,7 @@ pub fn no_rows(_: usize) -> String {
     String::new()
 }
 
-const NAMELESS: Names<'_> = Names { project: "", resource: "", row: &no_rows };
+const NAMELESS: Names<'_> = Names { project: "", resource: "", order: "roles", row: &no_rows };
 
 /// Says which known name an unknown one was perhaps meant to be.
 pub type Suggest<'a> = &'a mut dyn FnMut(Noun, &str) -> Option<String>;
@@ -56,6 +59,11 @@ pub fn failed(failure: Failure, names: &Names<'_>, suggest: Suggest<'_>) -> Stat
         Failure::Unavailable | Failure::Stopping => plain(&DATABASE_UNAVAILABLE, failure.to_string()),
         Failure::OutcomeUnknown => plain(&OUTCOME_UNKNOWN, failure.to_string()),
     }
+}
+
+/// A question about end users that was refused.
+pub fn refused(refusal: &Refusal, suggest: Suggest<'_>) -> Status {
+    explained(refusal, &NAMELESS, suggest)
 }
 
 /// What is not there, where nobody can have meant another.
@@ -120,8 +128,16 @@ fn asking(message: String, suggestion: Option<&str>) -> String {
 pub fn read(error: ReadError, suggest: Suggest<'_>) -> Status {
     match error {
         ReadError::NotFound(noun, name) => explained(&Refusal::NotFound(noun, name), &NAMELESS, suggest),
+        ReadError::ViewerNotAMember(viewer) => viewer_not_a_member(&viewer),
         ReadError::Store(error) => unavailable(&error),
     }
+}
+
+/// A read for an end user who is no member of the org (I2).
+fn viewer_not_a_member(viewer: &UserId) -> Status {
+    let metadata = [("rule", "I2".into()), ("user_id", viewer.to_string())];
+    let message = format!("the viewer `{viewer}` is not a member of the org");
+    Status::with_error_details(VIEWER_NOT_A_MEMBER.code, message, info(&VIEWER_NOT_A_MEMBER, metadata))
 }
 
 /// The database did not answer a read. The cause is logged, not sent.

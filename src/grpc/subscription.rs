@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::page::Page;
-use super::role_mapping::on_disabled;
+use super::on_disabled::on_disabled;
 use super::services::subscription_service_server::SubscriptionService;
 use super::write::unexpected;
 use super::{App, convert, status};
@@ -29,6 +29,7 @@ impl SubscriptionService for SubscriptionApi {
             subscription: Some(subscription),
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 
@@ -58,6 +59,7 @@ impl SubscriptionService for SubscriptionApi {
             unchanged: subscribed.unchanged,
             revision: answered.revision,
             replayed: answered.replayed,
+            impact: answered.impact,
         }))
     }
 

@@ -11,6 +11,7 @@ use super::status::{self, Names, RowPath};
 use super::{App, convert};
 use crate::domain::ProjectKey;
 use crate::domain::command::{Actor, Call, Command, RequestKey, SYSTEM};
+use crate::domain::suggest::Known;
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::wire::{self, messages::outcome::Outcome};
@@ -26,17 +27,26 @@ pub trait WriteRequest: Message {
     const METHOD: &'static str;
     /// The path under which the request has the fields of the resource that it writes, as in `role.`.
     const RESOURCE: &'static str;
+    /// The field in which the request has the order of the roles.
+    const ORDER: &'static str = "roles";
 
     fn request_id(&self) -> &str;
     fn reason(&self) -> &str;
     fn validate_only(&self) -> bool;
+    fn impact_digest(&self) -> &str;
+
+    /// The end user on whose behalf it is written; most writes have none.
+    fn acting_user_id(&self) -> &str {
+        ""
+    }
 }
 
 macro_rules! write_requests {
-    ($($request:ident $method:literal $($resource:literal)?;)*) => {$(
+    ($($request:ident $method:literal $($resource:literal)? $(by $acting_user_id:ident)? $(in $order:literal)?;)*) => {$(
         impl WriteRequest for wire::$request {
             const METHOD: &'static str = $method;
             const RESOURCE: &'static str = concat!($($resource)?);
+            $(const ORDER: &'static str = $order;)?
 
             fn request_id(&self) -> &str {
                 &self.request_id
@@ -49,6 +59,14 @@ macro_rules! write_requests {
             fn validate_only(&self) -> bool {
                 self.validate_only
             }
+
+            fn impact_digest(&self) -> &str {
+                &self.impact_digest
+            }
+
+            $(fn acting_user_id(&self) -> &str {
+                &self.$acting_user_id
+            })?
         }
     )*};
 }
@@ -56,6 +74,7 @@ macro_rules! write_requests {
 write_requests! {
     CreateProjectRequest "CreateProject";
     UpdateProjectRequest "UpdateProject" "resource.";
+    ConvertRoleStructureRequest "ConvertRoleStructure" in "role_order";
     DeleteProjectRequest "DeleteProject";
     CreatePermissionRequest "CreatePermission";
     BatchCreatePermissionsRequest "BatchCreatePermissions";
@@ -70,19 +89,21 @@ write_requests! {
     PromoteRoleMappingRequest "PromoteRoleMapping";
     DeleteRoleMappingRequest "DeleteRoleMapping";
     CreateOrgRequest "CreateOrg";
-    UpdateOrgRequest "UpdateOrg" "org.";
-    DeleteOrgRequest "DeleteOrg";
+    UpdateOrgRequest "UpdateOrg" "org." by acting_user_id;
+    DeleteOrgRequest "DeleteOrg" by acting_user_id;
     SubscribeOrgRequest "SubscribeOrg";
     BatchSubscribeOrgsRequest "BatchSubscribeOrgs";
-    AddMemberRequest "AddMember";
-    SetMemberRolesRequest "SetMemberRoles";
-    RemoveMemberRequest "RemoveMember";
+    AddMemberRequest "AddMember" by acting_user_id;
+    SetMemberRolesRequest "SetMemberRoles" by acting_user_id;
+    RemoveMemberRequest "RemoveMember" by acting_user_id;
     BatchWriteMembersRequest "BatchWriteMembers";
 }
 
 /// A write as it is answered.
 pub struct Answered {
     pub outcome: Outcome,
+    /// None only where a release that reported none answered first.
+    pub impact: Option<wire::Impact>,
     pub revision: String,
     pub replayed: bool,
 }
@@ -98,25 +119,32 @@ impl App {
     ) -> Result<Answered, Status> {
         let call = call(metadata, request)?;
         let project = command.project().cloned();
+        // Internal roles are unknown to end users, so that none may be suggested to them (I2).
+        let known = Known::to(call.acting_user.as_ref());
         let written = match request.validate_only() {
             true => self.writer.preview(command, call).await,
             false => self.writer.submit(command, call).await,
         };
-        let names =
-            Names { project: project.as_ref().map_or("", ProjectKey::as_str), resource: R::RESOURCE, row: row_path };
-        let refused = |failure| self.suggesting(project.as_ref(), |suggest| status::failed(failure, &names, suggest));
+        let names = Names {
+            project: project.as_ref().map_or("", ProjectKey::as_str),
+            resource: R::RESOURCE,
+            order: R::ORDER,
+            row: row_path,
+        };
+        let refused =
+            |failure| self.suggesting(project.as_ref(), known, |suggest| status::failed(failure, &names, suggest));
         self.answered(written.map_err(refused)?)
     }
 
     fn answered(&self, written: Written) -> Result<Answered, Status> {
-        let outcome = match written.answer {
-            Answer::Decided(outcome) => wire::outcome::outcome(&outcome),
+        let wire::Outcome { outcome, impact } = match written.answer {
+            Answer::Decided { outcome, impact } => wire::outcome::outcome(&outcome, &impact),
             Answer::Remembered(bytes) => wire::Outcome::decode(&*bytes)
                 .map_err(|error| internal(&format!("a remembered answer is unreadable: {error}")))?,
         };
-        let outcome = outcome.outcome.ok_or_else(|| internal("an answer is empty"))?;
+        let outcome = outcome.ok_or_else(|| internal("an answer is empty"))?;
         let revision = Token::new(self.engine.store_id(), written.revision).encode();
-        Ok(Answered { outcome, revision, replayed: written.replayed })
+        Ok(Answered { outcome, impact, revision, replayed: written.replayed })
     }
 }
 
@@ -130,20 +158,31 @@ fn internal(what: &str) -> Status {
     status::plain(&status::INTERNAL, "the answer could not be made; this is a bug, please report it")
 }
 
-/// What is recorded of a call.
+/// What is recorded of a call, and what it is decided under.
 fn call<R: WriteRequest>(metadata: &MetadataMap, request: &R) -> Result<Call, Status> {
     let actor = actor(metadata)?;
-    let reason = convert::text("reason", request.reason(), REASON_BYTES_MAX)?;
+    let key = request_key(&actor, request)?;
+    Ok(Call {
+        fingerprint: key.as_ref().map_or(0, |_| fingerprint(request)),
+        request: key,
+        reason: convert::text("reason", request.reason(), REASON_BYTES_MAX)?.into(),
+        acting_user: convert::optional(request.acting_user_id(), |text| convert::user("acting_user_id", text))?,
+        impact_digest: Some(request.impact_digest()).filter(|digest| !digest.is_empty()).map(Arc::from),
+        actor,
+    })
+}
+
+/// What names the write, if it may be repeated. A dry run is neither looked up nor remembered (A4).
+fn request_key<R: WriteRequest>(caller: &Actor, request: &R) -> Result<Option<RequestKey>, Status> {
     let request_id = request.request_id();
     if request_id.is_empty() || request.validate_only() {
-        return Ok(Call { actor, request: None, fingerprint: 0, reason: reason.into() });
+        return Ok(None);
     }
     if request_id.len() > REQUEST_ID_BYTES_MAX || !request_id.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         let why = format!("must be at most {REQUEST_ID_BYTES_MAX} printable ASCII characters");
         return Err(status::invalid("request_id", why));
     }
-    let key = RequestKey { caller: actor.clone(), request_id: request_id.into() };
-    Ok(Call { actor, request: Some(key), fingerprint: fingerprint(request), reason: reason.into() })
+    Ok(Some(RequestKey { caller: caller.clone(), request_id: request_id.into() }))
 }
 
 /// Who calls, as far as the call's metadata says.

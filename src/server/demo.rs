@@ -44,7 +44,7 @@ async fn fill(server: &Running) -> Result<&'static str, String> {
         Example::Begun(steps) => steps,
     };
     for command in example::steps().into_iter().skip(begun) {
-        let call = Call { actor: ACTOR.into(), request: None, fingerprint: 0, reason: "example data".into() };
+        let call = Call::plain(ACTOR, "example data");
         let written = server.app.writer.submit(command, call).await;
         written
             .map_err(|failure| format!("the demo could not write its example: {failure}; start again with --demo"))?;

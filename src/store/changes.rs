@@ -7,8 +7,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter,
 use super::entity::{change, commit};
 use super::ids::{revision, revision_number};
 use super::{SinceError, Store};
-use crate::domain::Revision;
 use crate::domain::group::Commit;
+use crate::domain::{Revision, UserId};
 use crate::wire::change::decode;
 
 impl Store {
@@ -49,6 +49,7 @@ pub async fn commits_since(db: &impl ConnectionTrait, mine: Revision, limit: u32
             kind: row.kind.into(),
             actor: row.actor.into(),
             reason: Arc::from(row.reason),
+            acting_user: row.acting_user.map(UserId::stored),
             request: None,
             changes: decoded,
         });

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
+use crate::domain::UserId;
 use crate::domain::refusal::Noun;
 use crate::wire::change::UnknownChange;
 
@@ -46,6 +47,8 @@ pub enum SinceError {
 pub enum ReadError {
     #[error("{} `{}` does not exist", .0.word(), .1)]
     NotFound(Noun, String),
+    #[error("the viewer `{0}` is not a member of the org")]
+    ViewerNotAMember(UserId),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -20,6 +20,7 @@ use crate::domain::project::ProjectRecord;
 use crate::domain::role::Role;
 use crate::domain::role_mapping::RoleMappingRecord;
 use crate::domain::role_set::RoleSet;
+use crate::domain::stand_in::StandIn;
 use crate::domain::state::Counters;
 use crate::domain::{
     Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, Time, UserId,
@@ -39,6 +40,7 @@ impl Store {
         grants(&snapshot.tx, &mut state).await?;
         state.share_rows();
         orgs(&snapshot.tx, &mut state).await?;
+        stand_ins(&snapshot.tx, &mut state).await?;
         memberships(&snapshot.tx, &mut state).await?;
         for (project, counters) in counters {
             state.restore_counters(project, &counters);
@@ -175,6 +177,12 @@ async fn permissions(tx: &DatabaseTransaction, state: &mut State, aliases: &mut 
 }
 
 async fn roles(tx: &DatabaseTransaction, state: &mut State, aliases: &mut Aliases) -> Result<(), StoreError> {
+    let mut managed: HashMap<Scoped<RoleId>, Vec<RoleId>> = HashMap::new();
+    each(tx, "SELECT project, role, managed FROM managed_roles ORDER BY project, role, managed", |mut row| {
+        managed.entry(row.scoped()?).or_default().push(row.id()?);
+        Ok(())
+    })
+    .await?;
     let sql = r#"SELECT project, id, name, description, internal, "rank", create_time, version FROM roles
         ORDER BY project, "rank", id"#;
     each(tx, sql, |mut row| {
@@ -187,6 +195,7 @@ async fn roles(tx: &DatabaseTransaction, state: &mut State, aliases: &mut Aliase
             create_time: row.time()?,
             aliases: aliases.of(Renamed::Role, key, RoleName::stored),
             version: u32_of(row.next()?)?,
+            manages: managed.remove(&key).unwrap_or_default().into(),
         };
         state.apply(&Change::Role(created(key, role)));
         Ok(())
@@ -280,6 +289,28 @@ async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreEr
         Ok(())
     })
     .await
+}
+
+/// Rows of one org follow each other; each group of them is one change.
+async fn stand_ins(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let mut current: Option<(Scoped<OrgNo>, Vec<StandIn>)> = None;
+    let mut apply = |row: Option<(Scoped<OrgNo>, Vec<StandIn>)>| {
+        if let Some((key, stand_ins)) = row {
+            state.apply(&Change::StandIns(created(key, stand_ins.into())));
+        }
+    };
+    each(tx, "SELECT project, org, role, stand_in FROM stand_ins ORDER BY project, org, role", |mut row| {
+        let key = row.scoped()?;
+        let stands = StandIn { role: row.id()?, stand_in: row.id()? };
+        match &mut current {
+            Some((last, stand_ins)) if *last == key => stand_ins.push(stands),
+            _ => apply(current.replace((key, vec![stands]))),
+        }
+        Ok(())
+    })
+    .await?;
+    apply(current);
+    Ok(())
 }
 
 async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use super::ids::unreadable;
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::org::OrgProfile;
-use crate::domain::{OrgId, ProjectKey, RoleMappingName, Time};
+use crate::domain::{OrgId, ProjectKey, RoleMappingName, Time, UserId};
 
 /// An org and the name of the role mapping that it is subscribed to.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,10 +32,20 @@ pub struct ListOrgs {
 }
 
 impl Store {
-    pub async fn get_org(&self, project: &ProjectKey, org_id: &OrgId) -> Result<At<OrgRow>, ReadError> {
+    /// An org; a viewer must be a member of it now (I2).
+    pub async fn get_org(
+        &self,
+        project: &ProjectKey,
+        org_id: &OrgId,
+        now: Time,
+        viewer: Option<&UserId>,
+    ) -> Result<At<OrgRow>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
         let found = snapshot.org(project.id, org_id).await?;
+        if let Some(viewer) = viewer {
+            snapshot.admit(&project, &found, viewer, now).await?;
+        }
         let row = rows(&snapshot, project.id, vec![found]).await?.pop();
         Ok(snapshot.at(row.ok_or_else(|| unreadable("an org without a row"))?).await)
     }

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use sea_orm::{
-    AccessMode, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, IsolationLevel, QueryFilter,
-    TransactionOptions, TransactionTrait,
+    AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, ExprTrait,
+    IsolationLevel, QueryFilter, TransactionOptions, TransactionTrait,
 };
 use tokio::task::JoinError;
 
@@ -53,7 +53,7 @@ pub struct Page<T> {
 
 /// The database at one revision.
 pub struct Snapshot {
-    pub tx: DatabaseTransaction,
+    pub(super) tx: DatabaseTransaction,
     pub revision: Revision,
     /// Of what was found in it so far.
     scope: Mutex<Scope>,
@@ -61,7 +61,7 @@ pub struct Snapshot {
 
 impl Store {
     /// Begins to read; nothing that is committed from now on is seen.
-    pub(super) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let options = match self.database() {
             // A transaction of SQLite reads one snapshot from its first statement on, and cannot be told more.
             Database::Sqlite => TransactionOptions::default(),
@@ -90,6 +90,13 @@ impl Store {
 }
 
 impl Snapshot {
+    pub(super) fn database(&self) -> Database {
+        match self.tx.get_database_backend() {
+            DbBackend::Sqlite => Database::Sqlite,
+            _ => Database::Postgres,
+        }
+    }
+
     /// Gives the connection back.
     pub async fn end(self) {
         // Nothing was written: an error here takes nothing from what was read.

@@ -15,9 +15,10 @@ use super::sql::Sql;
 use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::id::{RoleId, RoleMappingId};
 use crate::domain::{PermissionName, ProjectKey, RoleMappingName, RoleName, Time};
-use page::{Filling, Granted, disabled_in, in_order};
+use page::{Granted, in_order};
 
 pub use diff::{DiffRoleMappings, DiffRow};
+pub use page::{Filling, disabled_in};
 
 /// A role mapping, its rows aside.
 #[derive(Clone, Debug, PartialEq)]

@@ -90,6 +90,10 @@ impl WriteTx {
         Ok((state, passed))
     }
 
+    pub(super) fn connection(&self) -> &DatabaseTransaction {
+        &self.tx
+    }
+
     /// Of these request ids those that were used in the last 24 hours (A4).
     pub async fn known(&mut self, keys: &[RequestKey], now: Time) -> Result<Known, StoreError> {
         if keys.is_empty() {

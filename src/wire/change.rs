@@ -18,6 +18,7 @@ use crate::domain::project::{Environment, ProjectRecord, RoleStructure};
 use crate::domain::role::Role;
 use crate::domain::role_mapping::RoleMappingRecord;
 use crate::domain::role_set::RoleSet;
+use crate::domain::stand_in::{StandIn, StandIns};
 use crate::domain::{Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time, UserId};
 
 /// A change that this release cannot read: a newer one wrote it, or the bytes are damaged. It must never be skipped.
@@ -37,6 +38,8 @@ pub fn noun(change: &Change) -> i16 {
         Change::Org(_) => 7,
         Change::Membership(_) => 8,
         Change::Subscription(_) => 9,
+        Change::StandIns(_) => 10,
+        Change::Remap(_) => 11,
     }
 }
 
@@ -114,6 +117,18 @@ pub fn message(change: &Change) -> wire::Change {
             before: edit.before.map_or(0, |mapping| mapping.number()),
             after: edit.after.map_or(0, |mapping| mapping.number()),
         }),
+        Change::StandIns(edit) => Kind::StandIns(wire::StandInsChange {
+            project: edit.key.project.number(),
+            org: edit.key.id.number(),
+            before: edit.before.as_deref().map(stand_ins_value),
+            after: edit.after.as_deref().map(stand_ins_value),
+        }),
+        Change::Remap(edit) => Kind::Remap(wire::RemapChange {
+            project: edit.key.project.number(),
+            org: edit.key.id.number(),
+            before: numbers(edit.before.as_deref().unwrap_or_default()),
+            after: numbers(edit.after.as_deref().unwrap_or_default()),
+        }),
     };
     wire::Change { change: Some(kind) }
 }
@@ -147,6 +162,14 @@ pub fn read(message: wire::Change) -> Result<Change, UnknownChange> {
         Kind::Subscription(it) => {
             Change::Subscription(edit(scoped(it.project, it.org)?, Some(it.before), Some(it.after), id)?)
         }
+        Kind::StandIns(it) => {
+            Change::StandIns(edit(scoped(it.project, it.org)?, it.before, it.after, read_stand_ins)?)
+        }
+        Kind::Remap(it) if it.before.len() != it.after.len() => return Err(unread("number of role sets")),
+        Kind::Remap(it) => {
+            let read = |sets| Ok(ids(sets)?.into());
+            Change::Remap(edit(scoped(it.project, it.org)?, Some(it.before), Some(it.after), read)?)
+        }
     })
 }
 
@@ -162,6 +185,14 @@ fn edit<K, W, V>(
 fn id<I: Numbered>(number: u32) -> Result<I, UnknownChange> {
     let number = std::num::NonZeroU32::new(number).ok_or_else(|| unread("number"))?;
     Ok(I::from_number(number))
+}
+
+fn ids<I: Numbered>(numbers: Vec<u32>) -> Result<Vec<I>, UnknownChange> {
+    numbers.into_iter().map(id).collect()
+}
+
+fn numbers<I: Numbered>(ids: &[I]) -> Vec<u32> {
+    ids.iter().map(|id| id.number()).collect()
 }
 
 fn scoped<I: Numbered>(project: u32, number: u32) -> Result<Scoped<I>, UnknownChange> {
@@ -251,6 +282,7 @@ fn role_value(role: &Role) -> wire::RoleValue {
         create_time_micros: role.create_time.0,
         aliases: texts(&role.aliases),
         version: role.version,
+        manages: numbers(&role.manages),
     }
 }
 
@@ -263,25 +295,24 @@ fn read_role(value: wire::RoleValue) -> Result<Role, UnknownChange> {
         create_time: Time(value.create_time_micros),
         aliases: value.aliases.into_iter().map(RoleName::stored).collect(),
         version: value.version,
+        manages: ids(value.manages)?.into(),
     })
 }
 
 fn role_set_value(set: &RoleSet) -> wire::RoleSetValue {
-    let numbers = |roles: &[RoleId]| roles.iter().map(|role| role.number()).collect();
     wire::RoleSetValue { roles: numbers(&set.roles), migrated: set.migrated, replacements: numbers(&set.replacements) }
 }
 
 fn read_role_set(value: wire::RoleSetValue) -> Result<RoleSet, UnknownChange> {
-    let ids = |numbers: Vec<u32>| numbers.into_iter().map(id).collect::<Result<Vec<RoleId>, _>>();
     let replacements = ids(value.replacements)?.into();
-    Ok(RoleSet { migrated: value.migrated, replacements, ..RoleSet::new(ids(value.roles)?) })
+    Ok(RoleSet { migrated: value.migrated, replacements, ..RoleSet::new(ids::<RoleId>(value.roles)?) })
 }
 
 fn role_mapping_value(record: &RoleMappingRecord) -> wire::RoleMappingValue {
     wire::RoleMappingValue {
         name: record.name.to_string(),
         description: record.description.to_string(),
-        disabled_roles: record.disabled_roles.iter().map(|role| role.number()).collect(),
+        disabled_roles: numbers(&record.disabled_roles),
         create_time_micros: record.create_time.0,
         aliases: texts(&record.aliases),
         version: record.version,
@@ -292,7 +323,7 @@ fn read_role_mapping(value: wire::RoleMappingValue) -> Result<RoleMappingRecord,
     Ok(RoleMappingRecord {
         name: RoleMappingName::stored(value.name),
         description: value.description.into(),
-        disabled_roles: value.disabled_roles.into_iter().map(id).collect::<Result<_, _>>()?,
+        disabled_roles: ids(value.disabled_roles)?.into(),
         create_time: Time(value.create_time_micros),
         aliases: value.aliases.into_iter().map(RoleMappingName::stored).collect(),
         version: value.version,
@@ -339,6 +370,16 @@ fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange> {
     })
 }
 
+fn stand_ins_value(stand_ins: &[StandIn]) -> wire::StandInsValue {
+    let value = |stands: &StandIn| wire::StandInValue { role: stands.role.number(), stand_in: stands.stand_in.number() };
+    wire::StandInsValue { stand_ins: stand_ins.iter().map(value).collect() }
+}
+
+fn read_stand_ins(value: wire::StandInsValue) -> Result<StandIns, UnknownChange> {
+    let read = |stands: wire::StandInValue| Ok(StandIn { role: id(stands.role)?, stand_in: id(stands.stand_in)? });
+    value.stand_ins.into_iter().map(read).collect()
+}
+
 fn membership_value(record: &MembershipRecord) -> wire::MembershipValue {
     let timed = |timed: &TimedRole| wire::TimedRole { role: timed.role.number(), until_micros: timed.until.0 };
     wire::MembershipValue {
@@ -376,6 +417,7 @@ fn read_membership(value: wire::MembershipValue) -> Result<MembershipRecord, Unk
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::RoleSetId;
 
     #[test]
     fn permissions_are_kept_as_differences() {
@@ -385,6 +427,43 @@ mod tests {
         let Some(Kind::Grants(grants)) = message(&change).change else { panic!() };
         assert_eq!(grants.after.unwrap().ids, [1, 1, 7, 49_991]);
         assert_eq!(decode(&encode(&change)).unwrap(), change);
+    }
+
+    #[test]
+    fn what_changes_of_plans_write_is_read_as_it_was() {
+        let set = |number| RoleSetId::new(number).unwrap();
+        let role = |number| RoleId::new(number).unwrap();
+        let org = Scoped { project: id(3).unwrap(), id: id(70_000).unwrap() };
+        let stands: StandIns = [(2, 5), (9, 5)].map(|(suspended, by)| StandIn { role: role(suspended), stand_in: role(by) }).into();
+        let manager = Role {
+            name: RoleName::stored("Admin"),
+            description: "".into(),
+            internal: false,
+            rank: 7,
+            create_time: Time(1),
+            aliases: [].into(),
+            version: 2,
+            manages: [role(1), role(300)].into(),
+        };
+        let alone = Role { manages: [].into(), ..manager.clone() };
+        let admin = Scoped { project: id(3).unwrap(), id: role(4) };
+        for change in [
+            Change::StandIns(Edit { key: org, before: None, after: Some(stands.clone()) }),
+            Change::StandIns(Edit { key: org, before: Some(stands.clone()), after: Some(stands[1..].into()) }),
+            Change::StandIns(Edit { key: org, before: Some(stands), after: None }),
+            Change::Remap(Edit { key: org, before: Some([set(1), set(4)].into()), after: Some([set(8), set(7)].into()) }),
+            Change::Role(Edit { key: admin, before: Some(alone), after: Some(manager) }),
+        ] {
+            assert_eq!(decode(&encode(&change)).unwrap(), change);
+            let undone = change.undone();
+            assert_eq!(decode(&encode(&undone)).unwrap(), undone);
+        }
+    }
+
+    #[test]
+    fn a_remap_with_a_set_too_many_is_refused() {
+        let remap = wire::RemapChange { project: 1, org: 1, before: vec![1, 2], after: vec![3] };
+        assert!(read(wire::Change { change: Some(Kind::Remap(remap)) }).is_err());
     }
 
     #[test]

@@ -7,10 +7,11 @@ use super::messages::outcome::Outcome;
 use super::resource::{self, RoleMappingParts};
 use crate::domain::decide::Tally;
 use crate::domain::id::{RoleId, RoleMappingId};
+use crate::domain::impact::Impact;
 use crate::domain::{self, Project, RoleName};
 
 /// The answer without its revision, which is kept beside it: the `revision` of a member is left empty for the same reason.
-pub fn outcome(outcome: &domain::Outcome) -> wire::Outcome {
+pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> wire::Outcome {
     let kind = match outcome {
         domain::Outcome::Project(project) => Outcome::Project(project_of(project)),
         domain::Outcome::Permission(permission) => Outcome::Permission(resource::permission(permission)),
@@ -42,12 +43,12 @@ pub fn outcome(outcome: &domain::Outcome) -> wire::Outcome {
         // The service itself asks for it, and remembers no answer.
         domain::Outcome::Erased(_) => Outcome::Removed(wire::Removed {}),
     };
-    wire::Outcome { outcome: Some(kind) }
+    wire::Outcome { outcome: Some(kind), impact: Some(super::impact::impact(impact)) }
 }
 
 /// The bytes in which an answer is remembered.
-pub fn encode(it: &domain::Outcome) -> Vec<u8> {
-    outcome(it).encode_to_vec()
+pub fn encode(it: &domain::Outcome, impact: &Impact) -> Vec<u8> {
+    outcome(it, impact).encode_to_vec()
 }
 
 fn project_of(project: &Project) -> wire::Project {
@@ -62,8 +63,11 @@ fn project_of(project: &Project) -> wire::Project {
 }
 
 fn role_of(project: &Project, id: RoleId) -> wire::Role {
+    let Some(role) = project.roles.get(id) else { return wire::Role::default() };
     let position = crate::domain::role::position(project, id) as u32 + 1;
-    project.roles.get(id).map(|role| resource::role(id, role, position)).unwrap_or_default()
+    let managed = project.role_order.iter().filter(|managed| role.manages.contains(managed));
+    let manages: Vec<RoleName> = managed.map(|&managed| project.role_name(managed)).collect();
+    resource::role(id, role, position, &manages)
 }
 
 fn role_mapping_of(project: &Project, id: RoleMappingId) -> wire::RoleMapping {

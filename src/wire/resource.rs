@@ -61,8 +61,8 @@ pub fn permission(permission: &Permission) -> wire::Permission {
     }
 }
 
-/// A role; `position` counts from 1, the highest.
-pub fn role(id: RoleId, role: &Role, position: u32) -> wire::Role {
+/// A role; `position` counts from 1, the highest. The roles that it manages are named in the order of the roles.
+pub fn role(id: RoleId, role: &Role, position: u32, manages: &[RoleName]) -> wire::Role {
     wire::Role {
         name: role.name.to_string(),
         description: role.description.to_string(),
@@ -71,6 +71,7 @@ pub fn role(id: RoleId, role: &Role, position: u32) -> wire::Role {
         create_time: Some(timestamp(role.create_time)),
         aliases: texts(&role.aliases),
         etag: etag(id.number(), role.version),
+        manages: texts(manages),
     }
 }
 
@@ -113,7 +114,7 @@ pub fn member(member: &Member, revision: String) -> wire::Member {
         org_id: member.org_id.to_string(),
         user_id: member.user_id.to_string(),
         roles: member.roles.iter().map(member_role).collect(),
-        origin: origin(member.origin).into(),
+        origin: member.origin.map_or(wire::MembershipOrigin::Unspecified, origin).into(),
         revision,
     }
 }
@@ -131,6 +132,7 @@ fn member_role(role: &MemberRole) -> wire::MemberRole {
         permanent: false,
         state: state.into(),
         origin: origin(role.origin).into(),
+        stand_in: role.stand_in.as_ref().map_or_else(String::new, RoleName::to_string),
     }
 }
 

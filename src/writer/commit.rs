@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Answer, Failure, Job, Written, settle};
+use super::{Answer, Failure, Job, Written, sample, settle};
 use crate::clock;
 use crate::domain::group::{Group, Known, Verdict, Work, decide_group};
 use crate::domain::{Revision, State};
@@ -126,6 +126,24 @@ impl Committer {
             step(tx.rollback()).await;
             return (work, answers, Ended::Stored(group.verdicts));
         }
+        let named = step(async move {
+            let (mut tx, mut group) = (tx, group);
+            let named = sample::name(&mut tx, &mut group).await;
+            (tx, group, named)
+        });
+        let (tx, group) = match named.await {
+            Some((tx, group, Ok(()))) => (tx, group),
+            // PostgreSQL takes nothing more in a transaction in which a statement failed, and what SQLite cannot read, it
+            // should not write: the whole write fails, rather than to report less than it does.
+            Some((tx, _, Err(error))) => {
+                step(tx.rollback()).await;
+                return (work, answers, Ended::Failed(error.to_string()));
+            }
+            None => {
+                self.stuck = true;
+                return (work, answers, Ended::Away(SILENT.into()));
+            }
+        };
         let commits = Arc::new(group.commits);
         let group = Group { commits: Vec::new(), ..group };
         let revisions: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
@@ -321,8 +339,8 @@ pub(super) async fn decided(
 
 pub(super) fn told(verdict: Verdict) -> Result<Written, Failure> {
     match verdict {
-        Verdict::Done { revision, outcome, replayed } => {
-            Ok(Written { revision, replayed, answer: Answer::Decided(outcome) })
+        Verdict::Done { revision, outcome, impact, replayed } => {
+            Ok(Written { revision, replayed, answer: Answer::Decided { outcome, impact } })
         }
         Verdict::Remembered { revision, outcome } => {
             Ok(Written { revision, replayed: true, answer: Answer::Remembered(outcome) })

@@ -74,7 +74,7 @@ mod tests {
         let new = NewPermission { name: PermissionName::stored("p"), description: String::new() };
         let permissions = vec![new; rows];
         let command = CreatePermissions { project: ProjectKey::default_project(), permissions, batch: true };
-        let call = Call { actor: "test".into(), request: None, fingerprint: 0, reason: "".into() };
+        let call = Call::plain("test", "");
         let work = Work { command: Command::CreatePermissions(command), call, tag: 0 };
         Job { work, answer: oneshot::channel().0 }
     }

@@ -37,7 +37,7 @@ impl World {
             creator: None,
             reuse_deleted_id: false,
         });
-        let call = Call { actor: "test".into(), request: None, fingerprint: 0, reason: "".into() };
+        let call = Call::plain("test", "");
         self.server.app.writer.submit(command, call).await
     }
 

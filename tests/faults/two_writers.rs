@@ -105,7 +105,7 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
 async fn submit(server: &Server, commands: &Arc<Vec<Command>>, first: usize) -> usize {
     let sent = (first..commands.len()).step_by(2).map(|number| {
         let command = commands[number].clone();
-        let call = Call { actor: "test".into(), request: None, fingerprint: 0, reason: number.to_string().into() };
+        let call = Call::plain("test", &number.to_string());
         async move {
             match server.writer.submit(command, call).await {
                 Ok(_) => 1,

@@ -180,7 +180,7 @@ fn too_many_waiting_writes_are_told_to_come_back() {
             project: ProjectKey::default_project(),
             name: RoleMappingName::stored("Default"),
         });
-        let call = Call { actor: "test".into(), request: None, fingerprint: 0, reason: "".into() };
+        let call = Call::plain("test", "");
         let mut waiting = FuturesUnordered::new();
         for _ in 0..6_000 {
             waiting.push(app.writer.submit(command.clone(), call.clone()));

@@ -1,11 +1,13 @@
-//! Adds, sets and removes members (B1, B2, B3, M3).
+//! Adds, sets and removes members (B1, B2, B3, M3), also on behalf of an acting user (G1, G3, I4).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{MembershipRecord, Origin, TimedRole, origins};
+use super::given::{Given, Roles, counted, given};
+use super::{MembershipRecord, Origin, Seen, TimedRole, origins};
 use crate::domain::change::MembershipKey;
-use crate::domain::command::{BatchWriteMembers, GivenRole, MemberWrite, Write, WriteMember};
+use crate::domain::command::{BatchWriteMembers, MemberWrite, Write, WriteMember};
 use crate::domain::decide::{Draft, Outcome, Tally};
+use crate::domain::delegation::{Acting, CAN_CHANGE_ROLES, CAN_INVITE, CAN_REMOVE_USERS};
 use crate::domain::hash::TextHash;
 use crate::domain::id::RoleId;
 use crate::domain::name::{OrgId, ProjectKey, UserId};
@@ -17,14 +19,18 @@ use crate::domain::{Change, Edit, Time};
 
 /// Adds, sets or removes one member.
 pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome, Refusal> {
-    let (_, left) = write(draft, &command.project, &command.row)?;
+    let acting = draft.acting_user();
+    let (_, left) = write(draft, &command.project, &command.row, acting.as_ref())?;
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.row.org_id)?;
     if left && !command.allow_ownerless {
         owned(&project, org, &BTreeSet::from([&command.row.user_id]), draft.now())?;
     }
-    Ok(match project.membership(org, &command.row.user_id) {
-        Some(record) => Outcome::Member(project.member(org, &command.row.user_id, &record, draft.now())),
+    let record = project.membership(org, &command.row.user_id);
+    let record = record.filter(|_| !matches!(command.row.write, Write::Remove));
+    let seen = if acting.is_some() { Seen::Visible } else { Seen::Whole };
+    Ok(match record {
+        Some(record) => Outcome::Member(project.member(org, &command.row.user_id, &record, seen, draft.now())),
         None => Outcome::Removed,
     })
 }
@@ -41,7 +47,7 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
             rows.push(number, Refusal::RepeatedRow);
             continue;
         }
-        match write(draft, &command.project, row) {
+        match write(draft, &command.project, row, None) {
             Ok((done, owner_left)) => {
                 tally.count(done);
                 left.extend(owner_left.then_some((number, row)));
@@ -100,21 +106,19 @@ pub enum Done {
 }
 
 /// Writes one row; also says whether it took a permanent owner from the org.
-fn write(draft: &mut Draft<'_>, project: &ProjectKey, row: &MemberWrite) -> Result<(Done, bool), Refusal> {
-    let now = draft.now();
+fn write(
+    draft: &mut Draft<'_>,
+    project: &ProjectKey,
+    row: &MemberWrite,
+    acting: Option<&UserId>,
+) -> Result<(Done, bool), Refusal> {
     let project = draft.project(project)?;
     let org = project.org_or_refusal(&row.org_id)?;
     let before = project.membership(org, &row.user_id);
-    let held = before.as_ref().map(|record| project.held(record, now)).unwrap_or_default();
-    let not_found = || Refusal::NotFound(Noun::Member, row.user_id.to_string());
-    let (after, done) = match &row.write {
-        Write::Add(_) if !held.is_empty() => {
-            return Err(Refusal::AlreadyExists(Noun::Member, row.user_id.to_string()));
-        }
-        Write::Set(_) | Write::Remove if held.is_empty() => return Err(not_found()),
-        Write::Remove => (None, Done::Removed),
-        Write::Add(given) => (Some(record(draft, &project, org, None, &held, given)?), Done::Added),
-        Write::Set(given) => (Some(record(draft, &project, org, before.as_ref(), &held, given)?), Done::Set),
+    let member = Member { project: &project, org, user: &row.user_id, record: before.as_ref() };
+    let (after, done) = match acting {
+        None => member.written(draft, &row.write)?,
+        Some(acting) => member.written_by(draft, &row.write, &Acting::new(&project, org, acting, draft.now())?)?,
     };
     if after == before {
         return Ok((Done::Unchanged, false));
@@ -132,77 +136,190 @@ fn write(draft: &mut Draft<'_>, project: &ProjectKey, row: &MemberWrite) -> Resu
     Ok((done, owner_left))
 }
 
-/// Turns the roles given into what is recorded, if the member may have them.
-fn record(
-    draft: &mut Draft<'_>,
-    project: &Project,
-    org: &Org,
-    before: Option<&MembershipRecord>,
-    held: &[RoleId],
-    given: &[GivenRole],
-) -> Result<MembershipRecord, Refusal> {
-    let now = draft.now();
-    // A set, since a request may name as many as fit into its bytes before they are counted.
-    let mut roles = BTreeSet::new();
-    let mut timed = Vec::new();
-    if given.is_empty() {
-        roles.insert(project.record.default_role);
-    }
-    for (at, given) in given.iter().enumerate() {
-        let role = project.role(&given.role)?;
-        if !roles.insert(role) {
-            return Err(Refusal::RepeatedRole { at, role: given.role.clone() });
-        }
-        let kept = before.and_then(|record| record.timed.iter().find(|timed| timed.role == role));
-        let until = match given.permanent {
-            true => given.until,
-            false => given.until.or(kept.map(|timed| timed.until)),
-        };
-        // Also an end that is kept: who writes back the names that were read must not revive a role by accident.
-        if until.is_some_and(|until| until <= now) {
-            return Err(Refusal::EndInThePast { at, role: given.role.clone() });
-        }
-        timed.extend(until.map(|until| TimedRole { role, until }));
-    }
-    counted(draft, project, roles.len(), &timed)?;
-    let mapping = project.role_mappings.get(org.record.role_mapping);
-    for &role in &roles {
-        if !mapping.is_some_and(|mapping| mapping.enabled(role)) && !held.contains(&role) {
-            return Err(Refusal::RoleDisabled {
-                role: project.role_name(role),
-                role_mapping: project.role_mapping_name(org.record.role_mapping),
-            });
-        }
-    }
-    timed.sort_by_key(|timed| timed.role);
-    let set = before.and_then(|record| Some((record, project.role_sets.get(record.role_set)?)));
-    // Whoever asks for what there is changes nothing, whatever it came by.
-    if let Some((record, recorded)) = set
-        && recorded.roles.iter().eq(&roles)
-        && *record.timed == *timed
-    {
-        return Ok(record.clone());
-    }
-    let came = |role| match set {
-        Some((record, set)) if held.contains(&role) => record.origin_of(role, set),
-        _ => Origin::Direct,
-    };
-    let origins = origins(roles.iter().map(|&role| (role, came(role))), Origin::Direct);
-    let role_set = role_set::intern(draft, project, RoleSet::new(roles))?;
-    Ok(MembershipRecord { role_set, origin: Origin::Direct, timed: timed.into(), origins })
+/// Whose roles are written.
+struct Member<'a> {
+    project: &'a Project,
+    org: &'a Org,
+    user: &'a UserId,
+    record: Option<&'a MembershipRecord>,
 }
 
-/// SINGLE_ROLE: one role, and besides it at most one lent until a time; MULTI_ROLE: one to fifty (B1, P7).
-fn counted(draft: &Draft<'_>, project: &Project, roles: usize, timed: &[TimedRole]) -> Result<(), Refusal> {
-    match project.record.role_structure {
-        RoleStructure::SingleRole => {
-            let lasting = roles - timed.len();
-            if lasting > 1 || timed.len() > 1 {
-                Err(Refusal::TooManyRoles { lasting, timed: timed.len() })
-            } else {
-                Ok(())
+type Written = (Option<MembershipRecord>, Done);
+
+impl Member<'_> {
+    /// The roles held, with their ends.
+    fn held(&self, now: Time) -> Roles {
+        let recorded = self.record.and_then(|record| self.project.recorded_in(record));
+        recorded.map_or_else(Roles::new, |it| it.held(now).map(|role| (role, it.end(role))).collect())
+    }
+
+    fn not_found(&self) -> Refusal {
+        Refusal::NotFound(Noun::Member, self.user.to_string())
+    }
+
+    fn exists(&self) -> Refusal {
+        Refusal::AlreadyExists(Noun::Member, self.user.to_string())
+    }
+
+    /// What a caller writes on its own behalf.
+    fn written(&self, draft: &mut Draft<'_>, write: &Write) -> Result<Written, Refusal> {
+        let held = self.held(draft.now());
+        match write {
+            Write::Add(_) if !held.is_empty() => Err(self.exists()),
+            Write::Set(_) | Write::Remove if held.is_empty() => Err(self.not_found()),
+            Write::Remove => Ok((None, Done::Removed)),
+            Write::Add(roles) => {
+                let ask = Given { project: self.project, roles, kept: None, visible_only: false };
+                let roles = given(&ask, draft.now())?;
+                counted(draft, self.project, &roles)?;
+                Ok((Some(self.record(draft, None, &held, roles)?), Done::Added))
+            }
+            Write::Set(roles) => {
+                let ask = Given { project: self.project, roles, kept: self.record, visible_only: false };
+                let roles = given(&ask, draft.now())?;
+                counted(draft, self.project, &roles)?;
+                Ok((Some(self.record(draft, self.record, &held, roles)?), Done::Set))
             }
         }
-        RoleStructure::MultiRole => draft.within("member_roles", draft.limits().member_roles, roles),
     }
+
+    /// What is written on behalf of an acting user. The member's internal roles stay, and nothing tells of them (I4).
+    fn written_by(&self, draft: &mut Draft<'_>, write: &Write, acting: &Acting<'_>) -> Result<Written, Refusal> {
+        let now = draft.now();
+        let itself = acting.user == self.user;
+        let permission = match write {
+            Write::Add(_) => CAN_INVITE,
+            Write::Set(_) => CAN_CHANGE_ROLES,
+            Write::Remove => CAN_REMOVE_USERS,
+        };
+        if !itself || matches!(write, Write::Add(_)) {
+            acting.able(permission)?;
+        }
+        let (held, hidden): (Roles, Roles) =
+            self.held(now).into_iter().partition(|(role, _)| self.project.is_visible(*role));
+        let is_member = !held.is_empty();
+        let to = match write {
+            Write::Remove => Roles::new(),
+            Write::Add(roles) | Write::Set(roles) => {
+                let kept = self.record.filter(|_| is_member && matches!(write, Write::Set(_)));
+                let ask = Given { project: self.project, roles, kept, visible_only: true };
+                ask.known()?;
+                if !is_member && matches!(write, Write::Set(_)) {
+                    return Err(self.not_found());
+                }
+                given(&ask, now)?
+            }
+        };
+        if !is_member && matches!(write, Write::Remove) {
+            return Err(self.not_found());
+        }
+        if !matches!(write, Write::Add(_)) || !is_member {
+            self.concerned(&held, &to, |role, given| match given {
+                Some(until) if itself && acting.steps_down(role, until) => Ok(()),
+                Some(until) => acting.may_give(permission, role, until),
+                None if itself => Ok(()),
+                None => acting.may(permission, role),
+            })?;
+        } else {
+            // Whether it may or not, it is told so before it is told that there is such a member.
+            to.iter().try_for_each(|(&role, &until)| acting.may_give(permission, role, until))?;
+            return Err(self.exists());
+        }
+        if let Write::Remove = write {
+            return Ok((self.without_visible(draft, hidden)?, Done::Removed));
+        }
+        counted(draft, self.project, &to)?;
+        self.enabled(&held, &to)?;
+        let single = self.project.record.role_structure == RoleStructure::SingleRole;
+        let all: Roles = to.into_iter().chain(hidden.clone()).collect();
+        let taken_up = single && !is_member && !hidden.is_empty();
+        if taken_up || !hidden.is_empty() && counted(draft, self.project, &all).is_err() {
+            return Err(Refusal::UserNotAvailable(self.user.clone()));
+        }
+        let record = self.record.filter(|_| is_member || !hidden.is_empty());
+        let all_held: Roles = held.into_iter().chain(hidden).collect();
+        let done = if is_member { Done::Set } else { Done::Added };
+        Ok((Some(self.record(draft, record, &all_held, all)?), done))
+    }
+
+    /// Asks `may` of every role that a write concerns: taken (`None`), or given until then (G3).
+    fn concerned(
+        &self,
+        held: &Roles,
+        to: &Roles,
+        may: impl Fn(RoleId, Option<Option<Time>>) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        for (&role, &before) in held {
+            match to.get(&role) {
+                None => {
+                    may(role, None)?;
+                    // What stands in for it goes with it.
+                    self.project.stand_in(self.org, role).map_or(Ok(()), |stand_in| may(stand_in, None))?;
+                }
+                Some(&after) if longer(before, after) => may(role, None)?,
+                Some(_) => {}
+            }
+        }
+        for (&role, &after) in to {
+            if held.get(&role).is_none_or(|&before| longer(after, before)) {
+                may(role, Some(after))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left of a member whose visible roles go.
+    fn without_visible(&self, draft: &mut Draft<'_>, hidden: Roles) -> Result<Option<MembershipRecord>, Refusal> {
+        if hidden.is_empty() {
+            return Ok(None);
+        }
+        self.record(draft, self.record, &hidden.clone(), hidden).map(Some)
+    }
+
+    /// Refuses to give anew what is disabled here (M3).
+    fn enabled(&self, held: &Roles, to: &Roles) -> Result<(), Refusal> {
+        let mapping = self.project.role_mappings.get(self.org.record.role_mapping);
+        for role in to.keys() {
+            if !mapping.is_some_and(|mapping| mapping.enabled(*role)) && !held.contains_key(role) {
+                return Err(Refusal::RoleDisabled {
+                    role: self.project.role_name(*role),
+                    role_mapping: self.project.role_mapping_name(self.org.record.role_mapping),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns roles into what is recorded, if the member may have them.
+    fn record(
+        &self,
+        draft: &mut Draft<'_>,
+        before: Option<&MembershipRecord>,
+        held: &Roles,
+        roles: Roles,
+    ) -> Result<MembershipRecord, Refusal> {
+        self.enabled(held, &roles)?;
+        let timed: Vec<TimedRole> =
+            roles.iter().filter_map(|(&role, &until)| Some(TimedRole { role, until: until? })).collect();
+        let set = before.and_then(|record| Some((record, self.project.role_sets.get(record.role_set)?)));
+        // Whoever asks for what there is changes nothing, whatever it came by.
+        if let Some((record, recorded)) = set
+            && recorded.roles.iter().eq(roles.keys())
+            && *record.timed == *timed
+        {
+            return Ok(record.clone());
+        }
+        let came = |role| match set {
+            Some((record, set)) if held.contains_key(&role) => record.origin_of(role, set),
+            _ => Origin::Direct,
+        };
+        let origins = origins(roles.keys().map(|&role| (role, came(role))), Origin::Direct);
+        let role_set = role_set::intern(draft, self.project, RoleSet::new(roles.into_keys()))?;
+        Ok(MembershipRecord { role_set, origin: Origin::Direct, timed: timed.into(), origins })
+    }
+}
+
+/// Whether one end is later than another; no end is the latest.
+fn longer(one: Option<Time>, other: Option<Time>) -> bool {
+    other.is_some_and(|other| one.is_none_or(|one| one > other))
 }

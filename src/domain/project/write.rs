@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
-use super::{Project, ProjectRecord, WORKSPACE};
+use super::{Project, ProjectRecord, RoleStructure, WORKSPACE};
 use crate::domain::change::GrantsKey;
 use crate::domain::command::{CreateProject, DeleteProject, UpdateProject};
 use crate::domain::decide::{Draft, Outcome};
@@ -31,7 +31,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
     }
     let project = draft.state().next_project();
     let now = draft.now();
-    let [owner, admin, member] = std::array::from_fn(|at| RoleId(numbered(at)));
+    let roles @ [owner, _, member] = std::array::from_fn(|at| RoleId(numbered(at)));
     let mapping = RoleMappingId::from_number(NonZeroU32::MIN);
     draft.edit(Change::Project(Edit {
         key: project,
@@ -63,7 +63,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             }),
         }));
     }
-    for (at, (role, it)) in [owner, admin, member].into_iter().zip(B2B.roles).enumerate() {
+    for (at, (role, it)) in roles.into_iter().zip(B2B.roles).enumerate() {
         draft.edit(Change::Role(Edit {
             key: Scoped { project, id: role },
             before: None,
@@ -75,6 +75,11 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
                 create_time: now,
                 aliases: [].into(),
                 version: 1,
+                manages: match command.role_structure {
+                    RoleStructure::SingleRole => [].into(),
+                    // As they would by their order: the highest also itself.
+                    RoleStructure::MultiRole => roles.into_iter().skip(if at == 0 { 0 } else { at + 1 }).collect(),
+                },
             }),
         }));
     }
@@ -90,7 +95,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             version: 1,
         }),
     }));
-    for (role, it) in [owner, admin, member].into_iter().zip(B2B.roles) {
+    for (role, it) in roles.into_iter().zip(B2B.roles) {
         let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (it.grants)(name));
         let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
         let key = GrantsKey { project, role_mapping: mapping, role };
@@ -121,7 +126,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateProject) -> Result<Outcome,
     let before = Some(ProjectRecord::clone(before));
     draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
     let updated = draft.project(&command.project)?;
-    if !command.allow_ownerless {
+    if !command.allow_ownerless && project.record.default_owner_role != updated.record.default_owner_role {
         owners_kept(&project, &updated, draft.now())?;
     }
     Ok(Outcome::Project(updated))
@@ -139,16 +144,13 @@ fn suitable(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
     }
 }
 
-/// Another default owner role leaves no org without an owner that had one and has other visible members (B3).
-fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
-    if before.record.default_owner_role == after.record.default_owner_role {
-        return Ok(());
-    }
-    let owner = before.record.default_owner_role;
+/// No org that had an owner and keeps other visible members is left without one (B3).
+pub(super) fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
     let mut left: BTreeSet<&OrgId> = BTreeSet::new();
     after.for_each_org(|org| {
-        let others = || after.has_visible_member(org, |_, it| it.holds_for_ever(owner), now);
-        if before.has_owner(org) && !after.has_owner(org) && others() {
+        let Some(was) = before.org_numbered(org.no) else { return };
+        let owned = |user| before.holds_for_ever(was, user, before.record.default_owner_role);
+        if before.has_owner(was) && !after.has_owner(org) && after.has_visible_member(org, |user, _| owned(user), now) {
             left.insert(&org.record.profile.org_id);
         }
     });

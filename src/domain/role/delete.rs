@@ -11,14 +11,14 @@ use crate::domain::change::{Change, GrantsKey, MembershipKey};
 use crate::domain::command::DeleteRole;
 use crate::domain::decide::{Draft, Outcome};
 use crate::domain::id::{RoleId, RoleMappingId, RoleSetId};
-use crate::domain::membership::{MembershipRecord, Origin, TimedRole, origins};
-use crate::domain::org::Org;
 use crate::domain::permission_set::PermissionSet;
 use crate::domain::project::Project;
 use crate::domain::refusal::{Noun, Refusal};
-use crate::domain::role_set::{self, RoleSet};
+use crate::domain::role_set::RoleSet;
+use crate::domain::stand_in::{self, StandIn};
+use crate::domain::succession::{self, later};
 use crate::domain::usage::Recorded;
-use crate::domain::{Edit, Scoped, Time, UserId, etag, role_mapping};
+use crate::domain::{Edit, Scoped, Time, etag, role, role_mapping};
 
 /// The role that goes, and who takes its place.
 #[derive(Clone, Copy)]
@@ -55,6 +55,8 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Re
     succession.rewrite_sets(draft, &project, &holders);
     succession.rewrite_members(draft, &project)?;
     succession.leave_mappings(draft, &project);
+    succession.leave_stand_ins(draft, &project);
+    succession.leave_managers(draft, &project);
     let key = Scoped { project: project.id, id: deleted };
     draft.edit(Change::Role(Edit { key, before: Some(Role::clone(role)), after: None }));
     Ok(Outcome::Deleted(holders.members))
@@ -79,11 +81,20 @@ fn replacement(project: &Project, command: &DeleteRole, role: &Role) -> Result<O
 }
 
 impl Succession {
+    /// What becomes of a role in anybody's hands.
+    fn fate(self, role: RoleId) -> Option<RoleId> {
+        if role == self.deleted { self.replacement } else { Some(role) }
+    }
+
     fn holders(self, project: &Project) -> Holders {
         let mut holders = Holders::default();
         project.for_each_org(|org| {
             project.each_membership(org, |it| {
                 if !it.set.contains(self.deleted) {
+                    // Whoever holds it in the place of a suspended role gets the replacement in that place.
+                    if project.holds_in(org, it, self.deleted, self.now) {
+                        *holders.migrated.entry(org.record.role_mapping).or_default() += 1;
+                    }
                     return;
                 }
                 if it.timed.is_empty() {
@@ -131,7 +142,7 @@ impl Succession {
     /// Sets that nobody keeps go; members with ends get others.
     fn rewrite_sets(self, draft: &mut Draft<'_>, project: &Project, holders: &Holders) {
         for (id, set) in project.role_sets.entries().filter(|(_, set)| set.contains(self.deleted)) {
-            let after = holders.sets.contains(&id).then(|| set.migrated(self.deleted, self.replacement));
+            let after = holders.sets.contains(&id).then(|| set.migrated(|role| self.fate(role)));
             let key = Scoped { project: project.id, id };
             draft.edit(Change::RoleSet(Edit { key, before: Some(RoleSet::clone(set)), after }));
         }
@@ -149,42 +160,11 @@ impl Succession {
             });
         });
         for (org, user, before) in written {
-            let after = self.member(draft, project, &before)?;
+            let after = succession::record(draft, project, &before, |role, _| self.fate(role))?;
             let key = MembershipKey { project: project.id, org, user };
             draft.edit(Change::Membership(Edit { key, before: Some(before), after }));
         }
         Ok(())
-    }
-
-    /// What is recorded of a member afterwards; none, if nothing is left.
-    fn member(
-        self,
-        draft: &mut Draft<'_>,
-        project: &Project,
-        before: &MembershipRecord,
-    ) -> Result<Option<MembershipRecord>, Refusal> {
-        let Some(recorded) = project.recorded_in(before) else { return Ok(None) };
-        let set = recorded.set;
-        let mut ends: BTreeMap<RoleId, Option<Time>> =
-            set.roles.iter().map(|&role| (role, recorded.end(role))).collect();
-        let end = ends.remove(&self.deleted).unwrap_or_default();
-        let mut given = None;
-        if let Some(replacement) = self.replacement.filter(|_| recorded.holds(self.deleted, self.now)) {
-            let kept = recorded.holds(replacement, self.now).then(|| recorded.end(replacement));
-            given = kept.is_none().then_some(replacement);
-            ends.insert(replacement, kept.map_or(end, |kept| later(kept, end)));
-        }
-        if ends.is_empty() {
-            return Ok(None);
-        }
-        let timed = ends.iter().filter_map(|(&role, &until)| Some(TimedRole { role, until: until? })).collect();
-        let came = |role| match given == Some(role) {
-            true => Origin::Migration,
-            false => before.origin_of(role, set),
-        };
-        let origins = origins(ends.keys().map(|&role| (role, came(role))), Origin::Migration);
-        let role_set = role_set::intern(draft, &*draft.again(project)?, RoleSet::new(ends.into_keys()))?;
-        Ok(Some(MembershipRecord { role_set, origin: Origin::Migration, timed, origins }))
     }
 
     /// The role's rows go, and it is disabled nowhere any more.
@@ -201,20 +181,27 @@ impl Succession {
             role_mapping::enable(draft, project, id, self.deleted);
         }
     }
-}
 
-/// Of two ends the later; no end is the latest.
-fn later(one: Option<Time>, other: Option<Time>) -> Option<Time> {
-    one.zip(other).map(|(one, other)| one.max(other))
-}
-
-impl Org {
-    /// The users some of whose roles have an end.
-    fn for_each_with_ends<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
-        self.details.for_each(|slot| {
-            if !slot.timed.is_empty() {
-                visit(&slot.user);
-            }
+    /// Nobody stands in for it any more; where it stood in itself, the replacement does.
+    fn leave_stand_ins(self, draft: &mut Draft<'_>, project: &Project) {
+        project.for_each_org(|org| {
+            let enabled = |role| project.role_mappings.get(org.record.role_mapping).is_some_and(|it| it.enabled(role));
+            let stand_ins = org.stand_ins().iter().filter(|it| it.role != self.deleted).filter_map(|it| {
+                let stand_in = self.fate(it.stand_in)?;
+                // Disabled only where nobody holds the suspended role any more: then it was a stand-in for nobody.
+                let fits = stand_in == it.stand_in || enabled(stand_in);
+                fits.then_some(StandIn { role: it.role, stand_in })
+            });
+            stand_in::set(draft, project, org, stand_ins.collect());
         });
+    }
+
+    fn leave_managers(self, draft: &mut Draft<'_>, project: &Project) {
+        for (id, role) in project.roles.entries() {
+            if id != self.deleted && role.manages.contains(&self.deleted) {
+                let manages = role.manages.iter().copied().filter(|&other| other != self.deleted).collect();
+                role::set_manages(draft, project, id, manages);
+            }
+        }
     }
 }

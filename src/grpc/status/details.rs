@@ -7,6 +7,7 @@ use super::table::row;
 use super::{Names, Row};
 use crate::domain::refusal::{Noun, Refusal};
 use crate::limits::{VIOLATIONS_BYTES_MAX, VIOLATIONS_MAX};
+use crate::wire::timestamp;
 
 /// Adds what is wrong to the details. `row_path` is that of the row refused, if it is one.
 pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row_path: &str, description: String) {
@@ -33,8 +34,8 @@ pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row
             details.add_precondition_failure_violation(row.reason, subject, description);
         }
         _ if row.code == Code::FailedPrecondition => preconditions(details, row, refusal, names, &description),
-        // What is there now is in the metadata.
-        _ if row.code == Code::Aborted => {}
+        // What is there now, or what is missing, is in the metadata.
+        _ if matches!(row.code, Code::Aborted | Code::PermissionDenied) => {}
         _ => {
             details.add_bad_request_violation(format!("{row_path}{}", field(refusal, names)), description);
         }
@@ -45,6 +46,17 @@ pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row
 pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
     match refusal {
         Refusal::EtagMismatch { now } => vec![("etag", now.clone())],
+        Refusal::ImpactChanged { now } => vec![("impact_digest", now.clone())],
+        Refusal::ActingUserNotAMember(user) => vec![("user_id", user.to_string())],
+        Refusal::ActingUserMissingPermission { permission } | Refusal::ViewerMissingPermission { permission } => {
+            vec![("permission", permission.to_string())]
+        }
+        Refusal::RoleOutOfScope { role, permission } => {
+            vec![("role", role.to_string()), ("permission", permission.to_string())]
+        }
+        Refusal::OutlastsGranter { role, until } => {
+            vec![("role", role.to_string()), ("expire_time_max", timestamp(*until).to_string())]
+        }
         Refusal::ProjectHasOrgs { orgs } | Refusal::RoleMappingInUse { orgs, .. } | Refusal::LastOwner { orgs, .. } => {
             vec![("orgs", orgs.to_string())]
         }
@@ -64,9 +76,10 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
 fn field(refusal: &Refusal, names: &Names<'_>) -> String {
     match refusal {
         Refusal::RepeatedRole { at, .. } => format!("roles[{at}].role"),
-        Refusal::RepeatedInOrder { at, .. } => format!("roles[{at}]"),
+        Refusal::RepeatedInOrder { at, .. } => format!("{}[{at}]", names.order),
         Refusal::EndInThePast { at, .. } => format!("roles[{at}].expire_time"),
-        Refusal::TooManyRoles { .. } | Refusal::IncompleteOrder { .. } => "roles".into(),
+        Refusal::TooManyRoles { .. } => "roles".into(),
+        Refusal::IncompleteOrder { .. } => names.order.into(),
         Refusal::ReservedName { reserved: crate::domain::project::WORKSPACE } => "key".into(),
         Refusal::ReservedName { .. } => format!("{}name", names.resource),
         Refusal::UnknownAlias { .. } => format!("{}aliases", names.resource),
@@ -104,8 +117,11 @@ fn preconditions(details: &mut ErrorDetails, row: &Row, refusal: &Refusal, names
             one(format!("role_mappings/{role_mapping}"))
         }
         Refusal::LastOwner { first, .. } => one(format!("orgs/{first}")),
+        Refusal::UserNotAvailable(user) => one(format!("users/{user}")),
         Refusal::BuiltIn(permission) => one(format!("permissions/{permission}")),
-        Refusal::ProjectHasOrgs { .. } | Refusal::ProjectPermanent(_) => one(format!("projects/{}", names.project)),
+        Refusal::ProjectHasOrgs { .. } | Refusal::ProjectPermanent(_) | Refusal::WrongRoleStructure { .. } => {
+            one(format!("projects/{}", names.project))
+        }
         _ => one(names.project.to_string()),
     };
     let mut bytes = 0;

@@ -53,6 +53,7 @@ table! {
     ROLE_DISABLED "ROLE_DISABLED" FailedPrecondition "The role is disabled in the org's role mapping and cannot be given there.";
     DEFAULT_ROLE_DISABLED "DEFAULT_ROLE_DISABLED" FailedPrecondition "The default role and the default owner role stay enabled in every role mapping.";
     DEFAULT_ROLE_UNSUITABLE "DEFAULT_ROLE_UNSUITABLE" FailedPrecondition "A default role is visible, enabled in every role mapping, and not deleted; name another first.";
+    WRONG_ROLE_STRUCTURE "WRONG_ROLE_STRUCTURE" FailedPrecondition "What is asked fits the other role structure, or the project has the one that it is to be converted to.";
     ROLE_IN_USE "ROLE_IN_USE" FailedPrecondition "Whether a role is internal changes only while nobody holds it.";
     REPLACEMENT_DISABLED "REPLACEMENT_DISABLED" FailedPrecondition "The replacement of a deleted role is disabled where members would get it.";
     REPLACEMENT_UNSUITABLE "REPLACEMENT_UNSUITABLE" FailedPrecondition "An internal role is replaced by an internal one, a visible by a visible.";
@@ -60,10 +61,18 @@ table! {
     DEFAULT_ROLE_MAPPING "DEFAULT_ROLE_MAPPING" FailedPrecondition "The default role mapping cannot be deleted; promote another first.";
     ROLE_MAPPING_IN_USE "ROLE_MAPPING_IN_USE" FailedPrecondition "Orgs are subscribed to the role mapping; say where to move them.";
     LAST_OWNER "LAST_OWNER" FailedPrecondition "An org that keeps other members would lose its last owner; give the role to somebody else, or say `allow_ownerless`.";
+    USER_NOT_AVAILABLE "USER_NOT_AVAILABLE" FailedPrecondition "This user cannot be given this now.";
     BUILT_IN "BUILT_IN" FailedPrecondition "A built-in permission can be neither renamed nor deleted.";
     PROJECT_HAS_ORGS "PROJECT_HAS_ORGS" FailedPrecondition "The project has orgs; delete them first, or say `force`.";
     PROJECT_PERMANENT "PROJECT_PERMANENT" FailedPrecondition "The project `default` cannot be deleted.";
     ETAG_MISMATCH "ETAG_MISMATCH" Aborted "It has changed since it was read; read it again.";
+    IMPACT_CHANGED "IMPACT_CHANGED" Aborted "The write would do something else by now than what was shown; look at its impact again.";
+    ACTING_USER_NOT_A_MEMBER "ACTING_USER_NOT_A_MEMBER" PermissionDenied "The end user on whose behalf it is written is not a member of the org.";
+    ACTING_USER_MISSING_PERMISSION "ACTING_USER_MISSING_PERMISSION" PermissionDenied "No live role of the acting user grants the permission that the write needs; the metadata names it.";
+    ROLE_OUT_OF_SCOPE "ROLE_OUT_OF_SCOPE" PermissionDenied "No live role of the acting user that grants the permission manages the role; the metadata names both.";
+    OUTLASTS_GRANTER "OUTLASTS_GRANTER" PermissionDenied "The role would outlast the acting user's own by which it is given; the metadata says until when it can be given.";
+    VIEWER_NOT_A_MEMBER "VIEWER_NOT_A_MEMBER" PermissionDenied "The end user for whom it is read is not a member of the org.";
+    VIEWER_MISSING_PERMISSION "VIEWER_MISSING_PERMISSION" PermissionDenied "No live role of the end user grants the permission without which it sees only itself.";
     REVISION_OF_ANOTHER_HISTORY "REVISION_OF_ANOTHER_HISTORY" FailedPrecondition "The revision is of another store, or the store was restored since; read again without it.";
     LIMIT_EXCEEDED "LIMIT_EXCEEDED" ResourceExhausted "The project would hold more than its limit; QuotaFailure names it.";
     REQUEST_TOO_LARGE "REQUEST_TOO_LARGE" ResourceExhausted "The request has more bytes than the method takes.";
@@ -109,6 +118,14 @@ pub fn row(reason: Reason) -> &'static Row {
         Reason::RoleMappingInUse => &ROLE_MAPPING_IN_USE,
         Reason::RolesWouldBeDisabled => &ROLES_WOULD_BE_DISABLED,
         Reason::LastOwner => &LAST_OWNER,
+        Reason::WrongRoleStructure => &WRONG_ROLE_STRUCTURE,
+        Reason::ImpactChanged => &IMPACT_CHANGED,
+        Reason::ActingUserNotAMember => &ACTING_USER_NOT_A_MEMBER,
+        Reason::ActingUserMissingPermission => &ACTING_USER_MISSING_PERMISSION,
+        Reason::RoleOutOfScope => &ROLE_OUT_OF_SCOPE,
+        Reason::OutlastsGranter => &OUTLASTS_GRANTER,
+        Reason::UserNotAvailable => &USER_NOT_AVAILABLE,
+        Reason::ViewerMissingPermission => &VIEWER_MISSING_PERMISSION,
         Reason::ReservedName => &RESERVED_NAME,
         Reason::LimitExceeded => &LIMIT_EXCEEDED,
         Reason::Contradiction => &CONTRADICTION,

@@ -75,7 +75,7 @@ fn calls(state: &State, now: Time) -> Vec<(String, String, &'static str)> {
 
 /// The state as the calls above leave it; nothing is stored. Where acme cannot move, it stays as it is.
 fn moved(state: &State, now: Time) -> State {
-    let call = Call { actor: "demo".into(), request: None, fingerprint: 0, reason: "".into() };
+    let call = Call::plain("demo", "");
     let terms = Terms { call: &call, now, limits: &Limits::default() };
     decide(state, &move_acme(PAID, OnDisabled::Reject), &terms).map_or_else(|_| state.clone(), |decided| decided.next)
 }

@@ -115,7 +115,7 @@ fn script() -> [Step; 8] {
         step(all_members(), |project| project.org(ACME).is_some_and(|acme| acme.memberships_len() > 0)),
         // Acme paid once: so it has a Billing Manager, whose role the plan that it moves to does not have. She keeps it for
         // when acme pays again.
-        step(move_acme(FREE, OnDisabled::Suspend), |project| {
+        step(move_acme(FREE, OnDisabled::Suspend { stand_in: None }), |project| {
             let plan = project.org(ACME).map(|acme| acme.record.role_mapping);
             plan.is_some() && plan == project.role_mapping_named(FREE)
         }),
@@ -221,7 +221,7 @@ mod tests {
     const NOW: Time = Time(1_000_000);
 
     fn written(state: &State, command: &Command) -> State {
-        let call = Call { actor: "demo".into(), request: None, fingerprint: 0, reason: "".into() };
+        let call = Call::plain("demo", "");
         let decided = decide(state, command, &Terms { call: &call, now: NOW, limits: &Limits::default() }).unwrap();
         assert!(!decided.changes.is_empty(), "a step that changes nothing takes no revision");
         let mut next = decided.next;
@@ -295,7 +295,7 @@ mod tests {
     fn m7_acme_cannot_leave_the_paid_plan_without_a_word_about_its_billing_manager() {
         let state = steps().iter().fold(first_start(), |state, command| written(&state, command));
         let paid = written(&state, &move_acme(PAID, OnDisabled::Reject));
-        let call = Call { actor: "demo".into(), request: None, fingerprint: 0, reason: "".into() };
+        let call = Call::plain("demo", "");
         let terms = Terms { call: &call, now: NOW, limits: &Limits::default() };
         let refusal = decide(&paid, &move_acme(FREE, OnDisabled::Reject), &terms).map(|_| ()).unwrap_err();
         assert_eq!(refusal.reason(), crate::domain::refusal::Reason::RolesWouldBeDisabled);

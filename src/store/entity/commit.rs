@@ -13,6 +13,7 @@ pub struct Model {
     pub actor: String,
     pub reason: String,
     pub request_id: Option<String>,
+    pub acting_user: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -13,6 +13,7 @@ use super::{MemberRow, Select};
 use crate::domain::id::RoleId;
 use crate::domain::membership::{Member, MemberRole, Origin, RoleOrigin, TimedRole, origin_of, standings};
 use crate::domain::project::RoleStructure;
+use crate::domain::stand_in::{StandIn, stand_in};
 use crate::domain::{OrgId, Revision, RoleName, Time, UserId};
 
 /// A row of the statement.
@@ -47,13 +48,23 @@ impl Found {
 /// What must be known to show members.
 struct Context {
     structure: RoleStructure,
-    /// With their ranks.
-    roles: HashMap<RoleId, (i64, RoleName)>,
+    now: Time,
+    /// Whether internal roles are unknown to whoever asks, as if there were none (I2).
+    visible_only: bool,
+    roles: HashMap<RoleId, FoundRole>,
     sets: HashMap<i64, FoundSet>,
     disabled: HashSet<(i64, RoleId)>,
+    stand_ins: HashMap<i64, Vec<StandIn>>,
     ends: HashMap<(i64, UserId), Vec<TimedRole>>,
     origins: HashMap<(i64, UserId), Vec<RoleOrigin>>,
     commits: HashMap<i64, Revision>,
+}
+
+/// A role of the members found, or one that stands in for one.
+struct FoundRole {
+    rank: i64,
+    name: RoleName,
+    internal: bool,
 }
 
 /// A role set of the members found.
@@ -69,27 +80,37 @@ pub async fn members(
     snapshot: &Snapshot,
     project: &project::Model,
     select: Select,
-    now: Time,
 ) -> Result<Vec<MemberRow>, StoreError> {
     let database = snapshot.tx.get_database_backend();
-    let found = snapshot.tx.query_all_raw(select.sql.statement(database)).await?;
+    let (now, visible_only) = (select.now(), select.visible_only());
+    let found = snapshot.tx.query_all_raw(select.into_sql().statement(database)).await?;
     let found: Vec<Found> = found.iter().map(Found::read).collect::<Result<_, _>>()?;
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let context = Context::of(snapshot, project, &found).await?;
-    found.into_iter().map(|found| context.row(found, now)).collect()
+    let context = Context::of(snapshot, project, &found, now, visible_only).await?;
+    found.into_iter().map(|found| context.row(found)).collect()
 }
 
 impl Context {
-    async fn of(snapshot: &Snapshot, project: &project::Model, found: &[Found]) -> Result<Self, StoreError> {
+    async fn of(
+        snapshot: &Snapshot,
+        project: &project::Model,
+        found: &[Found],
+        now: Time,
+        visible_only: bool,
+    ) -> Result<Self, StoreError> {
+        let orgs = found.iter().map(|found| found.org).collect();
+        let stand_ins = snapshot.stand_ins(project.id, orgs, visible_only).await?;
         let ids: BTreeSet<i64> = found.iter().map(|found| found.role_set).collect();
         let sets = sets(snapshot, project.id, &ids).await?;
-        let held: BTreeSet<RoleId> = sets.values().flat_map(|set| set.roles.iter().copied()).collect();
+        let held = sets.values().flat_map(|set| set.roles.iter().copied());
+        let held: BTreeSet<RoleId> = held.chain(stand_ins.values().flatten().map(|stands| stands.stand_in)).collect();
         let of_roles = role::Column::Project.eq(project.id).and(role::Column::Id.is_in(held.into_iter().map(number)));
         let mut roles = HashMap::new();
         for role in role::Entity::find().filter(of_roles).all(&snapshot.tx).await? {
-            roles.insert(id(role.id)?, (role.rank, RoleName::stored(role.name)));
+            let found = FoundRole { rank: role.rank, name: RoleName::stored(role.name), internal: role.internal };
+            roles.insert(id(role.id)?, found);
         }
         let mappings: BTreeSet<i64> = found.iter().map(|found| found.role_mapping).collect();
         let of_mappings =
@@ -108,10 +129,25 @@ impl Context {
         let structure = role_structure(project.role_structure)?;
         let ends = ends(snapshot, project.id, found).await?;
         let origins = origins(snapshot, project.id, found).await?;
-        Ok(Self { structure, roles, sets, disabled, ends, origins, commits })
+        Ok(Self { structure, now, visible_only, roles, sets, disabled, stand_ins, ends, origins, commits })
     }
 
-    fn row(&self, found: Found, now: Time) -> Result<MemberRow, StoreError> {
+    fn role(&self, role: RoleId) -> Result<&FoundRole, StoreError> {
+        self.roles.get(&role).ok_or_else(|| unreadable("a member with a role that is missing"))
+    }
+
+    /// Those of these roles that are known to whoever asks.
+    fn known(&self, roles: &[RoleId]) -> Result<Vec<RoleId>, StoreError> {
+        let mut known = Vec::with_capacity(roles.len());
+        for &role in roles {
+            if !self.visible_only || !self.role(role)?.internal {
+                known.push(role);
+            }
+        }
+        Ok(known)
+    }
+
+    fn row(&self, found: Found) -> Result<MemberRow, StoreError> {
         let set = self.sets.get(&found.role_set).ok_or_else(|| unreadable("a member whose role set is missing"))?;
         let by = origin(found.origin)?;
         let (latest, commit) = match set.migrated {
@@ -119,21 +155,32 @@ impl Context {
             None => (by, found.revision),
         };
         let place = (found.org, found.user_id);
+        let roles = self.known(&set.roles)?;
         let ends = self.ends.get(&place).map(Vec::as_slice).unwrap_or_default();
+        let ends: Vec<TimedRole> = ends.iter().copied().filter(|end| roles.contains(&end.role)).collect();
         let others = self.origins.get(&place).map(Vec::as_slice).unwrap_or_default();
+        let stand_ins = self.stand_ins.get(&found.org).map(Vec::as_slice).unwrap_or_default();
         let enabled = |role| !self.disabled.contains(&(found.role_mapping, role));
-        let mut shown = Vec::with_capacity(set.roles.len());
-        for (role, standing) in standings(self.structure, &set.roles, ends, enabled, now) {
-            let until = ends.iter().find(|end| end.role == role).map(|end| end.until);
-            let named = self.roles.get(&role);
-            let (rank, name) = named.ok_or_else(|| unreadable("a member with a role that is missing"))?;
-            let origin = origin_of(role, by, others, &set.replacements);
-            shown.push(((*rank, role), MemberRole { role: name.clone(), until, standing, origin }));
+        let instead = |role| stand_in(stand_ins, role, enabled);
+        let mut shown = Vec::with_capacity(roles.len());
+        for stands in standings(self.structure, &roles, &ends, enabled, instead, self.now) {
+            let role = stands.role;
+            let FoundRole { rank, name, .. } = self.role(role)?;
+            let stand_in = stands.stand_in.map(|(role, _)| self.role(role).map(|role| role.name.clone()));
+            let member_role = MemberRole {
+                role: name.clone(),
+                until: ends.iter().find(|end| end.role == role).map(|end| end.until),
+                standing: stands.standing,
+                origin: origin_of(role, by, others, &set.replacements),
+                stand_in: stand_in.transpose()?,
+            };
+            shown.push(((*rank, role), member_role));
         }
         shown.sort_by_key(|(place, _)| *place);
         let revision = self.commits.get(&commit).copied();
+        let revision = revision.ok_or_else(|| unreadable("a membership whose commit is missing"))?;
         Ok(MemberRow {
-            revision: revision.ok_or_else(|| unreadable("a membership whose commit is missing"))?,
+            revision: Some(revision).filter(|_| !self.visible_only),
             member: Member {
                 org_id: found.org_id,
                 user_id: place.1,

@@ -8,11 +8,13 @@ use sea_orm::{DatabaseTransaction, Value};
 
 use super::super::StoreError;
 use super::super::alias::Renamed;
-use super::super::entity::{alias, disabled_role, grant, permission, role, role_mapping, role_set, role_set_role};
+use super::super::entity::{
+    alias, disabled_role, grant, managed_role, permission, role, role_mapping, role_set, role_set_role,
+};
 use super::super::ids::{number, revision_number};
 use super::super::rows::{delete, upsert};
 use super::collapse::{Final, Lasts, deleted, given_up, is_gone};
-use crate::domain::id::Numbered;
+use crate::domain::id::{Numbered, RoleId};
 use crate::domain::name::folded;
 use crate::domain::{PermissionName, RoleMappingName, RoleName, Scoped};
 
@@ -51,6 +53,37 @@ pub async fn roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Stor
         })
         .collect();
     Ok(upsert::<role::Entity>(tx, &written, &[]).await?)
+}
+
+/// Who manages whom (G2). A role may manage 10,000: the difference is written.
+pub async fn managed_roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    use managed_role::Column::{Managed, Project, Role};
+    let (mut none, mut lost): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+    let mut gained = Vec::new();
+    for (key, last) in &all.roles {
+        let before = last.before.map_or(&[][..], |role| &role.manages);
+        let after = last.after.map_or(&[][..], |role| &role.manages);
+        let (project, role) = (number(key.project), number(key.id));
+        if after.is_empty() {
+            if !before.is_empty() {
+                none.extend([project, role].map(Value::from));
+            }
+            continue;
+        }
+        for managed in without(before, after) {
+            lost.extend([project, role, managed].map(Value::from));
+        }
+        let rows = without(after, before).into_iter();
+        gained.extend(rows.map(|managed| managed_role::Model { project, role, managed }));
+    }
+    delete::<managed_role::Entity>(tx, &[Project, Role], &none).await?;
+    delete::<managed_role::Entity>(tx, &[Project, Role, Managed], &lost).await?;
+    Ok(upsert::<managed_role::Entity>(tx, &gained, &[]).await?)
+}
+
+/// Those of the roles that are not among the others; both ascend.
+fn without(roles: &[RoleId], others: &[RoleId]) -> Vec<i64> {
+    roles.iter().copied().filter(|role| others.binary_search(role).is_err()).map(number).collect()
 }
 
 /// A set may be altered where it stands (R4), whoever has it.
@@ -114,9 +147,6 @@ pub async fn role_mappings(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<
         });
         // Both are in order.
         let before = last.before.map_or(&[][..], |before| &before.disabled_roles);
-        let without = |roles: &[_], others: &[_]| -> Vec<_> {
-            roles.iter().copied().filter(|role| others.binary_search(role).is_err()).map(number).collect()
-        };
         for role in without(before, &after.disabled_roles) {
             enabled.extend([project, id, role].map(Value::from));
         }

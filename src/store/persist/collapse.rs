@@ -1,6 +1,7 @@
 //! What a group leaves of each thing that it changed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sea_orm::Value;
 
@@ -16,8 +17,9 @@ use crate::domain::project::ProjectRecord;
 use crate::domain::role::Role;
 use crate::domain::role_mapping::RoleMappingRecord;
 use crate::domain::role_set::RoleSet;
+use crate::domain::stand_in::StandIns;
 use crate::domain::state::Counters;
-use crate::domain::{Change, Edit, Revision, Scoped};
+use crate::domain::{Change, Edit, Revision, Scoped, UserId};
 
 /// What a thing was before the group, and what it is after it.
 pub struct Last<'a, V> {
@@ -44,6 +46,12 @@ pub struct Final<'a> {
     /// Where orgs moved to after the last change of the org itself.
     pub subscriptions: BTreeMap<Scoped<OrgNo>, RoleMappingId>,
     pub memberships: Lasts<'a, &'a MembershipKey, MembershipRecord>,
+    /// The role sets that members got in the place of those in their last records.
+    pub remapped: BTreeMap<&'a MembershipKey, RoleSetId>,
+    /// The role sets that all others of an org got who had one and no role that ends, in the place of which they were when
+    /// the group began.
+    pub remaps: BTreeMap<Scoped<OrgNo>, BTreeMap<RoleSetId, RoleSetId>>,
+    pub stand_ins: Lasts<'a, Scoped<OrgNo>, StandIns>,
     /// The next numbers, of the nouns of which things came; 0 for the others.
     pub counters: BTreeMap<ProjectId, Counters>,
 }
@@ -88,7 +96,37 @@ impl<'a> Final<'a> {
             Change::Subscription(edit) => {
                 self.subscriptions.extend(edit.after.map(|role_mapping| (edit.key, role_mapping)));
             }
-            Change::Membership(edit) => take(&mut self.memberships, &edit.key, edit, revision),
+            Change::Membership(edit) => {
+                // It says which set the member has now.
+                self.remapped.remove(&edit.key);
+                take(&mut self.memberships, &edit.key, edit, revision);
+            }
+            Change::StandIns(edit) => take(&mut self.stand_ins, edit.key, edit, revision),
+            Change::Remap(edit) => self.remap(edit),
+        }
+    }
+
+    /// Moves the members of an org on from where the changes before have left them: those whom the group wrote, each from
+    /// its last record, and all others, whom it does not know, from the sets that they had when it began.
+    fn remap(&mut self, edit: &Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>) {
+        let pairs = edit.before.iter().zip(&edit.after).flat_map(|(before, after)| before.iter().zip(after.iter()));
+        let pairs: BTreeMap<RoleSetId, RoleSetId> = pairs.map(|(&before, &after)| (before, after)).collect();
+        let Scoped { project, id: org } = edit.key;
+        let first = MembershipKey { project, org, user: UserId::stored("") };
+        let written = self.memberships.range::<MembershipKey, _>(&first..);
+        for (&key, last) in written.take_while(|(key, _)| (key.project, key.org) == (project, org)) {
+            let Some(record) = last.after.filter(|record| record.timed.is_empty()) else { continue };
+            let set = self.remapped.get(key).unwrap_or(&record.role_set);
+            if let Some(&after) = pairs.get(set) {
+                self.remapped.insert(key, after);
+            }
+        }
+        let others = self.remaps.entry(edit.key).or_default();
+        for set in others.values_mut() {
+            *set = pairs.get(set).copied().unwrap_or(*set);
+        }
+        for (before, after) in pairs {
+            others.entry(before).or_insert(after);
         }
     }
 

@@ -63,6 +63,7 @@ fn commit_row(commit: &Commit) -> commit::Model {
         actor: commit.actor.to_string(),
         reason: commit.reason.to_string(),
         request_id: commit.request.as_ref().map(|request| request.key.request_id.to_string()),
+        acting_user: commit.acting_user.as_ref().map(ToString::to_string),
     }
 }
 
@@ -87,6 +88,6 @@ fn request_row(commit: &Commit) -> Option<request::Model> {
         revision: revision_number(commit.revision.number),
         tag: commit.revision.tag.into(),
         at: commit.revision.at.0,
-        outcome: wire::outcome::encode(&request.outcome),
+        outcome: wire::outcome::encode(&request.outcome, &request.impact),
     })
 }

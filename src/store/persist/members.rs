@@ -1,11 +1,11 @@
-//! Writes orgs and memberships.
+//! Writes orgs and memberships, and who stands in for suspended roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 
 use super::super::StoreError;
-use super::super::entity::{membership, org, role_origin, timed_role};
+use super::super::entity::{membership, org, role_origin, stand_in, timed_role};
 use super::super::ids::{id, number, revision_number};
 use super::super::rows::{delete, upsert};
 use super::super::sql::Sql;
@@ -80,17 +80,19 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
     let columns = [role_origin::Column::Project, role_origin::Column::Org, role_origin::Column::UserId];
     delete::<role_origin::Entity>(tx, &columns, &mixed).await?;
 
+    remaps(tx, all).await?;
     let sizes = set_sizes(tx, all).await?;
     let mut written = Vec::with_capacity(all.memberships.len());
     let (mut timed, mut origins) = (Vec::new(), Vec::new());
     for (&key, last) in &all.memberships {
         let Some(record) = last.after else { continue };
+        let role_set = all.remapped.get(key).copied().unwrap_or(record.role_set);
         let size = sizes.get(&Scoped { project: key.project, id: record.role_set });
         written.push(membership::Model {
             project: number(key.project),
             org: number(key.org),
             user_id: key.user.to_string(),
-            role_set: number(record.role_set),
+            role_set: number(role_set),
             origin: record.origin as i16,
             revision: revision_number(last.revision.number),
             timed: !record.timed.is_empty(),
@@ -115,6 +117,49 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
     upsert::<membership::Entity>(tx, &written, &[]).await?;
     upsert::<timed_role::Entity>(tx, &timed, &[]).await?;
     Ok(upsert::<role_origin::Entity>(tx, &origins, &[]).await?)
+}
+
+/// Gives members of orgs other role sets, those of many orgs in few statements. Whom the group wrote itself is written
+/// afterwards, whatever becomes of the row here.
+async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    let mut moved: BTreeMap<(ProjectId, RoleSetId, RoleSetId), Vec<String>> = BTreeMap::new();
+    for (key, sets) in &all.remaps {
+        for (&before, &after) in sets {
+            moved.entry((key.project, before, after)).or_default().push(number(key.id).to_string());
+        }
+    }
+    // The set that another has afterwards is new, and so none of those that are looked for: the order does not matter.
+    for ((project, before, after), orgs) in moved {
+        for orgs in orgs.chunks(ORGS_A_STATEMENT) {
+            let mut sql = Sql::default();
+            let (project, before, after) = (sql.bind(number(project)), sql.bind(number(before)), sql.bind(number(after)));
+            sql.push(&format!(
+                "UPDATE memberships SET role_set = {after}
+                 WHERE project = {project} AND org IN ({}) AND role_set = {before} AND NOT timed",
+                orgs.join(", ")
+            ));
+            tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes who stands in for whom; an org has few of them, which are written whole.
+pub async fn stand_ins(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    let before = all.stand_ins.iter().filter(|(_, last)| last.before.is_some());
+    let before: Vec<Value> =
+        before.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
+    delete::<stand_in::Entity>(tx, &[stand_in::Column::Project, stand_in::Column::Org], &before).await?;
+    let written = all.stand_ins.iter().filter_map(|(key, last)| Some((key, last.after?)));
+    let rows = written.flat_map(|(key, stand_ins)| {
+        stand_ins.iter().map(|stands| stand_in::Model {
+            project: number(key.project),
+            org: number(key.id),
+            role: number(stands.role),
+            stand_in: number(stands.stand_in),
+        })
+    });
+    Ok(upsert::<stand_in::Entity>(tx, &rows.collect::<Vec<_>>(), &[]).await?)
 }
 
 /// Until when somebody is a member: for ever, if one of the roles has no end. A role set that is altered where it stands

@@ -16,12 +16,14 @@ pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Stor
     projects(tx, all).await?;
     catalogue::permissions(tx, all).await?;
     catalogue::roles(tx, all).await?;
+    catalogue::managed_roles(tx, all).await?;
     catalogue::role_sets(tx, all).await?;
     catalogue::role_mappings(tx, all).await?;
     catalogue::grants(tx, all).await?;
     catalogue::aliases(tx, all).await?;
     members::orgs(tx, all).await?;
     members::memberships(tx, all).await?;
+    members::stand_ins(tx, all).await?;
     for (&project, counters) in &all.counters {
         count(tx, project, counters).await?;
     }

@@ -1,4 +1,4 @@
-//! Which roles fit on a page of rows: as many as were asked for, and fewer where their rows hold many permissions.
+//! Which roles fit on a page of rows: as many as were asked for, and fewer where their rows name many permissions, or roles.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ use crate::limits::PAGE_GRANTS_MAX;
 /// The roles of a page in the making.
 pub struct Filling {
     limit: usize,
-    /// Permissions that the rows of the roles name.
+    /// What the rows of the roles name.
     names: usize,
     pub roles: Vec<role::Model>,
     /// Whether a role did not fit.
@@ -27,7 +27,7 @@ impl Filling {
         Self { limit: limit as usize, names: 0, roles: Vec::new(), more: false }
     }
 
-    /// Takes a role whose row names so many permissions, if it fits; the first one always does.
+    /// Takes a role whose row names so many, if it fits; the first one always does.
     pub fn take(&mut self, role: role::Model, names: usize) -> bool {
         let fits = self.roles.is_empty() || self.roles.len() < self.limit && self.names + names <= PAGE_GRANTS_MAX;
         if fits {

@@ -1,0 +1,318 @@
+//! What a write does to members. Whoever holds the same roles in the same circumstances is looked at once, and counted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::effect::{Effect, Rows, Side, effect, granted};
+use super::scope::Scope;
+use super::{Impact, Listed, MemberImpact, RoleImpact, Sides, Who, digest, roles};
+use crate::domain::hash::TextHash;
+use crate::domain::id::{OrgNo, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::membership::{MembershipRecord, MembershipSlot, Seen};
+use crate::domain::name::{OrgId, PermissionName, RoleName, UserId};
+use crate::domain::org::Org;
+use crate::domain::permission_set::PermissionSet;
+use crate::domain::project::Project;
+use crate::domain::stand_in::StandIns;
+use crate::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MAX};
+
+/// Counts whom a write touches, and how.
+pub fn count(sides: &Sides<'_>, scope: &Scope<'_>, impact: &mut Impact, digest: &mut digest::Orgs) {
+    let mut counting = Counting::new(sides, scope);
+    for no in counting.orgs() {
+        counting.org(no, impact, digest);
+    }
+    counting.finish(impact);
+}
+
+/// An org before and after.
+type Pair<'a> = (Option<&'a Org>, Option<&'a Org>);
+
+/// The circumstances of members: the mapping and the stand-ins of their org, before and after.
+type Circumstances = [Option<(RoleMappingId, Option<StandIns>)>; 2];
+
+struct Counting<'a> {
+    sides: &'a Sides<'a>,
+    scope: &'a Scope<'a>,
+    rows: Rows,
+    circumstances: HashMap<Circumstances, u32>,
+    effects: HashMap<(u32, RoleSetId, Option<RoleSetId>), Effect>,
+    roles: BTreeMap<RoleId, [u64; 4]>,
+    ownerless: BTreeSet<&'a OrgId>,
+    sample: BTreeMap<SampleKey<'a>, Sampled>,
+}
+
+/// Those who lose something first, then by org.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct SampleKey<'a> {
+    gains_only: bool,
+    org_id: &'a OrgId,
+    org: OrgNo,
+    set: Option<RoleSetId>,
+    after: Option<RoleSetId>,
+    user: Option<UserId>,
+}
+
+struct Sampled {
+    members: usize,
+    effect: Effect,
+}
+
+impl<'a> Counting<'a> {
+    fn new(sides: &'a Sides<'a>, scope: &'a Scope<'a>) -> Self {
+        Self {
+            sides,
+            scope,
+            rows: Rows::default(),
+            circumstances: HashMap::new(),
+            effects: HashMap::new(),
+            roles: BTreeMap::new(),
+            ownerless: BTreeSet::new(),
+            sample: BTreeMap::new(),
+        }
+    }
+
+    /// The orgs to look at.
+    fn orgs(&self) -> BTreeSet<OrgNo> {
+        let named = self.scope.users.keys().chain(&self.scope.orgs).chain(&self.scope.changed);
+        let mut orgs: BTreeSet<OrgNo> = named.copied().collect();
+        if self.scope.all || !self.scope.role_mappings.is_empty() {
+            for project in [self.sides.before, self.sides.after].into_iter().flatten() {
+                project.for_each_org(|org| {
+                    if self.scope.holds(org.no, org.record.role_mapping) {
+                        orgs.insert(org.no);
+                    }
+                });
+            }
+        }
+        orgs
+    }
+
+    fn org(&mut self, no: OrgNo, impact: &mut Impact, digest: &mut digest::Orgs) {
+        let pair = (living(self.sides.before, no), living(self.sides.after, no));
+        let Some(org) = pair.0.or(pair.1) else { return };
+        let (mut members, mut owner_left) = (0, false);
+        for user in self.scope.users.get(&no).into_iter().flatten() {
+            let effect = self.written(pair, user);
+            owner_left |= effect.loses_owner;
+            if effect.touched {
+                members += 1;
+                let key = SampleKey::new(org, &effect, None, None, Some((*user).clone()));
+                self.add(key, &effect, 1, impact);
+            }
+        }
+        if self.scope.holds(no, org.record.role_mapping) {
+            let (touched, left) = self.scan(pair, org, impact);
+            members += touched;
+            owner_left |= left;
+        }
+        if members > 0 || self.scope.changed.contains(&no) {
+            impact.orgs += 1;
+            impact.members += members;
+            digest.add(&org.record.profile.org_id, members);
+        }
+        if owner_left
+            && let (Some(after), Some(project)) = (pair.1, self.sides.after)
+            && !project.has_owner(after)
+        {
+            self.ownerless.insert(&org.record.profile.org_id);
+        }
+    }
+
+    /// One member that was written by itself.
+    fn written(&mut self, (before, after): Pair<'a>, user: &UserId) -> Effect {
+        let record = |project: Option<&Project>, org: Option<&Org>| project?.membership(org?, user);
+        let (was, is) = (record(self.sides.before, before), record(self.sides.after, after));
+        let was = side(self.sides.before, before, was.as_ref());
+        let is = side(self.sides.after, after, is.as_ref());
+        effect(self.sides, &mut self.rows, was, is)
+    }
+
+    /// All other members that an org had. Returns how many are touched, and whether an owner left.
+    fn scan(&mut self, (before, after): Pair<'a>, org: &'a Org, impact: &mut Impact) -> (u64, bool) {
+        let (Some(project), Some(before)) = (self.sides.before, before) else { return (0, false) };
+        let written: BTreeSet<TextHash> = self
+            .scope
+            .users
+            .get(&org.no)
+            .into_iter()
+            .flatten()
+            .map(|user| project.hash_key.text(user.as_str()))
+            .collect();
+        let context = self.circumstances(Some(before), after);
+        let remapped = self.scope.remapped.contains(&org.no);
+        let mut groups: BTreeMap<(RoleSetId, Option<RoleSetId>), u64> = BTreeMap::new();
+        let mut with_ends: Vec<(TextHash, MembershipSlot)> = Vec::new();
+        before.any_slot(|user, slot| {
+            if slot.is_timed() {
+                with_ends.push((user, slot));
+            } else if let Some(set) = slot.role_set().filter(|_| !written.contains(&user)) {
+                let moved = if remapped { after.and_then(|org| org.members.get(user)?.role_set()) } else { Some(set) };
+                *groups.entry((set, moved.filter(|_| after.is_some()))).or_default() += 1;
+            }
+            false
+        });
+        let (mut touched, mut owner_left) = (0, false);
+        for ((set, moved), members) in groups {
+            let effect = match self.effects.get(&(context, set, moved)) {
+                Some(known) => known.clone(),
+                None => {
+                    let roles = |project: Option<&'a Project>, set: Option<RoleSetId>| {
+                        Some(&*project?.role_sets.get(set?)?.roles)
+                    };
+                    let was =
+                        roles(Some(project), Some(set)).map(|roles| Side { project, org: before, roles, timed: &[] });
+                    let is = self.sides.after.zip(after).zip(roles(self.sides.after, moved));
+                    let is = is.map(|((project, org), roles)| Side { project, org, roles, timed: &[] });
+                    let effect = effect(self.sides, &mut self.rows, was, is);
+                    self.effects.insert((context, set, moved), effect.clone());
+                    effect
+                }
+            };
+            owner_left |= effect.loses_owner;
+            if effect.touched {
+                touched += members;
+                self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members, impact);
+            }
+        }
+        with_ends.retain(|(user, _)| !written.contains(user));
+        for (hash, _) in with_ends {
+            let Some(user) = before.details.get(hash).map(|details| details.user.clone()) else { continue };
+            let effect = self.written((Some(before), after), &user);
+            owner_left |= effect.loses_owner;
+            if effect.touched {
+                touched += 1;
+                self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1, impact);
+            }
+        }
+        (touched, owner_left)
+    }
+
+    /// A number for the circumstances, the same for the same ones.
+    fn circumstances(&mut self, before: Option<&Org>, after: Option<&Org>) -> u32 {
+        let of = |org: Option<&Org>| org.map(|org| (org.record.role_mapping, org.stand_ins.clone()));
+        let next = self.circumstances.len() as u32;
+        *self.circumstances.entry([of(before), of(after)]).or_insert(next)
+    }
+
+    /// Counts members alike.
+    fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64, impact: &mut Impact) {
+        let whats = [&effect.given, &effect.ended, &effect.suspended, &effect.reactivated];
+        for (at, what) in whats.into_iter().enumerate() {
+            what.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);
+        }
+        impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
+        // An acting user is told of those alone whom it wrote: how the others are grouped would tell of internal roles.
+        if key.user.is_none() && self.sides.seen == Seen::Visible {
+            return;
+        }
+        let full = self.sample.values().map(|sampled| sampled.members).sum::<usize>() >= IMPACT_SAMPLE_MAX;
+        if full && self.sample.last_key_value().is_some_and(|(last, _)| *last < key) {
+            return;
+        }
+        let members = usize::try_from(members).unwrap_or(IMPACT_SAMPLE_MAX).min(IMPACT_SAMPLE_MAX);
+        self.sample.insert(key, Sampled { members, effect: effect.clone() });
+        let mut sum = 0;
+        self.sample.retain(|_, sampled| {
+            sum += sampled.members;
+            sum - sampled.members < IMPACT_SAMPLE_MAX
+        });
+    }
+
+    fn finish(mut self, impact: &mut Impact) {
+        let named: BTreeMap<RoleId, [u64; 4]> = std::mem::take(&mut self.roles);
+        let place = |project: Option<&Project>, id: RoleId| project?.roles.get(id).map(|role| role.rank);
+        let mut named: Vec<(RoleId, [u64; 4])> = named.into_iter().collect();
+        named.sort_by_key(|&(id, _)| (place(self.sides.after, id).or(place(self.sides.before, id)), id));
+        impact.roles.extend(named.into_iter().map(|(id, [given, ended, suspended, reactivated])| RoleImpact {
+            role: self.name(id),
+            given,
+            ended,
+            suspended,
+            reactivated,
+        }));
+        for &org in &self.ownerless {
+            impact.orgs_left_ownerless.add(IMPACT_LIST_MAX, || org.clone());
+        }
+        let mut room = IMPACT_SAMPLE_MAX;
+        for (key, sampled) in &self.sample {
+            let members = sampled.members.min(room);
+            room -= members;
+            impact.sample.push(self.sampled(key, &sampled.effect, members));
+        }
+    }
+
+    fn sampled(&self, key: &SampleKey<'_>, effect: &Effect, members: usize) -> MemberImpact {
+        let pair = (living(self.sides.before, key.org), living(self.sides.after, key.org));
+        let mapping = |project: Option<&'a Project>, org: Option<&Org>| {
+            project?.role_mappings.get(org?.record.role_mapping).map(AsRef::as_ref)
+        };
+        let before = granted(mapping(self.sides.before, pair.0), &effect.live[0]);
+        let after = granted(mapping(self.sides.after, pair.1), &effect.live[1]);
+        let names = |roles: &[RoleId]| {
+            let mut roles: Vec<RoleId> = roles.to_vec();
+            let rank =
+                |id| self.sides.after.or(self.sides.before).and_then(|it| it.roles.get(id)).map(|role| role.rank);
+            roles.sort_by_key(|&id| (rank(id), id));
+            roles.into_iter().map(|id| self.name(id)).collect::<Vec<RoleName>>()
+        };
+        MemberImpact {
+            org: key.org,
+            org_id: key.org_id.clone(),
+            who: match (&key.user, key.set) {
+                (Some(user), _) => Who::Member(user.clone()),
+                (None, Some(role_set)) => Who::SomeOf { role_set, at_most: members },
+                // A group has a set: nobody is left to be named.
+                (None, None) => Who::Member(UserId::stored("")),
+            },
+            roles_given: names(&effect.given),
+            roles_ended: names(&effect.ended),
+            roles_suspended: names(&effect.suspended),
+            roles_reactivated: names(&effect.reactivated),
+            permissions_gained: without(self.sides.after, &after, &before),
+            permissions_lost: without(self.sides.before, &before, &after),
+        }
+    }
+
+    /// The name that a role has, or had.
+    fn name(&self, id: RoleId) -> RoleName {
+        let of = |project: Option<&Project>| project?.roles.get(id).map(|role| role.name.clone());
+        of(self.sides.before).or(of(self.sides.after)).unwrap_or_else(|| RoleName::stored(""))
+    }
+}
+
+impl<'a> SampleKey<'a> {
+    fn new(
+        org: &'a Org,
+        effect: &Effect,
+        set: Option<RoleSetId>,
+        after: Option<RoleSetId>,
+        user: Option<UserId>,
+    ) -> Self {
+        Self { gains_only: !effect.loses, org_id: &org.record.profile.org_id, org: org.no, set, after, user }
+    }
+}
+
+fn living(project: Option<&Project>, no: OrgNo) -> Option<&Org> {
+    project?.org_numbered(no).map(AsRef::as_ref).filter(|org| org.record.life.is_living())
+}
+
+fn side<'a>(
+    project: Option<&'a Project>,
+    org: Option<&'a Org>,
+    record: Option<&'a MembershipRecord>,
+) -> Option<Side<'a>> {
+    let (project, org, record) = (project?, org?, record?);
+    let roles = &project.role_sets.get(record.role_set)?.roles;
+    Some(Side { project, org, roles, timed: &record.timed })
+}
+
+/// What is in one set of permissions and not in another.
+fn without(project: Option<&Project>, these: &PermissionSet, those: &PermissionSet) -> Listed<PermissionName> {
+    let mut listed = Listed::default();
+    for permission in these.iter().filter(|&permission| !those.contains(permission)) {
+        listed.add(IMPACT_PERMISSIONS_MAX, || {
+            project.map_or_else(|| PermissionName::stored(""), |it| roles::name(it, permission))
+        });
+    }
+    listed
+}

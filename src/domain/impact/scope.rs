@@ -1,0 +1,83 @@
+//! Whom the changes of a write can have touched: nobody else is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::id::{OrgNo, RoleMappingId};
+use crate::domain::name::UserId;
+use crate::domain::{Change, Edit};
+
+/// Which orgs and members to look at.
+#[derive(Debug, Default)]
+pub struct Scope<'a> {
+    /// All members of all orgs.
+    pub all: bool,
+    /// All members of the orgs of these mappings.
+    pub role_mappings: BTreeSet<RoleMappingId>,
+    /// All members of these orgs.
+    pub orgs: BTreeSet<OrgNo>,
+    /// Orgs that were themselves changed.
+    pub changed: BTreeSet<OrgNo>,
+    /// Members that were written one by one.
+    pub users: BTreeMap<OrgNo, BTreeSet<&'a UserId>>,
+    /// Orgs of which members got other sets.
+    pub remapped: BTreeSet<OrgNo>,
+    /// Whether roles were, or came to be, in another relation to each other.
+    pub roles: bool,
+}
+
+impl<'a> Scope<'a> {
+    pub fn of(changes: &'a [Change]) -> Self {
+        let mut scope = Self::default();
+        changes.iter().for_each(|change| scope.add(change));
+        scope
+    }
+
+    fn add(&mut self, change: &'a Change) {
+        match change {
+            Change::Project(Edit { before: Some(before), after: Some(after), .. }) => {
+                let structure = before.role_structure != after.role_structure;
+                self.all |= structure
+                    || before.default_owner_role != after.default_owner_role
+                    || before.life != after.life
+                    || before.role_order_version != after.role_order_version;
+                self.roles |= structure;
+            }
+            Change::Role(_) => self.roles = true,
+            Change::RoleSet(Edit { before: Some(_), after: Some(_), .. }) => self.all = true,
+            Change::RoleMapping(Edit { key, before: Some(before), after: Some(after) })
+                if before.disabled_roles != after.disabled_roles =>
+            {
+                self.role_mappings.insert(key.id);
+            }
+            Change::Grants(edit) => {
+                self.role_mappings.insert(edit.key.role_mapping);
+            }
+            Change::Org(edit) => {
+                self.changed.insert(edit.key.id);
+                if edit.before.as_ref().map(|org| org.life) != edit.after.as_ref().map(|org| org.life) {
+                    self.orgs.insert(edit.key.id);
+                }
+            }
+            Change::Subscription(edit) => self.org(edit.key.id),
+            Change::StandIns(edit) => self.org(edit.key.id),
+            Change::Remap(edit) => {
+                self.orgs.insert(edit.key.id);
+                self.remapped.insert(edit.key.id);
+            }
+            Change::Membership(edit) => {
+                self.users.entry(edit.key.org).or_default().insert(&edit.key.user);
+            }
+            Change::Project(_) | Change::Permission(_) | Change::RoleSet(_) | Change::RoleMapping(_) => {}
+        }
+    }
+
+    fn org(&mut self, org: OrgNo) {
+        self.changed.insert(org);
+        self.orgs.insert(org);
+    }
+
+    /// Whether to look at all members of an org of this mapping.
+    pub fn holds(&self, org: OrgNo, mapping: RoleMappingId) -> bool {
+        self.all || self.orgs.contains(&org) || self.role_mappings.contains(&mapping)
+    }
+}

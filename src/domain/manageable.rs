@@ -1,0 +1,188 @@
+//! What an acting user may do with the roles of an org (G5). The writes themselves are tried and dropped: so the answer is
+//! what they would do.
+
+use std::sync::Arc;
+
+use super::command::{Call, GivenRole, MemberWrite, Write, WriteMember};
+use super::decide::{Terms, accepts};
+use super::delegation::{Acting, CAN_CHANGE_ROLES, CAN_INVITE, CAN_REMOVE_USERS, CAN_VIEW_OTHER_MEMBERS};
+use super::id::{OrgNo, RoleId};
+use super::membership::Seen;
+use super::name::{OrgId, ProjectKey, RoleName, UserId};
+use super::org::Org;
+use super::project::{Project, RoleStructure};
+use super::refusal::{Noun, Refusal};
+use super::{Command, State, Time};
+use crate::limits::Limits;
+
+/// About whom is asked, and which part of the list.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub acting_user: UserId,
+    /// Whose roles would be written; none: anybody's but its own.
+    pub target: Option<UserId>,
+    /// The list goes on below this role.
+    pub after: Option<RoleId>,
+    /// Roles at most.
+    pub limit: usize,
+}
+
+/// What an acting user may do with visible roles, highest first.
+#[derive(Clone)]
+pub struct Manageable {
+    pub project: Arc<Project>,
+    pub org: OrgNo,
+    pub roles: Vec<ManageableRole>,
+    /// Whether more roles follow.
+    pub more: bool,
+    /// Whether the target, or anybody at all, may be removed.
+    pub remove: bool,
+}
+
+/// What an acting user may do with one role.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ManageableRole {
+    pub id: RoleId,
+    pub role: RoleName,
+    pub invite: bool,
+    pub give: bool,
+    pub take: bool,
+    /// Until when it can be given at the latest, or where it cannot be given, invited to; none: for ever, or not at all.
+    pub until_max: Option<Time>,
+}
+
+/// Says what an acting user may do.
+pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Result<Manageable, Refusal> {
+    let project = state.project(&ask.project).cloned();
+    let project = project.ok_or_else(|| Refusal::NotFound(Noun::Project, ask.project.to_string()))?;
+    let org = project.org_or_refusal(&ask.org_id)?;
+    let acting = Acting::new(&project, org, &ask.acting_user, now)?;
+    if ask.target.as_ref().is_some_and(|target| *target != ask.acting_user)
+        && acting.able(CAN_VIEW_OTHER_MEMBERS).is_err()
+    {
+        return Err(Refusal::ViewerMissingPermission { permission: CAN_VIEW_OTHER_MEMBERS });
+    }
+    let visible: Vec<RoleId> = project.role_order.iter().copied().filter(|&role| project.is_visible(role)).collect();
+    let rank = |role| project.roles.get(role).map(|role| role.rank);
+    let after = ask.after.and_then(rank);
+    let rest = visible.iter().copied().filter(|&role| after.is_none_or(|after| rank(role) > Some(after)));
+    let mut rest: Vec<RoleId> = rest.take(ask.limit.saturating_add(1)).collect();
+    let more = rest.len() > ask.limit;
+    rest.truncate(ask.limit);
+    let (roles, remove) = match &ask.target {
+        None => {
+            let general = General { project: &project, org, acting: &acting };
+            let remove = visible.iter().any(|&role| acting.may(CAN_REMOVE_USERS, role).is_ok());
+            (rest.iter().map(|&role| general.role(role)).collect(), remove)
+        }
+        Some(target) => {
+            let trial = Trial::new(state, &project, org, ask, target, &acting, now, limits);
+            (rest.iter().map(|&role| trial.role(role)).collect(), trial.allows(Write::Remove))
+        }
+    };
+    Ok(Manageable { org: org.no, roles, more, remove, project: project.clone() })
+}
+
+/// About nobody in particular.
+struct General<'a> {
+    project: &'a Project,
+    org: &'a Org,
+    acting: &'a Acting<'a>,
+}
+
+impl General<'_> {
+    fn role(&self, id: RoleId) -> ManageableRole {
+        let mapping = self.project.role_mappings.get(self.org.record.role_mapping);
+        let enabled = mapping.is_some_and(|mapping| mapping.enabled(id));
+        let longest = |permission| self.acting.longest(permission, id).filter(|_| enabled);
+        let (invite, give) = (longest(CAN_INVITE), longest(CAN_CHANGE_ROLES));
+        ManageableRole {
+            id,
+            role: self.project.role_name(id),
+            invite: invite.is_some(),
+            give: give.is_some(),
+            take: self.acting.may(CAN_CHANGE_ROLES, id).is_ok(),
+            until_max: give.or(invite).flatten(),
+        }
+    }
+}
+
+/// About one target: the writes are tried.
+struct Trial<'a> {
+    state: &'a State,
+    project: &'a Project,
+    ask: &'a Ask,
+    target: &'a UserId,
+    acting: &'a Acting<'a>,
+    /// The visible roles that the target holds.
+    held: Vec<RoleId>,
+    call: Call,
+    now: Time,
+    limits: &'a Limits,
+}
+
+impl<'a> Trial<'a> {
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        state: &'a State,
+        project: &'a Project,
+        org: &Org,
+        ask: &'a Ask,
+        target: &'a UserId,
+        acting: &'a Acting<'a>,
+        now: Time,
+        limits: &'a Limits,
+    ) -> Self {
+        let held = project.membership(org, target).map(|record| {
+            let (roles, timed) = project.seen(&record, Seen::Visible);
+            let ended = |role| timed.iter().any(|timed| timed.role == role && timed.until <= now);
+            roles.into_iter().filter(|&role| !ended(role)).collect()
+        });
+        let call = Call {
+            actor: "".into(),
+            request: None,
+            fingerprint: 0,
+            reason: "".into(),
+            acting_user: Some(ask.acting_user.clone()),
+            impact_digest: None,
+        };
+        Self { state, project, ask, target, acting, held: held.unwrap_or_default(), call, now, limits }
+    }
+
+    fn allows(&self, write: Write) -> bool {
+        let row = MemberWrite { org_id: self.ask.org_id.clone(), user_id: self.target.clone(), write };
+        let command = WriteMember { project: self.ask.project.clone(), row, allow_ownerless: false };
+        let terms = Terms { call: &self.call, now: self.now, limits: self.limits };
+        accepts(self.state, &Command::WriteMember(command), &terms)
+    }
+
+    fn role(&self, id: RoleId) -> ManageableRole {
+        let invited = self.acting.longest(CAN_INVITE, id);
+        let given = self.acting.longest(CAN_CHANGE_ROLES, id).or_else(|| self.lower(id));
+        let invite = self.allows(Write::Add(vec![self.given(id, invited.flatten())]));
+        let holds = self.held.contains(&id);
+        let others = |others: Vec<GivenRole>| if others.is_empty() { Write::Remove } else { Write::Set(others) };
+        let kept = |role: RoleId| GivenRole { role: self.project.role_name(role), until: None, permanent: false };
+        let without: Vec<GivenRole> = self.held.iter().filter(|&&role| role != id).map(|&role| kept(role)).collect();
+        let take = holds && self.allows(others(without.clone()));
+        let new = if holds { kept(id) } else { self.given(id, given.flatten()) };
+        let with = match self.project.record.role_structure {
+            RoleStructure::SingleRole => vec![new],
+            RoleStructure::MultiRole => without.into_iter().chain([new]).collect(),
+        };
+        let give = self.allows(Write::Set(with));
+        let until_max = if give { given } else { invited.filter(|_| invite) };
+        ManageableRole { id, role: self.project.role_name(id), invite, give, take, until_max: until_max.flatten() }
+    }
+
+    fn given(&self, role: RoleId, until: Option<Time>) -> GivenRole {
+        GivenRole { role: self.project.role_name(role), until, permanent: until.is_none() }
+    }
+
+    /// Until when the acting user may step down to a role itself (G3).
+    fn lower(&self, role: RoleId) -> Option<Option<Time>> {
+        if self.target == self.acting.user { self.acting.lasts_down_to(role) } else { None }
+    }
+}

@@ -1,0 +1,79 @@
+//! What becomes of members when roles of theirs become others: one is deleted (R4), or disabled with REMAP (M7).
+//!
+//! Whoever has no role that ends is changed with the set: the set itself, or another in its place. Whoever has one is
+//! written alone: what becomes of two ends differs from one to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::decide::Draft;
+use super::id::RoleId;
+use super::membership::{MembershipRecord, Origin, TimedRole, origins};
+use super::org::Org;
+use super::project::Project;
+use super::refusal::Refusal;
+use super::role_set::{self, RoleSet};
+use super::{Time, UserId};
+
+impl RoleSet {
+    /// The set as it is once each of its roles has become what `fate` says, or nothing.
+    pub fn migrated(&self, fate: impl Fn(RoleId) -> Option<RoleId>) -> Self {
+        let comes = self.roles.iter().filter_map(|&role| fate(role)).filter(|&role| !self.contains(role));
+        let stays = self.replacements.iter().copied().filter(|&role| fate(role) == Some(role));
+        let replacements = Self::new(stays.chain(comes)).roles;
+        let roles = Self::new(self.roles.iter().filter_map(|&role| fate(role))).roles;
+        Self { roles, migrated: true, replacements }
+    }
+}
+
+/// What is recorded of a member once each role has become what `fate` says of it, held or ended; none, if nothing is left.
+/// What is not held is never given on. A role keeps its end, and of two ends the later stands.
+pub fn record(
+    draft: &mut Draft<'_>,
+    project: &Project,
+    before: &MembershipRecord,
+    fate: impl Fn(RoleId, bool) -> Option<RoleId>,
+) -> Result<Option<MembershipRecord>, Refusal> {
+    let now = draft.now();
+    let Some(recorded) = project.recorded_in(before) else { return Ok(None) };
+    let set = recorded.set;
+    let fates = set.roles.iter().map(|&role| (role, fate(role, recorded.holds(role, now))));
+    let (stay, go): (Vec<_>, Vec<_>) = fates.partition(|(role, fate)| *fate == Some(*role));
+    let mut ends: BTreeMap<RoleId, Option<Time>> = stay.iter().map(|&(role, _)| (role, recorded.end(role))).collect();
+    let mut given = BTreeSet::new();
+    for (role, other) in go {
+        let Some(other) = other.filter(|_| recorded.holds(role, now)) else { continue };
+        let end = recorded.end(role);
+        let held = stay.iter().any(|(stays, _)| *stays == other) && recorded.holds(other, now);
+        match ends.get_mut(&other).filter(|_| held || given.contains(&other)) {
+            Some(present) => *present = later(*present, end),
+            None => {
+                ends.insert(other, end);
+                given.insert(other);
+            }
+        }
+    }
+    if ends.is_empty() {
+        return Ok(None);
+    }
+    let timed = ends.iter().filter_map(|(&role, &until)| Some(TimedRole { role, until: until? })).collect();
+    let came = |role| if given.contains(&role) { Origin::Migration } else { before.origin_of(role, set) };
+    let origins = origins(ends.keys().map(|&role| (role, came(role))), Origin::Migration);
+    let role_set = role_set::intern(draft, &*draft.again(project)?, RoleSet::new(ends.into_keys()))?;
+    Ok(Some(MembershipRecord { role_set, origin: Origin::Migration, timed, origins }))
+}
+
+/// Of two ends the later; no end is the latest.
+pub fn later(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    one.zip(other).map(|(one, other)| one.max(other))
+}
+
+impl Org {
+    /// The users some of whose roles have an end.
+    pub(super) fn for_each_with_ends<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
+        self.details.for_each(|slot| {
+            if !slot.timed.is_empty() {
+                visit(&slot.user);
+            }
+        });
+    }
+}

@@ -1,0 +1,20 @@
+//! The roles that are held in the place of suspended ones, in orgs.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "stand_ins")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub project: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub org: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub role: i64,
+    pub stand_in: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,55 @@
+//! Names some of those who have a role set: the State knows how many there are, but not who (R9).
+
+use sea_orm::ConnectionTrait;
+
+use super::super::ids::number;
+use super::super::read::Snapshot;
+use super::super::sql::Sql;
+use super::super::{StoreError, WriteTx};
+use crate::domain::UserId;
+use crate::domain::id::{OrgNo, ProjectId, RoleSetId};
+
+impl WriteTx {
+    /// Of those who have a role set in an org, and no role that ends, the first by user id, before anything is written.
+    pub async fn members_of(
+        &mut self,
+        project: ProjectId,
+        org: OrgNo,
+        role_set: RoleSetId,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        members_of(self.connection(), project, org, role_set, limit).await
+    }
+}
+
+impl Snapshot {
+    /// Of those who have a role set in an org, and no role that ends, the first by user id.
+    pub async fn members_of(
+        &self,
+        project: ProjectId,
+        org: OrgNo,
+        role_set: RoleSetId,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        members_of(&self.tx, project, org, role_set, limit).await
+    }
+}
+
+async fn members_of(
+    tx: &impl ConnectionTrait,
+    project: ProjectId,
+    org: OrgNo,
+    role_set: RoleSetId,
+    limit: u32,
+) -> Result<Vec<UserId>, StoreError> {
+    let mut sql = Sql::default();
+    let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
+    let (role_set, limit) = (sql.bind(number(role_set)), sql.bind(i64::from(limit)));
+    sql.push(&format!(
+        "SELECT user_id FROM memberships
+         WHERE project = {project} AND org = {org} AND role_set = {role_set} AND NOT timed
+         ORDER BY user_id LIMIT {limit}"
+    ));
+    let rows = tx.query_all_raw(sql.statement(tx.get_database_backend())).await?;
+    rows.iter().map(|row| Ok(UserId::stored(row.try_get_by_index::<String>(0)?))).collect()
+}
