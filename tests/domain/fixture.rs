@@ -196,7 +196,7 @@ impl World {
         let group = decide_group(self.state.clone(), &[work], &Known::new(), self.now, &self.limits);
         self.state = group.next;
         match group.verdicts.into_iter().next() {
-            Some(Verdict::Done { outcome, impact, .. }) => Ok((outcome, impact)),
+            Some(Verdict::Done { outcome, impact, .. }) => Ok((outcome, Impact::clone(&impact))),
             Some(Verdict::Refused(refusal)) => Err(refusal),
             _ => panic!("nothing is known of the past"),
         }

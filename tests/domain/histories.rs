@@ -18,7 +18,7 @@ use rolecall::domain::{Ask, Call, Command, Project, Question, Reason, Refusal, S
 use rolecall::limits::Limits;
 
 use crate::impacts::{self, Digests, Moment};
-use crate::model::{Called, Model, ModelOutcome};
+use crate::model::{Called, Model, ModelOutcome, project_of};
 use crate::seen::{answered, check, seen};
 use crate::strategies::{Digest, History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, Step, config, empty_state, history};
 use crate::symbols::{mapping_etag, project_etag, resolved, role_etag};
@@ -78,7 +78,7 @@ impl Life {
         let commit = group.commits.into_iter().next();
         let (result, refusal, impact) = match group.verdicts.into_iter().next() {
             Some(Verdict::Done { outcome, replayed: false, impact, .. }) => {
-                (Ok(done(&outcome, commit.is_some())), None, Some(impact))
+                (Ok(done(&outcome, commit.is_some())), None, Some(Impact::clone(&impact)))
             }
             Some(Verdict::Refused(refusal)) => (Err(refusal.reason()), Some(refusal), None),
             _ => panic!("a command without a request id was replayed"),
@@ -221,7 +221,9 @@ proptest! {
             prop_assert_eq!(&lived.result, &should, "step {}, {:?}", number, step);
             if let Some(impact) = lived.impact.filter(|_| !matches!(step.command, Command::Erase(_))) {
                 let report = before.report(&step.command, &model, step.acting_user.is_some(), lived.now);
-                let moment = Moment { before: &was, after: &life.state, users: &USERS };
+                let project = project_of(&step.command);
+                let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
+                let moment = Moment { project: &project, before: &was, after: &life.state, users: &USERS, nobody_named };
                 impacts::agree(&impact, &report, &moment).map_err(|it| TestCaseError::fail(format!("step {number}, {step:?}: {it}")))?;
                 digests.keep(&impact)?;
             }

@@ -24,7 +24,7 @@ use rolecall::limits::Limits;
 
 use crate::symbols::STALE;
 pub use delegation::lasts;
-pub use impact::{Report, Touched};
+pub use impact::{Report, Touched, project_of};
 
 /// Stands for every text of the template.
 pub const OURS: &str = "(of the template)";
@@ -220,12 +220,12 @@ impl Model {
         match command {
             Command::WriteMember(command) => space.write_one_for(acting, command, now, limits),
             Command::UpdateOrg(command) => {
-                space.may(acting, command.org_id.as_str(), "rolecall::can_update_org_metadata", now)?;
+                space.empowered(acting, command.org_id.as_str(), "rolecall::can_update_org_metadata", now)?;
                 space.update_org(command)
             }
             Command::DeleteOrg(command) => {
                 let org = command.org_id.as_str();
-                space.may(acting, org, "rolecall::can_delete_org", now)?;
+                space.empowered(acting, org, "rolecall::can_delete_org", now)?;
                 // I4: an internal member does not count.
                 let seen = space.visibly(&space.orgs[org]).members.len() as u64;
                 space.delete_org(command)?;

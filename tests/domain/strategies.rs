@@ -63,7 +63,7 @@ impl Step {
 
 /// As many cases as the environment says (PROPTEST_CASES, for every property alike), else `cases`.
 pub fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, max_shrink_time: 60_000, ..ProptestConfig::default() }
+    ProptestConfig { cases, failure_persistence: None, max_shrink_time: 20_000, ..ProptestConfig::default() }
 }
 
 /// The hash key of the tests.

@@ -25,7 +25,6 @@ pub const START: i64 = 1_000;
 /// What is there before anybody acts, as commands: some of them may be refused.
 #[derive(Clone, Debug)]
 pub struct Team {
-    pub structure: RoleStructure,
     /// The project with its visible roles, and what they grant and manage.
     pub visible: Vec<Command>,
     /// The same of the internal roles.
@@ -165,7 +164,6 @@ pub fn team() -> BoxedStrategy<Team> {
                 edit(RoleMappingEdits { disable: names(off), ..RoleMappingEdits::default() }, on_disabled)
             });
             Team {
-                structure,
                 visible: start.into_iter().chain(visible.into_iter().filter(multi)).collect(),
                 internal: [new_role("Boss", true, places.0), new_role("Spy", true, places.1)]
                     .into_iter()

@@ -45,10 +45,10 @@ impl Space {
                 self.roles = self.ordered(&command.order)?;
                 self.manages.clear();
                 for (id, customer) in &before.orgs {
-                    let disabled = &before.mappings[&customer.mapping].disabled;
+                    let preferred = self.preferred(&before.mappings[&customer.mapping].disabled);
                     let members = &mut self.orgs.get_mut(id).expect("it stays").members;
                     for (user, member) in &customer.members {
-                        let Some(roles) = one_role(&self.preferred(disabled), member, now) else { continue };
+                        let Some(roles) = one_role(&preferred, member, now) else { continue };
                         let stand_ins = member.stand_ins.clone();
                         members.insert(user.clone(), Member { roles, origin: Origin::Migration, stand_ins });
                     }

@@ -62,7 +62,7 @@ impl Space {
     }
 
     /// G1: the live roles of the acting user that grant what the write needs.
-    pub(super) fn may(&self, acting: &str, org: &str, permission: &str, now: Time) -> Result<Vec<Power>, Reason> {
+    pub(super) fn empowered(&self, acting: &str, org: &str, permission: &str, now: Time) -> Result<Vec<Power>, Reason> {
         let able = self.able(acting, org, permission, now)?;
         if able.is_empty() { Err(Reason::ActingUserMissingPermission) } else { Ok(able) }
     }
@@ -265,6 +265,20 @@ impl Space {
             }
         }
         Ok(())
+    }
+
+    /// Until when a power lasts that manages a role and grants what a write needs, at the longest; none, if there is none.
+    pub fn longest(&self, customer: &Customer, acting: &str, permission: &str, role: &str, now: Time) -> Option<Option<Time>> {
+        let powers = self.powers(customer, acting, now).into_iter();
+        let fits = powers.filter(|it| self.grants(customer, &it.role, permission) && self.scope(&it.role).contains(role));
+        fits.map(|power| power.until).reduce(|one, other| if lasts(one, other) { one } else { other })
+    }
+
+    /// The same of what a member may step down to itself.
+    pub fn lowers_to(&self, customer: &Customer, user: &str, role: &str, now: Time) -> Option<Option<Time>> {
+        let customer = self.visibly(customer);
+        let ends = self.above(&customer, customer.members.get(user)?, role, now).into_iter();
+        ends.reduce(|one, other| if lasts(one, other) { one } else { other })
     }
 
     /// G3: in SINGLE one may step down. The ends of one's own roles that are above, live or behind a lent one.

@@ -54,13 +54,18 @@ impl Stands {
     }
 }
 
+/// The key of the project that a command is of, or makes.
+pub fn project_of(command: &Command) -> String {
+    match command {
+        Command::CreateProject(command) => command.key.to_string(),
+        command => command.project().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
 impl Model {
     /// What becomes of this state by the command that led to `after`: in the names there are afterwards.
     pub fn report(&self, command: &Command, after: &Model, visible_only: bool, now: Time) -> Report {
-        let key = match command {
-            Command::CreateProject(command) => command.key.to_string(),
-            command => command.project().map(ToString::to_string).unwrap_or_default(),
-        };
+        let key = project_of(command);
         let mut before = self.projects.get(&key).cloned();
         let mut after = after.projects.get(&key).cloned();
         if let Some(space) = &mut before {
@@ -72,7 +77,11 @@ impl Model {
                 space.orgs = orgs.into_iter().collect();
             }
         }
-        compared(before.as_ref(), after.as_ref(), now)
+        let mut report = compared(before.as_ref(), after.as_ref(), now);
+        if let Some(space) = self.projects.get(&key) {
+            space.as_it_was_called(command, &mut report);
+        }
+        report
     }
 }
 
@@ -132,7 +141,9 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
             let passed = |space: Option<&Space>, stands: &Stands| {
                 let pairs = space.map(Space::at_least).unwrap_or_default();
                 let passed = pairs.into_iter().filter(|(role, _)| stands.rows.contains_key(role));
-                passed.map(|(_, asked)| asked).collect::<BTreeSet<_>>()
+                // Of the roles that there are afterwards.
+                let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
+                passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
             };
             report.members_losing_at_least +=
                 u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
@@ -189,6 +200,28 @@ impl Space {
                         org.mapping = new_name.to_string();
                     }
                 }
+            }
+            _ => {}
+        }
+    }
+
+    /// What is lost has the names of before.
+    fn as_it_was_called(&self, command: &Command, report: &mut Report) {
+        match command {
+            Command::UpdateRole(command) => {
+                let old = self.role(command.name.as_str()).ok().zip(command.new_name.as_ref());
+                let Some((old, new)) = old.map(|(old, new)| (old, new.to_string())) else { return };
+                let called = |role: &String| if *role == new { old.clone() } else { role.clone() };
+                let pairs = |all: &BTreeSet<(String, String)>| all.iter().map(|(a, b)| (called(a), called(b))).collect();
+                report.at_least_lost = pairs(&report.at_least_lost);
+                report.manages_lost = pairs(&report.manages_lost);
+            }
+            Command::UpdateRoleMapping(command) => {
+                let old = self.mapping(command.name.as_str()).ok().zip(command.new_name.as_ref());
+                let Some((old, new)) = old.map(|(old, new)| (old, new.to_string())) else { return };
+                let called = |name: &String| if *name == new { old.clone() } else { name.clone() };
+                let lost = report.grants_lost.iter().map(|(mapping, role, it)| (called(mapping), role.clone(), it.clone()));
+                report.grants_lost = lost.collect();
             }
             _ => {}
         }

@@ -127,7 +127,7 @@ impl Space {
 
     fn grants_at_most(&self, limits: &Limits, before: u64) -> Result<(), Reason> {
         let grants = self.grant_count();
-        if grants > before & grants > limits.grants { Err(Reason::LimitExceeded) } else { Ok(()) }
+        if grants > before && grants > limits.grants { Err(Reason::LimitExceeded) } else { Ok(()) }
     }
 
     /// M1, M5.

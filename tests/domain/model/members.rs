@@ -16,7 +16,7 @@ impl Member {
         self.roles.get(role).is_some_and(|given| !ended(given, now))
     }
 
-    pub(super) fn is_member(&self, now: Time) -> bool {
+    pub fn is_member(&self, now: Time) -> bool {
         self.roles.values().any(|given| !ended(given, now))
     }
 }
