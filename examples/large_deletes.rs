@@ -77,15 +77,15 @@ async fn deletes(args: &Args, address: &str) -> Result<(), String> {
     let loaded = load::load(channel.clone(), args.members, args.org_members).await?;
     println!("loaded {} memberships in {:.1} s", HumanCount(loaded.memberships as u64), began.elapsed().as_secs_f64());
 
-    let quiet = Watch::begin(address, &loaded).await?.over(Duration::from_secs(3)).await?;
+    let quiet = Watch::begin(address, &loaded.clerks).await?.over(Duration::from_secs(3)).await?;
     println!("nothing else going on: {quiet}");
 
-    let watch = Watch::begin(address, &loaded).await?;
+    let watch = Watch::begin(address, &loaded.clerks).await?;
     let (took, migrated) = delete_role(channel.clone(), &loaded).await?;
     println!("a role of {} members deleted in {:.3} s", HumanCount(migrated as u64), took.as_secs_f64());
     println!("meanwhile and 3 s on: {}", watch.over(Duration::from_secs(3)).await?);
 
-    let watch = Watch::begin(address, &loaded).await?;
+    let watch = Watch::begin(address, &loaded.clerks).await?;
     let (took, removed) = delete_org(channel, &loaded).await?;
     println!("an org of {} members deleted in {:.3} s", HumanCount(removed as u64), took.as_secs_f64());
     println!("meanwhile and 20 s on, while it is erased: {}", watch.over(Duration::from_secs(20)).await?);

@@ -1,13 +1,17 @@
-//! The command line: `rolecall serve`, `migrate` and `health`; `check`, `who-can` and `mappings` ask a running server.
+//! The command line: `rolecall serve`, `migrate` and `health`; `check`, `who-can`, `manageable` and `mappings` ask a
+//! running server, and `subscribe` has it move an org to another plan.
 
 mod answer;
 mod check;
 mod client;
 mod health;
+mod impact;
+mod manageable;
 mod mappings;
 mod migrate;
 mod progress;
 mod serve;
+mod subscribe;
 mod table;
 mod who_can;
 
@@ -37,6 +41,10 @@ enum Command {
     Check(check::Args),
     /// Asks a running server who in an org has a permission.
     WhoCan(who_can::Args),
+    /// Asks a running server which roles a user may hand out in an org, and take away.
+    Manageable(manageable::Args),
+    /// Moves an org to a role mapping (a plan), and says what that does to its members; with --dry-run only says it.
+    Subscribe(subscribe::Args),
     /// Shows and compares role mappings (plans) of a running server.
     #[command(subcommand)]
     Mappings(mappings::Command),
@@ -46,11 +54,20 @@ enum Command {
 enum Failed {
     /// 1: the server cannot run, or does not serve.
     Server(String),
+    /// 1: the server refuses to do it; nothing was changed.
+    Refused(Trouble),
     /// 2: a question has no answer. 1 says "denied" there.
     Question(Trouble),
 }
 
-/// Runs the command line. 0: done, or allowed. 1: failed, or denied. 2: wrong usage, or a question without an answer.
+impl From<Trouble> for Failed {
+    fn from(trouble: Trouble) -> Self {
+        Self::Question(trouble)
+    }
+}
+
+/// Runs the command line. 0: done, or allowed. 1: failed, refused, or denied. 2: wrong usage, or a question without an
+/// answer.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -64,6 +81,8 @@ pub fn run() -> ExitCode {
             Command::Health(args) => health::run(args).await.map_err(Failed::Server),
             Command::Check(args) => return check::run(args).await.map_err(Failed::Question),
             Command::WhoCan(args) => who_can::run(args).await.map_err(Failed::Question),
+            Command::Manageable(args) => manageable::run(args).await.map_err(Failed::Question),
+            Command::Subscribe(args) => subscribe::run(args).await,
             Command::Mappings(command) => mappings::run(command).await.map_err(Failed::Question),
         }
         .map(|()| ExitCode::SUCCESS)
@@ -79,6 +98,10 @@ impl Failed {
         match self {
             Self::Server(why) => {
                 anstream::eprintln!("{red}error:{red:#} {why}");
+                ExitCode::FAILURE
+            }
+            Self::Refused(Trouble { what, next }) => {
+                anstream::eprintln!("{red}error:{red:#} {what}\n{dim}next:{dim:#} {next}");
                 ExitCode::FAILURE
             }
             Self::Question(Trouble { what, next }) => {

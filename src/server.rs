@@ -4,6 +4,7 @@ mod connect;
 pub mod demo;
 pub mod health;
 mod listen;
+pub mod shell;
 pub mod telemetry;
 
 use std::sync::Arc;

@@ -38,7 +38,7 @@ pub use membership::{ListMembers, MemberRow};
 pub use org::{ListOrgs, OrgRow};
 pub use permission::PermissionRow;
 pub use project::ProjectRow;
-pub use read::{At, Page, Scope, Snapshot};
+pub use read::{At, Page, Scope};
 pub use role::{ListRoles, RoleList, RoleRow};
 pub use role_mapping::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow, RoleMappingRows};
 pub use subscription::SubscriptionRow;

@@ -11,11 +11,12 @@ use rolecall::grpc::services::role_service_client::RoleServiceClient;
 use rolecall::wire;
 use tonic::transport::Channel;
 
+use crate::watch::Watched;
 use crate::{bar, refused};
 
 /// The role that goes. What takes its place grants the same: whoever had it may go on all the time.
 pub const CLERK: &str = "Clerk";
-pub const PERMISSION: &str = "work";
+const PERMISSION: &str = "work";
 pub const BIG_ORG: &str = "big";
 const ORG_MEMBERS: usize = 1_000;
 const ROWS_MAX: usize = 10_000;
@@ -23,13 +24,8 @@ const ROWS_MAX: usize = 10_000;
 pub struct Loaded {
     pub project: String,
     pub memberships: usize,
-    /// Members who hold the role: user `u0` to the last, a thousand an org.
-    pub clerks: usize,
-}
-
-/// The org of a user.
-pub fn org_of(user: usize) -> String {
-    format!("org-{}", user / ORG_MEMBERS)
+    /// Members who hold the role.
+    pub clerks: Watched,
 }
 
 pub async fn load(channel: Channel, clerks: usize, big: usize) -> Result<Loaded, String> {
@@ -53,7 +49,7 @@ pub async fn load(channel: Channel, clerks: usize, big: usize) -> Result<Loaded,
     RoleMappingServiceClient::new(channel.clone()).update_role_mapping(request).await.map_err(refused)?;
 
     let bar = bar((clerks + big) as u64, "loading");
-    let rows = (0..clerks).map(|user| (org_of(user), format!("u{user}"), CLERK));
+    let rows = (0..clerks).map(|user| (format!("org-{}", user / ORG_MEMBERS), format!("u{user}"), CLERK));
     let rows = rows.chain((0..big).map(|user| (BIG_ORG.to_owned(), format!("b{user}"), "Admin")));
     let mut orgs = OrgServiceClient::new(channel.clone());
     let mut members = MembershipServiceClient::new(channel);
@@ -75,7 +71,10 @@ pub async fn load(channel: Channel, clerks: usize, big: usize) -> Result<Loaded,
         }
     }
     bar.finish_and_clear();
-    Ok(Loaded { project, memberships: clerks + big, clerks })
+    let memberships = clerks + big;
+    let clerks =
+        Watched { project: project.clone(), users: clerks, users_an_org: ORG_MEMBERS, permission: PERMISSION };
+    Ok(Loaded { project, memberships, clerks })
 }
 
 fn add(org_id: String, user_id: String, role: &str) -> wire::MemberWrite {

@@ -12,13 +12,22 @@ use rolecall::wire;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
-use crate::load::{Loaded, PERMISSION, org_of};
 use crate::{refused, target};
 
 /// Checks a batch.
 const BATCH: usize = 1_000;
 
 type Waits = Result<Vec<Duration>, String>;
+
+/// Whom is asked about: users `u0` to the last, so many in each of the orgs `org-0`, `org-1` and so on.
+#[derive(Clone)]
+pub struct Watched {
+    pub project: String,
+    pub users: usize,
+    pub users_an_org: usize,
+    /// What each of them may do all the time.
+    pub permission: &'static str,
+}
 
 pub struct Watch {
     stop: Arc<AtomicBool>,
@@ -33,13 +42,12 @@ pub struct Seen {
 }
 
 impl Watch {
-    /// Begins to ask about the members who hold the role, and to write something else.
-    pub async fn begin(address: &str, loaded: &Loaded) -> Result<Self, String> {
+    /// Begins to ask about the members, and to write something else.
+    pub async fn begin(address: &str, watched: &Watched) -> Result<Self, String> {
         let stop = Arc::<AtomicBool>::default();
         let (checking, writing) = (target::connect(address).await?, target::connect(address).await?);
-        let (project, clerks) = (loaded.project.clone(), loaded.clerks);
-        let checks = tokio::spawn(check(checking, project.clone(), clerks, stop.clone()));
-        let writes = tokio::spawn(write(writing, project, stop.clone()));
+        let checks = tokio::spawn(check(checking, watched.clone(), stop.clone()));
+        let writes = tokio::spawn(write(writing, watched.project.clone(), stop.clone()));
         Ok(Self { stop, checks, writes })
     }
 
@@ -52,26 +60,31 @@ impl Watch {
     }
 }
 
-async fn check(channel: Channel, project: String, clerks: usize, stop: Arc<AtomicBool>) -> Waits {
+impl Watched {
+    fn item(&self, user: usize) -> wire::CheckItem {
+        wire::CheckItem {
+            org_id: format!("org-{}", user / self.users_an_org),
+            user_id: format!("u{user}"),
+            permission: self.permission.into(),
+        }
+    }
+}
+
+async fn check(channel: Channel, watched: Watched, stop: Arc<AtomicBool>) -> Waits {
     let mut client = CheckServiceClient::new(channel);
     let mut waits = Vec::new();
     let mut first = 0;
     while !stop.load(Ordering::Relaxed) {
         // A step that meets every user in time, whatever their number.
-        let users = (0..BATCH).map(|at| (first + at * 7_919) % clerks.max(1));
-        let items = users.map(|user| wire::CheckItem {
-            org_id: org_of(user),
-            user_id: format!("u{user}"),
-            permission: PERMISSION.into(),
-        });
-        let request =
-            wire::BatchCheckRequest { project: project.clone(), items: items.collect(), ..Default::default() };
+        let users = (0..BATCH).map(|at| (first + at * 7_919) % watched.users.max(1));
+        let items = users.map(|user| watched.item(user)).collect();
+        let request = wire::BatchCheckRequest { project: watched.project.clone(), items, ..Default::default() };
         let began = Instant::now();
         let answer = client.batch_check(request).await.map_err(refused)?.into_inner();
         waits.push(began.elapsed());
         let denied = answer.decisions.iter().find(|&&decision| decision != wire::Decision::Allowed as i32);
         if let Some(denied) = denied {
-            return Err(format!("a member was denied while the role changed: decision {denied}"));
+            return Err(format!("a member was denied what it may do all the time: decision {denied}"));
         }
         first += BATCH;
     }
@@ -86,7 +99,7 @@ async fn write(channel: Channel, project: String, stop: Arc<AtomicBool>) -> Wait
         let metadata = format!("{:?}", Instant::now());
         let request = wire::UpdateOrgRequest {
             project: project.clone(),
-            org_id: org_of(0),
+            org_id: "org-0".into(),
             org: Some(wire::Org { metadata, ..Default::default() }),
             ..Default::default()
         };

@@ -14,20 +14,24 @@ use crate::server::{self, Listen};
 
 /// Where the server is if nobody says.
 const DEFAULT_SERVER: &str = "127.0.0.1:50051";
+/// What says where the server is.
+const SERVER: &str = "ROLECALL_SERVER";
 /// What a server is told to listen on: the commands beside it find it there.
 const LISTEN: &str = "ROLECALL_LISTEN";
+/// The project that is meant if nobody says.
+const DEFAULT_PROJECT: &str = "default";
 /// The largest page that the API gives.
 pub const PAGE_SIZE: i32 = 1_000;
 
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 #[group(skip)]
 pub struct ServerArgs {
     /// The key of the project.
-    #[arg(long, default_value = "default", value_name = "KEY")]
+    #[arg(long, default_value = DEFAULT_PROJECT, value_name = "KEY")]
     project: String,
 
     /// The server: `HOST:PORT` or `unix:PATH`. If not given, the first address in ROLECALL_LISTEN, else 127.0.0.1:50051.
-    #[arg(long, env = "ROLECALL_SERVER", value_name = "ADDRESS")]
+    #[arg(long, env = SERVER, value_name = "ADDRESS")]
     server: Option<Listen>,
 
     /// Seconds to wait for each answer of the server.
@@ -37,6 +41,22 @@ pub struct ServerArgs {
     /// Prints JSON and nothing else.
     #[arg(long)]
     json: bool,
+}
+
+impl ServerArgs {
+    /// The flags that a command has to repeat to ask the same server about the same project.
+    pub fn repeated(&self) -> Vec<String> {
+        let mut flags = Vec::new();
+        if self.project != DEFAULT_PROJECT {
+            flags.extend(["--project".into(), self.project.clone()]);
+        }
+        // What the environment says it says to the next command as well.
+        let from_environment = std::env::var(SERVER).ok().and_then(|address| address.parse().ok());
+        if let Some(server) = self.server.as_ref().filter(|server| from_environment.as_ref() != Some(*server)) {
+            flags.extend(["--server".into(), server.to_string()]);
+        }
+        flags
+    }
 }
 
 /// Why a question has no answer, and what to do.
@@ -49,6 +69,12 @@ pub struct Trouble {
 impl Trouble {
     pub fn new(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self { what: what.into(), next: next.into() }
+    }
+
+    /// The same of a server that said nothing, where it was asked to write: nobody knows whether it did.
+    pub fn of_a_write(self, dry_run: bool) -> Self {
+        let next = "it may have been done all the same: look before it is tried again; --timeout sets how long to wait";
+        if dry_run { self } else { Self { next: next.into(), ..self } }
     }
 }
 
@@ -92,11 +118,23 @@ impl Client {
 
     /// Waits for the answer to a call, as long as the arguments say.
     pub async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Trouble> {
+        self.call(call).await?.map_err(|status| self.explained(&status))
+    }
+
+    /// The same, where the caller has more to say of a refusal.
+    pub async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<Result<T, Status>, Trouble> {
         match tokio::time::timeout(self.patience, call).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(explained(&status, &self.address)),
+            Ok(answered) => Ok(answered.map(Response::into_inner)),
             Err(_) => Err(silent(&self.address, self.patience)),
         }
+    }
+
+    /// A refusal as people read it.
+    pub fn explained(&self, status: &Status) -> Trouble {
+        explained(status, &self.address)
     }
 
     /// Reads a list to its end; returns it with the revision of its last page.
@@ -170,7 +208,7 @@ fn explained(status: &Status, address: &Listen) -> Trouble {
 fn next(reason: &str) -> &'static str {
     match reason {
         "PROJECT_NOT_FOUND" => "name the project with --project; ProjectService/ListProjects lists those there are",
-        "ORG_NOT_FOUND" => "check --org and --project; OrgService/ListOrgs lists the orgs of the project",
+        "ORG_NOT_FOUND" => "check the id of the org, and --project; OrgService/ListOrgs lists the orgs of the project",
         "PERMISSION_NOT_FOUND" => "`rolecall mappings show NAME` shows the permissions that roles have",
         "ROLE_NOT_FOUND" => "`rolecall mappings show NAME` shows the roles of the project",
         "ROLE_MAPPING_NOT_FOUND" => "`rolecall mappings list` shows the role mappings of the project",
@@ -192,6 +230,17 @@ fn canonical(code: Code) -> String {
         name.push(c.to_ascii_uppercase());
     }
     name
+}
+
+/// Why it was refused: the reason of its `ErrorInfo`.
+pub fn reason(status: &Status) -> String {
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
+/// The names of roles that a refusal is about.
+pub fn roles_in_question(status: &Status) -> Vec<String> {
+    let violations = status.get_details_precondition_failure().map(|failure| failure.violations).unwrap_or_default();
+    violations.iter().filter_map(|violation| violation.subject.strip_prefix("roles/").map(String::from)).collect()
 }
 
 /// The name that a refusal suggests instead of an unknown one.

@@ -68,6 +68,9 @@ struct LimitArgs {
     /// Different role sets a project.
     #[arg(long, env = "ROLECALL_ROLE_SETS_MAX", default_value_t = Limits::default().role_sets, value_name = "N")]
     role_sets_max: u64,
+    /// (role, managed role) pairs of a MULTI_ROLE project.
+    #[arg(long, env = "ROLECALL_MANAGED_ROLES_MAX", default_value_t = Limits::default().managed_roles, value_name = "N")]
+    managed_roles_max: u64,
     /// Roles a member of a MULTI_ROLE project.
     #[arg(long, env = "ROLECALL_MEMBER_ROLES_MAX", default_value_t = Limits::default().member_roles, value_name = "N")]
     member_roles_max: u64,
@@ -92,6 +95,7 @@ pub async fn run(args: Args) -> Result<(), String> {
             role_mappings: args.limits.role_mappings_max,
             grants: args.limits.grants_max,
             role_sets: args.limits.role_sets_max,
+            managed_roles: args.limits.managed_roles_max,
             member_roles: args.limits.member_roles_max,
             bulk_rows: args.limits.bulk_rows_max,
             batch_check_items: args.limits.batch_check_items_max,

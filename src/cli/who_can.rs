@@ -16,7 +16,8 @@ Exit codes: 0 answered, also with nobody; 2 no answer, with the reason on the st
 JSON (--json), one object:
   project, org_id, permission    what was asked about
   members                        by user id: user_id, and roles, highest first: role, state (\"LIVE\", \"SUSPENDED\",
-                                 \"ENDED\", \"SHADOWED\"), expire_time (absent where the role has no end)
+                                 \"ENDED\", \"SHADOWED\"), expire_time (absent where the role has no end), stand_in (the
+                                 role held meanwhile; absent where there is none)
   revision                       the state that the last page was read at
 
 Example:
@@ -61,6 +62,8 @@ struct Role {
     state: MemberRoleState,
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_time: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    stand_in: String,
 }
 
 pub async fn run(args: Args) -> Result<(), Trouble> {
@@ -73,6 +76,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             permission: args.permission.clone(),
             page_size: PAGE_SIZE,
             page_token,
+            viewer_user_id: String::new(),
         };
         let page = client.ask(MembershipServiceClient::new(client.channel()).list_members(request)).await?;
         let entries = page.members.into_iter().map(Member::from).collect();
@@ -92,6 +96,7 @@ impl From<wire::Member> for Member {
             state: given.state(),
             role: given.role,
             expire_time: given.expire_time.map(|end| end.to_string()),
+            stand_in: given.stand_in,
         };
         Self { user_id: member.user_id, roles: member.roles.into_iter().map(role).collect() }
     }
@@ -116,12 +121,13 @@ impl Answer for WhoCan {
     }
 }
 
-/// `Admin`, or `Admin (suspended)`, or `Admin (until 2027-01-01T00:00:00Z)`.
+/// `Admin`, or `Admin (suspended, Member stands in)`, or `Admin (until 2027-01-01T00:00:00Z)`.
 fn shown(role: &Role) -> String {
     let live = role.state == MemberRoleState::Live;
     let state = (!live).then(|| state_name(role.state).to_lowercase());
+    let stand_in = (!role.stand_in.is_empty()).then(|| format!("{} stands in", plain(&role.stand_in)));
     let end = role.expire_time.as_ref().map(|end| format!("until {end}"));
-    let said: Vec<String> = state.into_iter().chain(end).collect();
+    let said: Vec<String> = state.into_iter().chain(stand_in).chain(end).collect();
     let name = plain(&role.role);
     if said.is_empty() { name } else { format!("{name} ({})", said.join(", ")) }
 }
@@ -132,8 +138,11 @@ mod tests {
 
     #[test]
     fn roles_say_what_is_not_usual_of_them() {
-        let role =
-            |state, end: Option<&str>| shown(&Role { role: "Admin".into(), state, expire_time: end.map(String::from) });
+        let standing = |state, end: Option<&str>, stand_in: &str| {
+            let (role, stand_in) = ("Admin".into(), stand_in.into());
+            shown(&Role { role, state, expire_time: end.map(String::from), stand_in })
+        };
+        let role = |state, end| standing(state, end, "");
         assert_eq!(role(MemberRoleState::Live, None), "Admin");
         assert_eq!(role(MemberRoleState::Live, Some("2027-01-01T00:00:00Z")), "Admin (until 2027-01-01T00:00:00Z)");
         assert_eq!(role(MemberRoleState::Suspended, None), "Admin (suspended)");
@@ -141,5 +150,6 @@ mod tests {
             role(MemberRoleState::Ended, Some("2026-01-01T00:00:00Z")),
             "Admin (ended, until 2026-01-01T00:00:00Z)"
         );
+        assert_eq!(standing(MemberRoleState::Suspended, None, "Member"), "Admin (suspended, Member stands in)");
     }
 }

@@ -21,18 +21,25 @@ pub struct StandIn {
 /// The stand-ins of an org, ascending by the suspended role, each once; never empty.
 pub type StandIns = Arc<[StandIn]>;
 
-/// The role that is held in the place of a suspended one: where that is suspended as well, the one that stands in for it.
-pub fn stand_in(stand_ins: &[StandIn], role: RoleId, enabled: impl Fn(RoleId) -> bool) -> Option<RoleId> {
-    let mut role = role;
-    // Each was enabled when it came to stand in for those before it, so there is no circle; the bound is for the reader.
-    for _ in 0..stand_ins.len() {
+/// The roles that are held in the place of a suspended one: where the first is suspended as well, the one that stands in for
+/// it, and so on to the first that is enabled.
+pub fn chain<'a>(
+    stand_ins: &'a [StandIn],
+    role: RoleId,
+    enabled: impl Fn(RoleId) -> bool + 'a,
+) -> impl Iterator<Item = RoleId> + 'a {
+    let next = move |role: RoleId| {
         let at = stand_ins.binary_search_by_key(&role, |stands| stands.role).ok()?;
-        role = stand_ins.get(at)?.stand_in;
-        if enabled(role) {
-            return Some(role);
-        }
-    }
-    None
+        stand_ins.get(at).map(|stands| stands.stand_in)
+    };
+    // Each was enabled when it came to stand in for those before it, so there is no circle; the bound is for the reader.
+    let links = std::iter::successors(next(role), move |&role| if enabled(role) { None } else { next(role) });
+    links.take(stand_ins.len())
+}
+
+/// The one of them that is enabled, if there is one.
+pub fn stand_in(stand_ins: &[StandIn], role: RoleId, enabled: impl Fn(RoleId) -> bool + Copy) -> Option<RoleId> {
+    if stand_ins.is_empty() { None } else { chain(stand_ins, role, enabled).find(|&role| enabled(role)) }
 }
 
 /// Says who stands in for the suspended roles of an org from now on.
@@ -41,5 +48,35 @@ pub fn set(draft: &mut Draft<'_>, project: &Project, org: &Org, stand_ins: Vec<S
         let key = Scoped { project: project.id, id: org.no };
         let after = (!stand_ins.is_empty()).then(|| stand_ins.into());
         draft.edit(Change::StandIns(Edit { key, before: org.stand_ins.clone(), after }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> RoleId {
+        RoleId::new(number).unwrap()
+    }
+
+    #[test]
+    fn m7_the_first_enabled_of_a_chain_stands_in() {
+        let stand_ins = [(1, 2), (2, 3), (5, 6)].map(|(role, other)| StandIn { role: id(role), stand_in: id(other) });
+        let held = |role, disabled: &[u32]| {
+            let enabled = |role: RoleId| !disabled.contains(&role.number());
+            let links: Vec<u32> = chain(&stand_ins, id(role), enabled).map(RoleId::number).collect();
+            (links, stand_in(&stand_ins, id(role), enabled).map(RoleId::number))
+        };
+        assert_eq!(held(1, &[1]), (vec![2], Some(2)), "what stands in for 2 is not asked");
+        assert_eq!(held(1, &[1, 2]), (vec![2, 3], Some(3)));
+        assert_eq!(held(1, &[1, 2, 3]), (vec![2, 3], None));
+        assert_eq!(held(5, &[5]), (vec![6], Some(6)));
+        assert_eq!(held(4, &[4]), (vec![], None));
+    }
+
+    #[test]
+    fn m7_a_circle_that_cannot_be_ends_all_the_same() {
+        let stand_ins = [(1, 2), (2, 1)].map(|(role, other)| StandIn { role: id(role), stand_in: id(other) });
+        assert_eq!(stand_in(&stand_ins, id(1), |_| false), None);
     }
 }

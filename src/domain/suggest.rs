@@ -1,7 +1,7 @@
 //! Which known name an unknown one was perhaps meant to be: refusals of R1 say it.
 
-use super::{Project, UserId};
 use super::refusal::Noun;
+use super::{Project, UserId};
 use crate::limits::{SUGGESTION_EDITS_MAX, SUGGESTION_STEPS_MAX};
 
 /// Which roles exist for the caller to whom names are suggested.

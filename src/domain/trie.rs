@@ -359,6 +359,22 @@ mod tests {
     }
 
     #[test]
+    fn altering_leaves_what_was_cloned_and_leaves_without_any_alone() {
+        let mut trie = Trie::default();
+        (0..200).for_each(|number| trie.insert(Word(hash(number), number)));
+        let before = trie.clone();
+        trie.alter(|word| (word.1 % 50 == 0).then(|| Word(word.0, 1_000 + word.1)));
+        assert_eq!(trie.len(), 200);
+        for number in 0..200 {
+            let expected = if number % 50 == 0 { 1_000 + number } else { number };
+            assert_eq!(trie.get(hash(number)).map(|word| word.1), Some(expected));
+            assert_eq!(before.get(hash(number)).map(|word| word.1), Some(number));
+        }
+        let same = |number| std::ptr::eq(trie.get(hash(number)).unwrap(), before.get(hash(number)).unwrap());
+        assert!((0..200).any(same), "a leaf in which nothing was altered is still shared");
+    }
+
+    #[test]
     fn entries_with_one_hash_may_stand_beside_each_other() {
         #[derive(Clone, PartialEq)]
         struct Twin(u32);

@@ -8,7 +8,7 @@ use super::membership::{MembershipRecord, MembershipSlot, TimedRole};
 use super::org::Org;
 use super::project::Project;
 use super::role_set::RoleSet;
-use super::stand_in::stand_in;
+use super::stand_in::{chain, stand_in};
 
 /// What is recorded of one user in one org.
 #[derive(Clone, Copy)]
@@ -74,9 +74,11 @@ impl Project {
         if enabled(role) { None } else { stand_in(stand_ins, role, enabled) }
     }
 
-    /// Whether somebody holds a role in an org, be it in the place of another.
+    /// Whether somebody holds a role in an org, be it in the place of another, and suspended as that.
     pub(super) fn holds_in(&self, org: &Org, it: Recorded<'_>, role: RoleId, now: Time) -> bool {
-        let in_place = |held| self.stand_in(org, held) == Some(role);
+        let mapping = self.role_mappings.get(org.record.role_mapping);
+        let enabled = |role| mapping.is_some_and(|mapping| mapping.enabled(role));
+        let in_place = |held| !enabled(held) && chain(org.stand_ins(), held, enabled).any(|other| other == role);
         it.holds(role, now) || org.stand_ins.is_some() && it.held(now).any(in_place)
     }
 

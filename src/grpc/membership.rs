@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::page::{Page, fitting};
 use super::services::membership_service_server::MembershipService;
 use super::write::{Answered, unexpected};
-use super::{App, convert, status};
+use super::{App, convert, manageable, status};
 use crate::clock;
 use crate::domain::command::{BatchWriteMembers, Command, GivenRole, MemberWrite, Write, WriteMember};
 use crate::domain::suggest::Known;
@@ -135,6 +135,13 @@ impl MembershipService for MembershipApi {
         }))
     }
 
+    async fn list_manageable(
+        &self,
+        request: Request<wire::ListManageableRequest>,
+    ) -> Result<Response<wire::ListManageableResponse>, Status> {
+        manageable::list(&self.0, request.get_ref()).await.map(Response::new)
+    }
+
     async fn list_user_memberships(
         &self,
         request: Request<wire::ListUserMembershipsRequest>,
@@ -160,7 +167,7 @@ impl MembershipService for MembershipApi {
 
 impl MembershipApi {
     fn shown(&self, row: &MemberRow) -> wire::Member {
-        wire::member(&row.member, self.0.token(row.revision))
+        wire::member(&row.member, row.revision.map_or_else(String::new, |revision| self.0.token(revision)))
     }
 }
 

@@ -31,9 +31,6 @@ pub fn on_disabled(given: Option<&wire::OnDisabled>) -> Result<OnDisabled, Statu
 }
 
 fn remap(given: &wire::OnDisabled) -> Result<OnDisabled, Status> {
-    if given.role_map.is_empty() && given.others_to.is_empty() {
-        return Err(status::invalid("on_disabled.role_map", "must not be empty, or `others_to` be given"));
-    }
     convert::at_most("on_disabled.role_map", given.role_map.len(), NAMES_MAX)?;
     let entry = |(at, entry): (usize, &wire::RoleReplacement)| {
         let named = |field: &str, text| convert::role(&format!("on_disabled.role_map[{at}].{field}"), text);

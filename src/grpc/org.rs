@@ -41,7 +41,7 @@ impl OrgService for OrgApi {
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
         let viewer = convert::viewer(&request.viewer_user_id)?;
-        let found = self.0.store.get_org(&project, &org_id, viewer.as_ref(), clock::now()).await;
+        let found = self.0.store.get_org(&project, &org_id, clock::now(), viewer.as_ref()).await;
         let found = found.map_err(self.0.unread(&project))?;
         let org = wire::org(&found.value.profile, &found.value.role_mapping);
         Ok(Response::new(wire::GetOrgResponse { org: Some(org), revision: self.0.token(found.revision) }))

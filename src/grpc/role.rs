@@ -12,7 +12,7 @@ use super::{App, convert, status};
 use crate::clock;
 use crate::domain::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
 use crate::domain::id::RoleId;
-use crate::domain::{OrgId, RoleMappingName, RoleName, UserId};
+use crate::domain::{OrgId, ProjectKey, RoleMappingName, RoleName, UserId};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::store::{ListRoles, RoleRow};
 use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};
@@ -57,17 +57,21 @@ impl RoleService for RoleApi {
         let project = convert::project(&request.project)?;
         let arguments = ["ListRoles", project.as_str(), &request.viewer_user_id, &request.org_id];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let ask = ListRoles {
-            project: project.clone(),
-            after: place::read(&page)?,
-            limit: page.limit,
-            viewer: viewing(request)?,
-            now: clock::now(),
+        let viewer = viewing(request)?;
+        // To an end user a place tells nothing of roles that it does not see.
+        let after = match (&viewer, &page.after) {
+            (Some(_), Some(name)) => Some(self.place_of(&project, name)?),
+            _ => place::read(&page)?,
         };
+        let for_viewer = viewer.is_some();
+        let ask = ListRoles { project: project.clone(), after, limit: page.limit, viewer, now: clock::now() };
         let list = self.0.store.list_roles(ask).await.map_err(self.0.unread(&project))?;
         let found = list.page;
         let (roles, last) = fitting(&found.rows, found.more, shown);
-        let last = last.map(|row| place::write(row.role.rank, row.id));
+        let last = last.map(|row| match for_viewer {
+            true => row.role.name.to_string(),
+            false => place::write(row.role.rank, row.id),
+        });
         Ok(Response::new(wire::ListRolesResponse {
             next_page_token: page.next_token(found.scope, last.as_deref())?,
             roles,
@@ -147,7 +151,7 @@ fn viewing(request: &wire::ListRolesRequest) -> Result<Option<(OrgId, UserId)>, 
 }
 
 fn shown(row: &RoleRow) -> wire::Role {
-    wire::role(row.id, &row.role, row.position)
+    wire::role(row.id, &row.role, row.position, &row.manages)
 }
 
 /// Where a list in the order of roles goes on: the rank, and the id where ranks were equal.
@@ -167,6 +171,17 @@ pub(super) mod place {
 }
 
 impl RoleApi {
+    /// The place of a role that a page ended with, if it is still there.
+    fn place_of(&self, project: &ProjectKey, name: &str) -> Result<(u64, RoleId), Status> {
+        let published = self.0.engine.pin();
+        let project = published.state.project(project);
+        let found = project.and_then(|project| {
+            let id = project.role_named(name)?;
+            Some((project.roles.get(id)?.rank, id))
+        });
+        found.ok_or_else(status::page_token)
+    }
+
     fn create(&self, request: &wire::CreateRoleRequest) -> Result<Command, Status> {
         convert::at_most("disabled_in", request.disabled_in.len(), NAMES_MAX)?;
         Ok(Command::CreateRole(CreateRole {

@@ -53,7 +53,7 @@ pub struct Page<T> {
 
 /// The database at one revision.
 pub struct Snapshot {
-    pub(super) tx: DatabaseTransaction,
+    pub tx: DatabaseTransaction,
     pub revision: Revision,
     /// Of what was found in it so far.
     scope: Mutex<Scope>,
@@ -61,7 +61,7 @@ pub struct Snapshot {
 
 impl Store {
     /// Begins to read; nothing that is committed from now on is seen.
-    pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let options = match self.database() {
             // A transaction of SQLite reads one snapshot from its first statement on, and cannot be told more.
             Database::Sqlite => TransactionOptions::default(),
@@ -90,7 +90,7 @@ impl Store {
 }
 
 impl Snapshot {
-    pub(super) fn database(&self) -> Database {
+    pub fn database(&self) -> Database {
         match self.tx.get_database_backend() {
             DbBackend::Sqlite => Database::Sqlite,
             _ => Database::Postgres,

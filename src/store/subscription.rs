@@ -21,9 +21,13 @@ impl Store {
         project: &ProjectKey,
         org_id: &OrgId,
     ) -> Result<At<SubscriptionRow>, ReadError> {
-        let At { revision, value, scope } = self.get_org(project, org_id).await?;
-        let row = SubscriptionRow { org_id: value.profile.org_id, role_mapping: value.role_mapping };
-        Ok(At { revision, value: row, scope })
+        let snapshot = self.snapshot().await?;
+        let project = snapshot.project(project).await?;
+        let org = snapshot.org(project.id, org_id).await?;
+        let role_mapping = mapping_names(&snapshot, project.id, std::iter::once(org.role_mapping)).await?;
+        let role_mapping = role_mapping.into_values().next();
+        let role_mapping = role_mapping.ok_or_else(|| unreadable("an org whose role mapping is missing"))?;
+        Ok(snapshot.at(SubscriptionRow { org_id: OrgId::stored(org.org_id), role_mapping }).await)
     }
 
     /// By org id, ascending; only those of a role mapping, where one is named.

@@ -192,7 +192,7 @@ fn ids<I: Numbered>(numbers: Vec<u32>) -> Result<Vec<I>, UnknownChange> {
 }
 
 fn numbers<I: Numbered>(ids: &[I]) -> Vec<u32> {
-    ids.iter().map(|id| id.number()).collect()
+    ids.iter().map(|id| id.index() as u32).collect()
 }
 
 fn scoped<I: Numbered>(project: u32, number: u32) -> Result<Scoped<I>, UnknownChange> {

@@ -339,7 +339,7 @@ pub(super) async fn decided(
 
 pub(super) fn told(verdict: Verdict) -> Result<Written, Failure> {
     match verdict {
-        Verdict::Done { revision, outcome, impact, replayed } => {
+        Verdict::Done { revision, outcome, impact, replayed, .. } => {
             Ok(Written { revision, replayed, answer: Answer::Decided { outcome, impact } })
         }
         Verdict::Remembered { revision, outcome } => {

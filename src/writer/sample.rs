@@ -1,7 +1,7 @@
 //! Names the members in the sample of an impact: the State knows users by hashes, only the database knows their ids (R9).
 //!
-//! The database is as it was before the group. What earlier commands of the group did to an org is in their changes, so
-//! that both together name the members as they were before the command.
+//! The database is as it was before the group. What earlier commands of the group did to an org is in their changes: both
+//! together name the members as they were before the command.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -53,15 +53,14 @@ impl Ids for Store {
 /// Puts members in the place of the rows that stand for some of many, in what is answered and in what is remembered.
 pub(super) async fn name(ids: &mut impl Ids, group: &mut Group) -> Result<(), StoreError> {
     let mut done: Vec<(Arc<Impact>, Arc<Impact>)> = Vec::new();
-    let befores = std::mem::take(&mut group.befores);
-    for (verdict, before) in group.verdicts.iter_mut().zip(&befores) {
-        let Verdict::Done { revision, impact, .. } = verdict else { continue };
-        if let Some(before) = before {
+    for verdict in &mut group.verdicts {
+        let Verdict::Done { revision, impact, before, .. } = verdict else { continue };
+        if let Some(before) = before.take() {
             let at = group.commits.partition_point(|commit| commit.revision.number < revision.number);
             let (earlier, own) = group.commits.split_at(at);
             let Some(change) = own.first().and_then(|commit| commit.changes.first()) else { continue };
             let project = change.project();
-            let sample = named(ids, &impact.sample, Place { project, before, earlier }).await?;
+            let sample = named(ids, &impact.sample, Place { project, before: &before, earlier }).await?;
             done.push((impact.clone(), Arc::new(Impact { sample, ..Impact::clone(impact) })));
         }
         replace(impact, &done);

@@ -1,4 +1,4 @@
-//! `rolecall check`, `who-can` and `mappings`, against a server that holds the example of the demo.
+//! `rolecall check`, `who-can`, `manageable` and `mappings`, against a server that holds the example of the demo.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -13,38 +13,39 @@ use crate::run::{Server, both, grpcurl, output, rolecall, shell};
 const BEA: [&str; 5] = ["check", "bea", "billing.manage", "--org", "acme"];
 const BOB: [&str; 5] = ["check", "bob", "billing.manage", "--org", "globex"];
 
-struct Demo {
-    server: Server,
+/// A server that holds the example of the demo.
+pub struct Demo {
+    pub server: Server,
     folder: TempDir,
 }
 
 impl Demo {
-    fn start(args: &[&str]) -> Self {
+    pub fn start(args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut server = Server::start(folder.path(), &[&["--demo"], args].concat());
         server.demo();
         Self { server, folder }
     }
 
-    fn ask(&self, args: &[&str]) -> Output {
+    pub fn ask(&self, args: &[&str]) -> Output {
         output(rolecall(self.folder.path()).args(args).env("ROLECALL_SERVER", &self.server.address))
     }
 
     /// What is printed to the standard output, of a command that ends with this code and says nothing else.
-    fn says(&self, code: i32, args: &[&str]) -> String {
+    pub fn says(&self, code: i32, args: &[&str]) -> String {
         let ended = self.ask(args);
         assert_eq!(ended.status.code(), Some(code), "{args:?}: {}", both(&ended));
         assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{args:?}");
         String::from_utf8(ended.stdout).unwrap()
     }
 
-    fn json(&self, code: i32, args: &[&str]) -> Value {
+    pub fn json(&self, code: i32, args: &[&str]) -> Value {
         let text = self.says(code, &[args, &["--json"]].concat());
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error}: {text}"))
     }
 
     #[track_caller]
-    fn refuses(&self, args: &[&str], says: &[&str]) {
+    pub fn refuses(&self, args: &[&str], says: &[&str]) {
         refused(&self.ask(args), says);
     }
 }
@@ -52,8 +53,14 @@ impl Demo {
 /// There is no answer: nothing on the standard output, and on the other what it is and what to do.
 #[track_caller]
 fn refused(ended: &Output, says: &[&str]) {
+    refused_with(2, ended, says);
+}
+
+/// The same, of a command that ends with this code.
+#[track_caller]
+pub fn refused_with(code: i32, ended: &Output, says: &[&str]) {
     let printed = both(ended);
-    assert_eq!(ended.status.code(), Some(2), "{printed}");
+    assert_eq!(ended.status.code(), Some(code), "{printed}");
     assert_eq!(String::from_utf8_lossy(&ended.stdout), "", "{printed}");
     assert!(printed.starts_with("error: "), "{printed}");
     assert!(printed.lines().nth(1).is_some_and(|line| line.starts_with("next: ")), "{printed}");
@@ -114,7 +121,12 @@ fn the_exit_codes_stand_in_the_help() {
     }
     let short = help(&["check", "-h"]);
     assert!(short.contains("0 allowed; 1 denied; 2 no answer"), "{short}");
-    for args in [&["who-can", "--help"][..], &["mappings", "list", "--help"], &["mappings", "diff", "-h"]] {
+    for args in [
+        &["who-can", "--help"][..],
+        &["manageable", "-h"],
+        &["mappings", "list", "--help"],
+        &["mappings", "diff", "-h"],
+    ] {
         let help = help(args);
         assert!(help.contains("0 answered") && help.contains("2 no answer"), "{help}");
     }
@@ -144,7 +156,7 @@ fn an_unknown_name_brings_the_nearest_known_one() {
         demo.refuses(args, &[&says[0], &says[1]]);
         demo.refuses(&[args, &["--json"]].concat(), &[&says[0], &says[1]]);
     }
-    demo.refuses(&["who-can", "reports.view", "--org", "nowhere"], &["NOT_FOUND ORG_NOT_FOUND: ", "--org"]);
+    demo.refuses(&["who-can", "reports.view", "--org", "nowhere"], &["NOT_FOUND ORG_NOT_FOUND: ", "--project"]);
 }
 
 #[test]
@@ -233,6 +245,32 @@ fn tables_are_aligned_and_plain_where_no_terminal_is() {
     let same = demo.ask(&["mappings", "diff", "Free", "Free"]);
     assert_eq!(both(&same), "`Free` and `Free` do not differ; --all shows every role\n");
     assert_eq!(same.status.code(), Some(0));
+}
+
+#[test]
+fn g5_who_may_hand_out_what_is_a_table() {
+    let demo = Demo::start(&[]);
+    let table = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    assert_eq!(
+        demo.says(0, &["manageable", "globex", "mia"]),
+        table(&[
+            "ROLE             INVITE  GIVE  TAKE",
+            "Owner            no      no    no",
+            "Admin            no      no    no",
+            "Billing Manager  yes     yes   yes",
+            "Member           yes     yes   yes",
+            "mia may remove members from globex",
+        ])
+    );
+    // On acme's plan nobody becomes a Billing Manager, but one can stop to be one.
+    let about_bea = demo.json(0, &["manageable", "acme", "ben", "bea"]);
+    assert_eq!((&about_bea["target_user_id"], &about_bea["remove"]), (&json!("bea"), &json!(true)), "{about_bea}");
+    let member = json!({"role": "Member", "invite": false, "give": true, "take": false});
+    assert_eq!(about_bea["roles"][3], member, "{about_bea}");
+    let about_gil = demo.says(0, &["manageable", "globex", "mia", "gil"]);
+    assert!(about_gil.ends_with("\nmia may not remove gil from globex\n"), "{about_gil}");
+    demo.refuses(&["manageable", "globex", "zoe"], &["PERMISSION_DENIED ACTING_USER_NOT_A_MEMBER: ", "`zoe`"]);
+    demo.refuses(&["manageable", "nowhere", "mia"], &["NOT_FOUND ORG_NOT_FOUND: ", "--project"]);
 }
 
 #[test]

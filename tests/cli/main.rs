@@ -14,4 +14,5 @@ mod matrix;
 mod readme;
 mod reflection;
 mod run;
-mod story;
+mod stories;
+mod subscribe;

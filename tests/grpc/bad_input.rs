@@ -48,12 +48,16 @@ enum Form {
     Confirmation,
     Environment,
     RoleStructure,
+    /// The structure that a project is converted to.
+    Conversion,
     /// What becomes of roles that get disabled.
     Strategy,
     /// Which fields an update takes.
     Mask,
     /// What was read of a thing, or nothing.
     Etag,
+    /// Of the impact that was shown, or nothing.
+    Digest,
     /// A flag that is true where it is given.
     True,
     /// May not stand beside an end, which the request has.
@@ -75,6 +79,11 @@ fn form(message: &str, field: &str) -> Form {
         ("CreateProjectRequest", "key") => Form::Key { required: true },
         ("CreateProjectRequest", "environment") => Form::Environment,
         ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
+        ("ConvertRoleStructureRequest", "role_structure") => Form::Conversion,
+        ("ConvertRoleStructureRequest", "role_order") => NAME,
+        (_, "impact_digest") => Form::Digest,
+        ("ListManageableRequest", "acting_user_id") => Form::Id { required: true },
+        (_, "acting_user_id" | "viewer_user_id" | "target_user_id") => Form::Id { required: false },
         ("CreateProjectRequest", "template") => Form::Template,
         ("DeleteProjectRequest", "confirm") => Form::Confirmation,
         (_, "update_mask") => Form::Mask,
@@ -110,6 +119,10 @@ fn form(message: &str, field: &str) -> Form {
         ("DiffRoleMappingsRequest", "left" | "right") => NAME,
         (_, "on_disabled") => Form::Parts,
         ("OnDisabled", "strategy") => Form::Strategy,
+        ("OnDisabled", "role_map") => Form::Parts,
+        ("RoleReplacement", "role" | "to") => NAME,
+        ("OnDisabled", "others_to" | "stand_in_role") => NAME_OR_NONE,
+        (_, "manages") => NAME,
         ("CreateOrgRequest", "creator_user_id") => Form::Id { required: false },
         ("BatchSubscribeOrgsRequest", "org_ids") => Form::Id { required: true },
         ("BatchSubscribeOrgsRequest", "role_mapping") => NAME,
@@ -151,7 +164,7 @@ fn form(message: &str, field: &str) -> Form {
         ("MemberRole", "expire_time") => Form::End,
         ("MemberRole", "permanent") => Form::Permanent,
         // Output only, ignored in requests.
-        ("MemberRole", "state") => Form::Anything,
+        ("MemberRole", "state" | "stand_in") => Form::Anything,
         (_, "request_id") => Form::RequestId,
         (_, "validate_only") => Form::Anything,
         (_, "page_size") => Form::PageSize,
@@ -235,13 +248,19 @@ impl Form {
                 .map(|key| Bad { value: Value::Bytes(key.into()), reason: "NOT_CONFIRMED" })
                 .into(),
             Self::Environment => [0, 3, 99, -1].map(number).into(),
-            Self::RoleStructure | Self::Strategy => [3, 99, -1].map(number).into(),
+            Self::RoleStructure => [3, 99, -1].map(number).into(),
+            Self::Conversion => [0, 3, 99, -1].map(number).into(),
+            Self::Strategy => [4, 99, -1].map(number).into(),
             Self::Mask => {
                 ["", "*", "Name", "create_time", "etag", "position", "name.first", "nothing", "a\0"].map(mask).into()
             }
             Self::Etag => {
                 let etag = |etag: &str| Bad { value: Value::Bytes(etag.into()), reason: "ETAG_MISMATCH" };
                 [" ", "0", "0.0", "1", "1.1.1", "stale", "a\0", &long(10_000)].map(etag).into()
+            }
+            Self::Digest => {
+                let digest = |digest: &str| Bad { value: Value::Bytes(digest.into()), reason: "IMPACT_CHANGED" };
+                [" ", "0", "stale", "a\0", &long(10_000)].map(digest).into()
             }
             Self::True => vec![number(0)],
             Self::Permanent => vec![number(1)],
@@ -437,7 +456,7 @@ async fn refuses_all(raw: &Raw, method: &str, request: &[u8], path: &Path, form:
             _ => {
                 let refused = the_refusal(answer, reason, &context);
                 // What is only stale is no fault of a field.
-                if !["MALFORMED_REQUEST", "ETAG_MISMATCH"].contains(&reason) {
+                if !["MALFORMED_REQUEST", "ETAG_MISMATCH", "IMPACT_CHANGED"].contains(&reason) {
                     assert_eq!(refused.fields(), [expected_path(path, form)], "{context}");
                 }
             }
@@ -557,6 +576,9 @@ async fn nothing_is_found(server: &Server) {
         ("right", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("move_subscribers_to", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("duplicate_of", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
+        ("role_order[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("on_disabled.role_map[0].role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("on_disabled.role_map[0].to", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("disabled_in[0]", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("above", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("below", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),

@@ -11,7 +11,7 @@ use rolecall::wire::{
     self, batch_subscribe_orgs_request, check_request, consistency, member_write, subscribe_org_request,
 };
 
-use crate::fixture::{in_an_hour, mask, roles, suspending, texts, until};
+use crate::fixture::{in_an_hour, mask, remapping, roles, standing_in, suspending, texts, until};
 use crate::server::Server;
 
 const PACKAGE: &str = "rolecall.v1";
@@ -81,6 +81,7 @@ pub async fn shop(server: &Server) {
     let deserted = wire::CreateProjectRequest {
         key: "deserted".into(),
         environment: wire::Environment::Test.into(),
+        role_structure: wire::RoleStructure::MultiRole.into(),
         ..Default::default()
     };
     server.create_project(deserted).await.unwrap();
@@ -127,10 +128,10 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 enable_roles: texts(&["Billing Manager"]),
                 disable_roles: texts(&["Guest"]),
                 subscribe_org_ids: texts(&["globex"]),
-                on_disabled: suspending(),
+                on_disabled: standing_in("Member"),
                 request_id: request_id("mapping"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -159,7 +160,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 edits: edits(),
                 enable_roles: texts(&["Billing Manager"]),
                 disable_roles: texts(&["Guest"]),
-                on_disabled: suspending(),
+                on_disabled: remapping(&[("Guest", "Member")], "Member"),
                 request_id: request_id("edits"),
                 reason: reason(),
                 ..Default::default()
@@ -181,12 +182,16 @@ pub fn requests(token: &str) -> Vec<Sent> {
             "rolecall.v1.RoleMappingService/PromoteRoleMapping",
             wire::PromoteRoleMappingRequest {
                 project: project(),
-                name: "Gold".into(),
+                name: "Paid".into(),
                 request_id: request_id("promotion"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/PromoteRoleMapping",
+            wire::PromoteRoleMappingRequest { name: "Default".into(), ..Default::default() }.encode_to_vec(),
         ),
         (
             "rolecall.v1.OrgService/CreateOrg",
@@ -205,7 +210,8 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.OrgService/GetOrg",
-            wire::GetOrgRequest { project: project(), org_id: "acme".into() }.encode_to_vec(),
+            wire::GetOrgRequest { project: project(), org_id: "acme".into(), viewer_user_id: "ann".into() }
+                .encode_to_vec(),
         ),
         (
             "rolecall.v1.OrgService/ListOrgs",
@@ -226,7 +232,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 update_mask: mask(&["display_name", "metadata"]),
                 request_id: request_id("org-update"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -239,7 +245,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 on_disabled: suspending(),
                 request_id: request_id("subscription"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -266,7 +272,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 on_disabled: suspending(),
                 request_id: request_id("subscriptions"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -299,13 +305,19 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 roles: vec![until("Billing Manager", in_an_hour())],
                 request_id: request_id("member"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
         (
             "rolecall.v1.MembershipService/GetMember",
-            wire::GetMemberRequest { project: project(), org_id: "acme".into(), user_id: "ann".into() }.encode_to_vec(),
+            wire::GetMemberRequest {
+                project: project(),
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                viewer_user_id: "bob".into(),
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.MembershipService/ListMembers",
@@ -314,6 +326,19 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 org_id: "acme".into(),
                 role: "Member".into(),
                 permission: "rolecall::can_view_other_members".into(),
+                page_size: 10,
+                viewer_user_id: "ann".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/ListManageable",
+            wire::ListManageableRequest {
+                project: project(),
+                org_id: "acme".into(),
+                acting_user_id: "ann".into(),
+                target_user_id: "bob".into(),
                 page_size: 10,
                 ..Default::default()
             }
@@ -453,7 +478,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 org_id: "globex".into(),
                 request_id: request_id("org-removal"),
                 reason: reason(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),

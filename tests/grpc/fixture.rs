@@ -1,6 +1,7 @@
 //! Words to say what is there before a test, and to ask what is there after it.
 
 mod catalog;
+mod end_users;
 
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,7 @@ use rolecall::wire::{self, Decision, Environment, MemberRoleState, RoleStructure
 use crate::server::Server;
 
 pub use catalog::mask;
+pub use end_users::{becomes, sampled};
 
 /// A project of a server, for calls that must succeed.
 #[derive(Clone, Copy)]
@@ -216,8 +218,12 @@ impl Project<'_> {
     }
 
     pub async fn member(&self, org_id: &str, user_id: &str) -> Result<wire::Member, tonic::Status> {
-        let request =
-            wire::GetMemberRequest { project: self.key.into(), org_id: org_id.into(), user_id: user_id.into() };
+        let request = wire::GetMemberRequest {
+            project: self.key.into(),
+            org_id: org_id.into(),
+            user_id: user_id.into(),
+            ..Default::default()
+        };
         self.server.get_member(request).await.map(|answer| answer.member.unwrap())
     }
 
@@ -281,7 +287,24 @@ impl Project<'_> {
 
 /// Whoever holds a role that gets disabled keeps it, suspended.
 pub fn suspending() -> Option<wire::OnDisabled> {
-    Some(wire::OnDisabled { strategy: wire::DisabledRoleStrategy::Suspend.into() })
+    standing_in("")
+}
+
+/// The same, and holds another role meanwhile.
+pub fn standing_in(stand_in: &str) -> Option<wire::OnDisabled> {
+    let strategy = wire::DisabledRoleStrategy::Suspend.into();
+    Some(wire::OnDisabled { strategy, stand_in_role: stand_in.into(), ..Default::default() })
+}
+
+/// Whoever holds a role that gets disabled gets another in its place.
+pub fn remapping(role_map: &[(&str, &str)], others_to: &str) -> Option<wire::OnDisabled> {
+    let entry = |(role, to): &(&str, &str)| wire::RoleReplacement { role: role.to_string(), to: to.to_string() };
+    Some(wire::OnDisabled {
+        strategy: wire::DisabledRoleStrategy::Remap.into(),
+        role_map: role_map.iter().map(entry).collect(),
+        others_to: others_to.into(),
+        ..Default::default()
+    })
 }
 
 /// A role without an end.

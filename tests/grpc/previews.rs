@@ -1,4 +1,4 @@
-//! `validate_only`: what R9 says of it as far as it is built.
+//! `validate_only` (R9): the dry run of every write is answered as the write is. What the report says is in `impact.rs`.
 
 use rolecall::limits::Limits;
 use rolecall::wire;
@@ -18,6 +18,12 @@ macro_rules! previewed {
         let mut preview = $server.storing_nothing($server.$method(request.clone())).await.unwrap();
         assert_eq!(preview.revision, before, "a preview tells the revision that it was decided on");
         request.validate_only = false;
+        // What was shown is not what would happen now.
+        request.impact_digest = "stale".into();
+        let stale = refused($server.storing_nothing($server.$method(request.clone())).await, "IMPACT_CHANGED");
+        request.impact_digest = preview.impact.as_ref().unwrap().digest.clone();
+        assert!(!request.impact_digest.is_empty());
+        assert_eq!(stale.metadata("impact_digest"), request.impact_digest);
         let mut done = $server.$method(request).await.unwrap();
         assert_ne!(done.revision, before);
         for answer in [&mut preview, &mut done] {
@@ -152,6 +158,8 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
         previewed!(seen, server.reorder_roles(order));
         previewed!(seen, server.delete_role(project.deleting_role("Accountant", "")));
         let deserted = Project { server, key: "deserted" };
+        let role_order = texts(&["Owner", "Admin", "Member"]);
+        previewed!(seen, server.convert_role_structure(deserted.converting_to_single(role_order)), project);
         previewed!(seen, server.delete_project(deserted.deleting_project(false)));
         assert_eq!(seen, writes, "every write is previewed");
     });

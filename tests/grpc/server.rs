@@ -187,6 +187,7 @@ rpcs! {
         get_project(GetProjectRequest) -> GetProjectResponse;
         list_projects(ListProjectsRequest) -> ListProjectsResponse;
         update_project(UpdateProjectRequest) -> UpdateProjectResponse;
+        convert_role_structure(ConvertRoleStructureRequest) -> ConvertRoleStructureResponse;
         delete_project(DeleteProjectRequest) -> DeleteProjectResponse;
         list_templates(ListTemplatesRequest) -> ListTemplatesResponse;
     }
@@ -232,6 +233,7 @@ rpcs! {
         add_member(AddMemberRequest) -> AddMemberResponse;
         get_member(GetMemberRequest) -> GetMemberResponse;
         list_members(ListMembersRequest) -> ListMembersResponse;
+        list_manageable(ListManageableRequest) -> ListManageableResponse;
         list_user_memberships(ListUserMembershipsRequest) -> ListUserMembershipsResponse;
         set_member_roles(SetMemberRolesRequest) -> SetMemberRolesResponse;
         remove_member(RemoveMemberRequest) -> RemoveMemberResponse;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rolecall::domain::command::{
-    BatchWriteMembers, Call, Command, CreateOrg, CreatePermissions, CreateProject, CreateRole, CreateRoleMapping,
-    DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, Erase, GivenRole, GrantEdit,
-    MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, ReorderRoles, RequestKey, RoleMappingEdits,
-    SubscribeOrg, SubscribeTo, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write, WriteMember,
+    BatchWriteMembers, Call, Command, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole,
+    CreateRoleMapping, DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, Erase, GivenRole,
+    GrantEdit, MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, ReorderRoles, RequestKey,
+    RoleMappingEdits, SubscribeOrg, SubscribeTo, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write,
+    WriteMember,
 };
 use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
 use rolecall::domain::hash::HashKey;
@@ -25,6 +26,8 @@ pub struct Desk {
     pub store: Store,
     pub state: State,
     pub now: Time,
+    /// On whose behalf is written.
+    pub acting_user: Option<UserId>,
     /// Gone with the desk.
     pub database: TestDatabase,
 }
@@ -37,7 +40,7 @@ impl Desk {
     pub async fn new(database: TestDatabase) -> Self {
         let store = open(&database).await;
         let state = store.load(hash_key()).await.unwrap();
-        Self { store, state, now: START, database }
+        Self { store, state, now: START, acting_user: None, database }
     }
 
     /// One group of these commands, all of which must be accepted.
@@ -92,6 +95,8 @@ impl Desk {
                 request: request.clone(),
                 fingerprint: 7 << 100,
                 reason: Arc::from("because"),
+                acting_user: self.acting_user.clone(),
+                impact_digest: None,
             },
             tag: 1_000 + base + at as u32,
         };
@@ -176,6 +181,7 @@ pub fn create_role(project: &str, name: &str, place: Place, disabled_in: &[&str]
         internal: name.starts_with("Staff"),
         place,
         disabled_in: disabled_in.iter().map(|name| mapping(name)).collect(),
+        manages: Vec::new(),
     })
 }
 
@@ -187,7 +193,7 @@ pub fn create_mapping(project: &str, name: &str, duplicate_of: Option<&str>, edi
         duplicate_of: duplicate_of.map(mapping),
         edits,
         subscribe: Vec::new(),
-        on_disabled: OnDisabled::Suspend,
+        on_disabled: suspend(None),
     })
 }
 
@@ -200,7 +206,7 @@ pub fn update_mapping(project: &str, name: &str, edits: RoleMappingEdits) -> Com
         description: None,
         aliases: None,
         edits,
-        on_disabled: OnDisabled::Suspend,
+        on_disabled: suspend(None),
     })
 }
 
@@ -227,11 +233,38 @@ pub fn create_org(project: &str, org_id: &str, name: Option<&str>) -> Command {
 
 pub fn subscribe(project: &str, org_id: &str, name: &str) -> Command {
     let to = SubscribeTo::RoleMapping(mapping(name));
-    Command::SubscribeOrg(SubscribeOrg {
+    Command::SubscribeOrg(SubscribeOrg { project: key(project), org_id: org(org_id), to, on_disabled: suspend(None) })
+}
+
+/// They keep the role, and hold another meanwhile, if one is named.
+pub fn suspend(stand_in: Option<&str>) -> OnDisabled {
+    OnDisabled::Suspend { stand_in: stand_in.map(role) }
+}
+
+/// They get another role in its place.
+pub fn remap(role_map: &[(&str, &str)], others_to: Option<&str>) -> OnDisabled {
+    let role_map = role_map.iter().map(|(from, to)| (role(from), role(to))).collect();
+    OnDisabled::Remap { role_map, others_to: others_to.map(role) }
+}
+
+/// The command with another answer to what becomes of those who hold a role that is disabled.
+pub fn answering(command: Command, on_disabled: OnDisabled) -> Command {
+    match command {
+        Command::SubscribeOrg(it) => Command::SubscribeOrg(SubscribeOrg { on_disabled, ..it }),
+        Command::CreateRoleMapping(it) => Command::CreateRoleMapping(CreateRoleMapping { on_disabled, ..it }),
+        Command::UpdateRoleMapping(it) => Command::UpdateRoleMapping(UpdateRoleMapping { on_disabled, ..it }),
+        Command::DeleteRoleMapping(it) => Command::DeleteRoleMapping(DeleteRoleMapping { on_disabled, ..it }),
+        other => other,
+    }
+}
+
+pub fn convert(project: &str, to: RoleStructure, order: &[&str]) -> Command {
+    Command::ConvertRoleStructure(ConvertRoleStructure {
         project: key(project),
-        org_id: org(org_id),
+        etag: None,
         to,
-        on_disabled: OnDisabled::Suspend,
+        order: order.iter().map(|name| role(name)).collect(),
+        allow_ownerless: true,
     })
 }
 
@@ -273,7 +306,14 @@ pub fn rename_role(project: &str, name: &str, new_name: Option<&str>, kept: Opti
         description: None,
         internal: None,
         aliases: kept.map(|kept| kept.iter().map(|name| role(name)).collect()),
+        manages: None,
     })
+}
+
+/// Says anew which roles a role manages.
+pub fn manage(project: &str, name: &str, managed: &[&str]) -> Command {
+    let Command::UpdateRole(update) = rename_role(project, name, None, None) else { unreachable!() };
+    Command::UpdateRole(UpdateRole { manages: Some(managed.iter().map(|name| role(name)).collect()), ..update })
 }
 
 pub fn rename_permission(project: &str, name: &str, new_name: Option<&str>, kept: Option<&[&str]>) -> Command {
@@ -309,7 +349,7 @@ pub fn delete_mapping(project: &str, name: &str, move_subscribers_to: Option<&st
         name: mapping(name),
         etag: None,
         move_subscribers_to: move_subscribers_to.map(mapping),
-        on_disabled: OnDisabled::Suspend,
+        on_disabled: suspend(None),
     })
 }
 

@@ -6,10 +6,10 @@ use rolecall::domain::project::RoleStructure;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{OrgId, ProjectKey, RoleMappingName};
 use rolecall::limits::PAGE_SIZE_MAX;
-use rolecall::store::{ListMembers, ListOrgs, Page, ReadError, RoleRow, Store};
+use rolecall::store::{ListMembers, ListOrgs, ListRoles, Page, ReadError, RoleRow, Store};
 
 use crate::desk::{
-    Desk, create_mapping, create_org, create_permissions, create_project, create_role, grant, key, mapping, org,
+    Desk, START, create_mapping, create_org, create_permissions, create_project, create_role, grant, key, mapping, org,
     permission, promote, role, user, write_member,
 };
 use crate::on_both;
@@ -56,7 +56,8 @@ async fn roles_of(
     after: Option<(u64, RoleId)>,
     limit: u32,
 ) -> Result<Page<RoleRow>, ReadError> {
-    store.list_roles(project, after, limit).await.map(|list| list.page)
+    let ask = ListRoles { project: project.clone(), after, limit, now: START, viewer: None };
+    store.list_roles(ask).await.map(|list| list.page)
 }
 
 async fn b4_lists_are_complete_at_every_page_size(database: TestDatabase) {
@@ -140,7 +141,7 @@ async fn s3_orgs_are_listed_by_role_mapping(database: TestDatabase) {
     }
     let found = store.get_subscription(&shop, &org("org-03")).await.unwrap();
     assert_eq!((found.value.role_mapping, found.revision), (paid, desk.revision()));
-    let found = store.get_org(&shop, &org("org-04")).await.unwrap().value;
+    let found = store.get_org(&shop, &org("org-04"), START, None).await.unwrap().value;
     assert_eq!(found.role_mapping, mapping("Default"));
     assert_eq!(&*found.profile.display_name, "The org org-04");
     assert_eq!(&*found.profile.metadata, r#"{"seats": 3}"#);
@@ -249,6 +250,7 @@ async fn the_largest_page_is_answered(database: TestDatabase) {
         after: None,
         limit: PAGE_SIZE_MAX,
         now: desk.now,
+        viewer: None,
     };
     let page = store.list_members(ask).await.unwrap();
     full(page.rows.len(), page.more);
@@ -263,10 +265,10 @@ async fn what_does_not_exist_is_not_found(database: TestDatabase) {
     let (store, shop, none) = (&desk.store, key("shop"), key("none"));
     let noun = |error: ReadError| match error {
         ReadError::NotFound(noun, _) => noun,
-        ReadError::Store(error) => panic!("{error}"),
+        error => panic!("{error}"),
     };
     assert_eq!(noun(store.get_project(&none).await.unwrap_err()), Noun::Project);
-    assert_eq!(noun(store.list_roles(&none, None, 1).await.unwrap_err()), Noun::Project);
+    assert_eq!(noun(roles_of(store, &none, None, 1).await.unwrap_err()), Noun::Project);
     assert_eq!(noun(store.get_permission(&shop, &permission("x")).await.unwrap_err()), Noun::Permission);
     // Names are looked up exactly (R1).
     assert_eq!(noun(store.get_role(&shop, &role("owner")).await.unwrap_err()), Noun::Role);
@@ -274,7 +276,7 @@ async fn what_does_not_exist_is_not_found(database: TestDatabase) {
         noun(store.get_role_mapping(&shop, &mapping("default"), &[], None, 1).await.unwrap_err()),
         Noun::RoleMapping
     );
-    assert_eq!(noun(store.get_org(&shop, &org("acme")).await.unwrap_err()), Noun::Org);
+    assert_eq!(noun(store.get_org(&shop, &org("acme"), START, None).await.unwrap_err()), Noun::Org);
     assert_eq!(noun(store.get_subscription(&shop, &org("acme")).await.unwrap_err()), Noun::Org);
     let some = Some(mapping("Free"));
     assert_eq!(noun(store.list_orgs(listing(&shop, some.as_ref(), None, 1)).await.unwrap_err()), Noun::RoleMapping);

@@ -224,14 +224,14 @@ async fn b5_whose_roles_have_all_ended_is_no_member(database: TestDatabase) {
         .unwrap();
     let ann = user(&format!("user-{ann:03}"));
     let before = START.plus_seconds(99);
-    assert!(store.get_member(&multi, &paid, &ann, before).await.is_ok());
-    let error = store.get_member(&multi, &paid, &ann, ended).await.unwrap_err();
+    assert!(store.get_member(&multi, &paid, &ann, before, None).await.is_ok());
+    let error = store.get_member(&multi, &paid, &ann, ended, None).await.unwrap_err();
     assert!(matches!(error, ReadError::NotFound(Noun::Member, _)), "{error}");
     let listed = members_of(&desk, "multi", "paid", (None, None), ended, 1_000).await;
     assert!(!users(&listed).contains(&ann.as_str()));
-    let error = store.get_member(&multi, &paid, &user("eve"), before).await.unwrap_err();
+    let error = store.get_member(&multi, &paid, &user("eve"), before, None).await.unwrap_err();
     assert!(matches!(error, ReadError::NotFound(Noun::Member, _)), "{error}");
-    let error = store.get_member(&multi, &org("none"), &ann, before).await.unwrap_err();
+    let error = store.get_member(&multi, &org("none"), &ann, before, None).await.unwrap_err();
     assert!(matches!(error, ReadError::NotFound(Noun::Org, _)), "{error}");
 }
 
@@ -257,7 +257,8 @@ async fn b5_a_lent_role_shadows_the_base_role_in_lists_too(database: TestDatabas
     assert_eq!(users(&members_of(&desk, "shop", "acme", by, now.plus_seconds(60), 10).await), ["ann"]);
     let held = (Some(role("Member")), None);
     assert_eq!(users(&members_of(&desk, "shop", "acme", held, now.plus_seconds(30), 10).await), ["ann"]);
-    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), now.plus_seconds(30)).await.unwrap();
+    let found =
+        desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), now.plus_seconds(30), None).await.unwrap();
     let standings: Vec<Standing> = found.value.member.roles.iter().map(|role| role.standing).collect();
     assert_eq!(standings, [Standing::Shadowed, Standing::Live]);
 }
@@ -274,10 +275,10 @@ async fn b6_a_member_shows_its_roles_from_the_highest_and_its_revision(database:
     let add = Write::Add(given(&["Member", "Chair", "Admin for 60", "Owner"], now));
     let commits = desk.write(vec![write_member("shop", "acme", "ann", add)]).await;
     desk.write(vec![write_member("shop", "acme", "bob", Write::Add(Vec::new()))]).await;
-    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), desk.now).await.unwrap();
+    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), desk.now, None).await.unwrap();
     let roles: Vec<&str> = found.value.member.roles.iter().map(|role| role.role.as_str()).collect();
     assert_eq!(roles, ["Chair", "Owner", "Admin", "Member"]);
     assert_eq!(found.value.member.roles[2].until, Some(now.plus_seconds(60)));
-    assert_eq!(found.value.revision, commits[0].revision);
+    assert_eq!(found.value.revision, Some(commits[0].revision));
     assert_eq!(found.revision, desk.revision());
 }

@@ -71,8 +71,8 @@ async fn rows_of_the_first_release_are_loaded(database: TestDatabase) {
     assert_eq!(project.role_order.iter().map(|id| id.number()).collect::<Vec<_>>(), [2, 1, 3]);
     assert_eq!((project.grants, project.memberships_len(), project.orgs_len()), (3, 2, 2));
     assert!(project.was_deleted("acme") && project.org("acme").is_some());
-    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("bob"), START).await.unwrap().value;
-    assert_eq!(found.revision.number, 5);
+    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("bob"), START, None).await.unwrap().value;
+    assert_eq!(found.revision.unwrap().number, 5);
     let roles: Vec<_> = found.member.roles.iter().map(|it| (it.role.as_str(), it.until.is_some())).collect();
     assert_eq!(roles, [("Staff", true), ("Member", false)]);
 
@@ -86,10 +86,10 @@ async fn rows_of_the_first_release_are_loaded(database: TestDatabase) {
     let deletion = desk.write(vec![delete_role("shop", "Staff", None)]).await[0].revision;
     desk.erase(10).await;
     assert!(desk.store.load(hash_key()).await.unwrap() == desk.state);
-    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("bob"), desk.now).await.unwrap().value;
-    assert_eq!((found.revision, found.member.roles.len()), (deletion, 1));
-    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), desk.now).await.unwrap().value;
-    assert_eq!(found.revision.number, 4);
+    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("bob"), desk.now, None).await.unwrap().value;
+    assert_eq!((found.revision, found.member.roles.len()), (Some(deletion), 1));
+    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), desk.now, None).await.unwrap().value;
+    assert_eq!(found.revision.unwrap().number, 4);
 }
 
 async fn the_tables_of_the_first_release_come_back(database: TestDatabase) {

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use rolecall::domain::command::{Command, Place, RoleMappingEdits, Write};
 use rolecall::domain::project::RoleStructure;
+use rolecall::wire::change::noun;
 
 use crate::agreement::{agrees, shows_members, undoes};
 use crate::desk::{
-    Desk, create_mapping, create_org, create_permissions, create_project, create_role, delete_mapping, delete_org,
-    delete_permission, delete_project, delete_role, given, grant, key, promote, rename_mapping, rename_permission,
-    rename_role, reorder_roles, role, subscribe, update_mapping, update_project, write_member,
+    Desk, answering, convert, create_mapping, create_org, create_permissions, create_project, create_role,
+    delete_mapping, delete_org, delete_permission, delete_project, delete_role, given, grant, key, manage, promote,
+    remap, rename_mapping, rename_permission, rename_role, reorder_roles, role, subscribe, suspend, update_mapping,
+    update_project, write_member,
 };
 use crate::on_both;
 use crate::support::TestDatabase;
@@ -33,12 +35,16 @@ const SEEDS: [u64; 3] = [3, 77, 2_026];
 async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
+    let mut changed = [0; 12];
     for seed in SEEDS {
         let mut dice = Dice(seed);
         for group in 0..GROUPS {
             let commands: Vec<Command> = (0..dice.below(20) + 1).map(|_| dice.command(&desk)).collect();
             for commit in desk.try_write(commands).await {
                 *accepted.entry(commit.kind.to_string()).or_default() += 1;
+                for change in &commit.changes {
+                    changed[usize::from(noun(change).unsigned_abs())] += 1;
+                }
             }
             desk.now = desk.now.plus_seconds(dice.below(40) as i64);
             if dice.below(6) == 0 {
@@ -57,7 +63,8 @@ async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase
     undoes(&desk).await;
     // A history in which nearly all is refused proves little.
     let rare: Vec<_> = accepted.iter().filter(|(_, count)| **count < 5).collect();
-    assert!(accepted.len() >= 20 && rare.is_empty(), "hardly ever accepted: {rare:?} of {accepted:?}");
+    assert!(changed[1..].iter().all(|count| *count >= 20), "hardly ever changed: {changed:?}");
+    assert!(accepted.len() >= 22 && rare.is_empty(), "hardly ever accepted: {rare:?} of {accepted:?}");
 }
 
 /// The names that there are in a project.
@@ -83,10 +90,10 @@ impl Present {
 }
 
 /// Throws that follow from the seed: Marsaglia's xorshift.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
+    pub fn below(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -161,7 +168,7 @@ impl Dice {
         // Old names are dropped now and then, or nothing would be free after a while.
         let kept: Option<&[&str]> = if self.below(2) == 0 { Some(&[]) } else { None };
         let half = self.below(2) == 0;
-        match self.below(54) {
+        let command = match self.below(60) {
             _ if present.roles.is_empty() => {
                 create_project(project, [RoleStructure::MultiRole, RoleStructure::SingleRole][self.below(2)])
             }
@@ -199,7 +206,29 @@ impl Dice {
             30..=32 => create_mapping(project, self.of(&MAPPINGS), Some(&other_mapping), self.edits(&present)),
             33 | 34 => delete_mapping(project, &mapping_name, Some(&other_mapping)),
             35 | 36 => subscribe(project, &org, &other_mapping),
+            37..=39 => manage(project, &role_name, &self.several(&present.roles)),
+            40 => {
+                let names: Vec<&str> = present.roles.iter().rev().map(String::as_str).collect();
+                let to = [RoleStructure::MultiRole, RoleStructure::SingleRole][self.below(2)];
+                convert(project, to, if to == RoleStructure::SingleRole { &names } else { &[] })
+            }
+            41 => delete_org(project, &org),
             _ => write_member(project, &org, self.of(&USERS), self.write(desk, &present)),
-        }
+        };
+        let on_disabled = match self.below(8) {
+            0 | 1 => suspend(None),
+            2..=4 => suspend(Some(&self.one_of(&present.roles, &ROLES))),
+            _ => {
+                let pairs: Vec<_> =
+                    self.several(&present.roles).into_iter().map(|from| (from, other_role.as_str())).collect();
+                remap(&pairs, half.then_some(&role_name))
+            }
+        };
+        answering(command, on_disabled)
+    }
+
+    /// Some of those that there are.
+    fn several<'a>(&mut self, present: &'a [String]) -> Vec<&'a str> {
+        present.iter().filter(|_| self.below(3) == 0).map(String::as_str).collect()
     }
 }

@@ -220,7 +220,7 @@ async fn r3_a_name_that_is_given_up_is_taken_in_the_same_group(database: TestDat
 fn noun(error: ReadError) -> Noun {
     match error {
         ReadError::NotFound(noun, _) => noun,
-        ReadError::Store(error) => panic!("{error}"),
+        error => panic!("{error}"),
     }
 }
 
@@ -261,6 +261,7 @@ async fn r3_reads_find_by_old_names(database: TestDatabase) {
         after: None,
         limit: 9,
         now,
+        viewer: None,
     };
     for ask in [ask(Some(role("Visitor")), None), ask(None, Some(permission("look")))] {
         let rows = store.list_members(ask).await.unwrap().rows;
@@ -292,7 +293,7 @@ async fn s5_an_id_is_given_anew_in_the_group_that_deletes_it(database: TestDatab
     .await;
     agrees(&desk).await;
     assert_eq!(
-        noun(desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), now).await.unwrap_err()),
+        noun(desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), now, None).await.unwrap_err()),
         Noun::Member,
         "members of the old org are none of the new one"
     );
@@ -306,7 +307,7 @@ async fn s5_an_id_is_given_anew_in_the_group_that_deletes_it(database: TestDatab
     .await;
     agrees(&desk).await;
     assert_eq!(desk.store.get_project(&key("shop")).await.unwrap().value.id.number(), 3);
-    assert_eq!(noun(desk.store.get_org(&key("shop"), &org("acme")).await.unwrap_err()), Noun::Org);
+    assert_eq!(noun(desk.store.get_org(&key("shop"), &org("acme"), now, None).await.unwrap_err()), Noun::Org);
     desk.erase(1).await;
     agrees(&desk).await;
     undoes(&desk).await;
@@ -329,10 +330,10 @@ async fn r4_whoever_held_a_deleted_role_shows_where_the_other_came_from(database
     ])
     .await;
     let shown = async |desk: &Desk, id: &str| {
-        let found = desk.store.get_member(&key("shop"), &org("made-by-creator"), &user(id), desk.now).await;
+        let found = desk.store.get_member(&key("shop"), &org("made-by-creator"), &user(id), desk.now, None).await;
         let row = found.unwrap().value;
         let roles = row.member.roles.iter().map(|role| (role.role.to_string(), role.origin));
-        (roles.collect::<Vec<_>>(), row.member.origin, row.revision)
+        (roles.collect::<Vec<_>>(), row.member.origin.unwrap(), row.revision.unwrap())
     };
     let roles = |roles: &[(&str, Origin)]| -> Vec<(String, Origin)> {
         roles.iter().map(|&(role, origin)| (role.to_string(), origin)).collect()

@@ -148,8 +148,19 @@ impl Sides<'_> {
             return false;
         }
         let known = |role: RoleId| after.roles.get(role).is_some_and(|it| self.seen == Seen::Whole || !it.internal);
-        let mut roles = before.role_order.iter().copied().filter(|&role| known(role));
-        roles.any(|role| passes(before, &live[0], role) && !passes(after, &live[1], role))
+        let lost = |role: RoleId| known(role) && passes(before, &live[0], role) && !passes(after, &live[1], role);
+        let rank = |role: &RoleId| after.roles.get(*role).or(before.roles.get(*role)).map(|role| role.rank);
+        let highest = |live: &[RoleId]| live.iter().filter_map(rank).min();
+        match before.record.role_structure {
+            RoleStructure::MultiRole => live[0].iter().any(|&role| lost(role)),
+            // As high as before in the same order is enough for all that was.
+            RoleStructure::SingleRole
+                if !self.reordered && highest(&live[1]) <= highest(&live[0]) && !live[1].is_empty() =>
+            {
+                false
+            }
+            RoleStructure::SingleRole => before.role_order.iter().any(|&role| lost(role)),
+        }
     }
 }
 

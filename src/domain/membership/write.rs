@@ -249,6 +249,11 @@ impl Member<'_> {
         to: &Roles,
         may: impl Fn(RoleId, Option<Option<Time>>) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
+        let single = self.project.record.role_structure == RoleStructure::SingleRole;
+        let lent = |(role, after): (&RoleId, &Option<Time>)| {
+            after.is_some() && held.get(role).is_none_or(|&before| longer(*after, before))
+        };
+        let lends = single && to.iter().any(lent);
         for (&role, &before) in held {
             match to.get(&role) {
                 None => {
@@ -256,7 +261,8 @@ impl Member<'_> {
                     // What stands in for it goes with it.
                     self.project.stand_in(self.org, role).map_or(Ok(()), |stand_in| may(stand_in, None))?;
                 }
-                Some(&after) if longer(before, after) => may(role, None)?,
+                // Whom a role is lent, for the first time or for longer, loses the base role for as long.
+                Some(&after) if longer(before, after) || after.is_none() && lends => may(role, None)?,
                 Some(_) => {}
             }
         }

@@ -6,7 +6,7 @@ use super::example::{ACME, GLOBEX, PAID, move_acme};
 use crate::domain::command::{Call, OnDisabled};
 use crate::domain::{Ask, ProjectKey, Question, State, Terms, Time, decide};
 use crate::limits::Limits;
-use crate::server::Listen;
+use crate::server::{Listen, shell};
 use crate::wire;
 
 const CHECK: &str = "rolecall.v1.CheckService/Check";
@@ -94,7 +94,7 @@ fn line(address: &Listen, body: Option<&str>, what: &str) -> String {
         // A path is no valid authority of HTTP/2, so one has to be given.
         Listen::Unix(path) => {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            format!("grpcurl -plaintext -unix -authority localhost {body}{} {what}", quoted(&path.to_string_lossy()))
+            format!("grpcurl -plaintext -unix -authority localhost {body}{} {what}", shell::word(&path.to_string_lossy()))
         }
     }
 }
@@ -103,15 +103,9 @@ fn line(address: &Listen, body: Option<&str>, what: &str) -> String {
 fn reachable(address: &str) -> String {
     match address.parse::<SocketAddr>() {
         Ok(SocketAddr::V4(v4)) if v4.ip().is_unspecified() => format!("127.0.0.1:{}", v4.port()),
-        Ok(SocketAddr::V6(v6)) if v6.ip().is_unspecified() => quoted(&format!("[::1]:{}", v6.port())),
-        _ => quoted(address),
+        Ok(SocketAddr::V6(v6)) if v6.ip().is_unspecified() => shell::word(&format!("[::1]:{}", v6.port())),
+        _ => shell::word(address),
     }
-}
-
-/// A word as a shell takes it; brackets would be a pattern.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._:-".contains(c);
-    if text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -142,6 +142,7 @@ fn billing_manager() -> Command {
         internal: false,
         place: Place::Below(RoleName::stored("Admin")),
         disabled_in: Vec::new(),
+        manages: Vec::new(),
     })
 }
 

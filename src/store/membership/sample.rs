@@ -3,9 +3,8 @@
 use sea_orm::ConnectionTrait;
 
 use super::super::ids::number;
-use super::super::read::Snapshot;
 use super::super::sql::Sql;
-use super::super::{StoreError, WriteTx};
+use super::super::{Store, StoreError, WriteTx};
 use crate::domain::UserId;
 use crate::domain::id::{OrgNo, ProjectId, RoleSetId};
 
@@ -16,40 +15,40 @@ impl WriteTx {
         project: ProjectId,
         org: OrgNo,
         role_set: RoleSetId,
-        limit: u32,
+        at_most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        members_of(self.connection(), project, org, role_set, limit).await
+        members_of(self.connection(), project, org, role_set, at_most).await
     }
 }
 
-impl Snapshot {
+impl Store {
     /// Of those who have a role set in an org, and no role that ends, the first by user id.
     pub async fn members_of(
         &self,
         project: ProjectId,
         org: OrgNo,
         role_set: RoleSetId,
-        limit: u32,
+        at_most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        members_of(&self.tx, project, org, role_set, limit).await
+        members_of(self.reads(), project, org, role_set, at_most).await
     }
 }
 
 async fn members_of(
-    tx: &impl ConnectionTrait,
+    db: &impl ConnectionTrait,
     project: ProjectId,
     org: OrgNo,
     role_set: RoleSetId,
-    limit: u32,
+    at_most: usize,
 ) -> Result<Vec<UserId>, StoreError> {
     let mut sql = Sql::default();
     let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
-    let (role_set, limit) = (sql.bind(number(role_set)), sql.bind(i64::from(limit)));
+    let (role_set, at_most) = (sql.bind(number(role_set)), sql.bind(i64::try_from(at_most).unwrap_or(i64::MAX)));
     sql.push(&format!(
         "SELECT user_id FROM memberships
          WHERE project = {project} AND org = {org} AND role_set = {role_set} AND NOT timed
-         ORDER BY user_id LIMIT {limit}"
+         ORDER BY user_id LIMIT {at_most}"
     ));
-    let rows = tx.query_all_raw(sql.statement(tx.get_database_backend())).await?;
+    let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
     rows.iter().map(|row| Ok(UserId::stored(row.try_get_by_index::<String>(0)?))).collect()
 }

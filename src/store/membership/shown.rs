@@ -13,7 +13,7 @@ use super::{MemberRow, Select};
 use crate::domain::id::RoleId;
 use crate::domain::membership::{Member, MemberRole, Origin, RoleOrigin, TimedRole, origin_of, standings};
 use crate::domain::project::RoleStructure;
-use crate::domain::stand_in::{StandIn, stand_in};
+use crate::domain::stand_in::StandIn;
 use crate::domain::{OrgId, Revision, RoleName, Time, UserId};
 
 /// A row of the statement.
@@ -161,9 +161,8 @@ impl Context {
         let others = self.origins.get(&place).map(Vec::as_slice).unwrap_or_default();
         let stand_ins = self.stand_ins.get(&found.org).map(Vec::as_slice).unwrap_or_default();
         let enabled = |role| !self.disabled.contains(&(found.role_mapping, role));
-        let instead = |role| stand_in(stand_ins, role, enabled);
         let mut shown = Vec::with_capacity(roles.len());
-        for stands in standings(self.structure, &roles, &ends, enabled, instead, self.now) {
+        for stands in standings(self.structure, &roles, &ends, enabled, stand_ins, self.now) {
             let role = stands.role;
             let FoundRole { rank, name, .. } = self.role(role)?;
             let stand_in = stands.stand_in.map(|(role, _)| self.role(role).map(|role| role.name.clone()));
@@ -185,7 +184,7 @@ impl Context {
                 org_id: found.org_id,
                 user_id: place.1,
                 roles: shown.into_iter().map(|(_, role)| role).collect(),
-                origin: latest,
+                origin: Some(latest).filter(|_| !self.visible_only),
             },
         })
     }

@@ -7,10 +7,8 @@ use super::super::ids::unreadable;
 use super::super::read::Snapshot;
 use super::super::{ReadError, StoreError};
 use super::select::Select;
+use crate::domain::delegation::CAN_VIEW_OTHER_MEMBERS;
 use crate::domain::{Time, UserId};
-
-/// Whoever has it sees the other members too.
-const CAN_VIEW_OTHER_MEMBERS: &str = "rolecall::can_view_other_members";
 
 impl Snapshot {
     /// Refuses whoever holds nothing in an org. Any role will do, an internal one too, and a suspended one.

@@ -37,7 +37,7 @@ pub fn first() -> Vec<Sent> {
                 reuse_deleted_key: true,
                 request_id: request_id("project"),
                 reason: "because".into(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -57,7 +57,7 @@ pub fn first() -> Vec<Sent> {
                 description: "Sees reports.".into(),
                 request_id: request_id("permission"),
                 reason: "because".into(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -68,7 +68,7 @@ pub fn first() -> Vec<Sent> {
                 permissions: vec![wire::PermissionSpec { name: "reports.edit".into(), description: "Edits.".into() }],
                 request_id: request_id("permissions"),
                 reason: "because".into(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -81,6 +81,17 @@ pub fn first() -> Vec<Sent> {
             wire::ListPermissionsRequest { project: "default".into(), page_size: 10, ..Default::default() }
                 .encode_to_vec(),
         ),
+        (
+            "rolecall.v1.RoleService/ReorderRoles",
+            wire::ReorderRolesRequest {
+                project: "default".into(),
+                roles: texts(&["Owner", "Admin", "Billing Manager", "Member", "Guest"]),
+                request_id: request_id("order"),
+                reason: "because".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
         ("rolecall.v1.RoleService/CreateRole", new_role("Viewer", Placement::Below("Admin".into())).encode_to_vec()),
         ("rolecall.v1.RoleService/CreateRole", new_role("Auditor", Placement::Above("Admin".into())).encode_to_vec()),
         (
@@ -89,7 +100,14 @@ pub fn first() -> Vec<Sent> {
         ),
         (
             "rolecall.v1.RoleService/ListRoles",
-            wire::ListRolesRequest { project: "default".into(), page_size: 10, ..Default::default() }.encode_to_vec(),
+            wire::ListRolesRequest {
+                project: "default".into(),
+                page_size: 10,
+                viewer_user_id: "ann".into(),
+                org_id: "acme".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.ProjectService/ListTemplates",
@@ -131,7 +149,7 @@ pub fn last() -> Vec<Sent> {
                 update_mask: mask(&["name", "description", "aliases"]),
                 request_id: request_id("permission-update"),
                 reason: "because".into(),
-                validate_only: false,
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -141,17 +159,6 @@ pub fn last() -> Vec<Sent> {
                 project: "default".into(),
                 name: "invoices.view".into(),
                 request_id: request_id("permission-deletion"),
-                reason: "because".into(),
-                validate_only: false,
-            }
-            .encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.RoleService/ReorderRoles",
-            wire::ReorderRolesRequest {
-                project: "default".into(),
-                roles: texts(&["Owner", "Admin", "Auditor", "Viewer", "Billing Manager", "Member", "Guest"]),
-                request_id: request_id("order"),
                 reason: "because".into(),
                 ..Default::default()
             }
@@ -167,7 +174,7 @@ pub fn last() -> Vec<Sent> {
                     description: "Keeps the books.".into(),
                     ..Default::default()
                 }),
-                update_mask: mask(&["name", "description", "internal", "aliases"]),
+                update_mask: mask(&["name", "description", "internal", "aliases", "manages"]),
                 request_id: request_id("role-update"),
                 reason: "because".into(),
                 ..Default::default()
@@ -181,6 +188,18 @@ pub fn last() -> Vec<Sent> {
                 name: "Guest".into(),
                 replacement: "Billing Manager".into(),
                 request_id: request_id("role-deletion"),
+                reason: "because".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.ProjectService/ConvertRoleStructure",
+            wire::ConvertRoleStructureRequest {
+                project: "deserted".into(),
+                role_structure: wire::RoleStructure::SingleRole.into(),
+                role_order: texts(&["Owner", "Admin", "Member"]),
+                request_id: request_id("conversion"),
                 reason: "because".into(),
                 ..Default::default()
             }

@@ -1,30 +1,20 @@
-//! A product from nothing to its first customers, by calls that anybody can make with grpcurl. Reads from top to bottom.
+//! A product from nothing to its first customers.
 
-use std::path::PathBuf;
-use std::process::Command;
+use serde_json::json;
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
-
-use crate::run::{Server, grpcurl, output};
-use crate::support::postgres;
+use super::{Story, on_postgres, on_sqlite};
 
 #[test]
 fn a_product_from_nothing_to_its_first_customers_on_sqlite() {
-    if let Some(story) = Story::begin("sqlite://rolecall.db") {
-        a_product_from_nothing_to_its_first_customers(&story);
-    }
+    on_sqlite(a_product_from_nothing_to_its_first_customers);
 }
 
 #[tokio::test]
 async fn a_product_from_nothing_to_its_first_customers_on_postgres() {
-    let Some(database) = postgres::database().await else { return };
-    if let Some(story) = Story::begin(&database) {
-        a_product_from_nothing_to_its_first_customers(&story);
-    }
+    on_postgres(a_product_from_nothing_to_its_first_customers).await;
 }
 
-fn a_product_from_nothing_to_its_first_customers(story: &Story) {
+fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
     // The product.
 
     story
@@ -277,102 +267,4 @@ fn a_product_from_nothing_to_its_first_customers(story: &Story) {
         .answers(json!({"org": {"orgId": "globex", "roleMapping": "Free"}}));
     story.may("zoe", "globex", "docs.write", "ALLOWED");
     story.may("gil", "globex", "docs.read", "NOT_A_MEMBER");
-}
-
-/// A server with a fresh store, and grpcurl to call it.
-struct Story {
-    server: Server,
-    grpcurl: PathBuf,
-    _folder: TempDir,
-}
-
-/// What is about to be done, for whoever reads why it failed.
-struct Step<'a> {
-    story: &'a Story,
-    says: String,
-}
-
-/// What was called and answered.
-struct Called {
-    /// Says, call and answer, for whoever reads why it failed.
-    told: String,
-    answer: Result<Value, String>,
-}
-
-impl Story {
-    /// None where grpcurl is missing.
-    fn begin(database: &str) -> Option<Self> {
-        let grpcurl = grpcurl()?;
-        let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(folder.path(), &["--database", database]);
-        Some(Self { server, grpcurl, _folder: folder })
-    }
-
-    fn tell(&self, says: &str) -> Step<'_> {
-        Step { story: self, says: says.into() }
-    }
-
-    /// A check, and the decision that it must be answered with.
-    #[track_caller]
-    fn may(&self, user_id: &str, org_id: &str, permission: &str, decision: &str) {
-        self.tell(&format!("May {user_id} in {org_id} do {permission}? {decision}."))
-            .call("CheckService/Check", json!({"org_id": org_id, "user_id": user_id, "permission": permission}))
-            .answers(json!({"decision": format!("DECISION_{decision}")}));
-    }
-}
-
-impl Step<'_> {
-    fn call(self, method: &str, body: Value) -> Called {
-        let method = format!("rolecall.v1.{method}");
-        let body = body.to_string();
-        let args = ["-plaintext", "-d", &body, &self.story.server.address, &method];
-        let ended = output(Command::new(&self.story.grpcurl).args(args));
-        let (stdout, stderr) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-        let told = format!("{}\n{method} {body}\n{stdout}{stderr}", self.says);
-        let answer = match ended.status.success() {
-            true => Ok(serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{told}\nno JSON: {error}"))),
-            false => Err(stderr.into()),
-        };
-        Called { told, answer }
-    }
-}
-
-impl Called {
-    #[track_caller]
-    fn works(self) -> Value {
-        let Self { told, answer } = self;
-        answer.unwrap_or_else(|_| panic!("this should have worked:\n{told}"))
-    }
-
-    /// It works, and the answer holds all of this; lists are complete.
-    #[track_caller]
-    fn answers(self, expected: Value) -> Value {
-        let told = self.told.clone();
-        let answer = self.works();
-        assert!(holds(&answer, &expected), "the answer should hold {expected}:\n{told}");
-        answer
-    }
-
-    /// It does not work: the error has this reason, and its message says this.
-    #[track_caller]
-    fn refused_with(self, reason: &str, says: &str) {
-        let Self { told, answer } = self;
-        let Err(error) = answer else { panic!("this should have been refused with {reason}:\n{told}") };
-        let reasons = error.replace("\"reason\": ", "\"reason\":");
-        assert!(reasons.contains(&format!("\"reason\":\"{reason}\"")), "the reason should be {reason}:\n{told}");
-        let message = error.lines().find(|line| line.trim_start().starts_with("Message:")).unwrap_or_default();
-        assert!(message.contains(says), "the message should say `{says}`:\n{told}");
-    }
-}
-
-fn holds(answer: &Value, expected: &Value) -> bool {
-    match (answer, expected) {
-        (Value::Object(answer), Value::Object(expected)) => {
-            expected.iter().all(|(key, value)| answer.get(key).is_some_and(|answer| holds(answer, value)))
-        }
-        (Value::Array(answer), Value::Array(expected)) => {
-            answer.len() == expected.len() && answer.iter().zip(expected).all(|(answer, value)| holds(answer, value))
-        }
-        (answer, expected) => answer == expected,
-    }
 }

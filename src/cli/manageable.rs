@@ -1,0 +1,185 @@
+//! `rolecall manageable`: which roles may a user hand out in an org, and take away?
+
+use clap::Parser;
+use comfy_table::{Cell, Color};
+use serde::Serialize;
+
+use super::answer::Answer;
+use super::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
+use super::table::{plain, table, text};
+use crate::grpc::services::membership_service_client::MembershipServiceClient;
+use crate::wire;
+
+const AFTER_LONG_HELP: &str = "\
+Exit codes: 0 answered, also with nothing; 2 no answer, with the reason on the standard error output.
+
+JSON (--json), one object:
+  project, org_id, acting_user_id    what was asked about
+  target_user_id                     whose roles would be changed; absent where nobody was named
+  roles                              highest first: role, invite, give, take (true or false), expire_time_max (until when
+                                     it can be given at most; absent: without an end, or not at all)
+  remove                             whether the target, or anybody at all, may be removed from the org
+  revision                           the state that the last page was read at
+
+Examples:
+  rolecall manageable globex mia
+  rolecall manageable globex mia bob";
+
+#[derive(Parser)]
+#[command(
+    after_help = "Exit codes: 0 answered, also with nothing; 2 no answer, with the reason on stderr.",
+    after_long_help = AFTER_LONG_HELP,
+)]
+pub struct Args {
+    /// The id of the org.
+    #[arg(value_name = "ORG")]
+    org_id: String,
+
+    /// The id of the user who would give and take roles: a member of the org.
+    #[arg(value_name = "USER")]
+    acting_user_id: String,
+
+    /// The id of the user whose roles would be changed. If not given, the answer is about members in general.
+    #[arg(value_name = "TARGET")]
+    target_user_id: Option<String>,
+
+    #[command(flatten)]
+    client: ServerArgs,
+}
+
+#[derive(Serialize)]
+struct Manageable {
+    project: String,
+    org_id: String,
+    acting_user_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_user_id: Option<String>,
+    roles: Vec<Role>,
+    remove: bool,
+    revision: String,
+}
+
+#[derive(Serialize)]
+struct Role {
+    role: String,
+    invite: bool,
+    give: bool,
+    take: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_time_max: Option<String>,
+}
+
+pub async fn run(args: Args) -> Result<(), Trouble> {
+    let client = Client::connect(args.client).await?;
+    let mut remove = false;
+    let roles = client.all("roles", async |page_token| {
+        let request = wire::ListManageableRequest {
+            project: client.project(),
+            org_id: args.org_id.clone(),
+            acting_user_id: args.acting_user_id.clone(),
+            target_user_id: args.target_user_id.clone().unwrap_or_default(),
+            page_size: PAGE_SIZE,
+            page_token,
+        };
+        let page = client.ask(MembershipServiceClient::new(client.channel()).list_manageable(request)).await?;
+        remove = page.remove;
+        let entries = page.roles.into_iter().map(Role::from).collect();
+        Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })
+    });
+    let (roles, revision) = roles.await?;
+    client.show(&Manageable {
+        project: client.project(),
+        org_id: args.org_id,
+        acting_user_id: args.acting_user_id,
+        target_user_id: args.target_user_id,
+        roles,
+        remove,
+        revision,
+    })
+}
+
+impl From<wire::ManageableRole> for Role {
+    fn from(role: wire::ManageableRole) -> Self {
+        Self {
+            role: role.role,
+            invite: role.invite,
+            give: role.give,
+            take: role.take,
+            expire_time_max: role.expire_time_max.map(|end| end.to_string()),
+        }
+    }
+}
+
+impl Answer for Manageable {
+    fn text(&self) -> String {
+        // The column of ends is for those who lead somebody on for a while.
+        let ends = self.roles.iter().any(|role| role.expire_time_max.is_some());
+        let headings = ["ROLE", "INVITE", "GIVE", "TAKE"].into_iter().chain(ends.then_some("AT MOST UNTIL"));
+        let mut rows = table(headings.map(String::from));
+        for role in &self.roles {
+            let end = role.expire_time_max.as_deref().unwrap_or_default();
+            let cells = [Cell::new(plain(&role.role)), may(role.invite), may(role.give), may(role.take)];
+            rows.add_row(cells.into_iter().chain(ends.then(|| Cell::new(end))));
+        }
+        let whom = self.target_user_id.as_deref().unwrap_or("members");
+        let may = if self.remove { "may" } else { "may not" };
+        let (who, org) = (plain(&self.acting_user_id), plain(&self.org_id));
+        format!("{}{who} {may} remove {} from {org}\n", text(rows), plain(whom))
+    }
+}
+
+fn may(may: bool) -> Cell {
+    match may {
+        true => Cell::new("yes").fg(Color::Green),
+        false => Cell::new("no").fg(Color::DarkGrey),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manageable(target: Option<&str>, end: Option<&str>, remove: bool) -> Manageable {
+        let role = |name: &str, may: bool, end: Option<&str>| Role {
+            role: name.into(),
+            invite: may,
+            give: may,
+            take: may,
+            expire_time_max: end.map(String::from),
+        };
+        Manageable {
+            project: "default".into(),
+            org_id: "acme".into(),
+            acting_user_id: "ben".into(),
+            target_user_id: target.map(String::from),
+            roles: vec![role("Admin", false, None), role("Member", true, end)],
+            remove,
+            revision: "r".into(),
+        }
+    }
+
+    fn lines(manageable: &Manageable) -> Vec<String> {
+        let plain = anstream::adapter::strip_str(&manageable.text()).to_string();
+        plain.lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn each_role_says_what_may_be_done_with_it() {
+        assert_eq!(
+            lines(&manageable(None, None, true)),
+            [
+                "ROLE    INVITE  GIVE  TAKE",
+                "Admin   no      no    no",
+                "Member  yes     yes   yes",
+                "ben may remove members from acme"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_end_has_a_column_where_there_is_one() {
+        let lines = lines(&manageable(Some("max"), Some("2027-01-01T00:00:00Z"), false));
+        assert_eq!(lines[2], "Member  yes     yes   yes   2027-01-01T00:00:00Z");
+        assert_eq!(lines[3], "ben may not remove max from acme");
+    }
+}

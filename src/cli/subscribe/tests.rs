@@ -1,0 +1,111 @@
+//! What `subscribe` says, and the commands that it gives to paste.
+
+use std::collections::HashSet;
+
+use super::*;
+
+fn args(words: &[&str]) -> Args {
+    Args::try_parse_from([&["subscribe"], words].concat()).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+}
+
+fn answered(dry_run: bool, orgs: i64, members: i64) -> Subscribed {
+    Subscribed {
+        project: "default".into(),
+        org_id: "acme".into(),
+        from: "Paid".into(),
+        role_mapping: if orgs == 0 { "Paid".into() } else { "Free".into() },
+        dry_run,
+        impact: wire::Impact { orgs, members, digest: "d".into(), ..Default::default() }.into(),
+        command: dry_run.then(|| args(&["acme", "Free", "--dry-run"]).deed("d")),
+        revision: "r".into(),
+    }
+}
+
+fn text(answer: &Subscribed) -> String {
+    anstream::adapter::strip_str(&answer.text()).to_string()
+}
+
+#[test]
+fn a_command_to_paste_says_what_the_arguments_said() {
+    for words in [
+        &["acme", "Free"][..],
+        &["acme", "Free", "--on-disabled", "suspend", "--stand-in", "Read Only", "--reason", "it's over"],
+        &["acme", "--on-disabled", "remap", "--remap", "A=B", "--remap", "Old Role=New Role", "--to-default"],
+        &["acme", "Free", "--others-to", "Member", "--impact", "3f", "--project", "shop", "--server", "unix:/r.sock"],
+        &["acme", "Free", "--on-disabled", "reject", "--dry-run"],
+    ] {
+        let given = args(words).command();
+        let pasted: Vec<String> = split(&given);
+        assert_eq!(pasted[..2], ["rolecall", "subscribe"]);
+        let again: Vec<&str> = pasted[2..].iter().map(String::as_str).collect();
+        assert_eq!(args(&again).command(), given);
+        assert_eq!(again, words, "{given}");
+    }
+    let deed = args(&["acme", "Free", "--dry-run"]).deed("3f");
+    assert_eq!(deed, "rolecall subscribe acme Free --impact 3f");
+}
+
+/// The words of a line as a shell takes them.
+fn split(line: &str) -> Vec<String> {
+    let printed = std::process::Command::new("sh").args(["-c", &format!("printf '%s\\n' {line}")]).output().unwrap();
+    String::from_utf8(printed.stdout).unwrap().lines().map(String::from).collect()
+}
+
+#[test]
+fn a_stand_in_means_suspend_and_a_replacement_remap() {
+    let strategy = |words: &[&str]| {
+        on_disabled(&args(&[&["acme", "Free"], words].concat())).map(|said| said.map(|said| said.strategy()))
+    };
+    assert_eq!(strategy(&[]), Ok(None));
+    assert_eq!(strategy(&["--on-disabled", "reject"]), Ok(Some(DisabledRoleStrategy::Reject)));
+    assert_eq!(strategy(&["--stand-in", "Member"]), Ok(Some(DisabledRoleStrategy::Suspend)));
+    assert_eq!(strategy(&["--remap", "A=B"]), Ok(Some(DisabledRoleStrategy::Remap)));
+    assert_eq!(strategy(&["--others-to", "B"]), Ok(Some(DisabledRoleStrategy::Remap)));
+    for wrong in [
+        &["--stand-in", "Member", "--remap", "A=B"][..],
+        &["--on-disabled", "reject", "--stand-in", "Member"],
+        &["--on-disabled", "remap", "--stand-in", "Member"],
+        &["--on-disabled", "suspend", "--others-to", "B"],
+    ] {
+        assert!(strategy(wrong).is_err(), "{wrong:?}");
+    }
+    for wrong in [&["acme"][..], &["acme", "Free", "--to-default"], &["acme", "Free", "--remap", "A"]] {
+        assert!(Args::try_parse_from([&["subscribe"], wrong].concat()).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_first_line_says_what_it_does_to_whom() {
+    let first = |answer: &Subscribed| text(answer).lines().next().unwrap_or_default().to_owned();
+    assert_eq!(first(&answered(true, 1, 0)), "Moving acme from Paid to Free would touch no member.");
+    assert_eq!(first(&answered(false, 1, 0)), "Moved acme from Paid to Free. That touched no member.");
+    assert_eq!(text(&answered(true, 0, 0)), "acme is on Paid already: nothing changes\n");
+    let dry = text(&answered(true, 1, 2));
+    assert!(dry.ends_with("\nrolecall subscribe acme Free --impact d\n"), "{dry}");
+    assert!(!text(&answered(false, 1, 2)).contains("rolecall subscribe"));
+}
+
+#[test]
+fn a_refusal_says_the_choices_that_there_are() {
+    let internal = HashSet::from(["Support".to_owned()]);
+    let told = |words: &[&str], held: &[&str]| {
+        let held: Vec<String> = held.iter().map(|role| role.to_string()).collect();
+        let said = choices::told(&args(words), &held, "Member", &internal);
+        said.lines().filter(|line| line.starts_with("rolecall ")).map(String::from).collect::<Vec<_>>()
+    };
+    let command = |flags: &str| format!("rolecall subscribe acme Free {flags} --dry-run");
+    let suspend = command("--on-disabled suspend");
+    let stand_in = command("--on-disabled suspend --stand-in Member");
+    let remap = |remaps: &str| command(&format!("--on-disabled remap {remaps}"));
+    assert_eq!(
+        told(&["acme", "Free", "--impact", "3f"], &["Billing Manager"]),
+        [suspend.clone(), stand_in.clone(), remap("--remap 'Billing Manager=Member'")]
+    );
+    // What was said already stays.
+    let again = told(&["acme", "Free", "--remap", "A=B"], &["C"]);
+    assert_eq!(again[2], remap("--remap 'A=B' --remap 'C=Member'"));
+    assert_eq!(told(&["acme", "Free"], &["A", "B", "C", "D"])[2], remap("--others-to Member"));
+    // Nobody stands in for an internal role, and none but an internal one takes its place.
+    assert_eq!(told(&["acme", "Free"], &["Support"]), [suspend.clone()]);
+    assert_eq!(told(&["acme", "Free"], &["Admin", "Support"]), [suspend, stand_in]);
+}

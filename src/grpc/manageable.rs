@@ -1,0 +1,72 @@
+//! ListManageable: what acting users may do, tried on the State in memory (G5).
+
+use tonic::Status;
+
+use super::page::{Page, fitting};
+use super::{App, convert, status};
+use crate::clock;
+use crate::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
+use crate::domain::suggest::Known;
+use crate::store::Scope;
+use crate::wire;
+
+/// Answers a call.
+pub async fn list(
+    app: &App,
+    request: &wire::ListManageableRequest,
+) -> Result<wire::ListManageableResponse, Status> {
+    let project = convert::project(&request.project)?;
+    let wire::ListManageableRequest { org_id, acting_user_id, target_user_id, .. } = request;
+    let arguments = ["ListManageable", project.as_str(), org_id, acting_user_id, target_user_id];
+    let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+    let published = app.engine.pin();
+    let mut ask = Ask {
+        project: project.clone(),
+        org_id: convert::org_id(org_id)?,
+        acting_user: convert::user("acting_user_id", acting_user_id)?,
+        target: convert::optional(target_user_id, |text| convert::user("target_user_id", text))?,
+        after: None,
+        limit: page.limit as usize,
+    };
+    // To an end user a place tells nothing of roles that it does not see: it is a name.
+    if let Some(name) = &page.after
+        && let Some(project) = published.state.project(&project)
+    {
+        ask.after = Some(project.role_named(name).ok_or_else(status::page_token)?);
+    }
+    let (state, limits) = (published.state.clone(), app.limits);
+    // Three writes a role are tried: not on a thread that answers checks.
+    let found = tokio::task::spawn_blocking(move || manageable(&state, &ask, clock::now(), &limits)).await;
+    let found = found.map_err(|_| status::plain(&status::INTERNAL, "the question could not be answered"))?;
+    let unknown = |refusal| app.suggesting(Some(&project), Known::Visible, |suggest| status::refused(&refusal, suggest));
+    let found = found.map_err(unknown)?;
+    let (roles, last) = fitting(&found.roles, found.more, shown);
+    let last = last.map(|role| role.role.as_str());
+    Ok(wire::ListManageableResponse {
+        next_page_token: page.next_token(scope(&found), last)?,
+        roles,
+        remove: found.remove,
+        revision: published.token.to_string(),
+    })
+}
+
+fn shown(role: &ManageableRole) -> wire::ManageableRole {
+    wire::ManageableRole {
+        role: role.role.to_string(),
+        invite: role.invite,
+        give: role.give,
+        take: role.take,
+        expire_time_max: role.until_max.map(wire::timestamp),
+    }
+}
+
+/// What the list is of, as lists from the database say it.
+fn scope(found: &Manageable) -> Scope {
+    let project = &found.project;
+    Scope {
+        project: project.id.number().into(),
+        org: found.org.number().into(),
+        role_order: project.record.role_order_version.into(),
+        named: 0,
+    }
+}

@@ -1,0 +1,150 @@
+//! `rolecall subscribe`, against a server that holds the example of the demo.
+
+use serde_json::{Value, json};
+
+use crate::ask::{Demo, refused_with};
+use crate::run::{both, output};
+
+const LOOK: [&str; 6] = ["subscribe", "globex", "Free", "--stand-in", "Member", "--dry-run"];
+
+/// The command that a dry run gave to paste, run as a shell would.
+fn pasted(demo: &Demo, command: &str) -> std::process::Output {
+    let line = command.replacen("rolecall", &format!("'{}'", env!("CARGO_BIN_EXE_rolecall")), 1);
+    output(std::process::Command::new("sh").args(["-c", &line]).env("ROLECALL_SERVER", &demo.server.address))
+}
+
+/// The plan of globex.
+fn plan(demo: &Demo) -> Value {
+    demo.json(0, &LOOK)["from"].clone()
+}
+
+#[test]
+fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
+    let demo = Demo::start(&[]);
+    let said = demo.says(0, &LOOK);
+    let (told, command) = said.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(
+        told,
+        [
+            "Moving globex from Paid to Free would touch 3 members: Billing Manager is suspended for 1, Member is given to 1.",
+            "",
+            "ROLE             SUSPENDED  LOST  GIVEN  BACK",
+            "Billing Manager          1",
+            "Member                                1",
+            "",
+            "USER  ROLES                                         PERMISSIONS LOST                             PERMISSIONS GAINED",
+            "bob   keeps Billing Manager suspended, gets Member  reports.export, billing.view, billing.manage  rolecall::can_view_other_members",
+            "gil                                                 reports.export, sso.configure",
+            "mia                                                 reports.export, billing.view",
+            "",
+            "Members for whom a check for \"at least\" some role turns false: 1",
+            "",
+            "# does exactly this, and nothing if it would be another by then",
+        ]
+        .join("\n")
+    );
+    assert!(command.starts_with("rolecall subscribe globex Free --stand-in Member --impact "), "{command}");
+    assert_eq!(plan(&demo), "Paid", "looking changes nothing");
+
+    let done = pasted(&demo, command);
+    let says = both(&done);
+    assert_eq!(done.status.code(), Some(0), "{says}");
+    let tables = told.split_once("\n\n").unwrap().1.rsplit_once("\n\n").unwrap().0;
+    let sentence = "Moved globex from Paid to Free. That touched 3 members: Billing Manager is suspended for 1, Member is given to 1.";
+    assert_eq!(says, format!("{sentence}\n\n{tables}\n"));
+    assert_eq!(plan(&demo), "Free");
+    let who = demo.says(0, &["who-can", "reports.view", "--org", "globex"]);
+    assert!(who.contains("\nbob   Billing Manager (suspended, Member stands in)\n"), "{who}");
+
+    // What it would do now is nothing, and not what was shown.
+    refused_with(
+        1,
+        &pasted(&demo, command),
+        &["ABORTED IMPACT_CHANGED: ", "\nrolecall subscribe globex Free --stand-in Member --dry-run\n"],
+    );
+    assert_eq!(demo.says(0, &["subscribe", "globex", "Free"]), "globex is on Free already: nothing changes\n");
+    let back = demo.says(0, &["subscribe", "globex", "Paid", "--reason", "paid again"]);
+    assert!(back.starts_with("Moved globex from Free to Paid. That touched 3 members: Member is lost by 1, "), "{back}");
+    assert!(back.contains("\nbob   loses Member, has Billing Manager back  "), "{back}");
+}
+
+#[test]
+fn m7_a_refusal_says_what_can_be_said_of_disabled_roles() {
+    let demo = Demo::start(&[]);
+    let command = |flags: &str| format!("\nrolecall subscribe globex Free {flags} --dry-run\n");
+    let suspend = command("--on-disabled suspend");
+    let stand_in = command("--on-disabled suspend --stand-in Member");
+    let remap = command("--on-disabled remap --remap 'Billing Manager=Member'");
+    let says = ["FAILED_PRECONDITION ROLES_WOULD_BE_DISABLED: ", "`Billing Manager` (1)", &suspend, &stand_in, &remap];
+    for dry_run in [&[][..], &["--dry-run"], &["--json"]] {
+        refused_with(1, &demo.ask(&[&["subscribe", "globex", "Free"], dry_run].concat()), &says);
+    }
+    assert_eq!(plan(&demo), "Paid");
+    for choice in [suspend, stand_in, remap] {
+        let looked = pasted(&demo, choice.trim());
+        assert_eq!(looked.status.code(), Some(0), "{choice}: {}", both(&looked));
+        let shown = String::from_utf8(looked.stdout).unwrap();
+        let deed = shown.lines().last().unwrap();
+        let done = pasted(&demo, deed);
+        assert_eq!(done.status.code(), Some(0), "{deed}: {}", both(&done));
+        assert_eq!(plan(&demo), "Free");
+        demo.says(0, &["subscribe", "globex", "Paid"]);
+    }
+    let bob = demo.says(0, &["who-can", "reports.view", "--org", "globex"]);
+    assert!(bob.contains("\nbob   Member\n"), "the remap was for good: {bob}");
+}
+
+#[test]
+fn what_cannot_be_asked_ends_with_2_and_what_is_refused_with_1() {
+    let demo = Demo::start(&[]);
+    demo.refuses(&["subscribe", "nowhere", "Free"], &["NOT_FOUND ORG_NOT_FOUND: ", "--project"]);
+    demo.refuses(&["subscribe", "globex", "Fre"], &["NOT_FOUND ROLE_MAPPING_NOT_FOUND: ", "did you mean `Free`?"]);
+    demo.refuses(&["subscribe", "globex", "Free", "--stand-in", "Guest"], &["NOT_FOUND ROLE_NOT_FOUND: "]);
+    demo.refuses(&["subscribe", "globex", "Free", "--stand-in", "Member", "--remap", "A=B"], &["--on-disabled"]);
+    let disabled = demo.ask(&["subscribe", "globex", "Free", "--others-to", "Billing Manager"]);
+    refused_with(1, &disabled, &["FAILED_PRECONDITION ROLE_DISABLED: ", "`Billing Manager`"]);
+    for wrong in [
+        &["subscribe", "globex"][..],
+        &["subscribe", "globex", "Free", "--to-default"],
+        &["subscribe", "globex", "Free", "--remap", "Admin"],
+        &["subscribe", "globex", "Free", "--on-disabled", "shrug"],
+        &["subscribe", "globex", "Free", "--dry-run", "--impact", "3f"],
+    ] {
+        let ended = demo.ask(wrong);
+        assert_eq!(ended.status.code(), Some(2), "{wrong:?}: {}", both(&ended));
+    }
+}
+
+#[test]
+fn json_has_the_impact_in_the_words_of_the_api() {
+    let demo = Demo::start(&[]);
+    let mut looked = demo.json(0, &LOOK);
+    let digest = looked["impact"]["digest"].as_str().unwrap().to_owned();
+    let command = format!("rolecall subscribe globex Free --stand-in Member --impact {digest}");
+    assert_eq!(looked["command"], command.as_str(), "{looked}");
+    let said = ["project", "org_id", "from", "role_mapping", "dry_run"].map(|field| looked[field].clone());
+    assert_eq!(said, [json!("default"), json!("globex"), json!("Paid"), json!("Free"), json!(true)]);
+    let sample = looked["impact"]["sample"].take();
+    assert_eq!(
+        looked["impact"],
+        json!({"digest": digest, "orgs": 1, "members": 3, "members_losing_at_least": 1,
+            "roles": [
+                {"role": "Billing Manager", "given": 0, "ended": 0, "suspended": 1, "reactivated": 0},
+                {"role": "Member", "given": 1, "ended": 0, "suspended": 0, "reactivated": 0},
+            ],
+            "grants_gained": {"total": 0, "first": []}, "grants_lost": {"total": 0, "first": []},
+            "at_least_lost": {"total": 0, "first": []}, "manages_lost": {"total": 0, "first": []},
+            "orgs_left_ownerless": {"total": 0, "first": []}, "sample": null})
+    );
+    let bob = sample.as_array().unwrap().iter().find(|member| member["user_id"] == "bob").unwrap();
+    assert_eq!(
+        bob,
+        &json!({"org_id": "globex", "user_id": "bob", "roles_given": ["Member"], "roles_ended": [],
+            "roles_suspended": ["Billing Manager"], "roles_reactivated": [],
+            "permissions_gained": {"total": 1, "first": ["rolecall::can_view_other_members"]},
+            "permissions_lost": {"total": 3, "first": ["reports.export", "billing.view", "billing.manage"]}})
+    );
+    let done = demo.json(0, &["subscribe", "globex", "Free", "--stand-in", "Member", "--impact", &digest]);
+    assert_eq!((&done["dry_run"], done.get("command")), (&json!(false), None), "{done}");
+    assert_eq!(done["impact"]["digest"], digest.as_str());
+}

@@ -1,0 +1,243 @@
+//! What a write says of those whom it touches: R9. That every write can be tried dry is in `previews.rs`.
+
+use rolecall::wire::{self, MemberImpact};
+
+use crate::fixture::{Project, becomes, roles, row, sampled, set, standing_in, suspending, texts};
+use crate::refusals::refused;
+use crate::server::{Server, on_both};
+
+/// A shop whose acme is on Paid: three clerks, 25 members, an owner. Free has no Clerk, and members may do less there.
+async fn shop(server: &Server) -> Project<'_> {
+    let project = server.single();
+    project.role("Clerk").await;
+    for permission in ["sell", "buy"] {
+        project.permission(permission).await;
+    }
+    for mapping in ["Paid", "Free"] {
+        project.mapping(mapping).await;
+    }
+    project.grant("Paid", "Clerk", &["sell"]).await;
+    project.grant("Paid", "Member", &["buy"]).await;
+    project.disable("Free", &["Clerk"]).await;
+    project.org("acme", "Paid").await;
+    let clerks = ["clerk-2", "clerk-1", "clerk-3"].map(|user| row("acme", user, crate::fixture::add(&["Clerk"])));
+    let users: Vec<String> = (0..25).map(|number| format!("user-{number:02}")).collect();
+    let users = users.iter().map(|user| row("acme", user, crate::fixture::add(&["Member"])));
+    let rows = clerks.into_iter().chain(users).chain([row("acme", "olga", crate::fixture::add(&["Owner"]))]);
+    server.batch_write_members(project.writing(rows.collect())).await.unwrap();
+    project
+}
+
+fn downgrade(project: Project<'_>) -> wire::SubscribeOrgRequest {
+    wire::SubscribeOrgRequest { on_disabled: suspending(), ..project.moving("acme", "Free") }
+}
+
+fn first(permissions: &Option<wire::PermissionNames>) -> Vec<&str> {
+    let permissions = permissions.as_ref().unwrap();
+    assert_eq!(permissions.total, permissions.first.len() as i64);
+    permissions.first.iter().map(String::as_str).collect()
+}
+
+fn grants(grants: &Option<wire::GrantImpacts>) -> Vec<String> {
+    let grants = grants.as_ref().unwrap();
+    let shown = |grant: &wire::GrantImpact| format!("{} {} {}", grant.role_mapping, grant.role, grant.permission);
+    assert_eq!(grants.total, grants.first.len() as i64);
+    grants.first.iter().map(shown).collect()
+}
+
+#[test]
+fn r9_the_dry_run_of_a_downgrade_names_the_users_whom_the_deed_names() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let dry = wire::SubscribeOrgRequest { validate_only: true, ..downgrade(project) };
+        let dry = server.storing_nothing(server.subscribe_org(dry)).await.unwrap();
+        let impact = dry.impact.clone().unwrap();
+        assert_eq!((impact.orgs, impact.members, becomes(&dry.impact).as_str()), (1, 28, "Clerk suspended 3"));
+        let expected: Vec<String> = (1..=3)
+            .map(|number| format!("clerk-{number}"))
+            .chain((0..17).map(|number| format!("user-{number:02}")))
+            .collect();
+        let mut named = sampled(&dry.impact);
+        named.sort_unstable();
+        assert_eq!(named, expected, "of each role set the first by user id, 20 in all");
+        let clerk = impact.sample.iter().find(|member| member.user_id == "clerk-1").unwrap();
+        assert_eq!((clerk.org_id.as_str(), &clerk.roles_suspended[..]), ("acme", &texts(&["Clerk"])[..]));
+        assert_eq!((first(&clerk.permissions_lost), first(&clerk.permissions_gained)), (vec!["sell"], vec![]));
+        let user = impact.sample.iter().find(|member| member.user_id == "user-00").unwrap();
+        assert_eq!((first(&user.permissions_lost), user.roles_suspended.len()), (vec!["buy"], 0));
+        let deed = wire::SubscribeOrgRequest { impact_digest: impact.digest.clone(), ..downgrade(project) };
+        let deed = server.subscribe_org(deed).await.unwrap();
+        assert_eq!(deed.impact, dry.impact);
+        // On the way back the same members gain what they lost.
+        let back = server.subscribe_org(project.moving("acme", "Paid")).await.unwrap();
+        assert_eq!(becomes(&back.impact), "Clerk reactivated 3");
+        let back = back.impact.unwrap();
+        let clerk: &MemberImpact = back.sample.iter().find(|member| member.user_id == "clerk-1").unwrap();
+        assert_eq!((&clerk.roles_reactivated[..], first(&clerk.permissions_gained)), (&texts(&["Clerk"])[..], vec!["sell"]));
+    });
+}
+
+#[test]
+fn r9_a_digest_that_no_longer_fits_aborts_the_write() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let dry = wire::SubscribeOrgRequest { validate_only: true, ..downgrade(project) };
+        let shown = server.subscribe_org(dry.clone()).await.unwrap().impact.unwrap();
+        project.add("acme", "clerk-4", &roles(&["Clerk"])).await;
+        let deed = wire::SubscribeOrgRequest { impact_digest: shown.digest.clone(), ..downgrade(project) };
+        let answer = server.storing_nothing(server.subscribe_org(deed.clone())).await;
+        let aborted = refused(answer, "IMPACT_CHANGED");
+        assert_eq!(aborted.metadata("rule"), "R9");
+        assert_eq!(project.mapping_of("acme").await, "Paid");
+        let now = server.subscribe_org(dry).await.unwrap().impact.unwrap();
+        assert_ne!(now.digest, shown.digest);
+        assert_eq!(aborted.metadata("impact_digest"), now.digest);
+        // Whom it touches is not part of the digest, how many is: one clerk goes, and another comes in.
+        project.remove("acme", "clerk-4").await;
+        project.remove("acme", "clerk-1").await;
+        project.add("acme", "clerk-9", &roles(&["Clerk"])).await;
+        let done = server.subscribe_org(deed).await.unwrap();
+        assert_eq!(done.impact.as_ref().unwrap().digest, shown.digest);
+        assert!(sampled(&done.impact).contains(&"clerk-9") && !sampled(&done.impact).contains(&"clerk-1"));
+    });
+}
+
+#[test]
+fn r9_a_repeat_tells_the_first_impact_also_after_a_restart() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let request = wire::SubscribeOrgRequest { request_id: "downgrade".into(), ..downgrade(project) };
+        let first = server.subscribe_org(request.clone()).await.unwrap();
+        assert_eq!(first.impact.as_ref().unwrap().sample.len(), 20);
+        project.remove("acme", "clerk-1").await;
+        let replayed = server.subscribe_org(request.clone()).await.unwrap();
+        assert!(replayed.replayed);
+        assert_eq!((replayed.impact, &replayed.revision), (first.impact.clone(), &first.revision));
+        let restarted = server.restarted().await;
+        assert_eq!(restarted.subscribe_org(request).await.unwrap().impact, first.impact);
+        restarted.stop().await;
+    });
+}
+
+#[test]
+fn r9_writes_that_are_committed_together_each_name_those_whom_they_touch() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        for number in 0..8 {
+            project.org(&format!("org-{number}"), "Paid").await;
+            project.add(&format!("org-{number}"), "ann", &roles(&["Clerk"])).await;
+        }
+        // Many at once, so that some share a commit: ann goes, and bea comes, while her org moves.
+        let writes = (0..8).map(|number| async move {
+            let org = format!("org-{number}");
+            let moved = wire::SubscribeOrgRequest { on_disabled: suspending(), ..project.moving(&org, "Free") };
+            let (removed, added, moved) = tokio::join!(
+                server.remove_member(project.removing(&org, "ann")),
+                server.add_member(project.adding(&org, "bea", &roles(&["Member"]))),
+                server.subscribe_org(moved),
+            );
+            assert_eq!(sampled(&removed.unwrap().impact), ["ann"]);
+            assert_eq!(sampled(&added.unwrap().impact), ["bea"]);
+            let impact = moved.unwrap().impact.unwrap();
+            assert_eq!(impact.sample.len() as i64, impact.members, "all touched are named: {impact:?}");
+        });
+        futures_join(writes).await;
+    });
+}
+
+/// Waits for all of them at once.
+async fn futures_join(writes: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut writes: Vec<_> = writes.map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        writes.retain_mut(|write| write.as_mut().poll(context).is_pending());
+        if writes.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[test]
+fn r9_what_one_member_gains_and_loses_is_named() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let added = server.add_member(project.adding("acme", "zoe", &roles(&["Clerk"]))).await.unwrap();
+        assert_eq!((becomes(&added.impact).as_str(), sampled(&added.impact)), ("Clerk +1", vec!["zoe"]));
+        let changed = server.set_member_roles(project.setting("acme", "zoe", &roles(&["Member"]))).await.unwrap();
+        assert_eq!(becomes(&changed.impact), "Member +1, Clerk -1");
+        let impact = changed.impact.unwrap();
+        let [zoe] = &impact.sample[..] else { panic!("{impact:?}") };
+        assert_eq!((&zoe.roles_given, &zoe.roles_ended), (&texts(&["Member"]), &texts(&["Clerk"])));
+        assert_eq!((first(&zoe.permissions_gained), first(&zoe.permissions_lost)), (vec!["buy"], vec!["sell"]));
+        assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (1, 1, 0));
+        // What changes nothing touches nobody.
+        let again = server.set_member_roles(project.setting("acme", "zoe", &roles(&["Member"]))).await.unwrap();
+        let impact = again.impact.unwrap();
+        assert_eq!((impact.orgs, impact.members, impact.sample.len()), (0, 0, 0));
+        let rows = vec![row("acme", "zoe", set(&["Clerk"])), row("acme", "clerk-1", set(&["Member"]))];
+        let written = server.batch_write_members(project.writing(rows)).await.unwrap();
+        assert_eq!(becomes(&written.impact), "Member +1 -1, Clerk +1 -1");
+        let gone = server.remove_member(project.removing("acme", "zoe")).await.unwrap();
+        assert_eq!((becomes(&gone.impact).as_str(), sampled(&gone.impact)), ("Clerk -1", vec!["zoe"]));
+    });
+}
+
+#[test]
+fn r9_grants_pairs_and_orphaned_orgs_are_listed() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let edit = wire::GrantEdit { role: "Clerk".into(), add: texts(&["buy"]), remove: texts(&["sell"]) };
+        let edited = wire::UpdateRoleMappingRequest { edits: vec![edit], ..project.updating("Paid") };
+        let impact = server.update_role_mapping(edited).await.unwrap().impact.unwrap();
+        assert_eq!(grants(&impact.grants_gained), ["Paid Clerk buy"]);
+        assert_eq!(grants(&impact.grants_lost), ["Paid Clerk sell"]);
+        assert_eq!((impact.orgs, impact.members, impact.sample.len()), (1, 3, 3));
+        // A role that nobody lives by touches nobody, and its grants are listed all the same.
+        let edit = wire::GrantEdit { role: "Clerk".into(), add: texts(&["buy"]), remove: vec![] };
+        let edited = wire::UpdateRoleMappingRequest { edits: vec![edit], ..project.updating("Free") };
+        let impact = server.update_role_mapping(edited).await.unwrap().impact.unwrap();
+        assert_eq!((grants(&impact.grants_gained), impact.members), (texts(&["Free Clerk buy"]), 0));
+        let gone = server.delete_permission(project.deleting_permission("buy")).await.unwrap().impact.unwrap();
+        assert_eq!(grants(&gone.grants_lost).len(), 3, "Paid Clerk, Paid Member, Free Clerk");
+        assert_eq!(gone.members, 28);
+        // Put below Member, a Clerk loses "at least Member" and whom it manages.
+        let ordered = server.reorder_roles(project.reordering(&["Owner", "Admin", "Clerk", "Member"])).await.unwrap();
+        assert_eq!(ordered.impact.as_ref().unwrap().members_losing_at_least, 25);
+        let back = server.reorder_roles(project.reordering(&["Owner", "Admin", "Member", "Clerk"])).await.unwrap();
+        let back = back.impact.unwrap();
+        assert_eq!(back.members_losing_at_least, 3);
+        let pair = |pairs: Option<wire::RolePairs>| {
+            let [pair] = &pairs.unwrap().first[..] else { panic!("one pair") };
+            (pair.role.clone(), pair.other.clone())
+        };
+        assert_eq!(pair(back.at_least_lost), ("Clerk".into(), "Member".into()));
+        assert_eq!(pair(back.manages_lost), ("Clerk".into(), "Member".into()));
+        let leaving = wire::RemoveMemberRequest { allow_ownerless: true, ..project.removing("acme", "olga") };
+        let ownerless = server.remove_member(leaving).await.unwrap().impact.unwrap().orgs_left_ownerless.unwrap();
+        assert_eq!((ownerless.total, ownerless.first), (1, texts(&["acme"])));
+    });
+}
+
+#[test]
+fn r9_who_gets_a_stand_in_is_named_with_it() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let moved = wire::SubscribeOrgRequest { on_disabled: standing_in("Admin"), ..downgrade(project) };
+        let impact = server.subscribe_org(moved).await.unwrap().impact;
+        assert_eq!(becomes(&impact), "Admin +3, Clerk suspended 3");
+        let impact = impact.unwrap();
+        let clerk = impact.sample.iter().find(|member| member.user_id == "clerk-1").unwrap();
+        assert_eq!((&clerk.roles_given, &clerk.roles_suspended), (&texts(&["Admin"]), &texts(&["Clerk"])));
+    });
+}
+
+#[test]
+fn r9_deleting_a_role_tells_who_gets_which_instead() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let dry = wire::DeleteRoleRequest { validate_only: true, ..project.deleting_role("Clerk", "Member") };
+        let dry = server.storing_nothing(server.delete_role(dry)).await.unwrap();
+        let done = server.delete_role(project.deleting_role("Clerk", "Member")).await.unwrap();
+        assert_eq!(dry.impact, done.impact);
+        assert_eq!((becomes(&done.impact).as_str(), done.migrated_members), ("Member +3, Clerk -3", 3));
+        assert_eq!(sampled(&done.impact), ["clerk-1", "clerk-2", "clerk-3"]);
+    });
+}

@@ -1,0 +1,438 @@
+//! Other roles for those who lose one that gets disabled, for good or meanwhile: REMAP and stand-ins of M7. That writes are
+//! refused or suspend is in `disabling.rs`.
+
+use rolecall::wire::{self, Decision, DisabledRoleStrategy, MembershipOrigin, check_request::Question};
+use tonic::Status;
+
+use crate::fixture::{Project, becomes, passed, remapping, role, roles, soon, standing_in, suspending, texts, until};
+use crate::refusals::{Refused, refused};
+use crate::server::{Server, on_both};
+
+/// A MULTI_ROLE project with the roles Owner, Admin, Member, Clerk, Guest, Helper and the internal Support and Staff. Paid
+/// has them all; Free has neither Clerk nor Guest nor Support. Everybody is in acme, on Paid.
+async fn shop(server: &Server) -> Project<'_> {
+    let project = server.multi().await;
+    project.permission("help").await;
+    for name in ["Clerk", "Guest", "Helper"] {
+        project.role(name).await;
+    }
+    for name in ["Support", "Staff"] {
+        project.internal_role(name).await;
+    }
+    for mapping in ["Paid", "Free"] {
+        project.mapping(mapping).await;
+        project.grant(mapping, "Helper", &["help"]).await;
+    }
+    project.disable("Free", &["Clerk", "Guest", "Support"]).await;
+    project.org("acme", "Paid").await;
+    project.add("acme", "ann", &roles(&["Clerk"])).await;
+    project.add("acme", "bob", &roles(&["Clerk", "Guest"])).await;
+    project.add("acme", "cat", &roles(&["Member", "Guest"])).await;
+    project
+}
+
+fn moving(
+    project: Project<'_>,
+    mapping: &str,
+    on_disabled: Option<wire::OnDisabled>,
+) -> wire::SubscribeOrgRequest {
+    wire::SubscribeOrgRequest { on_disabled, ..project.moving("acme", mapping) }
+}
+
+async fn refused_move(project: Project<'_>, on_disabled: Option<wire::OnDisabled>, reason: &str) -> Refused {
+    let server = project.server;
+    refused(server.storing_nothing(server.subscribe_org(moving(project, "Free", on_disabled))).await, reason)
+}
+
+#[test]
+fn m7_remap_gives_another_role_for_good() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let on_disabled = remapping(&[("Clerk", "Helper")], "Member");
+        let moved = server.subscribe_org(moving(project, "Free", on_disabled)).await.unwrap();
+        assert_eq!(becomes(&moved.impact), "Member +1, Clerk -2, Guest -2, Helper +2");
+        assert_eq!(project.roles_of("acme", "ann").await, "Helper live");
+        assert_eq!(project.roles_of("acme", "bob").await, "Member live, Helper live");
+        // Who holds the new role already just loses the old one.
+        assert_eq!(project.roles_of("acme", "cat").await, "Member live");
+        assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
+        let ann = project.member("acme", "ann").await.unwrap();
+        assert_eq!((ann.origin(), ann.roles[0].origin()), (MembershipOrigin::Migration, MembershipOrigin::Migration));
+        assert_eq!(ann.revision, moved.revision);
+        assert_eq!(project.holders("acme", "Clerk").await, [""; 0]);
+        // On the way back nobody gets anything back.
+        project.subscribe("acme", "Paid").await;
+        assert_eq!(project.roles_of("acme", "ann").await, "Helper live");
+        let restarted = server.restarted().await;
+        let project = Project { server: &restarted, ..project };
+        assert_eq!(project.check("acme", "bob", "help").await, Decision::Allowed);
+        assert_eq!(project.roles_of("acme", "bob").await, "Member live, Helper live");
+        restarted.stop().await;
+    });
+}
+
+#[test]
+fn m7_remap_keeps_ends_and_of_two_the_later_stands() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let (soon, later) = (soon(), crate::fixture::in_an_hour());
+        project.add("acme", "dan", &[until("Clerk", soon), role("Member")]).await;
+        project.add("acme", "eve", &[until("Clerk", soon), until("Helper", later)]).await;
+        project.add("acme", "fay", &[until("Clerk", later), until("Guest", soon)]).await;
+        project.add("acme", "gil", &[until("Clerk", soon), role("Helper")]).await;
+        let on_disabled = remapping(&[("Clerk", "Helper"), ("Guest", "Helper")], "");
+        server.subscribe_org(moving(project, "Free", on_disabled)).await.unwrap();
+        let ends = async |user: &str| {
+            let member = project.member("acme", user).await.unwrap();
+            member.roles.into_iter().map(|role| (role.role, role.expire_time)).collect::<Vec<_>>()
+        };
+        assert_eq!(ends("dan").await, [("Member".into(), None), ("Helper".into(), Some(soon))]);
+        assert_eq!(ends("eve").await, [("Helper".into(), Some(later))]);
+        assert_eq!(ends("fay").await, [("Helper".into(), Some(later))]);
+        assert_eq!(ends("gil").await, [("Helper".into(), None)]);
+        passed(&soon).await;
+        assert_eq!(project.check("acme", "dan", "help").await, Decision::MissingPermission);
+        assert_eq!(project.check("acme", "eve", "help").await, Decision::Allowed);
+    });
+}
+
+#[test]
+fn m7_whoever_remap_does_not_cover_refuses_the_write() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let answer = refused_move(project, remapping(&[("Clerk", "Helper")], ""), "ROLES_WOULD_BE_DISABLED").await;
+        assert_eq!(answer.subjects(), ["roles/Guest"]);
+        assert_eq!((answer.metadata("members"), answer.metadata("orgs")), ("2", "1"));
+        assert!(answer.message.contains("`Guest` (2)") && !answer.message.contains("Clerk"), "{}", answer.message);
+        refused_move(project, remapping(&[], ""), "ROLES_WOULD_BE_DISABLED").await;
+        // A visible role takes the place of visible ones only.
+        project.add("acme", "sam", &roles(&["Support"])).await;
+        let answer = refused_move(project, remapping(&[], "Member"), "ROLES_WOULD_BE_DISABLED").await;
+        assert_eq!((answer.subjects(), answer.metadata("members")), (vec!["roles/Support"], "1"));
+        let both = remapping(&[("Support", "Staff")], "Member");
+        server.subscribe_org(moving(project, "Free", both)).await.unwrap();
+        assert_eq!(project.roles_of("acme", "sam").await, "Staff live");
+        assert_eq!(project.roles_of("acme", "ann").await, "Member live");
+    });
+}
+
+#[test]
+fn m7_what_takes_the_place_of_a_role_must_be_there_enabled_and_as_visible() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let answer = refused_move(project, remapping(&[("Clerk", "Guest")], "Helper"), "ROLE_DISABLED").await;
+        assert_eq!(answer.subjects(), ["role_mappings/Free/roles/Guest"]);
+        // Also where nobody would get it.
+        refused_move(project, remapping(&[("Owner", "Guest")], "Helper"), "ROLE_DISABLED").await;
+        refused_move(project, remapping(&[], "Guest"), "ROLE_DISABLED").await;
+        refused_move(project, remapping(&[("Clerk", "Staff")], "Helper"), "REPLACEMENT_UNSUITABLE").await;
+        refused_move(project, remapping(&[("Support", "Helper")], "Helper"), "REPLACEMENT_UNSUITABLE").await;
+        for on_disabled in [
+            remapping(&[("Clerk", "Nothing")], "Helper"),
+            remapping(&[("Nothing", "Helper")], "Helper"),
+            remapping(&[], "Nothing"),
+            standing_in("Nothing"),
+        ] {
+            let answer = refused_move(project, on_disabled, "ROLE_NOT_FOUND").await;
+            assert_eq!(answer.resource(), ("rolecall.v1.Role", "Nothing"));
+        }
+        let twice = remapping(&[("Clerk", "Helper"), ("Guest", "Member"), ("Clerk", "Member")], "");
+        refused_move(project, twice, "CONTRADICTION").await;
+        refused_move(project, standing_in("Guest"), "ROLE_DISABLED").await;
+        refused_move(project, standing_in("Staff"), "REPLACEMENT_UNSUITABLE").await;
+    });
+}
+
+#[test]
+fn m7_a_field_of_another_strategy_is_refused_by_its_path() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let said = |strategy: DisabledRoleStrategy, given: Option<wire::OnDisabled>| {
+            given.map(|given| wire::OnDisabled { strategy: strategy.into(), ..given })
+        };
+        let (map, others, stand_in) =
+            (|| remapping(&[("Clerk", "Helper")], ""), || remapping(&[], "Helper"), || standing_in("Helper"));
+        for (on_disabled, field) in [
+            (said(DisabledRoleStrategy::Unspecified, map()), "on_disabled.role_map"),
+            (said(DisabledRoleStrategy::Reject, others()), "on_disabled.others_to"),
+            (said(DisabledRoleStrategy::Reject, stand_in()), "on_disabled.stand_in_role"),
+            (said(DisabledRoleStrategy::Suspend, map()), "on_disabled.role_map"),
+            (said(DisabledRoleStrategy::Suspend, others()), "on_disabled.others_to"),
+            (said(DisabledRoleStrategy::Remap, stand_in()), "on_disabled.stand_in_role"),
+        ] {
+            assert_eq!(refused_move(project, on_disabled, "INVALID_FIELD").await.fields(), [field]);
+        }
+        let malformed = remapping(&[("Clerk", "Helper"), ("Guest", "Helper"), ("Owner", " Helper")], "");
+        let answer = refused_move(project, malformed, "INVALID_FIELD").await;
+        assert_eq!(answer.fields(), ["on_disabled.role_map[2].to"]);
+        let many = remapping(&vec![("Clerk", "Helper"); 1_001], "");
+        assert_eq!(refused_move(project, many, "TOO_MANY_ROWS").await.fields(), ["on_disabled.role_map"]);
+    });
+}
+
+#[test]
+fn m7_a_stand_in_is_held_while_a_role_is_suspended() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let moved = server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        assert_eq!(becomes(&moved.impact), "Clerk suspended 2, Guest suspended 2, Helper +3");
+        let shown = async |user: &str| {
+            let member = project.member("acme", user).await.unwrap();
+            let role = |role: wire::MemberRole| format!("{} {:?} {}", role.role, role.state(), role.stand_in);
+            member.roles.into_iter().map(role).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("ann").await, ["Clerk Suspended Helper"]);
+        assert_eq!(shown("bob").await, ["Clerk Suspended Helper", "Guest Suspended Helper"]);
+        assert_eq!(shown("cat").await, ["Member Live ", "Guest Suspended Helper"]);
+        let asked = async |user: &str, question| project.ask("acme", user, question).await;
+        for user in ["ann", "bob", "cat"] {
+            assert_eq!(project.check("acme", user, "help").await, Decision::Allowed);
+            assert_eq!(asked(user, Question::Role("Helper".into())).await, Decision::Allowed);
+            assert_eq!(asked(user, Question::AtLeastRole("Helper".into())).await, Decision::Allowed);
+        }
+        assert_eq!(asked("ann", Question::Role("Clerk".into())).await, Decision::RoleDisabled);
+        assert_eq!(project.holders("acme", "Helper").await, ["ann", "bob", "cat"]);
+        let permitted = wire::ListMembersRequest {
+            project: project.key.into(),
+            org_id: "acme".into(),
+            permission: "help".into(),
+            ..Default::default()
+        };
+        assert_eq!(server.list_members(permitted).await.unwrap().members.len(), 3);
+        // It is there after a restart, and gone once the role is enabled again.
+        let restarted = server.restarted().await;
+        let project = Project { server: &restarted, ..project };
+        assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
+        let back = restarted.subscribe_org(project.moving("acme", "Paid")).await.unwrap();
+        assert_eq!(becomes(&back.impact), "Clerk reactivated 2, Guest reactivated 2, Helper -3");
+        assert_eq!(project.roles_of("acme", "bob").await, "Clerk live, Guest live");
+        assert_eq!(project.member("acme", "bob").await.unwrap().roles[0].stand_in, "");
+        assert_eq!(project.check("acme", "ann", "help").await, Decision::MissingPermission);
+        assert_eq!(project.holders("acme", "Helper").await, [""; 0]);
+        restarted.stop().await;
+    });
+}
+
+#[test]
+fn m7_a_stand_in_ends_with_the_role_and_is_nobodys_who_comes_later() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let soon = soon();
+        project.add("acme", "dan", &[until("Clerk", soon), role("Member")]).await;
+        server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        assert_eq!(project.check("acme", "dan", "help").await, Decision::Allowed);
+        passed(&soon).await;
+        assert_eq!(project.check("acme", "dan", "help").await, Decision::MissingPermission);
+        // While the role is disabled nobody gets it, and so nobody gets its stand-in.
+        refused(server.add_member(project.adding("acme", "eve", &roles(&["Clerk"]))).await, "ROLE_DISABLED");
+        project.add("acme", "eve", &roles(&["Member"])).await;
+        assert_eq!(project.check("acme", "eve", "help").await, Decision::MissingPermission);
+        // Who gives the suspended role up gives its stand-in up.
+        project.set("acme", "cat", &roles(&["Member"])).await;
+        assert_eq!(project.check("acme", "cat", "help").await, Decision::MissingPermission);
+    });
+}
+
+#[test]
+fn m7_a_stand_in_that_is_disabled_itself_asks_again() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        let disabling = |on_disabled| wire::UpdateRoleMappingRequest {
+            disable_roles: texts(&["Helper"]),
+            on_disabled,
+            ..project.updating("Free")
+        };
+        let answer = server.storing_nothing(server.update_role_mapping(disabling(None))).await;
+        assert_eq!(refused(answer, "ROLES_WOULD_BE_DISABLED").metadata("members"), "3");
+        let suspended = server.update_role_mapping(disabling(standing_in("Admin"))).await.unwrap();
+        assert_eq!(becomes(&suspended.impact), "Admin +3, Helper suspended 3");
+        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].stand_in, "Admin");
+        assert_eq!(project.ask("acme", "ann", Question::Role("Admin".into())).await, Decision::Allowed);
+        // As soon as the first stand-in works again, it does.
+        project.enable("Free", &["Helper"]).await;
+        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].stand_in, "Helper");
+        let remapped = server.update_role_mapping(disabling(remapping(&[("Helper", "Member")], ""))).await.unwrap();
+        assert_eq!(becomes(&remapped.impact), "Member +2, Helper -3");
+        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].stand_in, "Member");
+    });
+}
+
+#[test]
+fn m7_nobody_stands_in_for_an_internal_role() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        project.add("acme", "sam", &roles(&["Support"])).await;
+        server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        let sam = project.member("acme", "sam").await.unwrap();
+        assert_eq!((sam.roles[0].role.as_str(), sam.roles[0].stand_in.as_str()), ("Support", ""));
+        assert_eq!(project.check("acme", "sam", "help").await, Decision::RoleDisabled);
+    });
+}
+
+#[test]
+fn m7_in_a_single_role_project_a_stand_in_stands_in_the_place_of_its_role() {
+    on_both(async |server| {
+        let project = server.single();
+        project.permission("help").await;
+        project.permission("sell").await;
+        for name in ["Clerk", "Helper"] {
+            project.role(name).await;
+        }
+        project.mapping("Free").await;
+        project.grant("Free", "Helper", &["help"]).await;
+        project.grant("Free", "Member", &["sell"]).await;
+        project.disable("Free", &["Clerk"]).await;
+        project.org("acme", "").await;
+        let lent = soon();
+        project.add("acme", "ann", &roles(&["Clerk"])).await;
+        project.add("acme", "bob", &[role("Member"), until("Clerk", lent)]).await;
+        let moved = server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        assert_eq!(becomes(&moved.impact), "Clerk suspended 2, Helper +2");
+        assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
+        // What stands in for a lent role is lent over the other.
+        assert_eq!(project.roles_of("acme", "bob").await, "Member shadowed, Clerk suspended");
+        assert_eq!(project.check("acme", "bob", "help").await, Decision::Allowed);
+        assert_eq!(project.check("acme", "bob", "sell").await, Decision::MissingPermission);
+        passed(&lent).await;
+        assert_eq!(project.roles_of("acme", "bob").await, "Member live, Clerk ended");
+        assert_eq!(project.check("acme", "bob", "sell").await, Decision::Allowed);
+        assert_eq!(project.check("acme", "bob", "help").await, Decision::MissingPermission);
+    });
+}
+
+/// A way to disable the role Clerk for the orgs of a mapping.
+type Way = fn(Project<'_>, u32, Option<wire::OnDisabled>) -> Asked<'_>;
+type Asked<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Option<wire::Impact>, Status>> + 'a>>;
+
+/// All ways there are. Of each round the orgs `acme-N` and `globex-N` are on the mapping `Paid-N`; `Free-N` has no Clerk.
+const WAYS: [Way; 5] = [
+    |project, round, on_disabled| {
+        Box::pin(async move {
+            let disable_roles = texts(&["Clerk"]);
+            let request = wire::UpdateRoleMappingRequest {
+                disable_roles,
+                on_disabled,
+                ..project.updating(&format!("Paid-{round}"))
+            };
+            project.server.update_role_mapping(request).await.map(|answer| answer.impact)
+        })
+    },
+    |project, round, on_disabled| {
+        Box::pin(async move {
+            let request = wire::BatchSubscribeOrgsRequest {
+                on_disabled,
+                ..project
+                    .moving_all(&[&format!("acme-{round}"), &format!("globex-{round}")], &format!("Free-{round}"))
+            };
+            project.server.batch_subscribe_orgs(request).await.map(|answer| answer.impact)
+        })
+    },
+    |project, round, on_disabled| {
+        Box::pin(async move {
+            let request = wire::DeleteRoleMappingRequest {
+                on_disabled,
+                ..project.deleting(&format!("Paid-{round}"), &format!("Free-{round}"))
+            };
+            project.server.delete_role_mapping(request).await.map(|answer| answer.impact)
+        })
+    },
+    |project, round, on_disabled| {
+        Box::pin(async move {
+            let request = wire::CreateRoleMappingRequest {
+                project: project.key.into(),
+                name: format!("Lean-{round}"),
+                duplicate_of: format!("Paid-{round}"),
+                disable_roles: texts(&["Clerk"]),
+                subscribe_org_ids: vec![format!("acme-{round}"), format!("globex-{round}")],
+                on_disabled,
+                ..Default::default()
+            };
+            project.server.create_role_mapping(request).await.map(|answer| answer.impact)
+        })
+    },
+    |project, round, on_disabled| {
+        Box::pin(async move {
+            let to_free = |org: &str| wire::SubscribeOrgRequest {
+                on_disabled: on_disabled.clone(),
+                ..project.moving(&format!("{org}-{round}"), &format!("Free-{round}"))
+            };
+            // One by one: what the two reports say together is asked by the caller of one that says both.
+            let first = project.server.subscribe_org(to_free("acme")).await?.impact.unwrap();
+            let second = project.server.subscribe_org(to_free("globex")).await?.impact.unwrap();
+            let mut both = first;
+            both.orgs += second.orgs;
+            both.members += second.members;
+            for (one, other) in both.roles.iter_mut().zip(second.roles) {
+                assert_eq!(one.role, other.role);
+                one.given += other.given;
+                one.ended += other.ended;
+                one.suspended += other.suspended;
+            }
+            Ok(Some(both))
+        })
+    },
+];
+
+#[test]
+fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
+    on_both(async |server| {
+        let project = server.multi().await;
+        for name in ["Clerk", "Helper"] {
+            project.role(name).await;
+        }
+        for (round, way) in WAYS.iter().enumerate() {
+            for (turn, (on_disabled, shown, stands_in, said)) in [
+                (remapping(&[("Clerk", "Helper")], ""), "Helper live", "", "Clerk -3, Helper +3"),
+                (remapping(&[], "Helper"), "Helper live", "", "Clerk -3, Helper +3"),
+                (suspending(), "Clerk suspended", "", "Clerk suspended 3"),
+                (standing_in("Helper"), "Clerk suspended", "Helper", "Clerk suspended 3, Helper +3"),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                let round = round as u32 * 10 + turn as u32;
+                let (paid, free) = (format!("Paid-{round}"), format!("Free-{round}"));
+                let (acme, globex) = (format!("acme-{round}"), format!("globex-{round}"));
+                project.mapping(&paid).await;
+                project.mapping(&free).await;
+                project.disable(&free, &["Clerk"]).await;
+                for org in [&acme, &globex] {
+                    project.org(org, &paid).await;
+                }
+                project.add_all(&acme, &["ann", "bob"], &["Clerk"]).await;
+                project.add_all(&globex, &["ann"], &["Clerk"]).await;
+                project.add_all(&globex, &["eve"], &["Member"]).await;
+                let reject = server.storing_nothing(way(project, round, None)).await;
+                refused(reject, "ROLES_WOULD_BE_DISABLED");
+                let impact = way(project, round, on_disabled).await.unwrap();
+                assert_eq!(becomes(&impact), said, "{round}");
+                let impact = impact.unwrap();
+                assert_eq!((impact.orgs, impact.members), (2, 3), "{round}");
+                for (org, user) in [(&acme, "ann"), (&acme, "bob"), (&globex, "ann")] {
+                    let member = project.member(org, user).await.unwrap();
+                    assert_eq!(crate::fixture::shown(&member), shown, "{round}");
+                    assert_eq!(member.roles[0].stand_in, stands_in, "{round}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn m7_in_bulk_an_org_that_remap_does_not_cover_refuses_all_and_is_named() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        project.org("globex", "Paid").await;
+        project.add("globex", "dan", &roles(&["Clerk"])).await;
+        let moving = |on_disabled| wire::BatchSubscribeOrgsRequest {
+            on_disabled,
+            ..project.moving_all(&["globex", "acme"], "Free")
+        };
+        let answer = server.batch_subscribe_orgs(moving(remapping(&[("Clerk", "Helper")], "")));
+        let refused = refused(server.storing_nothing(answer).await, "ROLES_WOULD_BE_DISABLED");
+        assert_eq!((refused.subjects(), refused.metadata("rows")), (vec!["org_ids[1]"], "1"));
+        let moved = server.batch_subscribe_orgs(moving(remapping(&[("Clerk", "Helper")], "Member"))).await.unwrap();
+        assert_eq!((moved.moved, becomes(&moved.impact).as_str()), (2, "Member +1, Clerk -3, Guest -2, Helper +3"));
+    });
+}

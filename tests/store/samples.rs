@@ -1,0 +1,47 @@
+//! The names of some of those who have a role set.
+
+use rolecall::domain::command::Write;
+use rolecall::domain::project::RoleStructure;
+
+use crate::desk::{Desk, create_org, create_project, given, key, member, user, write_members};
+use crate::on_both;
+use crate::support::TestDatabase;
+
+on_both! {
+    r9_members_with_a_role_set_are_named_in_order
+}
+
+async fn r9_members_with_a_role_set_are_named_in_order(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    let now = desk.now;
+    let add = |id: &str, user: &str, roles: &[&str]| member(id, user, Write::Add(given(roles, now)));
+    desk.write(vec![
+        create_project("shop", RoleStructure::MultiRole),
+        create_org("shop", "acme", None),
+        create_org("shop", "globex", None),
+        write_members(
+            "shop",
+            vec![
+                add("acme", "b", &["Admin"]),
+                add("acme", "B", &["Admin"]),
+                add("acme", "ä", &["Admin"]),
+                add("acme", "a", &["Admin for 60"]),
+                add("acme", "c", &["Owner"]),
+                add("acme", "d", &["Admin", "Owner"]),
+                add("globex", "e", &["Admin"]),
+            ],
+        ),
+    ])
+    .await;
+    let project = desk.state.project(&key("shop")).unwrap();
+    let acme = project.org("acme").unwrap();
+    let set = project.membership(acme, &user("b")).unwrap().role_set;
+    let (project, org) = (project.id, acme.no);
+    for (at_most, expected) in [(1, &["B"][..]), (2, &["B", "b"]), (20, &["B", "b", "ä"])] {
+        let expected: Vec<_> = expected.iter().map(|name| user(name)).collect();
+        assert_eq!(desk.store.members_of(project, org, set, at_most).await.unwrap(), expected);
+        let mut tx = desk.store.begin_write().await.unwrap();
+        assert_eq!(tx.members_of(project, org, set, at_most).await.unwrap(), expected);
+        tx.rollback().await;
+    }
+}

@@ -1,0 +1,248 @@
+//! Roles that are held in the place of suspended ones, as the store keeps, shows and lists them.
+
+use rolecall::domain::command::{Place, RoleMappingEdits, Write};
+use rolecall::domain::membership::Standing;
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{PermissionName, RoleName, Time, UserId};
+use rolecall::store::ListMembers;
+
+use crate::agreement::{agrees, shows_members, undoes};
+use crate::desk::{
+    Desk, answering, create_mapping, create_org, create_permissions, create_project, create_role, delete_org,
+    delete_project, delete_role, given, grant, key, manage, org, permission, rename_role, role, subscribe, suspend,
+    user, write_member,
+};
+use crate::on_both;
+use crate::support::TestDatabase;
+
+on_both! {
+    m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place
+    m7_a_stand_in_of_a_lent_role_shadows_the_base_role
+    m7_a_chain_of_stand_ins_ends_at_the_first_that_is_enabled
+    m7_stand_ins_go_with_what_they_hang_on
+    g2_who_manages_whom_is_kept_in_the_order_of_the_roles
+}
+
+const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
+
+/// Three plans: nothing disabled in `Paid`, `Editor` in `Free`, in `Bare` also `Reader`.
+async fn shop(database: TestDatabase, structure: RoleStructure) -> Desk {
+    let mut desk = Desk::new(database).await;
+    let edits = |disable: &[&str]| RoleMappingEdits {
+        grants: vec![
+            grant("Editor", &["edit", "read"], &[]),
+            grant("Reader", &["read"], &[]),
+            grant("Member", &["look"], &[]),
+        ],
+        disable: disable.iter().map(|name| role(name)).collect(),
+        ..RoleMappingEdits::default()
+    };
+    desk.write(vec![
+        create_project("shop", structure),
+        create_permissions("shop", &["edit", "read", "look"]),
+        create_role("shop", "Editor", Place::Above(role("Member")), &[]),
+        create_role("shop", "Reader", Place::Last, &[]),
+        create_role("shop", "Staff", Place::Last, &[]),
+        create_mapping("shop", "Paid", Some("Default"), edits(&[])),
+        create_mapping("shop", "Free", Some("Default"), edits(&["Editor"])),
+        create_mapping("shop", "Bare", Some("Default"), edits(&["Editor", "Reader"])),
+        create_org("shop", "acme", Some("Paid")),
+        create_org("shop", "globex", Some("Paid")),
+    ])
+    .await;
+    desk
+}
+
+async fn listed(desk: &Desk, by: Option<RoleName>, having: Option<PermissionName>, now: Time) -> Vec<String> {
+    let ask = ListMembers {
+        project: key("shop"),
+        org_id: org("acme"),
+        role: by,
+        permission: having,
+        after: None,
+        limit: 100,
+        now,
+        viewer: None,
+    };
+    let rows = desk.store.list_members(ask).await.unwrap().rows;
+    rows.iter().map(|row| row.member.user_id.to_string()).collect()
+}
+
+/// A member's roles: name, how it stands, what is held in its place.
+async fn shown(desk: &Desk, id: &str, now: Time) -> Vec<(String, Standing, Option<String>)> {
+    let id: UserId = user(id);
+    let found = desk.store.get_member(&key("shop"), &org("acme"), &id, now, None).await.unwrap().value.member;
+    let roles = found.roles.into_iter();
+    roles.map(|it| (it.role.to_string(), it.standing, it.stand_in.map(|role| role.to_string()))).collect()
+}
+
+fn held(name: &str, standing: Standing, stand_in: Option<&str>) -> (String, Standing, Option<String>) {
+    (name.into(), standing, stand_in.map(Into::into))
+}
+
+async fn m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place(database: TestDatabase) {
+    let mut desk = shop(database, RoleStructure::MultiRole).await;
+    let now = desk.now;
+    let write = |user, roles: &[&str]| write_member("shop", "acme", user, Write::Add(given(roles, now)));
+    desk.write(vec![
+        write("ann", &["Editor"]),
+        write("bob", &["Editor for 60", "Member"]),
+        write("cid", &["Reader"]),
+        write("dan", &["Editor", "Reader for 60", "Staff"]),
+        answering(subscribe("shop", "acme", "Free"), suspend(Some("Reader"))),
+    ])
+    .await;
+    let (role, permission) = (|name| Some(role(name)), |name| Some(permission(name)));
+    let (before, after) = (now.plus_seconds(30), now.plus_seconds(60));
+    assert_eq!(listed(&desk, role("Editor"), None, before).await, ["ann", "bob", "dan"]);
+    assert_eq!(listed(&desk, role("Reader"), None, before).await, ["ann", "bob", "cid", "dan"]);
+    assert_eq!(listed(&desk, None, permission("read"), before).await, ["ann", "bob", "cid", "dan"]);
+    assert!(listed(&desk, None, permission("edit"), before).await.is_empty());
+    // It has exactly the place of the other: its end, too.
+    assert_eq!(listed(&desk, role("Reader"), None, after).await, ["ann", "cid", "dan"]);
+    assert_eq!(listed(&desk, None, permission("read"), after).await, ["ann", "cid", "dan"]);
+    let suspended = held("Editor", Standing::Suspended, Some("Reader"));
+    assert_eq!(shown(&desk, "ann", before).await, [suspended.clone()]);
+    let member = held("Member", Standing::Live, None);
+    assert_eq!(shown(&desk, "bob", before).await, [suspended, member.clone()]);
+    assert_eq!(shown(&desk, "bob", after).await, [held("Editor", Standing::Ended, None), member]);
+    for seconds in [0, 60] {
+        desk.now = desk.now.plus_seconds(seconds);
+        shows_members(&desk, &USERS).await;
+    }
+    // Another org of the same mapping has none.
+    desk.write(vec![
+        write_member("shop", "globex", "ann", Write::Add(given(&["Editor"], now))),
+        subscribe("shop", "globex", "Free"),
+    ])
+    .await;
+    shows_members(&desk, &USERS).await;
+    agrees(&desk).await;
+    desk.write(vec![subscribe("shop", "acme", "Paid")]).await;
+    assert_eq!(listed(&desk, role("Reader"), None, after).await, ["cid", "dan"]);
+    assert_eq!(shown(&desk, "ann", after).await, [held("Editor", Standing::Live, None)]);
+    agrees(&desk).await;
+    undoes(&desk).await;
+}
+
+async fn m7_a_stand_in_of_a_lent_role_shadows_the_base_role(database: TestDatabase) {
+    let mut desk = shop(database, RoleStructure::SingleRole).await;
+    let now = desk.now;
+    let write = |user, roles: &[&str]| write_member("shop", "acme", user, Write::Add(given(roles, now)));
+    desk.write(vec![
+        write("ann", &["Member", "Editor for 60"]),
+        write("bob", &["Editor", "Reader for 60"]),
+        write("cid", &["Editor"]),
+        answering(subscribe("shop", "acme", "Free"), suspend(Some("Reader"))),
+    ])
+    .await;
+    let (before, after) = (now.plus_seconds(30), now.plus_seconds(60));
+    let look = || Some(permission("look"));
+    assert!(listed(&desk, None, look(), before).await.is_empty(), "what stands in for the lent role is live");
+    assert_eq!(listed(&desk, None, look(), after).await, ["ann"]);
+    assert_eq!(listed(&desk, None, Some(permission("read")), before).await, ["ann", "bob", "cid"]);
+    assert_eq!(listed(&desk, None, Some(permission("read")), after).await, ["bob", "cid"]);
+    let lent = held("Editor", Standing::Suspended, Some("Reader"));
+    assert_eq!(shown(&desk, "ann", before).await, [lent.clone(), held("Member", Standing::Shadowed, None)]);
+    // Shown also while it stands back itself.
+    assert_eq!(shown(&desk, "bob", before).await, [lent, held("Reader", Standing::Live, None)]);
+    for _ in 0..2 {
+        shows_members(&desk, &USERS).await;
+        desk.now = after;
+    }
+    // Without what stands in for it, a suspended lent role shadows nothing.
+    desk.write(vec![subscribe("shop", "acme", "Paid"), subscribe("shop", "acme", "Free")]).await;
+    assert_eq!(listed(&desk, None, look(), before).await, ["ann"]);
+    agrees(&desk).await;
+    undoes(&desk).await;
+}
+
+async fn m7_a_chain_of_stand_ins_ends_at_the_first_that_is_enabled(database: TestDatabase) {
+    let mut desk = shop(database, RoleStructure::MultiRole).await;
+    let now = desk.now;
+    let write = |user, roles: &[&str]| write_member("shop", "acme", user, Write::Add(given(roles, now)));
+    desk.write(vec![
+        write("ann", &["Editor"]),
+        write("bob", &["Reader"]),
+        answering(subscribe("shop", "acme", "Free"), suspend(Some("Reader"))),
+        answering(subscribe("shop", "acme", "Bare"), suspend(Some("Member"))),
+    ])
+    .await;
+    agrees(&desk).await;
+    let now = desk.now;
+    assert_eq!(listed(&desk, Some(role("Member")), None, now).await, ["ann", "bob"]);
+    assert_eq!(listed(&desk, None, Some(permission("look")), now).await, ["ann", "bob"]);
+    assert_eq!(listed(&desk, Some(role("Reader")), None, now).await, ["bob"]);
+    assert_eq!(shown(&desk, "ann", now).await, [held("Editor", Standing::Suspended, Some("Member"))]);
+    shows_members(&desk, &USERS).await;
+    // In one org of a user's; the other shows what is so there.
+    desk.write(vec![write_member("shop", "globex", "ann", Write::Add(given(&["Editor"], now)))]).await;
+    shows_members(&desk, &USERS).await;
+    desk.write(vec![subscribe("shop", "acme", "Free")]).await;
+    assert_eq!(shown(&desk, "ann", now).await, [held("Editor", Standing::Suspended, Some("Reader"))]);
+    shows_members(&desk, &USERS).await;
+    agrees(&desk).await;
+    undoes(&desk).await;
+}
+
+async fn m7_stand_ins_go_with_what_they_hang_on(database: TestDatabase) {
+    let mut desk = shop(database, RoleStructure::MultiRole).await;
+    let now = desk.now;
+    let add = |id, user, roles: &[&str]| write_member("shop", id, user, Write::Add(given(roles, now)));
+    desk.write(vec![
+        add("acme", "ann", &["Editor"]),
+        add("globex", "ann", &["Editor"]),
+        add("globex", "bob", &["Reader"]),
+        answering(subscribe("shop", "acme", "Free"), suspend(Some("Reader"))),
+        answering(subscribe("shop", "globex", "Free"), suspend(Some("Reader"))),
+        manage("shop", "Editor", &["Reader", "Editor", "Member"]),
+        manage("shop", "Admin", &["Editor"]),
+    ])
+    .await;
+    agrees(&desk).await;
+    // In the group in which it came, too.
+    desk.write(vec![
+        subscribe("shop", "acme", "Paid"),
+        answering(subscribe("shop", "acme", "Free"), suspend(Some("Member"))),
+        delete_org("shop", "globex"),
+        delete_role("shop", "Reader", Some("Member")),
+    ])
+    .await;
+    agrees(&desk).await;
+    shows_members(&desk, &USERS).await;
+    desk.erase(1).await;
+    agrees(&desk).await;
+    desk.write(vec![delete_role("shop", "Editor", None), manage("shop", "Admin", &["Member"])]).await;
+    agrees(&desk).await;
+    desk.write(vec![delete_project("shop")]).await;
+    desk.erase(1).await;
+    agrees(&desk).await;
+    undoes(&desk).await;
+}
+
+async fn g2_who_manages_whom_is_kept_in_the_order_of_the_roles(database: TestDatabase) {
+    let mut desk = shop(database, RoleStructure::MultiRole).await;
+    desk.write(vec![
+        manage("shop", "Owner", &["Reader", "Owner", "Staff", "Admin"]),
+        manage("shop", "Admin", &["Reader", "Member"]),
+        manage("shop", "Admin", &["Member", "Editor"]),
+        rename_role("shop", "Editor", Some("Writer"), None),
+    ])
+    .await;
+    agrees(&desk).await;
+    let shop = key("shop");
+    let manages = async |desk: &Desk, name: &str| {
+        let row = desk.store.get_role(&shop, &role(name)).await.unwrap().value;
+        let project = desk.state.project(&shop).unwrap();
+        let known = project.roles.get(row.id).unwrap();
+        assert_eq!(row.role, **known);
+        row.manages.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(manages(&desk, "Owner").await, ["Owner", "Admin", "Reader", "Staff"]);
+    assert_eq!(manages(&desk, "Admin").await, ["Writer", "Member"]);
+    desk.write(vec![delete_role("shop", "Editor", None), manage("shop", "Owner", &[])]).await;
+    assert_eq!(manages(&desk, "Admin").await, ["Member"]);
+    assert_eq!(manages(&desk, "Owner").await, [""; 0]);
+    agrees(&desk).await;
+    undoes(&desk).await;
+}
