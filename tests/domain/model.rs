@@ -180,7 +180,7 @@ impl Model {
         match command {
             CreateProject(command) => self.create_project(command, now),
             UpdateProject(command) => self.update_project(command, now),
-            ConvertRoleStructure(command) => self.space(command.project.as_str())?.convert(command, now),
+            ConvertRoleStructure(command) => self.space(command.project.as_str())?.convert(command, now, limits),
             DeleteProject(command) => self.delete_project(command),
             CreatePermissions(command) => {
                 self.space(command.project.as_str())?.create_permissions(command, now, limits)

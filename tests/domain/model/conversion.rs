@@ -6,9 +6,10 @@ use rolecall::domain::command::ConvertRoleStructure;
 use rolecall::domain::membership::Origin;
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Reason, Time};
+use rolecall::limits::Limits;
 
 use super::members::ended;
-use super::{Answer, Member, Roles, Space, fresh};
+use super::{Answer, Member, Roles, Space, at_most, fresh};
 
 impl Space {
     /// G2 in SINGLE: the visible roles below, and the highest visible role manages itself as well.
@@ -33,14 +34,17 @@ impl Space {
     }
 
     /// P5.
-    pub(super) fn convert(&mut self, command: &ConvertRoleStructure, now: Time) -> Result<Answer, Reason> {
+    pub(super) fn convert(&mut self, command: &ConvertRoleStructure, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         fresh(&command.etag)?;
         if self.structure == command.to {
             return Err(Reason::WrongRoleStructure);
         }
         let before = self.clone();
         match command.to {
-            RoleStructure::MultiRole => self.manages = self.managed_by_order(),
+            RoleStructure::MultiRole => {
+                self.manages = self.managed_by_order();
+                at_most(limits.managed_roles, self.manages.values().map(BTreeSet::len).sum())?;
+            }
             RoleStructure::SingleRole => {
                 self.roles = self.ordered(&command.order)?;
                 self.manages.clear();

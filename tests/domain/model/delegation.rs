@@ -232,6 +232,10 @@ impl Space {
                 goes.insert(role.clone());
             }
         }
+        // Whom a role is lent, for the first time or for longer, loses the base role for as long.
+        if self.structure == RoleStructure::SingleRole && comes.iter().any(|(_, until)| until.is_some()) {
+            goes.extend(gets.iter().filter(|(role, until)| until.is_none() && seen.holds(role, now)).map(|it| it.0.clone()));
+        }
         // What stands in for a role goes with it.
         let mut taken = goes.clone();
         for role in goes.iter().filter(|role| disabled.contains(*role)) {
@@ -250,16 +254,16 @@ impl Space {
                 }
             }
         }
-        for (role, until) in &comes {
-            if steps_down(role).iter().any(|end| lasts(*end, *until)) {
-                continue;
-            }
+        comes.retain(|(role, until)| !steps_down(role).iter().any(|end| lasts(*end, *until)));
+        for (role, _) in &comes {
             if able.is_empty() {
                 return Err(Reason::ActingUserMissingPermission);
             }
             if covering(role).is_empty() {
                 return Err(Reason::RoleOutOfScope);
             }
+        }
+        for (role, until) in &comes {
             if !covering(role).iter().any(|power| lasts(power.until, *until)) {
                 return Err(Reason::OutlastsGranter);
             }

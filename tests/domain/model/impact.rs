@@ -42,7 +42,7 @@ pub struct Touched {
 /// How a member stands: its roles with their standings and stand-ins, and what the live ones grant.
 #[derive(Default, PartialEq)]
 struct Stands {
-    shown: Vec<(String, Standing, Option<String>)>,
+    shown: BTreeMap<String, (Standing, Option<String>)>,
     held: BTreeMap<String, Standing>,
     /// The rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
@@ -107,18 +107,13 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
                 grants.and_then(|grants| grants.get(role).cloned()).unwrap_or_default()
             };
             let roles: BTreeSet<&String> = stood.held.keys().chain(stands.held.keys()).collect();
-            let rows: Vec<_> = roles
-                .iter()
-                .copied()
-                .filter(live)
-                .map(|role| (row(before, was, role), row(after, is, role)))
-                .collect();
-            if stood.shown == stands.shown && rows.iter().all(|(was, is)| was == is) {
+            let differs = |role: &&String| row(before, was, role) != row(after, is, role);
+            if stood.shown == stands.shown && !roles.iter().copied().filter(live).any(|role| differs(&role)) {
                 continue;
             }
             report.orgs.insert(id.clone());
             let mut touched = Touched::default();
-            for role in roles {
+            for role in roles.iter().copied() {
                 let fate = match (stood.held.get(role), stands.held.get(role)) {
                     (None, _) => Some((0, &mut touched.roles_given)),
                     (_, None) => Some((1, &mut touched.roles_ended)),
@@ -136,7 +131,7 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
             let (had, has) = (stood.grants(), stands.grants());
             touched.permissions_gained = has.difference(&had).cloned().collect();
             touched.permissions_lost = had.difference(&has).cloned().collect();
-            let less = rows.iter().any(|(was, is)| !was.is_subset(is));
+            let less = stood.rows.iter().any(|(role, granted)| !granted.is_subset(&row(after, is, role)));
             touched.loses = !touched.roles_ended.is_empty() || !touched.roles_suspended.is_empty() || less;
             let passed = |space: Option<&Space>, stands: &Stands| {
                 let pairs = space.map(Space::at_least).unwrap_or_default();
@@ -233,7 +228,7 @@ impl Space {
         };
         let shown = self.shown(customer, member, now);
         let shown = shown.into_iter().filter(|(_, _, standing, ..)| *standing != Standing::Ended);
-        let shown = shown.map(|(role, _, standing, _, stand_in)| (role, standing, stand_in)).collect();
+        let shown = shown.map(|(role, _, standing, _, stand_in)| (role, (standing, stand_in))).collect();
         let mut held: BTreeMap<String, Standing> = BTreeMap::new();
         for (role, standing) in self.standing(customer, member, now) {
             // One may hold a role and hold it as well in the place of another.
