@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use rolecall::domain::command::{GivenRole, Write};
+use rolecall::domain::command::{DeleteOrg, GivenRole, UpdateOrg, Write};
 use rolecall::domain::manageable::manageable;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::suggest::{Known, Suggester};
@@ -22,7 +22,7 @@ use crate::histories::{Life, Lived};
 use crate::impacts::anonymous;
 use crate::manageable::ask;
 use crate::strategies::{Step, config};
-use crate::teams::{PROJECT, START, Team, USERS, VISIBLE, end, members, team, wish, write};
+use crate::teams::{self, PROJECT, START, Team, USERS, VISIBLE, end, members, team, wish, write};
 
 /// They act, and hold no internal role.
 const CUSTOMERS: [&str; 2] = ["ann", "bob"];
@@ -51,7 +51,7 @@ impl World {
     /// The member's roles and these, or these alone.
     fn give(&mut self, user: &str, role: &str, until: Option<Time>) {
         let project = self.life.state.project_keyed(PROJECT).expect("there").clone();
-        let org = project.org(crate::teams::ORG).expect("there");
+        let org = project.org(teams::ORG).expect("there");
         let kept = |role: RoleName| GivenRole { role, until: None, permanent: false };
         let record = project.membership(org, &UserId::stored(user));
         let roles = record.as_ref().and_then(|record| project.role_sets.get(record.role_set));
@@ -92,6 +92,22 @@ impl World {
     }
 }
 
+/// Mostly members are written; seldom the org itself.
+fn wishes() -> impl Strategy<Value = Step> {
+    let of_org = (select(&CUSTOMERS[..]), any::<bool>()).prop_map(|(acting, delete)| {
+        let (project, org_id) = (teams::project(), teams::org());
+        let command = match delete {
+            true => Command::DeleteOrg(DeleteOrg { project, org_id }),
+            false => {
+                let display_name = Some(format!("of {acting}"));
+                Command::UpdateOrg(UpdateOrg { project, org_id, display_name, metadata: None })
+            }
+        };
+        Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) }
+    });
+    prop_oneof![30 => wish(&CUSTOMERS, &NAMES), 1 => of_org]
+}
+
 fn is_unavailable(lived: &Lived) -> bool {
     lived.result == Err(Reason::UserNotAvailable)
 }
@@ -105,7 +121,7 @@ proptest! {
         roles_too in any::<bool>(),
         visible in members(&[]),
         staff in staff(),
-        wishes in vec(wish(&CUSTOMERS, &NAMES), 10),
+        wishes in vec(wishes(), 10),
         target in select(&USERS[..]),
     ) {
         let Team { visible: project, internal, disabled, .. } = team;
@@ -161,7 +177,7 @@ impl World {
     /// Whether a target holds internal roles: then what it can be given is less (I4).
     fn full(&self, target: Option<&str>) -> bool {
         let project = self.life.state.project_keyed(PROJECT).expect("there");
-        let org = project.org(crate::teams::ORG).expect("there");
+        let Some(org) = project.org(teams::ORG) else { return false };
         let record = target.and_then(|target| project.membership(org, &UserId::stored(target)));
         let set = record.and_then(|record| project.role_sets.get(record.role_set).map(AsRef::as_ref));
         set.is_some_and(|set: &rolecall::domain::role_set::RoleSet| set.roles.iter().any(|&role| !project.is_visible(role)))

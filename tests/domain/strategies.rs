@@ -31,7 +31,7 @@ const MAPPINGS: [&str; 7] = ["Default", "Free", "free", "Paid", "Trial", "Gold",
 pub struct History {
     pub limits: Limits,
     pub steps: Vec<Step>,
-    /// Instants at which everything is asked in the end.
+    /// How long after the end everything is asked.
     pub asked_at: Vec<Time>,
 }
 

@@ -129,6 +129,10 @@ impl Space {
                 self.turn(member, &strategy, was, is, now)?;
             }
         }
+        // Which sets of roles there are once members got others is nobody's promise.
+        if matches!(strategy, Strategy::Remap { .. }) && orgs != self.orgs {
+            self.role_sets = None;
+        }
         self.orgs = orgs;
         Ok(())
     }
