@@ -179,14 +179,13 @@ fn on_disabled(args: &Args) -> Result<Option<wire::OnDisabled>, Trouble> {
         (None | Some(Strategy::Suspend), true, false) => Strategy::Suspend,
         (None | Some(Strategy::Remap), false, true) => Strategy::Remap,
         _ => {
-            let what = "--stand-in goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
+            let what =
+                "--stand-in goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
             return Err(Trouble::new(what, "say one of the two"));
         }
     };
-    let replacement = |replaced: &Replacement| wire::RoleReplacement {
-        role: replaced.role.clone(),
-        to: replaced.to.clone(),
-    };
+    let replacement =
+        |replaced: &Replacement| wire::RoleReplacement { role: replaced.role.clone(), to: replaced.to.clone() };
     Ok(Some(wire::OnDisabled {
         strategy: match strategy {
             Strategy::Reject => DisabledRoleStrategy::Reject,
@@ -261,7 +260,9 @@ impl Answer for Subscribed {
         };
         let mut text = format!("{bold}{sentence}{bold:#}\n{}", self.impact.tables());
         if let Some(command) = &self.command {
-            text.push_str(&format!("\n{dim}# does exactly this, and nothing if it would be another by then{dim:#}\n{command}\n"));
+            text.push_str(&format!(
+                "\n{dim}# does exactly this, and nothing if it would be another by then{dim:#}\n{command}\n"
+            ));
         }
         text
     }

@@ -32,7 +32,7 @@ fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
             "Billing Manager          1",
             "Member                                1",
             "",
-            "USER  ROLES                                         PERMISSIONS LOST                             PERMISSIONS GAINED",
+            "USER  ROLES                                         PERMISSIONS LOST                              PERMISSIONS GAINED",
             "bob   keeps Billing Manager suspended, gets Member  reports.export, billing.view, billing.manage  rolecall::can_view_other_members",
             "gil                                                 reports.export, sso.configure",
             "mia                                                 reports.export, billing.view",

@@ -191,7 +191,12 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.RoleMappingService/PromoteRoleMapping",
-            wire::PromoteRoleMappingRequest { name: "Default".into(), ..Default::default() }.encode_to_vec(),
+            wire::PromoteRoleMappingRequest {
+                name: "Default".into(),
+                request_id: request_id("promotion-back"),
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.OrgService/CreateOrg",

@@ -94,10 +94,11 @@ impl<'a> Counting<'a> {
         for user in self.scope.users.get(&no).into_iter().flatten() {
             let effect = self.written(pair, user);
             owner_left |= effect.loses_owner;
+            impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 members += 1;
                 let key = SampleKey::new(org, &effect, None, None, Some((*user).clone()));
-                self.add(key, &effect, 1, impact);
+                self.add(key, &effect, 1);
             }
         }
         if self.scope.holds(no, org.record.role_mapping) {
@@ -105,7 +106,9 @@ impl<'a> Counting<'a> {
             members += touched;
             owner_left |= left;
         }
-        if members > 0 || self.scope.changed.contains(&no) {
+        // One goes also with its project.
+        let comes_or_goes = pair.0.is_some() != pair.1.is_some();
+        if members > 0 || comes_or_goes || self.scope.changed.contains(&no) {
             impact.orgs += 1;
             impact.members += members;
             digest.add(&org.record.profile.org_id, members);
@@ -169,9 +172,11 @@ impl<'a> Counting<'a> {
                 }
             };
             owner_left |= effect.loses_owner;
+            // Nothing else need become of them: their roles may just have got another place, or none.
+            impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
             if effect.touched {
                 touched += members;
-                self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members, impact);
+                self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members);
             }
         }
         with_ends.retain(|(user, _)| !written.contains(user));
@@ -179,9 +184,12 @@ impl<'a> Counting<'a> {
             let Some(user) = before.details.get(hash).map(|details| details.user.clone()) else { continue };
             let effect = self.written((Some(before), after), &user);
             owner_left |= effect.loses_owner;
+            impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 touched += 1;
-                self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1, impact);
+                // To name those of whom some role ends would tell an acting user whose internal role does.
+                let named = (self.sides.seen == Seen::Whole).then_some(user);
+                self.add(SampleKey::new(org, &effect, None, None, named), &effect, 1);
             }
         }
         (touched, owner_left)
@@ -195,12 +203,11 @@ impl<'a> Counting<'a> {
     }
 
     /// Counts members alike.
-    fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64, impact: &mut Impact) {
+    fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64) {
         let whats = [&effect.given, &effect.ended, &effect.suspended, &effect.reactivated];
         for (at, what) in whats.into_iter().enumerate() {
             what.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);
         }
-        impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
         // An acting user is told of those alone whom it wrote: how the others are grouped would tell of internal roles.
         if key.user.is_none() && self.sides.seen == Seen::Visible {
             return;

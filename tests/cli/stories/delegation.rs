@@ -129,7 +129,7 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
     story
         .tell("There is no way back up by himself.")
         .call(SET, by("adam", "adam", &[role("Admin")]))
-        .refused_with("ROLE_OUT_OF_SCOPE", "`Admin`");
+        .refused_with("ACTING_USER_MISSING_PERMISSION", "`rolecall::can_change_roles`");
     story.tell("Max just leaves.").call(REMOVE, by("max", "max", &[])).works();
     story
         .tell("Ann cannot: acme would have no Owner.")
