@@ -98,7 +98,7 @@ impl<'a> Counting<'a> {
             if effect.touched {
                 members += 1;
                 let key = SampleKey::new(org, &effect, None, None, Some((*user).clone()));
-                self.add(key, &effect, 1, impact);
+                self.add(key, &effect, 1);
             }
         }
         if self.scope.holds(no, org.record.role_mapping) {
@@ -174,7 +174,7 @@ impl<'a> Counting<'a> {
             impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
             if effect.touched {
                 touched += members;
-                self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members, impact);
+                self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members);
             }
         }
         with_ends.retain(|(user, _)| !written.contains(user));
@@ -185,7 +185,7 @@ impl<'a> Counting<'a> {
             impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 touched += 1;
-                self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1, impact);
+                self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1);
             }
         }
         (touched, owner_left)
@@ -199,7 +199,7 @@ impl<'a> Counting<'a> {
     }
 
     /// Counts members alike.
-    fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64, impact: &mut Impact) {
+    fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64) {
         let whats = [&effect.given, &effect.ended, &effect.suspended, &effect.reactivated];
         for (at, what) in whats.into_iter().enumerate() {
             what.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);
