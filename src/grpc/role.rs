@@ -67,7 +67,7 @@ impl RoleService for RoleApi {
         let ask = ListRoles { project: project.clone(), after, limit: page.limit, viewer, now: clock::now() };
         let list = self.0.store.list_roles(ask).await.map_err(self.0.unread(&project))?;
         let found = list.page;
-        // An etag says how often roles were created, also internal ones.
+        // An etag counts what is hidden: roles that were created, and changes of whether one manages an internal role.
         let etag = |role: wire::Role| if for_viewer { wire::Role { etag: String::new(), ..role } } else { role };
         let (roles, last) = fitting(&found.rows, found.more, |row| etag(shown(row)));
         let last = last.map(|row| match for_viewer {

@@ -74,7 +74,10 @@ fn r9_the_dry_run_of_a_downgrade_names_the_users_whom_the_deed_names() {
         assert_eq!(becomes(&back.impact), "Clerk reactivated 3");
         let back = back.impact.unwrap();
         let clerk: &MemberImpact = back.sample.iter().find(|member| member.user_id == "clerk-1").unwrap();
-        assert_eq!((&clerk.roles_reactivated[..], first(&clerk.permissions_gained)), (&texts(&["Clerk"])[..], vec!["sell"]));
+        assert_eq!(
+            (&clerk.roles_reactivated[..], first(&clerk.permissions_gained)),
+            (&texts(&["Clerk"])[..], vec!["sell"])
+        );
     });
 }
 

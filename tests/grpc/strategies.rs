@@ -31,11 +31,7 @@ async fn shop(server: &Server) -> Project<'_> {
     project
 }
 
-fn moving(
-    project: Project<'_>,
-    mapping: &str,
-    on_disabled: Option<wire::OnDisabled>,
-) -> wire::SubscribeOrgRequest {
+fn moving(project: Project<'_>, mapping: &str, on_disabled: Option<wire::OnDisabled>) -> wire::SubscribeOrgRequest {
     wire::SubscribeOrgRequest { on_disabled, ..project.moving("acme", mapping) }
 }
 
@@ -322,8 +318,7 @@ const WAYS: [Way; 5] = [
         Box::pin(async move {
             let request = wire::BatchSubscribeOrgsRequest {
                 on_disabled,
-                ..project
-                    .moving_all(&[&format!("acme-{round}"), &format!("globex-{round}")], &format!("Free-{round}"))
+                ..project.moving_all(&[&format!("acme-{round}"), &format!("globex-{round}")], &format!("Free-{round}"))
             };
             project.server.batch_subscribe_orgs(request).await.map(|answer| answer.impact)
         })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::group::Commit;
-use rolecall::domain::id::{Numbered, OrgNo, ProjectId, RoleId, RoleSetId};
+use rolecall::domain::id::{OrgNo, ProjectId, RoleId, RoleSetId};
 use rolecall::domain::membership::{Member, Seen, Standing, standings};
 use rolecall::domain::org::Org;
 use rolecall::domain::refusal::Noun;
