@@ -182,17 +182,14 @@ fn heard<T: Debug>(answer: Result<T, Status>) -> String {
 async fn viewed(project: Project<'_>, viewer: &str, heard_all: &mut Vec<(String, String)>) {
     let server = project.server;
     let mut note = |what: String, heard: String| heard_all.push((format!("{viewer} {what}"), heard));
-    let org = wire::GetOrgRequest {
-        project: project.key.into(),
-        org_id: "acme".into(),
-        viewer_user_id: viewer.into(),
-    };
+    let org = wire::GetOrgRequest { project: project.key.into(), org_id: "acme".into(), viewer_user_id: viewer.into() };
     let org = server.get_org(org).await.map(|answer| answer.org.unwrap().org_id);
     note("org".into(), heard(org));
     for user in USERS.into_iter().chain(STAFF).chain(["nobody"]) {
         note(format!("member {user}"), heard(project.member_for(viewer, "acme", user).await));
     }
-    let filters = [("", ""), ("Member", ""), ("Clerk", ""), ("Support", ""), ("Suport", ""), ("", "spy.on"), ("", ABILITIES[0])];
+    let filters =
+        [("", ""), ("Member", ""), ("Clerk", ""), ("Support", ""), ("Suport", ""), ("", "spy.on"), ("", ABILITIES[0])];
     for (role, permission) in filters {
         for page_size in [1, 2, 100] {
             let mut pages = Vec::new();
@@ -327,7 +324,8 @@ async fn acted(project: Project<'_>, acting: &str, multi: bool, heard_all: &mut 
 /// Builds both worlds and compares all that is told in them.
 async fn compare(server: &Server, seed: u64, multi: bool) {
     let plan = Plan::draw(&mut Draw(seed), multi);
-    let key = |world: &str| -> &'static str { Box::leak(format!("{world}-{}-{multi}", seed % 1_000_000).into_boxed_str()) };
+    let key =
+        |world: &str| -> &'static str { Box::leak(format!("{world}-{}-{multi}", seed % 1_000_000).into_boxed_str()) };
     let plain = plan.make(server, key("plain"), false).await;
     let staffed = plan.make(server, key("staffed"), true).await;
     // Who is staff may see and do more by that.
