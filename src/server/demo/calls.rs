@@ -94,7 +94,10 @@ fn line(address: &Listen, body: Option<&str>, what: &str) -> String {
         // A path is no valid authority of HTTP/2, so one has to be given.
         Listen::Unix(path) => {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            format!("grpcurl -plaintext -unix -authority localhost {body}{} {what}", shell::word(&path.to_string_lossy()))
+            format!(
+                "grpcurl -plaintext -unix -authority localhost {body}{} {what}",
+                shell::word(&path.to_string_lossy())
+            )
         }
     }
 }
