@@ -12,6 +12,7 @@ use super::name::{OrgId, ProjectKey, RoleName, UserId};
 use super::org::Org;
 use super::project::{Project, RoleStructure};
 use super::refusal::{Noun, Refusal};
+use super::succession::later;
 use super::{Command, State, Time};
 use crate::limits::Limits;
 
@@ -160,7 +161,7 @@ impl<'a> Trial<'a> {
 
     fn role(&self, id: RoleId) -> ManageableRole {
         let invited = self.acting.longest(CAN_INVITE, id);
-        let given = self.acting.longest(CAN_CHANGE_ROLES, id).or_else(|| self.lower(id));
+        let given = self.acting.longest(CAN_CHANGE_ROLES, id).into_iter().chain(self.lower(id)).reduce(later);
         let invite = self.allows(Write::Add(vec![self.given(id, invited.flatten())]));
         let holds = self.held.contains(&id);
         let others = |others: Vec<GivenRole>| if others.is_empty() { Write::Remove } else { Write::Set(others) };

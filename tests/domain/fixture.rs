@@ -25,20 +25,27 @@
 //! set ann in acme: Member lasting
 //! remove ann from acme
 //! write: add ann to acme | remove bob from globex: …
+//! role Lead above Member; manages Member, Lead   (`update role` has also `manages`)
+//! convert MULTI
+//! convert SINGLE: Owner, *
 //! ```
 //!
-//! Words before a line: `suspending` (M7), `ownerless` (B3), `anew` (an id or key once deleted), `forced` (P6), and
-//! `etag:…` (M9).
+//! Words before a line: `suspending`, `suspending:Member` with a stand-in and `remapping:Admin=Member,*=Billing_Manager`
+//! (M7; `*` for all others, `_` for a space), `as:ann` on behalf of an acting user, `digest:…` (R9), `ownerless` (B3), `anew`
+//! (an id or key once deleted), `forced` (P6), and `etag:…` (M9).
 //!
 //! Times are seconds. A line acts in the project named last; at the start that is `default`, a SINGLE_ROLE project.
+
+use std::sync::Arc;
 
 use rolecall::domain::command::*;
 use rolecall::domain::decide::Outcome;
 use rolecall::domain::group::{Known, Verdict, Work, decide_group};
+use rolecall::domain::impact::Impact;
 use rolecall::domain::membership::Origin;
 use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{
-    Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName, State,
+    Call, Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName, State,
     Time, UserId,
 };
 use rolecall::limits::Limits;
@@ -73,8 +80,7 @@ impl World {
     /// Every line must be accepted.
     pub fn run(&mut self, lines: &str) {
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let command = self.command(line);
-            if let Err(refusal) = self.decide(&command) {
+            if let Err(refusal) = self.decided(line) {
                 panic!("`{line}` is refused: {refusal}");
             }
         }
@@ -82,16 +88,27 @@ impl World {
 
     /// The answer to a line that must be accepted.
     pub fn answer(&mut self, line: &str) -> Answer {
-        let command = self.command(line);
-        self.decide(&command).map(|outcome| answered(&outcome)).unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
+        self.decided(line).map(|(outcome, _)| answered(&outcome)).unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
+    }
+
+    /// What a line that must be accepted does to those whom it touches.
+    pub fn impact(&mut self, line: &str) -> Impact {
+        self.decided(line).map(|(_, impact)| impact).unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
+    }
+
+    /// What it would do; nothing happens.
+    pub fn preview(&mut self, line: &str) -> Impact {
+        let before = self.state.clone();
+        let impact = self.impact(line);
+        self.state = before;
+        impact
     }
 
     /// The line must be refused, for this reason, and change nothing.
     #[track_caller]
     pub fn refused(&mut self, line: &str, reason: Reason) -> Refusal {
-        let command = self.command(line);
         let before = self.state.clone();
-        match self.decide(&command) {
+        match self.decided(line) {
             Ok(_) => panic!("`{line}` is accepted"),
             Err(refusal) => {
                 assert_eq!(refusal.reason(), reason, "`{line}`: {refusal}");
@@ -166,22 +183,42 @@ impl World {
     }
 
     pub fn decide(&mut self, command: &Command) -> Result<Outcome, Refusal> {
-        let work = Work { command: command.clone(), call: call(), tag: 1 };
+        self.decide_called(command, call()).map(|(outcome, _)| outcome)
+    }
+
+    fn decided(&mut self, line: &str) -> Result<(Outcome, Impact), Refusal> {
+        let (command, call) = self.said(line);
+        self.decide_called(&command, call)
+    }
+
+    fn decide_called(&mut self, command: &Command, call: Call) -> Result<(Outcome, Impact), Refusal> {
+        let work = Work { command: command.clone(), call, tag: 1 };
         let group = decide_group(self.state.clone(), &[work], &Known::new(), self.now, &self.limits);
         self.state = group.next;
         match group.verdicts.into_iter().next() {
-            Some(Verdict::Done { outcome, .. }) => Ok(outcome),
+            Some(Verdict::Done { outcome, impact, .. }) => Ok((outcome, Impact::clone(&impact))),
             Some(Verdict::Refused(refusal)) => Err(refusal),
             _ => panic!("nothing is known of the past"),
         }
     }
 
     pub fn command(&mut self, line: &str) -> Command {
+        self.said(line).0
+    }
+
+    /// A command, and how it is called.
+    pub fn said(&mut self, line: &str) -> (Command, Call) {
         let mut words = Words::default();
         let mut line = line.trim();
         while let Some((word, rest)) = line.split_once(' ') {
             match word {
-                "suspending" => words.on_disabled = OnDisabled::Suspend,
+                "suspending" => words.on_disabled = OnDisabled::Suspend { stand_in: None },
+                _ if word.starts_with("suspending:") => {
+                    words.on_disabled = OnDisabled::Suspend { stand_in: Some(joined(&word[11..])) };
+                }
+                _ if word.starts_with("remapping:") => words.on_disabled = remap(&word[10..]),
+                _ if word.starts_with("as:") => words.acting_user = Some(user(&word[3..])),
+                _ if word.starts_with("digest:") => words.digest = Some(word[7..].into()),
                 "ownerless" => words.ownerless = true,
                 "anew" => words.anew = true,
                 "forced" => words.forced = true,
@@ -192,7 +229,8 @@ impl World {
             line = rest;
         }
         let command = self.plain(line, &words);
-        crate::symbols::resolved(&self.state, &command)
+        let call = Call { acting_user: words.acting_user, impact_digest: words.digest, ..call() };
+        (crate::symbols::resolved(&self.state, &command), call)
     }
 
     fn plain(&mut self, line: &str, words: &Words) -> Command {
@@ -212,6 +250,7 @@ impl World {
                 Command::CreatePermissions(CreatePermissions { project, batch: permissions.len() > 1, permissions })
             }
             "role" => {
+                let (rest, manages) = rest.split_once("; manages ").unwrap_or((rest, ""));
                 let (rest, off) = rest.split_once(", off in ").unwrap_or((rest, ""));
                 let above = rest.split_once(" above ").map(|(name, other)| (name, Place::Above(role(other))));
                 let below = || rest.split_once(" below ").map(|(name, other)| (name, Place::Below(role(other))));
@@ -223,6 +262,7 @@ impl World {
                     internal: words.internal,
                     place,
                     disabled_in: list(off).map(mapping).collect(),
+                    manages: list(manages).map(role).collect(),
                 })
             }
             "mapping" => {
@@ -236,12 +276,23 @@ impl World {
                     duplicate_of: list(original).map(mapping).next(),
                     edits: mapping_edits(edits),
                     subscribe: list(orgs).map(org).collect(),
-                    on_disabled: words.on_disabled,
+                    on_disabled: words.on_disabled.clone(),
                 })
             }
             "edit" => {
                 let (name, edits) = rest.split_once(": ").expect("edit MAPPING: EDITS");
                 update_mapping(project, name, Said::default(), mapping_edits(edits), words)
+            }
+            "convert" => {
+                let (to, order) = rest.split_once(": ").unwrap_or((rest, ""));
+                let order = list(order).map(|name| if name == REST { RoleName::stored(REST) } else { role(name) });
+                Command::ConvertRoleStructure(ConvertRoleStructure {
+                    project,
+                    etag: words.etag.clone(),
+                    to: if to == "MULTI" { RoleStructure::MultiRole } else { RoleStructure::SingleRole },
+                    order: order.collect(),
+                    allow_ownerless: words.ownerless,
+                })
             }
             "promote" => Command::PromoteRoleMapping(PromoteRoleMapping { project, name: mapping(rest) }),
             "org" => {
@@ -260,7 +311,7 @@ impl World {
             "subscribe" => {
                 let (ids, to) = rest.split_once(" to ").expect("subscribe ORG to MAPPING");
                 let to = if to == "default" { SubscribeTo::Default } else { SubscribeTo::RoleMapping(mapping(to)) };
-                let (mut org_ids, on_disabled): (Vec<_>, _) = (list(ids).map(org).collect(), words.on_disabled);
+                let (mut org_ids, on_disabled): (Vec<_>, _) = (list(ids).map(org).collect(), words.on_disabled.clone());
                 if org_ids.len() == 1 {
                     let org_id = org_ids.remove(0);
                     return Command::SubscribeOrg(SubscribeOrg { project, org_id, to, on_disabled });
@@ -301,6 +352,26 @@ struct Words {
     forced: bool,
     internal: bool,
     etag: Option<String>,
+    acting_user: Option<UserId>,
+    digest: Option<Arc<str>>,
+}
+
+/// A role whose spaces are written `_`.
+fn joined(text: &str) -> RoleName {
+    role(&text.replace('_', " "))
+}
+
+/// `Admin=Member,Guest=Member,*=Owner`: `*` for all others.
+fn remap(text: &str) -> OnDisabled {
+    let (mut role_map, mut others_to) = (Vec::new(), None);
+    for entry in text.split(',').filter(|entry| !entry.is_empty()) {
+        let (from, to) = entry.split_once('=').expect("ROLE=ROLE");
+        match from {
+            "*" => others_to = Some(joined(to)),
+            from => role_map.push((joined(from), joined(to))),
+        }
+    }
+    OnDisabled::Remap { role_map, others_to }
 }
 
 /// What an update says, each thing in a part of its own: `name Boss; aliases Admin, Chief; internal`.
@@ -312,6 +383,7 @@ struct Said<'a> {
     default: Option<&'a str>,
     owner: Option<&'a str>,
     internal: Option<bool>,
+    manages: Option<&'a str>,
 }
 
 impl<'a> Said<'a> {
@@ -325,6 +397,7 @@ impl<'a> Said<'a> {
                 "aliases" => said.aliases = Some(value),
                 "default" => said.default = Some(value),
                 "owner" => said.owner = Some(value),
+                "manages" => said.manages = Some(value),
                 "internal" => said.internal = Some(true),
                 "visible" => said.internal = Some(false),
                 _ => panic!("`{part}` is nothing that an update of the fixture says"),
@@ -372,6 +445,7 @@ fn update(project: ProjectKey, rest: &str, words: &Words) -> Command {
             description: said.text(),
             internal: said.internal,
             aliases: said.aliases(role),
+            manages: said.manages.map(|names| list(names).map(role).collect()),
         }),
         "mapping" => update_mapping(project, name, said, RoleMappingEdits::default(), words),
         "org" => Command::UpdateOrg(UpdateOrg {
@@ -393,7 +467,7 @@ fn update_mapping(project: ProjectKey, name: &str, said: Said<'_>, edits: RoleMa
         description: said.text(),
         aliases: said.aliases(mapping),
         edits,
-        on_disabled: words.on_disabled,
+        on_disabled: words.on_disabled.clone(),
     })
 }
 
@@ -420,7 +494,7 @@ fn delete(project: ProjectKey, rest: &str, words: &Words) -> Command {
                 name: mapping(name),
                 etag,
                 move_subscribers_to: list(to).map(mapping).next(),
-                on_disabled: words.on_disabled,
+                on_disabled: words.on_disabled.clone(),
             })
         }
         "org" => Command::DeleteOrg(DeleteOrg { project, org_id: org(name) }),

@@ -14,29 +14,29 @@ use rolecall::limits::Limits;
 
 use crate::model::Answer;
 use crate::seen::answered;
-use crate::strategies::{History, config, empty_state, history};
+use crate::strategies::{Digest, History, config, empty_state, history};
 use crate::symbols::resolved;
 
 /// What a caller is told.
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
-    Done { revision: Revision, answer: Answer, replayed: bool },
+    Done { revision: Revision, answer: Answer, digest: String, replayed: bool },
     Refused(Reason),
 }
 
 /// Commands decided strictly one after another, with a memory of request ids of its own.
 struct OneByOne {
     state: State,
-    memory: HashMap<RequestKey, (u128, Revision, Answer)>,
+    memory: HashMap<RequestKey, (u128, Revision, Answer, String)>,
     committed: Vec<(Revision, Vec<Change>)>,
 }
 
 impl OneByOne {
     fn next(&mut self, work: &Work, clock: Time, limits: &Limits) -> Told {
         let remembered = work.call.request.as_ref().and_then(|key| self.memory.get(key));
-        if let Some((fingerprint, revision, answer)) = remembered {
+        if let Some((fingerprint, revision, answer, digest)) = remembered {
             return if *fingerprint == work.call.fingerprint {
-                Told::Done { revision: *revision, answer: answer.clone(), replayed: true }
+                Told::Done { revision: *revision, answer: answer.clone(), digest: digest.clone(), replayed: true }
             } else {
                 Told::Refused(Reason::RequestIdReused)
             };
@@ -47,18 +47,18 @@ impl OneByOne {
             Ok(decided) => decided,
             Err(refusal) => return Told::Refused(refusal.reason()),
         };
-        let answer = answered(&decided.outcome);
+        let (answer, digest) = (answered(&decided.outcome), decided.impact.digest.clone());
         if decided.changes.is_empty() {
-            return Told::Done { revision: before, answer, replayed: false };
+            return Told::Done { revision: before, answer, digest, replayed: false };
         }
         let revision = Revision { number: before.number + 1, tag: work.tag, at: now };
         // The state is made of the changes, not taken from the decision.
         self.state.apply_commit(revision, &decided.changes);
         self.committed.push((revision, decided.changes));
         if let Some(key) = &work.call.request {
-            self.memory.insert(key.clone(), (work.call.fingerprint, revision, answer.clone()));
+            self.memory.insert(key.clone(), (work.call.fingerprint, revision, answer.clone(), digest.clone()));
         }
-        Told::Done { revision, answer, replayed: false }
+        Told::Done { revision, answer, digest, replayed: false }
     }
 }
 
@@ -66,7 +66,7 @@ impl OneByOne {
 struct InGroups {
     state: State,
     known: Known,
-    answers: HashMap<Vec<u8>, Answer>,
+    answers: HashMap<Vec<u8>, (Answer, String)>,
     committed: Vec<Commit>,
 }
 
@@ -76,7 +76,7 @@ impl InGroups {
         self.state = group.next;
         for commit in &group.commits {
             let Some(request) = &commit.request else { continue };
-            let answer = answered(&request.outcome);
+            let answer = (answered(&request.outcome), request.impact.digest.clone());
             let outcome = format!("{answer:?}").into_bytes();
             self.answers.insert(outcome.clone(), answer);
             let known = KnownRequest { fingerprint: request.fingerprint, revision: commit.revision, outcome };
@@ -84,11 +84,14 @@ impl InGroups {
         }
         self.committed.extend(group.commits);
         let told = group.verdicts.iter().map(|verdict| match verdict {
-            Verdict::Done { revision, outcome, replayed } => {
-                Told::Done { revision: *revision, answer: answered(outcome), replayed: *replayed }
+            Verdict::Done { revision, outcome, impact, replayed, .. } => {
+                Told::Done { revision: *revision, answer: answered(outcome), digest: impact.digest.clone(), replayed: *replayed }
             }
             Verdict::Remembered { revision, outcome } => {
-                Told::Done { revision: *revision, answer: self.answers[outcome].clone(), replayed: true }
+                {
+                let (answer, digest) = self.answers[outcome].clone();
+                Told::Done { revision: *revision, answer, digest, replayed: true }
+            }
             }
             Verdict::Refused(refusal) => Told::Refused(refusal.reason()),
         });
@@ -106,6 +109,8 @@ fn call() -> impl Strategy<Value = Call> {
         request,
         fingerprint,
         reason: "because".into(),
+        acting_user: None,
+        impact_digest: None,
     })
 }
 
@@ -124,6 +129,8 @@ proptest! {
         let mut clock = Time(0);
         let mut work = Vec::new();
         for (number, (step, call)) in steps.into_iter().zip(calls).enumerate() {
+            let impact_digest = (step.digest == Digest::Stale).then(|| "stale".into());
+            let call = Call { acting_user: step.acting_user, impact_digest, ..call };
             work.push((step.advance, Work { command: step.command, call, tag: number as u32 * 7 }));
         }
         let mut left = work.as_slice();

@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseResult;
+use proptest::test_runner::{TestCaseError, TestCaseResult};
 
 use rolecall::domain::command::Erase;
-use rolecall::domain::decide::Outcome;
+use rolecall::domain::decide::{Outcome, Terms, decide};
 use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
 use rolecall::domain::id::{OrgNo, RoleId};
+use rolecall::domain::impact::Impact;
+use rolecall::domain::membership::Seen;
 use rolecall::domain::project::ProjectRecord;
 use rolecall::domain::role::{Role, order_etag};
 use rolecall::domain::role_mapping::RoleMappingRecord;
-use rolecall::domain::{Ask, Call, Command, Project, Question, Reason, State, Time, UserId};
+use rolecall::domain::{Ask, Call, Command, Project, Question, Reason, Refusal, State, Time, UserId};
 use rolecall::limits::Limits;
 
-use crate::model::{Model, ModelOutcome};
+use crate::impacts::{self, Digests, Moment};
+use crate::model::{Called, Model, ModelOutcome, project_of};
 use crate::seen::{answered, check, seen};
-use crate::strategies::{History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, config, empty_state, history};
+use crate::strategies::{Digest, History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, Step, config, empty_state, history};
 use crate::symbols::{mapping_etag, project_etag, resolved, role_etag};
 
 /// A history that is being lived through, one command after another.
@@ -32,11 +35,20 @@ pub struct Lived {
     /// The instant at which it was decided.
     pub now: Time,
     pub result: Result<ModelOutcome, Reason>,
+    pub refusal: Option<Refusal>,
+    pub impact: Option<Impact>,
     pub commit: Option<Commit>,
 }
 
 pub fn call() -> Call {
-    Call { actor: "tester".into(), request: None, fingerprint: 0, reason: "".into() }
+    Call {
+        actor: "tester".into(),
+        request: None,
+        fingerprint: 0,
+        reason: "".into(),
+        acting_user: None,
+        impact_digest: None,
+    }
 }
 
 impl Life {
@@ -44,22 +56,34 @@ impl Life {
         Self { state: empty_state(), clock: Time(0), limits }
     }
 
-    /// Decides one command, `advance` later, as the writer would.
-    pub fn live(&mut self, advance: i64, command: &Command) -> Lived {
-        self.clock = Time(self.clock.0 + advance);
+    /// Decides one command, some time later, as the writer would.
+    pub fn live(&mut self, step: &Step) -> Lived {
+        self.clock = Time(self.clock.0 + step.advance);
         let before = self.state.revision();
         let now = Time(self.clock.0.max(before.at.0 + 1));
         let tag = (before.number as u32).wrapping_mul(0x9e37_79b9);
-        let work = Work { command: resolved(&self.state, command), call: call(), tag };
+        let command = resolved(&self.state, &step.command);
+        let call = Call { acting_user: step.acting_user.clone(), ..call() };
+        let impact_digest = match step.digest {
+            Digest::None => None,
+            Digest::Fitting => {
+                let dry = decide(&self.state, &command, &Terms { call: &call, now, limits: &self.limits });
+                dry.ok().map(|dry| dry.impact.digest.as_str().into())
+            }
+            Digest::Stale => Some("stale".into()),
+        };
+        let work = Work { command, call: Call { impact_digest, ..call }, tag };
         let group = decide_group(self.state.clone(), &[work], &Known::new(), self.clock, &self.limits);
         self.state = group.next;
         let commit = group.commits.into_iter().next();
-        let result = match group.verdicts.into_iter().next() {
-            Some(Verdict::Done { outcome, replayed: false, .. }) => Ok(done(&outcome, commit.is_some())),
-            Some(Verdict::Refused(refusal)) => Err(refusal.reason()),
+        let (result, refusal, impact) = match group.verdicts.into_iter().next() {
+            Some(Verdict::Done { outcome, replayed: false, impact, .. }) => {
+                (Ok(done(&outcome, commit.is_some())), None, Some(Impact::clone(&impact)))
+            }
+            Some(Verdict::Refused(refusal)) => (Err(refusal.reason()), Some(refusal), None),
             _ => panic!("a command without a request id was replayed"),
         };
-        Lived { now, result, commit }
+        Lived { now, result, refusal, impact, commit }
     }
 
     /// Erases what is dead, `rows` memberships at a time, by at most so many commands a project. Returns the commits, each
@@ -76,7 +100,7 @@ impl Life {
                 // A living member that is named by mistake stays.
                 let named = dead.iter().take(rows).chain(living.first()).map(|(member, _)| member.clone()).collect();
                 let last = dead.len() <= rows;
-                let lived = self.live(1, &Command::Erase(Erase { project, members: named, last }));
+                let lived = self.live(&Step::plain(1, Command::Erase(Erase { project, members: named, last })));
                 let commit = lived.commit.expect("something is dead, so something is erased");
                 assert_eq!(memberships(self.state.project_numbered(project).expect("it stays")).len(), {
                     living.len() + dead.len() - dead.len().min(rows)
@@ -100,6 +124,12 @@ fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
         }
     }
     found
+}
+
+/// A step as the model takes it.
+pub fn called(step: &Step) -> Called<'_> {
+    let acting_user = step.acting_user.as_ref().map(UserId::as_str);
+    Called { acting_user, stale_digest: step.digest == Digest::Stale }
 }
 
 fn done(outcome: &Outcome, changed: bool) -> ModelOutcome {
@@ -153,15 +183,26 @@ fn agree_on_checks(state: &State, model: &Model, now: Time, asked: impl Fn(usize
 }
 
 /// What is seen is what the model says, as far as it says anything.
-fn agree_on_contents(state: &State, model: &Model) -> TestCaseResult {
-    let mut seen = seen(state, &USERS);
+pub fn agree_on_contents(state: &State, model: &Model, now: Time) -> TestCaseResult {
+    let (mut seen, model) = (seen(state, &USERS).without_idle_stand_ins(now), model.without_idle_stand_ins(now));
     for (key, space) in &mut seen.projects {
         if model.projects.get(key).is_some_and(|space| space.role_sets.is_none()) {
             space.role_sets = None;
         }
     }
-    prop_assert_eq!(&seen, model);
+    prop_assert!(seen == model, "it is otherwise than the model says:\n{}", difference(&seen, &model));
     Ok(())
+}
+
+/// The first lines that differ, and those before them: a whole model is long.
+fn difference(seen: &Model, model: &Model) -> String {
+    let (is, should) = (format!("{seen:#?}"), format!("{model:#?}"));
+    let at = is.lines().zip(should.lines()).take_while(|(is, should)| is == should).count();
+    let said: Vec<&str> = is.lines().take(at).filter(|line| line.trim_end().ends_with('{')).collect();
+    let where_to = said.iter().rev().take(12).rev();
+    let after = |text: &str| text.lines().skip(at).take(6).collect::<Vec<_>>().join("\n");
+    let where_to = where_to.copied().collect::<Vec<_>>().join("\n");
+    format!("{where_to}\nis:\n{}\nshould be:\n{}", after(&is), after(&should))
 }
 
 /// The first end of a role that is recorded: the instant itself and the one before are asked about.
@@ -178,34 +219,48 @@ proptest! {
     fn a_history_ends_as_the_model_says(history in history()) {
         let mut life = Life::new(history.limits);
         let mut model = Model::default();
+        let mut digests = Digests::default();
         for (number, step) in history.steps.iter().enumerate() {
-            let lived = life.live(step.advance, &step.command);
-            let should = model.run(&step.command, lived.now, &history.limits);
+            let (was, before) = (life.state.clone(), model.clone());
+            let lived = life.live(step);
+            let should = model.run(&step.command, called(step), lived.now, &history.limits);
             let should = match (&step.command, &lived.result) {
                 // That something is erased cannot be seen.
                 (Command::Erase(_), Ok(is)) => should.map(|it| ModelOutcome { changed: is.changed, ..it }),
                 _ => should,
             };
-            prop_assert_eq!(&lived.result, &should, "step {}, {:?}", number, &step.command);
+            prop_assert_eq!(&lived.result, &should, "step {}, {:?}", number, step);
+            if let Some(impact) = lived.impact.filter(|_| !matches!(step.command, Command::Erase(_))) {
+                let report = before.report(&step.command, &model, step.acting_user.is_some(), lived.now);
+                let project = project_of(&step.command);
+                let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
+                let moment = Moment { project: &project, before: &was, after: &life.state, users: &USERS, nobody_named };
+                impacts::agree(&impact, &report, &moment).map_err(|it| TestCaseError::fail(format!("step {number}, {step:?}: {it}")))?;
+                digests.keep(&impact)?;
+            }
             if number % 16 == 15 {
-                agree_on_contents(&life.state, &model)?;
+                agree_on_contents(&life.state, &model, life.state.revision().at)?;
                 agree_on_checks(&life.state, &model, lived.now, |asked| asked % 9 == number / 16)?;
             }
             if number % 24 == 23 {
                 life.erase(2, 3);
-                agree_on_contents(&life.state, &model)?;
+                agree_on_contents(&life.state, &model, life.state.revision().at)?;
             }
         }
-        agree_on_contents(&life.state, &model)?;
+        agree_on_contents(&life.state, &model, life.state.revision().at)?;
         // A fifth of the questions each time, another one in another history.
         let some = life.state.revision().number as usize;
         let end = some_end(&model).into_iter().flat_map(|end| [end, Time(end.0 - 1)]);
-        for (turn, now) in history.asked_at.iter().copied().chain([life.state.revision().at]).chain(end).enumerate() {
+        // Nobody asks about the past: who had a role that has ended since had no part in what came after.
+        let present = life.state.revision().at;
+        let later = history.asked_at.iter().map(|later| Time(present.0 + later.0));
+        let instants = later.chain([present]).chain(end.map(|end| end.max(present)));
+        for (turn, now) in instants.enumerate() {
             agree_on_checks(&life.state, &model, now, |asked| (asked + some) % 5 == turn)?;
         }
         life.erase(1, 1_000);
         prop_assert!(life.state.all_projects().all(|project| !project.has_dying()), "something is never erased");
-        agree_on_contents(&life.state, &model)?;
+        agree_on_contents(&life.state, &model, life.state.revision().at)?;
         agree_on_checks(&life.state, &model, life.state.revision().at, |asked| (asked + some).is_multiple_of(5))?;
     }
 }
@@ -219,7 +274,7 @@ proptest! {
         let mut copied = seen(&life.state, &USERS);
         for step in &history.steps {
             let before = life.state.clone();
-            let lived = life.live(step.advance, &step.command);
+            let lived = life.live(step);
             let after = seen(&life.state, &USERS);
             if lived.result.is_err() {
                 prop_assert!(lived.commit.is_none());
@@ -237,7 +292,7 @@ proptest! {
         let mut copied = seen(&life.state, &USERS);
         for step in &history.steps {
             let before = life.state.revision();
-            let lived = life.live(step.advance, &step.command);
+            let lived = life.live(step);
             let after = seen(&life.state, &USERS);
             let changed = after != copied;
             copied = after;
@@ -258,7 +313,7 @@ proptest! {
         let mut life = Life::new(history.limits);
         for step in &history.steps {
             let before = life.state.revision();
-            if let Some(commit) = life.live(step.advance, &step.command).commit {
+            if let Some(commit) = life.live(step).commit {
                 prop_assert_eq!(commit.revision, life.state.revision());
                 prop_assert_eq!(commit.revision.number, before.number + 1);
                 prop_assert!(commit.revision.at > before.at);
@@ -275,7 +330,7 @@ proptest! {
             if number % 5 == 2 {
                 kept.push((life.state.clone(), seen(&life.state, &USERS), life.state.revision()));
             }
-            life.live(step.advance, &step.command);
+            life.live(step);
         }
         for (clone, copied, revision) in kept {
             prop_assert_eq!(clone.revision(), revision);
@@ -292,7 +347,7 @@ proptest! {
         let History { limits, steps, .. } = history;
         let mut life = Life::new(limits);
         for step in &steps {
-            life.live(step.advance, &step.command);
+            life.live(step);
         }
         let lists = lists();
         let asks: Vec<Ask<'_>> = picks.iter().map(|&(org, user, permission)| Ask {
@@ -347,7 +402,7 @@ proptest! {
         let mut ever: BTreeMap<String, String> = BTreeMap::new();
         let mut before: BTreeMap<String, String> = BTreeMap::new();
         for step in &history.steps {
-            if life.live(step.advance, &step.command).commit.is_none() {
+            if life.live(step).commit.is_none() {
                 continue;
             }
             let mut after = BTreeMap::new();
@@ -379,10 +434,11 @@ fn histories_reach_every_answer_and_every_refusal() {
         let history = history().new_tree(&mut runner).expect("strategies do not filter").current();
         let mut life = Life::new(history.limits);
         for step in &history.steps {
-            let lived = life.live(step.advance, &step.command);
+            let lived = life.live(step);
             let name = match &lived.result {
                 Ok(ModelOutcome { changed, .. }) => {
-                    format!("{} {}", step.command.kind(), if *changed { "changed" } else { "unchanged" })
+                    let by = if step.acting_user.is_some() { " for a user" } else { "" };
+                    format!("{}{by} {}", step.command.kind(), if *changed { "changed" } else { "unchanged" })
                 }
                 Err(reason) => format!("{reason:?}"),
             };
@@ -393,8 +449,9 @@ fn histories_reach_every_answer_and_every_refusal() {
             for (org, user) in ORGS.iter().flat_map(|org| USERS.map(|user| (org, user))) {
                 let (found, id) = (there.org(org), UserId::stored(user));
                 let record = found.and_then(|org| Some((org, there.membership(org, &id)?)));
-                let member = record.map(|(org, record)| there.member(org, &id, &record, life.clock));
+                let member = record.map(|(org, record)| there.member(org, &id, &record, Seen::Whole, life.clock));
                 for role in member.iter().flat_map(|member| &member.roles) {
+                    *met.entry(format!("member: stand-in {}", role.stand_in.is_some())).or_default() += 1;
                     *met.entry(format!("member: {:?}", role.standing)).or_default() += 1;
                     *met.entry(format!("member: {:?}", role.origin)).or_default() += 1;
                 }
@@ -484,6 +541,20 @@ fn histories_reach_every_answer_and_every_refusal() {
         "RoleMappingInUse",
         "RolesWouldBeDisabled",
         "LastOwner",
+        "ConvertRoleStructure changed",
+        "WrongRoleStructure",
+        "AddMember for a user changed",
+        "SetMemberRoles for a user changed",
+        "RemoveMember for a user changed",
+        "UpdateOrg for a user changed",
+        "DeleteOrg for a user changed",
+        "ActingUserNotAMember",
+        "ActingUserMissingPermission",
+        "RoleOutOfScope",
+        "OutlastsGranter",
+        "UserNotAvailable",
+        "ImpactChanged",
+        "member: stand-in true",
         "member: Direct",
         "member: Creator",
         "member: Migration",

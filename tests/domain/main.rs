@@ -1,11 +1,16 @@
 //! The domain against its rules: random histories compared with a slow model, and plain tests named after the rules.
 
+mod conspiracies;
 mod fixture;
 mod groups;
+mod hidden;
 mod histories;
+mod impacts;
+mod manageable;
 mod model;
 mod rules;
 mod seen;
 mod strategies;
 mod symbols;
+mod teams;
 mod undo;

@@ -5,10 +5,14 @@
 //! `symbols.rs`.
 
 mod checks;
+mod conversion;
+mod delegation;
+mod impact;
 mod mappings;
 mod members;
 mod orgs;
 mod roles;
+mod stand_ins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +23,8 @@ use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
 use crate::symbols::STALE;
+pub use delegation::lasts;
+pub use impact::{Report, Touched, project_of};
 
 /// Stands for every text of the template.
 pub const OURS: &str = "(of the template)";
@@ -44,6 +50,8 @@ pub struct Space {
     pub permissions: BTreeMap<String, About>,
     /// From the highest to the lowest.
     pub roles: Vec<(String, About)>,
+    /// Which roles each manages in a MULTI_ROLE project (G2); only lists that are not empty.
+    pub manages: BTreeMap<String, BTreeSet<String>>,
     pub mappings: BTreeMap<String, Mapping>,
     pub orgs: BTreeMap<String, Customer>,
     /// The ids of deleted orgs.
@@ -87,6 +95,14 @@ pub struct Member {
     pub roles: Roles,
     /// By what it was changed the last time.
     pub origin: Origin,
+    /// What stands in for which of the member's suspended roles (M7): perhaps for one that stands in itself.
+    pub stand_ins: BTreeMap<String, String>,
+}
+
+impl Default for Member {
+    fn default() -> Self {
+        Self { roles: Roles::new(), origin: Origin::Direct, stand_ins: BTreeMap::new() }
+    }
 }
 
 pub type Roles = BTreeMap<String, Given>;
@@ -98,8 +114,16 @@ pub struct Given {
     pub origin: Origin,
 }
 
-/// A role as it is shown.
-pub type Shown = (String, Option<Time>, Standing, Origin);
+/// A role as it is shown, and what stands in for it.
+pub type Shown = (String, Option<Time>, Standing, Origin, Option<String>);
+
+/// How a command is called, beside the instant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Called<'a> {
+    pub acting_user: Option<&'a str>,
+    /// Whether it names a digest that no impact has (R9).
+    pub stale_digest: bool,
+}
 
 /// An accepted command.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +145,7 @@ pub enum Answer {
     Org { org: String, display_name: String, metadata: String, mapping: String },
     Subscription { org: String, mapping: String },
     OrgsSubscribed { moved: usize, unchanged: usize },
-    Member { org: String, user: String, roles: Vec<Shown>, origin: Origin },
+    Member { org: String, user: String, roles: Vec<Shown>, origin: Option<Origin> },
     Removed,
     Tally { added: usize, set: usize, removed: usize, unchanged: usize },
     Deleted(u64),
@@ -130,9 +154,22 @@ pub enum Answer {
 
 impl Model {
     /// Does what the command asks, at `now`, or says why it is not done; then nothing is.
-    pub fn run(&mut self, command: &Command, now: Time, limits: &Limits) -> Result<ModelOutcome, Reason> {
+    pub fn run(
+        &mut self,
+        command: &Command,
+        called: Called<'_>,
+        now: Time,
+        limits: &Limits,
+    ) -> Result<ModelOutcome, Reason> {
         let mut next = self.clone();
-        let answer = next.execute(command, now, limits)?;
+        let answer = match called.acting_user {
+            Some(acting) => next.execute_for(acting, command, now, limits)?,
+            None => next.execute(command, now, limits)?,
+        };
+        next.works_again();
+        if called.stale_digest {
+            return Err(Reason::ImpactChanged);
+        }
         let changed = next != *self;
         *self = next;
         Ok(ModelOutcome { changed, answer })
@@ -143,6 +180,7 @@ impl Model {
         match command {
             CreateProject(command) => self.create_project(command, now),
             UpdateProject(command) => self.update_project(command, now),
+            ConvertRoleStructure(command) => self.space(command.project.as_str())?.convert(command, now, limits),
             DeleteProject(command) => self.delete_project(command),
             CreatePermissions(command) => {
                 self.space(command.project.as_str())?.create_permissions(command, now, limits)
@@ -150,7 +188,7 @@ impl Model {
             UpdatePermission(command) => self.space(command.project.as_str())?.update_permission(command),
             DeletePermission(command) => self.space(command.project.as_str())?.delete_permission(command),
             CreateRole(command) => self.space(command.project.as_str())?.create_role(command, now, limits),
-            UpdateRole(command) => self.space(command.project.as_str())?.update_role(command, now),
+            UpdateRole(command) => self.space(command.project.as_str())?.update_role(command, now, limits),
             ReorderRoles(command) => self.space(command.project.as_str())?.reorder(command),
             DeleteRole(command) => self.space(command.project.as_str())?.delete_role(command, now),
             CreateRoleMapping(command) => self.space(command.project.as_str())?.create_mapping(command, now, limits),
@@ -167,6 +205,60 @@ impl Model {
             // What is deleted cannot be seen; that it is erased cannot either.
             Erase(_) => Ok(Answer::Erased),
         }
+    }
+
+    /// What an acting user may write at all (G1).
+    fn execute_for(
+        &mut self,
+        acting: &str,
+        command: &Command,
+        now: Time,
+        limits: &Limits,
+    ) -> Result<Answer, Reason> {
+        let key = command.project().expect("such commands have a project").to_string();
+        let space = self.space(&key)?;
+        match command {
+            Command::WriteMember(command) => space.write_one_for(acting, command, now, limits),
+            Command::UpdateOrg(command) => {
+                space.empowered(acting, command.org_id.as_str(), "rolecall::can_update_org_metadata", now)?;
+                space.update_org(command)
+            }
+            Command::DeleteOrg(command) => {
+                let org = command.org_id.as_str();
+                space.empowered(acting, org, "rolecall::can_delete_org", now)?;
+                // I4: an internal member does not count.
+                let seen = space.visibly(&space.orgs[org]).members.len() as u64;
+                space.delete_org(command)?;
+                Ok(Answer::Deleted(seen))
+            }
+            other => panic!("{other:?} takes no acting user"),
+        }
+    }
+
+    /// M7: a role that is enabled again works, and nothing stands in for it any more.
+    fn works_again(&mut self) {
+        for space in self.projects.values_mut() {
+            for customer in space.orgs.values_mut() {
+                let disabled = &space.mappings[&customer.mapping].disabled;
+                for member in customer.members.values_mut() {
+                    member.stand_ins.retain(|role, _| disabled.contains(role));
+                }
+            }
+        }
+    }
+
+    /// Without the stand-ins of roles that nobody holds: what is recorded for them cannot be seen.
+    pub fn without_idle_stand_ins(&self, now: Time) -> Self {
+        let mut model = self.clone();
+        for space in model.projects.values_mut() {
+            let disabled = space.mappings.iter().map(|(name, mapping)| (name.clone(), mapping.disabled.clone()));
+            let disabled: BTreeMap<String, BTreeSet<String>> = disabled.collect();
+            for customer in space.orgs.values_mut() {
+                let disabled = &disabled[&customer.mapping];
+                customer.members.values_mut().for_each(|member| member.forget_idle_stand_ins(disabled, now));
+            }
+        }
+        model
     }
 
     fn space(&mut self, key: &str) -> Result<&mut Space, Reason> {
@@ -210,7 +302,7 @@ impl Model {
         let mapping =
             Mapping { about: About::new(OURS, false, now), disabled: BTreeSet::new(), grants: BTreeMap::from(grants) };
         let role = |name: &str| (name.to_string(), About::new(OURS, false, now));
-        let space = Space {
+        let mut space = Space {
             display_name: command.display_name.clone(),
             environment: command.environment,
             structure: command.role_structure,
@@ -220,11 +312,15 @@ impl Model {
             default_mapping: "Default".into(),
             permissions,
             roles: vec![role("Owner"), role("Admin"), role("Member")],
+            manages: BTreeMap::new(),
             mappings: BTreeMap::from([("Default".into(), mapping)]),
             orgs: BTreeMap::new(),
             retired: BTreeSet::new(),
             role_sets: Some(BTreeSet::new()),
         };
+        if command.role_structure == RoleStructure::MultiRole {
+            space.manages = space.managed_by_order();
+        }
         self.projects.insert(key.clone(), space);
         Ok(Answer::Project(key))
     }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::decide::Outcome;
 use rolecall::domain::id::{RoleId, RoleMappingId};
+use rolecall::domain::membership::MemberRole;
+use rolecall::domain::org::Org;
 use rolecall::domain::permission::BUILT_INS;
+use rolecall::domain::role_set::RoleSet;
 use rolecall::domain::{Ask, Decision, Project, ProjectKey, Question, State, Time, UserId};
 
 use crate::model::{About, Answer, Customer, Given, Mapping, Member, Model, OURS, Space};
@@ -48,7 +51,9 @@ pub fn answered(outcome: &Outcome) -> Answer {
         }
         Outcome::OrgsSubscribed { moved, unchanged } => Answer::OrgsSubscribed { moved: *moved, unchanged: *unchanged },
         Outcome::Member(member) => {
-            let shown = member.roles.iter().map(|it| (it.role.to_string(), it.until, it.standing, it.origin));
+            let stand_in = |it: &MemberRole| it.stand_in.as_ref().map(ToString::to_string);
+            let shown =
+                member.roles.iter().map(|it| (it.role.to_string(), it.until, it.standing, it.origin, stand_in(it)));
             let (org, user) = (member.org_id.to_string(), member.user_id.to_string());
             Answer::Member { org, user, roles: shown.collect(), origin: member.origin }
         }
@@ -112,7 +117,8 @@ fn space(project: &Project, users: &[&str]) -> Space {
                 (role_name(project, role), given)
             };
             let roles = set.roles.iter().map(given).collect();
-            members.insert(user.to_string(), Member { roles, origin: membership.latest_origin(set) });
+            let stand_ins = stand_ins(project, org, set);
+            members.insert(user.to_string(), Member { roles, origin: membership.latest_origin(set), stand_ins });
         }
         assert_eq!(members.len() + none, org.memberships_len(), "members whom nobody named");
         let customer = Customer {
@@ -141,6 +147,7 @@ fn space(project: &Project, users: &[&str]) -> Space {
         default_mapping: mapping_name(project, record.default_role_mapping),
         permissions: permissions.collect(),
         roles: roles.collect(),
+        manages: managed(project),
         mappings: mappings(project),
         retired: ORGS.iter().filter(|id| project.was_deleted(id)).map(ToString::to_string).collect(),
         role_sets: Some(role_sets.collect()),
@@ -157,6 +164,35 @@ fn space(project: &Project, users: &[&str]) -> Space {
         assert!(!mapping.disabled.contains(&space.default_owner_role), "M4");
     }
     space
+}
+
+/// What stands in for the roles of a set, and for those that stand in.
+fn stand_ins(project: &Project, org: &Org, set: &RoleSet) -> BTreeMap<String, String> {
+    let all = org.stand_ins();
+    assert!(all.windows(2).all(|two| two[0].role < two[1].role), "stand-ins out of order");
+    assert!(org.stand_ins.as_ref().is_none_or(|all| !all.is_empty()), "an empty list of stand-ins is kept");
+    let enabled = |role| project.role_mappings.get(org.record.role_mapping).is_some_and(|it| it.enabled(role));
+    assert!(all.iter().all(|it| !enabled(it.role)), "something stands in for a role that works");
+    let mut found = BTreeMap::new();
+    for &role in &set.roles {
+        let mut role = role;
+        while let Some(stands) = all.iter().find(|it| it.role == role) {
+            found.insert(role_name(project, role), role_name(project, stands.stand_in));
+            assert!(found.len() <= all.len(), "roles that stand in for each other");
+            role = stands.stand_in;
+        }
+    }
+    found
+}
+
+/// What each role manages, as far as it manages any.
+fn managed(project: &Project) -> BTreeMap<String, BTreeSet<String>> {
+    let mut managed = BTreeMap::new();
+    for (_, role) in project.roles.entries().filter(|(_, role)| !role.manages.is_empty()) {
+        assert!(role.manages.windows(2).all(|two| two[0] < two[1]), "managed roles out of order");
+        managed.insert(role.name.to_string(), role.manages.iter().map(|&id| role_name(project, id)).collect());
+    }
+    managed
 }
 
 fn mappings(project: &Project) -> BTreeMap<String, Mapping> {

@@ -31,7 +31,7 @@ const MAPPINGS: [&str; 7] = ["Default", "Free", "free", "Paid", "Trial", "Gold",
 pub struct History {
     pub limits: Limits,
     pub steps: Vec<Step>,
-    /// Instants at which everything is asked in the end.
+    /// How long after the end everything is asked.
     pub asked_at: Vec<Time>,
 }
 
@@ -40,11 +40,30 @@ pub struct Step {
     /// By how much the clock goes on before the command.
     pub advance: i64,
     pub command: Command,
+    /// The end user on whose behalf it is called.
+    pub acting_user: Option<UserId>,
+    pub digest: Digest,
+}
+
+/// Which digest of an impact a command names (R9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Digest {
+    None,
+    /// The one that a dry run answers just before.
+    Fitting,
+    Stale,
+}
+
+impl Step {
+    /// A command of the caller's own.
+    pub fn plain(advance: i64, command: Command) -> Self {
+        Self { advance, command, acting_user: None, digest: Digest::None }
+    }
 }
 
 /// As many cases as the environment says (PROPTEST_CASES, for every property alike), else `cases`.
 pub fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, max_shrink_time: 60_000, ..ProptestConfig::default() }
+    ProptestConfig { cases, failure_persistence: None, max_shrink_time: 20_000, ..ProptestConfig::default() }
 }
 
 /// The hash key of the tests.
@@ -62,14 +81,28 @@ pub fn history() -> BoxedStrategy<History> {
     (limits(), set_up, vec(step(), STEPS), asked_at)
         .prop_map(|(limits, set_up, steps, asked_at)| {
             let before = begin().into_iter().chain(if set_up { furnish() } else { Vec::new() });
-            let mut steps: Vec<Step> = before.map(|command| Step { advance: 0, command }).chain(steps).collect();
+            let mut steps: Vec<Step> = before.map(|command| Step::plain(0, command)).chain(steps).collect();
             // How many different sets of roles are left once a role was deleted is nobody's promise.
             if limits.role_sets < Limits::default().role_sets {
-                steps.retain(|step| !matches!(step.command, Command::DeleteRole(_)));
+                steps.retain(|step| !alters_sets(&step.command));
             }
             History { limits, steps, asked_at }
         })
         .boxed()
+}
+
+/// Whether members may get role sets that are given to nobody else.
+fn alters_sets(command: &Command) -> bool {
+    let remaps = |on_disabled: &OnDisabled| matches!(on_disabled, OnDisabled::Remap { .. });
+    match command {
+        Command::DeleteRole(_) | Command::ConvertRoleStructure(_) => true,
+        Command::CreateRoleMapping(command) => remaps(&command.on_disabled),
+        Command::UpdateRoleMapping(command) => remaps(&command.on_disabled),
+        Command::DeleteRoleMapping(command) => remaps(&command.on_disabled),
+        Command::SubscribeOrg(command) => remaps(&command.on_disabled),
+        Command::BatchSubscribeOrgs(command) => remaps(&command.on_disabled),
+        _ => false,
+    }
 }
 
 /// Each limit is tight now and then, so that it is met.
@@ -83,21 +116,38 @@ fn limits() -> impl Strategy<Value = Limits> {
         limit(38..60, defaults.grants),
         limit(3..7, defaults.role_sets),
         limit(1..4, defaults.member_roles),
+        limit(4..14, defaults.managed_roles),
     );
-    tight.prop_map(move |(roles, permissions, role_mappings, grants, role_sets, member_roles)| Limits {
+    tight.prop_map(move |(roles, permissions, role_mappings, grants, role_sets, member_roles, managed_roles)| Limits {
         roles,
         permissions,
         role_mappings,
         grants,
         role_sets,
         member_roles,
+        managed_roles,
         ..defaults
     })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let advance = prop_oneof![5 => 0i64..4, 5 => 0i64..40, 1 => -60i64..0];
-    (advance, command()).prop_map(|(advance, command)| Step { advance, command })
+    let acting_user = prop_oneof![1 => Just(None), 1 => select(&ACTING[..]).prop_map(|id| Some(UserId::stored(id)))];
+    let digest = prop_oneof![14 => Just(Digest::None), 2 => Just(Digest::Fitting), 1 => Just(Digest::Stale)];
+    (advance, command(), acting_user, digest).prop_map(|(advance, mut command, acting_user, digest)| {
+        let acting_user = acting_user.filter(|_| takes_acting_user(&command));
+        if let (Command::WriteMember(command), Some(_)) = (&mut command, &acting_user) {
+            command.allow_ownerless = false;
+        }
+        Step { advance, command, acting_user, digest }
+    })
+}
+
+/// Mostly those who hold much.
+const ACTING: [&str; 6] = ["Ann", "Ann", "ann", "bob", "cid", "nobody"];
+
+fn takes_acting_user(command: &Command) -> bool {
+    matches!(command, Command::WriteMember(_) | Command::UpdateOrg(_) | Command::DeleteOrg(_))
 }
 
 /// The projects that every history begins with.
@@ -133,6 +183,7 @@ fn furnish() -> Vec<Command> {
             internal: false,
             place: Place::Above(RoleName::stored("Member")),
             disabled_in: vec![],
+            manages: vec![],
         }));
         commands.push(Command::CreateRole(CreateRole {
             project: project.clone(),
@@ -141,7 +192,22 @@ fn furnish() -> Vec<Command> {
             internal: true,
             place: Place::Below(RoleName::stored("Owner")),
             disabled_in: vec![],
+            manages: vec![],
         }));
+        if key == "multi" {
+            for (name, managed) in [("Owner", &["Owner", "Admin", "Auditor", "Member"][..]), ("Boss", &["Auditor"][..])] {
+                commands.push(Command::UpdateRole(UpdateRole {
+                    project: project.clone(),
+                    name: RoleName::stored(name),
+                    etag: None,
+                    new_name: None,
+                    description: None,
+                    internal: None,
+                    aliases: None,
+                    manages: Some(managed.iter().map(|&name| RoleName::stored(name)).collect()),
+                }));
+            }
+        }
         let grant = |role, add: &[&'static str]| GrantEdit {
             role: RoleName::stored(role),
             add: add.iter().map(|&name| PermissionName::stored(name)).collect(),
@@ -153,7 +219,12 @@ fn furnish() -> Vec<Command> {
             description: String::new(),
             duplicate_of: None,
             edits: RoleMappingEdits {
-                grants: vec![grant("Auditor", &["read"]), grant("Admin", &["write"]), grant("Member", &["read"])],
+                grants: vec![
+                    grant("Owner", &ABILITIES),
+                    grant("Auditor", &["read", "rolecall::can_invite", "rolecall::can_change_roles"]),
+                    grant("Admin", &["write"]),
+                    grant("Member", &["read"]),
+                ],
                 enable: vec![],
                 disable: vec![RoleName::stored("Admin")],
             },
@@ -202,13 +273,23 @@ fn furnish() -> Vec<Command> {
     commands
 }
 
+/// What an acting user needs for its writes.
+pub const ABILITIES: [&str; 6] = [
+    "rolecall::can_view_other_members",
+    "rolecall::can_invite",
+    "rolecall::can_change_roles",
+    "rolecall::can_remove_users",
+    "rolecall::can_delete_org",
+    "rolecall::can_update_org_metadata",
+];
+
 fn lasting(role: &'static str) -> GivenRole {
     GivenRole { role: RoleName::stored(role), until: None, permanent: false }
 }
 
 fn command() -> BoxedStrategy<Command> {
     prop_oneof![
-        10 => of_projects(),
+        13 => of_projects(),
         11 => of_permissions(),
         18 => of_roles(),
         24 => of_role_mappings(),
@@ -237,6 +318,12 @@ fn of_projects() -> BoxedStrategy<Command> {
             allow_ownerless,
         })
     });
+    let to_single = order().prop_map(|order| (RoleStructure::SingleRole, order));
+    let convert = prop_oneof![1 => Just((RoleStructure::MultiRole, vec![])), 2 => to_single];
+    let convert = (project(), etag(), convert, any::<bool>());
+    let convert = convert.prop_map(|(project, etag, (to, order), allow_ownerless)| {
+        Command::ConvertRoleStructure(ConvertRoleStructure { project, etag, to, order, allow_ownerless })
+    });
     let confirmed = prop_oneof![3 => Just(true), 1 => Just(false)];
     prop_oneof![
         4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, anew()).prop_map(|(key, role_structure, reuse_deleted_key)| {
@@ -249,6 +336,7 @@ fn of_projects() -> BoxedStrategy<Command> {
             })
         }),
         6 => update.boxed(),
+        4 => convert.boxed(),
         4 => (key(), etag(), confirmed, any::<bool>()).prop_map(|(key, etag, confirmed, force)| {
             let confirm = if confirmed { key.into() } else { "another".into() };
             Command::DeleteProject(DeleteProject { project: ProjectKey::stored(key), etag, confirm, force })
@@ -281,9 +369,9 @@ fn of_permissions() -> BoxedStrategy<Command> {
 fn of_roles() -> BoxedStrategy<Command> {
     let aliases = prop_oneof![7 => Just(None), 1 => Just(Some(vec![])), 1 => vec(role(), 1..3).prop_map(Some)];
     let internal = prop_oneof![3 => Just(None), 2 => any::<bool>().prop_map(Some)];
-    let update = (project(), role(), etag(), option_of_role(), option_of("other"), internal, aliases);
-    let update = update.prop_map(|(project, name, etag, new_name, description, internal, aliases)| {
-        Command::UpdateRole(UpdateRole { project, name, etag, new_name, description, internal, aliases })
+    let update = (project(), role(), etag(), option_of_role(), option_of("other"), internal, aliases, managed());
+    let update = update.prop_map(|(project, name, etag, new_name, description, internal, aliases, manages)| {
+        Command::UpdateRole(UpdateRole { project, name, etag, new_name, description, internal, aliases, manages })
     });
     let replacement = select(&["Admin", "Admin", "Member", "Owner", "Boss"][..]).prop_map(RoleName::stored);
     let replacement = prop_oneof![2 => Just(None), 3 => replacement.prop_map(Some)];
@@ -301,6 +389,11 @@ fn of_roles() -> BoxedStrategy<Command> {
         ),
     ]
     .boxed()
+}
+
+/// Mostly no list.
+fn managed() -> impl Strategy<Value = Option<Vec<RoleName>>> {
+    prop_oneof![6 => Just(None), 1 => Just(Some(vec![])), 3 => vec(role(), 1..5).prop_map(Some)]
 }
 
 /// Mostly some roles and then all the others.
@@ -413,7 +506,16 @@ fn anew() -> impl Strategy<Value = bool> {
 }
 
 fn on_disabled() -> impl Strategy<Value = OnDisabled> {
-    prop_oneof![1 => Just(OnDisabled::Reject), 3 => Just(OnDisabled::Suspend)]
+    let stand_in = || prop_oneof![8 => select(&["Member", "Auditor", "Owner"][..]), 1 => select(&ROLES[..])];
+    let stand_in = || stand_in().prop_map(RoleName::stored);
+    let entry = (role(), stand_in());
+    let others_to = prop_oneof![1 => Just(None), 3 => stand_in().prop_map(Some)];
+    prop_oneof![
+        2 => Just(OnDisabled::Reject),
+        3 => Just(OnDisabled::Suspend { stand_in: None }),
+        5 => stand_in().prop_map(|role| OnDisabled::Suspend { stand_in: Some(role) }),
+        4 => (vec(entry, 0..3), others_to).prop_map(|(role_map, others_to)| OnDisabled::Remap { role_map, others_to }),
+    ]
 }
 
 fn option_of(text: &'static str) -> impl Strategy<Value = Option<String>> {
@@ -427,10 +529,10 @@ fn option_of_role() -> impl Strategy<Value = Option<RoleName>> {
 fn create_role(project: impl Strategy<Value = ProjectKey>) -> impl Strategy<Value = Command> {
     let place = prop_oneof![Just(Place::Last), role().prop_map(Place::Above), role().prop_map(Place::Below),];
     let name = select(&ROLES[2..8]).prop_map(RoleName::stored);
-    (project, name, any::<bool>(), place, vec(role_mapping(), 0..3)).prop_map(
-        |(project, name, internal, place, disabled_in)| {
-            let description = "a role".into();
-            Command::CreateRole(CreateRole { project, name, description, internal, place, disabled_in })
+    (project, name, any::<bool>(), place, vec(role_mapping(), 0..3), managed()).prop_map(
+        |(project, name, internal, place, disabled_in, manages)| {
+            let (description, manages) = ("a role".into(), manages.unwrap_or_default());
+            Command::CreateRole(CreateRole { project, name, description, internal, place, disabled_in, manages })
         },
     )
 }

@@ -21,6 +21,13 @@ pub fn resolved(state: &State, command: &Command) -> Command {
         Command::UpdateProject(update) => {
             say(&mut update.etag, found(&update.project).map(|project| project_etag(&project)))
         }
+        Command::ConvertRoleStructure(convert) => {
+            let project = found(&convert.project);
+            say(&mut convert.etag, project.as_ref().map(|project| project_etag(project)));
+            if let Some(project) = project {
+                all_roles(&project, &mut convert.order);
+            }
+        }
         Command::DeleteProject(delete) => {
             say(&mut delete.etag, found(&delete.project).map(|project| project_etag(&project)))
         }

@@ -8,7 +8,7 @@ use rolecall::domain::hash::HashKey;
 use rolecall::domain::permission_set::PermissionSet;
 use rolecall::domain::project::ProjectRecord;
 use rolecall::domain::state::Counters;
-use rolecall::domain::{Project, Revision, State};
+use rolecall::domain::{Project, Revision, State, UserId};
 
 use crate::histories::Life;
 use crate::seen::seen;
@@ -20,7 +20,7 @@ fn lived(History { limits, steps, .. }: &History) -> (Vec<State>, Vec<Commit>) {
     let mut states = vec![life.state.clone()];
     let mut commits = Vec::new();
     for (number, step) in steps.iter().enumerate() {
-        if let Some(commit) = life.live(step.advance, &step.command).commit {
+        if let Some(commit) = life.live(step).commit {
             commits.push(commit);
             states.push(life.state.clone());
         }
@@ -76,6 +76,24 @@ fn tells_the_truth(state: &State, change: &Change) -> bool {
         Change::Subscription(edit) => {
             let held = project.org_numbered(edit.key.id).map(|org| org.record.role_mapping);
             edit.before == held && edit.before != edit.after
+        }
+        Change::StandIns(edit) => {
+            let held = project.org_numbered(edit.key.id).and_then(|org| org.stand_ins.clone());
+            edit.before == held && edit.before != edit.after
+        }
+        Change::Remap(edit) => {
+            let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return false };
+            let org = project.org_numbered(edit.key.id).expect("of an org that is there");
+            // Somebody has each of the sets before, and nobody one of those after.
+            let has = |set| {
+                let memberships = USERS.map(|user| project.membership(org, &UserId::stored(user)));
+                memberships.into_iter().flatten().any(|it| it.role_set == set && it.timed.is_empty())
+            };
+            before.len() == after.len()
+                && !before.is_empty()
+                && before.iter().all(|set| has(*set) && !after.contains(set))
+                && after.iter().all(|set| !has(*set) && project.role_sets.get(*set).is_some())
+                && after.iter().enumerate().all(|(at, set)| !after[..at].contains(set))
         }
         Change::Membership(edit) => {
             let MembershipKey { org, user, .. } = &edit.key;

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::Impact;
+use super::{Impact, MemberImpact, Who};
 use crate::domain::name::OrgId;
 
 /// The orgs that are touched, in whatever order they are met.
@@ -18,7 +18,7 @@ impl Orgs {
     }
 }
 
-/// 32 hexadecimal digits that stand for a report, all but its sample.
+/// 32 hexadecimal digits that stand for a report, the ids of users aside.
 pub fn digest(impact: &Impact, orgs: &Orgs) -> String {
     let mut hash = Sha256::new();
     let mut number = |number: u64| hash.update(number.to_le_bytes());
@@ -42,6 +42,37 @@ pub fn digest(impact: &Impact, orgs: &Orgs) -> String {
         [role.as_str(), other.as_str()].into_iter().for_each(&mut text);
     }
     impact.orgs_left_ownerless.first.iter().for_each(|org| text(org.as_str()));
+    // Members alike may be told of together or one by one, and in any order within an org.
+    let mut sample: Vec<[u8; 32]> = Vec::new();
+    for row in &impact.sample {
+        let members = match row.who {
+            Who::Member(_) => 1,
+            Who::SomeOf { at_most, .. } => at_most,
+        };
+        sample.extend(std::iter::repeat_n(digest_of(row), members));
+    }
+    sample.sort_unstable();
+    sample.iter().for_each(|row| hash.update(row));
     let digest = hash.finalize();
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Of what one member gains and loses.
+fn digest_of(row: &MemberImpact) -> [u8; 32] {
+    let mut hash = Sha256::new().chain_update((row.org_id.as_str().len() as u64).to_le_bytes());
+    hash.update(row.org_id.as_str());
+    let mut list = |total: u64, first: &[&str]| {
+        hash.update(total.to_le_bytes());
+        for text in first {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+    };
+    for roles in [&row.roles_given, &row.roles_ended, &row.roles_suspended, &row.roles_reactivated] {
+        list(roles.len() as u64, &roles.iter().map(|role| role.as_str()).collect::<Vec<_>>());
+    }
+    for permissions in [&row.permissions_gained, &row.permissions_lost] {
+        list(permissions.total, &permissions.first.iter().map(|it| it.as_str()).collect::<Vec<_>>());
+    }
+    hash.finalize().into()
 }

@@ -106,7 +106,9 @@ impl<'a> Counting<'a> {
             members += touched;
             owner_left |= left;
         }
-        if members > 0 || self.scope.changed.contains(&no) {
+        // One goes also with its project.
+        let comes_or_goes = pair.0.is_some() != pair.1.is_some();
+        if members > 0 || comes_or_goes || self.scope.changed.contains(&no) {
             impact.orgs += 1;
             impact.members += members;
             digest.add(&org.record.profile.org_id, members);
@@ -185,7 +187,9 @@ impl<'a> Counting<'a> {
             impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 touched += 1;
-                self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1);
+                // To name those of whom some role ends would tell an acting user whose internal role does.
+                let named = (self.sides.seen == Seen::Whole).then_some(user);
+                self.add(SampleKey::new(org, &effect, None, None, named), &effect, 1);
             }
         }
         (touched, owner_left)

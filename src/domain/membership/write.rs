@@ -213,16 +213,21 @@ impl Member<'_> {
         if !is_member && matches!(write, Write::Remove) {
             return Err(self.not_found());
         }
-        if !matches!(write, Write::Add(_)) || !is_member {
-            self.concerned(&held, &to, |role, given| match given {
-                Some(until) if itself && acting.steps_down(role, until) => Ok(()),
-                Some(until) => acting.may_give(permission, role, until),
-                None if itself => Ok(()),
-                None => acting.may(permission, role),
-            })?;
-        } else {
-            // Whether it may or not, it is told so before it is told that there is such a member.
-            to.iter().try_for_each(|(&role, &until)| acting.may_give(permission, role, until))?;
+        let exists = is_member && matches!(write, Write::Add(_));
+        // Whether it may or not, it is told so before it is told that there is such a member.
+        let had = if exists { Roles::new() } else { held.clone() };
+        let own = itself && !matches!(write, Write::Add(_));
+        // Scope first, of all roles concerned; then whether they last too long (G6).
+        self.concerned(&had, &to, |role, given| match given {
+            Some(until) if own && acting.steps_down(role, until) => Ok(()),
+            None if own => Ok(()),
+            _ => acting.may(permission, role),
+        })?;
+        self.concerned(&had, &to, |role, given| match given {
+            Some(until) if !own || !acting.steps_down(role, until) => acting.may_give(permission, role, until),
+            _ => Ok(()),
+        })?;
+        if exists {
             return Err(self.exists());
         }
         if let Write::Remove = write {
@@ -230,6 +235,9 @@ impl Member<'_> {
         }
         counted(draft, self.project, &to)?;
         self.enabled(&held, &to)?;
+        if let Some(record) = self.record.filter(|record| self.is_as_visible(record, &to)) {
+            return Ok((Some(record.clone()), Done::Set));
+        }
         let single = self.project.record.role_structure == RoleStructure::SingleRole;
         let all: Roles = to.into_iter().chain(hidden.clone()).collect();
         let taken_up = single && !is_member && !hidden.is_empty();
@@ -240,6 +248,14 @@ impl Member<'_> {
         let all_held: Roles = held.into_iter().chain(hidden).collect();
         let done = if is_member { Done::Set } else { Done::Added };
         Ok((Some(self.record(draft, record, &all_held, all)?), done))
+    }
+
+    /// Whether these are all the visible roles that are recorded, ended ones included: then nothing is written, whatever
+    /// is recorded of internal ones.
+    fn is_as_visible(&self, record: &MembershipRecord, to: &Roles) -> bool {
+        let (roles, timed) = self.project.seen(record, Seen::Visible);
+        let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
+        !roles.is_empty() && roles.iter().map(|&role| (role, end(role))).eq(to.iter().map(|(&role, &end)| (role, end)))
     }
 
     /// Asks `may` of every role that a write concerns: taken (`None`), or given until then (G3).
@@ -254,21 +270,22 @@ impl Member<'_> {
             after.is_some() && held.get(role).is_none_or(|&before| longer(*after, before))
         };
         let lends = single && to.iter().any(lent);
+        // What stands in for a role goes with it, and lasts as long.
+        let with_stand_in = |role, given| {
+            may(role, given)?;
+            self.project.stand_in(self.org, role).map_or(Ok(()), |stand_in| may(stand_in, given))
+        };
         for (&role, &before) in held {
-            match to.get(&role) {
-                None => {
-                    may(role, None)?;
-                    // What stands in for it goes with it.
-                    self.project.stand_in(self.org, role).map_or(Ok(()), |stand_in| may(stand_in, None))?;
-                }
-                // Whom a role is lent, for the first time or for longer, loses the base role for as long.
-                Some(&after) if longer(before, after) || after.is_none() && lends => may(role, None)?,
-                Some(_) => {}
+            // Whom a role is lent, for the first time or for longer, loses the base role for as long.
+            if to.get(&role).is_none_or(|&after| longer(before, after) || after.is_none() && lends) {
+                with_stand_in(role, None)?;
             }
         }
         for (&role, &after) in to {
-            if held.get(&role).is_none_or(|&before| longer(after, before)) {
-                may(role, Some(after))?;
+            match held.get(&role) {
+                Some(&before) if longer(after, before) => with_stand_in(role, Some(after))?,
+                Some(_) => {}
+                None => may(role, Some(after))?,
             }
         }
         Ok(())

@@ -62,7 +62,7 @@ impl Space {
     fn by(&self, customer: &Customer, user: &str, fits: impl Fn(&str) -> bool, now: Time) -> Decision {
         let Some(member) = customer.members.get(user) else { return Decision::NotAMember };
         let mut standings = Vec::new();
-        for (role, _, standing, _) in self.shown(customer, &member.roles, now) {
+        for (role, standing) in self.standing(customer, member, now) {
             if fits(&role) {
                 standings.push(standing);
             }

@@ -52,8 +52,9 @@ impl Space {
         self.mappings.insert(name.clone(), mapping);
         self.edit_mapping(&name, &command.edits)?;
         self.grants_at_most(limits, grants)?;
+        self.makes_sense(&command.on_disabled, &name)?;
         for org in &command.subscribe {
-            self.move_org(org.as_str(), &name, command.on_disabled, now)?;
+            self.move_org(org.as_str(), &name, &command.on_disabled, now)?;
         }
         Ok(Answer::RoleMapping(name))
     }
@@ -73,7 +74,7 @@ impl Space {
         let (new_name, aliases) = self.mappings[&name].about.names(&name, new_name, texts(&command.aliases))?;
         let before = self.clone();
         self.edit_mapping(&name, &command.edits)?;
-        self.nobody_loses(&before, command.on_disabled, now)?;
+        self.on_disabled(&before, &command.on_disabled, &name, now)?;
         self.grants_at_most(limits, before.grant_count())?;
         let mut mapping = self.mappings.remove(&name).expect("found");
         mapping.about.aliases = aliases;
@@ -88,23 +89,6 @@ impl Space {
             customer.mapping = new_name.clone();
         }
         Ok(Answer::RoleMapping(new_name))
-    }
-
-    /// M7: a role that somebody holds and that was enabled for that member must not be disabled without a word.
-    fn nobody_loses(&self, before: &Space, on_disabled: OnDisabled, now: Time) -> Result<(), Reason> {
-        if on_disabled == OnDisabled::Suspend {
-            return Ok(());
-        }
-        for (id, customer) in &self.orgs {
-            let was = &before.mappings[&before.orgs[id].mapping].disabled;
-            let is = &self.mappings[&customer.mapping].disabled;
-            for member in customer.members.values() {
-                if member.roles.keys().any(|role| member.holds(role, now) && !was.contains(role) && is.contains(role)) {
-                    return Err(Reason::RolesWouldBeDisabled);
-                }
-            }
-        }
-        Ok(())
     }
 
     fn edit_mapping(&mut self, name: &str, edits: &RoleMappingEdits) -> Result<(), Reason> {
@@ -172,7 +156,9 @@ impl Space {
             customer.mapping = to.clone().ok_or(Reason::RoleMappingInUse)?;
             moved += 1;
         }
-        self.nobody_loses(&before, command.on_disabled, now)?;
+        if let Some(to) = to.filter(|_| moved > 0) {
+            self.on_disabled(&before, &command.on_disabled, &to, now)?;
+        }
         self.mappings.remove(&name);
         Ok(Answer::Deleted(moved))
     }
@@ -185,12 +171,12 @@ impl Space {
     }
 
     /// Returns whether the org was elsewhere.
-    fn move_org(&mut self, org: &str, to: &str, on_disabled: OnDisabled, now: Time) -> Result<bool, Reason> {
+    fn move_org(&mut self, org: &str, to: &str, on_disabled: &OnDisabled, now: Time) -> Result<bool, Reason> {
         let before = self.clone();
         let customer = self.orgs.get_mut(org).ok_or(Reason::OrgNotFound)?;
         let moved = customer.mapping != to;
         customer.mapping = to.to_string();
-        self.nobody_loses(&before, on_disabled, now)?;
+        self.on_disabled(&before, on_disabled, to, now)?;
         Ok(moved)
     }
 
@@ -201,20 +187,21 @@ impl Space {
             return Err(Reason::OrgNotFound);
         }
         let mapping = self.target(&command.to)?;
-        self.move_org(&org, &mapping, command.on_disabled, now)?;
+        self.move_org(&org, &mapping, &command.on_disabled, now)?;
         Ok(Answer::Subscription { org, mapping })
     }
 
     /// S2: all or none.
     pub(super) fn subscribe_many(&mut self, command: &BatchSubscribeOrgs, now: Time) -> Result<Answer, Reason> {
         let mapping = self.target(&command.to)?;
+        self.makes_sense(&command.on_disabled, &mapping)?;
         let (mut moved, mut unchanged) = (0, 0);
         let mut seen = BTreeSet::new();
         for org in &command.org_ids {
             if !seen.insert(org.to_string()) {
                 return Err(Reason::RepeatedRow);
             }
-            match self.move_org(org.as_str(), &mapping, command.on_disabled, now)? {
+            match self.move_org(org.as_str(), &mapping, &command.on_disabled, now)? {
                 true => moved += 1,
                 false => unchanged += 1,
             }

@@ -16,41 +16,62 @@ impl Member {
         self.roles.get(role).is_some_and(|given| !ended(given, now))
     }
 
-    fn is_member(&self, now: Time) -> bool {
+    pub fn is_member(&self, now: Time) -> bool {
         self.roles.values().any(|given| !ended(given, now))
     }
 }
 
-fn ended(given: &Given, now: Time) -> bool {
+/// Whether a role as it is shown is lent, and it or what stands in for it is live.
+fn lies_over((_, until, standing, _, stand_in): &Shown) -> bool {
+    until.is_some() && (*standing == Standing::Live || stand_in.is_some())
+}
+
+pub(super) fn ended(given: &Given, now: Time) -> bool {
     given.until.is_some_and(|until| now >= until)
 }
 
 impl Space {
-    /// The recorded roles of a member from the highest to the lowest, and how each stands.
-    pub(super) fn shown(&self, customer: &Customer, roles: &Roles, now: Time) -> Vec<Shown> {
+    /// The recorded roles of a member from the highest to the lowest, how each stands, and what stands in for it.
+    pub fn shown(&self, customer: &Customer, member: &Member, now: Time) -> Vec<Shown> {
         let disabled = &self.mappings[&customer.mapping].disabled;
         let mut shown = Vec::new();
         for (name, _) in &self.roles {
-            let Some(given) = roles.get(name) else { continue };
+            let Some(given) = member.roles.get(name) else { continue };
+            let mut stand_in = None;
             let standing = if ended(given, now) {
                 Standing::Ended
             } else if disabled.contains(name) {
+                stand_in = member.stand_in(name, disabled);
                 Standing::Suspended
             } else {
                 Standing::Live
             };
-            shown.push((name.clone(), given.until, standing, given.origin));
+            shown.push((name.clone(), given.until, standing, given.origin, stand_in));
         }
-        // B5: in SINGLE a lent role lies over the base role.
-        let lent = shown.iter().any(|(_, until, standing, _)| until.is_some() && *standing == Standing::Live);
-        if self.structure == RoleStructure::SingleRole && lent {
-            for (_, until, standing, _) in &mut shown {
+        // B5: in SINGLE a lent role, or what stands in for one, lies over the base role.
+        if self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over) {
+            for (_, until, standing, ..) in &mut shown {
                 if until.is_none() && *standing == Standing::Live {
                     *standing = Standing::Shadowed;
                 }
             }
         }
         shown
+    }
+
+    /// How each role of a member stands, those that stand in for others included: each exactly in the place of the other.
+    pub(super) fn standing(&self, customer: &Customer, member: &Member, now: Time) -> Vec<(String, Standing)> {
+        let shown = self.shown(customer, member, now);
+        let lent = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
+        let mut standing = Vec::new();
+        for (role, until, stands, _, stand_in) in shown {
+            standing.push((role, stands));
+            if let Some(stand_in) = stand_in {
+                let behind = lent && until.is_none();
+                standing.push((stand_in, if behind { Standing::Shadowed } else { Standing::Live }));
+            }
+        }
+        standing
     }
 
     /// P7: one more different set of roles.
@@ -78,7 +99,7 @@ impl Space {
         Ok(())
     }
 
-    fn has_owner(&self, customer: &Customer) -> bool {
+    pub(super) fn has_owner(&self, customer: &Customer) -> bool {
         customer.members.values().any(|member| self.owns(member))
     }
 
@@ -96,7 +117,7 @@ impl Space {
         let customer = &self.orgs[&org];
         Ok(match customer.members.get(&user) {
             Some(member) => {
-                let (roles, origin) = (self.shown(customer, &member.roles, now), member.origin);
+                let (roles, origin) = (self.shown(customer, member, now), Some(member.origin));
                 Answer::Member { org, user, roles, origin }
             }
             None => Answer::Removed,
@@ -137,7 +158,7 @@ impl Space {
         let customer = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
         let recorded = customer.members.get(user).cloned();
         let is_member = recorded.as_ref().is_some_and(|member| member.is_member(now));
-        let nothing = Member { roles: Roles::new(), origin: Origin::Direct };
+        let nothing = Member::default();
         let after = match &row.write {
             Write::Add(_) if is_member => return Err(Reason::MemberAlreadyExists),
             Write::Set(_) | Write::Remove if !is_member => return Err(Reason::MemberNotFound),
@@ -157,14 +178,17 @@ impl Space {
         }
         let members = &mut self.orgs.get_mut(org).expect("looked up above").members;
         match after {
-            Some(roles) => members.insert(user.to_string(), Member { roles, origin: Origin::Direct }),
+            Some(roles) => {
+                let stand_ins = recorded.map(|member| member.stand_ins).unwrap_or_default();
+                members.insert(user.to_string(), Member { roles, origin: Origin::Direct, stand_ins })
+            }
             None => members.remove(user),
         };
         Ok(true)
     }
 
     /// B1, B2, B5, B6, M3: the roles that a member has once these are given.
-    fn roles_given(
+    pub(super) fn roles_given(
         &self,
         customer: &Customer,
         member: &Member,

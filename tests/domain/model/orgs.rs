@@ -28,7 +28,7 @@ impl Space {
             let origin = Origin::Creator;
             let roles = Roles::from([(self.default_owner_role.clone(), Given { until: None, origin })]);
             self.count_set(&roles, limits)?;
-            members.insert(creator.to_string(), Member { roles, origin });
+            members.insert(creator.to_string(), Member { roles, origin, stand_ins: BTreeMap::new() });
         }
         let customer = Customer {
             display_name: command.display_name.clone(),

@@ -6,10 +6,11 @@ use rolecall::domain::command::{
     CreatePermissions, CreateRole, DeletePermission, DeleteRole, Place, ReorderRoles, UpdatePermission, UpdateRole,
 };
 use rolecall::domain::membership::Origin;
-use rolecall::domain::{Reason, Time};
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{Reason, RoleName, Time};
 use rolecall::limits::Limits;
 
-use super::{About, Answer, Given, Space, at_most, fresh, texts};
+use super::{About, Answer, Given, Member, Space, at_most, fresh, texts};
 use crate::symbols::REST;
 
 impl Space {
@@ -122,11 +123,32 @@ impl Space {
             Place::Below(other) => position(other.as_str())? + 1,
         };
         self.roles.insert(at, (name.clone(), About::new(&command.description, command.internal, now)));
+        self.manage(&name, &command.manages, limits)?;
         Ok(Answer::Role(name))
     }
 
+    /// G2: the list of a role, which it may stand in itself.
+    fn manage(&mut self, role: &str, managed: &[RoleName], limits: &Limits) -> Result<(), Reason> {
+        let mut all = BTreeSet::new();
+        for name in managed {
+            all.insert(self.role(name.as_str())?);
+        }
+        if all.is_empty() {
+            self.manages.remove(role);
+            return Ok(());
+        }
+        if self.structure == RoleStructure::SingleRole {
+            return Err(Reason::WrongRoleStructure);
+        }
+        let before = self.manages.insert(role.to_string(), all.clone()).unwrap_or_default();
+        if all.len() > before.len() {
+            at_most(limits.managed_roles, self.manages.values().map(BTreeSet::len).sum())?;
+        }
+        Ok(())
+    }
+
     /// R3, R5, R10.
-    pub(super) fn update_role(&mut self, command: &UpdateRole, now: Time) -> Result<Answer, Reason> {
+    pub(super) fn update_role(&mut self, command: &UpdateRole, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let name = self.role(command.name.as_str())?;
         fresh(&command.etag)?;
         let mut about = self.about_role(&name).clone();
@@ -141,8 +163,8 @@ impl Space {
             if internal && (name == self.default_role || name == self.default_owner_role) {
                 return Err(Reason::DefaultRoleUnsuitable);
             }
-            let mut members = self.orgs.values().flat_map(|customer| customer.members.values());
-            if members.any(|member| member.holds(&name, now)) {
+            let holds = |member: &Member| member.holds(&name, now) || member.is_stood_in_by(&name, now);
+            if self.orgs.values().flat_map(|customer| customer.members.values()).any(holds) {
                 return Err(Reason::RoleInUse);
             }
             about.marked = internal;
@@ -151,6 +173,9 @@ impl Space {
         about.aliases = aliases;
         if let Some(text) = &command.description {
             about.description = text.clone();
+        }
+        if let Some(managed) = &command.manages {
+            self.manage(&name, managed, limits)?;
         }
         for (role, old) in &mut self.roles {
             if *role == name {
@@ -161,29 +186,38 @@ impl Space {
         Ok(Answer::Role(new_name))
     }
 
-    fn rename_role(&mut self, from: &str, to: &str) {
+    pub(super) fn rename_role(&mut self, from: &str, to: &str) {
         let changed = |name: &String| if name == from { to.to_string() } else { name.clone() };
         for (role, _) in &mut self.roles {
             *role = changed(role);
         }
         self.default_role = changed(&self.default_role);
         self.default_owner_role = changed(&self.default_owner_role);
+        let set = |set: &BTreeSet<String>| set.iter().map(changed).collect::<BTreeSet<String>>();
+        self.manages = self.manages.iter().map(|(role, managed)| (changed(role), set(managed))).collect();
         for mapping in self.mappings.values_mut() {
             mapping.disabled = mapping.disabled.iter().map(changed).collect();
             mapping.grants = mapping.grants.iter().map(|(role, row)| (changed(role), row.clone())).collect();
         }
         for member in self.orgs.values_mut().flat_map(|customer| customer.members.values_mut()) {
             member.roles = member.roles.iter().map(|(role, given)| (changed(role), *given)).collect();
+            member.stand_ins =
+                member.stand_ins.iter().map(|(role, stand_in)| (changed(role), changed(stand_in))).collect();
         }
-        let set = |set: &BTreeSet<String>| set.iter().map(changed).collect();
         self.role_sets = self.role_sets.as_ref().map(|sets| sets.iter().map(set).collect());
     }
 
     /// R6.
     pub(super) fn reorder(&mut self, command: &ReorderRoles) -> Result<Answer, Reason> {
         fresh(&command.etag)?;
+        self.roles = self.ordered(&command.roles)?;
+        Ok(Answer::RolesReordered)
+    }
+
+    /// All roles in an order that names each once; the role `*` stands for the others.
+    pub(super) fn ordered(&self, names: &[RoleName]) -> Result<Vec<(String, About)>, Reason> {
         let mut order: Vec<(String, About)> = Vec::new();
-        let wanted: Vec<&str> = command.roles.iter().map(|name| name.as_str()).filter(|name| *name != REST).collect();
+        let wanted: Vec<&str> = names.iter().map(|name| name.as_str()).filter(|name| *name != REST).collect();
         for name in &wanted {
             let name = self.role(name)?;
             if order.iter().any(|(other, _)| *other == name) {
@@ -192,13 +226,12 @@ impl Space {
             order.push((name.clone(), self.about_role(&name).clone()));
         }
         let rest: Vec<_> = self.roles.iter().filter(|role| !order.contains(role)).cloned().collect();
-        if wanted.len() < command.roles.len() {
+        if wanted.len() < names.len() {
             order.extend(rest);
         } else if !rest.is_empty() {
             return Err(Reason::IncompleteOrder);
         }
-        self.roles = order;
-        Ok(Answer::RolesReordered)
+        Ok(order)
     }
 
     /// R4, R5.
@@ -222,7 +255,24 @@ impl Space {
         }
         let mut holders = 0;
         for customer in self.orgs.values_mut() {
+            let disabled = &self.mappings[&customer.mapping].disabled;
             for member in customer.members.values_mut() {
+                let instead = replacement.as_ref().filter(|role| !disabled.contains(*role));
+                // Who holds it in the place of a suspended role gets the replacement in that place.
+                let own: Vec<String> = member.roles.keys().filter(|role| member.holds(role, now)).cloned().collect();
+                let stands = own.iter().any(|role| {
+                    *role != deleted && disabled.contains(role) && member.stand_in(role, disabled).as_ref() == Some(&deleted)
+                });
+                if stands && instead.is_none() {
+                    return Err(Reason::ReplacementDisabled);
+                }
+                let behind = member.stand_ins.remove(&deleted);
+                let stand_ins = std::mem::take(&mut member.stand_ins).into_iter().filter_map(|(role, stand_in)| {
+                    let stays = (stand_in != deleted).then_some(&stand_in);
+                    let stands = stays.or(instead).or(behind.as_ref()).cloned();
+                    stands.map(|stand_in| (role, stand_in))
+                });
+                member.stand_ins = stand_ins.collect();
                 let held = member.holds(&deleted, now);
                 let Some(lost) = member.roles.remove(&deleted) else { continue };
                 member.origin = Origin::Migration;
@@ -240,7 +290,7 @@ impl Space {
                     Some(lasting) => lasting,
                     None => Given { until: lost.until, origin: Origin::Migration },
                 };
-                if Some(gets) != already && self.mappings[&customer.mapping].disabled.contains(replacement) {
+                if Some(gets) != already && disabled.contains(replacement) {
                     return Err(Reason::ReplacementDisabled);
                 }
                 member.roles.insert(replacement.clone(), gets);
@@ -248,6 +298,11 @@ impl Space {
             customer.members.retain(|_, member| !member.roles.is_empty());
         }
         self.roles.retain(|(name, _)| *name != deleted);
+        self.manages.remove(&deleted);
+        self.manages.values_mut().for_each(|managed| {
+            managed.remove(&deleted);
+        });
+        self.manages.retain(|_, managed| !managed.is_empty());
         for mapping in self.mappings.values_mut() {
             mapping.disabled.remove(&deleted);
             mapping.grants.remove(&deleted);

@@ -21,7 +21,7 @@ fn work(world: &mut World, line: &str, request: &str, fingerprint: u128) -> Work
 fn told(verdicts: &[Verdict]) -> Vec<String> {
     let word = |verdict: &Verdict| match verdict {
         Verdict::Done { revision, replayed: false, .. } => format!("done at {}", revision.number),
-        Verdict::Done { revision, outcome, replayed: true } => {
+        Verdict::Done { revision, outcome, replayed: true, .. } => {
             format!("replayed from {}: {:?}", revision.number, answered(outcome))
         }
         Verdict::Remembered { revision, outcome } => {
@@ -54,8 +54,8 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
     let ann = Answer::Member {
         org: "acme".into(),
         user: "ann".into(),
-        roles: vec![("Member".into(), None, Standing::Live, Origin::Direct)],
-        origin: Origin::Direct,
+        roles: vec![("Member".into(), None, Standing::Live, Origin::Direct, None)],
+        origin: Some(Origin::Direct),
     };
     assert_eq!(
         told(&group.verdicts),

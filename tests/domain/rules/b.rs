@@ -265,11 +265,11 @@ fn b6_a_membership_carries_the_origin_of_its_latest_change_and_each_role_its_own
     assert_eq!(world.space().orgs["acme"].members["ann"].origin, Origin::Creator);
     let answer = world.answer("set ann in acme: Owner, Guest until 60");
     let roles = vec![
-        ("Owner".into(), None, Standing::Live, Origin::Creator),
-        ("Guest".into(), Some(seconds(60)), Standing::Live, Origin::Direct),
+        ("Owner".into(), None, Standing::Live, Origin::Creator, None),
+        ("Guest".into(), Some(seconds(60)), Standing::Live, Origin::Direct, None),
     ];
     let (org, user) = ("acme".into(), "ann".into());
-    assert_eq!(answer, Answer::Member { org, user, roles, origin: Origin::Direct });
+    assert_eq!(answer, Answer::Member { org, user, roles, origin: Some(Origin::Direct) });
     // Another end is no other giving.
     world.run("ownerless set ann in acme: Owner until 90, Guest");
     assert_eq!(world.given("acme", "ann").unwrap()[1], ("Owner".into(), Some(seconds(90)), Origin::Creator));

@@ -86,8 +86,8 @@ fn m3_who_holds_a_disabled_role_may_have_it_repeated() {
         world("project shop MULTI\n org acme\n add ann to acme: Admin\n suspending edit Default: off Admin");
     let answer = world.answer("set ann in acme: Admin, Member");
     let (by, live) = (Origin::Direct, Standing::Live);
-    let roles = vec![("Admin".into(), None, Standing::Suspended, by), ("Member".into(), None, live, by)];
-    assert_eq!(answer, Answer::Member { org: "acme".into(), user: "ann".into(), roles, origin: by });
+    let roles = vec![("Admin".into(), None, Standing::Suspended, by, None), ("Member".into(), None, live, by, None)];
+    assert_eq!(answer, Answer::Member { org: "acme".into(), user: "ann".into(), roles, origin: Some(by) });
     world.refused("add bob to acme: Admin", Reason::RoleDisabled);
     world.run("set ann in acme: Member");
     world.refused("set ann in acme: Admin, Member", Reason::RoleDisabled);

@@ -1,0 +1,185 @@
+//! Nothing made for an acting user betrays what is internal (G4, I4): the same calls of acting users in two worlds, of
+//! which one has staff with internal roles, are answered alike.
+//!
+//! What differs all the same, and has to:
+//! - USER_NOT_AVAILABLE, where the one world would do what the other cannot (I4): a SINGLE_ROLE member has no room left, a
+//!   MULTI_ROLE one too many roles. Then nothing is done in either, and the calls go on.
+//! - Revisions, instants and numbers of roles and role sets: they count what happens in all orgs of all projects.
+//! - The limit of different role sets a project (P7), for the same reason.
+//! - What a user may do itself by an internal role of its own: staff acts here in neither world.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use rolecall::domain::command::{DeleteOrg, GivenRole, UpdateOrg, Write};
+use rolecall::domain::manageable::manageable;
+use rolecall::domain::refusal::Noun;
+use rolecall::domain::suggest::{Known, Suggester};
+use rolecall::domain::{Command, Reason, Refusal, RoleName, Time, UserId};
+
+use crate::histories::{Life, Lived};
+use crate::impacts::anonymous;
+use crate::manageable::ask;
+use crate::strategies::{Step, config};
+use crate::teams::{self, PROJECT, START, Team, USERS, VISIBLE, end, members, team, wish, write};
+
+/// They act, and hold no internal role.
+const CUSTOMERS: [&str; 2] = ["ann", "bob"];
+const STAFF: [&str; 3] = ["cid", "Ann", "nobody"];
+/// Also names that exist in one world alone, and names near to them.
+const NAMES: [&str; 9] = ["Owner", "Admin", "Auditor", "Member", "Guest", "Boss", "Bos", "Spy", "Gest"];
+
+/// The commands that make staff: members of internal roles alone, or of internal roles as well.
+fn staff() -> impl Strategy<Value = Vec<(&'static str, &'static str, Option<Time>)>> {
+    vec((select(&STAFF[..]), select(&["Boss", "Spy"][..]), end()), 1..5)
+}
+
+struct World {
+    life: Life,
+}
+
+impl World {
+    fn new(commands: impl Iterator<Item = Command>) -> Self {
+        let mut life = Life::new(rolecall::limits::Limits::default());
+        for command in commands {
+            life.live(&Step::plain(1, command));
+        }
+        Self { life }
+    }
+
+    /// The member's roles and these, or these alone.
+    fn give(&mut self, user: &str, role: &str, until: Option<Time>) {
+        let project = self.life.state.project_keyed(PROJECT).expect("there").clone();
+        let org = project.org(teams::ORG).expect("there");
+        let kept = |role: RoleName| GivenRole { role, until: None, permanent: false };
+        let record = project.membership(org, &UserId::stored(user));
+        let roles = record.as_ref().and_then(|record| project.role_sets.get(record.role_set));
+        let mut given: Vec<GivenRole> =
+            roles.into_iter().flat_map(|set| set.roles.iter()).map(|&id| kept(project.role_name(id))).collect();
+        let new = GivenRole { role: RoleName::stored(role), until, permanent: until.is_none() };
+        let write_as = if given.is_empty() { Write::Add } else { Write::Set };
+        given.push(new);
+        // Where it does not fit, or something has ended, nothing comes of it.
+        self.life.live(&Step::plain(0, write(user, write_as(given))));
+    }
+
+    /// All that a caller is told, in the words of the answer.
+    fn told(&self, lived: &Lived) -> String {
+        let impact = lived.impact.as_ref().map(|impact| (anonymous(impact), impact.digest.clone()));
+        let refusal = lived.refusal.as_ref().map(|refusal| (format!("{refusal:?}"), refusal.to_string(), refusal.rule()));
+        let suggestion = match &lived.refusal {
+            Some(Refusal::NotFound(noun @ Noun::Role, name)) => {
+                let project = self.life.state.project_keyed(PROJECT).expect("there");
+                Suggester::new(project, Known::Visible).suggest(*noun, name).map(str::to_string)
+            }
+            _ => None,
+        };
+        format!("{:?} {impact:?} {refusal:?} {suggestion:?}", lived.result)
+    }
+
+    /// What is manageable for a customer, by the names of roles.
+    fn manageable(&self, acting: &str, target: Option<&str>) -> String {
+        let limits = &self.life.limits;
+        match manageable(&self.life.state, &ask(acting, target), self.life.clock, limits) {
+            Ok(it) => {
+                let roles = it.roles.iter();
+                let roles = roles.map(|it| (it.role.to_string(), it.invite, it.give, it.take, it.until_max));
+                format!("{:?} {} {}", roles.collect::<Vec<_>>(), it.remove, it.more)
+            }
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+}
+
+/// Mostly members are written; seldom the org itself.
+fn wishes() -> impl Strategy<Value = Step> {
+    let of_org = (select(&CUSTOMERS[..]), any::<bool>()).prop_map(|(acting, delete)| {
+        let (project, org_id) = (teams::project(), teams::org());
+        let command = match delete {
+            true => Command::DeleteOrg(DeleteOrg { project, org_id }),
+            false => {
+                let display_name = Some(format!("of {acting}"));
+                Command::UpdateOrg(UpdateOrg { project, org_id, display_name, metadata: None })
+            }
+        };
+        Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) }
+    });
+    prop_oneof![30 => wish(&CUSTOMERS, &NAMES), 1 => of_org]
+}
+
+fn is_unavailable(lived: &Lived) -> bool {
+    lived.result == Err(Reason::UserNotAvailable)
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    #[test]
+    fn i4_acting_users_are_told_the_same_whether_there_is_staff_or_not(
+        team in team(),
+        roles_too in any::<bool>(),
+        visible in members(&[]),
+        staff in staff(),
+        wishes in vec(wishes(), 10),
+        target in select(&USERS[..]),
+    ) {
+        let Team { visible: project, internal, disabled, .. } = team;
+        // Without staff there may be no internal role at all.
+        let without = internal.clone().into_iter().filter(|_| roles_too);
+        let mut one = World::new(project.iter().cloned().chain(without).chain(visible.clone()));
+        let mut other = World::new(project.iter().cloned().chain(internal).chain(visible));
+        for (user, role, until) in staff {
+            other.give(user, role, until);
+        }
+        for command in disabled {
+            for world in [&mut one, &mut other] {
+                world.life.live(&Step::plain(0, without_internal(&command)));
+            }
+        }
+        // Whatever it took to come so far, it is the same instant in both.
+        for world in [&mut one, &mut other] {
+            world.life.clock = Time(START);
+        }
+        for (number, wish) in wishes.iter().enumerate() {
+            let (before_one, before_other) = (one.life.state.clone(), other.life.state.clone());
+            let (this, that) = (one.life.live(wish), other.life.live(wish));
+            if is_unavailable(&that) {
+                prop_assert!(this.result.is_ok(), "{:?} is refused otherwise: {:?}", wish, this.result);
+                one.life.state = before_one;
+                other.life.state = before_other;
+            } else {
+                prop_assert_eq!(one.told(&this), other.told(&that), "{:?}", wish);
+                prop_assert_eq!(this.commit.is_some(), that.commit.is_some(), "one takes a revision: {:?}", wish);
+            }
+            if number % 5 == 4 {
+                for target in [None, Some(target), Some("ann")] {
+                    let (is, should) = (other.manageable("ann", target), one.manageable("ann", target));
+                    if !other.full(target) {
+                        prop_assert_eq!(is, should, "{:?}", target);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The same roles are disabled in both worlds; of internal ones there may be none in the one.
+fn without_internal(command: &Command) -> Command {
+    let mut command = command.clone();
+    if let Command::UpdateRoleMapping(update) = &mut command {
+        update.edits.disable.retain(|role| VISIBLE.contains(&role.as_str()));
+    }
+    command
+}
+
+impl World {
+    /// Whether a target holds internal roles: then what it can be given is less (I4).
+    fn full(&self, target: Option<&str>) -> bool {
+        let project = self.life.state.project_keyed(PROJECT).expect("there");
+        let Some(org) = project.org(teams::ORG) else { return false };
+        let record = target.and_then(|target| project.membership(org, &UserId::stored(target)));
+        let set = record.and_then(|record| project.role_sets.get(record.role_set).map(AsRef::as_ref));
+        set.is_some_and(|set: &rolecall::domain::role_set::RoleSet| set.roles.iter().any(|&role| !project.is_visible(role)))
+    }
+}

@@ -1,0 +1,174 @@
+//! The impact of a write as the domain tells it against the one that the model finds (R9).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use rolecall::domain::impact::{Impact, Listed, MemberImpact, Who};
+use rolecall::domain::{Project, RoleName, State, UserId};
+
+use crate::model::{Report, Touched};
+
+/// The states before and after a write, in which nobody but these users is a member.
+pub struct Moment<'a> {
+    /// The project's key.
+    pub project: &'a str,
+    pub before: &'a State,
+    pub after: &'a State,
+    pub users: &'a [&'a str],
+    /// Whether an acting user deletes an org: it is not told who they were, for how members are told of together would
+    /// tell of internal roles.
+    pub nobody_named: bool,
+}
+
+/// More than a report lists of anything does not happen in histories, nor more members than a sample has.
+const SAMPLE: usize = 20;
+
+/// The domain tells what the model found.
+pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
+    let mut orgs = report.orgs.clone();
+    orgs.extend(other_stand_ins(moment));
+    prop_assert_eq!(impact.orgs, orgs.len() as u64, "orgs: {:?}", orgs);
+    prop_assert_eq!(impact.members, report.touched.len() as u64, "members: {:?}", &report.touched);
+    prop_assert_eq!(impact.members_losing_at_least, report.members_losing_at_least, "losing at least");
+    let roles = impact.roles.iter();
+    let roles = roles.map(|it| (it.role.to_string(), [it.given, it.ended, it.suspended, it.reactivated]));
+    prop_assert_eq!(roles.collect::<BTreeMap<_, _>>(), report.roles.clone());
+    prop_assert_eq!(impact.roles.len(), report.roles.len());
+    let grant = |listed: &Listed<rolecall::domain::impact::GrantImpact>| {
+        all(listed, |it| (it.role_mapping.to_string(), it.role.to_string(), it.permission.to_string()))
+    };
+    prop_assert_eq!(&grant(&impact.grants_gained), &report.grants_gained, "grants gained");
+    prop_assert_eq!(&grant(&impact.grants_lost), &report.grants_lost, "grants lost");
+    let pair = |listed: &Listed<(RoleName, RoleName)>| all(listed, |(one, two)| (one.to_string(), two.to_string()));
+    prop_assert_eq!(&pair(&impact.at_least_lost), &report.at_least_lost, "at least lost");
+    prop_assert_eq!(&pair(&impact.manages_lost), &report.manages_lost, "manages lost");
+    prop_assert_eq!(&all(&impact.orgs_left_ownerless, ToString::to_string), &report.orgs_left_ownerless, "ownerless");
+    prop_assert!(impact.orgs_left_ownerless.first.is_sorted());
+    if moment.nobody_named {
+        prop_assert!(impact.sample.is_empty());
+        return Ok(());
+    }
+    sample(impact, report, moment)
+}
+
+/// All that is listed, each once: there is never more than is listed.
+fn all<T, S: Ord + Debug>(listed: &Listed<T>, text: impl Fn(&T) -> S) -> BTreeSet<S> {
+    assert_eq!(listed.total, listed.first.len() as u64, "not all is listed");
+    let found: BTreeSet<S> = listed.first.iter().map(text).collect();
+    assert_eq!(found.len(), listed.first.len(), "listed twice: {found:?}");
+    found
+}
+
+/// The orgs whose stand-ins are others, also such as nobody holds any more: the model keeps none for those.
+fn other_stand_ins(moment: &Moment<'_>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    if let Some(before) = moment.before.project_keyed(moment.project) {
+        let Some(project) = moment.after.project_numbered(before.id) else { return found };
+        before.for_each_org(|org| {
+            let after = project.org_numbered(org.no).filter(|after| after.record.life.is_living());
+            if after.is_some_and(|after| after.stand_ins() != org.stand_ins()) {
+                found.insert(org.record.profile.org_id.to_string());
+            }
+        });
+    }
+    found
+}
+
+/// Those who lose come first, then by org; each row is right for whom it is about.
+fn sample(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
+    let mut told: Vec<(String, bool)> = Vec::new();
+    let mut met: BTreeSet<(String, String)> = BTreeSet::new();
+    for row in &impact.sample {
+        let users = users_of(row, moment)?;
+        let wanted = match &row.who {
+            Who::Member(_) => 1,
+            Who::SomeOf { at_most, .. } => *at_most,
+        };
+        prop_assert_eq!(users.len(), wanted, "{:?} stands for {:?}", row, users);
+        for user in users {
+            let key = (row.org_id.to_string(), user);
+            let touched = report.touched.get(&key);
+            prop_assert_eq!(Some(gist(row)), touched.map(|it| Touched { loses: false, ..it.clone() }), "{:?}", &key);
+            told.push((key.0.clone(), touched.is_some_and(|it| it.loses)));
+            prop_assert!(met.insert(key), "twice in the sample: {:?}", row);
+        }
+    }
+    let mut should: Vec<(bool, String)> = report.touched.iter().map(|((org, _), it)| (!it.loses, org.clone())).collect();
+    should.sort();
+    should.truncate(SAMPLE);
+    let told: Vec<_> = told.into_iter().map(|(org, loses)| (!loses, org)).collect();
+    prop_assert_eq!(told, should, "the order of the sample");
+    Ok(())
+}
+
+fn gist(row: &MemberImpact) -> Touched {
+    let names = |roles: &[RoleName]| {
+        let names: BTreeSet<String> = roles.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), roles.len(), "a role twice: {row:?}");
+        names
+    };
+    Touched {
+        roles_given: names(&row.roles_given),
+        roles_ended: names(&row.roles_ended),
+        roles_suspended: names(&row.roles_suspended),
+        roles_reactivated: names(&row.roles_reactivated),
+        permissions_gained: all(&row.permissions_gained, ToString::to_string),
+        permissions_lost: all(&row.permissions_lost, ToString::to_string),
+        loses: false,
+    }
+}
+
+/// Those whom a row is about, as the database would find them.
+fn users_of(row: &MemberImpact, moment: &Moment<'_>) -> Result<Vec<String>, TestCaseError> {
+    let (role_set, at_most) = match &row.who {
+        Who::Member(user) => return Ok(vec![user.to_string()]),
+        Who::SomeOf { role_set, at_most } => (*role_set, *at_most),
+    };
+    let has = |project: &Project| {
+        let org = project.org_numbered(row.org)?;
+        let mut users: Vec<&str> = moment.users.to_vec();
+        users.sort();
+        users.retain(|user| {
+            let record = project.membership(org, &UserId::stored(*user));
+            record.is_some_and(|record| record.role_set == role_set && record.timed.is_empty())
+        });
+        Some(users.into_iter().take(at_most).map(str::to_string).collect::<Vec<_>>())
+    };
+    let found = moment.before.project_keyed(moment.project).and_then(|project| has(project));
+    found.ok_or_else(|| TestCaseError::fail(format!("nobody is left whom {row:?} is about")))
+}
+
+/// What a digest stands for: one report. That may have several, since it does not name all the orgs that it counts.
+#[derive(Default)]
+pub struct Digests {
+    reports: BTreeMap<String, String>,
+}
+
+impl Digests {
+    pub fn keep(&mut self, impact: &Impact) -> TestCaseResult {
+        prop_assert_ne!(&impact.digest, "");
+        let report = anonymous(impact);
+        let before = self.reports.entry(impact.digest.clone()).or_insert_with(|| report.clone());
+        prop_assert_eq!(&*before, &report, "one digest of two reports");
+        Ok(())
+    }
+}
+
+/// A report without the ids of users and what they are kept by.
+pub fn anonymous(impact: &Impact) -> String {
+    let mut rows = Vec::new();
+    for row in &impact.sample {
+        let (touched, org) = (gist(row), &row.org_id);
+        let times = match &row.who {
+            Who::Member(_) => 1,
+            Who::SomeOf { at_most, .. } => *at_most,
+        };
+        rows.extend(std::iter::repeat_n(format!("{org} {touched:?}"), times));
+    }
+    rows.sort();
+    let others = Impact { digest: String::new(), sample: Vec::new(), ..impact.clone() };
+    format!("{others:?} {rows:?}")
+}

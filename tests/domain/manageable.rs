@@ -1,0 +1,210 @@
+//! What an acting user is told that it may do is what its writes do (G5). The list is made by trying the writes; so it is
+//! held against the model's verdict on them as well.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::TestCaseResult;
+
+use rolecall::domain::command::{GivenRole, Write};
+use rolecall::domain::decide::{Terms, decide};
+use rolecall::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{Call, Command, Reason, RoleName, Time, UserId};
+
+use crate::histories::{Life, call};
+use crate::model::{Called, Customer, Model, Space, lasts};
+use crate::strategies::config;
+use crate::teams::{ORG, PROJECT, USERS, org, project, team, write};
+
+pub fn ask(acting: &str, target: Option<&str>) -> Ask {
+    Ask {
+        project: project(),
+        org_id: org(),
+        acting_user: UserId::stored(acting),
+        target: target.map(UserId::stored),
+        after: None,
+        limit: 100,
+    }
+}
+
+/// A moment in which writes are tried, by the domain and by the model.
+struct Trial<'a> {
+    life: &'a Life,
+    model: &'a Model,
+    now: Time,
+    acting: &'a str,
+}
+
+type End = Option<Time>;
+
+impl Trial<'_> {
+    fn space(&self) -> &Space {
+        &self.model.projects[PROJECT]
+    }
+
+    fn customer(&self) -> &Customer {
+        &self.space().orgs[ORG]
+    }
+
+    /// Whether a write would be done, as both say.
+    fn allows(&self, user: &str, wish: Write) -> Result<bool, TestCaseError> {
+        let command: Command = write(user, wish);
+        let call = Call { acting_user: Some(UserId::stored(self.acting)), ..call() };
+        let terms = Terms { call: &call, now: self.now, limits: &self.life.limits };
+        let is = decide(&self.life.state, &command, &terms).map(drop).map_err(|refusal| refusal.reason());
+        let called = Called { acting_user: Some(self.acting), stale_digest: false };
+        let should = self.model.clone().run(&command, called, self.now, &self.life.limits).map(drop);
+        prop_assert_eq!(&is, &should, "{} on {}: {:?}", self.acting, user, command);
+        Ok(is.is_ok())
+    }
+
+    fn longest(&self, permission: &str, role: &str) -> Option<End> {
+        self.space().longest(self.customer(), self.acting, permission, role, self.now)
+    }
+
+    /// The roles of a target that an acting user can know of, held and not ended.
+    fn held(&self, target: &str) -> Vec<String> {
+        let Some(member) = self.customer().members.get(target) else { return Vec::new() };
+        let held = |until: End| until.is_none_or(|until| until > self.now);
+        let roles = member.roles.iter().filter(|(role, given)| held(given.until) && !self.space().about_role(role).marked);
+        roles.map(|(role, _)| role.clone()).collect()
+    }
+
+    fn of_target(&self, target: &str, role: &str) -> Result<Said, TestCaseError> {
+        let invited = self.longest("rolecall::can_invite", role);
+        let mut given = self.longest("rolecall::can_change_roles", role);
+        if target == self.acting {
+            let lower = self.space().lowers_to(self.customer(), target, role, self.now);
+            given = given.into_iter().chain(lower).reduce(|one, other| if lasts(one, other) { one } else { other });
+        }
+        let held = self.held(target);
+        let holds = held.iter().any(|other| other == role);
+        let others: Vec<GivenRole> = held.iter().filter(|other| *other != role).map(|role| kept(role)).collect();
+        let new = |until: Option<End>| gives(role, until.flatten());
+        let invite = self.allows(target, Write::Add(vec![new(invited)]))?;
+        let this = if holds { kept(role) } else { new(given) };
+        let with = |this: GivenRole| match self.space().structure {
+            RoleStructure::SingleRole => vec![this],
+            RoleStructure::MultiRole => others.iter().cloned().chain([this]).collect(),
+        };
+        let give = self.allows(target, Write::Set(with(this)))?;
+        let rest = if others.is_empty() { Write::Remove } else { Write::Set(others.clone()) };
+        let take = holds && self.allows(target, rest)?;
+        let until_max = if give { given } else { invited.filter(|_| invite) };
+        if let Some(Some(until)) = until_max {
+            // And no later.
+            let later = GivenRole { until: Some(Time(until.0 + 1)), ..gives(role, None) };
+            let late = if give { Write::Set(with(later)) } else { Write::Add(vec![later]) };
+            let held_longer = self.customer().members.get(target).and_then(|it| it.roles.get(role));
+            if !held_longer.is_some_and(|given| lasts(given.until, Some(Time(until.0 + 1)))) {
+                prop_assert!(!self.allows(target, late)?, "{} can be given for longer", role);
+            }
+        }
+        Ok(Said { invite, give, take, until_max: until_max.flatten() })
+    }
+
+    /// About somebody who is no member, and anybody else.
+    fn in_general(&self, role: &str) -> Result<Said, TestCaseError> {
+        let enabled = !self.space().mappings["Default"].disabled.contains(role);
+        let invited = self.longest("rolecall::can_invite", role);
+        let invite = self.allows("nobody", Write::Add(vec![gives(role, invited.flatten())]))?;
+        let may_change = self.longest("rolecall::can_change_roles", role);
+        let given = may_change.filter(|_| enabled);
+        let until_max = given.or(invited.filter(|_| invite)).flatten();
+        Ok(Said { invite, give: given.is_some(), take: may_change.is_some(), until_max })
+    }
+
+    fn agree(&self, target: Option<&str>) -> TestCaseResult {
+        let listed = manageable(&self.life.state, &ask(self.acting, target), self.now, &self.life.limits);
+        let sees = self.space().powers(self.customer(), self.acting, self.now);
+        let sees = sees.iter().any(|it| self.space().grants(self.customer(), &it.role, "rolecall::can_view_other_members"));
+        let member = self.customer().members.get(self.acting);
+        let expected = if !member.is_some_and(|member| member.is_member(self.now)) {
+            Err(Reason::ActingUserNotAMember)
+        } else if target.is_some_and(|target| target != self.acting) && !sees {
+            Err(Reason::ViewerMissingPermission)
+        } else {
+            Ok(())
+        };
+        prop_assert_eq!(listed.as_ref().map(drop).map_err(|refusal| refusal.reason()), expected);
+        let Ok(listed) = listed else { return Ok(()) };
+        let visible = self.space().roles.iter().filter(|(_, about)| !about.marked).map(|(name, _)| name.clone());
+        let visible: Vec<String> = visible.collect();
+        prop_assert_eq!(listed.roles.iter().map(|it| it.role.to_string()).collect::<Vec<_>>(), visible.clone());
+        for (role, is) in visible.iter().zip(&listed.roles) {
+            let should = match target {
+                Some(target) => self.of_target(target, role)?,
+                None => self.in_general(role)?,
+            };
+            prop_assert_eq!(Said::of(is), should, "{} for {:?}: {}", self.acting, target, role);
+        }
+        let remove = match target {
+            Some(target) => self.allows(target, Write::Remove)?,
+            None => visible.iter().any(|role| self.longest("rolecall::can_remove_users", role).is_some()),
+        };
+        prop_assert_eq!(listed.remove, remove, "{} removes {:?}", self.acting, target);
+        self.by_pages(target, &listed)
+    }
+
+    fn by_pages(&self, target: Option<&str>, whole: &Manageable) -> TestCaseResult {
+        let mut after = None;
+        let mut pages = Vec::new();
+        loop {
+            let ask = Ask { after, limit: 2, ..ask(self.acting, target) };
+            let page = manageable(&self.life.state, &ask, self.now, &self.life.limits);
+            let page = page.map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
+            prop_assert_eq!(page.remove, whole.remove);
+            after = page.roles.last().map(|it| it.id);
+            pages.extend(page.roles);
+            if !page.more {
+                break;
+            }
+        }
+        prop_assert_eq!(&pages, &whole.roles);
+        Ok(())
+    }
+}
+
+/// What is said of one role.
+#[derive(Debug, PartialEq)]
+struct Said {
+    invite: bool,
+    give: bool,
+    take: bool,
+    until_max: End,
+}
+
+impl Said {
+    fn of(it: &ManageableRole) -> Self {
+        Self { invite: it.invite, give: it.give, take: it.take, until_max: it.until_max }
+    }
+}
+
+fn kept(role: &str) -> GivenRole {
+    GivenRole { role: RoleName::stored(role), until: None, permanent: false }
+}
+
+fn gives(role: &str, until: End) -> GivenRole {
+    GivenRole { role: RoleName::stored(role), until, permanent: until.is_none() }
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    #[test]
+    fn g5_what_is_manageable_is_what_the_writes_do(
+        team in team(),
+        acting in select(&USERS[..4]),
+        target in proptest::option::of(select(&USERS[..])),
+        later in prop_oneof![Just(0i64), Just(10)],
+    ) {
+        let (life, model) = team.lived();
+        let now = Time(life.clock.0 + later);
+        let trial = Trial { life: &life, model: &model, now, acting };
+        trial.agree(None)?;
+        trial.agree(Some(acting))?;
+        if let Some(target) = target {
+            trial.agree(Some(target))?;
+        }
+    }
+}

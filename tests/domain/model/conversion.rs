@@ -1,0 +1,103 @@
+//! One role or several: P5, and what each role manages by the order: G2.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rolecall::domain::command::ConvertRoleStructure;
+use rolecall::domain::membership::Origin;
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{Reason, Time};
+use rolecall::limits::Limits;
+
+use super::members::ended;
+use super::{Answer, Member, Roles, Space, at_most, fresh};
+
+impl Space {
+    /// G2 in SINGLE: the visible roles below, and the highest visible role manages itself as well.
+    pub(super) fn managed_by_order(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut managed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let highest = self.roles.iter().find(|(_, about)| !about.marked).map(|(name, _)| name.clone());
+        for (at, (name, _)) in self.roles.iter().enumerate() {
+            let mut below = BTreeSet::new();
+            for (other, about) in &self.roles[at + 1..] {
+                if !about.marked {
+                    below.insert(other.clone());
+                }
+            }
+            if highest.as_ref() == Some(name) {
+                below.insert(name.clone());
+            }
+            if !below.is_empty() {
+                managed.insert(name.clone(), below);
+            }
+        }
+        managed
+    }
+
+    /// P5.
+    pub(super) fn convert(&mut self, command: &ConvertRoleStructure, now: Time, limits: &Limits) -> Result<Answer, Reason> {
+        fresh(&command.etag)?;
+        if self.structure == command.to {
+            return Err(Reason::WrongRoleStructure);
+        }
+        let before = self.clone();
+        match command.to {
+            RoleStructure::MultiRole => {
+                self.manages = self.managed_by_order();
+                at_most(limits.managed_roles, self.manages.values().map(BTreeSet::len).sum())?;
+            }
+            RoleStructure::SingleRole => {
+                self.roles = self.ordered(&command.order)?;
+                self.manages.clear();
+                for (id, customer) in &before.orgs {
+                    let preferred = self.preferred(&before.mappings[&customer.mapping].disabled);
+                    let members = &mut self.orgs.get_mut(id).expect("it stays").members;
+                    for (user, member) in &customer.members {
+                        let Some(roles) = one_role(&preferred, member, now) else { continue };
+                        let stand_ins = member.stand_ins.clone();
+                        members.insert(user.clone(), Member { roles, origin: Origin::Migration, stand_ins });
+                    }
+                }
+                self.role_sets = None;
+            }
+        }
+        self.structure = command.to;
+        if !command.allow_ownerless {
+            self.still_owned(&before, now)?;
+        }
+        Ok(Answer::Project(command.project.to_string()))
+    }
+
+    /// All roles as they are preferred: the enabled visible ones, the visible ones, the others, each from the highest.
+    fn preferred(&self, disabled: &BTreeSet<String>) -> Vec<String> {
+        let mut preferred = Vec::new();
+        for wanted in [[true, true], [false, true], [true, false], [false, false]] {
+            for (name, about) in &self.roles {
+                let internal = about.marked;
+                let enabled = !disabled.contains(name);
+                // Of internal ones it makes no difference whether they are enabled.
+                let kind = if internal { [true, false] } else { [enabled, true] };
+                if kind == wanted {
+                    preferred.push(name.clone());
+                }
+            }
+        }
+        preferred
+    }
+}
+
+/// The role that a member keeps, and the lent one over it; none where nothing changes.
+fn one_role(preferred: &[String], member: &Member, now: Time) -> Option<Roles> {
+    let best = |fits: &dyn Fn(&super::Given) -> bool| {
+        preferred.iter().find(|role| member.roles.get(*role).is_some_and(|given| fits(given)))
+    };
+    let base = best(&|given| given.until.is_none());
+    let lent = best(&|given| given.until.is_some() && !ended(given, now));
+    let place = |role: &String| preferred.iter().position(|other| other == role);
+    let lent = lent.filter(|lent| base.is_none_or(|base| place(lent) < place(base)));
+    let gone = if base.is_none() && lent.is_none() { best(&|_| true) } else { None };
+    let kept: BTreeSet<&String> = base.into_iter().chain(lent).chain(gone).collect();
+    if kept.len() == member.roles.len() {
+        return None;
+    }
+    Some(member.roles.iter().filter(|(role, _)| kept.contains(role)).map(|(role, given)| (role.clone(), *given)).collect())
+}

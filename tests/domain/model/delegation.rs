@@ -1,0 +1,316 @@
+//! What acting users may do: G1 to G4, G6, I1, I4.
+
+use std::collections::BTreeSet;
+
+use rolecall::domain::command::{GivenRole, Write, WriteMember};
+use rolecall::domain::membership::Standing;
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{Reason, Time};
+use rolecall::limits::Limits;
+
+use super::{Answer, Customer, Member, Roles, Space, at_most};
+
+/// A live role of an acting user.
+#[derive(Clone, Debug)]
+pub struct Power {
+    pub role: String,
+    pub until: Option<Time>,
+}
+
+/// Whether an end is as late as another; none is the latest.
+pub fn lasts(until: Option<Time>, other: Option<Time>) -> bool {
+    match (until, other) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(until), Some(other)) => until >= other,
+    }
+}
+
+impl Space {
+    /// G2, G4: the roles that a role manages.
+    pub fn scope(&self, role: &str) -> BTreeSet<String> {
+        let managed = match self.structure {
+            RoleStructure::SingleRole => self.managed_by_order(),
+            RoleStructure::MultiRole => self.manages.clone(),
+        };
+        let listed = managed.get(role).cloned().unwrap_or_default();
+        listed.into_iter().filter(|role| !self.about_role(role).marked).collect()
+    }
+
+    /// Whether a role's row holds a permission in an org's mapping.
+    pub fn grants(&self, customer: &Customer, role: &str, permission: &str) -> bool {
+        self.mappings[&customer.mapping].grants.get(role).is_some_and(|row| row.contains(permission))
+    }
+
+    /// The live roles of a user in an org, those that stand in included.
+    pub fn powers(&self, customer: &Customer, user: &str, now: Time) -> Vec<Power> {
+        let Some(member) = customer.members.get(user) else { return Vec::new() };
+        let mut powers = Vec::new();
+        let shown = self.shown(customer, member, now);
+        let lent = |(_, until, standing, _, stand_in): &super::Shown| {
+            until.is_some() && (*standing == Standing::Live || stand_in.is_some())
+        };
+        let shadowed = self.structure == RoleStructure::SingleRole && shown.iter().any(lent);
+        for (role, until, standing, _, stand_in) in shown {
+            if standing == Standing::Live {
+                powers.push(Power { role, until });
+            } else if let Some(role) = stand_in.filter(|_| until.is_some() || !shadowed) {
+                powers.push(Power { role, until });
+            }
+        }
+        powers
+    }
+
+    /// G1: the live roles of the acting user that grant what the write needs.
+    pub(super) fn empowered(&self, acting: &str, org: &str, permission: &str, now: Time) -> Result<Vec<Power>, Reason> {
+        let able = self.able(acting, org, permission, now)?;
+        if able.is_empty() { Err(Reason::ActingUserMissingPermission) } else { Ok(able) }
+    }
+
+    fn able(&self, acting: &str, org: &str, permission: &str, now: Time) -> Result<Vec<Power>, Reason> {
+        let customer = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
+        if !customer.members.get(acting).is_some_and(|member| member.is_member(now)) {
+            return Err(Reason::ActingUserNotAMember);
+        }
+        let powers = self.powers(customer, acting, now);
+        Ok(powers.into_iter().filter(|power| self.grants(customer, &power.role, permission)).collect())
+    }
+
+    pub(super) fn write_one_for(
+        &mut self,
+        acting: &str,
+        command: &WriteMember,
+        now: Time,
+        limits: &Limits,
+    ) -> Result<Answer, Reason> {
+        let before = self.clone();
+        self.write_for(acting, command, now, limits)?;
+        if !command.allow_ownerless {
+            self.still_owned(&before, now)?;
+        }
+        let (org, user) = (command.row.org_id.to_string(), command.row.user_id.to_string());
+        let customer = self.visibly(&self.orgs[&org]);
+        Ok(match customer.members.get(&user) {
+            Some(member) if !matches!(command.row.write, Write::Remove) => {
+                Answer::Member { roles: self.shown(&customer, member, now), origin: None, org, user }
+            }
+            _ => Answer::Removed,
+        })
+    }
+
+    fn write_for(&mut self, acting: &str, command: &WriteMember, now: Time, limits: &Limits) -> Result<(), Reason> {
+        let (org, user) = (command.row.org_id.as_str(), command.row.user_id.as_str());
+        let permission = match command.row.write {
+            Write::Add(_) => "rolecall::can_invite",
+            Write::Set(_) => "rolecall::can_change_roles",
+            Write::Remove => "rolecall::can_remove_users",
+        };
+        let itself = acting == user;
+        let adds = matches!(command.row.write, Write::Add(_));
+        let able = self.able(acting, org, permission, now)?;
+        if able.is_empty() && (adds || !itself) {
+            return Err(Reason::ActingUserMissingPermission);
+        }
+        let given = self.given_by(&command.row.write)?;
+
+        let customer = self.orgs[org].clone();
+        let recorded = customer.members.get(user).cloned().unwrap_or_default();
+        let visible = |role: &str| !self.about_role(role).marked;
+        let mut seen = recorded.clone();
+        seen.roles.retain(|role, _| visible(role));
+        if !adds && !seen.is_member(now) {
+            return Err(Reason::MemberNotFound);
+        }
+        // Whether it may or not is said before it is said that there is such a member.
+        let nobody = Member::default();
+        let target = if adds { &nobody } else { &seen };
+        self.well_said(target, &given, now)?;
+        self.in_scope(&customer, target, &able, itself && !adds, &given, now)?;
+        if adds && seen.is_member(now) {
+            return Err(Reason::MemberAlreadyExists);
+        }
+
+        // The usual refusals, as if there were no internal roles.
+        let after = match &command.row.write {
+            Write::Remove => Roles::new(),
+            Write::Add(given) | Write::Set(given) => self.roles_given(&customer, target, given, now, limits)?,
+        };
+        // I4: and what is only possible as if there were none.
+        let hidden: Roles = recorded.roles.iter().filter(|(role, _)| !visible(role)).map(|(r, g)| (r.clone(), *g)).collect();
+        let held: Vec<_> = hidden.values().filter(|given| given.until.is_none_or(|until| until > now)).collect();
+        let single = self.structure == RoleStructure::SingleRole;
+        if single && !held.is_empty() && matches!(command.row.write, Write::Add(_)) {
+            return Err(Reason::UserNotAvailable);
+        }
+        if !matches!(command.row.write, Write::Remove) && !held.is_empty() {
+            let ends = || after.values().chain(held.iter().copied()).map(|given| given.until.is_some());
+            let (lent, lasting) = (ends().filter(|ends| *ends).count(), ends().filter(|ends| !*ends).count());
+            if single && (lent > 1 || lasting > 1) {
+                return Err(Reason::UserNotAvailable);
+            }
+            if !single && at_most(limits.member_roles, lent + lasting).is_err() {
+                return Err(Reason::UserNotAvailable);
+            }
+        }
+        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.until)).collect::<Vec<_>>();
+        if ends(&after) == ends(&seen.roles) {
+            return Ok(());
+        }
+        let mut roles = after;
+        // What ended of them is written over like all that ended.
+        roles.extend(hidden.into_iter().filter(|(role, _)| recorded.holds(role, now)));
+        self.put(org, user, roles, recorded, limits)
+    }
+
+    /// Names that an acting user may say: internal roles are unknown (G4).
+    fn given_by(&self, write: &Write) -> Result<Vec<(String, GivenRole)>, Reason> {
+        let given = match write {
+            Write::Add(given) | Write::Set(given) => given.clone(),
+            Write::Remove => return Ok(Vec::new()),
+        };
+        let mut named = Vec::new();
+        for given in given {
+            let role = self.role(given.role.as_str())?;
+            if self.about_role(&role).marked {
+                return Err(Reason::RoleNotFound);
+            }
+            named.push((role, given));
+        }
+        Ok(named)
+    }
+
+    /// B1, B5: no role twice, none until a time that is past.
+    fn well_said(&self, target: &Member, given: &[(String, GivenRole)], now: Time) -> Result<(), Reason> {
+        for (at, (role, one)) in given.iter().enumerate() {
+            if given[..at].iter().any(|(other, _)| other == role) {
+                return Err(Reason::RepeatedRole);
+            }
+            if self.end_of(target, role, one).is_some_and(|until| now >= until) {
+                return Err(Reason::EndInThePast);
+            }
+        }
+        Ok(())
+    }
+
+    /// Until when a role is given; one that is repeated keeps its end (B2).
+    fn end_of(&self, target: &Member, role: &str, given: &GivenRole) -> Option<Time> {
+        let kept = target.roles.get(role).and_then(|it| it.until).filter(|_| !given.permanent);
+        given.until.or(kept)
+    }
+
+    /// G3: whether each role concerned is covered, and G6: by one that lasts as long.
+    fn in_scope(
+        &self,
+        customer: &Customer,
+        seen: &Member,
+        able: &[Power],
+        itself: bool,
+        given: &[(String, GivenRole)],
+        now: Time,
+    ) -> Result<(), Reason> {
+        let disabled = &self.mappings[&customer.mapping].disabled;
+        let mut gets: Vec<(String, Option<Time>)> =
+            given.iter().map(|(role, given)| (role.clone(), self.end_of(seen, role, given))).collect();
+        // Where nothing is said, it is the default role.
+        if gets.is_empty() && !seen.is_member(now) {
+            gets.push((self.default_role.clone(), None));
+        }
+        let mut comes: Vec<(String, Option<Time>)> = Vec::new();
+        let mut goes: BTreeSet<String> = BTreeSet::new();
+        for (role, until) in &gets {
+            if !seen.holds(role, now) || !lasts(seen.roles[role].until, *until) {
+                comes.push((role.clone(), *until));
+                // What stands in for it lasts longer as well.
+                let stand_in = seen.stand_in(role, disabled).filter(|_| seen.holds(role, now) && disabled.contains(role));
+                comes.extend(stand_in.map(|stand_in| (stand_in, *until)));
+            } else if !lasts(*until, seen.roles[role].until) {
+                goes.insert(role.clone());
+            }
+        }
+        for role in seen.roles.keys().filter(|role| seen.holds(role, now)) {
+            if !gets.iter().any(|(other, _)| other == role) {
+                goes.insert(role.clone());
+            }
+        }
+        // Whom a role is lent, for the first time or for longer, loses the base role for as long.
+        if self.structure == RoleStructure::SingleRole && comes.iter().any(|(_, until)| until.is_some()) {
+            goes.extend(gets.iter().filter(|(role, until)| until.is_none() && seen.holds(role, now)).map(|it| it.0.clone()));
+        }
+        // What stands in for a role goes with it.
+        let mut taken = goes.clone();
+        for role in goes.iter().filter(|role| disabled.contains(*role)) {
+            taken.extend(seen.stand_in(role, disabled));
+        }
+        let covering = |role: &str| able.iter().filter(|power| self.scope(&power.role).contains(role)).collect::<Vec<_>>();
+        let steps_down = |role: &str| if itself { self.above(customer, seen, role, now) } else { Vec::new() };
+        // Taken first, then given.
+        if !itself {
+            for role in &taken {
+                if able.is_empty() {
+                    return Err(Reason::ActingUserMissingPermission);
+                }
+                if covering(role).is_empty() {
+                    return Err(Reason::RoleOutOfScope);
+                }
+            }
+        }
+        comes.retain(|(role, until)| !steps_down(role).iter().any(|end| lasts(*end, *until)));
+        for (role, _) in &comes {
+            if able.is_empty() {
+                return Err(Reason::ActingUserMissingPermission);
+            }
+            if covering(role).is_empty() {
+                return Err(Reason::RoleOutOfScope);
+            }
+        }
+        for (role, until) in &comes {
+            if !covering(role).iter().any(|power| lasts(power.until, *until)) {
+                return Err(Reason::OutlastsGranter);
+            }
+        }
+        Ok(())
+    }
+
+    /// Until when a power lasts that manages a role and grants what a write needs, at the longest; none, if there is none.
+    pub fn longest(&self, customer: &Customer, acting: &str, permission: &str, role: &str, now: Time) -> Option<Option<Time>> {
+        let powers = self.powers(customer, acting, now).into_iter();
+        let fits = powers.filter(|it| self.grants(customer, &it.role, permission) && self.scope(&it.role).contains(role));
+        fits.map(|power| power.until).reduce(|one, other| if lasts(one, other) { one } else { other })
+    }
+
+    /// The same of what a member may step down to itself.
+    pub fn lowers_to(&self, customer: &Customer, user: &str, role: &str, now: Time) -> Option<Option<Time>> {
+        let customer = self.visibly(customer);
+        let ends = self.above(&customer, customer.members.get(user)?, role, now).into_iter();
+        ends.reduce(|one, other| if lasts(one, other) { one } else { other })
+    }
+
+    /// G3: in SINGLE one may step down. The ends of one's own roles that are above, live or behind a lent one.
+    fn above(&self, customer: &Customer, seen: &Member, role: &str, now: Time) -> Vec<Option<Time>> {
+        let place = |role: &str| self.roles.iter().position(|(other, _)| other == role);
+        let mut ends = Vec::new();
+        if self.structure == RoleStructure::SingleRole {
+            for (own, until, standing, ..) in self.shown(customer, seen, now) {
+                if matches!(standing, Standing::Live | Standing::Shadowed) && place(&own) < place(role) {
+                    ends.push(until);
+                }
+            }
+        }
+        ends
+    }
+
+    /// Writes what was decided; a user without a role is no member.
+    fn put(&mut self, org: &str, user: &str, roles: Roles, was: Member, limits: &Limits) -> Result<(), Reason> {
+        if !roles.is_empty() {
+            self.count_set(&roles, limits)?;
+        }
+        let members = &mut self.orgs.get_mut(org).expect("looked up").members;
+        if roles.is_empty() {
+            members.remove(user);
+        } else {
+            let origin = rolecall::domain::membership::Origin::Direct;
+            members.insert(user.to_string(), Member { roles, origin, ..was });
+        }
+        Ok(())
+    }
+}

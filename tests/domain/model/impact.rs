@@ -1,0 +1,276 @@
+//! What a write does to those whom it touches: R9, found by comparing everything before with everything after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rolecall::domain::Time;
+use rolecall::domain::command::Command;
+use rolecall::domain::membership::Standing;
+use rolecall::domain::project::RoleStructure;
+
+use super::{Customer, Model, Space};
+
+/// What `rolecall::domain::impact::Impact` says, complete: every list with all there is, every touched member.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub orgs: BTreeSet<String>,
+    pub members_losing_at_least: u64,
+    /// Given, ended, suspended, reactivated; of which roles nothing becomes is left out.
+    pub roles: BTreeMap<String, [u64; 4]>,
+    /// By role mapping, role and permission.
+    pub grants_gained: BTreeSet<(String, String, String)>,
+    pub grants_lost: BTreeSet<(String, String, String)>,
+    pub at_least_lost: BTreeSet<(String, String)>,
+    pub manages_lost: BTreeSet<(String, String)>,
+    pub orgs_left_ownerless: BTreeSet<String>,
+    /// By org and user.
+    pub touched: BTreeMap<(String, String), Touched>,
+}
+
+/// What one member gains and loses.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Touched {
+    pub roles_given: BTreeSet<String>,
+    pub roles_ended: BTreeSet<String>,
+    pub roles_suspended: BTreeSet<String>,
+    pub roles_reactivated: BTreeSet<String>,
+    pub permissions_gained: BTreeSet<String>,
+    pub permissions_lost: BTreeSet<String>,
+    /// Whether it loses something.
+    pub loses: bool,
+}
+
+/// How a member stands: its roles with their standings and stand-ins, and what the live ones grant.
+#[derive(Default, PartialEq)]
+struct Stands {
+    shown: BTreeMap<String, (Standing, Option<String>)>,
+    held: BTreeMap<String, Standing>,
+    /// The rows of the live roles.
+    rows: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Stands {
+    fn grants(&self) -> BTreeSet<String> {
+        self.rows.values().flatten().cloned().collect()
+    }
+}
+
+/// The key of the project that a command is of, or makes.
+pub fn project_of(command: &Command) -> String {
+    match command {
+        Command::CreateProject(command) => command.key.to_string(),
+        command => command.project().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+impl Model {
+    /// What becomes of this state by the command that led to `after`: in the names there are afterwards.
+    pub fn report(&self, command: &Command, after: &Model, visible_only: bool, now: Time) -> Report {
+        let key = project_of(command);
+        let mut before = self.projects.get(&key).cloned();
+        let mut after = after.projects.get(&key).cloned();
+        if let Some(space) = &mut before {
+            space.rename_as(command);
+        }
+        if visible_only {
+            for space in before.iter_mut().chain(&mut after) {
+                let orgs: Vec<_> = space.orgs.iter().map(|(id, org)| (id.clone(), space.visibly(org))).collect();
+                space.orgs = orgs.into_iter().collect();
+            }
+        }
+        let mut report = compared(before.as_ref(), after.as_ref(), now);
+        if let Some(space) = self.projects.get(&key) {
+            space.as_it_was_called(command, &mut report);
+        }
+        report
+    }
+}
+
+fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report {
+    let mut report = Report::default();
+    let none = BTreeMap::new();
+    let orgs = |space: Option<&Space>| space.map_or_else(|| none.clone(), |space| space.orgs.clone());
+    let (were, are) = (orgs(before), orgs(after));
+    for id in were.keys().chain(are.keys()).collect::<BTreeSet<_>>() {
+        let (was, is) = (were.get(id), are.get(id));
+        let told = |org: &Customer| (org.display_name.clone(), org.metadata.clone(), org.created, org.mapping.clone());
+        let renamed = |org: Option<&Customer>| org.map(told);
+        if renamed(was) != renamed(is) {
+            report.orgs.insert(id.clone());
+        }
+        let users = was.into_iter().chain(is).flat_map(|org| org.members.keys()).collect::<BTreeSet<_>>();
+        for user in users {
+            let stood = before.zip(was).map(|(space, org)| space.stands(org, user, now)).unwrap_or_default();
+            let stands = after.zip(is).map(|(space, org)| space.stands(org, user, now)).unwrap_or_default();
+            let live = |role: &&String| stood.rows.contains_key(*role) || stands.rows.contains_key(*role);
+            let row = |space: Option<&Space>, org: Option<&Customer>, role: &str| {
+                let grants = space.zip(org).map(|(space, org)| &space.mappings[&org.mapping].grants);
+                grants.and_then(|grants| grants.get(role).cloned()).unwrap_or_default()
+            };
+            let roles: BTreeSet<&String> = stood.held.keys().chain(stands.held.keys()).collect();
+            let differs = |role: &&String| row(before, was, role) != row(after, is, role);
+            if stood.shown == stands.shown && !roles.iter().copied().filter(live).any(|role| differs(&role)) {
+                continue;
+            }
+            report.orgs.insert(id.clone());
+            let mut touched = Touched::default();
+            for role in roles.iter().copied() {
+                let fate = match (stood.held.get(role), stands.held.get(role)) {
+                    (None, _) => Some((0, &mut touched.roles_given)),
+                    (_, None) => Some((1, &mut touched.roles_ended)),
+                    (Some(was), Some(is)) => match (*was == Standing::Suspended, *is == Standing::Suspended) {
+                        (false, true) => Some((2, &mut touched.roles_suspended)),
+                        (true, false) => Some((3, &mut touched.roles_reactivated)),
+                        _ => None,
+                    },
+                };
+                if let Some((column, roles)) = fate {
+                    roles.insert(role.clone());
+                    report.roles.entry(role.clone()).or_default()[column] += 1;
+                }
+            }
+            let (had, has) = (stood.grants(), stands.grants());
+            touched.permissions_gained = has.difference(&had).cloned().collect();
+            touched.permissions_lost = had.difference(&has).cloned().collect();
+            let less = stood.rows.iter().any(|(role, granted)| !granted.is_subset(&row(after, is, role)));
+            touched.loses = !touched.roles_ended.is_empty() || !touched.roles_suspended.is_empty() || less;
+            let passed = |space: Option<&Space>, stands: &Stands| {
+                let pairs = space.map(Space::at_least).unwrap_or_default();
+                let passed = pairs.into_iter().filter(|(role, _)| stands.rows.contains_key(role));
+                // Of the roles that there are afterwards.
+                let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
+                passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
+            };
+            report.members_losing_at_least +=
+                u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
+            report.touched.insert((id.clone(), user.clone()), touched);
+        }
+        let owned = |space: Option<&Space>, org: Option<&Customer>| {
+            space.zip(org).is_some_and(|(space, org)| space.has_owner(org))
+        };
+        if is.is_some() && owned(before, was) && !owned(after, is) {
+            report.orgs_left_ownerless.insert(id.clone());
+        }
+    }
+    let grants = |space: Option<&Space>| space.map(Space::all_grants).unwrap_or_default();
+    report.grants_gained = grants(after).difference(&grants(before)).cloned().collect();
+    report.grants_lost = grants(before).difference(&grants(after)).cloned().collect();
+    if let Some((before, after)) = before.zip(after) {
+        let there = |role: &String| after.roles.iter().any(|(other, _)| other == role);
+        let lost = |were: BTreeSet<(String, String)>, are: BTreeSet<(String, String)>| {
+            let lost = were.difference(&are).filter(|(role, other)| there(role) && there(other));
+            lost.cloned().collect()
+        };
+        report.at_least_lost = lost(before.at_least(), after.at_least());
+        report.manages_lost = lost(before.all_managed(), after.all_managed());
+    }
+    report
+}
+
+impl Space {
+    /// What is renamed has its new name all along.
+    fn rename_as(&mut self, command: &Command) {
+        match command {
+            Command::UpdateRole(command) => {
+                if let Some((role, new_name)) = self.role(command.name.as_str()).ok().zip(command.new_name.as_ref()) {
+                    self.rename_role(&role, new_name.as_str());
+                }
+            }
+            Command::UpdatePermission(command) => {
+                let found = self.permission(command.name.as_str()).ok();
+                if let Some((name, new_name)) = found.zip(command.new_name.as_ref()) {
+                    for row in self.mappings.values_mut().flat_map(|mapping| mapping.grants.values_mut()) {
+                        if row.remove(&name) {
+                            row.insert(new_name.to_string());
+                        }
+                    }
+                }
+            }
+            Command::UpdateRoleMapping(command) => {
+                let found = self.mapping(command.name.as_str()).ok();
+                if let Some((name, new_name)) = found.zip(command.new_name.as_ref()) {
+                    if let Some(mapping) = self.mappings.remove(&name) {
+                        self.mappings.insert(new_name.to_string(), mapping);
+                    }
+                    for org in self.orgs.values_mut().filter(|org| org.mapping == name) {
+                        org.mapping = new_name.to_string();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What is lost has the names of before.
+    fn as_it_was_called(&self, command: &Command, report: &mut Report) {
+        match command {
+            Command::UpdateRole(command) => {
+                let old = self.role(command.name.as_str()).ok().zip(command.new_name.as_ref());
+                let Some((old, new)) = old.map(|(old, new)| (old, new.to_string())) else { return };
+                let called = |role: &String| if *role == new { old.clone() } else { role.clone() };
+                let pairs = |all: &BTreeSet<(String, String)>| all.iter().map(|(a, b)| (called(a), called(b))).collect();
+                report.at_least_lost = pairs(&report.at_least_lost);
+                report.manages_lost = pairs(&report.manages_lost);
+            }
+            Command::UpdateRoleMapping(command) => {
+                let old = self.mapping(command.name.as_str()).ok().zip(command.new_name.as_ref());
+                let Some((old, new)) = old.map(|(old, new)| (old, new.to_string())) else { return };
+                let called = |name: &String| if *name == new { old.clone() } else { name.clone() };
+                let lost = report.grants_lost.iter().map(|(mapping, role, it)| (called(mapping), role.clone(), it.clone()));
+                report.grants_lost = lost.collect();
+            }
+            _ => {}
+        }
+    }
+
+    fn stands(&self, customer: &Customer, user: &str, now: Time) -> Stands {
+        let Some(member) = customer.members.get(user).filter(|member| member.is_member(now)) else {
+            return Stands::default();
+        };
+        let shown = self.shown(customer, member, now);
+        let shown = shown.into_iter().filter(|(_, _, standing, ..)| *standing != Standing::Ended);
+        let shown = shown.map(|(role, _, standing, _, stand_in)| (role, (standing, stand_in))).collect();
+        let mut held: BTreeMap<String, Standing> = BTreeMap::new();
+        for (role, standing) in self.standing(customer, member, now) {
+            // One may hold a role and hold it as well in the place of another.
+            let best = held.get(&role).is_none_or(|other| *other != Standing::Live);
+            if standing != Standing::Ended && best {
+                held.insert(role, standing);
+            }
+        }
+        let grants = &self.mappings[&customer.mapping].grants;
+        let live = held.iter().filter(|(_, standing)| **standing == Standing::Live);
+        let rows = live.map(|(role, _)| (role.clone(), grants.get(role).cloned().unwrap_or_default())).collect();
+        Stands { shown, held, rows }
+    }
+
+    fn all_grants(&self) -> BTreeSet<(String, String, String)> {
+        let mut all = BTreeSet::new();
+        for (mapping, rows) in &self.mappings {
+            for (role, row) in &rows.grants {
+                all.extend(row.iter().map(|permission| (mapping.clone(), role.clone(), permission.clone())));
+            }
+        }
+        all
+    }
+
+    /// The pairs of roles of which holding the first passes a check for at least the second (K6).
+    fn at_least(&self) -> BTreeSet<(String, String)> {
+        let mut pairs = BTreeSet::new();
+        for (at, (role, _)) in self.roles.iter().enumerate() {
+            pairs.insert((role.clone(), role.clone()));
+            if self.structure == RoleStructure::SingleRole {
+                pairs.extend(self.roles[at..].iter().map(|(other, _)| (role.clone(), other.clone())));
+            }
+        }
+        pairs
+    }
+
+    /// The pairs of roles of which the first manages the second (G2).
+    fn all_managed(&self) -> BTreeSet<(String, String)> {
+        let mut pairs = BTreeSet::new();
+        for (role, _) in &self.roles {
+            pairs.extend(self.scope(role).into_iter().map(|other| (role.clone(), other)));
+        }
+        pairs
+    }
+}

@@ -1,0 +1,229 @@
+//! What becomes of those who hold a role that turns disabled for them: M7.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rolecall::domain::command::OnDisabled;
+use rolecall::domain::membership::Origin;
+use rolecall::domain::{Reason, RoleName, Time};
+
+use super::{Customer, Given, Member, Roles, Space};
+
+impl Member {
+    /// What the member holds in the place of a suspended role: where that is disabled too, what stands in for that one.
+    pub(super) fn stand_in(&self, role: &str, disabled: &BTreeSet<String>) -> Option<String> {
+        let mut stands = self.stand_ins.get(role)?;
+        let mut steps = 0;
+        while disabled.contains(stands) {
+            stands = self.stand_ins.get(stands)?;
+            steps += 1;
+            assert!(steps < 100, "roles that stand in for each other: {self:?}");
+        }
+        Some(stands.clone())
+    }
+
+    /// Whether a role stands in for one that the member holds, be it suspended as well.
+    pub(super) fn is_stood_in_by(&self, role: &str, now: Time) -> bool {
+        self.stood_in_for(now).values().any(|stand_in| stand_in == role)
+    }
+
+    /// The stand-ins of the roles held, and of those.
+    fn stood_in_for(&self, now: Time) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for role in self.roles.keys().filter(|role| self.holds(role, now)) {
+            let mut role = role.clone();
+            while let Some(stand_in) = self.stand_ins.get(&role) {
+                if found.insert(role, stand_in.clone()).is_some() {
+                    break;
+                }
+                role = stand_in.clone();
+            }
+        }
+        found
+    }
+
+    pub(super) fn forget_idle_stand_ins(&mut self, disabled: &BTreeSet<String>, now: Time) {
+        self.stand_ins = self.stood_in_for(now);
+        self.stand_ins.retain(|role, _| disabled.contains(role));
+    }
+
+    /// The roles held, and those that are held in the place of suspended ones.
+    pub(super) fn all_held(&self, disabled: &BTreeSet<String>, now: Time) -> BTreeSet<String> {
+        let mut held = BTreeSet::new();
+        for role in self.roles.keys().filter(|role| self.holds(role, now)) {
+            held.insert(role.clone());
+            if disabled.contains(role) {
+                held.extend(self.stand_in(role, disabled));
+            }
+        }
+        held
+    }
+}
+
+/// A strategy with the names it says as they are now.
+enum Strategy {
+    Reject,
+    Remap { role_map: BTreeMap<String, String>, others_to: Option<String> },
+    Suspend { stand_in: Option<String> },
+}
+
+impl Space {
+    /// The names of a strategy, and whether they suit the mapping that results.
+    fn strategy(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<Strategy, Reason> {
+        let target = |name: &RoleName| {
+            let role = self.role(name.as_str())?;
+            let disabled = self.mappings[mapping].disabled.contains(&role);
+            if disabled { Err(Reason::RoleDisabled) } else { Ok(role) }
+        };
+        Ok(match on_disabled {
+            OnDisabled::Reject => Strategy::Reject,
+            OnDisabled::Remap { role_map, others_to } => {
+                let mut map = BTreeMap::new();
+                for (role, to) in role_map {
+                    let (role, to) = (self.role(role.as_str())?, target(to)?);
+                    if role == to {
+                        return Err(Reason::Contradiction);
+                    }
+                    if self.about_role(&role).marked != self.about_role(&to).marked {
+                        return Err(Reason::ReplacementUnsuitable);
+                    }
+                    if map.insert(role, to).is_some() {
+                        return Err(Reason::Contradiction);
+                    }
+                }
+                let others_to = match others_to {
+                    Some(role) => Some(target(role)?),
+                    None => None,
+                };
+                Strategy::Remap { role_map: map, others_to }
+            }
+            OnDisabled::Suspend { stand_in: None } => Strategy::Suspend { stand_in: None },
+            OnDisabled::Suspend { stand_in: Some(role) } => {
+                let role = target(role)?;
+                if self.about_role(&role).marked {
+                    return Err(Reason::ReplacementUnsuitable);
+                }
+                Strategy::Suspend { stand_in: Some(role) }
+            }
+        })
+    }
+
+    /// What a strategy says must make sense, whether or not there is anybody to whom it applies.
+    pub(super) fn makes_sense(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<(), Reason> {
+        self.strategy(on_disabled, mapping).map(|_| ())
+    }
+
+    /// M7: what a change, that is made already, does to those for whom it disables roles; `mapping` is what resulted.
+    pub(super) fn on_disabled(
+        &mut self,
+        before: &Space,
+        on_disabled: &OnDisabled,
+        mapping: &str,
+        now: Time,
+    ) -> Result<(), Reason> {
+        let strategy = self.strategy(on_disabled, mapping)?;
+        let mut orgs = self.orgs.clone();
+        for (id, customer) in &mut orgs {
+            let was = &before.mappings[&before.orgs[id].mapping].disabled;
+            let is = &self.mappings[&customer.mapping].disabled;
+            for member in customer.members.values_mut() {
+                self.turn(member, &strategy, was, is, now)?;
+            }
+        }
+        // Which sets of roles there are once members got others is nobody's promise.
+        if matches!(strategy, Strategy::Remap { .. }) && orgs != self.orgs {
+            self.role_sets = None;
+        }
+        self.orgs = orgs;
+        Ok(())
+    }
+
+    /// Of one member.
+    fn turn(
+        &self,
+        member: &mut Member,
+        strategy: &Strategy,
+        was: &BTreeSet<String>,
+        is: &BTreeSet<String>,
+        now: Time,
+    ) -> Result<(), Reason> {
+        // What is enabled again works, and nobody stands in for it.
+        member.stand_ins.retain(|role, _| is.contains(role));
+        let turns = |role: &String| !was.contains(role) && is.contains(role);
+        let own: BTreeSet<String> = member.roles.keys().filter(|role| member.holds(role, now)).cloned().collect();
+        let mut affected: BTreeSet<String> = own.iter().filter(|role| turns(role)).cloned().collect();
+        // Those that stand in, each held until now: the last of a chain that was enabled.
+        for role in own.iter().filter(|role| is.contains(*role)) {
+            let mut role = role.clone();
+            while let Some(stand_in) = member.stand_ins.get(&role).cloned() {
+                if turns(&stand_in) {
+                    affected.insert(stand_in.clone());
+                }
+                if !is.contains(&stand_in) {
+                    break;
+                }
+                role = stand_in;
+            }
+        }
+        if affected.is_empty() {
+            return Ok(());
+        }
+        match strategy {
+            Strategy::Reject => Err(Reason::RolesWouldBeDisabled),
+            Strategy::Suspend { stand_in } => {
+                for role in affected.iter().filter(|role| !self.about_role(role).marked) {
+                    if let Some(stand_in) = stand_in {
+                        member.stand_ins.insert(role.clone(), stand_in.clone());
+                    }
+                }
+                Ok(())
+            }
+            Strategy::Remap { role_map, others_to } => {
+                let mut to = BTreeMap::new();
+                for role in &affected {
+                    let internal = self.about_role(role).marked;
+                    let others_to = others_to.as_ref().filter(|other| self.about_role(other).marked == internal);
+                    let target = role_map.get(role).or(others_to).ok_or(Reason::RolesWouldBeDisabled)?;
+                    to.insert(role.clone(), target.clone());
+                }
+                for stand_in in member.stand_ins.values_mut() {
+                    if let Some(target) = to.get(stand_in) {
+                        *stand_in = target.clone();
+                    }
+                }
+                if own.iter().any(|role| to.contains_key(role)) {
+                    member.roles = remapped(&member.roles, &to, now);
+                    member.origin = Origin::Migration;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The members as customers know them (I2, I4): no internal role, and nobody who has no other.
+    pub(super) fn visibly(&self, customer: &Customer) -> Customer {
+        let mut customer = customer.clone();
+        for member in customer.members.values_mut() {
+            member.roles.retain(|role, _| !self.about_role(role).marked);
+        }
+        customer.members.retain(|_, member| !member.roles.is_empty());
+        customer
+    }
+}
+
+/// All at once: what was held, each perhaps as another; two that become one have the later end, and none is the latest.
+fn remapped(roles: &Roles, to: &BTreeMap<String, String>, now: Time) -> Roles {
+    let held = |given: &Given| given.until.is_none_or(|until| until > now);
+    let mut after: Roles = Roles::new();
+    for (role, given) in roles.iter().filter(|(role, _)| !to.contains_key(*role)) {
+        after.insert(role.clone(), *given);
+    }
+    for (role, given) in roles.iter().filter(|(_, given)| held(given)) {
+        let Some(target) = to.get(role) else { continue };
+        let comes = match after.get(target).filter(|there| held(there)) {
+            Some(there) => Given { until: there.until.zip(given.until).map(|(one, other)| one.max(other)), ..*there },
+            None => Given { until: given.until, origin: Origin::Migration },
+        };
+        after.insert(target.clone(), comes);
+    }
+    after
+}

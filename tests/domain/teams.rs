@@ -1,0 +1,226 @@
+//! Random teams: an org of one project with members of several roles, some of which end, are internal, or suspended with
+//! stand-ins; and what acting users ask for there.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use rolecall::domain::command::*;
+use rolecall::domain::project::{Environment, RoleStructure};
+use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
+use rolecall::limits::Limits;
+
+use crate::histories::{Life, called};
+use crate::model::Model;
+use crate::strategies::{ABILITIES, Step};
+
+pub const PROJECT: &str = "team";
+pub const ORG: &str = "acme";
+pub const USERS: [&str; 5] = ["ann", "bob", "cid", "Ann", "nobody"];
+pub const VISIBLE: [&str; 5] = ["Owner", "Admin", "Auditor", "Member", "Guest"];
+pub const INTERNAL: [&str; 2] = ["Boss", "Spy"];
+/// When all is set up; ends of roles lie around it.
+pub const START: i64 = 1_000;
+
+/// What is there before anybody acts, as commands: some of them may be refused.
+#[derive(Clone, Debug)]
+pub struct Team {
+    /// The project with its visible roles, and what they grant and manage.
+    pub visible: Vec<Command>,
+    /// The same of the internal roles.
+    pub internal: Vec<Command>,
+    pub members: Vec<Command>,
+    /// Which roles are disabled, and how.
+    pub disabled: Vec<Command>,
+}
+
+impl Team {
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.visible.iter().chain(&self.internal).chain(&self.members).chain(&self.disabled)
+    }
+
+    /// Lives through the commands; the model goes along where both accept or refuse.
+    pub fn lived(&self) -> (Life, Model) {
+        let (mut life, mut model) = (Life::new(Limits::default()), Model::default());
+        for command in self.commands() {
+            let step = Step::plain(1, command.clone());
+            let lived = life.live(&step);
+            let should = model.run(command, called(&step), lived.now, &life.limits);
+            assert_eq!(lived.result, should, "{command:?}");
+        }
+        life.clock = Time(START);
+        (life, model)
+    }
+}
+
+pub fn project() -> ProjectKey {
+    ProjectKey::stored(PROJECT)
+}
+
+pub fn org() -> OrgId {
+    OrgId::stored(ORG)
+}
+
+fn names(roles: Vec<&'static str>) -> Vec<RoleName> {
+    roles.into_iter().map(RoleName::stored).collect()
+}
+
+fn new_role(name: &'static str, internal: bool, place: Place) -> Command {
+    Command::CreateRole(CreateRole {
+        project: project(),
+        name: RoleName::stored(name),
+        description: String::new(),
+        internal,
+        place,
+        disabled_in: vec![],
+        manages: vec![],
+    })
+}
+
+fn manages(name: &'static str, managed: Vec<&'static str>) -> Command {
+    Command::UpdateRole(UpdateRole {
+        project: project(),
+        name: RoleName::stored(name),
+        etag: None,
+        new_name: None,
+        description: None,
+        internal: None,
+        aliases: None,
+        manages: Some(names(managed)),
+    })
+}
+
+pub fn edit(edits: RoleMappingEdits, on_disabled: OnDisabled) -> Command {
+    Command::UpdateRoleMapping(UpdateRoleMapping {
+        project: project(),
+        name: RoleMappingName::stored("Default"),
+        etag: None,
+        new_name: None,
+        description: None,
+        aliases: None,
+        edits,
+        on_disabled,
+    })
+}
+
+/// Exactly these abilities.
+fn grants(name: &'static str, abilities: Vec<&'static str>) -> Command {
+    let permission = |name: &&str| PermissionName::stored(*name);
+    let remove = ABILITIES.iter().filter(|name| !abilities.contains(name)).map(permission).collect();
+    let grant = GrantEdit { role: RoleName::stored(name), add: abilities.iter().map(permission).collect(), remove };
+    edit(RoleMappingEdits { grants: vec![grant], ..RoleMappingEdits::default() }, OnDisabled::Reject)
+}
+
+pub fn write(user: &str, write: Write) -> Command {
+    let row = MemberWrite { org_id: org(), user_id: UserId::stored(user), write };
+    Command::WriteMember(WriteMember { project: project(), row, allow_ownerless: false })
+}
+
+/// Roles of the project: what each manages matters in MULTI alone.
+fn described(names: &'static [&'static str]) -> BoxedStrategy<Vec<Command>> {
+    let one = |&name: &&'static str| {
+        let abilities = prop_oneof![2 => Just(ABILITIES.to_vec()), 3 => subsequence(ABILITIES.to_vec(), 0..5)];
+        let managed = subsequence(VISIBLE.to_vec(), 0..5);
+        (abilities, managed).prop_map(move |(abilities, managed)| vec![grants(name, abilities), manages(name, managed)])
+    };
+    names.iter().map(one).collect::<Vec<_>>().prop_map(|all| all.concat()).boxed()
+}
+
+pub fn team() -> BoxedStrategy<Team> {
+    let structure = select(&[RoleStructure::SingleRole, RoleStructure::MultiRole][..]);
+    let place = || {
+        prop_oneof![
+            1 => Just(Place::Last),
+            2 => select(&VISIBLE[..4]).prop_map(|name| Place::Above(RoleName::stored(name))),
+        ]
+    };
+    let places = (place(), place());
+    let off = subsequence(vec!["Admin", "Auditor", "Guest", "Boss"], 0..3);
+    let disabled = (off, suspended());
+    let roles = (described(&VISIBLE), described(&INTERNAL), places);
+    (structure, roles, members(&["Boss", "Spy"]), vec(disabled, 0..3))
+        .prop_map(|(structure, (visible, internal, places), members, disabled)| {
+            let create = Command::CreateProject(CreateProject {
+                key: project(),
+                display_name: String::new(),
+                environment: Environment::Live,
+                role_structure: structure,
+                reuse_deleted_key: false,
+            });
+            let create_org = Command::CreateOrg(CreateOrg {
+                project: project(),
+                org_id: org(),
+                display_name: String::new(),
+                metadata: String::new(),
+                role_mapping: None,
+                creator: None,
+                reuse_deleted_id: false,
+            });
+            let multi = |command: &Command| structure == RoleStructure::MultiRole || !matches!(command, Command::UpdateRole(_));
+            let above = Place::Above(RoleName::stored("Member"));
+            let guest = new_role("Guest", false, Place::Last);
+            let start = vec![create, create_org, new_role("Auditor", false, above), guest];
+            let disabled = disabled.into_iter().map(|(off, on_disabled)| {
+                edit(RoleMappingEdits { disable: names(off), ..RoleMappingEdits::default() }, on_disabled)
+            });
+            Team {
+                visible: start.into_iter().chain(visible.into_iter().filter(multi)).collect(),
+                internal: [new_role("Boss", true, places.0), new_role("Spy", true, places.1)]
+                    .into_iter()
+                    .chain(internal.into_iter().filter(multi))
+                    .collect(),
+                members,
+                disabled: disabled.collect(),
+            }
+        })
+        .boxed()
+}
+
+fn suspended() -> impl Strategy<Value = OnDisabled> {
+    let stand_in = proptest::option::of(select(&["Member", "Owner", "Auditor", "Guest"][..]).prop_map(RoleName::stored));
+    stand_in.prop_map(|stand_in| OnDisabled::Suspend { stand_in })
+}
+
+/// Some of the users, each with some roles; what does not fit the structure is refused.
+pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<Command>> {
+    let role = || {
+        let role = if internal.is_empty() {
+            select(&VISIBLE[..]).boxed()
+        } else {
+            prop_oneof![5 => select(&VISIBLE[..]), 1 => select(internal)].boxed()
+        };
+        (role, end())
+    };
+    let given = prop_oneof![2 => vec(role(), 1), 2 => vec(role(), 2), 1 => vec(role(), 3)];
+    let member = (select(&USERS[..4]), given).prop_map(|(user, given)| {
+        let given = given.into_iter().map(|(role, until)| GivenRole { role: RoleName::stored(role), until, permanent: false });
+        write(user, Write::Add(given.collect()))
+    });
+    vec(member, 3..9).boxed()
+}
+
+/// Mostly none, or one of few: some are over when the acting begins, some end meanwhile.
+pub fn end() -> impl Strategy<Value = Option<Time>> {
+    let ends = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]);
+    prop_oneof![3 => Just(None), 2 => ends.prop_map(|at| Some(Time(at)))]
+}
+
+/// What acting users may ask for.
+pub fn wish(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Step> {
+    let given = move || {
+        (select(names), end(), prop_oneof![4 => Just(false), 1 => Just(true)])
+            .prop_map(|(role, until, permanent)| GivenRole { role: RoleName::stored(role), until, permanent })
+    };
+    let wish = prop_oneof![
+        4 => vec(given(), 0..3).prop_map(Write::Add),
+        8 => vec(given(), 1..4).prop_map(Write::Set),
+        2 => Just(Write::Remove),
+    ];
+    let advance = prop_oneof![3 => 0i64..3, 1 => 3i64..12];
+    (select(actors), select(&USERS[..]), wish, advance)
+        .prop_map(|(acting, user, wish, advance)| Step {
+            acting_user: Some(UserId::stored(acting)),
+            ..Step::plain(advance, write(user, wish))
+        })
+        .boxed()
+}
