@@ -320,7 +320,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 project: project(),
                 org_id: "acme".into(),
                 user_id: "ann".into(),
-                viewer_user_id: "bob".into(),
+                viewer_user_id: "ann".into(),
             }
             .encode_to_vec(),
         ),

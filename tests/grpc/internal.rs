@@ -70,9 +70,16 @@ fn i2_a_viewer_sees_no_internal_role_and_no_internal_member() {
             let hidden = said(project.member_for(viewer, "acme", "sam").await, "sam");
             assert_eq!(hidden, said(project.member_for(viewer, "acme", "nobody").await, "nobody"));
             let lee = project.member_for(viewer, "acme", "lee").await.unwrap();
-            assert_eq!((shown(&lee).as_str(), lee.origin(), lee.revision.as_str()), ("Member live", MembershipOrigin::Unspecified, ""));
+            assert_eq!(
+                (shown(&lee).as_str(), lee.origin(), lee.revision.as_str()),
+                ("Member live", MembershipOrigin::Unspecified, "")
+            );
         }
-        assert_eq!(project.roles_of("acme", "lee").await, "Support live, Member shadowed", "without a viewer all is seen");
+        assert_eq!(
+            project.roles_of("acme", "lee").await,
+            "Support live, Member shadowed",
+            "without a viewer all is seen"
+        );
         assert!(!project.member("acme", "lee").await.unwrap().revision.is_empty());
         // Lists by role and by permission know of none either.
         let filtered = async |role: &str, permission: &str| {
@@ -109,10 +116,18 @@ fn i2_roles_are_listed_for_a_viewer_as_if_there_were_no_internal_ones() {
             let all = server.list_roles(asking(0, "")).await.unwrap();
             let names: Vec<&str> = all.roles.iter().map(|role| role.name.as_str()).collect();
             let multi = project.key == "multi";
-            assert_eq!(names, if multi { &["Owner", "Admin", "Member", "Clerk"][..] } else { &["Owner", "Admin", "Member"] });
-            assert!(all.roles.iter().zip(1..).all(|(role, position)| role.position == position && role.etag.is_empty()));
+            assert_eq!(
+                names,
+                if multi { &["Owner", "Admin", "Member", "Clerk"][..] } else { &["Owner", "Admin", "Member"] }
+            );
+            assert!(
+                all.roles.iter().zip(1..).all(|(role, position)| role.position == position && role.etag.is_empty())
+            );
             assert_eq!(all.order_etag, "");
-            assert_eq!(all.roles[0].manages, if multi { texts(&["Owner", "Admin", "Member", "Clerk"]) } else { vec![] });
+            assert_eq!(
+                all.roles[0].manages,
+                if multi { texts(&["Owner", "Admin", "Member", "Clerk"]) } else { vec![] }
+            );
             let (mut paged, mut token) = (Vec::new(), String::new());
             loop {
                 let page = server.list_roles(asking(1, &token)).await.unwrap();
@@ -127,11 +142,8 @@ fn i2_roles_are_listed_for_a_viewer_as_if_there_were_no_internal_ones() {
             let token = server.list_roles(asking(1, "")).await.unwrap().next_page_token;
             let another = wire::ListRolesRequest { viewer_user_id: "lee".into(), ..asking(1, &token) };
             refused(server.list_roles(another).await, "PAGE_TOKEN_INVALID");
-            let nobody = wire::ListRolesRequest {
-                viewer_user_id: String::new(),
-                org_id: String::new(),
-                ..asking(1, &token)
-            };
+            let nobody =
+                wire::ListRolesRequest { viewer_user_id: String::new(), org_id: String::new(), ..asking(1, &token) };
             refused(server.list_roles(nobody).await, "PAGE_TOKEN_INVALID");
             // The list goes on also when the role that the page ended with has another name by then.
             server.update_role(project.renaming_role("Owner", "Chief")).await.unwrap();
@@ -152,16 +164,10 @@ fn i2_a_viewer_must_be_a_member_and_sees_only_itself_without_the_permission() {
         let project = shop(server).await;
         project.founded("globex", "zoe").await;
         for viewer in ["nobody", "zoe"] {
-            let org = wire::GetOrgRequest {
-                org_id: "acme".into(),
-                viewer_user_id: viewer.into(),
-                ..Default::default()
-            };
-            let list_roles = wire::ListRolesRequest {
-                org_id: "acme".into(),
-                viewer_user_id: viewer.into(),
-                ..Default::default()
-            };
+            let org =
+                wire::GetOrgRequest { org_id: "acme".into(), viewer_user_id: viewer.into(), ..Default::default() };
+            let list_roles =
+                wire::ListRolesRequest { org_id: "acme".into(), viewer_user_id: viewer.into(), ..Default::default() };
             // Also what is not there is not told to them.
             let ghost = wire::ListMembersRequest { role: "Ghost".into(), ..project.viewing(viewer, "acme") };
             for answer in [
@@ -176,11 +182,8 @@ fn i2_a_viewer_must_be_a_member_and_sees_only_itself_without_the_permission() {
             }
         }
         for viewer in ["mia", "sam"] {
-            let org = wire::GetOrgRequest {
-                org_id: "acme".into(),
-                viewer_user_id: viewer.into(),
-                ..Default::default()
-            };
+            let org =
+                wire::GetOrgRequest { org_id: "acme".into(), viewer_user_id: viewer.into(), ..Default::default() };
             assert_eq!(server.get_org(org).await.unwrap().org.unwrap().org_id, "acme");
         }
         project.take("Default", "Member", &["rolecall::can_view_other_members"]).await;
@@ -269,11 +272,8 @@ fn i4_where_one_role_is_all_there_is_room_for_an_internal_member_is_not_availabl
         // The visible role goes, the other stays.
         project.remove_by("olga", "acme", "lee").await.unwrap();
         assert_eq!(project.roles_of("acme", "lee").await, "Support live");
-        let deleted = wire::DeleteOrgRequest {
-            org_id: "acme".into(),
-            acting_user_id: "olga".into(),
-            ..Default::default()
-        };
+        let deleted =
+            wire::DeleteOrgRequest { org_id: "acme".into(), acting_user_id: "olga".into(), ..Default::default() };
         let deleted = server.delete_org(deleted).await.unwrap();
         assert_eq!(deleted.removed_memberships, 3, "olga, mia and ian");
         assert_eq!(deleted.impact.unwrap().members, 3);
@@ -291,7 +291,11 @@ fn i4_what_an_acting_user_is_told_of_a_conversion_or_a_role_is_told_to_operators
         let order = texts(&["Owner", "Admin", "Support", "Member", "Clerk"]);
         server.convert_role_structure(project.converting_to_single(order)).await.unwrap();
         assert_eq!(project.record().await.role_structure(), RoleStructure::SingleRole);
-        assert_eq!(project.roles_of("acme", "lee").await, "Clerk live", "a visible role is kept before an internal one");
+        assert_eq!(
+            project.roles_of("acme", "lee").await,
+            "Clerk live",
+            "a visible role is kept before an internal one"
+        );
         let flagged = wire::UpdateRoleRequest {
             update_mask: mask(&["internal"]),
             ..project.updating_role("Support", wire::Role::default())

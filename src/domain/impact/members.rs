@@ -208,8 +208,7 @@ impl<'a> Counting<'a> {
         for (at, what) in whats.into_iter().enumerate() {
             what.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);
         }
-        // An acting user is told of those alone whom it wrote: how the others are grouped would tell of internal roles.
-        if key.user.is_none() && self.sides.seen == Seen::Visible {
+        if self.sides.seen == Seen::Visible && !self.is_written(&key) {
             return;
         }
         let full = self.sample.values().map(|sampled| sampled.members).sum::<usize>() >= IMPACT_SAMPLE_MAX;
@@ -223,6 +222,13 @@ impl<'a> Counting<'a> {
             sum += sampled.members;
             sum - sampled.members < IMPACT_SAMPLE_MAX
         });
+    }
+
+    /// An acting user is told of those alone whom it wrote: how the others are grouped, and of whom the State knows the id
+    /// since a role of theirs ends, would tell of internal roles.
+    fn is_written(&self, key: &SampleKey<'_>) -> bool {
+        let written = self.scope.users.get(&key.org);
+        key.user.as_ref().is_some_and(|user| written.is_some_and(|written| written.contains(user)))
     }
 
     fn finish(mut self, impact: &mut Impact) {
