@@ -8,6 +8,7 @@ use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
+use super::members::lies_over;
 use super::{Answer, Customer, Member, Roles, Space, at_most};
 
 /// A live role of an acting user.
@@ -47,10 +48,7 @@ impl Space {
         let Some(member) = customer.members.get(user) else { return Vec::new() };
         let mut powers = Vec::new();
         let shown = self.shown(customer, member, now);
-        let lent = |(_, until, standing, _, stand_in): &super::Shown| {
-            until.is_some() && (*standing == Standing::Live || stand_in.is_some())
-        };
-        let shadowed = self.structure == RoleStructure::SingleRole && shown.iter().any(lent);
+        let shadowed = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
         for (role, until, standing, _, stand_in) in shown {
             if standing == Standing::Live {
                 powers.push(Power { role, until });

@@ -7,6 +7,7 @@ use rolecall::domain::command::Command;
 use rolecall::domain::membership::Standing;
 use rolecall::domain::project::RoleStructure;
 
+use super::members::lies_over;
 use super::{Customer, Model, Space};
 
 /// What `rolecall::domain::impact::Impact` says, complete: every list with all there is, every touched member.
@@ -42,7 +43,7 @@ pub struct Touched {
 /// How a member stands: its roles with their standings and stand-ins, and what the live ones grant.
 #[derive(Default, PartialEq)]
 struct Stands {
-    shown: BTreeMap<String, (Standing, Option<String>)>,
+    shown: BTreeMap<String, (Standing, Option<(String, Standing)>)>,
     held: BTreeMap<String, Standing>,
     /// The rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
@@ -227,8 +228,13 @@ impl Space {
             return Stands::default();
         };
         let shown = self.shown(customer, member, now);
+        let lent = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
         let shown = shown.into_iter().filter(|(_, _, standing, ..)| *standing != Standing::Ended);
-        let shown = shown.map(|(role, _, standing, _, stand_in)| (role, (standing, stand_in))).collect();
+        let shown = shown.map(|(role, until, standing, _, stand_in)| {
+            let behind = if lent && until.is_none() { Standing::Shadowed } else { Standing::Live };
+            (role, (standing, stand_in.map(|role| (role, behind))))
+        });
+        let shown = shown.collect();
         let mut held: BTreeMap<String, Standing> = BTreeMap::new();
         for (role, standing) in self.standing(customer, member, now) {
             // One may hold a role and hold it as well in the place of another.
