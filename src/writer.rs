@@ -44,7 +44,10 @@ pub struct Written {
 
 /// What a write is answered with.
 pub enum Answer {
-    Decided { outcome: Outcome, impact: Arc<Impact> },
+    Decided {
+        outcome: Outcome,
+        impact: Arc<Impact>,
+    },
     /// The encoded outcome of a write of the past.
     Remembered(Vec<u8>),
 }

@@ -72,8 +72,7 @@ pub async fn load(channel: Channel, clerks: usize, big: usize) -> Result<Loaded,
     }
     bar.finish_and_clear();
     let memberships = clerks + big;
-    let clerks =
-        Watched { project: project.clone(), users: clerks, users_an_org: ORG_MEMBERS, permission: PERMISSION };
+    let clerks = Watched { project: project.clone(), users: clerks, users_an_org: ORG_MEMBERS, permission: PERMISSION };
     Ok(Loaded { project, memberships, clerks })
 }
 

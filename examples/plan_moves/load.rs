@@ -112,7 +112,7 @@ async fn product(channel: Channel, project: &str) -> Result<(), String> {
     let request = wire::CreateRoleRequest {
         project: project.into(),
         name: BILLING.into(),
-        place: Some(wire::create_role_request::Place::Below(ADMIN.into())),
+        placement: Some(wire::create_role_request::Placement::Below(ADMIN.into())),
         ..Default::default()
     };
     RoleServiceClient::new(channel.clone()).create_role(request).await.map_err(refused)?;

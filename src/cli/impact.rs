@@ -131,7 +131,10 @@ impl Impact {
     fn table_of_members(&self) -> comfy_table::Table {
         let headings = ["USER", "ROLES", "PERMISSIONS LOST", "PERMISSIONS GAINED"];
         let mut rows = table(headings.map(String::from));
-        for member in &self.sample {
+        // Those who lose a role stand first, then those whose roles come to grant less.
+        let mut members: Vec<&MemberImpact> = self.sample.iter().collect();
+        members.sort_by_key(|member| !member.loses_a_role());
+        for member in members {
             rows.add_row([
                 Cell::new(plain(&member.user_id)),
                 Cell::new(member.becomes()),
@@ -154,6 +157,10 @@ const KINDS: [Kind; 4] = [
 ];
 
 impl MemberImpact {
+    fn loses_a_role(&self) -> bool {
+        !self.roles_suspended.is_empty() || !self.roles_ended.is_empty()
+    }
+
     /// `keeps Admin suspended, gets Member`.
     fn becomes(&self) -> String {
         let said = |roles: &[String], before: &str, after: &str| {

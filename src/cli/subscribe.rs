@@ -15,6 +15,10 @@ use crate::grpc::services::subscription_service_client::SubscriptionServiceClien
 use crate::server::shell;
 use crate::wire::{self, DisabledRoleStrategy, subscribe_org_request::Target};
 
+const USAGE: &str = "\
+rolecall subscribe [OPTIONS] <ORG> <MAPPING>
+       rolecall subscribe [OPTIONS] <ORG> --to-default";
+
 const AFTER_HELP: &str = "\
 Exit codes: 0 moved, or it would be; 1 refused, nothing was changed; 2 no answer (wrong usage, no server, an unknown \
 org), with the reason on stderr.";
@@ -45,6 +49,7 @@ Examples:
 
 #[derive(Clone, Parser)]
 #[command(
+    override_usage = USAGE,
     after_help = AFTER_HELP,
     after_long_help = AFTER_LONG_HELP,
     group(ArgGroup::new("target").required(true).args(["role_mapping", "to_default"])),
@@ -157,13 +162,14 @@ pub async fn run(args: Args) -> Result<(), Failed> {
         Err(silence) => return Err(silence.of_a_write(args.dry_run).into()),
     };
     let impact = Impact::from(answer.impact.unwrap_or_default());
+    let role_mapping = answer.subscription.unwrap_or_default().role_mapping;
     let moved = Subscribed {
         project: client.project(),
         org_id: args.org_id.clone(),
         from: before.subscription.unwrap_or_default().role_mapping,
-        role_mapping: answer.subscription.unwrap_or_default().role_mapping,
         dry_run: args.dry_run,
-        command: args.dry_run.then(|| args.deed(&impact.digest)),
+        command: args.dry_run.then(|| args.deed(&role_mapping, &impact.digest)),
+        role_mapping,
         impact,
         revision: answer.revision,
     };
@@ -179,14 +185,13 @@ fn on_disabled(args: &Args) -> Result<Option<wire::OnDisabled>, Trouble> {
         (None | Some(Strategy::Suspend), true, false) => Strategy::Suspend,
         (None | Some(Strategy::Remap), false, true) => Strategy::Remap,
         _ => {
-            let what = "--stand-in goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
+            let what =
+                "--stand-in goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
             return Err(Trouble::new(what, "say one of the two"));
         }
     };
-    let replacement = |replaced: &Replacement| wire::RoleReplacement {
-        role: replaced.role.clone(),
-        to: replaced.to.clone(),
-    };
+    let replacement =
+        |replaced: &Replacement| wire::RoleReplacement { role: replaced.role.clone(), to: replaced.to.clone() };
     Ok(Some(wire::OnDisabled {
         strategy: match strategy {
             Strategy::Reject => DisabledRoleStrategy::Reject,
@@ -217,9 +222,10 @@ async fn refused(client: &Client, args: &Args, status: &Status) -> Failed {
 }
 
 impl Args {
-    /// The command that does what a dry run has shown, and nothing else.
-    fn deed(&self, digest: &str) -> String {
-        Self { dry_run: false, impact: Some(digest.into()), ..self.clone() }.command()
+    /// The command that does what a dry run has shown, and nothing else: another role mapping may be the default by then.
+    fn deed(&self, role_mapping: &str, digest: &str) -> String {
+        let role_mapping = Some(role_mapping.into());
+        Self { role_mapping, to_default: false, dry_run: false, impact: Some(digest.into()), ..self.clone() }.command()
     }
 
     /// The command line that these arguments stand for, as a shell takes it.
@@ -261,7 +267,9 @@ impl Answer for Subscribed {
         };
         let mut text = format!("{bold}{sentence}{bold:#}\n{}", self.impact.tables());
         if let Some(command) = &self.command {
-            text.push_str(&format!("\n{dim}# does exactly this, and nothing if it would be another by then{dim:#}\n{command}\n"));
+            text.push_str(&format!(
+                "\n{dim}# does exactly this, and nothing if it would be another by then{dim:#}\n{command}\n"
+            ));
         }
         text
     }

@@ -11,10 +11,7 @@ use crate::store::Scope;
 use crate::wire;
 
 /// Answers a call.
-pub async fn list(
-    app: &App,
-    request: &wire::ListManageableRequest,
-) -> Result<wire::ListManageableResponse, Status> {
+pub async fn list(app: &App, request: &wire::ListManageableRequest) -> Result<wire::ListManageableResponse, Status> {
     let project = convert::project(&request.project)?;
     let wire::ListManageableRequest { org_id, acting_user_id, target_user_id, .. } = request;
     let arguments = ["ListManageable", project.as_str(), org_id, acting_user_id, target_user_id];
@@ -38,7 +35,8 @@ pub async fn list(
     // Three writes a role are tried: not on a thread that answers checks.
     let found = tokio::task::spawn_blocking(move || manageable(&state, &ask, clock::now(), &limits)).await;
     let found = found.map_err(|_| status::plain(&status::INTERNAL, "the question could not be answered"))?;
-    let unknown = |refusal| app.suggesting(Some(&project), Known::Visible, |suggest| status::refused(&refusal, suggest));
+    let unknown =
+        |refusal| app.suggesting(Some(&project), Known::Visible, |suggest| status::refused(&refusal, suggest));
     let found = found.map_err(unknown)?;
     let (roles, last) = fitting(&found.roles, found.more, shown);
     let last = last.map(|role| role.role.as_str());

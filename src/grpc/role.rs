@@ -67,7 +67,9 @@ impl RoleService for RoleApi {
         let ask = ListRoles { project: project.clone(), after, limit: page.limit, viewer, now: clock::now() };
         let list = self.0.store.list_roles(ask).await.map_err(self.0.unread(&project))?;
         let found = list.page;
-        let (roles, last) = fitting(&found.rows, found.more, shown);
+        // An etag counts what is hidden: roles that were created, and changes of whether one manages an internal role.
+        let etag = |role: wire::Role| if for_viewer { wire::Role { etag: String::new(), ..role } } else { role };
+        let (roles, last) = fitting(&found.rows, found.more, |row| etag(shown(row)));
         let last = last.map(|row| match for_viewer {
             true => row.role.name.to_string(),
             false => place::write(row.role.rank, row.id),

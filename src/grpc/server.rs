@@ -29,6 +29,7 @@ impl ServerService for ServerApi {
                 role_mappings_max: signed(limits.role_mappings),
                 grants_max: signed(limits.grants),
                 role_sets_max: signed(limits.role_sets),
+                managed_roles_max: signed(limits.managed_roles),
                 member_roles_max: signed(limits.member_roles),
                 bulk_rows_max: signed(limits.bulk_rows as u64),
                 batch_check_items_max: signed(limits.batch_check_items as u64),

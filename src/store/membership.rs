@@ -114,4 +114,3 @@ impl Store {
         Ok(snapshot.page(rows, limit).await)
     }
 }
-

@@ -171,7 +171,8 @@ impl Known {
         let mut aliases = snapshot.aliases(self.project, Renamed::Role, found.iter().map(|role| role.id)).await?;
         let mut manages = self.manages(snapshot, &found).await?;
         let row = |(found, position): (role::Model, u32)| {
-            let (mut managed, manages): (Vec<RoleId>, _) = manages.remove(&found.id).unwrap_or_default().into_iter().unzip();
+            let (mut managed, manages): (Vec<RoleId>, _) =
+                manages.remove(&found.id).unwrap_or_default().into_iter().unzip();
             managed.sort_unstable();
             Ok(RoleRow {
                 id: id(found.id)?,

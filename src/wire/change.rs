@@ -1,25 +1,18 @@
 //! Changes as they are kept in the table `changes` and fed to followers.
 
-use std::sync::Arc;
+mod value;
 
 use prost::Message;
 
 use super::messages as wire;
 use super::messages::change::Change as Kind;
-use super::resource::texts;
 use crate::domain::change::{GrantsKey, MembershipKey};
-use crate::domain::erasure::Life;
-use crate::domain::id::{Numbered, PermissionId, ProjectId, RoleId};
-use crate::domain::membership::{MembershipRecord, Origin, RoleOrigin, TimedRole};
-use crate::domain::org::{OrgProfile, OrgRecord};
-use crate::domain::permission::Permission;
-use crate::domain::permission_set::PermissionSet;
-use crate::domain::project::{Environment, ProjectRecord, RoleStructure};
-use crate::domain::role::Role;
-use crate::domain::role_mapping::RoleMappingRecord;
-use crate::domain::role_set::RoleSet;
-use crate::domain::stand_in::{StandIn, StandIns};
-use crate::domain::{Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time, UserId};
+use crate::domain::{Change, Edit, UserId};
+use value::{
+    id, ids, membership_value, numbers, org_value, permission_ids, permission_value, project_value, read_membership,
+    read_org, read_permission, read_permission_ids, read_project, read_role, read_role_mapping, read_role_set,
+    read_stand_ins, role_mapping_value, role_set_value, role_value, scoped, stand_ins_value, unread,
+};
 
 /// A change that this release cannot read: a newer one wrote it, or the bytes are damaged. It must never be skipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,9 +155,7 @@ pub fn read(message: wire::Change) -> Result<Change, UnknownChange> {
         Kind::Subscription(it) => {
             Change::Subscription(edit(scoped(it.project, it.org)?, Some(it.before), Some(it.after), id)?)
         }
-        Kind::StandIns(it) => {
-            Change::StandIns(edit(scoped(it.project, it.org)?, it.before, it.after, read_stand_ins)?)
-        }
+        Kind::StandIns(it) => Change::StandIns(edit(scoped(it.project, it.org)?, it.before, it.after, read_stand_ins)?),
         Kind::Remap(it) if it.before.len() != it.after.len() => return Err(unread("number of role sets")),
         Kind::Remap(it) => {
             let read = |sets| Ok(ids(sets)?.into());
@@ -182,242 +173,13 @@ fn edit<K, W, V>(
     Ok(Edit { key, before: before.map(&read).transpose()?, after: after.map(&read).transpose()? })
 }
 
-fn id<I: Numbered>(number: u32) -> Result<I, UnknownChange> {
-    let number = std::num::NonZeroU32::new(number).ok_or_else(|| unread("number"))?;
-    Ok(I::from_number(number))
-}
-
-fn ids<I: Numbered>(numbers: Vec<u32>) -> Result<Vec<I>, UnknownChange> {
-    numbers.into_iter().map(id).collect()
-}
-
-fn numbers<I: Numbered>(ids: &[I]) -> Vec<u32> {
-    ids.iter().map(|id| id.index() as u32).collect()
-}
-
-fn scoped<I: Numbered>(project: u32, number: u32) -> Result<Scoped<I>, UnknownChange> {
-    Ok(Scoped { project: id::<ProjectId>(project)?, id: id(number)? })
-}
-
-fn unread(what: &str) -> UnknownChange {
-    UnknownChange(format!("a stored change has a {what} that this release does not know"))
-}
-
-fn project_value(record: &ProjectRecord) -> wire::ProjectValue {
-    wire::ProjectValue {
-        key: record.key.to_string(),
-        display_name: record.display_name.to_string(),
-        environment: super::resource::environment(record.environment).into(),
-        role_structure: super::resource::role_structure(record.role_structure).into(),
-        default_role: record.default_role.number(),
-        default_owner_role: record.default_owner_role.number(),
-        default_role_mapping: record.default_role_mapping.number(),
-        create_time_micros: record.create_time.0,
-        version: record.version,
-        role_order_version: record.role_order_version,
-        dead_at_micros: dead_at(record.life),
-        erased: record.life.is_erased(),
-    }
-}
-
-fn read_project(value: wire::ProjectValue) -> Result<ProjectRecord, UnknownChange> {
-    Ok(ProjectRecord {
-        environment: match value.environment() {
-            wire::Environment::Test => Environment::Test,
-            wire::Environment::Live => Environment::Live,
-            wire::Environment::Unspecified => return Err(unread("environment")),
-        },
-        role_structure: match value.role_structure() {
-            wire::RoleStructure::SingleRole => RoleStructure::SingleRole,
-            wire::RoleStructure::MultiRole => RoleStructure::MultiRole,
-            wire::RoleStructure::Unspecified => return Err(unread("role structure")),
-        },
-        key: ProjectKey::stored(value.key),
-        display_name: value.display_name.into(),
-        default_role: id(value.default_role)?,
-        default_owner_role: id(value.default_owner_role)?,
-        default_role_mapping: id(value.default_role_mapping)?,
-        create_time: Time(value.create_time_micros),
-        version: value.version,
-        role_order_version: value.role_order_version,
-        life: life(value.dead_at_micros, value.erased),
-    })
-}
-
-/// Nothing was deleted in 1970.
-fn dead_at(life: Life) -> i64 {
-    life.dead_at().map_or(0, |at| at.0)
-}
-
-fn life(dead_at_micros: i64, erased: bool) -> Life {
-    Life::stored((dead_at_micros != 0).then_some(Time(dead_at_micros)), erased)
-}
-
-fn permission_value(permission: &Permission) -> wire::PermissionValue {
-    wire::PermissionValue {
-        name: permission.name.to_string(),
-        description: permission.description.to_string(),
-        built_in: permission.built_in,
-        create_time_micros: permission.create_time.0,
-        aliases: texts(&permission.aliases),
-    }
-}
-
-fn read_permission(value: wire::PermissionValue) -> Result<Permission, UnknownChange> {
-    Ok(Permission {
-        name: PermissionName::stored(value.name),
-        description: value.description.into(),
-        built_in: value.built_in,
-        create_time: Time(value.create_time_micros),
-        aliases: value.aliases.into_iter().map(PermissionName::stored).collect(),
-    })
-}
-
-fn role_value(role: &Role) -> wire::RoleValue {
-    wire::RoleValue {
-        name: role.name.to_string(),
-        description: role.description.to_string(),
-        internal: role.internal,
-        rank: role.rank,
-        create_time_micros: role.create_time.0,
-        aliases: texts(&role.aliases),
-        version: role.version,
-        manages: numbers(&role.manages),
-    }
-}
-
-fn read_role(value: wire::RoleValue) -> Result<Role, UnknownChange> {
-    Ok(Role {
-        name: RoleName::stored(value.name),
-        description: value.description.into(),
-        internal: value.internal,
-        rank: value.rank,
-        create_time: Time(value.create_time_micros),
-        aliases: value.aliases.into_iter().map(RoleName::stored).collect(),
-        version: value.version,
-        manages: ids(value.manages)?.into(),
-    })
-}
-
-fn role_set_value(set: &RoleSet) -> wire::RoleSetValue {
-    wire::RoleSetValue { roles: numbers(&set.roles), migrated: set.migrated, replacements: numbers(&set.replacements) }
-}
-
-fn read_role_set(value: wire::RoleSetValue) -> Result<RoleSet, UnknownChange> {
-    let replacements = ids(value.replacements)?.into();
-    Ok(RoleSet { migrated: value.migrated, replacements, ..RoleSet::new(ids::<RoleId>(value.roles)?) })
-}
-
-fn role_mapping_value(record: &RoleMappingRecord) -> wire::RoleMappingValue {
-    wire::RoleMappingValue {
-        name: record.name.to_string(),
-        description: record.description.to_string(),
-        disabled_roles: numbers(&record.disabled_roles),
-        create_time_micros: record.create_time.0,
-        aliases: texts(&record.aliases),
-        version: record.version,
-    }
-}
-
-fn read_role_mapping(value: wire::RoleMappingValue) -> Result<RoleMappingRecord, UnknownChange> {
-    Ok(RoleMappingRecord {
-        name: RoleMappingName::stored(value.name),
-        description: value.description.into(),
-        disabled_roles: ids(value.disabled_roles)?.into(),
-        create_time: Time(value.create_time_micros),
-        aliases: value.aliases.into_iter().map(RoleMappingName::stored).collect(),
-        version: value.version,
-    })
-}
-
-fn permission_ids(set: &PermissionSet) -> wire::PermissionIds {
-    let mut last = 0;
-    let steps = set.iter().map(|id| id.number() - std::mem::replace(&mut last, id.number()));
-    wire::PermissionIds { ids: steps.collect() }
-}
-
-fn read_permission_ids(value: wire::PermissionIds) -> Result<PermissionSet, UnknownChange> {
-    let mut last = 0u32;
-    let ids = value.ids.into_iter().map(|step| {
-        last = last.checked_add(step).ok_or_else(|| unread("number"))?;
-        id::<PermissionId>(last)
-    });
-    ids.collect()
-}
-
-fn org_value(record: &OrgRecord) -> wire::OrgValue {
-    wire::OrgValue {
-        org_id: record.profile.org_id.to_string(),
-        display_name: record.profile.display_name.to_string(),
-        metadata: record.profile.metadata.to_string(),
-        role_mapping: record.role_mapping.number(),
-        create_time_micros: record.profile.create_time.0,
-        dead_at_micros: dead_at(record.life),
-        erased: record.life.is_erased(),
-    }
-}
-
-fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange> {
-    Ok(OrgRecord {
-        role_mapping: id(value.role_mapping)?,
-        life: life(value.dead_at_micros, value.erased),
-        profile: Arc::new(OrgProfile {
-            org_id: OrgId::stored(value.org_id),
-            display_name: value.display_name.into(),
-            metadata: value.metadata.into(),
-            create_time: Time(value.create_time_micros),
-        }),
-    })
-}
-
-fn stand_ins_value(stand_ins: &[StandIn]) -> wire::StandInsValue {
-    let value = |stands: &StandIn| wire::StandInValue { role: stands.role.number(), stand_in: stands.stand_in.number() };
-    wire::StandInsValue { stand_ins: stand_ins.iter().map(value).collect() }
-}
-
-fn read_stand_ins(value: wire::StandInsValue) -> Result<StandIns, UnknownChange> {
-    let read = |stands: wire::StandInValue| Ok(StandIn { role: id(stands.role)?, stand_in: id(stands.stand_in)? });
-    value.stand_ins.into_iter().map(read).collect()
-}
-
-fn membership_value(record: &MembershipRecord) -> wire::MembershipValue {
-    let timed = |timed: &TimedRole| wire::TimedRole { role: timed.role.number(), until_micros: timed.until.0 };
-    wire::MembershipValue {
-        role_set: record.role_set.number(),
-        origin: super::resource::origin(record.origin).into(),
-        timed: record.timed.iter().map(timed).collect(),
-        origins: record.origins.iter().map(role_origin).collect(),
-    }
-}
-
-fn role_origin(of: &RoleOrigin) -> wire::RoleOrigin {
-    wire::RoleOrigin { role: of.role.number(), origin: super::resource::origin(of.origin).into() }
-}
-
-fn read_origin(origin: wire::MembershipOrigin) -> Result<Origin, UnknownChange> {
-    match origin {
-        wire::MembershipOrigin::Direct => Ok(Origin::Direct),
-        wire::MembershipOrigin::Creator => Ok(Origin::Creator),
-        wire::MembershipOrigin::Migration => Ok(Origin::Migration),
-        wire::MembershipOrigin::Unspecified => Err(unread("origin")),
-    }
-}
-
-fn read_membership(value: wire::MembershipValue) -> Result<MembershipRecord, UnknownChange> {
-    let timed = |timed: &wire::TimedRole| Ok(TimedRole { role: id(timed.role)?, until: Time(timed.until_micros) });
-    let origin = |of: &wire::RoleOrigin| Ok(RoleOrigin { role: id(of.role)?, origin: read_origin(of.origin())? });
-    Ok(MembershipRecord {
-        origin: read_origin(value.origin())?,
-        role_set: id(value.role_set)?,
-        timed: value.timed.iter().map(timed).collect::<Result<_, UnknownChange>>()?,
-        origins: value.origins.iter().map(origin).collect::<Result<_, UnknownChange>>()?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::RoleSetId;
+    use crate::domain::id::{PermissionId, RoleId, RoleSetId};
+    use crate::domain::role::Role;
+    use crate::domain::stand_in::{StandIn, StandIns};
+    use crate::domain::{RoleName, Scoped, Time};
 
     #[test]
     fn permissions_are_kept_as_differences() {
@@ -434,7 +196,8 @@ mod tests {
         let set = |number| RoleSetId::new(number).unwrap();
         let role = |number| RoleId::new(number).unwrap();
         let org = Scoped { project: id(3).unwrap(), id: id(70_000).unwrap() };
-        let stands: StandIns = [(2, 5), (9, 5)].map(|(suspended, by)| StandIn { role: role(suspended), stand_in: role(by) }).into();
+        let stands: StandIns =
+            [(2, 5), (9, 5)].map(|(suspended, by)| StandIn { role: role(suspended), stand_in: role(by) }).into();
         let manager = Role {
             name: RoleName::stored("Admin"),
             description: "".into(),
@@ -451,7 +214,11 @@ mod tests {
             Change::StandIns(Edit { key: org, before: None, after: Some(stands.clone()) }),
             Change::StandIns(Edit { key: org, before: Some(stands.clone()), after: Some(stands[1..].into()) }),
             Change::StandIns(Edit { key: org, before: Some(stands), after: None }),
-            Change::Remap(Edit { key: org, before: Some([set(1), set(4)].into()), after: Some([set(8), set(7)].into()) }),
+            Change::Remap(Edit {
+                key: org,
+                before: Some([set(1), set(4)].into()),
+                after: Some([set(8), set(7)].into()),
+            }),
             Change::Role(Edit { key: admin, before: Some(alone), after: Some(manager) }),
         ] {
             assert_eq!(decode(&encode(&change)).unwrap(), change);

@@ -42,7 +42,8 @@ fn grants(grants: &Listed<GrantImpact>) -> wire::GrantImpacts {
 }
 
 fn pairs(pairs: &Listed<(RoleName, RoleName)>) -> wire::RolePairs {
-    let pair = |(role, other): &(RoleName, RoleName)| wire::RolePair { role: role.to_string(), other: other.to_string() };
+    let pair =
+        |(role, other): &(RoleName, RoleName)| wire::RolePair { role: role.to_string(), other: other.to_string() };
     wire::RolePairs { total: count(pairs.total), first: pairs.first.iter().map(pair).collect() }
 }
 

@@ -32,7 +32,7 @@ fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
             "Billing Manager          1",
             "Member                                1",
             "",
-            "USER  ROLES                                         PERMISSIONS LOST                             PERMISSIONS GAINED",
+            "USER  ROLES                                         PERMISSIONS LOST                              PERMISSIONS GAINED",
             "bob   keeps Billing Manager suspended, gets Member  reports.export, billing.view, billing.manage  rolecall::can_view_other_members",
             "gil                                                 reports.export, sso.configure",
             "mia                                                 reports.export, billing.view",
@@ -64,7 +64,10 @@ fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
     );
     assert_eq!(demo.says(0, &["subscribe", "globex", "Free"]), "globex is on Free already: nothing changes\n");
     let back = demo.says(0, &["subscribe", "globex", "Paid", "--reason", "paid again"]);
-    assert!(back.starts_with("Moved globex from Free to Paid. That touched 3 members: Member is lost by 1, "), "{back}");
+    assert!(
+        back.starts_with("Moved globex from Free to Paid. That touched 3 members: Member is lost by 1, "),
+        "{back}"
+    );
     assert!(back.contains("\nbob   loses Member, has Billing Manager back  "), "{back}");
 }
 

@@ -4,7 +4,7 @@
 mod support;
 
 /// The model of the rules, and the random histories that are held against it.
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../domain"]
 mod reference {
     pub mod model;

@@ -191,7 +191,12 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.RoleMappingService/PromoteRoleMapping",
-            wire::PromoteRoleMappingRequest { name: "Default".into(), ..Default::default() }.encode_to_vec(),
+            wire::PromoteRoleMappingRequest {
+                name: "Default".into(),
+                request_id: request_id("promotion-back"),
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.OrgService/CreateOrg",
@@ -315,7 +320,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 project: project(),
                 org_id: "acme".into(),
                 user_id: "ann".into(),
-                viewer_user_id: "bob".into(),
+                viewer_user_id: "ann".into(),
             }
             .encode_to_vec(),
         ),

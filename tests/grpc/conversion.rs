@@ -41,7 +41,7 @@ fn p5_to_multi_role_everybody_keeps_the_roles_and_each_role_manages_what_it_did(
         assert_eq!(project.manages("Admin").await, ["Member"]);
         assert_eq!(project.manages("Member").await, [""; 0]);
         for (user, decision) in
-            [("ann", Decision::InsufficientRole), ("bob", Decision::InsufficientRole), ("cat", Decision::Allowed)]
+            [("ann", Decision::MissingPermission), ("bob", Decision::MissingPermission), ("cat", Decision::Allowed)]
         {
             assert_eq!(project.ask("acme", user, Question::AtLeastRole("Member".into())).await, decision, "{user}");
         }

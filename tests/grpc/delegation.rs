@@ -364,10 +364,9 @@ fn g4_an_internal_role_is_as_unknown_to_an_acting_user_as_one_that_is_not() {
             let told = |status: Status| (status.code(), status.message().replace("Ghoul", "Ghost"));
             for acting in [name, "olga"] {
                 let add = async |role: &str| project.add_by(acting, "acme", "eve", &roles(&[role])).await.unwrap_err();
-                let set = async |role: &str| {
-                    project.set_by(acting, "acme", "olga", &roles(&[role])).await.unwrap_err()
-                };
-                for (internal, unknown) in [(add("Ghost").await, add("Ghoul").await), (set("Ghost").await, set("Ghoul").await)]
+                let set = async |role: &str| project.set_by(acting, "acme", "olga", &roles(&[role])).await.unwrap_err();
+                for (internal, unknown) in
+                    [(add("Ghost").await, add("Ghoul").await), (set("Ghost").await, set("Ghoul").await)]
                 {
                     refused::<()>(Err(internal.clone()), "ROLE_NOT_FOUND");
                     assert_eq!(told(internal), told(unknown));
@@ -376,7 +375,8 @@ fn g4_an_internal_role_is_as_unknown_to_an_acting_user_as_one_that_is_not() {
                 let near = refused(project.add_by(acting, "acme", "eve", &roles(&["Ghos"])).await, "ROLE_NOT_FOUND");
                 assert_eq!(near.metadata("suggestion"), "");
             }
-            let own = refused(server.add_member(project.adding("acme", "eve", &roles(&["Ghos"]))).await, "ROLE_NOT_FOUND");
+            let own =
+                refused(server.add_member(project.adding("acme", "eve", &roles(&["Ghos"]))).await, "ROLE_NOT_FOUND");
             assert_eq!(own.metadata("suggestion"), "Ghost");
         }
     });

@@ -51,7 +51,8 @@ fn m7_disabling_a_role_that_is_held_is_refused_with_the_counts_by_role() {
             on_disabled,
             ..project.updating("Paid")
         };
-        let said = |strategy: DisabledRoleStrategy| Some(wire::OnDisabled { strategy: strategy.into(), ..Default::default() });
+        let said =
+            |strategy: DisabledRoleStrategy| Some(wire::OnDisabled { strategy: strategy.into(), ..Default::default() });
         server
             .storing_nothing(async {
                 for on_disabled in [None, said(DisabledRoleStrategy::Unspecified), said(DisabledRoleStrategy::Reject)] {

@@ -1,5 +1,6 @@
 //! What a write says of those whom it touches: R9. That every write can be tried dry is in `previews.rs`.
 
+use futures_util::future::join_all;
 use rolecall::wire::{self, MemberImpact};
 
 use crate::fixture::{Project, becomes, roles, row, sampled, set, standing_in, suspending, texts};
@@ -73,7 +74,10 @@ fn r9_the_dry_run_of_a_downgrade_names_the_users_whom_the_deed_names() {
         assert_eq!(becomes(&back.impact), "Clerk reactivated 3");
         let back = back.impact.unwrap();
         let clerk: &MemberImpact = back.sample.iter().find(|member| member.user_id == "clerk-1").unwrap();
-        assert_eq!((&clerk.roles_reactivated[..], first(&clerk.permissions_gained)), (&texts(&["Clerk"])[..], vec!["sell"]));
+        assert_eq!(
+            (&clerk.roles_reactivated[..], first(&clerk.permissions_gained)),
+            (&texts(&["Clerk"])[..], vec!["sell"])
+        );
     });
 }
 
@@ -141,18 +145,8 @@ fn r9_writes_that_are_committed_together_each_name_those_whom_they_touch() {
             let impact = moved.unwrap().impact.unwrap();
             assert_eq!(impact.sample.len() as i64, impact.members, "all touched are named: {impact:?}");
         });
-        futures_join(writes).await;
+        join_all(writes).await;
     });
-}
-
-/// Waits for all of them at once.
-async fn futures_join(writes: impl Iterator<Item = impl Future<Output = ()>>) {
-    let mut writes: Vec<_> = writes.map(Box::pin).collect();
-    std::future::poll_fn(|context| {
-        writes.retain_mut(|write| write.as_mut().poll(context).is_pending());
-        if writes.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn p6_default_and_workspace_cannot_be_deleted() {
 
 /// Field 1 of a request, with the key of as many letters of another project.
 fn asked_of(project: &[u8; 7], request: &[u8]) -> Option<Vec<u8>> {
-    let rest = request.strip_prefix(b"\x0a\x07default")?;
+    let rest = request.strip_prefix(b"\x0a\x07default").or_else(|| request.strip_prefix(b"\x0a\x08deserted"))?;
     Some([b"\x0a\x07", &project[..], rest].concat())
 }
 
@@ -98,6 +98,9 @@ async fn nothing_is_reached(server: &Server, contract: &Contract) {
     let mut asked = std::collections::BTreeSet::new();
     for (method, request) in requests(&server.token().await) {
         let Some(request) = asked_of(b"retired", &request) else { continue };
+        if method.ends_with("/DeleteProject") {
+            continue;
+        }
         println!("{method}");
         let answer = refused(raw.call(method, &request).await, "PROJECT_NOT_FOUND");
         assert_eq!(answer.resource(), ("rolecall.v1.Project", "retired"));

@@ -108,7 +108,7 @@ fn p2_the_first_start_creates_the_project_default_and_an_empty_project_means_it(
         assert_eq!(&unnamed, project);
 
         server.single().org("acme", "").await;
-        let request = wire::GetOrgRequest { project: "default".into(), org_id: "acme".into() };
+        let request = wire::GetOrgRequest { project: "default".into(), org_id: "acme".into(), ..Default::default() };
         assert_eq!(server.get_org(request).await.unwrap().org.unwrap().org_id, "acme");
     });
 }

@@ -21,6 +21,13 @@ struct Answer {
     replayed: bool,
 }
 
+/// The part of such an answer that says what was done to whom.
+#[derive(Clone, PartialEq, Message)]
+struct Impact {
+    #[prost(bytes = "vec", tag = "102")]
+    impact: Vec<u8>,
+}
+
 fn creating(org_id: &str, request_id: &str) -> wire::CreateOrgRequest {
     wire::CreateOrgRequest { org_id: org_id.into(), request_id: request_id.into(), ..Default::default() }
 }
@@ -67,8 +74,10 @@ async fn repeats_all(server: &crate::server::Server, first_answers: &[(&str, Vec
     let raw = server.raw().await;
     for (method, request, first) in first_answers {
         let again = server.storing_nothing(raw.call(method, request)).await.unwrap();
-        // Byte for byte, save for the mark.
-        let marked = [first, &b"\xa8\x06\x01"[..]].concat();
+        // Byte for byte, save for the mark, which stands before the impact.
+        let impact = Impact::decode(first.clone()).unwrap().encode_to_vec();
+        assert!(impact.len() > 32, "{method} tells its impact");
+        let marked = [first.strip_suffix(&*impact).unwrap(), &b"\xa8\x06\x01"[..], &impact].concat();
         assert_eq!(again, marked, "{method}");
         assert!(Answer::decode(again).unwrap().replayed);
     }

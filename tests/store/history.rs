@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rolecall::domain::command::RequestKey;
+use rolecall::domain::command::{Command, RequestKey, Write, WriteMember};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Revision, State};
 use rolecall::limits::REQUEST_ID_SECONDS;
@@ -10,7 +10,7 @@ use rolecall::store::{SinceError, Store};
 use rolecall::wire;
 use sea_orm::ConnectionTrait;
 
-use crate::desk::{Desk, create_org, create_project, hash_key};
+use crate::desk::{Desk, create_org, create_project, given, hash_key, key, member, user, write_member};
 use crate::on_both;
 use crate::round_trip::story;
 use crate::support::TestDatabase;
@@ -21,6 +21,7 @@ on_both! {
     an_unknown_change_is_an_error
     a4_request_ids_are_known_for_24_hours_and_then_forgotten
     an_unanswered_commit_is_settled
+    a1_a_commit_says_on_whose_behalf_it_was_written
 }
 
 async fn a_state_that_is_behind_catches_up(database: TestDatabase) {
@@ -139,4 +140,27 @@ async fn an_unanswered_commit_is_settled(database: TestDatabase) {
     assert!(settling.await.unwrap().unwrap());
     let loaded: State = desk.store.load(hash_key()).await.unwrap();
     assert!(loaded == desk.state);
+}
+
+async fn a1_a_commit_says_on_whose_behalf_it_was_written(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    let now = desk.now;
+    desk.write(vec![
+        create_project("shop", RoleStructure::SingleRole),
+        create_org("shop", "acme", None),
+        write_member("shop", "acme", "Ännchen", Write::Add(given(&["Owner"], now))),
+    ])
+    .await;
+    desk.acting_user = Some(user("Ännchen"));
+    let row = WriteMember {
+        project: key("shop"),
+        row: member("acme", "bob", Write::Add(given(&["Member"], now))),
+        allow_ownerless: false,
+    };
+    let written = desk.write(vec![Command::WriteMember(row)]).await;
+    assert_eq!(written[0].acting_user, Some(user("Ännchen")));
+    let commits = desk.store.commits_since(Revision::default(), 100).await.unwrap();
+    let acting: Vec<_> = commits.iter().map(|commit| commit.acting_user.clone()).collect();
+    assert_eq!(acting, [None, None, None, Some(user("Ännchen"))]);
+    assert!(commits.iter().all(|commit| &*commit.actor == "ann"), "the caller is who it was");
 }

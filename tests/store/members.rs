@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use rolecall::domain::command::{Place, RoleMappingEdits, Write};
-use rolecall::domain::membership::Standing;
+use rolecall::domain::membership::{Seen, Standing};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{Ask, Decision, OrgId, PermissionName, Question, RoleName, Time, UserId};
 use rolecall::store::{ListMembers, MemberRow, ReadError};
 
 use crate::desk::{
-    Desk, START, create_mapping, create_org, create_permissions, create_project, create_role, given, grant, key,
-    member, org, permission, role, subscribe, user, write_member, write_members,
+    Desk, START, answering, create_mapping, create_org, create_permissions, create_project, create_role, given, grant,
+    key, member, org, permission, role, subscribe, suspend, user, write_member, write_members,
 };
 use crate::lists::whole;
 use crate::on_both;
@@ -25,18 +25,20 @@ on_both! {
     b6_a_member_shows_its_roles_from_the_highest_and_its_revision
 }
 
-/// Two projects, one of each structure; mappings in which roles are disabled; roles that end, at 100 s steps.
+/// Two projects, one of each structure; mappings in which roles are disabled, and orgs in which others stand in for them;
+/// roles that end, at 100 s steps.
 async fn crowd(database: TestDatabase) -> Desk {
     let mut desk = Desk::new(database).await;
     let now = START;
-    let edits = || RoleMappingEdits {
+    let edits = |disable: &[&str]| RoleMappingEdits {
         grants: vec![
             grant("Owner", &["read", "write"], &[]),
             grant("Admin", &["write"], &[]),
             grant("Member", &["read"], &[]),
             grant("Guest", &["look"], &[]),
+            grant("Temp", &["look", "write"], &[]),
         ],
-        disable: vec![role("Admin"), role("Guest")],
+        disable: disable.iter().map(|name| role(name)).collect(),
         ..RoleMappingEdits::default()
     };
     for (project, structure) in [("multi", RoleStructure::MultiRole), ("single", RoleStructure::SingleRole)] {
@@ -44,9 +46,13 @@ async fn crowd(database: TestDatabase) -> Desk {
             create_project(project, structure),
             create_permissions(project, &["read", "write", "look", "never"]),
             create_role(project, "Guest", Place::Last, &[]),
-            create_mapping(project, "Free", None, edits()),
-            create_mapping(project, "Paid", None, RoleMappingEdits { disable: Vec::new(), ..edits() }),
-            create_org(project, "free", Some("Free")),
+            create_role(project, "Temp", Place::Last, &[]),
+            create_mapping(project, "Free", None, edits(&["Admin", "Guest"])),
+            create_mapping(project, "Bare", None, edits(&["Admin", "Guest", "Temp"])),
+            create_mapping(project, "Paid", None, edits(&[])),
+            create_org(project, "free", Some("Paid")),
+            create_org(project, "meanwhile", Some("Paid")),
+            create_org(project, "chain", Some("Paid")),
             create_org(project, "paid", Some("Paid")),
             create_org(project, "empty", None),
         ])
@@ -71,15 +77,21 @@ async fn crowd(database: TestDatabase) -> Desk {
         }
     }
     for (project, kinds) in roles_of {
-        desk.write(vec![subscribe(project, "free", "Paid")]).await;
         let mut rows = Vec::new();
-        for org_id in ["free", "paid"] {
+        for org_id in ["free", "meanwhile", "chain", "paid"] {
             for (number, roles) in kinds.iter().enumerate() {
                 let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
                 rows.push(member(org_id, &format!("user-{number:03}"), Write::Add(given(&roles, now))));
             }
         }
-        desk.write(vec![write_members(project, rows), subscribe(project, "free", "Free")]).await;
+        desk.write(vec![
+            write_members(project, rows),
+            subscribe(project, "free", "Free"),
+            answering(subscribe(project, "meanwhile", "Free"), suspend(Some("Temp"))),
+            answering(subscribe(project, "chain", "Free"), suspend(Some("Temp"))),
+            answering(subscribe(project, "chain", "Bare"), suspend(Some("Member"))),
+        ])
+        .await;
     }
     desk
 }
@@ -105,6 +117,7 @@ async fn members_of(
             after,
             limit,
             now,
+            viewer: None,
         })
     };
     whole(limit, |row: &MemberRow| row.member.user_id.clone(), ask).await
@@ -124,9 +137,9 @@ fn expected(
     for number in 0..200 {
         let id = format!("user-{number:03}");
         let Some(record) = project.membership(found, &user(&id)) else { continue };
-        let member = project.member(found, &user(&id), &record, now);
-        let held: Vec<&RoleName> =
-            member.roles.iter().filter(|role| role.standing != Standing::Ended).map(|role| &role.role).collect();
+        let member = project.member(found, &user(&id), &record, Seen::Whole, now);
+        let held = member.roles.iter().filter(|role| role.standing != Standing::Ended);
+        let held: Vec<&RoleName> = held.flat_map(|role| [Some(&role.role), role.stand_in.as_ref()]).flatten().collect();
         let by_role = filters.0.as_ref().is_none_or(|role| held.contains(&role));
         let by_permission = filters.1.as_ref().is_none_or(|permission| {
             let question = Question::Permission(permission.as_str());
@@ -141,13 +154,13 @@ fn expected(
 
 async fn b4_members_are_listed_by_role_and_permission_page_by_page(database: TestDatabase) {
     let desk = crowd(database).await;
-    let roles = [None, Some("Owner"), Some("Admin"), Some("Guest")];
+    let roles = [None, Some("Owner"), Some("Admin"), Some("Guest"), Some("Member"), Some("Temp")];
     let permissions = [None, Some("read"), Some("write"), Some("look"), Some("never")];
     // Before any end, at one, between two, after all.
     for seconds in [10, 100, 180, 300] {
         let now = START.plus_seconds(seconds);
         for project in ["multi", "single"] {
-            for org_id in ["free", "paid", "empty"] {
+            for org_id in ["free", "meanwhile", "chain", "paid", "empty"] {
                 for by_role in roles {
                     for by_permission in permissions {
                         let filters = (by_role.map(role), by_permission.map(permission));
@@ -170,10 +183,12 @@ async fn b4_members_are_listed_by_role_and_permission_page_by_page(database: Tes
     }
     // What a member shows is what the State shows.
     let project = desk.state.project(&key("single")).unwrap();
-    let found = project.org("free").unwrap();
-    for row in members_of(&desk, "single", "free", (None, None), now, 1_000).await {
-        let record = project.membership(found, &row.member.user_id).unwrap();
-        assert_eq!(row.member, project.member(found, &row.member.user_id, &record, now));
+    for id in ["free", "meanwhile", "chain"] {
+        let found = project.org(id).unwrap();
+        for row in members_of(&desk, "single", id, (None, None), now, 1_000).await {
+            let record = project.membership(found, &row.member.user_id).unwrap();
+            assert_eq!(row.member, project.member(found, &row.member.user_id, &record, Seen::Whole, now));
+        }
     }
 }
 
@@ -217,7 +232,11 @@ async fn b5_whose_roles_have_all_ended_is_no_member(database: TestDatabase) {
             let alone = |number: &u32| {
                 let id = user(&format!("user-{number:03}"));
                 let record = project.membership(org, &id).unwrap();
-                project.member(org, &id, &record, ended).roles.iter().all(|role| role.standing == Standing::Ended)
+                project
+                    .member(org, &id, &record, Seen::Whole, ended)
+                    .roles
+                    .iter()
+                    .all(|role| role.standing == Standing::Ended)
             };
             (0..50).find(alone).unwrap()
         })

@@ -1,6 +1,7 @@
-//! A database of the first release becomes one of this, with what is in it, and goes back.
+//! A database of an earlier release becomes one of this, with what is in it, and goes back.
 
 use rolecall::domain::command::{Place, RoleMappingEdits, Write};
+use rolecall::domain::membership::Origin;
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Revision, State};
 use rolecall::store::Store;
@@ -9,8 +10,8 @@ use sea_orm::{ConnectionTrait, Database};
 
 use crate::agreement::agrees;
 use crate::desk::{
-    Desk, START, create_mapping, create_org, create_permissions, create_project, create_role, delete_role, given,
-    grant, hash_key, key, org, rename_role, role, user, write_member,
+    Desk, START, answering, create_mapping, create_org, create_permissions, create_project, create_role, delete_role,
+    given, grant, hash_key, key, manage, open, org, rename_role, role, suspend, update_mapping, user, write_member,
 };
 use crate::on_both;
 use crate::support::TestDatabase;
@@ -18,6 +19,9 @@ use crate::support::TestDatabase;
 on_both! {
     rows_of_the_first_release_are_loaded
     the_tables_of_the_first_release_come_back
+    rows_of_the_second_release_are_loaded
+    the_release_before_can_write_to_these_tables
+    the_tables_of_the_second_release_come_back
 }
 
 /// The rows that the first release had, in its tables: a project of three roles, a mapping, three orgs of which one is
@@ -92,6 +96,98 @@ async fn rows_of_the_first_release_are_loaded(database: TestDatabase) {
     assert_eq!(found.revision.unwrap().number, 4);
 }
 
+/// What the second release had besides: an old name, a set that was altered, and two answers to repeat.
+const SECOND: [&str; 6] = [
+    "INSERT INTO aliases (project, noun, alias, id, place) VALUES (1, 3, 'Crew', 2, 0)",
+    "UPDATE roles SET version = 4 WHERE project = 1 AND id = 2",
+    "UPDATE role_sets SET migrated = TRUE, revision = 5 WHERE project = 1 AND id = 1",
+    "UPDATE role_set_roles SET replacement = TRUE WHERE project = 1 AND role_set = 1",
+    "UPDATE memberships SET other_origins = TRUE WHERE project = 1 AND user_id = 'bob'",
+    "INSERT INTO role_origins (project, org, user_id, role, origin) VALUES (1, 1, 'bob', 3, 2)",
+];
+
+async fn rows_of_the_second_release_are_loaded(database: TestDatabase) {
+    Store::open(&database.url).await.unwrap().close().await;
+    let direct = Database::connect(&database.url).await.unwrap();
+    Migrator::up(&direct, Some(2)).await.unwrap();
+    for sql in FIRST.iter().chain(&SECOND) {
+        direct.execute_unprepared(sql).await.unwrap();
+    }
+    direct.close().await.unwrap();
+
+    let mut desk = Desk::new(database).await;
+    let project = desk.state.project(&key("shop")).unwrap().clone();
+    assert!(project.roles.entries().all(|(_, role)| role.manages.is_empty()));
+    assert!(project.org("acme").unwrap().stand_ins().is_empty());
+    let found = desk.store.get_role(&key("shop"), &role("Crew")).await.unwrap().value;
+    assert_eq!((found.role.version, found.manages.len()), (4, 0));
+    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), START, None).await.unwrap().value;
+    assert_eq!((found.revision.unwrap().number, found.member.origin), (5, Some(Origin::Migration)));
+    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("bob"), START, None).await.unwrap().value;
+    assert_eq!(found.member.roles[1].origin, Origin::Creator);
+    assert!(found.member.roles.iter().all(|role| role.stand_in.is_none()));
+
+    // And this release goes on with them: roles that manage, others that stand in, on somebody's behalf.
+    let edits = RoleMappingEdits { enable: vec![role("Staff")], ..RoleMappingEdits::default() };
+    desk.write(vec![
+        update_mapping("shop", "Default", edits),
+        create_role("shop", "Guest", Place::Last, &[]),
+        write_member("shop", "acme", "cid", Write::Add(given(&["Guest"], START))),
+        manage("shop", "Owner", &["Member", "Guest"]),
+    ])
+    .await;
+    let disable = RoleMappingEdits { disable: vec![role("Guest")], ..RoleMappingEdits::default() };
+    desk.write(vec![answering(update_mapping("shop", "Default", disable), suspend(Some("Member")))]).await;
+    assert!(desk.store.load(hash_key()).await.unwrap() == desk.state);
+    let found = desk.store.get_member(&key("shop"), &org("acme"), &user("cid"), desk.now, None).await.unwrap().value;
+    assert_eq!(found.member.roles[0].stand_in, Some(role("Member")));
+}
+
+/// While servers are replaced one by one, one of the release before may still write.
+async fn the_release_before_can_write_to_these_tables(database: TestDatabase) {
+    open(&database).await.close().await;
+    let direct = Database::connect(&database.url).await.unwrap();
+    direct.execute_unprepared("DELETE FROM head").await.unwrap();
+    for sql in FIRST.iter().chain(&SECOND) {
+        direct.execute_unprepared(sql).await.unwrap();
+    }
+    direct.close().await.unwrap();
+    let desk = Desk::new(database).await;
+    assert_eq!(desk.revision().number, 5);
+    assert_eq!(desk.state.project(&key("shop")).unwrap().memberships_len(), 2);
+}
+
+async fn the_tables_of_the_second_release_come_back(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    let disable = RoleMappingEdits { disable: vec![role("Guest")], ..RoleMappingEdits::default() };
+    desk.write(vec![
+        create_project("shop", RoleStructure::MultiRole),
+        create_role("shop", "Guest", Place::Last, &[]),
+        create_org("shop", "acme", None),
+        write_member("shop", "acme", "ann", Write::Add(given(&["Guest"], START))),
+        manage("shop", "Guest", &["Member"]),
+        answering(update_mapping("shop", "Default", disable), suspend(Some("Member"))),
+    ])
+    .await;
+    agrees(&desk).await;
+    let Desk { store, database, state, .. } = desk;
+    store.close().await;
+    let direct = Database::connect(&database.url).await.unwrap();
+    Migrator::down(&direct, Some(1)).await.unwrap();
+    for sql in ["SELECT 1 FROM managed_roles", "SELECT 1 FROM stand_ins", "SELECT acting_user FROM commits"] {
+        assert!(direct.execute_unprepared(sql).await.is_err(), "{sql}");
+    }
+    direct.execute_unprepared("SELECT alias FROM aliases").await.unwrap();
+    direct.close().await.unwrap();
+    // What the second release did not know is gone, the rest is as it was.
+    let desk = Desk::new(database).await;
+    let (before, after) = (state.project(&key("shop")).unwrap(), desk.state.project(&key("shop")).unwrap());
+    assert!(after.org("acme").unwrap().stand_ins().is_empty());
+    assert!(after.roles.entries().all(|(_, role)| role.manages.is_empty()));
+    assert!(after.role_sets == before.role_sets && after.role_mappings == before.role_mappings);
+    assert_eq!(after.memberships_len(), 1);
+}
+
 async fn the_tables_of_the_first_release_come_back(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let edits = RoleMappingEdits {
@@ -112,7 +208,7 @@ async fn the_tables_of_the_first_release_come_back(database: TestDatabase) {
     let Desk { store, database, state, .. } = desk;
     store.close().await;
     let direct = Database::connect(&database.url).await.unwrap();
-    Migrator::down(&direct, Some(1)).await.unwrap();
+    Migrator::down(&direct, Some(2)).await.unwrap();
     for (table, column) in [("projects", "erased"), ("role_sets", "dying"), ("memberships", "other_origins")] {
         let sql = format!("SELECT {column} FROM {table}");
         assert!(direct.execute_unprepared(&sql).await.is_err(), "{table} still has {column}");

@@ -1,12 +1,13 @@
 //! Members who get other role sets many at a time, in groups with all else that happens to them: what is stored does not
 //! depend on how commits were grouped.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rolecall::domain::change::MembershipKey;
 use rolecall::domain::command::{Command, Place, RoleMappingEdits, Write};
 use rolecall::domain::group::Commit;
-use rolecall::domain::id::{Numbered, OrgNo, RoleId, RoleSetId};
+use rolecall::domain::id::{OrgNo, RoleId, RoleSetId};
 use rolecall::domain::membership::{MembershipRecord, Origin, RoleOrigin, TimedRole};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::role_set::RoleSet;
@@ -219,10 +220,14 @@ impl History {
         let id = self.org(project);
         let (mut changes, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
         let first = project.role_sets.next_id().number();
-        for (set, _) in project.role_sets.entries() {
-            if self.dice.below(3) > 0 {
-                continue;
-            }
+        // Some of those that members have, and one that perhaps nobody has.
+        let org = project.org_numbered(id).unwrap();
+        let records: Vec<_> = USERS.iter().filter_map(|name| project.membership(org, &user(name))).collect();
+        let held = records.iter().map(|record| record.role_set).filter(|_| self.dice.below(2) == 0);
+        let mut sets: BTreeSet<RoleSetId> = held.collect();
+        let all: Vec<RoleSetId> = project.role_sets.entries().map(|(set, _)| set).collect();
+        sets.insert(all[self.dice.below(all.len())]);
+        for set in sets {
             let other = RoleSetId::new(first + after.len() as u32).unwrap();
             let key = Scoped { project: project.id, id: other };
             let roles = RoleSet { migrated: true, ..self.roles() };
@@ -230,9 +235,7 @@ impl History {
             before.push(set);
             after.push(other);
         }
-        let org = project.org_numbered(id).unwrap();
-        let records = USERS.iter().filter_map(|name| project.membership(org, &user(name)));
-        let records = records.filter(|record| record.timed.is_empty() && before.contains(&record.role_set));
+        let records = records.iter().filter(|record| record.timed.is_empty() && before.contains(&record.role_set));
         self.remapped += records.count();
         let key = Scoped { project: project.id, id };
         changes.push(Change::Remap(Edit { key, before: Some(before.into()), after: Some(after.into()) }));

@@ -47,7 +47,8 @@ pub(super) fn told(args: &Args, held: &[String], default_role: &str, internal: &
     let base = Args { dry_run: true, impact: None, stand_in: None, others_to: None, ..args.clone() };
     let suspend = Args { on_disabled: Some(Strategy::Suspend), remap: Vec::new(), ..base.clone() };
     let (inside, visible): (Vec<String>, Vec<String>) = held.iter().cloned().partition(|role| internal.contains(role));
-    let mut text = String::from("say what becomes of those who hold such a role; each of these shows what it would do:");
+    let mut text =
+        String::from("say what becomes of those who hold such a role; each of these shows what it would do:");
     let mut add = |says: String, args: &Args| text.push_str(&format!("\n# {says}\n{}", args.command()));
     add("they keep the role, which grants nothing until the org is on a plan that has it".into(), &suspend);
     if !visible.is_empty() {

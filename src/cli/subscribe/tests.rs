@@ -16,7 +16,7 @@ fn answered(dry_run: bool, orgs: i64, members: i64) -> Subscribed {
         role_mapping: if orgs == 0 { "Paid".into() } else { "Free".into() },
         dry_run,
         impact: wire::Impact { orgs, members, digest: "d".into(), ..Default::default() }.into(),
-        command: dry_run.then(|| args(&["acme", "Free", "--dry-run"]).deed("d")),
+        command: dry_run.then(|| args(&["acme", "Free", "--dry-run"]).deed("Free", "d")),
         revision: "r".into(),
     }
 }
@@ -41,8 +41,9 @@ fn a_command_to_paste_says_what_the_arguments_said() {
         assert_eq!(args(&again).command(), given);
         assert_eq!(again, words, "{given}");
     }
-    let deed = args(&["acme", "Free", "--dry-run"]).deed("3f");
-    assert_eq!(deed, "rolecall subscribe acme Free --impact 3f");
+    for looked in [&["acme", "Free", "--dry-run"], &["acme", "--to-default", "--dry-run"]] {
+        assert_eq!(args(looked).deed("Free", "3f"), "rolecall subscribe acme Free --impact 3f");
+    }
 }
 
 /// The words of a line as a shell takes them.

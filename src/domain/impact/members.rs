@@ -94,10 +94,11 @@ impl<'a> Counting<'a> {
         for user in self.scope.users.get(&no).into_iter().flatten() {
             let effect = self.written(pair, user);
             owner_left |= effect.loses_owner;
+            impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 members += 1;
                 let key = SampleKey::new(org, &effect, None, None, Some((*user).clone()));
-                self.add(key, &effect, 1, impact);
+                self.add(key, &effect, 1);
             }
         }
         if self.scope.holds(no, org.record.role_mapping) {
@@ -171,9 +172,11 @@ impl<'a> Counting<'a> {
                 }
             };
             owner_left |= effect.loses_owner;
+            // Nothing else need become of them: their roles may just have got another place, or none.
+            impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
             if effect.touched {
                 touched += members;
-                self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members, impact);
+                self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members);
             }
         }
         with_ends.retain(|(user, _)| !written.contains(user));
@@ -181,11 +184,12 @@ impl<'a> Counting<'a> {
             let Some(user) = before.details.get(hash).map(|details| details.user.clone()) else { continue };
             let effect = self.written((Some(before), after), &user);
             owner_left |= effect.loses_owner;
+            impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 touched += 1;
                 // To name those of whom some role ends would tell an acting user whose internal role does.
                 let named = (self.sides.seen == Seen::Whole).then_some(user);
-                self.add(SampleKey::new(org, &effect, None, None, named), &effect, 1, impact);
+                self.add(SampleKey::new(org, &effect, None, None, named), &effect, 1);
             }
         }
         (touched, owner_left)
@@ -199,14 +203,12 @@ impl<'a> Counting<'a> {
     }
 
     /// Counts members alike.
-    fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64, impact: &mut Impact) {
+    fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64) {
         let whats = [&effect.given, &effect.ended, &effect.suspended, &effect.reactivated];
         for (at, what) in whats.into_iter().enumerate() {
             what.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);
         }
-        impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
-        // An acting user is told of those alone whom it wrote: how the others are grouped would tell of internal roles.
-        if key.user.is_none() && self.sides.seen == Seen::Visible {
+        if self.sides.seen == Seen::Visible && !self.is_written(&key) {
             return;
         }
         let full = self.sample.values().map(|sampled| sampled.members).sum::<usize>() >= IMPACT_SAMPLE_MAX;
@@ -220,6 +222,13 @@ impl<'a> Counting<'a> {
             sum += sampled.members;
             sum - sampled.members < IMPACT_SAMPLE_MAX
         });
+    }
+
+    /// An acting user is told of those alone whom it wrote: how the others are grouped, and of whom the State knows the id
+    /// since a role of theirs ends, would tell of internal roles.
+    fn is_written(&self, key: &SampleKey<'_>) -> bool {
+        let written = self.scope.users.get(&key.org);
+        key.user.as_ref().is_some_and(|user| written.is_some_and(|written| written.contains(user)))
     }
 
     fn finish(mut self, impact: &mut Impact) {

@@ -132,7 +132,8 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
     for ((project, before, after), orgs) in moved {
         for orgs in orgs.chunks(ORGS_A_STATEMENT) {
             let mut sql = Sql::default();
-            let (project, before, after) = (sql.bind(number(project)), sql.bind(number(before)), sql.bind(number(after)));
+            let (project, before, after) =
+                (sql.bind(number(project)), sql.bind(number(before)), sql.bind(number(after)));
             sql.push(&format!(
                 "UPDATE memberships SET role_set = {after}
                  WHERE project = {project} AND org IN ({}) AND role_set = {before} AND NOT timed",
@@ -147,8 +148,7 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
 /// Writes who stands in for whom; an org has few of them, which are written whole.
 pub async fn stand_ins(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     let before = all.stand_ins.iter().filter(|(_, last)| last.before.is_some());
-    let before: Vec<Value> =
-        before.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
+    let before: Vec<Value> = before.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
     delete::<stand_in::Entity>(tx, &[stand_in::Column::Project, stand_in::Column::Org], &before).await?;
     let written = all.stand_ins.iter().filter_map(|(key, last)| Some((key, last.after?)));
     let rows = written.flat_map(|(key, stand_ins)| {

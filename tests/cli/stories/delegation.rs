@@ -58,7 +58,10 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
     story.tell("And shows one out again.").call(REMOVE, by("adam", "moe", &[])).works();
     story
         .tell("He gives the company a better name.")
-        .call("OrgService/UpdateOrg", json!({"org_id": "acme", "org": {"display_name": "Acme!"}, "acting_user_id": "adam"}))
+        .call(
+            "OrgService/UpdateOrg",
+            json!({"org_id": "acme", "org": {"display_name": "Acme!"}, "acting_user_id": "adam"}),
+        )
         .answers(json!({"org": {"displayName": "Acme!"}}));
 
     // What is above him.
@@ -115,10 +118,7 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
         .call("MembershipService/ListManageable", json!({"org_id": "acme", "acting_user_id": "mia"}))
         .answers(json!({"roles": [{"role": "Owner"}, {"role": "Admin"},
             {"role": "Member", "invite": true, "expireTimeMax": "2099-12-31T00:00:00Z"}]}));
-    story
-        .tell("Until then it works.")
-        .call(ADD, by("mia", "tom", &[until("Member", "2099-12-31T00:00:00Z")]))
-        .works();
+    story.tell("Until then it works.").call(ADD, by("mia", "tom", &[until("Member", "2099-12-31T00:00:00Z")])).works();
 
     // Leaving.
 
@@ -129,7 +129,7 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
     story
         .tell("There is no way back up by himself.")
         .call(SET, by("adam", "adam", &[role("Admin")]))
-        .refused_with("ROLE_OUT_OF_SCOPE", "`Admin`");
+        .refused_with("ACTING_USER_MISSING_PERMISSION", "`rolecall::can_change_roles`");
     story.tell("Max just leaves.").call(REMOVE, by("max", "max", &[])).works();
     story
         .tell("Ann cannot: acme would have no Owner.")

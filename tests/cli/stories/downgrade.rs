@@ -106,7 +106,10 @@ fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
         .answers(json!({"members": [{"userId": "adam"}, {"userId": "amy"}, {"userId": "bill"}, {"userId": "max"}]}));
     story
         .tell("Nobody else becomes an Admin meanwhile.")
-        .call("MembershipService/SetMemberRoles", json!({"org_id": "acme", "user_id": "max", "roles": [{"role": "Admin"}]}))
+        .call(
+            "MembershipService/SetMemberRoles",
+            json!({"org_id": "acme", "user_id": "max", "roles": [{"role": "Admin"}]}),
+        )
         .refused_with("ROLE_DISABLED", "`Free`");
 
     // And back.
@@ -197,10 +200,11 @@ fn customers(story: Story<'_>) {
             .call("OrgService/CreateOrg", json!({"org_id": org_id, "creator_user_id": creator, "role_mapping": "Paid"}))
             .works();
     }
-    let rows = [("acme", "adam", "Admin"), ("acme", "bill", "Billing"), ("acme", "max", "Member"), ("globex", "gus", "Admin")];
-    let rows = rows.map(|(org_id, user_id, role)| {
-        json!({"org_id": org_id, "user_id": user_id, "add": {"roles": [{"role": role}]}})
-    });
+    let rows =
+        [("acme", "adam", "Admin"), ("acme", "bill", "Billing"), ("acme", "max", "Member"), ("globex", "gus", "Admin")];
+    let rows = rows.map(
+        |(org_id, user_id, role)| json!({"org_id": org_id, "user_id": user_id, "add": {"roles": [{"role": role}]}}),
+    );
     story
         .tell("Their people.")
         .call("MembershipService/BatchWriteMembers", json!({"rows": rows}))

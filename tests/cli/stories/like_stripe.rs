@@ -84,10 +84,7 @@ fn nobody_assigns_the_owner(story: Story<'_>) {
         .tell("Ada does: Administrators manage each other.")
         .call(SET, member("rae", &["Refund Analyst", "Dispute Analyst", ADMINISTRATOR], "ada"))
         .works();
-    story
-        .tell("With that, Rae brings in a Developer.")
-        .call(ADD, member("dee", &["Developer"], "rae"))
-        .works();
+    story.tell("With that, Rae brings in a Developer.").call(ADD, member("dee", &["Developer"], "rae")).works();
     story
         .tell("Most roles manage nobody, and grant nothing of the kind either.")
         .call(ADD, member("tim", &["View Only"], "dee"))
@@ -158,10 +155,7 @@ fn roles(story: Story<'_>) {
         story.tell("A role.").call("RoleService/CreateRole", json!({"name": name})).works();
     }
     let order: Vec<&str> = [&["Owner"], &ROLES[..]].concat();
-    story
-        .tell("The order is only for the eye.")
-        .call("RoleService/ReorderRoles", json!({"roles": order}))
-        .works();
+    story.tell("The order is only for the eye.").call("RoleService/ReorderRoles", json!({"roles": order})).works();
     let below = &ROLES[3..];
     let itself_and_below: Vec<&str> = [&[IAM], below].concat();
     for (name, manages) in [("Owner", &ROLES[..]), (SUPER, &ROLES), (ADMINISTRATOR, &ROLES), (IAM, &itself_and_below)] {
@@ -171,8 +165,12 @@ fn roles(story: Story<'_>) {
             .answers(json!({"role": {"manages": manages}}));
     }
     let mut edits: Vec<Value> = GRANTS.iter().map(|(role, add)| json!({"role": role, "add": add})).collect();
-    let abilities =
-        ["rolecall::can_view_other_members", "rolecall::can_invite", "rolecall::can_change_roles", "rolecall::can_remove_users"];
+    let abilities = [
+        "rolecall::can_view_other_members",
+        "rolecall::can_invite",
+        "rolecall::can_change_roles",
+        "rolecall::can_remove_users",
+    ];
     edits.extend([SUPER, IAM].map(|role| json!({"role": role, "add": abilities})));
     story
         .tell("What each may do.")

@@ -18,8 +18,12 @@ const ADD: &str = "MembershipService/AddMember";
 const SET: &str = "MembershipService/SetMemberRoles";
 const REMOVE: &str = "MembershipService/RemoveMember";
 
-const ABILITIES: [&str; 4] =
-    ["rolecall::can_view_other_members", "rolecall::can_invite", "rolecall::can_change_roles", "rolecall::can_remove_users"];
+const ABILITIES: [&str; 4] = [
+    "rolecall::can_view_other_members",
+    "rolecall::can_invite",
+    "rolecall::can_change_roles",
+    "rolecall::can_remove_users",
+];
 
 fn by(acting_user_id: &str, user_id: &str, roles: &[&str]) -> Value {
     let roles: Vec<Value> = roles.iter().map(|role| json!({"role": role})).collect();
@@ -98,8 +102,11 @@ fn mars_is_managed_from_mars(story: Story<'_>) {
         .answers(json!({"role": {"manages": ["Earth Member"]}}));
     story
         .tell("It may not invite yet.")
-        .call("MembershipService/AddMember", json!({"org_id": "space", "user_id": "una", "roles": [
-            {"role": "Mars Admin"}, {"role": "Earth Admin"}]}))
+        .call(
+            "MembershipService/AddMember",
+            json!({"org_id": "space", "user_id": "una", "roles": [
+            {"role": "Mars Admin"}, {"role": "Earth Admin"}]}),
+        )
         .works();
     story
         .tell("One role that may invite, and another that manages Earth, do not make one that does both.")

@@ -131,16 +131,16 @@ fn what_customers_see(story: Story<'_>) {
 fn what_customers_are_told_of_names(story: Story<'_>) {
     let as_viewer = |user_id: &str| json!({"org_id": "acme", "user_id": user_id, "viewer_user_id": "carl"});
     let by_ann = |user_id: &str| json!({"org_id": "acme", "user_id": user_id, "acting_user_id": "ann"});
-    let with_role = |role: &str| json!({"org_id": "acme", "user_id": "new", "roles": [{"role": role}], "acting_user_id": "ann"});
+    let with_role =
+        |role: &str| json!({"org_id": "acme", "user_id": "new", "roles": [{"role": role}], "acting_user_id": "ann"});
     let filtered = |role: &str| json!({"org_id": "acme", "role": role, "viewer_user_id": "carl"});
     let refused = |method: &str, body: Value, name: &str| {
         let error = story.tell("Hidden, or not there?").call(method, body).refused();
         error.replace(name, "NAME").split_whitespace().collect::<String>()
     };
-    for (method, hidden, absent) in [
-        (GET, as_viewer("bo"), as_viewer("xy")),
-        ("MembershipService/RemoveMember", by_ann("bo"), by_ann("xy")),
-    ] {
+    for (method, hidden, absent) in
+        [(GET, as_viewer("bo"), as_viewer("xy")), ("MembershipService/RemoveMember", by_ann("bo"), by_ann("xy"))]
+    {
         assert_eq!(refused(method, hidden, "bo"), refused(method, absent, "xy"), "{method}");
     }
     for (method, body) in [(ADD, &with_role as &dyn Fn(&str) -> Value), (LIST, &filtered)] {

@@ -1,0 +1,305 @@
+//! Staff whom customers do not see: I1 to I4. That nothing betrays them is tried in `worlds.rs`.
+
+use rolecall::wire::{self, Decision, MembershipOrigin, RoleStructure};
+use tonic::Status;
+
+use crate::fixture::{Project, add, becomes, in_an_hour, mask, role, roles, row, sampled, shown, texts, until};
+use crate::refusals::refused;
+use crate::server::{Server, on_both};
+
+/// In the SINGLE_ROLE project `default` the internal role Support, between Admin and Member. In acme sam holds it alone, lee
+/// has it lent over Member, ian has Member lent over it.
+async fn shop(server: &Server) -> Project<'_> {
+    let project = server.single();
+    project.internal_role("Support").await;
+    server.reorder_roles(project.reordering(&["Owner", "Admin", "Support", "Member"])).await.unwrap();
+    project.permission("debug").await;
+    project.grant("Default", "Support", &["debug", "rolecall::can_view_other_members"]).await;
+    project.founded("acme", "olga").await;
+    project.add_all("acme", &["mia"], &["Member"]).await;
+    project.add_all("acme", &["sam"], &["Support"]).await;
+    project.add("acme", "lee", &[role("Member"), until("Support", in_an_hour())]).await;
+    project.add("acme", "ian", &[role("Support"), until("Member", in_an_hour())]).await;
+    project
+}
+
+/// A MULTI_ROLE project: in acme sam holds the internal role Support alone, lee beside Clerk. An Owner manages all there is.
+async fn agency(server: &Server) -> Project<'_> {
+    let project = server.multi().await;
+    project.internal_role("Support").await;
+    project.role("Clerk").await;
+    project.manage("Owner", &["Owner", "Admin", "Member", "Clerk", "Support"]).await;
+    project.founded("acme", "olga").await;
+    project.add_all("acme", &["sam"], &["Support"]).await;
+    project.add_all("acme", &["lee"], &["Support", "Clerk"]).await;
+    project
+}
+
+/// What is said of a failure, with another name in the place of one.
+fn said<T: std::fmt::Debug>(answer: Result<T, Status>, name: &str) -> (tonic::Code, String) {
+    let status = answer.unwrap_err();
+    (status.code(), status.message().replace(name, "NAME"))
+}
+
+#[test]
+fn i1_only_calls_without_an_acting_user_assign_internal_roles() {
+    on_both(async |server| {
+        for project in [shop(server).await, agency(server).await] {
+            server
+                .storing_nothing(async {
+                    let support = roles(&["Support"]);
+                    refused(project.add_by("olga", "acme", "eve", &support).await, "ROLE_NOT_FOUND");
+                    refused(project.set_by("olga", "acme", "lee", &support).await, "ROLE_NOT_FOUND");
+                    // Not even to one who has it, nor by one who has it.
+                    refused(project.set_by("sam", "acme", "sam", &support).await, "ROLE_NOT_FOUND");
+                })
+                .await;
+            project.add("acme", "eve", &roles(&["Support"])).await;
+            assert_eq!(project.roles_of("acme", "eve").await, "Support live");
+        }
+    });
+}
+
+#[test]
+fn i2_a_viewer_sees_no_internal_role_and_no_internal_member() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let expected = ["ian: Member live", "lee: Member live", "mia: Member live", "olga: Owner live"];
+        for viewer in ["mia", "olga", "lee", "sam"] {
+            assert_eq!(project.seen_by(viewer, "acme").await, expected, "{viewer}");
+            let hidden = said(project.member_for(viewer, "acme", "sam").await, "sam");
+            assert_eq!(hidden, said(project.member_for(viewer, "acme", "nobody").await, "nobody"));
+            let lee = project.member_for(viewer, "acme", "lee").await.unwrap();
+            assert_eq!(
+                (shown(&lee).as_str(), lee.origin(), lee.revision.as_str()),
+                ("Member live", MembershipOrigin::Unspecified, "")
+            );
+        }
+        assert_eq!(
+            project.roles_of("acme", "lee").await,
+            "Support live, Member shadowed",
+            "without a viewer all is seen"
+        );
+        assert!(!project.member("acme", "lee").await.unwrap().revision.is_empty());
+        // Lists by role and by permission know of none either.
+        let filtered = async |role: &str, permission: &str| {
+            let request = wire::ListMembersRequest {
+                role: role.into(),
+                permission: permission.into(),
+                ..project.viewing("mia", "acme")
+            };
+            let answer = server.list_members(request).await;
+            answer.map(|answer| answer.members.into_iter().map(|member| member.user_id).collect::<Vec<_>>())
+        };
+        assert_eq!(filtered("Member", "").await.unwrap(), ["ian", "lee", "mia"]);
+        assert_eq!(filtered("", "debug").await.unwrap(), [""; 0]);
+        assert_eq!(filtered("", "rolecall::can_view_other_members").await.unwrap(), ["ian", "lee", "mia", "olga"]);
+        assert_eq!(said(filtered("Support", "").await, "Support"), said(filtered("Sapport", "").await, "Sapport"));
+        refused(filtered("Support", "").await, "ROLE_NOT_FOUND");
+        let near = refused(filtered("Suport", "").await, "ROLE_NOT_FOUND");
+        assert_eq!(near.metadata("suggestion"), "");
+        assert_eq!(refused(filtered("Membr", "").await, "ROLE_NOT_FOUND").metadata("suggestion"), "Member");
+    });
+}
+
+#[test]
+fn i2_roles_are_listed_for_a_viewer_as_if_there_were_no_internal_ones() {
+    on_both(async |server| {
+        for project in [shop(server).await, agency(server).await] {
+            let asking = |page_size, page_token: &str| wire::ListRolesRequest {
+                project: project.key.into(),
+                viewer_user_id: "olga".into(),
+                org_id: "acme".into(),
+                page_size,
+                page_token: page_token.into(),
+            };
+            let all = server.list_roles(asking(0, "")).await.unwrap();
+            let names: Vec<&str> = all.roles.iter().map(|role| role.name.as_str()).collect();
+            let multi = project.key == "multi";
+            assert_eq!(
+                names,
+                if multi { &["Owner", "Admin", "Member", "Clerk"][..] } else { &["Owner", "Admin", "Member"] }
+            );
+            assert!(
+                all.roles.iter().zip(1..).all(|(role, position)| role.position == position && role.etag.is_empty())
+            );
+            assert_eq!(all.order_etag, "");
+            assert_eq!(
+                all.roles[0].manages,
+                if multi { texts(&["Owner", "Admin", "Member", "Clerk"]) } else { vec![] }
+            );
+            let (mut paged, mut token) = (Vec::new(), String::new());
+            loop {
+                let page = server.list_roles(asking(1, &token)).await.unwrap();
+                paged.extend(page.roles);
+                token = page.next_page_token;
+                if token.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(paged, all.roles);
+            // A token is the viewer's own.
+            let token = server.list_roles(asking(1, "")).await.unwrap().next_page_token;
+            let another = wire::ListRolesRequest { viewer_user_id: "lee".into(), ..asking(1, &token) };
+            refused(server.list_roles(another).await, "PAGE_TOKEN_INVALID");
+            let nobody =
+                wire::ListRolesRequest { viewer_user_id: String::new(), org_id: String::new(), ..asking(1, &token) };
+            refused(server.list_roles(nobody).await, "PAGE_TOKEN_INVALID");
+            // The list goes on also when the role that the page ended with has another name by then.
+            server.update_role(project.renaming_role("Owner", "Chief")).await.unwrap();
+            assert_eq!(server.list_roles(asking(1, &token)).await.unwrap().roles[0].name, "Admin");
+        }
+        let project = server.single();
+        let alone = wire::ListRolesRequest { viewer_user_id: "olga".into(), ..Default::default() };
+        assert_eq!(refused(server.list_roles(alone).await, "INVALID_FIELD").fields(), ["org_id"]);
+        let alone = wire::ListRolesRequest { org_id: "acme".into(), ..Default::default() };
+        assert_eq!(refused(server.list_roles(alone).await, "INVALID_FIELD").fields(), ["org_id"]);
+        assert_eq!(project.role_order().await, ["Chief", "Admin", "Support", "Member"]);
+    });
+}
+
+#[test]
+fn i2_a_viewer_must_be_a_member_and_sees_only_itself_without_the_permission() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        project.founded("globex", "zoe").await;
+        for viewer in ["nobody", "zoe"] {
+            let org =
+                wire::GetOrgRequest { org_id: "acme".into(), viewer_user_id: viewer.into(), ..Default::default() };
+            let list_roles =
+                wire::ListRolesRequest { org_id: "acme".into(), viewer_user_id: viewer.into(), ..Default::default() };
+            // Also what is not there is not told to them.
+            let ghost = wire::ListMembersRequest { role: "Ghost".into(), ..project.viewing(viewer, "acme") };
+            for answer in [
+                server.get_org(org).await.map(|it| it.revision),
+                server.list_roles(list_roles).await.map(|it| it.revision),
+                server.list_members(project.viewing(viewer, "acme")).await.map(|it| it.revision),
+                server.list_members(ghost).await.map(|it| it.revision),
+                project.member_for(viewer, "acme", "olga").await.map(|it| it.user_id),
+            ] {
+                let refused = refused(answer, "VIEWER_NOT_A_MEMBER");
+                assert_eq!((refused.metadata("user_id"), refused.metadata("rule")), (viewer, "I2"));
+            }
+        }
+        for viewer in ["mia", "sam"] {
+            let org =
+                wire::GetOrgRequest { org_id: "acme".into(), viewer_user_id: viewer.into(), ..Default::default() };
+            assert_eq!(server.get_org(org).await.unwrap().org.unwrap().org_id, "acme");
+        }
+        project.take("Default", "Member", &["rolecall::can_view_other_members"]).await;
+        assert_eq!(project.seen_by("mia", "acme").await, ["mia: Member live"]);
+        assert_eq!(project.member_for("mia", "acme", "mia").await.unwrap().user_id, "mia");
+        refused(project.member_for("mia", "acme", "olga").await, "MEMBER_NOT_FOUND");
+        project.take("Default", "Support", &["rolecall::can_view_other_members"]).await;
+        assert_eq!(project.seen_by("sam", "acme").await, [""; 0], "itself is internal, too");
+        refused(project.member_for("sam", "acme", "sam").await, "MEMBER_NOT_FOUND");
+    });
+}
+
+#[test]
+fn i2_page_tokens_grant_nothing_and_are_one_viewers() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let asking = |viewer: &str, page_token: &str| wire::ListMembersRequest {
+            page_size: 1,
+            page_token: page_token.into(),
+            ..project.viewing(viewer, "acme")
+        };
+        let token = server.list_members(asking("mia", "")).await.unwrap().next_page_token;
+        refused(server.list_members(asking("olga", &token)).await, "PAGE_TOKEN_INVALID");
+        let all = wire::ListMembersRequest { viewer_user_id: String::new(), ..asking("mia", &token) };
+        refused(server.list_members(all).await, "PAGE_TOKEN_INVALID");
+        assert_eq!(server.list_members(asking("mia", &token)).await.unwrap().members[0].user_id, "lee");
+        // Each page is authorized anew.
+        project.remove("acme", "mia").await;
+        refused(server.list_members(asking("mia", &token)).await, "VIEWER_NOT_A_MEMBER");
+    });
+}
+
+#[test]
+fn i3_a_check_for_an_internal_member_works_like_any_other() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        for user in ["sam", "lee"] {
+            assert_eq!(project.check("acme", user, "debug").await, Decision::Allowed);
+        }
+        let at_least = wire::check_request::Question::AtLeastRole("Member".into());
+        assert_eq!(project.ask("acme", "sam", at_least).await, Decision::Allowed);
+        assert_eq!(project.check("acme", "ian", "debug").await, Decision::MissingPermission, "Member is lent over it");
+        project.disable("Default", &["Support"]).await;
+        assert_eq!(project.check("acme", "sam", "debug").await, Decision::RoleDisabled);
+    });
+}
+
+#[test]
+fn i4_a_write_for_an_acting_user_leaves_internal_roles_as_they_are() {
+    on_both(async |server| {
+        let project = agency(server).await;
+        let set = project.set_by("olga", "acme", "lee", &roles(&["Member"])).await.unwrap();
+        let member = set.member.unwrap();
+        assert_eq!((shown(&member).as_str(), member.origin()), ("Member live", MembershipOrigin::Unspecified));
+        assert_eq!((becomes(&set.impact).as_str(), sampled(&set.impact)), ("Member +1, Clerk -1", vec!["lee"]));
+        assert_eq!(project.roles_of("acme", "lee").await, "Member live, Support live");
+        let removed = project.remove_by("olga", "acme", "lee").await.unwrap();
+        assert_eq!(becomes(&removed.impact), "Member -1");
+        assert_eq!(project.roles_of("acme", "lee").await, "Support live");
+        // From now on it is none of hers.
+        for answer in [
+            project.remove_by("olga", "acme", "lee").await.map(|it| it.revision),
+            project.set_by("olga", "acme", "sam", &roles(&["Clerk"])).await.map(|it| it.revision),
+        ] {
+            refused(answer, "MEMBER_NOT_FOUND");
+        }
+        // Adding one adds the role.
+        let added = project.add_by("olga", "acme", "sam", &roles(&["Clerk"])).await.unwrap();
+        assert_eq!(shown(&added.member.unwrap()), "Clerk live");
+        assert_eq!(project.roles_of("acme", "sam").await, "Support live, Clerk live");
+        refused(project.add_by("olga", "acme", "sam", &roles(&["Clerk"])).await, "MEMBER_ALREADY_EXISTS");
+        // An operator takes all.
+        project.remove("acme", "sam").await;
+        refused(project.member("acme", "sam").await, "MEMBER_NOT_FOUND");
+    });
+}
+
+#[test]
+fn i4_where_one_role_is_all_there_is_room_for_an_internal_member_is_not_available() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let answer = server.storing_nothing(project.add_by("olga", "acme", "sam", &roles(&["Member"]))).await;
+        let unavailable = refused(answer, "USER_NOT_AVAILABLE");
+        assert_eq!((unavailable.metadata("rule"), unavailable.subjects()), ("I4", vec!["users/sam"]));
+        assert!(!unavailable.message.contains("internal") && !unavailable.message.contains("Support"));
+        // The visible role goes, the other stays.
+        project.remove_by("olga", "acme", "lee").await.unwrap();
+        assert_eq!(project.roles_of("acme", "lee").await, "Support live");
+        let deleted =
+            wire::DeleteOrgRequest { org_id: "acme".into(), acting_user_id: "olga".into(), ..Default::default() };
+        let deleted = server.delete_org(deleted).await.unwrap();
+        assert_eq!(deleted.removed_memberships, 3, "olga, mia and ian");
+        assert_eq!(deleted.impact.unwrap().members, 3);
+    });
+}
+
+#[test]
+fn i4_what_an_acting_user_is_told_of_a_conversion_or_a_role_is_told_to_operators_only() {
+    on_both(async |server| {
+        // Reports without an acting user do know internal roles: they are for those who run the service.
+        let project = agency(server).await;
+        let rows = vec![row("acme", "eve", add(&["Support"]))];
+        let written = server.batch_write_members(project.writing(rows)).await.unwrap();
+        assert_eq!((becomes(&written.impact).as_str(), sampled(&written.impact)), ("Support +1", vec!["eve"]));
+        let order = texts(&["Owner", "Admin", "Support", "Member", "Clerk"]);
+        server.convert_role_structure(project.converting_to_single(order)).await.unwrap();
+        assert_eq!(project.record().await.role_structure(), RoleStructure::SingleRole);
+        assert_eq!(
+            project.roles_of("acme", "lee").await,
+            "Clerk live",
+            "a visible role is kept before an internal one"
+        );
+        let flagged = wire::UpdateRoleRequest {
+            update_mask: mask(&["internal"]),
+            ..project.updating_role("Support", wire::Role::default())
+        };
+        refused(server.update_role(flagged).await, "ROLE_IN_USE");
+    });
+}
