@@ -251,7 +251,7 @@ fn g3_who_steps_down_gains_no_time() {
     world.refused("as:mem set mem in acme: Low", Reason::ActingUserMissingPermission);
     world.refused("as:mem set mem in acme: Member, Low until 70", Reason::ActingUserMissingPermission);
     // From a base role that is shadowed it has all the time.
-    world.run("set mem in acme: Guest, Member until 60\n as:mem set mem in acme: Low");
+    world.run("set mem in acme: Guest lasting, Member until 60\n as:mem set mem in acme: Low");
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn g6_of_several_granters_the_longest_counts() {
     world.refused("as:lea add newer to acme: Lead until 61", Reason::OutlastsGranter);
     // What is out of scope is told first.
     world.refused("as:lea add newer to acme: Guest, Admin", Reason::RoleOutOfScope);
-    world.run("set lea in acme: Lead until 60, Scout\n as:lea add newer to acme: Guest");
+    world.run("set lea in acme: Lead until 60, Scout lasting\n as:lea add newer to acme: Guest");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn i4_in_single_what_has_no_room_beside_an_internal_role_is_not_available() {
     world.refused("as:ann set bob in acme: Member, Guest until 60", Reason::UserNotAvailable);
     told(&mut world, "as:ann set bob in acme: Guest", "bob", &[("Guest", None)]);
     assert_eq!(world.stands("acme", "bob"), "Spy live until 60, Guest shadowed");
-    world.run("set bob in acme: Spy, Member until 60");
+    world.run("set bob in acme: Spy lasting, Member until 60");
     world.refused("as:ann set bob in acme: Member lasting", Reason::UserNotAvailable);
     told(&mut world, "as:ann set bob in acme: Guest until 50", "bob", &[("Guest", Some(seconds(50)))]);
 }
@@ -115,7 +115,7 @@ fn i4_what_changes_nothing_that_is_seen_changes_nothing() {
     let mut world = multi();
     world.run("set mix in acme: Member, Spy until 60");
     world.at(60).idle("as:ann set mix in acme: Member");
-    assert_eq!(world.stands("acme", "mix"), "Spy ended until 60, Member live");
+    assert_eq!(world.stands("acme", "mix"), "Member live, Spy ended until 60");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn p5_of_those_that_end_one_is_kept_where_it_would_be_preferred() {
         ("Admin, Member until 60", "Default", "Admin live"),
         ("Admin, Member until 60", "Free", "Admin suspended, Member live until 60"),
         ("Member, Admin until 60", "Free", "Member live"),
-        ("Spy, Guest until 60", "Default", "Spy shadowed, Guest live until 60"),
+        ("Spy, Guest until 60", "Default", "Guest live until 60, Spy shadowed"),
         ("Guest, Spy until 60", "Default", "Guest live"),
         ("Admin until 60, Member until 70", "Default", "Admin live until 60"),
         ("Admin, Member, Guest until 60", "Default", "Admin live"),
