@@ -45,8 +45,8 @@ use rolecall::domain::impact::Impact;
 use rolecall::domain::membership::{Origin, Seen};
 use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{
-    Call, Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName, State,
-    Time, UserId,
+    Call, Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName,
+    State, Time, UserId,
 };
 use rolecall::limits::Limits;
 
@@ -88,7 +88,9 @@ impl World {
 
     /// The answer to a line that must be accepted.
     pub fn answer(&mut self, line: &str) -> Answer {
-        self.decided(line).map(|(outcome, _)| answered(&outcome)).unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
+        self.decided(line)
+            .map(|(outcome, _)| answered(&outcome))
+            .unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
     }
 
     /// What a line that must be accepted does to those whom it touches.

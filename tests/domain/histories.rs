@@ -20,9 +20,11 @@ use rolecall::limits::Limits;
 use crate::impacts::{self, Digests, Moment};
 use crate::model::{Called, Model, ModelOutcome, project_of};
 use crate::seen::{answered, check, seen};
-use crate::strategies::{Digest, History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, Step, config, empty_state, history};
-use crate::teams::PROJECT as TEAM;
+use crate::strategies::{
+    Digest, History, ORGS, PERMISSIONS, PROJECTS, ROLES, Step, USERS, config, empty_state, history,
+};
 use crate::symbols::{mapping_etag, project_etag, resolved, role_etag};
+use crate::teams::PROJECT as TEAM;
 
 /// A history that is being lived through, one command after another.
 pub struct Life {
@@ -146,9 +148,7 @@ impl Both {
         let should = self.model.after(&step.command, called(step), lived.now, &self.life.limits);
         let (should, next) = match (should, &step.command, &lived.result) {
             // That something is erased cannot be seen.
-            (Ok((it, next)), Command::Erase(_), Ok(is)) => {
-                (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next))
-            }
+            (Ok((it, next)), Command::Erase(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
             (Ok((it, next)), ..) => (Ok(it), Some(next)),
             (Err(reason), ..) => (Err(reason), None),
         };
@@ -160,7 +160,11 @@ impl Both {
         let project = project_of(&step.command);
         let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
         let after = &self.life.state;
-        impacts::agree(&impact, &report, &Moment { project: &project, before: &was, after, users: &USERS, nobody_named })?;
+        impacts::agree(
+            &impact,
+            &report,
+            &Moment { project: &project, before: &was, after, users: &USERS, nobody_named },
+        )?;
         self.digests.keep(&impact)
     }
 }

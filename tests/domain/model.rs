@@ -220,13 +220,7 @@ impl Model {
     }
 
     /// What an acting user may write at all (G1).
-    fn execute_for(
-        &mut self,
-        acting: &str,
-        command: &Command,
-        now: Time,
-        limits: &Limits,
-    ) -> Result<Answer, Reason> {
+    fn execute_for(&mut self, acting: &str, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let key = command.project().expect("such commands have a project").to_string();
         let space = self.space(&key)?;
         match command {

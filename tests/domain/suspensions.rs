@@ -93,7 +93,12 @@ fn step() -> BoxedStrategy<Step> {
         })
     });
     let move_one = (org(), mapping(), on_disabled()).prop_map(|(org_id, to, on_disabled)| {
-        Command::SubscribeOrg(SubscribeOrg { project: project(), org_id, to: SubscribeTo::RoleMapping(to), on_disabled })
+        Command::SubscribeOrg(SubscribeOrg {
+            project: project(),
+            org_id,
+            to: SubscribeTo::RoleMapping(to),
+            on_disabled,
+        })
     });
     let move_all = (mapping(), on_disabled()).prop_map(|(to, on_disabled)| {
         let org_ids = ORGS.map(OrgId::stored).to_vec();
@@ -106,7 +111,13 @@ fn step() -> BoxedStrategy<Step> {
     });
     let delete_mapping = (mapping(), mapping(), on_disabled()).prop_map(|(name, to, on_disabled)| {
         let (etag, move_subscribers_to) = (None, Some(to));
-        Command::DeleteRoleMapping(DeleteRoleMapping { project: project(), name, etag, move_subscribers_to, on_disabled })
+        Command::DeleteRoleMapping(DeleteRoleMapping {
+            project: project(),
+            name,
+            etag,
+            move_subscribers_to,
+            on_disabled,
+        })
     });
     let delete = (role(), proptest::option::of(role())).prop_map(|(name, replacement)| {
         Command::DeleteRole(DeleteRole { project: project(), name, etag: None, replacement })
@@ -132,7 +143,13 @@ fn step() -> BoxedStrategy<Step> {
             order.retain(|role| seen.insert(role.clone()));
             order.push(RoleName::stored(REST));
         }
-        Command::ConvertRoleStructure(ConvertRoleStructure { project: project(), etag: None, to, order, allow_ownerless })
+        Command::ConvertRoleStructure(ConvertRoleStructure {
+            project: project(),
+            etag: None,
+            to,
+            order,
+            allow_ownerless,
+        })
     });
     let given = (role(), end()).prop_map(|(role, until)| GivenRole { role, until, permanent: false });
     let member = (select(&USERS[..4]), vec(given, 1..4), any::<bool>(), org());

@@ -141,8 +141,7 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
                 let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
                 passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
             };
-            report.members_losing_at_least +=
-                u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
+            report.members_losing_at_least += u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
             report.touched.insert((id.clone(), user.clone()), touched);
         }
         let owned = |space: Option<&Space>, org: Option<&Customer>| {
@@ -208,7 +207,8 @@ impl Space {
                 let old = self.role(command.name.as_str()).ok().zip(command.new_name.as_ref());
                 let Some((old, new)) = old.map(|(old, new)| (old, new.to_string())) else { return };
                 let called = |role: &String| if *role == new { old.clone() } else { role.clone() };
-                let pairs = |all: &BTreeSet<(String, String)>| all.iter().map(|(a, b)| (called(a), called(b))).collect();
+                let pairs =
+                    |all: &BTreeSet<(String, String)>| all.iter().map(|(a, b)| (called(a), called(b))).collect();
                 report.at_least_lost = pairs(&report.at_least_lost);
                 report.manages_lost = pairs(&report.manages_lost);
             }
@@ -216,7 +216,8 @@ impl Space {
                 let old = self.mapping(command.name.as_str()).ok().zip(command.new_name.as_ref());
                 let Some((old, new)) = old.map(|(old, new)| (old, new.to_string())) else { return };
                 let called = |name: &String| if *name == new { old.clone() } else { name.clone() };
-                let lost = report.grants_lost.iter().map(|(mapping, role, it)| (called(mapping), role.clone(), it.clone()));
+                let lost =
+                    report.grants_lost.iter().map(|(mapping, role, it)| (called(mapping), role.clone(), it.clone()));
                 report.grants_lost = lost.collect();
             }
             _ => {}

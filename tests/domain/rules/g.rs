@@ -16,7 +16,8 @@ fn single() -> World {
 
 /// Several roles a member: Lead manages Guest and itself, Chief manages Admin, and both may do all.
 fn multi() -> World {
-    let mut world = world("project shop MULTI\n role Guest\n role Lead; manages Guest, Lead\n role Chief; manages Admin");
+    let mut world =
+        world("project shop MULTI\n role Guest\n role Lead; manages Guest, Lead\n role Chief; manages Admin");
     for role in ["Lead", "Chief"] {
         world.run(&format!(
             "edit Default: {role} +rolecall::can_invite +rolecall::can_change_roles +rolecall::can_remove_users"
@@ -29,7 +30,13 @@ fn multi() -> World {
 #[test]
 fn g1_the_acting_user_is_a_member_whose_live_role_grants_the_ability() {
     let mut world = single();
-    for line in ["add new to acme", "set mem in acme: Guest", "remove mem from acme", "update org acme: name X", "delete org acme"] {
+    for line in [
+        "add new to acme",
+        "set mem in acme: Guest",
+        "remove mem from acme",
+        "update org acme: name X",
+        "delete org acme",
+    ] {
         world.refused(&format!("as:nobody {line}"), Reason::ActingUserNotAMember);
         world.refused(&format!("as:mem {}", line.replace("mem ", "gue ")), Reason::ActingUserMissingPermission);
     }
@@ -67,7 +74,8 @@ fn g1_what_stands_in_for_a_suspended_role_is_live() {
 #[test]
 fn g1_one_role_grants_the_ability_and_manages() {
     // Lead manages Guest, but may not invite; Admin may, and manages nobody.
-    let mut world = world("project shop MULTI\n role Guest\n role Lead; manages Guest\n update role Admin: manages\n org acme");
+    let mut world =
+        world("project shop MULTI\n role Guest\n role Lead; manages Guest\n update role Admin: manages\n org acme");
     world.run("add ann to acme: Lead, Admin");
     world.refused("as:ann add bob to acme: Guest", Reason::RoleOutOfScope);
     world.run("edit Default: Lead +rolecall::can_invite\n as:ann add bob to acme: Guest");
@@ -216,7 +224,9 @@ fn g3_in_single_a_role_lent_to_somebody_takes_the_base_role_for_as_long() {
 fn g3_ones_own_roles_may_be_given_up() {
     let mut world = multi();
     world.run("add tom to acme: Member, Guest, Admin until 60");
-    world.run("as:tom set tom in acme: Member, Guest\n as:tom set tom in acme: Guest until 60\n as:tom remove tom from acme");
+    world.run(
+        "as:tom set tom in acme: Member, Guest\n as:tom set tom in acme: Guest until 60\n as:tom remove tom from acme",
+    );
     world.run("add tom to acme: Member");
     world.refused("as:tom set tom in acme: Member, Guest", Reason::ActingUserMissingPermission);
     world.refused("as:lea set lea in acme: Lead, Admin", Reason::RoleOutOfScope);
@@ -309,10 +319,16 @@ fn g5_the_list_says_what_may_be_invited_given_and_taken() {
     assert_eq!(said(&world, "gue", None).0, ["Owner", "Admin", "Guest", "Member invite"]);
     assert_eq!(said(&world, "mem", None), (["Owner", "Admin", "Guest", "Member"].map(String::from).to_vec(), false));
     assert_eq!(said(&world, "adm", Some("mem")).0, ["Owner", "Admin", "Guest give", "Member give take"]);
-    assert_eq!(said(&world, "adm", Some("own")), (["Owner give", "Admin", "Guest", "Member"].map(String::from).to_vec(), false));
+    assert_eq!(
+        said(&world, "adm", Some("own")),
+        (["Owner give", "Admin", "Guest", "Member"].map(String::from).to_vec(), false)
+    );
     assert_eq!(said(&world, "adm", Some("new")).0, ["Owner", "Admin", "Guest invite", "Member invite"]);
     // Itself: down, and away.
-    assert_eq!(said(&world, "mem", Some("mem")), (["Owner", "Admin", "Guest", "Member give take"].map(String::from).to_vec(), true));
+    assert_eq!(
+        said(&world, "mem", Some("mem")),
+        (["Owner", "Admin", "Guest", "Member give take"].map(String::from).to_vec(), true)
+    );
     assert_eq!(said(&world, "adm", Some("adm")).0, ["Owner", "Admin give take", "Guest give", "Member give"]);
     world.run("suspending edit Default: off Guest");
     assert_eq!(said(&world, "adm", None).0, ["Owner", "Admin", "Guest take", "Member invite give take"]);
@@ -322,7 +338,10 @@ fn g5_the_list_says_what_may_be_invited_given_and_taken() {
 fn g5_the_list_says_until_when_and_knows_no_internal_role() {
     let mut world = single();
     world.run("internal role Spy above Guest\n set adm in acme: Admin until 60");
-    assert_eq!(said(&world, "adm", None).0[2..], ["Guest invite give take until 60", "Member invite give take until 60"]);
+    assert_eq!(
+        said(&world, "adm", None).0[2..],
+        ["Guest invite give take until 60", "Member invite give take until 60"]
+    );
     assert_eq!(said(&world, "adm", Some("mem")).0[2..], ["Guest give until 60", "Member give take until 60"]);
     // What it may step down to lasts as long as what it steps down from.
     world.run("set own in acme: Owner, Admin until 70\n add new to acme: Owner");
@@ -353,7 +372,9 @@ fn g5_who_may_not_see_others_may_not_ask_about_them() {
 fn g6_what_is_given_does_not_outlast_the_role_by_which_it_is_given() {
     let mut world = single();
     world.run("set adm in acme: Admin until 60");
-    for line in ["add new to acme: Guest", "add new to acme: Guest until 61", "set mem in acme: Guest", "add new to acme"] {
+    for line in
+        ["add new to acme: Guest", "add new to acme: Guest until 61", "set mem in acme: Guest", "add new to acme"]
+    {
         match world.refused(&format!("as:adm {line}"), Reason::OutlastsGranter) {
             Refusal::OutlastsGranter { until, .. } => assert_eq!(until, seconds(60)),
             other => panic!("{other}"),

@@ -13,7 +13,8 @@ fn single() -> World {
 }
 
 fn multi() -> World {
-    let mut world = world("project shop MULTI\n internal role Spy\n role Guest\n update role Owner: manages Owner, Member, Guest");
+    let mut world =
+        world("project shop MULTI\n internal role Spy\n role Guest\n update role Owner: manages Owner, Member, Guest");
     world.run("org acme by ann\n add bob to acme\n add spy to acme: Spy\n add mix to acme: Spy, Member");
     world
 }

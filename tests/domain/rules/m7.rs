@@ -8,7 +8,8 @@ use crate::fixture::{World, world};
 
 /// Several roles a member; Free lacks Admin, Bare lacks Admin and Guest, Other lacks Guest.
 fn multi() -> World {
-    let mut world = world("project shop MULTI\n permission read, write, pay\n role Guest\n internal role Spy\n internal role Bug");
+    let mut world =
+        world("project shop MULTI\n permission read, write, pay\n role Guest\n internal role Spy\n internal role Bug");
     world.run("edit Default: Admin +pay; Guest +write; Member +read");
     world.run("mapping Free like Default: off Admin\n mapping Bare like Default: off Admin; off Guest");
     world.run("mapping Other like Default: off Guest\n mapping Dark like Default: off Spy\n org acme");
@@ -147,7 +148,9 @@ fn m7_ended_roles_are_not_asked_about_nor_altered() {
 #[test]
 fn m7_roles_suspended_before_stay_so_without_a_stand_in() {
     let mut world = multi();
-    world.run("add ann to acme: Admin, Guest\n suspending subscribe acme to Free\n suspending:Member subscribe acme to Bare");
+    world.run(
+        "add ann to acme: Admin, Guest\n suspending subscribe acme to Free\n suspending:Member subscribe acme to Bare",
+    );
     assert_eq!(world.stands("acme", "ann"), "Admin suspended, Guest suspended (Member)");
 }
 
@@ -191,7 +194,10 @@ fn m7_in_single_remap_may_make_one_of_the_base_and_the_lent_role() {
     let mut world = single();
     world.run("add ann to acme: Member, Admin until 60\n add bob to acme: Guest, Admin until 60");
     world.run("remapping:*=Member subscribe acme to Bare");
-    assert_eq!((world.stands("acme", "ann"), world.stands("acme", "bob")), ("Member live".into(), "Member live".into()));
+    assert_eq!(
+        (world.stands("acme", "ann"), world.stands("acme", "bob")),
+        ("Member live".into(), "Member live".into())
+    );
 }
 
 #[test]
@@ -214,7 +220,10 @@ fn m7_internal_roles_are_covered_by_internal_ones_alone() {
     world.refused("remapping:Spy=Member subscribe acme to Dark", Reason::ReplacementUnsuitable);
     world.refused("remapping:Member=Bug subscribe acme to Dark", Reason::ReplacementUnsuitable);
     world.run("remapping:*=Bug subscribe acme to Dark");
-    assert_eq!(world.member("acme", "ann").unwrap().iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["Bug", "Member"]);
+    assert_eq!(
+        world.member("acme", "ann").unwrap().iter().map(|it| it.0.as_str()).collect::<Vec<_>>(),
+        ["Bug", "Member"]
+    );
     world.run("add bob to acme: Admin");
     world.refused("remapping:*=Bug subscribe acme to Free", Reason::RolesWouldBeDisabled);
 }
@@ -338,7 +347,9 @@ fn m7_a_role_that_stands_in_is_in_use() {
 #[test]
 fn r4_the_replacement_takes_the_place_of_a_deleted_stand_in_too() {
     let mut world = multi();
-    world.run("role Other\n add ann to acme: Admin\n suspending:Guest subscribe acme to Free\n delete role Guest for Member");
+    world.run(
+        "role Other\n add ann to acme: Admin\n suspending:Guest subscribe acme to Free\n delete role Guest for Member",
+    );
     assert_eq!(world.stands("acme", "ann"), "Admin suspended (Member)");
     world.run("edit Free: off Other");
     // It must be enabled there.

@@ -9,7 +9,9 @@ use super::limits;
 use crate::fixture::{World, world};
 
 fn multi(lines: &str) -> World {
-    let mut world = world("project shop MULTI\n role Guest\n internal role Spy\n internal role Bug\n mapping Free: off Admin\n org acme");
+    let mut world = world(
+        "project shop MULTI\n role Guest\n internal role Spy\n internal role Bug\n mapping Free: off Admin\n org acme",
+    );
     world.run(lines);
     world
 }
@@ -23,13 +25,19 @@ fn kept(roles: &str, mapping: &str) -> String {
 
 #[test]
 fn p5_to_several_roles_nobody_loses_one_and_each_role_manages_what_it_did() {
-    let mut world = world("role Guest\n internal role Spy above Admin\n org acme\n add ann to acme: Admin, Owner until 60\n add bob to acme");
+    let mut world = world(
+        "role Guest\n internal role Spy above Admin\n org acme\n add ann to acme: Admin, Owner until 60\n add bob to acme",
+    );
     world.run("convert MULTI");
     let space = world.space();
     assert_eq!(space.structure, RoleStructure::MultiRole);
     let managed = |role: &str| space.manages.get(role).map(|it| it.iter().cloned().collect::<Vec<_>>().join(" "));
     assert_eq!(managed("Owner").as_deref(), Some("Admin Guest Member Owner"));
-    assert_eq!(managed("Spy").as_deref(), Some("Admin Guest Member"), "internal roles manage, and are managed by nobody");
+    assert_eq!(
+        managed("Spy").as_deref(),
+        Some("Admin Guest Member"),
+        "internal roles manage, and are managed by nobody"
+    );
     assert_eq!(managed("Admin").as_deref(), Some("Guest Member"));
     assert_eq!(managed("Member").as_deref(), Some("Guest"));
     assert_eq!(managed("Guest"), None);
@@ -112,13 +120,17 @@ fn p5_ended_roles_are_dropped_unless_nothing_else_is_left() {
 
 #[test]
 fn p5_one_set_of_roles_becomes_another_where_the_mapping_is_another() {
-    let mut world = multi("org globex on Free\n org third\n add ann to acme: Admin, Member\n add ann to globex: Member");
+    let mut world =
+        multi("org globex on Free\n org third\n add ann to acme: Admin, Member\n add ann to globex: Member");
     world.run("suspending subscribe acme to Free\n add bob to third: Admin, Member\n subscribe globex to Default");
     world.run("set ann in globex: Admin, Member\n suspending subscribe globex to Free\n add cid to third: Admin, Member until 60");
     world.run("add dan to third: Member, Admin until 60\n convert SINGLE: *");
     let stands = [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid"), ("third", "dan")];
     let stands = stands.map(|(org, user)| world.stands(org, user));
-    assert_eq!(stands, ["Member live", "Member live", "Admin live", "Admin live", "Admin live until 60, Member shadowed"]);
+    assert_eq!(
+        stands,
+        ["Member live", "Member live", "Admin live", "Admin live", "Admin live until 60, Member shadowed"]
+    );
     for (org, user) in [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid")] {
         let member = world.space().orgs[org].members[user].clone();
         assert_eq!(member.origin, Origin::Migration, "{org} {user}");
@@ -151,9 +163,13 @@ fn p5_no_org_loses_its_last_owner_unasked() {
 
 #[test]
 fn p5_a_stand_in_stays_where_its_role_does() {
-    let mut world = multi("add ann to acme: Admin\n add bob to acme: Admin, Member\n suspending:Guest subscribe acme to Free");
+    let mut world =
+        multi("add ann to acme: Admin\n add bob to acme: Admin, Member\n suspending:Guest subscribe acme to Free");
     world.run("convert SINGLE: *");
-    assert_eq!((world.stands("acme", "ann"), world.stands("acme", "bob")), ("Admin suspended (Guest)".into(), "Member live".into()));
+    assert_eq!(
+        (world.stands("acme", "ann"), world.stands("acme", "bob")),
+        ("Admin suspended (Guest)".into(), "Member live".into())
+    );
     world.run("convert MULTI");
     assert_eq!(world.stands("acme", "ann"), "Admin suspended (Guest)");
 }

@@ -125,11 +125,19 @@ fn r9_writes_of_members_tell_what_they_gain_and_lose() {
     assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (2, 3, 1));
     assert_eq!(
         sample(&impact),
-        ["acme ann: Member ended, -read", "acme bob: Admin given, Member ended, +pay, -read", "globex dan: Member given, +read"]
+        [
+            "acme ann: Member ended, -read",
+            "acme bob: Admin given, Member ended, +pay, -read",
+            "globex dan: Member given, +read"
+        ]
     );
     assert_eq!(world.impact("set bob in acme: Admin").members, 0);
     let impact = world.impact("set bob in acme: Admin, Guest until 60");
-    assert_eq!((roles(&impact), impact.members_losing_at_least), (vec!["Guest 1 0 0 0".to_string()], 1), "Admin is shadowed");
+    assert_eq!(
+        (roles(&impact), impact.members_losing_at_least),
+        (vec!["Guest 1 0 0 0".to_string()], 1),
+        "Admin is shadowed"
+    );
 }
 
 #[test]
@@ -144,7 +152,10 @@ fn r9_conversion_tells_the_checks_for_at_least_that_turn_false() {
     assert!(impact.manages_lost.first.is_empty(), "each manages whom it managed");
     let impact = world.impact("ownerless convert SINGLE: Guest, Admin, *");
     assert_eq!(impact.members_losing_at_least, 0);
-    assert_eq!(pairs(&impact.manages_lost), ["Owner Owner", "Owner Admin", "Owner Guest", "Admin Guest", "Member Guest"]);
+    assert_eq!(
+        pairs(&impact.manages_lost),
+        ["Owner Owner", "Owner Admin", "Owner Guest", "Admin Guest", "Member Guest"]
+    );
 }
 
 #[test]
@@ -174,7 +185,8 @@ fn r9_deleting_a_role_tells_who_gets_what() {
 fn r9_orgs_left_without_an_owner_are_named() {
     let mut world = plans();
     world.run("org third by own");
-    let impact = world.impact("ownerless write: set own in globex: Member | set own in acme: Owner until 60 | remove own from third");
+    let impact = world
+        .impact("ownerless write: set own in globex: Member | set own in acme: Owner until 60 | remove own from third");
     let orgs: Vec<_> = impact.orgs_left_ownerless.first.iter().map(ToString::to_string).collect();
     assert_eq!((orgs, impact.orgs_left_ownerless.total), (["acme", "globex", "third"].map(String::from).to_vec(), 3));
     assert_eq!(world.impact("delete org acme").orgs_left_ownerless.total, 0);
