@@ -127,6 +127,10 @@ struct Sides<'a> {
 pub fn impact(before: &State, after: &State, changes: &[Change], seen: Seen, now: Time) -> Impact {
     let mut impact = Impact::default();
     let mut marks = digest::Marks::default();
+    if seen == Seen::Visible {
+        // What an acting user is told says less: it is another report, also where it says the same.
+        marks.numbers(&[5]);
+    }
     if let Some(project) = changes.first().map(Change::project) {
         let living = |state: &'_ State| {
             let project = state.project_numbered(project).filter(|project| project.record.life.is_living());

@@ -91,7 +91,9 @@ impl Trial<'_> {
         let give = self.allows(target, Write::Set(with(this)))?;
         let rest = if others.is_empty() { Write::Remove } else { Write::Set(others.clone()) };
         let take = holds && self.allows(target, rest)?;
-        let until_max = if give { given } else { invited.filter(|_| invite) };
+        // What cannot be given anew is kept, with its end.
+        let until_kept = self.customer().members.get(target).and_then(|it| it.roles.get(role)).map(|it| it.until);
+        let until_max = if give { given.or(until_kept.filter(|_| holds)) } else { invited.filter(|_| invite) };
         if let Some(Some(until)) = until_max {
             // And no later.
             let later = GivenRole { until: Some(Time(until.0 + 1)), ..gives(role, None) };

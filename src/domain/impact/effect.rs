@@ -64,7 +64,7 @@ impl<'a> Side<'a> {
 /// What rows of mappings lose and gain, found once for each.
 #[derive(Default)]
 pub struct Rows {
-    known: HashMap<(RoleMappingId, RoleMappingId, RoleId), RowChange>,
+    known: HashMap<(Option<RoleMappingId>, Option<RoleMappingId>, RoleId), RowChange>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -88,10 +88,11 @@ impl RowChange {
 }
 
 impl Rows {
-    fn change(&mut self, before: Side<'_>, after: Side<'_>, role: RoleId) -> RowChange {
-        let key = (before.org.record.role_mapping, after.org.record.role_mapping, role);
-        *self.known.entry(key).or_insert_with(|| {
-            let row = |side: Side<'_>| side.mapping().and_then(|mapping| mapping.rows.get(role).cloned());
+    /// What becomes of a role's row; a side that is missing grants nothing.
+    fn change(&mut self, before: Option<Side<'_>>, after: Option<Side<'_>>, role: RoleId) -> RowChange {
+        let mapping = |side: Option<Side<'_>>| side.map(|side| side.org.record.role_mapping);
+        *self.known.entry((mapping(before), mapping(after), role)).or_insert_with(|| {
+            let row = |side: Option<Side<'_>>| side?.mapping().and_then(|mapping| mapping.rows.get(role).cloned());
             match (row(before), row(after)) {
                 (Some(one), Some(other)) if Arc::ptr_eq(&one, &other) => RowChange::default(),
                 (one, other) => RowChange::between(&one.unwrap_or_default(), &other.unwrap_or_default()),
@@ -103,13 +104,13 @@ impl Rows {
 /// Compares a member before and after; a side is missing where it is no member, or the org is not there.
 pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, after: Option<Side<'_>>) -> Effect {
     let standings = |side: Option<Side<'_>>| side.map_or_else(Vec::new, |side| side.standings(sides.seen, sides.now));
-    let (was, is) = (standings(before), standings(after));
-    let live = [&was, &is].map(|all| {
+    let (stood, stands) = (standings(before), standings(after));
+    let live = [&stood, &stands].map(|all| {
         let all = all.iter().flat_map(|(stands, _)| stands.roles());
         all.filter(|(_, standing)| *standing == Standing::Live).map(|(role, _)| role).collect::<Vec<_>>()
     });
-    let mut effect = Effect { touched: was != is, ..Effect::default() };
-    let (held_before, held_after) = (held(&was), held(&is));
+    let mut effect = Effect { touched: stood != stands, ..Effect::default() };
+    let (held_before, held_after) = (held(&stood), held(&stands));
     for (&role, &enabled) in &held_before {
         match held_after.get(&role) {
             None => effect.ended.push(role),
@@ -120,24 +121,24 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
     }
     effect.given = held_after.keys().copied().filter(|role| !held_before.contains_key(role)).collect();
     effect.loses = !effect.ended.is_empty() || !effect.suspended.is_empty();
-    let mut marks = Vec::new();
-    if let (Some(before), Some(after)) = (before, after) {
+    if before.is_some() && after.is_some() {
         for &role in &live[0] {
             let change = rows.change(before, after, role);
             effect.touched |= change.differs;
             effect.loses |= change.loses;
-            marks.push(change.mark);
         }
-        for &role in &live[1] {
-            let change = rows.change(before, after, role);
-            effect.touched |= change.differs;
-            marks.push(change.mark);
-        }
+        effect.touched |= live[1].iter().any(|&role| rows.change(before, after, role).differs);
     }
     if effect.touched {
-        // Not in the order of roles, which goes by their numbers.
+        // What is granted no more, and what comes to be granted; what is and was, by what becomes of its row.
+        let was = live[0].iter().map(|&role| rows.change(before, after.filter(|_| live[1].contains(&role)), role));
+        let mut marks: Vec<u64> = was.map(|change| change.mark).collect();
+        let new = live[1].iter().filter(|role| !live[0].contains(role));
+        marks.extend(new.map(|&role| rows.change(None, after, role).mark));
+        // Not in the order of roles, which goes by their numbers; and a row that stays as it is says nothing.
+        marks.retain(|&mark| mark != 0);
         marks.sort_unstable();
-        effect.mark = sides.mark([&was, &is], &marks);
+        effect.mark = sides.mark([&stood, &stands], &marks);
     }
     effect.loses_owner = before.is_some_and(Side::owns) && !after.is_some_and(Side::owns);
     effect.loses_at_least = sides.loses_at_least(&live);

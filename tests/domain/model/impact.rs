@@ -43,7 +43,7 @@ pub struct Touched {
 /// How a member stands: its roles with their standings and stand-ins, and what the live ones grant.
 #[derive(Default, PartialEq)]
 struct Stands {
-    shown: BTreeMap<String, (Standing, Option<(String, Standing)>)>,
+    shown: BTreeMap<String, (Standing, Option<Time>, Option<(String, Standing)>)>,
     held: BTreeMap<String, Standing>,
     /// The rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
@@ -109,6 +109,15 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
             };
             let roles: BTreeSet<&String> = stood.held.keys().chain(stands.held.keys()).collect();
             let differs = |role: &&String| row(before, was, role) != row(after, is, role);
+            // Also of whom nothing else becomes: the order may be another.
+            let passed = |space: Option<&Space>, stands: &Stands| {
+                let pairs = space.map(Space::at_least).unwrap_or_default();
+                let passed = pairs.into_iter().filter(|(role, _)| stands.rows.contains_key(role));
+                // Of the roles that there are afterwards.
+                let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
+                passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
+            };
+            report.members_losing_at_least += u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
             if stood.shown == stands.shown && !roles.iter().copied().filter(live).any(|role| differs(&role)) {
                 continue;
             }
@@ -134,14 +143,6 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
             touched.permissions_lost = had.difference(&has).cloned().collect();
             let less = stood.rows.iter().any(|(role, granted)| !granted.is_subset(&row(after, is, role)));
             touched.loses = !touched.roles_ended.is_empty() || !touched.roles_suspended.is_empty() || less;
-            let passed = |space: Option<&Space>, stands: &Stands| {
-                let pairs = space.map(Space::at_least).unwrap_or_default();
-                let passed = pairs.into_iter().filter(|(role, _)| stands.rows.contains_key(role));
-                // Of the roles that there are afterwards.
-                let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
-                passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
-            };
-            report.members_losing_at_least += u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
             report.touched.insert((id.clone(), user.clone()), touched);
         }
         let owned = |space: Option<&Space>, org: Option<&Customer>| {
@@ -233,7 +234,8 @@ impl Space {
         let shown = shown.into_iter().filter(|(_, _, standing, ..)| *standing != Standing::Ended);
         let shown = shown.map(|(role, until, standing, _, stand_in)| {
             let behind = if lent && until.is_none() { Standing::Shadowed } else { Standing::Live };
-            (role, (standing, stand_in.map(|role| (role, behind))))
+            // Somebody is touched as well whose role lasts for longer or shorter.
+            (role, (standing, until, stand_in.map(|role| (role, behind))))
         });
         let shown = shown.collect();
         let mut held: BTreeMap<String, Standing> = BTreeMap::new();

@@ -259,7 +259,9 @@ impl Space {
             for member in customer.members.values_mut() {
                 let instead = replacement.as_ref().filter(|role| !disabled.contains(*role));
                 // Who holds it in the place of a suspended role gets the replacement in that place.
-                if member.is_stood_in_by(&deleted, now) && instead.is_none() {
+                let in_place = member.is_stood_in_by(&deleted, now);
+                holders += u64::from(in_place || member.holds(&deleted, now));
+                if in_place && instead.is_none() {
                     return Err(Reason::ReplacementDisabled);
                 }
                 member.stand_ins.remove(&deleted);
@@ -275,7 +277,6 @@ impl Space {
                 if !held {
                     continue;
                 }
-                holders += 1;
                 let Some(replacement) = &replacement else { continue };
                 let already = member.holds(replacement, now).then(|| member.roles[replacement]);
                 let gets = match already {
