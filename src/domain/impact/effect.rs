@@ -121,7 +121,9 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
     effect.given = held_after.keys().copied().filter(|role| !held_before.contains_key(role)).collect();
     effect.loses = !effect.ended.is_empty() || !effect.suspended.is_empty();
     let mut marks = Vec::new();
-    if let (Some(before), Some(after)) = (before, after) {
+    // Who holds nothing that is seen is no member, whatever is recorded: the mark must not tell them apart (I4).
+    let both = before.zip(after).filter(|_| !was.is_empty() && !is.is_empty());
+    if let Some((before, after)) = both {
         for &role in &live[0] {
             let change = rows.change(before, after, role);
             effect.touched |= change.differs;
