@@ -121,7 +121,8 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
     }
     effect.given = held_after.keys().copied().filter(|role| !held_before.contains_key(role)).collect();
     effect.loses = !effect.ended.is_empty() || !effect.suspended.is_empty();
-    if before.is_some() && after.is_some() {
+    // Who holds nothing that is seen is no member, whatever is recorded (I4).
+    if before.is_some() && after.is_some() && !stood.is_empty() && !stands.is_empty() {
         for &role in &live[0] {
             let change = rows.change(before, after, role);
             effect.touched |= change.differs;

@@ -92,9 +92,8 @@ impl Space {
 
 /// The role that a member keeps, and the lent one over it; none where nothing changes.
 fn one_role(preferred: &[String], member: &Member, now: Time) -> Option<Roles> {
-    let best = |fits: &dyn Fn(&super::Given) -> bool| {
-        preferred.iter().find(|role| member.roles.get(*role).is_some_and(|given| fits(given)))
-    };
+    let best =
+        |fits: &dyn Fn(&super::Given) -> bool| preferred.iter().find(|role| member.roles.get(*role).is_some_and(fits));
     let base = best(&|given| given.until.is_none());
     let lent = best(&|given| given.until.is_some() && !ended(given, now));
     let place = |role: &String| preferred.iter().position(|other| other == role);

@@ -108,6 +108,14 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
                 grants.and_then(|grants| grants.get(role).cloned()).unwrap_or_default()
             };
             let roles: BTreeSet<&String> = stood.held.keys().chain(stands.held.keys()).collect();
+            let passed = |space: Option<&Space>, stands: &Stands| {
+                let pairs = space.map(Space::at_least).unwrap_or_default();
+                let passed = pairs.into_iter().filter(|(role, _)| stands.rows.contains_key(role));
+                // Of the roles that there are afterwards.
+                let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
+                passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
+            };
+            report.members_losing_at_least += u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
             let differs = |role: &&String| row(before, was, role) != row(after, is, role);
             // Also of whom nothing else becomes: the order may be another.
             let passed = |space: Option<&Space>, stands: &Stands| {

@@ -71,6 +71,14 @@ fn g1_what_stands_in_for_a_suspended_role_is_live() {
 }
 
 #[test]
+fn g1_a_role_behind_a_lent_one_grants_nothing() {
+    let mut world = single();
+    world.run("set adm in acme: Admin, Member until 60");
+    world.refused("as:adm add new to acme", Reason::ActingUserMissingPermission);
+    world.at(60).run("as:adm add new to acme");
+}
+
+#[test]
 fn g1_one_role_grants_the_ability_and_manages() {
     // Lead manages Guest, but may not invite; Admin may, and manages nobody.
     let mut world =
@@ -297,6 +305,7 @@ fn g6_what_is_given_does_not_outlast_the_role_by_which_it_is_given() {
             other => panic!("{other}"),
         }
     }
+    world.refused("as:adm add new to acme: Guest until 61", Reason::OutlastsGranter);
     world.run("as:adm add new to acme: Guest until 60\n as:adm set mem in acme: Member until 50");
     world.refused("as:adm set mem in acme: Member lasting", Reason::OutlastsGranter);
     // Who takes gives nothing.

@@ -149,6 +149,8 @@ fn i4_staff_acts_by_its_internal_roles() {
     let mut world = single();
     world.run("edit Default: Spy +rolecall::can_invite\n as:spy add eve to acme: Guest");
     world.refused("as:spy add dan to acme: Owner", Reason::RoleOutOfScope);
+    world.run("order Spy, *\n edit Default: Spy -rolecall::can_change_roles\n set bob in acme: Member, Spy until 60");
+    world.refused("as:bob set bob in acme: Owner", Reason::ActingUserMissingPermission);
     // Its internal role is none to step down from, nor to be given up.
     world.refused("as:spy set spy in acme: Member", Reason::MemberNotFound);
     world.refused("as:spy remove spy from acme", Reason::MemberNotFound);
