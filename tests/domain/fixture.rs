@@ -42,11 +42,11 @@ use rolecall::domain::command::*;
 use rolecall::domain::decide::Outcome;
 use rolecall::domain::group::{Known, Verdict, Work, decide_group};
 use rolecall::domain::impact::Impact;
-use rolecall::domain::membership::Origin;
+use rolecall::domain::membership::{Origin, Seen};
 use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{
-    Call, Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName, State,
-    Time, UserId,
+    Call, Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName,
+    State, Time, UserId,
 };
 use rolecall::limits::Limits;
 
@@ -88,7 +88,9 @@ impl World {
 
     /// The answer to a line that must be accepted.
     pub fn answer(&mut self, line: &str) -> Answer {
-        self.decided(line).map(|(outcome, _)| answered(&outcome)).unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
+        self.decided(line)
+            .map(|(outcome, _)| answered(&outcome))
+            .unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
     }
 
     /// What a line that must be accepted does to those whom it touches.
@@ -147,6 +149,20 @@ impl World {
     /// The same without what they came by.
     pub fn member(&self, org: &str, user: &str) -> Option<Vec<(String, Option<Time>)>> {
         Some(self.given(org, user)?.into_iter().map(|(role, until, _)| (role, until)).collect())
+    }
+
+    /// How a member stands, from the highest role to the lowest: `Admin suspended (Member), Guest live until 60`, the role
+    /// that stands in between brackets; empty for no member.
+    pub fn stands(&self, org: &str, user: &str) -> String {
+        let project = self.project();
+        let (org, user) = (project.org(org).expect("an org"), UserId::stored(user));
+        let Some(record) = project.membership(org, &user) else { return String::new() };
+        let shown = project.member(org, &user, &record, Seen::Whole, self.now).roles.into_iter().map(|role| {
+            let until = role.until.map_or(String::new(), |until| format!(" until {}", until.0 / seconds(1).0));
+            let stand_in = role.stand_in.map_or(String::new(), |stand_in| format!(" ({stand_in})"));
+            format!("{} {}{stand_in}{until}", role.role, format!("{:?}", role.standing).to_lowercase())
+        });
+        shown.collect::<Vec<_>>().join(", ")
     }
 
     /// All that can be seen; nobody else is ever a member.

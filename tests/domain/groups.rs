@@ -84,14 +84,15 @@ impl InGroups {
         }
         self.committed.extend(group.commits);
         let told = group.verdicts.iter().map(|verdict| match verdict {
-            Verdict::Done { revision, outcome, impact, replayed, .. } => {
-                Told::Done { revision: *revision, answer: answered(outcome), digest: impact.digest.clone(), replayed: *replayed }
-            }
+            Verdict::Done { revision, outcome, impact, replayed, .. } => Told::Done {
+                revision: *revision,
+                answer: answered(outcome),
+                digest: impact.digest.clone(),
+                replayed: *replayed,
+            },
             Verdict::Remembered { revision, outcome } => {
-                {
                 let (answer, digest) = self.answers[outcome].clone();
                 Told::Done { revision: *revision, answer, digest, replayed: true }
-            }
             }
             Verdict::Refused(refusal) => Told::Refused(refusal.reason()),
         });

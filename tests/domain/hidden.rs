@@ -67,7 +67,8 @@ impl World {
     /// All that a caller is told, in the words of the answer.
     fn told(&self, lived: &Lived) -> String {
         let impact = lived.impact.as_ref().map(|impact| (anonymous(impact), impact.digest.clone()));
-        let refusal = lived.refusal.as_ref().map(|refusal| (format!("{refusal:?}"), refusal.to_string(), refusal.rule()));
+        let refusal =
+            lived.refusal.as_ref().map(|refusal| (format!("{refusal:?}"), refusal.to_string(), refusal.rule()));
         let suggestion = match &lived.refusal {
             Some(Refusal::NotFound(noun @ Noun::Role, name)) => {
                 let project = self.life.state.project_keyed(PROJECT).expect("there");
@@ -180,6 +181,8 @@ impl World {
         let Some(org) = project.org(teams::ORG) else { return false };
         let record = target.and_then(|target| project.membership(org, &UserId::stored(target)));
         let set = record.and_then(|record| project.role_sets.get(record.role_set).map(AsRef::as_ref));
-        set.is_some_and(|set: &rolecall::domain::role_set::RoleSet| set.roles.iter().any(|&role| !project.is_visible(role)))
+        set.is_some_and(|set: &rolecall::domain::role_set::RoleSet| {
+            set.roles.iter().any(|&role| !project.is_visible(role))
+        })
     }
 }

@@ -20,8 +20,11 @@ use rolecall::limits::Limits;
 use crate::impacts::{self, Digests, Moment};
 use crate::model::{Called, Model, ModelOutcome, project_of};
 use crate::seen::{answered, check, seen};
-use crate::strategies::{Digest, History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, Step, config, empty_state, history};
+use crate::strategies::{
+    Digest, History, ORGS, PERMISSIONS, PROJECTS, ROLES, Step, USERS, config, empty_state, history,
+};
 use crate::symbols::{mapping_etag, project_etag, resolved, role_etag};
+use crate::teams::PROJECT as TEAM;
 
 /// A history that is being lived through, one command after another.
 pub struct Life {
@@ -126,6 +129,46 @@ fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
     found
 }
 
+/// The service and the model, which live through the same.
+pub struct Both {
+    pub life: Life,
+    pub model: Model,
+    digests: Digests,
+}
+
+impl Both {
+    pub fn new(life: Life, model: Model) -> Self {
+        Self { life, model, digests: Digests::default() }
+    }
+
+    /// They agree on what becomes of a step, and on its impact.
+    pub fn step(&mut self, step: &Step) -> TestCaseResult {
+        let was = self.life.state.clone();
+        let lived = self.life.live(step);
+        let should = self.model.after(&step.command, called(step), lived.now, &self.life.limits);
+        let (should, next) = match (should, &step.command, &lived.result) {
+            // That something is erased cannot be seen.
+            (Ok((it, next)), Command::Erase(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
+            (Ok((it, next)), ..) => (Ok(it), Some(next)),
+            (Err(reason), ..) => (Err(reason), None),
+        };
+        prop_assert_eq!(&lived.result, &should);
+        let Some(next) = next else { return Ok(()) };
+        let before = std::mem::replace(&mut self.model, next);
+        let Some(impact) = lived.impact.filter(|_| !matches!(step.command, Command::Erase(_))) else { return Ok(()) };
+        let report = before.report(&step.command, &self.model, step.acting_user.is_some(), lived.now);
+        let project = project_of(&step.command);
+        let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
+        let after = &self.life.state;
+        impacts::agree(
+            &impact,
+            &report,
+            &Moment { project: &project, before: &was, after, users: &USERS, nobody_named },
+        )?;
+        self.digests.keep(&impact)
+    }
+}
+
 /// A step as the model takes it.
 pub fn called(step: &Step) -> Called<'_> {
     let acting_user = step.acting_user.as_ref().map(UserId::as_str);
@@ -159,10 +202,10 @@ fn questions(lists: &[Vec<String>]) -> Vec<Question<'_>> {
 }
 
 /// Asks some of all that can be asked, by its number.
-fn agree_on_checks(state: &State, model: &Model, now: Time, asked: impl Fn(usize) -> bool) -> TestCaseResult {
+pub fn agree_on_checks(state: &State, model: &Model, now: Time, asked: impl Fn(usize) -> bool) -> TestCaseResult {
     let lists = lists();
     let questions = questions(&lists);
-    for project in PROJECTS {
+    for project in PROJECTS.into_iter().chain([TEAM]) {
         prop_assert_eq!(state.project_keyed(project).is_some(), model.projects.contains_key(project));
         if !model.projects.contains_key(project) {
             continue;
@@ -217,36 +260,21 @@ proptest! {
 
     #[test]
     fn a_history_ends_as_the_model_says(history in history()) {
-        let mut life = Life::new(history.limits);
-        let mut model = Model::default();
-        let mut digests = Digests::default();
+        let mut both = Both::new(Life::new(history.limits), Model::default());
         for (number, step) in history.steps.iter().enumerate() {
-            let (was, before) = (life.state.clone(), model.clone());
-            let lived = life.live(step);
-            let should = model.run(&step.command, called(step), lived.now, &history.limits);
-            let should = match (&step.command, &lived.result) {
-                // That something is erased cannot be seen.
-                (Command::Erase(_), Ok(is)) => should.map(|it| ModelOutcome { changed: is.changed, ..it }),
-                _ => should,
-            };
-            prop_assert_eq!(&lived.result, &should, "step {}, {:?}", number, step);
-            if let Some(impact) = lived.impact.filter(|_| !matches!(step.command, Command::Erase(_))) {
-                let report = before.report(&step.command, &model, step.acting_user.is_some(), lived.now);
-                let project = project_of(&step.command);
-                let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
-                let moment = Moment { project: &project, before: &was, after: &life.state, users: &USERS, nobody_named };
-                impacts::agree(&impact, &report, &moment).map_err(|it| TestCaseError::fail(format!("step {number}, {step:?}: {it}")))?;
-                digests.keep(&impact)?;
-            }
+            both.step(step).map_err(|it| TestCaseError::fail(format!("step {number}, {step:?}: {it}")))?;
+            let Both { life, model, .. } = &mut both;
+            let now = life.state.revision().at.max(life.clock);
             if number % 16 == 15 {
-                agree_on_contents(&life.state, &model, life.state.revision().at)?;
-                agree_on_checks(&life.state, &model, lived.now, |asked| asked % 9 == number / 16)?;
+                agree_on_contents(&life.state, model, life.state.revision().at)?;
+                agree_on_checks(&life.state, model, now, |asked| asked % 9 == number / 16)?;
             }
             if number % 24 == 23 {
                 life.erase(2, 3);
-                agree_on_contents(&life.state, &model, life.state.revision().at)?;
+                agree_on_contents(&life.state, model, life.state.revision().at)?;
             }
         }
+        let Both { mut life, model, .. } = both;
         agree_on_contents(&life.state, &model, life.state.revision().at)?;
         // A fifth of the questions each time, another one in another history.
         let some = life.state.revision().number as usize;

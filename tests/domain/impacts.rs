@@ -96,7 +96,8 @@ fn sample(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResu
             prop_assert!(met.insert(key), "twice in the sample: {:?}", row);
         }
     }
-    let mut should: Vec<(bool, String)> = report.touched.iter().map(|((org, _), it)| (!it.loses, org.clone())).collect();
+    let mut should: Vec<(bool, String)> =
+        report.touched.iter().map(|((org, _), it)| (!it.loses, org.clone())).collect();
     should.sort();
     should.truncate(SAMPLE);
     let told: Vec<_> = told.into_iter().map(|(org, loses)| (!loses, org)).collect();

@@ -11,6 +11,7 @@ mod model;
 mod rules;
 mod seen;
 mod strategies;
+mod suspensions;
 mod symbols;
 mod teams;
 mod undo;

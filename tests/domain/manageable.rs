@@ -66,7 +66,8 @@ impl Trial<'_> {
     fn held(&self, target: &str) -> Vec<String> {
         let Some(member) = self.customer().members.get(target) else { return Vec::new() };
         let held = |until: End| until.is_none_or(|until| until > self.now);
-        let roles = member.roles.iter().filter(|(role, given)| held(given.until) && !self.space().about_role(role).marked);
+        let roles =
+            member.roles.iter().filter(|(role, given)| held(given.until) && !self.space().about_role(role).marked);
         roles.map(|(role, _)| role.clone()).collect()
     }
 
@@ -117,7 +118,8 @@ impl Trial<'_> {
     fn agree(&self, target: Option<&str>) -> TestCaseResult {
         let listed = manageable(&self.life.state, &ask(self.acting, target), self.now, &self.life.limits);
         let sees = self.space().powers(self.customer(), self.acting, self.now);
-        let sees = sees.iter().any(|it| self.space().grants(self.customer(), &it.role, "rolecall::can_view_other_members"));
+        let sees =
+            sees.iter().any(|it| self.space().grants(self.customer(), &it.role, "rolecall::can_view_other_members"));
         let member = self.customer().members.get(self.acting);
         let expected = if !member.is_some_and(|member| member.is_member(self.now)) {
             Err(Reason::ActingUserNotAMember)

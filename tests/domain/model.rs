@@ -161,6 +161,19 @@ impl Model {
         now: Time,
         limits: &Limits,
     ) -> Result<ModelOutcome, Reason> {
+        let (outcome, next) = self.after(command, called, now, limits)?;
+        *self = next;
+        Ok(outcome)
+    }
+
+    /// The same, beside this one.
+    pub fn after(
+        &self,
+        command: &Command,
+        called: Called<'_>,
+        now: Time,
+        limits: &Limits,
+    ) -> Result<(ModelOutcome, Self), Reason> {
         let mut next = self.clone();
         let answer = match called.acting_user {
             Some(acting) => next.execute_for(acting, command, now, limits)?,
@@ -171,8 +184,7 @@ impl Model {
             return Err(Reason::ImpactChanged);
         }
         let changed = next != *self;
-        *self = next;
-        Ok(ModelOutcome { changed, answer })
+        Ok((ModelOutcome { changed, answer }, next))
     }
 
     fn execute(&mut self, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
@@ -208,13 +220,7 @@ impl Model {
     }
 
     /// What an acting user may write at all (G1).
-    fn execute_for(
-        &mut self,
-        acting: &str,
-        command: &Command,
-        now: Time,
-        limits: &Limits,
-    ) -> Result<Answer, Reason> {
+    fn execute_for(&mut self, acting: &str, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let key = command.project().expect("such commands have a project").to_string();
         let space = self.space(&key)?;
         match command {

@@ -2,11 +2,16 @@
 
 mod a;
 mod b;
+mod g;
+mod i;
 mod k;
 mod m;
+mod m7;
 mod p;
+mod p5;
 mod r;
 mod r4;
+mod r9;
 mod s;
 
 use rolecall::domain::{Reason, Refusal};

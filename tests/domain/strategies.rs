@@ -195,7 +195,8 @@ fn furnish() -> Vec<Command> {
             manages: vec![],
         }));
         if key == "multi" {
-            for (name, managed) in [("Owner", &["Owner", "Admin", "Auditor", "Member"][..]), ("Boss", &["Auditor"][..])] {
+            for (name, managed) in [("Owner", &["Owner", "Admin", "Auditor", "Member"][..]), ("Boss", &["Auditor"][..])]
+            {
                 commands.push(Command::UpdateRole(UpdateRole {
                     project: project.clone(),
                     name: RoleName::stored(name),

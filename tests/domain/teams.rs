@@ -156,7 +156,8 @@ pub fn team() -> BoxedStrategy<Team> {
                 creator: None,
                 reuse_deleted_id: false,
             });
-            let multi = |command: &Command| structure == RoleStructure::MultiRole || !matches!(command, Command::UpdateRole(_));
+            let multi =
+                |command: &Command| structure == RoleStructure::MultiRole || !matches!(command, Command::UpdateRole(_));
             let above = Place::Above(RoleName::stored("Member"));
             let guest = new_role("Guest", false, Place::Last);
             let start = vec![create, create_org, new_role("Auditor", false, above), guest];
@@ -177,7 +178,8 @@ pub fn team() -> BoxedStrategy<Team> {
 }
 
 fn suspended() -> impl Strategy<Value = OnDisabled> {
-    let stand_in = proptest::option::of(select(&["Member", "Owner", "Auditor", "Guest"][..]).prop_map(RoleName::stored));
+    let stand_in =
+        proptest::option::of(select(&["Member", "Owner", "Auditor", "Guest"][..]).prop_map(RoleName::stored));
     stand_in.prop_map(|stand_in| OnDisabled::Suspend { stand_in })
 }
 
@@ -193,7 +195,8 @@ pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<Command>>
     };
     let given = prop_oneof![2 => vec(role(), 1), 2 => vec(role(), 2), 1 => vec(role(), 3)];
     let member = (select(&USERS[..4]), given).prop_map(|(user, given)| {
-        let given = given.into_iter().map(|(role, until)| GivenRole { role: RoleName::stored(role), until, permanent: false });
+        let given =
+            given.into_iter().map(|(role, until)| GivenRole { role: RoleName::stored(role), until, permanent: false });
         write(user, Write::Add(given.collect()))
     });
     vec(member, 3..9).boxed()

@@ -66,7 +66,7 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
             let command: &Command =
                 &commands[commit.reason.parse::<usize>().expect("the reason is the command's number")];
             assert_eq!(&*commit.kind, command.kind());
-            let answered = model.run(command, model::Called::default(), commit.revision.at, &limits);
+            let answered = model.run(command, crate::model::Called::default(), commit.revision.at, &limits);
             // Nothing that can be seen changes when what was deleted is erased.
             let erased = matches!(command, Command::Erase(_));
             assert!(

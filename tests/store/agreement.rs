@@ -154,11 +154,18 @@ fn latest(history: &[Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> 
     all.into_iter().map(|(key, last)| (key, last.revision)).collect()
 }
 
-/// Lists and single reads show of these users, in every living org, what the State says of them: to a caller, and to each
-/// of them as a viewer.
+/// Lists and single reads show of these users, who must be all there are, in every living org what the State says of them:
+/// to a caller, and to two of them as viewers, who take turns.
 pub async fn shows_members(desk: &Desk, users: &[&str]) {
+    let turn = desk.revision().number as usize;
+    let viewers: Vec<&str> = users.iter().copied().cycle().skip(turn % users.len()).take(2).collect();
+    shows_members_to(desk, users, &viewers).await;
+}
+
+/// The same, to these viewers.
+pub async fn shows_members_to(desk: &Desk, users: &[&str], viewers: &[&str]) {
     let now = desk.now;
-    let users: Vec<UserId> = users.iter().map(|name| user(name)).collect();
+    let [users, viewers] = [users, viewers].map(|names| names.iter().map(|name| user(name)).collect::<Vec<UserId>>());
     let latest = latest(&desk.store.commits_since(Revision::default(), 10_000).await.unwrap());
     for project in desk.state.projects() {
         let key = &project.record.key;
@@ -178,9 +185,7 @@ pub async fn shows_members(desk: &Desk, users: &[&str]) {
                 let user = users.iter().find(|user| **user == row.member.user_id).unwrap();
                 by_user.entry(user).or_default().push(row);
             }
-            // Not all of them every time: that would take longer than it is worth.
-            let turn = desk.revision().number as usize;
-            for viewer in users.iter().cycle().skip(turn % users.len()).take(2) {
+            for viewer in &viewers {
                 Look { viewer: Some(viewer), ..look }.shows_viewer(&users).await;
             }
         }

@@ -1,6 +1,6 @@
 //! Names some of those who have a role set: the State knows how many there are, but not who (R9).
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::super::ids::number;
 use super::super::sql::Sql;
@@ -44,8 +44,11 @@ async fn members_of(
     let mut sql = Sql::default();
     let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
     let (role_set, at_most) = (sql.bind(number(role_set)), sql.bind(i64::try_from(at_most).unwrap_or(i64::MAX)));
+    // Without statistics SQLite would go through the members of the org.
+    let sqlite = db.get_database_backend() == DbBackend::Sqlite;
+    let begin = if sqlite { "INDEXED BY memberships_by_role_set" } else { "" };
     sql.push(&format!(
-        "SELECT user_id FROM memberships
+        "SELECT user_id FROM memberships {begin}
          WHERE project = {project} AND org = {org} AND role_set = {role_set} AND NOT timed
          ORDER BY user_id LIMIT {at_most}"
     ));

@@ -92,18 +92,20 @@ impl Select {
         self.sql.push(&format!(" AND {column} > {last}"));
     }
 
-    /// Only those who hold a role that is not internal, from here on as if there were no others (I2). Each member is asked
-    /// about by itself: a project may have a million role sets.
+    /// Only those who hold a role that is not internal, from here on as if there were no others (I2). A project may have a
+    /// million role sets, so each member is asked about by itself: `OFFSET` keeps PostgreSQL from joining all sets first.
     pub fn visible(&mut self) {
         self.visible_only = true;
-        let Self { sql, project, now, .. } = self;
+        let Self { sql, now, .. } = self;
         sql.push(&format!(
             r#" AND EXISTS (
-                    SELECT 1 FROM role_set_roles v JOIN roles r ON r.project = v.project AND r.id = v.role
-                    WHERE v.project = {project} AND v.role_set = m.role_set AND NOT r.internal
+                    SELECT 1 FROM role_set_roles v
+                    WHERE v.project = m.project AND v.role_set = m.role_set
+                    AND NOT (SELECT r.internal FROM roles r WHERE r.project = v.project AND r.id = v.role)
                     AND (NOT m.timed OR NOT EXISTS (
                         SELECT 1 FROM timed_roles e WHERE e.project = m.project AND e.org = m.org
-                        AND e.user_id = m.user_id AND e.role = v.role AND e."until" <= {now})))"#
+                        AND e.user_id = m.user_id AND e.role = v.role AND e."until" <= {now}))
+                    LIMIT 1 OFFSET 0)"#
         ));
     }
 

@@ -36,15 +36,14 @@ impl Snapshot {
         org: &org::Model,
         viewer: &UserId,
     ) -> Result<(), ReadError> {
-        let now = select.now();
-        self.admit(project, org, viewer, now).await?;
-        let mut own = Select::of_org(self.database(), project, org, now);
+        let mut own = Select::of_org(self.database(), project, org, select.now());
         own.user(viewer);
         let permission = self.built_in(project.id, CAN_VIEW_OTHER_MEMBERS).await?;
         let places = self.places(org, false).await?;
         let granting = self.granting(org, &places, permission).await?;
         own.permitted(project, org, permission, &places, &granting);
         if !self.finds_any(own).await? {
+            self.admit(project, org, viewer, select.now()).await?;
             select.user(viewer);
         }
         select.visible();

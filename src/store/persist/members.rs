@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Value};
 
 use super::super::StoreError;
 use super::super::entity::{membership, org, role_origin, stand_in, timed_role};
@@ -128,6 +128,9 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
             moved.entry((key.project, before, after)).or_default().push(number(key.id).to_string());
         }
     }
+    // Without statistics SQLite would go through all members of the orgs for each of the sets.
+    let sqlite = tx.get_database_backend() == DbBackend::Sqlite;
+    let begin = if sqlite { "INDEXED BY memberships_by_role_set" } else { "" };
     // The set that another has afterwards is new, and so none of those that are looked for: the order does not matter.
     for ((project, before, after), orgs) in moved {
         for orgs in orgs.chunks(ORGS_A_STATEMENT) {
@@ -135,7 +138,7 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
             let (project, before, after) =
                 (sql.bind(number(project)), sql.bind(number(before)), sql.bind(number(after)));
             sql.push(&format!(
-                "UPDATE memberships SET role_set = {after}
+                "UPDATE memberships {begin} SET role_set = {after}
                  WHERE project = {project} AND org IN ({}) AND role_set = {before} AND NOT timed",
                 orgs.join(", ")
             ));

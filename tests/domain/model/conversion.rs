@@ -34,7 +34,12 @@ impl Space {
     }
 
     /// P5.
-    pub(super) fn convert(&mut self, command: &ConvertRoleStructure, now: Time, limits: &Limits) -> Result<Answer, Reason> {
+    pub(super) fn convert(
+        &mut self,
+        command: &ConvertRoleStructure,
+        now: Time,
+        limits: &Limits,
+    ) -> Result<Answer, Reason> {
         fresh(&command.etag)?;
         if self.structure == command.to {
             return Err(Reason::WrongRoleStructure);
@@ -99,5 +104,12 @@ fn one_role(preferred: &[String], member: &Member, now: Time) -> Option<Roles> {
     if kept.len() == member.roles.len() {
         return None;
     }
-    Some(member.roles.iter().filter(|(role, _)| kept.contains(role)).map(|(role, given)| (role.clone(), *given)).collect())
+    Some(
+        member
+            .roles
+            .iter()
+            .filter(|(role, _)| kept.contains(role))
+            .map(|(role, given)| (role.clone(), *given))
+            .collect(),
+    )
 }

@@ -8,6 +8,7 @@ use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
+use super::members::lies_over;
 use super::{Answer, Customer, Member, Roles, Space, at_most};
 
 /// A live role of an acting user.
@@ -47,10 +48,7 @@ impl Space {
         let Some(member) = customer.members.get(user) else { return Vec::new() };
         let mut powers = Vec::new();
         let shown = self.shown(customer, member, now);
-        let lent = |(_, until, standing, _, stand_in): &super::Shown| {
-            until.is_some() && (*standing == Standing::Live || stand_in.is_some())
-        };
-        let shadowed = self.structure == RoleStructure::SingleRole && shown.iter().any(lent);
+        let shadowed = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
         for (role, until, standing, _, stand_in) in shown {
             if standing == Standing::Live {
                 powers.push(Power { role, until });
@@ -136,7 +134,8 @@ impl Space {
             Write::Add(given) | Write::Set(given) => self.roles_given(&customer, target, given, now, limits)?,
         };
         // I4: and what is only possible as if there were none.
-        let hidden: Roles = recorded.roles.iter().filter(|(role, _)| !visible(role)).map(|(r, g)| (r.clone(), *g)).collect();
+        let hidden: Roles =
+            recorded.roles.iter().filter(|(role, _)| !visible(role)).map(|(r, g)| (r.clone(), *g)).collect();
         let held: Vec<_> = hidden.values().filter(|given| given.until.is_none_or(|until| until > now)).collect();
         let single = self.structure == RoleStructure::SingleRole;
         if single && !held.is_empty() && matches!(command.row.write, Write::Add(_)) {
@@ -221,7 +220,8 @@ impl Space {
             if !seen.holds(role, now) || !lasts(seen.roles[role].until, *until) {
                 comes.push((role.clone(), *until));
                 // What stands in for it lasts longer as well.
-                let stand_in = seen.stand_in(role, disabled).filter(|_| seen.holds(role, now) && disabled.contains(role));
+                let stand_in =
+                    seen.stand_in(role, disabled).filter(|_| seen.holds(role, now) && disabled.contains(role));
                 comes.extend(stand_in.map(|stand_in| (stand_in, *until)));
             } else if !lasts(*until, seen.roles[role].until) {
                 goes.insert(role.clone());
@@ -234,14 +234,17 @@ impl Space {
         }
         // Whom a role is lent, for the first time or for longer, loses the base role for as long.
         if self.structure == RoleStructure::SingleRole && comes.iter().any(|(_, until)| until.is_some()) {
-            goes.extend(gets.iter().filter(|(role, until)| until.is_none() && seen.holds(role, now)).map(|it| it.0.clone()));
+            goes.extend(
+                gets.iter().filter(|(role, until)| until.is_none() && seen.holds(role, now)).map(|it| it.0.clone()),
+            );
         }
         // What stands in for a role goes with it.
         let mut taken = goes.clone();
         for role in goes.iter().filter(|role| disabled.contains(*role)) {
             taken.extend(seen.stand_in(role, disabled));
         }
-        let covering = |role: &str| able.iter().filter(|power| self.scope(&power.role).contains(role)).collect::<Vec<_>>();
+        let covering =
+            |role: &str| able.iter().filter(|power| self.scope(&power.role).contains(role)).collect::<Vec<_>>();
         let steps_down = |role: &str| if itself { self.above(customer, seen, role, now) } else { Vec::new() };
         // Taken first, then given.
         if !itself {
@@ -272,9 +275,17 @@ impl Space {
     }
 
     /// Until when a power lasts that manages a role and grants what a write needs, at the longest; none, if there is none.
-    pub fn longest(&self, customer: &Customer, acting: &str, permission: &str, role: &str, now: Time) -> Option<Option<Time>> {
+    pub fn longest(
+        &self,
+        customer: &Customer,
+        acting: &str,
+        permission: &str,
+        role: &str,
+        now: Time,
+    ) -> Option<Option<Time>> {
         let powers = self.powers(customer, acting, now).into_iter();
-        let fits = powers.filter(|it| self.grants(customer, &it.role, permission) && self.scope(&it.role).contains(role));
+        let fits =
+            powers.filter(|it| self.grants(customer, &it.role, permission) && self.scope(&it.role).contains(role));
         fits.map(|power| power.until).reduce(|one, other| if lasts(one, other) { one } else { other })
     }
 

@@ -7,6 +7,7 @@ use rolecall::domain::command::Command;
 use rolecall::domain::membership::Standing;
 use rolecall::domain::project::RoleStructure;
 
+use super::members::lies_over;
 use super::{Customer, Model, Space};
 
 /// What `rolecall::domain::impact::Impact` says, complete: every list with all there is, every touched member.
@@ -42,7 +43,7 @@ pub struct Touched {
 /// How a member stands: its roles with their standings and stand-ins, and what the live ones grant.
 #[derive(Default, PartialEq)]
 struct Stands {
-    shown: BTreeMap<String, (Standing, Option<String>)>,
+    shown: BTreeMap<String, (Standing, Option<(String, Standing)>)>,
     held: BTreeMap<String, Standing>,
     /// The rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
@@ -140,8 +141,7 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
                 let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
                 passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
             };
-            report.members_losing_at_least +=
-                u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
+            report.members_losing_at_least += u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
             report.touched.insert((id.clone(), user.clone()), touched);
         }
         let owned = |space: Option<&Space>, org: Option<&Customer>| {
@@ -207,7 +207,8 @@ impl Space {
                 let old = self.role(command.name.as_str()).ok().zip(command.new_name.as_ref());
                 let Some((old, new)) = old.map(|(old, new)| (old, new.to_string())) else { return };
                 let called = |role: &String| if *role == new { old.clone() } else { role.clone() };
-                let pairs = |all: &BTreeSet<(String, String)>| all.iter().map(|(a, b)| (called(a), called(b))).collect();
+                let pairs =
+                    |all: &BTreeSet<(String, String)>| all.iter().map(|(a, b)| (called(a), called(b))).collect();
                 report.at_least_lost = pairs(&report.at_least_lost);
                 report.manages_lost = pairs(&report.manages_lost);
             }
@@ -215,7 +216,8 @@ impl Space {
                 let old = self.mapping(command.name.as_str()).ok().zip(command.new_name.as_ref());
                 let Some((old, new)) = old.map(|(old, new)| (old, new.to_string())) else { return };
                 let called = |name: &String| if *name == new { old.clone() } else { name.clone() };
-                let lost = report.grants_lost.iter().map(|(mapping, role, it)| (called(mapping), role.clone(), it.clone()));
+                let lost =
+                    report.grants_lost.iter().map(|(mapping, role, it)| (called(mapping), role.clone(), it.clone()));
                 report.grants_lost = lost.collect();
             }
             _ => {}
@@ -227,8 +229,13 @@ impl Space {
             return Stands::default();
         };
         let shown = self.shown(customer, member, now);
+        let lent = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
         let shown = shown.into_iter().filter(|(_, _, standing, ..)| *standing != Standing::Ended);
-        let shown = shown.map(|(role, _, standing, _, stand_in)| (role, (standing, stand_in))).collect();
+        let shown = shown.map(|(role, until, standing, _, stand_in)| {
+            let behind = if lent && until.is_none() { Standing::Shadowed } else { Standing::Live };
+            (role, (standing, stand_in.map(|role| (role, behind))))
+        });
+        let shown = shown.collect();
         let mut held: BTreeMap<String, Standing> = BTreeMap::new();
         for (role, standing) in self.standing(customer, member, now) {
             // One may hold a role and hold it as well in the place of another.

@@ -22,7 +22,7 @@ impl Member {
 }
 
 /// Whether a role as it is shown is lent, and it or what stands in for it is live.
-fn lies_over((_, until, standing, _, stand_in): &Shown) -> bool {
+pub(super) fn lies_over((_, until, standing, _, stand_in): &Shown) -> bool {
     until.is_some() && (*standing == Standing::Live || stand_in.is_some())
 }
 

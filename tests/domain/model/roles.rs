@@ -259,17 +259,13 @@ impl Space {
             for member in customer.members.values_mut() {
                 let instead = replacement.as_ref().filter(|role| !disabled.contains(*role));
                 // Who holds it in the place of a suspended role gets the replacement in that place.
-                let own: Vec<String> = member.roles.keys().filter(|role| member.holds(role, now)).cloned().collect();
-                let stands = own.iter().any(|role| {
-                    *role != deleted && disabled.contains(role) && member.stand_in(role, disabled).as_ref() == Some(&deleted)
-                });
-                if stands && instead.is_none() {
+                if member.is_stood_in_by(&deleted, now) && instead.is_none() {
                     return Err(Reason::ReplacementDisabled);
                 }
-                let behind = member.stand_ins.remove(&deleted);
+                member.stand_ins.remove(&deleted);
                 let stand_ins = std::mem::take(&mut member.stand_ins).into_iter().filter_map(|(role, stand_in)| {
                     let stays = (stand_in != deleted).then_some(&stand_in);
-                    let stands = stays.or(instead).or(behind.as_ref()).cloned();
+                    let stands = stays.or(instead).cloned();
                     stands.map(|stand_in| (role, stand_in))
                 });
                 member.stand_ins = stand_ins.collect();

@@ -1,0 +1,409 @@
+//! Delegation: who may manage whom (G1 to G6).
+
+use rolecall::domain::manageable::{Ask, manageable};
+use rolecall::domain::{OrgId, ProjectKey, Reason, Refusal, UserId};
+
+use crate::fixture::{World, seconds, world};
+use crate::model::Answer;
+
+/// One role a member, from the highest: Owner, Admin, Guest, Member. Owner and Admin may do all but delete the org, which
+/// only Owner may; Guest may invite alone.
+fn single() -> World {
+    let mut world = world("role Guest above Member\n edit Default: Guest +rolecall::can_invite\n org acme");
+    world.run("add own to acme: Owner\n add adm to acme: Admin\n add gue to acme: Guest\n add mem to acme");
+    world
+}
+
+/// Several roles a member: Lead manages Guest and itself, Chief manages Admin, and both may do all.
+fn multi() -> World {
+    let mut world =
+        world("project shop MULTI\n role Guest\n role Lead; manages Guest, Lead\n role Chief; manages Admin");
+    for role in ["Lead", "Chief"] {
+        world.run(&format!(
+            "edit Default: {role} +rolecall::can_invite +rolecall::can_change_roles +rolecall::can_remove_users"
+        ));
+    }
+    world.run("org acme\n add own to acme: Owner\n add lea to acme: Lead\n add chi to acme: Chief\n add both to acme: Lead, Chief");
+    world
+}
+
+#[test]
+fn g1_the_acting_user_is_a_member_whose_live_role_grants_the_ability() {
+    let mut world = single();
+    for line in [
+        "add new to acme",
+        "set mem in acme: Guest",
+        "remove mem from acme",
+        "update org acme: name X",
+        "delete org acme",
+    ] {
+        world.refused(&format!("as:nobody {line}"), Reason::ActingUserNotAMember);
+        world.refused(&format!("as:mem {}", line.replace("mem ", "gue ")), Reason::ActingUserMissingPermission);
+    }
+    world.refused("as:adm delete org acme", Reason::ActingUserMissingPermission);
+    world.refused("as:gue update org acme: name X", Reason::ActingUserMissingPermission);
+    world.refused("as:adm add new to nowhere", Reason::OrgNotFound);
+    world.run("as:adm add new to acme\n as:adm set mem in acme: Guest\n as:adm remove mem from acme\n as:adm update org acme: name X");
+    match world.refused("as:gue set new in acme: Guest", Reason::ActingUserMissingPermission) {
+        Refusal::ActingUserMissingPermission { permission } => assert_eq!(permission, "rolecall::can_change_roles"),
+        other => panic!("{other}"),
+    }
+    assert_eq!(world.answer("as:own delete org acme"), Answer::Deleted(4));
+}
+
+#[test]
+fn g1_whose_roles_have_ended_is_no_member_and_a_suspended_role_grants_nothing() {
+    let mut world = single();
+    world.run("set adm in acme: Admin until 60");
+    world.run("as:adm add new to acme: Member until 60");
+    world.at(60).refused("as:adm add newer to acme", Reason::ActingUserNotAMember);
+    world.run("set gue in acme: Guest, Admin until 90\n suspending edit Default: off Admin");
+    world.run("as:gue add newer to acme");
+    world.refused("as:gue set mem in acme: Member until 70", Reason::ActingUserMissingPermission);
+    world.run("edit Default: on Admin\n as:gue set mem in acme: Member until 70");
+}
+
+#[test]
+fn g1_what_stands_in_for_a_suspended_role_is_live() {
+    let mut world = single();
+    world.run("suspending:Guest edit Default: off Admin\n as:adm add new to acme");
+    world.refused("as:adm add newer to acme: Guest", Reason::RoleOutOfScope);
+    world.refused("as:adm set mem in acme: Member until 60", Reason::ActingUserMissingPermission);
+}
+
+#[test]
+fn g1_one_role_grants_the_ability_and_manages() {
+    // Lead manages Guest, but may not invite; Admin may, and manages nobody.
+    let mut world =
+        world("project shop MULTI\n role Guest\n role Lead; manages Guest\n update role Admin: manages\n org acme");
+    world.run("add ann to acme: Lead, Admin");
+    world.refused("as:ann add bob to acme: Guest", Reason::RoleOutOfScope);
+    world.run("edit Default: Lead +rolecall::can_invite\n as:ann add bob to acme: Guest");
+}
+
+#[test]
+fn g1_different_roles_concerned_may_be_covered_by_different_roles() {
+    let mut world = multi();
+    world.refused("as:lea add new to acme: Guest, Admin", Reason::RoleOutOfScope);
+    world.refused("as:chi add new to acme: Guest, Admin", Reason::RoleOutOfScope);
+    world.run("as:both add new to acme: Guest, Admin");
+}
+
+#[test]
+fn g2_in_single_a_role_manages_those_strictly_below() {
+    let mut world = single();
+    world.refused("as:adm add new to acme: Owner", Reason::RoleOutOfScope);
+    world.refused("as:adm add new to acme: Admin", Reason::RoleOutOfScope);
+    world.refused("as:adm set own in acme: Member", Reason::RoleOutOfScope);
+    world.refused("as:adm remove own from acme", Reason::RoleOutOfScope);
+    match world.refused("as:gue add new to acme: Guest", Reason::RoleOutOfScope) {
+        Refusal::RoleOutOfScope { role, permission } => {
+            assert_eq!((role.as_str(), permission), ("Guest", "rolecall::can_invite"));
+        }
+        other => panic!("{other}"),
+    }
+    world.run("as:adm add new to acme: Guest\n as:gue add newer to acme: Member");
+}
+
+#[test]
+fn g2_in_single_the_highest_visible_role_manages_itself() {
+    let mut world = single();
+    world.run("as:own add new to acme: Owner\n as:own remove new from acme");
+    // Also below an internal one, which manages it as well.
+    world.run("internal role Boss above Owner\n edit Default: Boss +rolecall::can_invite\n add staff to acme: Boss");
+    world.run("as:own add new to acme: Owner\n as:staff add newer to acme: Owner");
+    // An internal role does not manage itself, though it is the highest; nor is the next one the highest.
+    world.run("order Admin, Owner, *");
+    world.refused("as:own add newest to acme: Owner", Reason::RoleOutOfScope);
+    world.run("as:adm add newest to acme: Owner\n as:adm add newest2 to acme: Admin");
+}
+
+#[test]
+fn g2_internal_roles_manage_the_visible_ones_below_them() {
+    let mut world = single();
+    world.run("internal role Boss above Guest\n edit Default: Boss +rolecall::can_invite\n add staff to acme: Boss");
+    world.run("as:staff add new to acme: Guest");
+    world.refused("as:staff add newer to acme: Admin", Reason::RoleOutOfScope);
+}
+
+#[test]
+fn g2_in_multi_a_role_manages_those_listed_and_itself_only_if_listed() {
+    let mut world = multi();
+    world.run("as:lea add new to acme: Guest\n as:lea add newer to acme: Lead\n as:chi add newest to acme: Admin");
+    world.refused("as:lea add other to acme: Admin", Reason::RoleOutOfScope);
+    world.refused("as:chi add other to acme: Chief", Reason::RoleOutOfScope);
+    // The order means nothing there.
+    world.refused("as:chi add other to acme: Member", Reason::RoleOutOfScope);
+    // No role of the template manages what it does not in SINGLE.
+    world.run("as:own add other to acme: Owner");
+    world.refused("as:own add more to acme: Lead", Reason::RoleOutOfScope);
+}
+
+#[test]
+fn g2_a_project_of_several_roles_manages_as_the_template_would_by_its_order() {
+    let mut world = world("");
+    world.run("project shop MULTI");
+    let space = world.space();
+    let managed = |role: &str| space.manages.get(role).cloned().unwrap_or_default().into_iter().collect::<Vec<_>>();
+    assert_eq!(managed("Owner"), ["Admin", "Member", "Owner"]);
+    assert_eq!(managed("Admin"), ["Member"]);
+    assert!(managed("Member").is_empty());
+}
+
+#[test]
+fn g2_who_manages_whom_is_said_of_projects_of_several_roles_alone() {
+    let mut world = world("role Guest");
+    world.refused("update role Guest: manages Member", Reason::WrongRoleStructure);
+    world.refused("role Lead; manages Member", Reason::WrongRoleStructure);
+    world.idle("update role Guest: manages");
+    world.run("project shop MULTI\n role Lead; manages Lead, Member");
+    assert_eq!(world.space().manages["Lead"].iter().collect::<Vec<_>>(), ["Lead", "Member"]);
+    world.refused("update role Lead: manages Ghost", Reason::RoleNotFound);
+    world.run("update role Lead: manages Owner; name Chief");
+    assert_eq!(world.space().manages["Chief"].iter().collect::<Vec<_>>(), ["Owner"]);
+    world.run("update role Chief: manages Admin, Member\n delete role Admin");
+    assert_eq!(world.space().manages["Chief"].iter().collect::<Vec<_>>(), ["Member"]);
+    world.run("update role Chief: manages");
+    assert!(!world.space().manages.contains_key("Chief"));
+}
+
+#[test]
+fn g3_roles_given_and_roles_taken_are_concerned_and_those_kept_are_not() {
+    let mut world = multi();
+    world.run("add tom to acme: Guest, Member");
+    // Member is out of Lead's scope, and stays.
+    world.run("as:lea set tom in acme: Lead, Member");
+    world.refused("as:lea set tom in acme: Lead", Reason::RoleOutOfScope);
+    world.refused("as:lea set tom in acme: Lead, Member, Admin", Reason::RoleOutOfScope);
+    world.refused("as:lea remove tom from acme", Reason::RoleOutOfScope);
+    world.run("set tom in acme: Lead, Guest\n as:lea remove tom from acme");
+}
+
+#[test]
+fn g3_another_end_concerns_the_role() {
+    let mut world = multi();
+    world.run("add tom to acme: Member until 60, Guest until 60");
+    world.idle("as:lea set tom in acme: Member, Guest");
+    for end in ["until 50", "until 70", "lasting"] {
+        world.refused(&format!("as:lea set tom in acme: Member {end}, Guest"), Reason::RoleOutOfScope);
+        world.run(&format!("as:lea set tom in acme: Member, Guest {end}"));
+    }
+}
+
+#[test]
+fn g3_a_suspended_role_is_concerned_and_what_stands_in_for_it() {
+    let mut world = multi();
+    world.run("add tom to acme: Guest, Member\n suspending:Admin edit Default: off Guest");
+    // Lead manages Guest, but not Admin, which goes with it, or lasts longer with it.
+    world.refused("as:lea set tom in acme: Member", Reason::RoleOutOfScope);
+    world.refused("as:lea set tom in acme: Member, Guest until 60", Reason::RoleOutOfScope);
+    world.run("as:both set tom in acme: Member, Guest until 60");
+    world.refused("as:lea set tom in acme: Member, Guest until 70", Reason::RoleOutOfScope);
+    world.run("as:both set tom in acme: Member, Guest until 70\n as:both set tom in acme: Member");
+}
+
+#[test]
+fn g3_ended_roles_are_not_concerned() {
+    let mut world = multi();
+    world.run("add tom to acme: Guest, Member until 60");
+    world.at(60).run("as:lea set tom in acme: Guest until 70");
+    assert_eq!(world.stands("acme", "tom"), "Guest live until 70");
+}
+
+#[test]
+fn g3_in_single_a_role_lent_to_somebody_takes_the_base_role_for_as_long() {
+    let mut world = single();
+    world.refused("as:adm set own in acme: Owner, Member until 60", Reason::RoleOutOfScope);
+    world.run("as:adm set mem in acme: Member, Guest until 60");
+    world.run("set own in acme: Owner, Member until 60");
+    world.refused("as:adm set own in acme: Owner, Member until 70", Reason::RoleOutOfScope);
+    world.run("as:adm set own in acme: Owner, Member until 50");
+}
+
+#[test]
+fn g3_ones_own_roles_may_be_given_up() {
+    let mut world = multi();
+    world.run("add tom to acme: Member, Guest, Admin until 60");
+    world.run(
+        "as:tom set tom in acme: Member, Guest\n as:tom set tom in acme: Guest until 60\n as:tom remove tom from acme",
+    );
+    world.run("add tom to acme: Member");
+    world.refused("as:tom set tom in acme: Member, Guest", Reason::ActingUserMissingPermission);
+    world.refused("as:lea set lea in acme: Lead, Admin", Reason::RoleOutOfScope);
+    world.run("as:lea set lea in acme: Lead, Guest");
+}
+
+#[test]
+fn g3_the_last_owner_does_not_leave() {
+    let mut world = single();
+    world.refused("as:own remove own from acme", Reason::LastOwner);
+    world.refused("as:own set own in acme: Member", Reason::LastOwner);
+    world.refused("as:own set own in acme: Owner until 60", Reason::LastOwner);
+    world.run("as:own add heir to acme: Owner\n as:own remove own from acme");
+}
+
+#[test]
+fn g3_in_single_one_may_step_down_to_a_lower_enabled_role_without_any_ability() {
+    let mut world = single();
+    world.run("role Low\n edit Default: Guest -rolecall::can_invite\n as:gue set gue in acme: Member");
+    world.refused("as:gue set gue in acme: Guest", Reason::ActingUserMissingPermission);
+    world.run("edit Default: off Low");
+    world.refused("as:gue set gue in acme: Low", Reason::RoleDisabled);
+    world.run("edit Default: on Low\n as:gue set gue in acme: Member, Low until 60");
+}
+
+#[test]
+fn g3_who_steps_down_gains_no_time() {
+    let mut world = single();
+    world.run("set mem in acme: Member, Guest until 60");
+    world.run("role Low above Member\n as:mem set mem in acme: Member, Low until 60");
+    world.run("set mem in acme: Member, Guest until 60");
+    world.refused("as:mem set mem in acme: Low", Reason::ActingUserMissingPermission);
+    world.refused("as:mem set mem in acme: Member, Low until 70", Reason::ActingUserMissingPermission);
+    // From a base role that is shadowed it has all the time.
+    world.run("set mem in acme: Guest lasting, Member until 60\n as:mem set mem in acme: Low");
+}
+
+#[test]
+fn g3_nobody_steps_down_from_a_suspended_role_nor_in_multi() {
+    let mut world = single();
+    world.run("suspending edit Default: off Guest");
+    world.refused("as:gue set gue in acme: Member", Reason::ActingUserMissingPermission);
+    let mut world = multi();
+    world.run("add tom to acme: Owner");
+    world.run("edit Default: Owner -rolecall::can_change_roles");
+    world.refused("as:tom set tom in acme: Member", Reason::ActingUserMissingPermission);
+}
+
+#[test]
+fn g4_internal_roles_are_in_nobodys_scope() {
+    let mut world = single();
+    world.run("internal role Spy\n add staff to acme: Spy");
+    world.refused("as:own add new to acme: Spy", Reason::RoleNotFound);
+    world.refused("as:own set mem in acme: Spy", Reason::RoleNotFound);
+    let mut world = multi();
+    world.run("internal role Spy\n update role Owner: manages Spy, Owner");
+    world.refused("as:own add new to acme: Spy", Reason::RoleNotFound);
+}
+
+fn said(world: &World, acting: &str, target: Option<&str>) -> (Vec<String>, bool) {
+    let ask = Ask {
+        project: ProjectKey::stored(world.project.as_str()),
+        org_id: OrgId::stored("acme"),
+        acting_user: UserId::stored(acting),
+        target: target.map(UserId::stored),
+        after: None,
+        limit: 100,
+    };
+    let listed = manageable(&world.state, &ask, world.now, &world.limits).expect("it may ask");
+    let words = |it: rolecall::domain::manageable::ManageableRole| {
+        let mut words = it.role.to_string();
+        for (may, word) in [(it.invite, "invite"), (it.give, "give"), (it.take, "take")] {
+            if may {
+                words = format!("{words} {word}");
+            }
+        }
+        match it.until_max {
+            Some(until) => format!("{words} until {}", until.0 / seconds(1).0),
+            None => words,
+        }
+    };
+    (listed.roles.into_iter().map(words).collect(), listed.remove)
+}
+
+#[test]
+fn g5_the_list_says_what_may_be_invited_given_and_taken() {
+    let mut world = single();
+    let all = ["Owner", "Admin", "Guest invite give take", "Member invite give take"];
+    assert_eq!(said(&world, "adm", None), (all.map(String::from).to_vec(), true));
+    assert_eq!(said(&world, "gue", None).0, ["Owner", "Admin", "Guest", "Member invite"]);
+    assert_eq!(said(&world, "mem", None), (["Owner", "Admin", "Guest", "Member"].map(String::from).to_vec(), false));
+    assert_eq!(said(&world, "adm", Some("mem")).0, ["Owner", "Admin", "Guest give", "Member give take"]);
+    assert_eq!(
+        said(&world, "adm", Some("own")),
+        (["Owner give", "Admin", "Guest", "Member"].map(String::from).to_vec(), false)
+    );
+    assert_eq!(said(&world, "adm", Some("new")).0, ["Owner", "Admin", "Guest invite", "Member invite"]);
+    // Itself: down, and away.
+    assert_eq!(
+        said(&world, "mem", Some("mem")),
+        (["Owner", "Admin", "Guest", "Member give take"].map(String::from).to_vec(), true)
+    );
+    assert_eq!(said(&world, "adm", Some("adm")).0, ["Owner", "Admin give take", "Guest give", "Member give"]);
+    world.run("suspending edit Default: off Guest");
+    assert_eq!(said(&world, "adm", None).0, ["Owner", "Admin", "Guest take", "Member invite give take"]);
+}
+
+#[test]
+fn g5_the_list_says_until_when_and_knows_no_internal_role() {
+    let mut world = single();
+    world.run("internal role Spy above Guest\n set adm in acme: Admin until 60");
+    assert_eq!(
+        said(&world, "adm", None).0[2..],
+        ["Guest invite give take until 60", "Member invite give take until 60"]
+    );
+    assert_eq!(said(&world, "adm", Some("mem")).0[2..], ["Guest give until 60", "Member give take until 60"]);
+    // What it may step down to lasts as long as what it steps down from.
+    world.run("set own in acme: Owner, Admin until 70\n add new to acme: Owner");
+    assert_eq!(said(&world, "own", Some("own")).0[2..], ["Guest give", "Member give"]);
+}
+
+#[test]
+fn g5_who_may_not_see_others_may_not_ask_about_them() {
+    let mut world = single();
+    world.run("edit Default: Member -rolecall::can_view_other_members");
+    let ask = |acting: &str, target: &str| Ask {
+        project: ProjectKey::stored("default"),
+        org_id: OrgId::stored("acme"),
+        acting_user: UserId::stored(acting),
+        target: Some(UserId::stored(target)),
+        after: None,
+        limit: 1,
+    };
+    let refused = |ask: Ask| manageable(&world.state, &ask, world.now, &world.limits).err().map(|it| it.reason());
+    assert_eq!(refused(ask("mem", "own")), Some(Reason::ViewerMissingPermission));
+    assert_eq!(refused(ask("mem", "nobody")), Some(Reason::ViewerMissingPermission));
+    assert_eq!(refused(ask("mem", "mem")), None);
+    assert_eq!(refused(ask("nobody", "mem")), Some(Reason::ActingUserNotAMember));
+    assert_eq!(refused(Ask { org_id: OrgId::stored("nowhere"), ..ask("mem", "mem") }), Some(Reason::OrgNotFound));
+}
+
+#[test]
+fn g6_what_is_given_does_not_outlast_the_role_by_which_it_is_given() {
+    let mut world = single();
+    world.run("set adm in acme: Admin until 60");
+    for line in
+        ["add new to acme: Guest", "add new to acme: Guest until 61", "set mem in acme: Guest", "add new to acme"]
+    {
+        match world.refused(&format!("as:adm {line}"), Reason::OutlastsGranter) {
+            Refusal::OutlastsGranter { until, .. } => assert_eq!(until, seconds(60)),
+            other => panic!("{other}"),
+        }
+    }
+    world.run("as:adm add new to acme: Guest until 60\n as:adm set mem in acme: Member until 50");
+    world.refused("as:adm set mem in acme: Member lasting", Reason::OutlastsGranter);
+    // Who takes gives nothing.
+    world.run("as:adm remove new from acme");
+}
+
+#[test]
+fn g6_of_several_granters_the_longest_counts() {
+    let mut world = multi();
+    world.run("role Scout; manages Guest\n set lea in acme: Lead until 60, Scout until 90");
+    world.refused("as:lea add new to acme: Guest until 61", Reason::OutlastsGranter);
+    world.run("edit Default: Scout +rolecall::can_invite\n as:lea add new to acme: Guest until 90");
+    match world.refused("as:lea add newer to acme: Guest until 91", Reason::OutlastsGranter) {
+        Refusal::OutlastsGranter { until, .. } => assert_eq!(until, seconds(90)),
+        other => panic!("{other}"),
+    }
+    world.refused("as:lea add newer to acme: Lead until 61", Reason::OutlastsGranter);
+    // What is out of scope is told first.
+    world.refused("as:lea add newer to acme: Guest, Admin", Reason::RoleOutOfScope);
+    world.run("set lea in acme: Lead until 60, Scout lasting\n as:lea add newer to acme: Guest");
+}
+
+#[test]
+fn g6_a_role_that_is_kept_is_not_given() {
+    let mut world = multi();
+    world.run("add tom to acme: Guest\n set lea in acme: Lead until 60\n as:lea set tom in acme: Guest, Lead until 60");
+}

@@ -1,0 +1,155 @@
+//! Internal roles before acting users (I1, I4).
+
+use rolecall::domain::membership::Standing;
+use rolecall::domain::{Reason, Time};
+
+use crate::fixture::{World, seconds, world};
+use crate::model::Answer;
+
+fn single() -> World {
+    let mut world = world("internal role Spy below Owner\n role Guest\n org acme by ann");
+    world.run("add bob to acme\n add spy to acme: Spy");
+    world
+}
+
+fn multi() -> World {
+    let mut world =
+        world("project shop MULTI\n internal role Spy\n role Guest\n update role Owner: manages Owner, Member, Guest");
+    world.run("org acme by ann\n add bob to acme\n add spy to acme: Spy\n add mix to acme: Spy, Member");
+    world
+}
+
+#[track_caller]
+fn told(world: &mut World, line: &str, user: &str, roles: &[(&str, Option<Time>)]) {
+    let Answer::Member { org, user: told, roles: shown, origin } = world.answer(line) else { panic!("`{line}`") };
+    assert_eq!((org.as_str(), told.as_str(), origin), ("acme", user, None));
+    let shown: Vec<_> = shown.iter().map(|(role, until, ..)| (role.as_str(), *until)).collect();
+    assert_eq!(shown, roles, "{line}");
+}
+
+#[test]
+fn i1_only_the_callers_own_writes_assign_internal_roles() {
+    for mut world in [single(), multi()] {
+        for line in ["add new to acme: Spy", "set bob in acme: Spy", "set bob in acme: Member, Spy until 60"] {
+            let refusal = world.refused(&format!("as:ann {line}"), Reason::RoleNotFound);
+            let unknown = world.refused(&format!("as:ann {}", line.replace("Spy", "Ghost")), Reason::RoleNotFound);
+            assert_eq!(refusal.to_string().replace("Spy", "Ghost"), unknown.to_string());
+        }
+        world.run("add new to acme: Spy");
+    }
+}
+
+#[test]
+fn i4_an_internal_member_is_none() {
+    for mut world in [single(), multi()] {
+        for line in ["set spy in acme: Member", "remove spy from acme"] {
+            let refusal = world.refused(&format!("as:ann {line}"), Reason::MemberNotFound);
+            let nobody = world.refused(&format!("as:ann {}", line.replace("spy", "eve")), Reason::MemberNotFound);
+            assert_eq!(refusal.to_string().replace("spy", "eve"), nobody.to_string());
+        }
+    }
+}
+
+#[test]
+fn i4_in_multi_what_is_added_to_an_internal_member_stands_beside() {
+    let mut world = multi();
+    told(&mut world, "as:ann add spy to acme: Member", "spy", &[("Member", None)]);
+    assert_eq!(world.stands("acme", "spy"), "Member live, Spy live");
+    world.refused("as:ann add spy to acme: Member", Reason::MemberAlreadyExists);
+}
+
+#[test]
+fn i4_in_multi_setting_and_removing_touches_visible_roles_alone() {
+    let mut world = multi();
+    told(&mut world, "as:ann set mix in acme: Guest until 60", "mix", &[("Guest", Some(seconds(60)))]);
+    assert_eq!(world.stands("acme", "mix"), "Spy live, Guest live until 60");
+    assert_eq!(world.answer("as:ann remove mix from acme"), Answer::Removed);
+    assert_eq!(world.stands("acme", "mix"), "Spy live");
+    world.refused("as:ann remove mix from acme", Reason::MemberNotFound);
+}
+
+#[test]
+fn i4_in_single_an_internal_member_is_not_available() {
+    let mut world = single();
+    world.refused("as:ann add spy to acme", Reason::UserNotAvailable);
+    world.refused("as:ann add spy to acme: Guest until 60", Reason::UserNotAvailable);
+    // Who may not is told that first.
+    world.refused("as:bob add spy to acme", Reason::ActingUserMissingPermission);
+    world.refused("as:ann add spy to acme: Ghost", Reason::RoleNotFound);
+    world.run("set spy in acme: Spy until 60\n add tim to acme: Spy until 60");
+    world.at(60).run("as:ann add spy to acme");
+    assert_eq!(world.stands("acme", "spy"), "Member live");
+}
+
+#[test]
+fn i4_in_single_what_has_no_room_beside_an_internal_role_is_not_available() {
+    let mut world = single();
+    world.run("set bob in acme: Member, Spy until 60");
+    world.refused("as:ann set bob in acme: Member, Guest until 60", Reason::UserNotAvailable);
+    told(&mut world, "as:ann set bob in acme: Guest", "bob", &[("Guest", None)]);
+    assert_eq!(world.stands("acme", "bob"), "Spy live until 60, Guest shadowed");
+    world.run("set bob in acme: Spy lasting, Member until 60");
+    world.refused("as:ann set bob in acme: Member lasting", Reason::UserNotAvailable);
+    told(&mut world, "as:ann set bob in acme: Guest until 50", "bob", &[("Guest", Some(seconds(50)))]);
+}
+
+#[test]
+fn i4_standings_are_told_as_if_there_were_no_internal_role() {
+    let mut world = single();
+    world.run("set bob in acme: Member, Spy until 60");
+    assert_eq!(world.stands("acme", "bob"), "Spy live until 60, Member shadowed");
+    let Answer::Member { roles, .. } = world.answer("as:ann set bob in acme: Guest") else { panic!() };
+    assert_eq!(roles[0].2, Standing::Live);
+}
+
+#[test]
+fn i4_fifty_roles_are_counted_with_those_unseen_without_saying_so() {
+    let mut world = multi();
+    world.limits.member_roles = 2;
+    world.refused("as:ann set mix in acme: Member, Guest", Reason::UserNotAvailable);
+    world.refused("as:ann set bob in acme: Member, Guest, Owner", Reason::LimitExceeded);
+    world.run("as:ann set bob in acme: Member, Guest");
+}
+
+#[test]
+fn i4_what_changes_nothing_that_is_seen_changes_nothing() {
+    let mut world = multi();
+    world.run("set mix in acme: Member, Spy until 60");
+    world.at(60).idle("as:ann set mix in acme: Member");
+    assert_eq!(world.stands("acme", "mix"), "Member live, Spy ended until 60");
+}
+
+#[test]
+fn i4_a_deleted_org_had_visible_members_alone() {
+    let mut world = multi();
+    world.run("set mix in acme: Member, Spy until 60");
+    let impact = world.preview("as:ann delete org acme");
+    assert_eq!((impact.members, impact.orgs), (3, 1));
+    assert!(impact.sample.is_empty(), "how members are told of together would tell of internal roles");
+    assert!(impact.roles.iter().all(|it| it.role.as_str() != "Spy"));
+    assert_eq!(world.answer("as:ann delete org acme"), Answer::Deleted(3));
+}
+
+#[test]
+fn i4_the_impact_knows_no_internal_role() {
+    let mut world = single();
+    world.run("set bob in acme: Member, Spy until 60");
+    let impact = world.impact("as:ann set bob in acme: Guest");
+    let roles: Vec<_> = impact.roles.iter().map(|it| (it.role.as_str(), it.given, it.ended)).collect();
+    assert_eq!((roles, impact.members), (vec![("Member", 0, 1), ("Guest", 1, 0)], 1));
+    assert!(!impact.sample[0].permissions_lost.first.is_empty(), "the role seen was live as far as is told");
+    // Who comes is new, whatever else it is.
+    let mut world = multi();
+    let (known, new) = (world.preview("as:ann add spy to acme: Guest"), world.preview("as:ann add eve to acme: Guest"));
+    assert_eq!(known.digest, new.digest);
+}
+
+#[test]
+fn i4_staff_acts_by_its_internal_roles() {
+    let mut world = single();
+    world.run("edit Default: Spy +rolecall::can_invite\n as:spy add eve to acme: Guest");
+    world.refused("as:spy add dan to acme: Owner", Reason::RoleOutOfScope);
+    // Its internal role is none to step down from, nor to be given up.
+    world.refused("as:spy set spy in acme: Member", Reason::MemberNotFound);
+    world.refused("as:spy remove spy from acme", Reason::MemberNotFound);
+}

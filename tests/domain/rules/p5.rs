@@ -1,0 +1,198 @@
+//! Converting the structure of roles (P5).
+
+use rolecall::domain::Decision::*;
+use rolecall::domain::membership::Origin;
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{Question, Reason, Refusal};
+
+use super::limits;
+use crate::fixture::{World, world};
+
+fn multi(lines: &str) -> World {
+    let mut world = world(
+        "project shop MULTI\n role Guest\n internal role Spy\n internal role Bug\n mapping Free: off Admin\n org acme",
+    );
+    world.run(lines);
+    world
+}
+
+/// What is left of a member of these roles in an org of a mapping.
+fn kept(roles: &str, mapping: &str) -> String {
+    let mut world = multi(&format!("add ann to acme: {roles}"));
+    world.run(&format!("suspending subscribe acme to {mapping}\n ownerless convert SINGLE: *"));
+    world.stands("acme", "ann")
+}
+
+#[test]
+fn p5_to_several_roles_nobody_loses_one_and_each_role_manages_what_it_did() {
+    let mut world = world(
+        "role Guest\n internal role Spy above Admin\n org acme\n add ann to acme: Admin, Owner until 60\n add bob to acme",
+    );
+    world.run("convert MULTI");
+    let space = world.space();
+    assert_eq!(space.structure, RoleStructure::MultiRole);
+    let managed = |role: &str| space.manages.get(role).map(|it| it.iter().cloned().collect::<Vec<_>>().join(" "));
+    assert_eq!(managed("Owner").as_deref(), Some("Admin Guest Member Owner"));
+    assert_eq!(
+        managed("Spy").as_deref(),
+        Some("Admin Guest Member"),
+        "internal roles manage, and are managed by nobody"
+    );
+    assert_eq!(managed("Admin").as_deref(), Some("Guest Member"));
+    assert_eq!(managed("Member").as_deref(), Some("Guest"));
+    assert_eq!(managed("Guest"), None);
+    assert_eq!(world.stands("acme", "ann"), "Owner live until 60, Admin live");
+    assert_eq!(world.space().orgs["acme"].members["ann"].origin, Origin::Direct, "nobody was changed");
+    world.ask("bob", "acme", Question::AtLeastRole("Guest"), MissingPermission);
+    world.refused("convert MULTI", Reason::WrongRoleStructure);
+}
+
+#[test]
+fn p5_the_highest_visible_role_manages_itself_though_an_internal_one_is_above() {
+    let mut world = world("internal role Spy above Owner");
+    world.run("convert MULTI");
+    assert!(world.space().manages["Owner"].contains("Owner"));
+    assert!(!world.space().manages["Spy"].contains("Spy"));
+}
+
+#[test]
+fn p5_to_one_role_needs_the_order_of_all_roles() {
+    let mut world = multi("");
+    world.refused("convert SINGLE", Reason::IncompleteOrder);
+    world.refused("convert SINGLE: Owner, Admin, Member, Guest, Spy", Reason::IncompleteOrder);
+    world.refused("convert SINGLE: Owner, Owner, *", Reason::RepeatedRole);
+    world.refused("convert SINGLE: Ghost, *", Reason::RoleNotFound);
+    world.refused("etag:stale update project: name Shop", Reason::EtagMismatch);
+    world.run("update project: name Shop");
+    world.refused("etag:stale convert SINGLE: *", Reason::EtagMismatch);
+    world.run("etag:fresh convert SINGLE: Guest, Member, *");
+    assert_eq!(world.roles()[..2], ["Guest", "Member"]);
+    assert!(world.space().manages.is_empty());
+    world.refused("convert SINGLE: *", Reason::WrongRoleStructure);
+}
+
+#[test]
+fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
+    for (roles, mapping, expected) in [
+        ("Admin, Member", "Default", "Admin live"),
+        ("Member, Guest", "Default", "Member live"),
+        ("Spy, Guest", "Default", "Guest live"),
+        ("Spy, Bug", "Default", "Spy live"),
+        ("Admin, Member", "Free", "Member live"),
+        ("Admin, Spy", "Free", "Admin suspended"),
+        ("Admin", "Free", "Admin suspended"),
+        ("Owner, Admin, Member, Guest, Spy, Bug", "Free", "Owner live"),
+    ] {
+        assert_eq!(kept(roles, mapping), expected, "{roles} on {mapping}");
+    }
+}
+
+#[test]
+fn p5_of_those_that_end_one_is_kept_where_it_would_be_preferred() {
+    for (roles, mapping, expected) in [
+        ("Member, Admin until 60", "Default", "Admin live until 60, Member shadowed"),
+        ("Member, Admin until 60, Owner until 70", "Default", "Owner live until 70, Member shadowed"),
+        ("Admin, Member until 60", "Default", "Admin live"),
+        ("Admin, Member until 60", "Free", "Admin suspended, Member live until 60"),
+        ("Member, Admin until 60", "Free", "Member live"),
+        ("Spy, Guest until 60", "Default", "Guest live until 60, Spy shadowed"),
+        ("Guest, Spy until 60", "Default", "Guest live"),
+        ("Admin until 60, Member until 70", "Default", "Admin live until 60"),
+        ("Admin, Member, Guest until 60", "Default", "Admin live"),
+        ("Guest, Member, Admin until 60", "Default", "Admin live until 60, Member shadowed"),
+    ] {
+        assert_eq!(kept(roles, mapping), expected, "{roles} on {mapping}");
+    }
+}
+
+#[test]
+fn p5_ended_roles_are_dropped_unless_nothing_else_is_left() {
+    for (roles, expected) in [
+        ("Member, Admin until 60", "Member live"),
+        ("Member until 60, Admin until 60", "Admin ended until 60"),
+        ("Member until 70, Admin until 60", "Member live until 70"),
+    ] {
+        let mut world = multi(&format!("add ann to acme: {roles}"));
+        world.at(60).run("convert SINGLE: *");
+        assert_eq!(world.stands("acme", "ann"), expected, "{roles}");
+    }
+}
+
+#[test]
+fn p5_one_set_of_roles_becomes_another_where_the_mapping_is_another() {
+    let mut world =
+        multi("org globex on Free\n org third\n add ann to acme: Admin, Member\n add ann to globex: Member");
+    world.run("suspending subscribe acme to Free\n add bob to third: Admin, Member\n subscribe globex to Default");
+    world.run("set ann in globex: Admin, Member\n suspending subscribe globex to Free\n add cid to third: Admin, Member until 60");
+    world.run("add dan to third: Member, Admin until 60\n convert SINGLE: *");
+    let stands = [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid"), ("third", "dan")];
+    let stands = stands.map(|(org, user)| world.stands(org, user));
+    assert_eq!(
+        stands,
+        ["Member live", "Member live", "Admin live", "Admin live", "Admin live until 60, Member shadowed"]
+    );
+    for (org, user) in [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid")] {
+        let member = world.space().orgs[org].members[user].clone();
+        assert_eq!(member.origin, Origin::Migration, "{org} {user}");
+        assert!(member.roles.values().all(|given| given.origin == Origin::Direct), "its role came as it came");
+    }
+    assert_eq!(world.space().orgs["third"].members["dan"].origin, Origin::Direct, "nothing changed for dan");
+    world.run("set ann in acme: Guest\n add eve to acme: Member\n set bob in third: Member");
+    assert_eq!(world.stands("globex", "ann"), "Member live");
+}
+
+#[test]
+fn p5_by_another_order_another_role_is_kept() {
+    let mut world = multi("add ann to acme: Owner, Guest");
+    world.run("ownerless convert SINGLE: Guest, *");
+    assert_eq!(world.stands("acme", "ann"), "Guest live");
+    world.ask("ann", "acme", Question::AtLeastRole("Owner"), Allowed);
+}
+
+#[test]
+fn p5_no_org_loses_its_last_owner_unasked() {
+    let mut world = multi("add ann to acme: Owner, Guest\n add bob to acme");
+    match world.refused("convert SINGLE: Guest, *", Reason::LastOwner) {
+        Refusal::LastOwner { first, orgs, .. } => assert_eq!((first.as_str(), orgs), ("acme", 1)),
+        other => panic!("{other}"),
+    }
+    world.run("ownerless convert SINGLE: Guest, *");
+    let mut world = multi("add ann to acme: Owner, Guest\n add bob to acme");
+    world.run("convert SINGLE: Owner, *");
+}
+
+#[test]
+fn p5_a_stand_in_stays_where_its_role_does() {
+    let mut world =
+        multi("add ann to acme: Admin\n add bob to acme: Admin, Member\n suspending:Guest subscribe acme to Free");
+    world.run("convert SINGLE: *");
+    assert_eq!(
+        (world.stands("acme", "ann"), world.stands("acme", "bob")),
+        ("Admin suspended (Guest)".into(), "Member live".into())
+    );
+    world.run("convert MULTI");
+    assert_eq!(world.stands("acme", "ann"), "Admin suspended (Guest)");
+}
+
+#[test]
+fn p5_there_and_back_leaves_all_as_it_was() {
+    let mut world = world("role Guest\n org acme by ann\n add bob to acme: Guest, Admin until 60");
+    let before = world.space();
+    world.run("convert MULTI\n convert SINGLE: *");
+    assert_eq!(world.space(), before);
+}
+
+#[test]
+fn p7_who_manages_whom_is_bounded() {
+    let mut world = world("");
+    world.limits = limits(|limits| limits.managed_roles = 3);
+    match world.refused("convert MULTI", Reason::LimitExceeded) {
+        Refusal::LimitExceeded { limit, max, asked } => assert_eq!((limit, max, asked), ("managed_roles", 3, 4)),
+        other => panic!("{other}"),
+    }
+    world.limits.managed_roles = 4;
+    world.run("convert MULTI");
+    world.refused("role Lead; manages Owner", Reason::LimitExceeded);
+    world.run("update role Owner: manages Owner, Admin\n role Lead; manages Lead");
+    world.refused("update role Lead: manages Lead, Owner", Reason::LimitExceeded);
+}

@@ -1,0 +1,271 @@
+//! What a write does to those whom it touches (R9).
+
+use rolecall::domain::impact::{Impact, Listed, MemberImpact, Who};
+use rolecall::domain::{Reason, Refusal, RoleName};
+use rolecall::limits::{IMPACT_LIST_MAX, IMPACT_SAMPLE_MAX};
+
+use crate::fixture::{World, world};
+
+/// Admin may pay on the default mapping, and is off on Free; Member may read.
+fn plans() -> World {
+    let mut world = world("permission read, pay\n role Guest\n edit Default: Admin +pay; Member +read");
+    world.run("mapping Free like Default: off Admin\n org acme by own\n org globex by own");
+    world.run("add ann to acme: Admin\n add bob to acme\n add ann to globex: Admin");
+    world
+}
+
+/// `Admin 0 2 0 0`: given, ended, suspended, reactivated.
+fn roles(impact: &Impact) -> Vec<String> {
+    let all = impact.roles.iter();
+    all.map(|it| format!("{} {} {} {} {}", it.role, it.given, it.ended, it.suspended, it.reactivated)).collect()
+}
+
+/// `acme ann: Admin suspended, Member given; -pay +read`.
+fn row(row: &MemberImpact) -> String {
+    let who = match &row.who {
+        Who::Member(user) => user.to_string(),
+        Who::SomeOf { at_most, .. } => at_most.to_string(),
+    };
+    let mut words = Vec::new();
+    let lists = [
+        ("given", &row.roles_given),
+        ("ended", &row.roles_ended),
+        ("suspended", &row.roles_suspended),
+        ("reactivated", &row.roles_reactivated),
+    ];
+    for (word, roles) in lists {
+        words.extend(roles.iter().map(|role: &RoleName| format!("{role} {word}")));
+    }
+    let own = |names: &Listed<rolecall::domain::PermissionName>, sign: &str| {
+        let names = names.first.iter().filter(|name| !name.as_str().starts_with("rolecall::"));
+        names.map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
+    };
+    words.extend(own(&row.permissions_gained, "+"));
+    words.extend(own(&row.permissions_lost, "-"));
+    format!("{} {who}: {}", row.org_id, words.join(", "))
+}
+
+fn sample(impact: &Impact) -> Vec<String> {
+    impact.sample.iter().map(row).collect()
+}
+
+fn pairs(listed: &Listed<(RoleName, RoleName)>) -> Vec<String> {
+    assert_eq!(listed.total, listed.first.len() as u64);
+    listed.first.iter().map(|(one, other)| format!("{one} {other}")).collect()
+}
+
+#[test]
+fn r9_a_dry_run_tells_what_the_deed_tells() {
+    let mut world = plans();
+    for line in [
+        "suspending:Guest subscribe acme to Free",
+        "subscribe acme to Default",
+        "update project: name Shop",
+        "convert MULTI",
+        "ownerless convert SINGLE: Guest, *",
+        "delete role Admin for Guest",
+        "delete org acme",
+    ] {
+        let preview = world.preview(line);
+        assert_eq!(world.impact(line), preview, "{line}");
+        assert_eq!(preview.digest.len(), 32);
+    }
+}
+
+#[test]
+fn r9_a_move_tells_who_is_suspended_and_what_stands_in() {
+    let mut world = plans();
+    let impact = world.impact("suspending:Member subscribe acme to Free");
+    assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (1, 1, 1));
+    assert_eq!(roles(&impact), ["Admin 0 0 1 0", "Member 1 0 0 0"]);
+    assert_eq!(sample(&impact), ["acme 1: Member given, Admin suspended, +read, -pay"]);
+    assert_eq!((impact.grants_gained.total, impact.grants_lost.total), (0, 0), "mappings are as they were");
+    let impact = world.impact("subscribe acme to Default");
+    assert_eq!(roles(&impact), ["Admin 0 0 0 1", "Member 0 1 0 0"]);
+    assert_eq!(sample(&impact), ["acme 1: Member ended, Admin reactivated, +pay, -read"]);
+    let impact = world.impact("subscribe acme to Default");
+    assert_eq!((impact.orgs, impact.members), (0, 0));
+}
+
+#[test]
+fn r9_a_lent_role_that_is_suspended_is_told_by_name() {
+    let mut world = plans();
+    world.run("set bob in acme: Member, Admin until 60");
+    let impact = world.impact("suspending subscribe acme to Free");
+    assert_eq!((impact.members, roles(&impact)), (2, vec!["Admin 0 0 2 0".to_string()]));
+    assert_eq!(sample(&impact), ["acme bob: Admin suspended, +read, -pay", "acme 1: Admin suspended, -pay"]);
+}
+
+#[test]
+fn r9_an_edit_tells_the_grants_and_those_who_hold_the_role_live() {
+    let mut world = plans();
+    let impact = world.impact("edit Default: Admin -pay +read; Guest +pay");
+    let grants = |listed: &Listed<rolecall::domain::impact::GrantImpact>| {
+        let words = listed.first.iter().map(|it| format!("{} {} {}", it.role_mapping, it.role, it.permission));
+        words.collect::<Vec<_>>()
+    };
+    assert_eq!(grants(&impact.grants_gained), ["Default Admin read", "Default Guest pay"]);
+    assert_eq!(grants(&impact.grants_lost), ["Default Admin pay"]);
+    assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (2, 2, 0));
+    assert_eq!(sample(&impact), ["acme 1: +read, -pay", "globex 1: +read, -pay"]);
+    // Nobody holds Admin live on Free.
+    world.run("suspending subscribe acme to Free");
+    assert_eq!(world.impact("edit Free: Admin -pay").members, 0);
+}
+
+#[test]
+fn r9_writes_of_members_tell_what_they_gain_and_lose() {
+    let mut world = plans();
+    let impact = world.impact("add eve to acme: Guest");
+    assert_eq!((roles(&impact), sample(&impact)), (vec!["Guest 1 0 0 0".into()], vec!["acme eve: Guest given".into()]));
+    let impact = world.impact("set ann in acme: Member");
+    assert_eq!(roles(&impact), ["Admin 0 1 0 0", "Member 1 0 0 0"]);
+    assert_eq!(sample(&impact), ["acme ann: Member given, Admin ended, +read, -pay"]);
+    let impact = world.impact("write: remove ann from acme | set bob in acme: Admin | add dan to globex");
+    assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (2, 3, 1));
+    assert_eq!(
+        sample(&impact),
+        [
+            "acme ann: Member ended, -read",
+            "acme bob: Admin given, Member ended, +pay, -read",
+            "globex dan: Member given, +read"
+        ]
+    );
+    assert_eq!(world.impact("set bob in acme: Admin").members, 0);
+    let impact = world.impact("set bob in acme: Admin, Guest until 60");
+    assert_eq!(
+        (roles(&impact), impact.members_losing_at_least),
+        (vec!["Guest 1 0 0 0".to_string()], 1),
+        "Admin is shadowed"
+    );
+}
+
+#[test]
+fn r9_conversion_tells_the_checks_for_at_least_that_turn_false() {
+    let mut world = plans();
+    let impact = world.impact("convert MULTI");
+    assert_eq!(
+        pairs(&impact.at_least_lost),
+        ["Owner Admin", "Owner Member", "Owner Guest", "Admin Member", "Admin Guest", "Member Guest"]
+    );
+    assert_eq!((impact.members, impact.members_losing_at_least), (0, 5));
+    assert!(impact.manages_lost.first.is_empty(), "each manages whom it managed");
+    let impact = world.impact("ownerless convert SINGLE: Guest, Admin, *");
+    assert_eq!(impact.members_losing_at_least, 0);
+    assert_eq!(
+        pairs(&impact.manages_lost),
+        ["Owner Owner", "Owner Admin", "Owner Guest", "Admin Guest", "Member Guest"]
+    );
+}
+
+#[test]
+fn r9_another_order_tells_which_pairs_are_lost() {
+    let mut world = plans();
+    let impact = world.impact("order Owner, Member, Admin, Guest");
+    assert_eq!(pairs(&impact.at_least_lost), ["Admin Member"]);
+    assert_eq!(pairs(&impact.manages_lost), ["Admin Member"]);
+    assert_eq!((impact.members_losing_at_least, impact.members), (2, 0));
+    world.run("convert MULTI");
+    let impact = world.impact("update role Member: manages");
+    assert_eq!(pairs(&impact.manages_lost), ["Member Admin", "Member Guest"]);
+    assert!(impact.at_least_lost.first.is_empty());
+}
+
+#[test]
+fn r9_deleting_a_role_tells_who_gets_what() {
+    let mut world = plans();
+    let impact = world.impact("delete role Admin");
+    assert_eq!((impact.orgs, impact.members), (2, 2));
+    assert_eq!(roles(&impact), ["Admin 0 2 0 0", "Member 2 0 0 0"]);
+    assert!(impact.grants_lost.total > 0);
+    assert!(pairs(&impact.at_least_lost).is_empty(), "of roles that are there afterwards");
+}
+
+#[test]
+fn r9_orgs_left_without_an_owner_are_named() {
+    let mut world = plans();
+    world.run("org third by own");
+    let impact = world
+        .impact("ownerless write: set own in globex: Member | set own in acme: Owner until 60 | remove own from third");
+    let orgs: Vec<_> = impact.orgs_left_ownerless.first.iter().map(ToString::to_string).collect();
+    assert_eq!((orgs, impact.orgs_left_ownerless.total), (["acme", "globex", "third"].map(String::from).to_vec(), 3));
+    assert_eq!(world.impact("delete org acme").orgs_left_ownerless.total, 0);
+}
+
+#[test]
+fn r9_an_org_counts_that_comes_goes_or_changes_itself() {
+    let mut world = plans();
+    for (line, expected) in [
+        ("org third", (1, 0)),
+        ("org fourth by own", (1, 1)),
+        ("update org third: name Third", (1, 0)),
+        ("update org third: name Third", (0, 0)),
+        ("subscribe third to Free", (1, 0)),
+        ("delete org third", (1, 0)),
+        ("delete org fourth", (1, 1)),
+        ("project other SINGLE", (0, 0)),
+    ] {
+        let impact = world.impact(line);
+        assert_eq!((impact.orgs, impact.members), expected, "{line}");
+    }
+    world.run("org empty");
+    let impact = world.impact("forced delete project other");
+    assert_eq!((impact.orgs, impact.members), (1, 0), "an org without members goes with its project");
+    assert!(impact.grants_lost.total > 0);
+}
+
+#[test]
+fn r9_a_deed_that_names_a_digest_is_done_only_while_it_fits() {
+    let mut world = plans();
+    let line = "suspending:Member subscribe acme to Free";
+    let digest = world.preview(line).digest;
+    world.run("add eve to acme: Admin");
+    match world.refused(&format!("digest:{digest} {line}"), Reason::ImpactChanged) {
+        Refusal::ImpactChanged { now } => assert_eq!(now, world.preview(line).digest),
+        other => panic!("{other}"),
+    }
+    world.run("remove eve from acme");
+    world.run(&format!("digest:{digest} {line}"));
+    // What is refused otherwise is so first.
+    world.refused("digest:nonsense subscribe nowhere to Free", Reason::OrgNotFound);
+}
+
+#[test]
+fn r9_the_digest_covers_what_members_gain_and_lose() {
+    let mut world = plans();
+    let line = "suspending subscribe acme to Free";
+    let digest = world.preview(line).digest;
+    // Admin comes to lose more by the move; numbers are the same.
+    world.run("edit Default: Admin +read");
+    assert_ne!(world.preview(line).digest, digest);
+    world.run("edit Default: Admin -read");
+    assert_eq!(world.preview(line).digest, digest);
+    // Who it is makes no difference.
+    world.run("add eve to acme: Admin\n remove ann from acme");
+    assert_eq!(world.preview(line).digest, digest);
+    // In which org it is does.
+    assert_ne!(world.preview("suspending subscribe globex to Free").digest, digest);
+}
+
+#[test]
+fn r9_what_is_long_is_cut_and_counted() {
+    let mut world = world("org acme by own");
+    let names: Vec<String> = (0..IMPACT_LIST_MAX + 1).map(|number| format!("p{number}")).collect();
+    world.run(&format!("permission {}", names.join(", ")));
+    let all = names.iter().map(|name| format!(" +{name}")).collect::<String>();
+    let impact = world.impact(&format!("edit Default: Owner{all}"));
+    assert_eq!((impact.grants_gained.total, impact.grants_gained.first.len()), (101, IMPACT_LIST_MAX));
+    let row = &impact.sample[0];
+    assert_eq!((row.permissions_gained.total, row.permissions_gained.first.len()), (101, 20));
+    for number in 0..30 {
+        world.run(&format!("add u{number} to acme: Admin"));
+    }
+    world.run("add timed to acme: Member, Admin until 60");
+    let impact = world.impact("suspending edit Default: off Admin");
+    assert_eq!((impact.members, roles(&impact)), (31, vec!["Admin 0 0 31 0".to_string()]));
+    let told = impact.sample.iter().map(|row| match &row.who {
+        Who::Member(_) => 1,
+        Who::SomeOf { at_most, .. } => *at_most,
+    });
+    assert_eq!(told.sum::<usize>(), IMPACT_SAMPLE_MAX);
+}

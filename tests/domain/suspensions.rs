@@ -1,0 +1,202 @@
+//! Short histories of what turns disabled and enabled again (M7), of roles that go (R4) and of structures that are converted
+//! (P5), where somebody holds the roles: long ones come to it too seldom.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use rolecall::domain::command::*;
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{OrgId, RoleMappingName, RoleName};
+
+use crate::histories::{Both, agree_on_checks, agree_on_contents};
+use crate::strategies::{Digest, Step, config};
+use crate::symbols::REST;
+use crate::teams::{INTERNAL, ORG, USERS, VISIBLE, end, project, team, wish, write};
+
+const MAPPINGS: [&str; 3] = ["Default", "Free", "Paid"];
+const ORGS: [&str; 2] = [ORG, "globex"];
+/// Those that may be disabled: neither of the default roles.
+const FREE_TO_GO: [&str; 5] = ["Admin", "Auditor", "Guest", "Boss", "Spy"];
+
+fn role() -> impl Strategy<Value = RoleName> {
+    prop_oneof![6 => select(&VISIBLE[..]), 1 => select(&INTERNAL[..])].prop_map(RoleName::stored)
+}
+
+fn mapping() -> impl Strategy<Value = RoleMappingName> {
+    select(&MAPPINGS[..]).prop_map(RoleMappingName::stored)
+}
+
+fn org() -> impl Strategy<Value = OrgId> {
+    prop_oneof![3 => Just(ORGS[0]), 1 => Just(ORGS[1])].prop_map(OrgId::stored)
+}
+
+fn on_disabled() -> BoxedStrategy<OnDisabled> {
+    let entries = vec((role(), role()), 0..3);
+    let others_to = proptest::option::of(role());
+    prop_oneof![
+        1 => Just(OnDisabled::Reject),
+        2 => Just(OnDisabled::Suspend { stand_in: None }),
+        6 => role().prop_map(|role| OnDisabled::Suspend { stand_in: Some(role) }),
+        4 => (entries, others_to).prop_map(|(role_map, others_to)| OnDisabled::Remap { role_map, others_to }),
+    ]
+    .boxed()
+}
+
+/// The other mappings, and another org, once there is a team.
+fn plans() -> impl Strategy<Value = Vec<Command>> {
+    let off = || subsequence(FREE_TO_GO.to_vec(), 0..4);
+    (off(), off()).prop_map(|(free, paid)| {
+        let mut commands = Vec::new();
+        for (name, off) in [("Free", free), ("Paid", paid)] {
+            let disable = off.into_iter().map(RoleName::stored).collect();
+            commands.push(Command::CreateRoleMapping(CreateRoleMapping {
+                project: project(),
+                name: RoleMappingName::stored(name),
+                description: String::new(),
+                duplicate_of: Some(RoleMappingName::stored("Default")),
+                edits: RoleMappingEdits { disable, ..RoleMappingEdits::default() },
+                subscribe: vec![],
+                on_disabled: OnDisabled::Reject,
+            }));
+        }
+        commands.push(Command::CreateOrg(CreateOrg {
+            project: project(),
+            org_id: OrgId::stored(ORGS[1]),
+            display_name: String::new(),
+            metadata: String::new(),
+            role_mapping: Some(RoleMappingName::stored("Paid")),
+            creator: Some(rolecall::domain::UserId::stored("ann")),
+            reuse_deleted_id: false,
+        }));
+        commands
+    })
+}
+
+fn step() -> BoxedStrategy<Step> {
+    let toggle = (subsequence(FREE_TO_GO.to_vec(), 0..3), any::<bool>());
+    let toggle = toggle.prop_map(|(names, enable)| {
+        let names = names.into_iter().map(RoleName::stored).collect();
+        let (enable, disable) = if enable { (names, vec![]) } else { (vec![], names) };
+        RoleMappingEdits { enable, disable, grants: vec![] }
+    });
+    let edit = (mapping(), toggle, on_disabled()).prop_map(|(name, edits, on_disabled)| {
+        Command::UpdateRoleMapping(UpdateRoleMapping {
+            project: project(),
+            name,
+            etag: None,
+            new_name: None,
+            description: None,
+            aliases: None,
+            edits,
+            on_disabled,
+        })
+    });
+    let move_one = (org(), mapping(), on_disabled()).prop_map(|(org_id, to, on_disabled)| {
+        Command::SubscribeOrg(SubscribeOrg {
+            project: project(),
+            org_id,
+            to: SubscribeTo::RoleMapping(to),
+            on_disabled,
+        })
+    });
+    let move_all = (mapping(), on_disabled()).prop_map(|(to, on_disabled)| {
+        let org_ids = ORGS.map(OrgId::stored).to_vec();
+        Command::BatchSubscribeOrgs(BatchSubscribeOrgs {
+            project: project(),
+            org_ids,
+            to: SubscribeTo::RoleMapping(to),
+            on_disabled,
+        })
+    });
+    let delete_mapping = (mapping(), mapping(), on_disabled()).prop_map(|(name, to, on_disabled)| {
+        let (etag, move_subscribers_to) = (None, Some(to));
+        Command::DeleteRoleMapping(DeleteRoleMapping {
+            project: project(),
+            name,
+            etag,
+            move_subscribers_to,
+            on_disabled,
+        })
+    });
+    let delete = (role(), proptest::option::of(role())).prop_map(|(name, replacement)| {
+        Command::DeleteRole(DeleteRole { project: project(), name, etag: None, replacement })
+    });
+    let flag = (role(), any::<bool>()).prop_map(|(name, internal)| {
+        Command::UpdateRole(UpdateRole {
+            project: project(),
+            name,
+            etag: None,
+            new_name: None,
+            description: None,
+            internal: Some(internal),
+            aliases: None,
+            manages: None,
+        })
+    });
+    let convert = (any::<bool>(), vec(role(), 0..4), any::<bool>()).prop_map(|(multi, mut order, allow_ownerless)| {
+        let to = if multi { RoleStructure::MultiRole } else { RoleStructure::SingleRole };
+        if multi {
+            order.clear();
+        } else {
+            let mut seen = std::collections::BTreeSet::new();
+            order.retain(|role| seen.insert(role.clone()));
+            order.push(RoleName::stored(REST));
+        }
+        Command::ConvertRoleStructure(ConvertRoleStructure {
+            project: project(),
+            etag: None,
+            to,
+            order,
+            allow_ownerless,
+        })
+    });
+    let given = (role(), end()).prop_map(|(role, until)| GivenRole { role, until, permanent: false });
+    let member = (select(&USERS[..4]), vec(given, 1..4), any::<bool>(), org());
+    let member = member.prop_map(|(user, given, add, org_id)| {
+        let Command::WriteMember(mut one) = write(user, if add { Write::Add(given) } else { Write::Set(given) }) else {
+            unreachable!("it writes a member")
+        };
+        one.row.org_id = org_id;
+        one.allow_ownerless = true;
+        Command::WriteMember(one)
+    });
+    let advance = prop_oneof![4 => 0i64..4, 1 => 4i64..30];
+    let digest = prop_oneof![6 => Just(Digest::None), 1 => Just(Digest::Fitting)];
+    let command = prop_oneof![
+        9 => edit.boxed(),
+        9 => move_one.boxed(),
+        2 => move_all.boxed(),
+        2 => delete_mapping.boxed(),
+        3 => delete.boxed(),
+        2 => flag.boxed(),
+        3 => convert.boxed(),
+        7 => member.boxed(),
+    ];
+    prop_oneof![
+        9 => (advance, command, digest).prop_map(|(advance, command, digest)| Step { digest, ..Step::plain(advance, command) }),
+        2 => wish(&USERS, &VISIBLE),
+    ]
+    .boxed()
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    #[test]
+    fn m7_what_turns_disabled_and_works_again_does_so_for_each_member_as_the_model_says(
+        team in team(),
+        plans in plans(),
+        steps in vec(step(), 12),
+    ) {
+        let (life, model) = team.lived();
+        let mut both = Both::new(life, model);
+        let set_up: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
+        for step in set_up.iter().chain(&steps) {
+            both.step(step).map_err(|it| TestCaseError::fail(format!("{step:?}: {it}")))?;
+        }
+        let now = both.life.state.revision().at;
+        agree_on_contents(&both.life.state, &both.model, now)?;
+        agree_on_checks(&both.life.state, &both.model, now.max(both.life.clock), |asked| asked % 3 == 0)?;
+    }
+}
