@@ -110,6 +110,9 @@ pub const ORG_ROWS: usize = 512;
 /// Commands waiting for the writer before callers are told to come back later.
 pub const WRITE_QUEUE_MAX: usize = 4_096;
 
+/// Role sets made in the place of others between two looks for those that nobody has any more.
+pub const ROLE_SETS_BETWEEN_COLLECTIONS: usize = 1_024;
+
 /// Edits by which a name may differ from the one that is suggested for it.
 pub const SUGGESTION_EDITS_MAX: usize = 4;
 /// Letters compared for the suggestions of one refusal: some ten milliseconds.

@@ -429,6 +429,11 @@ impl Command {
         }
     }
 
+    /// Whether it can be written on behalf of an end user (G1).
+    pub fn takes_acting_user(&self) -> bool {
+        matches!(self, Self::WriteMember(_) | Self::UpdateOrg(_) | Self::DeleteOrg(_))
+    }
+
     /// Roughly how many rows deciding and storing it costs; groups are cut by it. What may touch any number of rows, or
     /// look through all memberships of a project, commits alone; looking through those of one org counts for some.
     pub fn weight(&self) -> usize {

@@ -11,7 +11,7 @@ use super::org::{self, OrgRecord};
 use super::permission::{self, Permission};
 use super::project::{self, Project};
 use super::refusal::{Noun, Refusal};
-use super::{Change, State, Time, erasure, role, role_mapping, subscription};
+use super::{Change, State, Time, erasure, role, role_mapping, role_set, subscription};
 use crate::limits::Limits;
 
 /// What a command is decided under.
@@ -111,6 +111,10 @@ pub fn accepts(state: &State, command: &Command, terms: &Terms<'_>) -> bool {
 }
 
 fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(Draft<'a>, Outcome), Refusal> {
+    // No other write takes an acting user (G1). The contract has no field for one; if somebody adds it, nothing is allowed.
+    if terms.call.acting_user.is_some() && !command.takes_acting_user() {
+        return Err(Refusal::Panicked);
+    }
     let mut draft = Draft { state: state.clone(), changes: Vec::new(), terms };
     let outcome = match command {
         Command::CreateProject(command) => project::create(&mut draft, command),
@@ -137,6 +141,7 @@ fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(
         Command::BatchWriteMembers(command) => membership::write_batch(&mut draft, command),
         Command::Erase(command) => erasure::erase(&mut draft, command),
     }?;
+    role_set::collect(&mut draft);
     Ok((draft, outcome))
 }
 
@@ -174,6 +179,11 @@ impl Draft<'_> {
     pub fn within(&self, limit: &'static str, max: u64, asked: usize) -> Result<(), Refusal> {
         let asked = asked as u64;
         if asked > max { Err(Refusal::LimitExceeded { limit, max, asked }) } else { Ok(()) }
+    }
+
+    /// What was changed so far.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     /// How many changes were made so far.

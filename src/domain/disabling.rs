@@ -204,7 +204,7 @@ impl<'a> Disabling<'a> {
         }
         let Some(set) = self.project.role_sets.get(set_id) else { return Err(Refusal::Panicked) };
         let other = set.migrated(|role| if lost.contains(&role) { self.becomes(role) } else { Some(role) });
-        let other = role_set::add(draft, &*draft.again(self.project)?, other)?;
+        let other = role_set::add(draft, self.project.id, other)?;
         self.remapped.insert((from, set_id), other);
         Ok(other)
     }

@@ -1,17 +1,21 @@
 //! What a write does to those whom it touches: the report that a dry run and the real call both carry (R9). It is made by
 //! comparing the project before the write with the project after it, whatever the write was.
 
+mod at_least;
 mod digest;
 mod effect;
 mod members;
 mod roles;
 mod scope;
 
+use std::cell::OnceCell;
+
 use super::id::{OrgNo, RoleId, RoleSetId};
 use super::membership::Seen;
 use super::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 use super::project::Project;
 use super::{Change, State, Time};
+use at_least::Hierarchy;
 use scope::Scope;
 
 /// The report. Its words are those of `rolecall.v1.Impact`.
@@ -115,12 +119,14 @@ struct Sides<'a> {
     now: Time,
     /// Whether roles that were there are in another order now, or the structure is another.
     reordered: bool,
+    /// Looked up once, where a member may lose a check.
+    hierarchy: OnceCell<Hierarchy>,
 }
 
 /// Compares two states, of which the changes led from one to the other.
 pub fn impact(before: &State, after: &State, changes: &[Change], seen: Seen, now: Time) -> Impact {
     let mut impact = Impact::default();
-    let mut orgs = digest::Orgs::default();
+    let mut marks = digest::Marks::default();
     if let Some(project) = changes.first().map(Change::project) {
         let living = |state: &'_ State| {
             let project = state.project_numbered(project).filter(|project| project.record.life.is_living());
@@ -128,16 +134,17 @@ pub fn impact(before: &State, after: &State, changes: &[Change], seen: Seen, now
         };
         let (before, after) = (living(before), living(after));
         let scope = Scope::of(changes);
-        let mut sides = Sides { before: before.as_deref(), after: after.as_deref(), seen, now, reordered: false };
+        let (was, is) = (before.as_deref(), after.as_deref());
+        let mut sides = Sides { before: was, after: is, seen, now, reordered: false, hierarchy: OnceCell::new() };
         sides.reordered = scope.roles && sides.is_reordered();
-        members::count(&sides, &scope, &mut impact, &mut orgs);
-        [impact.grants_gained, impact.grants_lost] = roles::grants(&sides, changes);
+        members::count(&sides, &scope, &mut impact, &mut marks);
+        [impact.grants_gained, impact.grants_lost] = roles::grants(&sides, changes, &mut marks);
         if scope.roles {
-            impact.at_least_lost = roles::at_least_lost(&sides);
-            impact.manages_lost = roles::manages_lost(&sides);
+            impact.at_least_lost = roles::at_least_lost(&sides, &mut marks);
+            impact.manages_lost = roles::manages_lost(&sides, &mut marks);
         }
     }
-    impact.digest = digest::digest(&impact, &orgs);
+    impact.digest = digest::digest(&impact, &marks);
     impact
 }
 

@@ -1,6 +1,7 @@
 //! What an acting user may do with the roles of an org (G5). The writes themselves are tried and dropped: so the answer is
 //! what they would do.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::{Call, GivenRole, MemberWrite, Write, WriteMember};
@@ -117,8 +118,10 @@ struct Trial<'a> {
     ask: &'a Ask,
     target: &'a UserId,
     acting: &'a Acting<'a>,
-    /// The visible roles that the target holds.
-    held: Vec<RoleId>,
+    /// The visible roles that the target holds, and until when.
+    held: BTreeMap<RoleId, Option<Time>>,
+    /// Whether the org needs the target as its owner (B3). Found once: each trial would look through the org.
+    last_owner: bool,
     call: Call,
     now: Time,
     limits: &'a Limits,
@@ -138,9 +141,13 @@ impl<'a> Trial<'a> {
     ) -> Self {
         let held = project.membership(org, target).map(|record| {
             let (roles, timed) = project.seen(&record, Seen::Visible);
-            let ended = |role| timed.iter().any(|timed| timed.role == role && timed.until <= now);
-            roles.into_iter().filter(|&role| !ended(role)).collect()
+            let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
+            let held = roles.into_iter().map(|role| (role, end(role)));
+            held.filter(|(_, until)| until.is_none_or(|until| until > now)).collect::<BTreeMap<_, _>>()
         });
+        let held = held.unwrap_or_default();
+        let owner = project.record.default_owner_role;
+        let last_owner = held.get(&owner) == Some(&None) && project.needs_owner(org, target, now);
         let call = Call {
             actor: "".into(),
             request: None,
@@ -149,24 +156,38 @@ impl<'a> Trial<'a> {
             acting_user: Some(ask.acting_user.clone()),
             impact_digest: None,
         };
-        Self { state, project, ask, target, acting, held: held.unwrap_or_default(), call, now, limits }
+        Self { state, project, ask, target, acting, held, last_owner, call, now, limits }
     }
 
     fn allows(&self, write: Write) -> bool {
+        if self.last_owner && !self.leaves_owner(&write) {
+            return false;
+        }
         let row = MemberWrite { org_id: self.ask.org_id.clone(), user_id: self.target.clone(), write };
-        let command = WriteMember { project: self.ask.project.clone(), row, allow_ownerless: false };
+        let command = WriteMember { project: self.ask.project.clone(), row, allow_ownerless: true };
         let terms = Terms { call: &self.call, now: self.now, limits: self.limits };
         accepts(self.state, &Command::WriteMember(command), &terms)
+    }
+
+    /// Whether the target owns the org afterwards as before.
+    fn leaves_owner(&self, write: &Write) -> bool {
+        let owner = self.project.role_name(self.project.record.default_owner_role);
+        match write {
+            Write::Add(_) => true,
+            Write::Remove => false,
+            // It has no end, and keeps none where none is said.
+            Write::Set(roles) => roles.iter().any(|given| given.role == owner && given.until.is_none()),
+        }
     }
 
     fn role(&self, id: RoleId) -> ManageableRole {
         let invited = self.acting.longest(CAN_INVITE, id);
         let given = self.acting.longest(CAN_CHANGE_ROLES, id).into_iter().chain(self.lower(id)).reduce(later);
         let invite = self.allows(Write::Add(vec![self.given(id, invited.flatten())]));
-        let holds = self.held.contains(&id);
+        let holds = self.held.contains_key(&id);
         let others = |others: Vec<GivenRole>| if others.is_empty() { Write::Remove } else { Write::Set(others) };
         let kept = |role: RoleId| GivenRole { role: self.project.role_name(role), until: None, permanent: false };
-        let without: Vec<GivenRole> = self.held.iter().filter(|&&role| role != id).map(|&role| kept(role)).collect();
+        let without: Vec<GivenRole> = self.held.keys().filter(|&&role| role != id).map(|&role| kept(role)).collect();
         let take = holds && self.allows(others(without.clone()));
         let new = if holds { kept(id) } else { self.given(id, given.flatten()) };
         let with = match self.project.record.role_structure {
@@ -174,7 +195,9 @@ impl<'a> Trial<'a> {
             RoleStructure::MultiRole => without.into_iter().chain([new]).collect(),
         };
         let give = self.allows(Write::Set(with));
-        let until_max = if give { given } else { invited.filter(|_| invite) };
+        // What the target holds already and cannot be given anew is kept as it is.
+        let kept = self.held.get(&id).copied();
+        let until_max = if give { given.or(kept) } else { invited.filter(|_| invite) };
         ManageableRole { id, role: self.project.role_name(id), invite, give, take, until_max: until_max.flatten() }
     }
 

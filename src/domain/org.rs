@@ -117,7 +117,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateOrg) -> Result<Outcome, Ref
 /// Makes the creator of an org its owner (S4).
 fn own(draft: &mut Draft<'_>, project: &Project, org: OrgNo, creator: &UserId) -> Result<(), Refusal> {
     let roles = RoleSet::new([project.record.default_owner_role]);
-    let role_set = role_set::intern(draft, project, roles)?;
+    let role_set = role_set::intern(draft, project.id, roles)?;
     let record = MembershipRecord { role_set, origin: Origin::Creator, timed: [].into(), origins: [].into() };
     let key = MembershipKey { project: project.id, org, user: creator.clone() };
     draft.edit(Change::Membership(Edit { key, before: None, after: Some(record) }));

@@ -73,6 +73,30 @@ impl PermissionSet {
         }
     }
 
+    /// What is in any of some sets.
+    pub fn union<'a>(sets: impl Iterator<Item = &'a Self>) -> Self {
+        let mut sets = sets.peekable();
+        let Some(first) = sets.next() else { return Self::default() };
+        if sets.peek().is_none() {
+            return first.clone();
+        }
+        let mut all: Vec<u64> = Vec::new();
+        let mut add = |at: usize, bits: u64| {
+            if at >= all.len() {
+                all.resize(at + 1, 0);
+            }
+            all[at] |= bits;
+        };
+        for set in std::iter::once(first).chain(sets) {
+            match &set.0 {
+                Form::Sorted(ids) => ids.iter().for_each(|id| add(id.number() as usize / 64, 1 << (id.number() % 64))),
+                Form::Bits { words, .. } => words.iter().enumerate().for_each(|(at, &word)| add(at, word)),
+            }
+        }
+        let len = all.iter().map(|word| word.count_ones()).sum();
+        Self(Form::Bits { words: all.into(), len }).iter().collect()
+    }
+
     /// This set without `less` and with `more`.
     pub fn edited(&self, less: &Self, more: &Self) -> Self {
         self.iter().filter(|&id| !less.contains(id)).chain(more.iter()).collect()

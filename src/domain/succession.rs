@@ -58,7 +58,7 @@ pub fn record(
     let timed = ends.iter().filter_map(|(&role, &until)| Some(TimedRole { role, until: until? })).collect();
     let came = |role| if given.contains(&role) { Origin::Migration } else { before.origin_of(role, set) };
     let origins = origins(ends.keys().map(|&role| (role, came(role))), Origin::Migration);
-    let role_set = role_set::intern(draft, &*draft.again(project)?, RoleSet::new(ends.into_keys()))?;
+    let role_set = role_set::intern(draft, project.id, RoleSet::new(ends.into_keys()))?;
     Ok(Some(MembershipRecord { role_set, origin: Origin::Migration, timed, origins }))
 }
 

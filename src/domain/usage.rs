@@ -46,6 +46,11 @@ impl Project {
         org.any_slot(|user, slot| self.recorded(org, user, slot).is_some_and(&mut which))
     }
 
+    /// Whether `which` is true of a user, hashed, and what is recorded of it in an org; asks no further once it is.
+    pub(super) fn any_member<'a>(&'a self, org: &'a Org, which: impl Fn(TextHash, Recorded<'a>) -> bool) -> bool {
+        org.any_slot(|user, slot| self.recorded(org, user, slot).is_some_and(|it| which(user, it)))
+    }
+
     /// A record with the roles of its set.
     pub(super) fn recorded_in<'a>(&'a self, record: &'a MembershipRecord) -> Option<Recorded<'a>> {
         let set = self.role_sets.get(record.role_set)?;
@@ -74,12 +79,17 @@ impl Project {
         if enabled(role) { None } else { stand_in(stand_ins, role, enabled) }
     }
 
-    /// Whether somebody holds a role in an org, be it in the place of another, and suspended as that.
+    /// Whether somebody holds a role in an org, be it in the place of another.
     pub(super) fn holds_in(&self, org: &Org, it: Recorded<'_>, role: RoleId, now: Time) -> bool {
+        it.holds(role, now) || self.holds_in_place(org, it, role, now)
+    }
+
+    /// Whether somebody holds a role in the place of another, be it suspended as that.
+    pub(super) fn holds_in_place(&self, org: &Org, it: Recorded<'_>, role: RoleId, now: Time) -> bool {
         let mapping = self.role_mappings.get(org.record.role_mapping);
         let enabled = |role| mapping.is_some_and(|mapping| mapping.enabled(role));
         let in_place = |held| !enabled(held) && chain(org.stand_ins(), held, enabled).any(|other| other == role);
-        it.holds(role, now) || org.stand_ins.is_some() && it.held(now).any(in_place)
+        org.stand_ins.is_some() && it.held(now).any(in_place)
     }
 
     /// How many members hold a role, in all orgs.

@@ -50,7 +50,7 @@ use rolecall::domain::{
 };
 use rolecall::limits::Limits;
 
-use crate::histories::{Life, call};
+use crate::life::{Life, call};
 use crate::model::{Answer, Model, Space};
 use crate::seen::{answered, check, seen};
 use crate::strategies::empty_state;

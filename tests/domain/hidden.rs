@@ -18,8 +18,8 @@ use rolecall::domain::refusal::Noun;
 use rolecall::domain::suggest::{Known, Suggester};
 use rolecall::domain::{Command, Reason, Refusal, RoleName, Time, UserId};
 
-use crate::histories::{Life, Lived};
 use crate::impacts::anonymous;
+use crate::life::{Life, Lived};
 use crate::manageable::ask;
 use crate::strategies::{Step, config};
 use crate::teams::{self, PROJECT, START, Team, USERS, VISIBLE, end, members, team, wish, write};

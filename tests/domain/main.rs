@@ -6,6 +6,7 @@ mod groups;
 mod hidden;
 mod histories;
 mod impacts;
+mod life;
 mod manageable;
 mod model;
 mod rules;

@@ -11,7 +11,7 @@ use rolecall::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Call, Command, Reason, RoleName, Time, UserId};
 
-use crate::histories::{Life, call};
+use crate::life::{Life, call};
 use crate::model::{Called, Customer, Model, Space, lasts};
 use crate::strategies::config;
 use crate::teams::{ORG, PROJECT, USERS, org, project, team, write};

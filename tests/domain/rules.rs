@@ -3,6 +3,7 @@
 mod a;
 mod b;
 mod g;
+mod g5;
 mod i;
 mod k;
 mod m;

@@ -10,7 +10,7 @@ use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use rolecall::limits::Limits;
 
-use crate::histories::{Life, called};
+use crate::life::{Life, called};
 use crate::model::Model;
 use crate::strategies::{ABILITIES, Step};
 
@@ -193,13 +193,21 @@ pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<Command>>
         };
         (role, end())
     };
-    let given = prop_oneof![2 => vec(role(), 1), 2 => vec(role(), 2), 1 => vec(role(), 3)];
-    let member = (select(&USERS[..4]), given).prop_map(|(user, given)| {
-        let given =
-            given.into_iter().map(|(role, until)| GivenRole { role: RoleName::stored(role), until, permanent: false });
-        write(user, Write::Add(given.collect()))
-    });
-    vec(member, 3..9).boxed()
+    let given = || prop_oneof![2 => vec(role(), 1), 2 => vec(role(), 2), 1 => vec(role(), 3)];
+    let member = |user: &'static str| {
+        given().prop_map(move |given| {
+            let given = given.into_iter().map(|(role, until)| GivenRole {
+                role: RoleName::stored(role),
+                until,
+                permanent: false,
+            });
+            write(user, Write::Add(given.collect()))
+        })
+    };
+    // What is refused, since it does not fit, is tried once more.
+    let twice = USERS[..4].iter().chain(&USERS[..4]);
+    let all: Vec<_> = twice.map(|user| proptest::option::weighted(0.8, member(user))).collect();
+    all.prop_map(|members| members.into_iter().flatten().collect()).boxed()
 }
 
 /// Mostly none, or one of few: some are over when the acting begins, some end meanwhile.

@@ -10,7 +10,7 @@ use rolecall::domain::project::ProjectRecord;
 use rolecall::domain::state::Counters;
 use rolecall::domain::{Project, Revision, State, UserId};
 
-use crate::histories::Life;
+use crate::life::Life;
 use crate::seen::seen;
 use crate::strategies::{History, USERS, config, empty_state, history};
 

@@ -1,78 +1,85 @@
 //! The digest of a report: equal where the report is, on every server. It is made of names, not of what one process draws.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
-use super::{Impact, MemberImpact, Who};
+use super::Impact;
 use crate::domain::name::OrgId;
 
-/// The orgs that are touched, in whatever order they are met.
+/// Marks of what is told in no order, or only counted in the report: each is hashed, and the sum does not know an order.
 #[derive(Debug, Default)]
-pub struct Orgs {
+pub struct Marks {
     sum: u128,
 }
 
-impl Orgs {
-    pub fn add(&mut self, org: &OrgId, members: u64) {
-        let hash = Sha256::new().chain_update(members.to_le_bytes()).chain_update(org.as_str()).finalize();
-        self.sum = self.sum.wrapping_add(u128::from_le_bytes(std::array::from_fn(|at| hash[at])));
+impl Marks {
+    /// An org, and how many of its members are touched in which way.
+    pub fn org(&mut self, org: &OrgId, members: &BTreeMap<u128, u64>) {
+        let mut mark = Mark::default();
+        mark.text(org.as_str());
+        for (effect, members) in members {
+            [*effect as u64, (effect >> 64) as u64, *members].into_iter().for_each(|number| mark.number(number));
+        }
+        self.sum = self.sum.wrapping_add(mark.done());
     }
+
+    /// One of very many things, named by numbers that are the same on every server.
+    pub fn numbers(&mut self, numbers: &[u32]) {
+        let mark = numbers.iter().fold(1, |mark, &number| mixed(mark, number.into()));
+        self.sum = self.sum.wrapping_add(u128::from(mark));
+    }
+}
+
+/// One number for texts and numbers.
+#[derive(Default)]
+pub struct Mark(Sha256);
+
+impl Mark {
+    pub fn number(&mut self, number: u64) {
+        self.0.update(number.to_le_bytes());
+    }
+
+    pub fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.update(text);
+    }
+
+    pub fn done(self) -> u128 {
+        let hash = self.0.finalize();
+        u128::from_le_bytes(std::array::from_fn(|at| hash[at]))
+    }
+}
+
+/// One number for two, quickly: the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
+pub fn mixed(one: u64, other: u64) -> u64 {
+    let mut mixed = (one ^ other.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// 32 hexadecimal digits that stand for a report, the ids of users aside.
-pub fn digest(impact: &Impact, orgs: &Orgs) -> String {
-    let mut hash = Sha256::new();
-    let mut number = |number: u64| hash.update(number.to_le_bytes());
-    [impact.orgs, impact.members, impact.members_losing_at_least].into_iter().for_each(&mut number);
+pub fn digest(impact: &Impact, marks: &Marks) -> String {
+    let mut mark = Mark::default();
+    [impact.orgs, impact.members, impact.members_losing_at_least].into_iter().for_each(|number| mark.number(number));
     for role in &impact.roles {
-        [role.given, role.ended, role.suspended, role.reactivated].into_iter().for_each(&mut number);
+        mark.text(role.role.as_str());
+        [role.given, role.ended, role.suspended, role.reactivated].into_iter().for_each(|number| mark.number(number));
     }
     let lists = [&impact.grants_gained, &impact.grants_lost].map(|list| list.total);
     let pairs = [&impact.at_least_lost, &impact.manages_lost].map(|list| list.total);
-    lists.into_iter().chain(pairs).chain([impact.orgs_left_ownerless.total]).for_each(&mut number);
-    hash.update(orgs.sum.to_le_bytes());
-    let mut text = |text: &str| {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text);
-    };
-    impact.roles.iter().for_each(|role| text(role.role.as_str()));
+    let all = lists.into_iter().chain(pairs).chain([impact.orgs_left_ownerless.total]);
+    all.for_each(|number| mark.number(number));
     for grant in impact.grants_gained.first.iter().chain(&impact.grants_lost.first) {
-        [grant.role_mapping.as_str(), grant.role.as_str(), grant.permission.as_str()].into_iter().for_each(&mut text);
+        let names = [grant.role_mapping.as_str(), grant.role.as_str(), grant.permission.as_str()];
+        names.into_iter().for_each(|name| mark.text(name));
     }
     for (role, other) in impact.at_least_lost.first.iter().chain(&impact.manages_lost.first) {
-        [role.as_str(), other.as_str()].into_iter().for_each(&mut text);
+        [role, other].into_iter().for_each(|name| mark.text(name.as_str()));
     }
-    impact.orgs_left_ownerless.first.iter().for_each(|org| text(org.as_str()));
-    // Members alike may be told of together or one by one, and in any order within an org.
-    let mut sample: Vec<[u8; 32]> = Vec::new();
-    for row in &impact.sample {
-        let members = match row.who {
-            Who::Member(_) => 1,
-            Who::SomeOf { at_most, .. } => at_most,
-        };
-        sample.extend(std::iter::repeat_n(digest_of(row), members));
-    }
-    sample.sort_unstable();
-    sample.iter().for_each(|row| hash.update(row));
-    let digest = hash.finalize();
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Of what one member gains and loses.
-fn digest_of(row: &MemberImpact) -> [u8; 32] {
-    let mut hash = Sha256::new().chain_update((row.org_id.as_str().len() as u64).to_le_bytes());
-    hash.update(row.org_id.as_str());
-    let mut list = |total: u64, first: &[&str]| {
-        hash.update(total.to_le_bytes());
-        for text in first {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
-        }
-    };
-    for roles in [&row.roles_given, &row.roles_ended, &row.roles_suspended, &row.roles_reactivated] {
-        list(roles.len() as u64, &roles.iter().map(|role| role.as_str()).collect::<Vec<_>>());
-    }
-    for permissions in [&row.permissions_gained, &row.permissions_lost] {
-        list(permissions.total, &permissions.first.iter().map(|it| it.as_str()).collect::<Vec<_>>());
-    }
-    hash.finalize().into()
+    impact.orgs_left_ownerless.first.iter().for_each(|org| mark.text(org.as_str()));
+    mark.number(marks.sum as u64);
+    mark.number((marks.sum >> 64) as u64);
+    format!("{:032x}", mark.done())
 }

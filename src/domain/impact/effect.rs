@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::Sides;
+use super::{Sides, digest};
 use crate::domain::Time;
-use crate::domain::id::{PermissionId, RoleId, RoleMappingId};
+use crate::domain::id::{RoleId, RoleMappingId};
 use crate::domain::membership::{Seen, Standing, Stands, TimedRole};
 use crate::domain::org::Org;
 use crate::domain::permission_set::PermissionSet;
-use crate::domain::project::{Project, RoleStructure};
+use crate::domain::project::Project;
 use crate::domain::role_mapping::RoleMapping;
 
 /// What becomes of a member.
@@ -26,6 +26,8 @@ pub struct Effect {
     pub reactivated: Vec<RoleId>,
     /// The live roles, before and after.
     pub live: [Vec<RoleId>; 2],
+    /// Stands for all of it, and for what the live roles come to grant: the same on every server.
+    pub mark: u128,
 }
 
 /// One side of the comparison: the roles of a member in an org of a project, before the write or after it.
@@ -38,13 +40,15 @@ pub struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    /// How the roles that are held stand.
-    fn standings(self, seen: Seen, now: Time) -> Vec<Stands> {
+    /// How the roles that are held stand, and until when they are held.
+    fn standings(self, seen: Seen, now: Time) -> Vec<(Stands, Option<Time>)> {
         let known = |role: RoleId| seen == Seen::Whole || self.project.is_visible(role);
         let roles: Vec<RoleId> = self.roles.iter().copied().filter(|&role| known(role)).collect();
         let timed: Vec<TimedRole> = self.timed.iter().copied().filter(|timed| known(timed.role)).collect();
         let standings = self.project.standings_of(self.org, &roles, &timed, now);
-        standings.filter(|stands| stands.standing != Standing::Ended).collect()
+        let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
+        let held = standings.filter(|stands| stands.standing != Standing::Ended);
+        held.map(|stands| (stands, end(stands.role))).collect()
     }
 
     fn owns(self) -> bool {
@@ -67,6 +71,20 @@ pub struct Rows {
 struct RowChange {
     differs: bool,
     loses: bool,
+    /// Stands for what it loses and gains.
+    mark: u64,
+}
+
+impl RowChange {
+    fn between(one: &PermissionSet, other: &PermissionSet) -> Self {
+        let mut change = Self::default();
+        let (lost, gained) = (one.without(other), other.without(one));
+        change.loses = !lost.is_empty();
+        change.differs = change.loses || !gained.is_empty();
+        let sides = lost.iter().map(|id| (1, id)).chain(gained.iter().map(|id| (2, id)));
+        change.mark = sides.fold(0, |mark, (side, id)| digest::mixed(mark, u64::from(id.number()) << 2 | side));
+        change
+    }
 }
 
 impl Rows {
@@ -75,13 +93,8 @@ impl Rows {
         *self.known.entry(key).or_insert_with(|| {
             let row = |side: Side<'_>| side.mapping().and_then(|mapping| mapping.rows.get(role).cloned());
             match (row(before), row(after)) {
-                (Some(one), Some(other)) if Arc::ptr_eq(&one, &other) || one == other => RowChange::default(),
-                (Some(one), Some(other)) => {
-                    RowChange { differs: true, loses: one.iter().any(|permission| !other.contains(permission)) }
-                }
-                (Some(_), None) => RowChange { differs: true, loses: true },
-                (None, Some(_)) => RowChange { differs: true, loses: false },
-                (None, None) => RowChange::default(),
+                (Some(one), Some(other)) if Arc::ptr_eq(&one, &other) => RowChange::default(),
+                (one, other) => RowChange::between(&one.unwrap_or_default(), &other.unwrap_or_default()),
             }
         })
     }
@@ -92,7 +105,7 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
     let standings = |side: Option<Side<'_>>| side.map_or_else(Vec::new, |side| side.standings(sides.seen, sides.now));
     let (was, is) = (standings(before), standings(after));
     let live = [&was, &is].map(|all| {
-        let all = all.iter().flat_map(|stands| stands.roles());
+        let all = all.iter().flat_map(|(stands, _)| stands.roles());
         all.filter(|(_, standing)| *standing == Standing::Live).map(|(role, _)| role).collect::<Vec<_>>()
     });
     let mut effect = Effect { touched: was != is, ..Effect::default() };
@@ -107,15 +120,24 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
     }
     effect.given = held_after.keys().copied().filter(|role| !held_before.contains_key(role)).collect();
     effect.loses = !effect.ended.is_empty() || !effect.suspended.is_empty();
+    let mut marks = Vec::new();
     if let (Some(before), Some(after)) = (before, after) {
         for &role in &live[0] {
             let change = rows.change(before, after, role);
             effect.touched |= change.differs;
             effect.loses |= change.loses;
+            marks.push(change.mark);
         }
         for &role in &live[1] {
-            effect.touched |= rows.change(before, after, role).differs;
+            let change = rows.change(before, after, role);
+            effect.touched |= change.differs;
+            marks.push(change.mark);
         }
+    }
+    if effect.touched {
+        // Not in the order of roles, which goes by their numbers.
+        marks.sort_unstable();
+        effect.mark = sides.mark([&was, &is], &marks);
     }
     effect.loses_owner = before.is_some_and(Side::owns) && !after.is_some_and(Side::owns);
     effect.loses_at_least = sides.loses_at_least(&live);
@@ -124,9 +146,9 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
 }
 
 /// The roles held, and whether each is enabled: of its own or in the place of another.
-fn held(standings: &[Stands]) -> BTreeMap<RoleId, bool> {
+fn held(standings: &[(Stands, Option<Time>)]) -> BTreeMap<RoleId, bool> {
     let mut held = BTreeMap::new();
-    for (role, standing) in standings.iter().flat_map(|stands| stands.roles()) {
+    for (role, standing) in standings.iter().flat_map(|(stands, _)| stands.roles()) {
         *held.entry(role).or_insert(false) |= standing != Standing::Suspended;
     }
     held
@@ -134,41 +156,28 @@ fn held(standings: &[Stands]) -> BTreeMap<RoleId, bool> {
 
 /// What live roles grant together, in an org of a mapping.
 pub fn granted(mapping: Option<&RoleMapping>, live: &[RoleId]) -> PermissionSet {
-    let rows = live.iter().filter_map(|&role| mapping?.row(role));
-    let all: std::collections::BTreeSet<PermissionId> = rows.flat_map(PermissionSet::iter).collect();
-    all.into_iter().collect()
+    PermissionSet::union(live.iter().filter_map(|&role| mapping?.row(role)))
 }
 
 impl Sides<'_> {
-    /// Whether there is a role for "at least" which these roles were enough before, and others are not after. Of the roles
-    /// that are there afterwards.
-    fn loses_at_least(&self, live: &[Vec<RoleId>; 2]) -> bool {
-        let (Some(before), Some(after)) = (self.before, self.after) else { return false };
-        if live[0].is_empty() || !self.reordered && live[0] == live[1] {
-            return false;
-        }
-        let known = |role: RoleId| after.roles.get(role).is_some_and(|it| self.seen == Seen::Whole || !it.internal);
-        let lost = |role: RoleId| known(role) && passes(before, &live[0], role) && !passes(after, &live[1], role);
-        let rank = |role: &RoleId| after.roles.get(*role).or(before.roles.get(*role)).map(|role| role.rank);
-        let highest = |live: &[RoleId]| live.iter().filter_map(rank).min();
-        match before.record.role_structure {
-            RoleStructure::MultiRole => live[0].iter().any(|&role| lost(role)),
-            // As high as before in the same order is enough for all that was.
-            RoleStructure::SingleRole
-                if !self.reordered && highest(&live[1]) <= highest(&live[0]) && !live[1].is_empty() =>
-            {
-                false
+    /// A number for how roles stand before and after, by their names, and for what becomes of rows.
+    fn mark(&self, standings: [&[(Stands, Option<Time>)]; 2], rows: &[u64]) -> u128 {
+        let mut mark = digest::Mark::default();
+        for (project, standings) in [self.before, self.after].into_iter().zip(standings) {
+            mark.number(standings.len() as u64);
+            let name = |role: RoleId| project.map(|project| project.role_name(role));
+            let mut stands: Vec<_> = standings.iter().map(|&(it, until)| (name(it.role), it, until)).collect();
+            // Not by number: which numbers roles have is nothing that anybody is told.
+            stands.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+            for (role, stands, until) in stands {
+                role.iter().for_each(|name| mark.text(name.as_str()));
+                mark.number(stands.standing as u64);
+                mark.number(until.map_or(0, |until| until.0.unsigned_abs()));
+                let stand_in = stands.stand_in.and_then(|(role, _)| name(role));
+                mark.text(stand_in.as_ref().map_or("", |name| name.as_str()));
             }
-            RoleStructure::SingleRole => before.role_order.iter().any(|&role| lost(role)),
         }
-    }
-}
-
-/// Whether live roles are enough for "at least" a role (K6).
-fn passes(project: &Project, live: &[RoleId], asked: RoleId) -> bool {
-    let rank = |role| project.roles.get(role).map(|role| role.rank);
-    match project.record.role_structure {
-        RoleStructure::SingleRole => live.iter().any(|&role| rank(role).is_some() && rank(role) <= rank(asked)),
-        RoleStructure::MultiRole => live.contains(&asked),
+        rows.iter().for_each(|&row| mark.number(row));
+        mark.done()
     }
 }

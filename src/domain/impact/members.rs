@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::digest::Marks;
 use super::effect::{Effect, Rows, Side, effect, granted};
 use super::scope::Scope;
-use super::{Impact, Listed, MemberImpact, RoleImpact, Sides, Who, digest, roles};
+use super::{Impact, Listed, MemberImpact, RoleImpact, Sides, Who, roles};
 use crate::domain::hash::TextHash;
 use crate::domain::id::{OrgNo, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::membership::{MembershipRecord, MembershipSlot, Seen};
@@ -16,10 +17,10 @@ use crate::domain::stand_in::StandIns;
 use crate::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MAX};
 
 /// Counts whom a write touches, and how.
-pub fn count(sides: &Sides<'_>, scope: &Scope<'_>, impact: &mut Impact, digest: &mut digest::Orgs) {
+pub fn count(sides: &Sides<'_>, scope: &Scope<'_>, impact: &mut Impact, marks: &mut Marks) {
     let mut counting = Counting::new(sides, scope);
     for no in counting.orgs() {
-        counting.org(no, impact, digest);
+        counting.org(no, impact, marks);
     }
     counting.finish(impact);
 }
@@ -87,22 +88,24 @@ impl<'a> Counting<'a> {
         orgs
     }
 
-    fn org(&mut self, no: OrgNo, impact: &mut Impact, digest: &mut digest::Orgs) {
+    fn org(&mut self, no: OrgNo, impact: &mut Impact, marks: &mut Marks) {
         let pair = (living(self.sides.before, no), living(self.sides.after, no));
         let Some(org) = pair.0.or(pair.1) else { return };
         let (mut members, mut owner_left) = (0, false);
+        let mut ways = BTreeMap::new();
         for user in self.scope.users.get(&no).into_iter().flatten() {
             let effect = self.written(pair, user);
             owner_left |= effect.loses_owner;
             impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 members += 1;
+                *ways.entry(effect.mark).or_default() += 1;
                 let key = SampleKey::new(org, &effect, None, None, Some((*user).clone()));
                 self.add(key, &effect, 1);
             }
         }
         if self.scope.holds(no, org.record.role_mapping) {
-            let (touched, left) = self.scan(pair, org, impact);
+            let (touched, left) = self.scan(pair, org, impact, &mut ways);
             members += touched;
             owner_left |= left;
         }
@@ -111,7 +114,7 @@ impl<'a> Counting<'a> {
         if members > 0 || comes_or_goes || self.scope.changed.contains(&no) {
             impact.orgs += 1;
             impact.members += members;
-            digest.add(&org.record.profile.org_id, members);
+            marks.org(&org.record.profile.org_id, &ways);
         }
         if owner_left
             && let (Some(after), Some(project)) = (pair.1, self.sides.after)
@@ -131,7 +134,13 @@ impl<'a> Counting<'a> {
     }
 
     /// All other members that an org had. Returns how many are touched, and whether an owner left.
-    fn scan(&mut self, (before, after): Pair<'a>, org: &'a Org, impact: &mut Impact) -> (u64, bool) {
+    fn scan(
+        &mut self,
+        (before, after): Pair<'a>,
+        org: &'a Org,
+        impact: &mut Impact,
+        ways: &mut BTreeMap<u128, u64>,
+    ) -> (u64, bool) {
         let (Some(project), Some(before)) = (self.sides.before, before) else { return (0, false) };
         let written: BTreeSet<TextHash> = self
             .scope
@@ -176,6 +185,7 @@ impl<'a> Counting<'a> {
             impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
             if effect.touched {
                 touched += members;
+                *ways.entry(effect.mark).or_default() += members;
                 self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members);
             }
         }
@@ -187,6 +197,7 @@ impl<'a> Counting<'a> {
             impact.members_losing_at_least += u64::from(effect.loses_at_least);
             if effect.touched {
                 touched += 1;
+                *ways.entry(effect.mark).or_default() += 1;
                 // To name those of whom some role ends would tell an acting user whose internal role does.
                 let named = (self.sides.seen == Seen::Whole).then_some(user);
                 self.add(SampleKey::new(org, &effect, None, None, named), &effect, 1);

@@ -1,7 +1,9 @@
 //! What a write does to roles themselves: what they grant, and in which relation they are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use super::digest::Marks;
 use super::{GrantImpact, Listed, Sides};
 use crate::domain::Change;
 use crate::domain::id::{PermissionId, RoleId, RoleMappingId};
@@ -13,7 +15,7 @@ use crate::limits::IMPACT_LIST_MAX;
 type Key = (RoleMappingId, RoleId);
 
 /// The grants gained, and those lost.
-pub fn grants(sides: &Sides<'_>, changes: &[Change]) -> [Listed<GrantImpact>; 2] {
+pub fn grants(sides: &Sides<'_>, changes: &[Change], marks: &mut Marks) -> [Listed<GrantImpact>; 2] {
     let mut keys: BTreeSet<Key> = changes.iter().filter_map(grants_key).collect();
     // A project that goes takes all with it, marked as dead as a whole.
     if let (Some(before), None) = (sides.before, sides.after) {
@@ -24,8 +26,10 @@ pub fn grants(sides: &Sides<'_>, changes: &[Change]) -> [Listed<GrantImpact>; 2]
     let (mut gained, mut lost) = (Listed::default(), Listed::default());
     for key in keys {
         let (before, after) = (row(sides.before, key), row(sides.after, key));
-        list(&mut gained, sides.after, key, after, before);
-        list(&mut lost, sides.before, key, before, after);
+        list(&mut gained, sides.after, key, after, before, |id| {
+            marks.numbers(&[1, key.0.number(), key.1.number(), id])
+        });
+        list(&mut lost, sides.before, key, before, after, |id| marks.numbers(&[2, key.0.number(), key.1.number(), id]));
     }
     [gained, lost]
 }
@@ -48,10 +52,12 @@ fn list(
     (mapping, role): Key,
     these: Option<&PermissionSet>,
     those: Option<&PermissionSet>,
+    mut mark: impl FnMut(u32),
 ) {
     let Some(project) = project else { return };
     let other = |permission: &PermissionId| those.is_none_or(|those| !those.contains(*permission));
     for permission in these.into_iter().flat_map(PermissionSet::iter).filter(other) {
+        mark(permission.number());
         listed.add(IMPACT_LIST_MAX, || GrantImpact {
             role_mapping: project.role_mapping_name(mapping),
             role: project.role_name(role),
@@ -66,19 +72,18 @@ pub fn name(project: &Project, permission: PermissionId) -> PermissionName {
 }
 
 /// Pairs of roles that are there afterwards of which the first was enough for "at least" the second, and is not any more.
-pub fn at_least_lost(sides: &Sides<'_>) -> Listed<(RoleName, RoleName)> {
+pub fn at_least_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, RoleName)> {
     let mut lost = Listed::default();
     let (Some(before), Some(after)) = (sides.before, sides.after) else { return lost };
     if !sides.reordered || before.record.role_structure == RoleStructure::MultiRole {
         return lost;
     }
-    let places = places(after);
     let stays = after.record.role_structure == RoleStructure::SingleRole;
-    let order: Vec<(RoleId, usize)> =
-        before.role_order.iter().filter_map(|&role| Some((role, *places.get(&role)?))).collect();
+    let order = places(before, after);
     for (at, &(role, place)) in order.iter().enumerate() {
         for &(other, below) in &order[at + 1..] {
             if !(stays && place < below) {
+                marks.numbers(&[3, role.number(), other.number()]);
                 lost.add(IMPACT_LIST_MAX, || (before.role_name(role), before.role_name(other)));
             }
         }
@@ -86,37 +91,73 @@ pub fn at_least_lost(sides: &Sides<'_>) -> Listed<(RoleName, RoleName)> {
     lost
 }
 
-fn places(project: &Project) -> BTreeMap<RoleId, usize> {
-    project.role_order.iter().enumerate().map(|(at, &role)| (role, at)).collect()
+/// The roles that are there before and after, in the order before, with their places after.
+fn places(before: &Project, after: &Project) -> Vec<(RoleId, usize)> {
+    let places: BTreeMap<RoleId, usize> = after.role_order.iter().enumerate().map(|(at, &role)| (role, at)).collect();
+    before.role_order.iter().filter_map(|&role| Some((role, *places.get(&role)?))).collect()
 }
 
 /// Pairs of roles that are there afterwards of which the first managed the second, and does not any more.
-pub fn manages_lost(sides: &Sides<'_>) -> Listed<(RoleName, RoleName)> {
+pub fn manages_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, RoleName)> {
     let mut lost = Listed::default();
     let (Some(before), Some(after)) = (sides.before, sides.after) else { return lost };
-    let structure = before.record.role_structure;
-    let there = |role: &RoleId| after.roles.get(*role).is_some();
-    let internal = |project: &Project, role: RoleId| project.roles.get(role).map(|role| role.internal);
-    let flagged = before.role_order.iter().any(|&role| there(&role) && internal(before, role) != internal(after, role));
-    let wide = sides.reordered || flagged || structure != after.record.role_structure;
-    for &role in before.role_order.iter().filter(|role| there(role)) {
-        let mut compare = |other: RoleId| {
-            if there(&other) && before.manages(role, other) && !after.manages(role, other) {
-                lost.add(IMPACT_LIST_MAX, || (before.role_name(role), before.role_name(other)));
+    let mut lose = |role: RoleId, other: RoleId| {
+        marks.numbers(&[4, role.number(), other.number()]);
+        lost.add(IMPACT_LIST_MAX, || (before.role_name(role), before.role_name(other)));
+    };
+    match (before.record.role_structure, after.record.role_structure) {
+        (RoleStructure::SingleRole, RoleStructure::SingleRole) => ranked(sides.reordered, before, after, lose),
+        (RoleStructure::SingleRole, RoleStructure::MultiRole) => {
+            // So many roles as can be converted manage no more than a project can keep.
+            for &role in before.role_order.iter() {
+                for &other in before.role_order.iter() {
+                    if before.manages(role, other) && after.roles.get(role).is_some() && !after.manages(role, other) {
+                        lose(role, other);
+                    }
+                }
             }
-        };
-        match structure {
-            // By the order of roles, so that lists of pairs can be read.
-            RoleStructure::MultiRole => {
-                let managed = before.roles.get(role).map(|role| role.manages.clone()).unwrap_or_default();
-                let mut managed: Vec<RoleId> = managed.iter().copied().collect();
-                managed.sort_by_key(|&other| before.roles.get(other).map(|other| other.rank));
-                managed.into_iter().for_each(compare);
-            }
-            RoleStructure::SingleRole if wide => before.role_order.iter().copied().for_each(compare),
-            // Where no two roles changed places, only the highest can have stopped managing itself.
-            RoleStructure::SingleRole => compare(role),
         }
+        (RoleStructure::MultiRole, _) => listed(before, after, lose),
     }
     lost
+}
+
+/// Of roles that manage those below them, and the highest visible one itself. There may be 10,000.
+fn ranked(reordered: bool, before: &Project, after: &Project, mut lose: impl FnMut(RoleId, RoleId)) {
+    let order = places(before, after);
+    let visible: Vec<[bool; 2]> =
+        order.iter().map(|&(role, _)| [before, after].map(|project| project.is_visible(role))).collect();
+    let flagged = visible.iter().any(|[was, is]| was != is);
+    for (at, &(role, place)) in order.iter().enumerate() {
+        if before.manages(role, role) && !after.manages(role, role) {
+            lose(role, role);
+        }
+        // Where no two changed places and none became internal, those below are below.
+        let rest = if reordered || flagged { at + 1 } else { order.len() };
+        for (&(other, below), [was, is]) in order[rest..].iter().zip(&visible[rest..]) {
+            if *was && !(*is && place < below) {
+                lose(role, other);
+            }
+        }
+    }
+}
+
+/// Of roles that manage those of a list: only lists that changed are looked at, unless roles became internal.
+fn listed(before: &Project, after: &Project, mut lose: impl FnMut(RoleId, RoleId)) {
+    let converted = after.record.role_structure == RoleStructure::SingleRole;
+    let flagged = before.roles.entries().any(|(id, _)| before.is_visible(id) && !after.is_visible(id));
+    for &id in before.role_order.iter() {
+        let (Some(role), Some(then)) = (before.roles.get(id), after.roles.get(id)) else { continue };
+        if Arc::ptr_eq(&role.manages, &then.manages) && !flagged && !converted {
+            continue;
+        }
+        // By the order of roles, so that lists of pairs can be read.
+        let mut managed: Vec<RoleId> = role.manages.to_vec();
+        managed.sort_by_key(|&other| before.roles.get(other).map(|other| other.rank));
+        for other in managed {
+            if after.roles.get(other).is_some() && before.manages(id, other) && !after.manages(id, other) {
+                lose(id, other);
+            }
+        }
+    }
 }

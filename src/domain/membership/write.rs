@@ -15,6 +15,7 @@ use crate::domain::org::Org;
 use crate::domain::project::{Project, RoleStructure};
 use crate::domain::refusal::{Noun, Refusal, Rows};
 use crate::domain::role_set::{self, RoleSet};
+use crate::domain::usage::Recorded;
 use crate::domain::{Change, Edit, Time};
 
 /// Adds, sets or removes one member.
@@ -60,6 +61,16 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
         all_owned(draft, &command.project, &left)?;
     }
     Ok(Outcome::Tally(tally))
+}
+
+impl Project {
+    /// Whether an org would be without an owner, and keep other visible members, if this one left (B3).
+    pub(in crate::domain) fn needs_owner(&self, org: &Org, owner: &UserId, now: Time) -> bool {
+        let owner = self.hash_key.text(owner.as_str());
+        let role = self.record.default_owner_role;
+        let another = |user, it: Recorded<'_>| user != owner && it.holds_for_ever(role);
+        !self.any_member(org, another) && self.has_visible_member(org, |user, _| user == owner, now)
+    }
 }
 
 /// Refuses to leave an org without an owner that keeps visible members beside those who were its owners (B3).
@@ -337,7 +348,7 @@ impl Member<'_> {
             _ => Origin::Direct,
         };
         let origins = origins(roles.keys().map(|&role| (role, came(role))), Origin::Direct);
-        let role_set = role_set::intern(draft, self.project, RoleSet::new(roles.into_keys()))?;
+        let role_set = role_set::intern(draft, self.project.id, RoleSet::new(roles.into_keys()))?;
         Ok(MembershipRecord { role_set, origin: Origin::Direct, timed: timed.into(), origins })
     }
 }

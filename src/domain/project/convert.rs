@@ -156,7 +156,7 @@ impl<'a> Choice<'a> {
                 let Some(role) = kept(mapping).filter(|&role| role != first) else { continue };
                 let other = match made.get(&role) {
                     Some(&other) => other,
-                    None => role_set::add(draft, &*draft.again(self.project)?, only(Some(role)))?,
+                    None => role_set::add(draft, self.project.id, only(Some(role)))?,
                 };
                 made.insert(role, other);
                 others.insert((id, mapping), other);
@@ -208,13 +208,13 @@ impl<'a> Choice<'a> {
             }
             // Its set is rewritten for those whose roles have no end.
             let roles = RoleSet::new(kept);
-            let role_set = role_set::intern(draft, &*draft.again(self.project)?, roles)?;
+            let role_set = role_set::intern(draft, self.project.id, roles)?;
             return Ok(MembershipRecord { role_set, ..before.clone() });
         }
         let timed: Vec<TimedRole> = before.timed.iter().copied().filter(|timed| kept.contains(&timed.role)).collect();
         let came = kept.iter().map(|&role| (role, before.origin_of(role, recorded.set)));
         let origins = origins(came, Origin::Migration);
-        let role_set = role_set::intern(draft, &*draft.again(self.project)?, RoleSet::new(kept))?;
+        let role_set = role_set::intern(draft, self.project.id, RoleSet::new(kept))?;
         Ok(MembershipRecord { role_set, origin: Origin::Migration, timed: timed.into(), origins })
     }
 }

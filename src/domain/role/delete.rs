@@ -90,20 +90,16 @@ impl Succession {
         let mut holders = Holders::default();
         project.for_each_org(|org| {
             project.each_membership(org, |it| {
-                if !it.set.contains(self.deleted) {
-                    // Whoever holds it in the place of a suspended role gets the replacement in that place.
-                    if project.holds_in(org, it, self.deleted, self.now) {
-                        *holders.migrated.entry(org.record.role_mapping).or_default() += 1;
-                    }
-                    return;
-                }
-                if it.timed.is_empty() {
-                    holders.sets.insert(it.set_id);
-                }
-                if it.holds(self.deleted, self.now) {
+                let own = it.holds(self.deleted, self.now);
+                // Whoever holds it in the place of a suspended role gets the replacement in that place.
+                let in_place = project.holds_in_place(org, it, self.deleted, self.now);
+                if own || in_place {
                     holders.members += 1;
                     let migrated = holders.migrated.entry(org.record.role_mapping).or_default();
-                    *migrated += u64::from(self.gives_replacement(it));
+                    *migrated += u64::from(in_place || self.gives_replacement(it));
+                }
+                if it.timed.is_empty() && it.set.contains(self.deleted) {
+                    holders.sets.insert(it.set_id);
                 }
             });
         });

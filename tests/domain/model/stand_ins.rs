@@ -45,18 +45,6 @@ impl Member {
         self.stand_ins = self.stood_in_for(now);
         self.stand_ins.retain(|role, _| disabled.contains(role));
     }
-
-    /// The roles held, and those that are held in the place of suspended ones.
-    pub(super) fn all_held(&self, disabled: &BTreeSet<String>, now: Time) -> BTreeSet<String> {
-        let mut held = BTreeSet::new();
-        for role in self.roles.keys().filter(|role| self.holds(role, now)) {
-            held.insert(role.clone());
-            if disabled.contains(role) {
-                held.extend(self.stand_in(role, disabled));
-            }
-        }
-        held
-    }
 }
 
 /// A strategy with the names it says as they are now.

@@ -7,7 +7,7 @@ use rolecall::domain::{Call, Revision, Time};
 
 use super::plans;
 use crate::fixture::{World, world};
-use crate::histories::call;
+use crate::life::call;
 use crate::model::Answer;
 use crate::seen::answered;
 

@@ -1,0 +1,171 @@
+//! A history that is lived through, by the service and by the model.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use rolecall::domain::command::Erase;
+use rolecall::domain::decide::{Outcome, Terms, decide};
+use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
+use rolecall::domain::id::OrgNo;
+use rolecall::domain::impact::Impact;
+use rolecall::domain::{Call, Command, Project, Reason, Refusal, State, Time, UserId};
+use rolecall::limits::Limits;
+
+use crate::impacts::{self, Digests, Moment};
+use crate::model::{Called, Model, ModelOutcome, project_of};
+use crate::seen::answered;
+use crate::strategies::{Digest, Step, USERS, empty_state};
+use crate::symbols::resolved;
+
+/// A history that is being lived through, one command after another.
+pub struct Life {
+    pub state: State,
+    pub clock: Time,
+    pub limits: Limits,
+}
+
+/// What became of one command.
+pub struct Lived {
+    /// The instant at which it was decided.
+    pub now: Time,
+    pub result: Result<ModelOutcome, Reason>,
+    pub refusal: Option<Refusal>,
+    pub impact: Option<Impact>,
+    pub commit: Option<Commit>,
+}
+
+pub fn call() -> Call {
+    Call {
+        actor: "tester".into(),
+        request: None,
+        fingerprint: 0,
+        reason: "".into(),
+        acting_user: None,
+        impact_digest: None,
+    }
+}
+
+impl Life {
+    pub fn new(limits: Limits) -> Self {
+        Self { state: empty_state(), clock: Time(0), limits }
+    }
+
+    /// Decides one command, some time later, as the writer would.
+    pub fn live(&mut self, step: &Step) -> Lived {
+        self.clock = Time(self.clock.0 + step.advance);
+        let before = self.state.revision();
+        let now = Time(self.clock.0.max(before.at.0 + 1));
+        let tag = (before.number as u32).wrapping_mul(0x9e37_79b9);
+        let command = resolved(&self.state, &step.command);
+        let call = Call { acting_user: step.acting_user.clone(), ..call() };
+        let impact_digest = match step.digest {
+            Digest::None => None,
+            Digest::Fitting => {
+                let dry = decide(&self.state, &command, &Terms { call: &call, now, limits: &self.limits });
+                dry.ok().map(|dry| dry.impact.digest.as_str().into())
+            }
+            Digest::Stale => Some("stale".into()),
+        };
+        let work = Work { command, call: Call { impact_digest, ..call }, tag };
+        let group = decide_group(self.state.clone(), &[work], &Known::new(), self.clock, &self.limits);
+        self.state = group.next;
+        let commit = group.commits.into_iter().next();
+        let (result, refusal, impact) = match group.verdicts.into_iter().next() {
+            Some(Verdict::Done { outcome, replayed: false, impact, .. }) => {
+                (Ok(done(&outcome, commit.is_some())), None, Some(Impact::clone(&impact)))
+            }
+            Some(Verdict::Refused(refusal)) => (Err(refusal.reason()), Some(refusal), None),
+            _ => panic!("a command without a request id was replayed"),
+        };
+        Lived { now, result, refusal, impact, commit }
+    }
+
+    /// Erases what is dead, `rows` memberships at a time, by at most so many commands a project. Returns the commits, each
+    /// with the state after it.
+    pub fn erase(&mut self, rows: usize, commands: usize) -> Vec<(Commit, State)> {
+        let mut commits = Vec::new();
+        for project in self.state.all_projects().map(|project| project.id).collect::<Vec<_>>() {
+            for _ in 0..commands {
+                let now = self.state.project_numbered(project).expect("it stays").clone();
+                if !now.has_dying() {
+                    break;
+                }
+                let (dead, living): (Vec<_>, Vec<_>) = memberships(&now).into_iter().partition(|(_, dead)| *dead);
+                // A living member that is named by mistake stays.
+                let named = dead.iter().take(rows).chain(living.first()).map(|(member, _)| member.clone()).collect();
+                let last = dead.len() <= rows;
+                let lived = self.live(&Step::plain(1, Command::Erase(Erase { project, members: named, last })));
+                let commit = lived.commit.expect("something is dead, so something is erased");
+                assert_eq!(memberships(self.state.project_numbered(project).expect("it stays")).len(), {
+                    living.len() + dead.len() - dead.len().min(rows)
+                });
+                commits.push((commit, self.state.clone()));
+            }
+        }
+        commits
+    }
+}
+
+/// The memberships of a project, and whether each is of something dead.
+fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
+    let mut found = Vec::new();
+    let numbers = (1..project.next_org().number()).filter_map(OrgNo::new);
+    for org in numbers.filter_map(|no| project.org_numbered(no)) {
+        for user in USERS.into_iter().chain(["dan", "eve"]).map(UserId::stored) {
+            let Some(record) = project.membership(org, &user) else { continue };
+            let gone = !project.record.life.is_living() || !org.record.life.is_living();
+            found.push(((org.no, user), gone || project.dying_sets().contains(&record.role_set)));
+        }
+    }
+    found
+}
+
+/// The service and the model, which live through the same.
+pub struct Both {
+    pub life: Life,
+    pub model: Model,
+    digests: Digests,
+}
+
+impl Both {
+    pub fn new(life: Life, model: Model) -> Self {
+        Self { life, model, digests: Digests::default() }
+    }
+
+    /// They agree on what becomes of a step, and on its impact.
+    pub fn step(&mut self, step: &Step) -> TestCaseResult {
+        let was = self.life.state.clone();
+        let lived = self.life.live(step);
+        let should = self.model.after(&step.command, called(step), lived.now, &self.life.limits);
+        let (should, next) = match (should, &step.command, &lived.result) {
+            // That something is erased cannot be seen.
+            (Ok((it, next)), Command::Erase(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
+            (Ok((it, next)), ..) => (Ok(it), Some(next)),
+            (Err(reason), ..) => (Err(reason), None),
+        };
+        prop_assert_eq!(&lived.result, &should);
+        let Some(next) = next else { return Ok(()) };
+        let before = std::mem::replace(&mut self.model, next);
+        let Some(impact) = lived.impact.filter(|_| !matches!(step.command, Command::Erase(_))) else { return Ok(()) };
+        let report = before.report(&step.command, &self.model, step.acting_user.is_some(), lived.now);
+        let project = project_of(&step.command);
+        let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
+        let after = &self.life.state;
+        impacts::agree(
+            &impact,
+            &report,
+            &Moment { project: &project, before: &was, after, users: &USERS, nobody_named },
+        )?;
+        self.digests.keep(&impact)
+    }
+}
+
+/// A step as the model takes it.
+pub fn called(step: &Step) -> Called<'_> {
+    let acting_user = step.acting_user.as_ref().map(UserId::as_str);
+    Called { acting_user, stale_digest: step.digest == Digest::Stale }
+}
+
+fn done(outcome: &Outcome, changed: bool) -> ModelOutcome {
+    ModelOutcome { changed, answer: answered(outcome) }
+}
