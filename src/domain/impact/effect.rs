@@ -120,18 +120,19 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
     }
     effect.given = held_after.keys().copied().filter(|role| !held_before.contains_key(role)).collect();
     effect.loses = !effect.ended.is_empty() || !effect.suspended.is_empty();
+    // Of rows that differ alone: whether there are two sides to compare may hang on a role that is not seen.
     let mut marks = Vec::new();
     if let (Some(before), Some(after)) = (before, after) {
         for &role in &live[0] {
             let change = rows.change(before, after, role);
             effect.touched |= change.differs;
             effect.loses |= change.loses;
-            marks.push(change.mark);
+            marks.extend(change.differs.then_some(change.mark));
         }
         for &role in &live[1] {
             let change = rows.change(before, after, role);
             effect.touched |= change.differs;
-            marks.push(change.mark);
+            marks.extend(change.differs.then_some(change.mark));
         }
     }
     if effect.touched {
