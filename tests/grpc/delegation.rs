@@ -147,6 +147,19 @@ fn g1_each_write_asks_for_its_ability_of_a_live_role() {
 }
 
 #[test]
+fn g1_the_acting_user_is_on_record() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let before = server.head().await;
+        project.add_by("adam", "acme", "eve", &roles(&["Member"])).await.unwrap();
+        project.remove("acme", "eve").await;
+        let commits = server.commits_since(before).await;
+        let acting: Vec<Option<&str>> = commits.iter().map(|it| it.acting_user.as_ref().map(|it| it.as_str())).collect();
+        assert_eq!(acting, [Some("adam"), None]);
+    });
+}
+
+#[test]
 fn g1_a_suspended_role_allows_nothing_and_its_stand_in_does() {
     on_both(async |server| {
         let project = shop(server).await;

@@ -328,6 +328,26 @@ fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names
 }
 
 #[test]
+fn p7_managed_roles_a_project() {
+    on_both_with(Limits { managed_roles: 5, ..Limits::default() }, async |server| {
+        // The Owner manages three, the Admin one.
+        let project = server.multi().await;
+        project.manage("Member", &["Member"]).await;
+        let sixth = server.update_role(project.managing("Member", &["Member", "Admin"]));
+        named(&refused(server.storing_nothing(sixth).await, "LIMIT_EXCEEDED"), "managed_roles", 6, 5);
+        let clerk = wire::CreateRoleRequest { manages: texts(&["Member"]), ..project.creating_role("Clerk") };
+        let sixth = server.storing_nothing(server.create_role(clerk)).await;
+        named(&refused(sixth, "LIMIT_EXCEEDED"), "managed_roles", 6, 5);
+        // To replace one by another is no more than there was.
+        project.manage("Member", &["Admin"]).await;
+        // Four roles manage seven when they are converted: six below each other, and the highest itself.
+        server.single().role("Fourth").await;
+        let converted = server.convert_role_structure(server.single().converting_to_multi());
+        named(&refused(server.storing_nothing(converted).await, "LIMIT_EXCEEDED"), "managed_roles", 7, 5);
+    });
+}
+
+#[test]
 fn p7_the_server_says_its_limits() {
     let limits = Limits {
         roles: 11,

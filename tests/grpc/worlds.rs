@@ -191,7 +191,9 @@ async fn viewed(project: Project<'_>, viewer: &str, heard_all: &mut Vec<(String,
     let filters =
         [("", ""), ("Member", ""), ("Clerk", ""), ("Support", ""), ("Suport", ""), ("", "spy.on"), ("", ABILITIES[0])];
     for (role, permission) in filters {
-        for page_size in [1, 2, 100] {
+        // Where a page ends is asked of the whole list in three ways.
+        let sizes: &[i32] = if role.is_empty() && permission.is_empty() { &[1, 2, 100] } else { &[1] };
+        for &page_size in sizes {
             let mut pages = Vec::new();
             let mut page_token = String::new();
             loop {
