@@ -10,7 +10,7 @@ use super::answer::{self, Answer};
 use super::progress::Progress;
 use super::table::plain;
 use crate::grpc::status::TABLE;
-use crate::server::{self, Listen};
+use crate::server::{self, Listen, shell};
 
 /// Where the server is if nobody says.
 const DEFAULT_SERVER: &str = "127.0.0.1:50051";
@@ -48,12 +48,12 @@ impl ServerArgs {
     pub fn repeated(&self) -> Vec<String> {
         let mut flags = Vec::new();
         if self.project != DEFAULT_PROJECT {
-            flags.extend(["--project".into(), self.project.clone()]);
+            flags.extend(shell::flag("--project", &self.project));
         }
         // What the environment says it says to the next command as well.
         let from_environment = std::env::var(SERVER).ok().and_then(|address| address.parse().ok());
         if let Some(server) = self.server.as_ref().filter(|server| from_environment.as_ref() != Some(*server)) {
-            flags.extend(["--server".into(), server.to_string()]);
+            flags.extend(shell::flag("--server", &server.to_string()));
         }
         flags
     }

@@ -80,7 +80,8 @@ pub struct Args {
     #[arg(long, value_name = "ROLE")]
     stand_in: Option<String>,
 
-    /// With remap: which role takes the place of which; can be given several times.
+    /// With remap: which role takes the place of which; can be given several times. The first `=` ends OLD: a role that
+    /// has one in its name is left to --others-to.
     #[arg(long, value_name = "OLD=NEW", value_parser = replacement)]
     remap: Vec<Replacement>,
 
@@ -230,10 +231,9 @@ impl Args {
 
     /// The command line that these arguments stand for, as a shell takes it.
     fn command(&self) -> String {
-        let mut words = vec!["rolecall".into(), "subscribe".into(), self.org_id.clone()];
-        words.extend(self.role_mapping.clone());
+        let mut flags = Vec::new();
         let mut flag = |name: &str, value: Option<&str>| {
-            words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_owned()]));
+            flags.extend(value.into_iter().flat_map(|value| shell::flag(name, value)));
         };
         let strategy = self.on_disabled.and_then(|strategy| strategy.to_possible_value());
         flag("--on-disabled", strategy.as_ref().map(|strategy| strategy.get_name()));
@@ -244,11 +244,17 @@ impl Args {
         flag("--others-to", self.others_to.as_deref());
         flag("--reason", self.reason.as_deref());
         flag("--impact", self.impact.as_deref());
-        words.extend(self.to_default.then(|| "--to-default".into()));
-        words.extend(self.client.repeated());
-        words.extend(self.dry_run.then(|| "--dry-run".into()));
-        let words: Vec<String> = words.iter().map(|word| plain(&shell::word(word))).collect();
-        words.join(" ")
+        flags.extend(self.to_default.then(|| "--to-default".into()));
+        flags.extend(self.client.repeated());
+        flags.extend(self.dry_run.then(|| "--dry-run".into()));
+        let names: Vec<String> = [&self.org_id].into_iter().chain(&self.role_mapping).cloned().collect();
+        // A name that begins with a dash is no flag only behind `--`, and behind it nothing is one.
+        let words = match names.iter().any(|name| name.starts_with('-')) {
+            true => [flags, vec!["--".into()], names].concat(),
+            false => [names, flags].concat(),
+        };
+        let words: Vec<String> = words.iter().map(|word| shell::word(word)).collect();
+        format!("rolecall subscribe {}", words.join(" "))
     }
 }
 

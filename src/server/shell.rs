@@ -3,7 +3,30 @@
 /// One word, in quotes where it needs them; brackets would be a pattern.
 pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._:-".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into();
+    }
+    // A terminal obeys control characters, and a line that is pasted ends at the first end of a line.
+    if text.chars().any(char::is_control) {
+        return format!("$'{}'", text.chars().map(escaped).collect::<String>());
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The words that give a flag this value. What begins with a dash would be taken for another flag if it stood alone.
+pub fn flag(name: &str, value: &str) -> Vec<String> {
+    if value.starts_with('-') { vec![format!("{name}={value}")] } else { vec![name.into(), value.into()] }
+}
+
+/// A character between `$'` and `'`, as bash and zsh read it: they read bytes, of at most three octal digits.
+fn escaped(c: char) -> String {
+    match c {
+        '\'' | '\\' => format!("\\{c}"),
+        '\n' => r"\n".into(),
+        '\t' => r"\t".into(),
+        _ if c.is_control() => c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\{byte:03o}")).collect(),
+        _ => c.into(),
+    }
 }
 
 #[cfg(test)]
@@ -19,5 +42,27 @@ mod tests {
         assert_eq!(word("it's $HOME"), r"'it'\''s $HOME'");
         assert_eq!(word("[::1]:7"), "'[::1]:7'");
         assert_eq!(word(""), "''");
+    }
+
+    #[test]
+    fn control_characters_are_written_so_that_a_shell_makes_them_again() {
+        assert_eq!(word("two\nlines\t"), r"$'two\nlines\t'");
+        assert_eq!(word("it's \\n\r\n"), r"$'it\'s \\n\015\n'");
+        // A digit after it is none of its own, and beyond ASCII it is the bytes that count.
+        assert_eq!(word("\u{1b}7\u{85}ü"), r"$'\0337\302\205ü'");
+        for text in ["two\nlines\t", "it's \\n\r\n", "\u{1b}7\u{85}ü", "\u{7f}\\", "no control \\n", "$'\n'"] {
+            let line = format!("printf %s {}", word(text));
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+            let printed = std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
+            assert_eq!(String::from_utf8(printed.stdout).unwrap(), text, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_begins_with_a_dash_stands_with_its_flag() {
+        assert_eq!(flag("--reason", "it is over - for now"), ["--reason", "it is over - for now"]);
+        assert_eq!(flag("--reason", "-"), ["--reason=-"]);
+        assert_eq!(flag("--reason", "--dry-run"), ["--reason=--dry-run"]);
+        assert_eq!(flag("--reason", ""), ["--reason", ""]);
     }
 }

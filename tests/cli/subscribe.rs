@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::ask::{Demo, refused_with};
-use crate::run::{both, output};
+use crate::run::{both, grpcurl, output};
 
 const LOOK: [&str; 6] = ["subscribe", "globex", "Free", "--stand-in", "Member", "--dry-run"];
 
 /// The command that a dry run gave to paste, run as a shell would.
 fn pasted(demo: &Demo, command: &str) -> std::process::Output {
     let line = command.replacen("rolecall", &format!("'{}'", env!("CARGO_BIN_EXE_rolecall")), 1);
-    output(std::process::Command::new("sh").args(["-c", &line]).env("ROLECALL_SERVER", &demo.server.address))
+    output(std::process::Command::new("bash").args(["-c", &line]).env("ROLECALL_SERVER", &demo.server.address))
 }
 
 /// The plan of globex.
@@ -95,6 +95,42 @@ fn m7_a_refusal_says_what_can_be_said_of_disabled_roles() {
     }
     let bob = demo.says(0, &["who-can", "reports.view", "--org", "globex"]);
     assert!(bob.contains("\nbob   Member\n"), "the remap was for good: {bob}");
+}
+
+#[test]
+fn commands_to_paste_mean_the_same_whatever_the_names_are() {
+    let Some(grpcurl) = grpcurl() else { return };
+    let demo = Demo::start(&[]);
+    for (body, method) in [
+        (json!({"name": "Billing Manager", "role": {"name": "A=B"}}), "RoleService/UpdateRole"),
+        (json!({"name": "Member", "role": {"name": "-m"}}), "RoleService/UpdateRole"),
+        (json!({"name": "Free", "role_mapping": {"name": "--free"}}), "RoleMappingService/UpdateRoleMapping"),
+        (json!({"org_id": "-x", "role_mapping": "Paid"}), "OrgService/CreateOrg"),
+        (json!({"org_id": "-x", "user_id": "pia", "roles": [{"role": "A=B"}]}), "MembershipService/AddMember"),
+    ] {
+        let answer = demo.server.call(&grpcurl, &body.to_string(), &format!("rolecall.v1.{method}"));
+        assert!(answer.starts_with('{'), "{method}: {answer}");
+    }
+    let command = |flags: &str| {
+        format!("rolecall subscribe --on-disabled {flags} --reason $'it\\'s\\nover' --dry-run -- -x --free")
+    };
+    let choices = ["suspend", "suspend '--stand-in=-m'", "remap '--others-to=-m'"].map(command);
+    let refused = demo.ask(&["subscribe", "--reason", "it's\nover", "--", "-x", "--free"]);
+    let lines = choices.each_ref().map(|choice| format!("\n{choice}\n"));
+    refused_with(1, &refused, &[&["`A=B` (1)"][..], &lines.each_ref().map(String::as_str)].concat());
+    for choice in choices {
+        let looked = pasted(&demo, &choice);
+        assert_eq!(looked.status.code(), Some(0), "{choice}: {}", both(&looked));
+        let shown = String::from_utf8(looked.stdout).unwrap();
+        let deed = shown.lines().last().unwrap();
+        assert!(deed.contains(" --impact ") && deed.ends_with(" -- -x --free"), "{deed}");
+        let done = pasted(&demo, deed);
+        assert_eq!(done.status.code(), Some(0), "{deed}: {}", both(&done));
+        let back = demo.says(0, &["subscribe", "--", "-x", "Paid"]);
+        assert!(back.starts_with("Moved -x from --free to Paid. "), "{back}");
+    }
+    let pia = demo.says(0, &["who-can", "reports.view", "--org=-x"]);
+    assert!(pia.contains("\npia   -m\n"), "the remap was for good: {pia}");
 }
 
 #[test]

@@ -57,12 +57,12 @@ pub(super) fn told(args: &Args, held: &[String], default_role: &str, internal: &
     }
     // Who takes the place of an internal role is nothing to guess.
     if inside.is_empty() && !visible.is_empty() {
-        let remap = match visible.len() {
-            ..=REMAPS_MAX => {
-                let more = visible.into_iter().map(|role| Replacement { role, to: default_role.into() });
-                Args { remap: args.remap.iter().cloned().chain(more).collect(), ..base }
-            }
-            _ => Args { others_to: Some(default_role.into()), ..base },
+        // A name with `=` cannot be said in --remap.
+        let remap = if visible.len() <= REMAPS_MAX && !visible.iter().any(|role| role.contains('=')) {
+            let more = visible.into_iter().map(|role| Replacement { role, to: default_role.into() });
+            Args { remap: args.remap.iter().cloned().chain(more).collect(), ..base }
+        } else {
+            Args { others_to: Some(default_role.into()), ..base }
         };
         let remap = Args { on_disabled: Some(Strategy::Remap), ..remap };
         add(format!("they get {} in its place, for good", plain(default_role)), &remap);

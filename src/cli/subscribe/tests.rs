@@ -41,6 +41,30 @@ fn a_command_to_paste_says_what_the_arguments_said() {
         assert_eq!(args(&again).command(), given);
         assert_eq!(again, words, "{given}");
     }
+    // With a name that begins with a dash it is said in another order, and means the same.
+    for (words, command) in [
+        (&["--", "-x", "Free"][..], "-- -x Free"),
+        (
+            &["--dry-run", "--on-disabled", "suspend", "--", "acme", "--json"],
+            "--on-disabled suspend --dry-run -- acme --json",
+        ),
+        (&["--to-default", "--stand-in=-s", "--", "-"], "'--stand-in=-s' --to-default -- -"),
+        (&["acme", "Free", "--remap=-a=b", "--remap", "c=-d=e"], "acme Free '--remap=-a=b' --remap 'c=-d=e'"),
+        (&["acme", "Free", "--others-to=--dry-run"], "acme Free '--others-to=--dry-run'"),
+        (&["acme", "Free", "--reason=- it's over"], r"acme Free '--reason=- it'\''s over'"),
+        (&["acme", "Free", "--reason", "two\nlines \u{1b}[2J"], r"acme Free --reason $'two\nlines \033[2J'"),
+        (&["acme", "Free", "--server=-h:1"], "acme Free '--server=-h:1'"),
+    ] {
+        let said = args(words);
+        assert_eq!(said.command(), format!("rolecall subscribe {command}"));
+        let pasted = split(&said.command());
+        let again = args(&pasted[2..].iter().map(String::as_str).collect::<Vec<_>>());
+        let meant = |args: Args| {
+            let flags = (args.to_default, args.dry_run, args.on_disabled, args.client.repeated());
+            (args.org_id, args.role_mapping, args.stand_in, args.remap, args.others_to, args.reason, flags)
+        };
+        assert_eq!(meant(again), meant(said), "{command}");
+    }
     for looked in [&["acme", "Free", "--dry-run"], &["acme", "--to-default", "--dry-run"]] {
         assert_eq!(args(looked).deed("Free", "3f"), "rolecall subscribe acme Free --impact 3f");
     }
@@ -48,8 +72,9 @@ fn a_command_to_paste_says_what_the_arguments_said() {
 
 /// The words of a line as a shell takes them.
 fn split(line: &str) -> Vec<String> {
-    let printed = std::process::Command::new("sh").args(["-c", &format!("printf '%s\\n' {line}")]).output().unwrap();
-    String::from_utf8(printed.stdout).unwrap().lines().map(String::from).collect()
+    let printed = std::process::Command::new("bash").args(["-c", &format!("printf '%s\\0' {line}")]).output().unwrap();
+    let words = String::from_utf8(printed.stdout).unwrap();
+    words.split_terminator('\0').map(String::from).collect()
 }
 
 #[test]
@@ -106,6 +131,11 @@ fn a_refusal_says_the_choices_that_there_are() {
     let again = told(&["acme", "Free", "--remap", "A=B"], &["C"]);
     assert_eq!(again[2], remap("--remap 'A=B' --remap 'C=Member'"));
     assert_eq!(told(&["acme", "Free"], &["A", "B", "C", "D"])[2], remap("--others-to Member"));
+    // So that it cannot be read as another pair of names.
+    assert_eq!(
+        told(&["acme", "Free", "--remap", "C=D=E"], &["F", "A=B"])[2],
+        remap("--remap 'C=D=E' --others-to Member")
+    );
     // Nobody stands in for an internal role, and none but an internal one takes its place.
     assert_eq!(told(&["acme", "Free"], &["Support"]), [suspend.clone()]);
     assert_eq!(told(&["acme", "Free"], &["Admin", "Support"]), [suspend, stand_in]);
