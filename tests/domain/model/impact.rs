@@ -40,10 +40,13 @@ pub struct Touched {
     pub loses: bool,
 }
 
+/// Until when a role is held, how it stands, and so for what stands in.
+type Shown = (Option<Time>, Standing, Option<(String, Standing)>);
+
 /// How a member stands: its roles with their standings and stand-ins, and what the live ones grant.
 #[derive(Default, PartialEq)]
 struct Stands {
-    shown: BTreeMap<String, (Standing, Option<(String, Standing)>)>,
+    shown: BTreeMap<String, Shown>,
     held: BTreeMap<String, Standing>,
     /// The rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
@@ -233,7 +236,7 @@ impl Space {
         let shown = shown.into_iter().filter(|(_, _, standing, ..)| *standing != Standing::Ended);
         let shown = shown.map(|(role, until, standing, _, stand_in)| {
             let behind = if lent && until.is_none() { Standing::Shadowed } else { Standing::Live };
-            (role, (standing, stand_in.map(|role| (role, behind))))
+            (role, (until, standing, stand_in.map(|role| (role, behind))))
         });
         let shown = shown.collect();
         let mut held: BTreeMap<String, Standing> = BTreeMap::new();
