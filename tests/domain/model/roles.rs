@@ -259,9 +259,11 @@ impl Space {
             for member in customer.members.values_mut() {
                 let instead = replacement.as_ref().filter(|role| !disabled.contains(*role));
                 // Who holds it in the place of a suspended role gets the replacement in that place.
-                if member.is_stood_in_by(&deleted, now) && instead.is_none() {
+                let in_place = member.is_stood_in_by(&deleted, now);
+                if in_place && instead.is_none() {
                     return Err(Reason::ReplacementDisabled);
                 }
+                holders += u64::from(in_place || member.holds(&deleted, now));
                 member.stand_ins.remove(&deleted);
                 let stand_ins = std::mem::take(&mut member.stand_ins).into_iter().filter_map(|(role, stand_in)| {
                     let stays = (stand_in != deleted).then_some(&stand_in);
@@ -275,7 +277,6 @@ impl Space {
                 if !held {
                     continue;
                 }
-                holders += 1;
                 let Some(replacement) = &replacement else { continue };
                 let already = member.holds(replacement, now).then(|| member.roles[replacement]);
                 let gets = match already {
