@@ -71,7 +71,9 @@ pub fn collect(draft: &mut Draft<'_>) {
         Change::RoleSet(Edit { key, before: None, after: Some(set) }) if set.migrated => Some(*key),
         _ => None,
     });
-    let Some(key) = made.into_iter().find(|key| key.id.number() as usize % ROLE_SETS_BETWEEN_COLLECTIONS == 0) else {
+    let Some(key) =
+        made.into_iter().find(|key| (key.id.number() as usize).is_multiple_of(ROLE_SETS_BETWEEN_COLLECTIONS))
+    else {
         return;
     };
     let Some(project) = draft.state().project_numbered(key.project).cloned() else { return };

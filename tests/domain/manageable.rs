@@ -91,9 +91,10 @@ impl Trial<'_> {
         let give = self.allows(target, Write::Set(with(this)))?;
         let rest = if others.is_empty() { Write::Remove } else { Write::Set(others.clone()) };
         let take = holds && self.allows(target, rest)?;
-        // What cannot be given anew is kept, with its end.
-        let until_kept = self.customer().members.get(target).and_then(|it| it.roles.get(role)).map(|it| it.until);
-        let until_max = if give { given.or(until_kept.filter(|_| holds)) } else { invited.filter(|_| invite) };
+        // What the target holds already and cannot be given anew is kept as it is.
+        let member = self.customer().members.get(target);
+        let kept_until = member.and_then(|it| it.roles.get(role)).filter(|_| holds).map(|given| given.until);
+        let until_max = if give { given.or(kept_until) } else { invited.filter(|_| invite) };
         if let Some(Some(until)) = until_max {
             // And no later.
             let later = GivenRole { until: Some(Time(until.0 + 1)), ..gives(role, None) };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::Impact;
+use super::{Impact, MemberImpact, Who};
 use crate::domain::name::OrgId;
 
 /// Marks of what is told in no order, or only counted in the report: each is hashed, and the sum does not know an order.
@@ -78,8 +78,35 @@ pub fn digest(impact: &Impact, marks: &Marks) -> String {
     for (role, other) in impact.at_least_lost.first.iter().chain(&impact.manages_lost.first) {
         [role, other].into_iter().for_each(|name| mark.text(name.as_str()));
     }
+    // The sample too: what comes with a new member is told there alone. Members alike may be told of together or one by
+    // one, and in any order.
+    let mut sample: Vec<u128> = Vec::new();
+    for row in &impact.sample {
+        let members = match row.who {
+            Who::Member(_) => 1,
+            Who::SomeOf { at_most, .. } => at_most,
+        };
+        sample.extend(std::iter::repeat_n(mark_of(row), members));
+    }
+    sample.sort_unstable();
+    sample.iter().for_each(|row| [*row as u64, (row >> 64) as u64].into_iter().for_each(|half| mark.number(half)));
     impact.orgs_left_ownerless.first.iter().for_each(|org| mark.text(org.as_str()));
     mark.number(marks.sum as u64);
     mark.number((marks.sum >> 64) as u64);
     format!("{:032x}", mark.done())
+}
+
+/// Of what one member gains and loses.
+fn mark_of(row: &MemberImpact) -> u128 {
+    let mut mark = Mark::default();
+    mark.text(row.org_id.as_str());
+    for roles in [&row.roles_given, &row.roles_ended, &row.roles_suspended, &row.roles_reactivated] {
+        mark.number(roles.len() as u64);
+        roles.iter().for_each(|role| mark.text(role.as_str()));
+    }
+    for permissions in [&row.permissions_gained, &row.permissions_lost] {
+        mark.number(permissions.total);
+        permissions.first.iter().for_each(|permission| mark.text(permission.as_str()));
+    }
+    mark.done()
 }

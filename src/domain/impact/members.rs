@@ -42,6 +42,16 @@ struct Counting<'a> {
     sample: BTreeMap<SampleKey<'a>, Sampled>,
 }
 
+/// What becomes of the members of one org.
+#[derive(Default)]
+struct InOrg {
+    members: u64,
+    losing_at_least: u64,
+    owner_left: bool,
+    /// By the marks of what becomes of them.
+    ways: BTreeMap<u128, u64>,
+}
+
 /// Those who lose something first, then by org.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct SampleKey<'a> {
@@ -91,32 +101,23 @@ impl<'a> Counting<'a> {
     fn org(&mut self, no: OrgNo, impact: &mut Impact, marks: &mut Marks) {
         let pair = (living(self.sides.before, no), living(self.sides.after, no));
         let Some(org) = pair.0.or(pair.1) else { return };
-        let (mut members, mut owner_left) = (0, false);
-        let mut ways = BTreeMap::new();
+        let mut here = InOrg::default();
         for user in self.scope.users.get(&no).into_iter().flatten() {
             let effect = self.written(pair, user);
-            owner_left |= effect.loses_owner;
-            impact.members_losing_at_least += u64::from(effect.loses_at_least);
-            if effect.touched {
-                members += 1;
-                *ways.entry(effect.mark).or_default() += 1;
-                let key = SampleKey::new(org, &effect, None, None, Some((*user).clone()));
-                self.add(key, &effect, 1);
-            }
+            self.add(SampleKey::new(org, &effect, None, None, Some((*user).clone())), &effect, 1, &mut here);
         }
         if self.scope.holds(no, org.record.role_mapping) {
-            let (touched, left) = self.scan(pair, org, impact, &mut ways);
-            members += touched;
-            owner_left |= left;
+            self.scan(pair, org, &mut here);
         }
+        impact.members_losing_at_least += here.losing_at_least;
         // One goes also with its project.
         let comes_or_goes = pair.0.is_some() != pair.1.is_some();
-        if members > 0 || comes_or_goes || self.scope.changed.contains(&no) {
+        if here.members > 0 || comes_or_goes || self.scope.changed.contains(&no) {
             impact.orgs += 1;
-            impact.members += members;
-            marks.org(&org.record.profile.org_id, &ways);
+            impact.members += here.members;
+            marks.org(&org.record.profile.org_id, &here.ways);
         }
-        if owner_left
+        if here.owner_left
             && let (Some(after), Some(project)) = (pair.1, self.sides.after)
             && !project.has_owner(after)
         {
@@ -133,23 +134,11 @@ impl<'a> Counting<'a> {
         effect(self.sides, &mut self.rows, was, is)
     }
 
-    /// All other members that an org had. Returns how many are touched, and whether an owner left.
-    fn scan(
-        &mut self,
-        (before, after): Pair<'a>,
-        org: &'a Org,
-        impact: &mut Impact,
-        ways: &mut BTreeMap<u128, u64>,
-    ) -> (u64, bool) {
-        let (Some(project), Some(before)) = (self.sides.before, before) else { return (0, false) };
-        let written: BTreeSet<TextHash> = self
-            .scope
-            .users
-            .get(&org.no)
-            .into_iter()
-            .flatten()
-            .map(|user| project.hash_key.text(user.as_str()))
-            .collect();
+    /// All other members that an org had.
+    fn scan(&mut self, (before, after): Pair<'a>, org: &'a Org, here: &mut InOrg) {
+        let (Some(project), Some(before)) = (self.sides.before, before) else { return };
+        let written = self.scope.users.get(&org.no).into_iter().flatten();
+        let written: BTreeSet<TextHash> = written.map(|user| project.hash_key.text(user.as_str())).collect();
         let context = self.circumstances(Some(before), after);
         let remapped = self.scope.remapped.contains(&org.no);
         let mut groups: BTreeMap<(RoleSetId, Option<RoleSetId>), u64> = BTreeMap::new();
@@ -163,7 +152,6 @@ impl<'a> Counting<'a> {
             }
             false
         });
-        let (mut touched, mut owner_left) = (0, false);
         for ((set, moved), members) in groups {
             let effect = match self.effects.get(&(context, set, moved)) {
                 Some(known) => known.clone(),
@@ -180,30 +168,14 @@ impl<'a> Counting<'a> {
                     effect
                 }
             };
-            owner_left |= effect.loses_owner;
-            // Nothing else need become of them: their roles may just have got another place, or none.
-            impact.members_losing_at_least += if effect.loses_at_least { members } else { 0 };
-            if effect.touched {
-                touched += members;
-                *ways.entry(effect.mark).or_default() += members;
-                self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members);
-            }
+            self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members, here);
         }
         with_ends.retain(|(user, _)| !written.contains(user));
         for (hash, _) in with_ends {
             let Some(user) = before.details.get(hash).map(|details| details.user.clone()) else { continue };
             let effect = self.written((Some(before), after), &user);
-            owner_left |= effect.loses_owner;
-            impact.members_losing_at_least += u64::from(effect.loses_at_least);
-            if effect.touched {
-                touched += 1;
-                *ways.entry(effect.mark).or_default() += 1;
-                // To name those of whom some role ends would tell an acting user whose internal role does.
-                let named = (self.sides.seen == Seen::Whole).then_some(user);
-                self.add(SampleKey::new(org, &effect, None, None, named), &effect, 1);
-            }
+            self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1, here);
         }
-        (touched, owner_left)
     }
 
     /// A number for the circumstances, the same for the same ones.
@@ -214,7 +186,15 @@ impl<'a> Counting<'a> {
     }
 
     /// Counts members alike.
-    fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64) {
+    fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64, here: &mut InOrg) {
+        here.owner_left |= effect.loses_owner;
+        // Nothing else need become of them: their roles may just have got another place, or none.
+        here.losing_at_least += if effect.loses_at_least { members } else { 0 };
+        if !effect.touched {
+            return;
+        }
+        here.members += members;
+        *here.ways.entry(effect.mark).or_default() += members;
         let whats = [&effect.given, &effect.ended, &effect.suspended, &effect.reactivated];
         for (at, what) in whats.into_iter().enumerate() {
             what.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);

@@ -40,10 +40,13 @@ pub struct Touched {
     pub loses: bool,
 }
 
+/// Until when a role is held, how it stands, and so for what stands in.
+type Shown = (Option<Time>, Standing, Option<(String, Standing)>);
+
 /// How a member stands: its roles with their standings and stand-ins, and what the live ones grant.
 #[derive(Default, PartialEq)]
 struct Stands {
-    shown: BTreeMap<String, (Standing, Option<Time>, Option<(String, Standing)>)>,
+    shown: BTreeMap<String, Shown>,
     held: BTreeMap<String, Standing>,
     /// The rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
@@ -117,15 +120,6 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
             };
             report.members_losing_at_least += u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
             let differs = |role: &&String| row(before, was, role) != row(after, is, role);
-            // Also of whom nothing else becomes: the order may be another.
-            let passed = |space: Option<&Space>, stands: &Stands| {
-                let pairs = space.map(Space::at_least).unwrap_or_default();
-                let passed = pairs.into_iter().filter(|(role, _)| stands.rows.contains_key(role));
-                // Of the roles that there are afterwards.
-                let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
-                passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
-            };
-            report.members_losing_at_least += u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
             if stood.shown == stands.shown && !roles.iter().copied().filter(live).any(|role| differs(&role)) {
                 continue;
             }
@@ -242,8 +236,7 @@ impl Space {
         let shown = shown.into_iter().filter(|(_, _, standing, ..)| *standing != Standing::Ended);
         let shown = shown.map(|(role, until, standing, _, stand_in)| {
             let behind = if lent && until.is_none() { Standing::Shadowed } else { Standing::Live };
-            // Somebody is touched as well whose role lasts for longer or shorter.
-            (role, (standing, until, stand_in.map(|role| (role, behind))))
+            (role, (until, standing, stand_in.map(|role| (role, behind))))
         });
         let shown = shown.collect();
         let mut held: BTreeMap<String, Standing> = BTreeMap::new();

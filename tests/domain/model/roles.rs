@@ -260,10 +260,10 @@ impl Space {
                 let instead = replacement.as_ref().filter(|role| !disabled.contains(*role));
                 // Who holds it in the place of a suspended role gets the replacement in that place.
                 let in_place = member.is_stood_in_by(&deleted, now);
-                holders += u64::from(in_place || member.holds(&deleted, now));
                 if in_place && instead.is_none() {
                     return Err(Reason::ReplacementDisabled);
                 }
+                holders += u64::from(in_place || member.holds(&deleted, now));
                 member.stand_ins.remove(&deleted);
                 let stand_ins = std::mem::take(&mut member.stand_ins).into_iter().filter_map(|(role, stand_in)| {
                     let stays = (stand_in != deleted).then_some(&stand_in);
