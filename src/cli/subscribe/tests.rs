@@ -137,6 +137,6 @@ fn a_refusal_says_the_choices_that_there_are() {
         remap("--remap 'C=D=E' --others-to Member")
     );
     // Nobody stands in for an internal role, and none but an internal one takes its place.
-    assert_eq!(told(&["acme", "Free"], &["Support"]), [suspend.clone()]);
+    assert_eq!(told(&["acme", "Free"], &["Support"]), std::slice::from_ref(&suspend));
     assert_eq!(told(&["acme", "Free"], &["Admin", "Support"]), [suspend, stand_in]);
 }
