@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
 
+use rolecall::domain::command::{Write, WriteMember};
+use rolecall::domain::membership::Standing;
 use rolecall::domain::project::RoleStructure;
-use rolecall::domain::{State, Time};
+use rolecall::domain::{Command, State, Time};
 
 use crate::model::{Customer, Model, Space, lasts};
 use crate::seen::seen;
-use crate::strategies::config;
-use crate::teams::{ORG, PROJECT, START, USERS, VISIBLE, team, wish};
+use crate::strategies::Step;
+use crate::tally::{Tally, hold};
+use crate::teams::{ORG, PROJECT, START, USERS, VISIBLE, team};
+use crate::wishes::wish;
 
 /// Until when each role could come to be held at the latest; none is for ever.
 type Reach = BTreeMap<String, Option<Time>>;
@@ -75,35 +80,121 @@ fn look(state: &State) -> Model {
 /// Two, of whom one may hold much and the other little; the others look on.
 const CONSPIRATORS: [&str; 2] = ["ann", "bob"];
 
-proptest! {
-    #![proptest_config(config(2_000))]
+/// All that a user holds, each until the latest end.
+fn holds(space: &Space, customer: &Customer, user: &str, now: Time) -> Reach {
+    let mut reach = Reach::new();
+    raise(&mut reach, held(space, customer, user, now));
+    reach
+}
 
-    #[test]
-    fn g2_nobody_is_raised_above_what_the_scope_of_the_conspirators_allows(
-        team in team(),
-        wishes in vec(wish(&CONSPIRATORS, &VISIBLE), 12),
-    ) {
+/// A write that changed something: each role that came or lasts longer is covered by a live one of the acting user, each
+/// that went or ends earlier as well, and nobody else has another.
+fn is_covered(space: &Space, after: &Customer, step: &Step, now: Time) -> TestCaseResult {
+    let Command::WriteMember(WriteMember { row, .. }) = &step.command else { unreachable!("wishes write members") };
+    let (user, acting) = (row.user_id.as_str(), step.acting_user.as_ref().expect("wishes have one").as_str());
+    let permission = match row.write {
+        Write::Add(_) => "rolecall::can_invite",
+        Write::Set(_) => "rolecall::can_change_roles",
+        Write::Remove => "rolecall::can_remove_users",
+    };
+    let customer = &space.orgs[ORG];
+    for other in USERS.into_iter().filter(|&other| other != user) {
+        prop_assert_eq!(customer.members.get(other), after.members.get(other), "{} is somebody else", other);
+    }
+    let (had, has) = (holds(space, customer, user, now), holds(space, after, user, now));
+    let longest = |role: &str| space.longest(customer, acting, permission, role, now);
+    for (role, until) in &has {
+        if had.get(role).is_none_or(|had| !lasts(*had, *until)) {
+            let lower = if acting == user { space.lowers_to(customer, user, role, now) } else { None };
+            let covered = longest(role).into_iter().chain(lower).any(|latest| lasts(latest, *until));
+            prop_assert!(covered, "{user} gets {role} until {until:?} by {acting}");
+        }
+    }
+    for (role, until) in had.iter().filter(|_| acting != user) {
+        let less = has.get(role).is_none_or(|has| !lasts(*has, *until));
+        prop_assert!(!less || longest(role).is_some(), "{acting} takes {role} from {user}");
+    }
+    Ok(())
+}
+
+/// What the conspirators begin with.
+fn met_at_first(space: &Space, customer: &Customer, reach: &Reach, tally: &Tally) {
+    let now = Time(START);
+    let shown = CONSPIRATORS.iter().filter_map(|user| customer.members.get(*user));
+    let shown: Vec<_> = shown.flat_map(|member| space.shown(customer, member, now)).collect();
+    let stands = |standing| shown.iter().any(|(_, _, it, ..)| *it == standing);
+    let single = space.structure == RoleStructure::SingleRole;
+    let ends = |until: &Option<Time>| until.is_some_and(|until| until > now);
+    let disabled = &space.mappings[&customer.mapping].disabled;
+    tally.met_if(single && shown.iter().any(|(_, until, ..)| ends(until)), "a lent role in SINGLE_ROLE");
+    tally.met_if(stands(Standing::Shadowed), "a shadowed role");
+    tally.met_if(stands(Standing::Suspended), "a suspended role");
+    tally.met_if(shown.iter().any(|(.., stand_in)| stand_in.is_some()), "a stand-in");
+    tally.met_if(shown.iter().any(|(role, ..)| space.about_role(role).marked), "an internal role");
+    let marked = |role: &String| space.about_role(role).marked && disabled.contains(role);
+    tally.met_if(shown.iter().any(|(role, ..)| marked(role)), "a suspended internal role");
+    tally.met_if(VISIBLE.iter().any(|role| !reach.contains_key(*role)), "a role out of reach");
+}
+
+/// As often in a thousand cases.
+const WANTED: [(&str, u32); 12] = [
+    ("two or more changing writes", 500),
+    ("five or more changing writes", 100),
+    ("a lent role in SINGLE_ROLE", 50),
+    ("a shadowed role", 50),
+    ("a suspended role", 50),
+    ("a stand-in", 50),
+    ("an internal role", 50),
+    ("a suspended internal role", 20),
+    ("a role out of reach", 200),
+    ("OutlastsGranter", 50),
+    ("RoleOutOfScope", 50),
+    ("a suspended role is held for longer", 10),
+];
+
+#[test]
+fn g2_nobody_is_raised_above_what_the_scope_of_the_conspirators_allows() {
+    hold(&(team(), vec(wish(&CONSPIRATORS, &VISIBLE), 16)), &WANTED, |(team, wishes), tally| {
         let (mut life, _) = team.lived();
         let start = look(&life.state);
         let space = &start.projects[PROJECT];
         let customer = &space.orgs[ORG];
         let begun = Time(START);
         let reach = reach(space, customer, &CONSPIRATORS, begun);
+        met_at_first(space, customer, &reach, tally);
+        let had: Vec<Reach> = USERS.iter().map(|user| holds(space, customer, user, begun)).collect();
+        let mut now = start.clone();
+        let mut changing = 0;
         for wish in &wishes {
-            let lived = life.live(wish);
+            let step = wish.step(&now.projects[PROJECT], life.clock);
+            let lived = life.live(&step);
+            if let Err(reason) = lived.result {
+                tally.met(format!("{reason:?}"));
+            }
             if lived.commit.is_none() {
                 continue;
             }
-            let now = look(&life.state);
-            let space = &now.projects[PROJECT];
-            for user in USERS {
-                let mut had = Reach::new();
-                raise(&mut had, held(&start.projects[PROJECT], customer, user, begun));
-                for (role, until) in held(space, &space.orgs[ORG], user, lived.now) {
-                    let by = |reach: &Reach| reach.get(&role).is_some_and(|latest| lasts(*latest, until));
-                    prop_assert!(by(&had) || by(&reach), "{user} holds {role} until {until:?}; {reach:?}; {wish:?}");
+            changing += 1;
+            let before = std::mem::replace(&mut now, look(&life.state));
+            let (was, space) = (&before.projects[PROJECT], &now.projects[PROJECT]);
+            let customer = &space.orgs[ORG];
+            is_covered(was, customer, &step, lived.now)?;
+            for (user, had) in USERS.iter().zip(&had) {
+                let holds = holds(space, customer, user, lived.now);
+                for (role, until) in &holds {
+                    let by = |reach: &Reach| reach.get(role).is_some_and(|latest| lasts(*latest, *until));
+                    prop_assert!(by(had) || by(&reach), "{user} holds {role} until {until:?}; {reach:?}; {step:?}");
                 }
+                let disabled = &space.mappings[&customer.mapping].disabled;
+                let longer = |(role, until): (&String, &Option<Time>)| {
+                    disabled.contains(role) && had.get(role).is_some_and(|had| !lasts(*had, *until))
+                };
+                tally.met_if(holds.iter().any(longer), "a suspended role is held for longer");
             }
         }
-    }
+        tally.met_if(changing >= 2, "two or more changing writes");
+        tally.met_if(changing >= 5, "five or more changing writes");
+        tally.met(format!("{changing:2} changing writes"));
+        Ok(())
+    });
 }

@@ -14,6 +14,7 @@ use proptest::sample::select;
 
 use rolecall::domain::command::{DeleteOrg, GivenRole, UpdateOrg, Write};
 use rolecall::domain::manageable::manageable;
+use rolecall::domain::membership::Standing;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::suggest::{Known, Suggester};
 use rolecall::domain::{Command, Reason, Refusal, RoleName, Time, UserId};
@@ -21,8 +22,12 @@ use rolecall::domain::{Command, Reason, Refusal, RoleName, Time, UserId};
 use crate::impacts::anonymous;
 use crate::life::{Life, Lived};
 use crate::manageable::ask;
-use crate::strategies::{Step, config};
-use crate::teams::{self, PROJECT, START, Team, USERS, VISIBLE, end, members, team, wish, write};
+use crate::model::Shown;
+use crate::seen::seen;
+use crate::strategies::Step;
+use crate::tally::{Tally, hold};
+use crate::teams::{self, PROJECT, START, Team, USERS, VISIBLE, end, members, team, write};
+use crate::wishes::{Wish, wish};
 
 /// They act, and hold no internal role.
 const CUSTOMERS: [&str; 2] = ["ann", "bob"];
@@ -94,7 +99,7 @@ impl World {
 }
 
 /// Mostly members are written; seldom the org itself.
-fn wishes() -> impl Strategy<Value = Step> {
+fn wishes() -> impl Strategy<Value = Asked> {
     let of_org = (select(&CUSTOMERS[..]), any::<bool>()).prop_map(|(acting, delete)| {
         let (project, org_id) = (teams::project(), teams::org());
         let command = match delete {
@@ -104,28 +109,57 @@ fn wishes() -> impl Strategy<Value = Step> {
                 Command::UpdateOrg(UpdateOrg { project, org_id, display_name, metadata: None })
             }
         };
-        Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) }
+        Asked::Step(Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) })
     });
-    prop_oneof![30 => wish(&CUSTOMERS, &NAMES), 1 => of_org]
+    prop_oneof![30 => wish(&CUSTOMERS, &NAMES).prop_map(Asked::Wish), 1 => of_org]
 }
 
 fn is_unavailable(lived: &Lived) -> bool {
     lived.result == Err(Reason::UserNotAvailable)
 }
 
-proptest! {
-    #![proptest_config(config(2_000))]
+/// What a step is, once it is known how things stand.
+#[derive(Clone, Debug)]
+enum Asked {
+    Wish(Wish),
+    Step(Step),
+}
 
-    #[test]
-    fn i4_acting_users_are_told_the_same_whether_there_is_staff_or_not(
-        team in team(),
-        roles_too in any::<bool>(),
-        visible in members(&[]),
-        staff in staff(),
-        wishes in vec(wishes(), 10),
-        target in select(&USERS[..]),
-    ) {
-        let Team { visible: project, internal, disabled, .. } = team;
+/// As often in a thousand cases.
+const WANTED: [(&str, u32); 9] = [
+    ("a changing wish", 2_000),
+    ("RoleOutOfScope", 200),
+    ("RoleNotFound", 200),
+    ("MemberNotFound", 100),
+    ("UserNotAvailable", 50),
+    ("staff with visible roles as well", 100),
+    ("staff with internal roles alone", 100),
+    ("a suspended internal role", 50),
+    ("a suspended role with a stand-in beside an internal one", 20),
+];
+
+/// What there is of staff.
+fn met_at_first(world: &World, tally: &Tally) {
+    let seen = seen(&world.life.state, &USERS);
+    let space = &seen.projects[PROJECT];
+    let customer = &space.orgs[teams::ORG];
+    let internal = |role: &String| space.about_role(role).marked;
+    let staff = customer.members.values().filter(|member| member.roles.keys().any(internal));
+    let staff: Vec<Vec<Shown>> = staff.map(|member| space.shown(customer, member, Time(START))).collect();
+    let any = |is: &dyn Fn(&Shown) -> bool| staff.iter().any(|roles| roles.iter().any(is));
+    tally.met_if(any(&|it| !internal(&it.0)), "staff with visible roles as well");
+    tally.met_if(staff.iter().any(|roles| roles.iter().all(|it| internal(&it.0))), "staff with internal roles alone");
+    tally.met_if(any(&|it| internal(&it.0) && it.2 == Standing::Suspended), "a suspended internal role");
+    tally.met_if(any(&|it| it.4.is_some()), "a suspended role with a stand-in beside an internal one");
+}
+
+#[test]
+fn i4_acting_users_are_told_the_same_whether_there_is_staff_or_not() {
+    let worlds = (team(), any::<bool>(), members(&[]), staff());
+    let cases = (worlds, vec(wishes(), 10), select(&USERS[..]));
+    hold(&cases, &WANTED, |((team, roles_too, visible, staff), wishes, target), tally| {
+        let Team { structure, visible: project, internal, disabled, .. } = team;
+        let visible: Vec<Command> = visible.iter().map(|member| member.command(structure)).collect();
         // Without staff there may be no internal role at all.
         let without = internal.clone().into_iter().filter(|_| roles_too);
         let mut one = World::new(project.iter().cloned().chain(without).chain(visible.clone()));
@@ -134,17 +168,26 @@ proptest! {
             other.give(user, role, until);
         }
         for command in disabled {
-            for world in [&mut one, &mut other] {
-                world.life.live(&Step::plain(0, without_internal(&command)));
-            }
+            let this = one.life.live(&Step::plain(0, without_internal(&command)));
+            let that = other.life.live(&Step::plain(0, command));
+            prop_assert_eq!(this.result.is_ok(), that.result.is_ok());
         }
         // Whatever it took to come so far, it is the same instant in both.
         for world in [&mut one, &mut other] {
             world.life.clock = Time(START);
         }
+        met_at_first(&other, tally);
+        let mut now = seen(&one.life.state, &USERS);
         for (number, wish) in wishes.iter().enumerate() {
+            let wish = match wish {
+                Asked::Wish(wish) => wish.step(&now.projects[PROJECT], one.life.clock),
+                Asked::Step(step) => step.clone(),
+            };
             let (before_one, before_other) = (one.life.state.clone(), other.life.state.clone());
-            let (this, that) = (one.life.live(wish), other.life.live(wish));
+            let (this, that) = (one.life.live(&wish), other.life.live(&wish));
+            if let Err(reason) = that.result {
+                tally.met(format!("{reason:?}"));
+            }
             if is_unavailable(&that) {
                 prop_assert!(this.result.is_ok(), "{:?} is refused otherwise: {:?}", wish, this.result);
                 one.life.state = before_one;
@@ -152,6 +195,10 @@ proptest! {
             } else {
                 prop_assert_eq!(one.told(&this), other.told(&that), "{:?}", wish);
                 prop_assert_eq!(this.commit.is_some(), that.commit.is_some(), "one takes a revision: {:?}", wish);
+                if this.commit.is_some() {
+                    tally.met("a changing wish");
+                    now = seen(&one.life.state, &USERS);
+                }
             }
             if number % 5 == 4 {
                 for target in [None, Some(target), Some("ann")] {
@@ -162,10 +209,11 @@ proptest! {
                 }
             }
         }
-    }
+        Ok(())
+    });
 }
 
-/// The same roles are disabled in both worlds; of internal ones there may be none in the one.
+/// The same visible roles are disabled in both worlds; internal ones only where there is staff.
 fn without_internal(command: &Command) -> Command {
     let mut command = command.clone();
     if let Command::UpdateRoleMapping(update) = &mut command {

@@ -14,5 +14,7 @@ mod seen;
 mod strategies;
 mod suspensions;
 mod symbols;
+mod tally;
 mod teams;
 mod undo;
+mod wishes;

@@ -10,6 +10,7 @@ mod m;
 mod m7;
 mod p;
 mod p5;
+mod p7;
 mod r;
 mod r4;
 mod r9;

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::contextualize_config;
 
 use rolecall::domain::command::*;
 use rolecall::domain::hash::HashKey;
@@ -61,9 +62,12 @@ impl Step {
     }
 }
 
-/// As many cases as the environment says (PROPTEST_CASES, for every property alike), else `cases`.
+/// As many cases as the environment says (PROPTEST_CASES, for every property alike), else `cases`. What is said in a
+/// `ProptestConfig` itself comes before the environment, save in `proptest!`: so it is asked here, for all.
 pub fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, max_shrink_time: 20_000, ..ProptestConfig::default() }
+    let config =
+        ProptestConfig { cases, failure_persistence: None, max_shrink_time: 20_000, ..ProptestConfig::default() };
+    contextualize_config(config)
 }
 
 /// The hash key of the tests.

@@ -25,6 +25,7 @@ pub const START: i64 = 1_000;
 /// What is there before anybody acts, as commands: some of them may be refused.
 #[derive(Clone, Debug)]
 pub struct Team {
+    pub structure: RoleStructure,
     /// The project with its visible roles, and what they grant and manage.
     pub visible: Vec<Command>,
     /// The same of the internal roles.
@@ -119,8 +120,8 @@ pub fn write(user: &str, write: Write) -> Command {
 /// Roles of the project: what each manages matters in MULTI alone.
 fn described(names: &'static [&'static str]) -> BoxedStrategy<Vec<Command>> {
     let one = |&name: &&'static str| {
-        let abilities = prop_oneof![2 => Just(ABILITIES.to_vec()), 3 => subsequence(ABILITIES.to_vec(), 0..5)];
-        let managed = subsequence(VISIBLE.to_vec(), 0..5);
+        let abilities = prop_oneof![3 => Just(ABILITIES.to_vec()), 2 => subsequence(ABILITIES.to_vec(), 0..5)];
+        let managed = subsequence(VISIBLE.to_vec(), 0..4);
         (abilities, managed).prop_map(move |(abilities, managed)| vec![grants(name, abilities), manages(name, managed)])
     };
     names.iter().map(one).collect::<Vec<_>>().prop_map(|all| all.concat()).boxed()
@@ -135,7 +136,7 @@ pub fn team() -> BoxedStrategy<Team> {
         ]
     };
     let places = (place(), place());
-    let off = subsequence(vec!["Admin", "Auditor", "Guest", "Boss"], 0..3);
+    let off = subsequence(vec!["Admin", "Auditor", "Guest", "Boss", "Spy"], 0..3);
     let disabled = (off, suspended());
     let roles = (described(&VISIBLE), described(&INTERNAL), places);
     (structure, roles, members(&["Boss", "Spy"]), vec(disabled, 0..3))
@@ -165,12 +166,13 @@ pub fn team() -> BoxedStrategy<Team> {
                 edit(RoleMappingEdits { disable: names(off), ..RoleMappingEdits::default() }, on_disabled)
             });
             Team {
+                structure,
                 visible: start.into_iter().chain(visible.into_iter().filter(multi)).collect(),
                 internal: [new_role("Boss", true, places.0), new_role("Spy", true, places.1)]
                     .into_iter()
                     .chain(internal.into_iter().filter(multi))
                     .collect(),
-                members,
+                members: members.iter().map(|member| member.command(structure)).collect(),
                 disabled: disabled.collect(),
             }
         })
@@ -178,35 +180,73 @@ pub fn team() -> BoxedStrategy<Team> {
 }
 
 fn suspended() -> impl Strategy<Value = OnDisabled> {
-    let stand_in =
-        proptest::option::of(select(&["Member", "Owner", "Auditor", "Guest"][..]).prop_map(RoleName::stored));
+    let stand_in = proptest::option::weighted(
+        0.75,
+        select(&["Member", "Owner", "Auditor", "Guest"][..]).prop_map(RoleName::stored),
+    );
     stand_in.prop_map(|stand_in| OnDisabled::Suspend { stand_in })
 }
 
-/// Some of the users, each with some roles; what does not fit the structure is refused.
-pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<Command>> {
-    let role = || {
-        let role = if internal.is_empty() {
-            select(&VISIBLE[..]).boxed()
-        } else {
-            prop_oneof![5 => select(&VISIBLE[..]), 1 => select(internal)].boxed()
+/// Who is there, with which roles.
+#[derive(Clone, Debug)]
+pub struct Cast {
+    user: &'static str,
+    base: &'static str,
+    lent: Option<(&'static str, Time)>,
+    /// What there is room for in MULTI_ROLE alone.
+    more: Vec<(&'static str, Option<Time>)>,
+    /// In SINGLE_ROLE in the place of the base role, or of the lent one.
+    internal: Option<(&'static str, Option<Time>)>,
+}
+
+impl Cast {
+    /// As much of it as the structure has room for.
+    pub fn command(&self, structure: RoleStructure) -> Command {
+        let lent = self.lent.map(|(role, until)| (role, Some(until)));
+        let mut roles = vec![(self.base, None)];
+        match structure {
+            RoleStructure::SingleRole => {
+                roles.extend(lent);
+                if let Some((role, until)) = self.internal {
+                    roles.retain(|(_, other)| other.is_some() != until.is_some());
+                    roles.push((role, until));
+                }
+            }
+            RoleStructure::MultiRole => roles.extend(self.more.iter().copied().chain(lent).chain(self.internal)),
+        }
+        let mut given: Vec<GivenRole> = Vec::new();
+        for (role, until) in roles {
+            if !given.iter().any(|it| it.role.as_str() == role) {
+                given.push(GivenRole { role: RoleName::stored(role), until, permanent: false });
+            }
+        }
+        write(self.user, Write::Add(given))
+    }
+}
+
+/// `ann` and `bob`, mostly with roles between the highest and the lowest, and some of the others.
+pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<Cast>> {
+    let cast = move |user: &'static str, roles: [&'static str; 6]| {
+        let role = move || select(roles.to_vec());
+        let ends = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]).prop_map(Time);
+        let lent = proptest::option::weighted(0.35, (role(), ends));
+        let more = vec((role(), end()), 0..3);
+        let internal = match internal {
+            [] => Just(None).boxed(),
+            names => proptest::option::weighted(0.25, (select(names), end())).boxed(),
         };
-        (role, end())
-    };
-    let given = || prop_oneof![2 => vec(role(), 1), 2 => vec(role(), 2), 1 => vec(role(), 3)];
-    let member = |user: &'static str| {
-        given().prop_map(move |given| {
-            let given = given.into_iter().map(|(role, until)| GivenRole {
-                role: RoleName::stored(role),
-                until,
-                permanent: false,
-            });
-            write(user, Write::Add(given.collect()))
+        (role(), lent, more, internal).prop_map(move |(base, lent, more, internal)| Cast {
+            user,
+            base,
+            lent,
+            more,
+            internal,
         })
     };
-    // What is refused, since it does not fit, is tried once more.
-    let twice = USERS[..4].iter().chain(&USERS[..4]);
-    let all: Vec<_> = twice.map(|user| proptest::option::weighted(0.8, member(user))).collect();
+    let often = ["Admin", "Admin", "Auditor", "Auditor", "Guest", "Owner"];
+    let any = ["Owner", "Admin", "Auditor", "Member", "Guest", "Owner"];
+    let others = USERS[2..4].iter().map(|&user| proptest::option::weighted(0.8, cast(user, any)).boxed());
+    let all: Vec<_> = USERS[..2].iter().map(|&user| cast(user, often).prop_map(Some).boxed()).chain(others).collect();
     all.prop_map(|members| members.into_iter().flatten().collect()).boxed()
 }
 

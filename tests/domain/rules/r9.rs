@@ -1,8 +1,8 @@
 //! What a write does to those whom it touches (R9).
 
-use rolecall::domain::impact::{Impact, Listed, MemberImpact, Who};
-use rolecall::domain::{Reason, Refusal, RoleName};
-use rolecall::limits::{IMPACT_LIST_MAX, IMPACT_SAMPLE_MAX};
+use rolecall::domain::impact::{GrantImpact, Impact, Listed, MemberImpact, Who};
+use rolecall::domain::{OrgId, PermissionName, Reason, Refusal, RoleName};
+use rolecall::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MAX};
 
 use crate::fixture::{World, world};
 
@@ -268,4 +268,88 @@ fn r9_what_is_long_is_cut_and_counted() {
         Who::SomeOf { at_most, .. } => *at_most,
     });
     assert_eq!(told.sum::<usize>(), IMPACT_SAMPLE_MAX);
+}
+
+/// How many there are, how many of them are listed, the first listed and the last.
+fn cut<T>(listed: &Listed<T>, text: impl Fn(&T) -> String) -> (u64, usize, String, String) {
+    let end = |one: Option<&T>| one.map(&text).unwrap_or_default();
+    (listed.total, listed.first.len(), end(listed.first.first()), end(listed.first.last()))
+}
+
+fn said(total: u64, listed: usize, first: &str, last: &str) -> (u64, usize, String, String) {
+    (total, listed, first.to_string(), last.to_string())
+}
+
+#[test]
+fn r9_of_many_grants_the_first_by_mapping_role_and_permission_are_listed() {
+    let mut world = world("org acme by own");
+    let names: Vec<String> = (0..60).map(|number| format!("p{number:02}")).collect();
+    world.run(&format!("permission {}", names.join(", ")));
+    let all = |sign: char| names.iter().map(|name| format!(" {sign}{name}")).collect::<String>();
+    let grant = |it: &GrantImpact| format!("{} {} {}", it.role_mapping, it.role, it.permission);
+    let permission = |it: &PermissionName| it.to_string();
+    let more = world.impact(&format!("edit Default: Member{0}; Owner{0}", all('+')));
+    let wanted = said(120, IMPACT_LIST_MAX, "Default Owner p00", "Default Member p39");
+    assert_eq!(cut(&more.grants_gained, grant), wanted);
+    assert_eq!(more.grants_lost, Listed::default());
+    let wanted_of_one = said(60, IMPACT_PERMISSIONS_MAX, "p00", "p19");
+    assert_eq!(cut(&more.sample[0].permissions_gained, permission), wanted_of_one);
+    let less = world.impact(&format!("edit Default: Member{0}; Owner{0}", all('-')));
+    assert_eq!(cut(&less.grants_lost, grant), wanted);
+    assert_eq!(less.grants_gained, Listed::default());
+    assert_eq!(cut(&less.sample[0].permissions_lost, permission), wanted_of_one);
+}
+
+#[test]
+fn r9_of_many_pairs_of_roles_the_first_by_the_order_before_are_listed() {
+    let pair = |(one, other): &(RoleName, RoleName)| format!("{one} {other}");
+    let mut world = world("");
+    (0..12).for_each(|number| world.run(&format!("role R{number:02}")));
+    let mut order = world.roles();
+    order.reverse();
+    // Of 15 roles each is above all that come later, and the highest one manages itself as well.
+    let impact = world.impact(&format!("order {}", order.join(", ")));
+    assert_eq!(cut(&impact.at_least_lost, pair), said(105, IMPACT_LIST_MAX, "Owner Admin", "R08 R09"));
+    assert_eq!(cut(&impact.manages_lost, pair), said(106, IMPACT_LIST_MAX, "Owner Owner", "R07 R11"));
+
+    world.run("project shop MULTI");
+    let roles: Vec<String> = (0..=100).map(|number| format!("R{number:03}")).collect();
+    roles.iter().for_each(|role| world.run(&format!("role {role}")));
+    world.run(&format!("role Boss; manages {}\n order R100, *", roles.join(", ")));
+    let impact = world.impact("update role Boss: manages");
+    assert_eq!(cut(&impact.manages_lost, pair), said(101, IMPACT_LIST_MAX, "Boss R100", "Boss R098"));
+}
+
+#[test]
+fn r9_of_many_orgs_left_ownerless_the_first_by_id_are_listed() {
+    let mut world = world("");
+    let orgs: Vec<String> = (0..=100).rev().map(|number| format!("o{number:03}")).collect();
+    orgs.iter().for_each(|org| world.run(&format!("org {org} by own")));
+    let rows: Vec<String> = orgs.iter().map(|org| format!("remove own from {org}")).collect();
+    let impact = world.impact(&format!("ownerless write: {}", rows.join(" | ")));
+    let org = |id: &OrgId| id.to_string();
+    assert_eq!(cut(&impact.orgs_left_ownerless, org), said(101, IMPACT_LIST_MAX, "o000", "o099"));
+}
+
+#[test]
+fn r9_the_sample_begins_with_those_who_lose_and_goes_by_org() {
+    let mut world = world("permission read");
+    for number in (0..10).rev() {
+        world.run(&format!("org a{number:02}\n add ann to a{number:02}: Member"));
+    }
+    let orgs = |impact: &Impact| impact.sample.iter().map(|row| row.org_id.to_string()).collect::<Vec<_>>();
+    let named = |letter: char, numbers: std::ops::Range<usize>| {
+        numbers.map(|number| format!("{letter}{number:02}")).collect::<Vec<_>>()
+    };
+    let line = "suspending edit Default: off Admin; Member +read";
+    for (from, to) in [(0, 15), (15, 25)] {
+        for number in (from..to).rev() {
+            world.run(&format!("org z{number:02}\n add ann to z{number:02}: Admin"));
+        }
+        let impact = world.preview(line);
+        assert_eq!(impact.members, 10 + to as u64);
+        let losing = named('z', 0..to.min(IMPACT_SAMPLE_MAX));
+        let gaining = named('a', 0..IMPACT_SAMPLE_MAX - losing.len());
+        assert_eq!(orgs(&impact), [losing, gaining].concat());
+    }
 }

@@ -1,0 +1,77 @@
+//! Role sets that nobody has any more: every REMAP makes new ones (M7), and a project may keep so many (P7).
+
+use rolecall::domain::UserId;
+use rolecall::domain::group::{Commit, Known, Work, decide_group};
+use rolecall::domain::id::OrgNo;
+
+use crate::fixture::{World, world};
+
+/// Decides a line that must be accepted, and returns its commit.
+fn commit(world: &mut World, line: &str) -> Commit {
+    let (command, call) = world.said(line);
+    let work = Work { command, call, tag: 1 };
+    let group = decide_group(world.state.clone(), &[work], &Known::new(), world.now, &world.limits);
+    world.state = group.next;
+    group.commits.into_iter().next().unwrap_or_else(|| panic!("`{line}` changes nothing"))
+}
+
+/// The roles that are recorded of a member of an org, dead or alive.
+fn recorded(world: &World, org: OrgNo, user: &str) -> Vec<String> {
+    let project = world.project();
+    let org = project.org_numbered(org).expect("not erased yet");
+    let record = project.membership(org, &UserId::stored(user)).expect("not erased yet");
+    let set = project.role_sets.get(record.role_set).expect("memberships point to sets");
+    set.roles.iter().map(|&role| project.role_name(role).to_string()).collect()
+}
+
+#[test]
+fn p7_role_sets_that_nobody_has_any_more_are_dropped() {
+    let mut world = world("project shop MULTI\n role Guest\n mapping Free like Default: off Admin");
+    world.run("mapping Paid like Default: off Guest\n org acme by dan\n org globex by dan\n org initech by dan");
+    world.run("add ann to acme: Admin\n add bob to acme: Member, Admin\n add cid to acme: Member, Admin until 5000");
+    // Sets that nobody else has: in an org that lives, and in one that is dead.
+    world.run("add eve to initech: Guest, Admin\n add eve to globex: Guest, Owner\n add bob to globex: Guest, Member");
+    let dead = world.project().org("globex").expect("alive so far").no;
+    world.run("delete org globex");
+
+    let mut collecting = 0;
+    for _ in 0..1_100 {
+        for line in ["remapping:Admin=Guest subscribe acme to Free", "remapping:Guest=Admin subscribe acme to Paid"] {
+            let (before, kept) = (world.state.clone(), world.project().role_sets.len());
+            let commit = commit(&mut world, line);
+            let keeps = world.project().role_sets.len();
+            assert!(keeps < 1_100, "{keeps} role sets are kept");
+            if keeps > kept {
+                continue;
+            }
+            collecting += 1;
+            let acme = if line.ends_with("Paid") { "Admin" } else { "Guest" };
+            // Guest is below Member, Admin above.
+            let (high, low) =
+                if acme == "Admin" { ("Admin live", "Member live") } else { ("Member live", "Guest live") };
+            assert_eq!(world.stands("acme", "ann"), format!("{acme} live"));
+            assert_eq!(world.stands("acme", "bob"), format!("{high}, {low}"));
+            let timed = |role: &str| if role.starts_with(acme) { format!("{role} until 5000") } else { role.into() };
+            assert_eq!(world.stands("acme", "cid"), format!("{}, {}", timed(high), timed(low)));
+            assert_eq!(world.stands("initech", "eve"), "Admin live, Guest live");
+            assert_eq!(recorded(&world, dead, "eve"), ["Owner", "Guest"]);
+            assert_eq!(recorded(&world, dead, "bob"), ["Member", "Guest"]);
+            // What has collected can be undone, and done again.
+            let mut state = world.state.clone();
+            for change in commit.changes.iter().rev() {
+                state.apply(&change.clone().undone());
+            }
+            state.set_revision(before.revision());
+            assert!(state == before, "undone");
+            state.apply_commit(commit.revision, &commit.changes);
+            assert!(state == world.state, "redone");
+        }
+    }
+    assert!(collecting >= 2, "collected {collecting} times");
+    // The dead ones can be erased still, and a set that was dropped can be given anew.
+    world.erase_all(1);
+    let gone = world.project().org_numbered(dead).is_none_or(|org| org.memberships_len() == 0);
+    assert!(gone, "nobody is left of the dead org");
+    world.run("add eve to acme: Member, Owner");
+    assert_eq!(world.stands("acme", "eve"), "Owner live, Member live");
+}

@@ -1,0 +1,203 @@
+//! What acting users ask for who know how things stand: mostly what is in their scope, of those who are there.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use rolecall::domain::command::{GivenRole, Write};
+use rolecall::domain::project::RoleStructure;
+use rolecall::domain::{RoleName, Time, UserId};
+
+use crate::model::{Customer, Space, lasts};
+use crate::strategies::Step;
+use crate::teams::{ORG, USERS, end, write};
+
+/// A wish, before it is known how things stand.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    acting: &'static str,
+    kind: Kind,
+    /// Whom, of those who are there; or somebody.
+    target: Index,
+    stray: bool,
+    picks: Vec<Pick>,
+    advance: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Add,
+    /// These roles in the place of all others.
+    Set,
+    /// One role more beside those held, or another one in SINGLE_ROLE.
+    Change,
+    /// One that ends is held for longer.
+    Lengthen,
+    /// All but one.
+    Drop,
+    Remove,
+}
+
+#[derive(Clone, Debug)]
+struct Pick {
+    /// Which of the roles in scope, or this one.
+    index: Index,
+    name: Option<&'static str>,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Lasting,
+    /// As late as can be.
+    Latest,
+    Until(Option<Time>),
+    /// In some time from now.
+    Within(i64),
+}
+
+/// Some of the names may be such as nobody knows.
+pub fn wish(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Wish> {
+    let ends = prop_oneof![
+        2 => Just(End::Lasting),
+        3 => Just(End::Latest),
+        3 => end().prop_map(End::Until),
+        3 => (1i64..200).prop_map(End::Within),
+    ];
+    let name = prop_oneof![5 => Just(None), 1 => select(names).prop_map(Some)];
+    let pick = (any::<Index>(), name, ends).prop_map(|(index, name, end)| Pick { index, name, end });
+    let kind = prop_oneof![
+        4 => Just(Kind::Add),
+        3 => Just(Kind::Set),
+        7 => Just(Kind::Change),
+        3 => Just(Kind::Lengthen),
+        2 => Just(Kind::Drop),
+        1 => Just(Kind::Remove),
+    ];
+    let stray = prop_oneof![7 => Just(false), 1 => Just(true)];
+    let advance = prop_oneof![3 => 0i64..3, 1 => 3i64..12];
+    (select(actors), kind, any::<Index>(), stray, vec(pick, 1..3), advance)
+        .prop_map(|(acting, kind, target, stray, picks, advance)| Wish { acting, kind, target, stray, picks, advance })
+        .boxed()
+}
+
+/// The moment in which a wish is made, as customers know it.
+struct Moment<'a> {
+    space: &'a Space,
+    customer: &'a Customer,
+    now: Time,
+}
+
+impl Wish {
+    /// What is asked for, as things stand; `clock` is before the wish's own advance.
+    pub fn step(&self, space: &Space, clock: Time) -> Step {
+        let user = *self.target.get::<&'static str>(&USERS);
+        let step = match space.orgs.get(ORG) {
+            Some(customer) => {
+                let moment = Moment { space, customer, now: Time(clock.0 + self.advance) };
+                let user = if self.stray { user } else { self.target_of(&moment) };
+                write(user, self.write(user, &moment))
+            }
+            None => write(user, Write::Remove),
+        };
+        Step { acting_user: Some(UserId::stored(self.acting)), ..Step::plain(self.advance, step) }
+    }
+
+    fn target_of(&self, moment: &Moment<'_>) -> &'static str {
+        let is_there = |user: &str| !moment.held(user).is_empty();
+        let adds = matches!(self.kind, Kind::Add);
+        let fit: Vec<&'static str> = USERS.into_iter().filter(|user| is_there(user) != adds).collect();
+        let fit = if fit.is_empty() { USERS.to_vec() } else { fit };
+        *self.target.get::<&'static str>(&fit)
+    }
+
+    fn write(&self, user: &str, moment: &Moment<'_>) -> Write {
+        let permission =
+            if matches!(self.kind, Kind::Add) { "rolecall::can_invite" } else { "rolecall::can_change_roles" };
+        let held = moment.held(user);
+        let picked = |pick: &Pick| moment.picked(pick, self.acting, permission, &held);
+        let kept = |role: &str| GivenRole { role: RoleName::stored(role), until: None, permanent: false };
+        let but = |left_out: &str| -> Vec<GivenRole> {
+            held.iter().filter(|(role, _)| role != left_out).map(|(role, _)| kept(role)).collect()
+        };
+        let single = moment.space.structure == RoleStructure::SingleRole;
+        match self.kind {
+            Kind::Add => Write::Add(unlike(self.picks.iter().map(picked).collect())),
+            Kind::Set => Write::Set(unlike(self.picks.iter().map(picked).collect())),
+            Kind::Change => {
+                let new = picked(&self.picks[0]);
+                let mut given = but(new.role.as_str());
+                // There is room for one without end and for one that ends.
+                if single {
+                    let ends = |role: &str| held.iter().any(|(other, until)| other == role && until.is_some());
+                    given.retain(|other| ends(other.role.as_str()) != new.until.is_some());
+                }
+                given.push(new);
+                Write::Set(given)
+            }
+            Kind::Lengthen => {
+                let ending: Vec<_> = held.iter().filter(|(_, until)| until.is_some()).collect();
+                if ending.is_empty() {
+                    return Write::Set(unlike(self.picks.iter().map(picked).collect()));
+                }
+                let (role, until) = self.picks[0].index.get(&ending);
+                let later = |until: Time| until.0 + self.picks[0].index.index(20) as i64;
+                let latest = moment.space.longest(moment.customer, self.acting, permission, role, moment.now);
+                let until = match latest {
+                    Some(latest) if lasts(latest, *until) => latest,
+                    _ => until.map(|until| Time(later(until))),
+                };
+                let mut given = but(role);
+                given.push(GivenRole { role: RoleName::stored(role.as_str()), until, permanent: until.is_none() });
+                Write::Set(given)
+            }
+            Kind::Drop => {
+                let left_out = held.get(self.picks[0].index.index(held.len().max(1))).map(|(role, _)| role.as_str());
+                let rest = but(left_out.unwrap_or_default());
+                if rest.is_empty() { Write::Remove } else { Write::Set(rest) }
+            }
+            Kind::Remove => Write::Remove,
+        }
+    }
+}
+
+impl Moment<'_> {
+    /// The visible roles that a user holds, and until when.
+    fn held(&self, user: &str) -> Vec<(String, Option<Time>)> {
+        let Some(member) = self.customer.members.get(user) else { return Vec::new() };
+        let held = |until: Option<Time>| until.is_none_or(|until| until > self.now);
+        let roles = member.roles.iter().filter(|(role, it)| held(it.until) && !self.space.about_role(role).marked);
+        roles.map(|(role, it)| (role.clone(), it.until)).collect()
+    }
+
+    fn picked(&self, pick: &Pick, acting: &str, permission: &str, held: &[(String, Option<Time>)]) -> GivenRole {
+        let disabled = &self.space.mappings[&self.customer.mapping].disabled;
+        let fits = |role: &str| !disabled.contains(role) || held.iter().any(|(other, _)| other == role);
+        let latest = |role: &str| self.space.longest(self.customer, acting, permission, role, self.now);
+        let names = self.space.roles.iter().map(|(role, _)| role.as_str());
+        let scope: Vec<&str> = names.filter(|role| fits(role) && latest(role).is_some()).collect();
+        let role = match pick.name {
+            Some(name) => name,
+            None if scope.is_empty() => "Member",
+            None => pick.index.get(&scope),
+        };
+        let until = match pick.end {
+            End::Lasting => None,
+            End::Latest => latest(role).flatten(),
+            End::Until(until) => until,
+            End::Within(time) => Some(Time(self.now.0 + time)),
+        };
+        GivenRole { role: RoleName::stored(role), until, permanent: until.is_none() }
+    }
+}
+
+/// Each role once.
+fn unlike(given: Vec<GivenRole>) -> Vec<GivenRole> {
+    let mut once: Vec<GivenRole> = Vec::new();
+    for one in given {
+        if !once.iter().any(|other| other.role == one.role) {
+            once.push(one);
+        }
+    }
+    once
+}
