@@ -13,11 +13,11 @@ pub fn impact(impact: &Impact) -> wire::Impact {
         members: count(impact.members),
         members_losing_at_least: count(impact.members_losing_at_least),
         roles: impact.roles.iter().map(role).collect(),
-        grants_gained: Some(grants(&impact.grants_gained)),
-        grants_lost: Some(grants(&impact.grants_lost)),
-        at_least_lost: Some(pairs(&impact.at_least_lost)),
-        manages_lost: Some(pairs(&impact.manages_lost)),
-        orgs_left_ownerless: Some(orgs(&impact.orgs_left_ownerless)),
+        grants_gained: some(&impact.grants_gained, grants),
+        grants_lost: some(&impact.grants_lost, grants),
+        at_least_lost: some(&impact.at_least_lost, pairs),
+        manages_lost: some(&impact.manages_lost, pairs),
+        orgs_left_ownerless: some(&impact.orgs_left_ownerless, orgs),
         sample: impact.sample.iter().filter_map(member).collect(),
     }
 }
@@ -61,8 +61,8 @@ fn member(impact: &MemberImpact) -> Option<wire::MemberImpact> {
         roles_ended: texts(&impact.roles_ended),
         roles_suspended: texts(&impact.roles_suspended),
         roles_reactivated: texts(&impact.roles_reactivated),
-        permissions_gained: Some(permissions(&impact.permissions_gained)),
-        permissions_lost: Some(permissions(&impact.permissions_lost)),
+        permissions_gained: some(&impact.permissions_gained, permissions),
+        permissions_lost: some(&impact.permissions_lost, permissions),
     })
 }
 
@@ -70,6 +70,25 @@ fn permissions(permissions: &Listed<PermissionName>) -> wire::PermissionNames {
     wire::PermissionNames { total: count(permissions.total), first: texts(&permissions.first) }
 }
 
+/// What is there. Of nothing nothing is said: most answers would be twice as long.
+fn some<T, W>(listed: &Listed<T>, wire: impl Fn(&Listed<T>) -> W) -> Option<W> {
+    (listed.total > 0).then(|| wire(listed))
+}
+
 fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r9_what_there_is_none_of_is_left_out() {
+        assert_eq!(super::impact(&Impact::default()), wire::Impact::default());
+        let orgs_left_ownerless = Listed { total: 1, first: vec![OrgId::stored("acme")] };
+        let some = super::impact(&Impact { orgs_left_ownerless, ..Impact::default() });
+        let expected = Some(wire::OrgIds { total: 1, first: vec!["acme".into()] });
+        assert_eq!(some, wire::Impact { orgs_left_ownerless: expected, ..Default::default() });
+    }
 }

@@ -14,14 +14,21 @@ use crate::domain::{Change, State, UserId};
 use crate::limits::IMPACT_SAMPLE_MAX;
 use crate::store::{Store, StoreError, WriteTx};
 
+/// Pages that are read to name those who had a role set: the database may know many who had not.
+const PAGES_MAX: usize = 20;
+/// Ids of each page but the first, which is as long as the sample.
+const PAGE_ROWS: usize = 1_000;
+
 /// Knows the ids of members: the transaction of a write, or the store for a preview.
 pub(super) trait Ids: Send {
-    /// Of those who have this role set in an org, and no role that ends, the first by user id.
+    /// Of those who have this role set in an org, and no role that ends, the first by user id, or the first after one of
+    /// them.
     fn members_of(
         &mut self,
         project: ProjectId,
         org: OrgNo,
         role_set: RoleSetId,
+        after: Option<&UserId>,
         at_most: usize,
     ) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
 }
@@ -32,9 +39,10 @@ impl Ids for WriteTx {
         project: ProjectId,
         org: OrgNo,
         role_set: RoleSetId,
+        after: Option<&UserId>,
         at_most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        WriteTx::members_of(self, project, org, role_set, at_most).await
+        WriteTx::members_of(self, project, org, role_set, after, at_most).await
     }
 }
 
@@ -44,9 +52,10 @@ impl Ids for Store {
         project: ProjectId,
         org: OrgNo,
         role_set: RoleSetId,
+        after: Option<&UserId>,
         at_most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        Store::members_of(self, project, org, role_set, at_most).await
+        Store::members_of(self, project, org, role_set, after, at_most).await
     }
 }
 
@@ -100,13 +109,11 @@ async fn named(ids: &mut impl Ids, rows: &[MemberImpact], place: Place<'_>) -> R
         if at_most == 0 {
             continue;
         }
-        // Each of those whom earlier commands wrote may have to be left out.
         let mut users = place.written(row.org);
-        let asked_for = at_most + users.len();
-        for role_set in place.sets_before(row.org, role_set) {
-            users.extend(ids.members_of(place.project, row.org, role_set, asked_for).await?);
-        }
         users.retain(|user| place.has(row.org, role_set, user));
+        for set_before in place.sets_before(row.org, role_set) {
+            users.extend(place.stored(ids, row.org, [set_before, role_set], at_most).await?);
+        }
         let member = |user: UserId| MemberImpact { who: Who::Member(user), ..row.clone() };
         sample.extend(users.into_iter().take(at_most).map(member));
     }
@@ -116,6 +123,31 @@ async fn named(ids: &mut impl Ids, rows: &[MemberImpact], place: Place<'_>) -> R
 impl Place<'_> {
     fn earlier_changes(&self) -> impl DoubleEndedIterator<Item = &Change> {
         self.earlier.iter().flat_map(|commit| &commit.changes).filter(|change| change.project() == self.project)
+    }
+
+    /// Of those whom the database knows with the first set, the first who had the second before the command. Earlier
+    /// commands may have written any of them; and where nothing is written, the database may be ahead of the State.
+    async fn stored(
+        self,
+        ids: &mut impl Ids,
+        org: OrgNo,
+        [set_before, role_set]: [RoleSetId; 2],
+        at_most: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let mut found = Vec::new();
+        let mut last: Option<UserId> = None;
+        for page in 0..PAGES_MAX {
+            // Mostly all of the first ones are right.
+            let rows = if page == 0 { at_most } else { PAGE_ROWS };
+            let users = ids.members_of(self.project, org, set_before, last.as_ref(), rows).await?;
+            let ended = users.len() < rows;
+            last = users.last().cloned();
+            found.extend(users.into_iter().filter(|user| self.has(org, role_set, user)));
+            if ended || found.len() >= at_most {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Whom earlier commands wrote in an org.
@@ -146,174 +178,4 @@ impl Place<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::command::{
-        Call, Command, CreateOrg, CreateProject, CreateRole, CreateRoleMapping, GivenRole, GrantEdit, MemberWrite,
-        OnDisabled, Place as RolePlace, RequestKey, RoleMappingEdits, SubscribeOrg, SubscribeTo, UpdateRoleMapping,
-        Write, WriteMember,
-    };
-    use crate::domain::group::{Known, Work, decide_group};
-    use crate::domain::hash::HashKey;
-    use crate::domain::project::{Environment, RoleStructure};
-    use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, Time};
-    use crate::limits::Limits;
-
-    /// What the database holds before a group.
-    struct Stored(Vec<(RoleSetId, UserId)>);
-
-    impl Ids for Stored {
-        async fn members_of(
-            &mut self,
-            _: ProjectId,
-            _: OrgNo,
-            role_set: RoleSetId,
-            at_most: usize,
-        ) -> Result<Vec<UserId>, StoreError> {
-            let having = self.0.iter().filter(|(set, _)| *set == role_set).map(|(_, user)| user.clone());
-            Ok(having.take(at_most).collect())
-        }
-    }
-
-    fn shop() -> ProjectKey {
-        ProjectKey::stored("shop")
-    }
-
-    fn role(name: &str) -> RoleName {
-        RoleName::stored(name)
-    }
-
-    fn write(user: &str, write: Write) -> Command {
-        let row = MemberWrite { org_id: OrgId::stored("acme"), user_id: UserId::stored(user), write };
-        Command::WriteMember(WriteMember { project: shop(), row, allow_ownerless: false })
-    }
-
-    fn clerk(user: &str) -> Command {
-        write(user, Write::Add(vec![GivenRole { role: role("Clerk"), until: None, permanent: false }]))
-    }
-
-    fn downgrade() -> Command {
-        Command::SubscribeOrg(SubscribeOrg {
-            project: shop(),
-            org_id: OrgId::stored("acme"),
-            to: SubscribeTo::RoleMapping(RoleMappingName::stored("Free")),
-            on_disabled: OnDisabled::Remap { role_map: vec![(role("Clerk"), role("Member"))], others_to: None },
-        })
-    }
-
-    /// Lets members of Free do one thing more.
-    fn grant() -> Command {
-        let add = vec![PermissionName::stored("rolecall::can_invite")];
-        let grants = vec![GrantEdit { role: role("Member"), add, remove: vec![] }];
-        Command::UpdateRoleMapping(UpdateRoleMapping {
-            project: shop(),
-            name: RoleMappingName::stored("Free"),
-            etag: None,
-            new_name: None,
-            description: None,
-            aliases: None,
-            edits: RoleMappingEdits { grants, ..RoleMappingEdits::default() },
-            on_disabled: OnDisabled::Reject,
-        })
-    }
-
-    fn run(state: State, commands: Vec<(Command, Call)>) -> Group {
-        let work = commands.into_iter().map(|(command, call)| Work { command, call, tag: 0 });
-        let group = decide_group(state, &work.collect::<Vec<_>>(), &Known::default(), Time(1), &Limits::default());
-        for verdict in &group.verdicts {
-            assert!(!matches!(verdict, Verdict::Refused(_)));
-        }
-        group
-    }
-
-    fn plain(commands: Vec<Command>) -> Vec<(Command, Call)> {
-        commands.into_iter().map(|command| (command, Call::plain("test", ""))).collect()
-    }
-
-    /// The org acme, in which ann, bob and cat are clerks, and what the database knows of them.
-    fn world() -> (State, Stored) {
-        let created = vec![
-            Command::CreateProject(CreateProject {
-                key: shop(),
-                display_name: String::new(),
-                environment: Environment::Test,
-                role_structure: RoleStructure::MultiRole,
-                reuse_deleted_key: false,
-            }),
-            Command::CreateRole(CreateRole {
-                project: shop(),
-                name: role("Clerk"),
-                description: String::new(),
-                internal: false,
-                place: RolePlace::Last,
-                disabled_in: vec![],
-                manages: vec![],
-            }),
-            Command::CreateRoleMapping(CreateRoleMapping {
-                project: shop(),
-                name: RoleMappingName::stored("Free"),
-                description: String::new(),
-                duplicate_of: None,
-                edits: RoleMappingEdits { disable: vec![role("Clerk")], ..RoleMappingEdits::default() },
-                subscribe: vec![],
-                on_disabled: OnDisabled::Reject,
-            }),
-            Command::CreateOrg(CreateOrg {
-                project: shop(),
-                org_id: OrgId::stored("acme"),
-                display_name: String::new(),
-                metadata: String::new(),
-                role_mapping: None,
-                creator: None,
-                reuse_deleted_id: false,
-            }),
-        ];
-        let members = ["cat", "ann", "bob"].map(clerk);
-        let state = run(State::new(HashKey::new([7; 16])), plain(created.into_iter().chain(members).collect())).next;
-        let set =
-            |project: &Project, user: &UserId| project.membership(project.org("acme")?, user).map(|it| it.role_set);
-        let stored = ["ann", "bob", "cat"].map(|user| {
-            let user = UserId::stored(user);
-            (set(state.project(&shop()).unwrap(), &user).unwrap(), user)
-        });
-        (state, Stored(stored.into()))
-    }
-
-    fn told(verdict: &Verdict) -> Vec<String> {
-        let Verdict::Done { impact, .. } = verdict else { panic!("refused") };
-        let user = |row: &MemberImpact| match &row.who {
-            Who::Member(user) => user.to_string(),
-            Who::SomeOf { .. } => "somebody".into(),
-        };
-        impact.sample.iter().map(user).collect()
-    }
-
-    #[tokio::test]
-    async fn r9_members_are_named_as_they_were_before_the_command_and_not_before_its_group() {
-        let (state, mut stored) = world();
-        let commands =
-            vec![write("ann", Write::Remove), clerk("dan"), downgrade(), write("bob", Write::Remove), grant()];
-        let mut group = run(state, plain(commands));
-        assert!(told(&group.verdicts[2]).contains(&"somebody".to_string()), "the State does not know them");
-        name(&mut stored, &mut group).await.unwrap();
-        let told: Vec<Vec<String>> = group.verdicts.iter().map(told).collect();
-        // Dan is in no database yet; who was remapped is there with the set that was.
-        assert_eq!(told, [vec!["ann"], vec!["dan"], vec!["bob", "cat", "dan"], vec!["bob"], vec!["cat", "dan"]]);
-    }
-
-    #[tokio::test]
-    async fn r9_what_is_remembered_and_what_a_repeat_is_told_names_the_same() {
-        let (state, mut stored) = world();
-        let request = RequestKey { caller: "test".into(), request_id: "once".into() };
-        let call = Call { request: Some(request), ..Call::plain("test", "") };
-        let mut group = run(state, vec![(downgrade(), call.clone()), (downgrade(), call)]);
-        name(&mut stored, &mut group).await.unwrap();
-        for verdict in &group.verdicts {
-            assert_eq!(told(verdict), ["ann", "bob", "cat"]);
-        }
-        assert!(matches!(group.verdicts[1], Verdict::Done { replayed: true, .. }));
-        let remembered = group.commits[0].request.as_ref().unwrap();
-        let Verdict::Done { impact, .. } = &group.verdicts[0] else { panic!() };
-        assert!(Arc::ptr_eq(&remembered.impact, impact));
-    }
-}
+mod tests;

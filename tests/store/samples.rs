@@ -37,11 +37,18 @@ async fn r9_members_with_a_role_set_are_named_in_order(database: TestDatabase) {
     let acme = project.org("acme").unwrap();
     let set = project.membership(acme, &user("b")).unwrap().role_set;
     let (project, org) = (project.id, acme.no);
-    for (at_most, expected) in [(1, &["B"][..]), (2, &["B", "b"]), (20, &["B", "b", "ä"])] {
-        let expected: Vec<_> = expected.iter().map(|name| user(name)).collect();
-        assert_eq!(desk.store.members_of(project, org, set, at_most).await.unwrap(), expected);
+    let all = ["B", "b", "ä"].map(user);
+    for (after, at_most, expected) in [
+        (None, 1, &all[..1]),
+        (None, 2, &all[..2]),
+        (None, 20, &all),
+        (Some(0), 1, &all[1..2]),
+        (Some(1), 20, &all[2..]),
+    ] {
+        let after = after.map(|at: usize| &all[at]);
+        assert_eq!(desk.store.members_of(project, org, set, after, at_most).await.unwrap(), expected);
         let mut tx = desk.store.begin_write().await.unwrap();
-        assert_eq!(tx.members_of(project, org, set, at_most).await.unwrap(), expected);
+        assert_eq!(tx.members_of(project, org, set, after, at_most).await.unwrap(), expected);
         tx.rollback().await;
     }
 }
