@@ -154,7 +154,8 @@ fn g1_the_acting_user_is_on_record() {
         project.add_by("adam", "acme", "eve", &roles(&["Member"])).await.unwrap();
         project.remove("acme", "eve").await;
         let commits = server.commits_since(before).await;
-        let acting: Vec<Option<&str>> = commits.iter().map(|it| it.acting_user.as_ref().map(|it| it.as_str())).collect();
+        let acting: Vec<Option<&str>> =
+            commits.iter().map(|it| it.acting_user.as_ref().map(|it| it.as_str())).collect();
         assert_eq!(acting, [Some("adam"), None]);
     });
 }
