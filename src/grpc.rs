@@ -21,6 +21,7 @@ pub mod write;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::service::Routes;
 
@@ -61,6 +62,8 @@ pub struct App {
     pub store: Store,
     pub limits: Limits,
     pub start_time: Time,
+    /// Turns to try what acting users may do (G5).
+    pub trials: Arc<Semaphore>,
 }
 
 impl App {
@@ -107,29 +110,37 @@ pub fn routes(app: &Arc<App>) -> Routes {
         };
     }
     let app = || app.clone();
-    Routes::new(service!(project_service_server::ProjectServiceServer, project::ProjectApi(app()), REQUEST_BYTES_MAX))
-        .add_service(service!(
-            permission_service_server::PermissionServiceServer,
-            permission::PermissionApi(app()),
-            BULK_REQUEST_BYTES_MAX
-        ))
-        .add_service(service!(role_service_server::RoleServiceServer, role::RoleApi(app()), BULK_REQUEST_BYTES_MAX))
-        .add_service(service!(
-            role_mapping_service_server::RoleMappingServiceServer,
-            role_mapping::RoleMappingApi(app()),
-            BULK_REQUEST_BYTES_MAX
-        ))
-        .add_service(service!(org_service_server::OrgServiceServer, org::OrgApi(app()), REQUEST_BYTES_MAX))
-        .add_service(service!(
-            subscription_service_server::SubscriptionServiceServer,
-            subscription::SubscriptionApi(app()),
-            BULK_REQUEST_BYTES_MAX
-        ))
-        .add_service(service!(
-            membership_service_server::MembershipServiceServer,
-            membership::MembershipApi(app()),
-            BULK_REQUEST_BYTES_MAX
-        ))
-        .add_service(service!(check_service_server::CheckServiceServer, check::CheckApi(app()), BULK_REQUEST_BYTES_MAX))
-        .add_service(service!(server_service_server::ServerServiceServer, server::ServerApi(app()), REQUEST_BYTES_MAX))
+    Routes::new(service!(
+        project_service_server::ProjectServiceServer,
+        project::ProjectApi(app()),
+        BULK_REQUEST_BYTES_MAX
+    ))
+    .add_service(service!(
+        permission_service_server::PermissionServiceServer,
+        permission::PermissionApi(app()),
+        BULK_REQUEST_BYTES_MAX
+    ))
+    .add_service(service!(role_service_server::RoleServiceServer, role::RoleApi(app()), BULK_REQUEST_BYTES_MAX))
+    .add_service(service!(
+        role_mapping_service_server::RoleMappingServiceServer,
+        role_mapping::RoleMappingApi(app()),
+        BULK_REQUEST_BYTES_MAX
+    ))
+    .add_service(service!(org_service_server::OrgServiceServer, org::OrgApi(app()), REQUEST_BYTES_MAX))
+    .add_service(service!(
+        subscription_service_server::SubscriptionServiceServer,
+        subscription::SubscriptionApi(app()),
+        BULK_REQUEST_BYTES_MAX
+    ))
+    .add_service(service!(
+        membership_service_server::MembershipServiceServer,
+        membership::MembershipApi(app()),
+        BULK_REQUEST_BYTES_MAX
+    ))
+    .add_service(service!(check_service_server::CheckServiceServer, check::CheckApi(app()), BULK_REQUEST_BYTES_MAX))
+    .add_service(service!(
+        server_service_server::ServerServiceServer,
+        server::ServerApi(app()),
+        REQUEST_BYTES_MAX
+    ))
 }

@@ -110,6 +110,10 @@ pub const ORG_ROWS: usize = 512;
 /// Commands waiting for the writer before callers are told to come back later.
 pub const WRITE_QUEUE_MAX: usize = 4_096;
 
+/// Lists of what an acting user may do (G5) answered at one time, each by up to 3,000 writes that are tried; others wait
+/// their turn.
+pub const TRIALS_MAX: usize = 2;
+
 /// Role sets made in the place of others between two looks for those that nobody has any more.
 pub const ROLE_SETS_BETWEEN_COLLECTIONS: usize = 1_024;
 

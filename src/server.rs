@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
@@ -27,7 +27,7 @@ use crate::engine::Engine;
 use crate::eraser;
 use crate::grpc::door::DoorLayer;
 use crate::grpc::{App, DESCRIPTORS, routes};
-use crate::limits::Limits;
+use crate::limits::{Limits, TRIALS_MAX};
 use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
@@ -120,8 +120,14 @@ impl Running {
         let (writer, writing) = Writer::start(store.clone(), engine.clone(), config.limits);
         default_project(&engine, &writer).await.map_err(StartError::FirstWrite)?;
         let start_time = clock::now();
-        let app =
-            Arc::new(App { engine: engine.clone(), writer, store: store.clone(), limits: config.limits, start_time });
+        let app = Arc::new(App {
+            engine: engine.clone(),
+            writer,
+            store: store.clone(),
+            limits: config.limits,
+            start_time,
+            trials: Arc::new(Semaphore::new(TRIALS_MAX)),
+        });
 
         let (health, health_service) = health::Health::new().await;
         let eraser = tokio::spawn(eraser::run(store.clone(), engine.clone(), app.writer.clone()));

@@ -39,7 +39,7 @@ pub use org::{ListOrgs, OrgRow};
 pub use permission::PermissionRow;
 pub use project::ProjectRow;
 pub use read::{At, Page, Scope};
-pub use role::{ListRoles, RoleList, RoleRow};
+pub use role::{After, ListRoles, RoleList, RoleRow};
 pub use role_mapping::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow, RoleMappingRows};
 pub use subscription::SubscriptionRow;
 pub use write::{Committed, Ready, WriteTx};

@@ -5,6 +5,8 @@ mod delete;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::alias::{self, Naming};
 use super::change::Change;
 use super::command::{CreateRole, Place, ReorderRoles, UpdateRole};
@@ -205,6 +207,28 @@ pub fn order_etag(project: &Project) -> String {
 /// gets, and how many there are. One that comes changes the second, one that goes the third.
 pub fn order_etag_of(project: ProjectId, role_order_version: u32, next_role: u32, roles: usize) -> String {
     format!("{}.{next_role:x}.{roles:x}", etag::etag(project.number(), role_order_version))
+}
+
+/// A number for the order of the visible roles, highest first, each with when it was created: another for another order,
+/// and where one came or went. It is made of nothing that end users do not see: an id would count internal roles too, so
+/// that of the ids only the order is taken.
+pub fn visible_order_of(roles: &[(RoleId, Time)]) -> i64 {
+    let mut ids: Vec<RoleId> = roles.iter().map(|&(id, _)| id).collect();
+    ids.sort_unstable();
+    let mut hash = Sha256::new();
+    for (id, created) in roles {
+        hash.update((ids.partition_point(|other| other < id) as u64).to_le_bytes());
+        hash.update(created.0.to_le_bytes());
+    }
+    let hash = hash.finalize();
+    i64::from_le_bytes(std::array::from_fn(|at| hash[at])) & i64::MAX
+}
+
+/// The same, of a project.
+pub fn visible_order(project: &Project) -> i64 {
+    let visible = project.role_order.iter().filter_map(|&id| Some((id, project.roles.get(id)?)));
+    let visible = visible.filter(|(_, role)| !role.internal).map(|(id, role)| (id, role.create_time));
+    visible_order_of(&visible.collect::<Vec<_>>())
 }
 
 /// The position of a role in the order, 0 for the highest.

@@ -13,16 +13,21 @@ use tonic_prost::ProstEncoder;
 use super::status;
 use crate::limits::{BULK_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_FIELDS_MAX};
 
-/// The requests that carry rows. A service takes what the largest of its requests may have; what is nested in a field is
+/// The requests that carry rows, or name up to all roles. A service takes what the largest of its requests may have; what is nested in a field is
 /// decoded before it can be counted, so other requests must be small.
-pub const BULK: [&str; 7] = [
+pub const BULK: [&str; 12] = [
     "BatchCheckRequest",
     "BatchCreatePermissionsRequest",
     "BatchSubscribeOrgsRequest",
     "BatchWriteMembersRequest",
+    "ConvertRoleStructureRequest",
     "CreateRoleMappingRequest",
+    "CreateRoleRequest",
+    "DeleteRoleMappingRequest",
     "ReorderRolesRequest",
+    "SubscribeOrgRequest",
     "UpdateRoleMappingRequest",
+    "UpdateRoleRequest",
 ];
 
 /// The codec of every method of a server. Clients use tonic's: answers are not bounded here.

@@ -6,7 +6,7 @@ use tonic::Status;
 use super::status;
 use crate::domain::name::{BadName, own_id, permission_name};
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
-use crate::limits::NAMES_MAX;
+use crate::limits::{Limits, NAMES_MAX};
 
 /// The project that a request names; an empty one means `default` (P2).
 pub fn project(text: &str) -> Result<ProjectKey, Status> {
@@ -102,6 +102,11 @@ pub fn time(field: &str, timestamp: &Timestamp) -> Result<Time, Status> {
 /// Refuses more rows than one call may have (P7).
 pub fn at_most(field: &str, rows: usize, max: usize) -> Result<(), Status> {
     if rows > max { Err(status::too_many_rows(field, max, rows)) } else { Ok(()) }
+}
+
+/// As many roles as a list of them may name: a project has no more.
+pub fn roles_max(limits: &Limits) -> usize {
+    usize::try_from(limits.roles).unwrap_or(usize::MAX)
 }
 
 /// Refuses a bulk write without rows, and one with more than one call may have (P7).

@@ -6,6 +6,7 @@ use super::page::{Page, fitting};
 use super::{App, convert, status};
 use crate::clock;
 use crate::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
+use crate::domain::role::visible_order;
 use crate::domain::suggest::Known;
 use crate::store::Scope;
 use crate::wire;
@@ -16,6 +17,8 @@ pub async fn list(app: &App, request: &wire::ListManageableRequest) -> Result<wi
     let wire::ListManageableRequest { org_id, acting_user_id, target_user_id, .. } = request;
     let arguments = ["ListManageable", project.as_str(), org_id, acting_user_id, target_user_id];
     let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+    let turn = app.trials.clone().acquire_owned().await;
+    let turn = turn.map_err(|_| status::plain(&status::INTERNAL, "the question could not be answered"))?;
     let published = app.engine.pin();
     let mut ask = Ask {
         project: project.clone(),
@@ -25,19 +28,30 @@ pub async fn list(app: &App, request: &wire::ListManageableRequest) -> Result<wi
         after: None,
         limit: page.limit as usize,
     };
-    // To an end user a place tells nothing of roles that it does not see: it is a name.
-    if let Some(name) = &page.after
-        && let Some(project) = published.state.project(&project)
-    {
-        ask.after = Some(project.role_named(name).ok_or_else(status::page_token)?);
+    // To an end user a place tells nothing of roles that it does not see: it is the name of a visible one.
+    if let (Some(name), Some(project)) = (&page.after, published.state.project(&project)) {
+        ask.after = project.role_named(name).filter(|&role| project.is_visible(role));
+    }
+    // Said only to an acting user who is told anything at all; nothing is tried for it.
+    let gone = page.after.is_some() && ask.after.is_none();
+    if gone {
+        ask.limit = 0;
     }
     let (state, limits) = (published.state.clone(), app.limits);
-    // Three writes a role are tried: not on a thread that answers checks.
-    let found = tokio::task::spawn_blocking(move || manageable(&state, &ask, clock::now(), &limits)).await;
+    // Three writes a role are tried: not on a thread that answers checks. The turn ends with them, also where the caller
+    // gave up before.
+    let found = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        manageable(&state, &ask, clock::now(), &limits)
+    });
+    let found = found.await;
     let found = found.map_err(|_| status::plain(&status::INTERNAL, "the question could not be answered"))?;
     let unknown =
         |refusal| app.suggesting(Some(&project), Known::Visible, |suggest| status::refused(&refusal, suggest));
     let found = found.map_err(unknown)?;
+    if gone {
+        return Err(status::page_token());
+    }
     let (roles, last) = fitting(&found.roles, found.more, shown);
     let last = last.map(|role| role.role.as_str());
     Ok(wire::ListManageableResponse {
@@ -64,7 +78,7 @@ fn scope(found: &Manageable) -> Scope {
     Scope {
         project: project.id.number().into(),
         org: found.org.number().into(),
-        role_order: project.record.role_order_version.into(),
+        role_order: visible_order(project),
         named: 0,
     }
 }

@@ -5,11 +5,11 @@ use tonic::Status;
 use super::{convert, status};
 use crate::domain::RoleName;
 use crate::domain::command::OnDisabled;
-use crate::limits::NAMES_MAX;
+use crate::limits::Limits;
 use crate::wire::{self, DisabledRoleStrategy};
 
 /// Reads the strategy of a write. Not said: the write is refused where somebody would lose a role.
-pub fn on_disabled(given: Option<&wire::OnDisabled>) -> Result<OnDisabled, Status> {
+pub fn on_disabled(given: Option<&wire::OnDisabled>, limits: &Limits) -> Result<OnDisabled, Status> {
     let Some(given) = given else { return Ok(OnDisabled::Reject) };
     match DisabledRoleStrategy::try_from(given.strategy) {
         Ok(DisabledRoleStrategy::Unspecified | DisabledRoleStrategy::Reject) => {
@@ -24,14 +24,15 @@ pub fn on_disabled(given: Option<&wire::OnDisabled>) -> Result<OnDisabled, Statu
         }
         Ok(DisabledRoleStrategy::Remap) => {
             no_stand_in(given)?;
-            remap(given)
+            remap(given, limits)
         }
         Err(_) => Err(status::invalid("on_disabled.strategy", "must be one of the strategies of the contract")),
     }
 }
 
-fn remap(given: &wire::OnDisabled) -> Result<OnDisabled, Status> {
-    convert::at_most("on_disabled.role_map", given.role_map.len(), NAMES_MAX)?;
+fn remap(given: &wire::OnDisabled, limits: &Limits) -> Result<OnDisabled, Status> {
+    // A project has no more, so that more are never all of one project.
+    convert::at_most("on_disabled.role_map", given.role_map.len(), convert::roles_max(limits))?;
     let entry = |(at, entry): (usize, &wire::RoleReplacement)| {
         let named = |field: &str, text| convert::role(&format!("on_disabled.role_map[{at}].{field}"), text);
         Ok((named("role", &entry.role)?, named("to", &entry.to)?))

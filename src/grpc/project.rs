@@ -155,8 +155,7 @@ impl ProjectApi {
             _ => {}
         }
         // A project has no more, so that more is never an order.
-        let roles_max = usize::try_from(self.0.limits.roles).unwrap_or(usize::MAX);
-        convert::at_most("role_order", request.role_order.len(), roles_max)?;
+        convert::at_most("role_order", request.role_order.len(), convert::roles_max(&self.0.limits))?;
         Ok(Command::ConvertRoleStructure(ConvertRoleStructure {
             project: convert::project(&request.project)?,
             etag: convert::etag(&request.etag),

@@ -12,9 +12,9 @@ use super::{App, convert, status};
 use crate::clock;
 use crate::domain::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
 use crate::domain::id::RoleId;
-use crate::domain::{OrgId, ProjectKey, RoleMappingName, RoleName, UserId};
+use crate::domain::{OrgId, RoleMappingName, RoleName, UserId};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
-use crate::store::{ListRoles, RoleRow};
+use crate::store::{After, ListRoles, RoleRow};
 use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};
 
 pub struct RoleApi(pub Arc<App>);
@@ -60,8 +60,8 @@ impl RoleService for RoleApi {
         let viewer = viewing(request)?;
         // To an end user a place tells nothing of roles that it does not see.
         let after = match (&viewer, &page.after) {
-            (Some(_), Some(name)) => Some(self.place_of(&project, name)?),
-            _ => place::read(&page)?,
+            (Some(_), Some(name)) => Some(After::Role(RoleName::parse(name).map_err(|_| status::page_token())?)),
+            _ => place::read(&page)?.map(|(rank, id)| After::Place(rank, id)),
         };
         let for_viewer = viewer.is_some();
         let ask = ListRoles { project: project.clone(), after, limit: page.limit, viewer, now: clock::now() };
@@ -103,8 +103,7 @@ impl RoleService for RoleApi {
     ) -> Result<Response<wire::ReorderRolesResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         // A project has no more, so that more is never an order.
-        let roles_max = usize::try_from(self.0.limits.roles).unwrap_or(usize::MAX);
-        convert::at_most("roles", request.roles.len(), roles_max)?;
+        convert::at_most("roles", request.roles.len(), convert::roles_max(&self.0.limits))?;
         let command = Command::ReorderRoles(ReorderRoles {
             project: convert::project(&request.project)?,
             roles: convert::names("roles", &request.roles, RoleName::parse)?,
@@ -173,17 +172,6 @@ pub(super) mod place {
 }
 
 impl RoleApi {
-    /// The place of a role that a page ended with, if it is still there.
-    fn place_of(&self, project: &ProjectKey, name: &str) -> Result<(u64, RoleId), Status> {
-        let published = self.0.engine.pin();
-        let project = published.state.project(project);
-        let found = project.and_then(|project| {
-            let id = project.role_named(name)?;
-            Some((project.roles.get(id)?.rank, id))
-        });
-        found.ok_or_else(status::page_token)
-    }
-
     fn create(&self, request: &wire::CreateRoleRequest) -> Result<Command, Status> {
         convert::at_most("disabled_in", request.disabled_in.len(), NAMES_MAX)?;
         Ok(Command::CreateRole(CreateRole {
@@ -226,8 +214,7 @@ impl RoleApi {
 
     /// The roles that a role manages. A project has no more, so that more are never a list of them.
     fn manages(&self, field: &str, names: &[String]) -> Result<Vec<RoleName>, Status> {
-        let roles_max = usize::try_from(self.0.limits.roles).unwrap_or(usize::MAX);
-        convert::at_most(field, names.len(), roles_max)?;
+        convert::at_most(field, names.len(), convert::roles_max(&self.0.limits))?;
         convert::names(field, names, RoleName::parse)
     }
 }

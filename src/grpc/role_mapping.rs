@@ -16,7 +16,7 @@ use crate::domain::command::{
 };
 use crate::domain::id::RoleMappingId;
 use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName, etag::etag};
-use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
+use crate::limits::{DESCRIPTION_BYTES_MAX, Limits, NAMES_MAX};
 use crate::store::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow};
 use crate::wire::resource::{RoleMappingParts, texts};
 use crate::wire::{self, messages::outcome::Outcome};
@@ -126,7 +126,7 @@ impl RoleMappingService for RoleMappingApi {
         request: Request<wire::DeleteRoleMappingRequest>,
     ) -> Result<Response<wire::DeleteRoleMappingResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let command = delete(&request)?;
+        let command = delete(&request, &self.0.limits)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
         Ok(Response::new(wire::DeleteRoleMappingResponse {
@@ -191,14 +191,14 @@ fn shown_diff(row: &DiffRow) -> wire::RoleDiff {
     }
 }
 
-fn delete(request: &wire::DeleteRoleMappingRequest) -> Result<Command, Status> {
+fn delete(request: &wire::DeleteRoleMappingRequest, limits: &Limits) -> Result<Command, Status> {
     let to = |name: &str| convert::role_mapping("move_subscribers_to", name);
     Ok(Command::DeleteRoleMapping(DeleteRoleMapping {
         project: convert::project(&request.project)?,
         name: convert::role_mapping("name", &request.name)?,
         etag: convert::etag(&request.etag),
         move_subscribers_to: convert::optional(&request.move_subscribers_to, to)?,
-        on_disabled: on_disabled(request.on_disabled.as_ref())?,
+        on_disabled: on_disabled(request.on_disabled.as_ref(), limits)?,
     }))
 }
 
@@ -212,7 +212,7 @@ impl RoleMappingApi {
             duplicate_of: convert::optional(&request.duplicate_of, |name| convert::role_mapping("duplicate_of", name))?,
             edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
             subscribe: convert::names("subscribe_org_ids", &request.subscribe_org_ids, OrgId::parse)?,
-            on_disabled: on_disabled(request.on_disabled.as_ref())?,
+            on_disabled: on_disabled(request.on_disabled.as_ref(), &self.0.limits)?,
         }))
     }
 
@@ -233,7 +233,7 @@ impl RoleMappingApi {
                 convert::aliases("role_mapping.aliases", &given.aliases, RoleMappingName::parse)
             })?,
             edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
-            on_disabled: on_disabled(request.on_disabled.as_ref())?,
+            on_disabled: on_disabled(request.on_disabled.as_ref(), &self.0.limits)?,
         }))
     }
 

@@ -129,6 +129,7 @@ pub fn read(error: ReadError, suggest: Suggest<'_>) -> Status {
     match error {
         ReadError::NotFound(noun, name) => explained(&Refusal::NotFound(noun, name), &NAMELESS, suggest),
         ReadError::ViewerNotAMember(viewer) => viewer_not_a_member(&viewer),
+        ReadError::PlaceGone => page_token(),
         ReadError::Store(error) => unavailable(&error),
     }
 }

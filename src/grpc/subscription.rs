@@ -11,6 +11,7 @@ use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::OrgId;
 use crate::domain::command::{BatchSubscribeOrgs, Command, SubscribeOrg, SubscribeTo};
+use crate::limits::Limits;
 use crate::wire::{self, batch_subscribe_orgs_request, messages::outcome::Outcome, subscribe_org_request};
 
 pub struct SubscriptionApi(pub Arc<App>);
@@ -22,7 +23,7 @@ impl SubscriptionService for SubscriptionApi {
         request: Request<wire::SubscribeOrgRequest>,
     ) -> Result<Response<wire::SubscribeOrgResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let command = subscribe(&request)?;
+        let command = subscribe(&request, &self.0.limits)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         let Outcome::Subscription(subscription) = answered.outcome else { return Err(unexpected()) };
         Ok(Response::new(wire::SubscribeOrgResponse {
@@ -96,12 +97,12 @@ impl SubscriptionApi {
                 Some(Target::ToDefault(true)) => SubscribeTo::Default,
                 Some(Target::ToDefault(false)) | None => return Err(nowhere()),
             },
-            on_disabled: on_disabled(request.on_disabled.as_ref())?,
+            on_disabled: on_disabled(request.on_disabled.as_ref(), &self.0.limits)?,
         }))
     }
 }
 
-fn subscribe(request: &wire::SubscribeOrgRequest) -> Result<Command, Status> {
+fn subscribe(request: &wire::SubscribeOrgRequest, limits: &Limits) -> Result<Command, Status> {
     use subscribe_org_request::Target;
     Ok(Command::SubscribeOrg(SubscribeOrg {
         project: convert::project(&request.project)?,
@@ -111,7 +112,7 @@ fn subscribe(request: &wire::SubscribeOrgRequest) -> Result<Command, Status> {
             Some(Target::ToDefault(true)) => SubscribeTo::Default,
             Some(Target::ToDefault(false)) | None => return Err(nowhere()),
         },
-        on_disabled: on_disabled(request.on_disabled.as_ref())?,
+        on_disabled: on_disabled(request.on_disabled.as_ref(), limits)?,
     }))
 }
 

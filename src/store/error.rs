@@ -49,6 +49,9 @@ pub enum ReadError {
     NotFound(Noun, String),
     #[error("the viewer `{0}` is not a member of the org")]
     ViewerNotAMember(UserId),
+    /// Also where it is there and the viewer does not see it.
+    #[error("the role that the page before ended with is gone")]
+    PlaceGone,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -28,7 +28,8 @@ pub struct At<T> {
 pub struct Scope {
     pub project: i64,
     pub org: i64,
-    /// How often the project's roles got other ranks: a list in their order cannot go on in another.
+    /// How often the project's roles got other ranks: a list in their order cannot go on in another. For end users, to whom
+    /// that would tell of internal roles, a number for the order of the visible ones.
     pub role_order: i64,
     /// Of the permissions, roles and mappings that it was asked by: their names, too, can be given anew.
     pub named: i64,
@@ -159,6 +160,14 @@ impl Snapshot {
     /// The role that has this name, or had it (R3). Found by the folded name, for which there is an index, and compared
     /// exactly (R1).
     pub async fn role(&self, project: i64, name: &RoleName) -> Result<role::Model, ReadError> {
+        let found = self.role_named(project, name).await?;
+        let found = found.ok_or_else(|| ReadError::NotFound(Noun::Role, name.to_string()))?;
+        self.found_named(found.id);
+        Ok(found)
+    }
+
+    /// The same for a role that the list is not asked by.
+    pub async fn role_named(&self, project: i64, name: &RoleName) -> Result<Option<role::Model>, StoreError> {
         let folded = crate::domain::name::folded(name.as_str());
         let named = role::Column::Project.eq(project).and(role::Column::NameKey.eq(folded));
         let named = named.and(role::Column::Name.eq(name.as_str()));
@@ -168,9 +177,12 @@ impl Snapshot {
         {
             found = role::Entity::find_by_id((project, id)).one(&self.tx).await?;
         }
-        let found = found.ok_or_else(|| ReadError::NotFound(Noun::Role, name.to_string()))?;
-        self.found_named(found.id);
         Ok(found)
+    }
+
+    /// Says in which order the roles are that were found, where it is not that of all roles.
+    pub fn found_in_order(&self, role_order: i64) {
+        self.found_in(|scope| scope.role_order = role_order);
     }
 
     /// The role mapping that has this name, or had it (R3). Found as a role is.

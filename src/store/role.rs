@@ -15,7 +15,7 @@ use super::role_mapping::Filling;
 use super::sql::Sql;
 use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::id::RoleId;
-use crate::domain::role::{Role, order_etag_of};
+use crate::domain::role::{Role, order_etag_of, visible_order_of};
 use crate::domain::{OrgId, ProjectKey, RoleName, Time, UserId};
 
 /// A role and its place.
@@ -29,12 +29,20 @@ pub struct RoleRow {
     pub manages: Vec<RoleName>,
 }
 
+/// Where a list of roles goes on.
+#[derive(Clone, Debug)]
+pub enum After {
+    /// Below this rank, and where ranks were equal, this id.
+    Place(u64, RoleId),
+    /// Below the role of this name, if it is known to whoever asks: a rank would tell of others.
+    Role(RoleName),
+}
+
 /// Which roles to list.
 #[derive(Clone, Debug)]
 pub struct ListRoles {
     pub project: ProjectKey,
-    /// After the role of this rank and id.
-    pub after: Option<(u64, RoleId)>,
+    pub after: Option<After>,
     pub limit: u32,
     pub now: Time,
     /// The member of an org for whom they are listed, as if there were no internal ones (I2); none: all are seen.
@@ -68,9 +76,23 @@ impl Store {
             snapshot.admit(&project, &org, viewer, ask.now).await?;
             known.visible_only = true;
         }
+        if known.visible_only {
+            let order = known.order(&snapshot).await?;
+            snapshot.found_in_order(visible_order_of(&order));
+        }
+        let after = match &ask.after {
+            None => None,
+            Some(After::Place(rank, id)) => Some((*rank as i64, number(*id))),
+            // Not before the viewer was let in, and one that it does not see is like one that is not there.
+            Some(After::Role(name)) => {
+                let role = snapshot.role_named(project.id, name).await?;
+                let role = role.filter(|role| !(known.visible_only && role.internal)).ok_or(ReadError::PlaceGone)?;
+                Some((role.rank, role.id))
+            }
+        };
         let mut find = known.roles();
-        if let Some((rank, id)) = ask.after {
-            find = find.filter(below(rank as i64, number(id)));
+        if let Some((rank, id)) = after {
+            find = find.filter(below(rank, id));
         }
         let find = find.order_by_asc(role::Column::Rank).order_by_asc(role::Column::Id);
         let found = find.limit(u64::from(ask.limit) + 1).all(&snapshot.tx).await?;
@@ -117,6 +139,14 @@ impl Known {
     fn roles(self) -> Select<role::Entity> {
         let find = role::Entity::find().filter(role::Column::Project.eq(self.project));
         if self.visible_only { find.filter(role::Column::Internal.eq(false)) } else { find }
+    }
+
+    /// All of them in their order, with when each was created.
+    async fn order(self, snapshot: &Snapshot) -> Result<Vec<(RoleId, Time)>, StoreError> {
+        let find = self.roles().select_only().column(role::Column::Id).column(role::Column::CreateTime);
+        let find = find.order_by_asc(role::Column::Rank).order_by_asc(role::Column::Id);
+        let found: Vec<(i64, i64)> = find.into_tuple().all(&snapshot.tx).await?;
+        found.into_iter().map(|(role, created)| Ok((id(role)?, Time(created)))).collect()
     }
 
     /// How many roles stand above this one.

@@ -3,7 +3,7 @@
 use rolecall::limits::Limits;
 use rolecall::wire::{self, check_request::Question};
 
-use crate::fixture::{add, in_an_hour, role, roles, row, set, texts, until};
+use crate::fixture::{add, in_an_hour, remapping, role, roles, row, set, texts, until};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both, on_both_with};
 
@@ -317,13 +317,45 @@ fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names
         let five = server.single().reordering(&["Owner", "Admin", "Member", "Clerk", "Guest"]);
         let answer = server.storing_nothing(server.reorder_roles(five)).await;
         too_many(&refused(answer, "TOO_MANY_ROWS"), "roles", 5, 4);
+        let project = server.single();
+        project.mapping("Paid").await;
+        project.org("acme", "").await;
+        let entries = |count| vec![("Admin", "Member"); count];
+        let moving = |count| wire::SubscribeOrgRequest {
+            on_disabled: remapping(&entries(count), ""),
+            ..project.moving("acme", "Paid")
+        };
+        let answer = server.storing_nothing(server.subscribe_org(moving(5))).await;
+        too_many(&refused(answer, "TOO_MANY_ROWS"), "on_disabled.role_map", 5, 4);
+        refused(server.subscribe_org(moving(4)).await, "CONTRADICTION");
     });
     on_both(async |server| {
         let long = |number: usize| format!("{number:05}{}", "r".repeat(123));
         let names = (0..10_000).map(long).collect();
         let all = wire::ReorderRolesRequest { roles: names, ..Default::default() };
-        let answer = refused(server.reorder_roles(all).await, "ROLE_NOT_FOUND");
-        assert_eq!(answer.resource(), ("rolecall.v1.Role", long(0).as_str()));
+        let unknown = |answer: Refused| assert_eq!(answer.resource(), ("rolecall.v1.Role", long(0).as_str()));
+        let names = all.roles.clone();
+        unknown(refused(server.reorder_roles(all).await, "ROLE_NOT_FOUND"));
+        // Likewise wherever else all roles may be named.
+        let project = server.multi().await;
+        let converting = project.converting_to_single(names.clone());
+        unknown(refused(server.convert_role_structure(converting).await, "ROLE_NOT_FOUND"));
+        let managing = |role: &str| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            project.managing(role, &names)
+        };
+        unknown(refused(server.update_role(managing("Owner")).await, "ROLE_NOT_FOUND"));
+        let clerk = wire::CreateRoleRequest { manages: names.clone(), ..project.creating_role("Clerk") };
+        unknown(refused(server.create_role(clerk).await, "ROLE_NOT_FOUND"));
+        project.mapping("Paid").await;
+        project.org("acme", "Paid").await;
+        let entries: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
+        let on_disabled = remapping(&entries, "");
+        let moving =
+            wire::SubscribeOrgRequest { on_disabled: on_disabled.clone(), ..project.moving("acme", "Default") };
+        unknown(refused(server.subscribe_org(moving).await, "ROLE_NOT_FOUND"));
+        let deleting = wire::DeleteRoleMappingRequest { on_disabled, ..project.deleting("Paid", "Default") };
+        unknown(refused(server.delete_role_mapping(deleting).await, "ROLE_NOT_FOUND"));
     });
 }
 

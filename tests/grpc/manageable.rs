@@ -1,5 +1,8 @@
 //! What acting users are told they may do: G5.
 
+use std::time::Duration;
+
+use rolecall::limits::TRIALS_MAX;
 use rolecall::wire;
 use tonic::Status;
 
@@ -254,5 +257,23 @@ fn g5_the_acting_user_must_be_a_member_and_see_the_target() {
         server.update_role(renamed).await.unwrap();
         assert_eq!(project.manageable("acme", "adam", "nobody").await, "Seller invite, Member invite");
         project.add_by("adam", "acme", "nobody", &roles(&["Seller"])).await.unwrap();
+    });
+}
+
+#[test]
+fn g5_few_are_answered_at_one_time_and_the_others_wait() {
+    on_both(async |server| {
+        let project = single(server).await;
+        let trials = server.app().trials.clone();
+        let turns = trials.clone().acquire_many_owned(TRIALS_MAX as u32).await.unwrap();
+        let mut waiting = std::pin::pin!(project.manageable("acme", "adam", "mia"));
+        assert!(
+            tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err(),
+            "nobody's turn has ended"
+        );
+        assert_eq!(project.check("acme", "mia", "rolecall::can_view_other_members").await, wire::Decision::Allowed);
+        drop(turns);
+        assert_eq!(waiting.await, "Clerk give, Member give take; remove");
+        assert_eq!(trials.available_permits(), TRIALS_MAX);
     });
 }

@@ -1,4 +1,4 @@
-//! Page tokens belong to what they were read in: B4, S5, R6.
+//! Page tokens belong to what they were read in (B4, S5, R6), and tell end users nothing of staff (I2).
 
 use rolecall::wire::{self, Environment};
 
@@ -137,5 +137,106 @@ fn r3_a_page_by_a_name_does_not_go_on_with_what_has_the_name_now() {
         project.role("Clerk").await;
         project.set("acme", "bob", &roles(&["Clerk"])).await;
         refused(clerks(&clerk).await, "PAGE_TOKEN_INVALID");
+    });
+}
+
+/// In acme olga is an Owner, mia a Member. Support and Phantom, once Ghost, are internal; Seller was once Clerk.
+async fn staffed(project: Project<'_>) -> Project<'_> {
+    for name in ["Support", "Ghost"] {
+        project.internal_role(name).await;
+    }
+    project.role("Clerk").await;
+    project.rename_role("Ghost", "Phantom").await;
+    project.rename_role("Clerk", "Seller").await;
+    project
+        .server
+        .reorder_roles(project.reordering(&["Support", "Owner", "Admin", "Phantom", "Member", "Seller"]))
+        .await
+        .unwrap();
+    project.founded("acme", "olga").await;
+    project.add_all("acme", &["mia"], &["Member"]).await;
+    project
+}
+
+#[test]
+fn i2_a_forged_token_tells_nothing_of_internal_roles() {
+    on_both(async |server| {
+        for project in [server.single(), server.multi().await] {
+            let project = staffed(project).await;
+            let unseen = ["Nothing", "Support", "Phantom", "Ghost", ""];
+            for last in unseen {
+                for user in ["olga", "mia"] {
+                    refused(project.roles_after(user, "acme", last).await, "PAGE_TOKEN_INVALID");
+                    for target in ["", user, "nobody"] {
+                        let asked = project.manageable_after((user, "acme", target), last).await;
+                        refused(asked, "PAGE_TOKEN_INVALID");
+                    }
+                }
+            }
+            // Who is let in nowhere learns not even that a name is known.
+            for last in unseen.into_iter().chain(["Owner", "Seller", "Clerk"]).filter(|last| !last.is_empty()) {
+                refused(project.roles_after("nobody", "acme", last).await, "VIEWER_NOT_A_MEMBER");
+                refused(project.roles_after("olga", "nowhere", last).await, "ORG_NOT_FOUND");
+                let asked = project.manageable_after(("nobody", "acme", "mia"), last).await;
+                refused(asked, "ACTING_USER_NOT_A_MEMBER");
+                refused(project.manageable_after(("olga", "nowhere", ""), last).await, "ORG_NOT_FOUND");
+            }
+            // What they see may be named, also as it was called once.
+            for (last, next) in [("Owner", &["Admin", "Member"][..]), ("Member", &["Seller"]), ("Clerk", &[])] {
+                assert_eq!(project.roles_after("mia", "acme", last).await.unwrap(), next);
+                assert_eq!(project.manageable_after(("olga", "acme", "mia"), last).await.unwrap(), next);
+            }
+        }
+    });
+}
+
+#[test]
+fn i2_a_list_for_an_end_user_goes_on_whatever_becomes_of_internal_roles() {
+    on_both(async |server| {
+        for project in [server.single(), server.multi().await] {
+            let project = staffed(project).await;
+            let ask = ("olga", "acme", "mia");
+            let tokens = async || {
+                let roles = project.roles_for("olga", "acme", 1, "").await.unwrap().next_page_token;
+                (roles, project.manageable_page(ask, 1, "").await.unwrap().next_page_token)
+            };
+            let (roles, manageable) = tokens().await;
+            let goes_on = async |what: &str| {
+                let page = project.roles_for("olga", "acme", 1, &roles).await.expect(what);
+                assert_eq!((page.roles[0].name.as_str(), page.roles[0].position), ("Admin", 2), "{what}");
+                let page = project.manageable_page(ask, 1, &manageable).await.expect(what);
+                assert_eq!(page.roles[0].role, "Admin", "{what}");
+            };
+            goes_on("nothing").await;
+            let order = ["Owner", "Support", "Admin", "Member", "Seller", "Phantom"];
+            server.reorder_roles(project.reordering(&order)).await.unwrap();
+            goes_on("internal roles in another order").await;
+            let spy = wire::CreateRoleRequest {
+                internal: true,
+                placement: Some(wire::create_role_request::Placement::Above("Admin".into())),
+                ..project.creating_role("Spy")
+            };
+            server.create_role(spy).await.unwrap();
+            goes_on("an internal role that came").await;
+            project.delete_role("Support", "").await;
+            goes_on("an internal role that went").await;
+            project.rename_role("Seller", "Clerk").await;
+            goes_on("another name").await;
+
+            let ends = async |(roles, manageable): (String, String)| {
+                refused(project.roles_for("olga", "acme", 1, &roles).await, "PAGE_TOKEN_INVALID");
+                refused(project.manageable_page(ask, 1, &manageable).await, "PAGE_TOKEN_INVALID");
+            };
+            let before = tokens().await;
+            let order = ["Owner", "Spy", "Admin", "Clerk", "Member", "Phantom"];
+            server.reorder_roles(project.reordering(&order)).await.unwrap();
+            ends(before).await;
+            let before = tokens().await;
+            project.role("Guest").await;
+            ends(before).await;
+            let before = tokens().await;
+            project.delete_role("Guest", "").await;
+            ends(before).await;
+        }
     });
 }

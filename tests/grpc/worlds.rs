@@ -12,6 +12,8 @@ use crate::server::{Server, on_both};
 
 const VISIBLE: [&str; 5] = ["Owner", "Admin", "Member", "Clerk", "Guest"];
 const INTERNAL: [&str; 2] = ["Support", "Spy"];
+/// Where forged page tokens say that a page ended.
+const FORGED: [&str; 5] = ["Owner", "Clerk", "Support", "Spy", "Suport"];
 const USERS: [&str; 5] = ["ann", "bob", "cat", "dan", "eve"];
 /// Of the staffed world alone.
 const STAFF: [&str; 3] = ["aaa", "cam", "zed"];
@@ -249,6 +251,9 @@ async fn viewed(project: Project<'_>, viewer: &str, heard_all: &mut Vec<(String,
         }
         note(format!("roles by {page_size}"), pages.join("\n"));
     }
+    for last in FORGED {
+        note(format!("roles after {last}"), heard(project.roles_after(viewer, "acme", last).await));
+    }
 }
 
 /// All that an acting user is told: what it may do, and what its writes would be answered.
@@ -284,6 +289,10 @@ async fn acted(project: Project<'_>, acting: &str, plan: &Plan, heard_all: &mut 
             if !told_apart {
                 note(format!("manages {target} by {page_size}"), pages.join("\n"));
             }
+        }
+        for last in FORGED {
+            let told = project.manageable_after((acting, "acme", target), last).await;
+            note(format!("manages {target} after {last}"), heard(told));
         }
     }
     for target in ["ann", "bob", "cat", "cam", "nobody"] {

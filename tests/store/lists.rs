@@ -6,7 +6,7 @@ use rolecall::domain::project::RoleStructure;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{OrgId, ProjectKey, RoleMappingName};
 use rolecall::limits::PAGE_SIZE_MAX;
-use rolecall::store::{ListMembers, ListOrgs, ListRoles, Page, ReadError, RoleRow, Store};
+use rolecall::store::{After, ListMembers, ListOrgs, ListRoles, Page, ReadError, RoleRow, Store};
 
 use crate::desk::{
     Desk, START, create_mapping, create_org, create_permissions, create_project, create_role, grant, key, mapping, org,
@@ -56,6 +56,7 @@ async fn roles_of(
     after: Option<(u64, RoleId)>,
     limit: u32,
 ) -> Result<Page<RoleRow>, ReadError> {
+    let after = after.map(|(rank, id)| After::Place(rank, id));
     let ask = ListRoles { project: project.clone(), after, limit, now: START, viewer: None };
     store.list_roles(ask).await.map(|list| list.page)
 }

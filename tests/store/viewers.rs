@@ -5,7 +5,7 @@ use rolecall::domain::membership::Standing;
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{OrgId, PermissionName, RoleName, Time, UserId};
-use rolecall::store::{ListMembers, ListRoles, MemberRow, ReadError, RoleList};
+use rolecall::store::{After, ListMembers, ListRoles, MemberRow, ReadError, RoleList};
 
 use crate::agreement::shows_members_to;
 use crate::desk::{
@@ -277,8 +277,19 @@ async fn i2_roles_are_listed_to_a_viewer_without_the_internal_ones(database: Tes
         let viewer = || Some((org("acme"), user("ann")));
         let ask = |after, limit| ListRoles { project: key("shop"), after, limit, now: desk.now, viewer: viewer() };
         let page = async |after, limit| desk.store.list_roles(ask(after, limit)).await.map(|list| list.page);
-        let rows = whole(limit, |row: &rolecall::store::RoleRow| (row.role.rank, row.id), page).await;
+        let rows = whole(limit, |row: &rolecall::store::RoleRow| After::Role(row.role.name.clone()), page).await;
         assert_eq!(rows, list.page.rows);
+    }
+    // A role that the viewer does not see is like one that is not there, and nobody else learns even that.
+    for (viewer, name) in ["ann", "nobody"].into_iter().flat_map(|viewer| [(viewer, "Staff"), (viewer, "Nothing")]) {
+        let after = Some(After::Role(role(name)));
+        let viewer_id = Some((org("acme"), user(viewer)));
+        let ask = ListRoles { project: key("shop"), after, limit: 100, now: desk.now, viewer: viewer_id };
+        match desk.store.list_roles(ask).await.unwrap_err() {
+            ReadError::PlaceGone => assert_eq!(viewer, "ann", "{name}"),
+            ReadError::ViewerNotAMember(_) => assert_eq!(viewer, "nobody", "{name}"),
+            other => panic!("{viewer}, {name}: {other}"),
+        }
     }
     // The caller sees all of them.
     let ask = ListRoles { project: key("shop"), after: None, limit: 100, now: desk.now, viewer: None };
