@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use prost_types::Timestamp;
 use rolecall::wire;
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -17,6 +18,8 @@ const FORGED: [&str; 5] = ["Owner", "Clerk", "Support", "Spy", "Suport"];
 const USERS: [&str; 5] = ["ann", "bob", "cat", "dan", "eve"];
 /// Of the staffed world alone.
 const STAFF: [&str; 3] = ["aaa", "cam", "zed"];
+/// Writes of acting users in each world.
+const DEEDS: usize = 48;
 const ABILITIES: [&str; 4] = [
     "rolecall::can_view_other_members",
     "rolecall::can_invite",
@@ -49,6 +52,8 @@ struct Plan {
     staff: Vec<(&'static str, wire::MemberRole)>,
     disabled: &'static str,
     stand_in: &'static str,
+    /// When what is lent ends: answers tell it.
+    end: Timestamp,
 }
 
 impl Plan {
@@ -103,6 +108,7 @@ impl Plan {
             staff,
             disabled: draw.one(&["Clerk", "Guest", "Admin"]),
             stand_in: draw.one(&["", "Member"]),
+            end,
         }
     }
 
@@ -304,7 +310,9 @@ async fn acted(project: Project<'_>, acting: &str, plan: &Plan, heard_all: &mut 
             };
             let added = server.add_member(add.clone()).await.map(|answer| (answer.member, answer.impact));
             note(format!("add {target} {name}"), heard(added));
-            add.roles = vec![until(name, in_an_hour())];
+            add.roles = vec![until(name, plan.end)];
+            let lent = server.add_member(add).await.map(|answer| (answer.member, answer.impact));
+            note(format!("lend {target} {name}"), heard(lent));
             let set = wire::SetMemberRolesRequest {
                 acting_user_id: acting.into(),
                 validate_only: true,
@@ -332,6 +340,61 @@ async fn acted(project: Project<'_>, acting: &str, plan: &Plan, heard_all: &mut 
     note("delete".into(), heard(deleted));
 }
 
+/// A few writes of acting users: who writes, of whom, what.
+fn deeds<'a>(draw: &mut Draw, plan: &Plan, customers: &[&'a str]) -> Vec<(&'a str, &'static str, Deed)> {
+    let mut targets: Vec<&str> = USERS.into_iter().chain(["cam", "new", "newer"]).collect();
+    // Where there is room for one role, what is refused of staff would be done in the other world.
+    targets.retain(|target| plan.multi || plan.staff.iter().all(|(staff, _)| staff != target));
+    let deed = |_| {
+        let acting = if draw.below(2) == 0 { "ann" } else { draw.one(customers) };
+        let name = draw.one(&VISIBLE);
+        let given = if draw.below(3) == 0 { until(name, plan.end) } else { role(name) };
+        let deed = match draw.below(5) {
+            0 | 1 => Deed::Add(given),
+            2 | 3 => Deed::Set(given),
+            _ => Deed::Remove,
+        };
+        (acting, draw.one(&targets), deed)
+    };
+    (0..DEEDS).map(deed).collect()
+}
+
+enum Deed {
+    Add(wire::MemberRole),
+    Set(wire::MemberRole),
+    Remove,
+}
+
+/// What acting users are told of what they did. Says how much of it was done.
+async fn done(
+    project: Project<'_>,
+    deeds: &[(&str, &'static str, Deed)],
+    heard_all: &mut Vec<(String, String)>,
+) -> usize {
+    let server = project.server;
+    let mut done = 0;
+    for (number, (acting, target, deed)) in deeds.iter().enumerate() {
+        let answer = match deed {
+            Deed::Add(given) => project
+                .add_by(acting, "acme", target, std::slice::from_ref(given))
+                .await
+                .map(|answer| (answer.member, answer.impact)),
+            Deed::Set(given) => project
+                .set_by(acting, "acme", target, std::slice::from_ref(given))
+                .await
+                .map(|answer| (answer.member, answer.impact)),
+            Deed::Remove => {
+                let request =
+                    wire::RemoveMemberRequest { acting_user_id: (*acting).into(), ..project.removing("acme", target) };
+                server.remove_member(request).await.map(|answer| (None, answer.impact))
+            }
+        };
+        done += usize::from(answer.is_ok());
+        heard_all.push((format!("deed {number} by {acting} of {target}"), heard(answer)));
+    }
+    done
+}
+
 /// Builds both worlds and compares all that is told in them.
 async fn compare(server: &Server, seed: u64, multi: bool) {
     let plan = Plan::draw(&mut Draw(seed), multi);
@@ -341,7 +404,8 @@ async fn compare(server: &Server, seed: u64, multi: bool) {
     let staffed = plan.make(server, key("staffed"), true).await;
     // Who is staff may see and do more by that.
     let customers = USERS.into_iter().filter(|user| plan.staff.iter().all(|(staff, _)| staff != user));
-    for user in customers.chain(["nobody"]) {
+    let customers: Vec<&str> = customers.collect();
+    for user in customers.iter().copied().chain(["nobody"]) {
         let (mut here, mut there) = (Vec::new(), Vec::new());
         viewed(plain, user, &mut here).await;
         viewed(staffed, user, &mut there).await;
@@ -355,6 +419,20 @@ async fn compare(server: &Server, seed: u64, multi: bool) {
             }
             assert_eq!(plain, staffed, "seed {seed}, multi {multi}: {what}");
         }
+    }
+    // What is written for acting users leaves the worlds alike too.
+    let deeds = deeds(&mut Draw(seed ^ 1), &plan, &customers);
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    let written = done(plain, &deeds, &mut here).await;
+    done(staffed, &deeds, &mut there).await;
+    assert!(seed != 7 || written >= 3, "{here:#?}");
+    for user in customers.into_iter().chain(["new", "newer"]) {
+        viewed(plain, user, &mut here).await;
+        viewed(staffed, user, &mut there).await;
+    }
+    assert_eq!(here.len(), there.len());
+    for ((what, plain), (_, staffed)) in here.into_iter().zip(there) {
+        assert_eq!(plain, staffed, "seed {seed}, multi {multi}, after what was written: {what}");
     }
 }
 
