@@ -155,7 +155,7 @@ const WANTED: [(&str, u32); 12] = [
 #[test]
 fn g2_nobody_is_raised_above_what_the_scope_of_the_conspirators_allows() {
     hold(&(team(), vec(wish(&CONSPIRATORS, &VISIBLE), 16)), &WANTED, |(team, wishes), tally| {
-        let (mut life, _) = team.lived();
+        let mut life = team.lived();
         let start = look(&life.state);
         let space = &start.projects[PROJECT];
         let customer = &space.orgs[ORG];

@@ -13,6 +13,7 @@ use rolecall::domain::{Call, Command, Reason, RoleName, Time, UserId};
 
 use crate::life::{Life, call};
 use crate::model::{Called, Customer, Model, Space, lasts};
+use crate::seen::seen;
 use crate::strategies::config;
 use crate::teams::{ORG, PROJECT, USERS, org, project, team, write};
 
@@ -203,7 +204,8 @@ proptest! {
         target in proptest::option::of(select(&USERS[..])),
         later in prop_oneof![Just(0i64), Just(10)],
     ) {
-        let (life, model) = team.lived();
+        let life = team.lived();
+        let model = seen(&life.state, &USERS);
         let now = Time(life.clock.0 + later);
         let trial = Trial { life: &life, model: &model, now, acting };
         trial.agree(None)?;

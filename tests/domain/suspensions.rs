@@ -201,7 +201,7 @@ proptest! {
         plans in plans(),
         steps in vec(step(), 14),
     ) {
-        let (life, model) = Team { disabled: vec![], ..team }.lived();
+        let (life, model) = Team { disabled: vec![], ..team }.lived_by_both();
         let mut both = Both::new(life, model);
         let set_up: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
         for step in set_up.iter().chain(&steps) {
@@ -226,7 +226,7 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
     let histories = (team(), plans(), vec(step(), 14), vec(wish(&USERS, &VISIBLE), 4));
     for _ in 0..400 {
         let (team, plans, steps, wishes) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
-        let (mut life, _) = Team { disabled: vec![], ..team }.lived();
+        let mut life = Team { disabled: vec![], ..team }.lived();
         let plans: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
         for step in wishes.iter().chain(&plans).chain(&steps) {
             let lived = life.live(step);

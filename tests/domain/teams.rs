@@ -40,8 +40,18 @@ impl Team {
         self.visible.iter().chain(&self.internal).chain(&self.members).chain(&self.disabled)
     }
 
-    /// Lives through the commands; the model goes along where both accept or refuse.
-    pub fn lived(&self) -> (Life, Model) {
+    /// Lives through the commands.
+    pub fn lived(&self) -> Life {
+        let mut life = Life::new(Limits::default());
+        for command in self.commands() {
+            life.live(&Step::plain(1, command.clone()));
+        }
+        life.clock = Time(START);
+        life
+    }
+
+    /// The same, and the model goes along: both accept or refuse.
+    pub fn lived_by_both(&self) -> (Life, Model) {
         let (mut life, mut model) = (Life::new(Limits::default()), Model::default());
         for command in self.commands() {
             let step = Step::plain(1, command.clone());

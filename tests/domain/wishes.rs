@@ -108,7 +108,7 @@ impl Wish {
         let adds = matches!(self.kind, Kind::Add);
         let fit: Vec<&'static str> = USERS.into_iter().filter(|user| is_there(user) != adds).collect();
         let fit = if fit.is_empty() { USERS.to_vec() } else { fit };
-        *self.target.get::<&'static str>(&fit)
+        self.target.get::<&'static str>(&fit)
     }
 
     fn write(&self, user: &str, moment: &Moment<'_>) -> Write {
