@@ -149,7 +149,7 @@ const WANTED: [(&str, u32); 12] = [
     ("a role out of reach", 200),
     ("OutlastsGranter", 50),
     ("RoleOutOfScope", 50),
-    ("a suspended role is held for longer", 10),
+    ("a suspended role is held for longer", 2),
 ];
 
 #[test]
