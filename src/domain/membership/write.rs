@@ -82,8 +82,12 @@ fn owned(project: &Project, org: &Org, left: &BTreeSet<&UserId>, now: Time) -> R
     if !project.has_visible_member(org, |user, _| left.contains(&user), now) {
         return Ok(());
     }
+    Err(last_owner(project, org))
+}
+
+fn last_owner(project: &Project, org: &Org) -> Refusal {
     let role = project.role_name(project.record.default_owner_role);
-    Err(Refusal::LastOwner { role, first: org.record.profile.org_id.clone(), orgs: 1 })
+    Refusal::LastOwner { role, first: org.record.profile.org_id.clone(), orgs: 1 }
 }
 
 /// Judges the orgs that owners left once all rows are written; each is looked through once.
@@ -250,9 +254,15 @@ impl Member<'_> {
             return Ok((Some(record.clone()), Done::Set));
         }
         let single = self.project.record.role_structure == RoleStructure::SingleRole;
+        let owner = self.project.record.default_owner_role;
+        let owner_left = held.get(&owner) == Some(&None) && to.get(&owner) != Some(&None);
         let all: Roles = to.into_iter().chain(hidden.clone()).collect();
         let taken_up = single && !is_member && !hidden.is_empty();
         if taken_up || !hidden.is_empty() && counted(draft, self.project, &all).is_err() {
+            // What would be refused without internal roles is refused as it would be.
+            if owner_left && self.project.needs_owner(self.org, self.user, now) {
+                return Err(last_owner(self.project, self.org));
+            }
             return Err(Refusal::UserNotAvailable(self.user.clone()));
         }
         let record = self.record.filter(|_| is_member || !hidden.is_empty());

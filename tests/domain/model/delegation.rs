@@ -138,17 +138,27 @@ impl Space {
             recorded.roles.iter().filter(|(role, _)| !visible(role)).map(|(r, g)| (r.clone(), *g)).collect();
         let held: Vec<_> = hidden.values().filter(|given| given.until.is_none_or(|until| until > now)).collect();
         let single = self.structure == RoleStructure::SingleRole;
+        // What would be refused anyway is refused as it would be.
+        let not_available = || {
+            let mut next = self.clone();
+            let members = next.orgs.get_mut(org).map(|customer| &mut customer.members);
+            if let Some(member) = members.and_then(|members| members.get_mut(user)) {
+                member.roles = after.clone();
+            }
+            let owned = if command.allow_ownerless { Ok(()) } else { next.still_owned(self, now) };
+            owned.err().unwrap_or(Reason::UserNotAvailable)
+        };
         if single && !held.is_empty() && matches!(command.row.write, Write::Add(_)) {
-            return Err(Reason::UserNotAvailable);
+            return Err(not_available());
         }
         if !matches!(command.row.write, Write::Remove) && !held.is_empty() {
             let ends = || after.values().chain(held.iter().copied()).map(|given| given.until.is_some());
             let (lent, lasting) = (ends().filter(|ends| *ends).count(), ends().filter(|ends| !*ends).count());
             if single && (lent > 1 || lasting > 1) {
-                return Err(Reason::UserNotAvailable);
+                return Err(not_available());
             }
             if !single && at_most(limits.member_roles, lent + lasting).is_err() {
-                return Err(Reason::UserNotAvailable);
+                return Err(not_available());
             }
         }
         let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.until)).collect::<Vec<_>>();

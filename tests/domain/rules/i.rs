@@ -94,6 +94,15 @@ fn i4_in_single_what_has_no_room_beside_an_internal_role_is_not_available() {
 }
 
 #[test]
+fn i4_what_would_be_refused_anyway_is_refused_as_it_would_be() {
+    for internal in ["", ", Spy until 60"] {
+        let mut world = single();
+        world.run(&format!("add cid to acme: Owner{internal}\n set ann in acme: Admin, Owner until 90"));
+        world.refused("as:ann set cid in acme: Owner until 50", Reason::LastOwner);
+    }
+}
+
+#[test]
 fn i4_standings_are_told_as_if_there_were_no_internal_role() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
