@@ -224,7 +224,7 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
     let mut runner = TestRunner::deterministic();
     let mut met: BTreeMap<String, usize> = BTreeMap::new();
     let histories = (team(), plans(), vec(step(), 14), vec(wish(&USERS, &VISIBLE), 4));
-    for _ in 0..400 {
+    for _ in 0..1_200 {
         let (team, plans, steps, wishes) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
         let mut life = Team { disabled: vec![], ..team }.lived();
         let plans: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
