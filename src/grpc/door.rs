@@ -1,12 +1,12 @@
 //! The layer around every method: keeps the deadline, and sees to it that every error carries its reason.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -57,16 +57,29 @@ where
         Box::pin(async move {
             let response = match deadline {
                 None => answer.await?,
-                Some(deadline) => match timeout_at(deadline, answer).await {
-                    Ok(response) => response?,
-                    Err(_) => {
-                        status::plain(&status::DEADLINE_PASSED, "the deadline of the call has passed").into_http()
-                    }
+                Some(deadline) => match in_time(deadline, answer).await {
+                    Some(response) => response?,
+                    None => status::plain(&status::DEADLINE_PASSED, "the deadline of the call has passed").into_http(),
                 },
             };
             Ok(explained(&path, response))
         })
     }
+}
+
+/// An answer, or none where the deadline passes before. The clock is asked beside the timer: where tonic's own runs out in
+/// the same millisecond, it may wake the call first.
+async fn in_time<T>(deadline: Instant, answer: impl Future<Output = T>) -> Option<T> {
+    let mut answer = pin!(answer);
+    let mut timer = pin!(sleep_until(deadline));
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        let passed = Instant::now() >= deadline || timer.as_mut().poll(cx).is_ready();
+        if passed { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
 }
 
 /// tonic answers a passed deadline with CANCELLED; being a little earlier, this layer can say DEADLINE_EXCEEDED.
