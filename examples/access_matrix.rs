@@ -24,7 +24,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use ask::Asked;
 use cpu::Cpu;
 use matrix::Matrix;
-use target::Target;
+use target::{ServerArgs, Target};
 
 /// Mismatches that are printed one by one.
 const MISMATCHES_SHOWN: usize = 20;
@@ -39,14 +39,8 @@ struct Args {
     /// Lines of `user TAB permission`; lines that begin with `#` are skipped; may be gzipped.
     file: PathBuf,
 
-    /// A running server, as in `http://127.0.0.1:50051`. A project of its own is made there and stays.
-    #[arg(long, env = "ROLECALL_ADDRESS", value_name = "URL", conflicts_with = "database")]
-    address: Option<String>,
-
-    /// The database of the server that is started here: `sqlite://FILE` or `postgres://USER@HOST/NAME`; if not given,
-    /// a SQLite file that is removed at the end.
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
 
     /// The process of the server at --address, if it runs on this machine: its CPU time is measured.
     #[arg(long, requires = "address")]
@@ -62,14 +56,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    target::ended(run(Args::parse()))
 }
 
 fn run(args: Args) -> Result<bool, String> {
@@ -82,16 +69,7 @@ fn run(args: Args) -> Result<bool, String> {
         HumanCount(matrix.grants()),
         HumanCount(matrix.sets.len() as u64),
     );
-    let target = Target::new(args.address.as_deref(), args.database.as_deref(), args.pid)?;
-    println!("server: {}", target.what);
-    let client = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("client")
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the runtime cannot start: {error}"))?;
-    let matched = client.block_on(loaded_and_asked(&args, &matrix, &target));
-    target.stop();
-    matched
+    Target::new(&args.server, args.pid)?.work(async |target| loaded_and_asked(&args, &matrix, target).await)
 }
 
 async fn loaded_and_asked(args: &Args, matrix: &Arc<Matrix>, target: &Target) -> Result<bool, String> {

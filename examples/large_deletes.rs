@@ -27,7 +27,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use load::{BIG_ORG, CLERK, Loaded};
-use target::Target;
+use target::{ServerArgs, Target};
 use watch::Watch;
 
 /// Deletes a role that a million members hold, and an org of 200,000 members, while batches of checks and writes go on.
@@ -43,32 +43,16 @@ struct Args {
     #[arg(long, default_value_t = 200_000)]
     org_members: usize,
 
-    /// A running server, as in `http://127.0.0.1:50051`. A project of its own is made there and stays.
-    #[arg(long, env = "ROLECALL_ADDRESS", value_name = "URL", conflicts_with = "database")]
-    address: Option<String>,
-
-    /// The database of the server that is started here; if not given, a SQLite file that is removed at the end.
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    target::ended(run(&Args::parse()).map(|()| true))
 }
 
 fn run(args: &Args) -> Result<(), String> {
-    let target = Target::new(args.address.as_deref(), args.database.as_deref(), None)?;
-    println!("server: {}", target.what);
-    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("client").enable_all().build();
-    let done = runtime.map_err(|error| error.to_string())?.block_on(deletes(args, &target.address));
-    target.stop();
-    done
+    Target::new(&args.server, None)?.work(async |target| deletes(args, &target.address).await)
 }
 
 async fn deletes(args: &Args, address: &str) -> Result<(), String> {

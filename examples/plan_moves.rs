@@ -26,7 +26,7 @@ use tonic::Status;
 
 use load::{Loaded, Sizes};
 use moves::{Move, Moved};
-use target::Target;
+use target::{ServerArgs, Target};
 use watch::Watch;
 
 /// Moves orgs from Paid to Free, where two of four roles are disabled, and back: once with SUSPEND and a stand-in, once
@@ -54,43 +54,26 @@ struct Args {
     #[arg(long, default_value_t = 3)]
     seconds: u64,
 
-    /// A running server, as in `http://127.0.0.1:50051`. A project of its own is made there and stays.
-    #[arg(long, env = "ROLECALL_ADDRESS", value_name = "URL", conflicts_with = "database")]
-    address: Option<String>,
-
-    /// The database of the server that is started here: `sqlite://FILE` or `postgres://USER@HOST/NAME`; if not given, a
-    /// SQLite file that is removed at the end.
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    target::ended(run(&Args::parse()).map(|()| true))
 }
 
 fn run(args: &Args) -> Result<(), String> {
     if let Some(few) = args.members.iter().find(|members| **members < load::ORG_MEMBERS_MIN) {
         return Err(format!("--members {few}: an org needs at least {}", load::ORG_MEMBERS_MIN));
     }
-    let target = Target::new(args.address.as_deref(), args.database.as_deref(), None)?;
-    println!("server: {}", target.what);
-    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("client").enable_all().build();
-    let done = runtime.map_err(|error| error.to_string())?.block_on(async {
+    Target::new(&args.server, None)?.work(async |target| {
         for &org_members in &args.members {
             let orgs = usize::from(args.orgs);
             let sizes = Sizes { orgs, org_members, lent: args.lent.min(orgs) };
             there_and_back(args, &target.address, sizes).await?;
         }
         Ok(())
-    });
-    target.stop();
-    done
+    })
 }
 
 async fn there_and_back(args: &Args, address: &str, sizes: Sizes) -> Result<(), String> {

@@ -22,7 +22,7 @@ use clap::Parser;
 use indicatif::HumanCount;
 
 use catalogue::Catalogue;
-use target::Target;
+use target::{ServerArgs, Target};
 use work::Work;
 
 /// Loads a catalogue of roles into a role mapping, asks what its roles grant, duplicates and compares the mapping, and
@@ -34,23 +34,12 @@ struct Args {
     /// are skipped; gzipped.
     file: PathBuf,
 
-    /// A running server, as in `http://127.0.0.1:50051`. A project of its own is made there and stays.
-    #[arg(long, env = "ROLECALL_ADDRESS", value_name = "URL", conflicts_with = "database")]
-    address: Option<String>,
-
-    /// The database of the server that is started here; if not given, a SQLite file that is removed at the end.
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    target::ended(run(&Args::parse()).map(|()| true))
 }
 
 fn run(args: &Args) -> Result<(), String> {
@@ -62,19 +51,14 @@ fn run(args: &Args) -> Result<(), String> {
         HumanCount(catalogue.permissions.len() as u64),
         HumanCount(catalogue.grants() as u64),
     );
-    let target = Target::new(args.address.as_deref(), args.database.as_deref(), None)?;
-    println!("server: {}", target.what);
-    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("client").enable_all().build();
-    let worked = runtime.map_err(|error| error.to_string())?.block_on(async {
+    Target::new(&args.server, None)?.work(async |target| {
         let work = Work::begin(&catalogue, target::connect(&target.address).await?).await?;
         timed("load", work.load()).await?;
         timed("ask what every 20th role grants", work.ask()).await?;
         timed("duplicate the mapping", work.duplicate()).await?;
         timed("compare it with its duplicate", work.compare()).await?;
         timed("rename a role, and use both names", work.rename()).await
-    });
-    target.stop();
-    worked
+    })
 }
 
 async fn timed(what: &str, work: impl Future<Output = Result<String, String>>) -> Result<(), String> {

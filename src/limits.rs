@@ -110,6 +110,8 @@ pub const ORG_ROWS: usize = 512;
 /// Commands waiting for the writer before callers are told to come back later.
 pub const WRITE_QUEUE_MAX: usize = 4_096;
 
+/// Previews decided at one time; others wait their turn.
+pub const PREVIEWS_MAX: usize = 2;
 /// Lists of what an acting user may do (G5) answered at one time, each by up to 3,000 writes that are tried; others wait
 /// their turn.
 pub const TRIALS_MAX: usize = 2;

@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sea_orm::{ConnectOptions, DatabaseConnection};
 
 pub use error::{ReadError, SinceError, StoreError};
-pub use membership::{ListMembers, MemberRow};
+pub use membership::{ListMembers, MemberIds, MemberRow, MembersWith};
 pub use org::{ListOrgs, OrgRow};
 pub use permission::PermissionRow;
 pub use project::ProjectRow;

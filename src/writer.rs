@@ -16,11 +16,8 @@ use crate::domain::group::{Known, Work};
 use crate::domain::impact::Impact;
 use crate::domain::{Refusal, Revision, State};
 use crate::engine::Engine;
-use crate::limits::{Limits, WRITE_QUEUE_MAX};
+use crate::limits::{Limits, PREVIEWS_MAX, WRITE_QUEUE_MAX};
 use crate::store::Store;
-
-/// Previews decided at one time; others wait their turn.
-const PREVIEWS_MAX: usize = 2;
 
 /// The door to the one task that writes.
 pub struct Writer {
@@ -31,7 +28,7 @@ pub struct Writer {
     stop: watch::Sender<bool>,
     failing: Arc<AtomicBool>,
     /// Previews being decided: each may take as much memory as the write would.
-    previews: Semaphore,
+    previews: Arc<Semaphore>,
 }
 
 /// A write that was done, or was done before.
@@ -81,7 +78,7 @@ impl Writer {
         let failing = Arc::<AtomicBool>::default();
         let committer = commit::Committer::new(store.clone(), engine.clone(), limits, failing.clone());
         let task = tokio::spawn(queue::run(jobs, stopped, committer));
-        let previews = Semaphore::new(PREVIEWS_MAX);
+        let previews = Arc::new(Semaphore::new(PREVIEWS_MAX));
         (Arc::new(Self { queue, engine, store, limits, stop, failing, previews }), task)
     }
 
@@ -105,12 +102,17 @@ impl Writer {
 
     /// Decides a command on the newest state and stores nothing (`validate_only`).
     pub async fn preview(&self, command: Command, call: Call) -> Result<Written, Failure> {
-        let _turn = self.previews.acquire().await.map_err(|_| Failure::Stopping)?;
+        let turn = self.previews.clone().acquire_owned().await.map_err(|_| Failure::Stopping)?;
         let state = State::clone(&self.engine.pin().state);
         let revision = state.revision();
         let work = vec![Work { command, call: Call { request: None, ..call }, tag: 0 }];
-        let (_, group) = commit::decided(state, work, Known::default(), crate::clock::now(), self.limits).await;
-        let mut group = group.ok_or(Refusal::Panicked)?;
+        let limits = self.limits;
+        // The turn ends with the deciding, also where the caller gave up before.
+        let decided = tokio::spawn(async move {
+            let _turn = turn;
+            commit::decided(state, work, Known::default(), crate::clock::now(), limits).await.1
+        });
+        let mut group = decided.await.ok().flatten().ok_or(Refusal::Panicked)?;
         sample::name(&mut self.store.clone(), &mut group).await.map_err(|error| {
             tracing::warn!(%error, "a preview failed");
             Failure::Unavailable

@@ -1,5 +1,6 @@
 //! The server that is asked: a running one, or one of our own in this process.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use rolecall::limits::Limits;
@@ -9,6 +10,19 @@ use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::cpu::{Of, SERVER_THREAD};
+
+/// Which server is asked.
+#[derive(clap::Args)]
+pub struct ServerArgs {
+    /// A running server, as in `http://127.0.0.1:50051`. A project of its own is made there and stays.
+    #[arg(long, env = "ROLECALL_ADDRESS", value_name = "URL", conflicts_with = "database")]
+    address: Option<String>,
+
+    /// The database of the server that is started here: `sqlite://FILE` or `postgres://USER@HOST/NAME`; if not given, a
+    /// SQLite file that is removed at the end.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
 
 pub struct Target {
     pub address: String,
@@ -26,13 +40,23 @@ struct Own {
 }
 
 impl Target {
-    pub fn new(address: Option<&str>, database: Option<&str>, pid: Option<u32>) -> Result<Self, String> {
-        match address {
+    pub fn new(server: &ServerArgs, pid: Option<u32>) -> Result<Self, String> {
+        match &server.address {
             Some(address) => {
-                Ok(Self { address: address.into(), what: address.into(), cpu: pid.map(Of::Process), own: None })
+                Ok(Self { address: address.clone(), what: address.clone(), cpu: pid.map(Of::Process), own: None })
             }
-            None => Self::own(database),
+            None => Self::own(server.database.as_deref()),
         }
+    }
+
+    /// Says which server it is, and works with it; one of our own is stopped afterwards.
+    pub fn work<T>(self, work: impl AsyncFnOnce(&Self) -> Result<T, String>) -> Result<T, String> {
+        println!("server: {}", self.what);
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("client").enable_all().build();
+        let runtime = runtime.map_err(|error| format!("the runtime cannot start: {error}"))?;
+        let done = runtime.block_on(work(&self));
+        self.stop();
+        done
     }
 
     fn own(database: Option<&str>) -> Result<Self, String> {
@@ -62,9 +86,21 @@ impl Target {
     }
 
     /// Stops a server of our own.
-    pub fn stop(self) {
+    fn stop(self) {
         if let Some(own) = self.own {
             own.runtime.block_on(own.running.stop());
+        }
+    }
+}
+
+/// How an example ends: well, with something wrong that it told of itself, or with what kept it from its work.
+pub fn ended(well: Result<bool, String>) -> ExitCode {
+    match well {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -11,7 +11,7 @@ use super::id::{RoleId, RoleMappingId, RoleSetId};
 use super::name::{RoleMappingName, RoleName};
 use super::org::Org;
 use super::project::Project;
-use super::refusal::{Noun, Refusal};
+use super::refusal::Refusal;
 use super::role_mapping::RoleMapping;
 use super::stand_in::{self, StandIn, stand_in};
 use super::usage::Recorded;
@@ -66,7 +66,7 @@ impl<'a> Disabling<'a> {
                 let mut entries = BTreeMap::new();
                 for (name, other) in role_map {
                     let (role, other) = (project.role(name)?, to(other)?);
-                    fits(project, role, other)?;
+                    succession::fits(project, role, other)?;
                     if entries.insert(role, other).is_some() {
                         return Err(Refusal::RemappedTwice { role: name.clone() });
                     }
@@ -235,15 +235,4 @@ impl<'a> Disabling<'a> {
         let all = all.iter().filter(leads).copied().collect();
         stand_in::set(draft, self.project, org, all);
     }
-}
-
-/// An internal role is replaced by an internal one only, and a visible one by a visible one.
-fn fits(project: &Project, role: RoleId, other: RoleId) -> Result<(), Refusal> {
-    if role == other {
-        return Err(Refusal::OwnReplacement { noun: Noun::Role, name: project.role_name(role).to_string() });
-    }
-    if project.is_visible(role) == project.is_visible(other) {
-        return Ok(());
-    }
-    Err(Refusal::ReplacementUnsuitable { role: project.role_name(role), replacement: project.role_name(other) })
 }

@@ -129,11 +129,7 @@ fn erase_sets(draft: &mut Draft<'_>, project: &Project) {
     if project.dying_sets.is_empty() {
         return;
     }
-    let mut used = BTreeSet::new();
-    let mut look = |org| project.each_membership(org, |it| used.extend(it.set.roles.is_empty().then_some(it.set_id)));
-    project.for_each_org(&mut look);
-    project.for_each_dead_org(look);
-    for &id in project.dying_sets.difference(&used) {
+    for &id in project.dying_sets.difference(&project.used_role_sets()) {
         let before = project.role_sets.get(id).map(|set| RoleSet::clone(set));
         draft.edit(Change::RoleSet(Edit { key: Scoped { project: project.id, id }, before, after: None }));
     }

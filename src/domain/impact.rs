@@ -10,7 +10,7 @@ mod scope;
 
 use std::cell::OnceCell;
 
-use super::id::{OrgNo, RoleId, RoleSetId};
+use super::id::{OrgNo, ProjectId, RoleId, RoleSetId};
 use super::membership::Seen;
 use super::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 use super::project::Project;
@@ -129,17 +129,12 @@ pub fn impact(before: &State, after: &State, changes: &[Change], seen: Seen, now
     let mut marks = digest::Marks::default();
     if seen == Seen::Visible {
         // What an acting user is told says less: it is another report, also where it says the same.
-        marks.numbers(&[5]);
+        marks.add(digest::Kind::Visible, &[]);
     }
     if let Some(project) = changes.first().map(Change::project) {
-        let living = |state: &'_ State| {
-            let project = state.project_numbered(project).filter(|project| project.record.life.is_living());
-            project.cloned()
-        };
-        let (before, after) = (living(before), living(after));
+        let (before, after) = (living(before, project), living(after, project));
         let scope = Scope::of(changes);
-        let (was, is) = (before.as_deref(), after.as_deref());
-        let mut sides = Sides { before: was, after: is, seen, now, reordered: false, hierarchy: OnceCell::new() };
+        let mut sides = Sides { before, after, seen, now, reordered: false, hierarchy: OnceCell::new() };
         sides.reordered = scope.roles && sides.is_reordered();
         members::count(&sides, &scope, &mut impact, &mut marks);
         [impact.grants_gained, impact.grants_lost] = roles::grants(&sides, changes, &mut marks);
@@ -150,6 +145,10 @@ pub fn impact(before: &State, after: &State, changes: &[Change], seen: Seen, now
     }
     impact.digest = digest::digest(&impact, &marks);
     impact
+}
+
+fn living(state: &State, project: ProjectId) -> Option<&Project> {
+    state.project_numbered(project).map(AsRef::as_ref).filter(|project| project.record.life.is_living())
 }
 
 impl Sides<'_> {

@@ -8,7 +8,6 @@ use super::command::{Call, GivenRole, MemberWrite, Write, WriteMember};
 use super::decide::{Terms, accepts};
 use super::delegation::{Acting, CAN_CHANGE_ROLES, CAN_INVITE, CAN_REMOVE_USERS, CAN_VIEW_OTHER_MEMBERS};
 use super::id::{OrgNo, RoleId};
-use super::membership::Seen;
 use super::name::{OrgId, ProjectKey, RoleName, UserId};
 use super::org::Org;
 use super::project::{Project, RoleStructure};
@@ -73,28 +72,34 @@ pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Resul
     let mut rest: Vec<RoleId> = rest.take(ask.limit.saturating_add(1)).collect();
     let more = rest.len() > ask.limit;
     rest.truncate(ask.limit);
+    let on = Ground { state, project: &project, org, acting: &acting, ask, now, limits };
     let (roles, remove) = match &ask.target {
         None => {
-            let general = General { project: &project, org, acting: &acting };
             let remove = visible.iter().any(|&role| acting.may(CAN_REMOVE_USERS, role).is_ok());
-            (rest.iter().map(|&role| general.role(role)).collect(), remove)
+            (rest.iter().map(|&role| on.role(role)).collect(), remove)
         }
         Some(target) => {
-            let trial = Trial::new(state, &project, org, ask, target, &acting, now, limits);
+            let trial = Trial::new(on, target);
             (rest.iter().map(|&role| trial.role(role)).collect(), trial.allows(Write::Remove))
         }
     };
     Ok(Manageable { org: org.no, roles, more, remove, project: project.clone() })
 }
 
-/// About nobody in particular.
-struct General<'a> {
+/// What is asked of.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    state: &'a State,
     project: &'a Project,
     org: &'a Org,
     acting: &'a Acting<'a>,
+    ask: &'a Ask,
+    now: Time,
+    limits: &'a Limits,
 }
 
-impl General<'_> {
+impl Ground<'_> {
+    /// About nobody in particular.
     fn role(&self, id: RoleId) -> ManageableRole {
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping);
         let enabled = mapping.is_some_and(|mapping| mapping.enabled(id));
@@ -113,65 +118,43 @@ impl General<'_> {
 
 /// About one target: the writes are tried.
 struct Trial<'a> {
-    state: &'a State,
-    project: &'a Project,
-    ask: &'a Ask,
+    on: Ground<'a>,
     target: &'a UserId,
-    acting: &'a Acting<'a>,
     /// The visible roles that the target holds, and until when.
     held: BTreeMap<RoleId, Option<Time>>,
     /// Whether the org needs the target as its owner (B3). Found once: each trial would look through the org.
     last_owner: bool,
     call: Call,
-    now: Time,
-    limits: &'a Limits,
 }
 
 impl<'a> Trial<'a> {
-    #[allow(clippy::too_many_arguments)]
-    fn new(
-        state: &'a State,
-        project: &'a Project,
-        org: &Org,
-        ask: &'a Ask,
-        target: &'a UserId,
-        acting: &'a Acting<'a>,
-        now: Time,
-        limits: &'a Limits,
-    ) -> Self {
-        let held = project.membership(org, target).map(|record| {
-            let (roles, timed) = project.seen(&record, Seen::Visible);
-            let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
-            let held = roles.into_iter().map(|role| (role, end(role)));
-            held.filter(|(_, until)| until.is_none_or(|until| until > now)).collect::<BTreeMap<_, _>>()
+    fn new(on: Ground<'a>, target: &'a UserId) -> Self {
+        let Ground { project, org, now, .. } = on;
+        let record = project.membership(org, target);
+        let recorded = record.as_ref().and_then(|record| project.recorded_in(record));
+        let held = recorded.map_or_else(BTreeMap::new, |it| {
+            let visible = it.held(now).filter(|&role| project.is_visible(role));
+            visible.map(|role| (role, it.end(role))).collect()
         });
-        let held = held.unwrap_or_default();
         let owner = project.record.default_owner_role;
         let last_owner = held.get(&owner) == Some(&None) && project.needs_owner(org, target, now);
-        let call = Call {
-            actor: "".into(),
-            request: None,
-            fingerprint: 0,
-            reason: "".into(),
-            acting_user: Some(ask.acting_user.clone()),
-            impact_digest: None,
-        };
-        Self { state, project, ask, target, acting, held, last_owner, call, now, limits }
+        let call = Call { acting_user: Some(on.ask.acting_user.clone()), ..Call::plain("", "") };
+        Self { on, target, held, last_owner, call }
     }
 
     fn allows(&self, write: Write) -> bool {
         if self.last_owner && !self.leaves_owner(&write) {
             return false;
         }
-        let row = MemberWrite { org_id: self.ask.org_id.clone(), user_id: self.target.clone(), write };
-        let command = WriteMember { project: self.ask.project.clone(), row, allow_ownerless: true };
-        let terms = Terms { call: &self.call, now: self.now, limits: self.limits };
-        accepts(self.state, &Command::WriteMember(command), &terms)
+        let row = MemberWrite { org_id: self.on.ask.org_id.clone(), user_id: self.target.clone(), write };
+        let command = WriteMember { project: self.on.ask.project.clone(), row, allow_ownerless: true };
+        let terms = Terms { call: &self.call, now: self.on.now, limits: self.on.limits };
+        accepts(self.on.state, &Command::WriteMember(command), &terms)
     }
 
     /// Whether the target owns the org afterwards as before.
     fn leaves_owner(&self, write: &Write) -> bool {
-        let owner = self.project.role_name(self.project.record.default_owner_role);
+        let owner = self.on.project.role_name(self.on.project.record.default_owner_role);
         match write {
             Write::Add(_) => true,
             Write::Remove => false,
@@ -181,16 +164,16 @@ impl<'a> Trial<'a> {
     }
 
     fn role(&self, id: RoleId) -> ManageableRole {
-        let invited = self.acting.longest(CAN_INVITE, id);
-        let given = self.acting.longest(CAN_CHANGE_ROLES, id).into_iter().chain(self.lower(id)).reduce(later);
+        let invited = self.on.acting.longest(CAN_INVITE, id);
+        let given = self.on.acting.longest(CAN_CHANGE_ROLES, id).into_iter().chain(self.lower(id)).reduce(later);
         let invite = self.allows(Write::Add(vec![self.given(id, invited.flatten())]));
         let holds = self.held.contains_key(&id);
         let others = |others: Vec<GivenRole>| if others.is_empty() { Write::Remove } else { Write::Set(others) };
-        let kept = |role: RoleId| GivenRole { role: self.project.role_name(role), until: None, permanent: false };
+        let kept = |role: RoleId| GivenRole { role: self.on.project.role_name(role), until: None, permanent: false };
         let without: Vec<GivenRole> = self.held.keys().filter(|&&role| role != id).map(|&role| kept(role)).collect();
         let take = holds && self.allows(others(without.clone()));
         let new = if holds { kept(id) } else { self.given(id, given.flatten()) };
-        let with = match self.project.record.role_structure {
+        let with = match self.on.project.record.role_structure {
             RoleStructure::SingleRole => vec![new],
             RoleStructure::MultiRole => without.into_iter().chain([new]).collect(),
         };
@@ -198,15 +181,15 @@ impl<'a> Trial<'a> {
         // What the target holds already and cannot be given anew is kept as it is.
         let kept = self.held.get(&id).copied();
         let until_max = if give { given.or(kept) } else { invited.filter(|_| invite) };
-        ManageableRole { id, role: self.project.role_name(id), invite, give, take, until_max: until_max.flatten() }
+        ManageableRole { id, role: self.on.project.role_name(id), invite, give, take, until_max: until_max.flatten() }
     }
 
     fn given(&self, role: RoleId, until: Option<Time>) -> GivenRole {
-        GivenRole { role: self.project.role_name(role), until, permanent: until.is_none() }
+        GivenRole { role: self.on.project.role_name(role), until, permanent: until.is_none() }
     }
 
     /// Until when the acting user may step down to a role itself (G3).
     fn lower(&self, role: RoleId) -> Option<Option<Time>> {
-        if self.target == self.acting.user { self.acting.lasts_down_to(role) } else { None }
+        if self.target == self.on.acting.user { self.on.acting.lasts_down_to(role) } else { None }
     }
 }

@@ -73,6 +73,11 @@ pub struct TimedRole {
     pub until: Time,
 }
 
+/// Until when a role is given, of these that end; none: without an end.
+pub fn end_of(timed: &[TimedRole], role: RoleId) -> Option<Time> {
+    timed.iter().find(|timed| timed.role == role).map(|timed| timed.until)
+}
+
 /// By what a membership came to be as it is (B6). The numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -314,27 +319,25 @@ impl Project {
         self.roles.get(role).is_some_and(|role| !role.internal)
     }
 
-    /// A record as `seen`: its roles, ascending by id, and those of them that end.
-    pub fn seen(&self, record: &MembershipRecord, seen: Seen) -> (Vec<RoleId>, Vec<TimedRole>) {
+    /// What is recorded as it is `seen`: the roles, and those of them that end.
+    pub fn seen(&self, roles: &[RoleId], timed: &[TimedRole], seen: Seen) -> (Vec<RoleId>, Vec<TimedRole>) {
         let known = |role: RoleId| seen == Seen::Whole || self.is_visible(role);
-        let roles = self.role_sets.get(record.role_set).map_or(&[][..], |set| &set.roles);
-        let timed = record.timed.iter().copied().filter(|timed| known(timed.role)).collect();
+        let timed = timed.iter().copied().filter(|timed| known(timed.role)).collect();
         (roles.iter().copied().filter(|&role| known(role)).collect(), timed)
     }
 
     /// A member as it is shown.
     pub fn member(&self, org: &Org, user: &UserId, record: &MembershipRecord, seen: Seen, now: Time) -> Member {
-        let until = |role| record.timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
         let mut roles = Vec::new();
         let mut origin = record.origin;
         if let Some(set) = self.role_sets.get(record.role_set) {
             origin = record.latest_origin(set);
-            let (known, timed) = self.seen(record, seen);
+            let (known, timed) = self.seen(&set.roles, &record.timed, seen);
             let mut standings: Vec<_> = self.standings_of(org, &known, &timed, now).collect();
             standings.sort_by_key(|stands| self.roles.get(stands.role).map(|role| role.rank));
             let shown = |stands: Stands| MemberRole {
                 role: self.role_name(stands.role),
-                until: until(stands.role),
+                until: end_of(&record.timed, stands.role),
                 standing: stands.standing,
                 origin: record.origin_of(stands.role, set),
                 stand_in: stands.stand_in.map(|(role, _)| self.role_name(role)),
@@ -356,13 +359,12 @@ pub fn standings<'a>(
     stand_ins: &'a [StandIn],
     now: Time,
 ) -> impl Iterator<Item = Stands> + 'a {
-    let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
     let in_place = move |role| stand_in(stand_ins, role, enabled);
     let works = |role| enabled(role) || in_place(role).is_some();
     let lent =
         structure == RoleStructure::SingleRole && timed.iter().any(|timed| timed.until > now && works(timed.role));
     roles.iter().map(move |&role| {
-        let until = end(role);
+        let until = end_of(timed, role);
         let behind = if until.is_none() && lent { Standing::Shadowed } else { Standing::Live };
         let (standing, stand_in) = match until {
             Some(until) if until <= now => (Standing::Ended, None),

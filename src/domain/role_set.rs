@@ -1,7 +1,5 @@
 //! Role sets: a membership points to the set of roles it has, and many memberships to the same one (P7).
 
-use std::collections::BTreeSet;
-
 use super::decide::Draft;
 use super::id::{ProjectId, RoleId, RoleSetId};
 use super::refusal::Refusal;
@@ -14,8 +12,7 @@ pub struct RoleSet {
     pub roles: Box<[RoleId]>,
     /// Whether it was altered, or made in the place of another, when a role was deleted (R4), disabled with REMAP (M7), or
     /// the structure converted (P5). It is then given to nobody else, so that whoever has it is known to have got it by
-    /// that. One without roles is left to those who have it until they are erased: they are no
-    /// members.
+    /// that. One without roles is left to those who have it until they are erased: they are no members.
     pub migrated: bool,
     /// Those of the roles that came in the place of others.
     pub replacements: Box<[RoleId]>,
@@ -77,10 +74,7 @@ pub fn collect(draft: &mut Draft<'_>) {
         return;
     };
     let Some(project) = draft.state().project_numbered(key.project).cloned() else { return };
-    let mut used = BTreeSet::new();
-    let mut look = |org| project.each_membership(org, |it| used.extend([it.set_id]));
-    project.for_each_org(&mut look);
-    project.for_each_dead_org(look);
+    let used = project.used_role_sets();
     let unused: Vec<_> = project.role_sets.entries().filter(|(id, _)| !used.contains(id)).collect();
     for (id, set) in unused {
         let (key, before) = (Scoped { project: project.id, id }, Some(RoleSet::clone(set)));

@@ -10,9 +10,21 @@ use super::id::RoleId;
 use super::membership::{MembershipRecord, Origin, TimedRole, origins};
 use super::org::Org;
 use super::project::Project;
-use super::refusal::Refusal;
+use super::refusal::{Noun, Refusal};
 use super::role_set::{self, RoleSet};
 use super::{Time, UserId};
+
+/// Refuses a role that cannot take another's place: an internal role is replaced by an internal one only, and a visible one
+/// by a visible one.
+pub fn fits(project: &Project, role: RoleId, other: RoleId) -> Result<(), Refusal> {
+    if role == other {
+        return Err(Refusal::OwnReplacement { noun: Noun::Role, name: project.role_name(role).to_string() });
+    }
+    if project.is_visible(role) == project.is_visible(other) {
+        return Ok(());
+    }
+    Err(Refusal::ReplacementUnsuitable { role: project.role_name(role), replacement: project.role_name(other) })
+}
 
 impl RoleSet {
     /// The set as it is once each of its roles has become what `fate` says, or nothing.

@@ -1,10 +1,13 @@
 //! Who holds what. Nothing is counted in advance: few writes ask, and looking through a million memberships takes some
 //! milliseconds.
 
+use std::collections::BTreeSet;
+
 use super::Time;
 use super::hash::TextHash;
 use super::id::{RoleId, RoleSetId};
-use super::membership::{MembershipRecord, MembershipSlot, TimedRole};
+use super::membership::{MembershipRecord, MembershipSlot, TimedRole, end_of};
+use super::name::UserId;
 use super::org::Org;
 use super::project::Project;
 use super::role_set::RoleSet;
@@ -21,7 +24,7 @@ pub struct Recorded<'a> {
 impl Recorded<'_> {
     /// Until when a role of the set is given; none: without an end.
     pub fn end(&self, role: RoleId) -> Option<Time> {
-        self.timed.iter().find(|timed| timed.role == role).map(|timed| timed.until)
+        end_of(self.timed, role)
     }
 
     /// Whether the role is recorded and its end not past.
@@ -43,11 +46,11 @@ impl Recorded<'_> {
 impl Project {
     /// Whether `which` is true of a membership of an org; asks no further once it is.
     pub(super) fn any_membership<'a>(&'a self, org: &'a Org, mut which: impl FnMut(Recorded<'a>) -> bool) -> bool {
-        org.any_slot(|user, slot| self.recorded(org, user, slot).is_some_and(&mut which))
+        self.any_member(org, |_, it| which(it))
     }
 
     /// Whether `which` is true of a user, hashed, and what is recorded of it in an org; asks no further once it is.
-    pub(super) fn any_member<'a>(&'a self, org: &'a Org, which: impl Fn(TextHash, Recorded<'a>) -> bool) -> bool {
+    fn any_member<'a>(&'a self, org: &'a Org, mut which: impl FnMut(TextHash, Recorded<'a>) -> bool) -> bool {
         org.any_slot(|user, slot| self.recorded(org, user, slot).is_some_and(|it| which(user, it)))
     }
 
@@ -121,8 +124,23 @@ impl Project {
         now: Time,
     ) -> bool {
         let visible = |role| self.is_visible(role);
-        org.any_slot(|user, slot| {
-            self.recorded(org, user, slot).is_some_and(|it| it.held(now).any(visible) && !but(user, it))
-        })
+        self.any_member(org, |user, it| it.held(now).any(visible) && !but(user, it))
+    }
+
+    /// Whether an org would be without an owner, and keep other visible members, if this one left (B3).
+    pub(super) fn needs_owner(&self, org: &Org, owner: &UserId, now: Time) -> bool {
+        let owner = self.hash_key.text(owner.as_str());
+        let role = self.record.default_owner_role;
+        let another = self.any_member(org, |user, it| user != owner && it.holds_for_ever(role));
+        !another && self.has_visible_member(org, |user, _| user == owner, now)
+    }
+
+    /// The role sets that somebody has, be it in a dead org.
+    pub(super) fn used_role_sets(&self) -> BTreeSet<RoleSetId> {
+        let mut used = BTreeSet::new();
+        let mut look = |org| self.each_membership(org, |it| used.extend([it.set_id]));
+        self.for_each_org(&mut look);
+        self.for_each_dead_org(look);
+        used
     }
 }

@@ -11,6 +11,7 @@ use super::{At, Page, ReadError, Store};
 use crate::domain::membership::Member;
 use crate::domain::refusal::Noun;
 use crate::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleName, Time, UserId};
+pub use sample::{MemberIds, MembersWith};
 use select::Select;
 use shown::members;
 

@@ -4,7 +4,6 @@
 //! together name the members as they were before the command.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::Arc;
 
 use crate::domain::group::{Commit, Group, Verdict};
@@ -12,55 +11,15 @@ use crate::domain::id::{OrgNo, ProjectId, RoleSetId};
 use crate::domain::impact::{Impact, MemberImpact, Who};
 use crate::domain::{Change, State, UserId};
 use crate::limits::IMPACT_SAMPLE_MAX;
-use crate::store::{Store, StoreError, WriteTx};
+use crate::store::{MemberIds, MembersWith, StoreError};
 
 /// Pages that are read to name those who had a role set: the database may know many who had not.
 const PAGES_MAX: usize = 20;
 /// Ids of each page but the first, which is as long as the sample.
 const PAGE_ROWS: usize = 1_000;
 
-/// Knows the ids of members: the transaction of a write, or the store for a preview.
-pub(super) trait Ids: Send {
-    /// Of those who have this role set in an org, and no role that ends, the first by user id, or the first after one of
-    /// them.
-    fn members_of(
-        &mut self,
-        project: ProjectId,
-        org: OrgNo,
-        role_set: RoleSetId,
-        after: Option<&UserId>,
-        at_most: usize,
-    ) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
-}
-
-impl Ids for WriteTx {
-    async fn members_of(
-        &mut self,
-        project: ProjectId,
-        org: OrgNo,
-        role_set: RoleSetId,
-        after: Option<&UserId>,
-        at_most: usize,
-    ) -> Result<Vec<UserId>, StoreError> {
-        WriteTx::members_of(self, project, org, role_set, after, at_most).await
-    }
-}
-
-impl Ids for Store {
-    async fn members_of(
-        &mut self,
-        project: ProjectId,
-        org: OrgNo,
-        role_set: RoleSetId,
-        after: Option<&UserId>,
-        at_most: usize,
-    ) -> Result<Vec<UserId>, StoreError> {
-        Store::members_of(self, project, org, role_set, after, at_most).await
-    }
-}
-
 /// Puts members in the place of the rows that stand for some of many, in what is answered and in what is remembered.
-pub(super) async fn name(ids: &mut impl Ids, group: &mut Group) -> Result<(), StoreError> {
+pub(super) async fn name(ids: &mut impl MemberIds, group: &mut Group) -> Result<(), StoreError> {
     let mut done: Vec<(Arc<Impact>, Arc<Impact>)> = Vec::new();
     for verdict in &mut group.verdicts {
         let Verdict::Done { revision, impact, before, .. } = verdict else { continue };
@@ -97,7 +56,11 @@ struct Place<'a> {
     earlier: &'a [Commit],
 }
 
-async fn named(ids: &mut impl Ids, rows: &[MemberImpact], place: Place<'_>) -> Result<Vec<MemberImpact>, StoreError> {
+async fn named(
+    ids: &mut impl MemberIds,
+    rows: &[MemberImpact],
+    place: Place<'_>,
+) -> Result<Vec<MemberImpact>, StoreError> {
     let mut sample: Vec<MemberImpact> = Vec::new();
     for row in rows {
         let room = IMPACT_SAMPLE_MAX - sample.len().min(IMPACT_SAMPLE_MAX);
@@ -129,7 +92,7 @@ impl Place<'_> {
     /// commands may have written any of them; and where nothing is written, the database may be ahead of the State.
     async fn stored(
         self,
-        ids: &mut impl Ids,
+        ids: &mut impl MemberIds,
         org: OrgNo,
         [set_before, role_set]: [RoleSetId; 2],
         at_most: usize,
@@ -139,7 +102,8 @@ impl Place<'_> {
         for page in 0..PAGES_MAX {
             // Mostly all of the first ones are right.
             let rows = if page == 0 { at_most } else { PAGE_ROWS };
-            let users = ids.members_of(self.project, org, set_before, last.as_ref(), rows).await?;
+            let members = MembersWith { project: self.project, org, role_set: set_before };
+            let users = ids.first_of(members, last.as_ref(), rows).await?;
             let ended = users.len() < rows;
             last = users.last().cloned();
             found.extend(users.into_iter().filter(|user| self.has(org, role_set, user)));

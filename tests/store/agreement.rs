@@ -221,7 +221,8 @@ impl Look<'_> {
     /// Of the roles known to whoever looks: those held, the ones in the place of others included, and those live.
     fn roles(&self, user: &UserId, seen: Seen) -> (BTreeSet<RoleId>, BTreeSet<RoleId>) {
         let Some(record) = self.project.membership(self.org, user) else { return Default::default() };
-        let (roles, timed) = self.project.seen(&record, seen);
+        let set = self.project.role_sets.get(record.role_set).unwrap();
+        let (roles, timed) = self.project.seen(&set.roles, &record.timed, seen);
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping).unwrap();
         let enabled = |role| mapping.enabled(role);
         let structure = self.project.record.role_structure;

@@ -2,6 +2,7 @@
 
 use rolecall::domain::command::Write;
 use rolecall::domain::project::RoleStructure;
+use rolecall::store::{MemberIds, MembersWith};
 
 use crate::desk::{Desk, create_org, create_project, given, key, member, user, write_members};
 use crate::on_both;
@@ -35,7 +36,7 @@ async fn r9_members_with_a_role_set_are_named_in_order(database: TestDatabase) {
     .await;
     let project = desk.state.project(&key("shop")).unwrap();
     let acme = project.org("acme").unwrap();
-    let set = project.membership(acme, &user("b")).unwrap().role_set;
+    let role_set = project.membership(acme, &user("b")).unwrap().role_set;
     let (project, org) = (project.id, acme.no);
     let all = ["B", "b", "ä"].map(user);
     for (after, at_most, expected) in [
@@ -46,9 +47,10 @@ async fn r9_members_with_a_role_set_are_named_in_order(database: TestDatabase) {
         (Some(1), 20, &all[2..]),
     ] {
         let after = after.map(|at: usize| &all[at]);
-        assert_eq!(desk.store.members_of(project, org, set, after, at_most).await.unwrap(), expected);
+        let members = MembersWith { project, org, role_set };
+        assert_eq!(desk.store.clone().first_of(members, after, at_most).await.unwrap(), expected);
         let mut tx = desk.store.begin_write().await.unwrap();
-        assert_eq!(tx.members_of(project, org, set, after, at_most).await.unwrap(), expected);
+        assert_eq!(tx.first_of(members, after, at_most).await.unwrap(), expected);
         tx.rollback().await;
     }
 }

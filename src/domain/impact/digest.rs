@@ -7,6 +7,17 @@ use sha2::{Digest, Sha256};
 use super::{Impact, MemberImpact, Who};
 use crate::domain::name::OrgId;
 
+/// What is marked by numbers alone.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    GrantGained = 1,
+    GrantLost,
+    AtLeastLost,
+    ManagesLost,
+    /// That a report is an acting user's, which says less.
+    Visible,
+}
+
 /// Marks of what is told in no order, or only counted in the report: each is hashed, and the sum does not know an order.
 #[derive(Debug, Default)]
 pub struct Marks {
@@ -18,15 +29,16 @@ impl Marks {
     pub fn org(&mut self, org: &OrgId, members: &BTreeMap<u128, u64>) {
         let mut mark = Mark::default();
         mark.text(org.as_str());
-        for (effect, members) in members {
-            [*effect as u64, (effect >> 64) as u64, *members].into_iter().for_each(|number| mark.number(number));
+        for (&effect, &members) in members {
+            mark.mark(effect);
+            mark.number(members);
         }
         self.sum = self.sum.wrapping_add(mark.done());
     }
 
-    /// One of very many things, named by numbers that are the same on every server.
-    pub fn numbers(&mut self, numbers: &[u32]) {
-        let mark = numbers.iter().fold(1, |mark, &number| mixed(mark, number.into()));
+    /// One of very many things of a kind, named by numbers that are the same on every server.
+    pub fn add(&mut self, kind: Kind, numbers: &[u32]) {
+        let mark = numbers.iter().fold(mixed(0, kind as u64), |mark, &number| mixed(mark, number.into()));
         self.sum = self.sum.wrapping_add(u128::from(mark));
     }
 }
@@ -38,6 +50,10 @@ pub struct Mark(Sha256);
 impl Mark {
     pub fn number(&mut self, number: u64) {
         self.0.update(number.to_le_bytes());
+    }
+
+    fn mark(&mut self, mark: u128) {
+        self.0.update(mark.to_le_bytes());
     }
 
     pub fn text(&mut self, text: &str) {
@@ -89,10 +105,9 @@ pub fn digest(impact: &Impact, marks: &Marks) -> String {
         sample.extend(std::iter::repeat_n(mark_of(row), members));
     }
     sample.sort_unstable();
-    sample.iter().for_each(|row| [*row as u64, (row >> 64) as u64].into_iter().for_each(|half| mark.number(half)));
+    sample.into_iter().for_each(|row| mark.mark(row));
     impact.orgs_left_ownerless.first.iter().for_each(|org| mark.text(org.as_str()));
-    mark.number(marks.sum as u64);
-    mark.number((marks.sum >> 64) as u64);
+    mark.mark(marks.sum);
     format!("{:032x}", mark.done())
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::{Sides, digest};
 use crate::domain::Time;
 use crate::domain::id::{RoleId, RoleMappingId};
-use crate::domain::membership::{Seen, Standing, Stands, TimedRole};
+use crate::domain::membership::{Seen, Standing, Stands};
 use crate::domain::org::Org;
 use crate::domain::permission_set::PermissionSet;
 use crate::domain::project::Project;
 use crate::domain::role_mapping::RoleMapping;
+use crate::domain::usage::Recorded;
 
 /// What becomes of a member.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,25 +36,20 @@ pub struct Effect {
 pub struct Side<'a> {
     pub project: &'a Project,
     pub org: &'a Org,
-    pub roles: &'a [RoleId],
-    pub timed: &'a [TimedRole],
+    pub it: Recorded<'a>,
 }
 
 impl<'a> Side<'a> {
     /// How the roles that are held stand, and until when they are held.
     fn standings(self, seen: Seen, now: Time) -> Vec<(Stands, Option<Time>)> {
-        let known = |role: RoleId| seen == Seen::Whole || self.project.is_visible(role);
-        let roles: Vec<RoleId> = self.roles.iter().copied().filter(|&role| known(role)).collect();
-        let timed: Vec<TimedRole> = self.timed.iter().copied().filter(|timed| known(timed.role)).collect();
+        let (roles, timed) = self.project.seen(&self.it.set.roles, self.it.timed, seen);
         let standings = self.project.standings_of(self.org, &roles, &timed, now);
-        let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
         let held = standings.filter(|stands| stands.standing != Standing::Ended);
-        held.map(|stands| (stands, end(stands.role))).collect()
+        held.map(|stands| (stands, self.it.end(stands.role))).collect()
     }
 
     fn owns(self) -> bool {
-        let owner = self.project.record.default_owner_role;
-        self.roles.contains(&owner) && !self.timed.iter().any(|timed| timed.role == owner)
+        self.it.holds_for_ever(self.project.record.default_owner_role)
     }
 
     fn mapping(self) -> Option<&'a RoleMapping> {

@@ -8,12 +8,13 @@ use super::scope::Scope;
 use super::{Impact, Listed, MemberImpact, RoleImpact, Sides, Who, roles};
 use crate::domain::hash::TextHash;
 use crate::domain::id::{OrgNo, RoleId, RoleMappingId, RoleSetId};
-use crate::domain::membership::{MembershipRecord, MembershipSlot, Seen};
+use crate::domain::membership::{MembershipRecord, MembershipSlot, Seen, TimedRole};
 use crate::domain::name::{OrgId, PermissionName, RoleName, UserId};
 use crate::domain::org::Org;
 use crate::domain::permission_set::PermissionSet;
 use crate::domain::project::Project;
 use crate::domain::stand_in::StandIns;
+use crate::domain::usage::Recorded;
 use crate::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MAX};
 
 /// Counts whom a write touches, and how.
@@ -129,8 +130,8 @@ impl<'a> Counting<'a> {
     fn written(&mut self, (before, after): Pair<'a>, user: &UserId) -> Effect {
         let record = |project: Option<&Project>, org: Option<&Org>| project?.membership(org?, user);
         let (was, is) = (record(self.sides.before, before), record(self.sides.after, after));
-        let was = side(self.sides.before, before, was.as_ref());
-        let is = side(self.sides.after, after, is.as_ref());
+        let was = recorded_side(self.sides.before, before, was.as_ref());
+        let is = recorded_side(self.sides.after, after, is.as_ref());
         effect(self.sides, &mut self.rows, was, is)
     }
 
@@ -156,13 +157,8 @@ impl<'a> Counting<'a> {
             let effect = match self.effects.get(&(context, set, moved)) {
                 Some(known) => known.clone(),
                 None => {
-                    let roles = |project: Option<&'a Project>, set: Option<RoleSetId>| {
-                        Some(&*project?.role_sets.get(set?)?.roles)
-                    };
-                    let was =
-                        roles(Some(project), Some(set)).map(|roles| Side { project, org: before, roles, timed: &[] });
-                    let is = self.sides.after.zip(after).zip(roles(self.sides.after, moved));
-                    let is = is.map(|((project, org), roles)| Side { project, org, roles, timed: &[] });
+                    let was = side(Some(project), Some(before), Some(set), &[]);
+                    let is = side(self.sides.after, after, moved, &[]);
                     let effect = effect(self.sides, &mut self.rows, was, is);
                     self.effects.insert((context, set, moved), effect.clone());
                     effect
@@ -303,11 +299,20 @@ fn living(project: Option<&Project>, no: OrgNo) -> Option<&Org> {
 fn side<'a>(
     project: Option<&'a Project>,
     org: Option<&'a Org>,
+    role_set: Option<RoleSetId>,
+    timed: &'a [TimedRole],
+) -> Option<Side<'a>> {
+    let (project, org, set_id) = (project?, org?, role_set?);
+    let set = project.role_sets.get(set_id)?;
+    Some(Side { project, org, it: Recorded { set_id, set, timed } })
+}
+
+fn recorded_side<'a>(
+    project: Option<&'a Project>,
+    org: Option<&'a Org>,
     record: Option<&'a MembershipRecord>,
 ) -> Option<Side<'a>> {
-    let (project, org, record) = (project?, org?, record?);
-    let roles = &project.role_sets.get(record.role_set)?.roles;
-    Some(Side { project, org, roles, timed: &record.timed })
+    side(project, org, Some(record?.role_set), &record?.timed)
 }
 
 /// What is in one set of permissions and not in another.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::digest::Marks;
+use super::digest::{Kind, Marks};
 use super::{GrantImpact, Listed, Sides};
 use crate::domain::Change;
 use crate::domain::id::{PermissionId, RoleId, RoleMappingId};
@@ -27,9 +27,11 @@ pub fn grants(sides: &Sides<'_>, changes: &[Change], marks: &mut Marks) -> [List
     for key in keys {
         let (before, after) = (row(sides.before, key), row(sides.after, key));
         list(&mut gained, sides.after, key, after, before, |id| {
-            marks.numbers(&[1, key.0.number(), key.1.number(), id])
+            marks.add(Kind::GrantGained, &[key.0.number(), key.1.number(), id])
         });
-        list(&mut lost, sides.before, key, before, after, |id| marks.numbers(&[2, key.0.number(), key.1.number(), id]));
+        list(&mut lost, sides.before, key, before, after, |id| {
+            marks.add(Kind::GrantLost, &[key.0.number(), key.1.number(), id])
+        });
     }
     [gained, lost]
 }
@@ -83,7 +85,7 @@ pub fn at_least_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, 
     for (at, &(role, place)) in order.iter().enumerate() {
         for &(other, below) in &order[at + 1..] {
             if !(stays && place < below) {
-                marks.numbers(&[3, role.number(), other.number()]);
+                marks.add(Kind::AtLeastLost, &[role.number(), other.number()]);
                 lost.add(IMPACT_LIST_MAX, || (before.role_name(role), before.role_name(other)));
             }
         }
@@ -102,7 +104,7 @@ pub fn manages_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, R
     let mut lost = Listed::default();
     let (Some(before), Some(after)) = (sides.before, sides.after) else { return lost };
     let mut lose = |role: RoleId, other: RoleId| {
-        marks.numbers(&[4, role.number(), other.number()]);
+        marks.add(Kind::ManagesLost, &[role.number(), other.number()]);
         lost.add(IMPACT_LIST_MAX, || (before.role_name(role), before.role_name(other)));
     };
     match (before.record.role_structure, after.record.role_structure) {

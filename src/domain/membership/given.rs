@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::MembershipRecord;
+use super::{MembershipRecord, end_of};
 use crate::domain::Time;
 use crate::domain::command::GivenRole;
 use crate::domain::decide::Draft;
@@ -47,10 +47,10 @@ pub fn given(ask: &Given<'_>, now: Time) -> Result<Roles, Refusal> {
     let mut roles = Roles::new();
     for (at, given) in ask.roles.iter().enumerate() {
         let role = ask.role(&given.role)?;
-        let kept = ask.kept.and_then(|record| record.timed.iter().find(|timed| timed.role == role));
+        let kept = ask.kept.and_then(|record| end_of(&record.timed, role));
         let until = match given.permanent {
             true => given.until,
-            false => given.until.or(kept.map(|timed| timed.until)),
+            false => given.until.or(kept),
         };
         if roles.insert(role, until).is_some() {
             return Err(Refusal::RepeatedRole { at, role: given.role.clone() });

@@ -15,7 +15,6 @@ use crate::domain::org::Org;
 use crate::domain::project::{Project, RoleStructure};
 use crate::domain::refusal::{Noun, Refusal, Rows};
 use crate::domain::role_set::{self, RoleSet};
-use crate::domain::usage::Recorded;
 use crate::domain::{Change, Edit, Time};
 
 /// Adds, sets or removes one member.
@@ -61,16 +60,6 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
         all_owned(draft, &command.project, &left)?;
     }
     Ok(Outcome::Tally(tally))
-}
-
-impl Project {
-    /// Whether an org would be without an owner, and keep other visible members, if this one left (B3).
-    pub(in crate::domain) fn needs_owner(&self, org: &Org, owner: &UserId, now: Time) -> bool {
-        let owner = self.hash_key.text(owner.as_str());
-        let role = self.record.default_owner_role;
-        let another = |user, it: Recorded<'_>| user != owner && it.holds_for_ever(role);
-        !self.any_member(org, another) && self.has_visible_member(org, |user, _| user == owner, now)
-    }
 }
 
 /// Refuses to leave an org without an owner that keeps visible members beside those who were its owners (B3).
@@ -183,17 +172,15 @@ impl Member<'_> {
             Write::Add(_) if !held.is_empty() => Err(self.exists()),
             Write::Set(_) | Write::Remove if held.is_empty() => Err(self.not_found()),
             Write::Remove => Ok((None, Done::Removed)),
-            Write::Add(roles) => {
-                let ask = Given { project: self.project, roles, kept: None, visible_only: false };
+            Write::Add(roles) | Write::Set(roles) => {
+                let (before, done) = match write {
+                    Write::Set(_) => (self.record, Done::Set),
+                    _ => (None, Done::Added),
+                };
+                let ask = Given { project: self.project, roles, kept: before, visible_only: false };
                 let roles = given(&ask, draft.now())?;
                 counted(draft, self.project, &roles)?;
-                Ok((Some(self.record(draft, None, &held, roles)?), Done::Added))
-            }
-            Write::Set(roles) => {
-                let ask = Given { project: self.project, roles, kept: self.record, visible_only: false };
-                let roles = given(&ask, draft.now())?;
-                counted(draft, self.project, &roles)?;
-                Ok((Some(self.record(draft, self.record, &held, roles)?), Done::Set))
+                Ok((Some(self.record(draft, before, &held, roles)?), done))
             }
         }
     }
@@ -274,9 +261,9 @@ impl Member<'_> {
     /// Whether these are all the visible roles that are recorded, ended ones included: then nothing is written, whatever
     /// is recorded of internal ones.
     fn is_as_visible(&self, record: &MembershipRecord, to: &Roles) -> bool {
-        let (roles, timed) = self.project.seen(record, Seen::Visible);
-        let end = |role| timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
-        !roles.is_empty() && roles.iter().map(|&role| (role, end(role))).eq(to.iter().map(|(&role, &end)| (role, end)))
+        let Some(recorded) = self.project.recorded_in(record) else { return false };
+        let visible = recorded.set.roles.iter().copied().filter(|&role| self.project.is_visible(role));
+        visible.map(|role| (role, recorded.end(role))).eq(to.iter().map(|(&role, &end)| (role, end)))
     }
 
     /// Asks `may` of every role that a write concerns: taken (`None`), or given until then (G3).

@@ -48,10 +48,9 @@ fn set_structure(draft: &mut Draft<'_>, project: &Project, role_structure: RoleS
 
 /// Each role manages what it managed by its place in the order.
 fn to_multi(draft: &mut Draft<'_>, project: &Project) -> Result<(), Refusal> {
-    let visible_below =
-        |at: usize| project.role_order.iter().skip(at).filter(|&&role| project.is_visible(role)).count();
-    let below: usize = (0..project.role_order.len()).map(|at| visible_below(at + 1)).sum();
-    let pairs = below + usize::from(project.highest_visible().is_some());
+    // Each visible role is managed by those above it, and the highest also by itself.
+    let above = project.role_order.iter().enumerate().filter(|&(_, &role)| project.is_visible(role)).map(|(at, _)| at);
+    let pairs = above.sum::<usize>() + usize::from(project.highest_visible().is_some());
     draft.within("managed_roles", draft.limits().managed_roles, pairs)?;
     set_structure(draft, project, RoleStructure::MultiRole)?;
     for &role in project.role_order.iter() {

@@ -13,7 +13,7 @@ use crate::domain::decide::{Draft, Outcome};
 use crate::domain::id::{RoleId, RoleMappingId, RoleSetId};
 use crate::domain::permission_set::PermissionSet;
 use crate::domain::project::Project;
-use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::refusal::Refusal;
 use crate::domain::role_set::RoleSet;
 use crate::domain::stand_in::{self, StandIn};
 use crate::domain::succession::{self, later};
@@ -48,7 +48,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Re
         let why = "it is the project's default role or default owner role; name another first".into();
         return Err(Refusal::DefaultRoleUnsuitable { role: role.name.clone(), deleting: true, why });
     }
-    let succession = Succession { deleted, replacement: replacement(&project, command, role)?, now: draft.now() };
+    let succession = Succession { deleted, replacement: replacement(&project, command, deleted)?, now: draft.now() };
     let holders = succession.holders(&project);
     succession.suitable(&project, &holders)?;
 
@@ -63,20 +63,13 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Re
 }
 
 /// The role named, else the default role, and for an internal role none.
-fn replacement(project: &Project, command: &DeleteRole, role: &Role) -> Result<Option<RoleId>, Refusal> {
+fn replacement(project: &Project, command: &DeleteRole, deleted: RoleId) -> Result<Option<RoleId>, Refusal> {
     let id = match &command.replacement {
         Some(name) => project.role(name)?,
-        None if role.internal => return Ok(None),
+        None if !project.is_visible(deleted) => return Ok(None),
         None => project.record.default_role,
     };
-    let Some(replacement) = project.roles.get(id) else { return Err(Refusal::Panicked) };
-    if replacement.name == role.name {
-        return Err(Refusal::OwnReplacement { noun: Noun::Role, name: role.name.to_string() });
-    }
-    if replacement.internal != role.internal {
-        let (role, replacement) = (role.name.clone(), replacement.name.clone());
-        return Err(Refusal::ReplacementUnsuitable { role, replacement });
-    }
+    succession::fits(project, deleted, id)?;
     Ok(Some(id))
 }
 

@@ -1,5 +1,7 @@
 //! Names some of those who have a role set: the State knows how many there are, but not who (R9).
 
+use std::future::Future;
+
 use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::super::ids::number;
@@ -8,47 +10,57 @@ use super::super::{Store, StoreError, WriteTx};
 use crate::domain::UserId;
 use crate::domain::id::{OrgNo, ProjectId, RoleSetId};
 
-impl WriteTx {
-    /// Of those who have a role set in an org, and no role that ends, the first by user id, or the first after one of
-    /// them, before anything is written.
-    pub async fn members_of(
+/// Members of an org who have the same role set, and no role that ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MembersWith {
+    pub project: ProjectId,
+    pub org: OrgNo,
+    pub role_set: RoleSetId,
+}
+
+/// Knows the ids of members: the transaction of a write, before anything is written, or the store for a preview.
+pub trait MemberIds: Send {
+    /// Of these members the first by user id, or the first after one of them.
+    fn first_of(
         &mut self,
-        project: ProjectId,
-        org: OrgNo,
-        role_set: RoleSetId,
+        members: MembersWith,
+        after: Option<&UserId>,
+        at_most: usize,
+    ) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
+}
+
+impl MemberIds for WriteTx {
+    async fn first_of(
+        &mut self,
+        members: MembersWith,
         after: Option<&UserId>,
         at_most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        members_of(self.connection(), project, org, role_set, after, at_most).await
+        first_of(self.connection(), members, after, at_most).await
     }
 }
 
-impl Store {
-    /// Of those who have a role set in an org, and no role that ends, the first by user id, or the first after one of
-    /// them.
-    pub async fn members_of(
-        &self,
-        project: ProjectId,
-        org: OrgNo,
-        role_set: RoleSetId,
+impl MemberIds for Store {
+    async fn first_of(
+        &mut self,
+        members: MembersWith,
         after: Option<&UserId>,
         at_most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        members_of(self.reads(), project, org, role_set, after, at_most).await
+        first_of(self.reads(), members, after, at_most).await
     }
 }
 
-async fn members_of(
+async fn first_of(
     db: &impl ConnectionTrait,
-    project: ProjectId,
-    org: OrgNo,
-    role_set: RoleSetId,
+    members: MembersWith,
     after: Option<&UserId>,
     at_most: usize,
 ) -> Result<Vec<UserId>, StoreError> {
     let mut sql = Sql::default();
-    let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
-    let (role_set, at_most) = (sql.bind(number(role_set)), sql.bind(i64::try_from(at_most).unwrap_or(i64::MAX)));
+    let (project, org) = (sql.bind(number(members.project)), sql.bind(number(members.org)));
+    let role_set = sql.bind(number(members.role_set));
+    let at_most = sql.bind(i64::try_from(at_most).unwrap_or(i64::MAX));
     // Every id comes after the empty text.
     let after = sql.bind(after.map_or("", UserId::as_str).to_owned());
     // Without statistics SQLite would go through the members of the org.

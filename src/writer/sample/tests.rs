@@ -20,12 +20,10 @@ struct Stored {
     asked: Vec<(RoleSetId, usize)>,
 }
 
-impl Ids for Stored {
-    async fn members_of(
+impl MemberIds for Stored {
+    async fn first_of(
         &mut self,
-        _: ProjectId,
-        _: OrgNo,
-        role_set: RoleSetId,
+        MembersWith { role_set, .. }: MembersWith,
         after: Option<&UserId>,
         at_most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
