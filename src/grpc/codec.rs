@@ -13,8 +13,8 @@ use tonic_prost::ProstEncoder;
 use super::status;
 use crate::limits::{BULK_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_FIELDS_MAX};
 
-/// The requests that carry rows, or name up to all roles. A service takes what the largest of its requests may have; what is nested in a field is
-/// decoded before it can be counted, so other requests must be small.
+/// The requests that carry rows, or name up to all roles. A service takes what the largest of its requests may have; what
+/// is nested in a field is decoded before it can be counted, so other requests must be small.
 pub const BULK: [&str; 12] = [
     "BatchCheckRequest",
     "BatchCreatePermissionsRequest",

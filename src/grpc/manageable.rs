@@ -17,9 +17,6 @@ pub async fn list(app: &App, request: &wire::ListManageableRequest) -> Result<wi
     let wire::ListManageableRequest { org_id, acting_user_id, target_user_id, .. } = request;
     let arguments = ["ListManageable", project.as_str(), org_id, acting_user_id, target_user_id];
     let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-    let turn = app.trials.clone().acquire_owned().await;
-    let turn = turn.map_err(|_| status::plain(&status::INTERNAL, "the question could not be answered"))?;
-    let published = app.engine.pin();
     let mut ask = Ask {
         project: project.clone(),
         org_id: convert::org_id(org_id)?,
@@ -28,6 +25,9 @@ pub async fn list(app: &App, request: &wire::ListManageableRequest) -> Result<wi
         after: None,
         limit: page.limit as usize,
     };
+    let unanswered = || status::plain(&status::INTERNAL, "the question could not be answered");
+    let turn = app.trials.clone().acquire_owned().await.map_err(|_| unanswered())?;
+    let published = app.engine.pin();
     // To an end user a place tells nothing of roles that it does not see: it is the name of a visible one.
     if let (Some(name), Some(project)) = (&page.after, published.state.project(&project)) {
         ask.after = project.role_named(name).filter(|&role| project.is_visible(role));
@@ -44,8 +44,7 @@ pub async fn list(app: &App, request: &wire::ListManageableRequest) -> Result<wi
         let _turn = turn;
         manageable(&state, &ask, clock::now(), &limits)
     });
-    let found = found.await;
-    let found = found.map_err(|_| status::plain(&status::INTERNAL, "the question could not be answered"))?;
+    let found = found.await.map_err(|_| unanswered())?;
     let unknown =
         |refusal| app.suggesting(Some(&project), Known::Visible, |suggest| status::refused(&refusal, suggest));
     let found = found.map_err(unknown)?;

@@ -10,8 +10,8 @@ use super::services::org_service_server::OrgService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::clock;
+use crate::domain::OrgId;
 use crate::domain::command::{Command, CreateOrg, DeleteOrg, UpdateOrg};
-use crate::domain::{OrgId, UserId};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::store::{ListOrgs, OrgRow};
 use crate::wire::{self, messages::outcome::Outcome};
@@ -119,13 +119,9 @@ fn create(request: &wire::CreateOrgRequest) -> Result<Command, Status> {
         display_name: convert::text("display_name", &request.display_name, DISPLAY_NAME_BYTES_MAX)?,
         metadata: convert::text("metadata", &request.metadata, METADATA_BYTES_MAX)?,
         role_mapping: convert::optional(&request.role_mapping, |name| convert::role_mapping("role_mapping", name))?,
-        creator: convert::optional(&request.creator_user_id, creator)?,
+        creator: convert::optional(&request.creator_user_id, |text| convert::user("creator_user_id", text))?,
         reuse_deleted_id: request.reuse_deleted_id,
     }))
-}
-
-fn creator(text: &str) -> Result<UserId, Status> {
-    UserId::parse(text).map_err(|why| status::invalid("creator_user_id", why))
 }
 
 fn update(request: &wire::UpdateOrgRequest) -> Result<Command, Status> {
