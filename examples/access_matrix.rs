@@ -56,7 +56,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    target::ended(run(Args::parse()))
+    target::removed(run(Args::parse()))
 }
 
 fn run(args: Args) -> Result<bool, String> {

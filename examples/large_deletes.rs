@@ -48,7 +48,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    target::ended(run(&Args::parse()).map(|()| true))
+    target::removed(run(&Args::parse()).map(|()| true))
 }
 
 fn run(args: &Args) -> Result<(), String> {
@@ -72,7 +72,7 @@ async fn deletes(args: &Args, address: &str) -> Result<(), String> {
     let watch = Watch::begin(address, &loaded.clerks).await?;
     let (took, removed) = delete_org(channel, &loaded).await?;
     println!("an org of {} members deleted in {:.3} s", HumanCount(removed as u64), took.as_secs_f64());
-    println!("meanwhile and 20 s on, while it is erased: {}", watch.over(Duration::from_secs(20)).await?);
+    println!("meanwhile and 20 s on, while it is purged: {}", watch.over(Duration::from_secs(20)).await?);
     Ok(())
 }
 

@@ -29,7 +29,7 @@ use moves::{Move, Moved};
 use target::{ServerArgs, Target};
 use watch::Watch;
 
-/// Moves orgs from Paid to Free, where two of four roles are disabled, and back: once with SUSPEND and a stand-in, once
+/// Moves orgs from Paid to Free, where two of four roles are disabled, and back: once with SUSPEND and a fallback role, once
 /// with REMAP. Exits with 1 if a check ever denies what every member may do all the time, or if roles are not what they
 /// should be afterwards.
 ///
@@ -59,7 +59,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    target::ended(run(&Args::parse()).map(|()| true))
+    target::removed(run(&Args::parse()).map(|()| true))
 }
 
 fn run(args: &Args) -> Result<(), String> {

@@ -30,7 +30,7 @@ use work::Work;
 #[derive(Parser)]
 #[command(name = "role_catalogue", max_term_width = 100)]
 struct Args {
-    /// Lines of `role TAB title TAB stage TAB permissions`, the permissions parted by spaces; lines that begin with `#`
+    /// Lines of `role TAB title TAB stage TAB permissions`, the permissions diverged by spaces; lines that begin with `#`
     /// are skipped; gzipped.
     file: PathBuf,
 
@@ -39,7 +39,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    target::ended(run(&Args::parse()).map(|()| true))
+    target::removed(run(&Args::parse()).map(|()| true))
 }
 
 fn run(args: &Args) -> Result<(), String> {
@@ -53,15 +53,15 @@ fn run(args: &Args) -> Result<(), String> {
     );
     Target::new(&args.server, None)?.work(async |target| {
         let work = Work::begin(&catalogue, target::connect(&target.address).await?).await?;
-        timed("load", work.load()).await?;
-        timed("ask what every 20th role grants", work.ask()).await?;
-        timed("duplicate the mapping", work.duplicate()).await?;
-        timed("compare it with its duplicate", work.compare()).await?;
-        timed("rename a role, and use both names", work.rename()).await
+        temporary("load", work.load()).await?;
+        temporary("ask what every 20th role grants", work.ask()).await?;
+        temporary("duplicate the mapping", work.duplicate()).await?;
+        temporary("compare it with its duplicate", work.compare()).await?;
+        temporary("rename a role, and use both names", work.rename()).await
     })
 }
 
-async fn timed(what: &str, work: impl Future<Output = Result<String, String>>) -> Result<(), String> {
+async fn temporary(what: &str, work: impl Future<Output = Result<String, String>>) -> Result<(), String> {
     let began = Instant::now();
     let said = work.await.map_err(|why| format!("{what}: {why}"))?;
     println!("{:>8.3} s  {what}: {said}", began.elapsed().as_secs_f64());

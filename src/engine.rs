@@ -96,11 +96,11 @@ impl Engine {
     }
 
     /// Replaces the state by one of another history: the store was restored, or it failed over to a copy that lags. Does
-    /// nothing where the published state is no longer `parted`, the one whose history was found to have ended: another
+    /// nothing where the published state is no longer `diverged`, the one whose history was found to have ended: another
     /// has replaced it already, and went on from there.
-    pub fn replace(&self, parted: Revision, state: State) {
+    pub fn replace(&self, diverged: Revision, state: State) {
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.current.load().state.revision() != parted {
+        if self.current.load().state.revision() != diverged {
             return;
         }
         let revision = state.revision();

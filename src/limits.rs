@@ -79,8 +79,8 @@ pub const IMPACT_PERMISSIONS_MAX: usize = 20;
 /// Permissions in one question of a check (P7).
 pub const CHECK_LIST_MAX: usize = 100;
 
-/// Memberships that are erased by one command once an org or a project is deleted.
-pub const ERASE_ROWS_MAX: usize = 2_000;
+/// Memberships that are purged by one command once an org or a project is deleted.
+pub const PURGE_ROWS_MAX: usize = 2_000;
 
 /// Permissions named in one page of a role mapping or of a comparison, the first row apart: clients take 4 MiB.
 pub const PAGE_GRANTS_MAX: usize = 20_000;

@@ -24,10 +24,10 @@ use crate::domain::project::{Environment, RoleStructure};
 use crate::domain::refusal::Noun;
 use crate::domain::{ProjectKey, Refusal};
 use crate::engine::Engine;
-use crate::eraser;
 use crate::grpc::door::DoorLayer;
 use crate::grpc::{App, DESCRIPTORS, routes};
 use crate::limits::{Limits, TRIALS_MAX};
+use crate::purger;
 use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
@@ -76,7 +76,7 @@ pub struct Running {
     listeners: JoinSet<()>,
     follower: JoinHandle<()>,
     pulse: JoinHandle<()>,
-    eraser: JoinHandle<()>,
+    purger: JoinHandle<()>,
     writing: JoinHandle<()>,
     drain: Duration,
 }
@@ -130,7 +130,7 @@ impl Running {
         });
 
         let (health, health_service) = health::Health::new().await;
-        let eraser = tokio::spawn(eraser::run(store.clone(), engine.clone(), app.writer.clone()));
+        let purger = tokio::spawn(purger::run(store.clone(), engine.clone(), app.writer.clone()));
         let follower = tokio::spawn({
             let (store, health) = (store.clone(), health.clone());
             async move {
@@ -161,7 +161,7 @@ impl Running {
         for address in &addresses {
             tracing::info!(%address, "listening");
         }
-        Ok(Self { app, addresses, health, stop, listeners, follower, pulse, eraser, writing, drain: config.drain })
+        Ok(Self { app, addresses, health, stop, listeners, follower, pulse, purger, writing, drain: config.drain })
     }
 
     /// Says that it no longer serves, lets calls in flight finish until the drain deadline, and closes the store.
@@ -182,7 +182,7 @@ impl Running {
             }
         }
         self.follower.abort();
-        self.eraser.abort();
+        self.purger.abort();
         self.app.writer.stop();
         // A write that was begun is finished: its caller may have been told nothing yet, but the database has it or has it
         // not. Where the database does not answer, there is nothing to wait for.

@@ -14,9 +14,9 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("engine", &["domain", "limits", "clock"]),
     ("writer", &["domain", "limits", "clock", "engine", "store"]),
     ("replica", &["domain", "limits", "clock", "engine", "store", "wire"]),
-    ("eraser", &["domain", "limits", "engine", "store", "writer"]),
+    ("purger", &["domain", "limits", "engine", "store", "writer"]),
     ("grpc", &["domain", "limits", "clock", "engine", "store", "wire", "writer"]),
-    ("server", &["domain", "limits", "clock", "engine", "store", "wire", "writer", "replica", "eraser", "grpc"]),
+    ("server", &["domain", "limits", "clock", "engine", "store", "wire", "writer", "replica", "purger", "grpc"]),
     // The commands that ask a running server are clients of the API, as anybody's are.
     ("cli", &["domain", "limits", "clock", "wire", "grpc", "server"]),
 ];

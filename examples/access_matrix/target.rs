@@ -94,7 +94,7 @@ impl Target {
 }
 
 /// How an example ends: well, with something wrong that it told of itself, or with what kept it from its work.
-pub fn ended(well: Result<bool, String>) -> ExitCode {
+pub fn removed(well: Result<bool, String>) -> ExitCode {
     match well {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

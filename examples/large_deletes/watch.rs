@@ -36,7 +36,7 @@ pub struct Watch {
 }
 
 /// How long the calls took.
-pub struct Seen {
+pub struct Visibility {
     checks: Vec<Duration>,
     writes: Vec<Duration>,
 }
@@ -52,11 +52,11 @@ impl Watch {
     }
 
     /// Goes on for so long, then says what was seen.
-    pub async fn over(self, time: Duration) -> Result<Seen, String> {
+    pub async fn over(self, time: Duration) -> Result<Visibility, String> {
         tokio::time::sleep(time).await;
         self.stop.store(true, Ordering::Relaxed);
         let failed = |error: tokio::task::JoinError| format!("a task failed: {error}");
-        Ok(Seen { checks: self.checks.await.map_err(failed)??, writes: self.writes.await.map_err(failed)?? })
+        Ok(Visibility { checks: self.checks.await.map_err(failed)??, writes: self.writes.await.map_err(failed)?? })
     }
 }
 
@@ -111,7 +111,7 @@ async fn write(channel: Channel, project: String, stop: Arc<AtomicBool>) -> Wait
     Ok(waits)
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for Visibility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = |waits: &[Duration]| {
             let mut sorted = waits.to_vec();

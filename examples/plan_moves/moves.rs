@@ -32,7 +32,7 @@ pub struct Moved {
 pub type Counts = (String, [i64; 4]);
 
 pub fn counts(role: &wire::RoleImpact) -> Counts {
-    (role.role.clone(), [role.given, role.ended, role.suspended, role.reactivated])
+    (role.role.clone(), [role.given, role.removed, role.suspended, role.reactivated])
 }
 
 /// Moves all orgs in one commit, or only looks what that would do.
@@ -89,12 +89,12 @@ impl Move {
         match self {
             Self::Suspend => Some(OnDisabled {
                 strategy: DisabledRoleStrategy::Suspend as i32,
-                stand_in_role: MEMBER.into(),
+                fallback_role: MEMBER.into(),
                 ..Default::default()
             }),
             Self::Remap => Some(OnDisabled {
                 strategy: DisabledRoleStrategy::Remap as i32,
-                role_map: vec![to_member(ADMIN), to_member(BILLING)],
+                replacements: vec![to_member(ADMIN), to_member(BILLING)],
                 ..Default::default()
             }),
             Self::BackFromSuspend | Self::BackFromRemap => None,
@@ -130,7 +130,7 @@ impl Move {
 impl fmt::Display for Move {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Suspend => "to Free with SUSPEND and a stand-in",
+            Self::Suspend => "to Free with SUSPEND and a fallback role",
             Self::BackFromSuspend => "back to Paid",
             Self::Remap => "to Free with REMAP",
             Self::BackFromRemap => "back to Paid, where nothing comes back",

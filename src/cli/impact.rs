@@ -29,7 +29,7 @@ pub struct Impact {
 pub struct RoleImpact {
     pub role: String,
     pub given: i64,
-    pub ended: i64,
+    pub removed: i64,
     pub suspended: i64,
     pub reactivated: i64,
 }
@@ -59,7 +59,7 @@ pub struct MemberImpact {
     pub org_id: String,
     pub user_id: String,
     pub roles_given: Vec<String>,
-    pub roles_ended: Vec<String>,
+    pub roles_removed: Vec<String>,
     pub roles_suspended: Vec<String>,
     pub roles_reactivated: Vec<String>,
     pub permissions_gained: Listed<String>,
@@ -120,7 +120,7 @@ impl Impact {
             rows.add_row([
                 Cell::new(plain(&role.role)),
                 cell(role.suspended, Color::Yellow),
-                cell(role.ended, Color::Red),
+                cell(role.removed, Color::Red),
                 cell(role.given, Color::Green),
                 cell(role.reactivated, Color::Green),
             ]);
@@ -151,14 +151,14 @@ type Kind = (&'static str, fn(&RoleImpact) -> i64);
 
 const KINDS: [Kind; 4] = [
     ("is suspended for", |role| role.suspended),
-    ("is lost by", |role| role.ended),
+    ("is lost by", |role| role.removed),
     ("is given to", |role| role.given),
     ("works again for", |role| role.reactivated),
 ];
 
 impl MemberImpact {
     fn loses_a_role(&self) -> bool {
-        !self.roles_suspended.is_empty() || !self.roles_ended.is_empty()
+        !self.roles_suspended.is_empty() || !self.roles_removed.is_empty()
     }
 
     /// `keeps Admin suspended, gets Member`.
@@ -168,7 +168,7 @@ impl MemberImpact {
         };
         [
             said(&self.roles_suspended, "keeps", " suspended"),
-            said(&self.roles_ended, "loses", ""),
+            said(&self.roles_removed, "loses", ""),
             said(&self.roles_given, "gets", ""),
             said(&self.roles_reactivated, "has", " back"),
         ]
@@ -208,8 +208,8 @@ impl From<wire::Impact> for Impact {
 
 impl From<wire::RoleImpact> for RoleImpact {
     fn from(role: wire::RoleImpact) -> Self {
-        let wire::RoleImpact { role, given, ended, suspended, reactivated } = role;
-        Self { role, given, ended, suspended, reactivated }
+        let wire::RoleImpact { role, given, removed, suspended, reactivated } = role;
+        Self { role, given, removed, suspended, reactivated }
     }
 }
 
@@ -249,7 +249,7 @@ impl From<wire::MemberImpact> for MemberImpact {
             org_id: member.org_id,
             user_id: member.user_id,
             roles_given: member.roles_given,
-            roles_ended: member.roles_ended,
+            roles_removed: member.roles_removed,
             roles_suspended: member.roles_suspended,
             roles_reactivated: member.roles_reactivated,
             permissions_gained: member.permissions_gained.unwrap_or_default().into(),

@@ -73,7 +73,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
     let client = Client::connect(args.client).await?;
     let mut remove = false;
     let roles = client.all("roles", async |page_token| {
-        let request = wire::ListManageableRequest {
+        let request = wire::ListManageableRolesRequest {
             project: client.project(),
             org_id: args.org_id.clone(),
             acting_user_id: args.acting_user_id.clone(),
@@ -81,7 +81,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             page_size: PAGE_SIZE,
             page_token,
         };
-        let page = client.ask(MembershipServiceClient::new(client.channel()).list_manageable(request)).await?;
+        let page = client.ask(MembershipServiceClient::new(client.channel()).list_manageable_roles(request)).await?;
         remove = page.remove;
         let entries = page.roles.into_iter().map(Role::from).collect();
         Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })

@@ -37,14 +37,14 @@ JSON (--json), one object:
   impact                      what it does to members, in the words of rolecall.v1.Impact: digest, orgs, members,
                               members_losing_at_least, roles (role, given, ended, suspended, reactivated), grants_gained,
                               grants_lost, at_least_lost, manages_lost and orgs_left_ownerless (each total and first),
-                              sample (org_id, user_id, roles_given, roles_ended, roles_suspended, roles_reactivated,
+                              sample (org_id, user_id, roles_given, roles_removed, roles_suspended, roles_reactivated,
                               permissions_gained, permissions_lost)
   command                     with --dry-run: what moves the org with this impact, and is refused with another
   revision                    the state that it was written as, or looked at in
 
 Examples:
   rolecall subscribe acme Free --dry-run
-  rolecall subscribe acme Free --on-disabled suspend --stand-in Member
+  rolecall subscribe acme Free --on-disabled suspend --fallback role Member
   rolecall subscribe acme --to-default --on-disabled remap --remap Admin=Member";
 
 #[derive(Clone, Parser)]
@@ -71,14 +71,14 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// What becomes of members who hold a role that is disabled there. If not given, it is what --stand-in or --remap need,
+    /// What becomes of members who hold a role that is disabled there. If not given, it is what --fallback role or --remap need,
     /// else reject.
     #[arg(long, value_enum, value_name = "STRATEGY")]
     on_disabled: Option<Strategy>,
 
     /// With suspend: the role that they hold meanwhile.
     #[arg(long, value_name = "ROLE")]
-    stand_in: Option<String>,
+    fallback_role: Option<String>,
 
     /// With remap: which role takes the place of which; can be given several times. The first `=` ends OLD: a role that
     /// has one in its name is left to --others-to.
@@ -87,7 +87,7 @@ pub struct Args {
 
     /// With remap: the role that takes the place of all that --remap does not name.
     #[arg(long, value_name = "ROLE")]
-    others_to: Option<String>,
+    default_replacement: Option<String>,
 
     /// Why, for the record.
     #[arg(long, value_name = "TEXT")]
@@ -179,15 +179,15 @@ pub async fn run(args: Args) -> Result<(), Failed> {
 
 /// What becomes of those with disabled roles; absent for REJECT that nobody asked for.
 fn on_disabled(args: &Args) -> Result<Option<wire::OnDisabled>, Trouble> {
-    let remaps = !args.remap.is_empty() || args.others_to.is_some();
-    let strategy = match (args.on_disabled, args.stand_in.is_some(), remaps) {
+    let remaps = !args.remap.is_empty() || args.default_replacement.is_some();
+    let strategy = match (args.on_disabled, args.fallback_role.is_some(), remaps) {
         (None, false, false) => return Ok(None),
         (Some(given), false, false) => given,
         (None | Some(Strategy::Suspend), true, false) => Strategy::Suspend,
         (None | Some(Strategy::Remap), false, true) => Strategy::Remap,
         _ => {
             let what =
-                "--stand-in goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
+                "--fallback role goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
             return Err(Trouble::new(what, "say one of the two"));
         }
     };
@@ -199,9 +199,9 @@ fn on_disabled(args: &Args) -> Result<Option<wire::OnDisabled>, Trouble> {
             Strategy::Suspend => DisabledRoleStrategy::Suspend,
             Strategy::Remap => DisabledRoleStrategy::Remap,
         } as i32,
-        role_map: args.remap.iter().map(replacement).collect(),
-        others_to: args.others_to.clone().unwrap_or_default(),
-        stand_in_role: args.stand_in.clone().unwrap_or_default(),
+        replacements: args.remap.iter().map(replacement).collect(),
+        default_replacement: args.default_replacement.clone().unwrap_or_default(),
+        fallback_role: args.fallback_role.clone().unwrap_or_default(),
     }))
 }
 
@@ -237,11 +237,11 @@ impl Args {
         };
         let strategy = self.on_disabled.and_then(|strategy| strategy.to_possible_value());
         flag("--on-disabled", strategy.as_ref().map(|strategy| strategy.get_name()));
-        flag("--stand-in", self.stand_in.as_deref());
+        flag("--fallback role", self.fallback_role.as_deref());
         for Replacement { role, to } in &self.remap {
             flag("--remap", Some(&format!("{role}={to}")));
         }
-        flag("--others-to", self.others_to.as_deref());
+        flag("--others-to", self.default_replacement.as_deref());
         flag("--reason", self.reason.as_deref());
         flag("--impact", self.impact.as_deref());
         flags.extend(self.to_default.then(|| "--to-default".into()));

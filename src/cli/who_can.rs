@@ -16,7 +16,7 @@ Exit codes: 0 answered, also with nobody; 2 no answer, with the reason on the st
 JSON (--json), one object:
   project, org_id, permission    what was asked about
   members                        by user id: user_id, and roles, highest first: role, state (\"LIVE\", \"SUSPENDED\",
-                                 \"ENDED\", \"SHADOWED\"), expire_time (absent where the role has no end), stand_in (the
+                                 \"ENDED\", \"OVERRIDDEN\"), expire_time (absent where the role has no end), fallback_role (the
                                  role held meanwhile; absent where there is none)
   revision                       the state that the last page was read at
 
@@ -63,7 +63,7 @@ struct Role {
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_time: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
-    stand_in: String,
+    fallback_role: String,
 }
 
 pub async fn run(args: Args) -> Result<(), Trouble> {
@@ -96,7 +96,7 @@ impl From<wire::Member> for Member {
             state: given.state(),
             role: given.role,
             expire_time: given.expire_time.map(|end| end.to_string()),
-            stand_in: given.stand_in,
+            fallback_role: given.fallback_role,
         };
         Self { user_id: member.user_id, roles: member.roles.into_iter().map(role).collect() }
     }
@@ -125,9 +125,9 @@ impl Answer for WhoCan {
 fn shown(role: &Role) -> String {
     let live = role.state == MemberRoleState::Live;
     let state = (!live).then(|| state_name(role.state).to_lowercase());
-    let stand_in = (!role.stand_in.is_empty()).then(|| format!("{} stands in", plain(&role.stand_in)));
+    let fallback_role = (!role.fallback_role.is_empty()).then(|| format!("{} stands in", plain(&role.fallback_role)));
     let end = role.expire_time.as_ref().map(|end| format!("until {end}"));
-    let said: Vec<String> = state.into_iter().chain(stand_in).chain(end).collect();
+    let said: Vec<String> = state.into_iter().chain(fallback_role).chain(end).collect();
     let name = plain(&role.role);
     if said.is_empty() { name } else { format!("{name} ({})", said.join(", ")) }
 }
@@ -138,18 +138,18 @@ mod tests {
 
     #[test]
     fn roles_say_what_is_not_usual_of_them() {
-        let standing = |state, end: Option<&str>, stand_in: &str| {
-            let (role, stand_in) = ("Admin".into(), stand_in.into());
-            shown(&Role { role, state, expire_time: end.map(String::from), stand_in })
+        let line = |state, end: Option<&str>, fallback_role: &str| {
+            let (role, fallback_role) = ("Admin".into(), fallback_role.into());
+            shown(&Role { role, state, expire_time: end.map(String::from), fallback_role })
         };
-        let role = |state, end| standing(state, end, "");
+        let role = |state, end| line(state, end, "");
         assert_eq!(role(MemberRoleState::Live, None), "Admin");
         assert_eq!(role(MemberRoleState::Live, Some("2027-01-01T00:00:00Z")), "Admin (until 2027-01-01T00:00:00Z)");
         assert_eq!(role(MemberRoleState::Suspended, None), "Admin (suspended)");
         assert_eq!(
-            role(MemberRoleState::Ended, Some("2026-01-01T00:00:00Z")),
+            role(MemberRoleState::Expired, Some("2026-01-01T00:00:00Z")),
             "Admin (ended, until 2026-01-01T00:00:00Z)"
         );
-        assert_eq!(standing(MemberRoleState::Suspended, None, "Member"), "Admin (suspended, Member stands in)");
+        assert_eq!(line(MemberRoleState::Suspended, None, "Member"), "Admin (suspended, Member stands in)");
     }
 }

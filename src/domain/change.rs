@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::fallback::Fallbacks;
 use super::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use super::membership::MembershipRecord;
 use super::name::UserId;
@@ -12,7 +13,6 @@ use super::project::ProjectRecord;
 use super::role::Role;
 use super::role_mapping::RoleMappingRecord;
 use super::role_set::RoleSet;
-use super::stand_in::StandIns;
 
 /// A value before and after. `None` before: it is created; `None` after: it is deleted.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +60,7 @@ pub enum Change {
     /// An org moved to another role mapping: a mapping may have a million of them, and be deleted.
     Subscription(Edit<Scoped<OrgNo>, RoleMappingId>),
     /// Other roles stand in for the suspended ones of an org (M7). `None`: none does.
-    StandIns(Edit<Scoped<OrgNo>, StandIns>),
+    Fallbacks(Edit<Scoped<OrgNo>, Fallbacks>),
     /// Of one org: whoever had one of the role sets `before`, and no role that ends, has the one in the same place of
     /// `after`. Each set of `after` is given to nobody else but by the commit that made it, so that this can be undone.
     Remap(Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>),
@@ -85,7 +85,7 @@ impl Change {
             Self::Org(edit) => Self::Org(edit.undone()),
             Self::Membership(edit) => Self::Membership(edit.undone()),
             Self::Subscription(edit) => Self::Subscription(edit.undone()),
-            Self::StandIns(edit) => Self::StandIns(edit.undone()),
+            Self::Fallbacks(edit) => Self::Fallbacks(edit.undone()),
             Self::Remap(edit) => Self::Remap(edit.undone()),
         }
     }
@@ -102,7 +102,7 @@ impl Change {
             Self::Org(edit) => edit.key.project,
             Self::Membership(edit) => edit.key.project,
             Self::Subscription(edit) => edit.key.project,
-            Self::StandIns(edit) => edit.key.project,
+            Self::Fallbacks(edit) => edit.key.project,
             Self::Remap(edit) => edit.key.project,
         }
     }
@@ -113,7 +113,7 @@ impl Change {
             Self::Org(edit) => Some(edit.key.id),
             Self::Membership(edit) => Some(edit.key.org),
             Self::Subscription(edit) => Some(edit.key.id),
-            Self::StandIns(edit) => Some(edit.key.id),
+            Self::Fallbacks(edit) => Some(edit.key.id),
             Self::Remap(edit) => Some(edit.key.id),
             _ => None,
         }

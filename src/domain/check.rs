@@ -3,7 +3,7 @@
 use super::Time;
 use super::hash::TextHash;
 use super::id::{PermissionId, RoleId};
-use super::membership::{Standing, Stands};
+use super::membership::{RecordedRole, RoleState};
 use super::org::Org;
 use super::project::{Project, RoleStructure};
 
@@ -130,16 +130,16 @@ impl Project {
         let set = slot.role_set().and_then(|id| self.role_sets.get(id)).filter(|set| !set.roles.is_empty());
         let Some(set) = set else { return Decision::NotAMember };
         let fits = |role| role == asked || or_higher && rank(role).is_some_and(|rank| rank < lowest);
-        let timed = org.timed_roles(user, *slot);
-        let stands = |wanted| {
-            let mut roles = self.standings(org, set, timed, now).flat_map(Stands::roles);
-            roles.any(|(role, standing)| standing == wanted && fits(role))
+        let temporary = org.temporary_roles(user, *slot);
+        let recorded_role = |wanted| {
+            let mut roles = self.role_states(org, set, temporary, now).flat_map(RecordedRole::roles);
+            roles.any(|(role, state)| state == wanted && fits(role))
         };
-        if stands(Standing::Live) {
+        if recorded_role(RoleState::Live) {
             Decision::Allowed
-        } else if stands(Standing::Suspended) {
+        } else if recorded_role(RoleState::Suspended) {
             Decision::RoleDisabled
-        } else if stands(Standing::Ended) {
+        } else if recorded_role(RoleState::Expired) {
             Decision::RoleExpired
         } else {
             Decision::MissingPermission
@@ -154,24 +154,24 @@ impl Project {
         let Some(slot) = org.members.get(user) else { return Decision::NotAMember };
         let set = slot.role_set().and_then(|id| self.role_sets.get(id));
         let mapping = self.role_mappings.get(org.record.role_mapping);
-        // A set without roles is left to those who have it until they are erased.
+        // A set without roles is left to those who have it until they are purged.
         let Some(set) = set.filter(|set| !set.roles.is_empty()) else { return Decision::NotAMember };
         let Some(mapping) = mapping else { return Decision::MissingPermission };
         let grants = |role| mapping.row(role).is_some_and(|row| row.contains(permission));
 
-        let timed = org.timed_roles(user, *slot);
-        if timed.is_empty() && set.roles.iter().any(|&role| grants(role) && mapping.enabled(role)) {
+        let temporary = org.temporary_roles(user, *slot);
+        if temporary.is_empty() && set.roles.iter().any(|&role| grants(role) && mapping.enabled(role)) {
             return Decision::Allowed;
         }
         let would = |wanted| {
-            let mut roles = self.standings(org, set, timed, now).flat_map(Stands::roles);
-            roles.any(|(role, standing)| standing == wanted && grants(role))
+            let mut roles = self.role_states(org, set, temporary, now).flat_map(RecordedRole::roles);
+            roles.any(|(role, state)| state == wanted && grants(role))
         };
-        if (!timed.is_empty() || org.stand_ins.is_some()) && would(Standing::Live) {
+        if (!temporary.is_empty() || org.fallbacks.is_some()) && would(RoleState::Live) {
             Decision::Allowed
-        } else if would(Standing::Suspended) {
+        } else if would(RoleState::Suspended) {
             Decision::RoleDisabled
-        } else if would(Standing::Ended) {
+        } else if would(RoleState::Expired) {
             Decision::RoleExpired
         } else {
             Decision::MissingPermission

@@ -32,7 +32,7 @@ pub enum Command {
     BatchSubscribeOrgs(BatchSubscribeOrgs),
     WriteMember(WriteMember),
     BatchWriteMembers(BatchWriteMembers),
-    Erase(Erase),
+    Purge(Purge),
 }
 
 #[derive(Clone, Debug)]
@@ -165,12 +165,12 @@ pub enum OnDisabled {
     /// They get another in its place for good.
     Remap {
         /// Which takes the place of which, all at once.
-        role_map: Vec<(RoleName, RoleName)>,
-        /// Takes the place of all that `role_map` does not name.
-        others_to: Option<RoleName>,
+        replacements: Vec<(RoleName, RoleName)>,
+        /// Takes the place of all that `replacements` does not name.
+        default_replacement: Option<RoleName>,
     },
     /// They keep it, and it grants nothing; meanwhile they hold another, if one is named.
-    Suspend { stand_in: Option<RoleName> },
+    Suspend { fallback_role: Option<RoleName> },
 }
 
 #[derive(Clone, Debug)]
@@ -299,25 +299,25 @@ pub struct MemberWrite {
 #[derive(Clone, Debug)]
 pub enum Write {
     /// No role given means the project's `default_role`.
-    Add(Vec<GivenRole>),
+    Add(Vec<RoleAssignment>),
     /// Replaces the whole set; at least one role.
-    Set(Vec<GivenRole>),
+    Set(Vec<RoleAssignment>),
     Remove,
 }
 
 /// A role as a caller gives it.
 #[derive(Clone, Debug)]
-pub struct GivenRole {
+pub struct RoleAssignment {
     pub role: RoleName,
     /// Until when. `None`: a role that the member has already keeps its end, a new one has none.
-    pub until: Option<Time>,
+    pub expire_time: Option<Time>,
     /// Takes away the end of a role that the member has already.
     pub permanent: bool,
 }
 
-/// Erases some of what is dead; the service itself asks for it.
+/// Purges some of what is dead; the service itself asks for it.
 #[derive(Clone, Debug)]
-pub struct Erase {
+pub struct Purge {
     pub project: ProjectId,
     /// Memberships of dead orgs, or of role sets without roles. Only the database knows the ids of users.
     pub members: Vec<(OrgNo, UserId)>,
@@ -397,14 +397,14 @@ impl Command {
                 Write::Remove => "RemoveMember",
             },
             Self::BatchWriteMembers(_) => "BatchWriteMembers",
-            Self::Erase(_) => "Erase",
+            Self::Purge(_) => "Purge",
         }
     }
 
     /// The project that a command is of; none where it makes one, or is none of a caller's.
     pub fn project(&self) -> Option<&ProjectKey> {
         match self {
-            Self::CreateProject(_) | Self::Erase(_) => None,
+            Self::CreateProject(_) | Self::Purge(_) => None,
             Self::UpdateProject(command) => Some(&command.project),
             Self::ConvertRoleStructure(command) => Some(&command.project),
             Self::DeleteProject(command) => Some(&command.project),
@@ -462,8 +462,8 @@ impl Command {
             Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,
             Self::BatchWriteMembers(command) => command.rows.len().max(1),
             // The last of a project looks for role sets that somebody still has.
-            Self::Erase(command) if command.last => GROUP_ROWS_MAX,
-            Self::Erase(command) => command.members.len().max(1),
+            Self::Purge(command) if command.last => GROUP_ROWS_MAX,
+            Self::Purge(command) => command.members.len().max(1),
             _ => 1,
         }
     }

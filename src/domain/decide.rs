@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::command::{Call, Command};
 use super::id::{RoleId, RoleMappingId};
 use super::impact::{Impact, impact};
-use super::membership::{self, Done, Member, Seen};
+use super::membership::{self, Done, Member, Visibility};
 use super::name::{OrgId, ProjectKey, RoleMappingName, UserId};
 use super::org::{self, OrgRecord};
 use super::permission::{self, Permission};
 use super::project::{self, Project};
 use super::refusal::{Noun, Refusal};
-use super::{Change, State, Time, erasure, role, role_mapping, role_set, subscription};
+use super::{Change, State, Time, purge, role, role_mapping, role_set, subscription};
 use crate::limits::Limits;
 
 /// What a command is decided under.
@@ -57,8 +57,8 @@ pub enum Outcome {
         moved: usize,
         unchanged: usize,
     },
-    /// How many things were erased: none, where somebody else was quicker.
-    Erased(usize),
+    /// How many things were purged: none, where somebody else was quicker.
+    Purged(usize),
 }
 
 /// What became of the rows of a bulk write.
@@ -93,10 +93,10 @@ pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Dec
     let (Draft { state: next, changes, .. }, outcome) = draft(state, command, terms)?;
     let impact = match command {
         // What is dead touches nobody.
-        Command::Erase(_) => Impact::default(),
+        Command::Purge(_) => Impact::default(),
         _ => {
-            let seen = if terms.call.acting_user.is_some() { Seen::Visible } else { Seen::Whole };
-            impact(state, &next, &changes, seen, terms.now)
+            let visibility = if terms.call.acting_user.is_some() { Visibility::VisibleOnly } else { Visibility::All };
+            impact(state, &next, &changes, visibility, terms.now)
         }
     };
     if terms.call.impact_digest.as_deref().is_some_and(|named| *named != *impact.digest) {
@@ -139,7 +139,7 @@ fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(
         Command::BatchSubscribeOrgs(command) => subscription::subscribe_orgs(&mut draft, command),
         Command::WriteMember(command) => membership::write_one(&mut draft, command),
         Command::BatchWriteMembers(command) => membership::write_batch(&mut draft, command),
-        Command::Erase(command) => erasure::erase(&mut draft, command),
+        Command::Purge(command) => purge::purge(&mut draft, command),
     }?;
     role_set::collect(&mut draft);
     Ok((draft, outcome))

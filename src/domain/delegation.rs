@@ -2,7 +2,7 @@
 
 use super::Time;
 use super::id::RoleId;
-use super::membership::{Standing, Stands};
+use super::membership::{RecordedRole, RoleState};
 use super::name::UserId;
 use super::org::Org;
 use super::project::{Project, RoleStructure};
@@ -61,13 +61,25 @@ impl<'a> Acting<'a> {
         let recorded = record.as_ref().and_then(|record| project.recorded_in(record));
         let recorded = recorded.filter(|it| it.held(now).next().is_some());
         let recorded = recorded.ok_or_else(|| Refusal::ActingUserNotAMember(user.clone()))?;
-        let standings: Vec<Stands> = project.standings(org, recorded.set, recorded.timed, now).collect();
-        let until = |stands: &Stands| recorded.end(stands.role);
-        let live = standings.iter().flat_map(|stands| stands.roles().map(|(role, it)| (role, it, until(stands))));
-        let live = live.filter(|(_, standing, _)| *standing == Standing::Live);
-        let own = standings.iter().filter(|stands| matches!(stands.standing, Standing::Live | Standing::Shadowed));
-        let own = own.filter(|stands| project.is_visible(stands.role)).map(|stands| (stands.role, until(stands)));
-        Ok(Self { project, org, user, live: live.map(|(role, _, until)| (role, until)).collect(), own: own.collect() })
+        let role_states: Vec<RecordedRole> = project.role_states(org, recorded.set, recorded.temporary, now).collect();
+        let expire_time = |recorded_role: &RecordedRole| recorded.end(recorded_role.role);
+        let live = role_states
+            .iter()
+            .flat_map(|recorded_role| recorded_role.roles().map(|(role, it)| (role, it, expire_time(recorded_role))));
+        let live = live.filter(|(_, state, _)| *state == RoleState::Live);
+        let own = role_states
+            .iter()
+            .filter(|recorded_role| matches!(recorded_role.state, RoleState::Live | RoleState::Overridden));
+        let own = own
+            .filter(|recorded_role| project.is_visible(recorded_role.role))
+            .map(|recorded_role| (recorded_role.role, expire_time(recorded_role)));
+        Ok(Self {
+            project,
+            org,
+            user,
+            live: live.map(|(role, _, expire_time)| (role, expire_time)).collect(),
+            own: own.collect(),
+        })
     }
 
     /// Refuses who has no live role that grants this at all.
@@ -88,12 +100,12 @@ impl<'a> Acting<'a> {
     }
 
     /// Refuses to give a role, or to give it for longer than the role by which it is given lasts (G6).
-    pub fn may_give(&self, permission: &'static str, role: RoleId, until: Option<Time>) -> Result<(), Refusal> {
+    pub fn may_give(&self, permission: &'static str, role: RoleId, expire_time: Option<Time>) -> Result<(), Refusal> {
         self.may(permission, role)?;
         let latest = self.longest(permission, role);
         match latest {
-            Some(Some(latest)) if until.is_none_or(|until| until > latest) => {
-                Err(Refusal::OutlastsGranter { role: self.project.role_name(role), until: latest })
+            Some(Some(latest)) if expire_time.is_none_or(|expire_time| expire_time > latest) => {
+                Err(Refusal::OutlastsGranter { role: self.project.role_name(role), expire_time: latest })
             }
             _ => Ok(()),
         }
@@ -101,14 +113,15 @@ impl<'a> Acting<'a> {
 
     /// Until when a role can be given at the latest, `Some(None)` for ever; none, if it cannot be given.
     pub fn longest(&self, permission: &'static str, role: RoleId) -> Option<Option<Time>> {
-        let ends = self.managers(permission, role).map(|(_, until)| until);
+        let ends = self.managers(permission, role).map(|(_, expire_time)| expire_time);
         ends.reduce(later)
     }
 
     /// Whether giving itself a role is stepping down: in a SINGLE_ROLE project from a higher one, of its own, that lasts as
     /// long (G3).
-    pub fn steps_down(&self, role: RoleId, until: Option<Time>) -> bool {
-        self.lasts_down_to(role).is_some_and(|end| end.is_none_or(|end| until.is_some_and(|until| until <= end)))
+    pub fn steps_down(&self, role: RoleId, expire_time: Option<Time>) -> bool {
+        self.lasts_down_to(role)
+            .is_some_and(|end| end.is_none_or(|end| expire_time.is_some_and(|expire_time| expire_time <= end)))
     }
 
     /// Until when it may step down to a role at the latest, `Some(None)` for ever; none, if that would not be down.

@@ -1,5 +1,5 @@
 //! What becomes of those who hold a role when it turns from enabled to disabled for them, as the caller says (M7), and of
-//! those whose suspended role is enabled again: its stand-in goes.
+//! those whose suspended role is enabled again: its fallback role goes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use std::sync::Arc;
 use super::change::MembershipKey;
 use super::command::OnDisabled;
 use super::decide::Draft;
+use super::fallback::{self, Fallback, fallback_of};
 use super::id::{RoleId, RoleMappingId, RoleSetId};
 use super::name::{RoleMappingName, RoleName};
 use super::org::Org;
 use super::project::Project;
 use super::refusal::Refusal;
 use super::role_mapping::RoleMapping;
-use super::stand_in::{self, StandIn, stand_in};
 use super::usage::Recorded;
 use super::{Change, Edit, Scoped, Time, role_set, succession};
 
 /// The caller's answer, its names looked up.
 enum Answer {
     Reject,
-    Remap { role_map: BTreeMap<RoleId, RoleId>, others_to: Option<RoleId> },
-    Suspend { stand_in: Option<RoleId> },
+    Remap { replacements: BTreeMap<RoleId, RoleId>, default_replacement: Option<RoleId> },
+    Suspend { fallback_role: Option<RoleId> },
 }
 
 /// Roles being disabled and enabled for orgs, all of which get the same mapping, or stay with it while it changes.
@@ -62,23 +62,26 @@ impl<'a> Disabling<'a> {
         };
         let answer = match on_disabled {
             OnDisabled::Reject => Answer::Reject,
-            OnDisabled::Remap { role_map, others_to } => {
+            OnDisabled::Remap { replacements, default_replacement } => {
                 let mut entries = BTreeMap::new();
-                for (name, other) in role_map {
+                for (name, other) in replacements {
                     let (role, other) = (project.role(name)?, to(other)?);
                     succession::fits(project, role, other)?;
                     if entries.insert(role, other).is_some() {
                         return Err(Refusal::RemappedTwice { role: name.clone() });
                     }
                 }
-                Answer::Remap { role_map: entries, others_to: others_to.as_ref().map(to).transpose()? }
-            }
-            OnDisabled::Suspend { stand_in } => {
-                let stand_in = stand_in.as_ref().map(to).transpose()?;
-                if let Some(role) = stand_in.filter(|&role| !project.is_visible(role)) {
-                    return Err(Refusal::StandInInternal { role: project.role_name(role) });
+                Answer::Remap {
+                    replacements: entries,
+                    default_replacement: default_replacement.as_ref().map(to).transpose()?,
                 }
-                Answer::Suspend { stand_in }
+            }
+            OnDisabled::Suspend { fallback_role } => {
+                let fallback_role = fallback_role.as_ref().map(to).transpose()?;
+                if let Some(role) = fallback_role.filter(|&role| !project.is_visible(role)) {
+                    return Err(Refusal::FallbackRoleInternal { role: project.role_name(role) });
+                }
+                Answer::Suspend { fallback_role }
             }
         };
         Ok(Self { project, answer, disabled, lost: BTreeMap::new(), remapped: BTreeMap::new() })
@@ -124,7 +127,7 @@ impl<'a> Disabling<'a> {
         if matches!(self.answer, Answer::Remap { .. }) && !lost.is_empty() {
             self.remap(draft, org, &lost)?;
         }
-        self.stand_ins(draft, org, &lost);
+        self.fallbacks(draft, org, &lost);
         Ok(())
     }
 
@@ -146,35 +149,36 @@ impl<'a> Disabling<'a> {
 
     /// What a member loses: roles of its own, and what stands in for one that stays suspended.
     fn loses(&self, org: &Org, it: Recorded<'_>, lost: &BTreeSet<RoleId>, now: Time) -> BTreeSet<RoleId> {
-        let in_place = |role| self.project.stand_in(org, role).filter(|_| self.disabled.contains(&role));
+        let in_place = |role| self.project.fallback_of(org, role).filter(|_| self.disabled.contains(&role));
         let roles = it.held(now).filter_map(|role| if lost.contains(&role) { Some(role) } else { in_place(role) });
         roles.filter(|role| lost.contains(role)).collect()
     }
 
     /// What takes the place of a role that is disabled; none, if the caller did not say.
     fn becomes(&self, role: RoleId) -> Option<RoleId> {
-        let Answer::Remap { role_map, others_to } = &self.answer else { return None };
+        let Answer::Remap { replacements, default_replacement } = &self.answer else { return None };
         let alike = |other: &RoleId| self.project.is_visible(*other) == self.project.is_visible(role);
-        role_map.get(&role).copied().or_else(|| others_to.filter(alike))
+        replacements.get(&role).copied().or_else(|| default_replacement.filter(alike))
     }
 
     fn remap(&mut self, draft: &mut Draft<'_>, org: &Org, lost: &BTreeSet<RoleId>) -> Result<(), Refusal> {
         let project = self.project;
         let mut sets = BTreeSet::new();
         project.each_membership(org, |it| {
-            if it.timed.is_empty() && it.set.roles.iter().any(|role| lost.contains(role)) {
+            if it.temporary.is_empty() && it.set.roles.iter().any(|role| lost.contains(role)) {
                 sets.insert(it.set_id);
             }
         });
-        let mut with_ends = Vec::new();
-        org.for_each_with_ends(|user| with_ends.push(user));
-        for user in with_ends {
+        let mut with_temporary_roles = Vec::new();
+        org.for_each_with_temporary_roles(|user| with_temporary_roles.push(user));
+        for user in with_temporary_roles {
             let Some(before) = project.membership(org, user) else { continue };
-            let fate = |role, held: bool| if held && lost.contains(&role) { self.becomes(role) } else { Some(role) };
+            let replacement_of =
+                |role, held: bool| if held && lost.contains(&role) { self.becomes(role) } else { Some(role) };
             let loses =
                 project.recorded_in(&before).is_some_and(|it| it.held(draft.now()).any(|it| lost.contains(&it)));
             if loses {
-                let after = succession::record(draft, project, &before, fate)?;
+                let after = succession::record(draft, project, &before, replacement_of)?;
                 let key = MembershipKey { project: project.id, org: org.no, user: user.clone() };
                 draft.edit(Change::Membership(Edit { key, before: Some(before), after }));
             }
@@ -211,28 +215,29 @@ impl<'a> Disabling<'a> {
 
     /// Those of roles that are enabled again go. One that is disabled now stays, with what stands in for it, or another
     /// takes its place.
-    fn stand_ins(&self, draft: &mut Draft<'_>, org: &Org, lost: &BTreeSet<RoleId>) {
-        let stay = org.stand_ins().iter().filter(|it| self.disabled.contains(&it.role)).map(|it| match &self.answer {
-            Answer::Remap { .. } if lost.contains(&it.stand_in) => {
-                StandIn { stand_in: self.becomes(it.stand_in).unwrap_or(it.stand_in), ..*it }
+    fn fallbacks(&self, draft: &mut Draft<'_>, org: &Org, lost: &BTreeSet<RoleId>) {
+        let stay = org.fallbacks().iter().filter(|it| self.disabled.contains(&it.role)).map(|it| match &self.answer {
+            Answer::Remap { .. } if lost.contains(&it.fallback_role) => {
+                Fallback { fallback_role: self.becomes(it.fallback_role).unwrap_or(it.fallback_role), ..*it }
             }
             _ => *it,
         });
-        let mut stand_ins: BTreeMap<RoleId, RoleId> = stay.map(|it| (it.role, it.stand_in)).collect();
-        if let Answer::Suspend { stand_in: Some(stand_in) } = self.answer
+        let mut fallbacks: BTreeMap<RoleId, RoleId> = stay.map(|it| (it.role, it.fallback_role)).collect();
+        if let Answer::Suspend { fallback_role: Some(fallback_role) } = self.answer
             && !lost.is_empty()
         {
             let now = draft.now();
             let mut held = BTreeSet::new();
             self.project.each_membership(org, |it| held.extend(self.loses(org, it, lost, now)));
             let visible = held.into_iter().filter(|&role| self.project.is_visible(role));
-            stand_ins.extend(visible.map(|role| (role, stand_in)));
+            fallbacks.extend(visible.map(|role| (role, fallback_role)));
         }
         // What nobody was left to hold may name a role that is disabled now, and lead nowhere.
         let enabled = |role| !self.disabled.contains(&role);
-        let all: Vec<StandIn> = stand_ins.into_iter().map(|(role, stand_in)| StandIn { role, stand_in }).collect();
-        let leads = |it: &&StandIn| stand_in(&all, it.role, enabled).is_some() || org.stand_ins().contains(it);
+        let all: Vec<Fallback> =
+            fallbacks.into_iter().map(|(role, fallback_role)| Fallback { role, fallback_role }).collect();
+        let leads = |it: &&Fallback| fallback_of(&all, it.role, enabled).is_some() || org.fallbacks().contains(it);
         let all = all.iter().filter(leads).copied().collect();
-        stand_in::set(draft, self.project, org, all);
+        fallback::set(draft, self.project, org, all);
     }
 }

@@ -11,7 +11,7 @@ mod scope;
 use std::cell::OnceCell;
 
 use super::id::{OrgNo, ProjectId, RoleId, RoleSetId};
-use super::membership::Seen;
+use super::membership::Visibility;
 use super::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 use super::project::Project;
 use super::{Change, State, Time};
@@ -72,7 +72,7 @@ impl<T> Default for Listed<T> {
 pub struct RoleImpact {
     pub role: RoleName,
     pub given: u64,
-    pub ended: u64,
+    pub removed: u64,
     pub suspended: u64,
     pub reactivated: u64,
 }
@@ -92,7 +92,7 @@ pub struct MemberImpact {
     pub org_id: OrgId,
     pub who: Who,
     pub roles_given: Vec<RoleName>,
-    pub roles_ended: Vec<RoleName>,
+    pub roles_removed: Vec<RoleName>,
     pub roles_suspended: Vec<RoleName>,
     pub roles_reactivated: Vec<RoleName>,
     pub permissions_gained: Listed<PermissionName>,
@@ -115,7 +115,7 @@ struct Sides<'a> {
     before: Option<&'a Project>,
     after: Option<&'a Project>,
     /// For an acting user nothing internal is there.
-    seen: Seen,
+    visibility: Visibility,
     now: Time,
     /// Whether roles that were there are in another order now, or the structure is another.
     reordered: bool,
@@ -124,17 +124,17 @@ struct Sides<'a> {
 }
 
 /// Compares two states, of which the changes led from one to the other.
-pub fn impact(before: &State, after: &State, changes: &[Change], seen: Seen, now: Time) -> Impact {
+pub fn impact(before: &State, after: &State, changes: &[Change], visibility: Visibility, now: Time) -> Impact {
     let mut impact = Impact::default();
     let mut marks = digest::Marks::default();
-    if seen == Seen::Visible {
+    if visibility == Visibility::VisibleOnly {
         // What an acting user is told says less: it is another report, also where it says the same.
         marks.add(digest::Kind::Visible, &[]);
     }
     if let Some(project) = changes.first().map(Change::project) {
-        let (before, after) = (living(before, project), living(after, project));
+        let (before, after) = (existing(before, project), existing(after, project));
         let scope = Scope::of(changes);
-        let mut sides = Sides { before, after, seen, now, reordered: false, hierarchy: OnceCell::new() };
+        let mut sides = Sides { before, after, visibility, now, reordered: false, hierarchy: OnceCell::new() };
         sides.reordered = scope.roles && sides.is_reordered();
         members::count(&sides, &scope, &mut impact, &mut marks);
         [impact.grants_gained, impact.grants_lost] = roles::grants(&sides, changes, &mut marks);
@@ -147,8 +147,8 @@ pub fn impact(before: &State, after: &State, changes: &[Change], seen: Seen, now
     impact
 }
 
-fn living(state: &State, project: ProjectId) -> Option<&Project> {
-    state.project_numbered(project).map(AsRef::as_ref).filter(|project| project.record.life.is_living())
+fn existing(state: &State, project: ProjectId) -> Option<&Project> {
+    state.project_numbered(project).map(AsRef::as_ref).filter(|project| project.record.lifecycle.exists())
 }
 
 impl Sides<'_> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::command::{Call, GivenRole, MemberWrite, Write, WriteMember};
+use super::command::{Call, MemberWrite, RoleAssignment, Write, WriteMember};
 use super::decide::{Terms, accepts};
 use super::delegation::{Acting, CAN_CHANGE_ROLES, CAN_INVITE, CAN_REMOVE_USERS, CAN_VIEW_OTHER_MEMBERS};
 use super::id::{OrgNo, RoleId};
@@ -51,7 +51,7 @@ pub struct ManageableRole {
     pub give: bool,
     pub take: bool,
     /// Until when it can be given at the latest, or where it cannot be given, invited to; none: for ever, or not at all.
-    pub until_max: Option<Time>,
+    pub expire_time_max: Option<Time>,
 }
 
 /// Says what an acting user may do.
@@ -72,7 +72,7 @@ pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Resul
     let mut rest: Vec<RoleId> = rest.take(ask.limit.saturating_add(1)).collect();
     let more = rest.len() > ask.limit;
     rest.truncate(ask.limit);
-    let on = Ground { state, project: &project, org, acting: &acting, ask, now, limits };
+    let on = Context { state, project: &project, org, acting: &acting, ask, now, limits };
     let (roles, remove) = match &ask.target {
         None => {
             let remove = visible.iter().any(|&role| acting.may(CAN_REMOVE_USERS, role).is_ok());
@@ -88,7 +88,7 @@ pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Resul
 
 /// What is asked of.
 #[derive(Clone, Copy)]
-struct Ground<'a> {
+struct Context<'a> {
     state: &'a State,
     project: &'a Project,
     org: &'a Org,
@@ -98,7 +98,7 @@ struct Ground<'a> {
     limits: &'a Limits,
 }
 
-impl Ground<'_> {
+impl Context<'_> {
     /// About nobody in particular.
     fn role(&self, id: RoleId) -> ManageableRole {
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping);
@@ -111,14 +111,14 @@ impl Ground<'_> {
             invite: invite.is_some(),
             give: give.is_some(),
             take: self.acting.may(CAN_CHANGE_ROLES, id).is_ok(),
-            until_max: give.or(invite).flatten(),
+            expire_time_max: give.or(invite).flatten(),
         }
     }
 }
 
 /// About one target: the writes are tried.
 struct Trial<'a> {
-    on: Ground<'a>,
+    on: Context<'a>,
     target: &'a UserId,
     /// The visible roles that the target holds, and until when.
     held: BTreeMap<RoleId, Option<Time>>,
@@ -128,8 +128,8 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(on: Ground<'a>, target: &'a UserId) -> Self {
-        let Ground { project, org, now, .. } = on;
+    fn new(on: Context<'a>, target: &'a UserId) -> Self {
+        let Context { project, org, now, .. } = on;
         let record = project.membership(org, target);
         let recorded = record.as_ref().and_then(|record| project.recorded_in(record));
         let held = recorded.map_or_else(BTreeMap::new, |it| {
@@ -159,7 +159,7 @@ impl<'a> Trial<'a> {
             Write::Add(_) => true,
             Write::Remove => false,
             // It has no end, and keeps none where none is said.
-            Write::Set(roles) => roles.iter().any(|given| given.role == owner && given.until.is_none()),
+            Write::Set(roles) => roles.iter().any(|given| given.role == owner && given.expire_time.is_none()),
         }
     }
 
@@ -168,9 +168,14 @@ impl<'a> Trial<'a> {
         let given = self.on.acting.longest(CAN_CHANGE_ROLES, id).into_iter().chain(self.lower(id)).reduce(later);
         let invite = self.allows(Write::Add(vec![self.given(id, invited.flatten())]));
         let holds = self.held.contains_key(&id);
-        let others = |others: Vec<GivenRole>| if others.is_empty() { Write::Remove } else { Write::Set(others) };
-        let kept = |role: RoleId| GivenRole { role: self.on.project.role_name(role), until: None, permanent: false };
-        let without: Vec<GivenRole> = self.held.keys().filter(|&&role| role != id).map(|&role| kept(role)).collect();
+        let others = |others: Vec<RoleAssignment>| if others.is_empty() { Write::Remove } else { Write::Set(others) };
+        let kept = |role: RoleId| RoleAssignment {
+            role: self.on.project.role_name(role),
+            expire_time: None,
+            permanent: false,
+        };
+        let without: Vec<RoleAssignment> =
+            self.held.keys().filter(|&&role| role != id).map(|&role| kept(role)).collect();
         let take = holds && self.allows(others(without.clone()));
         let new = if holds { kept(id) } else { self.given(id, given.flatten()) };
         let with = match self.on.project.record.role_structure {
@@ -180,12 +185,19 @@ impl<'a> Trial<'a> {
         let give = self.allows(Write::Set(with));
         // What the target holds already and cannot be given anew is kept as it is.
         let kept = self.held.get(&id).copied();
-        let until_max = if give { given.or(kept) } else { invited.filter(|_| invite) };
-        ManageableRole { id, role: self.on.project.role_name(id), invite, give, take, until_max: until_max.flatten() }
+        let expire_time_max = if give { given.or(kept) } else { invited.filter(|_| invite) };
+        ManageableRole {
+            id,
+            role: self.on.project.role_name(id),
+            invite,
+            give,
+            take,
+            expire_time_max: expire_time_max.flatten(),
+        }
     }
 
-    fn given(&self, role: RoleId, until: Option<Time>) -> GivenRole {
-        GivenRole { role: self.on.project.role_name(role), until, permanent: until.is_none() }
+    fn given(&self, role: RoleId, expire_time: Option<Time>) -> RoleAssignment {
+        RoleAssignment { role: self.on.project.role_name(role), expire_time, permanent: expire_time.is_none() }
     }
 
     /// Until when the acting user may step down to a role itself (G3).

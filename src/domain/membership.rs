@@ -9,13 +9,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::Time;
+use super::fallback::{Fallback, fallback_of};
 use super::hash::TextHash;
 use super::id::{RoleId, RoleSetId};
 use super::name::{OrgId, RoleName, UserId};
 use super::org::Org;
 use super::project::{Project, RoleStructure};
 use super::role_set::RoleSet;
-use super::stand_in::{StandIn, stand_in};
 use super::trie::Entry;
 pub use write::{Done, write_batch, write_one};
 
@@ -25,7 +25,7 @@ pub struct MembershipRecord {
     pub role_set: RoleSetId,
     pub origin: Origin,
     /// The roles of the set that end, ascending by id.
-    pub timed: Arc<[TimedRole]>,
+    pub temporary: Arc<[TemporaryRole]>,
     /// The roles that came by something else than `origin`, ascending by id. One that was deleted since may still be named:
     /// only members with ends are written when a role goes.
     pub origins: Arc<[RoleOrigin]>,
@@ -41,7 +41,7 @@ pub struct RoleOrigin {
 impl MembershipRecord {
     /// By what a role of the set came.
     pub fn origin_of(&self, role: RoleId, set: &RoleSet) -> Origin {
-        origin_of(role, self.origin, &self.origins, &set.replacements)
+        origin_of(role, self.origin, &self.origins, &set.migrated_roles)
     }
 
     /// By what the membership was changed the last time (B6).
@@ -51,8 +51,8 @@ impl MembershipRecord {
 }
 
 /// By what a role came: in the place of a deleted one, as is recorded of it, or as the membership.
-pub fn origin_of(role: RoleId, origin: Origin, origins: &[RoleOrigin], replacements: &[RoleId]) -> Origin {
-    if replacements.contains(&role) {
+pub fn origin_of(role: RoleId, origin: Origin, origins: &[RoleOrigin], migrated_roles: &[RoleId]) -> Origin {
+    if migrated_roles.contains(&role) {
         return Origin::Migration;
     }
     origins.iter().find(|other| other.role == role).map_or(origin, |other| other.origin)
@@ -68,14 +68,14 @@ pub fn origins(came: impl Iterator<Item = (RoleId, Origin)>, origin: Origin) -> 
 
 /// A role that ends: from that instant on it grants nothing (B5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimedRole {
+pub struct TemporaryRole {
     pub role: RoleId,
-    pub until: Time,
+    pub expire_time: Time,
 }
 
 /// Until when a role is given, of these that end; none: without an end.
-pub fn end_of(timed: &[TimedRole], role: RoleId) -> Option<Time> {
-    timed.iter().find(|timed| timed.role == role).map(|timed| timed.until)
+pub fn expiry_of(temporary: &[TemporaryRole], role: RoleId) -> Option<Time> {
+    temporary.iter().find(|temporary| temporary.role == role).map(|temporary| temporary.expire_time)
 }
 
 /// By what a membership came to be as it is (B6). The numbers are stored.
@@ -98,51 +98,51 @@ impl Origin {
 
 /// How one role of a member stands at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum RoleState {
     /// It grants.
     Live,
     /// Held, but disabled in the org's role mapping: it grants nothing (M3).
     Suspended,
     /// Held in a SINGLE_ROLE project while a lent role is live: it counts again when that ends (B5).
-    Shadowed,
+    Overridden,
     /// Past its end: recorded, no longer held.
-    Ended,
+    Expired,
 }
 
 /// How one role of a member stands, and what the member holds in its place while it is suspended (M7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stands {
+pub struct RecordedRole {
     pub role: RoleId,
-    pub standing: Standing,
-    /// Live or shadowed.
-    pub stand_in: Option<(RoleId, Standing)>,
+    pub state: RoleState,
+    /// Live or overridden.
+    pub fallback_role: Option<(RoleId, RoleState)>,
 }
 
-impl Stands {
+impl RecordedRole {
     /// The role, and the one in its place.
-    pub fn roles(self) -> impl Iterator<Item = (RoleId, Standing)> {
-        std::iter::once((self.role, self.standing)).chain(self.stand_in)
+    pub fn roles(self) -> impl Iterator<Item = (RoleId, RoleState)> {
+        std::iter::once((self.role, self.state)).chain(self.fallback_role)
     }
 }
 
 /// As whom a member is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum Visibility {
     /// With all roles.
-    Whole,
+    All,
     /// As customers see it: as if it had no internal role (I2, I4).
-    Visible,
+    VisibleOnly,
 }
 
 /// A role of a member, as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberRole {
     pub role: RoleName,
-    pub until: Option<Time>,
-    pub standing: Standing,
+    pub expire_time: Option<Time>,
+    pub state: RoleState,
     pub origin: Origin,
     /// What the member holds in its place.
-    pub stand_in: Option<RoleName>,
+    pub fallback_role: Option<RoleName>,
 }
 
 /// A member, as it is shown after a write.
@@ -163,8 +163,8 @@ pub const ROLE_SET_ID_MAX: RoleSetId = RoleSetId(match NonZeroU32::new((1 << SET
 });
 const SET_BITS: u32 = 27;
 const ORIGIN_BITS: u32 = 3;
-const TIMED: u32 = 1 << (SET_BITS + ORIGIN_BITS);
-const DETAILED: u32 = TIMED << 1;
+const TEMPORARY: u32 = 1 << (SET_BITS + ORIGIN_BITS);
+const DETAILED: u32 = TEMPORARY << 1;
 
 /// A membership in 16 bytes: 93 bits stand for the user, 27 for the role set, 3 for the origin, 1 says
 /// that roles end, 1 that more is recorded beside.
@@ -182,14 +182,14 @@ pub(super) struct DetailSlot {
     tag: u64,
     rest: u32,
     pub user: UserId,
-    pub timed: Arc<[TimedRole]>,
+    pub temporary: Arc<[TemporaryRole]>,
     pub origins: Arc<[RoleOrigin]>,
 }
 
 impl MembershipSlot {
     fn new(user: TextHash, record: &MembershipRecord) -> Self {
-        let timed = if record.timed.is_empty() { 0 } else { TIMED | DETAILED };
-        let detailed = if record.origins.is_empty() { timed } else { timed | DETAILED };
+        let temporary = if record.temporary.is_empty() { 0 } else { TEMPORARY | DETAILED };
+        let detailed = if record.origins.is_empty() { temporary } else { temporary | DETAILED };
         let origin = (record.origin as u32) << SET_BITS;
         let packed = record.role_set.0 | origin | detailed;
         Self { tag: user.tag, rest: user.rest, packed }
@@ -210,8 +210,8 @@ impl MembershipSlot {
     }
 
     #[inline]
-    pub fn is_timed(self) -> bool {
-        self.packed.get() & TIMED != 0
+    pub fn is_temporary(self) -> bool {
+        self.packed.get() & TEMPORARY != 0
     }
 
     pub fn is_detailed(self) -> bool {
@@ -244,10 +244,10 @@ impl Org {
             Some(record) => self.members.insert(MembershipSlot::new(key, record)),
             None => self.members.remove(key, |_| true),
         }
-        match record.filter(|record| !record.timed.is_empty() || !record.origins.is_empty()) {
+        match record.filter(|record| !record.temporary.is_empty() || !record.origins.is_empty()) {
             Some(record) => {
-                let (timed, origins) = (record.timed.clone(), record.origins.clone());
-                self.details.insert(DetailSlot { tag, rest, user: user.clone(), timed, origins });
+                let (temporary, origins) = (record.temporary.clone(), record.origins.clone());
+                self.details.insert(DetailSlot { tag, rest, user: user.clone(), temporary, origins });
             }
             None => self.details.remove(key, |_| true),
         }
@@ -256,18 +256,18 @@ impl Org {
     /// Gives other role sets to those who have one that `others` names, and no role that ends.
     pub(super) fn remap(&mut self, others: &BTreeMap<RoleSetId, RoleSetId>) {
         self.members.alter(|slot| {
-            let other = others.get(&slot.role_set()?).filter(|_| !slot.is_timed())?;
+            let other = others.get(&slot.role_set()?).filter(|_| !slot.is_temporary())?;
             Some(slot.with_role_set(*other))
         });
     }
 
     /// The ends of a member's roles.
     #[inline]
-    pub(super) fn timed_roles(&self, user: TextHash, slot: MembershipSlot) -> &[TimedRole] {
-        if !slot.is_timed() {
+    pub(super) fn temporary_roles(&self, user: TextHash, slot: MembershipSlot) -> &[TemporaryRole] {
+        if !slot.is_temporary() {
             return &[];
         }
-        self.details.get(user).map_or(&[], |slot| &slot.timed)
+        self.details.get(user).map_or(&[], |slot| &slot.temporary)
     }
 
     /// Whether `which` is true of a membership; asks no further once it is.
@@ -285,33 +285,33 @@ impl Project {
         Some(MembershipRecord {
             role_set: slot.role_set()?,
             origin: slot.origin(),
-            timed: details.map_or_else(|| [].into(), |details| details.timed.clone()),
+            temporary: details.map_or_else(|| [].into(), |details| details.temporary.clone()),
             origins: details.map_or_else(|| [].into(), |details| details.origins.clone()),
         })
     }
 
     /// How each role of a set stands for a member with these ends, in this org, now.
-    pub fn standings<'a>(
+    pub fn role_states<'a>(
         &'a self,
         org: &'a Org,
         set: &'a RoleSet,
-        timed: &'a [TimedRole],
+        temporary: &'a [TemporaryRole],
         now: Time,
-    ) -> impl Iterator<Item = Stands> + use<'a> {
-        self.standings_of(org, &set.roles, timed, now)
+    ) -> impl Iterator<Item = RecordedRole> + use<'a> {
+        self.role_states_of(org, &set.roles, temporary, now)
     }
 
     /// The same, of these roles alone.
-    pub(super) fn standings_of<'a>(
+    pub(super) fn role_states_of<'a>(
         &'a self,
         org: &'a Org,
         roles: &'a [RoleId],
-        timed: &'a [TimedRole],
+        temporary: &'a [TemporaryRole],
         now: Time,
-    ) -> impl Iterator<Item = Stands> + use<'a> {
+    ) -> impl Iterator<Item = RecordedRole> + use<'a> {
         let mapping = self.role_mappings.get(org.record.role_mapping);
         let enabled = move |role| mapping.is_some_and(|mapping| mapping.enabled(role));
-        standings(self.record.role_structure, roles, timed, enabled, org.stand_ins(), now)
+        role_states(self.record.role_structure, roles, temporary, enabled, org.fallbacks(), now)
     }
 
     /// Whether customers may know of a role.
@@ -320,57 +320,69 @@ impl Project {
     }
 
     /// What is recorded as it is `seen`: the roles, and those of them that end.
-    pub fn seen(&self, roles: &[RoleId], timed: &[TimedRole], seen: Seen) -> (Vec<RoleId>, Vec<TimedRole>) {
-        let known = |role: RoleId| seen == Seen::Whole || self.is_visible(role);
-        let timed = timed.iter().copied().filter(|timed| known(timed.role)).collect();
-        (roles.iter().copied().filter(|&role| known(role)).collect(), timed)
+    pub fn shown_roles(
+        &self,
+        roles: &[RoleId],
+        temporary: &[TemporaryRole],
+        visibility: Visibility,
+    ) -> (Vec<RoleId>, Vec<TemporaryRole>) {
+        let known = |role: RoleId| visibility == Visibility::All || self.is_visible(role);
+        let temporary = temporary.iter().copied().filter(|temporary| known(temporary.role)).collect();
+        (roles.iter().copied().filter(|&role| known(role)).collect(), temporary)
     }
 
     /// A member as it is shown.
-    pub fn member(&self, org: &Org, user: &UserId, record: &MembershipRecord, seen: Seen, now: Time) -> Member {
+    pub fn member(
+        &self,
+        org: &Org,
+        user: &UserId,
+        record: &MembershipRecord,
+        visibility: Visibility,
+        now: Time,
+    ) -> Member {
         let mut roles = Vec::new();
         let mut origin = record.origin;
         if let Some(set) = self.role_sets.get(record.role_set) {
             origin = record.latest_origin(set);
-            let (known, timed) = self.seen(&set.roles, &record.timed, seen);
-            let mut standings: Vec<_> = self.standings_of(org, &known, &timed, now).collect();
-            standings.sort_by_key(|stands| self.roles.get(stands.role).map(|role| role.rank));
-            let shown = |stands: Stands| MemberRole {
-                role: self.role_name(stands.role),
-                until: end_of(&record.timed, stands.role),
-                standing: stands.standing,
-                origin: record.origin_of(stands.role, set),
-                stand_in: stands.stand_in.map(|(role, _)| self.role_name(role)),
+            let (known, temporary) = self.shown_roles(&set.roles, &record.temporary, visibility);
+            let mut role_states: Vec<_> = self.role_states_of(org, &known, &temporary, now).collect();
+            role_states.sort_by_key(|recorded_role| self.roles.get(recorded_role.role).map(|role| role.rank));
+            let shown = |recorded_role: RecordedRole| MemberRole {
+                role: self.role_name(recorded_role.role),
+                expire_time: expiry_of(&record.temporary, recorded_role.role),
+                state: recorded_role.state,
+                origin: record.origin_of(recorded_role.role, set),
+                fallback_role: recorded_role.fallback_role.map(|(role, _)| self.role_name(role)),
             };
-            roles.extend(standings.into_iter().map(shown));
+            roles.extend(role_states.into_iter().map(shown));
         }
         let org_id = org.record.profile.org_id.clone();
-        Member { org_id, user_id: user.clone(), roles, origin: (seen == Seen::Whole).then_some(origin) }
+        Member { org_id, user_id: user.clone(), roles, origin: (visibility == Visibility::All).then_some(origin) }
     }
 }
 
 /// How each of a member's roles stands: the one law of it, for checks and for lists. A role that stands in for a suspended
 /// one has exactly its place: its end, and in a SINGLE_ROLE project its being lent over another.
-pub fn standings<'a>(
+pub fn role_states<'a>(
     structure: RoleStructure,
     roles: &'a [RoleId],
-    timed: &'a [TimedRole],
+    temporary: &'a [TemporaryRole],
     enabled: impl Fn(RoleId) -> bool + Copy + 'a,
-    stand_ins: &'a [StandIn],
+    fallbacks: &'a [Fallback],
     now: Time,
-) -> impl Iterator<Item = Stands> + 'a {
-    let in_place = move |role| stand_in(stand_ins, role, enabled);
+) -> impl Iterator<Item = RecordedRole> + 'a {
+    let in_place = move |role| fallback_of(fallbacks, role, enabled);
     let works = |role| enabled(role) || in_place(role).is_some();
-    let lent =
-        structure == RoleStructure::SingleRole && timed.iter().any(|timed| timed.until > now && works(timed.role));
+    let lent = structure == RoleStructure::SingleRole
+        && temporary.iter().any(|temporary| temporary.expire_time > now && works(temporary.role));
     roles.iter().map(move |&role| {
-        let until = end_of(timed, role);
-        let behind = if until.is_none() && lent { Standing::Shadowed } else { Standing::Live };
-        let (standing, stand_in) = match until {
-            Some(until) if until <= now => (Standing::Ended, None),
-            _ if !enabled(role) => (Standing::Suspended, in_place(role).map(|role| (role, behind))),
+        let expire_time = expiry_of(temporary, role);
+        let behind = if expire_time.is_none() && lent { RoleState::Overridden } else { RoleState::Live };
+        let (state, fallback_role) = match expire_time {
+            Some(expire_time) if expire_time <= now => (RoleState::Expired, None),
+            _ if !enabled(role) => (RoleState::Suspended, in_place(role).map(|role| (role, behind))),
             _ => (behind, None),
         };
-        Stands { role, standing, stand_in }
+        RecordedRole { role, state, fallback_role }
     })
 }

@@ -6,15 +6,15 @@ use super::change::MembershipKey;
 use super::command::{CreateOrg, DeleteOrg, UpdateOrg};
 use super::decide::{Draft, Outcome};
 use super::delegation::{Acting, CAN_DELETE_ORG, CAN_UPDATE_ORG_METADATA};
-use super::erasure::Life;
+use super::fallback::{Fallback, Fallbacks};
 use super::hash::TextHash;
 use super::id::{OrgNo, RoleId, RoleMappingId};
 use super::membership::{DetailSlot, MembershipRecord, MembershipSlot, Origin};
 use super::name::{OrgId, UserId};
 use super::project::Project;
+use super::purge::Lifecycle;
 use super::refusal::{Noun, Refusal};
 use super::role_set::{self, RoleSet};
-use super::stand_in::{StandIn, StandIns};
 use super::trie::{Entry, Trie};
 use super::{Change, Edit, Scoped, Time};
 
@@ -23,7 +23,7 @@ use super::{Change, Edit, Scoped, Time};
 pub struct OrgRecord {
     pub profile: Arc<OrgProfile>,
     pub role_mapping: RoleMappingId,
-    pub life: Life,
+    pub lifecycle: Lifecycle,
 }
 
 /// The texts of an org: out of the way of the checks.
@@ -42,19 +42,19 @@ pub struct Org {
     pub no: OrgNo,
     pub record: OrgRecord,
     /// What the holders of its suspended roles hold meanwhile (M7).
-    pub stand_ins: Option<StandIns>,
+    pub fallbacks: Option<Fallbacks>,
     pub(super) members: Trie<MembershipSlot>,
     pub(super) details: Trie<DetailSlot>,
 }
 
 impl Org {
     pub(super) fn new(no: OrgNo, record: OrgRecord) -> Self {
-        Self { no, record, stand_ins: None, members: Trie::default(), details: Trie::default() }
+        Self { no, record, fallbacks: None, members: Trie::default(), details: Trie::default() }
     }
 
     /// What the holders of its suspended roles hold meanwhile, ascending by the suspended role.
-    pub fn stand_ins(&self) -> &[StandIn] {
-        self.stand_ins.as_deref().unwrap_or_default()
+    pub fn fallbacks(&self) -> &[Fallback] {
+        self.fallbacks.as_deref().unwrap_or_default()
     }
 
     /// Users with something recorded here, also those whose roles have all ended.
@@ -104,7 +104,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateOrg) -> Result<Outcome, Ref
             create_time: draft.now(),
         }),
         role_mapping: named.unwrap_or(project.record.default_role_mapping),
-        life: Life::Living,
+        lifecycle: Lifecycle::Existing,
     };
     let key = Scoped { project: project.id, id: project.next_org() };
     draft.edit(Change::Org(Edit { key, before: None, after: Some(record.clone()) }));
@@ -118,7 +118,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateOrg) -> Result<Outcome, Ref
 fn own(draft: &mut Draft<'_>, project: &Project, org: OrgNo, creator: &UserId) -> Result<(), Refusal> {
     let roles = RoleSet::new([project.record.default_owner_role]);
     let role_set = role_set::intern(draft, project.id, roles)?;
-    let record = MembershipRecord { role_set, origin: Origin::Creator, timed: [].into(), origins: [].into() };
+    let record = MembershipRecord { role_set, origin: Origin::Creator, temporary: [].into(), origins: [].into() };
     let key = MembershipKey { project: project.id, org, user: creator.clone() };
     draft.edit(Change::Membership(Edit { key, before: None, after: Some(record) }));
     Ok(())
@@ -152,10 +152,10 @@ fn allowed(draft: &Draft<'_>, project: &Project, org: &Org, permission: &'static
     }
 }
 
-/// Those who are members, or were until their roles ended; whose membership is only waiting to be erased is none (R4). An
+/// Those who are members, or were until their roles ended; whose membership is only waiting to be purged is none (R4). An
 /// acting user knows of those alone who have visible roles (I4).
 fn members(project: &Project, org: &Org, visible_only: bool) -> u64 {
-    if !visible_only && project.dying_sets.is_empty() {
+    if !visible_only && project.role_sets_being_purged.is_empty() {
         return org.memberships_len() as u64;
     }
     let mut members = 0;
@@ -164,13 +164,13 @@ fn members(project: &Project, org: &Org, visible_only: bool) -> u64 {
     members
 }
 
-/// Deletes an org: marked dead, it cannot be reached; its memberships are erased afterwards (S5).
+/// Deletes an org: marked dead, it cannot be reached; its memberships are purged afterwards (S5).
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteOrg) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
     allowed(draft, &project, org, CAN_DELETE_ORG)?;
     let before = org.record.clone();
-    let after = OrgRecord { life: Life::Dead(draft.now()), ..before.clone() };
+    let after = OrgRecord { lifecycle: Lifecycle::Deleted(draft.now()), ..before.clone() };
     let key = Scoped { project: project.id, id: org.no };
     draft.edit(Change::Org(Edit { key, before: Some(before), after: Some(after) }));
     Ok(Outcome::Deleted(members(&project, org, draft.acting_user().is_some())))

@@ -9,7 +9,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::Time;
-use super::erasure::Life;
 use super::hash::{HashKey, TextHash};
 use super::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use super::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName};
@@ -17,6 +16,7 @@ use super::names::{Named, Names};
 use super::org::{Org, OrgSlot};
 use super::pages::Pages;
 use super::permission::Permission;
+use super::purge::Lifecycle;
 use super::refusal::{Noun, Refusal};
 use super::role::Role;
 use super::role_mapping::RoleMapping;
@@ -61,7 +61,7 @@ pub struct ProjectRecord {
     pub version: u32,
     /// How often roles that were there got other ranks: part of the etag of their order (M9).
     pub role_order_version: u32,
-    pub life: Life,
+    pub lifecycle: Lifecycle,
 }
 
 /// A project with all that is in it.
@@ -85,13 +85,13 @@ pub struct Project {
     pub(super) orgs: Trie<OrgSlot>,
     pub(super) org_hashes: Pages<TextHash>,
     pub(super) next_org: u32,
-    /// Deleted orgs, with what is not erased of them yet.
-    pub(super) dead_orgs: Pages<Arc<Org>>,
+    /// Deleted orgs, with what is not purged of them yet.
+    pub(super) deleted_orgs: Pages<Arc<Org>>,
     /// The ids of deleted orgs.
     pub(super) retired: Trie<Named>,
-    /// What is to be erased: see [`super::erasure`].
-    pub(super) dying_orgs: Arc<BTreeSet<OrgNo>>,
-    pub(super) dying_sets: Arc<BTreeSet<RoleSetId>>,
+    /// What is to be purged: see [`super::purge`].
+    pub(super) orgs_being_purged: Arc<BTreeSet<OrgNo>>,
+    pub(super) role_sets_being_purged: Arc<BTreeSet<RoleSetId>>,
 }
 
 impl Project {
@@ -113,10 +113,10 @@ impl Project {
             orgs: Trie::default(),
             org_hashes: Pages::default(),
             next_org: 1,
-            dead_orgs: Pages::default(),
+            deleted_orgs: Pages::default(),
             retired: Trie::default(),
-            dying_orgs: Arc::default(),
-            dying_sets: Arc::default(),
+            orgs_being_purged: Arc::default(),
+            role_sets_being_purged: Arc::default(),
         }
     }
 
@@ -142,7 +142,7 @@ impl Project {
     pub fn org_numbered(&self, no: OrgNo) -> Option<&Arc<Org>> {
         match self.org_hashes.get(no) {
             Some(&hash) => self.orgs.get(hash).map(|slot| &slot.org),
-            None => self.dead_orgs.get(no),
+            None => self.deleted_orgs.get(no),
         }
     }
 
@@ -151,9 +151,9 @@ impl Project {
         self.retired.get(self.hash_key.text(org_id)).is_some()
     }
 
-    /// The deleted orgs, with what is not erased of them yet.
-    pub(super) fn for_each_dead_org<'a>(&'a self, visit: impl FnMut(&'a Org)) {
-        self.dead_orgs.iter().map(AsRef::as_ref).for_each(visit);
+    /// The deleted orgs, with what is not purged of them yet.
+    pub(super) fn for_each_deleted_org<'a>(&'a self, visit: impl FnMut(&'a Org)) {
+        self.deleted_orgs.iter().map(AsRef::as_ref).for_each(visit);
     }
 
     /// The living orgs, in no meaningful order.
@@ -228,7 +228,7 @@ impl PartialEq for Project {
             && self.role_sets_by_roles == other.role_sets_by_roles
             && self.orgs == other.orgs
             && self.org_hashes == other.org_hashes
-            && self.dead_orgs == other.dead_orgs
+            && self.deleted_orgs == other.deleted_orgs
             && self.retired == other.retired
     }
 }

@@ -67,10 +67,10 @@ pub enum Refusal {
         count(.orgs, "org")
     )]
     LastOwner { role: RoleName, first: OrgId, orgs: u64 },
-    #[error("role `{role}` stands in `role_map` twice")]
+    #[error("role `{role}` stands in `replacements` twice")]
     RemappedTwice { role: RoleName },
     #[error("role `{role}` is internal; only a visible role can stand in for others")]
-    StandInInternal { role: RoleName },
+    FallbackRoleInternal { role: RoleName },
     #[error("the project is {}: {why}", structure(.is))]
     WrongRoleStructure { is: RoleStructure, why: &'static str },
     #[error("the impact is another than it was when it was shown: its digest is `{now}` now; look at it again")]
@@ -84,7 +84,7 @@ pub enum Refusal {
     #[error(
         "role `{role}` would outlast the acting user's role by which it is given; give it an end that is not later"
     )]
-    OutlastsGranter { role: RoleName, until: Time },
+    OutlastsGranter { role: RoleName, expire_time: Time },
     #[error("user `{0}` cannot be given this now")]
     UserNotAvailable(UserId),
     #[error("no live role of the viewer grants `{permission}`, without which only itself is seen")]
@@ -114,9 +114,9 @@ pub enum Refusal {
     #[error("the end of role `{role}` is in the past; say until when it is given, or that it is permanent")]
     EndInThePast { at: usize, role: RoleName },
     #[error(
-        "a member of a SINGLE_ROLE project holds one role and at most one more that ends; {lasting} without an end and {timed} with one were given"
+        "a member of a SINGLE_ROLE project holds one role and at most one more that ends; {lasting} without an end and {temporary} with one were given"
     )]
-    TooManyRoles { lasting: usize, timed: usize },
+    TooManyRoles { lasting: usize, temporary: usize },
     #[error("this org and user stand in an earlier row already")]
     RepeatedRow,
     #[error("org `{0}` stands in an earlier row already")]
@@ -228,7 +228,7 @@ impl Refusal {
             Self::IncompleteOrder { .. } => Reason::IncompleteOrder,
             Self::OwnReplacement { .. } | Self::RemappedTwice { .. } => Reason::Contradiction,
             Self::ReplacementDisabled { .. } => Reason::ReplacementDisabled,
-            Self::ReplacementUnsuitable { .. } | Self::StandInInternal { .. } => Reason::ReplacementUnsuitable,
+            Self::ReplacementUnsuitable { .. } | Self::FallbackRoleInternal { .. } => Reason::ReplacementUnsuitable,
             Self::DefaultRoleMapping(_) => Reason::DefaultRoleMapping,
             Self::RoleMappingInUse { .. } => Reason::RoleMappingInUse,
             Self::RolesWouldBeDisabled { .. } => Reason::RolesWouldBeDisabled,
@@ -276,7 +276,7 @@ impl Refusal {
             Self::ReplacementDisabled { .. } | Self::ReplacementUnsuitable { .. } => "R4",
             Self::DefaultRoleMapping(_) => "M5",
             Self::RoleMappingInUse { .. } => "M6",
-            Self::RolesWouldBeDisabled { .. } | Self::RemappedTwice { .. } | Self::StandInInternal { .. } => "M7",
+            Self::RolesWouldBeDisabled { .. } | Self::RemappedTwice { .. } | Self::FallbackRoleInternal { .. } => "M7",
             Self::LastOwner { .. } => "B3",
             Self::AlreadyExists(Noun::Project, _) => "P1",
             Self::AlreadyExists(Noun::Org, _) => "S5",

@@ -4,7 +4,7 @@ use super::Time;
 
 /// Names one commit: the `number`th of its store.
 ///
-/// `tag` is drawn at random for every commit. Two histories that parted (a restored backup, a clone) may both have a
+/// `tag` is drawn at random for every commit. Two histories that diverged (a restored backup, a clone) may both have a
 /// revision 7; they do not both have the same tag there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Revision {

@@ -154,7 +154,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
 /// Puts the roles into a new order (R6).
 pub fn reorder(draft: &mut Draft<'_>, command: &ReorderRoles) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
-    let now = order_etag(&project);
+    let now = role_order_etag(&project);
     if command.etag.as_ref().is_some_and(|named| *named != now) {
         return Err(Refusal::EtagMismatch { now });
     }
@@ -169,15 +169,15 @@ pub fn reorder(draft: &mut Draft<'_>, command: &ReorderRoles) -> Result<Outcome,
 /// The roles of a complete order: each named once (R6).
 pub(super) fn order(project: &Project, names: &[RoleName]) -> Result<Vec<RoleId>, Refusal> {
     let mut order = Vec::with_capacity(names.len());
-    let mut seen = BTreeSet::new();
+    let mut visibility = BTreeSet::new();
     for (at, name) in names.iter().enumerate() {
         let id = project.role(name)?;
-        if !seen.insert(id) {
+        if !visibility.insert(id) {
             return Err(Refusal::RepeatedInOrder { at, role: name.clone() });
         }
         order.push(id);
     }
-    match project.role_order.iter().find(|id| !seen.contains(id)) {
+    match project.role_order.iter().find(|id| !visibility.contains(id)) {
         Some(&missing) => Err(Refusal::IncompleteOrder { missing: project.role_name(missing) }),
         None => Ok(order),
     }
@@ -198,14 +198,14 @@ pub(super) fn ranked_anew(draft: &mut Draft<'_>, project: &Project) {
 }
 
 /// The etag of the order of roles (M9).
-pub fn order_etag(project: &Project) -> String {
+pub fn role_order_etag(project: &Project) -> String {
     let next = project.roles.next_number();
-    order_etag_of(project.id, project.record.role_order_version, next, project.roles.len())
+    role_order_etag_of(project.id, project.record.role_order_version, next, project.roles.len())
 }
 
 /// The same, of a project whose roles are not at hand: how often they were ranked anew, the number that the next role
 /// gets, and how many there are. One that comes changes the second, one that goes the third.
-pub fn order_etag_of(project: ProjectId, role_order_version: u32, next_role: u32, roles: usize) -> String {
+pub fn role_order_etag_of(project: ProjectId, role_order_version: u32, next_role: u32, roles: usize) -> String {
     format!("{}.{next_role:x}.{roles:x}", etag::etag(project.number(), role_order_version))
 }
 

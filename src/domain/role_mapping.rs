@@ -114,11 +114,12 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outc
     let mut rows = Rows::default();
     let project = draft.project(&command.project)?;
     let mut moves = subscription::Move::new(&project, id, &command.on_disabled)?;
-    let mut seen = BTreeSet::new();
+    let mut visibility = BTreeSet::new();
     for (row, org_id) in command.subscribe.iter().enumerate() {
         // Naming an org twice moves it once.
         let subscribed = project.org_or_refusal(org_id);
-        let moved = subscribed.and_then(|org| if seen.insert(org_id) { moves.org(draft, org) } else { Ok(false) });
+        let moved =
+            subscribed.and_then(|org| if visibility.insert(org_id) { moves.org(draft, org) } else { Ok(false) });
         if let Err(refusal) = moved {
             rows.push(row, refusal);
         }

@@ -12,10 +12,10 @@ pub struct RoleSet {
     pub roles: Box<[RoleId]>,
     /// Whether it was altered, or made in the place of another, when a role was deleted (R4), disabled with REMAP (M7), or
     /// the structure converted (P5). It is then given to nobody else, so that whoever has it is known to have got it by
-    /// that. One without roles is left to those who have it until they are erased: they are no members.
+    /// that. One without roles is left to those who have it until they are purged: they are no members.
     pub migrated: bool,
     /// Those of the roles that came in the place of others.
-    pub replacements: Box<[RoleId]>,
+    pub migrated_roles: Box<[RoleId]>,
 }
 
 impl RoleSet {
@@ -23,7 +23,7 @@ impl RoleSet {
         let mut roles: Vec<RoleId> = roles.into_iter().collect();
         roles.sort_unstable();
         roles.dedup();
-        Self { roles: roles.into(), migrated: false, replacements: [].into() }
+        Self { roles: roles.into(), migrated: false, migrated_roles: [].into() }
     }
 
     pub fn contains(&self, role: RoleId) -> bool {

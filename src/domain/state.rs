@@ -69,10 +69,10 @@ impl State {
 
     /// The living projects in the order in which they were created.
     pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
-        self.projects.iter().filter(|project| project.record.life.is_living())
+        self.projects.iter().filter(|project| project.record.lifecycle.exists())
     }
 
-    /// All projects, those included that were deleted and are erased, or being erased.
+    /// All projects, those included that were deleted and are purged, or being purged.
     pub fn all_projects(&self) -> impl Iterator<Item = &Arc<Project>> {
         self.projects.iter()
     }
@@ -132,7 +132,7 @@ impl State {
         match after {
             Some(record) => {
                 self.next_project = self.next_project.max(id.number().saturating_add(1));
-                let names = if record.life.is_living() { &mut self.keys } else { &mut self.retired };
+                let names = if record.lifecycle.exists() { &mut self.keys } else { &mut self.retired };
                 names.insert(Named::new(key.text(record.key.as_str()), id.0));
                 match self.projects.get_mut(id) {
                     Some(project) => Arc::make_mut(project).record = Arc::new(record.clone()),
@@ -207,8 +207,8 @@ impl Project {
                 if let Some(after) = edit.after.as_ref().filter(|set| !set.migrated) {
                     self.role_sets_by_roles.insert(Named::new(key.bytes(&after.bytes()), id.0));
                 }
-                let dying = edit.after.as_ref().is_some_and(|set| set.roles.is_empty());
-                mark(&mut self.dying_sets, id, dying);
+                let being_purged = edit.after.as_ref().is_some_and(|set| set.roles.is_empty());
+                mark(&mut self.role_sets_being_purged, id, being_purged);
                 self.role_sets.set(id, edit.after.clone());
             }
             Change::RoleMapping(edit) => self.apply_role_mapping(edit.key.id, edit.after.as_ref()),
@@ -226,9 +226,9 @@ impl Project {
                 let Some((before, role_mapping)) = before.zip(edit.after) else { return };
                 self.apply_org(edit.key.id, Some(&OrgRecord { role_mapping, ..before }));
             }
-            Change::StandIns(edit) => {
+            Change::Fallbacks(edit) => {
                 if let Some(org) = self.org_mut(edit.key.id) {
-                    org.stand_ins = edit.after.clone().filter(|stand_ins| !stand_ins.is_empty());
+                    org.fallbacks = edit.after.clone().filter(|fallbacks| !fallbacks.is_empty());
                 }
             }
             Change::Remap(edit) => {
@@ -297,20 +297,20 @@ impl Project {
 
     fn apply_org(&mut self, no: OrgNo, after: Option<&OrgRecord>) {
         let before = self.org_numbered(no).map(|org| org.record.clone());
-        if let Some(before) = before.as_ref().filter(|record| record.life.is_living()) {
+        if let Some(before) = before.as_ref().filter(|record| record.lifecycle.exists()) {
             self.count_subscriber(before.role_mapping, |count| count.saturating_sub(1));
         }
-        if let Some(after) = after.filter(|record| record.life.is_living()) {
+        if let Some(after) = after.filter(|record| record.lifecycle.exists()) {
             self.count_subscriber(after.role_mapping, |count| count.saturating_add(1));
         }
-        mark(&mut self.dying_orgs, no, after.is_some_and(|record| record.life.is_dying()));
+        mark(&mut self.orgs_being_purged, no, after.is_some_and(|record| record.lifecycle.is_being_purged()));
         let Some(record) = after else {
             self.take_org(no, before.as_ref());
             return;
         };
         self.next_org = self.next_org.max(no.number().saturating_add(1));
         // Most changes leave an org where it is.
-        if before.as_ref().is_some_and(|before| before.life.is_living() == record.life.is_living()) {
+        if before.as_ref().is_some_and(|before| before.lifecycle.exists() == record.lifecycle.exists()) {
             if let Some(org) = self.org_mut(no) {
                 org.record = record.clone();
             }
@@ -320,12 +320,12 @@ impl Project {
         let mut org = taken.map_or_else(|| Org::new(no, record.clone()), Arc::unwrap_or_clone);
         org.record = record.clone();
         let hash = self.hash_key.text(record.profile.org_id.as_str());
-        if record.life.is_living() {
+        if record.lifecycle.exists() {
             self.org_hashes.set(no, Some(hash));
             self.orgs.insert(OrgSlot::new(hash, org));
         } else {
             self.retired.insert(Named::new(hash, no.0));
-            self.dead_orgs.set(no, Some(Arc::new(org)));
+            self.deleted_orgs.set(no, Some(Arc::new(org)));
         }
     }
 
@@ -333,7 +333,7 @@ impl Project {
     fn org_mut(&mut self, no: OrgNo) -> Option<&mut Org> {
         let org = match self.org_hashes.get(no).copied() {
             Some(hash) => self.orgs.get_mut(hash).map(|slot| &mut slot.org),
-            None => self.dead_orgs.get_mut(no),
+            None => self.deleted_orgs.get_mut(no),
         };
         org.map(Arc::make_mut)
     }
@@ -347,7 +347,7 @@ impl Project {
         }
         let hash = self.hash_key.text(record?.profile.org_id.as_str());
         self.retired.remove(hash, |named| named.number == no.0);
-        self.dead_orgs.set(no, None)
+        self.deleted_orgs.set(no, None)
     }
 
     fn count_subscriber(&mut self, id: RoleMappingId, count: impl FnOnce(u32) -> u32) {

@@ -24,12 +24,12 @@ pub fn subscribe_org(draft: &mut Draft<'_>, command: &SubscribeOrg) -> Result<Ou
 pub fn subscribe_orgs(draft: &mut Draft<'_>, command: &BatchSubscribeOrgs) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let to = target(&project, &command.to)?;
-    let mut seen = BTreeSet::new();
+    let mut visibility = BTreeSet::new();
     let mut rows = Rows::default();
     let (mut moved, mut unchanged) = (0, 0);
     let mut moves = Move::new(&project, to, &command.on_disabled)?;
     for (row, org_id) in command.org_ids.iter().enumerate() {
-        if !seen.insert(org_id) {
+        if !visibility.insert(org_id) {
             rows.push(row, Refusal::RepeatedOrg(org_id.clone()));
             continue;
         }

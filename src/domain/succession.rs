@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::Draft;
 use super::id::RoleId;
-use super::membership::{MembershipRecord, Origin, TimedRole, origins};
+use super::membership::{MembershipRecord, Origin, TemporaryRole, origins};
 use super::org::Org;
 use super::project::Project;
 use super::refusal::{Noun, Refusal};
@@ -28,12 +28,12 @@ pub fn fits(project: &Project, role: RoleId, other: RoleId) -> Result<(), Refusa
 
 impl RoleSet {
     /// The set as it is once each of its roles has become what `fate` says, or nothing.
-    pub fn migrated(&self, fate: impl Fn(RoleId) -> Option<RoleId>) -> Self {
-        let comes = self.roles.iter().filter_map(|&role| fate(role)).filter(|&role| !self.contains(role));
-        let stays = self.replacements.iter().copied().filter(|&role| fate(role) == Some(role));
-        let replacements = Self::new(stays.chain(comes)).roles;
-        let roles = Self::new(self.roles.iter().filter_map(|&role| fate(role))).roles;
-        Self { roles, migrated: true, replacements }
+    pub fn migrated(&self, replacement_of: impl Fn(RoleId) -> Option<RoleId>) -> Self {
+        let comes = self.roles.iter().filter_map(|&role| replacement_of(role)).filter(|&role| !self.contains(role));
+        let stays = self.migrated_roles.iter().copied().filter(|&role| replacement_of(role) == Some(role));
+        let migrated_roles = Self::new(stays.chain(comes)).roles;
+        let roles = Self::new(self.roles.iter().filter_map(|&role| replacement_of(role))).roles;
+        Self { roles, migrated: true, migrated_roles }
     }
 }
 
@@ -43,13 +43,13 @@ pub fn record(
     draft: &mut Draft<'_>,
     project: &Project,
     before: &MembershipRecord,
-    fate: impl Fn(RoleId, bool) -> Option<RoleId>,
+    replacement_of: impl Fn(RoleId, bool) -> Option<RoleId>,
 ) -> Result<Option<MembershipRecord>, Refusal> {
     let now = draft.now();
     let Some(recorded) = project.recorded_in(before) else { return Ok(None) };
     let set = recorded.set;
-    let fates = set.roles.iter().map(|&role| (role, fate(role, recorded.holds(role, now))));
-    let (stay, go): (Vec<_>, Vec<_>) = fates.partition(|(role, fate)| *fate == Some(*role));
+    let fates = set.roles.iter().map(|&role| (role, replacement_of(role, recorded.holds(role, now))));
+    let (stay, go): (Vec<_>, Vec<_>) = fates.partition(|(role, replacement_of)| *replacement_of == Some(*role));
     let mut ends: BTreeMap<RoleId, Option<Time>> = stay.iter().map(|&(role, _)| (role, recorded.end(role))).collect();
     let mut given = BTreeSet::new();
     for (role, other) in go {
@@ -67,11 +67,14 @@ pub fn record(
     if ends.is_empty() {
         return Ok(None);
     }
-    let timed = ends.iter().filter_map(|(&role, &until)| Some(TimedRole { role, until: until? })).collect();
+    let temporary = ends
+        .iter()
+        .filter_map(|(&role, &expire_time)| Some(TemporaryRole { role, expire_time: expire_time? }))
+        .collect();
     let came = |role| if given.contains(&role) { Origin::Migration } else { before.origin_of(role, set) };
     let origins = origins(ends.keys().map(|&role| (role, came(role))), Origin::Migration);
     let role_set = role_set::intern(draft, project.id, RoleSet::new(ends.into_keys()))?;
-    Ok(Some(MembershipRecord { role_set, origin: Origin::Migration, timed, origins }))
+    Ok(Some(MembershipRecord { role_set, origin: Origin::Migration, temporary, origins }))
 }
 
 /// Of two ends the later; no end is the latest.
@@ -81,9 +84,9 @@ pub fn later(one: Option<Time>, other: Option<Time>) -> Option<Time> {
 
 impl Org {
     /// The users some of whose roles have an end.
-    pub(super) fn for_each_with_ends<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
+    pub(super) fn for_each_with_temporary_roles<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
         self.details.for_each(|slot| {
-            if !slot.timed.is_empty() {
+            if !slot.temporary.is_empty() {
                 visit(&slot.user);
             }
         });

@@ -4,32 +4,32 @@
 use std::collections::BTreeSet;
 
 use super::Time;
+use super::fallback::{chain, fallback_of};
 use super::hash::TextHash;
 use super::id::{RoleId, RoleSetId};
-use super::membership::{MembershipRecord, MembershipSlot, TimedRole, end_of};
+use super::membership::{MembershipRecord, MembershipSlot, TemporaryRole, expiry_of};
 use super::name::UserId;
 use super::org::Org;
 use super::project::Project;
 use super::role_set::RoleSet;
-use super::stand_in::{chain, stand_in};
 
 /// What is recorded of one user in one org.
 #[derive(Clone, Copy)]
 pub struct Recorded<'a> {
     pub set_id: RoleSetId,
     pub set: &'a RoleSet,
-    pub timed: &'a [TimedRole],
+    pub temporary: &'a [TemporaryRole],
 }
 
 impl Recorded<'_> {
     /// Until when a role of the set is given; none: without an end.
     pub fn end(&self, role: RoleId) -> Option<Time> {
-        end_of(self.timed, role)
+        expiry_of(self.temporary, role)
     }
 
     /// Whether the role is recorded and its end not past.
     pub fn holds(&self, role: RoleId, now: Time) -> bool {
-        self.set.contains(role) && self.end(role).is_none_or(|until| until > now)
+        self.set.contains(role) && self.end(role).is_none_or(|expire_time| expire_time > now)
     }
 
     /// Whether the role is recorded and has no end.
@@ -39,7 +39,7 @@ impl Recorded<'_> {
 
     /// The roles held.
     pub fn held(&self, now: Time) -> impl Iterator<Item = RoleId> {
-        self.set.roles.iter().copied().filter(move |&role| self.end(role).is_none_or(|until| until > now))
+        self.set.roles.iter().copied().filter(move |&role| self.end(role).is_none_or(|expire_time| expire_time > now))
     }
 }
 
@@ -57,13 +57,13 @@ impl Project {
     /// A record with the roles of its set.
     pub(super) fn recorded_in<'a>(&'a self, record: &'a MembershipRecord) -> Option<Recorded<'a>> {
         let set = self.role_sets.get(record.role_set)?;
-        Some(Recorded { set_id: record.role_set, set, timed: &record.timed })
+        Some(Recorded { set_id: record.role_set, set, temporary: &record.temporary })
     }
 
     fn recorded<'a>(&'a self, org: &'a Org, user: TextHash, slot: MembershipSlot) -> Option<Recorded<'a>> {
         let set_id = slot.role_set()?;
         let set = self.role_sets.get(set_id)?;
-        Some(Recorded { set_id, set, timed: org.timed_roles(user, slot) })
+        Some(Recorded { set_id, set, temporary: org.temporary_roles(user, slot) })
     }
 
     /// Calls `visit` for each membership of an org.
@@ -75,11 +75,11 @@ impl Project {
     }
 
     /// What is held in an org in the place of a role: none, if the role is enabled there or nothing stands in (M7).
-    pub fn stand_in(&self, org: &Org, role: RoleId) -> Option<RoleId> {
-        let stand_ins = org.stand_ins.as_deref()?;
+    pub fn fallback_of(&self, org: &Org, role: RoleId) -> Option<RoleId> {
+        let fallbacks = org.fallbacks.as_deref()?;
         let mapping = self.role_mappings.get(org.record.role_mapping)?;
         let enabled = |role| mapping.enabled(role);
-        if enabled(role) { None } else { stand_in(stand_ins, role, enabled) }
+        if enabled(role) { None } else { fallback_of(fallbacks, role, enabled) }
     }
 
     /// Whether somebody holds a role in an org, be it in the place of another.
@@ -91,8 +91,8 @@ impl Project {
     pub(super) fn holds_in_place(&self, org: &Org, it: Recorded<'_>, role: RoleId, now: Time) -> bool {
         let mapping = self.role_mappings.get(org.record.role_mapping);
         let enabled = |role| mapping.is_some_and(|mapping| mapping.enabled(role));
-        let in_place = |held| !enabled(held) && chain(org.stand_ins(), held, enabled).any(|other| other == role);
-        org.stand_ins.is_some() && it.held(now).any(in_place)
+        let in_place = |held| !enabled(held) && chain(org.fallbacks(), held, enabled).any(|other| other == role);
+        org.fallbacks.is_some() && it.held(now).any(in_place)
     }
 
     /// How many members hold a role, in all orgs.
@@ -140,7 +140,7 @@ impl Project {
         let mut used = BTreeSet::new();
         let mut look = |org| self.each_membership(org, |it| used.extend([it.set_id]));
         self.for_each_org(&mut look);
-        self.for_each_dead_org(look);
+        self.for_each_deleted_org(look);
         used
     }
 }

@@ -197,16 +197,17 @@ impl App {
                 .ok_or_else(|| status::invalid("consistency.at_least", "is no revision of an answer"))?,
         };
         let longest = Instant::now() + WAIT_MAX;
-        let until = deadline.map_or(longest, |Deadline(at)| longest.min(at.checked_sub(WAIT_MARGIN).unwrap_or(at)));
+        let expire_time =
+            deadline.map_or(longest, |Deadline(at)| longest.min(at.checked_sub(WAIT_MARGIN).unwrap_or(at)));
         if token.store_id == self.engine.store_id() && token.number > self.engine.load().state.revision().number {
             // A token is handed out once its commit is in the database: one that is ahead of the database was lost with it.
             // Where the database does not answer, there is still the wait.
-            let head = timeout_at(until, self.store.head()).await;
+            let head = timeout_at(expire_time, self.store.head()).await;
             if head.is_ok_and(|head| head.is_ok_and(|head| head.number < token.number)) {
                 return Err(status::behind(Behind::AnotherHistory));
             }
         }
-        match timeout_at(until, self.engine.at_least(&token)).await {
+        match timeout_at(expire_time, self.engine.at_least(&token)).await {
             Ok(Ok(published)) => Ok(published),
             Ok(Err(Behind::TooOldToTell)) => self.told_by_the_store(&token).await,
             Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),

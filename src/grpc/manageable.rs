@@ -1,4 +1,4 @@
-//! ListManageable: what acting users may do, tried on the State in memory (G5).
+//! ListManageableRoles: what acting users may do, tried on the State in memory (G5).
 
 use tonic::Status;
 
@@ -12,10 +12,13 @@ use crate::store::Scope;
 use crate::wire;
 
 /// Answers a call.
-pub async fn list(app: &App, request: &wire::ListManageableRequest) -> Result<wire::ListManageableResponse, Status> {
+pub async fn list(
+    app: &App,
+    request: &wire::ListManageableRolesRequest,
+) -> Result<wire::ListManageableRolesResponse, Status> {
     let project = convert::project(&request.project)?;
-    let wire::ListManageableRequest { org_id, acting_user_id, target_user_id, .. } = request;
-    let arguments = ["ListManageable", project.as_str(), org_id, acting_user_id, target_user_id];
+    let wire::ListManageableRolesRequest { org_id, acting_user_id, target_user_id, .. } = request;
+    let arguments = ["ListManageableRoles", project.as_str(), org_id, acting_user_id, target_user_id];
     let page = Page::read(&arguments, request.page_size, &request.page_token)?;
     let mut ask = Ask {
         project: project.clone(),
@@ -53,7 +56,7 @@ pub async fn list(app: &App, request: &wire::ListManageableRequest) -> Result<wi
     }
     let (roles, last) = fitting(&found.roles, found.more, shown);
     let last = last.map(|role| role.role.as_str());
-    Ok(wire::ListManageableResponse {
+    Ok(wire::ListManageableRolesResponse {
         next_page_token: page.next_token(scope(&found), last)?,
         roles,
         remove: found.remove,
@@ -67,7 +70,7 @@ fn shown(role: &ManageableRole) -> wire::ManageableRole {
         invite: role.invite,
         give: role.give,
         take: role.take,
-        expire_time_max: role.until_max.map(wire::timestamp),
+        expire_time_max: role.expire_time_max.map(wire::timestamp),
     }
 }
 

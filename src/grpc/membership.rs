@@ -9,7 +9,7 @@ use super::services::membership_service_server::MembershipService;
 use super::write::{Answered, unexpected};
 use super::{App, convert, manageable, status};
 use crate::clock;
-use crate::domain::command::{BatchWriteMembers, Command, GivenRole, MemberWrite, Write, WriteMember};
+use crate::domain::command::{BatchWriteMembers, Command, MemberWrite, RoleAssignment, Write, WriteMember};
 use crate::domain::suggest::Known;
 use crate::domain::{OrgId, UserId};
 use crate::store::{ListMembers, MemberRow};
@@ -135,10 +135,10 @@ impl MembershipService for MembershipApi {
         }))
     }
 
-    async fn list_manageable(
+    async fn list_manageable_roles(
         &self,
-        request: Request<wire::ListManageableRequest>,
-    ) -> Result<Response<wire::ListManageableResponse>, Status> {
+        request: Request<wire::ListManageableRolesRequest>,
+    ) -> Result<Response<wire::ListManageableRolesResponse>, Status> {
         manageable::list(&self.0, request.get_ref()).await.map(Response::new)
     }
 
@@ -207,7 +207,7 @@ fn row_path(at: usize, row: Option<&wire::MemberWrite>) -> String {
     }
 }
 
-fn some(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<GivenRole>, Status> {
+fn some(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<RoleAssignment>, Status> {
     if roles.is_empty() {
         return Err(status::invalid(
             format!("{path}roles"),
@@ -217,14 +217,19 @@ fn some(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<GivenRole>, Status
     given(path, roles)
 }
 
-fn given(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<GivenRole>, Status> {
+fn given(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<RoleAssignment>, Status> {
     let one = |(at, given): (usize, &wire::MemberRole)| {
         let field = |name: &str| format!("{path}roles[{at}].{name}");
         if given.permanent && given.expire_time.is_some() {
             return Err(status::invalid(field("permanent"), "must not be set together with `expire_time`"));
         }
-        let until = given.expire_time.as_ref().map(|time| convert::time(&field("expire_time"), time)).transpose()?;
-        Ok(GivenRole { role: convert::role(&field("role"), &given.role)?, until, permanent: given.permanent })
+        let expire_time =
+            given.expire_time.as_ref().map(|time| convert::time(&field("expire_time"), time)).transpose()?;
+        Ok(RoleAssignment {
+            role: convert::role(&field("role"), &given.role)?,
+            expire_time,
+            permanent: given.permanent,
+        })
     };
     roles.iter().enumerate().map(one).collect()
 }

@@ -14,16 +14,16 @@ pub fn on_disabled(given: Option<&wire::OnDisabled>, limits: &Limits) -> Result<
     match DisabledRoleStrategy::try_from(given.strategy) {
         Ok(DisabledRoleStrategy::Unspecified | DisabledRoleStrategy::Reject) => {
             no_remap(given)?;
-            no_stand_in(given)?;
+            no_fallback_role(given)?;
             Ok(OnDisabled::Reject)
         }
         Ok(DisabledRoleStrategy::Suspend) => {
             no_remap(given)?;
-            let stand_in = |name: &str| convert::role("on_disabled.stand_in_role", name);
-            Ok(OnDisabled::Suspend { stand_in: convert::optional(&given.stand_in_role, stand_in)? })
+            let fallback_role = |name: &str| convert::role("on_disabled.fallback_role", name);
+            Ok(OnDisabled::Suspend { fallback_role: convert::optional(&given.fallback_role, fallback_role)? })
         }
         Ok(DisabledRoleStrategy::Remap) => {
-            no_stand_in(given)?;
+            no_fallback_role(given)?;
             remap(given, limits)
         }
         Err(_) => Err(status::invalid("on_disabled.strategy", "must be one of the strategies of the contract")),
@@ -32,25 +32,31 @@ pub fn on_disabled(given: Option<&wire::OnDisabled>, limits: &Limits) -> Result<
 
 fn remap(given: &wire::OnDisabled, limits: &Limits) -> Result<OnDisabled, Status> {
     // A project has no more, so that more are never all of one project.
-    convert::at_most("on_disabled.role_map", given.role_map.len(), convert::roles_max(limits))?;
+    convert::at_most("on_disabled.replacements", given.replacements.len(), convert::roles_max(limits))?;
     let entry = |(at, entry): (usize, &wire::RoleReplacement)| {
-        let named = |field: &str, text| convert::role(&format!("on_disabled.role_map[{at}].{field}"), text);
+        let named = |field: &str, text| convert::role(&format!("on_disabled.replacements[{at}].{field}"), text);
         Ok((named("role", &entry.role)?, named("to", &entry.to)?))
     };
-    let role_map = given.role_map.iter().enumerate().map(entry).collect::<Result<Vec<(RoleName, RoleName)>, Status>>();
-    let others_to = convert::optional(&given.others_to, |name| convert::role("on_disabled.others_to", name))?;
-    Ok(OnDisabled::Remap { role_map: role_map?, others_to })
+    let replacements =
+        given.replacements.iter().enumerate().map(entry).collect::<Result<Vec<(RoleName, RoleName)>, Status>>();
+    let default_replacement =
+        convert::optional(&given.default_replacement, |name| convert::role("on_disabled.default_replacement", name))?;
+    Ok(OnDisabled::Remap { replacements: replacements?, default_replacement })
 }
 
 fn no_remap(given: &wire::OnDisabled) -> Result<(), Status> {
     let why = "is only taken with DISABLED_ROLE_STRATEGY_REMAP";
-    if !given.role_map.is_empty() {
-        return Err(status::invalid("on_disabled.role_map", why));
+    if !given.replacements.is_empty() {
+        return Err(status::invalid("on_disabled.replacements", why));
     }
-    if given.others_to.is_empty() { Ok(()) } else { Err(status::invalid("on_disabled.others_to", why)) }
+    if given.default_replacement.is_empty() {
+        Ok(())
+    } else {
+        Err(status::invalid("on_disabled.default_replacement", why))
+    }
 }
 
-fn no_stand_in(given: &wire::OnDisabled) -> Result<(), Status> {
+fn no_fallback_role(given: &wire::OnDisabled) -> Result<(), Status> {
     let why = "is only taken with DISABLED_ROLE_STRATEGY_SUSPEND";
-    if given.stand_in_role.is_empty() { Ok(()) } else { Err(status::invalid("on_disabled.stand_in_role", why)) }
+    if given.fallback_role.is_empty() { Ok(()) } else { Err(status::invalid("on_disabled.fallback_role", why)) }
 }

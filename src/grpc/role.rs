@@ -77,7 +77,7 @@ impl RoleService for RoleApi {
         Ok(Response::new(wire::ListRolesResponse {
             next_page_token: page.next_token(found.scope, last.as_deref())?,
             roles,
-            order_etag: list.order_etag,
+            etag: list.role_order_etag,
             revision: self.0.token(found.revision),
         }))
     }
@@ -112,7 +112,7 @@ impl RoleService for RoleApi {
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         let Outcome::RolesReordered(order) = answered.outcome else { return Err(unexpected()) };
         Ok(Response::new(wire::ReorderRolesResponse {
-            order_etag: order.order_etag,
+            etag: order.etag,
             revision: answered.revision,
             replayed: answered.replayed,
             impact: answered.impact,

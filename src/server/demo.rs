@@ -10,7 +10,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use super::Running;
 use crate::clock;
 use crate::domain::command::Call;
-use crate::domain::membership::Seen;
+use crate::domain::membership::Visibility;
 use crate::domain::{Ask, Decision, OrgId, Project, ProjectKey, Question, Time, UserId};
 use example::{Example, PERMISSIONS};
 
@@ -70,7 +70,7 @@ fn table(project: &Project, now: Time) -> String {
         let Some(org) = project.org(org_id.as_str()) else { continue };
         // Whoever was removed since is not shown.
         let Some(record) = project.membership(org, &user_id) else { continue };
-        let roles = project.member(org, &user_id, &record, Seen::Whole, now).roles;
+        let roles = project.member(org, &user_id, &record, Visibility::All, now).roles;
         let roles: Vec<String> = roles.into_iter().map(|given| given.role.to_string()).collect();
         let plan = project.role_mapping_name(org.record.role_mapping);
         let texts = [org_id.to_string(), plan.to_string(), user_id.to_string(), roles.join(", ")];

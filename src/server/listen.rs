@@ -98,9 +98,9 @@ mod tests {
     async fn a_socket_file_of_a_dead_server_is_replaced_and_a_living_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let listen = Listen::Unix(folder.path().join("r.sock"));
-        let living = listen.bind().await.unwrap();
+        let existing = listen.bind().await.unwrap();
         assert_eq!(listen.bind().await.map(|_| ()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        drop(living);
+        drop(existing);
         assert!(listen.bind().await.is_ok());
     }
 }

@@ -24,7 +24,7 @@ pub async fn commits_since(db: &impl ConnectionTrait, mine: Revision, limit: u32
     let from = commit::Entity::find().filter(commit::Column::Revision.gte(mine_number));
     let rows = from.order_by_asc(commit::Column::Revision).limit(u64::from(limit) + 1).all(db).await?;
     let mut rows = rows.into_iter();
-    // A history that parted from mine has another commit at my revision, or none.
+    // A history that diverged from mine has another commit at my revision, or none.
     if mine.number > 0 {
         let first = rows.next().ok_or(SinceError::Diverged)?;
         if revision(first.revision, first.tag, first.at).map(|it| (it.number, it.tag))? != (mine.number, mine.tag) {

@@ -10,17 +10,17 @@ use super::alias::Renamed;
 use super::ids::{environment, id, number, origin, role_structure, u32_of};
 use super::{Store, StoreError};
 use crate::domain::change::{GrantsKey, MembershipKey};
-use crate::domain::erasure::Life;
+use crate::domain::fallback::Fallback;
 use crate::domain::hash::HashKey;
 use crate::domain::id::{Numbered, OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
-use crate::domain::membership::{MembershipRecord, RoleOrigin, TimedRole};
+use crate::domain::membership::{MembershipRecord, RoleOrigin, TemporaryRole};
 use crate::domain::org::{OrgProfile, OrgRecord};
 use crate::domain::permission::Permission;
 use crate::domain::project::ProjectRecord;
+use crate::domain::purge::Lifecycle;
 use crate::domain::role::Role;
 use crate::domain::role_mapping::RoleMappingRecord;
 use crate::domain::role_set::RoleSet;
-use crate::domain::stand_in::StandIn;
 use crate::domain::state::Counters;
 use crate::domain::{
     Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, Time, UserId,
@@ -40,7 +40,7 @@ impl Store {
         grants(&snapshot.tx, &mut state).await?;
         state.share_rows();
         orgs(&snapshot.tx, &mut state).await?;
-        stand_ins(&snapshot.tx, &mut state).await?;
+        fallbacks(&snapshot.tx, &mut state).await?;
         memberships(&snapshot.tx, &mut state).await?;
         for (project, counters) in counters {
             state.restore_counters(project, &counters);
@@ -93,9 +93,9 @@ impl Columns<'_> {
         Ok(Time(self.next()?))
     }
 
-    fn life(&mut self) -> Result<Life, StoreError> {
-        let dead_at: Option<i64> = self.next()?;
-        Ok(Life::stored(dead_at.map(Time), self.next()?))
+    fn lifecycle(&mut self) -> Result<Lifecycle, StoreError> {
+        let deleted_at: Option<i64> = self.next()?;
+        Ok(Lifecycle::stored(deleted_at.map(Time), self.next()?))
     }
 }
 
@@ -126,7 +126,7 @@ fn created<K, V>(key: K, value: V) -> Edit<K, V> {
 async fn projects(tx: &DatabaseTransaction, state: &mut State) -> Result<Vec<(ProjectId, Counters)>, StoreError> {
     let mut all = Vec::new();
     let sql = r#"SELECT id, "key", display_name, environment, role_structure, default_role, default_owner_role,
-            default_role_mapping, create_time, version, role_order_version, dead_at, erased,
+            default_role_mapping, create_time, version, role_order_version, deleted_at, purged,
             next_permission, next_role, next_role_set, next_role_mapping, next_org
         FROM projects ORDER BY id"#;
     each(tx, sql, |mut row| {
@@ -142,7 +142,7 @@ async fn projects(tx: &DatabaseTransaction, state: &mut State) -> Result<Vec<(Pr
             create_time: row.time()?,
             version: u32_of(row.next()?)?,
             role_order_version: u32_of(row.next()?)?,
-            life: row.life()?,
+            lifecycle: row.lifecycle()?,
         };
         state.apply(&Change::Project(created(project, record)));
         let counters = Counters {
@@ -205,7 +205,7 @@ async fn roles(tx: &DatabaseTransaction, state: &mut State, aliases: &mut Aliase
 
 async fn role_sets(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
     let mut roles: HashMap<Scoped<RoleSetId>, Vec<(RoleId, bool)>> = HashMap::new();
-    each(tx, "SELECT project, role_set, role, replacement FROM role_set_roles", |mut row| {
+    each(tx, "SELECT project, role_set, role, migrated FROM role_set_roles", |mut row| {
         roles.entry(row.scoped()?).or_default().push((row.id()?, row.next()?));
         Ok(())
     })
@@ -213,10 +213,10 @@ async fn role_sets(tx: &DatabaseTransaction, state: &mut State) -> Result<(), St
     each(tx, "SELECT project, id, migrated FROM role_sets ORDER BY project, id", |mut row| {
         let key = row.scoped()?;
         let roles = roles.remove(&key).unwrap_or_default();
-        let replacements = roles.iter().filter(|(_, replacement)| *replacement).map(|&(role, _)| role);
-        let RoleSet { roles: replacements, .. } = RoleSet::new(replacements);
+        let migrated_roles = roles.iter().filter(|(_, migrated)| *migrated).map(|&(role, _)| role);
+        let RoleSet { roles: migrated_roles, .. } = RoleSet::new(migrated_roles);
         let set = RoleSet::new(roles.iter().map(|&(role, _)| role));
-        let set = RoleSet { migrated: row.next()?, replacements, ..set };
+        let set = RoleSet { migrated: row.next()?, migrated_roles, ..set };
         state.apply(&Change::RoleSet(created(key, set)));
         Ok(())
     })
@@ -274,7 +274,7 @@ async fn grants(tx: &DatabaseTransaction, state: &mut State) -> Result<(), Store
 
 /// Dead ones too: their ids are taken, and some have members still.
 async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
-    let sql = r#"SELECT project, "no", org_id, display_name, metadata, create_time, role_mapping, dead_at, erased FROM orgs
+    let sql = r#"SELECT project, "no", org_id, display_name, metadata, create_time, role_mapping, deleted_at, purged FROM orgs
         ORDER BY project, "no""#;
     each(tx, sql, |mut row| {
         let key = row.scoped()?;
@@ -284,7 +284,7 @@ async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreEr
             metadata: row.text()?.into(),
             create_time: row.time()?,
         };
-        let record = OrgRecord { profile: Arc::new(profile), role_mapping: row.id()?, life: row.life()? };
+        let record = OrgRecord { profile: Arc::new(profile), role_mapping: row.id()?, lifecycle: row.lifecycle()? };
         state.apply(&Change::Org(created(key, record)));
         Ok(())
     })
@@ -292,19 +292,19 @@ async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreEr
 }
 
 /// Rows of one org follow each other; each group of them is one change.
-async fn stand_ins(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
-    let mut current: Option<(Scoped<OrgNo>, Vec<StandIn>)> = None;
-    let mut apply = |row: Option<(Scoped<OrgNo>, Vec<StandIn>)>| {
-        if let Some((key, stand_ins)) = row {
-            state.apply(&Change::StandIns(created(key, stand_ins.into())));
+async fn fallbacks(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let mut current: Option<(Scoped<OrgNo>, Vec<Fallback>)> = None;
+    let mut apply = |row: Option<(Scoped<OrgNo>, Vec<Fallback>)>| {
+        if let Some((key, fallbacks)) = row {
+            state.apply(&Change::Fallbacks(created(key, fallbacks.into())));
         }
     };
-    each(tx, "SELECT project, org, role, stand_in FROM stand_ins ORDER BY project, org, role", |mut row| {
+    each(tx, "SELECT project, org, role, fallback_role FROM fallback_roles ORDER BY project, org, role", |mut row| {
         let key = row.scoped()?;
-        let stands = StandIn { role: row.id()?, stand_in: row.id()? };
+        let recorded_role = Fallback { role: row.id()?, fallback_role: row.id()? };
         match &mut current {
-            Some((last, stand_ins)) if *last == key => stand_ins.push(stands),
-            _ => apply(current.replace((key, vec![stands]))),
+            Some((last, fallbacks)) if *last == key => fallbacks.push(recorded_role),
+            _ => apply(current.replace((key, vec![recorded_role]))),
         }
         Ok(())
     })
@@ -314,11 +314,12 @@ async fn stand_ins(tx: &DatabaseTransaction, state: &mut State) -> Result<(), St
 }
 
 async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
-    let mut ends: HashMap<(ProjectId, OrgNo, String), Vec<TimedRole>> = HashMap::new();
-    let sql = r#"SELECT project, org, user_id, role, "until" FROM timed_roles ORDER BY project, org, user_id, role"#;
+    let mut ends: HashMap<(ProjectId, OrgNo, String), Vec<TemporaryRole>> = HashMap::new();
+    let sql =
+        r#"SELECT project, org, user_id, role, expire_time FROM temporary_roles ORDER BY project, org, user_id, role"#;
     each(tx, sql, |mut row| {
         let key = (row.id()?, row.id()?, row.text()?);
-        ends.entry(key).or_default().push(TimedRole { role: row.id()?, until: row.time()? });
+        ends.entry(key).or_default().push(TemporaryRole { role: row.id()?, expire_time: row.time()? });
         Ok(())
     })
     .await?;
@@ -330,21 +331,21 @@ async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
         Ok(())
     })
     .await?;
-    let (no_ends, no_origins): (Arc<[TimedRole]>, Arc<[RoleOrigin]>) = (Arc::from([]), Arc::from([]));
-    let sql = "SELECT project, org, user_id, role_set, origin, timed, other_origins FROM memberships
+    let (no_ends, no_origins): (Arc<[TemporaryRole]>, Arc<[RoleOrigin]>) = (Arc::from([]), Arc::from([]));
+    let sql = "SELECT project, org, user_id, role_set, origin, temporary, other_origins FROM memberships
         ORDER BY project, org, user_id";
     each(tx, sql, |mut row| {
         let (project, org, user) = (row.id()?, row.id()?, row.text()?);
         let mut record = MembershipRecord {
             role_set: row.id()?,
             origin: origin(row.next()?)?,
-            timed: no_ends.clone(),
+            temporary: no_ends.clone(),
             origins: no_origins.clone(),
         };
-        let (timed, other_origins) = (row.next()?, row.next()?);
+        let (temporary, other_origins) = (row.next()?, row.next()?);
         let place = (project, org, user);
-        if timed {
-            record.timed = ends.remove(&place).unwrap_or_default().into();
+        if temporary {
+            record.temporary = ends.remove(&place).unwrap_or_default().into();
         }
         if other_origins {
             record.origins = origins.remove(&place).unwrap_or_default().into();

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
-use super::entity::{membership, org, project, role_mapping, role_set_role, timed_role};
+use super::entity::{membership, org, project, role_mapping, role_set_role, temporary_role};
 use super::ids::unreadable;
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
@@ -54,7 +54,7 @@ impl Store {
     pub async fn list_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(&ask.project).await?;
-        let mut find = living(&snapshot, project.id, ask.role_mapping.as_ref(), ask.after.as_ref()).await?;
+        let mut find = existing(&snapshot, project.id, ask.role_mapping.as_ref(), ask.after.as_ref()).await?;
         if ask.ownerless {
             find = find.filter(ownerless(&project));
         }
@@ -65,14 +65,14 @@ impl Store {
 }
 
 /// The living orgs of a project by id, or of a mapping where one is named, after the one of this id.
-pub async fn living(
+pub async fn existing(
     snapshot: &Snapshot,
     project: i64,
     role_mapping: Option<&RoleMappingName>,
     after: Option<&OrgId>,
 ) -> Result<Select<org::Entity>, ReadError> {
-    let living = org::Column::Project.eq(project).and(org::Column::DeadAt.is_null());
-    let mut find = org::Entity::find().filter(living);
+    let existing = org::Column::Project.eq(project).and(org::Column::DeletedAt.is_null());
+    let mut find = org::Entity::find().filter(existing);
     if let Some(name) = role_mapping {
         let mapping = snapshot.role_mapping(project, name).await?;
         find = find.filter(org::Column::RoleMapping.eq(mapping.id));
@@ -89,16 +89,16 @@ fn ownerless(project: &project::Model) -> SimpleExpr {
     let of_role = role_set_role::Column::Project.eq(project.id);
     let of_role = of_role.and(role_set_role::Column::Role.eq(project.default_owner_role));
     let sets = role_set_role::Entity::find().select_only().column(role_set_role::Column::RoleSet).filter(of_role);
-    let here = |own: membership::Column, theirs: timed_role::Column| {
-        Expr::col((membership::Entity, own)).equals((timed_role::Entity, theirs))
+    let here = |own: membership::Column, theirs: temporary_role::Column| {
+        Expr::col((membership::Entity, own)).equals((temporary_role::Entity, theirs))
     };
-    let ends = timed_role::Entity::find()
+    let ends = temporary_role::Entity::find()
         .select_only()
         .expr(Expr::val(1))
-        .filter(here(membership::Column::Project, timed_role::Column::Project))
-        .filter(here(membership::Column::Org, timed_role::Column::Org))
-        .filter(here(membership::Column::UserId, timed_role::Column::UserId))
-        .filter(timed_role::Column::Role.eq(project.default_owner_role));
+        .filter(here(membership::Column::Project, temporary_role::Column::Project))
+        .filter(here(membership::Column::Org, temporary_role::Column::Org))
+        .filter(here(membership::Column::UserId, temporary_role::Column::UserId))
+        .filter(temporary_role::Column::Role.eq(project.default_owner_role));
     let in_org = Expr::col((membership::Entity, membership::Column::Org)).equals((org::Entity, org::Column::No));
     let owners = membership::Entity::find()
         .select_only()
@@ -106,7 +106,7 @@ fn ownerless(project: &project::Model) -> SimpleExpr {
         .filter(membership::Column::Project.eq(project.id))
         .filter(in_org)
         .filter(membership::Column::RoleSet.in_subquery(sets.into_query()))
-        .filter(membership::Column::Timed.eq(false).or(Expr::exists(ends.into_query()).not()));
+        .filter(membership::Column::Temporary.eq(false).or(Expr::exists(ends.into_query()).not()));
     Expr::exists(owners.into_query()).not()
 }
 

@@ -8,9 +8,9 @@ use super::entity::{project, role, role_mapping};
 use super::ids::{environment, id, role_structure, u32_of, unreadable};
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
-use crate::domain::erasure::Life;
 use crate::domain::id::ProjectId;
 use crate::domain::project::ProjectRecord;
+use crate::domain::purge::Lifecycle;
 use crate::domain::{ProjectKey, RoleMappingName, RoleName, Time};
 
 /// A project, with the names of what its record numbers.
@@ -34,8 +34,8 @@ impl Store {
     /// By key, ascending; the living ones.
     pub async fn list_projects(&self, after: Option<ProjectKey>, limit: u32) -> Result<Page<ProjectRow>, ReadError> {
         let snapshot = self.snapshot().await?;
-        let living = project::Entity::find().filter(project::Column::DeadAt.is_null());
-        let mut find = living.order_by_asc(project::Column::Key).limit(u64::from(limit) + 1);
+        let existing = project::Entity::find().filter(project::Column::DeletedAt.is_null());
+        let mut find = existing.order_by_asc(project::Column::Key).limit(u64::from(limit) + 1);
         if let Some(after) = after {
             find = find.filter(project::Column::Key.gt(after.as_str()));
         }
@@ -84,7 +84,7 @@ async fn rows(snapshot: &Snapshot, found: Vec<project::Model>) -> Result<Vec<Pro
                 create_time: Time(project.create_time),
                 version: u32_of(project.version)?,
                 role_order_version: u32_of(project.role_order_version)?,
-                life: Life::stored(project.dead_at.map(Time), project.erased),
+                lifecycle: Lifecycle::stored(project.deleted_at.map(Time), project.purged),
             },
         })
     };

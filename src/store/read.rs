@@ -133,8 +133,8 @@ impl Snapshot {
     }
 
     pub async fn project(&self, key: &ProjectKey) -> Result<project::Model, ReadError> {
-        let living = project::Column::Key.eq(key.as_str()).and(project::Column::DeadAt.is_null());
-        let found = project::Entity::find().filter(living).one(&self.tx).await?;
+        let existing = project::Column::Key.eq(key.as_str()).and(project::Column::DeletedAt.is_null());
+        let found = project::Entity::find().filter(existing).one(&self.tx).await?;
         let found = found.ok_or_else(|| ReadError::NotFound(Noun::Project, key.to_string()))?;
         self.found_in(|scope| {
             scope.project = found.id;
@@ -202,8 +202,8 @@ impl Snapshot {
     }
 
     pub async fn org(&self, project: i64, id: &OrgId) -> Result<org::Model, ReadError> {
-        let living = org::Column::Project.eq(project).and(org::Column::DeadAt.is_null());
-        let named = living.and(org::Column::OrgId.eq(id.as_str()));
+        let existing = org::Column::Project.eq(project).and(org::Column::DeletedAt.is_null());
+        let named = existing.and(org::Column::OrgId.eq(id.as_str()));
         let found = org::Entity::find().filter(named).one(&self.tx).await?;
         let found = found.ok_or_else(|| ReadError::NotFound(Noun::Org, id.to_string()))?;
         self.found_in(|scope| scope.org = found.no);

@@ -15,7 +15,7 @@ use super::role_mapping::Filling;
 use super::sql::Sql;
 use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::id::RoleId;
-use crate::domain::role::{Role, order_etag_of, visible_order_of};
+use crate::domain::role::{Role, role_order_etag_of, visible_order_of};
 use crate::domain::{OrgId, ProjectKey, RoleName, Time, UserId};
 
 /// A role and its place.
@@ -54,7 +54,7 @@ pub struct ListRoles {
 pub struct RoleList {
     pub page: Page<RoleRow>,
     /// Empty for a viewer: it changes with internal roles too.
-    pub order_etag: String,
+    pub role_order_etag: String,
 }
 
 impl Store {
@@ -106,15 +106,15 @@ impl Store {
         }
         let more = filling.more;
         let rows = known.rows(&snapshot, filling.roles).await?;
-        let order_etag = match known.visible_only {
+        let role_order_etag = match known.visible_only {
             true => String::new(),
             false => {
                 let (version, next) = (u32_of(project.role_order_version)?, u32_of(project.next_role)?);
-                order_etag_of(id(project.id)?, version, next, known.roles().count(&snapshot.tx).await? as usize)
+                role_order_etag_of(id(project.id)?, version, next, known.roles().count(&snapshot.tx).await? as usize)
             }
         };
         let At { revision, value: rows, scope } = snapshot.at(rows).await;
-        Ok(RoleList { page: Page { revision, rows, more, scope }, order_etag })
+        Ok(RoleList { page: Page { revision, rows, more, scope }, role_order_etag })
     }
 }
 

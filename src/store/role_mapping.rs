@@ -34,7 +34,7 @@ pub struct RoleMappingRow {
     /// Oldest first.
     pub aliases: Vec<RoleMappingName>,
     pub version: u32,
-    /// Living orgs.
+    /// Existing orgs.
     pub subscribers: u64,
 }
 
@@ -148,8 +148,8 @@ async fn rows(
 
 /// How many living orgs are subscribed to each of these mappings.
 async fn subscribers(snapshot: &Snapshot, project: i64, mappings: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
-    let living = org::Column::Project.eq(project).and(org::Column::DeadAt.is_null());
-    let subscribed = living.and(org::Column::RoleMapping.is_in(mappings.iter().copied()));
+    let existing = org::Column::Project.eq(project).and(org::Column::DeletedAt.is_null());
+    let subscribed = existing.and(org::Column::RoleMapping.is_in(mappings.iter().copied()));
     let counts = org::Entity::find().select_only().column(org::Column::RoleMapping);
     let counts = counts.column_as(org::Column::No.count(), "orgs").filter(subscribed);
     let counts: Vec<(i64, i64)> = counts.group_by(org::Column::RoleMapping).into_tuple().all(&snapshot.tx).await?;

@@ -4,7 +4,7 @@ use sea_orm::QuerySelect;
 
 use super::entity::org;
 use super::ids::unreadable;
-use super::org::{living, mapping_names};
+use super::org::{existing, mapping_names};
 use super::{At, Page, ReadError, Store, StoreError};
 use crate::domain::{OrgId, ProjectKey, RoleMappingName};
 
@@ -40,7 +40,7 @@ impl Store {
     ) -> Result<Page<SubscriptionRow>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
-        let find = living(&snapshot, project.id, role_mapping, after.as_ref()).await?.limit(u64::from(limit) + 1);
+        let find = existing(&snapshot, project.id, role_mapping, after.as_ref()).await?.limit(u64::from(limit) + 1);
         let find = find.select_only().column(org::Column::OrgId).column(org::Column::RoleMapping);
         let found: Vec<(String, i64)> = find.into_tuple().all(&snapshot.tx).await?;
         let names = mapping_names(&snapshot, project.id, found.iter().map(|(_, mapping)| *mapping)).await?;

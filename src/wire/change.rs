@@ -9,9 +9,9 @@ use super::messages::change::Change as Kind;
 use crate::domain::change::{GrantsKey, MembershipKey};
 use crate::domain::{Change, Edit, UserId};
 use value::{
-    id, ids, membership_value, numbers, org_value, permission_ids, permission_value, project_value, read_membership,
-    read_org, read_permission, read_permission_ids, read_project, read_role, read_role_mapping, read_role_set,
-    read_stand_ins, role_mapping_value, role_set_value, role_value, scoped, stand_ins_value, unread,
+    fallbacks_value, id, ids, membership_value, numbers, org_value, permission_ids, permission_value, project_value,
+    read_fallbacks, read_membership, read_org, read_permission, read_permission_ids, read_project, read_role,
+    read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped, unread,
 };
 
 /// A change that this release cannot read: a newer one wrote it, or the bytes are damaged. It must never be skipped.
@@ -31,7 +31,7 @@ pub fn noun(change: &Change) -> i16 {
         Change::Org(_) => 7,
         Change::Membership(_) => 8,
         Change::Subscription(_) => 9,
-        Change::StandIns(_) => 10,
+        Change::Fallbacks(_) => 10,
         Change::Remap(_) => 11,
     }
 }
@@ -110,11 +110,11 @@ pub fn message(change: &Change) -> wire::Change {
             before: edit.before.map_or(0, |mapping| mapping.number()),
             after: edit.after.map_or(0, |mapping| mapping.number()),
         }),
-        Change::StandIns(edit) => Kind::StandIns(wire::StandInsChange {
+        Change::Fallbacks(edit) => Kind::Fallbacks(wire::FallbacksChange {
             project: edit.key.project.number(),
             org: edit.key.id.number(),
-            before: edit.before.as_deref().map(stand_ins_value),
-            after: edit.after.as_deref().map(stand_ins_value),
+            before: edit.before.as_deref().map(fallbacks_value),
+            after: edit.after.as_deref().map(fallbacks_value),
         }),
         Change::Remap(edit) => Kind::Remap(wire::RemapChange {
             project: edit.key.project.number(),
@@ -155,7 +155,9 @@ pub fn read(message: wire::Change) -> Result<Change, UnknownChange> {
         Kind::Subscription(it) => {
             Change::Subscription(edit(scoped(it.project, it.org)?, Some(it.before), Some(it.after), id)?)
         }
-        Kind::StandIns(it) => Change::StandIns(edit(scoped(it.project, it.org)?, it.before, it.after, read_stand_ins)?),
+        Kind::Fallbacks(it) => {
+            Change::Fallbacks(edit(scoped(it.project, it.org)?, it.before, it.after, read_fallbacks)?)
+        }
         Kind::Remap(it) if it.before.len() != it.after.len() => return Err(unread("number of role sets")),
         Kind::Remap(it) => {
             let read = |sets| Ok(ids(sets)?.into());
@@ -176,9 +178,9 @@ fn edit<K, W, V>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fallback::{Fallback, Fallbacks};
     use crate::domain::id::{PermissionId, RoleId, RoleSetId};
     use crate::domain::role::Role;
-    use crate::domain::stand_in::{StandIn, StandIns};
     use crate::domain::{RoleName, Scoped, Time};
 
     #[test]
@@ -196,8 +198,8 @@ mod tests {
         let set = |number| RoleSetId::new(number).unwrap();
         let role = |number| RoleId::new(number).unwrap();
         let org = Scoped { project: id(3).unwrap(), id: id(70_000).unwrap() };
-        let stands: StandIns =
-            [(2, 5), (9, 5)].map(|(suspended, by)| StandIn { role: role(suspended), stand_in: role(by) }).into();
+        let recorded_role: Fallbacks =
+            [(2, 5), (9, 5)].map(|(suspended, by)| Fallback { role: role(suspended), fallback_role: role(by) }).into();
         let manager = Role {
             name: RoleName::stored("Admin"),
             description: "".into(),
@@ -211,9 +213,13 @@ mod tests {
         let alone = Role { manages: [].into(), ..manager.clone() };
         let admin = Scoped { project: id(3).unwrap(), id: role(4) };
         for change in [
-            Change::StandIns(Edit { key: org, before: None, after: Some(stands.clone()) }),
-            Change::StandIns(Edit { key: org, before: Some(stands.clone()), after: Some(stands[1..].into()) }),
-            Change::StandIns(Edit { key: org, before: Some(stands), after: None }),
+            Change::Fallbacks(Edit { key: org, before: None, after: Some(recorded_role.clone()) }),
+            Change::Fallbacks(Edit {
+                key: org,
+                before: Some(recorded_role.clone()),
+                after: Some(recorded_role[1..].into()),
+            }),
+            Change::Fallbacks(Edit { key: org, before: Some(recorded_role), after: None }),
             Change::Remap(Edit {
                 key: org,
                 before: Some([set(1), set(4)].into()),

@@ -26,7 +26,7 @@ fn role(impact: &RoleImpact) -> wire::RoleImpact {
     wire::RoleImpact {
         role: impact.role.to_string(),
         given: count(impact.given),
-        ended: count(impact.ended),
+        removed: count(impact.removed),
         suspended: count(impact.suspended),
         reactivated: count(impact.reactivated),
     }
@@ -58,7 +58,7 @@ fn member(impact: &MemberImpact) -> Option<wire::MemberImpact> {
         org_id: impact.org_id.to_string(),
         user_id: user_id.to_string(),
         roles_given: texts(&impact.roles_given),
-        roles_ended: texts(&impact.roles_ended),
+        roles_removed: texts(&impact.roles_removed),
         roles_suspended: texts(&impact.roles_suspended),
         roles_reactivated: texts(&impact.roles_reactivated),
         permissions_gained: some(&impact.permissions_gained, permissions),

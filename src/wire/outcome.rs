@@ -33,15 +33,15 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> wire::Outcome {
             Outcome::Deleted(wire::Deleted { affected: i64::try_from(*affected).unwrap_or(i64::MAX) })
         }
         domain::Outcome::RolesReordered(project) => {
-            let order_etag = domain::role::order_etag(project);
-            Outcome::RolesReordered(wire::RolesReordered { order_etag })
+            let etag = domain::role::role_order_etag(project);
+            Outcome::RolesReordered(wire::RolesReordered { etag })
         }
         domain::Outcome::OrgsSubscribed { moved, unchanged } => {
             let (moved, unchanged) = (count(*moved), count(*unchanged));
             Outcome::OrgsSubscribed(wire::OrgsSubscribed { moved, unchanged })
         }
         // The service itself asks for it, and remembers no answer.
-        domain::Outcome::Erased(_) => Outcome::Removed(wire::Removed {}),
+        domain::Outcome::Purged(_) => Outcome::Removed(wire::Removed {}),
     };
     wire::Outcome { outcome: Some(kind), impact: Some(super::impact::impact(impact)) }
 }

@@ -3,7 +3,7 @@
 use super::messages as wire;
 use crate::domain::etag::etag;
 use crate::domain::id::{ProjectId, RoleId};
-use crate::domain::membership::{Member, MemberRole, Origin, Standing};
+use crate::domain::membership::{Member, MemberRole, Origin, RoleState};
 use crate::domain::org::OrgProfile;
 use crate::domain::permission::Permission;
 use crate::domain::project::{Environment, ProjectRecord, RoleStructure};
@@ -120,19 +120,19 @@ pub fn member(member: &Member, revision: String) -> wire::Member {
 }
 
 fn member_role(role: &MemberRole) -> wire::MemberRole {
-    let state = match role.standing {
-        Standing::Live => wire::MemberRoleState::Live,
-        Standing::Suspended => wire::MemberRoleState::Suspended,
-        Standing::Shadowed => wire::MemberRoleState::Shadowed,
-        Standing::Ended => wire::MemberRoleState::Ended,
+    let state = match role.state {
+        RoleState::Live => wire::MemberRoleState::Live,
+        RoleState::Suspended => wire::MemberRoleState::Suspended,
+        RoleState::Overridden => wire::MemberRoleState::Overridden,
+        RoleState::Expired => wire::MemberRoleState::Expired,
     };
     wire::MemberRole {
         role: role.role.to_string(),
-        expire_time: role.until.map(timestamp),
+        expire_time: role.expire_time.map(timestamp),
         permanent: false,
         state: state.into(),
         origin: origin(role.origin).into(),
-        stand_in: role.stand_in.as_ref().map_or_else(String::new, RoleName::to_string),
+        fallback_role: role.fallback_role.as_ref().map_or_else(String::new, RoleName::to_string),
     }
 }
 

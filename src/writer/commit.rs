@@ -38,7 +38,7 @@ pub(super) struct Committer {
 type Answers = Vec<oneshot::Sender<Result<Written, Failure>>>;
 
 /// How a group that was decided ended.
-enum Ended {
+enum Expired {
     Stored(Vec<Verdict>),
     /// Nothing of it is stored; one of its commands may be the cause.
     Failed(String),
@@ -51,7 +51,7 @@ enum Ended {
 /// What stops a group before it is decided.
 enum Stopped {
     Away(String),
-    Parted(SinceError),
+    Diverged(SinceError),
 }
 
 /// A transaction that holds the head row, on the state at that head.
@@ -88,43 +88,43 @@ impl Committer {
         if work.is_empty() {
             return;
         }
-        let (work, answers, ended) = self.attempt(work, answers).await;
-        let Ended::Failed(why) = ended else { return answer(answers, ended) };
+        let (work, answers, removed) = self.attempt(work, answers).await;
+        let Expired::Failed(why) = removed else { return answer(answers, removed) };
         if alone {
-            return answer(answers, Ended::Failed(why));
+            return answer(answers, Expired::Failed(why));
         }
         let mut away: Option<String> = None;
         for (work, one) in work.into_iter().zip(answers) {
             if let Some(why) = &away {
-                answer(vec![one], Ended::Away(why.clone()));
+                answer(vec![one], Expired::Away(why.clone()));
                 continue;
             }
-            let (_, one, ended) = self.attempt(vec![work], vec![one]).await;
-            if let Ended::Away(why) = &ended {
+            let (_, one, removed) = self.attempt(vec![work], vec![one]).await;
+            if let Expired::Away(why) = &removed {
                 // The rest would each wait as long for the same answer.
                 away = Some(why.clone());
             }
-            answer(one, ended);
+            answer(one, removed);
         }
     }
 
-    async fn attempt(&mut self, work: Vec<Work>, answers: Answers) -> (Vec<Work>, Answers, Ended) {
+    async fn attempt(&mut self, work: Vec<Work>, answers: Answers) -> (Vec<Work>, Answers, Expired) {
         let Begun { tx, state, known, now } = match self.begin(&work).await {
             Ok(begun) => begun,
-            Err(Stopped::Away(why)) => return (work, answers, Ended::Away(why)),
-            Err(Stopped::Parted(error)) => {
-                let why = self.parted(error).await;
-                return (work, answers, Ended::Failed(why));
+            Err(Stopped::Away(why)) => return (work, answers, Expired::Away(why)),
+            Err(Stopped::Diverged(error)) => {
+                let why = self.diverged(error).await;
+                return (work, answers, Expired::Failed(why));
             }
         };
         let (work, group) = decided(state, work, known, now, self.limits).await;
         let Some(group) = group else {
             step(tx.rollback()).await;
-            return (work, answers, Ended::Failed("deciding failed; this is a bug, please report it".into()));
+            return (work, answers, Expired::Failed("deciding failed; this is a bug, please report it".into()));
         };
         if group.commits.is_empty() {
             step(tx.rollback()).await;
-            return (work, answers, Ended::Stored(group.verdicts));
+            return (work, answers, Expired::Stored(group.verdicts));
         }
         let named = step(async move {
             let (mut tx, mut group) = (tx, group);
@@ -137,11 +137,11 @@ impl Committer {
             // should not write: the whole write fails, rather than to report less than it does.
             Some((tx, _, Err(error))) => {
                 step(tx.rollback()).await;
-                return (work, answers, Ended::Failed(error.to_string()));
+                return (work, answers, Expired::Failed(error.to_string()));
             }
             None => {
                 self.stuck = true;
-                return (work, answers, Ended::Away(SILENT.into()));
+                return (work, answers, Expired::Away(SILENT.into()));
             }
         };
         let commits = Arc::new(group.commits);
@@ -149,18 +149,18 @@ impl Committer {
         let revisions: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
         let ready = match step(async move { tx.persist(&commits, now).await }).await {
             Some(Ok(ready)) => ready,
-            Some(Err(error)) => return (work, answers, Ended::Failed(error.to_string())),
+            Some(Err(error)) => return (work, answers, Expired::Failed(error.to_string())),
             None => {
                 self.stuck = true;
-                return (work, answers, Ended::Away(SILENT.into()));
+                return (work, answers, Expired::Away(SILENT.into()));
             }
         };
         match step(ready.commit()).await {
             Some(Committed::Yes) => {
                 self.engine.publish(group.next, &revisions);
-                (work, answers, Ended::Stored(group.verdicts))
+                (work, answers, Expired::Stored(group.verdicts))
             }
-            Some(Committed::No(error)) => (work, answers, Ended::Failed(error.to_string())),
+            Some(Committed::No(error)) => (work, answers, Expired::Failed(error.to_string())),
             Some(Committed::Unknown(error)) => self.settle(work, answers, group, &revisions, error.to_string()).await,
             None => self.settle(work, answers, group, &revisions, SILENT.into()).await,
         }
@@ -200,7 +200,7 @@ impl Committer {
             Ok(caught_up) => caught_up,
             Err(error) => {
                 step(tx.rollback()).await;
-                return Err(Stopped::Parted(error));
+                return Err(Stopped::Diverged(error));
             }
         };
         if !passed.is_empty() {
@@ -239,16 +239,16 @@ impl Committer {
         group: Group,
         revisions: &[Revision],
         error: String,
-    ) -> (Vec<Work>, Answers, Ended) {
+    ) -> (Vec<Work>, Answers, Expired) {
         tracing::error!(error, "the database did not answer a commit; finding out what became of it");
         self.failing.store(true, Ordering::Relaxed);
         if self.store.database() == Database::Sqlite {
             // The file's state is unknown to this process for good (a failed fsync is not retried); a restart reads it anew.
             self.closed = Some("writing the database file failed; restart the server once the disk is well".into());
             unknown(answers);
-            return (work, Vec::new(), Ended::Unknown);
+            return (work, Vec::new(), Expired::Unknown);
         }
-        let Some(last) = revisions.last() else { return (work, answers, Ended::Failed(error)) };
+        let Some(last) = revisions.last() else { return (work, answers, Expired::Failed(error)) };
         let mut answers = answers;
         let ask = || {
             let (store, last) = (self.store.clone(), *last);
@@ -259,16 +259,16 @@ impl Committer {
         match stored {
             true => {
                 self.engine.publish(group.next, revisions);
-                (work, answers, Ended::Stored(group.verdicts))
+                (work, answers, Expired::Stored(group.verdicts))
             }
             // Those answered already were told that the outcome is unknown: not done is one of the outcomes.
-            false if answers.is_empty() => (work, answers, Ended::Unknown),
-            false => (work, answers, Ended::Failed(error)),
+            false if answers.is_empty() => (work, answers, Expired::Unknown),
+            false => (work, answers, Expired::Failed(error)),
         }
     }
 
     /// The store does not go on from the state in memory: reads it anew where that is right.
-    async fn parted(&mut self, error: SinceError) -> String {
+    async fn diverged(&mut self, error: SinceError) -> String {
         match error {
             SinceError::Diverged => {
                 tracing::warn!(
@@ -299,16 +299,16 @@ async fn step<T: Send + 'static>(step: impl Future<Output = T> + Send + 'static)
     done.ok()?.ok()
 }
 
-fn answer(answers: Answers, ended: Ended) {
-    match ended {
-        Ended::Unknown => {}
-        Ended::Stored(verdicts) => {
+fn answer(answers: Answers, removed: Expired) {
+    match removed {
+        Expired::Unknown => {}
+        Expired::Stored(verdicts) => {
             for (answer, verdict) in answers.into_iter().zip(verdicts) {
                 // A caller that has gone does not mind.
                 let _ = answer.send(told(verdict));
             }
         }
-        Ended::Failed(why) | Ended::Away(why) => {
+        Expired::Failed(why) | Expired::Away(why) => {
             tracing::warn!(%why, writes = answers.len(), "writes failed");
             for answer in answers {
                 let _ = answer.send(Err(Failure::Unavailable));

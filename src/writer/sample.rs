@@ -104,10 +104,10 @@ impl Place<'_> {
             let rows = if page == 0 { at_most } else { PAGE_ROWS };
             let members = MembersWith { project: self.project, org, role_set: set_before };
             let users = ids.first_of(members, last.as_ref(), rows).await?;
-            let ended = users.len() < rows;
+            let removed = users.len() < rows;
             last = users.last().cloned();
             found.extend(users.into_iter().filter(|user| self.has(org, role_set, user)));
-            if ended || found.len() >= at_most {
+            if removed || found.len() >= at_most {
                 break;
             }
         }
@@ -137,7 +137,7 @@ impl Place<'_> {
     fn has(&self, org: OrgNo, role_set: RoleSetId, user: &UserId) -> bool {
         let project = self.before.project_numbered(self.project);
         let record = project.and_then(|project| project.membership(project.org_numbered(org)?, user));
-        record.is_some_and(|record| record.role_set == role_set && record.timed.is_empty())
+        record.is_some_and(|record| record.role_set == role_set && record.temporary.is_empty())
     }
 }
 

@@ -33,10 +33,10 @@ impl Demo {
 
     /// What is printed to the standard output, of a command that ends with this code and says nothing else.
     pub fn says(&self, code: i32, args: &[&str]) -> String {
-        let ended = self.ask(args);
-        assert_eq!(ended.status.code(), Some(code), "{args:?}: {}", both(&ended));
-        assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{args:?}");
-        String::from_utf8(ended.stdout).unwrap()
+        let removed = self.ask(args);
+        assert_eq!(removed.status.code(), Some(code), "{args:?}: {}", both(&removed));
+        assert_eq!(String::from_utf8_lossy(&removed.stderr), "", "{args:?}");
+        String::from_utf8(removed.stdout).unwrap()
     }
 
     pub fn json(&self, code: i32, args: &[&str]) -> Value {
@@ -52,16 +52,16 @@ impl Demo {
 
 /// There is no answer: nothing on the standard output, and on the other what it is and what to do.
 #[track_caller]
-fn refused(ended: &Output, says: &[&str]) {
-    refused_with(2, ended, says);
+fn refused(removed: &Output, says: &[&str]) {
+    refused_with(2, removed, says);
 }
 
 /// The same, of a command that ends with this code.
 #[track_caller]
-pub fn refused_with(code: i32, ended: &Output, says: &[&str]) {
-    let printed = both(ended);
-    assert_eq!(ended.status.code(), Some(code), "{printed}");
-    assert_eq!(String::from_utf8_lossy(&ended.stdout), "", "{printed}");
+pub fn refused_with(code: i32, removed: &Output, says: &[&str]) {
+    let printed = both(removed);
+    assert_eq!(removed.status.code(), Some(code), "{printed}");
+    assert_eq!(String::from_utf8_lossy(&removed.stdout), "", "{printed}");
     assert!(printed.starts_with("error: "), "{printed}");
     assert!(printed.lines().nth(1).is_some_and(|line| line.starts_with("next: ")), "{printed}");
     for part in says {
@@ -106,13 +106,13 @@ fn a_check_that_cannot_be_asked_ends_with_2() {
         &["check", "bob", "--role", "Admin", "--all", "--org", "globex"],
         &["check", "bob", "a", "--org", "globex", "--server", "nonsense"],
     ] {
-        let ended = demo.ask(wrong);
-        assert_eq!(ended.status.code(), Some(2), "{wrong:?}: {}", both(&ended));
+        let removed = demo.ask(wrong);
+        assert_eq!(removed.status.code(), Some(2), "{wrong:?}: {}", both(&removed));
     }
 }
 
 #[test]
-fn the_exit_codes_stand_in_the_help() {
+fn the_exit_codes_fallback_role_the_help() {
     let folder = tempfile::tempdir().unwrap();
     let help = |args: &[&str]| both(&output(rolecall(folder.path()).args(args)));
     let long = help(&["check", "--help"]);
@@ -296,8 +296,8 @@ fn colours_are_for_terminals_and_whoever_forces_them() {
 fn a_server_is_found_by_flag_by_variable_and_beside_what_it_listens_on() {
     let demo = Demo::start(&["--listen", "unix:r.sock"]);
     let allowed = |command: &mut std::process::Command| {
-        let ended = output(command);
-        assert_eq!(both(&ended), "allowed\n", "{command:?}");
+        let removed = output(command);
+        assert_eq!(both(&removed), "allowed\n", "{command:?}");
     };
     let check = || {
         let mut command = rolecall(demo.folder.path());

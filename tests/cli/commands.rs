@@ -79,15 +79,15 @@ fn run(line: &str, works: bool, grpcurl: &Path, folder: &Path, server: &mut Opti
         return printed;
     }
     let address = &server.as_ref().expect("the document starts a server first").address;
-    let ended = match arguments {
+    let removed = match arguments {
         Some(arguments) => output(rolecall(folder).args(words(arguments)).env("ROLECALL_LISTEN", address)),
         None => {
             let line = line.replace("127.0.0.1:50051", address).replace("localhost:50051", address);
             shell(grpcurl, &line)
         }
     };
-    assert_eq!(ended.status.success(), works, "{line}\n{}", both(&ended));
-    both(&ended)
+    assert_eq!(removed.status.success(), works, "{line}\n{}", both(&removed));
+    both(&removed)
 }
 
 /// The words of a line as a shell takes them; quotes are double.

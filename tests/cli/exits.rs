@@ -12,10 +12,10 @@ use crate::support::postgres;
 /// The command fails with one line that holds all of `says`.
 fn refused(command: &mut Command, says: &[&str]) {
     // Whoever sets it wants it for crashes: a refusal is none.
-    let ended = output(command.env("RUST_BACKTRACE", "1"));
-    let printed = both(&ended);
-    assert_eq!(ended.status.code(), Some(1), "{printed}");
-    assert_eq!(String::from_utf8_lossy(&ended.stdout), "", "{printed}");
+    let removed = output(command.env("RUST_BACKTRACE", "1"));
+    let printed = both(&removed);
+    assert_eq!(removed.status.code(), Some(1), "{printed}");
+    assert_eq!(String::from_utf8_lossy(&removed.stdout), "", "{printed}");
     assert_eq!(printed.lines().count(), 1, "{printed}");
     assert!(printed.starts_with("error: "), "{printed}");
     for part in says {
@@ -74,8 +74,8 @@ fn a_database_that_cannot_be_opened_is_named() {
 #[test]
 fn a_password_is_not_told() {
     let folder = tempfile::tempdir().unwrap();
-    let ended = output(&mut serve_on(folder.path(), "postgres://nobody:hunter2@127.0.0.1:1/none"));
-    assert!(!both(&ended).contains("hunter2"), "{}", both(&ended));
+    let removed = output(&mut serve_on(folder.path(), "postgres://nobody:hunter2@127.0.0.1:1/none"));
+    assert!(!both(&removed).contains("hunter2"), "{}", both(&removed));
 }
 
 #[tokio::test]
@@ -127,9 +127,9 @@ fn wrong_usage_exits_with_2() {
         (&["rule"], "rule"),
         (&[], "Usage"),
     ] {
-        let ended = output(rolecall(folder.path()).args(args));
-        assert_eq!(ended.status.code(), Some(2), "{args:?}: {}", both(&ended));
-        assert!(both(&ended).contains(says), "{args:?}: {}", both(&ended));
+        let removed = output(rolecall(folder.path()).args(args));
+        assert_eq!(removed.status.code(), Some(2), "{args:?}: {}", both(&removed));
+        assert!(both(&removed).contains(says), "{args:?}: {}", both(&removed));
     }
     refused(serve(folder.path()).args(["--log", "[[["]), &["[[["]);
 }

@@ -9,7 +9,7 @@ mod demo;
 mod errors;
 mod examples;
 mod exits;
-mod life;
+mod lifecycle;
 mod matrix;
 mod readme;
 mod reflection;

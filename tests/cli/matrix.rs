@@ -45,9 +45,9 @@ fn gzipped(text: &str) -> Vec<u8> {
     gz.finish().unwrap()
 }
 
-fn asked(ended: &Output, grants: u64) {
-    let printed = both(ended);
-    assert_eq!(ended.status.code(), Some(0), "{printed}");
+fn asked(removed: &Output, grants: u64) {
+    let printed = both(removed);
+    assert_eq!(removed.status.code(), Some(0), "{printed}");
     let pairs = thousands(USERS * PERMISSIONS);
     let expected = format!("{pairs} of {pairs} pairs asked: {} allowed, 0 mismatches", thousands(grants));
     assert!(printed.contains(&expected), "`{expected}` is not in: {printed}");
@@ -94,9 +94,9 @@ fn what_cannot_be_asked_is_said_in_one_line() {
     let file = folder.path().join("matrix.tsv");
     let refused = |text: &str, args: &[&str], says: &str| {
         std::fs::write(&file, text).unwrap();
-        let ended = output(example().arg(&file).args(args));
-        let printed = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(1), "{printed}");
+        let removed = output(example().arg(&file).args(args));
+        let printed = String::from_utf8_lossy(&removed.stderr).into_owned();
+        assert_eq!(removed.status.code(), Some(1), "{printed}");
         assert!(printed.starts_with("error: ") && printed.lines().count() == 1, "{printed}");
         assert!(printed.contains(says), "`{says}` is not in: {printed}");
     };

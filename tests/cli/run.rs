@@ -82,7 +82,7 @@ impl Server {
     }
 
     /// Waits until it ended, by itself or by a signal sent before.
-    pub fn ended(&mut self) -> ExitStatus {
+    pub fn removed(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -96,7 +96,7 @@ impl Server {
     /// Stops it as a supervisor would.
     pub fn stop(mut self) {
         self.signal("-TERM");
-        let status = self.ended();
+        let status = self.removed();
         assert_eq!(status.code(), Some(0), "{}", self.logs());
     }
 
@@ -109,7 +109,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Ended already is as good.
+        // Expired already is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -89,7 +89,7 @@ impl Story<'_> {
         let mut body = json!({"org_id": org_id, "acting_user_id": acting_user_id});
         body["target_user_id"] = json!(target_user_id);
         let step = self.tell(&format!("What may {acting_user_id} do to {}?", target_user_id.unwrap_or("members")));
-        let answer = step.call("MembershipService/ListManageable", body).works();
+        let answer = step.call("MembershipService/ListManageableRoles", body).works();
         let roles = answer["roles"].as_array().cloned().unwrap_or_default();
         let mut lines = Vec::new();
         for role in roles {
@@ -111,10 +111,10 @@ impl Step<'_> {
         }
         let body = body.to_string();
         let args = ["-plaintext", "-d", &body, &self.story.server.address, &method];
-        let ended = output(Command::new(self.story.grpcurl).args(args));
-        let (stdout, stderr) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        let removed = output(Command::new(self.story.grpcurl).args(args));
+        let (stdout, stderr) = (String::from_utf8_lossy(&removed.stdout), String::from_utf8_lossy(&removed.stderr));
         let told = format!("{}\n{method} {body}\n{stdout}{stderr}", self.says);
-        let answer = match ended.status.success() {
+        let answer = match removed.status.success() {
             true => Ok(serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{told}\nno JSON: {error}"))),
             false => Err(stderr.into()),
         };

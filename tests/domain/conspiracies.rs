@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use rolecall::domain::command::{Write, WriteMember};
-use rolecall::domain::membership::Standing;
+use rolecall::domain::membership::RoleState;
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Command, State, Time};
 
@@ -30,19 +30,19 @@ fn reach(space: &Space, customer: &Customer, conspirators: &[&str], now: Time) -
     let disabled = &space.mappings[&customer.mapping].disabled;
     loop {
         let before = reach.clone();
-        for (role, until) in &before {
+        for (role, expire_time) in &before {
             if disabled.contains(role) {
                 continue;
             }
             let gives = ["rolecall::can_invite", "rolecall::can_change_roles"];
             if gives.iter().any(|permission| space.grants(customer, role, permission)) {
-                raise(&mut reach, space.scope(role).into_iter().map(|other| (other, *until)));
+                raise(&mut reach, space.scope(role).into_iter().map(|other| (other, *expire_time)));
             }
             // G3: whoever holds it can have a lower one instead.
             if space.structure == RoleStructure::SingleRole && !space.about_role(role).marked {
                 let lower = space.roles.iter().skip_while(|(name, _)| name != role);
                 let lower = lower.filter(|(_, about)| !about.marked);
-                raise(&mut reach, lower.map(|(name, _)| (name.clone(), *until)));
+                raise(&mut reach, lower.map(|(name, _)| (name.clone(), *expire_time)));
             }
         }
         if reach == before {
@@ -52,10 +52,10 @@ fn reach(space: &Space, customer: &Customer, conspirators: &[&str], now: Time) -
 }
 
 fn raise(reach: &mut Reach, roles: impl IntoIterator<Item = (String, Option<Time>)>) {
-    for (role, until) in roles {
-        let latest = reach.entry(role).or_insert(until);
-        if lasts(until, *latest) {
-            *latest = until;
+    for (role, expire_time) in roles {
+        let latest = reach.entry(role).or_insert(expire_time);
+        if lasts(expire_time, *latest) {
+            *latest = expire_time;
         }
     }
 }
@@ -64,10 +64,10 @@ fn raise(reach: &mut Reach, roles: impl IntoIterator<Item = (String, Option<Time
 fn held(space: &Space, customer: &Customer, user: &str, now: Time) -> Vec<(String, Option<Time>)> {
     let Some(member) = customer.members.get(user) else { return Vec::new() };
     let mut held = Vec::new();
-    for (role, until, _, _, stand_in) in space.shown(customer, member, now) {
-        if until.is_none_or(|until| until > now) {
-            held.push((role, until));
-            held.extend(stand_in.map(|role| (role, until)));
+    for (role, expire_time, _, _, fallback_role) in space.shown(customer, member, now) {
+        if expire_time.is_none_or(|expire_time| expire_time > now) {
+            held.push((role, expire_time));
+            held.extend(fallback_role.map(|role| (role, expire_time)));
         }
     }
     held
@@ -103,15 +103,15 @@ fn is_covered(space: &Space, after: &Customer, step: &Step, now: Time) -> TestCa
     }
     let (had, has) = (holds(space, customer, user, now), holds(space, after, user, now));
     let longest = |role: &str| space.longest(customer, acting, permission, role, now);
-    for (role, until) in &has {
-        if had.get(role).is_none_or(|had| !lasts(*had, *until)) {
+    for (role, expire_time) in &has {
+        if had.get(role).is_none_or(|had| !lasts(*had, *expire_time)) {
             let lower = if acting == user { space.lowers_to(customer, user, role, now) } else { None };
-            let covered = longest(role).into_iter().chain(lower).any(|latest| lasts(latest, *until));
-            prop_assert!(covered, "{user} gets {role} until {until:?} by {acting}");
+            let covered = longest(role).into_iter().chain(lower).any(|latest| lasts(latest, *expire_time));
+            prop_assert!(covered, "{user} gets {role} until {expire_time:?} by {acting}");
         }
     }
-    for (role, until) in had.iter().filter(|_| acting != user) {
-        let less = has.get(role).is_none_or(|has| !lasts(*has, *until));
+    for (role, expire_time) in had.iter().filter(|_| acting != user) {
+        let less = has.get(role).is_none_or(|has| !lasts(*has, *expire_time));
         prop_assert!(!less || longest(role).is_some(), "{acting} takes {role} from {user}");
     }
     Ok(())
@@ -122,14 +122,14 @@ fn met_at_first(space: &Space, customer: &Customer, reach: &Reach, tally: &Tally
     let now = Time(START);
     let shown = CONSPIRATORS.iter().filter_map(|user| customer.members.get(*user));
     let shown: Vec<_> = shown.flat_map(|member| space.shown(customer, member, now)).collect();
-    let stands = |standing| shown.iter().any(|(_, _, it, ..)| *it == standing);
+    let recorded_role = |state| shown.iter().any(|(_, _, it, ..)| *it == state);
     let single = space.structure == RoleStructure::SingleRole;
-    let ends = |until: &Option<Time>| until.is_some_and(|until| until > now);
+    let ends = |expire_time: &Option<Time>| expire_time.is_some_and(|expire_time| expire_time > now);
     let disabled = &space.mappings[&customer.mapping].disabled;
-    tally.met_if(single && shown.iter().any(|(_, until, ..)| ends(until)), "a lent role in SINGLE_ROLE");
-    tally.met_if(stands(Standing::Shadowed), "a shadowed role");
-    tally.met_if(stands(Standing::Suspended), "a suspended role");
-    tally.met_if(shown.iter().any(|(.., stand_in)| stand_in.is_some()), "a stand-in");
+    tally.met_if(single && shown.iter().any(|(_, expire_time, ..)| ends(expire_time)), "a lent role in SINGLE_ROLE");
+    tally.met_if(recorded_role(RoleState::Overridden), "a overridden role");
+    tally.met_if(recorded_role(RoleState::Suspended), "a suspended role");
+    tally.met_if(shown.iter().any(|(.., fallback_role)| fallback_role.is_some()), "a fallback role");
     tally.met_if(shown.iter().any(|(role, ..)| space.about_role(role).marked), "an internal role");
     let marked = |role: &String| space.about_role(role).marked && disabled.contains(role);
     tally.met_if(shown.iter().any(|(role, ..)| marked(role)), "a suspended internal role");
@@ -141,9 +141,9 @@ const WANTED: [(&str, u32); 12] = [
     ("two or more changing writes", 500),
     ("five or more changing writes", 100),
     ("a lent role in SINGLE_ROLE", 50),
-    ("a shadowed role", 50),
+    ("a overridden role", 50),
     ("a suspended role", 50),
-    ("a stand-in", 50),
+    ("a fallback role", 50),
     ("an internal role", 50),
     ("a suspended internal role", 20),
     ("a role out of reach", 200),
@@ -155,8 +155,8 @@ const WANTED: [(&str, u32); 12] = [
 #[test]
 fn g2_nobody_is_raised_above_what_the_scope_of_the_conspirators_allows() {
     hold(&(team(), vec(wish(&CONSPIRATORS, &VISIBLE), 16)), &WANTED, |(team, wishes), tally| {
-        let mut life = team.lived();
-        let start = look(&life.state);
+        let mut lifecycle = team.lived();
+        let start = look(&lifecycle.state);
         let space = &start.projects[PROJECT];
         let customer = &space.orgs[ORG];
         let begun = Time(START);
@@ -166,8 +166,8 @@ fn g2_nobody_is_raised_above_what_the_scope_of_the_conspirators_allows() {
         let mut now = start.clone();
         let mut changing = 0;
         for wish in &wishes {
-            let step = wish.step(&now.projects[PROJECT], life.clock);
-            let lived = life.live(&step);
+            let step = wish.step(&now.projects[PROJECT], lifecycle.clock);
+            let lived = lifecycle.live(&step);
             if let Err(reason) = lived.result {
                 tally.met(format!("{reason:?}"));
             }
@@ -175,19 +175,22 @@ fn g2_nobody_is_raised_above_what_the_scope_of_the_conspirators_allows() {
                 continue;
             }
             changing += 1;
-            let before = std::mem::replace(&mut now, look(&life.state));
+            let before = std::mem::replace(&mut now, look(&lifecycle.state));
             let (was, space) = (&before.projects[PROJECT], &now.projects[PROJECT]);
             let customer = &space.orgs[ORG];
             is_covered(was, customer, &step, lived.now)?;
             for (user, had) in USERS.iter().zip(&had) {
                 let holds = holds(space, customer, user, lived.now);
-                for (role, until) in &holds {
-                    let by = |reach: &Reach| reach.get(role).is_some_and(|latest| lasts(*latest, *until));
-                    prop_assert!(by(had) || by(&reach), "{user} holds {role} until {until:?}; {reach:?}; {step:?}");
+                for (role, expire_time) in &holds {
+                    let by = |reach: &Reach| reach.get(role).is_some_and(|latest| lasts(*latest, *expire_time));
+                    prop_assert!(
+                        by(had) || by(&reach),
+                        "{user} holds {role} until {expire_time:?}; {reach:?}; {step:?}"
+                    );
                 }
                 let disabled = &space.mappings[&customer.mapping].disabled;
-                let longer = |(role, until): (&String, &Option<Time>)| {
-                    disabled.contains(role) && had.get(role).is_some_and(|had| !lasts(*had, *until))
+                let longer = |(role, expire_time): (&String, &Option<Time>)| {
+                    disabled.contains(role) && had.get(role).is_some_and(|had| !lasts(*had, *expire_time))
                 };
                 tally.met_if(holds.iter().any(longer), "a suspended role is held for longer");
             }

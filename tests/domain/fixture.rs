@@ -30,7 +30,7 @@
 //! convert SINGLE: Owner, *
 //! ```
 //!
-//! Words before a line: `suspending`, `suspending:Member` with a stand-in and `remapping:Admin=Member,*=Billing_Manager`
+//! Words before a line: `suspending`, `suspending:Member` with a fallback role and `remapping:Admin=Member,*=Billing_Manager`
 //! (M7; `*` for all others, `_` for a space), `as:ann` on behalf of an acting user, `digest:…` (R9), `ownerless` (B3), `anew`
 //! (an id or key once deleted), `forced` (P6), and `etag:…` (M9).
 //!
@@ -42,7 +42,7 @@ use rolecall::domain::command::*;
 use rolecall::domain::decide::Outcome;
 use rolecall::domain::group::{Known, Verdict, Work, decide_group};
 use rolecall::domain::impact::Impact;
-use rolecall::domain::membership::{Origin, Seen};
+use rolecall::domain::membership::{Origin, Visibility};
 use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{
     Call, Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName,
@@ -50,11 +50,11 @@ use rolecall::domain::{
 };
 use rolecall::limits::Limits;
 
-use crate::life::{Life, call};
+use crate::lifecycle::{Lifecycle, call};
 use crate::model::{Answer, Model, Space};
 use crate::seen::{answered, check, seen};
 use crate::strategies::empty_state;
-use crate::symbols::REST;
+use crate::symbols::RETRY_DELAY;
 
 pub struct World {
     pub state: State,
@@ -143,24 +143,26 @@ impl World {
     pub fn given(&self, org: &str, user: &str) -> Option<Vec<(String, Option<Time>, Origin)>> {
         let model = self.seen();
         let member = model.projects[&self.project].orgs[org].members.get(user)?;
-        Some(member.roles.iter().map(|(role, given)| (role.clone(), given.until, given.origin)).collect())
+        Some(member.roles.iter().map(|(role, given)| (role.clone(), given.expire_time, given.origin)).collect())
     }
 
     /// The same without what they came by.
     pub fn member(&self, org: &str, user: &str) -> Option<Vec<(String, Option<Time>)>> {
-        Some(self.given(org, user)?.into_iter().map(|(role, until, _)| (role, until)).collect())
+        Some(self.given(org, user)?.into_iter().map(|(role, expire_time, _)| (role, expire_time)).collect())
     }
 
     /// How a member stands, from the highest role to the lowest: `Admin suspended (Member), Guest live until 60`, the role
     /// that stands in between brackets; empty for no member.
-    pub fn stands(&self, org: &str, user: &str) -> String {
+    pub fn recorded_role(&self, org: &str, user: &str) -> String {
         let project = self.project();
         let (org, user) = (project.org(org).expect("an org"), UserId::stored(user));
         let Some(record) = project.membership(org, &user) else { return String::new() };
-        let shown = project.member(org, &user, &record, Seen::Whole, self.now).roles.into_iter().map(|role| {
-            let until = role.until.map_or(String::new(), |until| format!(" until {}", until.0 / seconds(1).0));
-            let stand_in = role.stand_in.map_or(String::new(), |stand_in| format!(" ({stand_in})"));
-            format!("{} {}{stand_in}{until}", role.role, format!("{:?}", role.standing).to_lowercase())
+        let shown = project.member(org, &user, &record, Visibility::All, self.now).roles.into_iter().map(|role| {
+            let expire_time = role
+                .expire_time
+                .map_or(String::new(), |expire_time| format!(" until {}", expire_time.0 / seconds(1).0));
+            let fallback_role = role.fallback_role.map_or(String::new(), |fallback_role| format!(" ({fallback_role})"));
+            format!("{} {}{fallback_role}{expire_time}", role.role, format!("{:?}", role.state).to_lowercase())
         });
         shown.collect::<Vec<_>>().join(", ")
     }
@@ -190,11 +192,11 @@ impl World {
         project.role_order.iter().map(|&role| project.role_name(role).to_string()).collect()
     }
 
-    /// Erases what is dead, so many memberships at a time, until nothing is. Returns how many commands it took.
-    pub fn erase_all(&mut self, rows: usize) -> usize {
-        let mut life = Life { state: self.state.clone(), clock: self.now, limits: self.limits };
-        let commits = life.erase(rows, 1_000);
-        self.state = life.state;
+    /// Purges what is dead, so many memberships at a time, until nothing is. Returns how many commands it took.
+    pub fn purge_all(&mut self, rows: usize) -> usize {
+        let mut lifecycle = Lifecycle { state: self.state.clone(), clock: self.now, limits: self.limits };
+        let commits = lifecycle.purge(rows, 1_000);
+        self.state = lifecycle.state;
         commits.len()
     }
 
@@ -228,9 +230,9 @@ impl World {
         let mut line = line.trim();
         while let Some((word, rest)) = line.split_once(' ') {
             match word {
-                "suspending" => words.on_disabled = OnDisabled::Suspend { stand_in: None },
+                "suspending" => words.on_disabled = OnDisabled::Suspend { fallback_role: None },
                 _ if word.starts_with("suspending:") => {
-                    words.on_disabled = OnDisabled::Suspend { stand_in: Some(joined(&word[11..])) };
+                    words.on_disabled = OnDisabled::Suspend { fallback_role: Some(joined(&word[11..])) };
                 }
                 _ if word.starts_with("remapping:") => words.on_disabled = remap(&word[10..]),
                 _ if word.starts_with("as:") => words.acting_user = Some(user(&word[3..])),
@@ -257,7 +259,8 @@ impl World {
             "update" => update(project, rest, words),
             "delete" => delete(project, rest, words),
             "order" => {
-                let roles = list(rest).map(|name| if name == REST { RoleName::stored(REST) } else { role(name) });
+                let roles =
+                    list(rest).map(|name| if name == RETRY_DELAY { RoleName::stored(RETRY_DELAY) } else { role(name) });
                 Command::ReorderRoles(ReorderRoles { project, roles: roles.collect(), etag: words.etag.clone() })
             }
             "permission" => {
@@ -301,7 +304,8 @@ impl World {
             }
             "convert" => {
                 let (to, order) = rest.split_once(": ").unwrap_or((rest, ""));
-                let order = list(order).map(|name| if name == REST { RoleName::stored(REST) } else { role(name) });
+                let order = list(order)
+                    .map(|name| if name == RETRY_DELAY { RoleName::stored(RETRY_DELAY) } else { role(name) });
                 Command::ConvertRoleStructure(ConvertRoleStructure {
                     project,
                     etag: words.etag.clone(),
@@ -379,15 +383,15 @@ fn joined(text: &str) -> RoleName {
 
 /// `Admin=Member,Guest=Member,*=Owner`: `*` for all others.
 fn remap(text: &str) -> OnDisabled {
-    let (mut role_map, mut others_to) = (Vec::new(), None);
+    let (mut replacements, mut default_replacement) = (Vec::new(), None);
     for entry in text.split(',').filter(|entry| !entry.is_empty()) {
         let (from, to) = entry.split_once('=').expect("ROLE=ROLE");
         match from {
-            "*" => others_to = Some(joined(to)),
-            from => role_map.push((joined(from), joined(to))),
+            "*" => default_replacement = Some(joined(to)),
+            from => replacements.push((joined(from), joined(to))),
         }
     }
-    OnDisabled::Remap { role_map, others_to }
+    OnDisabled::Remap { replacements, default_replacement }
 }
 
 /// What an update says, each thing in a part of its own: `name Boss; aliases Admin, Chief; internal`.
@@ -532,14 +536,14 @@ fn member_write(line: &str) -> MemberWrite {
     MemberWrite { org_id: org(id), user_id: self::user(user), write }
 }
 
-fn given_role(text: &str) -> GivenRole {
-    let (text, until) = text.split_once(" until ").unwrap_or((text, ""));
+fn given_role(text: &str) -> RoleAssignment {
+    let (text, expire_time) = text.split_once(" until ").unwrap_or((text, ""));
     let (name, permanent) = text.strip_suffix(" lasting").map_or((text, false), |name| (name, true));
-    let until = (!until.is_empty()).then(|| seconds(until.parse().expect("seconds")));
-    GivenRole { role: role(name), until, permanent }
+    let expire_time = (!expire_time.is_empty()).then(|| seconds(expire_time.parse().expect("seconds")));
+    RoleAssignment { role: role(name), expire_time, permanent }
 }
 
-/// `on ROLE`, `off ROLE`, or `ROLE +permission -permission`, parted by semicolons.
+/// `on ROLE`, `off ROLE`, or `ROLE +permission -permission`, diverged by semicolons.
 fn mapping_edits(text: &str) -> RoleMappingEdits {
     let mut edits = RoleMappingEdits::default();
     for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {

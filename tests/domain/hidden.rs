@@ -12,15 +12,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use rolecall::domain::command::{DeleteOrg, GivenRole, UpdateOrg, Write};
+use rolecall::domain::command::{DeleteOrg, RoleAssignment, UpdateOrg, Write};
 use rolecall::domain::manageable::manageable;
-use rolecall::domain::membership::Standing;
+use rolecall::domain::membership::RoleState;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::suggest::{Known, Suggester};
 use rolecall::domain::{Command, Reason, Refusal, RoleName, Time, UserId};
 
 use crate::impacts::anonymous;
-use crate::life::{Life, Lived};
+use crate::lifecycle::{Lifecycle, Lived};
 use crate::manageable::ask;
 use crate::model::Shown;
 use crate::seen::seen;
@@ -41,32 +41,32 @@ fn staff() -> impl Strategy<Value = Vec<(&'static str, &'static str, Option<Time
 }
 
 struct World {
-    life: Life,
+    lifecycle: Lifecycle,
 }
 
 impl World {
     fn new(commands: impl Iterator<Item = Command>) -> Self {
-        let mut life = Life::new(rolecall::limits::Limits::default());
+        let mut lifecycle = Lifecycle::new(rolecall::limits::Limits::default());
         for command in commands {
-            life.live(&Step::plain(1, command));
+            lifecycle.live(&Step::plain(1, command));
         }
-        Self { life }
+        Self { lifecycle }
     }
 
     /// The member's roles and these, or these alone.
-    fn give(&mut self, user: &str, role: &str, until: Option<Time>) {
-        let project = self.life.state.project_keyed(PROJECT).expect("there").clone();
+    fn give(&mut self, user: &str, role: &str, expire_time: Option<Time>) {
+        let project = self.lifecycle.state.project_keyed(PROJECT).expect("there").clone();
         let org = project.org(teams::ORG).expect("there");
-        let kept = |role: RoleName| GivenRole { role, until: None, permanent: false };
+        let kept = |role: RoleName| RoleAssignment { role, expire_time: None, permanent: false };
         let record = project.membership(org, &UserId::stored(user));
         let roles = record.as_ref().and_then(|record| project.role_sets.get(record.role_set));
-        let mut given: Vec<GivenRole> =
+        let mut given: Vec<RoleAssignment> =
             roles.into_iter().flat_map(|set| set.roles.iter()).map(|&id| kept(project.role_name(id))).collect();
-        let new = GivenRole { role: RoleName::stored(role), until, permanent: until.is_none() };
+        let new = RoleAssignment { role: RoleName::stored(role), expire_time, permanent: expire_time.is_none() };
         let write_as = if given.is_empty() { Write::Add } else { Write::Set };
         given.push(new);
         // Where it does not fit, or something has ended, nothing comes of it.
-        self.life.live(&Step::plain(0, write(user, write_as(given))));
+        self.lifecycle.live(&Step::plain(0, write(user, write_as(given))));
     }
 
     /// All that a caller is told, in the words of the answer.
@@ -76,7 +76,7 @@ impl World {
             lived.refusal.as_ref().map(|refusal| (format!("{refusal:?}"), refusal.to_string(), refusal.rule()));
         let suggestion = match &lived.refusal {
             Some(Refusal::NotFound(noun @ Noun::Role, name)) => {
-                let project = self.life.state.project_keyed(PROJECT).expect("there");
+                let project = self.lifecycle.state.project_keyed(PROJECT).expect("there");
                 Suggester::new(project, Known::Visible).suggest(*noun, name).map(str::to_string)
             }
             _ => None,
@@ -86,11 +86,11 @@ impl World {
 
     /// What is manageable for a customer, by the names of roles.
     fn manageable(&self, acting: &str, target: Option<&str>) -> String {
-        let limits = &self.life.limits;
-        match manageable(&self.life.state, &ask(acting, target), self.life.clock, limits) {
+        let limits = &self.lifecycle.limits;
+        match manageable(&self.lifecycle.state, &ask(acting, target), self.lifecycle.clock, limits) {
             Ok(it) => {
                 let roles = it.roles.iter();
-                let roles = roles.map(|it| (it.role.to_string(), it.invite, it.give, it.take, it.until_max));
+                let roles = roles.map(|it| (it.role.to_string(), it.invite, it.give, it.take, it.expire_time_max));
                 format!("{:?} {} {}", roles.collect::<Vec<_>>(), it.remove, it.more)
             }
             Err(refusal) => refusal.to_string(),
@@ -135,12 +135,12 @@ const WANTED: [(&str, u32); 9] = [
     ("staff with visible roles as well", 100),
     ("staff with internal roles alone", 100),
     ("a suspended internal role", 50),
-    ("a suspended role with a stand-in beside an internal one", 20),
+    ("a suspended role with a fallback role beside an internal one", 20),
 ];
 
 /// What there is of staff.
 fn met_at_first(world: &World, tally: &Tally) {
-    let seen = seen(&world.life.state, &USERS);
+    let seen = seen(&world.lifecycle.state, &USERS);
     let space = &seen.projects[PROJECT];
     let customer = &space.orgs[teams::ORG];
     let internal = |role: &String| space.about_role(role).marked;
@@ -149,8 +149,8 @@ fn met_at_first(world: &World, tally: &Tally) {
     let any = |is: &dyn Fn(&Shown) -> bool| staff.iter().any(|roles| roles.iter().any(is));
     tally.met_if(any(&|it| !internal(&it.0)), "staff with visible roles as well");
     tally.met_if(staff.iter().any(|roles| roles.iter().all(|it| internal(&it.0))), "staff with internal roles alone");
-    tally.met_if(any(&|it| internal(&it.0) && it.2 == Standing::Suspended), "a suspended internal role");
-    tally.met_if(any(&|it| it.4.is_some()), "a suspended role with a stand-in beside an internal one");
+    tally.met_if(any(&|it| internal(&it.0) && it.2 == RoleState::Suspended), "a suspended internal role");
+    tally.met_if(any(&|it| it.4.is_some()), "a suspended role with a fallback role beside an internal one");
 }
 
 #[test]
@@ -164,40 +164,40 @@ fn i4_acting_users_are_told_the_same_whether_there_is_staff_or_not() {
         let without = internal.clone().into_iter().filter(|_| roles_too);
         let mut one = World::new(project.iter().cloned().chain(without).chain(visible.clone()));
         let mut other = World::new(project.iter().cloned().chain(internal).chain(visible));
-        for (user, role, until) in staff {
-            other.give(user, role, until);
+        for (user, role, expire_time) in staff {
+            other.give(user, role, expire_time);
         }
         for command in disabled {
-            let this = one.life.live(&Step::plain(0, without_internal(&command)));
-            let that = other.life.live(&Step::plain(0, command));
+            let this = one.lifecycle.live(&Step::plain(0, without_internal(&command)));
+            let that = other.lifecycle.live(&Step::plain(0, command));
             prop_assert_eq!(this.result.is_ok(), that.result.is_ok());
         }
         // Whatever it took to come so far, it is the same instant in both.
         for world in [&mut one, &mut other] {
-            world.life.clock = Time(START);
+            world.lifecycle.clock = Time(START);
         }
         met_at_first(&other, tally);
-        let mut now = seen(&one.life.state, &USERS);
+        let mut now = seen(&one.lifecycle.state, &USERS);
         for (number, wish) in wishes.iter().enumerate() {
             let wish = match wish {
-                Asked::Wish(wish) => wish.step(&now.projects[PROJECT], one.life.clock),
+                Asked::Wish(wish) => wish.step(&now.projects[PROJECT], one.lifecycle.clock),
                 Asked::Step(step) => step.clone(),
             };
-            let (before_one, before_other) = (one.life.state.clone(), other.life.state.clone());
-            let (this, that) = (one.life.live(&wish), other.life.live(&wish));
+            let (before_one, before_other) = (one.lifecycle.state.clone(), other.lifecycle.state.clone());
+            let (this, that) = (one.lifecycle.live(&wish), other.lifecycle.live(&wish));
             if let Err(reason) = that.result {
                 tally.met(format!("{reason:?}"));
             }
             if is_unavailable(&that) {
                 prop_assert!(this.result.is_ok(), "{:?} is refused otherwise: {:?}", wish, this.result);
-                one.life.state = before_one;
-                other.life.state = before_other;
+                one.lifecycle.state = before_one;
+                other.lifecycle.state = before_other;
             } else {
                 prop_assert_eq!(one.told(&this), other.told(&that), "{:?}", wish);
                 prop_assert_eq!(this.commit.is_some(), that.commit.is_some(), "one takes a revision: {:?}", wish);
                 if this.commit.is_some() {
                     tally.met("a changing wish");
-                    now = seen(&one.life.state, &USERS);
+                    now = seen(&one.lifecycle.state, &USERS);
                 }
             }
             if number % 4 == 3 {
@@ -225,7 +225,7 @@ fn without_internal(command: &Command) -> Command {
 impl World {
     /// Whether a target holds internal roles: then what it can be given is less (I4).
     fn full(&self, target: Option<&str>) -> bool {
-        let project = self.life.state.project_keyed(PROJECT).expect("there");
+        let project = self.lifecycle.state.project_keyed(PROJECT).expect("there");
         let Some(org) = project.org(teams::ORG) else { return false };
         let record = target.and_then(|target| project.membership(org, &UserId::stored(target)));
         let set = record.and_then(|record| project.role_sets.get(record.role_set).map(AsRef::as_ref));

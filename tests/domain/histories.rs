@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 
 use rolecall::domain::id::RoleId;
-use rolecall::domain::membership::Seen;
+use rolecall::domain::membership::Visibility;
 use rolecall::domain::project::ProjectRecord;
-use rolecall::domain::role::{Role, order_etag};
+use rolecall::domain::role::{Role, role_order_etag};
 use rolecall::domain::role_mapping::RoleMappingRecord;
 use rolecall::domain::{Ask, Command, Question, State, Time, UserId};
 
-use crate::life::{Both, Life};
+use crate::lifecycle::{Both, Lifecycle};
 use crate::model::{Model, ModelOutcome};
 use crate::seen::{check, seen};
 use crate::strategies::{History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, config, history};
@@ -67,7 +67,7 @@ pub fn agree_on_checks(state: &State, model: &Model, now: Time, asked: impl Fn(u
 
 /// What is seen is what the model says, as far as it says anything.
 pub fn agree_on_contents(state: &State, model: &Model, now: Time) -> TestCaseResult {
-    let (mut seen, model) = (seen(state, &USERS).without_idle_stand_ins(now), model.without_idle_stand_ins(now));
+    let (mut seen, model) = (seen(state, &USERS).without_idle_fallbacks(now), model.without_idle_fallbacks(now));
     for (key, space) in &mut seen.projects {
         if model.projects.get(key).is_some_and(|space| space.role_sets.is_none()) {
             space.role_sets = None;
@@ -92,7 +92,7 @@ fn difference(seen: &Model, model: &Model) -> String {
 fn some_end(model: &Model) -> Option<Time> {
     let spaces = model.projects.values();
     let members = spaces.flat_map(|space| space.orgs.values()).flat_map(|customer| customer.members.values());
-    members.flat_map(|member| member.roles.values()).find_map(|given| given.until)
+    members.flat_map(|member| member.roles.values()).find_map(|given| given.expire_time)
 }
 
 proptest! {
@@ -100,36 +100,36 @@ proptest! {
 
     #[test]
     fn a_history_ends_as_the_model_says(history in history()) {
-        let mut both = Both::new(Life::new(history.limits), Model::default());
+        let mut both = Both::new(Lifecycle::new(history.limits), Model::default());
         for (number, step) in history.steps.iter().enumerate() {
             both.step(step).map_err(|it| TestCaseError::fail(format!("step {number}, {step:?}: {it}")))?;
-            let Both { life, model, .. } = &mut both;
-            let now = life.state.revision().at.max(life.clock);
+            let Both { lifecycle, model, .. } = &mut both;
+            let now = lifecycle.state.revision().at.max(lifecycle.clock);
             if number % 16 == 15 {
-                agree_on_contents(&life.state, model, life.state.revision().at)?;
-                agree_on_checks(&life.state, model, now, |asked| asked % 9 == number / 16)?;
+                agree_on_contents(&lifecycle.state, model, lifecycle.state.revision().at)?;
+                agree_on_checks(&lifecycle.state, model, now, |asked| asked % 9 == number / 16)?;
             }
             if number % 24 == 23 {
-                life.erase(2, 3);
-                agree_on_contents(&life.state, model, life.state.revision().at)?;
+                lifecycle.purge(2, 3);
+                agree_on_contents(&lifecycle.state, model, lifecycle.state.revision().at)?;
             }
         }
-        let Both { mut life, model, .. } = both;
-        agree_on_contents(&life.state, &model, life.state.revision().at)?;
+        let Both { mut lifecycle, model, .. } = both;
+        agree_on_contents(&lifecycle.state, &model, lifecycle.state.revision().at)?;
         // A fifth of the questions each time, another one in another history.
-        let some = life.state.revision().number as usize;
+        let some = lifecycle.state.revision().number as usize;
         let end = some_end(&model).into_iter().flat_map(|end| [end, Time(end.0 - 1)]);
         // Nobody asks about the past: who had a role that has ended since had no part in what came after.
-        let present = life.state.revision().at;
+        let present = lifecycle.state.revision().at;
         let later = history.asked_at.iter().map(|later| Time(present.0 + later.0));
         let instants = later.chain([present]).chain(end.map(|end| end.max(present)));
         for (turn, now) in instants.enumerate() {
-            agree_on_checks(&life.state, &model, now, |asked| (asked + some) % 5 == turn)?;
+            agree_on_checks(&lifecycle.state, &model, now, |asked| (asked + some) % 5 == turn)?;
         }
-        life.erase(1, 1_000);
-        prop_assert!(life.state.all_projects().all(|project| !project.has_dying()), "something is never erased");
-        agree_on_contents(&life.state, &model, life.state.revision().at)?;
-        agree_on_checks(&life.state, &model, life.state.revision().at, |asked| (asked + some).is_multiple_of(5))?;
+        lifecycle.purge(1, 1_000);
+        prop_assert!(lifecycle.state.all_projects().all(|project| !project.has_data_to_purge()), "something is never purged");
+        agree_on_contents(&lifecycle.state, &model, lifecycle.state.revision().at)?;
+        agree_on_checks(&lifecycle.state, &model, lifecycle.state.revision().at, |asked| (asked + some).is_multiple_of(5))?;
     }
 }
 
@@ -138,16 +138,16 @@ proptest! {
 
     #[test]
     fn a_refused_command_changes_nothing(history in history()) {
-        let mut life = Life::new(history.limits);
-        let mut copied = seen(&life.state, &USERS);
+        let mut lifecycle = Lifecycle::new(history.limits);
+        let mut copied = seen(&lifecycle.state, &USERS);
         for step in &history.steps {
-            let before = life.state.clone();
-            let lived = life.live(step);
-            let after = seen(&life.state, &USERS);
+            let before = lifecycle.state.clone();
+            let lived = lifecycle.live(step);
+            let after = seen(&lifecycle.state, &USERS);
             if lived.result.is_err() {
                 prop_assert!(lived.commit.is_none());
-                prop_assert!(life.state == before);
-                prop_assert_eq!(life.state.revision(), before.revision());
+                prop_assert!(lifecycle.state == before);
+                prop_assert_eq!(lifecycle.state.revision(), before.revision());
                 prop_assert_eq!(&after, &copied);
             }
             copied = after;
@@ -156,20 +156,20 @@ proptest! {
 
     #[test]
     fn a_command_that_changes_nothing_takes_no_revision(history in history()) {
-        let mut life = Life::new(history.limits);
-        let mut copied = seen(&life.state, &USERS);
+        let mut lifecycle = Lifecycle::new(history.limits);
+        let mut copied = seen(&lifecycle.state, &USERS);
         for step in &history.steps {
-            let before = life.state.revision();
-            let lived = life.live(step);
-            let after = seen(&life.state, &USERS);
+            let before = lifecycle.state.revision();
+            let lived = lifecycle.live(step);
+            let after = seen(&lifecycle.state, &USERS);
             let changed = after != copied;
             copied = after;
-            if matches!(step.command, Command::Erase(_)) {
-                prop_assert!(!changed, "erasing can be seen: {:?}", &step.command);
+            if matches!(step.command, Command::Purge(_)) {
+                prop_assert!(!changed, "purging can be seen: {:?}", &step.command);
             } else {
                 prop_assert_eq!(lived.commit.is_some(), changed, "{:?}", &step.command);
             }
-            prop_assert_eq!(life.state.revision() != before, lived.commit.is_some());
+            prop_assert_eq!(lifecycle.state.revision() != before, lived.commit.is_some());
             if let Some(commit) = lived.commit {
                 prop_assert!(!commit.changes.is_empty());
             }
@@ -178,27 +178,27 @@ proptest! {
 
     #[test]
     fn revisions_count_by_one_and_time_grows_though_the_clock_goes_back(history in history()) {
-        let mut life = Life::new(history.limits);
+        let mut lifecycle = Lifecycle::new(history.limits);
         for step in &history.steps {
-            let before = life.state.revision();
-            if let Some(commit) = life.live(step).commit {
-                prop_assert_eq!(commit.revision, life.state.revision());
+            let before = lifecycle.state.revision();
+            if let Some(commit) = lifecycle.live(step).commit {
+                prop_assert_eq!(commit.revision, lifecycle.state.revision());
                 prop_assert_eq!(commit.revision.number, before.number + 1);
                 prop_assert!(commit.revision.at > before.at);
-                prop_assert!(commit.revision.at >= life.clock);
+                prop_assert!(commit.revision.at >= lifecycle.clock);
             }
         }
     }
 
     #[test]
     fn a_clone_is_not_altered_by_what_comes_later(history in history()) {
-        let mut life = Life::new(history.limits);
+        let mut lifecycle = Lifecycle::new(history.limits);
         let mut kept = Vec::new();
         for (number, step) in history.steps.iter().enumerate() {
             if number % 5 == 2 {
-                kept.push((life.state.clone(), seen(&life.state, &USERS), life.state.revision()));
+                kept.push((lifecycle.state.clone(), seen(&lifecycle.state, &USERS), lifecycle.state.revision()));
             }
-            life.live(step);
+            lifecycle.live(step);
         }
         for (clone, copied, revision) in kept {
             prop_assert_eq!(clone.revision(), revision);
@@ -213,9 +213,9 @@ proptest! {
         picks in prop::collection::vec((0..=ORGS.len(), 0..=USERS.len(), 0..=PERMISSIONS.len() + 2), 0..200),
     ) {
         let History { limits, steps, .. } = history;
-        let mut life = Life::new(limits);
+        let mut lifecycle = Lifecycle::new(limits);
         for step in &steps {
-            life.live(step);
+            lifecycle.live(step);
         }
         let lists = lists();
         let asks: Vec<Ask<'_>> = picks.iter().map(|&(org, user, permission)| Ask {
@@ -229,10 +229,10 @@ proptest! {
             },
         }).collect();
         for key in PROJECTS {
-            let Some(project) = life.state.project_keyed(key) else { continue };
+            let Some(project) = lifecycle.state.project_keyed(key) else { continue };
             let mut decisions = Vec::new();
-            project.check_batch(asks.iter().copied(), life.clock, &mut decisions);
-            let one_by_one: Vec<_> = asks.iter().map(|ask| project.check(ask, life.clock)).collect();
+            project.check_batch(asks.iter().copied(), lifecycle.clock, &mut decisions);
+            let one_by_one: Vec<_> = asks.iter().map(|ask| project.check(ask, lifecycle.clock)).collect();
             prop_assert_eq!(decisions, one_by_one);
         }
     }
@@ -245,7 +245,7 @@ fn tagged(state: &State) -> Vec<(String, String)> {
         let id = project.id.number();
         let record = ProjectRecord { version: 0, role_order_version: 0, ..ProjectRecord::clone(&project.record) };
         tagged.push((format!("project {}", project_etag(project)), format!("{record:?}")));
-        tagged.push((format!("order {}", order_etag(project)), format!("{id} {:?}", project.role_order)));
+        tagged.push((format!("order {}", role_order_etag(project)), format!("{id} {:?}", project.role_order)));
         for (role_id, role) in project.roles.entries() {
             let record = Role { version: 0, rank: 0, ..Role::clone(role) };
             let etag = role_etag(project, role.name.as_str()).expect("named");
@@ -266,15 +266,15 @@ proptest! {
 
     #[test]
     fn m9_an_etag_stands_for_one_content_ever_and_stays_while_that_stays(history in history()) {
-        let mut life = Life::new(history.limits);
+        let mut lifecycle = Lifecycle::new(history.limits);
         let mut ever: BTreeMap<String, String> = BTreeMap::new();
         let mut before: BTreeMap<String, String> = BTreeMap::new();
         for step in &history.steps {
-            if life.live(step).commit.is_none() {
+            if lifecycle.live(step).commit.is_none() {
                 continue;
             }
             let mut after = BTreeMap::new();
-            for (etag, content) in tagged(&life.state) {
+            for (etag, content) in tagged(&lifecycle.state) {
                 prop_assert_eq!(ever.entry(etag.clone()).or_insert_with(|| content.clone()), &content, "{}", &etag);
                 let kind = etag.split(' ').next().unwrap_or_default();
                 after.insert(format!("{kind} {content}"), etag);
@@ -300,9 +300,9 @@ fn histories_reach_every_answer_and_every_refusal() {
     let mut met: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..600 {
         let history = history().new_tree(&mut runner).expect("strategies do not filter").current();
-        let mut life = Life::new(history.limits);
+        let mut lifecycle = Lifecycle::new(history.limits);
         for step in &history.steps {
-            let lived = life.live(step);
+            let lived = lifecycle.live(step);
             let name = match &lived.result {
                 Ok(ModelOutcome { changed, .. }) => {
                     let by = if step.acting_user.is_some() { " for a user" } else { "" };
@@ -312,19 +312,20 @@ fn histories_reach_every_answer_and_every_refusal() {
             };
             *met.entry(name).or_default() += 1;
         }
-        for project in PROJECTS.into_iter().filter(|key| life.state.project_keyed(key).is_some()) {
-            let there = life.state.project_keyed(project).expect("looked up above");
+        for project in PROJECTS.into_iter().filter(|key| lifecycle.state.project_keyed(key).is_some()) {
+            let there = lifecycle.state.project_keyed(project).expect("looked up above");
             for (org, user) in ORGS.iter().flat_map(|org| USERS.map(|user| (org, user))) {
                 let (found, id) = (there.org(org), UserId::stored(user));
                 let record = found.and_then(|org| Some((org, there.membership(org, &id)?)));
-                let member = record.map(|(org, record)| there.member(org, &id, &record, Seen::Whole, life.clock));
+                let member =
+                    record.map(|(org, record)| there.member(org, &id, &record, Visibility::All, lifecycle.clock));
                 for role in member.iter().flat_map(|member| &member.roles) {
-                    *met.entry(format!("member: stand-in {}", role.stand_in.is_some())).or_default() += 1;
-                    *met.entry(format!("member: {:?}", role.standing)).or_default() += 1;
+                    *met.entry(format!("member: fallback role {}", role.fallback_role.is_some())).or_default() += 1;
+                    *met.entry(format!("member: {:?}", role.state)).or_default() += 1;
                     *met.entry(format!("member: {:?}", role.origin)).or_default() += 1;
                 }
-                for &question in questions.iter().skip(life.clock.0 as usize % 7).step_by(7) {
-                    let decision = check(&life.state, project, org, user, question, life.clock);
+                for &question in questions.iter().skip(lifecycle.clock.0 as usize % 7).step_by(7) {
+                    let decision = check(&lifecycle.state, project, org, user, question, lifecycle.clock);
                     let text = format!("{question:?}");
                     let kind = text.split('(').next().unwrap_or_default();
                     *met.entry(format!("{kind}: {decision:?}")).or_default() += 1;
@@ -390,8 +391,8 @@ fn histories_reach_every_answer_and_every_refusal() {
         "DeleteOrg changed",
         "BatchSubscribeOrgs changed",
         "BatchSubscribeOrgs unchanged",
-        "Erase changed",
-        "Erase unchanged",
+        "Purge changed",
+        "Purge unchanged",
         "OrgIdRetired",
         "ProjectKeyRetired",
         "UnknownAlias",
@@ -420,13 +421,13 @@ fn histories_reach_every_answer_and_every_refusal() {
         "ActingUserMissingPermission",
         "RoleOutOfScope",
         "ImpactChanged",
-        "member: stand-in true",
+        "member: fallback role true",
         "member: Direct",
         "member: Creator",
         "member: Migration",
         "member: Live",
         "member: Suspended",
-        "member: Shadowed",
+        "member: Overridden",
         "Permission: Allowed",
         "Permission: NotAMember",
         "Permission: MissingPermission",

@@ -29,12 +29,12 @@ const SAMPLE: usize = 20;
 /// The domain tells what the model found.
 pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
     let mut orgs = report.orgs.clone();
-    orgs.extend(other_stand_ins(moment));
+    orgs.extend(other_fallbacks(moment));
     prop_assert_eq!(impact.orgs, orgs.len() as u64, "orgs: {:?}", orgs);
     prop_assert_eq!(impact.members, report.touched.len() as u64, "members: {:?}", &report.touched);
     prop_assert_eq!(impact.members_losing_at_least, report.members_losing_at_least, "losing at least");
     let roles = impact.roles.iter();
-    let roles = roles.map(|it| (it.role.to_string(), [it.given, it.ended, it.suspended, it.reactivated]));
+    let roles = roles.map(|it| (it.role.to_string(), [it.given, it.removed, it.suspended, it.reactivated]));
     prop_assert_eq!(roles.collect::<BTreeMap<_, _>>(), report.roles.clone());
     prop_assert_eq!(impact.roles.len(), report.roles.len());
     let grant = |listed: &Listed<rolecall::domain::impact::GrantImpact>| {
@@ -62,14 +62,14 @@ fn all<T, S: Ord + Debug>(listed: &Listed<T>, text: impl Fn(&T) -> S) -> BTreeSe
     found
 }
 
-/// The orgs whose stand-ins are others, also such as nobody holds any more: the model keeps none for those.
-fn other_stand_ins(moment: &Moment<'_>) -> BTreeSet<String> {
+/// The orgs whose fallback roles are others, also such as nobody holds any more: the model keeps none for those.
+fn other_fallbacks(moment: &Moment<'_>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     if let Some(before) = moment.before.project_keyed(moment.project) {
         let Some(project) = moment.after.project_numbered(before.id) else { return found };
         before.for_each_org(|org| {
-            let after = project.org_numbered(org.no).filter(|after| after.record.life.is_living());
-            if after.is_some_and(|after| after.stand_ins() != org.stand_ins()) {
+            let after = project.org_numbered(org.no).filter(|after| after.record.lifecycle.exists());
+            if after.is_some_and(|after| after.fallbacks() != org.fallbacks()) {
                 found.insert(org.record.profile.org_id.to_string());
             }
         });
@@ -113,7 +113,7 @@ fn gist(row: &MemberImpact) -> Touched {
     };
     Touched {
         roles_given: names(&row.roles_given),
-        roles_ended: names(&row.roles_ended),
+        roles_removed: names(&row.roles_removed),
         roles_suspended: names(&row.roles_suspended),
         roles_reactivated: names(&row.roles_reactivated),
         permissions_gained: all(&row.permissions_gained, ToString::to_string),
@@ -134,7 +134,7 @@ fn users_of(row: &MemberImpact, moment: &Moment<'_>) -> Result<Vec<String>, Test
         users.sort();
         users.retain(|user| {
             let record = project.membership(org, &UserId::stored(*user));
-            record.is_some_and(|record| record.role_set == role_set && record.timed.is_empty())
+            record.is_some_and(|record| record.role_set == role_set && record.temporary.is_empty())
         });
         Some(users.into_iter().take(at_most).map(str::to_string).collect::<Vec<_>>())
     };

@@ -6,7 +6,7 @@ mod groups;
 mod hidden;
 mod histories;
 mod impacts;
-mod life;
+mod lifecycle;
 mod manageable;
 mod model;
 mod rules;

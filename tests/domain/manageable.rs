@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestCaseResult;
 
-use rolecall::domain::command::{GivenRole, Write};
+use rolecall::domain::command::{RoleAssignment, Write};
 use rolecall::domain::decide::{Terms, decide};
 use rolecall::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Call, Command, Reason, RoleName, Time, UserId};
 
-use crate::life::{Life, call};
+use crate::lifecycle::{Lifecycle, call};
 use crate::model::{Called, Customer, Model, Space, lasts};
 use crate::seen::seen;
 use crate::strategies::config;
@@ -30,7 +30,7 @@ pub fn ask(acting: &str, target: Option<&str>) -> Ask {
 
 /// A moment in which writes are tried, by the domain and by the model.
 struct Trial<'a> {
-    life: &'a Life,
+    lifecycle: &'a Lifecycle,
     model: &'a Model,
     now: Time,
     acting: &'a str,
@@ -51,10 +51,10 @@ impl Trial<'_> {
     fn allows(&self, user: &str, wish: Write) -> Result<bool, TestCaseError> {
         let command: Command = write(user, wish);
         let call = Call { acting_user: Some(UserId::stored(self.acting)), ..call() };
-        let terms = Terms { call: &call, now: self.now, limits: &self.life.limits };
-        let is = decide(&self.life.state, &command, &terms).map(drop).map_err(|refusal| refusal.reason());
+        let terms = Terms { call: &call, now: self.now, limits: &self.lifecycle.limits };
+        let is = decide(&self.lifecycle.state, &command, &terms).map(drop).map_err(|refusal| refusal.reason());
         let called = Called { acting_user: Some(self.acting), stale_digest: false };
-        let should = self.model.clone().run(&command, called, self.now, &self.life.limits).map(drop);
+        let should = self.model.clone().run(&command, called, self.now, &self.lifecycle.limits).map(drop);
         prop_assert_eq!(&is, &should, "{} on {}: {:?}", self.acting, user, command);
         Ok(is.is_ok())
     }
@@ -66,9 +66,11 @@ impl Trial<'_> {
     /// The roles of a target that an acting user can know of, held and not ended.
     fn held(&self, target: &str) -> Vec<String> {
         let Some(member) = self.customer().members.get(target) else { return Vec::new() };
-        let held = |until: End| until.is_none_or(|until| until > self.now);
-        let roles =
-            member.roles.iter().filter(|(role, given)| held(given.until) && !self.space().about_role(role).marked);
+        let held = |expire_time: End| expire_time.is_none_or(|expire_time| expire_time > self.now);
+        let roles = member
+            .roles
+            .iter()
+            .filter(|(role, given)| held(given.expire_time) && !self.space().about_role(role).marked);
         roles.map(|(role, _)| role.clone()).collect()
     }
 
@@ -81,11 +83,11 @@ impl Trial<'_> {
         }
         let held = self.held(target);
         let holds = held.iter().any(|other| other == role);
-        let others: Vec<GivenRole> = held.iter().filter(|other| *other != role).map(|role| kept(role)).collect();
-        let new = |until: Option<End>| gives(role, until.flatten());
+        let others: Vec<RoleAssignment> = held.iter().filter(|other| *other != role).map(|role| kept(role)).collect();
+        let new = |expire_time: Option<End>| gives(role, expire_time.flatten());
         let invite = self.allows(target, Write::Add(vec![new(invited)]))?;
         let this = if holds { kept(role) } else { new(given) };
-        let with = |this: GivenRole| match self.space().structure {
+        let with = |this: RoleAssignment| match self.space().structure {
             RoleStructure::SingleRole => vec![this],
             RoleStructure::MultiRole => others.iter().cloned().chain([this]).collect(),
         };
@@ -94,18 +96,18 @@ impl Trial<'_> {
         let take = holds && self.allows(target, rest)?;
         // What the target holds already and cannot be given anew is kept as it is.
         let member = self.customer().members.get(target);
-        let kept_until = member.and_then(|it| it.roles.get(role)).filter(|_| holds).map(|given| given.until);
-        let until_max = if give { given.or(kept_until) } else { invited.filter(|_| invite) };
-        if let Some(Some(until)) = until_max {
+        let kept_until = member.and_then(|it| it.roles.get(role)).filter(|_| holds).map(|given| given.expire_time);
+        let expire_time_max = if give { given.or(kept_until) } else { invited.filter(|_| invite) };
+        if let Some(Some(expire_time)) = expire_time_max {
             // And no later.
-            let later = GivenRole { until: Some(Time(until.0 + 1)), ..gives(role, None) };
+            let later = RoleAssignment { expire_time: Some(Time(expire_time.0 + 1)), ..gives(role, None) };
             let late = if give { Write::Set(with(later)) } else { Write::Add(vec![later]) };
             let held_longer = self.customer().members.get(target).and_then(|it| it.roles.get(role));
-            if !held_longer.is_some_and(|given| lasts(given.until, Some(Time(until.0 + 1)))) {
+            if !held_longer.is_some_and(|given| lasts(given.expire_time, Some(Time(expire_time.0 + 1)))) {
                 prop_assert!(!self.allows(target, late)?, "{} can be given for longer", role);
             }
         }
-        Ok(Said { invite, give, take, until_max: until_max.flatten() })
+        Ok(Said { invite, give, take, expire_time_max: expire_time_max.flatten() })
     }
 
     /// About somebody who is no member, and anybody else.
@@ -115,12 +117,12 @@ impl Trial<'_> {
         let invite = self.allows("nobody", Write::Add(vec![gives(role, invited.flatten())]))?;
         let may_change = self.longest("rolecall::can_change_roles", role);
         let given = may_change.filter(|_| enabled);
-        let until_max = given.or(invited.filter(|_| invite)).flatten();
-        Ok(Said { invite, give: given.is_some(), take: may_change.is_some(), until_max })
+        let expire_time_max = given.or(invited.filter(|_| invite)).flatten();
+        Ok(Said { invite, give: given.is_some(), take: may_change.is_some(), expire_time_max })
     }
 
     fn agree(&self, target: Option<&str>) -> TestCaseResult {
-        let listed = manageable(&self.life.state, &ask(self.acting, target), self.now, &self.life.limits);
+        let listed = manageable(&self.lifecycle.state, &ask(self.acting, target), self.now, &self.lifecycle.limits);
         let sees = self.space().powers(self.customer(), self.acting, self.now);
         let sees =
             sees.iter().any(|it| self.space().grants(self.customer(), &it.role, "rolecall::can_view_other_members"));
@@ -157,7 +159,7 @@ impl Trial<'_> {
         let mut pages = Vec::new();
         loop {
             let ask = Ask { after, limit: 2, ..ask(self.acting, target) };
-            let page = manageable(&self.life.state, &ask, self.now, &self.life.limits);
+            let page = manageable(&self.lifecycle.state, &ask, self.now, &self.lifecycle.limits);
             let page = page.map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
             prop_assert_eq!(page.remove, whole.remove);
             after = page.roles.last().map(|it| it.id);
@@ -177,21 +179,21 @@ struct Said {
     invite: bool,
     give: bool,
     take: bool,
-    until_max: End,
+    expire_time_max: End,
 }
 
 impl Said {
     fn of(it: &ManageableRole) -> Self {
-        Self { invite: it.invite, give: it.give, take: it.take, until_max: it.until_max }
+        Self { invite: it.invite, give: it.give, take: it.take, expire_time_max: it.expire_time_max }
     }
 }
 
-fn kept(role: &str) -> GivenRole {
-    GivenRole { role: RoleName::stored(role), until: None, permanent: false }
+fn kept(role: &str) -> RoleAssignment {
+    RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false }
 }
 
-fn gives(role: &str, until: End) -> GivenRole {
-    GivenRole { role: RoleName::stored(role), until, permanent: until.is_none() }
+fn gives(role: &str, expire_time: End) -> RoleAssignment {
+    RoleAssignment { role: RoleName::stored(role), expire_time, permanent: expire_time.is_none() }
 }
 
 proptest! {
@@ -204,10 +206,10 @@ proptest! {
         target in proptest::option::of(select(&USERS[..])),
         later in prop_oneof![Just(0i64), Just(10)],
     ) {
-        let life = team.lived();
-        let model = seen(&life.state, &USERS);
-        let now = Time(life.clock.0 + later);
-        let trial = Trial { life: &life, model: &model, now, acting };
+        let lifecycle = team.lived();
+        let model = seen(&lifecycle.state, &USERS);
+        let now = Time(lifecycle.clock.0 + later);
+        let trial = Trial { lifecycle: &lifecycle, model: &model, now, acting };
         trial.agree(None)?;
         trial.agree(Some(acting))?;
         if let Some(target) = target {

@@ -1,23 +1,23 @@
 //! The rules of `docs/rules.md` once more, as slowly and plainly as they can be said: names for ids, ordered maps for tables.
 //!
-//! It shares no code with `src/domain`, only its vocabulary: commands, reasons, decisions, standings, origins and limits.
+//! It shares no code with `src/domain`, only its vocabulary: commands, reasons, decisions, role_states, origins and limits.
 //! Etags are the words `fresh` and `stale` here, and the role `*` of an order stands for all roles it leaves out; see
 //! `symbols.rs`.
 
 mod checks;
 mod conversion;
 mod delegation;
+mod fallbacks;
 mod impact;
 mod mappings;
 mod members;
 mod orgs;
 mod roles;
-mod stand_ins;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::command::{Command, CreateProject, DeleteProject, UpdateProject};
-use rolecall::domain::membership::{Origin, Standing};
+use rolecall::domain::membership::{Origin, RoleState};
 use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
@@ -96,12 +96,12 @@ pub struct Member {
     /// By what it was changed the last time.
     pub origin: Origin,
     /// What stands in for which of the member's suspended roles (M7): perhaps for one that stands in itself.
-    pub stand_ins: BTreeMap<String, String>,
+    pub fallbacks: BTreeMap<String, String>,
 }
 
 impl Default for Member {
     fn default() -> Self {
-        Self { roles: Roles::new(), origin: Origin::Direct, stand_ins: BTreeMap::new() }
+        Self { roles: Roles::new(), origin: Origin::Direct, fallbacks: BTreeMap::new() }
     }
 }
 
@@ -110,12 +110,12 @@ pub type Roles = BTreeMap<String, Given>;
 /// Until when a role was given, and by what.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Given {
-    pub until: Option<Time>,
+    pub expire_time: Option<Time>,
     pub origin: Origin,
 }
 
 /// A role as it is shown, and what stands in for it.
-pub type Shown = (String, Option<Time>, Standing, Origin, Option<String>);
+pub type Shown = (String, Option<Time>, RoleState, Origin, Option<String>);
 
 /// How a command is called, beside the instant.
 #[derive(Clone, Copy, Debug, Default)]
@@ -149,7 +149,7 @@ pub enum Answer {
     Removed,
     Tally { added: usize, set: usize, removed: usize, unchanged: usize },
     Deleted(u64),
-    Erased,
+    Purged,
 }
 
 impl Model {
@@ -214,8 +214,8 @@ impl Model {
             BatchSubscribeOrgs(command) => self.space(command.project.as_str())?.subscribe_many(command, now),
             WriteMember(command) => self.space(command.project.as_str())?.write_one(command, now, limits),
             BatchWriteMembers(command) => self.space(command.project.as_str())?.write_many(command, now, limits),
-            // What is deleted cannot be seen; that it is erased cannot either.
-            Erase(_) => Ok(Answer::Erased),
+            // What is deleted cannot be seen; that it is purged cannot either.
+            Purge(_) => Ok(Answer::Purged),
         }
     }
 
@@ -247,21 +247,21 @@ impl Model {
             for customer in space.orgs.values_mut() {
                 let disabled = &space.mappings[&customer.mapping].disabled;
                 for member in customer.members.values_mut() {
-                    member.stand_ins.retain(|role, _| disabled.contains(role));
+                    member.fallbacks.retain(|role, _| disabled.contains(role));
                 }
             }
         }
     }
 
-    /// Without the stand-ins of roles that nobody holds: what is recorded for them cannot be seen.
-    pub fn without_idle_stand_ins(&self, now: Time) -> Self {
+    /// Without the fallback roles of roles that nobody holds: what is recorded for them cannot be seen.
+    pub fn without_idle_fallbacks(&self, now: Time) -> Self {
         let mut model = self.clone();
         for space in model.projects.values_mut() {
             let disabled = space.mappings.iter().map(|(name, mapping)| (name.clone(), mapping.disabled.clone()));
             let disabled: BTreeMap<String, BTreeSet<String>> = disabled.collect();
             for customer in space.orgs.values_mut() {
                 let disabled = &disabled[&customer.mapping];
-                customer.members.values_mut().for_each(|member| member.forget_idle_stand_ins(disabled, now));
+                customer.members.values_mut().for_each(|member| member.forget_idle_fallbacks(disabled, now));
             }
         }
         model

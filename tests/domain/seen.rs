@@ -51,9 +51,11 @@ pub fn answered(outcome: &Outcome) -> Answer {
         }
         Outcome::OrgsSubscribed { moved, unchanged } => Answer::OrgsSubscribed { moved: *moved, unchanged: *unchanged },
         Outcome::Member(member) => {
-            let stand_in = |it: &MemberRole| it.stand_in.as_ref().map(ToString::to_string);
-            let shown =
-                member.roles.iter().map(|it| (it.role.to_string(), it.until, it.standing, it.origin, stand_in(it)));
+            let fallback_role = |it: &MemberRole| it.fallback_role.as_ref().map(ToString::to_string);
+            let shown = member
+                .roles
+                .iter()
+                .map(|it| (it.role.to_string(), it.expire_time, it.state, it.origin, fallback_role(it)));
             let (org, user) = (member.org_id.to_string(), member.user_id.to_string());
             Answer::Member { org, user, roles: shown.collect(), origin: member.origin }
         }
@@ -62,7 +64,7 @@ pub fn answered(outcome: &Outcome) -> Answer {
             Answer::Tally { added: tally.added, set: tally.set, removed: tally.removed, unchanged: tally.unchanged }
         }
         Outcome::Deleted(count) => Answer::Deleted(*count),
-        Outcome::Erased(_) => Answer::Erased,
+        Outcome::Purged(_) => Answer::Purged,
     }
 }
 
@@ -95,7 +97,7 @@ fn space(project: &Project, users: &[&str]) -> Space {
     let mut orgs = BTreeMap::new();
     project.for_each_org(|org| {
         let profile = &org.record.profile;
-        assert!(org.record.life.is_living(), "a dead org among the living");
+        assert!(org.record.lifecycle.exists(), "a dead org among the living");
         assert!(project.org(profile.org_id.as_str()).is_some_and(|found| found.no == org.no));
         assert!(project.org_numbered(org.no).is_some_and(|found| found.no == org.no));
         let mut members = BTreeMap::new();
@@ -103,22 +105,33 @@ fn space(project: &Project, users: &[&str]) -> Space {
         for user in users {
             let Some(membership) = project.membership(org, &UserId::stored(*user)) else { continue };
             let set = project.role_sets.get(membership.role_set).expect("memberships point to sets");
-            // R4: who is left with nothing is no member, erased or not.
+            // R4: who is left with nothing is no member, purged or not.
             if set.roles.is_empty() {
-                assert!(project.dying_sets().contains(&membership.role_set), "nobody will erase the membership");
+                assert!(
+                    project.role_sets_being_purged().contains(&membership.role_set),
+                    "nobody will purge the membership"
+                );
                 none += 1;
                 continue;
             }
-            let until =
-                |role: RoleId| membership.timed.iter().find(|timed| timed.role == role).map(|timed| timed.until);
-            assert!(membership.timed.iter().all(|timed| set.contains(timed.role)), "an end without its role");
+            let expire_time = |role: RoleId| {
+                membership
+                    .temporary
+                    .iter()
+                    .find(|temporary| temporary.role == role)
+                    .map(|temporary| temporary.expire_time)
+            };
+            assert!(
+                membership.temporary.iter().all(|temporary| set.contains(temporary.role)),
+                "an end without its role"
+            );
             let given = |&role: &RoleId| {
-                let given = Given { until: until(role), origin: membership.origin_of(role, set) };
+                let given = Given { expire_time: expire_time(role), origin: membership.origin_of(role, set) };
                 (role_name(project, role), given)
             };
             let roles = set.roles.iter().map(given).collect();
-            let stand_ins = stand_ins(project, org, set);
-            members.insert(user.to_string(), Member { roles, origin: membership.latest_origin(set), stand_ins });
+            let fallbacks = fallbacks(project, org, set);
+            members.insert(user.to_string(), Member { roles, origin: membership.latest_origin(set), fallbacks });
         }
         assert_eq!(members.len() + none, org.memberships_len(), "members whom nobody named");
         let customer = Customer {
@@ -167,19 +180,19 @@ fn space(project: &Project, users: &[&str]) -> Space {
 }
 
 /// What stands in for the roles of a set, and for those that stand in.
-fn stand_ins(project: &Project, org: &Org, set: &RoleSet) -> BTreeMap<String, String> {
-    let all = org.stand_ins();
-    assert!(all.windows(2).all(|two| two[0].role < two[1].role), "stand-ins out of order");
-    assert!(org.stand_ins.as_ref().is_none_or(|all| !all.is_empty()), "an empty list of stand-ins is kept");
+fn fallbacks(project: &Project, org: &Org, set: &RoleSet) -> BTreeMap<String, String> {
+    let all = org.fallbacks();
+    assert!(all.windows(2).all(|two| two[0].role < two[1].role), "fallback roles out of order");
+    assert!(org.fallbacks.as_ref().is_none_or(|all| !all.is_empty()), "an empty list of fallback roles is kept");
     let enabled = |role| project.role_mappings.get(org.record.role_mapping).is_some_and(|it| it.enabled(role));
     assert!(all.iter().all(|it| !enabled(it.role)), "something stands in for a role that works");
     let mut found = BTreeMap::new();
     for &role in &set.roles {
         let mut role = role;
-        while let Some(stands) = all.iter().find(|it| it.role == role) {
-            found.insert(role_name(project, role), role_name(project, stands.stand_in));
+        while let Some(recorded_role) = all.iter().find(|it| it.role == role) {
+            found.insert(role_name(project, role), role_name(project, recorded_role.fallback_role));
             assert!(found.len() <= all.len(), "roles that stand in for each other");
-            role = stands.stand_in;
+            role = recorded_role.fallback_role;
         }
     }
     found

@@ -12,7 +12,7 @@ use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, State, Time, UserId};
 use rolecall::limits::Limits;
 
-use crate::symbols::{FRESH, REST, STALE};
+use crate::symbols::{FRESH, RETRY_DELAY, STALE};
 
 /// Commands of one history, beside those that set it up.
 pub const STEPS: usize = 50;
@@ -288,8 +288,8 @@ pub const ABILITIES: [&str; 6] = [
     "rolecall::can_update_org_metadata",
 ];
 
-fn lasting(role: &'static str) -> GivenRole {
-    GivenRole { role: RoleName::stored(role), until: None, permanent: false }
+fn lasting(role: &'static str) -> RoleAssignment {
+    RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false }
 }
 
 fn command() -> BoxedStrategy<Command> {
@@ -300,7 +300,7 @@ fn command() -> BoxedStrategy<Command> {
         24 => of_role_mappings(),
         22 => of_orgs(),
         50 => of_members(),
-        3 => erase().boxed(),
+        3 => purge().boxed(),
     ]
     .boxed()
 }
@@ -405,7 +405,7 @@ fn managed() -> impl Strategy<Value = Option<Vec<RoleName>>> {
 fn order() -> impl Strategy<Value = Vec<RoleName>> {
     let rest = prop_oneof![4 => Just(true), 1 => Just(false)];
     (vec(role(), 0..4), rest).prop_map(|(mut roles, rest)| {
-        roles.extend(rest.then(|| RoleName::stored(REST)));
+        roles.extend(rest.then(|| RoleName::stored(RETRY_DELAY)));
         roles
     })
 }
@@ -492,11 +492,11 @@ fn of_members() -> BoxedStrategy<Command> {
 }
 
 /// Of whatever there may be, dead or alive.
-fn erase() -> impl Strategy<Value = Command> {
+fn purge() -> impl Strategy<Value = Command> {
     let member =
         (1u32..5, select(&USERS[..])).prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
     (2u32..5, vec(member, 0..15), any::<bool>()).prop_map(|(project, members, last)| {
-        Command::Erase(Erase { project: ProjectId::new(project).expect("a number"), members, last })
+        Command::Purge(Purge { project: ProjectId::new(project).expect("a number"), members, last })
     })
 }
 
@@ -511,15 +511,15 @@ fn anew() -> impl Strategy<Value = bool> {
 }
 
 fn on_disabled() -> impl Strategy<Value = OnDisabled> {
-    let stand_in = || prop_oneof![8 => select(&["Member", "Auditor", "Owner"][..]), 1 => select(&ROLES[..])];
-    let stand_in = || stand_in().prop_map(RoleName::stored);
-    let entry = (role(), stand_in());
-    let others_to = prop_oneof![1 => Just(None), 3 => stand_in().prop_map(Some)];
+    let fallback_role = || prop_oneof![8 => select(&["Member", "Auditor", "Owner"][..]), 1 => select(&ROLES[..])];
+    let fallback_role = || fallback_role().prop_map(RoleName::stored);
+    let entry = (role(), fallback_role());
+    let default_replacement = prop_oneof![1 => Just(None), 3 => fallback_role().prop_map(Some)];
     prop_oneof![
         2 => Just(OnDisabled::Reject),
-        3 => Just(OnDisabled::Suspend { stand_in: None }),
-        5 => stand_in().prop_map(|role| OnDisabled::Suspend { stand_in: Some(role) }),
-        4 => (vec(entry, 0..3), others_to).prop_map(|(role_map, others_to)| OnDisabled::Remap { role_map, others_to }),
+        3 => Just(OnDisabled::Suspend { fallback_role: None }),
+        5 => fallback_role().prop_map(|role| OnDisabled::Suspend { fallback_role: Some(role) }),
+        4 => (vec(entry, 0..3), default_replacement).prop_map(|(replacements, default_replacement)| OnDisabled::Remap { replacements, default_replacement }),
     ]
 }
 
@@ -595,10 +595,14 @@ fn user() -> impl Strategy<Value = UserId> {
     select(&["ann", "bob", "ann", "bob", "cid", "Ann"][..]).prop_map(UserId::stored)
 }
 
-fn given_role() -> impl Strategy<Value = GivenRole> {
-    let until = prop_oneof![3 => Just(None), 2 => (0i64..500).prop_map(|at| Some(Time(at)))];
+fn given_role() -> impl Strategy<Value = RoleAssignment> {
+    let expire_time = prop_oneof![3 => Just(None), 2 => (0i64..500).prop_map(|at| Some(Time(at)))];
     let permanent = prop_oneof![5 => Just(false), 1 => Just(true)];
-    (role(), until, permanent).prop_map(|(role, until, permanent)| GivenRole { role, until, permanent })
+    (role(), expire_time, permanent).prop_map(|(role, expire_time, permanent)| RoleAssignment {
+        role,
+        expire_time,
+        permanent,
+    })
 }
 
 fn new_permission() -> impl Strategy<Value = NewPermission> {

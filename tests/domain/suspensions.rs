@@ -10,9 +10,9 @@ use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{OrgId, RoleMappingName, RoleName};
 
 use crate::histories::{agree_on_checks, agree_on_contents};
-use crate::life::Both;
+use crate::lifecycle::Both;
 use crate::strategies::{Digest, Step, config};
-use crate::symbols::REST;
+use crate::symbols::RETRY_DELAY;
 use crate::teams::{INTERNAL, ORG, Team, USERS, VISIBLE, end, project, team, wish, write};
 
 const MAPPINGS: [&str; 3] = ["Default", "Free", "Paid"];
@@ -43,12 +43,12 @@ fn on_disabled() -> BoxedStrategy<OnDisabled> {
         let to = [one, other].into_iter().cycle();
         roles.into_iter().map(RoleName::stored).zip(to).collect::<Vec<_>>()
     });
-    let others_to = prop_oneof![1 => Just(None), 4 => stays().prop_map(Some)];
+    let default_replacement = prop_oneof![1 => Just(None), 4 => stays().prop_map(Some)];
     prop_oneof![
         1 => Just(OnDisabled::Reject),
-        2 => Just(OnDisabled::Suspend { stand_in: None }),
-        6 => stays().prop_map(|role| OnDisabled::Suspend { stand_in: Some(role) }),
-        6 => (entries, others_to).prop_map(|(role_map, others_to)| OnDisabled::Remap { role_map, others_to }),
+        2 => Just(OnDisabled::Suspend { fallback_role: None }),
+        6 => stays().prop_map(|role| OnDisabled::Suspend { fallback_role: Some(role) }),
+        6 => (entries, default_replacement).prop_map(|(replacements, default_replacement)| OnDisabled::Remap { replacements, default_replacement }),
     ]
     .boxed()
 }
@@ -153,7 +153,7 @@ fn step() -> BoxedStrategy<Step> {
         } else {
             let mut seen = std::collections::BTreeSet::new();
             order.retain(|role| seen.insert(role.clone()));
-            order.push(RoleName::stored(REST));
+            order.push(RoleName::stored(RETRY_DELAY));
         }
         Command::ConvertRoleStructure(ConvertRoleStructure {
             project: project(),
@@ -163,7 +163,7 @@ fn step() -> BoxedStrategy<Step> {
             allow_ownerless,
         })
     });
-    let given = (role(), end()).prop_map(|(role, until)| GivenRole { role, until, permanent: false });
+    let given = (role(), end()).prop_map(|(role, expire_time)| RoleAssignment { role, expire_time, permanent: false });
     let member = (select(&USERS[..4]), vec(given, 1..4), any::<bool>(), org());
     let member = member.prop_map(|(user, given, add, org_id)| {
         let Command::WriteMember(mut one) = write(user, if add { Write::Add(given) } else { Write::Set(given) }) else {
@@ -201,15 +201,15 @@ proptest! {
         plans in plans(),
         steps in vec(step(), 14),
     ) {
-        let (life, model) = Team { disabled: vec![], ..team }.lived_by_both();
-        let mut both = Both::new(life, model);
+        let (lifecycle, model) = Team { disabled: vec![], ..team }.lived_by_both();
+        let mut both = Both::new(lifecycle, model);
         let set_up: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
         for step in set_up.iter().chain(&steps) {
             both.step(step).map_err(|it| TestCaseError::fail(format!("{step:?}: {it}")))?;
         }
-        let now = both.life.state.revision().at;
-        agree_on_contents(&both.life.state, &both.model, now)?;
-        agree_on_checks(&both.life.state, &both.model, now.max(both.life.clock), |asked| asked % 3 == 0)?;
+        let now = both.lifecycle.state.revision().at;
+        agree_on_contents(&both.lifecycle.state, &both.model, now)?;
+        agree_on_checks(&both.lifecycle.state, &both.model, now.max(both.lifecycle.clock), |asked| asked % 3 == 0)?;
     }
 }
 
@@ -226,10 +226,10 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
     let histories = (team(), plans(), vec(step(), 14), vec(wish(&USERS, &VISIBLE), 4));
     for _ in 0..1_200 {
         let (team, plans, steps, wishes) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
-        let mut life = Team { disabled: vec![], ..team }.lived();
+        let mut lifecycle = Team { disabled: vec![], ..team }.lived();
         let plans: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
         for step in wishes.iter().chain(&plans).chain(&steps) {
-            let lived = life.live(step);
+            let lived = lifecycle.live(step);
             let by = if step.acting_user.is_some() { " for a user" } else { "" };
             let name = match &lived.result {
                 Ok(outcome) if outcome.changed => format!("{}{by}", step.command.kind()),
@@ -250,15 +250,15 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
                     *met.entry(name.into()).or_default() += count as usize;
                 }
             }
-            let project = life.state.project_keyed(crate::teams::PROJECT).expect("there").clone();
-            for stand_ins in ORGS.iter().filter_map(|org| project.org(org)).map(|org| org.stand_ins()) {
-                let chained = stand_ins.iter().any(|it| stand_ins.iter().any(|other| other.role == it.stand_in));
+            let project = lifecycle.state.project_keyed(crate::teams::PROJECT).expect("there").clone();
+            for fallbacks in ORGS.iter().filter_map(|org| project.org(org)).map(|org| org.fallbacks()) {
+                let chained = fallbacks.iter().any(|it| fallbacks.iter().any(|other| other.role == it.fallback_role));
                 *met.entry("a chain".into()).or_default() += usize::from(chained);
             }
         }
     }
     let wanted = [
-        "StandIns",
+        "Fallbacks",
         "Remap",
         "Subscription",
         "a chain",

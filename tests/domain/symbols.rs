@@ -3,7 +3,7 @@
 
 use rolecall::domain::command::Command;
 use rolecall::domain::etag::etag;
-use rolecall::domain::role::order_etag;
+use rolecall::domain::role::role_order_etag;
 use rolecall::domain::{Project, ProjectKey, RoleName, State};
 
 /// The etag that the thing has now.
@@ -11,7 +11,7 @@ pub const FRESH: &str = "fresh";
 /// Another one than it has now.
 pub const STALE: &str = "stale";
 /// In an order: all the roles that it does not name.
-pub const REST: &str = "*";
+pub const RETRY_DELAY: &str = "*";
 
 /// The command with the words replaced by what they stand for in this state.
 pub fn resolved(state: &State, command: &Command) -> Command {
@@ -39,7 +39,7 @@ pub fn resolved(state: &State, command: &Command) -> Command {
         }
         Command::ReorderRoles(reorder) => {
             let project = found(&reorder.project);
-            say(&mut reorder.etag, project.as_ref().map(|project| order_etag(project)));
+            say(&mut reorder.etag, project.as_ref().map(|project| role_order_etag(project)));
             if let Some(project) = project {
                 all_roles(&project, &mut reorder.roles);
             }
@@ -88,7 +88,7 @@ pub fn mapping_etag(project: &Project, name: &str) -> Option<String> {
 /// The roles named, by whatever name, and after them all others.
 fn all_roles(project: &Project, roles: &mut Vec<RoleName>) {
     let len = roles.len();
-    roles.retain(|name| name.as_str() != REST);
+    roles.retain(|name| name.as_str() != RETRY_DELAY);
     if roles.len() < len {
         let named: Vec<_> = roles.iter().filter_map(|name| project.role_named(name.as_str())).collect();
         let rest = project.role_order.iter().filter(|id| !named.contains(id));

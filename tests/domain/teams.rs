@@ -1,5 +1,5 @@
 //! Random teams: an org of one project with members of several roles, some of which end, are internal, or suspended with
-//! stand-ins; and what acting users ask for there.
+//! fallback roles; and what acting users ask for there.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use rolecall::limits::Limits;
 
-use crate::life::{Life, called};
+use crate::lifecycle::{Lifecycle, called};
 use crate::model::Model;
 use crate::strategies::{ABILITIES, Step};
 
@@ -41,26 +41,26 @@ impl Team {
     }
 
     /// Lives through the commands.
-    pub fn lived(&self) -> Life {
-        let mut life = Life::new(Limits::default());
+    pub fn lived(&self) -> Lifecycle {
+        let mut lifecycle = Lifecycle::new(Limits::default());
         for command in self.commands() {
-            life.live(&Step::plain(1, command.clone()));
+            lifecycle.live(&Step::plain(1, command.clone()));
         }
-        life.clock = Time(START);
-        life
+        lifecycle.clock = Time(START);
+        lifecycle
     }
 
     /// The same, and the model goes along: both accept or refuse.
-    pub fn lived_by_both(&self) -> (Life, Model) {
-        let (mut life, mut model) = (Life::new(Limits::default()), Model::default());
+    pub fn lived_by_both(&self) -> (Lifecycle, Model) {
+        let (mut lifecycle, mut model) = (Lifecycle::new(Limits::default()), Model::default());
         for command in self.commands() {
             let step = Step::plain(1, command.clone());
-            let lived = life.live(&step);
-            let should = model.run(command, called(&step), lived.now, &life.limits);
+            let lived = lifecycle.live(&step);
+            let should = model.run(command, called(&step), lived.now, &lifecycle.limits);
             assert_eq!(lived.result, should, "{command:?}");
         }
-        life.clock = Time(START);
-        (life, model)
+        lifecycle.clock = Time(START);
+        (lifecycle, model)
     }
 }
 
@@ -190,11 +190,11 @@ pub fn team() -> BoxedStrategy<Team> {
 }
 
 fn suspended() -> impl Strategy<Value = OnDisabled> {
-    let stand_in = proptest::option::weighted(
+    let fallback_role = proptest::option::weighted(
         0.75,
         select(&["Member", "Owner", "Auditor", "Guest"][..]).prop_map(RoleName::stored),
     );
-    stand_in.prop_map(|stand_in| OnDisabled::Suspend { stand_in })
+    fallback_role.prop_map(|fallback_role| OnDisabled::Suspend { fallback_role })
 }
 
 /// Who is there, with which roles.
@@ -212,22 +212,22 @@ pub struct Cast {
 impl Cast {
     /// As much of it as the structure has room for.
     pub fn command(&self, structure: RoleStructure) -> Command {
-        let lent = self.lent.map(|(role, until)| (role, Some(until)));
+        let lent = self.lent.map(|(role, expire_time)| (role, Some(expire_time)));
         let mut roles = vec![(self.base, None)];
         match structure {
             RoleStructure::SingleRole => {
                 roles.extend(lent);
-                if let Some((role, until)) = self.internal {
-                    roles.retain(|(_, other)| other.is_some() != until.is_some());
-                    roles.push((role, until));
+                if let Some((role, expire_time)) = self.internal {
+                    roles.retain(|(_, other)| other.is_some() != expire_time.is_some());
+                    roles.push((role, expire_time));
                 }
             }
             RoleStructure::MultiRole => roles.extend(self.more.iter().copied().chain(lent).chain(self.internal)),
         }
-        let mut given: Vec<GivenRole> = Vec::new();
-        for (role, until) in roles {
+        let mut given: Vec<RoleAssignment> = Vec::new();
+        for (role, expire_time) in roles {
             if !given.iter().any(|it| it.role.as_str() == role) {
-                given.push(GivenRole { role: RoleName::stored(role), until, permanent: false });
+                given.push(RoleAssignment { role: RoleName::stored(role), expire_time, permanent: false });
             }
         }
         write(self.user, Write::Add(given))
@@ -269,8 +269,9 @@ pub fn end() -> impl Strategy<Value = Option<Time>> {
 /// What acting users may ask for.
 pub fn wish(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Step> {
     let given = move || {
-        (select(names), end(), prop_oneof![4 => Just(false), 1 => Just(true)])
-            .prop_map(|(role, until, permanent)| GivenRole { role: RoleName::stored(role), until, permanent })
+        (select(names), end(), prop_oneof![4 => Just(false), 1 => Just(true)]).prop_map(
+            |(role, expire_time, permanent)| RoleAssignment { role: RoleName::stored(role), expire_time, permanent },
+        )
     };
     let wish = prop_oneof![
         4 => vec(given(), 0..3).prop_map(Write::Add),

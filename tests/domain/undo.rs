@@ -10,23 +10,23 @@ use rolecall::domain::project::ProjectRecord;
 use rolecall::domain::state::Counters;
 use rolecall::domain::{Project, Revision, State, UserId};
 
-use crate::life::Life;
+use crate::lifecycle::Lifecycle;
 use crate::seen::seen;
 use crate::strategies::{History, USERS, config, empty_state, history};
 
 /// The commits of a history, and the state before the first and after each.
 fn lived(History { limits, steps, .. }: &History) -> (Vec<State>, Vec<Commit>) {
-    let mut life = Life::new(*limits);
-    let mut states = vec![life.state.clone()];
+    let mut lifecycle = Lifecycle::new(*limits);
+    let mut states = vec![lifecycle.state.clone()];
     let mut commits = Vec::new();
     for (number, step) in steps.iter().enumerate() {
-        if let Some(commit) = life.live(step).commit {
+        if let Some(commit) = lifecycle.live(step).commit {
             commits.push(commit);
-            states.push(life.state.clone());
+            states.push(lifecycle.state.clone());
         }
         if number % 24 == 23 {
-            let (erasing, after): (Vec<_>, Vec<_>) = life.erase(2, 4).into_iter().unzip();
-            commits.extend(erasing);
+            let (purging, after): (Vec<_>, Vec<_>) = lifecycle.purge(2, 4).into_iter().unzip();
+            commits.extend(purging);
             states.extend(after);
         }
     }
@@ -77,8 +77,8 @@ fn tells_the_truth(state: &State, change: &Change) -> bool {
             let held = project.org_numbered(edit.key.id).map(|org| org.record.role_mapping);
             edit.before == held && edit.before != edit.after
         }
-        Change::StandIns(edit) => {
-            let held = project.org_numbered(edit.key.id).and_then(|org| org.stand_ins.clone());
+        Change::Fallbacks(edit) => {
+            let held = project.org_numbered(edit.key.id).and_then(|org| org.fallbacks.clone());
             edit.before == held && edit.before != edit.after
         }
         Change::Remap(edit) => {
@@ -87,7 +87,7 @@ fn tells_the_truth(state: &State, change: &Change) -> bool {
             // Somebody has each of the sets before, and nobody one of those after.
             let has = |set| {
                 let memberships = USERS.map(|user| project.membership(org, &UserId::stored(user)));
-                memberships.into_iter().flatten().any(|it| it.role_set == set && it.timed.is_empty())
+                memberships.into_iter().flatten().any(|it| it.role_set == set && it.temporary.is_empty())
             };
             before.len() == after.len()
                 && !before.is_empty()

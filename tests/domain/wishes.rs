@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use rolecall::domain::command::{GivenRole, Write};
+use rolecall::domain::command::{RoleAssignment, Write};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{RoleName, Time, UserId};
 
@@ -116,8 +116,8 @@ impl Wish {
             if matches!(self.kind, Kind::Add) { "rolecall::can_invite" } else { "rolecall::can_change_roles" };
         let held = moment.held(user);
         let picked = |pick: &Pick| moment.picked(pick, self.acting, permission, &held);
-        let kept = |role: &str| GivenRole { role: RoleName::stored(role), until: None, permanent: false };
-        let but = |left_out: &str| -> Vec<GivenRole> {
+        let kept = |role: &str| RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false };
+        let but = |left_out: &str| -> Vec<RoleAssignment> {
             held.iter().filter(|(role, _)| role != left_out).map(|(role, _)| kept(role)).collect()
         };
         let single = moment.space.structure == RoleStructure::SingleRole;
@@ -129,26 +129,31 @@ impl Wish {
                 let mut given = but(new.role.as_str());
                 // There is room for one without end and for one that ends.
                 if single {
-                    let ends = |role: &str| held.iter().any(|(other, until)| other == role && until.is_some());
-                    given.retain(|other| ends(other.role.as_str()) != new.until.is_some());
+                    let ends =
+                        |role: &str| held.iter().any(|(other, expire_time)| other == role && expire_time.is_some());
+                    given.retain(|other| ends(other.role.as_str()) != new.expire_time.is_some());
                 }
                 given.push(new);
                 Write::Set(given)
             }
             Kind::Lengthen => {
-                let ending: Vec<_> = held.iter().filter(|(_, until)| until.is_some()).collect();
+                let ending: Vec<_> = held.iter().filter(|(_, expire_time)| expire_time.is_some()).collect();
                 if ending.is_empty() {
                     return Write::Set(unlike(self.picks.iter().map(picked).collect()));
                 }
-                let (role, until) = self.picks[0].index.get(&ending);
-                let later = |until: Time| until.0 + self.picks[0].index.index(20) as i64;
+                let (role, expire_time) = self.picks[0].index.get(&ending);
+                let later = |expire_time: Time| expire_time.0 + self.picks[0].index.index(20) as i64;
                 let latest = moment.space.longest(moment.customer, self.acting, permission, role, moment.now);
-                let until = match latest {
-                    Some(latest) if lasts(latest, *until) => latest,
-                    _ => until.map(|until| Time(later(until))),
+                let expire_time = match latest {
+                    Some(latest) if lasts(latest, *expire_time) => latest,
+                    _ => expire_time.map(|expire_time| Time(later(expire_time))),
                 };
                 let mut given = but(role);
-                given.push(GivenRole { role: RoleName::stored(role.as_str()), until, permanent: until.is_none() });
+                given.push(RoleAssignment {
+                    role: RoleName::stored(role.as_str()),
+                    expire_time,
+                    permanent: expire_time.is_none(),
+                });
                 Write::Set(given)
             }
             Kind::Drop => {
@@ -165,12 +170,13 @@ impl Moment<'_> {
     /// The visible roles that a user holds, and until when.
     fn held(&self, user: &str) -> Vec<(String, Option<Time>)> {
         let Some(member) = self.customer.members.get(user) else { return Vec::new() };
-        let held = |until: Option<Time>| until.is_none_or(|until| until > self.now);
-        let roles = member.roles.iter().filter(|(role, it)| held(it.until) && !self.space.about_role(role).marked);
-        roles.map(|(role, it)| (role.clone(), it.until)).collect()
+        let held = |expire_time: Option<Time>| expire_time.is_none_or(|expire_time| expire_time > self.now);
+        let roles =
+            member.roles.iter().filter(|(role, it)| held(it.expire_time) && !self.space.about_role(role).marked);
+        roles.map(|(role, it)| (role.clone(), it.expire_time)).collect()
     }
 
-    fn picked(&self, pick: &Pick, acting: &str, permission: &str, held: &[(String, Option<Time>)]) -> GivenRole {
+    fn picked(&self, pick: &Pick, acting: &str, permission: &str, held: &[(String, Option<Time>)]) -> RoleAssignment {
         let disabled = &self.space.mappings[&self.customer.mapping].disabled;
         let fits = |role: &str| !disabled.contains(role) || held.iter().any(|(other, _)| other == role);
         let latest = |role: &str| self.space.longest(self.customer, acting, permission, role, self.now);
@@ -181,19 +187,19 @@ impl Moment<'_> {
             None if scope.is_empty() => "Member",
             None => pick.index.get(&scope),
         };
-        let until = match pick.end {
+        let expire_time = match pick.end {
             End::Lasting => None,
             End::Latest => latest(role).flatten(),
-            End::Until(until) => until,
+            End::Until(expire_time) => expire_time,
             End::Within(time) => Some(Time(self.now.0 + time)),
         };
-        GivenRole { role: RoleName::stored(role), until, permanent: until.is_none() }
+        RoleAssignment { role: RoleName::stored(role), expire_time, permanent: expire_time.is_none() }
     }
 }
 
 /// Each role once.
-fn unlike(given: Vec<GivenRole>) -> Vec<GivenRole> {
-    let mut once: Vec<GivenRole> = Vec::new();
+fn unlike(given: Vec<RoleAssignment>) -> Vec<RoleAssignment> {
+    let mut once: Vec<RoleAssignment> = Vec::new();
     for one in given {
         if !once.iter().any(|other| other.role == one.role) {
             once.push(one);

@@ -78,7 +78,7 @@ async fn killed(database: &str, folder: &Path, times: u32) {
         stored_as_acknowledged(database, &sent).await;
     }
     assert!(acknowledged_before_kill > times as usize, "the streams wrote too little to prove anything");
-    what_is_dead_is_erased_in_the_end(database, &socket).await;
+    what_is_dead_is_purged_in_the_end(database, &socket).await;
     let sent = sent.lock().unwrap().clone();
     stored_as_acknowledged(database, &sent).await;
 }
@@ -142,8 +142,8 @@ fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> bool {
     answer.is_ok() || answer.as_ref().is_err_and(refused)
 }
 
-/// A server that is left alone erases what the killed ones had begun to, the last of them right after a deletion.
-async fn what_is_dead_is_erased_in_the_end(database: &str, socket: &Path) {
+/// A server that is left alone purges what the killed ones had begun to, the last of them right after a deletion.
+async fn what_is_dead_is_purged_in_the_end(database: &str, socket: &Path) {
     for left_alone in [Duration::ZERO, Duration::from_secs(5)] {
         let mut server = serve(database, socket);
         assert!(make_and_delete(&connect(socket).await).await);
@@ -153,7 +153,7 @@ async fn what_is_dead_is_erased_in_the_end(database: &str, socket: &Path) {
     }
     let store = Store::open(database).await.unwrap();
     let state = store.load(HashKey::new([5; 16])).await.unwrap();
-    assert!(state.all_projects().all(|project| !project.has_dying()), "something dead is left");
+    assert!(state.all_projects().all(|project| !project.has_data_to_purge()), "something dead is left");
     let project = state.project(&ProjectKey::default_project()).unwrap();
     assert!(project.was_deleted(DOOMED), "nothing was deleted");
     store.close().await;

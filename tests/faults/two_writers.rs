@@ -67,10 +67,10 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
                 &commands[commit.reason.parse::<usize>().expect("the reason is the command's number")];
             assert_eq!(&*commit.kind, command.kind());
             let answered = model.run(command, crate::model::Called::default(), commit.revision.at, &limits);
-            // Nothing that can be seen changes when what was deleted is erased.
-            let erased = matches!(command, Command::Erase(_));
+            // Nothing that can be seen changes when what was deleted is purged.
+            let purged = matches!(command, Command::Purge(_));
             assert!(
-                answered.is_ok_and(|answered| answered.changed != erased),
+                answered.is_ok_and(|answered| answered.changed != purged),
                 "the model refuses {command:?} at {:?}",
                 commit.revision
             );

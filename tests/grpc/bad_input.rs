@@ -12,7 +12,7 @@ use rolecall::wire;
 use tonic::Status;
 
 use crate::contract::{Contract, requests, shop};
-use crate::fixture::{in_an_hour, row, until};
+use crate::fixture::{expire_time, in_an_hour, row};
 use crate::raw::Raw;
 use crate::refusals::{Refused, explained, refused};
 use crate::server::{Server, on_both};
@@ -82,7 +82,7 @@ fn form(message: &str, field: &str) -> Form {
         ("ConvertRoleStructureRequest", "role_structure") => Form::Conversion,
         ("ConvertRoleStructureRequest", "role_order") => NAME,
         (_, "impact_digest") => Form::Digest,
-        ("ListManageableRequest", "acting_user_id") => Form::Id { required: true },
+        ("ListManageableRolesRequest", "acting_user_id") => Form::Id { required: true },
         (_, "acting_user_id" | "viewer_user_id" | "target_user_id") => Form::Id { required: false },
         ("CreateProjectRequest", "template") => Form::Template,
         ("DeleteProjectRequest", "confirm") => Form::Confirmation,
@@ -119,9 +119,9 @@ fn form(message: &str, field: &str) -> Form {
         ("DiffRoleMappingsRequest", "left" | "right") => NAME,
         (_, "on_disabled") => Form::Parts,
         ("OnDisabled", "strategy") => Form::Strategy,
-        ("OnDisabled", "role_map") => Form::Parts,
+        ("OnDisabled", "replacements") => Form::Parts,
         ("RoleReplacement", "role" | "to") => NAME,
-        ("OnDisabled", "others_to" | "stand_in_role") => NAME_OR_NONE,
+        ("OnDisabled", "default_replacement" | "fallback_role") => NAME_OR_NONE,
         (_, "manages") => NAME,
         ("CreateOrgRequest", "creator_user_id") => Form::Id { required: false },
         ("BatchSubscribeOrgsRequest", "org_ids") => Form::Id { required: true },
@@ -164,7 +164,7 @@ fn form(message: &str, field: &str) -> Form {
         ("MemberRole", "expire_time") => Form::End,
         ("MemberRole", "permanent") => Form::Permanent,
         // Output only, ignored in requests.
-        ("MemberRole", "state" | "stand_in") => Form::Anything,
+        ("MemberRole", "state" | "fallback_role") => Form::Anything,
         (_, "request_id") => Form::RequestId,
         (_, "validate_only") => Form::Anything,
         (_, "page_size") => Form::PageSize,
@@ -577,8 +577,8 @@ async fn nothing_is_found(server: &Server) {
         ("move_subscribers_to", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("duplicate_of", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("role_order[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
-        ("on_disabled.role_map[0].role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
-        ("on_disabled.role_map[0].to", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("on_disabled.replacements[0].role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("on_disabled.replacements[0].to", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("disabled_in[0]", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("above", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("below", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
@@ -636,7 +636,7 @@ async fn nothing_is_found(server: &Server) {
 fn a_role_cannot_be_given_until_a_time_and_for_good() {
     on_both(async |server| {
         shop(server).await;
-        let both = wire::MemberRole { permanent: true, ..until("Admin", in_an_hour()) };
+        let both = wire::MemberRole { permanent: true, ..expire_time("Admin", in_an_hour()) };
         let request = server.single().adding("acme", "zoe", &[both]);
         let refused = refused(server.storing_nothing(server.add_member(request)).await, "INVALID_FIELD");
         assert_eq!(refused.fields(), ["roles[0].permanent"]);

@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision};
 
-use crate::fixture::{Project, micros, passed, role, roles, soon, until};
+use crate::fixture::{Project, expire_time, micros, passed, role, roles, soon};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -48,13 +48,13 @@ fn k2_every_decision_that_can_be_reached_and_which_comes_first() {
     on_both(async |server| {
         let project = decisions(server).await;
         let soon = soon();
-        project.add("acme", "expired", &[role("Member"), until("E", soon)]).await;
-        project.add("acme", "expired-alone", &[until("E", soon)]).await;
+        project.add("acme", "expired", &[role("Member"), expire_time("E", soon)]).await;
+        project.add("acme", "expired-alone", &[expire_time("E", soon)]).await;
         project.add("acme", "suspended", &roles(&["D", "Q"])).await;
         project.add("acme", "live-and-suspended", &roles(&["P", "D"])).await;
-        project.add("acme", "suspended-and-expired", &[role("D"), until("E", soon)]).await;
-        project.add("acme", "live-and-expired", &[role("P"), until("E", soon)]).await;
-        project.add("acme", "disabled-since-expired", &[role("Member"), until("D", soon)]).await;
+        project.add("acme", "suspended-and-expired", &[role("D"), expire_time("E", soon)]).await;
+        project.add("acme", "live-and-expired", &[role("P"), expire_time("E", soon)]).await;
+        project.add("acme", "disabled-since-expired", &[role("Member"), expire_time("D", soon)]).await;
         project.disable("Default", &["D"]).await;
         passed(&soon).await;
         let cases = [
@@ -240,7 +240,7 @@ fn k3_a_batch_is_answered_at_one_instant() {
     on_both(async |server| {
         let project = decisions(server).await;
         let end = soon();
-        project.add("acme", "ann", &[until("P", end)]).await;
+        project.add("acme", "ann", &[expire_time("P", end)]).await;
         let (mut before, mut since) = (false, false);
         while !since {
             let items = vec![item("acme", "ann", "p"); 20_000];

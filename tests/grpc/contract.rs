@@ -11,7 +11,7 @@ use rolecall::wire::{
     self, batch_subscribe_orgs_request, check_request, consistency, member_write, subscribe_org_request,
 };
 
-use crate::fixture::{in_an_hour, mask, remapping, roles, standing_in, suspending, texts, until};
+use crate::fixture::{expire_time, in_an_hour, mask, remapping, roles, standing_in, suspending, texts};
 use crate::server::Server;
 
 const PACKAGE: &str = "rolecall.v1";
@@ -114,7 +114,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
             remove: texts(&["invoices.pay"]),
         }]
     };
-    let lent = || wire::MemberRoles { roles: vec![until("Admin", in_an_hour())] };
+    let lent = || wire::MemberRoles { roles: vec![expire_time("Admin", in_an_hour())] };
     let row = |user: &str, write| wire::MemberWrite { org_id: "acme".into(), user_id: user.into(), write: Some(write) };
     let others = vec![
         (
@@ -307,7 +307,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 project: project(),
                 org_id: "globex".into(),
                 user_id: "cat".into(),
-                roles: vec![until("Billing Manager", in_an_hour())],
+                roles: vec![expire_time("Billing Manager", in_an_hour())],
                 request_id: request_id("member"),
                 reason: reason(),
                 ..Default::default()
@@ -338,8 +338,8 @@ pub fn requests(token: &str) -> Vec<Sent> {
             .encode_to_vec(),
         ),
         (
-            "rolecall.v1.MembershipService/ListManageable",
-            wire::ListManageableRequest {
+            "rolecall.v1.MembershipService/ListManageableRoles",
+            wire::ListManageableRolesRequest {
                 project: project(),
                 org_id: "acme".into(),
                 acting_user_id: "ann".into(),
@@ -365,7 +365,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 project: project(),
                 org_id: "acme".into(),
                 user_id: "ann".into(),
-                roles: vec![until("Owner", in_an_hour())],
+                roles: vec![expire_time("Owner", in_an_hour())],
                 request_id: request_id("roles"),
                 reason: reason(),
                 ..Default::default()

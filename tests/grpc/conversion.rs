@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, RoleStructure, check_request::Question};
 
-use crate::fixture::{Project, becomes, in_an_hour, role, roles, texts, until};
+use crate::fixture::{Project, becomes, expire_time, in_an_hour, role, roles, texts};
 use crate::refusals::refused;
 use crate::server::on_both;
 
@@ -22,7 +22,7 @@ fn p5_to_multi_role_everybody_keeps_the_roles_and_each_role_manages_what_it_did(
         for (user, name) in [("ann", "Owner"), ("bob", "Admin"), ("cat", "Member")] {
             project.add("acme", user, &roles(&[name])).await;
         }
-        project.add("acme", "dan", &[role("Member"), until("Admin", in_an_hour())]).await;
+        project.add("acme", "dan", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
         let request = project.converting_to_multi();
         let dry = wire::ConvertRoleStructureRequest { validate_only: true, ..request.clone() };
         let dry = server.storing_nothing(server.convert_role_structure(dry)).await.unwrap();
@@ -60,7 +60,7 @@ fn p5_to_single_role_one_role_is_kept_and_there_and_back_nothing_is_lost() {
     on_both(async |server| {
         let project = server.single();
         project.founded("acme", "ann").await;
-        project.add("acme", "bob", &[role("Member"), until("Admin", in_an_hour())]).await;
+        project.add("acme", "bob", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
         server.convert_role_structure(project.converting_to_multi()).await.unwrap();
         let order = project.role_order().await;
         let back = server.convert_role_structure(project.converting_to_single(order)).await.unwrap();
@@ -68,7 +68,7 @@ fn p5_to_single_role_one_role_is_kept_and_there_and_back_nothing_is_lost() {
         assert_eq!(pairs(&back.impact.unwrap().manages_lost), [""; 0]);
         assert_eq!(project.record().await.role_structure(), RoleStructure::SingleRole);
         assert_eq!(project.roles_of("acme", "ann").await, "Owner live");
-        assert_eq!(project.roles_of("acme", "bob").await, "Admin live, Member shadowed");
+        assert_eq!(project.roles_of("acme", "bob").await, "Admin live, Member overridden");
         for name in ["Owner", "Admin", "Member"] {
             assert_eq!(project.manages(name).await, [""; 0]);
         }
@@ -95,8 +95,8 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
             project.add(org, "sam", &roles(&["Support", "Member"])).await;
             project.add(org, "tim", &roles(&["Support"])).await;
             // Lent over the one that it would be preferred to, dropped under one that is preferred to it.
-            project.add(org, "cat", &[role("Member"), until("Guest", later)]).await;
-            project.add(org, "dan", &[role("Guest"), until("Member", later)]).await;
+            project.add(org, "cat", &[role("Member"), expire_time("Guest", later)]).await;
+            project.add(org, "dan", &[role("Guest"), expire_time("Member", later)]).await;
         }
         project.subscribe("globex", "Free").await;
         let order = texts(&["Support", "Owner", "Clerk", "Admin", "Guest", "Member"]);
@@ -111,7 +111,7 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
         for org in ["acme", "globex"] {
             assert_eq!(shown(org, "sam").await, "Member live");
             assert_eq!(shown(org, "tim").await, "Support live");
-            assert_eq!(shown(org, "cat").await, "Guest live, Member shadowed");
+            assert_eq!(shown(org, "cat").await, "Guest live, Member overridden");
             assert_eq!(shown(org, "dan").await, "Guest live");
         }
         assert_eq!(shown("acme", "ann").await, "Clerk live");

@@ -6,7 +6,7 @@ use rolecall::wire::{self, Decision};
 use tonic::Status;
 
 use crate::contract::Contract;
-use crate::fixture::{Project, in_an_hour, passed, permanent, role, roles, soon, texts, until};
+use crate::fixture::{Project, expire_time, in_an_hour, passed, permanent, role, roles, soon, texts};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
@@ -87,7 +87,7 @@ fn g1_an_acting_user_must_be_a_member_of_the_org() {
         let project = shop(server).await;
         project.founded("globex", "zoe").await;
         let soon = soon();
-        project.add("acme", "tom", &[until("Owner", soon)]).await;
+        project.add("acme", "tom", &[expire_time("Owner", soon)]).await;
         passed(&soon).await;
         server
             .storing_nothing(async {
@@ -161,7 +161,7 @@ fn g1_the_acting_user_is_on_record() {
 }
 
 #[test]
-fn g1_a_suspended_role_allows_nothing_and_its_stand_in_does() {
+fn g1_a_suspended_role_allows_nothing_and_its_fallback_role_does() {
     on_both(async |server| {
         let project = shop(server).await;
         project.role("Helper").await;
@@ -224,7 +224,7 @@ fn g2_in_a_single_role_project_a_role_manages_those_below_and_the_highest_itself
         project.add_by("olga", "acme", "eve", &roles(&["Owner"])).await.unwrap();
         project.remove_by("olga", "acme", "eve").await.unwrap();
         let left = project.remove_by("adam", "acme", "max").await.unwrap();
-        assert_eq!(left.impact.unwrap().sample[0].roles_ended, ["Member"]);
+        assert_eq!(left.impact.unwrap().sample[0].roles_removed, ["Member"]);
         // Managing is by the order, which can change.
         server.reorder_roles(project.reordering(&["Admin", "Owner", "Member"])).await.unwrap();
         project.add_by("adam", "acme", "fay", &roles(&["Owner"])).await.unwrap();
@@ -307,7 +307,7 @@ fn g3_both_the_roles_taken_and_those_given_are_asked_for() {
         set(&["Guest", "Admin"]).await.unwrap();
         set(&["Guest", "Admin", "Clerk"]).await.unwrap();
         // Neither is an end that stays; another end is.
-        let ending = [role("Admin"), role("Clerk"), until("Guest", in_an_hour())];
+        let ending = [role("Admin"), role("Clerk"), expire_time("Guest", in_an_hour())];
         out_of_scope(project.set_by("hal", "acme", "eve", &ending).await, "Guest");
         // Of a removal all are concerned.
         project.grant("Default", "Hirer", &["rolecall::can_remove_users"]).await;
@@ -401,18 +401,18 @@ fn g6_nothing_given_outlasts_the_role_by_which_it_is_given() {
     on_both(async |server| {
         let project = shop(server).await;
         let (end, later) = (in_an_hour(), crate::fixture::after(std::time::Duration::from_secs(7_200)));
-        project.add("acme", "lent", &[role("Member"), until("Admin", end)]).await;
-        for given in [role("Member"), until("Member", later), permanent("Member")] {
+        project.add("acme", "lent", &[role("Member"), expire_time("Admin", end)]).await;
+        for given in [role("Member"), expire_time("Member", later), permanent("Member")] {
             let refused = refused(project.add_by("lent", "acme", "eve", &[given]).await, "OUTLASTS_GRANTER");
             assert_eq!((refused.metadata("role"), refused.metadata("rule")), ("Member", "G6"));
             let max: prost_types::Timestamp = refused.metadata("expire_time_max").parse().unwrap();
             assert_eq!(max, end);
         }
-        project.add_by("lent", "acme", "eve", &[until("Member", end)]).await.unwrap();
+        project.add_by("lent", "acme", "eve", &[expire_time("Member", end)]).await.unwrap();
         // An end that stays is given by nobody; one that would be later is.
         project.set_by("lent", "acme", "mia", &roles(&["Member"])).await.unwrap();
-        refused(project.set_by("lent", "acme", "eve", &[until("Member", later)]).await, "OUTLASTS_GRANTER");
+        refused(project.set_by("lent", "acme", "eve", &[expire_time("Member", later)]).await, "OUTLASTS_GRANTER");
         refused(project.set_by("lent", "acme", "eve", &[permanent("Member")]).await, "OUTLASTS_GRANTER");
-        project.set_by("adam", "acme", "eve", &[until("Member", later)]).await.unwrap();
+        project.set_by("adam", "acme", "eve", &[expire_time("Member", later)]).await.unwrap();
     });
 }

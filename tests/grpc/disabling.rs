@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, DisabledRoleStrategy};
 
-use crate::fixture::{Project, passed, role, roles, soon, suspending, texts, until};
+use crate::fixture::{Project, expire_time, passed, role, roles, soon, suspending, texts};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
@@ -79,7 +79,7 @@ fn m7_roles_suspended_before_and_roles_that_have_ended_are_not_asked_about() {
     on_both(async |server| {
         let project = shop(server).await;
         let soon = soon();
-        project.add("initech", "fay", &[role("Member"), until("Guest", soon)]).await;
+        project.add("initech", "fay", &[role("Member"), expire_time("Guest", soon)]).await;
         project.disable("Paid", &["Clerk"]).await;
         let disabling = |mapping: &str, name: &str| wire::UpdateRoleMappingRequest {
             disable_roles: texts(&[name]),

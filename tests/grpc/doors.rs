@@ -224,7 +224,7 @@ fn without_its_database_a_server_still_checks_and_says_what_it_cannot_do() {
                 // They are part of the program.
                 (_, "ListTemplates") => {}
                 // Answered from memory, as checks are.
-                (_, "ListManageable") => drop(raw.call(method, request).await.unwrap()),
+                (_, "ListManageableRoles") => drop(raw.call(method, request).await.unwrap()),
                 _ => {
                     refused(raw.call(method, request).await, "DATABASE_UNAVAILABLE");
                     away.insert(*method);

@@ -74,22 +74,22 @@ fn m9_the_etag_of_a_role_changes_with_the_role_and_not_with_what_is_around_it() 
 fn m9_a_stale_order_is_not_reordered() {
     on_both(async |server| {
         let project = server.single();
-        let read = project.order_etag().await;
+        let read = project.etag().await;
         let named =
             |etag: &str, order: &[&str]| wire::ReorderRolesRequest { etag: etag.into(), ..project.reordering(order) };
         let answer = server.reorder_roles(named(&read, &["Admin", "Owner", "Member"])).await.unwrap();
-        assert_ne!(answer.order_etag, read);
+        assert_ne!(answer.etag, read);
         let stale = server.storing_nothing(server.reorder_roles(named(&read, &["Owner", "Admin", "Member"]))).await;
-        assert_eq!(present(&refused(stale, "ETAG_MISMATCH")), answer.order_etag);
+        assert_eq!(present(&refused(stale, "ETAG_MISMATCH")), answer.etag);
         assert_eq!(project.role_order().await, ["Admin", "Owner", "Member"]);
 
         // What comes into the order or leaves it changes the order; a new name does not.
-        let mut last = answer.order_etag;
+        let mut last = answer.etag;
         project.rename_role("Admin", "Boss").await;
-        assert_eq!(project.order_etag().await, last);
+        assert_eq!(project.etag().await, last);
         project.role("Clerk").await;
         for _ in 0..2 {
-            let now = project.order_etag().await;
+            let now = project.etag().await;
             assert_ne!(now, last);
             last = now;
             if project.get_role("Clerk").await.is_ok() {
@@ -97,7 +97,7 @@ fn m9_a_stale_order_is_not_reordered() {
             }
         }
         let server = &server.restarted().await;
-        assert_eq!(server.single().order_etag().await, last);
+        assert_eq!(server.single().etag().await, last);
         server.reorder_roles(named(&last, &["Owner", "Boss", "Member"])).await.unwrap();
     });
 }

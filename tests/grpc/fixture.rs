@@ -291,18 +291,18 @@ pub fn suspending() -> Option<wire::OnDisabled> {
 }
 
 /// The same, and holds another role meanwhile.
-pub fn standing_in(stand_in: &str) -> Option<wire::OnDisabled> {
+pub fn standing_in(fallback_role: &str) -> Option<wire::OnDisabled> {
     let strategy = wire::DisabledRoleStrategy::Suspend.into();
-    Some(wire::OnDisabled { strategy, stand_in_role: stand_in.into(), ..Default::default() })
+    Some(wire::OnDisabled { strategy, fallback_role: fallback_role.into(), ..Default::default() })
 }
 
 /// Whoever holds a role that gets disabled gets another in its place.
-pub fn remapping(role_map: &[(&str, &str)], others_to: &str) -> Option<wire::OnDisabled> {
+pub fn remapping(replacements: &[(&str, &str)], default_replacement: &str) -> Option<wire::OnDisabled> {
     let entry = |(role, to): &(&str, &str)| wire::RoleReplacement { role: role.to_string(), to: to.to_string() };
     Some(wire::OnDisabled {
         strategy: wire::DisabledRoleStrategy::Remap.into(),
-        role_map: role_map.iter().map(entry).collect(),
-        others_to: others_to.into(),
+        replacements: replacements.iter().map(entry).collect(),
+        default_replacement: default_replacement.into(),
         ..Default::default()
     })
 }
@@ -317,7 +317,7 @@ pub fn roles(names: &[&str]) -> Vec<wire::MemberRole> {
 }
 
 /// A role until an instant.
-pub fn until(name: &str, end: Timestamp) -> wire::MemberRole {
+pub fn expire_time(name: &str, end: Timestamp) -> wire::MemberRole {
     wire::MemberRole { role: name.into(), expire_time: Some(end), ..Default::default() }
 }
 
@@ -359,8 +359,8 @@ pub fn shown(member: &wire::Member) -> String {
             MemberRoleState::Unspecified => "unspecified",
             MemberRoleState::Live => "live",
             MemberRoleState::Suspended => "suspended",
-            MemberRoleState::Ended => "ended",
-            MemberRoleState::Shadowed => "shadowed",
+            MemberRoleState::Expired => "ended",
+            MemberRoleState::Overridden => "overridden",
         };
         format!("{} {state}", role.role)
     };

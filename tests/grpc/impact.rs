@@ -161,7 +161,7 @@ fn r9_what_one_member_gains_and_loses_is_named() {
         assert_eq!(becomes(&changed.impact), "Member +1, Clerk -1");
         let impact = changed.impact.unwrap();
         let [zoe] = &impact.sample[..] else { panic!("{impact:?}") };
-        assert_eq!((&zoe.roles_given, &zoe.roles_ended), (&texts(&["Member"]), &texts(&["Clerk"])));
+        assert_eq!((&zoe.roles_given, &zoe.roles_removed), (&texts(&["Member"]), &texts(&["Clerk"])));
         assert_eq!((first(&zoe.permissions_gained), first(&zoe.permissions_lost)), (vec!["buy"], vec!["sell"]));
         assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (1, 1, 0));
         // What changes nothing touches nobody.
@@ -213,7 +213,7 @@ fn r9_grants_pairs_and_orphaned_orgs_are_listed() {
 }
 
 #[test]
-fn r9_who_gets_a_stand_in_is_named_with_it() {
+fn r9_who_gets_a_fallback_role_is_named_with_it() {
     on_both(async |server| {
         let project = shop(server).await;
         let moved = wire::SubscribeOrgRequest { on_disabled: standing_in("Admin"), ..downgrade(project) };

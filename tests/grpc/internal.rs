@@ -3,7 +3,7 @@
 use rolecall::wire::{self, Decision, MembershipOrigin, RoleStructure};
 use tonic::Status;
 
-use crate::fixture::{Project, add, becomes, in_an_hour, mask, role, roles, row, sampled, shown, texts, until};
+use crate::fixture::{Project, add, becomes, expire_time, in_an_hour, mask, role, roles, row, sampled, shown, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -18,8 +18,8 @@ async fn shop(server: &Server) -> Project<'_> {
     project.founded("acme", "olga").await;
     project.add_all("acme", &["mia"], &["Member"]).await;
     project.add_all("acme", &["sam"], &["Support"]).await;
-    project.add("acme", "lee", &[role("Member"), until("Support", in_an_hour())]).await;
-    project.add("acme", "ian", &[role("Support"), until("Member", in_an_hour())]).await;
+    project.add("acme", "lee", &[role("Member"), expire_time("Support", in_an_hour())]).await;
+    project.add("acme", "ian", &[role("Support"), expire_time("Member", in_an_hour())]).await;
     project
 }
 
@@ -77,7 +77,7 @@ fn i2_a_viewer_sees_no_internal_role_and_no_internal_member() {
         }
         assert_eq!(
             project.roles_of("acme", "lee").await,
-            "Support live, Member shadowed",
+            "Support live, Member overridden",
             "without a viewer all is seen"
         );
         assert!(!project.member("acme", "lee").await.unwrap().revision.is_empty());
@@ -123,7 +123,7 @@ fn i2_roles_are_listed_for_a_viewer_as_if_there_were_no_internal_ones() {
             assert!(
                 all.roles.iter().zip(1..).all(|(role, position)| role.position == position && role.etag.is_empty())
             );
-            assert_eq!(all.order_etag, "");
+            assert_eq!(all.etag, "");
             assert_eq!(
                 all.roles[0].manages,
                 if multi { texts(&["Owner", "Admin", "Member", "Clerk"]) } else { vec![] }

@@ -3,7 +3,7 @@
 use rolecall::limits::Limits;
 use rolecall::wire::{self, check_request::Question};
 
-use crate::fixture::{add, in_an_hour, remapping, role, roles, row, set, texts, until};
+use crate::fixture::{add, expire_time, in_an_hour, remapping, role, roles, row, set, texts};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both, on_both_with};
 
@@ -114,7 +114,7 @@ fn p7_different_role_sets_a_project() {
         project.add("acme", "cat", &roles(&["Admin"])).await;
         let third = project.adding("acme", "dan", &roles(&["Member"]));
         named(&refused(server.storing_nothing(server.add_member(third)).await, "LIMIT_EXCEEDED"), "role_sets", 3, 2);
-        let third = project.setting("acme", "ann", &[role("Owner"), until("Admin", in_an_hour())]);
+        let third = project.setting("acme", "ann", &[role("Owner"), expire_time("Admin", in_an_hour())]);
         named(&refused(server.set_member_roles(third).await, "LIMIT_EXCEEDED"), "role_sets", 3, 2);
         let rows = vec![row("acme", "eve", add(&["Owner"])), row("acme", "dan", add(&["Member"]))];
         let refused =
@@ -326,7 +326,7 @@ fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names
             ..project.moving("acme", "Paid")
         };
         let answer = server.storing_nothing(server.subscribe_org(moving(5))).await;
-        too_many(&refused(answer, "TOO_MANY_ROWS"), "on_disabled.role_map", 5, 4);
+        too_many(&refused(answer, "TOO_MANY_ROWS"), "on_disabled.replacements", 5, 4);
         refused(server.subscribe_org(moving(4)).await, "CONTRADICTION");
     });
     on_both(async |server| {

@@ -6,7 +6,7 @@ use rolecall::limits::TRIALS_MAX;
 use rolecall::wire;
 use tonic::Status;
 
-use crate::fixture::{Project, in_an_hour, mask, role, roles, suspending, texts, until};
+use crate::fixture::{Project, expire_time, in_an_hour, mask, role, roles, suspending, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -24,7 +24,7 @@ async fn single(server: &Server) -> Project<'_> {
         project.add_all(org, &["clara"], &["Clerk"]).await;
         project.add_all(org, &["mia"], &["Member"]).await;
         project.add_all(org, &["sam"], &["Support"]).await;
-        project.add(org, "lent", &[role("Member"), until("Admin", in_an_hour())]).await;
+        project.add(org, "lent", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
     }
     project.disable("Free", &["Clerk"]).await;
     let moved = wire::SubscribeOrgRequest { on_disabled: suspending(), ..project.moving("globex", "Free") };
@@ -51,7 +51,7 @@ async fn multi(server: &Server) -> Project<'_> {
         project.add_all(org, &["mia"], &["Member"]).await;
         project.add_all(org, &["sam"], &["Support"]).await;
         project.add_all(org, &["sue"], &["Support", "Clerk"]).await;
-        project.add(org, "lent", &[role("Member"), until("Hirer", in_an_hour())]).await;
+        project.add(org, "lent", &[role("Member"), expire_time("Hirer", in_an_hour())]).await;
     }
     project.subscribe("globex", "Free").await;
     project
@@ -68,10 +68,10 @@ fn allowed<T>(answer: Result<T, Status>) -> bool {
     }
 }
 
-/// Tries what `ListManageable` tells of a target by the writes themselves, dry.
+/// Tries what `ListManageableRoles` tells of a target by the writes themselves, dry.
 async fn agrees(project: Project<'_>, org: &str, acting: &str, target: &str) {
     let server = project.server;
-    let told = server.list_manageable(project.asking_manageable(org, acting, target)).await;
+    let told = server.list_manageable_roles(project.asking_manageable(org, acting, target)).await;
     let told = match told {
         Ok(told) => told,
         Err(status) => {
@@ -171,7 +171,7 @@ fn g5_an_administrator_may_manage_what_is_below() {
         assert_eq!(told("mia", "mia").await, "Member give take; remove");
         // What is lent is given no longer than it is lent.
         let request = project.asking_manageable("acme", "lent", "");
-        let lent = server.list_manageable(request).await.unwrap();
+        let lent = server.list_manageable_roles(request).await.unwrap();
         let member = lent.roles.iter().find(|role| role.role == "Member").unwrap();
         assert!(member.invite && member.expire_time_max.is_some());
         assert!(lent.roles.iter().all(|role| role.role != "Support"), "internal roles are left out");
@@ -182,19 +182,19 @@ fn g5_an_administrator_may_manage_what_is_below() {
 fn g5_the_list_comes_by_pages_in_the_order_of_the_roles() {
     on_both(async |server| {
         let project = multi(server).await;
-        let asking = |page_size, page_token: &str| wire::ListManageableRequest {
+        let asking = |page_size, page_token: &str| wire::ListManageableRolesRequest {
             page_size,
             page_token: page_token.into(),
             ..project.asking_manageable("acme", "olga", "clara")
         };
-        let all = server.list_manageable(asking(0, "")).await.unwrap();
+        let all = server.list_manageable_roles(asking(0, "")).await.unwrap();
         let names: Vec<&str> = all.roles.iter().map(|role| role.role.as_str()).collect();
         assert_eq!(names, ["Owner", "Admin", "Member", "Clerk", "Guest", "Hirer"]);
         assert_eq!((all.next_page_token.as_str(), &all.revision), ("", &server.token().await));
         for size in 1..=7 {
             let (mut paged, mut token) = (Vec::new(), String::new());
             loop {
-                let page = server.list_manageable(asking(size, &token)).await.unwrap();
+                let page = server.list_manageable_roles(asking(size, &token)).await.unwrap();
                 assert!(page.roles.len() <= size as usize && page.remove == all.remove);
                 paged.extend(page.roles);
                 token = page.next_page_token;
@@ -204,17 +204,17 @@ fn g5_the_list_comes_by_pages_in_the_order_of_the_roles() {
             }
             assert_eq!(paged, all.roles);
         }
-        let token = server.list_manageable(asking(2, "")).await.unwrap().next_page_token;
+        let token = server.list_manageable_roles(asking(2, "")).await.unwrap().next_page_token;
         for other in [
-            wire::ListManageableRequest { target_user_id: "mia".into(), ..asking(2, &token) },
-            wire::ListManageableRequest { acting_user_id: "adam".into(), ..asking(2, &token) },
-            wire::ListManageableRequest { org_id: "globex".into(), ..asking(2, &token) },
+            wire::ListManageableRolesRequest { target_user_id: "mia".into(), ..asking(2, &token) },
+            wire::ListManageableRolesRequest { acting_user_id: "adam".into(), ..asking(2, &token) },
+            wire::ListManageableRolesRequest { org_id: "globex".into(), ..asking(2, &token) },
         ] {
-            refused(server.list_manageable(other).await, "PAGE_TOKEN_INVALID");
+            refused(server.list_manageable_roles(other).await, "PAGE_TOKEN_INVALID");
         }
         let order = ["Admin", "Owner", "Member", "Support", "Clerk", "Guest", "Hirer"];
         server.reorder_roles(project.reordering(&order)).await.unwrap();
-        refused(server.list_manageable(asking(2, &token)).await, "PAGE_TOKEN_INVALID");
+        refused(server.list_manageable_roles(asking(2, &token)).await, "PAGE_TOKEN_INVALID");
     });
 }
 
@@ -223,14 +223,14 @@ fn g5_the_acting_user_must_be_a_member_and_see_the_target() {
     on_both(async |server| {
         let project = single(server).await;
         let ask = async |acting: &str, target: &str| {
-            server.list_manageable(project.asking_manageable("acme", acting, target)).await
+            server.list_manageable_roles(project.asking_manageable("acme", acting, target)).await
         };
         for acting in ["nobody", "zoe"] {
             let refused = refused(ask(acting, "").await, "ACTING_USER_NOT_A_MEMBER");
             assert_eq!(refused.metadata("user_id"), acting);
         }
         let nowhere = project.asking_manageable("nowhere", "olga", "");
-        assert_eq!(refused(server.list_manageable(nowhere).await, "ORG_NOT_FOUND").resource().1, "nowhere");
+        assert_eq!(refused(server.list_manageable_roles(nowhere).await, "ORG_NOT_FOUND").resource().1, "nowhere");
         // Whoever may not see others may not learn of them.
         let blind = wire::UpdateRoleMappingRequest {
             edits: vec![wire::GrantEdit {

@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision};
 
-use crate::fixture::{Project, add, passed, remove, roles, row, soon, texts, until};
+use crate::fixture::{Project, add, expire_time, passed, remove, roles, row, soon, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -73,7 +73,7 @@ fn s5_a_deleted_org_is_gone_with_its_memberships() {
         let soon = soon();
         project.founded("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Member"])).await;
-        project.add("acme", "cat", &[until("Member", soon)]).await;
+        project.add("acme", "cat", &[expire_time("Member", soon)]).await;
         project.founded("globex", "ann").await;
         passed(&soon).await;
         assert_eq!(project.delete_org("acme").await, 3, "the one whose role has ended included");

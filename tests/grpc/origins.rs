@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 
-use crate::fixture::{Project, add, in_an_hour, role, roles, row, set, until};
+use crate::fixture::{Project, add, expire_time, in_an_hour, role, roles, row, set};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -118,7 +118,7 @@ fn b6_an_end_that_is_set_leaves_the_origin_of_the_role() {
     on_both(async |server| {
         let project = server.multi().await;
         project.founded("acme", "ann").await;
-        project.set("acme", "ann", &[until("Owner", in_an_hour())]).await;
+        project.set("acme", "ann", &[expire_time("Owner", in_an_hour())]).await;
         assert_eq!(told(project, "acme", "ann").await, "direct: Owner creator");
         let server = server.restarted().await;
         let project = Project { server: &server, key: "multi" };
@@ -151,7 +151,7 @@ async fn migrated(server: &Server) -> Project<'_> {
     project.set("acme", "ann", &roles(&["Owner", "Clerk"])).await;
     project.add("acme", "bob", &roles(&["Clerk"])).await;
     project.add("acme", "cat", &roles(&["Clerk", "Guest"])).await;
-    project.add("acme", "dan", &[until("Clerk", in_an_hour()), role("Member")]).await;
+    project.add("acme", "dan", &[expire_time("Clerk", in_an_hour()), role("Member")]).await;
     project.add("acme", "eve", &roles(&["Guest"])).await;
     project
 }

@@ -2,7 +2,7 @@
 
 use rolecall::wire;
 
-use crate::fixture::{Project, add, in_an_hour, permanent, role, roles, row, set, texts, until};
+use crate::fixture::{Project, add, expire_time, in_an_hour, permanent, role, roles, row, set, texts};
 use crate::fixture::{passed, remove, soon};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
@@ -62,8 +62,8 @@ fn b3_the_last_owner_is_not_removed_demoted_or_given_an_end() {
                 last_owner(&refused(server.remove_member(project.removing("acme", "ann")).await, "LAST_OWNER"), "acme");
                 for given in [
                     vec![role("Admin")],
-                    vec![until("Owner", in_an_hour())],
-                    vec![until("Owner", in_an_hour()), role("Admin")],
+                    vec![expire_time("Owner", in_an_hour())],
+                    vec![expire_time("Owner", in_an_hour()), role("Admin")],
                 ] {
                     let answer = server.set_member_roles(project.setting("acme", "ann", &given)).await;
                     last_owner(&refused(answer, "LAST_OWNER"), "acme");
@@ -86,7 +86,7 @@ fn b3_a_holder_with_an_end_does_not_count() {
     on_both(async |server| {
         let project = server.multi().await;
         project.founded("acme", "ann").await;
-        project.add("acme", "bob", &[until("Owner", in_an_hour())]).await;
+        project.add("acme", "bob", &[expire_time("Owner", in_an_hour())]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "ann"))).await;
         last_owner(&refused(answer, "LAST_OWNER"), "acme");
         // Once the end is taken away, there are two.
@@ -138,7 +138,7 @@ fn b3_where_no_other_visible_member_is_left_the_owner_may_go() {
         project.remove("served", "ann").await;
         // Nor are those whose roles have all ended.
         let soon = soon();
-        project.add("ended", "bob", &[until("Member", soon)]).await;
+        project.add("ended", "bob", &[expire_time("Member", soon)]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("ended", "ann"))).await;
         last_owner(&refused(answer, "LAST_OWNER"), "ended");
         passed(&soon).await;
@@ -221,15 +221,15 @@ fn b3_orgs_without_an_owner_are_listed() {
         project.org("members", "Paid").await;
         project.add("members", "bob", &roles(&["Admin", "Member"])).await;
         project.org("for-now", "").await;
-        project.add("for-now", "ann", &[until("Owner", in_an_hour()), role("Member")]).await;
+        project.add("for-now", "ann", &[expire_time("Owner", in_an_hour()), role("Member")]).await;
         project.org("ended", "").await;
-        project.add("ended", "ann", &[until("Owner", soon)]).await;
+        project.add("ended", "ann", &[expire_time("Owner", soon)]).await;
         project.org("both", "Paid").await;
-        project.add("both", "ann", &[until("Owner", in_an_hour())]).await;
+        project.add("both", "ann", &[expire_time("Owner", in_an_hour())]).await;
         project.add("both", "bob", &roles(&["Owner", "Admin"])).await;
         // Another role of this one ends; the owner role does not.
         project.org("other-end", "").await;
-        project.add("other-end", "ann", &[role("Owner"), until("Admin", in_an_hour())]).await;
+        project.add("other-end", "ann", &[role("Owner"), expire_time("Admin", in_an_hour())]).await;
         project.org("deleted", "").await;
         project.delete_org("deleted").await;
         passed(&soon).await;

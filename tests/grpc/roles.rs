@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, create_role_request::Placement};
 
-use crate::fixture::{Project, add, mask, passed, roles, row, soon, texts, until};
+use crate::fixture::{Project, add, expire_time, mask, passed, roles, row, soon, texts};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
@@ -264,11 +264,11 @@ fn r6_roles_are_put_into_a_new_order() {
         let before = server.head().await;
         let answer = server.reorder_roles(project.reordering(&order)).await.unwrap();
         assert_eq!(server.head().await.number, before.number + 1);
-        assert_eq!(answer.order_etag, project.order_etag().await);
+        assert_eq!(answer.etag, project.etag().await);
         assert_eq!(project.role_order().await, order);
         // So it is already.
         let again = server.storing_nothing(server.reorder_roles(project.reordering(&order))).await.unwrap();
-        assert_eq!(again.order_etag, answer.order_etag);
+        assert_eq!(again.etag, answer.etag);
         let server = &server.restarted().await;
         assert_eq!(server.single().role_order().await, order);
         let clerk = wire::CreateRoleRequest {
@@ -351,7 +351,7 @@ fn r10_whether_a_role_is_internal_changes_only_while_nobody_holds_it() {
         project.rename_role("Clerk", "Accountant").await;
         project.remove("acme", "ann").await;
         let end = soon();
-        project.set("acme", "bob", &[until("Clerk", end)]).await;
+        project.set("acme", "bob", &[expire_time("Clerk", end)]).await;
         passed(&end).await;
         assert!(server.update_role(internal(true)).await.unwrap().role.unwrap().internal);
         assert!(project.get_role("Clerk").await.unwrap().internal);

@@ -28,7 +28,7 @@ use crate::support::postgres;
 
 /// What calls in flight have to finish.
 const DRAIN: Duration = Duration::from_secs(5);
-/// What the service has to erase what a test deleted.
+/// What the service has to purge what a test deleted.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server and a client of it.
@@ -140,19 +140,19 @@ impl Server {
         self.app().store.commits_since(revision, 1_000).await.unwrap()
     }
 
-    /// Those of them that a caller asked for: what was deleted is erased by the service itself.
+    /// Those of them that a caller asked for: what was deleted is purged by the service itself.
     pub async fn callers_commits_since(&self, revision: Revision) -> Vec<Commit> {
         let mut commits = self.commits_since(revision).await;
         commits.retain(|commit| &*commit.actor != "system");
         commits
     }
 
-    /// Waits until nothing that was deleted is left to erase: from then on nobody writes but the test. Returns the newest
+    /// Waits until nothing that was deleted is left to purge: from then on nobody writes but the test. Returns the newest
     /// revision.
     pub async fn settled(&self) -> Revision {
         let patience = Instant::now() + PATIENCE;
-        while self.app().engine.pin().state.all_projects().any(|project| project.has_dying()) {
-            assert!(Instant::now() < patience, "what was deleted is not erased");
+        while self.app().engine.pin().state.all_projects().any(|project| project.has_data_to_purge()) {
+            assert!(Instant::now() < patience, "what was deleted is not purged");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.head().await
@@ -233,7 +233,7 @@ rpcs! {
         add_member(AddMemberRequest) -> AddMemberResponse;
         get_member(GetMemberRequest) -> GetMemberResponse;
         list_members(ListMembersRequest) -> ListMembersResponse;
-        list_manageable(ListManageableRequest) -> ListManageableResponse;
+        list_manageable_roles(ListManageableRolesRequest) -> ListManageableRolesResponse;
         list_user_memberships(ListUserMembershipsRequest) -> ListUserMembershipsResponse;
         set_member_roles(SetMemberRolesRequest) -> SetMemberRolesResponse;
         remove_member(RemoveMemberRequest) -> RemoveMemberResponse;

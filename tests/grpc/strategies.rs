@@ -1,10 +1,12 @@
-//! Other roles for those who lose one that gets disabled, for good or meanwhile: REMAP and stand-ins of M7. That writes are
+//! Other roles for those who lose one that gets disabled, for good or meanwhile: REMAP and fallback roles of M7. That writes are
 //! refused or suspend is in `disabling.rs`.
 
 use rolecall::wire::{self, Decision, DisabledRoleStrategy, MembershipOrigin, check_request::Question};
 use tonic::Status;
 
-use crate::fixture::{Project, becomes, passed, remapping, role, roles, soon, standing_in, suspending, texts, until};
+use crate::fixture::{
+    Project, becomes, expire_time, passed, remapping, role, roles, soon, standing_in, suspending, texts,
+};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
@@ -72,10 +74,10 @@ fn m7_remap_keeps_ends_and_of_two_the_later_stands() {
     on_both(async |server| {
         let project = shop(server).await;
         let (soon, later) = (soon(), crate::fixture::in_an_hour());
-        project.add("acme", "dan", &[until("Clerk", soon), role("Member")]).await;
-        project.add("acme", "eve", &[until("Clerk", soon), until("Helper", later)]).await;
-        project.add("acme", "fay", &[until("Clerk", later), until("Guest", soon)]).await;
-        project.add("acme", "gil", &[until("Clerk", soon), role("Helper")]).await;
+        project.add("acme", "dan", &[expire_time("Clerk", soon), role("Member")]).await;
+        project.add("acme", "eve", &[expire_time("Clerk", soon), expire_time("Helper", later)]).await;
+        project.add("acme", "fay", &[expire_time("Clerk", later), expire_time("Guest", soon)]).await;
+        project.add("acme", "gil", &[expire_time("Clerk", soon), role("Helper")]).await;
         let on_disabled = remapping(&[("Clerk", "Helper"), ("Guest", "Helper")], "");
         server.subscribe_org(moving(project, "Free", on_disabled)).await.unwrap();
         let ends = async |user: &str| {
@@ -146,36 +148,36 @@ fn m7_a_field_of_another_strategy_is_refused_by_its_path() {
         let said = |strategy: DisabledRoleStrategy, given: Option<wire::OnDisabled>| {
             given.map(|given| wire::OnDisabled { strategy: strategy.into(), ..given })
         };
-        let (map, others, stand_in) =
+        let (map, others, fallback_role) =
             (|| remapping(&[("Clerk", "Helper")], ""), || remapping(&[], "Helper"), || standing_in("Helper"));
         for (on_disabled, field) in [
-            (said(DisabledRoleStrategy::Unspecified, map()), "on_disabled.role_map"),
-            (said(DisabledRoleStrategy::Reject, others()), "on_disabled.others_to"),
-            (said(DisabledRoleStrategy::Reject, stand_in()), "on_disabled.stand_in_role"),
-            (said(DisabledRoleStrategy::Suspend, map()), "on_disabled.role_map"),
-            (said(DisabledRoleStrategy::Suspend, others()), "on_disabled.others_to"),
-            (said(DisabledRoleStrategy::Remap, stand_in()), "on_disabled.stand_in_role"),
+            (said(DisabledRoleStrategy::Unspecified, map()), "on_disabled.replacements"),
+            (said(DisabledRoleStrategy::Reject, others()), "on_disabled.default_replacement"),
+            (said(DisabledRoleStrategy::Reject, fallback_role()), "on_disabled.fallback_role"),
+            (said(DisabledRoleStrategy::Suspend, map()), "on_disabled.replacements"),
+            (said(DisabledRoleStrategy::Suspend, others()), "on_disabled.default_replacement"),
+            (said(DisabledRoleStrategy::Remap, fallback_role()), "on_disabled.fallback_role"),
         ] {
             assert_eq!(refused_move(project, on_disabled, "INVALID_FIELD").await.fields(), [field]);
         }
         let malformed = remapping(&[("Clerk", "Helper"), ("Guest", "Helper"), ("Owner", " Helper")], "");
         let answer = refused_move(project, malformed, "INVALID_FIELD").await;
-        assert_eq!(answer.fields(), ["on_disabled.role_map[2].to"]);
+        assert_eq!(answer.fields(), ["on_disabled.replacements[2].to"]);
         // More than a project has roles.
         let many = remapping(&vec![("Clerk", "Helper"); 10_001], "");
-        assert_eq!(refused_move(project, many, "TOO_MANY_ROWS").await.fields(), ["on_disabled.role_map"]);
+        assert_eq!(refused_move(project, many, "TOO_MANY_ROWS").await.fields(), ["on_disabled.replacements"]);
     });
 }
 
 #[test]
-fn m7_a_stand_in_is_held_while_a_role_is_suspended() {
+fn m7_a_fallback_role_is_held_while_a_role_is_suspended() {
     on_both(async |server| {
         let project = shop(server).await;
         let moved = server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
         assert_eq!(becomes(&moved.impact), "Clerk suspended 2, Guest suspended 2, Helper +3");
         let shown = async |user: &str| {
             let member = project.member("acme", user).await.unwrap();
-            let role = |role: wire::MemberRole| format!("{} {:?} {}", role.role, role.state(), role.stand_in);
+            let role = |role: wire::MemberRole| format!("{} {:?} {}", role.role, role.state(), role.fallback_role);
             member.roles.into_iter().map(role).collect::<Vec<_>>()
         };
         assert_eq!(shown("ann").await, ["Clerk Suspended Helper"]);
@@ -203,7 +205,7 @@ fn m7_a_stand_in_is_held_while_a_role_is_suspended() {
         let back = restarted.subscribe_org(project.moving("acme", "Paid")).await.unwrap();
         assert_eq!(becomes(&back.impact), "Clerk reactivated 2, Guest reactivated 2, Helper -3");
         assert_eq!(project.roles_of("acme", "bob").await, "Clerk live, Guest live");
-        assert_eq!(project.member("acme", "bob").await.unwrap().roles[0].stand_in, "");
+        assert_eq!(project.member("acme", "bob").await.unwrap().roles[0].fallback_role, "");
         assert_eq!(project.check("acme", "ann", "help").await, Decision::MissingPermission);
         assert_eq!(project.holders("acme", "Helper").await, [""; 0]);
         restarted.stop().await;
@@ -211,27 +213,27 @@ fn m7_a_stand_in_is_held_while_a_role_is_suspended() {
 }
 
 #[test]
-fn m7_a_stand_in_ends_with_the_role_and_is_nobodys_who_comes_later() {
+fn m7_a_fallback_role_ends_with_the_role_and_is_nobodys_who_comes_later() {
     on_both(async |server| {
         let project = shop(server).await;
         let soon = soon();
-        project.add("acme", "dan", &[until("Clerk", soon), role("Member")]).await;
+        project.add("acme", "dan", &[expire_time("Clerk", soon), role("Member")]).await;
         server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
         assert_eq!(project.check("acme", "dan", "help").await, Decision::Allowed);
         passed(&soon).await;
         assert_eq!(project.check("acme", "dan", "help").await, Decision::MissingPermission);
-        // While the role is disabled nobody gets it, and so nobody gets its stand-in.
+        // While the role is disabled nobody gets it, and so nobody gets its fallback role.
         refused(server.add_member(project.adding("acme", "eve", &roles(&["Clerk"]))).await, "ROLE_DISABLED");
         project.add("acme", "eve", &roles(&["Member"])).await;
         assert_eq!(project.check("acme", "eve", "help").await, Decision::MissingPermission);
-        // Who gives the suspended role up gives its stand-in up.
+        // Who gives the suspended role up gives its fallback role up.
         project.set("acme", "cat", &roles(&["Member"])).await;
         assert_eq!(project.check("acme", "cat", "help").await, Decision::MissingPermission);
     });
 }
 
 #[test]
-fn m7_a_stand_in_that_is_disabled_itself_asks_again() {
+fn m7_a_fallback_role_that_is_disabled_itself_asks_again() {
     on_both(async |server| {
         let project = shop(server).await;
         server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
@@ -244,14 +246,14 @@ fn m7_a_stand_in_that_is_disabled_itself_asks_again() {
         assert_eq!(refused(answer, "ROLES_WOULD_BE_DISABLED").metadata("members"), "3");
         let suspended = server.update_role_mapping(disabling(standing_in("Admin"))).await.unwrap();
         assert_eq!(becomes(&suspended.impact), "Admin +3, Helper -3");
-        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].stand_in, "Admin");
+        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Admin");
         assert_eq!(project.ask("acme", "ann", Question::Role("Admin".into())).await, Decision::Allowed);
-        // As soon as the first stand-in works again, it does.
+        // As soon as the first fallback role works again, it does.
         project.enable("Free", &["Helper"]).await;
-        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].stand_in, "Helper");
+        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Helper");
         let remapped = server.update_role_mapping(disabling(remapping(&[("Helper", "Member")], ""))).await.unwrap();
         assert_eq!(becomes(&remapped.impact), "Member +2, Helper -3");
-        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].stand_in, "Member");
+        assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Member");
     });
 }
 
@@ -262,13 +264,13 @@ fn m7_nobody_stands_in_for_an_internal_role() {
         project.add("acme", "sam", &roles(&["Support"])).await;
         server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
         let sam = project.member("acme", "sam").await.unwrap();
-        assert_eq!((sam.roles[0].role.as_str(), sam.roles[0].stand_in.as_str()), ("Support", ""));
+        assert_eq!((sam.roles[0].role.as_str(), sam.roles[0].fallback_role.as_str()), ("Support", ""));
         assert_eq!(project.check("acme", "sam", "help").await, Decision::MissingPermission);
     });
 }
 
 #[test]
-fn m7_in_a_single_role_project_a_stand_in_stands_in_the_place_of_its_role() {
+fn m7_in_a_single_role_project_a_fallback_role_stands_in_the_place_of_its_role() {
     on_both(async |server| {
         let project = server.single();
         project.permission("help").await;
@@ -283,12 +285,12 @@ fn m7_in_a_single_role_project_a_stand_in_stands_in_the_place_of_its_role() {
         project.org("acme", "").await;
         let lent = soon();
         project.add("acme", "ann", &roles(&["Clerk"])).await;
-        project.add("acme", "bob", &[role("Member"), until("Clerk", lent)]).await;
+        project.add("acme", "bob", &[role("Member"), expire_time("Clerk", lent)]).await;
         let moved = server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
         assert_eq!(becomes(&moved.impact), "Clerk suspended 2, Helper +2");
         assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
         // What stands in for a lent role is lent over the other.
-        assert_eq!(project.roles_of("acme", "bob").await, "Member shadowed, Clerk suspended");
+        assert_eq!(project.roles_of("acme", "bob").await, "Member overridden, Clerk suspended");
         assert_eq!(project.check("acme", "bob", "help").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::MissingPermission);
         passed(&lent).await;
@@ -362,7 +364,7 @@ const WAYS: [Way; 5] = [
             for (one, other) in both.roles.iter_mut().zip(second.roles) {
                 assert_eq!(one.role, other.role);
                 one.given += other.given;
-                one.ended += other.ended;
+                one.removed += other.removed;
                 one.suspended += other.suspended;
             }
             Ok(Some(both))
@@ -408,7 +410,7 @@ fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
                 for (org, user) in [(&acme, "ann"), (&acme, "bob"), (&globex, "ann")] {
                     let member = project.member(org, user).await.unwrap();
                     assert_eq!(crate::fixture::shown(&member), shown, "{round}");
-                    assert_eq!(member.roles[0].stand_in, stands_in, "{round}");
+                    assert_eq!(member.roles[0].fallback_role, stands_in, "{round}");
                 }
             }
         }

@@ -8,7 +8,7 @@ use rolecall::wire;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use crate::fixture::{Project, in_an_hour, role, standing_in, texts, until};
+use crate::fixture::{Project, expire_time, in_an_hour, role, standing_in, texts};
 use crate::server::{Server, on_both};
 
 const VISIBLE: [&str; 5] = ["Owner", "Admin", "Member", "Clerk", "Guest"];
@@ -51,7 +51,7 @@ struct Plan {
     /// The internal roles that users hold beside, in the staffed world.
     staff: Vec<(&'static str, wire::MemberRole)>,
     disabled: &'static str,
-    stand_in: &'static str,
+    fallback_role: &'static str,
     /// When what is lent ends: answers tell it.
     end: Timestamp,
 }
@@ -73,13 +73,14 @@ impl Plan {
         for user in USERS {
             let one = draw.one(&VISIBLE);
             let other = draw.one(&VISIBLE);
-            let timed = |name, draw: &mut Draw| if draw.below(3) == 0 { until(name, end) } else { role(name) };
+            let temporary =
+                |name, draw: &mut Draw| if draw.below(3) == 0 { expire_time(name, end) } else { role(name) };
             let held = match multi {
-                true if one != other => vec![timed(one, draw), timed(other, draw)],
-                true => vec![timed(one, draw)],
+                true if one != other => vec![temporary(one, draw), temporary(other, draw)],
+                true => vec![temporary(one, draw)],
                 false => match draw.below(3) {
-                    0 if one != other => vec![role(one), until(other, end)],
-                    1 => vec![until(one, end)],
+                    0 if one != other => vec![role(one), expire_time(other, end)],
+                    1 => vec![expire_time(one, end)],
                     _ => vec![role(one)],
                 },
             };
@@ -87,9 +88,9 @@ impl Plan {
                 let name = draw.one(&INTERNAL);
                 let lasting = held.iter().filter(|held| held.expire_time.is_none()).count();
                 match (multi, lasting, held.len()) {
-                    (true, ..) => staff.push((user, timed(name, draw))),
+                    (true, ..) => staff.push((user, temporary(name, draw))),
                     // Beside a role without an end there is room for one that is lent, and the other way round.
-                    (false, 1, 1) => staff.push((user, until(name, end))),
+                    (false, 1, 1) => staff.push((user, expire_time(name, end))),
                     (false, 0, 1) => staff.push((user, role(name))),
                     _ => {}
                 }
@@ -107,7 +108,7 @@ impl Plan {
             members,
             staff,
             disabled: draw.one(&["Clerk", "Guest", "Admin"]),
-            stand_in: draw.one(&["", "Member"]),
+            fallback_role: draw.one(&["", "Member"]),
             end,
         }
     }
@@ -163,7 +164,7 @@ impl Plan {
         }
         let disabling = wire::UpdateRoleMappingRequest {
             disable_roles: texts(&[self.disabled]),
-            on_disabled: standing_in(self.stand_in),
+            on_disabled: standing_in(self.fallback_role),
             ..project.updating("Default")
         };
         server.update_role_mapping(disabling).await.unwrap();
@@ -247,7 +248,7 @@ async fn viewed(project: Project<'_>, viewer: &str, heard_all: &mut Vec<(String,
                 }
                 Ok(mut page) => {
                     page.roles.iter_mut().for_each(|role| role.create_time = None);
-                    pages.push(format!("{:?} {:?}", page.roles, page.order_etag));
+                    pages.push(format!("{:?} {:?}", page.roles, page.etag));
                     page_token = page.next_page_token;
                     if page_token.is_empty() {
                         break;
@@ -273,12 +274,12 @@ async fn acted(project: Project<'_>, acting: &str, plan: &Plan, heard_all: &mut 
             let mut pages = Vec::new();
             let mut page_token = String::new();
             loop {
-                let request = wire::ListManageableRequest {
+                let request = wire::ListManageableRolesRequest {
                     page_size,
                     page_token,
                     ..project.asking_manageable("acme", acting, target)
                 };
-                match server.list_manageable(request).await {
+                match server.list_manageable_roles(request).await {
                     Err(status) => {
                         pages.push(heard::<()>(Err(status)));
                         break;
@@ -310,7 +311,7 @@ async fn acted(project: Project<'_>, acting: &str, plan: &Plan, heard_all: &mut 
             };
             let added = server.add_member(add.clone()).await.map(|answer| (answer.member, answer.impact));
             note(format!("add {target} {name}"), heard(added));
-            add.roles = vec![until(name, plan.end)];
+            add.roles = vec![expire_time(name, plan.end)];
             let lent = server.add_member(add).await.map(|answer| (answer.member, answer.impact));
             note(format!("lend {target} {name}"), heard(lent));
             let set = wire::SetMemberRolesRequest {
@@ -348,7 +349,7 @@ fn deeds<'a>(draw: &mut Draw, plan: &Plan, customers: &[&'a str]) -> Vec<(&'a st
     let deed = |_| {
         let acting = if draw.below(2) == 0 { "ann" } else { draw.one(customers) };
         let name = draw.one(&VISIBLE);
-        let given = if draw.below(3) == 0 { until(name, plan.end) } else { role(name) };
+        let given = if draw.below(3) == 0 { expire_time(name, plan.end) } else { role(name) };
         let deed = match draw.below(5) {
             0 | 1 => Deed::Add(given),
             2 | 3 => Deed::Set(given),

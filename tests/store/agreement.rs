@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::group::Commit;
 use rolecall::domain::id::{OrgNo, ProjectId, RoleId, RoleSetId};
-use rolecall::domain::membership::{Member, Seen, Standing, standings};
+use rolecall::domain::membership::{Member, RoleState, Visibility, role_states};
 use rolecall::domain::org::Org;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{
@@ -30,7 +30,7 @@ pub async fn agrees(desk: &Desk) {
 /// Loading does not see rows of what is no more, and they would stay for ever.
 async fn nothing_is_left_over(desk: &Desk, history: &[Commit]) {
     let mut memberships = BTreeMap::new();
-    let mut stand_ins = BTreeMap::new();
+    let mut fallbacks = BTreeMap::new();
     for change in history.iter().flat_map(|commit| &commit.changes) {
         match change {
             Change::Membership(edit) => {
@@ -39,10 +39,10 @@ async fn nothing_is_left_over(desk: &Desk, history: &[Commit]) {
                     None => memberships.remove(&edit.key),
                 };
             }
-            Change::StandIns(edit) => {
+            Change::Fallbacks(edit) => {
                 match &edit.after {
-                    Some(all) => stand_ins.insert(edit.key, all),
-                    None => stand_ins.remove(&edit.key),
+                    Some(all) => fallbacks.insert(edit.key, all),
+                    None => fallbacks.remove(&edit.key),
                 };
             }
             _ => {}
@@ -51,9 +51,9 @@ async fn nothing_is_left_over(desk: &Desk, history: &[Commit]) {
     let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
     let mut count = |table, more| *rows.entry(table).or_default() += more;
     count("memberships", memberships.len());
-    count("timed_roles", memberships.values().map(|record| record.timed.len()).sum());
+    count("temporary_roles", memberships.values().map(|record| record.temporary.len()).sum());
     count("role_origins", memberships.values().map(|record| record.origins.len()).sum());
-    count("stand_ins", stand_ins.values().map(|all| all.len()).sum());
+    count("fallback_roles", fallbacks.values().map(|all| all.len()).sum());
     for project in desk.state.all_projects() {
         count("projects", 1);
         count("managed_roles", project.roles.entries().map(|(_, role)| role.manages.len()).sum());
@@ -105,8 +105,12 @@ fn same(found: &State, decided: &State, how: &str) {
         assert!(other.role_sets == project.role_sets, "{how}: the role sets of `{key}`");
         assert!(other.role_mappings == project.role_mappings, "{how}: the role mappings of `{key}`");
         assert_eq!(other.counters(), project.counters(), "{how}: the counters of `{key}`");
-        assert_eq!(other.dying_orgs(), project.dying_orgs(), "{how}: the dead orgs of `{key}`");
-        assert_eq!(other.dying_sets(), project.dying_sets(), "{how}: the role sets without roles of `{key}`");
+        assert_eq!(other.orgs_being_purged(), project.orgs_being_purged(), "{how}: the dead orgs of `{key}`");
+        assert_eq!(
+            other.role_sets_being_purged(),
+            project.role_sets_being_purged(),
+            "{how}: the role sets without roles of `{key}`"
+        );
     }
     assert!(found == decided, "{how}");
 }
@@ -115,7 +119,7 @@ fn same(found: &State, decided: &State, how: &str) {
 fn latest(history: &[Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> {
     struct Last {
         role_set: RoleSetId,
-        timed: bool,
+        temporary: bool,
         revision: Revision,
     }
     let mut all: BTreeMap<(ProjectId, OrgNo, UserId), Last> = BTreeMap::new();
@@ -126,8 +130,8 @@ fn latest(history: &[Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> 
                     let key = (edit.key.project, edit.key.org, edit.key.user.clone());
                     match &edit.after {
                         Some(record) => {
-                            let (role_set, timed) = (record.role_set, !record.timed.is_empty());
-                            all.insert(key, Last { role_set, timed, revision: commit.revision })
+                            let (role_set, temporary) = (record.role_set, !record.temporary.is_empty());
+                            all.insert(key, Last { role_set, temporary, revision: commit.revision })
                         }
                         None => all.remove(&key),
                     };
@@ -135,7 +139,7 @@ fn latest(history: &[Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> 
                 Change::Remap(edit) => {
                     let (before, after) = (edit.before.as_ref().unwrap(), edit.after.as_ref().unwrap());
                     let here = |key: &(ProjectId, OrgNo, UserId)| (key.0, key.1) == (edit.key.project, edit.key.id);
-                    for (_, last) in all.iter_mut().filter(|(key, last)| here(key) && !last.timed) {
+                    for (_, last) in all.iter_mut().filter(|(key, last)| here(key) && !last.temporary) {
                         if let Some(at) = before.iter().position(|&set| set == last.role_set) {
                             (last.role_set, last.revision) = (after[at], commit.revision);
                         }
@@ -176,7 +180,7 @@ pub async fn shows_members_to(desk: &Desk, users: &[&str], viewers: &[&str]) {
         for org in orgs {
             let look = Look { desk, project, org, viewer: None };
             let row = |user: &UserId| {
-                let member = look.member(user, Seen::Whole)?;
+                let member = look.member(user, Visibility::All)?;
                 let revision = Some(latest[&(project.id, org.no, user.clone())]);
                 Some(MemberRow { member, revision })
             };
@@ -212,32 +216,32 @@ impl Look<'_> {
     }
 
     /// A member as the State says; none where nothing known to whoever looks is held.
-    fn member(&self, user: &UserId, seen: Seen) -> Option<Member> {
+    fn member(&self, user: &UserId, seen: Visibility) -> Option<Member> {
         let record = self.project.membership(self.org, user)?;
         let member = self.project.member(self.org, user, &record, seen, self.desk.now);
-        member.roles.iter().any(|role| role.standing != Standing::Ended).then_some(member)
+        member.roles.iter().any(|role| role.state != RoleState::Expired).then_some(member)
     }
 
     /// Of the roles known to whoever looks: those held, the ones in the place of others included, and those live.
-    fn roles(&self, user: &UserId, seen: Seen) -> (BTreeSet<RoleId>, BTreeSet<RoleId>) {
+    fn roles(&self, user: &UserId, seen: Visibility) -> (BTreeSet<RoleId>, BTreeSet<RoleId>) {
         let Some(record) = self.project.membership(self.org, user) else { return Default::default() };
         let set = self.project.role_sets.get(record.role_set).unwrap();
-        let (roles, timed) = self.project.seen(&set.roles, &record.timed, seen);
+        let (roles, temporary) = self.project.shown_roles(&set.roles, &record.temporary, seen);
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping).unwrap();
         let enabled = |role| mapping.enabled(role);
         let structure = self.project.record.role_structure;
-        let stands: Vec<_> =
-            standings(structure, &roles, &timed, &enabled, self.org.stand_ins(), self.desk.now).collect();
-        let all = || stands.iter().flat_map(|stands| stands.roles());
-        let held = all().filter(|(_, standing)| *standing != Standing::Ended).map(|(role, _)| role).collect();
-        let live = all().filter(|(_, standing)| *standing == Standing::Live).map(|(role, _)| role).collect();
+        let recorded_role: Vec<_> =
+            role_states(structure, &roles, &temporary, &enabled, self.org.fallbacks(), self.desk.now).collect();
+        let all = || recorded_role.iter().flat_map(|recorded_role| recorded_role.roles());
+        let held = all().filter(|(_, state)| *state != RoleState::Expired).map(|(role, _)| role).collect();
+        let live = all().filter(|(_, state)| *state == RoleState::Live).map(|(role, _)| role).collect();
         (held, live)
     }
 
     /// Reads and lists show these users as `row` says, and by every role and permission those who hold it and have it.
     async fn shows(&self, users: &[UserId], row: impl Fn(&UserId) -> Option<MemberRow>) -> Vec<MemberRow> {
         let (desk, key, viewer) = (self.desk, &self.project.record.key, self.viewer);
-        let seen = if viewer.is_some() { Seen::Visible } else { Seen::Whole };
+        let seen = if viewer.is_some() { Visibility::VisibleOnly } else { Visibility::All };
         let mut expected = Vec::new();
         for user in users {
             let row = row(user);
@@ -277,7 +281,7 @@ impl Look<'_> {
         let (desk, key) = (self.desk, &self.project.record.key);
         let viewer = self.viewer.unwrap();
         let org = desk.store.get_org(key, self.org_id(), desk.now, self.viewer).await;
-        if self.member(viewer, Seen::Whole).is_none() {
+        if self.member(viewer, Visibility::All).is_none() {
             let refused = |error: ReadError| assert!(matches!(&error, ReadError::ViewerNotAMember(_)), "{error}");
             refused(org.unwrap_err());
             refused(desk.store.get_member(key, self.org_id(), viewer, desk.now, self.viewer).await.unwrap_err());
@@ -289,7 +293,7 @@ impl Look<'_> {
         let ask = Ask { org_id: self.org_id().as_str(), user_id: viewer.as_str(), question };
         let sees_others = self.project.check(&ask, desk.now) == Decision::Allowed;
         let row = |user: &UserId| {
-            let member = self.member(user, Seen::Visible).filter(|_| sees_others || user == viewer)?;
+            let member = self.member(user, Visibility::VisibleOnly).filter(|_| sees_others || user == viewer)?;
             Some(MemberRow { member, revision: None })
         };
         self.shows(users, row).await;

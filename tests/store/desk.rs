@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rolecall::domain::command::{
     BatchWriteMembers, Call, Command, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole,
-    CreateRoleMapping, DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, Erase, GivenRole,
-    GrantEdit, MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, ReorderRoles, RequestKey,
+    CreateRoleMapping, DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, GrantEdit,
+    MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, Purge, ReorderRoles, RequestKey, RoleAssignment,
     RoleMappingEdits, SubscribeOrg, SubscribeTo, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write,
     WriteMember,
 };
@@ -57,24 +57,24 @@ impl Desk {
         commits
     }
 
-    /// Erases all that is dead, at most so many memberships at a time, as the eraser does.
-    pub async fn erase(&mut self, limit: u32) -> Vec<Commit> {
+    /// Purges all that is dead, at most so many memberships at a time, as the purger does.
+    pub async fn purge(&mut self, limit: u32) -> Vec<Commit> {
         let mut all = Vec::new();
         for _ in 0..10_000 {
-            let Some(project) = self.state.all_projects().find(|project| project.has_dying()).cloned() else {
+            let Some(project) = self.state.all_projects().find(|project| project.has_data_to_purge()).cloned() else {
                 return all;
             };
-            let members = if project.is_dying() {
-                self.store.erasable_of_project(project.id, limit).await.unwrap()
+            let members = if project.is_being_purged() {
+                self.store.purgeable_of_project(project.id, limit).await.unwrap()
             } else {
-                let orgs: Vec<_> = project.dying_orgs().iter().copied().collect();
-                let sets: Vec<_> = project.dying_sets().iter().copied().collect();
-                self.store.erasable(project.id, &orgs, &sets, None, limit).await.unwrap()
+                let orgs: Vec<_> = project.orgs_being_purged().iter().copied().collect();
+                let sets: Vec<_> = project.role_sets_being_purged().iter().copied().collect();
+                self.store.purgeable(project.id, &orgs, &sets, None, limit).await.unwrap()
             };
             let last = members.len() < limit as usize;
-            all.extend(self.write(vec![Command::Erase(Erase { project: project.id, members, last })]).await);
+            all.extend(self.write(vec![Command::Purge(Purge { project: project.id, members, last })]).await);
         }
-        panic!("erasing does not come to an end");
+        panic!("purging does not come to an end");
     }
 
     /// Decides without storing; the state moves on.
@@ -237,14 +237,14 @@ pub fn subscribe(project: &str, org_id: &str, name: &str) -> Command {
 }
 
 /// They keep the role, and hold another meanwhile, if one is named.
-pub fn suspend(stand_in: Option<&str>) -> OnDisabled {
-    OnDisabled::Suspend { stand_in: stand_in.map(role) }
+pub fn suspend(fallback_role: Option<&str>) -> OnDisabled {
+    OnDisabled::Suspend { fallback_role: fallback_role.map(role) }
 }
 
 /// They get another role in its place.
-pub fn remap(role_map: &[(&str, &str)], others_to: Option<&str>) -> OnDisabled {
-    let role_map = role_map.iter().map(|(from, to)| (role(from), role(to))).collect();
-    OnDisabled::Remap { role_map, others_to: others_to.map(role) }
+pub fn remap(replacements: &[(&str, &str)], default_replacement: Option<&str>) -> OnDisabled {
+    let replacements = replacements.iter().map(|(from, to)| (role(from), role(to))).collect();
+    OnDisabled::Remap { replacements, default_replacement: default_replacement.map(role) }
 }
 
 /// The command with another answer to what becomes of those who hold a role that is disabled.
@@ -269,12 +269,12 @@ pub fn convert(project: &str, to: RoleStructure, order: &[&str]) -> Command {
 }
 
 /// Roles as `Name`, or `Name for 60` seconds from `now`.
-pub fn given(roles: &[&str], now: Time) -> Vec<GivenRole> {
+pub fn given(roles: &[&str], now: Time) -> Vec<RoleAssignment> {
     let one = |text: &&str| match text.split_once(" for ") {
-        None => GivenRole { role: role(text), until: None, permanent: true },
+        None => RoleAssignment { role: role(text), expire_time: None, permanent: true },
         Some((name, seconds)) => {
-            let until = now.plus_seconds(seconds.parse().unwrap());
-            GivenRole { role: role(name), until: Some(until), permanent: false }
+            let expire_time = now.plus_seconds(seconds.parse().unwrap());
+            RoleAssignment { role: role(name), expire_time: Some(expire_time), permanent: false }
         }
     };
     roles.iter().map(one).collect()

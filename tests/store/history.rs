@@ -1,4 +1,4 @@
-//! Catching up, histories that parted, answers to repeat, commits that nobody answered.
+//! Catching up, histories that diverged, answers to repeat, commits that nobody answered.
 
 use std::sync::Arc;
 

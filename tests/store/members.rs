@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rolecall::domain::command::{Place, RoleMappingEdits, Write};
-use rolecall::domain::membership::{Seen, Standing};
+use rolecall::domain::membership::{RoleState, Visibility};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{Ask, Decision, OrgId, PermissionName, Question, RoleName, Time, UserId};
@@ -137,9 +137,10 @@ fn expected(
     for number in 0..200 {
         let id = format!("user-{number:03}");
         let Some(record) = project.membership(found, &user(&id)) else { continue };
-        let member = project.member(found, &user(&id), &record, Seen::Whole, now);
-        let held = member.roles.iter().filter(|role| role.standing != Standing::Ended);
-        let held: Vec<&RoleName> = held.flat_map(|role| [Some(&role.role), role.stand_in.as_ref()]).flatten().collect();
+        let member = project.member(found, &user(&id), &record, Visibility::All, now);
+        let held = member.roles.iter().filter(|role| role.state != RoleState::Expired);
+        let held: Vec<&RoleName> =
+            held.flat_map(|role| [Some(&role.role), role.fallback_role.as_ref()]).flatten().collect();
         let by_role = filters.0.as_ref().is_none_or(|role| held.contains(&role));
         let by_permission = filters.1.as_ref().is_none_or(|permission| {
             let question = Question::Permission(permission.as_str());
@@ -187,7 +188,7 @@ async fn b4_members_are_listed_by_role_and_permission_page_by_page(database: Tes
         let found = project.org(id).unwrap();
         for row in members_of(&desk, "single", id, (None, None), now, 1_000).await {
             let record = project.membership(found, &row.member.user_id).unwrap();
-            assert_eq!(row.member, project.member(found, &row.member.user_id, &record, Seen::Whole, now));
+            assert_eq!(row.member, project.member(found, &row.member.user_id, &record, Visibility::All, now));
         }
     }
 }
@@ -212,8 +213,8 @@ async fn b4_memberships_of_a_user_are_listed_page_by_page(database: TestDatabase
             let rows = whole(limit, |row: &MemberRow| row.member.org_id.clone(), ask).await;
             assert_eq!(rows.iter().map(|row| row.member.org_id.as_str()).collect::<Vec<_>>(), expected);
             assert!(rows.iter().all(|row| row.member.user_id == ann));
-            let standing = if seconds < 60 { Standing::Live } else { Standing::Ended };
-            assert_eq!(rows[0].member.roles[1].standing, standing);
+            let state = if seconds < 60 { RoleState::Live } else { RoleState::Expired };
+            assert_eq!(rows[0].member.roles[1].state, state);
         }
     }
     assert!(store.list_user_memberships(&shop, &user("eve"), None, 9, now).await.unwrap().rows.is_empty());
@@ -222,7 +223,7 @@ async fn b4_memberships_of_a_user_are_listed_page_by_page(database: TestDatabase
 async fn b5_whose_roles_have_all_ended_is_no_member(database: TestDatabase) {
     let desk = crowd(database).await;
     let (store, multi, paid) = (&desk.store, key("multi"), org("paid"));
-    let ended = START.plus_seconds(100);
+    let removed = START.plus_seconds(100);
     // The second kind of roles is the first name for 100 seconds.
     let ann = desk
         .state
@@ -233,10 +234,10 @@ async fn b5_whose_roles_have_all_ended_is_no_member(database: TestDatabase) {
                 let id = user(&format!("user-{number:03}"));
                 let record = project.membership(org, &id).unwrap();
                 project
-                    .member(org, &id, &record, Seen::Whole, ended)
+                    .member(org, &id, &record, Visibility::All, removed)
                     .roles
                     .iter()
-                    .all(|role| role.standing == Standing::Ended)
+                    .all(|role| role.state == RoleState::Expired)
             };
             (0..50).find(alone).unwrap()
         })
@@ -244,9 +245,9 @@ async fn b5_whose_roles_have_all_ended_is_no_member(database: TestDatabase) {
     let ann = user(&format!("user-{ann:03}"));
     let before = START.plus_seconds(99);
     assert!(store.get_member(&multi, &paid, &ann, before, None).await.is_ok());
-    let error = store.get_member(&multi, &paid, &ann, ended, None).await.unwrap_err();
+    let error = store.get_member(&multi, &paid, &ann, removed, None).await.unwrap_err();
     assert!(matches!(error, ReadError::NotFound(Noun::Member, _)), "{error}");
-    let listed = members_of(&desk, "multi", "paid", (None, None), ended, 1_000).await;
+    let listed = members_of(&desk, "multi", "paid", (None, None), removed, 1_000).await;
     assert!(!users(&listed).contains(&ann.as_str()));
     let error = store.get_member(&multi, &paid, &user("eve"), before, None).await.unwrap_err();
     assert!(matches!(error, ReadError::NotFound(Noun::Member, _)), "{error}");
@@ -278,8 +279,8 @@ async fn b5_a_lent_role_shadows_the_base_role_in_lists_too(database: TestDatabas
     assert_eq!(users(&members_of(&desk, "shop", "acme", held, now.plus_seconds(30), 10).await), ["ann"]);
     let found =
         desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), now.plus_seconds(30), None).await.unwrap();
-    let standings: Vec<Standing> = found.value.member.roles.iter().map(|role| role.standing).collect();
-    assert_eq!(standings, [Standing::Shadowed, Standing::Live]);
+    let role_states: Vec<RoleState> = found.value.member.roles.iter().map(|role| role.state).collect();
+    assert_eq!(role_states, [RoleState::Overridden, RoleState::Live]);
 }
 
 async fn b6_a_member_shows_its_roles_from_the_highest_and_its_revision(database: TestDatabase) {
@@ -297,7 +298,7 @@ async fn b6_a_member_shows_its_roles_from_the_highest_and_its_revision(database:
     let found = desk.store.get_member(&key("shop"), &org("acme"), &user("ann"), desk.now, None).await.unwrap();
     let roles: Vec<&str> = found.value.member.roles.iter().map(|role| role.role.as_str()).collect();
     assert_eq!(roles, ["Chair", "Owner", "Admin", "Member"]);
-    assert_eq!(found.value.member.roles[2].until, Some(now.plus_seconds(60)));
+    assert_eq!(found.value.member.roles[2].expire_time, Some(now.plus_seconds(60)));
     assert_eq!(found.value.revision, Some(commits[0].revision));
     assert_eq!(found.revision, desk.revision());
 }

@@ -49,7 +49,7 @@ async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase
             }
             desk.now = desk.now.plus_seconds(dice.below(40) as i64);
             if dice.below(6) == 0 {
-                desk.erase(dice.below(4) as u32 + 1).await;
+                desk.purge(dice.below(4) as u32 + 1).await;
             }
             if group % 10 == 0 {
                 agrees(&desk).await;
@@ -58,7 +58,7 @@ async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase
         }
     }
     agrees(&desk).await;
-    desk.erase(100).await;
+    desk.purge(100).await;
     agrees(&desk).await;
     shows_members(&desk, &USERS).await;
     undoes(&desk).await;
@@ -268,11 +268,11 @@ impl Dice {
         let one = |roles: &[RoleId], at: usize| roles.get(at % roles.len().max(1)).map(|&role| project.role_name(role));
         let (at, other) = (self.below(50), self.below(50));
         let answer = match self.below(5) {
-            0 | 1 => OnDisabled::Suspend { stand_in: one(&visible, at) },
+            0 | 1 => OnDisabled::Suspend { fallback_role: one(&visible, at) },
             _ => {
                 let alike = if project.is_visible(lost) { &visible } else { &internal };
                 let to = one(alike, at).map(|to| (project.role_name(lost), to));
-                OnDisabled::Remap { role_map: to.into_iter().collect(), others_to: one(&visible, other) }
+                OnDisabled::Remap { replacements: to.into_iter().collect(), default_replacement: one(&visible, other) }
             }
         };
         Some(answering(command, answer))

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use rolecall::domain::change::MembershipKey;
 use rolecall::domain::command::{Command, Place, RoleMappingEdits, Write};
+use rolecall::domain::fallback::Fallback;
 use rolecall::domain::group::Commit;
 use rolecall::domain::id::{OrgNo, RoleId, RoleSetId};
-use rolecall::domain::membership::{MembershipRecord, Origin, RoleOrigin, TimedRole};
+use rolecall::domain::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::role_set::RoleSet;
-use rolecall::domain::stand_in::StandIn;
 use rolecall::domain::{Change, Edit, Project, Revision, Scoped, State};
 use sea_orm::{ConnectionTrait, Database, Statement};
 
@@ -70,7 +70,7 @@ async fn m7_members_with_and_without_ends_are_remapped_in_one_commit(database: T
     shows_members(&desk, &[&USERS[..], &["creator"]].concat()).await;
     let shown = async |id: &str, name: &str| {
         let found = desk.store.get_member(&key("shop"), &org(id), &user(name), desk.now, None).await.unwrap().value;
-        let roles = found.member.roles.iter().map(|it| (it.role.to_string(), it.until.is_some(), it.origin));
+        let roles = found.member.roles.iter().map(|it| (it.role.to_string(), it.expire_time.is_some(), it.origin));
         (roles.collect::<Vec<_>>(), found.member.origin.unwrap(), found.revision.unwrap())
     };
     use Origin::{Creator, Direct, Migration};
@@ -154,7 +154,8 @@ async fn remaps_in_one_group_end_as_one_by_one(database: TestDatabase) {
         }
         assert!(desk.store.load(hash_key()).await.unwrap() == desk.state, "at {:?}", desk.revision());
         assert!(one.store.load(hash_key()).await.unwrap() == desk.state, "one by one, at {:?}", desk.revision());
-        for table in ["memberships", "timed_roles", "role_origins", "role_sets", "role_set_roles", "stand_ins"] {
+        for table in ["memberships", "temporary_roles", "role_origins", "role_sets", "role_set_roles", "fallback_roles"]
+        {
             assert_eq!(rows(&desk, table).await, rows(&one, table).await, "{table} at {:?}", desk.revision());
         }
     }
@@ -194,7 +195,7 @@ impl History {
             let project = next.project(&key("shop")).unwrap().clone();
             let edits = match self.dice.below(10) {
                 0..=3 => self.remap(&project),
-                4 => self.stand_ins(&project),
+                4 => self.fallbacks(&project),
                 _ => self.membership(&project),
             };
             edits.iter().for_each(|change| next.apply(change));
@@ -235,7 +236,7 @@ impl History {
             before.push(set);
             after.push(other);
         }
-        let records = records.iter().filter(|record| record.timed.is_empty() && before.contains(&record.role_set));
+        let records = records.iter().filter(|record| record.temporary.is_empty() && before.contains(&record.role_set));
         self.remapped += records.count();
         let key = Scoped { project: project.id, id };
         changes.push(Change::Remap(Edit { key, before: Some(before.into()), after: Some(after.into()) }));
@@ -250,8 +251,8 @@ impl History {
         let sets: Vec<_> = project.role_sets.entries().filter(|(_, set)| !set.migrated).collect();
         let (role_set, set) = sets[self.dice.below(sets.len())];
         let role = set.roles[0];
-        let timed: &[TimedRole] = match self.dice.below(4) {
-            0 => &[TimedRole { role, until: START.plus_seconds(600) }],
+        let temporary: &[TemporaryRole] = match self.dice.below(4) {
+            0 => &[TemporaryRole { role, expire_time: START.plus_seconds(600) }],
             _ => &[],
         };
         let origins: &[RoleOrigin] = match self.dice.below(4) {
@@ -259,7 +260,7 @@ impl History {
             _ => &[],
         };
         let record =
-            MembershipRecord { role_set, origin: Origin::Direct, timed: timed.into(), origins: origins.into() };
+            MembershipRecord { role_set, origin: Origin::Direct, temporary: temporary.into(), origins: origins.into() };
         let after = Some(record).filter(|_| self.dice.below(5) > 0);
         if before.is_none() && after.is_none() {
             return Vec::new();
@@ -268,14 +269,14 @@ impl History {
         vec![Change::Membership(Edit { key, before, after })]
     }
 
-    fn stand_ins(&mut self, project: &Project) -> Vec<Change> {
+    fn fallbacks(&mut self, project: &Project) -> Vec<Change> {
         let id = self.org(project);
-        let before = project.org_numbered(id).unwrap().stand_ins.clone();
+        let before = project.org_numbered(id).unwrap().fallbacks.clone();
         let roles = self.roles().roles;
-        let stand_in = RoleId::new(self.dice.below(5) as u32 + 1).unwrap();
-        let all: Vec<StandIn> = roles.iter().map(|&role| StandIn { role, stand_in }).collect();
+        let fallback_role = RoleId::new(self.dice.below(5) as u32 + 1).unwrap();
+        let all: Vec<Fallback> = roles.iter().map(|&role| Fallback { role, fallback_role }).collect();
         let after = Some(all.into()).filter(|_| before.is_none() || self.dice.below(2) == 0);
-        vec![Change::StandIns(Edit { key: Scoped { project: project.id, id }, before, after })]
+        vec![Change::Fallbacks(Edit { key: Scoped { project: project.id, id }, before, after })]
     }
 }
 
@@ -284,13 +285,13 @@ async fn rows(desk: &Desk, table: &str) -> Vec<String> {
     let direct = Database::connect(&desk.database.url).await.unwrap();
     let columns = match table {
         "memberships" => {
-            "project, org, user_id, role_set, origin, revision, CAST(timed AS integer), CAST(other_origins AS integer)"
+            "project, org, user_id, role_set, origin, revision, CAST(temporary AS integer), CAST(other_origins AS integer)"
         }
-        "timed_roles" => r#"project, org, user_id, role, "until""#,
+        "temporary_roles" => r#"project, org, user_id, role, "until""#,
         "role_origins" => "project, org, user_id, role, origin",
         "role_sets" => "project, id, CAST(migrated AS integer), revision",
         "role_set_roles" => "project, role_set, role",
-        _ => "project, org, role, stand_in",
+        _ => "project, org, role, fallback_role",
     };
     let text = columns.split(", ").map(|column| format!("CAST({} AS text)", column.trim())).collect::<Vec<_>>();
     let sql = format!("SELECT {} FROM {table}", text.join(" || ' ' || "));

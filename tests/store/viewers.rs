@@ -1,7 +1,7 @@
 //! What members see of their org: no internal role, no internal member, and without the permission nobody else.
 
 use rolecall::domain::command::{Place, RoleMappingEdits, Write};
-use rolecall::domain::membership::Standing;
+use rolecall::domain::membership::RoleState;
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{OrgId, PermissionName, RoleName, Time, UserId};
@@ -247,10 +247,10 @@ async fn i2_an_internal_lent_role_shadows_nothing_for_a_viewer(database: TestDat
     assert_eq!(names(&selling(before).await.unwrap()), ["ann", "bob", "cid"]);
     assert_eq!(names(&selling(after).await.unwrap()), ["ann", "bob", "dan"]);
     let rows = seen(&desk, "ann", (None, None), before, 3).await.unwrap();
-    let standing = |at: usize| rows[at].member.roles.iter().map(|role| role.standing).collect::<Vec<_>>();
+    let state = |at: usize| rows[at].member.roles.iter().map(|role| role.state).collect::<Vec<_>>();
     assert_eq!(names(&rows), ["ann", "bob", "cid", "dan"]);
-    assert_eq!(standing(1), [Standing::Live], "as if it were not lent anything");
-    assert_eq!(standing(3), [Standing::Shadowed, Standing::Live]);
+    assert_eq!(state(1), [RoleState::Live], "as if it were not lent anything");
+    assert_eq!(state(3), [RoleState::Overridden, RoleState::Live]);
     for _ in 0..2 {
         let users = ["ann", "bob", "cid", "dan"];
         shows_members_to(&desk, &users, &users).await;
@@ -268,7 +268,7 @@ async fn i2_roles_are_listed_to_a_viewer_without_the_internal_ones(database: Tes
     ])
     .await;
     let list = roles_seen(&desk, "acme", "ann", desk.now).await.unwrap();
-    assert_eq!((list.order_etag.as_str(), list.page.more), ("", false));
+    assert_eq!((list.role_order_etag.as_str(), list.page.more), ("", false));
     let rows: Vec<(u32, &str)> = list.page.rows.iter().map(|row| (row.position, row.role.name.as_str())).collect();
     assert_eq!(rows, [(1, "Owner"), (2, "Admin"), (3, "Member"), (4, "Blind"), (5, "Off")]);
     assert_eq!(list.page.rows[0].manages, [role("Admin"), role("Blind")]);
@@ -294,7 +294,7 @@ async fn i2_roles_are_listed_to_a_viewer_without_the_internal_ones(database: Tes
     // The caller sees all of them.
     let ask = ListRoles { project: key("shop"), after: None, limit: 100, now: desk.now, viewer: None };
     let all = desk.store.list_roles(ask).await.unwrap();
-    assert_eq!((all.page.rows.len(), all.order_etag.is_empty()), (7, false));
+    assert_eq!((all.page.rows.len(), all.role_order_etag.is_empty()), (7, false));
     assert_eq!(all.page.rows[1].manages, ["Staff", "Admin", "Staff two", "Blind"].map(role));
     // Of another project's org, or as a member of another org, nothing is seen.
     let error = roles_seen(&desk, "globex", "ann", desk.now).await.unwrap_err();

@@ -28,8 +28,8 @@ on_both! {
     r4_whoever_is_left_without_a_role_is_in_no_list
     r8_a_deleted_permission_is_granted_nowhere
     m5_a_deleted_mapping_takes_its_rows_along
-    s5_what_is_dead_is_erased_in_chunks_and_stays_taken
-    what_is_to_be_erased_is_found_in_order
+    s5_what_is_dead_is_purged_in_chunks_and_stays_taken
+    what_is_to_be_purged_is_found_in_order
 }
 
 async fn every_command_of_the_core_is_stored_as_it_was_decided(database: TestDatabase) {
@@ -125,12 +125,12 @@ async fn every_command_of_the_core_is_stored_as_it_was_decided(database: TestDat
         agrees(&desk).await;
         shows_members(&desk, &users).await;
     }
-    desk.erase(3).await;
+    desk.purge(3).await;
     agrees(&desk).await;
     shows_members(&desk, &users).await;
     desk.write(vec![delete_project("shop")]).await;
     agrees(&desk).await;
-    desk.erase(2).await;
+    desk.purge(2).await;
     agrees(&desk).await;
     undoes(&desk).await;
 }
@@ -308,7 +308,7 @@ async fn s5_an_id_is_given_anew_in_the_group_that_deletes_it(database: TestDatab
     agrees(&desk).await;
     assert_eq!(desk.store.get_project(&key("shop")).await.unwrap().value.id.number(), 3);
     assert_eq!(noun(desk.store.get_org(&key("shop"), &org("acme"), now, None).await.unwrap_err()), Noun::Org);
-    desk.erase(1).await;
+    desk.purge(1).await;
     agrees(&desk).await;
     undoes(&desk).await;
 }
@@ -391,10 +391,10 @@ async fn r4_whoever_is_left_without_a_role_is_in_no_list(database: TestDatabase)
     shows_members(&desk, &users).await;
     let listed = desk.store.list_user_memberships(&key("shop"), &user("user-01"), None, 9, now).await.unwrap();
     assert!(listed.rows.is_empty());
-    // One of them comes back before it is erased.
+    // One of them comes back before it is purged.
     desk.write(vec![write_member("shop", "acme", "user-01", Write::Add(given(&["Member"], now)))]).await;
     shows_members(&desk, &users).await;
-    let commits = desk.erase(5).await;
+    let commits = desk.purge(5).await;
     assert!(commits.iter().map(|commit| commit.changes.len()).max().unwrap() <= 5 + 1);
     agrees(&desk).await;
     shows_members(&desk, &users).await;
@@ -480,7 +480,7 @@ async fn m5_a_deleted_mapping_takes_its_rows_along(database: TestDatabase) {
     undoes(&desk).await;
 }
 
-async fn s5_what_is_dead_is_erased_in_chunks_and_stays_taken(database: TestDatabase) {
+async fn s5_what_is_dead_is_purged_in_chunks_and_stays_taken(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let project = |key: &str| {
@@ -503,7 +503,7 @@ async fn s5_what_is_dead_is_erased_in_chunks_and_stays_taken(database: TestDatab
     desk.write([project("shop"), project("forum")].concat()).await;
     desk.write(vec![delete_org("shop", "acme"), delete_org("shop", "empty"), delete_project("forum")]).await;
     agrees(&desk).await;
-    desk.erase(4).await;
+    desk.purge(4).await;
     agrees(&desk).await;
     let shop = desk.state.project(&key("shop")).unwrap();
     assert_eq!(shop.memberships_len(), 15);
@@ -512,13 +512,13 @@ async fn s5_what_is_dead_is_erased_in_chunks_and_stays_taken(database: TestDatab
     let Command::CreateOrg(again) = create_org("shop", "acme", None) else { unreachable!() };
     let refused = Command::CreateOrg(CreateOrg { reuse_deleted_id: false, ..again });
     assert!(desk.try_write(vec![refused]).await.is_empty());
-    // What is dead and not erased, loaded anew, is still known to have been deleted.
+    // What is dead and not purged, loaded anew, is still known to have been deleted.
     desk.write(vec![delete_org("shop", "globex")]).await;
     agrees(&desk).await;
     undoes(&desk).await;
 }
 
-async fn what_is_to_be_erased_is_found_in_order(database: TestDatabase) {
+async fn what_is_to_be_purged_is_found_in_order(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let mut commands = vec![
@@ -537,8 +537,8 @@ async fn what_is_to_be_erased_is_found_in_order(database: TestDatabase) {
     desk.write(commands).await;
     desk.write(vec![delete_org("shop", "globex"), delete_role("shop", "Staff", None)]).await;
     let shop = desk.state.project(&key("shop")).unwrap().clone();
-    let orgs: Vec<_> = shop.dying_orgs().iter().copied().collect();
-    let sets: Vec<_> = shop.dying_sets().iter().copied().collect();
+    let orgs: Vec<_> = shop.orgs_being_purged().iter().copied().collect();
+    let sets: Vec<_> = shop.role_sets_being_purged().iter().copied().collect();
     assert_eq!((orgs.len(), sets.len()), (1, 1));
     let all = |of: &[(u32, &str)]| of.iter().map(|(org, user)| format!("{org} {user}")).collect::<Vec<_>>();
     let of_org = all(&[(2, "B"), (2, "a"), (2, "c"), (2, "ä")]);
@@ -555,7 +555,7 @@ async fn what_is_to_be_erased_is_found_in_order(database: TestDatabase) {
             let mut found = Vec::new();
             loop {
                 let after = found.last().cloned();
-                let page = desk.store.erasable(shop.id, asked.0, asked.1, after, limit).await.unwrap();
+                let page = desk.store.purgeable(shop.id, asked.0, asked.1, after, limit).await.unwrap();
                 let last = page.len() < limit as usize;
                 found.extend(page);
                 if last {
@@ -566,6 +566,6 @@ async fn what_is_to_be_erased_is_found_in_order(database: TestDatabase) {
             assert_eq!(found, expected);
         }
     }
-    assert_eq!(desk.store.erasable_of_project(shop.id, 5).await.unwrap().len(), 5);
-    assert_eq!(desk.store.erasable_of_project(shop.id, 100).await.unwrap().len(), 12);
+    assert_eq!(desk.store.purgeable_of_project(shop.id, 5).await.unwrap().len(), 5);
+    assert_eq!(desk.store.purgeable_of_project(shop.id, 100).await.unwrap().len(), 12);
 }

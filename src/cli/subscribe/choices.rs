@@ -44,7 +44,7 @@ async fn known(client: &Client) -> Result<(String, HashSet<String>), Trouble> {
 }
 
 pub(super) fn told(args: &Args, held: &[String], default_role: &str, internal: &HashSet<String>) -> String {
-    let base = Args { dry_run: true, impact: None, stand_in: None, others_to: None, ..args.clone() };
+    let base = Args { dry_run: true, impact: None, fallback_role: None, default_replacement: None, ..args.clone() };
     let suspend = Args { on_disabled: Some(Strategy::Suspend), remap: Vec::new(), ..base.clone() };
     let (inside, visible): (Vec<String>, Vec<String>) = held.iter().cloned().partition(|role| internal.contains(role));
     let mut text =
@@ -52,8 +52,8 @@ pub(super) fn told(args: &Args, held: &[String], default_role: &str, internal: &
     let mut add = |says: String, args: &Args| text.push_str(&format!("\n# {says}\n{}", args.command()));
     add("they keep the role, which grants nothing until the org is on a plan that has it".into(), &suspend);
     if !visible.is_empty() {
-        let stand_in = Args { stand_in: Some(default_role.into()), ..suspend };
-        add(format!("the same, and meanwhile they hold {}", plain(default_role)), &stand_in);
+        let fallback_role = Args { fallback_role: Some(default_role.into()), ..suspend };
+        add(format!("the same, and meanwhile they hold {}", plain(default_role)), &fallback_role);
     }
     // Who takes the place of an internal role is nothing to guess.
     if inside.is_empty() && !visible.is_empty() {
@@ -62,7 +62,7 @@ pub(super) fn told(args: &Args, held: &[String], default_role: &str, internal: &
             let more = visible.into_iter().map(|role| Replacement { role, to: default_role.into() });
             Args { remap: args.remap.iter().cloned().chain(more).collect(), ..base }
         } else {
-            Args { others_to: Some(default_role.into()), ..base }
+            Args { default_replacement: Some(default_role.into()), ..base }
         };
         let remap = Args { on_disabled: Some(Strategy::Remap), ..remap };
         add(format!("they get {} in its place, for good", plain(default_role)), &remap);

@@ -29,7 +29,7 @@ fn text(answer: &Subscribed) -> String {
 fn a_command_to_paste_says_what_the_arguments_said() {
     for words in [
         &["acme", "Free"][..],
-        &["acme", "Free", "--on-disabled", "suspend", "--stand-in", "Read Only", "--reason", "it's over"],
+        &["acme", "Free", "--on-disabled", "suspend", "--fallback role", "Read Only", "--reason", "it's over"],
         &["acme", "--on-disabled", "remap", "--remap", "A=B", "--remap", "Old Role=New Role", "--to-default"],
         &["acme", "Free", "--others-to", "Member", "--impact", "3f", "--project", "shop", "--server", "unix:/r.sock"],
         &["acme", "Free", "--on-disabled", "reject", "--dry-run"],
@@ -48,7 +48,7 @@ fn a_command_to_paste_says_what_the_arguments_said() {
             &["--dry-run", "--on-disabled", "suspend", "--", "acme", "--json"],
             "--on-disabled suspend --dry-run -- acme --json",
         ),
-        (&["--to-default", "--stand-in=-s", "--", "-"], "'--stand-in=-s' --to-default -- -"),
+        (&["--to-default", "--fallback role=-s", "--", "-"], "'--fallback role=-s' --to-default -- -"),
         (&["acme", "Free", "--remap=-a=b", "--remap", "c=-d=e"], "acme Free '--remap=-a=b' --remap 'c=-d=e'"),
         (&["acme", "Free", "--others-to=--dry-run"], "acme Free '--others-to=--dry-run'"),
         (&["acme", "Free", "--reason=- it's over"], r"acme Free '--reason=- it'\''s over'"),
@@ -61,7 +61,15 @@ fn a_command_to_paste_says_what_the_arguments_said() {
         let again = args(&pasted[2..].iter().map(String::as_str).collect::<Vec<_>>());
         let meant = |args: Args| {
             let flags = (args.to_default, args.dry_run, args.on_disabled, args.client.repeated());
-            (args.org_id, args.role_mapping, args.stand_in, args.remap, args.others_to, args.reason, flags)
+            (
+                args.org_id,
+                args.role_mapping,
+                args.fallback_role,
+                args.remap,
+                args.default_replacement,
+                args.reason,
+                flags,
+            )
         };
         assert_eq!(meant(again), meant(said), "{command}");
     }
@@ -78,19 +86,19 @@ fn split(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_stand_in_means_suspend_and_a_replacement_remap() {
+fn a_fallback_role_means_suspend_and_a_replacement_remap() {
     let strategy = |words: &[&str]| {
         on_disabled(&args(&[&["acme", "Free"], words].concat())).map(|said| said.map(|said| said.strategy()))
     };
     assert_eq!(strategy(&[]), Ok(None));
     assert_eq!(strategy(&["--on-disabled", "reject"]), Ok(Some(DisabledRoleStrategy::Reject)));
-    assert_eq!(strategy(&["--stand-in", "Member"]), Ok(Some(DisabledRoleStrategy::Suspend)));
+    assert_eq!(strategy(&["--fallback role", "Member"]), Ok(Some(DisabledRoleStrategy::Suspend)));
     assert_eq!(strategy(&["--remap", "A=B"]), Ok(Some(DisabledRoleStrategy::Remap)));
     assert_eq!(strategy(&["--others-to", "B"]), Ok(Some(DisabledRoleStrategy::Remap)));
     for wrong in [
-        &["--stand-in", "Member", "--remap", "A=B"][..],
-        &["--on-disabled", "reject", "--stand-in", "Member"],
-        &["--on-disabled", "remap", "--stand-in", "Member"],
+        &["--fallback role", "Member", "--remap", "A=B"][..],
+        &["--on-disabled", "reject", "--fallback role", "Member"],
+        &["--on-disabled", "remap", "--fallback role", "Member"],
         &["--on-disabled", "suspend", "--others-to", "B"],
     ] {
         assert!(strategy(wrong).is_err(), "{wrong:?}");
@@ -121,11 +129,11 @@ fn a_refusal_says_the_choices_that_there_are() {
     };
     let command = |flags: &str| format!("rolecall subscribe acme Free {flags} --dry-run");
     let suspend = command("--on-disabled suspend");
-    let stand_in = command("--on-disabled suspend --stand-in Member");
+    let fallback_role = command("--on-disabled suspend --fallback role Member");
     let remap = |remaps: &str| command(&format!("--on-disabled remap {remaps}"));
     assert_eq!(
         told(&["acme", "Free", "--impact", "3f"], &["Billing Manager"]),
-        [suspend.clone(), stand_in.clone(), remap("--remap 'Billing Manager=Member'")]
+        [suspend.clone(), fallback_role.clone(), remap("--remap 'Billing Manager=Member'")]
     );
     // What was said already stays.
     let again = told(&["acme", "Free", "--remap", "A=B"], &["C"]);
@@ -138,5 +146,5 @@ fn a_refusal_says_the_choices_that_there_are() {
     );
     // Nobody stands in for an internal role, and none but an internal one takes its place.
     assert_eq!(told(&["acme", "Free"], &["Support"]), std::slice::from_ref(&suspend));
-    assert_eq!(told(&["acme", "Free"], &["Admin", "Support"]), [suspend, stand_in]);
+    assert_eq!(told(&["acme", "Free"], &["Admin", "Support"]), [suspend, fallback_role]);
 }

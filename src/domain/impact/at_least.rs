@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Sides;
 use crate::domain::id::RoleId;
-use crate::domain::membership::Seen;
+use crate::domain::membership::Visibility;
 use crate::domain::project::{Project, RoleStructure};
 
 /// The places of roles in a hierarchy, 0 for the highest, as they were, and what is to be known of all from one place down;
@@ -19,12 +19,12 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    fn new(before: &Project, after: &Project, seen: Seen) -> Self {
+    fn new(before: &Project, after: &Project, visibility: Visibility) -> Self {
         let places = |project: &Project| -> HashMap<RoleId, usize> {
             project.role_order.iter().enumerate().map(|(at, &role)| (role, at)).collect()
         };
         let (was, is) = (places(before), places(after));
-        let known = |role: RoleId| seen == Seen::Whole || after.is_visible(role);
+        let known = |role: RoleId| visibility == Visibility::All || after.is_visible(role);
         let end = before.role_order.len();
         let (mut highest_after, mut below) = (vec![usize::MAX; end + 1], vec![0; end + 1]);
         for (at, role) in before.role_order.iter().enumerate().rev() {
@@ -44,12 +44,13 @@ impl Sides<'_> {
         if live[0].is_empty() || !self.reordered && live[0] == live[1] {
             return false;
         }
-        let known =
-            |role: RoleId| after.roles.get(role).is_some() && (self.seen == Seen::Whole || after.is_visible(role));
+        let known = |role: RoleId| {
+            after.roles.get(role).is_some() && (self.visibility == Visibility::All || after.is_visible(role))
+        };
         if before.record.role_structure == RoleStructure::MultiRole {
             return live[0].iter().any(|&role| known(role) && !passes(after, &live[1], role));
         }
-        let hierarchy = self.hierarchy.get_or_init(|| Hierarchy::new(before, after, self.seen));
+        let hierarchy = self.hierarchy.get_or_init(|| Hierarchy::new(before, after, self.visibility));
         let Some(from) = live[0].iter().filter_map(|role| hierarchy.before.get(role)).min().copied() else {
             return false;
         };

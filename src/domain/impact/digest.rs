@@ -81,7 +81,7 @@ pub fn digest(impact: &Impact, marks: &Marks) -> String {
     [impact.orgs, impact.members, impact.members_losing_at_least].into_iter().for_each(|number| mark.number(number));
     for role in &impact.roles {
         mark.text(role.role.as_str());
-        [role.given, role.ended, role.suspended, role.reactivated].into_iter().for_each(|number| mark.number(number));
+        [role.given, role.removed, role.suspended, role.reactivated].into_iter().for_each(|number| mark.number(number));
     }
     let lists = [&impact.grants_gained, &impact.grants_lost].map(|list| list.total);
     let pairs = [&impact.at_least_lost, &impact.manages_lost].map(|list| list.total);
@@ -115,7 +115,7 @@ pub fn digest(impact: &Impact, marks: &Marks) -> String {
 fn mark_of(row: &MemberImpact) -> u128 {
     let mut mark = Mark::default();
     mark.text(row.org_id.as_str());
-    for roles in [&row.roles_given, &row.roles_ended, &row.roles_suspended, &row.roles_reactivated] {
+    for roles in [&row.roles_given, &row.roles_removed, &row.roles_suspended, &row.roles_reactivated] {
         mark.number(roles.len() as u64);
         roles.iter().for_each(|role| mark.text(role.as_str()));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Sides, digest};
 use crate::domain::Time;
 use crate::domain::id::{RoleId, RoleMappingId};
-use crate::domain::membership::{Seen, Standing, Stands};
+use crate::domain::membership::{RecordedRole, RoleState, Visibility};
 use crate::domain::org::Org;
 use crate::domain::permission_set::PermissionSet;
 use crate::domain::project::Project;
@@ -22,7 +22,7 @@ pub struct Effect {
     pub loses_at_least: bool,
     pub loses_owner: bool,
     pub given: Vec<RoleId>,
-    pub ended: Vec<RoleId>,
+    pub removed: Vec<RoleId>,
     pub suspended: Vec<RoleId>,
     pub reactivated: Vec<RoleId>,
     /// The live roles, before and after.
@@ -41,11 +41,11 @@ pub struct Side<'a> {
 
 impl<'a> Side<'a> {
     /// How the roles that are held stand, and until when they are held.
-    fn standings(self, seen: Seen, now: Time) -> Vec<(Stands, Option<Time>)> {
-        let (roles, timed) = self.project.seen(&self.it.set.roles, self.it.timed, seen);
-        let standings = self.project.standings_of(self.org, &roles, &timed, now);
-        let held = standings.filter(|stands| stands.standing != Standing::Ended);
-        held.map(|stands| (stands, self.it.end(stands.role))).collect()
+    fn role_states(self, visibility: Visibility, now: Time) -> Vec<(RecordedRole, Option<Time>)> {
+        let (roles, temporary) = self.project.shown_roles(&self.it.set.roles, self.it.temporary, visibility);
+        let role_states = self.project.role_states_of(self.org, &roles, &temporary, now);
+        let held = role_states.filter(|recorded_role| recorded_role.state != RoleState::Expired);
+        held.map(|recorded_role| (recorded_role, self.it.end(recorded_role.role))).collect()
     }
 
     fn owns(self) -> bool {
@@ -99,26 +99,27 @@ impl Rows {
 
 /// Compares a member before and after; a side is missing where it is no member, or the org is not there.
 pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, after: Option<Side<'_>>) -> Effect {
-    let standings = |side: Option<Side<'_>>| side.map_or_else(Vec::new, |side| side.standings(sides.seen, sides.now));
-    let (stood, stands) = (standings(before), standings(after));
-    let live = [&stood, &stands].map(|all| {
-        let all = all.iter().flat_map(|(stands, _)| stands.roles());
-        all.filter(|(_, standing)| *standing == Standing::Live).map(|(role, _)| role).collect::<Vec<_>>()
+    let role_states =
+        |side: Option<Side<'_>>| side.map_or_else(Vec::new, |side| side.role_states(sides.visibility, sides.now));
+    let (stood, recorded_role) = (role_states(before), role_states(after));
+    let live = [&stood, &recorded_role].map(|all| {
+        let all = all.iter().flat_map(|(recorded_role, _)| recorded_role.roles());
+        all.filter(|(_, state)| *state == RoleState::Live).map(|(role, _)| role).collect::<Vec<_>>()
     });
-    let mut effect = Effect { touched: stood != stands, ..Effect::default() };
-    let (held_before, held_after) = (held(&stood), held(&stands));
+    let mut effect = Effect { touched: stood != recorded_role, ..Effect::default() };
+    let (held_before, held_after) = (held(&stood), held(&recorded_role));
     for (&role, &enabled) in &held_before {
         match held_after.get(&role) {
-            None => effect.ended.push(role),
+            None => effect.removed.push(role),
             Some(&after) if enabled && !after => effect.suspended.push(role),
             Some(&after) if !enabled && after => effect.reactivated.push(role),
             Some(_) => {}
         }
     }
     effect.given = held_after.keys().copied().filter(|role| !held_before.contains_key(role)).collect();
-    effect.loses = !effect.ended.is_empty() || !effect.suspended.is_empty();
+    effect.loses = !effect.removed.is_empty() || !effect.suspended.is_empty();
     // Who holds nothing that is seen is no member, whatever is recorded (I4).
-    if before.is_some() && after.is_some() && !stood.is_empty() && !stands.is_empty() {
+    if before.is_some() && after.is_some() && !stood.is_empty() && !recorded_role.is_empty() {
         for &role in &live[0] {
             let change = rows.change(before, after, role);
             effect.touched |= change.differs;
@@ -135,7 +136,7 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
         // Not in the order of roles, which goes by their numbers; and a row that stays as it is says nothing.
         marks.retain(|&mark| mark != 0);
         marks.sort_unstable();
-        effect.mark = sides.mark([&stood, &stands], &marks);
+        effect.mark = sides.mark([&stood, &recorded_role], &marks);
     }
     effect.loses_owner = before.is_some_and(Side::owns) && !after.is_some_and(Side::owns);
     effect.loses_at_least = sides.loses_at_least(&live);
@@ -144,10 +145,10 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
 }
 
 /// The roles held, and whether each is enabled: of its own or in the place of another.
-fn held(standings: &[(Stands, Option<Time>)]) -> BTreeMap<RoleId, bool> {
+fn held(role_states: &[(RecordedRole, Option<Time>)]) -> BTreeMap<RoleId, bool> {
     let mut held = BTreeMap::new();
-    for (role, standing) in standings.iter().flat_map(|(stands, _)| stands.roles()) {
-        *held.entry(role).or_insert(false) |= standing != Standing::Suspended;
+    for (role, state) in role_states.iter().flat_map(|(recorded_role, _)| recorded_role.roles()) {
+        *held.entry(role).or_insert(false) |= state != RoleState::Suspended;
     }
     held
 }
@@ -159,20 +160,21 @@ pub fn granted(mapping: Option<&RoleMapping>, live: &[RoleId]) -> PermissionSet 
 
 impl Sides<'_> {
     /// A number for how roles stand before and after, by their names, and for what becomes of rows.
-    fn mark(&self, standings: [&[(Stands, Option<Time>)]; 2], rows: &[u64]) -> u128 {
+    fn mark(&self, role_states: [&[(RecordedRole, Option<Time>)]; 2], rows: &[u64]) -> u128 {
         let mut mark = digest::Mark::default();
-        for (project, standings) in [self.before, self.after].into_iter().zip(standings) {
-            mark.number(standings.len() as u64);
+        for (project, role_states) in [self.before, self.after].into_iter().zip(role_states) {
+            mark.number(role_states.len() as u64);
             let name = |role: RoleId| project.map(|project| project.role_name(role));
-            let mut stands: Vec<_> = standings.iter().map(|&(it, until)| (name(it.role), it, until)).collect();
+            let mut recorded_role: Vec<_> =
+                role_states.iter().map(|&(it, expire_time)| (name(it.role), it, expire_time)).collect();
             // Not by number: which numbers roles have is nothing that anybody is told.
-            stands.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-            for (role, stands, until) in stands {
+            recorded_role.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+            for (role, recorded_role, expire_time) in recorded_role {
                 role.iter().for_each(|name| mark.text(name.as_str()));
-                mark.number(stands.standing as u64);
-                mark.number(until.map_or(0, |until| until.0.unsigned_abs()));
-                let stand_in = stands.stand_in.and_then(|(role, _)| name(role));
-                mark.text(stand_in.as_ref().map_or("", |name| name.as_str()));
+                mark.number(recorded_role.state as u64);
+                mark.number(expire_time.map_or(0, |expire_time| expire_time.0.unsigned_abs()));
+                let fallback_role = recorded_role.fallback_role.and_then(|(role, _)| name(role));
+                mark.text(fallback_role.as_ref().map_or("", |name| name.as_str()));
             }
         }
         rows.iter().for_each(|&row| mark.number(row));

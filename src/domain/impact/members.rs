@@ -6,14 +6,14 @@ use super::digest::Marks;
 use super::effect::{Effect, Rows, Side, effect, granted};
 use super::scope::Scope;
 use super::{Impact, Listed, MemberImpact, RoleImpact, Sides, Who, roles};
+use crate::domain::fallback::Fallbacks;
 use crate::domain::hash::TextHash;
 use crate::domain::id::{OrgNo, RoleId, RoleMappingId, RoleSetId};
-use crate::domain::membership::{MembershipRecord, MembershipSlot, Seen, TimedRole};
+use crate::domain::membership::{MembershipRecord, MembershipSlot, TemporaryRole, Visibility};
 use crate::domain::name::{OrgId, PermissionName, RoleName, UserId};
 use crate::domain::org::Org;
 use crate::domain::permission_set::PermissionSet;
 use crate::domain::project::Project;
-use crate::domain::stand_in::StandIns;
 use crate::domain::usage::Recorded;
 use crate::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MAX};
 
@@ -29,8 +29,8 @@ pub fn count(sides: &Sides<'_>, scope: &Scope<'_>, impact: &mut Impact, marks: &
 /// An org before and after.
 type Pair<'a> = (Option<&'a Org>, Option<&'a Org>);
 
-/// The circumstances of members: the mapping and the stand-ins of their org, before and after.
-type Circumstances = [Option<(RoleMappingId, Option<StandIns>)>; 2];
+/// The circumstances of members: the mapping and the fallback roles of their org, before and after.
+type Circumstances = [Option<(RoleMappingId, Option<Fallbacks>)>; 2];
 
 struct Counting<'a> {
     sides: &'a Sides<'a>,
@@ -100,7 +100,7 @@ impl<'a> Counting<'a> {
     }
 
     fn org(&mut self, no: OrgNo, impact: &mut Impact, marks: &mut Marks) {
-        let pair = (living(self.sides.before, no), living(self.sides.after, no));
+        let pair = (existing(self.sides.before, no), existing(self.sides.after, no));
         let Some(org) = pair.0.or(pair.1) else { return };
         let mut here = InOrg::default();
         for user in self.scope.users.get(&no).into_iter().flatten() {
@@ -143,10 +143,10 @@ impl<'a> Counting<'a> {
         let context = self.circumstances(Some(before), after);
         let remapped = self.scope.remapped.contains(&org.no);
         let mut groups: BTreeMap<(RoleSetId, Option<RoleSetId>), u64> = BTreeMap::new();
-        let mut with_ends: Vec<(TextHash, MembershipSlot)> = Vec::new();
+        let mut with_temporary_roles: Vec<(TextHash, MembershipSlot)> = Vec::new();
         before.any_slot(|user, slot| {
-            if slot.is_timed() {
-                with_ends.push((user, slot));
+            if slot.is_temporary() {
+                with_temporary_roles.push((user, slot));
             } else if let Some(set) = slot.role_set().filter(|_| !written.contains(&user)) {
                 let moved = if remapped { after.and_then(|org| org.members.get(user)?.role_set()) } else { Some(set) };
                 *groups.entry((set, moved.filter(|_| after.is_some()))).or_default() += 1;
@@ -166,8 +166,8 @@ impl<'a> Counting<'a> {
             };
             self.add(SampleKey::new(org, &effect, Some(set), moved, None), &effect, members, here);
         }
-        with_ends.retain(|(user, _)| !written.contains(user));
-        for (hash, _) in with_ends {
+        with_temporary_roles.retain(|(user, _)| !written.contains(user));
+        for (hash, _) in with_temporary_roles {
             let Some(user) = before.details.get(hash).map(|details| details.user.clone()) else { continue };
             let effect = self.written((Some(before), after), &user);
             self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1, here);
@@ -176,7 +176,7 @@ impl<'a> Counting<'a> {
 
     /// A number for the circumstances, the same for the same ones.
     fn circumstances(&mut self, before: Option<&Org>, after: Option<&Org>) -> u32 {
-        let of = |org: Option<&Org>| org.map(|org| (org.record.role_mapping, org.stand_ins.clone()));
+        let of = |org: Option<&Org>| org.map(|org| (org.record.role_mapping, org.fallbacks.clone()));
         let next = self.circumstances.len() as u32;
         *self.circumstances.entry([of(before), of(after)]).or_insert(next)
     }
@@ -191,11 +191,11 @@ impl<'a> Counting<'a> {
         }
         here.members += members;
         *here.ways.entry(effect.mark).or_default() += members;
-        let whats = [&effect.given, &effect.ended, &effect.suspended, &effect.reactivated];
+        let whats = [&effect.given, &effect.removed, &effect.suspended, &effect.reactivated];
         for (at, what) in whats.into_iter().enumerate() {
             what.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);
         }
-        if self.sides.seen == Seen::Visible && !self.is_written(&key) {
+        if self.sides.visibility == Visibility::VisibleOnly && !self.is_written(&key) {
             return;
         }
         let full = self.sample.values().map(|sampled| sampled.members).sum::<usize>() >= IMPACT_SAMPLE_MAX;
@@ -223,10 +223,10 @@ impl<'a> Counting<'a> {
         let place = |project: Option<&Project>, id: RoleId| project?.roles.get(id).map(|role| role.rank);
         let mut named: Vec<(RoleId, [u64; 4])> = named.into_iter().collect();
         named.sort_by_key(|&(id, _)| (place(self.sides.after, id).or(place(self.sides.before, id)), id));
-        impact.roles.extend(named.into_iter().map(|(id, [given, ended, suspended, reactivated])| RoleImpact {
+        impact.roles.extend(named.into_iter().map(|(id, [given, removed, suspended, reactivated])| RoleImpact {
             role: self.name(id),
             given,
-            ended,
+            removed,
             suspended,
             reactivated,
         }));
@@ -242,7 +242,7 @@ impl<'a> Counting<'a> {
     }
 
     fn sampled(&self, key: &SampleKey<'_>, effect: &Effect, members: usize) -> MemberImpact {
-        let pair = (living(self.sides.before, key.org), living(self.sides.after, key.org));
+        let pair = (existing(self.sides.before, key.org), existing(self.sides.after, key.org));
         let mapping = |project: Option<&'a Project>, org: Option<&Org>| {
             project?.role_mappings.get(org?.record.role_mapping).map(AsRef::as_ref)
         };
@@ -265,7 +265,7 @@ impl<'a> Counting<'a> {
                 (None, None) => Who::Member(UserId::stored("")),
             },
             roles_given: names(&effect.given),
-            roles_ended: names(&effect.ended),
+            roles_removed: names(&effect.removed),
             roles_suspended: names(&effect.suspended),
             roles_reactivated: names(&effect.reactivated),
             permissions_gained: without(self.sides.after, &after, &before),
@@ -292,19 +292,19 @@ impl<'a> SampleKey<'a> {
     }
 }
 
-fn living(project: Option<&Project>, no: OrgNo) -> Option<&Org> {
-    project?.org_numbered(no).map(AsRef::as_ref).filter(|org| org.record.life.is_living())
+fn existing(project: Option<&Project>, no: OrgNo) -> Option<&Org> {
+    project?.org_numbered(no).map(AsRef::as_ref).filter(|org| org.record.lifecycle.exists())
 }
 
 fn side<'a>(
     project: Option<&'a Project>,
     org: Option<&'a Org>,
     role_set: Option<RoleSetId>,
-    timed: &'a [TimedRole],
+    temporary: &'a [TemporaryRole],
 ) -> Option<Side<'a>> {
     let (project, org, set_id) = (project?, org?, role_set?);
     let set = project.role_sets.get(set_id)?;
-    Some(Side { project, org, it: Recorded { set_id, set, timed } })
+    Some(Side { project, org, it: Recorded { set_id, set, temporary } })
 }
 
 fn recorded_side<'a>(
@@ -312,7 +312,7 @@ fn recorded_side<'a>(
     org: Option<&'a Org>,
     record: Option<&'a MembershipRecord>,
 ) -> Option<Side<'a>> {
-    side(project, org, Some(record?.role_set), &record?.timed)
+    side(project, org, Some(record?.role_set), &record?.temporary)
 }
 
 /// What is in one set of permissions and not in another.

@@ -38,7 +38,7 @@ impl<'a> Scope<'a> {
                 let structure = before.role_structure != after.role_structure;
                 self.all |= structure
                     || before.default_owner_role != after.default_owner_role
-                    || before.life != after.life
+                    || before.lifecycle != after.lifecycle
                     || before.role_order_version != after.role_order_version;
                 self.roles |= structure;
             }
@@ -54,12 +54,12 @@ impl<'a> Scope<'a> {
             }
             Change::Org(edit) => {
                 self.changed.insert(edit.key.id);
-                if edit.before.as_ref().map(|org| org.life) != edit.after.as_ref().map(|org| org.life) {
+                if edit.before.as_ref().map(|org| org.lifecycle) != edit.after.as_ref().map(|org| org.lifecycle) {
                     self.orgs.insert(edit.key.id);
                 }
             }
             Change::Subscription(edit) => self.org(edit.key.id),
-            Change::StandIns(edit) => self.org(edit.key.id),
+            Change::Fallbacks(edit) => self.org(edit.key.id),
             Change::Remap(edit) => {
                 self.orgs.insert(edit.key.id);
                 self.remapped.insert(edit.key.id);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{MembershipRecord, end_of};
+use super::{MembershipRecord, expiry_of};
 use crate::domain::Time;
-use crate::domain::command::GivenRole;
+use crate::domain::command::RoleAssignment;
 use crate::domain::decide::Draft;
 use crate::domain::id::RoleId;
 use crate::domain::name::RoleName;
@@ -17,7 +17,7 @@ pub type Roles = BTreeMap<RoleId, Option<Time>>;
 /// What a caller gives.
 pub struct Given<'a> {
     pub project: &'a Project,
-    pub roles: &'a [GivenRole],
+    pub roles: &'a [RoleAssignment],
     /// The record whose ends are kept where the caller does not say another.
     pub kept: Option<&'a MembershipRecord>,
     /// Whether internal roles are as unknown as those that do not exist (G4, I1).
@@ -47,16 +47,16 @@ pub fn given(ask: &Given<'_>, now: Time) -> Result<Roles, Refusal> {
     let mut roles = Roles::new();
     for (at, given) in ask.roles.iter().enumerate() {
         let role = ask.role(&given.role)?;
-        let kept = ask.kept.and_then(|record| end_of(&record.timed, role));
-        let until = match given.permanent {
-            true => given.until,
-            false => given.until.or(kept),
+        let kept = ask.kept.and_then(|record| expiry_of(&record.temporary, role));
+        let expire_time = match given.permanent {
+            true => given.expire_time,
+            false => given.expire_time.or(kept),
         };
-        if roles.insert(role, until).is_some() {
+        if roles.insert(role, expire_time).is_some() {
             return Err(Refusal::RepeatedRole { at, role: given.role.clone() });
         }
         // Also an end that is kept: who writes back the names that were read must not revive a role by accident.
-        if until.is_some_and(|until| until <= now) {
+        if expire_time.is_some_and(|expire_time| expire_time <= now) {
             return Err(Refusal::EndInThePast { at, role: given.role.clone() });
         }
     }
@@ -65,11 +65,11 @@ pub fn given(ask: &Given<'_>, now: Time) -> Result<Roles, Refusal> {
 
 /// SINGLE_ROLE: one role, and besides it at most one lent until a time; MULTI_ROLE: one to fifty (B1, P7).
 pub fn counted(draft: &Draft<'_>, project: &Project, roles: &Roles) -> Result<(), Refusal> {
-    let timed = roles.values().flatten().count();
+    let temporary = roles.values().flatten().count();
     match project.record.role_structure {
         RoleStructure::SingleRole => {
-            let lasting = roles.len() - timed;
-            if lasting > 1 || timed > 1 { Err(Refusal::TooManyRoles { lasting, timed }) } else { Ok(()) }
+            let lasting = roles.len() - temporary;
+            if lasting > 1 || temporary > 1 { Err(Refusal::TooManyRoles { lasting, temporary }) } else { Ok(()) }
         }
         RoleStructure::MultiRole => draft.within("member_roles", draft.limits().member_roles, roles.len()),
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::given::{Given, Roles, counted, given};
-use super::{MembershipRecord, Origin, Seen, TimedRole, origins};
+use super::{MembershipRecord, Origin, TemporaryRole, Visibility, origins};
 use crate::domain::change::MembershipKey;
 use crate::domain::command::{BatchWriteMembers, MemberWrite, Write, WriteMember};
 use crate::domain::decide::{Draft, Outcome, Tally};
@@ -28,9 +28,9 @@ pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome
     }
     let record = project.membership(org, &command.row.user_id);
     let record = record.filter(|_| !matches!(command.row.write, Write::Remove));
-    let seen = if acting.is_some() { Seen::Visible } else { Seen::Whole };
+    let visibility = if acting.is_some() { Visibility::VisibleOnly } else { Visibility::All };
     Ok(match record {
-        Some(record) => Outcome::Member(project.member(org, &command.row.user_id, &record, seen, draft.now())),
+        Some(record) => Outcome::Member(project.member(org, &command.row.user_id, &record, visibility, draft.now())),
         None => Outcome::Removed,
     })
 }
@@ -39,11 +39,11 @@ pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome
 pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result<Outcome, Refusal> {
     draft.project(&command.project)?;
     let mut tally = Tally::default();
-    let mut seen = BTreeSet::new();
+    let mut visibility = BTreeSet::new();
     let mut left = Vec::new();
     let mut rows = Rows::default();
     for (number, row) in command.rows.iter().enumerate() {
-        if !seen.insert((&row.org_id, &row.user_id)) {
+        if !visibility.insert((&row.org_id, &row.user_id)) {
             rows.push(number, Refusal::RepeatedRow);
             continue;
         }
@@ -221,12 +221,14 @@ impl Member<'_> {
         let own = itself && !matches!(write, Write::Add(_));
         // Scope first, of all roles concerned; then whether they last too long (G6).
         self.concerned(&had, &to, |role, given| match given {
-            Some(until) if own && acting.steps_down(role, until) => Ok(()),
+            Some(expire_time) if own && acting.steps_down(role, expire_time) => Ok(()),
             None if own => Ok(()),
             _ => acting.may(permission, role),
         })?;
         self.concerned(&had, &to, |role, given| match given {
-            Some(until) if !own || !acting.steps_down(role, until) => acting.may_give(permission, role, until),
+            Some(expire_time) if !own || !acting.steps_down(role, expire_time) => {
+                acting.may_give(permission, role, expire_time)
+            }
             _ => Ok(()),
         })?;
         if exists {
@@ -279,19 +281,19 @@ impl Member<'_> {
         };
         let lends = single && to.iter().any(lent);
         // What stands in for a role goes with it, and lasts as long.
-        let with_stand_in = |role, given| {
+        let with_fallback_role = |role, given| {
             may(role, given)?;
-            self.project.stand_in(self.org, role).map_or(Ok(()), |stand_in| may(stand_in, given))
+            self.project.fallback_of(self.org, role).map_or(Ok(()), |fallback_role| may(fallback_role, given))
         };
         for (&role, &before) in held {
             // Whom a role is lent, for the first time or for longer, loses the base role for as long.
             if to.get(&role).is_none_or(|&after| longer(before, after) || after.is_none() && lends) {
-                with_stand_in(role, None)?;
+                with_fallback_role(role, None)?;
             }
         }
         for (&role, &after) in to {
             match held.get(&role) {
-                Some(&before) if longer(after, before) => with_stand_in(role, Some(after))?,
+                Some(&before) if longer(after, before) => with_fallback_role(role, Some(after))?,
                 Some(_) => {}
                 None => may(role, Some(after))?,
             }
@@ -330,13 +332,15 @@ impl Member<'_> {
         roles: Roles,
     ) -> Result<MembershipRecord, Refusal> {
         self.enabled(held, &roles)?;
-        let timed: Vec<TimedRole> =
-            roles.iter().filter_map(|(&role, &until)| Some(TimedRole { role, until: until? })).collect();
+        let temporary: Vec<TemporaryRole> = roles
+            .iter()
+            .filter_map(|(&role, &expire_time)| Some(TemporaryRole { role, expire_time: expire_time? }))
+            .collect();
         let set = before.and_then(|record| Some((record, self.project.role_sets.get(record.role_set)?)));
         // Whoever asks for what there is changes nothing, whatever it came by.
         if let Some((record, recorded)) = set
             && recorded.roles.iter().eq(roles.keys())
-            && *record.timed == *timed
+            && *record.temporary == *temporary
         {
             return Ok(record.clone());
         }
@@ -346,7 +350,7 @@ impl Member<'_> {
         };
         let origins = origins(roles.keys().map(|&role| (role, came(role))), Origin::Direct);
         let role_set = role_set::intern(draft, self.project.id, RoleSet::new(roles.into_keys()))?;
-        Ok(MembershipRecord { role_set, origin: Origin::Direct, timed: timed.into(), origins })
+        Ok(MembershipRecord { role_set, origin: Origin::Direct, temporary: temporary.into(), origins })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::change::MembershipKey;
 use crate::domain::command::ConvertRoleStructure;
 use crate::domain::decide::{Draft, Outcome};
 use crate::domain::id::{OrgNo, RoleId, RoleMappingId, RoleSetId};
-use crate::domain::membership::{MembershipRecord, Origin, TimedRole, origins};
+use crate::domain::membership::{MembershipRecord, Origin, TemporaryRole, origins};
 use crate::domain::org::Org;
 use crate::domain::refusal::Refusal;
 use crate::domain::role::{order, put_in_order, ranked_anew, set_manages};
@@ -75,9 +75,9 @@ fn to_single(draft: &mut Draft<'_>, project: &Project, command: &ConvertRoleStru
     }
     let position = order.iter().enumerate().map(|(at, &role)| (role, at)).collect();
     let choice = Choice { project, position, now: draft.now() };
-    let (sets, with_ends) = choice.holders();
+    let (sets, with_temporary_roles) = choice.holders();
     let others = choice.rewrite_sets(draft, &sets)?;
-    for (org, users) in with_ends {
+    for (org, users) in with_temporary_roles {
         for user in users {
             let Some(before) = project.membership(org, &user) else { continue };
             let after = choice.record(draft, org, &before, &sets)?;
@@ -117,25 +117,25 @@ impl<'a> Choice<'a> {
     /// Who has several roles: sets, and users some of whose roles end.
     fn holders(&self) -> (Sets, Vec<(&'a Org, Vec<UserId>)>) {
         let mut sets = Sets::new();
-        let mut with_ends = Vec::new();
+        let mut with_temporary_roles = Vec::new();
         let mut orgs: Vec<&'a Org> = Vec::new();
         self.project.for_each_org(|org| orgs.push(org));
         orgs.sort_unstable_by_key(|org| org.no);
         for org in orgs {
             self.project.each_membership(org, |it| {
-                if it.timed.is_empty() && it.set.roles.len() > 1 {
+                if it.temporary.is_empty() && it.set.roles.len() > 1 {
                     let mappings = sets.entry(it.set_id).or_default();
                     mappings.entry(org.record.role_mapping).or_default().insert(org.no);
                 }
             });
             let mut users = Vec::new();
-            org.for_each_with_ends(|user| users.push(user.clone()));
+            org.for_each_with_temporary_roles(|user| users.push(user.clone()));
             users.sort_unstable();
             if !users.is_empty() {
-                with_ends.push((org, users));
+                with_temporary_roles.push((org, users));
             }
         }
-        (sets, with_ends)
+        (sets, with_temporary_roles)
     }
 
     /// Sets become what is kept of them in the first of their mappings; for the others where that differs there are new ones.
@@ -210,10 +210,11 @@ impl<'a> Choice<'a> {
             let role_set = role_set::intern(draft, self.project.id, roles)?;
             return Ok(MembershipRecord { role_set, ..before.clone() });
         }
-        let timed: Vec<TimedRole> = before.timed.iter().copied().filter(|timed| kept.contains(&timed.role)).collect();
+        let temporary: Vec<TemporaryRole> =
+            before.temporary.iter().copied().filter(|temporary| kept.contains(&temporary.role)).collect();
         let came = kept.iter().map(|&role| (role, before.origin_of(role, recorded.set)));
         let origins = origins(came, Origin::Migration);
         let role_set = role_set::intern(draft, self.project.id, RoleSet::new(kept))?;
-        Ok(MembershipRecord { role_set, origin: Origin::Migration, timed: timed.into(), origins })
+        Ok(MembershipRecord { role_set, origin: Origin::Migration, temporary: temporary.into(), origins })
     }
 }

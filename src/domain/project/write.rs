@@ -7,11 +7,11 @@ use super::{Project, ProjectRecord, RoleStructure, WORKSPACE};
 use crate::domain::change::GrantsKey;
 use crate::domain::command::{CreateProject, DeleteProject, UpdateProject};
 use crate::domain::decide::{Draft, Outcome};
-use crate::domain::erasure::Life;
 use crate::domain::id::{Numbered, PermissionId, RoleId, RoleMappingId};
 use crate::domain::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName};
 use crate::domain::permission::{BUILT_INS, Permission};
 use crate::domain::permission_set::PermissionSet;
+use crate::domain::purge::Lifecycle;
 use crate::domain::refusal::{Noun, Refusal};
 use crate::domain::role::{Role, rank_at};
 use crate::domain::role_mapping::RoleMappingRecord;
@@ -47,7 +47,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             create_time: now,
             version: 1,
             role_order_version: 1,
-            life: Life::Living,
+            lifecycle: Lifecycle::Existing,
         }),
     }));
     for (at, (name, description)) in BUILT_INS.iter().enumerate() {
@@ -159,7 +159,7 @@ pub(super) fn owners_kept(before: &Project, after: &Project, now: Time) -> Resul
     Err(Refusal::LastOwner { role, first: first.clone(), orgs: left.len() as u64 })
 }
 
-/// Deletes a project: marked dead, it cannot be reached; what is in it is erased afterwards (P6).
+/// Deletes a project: marked dead, it cannot be reached; what is in it is purged afterwards (P6).
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let before = &project.record;
@@ -174,7 +174,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome,
     if orgs > 0 && !command.force {
         return Err(Refusal::ProjectHasOrgs { orgs });
     }
-    let after = ProjectRecord { life: Life::Dead(draft.now()), ..ProjectRecord::clone(before) };
+    let after = ProjectRecord { lifecycle: Lifecycle::Deleted(draft.now()), ..ProjectRecord::clone(before) };
     let before = Some(ProjectRecord::clone(before));
     draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
     Ok(Outcome::Deleted(orgs))

@@ -10,12 +10,12 @@ use super::Role;
 use crate::domain::change::{Change, GrantsKey, MembershipKey};
 use crate::domain::command::DeleteRole;
 use crate::domain::decide::{Draft, Outcome};
+use crate::domain::fallback::{self, Fallback};
 use crate::domain::id::{RoleId, RoleMappingId, RoleSetId};
 use crate::domain::permission_set::PermissionSet;
 use crate::domain::project::Project;
 use crate::domain::refusal::Refusal;
 use crate::domain::role_set::RoleSet;
-use crate::domain::stand_in::{self, StandIn};
 use crate::domain::succession::{self, later};
 use crate::domain::usage::Recorded;
 use crate::domain::{Edit, Scoped, Time, etag, role, role_mapping};
@@ -55,7 +55,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Re
     succession.rewrite_sets(draft, &project, &holders);
     succession.rewrite_members(draft, &project)?;
     succession.leave_mappings(draft, &project);
-    succession.leave_stand_ins(draft, &project);
+    succession.leave_fallbacks(draft, &project);
     succession.leave_managers(draft, &project);
     let key = Scoped { project: project.id, id: deleted };
     draft.edit(Change::Role(Edit { key, before: Some(Role::clone(role)), after: None }));
@@ -75,7 +75,7 @@ fn replacement(project: &Project, command: &DeleteRole, deleted: RoleId) -> Resu
 
 impl Succession {
     /// What becomes of a role in anybody's hands.
-    fn fate(self, role: RoleId) -> Option<RoleId> {
+    fn replacement_of(self, role: RoleId) -> Option<RoleId> {
         if role == self.deleted { self.replacement } else { Some(role) }
     }
 
@@ -91,13 +91,13 @@ impl Succession {
                     let migrated = holders.migrated.entry(org.record.role_mapping).or_default();
                     *migrated += u64::from(in_place || self.gives_replacement(it));
                 }
-                if it.timed.is_empty() && it.set.contains(self.deleted) {
+                if it.temporary.is_empty() && it.set.contains(self.deleted) {
                     holders.sets.insert(it.set_id);
                 }
             });
         });
-        // Memberships of dead orgs go on pointing to their sets until they are erased.
-        project.for_each_dead_org(|org| {
+        // Memberships of dead orgs go on pointing to their sets until they are purged.
+        project.for_each_deleted_org(|org| {
             project.each_membership(org, |it| {
                 if it.set.contains(self.deleted) {
                     holders.sets.insert(it.set_id);
@@ -131,7 +131,7 @@ impl Succession {
     /// Sets that nobody keeps go; members with ends get others.
     fn rewrite_sets(self, draft: &mut Draft<'_>, project: &Project, holders: &Holders) {
         for (id, set) in project.role_sets.entries().filter(|(_, set)| set.contains(self.deleted)) {
-            let after = holders.sets.contains(&id).then(|| set.migrated(|role| self.fate(role)));
+            let after = holders.sets.contains(&id).then(|| set.migrated(|role| self.replacement_of(role)));
             let key = Scoped { project: project.id, id };
             draft.edit(Change::RoleSet(Edit { key, before: Some(RoleSet::clone(set)), after }));
         }
@@ -140,7 +140,7 @@ impl Succession {
     fn rewrite_members(self, draft: &mut Draft<'_>, project: &Project) -> Result<(), Refusal> {
         let mut written = Vec::new();
         project.for_each_org(|org| {
-            org.for_each_with_ends(|user| {
+            org.for_each_with_temporary_roles(|user| {
                 let Some(record) = project.membership(org, user) else { return };
                 let set = project.role_sets.get(record.role_set);
                 if set.is_some_and(|set| set.contains(self.deleted)) {
@@ -149,7 +149,7 @@ impl Succession {
             });
         });
         for (org, user, before) in written {
-            let after = succession::record(draft, project, &before, |role, _| self.fate(role))?;
+            let after = succession::record(draft, project, &before, |role, _| self.replacement_of(role))?;
             let key = MembershipKey { project: project.id, org, user };
             draft.edit(Change::Membership(Edit { key, before: Some(before), after }));
         }
@@ -172,16 +172,16 @@ impl Succession {
     }
 
     /// Nobody stands in for it any more; where it stood in itself, the replacement does.
-    fn leave_stand_ins(self, draft: &mut Draft<'_>, project: &Project) {
+    fn leave_fallbacks(self, draft: &mut Draft<'_>, project: &Project) {
         project.for_each_org(|org| {
             let enabled = |role| project.role_mappings.get(org.record.role_mapping).is_some_and(|it| it.enabled(role));
-            let stand_ins = org.stand_ins().iter().filter(|it| it.role != self.deleted).filter_map(|it| {
-                let stand_in = self.fate(it.stand_in)?;
-                // Disabled only where nobody holds the suspended role any more: then it was a stand-in for nobody.
-                let fits = stand_in == it.stand_in || enabled(stand_in);
-                fits.then_some(StandIn { role: it.role, stand_in })
+            let fallbacks = org.fallbacks().iter().filter(|it| it.role != self.deleted).filter_map(|it| {
+                let fallback_role = self.replacement_of(it.fallback_role)?;
+                // Disabled only where nobody holds the suspended role any more: then it was a fallback role for nobody.
+                let fits = fallback_role == it.fallback_role || enabled(fallback_role);
+                fits.then_some(Fallback { role: it.role, fallback_role })
             });
-            stand_in::set(draft, project, org, stand_ins.collect());
+            fallback::set(draft, project, org, fallbacks.collect());
         });
     }
 

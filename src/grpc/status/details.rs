@@ -54,8 +54,8 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
         Refusal::RoleOutOfScope { role, permission } => {
             vec![("role", role.to_string()), ("permission", permission.to_string())]
         }
-        Refusal::OutlastsGranter { role, until } => {
-            vec![("role", role.to_string()), ("expire_time_max", timestamp(*until).to_string())]
+        Refusal::OutlastsGranter { role, expire_time } => {
+            vec![("role", role.to_string()), ("expire_time_max", timestamp(*expire_time).to_string())]
         }
         Refusal::ProjectHasOrgs { orgs } | Refusal::RoleMappingInUse { orgs, .. } | Refusal::LastOwner { orgs, .. } => {
             vec![("orgs", orgs.to_string())]

@@ -146,9 +146,9 @@ mod tests {
 
     #[test]
     fn every_reason_stands_in_the_table_once_and_in_upper_snake() {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut visibility = std::collections::BTreeSet::new();
         for row in TABLE {
-            assert!(seen.insert(row.reason), "{} twice", row.reason);
+            assert!(visibility.insert(row.reason), "{} twice", row.reason);
             assert!(row.reason.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'), "{}", row.reason);
             assert!(row.code != Code::Ok && row.meaning.ends_with('.'), "{}", row.reason);
         }

@@ -72,7 +72,7 @@ fn calls(state: &State, now: Time) -> Vec<(String, String, &'static str)> {
         (format!("and bea now? {then_at_acme}"), check(ACME, "bea", "billing.manage"), CHECK),
         (
             "what would going back do to whom? `impact` says it; nothing is stored".into(),
-            r#"{"org_id":"acme","role_mapping":"Free","on_disabled":{"strategy":"DISABLED_ROLE_STRATEGY_SUSPEND","stand_in_role":"Member"},"validate_only":true}"#.into(),
+            r#"{"org_id":"acme","role_mapping":"Free","on_disabled":{"strategy":"DISABLED_ROLE_STRATEGY_SUSPEND","fallback_role":"Member"},"validate_only":true}"#.into(),
             "rolecall.v1.SubscriptionService/SubscribeOrg",
         ),
     ]

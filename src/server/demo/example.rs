@@ -1,8 +1,8 @@
 //! The example of the demo: a small analytics product with two plans and two customers.
 
 use crate::domain::command::{
-    BatchWriteMembers, Command, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping, GivenRole, GrantEdit,
-    MemberWrite, NewPermission, OnDisabled, Place, RoleMappingEdits, SubscribeOrg, SubscribeTo, Write,
+    BatchWriteMembers, Command, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite,
+    NewPermission, OnDisabled, Place, RoleAssignment, RoleMappingEdits, SubscribeOrg, SubscribeTo, Write,
 };
 use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, UserId};
 
@@ -115,7 +115,7 @@ fn script() -> [Step; 8] {
         step(all_members(), |project| project.org(ACME).is_some_and(|acme| acme.memberships_len() > 0)),
         // Acme paid once: so it has a Billing Manager, whose role the plan that it moves to does not have. She keeps it for
         // when acme pays again.
-        step(move_acme(FREE, OnDisabled::Suspend { stand_in: None }), |project| {
+        step(move_acme(FREE, OnDisabled::Suspend { fallback_role: None }), |project| {
             let plan = project.org(ACME).map(|acme| acme.record.role_mapping);
             plan.is_some() && plan == project.role_mapping_named(FREE)
         }),
@@ -201,7 +201,7 @@ fn all_members() -> Command {
     let row = |(org_id, user_id, role): (&str, &str, &str)| MemberWrite {
         org_id: OrgId::stored(org_id),
         user_id: UserId::stored(user_id),
-        write: Write::Add(vec![GivenRole { role: RoleName::stored(role), until: None, permanent: false }]),
+        write: Write::Add(vec![RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false }]),
     };
     Command::BatchWriteMembers(BatchWriteMembers {
         project: ProjectKey::default_project(),

@@ -14,8 +14,8 @@ pub struct Model {
     pub role_set: i64,
     pub origin: i16,
     pub revision: i64,
-    pub timed: bool,
-    pub held_until: Option<i64>,
+    pub temporary: bool,
+    pub last_expire_time: Option<i64>,
     pub other_origins: bool,
 }
 

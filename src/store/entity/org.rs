@@ -14,8 +14,8 @@ pub struct Model {
     pub metadata: String,
     pub role_mapping: i64,
     pub create_time: i64,
-    pub dead_at: Option<i64>,
-    pub erased: bool,
+    pub deleted_at: Option<i64>,
+    pub purged: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -22,8 +22,8 @@ pub struct Model {
     pub next_org: i64,
     pub version: i64,
     pub role_order_version: i64,
-    pub dead_at: Option<i64>,
-    pub erased: bool,
+    pub deleted_at: Option<i64>,
+    pub purged: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

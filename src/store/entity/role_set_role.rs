@@ -11,7 +11,7 @@ pub struct Model {
     pub role_set: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub role: i64,
-    pub replacement: bool,
+    pub migrated: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

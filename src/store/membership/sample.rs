@@ -69,7 +69,7 @@ async fn first_of(
     sql.push(&format!(
         "SELECT user_id FROM memberships {begin}
          WHERE project = {project} AND org = {org} AND role_set = {role_set} AND user_id > {after}
-           AND NOT timed
+           AND NOT temporary
          ORDER BY user_id LIMIT {at_most}"
     ));
     let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;

@@ -1,16 +1,16 @@
 //! The statements that find members.
 //!
 //! Somebody all of whose roles have ended is no member, nor is whoever has a role set without roles. Who holds a live role by
-//! which a permission is granted is asked of the database in the words of [`standings`], so that pages are full and none is
+//! which a permission is granted is asked of the database in the words of [`role_states`], so that pages are full and none is
 //! missing; likewise who is visible to a viewer.
 //!
-//! [`standings`]: crate::domain::membership::standings
+//! [`role_states`]: crate::domain::membership::role_states
 
 use super::super::Database;
 use super::super::entity::{org, project};
+use super::super::fallback::Places;
 use super::super::ids::role_structure_number;
 use super::super::sql::{Bound, Sql};
-use super::super::stand_in::Places;
 use crate::domain::project::RoleStructure;
 use crate::domain::{Time, UserId};
 
@@ -31,9 +31,9 @@ impl Select {
         let (project, bound) = (sql.bind(project.id), sql.bind(now.0));
         let (no, org_id, mapping) = (sql.bind(org.no), sql.bind(org.org_id.as_str()), sql.bind(org.role_mapping));
         sql.push(&format!(
-            "SELECT m.org, {org_id}, {mapping}, m.user_id, m.role_set, m.origin, m.revision, m.timed, m.other_origins
+            "SELECT m.org, {org_id}, {mapping}, m.user_id, m.role_set, m.origin, m.revision, m.temporary, m.other_origins
              FROM memberships m
-             WHERE m.project = {project} AND m.org = {no} AND (m.held_until IS NULL OR m.held_until > {bound})"
+             WHERE m.project = {project} AND m.org = {no} AND (m.last_expire_time IS NULL OR m.last_expire_time > {bound})"
         ));
         Self { sql, project, now: bound, at: now, visible_only: false }.alive(database)
     }
@@ -41,29 +41,29 @@ impl Select {
     /// Those of one user, and for each its org.
     ///
     /// Neither database knows the sizes of tables that just grew. SQLite is told where to begin, or it begins with all
-    /// memberships of the project. For PostgreSQL `dead_at` is asked for in a way that no index promises, or it takes the
+    /// memberships of the project. For PostgreSQL `deleted_at` is asked for in a way that no index promises, or it takes the
     /// index of the living, of which it reads a whole project for each org.
     pub fn of_user(database: Database, project: &project::Model, user_id: &UserId, now: Time) -> Self {
         let mut sql = Sql::default();
         let (project, bound, user) = (sql.bind(project.id), sql.bind(now.0), sql.bind(user_id.as_str()));
         let begin = if database == Database::Sqlite { "INDEXED BY memberships_by_user" } else { "" };
         sql.push(&format!(
-            r#"SELECT m.org, o.org_id, o.role_mapping, m.user_id, m.role_set, m.origin, m.revision, m.timed,
+            r#"SELECT m.org, o.org_id, o.role_mapping, m.user_id, m.role_set, m.origin, m.revision, m.temporary,
                    m.other_origins
                FROM memberships m {begin} CROSS JOIN orgs o
-               WHERE m.project = {project} AND m.user_id = {user} AND (m.held_until IS NULL OR m.held_until > {bound})
-               AND o.project = m.project AND o."no" = m.org AND coalesce(o.dead_at, 0) = 0"#
+               WHERE m.project = {project} AND m.user_id = {user} AND (m.last_expire_time IS NULL OR m.last_expire_time > {bound})
+               AND o.project = m.project AND o."no" = m.org AND coalesce(o.deleted_at, 0) = 0"#
         ));
         Self { sql, project, now: bound, at: now, visible_only: false }.alive(database)
     }
 
-    /// Not those whose only role was deleted and who are yet to be erased (R4). There is an index of such sets, with hardly
+    /// Not those whose only role was deleted and who are yet to be purged (R4). There is an index of such sets, with hardly
     /// ever anything in it; SQLite has to be told, or it reads all sets of the project.
     fn alive(mut self, database: Database) -> Self {
-        let begin = if database == Database::Sqlite { "INDEXED BY role_sets_dying" } else { "" };
+        let begin = if database == Database::Sqlite { "INDEXED BY role_sets_being_purged" } else { "" };
         let project = self.project;
-        let dying = format!("SELECT id FROM role_sets {begin} WHERE project = {project} AND dying");
-        self.sql.push(&format!(" AND m.role_set NOT IN ({dying})"));
+        let being_purged = format!("SELECT id FROM role_sets {begin} WHERE project = {project} AND being_purged");
+        self.sql.push(&format!(" AND m.role_set NOT IN ({being_purged})"));
         self
     }
 
@@ -102,9 +102,9 @@ impl Select {
                     SELECT 1 FROM role_set_roles v
                     WHERE v.project = m.project AND v.role_set = m.role_set
                     AND NOT (SELECT r.internal FROM roles r WHERE r.project = v.project AND r.id = v.role)
-                    AND (NOT m.timed OR NOT EXISTS (
-                        SELECT 1 FROM timed_roles e WHERE e.project = m.project AND e.org = m.org
-                        AND e.user_id = m.user_id AND e.role = v.role AND e."until" <= {now}))
+                    AND (NOT m.temporary OR NOT EXISTS (
+                        SELECT 1 FROM temporary_roles e WHERE e.project = m.project AND e.org = m.org
+                        AND e.user_id = m.user_id AND e.role = v.role AND e.expire_time <= {now}))
                     LIMIT 1 OFFSET 0)"#
         ));
     }
@@ -115,12 +115,12 @@ impl Select {
         let by = sql.list(std::iter::once(role).chain(places.taken_by(role)));
         sql.push(&format!(
             r#" AND m.role_set IN (SELECT role_set FROM role_set_roles WHERE project = {project} AND role IN ({by}))
-                AND (NOT m.timed OR EXISTS (
+                AND (NOT m.temporary OR EXISTS (
                     SELECT 1 FROM role_set_roles s
-                    LEFT JOIN timed_roles t ON t.project = m.project AND t.org = m.org AND t.user_id = m.user_id
+                    LEFT JOIN temporary_roles t ON t.project = m.project AND t.org = m.org AND t.user_id = m.user_id
                         AND t.role = s.role
                     WHERE s.project = m.project AND s.role_set = m.role_set AND s.role IN ({by})
-                    AND (t.role IS NULL OR t."until" > {now})))"#
+                    AND (t.role IS NULL OR t.expire_time > {now})))"#
         ));
     }
 
@@ -154,7 +154,7 @@ impl Select {
         if !granting.is_empty() {
             let (no, granting) = (sql.bind(org.no), sql.list(granting.iter().copied()));
             by.push_str(&format!(
-                " UNION ALL SELECT role FROM stand_ins WHERE project = {project} AND org = {no} AND role IN ({granting})"
+                " UNION ALL SELECT role FROM fallback_roles WHERE project = {project} AND org = {no} AND role IN ({granting})"
             ));
         }
         let mut live = format!("l.role NOT IN ({disabled}){hidden_lent}");
@@ -163,18 +163,18 @@ impl Select {
             live = format!("({live} OR l.role IN ({taken}))");
         }
         let stands_back = format!(
-            r#"EXISTS (SELECT 1 FROM timed_roles l WHERE l.project = m.project AND l.org = m.org
-                       AND l.user_id = m.user_id AND l."until" > {now} AND {live})"#
+            r#"EXISTS (SELECT 1 FROM temporary_roles l WHERE l.project = m.project AND l.org = m.org
+                       AND l.user_id = m.user_id AND l.expire_time > {now} AND {live})"#
         );
         let lasting = if single { format!("t.role IS NULL AND NOT {stands_back}") } else { "t.role IS NULL".into() };
         sql.push(&format!(
             r#" AND m.role_set IN (SELECT role_set FROM role_set_roles WHERE project = {project} AND role IN ({by}))
-                AND (NOT m.timed OR EXISTS (
+                AND (NOT m.temporary OR EXISTS (
                     SELECT 1 FROM role_set_roles s
-                    LEFT JOIN timed_roles t ON t.project = m.project AND t.org = m.org AND t.user_id = m.user_id
+                    LEFT JOIN temporary_roles t ON t.project = m.project AND t.org = m.org AND t.user_id = m.user_id
                         AND t.role = s.role
                     WHERE s.project = m.project AND s.role_set = m.role_set AND s.role IN ({by})
-                    AND (t."until" > {now} OR ({lasting}))))"#
+                    AND (t.expire_time > {now} OR ({lasting}))))"#
         ));
     }
 

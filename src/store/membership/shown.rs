@@ -10,10 +10,10 @@ use super::super::ids::{id, number, origin, revision, role_structure, unreadable
 use super::super::read::Snapshot;
 use super::super::sql::Sql;
 use super::{MemberRow, Select};
+use crate::domain::fallback::Fallback;
 use crate::domain::id::RoleId;
-use crate::domain::membership::{Member, MemberRole, Origin, RoleOrigin, TimedRole, origin_of, standings};
+use crate::domain::membership::{Member, MemberRole, Origin, RoleOrigin, TemporaryRole, origin_of, role_states};
 use crate::domain::project::RoleStructure;
-use crate::domain::stand_in::StandIn;
 use crate::domain::{OrgId, Revision, RoleName, Time, UserId};
 
 /// A row of the statement.
@@ -25,7 +25,7 @@ struct Found {
     role_set: i64,
     origin: i16,
     revision: i64,
-    timed: bool,
+    temporary: bool,
     other_origins: bool,
 }
 
@@ -39,7 +39,7 @@ impl Found {
             role_set: row.try_get_by_index(4)?,
             origin: row.try_get_by_index(5)?,
             revision: row.try_get_by_index(6)?,
-            timed: row.try_get_by_index(7)?,
+            temporary: row.try_get_by_index(7)?,
             other_origins: row.try_get_by_index(8)?,
         })
     }
@@ -54,8 +54,8 @@ struct Context {
     roles: HashMap<RoleId, FoundRole>,
     sets: HashMap<i64, FoundSet>,
     disabled: HashSet<(i64, RoleId)>,
-    stand_ins: HashMap<i64, Vec<StandIn>>,
-    ends: HashMap<(i64, UserId), Vec<TimedRole>>,
+    fallbacks: HashMap<i64, Vec<Fallback>>,
+    ends: HashMap<(i64, UserId), Vec<TemporaryRole>>,
     origins: HashMap<(i64, UserId), Vec<RoleOrigin>>,
     commits: HashMap<i64, Revision>,
 }
@@ -71,7 +71,7 @@ struct FoundRole {
 #[derive(Default)]
 struct FoundSet {
     roles: Vec<RoleId>,
-    replacements: Vec<RoleId>,
+    migrated_roles: Vec<RoleId>,
     /// The commit that gave it to whoever has it, where it was altered when a role was deleted (R4).
     migrated: Option<i64>,
 }
@@ -101,11 +101,12 @@ impl Context {
         visible_only: bool,
     ) -> Result<Self, StoreError> {
         let orgs = found.iter().map(|found| found.org).collect();
-        let stand_ins = snapshot.stand_ins(project.id, orgs, visible_only).await?;
+        let fallbacks = snapshot.fallbacks(project.id, orgs, visible_only).await?;
         let ids: BTreeSet<i64> = found.iter().map(|found| found.role_set).collect();
         let sets = sets(snapshot, project.id, &ids).await?;
         let held = sets.values().flat_map(|set| set.roles.iter().copied());
-        let held: BTreeSet<RoleId> = held.chain(stand_ins.values().flatten().map(|stands| stands.stand_in)).collect();
+        let held: BTreeSet<RoleId> =
+            held.chain(fallbacks.values().flatten().map(|recorded_role| recorded_role.fallback_role)).collect();
         let of_roles = role::Column::Project.eq(project.id).and(role::Column::Id.is_in(held.into_iter().map(number)));
         let mut roles = HashMap::new();
         for role in role::Entity::find().filter(of_roles).all(&snapshot.tx).await? {
@@ -129,7 +130,7 @@ impl Context {
         let structure = role_structure(project.role_structure)?;
         let ends = ends(snapshot, project.id, found).await?;
         let origins = origins(snapshot, project.id, found).await?;
-        Ok(Self { structure, now, visible_only, roles, sets, disabled, stand_ins, ends, origins, commits })
+        Ok(Self { structure, now, visible_only, roles, sets, disabled, fallbacks, ends, origins, commits })
     }
 
     fn role(&self, role: RoleId) -> Result<&FoundRole, StoreError> {
@@ -157,21 +158,22 @@ impl Context {
         let place = (found.org, found.user_id);
         let roles = self.known(&set.roles)?;
         let ends = self.ends.get(&place).map(Vec::as_slice).unwrap_or_default();
-        let ends: Vec<TimedRole> = ends.iter().copied().filter(|end| roles.contains(&end.role)).collect();
+        let ends: Vec<TemporaryRole> = ends.iter().copied().filter(|end| roles.contains(&end.role)).collect();
         let others = self.origins.get(&place).map(Vec::as_slice).unwrap_or_default();
-        let stand_ins = self.stand_ins.get(&found.org).map(Vec::as_slice).unwrap_or_default();
+        let fallbacks = self.fallbacks.get(&found.org).map(Vec::as_slice).unwrap_or_default();
         let enabled = |role| !self.disabled.contains(&(found.role_mapping, role));
         let mut shown = Vec::with_capacity(roles.len());
-        for stands in standings(self.structure, &roles, &ends, enabled, stand_ins, self.now) {
-            let role = stands.role;
+        for recorded_role in role_states(self.structure, &roles, &ends, enabled, fallbacks, self.now) {
+            let role = recorded_role.role;
             let FoundRole { rank, name, .. } = self.role(role)?;
-            let stand_in = stands.stand_in.map(|(role, _)| self.role(role).map(|role| role.name.clone()));
+            let fallback_role =
+                recorded_role.fallback_role.map(|(role, _)| self.role(role).map(|role| role.name.clone()));
             let member_role = MemberRole {
                 role: name.clone(),
-                until: ends.iter().find(|end| end.role == role).map(|end| end.until),
-                standing: stands.standing,
-                origin: origin_of(role, by, others, &set.replacements),
-                stand_in: stand_in.transpose()?,
+                expire_time: ends.iter().find(|end| end.role == role).map(|end| end.expire_time),
+                state: recorded_role.state,
+                origin: origin_of(role, by, others, &set.migrated_roles),
+                fallback_role: fallback_role.transpose()?,
             };
             shown.push(((*rank, role), member_role));
         }
@@ -204,7 +206,7 @@ async fn sets(snapshot: &Snapshot, project: i64, ids: &BTreeSet<i64>) -> Result<
         let Some(set) = sets.get_mut(&row.role_set) else { continue };
         let role = id(row.role)?;
         set.roles.push(role);
-        set.replacements.extend(row.replacement.then_some(role));
+        set.migrated_roles.extend(row.migrated.then_some(role));
     }
     Ok(sets)
 }
@@ -214,12 +216,12 @@ async fn ends(
     snapshot: &Snapshot,
     project: i64,
     found: &[Found],
-) -> Result<HashMap<(i64, UserId), Vec<TimedRole>>, StoreError> {
-    let timed = found.iter().filter(|found| found.timed);
-    let mut ends: HashMap<(i64, UserId), Vec<TimedRole>> = HashMap::new();
-    for row in beside(snapshot, project, timed.collect(), r#"role, "until""#, "timed_roles").await? {
+) -> Result<HashMap<(i64, UserId), Vec<TemporaryRole>>, StoreError> {
+    let temporary = found.iter().filter(|found| found.temporary);
+    let mut ends: HashMap<(i64, UserId), Vec<TemporaryRole>> = HashMap::new();
+    for row in beside(snapshot, project, temporary.collect(), r#"role, expire_time"#, "temporary_roles").await? {
         let (member, role) = member_and_role(&row)?;
-        ends.entry(member).or_default().push(TimedRole { role, until: Time(row.try_get_by_index(3)?) });
+        ends.entry(member).or_default().push(TemporaryRole { role, expire_time: Time(row.try_get_by_index(3)?) });
     }
     Ok(ends)
 }

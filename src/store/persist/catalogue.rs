@@ -102,19 +102,19 @@ pub async fn role_sets(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), 
             project,
             id,
             migrated: after.migrated,
-            dying: after.roles.is_empty(),
+            being_purged: after.roles.is_empty(),
             revision: if after.migrated { revision_number(last.revision.number) } else { 0 },
         });
         for &role in last.before.iter().flat_map(|before| before.roles.iter()).filter(|&&role| !after.contains(role)) {
             lost.extend([project, id, number(role)].map(Value::from));
         }
         for &role in &after.roles {
-            let replacement = after.replacements.contains(&role);
+            let migrated = after.migrated_roles.contains(&role);
             let stays = |before: &&crate::domain::role_set::RoleSet| {
-                before.contains(role) && before.replacements.contains(&role) == replacement
+                before.contains(role) && before.migrated_roles.contains(&role) == migrated
             };
             if last.before.filter(stays).is_none() {
-                roles.push(role_set_role::Model { project, role_set: id, role: number(role), replacement });
+                roles.push(role_set_role::Model { project, role_set: id, role: number(role), migrated });
             }
         }
     }

@@ -7,6 +7,7 @@ use sea_orm::Value;
 
 use super::super::ids::number;
 use crate::domain::change::{GrantsKey, MembershipKey};
+use crate::domain::fallback::Fallbacks;
 use crate::domain::group::Commit;
 use crate::domain::id::{Numbered, OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::membership::MembershipRecord;
@@ -17,7 +18,6 @@ use crate::domain::project::ProjectRecord;
 use crate::domain::role::Role;
 use crate::domain::role_mapping::RoleMappingRecord;
 use crate::domain::role_set::RoleSet;
-use crate::domain::stand_in::StandIns;
 use crate::domain::state::Counters;
 use crate::domain::{Change, Edit, Revision, Scoped, UserId};
 
@@ -51,7 +51,7 @@ pub struct Final<'a> {
     /// The role sets that all others of an org got who had one and no role that ends, in the place of which they were when
     /// the group began.
     pub remaps: BTreeMap<Scoped<OrgNo>, BTreeMap<RoleSetId, RoleSetId>>,
-    pub stand_ins: Lasts<'a, Scoped<OrgNo>, StandIns>,
+    pub fallbacks: Lasts<'a, Scoped<OrgNo>, Fallbacks>,
     /// The next numbers, of the nouns of which things came; 0 for the others.
     pub counters: BTreeMap<ProjectId, Counters>,
 }
@@ -101,7 +101,7 @@ impl<'a> Final<'a> {
                 self.remapped.remove(&edit.key);
                 take(&mut self.memberships, &edit.key, edit, revision);
             }
-            Change::StandIns(edit) => take(&mut self.stand_ins, edit.key, edit, revision),
+            Change::Fallbacks(edit) => take(&mut self.fallbacks, edit.key, edit, revision),
             Change::Remap(edit) => self.remap(edit),
         }
     }
@@ -115,7 +115,7 @@ impl<'a> Final<'a> {
         let first = MembershipKey { project, org, user: UserId::stored("") };
         let written = self.memberships.range::<MembershipKey, _>(&first..);
         for (&key, last) in written.take_while(|(key, _)| (key.project, key.org) == (project, org)) {
-            let Some(record) = last.after.filter(|record| record.timed.is_empty()) else { continue };
+            let Some(record) = last.after.filter(|record| record.temporary.is_empty()) else { continue };
             let set = self.remapped.get(key).unwrap_or(&record.role_set);
             if let Some(&after) = pairs.get(set) {
                 self.remapped.insert(key, after);

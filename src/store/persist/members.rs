@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Value};
 
 use super::super::StoreError;
-use super::super::entity::{membership, org, role_origin, stand_in, timed_role};
+use super::super::entity::{fallback, membership, org, role_origin, temporary_role};
 use super::super::ids::{id, number, revision_number};
 use super::super::rows::{delete, upsert};
 use super::super::sql::Sql;
@@ -31,14 +31,14 @@ pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Store
             metadata: record.profile.metadata.to_string(),
             role_mapping: number(record.role_mapping),
             create_time: record.profile.create_time.0,
-            dead_at: record.life.dead_at().map(|at| at.0),
-            erased: record.life.is_erased(),
+            deleted_at: record.lifecycle.deleted_at().map(|at| at.0),
+            purged: record.lifecycle.is_purged(),
         })
     });
     // The dead first: they free their ids.
-    let (dead, living): (Vec<_>, Vec<_>) = rows.partition(|row| row.dead_at.is_some());
+    let (dead, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
     upsert::<org::Entity>(tx, &dead, &[]).await?;
-    upsert::<org::Entity>(tx, &living, &[]).await?;
+    upsert::<org::Entity>(tx, &existing, &[]).await?;
     subscriptions(tx, all).await
 }
 
@@ -71,10 +71,11 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
     let gone = all.memberships.iter().filter(|(_, last)| last.is_deleted());
     let gone: Vec<Value> = gone.flat_map(|(key, _)| place(key)).collect();
     delete::<membership::Entity>(tx, &[Project, Org, UserId], &gone).await?;
-    let ended = all.memberships.iter().filter(|(_, last)| last.before.is_some_and(|before| !before.timed.is_empty()));
-    let ended: Vec<Value> = ended.flat_map(|(key, _)| place(key)).collect();
-    let columns = [timed_role::Column::Project, timed_role::Column::Org, timed_role::Column::UserId];
-    delete::<timed_role::Entity>(tx, &columns, &ended).await?;
+    let removed =
+        all.memberships.iter().filter(|(_, last)| last.before.is_some_and(|before| !before.temporary.is_empty()));
+    let removed: Vec<Value> = removed.flat_map(|(key, _)| place(key)).collect();
+    let columns = [temporary_role::Column::Project, temporary_role::Column::Org, temporary_role::Column::UserId];
+    delete::<temporary_role::Entity>(tx, &columns, &removed).await?;
     let mixed = all.memberships.iter().filter(|(_, last)| last.before.is_some_and(|before| !before.origins.is_empty()));
     let mixed: Vec<Value> = mixed.flat_map(|(key, _)| place(key)).collect();
     let columns = [role_origin::Column::Project, role_origin::Column::Org, role_origin::Column::UserId];
@@ -83,7 +84,7 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
     remaps(tx, all).await?;
     let sizes = set_sizes(tx, all).await?;
     let mut written = Vec::with_capacity(all.memberships.len());
-    let (mut timed, mut origins) = (Vec::new(), Vec::new());
+    let (mut temporary, mut origins) = (Vec::new(), Vec::new());
     for (&key, last) in &all.memberships {
         let Some(record) = last.after else { continue };
         let role_set = all.remapped.get(key).copied().unwrap_or(record.role_set);
@@ -95,8 +96,8 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
             role_set: number(role_set),
             origin: record.origin as i16,
             revision: revision_number(last.revision.number),
-            timed: !record.timed.is_empty(),
-            held_until: held_until(record, size.copied()).map(|time| time.0),
+            temporary: !record.temporary.is_empty(),
+            last_expire_time: last_expire_time(record, size.copied()).map(|time| time.0),
             other_origins: !record.origins.is_empty(),
         });
         origins.extend(record.origins.iter().map(|other| role_origin::Model {
@@ -106,16 +107,16 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
             role: number(other.role),
             origin: other.origin as i16,
         }));
-        timed.extend(record.timed.iter().map(|timed| timed_role::Model {
+        temporary.extend(record.temporary.iter().map(|temporary| temporary_role::Model {
             project: number(key.project),
             org: number(key.org),
             user_id: key.user.to_string(),
-            role: number(timed.role),
-            until: timed.until.0,
+            role: number(temporary.role),
+            expire_time: temporary.expire_time.0,
         }));
     }
     upsert::<membership::Entity>(tx, &written, &[]).await?;
-    upsert::<timed_role::Entity>(tx, &timed, &[]).await?;
+    upsert::<temporary_role::Entity>(tx, &temporary, &[]).await?;
     Ok(upsert::<role_origin::Entity>(tx, &origins, &[]).await?)
 }
 
@@ -139,7 +140,7 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
                 (sql.bind(number(project)), sql.bind(number(before)), sql.bind(number(after)));
             sql.push(&format!(
                 "UPDATE memberships {begin} SET role_set = {after}
-                 WHERE project = {project} AND org IN ({}) AND role_set = {before} AND NOT timed",
+                 WHERE project = {project} AND org IN ({}) AND role_set = {before} AND NOT temporary",
                 orgs.join(", ")
             ));
             tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
@@ -149,27 +150,27 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
 }
 
 /// Writes who stands in for whom; an org has few of them, which are written whole.
-pub async fn stand_ins(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
-    let before = all.stand_ins.iter().filter(|(_, last)| last.before.is_some());
+pub async fn fallbacks(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    let before = all.fallbacks.iter().filter(|(_, last)| last.before.is_some());
     let before: Vec<Value> = before.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
-    delete::<stand_in::Entity>(tx, &[stand_in::Column::Project, stand_in::Column::Org], &before).await?;
-    let written = all.stand_ins.iter().filter_map(|(key, last)| Some((key, last.after?)));
-    let rows = written.flat_map(|(key, stand_ins)| {
-        stand_ins.iter().map(|stands| stand_in::Model {
+    delete::<fallback::Entity>(tx, &[fallback::Column::Project, fallback::Column::Org], &before).await?;
+    let written = all.fallbacks.iter().filter_map(|(key, last)| Some((key, last.after?)));
+    let rows = written.flat_map(|(key, fallbacks)| {
+        fallbacks.iter().map(|recorded_role| fallback::Model {
             project: number(key.project),
             org: number(key.id),
-            role: number(stands.role),
-            stand_in: number(stands.stand_in),
+            role: number(recorded_role.role),
+            fallback_role: number(recorded_role.fallback_role),
         })
     });
-    Ok(upsert::<stand_in::Entity>(tx, &rows.collect::<Vec<_>>(), &[]).await?)
+    Ok(upsert::<fallback::Entity>(tx, &rows.collect::<Vec<_>>(), &[]).await?)
 }
 
 /// Until when somebody is a member: for ever, if one of the roles has no end. A role set that is altered where it stands
 /// (R4) makes none of it wrong: whoever has roles that end is given another set, and written anew.
-fn held_until(record: &MembershipRecord, roles: Option<usize>) -> Option<Time> {
-    let last = record.timed.iter().map(|timed| timed.until).max()?;
-    (roles == Some(record.timed.len())).then_some(last)
+fn last_expire_time(record: &MembershipRecord, roles: Option<usize>) -> Option<Time> {
+    let last = record.temporary.iter().map(|temporary| temporary.expire_time).max()?;
+    (roles == Some(record.temporary.len())).then_some(last)
 }
 
 /// How many roles are in the sets of the members whose roles end. Few have any: mostly nothing is asked.
@@ -178,8 +179,8 @@ async fn set_sizes(
     all: &Final<'_>,
 ) -> Result<BTreeMap<Scoped<RoleSetId>, usize>, StoreError> {
     let records = all.memberships.iter().filter_map(|(key, last)| Some((key.project, last.after?)));
-    let timed = records.filter(|(_, record)| !record.timed.is_empty());
-    let wanted: BTreeSet<_> = timed.map(|(project, record)| Scoped { project, id: record.role_set }).collect();
+    let temporary = records.filter(|(_, record)| !record.temporary.is_empty());
+    let wanted: BTreeSet<_> = temporary.map(|(project, record)| Scoped { project, id: record.role_set }).collect();
     let wanted: Vec<_> = wanted.into_iter().collect();
     let mut sizes = BTreeMap::new();
     for project in wanted.chunk_by(|one, other| one.project == other.project) {

@@ -23,7 +23,7 @@ pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Stor
     catalogue::aliases(tx, all).await?;
     members::orgs(tx, all).await?;
     members::memberships(tx, all).await?;
-    members::stand_ins(tx, all).await?;
+    members::fallbacks(tx, all).await?;
     for (&project, counters) in &all.counters {
         count(tx, project, counters).await?;
     }
@@ -53,14 +53,14 @@ async fn projects(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Store
         next_org: 1,
         version: record.version.into(),
         role_order_version: record.role_order_version.into(),
-        dead_at: record.life.dead_at().map(|at| at.0),
-        erased: record.life.is_erased(),
+        deleted_at: record.lifecycle.deleted_at().map(|at| at.0),
+        purged: record.lifecycle.is_purged(),
     });
     // The dead first: they free their keys.
-    let (dead, living): (Vec<_>, Vec<_>) = rows.partition(|row| row.dead_at.is_some());
+    let (dead, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
     let counters = [NextPermission, NextRole, NextRoleSet, NextRoleMapping, NextOrg];
     upsert::<project::Entity>(tx, &dead, &counters).await?;
-    Ok(upsert::<project::Entity>(tx, &living, &counters).await?)
+    Ok(upsert::<project::Entity>(tx, &existing, &counters).await?)
 }
 
 /// Moves the counters of a project on; they never go back.

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use super::super::messages as wire;
 use super::super::resource::texts;
 use super::UnknownChange;
-use crate::domain::erasure::Life;
+use crate::domain::fallback::{Fallback, Fallbacks};
 use crate::domain::id::{Numbered, PermissionId, ProjectId, RoleId};
-use crate::domain::membership::{MembershipRecord, Origin, RoleOrigin, TimedRole};
+use crate::domain::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
 use crate::domain::org::{OrgProfile, OrgRecord};
 use crate::domain::permission::Permission;
 use crate::domain::permission_set::PermissionSet;
 use crate::domain::project::{Environment, ProjectRecord, RoleStructure};
+use crate::domain::purge::Lifecycle;
 use crate::domain::role::Role;
 use crate::domain::role_mapping::RoleMappingRecord;
 use crate::domain::role_set::RoleSet;
-use crate::domain::stand_in::{StandIn, StandIns};
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time};
 
 pub(super) fn id<I: Numbered>(number: u32) -> Result<I, UnknownChange> {
@@ -51,8 +51,8 @@ pub(super) fn project_value(record: &ProjectRecord) -> wire::ProjectValue {
         create_time_micros: record.create_time.0,
         version: record.version,
         role_order_version: record.role_order_version,
-        dead_at_micros: dead_at(record.life),
-        erased: record.life.is_erased(),
+        deleted_at_micros: deleted_at(record.lifecycle),
+        purged: record.lifecycle.is_purged(),
     }
 }
 
@@ -76,17 +76,17 @@ pub(super) fn read_project(value: wire::ProjectValue) -> Result<ProjectRecord, U
         create_time: Time(value.create_time_micros),
         version: value.version,
         role_order_version: value.role_order_version,
-        life: life(value.dead_at_micros, value.erased),
+        lifecycle: lifecycle(value.deleted_at_micros, value.purged),
     })
 }
 
 /// Nothing was deleted in 1970.
-fn dead_at(life: Life) -> i64 {
-    life.dead_at().map_or(0, |at| at.0)
+fn deleted_at(lifecycle: Lifecycle) -> i64 {
+    lifecycle.deleted_at().map_or(0, |at| at.0)
 }
 
-fn life(dead_at_micros: i64, erased: bool) -> Life {
-    Life::stored((dead_at_micros != 0).then_some(Time(dead_at_micros)), erased)
+fn lifecycle(deleted_at_micros: i64, purged: bool) -> Lifecycle {
+    Lifecycle::stored((deleted_at_micros != 0).then_some(Time(deleted_at_micros)), purged)
 }
 
 pub(super) fn permission_value(permission: &Permission) -> wire::PermissionValue {
@@ -136,12 +136,16 @@ pub(super) fn read_role(value: wire::RoleValue) -> Result<Role, UnknownChange> {
 }
 
 pub(super) fn role_set_value(set: &RoleSet) -> wire::RoleSetValue {
-    wire::RoleSetValue { roles: numbers(&set.roles), migrated: set.migrated, replacements: numbers(&set.replacements) }
+    wire::RoleSetValue {
+        roles: numbers(&set.roles),
+        migrated: set.migrated,
+        migrated_roles: numbers(&set.migrated_roles),
+    }
 }
 
 pub(super) fn read_role_set(value: wire::RoleSetValue) -> Result<RoleSet, UnknownChange> {
-    let replacements = ids(value.replacements)?.into();
-    Ok(RoleSet { migrated: value.migrated, replacements, ..RoleSet::new(ids::<RoleId>(value.roles)?) })
+    let migrated_roles = ids(value.migrated_roles)?.into();
+    Ok(RoleSet { migrated: value.migrated, migrated_roles, ..RoleSet::new(ids::<RoleId>(value.roles)?) })
 }
 
 pub(super) fn role_mapping_value(record: &RoleMappingRecord) -> wire::RoleMappingValue {
@@ -188,15 +192,15 @@ pub(super) fn org_value(record: &OrgRecord) -> wire::OrgValue {
         metadata: record.profile.metadata.to_string(),
         role_mapping: record.role_mapping.number(),
         create_time_micros: record.profile.create_time.0,
-        dead_at_micros: dead_at(record.life),
-        erased: record.life.is_erased(),
+        deleted_at_micros: deleted_at(record.lifecycle),
+        purged: record.lifecycle.is_purged(),
     }
 }
 
 pub(super) fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange> {
     Ok(OrgRecord {
         role_mapping: id(value.role_mapping)?,
-        life: life(value.dead_at_micros, value.erased),
+        lifecycle: lifecycle(value.deleted_at_micros, value.purged),
         profile: Arc::new(OrgProfile {
             org_id: OrgId::stored(value.org_id),
             display_name: value.display_name.into(),
@@ -206,23 +210,30 @@ pub(super) fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange
     })
 }
 
-pub(super) fn stand_ins_value(stand_ins: &[StandIn]) -> wire::StandInsValue {
-    let value =
-        |stands: &StandIn| wire::StandInValue { role: stands.role.number(), stand_in: stands.stand_in.number() };
-    wire::StandInsValue { stand_ins: stand_ins.iter().map(value).collect() }
+pub(super) fn fallbacks_value(fallbacks: &[Fallback]) -> wire::FallbacksValue {
+    let value = |recorded_role: &Fallback| wire::FallbackValue {
+        role: recorded_role.role.number(),
+        fallback_role: recorded_role.fallback_role.number(),
+    };
+    wire::FallbacksValue { fallbacks: fallbacks.iter().map(value).collect() }
 }
 
-pub(super) fn read_stand_ins(value: wire::StandInsValue) -> Result<StandIns, UnknownChange> {
-    let read = |stands: wire::StandInValue| Ok(StandIn { role: id(stands.role)?, stand_in: id(stands.stand_in)? });
-    value.stand_ins.into_iter().map(read).collect()
+pub(super) fn read_fallbacks(value: wire::FallbacksValue) -> Result<Fallbacks, UnknownChange> {
+    let read = |recorded_role: wire::FallbackValue| {
+        Ok(Fallback { role: id(recorded_role.role)?, fallback_role: id(recorded_role.fallback_role)? })
+    };
+    value.fallbacks.into_iter().map(read).collect()
 }
 
 pub(super) fn membership_value(record: &MembershipRecord) -> wire::MembershipValue {
-    let timed = |timed: &TimedRole| wire::TimedRole { role: timed.role.number(), until_micros: timed.until.0 };
+    let temporary = |temporary: &TemporaryRole| wire::TemporaryRole {
+        role: temporary.role.number(),
+        expire_time_micros: temporary.expire_time.0,
+    };
     wire::MembershipValue {
         role_set: record.role_set.number(),
         origin: super::super::resource::origin(record.origin).into(),
-        timed: record.timed.iter().map(timed).collect(),
+        temporary: record.temporary.iter().map(temporary).collect(),
         origins: record.origins.iter().map(role_origin).collect(),
     }
 }
@@ -241,12 +252,14 @@ fn read_origin(origin: wire::MembershipOrigin) -> Result<Origin, UnknownChange> 
 }
 
 pub(super) fn read_membership(value: wire::MembershipValue) -> Result<MembershipRecord, UnknownChange> {
-    let timed = |timed: &wire::TimedRole| Ok(TimedRole { role: id(timed.role)?, until: Time(timed.until_micros) });
+    let temporary = |temporary: &wire::TemporaryRole| {
+        Ok(TemporaryRole { role: id(temporary.role)?, expire_time: Time(temporary.expire_time_micros) })
+    };
     let origin = |of: &wire::RoleOrigin| Ok(RoleOrigin { role: id(of.role)?, origin: read_origin(of.origin())? });
     Ok(MembershipRecord {
         origin: read_origin(value.origin())?,
         role_set: id(value.role_set)?,
-        timed: value.timed.iter().map(timed).collect::<Result<_, UnknownChange>>()?,
+        temporary: value.temporary.iter().map(temporary).collect::<Result<_, UnknownChange>>()?,
         origins: value.origins.iter().map(origin).collect::<Result<_, UnknownChange>>()?,
     })
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::domain::command::{
-    Call, Command, CreateOrg, CreatePermissions, CreateProject, CreateRole, CreateRoleMapping, GivenRole, GrantEdit,
-    MemberWrite, NewPermission, OnDisabled, Place as RolePlace, RequestKey, RoleMappingEdits, SubscribeOrg,
+    Call, Command, CreateOrg, CreatePermissions, CreateProject, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite,
+    NewPermission, OnDisabled, Place as RolePlace, RequestKey, RoleAssignment, RoleMappingEdits, SubscribeOrg,
     SubscribeTo, UpdateRoleMapping, Write, WriteMember,
 };
 use crate::domain::group::{Known, Work, decide_group};
@@ -47,7 +47,7 @@ fn write(user: &str, write: Write) -> Command {
 }
 
 fn clerk(user: &str) -> Command {
-    write(user, Write::Add(vec![GivenRole { role: role("Clerk"), until: None, permanent: false }]))
+    write(user, Write::Add(vec![RoleAssignment { role: role("Clerk"), expire_time: None, permanent: false }]))
 }
 
 fn downgrade() -> Command {
@@ -60,7 +60,7 @@ fn moved(mapping: &str, from: &str, to: &str) -> Command {
         project: shop(),
         org_id: OrgId::stored("acme"),
         to: SubscribeTo::RoleMapping(RoleMappingName::stored(mapping)),
-        on_disabled: OnDisabled::Remap { role_map: vec![(role(from), role(to))], others_to: None },
+        on_disabled: OnDisabled::Remap { replacements: vec![(role(from), role(to))], default_replacement: None },
     })
 }
 
@@ -200,7 +200,8 @@ async fn r9_what_is_remembered_and_what_a_repeat_is_told_names_the_same() {
 #[tokio::test]
 async fn r9_members_are_named_through_every_remap_of_their_org() {
     let (state, mut stored) = world();
-    let others = write("bob", Write::Set(vec![GivenRole { role: role("Owner"), until: None, permanent: false }]));
+    let others =
+        write("bob", Write::Set(vec![RoleAssignment { role: role("Owner"), expire_time: None, permanent: false }]));
     let moves =
         vec![moved("Free", "Clerk", "Admin"), moved("Tiny", "Admin", "Member"), others, granted("Tiny", "Member")];
     let mut group = run(state, plain(moves));
@@ -218,7 +219,7 @@ async fn r9_members_are_named_through_every_remap_of_their_org() {
 #[tokio::test]
 async fn r9_who_came_left_or_changed_earlier_in_the_group_is_told_apart() {
     let (state, mut stored) = world();
-    let admin = vec![GivenRole { role: role("Admin"), until: None, permanent: false }];
+    let admin = vec![RoleAssignment { role: role("Admin"), expire_time: None, permanent: false }];
     let commands = vec![clerk("abe"), write("ann", Write::Remove), write("bob", Write::Set(admin)), downgrade()];
     let mut group = run(state, plain(commands));
     name(&mut stored, &mut group).await.unwrap();

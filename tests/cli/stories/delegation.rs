@@ -31,7 +31,7 @@ fn role(role: &str) -> Value {
     json!({"role": role})
 }
 
-fn until(role: &str, expire_time: &str) -> Value {
+fn expire_time(role: &str, expire_time: &str) -> Value {
     json!({"role": role, "expire_time": expire_time})
 }
 
@@ -107,7 +107,7 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
 
     story
         .tell("Mia stands in for Adam until the end of the century.")
-        .call(SET, by("ann", "mia", &[role("Member"), until("Admin", "2099-12-31T00:00:00Z")]))
+        .call(SET, by("ann", "mia", &[role("Member"), expire_time("Admin", "2099-12-31T00:00:00Z")]))
         .works();
     story
         .tell("What she gives does not outlast that.")
@@ -115,10 +115,13 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
         .refused_with("OUTLASTS_GRANTER", "`Member`");
     story
         .tell("Her page says until when she can give it.")
-        .call("MembershipService/ListManageable", json!({"org_id": "acme", "acting_user_id": "mia"}))
+        .call("MembershipService/ListManageableRoles", json!({"org_id": "acme", "acting_user_id": "mia"}))
         .answers(json!({"roles": [{"role": "Owner"}, {"role": "Admin"},
             {"role": "Member", "invite": true, "expireTimeMax": "2099-12-31T00:00:00Z"}]}));
-    story.tell("Until then it works.").call(ADD, by("mia", "tom", &[until("Member", "2099-12-31T00:00:00Z")])).works();
+    story
+        .tell("Until then it works.")
+        .call(ADD, by("mia", "tom", &[expire_time("Member", "2099-12-31T00:00:00Z")]))
+        .works();
 
     // Leaving.
 

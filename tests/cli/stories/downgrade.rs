@@ -115,7 +115,7 @@ fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
     // And back.
 
     story
-        .tell("Acme pays again. All roles work again, and nobody needs a stand-in.")
+        .tell("Acme pays again. All roles work again, and nobody needs a fallback role.")
         .call("SubscriptionService/SubscribeOrg", json!({"org_id": "acme", "role_mapping": "Paid"}))
         .answers(json!({"impact": {"roles": [
             {"role": "Admin", "reactivated": "2"},
@@ -135,7 +135,7 @@ fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
             "SubscriptionService/SubscribeOrg",
             json!({"org_id": "globex", "role_mapping": "Free", "on_disabled": {
                 "strategy": "DISABLED_ROLE_STRATEGY_REMAP",
-                "role_map": [{"role": "Admin", "to": "Member"}],
+                "replacements": [{"role": "Admin", "to": "Member"}],
             }}),
         )
         .answers(json!({"impact": {"roles": [
@@ -214,7 +214,7 @@ fn customers(story: Story<'_>) {
 /// The move of acme to Free by which nobody's role is lost, with something more said.
 fn downgrade(more: Value) -> Value {
     let mut body = json!({"org_id": "acme", "role_mapping": "Free", "on_disabled": {
-        "strategy": "DISABLED_ROLE_STRATEGY_SUSPEND", "stand_in_role": "Member",
+        "strategy": "DISABLED_ROLE_STRATEGY_SUSPEND", "fallback_role": "Member",
     }});
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());

@@ -90,7 +90,7 @@ fn mars_is_managed_from_mars(story: Story<'_>) {
         .answers(json!({"member": {"roles": [{"role": "Earth Member"}]}}));
     story.may("terra", "space", "Mars::CanDrive", "MISSING_PERMISSION");
     story
-        .tell("Living on Earth makes nobody its Admin.")
+        .tell("Existing on Earth makes nobody its Admin.")
         .call(ADD, by("terra", "eric", &["Earth Member"]))
         .refused_with("ACTING_USER_MISSING_PERMISSION", "`rolecall::can_invite`");
 

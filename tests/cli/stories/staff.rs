@@ -123,7 +123,7 @@ fn what_customers_see(story: Story<'_>) {
         .refused_with("VIEWER_NOT_A_MEMBER", "");
     story
         .tell("Ann's page offers no role that is not hers to know.")
-        .call("MembershipService/ListManageable", json!({"org_id": "acme", "acting_user_id": "ann"}))
+        .call("MembershipService/ListManageableRoles", json!({"org_id": "acme", "acting_user_id": "ann"}))
         .answers(json!({"roles": [{"role": "Owner"}, {"role": "Admin"}, {"role": "Member"}]}));
 }
 

@@ -1,6 +1,6 @@
 //! Checks: K1, K2, K6.
 
-use rolecall::domain::membership::Standing;
+use rolecall::domain::membership::RoleState;
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Decision, Question, Time};
 
@@ -61,17 +61,17 @@ impl Space {
     /// Whether one of the roles that fit is live, else how the best of them stands.
     fn by(&self, customer: &Customer, user: &str, fits: impl Fn(&str) -> bool, now: Time) -> Decision {
         let Some(member) = customer.members.get(user) else { return Decision::NotAMember };
-        let mut standings = Vec::new();
-        for (role, standing) in self.standing(customer, member, now) {
+        let mut role_states = Vec::new();
+        for (role, state) in self.state(customer, member, now) {
             if fits(&role) {
-                standings.push(standing);
+                role_states.push(state);
             }
         }
-        if standings.contains(&Standing::Live) {
+        if role_states.contains(&RoleState::Live) {
             Decision::Allowed
-        } else if standings.contains(&Standing::Suspended) {
+        } else if role_states.contains(&RoleState::Suspended) {
             Decision::RoleDisabled
-        } else if standings.contains(&Standing::Ended) {
+        } else if role_states.contains(&RoleState::Expired) {
             Decision::RoleExpired
         } else {
             Decision::MissingPermission

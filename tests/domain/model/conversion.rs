@@ -8,7 +8,7 @@ use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::members::ended;
+use super::members::removed;
 use super::{Answer, Member, Roles, Space, at_most, fresh};
 
 impl Space {
@@ -58,8 +58,8 @@ impl Space {
                     let members = &mut self.orgs.get_mut(id).expect("it stays").members;
                     for (user, member) in &customer.members {
                         let Some(roles) = one_role(&preferred, member, now) else { continue };
-                        let stand_ins = member.stand_ins.clone();
-                        members.insert(user.clone(), Member { roles, origin: Origin::Migration, stand_ins });
+                        let fallbacks = member.fallbacks.clone();
+                        members.insert(user.clone(), Member { roles, origin: Origin::Migration, fallbacks });
                     }
                 }
                 self.role_sets = None;
@@ -94,8 +94,8 @@ impl Space {
 fn one_role(preferred: &[String], member: &Member, now: Time) -> Option<Roles> {
     let best =
         |fits: &dyn Fn(&super::Given) -> bool| preferred.iter().find(|role| member.roles.get(*role).is_some_and(fits));
-    let base = best(&|given| given.until.is_none());
-    let lent = best(&|given| given.until.is_some() && !ended(given, now));
+    let base = best(&|given| given.expire_time.is_none());
+    let lent = best(&|given| given.expire_time.is_some() && !removed(given, now));
     let place = |role: &String| preferred.iter().position(|other| other == role);
     let lent = lent.filter(|lent| base.is_none_or(|base| place(lent) < place(base)));
     let gone = if base.is_none() && lent.is_none() { best(&|_| true) } else { None };

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use rolecall::domain::command::{GivenRole, Write, WriteMember};
-use rolecall::domain::membership::Standing;
+use rolecall::domain::command::{RoleAssignment, Write, WriteMember};
+use rolecall::domain::membership::RoleState;
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
@@ -15,15 +15,15 @@ use super::{Answer, Customer, Member, Roles, Space, at_most};
 #[derive(Clone, Debug)]
 pub struct Power {
     pub role: String,
-    pub until: Option<Time>,
+    pub expire_time: Option<Time>,
 }
 
 /// Whether an end is as late as another; none is the latest.
-pub fn lasts(until: Option<Time>, other: Option<Time>) -> bool {
-    match (until, other) {
+pub fn lasts(expire_time: Option<Time>, other: Option<Time>) -> bool {
+    match (expire_time, other) {
         (None, _) => true,
         (Some(_), None) => false,
-        (Some(until), Some(other)) => until >= other,
+        (Some(expire_time), Some(other)) => expire_time >= other,
     }
 }
 
@@ -48,12 +48,12 @@ impl Space {
         let Some(member) = customer.members.get(user) else { return Vec::new() };
         let mut powers = Vec::new();
         let shown = self.shown(customer, member, now);
-        let shadowed = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
-        for (role, until, standing, _, stand_in) in shown {
-            if standing == Standing::Live {
-                powers.push(Power { role, until });
-            } else if let Some(role) = stand_in.filter(|_| until.is_some() || !shadowed) {
-                powers.push(Power { role, until });
+        let overridden = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
+        for (role, expire_time, state, _, fallback_role) in shown {
+            if state == RoleState::Live {
+                powers.push(Power { role, expire_time });
+            } else if let Some(role) = fallback_role.filter(|_| expire_time.is_some() || !overridden) {
+                powers.push(Power { role, expire_time });
             }
         }
         powers
@@ -136,7 +136,8 @@ impl Space {
         // I4: and what is only possible as if there were none.
         let hidden: Roles =
             recorded.roles.iter().filter(|(role, _)| !visible(role)).map(|(r, g)| (r.clone(), *g)).collect();
-        let held: Vec<_> = hidden.values().filter(|given| given.until.is_none_or(|until| until > now)).collect();
+        let held: Vec<_> =
+            hidden.values().filter(|given| given.expire_time.is_none_or(|expire_time| expire_time > now)).collect();
         let single = self.structure == RoleStructure::SingleRole;
         // What would be refused anyway is refused as it would be.
         let not_available = || {
@@ -152,7 +153,7 @@ impl Space {
             return Err(not_available());
         }
         if !matches!(command.row.write, Write::Remove) && !held.is_empty() {
-            let ends = || after.values().chain(held.iter().copied()).map(|given| given.until.is_some());
+            let ends = || after.values().chain(held.iter().copied()).map(|given| given.expire_time.is_some());
             let (lent, lasting) = (ends().filter(|ends| *ends).count(), ends().filter(|ends| !*ends).count());
             if single && (lent > 1 || lasting > 1) {
                 return Err(not_available());
@@ -161,7 +162,7 @@ impl Space {
                 return Err(not_available());
             }
         }
-        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.until)).collect::<Vec<_>>();
+        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
         if ends(&after) == ends(&seen.roles) {
             return Ok(());
         }
@@ -172,7 +173,7 @@ impl Space {
     }
 
     /// Names that an acting user may say: internal roles are unknown (G4).
-    fn given_by(&self, write: &Write) -> Result<Vec<(String, GivenRole)>, Reason> {
+    fn given_by(&self, write: &Write) -> Result<Vec<(String, RoleAssignment)>, Reason> {
         let given = match write {
             Write::Add(given) | Write::Set(given) => given.clone(),
             Write::Remove => return Ok(Vec::new()),
@@ -189,12 +190,12 @@ impl Space {
     }
 
     /// B1, B5: no role twice, none until a time that is past.
-    fn well_said(&self, target: &Member, given: &[(String, GivenRole)], now: Time) -> Result<(), Reason> {
+    fn well_said(&self, target: &Member, given: &[(String, RoleAssignment)], now: Time) -> Result<(), Reason> {
         for (at, (role, one)) in given.iter().enumerate() {
             if given[..at].iter().any(|(other, _)| other == role) {
                 return Err(Reason::RepeatedRole);
             }
-            if self.end_of(target, role, one).is_some_and(|until| now >= until) {
+            if self.expiry_of(target, role, one).is_some_and(|expire_time| now >= expire_time) {
                 return Err(Reason::EndInThePast);
             }
         }
@@ -202,9 +203,9 @@ impl Space {
     }
 
     /// Until when a role is given; one that is repeated keeps its end (B2).
-    fn end_of(&self, target: &Member, role: &str, given: &GivenRole) -> Option<Time> {
-        let kept = target.roles.get(role).and_then(|it| it.until).filter(|_| !given.permanent);
-        given.until.or(kept)
+    fn expiry_of(&self, target: &Member, role: &str, given: &RoleAssignment) -> Option<Time> {
+        let kept = target.roles.get(role).and_then(|it| it.expire_time).filter(|_| !given.permanent);
+        given.expire_time.or(kept)
     }
 
     /// G3: whether each role concerned is covered, and G6: by one that lasts as long.
@@ -214,26 +215,26 @@ impl Space {
         seen: &Member,
         able: &[Power],
         itself: bool,
-        given: &[(String, GivenRole)],
+        given: &[(String, RoleAssignment)],
         now: Time,
     ) -> Result<(), Reason> {
         let disabled = &self.mappings[&customer.mapping].disabled;
         let mut gets: Vec<(String, Option<Time>)> =
-            given.iter().map(|(role, given)| (role.clone(), self.end_of(seen, role, given))).collect();
+            given.iter().map(|(role, given)| (role.clone(), self.expiry_of(seen, role, given))).collect();
         // Where nothing is said, it is the default role.
         if gets.is_empty() && !seen.is_member(now) {
             gets.push((self.default_role.clone(), None));
         }
         let mut comes: Vec<(String, Option<Time>)> = Vec::new();
         let mut goes: BTreeSet<String> = BTreeSet::new();
-        for (role, until) in &gets {
-            if !seen.holds(role, now) || !lasts(seen.roles[role].until, *until) {
-                comes.push((role.clone(), *until));
+        for (role, expire_time) in &gets {
+            if !seen.holds(role, now) || !lasts(seen.roles[role].expire_time, *expire_time) {
+                comes.push((role.clone(), *expire_time));
                 // What stands in for it lasts longer as well.
-                let stand_in =
-                    seen.stand_in(role, disabled).filter(|_| seen.holds(role, now) && disabled.contains(role));
-                comes.extend(stand_in.map(|stand_in| (stand_in, *until)));
-            } else if !lasts(*until, seen.roles[role].until) {
+                let fallback_role =
+                    seen.fallback_of(role, disabled).filter(|_| seen.holds(role, now) && disabled.contains(role));
+                comes.extend(fallback_role.map(|fallback_role| (fallback_role, *expire_time)));
+            } else if !lasts(*expire_time, seen.roles[role].expire_time) {
                 goes.insert(role.clone());
             }
         }
@@ -243,15 +244,17 @@ impl Space {
             }
         }
         // Whom a role is lent, for the first time or for longer, loses the base role for as long.
-        if self.structure == RoleStructure::SingleRole && comes.iter().any(|(_, until)| until.is_some()) {
+        if self.structure == RoleStructure::SingleRole && comes.iter().any(|(_, expire_time)| expire_time.is_some()) {
             goes.extend(
-                gets.iter().filter(|(role, until)| until.is_none() && seen.holds(role, now)).map(|it| it.0.clone()),
+                gets.iter()
+                    .filter(|(role, expire_time)| expire_time.is_none() && seen.holds(role, now))
+                    .map(|it| it.0.clone()),
             );
         }
         // What stands in for a role goes with it.
         let mut taken = goes.clone();
         for role in goes.iter().filter(|role| disabled.contains(*role)) {
-            taken.extend(seen.stand_in(role, disabled));
+            taken.extend(seen.fallback_of(role, disabled));
         }
         let covering =
             |role: &str| able.iter().filter(|power| self.scope(&power.role).contains(role)).collect::<Vec<_>>();
@@ -267,7 +270,7 @@ impl Space {
                 }
             }
         }
-        comes.retain(|(role, until)| !steps_down(role).iter().any(|end| lasts(*end, *until)));
+        comes.retain(|(role, expire_time)| !steps_down(role).iter().any(|end| lasts(*end, *expire_time)));
         for (role, _) in &comes {
             if able.is_empty() {
                 return Err(Reason::ActingUserMissingPermission);
@@ -276,8 +279,8 @@ impl Space {
                 return Err(Reason::RoleOutOfScope);
             }
         }
-        for (role, until) in &comes {
-            if !covering(role).iter().any(|power| lasts(power.until, *until)) {
+        for (role, expire_time) in &comes {
+            if !covering(role).iter().any(|power| lasts(power.expire_time, *expire_time)) {
                 return Err(Reason::OutlastsGranter);
             }
         }
@@ -296,7 +299,7 @@ impl Space {
         let powers = self.powers(customer, acting, now).into_iter();
         let fits =
             powers.filter(|it| self.grants(customer, &it.role, permission) && self.scope(&it.role).contains(role));
-        fits.map(|power| power.until).reduce(|one, other| if lasts(one, other) { one } else { other })
+        fits.map(|power| power.expire_time).reduce(|one, other| if lasts(one, other) { one } else { other })
     }
 
     /// The same of what a member may step down to itself.
@@ -311,9 +314,9 @@ impl Space {
         let place = |role: &str| self.roles.iter().position(|(other, _)| other == role);
         let mut ends = Vec::new();
         if self.structure == RoleStructure::SingleRole {
-            for (own, until, standing, ..) in self.shown(customer, seen, now) {
-                if matches!(standing, Standing::Live | Standing::Shadowed) && place(&own) < place(role) {
-                    ends.push(until);
+            for (own, expire_time, state, ..) in self.shown(customer, seen, now) {
+                if matches!(state, RoleState::Live | RoleState::Overridden) && place(&own) < place(role) {
+                    ends.push(expire_time);
                 }
             }
         }

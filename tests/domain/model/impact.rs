@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::Time;
 use rolecall::domain::command::Command;
-use rolecall::domain::membership::Standing;
+use rolecall::domain::membership::RoleState;
 use rolecall::domain::project::RoleStructure;
 
 use super::members::lies_over;
@@ -31,7 +31,7 @@ pub struct Report {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Touched {
     pub roles_given: BTreeSet<String>,
-    pub roles_ended: BTreeSet<String>,
+    pub roles_removed: BTreeSet<String>,
     pub roles_suspended: BTreeSet<String>,
     pub roles_reactivated: BTreeSet<String>,
     pub permissions_gained: BTreeSet<String>,
@@ -41,18 +41,18 @@ pub struct Touched {
 }
 
 /// Until when a role is held, how it stands, and so for what stands in.
-type Shown = (Option<Time>, Standing, Option<(String, Standing)>);
+type Shown = (Option<Time>, RoleState, Option<(String, RoleState)>);
 
-/// How a member stands: its roles with their standings and stand-ins, and what the live ones grant.
+/// How a member stands: its roles with their role_states and fallback roles, and what the live ones grant.
 #[derive(Default, PartialEq)]
-struct Stands {
+struct RecordedRole {
     shown: BTreeMap<String, Shown>,
-    held: BTreeMap<String, Standing>,
+    held: BTreeMap<String, RoleState>,
     /// The rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Stands {
+impl RecordedRole {
     fn grants(&self) -> BTreeSet<String> {
         self.rows.values().flatten().cloned().collect()
     }
@@ -103,48 +103,50 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
         }
         let users = was.into_iter().chain(is).flat_map(|org| org.members.keys()).collect::<BTreeSet<_>>();
         for user in users {
-            let stood = before.zip(was).map(|(space, org)| space.stands(org, user, now)).unwrap_or_default();
-            let stands = after.zip(is).map(|(space, org)| space.stands(org, user, now)).unwrap_or_default();
-            let live = |role: &&String| stood.rows.contains_key(*role) || stands.rows.contains_key(*role);
+            let stood = before.zip(was).map(|(space, org)| space.recorded_role(org, user, now)).unwrap_or_default();
+            let recorded_role =
+                after.zip(is).map(|(space, org)| space.recorded_role(org, user, now)).unwrap_or_default();
+            let live = |role: &&String| stood.rows.contains_key(*role) || recorded_role.rows.contains_key(*role);
             let row = |space: Option<&Space>, org: Option<&Customer>, role: &str| {
                 let grants = space.zip(org).map(|(space, org)| &space.mappings[&org.mapping].grants);
                 grants.and_then(|grants| grants.get(role).cloned()).unwrap_or_default()
             };
-            let roles: BTreeSet<&String> = stood.held.keys().chain(stands.held.keys()).collect();
-            let passed = |space: Option<&Space>, stands: &Stands| {
+            let roles: BTreeSet<&String> = stood.held.keys().chain(recorded_role.held.keys()).collect();
+            let passed = |space: Option<&Space>, recorded_role: &RecordedRole| {
                 let pairs = space.map(Space::at_least).unwrap_or_default();
-                let passed = pairs.into_iter().filter(|(role, _)| stands.rows.contains_key(role));
+                let passed = pairs.into_iter().filter(|(role, _)| recorded_role.rows.contains_key(role));
                 // Of the roles that there are afterwards.
                 let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
                 passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
             };
-            report.members_losing_at_least += u64::from(!passed(before, &stood).is_subset(&passed(after, &stands)));
+            report.members_losing_at_least +=
+                u64::from(!passed(before, &stood).is_subset(&passed(after, &recorded_role)));
             let differs = |role: &&String| row(before, was, role) != row(after, is, role);
-            if stood.shown == stands.shown && !roles.iter().copied().filter(live).any(|role| differs(&role)) {
+            if stood.shown == recorded_role.shown && !roles.iter().copied().filter(live).any(|role| differs(&role)) {
                 continue;
             }
             report.orgs.insert(id.clone());
             let mut touched = Touched::default();
             for role in roles.iter().copied() {
-                let fate = match (stood.held.get(role), stands.held.get(role)) {
+                let replacement_of = match (stood.held.get(role), recorded_role.held.get(role)) {
                     (None, _) => Some((0, &mut touched.roles_given)),
-                    (_, None) => Some((1, &mut touched.roles_ended)),
-                    (Some(was), Some(is)) => match (*was == Standing::Suspended, *is == Standing::Suspended) {
+                    (_, None) => Some((1, &mut touched.roles_removed)),
+                    (Some(was), Some(is)) => match (*was == RoleState::Suspended, *is == RoleState::Suspended) {
                         (false, true) => Some((2, &mut touched.roles_suspended)),
                         (true, false) => Some((3, &mut touched.roles_reactivated)),
                         _ => None,
                     },
                 };
-                if let Some((column, roles)) = fate {
+                if let Some((column, roles)) = replacement_of {
                     roles.insert(role.clone());
                     report.roles.entry(role.clone()).or_default()[column] += 1;
                 }
             }
-            let (had, has) = (stood.grants(), stands.grants());
+            let (had, has) = (stood.grants(), recorded_role.grants());
             touched.permissions_gained = has.difference(&had).cloned().collect();
             touched.permissions_lost = had.difference(&has).cloned().collect();
             let less = stood.rows.iter().any(|(role, granted)| !granted.is_subset(&row(after, is, role)));
-            touched.loses = !touched.roles_ended.is_empty() || !touched.roles_suspended.is_empty() || less;
+            touched.loses = !touched.roles_removed.is_empty() || !touched.roles_suspended.is_empty() || less;
             report.touched.insert((id.clone(), user.clone()), touched);
         }
         let owned = |space: Option<&Space>, org: Option<&Customer>| {
@@ -227,30 +229,30 @@ impl Space {
         }
     }
 
-    fn stands(&self, customer: &Customer, user: &str, now: Time) -> Stands {
+    fn recorded_role(&self, customer: &Customer, user: &str, now: Time) -> RecordedRole {
         let Some(member) = customer.members.get(user).filter(|member| member.is_member(now)) else {
-            return Stands::default();
+            return RecordedRole::default();
         };
         let shown = self.shown(customer, member, now);
         let lent = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
-        let shown = shown.into_iter().filter(|(_, _, standing, ..)| *standing != Standing::Ended);
-        let shown = shown.map(|(role, until, standing, _, stand_in)| {
-            let behind = if lent && until.is_none() { Standing::Shadowed } else { Standing::Live };
-            (role, (until, standing, stand_in.map(|role| (role, behind))))
+        let shown = shown.into_iter().filter(|(_, _, state, ..)| *state != RoleState::Expired);
+        let shown = shown.map(|(role, expire_time, state, _, fallback_role)| {
+            let behind = if lent && expire_time.is_none() { RoleState::Overridden } else { RoleState::Live };
+            (role, (expire_time, state, fallback_role.map(|role| (role, behind))))
         });
         let shown = shown.collect();
-        let mut held: BTreeMap<String, Standing> = BTreeMap::new();
-        for (role, standing) in self.standing(customer, member, now) {
+        let mut held: BTreeMap<String, RoleState> = BTreeMap::new();
+        for (role, state) in self.state(customer, member, now) {
             // One may hold a role and hold it as well in the place of another.
-            let best = held.get(&role).is_none_or(|other| *other != Standing::Live);
-            if standing != Standing::Ended && best {
-                held.insert(role, standing);
+            let best = held.get(&role).is_none_or(|other| *other != RoleState::Live);
+            if state != RoleState::Expired && best {
+                held.insert(role, state);
             }
         }
         let grants = &self.mappings[&customer.mapping].grants;
-        let live = held.iter().filter(|(_, standing)| **standing == Standing::Live);
+        let live = held.iter().filter(|(_, state)| **state == RoleState::Live);
         let rows = live.map(|(role, _)| (role.clone(), grants.get(role).cloned().unwrap_or_default())).collect();
-        Stands { shown, held, rows }
+        RecordedRole { shown, held, rows }
     }
 
     fn all_grants(&self) -> BTreeSet<(String, String, String)> {

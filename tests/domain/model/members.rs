@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use rolecall::domain::command::{BatchWriteMembers, GivenRole, MemberWrite, Write, WriteMember};
-use rolecall::domain::membership::{Origin, Standing};
+use rolecall::domain::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
+use rolecall::domain::membership::{Origin, RoleState};
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
@@ -13,21 +13,21 @@ use super::{Answer, Customer, Given, Member, Roles, Shown, Space, at_most};
 impl Member {
     /// Whether a role is recorded and not past its end.
     pub(super) fn holds(&self, role: &str, now: Time) -> bool {
-        self.roles.get(role).is_some_and(|given| !ended(given, now))
+        self.roles.get(role).is_some_and(|given| !removed(given, now))
     }
 
     pub fn is_member(&self, now: Time) -> bool {
-        self.roles.values().any(|given| !ended(given, now))
+        self.roles.values().any(|given| !removed(given, now))
     }
 }
 
 /// Whether a role as it is shown is lent, and it or what stands in for it is live.
-pub(super) fn lies_over((_, until, standing, _, stand_in): &Shown) -> bool {
-    until.is_some() && (*standing == Standing::Live || stand_in.is_some())
+pub(super) fn lies_over((_, expire_time, state, _, fallback_role): &Shown) -> bool {
+    expire_time.is_some() && (*state == RoleState::Live || fallback_role.is_some())
 }
 
-pub(super) fn ended(given: &Given, now: Time) -> bool {
-    given.until.is_some_and(|until| now >= until)
+pub(super) fn removed(given: &Given, now: Time) -> bool {
+    given.expire_time.is_some_and(|expire_time| now >= expire_time)
 }
 
 impl Space {
@@ -37,22 +37,22 @@ impl Space {
         let mut shown = Vec::new();
         for (name, _) in &self.roles {
             let Some(given) = member.roles.get(name) else { continue };
-            let mut stand_in = None;
-            let standing = if ended(given, now) {
-                Standing::Ended
+            let mut fallback_role = None;
+            let state = if removed(given, now) {
+                RoleState::Expired
             } else if disabled.contains(name) {
-                stand_in = member.stand_in(name, disabled);
-                Standing::Suspended
+                fallback_role = member.fallback_of(name, disabled);
+                RoleState::Suspended
             } else {
-                Standing::Live
+                RoleState::Live
             };
-            shown.push((name.clone(), given.until, standing, given.origin, stand_in));
+            shown.push((name.clone(), given.expire_time, state, given.origin, fallback_role));
         }
         // B5: in SINGLE a lent role, or what stands in for one, lies over the base role.
         if self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over) {
-            for (_, until, standing, ..) in &mut shown {
-                if until.is_none() && *standing == Standing::Live {
-                    *standing = Standing::Shadowed;
+            for (_, expire_time, state, ..) in &mut shown {
+                if expire_time.is_none() && *state == RoleState::Live {
+                    *state = RoleState::Overridden;
                 }
             }
         }
@@ -60,18 +60,18 @@ impl Space {
     }
 
     /// How each role of a member stands, those that stand in for others included: each exactly in the place of the other.
-    pub(super) fn standing(&self, customer: &Customer, member: &Member, now: Time) -> Vec<(String, Standing)> {
+    pub(super) fn state(&self, customer: &Customer, member: &Member, now: Time) -> Vec<(String, RoleState)> {
         let shown = self.shown(customer, member, now);
         let lent = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
-        let mut standing = Vec::new();
-        for (role, until, stands, _, stand_in) in shown {
-            standing.push((role, stands));
-            if let Some(stand_in) = stand_in {
-                let behind = lent && until.is_none();
-                standing.push((stand_in, if behind { Standing::Shadowed } else { Standing::Live }));
+        let mut state = Vec::new();
+        for (role, expire_time, recorded_role, _, fallback_role) in shown {
+            state.push((role, recorded_role));
+            if let Some(fallback_role) = fallback_role {
+                let behind = lent && expire_time.is_none();
+                state.push((fallback_role, if behind { RoleState::Overridden } else { RoleState::Live }));
             }
         }
-        standing
+        state
     }
 
     /// P7: one more different set of roles.
@@ -104,7 +104,7 @@ impl Space {
     }
 
     fn owns(&self, member: &Member) -> bool {
-        member.roles.get(&self.default_owner_role).is_some_and(|it| it.until.is_none())
+        member.roles.get(&self.default_owner_role).is_some_and(|it| it.expire_time.is_none())
     }
 
     pub(super) fn write_one(&mut self, command: &WriteMember, now: Time, limits: &Limits) -> Result<Answer, Reason> {
@@ -171,7 +171,7 @@ impl Space {
         if let Some(roles) = &after {
             self.count_set(roles, limits)?;
         }
-        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.until)).collect::<Vec<_>>();
+        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
         // Asking for what is there changes nothing, and is nobody's latest change.
         if after.as_ref().map(ends) == recorded.as_ref().map(|member| ends(&member.roles)) {
             return Ok(false);
@@ -179,8 +179,8 @@ impl Space {
         let members = &mut self.orgs.get_mut(org).expect("looked up above").members;
         match after {
             Some(roles) => {
-                let stand_ins = recorded.map(|member| member.stand_ins).unwrap_or_default();
-                members.insert(user.to_string(), Member { roles, origin: Origin::Direct, stand_ins })
+                let fallbacks = recorded.map(|member| member.fallbacks).unwrap_or_default();
+                members.insert(user.to_string(), Member { roles, origin: Origin::Direct, fallbacks })
             }
             None => members.remove(user),
         };
@@ -192,13 +192,13 @@ impl Space {
         &self,
         customer: &Customer,
         member: &Member,
-        given: &[GivenRole],
+        given: &[RoleAssignment],
         now: Time,
         limits: &Limits,
     ) -> Result<Roles, Reason> {
         let mut roles = Roles::new();
         if given.is_empty() {
-            roles.insert(self.default_role.clone(), Given { until: None, origin: Origin::Direct });
+            roles.insert(self.default_role.clone(), Given { expire_time: None, origin: Origin::Direct });
         }
         for one in given {
             let name = self.role(one.role.as_str())?;
@@ -206,19 +206,19 @@ impl Space {
                 return Err(Reason::RepeatedRole);
             }
             // A repeated role keeps its end, and an end in the past cannot be given.
-            let kept = if one.permanent { None } else { member.roles.get(&name).and_then(|it| it.until) };
-            let until = one.until.or(kept);
-            if until.is_some_and(|until| now >= until) {
+            let kept = if one.permanent { None } else { member.roles.get(&name).and_then(|it| it.expire_time) };
+            let expire_time = one.expire_time.or(kept);
+            if expire_time.is_some_and(|expire_time| now >= expire_time) {
                 return Err(Reason::EndInThePast);
             }
             // Who holds it has it still by what it came by.
             let origin = if member.holds(&name, now) { member.roles[&name].origin } else { Origin::Direct };
-            roles.insert(name, Given { until, origin });
+            roles.insert(name, Given { expire_time, origin });
         }
         if self.structure == RoleStructure::MultiRole {
             at_most(limits.member_roles, roles.len())?;
         } else {
-            let lent = roles.values().filter(|given| given.until.is_some()).count();
+            let lent = roles.values().filter(|given| given.expire_time.is_some()).count();
             if lent > 1 || roles.len() - lent > 1 {
                 return Err(Reason::TooManyRoles);
             }

@@ -26,9 +26,9 @@ impl Space {
         let mut members = BTreeMap::new();
         if let Some(creator) = &command.creator {
             let origin = Origin::Creator;
-            let roles = Roles::from([(self.default_owner_role.clone(), Given { until: None, origin })]);
+            let roles = Roles::from([(self.default_owner_role.clone(), Given { expire_time: None, origin })]);
             self.count_set(&roles, limits)?;
-            members.insert(creator.to_string(), Member { roles, origin, stand_ins: BTreeMap::new() });
+            members.insert(creator.to_string(), Member { roles, origin, fallbacks: BTreeMap::new() });
         }
         let customer = Customer {
             display_name: command.display_name.clone(),

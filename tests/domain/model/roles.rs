@@ -11,7 +11,7 @@ use rolecall::domain::{Reason, RoleName, Time};
 use rolecall::limits::Limits;
 
 use super::{About, Answer, Given, Member, Space, at_most, fresh, texts};
-use crate::symbols::REST;
+use crate::symbols::RETRY_DELAY;
 
 impl Space {
     /// The name of the permission that requests find by `wanted`.
@@ -201,8 +201,8 @@ impl Space {
         }
         for member in self.orgs.values_mut().flat_map(|customer| customer.members.values_mut()) {
             member.roles = member.roles.iter().map(|(role, given)| (changed(role), *given)).collect();
-            member.stand_ins =
-                member.stand_ins.iter().map(|(role, stand_in)| (changed(role), changed(stand_in))).collect();
+            member.fallbacks =
+                member.fallbacks.iter().map(|(role, fallback_role)| (changed(role), changed(fallback_role))).collect();
         }
         self.role_sets = self.role_sets.as_ref().map(|sets| sets.iter().map(set).collect());
     }
@@ -217,7 +217,7 @@ impl Space {
     /// All roles in an order that names each once; the role `*` stands for the others.
     pub(super) fn ordered(&self, names: &[RoleName]) -> Result<Vec<(String, About)>, Reason> {
         let mut order: Vec<(String, About)> = Vec::new();
-        let wanted: Vec<&str> = names.iter().map(|name| name.as_str()).filter(|name| *name != REST).collect();
+        let wanted: Vec<&str> = names.iter().map(|name| name.as_str()).filter(|name| *name != RETRY_DELAY).collect();
         for name in &wanted {
             let name = self.role(name)?;
             if order.iter().any(|(other, _)| *other == name) {
@@ -264,13 +264,14 @@ impl Space {
                     return Err(Reason::ReplacementDisabled);
                 }
                 holders += u64::from(in_place || member.holds(&deleted, now));
-                member.stand_ins.remove(&deleted);
-                let stand_ins = std::mem::take(&mut member.stand_ins).into_iter().filter_map(|(role, stand_in)| {
-                    let stays = (stand_in != deleted).then_some(&stand_in);
-                    let stands = stays.or(instead).cloned();
-                    stands.map(|stand_in| (role, stand_in))
-                });
-                member.stand_ins = stand_ins.collect();
+                member.fallbacks.remove(&deleted);
+                let fallbacks =
+                    std::mem::take(&mut member.fallbacks).into_iter().filter_map(|(role, fallback_role)| {
+                        let stays = (fallback_role != deleted).then_some(&fallback_role);
+                        let recorded_role = stays.or(instead).cloned();
+                        recorded_role.map(|fallback_role| (role, fallback_role))
+                    });
+                member.fallbacks = fallbacks.collect();
                 let held = member.holds(&deleted, now);
                 let Some(lost) = member.roles.remove(&deleted) else { continue };
                 member.origin = Origin::Migration;
@@ -281,11 +282,11 @@ impl Space {
                 let already = member.holds(replacement, now).then(|| member.roles[replacement]);
                 let gets = match already {
                     // Of two ends the later stands, and none is the latest.
-                    Some(Given { until: Some(one), origin }) => {
-                        Given { until: lost.until.map(|other| one.max(other)), origin }
+                    Some(Given { expire_time: Some(one), origin }) => {
+                        Given { expire_time: lost.expire_time.map(|other| one.max(other)), origin }
                     }
                     Some(lasting) => lasting,
-                    None => Given { until: lost.until, origin: Origin::Migration },
+                    None => Given { expire_time: lost.expire_time, origin: Origin::Migration },
                 };
                 if Some(gets) != already && disabled.contains(replacement) {
                     return Err(Reason::ReplacementDisabled);

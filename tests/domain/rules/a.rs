@@ -2,12 +2,12 @@
 
 use rolecall::domain::command::RequestKey;
 use rolecall::domain::group::{Known, KnownRequest, Verdict, Work, decide_group};
-use rolecall::domain::membership::{Origin, Standing};
+use rolecall::domain::membership::{Origin, RoleState};
 use rolecall::domain::{Call, Revision, Time};
 
 use super::plans;
 use crate::fixture::{World, world};
-use crate::life::call;
+use crate::lifecycle::call;
 use crate::model::Answer;
 use crate::seen::answered;
 
@@ -54,7 +54,7 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
     let ann = Answer::Member {
         org: "acme".into(),
         user: "ann".into(),
-        roles: vec![("Member".into(), None, Standing::Live, Origin::Direct, None)],
+        roles: vec![("Member".into(), None, RoleState::Live, Origin::Direct, None)],
         origin: Some(Origin::Direct),
     };
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use rolecall::domain::Decision::*;
 use rolecall::domain::command::{Command, Write};
-use rolecall::domain::membership::{Origin, Standing};
+use rolecall::domain::membership::{Origin, RoleState};
 use rolecall::domain::{Reason, Refusal, Time, UserId};
 
 use crate::fixture::{seconds, world};
@@ -265,8 +265,8 @@ fn b6_a_membership_carries_the_origin_of_its_latest_change_and_each_role_its_own
     assert_eq!(world.space().orgs["acme"].members["ann"].origin, Origin::Creator);
     let answer = world.answer("set ann in acme: Owner, Guest until 60");
     let roles = vec![
-        ("Owner".into(), None, Standing::Live, Origin::Creator, None),
-        ("Guest".into(), Some(seconds(60)), Standing::Live, Origin::Direct, None),
+        ("Owner".into(), None, RoleState::Live, Origin::Creator, None),
+        ("Guest".into(), Some(seconds(60)), RoleState::Live, Origin::Direct, None),
     ];
     let (org, user) = ("acme".into(), "ann".into());
     assert_eq!(answer, Answer::Member { org, user, roles, origin: Some(Origin::Direct) });

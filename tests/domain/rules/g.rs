@@ -214,7 +214,7 @@ fn g3_ended_roles_are_not_concerned() {
     let mut world = multi();
     world.run("add tom to acme: Guest, Member until 60");
     world.at(60).run("as:lea set tom in acme: Guest until 70");
-    assert_eq!(world.stands("acme", "tom"), "Guest live until 70");
+    assert_eq!(world.recorded_role("acme", "tom"), "Guest live until 70");
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn g3_who_steps_down_gains_no_time() {
     world.run("set mem in acme: Member, Guest until 60");
     world.refused("as:mem set mem in acme: Low", Reason::ActingUserMissingPermission);
     world.refused("as:mem set mem in acme: Member, Low until 70", Reason::ActingUserMissingPermission);
-    // From a base role that is shadowed it has all the time.
+    // From a base role that is overridden it has all the time.
     world.run("set mem in acme: Guest lasting, Member until 60\n as:mem set mem in acme: Low");
 }
 
@@ -301,7 +301,7 @@ fn g6_what_is_given_does_not_outlast_the_role_by_which_it_is_given() {
         ["add new to acme: Guest", "add new to acme: Guest until 61", "set mem in acme: Guest", "add new to acme"]
     {
         match world.refused(&format!("as:adm {line}"), Reason::OutlastsGranter) {
-            Refusal::OutlastsGranter { until, .. } => assert_eq!(until, seconds(60)),
+            Refusal::OutlastsGranter { expire_time, .. } => assert_eq!(expire_time, seconds(60)),
             other => panic!("{other}"),
         }
     }
@@ -319,7 +319,7 @@ fn g6_of_several_granters_the_longest_counts() {
     world.refused("as:lea add new to acme: Guest until 61", Reason::OutlastsGranter);
     world.run("edit Default: Scout +rolecall::can_invite\n as:lea add new to acme: Guest until 90");
     match world.refused("as:lea add newer to acme: Guest until 91", Reason::OutlastsGranter) {
-        Refusal::OutlastsGranter { until, .. } => assert_eq!(until, seconds(90)),
+        Refusal::OutlastsGranter { expire_time, .. } => assert_eq!(expire_time, seconds(90)),
         other => panic!("{other}"),
     }
     world.refused("as:lea add newer to acme: Lead until 61", Reason::OutlastsGranter);

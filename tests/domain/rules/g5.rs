@@ -23,8 +23,8 @@ fn said(world: &World, acting: &str, target: Option<&str>) -> (Vec<String>, bool
                 words = format!("{words} {word}");
             }
         }
-        match it.until_max {
-            Some(until) => format!("{words} until {}", until.0 / seconds(1).0),
+        match it.expire_time_max {
+            Some(expire_time) => format!("{words} until {}", expire_time.0 / seconds(1).0),
             None => words,
         }
     };

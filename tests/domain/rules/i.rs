@@ -1,6 +1,6 @@
 //! Internal roles before acting users (I1, I4).
 
-use rolecall::domain::membership::Standing;
+use rolecall::domain::membership::RoleState;
 use rolecall::domain::{Reason, Time};
 
 use crate::fixture::{World, seconds, world};
@@ -23,7 +23,7 @@ fn multi() -> World {
 fn told(world: &mut World, line: &str, user: &str, roles: &[(&str, Option<Time>)]) {
     let Answer::Member { org, user: told, roles: shown, origin } = world.answer(line) else { panic!("`{line}`") };
     assert_eq!((org.as_str(), told.as_str(), origin), ("acme", user, None));
-    let shown: Vec<_> = shown.iter().map(|(role, until, ..)| (role.as_str(), *until)).collect();
+    let shown: Vec<_> = shown.iter().map(|(role, expire_time, ..)| (role.as_str(), *expire_time)).collect();
     assert_eq!(shown, roles, "{line}");
 }
 
@@ -54,7 +54,7 @@ fn i4_an_internal_member_is_none() {
 fn i4_in_multi_what_is_added_to_an_internal_member_stands_beside() {
     let mut world = multi();
     told(&mut world, "as:ann add spy to acme: Member", "spy", &[("Member", None)]);
-    assert_eq!(world.stands("acme", "spy"), "Member live, Spy live");
+    assert_eq!(world.recorded_role("acme", "spy"), "Member live, Spy live");
     world.refused("as:ann add spy to acme: Member", Reason::MemberAlreadyExists);
 }
 
@@ -62,9 +62,9 @@ fn i4_in_multi_what_is_added_to_an_internal_member_stands_beside() {
 fn i4_in_multi_setting_and_removing_touches_visible_roles_alone() {
     let mut world = multi();
     told(&mut world, "as:ann set mix in acme: Guest until 60", "mix", &[("Guest", Some(seconds(60)))]);
-    assert_eq!(world.stands("acme", "mix"), "Spy live, Guest live until 60");
+    assert_eq!(world.recorded_role("acme", "mix"), "Spy live, Guest live until 60");
     assert_eq!(world.answer("as:ann remove mix from acme"), Answer::Removed);
-    assert_eq!(world.stands("acme", "mix"), "Spy live");
+    assert_eq!(world.recorded_role("acme", "mix"), "Spy live");
     world.refused("as:ann remove mix from acme", Reason::MemberNotFound);
 }
 
@@ -78,7 +78,7 @@ fn i4_in_single_an_internal_member_is_not_available() {
     world.refused("as:ann add spy to acme: Ghost", Reason::RoleNotFound);
     world.run("set spy in acme: Spy until 60\n add tim to acme: Spy until 60");
     world.at(60).run("as:ann add spy to acme");
-    assert_eq!(world.stands("acme", "spy"), "Member live");
+    assert_eq!(world.recorded_role("acme", "spy"), "Member live");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn i4_in_single_what_has_no_room_beside_an_internal_role_is_not_available() {
     world.run("set bob in acme: Member, Spy until 60");
     world.refused("as:ann set bob in acme: Member, Guest until 60", Reason::UserNotAvailable);
     told(&mut world, "as:ann set bob in acme: Guest", "bob", &[("Guest", None)]);
-    assert_eq!(world.stands("acme", "bob"), "Spy live until 60, Guest shadowed");
+    assert_eq!(world.recorded_role("acme", "bob"), "Spy live until 60, Guest overridden");
     world.run("set bob in acme: Spy lasting, Member until 60");
     world.refused("as:ann set bob in acme: Member lasting", Reason::UserNotAvailable);
     told(&mut world, "as:ann set bob in acme: Guest until 50", "bob", &[("Guest", Some(seconds(50)))]);
@@ -106,9 +106,9 @@ fn i4_what_would_be_refused_anyway_is_refused_as_it_would_be() {
 fn i4_standings_are_told_as_if_there_were_no_internal_role() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
-    assert_eq!(world.stands("acme", "bob"), "Spy live until 60, Member shadowed");
+    assert_eq!(world.recorded_role("acme", "bob"), "Spy live until 60, Member overridden");
     let Answer::Member { roles, .. } = world.answer("as:ann set bob in acme: Guest") else { panic!() };
-    assert_eq!(roles[0].2, Standing::Live);
+    assert_eq!(roles[0].2, RoleState::Live);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn i4_what_changes_nothing_that_is_seen_changes_nothing() {
     let mut world = multi();
     world.run("set mix in acme: Member, Spy until 60");
     world.at(60).idle("as:ann set mix in acme: Member");
-    assert_eq!(world.stands("acme", "mix"), "Member live, Spy ended until 60");
+    assert_eq!(world.recorded_role("acme", "mix"), "Member live, Spy ended until 60");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn i4_the_impact_knows_no_internal_role() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
     let impact = world.impact("as:ann set bob in acme: Guest");
-    let roles: Vec<_> = impact.roles.iter().map(|it| (it.role.as_str(), it.given, it.ended)).collect();
+    let roles: Vec<_> = impact.roles.iter().map(|it| (it.role.as_str(), it.given, it.removed)).collect();
     assert_eq!((roles, impact.members), (vec![("Member", 0, 1), ("Guest", 1, 0)], 1));
     assert!(!impact.sample[0].permissions_lost.first.is_empty(), "the role seen was live as far as is told");
     // Who comes is new, whatever else it is.

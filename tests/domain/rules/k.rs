@@ -32,24 +32,24 @@ fn k2_the_first_decision_that_fits_is_the_answer() {
         ("", MissingPermission),
         ("Live", Allowed),
         ("Suspended", RoleDisabled),
-        ("Ended", RoleExpired),
+        ("Expired", RoleExpired),
         ("Both", RoleExpired), // ended and disabled: it is held no longer
         ("Other", MissingPermission),
         ("Live Suspended", Allowed),
-        ("Live Ended", Allowed),
+        ("Live Expired", Allowed),
         ("Live Other", Allowed),
-        ("Suspended Ended", RoleDisabled),
+        ("Suspended Expired", RoleDisabled),
         ("Suspended Both", RoleDisabled),
         ("Suspended Other", RoleDisabled),
-        ("Ended Other", RoleExpired),
-        ("Live Suspended Ended Both Other", Allowed),
+        ("Expired Other", RoleExpired),
+        ("Live Suspended Expired Both Other", Allowed),
     ];
     for (granting, decision) in table {
         let mut world = world("project shop MULTI\n permission p\n org acme");
-        for role in ["Live", "Suspended", "Ended", "Both", "Other"] {
+        for role in ["Live", "Suspended", "Expired", "Both", "Other"] {
             world.run(&format!("role {role}"));
         }
-        world.run("add ann to acme: Live, Suspended, Ended until 60, Both until 60");
+        world.run("add ann to acme: Live, Suspended, Expired until 60, Both until 60");
         world.run("suspending edit Default: off Suspended; off Both");
         for role in granting.split_whitespace() {
             world.run(&format!("edit Default: {role} +p"));
@@ -201,9 +201,9 @@ fn k6_all_of_and_any_of_a_list_of_permissions() {
         ("alive live", Allowed, Allowed),
     ];
     let mut world = world("project shop MULTI\n permission alive, other, suspended, ended, missing\n org acme");
-    world.run("role Live\n role Suspended\n role Ended\n update permission alive: name live");
-    world.run("edit Default: Live +live +other; Suspended +suspended; Ended +ended");
-    world.run("add ann to acme: Live, Suspended, Ended until 60\n suspending edit Default: off Suspended");
+    world.run("role Live\n role Suspended\n role Expired\n update permission alive: name live");
+    world.run("edit Default: Live +live +other; Suspended +suspended; Expired +ended");
+    world.run("add ann to acme: Live, Suspended, Expired until 60\n suspending edit Default: off Suspended");
     world.at(60);
     for (names, all, any) in table {
         let names: Vec<String> = names.split(' ').map(str::to_string).collect();

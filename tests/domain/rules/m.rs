@@ -1,8 +1,8 @@
 //! Role mappings (M1 to M9).
 
 use rolecall::domain::Decision::*;
-use rolecall::domain::membership::{Origin, Standing};
-use rolecall::domain::role::order_etag;
+use rolecall::domain::membership::{Origin, RoleState};
+use rolecall::domain::role::role_order_etag;
 use rolecall::domain::{Question, Reason, Refusal};
 
 use super::plans;
@@ -85,8 +85,8 @@ fn m3_who_holds_a_disabled_role_may_have_it_repeated() {
     let mut world =
         world("project shop MULTI\n org acme\n add ann to acme: Admin\n suspending edit Default: off Admin");
     let answer = world.answer("set ann in acme: Admin, Member");
-    let (by, live) = (Origin::Direct, Standing::Live);
-    let roles = vec![("Admin".into(), None, Standing::Suspended, by, None), ("Member".into(), None, live, by, None)];
+    let (by, live) = (Origin::Direct, RoleState::Live);
+    let roles = vec![("Admin".into(), None, RoleState::Suspended, by, None), ("Member".into(), None, live, by, None)];
     assert_eq!(answer, Answer::Member { org: "acme".into(), user: "ann".into(), roles, origin: Some(by) });
     world.refused("add bob to acme: Admin", Reason::RoleDisabled);
     world.run("set ann in acme: Member");
@@ -276,7 +276,7 @@ fn m9_every_change_of_a_thing_changes_its_etag_and_no_other() {
         let etags = |world: &World| {
             let project = world.project();
             let role = project.role_named("Guest").and_then(|_| role_etag(project, "Guest"));
-            [project_etag(project), order_etag(project), role.unwrap_or_default(), {
+            [project_etag(project), role_order_etag(project), role.unwrap_or_default(), {
                 mapping_etag(project, "Free").unwrap_or_default()
             }]
         };

@@ -1,7 +1,7 @@
 //! Projects, and what holds of all in them (P1 to P7).
 
 use rolecall::domain::Decision::*;
-use rolecall::domain::command::{Command, Erase};
+use rolecall::domain::command::{Command, Purge};
 use rolecall::domain::project::{Environment, RoleStructure};
 use rolecall::domain::refusal::Noun;
 use rolecall::domain::{ProjectKey, Reason, Refusal};
@@ -255,14 +255,14 @@ fn p6_the_project_default_is_never_deleted() {
 }
 
 #[test]
-fn p6_what_is_in_a_deleted_project_is_erased_and_its_key_stays_taken() {
+fn p6_what_is_in_a_deleted_project_is_purged_and_its_key_stays_taken() {
     let mut world = world("project shop MULTI\n permission read\n role Guest\n mapping Free like Default");
     world.run("org acme on Free by ann\n add bob to acme: Guest until 60, Member\n org globex by ann");
     world.run("delete org globex\n forced delete project shop");
     let id = world.state.all_projects().find(|it| it.record.key.as_str() == "shop").expect("dead").id;
-    world.erase_all(1);
+    world.purge_all(1);
     let left = world.state.project_numbered(id).expect("the key stays");
-    assert!(left.record.life.is_erased() && !left.has_dying());
+    assert!(left.record.lifecycle.is_purged() && !left.has_data_to_purge());
     assert!(left.permissions.is_empty() && left.roles.is_empty() && left.role_mappings.is_empty());
     assert!(left.role_sets.is_empty() && left.orgs_len() == 0 && left.role_order.is_empty());
     assert_eq!((left.grants, left.record.display_name.as_ref()), (0, ""));
@@ -272,28 +272,28 @@ fn p6_what_is_in_a_deleted_project_is_erased_and_its_key_stays_taken() {
 }
 
 #[test]
-fn p6_a_dead_project_of_many_rows_is_erased_part_by_part() {
+fn p6_a_dead_project_of_many_rows_is_purged_part_by_part() {
     let mut world = world("project shop MULTI\n mapping Free");
-    let names: Vec<String> = (0..rolecall::limits::ERASE_ROWS_MAX).map(|number| format!("p{number}")).collect();
+    let names: Vec<String> = (0..rolecall::limits::PURGE_ROWS_MAX).map(|number| format!("p{number}")).collect();
     world.run(&format!("permission {}", names.join(", ")));
     world.run("delete project shop");
-    let parts = world.erase_all(10);
+    let parts = world.purge_all(10);
     assert!((2..5).contains(&parts), "{parts}");
-    assert!(world.state.all_projects().all(|project| !project.has_dying()));
+    assert!(world.state.all_projects().all(|project| !project.has_data_to_purge()));
 }
 
 #[test]
-fn p6_nothing_that_members_hang_on_is_erased_before_them() {
+fn p6_nothing_that_members_hang_on_is_purged_before_them() {
     let mut world = world("project shop MULTI\n org acme by ann\n forced delete project shop");
     let project = world.state.all_projects().last().expect("dead").clone();
     // The database says there are no more members, and there is one.
-    let command = Command::Erase(Erase { project: project.id, members: vec![], last: true });
+    let command = Command::Purge(Purge { project: project.id, members: vec![], last: true });
     world.decide(&command).unwrap();
     let after = world.state.project_numbered(project.id).expect("dying");
-    assert!(after.has_dying());
+    assert!(after.has_data_to_purge());
     assert_eq!(after.role_sets.len(), 1, "somebody has it");
-    world.erase_all(1);
-    assert!(world.state.all_projects().all(|project| !project.has_dying()));
+    world.purge_all(1);
+    assert!(world.state.all_projects().all(|project| !project.has_data_to_purge()));
 }
 
 #[test]

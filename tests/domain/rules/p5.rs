@@ -20,7 +20,7 @@ fn multi(lines: &str) -> World {
 fn kept(roles: &str, mapping: &str) -> String {
     let mut world = multi(&format!("add ann to acme: {roles}"));
     world.run(&format!("suspending subscribe acme to {mapping}\n ownerless convert SINGLE: *"));
-    world.stands("acme", "ann")
+    world.recorded_role("acme", "ann")
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn p5_to_several_roles_nobody_loses_one_and_each_role_manages_what_it_did() {
     assert_eq!(managed("Admin").as_deref(), Some("Guest Member"));
     assert_eq!(managed("Member").as_deref(), Some("Guest"));
     assert_eq!(managed("Guest"), None);
-    assert_eq!(world.stands("acme", "ann"), "Owner live until 60, Admin live");
+    assert_eq!(world.recorded_role("acme", "ann"), "Owner live until 60, Admin live");
     assert_eq!(world.space().orgs["acme"].members["ann"].origin, Origin::Direct, "nobody was changed");
     world.ask("bob", "acme", Question::AtLeastRole("Guest"), MissingPermission);
     world.refused("convert MULTI", Reason::WrongRoleStructure);
@@ -90,16 +90,16 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
 #[test]
 fn p5_of_those_that_end_one_is_kept_where_it_would_be_preferred() {
     for (roles, mapping, expected) in [
-        ("Member, Admin until 60", "Default", "Admin live until 60, Member shadowed"),
-        ("Member, Admin until 60, Owner until 70", "Default", "Owner live until 70, Member shadowed"),
+        ("Member, Admin until 60", "Default", "Admin live until 60, Member overridden"),
+        ("Member, Admin until 60, Owner until 70", "Default", "Owner live until 70, Member overridden"),
         ("Admin, Member until 60", "Default", "Admin live"),
         ("Admin, Member until 60", "Free", "Admin suspended, Member live until 60"),
         ("Member, Admin until 60", "Free", "Member live"),
-        ("Spy, Guest until 60", "Default", "Guest live until 60, Spy shadowed"),
+        ("Spy, Guest until 60", "Default", "Guest live until 60, Spy overridden"),
         ("Guest, Spy until 60", "Default", "Guest live"),
         ("Admin until 60, Member until 70", "Default", "Admin live until 60"),
         ("Admin, Member, Guest until 60", "Default", "Admin live"),
-        ("Guest, Member, Admin until 60", "Default", "Admin live until 60, Member shadowed"),
+        ("Guest, Member, Admin until 60", "Default", "Admin live until 60, Member overridden"),
     ] {
         assert_eq!(kept(roles, mapping), expected, "{roles} on {mapping}");
     }
@@ -114,7 +114,7 @@ fn p5_ended_roles_are_dropped_unless_nothing_else_is_left() {
     ] {
         let mut world = multi(&format!("add ann to acme: {roles}"));
         world.at(60).run("convert SINGLE: *");
-        assert_eq!(world.stands("acme", "ann"), expected, "{roles}");
+        assert_eq!(world.recorded_role("acme", "ann"), expected, "{roles}");
     }
 }
 
@@ -125,11 +125,11 @@ fn p5_one_set_of_roles_becomes_another_where_the_mapping_is_another() {
     world.run("suspending subscribe acme to Free\n add bob to third: Admin, Member\n subscribe globex to Default");
     world.run("set ann in globex: Admin, Member\n suspending subscribe globex to Free\n add cid to third: Admin, Member until 60");
     world.run("add dan to third: Member, Admin until 60\n convert SINGLE: *");
-    let stands = [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid"), ("third", "dan")];
-    let stands = stands.map(|(org, user)| world.stands(org, user));
+    let recorded_role = [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid"), ("third", "dan")];
+    let recorded_role = recorded_role.map(|(org, user)| world.recorded_role(org, user));
     assert_eq!(
-        stands,
-        ["Member live", "Member live", "Admin live", "Admin live", "Admin live until 60, Member shadowed"]
+        recorded_role,
+        ["Member live", "Member live", "Admin live", "Admin live", "Admin live until 60, Member overridden"]
     );
     for (org, user) in [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid")] {
         let member = world.space().orgs[org].members[user].clone();
@@ -138,14 +138,14 @@ fn p5_one_set_of_roles_becomes_another_where_the_mapping_is_another() {
     }
     assert_eq!(world.space().orgs["third"].members["dan"].origin, Origin::Direct, "nothing changed for dan");
     world.run("set ann in acme: Guest\n add eve to acme: Member\n set bob in third: Member");
-    assert_eq!(world.stands("globex", "ann"), "Member live");
+    assert_eq!(world.recorded_role("globex", "ann"), "Member live");
 }
 
 #[test]
 fn p5_by_another_order_another_role_is_kept() {
     let mut world = multi("add ann to acme: Owner, Guest");
     world.run("ownerless convert SINGLE: Guest, *");
-    assert_eq!(world.stands("acme", "ann"), "Guest live");
+    assert_eq!(world.recorded_role("acme", "ann"), "Guest live");
     world.ask("ann", "acme", Question::AtLeastRole("Owner"), Allowed);
 }
 
@@ -162,16 +162,16 @@ fn p5_no_org_loses_its_last_owner_unasked() {
 }
 
 #[test]
-fn p5_a_stand_in_stays_where_its_role_does() {
+fn p5_a_fallback_role_stays_where_its_role_does() {
     let mut world =
         multi("add ann to acme: Admin\n add bob to acme: Admin, Member\n suspending:Guest subscribe acme to Free");
     world.run("convert SINGLE: *");
     assert_eq!(
-        (world.stands("acme", "ann"), world.stands("acme", "bob")),
+        (world.recorded_role("acme", "ann"), world.recorded_role("acme", "bob")),
         ("Admin suspended (Guest)".into(), "Member live".into())
     );
     world.run("convert MULTI");
-    assert_eq!(world.stands("acme", "ann"), "Admin suspended (Guest)");
+    assert_eq!(world.recorded_role("acme", "ann"), "Admin suspended (Guest)");
 }
 
 #[test]

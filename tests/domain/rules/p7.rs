@@ -18,8 +18,8 @@ fn commit(world: &mut World, line: &str) -> Commit {
 /// The roles that are recorded of a member of an org, dead or alive.
 fn recorded(world: &World, org: OrgNo, user: &str) -> Vec<String> {
     let project = world.project();
-    let org = project.org_numbered(org).expect("not erased yet");
-    let record = project.membership(org, &UserId::stored(user)).expect("not erased yet");
+    let org = project.org_numbered(org).expect("not purged yet");
+    let record = project.membership(org, &UserId::stored(user)).expect("not purged yet");
     let set = project.role_sets.get(record.role_set).expect("memberships point to sets");
     set.roles.iter().map(|&role| project.role_name(role).to_string()).collect()
 }
@@ -49,11 +49,12 @@ fn p7_role_sets_that_nobody_has_any_more_are_dropped() {
             // Guest is below Member, Admin above.
             let (high, low) =
                 if acme == "Admin" { ("Admin live", "Member live") } else { ("Member live", "Guest live") };
-            assert_eq!(world.stands("acme", "ann"), format!("{acme} live"));
-            assert_eq!(world.stands("acme", "bob"), format!("{high}, {low}"));
-            let timed = |role: &str| if role.starts_with(acme) { format!("{role} until 5000") } else { role.into() };
-            assert_eq!(world.stands("acme", "cid"), format!("{}, {}", timed(high), timed(low)));
-            assert_eq!(world.stands("initech", "eve"), "Admin live, Guest live");
+            assert_eq!(world.recorded_role("acme", "ann"), format!("{acme} live"));
+            assert_eq!(world.recorded_role("acme", "bob"), format!("{high}, {low}"));
+            let temporary =
+                |role: &str| if role.starts_with(acme) { format!("{role} until 5000") } else { role.into() };
+            assert_eq!(world.recorded_role("acme", "cid"), format!("{}, {}", temporary(high), temporary(low)));
+            assert_eq!(world.recorded_role("initech", "eve"), "Admin live, Guest live");
             assert_eq!(recorded(&world, dead, "eve"), ["Owner", "Guest"]);
             assert_eq!(recorded(&world, dead, "bob"), ["Member", "Guest"]);
             // What has collected can be undone, and done again.
@@ -68,10 +69,10 @@ fn p7_role_sets_that_nobody_has_any_more_are_dropped() {
         }
     }
     assert!(collecting >= 2, "collected {collecting} times");
-    // The dead ones can be erased still, and a set that was dropped can be given anew.
-    world.erase_all(1);
+    // The dead ones can be purged still, and a set that was dropped can be given anew.
+    world.purge_all(1);
     let gone = world.project().org_numbered(dead).is_none_or(|org| org.memberships_len() == 0);
     assert!(gone, "nobody is left of the dead org");
     world.run("add eve to acme: Member, Owner");
-    assert_eq!(world.stands("acme", "eve"), "Owner live, Member live");
+    assert_eq!(world.recorded_role("acme", "eve"), "Owner live, Member live");
 }

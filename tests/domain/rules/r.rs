@@ -338,7 +338,7 @@ fn r10_the_internal_flag_changes_only_while_nobody_holds_the_role() {
     }
     world.idle("update role Guest: visible");
     world.run("update role Guest: text Comes and goes.; name Visitor");
-    // Ended is not held.
+    // Expired is not held.
     world.at(60).run("update role Guest: internal");
     assert!(world.space().about_role("Visitor").marked);
     world.run("set ann in globex: Guest lasting, Member");

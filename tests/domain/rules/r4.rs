@@ -1,7 +1,7 @@
 //! Deleting a role (R4): who gets what in its place.
 
 use rolecall::domain::Decision::*;
-use rolecall::domain::command::{Command, Erase};
+use rolecall::domain::command::{Command, Purge};
 use rolecall::domain::membership::Origin;
 use rolecall::domain::{Question, Reason, Refusal, UserId};
 
@@ -20,14 +20,14 @@ fn multi(lines: &str) -> World {
 fn roles(text: &str) -> Option<Roles> {
     let one = |text: &str| {
         let (text, origin) = text.split_once(" by ").unwrap_or((text, "Direct"));
-        let (name, until) = text.split_once(" until ").unwrap_or((text, ""));
+        let (name, expire_time) = text.split_once(" until ").unwrap_or((text, ""));
         let origin = match origin {
             "Direct" => Origin::Direct,
             "Creator" => Origin::Creator,
             "Migration" => Origin::Migration,
             other => panic!("{other}"),
         };
-        (name.to_string(), until.parse().ok().map(seconds), origin)
+        (name.to_string(), expire_time.parse().ok().map(seconds), origin)
     };
     Some(text.split(", ").map(one).collect())
 }
@@ -146,9 +146,9 @@ fn r4_an_internal_role_without_a_replacement_is_just_taken_away() {
     assert_eq!(world.given("acme", "bob"), roles("Member"));
     assert_eq!(world.given("acme", "dan"), roles("Member until 50"));
     assert_eq!(world.given("acme", "eve"), roles("Spy"));
-    // Who is no member can become one, erased or not, and stays one.
+    // Who is no member can become one, purged or not, and stays one.
     world.run("add ann to acme: Guest");
-    world.erase_all(1);
+    world.purge_all(1);
     assert_eq!(world.given("acme", "ann"), roles("Guest"));
     assert_eq!(world.given("acme", "cid"), None);
 }
@@ -272,8 +272,8 @@ fn r4_memberships_of_deleted_orgs_are_nobodys() {
     let mut world =
         multi("org globex\n add ann to globex: Guest\n add bob to globex: Guest until 60, Member\n delete org globex");
     assert_eq!(world.answer("delete role Guest"), Answer::Deleted(0));
-    world.erase_all(1);
-    assert!(world.state.all_projects().all(|project| !project.has_dying()));
+    world.purge_all(1);
+    assert!(world.state.all_projects().all(|project| !project.has_data_to_purge()));
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn r4_a_set_stays_while_a_membership_of_a_deleted_org_has_it() {
     world.run("delete role Guest\n delete role Support");
     let whole = |world: &World| {
         let project = world.project();
-        let org = project.dying_orgs().first().and_then(|&no| project.org_numbered(no)).expect("not erased");
+        let org = project.orgs_being_purged().first().and_then(|&no| project.org_numbered(no)).expect("not purged");
         ["ann", "bob"].map(UserId::stored).iter().all(|user| {
             let membership = project.membership(org, user);
             membership.is_some_and(|it| project.role_sets.get(it.role_set).is_some())
@@ -290,8 +290,13 @@ fn r4_a_set_stays_while_a_membership_of_a_deleted_org_has_it() {
     };
     assert!(whole(&world), "nothing that a membership points to is gone");
     let project = world.project().id;
-    world.decide(&Command::Erase(Erase { project, members: vec![], last: true })).unwrap();
-    assert!(whole(&world), "nor is it erased before the membership");
-    world.erase_all(1);
-    assert!(world.state.all_projects().all(|project| !project.has_dying() && project.dying_sets().is_empty()));
+    world.decide(&Command::Purge(Purge { project, members: vec![], last: true })).unwrap();
+    assert!(whole(&world), "nor is it purged before the membership");
+    world.purge_all(1);
+    assert!(
+        world
+            .state
+            .all_projects()
+            .all(|project| !project.has_data_to_purge() && project.role_sets_being_purged().is_empty())
+    );
 }

@@ -17,7 +17,7 @@ fn plans() -> World {
 /// `Admin 0 2 0 0`: given, ended, suspended, reactivated.
 fn roles(impact: &Impact) -> Vec<String> {
     let all = impact.roles.iter();
-    all.map(|it| format!("{} {} {} {} {}", it.role, it.given, it.ended, it.suspended, it.reactivated)).collect()
+    all.map(|it| format!("{} {} {} {} {}", it.role, it.given, it.removed, it.suspended, it.reactivated)).collect()
 }
 
 /// `acme ann: Admin suspended, Member given; -pay +read`.
@@ -29,7 +29,7 @@ fn row(row: &MemberImpact) -> String {
     let mut words = Vec::new();
     let lists = [
         ("given", &row.roles_given),
-        ("ended", &row.roles_ended),
+        ("ended", &row.roles_removed),
         ("suspended", &row.roles_suspended),
         ("reactivated", &row.roles_reactivated),
     ];
@@ -136,7 +136,7 @@ fn r9_writes_of_members_tell_what_they_gain_and_lose() {
     assert_eq!(
         (roles(&impact), impact.members_losing_at_least),
         (vec!["Guest 1 0 0 0".to_string()], 1),
-        "Admin is shadowed"
+        "Admin is overridden"
     );
 }
 

@@ -1,7 +1,7 @@
 //! Orgs and their subscriptions (S1 to S5).
 
 use rolecall::domain::Decision::*;
-use rolecall::domain::command::{Command, Erase};
+use rolecall::domain::command::{Command, Purge};
 use rolecall::domain::id::{OrgNo, ProjectId};
 use rolecall::domain::membership::Origin;
 use rolecall::domain::refusal::Noun;
@@ -78,7 +78,7 @@ fn s3_a_mapping_counts_its_subscribers() {
     assert_eq!(count(&world), [0, 0, 1, 2]);
     world.run("delete org third");
     assert_eq!(count(&world), [0, 0, 1, 1]);
-    world.erase_all(1);
+    world.purge_all(1);
     assert_eq!(count(&world), [0, 0, 1, 1]);
     world.run("anew org third on Trial\n delete mapping Trial to Paid");
     assert_eq!(count(&world), [0, 0, 3, 0]);
@@ -114,8 +114,8 @@ fn s5_an_id_once_deleted_is_retired_until_somebody_says_so() {
             Refusal::Retired(noun, id) => assert_eq!((noun, id.as_str()), (Noun::Org, "acme")),
             other => panic!("{other}"),
         }
-        // Erased or not.
-        world.erase_all(1);
+        // Purged or not.
+        world.purge_all(1);
     }
     world.run("org Acme\n anew org acme by bob");
     world.check("ann", "acme", "rolecall::can_invite", NotAMember);
@@ -136,11 +136,11 @@ fn s5_what_was_bound_to_the_old_org_never_reaches_the_new_one() {
     world.run("delete org acme\n anew org acme");
     assert_ne!(world.project().org("acme").expect("living").no, before);
     world.run("add bob to acme: Admin");
-    world.erase_all(1);
+    world.purge_all(1);
     assert_eq!(world.given("acme", "bob"), Some(vec![("Admin".into(), None, Origin::Direct)]));
     assert_eq!(world.given("acme", "ann"), None);
     let dead = world.project().org_numbered(before).expect("its id stays taken");
-    assert!(dead.record.life.is_erased() && dead.memberships_len() == 0);
+    assert!(dead.record.lifecycle.is_purged() && dead.memberships_len() == 0);
     assert_eq!((dead.record.profile.display_name.as_ref(), dead.record.profile.metadata.as_ref()), ("", ""));
 }
 
@@ -171,25 +171,25 @@ fn s5_an_org_says_of_itself_what_the_caller_says() {
 }
 
 #[test]
-fn s5_erasing_takes_nothing_that_lives() {
+fn s5_purging_takes_nothing_that_lives() {
     let mut world = world("org acme by ann\n add bob to acme: Admin until 60\n org globex by ann\n delete org globex");
     let project = world.project();
-    let living = project.org("acme").expect("living").no;
-    let members = ["ann", "bob", "nobody"].map(|user| (living, UserId::stored(user)));
+    let existing = project.org("acme").expect("living").no;
+    let members = ["ann", "bob", "nobody"].map(|user| (existing, UserId::stored(user)));
     let unknown = (OrgNo::new(99).unwrap(), UserId::stored("ann"));
     let members = members.into_iter().chain([unknown]).collect();
-    let command = Erase { project: project.id, members, last: false };
+    let command = Purge { project: project.id, members, last: false };
     let before = world.state.clone();
-    world.decide(&Command::Erase(command.clone())).unwrap();
+    world.decide(&Command::Purge(command.clone())).unwrap();
     assert!(world.state == before, "nothing is dead of these");
-    let elsewhere = Erase { project: ProjectId::new(99).unwrap(), last: true, ..command };
-    world.decide(&Command::Erase(elsewhere)).unwrap();
+    let elsewhere = Purge { project: ProjectId::new(99).unwrap(), last: true, ..command };
+    world.decide(&Command::Purge(elsewhere)).unwrap();
     assert!(world.state == before, "there is no such project");
     // Nor an org that has members yet.
-    let no_more = Erase { project: before.project_keyed("default").unwrap().id, members: vec![], last: true };
-    world.decide(&Command::Erase(no_more)).unwrap();
-    assert_eq!(world.project().dying_orgs().len(), 1);
-    world.erase_all(1);
+    let no_more = Purge { project: before.project_keyed("default").unwrap().id, members: vec![], last: true };
+    world.decide(&Command::Purge(no_more)).unwrap();
+    assert_eq!(world.project().orgs_being_purged().len(), 1);
+    world.purge_all(1);
     assert_eq!(world.member("acme", "ann"), Some(vec![("Owner".into(), None)]));
     assert_eq!(world.member("acme", "bob"), Some(vec![("Admin".into(), Some(seconds(60)))]));
 }

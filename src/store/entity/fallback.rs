@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "stand_ins")]
+#[sea_orm(table_name = "fallback_roles")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub project: i64,
@@ -11,7 +11,7 @@ pub struct Model {
     pub org: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub role: i64,
-    pub stand_in: i64,
+    pub fallback_role: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

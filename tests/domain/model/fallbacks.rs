@@ -10,48 +10,48 @@ use super::{Customer, Given, Member, Roles, Space};
 
 impl Member {
     /// What the member holds in the place of a suspended role: where that is disabled too, what stands in for that one.
-    pub(super) fn stand_in(&self, role: &str, disabled: &BTreeSet<String>) -> Option<String> {
-        let mut stands = self.stand_ins.get(role)?;
+    pub(super) fn fallback_of(&self, role: &str, disabled: &BTreeSet<String>) -> Option<String> {
+        let mut recorded_role = self.fallbacks.get(role)?;
         let mut steps = 0;
-        while disabled.contains(stands) {
-            stands = self.stand_ins.get(stands)?;
+        while disabled.contains(recorded_role) {
+            recorded_role = self.fallbacks.get(recorded_role)?;
             steps += 1;
             assert!(steps < 100, "roles that stand in for each other: {self:?}");
         }
-        Some(stands.clone())
+        Some(recorded_role.clone())
     }
 
     /// Whether a role stands in for one that the member holds, be it suspended as well.
     pub(super) fn is_stood_in_by(&self, role: &str, now: Time) -> bool {
-        self.stood_in_for(now).values().any(|stand_in| stand_in == role)
+        self.stood_in_for(now).values().any(|fallback_role| fallback_role == role)
     }
 
-    /// The stand-ins of the roles held, and of those.
+    /// The fallback roles of the roles held, and of those.
     fn stood_in_for(&self, now: Time) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for role in self.roles.keys().filter(|role| self.holds(role, now)) {
             let mut role = role.clone();
-            while let Some(stand_in) = self.stand_ins.get(&role) {
-                if found.insert(role, stand_in.clone()).is_some() {
+            while let Some(fallback_role) = self.fallbacks.get(&role) {
+                if found.insert(role, fallback_role.clone()).is_some() {
                     break;
                 }
-                role = stand_in.clone();
+                role = fallback_role.clone();
             }
         }
         found
     }
 
-    pub(super) fn forget_idle_stand_ins(&mut self, disabled: &BTreeSet<String>, now: Time) {
-        self.stand_ins = self.stood_in_for(now);
-        self.stand_ins.retain(|role, _| disabled.contains(role));
+    pub(super) fn forget_idle_fallbacks(&mut self, disabled: &BTreeSet<String>, now: Time) {
+        self.fallbacks = self.stood_in_for(now);
+        self.fallbacks.retain(|role, _| disabled.contains(role));
     }
 }
 
 /// A strategy with the names it says as they are now.
 enum Strategy {
     Reject,
-    Remap { role_map: BTreeMap<String, String>, others_to: Option<String> },
-    Suspend { stand_in: Option<String> },
+    Remap { replacements: BTreeMap<String, String>, default_replacement: Option<String> },
+    Suspend { fallback_role: Option<String> },
 }
 
 impl Space {
@@ -64,9 +64,9 @@ impl Space {
         };
         Ok(match on_disabled {
             OnDisabled::Reject => Strategy::Reject,
-            OnDisabled::Remap { role_map, others_to } => {
+            OnDisabled::Remap { replacements, default_replacement } => {
                 let mut map = BTreeMap::new();
-                for (role, to) in role_map {
+                for (role, to) in replacements {
                     let (role, to) = (self.role(role.as_str())?, target(to)?);
                     if role == to {
                         return Err(Reason::Contradiction);
@@ -78,19 +78,19 @@ impl Space {
                         return Err(Reason::Contradiction);
                     }
                 }
-                let others_to = match others_to {
+                let default_replacement = match default_replacement {
                     Some(role) => Some(target(role)?),
                     None => None,
                 };
-                Strategy::Remap { role_map: map, others_to }
+                Strategy::Remap { replacements: map, default_replacement }
             }
-            OnDisabled::Suspend { stand_in: None } => Strategy::Suspend { stand_in: None },
-            OnDisabled::Suspend { stand_in: Some(role) } => {
+            OnDisabled::Suspend { fallback_role: None } => Strategy::Suspend { fallback_role: None },
+            OnDisabled::Suspend { fallback_role: Some(role) } => {
                 let role = target(role)?;
                 if self.about_role(&role).marked {
                     return Err(Reason::ReplacementUnsuitable);
                 }
-                Strategy::Suspend { stand_in: Some(role) }
+                Strategy::Suspend { fallback_role: Some(role) }
             }
         })
     }
@@ -135,21 +135,21 @@ impl Space {
         now: Time,
     ) -> Result<(), Reason> {
         // What is enabled again works, and nobody stands in for it.
-        member.stand_ins.retain(|role, _| is.contains(role));
+        member.fallbacks.retain(|role, _| is.contains(role));
         let turns = |role: &String| !was.contains(role) && is.contains(role);
         let own: BTreeSet<String> = member.roles.keys().filter(|role| member.holds(role, now)).cloned().collect();
         let mut affected: BTreeSet<String> = own.iter().filter(|role| turns(role)).cloned().collect();
         // Those that stand in, each held until now: the last of a chain that was enabled.
         for role in own.iter().filter(|role| is.contains(*role)) {
             let mut role = role.clone();
-            while let Some(stand_in) = member.stand_ins.get(&role).cloned() {
-                if turns(&stand_in) {
-                    affected.insert(stand_in.clone());
+            while let Some(fallback_role) = member.fallbacks.get(&role).cloned() {
+                if turns(&fallback_role) {
+                    affected.insert(fallback_role.clone());
                 }
-                if !is.contains(&stand_in) {
+                if !is.contains(&fallback_role) {
                     break;
                 }
-                role = stand_in;
+                role = fallback_role;
             }
         }
         if affected.is_empty() {
@@ -157,25 +157,26 @@ impl Space {
         }
         match strategy {
             Strategy::Reject => Err(Reason::RolesWouldBeDisabled),
-            Strategy::Suspend { stand_in } => {
+            Strategy::Suspend { fallback_role } => {
                 for role in affected.iter().filter(|role| !self.about_role(role).marked) {
-                    if let Some(stand_in) = stand_in {
-                        member.stand_ins.insert(role.clone(), stand_in.clone());
+                    if let Some(fallback_role) = fallback_role {
+                        member.fallbacks.insert(role.clone(), fallback_role.clone());
                     }
                 }
                 Ok(())
             }
-            Strategy::Remap { role_map, others_to } => {
+            Strategy::Remap { replacements, default_replacement } => {
                 let mut to = BTreeMap::new();
                 for role in &affected {
                     let internal = self.about_role(role).marked;
-                    let others_to = others_to.as_ref().filter(|other| self.about_role(other).marked == internal);
-                    let target = role_map.get(role).or(others_to).ok_or(Reason::RolesWouldBeDisabled)?;
+                    let default_replacement =
+                        default_replacement.as_ref().filter(|other| self.about_role(other).marked == internal);
+                    let target = replacements.get(role).or(default_replacement).ok_or(Reason::RolesWouldBeDisabled)?;
                     to.insert(role.clone(), target.clone());
                 }
-                for stand_in in member.stand_ins.values_mut() {
-                    if let Some(target) = to.get(stand_in) {
-                        *stand_in = target.clone();
+                for fallback_role in member.fallbacks.values_mut() {
+                    if let Some(target) = to.get(fallback_role) {
+                        *fallback_role = target.clone();
                     }
                 }
                 if own.iter().any(|role| to.contains_key(role)) {
@@ -200,7 +201,7 @@ impl Space {
 
 /// All at once: what was held, each perhaps as another; two that become one have the later end, and none is the latest.
 fn remapped(roles: &Roles, to: &BTreeMap<String, String>, now: Time) -> Roles {
-    let held = |given: &Given| given.until.is_none_or(|until| until > now);
+    let held = |given: &Given| given.expire_time.is_none_or(|expire_time| expire_time > now);
     let mut after: Roles = Roles::new();
     for (role, given) in roles.iter().filter(|(role, _)| !to.contains_key(*role)) {
         after.insert(role.clone(), *given);
@@ -208,8 +209,11 @@ fn remapped(roles: &Roles, to: &BTreeMap<String, String>, now: Time) -> Roles {
     for (role, given) in roles.iter().filter(|(_, given)| held(given)) {
         let Some(target) = to.get(role) else { continue };
         let comes = match after.get(target).filter(|there| held(there)) {
-            Some(there) => Given { until: there.until.zip(given.until).map(|(one, other)| one.max(other)), ..*there },
-            None => Given { until: given.until, origin: Origin::Migration },
+            Some(there) => Given {
+                expire_time: there.expire_time.zip(given.expire_time).map(|(one, other)| one.max(other)),
+                ..*there
+            },
+            None => Given { expire_time: given.expire_time, origin: Origin::Migration },
         };
         after.insert(target.clone(), comes);
     }

@@ -10,7 +10,7 @@ use super::ids::{id, number};
 use super::read::Snapshot;
 use super::role_mapping::disabled_in;
 use super::sql::Sql;
-use crate::domain::stand_in::{StandIn, stand_in};
+use crate::domain::fallback::{Fallback, fallback_of};
 
 /// The suspended roles of an org in whose places others are held, with those.
 #[derive(Default)]
@@ -35,41 +35,43 @@ impl Places {
 impl Snapshot {
     /// Who stands in for whom in these orgs, as it is recorded; an org where nobody does is missing. Where `visible_only`,
     /// as if there were no internal roles.
-    pub async fn stand_ins(
+    pub async fn fallbacks(
         &self,
         project: i64,
         orgs: BTreeSet<i64>,
         visible_only: bool,
-    ) -> Result<HashMap<i64, Vec<StandIn>>, StoreError> {
+    ) -> Result<HashMap<i64, Vec<Fallback>>, StoreError> {
         let mut sql = Sql::default();
         let (project, orgs) = (sql.bind(project), sql.list(orgs));
         let hidden = match visible_only {
             true => {
                 " AND NOT EXISTS (SELECT 1 FROM roles r
-                                  WHERE r.project = s.project AND r.id IN (s.role, s.stand_in) AND r.internal)"
+                                  WHERE r.project = s.project AND r.id IN (s.role, s.fallback_role) AND r.internal)"
             }
             false => "",
         };
         sql.push(&format!(
-            "SELECT s.org, s.role, s.stand_in FROM stand_ins s
+            "SELECT s.org, s.role, s.fallback_role FROM fallback_roles s
              WHERE s.project = {project} AND s.org IN ({orgs}){hidden} ORDER BY s.org, s.role"
         ));
-        let mut found: HashMap<i64, Vec<StandIn>> = HashMap::new();
+        let mut found: HashMap<i64, Vec<Fallback>> = HashMap::new();
         for row in self.tx.query_all_raw(sql.statement(self.tx.get_database_backend())).await? {
-            let stands = StandIn { role: id(row.try_get_by_index(1)?)?, stand_in: id(row.try_get_by_index(2)?)? };
-            found.entry(row.try_get_by_index(0)?).or_default().push(stands);
+            let recorded_role =
+                Fallback { role: id(row.try_get_by_index(1)?)?, fallback_role: id(row.try_get_by_index(2)?)? };
+            found.entry(row.try_get_by_index(0)?).or_default().push(recorded_role);
         }
         Ok(found)
     }
 
     /// The places of suspended roles in an org.
     pub async fn places(&self, org: &org::Model, visible_only: bool) -> Result<Places, StoreError> {
-        let found = self.stand_ins(org.project, BTreeSet::from([org.no]), visible_only).await?.remove(&org.no);
-        let Some(stand_ins) = found else { return Ok(Places::default()) };
+        let found = self.fallbacks(org.project, BTreeSet::from([org.no]), visible_only).await?.remove(&org.no);
+        let Some(fallbacks) = found else { return Ok(Places::default()) };
         let disabled = disabled_in(self, org.project, org.role_mapping).await?;
-        let suspended = stand_ins.iter().map(|stands| stands.role).filter(|&role| disabled.contains(&number(role)));
+        let suspended =
+            fallbacks.iter().map(|recorded_role| recorded_role.role).filter(|&role| disabled.contains(&number(role)));
         let places = suspended.filter_map(|role| {
-            let by = stand_in(&stand_ins, role, |role| !disabled.contains(&number(role)))?;
+            let by = fallback_of(&fallbacks, role, |role| !disabled.contains(&number(role)))?;
             Some((number(role), number(by)))
         });
         Ok(Places(places.collect()))

@@ -1,55 +1,55 @@
-//! Erases what was deleted, in the background and in chunks: one command of the actor `system` each, on the record like
+//! Purges what was deleted, in the background and in chunks: one command of the actor `system` each, on the record like
 //! any other (S5, P6, R4). What is dead was out of reach from the moment it was deleted; only its space is at stake here.
 //!
 //! The State says what is dying; the ids of users are in the database alone. Several servers on one database may find
-//! the same: whoever comes second finds nothing left to erase.
+//! the same: whoever comes second finds nothing left to purge.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::command::{Call, Command, Erase, SYSTEM};
+use crate::domain::command::{Call, Command, Purge, SYSTEM};
 use crate::domain::decide::Outcome;
 use crate::domain::id::{OrgNo, ProjectId};
 use crate::domain::{Project, UserId};
 use crate::engine::Engine;
-use crate::limits::ERASE_ROWS_MAX;
+use crate::limits::PURGE_ROWS_MAX;
 use crate::store::{Store, StoreError};
 use crate::writer::{Answer, Failure, Writer, Written};
 
 /// How often it is looked whether anything is dying.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two chunks: other writes come first.
-const BREATH: Duration = Duration::from_millis(10);
+const CHUNK_DELAY: Duration = Duration::from_millis(10);
 /// After an error, and where a chunk changed nothing: another server may be at it.
-const REST: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// Dead orgs asked for at a time.
 const ORGS_MAX: usize = 1_000;
 
-/// Erases until the writer stops.
+/// Purges until the writer stops.
 pub async fn run(store: Store, engine: Arc<Engine>, writer: Arc<Writer>) {
     let mut walk = None;
     loop {
         let published = engine.pin();
-        let Some(project) = published.state.all_projects().find(|project| project.has_dying()) else {
+        let Some(project) = published.state.all_projects().find(|project| project.has_data_to_purge()) else {
             walk = None;
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let pause = match erase(&store, &writer, project, &mut walk).await {
-            Ok(Erased::Something) => BREATH,
+        let pause = match purge(&store, &writer, project, &mut walk).await {
+            Ok(Purged::Something) => CHUNK_DELAY,
             // Another server is at it: not to go on beside it with every step, this one rests, each time differently long.
-            Ok(Erased::Nothing) => REST.mul_f32(1.0 + jitter()),
+            Ok(Purged::Nothing) => RETRY_DELAY.mul_f32(1.0 + jitter()),
             Err(Stopped::Stopping) => return,
             Err(Stopped::Failed(why)) => {
-                tracing::warn!(why, "cannot erase what was deleted; trying again");
-                REST
+                tracing::warn!(why, "cannot purge what was deleted; trying again");
+                RETRY_DELAY
             }
         };
         tokio::time::sleep(pause).await;
     }
 }
 
-enum Erased {
+enum Purged {
     Something,
     Nothing,
 }
@@ -65,19 +65,19 @@ struct Walk {
     after: (OrgNo, UserId),
 }
 
-async fn erase(store: &Store, writer: &Writer, project: &Project, walk: &mut Option<Walk>) -> Result<Erased, Stopped> {
+async fn purge(store: &Store, writer: &Writer, project: &Project, walk: &mut Option<Walk>) -> Result<Purged, Stopped> {
     let found = find(store, project, walk).await.map_err(|error| Stopped::Failed(error.to_string()))?;
-    let last = found.len() < ERASE_ROWS_MAX;
-    let looks_for_sets = !project.is_dying() && project.dying_orgs().is_empty();
+    let last = found.len() < PURGE_ROWS_MAX;
+    let looks_for_sets = !project.is_being_purged() && project.orgs_being_purged().is_empty();
     *walk = match found.last() {
         Some(after) if looks_for_sets && !last => Some(Walk { project: project.id, after: after.clone() }),
         _ => None,
     };
-    let command = Command::Erase(Erase { project: project.id, members: found, last });
-    let call = Call::plain(SYSTEM, "erasing what was deleted");
+    let command = Command::Purge(Purge { project: project.id, members: found, last });
+    let call = Call::plain(SYSTEM, "purging what was deleted");
     match writer.submit(command, call).await {
-        Ok(Written { answer: Answer::Decided { outcome: Outcome::Erased(0), .. }, .. }) => Ok(Erased::Nothing),
-        Ok(_) => Ok(Erased::Something),
+        Ok(Written { answer: Answer::Decided { outcome: Outcome::Purged(0), .. }, .. }) => Ok(Purged::Nothing),
+        Ok(_) => Ok(Purged::Something),
         Err(Failure::Stopping) => Err(Stopped::Stopping),
         Err(failure) => Err(Stopped::Failed(failure.to_string())),
     }
@@ -90,15 +90,15 @@ fn jitter() -> f32 {
 
 /// Memberships that hang on something dead, a chunk of them: fewer than a chunk are the last.
 async fn find(store: &Store, project: &Project, walk: &Option<Walk>) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
-    let limit = ERASE_ROWS_MAX as u32;
-    if project.is_dying() {
-        return store.erasable_of_project(project.id, limit).await;
+    let limit = PURGE_ROWS_MAX as u32;
+    if project.is_being_purged() {
+        return store.purgeable_of_project(project.id, limit).await;
     }
-    if !project.dying_orgs().is_empty() {
-        let orgs: Vec<OrgNo> = project.dying_orgs().iter().copied().take(ORGS_MAX).collect();
-        return store.erasable(project.id, &orgs, &[], None, limit).await;
+    if !project.orgs_being_purged().is_empty() {
+        let orgs: Vec<OrgNo> = project.orgs_being_purged().iter().copied().take(ORGS_MAX).collect();
+        return store.purgeable(project.id, &orgs, &[], None, limit).await;
     }
-    let sets: Vec<_> = project.dying_sets().iter().copied().collect();
+    let sets: Vec<_> = project.role_sets_being_purged().iter().copied().collect();
     let after = walk.as_ref().filter(|walk| walk.project == project.id).map(|walk| walk.after.clone());
-    store.erasable(project.id, &[], &sets, after, limit).await
+    store.purgeable(project.id, &[], &sets, after, limit).await
 }

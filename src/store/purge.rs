@@ -8,7 +8,7 @@ use super::{Store, StoreError};
 use crate::domain::UserId;
 use crate::domain::id::{OrgNo, ProjectId, RoleSetId};
 
-/// Role sets asked for at a time; those beyond are found once these are erased.
+/// Role sets asked for at a time; those beyond are found once these are purged.
 const SETS_MAX: usize = 1_000;
 
 impl Store {
@@ -17,7 +17,7 @@ impl Store {
     ///
     /// Memberships of role sets have no index: the way to them leads past all of the project, in one pass, if each call
     /// goes on where the last one ended.
-    pub async fn erasable(
+    pub async fn purgeable(
         &self,
         project: ProjectId,
         orgs: &[OrgNo],
@@ -26,7 +26,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
         if !sets.is_empty() {
-            return self.erasable_of_sets(project, orgs, sets, after, limit).await;
+            return self.purgeable_of_sets(project, orgs, sets, after, limit).await;
         }
         let mut orgs = orgs.to_vec();
         orgs.sort_unstable();
@@ -49,13 +49,13 @@ impl Store {
                 "SELECT org, user_id FROM memberships
                  WHERE project = {project} AND org = {org} AND user_id > {after} ORDER BY user_id LIMIT {rest}"
             ));
-            found.extend(self.erasable_rows(sql).await?);
+            found.extend(self.purgeable_rows(sql).await?);
         }
         Ok(found)
     }
 
     /// At most `limit` memberships of a dead project. Fewer are the last.
-    pub async fn erasable_of_project(
+    pub async fn purgeable_of_project(
         &self,
         project: ProjectId,
         limit: u32,
@@ -65,10 +65,10 @@ impl Store {
         sql.push(&format!(
             "SELECT org, user_id FROM memberships WHERE project = {project} ORDER BY org, user_id LIMIT {limit}"
         ));
-        self.erasable_rows(sql).await
+        self.purgeable_rows(sql).await
     }
 
-    async fn erasable_of_sets(
+    async fn purgeable_of_sets(
         &self,
         project: ProjectId,
         orgs: &[OrgNo],
@@ -89,10 +89,10 @@ impl Store {
              AND (role_set + 0 IN ({sets}) OR org + 0 IN ({orgs}))
              ORDER BY org, user_id LIMIT {limit}"
         ));
-        self.erasable_rows(sql).await
+        self.purgeable_rows(sql).await
     }
 
-    async fn erasable_rows(&self, sql: Sql) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
+    async fn purgeable_rows(&self, sql: Sql) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
         let reads = self.reads();
         let rows = reads.query_all_raw(sql.statement(reads.get_database_backend())).await?;
         let row = |row: &sea_orm::QueryResult| {

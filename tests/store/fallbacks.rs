@@ -1,7 +1,7 @@
 //! Roles that are held in the place of suspended ones, as the store keeps, shows and lists them.
 
 use rolecall::domain::command::{Place, RoleMappingEdits, Write};
-use rolecall::domain::membership::Standing;
+use rolecall::domain::membership::RoleState;
 use rolecall::domain::project::RoleStructure;
 use rolecall::domain::{PermissionName, RoleName, Time, UserId};
 use rolecall::store::ListMembers;
@@ -17,9 +17,9 @@ use crate::support::TestDatabase;
 
 on_both! {
     m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place
-    m7_a_stand_in_of_a_lent_role_shadows_the_base_role
-    m7_a_chain_of_stand_ins_ends_at_the_first_that_is_enabled
-    m7_stand_ins_go_with_what_they_hang_on
+    m7_a_fallback_role_of_a_lent_role_shadows_the_base_role
+    m7_a_chain_of_fallbacks_ends_at_the_first_that_is_enabled
+    m7_fallbacks_go_with_what_they_hang_on
     g2_who_manages_whom_is_kept_in_the_order_of_the_roles
 }
 
@@ -69,15 +69,15 @@ async fn listed(desk: &Desk, by: Option<RoleName>, having: Option<PermissionName
 }
 
 /// A member's roles: name, how it stands, what is held in its place.
-async fn shown(desk: &Desk, id: &str, now: Time) -> Vec<(String, Standing, Option<String>)> {
+async fn shown(desk: &Desk, id: &str, now: Time) -> Vec<(String, RoleState, Option<String>)> {
     let id: UserId = user(id);
     let found = desk.store.get_member(&key("shop"), &org("acme"), &id, now, None).await.unwrap().value.member;
     let roles = found.roles.into_iter();
-    roles.map(|it| (it.role.to_string(), it.standing, it.stand_in.map(|role| role.to_string()))).collect()
+    roles.map(|it| (it.role.to_string(), it.state, it.fallback_role.map(|role| role.to_string()))).collect()
 }
 
-fn held(name: &str, standing: Standing, stand_in: Option<&str>) -> (String, Standing, Option<String>) {
-    (name.into(), standing, stand_in.map(Into::into))
+fn held(name: &str, state: RoleState, fallback_role: Option<&str>) -> (String, RoleState, Option<String>) {
+    (name.into(), state, fallback_role.map(Into::into))
 }
 
 async fn m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place(database: TestDatabase) {
@@ -101,11 +101,11 @@ async fn m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place(datab
     // It has exactly the place of the other: its end, too.
     assert_eq!(listed(&desk, role("Reader"), None, after).await, ["ann", "cid", "dan"]);
     assert_eq!(listed(&desk, None, permission("read"), after).await, ["ann", "cid", "dan"]);
-    let suspended = held("Editor", Standing::Suspended, Some("Reader"));
+    let suspended = held("Editor", RoleState::Suspended, Some("Reader"));
     assert_eq!(shown(&desk, "ann", before).await, std::slice::from_ref(&suspended));
-    let member = held("Member", Standing::Live, None);
+    let member = held("Member", RoleState::Live, None);
     assert_eq!(shown(&desk, "bob", before).await, [suspended, member.clone()]);
-    assert_eq!(shown(&desk, "bob", after).await, [held("Editor", Standing::Ended, None), member]);
+    assert_eq!(shown(&desk, "bob", after).await, [held("Editor", RoleState::Expired, None), member]);
     for seconds in [0, 60] {
         desk.now = desk.now.plus_seconds(seconds);
         shows_members_to(&desk, &USERS, &USERS).await;
@@ -120,12 +120,12 @@ async fn m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place(datab
     agrees(&desk).await;
     desk.write(vec![subscribe("shop", "acme", "Paid")]).await;
     assert_eq!(listed(&desk, role("Reader"), None, after).await, ["cid"]);
-    assert_eq!(shown(&desk, "ann", after).await, [held("Editor", Standing::Live, None)]);
+    assert_eq!(shown(&desk, "ann", after).await, [held("Editor", RoleState::Live, None)]);
     agrees(&desk).await;
     undoes(&desk).await;
 }
 
-async fn m7_a_stand_in_of_a_lent_role_shadows_the_base_role(database: TestDatabase) {
+async fn m7_a_fallback_role_of_a_lent_role_shadows_the_base_role(database: TestDatabase) {
     let mut desk = shop(database, RoleStructure::SingleRole).await;
     let now = desk.now;
     let write = |user, roles: &[&str]| write_member("shop", "acme", user, Write::Add(given(roles, now)));
@@ -142,10 +142,10 @@ async fn m7_a_stand_in_of_a_lent_role_shadows_the_base_role(database: TestDataba
     assert_eq!(listed(&desk, None, look(), after).await, ["ann"]);
     assert_eq!(listed(&desk, None, Some(permission("read")), before).await, ["ann", "bob", "cid"]);
     assert_eq!(listed(&desk, None, Some(permission("read")), after).await, ["bob", "cid"]);
-    let lent = held("Editor", Standing::Suspended, Some("Reader"));
-    assert_eq!(shown(&desk, "ann", before).await, [lent.clone(), held("Member", Standing::Shadowed, None)]);
+    let lent = held("Editor", RoleState::Suspended, Some("Reader"));
+    assert_eq!(shown(&desk, "ann", before).await, [lent.clone(), held("Member", RoleState::Overridden, None)]);
     // Shown also while it stands back itself.
-    assert_eq!(shown(&desk, "bob", before).await, [lent, held("Reader", Standing::Live, None)]);
+    assert_eq!(shown(&desk, "bob", before).await, [lent, held("Reader", RoleState::Live, None)]);
     for _ in 0..2 {
         shows_members_to(&desk, &USERS, &USERS).await;
         desk.now = after;
@@ -157,7 +157,7 @@ async fn m7_a_stand_in_of_a_lent_role_shadows_the_base_role(database: TestDataba
     undoes(&desk).await;
 }
 
-async fn m7_a_chain_of_stand_ins_ends_at_the_first_that_is_enabled(database: TestDatabase) {
+async fn m7_a_chain_of_fallbacks_ends_at_the_first_that_is_enabled(database: TestDatabase) {
     let mut desk = shop(database, RoleStructure::MultiRole).await;
     let now = desk.now;
     let write = |user, roles: &[&str]| write_member("shop", "acme", user, Write::Add(given(roles, now)));
@@ -173,19 +173,19 @@ async fn m7_a_chain_of_stand_ins_ends_at_the_first_that_is_enabled(database: Tes
     assert_eq!(listed(&desk, Some(role("Member")), None, now).await, ["ann", "bob"]);
     assert_eq!(listed(&desk, None, Some(permission("look")), now).await, ["ann", "bob"]);
     assert_eq!(listed(&desk, Some(role("Reader")), None, now).await, ["bob"]);
-    assert_eq!(shown(&desk, "ann", now).await, [held("Editor", Standing::Suspended, Some("Member"))]);
+    assert_eq!(shown(&desk, "ann", now).await, [held("Editor", RoleState::Suspended, Some("Member"))]);
     shows_members_to(&desk, &USERS, &USERS).await;
     // In one org of a user's; the other shows what is so there.
     desk.write(vec![write_member("shop", "globex", "ann", Write::Add(given(&["Editor"], now)))]).await;
     shows_members_to(&desk, &USERS, &USERS).await;
     desk.write(vec![subscribe("shop", "acme", "Free")]).await;
-    assert_eq!(shown(&desk, "ann", now).await, [held("Editor", Standing::Suspended, Some("Reader"))]);
+    assert_eq!(shown(&desk, "ann", now).await, [held("Editor", RoleState::Suspended, Some("Reader"))]);
     shows_members_to(&desk, &USERS, &USERS).await;
     agrees(&desk).await;
     undoes(&desk).await;
 }
 
-async fn m7_stand_ins_go_with_what_they_hang_on(database: TestDatabase) {
+async fn m7_fallbacks_go_with_what_they_hang_on(database: TestDatabase) {
     let mut desk = shop(database, RoleStructure::MultiRole).await;
     let now = desk.now;
     let add = |id, user, roles: &[&str]| write_member("shop", id, user, Write::Add(given(roles, now)));
@@ -210,12 +210,12 @@ async fn m7_stand_ins_go_with_what_they_hang_on(database: TestDatabase) {
     .await;
     agrees(&desk).await;
     shows_members_to(&desk, &USERS, &USERS).await;
-    desk.erase(1).await;
+    desk.purge(1).await;
     agrees(&desk).await;
     desk.write(vec![delete_role("shop", "Editor", None), manage("shop", "Admin", &["Member"])]).await;
     agrees(&desk).await;
     desk.write(vec![delete_project("shop")]).await;
-    desk.erase(1).await;
+    desk.purge(1).await;
     agrees(&desk).await;
     undoes(&desk).await;
 }

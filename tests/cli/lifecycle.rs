@@ -39,7 +39,7 @@ async fn sigterm_lets_calls_in_flight_finish_and_exits_with_0() {
     lock.execute_unprepared("ROLLBACK").await.unwrap();
     lock.close().await.unwrap();
     call.await.unwrap().expect("an answer, not a cut");
-    assert_eq!(server.ended().code(), Some(0), "{}", server.logs());
+    assert_eq!(server.removed().code(), Some(0), "{}", server.logs());
     assert!(TcpStream::connect(&server.address).is_err());
     assert!(!folder.path().join("r.sock").exists());
     assert!(!folder.path().join("rolecall.db-wal").exists(), "the database was closed");
@@ -52,7 +52,7 @@ async fn draining_has_a_deadline_whatever_the_database_does() {
     let (call, lock) = waiting(channel(&server).await, folder.path()).await;
     let began = Instant::now();
     server.signal("-INT");
-    assert_eq!(server.ended().code(), Some(0), "{}", server.logs());
+    assert_eq!(server.removed().code(), Some(0), "{}", server.logs());
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     assert!(server.logs().contains("still in flight"), "{}", server.logs());
     assert!(call.await.unwrap().is_err());
@@ -64,8 +64,8 @@ fn health_exits_with_0_only_where_it_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &["--listen", "unix:r.sock"]);
     let health = |args: &[&str]| {
-        let ended = output(rolecall(folder.path()).arg("health").args(args));
-        (ended.status.code(), both(&ended))
+        let removed = output(rolecall(folder.path()).arg("health").args(args));
+        (removed.status.code(), both(&removed))
     };
     let address = server.address.clone();
     let serving = (Some(0), String::from("SERVING\n"));
@@ -86,8 +86,8 @@ fn health_exits_with_0_only_where_it_is_served() {
 fn migrate_makes_a_database_that_serves() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let ended = output(rolecall(folder.path()).args(["migrate", "--database", "sqlite://made.db"]));
-        assert_eq!(ended.status.code(), Some(0), "{}", both(&ended));
+        let removed = output(rolecall(folder.path()).args(["migrate", "--database", "sqlite://made.db"]));
+        assert_eq!(removed.status.code(), Some(0), "{}", both(&removed));
     }
     assert!(folder.path().join("made.db").exists());
     let server = Server::start(folder.path(), &["--database", "sqlite://made.db"]);
@@ -112,8 +112,8 @@ fn every_flag_is_a_variable_too() {
     assert!(folder.path().join("of-the-environment.db").exists());
     // The list that the server was given serves for the probe as well: the first address is asked.
     for listen in ["unix:r.sock", "unix:r.sock,127.0.0.1:1"] {
-        let ended = output(rolecall(folder.path()).arg("health").env("ROLECALL_LISTEN", listen));
-        assert_eq!(ended.status.code(), Some(0), "{}", both(&ended));
+        let removed = output(rolecall(folder.path()).arg("health").env("ROLECALL_LISTEN", listen));
+        assert_eq!(removed.status.code(), Some(0), "{}", both(&removed));
     }
     let logs = server.logs();
     server.stop();

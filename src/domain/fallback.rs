@@ -1,4 +1,4 @@
-//! Stand-ins: what the holders of a suspended role hold meanwhile (M7).
+//! Fallback roles: what the holders of a suspended role hold meanwhile (M7).
 //!
 //! They are kept for each org and not for each member: while a role is disabled nobody is given it (M3), so that whoever
 //! holds it in an org was there when it was suspended, and all of them were asked about at once.
@@ -13,41 +13,41 @@ use super::{Change, Edit, Scoped};
 
 /// A role that is held in the place of a suspended one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StandIn {
+pub struct Fallback {
     pub role: RoleId,
-    pub stand_in: RoleId,
+    pub fallback_role: RoleId,
 }
 
-/// The stand-ins of an org, ascending by the suspended role, each once; never empty.
-pub type StandIns = Arc<[StandIn]>;
+/// The fallback roles of an org, ascending by the suspended role, each once; never empty.
+pub type Fallbacks = Arc<[Fallback]>;
 
 /// The roles that are held in the place of a suspended one: where the first is suspended as well, the one that stands in for
 /// it, and so on to the first that is enabled.
 pub fn chain<'a>(
-    stand_ins: &'a [StandIn],
+    fallbacks: &'a [Fallback],
     role: RoleId,
     enabled: impl Fn(RoleId) -> bool + 'a,
 ) -> impl Iterator<Item = RoleId> + 'a {
     let next = move |role: RoleId| {
-        let at = stand_ins.binary_search_by_key(&role, |stands| stands.role).ok()?;
-        stand_ins.get(at).map(|stands| stands.stand_in)
+        let at = fallbacks.binary_search_by_key(&role, |recorded_role| recorded_role.role).ok()?;
+        fallbacks.get(at).map(|recorded_role| recorded_role.fallback_role)
     };
     // Each was enabled when it came to stand in for those before it, so there is no circle; the bound is for the reader.
     let links = std::iter::successors(next(role), move |&role| if enabled(role) { None } else { next(role) });
-    links.take(stand_ins.len())
+    links.take(fallbacks.len())
 }
 
 /// The one of them that is enabled, if there is one.
-pub fn stand_in(stand_ins: &[StandIn], role: RoleId, enabled: impl Fn(RoleId) -> bool + Copy) -> Option<RoleId> {
-    if stand_ins.is_empty() { None } else { chain(stand_ins, role, enabled).find(|&role| enabled(role)) }
+pub fn fallback_of(fallbacks: &[Fallback], role: RoleId, enabled: impl Fn(RoleId) -> bool + Copy) -> Option<RoleId> {
+    if fallbacks.is_empty() { None } else { chain(fallbacks, role, enabled).find(|&role| enabled(role)) }
 }
 
 /// Says who stands in for the suspended roles of an org from now on.
-pub fn set(draft: &mut Draft<'_>, project: &Project, org: &Org, stand_ins: Vec<StandIn>) {
-    if stand_ins != org.stand_ins() {
+pub fn set(draft: &mut Draft<'_>, project: &Project, org: &Org, fallbacks: Vec<Fallback>) {
+    if fallbacks != org.fallbacks() {
         let key = Scoped { project: project.id, id: org.no };
-        let after = (!stand_ins.is_empty()).then(|| stand_ins.into());
-        draft.edit(Change::StandIns(Edit { key, before: org.stand_ins.clone(), after }));
+        let after = (!fallbacks.is_empty()).then(|| fallbacks.into());
+        draft.edit(Change::Fallbacks(Edit { key, before: org.fallbacks.clone(), after }));
     }
 }
 
@@ -61,11 +61,12 @@ mod tests {
 
     #[test]
     fn m7_the_first_enabled_of_a_chain_stands_in() {
-        let stand_ins = [(1, 2), (2, 3), (5, 6)].map(|(role, other)| StandIn { role: id(role), stand_in: id(other) });
+        let fallbacks =
+            [(1, 2), (2, 3), (5, 6)].map(|(role, other)| Fallback { role: id(role), fallback_role: id(other) });
         let held = |role, disabled: &[u32]| {
             let enabled = |role: RoleId| !disabled.contains(&role.number());
-            let links: Vec<u32> = chain(&stand_ins, id(role), enabled).map(RoleId::number).collect();
-            (links, stand_in(&stand_ins, id(role), enabled).map(RoleId::number))
+            let links: Vec<u32> = chain(&fallbacks, id(role), enabled).map(RoleId::number).collect();
+            (links, fallback_of(&fallbacks, id(role), enabled).map(RoleId::number))
         };
         assert_eq!(held(1, &[1]), (vec![2], Some(2)), "what stands in for 2 is not asked");
         assert_eq!(held(1, &[1, 2]), (vec![2, 3], Some(3)));
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn m7_a_circle_that_cannot_be_ends_all_the_same() {
-        let stand_ins = [(1, 2), (2, 1)].map(|(role, other)| StandIn { role: id(role), stand_in: id(other) });
-        assert_eq!(stand_in(&stand_ins, id(1), |_| false), None);
+        let fallbacks = [(1, 2), (2, 1)].map(|(role, other)| Fallback { role: id(role), fallback_role: id(other) });
+        assert_eq!(fallback_of(&fallbacks, id(1), |_| false), None);
     }
 }

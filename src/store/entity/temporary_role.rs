@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "timed_roles")]
+#[sea_orm(table_name = "temporary_roles")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub project: i64,
@@ -13,7 +13,7 @@ pub struct Model {
     pub user_id: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub role: i64,
-    pub until: i64,
+    pub expire_time: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use rolecall::domain::command::Erase;
+use rolecall::domain::command::Purge;
 use rolecall::domain::decide::{Outcome, Terms, decide};
 use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
 use rolecall::domain::id::OrgNo;
@@ -18,7 +18,7 @@ use crate::strategies::{Digest, Step, USERS, empty_state};
 use crate::symbols::resolved;
 
 /// A history that is being lived through, one command after another.
-pub struct Life {
+pub struct Lifecycle {
     pub state: State,
     pub clock: Time,
     pub limits: Limits,
@@ -45,7 +45,7 @@ pub fn call() -> Call {
     }
 }
 
-impl Life {
+impl Lifecycle {
     pub fn new(limits: Limits) -> Self {
         Self { state: empty_state(), clock: Time(0), limits }
     }
@@ -80,24 +80,24 @@ impl Life {
         Lived { now, result, refusal, impact, commit }
     }
 
-    /// Erases what is dead, `rows` memberships at a time, by at most so many commands a project. Returns the commits, each
+    /// Purges what is dead, `rows` memberships at a time, by at most so many commands a project. Returns the commits, each
     /// with the state after it.
-    pub fn erase(&mut self, rows: usize, commands: usize) -> Vec<(Commit, State)> {
+    pub fn purge(&mut self, rows: usize, commands: usize) -> Vec<(Commit, State)> {
         let mut commits = Vec::new();
         for project in self.state.all_projects().map(|project| project.id).collect::<Vec<_>>() {
             for _ in 0..commands {
                 let now = self.state.project_numbered(project).expect("it stays").clone();
-                if !now.has_dying() {
+                if !now.has_data_to_purge() {
                     break;
                 }
-                let (dead, living): (Vec<_>, Vec<_>) = memberships(&now).into_iter().partition(|(_, dead)| *dead);
+                let (dead, existing): (Vec<_>, Vec<_>) = memberships(&now).into_iter().partition(|(_, dead)| *dead);
                 // A living member that is named by mistake stays.
-                let named = dead.iter().take(rows).chain(living.first()).map(|(member, _)| member.clone()).collect();
+                let named = dead.iter().take(rows).chain(existing.first()).map(|(member, _)| member.clone()).collect();
                 let last = dead.len() <= rows;
-                let lived = self.live(&Step::plain(1, Command::Erase(Erase { project, members: named, last })));
-                let commit = lived.commit.expect("something is dead, so something is erased");
+                let lived = self.live(&Step::plain(1, Command::Purge(Purge { project, members: named, last })));
+                let commit = lived.commit.expect("something is dead, so something is purged");
                 assert_eq!(memberships(self.state.project_numbered(project).expect("it stays")).len(), {
-                    living.len() + dead.len() - dead.len().min(rows)
+                    existing.len() + dead.len() - dead.len().min(rows)
                 });
                 commits.push((commit, self.state.clone()));
             }
@@ -113,8 +113,8 @@ fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
     for org in numbers.filter_map(|no| project.org_numbered(no)) {
         for user in USERS.into_iter().chain(["dan", "eve"]).map(UserId::stored) {
             let Some(record) = project.membership(org, &user) else { continue };
-            let gone = !project.record.life.is_living() || !org.record.life.is_living();
-            found.push(((org.no, user), gone || project.dying_sets().contains(&record.role_set)));
+            let gone = !project.record.lifecycle.exists() || !org.record.lifecycle.exists();
+            found.push(((org.no, user), gone || project.role_sets_being_purged().contains(&record.role_set)));
         }
     }
     found
@@ -122,35 +122,35 @@ fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
 
 /// The service and the model, which live through the same.
 pub struct Both {
-    pub life: Life,
+    pub lifecycle: Lifecycle,
     pub model: Model,
     digests: Digests,
 }
 
 impl Both {
-    pub fn new(life: Life, model: Model) -> Self {
-        Self { life, model, digests: Digests::default() }
+    pub fn new(lifecycle: Lifecycle, model: Model) -> Self {
+        Self { lifecycle, model, digests: Digests::default() }
     }
 
     /// They agree on what becomes of a step, and on its impact.
     pub fn step(&mut self, step: &Step) -> TestCaseResult {
-        let was = self.life.state.clone();
-        let lived = self.life.live(step);
-        let should = self.model.after(&step.command, called(step), lived.now, &self.life.limits);
+        let was = self.lifecycle.state.clone();
+        let lived = self.lifecycle.live(step);
+        let should = self.model.after(&step.command, called(step), lived.now, &self.lifecycle.limits);
         let (should, next) = match (should, &step.command, &lived.result) {
-            // That something is erased cannot be seen.
-            (Ok((it, next)), Command::Erase(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
+            // That something is purged cannot be seen.
+            (Ok((it, next)), Command::Purge(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
             (Ok((it, next)), ..) => (Ok(it), Some(next)),
             (Err(reason), ..) => (Err(reason), None),
         };
         prop_assert_eq!(&lived.result, &should);
         let Some(next) = next else { return Ok(()) };
         let before = std::mem::replace(&mut self.model, next);
-        let Some(impact) = lived.impact.filter(|_| !matches!(step.command, Command::Erase(_))) else { return Ok(()) };
+        let Some(impact) = lived.impact.filter(|_| !matches!(step.command, Command::Purge(_))) else { return Ok(()) };
         let report = before.report(&step.command, &self.model, step.acting_user.is_some(), lived.now);
         let project = project_of(&step.command);
         let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
-        let after = &self.life.state;
+        let after = &self.lifecycle.state;
         impacts::agree(
             &impact,
             &report,
