@@ -44,7 +44,7 @@ JSON (--json), one object:
 
 Examples:
   rolecall subscribe acme Free --dry-run
-  rolecall subscribe acme Free --on-disabled suspend --fallback role Member
+  rolecall subscribe acme Free --on-disabled suspend --fallback-role Member
   rolecall subscribe acme --to-default --on-disabled remap --remap Admin=Member";
 
 #[derive(Clone, Parser)]
@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// What becomes of members who hold a role that is disabled there. If not given, it is what --fallback role or --remap need,
+    /// What becomes of members who hold a role that is disabled there. If not given, it is what --fallback-role or --remap need,
     /// else reject.
     #[arg(long, value_enum, value_name = "STRATEGY")]
     on_disabled: Option<Strategy>,
@@ -187,7 +187,7 @@ fn on_disabled(args: &Args) -> Result<Option<wire::OnDisabled>, Trouble> {
         (None | Some(Strategy::Remap), false, true) => Strategy::Remap,
         _ => {
             let what =
-                "--fallback role goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
+                "--fallback-role goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
             return Err(Trouble::new(what, "say one of the two"));
         }
     };
@@ -237,7 +237,7 @@ impl Args {
         };
         let strategy = self.on_disabled.and_then(|strategy| strategy.to_possible_value());
         flag("--on-disabled", strategy.as_ref().map(|strategy| strategy.get_name()));
-        flag("--fallback role", self.fallback_role.as_deref());
+        flag("--fallback-role", self.fallback_role.as_deref());
         for Replacement { role, to } in &self.remap {
             flag("--remap", Some(&format!("{role}={to}")));
         }

@@ -16,7 +16,7 @@ use crate::domain::{Ask, Decision, Project, Question};
 use crate::engine::{Behind, Published, Token};
 use crate::limits::CHECK_LIST_MAX;
 use crate::wire::{
-    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, ItemError,
+    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, ErrorReason, ItemError,
     PermissionList, check_request, consistency::Requirement, timestamp,
 };
 
@@ -94,8 +94,8 @@ impl Answers {
             let [org_id, user_id, permission] = filled(item, defaults);
             if let Err((field, why)) = convert::checked(org_id, user_id, permission) {
                 self.errors.push(ItemError {
-                    index: (first + at) as u32,
-                    reason: status::INVALID_FIELD.reason.into(),
+                    index: (first + at) as i32,
+                    reason: ErrorReason::InvalidField.as_str_name().into(),
                     field: field.into(),
                     description: why.to_string(),
                 });
@@ -212,7 +212,7 @@ impl App {
             Ok(Err(Behind::TooOldToTell)) => self.told_by_the_store(&token).await,
             Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),
             Err(_) => Err(status::plain(
-                &status::REVISION_NOT_REACHED,
+                ErrorReason::RevisionNotReached,
                 "this server has not reached the revision asked for; ask again, or another server",
             )),
         }

@@ -12,6 +12,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::status;
+use crate::wire::ErrorReason;
 
 /// Puts a [`Door`] around a service.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +60,9 @@ where
                 None => answer.await?,
                 Some(deadline) => match in_time(deadline, answer).await {
                     Some(response) => response?,
-                    None => status::plain(&status::DEADLINE_PASSED, "the deadline of the call has passed").into_http(),
+                    None => {
+                        status::plain(ErrorReason::DeadlinePassed, "the deadline of the call has passed").into_http()
+                    }
                 },
             };
             Ok(explained(&path, response))
@@ -106,15 +109,15 @@ fn explained(path: &str, response: http::Response<Body>) -> http::Response<Body>
         Code::OutOfRange => status::too_large(message),
         // Without a message it is the router's; with one, an encoding that is not served.
         Code::Unimplemented if message.is_empty() => {
-            status::plain(&status::UNKNOWN_METHOD, format!("`{path}` is no method of this server"))
+            status::plain(ErrorReason::UnknownMethod, format!("`{path}` is no method of this server"))
         }
         // tonic's own internal errors are about the frames of a request, save for those of writing an answer.
         Code::Internal if !message.starts_with("Error ") => status::malformed(message),
         Code::Internal => {
             tracing::error!(path, message, "internal error");
-            status::plain(&status::INTERNAL, message)
+            status::plain(ErrorReason::Internal, message)
         }
-        code => status::plain(&status::Row { code, ..status::CALL_FAILED }, message),
+        code => status::call_failed(code, message),
     }
     .into_http()
 }

@@ -13,7 +13,7 @@ use crate::domain::command::{BatchWriteMembers, Command, MemberWrite, RoleAssign
 use crate::domain::suggest::Known;
 use crate::domain::{OrgId, UserId};
 use crate::store::{ListMembers, MemberRow};
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct MembershipApi(pub Arc<App>);
 
@@ -172,7 +172,7 @@ impl MembershipApi {
 }
 
 fn member(mut answered: Answered) -> Result<(Option<wire::Member>, Answered), Status> {
-    let outcome = std::mem::replace(&mut answered.outcome, Outcome::Removed(wire::Removed {}));
+    let outcome = std::mem::replace(&mut answered.outcome, Outcome::Removed(wire::storage::Removed {}));
     let Outcome::Member(member) = outcome else { return Err(unexpected()) };
     Ok((Some(member), answered))
 }
@@ -207,7 +207,7 @@ fn row_path(at: usize, row: Option<&wire::MemberWrite>) -> String {
     }
 }
 
-fn some(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<RoleAssignment>, Status> {
+fn some(path: &str, roles: &[wire::RoleAssignment]) -> Result<Vec<RoleAssignment>, Status> {
     if roles.is_empty() {
         return Err(status::invalid(
             format!("{path}roles"),
@@ -217,8 +217,8 @@ fn some(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<RoleAssignment>, S
     given(path, roles)
 }
 
-fn given(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<RoleAssignment>, Status> {
-    let one = |(at, given): (usize, &wire::MemberRole)| {
+fn given(path: &str, roles: &[wire::RoleAssignment]) -> Result<Vec<RoleAssignment>, Status> {
+    let one = |(at, given): (usize, &wire::RoleAssignment)| {
         let field = |name: &str| format!("{path}roles[{at}].{name}");
         if given.permanent && given.expire_time.is_some() {
             return Err(status::invalid(field("permanent"), "must not be set together with `expire_time`"));

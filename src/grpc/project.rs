@@ -15,7 +15,7 @@ use crate::domain::template::{TEMPLATES, Template};
 use crate::domain::{ProjectKey, RoleName};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
 use crate::store::{ProjectRow, Scope};
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct ProjectApi(pub Arc<App>);
 

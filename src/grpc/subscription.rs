@@ -12,7 +12,7 @@ use super::{App, convert, status};
 use crate::domain::OrgId;
 use crate::domain::command::{BatchSubscribeOrgs, Command, SubscribeOrg, SubscribeTo};
 use crate::limits::Limits;
-use crate::wire::{self, batch_subscribe_orgs_request, messages::outcome::Outcome, subscribe_org_request};
+use crate::wire::{self, batch_subscribe_orgs_request, storage::outcome::Outcome, subscribe_org_request};
 
 pub struct SubscriptionApi(pub Arc<App>);
 

@@ -195,7 +195,7 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
 
     story
         .tell("Editors are to be called Writers.")
-        .call("RoleService/UpdateRole", json!({"name": "Editor", "role": {"name": "Writer"}}))
+        .call("RoleService/UpdateRole", json!({"name": "Editor", "resource": {"name": "Writer"}}))
         .answers(json!({"role": {"name": "Writer", "aliases": ["Editor"]}}));
     for name in ["Writer", "Editor"] {
         story
