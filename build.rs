@@ -6,7 +6,6 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use prost::Message;
 use prost_types::FileDescriptorSet;
 
 const PROTO_ROOT: &str = "proto";
@@ -20,8 +19,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Source info carries the comments that `grpcurl describe` shows.
     let mut compiler = protox::Compiler::new([PROTO_ROOT])?;
     compiler.include_source_info(true).include_imports(true).open_files(protos()?)?;
+    // Not `descriptors.encode_to_vec()`: prost drops the options of fields.
+    fs::write(out_dir.join("rolecall.v1.bin"), compiler.encode_file_descriptor_set())?;
     let descriptors = compiler.file_descriptor_set();
-    fs::write(out_dir.join("rolecall.v1.bin"), descriptors.encode_to_vec())?;
     fs::write(out_dir.join("error_reasons.rs"), error_reasons(&descriptors)?)?;
 
     // The codec tells bulk requests from others by the names of their types.

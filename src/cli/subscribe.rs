@@ -81,7 +81,7 @@ pub struct Args {
     fallback_role: Option<String>,
 
     /// With remap: which role takes the place of which; can be given several times. The first `=` ends OLD: a role that
-    /// has one in its name is left to --others-to.
+    /// has one in its name is left to --default-replacement.
     #[arg(long, value_name = "OLD=NEW", value_parser = replacement)]
     remap: Vec<Replacement>,
 
@@ -186,8 +186,7 @@ fn on_disabled(args: &Args) -> Result<Option<wire::OnDisabled>, Trouble> {
         (None | Some(Strategy::Suspend), true, false) => Strategy::Suspend,
         (None | Some(Strategy::Remap), false, true) => Strategy::Remap,
         _ => {
-            let what =
-                "--fallback-role goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
+            let what = "--fallback-role goes with `--on-disabled suspend`, --remap and --default-replacement with `--on-disabled remap`";
             return Err(Trouble::new(what, "say one of the two"));
         }
     };
@@ -241,7 +240,7 @@ impl Args {
         for Replacement { role, to } in &self.remap {
             flag("--remap", Some(&format!("{role}={to}")));
         }
-        flag("--others-to", self.default_replacement.as_deref());
+        flag("--default-replacement", self.default_replacement.as_deref());
         flag("--reason", self.reason.as_deref());
         flag("--impact", self.impact.as_deref());
         flags.extend(self.to_default.then(|| "--to-default".into()));

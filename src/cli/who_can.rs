@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(role(MemberRoleState::Suspended, None), "Admin (suspended)");
         assert_eq!(
             role(MemberRoleState::Expired, Some("2026-01-01T00:00:00Z")),
-            "Admin (ended, until 2026-01-01T00:00:00Z)"
+            "Admin (expired, until 2026-01-01T00:00:00Z)"
         );
         assert_eq!(line(MemberRoleState::Suspended, None, "Member"), "Admin (suspended, Member stands in)");
     }

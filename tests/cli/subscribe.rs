@@ -115,7 +115,7 @@ fn commands_to_paste_mean_the_same_whatever_the_names_are() {
     let command = |flags: &str| {
         format!("rolecall subscribe --on-disabled {flags} --reason $'it\\'s\\nover' --dry-run -- -x --free")
     };
-    let choices = ["suspend", "suspend '--fallback-role=-m'", "remap '--others-to=-m'"].map(command);
+    let choices = ["suspend", "suspend '--fallback-role=-m'", "remap '--default-replacement=-m'"].map(command);
     let refused = demo.ask(&["subscribe", "--reason", "it's\nover", "--", "-x", "--free"]);
     let lines = choices.each_ref().map(|choice| format!("\n{choice}\n"));
     refused_with(1, &refused, &[&["`A=B` (1)"][..], &lines.each_ref().map(String::as_str)].concat());
@@ -141,7 +141,7 @@ fn what_cannot_be_asked_ends_with_2_and_what_is_refused_with_1() {
     demo.refuses(&["subscribe", "globex", "Fre"], &["NOT_FOUND ROLE_MAPPING_NOT_FOUND: ", "did you mean `Free`?"]);
     demo.refuses(&["subscribe", "globex", "Free", "--fallback-role", "Guest"], &["NOT_FOUND ROLE_NOT_FOUND: "]);
     demo.refuses(&["subscribe", "globex", "Free", "--fallback-role", "Member", "--remap", "A=B"], &["--on-disabled"]);
-    let disabled = demo.ask(&["subscribe", "globex", "Free", "--others-to", "Billing Manager"]);
+    let disabled = demo.ask(&["subscribe", "globex", "Free", "--default-replacement", "Billing Manager"]);
     refused_with(1, &disabled, &["FAILED_PRECONDITION ROLE_DISABLED: ", "`Billing Manager`"]);
     for wrong in [
         &["subscribe", "globex"][..],
@@ -169,8 +169,8 @@ fn json_has_the_impact_in_the_words_of_the_api() {
         looked["impact"],
         json!({"digest": digest, "orgs": 1, "members": 3, "members_losing_at_least": 1,
             "roles": [
-                {"role": "Billing Manager", "given": 0, "ended": 0, "suspended": 1, "reactivated": 0},
-                {"role": "Member", "given": 1, "ended": 0, "suspended": 0, "reactivated": 0},
+                {"role": "Billing Manager", "given": 0, "removed": 0, "suspended": 1, "reactivated": 0},
+                {"role": "Member", "given": 1, "removed": 0, "suspended": 0, "reactivated": 0},
             ],
             "grants_gained": {"total": 0, "first": []}, "grants_lost": {"total": 0, "first": []},
             "at_least_lost": {"total": 0, "first": []}, "manages_lost": {"total": 0, "first": []},

@@ -140,7 +140,7 @@ fn form(message: &str, field: &str) -> Form {
         ("CreateRoleRequest", "above" | "below" | "disabled_in") => NAME,
         ("CreateRoleRequest" | "Role", "internal") => Form::Anything,
         ("DeleteRoleRequest", "replacement") => NAME_OR_NONE,
-        ("ReorderRolesRequest", "roles") => NAME,
+        (_, "role_order") => NAME,
         ("CreateRoleMappingRequest", "duplicate_of") => NAME_OR_NONE,
         (_, "enable_roles" | "disable_roles") => NAME,
         (_, "edits") => Form::Parts,
