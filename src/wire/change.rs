@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::messages as wire;
 use super::messages::change::Change as Kind;
-use crate::domain::change::{GrantsKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, MembershipKey};
 use crate::domain::{Change, Edit, UserId};
 use value::{
     fallbacks_value, id, ids, membership_value, numbers, org_value, permission_ids, permission_value, project_value,
@@ -178,9 +178,9 @@ fn edit<K, W, V>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fallback::{Fallback, Fallbacks};
-    use crate::domain::id::{PermissionId, RoleId, RoleSetId};
-    use crate::domain::role::Role;
+    use crate::domain::model::fallback::{Fallback, Fallbacks};
+    use crate::domain::model::id::{PermissionId, RoleId, RoleSetId};
+    use crate::domain::model::role::Role;
     use crate::domain::{RoleName, Scoped, Time};
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::messages as wire;
 use super::resource::texts;
-use crate::domain::impact::{GrantImpact, Impact, Listed, MemberImpact, RoleImpact, Who};
+use crate::domain::impact::report::{GrantImpact, Impact, Listed, MemberImpact, RoleImpact, Who};
 use crate::domain::{OrgId, PermissionName, RoleName};
 
 /// The report of a write.

@@ -5,10 +5,11 @@ use prost::Message;
 use super::messages as wire;
 use super::messages::outcome::Outcome;
 use super::resource::{self, RoleMappingParts};
-use crate::domain::decide::Tally;
-use crate::domain::id::{RoleId, RoleMappingId};
-use crate::domain::impact::Impact;
-use crate::domain::{self, Project, RoleName};
+use crate::domain;
+use crate::domain::commands::outcome::Tally;
+use crate::domain::impact::report::Impact;
+use crate::domain::model::id::{RoleId, RoleMappingId};
+use crate::domain::{Project, RoleName};
 
 /// The answer without its revision, which is kept beside it: the `revision` of a member is left empty for the same reason.
 pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> wire::Outcome {
@@ -33,7 +34,7 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> wire::Outcome {
             Outcome::Deleted(wire::Deleted { affected: i64::try_from(*affected).unwrap_or(i64::MAX) })
         }
         domain::Outcome::RolesReordered(project) => {
-            let etag = domain::role::role_order_etag(project);
+            let etag = domain::rules::role::role_order_etag(project);
             Outcome::RolesReordered(wire::RolesReordered { etag })
         }
         domain::Outcome::OrgsSubscribed { moved, unchanged } => {
@@ -64,7 +65,7 @@ fn project_of(project: &Project) -> wire::Project {
 
 fn role_of(project: &Project, id: RoleId) -> wire::Role {
     let Some(role) = project.roles.get(id) else { return wire::Role::default() };
-    let position = crate::domain::role::position(project, id) as u32 + 1;
+    let position = crate::domain::rules::role::position(project, id) as u32 + 1;
     let managed = project.role_order.iter().filter(|managed| role.manages.contains(managed));
     let manages: Vec<RoleName> = managed.map(|&managed| project.role_name(managed)).collect();
     resource::role(id, role, position, &manages)
@@ -82,7 +83,7 @@ fn role_mapping_of(project: &Project, id: RoleMappingId) -> wire::RoleMapping {
         grant_count: mapping.grant_count() as u64,
         create_time: mapping.record.create_time,
         aliases: &mapping.record.aliases,
-        etag: domain::etag::etag(id.number(), mapping.record.version),
+        etag: domain::model::etag::etag(id.number(), mapping.record.version),
         subscribers: mapping.subscribers.into(),
     })
 }

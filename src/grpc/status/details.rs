@@ -5,7 +5,8 @@ use tonic_types::ErrorDetails;
 
 use super::table::row;
 use super::{Names, Row};
-use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::Refusal;
+use crate::domain::model::refusal::Noun;
 use crate::limits::{VIOLATIONS_BYTES_MAX, VIOLATIONS_MAX};
 use crate::wire::timestamp;
 
@@ -80,7 +81,7 @@ fn field(refusal: &Refusal, names: &Names<'_>) -> String {
         Refusal::EndInThePast { at, .. } => format!("roles[{at}].expire_time"),
         Refusal::TooManyRoles { .. } => "roles".into(),
         Refusal::IncompleteOrder { .. } => names.order.into(),
-        Refusal::ReservedName { reserved: crate::domain::project::WORKSPACE } => "key".into(),
+        Refusal::ReservedName { reserved: crate::domain::model::project::WORKSPACE } => "key".into(),
         Refusal::ReservedName { .. } => format!("{}name", names.resource),
         Refusal::UnknownAlias { .. } => format!("{}aliases", names.resource),
         Refusal::NotConfirmed { .. } => "confirm".into(),

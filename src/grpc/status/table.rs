@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use crate::domain::refusal::Reason;
+use crate::domain::Reason;
 
 /// A row of the table of errors.
 pub struct Row {
