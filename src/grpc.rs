@@ -25,7 +25,8 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::service::Routes;
 
-use crate::domain::suggest::{Known, Suggester};
+use crate::domain::rules::suggestions::Suggester;
+use crate::domain::rules::visibility::Visibility;
 use crate::domain::{ProjectKey, Revision, Time};
 use crate::engine::{Engine, Token};
 use crate::limits::{BULK_REQUEST_BYTES_MAX, Limits, REQUEST_BYTES_MAX};
@@ -73,11 +74,11 @@ impl App {
 
     /// Makes the status of a read that failed, with the name that was perhaps meant.
     fn unread(&self, project: &ProjectKey) -> impl FnOnce(ReadError) -> Status {
-        self.unseen(project, Known::All)
+        self.unseen(project, Visibility::All)
     }
 
     /// The same for a read that is perhaps made for an end user.
-    fn unseen(&self, project: &ProjectKey, known: Known) -> impl FnOnce(ReadError) -> Status {
+    fn unseen(&self, project: &ProjectKey, known: Visibility) -> impl FnOnce(ReadError) -> Status {
         move |error| self.suggesting(Some(project), known, |suggest| status::read(error, suggest))
     }
 
@@ -85,7 +86,7 @@ impl App {
     fn suggesting(
         &self,
         project: Option<&ProjectKey>,
-        known: Known,
+        known: Visibility,
         explain: impl FnOnce(status::Suggest<'_>) -> Status,
     ) -> Status {
         let published = self.engine.pin();

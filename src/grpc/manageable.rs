@@ -5,9 +5,9 @@ use tonic::Status;
 use super::page::{Page, fitting};
 use super::{App, convert, status};
 use crate::clock;
-use crate::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
-use crate::domain::role::visible_order;
-use crate::domain::suggest::Known;
+use crate::domain::commands::manageable::{Ask, Manageable, ManageableRole, manageable};
+use crate::domain::rules::role::visible_order;
+use crate::domain::rules::visibility::Visibility;
 use crate::store::Scope;
 use crate::wire::{self, ErrorReason};
 
@@ -49,7 +49,7 @@ pub async fn list(
     });
     let found = found.await.map_err(|_| unanswered())?;
     let unknown =
-        |refusal| app.suggesting(Some(&project), Known::Visible, |suggest| status::refused(&refusal, suggest));
+        |refusal| app.suggesting(Some(&project), Visibility::VisibleOnly, |suggest| status::refused(&refusal, suggest));
     let found = found.map_err(unknown)?;
     if gone {
         return Err(status::page_token());

@@ -9,8 +9,9 @@ use super::services::membership_service_server::MembershipService;
 use super::write::{Answered, unexpected};
 use super::{App, convert, manageable, status};
 use crate::clock;
-use crate::domain::command::{BatchWriteMembers, Command, MemberWrite, RoleAssignment, Write, WriteMember};
-use crate::domain::suggest::Known;
+use crate::domain::Command;
+use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
+use crate::domain::rules::visibility::Visibility;
 use crate::domain::{OrgId, UserId};
 use crate::store::{ListMembers, MemberRow};
 use crate::wire::{self, storage::outcome::Outcome};
@@ -114,7 +115,7 @@ impl MembershipService for MembershipApi {
         let arguments = ["ListMembers", project.as_str(), org_id, role, permission, viewer_user_id];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
         let viewer = convert::viewer(viewer_user_id)?;
-        let unread = self.0.unseen(&project, Known::to(viewer.as_ref()));
+        let unread = self.0.unseen(&project, Visibility::of(viewer.as_ref()));
         let ask = ListMembers {
             project: project.clone(),
             org_id: convert::org_id(&request.org_id)?,

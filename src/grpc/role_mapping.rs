@@ -11,11 +11,13 @@ use super::role::place;
 use super::services::role_mapping_service_server::RoleMappingService;
 use super::write::unexpected;
 use super::{App, convert, status};
-use crate::domain::command::{
-    Command, CreateRoleMapping, DeleteRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
+use crate::domain::Command;
+use crate::domain::commands::command::{
+    CreateRoleMapping, DeleteRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
 };
-use crate::domain::id::RoleMappingId;
-use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName, etag::etag};
+use crate::domain::model::etag::etag;
+use crate::domain::model::id::RoleMappingId;
+use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName};
 use crate::limits::{DESCRIPTION_BYTES_MAX, Limits, NAMES_MAX};
 use crate::store::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow};
 use crate::wire::resource::{RoleMappingParts, texts};

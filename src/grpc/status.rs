@@ -9,8 +9,9 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::domain::Refusal;
 use crate::domain::UserId;
-use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::model::refusal::Noun;
 use crate::engine::Behind;
 use crate::limits::VIOLATIONS_BYTES_MAX;
 use crate::store::{ReadError, StoreError};

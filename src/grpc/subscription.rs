@@ -9,8 +9,9 @@ use super::page::Page;
 use super::services::subscription_service_server::SubscriptionService;
 use super::write::unexpected;
 use super::{App, convert, status};
+use crate::domain::Command;
 use crate::domain::OrgId;
-use crate::domain::command::{BatchSubscribeOrgs, Command, SubscribeOrg, SubscribeTo};
+use crate::domain::commands::command::{BatchSubscribeOrgs, SubscribeOrg, SubscribeTo};
 use crate::limits::Limits;
 use crate::wire::{self, batch_subscribe_orgs_request, storage::outcome::Outcome, subscribe_org_request};
 

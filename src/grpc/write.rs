@@ -10,8 +10,9 @@ use tonic::metadata::MetadataMap;
 use super::status::{self, Names, RowPath};
 use super::{App, convert};
 use crate::domain::ProjectKey;
-use crate::domain::command::{Actor, Call, Command, RequestKey, SYSTEM};
-use crate::domain::suggest::Known;
+use crate::domain::commands::call::SYSTEM;
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{Actor, Call, Command, RequestKey};
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::wire::{self, ErrorReason, storage, storage::outcome::Outcome};
@@ -114,7 +115,7 @@ impl App {
         let call = call(metadata, request)?;
         let project = command.project().cloned();
         // Internal roles are unknown to end users, so that none may be suggested to them (I2).
-        let known = Known::to(call.acting_user.as_ref());
+        let known = Visibility::of(call.acting_user.as_ref());
         let written = match request.validate_only() {
             true => self.writer.preview(command, call).await,
             false => self.writer.submit(command, call).await,

@@ -4,7 +4,7 @@ mod value;
 
 use prost::Message;
 
-use crate::domain::change::{GrantsKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, MembershipKey};
 use crate::domain::{Change, Edit, UserId};
 use crate::wire::storage;
 use crate::wire::storage::change::Change as Kind;
@@ -178,9 +178,9 @@ fn edit<K, W, V>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fallback::{Fallback, Fallbacks};
-    use crate::domain::id::{PermissionId, RoleId, RoleSetId};
-    use crate::domain::role::Role;
+    use crate::domain::model::fallback::{Fallback, Fallbacks};
+    use crate::domain::model::id::{PermissionId, RoleId, RoleSetId};
+    use crate::domain::model::role::Role;
     use crate::domain::{RoleName, Scoped, Time};
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a write does to those whom it touches, as answers show it and as it is remembered (R9).
 
 use super::resource::{count, texts};
-use crate::domain::impact::{GrantImpact, Impact, Listed, MemberImpact, RoleImpact, Who};
+use crate::domain::impact::report::{GrantImpact, Impact, Listed, MemberImpact, RoleImpact, Who};
 use crate::domain::{OrgId, PermissionName, RoleName};
 use crate::wire;
 

@@ -3,10 +3,11 @@
 use prost::Message;
 
 use super::resource::{self, RoleMappingParts, count};
-use crate::domain::decide::Tally;
-use crate::domain::id::{RoleId, RoleMappingId};
-use crate::domain::impact::Impact;
-use crate::domain::{self, Project, RoleName};
+use crate::domain;
+use crate::domain::commands::outcome::Tally;
+use crate::domain::impact::report::Impact;
+use crate::domain::model::id::{RoleId, RoleMappingId};
+use crate::domain::{Project, RoleName};
 use crate::wire::storage::outcome::Outcome;
 use crate::wire::{self, storage};
 
@@ -31,7 +32,7 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
         domain::Outcome::Tally(tally) => Outcome::Counts(counts(*tally)),
         domain::Outcome::Deleted(affected) => Outcome::Deleted(storage::Deleted { affected: count(*affected) }),
         domain::Outcome::RolesReordered(project) => {
-            let etag = domain::role::role_order_etag(project);
+            let etag = domain::rules::role::role_order_etag(project);
             Outcome::RolesReordered(storage::RolesReordered { etag })
         }
         domain::Outcome::OrgsSubscribed { moved, unchanged } => {
@@ -62,7 +63,7 @@ fn project_of(project: &Project) -> wire::Project {
 
 fn role_of(project: &Project, id: RoleId) -> wire::Role {
     let Some(role) = project.roles.get(id) else { return wire::Role::default() };
-    let position = crate::domain::role::position(project, id) as u32 + 1;
+    let position = crate::domain::rules::role::position(project, id) as u32 + 1;
     let managed = project.role_order.iter().filter(|managed| role.manages.contains(managed));
     let manages: Vec<RoleName> = managed.map(|&managed| project.role_name(managed)).collect();
     resource::role(id, role, position, &manages)
@@ -80,7 +81,7 @@ fn role_mapping_of(project: &Project, id: RoleMappingId) -> wire::RoleMapping {
         grant_count: mapping.grant_count() as u64,
         create_time: mapping.record.create_time,
         aliases: &mapping.record.aliases,
-        etag: domain::etag::etag(id.number(), mapping.record.version),
+        etag: domain::model::etag::etag(id.number(), mapping.record.version),
         subscribers: mapping.subscribers.into(),
     })
 }

@@ -1,12 +1,14 @@
 //! Projects, roles, orgs and the rest as answers show them.
 
-use crate::domain::etag::etag;
-use crate::domain::id::{ProjectId, RoleId};
-use crate::domain::membership::{Member, MemberRole, Origin, RoleState};
-use crate::domain::org::OrgProfile;
-use crate::domain::permission::Permission;
-use crate::domain::project::{Environment, ProjectRecord, RoleStructure};
-use crate::domain::role::Role;
+use crate::domain::model::etag::etag;
+use crate::domain::model::id::{ProjectId, RoleId};
+use crate::domain::model::membership::Origin;
+use crate::domain::model::org::OrgProfile;
+use crate::domain::model::permission::Permission;
+use crate::domain::model::project::{Environment, ProjectRecord, RoleStructure};
+use crate::domain::model::role::Role;
+use crate::domain::rules::membership::{Member, MemberRole};
+use crate::domain::rules::role_state::RoleState;
 use crate::domain::{OrgId, RoleMappingName, RoleName, Time};
 use crate::wire;
 

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{Answer, Failure, Job, Written, sample, settle};
 use crate::clock;
-use crate::domain::group::{Group, Known, Verdict, Work, decide_group};
+use crate::domain::commands::group::{Group, Known, Verdict, Work, decide_group};
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::limits::Limits;

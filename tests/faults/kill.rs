@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rolecall::domain::hash::HashKey;
+use rolecall::domain::collections::hash::HashKey;
 use rolecall::domain::{Change, ProjectKey, Revision, State, UserId};
 use rolecall::grpc::services::check_service_client::CheckServiceClient;
 use rolecall::grpc::services::membership_service_client::MembershipServiceClient;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rolecall::domain::group::Commit;
-use rolecall::domain::hash::HashKey;
+use rolecall::domain::collections::hash::HashKey;
+use rolecall::domain::commands::group::Commit;
 use rolecall::domain::{Change, State};
 use rolecall::limits::{Limits, PURGE_ROWS_MAX};
 use rolecall::wire::{self, Decision, Environment};

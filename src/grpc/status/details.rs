@@ -4,7 +4,8 @@ use tonic::Code;
 use tonic_types::ErrorDetails;
 
 use super::{Names, code};
-use crate::domain::refusal::{Noun, Refusal};
+use crate::domain::Refusal;
+use crate::domain::model::refusal::Noun;
 use crate::limits::{VIOLATIONS_BYTES_MAX, VIOLATIONS_MAX};
 use crate::wire::{ErrorReason, timestamp};
 
@@ -79,7 +80,7 @@ fn field(refusal: &Refusal, names: &Names<'_>) -> String {
         Refusal::EndInThePast { at, .. } => format!("roles[{at}].expire_time"),
         Refusal::TooManyRoles { .. } => "roles".into(),
         Refusal::IncompleteOrder { .. } => "role_order".into(),
-        Refusal::ReservedName { reserved: crate::domain::project::WORKSPACE } => "key".into(),
+        Refusal::ReservedName { reserved: crate::domain::model::project::WORKSPACE } => "key".into(),
         Refusal::ReservedName { .. } => format!("{}name", names.resource),
         Refusal::UnknownAlias { .. } => format!("{}aliases", names.resource),
         Refusal::NotConfirmed { .. } => "confirm".into(),
