@@ -33,7 +33,7 @@ use crate::store::{ReadError, Store};
 use crate::writer::Writer;
 
 /// The generated clients and servers.
-pub mod services {
+pub mod generated {
     #![allow(clippy::all, missing_docs)]
     tonic::include_proto!("services/rolecall.v1");
     tonic::include_proto!("clients/rolecall.v1");
@@ -103,7 +103,7 @@ impl App {
 pub fn routes(app: &Arc<App>) -> Routes {
     macro_rules! service {
         ($module:ident::$server:ident, $api:expr, $bytes_max:expr) => {
-            services::$module::$server::new($api)
+            generated::$module::$server::new($api)
                 .max_decoding_message_size($bytes_max)
                 // Answers are bounded by pages and limits, not by a number of bytes.
                 .max_encoding_message_size(usize::MAX)

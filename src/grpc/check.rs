@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
 use super::door::Deadline;
-use super::services::check_service_server::CheckService;
+use super::generated::check_service_server::CheckService;
 use super::{App, convert, status};
 use crate::clock;
 use crate::domain::name::{BadName, permission_name, role_name};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::generated::membership_service_server::MembershipService;
 use super::page::{Page, fitting};
-use super::services::membership_service_server::MembershipService;
 use super::write::{Answered, unexpected};
 use super::{App, convert, manageable, status};
 use crate::clock;

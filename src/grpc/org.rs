@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::generated::org_service_server::OrgService;
 use super::mask::Mask;
 use super::page::{Page, fitting};
-use super::services::org_service_server::OrgService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::clock;

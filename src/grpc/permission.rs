@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::generated::permission_service_server::PermissionService;
 use super::mask::Mask;
 use super::page::{Page, fitting};
-use super::services::permission_service_server::PermissionService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::PermissionName;

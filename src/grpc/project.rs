@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::generated::project_service_server::ProjectService;
 use super::mask::Mask;
 use super::page::Page;
-use super::services::project_service_server::ProjectService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::command::{Command, ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};

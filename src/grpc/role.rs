@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::generated::role_service_server::RoleService;
 use super::mask::Mask;
 use super::page::{Page, fitting};
-use super::services::role_service_server::RoleService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::clock;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::generated::role_mapping_service_server::RoleMappingService;
 use super::mask::Mask;
 use super::on_disabled::on_disabled;
 use super::page::{Page, fitting};
 use super::role::place;
-use super::services::role_mapping_service_server::RoleMappingService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::command::{

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::generated::subscription_service_server::SubscriptionService;
 use super::on_disabled::on_disabled;
 use super::page::Page;
-use super::services::subscription_service_server::SubscriptionService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::OrgId;
