@@ -1,22 +1,13 @@
 //! The API: handlers that read a request, call one room below, and write the answer.
 
-mod check;
 pub mod codec;
 mod convert;
 pub mod door;
-mod manageable;
 mod mask;
-mod membership;
 mod on_disabled;
-mod org;
 mod page;
-mod permission;
-mod project;
-mod role;
-mod role_mapping;
-mod server;
+mod services;
 pub mod status;
-mod subscription;
 pub mod write;
 
 use std::sync::Arc;
@@ -112,35 +103,43 @@ pub fn routes(app: &Arc<App>) -> Routes {
     let app = || app.clone();
     Routes::new(service!(
         project_service_server::ProjectServiceServer,
-        project::ProjectApi(app()),
+        services::project::ProjectApi(app()),
         BULK_REQUEST_BYTES_MAX
     ))
     .add_service(service!(
         permission_service_server::PermissionServiceServer,
-        permission::PermissionApi(app()),
+        services::permission::PermissionApi(app()),
         BULK_REQUEST_BYTES_MAX
     ))
-    .add_service(service!(role_service_server::RoleServiceServer, role::RoleApi(app()), BULK_REQUEST_BYTES_MAX))
+    .add_service(service!(
+        role_service_server::RoleServiceServer,
+        services::role::RoleApi(app()),
+        BULK_REQUEST_BYTES_MAX
+    ))
     .add_service(service!(
         role_mapping_service_server::RoleMappingServiceServer,
-        role_mapping::RoleMappingApi(app()),
+        services::role_mapping::RoleMappingApi(app()),
         BULK_REQUEST_BYTES_MAX
     ))
-    .add_service(service!(org_service_server::OrgServiceServer, org::OrgApi(app()), REQUEST_BYTES_MAX))
+    .add_service(service!(org_service_server::OrgServiceServer, services::org::OrgApi(app()), REQUEST_BYTES_MAX))
     .add_service(service!(
         subscription_service_server::SubscriptionServiceServer,
-        subscription::SubscriptionApi(app()),
+        services::subscription::SubscriptionApi(app()),
         BULK_REQUEST_BYTES_MAX
     ))
     .add_service(service!(
         membership_service_server::MembershipServiceServer,
-        membership::MembershipApi(app()),
+        services::membership::MembershipApi(app()),
         BULK_REQUEST_BYTES_MAX
     ))
-    .add_service(service!(check_service_server::CheckServiceServer, check::CheckApi(app()), BULK_REQUEST_BYTES_MAX))
+    .add_service(service!(
+        check_service_server::CheckServiceServer,
+        services::check::CheckApi(app()),
+        BULK_REQUEST_BYTES_MAX
+    ))
     .add_service(service!(
         server_service_server::ServerServiceServer,
-        server::ServerApi(app()),
+        services::server::ServerApi(app()),
         REQUEST_BYTES_MAX
     ))
 }

@@ -2,12 +2,12 @@
 
 use tonic::Status;
 
-use super::page::{Page, fitting};
-use super::{App, convert, status};
 use crate::clock;
 use crate::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
 use crate::domain::role::visible_order;
 use crate::domain::suggest::Known;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::{App, convert, status};
 use crate::store::Scope;
 use crate::wire;
 

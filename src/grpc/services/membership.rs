@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::generated::membership_service_server::MembershipService;
-use super::page::{Page, fitting};
-use super::write::{Answered, unexpected};
-use super::{App, convert, manageable, status};
+use super::manageable;
 use crate::clock;
 use crate::domain::command::{BatchWriteMembers, Command, MemberWrite, RoleAssignment, Write, WriteMember};
 use crate::domain::suggest::Known;
 use crate::domain::{OrgId, UserId};
+use crate::grpc::generated::membership_service_server::MembershipService;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::{Answered, unexpected};
+use crate::grpc::{App, convert, status};
 use crate::store::{ListMembers, MemberRow};
 use crate::wire::{self, messages::outcome::Outcome};
 

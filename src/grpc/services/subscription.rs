@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::generated::subscription_service_server::SubscriptionService;
-use super::on_disabled::on_disabled;
-use super::page::Page;
-use super::write::unexpected;
-use super::{App, convert, status};
 use crate::domain::OrgId;
 use crate::domain::command::{BatchSubscribeOrgs, Command, SubscribeOrg, SubscribeTo};
+use crate::grpc::generated::subscription_service_server::SubscriptionService;
+use crate::grpc::on_disabled::on_disabled;
+use crate::grpc::page::Page;
+use crate::grpc::write::unexpected;
+use crate::grpc::{App, convert, status};
 use crate::limits::Limits;
 use crate::wire::{self, batch_subscribe_orgs_request, messages::outcome::Outcome, subscribe_org_request};
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::generated::role_service_server::RoleService;
-use super::mask::Mask;
-use super::page::{Page, fitting};
-use super::write::unexpected;
-use super::{App, convert, status};
 use crate::clock;
 use crate::domain::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
 use crate::domain::id::RoleId;
 use crate::domain::{OrgId, RoleMappingName, RoleName, UserId};
+use crate::grpc::generated::role_service_server::RoleService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{App, convert, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::store::{After, ListRoles, RoleRow};
 use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};

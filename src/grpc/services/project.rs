@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::generated::project_service_server::ProjectService;
-use super::mask::Mask;
-use super::page::Page;
-use super::write::unexpected;
-use super::{App, convert, status};
 use crate::domain::command::{Command, ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
 use crate::domain::project::{Environment, RoleStructure};
 use crate::domain::template::{TEMPLATES, Template};
 use crate::domain::{ProjectKey, RoleName};
+use crate::grpc::generated::project_service_server::ProjectService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::Page;
+use crate::grpc::write::unexpected;
+use crate::grpc::{App, convert, status};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
 use crate::store::{ProjectRow, Scope};
 use crate::wire::{self, messages::outcome::Outcome};

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
-use super::door::Deadline;
-use super::generated::check_service_server::CheckService;
-use super::{App, convert, status};
 use crate::clock;
 use crate::domain::name::{BadName, permission_name, role_name};
 use crate::domain::refusal::Noun;
 use crate::domain::{Ask, Decision, Project, Question};
 use crate::engine::{Behind, Published, Token};
+use crate::grpc::door::Deadline;
+use crate::grpc::generated::check_service_server::CheckService;
+use crate::grpc::{App, convert, status};
 use crate::limits::CHECK_LIST_MAX;
 use crate::wire::{
     BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, ItemError,

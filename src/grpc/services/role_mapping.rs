@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::generated::role_mapping_service_server::RoleMappingService;
-use super::mask::Mask;
-use super::on_disabled::on_disabled;
-use super::page::{Page, fitting};
 use super::role::place;
-use super::write::unexpected;
-use super::{App, convert, status};
 use crate::domain::command::{
     Command, CreateRoleMapping, DeleteRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
 };
 use crate::domain::id::RoleMappingId;
 use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName, etag::etag};
+use crate::grpc::generated::role_mapping_service_server::RoleMappingService;
+use crate::grpc::mask::Mask;
+use crate::grpc::on_disabled::on_disabled;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{App, convert, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, Limits, NAMES_MAX};
 use crate::store::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow};
 use crate::wire::resource::{RoleMappingParts, texts};

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::generated::permission_service_server::PermissionService;
-use super::mask::Mask;
-use super::page::{Page, fitting};
-use super::write::unexpected;
-use super::{App, convert, status};
 use crate::domain::PermissionName;
 use crate::domain::command::{Command, CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
 use crate::domain::id::PermissionId;
+use crate::grpc::generated::permission_service_server::PermissionService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{App, convert, status};
 use crate::limits::DESCRIPTION_BYTES_MAX;
 use crate::store::PermissionRow;
 use crate::wire::{self, messages::outcome::Outcome};
