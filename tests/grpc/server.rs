@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rolecall::domain::Revision;
 use rolecall::domain::group::Commit;
-use rolecall::grpc::App;
+use rolecall::grpc::app::App;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
 use rolecall::grpc::generated::org_service_client::OrgServiceClient;

@@ -6,8 +6,9 @@ use crate::clock;
 use crate::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
 use crate::domain::role::visible_order;
 use crate::domain::suggest::Known;
+use crate::grpc::app::App;
 use crate::grpc::page::{Page, fitting};
-use crate::grpc::{App, convert, status};
+use crate::grpc::{convert, status};
 use crate::store::Scope;
 use crate::wire;
 

@@ -9,10 +9,11 @@ use crate::clock;
 use crate::domain::command::{BatchWriteMembers, Command, MemberWrite, RoleAssignment, Write, WriteMember};
 use crate::domain::suggest::Known;
 use crate::domain::{OrgId, UserId};
+use crate::grpc::app::App;
 use crate::grpc::generated::membership_service_server::MembershipService;
 use crate::grpc::page::{Page, fitting};
 use crate::grpc::write::{Answered, unexpected};
-use crate::grpc::{App, convert, status};
+use crate::grpc::{convert, status};
 use crate::store::{ListMembers, MemberRow};
 use crate::wire::{self, messages::outcome::Outcome};
 

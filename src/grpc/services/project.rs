@@ -8,11 +8,12 @@ use crate::domain::command::{Command, ConvertRoleStructure, CreateProject, Delet
 use crate::domain::project::{Environment, RoleStructure};
 use crate::domain::template::{TEMPLATES, Template};
 use crate::domain::{ProjectKey, RoleName};
+use crate::grpc::app::App;
 use crate::grpc::generated::project_service_server::ProjectService;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::Page;
 use crate::grpc::write::unexpected;
-use crate::grpc::{App, convert, status};
+use crate::grpc::{convert, status};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
 use crate::store::{ProjectRow, Scope};
 use crate::wire::{self, messages::outcome::Outcome};

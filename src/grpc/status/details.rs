@@ -3,8 +3,8 @@
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
-use super::table::row;
-use super::{Names, Row};
+use super::names::Names;
+use super::table::{Row, row};
 use crate::domain::refusal::{Noun, Refusal};
 use crate::limits::{VIOLATIONS_BYTES_MAX, VIOLATIONS_MAX};
 use crate::wire::timestamp;
