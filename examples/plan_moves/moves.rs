@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use rolecall::grpc::services::check_service_client::CheckServiceClient;
-use rolecall::grpc::services::subscription_service_client::SubscriptionServiceClient;
+use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceClient;
 use rolecall::wire::{self, Decision, DisabledRoleStrategy, OnDisabled, batch_subscribe_orgs_request::Target};
 use tonic::transport::Channel;
 

@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::client::{Client, ServerArgs, Trouble, reason};
 use super::impact::Impact;
 use super::table::plain;
-use crate::grpc::services::subscription_service_client::SubscriptionServiceClient;
+use crate::grpc::generated::subscription_service_client::SubscriptionServiceClient;
 use crate::server::shell;
 use crate::wire::{self, DisabledRoleStrategy, subscribe_org_request::Target};
 

@@ -2,6 +2,7 @@
 //! `error_reason.proto`, what goes with each in `status/details.rs`.
 
 mod details;
+mod names;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,28 +19,11 @@ use crate::store::{ReadError, StoreError};
 use crate::wire::ErrorReason;
 use crate::writer::Failure;
 
+use names::NAMELESS;
+pub use names::{Names, RowPath, no_rows};
+
 /// The domain of every `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "rolecall";
-
-/// How a bulk request names its rows, so that a violation can: `rows[3].add.`.
-pub type RowPath<'a> = &'a (dyn Fn(usize) -> String + Sync);
-
-/// How a request names what a refusal is about.
-#[derive(Clone, Copy)]
-pub struct Names<'a> {
-    /// The key of its project, if it has one.
-    pub project: &'a str,
-    /// The path under which an update has the fields of the resource: `role.`.
-    pub resource: &'a str,
-    pub row: RowPath<'a>,
-}
-
-/// For requests without rows.
-pub fn no_rows(_: usize) -> String {
-    String::new()
-}
-
-const NAMELESS: Names<'_> = Names { project: "", resource: "", row: &no_rows };
 
 /// Says which known name an unknown one was perhaps meant to be.
 pub type Suggest<'a> = &'a mut dyn FnMut(Noun, &str) -> Option<String>;

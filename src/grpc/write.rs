@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use super::app::App;
+use super::convert;
 use super::status::{self, Names, RowPath};
-use super::{App, convert};
 use crate::domain::ProjectKey;
 use crate::domain::commands::call::SYSTEM;
 use crate::domain::rules::visibility::Visibility;

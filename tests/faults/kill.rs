@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rolecall::domain::collections::hash::HashKey;
 use rolecall::domain::{Change, ProjectKey, Revision, State, UserId};
-use rolecall::grpc::services::check_service_client::CheckServiceClient;
-use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
-use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::store::Store;
 use rolecall::wire;
 use tonic::Code;

@@ -3,7 +3,8 @@
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
-use super::{Names, code};
+use super::code;
+use super::names::Names;
 use crate::domain::Refusal;
 use crate::domain::model::refusal::Noun;
 use crate::limits::{VIOLATIONS_BYTES_MAX, VIOLATIONS_MAX};

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::mask::Mask;
-use super::page::{Page, fitting};
-use super::services::org_service_server::OrgService;
-use super::write::unexpected;
-use super::{App, convert, status};
 use crate::clock;
-use crate::domain::Command;
 use crate::domain::OrgId;
-use crate::domain::commands::command::{CreateOrg, DeleteOrg, UpdateOrg};
+use crate::domain::commands::command::{Command, CreateOrg, DeleteOrg, UpdateOrg};
+use crate::grpc::app::App;
+use crate::grpc::generated::org_service_server::OrgService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{convert, status};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::store::{ListOrgs, OrgRow};
 use crate::wire::{self, storage::outcome::Outcome};

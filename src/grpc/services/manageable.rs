@@ -2,12 +2,13 @@
 
 use tonic::Status;
 
-use super::page::{Page, fitting};
-use super::{App, convert, status};
 use crate::clock;
 use crate::domain::commands::manageable::{Ask, Manageable, ManageableRole, manageable};
 use crate::domain::rules::role::visible_order;
 use crate::domain::rules::visibility::Visibility;
+use crate::grpc::app::App;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::{convert, status};
 use crate::store::Scope;
 use crate::wire::{self, ErrorReason};
 

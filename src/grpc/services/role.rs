@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::mask::Mask;
-use super::page::{Page, fitting};
-use super::services::role_service_server::RoleService;
-use super::write::unexpected;
-use super::{App, convert, status};
 use crate::clock;
-use crate::domain::Command;
-use crate::domain::commands::command::{CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
-use crate::domain::model::id::RoleId;
+use crate::domain::commands::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
 use crate::domain::{OrgId, RoleMappingName, RoleName, UserId};
+use crate::grpc::app::App;
+use crate::grpc::generated::role_service_server::RoleService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::store::{After, ListRoles, RoleRow};
 use crate::wire::{self, create_role_request::Placement, storage::outcome::Outcome};
@@ -62,7 +61,7 @@ impl RoleService for RoleApi {
         // To an end user a place tells nothing of roles that it does not see.
         let after = match (&viewer, &page.after) {
             (Some(_), Some(name)) => Some(After::Role(RoleName::parse(name).map_err(|_| status::page_token())?)),
-            _ => place::read(&page)?.map(|(rank, id)| After::Place(rank, id)),
+            _ => page.place()?.map(|(rank, id)| After::Place(rank, id)),
         };
         let for_viewer = viewer.is_some();
         let ask = ListRoles { project: project.clone(), after, limit: page.limit, viewer, now: clock::now() };
@@ -73,7 +72,7 @@ impl RoleService for RoleApi {
         let (roles, last) = fitting(&found.rows, found.more, |row| etag(shown(row)));
         let last = last.map(|row| match for_viewer {
             true => row.role.name.to_string(),
-            false => place::write(row.role.rank, row.id),
+            false => page::place(row.role.rank, row.id),
         });
         Ok(Response::new(wire::ListRolesResponse {
             next_page_token: page.next_token(found.scope, last.as_deref())?,
@@ -154,22 +153,6 @@ fn viewing(request: &wire::ListRolesRequest) -> Result<Option<(OrgId, UserId)>, 
 
 fn shown(row: &RoleRow) -> wire::Role {
     wire::role(row.id, &row.role, row.position, &row.manages)
-}
-
-/// Where a list in the order of roles goes on: the rank, and the id where ranks were equal.
-pub(super) mod place {
-    use super::{Page, RoleId, Status, status};
-
-    pub fn write(rank: u64, role: RoleId) -> String {
-        format!("{rank} {}", role.number())
-    }
-
-    pub fn read(page: &Page) -> Result<Option<(u64, RoleId)>, Status> {
-        let Some(text) = &page.after else { return Ok(None) };
-        let parts =
-            text.split_once(' ').and_then(|(rank, id)| Some((rank.parse().ok()?, RoleId::new(id.parse().ok()?)?)));
-        parts.map(Some).ok_or_else(status::page_token)
-    }
 }
 
 impl RoleApi {

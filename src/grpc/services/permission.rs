@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::mask::Mask;
-use super::page::{Page, fitting};
-use super::services::permission_service_server::PermissionService;
-use super::write::unexpected;
-use super::{App, convert, status};
-use crate::domain::Command;
 use crate::domain::PermissionName;
-use crate::domain::commands::command::{CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
+use crate::domain::commands::command::{Command, CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
 use crate::domain::model::id::PermissionId;
+use crate::grpc::app::App;
+use crate::grpc::generated::permission_service_server::PermissionService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{convert, status};
 use crate::limits::DESCRIPTION_BYTES_MAX;
 use crate::store::PermissionRow;
 use crate::wire::{self, storage::outcome::Outcome};

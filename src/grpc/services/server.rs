@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::App;
-use super::services::server_service_server::ServerService;
+use crate::grpc::app::App;
+use crate::grpc::generated::server_service_server::ServerService;
 use crate::limits::{BULK_REQUEST_BYTES_MAX, PAGE_SIZE_MAX, REQUEST_BYTES_MAX};
 use crate::store::Database;
 use crate::wire::{self, resource::count, timestamp};

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::page::{Page, fitting};
-use super::services::membership_service_server::MembershipService;
-use super::write::{Answered, unexpected};
-use super::{App, convert, manageable, status};
+use super::manageable;
 use crate::clock;
 use crate::domain::Command;
 use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::{OrgId, UserId};
+use crate::grpc::app::App;
+use crate::grpc::generated::membership_service_server::MembershipService;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::{Answered, unexpected};
+use crate::grpc::{convert, status};
 use crate::store::{ListMembers, MemberRow};
 use crate::wire::{self, storage::outcome::Outcome};
 
