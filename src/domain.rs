@@ -16,6 +16,8 @@ pub mod hash;
 pub mod id;
 pub mod impact;
 pub mod manageable;
+pub mod mapping_rows;
+pub mod member_list;
 pub mod membership;
 pub mod name;
 pub mod names;
@@ -39,6 +41,7 @@ pub mod template;
 pub mod time;
 pub mod trie;
 pub mod usage;
+pub mod viewer;
 
 pub use change::{Change, Edit, Scoped};
 pub use check::{Ask, Decision, Question};

@@ -12,6 +12,7 @@ mod org;
 mod page;
 mod permission;
 mod project;
+mod read;
 mod role;
 mod role_mapping;
 mod server;
@@ -73,12 +74,7 @@ impl App {
 
     /// Makes the status of a read that failed, with the name that was perhaps meant.
     fn unread(&self, project: &ProjectKey) -> impl FnOnce(ReadError) -> Status {
-        self.unseen(project, Known::All)
-    }
-
-    /// The same for a read that is perhaps made for an end user.
-    fn unseen(&self, project: &ProjectKey, known: Known) -> impl FnOnce(ReadError) -> Status {
-        move |error| self.suggesting(Some(project), known, |suggest| status::read(error, suggest))
+        move |error| self.suggesting(Some(project), Known::All, |suggest| status::read(error, suggest))
     }
 
     /// Lets `explain` ask for the names of a project that are near to one that it does not know (R1).

@@ -176,7 +176,7 @@ fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Statu
 
 impl App {
     /// The state that a call asks to be answered from (K4).
-    async fn at(
+    pub async fn at(
         &self,
         consistency: Option<&Consistency>,
         deadline: Option<Deadline>,

@@ -2,13 +2,12 @@
 
 use tonic::Status;
 
-use super::page::{Page, fitting};
+use super::page::{Page, Scope};
 use super::{App, convert, status};
 use crate::clock;
 use crate::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
 use crate::domain::role::visible_order;
 use crate::domain::suggest::Known;
-use crate::store::Scope;
 use crate::wire;
 
 /// Answers a call.
@@ -26,7 +25,7 @@ pub async fn list(
         acting_user: convert::user("acting_user_id", acting_user_id)?,
         target: convert::optional(target_user_id, |text| convert::user("target_user_id", text))?,
         after: None,
-        limit: page.limit as usize,
+        limit: page.limit as usize + 1,
     };
     let unanswered = || status::plain(&status::INTERNAL, "the question could not be answered");
     let turn = app.trials.clone().acquire_owned().await.map_err(|_| unanswered())?;
@@ -54,10 +53,11 @@ pub async fn list(
     if gone {
         return Err(status::page_token());
     }
-    let (roles, last) = fitting(&found.roles, found.more, shown);
-    let last = last.map(|role| role.role.as_str());
+    let scope = scope(&found);
+    let (roles, last) = page.fill(found.roles, shown);
+    let last = last.as_ref().map(|role| role.role.as_str());
     Ok(wire::ListManageableRolesResponse {
-        next_page_token: page.next_token(scope(&found), last)?,
+        next_page_token: page.next_token(scope, last)?,
         roles,
         remove: found.remove,
         revision: published.token.to_string(),

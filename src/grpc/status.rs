@@ -128,14 +128,12 @@ fn asking(message: String, suggestion: Option<&str>) -> String {
 pub fn read(error: ReadError, suggest: Suggest<'_>) -> Status {
     match error {
         ReadError::NotFound(noun, name) => explained(&Refusal::NotFound(noun, name), &NAMELESS, suggest),
-        ReadError::ViewerNotAMember(viewer) => viewer_not_a_member(&viewer),
-        ReadError::PlaceGone => page_token(),
         ReadError::Store(error) => unavailable(&error),
     }
 }
 
 /// A read for an end user who is no member of the org (I2).
-fn viewer_not_a_member(viewer: &UserId) -> Status {
+pub fn viewer_not_a_member(viewer: &UserId) -> Status {
     let metadata = [("rule", "I2".into()), ("user_id", viewer.to_string())];
     let message = format!("the viewer `{viewer}` is not a member of the org");
     Status::with_error_details(VIEWER_NOT_A_MEMBER.code, message, info(&VIEWER_NOT_A_MEMBER, metadata))

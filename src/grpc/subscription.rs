@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::on_disabled::on_disabled;
-use super::page::Page;
+use super::page::{Page, Scope};
 use super::services::subscription_service_server::SubscriptionService;
 use super::write::unexpected;
 use super::{App, convert, status};
 use crate::domain::OrgId;
 use crate::domain::command::{BatchSubscribeOrgs, Command, SubscribeOrg, SubscribeTo};
+use crate::domain::suggest::Known;
 use crate::limits::Limits;
 use crate::wire::{self, batch_subscribe_orgs_request, messages::outcome::Outcome, subscribe_org_request};
 
@@ -38,13 +39,14 @@ impl SubscriptionService for SubscriptionApi {
         &self,
         request: Request<wire::GetSubscriptionRequest>,
     ) -> Result<Response<wire::GetSubscriptionResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
-        let found = self.0.store.get_subscription(&project, &org_id).await.map_err(self.0.unread(&project))?;
-        let subscription = wire::subscription(&found.value.org_id, &found.value.role_mapping);
-        let revision = self.0.token(found.revision);
-        Ok(Response::new(wire::GetSubscriptionResponse { subscription: Some(subscription), revision }))
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let org = reading.project.org_or_refusal(&org_id).map_err(reading.unknown(Known::All))?;
+        let role_mapping = reading.project.role_mapping_name(org.record.role_mapping);
+        let subscription = Some(wire::subscription(&org_id, &role_mapping));
+        Ok(Response::new(wire::GetSubscriptionResponse { subscription, revision: reading.revision() }))
     }
 
     async fn batch_subscribe_orgs(
@@ -76,10 +78,11 @@ impl SubscriptionService for SubscriptionApi {
         let after = page.after.as_deref().map(OrgId::stored);
         let found = self.0.store.list_subscriptions(&project, mapping.as_ref(), after, page.limit).await;
         let found = found.map_err(self.0.unread(&project))?;
-        let last = found.rows.last().filter(|_| found.more).map(|row| row.org_id.as_str());
+        let scope = Scope::of(&found);
+        let (subscriptions, last) = page.fill(found.rows, |row| wire::subscription(&row.org_id, &row.role_mapping));
         Ok(Response::new(wire::ListSubscriptionsResponse {
-            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
-            subscriptions: found.rows.iter().map(|row| wire::subscription(&row.org_id, &row.role_mapping)).collect(),
+            next_page_token: page.next_token(scope, last.as_ref().map(|row| row.org_id.as_str()))?,
+            subscriptions,
             revision: self.0.token(found.revision),
         }))
     }

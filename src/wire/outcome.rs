@@ -4,22 +4,25 @@ use prost::Message;
 
 use super::messages as wire;
 use super::messages::outcome::Outcome;
-use super::resource::{self, RoleMappingParts};
+use super::resource;
+use crate::domain;
 use crate::domain::decide::Tally;
-use crate::domain::id::{RoleId, RoleMappingId};
 use crate::domain::impact::Impact;
-use crate::domain::{self, Project, RoleName};
+use crate::domain::membership::Visibility;
 
 /// The answer without its revision, which is kept beside it: the `revision` of a member is left empty for the same reason.
 pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> wire::Outcome {
     let kind = match outcome {
-        domain::Outcome::Project(project) => Outcome::Project(project_of(project)),
+        domain::Outcome::Project(project) => Outcome::Project(resource::project(project)),
         domain::Outcome::Permission(permission) => Outcome::Permission(resource::permission(permission)),
         domain::Outcome::PermissionsCreated(created) => {
             Outcome::PermissionsCreated(wire::PermissionsCreated { created: count(*created) })
         }
-        domain::Outcome::Role(project, id) => Outcome::Role(role_of(project, *id)),
-        domain::Outcome::RoleMapping(project, id) => Outcome::RoleMapping(role_mapping_of(project, *id)),
+        domain::Outcome::Role(project, id) => {
+            let position = domain::role::position(project, *id);
+            Outcome::Role(resource::role(project, *id, position, Visibility::All))
+        }
+        domain::Outcome::RoleMapping(project, id) => Outcome::RoleMapping(resource::role_mapping(project, *id)),
         domain::Outcome::Org(project, org) => {
             Outcome::Org(resource::org(&org.profile, &project.role_mapping_name(org.role_mapping)))
         }
@@ -49,42 +52,6 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> wire::Outcome {
 /// The bytes in which an answer is remembered.
 pub fn encode(it: &domain::Outcome, impact: &Impact) -> Vec<u8> {
     outcome(it, impact).encode_to_vec()
-}
-
-fn project_of(project: &Project) -> wire::Project {
-    let record = &project.record;
-    resource::project(
-        project.id,
-        record,
-        &project.role_name(record.default_role),
-        &project.role_name(record.default_owner_role),
-        &project.role_mapping_name(record.default_role_mapping),
-    )
-}
-
-fn role_of(project: &Project, id: RoleId) -> wire::Role {
-    let Some(role) = project.roles.get(id) else { return wire::Role::default() };
-    let position = crate::domain::role::position(project, id) as u32 + 1;
-    let managed = project.role_order.iter().filter(|managed| role.manages.contains(managed));
-    let manages: Vec<RoleName> = managed.map(|&managed| project.role_name(managed)).collect();
-    resource::role(id, role, position, &manages)
-}
-
-fn role_mapping_of(project: &Project, id: RoleMappingId) -> wire::RoleMapping {
-    let Some(mapping) = project.role_mappings.get(id) else { return wire::RoleMapping::default() };
-    let disabled = project.role_order.iter().filter(|&&role| !mapping.enabled(role));
-    let disabled: Vec<RoleName> = disabled.map(|&role| project.role_name(role)).collect();
-    resource::role_mapping(RoleMappingParts {
-        name: &mapping.record.name,
-        description: &mapping.record.description,
-        is_default: project.record.default_role_mapping == id,
-        disabled_roles: &disabled,
-        grant_count: mapping.grant_count() as u64,
-        create_time: mapping.record.create_time,
-        aliases: &mapping.record.aliases,
-        etag: domain::etag::etag(id.number(), mapping.record.version),
-        subscribers: mapping.subscribers.into(),
-    })
 }
 
 fn counts(tally: Tally) -> wire::MemberWriteCounts {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use sea_orm::Value;
 
-use super::super::ids::number;
 use crate::domain::change::{GrantsKey, MembershipKey};
 use crate::domain::fallback::Fallbacks;
 use crate::domain::group::Commit;
@@ -20,6 +19,7 @@ use crate::domain::role_mapping::RoleMappingRecord;
 use crate::domain::role_set::RoleSet;
 use crate::domain::state::Counters;
 use crate::domain::{Change, Edit, Revision, Scoped, UserId};
+use crate::store::ids::number;
 
 /// What a thing was before the group, and what it is after it.
 pub struct Last<'a, V> {
