@@ -8,6 +8,7 @@ pub mod messages {
 
 pub mod change;
 pub mod impact;
+pub mod json;
 pub mod outcome;
 pub mod resource;
 

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use clap::Parser;
+
 use super::*;
+use crate::wire::DisabledRoleStrategy;
 
 fn args(words: &[&str]) -> Args {
     Args::try_parse_from([&["subscribe"], words].concat()).unwrap_or_else(|error| panic!("{words:?}: {error}"))
@@ -15,8 +18,8 @@ fn answered(dry_run: bool, orgs: i64, members: i64) -> Subscribed {
         from: "Paid".into(),
         role_mapping: if orgs == 0 { "Paid".into() } else { "Free".into() },
         dry_run,
-        impact: wire::Impact { orgs, members, digest: "d".into(), ..Default::default() }.into(),
-        command: dry_run.then(|| args(&["acme", "Free", "--dry-run"]).deed("Free", "d")),
+        impact: wire::Impact { orgs, members, digest: "d".into(), ..Default::default() },
+        command: dry_run.then(|| args(&["acme", "Free", "--dry-run"]).apply_command("Free", "d")),
         revision: "r".into(),
     }
 }
@@ -29,9 +32,20 @@ fn text(answer: &Subscribed) -> String {
 fn a_command_to_paste_says_what_the_arguments_said() {
     for words in [
         &["acme", "Free"][..],
-        &["acme", "Free", "--on-disabled", "suspend", "--fallback role", "Read Only", "--reason", "it's over"],
+        &["acme", "Free", "--on-disabled", "suspend", "--fallback-role", "Read Only", "--reason", "it's over"],
         &["acme", "--on-disabled", "remap", "--remap", "A=B", "--remap", "Old Role=New Role", "--to-default"],
-        &["acme", "Free", "--others-to", "Member", "--impact", "3f", "--project", "shop", "--server", "unix:/r.sock"],
+        &[
+            "acme",
+            "Free",
+            "--default-replacement",
+            "Member",
+            "--impact",
+            "3f",
+            "--project",
+            "shop",
+            "--server",
+            "unix:/r.sock",
+        ],
         &["acme", "Free", "--on-disabled", "reject", "--dry-run"],
     ] {
         let given = args(words).command();
@@ -48,9 +62,9 @@ fn a_command_to_paste_says_what_the_arguments_said() {
             &["--dry-run", "--on-disabled", "suspend", "--", "acme", "--json"],
             "--on-disabled suspend --dry-run -- acme --json",
         ),
-        (&["--to-default", "--fallback role=-s", "--", "-"], "'--fallback role=-s' --to-default -- -"),
+        (&["--to-default", "--fallback-role=-s", "--", "-"], "'--fallback-role=-s' --to-default -- -"),
         (&["acme", "Free", "--remap=-a=b", "--remap", "c=-d=e"], "acme Free '--remap=-a=b' --remap 'c=-d=e'"),
-        (&["acme", "Free", "--others-to=--dry-run"], "acme Free '--others-to=--dry-run'"),
+        (&["acme", "Free", "--default-replacement=--dry-run"], "acme Free '--default-replacement=--dry-run'"),
         (&["acme", "Free", "--reason=- it's over"], r"acme Free '--reason=- it'\''s over'"),
         (&["acme", "Free", "--reason", "two\nlines \u{1b}[2J"], r"acme Free --reason $'two\nlines \033[2J'"),
         (&["acme", "Free", "--server=-h:1"], "acme Free '--server=-h:1'"),
@@ -74,7 +88,7 @@ fn a_command_to_paste_says_what_the_arguments_said() {
         assert_eq!(meant(again), meant(said), "{command}");
     }
     for looked in [&["acme", "Free", "--dry-run"], &["acme", "--to-default", "--dry-run"]] {
-        assert_eq!(args(looked).deed("Free", "3f"), "rolecall subscribe acme Free --impact 3f");
+        assert_eq!(args(looked).apply_command("Free", "3f"), "rolecall subscribe acme Free --impact 3f");
     }
 }
 
@@ -88,18 +102,18 @@ fn split(line: &str) -> Vec<String> {
 #[test]
 fn a_fallback_role_means_suspend_and_a_replacement_remap() {
     let strategy = |words: &[&str]| {
-        on_disabled(&args(&[&["acme", "Free"], words].concat())).map(|said| said.map(|said| said.strategy()))
+        args(&[&["acme", "Free"], words].concat()).on_disabled().map(|said| said.map(|said| said.strategy()))
     };
     assert_eq!(strategy(&[]), Ok(None));
     assert_eq!(strategy(&["--on-disabled", "reject"]), Ok(Some(DisabledRoleStrategy::Reject)));
-    assert_eq!(strategy(&["--fallback role", "Member"]), Ok(Some(DisabledRoleStrategy::Suspend)));
+    assert_eq!(strategy(&["--fallback-role", "Member"]), Ok(Some(DisabledRoleStrategy::Suspend)));
     assert_eq!(strategy(&["--remap", "A=B"]), Ok(Some(DisabledRoleStrategy::Remap)));
-    assert_eq!(strategy(&["--others-to", "B"]), Ok(Some(DisabledRoleStrategy::Remap)));
+    assert_eq!(strategy(&["--default-replacement", "B"]), Ok(Some(DisabledRoleStrategy::Remap)));
     for wrong in [
-        &["--fallback role", "Member", "--remap", "A=B"][..],
-        &["--on-disabled", "reject", "--fallback role", "Member"],
-        &["--on-disabled", "remap", "--fallback role", "Member"],
-        &["--on-disabled", "suspend", "--others-to", "B"],
+        &["--fallback-role", "Member", "--remap", "A=B"][..],
+        &["--on-disabled", "reject", "--fallback-role", "Member"],
+        &["--on-disabled", "remap", "--fallback-role", "Member"],
+        &["--on-disabled", "suspend", "--default-replacement", "B"],
     ] {
         assert!(strategy(wrong).is_err(), "{wrong:?}");
     }
@@ -124,12 +138,12 @@ fn a_refusal_says_the_choices_that_there_are() {
     let internal = HashSet::from(["Support".to_owned()]);
     let told = |words: &[&str], held: &[&str]| {
         let held: Vec<String> = held.iter().map(|role| role.to_string()).collect();
-        let said = choices::told(&args(words), &held, "Member", &internal);
+        let said = choices::commands(&args(words), &held, "Member", &internal);
         said.lines().filter(|line| line.starts_with("rolecall ")).map(String::from).collect::<Vec<_>>()
     };
     let command = |flags: &str| format!("rolecall subscribe acme Free {flags} --dry-run");
     let suspend = command("--on-disabled suspend");
-    let fallback_role = command("--on-disabled suspend --fallback role Member");
+    let fallback_role = command("--on-disabled suspend --fallback-role Member");
     let remap = |remaps: &str| command(&format!("--on-disabled remap {remaps}"));
     assert_eq!(
         told(&["acme", "Free", "--impact", "3f"], &["Billing Manager"]),
@@ -138,11 +152,11 @@ fn a_refusal_says_the_choices_that_there_are() {
     // What was said already stays.
     let again = told(&["acme", "Free", "--remap", "A=B"], &["C"]);
     assert_eq!(again[2], remap("--remap 'A=B' --remap 'C=Member'"));
-    assert_eq!(told(&["acme", "Free"], &["A", "B", "C", "D"])[2], remap("--others-to Member"));
+    assert_eq!(told(&["acme", "Free"], &["A", "B", "C", "D"])[2], remap("--default-replacement Member"));
     // So that it cannot be read as another pair of names.
     assert_eq!(
         told(&["acme", "Free", "--remap", "C=D=E"], &["F", "A=B"])[2],
-        remap("--remap 'C=D=E' --others-to Member")
+        remap("--remap 'C=D=E' --default-replacement Member")
     );
     // Nobody stands in for an internal role, and none but an internal one takes its place.
     assert_eq!(told(&["acme", "Free"], &["Support"]), std::slice::from_ref(&suspend));

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::super::messages as wire;
 use super::super::resource::texts;
-use super::UnknownChange;
 use crate::domain::fallback::{Fallback, Fallbacks};
 use crate::domain::id::{Numbered, PermissionId, ProjectId, RoleId};
 use crate::domain::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
@@ -17,6 +16,11 @@ use crate::domain::role::Role;
 use crate::domain::role_mapping::RoleMappingRecord;
 use crate::domain::role_set::RoleSet;
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time};
+
+/// A change that this release cannot read: a newer one wrote it, or the bytes are damaged. It must never be skipped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; upgrade this server to the release that wrote it")]
+pub struct UnknownChange(pub String);
 
 pub(super) fn id<I: Numbered>(number: u32) -> Result<I, UnknownChange> {
     let number = std::num::NonZeroU32::new(number).ok_or_else(|| unread("number"))?;
