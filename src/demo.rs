@@ -3,9 +3,8 @@
 mod calls;
 mod example;
 
-use crate::domain::command::Call;
-use crate::domain::membership::Visibility;
-use crate::domain::{Ask, Decision, OrgId, Project, Question, Time, UserId};
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{Ask, Call, Decision, OrgId, Project, Question, Time, UserId};
 use crate::engine::Engine;
 use crate::writer::Writer;
 pub use calls::{ExampleCall, HEALTH, calls};

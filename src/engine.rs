@@ -174,7 +174,7 @@ fn published(store_id: u32, state: State) -> Published {
 mod tests {
     use super::*;
     use crate::domain::Time;
-    use crate::domain::hash::HashKey;
+    use crate::domain::collections::hash::HashKey;
 
     fn at(number: u64) -> Revision {
         Revision { number, tag: number as u32 * 7, at: Time(number as i64) }

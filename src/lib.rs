@@ -1,6 +1,6 @@
 //! Rolecall: roles and permissions for products that sell to organizations, answered over gRPC.
 //!
-//! The rooms and the arrows between them are listed, and proven, in `tests/house.rs`.
+//! `tests/architecture.rs` lists the modules and checks their imports.
 
 pub mod cli;
 pub mod clock;

@@ -7,9 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::command::{Call, Command, Purge, SYSTEM};
-use crate::domain::decide::Outcome;
-use crate::domain::id::{OrgNo, ProjectId};
+use crate::domain::Outcome;
+use crate::domain::commands::call::SYSTEM;
+use crate::domain::commands::command::Purge;
+use crate::domain::model::id::{OrgNo, ProjectId};
+use crate::domain::{Call, Command};
 use crate::domain::{Project, UserId};
 use crate::engine::Engine;
 use crate::limits::PURGE_ROWS_MAX;

@@ -16,10 +16,12 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 
 use crate::clock;
-use crate::domain::command::{Call, Command, CreateProject, SYSTEM};
-use crate::domain::hash::HashKey;
-use crate::domain::project::{Environment, RoleStructure};
-use crate::domain::refusal::Noun;
+use crate::domain::collections::hash::HashKey;
+use crate::domain::commands::call::SYSTEM;
+use crate::domain::commands::command::CreateProject;
+use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::model::refusal::Noun;
+use crate::domain::{Call, Command};
 use crate::domain::{ProjectKey, Refusal};
 use crate::engine::Engine;
 use crate::grpc::app::App;

@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::domain::command::{Call, Command};
-use crate::domain::group::{Known, Work};
-use crate::domain::{Refusal, State};
+use crate::domain::commands::group::{Known, Work};
+use crate::domain::{Call, Command, Refusal, State};
 use crate::engine::Engine;
 use crate::limits::{Limits, PREVIEWS_MAX, WRITE_QUEUE_MAX};
 use crate::store::Store;

@@ -142,8 +142,8 @@ impl Loading<'_> {
             let row = |user: &crate::matrix::User| wire::MemberWrite {
                 org_id: ORG.into(),
                 user_id: user.id.clone(),
-                write: Some(wire::member_write::Write::Add(wire::MemberRoles {
-                    roles: vec![wire::MemberRole { role: role(user.set), ..Default::default() }],
+                write: Some(wire::member_write::Write::Add(wire::RoleAssignments {
+                    roles: vec![wire::RoleAssignment { role: role(user.set), ..Default::default() }],
                 })),
             };
             let request = wire::BatchWriteMembersRequest {

@@ -77,6 +77,6 @@ pub async fn load(channel: Channel, clerks: usize, big: usize) -> Result<Loaded,
 }
 
 fn add(org_id: String, user_id: String, role: &str) -> wire::MemberWrite {
-    let roles = vec![wire::MemberRole { role: role.into(), ..Default::default() }];
-    wire::MemberWrite { org_id, user_id, write: Some(wire::member_write::Write::Add(wire::MemberRoles { roles })) }
+    let roles = vec![wire::RoleAssignment { role: role.into(), ..Default::default() }];
+    wire::MemberWrite { org_id, user_id, write: Some(wire::member_write::Write::Add(wire::RoleAssignments { roles })) }
 }

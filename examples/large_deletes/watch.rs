@@ -100,7 +100,7 @@ async fn write(channel: Channel, project: String, stop: Arc<AtomicBool>) -> Wait
         let request = wire::UpdateOrgRequest {
             project: project.clone(),
             org_id: "org-0".into(),
-            org: Some(wire::Org { metadata, ..Default::default() }),
+            resource: Some(wire::Org { metadata, ..Default::default() }),
             ..Default::default()
         };
         let began = Instant::now();

@@ -150,12 +150,12 @@ async fn product(channel: Channel, project: &str) -> Result<(), String> {
 /// A user as a member of its org; in the first orgs one Member is lent a role.
 fn row(user: usize, sizes: Sizes, lent_until: Timestamp) -> wire::MemberWrite {
     let (org, member) = (user / sizes.org_members, user % sizes.org_members);
-    let role = |role: &str, expire_time| wire::MemberRole { role: role.into(), expire_time, ..Default::default() };
+    let role = |role: &str, expire_time| wire::RoleAssignment { role: role.into(), expire_time, ..Default::default() };
     let mut roles = vec![role(role_of(member), None)];
     if org < sizes.lent && member == ORG_MEMBERS_MIN - 1 {
         roles.push(role(ADMIN, Some(lent_until)));
     }
-    let write = Some(wire::member_write::Write::Add(wire::MemberRoles { roles }));
+    let write = Some(wire::member_write::Write::Add(wire::RoleAssignments { roles }));
     wire::MemberWrite { org_id: org_id(org), user_id: format!("u{user}"), write }
 }
 

@@ -39,7 +39,7 @@ pub fn tables(impact: &Impact) -> String {
     }
     if !impact.sample.is_empty() {
         shown.push_str(&format!("\n{}", text(table_of_members(impact))));
-        let more = impact.members - impact.sample.len() as i64;
+        let more = impact.members - impact.sample.len() as i32;
         if more > 0 {
             shown.push_str(&format!("and {more} more members\n"));
         }
@@ -53,7 +53,7 @@ pub fn tables(impact: &Impact) -> String {
 
 fn table_of_roles(impact: &Impact) -> Table {
     let mut rows = table(["ROLE", "SUSPENDED", "LOST", "GIVEN", "BACK"].map(String::from));
-    let cell = |count: i64, colour: Color| {
+    let cell = |count: i32, colour: Color| {
         let cell = Cell::new(if count == 0 { String::new() } else { count.to_string() });
         cell.set_alignment(CellAlignment::Right).fg(colour)
     };
@@ -87,7 +87,7 @@ fn table_of_members(impact: &Impact) -> Table {
 }
 
 /// What can happen to a role, in the order of the sentence.
-type Kind = (&'static str, fn(&RoleImpact) -> i64);
+type Kind = (&'static str, fn(&RoleImpact) -> i32);
 
 const KINDS: [Kind; 4] = [
     ("is suspended for", |role| role.suspended),
@@ -115,7 +115,7 @@ fn role_changes(member: &MemberImpact) -> String {
 fn named(permissions: &Option<PermissionNames>) -> String {
     let Some(PermissionNames { total, first }) = permissions else { return String::new() };
     let named: Vec<String> = first.iter().take(NAMES_MAX).map(|name| plain(name)).collect();
-    match total - named.len() as i64 {
+    match total - named.len() as i32 {
         more if more > 0 => format!("{} and {more} more", named.join(", ")),
         _ => named.join(", "),
     }
@@ -125,7 +125,7 @@ fn named(permissions: &Option<PermissionNames>) -> String {
 mod tests {
     use super::*;
 
-    fn role(role: &str, suspended: i64, given: i64) -> RoleImpact {
+    fn role(role: &str, suspended: i32, given: i32) -> RoleImpact {
         RoleImpact { role: role.into(), suspended, given, ..Default::default() }
     }
 

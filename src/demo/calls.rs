@@ -1,8 +1,8 @@
 //! Calls to try on the example. Each works as printed, in this order.
 
 use super::example::{ACME, GLOBEX, PAID, move_acme};
-use crate::domain::command::{Call, OnDisabled};
-use crate::domain::{Ask, ProjectKey, Question, State, Terms, Time, decide};
+use crate::domain::commands::command::OnDisabled;
+use crate::domain::{Ask, Call, ProjectKey, Question, State, Terms, Time, decide};
 use crate::limits::Limits;
 use crate::wire;
 

@@ -1,7 +1,8 @@
 //! The example of the demo: a small analytics product with two plans and two customers.
 
-use crate::domain::command::{
-    BatchWriteMembers, Command, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite,
+use crate::domain::Command;
+use crate::domain::commands::command::{
+    BatchWriteMembers, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite,
     NewPermission, OnDisabled, Place, RoleAssignment, RoleMappingEdits, SubscribeOrg, SubscribeTo, Write,
 };
 use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, UserId};
@@ -204,9 +205,10 @@ fn all_members() -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::command::{Call, CreateProject};
-    use crate::domain::hash::HashKey;
-    use crate::domain::project::{Environment, RoleStructure};
+    use crate::domain::Call;
+    use crate::domain::collections::hash::HashKey;
+    use crate::domain::commands::command::CreateProject;
+    use crate::domain::model::project::{Environment, RoleStructure};
     use crate::domain::{Ask, Decision, Question, Revision, Terms, Time, decide};
     use crate::limits::Limits;
 
@@ -290,6 +292,6 @@ mod tests {
         let call = Call::plain("demo", "");
         let terms = Terms { call: &call, now: NOW, limits: &Limits::default() };
         let refusal = decide(&paid, &move_acme(FREE, OnDisabled::Reject), &terms).map(|_| ()).unwrap_err();
-        assert_eq!(refusal.reason(), crate::domain::refusal::Reason::RolesWouldBeDisabled);
+        assert_eq!(refusal.reason(), crate::domain::model::refusal::Reason::RolesWouldBeDisabled);
     }
 }

@@ -6,7 +6,8 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 
 use super::status;
-use crate::domain::suggest::{Known, Suggester};
+use crate::domain::rules::suggestions::Suggester;
+use crate::domain::rules::visibility::Visibility;
 use crate::domain::{ProjectKey, Revision, Time};
 use crate::engine::{Engine, Token};
 use crate::limits::Limits;
@@ -32,11 +33,11 @@ impl App {
 
     /// Makes the status of a failed read. Suggests a name for an unknown one.
     pub fn unread(&self, project: &ProjectKey) -> impl FnOnce(ReadError) -> Status {
-        self.unseen(project, Known::All)
+        self.unseen(project, Visibility::All)
     }
 
     /// Makes the status of a failed read. Suggests only names that the reader can see.
-    pub fn unseen(&self, project: &ProjectKey, known: Known) -> impl FnOnce(ReadError) -> Status {
+    pub fn unseen(&self, project: &ProjectKey, known: Visibility) -> impl FnOnce(ReadError) -> Status {
         move |error| self.suggesting(Some(project), known, |suggest| status::read(error, suggest))
     }
 
@@ -44,7 +45,7 @@ impl App {
     pub fn suggesting(
         &self,
         project: Option<&ProjectKey>,
-        known: Known,
+        known: Visibility,
         explain: impl FnOnce(status::Suggest<'_>) -> Status,
     ) -> Status {
         let published = self.engine.pin();

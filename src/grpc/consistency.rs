@@ -10,7 +10,7 @@ use super::app::App;
 use super::layers::deadline::Deadline;
 use super::status;
 use crate::engine::{Behind, Published, Token};
-use crate::wire::{Consistency, consistency::Requirement};
+use crate::wire::{Consistency, ErrorReason, consistency::Requirement};
 
 /// How long a call without a deadline waits for a revision.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl App {
             Ok(Err(Behind::TooOldToTell)) => self.at_old_revision(&token).await,
             Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),
             Err(_) => Err(status::plain(
-                &status::REVISION_NOT_REACHED,
+                ErrorReason::RevisionNotReached,
                 "this server has not reached the revision asked for; ask again, or another server",
             )),
         }

@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 use tonic::Status;
 
 use super::status;
-use crate::domain::name::{BadName, own_id, permission_name};
+use crate::domain::model::name::{BadName, own_id, permission_name};
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use crate::limits::{Limits, NAMES_MAX};
 

@@ -4,7 +4,7 @@ use tonic::Status;
 
 use super::{convert, status};
 use crate::domain::RoleName;
-use crate::domain::command::OnDisabled;
+use crate::domain::commands::command::OnDisabled;
 use crate::limits::Limits;
 use crate::wire::{self, DisabledRoleStrategy};
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tonic::Status;
 
 use super::status;
-use crate::domain::id::RoleId;
+use crate::domain::model::id::RoleId;
 use crate::limits::{PAGE_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use crate::store::Scope;
 

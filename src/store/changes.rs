@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter,
 use super::entity::{change, commit};
 use super::ids::{revision, revision_number};
 use super::{SinceError, Store};
-use crate::domain::group::Commit;
+use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, UserId};
 use crate::wire::change::decode;
 

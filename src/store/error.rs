@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 use crate::domain::UserId;
-use crate::domain::refusal::Noun;
+use crate::domain::model::refusal::Noun;
 use crate::wire::change::UnknownChange;
 
 /// A store that cannot be used, or a statement that failed.

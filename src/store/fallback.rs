@@ -10,7 +10,7 @@ use super::ids::{id, number};
 use super::read::Snapshot;
 use super::role_mapping::disabled_in;
 use super::sql::Sql;
-use crate::domain::fallback::{Fallback, fallback_of};
+use crate::domain::model::fallback::{Fallback, fallback_of};
 
 /// The suspended roles of an org in whose places others are held, with those.
 #[derive(Default)]

@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 
 use super::StoreError;
-use crate::domain::id::Numbered;
-use crate::domain::membership::Origin;
-use crate::domain::project::{Environment, RoleStructure};
+use crate::domain::collections::numbered::Numbered;
+use crate::domain::model::membership::Origin;
+use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::{Revision, Time};
 
 /// The id with a stored number.

@@ -8,8 +8,8 @@ mod shown;
 mod viewer;
 
 use super::{At, Page, ReadError, Store};
-use crate::domain::membership::Member;
-use crate::domain::refusal::Noun;
+use crate::domain::model::refusal::Noun;
+use crate::domain::rules::membership::Member;
 use crate::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleName, Time, UserId};
 pub use sample::{MemberIds, MembersWith};
 use select::Select;

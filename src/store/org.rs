@@ -9,7 +9,7 @@ use super::entity::{membership, org, project, role_mapping, role_set_role, tempo
 use super::ids::unreadable;
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
-use crate::domain::org::OrgProfile;
+use crate::domain::model::org::OrgProfile;
 use crate::domain::{OrgId, ProjectKey, RoleMappingName, Time, UserId};
 
 /// An org and the name of the role mapping that it is subscribed to.

@@ -7,8 +7,8 @@ use super::entity::permission;
 use super::ids::{id, number, unreadable};
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
-use crate::domain::id::PermissionId;
-use crate::domain::permission::Permission;
+use crate::domain::model::id::PermissionId;
+use crate::domain::model::permission::Permission;
 use crate::domain::{PermissionName, ProjectKey, Time};
 
 /// A permission and its number, by which the list goes on.

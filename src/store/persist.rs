@@ -13,7 +13,7 @@ mod tables;
 use sea_orm::DatabaseTransaction;
 
 use super::StoreError;
-use crate::domain::group::Commit;
+use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, Time};
 use collapse::Final;
 

@@ -8,9 +8,9 @@ use super::entity::{project, role, role_mapping};
 use super::ids::{environment, id, role_structure, u32_of, unreadable};
 use super::read::Snapshot;
 use super::{At, Page, ReadError, Store, StoreError};
-use crate::domain::id::ProjectId;
-use crate::domain::project::ProjectRecord;
-use crate::domain::purge::Lifecycle;
+use crate::domain::model::id::ProjectId;
+use crate::domain::model::lifecycle::Lifecycle;
+use crate::domain::model::project::ProjectRecord;
 use crate::domain::{ProjectKey, RoleMappingName, RoleName, Time};
 
 /// A project, with the names of what its record numbers.

@@ -6,7 +6,7 @@ use super::ids::{id, number};
 use super::sql::Sql;
 use super::{Store, StoreError};
 use crate::domain::UserId;
-use crate::domain::id::{OrgNo, ProjectId, RoleSetId};
+use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
 
 /// Role sets asked for at a time; those beyond are found once these are purged.
 const SETS_MAX: usize = 1_000;

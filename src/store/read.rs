@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 use super::alias::Renamed;
 use super::entity::{org, permission, project, role, role_mapping};
 use super::{Database, ReadError, Store, StoreError, head};
-use crate::domain::refusal::Noun;
+use crate::domain::model::refusal::Noun;
 use crate::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleMappingName, RoleName};
 
 /// One thing, and the revision at which it was read.
@@ -168,7 +168,7 @@ impl Snapshot {
 
     /// The same for a role that the list is not asked by.
     pub async fn role_named(&self, project: i64, name: &RoleName) -> Result<Option<role::Model>, StoreError> {
-        let folded = crate::domain::name::folded(name.as_str());
+        let folded = crate::domain::model::name::folded(name.as_str());
         let named = role::Column::Project.eq(project).and(role::Column::NameKey.eq(folded));
         let named = named.and(role::Column::Name.eq(name.as_str()));
         let mut found = role::Entity::find().filter(named).one(&self.tx).await?;
@@ -187,7 +187,7 @@ impl Snapshot {
 
     /// The role mapping that has this name, or had it (R3). Found as a role is.
     pub async fn role_mapping(&self, project: i64, name: &RoleMappingName) -> Result<role_mapping::Model, ReadError> {
-        let folded = crate::domain::name::folded(name.as_str());
+        let folded = crate::domain::model::name::folded(name.as_str());
         let named = role_mapping::Column::Project.eq(project).and(role_mapping::Column::NameKey.eq(folded));
         let named = named.and(role_mapping::Column::Name.eq(name.as_str()));
         let mut found = role_mapping::Entity::find().filter(named).one(&self.tx).await?;

@@ -14,8 +14,9 @@ use super::read::Snapshot;
 use super::role_mapping::Filling;
 use super::sql::Sql;
 use super::{At, Page, ReadError, Store, StoreError};
-use crate::domain::id::RoleId;
-use crate::domain::role::{Role, role_order_etag_of, visible_order_of};
+use crate::domain::model::id::RoleId;
+use crate::domain::model::role::Role;
+use crate::domain::rules::role::{role_order_etag_of, visible_order_of};
 use crate::domain::{OrgId, ProjectKey, RoleName, Time, UserId};
 
 /// A role and its place.

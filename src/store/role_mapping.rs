@@ -13,7 +13,7 @@ use super::ids::{id, number, u32_of, unreadable};
 use super::read::Snapshot;
 use super::sql::Sql;
 use super::{At, Page, ReadError, Store, StoreError};
-use crate::domain::id::{RoleId, RoleMappingId};
+use crate::domain::model::id::{RoleId, RoleMappingId};
 use crate::domain::{PermissionName, ProjectKey, RoleMappingName, RoleName, Time};
 use page::{Granted, in_order};
 
@@ -179,7 +179,7 @@ async fn disabled(
 
 /// The ids of the roles that have these names or had them (R3); every one of them must exist.
 async fn ids(snapshot: &Snapshot, project: i64, names: &[RoleName]) -> Result<Vec<i64>, ReadError> {
-    let folded = names.iter().map(|name| crate::domain::name::folded(name.as_str()));
+    let folded = names.iter().map(|name| crate::domain::model::name::folded(name.as_str()));
     let named = role::Column::Project.eq(project).and(role::Column::NameKey.is_in(folded));
     let named = named.and(role::Column::Name.is_in(names.iter().map(RoleName::as_str)));
     let found = role::Entity::find().filter(named).all(&snapshot.tx).await?;
@@ -190,7 +190,7 @@ async fn ids(snapshot: &Snapshot, project: i64, names: &[RoleName]) -> Result<Ve
         known.extend(aliased);
     }
     let id = |name: &RoleName| known.get(name.as_str()).copied();
-    let not_found = |name: &RoleName| ReadError::NotFound(crate::domain::refusal::Noun::Role, name.to_string());
+    let not_found = |name: &RoleName| ReadError::NotFound(crate::domain::model::refusal::Noun::Role, name.to_string());
     names.iter().map(|name| id(name).ok_or_else(|| not_found(name))).collect()
 }
 

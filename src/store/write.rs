@@ -11,8 +11,8 @@ use super::entity::{head, request};
 use super::head::{HEAD, committed, revision_of};
 use super::ids::{revision, unreadable};
 use super::{Database, SinceError, Store, StoreError, persist};
-use crate::domain::command::RequestKey;
-use crate::domain::group::{Commit, Known, KnownRequest};
+use crate::domain::RequestKey;
+use crate::domain::commands::group::{Commit, Known, KnownRequest};
 use crate::domain::{Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
 

@@ -3,7 +3,7 @@
 use prost_types::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::messages::{Decision, MemberRoleState, MembershipOrigin};
+use super::{Decision, MemberRoleState, MembershipOrigin};
 
 /// A field that may be left out.
 pub trait Field: PartialEq + Default {}

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::job::{Answer, Failure, Job, Written};
 use super::{sample, settle};
 use crate::clock;
-use crate::domain::group::{Group, Known, Verdict, Work, decide_group};
+use crate::domain::commands::group::{Group, Known, Verdict, Work, decide_group};
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::limits::Limits;

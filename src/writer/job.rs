@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::domain::decide::Outcome;
-use crate::domain::group::Work;
-use crate::domain::impact::Impact;
-use crate::domain::{Refusal, Revision};
+use crate::domain::commands::group::Work;
+use crate::domain::impact::report::Impact;
+use crate::domain::{Outcome, Refusal, Revision};
 
 /// A write that was done, or was done before.
 pub struct Written {

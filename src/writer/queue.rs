@@ -66,8 +66,9 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::domain::command::{Call, Command, CreatePermissions, NewPermission};
-    use crate::domain::group::Work;
+    use crate::domain::commands::command::{CreatePermissions, NewPermission};
+    use crate::domain::commands::group::Work;
+    use crate::domain::{Call, Command};
     use crate::domain::{PermissionName, ProjectKey};
 
     fn job(rows: usize) -> Job {

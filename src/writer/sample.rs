@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::group::{Commit, Group, Verdict};
-use crate::domain::id::{OrgNo, ProjectId, RoleSetId};
-use crate::domain::impact::{Impact, MemberImpact, Who};
+use crate::domain::commands::group::{Commit, Group, Verdict};
+use crate::domain::impact::report::{Impact, MemberImpact, Who};
+use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
 use crate::domain::{Change, State, UserId};
 use crate::limits::IMPACT_SAMPLE_MAX;
 use crate::store::{MemberIds, MembersWith, StoreError};

@@ -1,5 +1,8 @@
 //! The skin of the service, from outside: the real binary, grpcurl, the documents.
 
+// Helpers of tests may panic, as tests may (`clippy.toml`).
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 #[path = "../support/database.rs"]
 mod support;
 

@@ -103,9 +103,9 @@ fn commands_to_paste_mean_the_same_whatever_the_names_are() {
     let Some(grpcurl) = grpcurl() else { return };
     let demo = Demo::start(&[]);
     for (body, method) in [
-        (json!({"name": "Billing Manager", "role": {"name": "A=B"}}), "RoleService/UpdateRole"),
-        (json!({"name": "Member", "role": {"name": "-m"}}), "RoleService/UpdateRole"),
-        (json!({"name": "Free", "role_mapping": {"name": "--free"}}), "RoleMappingService/UpdateRoleMapping"),
+        (json!({"name": "Billing Manager", "resource": {"name": "A=B"}}), "RoleService/UpdateRole"),
+        (json!({"name": "Member", "resource": {"name": "-m"}}), "RoleService/UpdateRole"),
+        (json!({"name": "Free", "resource": {"name": "--free"}}), "RoleMappingService/UpdateRoleMapping"),
         (json!({"org_id": "-x", "role_mapping": "Paid"}), "OrgService/CreateOrg"),
         (json!({"org_id": "-x", "user_id": "pia", "roles": [{"role": "A=B"}]}), "MembershipService/AddMember"),
     ] {
@@ -169,8 +169,8 @@ fn json_has_the_impact_in_the_words_of_the_api() {
         looked["impact"],
         json!({"digest": digest, "orgs": 1, "members": 3, "members_losing_at_least": 1,
             "roles": [
-                {"role": "Billing Manager", "given": 0, "ended": 0, "suspended": 1, "reactivated": 0},
-                {"role": "Member", "given": 1, "ended": 0, "suspended": 0, "reactivated": 0},
+                {"role": "Billing Manager", "given": 0, "removed": 0, "suspended": 1, "reactivated": 0},
+                {"role": "Member", "given": 1, "removed": 0, "suspended": 0, "reactivated": 0},
             ],
             "grants_gained": {"total": 0, "first": []}, "grants_lost": {"total": 0, "first": []},
             "at_least_lost": {"total": 0, "first": []}, "manages_lost": {"total": 0, "first": []},

@@ -6,9 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use rolecall::domain::command::{Write, WriteMember};
-use rolecall::domain::membership::RoleState;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::{Write, WriteMember};
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Command, State, Time};
 
 use crate::model::{Customer, Model, Space, lasts};

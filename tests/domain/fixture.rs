@@ -38,12 +38,13 @@
 
 use std::sync::Arc;
 
-use rolecall::domain::command::*;
-use rolecall::domain::decide::Outcome;
-use rolecall::domain::group::{Known, Verdict, Work, decide_group};
-use rolecall::domain::impact::Impact;
-use rolecall::domain::membership::{Origin, Visibility};
-use rolecall::domain::project::{Environment, RoleStructure};
+use rolecall::domain::Outcome;
+use rolecall::domain::commands::command::*;
+use rolecall::domain::commands::group::{Known, Verdict, Work, decide_group};
+use rolecall::domain::impact::report::Impact;
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::model::project::{Environment, RoleStructure};
+use rolecall::domain::rules::visibility::Visibility;
 use rolecall::domain::{
     Call, Decision, OrgId, PermissionName, Project, ProjectKey, Question, Reason, Refusal, RoleMappingName, RoleName,
     State, Time, UserId,

@@ -12,11 +12,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use rolecall::domain::command::{DeleteOrg, RoleAssignment, UpdateOrg, Write};
-use rolecall::domain::manageable::manageable;
-use rolecall::domain::membership::RoleState;
-use rolecall::domain::refusal::Noun;
-use rolecall::domain::suggest::{Known, Suggester};
+use rolecall::domain::commands::command::{DeleteOrg, RoleAssignment, UpdateOrg, Write};
+use rolecall::domain::commands::manageable::manageable;
+use rolecall::domain::model::refusal::Noun;
+use rolecall::domain::rules::role_state::RoleState;
+use rolecall::domain::rules::suggestions::Suggester;
+use rolecall::domain::rules::visibility::Visibility;
 use rolecall::domain::{Command, Reason, Refusal, RoleName, Time, UserId};
 
 use crate::impacts::anonymous;
@@ -77,7 +78,7 @@ impl World {
         let suggestion = match &lived.refusal {
             Some(Refusal::NotFound(noun @ Noun::Role, name)) => {
                 let project = self.lifecycle.state.project_keyed(PROJECT).expect("there");
-                Suggester::new(project, Known::Visible).suggest(*noun, name).map(str::to_string)
+                Suggester::new(project, Visibility::VisibleOnly).suggest(*noun, name).map(str::to_string)
             }
             _ => None,
         };
@@ -229,7 +230,7 @@ impl World {
         let Some(org) = project.org(teams::ORG) else { return false };
         let record = target.and_then(|target| project.membership(org, &UserId::stored(target)));
         let set = record.and_then(|record| project.role_sets.get(record.role_set).map(AsRef::as_ref));
-        set.is_some_and(|set: &rolecall::domain::role_set::RoleSet| {
+        set.is_some_and(|set: &rolecall::domain::model::role_set::RoleSet| {
             set.roles.iter().any(|&role| !project.is_visible(role))
         })
     }

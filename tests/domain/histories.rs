@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 
-use rolecall::domain::id::RoleId;
-use rolecall::domain::membership::Visibility;
-use rolecall::domain::project::ProjectRecord;
-use rolecall::domain::role::{Role, role_order_etag};
-use rolecall::domain::role_mapping::RoleMappingRecord;
+use rolecall::domain::model::id::RoleId;
+use rolecall::domain::model::project::ProjectRecord;
+use rolecall::domain::model::role::Role;
+use rolecall::domain::model::role_mapping::RoleMappingRecord;
+use rolecall::domain::rules::role::role_order_etag;
+use rolecall::domain::rules::visibility::Visibility;
 use rolecall::domain::{Ask, Command, Question, State, Time, UserId};
 
 use crate::lifecycle::{Both, Lifecycle};

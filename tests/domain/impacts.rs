@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use rolecall::domain::impact::{Impact, Listed, MemberImpact, Who};
+use rolecall::domain::impact::report::{Impact, Listed, MemberImpact, Who};
 use rolecall::domain::{Project, RoleName, State, UserId};
 
 use crate::model::{Report, Touched};
@@ -37,7 +37,7 @@ pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseR
     let roles = roles.map(|it| (it.role.to_string(), [it.given, it.removed, it.suspended, it.reactivated]));
     prop_assert_eq!(roles.collect::<BTreeMap<_, _>>(), report.roles.clone());
     prop_assert_eq!(impact.roles.len(), report.roles.len());
-    let grant = |listed: &Listed<rolecall::domain::impact::GrantImpact>| {
+    let grant = |listed: &Listed<rolecall::domain::impact::report::GrantImpact>| {
         all(listed, |it| (it.role_mapping.to_string(), it.role.to_string(), it.permission.to_string()))
     };
     prop_assert_eq!(&grant(&impact.grants_gained), &report.grants_gained, "grants gained");

@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use rolecall::domain::command::Purge;
-use rolecall::domain::decide::{Outcome, Terms, decide};
-use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
-use rolecall::domain::id::OrgNo;
-use rolecall::domain::impact::Impact;
+use rolecall::domain::commands::command::Purge;
+use rolecall::domain::commands::group::{Commit, Known, Verdict, Work, decide_group};
+use rolecall::domain::impact::report::Impact;
+use rolecall::domain::model::id::OrgNo;
 use rolecall::domain::{Call, Command, Project, Reason, Refusal, State, Time, UserId};
+use rolecall::domain::{Outcome, Terms, decide};
 use rolecall::limits::Limits;
 
 use crate::impacts::{self, Digests, Moment};

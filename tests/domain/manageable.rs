@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestCaseResult;
 
-use rolecall::domain::command::{RoleAssignment, Write};
-use rolecall::domain::decide::{Terms, decide};
-use rolecall::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::{RoleAssignment, Write};
+use rolecall::domain::commands::manageable::{Ask, Manageable, ManageableRole, manageable};
+use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Call, Command, Reason, RoleName, Time, UserId};
+use rolecall::domain::{Terms, decide};
 
 use crate::lifecycle::{Lifecycle, call};
 use crate::model::{Called, Customer, Model, Space, lasts};

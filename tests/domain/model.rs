@@ -16,9 +16,11 @@ mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rolecall::domain::command::{Command, CreateProject, DeleteProject, UpdateProject};
-use rolecall::domain::membership::{Origin, RoleState};
-use rolecall::domain::project::{Environment, RoleStructure};
+use rolecall::domain::Command;
+use rolecall::domain::commands::command::{CreateProject, DeleteProject, UpdateProject};
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::model::project::{Environment, RoleStructure};
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::contextualize_config;
 
-use rolecall::domain::command::*;
-use rolecall::domain::hash::HashKey;
-use rolecall::domain::id::{OrgNo, ProjectId};
-use rolecall::domain::project::{Environment, RoleStructure};
+use rolecall::domain::collections::hash::HashKey;
+use rolecall::domain::commands::command::*;
+use rolecall::domain::model::id::{OrgNo, ProjectId};
+use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, State, Time, UserId};
 use rolecall::limits::Limits;
 

@@ -5,8 +5,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use rolecall::domain::command::*;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::*;
+use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{OrgId, RoleMappingName, RoleName};
 
 use crate::histories::{agree_on_checks, agree_on_contents};
@@ -242,8 +242,9 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
                 *met.entry(kind.split('(').next().unwrap_or_default().to_string()).or_default() += 1;
             }
             for impact in lived.impact.iter() {
-                let roles =
-                    |count: fn(&rolecall::domain::impact::RoleImpact) -> u64| impact.roles.iter().map(count).sum();
+                let roles = |count: fn(&rolecall::domain::impact::report::RoleImpact) -> u64| {
+                    impact.roles.iter().map(count).sum()
+                };
                 let counts: [(&str, u64); 2] =
                     [("suspended", roles(|it| it.suspended)), ("reactivated", roles(|it| it.reactivated))];
                 for (name, count) in counts {

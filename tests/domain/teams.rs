@@ -5,8 +5,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use rolecall::domain::command::*;
-use rolecall::domain::project::{Environment, RoleStructure};
+use rolecall::domain::commands::command::*;
+use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use rolecall::limits::Limits;
 

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use rolecall::domain::command::{RoleAssignment, Write};
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::{RoleAssignment, Write};
+use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{RoleName, Time, UserId};
 
 use crate::model::{Customer, Space, lasts};

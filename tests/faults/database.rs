@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rolecall::domain::command::{Call, Command, CreateOrg};
+use rolecall::domain::commands::command::CreateOrg;
+use rolecall::domain::{Call, Command};
 use rolecall::domain::{OrgId, ProjectKey};
 use rolecall::limits::Limits;
 use rolecall::server::{Config, Listen, Running};

@@ -1,5 +1,8 @@
 //! What must hold whatever dies or races: nothing acknowledged is lost, nothing is half done, histories stay one.
 
+// Helpers of tests may panic, as tests may (`clippy.toml`).
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 #[path = "../support/database.rs"]
 mod support;
 

@@ -2,6 +2,9 @@
 //!
 //! A test that proves a rule of the domain carries the rule's number in its name.
 
+// Helpers of tests may panic, as tests may (`clippy.toml`).
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 #[path = "../support/database.rs"]
 mod support;
 

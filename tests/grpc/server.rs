@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rolecall::domain::Revision;
-use rolecall::domain::group::Commit;
+use rolecall::domain::commands::group::Commit;
 use rolecall::grpc::app::App;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rolecall::domain::group::Commit;
-use rolecall::domain::id::{OrgNo, ProjectId, RoleId, RoleSetId};
-use rolecall::domain::membership::{Member, RoleState, Visibility, role_states};
-use rolecall::domain::org::Org;
-use rolecall::domain::refusal::Noun;
+use rolecall::domain::commands::group::Commit;
+use rolecall::domain::model::id::{OrgNo, ProjectId, RoleId, RoleSetId};
+use rolecall::domain::model::refusal::Noun;
+use rolecall::domain::rules::membership::Member;
+use rolecall::domain::rules::role_state::{RoleState, role_states};
+use rolecall::domain::rules::visibility::Visibility;
+use rolecall::domain::state::org::Org;
 use rolecall::domain::{
     Ask, Change, Decision, OrgId, PermissionName, Project, Question, Revision, RoleName, State, UserId,
 };

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use rolecall::domain::command::{
-    BatchWriteMembers, Call, Command, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole,
+use rolecall::domain::Refusal;
+use rolecall::domain::collections::hash::HashKey;
+use rolecall::domain::commands::command::{
+    BatchWriteMembers, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole,
     CreateRoleMapping, DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, GrantEdit,
-    MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, Purge, ReorderRoles, RequestKey, RoleAssignment,
+    MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, Purge, ReorderRoles, RoleAssignment,
     RoleMappingEdits, SubscribeOrg, SubscribeTo, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write,
     WriteMember,
 };
-use rolecall::domain::group::{Commit, Known, Verdict, Work, decide_group};
-use rolecall::domain::hash::HashKey;
-use rolecall::domain::project::{Environment, RoleStructure};
-use rolecall::domain::refusal::Refusal;
+use rolecall::domain::commands::group::{Commit, Known, Verdict, Work, decide_group};
+use rolecall::domain::model::project::{Environment, RoleStructure};
+use rolecall::domain::{Call, Command, RequestKey};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleMappingName, RoleName, State, Time, UserId};
 use rolecall::limits::Limits;
 use rolecall::store::{Committed, Store};

@@ -1,8 +1,8 @@
 //! Roles that are held in the place of suspended ones, as the store keeps, shows and lists them.
 
-use rolecall::domain::command::{Place, RoleMappingEdits, Write};
-use rolecall::domain::membership::RoleState;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::{Place, RoleMappingEdits, Write};
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{PermissionName, RoleName, Time, UserId};
 use rolecall::store::ListMembers;
 

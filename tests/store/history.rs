@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use rolecall::domain::command::{Command, RequestKey, Write, WriteMember};
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::{Write, WriteMember};
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::{Command, RequestKey};
 use rolecall::domain::{Revision, State};
 use rolecall::limits::REQUEST_ID_SECONDS;
 use rolecall::store::{SinceError, Store};
@@ -86,8 +87,8 @@ async fn a4_request_ids_are_known_for_24_hours_and_then_forgotten(database: Test
     let found = &known[&request("one")];
     assert_eq!(found.fingerprint, 7 << 100);
     assert_eq!(found.revision, desk.revision());
-    let answer: wire::Outcome = prost::Message::decode(&*found.outcome).unwrap();
-    let wire::messages::outcome::Outcome::Org(org) = answer.outcome.unwrap() else { panic!() };
+    let answer: wire::storage::Outcome = prost::Message::decode(&*found.outcome).unwrap();
+    let wire::storage::outcome::Outcome::Org(org) = answer.outcome.unwrap() else { panic!() };
     assert_eq!((org.org_id.as_str(), org.role_mapping.as_str()), ("acme", "Default"));
 
     let day = written.plus_seconds(REQUEST_ID_SECONDS);
@@ -109,7 +110,11 @@ async fn a4_request_ids_are_known_for_24_hours_and_then_forgotten(database: Test
     assert!(self::known(&desk.store, &asked, old).await.is_empty());
 }
 
-async fn known(store: &Store, keys: &[RequestKey], now: rolecall::domain::Time) -> rolecall::domain::group::Known {
+async fn known(
+    store: &Store,
+    keys: &[RequestKey],
+    now: rolecall::domain::Time,
+) -> rolecall::domain::commands::group::Known {
     let mut tx = store.begin_write().await.unwrap();
     let known = tx.known(keys, now).await.unwrap();
     tx.rollback().await;

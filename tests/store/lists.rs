@@ -1,9 +1,10 @@
 //! Lists of projects, permissions, roles, mappings and orgs: whole, page by page, in one order on both databases.
 
-use rolecall::domain::command::{Command, Place, RoleMappingEdits, Write};
-use rolecall::domain::id::{PermissionId, RoleId, RoleMappingId};
-use rolecall::domain::project::RoleStructure;
-use rolecall::domain::refusal::Noun;
+use rolecall::domain::Command;
+use rolecall::domain::commands::command::{Place, RoleMappingEdits, Write};
+use rolecall::domain::model::id::{PermissionId, RoleId, RoleMappingId};
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::model::refusal::Noun;
 use rolecall::domain::{OrgId, ProjectKey, RoleMappingName};
 use rolecall::limits::PAGE_SIZE_MAX;
 use rolecall::store::{After, ListMembers, ListOrgs, ListRoles, Page, ReadError, RoleRow, Store};

@@ -1,5 +1,8 @@
 //! The store, on SQLite and on PostgreSQL: the same bodies on both.
 
+// Helpers of tests may panic, as tests may (`clippy.toml`).
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 #[path = "../support/database.rs"]
 mod support;
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rolecall::domain::command::{Place, RoleMappingEdits, Write};
-use rolecall::domain::membership::{RoleState, Visibility};
-use rolecall::domain::project::RoleStructure;
-use rolecall::domain::refusal::Noun;
+use rolecall::domain::commands::command::{Place, RoleMappingEdits, Write};
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::model::refusal::Noun;
+use rolecall::domain::rules::role_state::RoleState;
+use rolecall::domain::rules::visibility::Visibility;
 use rolecall::domain::{Ask, Decision, OrgId, PermissionName, Question, RoleName, Time, UserId};
 use rolecall::store::{ListMembers, MemberRow, ReadError};
 

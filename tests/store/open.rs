@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait;
 use crate::desk::{Desk, create_project, open};
 use crate::on_both;
 use crate::support::{TestDatabase, sqlite};
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::model::project::RoleStructure;
 
 on_both! {
     a_new_store_has_an_identity_that_stays

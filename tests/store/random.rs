@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use rolecall::domain::command::{Command, OnDisabled, Place, RoleMappingEdits, Write};
-use rolecall::domain::id::RoleId;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::Command;
+use rolecall::domain::commands::command::{OnDisabled, Place, RoleMappingEdits, Write};
+use rolecall::domain::model::id::RoleId;
+use rolecall::domain::model::project::RoleStructure;
 use rolecall::wire::change::noun;
 
 use crate::agreement::{agrees, shows_members, undoes};

@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rolecall::domain::change::MembershipKey;
-use rolecall::domain::command::{Command, Place, RoleMappingEdits, Write};
-use rolecall::domain::fallback::Fallback;
-use rolecall::domain::group::Commit;
-use rolecall::domain::id::{OrgNo, RoleId, RoleSetId};
-use rolecall::domain::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
-use rolecall::domain::project::RoleStructure;
-use rolecall::domain::role_set::RoleSet;
+use rolecall::domain::Command;
+use rolecall::domain::commands::command::{Place, RoleMappingEdits, Write};
+use rolecall::domain::commands::group::Commit;
+use rolecall::domain::model::fallback::Fallback;
+use rolecall::domain::model::id::{OrgNo, RoleId, RoleSetId};
+use rolecall::domain::model::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::model::role_set::RoleSet;
+use rolecall::domain::state::change::MembershipKey;
 use rolecall::domain::{Change, Edit, Project, Revision, Scoped, State};
 use sea_orm::{ConnectionTrait, Database, Statement};
 

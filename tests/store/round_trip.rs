@@ -1,9 +1,10 @@
 //! What was decided is what is loaded, what is replayed, and what is left when everything is undone and done again.
 
-use rolecall::domain::command::{Command, Place, RoleMappingEdits, Write};
-use rolecall::domain::group::Commit;
-use rolecall::domain::id::OrgNo;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::Command;
+use rolecall::domain::commands::command::{Place, RoleMappingEdits, Write};
+use rolecall::domain::commands::group::Commit;
+use rolecall::domain::model::id::OrgNo;
+use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Change, State};
 
 use crate::desk::{

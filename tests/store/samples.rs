@@ -1,7 +1,7 @@
 //! The names of some of those who have a role set.
 
-use rolecall::domain::command::Write;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::Write;
+use rolecall::domain::model::project::RoleStructure;
 use rolecall::store::{MemberIds, MembersWith};
 
 use crate::desk::{Desk, create_org, create_project, given, key, member, user, write_members};

@@ -1,9 +1,9 @@
 //! What members see of their org: no internal role, no internal member, and without the permission nobody else.
 
-use rolecall::domain::command::{Place, RoleMappingEdits, Write};
-use rolecall::domain::membership::RoleState;
-use rolecall::domain::project::RoleStructure;
-use rolecall::domain::refusal::Noun;
+use rolecall::domain::commands::command::{Place, RoleMappingEdits, Write};
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::model::refusal::Noun;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{OrgId, PermissionName, RoleName, Time, UserId};
 use rolecall::store::{After, ListMembers, ListRoles, MemberRow, ReadError, RoleList};
 
@@ -53,7 +53,7 @@ async fn shop(database: TestDatabase, structure: RoleStructure) -> Desk {
     desk
 }
 
-fn add(desk: &Desk, user: &str, roles: &[&str]) -> rolecall::domain::command::MemberWrite {
+fn add(desk: &Desk, user: &str, roles: &[&str]) -> rolecall::domain::commands::command::MemberWrite {
     member("acme", user, Write::Add(given(roles, desk.now)))
 }
 

@@ -1,9 +1,10 @@
 //! Updates, deletes and renamings: what was decided is what is stored, and what becomes of names and ids.
 
-use rolecall::domain::command::{Command, CreateOrg, Place, RoleMappingEdits, UpdateOrg, Write};
-use rolecall::domain::membership::Origin;
-use rolecall::domain::project::RoleStructure;
-use rolecall::domain::refusal::Noun;
+use rolecall::domain::Command;
+use rolecall::domain::commands::command::{CreateOrg, Place, RoleMappingEdits, UpdateOrg, Write};
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::model::refusal::Noun;
 use rolecall::domain::{Change, ProjectKey};
 use rolecall::store::{ListMembers, ReadError};
 

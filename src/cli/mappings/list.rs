@@ -51,7 +51,7 @@ impl Answer for Mappings {
         let mut rows = table(headings.map(String::from));
         for mapping in &self.role_mappings {
             let default = if mapping.is_default { "default" } else { "" };
-            let count = |count: i64| Cell::new(count).set_alignment(CellAlignment::Right);
+            let count = |count: i32| Cell::new(count).set_alignment(CellAlignment::Right);
             rows.add_row([
                 Cell::new(plain(&mapping.name)),
                 Cell::new(default).fg(Color::Green),

@@ -11,7 +11,7 @@ fn args(words: &[&str]) -> Args {
     Args::try_parse_from([&["subscribe"], words].concat()).unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
-fn answered(dry_run: bool, orgs: i64, members: i64) -> Subscribed {
+fn answered(dry_run: bool, orgs: i32, members: i32) -> Subscribed {
     Subscribed {
         project: "default".into(),
         org_id: "acme".into(),

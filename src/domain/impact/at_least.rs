@@ -1,40 +1,10 @@
 //! Who is no longer "at least" some role (K6).
 
-use std::collections::HashMap;
-
-use super::Sides;
-use crate::domain::id::RoleId;
-use crate::domain::membership::Visibility;
-use crate::domain::project::{Project, RoleStructure};
-
-/// The places of roles in a hierarchy, 0 for the highest, as they were, and what is to be known of all from one place down;
-/// of the roles alone that are there afterwards.
-pub struct Hierarchy {
-    before: HashMap<RoleId, usize>,
-    after: HashMap<RoleId, usize>,
-    /// For each place before: of the roles from there down, the highest place that one has afterwards.
-    highest_after: Vec<usize>,
-    /// For each place before: how many roles there are from there down.
-    below: Vec<usize>,
-}
-
-impl Hierarchy {
-    fn new(before: &Project, after: &Project, visibility: Visibility) -> Self {
-        let places = |project: &Project| -> HashMap<RoleId, usize> {
-            project.role_order.iter().enumerate().map(|(at, &role)| (role, at)).collect()
-        };
-        let (was, is) = (places(before), places(after));
-        let known = |role: RoleId| visibility == Visibility::All || after.is_visible(role);
-        let end = before.role_order.len();
-        let (mut highest_after, mut below) = (vec![usize::MAX; end + 1], vec![0; end + 1]);
-        for (at, role) in before.role_order.iter().enumerate().rev() {
-            let place = is.get(role).copied().filter(|_| known(*role));
-            highest_after[at] = highest_after[at + 1].min(place.unwrap_or(usize::MAX));
-            below[at] = below[at + 1] + usize::from(place.is_some());
-        }
-        Self { before: was, after: is, highest_after, below }
-    }
-}
+use crate::domain::impact::sides::{Hierarchy, Sides};
+use crate::domain::model::id::RoleId;
+use crate::domain::model::project::RoleStructure;
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::state::project::Project;
 
 impl Sides<'_> {
     /// Whether there is a role for "at least" which live roles were enough before, and others are not after. Of the roles

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{Impact, MemberImpact, Who};
-use crate::domain::name::OrgId;
+use crate::domain::impact::report::{Impact, MemberImpact, Who};
+use crate::domain::model::name::OrgId;
 
 /// What is marked by numbers alone.
 #[derive(Clone, Copy)]

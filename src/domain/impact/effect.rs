@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Sides, digest};
-use crate::domain::Time;
-use crate::domain::id::{RoleId, RoleMappingId};
-use crate::domain::membership::{RecordedRole, RoleState, Visibility};
-use crate::domain::org::Org;
-use crate::domain::permission_set::PermissionSet;
-use crate::domain::project::Project;
-use crate::domain::role_mapping::RoleMapping;
-use crate::domain::usage::Recorded;
+use crate::domain::impact::digest;
+use crate::domain::impact::sides::Sides;
+use crate::domain::model::id::{RoleId, RoleMappingId};
+use crate::domain::model::permission::PermissionSet;
+use crate::domain::model::time::Time;
+use crate::domain::rules::role_state::{RecordedRole, RoleState};
+use crate::domain::rules::usage::Recorded;
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::state::org::Org;
+use crate::domain::state::project::Project;
+use crate::domain::state::role_mapping::RoleMapping;
 
 /// What becomes of a member.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,19 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::digest::Marks;
-use super::effect::{Effect, Rows, Side, effect, granted};
-use super::scope::Scope;
-use super::{Impact, Listed, MemberImpact, RoleImpact, Sides, Who, roles};
-use crate::domain::fallback::Fallbacks;
-use crate::domain::hash::TextHash;
-use crate::domain::id::{OrgNo, RoleId, RoleMappingId, RoleSetId};
-use crate::domain::membership::{MembershipRecord, MembershipSlot, TemporaryRole, Visibility};
-use crate::domain::name::{OrgId, PermissionName, RoleName, UserId};
-use crate::domain::org::Org;
-use crate::domain::permission_set::PermissionSet;
-use crate::domain::project::Project;
-use crate::domain::usage::Recorded;
+use crate::domain::collections::hash::TextHash;
+use crate::domain::impact::digest::Marks;
+use crate::domain::impact::effect::{Effect, Rows, Side, effect, granted};
+use crate::domain::impact::report::{Impact, Listed, MemberImpact, RoleImpact, Who};
+use crate::domain::impact::roles;
+use crate::domain::impact::scope::Scope;
+use crate::domain::impact::sides::Sides;
+use crate::domain::model::fallback::Fallbacks;
+use crate::domain::model::id::{OrgNo, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::model::membership::{MembershipRecord, TemporaryRole};
+use crate::domain::model::name::{OrgId, PermissionName, RoleName, UserId};
+use crate::domain::model::permission::PermissionSet;
+use crate::domain::rules::usage::Recorded;
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::state::membership::MembershipSlot;
+use crate::domain::state::org::Org;
+use crate::domain::state::project::Project;
 use crate::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MAX};
 
 /// Counts whom a write touches, and how.
@@ -139,7 +143,7 @@ impl<'a> Counting<'a> {
     fn scan(&mut self, (before, after): Pair<'a>, org: &'a Org, here: &mut InOrg) {
         let (Some(project), Some(before)) = (self.sides.before, before) else { return };
         let written = self.scope.users.get(&org.no).into_iter().flatten();
-        let written: BTreeSet<TextHash> = written.map(|user| project.hash_key.text(user.as_str())).collect();
+        let written: BTreeSet<TextHash> = written.map(|user| project.hash(user.as_str())).collect();
         let context = self.circumstances(Some(before), after);
         let remapped = self.scope.remapped.contains(&org.no);
         let mut groups: BTreeMap<(RoleSetId, Option<RoleSetId>), u64> = BTreeMap::new();
@@ -148,7 +152,7 @@ impl<'a> Counting<'a> {
             if slot.is_temporary() {
                 with_temporary_roles.push((user, slot));
             } else if let Some(set) = slot.role_set().filter(|_| !written.contains(&user)) {
-                let moved = if remapped { after.and_then(|org| org.members.get(user)?.role_set()) } else { Some(set) };
+                let moved = if remapped { after.and_then(|org| org.slot(user)?.role_set()) } else { Some(set) };
                 *groups.entry((set, moved.filter(|_| after.is_some()))).or_default() += 1;
             }
             false
@@ -168,7 +172,7 @@ impl<'a> Counting<'a> {
         }
         with_temporary_roles.retain(|(user, _)| !written.contains(user));
         for (hash, _) in with_temporary_roles {
-            let Some(user) = before.details.get(hash).map(|details| details.user.clone()) else { continue };
+            let Some(user) = before.detailed_user(hash).cloned() else { continue };
             let effect = self.written((Some(before), after), &user);
             self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1, here);
         }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::digest::{Kind, Marks};
-use super::{GrantImpact, Listed, Sides};
-use crate::domain::Change;
-use crate::domain::id::{PermissionId, RoleId, RoleMappingId};
-use crate::domain::name::{PermissionName, RoleName};
-use crate::domain::permission_set::PermissionSet;
-use crate::domain::project::{Project, RoleStructure};
+use crate::domain::impact::digest::{Kind, Marks};
+use crate::domain::impact::report::{GrantImpact, Listed};
+use crate::domain::impact::sides::Sides;
+use crate::domain::model::id::{PermissionId, RoleId, RoleMappingId};
+use crate::domain::model::name::{PermissionName, RoleName};
+use crate::domain::model::permission::PermissionSet;
+use crate::domain::model::project::RoleStructure;
+use crate::domain::state::change::Change;
+use crate::domain::state::project::Project;
 use crate::limits::IMPACT_LIST_MAX;
 
 type Key = (RoleMappingId, RoleId);

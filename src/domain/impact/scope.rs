@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::id::{OrgNo, RoleMappingId};
-use crate::domain::name::UserId;
-use crate::domain::{Change, Edit};
+use crate::domain::model::id::{OrgNo, RoleMappingId};
+use crate::domain::model::name::UserId;
+use crate::domain::state::change::{Change, Edit};
 
 /// Which orgs and members to look at.
 #[derive(Debug, Default)]

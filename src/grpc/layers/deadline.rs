@@ -11,6 +11,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::grpc::status;
+use crate::wire::ErrorReason;
 
 /// Puts a [`KeepDeadline`] around a service.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,7 @@ where
         let answer = self.0.call(request);
         Box::pin(async move {
             in_time(deadline, answer).await.unwrap_or_else(|| {
-                Ok(status::plain(&status::DEADLINE_PASSED, "the deadline of the call has passed").into_http())
+                Ok(status::plain(ErrorReason::DeadlinePassed, "the deadline of the call has passed").into_http())
             })
         })
     }

@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use crate::grpc::status;
+use crate::wire::ErrorReason;
 
 /// Puts an [`ErrorDetails`] around a service.
 #[derive(Clone, Copy, Debug)]
@@ -82,15 +83,15 @@ fn with_details(path: &str, response: http::Response<Body>) -> http::Response<Bo
         Code::OutOfRange => status::too_large(message),
         // Without a message it is the router's. With one it is about an encoding that is not served.
         Code::Unimplemented if message.is_empty() => {
-            status::plain(&status::UNKNOWN_METHOD, format!("`{path}` is no method of this server"))
+            status::plain(ErrorReason::UnknownMethod, format!("`{path}` is no method of this server"))
         }
         // tonic's internal errors are about the frames of a request, except those about writing an answer.
         Code::Internal if !message.starts_with("Error ") => status::malformed(message),
         Code::Internal => {
             tracing::error!(path, message, "internal error");
-            status::plain(&status::INTERNAL, message)
+            status::plain(ErrorReason::Internal, message)
         }
-        code => status::plain(&status::Row { code, ..status::CALL_FAILED }, message),
+        code => status::call_failed(code, message),
     }
     .into_http()
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::clock;
-use crate::domain::name::{BadName, permission_name, role_name};
-use crate::domain::refusal::Noun;
+use crate::domain::model::name::{BadName, permission_name, role_name};
+use crate::domain::model::refusal::Noun;
 use crate::domain::{Ask, Decision, Project, Question};
 use crate::engine::Published;
 use crate::grpc::app::App;
@@ -15,8 +15,8 @@ use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::{convert, status};
 use crate::limits::CHECK_LIST_MAX;
 use crate::wire::{
-    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, ItemError, PermissionList,
-    check_request, timestamp,
+    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, ErrorReason, ItemError,
+    PermissionList, check_request, timestamp,
 };
 
 /// Items between two moments at which other calls on the thread get their turn.
@@ -89,8 +89,8 @@ impl Answers {
             let [org_id, user_id, permission] = filled(item, defaults);
             if let Err((field, why)) = convert::checked(org_id, user_id, permission) {
                 self.errors.push(ItemError {
-                    index: (first + at) as u32,
-                    reason: status::INVALID_FIELD.reason.into(),
+                    index: (first + at) as i32,
+                    reason: ErrorReason::InvalidField.as_str_name().into(),
                     field: field.into(),
                     description: why.to_string(),
                 });

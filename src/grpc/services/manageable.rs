@@ -3,14 +3,14 @@
 use tonic::Status;
 
 use crate::clock;
-use crate::domain::manageable::{Ask, Manageable, ManageableRole, manageable};
-use crate::domain::role::visible_order;
-use crate::domain::suggest::Known;
+use crate::domain::commands::manageable::{Ask, Manageable, ManageableRole, manageable};
+use crate::domain::rules::role::visible_order;
+use crate::domain::rules::visibility::Visibility;
 use crate::grpc::app::App;
 use crate::grpc::page::{Page, fitting};
 use crate::grpc::{convert, status};
 use crate::store::Scope;
-use crate::wire;
+use crate::wire::{self, ErrorReason};
 
 /// Answers a call.
 pub async fn list(
@@ -29,7 +29,7 @@ pub async fn list(
         after: None,
         limit: page.limit as usize,
     };
-    let unanswered = || status::plain(&status::INTERNAL, "the question could not be answered");
+    let unanswered = || status::plain(ErrorReason::Internal, "the question could not be answered");
     let turn = app.trials.clone().acquire_owned().await.map_err(|_| unanswered())?;
     let published = app.engine.pin();
     // To an end user a place tells nothing of roles that it does not see: it is the name of a visible one.
@@ -50,7 +50,7 @@ pub async fn list(
     });
     let found = found.await.map_err(|_| unanswered())?;
     let unknown =
-        |refusal| app.suggesting(Some(&project), Known::Visible, |suggest| status::refused(&refusal, suggest));
+        |refusal| app.suggesting(Some(&project), Visibility::VisibleOnly, |suggest| status::refused(&refusal, suggest));
     let found = found.map_err(unknown)?;
     if gone {
         return Err(status::page_token());

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use crate::domain::command::{Command, ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
-use crate::domain::project::{Environment, RoleStructure};
-use crate::domain::template::{TEMPLATES, Template};
+use crate::domain::commands::command::{Command, ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
+use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::model::template::{TEMPLATES, Template};
 use crate::domain::{ProjectKey, RoleName};
 use crate::grpc::app::App;
 use crate::grpc::generated::project_service_server::ProjectService;
@@ -16,7 +16,7 @@ use crate::grpc::write::unexpected;
 use crate::grpc::{convert, status};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
 use crate::store::{ProjectRow, Scope};
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct ProjectApi(pub Arc<App>);
 

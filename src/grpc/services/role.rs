@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::clock;
-use crate::domain::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
+use crate::domain::commands::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
 use crate::domain::{OrgId, RoleMappingName, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::role_service_server::RoleService;
@@ -15,7 +15,7 @@ use crate::grpc::write::unexpected;
 use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::store::{After, ListRoles, RoleRow};
-use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};
+use crate::wire::{self, create_role_request::Placement, storage::outcome::Outcome};
 
 pub struct RoleApi(pub Arc<App>);
 
@@ -103,10 +103,10 @@ impl RoleService for RoleApi {
     ) -> Result<Response<wire::ReorderRolesResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         // A project has no more, so that more is never an order.
-        convert::at_most("roles", request.roles.len(), convert::roles_max(&self.0.limits))?;
+        convert::at_most("role_order", request.role_order.len(), convert::roles_max(&self.0.limits))?;
         let command = Command::ReorderRoles(ReorderRoles {
             project: convert::project(&request.project)?,
-            roles: convert::names("roles", &request.roles, RoleName::parse)?,
+            roles: convert::names("role_order", &request.role_order, RoleName::parse)?,
             etag: convert::etag(&request.etag),
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
@@ -179,20 +179,21 @@ impl RoleApi {
         let updatable = ["name", "description", "internal", "aliases", "manages"];
         let mask = Mask::read("update_mask", request.update_mask.as_ref(), &updatable)?;
         let nothing = wire::Role::default();
-        let new = request.role.as_ref().unwrap_or(&nothing);
+        let new = request.resource.as_ref().unwrap_or(&nothing);
         Ok(Command::UpdateRole(UpdateRole {
             project,
             name,
             etag: convert::etag(&request.etag),
-            new_name: mask.take("name", !new.name.is_empty(), || convert::role("role.name", &new.name))?,
+            new_name: mask.take("name", !new.name.is_empty(), || convert::role("resource.name", &new.name))?,
             description: mask.take("description", !new.description.is_empty(), || {
-                convert::text("role.description", &new.description, DESCRIPTION_BYTES_MAX)
+                convert::text("resource.description", &new.description, DESCRIPTION_BYTES_MAX)
             })?,
             internal: mask.take("internal", new.internal, || Ok(new.internal))?,
             aliases: mask.take("aliases", !new.aliases.is_empty(), || {
-                convert::aliases("role.aliases", &new.aliases, RoleName::parse)
+                convert::aliases("resource.aliases", &new.aliases, RoleName::parse)
             })?,
-            manages: mask.take("manages", !new.manages.is_empty(), || self.manages("role.manages", &new.manages))?,
+            manages: mask
+                .take("manages", !new.manages.is_empty(), || self.manages("resource.manages", &new.manages))?,
         }))
     }
 

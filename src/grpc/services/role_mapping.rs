@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use crate::domain::command::{
+use crate::domain::commands::command::{
     Command, CreateRoleMapping, DeleteRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
 };
-use crate::domain::id::RoleMappingId;
-use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName, etag::etag};
+use crate::domain::model::etag::etag;
+use crate::domain::model::id::RoleMappingId;
+use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName};
 use crate::grpc::app::App;
 use crate::grpc::generated::role_mapping_service_server::RoleMappingService;
 use crate::grpc::mask::Mask;
@@ -19,7 +20,7 @@ use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, Limits, NAMES_MAX};
 use crate::store::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow};
 use crate::wire::resource::{RoleMappingParts, texts};
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct RoleMappingApi(pub Arc<App>);
 
@@ -218,19 +219,19 @@ impl RoleMappingApi {
 
     fn update(&self, request: &wire::UpdateRoleMappingRequest) -> Result<Command, Status> {
         let absent = wire::RoleMapping::default();
-        let given = request.role_mapping.as_ref().unwrap_or(&absent);
+        let given = request.resource.as_ref().unwrap_or(&absent);
         let mask = Mask::read("update_mask", request.update_mask.as_ref(), &["name", "description", "aliases"])?;
         Ok(Command::UpdateRoleMapping(UpdateRoleMapping {
             project: convert::project(&request.project)?,
             name: convert::role_mapping("name", &request.name)?,
             etag: convert::etag(&request.etag),
             new_name: mask
-                .take("name", !given.name.is_empty(), || convert::role_mapping("role_mapping.name", &given.name))?,
+                .take("name", !given.name.is_empty(), || convert::role_mapping("resource.name", &given.name))?,
             description: mask.take("description", !given.description.is_empty(), || {
-                convert::text("role_mapping.description", &given.description, DESCRIPTION_BYTES_MAX)
+                convert::text("resource.description", &given.description, DESCRIPTION_BYTES_MAX)
             })?,
             aliases: mask.take("aliases", !given.aliases.is_empty(), || {
-                convert::aliases("role_mapping.aliases", &given.aliases, RoleMappingName::parse)
+                convert::aliases("resource.aliases", &given.aliases, RoleMappingName::parse)
             })?,
             edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
             on_disabled: on_disabled(request.on_disabled.as_ref(), &self.0.limits)?,

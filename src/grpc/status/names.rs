@@ -10,8 +10,6 @@ pub struct Names<'a> {
     pub project: &'a str,
     /// The path under which an update has the fields of the resource: `role.`.
     pub resource: &'a str,
-    /// The field in which it has the order of the roles.
-    pub order: &'a str,
     pub row: RowPath<'a>,
 }
 
@@ -20,4 +18,4 @@ pub fn no_rows(_: usize) -> String {
     String::new()
 }
 
-pub const NAMELESS: Names<'_> = Names { project: "", resource: "", order: "roles", row: &no_rows };
+pub const NAMELESS: Names<'_> = Names { project: "", resource: "", row: &no_rows };

@@ -8,7 +8,7 @@ use super::super::ids::number;
 use super::super::sql::Sql;
 use super::super::{Store, StoreError, WriteTx};
 use crate::domain::UserId;
-use crate::domain::id::{OrgNo, ProjectId, RoleSetId};
+use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
 
 /// Members of an org who have the same role set, and no role that ends.
 #[derive(Clone, Copy, Debug, PartialEq)]

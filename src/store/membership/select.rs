@@ -4,14 +4,14 @@
 //! which a permission is granted is asked of the database in the words of [`role_states`], so that pages are full and none is
 //! missing; likewise who is visible to a viewer.
 //!
-//! [`role_states`]: crate::domain::membership::role_states
+//! [`role_states`]: crate::domain::rules::role_state::role_states
 
 use super::super::Database;
 use super::super::entity::{org, project};
 use super::super::fallback::Places;
 use super::super::ids::role_structure_number;
 use super::super::sql::{Bound, Sql};
-use crate::domain::project::RoleStructure;
+use crate::domain::model::project::RoleStructure;
 use crate::domain::{Time, UserId};
 
 /// The statement that finds members.

@@ -10,10 +10,12 @@ use super::super::ids::{id, number, origin, revision, role_structure, unreadable
 use super::super::read::Snapshot;
 use super::super::sql::Sql;
 use super::{MemberRow, Select};
-use crate::domain::fallback::Fallback;
-use crate::domain::id::RoleId;
-use crate::domain::membership::{Member, MemberRole, Origin, RoleOrigin, TemporaryRole, origin_of, role_states};
-use crate::domain::project::RoleStructure;
+use crate::domain::model::fallback::Fallback;
+use crate::domain::model::id::RoleId;
+use crate::domain::model::membership::{Origin, RoleOrigin, TemporaryRole, origin_of};
+use crate::domain::model::project::RoleStructure;
+use crate::domain::rules::membership::{Member, MemberRole};
+use crate::domain::rules::role_state::role_states;
 use crate::domain::{OrgId, Revision, RoleName, Time, UserId};
 
 /// A row of the statement.

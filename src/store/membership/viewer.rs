@@ -7,7 +7,7 @@ use super::super::ids::unreadable;
 use super::super::read::Snapshot;
 use super::super::{ReadError, StoreError};
 use super::select::Select;
-use crate::domain::delegation::CAN_VIEW_OTHER_MEMBERS;
+use crate::domain::model::permission::CAN_VIEW_OTHER_MEMBERS;
 use crate::domain::{Time, UserId};
 
 impl Snapshot {

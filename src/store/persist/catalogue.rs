@@ -14,8 +14,9 @@ use super::super::entity::{
 use super::super::ids::{number, revision_number};
 use super::super::rows::{delete, upsert};
 use super::collapse::{Final, Lasts, deleted, given_up, is_gone};
-use crate::domain::id::{Numbered, RoleId};
-use crate::domain::name::folded;
+use crate::domain::collections::numbered::Numbered;
+use crate::domain::model::id::RoleId;
+use crate::domain::model::name::folded;
 use crate::domain::{PermissionName, RoleMappingName, RoleName, Scoped};
 
 pub async fn permissions(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
@@ -110,7 +111,7 @@ pub async fn role_sets(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), 
         }
         for &role in &after.roles {
             let migrated = after.migrated_roles.contains(&role);
-            let stays = |before: &&crate::domain::role_set::RoleSet| {
+            let stays = |before: &&crate::domain::model::role_set::RoleSet| {
                 before.contains(role) && before.migrated_roles.contains(&role) == migrated
             };
             if last.before.filter(stays).is_none() {

@@ -8,7 +8,7 @@ use super::super::head::HEAD;
 use super::super::ids::{number, revision_number};
 use super::super::sql::Sql;
 use super::super::{StoreError, rows};
-use crate::domain::group::Commit;
+use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, Time};
 use crate::limits::REQUEST_ID_SECONDS;
 use crate::wire;

@@ -10,9 +10,9 @@ use super::super::ids::{id, number, revision_number};
 use super::super::rows::{delete, upsert};
 use super::super::sql::Sql;
 use super::collapse::{Final, deleted};
-use crate::domain::change::MembershipKey;
-use crate::domain::id::{ProjectId, RoleMappingId, RoleSetId};
-use crate::domain::membership::MembershipRecord;
+use crate::domain::model::id::{ProjectId, RoleMappingId, RoleSetId};
+use crate::domain::model::membership::MembershipRecord;
+use crate::domain::state::change::MembershipKey;
 use crate::domain::{Scoped, Time};
 
 /// Orgs that one statement moves.

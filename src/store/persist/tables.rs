@@ -9,7 +9,7 @@ use super::super::rows::{delete, upsert};
 use super::super::sql::Sql;
 use super::collapse::Final;
 use super::{catalogue, members};
-use crate::domain::id::ProjectId;
+use crate::domain::model::id::ProjectId;
 use crate::domain::state::Counters;
 
 pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {

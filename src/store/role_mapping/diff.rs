@@ -10,7 +10,7 @@ use super::super::read::Snapshot;
 use super::super::sql::Sql;
 use super::super::{At, Page, ReadError, Store, StoreError};
 use super::page::{Filling, disabled_in, in_order};
-use crate::domain::id::RoleId;
+use crate::domain::model::id::RoleId;
 use crate::domain::{PermissionName, ProjectKey, RoleMappingName, RoleName};
 use crate::limits::PAGE_SIZE_MAX;
 

@@ -9,7 +9,7 @@ use super::super::entity::{disabled_role, grant, role};
 use super::super::ids::number;
 use super::super::read::Snapshot;
 use super::super::role::below;
-use crate::domain::id::RoleId;
+use crate::domain::model::id::RoleId;
 use crate::limits::PAGE_GRANTS_MAX;
 
 /// The roles of a page in the making.

@@ -1,14 +1,15 @@
 //! That members are named as they were before a command, whatever came before it in its group.
 
 use super::*;
-use crate::domain::command::{
-    Call, Command, CreateOrg, CreatePermissions, CreateProject, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite,
-    NewPermission, OnDisabled, Place as RolePlace, RequestKey, RoleAssignment, RoleMappingEdits, SubscribeOrg,
-    SubscribeTo, UpdateRoleMapping, Write, WriteMember,
+use crate::domain::collections::hash::HashKey;
+use crate::domain::commands::command::{
+    CreateOrg, CreatePermissions, CreateProject, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite, NewPermission,
+    OnDisabled, Place as RolePlace, RoleAssignment, RoleMappingEdits, SubscribeOrg, SubscribeTo, UpdateRoleMapping,
+    Write, WriteMember,
 };
-use crate::domain::group::{Known, Work, decide_group};
-use crate::domain::hash::HashKey;
-use crate::domain::project::{Environment, RoleStructure};
+use crate::domain::commands::group::{Known, Work, decide_group};
+use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::{Call, Command, RequestKey};
 use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, Time};
 use crate::limits::Limits;
 

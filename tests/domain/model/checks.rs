@@ -1,7 +1,7 @@
 //! Checks: K1, K2, K6.
 
-use rolecall::domain::membership::RoleState;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Decision, Question, Time};
 
 use super::{Customer, Model, Space};

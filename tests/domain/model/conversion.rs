@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rolecall::domain::command::ConvertRoleStructure;
-use rolecall::domain::membership::Origin;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::ConvertRoleStructure;
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rolecall::domain::command::{RoleAssignment, Write, WriteMember};
-use rolecall::domain::membership::RoleState;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::{RoleAssignment, Write, WriteMember};
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
@@ -332,7 +332,7 @@ impl Space {
         if roles.is_empty() {
             members.remove(user);
         } else {
-            let origin = rolecall::domain::membership::Origin::Direct;
+            let origin = rolecall::domain::model::membership::Origin::Direct;
             members.insert(user.to_string(), Member { roles, origin, ..was });
         }
         Ok(())

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rolecall::domain::command::OnDisabled;
-use rolecall::domain::membership::Origin;
+use rolecall::domain::commands::command::OnDisabled;
+use rolecall::domain::model::membership::Origin;
 use rolecall::domain::{Reason, RoleName, Time};
 
 use super::{Customer, Given, Member, Roles, Space};

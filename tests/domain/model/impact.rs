@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rolecall::domain::Command;
 use rolecall::domain::Time;
-use rolecall::domain::command::Command;
-use rolecall::domain::membership::RoleState;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::rules::role_state::RoleState;
 
 use super::members::lies_over;
 use super::{Customer, Model, Space};
 
-/// What `rolecall::domain::impact::Impact` says, complete: every list with all there is, every touched member.
+/// What `rolecall::domain::impact::report::Impact` says, complete: every list with all there is, every touched member.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     pub orgs: BTreeSet<String>,

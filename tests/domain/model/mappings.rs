@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rolecall::domain::command::{
+use rolecall::domain::commands::command::{
     BatchSubscribeOrgs, CreateRoleMapping, DeleteRoleMapping, OnDisabled, PromoteRoleMapping, RoleMappingEdits,
     SubscribeOrg, SubscribeTo, UpdateRoleMapping,
 };

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use rolecall::domain::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
-use rolecall::domain::membership::{Origin, RoleState};
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::commands::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 

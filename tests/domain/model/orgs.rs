@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rolecall::domain::command::{CreateOrg, DeleteOrg, UpdateOrg};
-use rolecall::domain::membership::Origin;
+use rolecall::domain::commands::command::{CreateOrg, DeleteOrg, UpdateOrg};
+use rolecall::domain::model::membership::Origin;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use rolecall::domain::command::{
+use rolecall::domain::commands::command::{
     CreatePermissions, CreateRole, DeletePermission, DeleteRole, Place, ReorderRoles, UpdatePermission, UpdateRole,
 };
-use rolecall::domain::membership::Origin;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Reason, RoleName, Time};
 use rolecall::limits::Limits;
 

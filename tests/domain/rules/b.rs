@@ -1,8 +1,10 @@
 //! Memberships (B1 to B6).
 
+use rolecall::domain::Command;
 use rolecall::domain::Decision::*;
-use rolecall::domain::command::{Command, Write};
-use rolecall::domain::membership::{Origin, RoleState};
+use rolecall::domain::commands::command::Write;
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Refusal, Time, UserId};
 
 use crate::fixture::{seconds, world};

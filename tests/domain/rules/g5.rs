@@ -1,6 +1,6 @@
 //! What an acting user is told that it may do (G5).
 
-use rolecall::domain::manageable::{Ask, ManageableRole, manageable};
+use rolecall::domain::commands::manageable::{Ask, ManageableRole, manageable};
 use rolecall::domain::{OrgId, ProjectKey, Reason, UserId};
 
 use super::g::single;

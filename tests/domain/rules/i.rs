@@ -1,6 +1,6 @@
 //! Internal roles before acting users (I1, I4).
 
-use rolecall::domain::membership::RoleState;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 
 use crate::fixture::{World, seconds, world};

@@ -1,8 +1,9 @@
 //! Role mappings (M1 to M9).
 
 use rolecall::domain::Decision::*;
-use rolecall::domain::membership::{Origin, RoleState};
-use rolecall::domain::role::role_order_etag;
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::rules::role::role_order_etag;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Question, Reason, Refusal};
 
 use super::plans;

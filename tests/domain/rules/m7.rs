@@ -1,7 +1,7 @@
 //! What becomes of those for whom a role turns disabled (M7): REMAP, SUSPEND with a fallback role, and coming back.
 
 use rolecall::domain::Decision::*;
-use rolecall::domain::membership::Origin;
+use rolecall::domain::model::membership::Origin;
 use rolecall::domain::{Question, Reason, Refusal};
 
 use crate::fixture::{World, world};

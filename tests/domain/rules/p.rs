@@ -1,9 +1,10 @@
 //! Projects, and what holds of all in them (P1 to P7).
 
+use rolecall::domain::Command;
 use rolecall::domain::Decision::*;
-use rolecall::domain::command::{Command, Purge};
-use rolecall::domain::project::{Environment, RoleStructure};
-use rolecall::domain::refusal::Noun;
+use rolecall::domain::commands::command::Purge;
+use rolecall::domain::model::project::{Environment, RoleStructure};
+use rolecall::domain::model::refusal::Noun;
 use rolecall::domain::{ProjectKey, Reason, Refusal};
 
 use super::{limits, over};

@@ -1,8 +1,8 @@
 //! Converting the structure of roles (P5).
 
 use rolecall::domain::Decision::*;
-use rolecall::domain::membership::Origin;
-use rolecall::domain::project::RoleStructure;
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Question, Reason, Refusal};
 
 use super::limits;

@@ -1,8 +1,8 @@
 //! Role sets that nobody has any more: every REMAP makes new ones (M7), and a project may keep so many (P7).
 
 use rolecall::domain::UserId;
-use rolecall::domain::group::{Commit, Known, Work, decide_group};
-use rolecall::domain::id::OrgNo;
+use rolecall::domain::commands::group::{Commit, Known, Work, decide_group};
+use rolecall::domain::model::id::OrgNo;
 
 use crate::fixture::{World, world};
 

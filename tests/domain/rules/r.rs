@@ -1,8 +1,8 @@
 //! Roles and permissions (R1 to R10); deleting a role is in `r4.rs`.
 
+use rolecall::domain::Command;
 use rolecall::domain::Decision::*;
-use rolecall::domain::command::Command;
-use rolecall::domain::name::BadName;
+use rolecall::domain::model::name::BadName;
 use rolecall::domain::{PermissionName, Question, Reason, Refusal, RoleName};
 
 use super::plans;

@@ -1,8 +1,9 @@
 //! Deleting a role (R4): who gets what in its place.
 
+use rolecall::domain::Command;
 use rolecall::domain::Decision::*;
-use rolecall::domain::command::{Command, Purge};
-use rolecall::domain::membership::Origin;
+use rolecall::domain::commands::command::Purge;
+use rolecall::domain::model::membership::Origin;
 use rolecall::domain::{Question, Reason, Refusal, UserId};
 
 use crate::fixture::{World, seconds, world};

@@ -1,6 +1,6 @@
 //! What a write does to those whom it touches (R9).
 
-use rolecall::domain::impact::{GrantImpact, Impact, Listed, MemberImpact, Who};
+use rolecall::domain::impact::report::{GrantImpact, Impact, Listed, MemberImpact, Who};
 use rolecall::domain::{OrgId, PermissionName, Reason, Refusal, RoleName};
 use rolecall::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MAX};
 
@@ -100,7 +100,7 @@ fn r9_a_lent_role_that_is_suspended_is_told_by_name() {
 fn r9_an_edit_tells_the_grants_and_those_who_hold_the_role_live() {
     let mut world = plans();
     let impact = world.impact("edit Default: Admin -pay +read; Guest +pay");
-    let grants = |listed: &Listed<rolecall::domain::impact::GrantImpact>| {
+    let grants = |listed: &Listed<rolecall::domain::impact::report::GrantImpact>| {
         let words = listed.first.iter().map(|it| format!("{} {} {}", it.role_mapping, it.role, it.permission));
         words.collect::<Vec<_>>()
     };

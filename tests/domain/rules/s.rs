@@ -1,10 +1,11 @@
 //! Orgs and their subscriptions (S1 to S5).
 
+use rolecall::domain::Command;
 use rolecall::domain::Decision::*;
-use rolecall::domain::command::{Command, Purge};
-use rolecall::domain::id::{OrgNo, ProjectId};
-use rolecall::domain::membership::Origin;
-use rolecall::domain::refusal::Noun;
+use rolecall::domain::commands::command::Purge;
+use rolecall::domain::model::id::{OrgNo, ProjectId};
+use rolecall::domain::model::membership::Origin;
+use rolecall::domain::model::refusal::Noun;
 use rolecall::domain::{OrgId, Reason, Refusal, UserId};
 
 use super::plans;

@@ -1,0 +1,22 @@
+//! TODO doc
+
+pub mod alias;
+pub mod call;
+pub mod command;
+pub mod decide;
+pub mod disabling;
+pub mod draft;
+pub mod fallback;
+pub mod group;
+pub mod manageable;
+pub mod membership;
+pub mod org;
+pub mod outcome;
+pub mod permission;
+pub mod project;
+pub mod purge;
+pub mod replacement;
+pub mod role;
+pub mod role_mapping;
+pub mod role_set;
+pub mod subscription;

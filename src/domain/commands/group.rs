@@ -1,0 +1,164 @@
+//! Decides a group of commands, each on what its accepted predecessors left: as if one by one, but committed together.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::domain::commands::call::{Actor, Call, RequestKey};
+use crate::domain::commands::command::Command;
+use crate::domain::commands::decide::{Decided, decide};
+use crate::domain::commands::draft::Terms;
+use crate::domain::commands::outcome::Outcome;
+use crate::domain::impact::report::Impact;
+use crate::domain::model::name::UserId;
+use crate::domain::model::refusal::Refusal;
+use crate::domain::model::revision::Revision;
+use crate::domain::model::time::Time;
+use crate::domain::state::State;
+use crate::domain::state::change::Change;
+use crate::limits::Limits;
+
+/// One command of a group.
+#[derive(Clone, Debug)]
+pub struct Work {
+    pub command: Command,
+    pub call: Call,
+    /// Drawn at random for the commit, if it comes to one.
+    pub tag: u32,
+}
+
+/// An accepted command that changed something.
+#[derive(Clone)]
+pub struct Commit {
+    pub revision: Revision,
+    pub kind: Arc<str>,
+    pub actor: Actor,
+    /// On whose behalf it was written (G1).
+    pub acting_user: Option<UserId>,
+    pub reason: Arc<str>,
+    /// What a repetition is answered with, where the call named a request id.
+    pub request: Option<Remembered>,
+    pub changes: Vec<Change>,
+}
+
+/// A write that may be repeated, and its answer (A4).
+#[derive(Clone)]
+pub struct Remembered {
+    pub key: RequestKey,
+    pub fingerprint: u128,
+    pub outcome: Outcome,
+    pub impact: Arc<Impact>,
+}
+
+/// Writes of the last 24 hours that the group's request ids name.
+pub type Known = HashMap<RequestKey, KnownRequest>;
+
+/// A write of the past, as the store remembers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownRequest {
+    pub fingerprint: u128,
+    pub revision: Revision,
+    /// Encoded by the store.
+    pub outcome: Vec<u8>,
+}
+
+/// What becomes of one command, if the group is committed.
+pub enum Verdict {
+    Done {
+        revision: Revision,
+        outcome: Outcome,
+        impact: Arc<Impact>,
+        replayed: bool,
+        /// The state before it, where the impact names members by their role set alone: to find out who they are.
+        before: Option<Box<State>>,
+    },
+    /// Answered with what an earlier write was answered.
+    Remembered {
+        revision: Revision,
+        outcome: Vec<u8>,
+    },
+    Refused(Refusal),
+}
+
+/// A decided group.
+pub struct Group {
+    pub next: State,
+    pub commits: Vec<Commit>,
+    /// One for each command, in their order.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// Decides a group on `base`. Pure; a panic in deciding refuses that command only.
+pub fn decide_group(base: State, work: &[Work], known: &Known, now: Time, limits: &Limits) -> Group {
+    let mut group = Group { next: base, commits: Vec::new(), verdicts: Vec::with_capacity(work.len()) };
+    for work in work {
+        let verdict = group.decide_next(work, known, now, limits);
+        group.verdicts.push(verdict);
+    }
+    group
+}
+
+impl Group {
+    fn decide_next(&mut self, work: &Work, known: &Known, now: Time, limits: &Limits) -> Verdict {
+        if let Some(key) = &work.call.request
+            && let Some(verdict) = self.repeated(key, work.call.fingerprint, known)
+        {
+            return verdict;
+        }
+        // Time grows from commit to commit, whatever the clock does.
+        let now = now.max(self.next.revision().at.next());
+        let terms = Terms { call: &work.call, now, limits };
+        let state = &self.next;
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(state, &work.command, &terms)));
+        let decided = match decided {
+            Ok(Ok(decided)) => decided,
+            Ok(Err(refusal)) => return Verdict::Refused(refusal),
+            Err(_) => return Verdict::Refused(Refusal::Panicked),
+        };
+        let Decided { next, changes, outcome, impact } = decided;
+        if changes.is_empty() {
+            let revision = self.next.revision();
+            return Verdict::Done { revision, outcome, impact, replayed: false, before: None };
+        }
+        let before = impact.has_unnamed().then(|| Box::new(self.next.clone()));
+        let revision = Revision { number: self.next.revision().number + 1, tag: work.tag, at: now };
+        self.next = next;
+        self.next.set_revision(revision);
+        self.commits.push(Commit {
+            revision,
+            kind: work.command.kind().into(),
+            actor: work.call.actor.clone(),
+            acting_user: work.call.acting_user.clone(),
+            reason: work.call.reason.clone(),
+            request: work.call.request.clone().map(|key| Remembered {
+                key,
+                fingerprint: work.call.fingerprint,
+                outcome: outcome.clone(),
+                impact: impact.clone(),
+            }),
+            changes,
+        });
+        Verdict::Done { revision, outcome, impact, replayed: false, before }
+    }
+
+    /// The verdict on a request id that was used before, in the past or earlier in this group (A4).
+    fn repeated(&self, key: &RequestKey, fingerprint: u128, known: &Known) -> Option<Verdict> {
+        let reused = || Some(Verdict::Refused(Refusal::RequestIdReused(key.request_id.to_string())));
+        if let Some(known) = known.get(key) {
+            if known.fingerprint != fingerprint {
+                return reused();
+            }
+            return Some(Verdict::Remembered { revision: known.revision, outcome: known.outcome.clone() });
+        }
+        let earlier = self.commits.iter().find_map(|commit| {
+            let request = commit.request.as_ref().filter(|request| request.key == *key)?;
+            Some((commit.revision, request))
+        });
+        let (revision, request) = earlier?;
+        if request.fingerprint != fingerprint {
+            return reused();
+        }
+        let (outcome, impact) = (request.outcome.clone(), request.impact.clone());
+        Some(Verdict::Done { revision, outcome, impact, replayed: true, before: None })
+    }
+}

@@ -1,0 +1,179 @@
+//! Creates, updates and deletes projects (P1, P3, P6, R5).
+
+pub mod convert;
+
+use std::num::NonZeroU32;
+
+use crate::domain::collections::numbered::Numbered;
+use crate::domain::commands::command::{CreateProject, DeleteProject, UpdateProject};
+use crate::domain::commands::draft::Draft;
+use crate::domain::commands::outcome::Outcome;
+use crate::domain::model::etag;
+use crate::domain::model::id::{PermissionId, RoleId, RoleMappingId};
+use crate::domain::model::lifecycle::Lifecycle;
+use crate::domain::model::name::{PermissionName, ProjectKey, RoleMappingName, RoleName};
+use crate::domain::model::permission::{BUILT_INS, Permission, PermissionSet};
+use crate::domain::model::project::{ProjectRecord, RoleStructure, WORKSPACE};
+use crate::domain::model::refusal::{Noun, Refusal};
+use crate::domain::model::role::{Role, rank_at};
+use crate::domain::model::role_mapping::RoleMappingRecord;
+use crate::domain::model::template::B2B;
+use crate::domain::rules::owners::owners_kept;
+use crate::domain::state::change::{Change, Edit, GrantsKey, Scoped};
+use crate::domain::state::project::Project;
+
+/// Creates a project from the template `b2b` (P3).
+pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome, Refusal> {
+    if command.key.as_str() == WORKSPACE {
+        return Err(Refusal::ReservedName { reserved: WORKSPACE });
+    }
+    if draft.state().project(&command.key).is_some() {
+        return Err(Refusal::AlreadyExists(Noun::Project, command.key.to_string()));
+    }
+    if draft.state().was_deleted(&command.key) && !command.reuse_deleted_key {
+        return Err(Refusal::Retired(Noun::Project, command.key.to_string()));
+    }
+    let project = draft.state().next_project();
+    let now = draft.now();
+    let roles @ [owner, _, member] = std::array::from_fn(|at| RoleId(numbered(at)));
+    let mapping = RoleMappingId::from_number(NonZeroU32::MIN);
+    draft.edit(Change::Project(Edit {
+        key: project,
+        before: None,
+        after: Some(ProjectRecord {
+            key: command.key.clone(),
+            display_name: command.display_name.as_str().into(),
+            environment: command.environment,
+            role_structure: command.role_structure,
+            default_role: member,
+            default_owner_role: owner,
+            default_role_mapping: mapping,
+            create_time: now,
+            version: 1,
+            role_order_version: 1,
+            lifecycle: Lifecycle::Existing,
+        }),
+    }));
+    for (at, (name, description)) in BUILT_INS.iter().enumerate() {
+        draft.edit(Change::Permission(Edit {
+            key: Scoped { project, id: built_in(at) },
+            before: None,
+            after: Some(Permission {
+                name: PermissionName::stored(*name),
+                description: (*description).into(),
+                built_in: true,
+                create_time: now,
+                aliases: [].into(),
+            }),
+        }));
+    }
+    for (at, (role, it)) in roles.into_iter().zip(B2B.roles).enumerate() {
+        draft.edit(Change::Role(Edit {
+            key: Scoped { project, id: role },
+            before: None,
+            after: Some(Role {
+                name: RoleName::stored(it.name),
+                description: it.description.into(),
+                internal: false,
+                rank: rank_at(at),
+                create_time: now,
+                aliases: [].into(),
+                version: 1,
+                manages: match command.role_structure {
+                    RoleStructure::SingleRole => [].into(),
+                    // As they would by their order: the highest also itself.
+                    RoleStructure::MultiRole => roles.into_iter().skip(if at == 0 { 0 } else { at + 1 }).collect(),
+                },
+            }),
+        }));
+    }
+    draft.edit(Change::RoleMapping(Edit {
+        key: Scoped { project, id: mapping },
+        before: None,
+        after: Some(RoleMappingRecord {
+            name: RoleMappingName::stored(B2B.role_mapping.0),
+            description: B2B.role_mapping.1.into(),
+            disabled_roles: [].into(),
+            create_time: now,
+            aliases: [].into(),
+            version: 1,
+        }),
+    }));
+    for (role, it) in roles.into_iter().zip(B2B.roles) {
+        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (it.grants)(name));
+        let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
+        let key = GrantsKey { project, role_mapping: mapping, role };
+        draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));
+    }
+    Ok(Outcome::Project(draft.project(&command.key)?))
+}
+
+/// Changes what people call a project, and its default roles (R5).
+pub fn update(draft: &mut Draft<'_>, command: &UpdateProject) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let before = &project.record;
+    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
+    let role = |name: &Option<RoleName>, present| match name {
+        Some(name) => suitable(&project, project.role(name)?),
+        None => Ok(present),
+    };
+    let after = ProjectRecord {
+        display_name: command.display_name.as_deref().map_or_else(|| before.display_name.clone(), Into::into),
+        default_role: role(&command.default_role, before.default_role)?,
+        default_owner_role: role(&command.default_owner_role, before.default_owner_role)?,
+        ..ProjectRecord::clone(before)
+    };
+    if after == **before {
+        return Ok(Outcome::Project(project));
+    }
+    let after = ProjectRecord { version: before.version + 1, ..after };
+    let before = Some(ProjectRecord::clone(before));
+    draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
+    let updated = draft.project(&command.project)?;
+    if !command.allow_ownerless && project.record.default_owner_role != updated.record.default_owner_role {
+        owners_kept(&project, &updated, draft.now())?;
+    }
+    Ok(Outcome::Project(updated))
+}
+
+/// A default role is visible, and enabled everywhere (R5).
+fn suitable(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
+    let refused = |why| Err(Refusal::DefaultRoleUnsuitable { role: project.role_name(id), deleting: false, why });
+    if project.roles.get(id).is_some_and(|role| role.internal) {
+        return refused("it is internal".into());
+    }
+    match project.role_mappings.entries().find(|(_, mapping)| !mapping.enabled(id)) {
+        Some((_, mapping)) => refused(format!("it is disabled in role mapping `{}`", mapping.record.name)),
+        None => Ok(id),
+    }
+}
+
+/// Deletes a project: marked dead, it cannot be reached; what is in it is purged afterwards (P6).
+pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let before = &project.record;
+    if before.key == ProjectKey::default_project() {
+        return Err(Refusal::ProjectPermanent(before.key.to_string()));
+    }
+    if command.confirm != before.key.as_str() {
+        return Err(Refusal::NotConfirmed { key: before.key.to_string() });
+    }
+    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
+    let orgs = project.orgs_len() as u64;
+    if orgs > 0 && !command.force {
+        return Err(Refusal::ProjectHasOrgs { orgs });
+    }
+    let after = ProjectRecord { lifecycle: Lifecycle::Deleted(draft.now()), ..ProjectRecord::clone(before) };
+    let before = Some(ProjectRecord::clone(before));
+    draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
+    Ok(Outcome::Deleted(orgs))
+}
+
+fn built_in(at: usize) -> PermissionId {
+    PermissionId(numbered(at))
+}
+
+/// The number of the first, the second thing of a noun and so on: numbers begin at 1.
+fn numbered(at: usize) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(at as u32)
+}

@@ -1,0 +1,126 @@
+//! What is deleted with all that hangs on it: marked dead at once, purged in chunks afterwards (S5, P6).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::domain::commands::command::Purge;
+use crate::domain::commands::draft::Draft;
+use crate::domain::commands::fallback;
+use crate::domain::commands::outcome::Outcome;
+use crate::domain::model::lifecycle::Lifecycle;
+use crate::domain::model::org::{OrgProfile, OrgRecord};
+use crate::domain::model::permission::{Permission, PermissionSet};
+use crate::domain::model::project::ProjectRecord;
+use crate::domain::model::refusal::Refusal;
+use crate::domain::model::role::Role;
+use crate::domain::model::role_set::RoleSet;
+use crate::domain::state::change::{Change, Edit, GrantsKey, MembershipKey, Scoped};
+use crate::domain::state::project::Project;
+use crate::limits::PURGE_ROWS_MAX;
+
+/// Purges memberships of what is dead, and once there are none, what they hung on. What is not dead stays, whatever the
+/// command names.
+pub fn purge(draft: &mut Draft<'_>, command: &Purge) -> Result<Outcome, Refusal> {
+    let Some(project) = draft.state().project_numbered(command.project).cloned() else { return Ok(Outcome::Purged(0)) };
+    // Each once, however often it is named.
+    for (no, user) in command.members.iter().collect::<BTreeSet<_>>() {
+        let Some(org) = project.org_numbered(*no) else { continue };
+        let record = project.membership(org, user);
+        if let Some(before) = record.filter(|record| project.is_deleted(org, record.role_set)) {
+            let key = MembershipKey { project: project.id, org: *no, user: user.clone() };
+            draft.edit(Change::Membership(Edit { key, before: Some(before), after: None }));
+        }
+    }
+    if command.last {
+        let project = draft.again(&project)?;
+        purge_orgs(draft, &project);
+        purge_sets(draft, &project);
+        if project.is_being_purged() && project.orgs_being_purged().is_empty() {
+            purge_project(draft, &project);
+        }
+    }
+    Ok(Outcome::Purged(draft.changes_len()))
+}
+
+/// Of an org the number and the id stay.
+fn purge_orgs(draft: &mut Draft<'_>, project: &Project) {
+    for &no in project.orgs_being_purged().iter().take(PURGE_ROWS_MAX) {
+        let Some(org) = project.org_numbered(no).filter(|org| org.memberships_len() == 0) else { continue };
+        fallback::set(draft, project, org, Vec::new());
+        let before = org.record.clone();
+        let profile = OrgProfile { display_name: "".into(), metadata: "".into(), ..OrgProfile::clone(&before.profile) };
+        let deleted_at = before.lifecycle.deleted_at().unwrap_or(draft.now());
+        let after =
+            OrgRecord { profile: Arc::new(profile), lifecycle: Lifecycle::Purged(deleted_at), ..before.clone() };
+        let key = Scoped { project: project.id, id: no };
+        draft.edit(Change::Org(Edit { key, before: Some(before), after: Some(after) }));
+    }
+}
+
+fn purge_sets(draft: &mut Draft<'_>, project: &Project) {
+    if project.role_sets_being_purged().is_empty() {
+        return;
+    }
+    for &id in project.role_sets_being_purged().difference(&project.used_role_sets()) {
+        let before = project.role_sets.get(id).map(|set| RoleSet::clone(set));
+        draft.edit(Change::RoleSet(Edit { key: Scoped { project: project.id, id }, before, after: None }));
+    }
+}
+
+/// Purges a part of a dead project, in the order in which things hang on each other; of the project itself the key stays.
+fn purge_project(draft: &mut Draft<'_>, project: &Project) {
+    // Whatever the caller believes: memberships hang on all the rest.
+    if project.memberships_len() > 0 {
+        return;
+    }
+    let mut rows = 0;
+    for (change, weight) in remains(project) {
+        if rows >= PURGE_ROWS_MAX {
+            return;
+        }
+        rows += weight.max(1);
+        draft.edit(change);
+    }
+    let before = ProjectRecord::clone(&project.record);
+    let deleted_at = before.lifecycle.deleted_at().unwrap_or(draft.now());
+    let after = ProjectRecord { display_name: "".into(), lifecycle: Lifecycle::Purged(deleted_at), ..before.clone() };
+    draft.edit(Change::Project(Edit { key: project.id, before: Some(before), after: Some(after) }));
+}
+
+/// What takes away all that is left in a project, and how many rows each change costs.
+fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
+    let in_project = project.id;
+    let mut orgs = Vec::new();
+    project.for_each_org(|org| orgs.push(org));
+    project.for_each_deleted_org(|org| orgs.push(org));
+    let orgs = orgs.into_iter().flat_map(move |org| {
+        let key = Scoped { project: in_project, id: org.no };
+        let fallbacks = org.fallbacks.clone();
+        let weight = fallbacks.as_deref().map_or(0, <[_]>::len);
+        let fallbacks =
+            fallbacks.map(|before| (Change::Fallbacks(Edit { key, before: Some(before), after: None }), weight));
+        fallbacks.into_iter().chain([(Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)])
+    });
+    let sets = project.role_sets.entries().map(move |(id, set)| {
+        let key = Scoped { project: in_project, id };
+        (Change::RoleSet(Edit { key, before: Some(RoleSet::clone(set)), after: None }), set.roles.len())
+    });
+    let mappings = project.role_mappings.entries().flat_map(move |(role_mapping, mapping)| {
+        let rows = mapping.rows.entries().map(move |(role, row)| {
+            let key = GrantsKey { project: in_project, role_mapping, role };
+            (Change::Grants(Edit { key, before: Some(PermissionSet::clone(row)), after: None }), row.len())
+        });
+        let key = Scoped { project: in_project, id: role_mapping };
+        let before = Some(mapping.record.clone());
+        rows.chain(std::iter::once_with(move || (Change::RoleMapping(Edit { key, before, after: None }), 1)))
+    });
+    let roles = project.roles.entries().map(move |(id, role)| {
+        let key = Scoped { project: in_project, id };
+        (Change::Role(Edit { key, before: Some(Role::clone(role)), after: None }), 1)
+    });
+    let permissions = project.permissions.entries().map(move |(id, permission)| {
+        let key = Scoped { project: in_project, id };
+        (Change::Permission(Edit { key, before: Some(Permission::clone(permission)), after: None }), 1)
+    });
+    orgs.chain(sets).chain(mappings).chain(roles).chain(permissions)
+}

@@ -1,0 +1,200 @@
+//! Deletes a role and gives whoever holds it another, in one commit (R4).
+//!
+//! Memberships point to role sets, and sets are few: each set with the role is rewritten, whoever has it. Only members
+//! some of whose roles have an end are written one by one: what becomes of two ends is for each to say. Sets that nobody
+//! has any more after that go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::commands::command::DeleteRole;
+use crate::domain::commands::draft::Draft;
+use crate::domain::commands::outcome::Outcome;
+use crate::domain::commands::role::edits;
+use crate::domain::commands::{fallback, replacement, role_mapping};
+use crate::domain::model::etag;
+use crate::domain::model::fallback::Fallback;
+use crate::domain::model::id::{RoleId, RoleMappingId, RoleSetId};
+use crate::domain::model::permission::PermissionSet;
+use crate::domain::model::refusal::Refusal;
+use crate::domain::model::role::Role;
+use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::time::{Time, later};
+use crate::domain::rules::replacement::fits;
+use crate::domain::rules::usage::Recorded;
+use crate::domain::state::change::{Change, Edit, GrantsKey, MembershipKey, Scoped};
+use crate::domain::state::project::Project;
+
+/// The role that goes, and who takes its place.
+#[derive(Clone, Copy)]
+struct Deletion {
+    deleted: RoleId,
+    replacement: Option<RoleId>,
+    now: Time,
+}
+
+/// Who has the role, found in one pass over all memberships.
+#[derive(Default)]
+struct Holders {
+    members: u64,
+    /// Those who get the replacement.
+    migrated: BTreeMap<RoleMappingId, u64>,
+    /// The sets of those who keep theirs, as it is rewritten.
+    sets: BTreeSet<RoleSetId>,
+}
+
+pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Refusal> {
+    let project = draft.project(&command.project)?;
+    let deleted = project.role(&command.name)?;
+    let Some(role) = project.roles.get(deleted) else { return Err(Refusal::Panicked) };
+    etag::fits(command.etag.as_deref(), deleted.number(), role.version)?;
+    let record = &project.record;
+    if [record.default_role, record.default_owner_role].contains(&deleted) {
+        let why = "it is the project's default role or default owner role; name another first".into();
+        return Err(Refusal::DefaultRoleUnsuitable { role: role.name.clone(), deleting: true, why });
+    }
+    let deletion = Deletion { deleted, replacement: replacement(&project, command, deleted)?, now: draft.now() };
+    let holders = deletion.holders(&project);
+    deletion.suitable(&project, &holders)?;
+
+    deletion.rewrite_sets(draft, &project, &holders);
+    deletion.rewrite_members(draft, &project)?;
+    deletion.leave_mappings(draft, &project);
+    deletion.leave_fallbacks(draft, &project);
+    deletion.leave_managers(draft, &project);
+    let key = Scoped { project: project.id, id: deleted };
+    draft.edit(Change::Role(Edit { key, before: Some(Role::clone(role)), after: None }));
+    Ok(Outcome::Deleted(holders.members))
+}
+
+/// The role named, else the default role, and for an internal role none.
+fn replacement(project: &Project, command: &DeleteRole, deleted: RoleId) -> Result<Option<RoleId>, Refusal> {
+    let id = match &command.replacement {
+        Some(name) => project.role(name)?,
+        None if !project.is_visible(deleted) => return Ok(None),
+        None => project.record.default_role,
+    };
+    fits(project, deleted, id)?;
+    Ok(Some(id))
+}
+
+impl Deletion {
+    /// What becomes of a role in anybody's hands.
+    fn replacement_of(self, role: RoleId) -> Option<RoleId> {
+        if role == self.deleted { self.replacement } else { Some(role) }
+    }
+
+    fn holders(self, project: &Project) -> Holders {
+        let mut holders = Holders::default();
+        project.for_each_org(|org| {
+            project.each_membership(org, |it| {
+                let own = it.holds(self.deleted, self.now);
+                // Whoever holds it in the place of a suspended role gets the replacement in that place.
+                let in_place = project.holds_in_place(org, it, self.deleted, self.now);
+                if own || in_place {
+                    holders.members += 1;
+                    let migrated = holders.migrated.entry(org.record.role_mapping).or_default();
+                    *migrated += u64::from(in_place || self.gives_replacement(it));
+                }
+                if it.temporary.is_empty() && it.set.contains(self.deleted) {
+                    holders.sets.insert(it.set_id);
+                }
+            });
+        });
+        // Memberships of dead orgs go on pointing to their sets until they are purged.
+        project.for_each_deleted_org(|org| {
+            project.each_membership(org, |it| {
+                if it.set.contains(self.deleted) {
+                    holders.sets.insert(it.set_id);
+                }
+            });
+        });
+        holders
+    }
+
+    /// Whether a holder gets the replacement, or gets it for longer.
+    fn gives_replacement(self, it: Recorded<'_>) -> bool {
+        self.replacement.is_some_and(|replacement| {
+            !it.holds(replacement, self.now) || later(it.end(self.deleted), it.end(replacement)) != it.end(replacement)
+        })
+    }
+
+    /// The replacement is enabled wherever somebody gets it.
+    fn suitable(self, project: &Project, holders: &Holders) -> Result<(), Refusal> {
+        let Some(replacement) = self.replacement else { return Ok(()) };
+        let disabled = holders.migrated.iter().filter_map(|(&id, &members)| {
+            let mapping = project.role_mappings.get(id)?;
+            (members > 0 && !mapping.enabled(replacement)).then(|| (mapping.record.name.clone(), members))
+        });
+        let disabled_in: Vec<_> = disabled.collect();
+        if disabled_in.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::ReplacementDisabled { replacement: project.role_name(replacement), disabled_in })
+    }
+
+    /// Sets that nobody keeps go; members with ends get others.
+    fn rewrite_sets(self, draft: &mut Draft<'_>, project: &Project, holders: &Holders) {
+        for (id, set) in project.role_sets.entries().filter(|(_, set)| set.contains(self.deleted)) {
+            let after = holders.sets.contains(&id).then(|| set.migrated(|role| self.replacement_of(role)));
+            let key = Scoped { project: project.id, id };
+            draft.edit(Change::RoleSet(Edit { key, before: Some(RoleSet::clone(set)), after }));
+        }
+    }
+
+    fn rewrite_members(self, draft: &mut Draft<'_>, project: &Project) -> Result<(), Refusal> {
+        let mut written = Vec::new();
+        project.for_each_org(|org| {
+            org.for_each_with_temporary_roles(|user| {
+                let Some(record) = project.membership(org, user) else { return };
+                let set = project.role_sets.get(record.role_set);
+                if set.is_some_and(|set| set.contains(self.deleted)) {
+                    written.push((org.no, user.clone(), record));
+                }
+            });
+        });
+        for (org, user, before) in written {
+            let after = replacement::record(draft, project, &before, |role, _| self.replacement_of(role))?;
+            let key = MembershipKey { project: project.id, org, user };
+            draft.edit(Change::Membership(Edit { key, before: Some(before), after }));
+        }
+        Ok(())
+    }
+
+    /// The role's rows go, and it is disabled nowhere any more.
+    fn leave_mappings(self, draft: &mut Draft<'_>, project: &Project) {
+        for (id, mapping) in project.role_mappings.entries() {
+            let row = mapping.row(self.deleted);
+            if row.is_none() && mapping.enabled(self.deleted) {
+                continue;
+            }
+            if let Some(row) = row {
+                let key = GrantsKey { project: project.id, role_mapping: id, role: self.deleted };
+                draft.edit(Change::Grants(Edit { key, before: Some(PermissionSet::clone(row)), after: None }));
+            }
+            role_mapping::enable(draft, project, id, self.deleted);
+        }
+    }
+
+    /// Nobody stands in for it any more; where it stood in itself, the replacement does.
+    fn leave_fallbacks(self, draft: &mut Draft<'_>, project: &Project) {
+        project.for_each_org(|org| {
+            let enabled = |role| project.role_mappings.get(org.record.role_mapping).is_some_and(|it| it.enabled(role));
+            let fallbacks = org.fallbacks().iter().filter(|it| it.role != self.deleted).filter_map(|it| {
+                let fallback_role = self.replacement_of(it.fallback_role)?;
+                // Disabled only where nobody holds the suspended role any more: then it was a fallback role for nobody.
+                let fits = fallback_role == it.fallback_role || enabled(fallback_role);
+                fits.then_some(Fallback { role: it.role, fallback_role })
+            });
+            fallback::set(draft, project, org, fallbacks.collect());
+        });
+    }
+
+    fn leave_managers(self, draft: &mut Draft<'_>, project: &Project) {
+        for (id, role) in project.roles.entries() {
+            if id != self.deleted && role.manages.contains(&self.deleted) {
+                let manages = role.manages.iter().copied().filter(|&other| other != self.deleted).collect();
+                edits::set_manages(draft, project, id, manages);
+            }
+        }
+    }
+}

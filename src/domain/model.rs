@@ -1,0 +1,18 @@
+//! TODO doc
+
+pub mod etag;
+pub mod fallback;
+pub mod id;
+pub mod lifecycle;
+pub mod membership;
+pub mod name;
+pub mod org;
+pub mod permission;
+pub mod project;
+pub mod refusal;
+pub mod revision;
+pub mod role;
+pub mod role_mapping;
+pub mod role_set;
+pub mod template;
+pub mod time;

@@ -1,0 +1,394 @@
+//! Why a command is not done: one variant a rule, told apart by a [`Reason`] that is part of the API.
+
+use crate::domain::model::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
+use crate::domain::model::project::RoleStructure;
+use crate::domain::model::time::Time;
+use crate::limits::REFUSAL_NAMES_MAX;
+
+/// A thing that is named in a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noun {
+    Project,
+    Permission,
+    Role,
+    RoleMapping,
+    Org,
+    Member,
+}
+
+/// A command that is not done, and why. Nothing of it was stored.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error("{} `{}` does not exist", .0.word(), .1)]
+    NotFound(Noun, String),
+    #[error("{} `{}` exists already", .0.word(), .1)]
+    AlreadyExists(Noun, String),
+    #[error("`{name}` is an old name of {} `{of}`; drop it from the aliases there, or choose another name", .noun.word())]
+    AliasOf { noun: Noun, name: String, of: String },
+    #[error("a deleted {} had the {} `{}`; choose another, or say `{}`", .0.word(), retired(.0).0, .1, retired(.0).1)]
+    Retired(Noun, String),
+    #[error("`{name}` is none of the aliases; a list of aliases can only leave some of the present ones out")]
+    UnknownAlias { name: String },
+    #[error("it has changed since it was read: the etag is `{now}` now; read it again")]
+    EtagMismatch { now: String },
+    #[error("`confirm` must repeat the key `{key}`")]
+    NotConfirmed { key: String },
+    #[error("the project has {}; delete them first, or say `force`", count(.orgs, "org"))]
+    ProjectHasOrgs { orgs: u64 },
+    #[error("project `{0}` cannot be deleted")]
+    ProjectPermanent(String),
+    #[error("permission `{0}` is built in: it can be neither renamed nor deleted")]
+    BuiltIn(PermissionName),
+    #[error("role `{role}` cannot be {}: {why}", wanted(.deleting))]
+    DefaultRoleUnsuitable { role: RoleName, deleting: bool, why: String },
+    #[error("role `{role}` is held by {}; whether it is internal changes only while nobody holds it", count(.members, "member"))]
+    RoleInUse { role: RoleName, members: u64 },
+    #[error("the order must name every role; `{missing}` is missing")]
+    IncompleteOrder { missing: RoleName },
+    #[error("{} `{name}` cannot take its own place", .noun.word())]
+    OwnReplacement { noun: Noun, name: String },
+    #[error(
+        "role `{replacement}` is disabled in {} in whose orgs members would get it; enable it there or name another replacement",
+        counted(.disabled_in, "member")
+    )]
+    ReplacementDisabled { replacement: RoleName, disabled_in: Vec<(RoleMappingName, u64)> },
+    #[error(
+        "an internal role is replaced by an internal one only, and a visible by a visible: not `{role}` by `{replacement}`"
+    )]
+    ReplacementUnsuitable { role: RoleName, replacement: RoleName },
+    #[error("role mapping `{0}` is the default one; promote another first")]
+    DefaultRoleMapping(RoleMappingName),
+    #[error("role mapping `{role_mapping}` has {} subscribed; say in `move_subscribers_to` where to move them", count(.orgs, "org"))]
+    RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
+    #[error("roles held by {} of {} would be disabled for them: {}; say in `on_disabled` what becomes of them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
+    RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, orgs: u64 },
+    #[error(
+        "{} with other members would be left without an owner (role `{role}`), first `{first}`; give the role to somebody else there, or say `allow_ownerless`",
+        count(.orgs, "org")
+    )]
+    LastOwner { role: RoleName, first: OrgId, orgs: u64 },
+    #[error("role `{role}` stands in `replacements` twice")]
+    RemappedTwice { role: RoleName },
+    #[error("role `{role}` is internal; only a visible role can stand in for others")]
+    FallbackRoleInternal { role: RoleName },
+    #[error("the project is {}: {why}", structure(.is))]
+    WrongRoleStructure { is: RoleStructure, why: &'static str },
+    #[error("the impact is another than it was when it was shown: its digest is `{now}` now; look at it again")]
+    ImpactChanged { now: String },
+    #[error("the acting user `{0}` is not a member of the org")]
+    ActingUserNotAMember(UserId),
+    #[error("no live role of the acting user grants `{permission}`")]
+    ActingUserMissingPermission { permission: &'static str },
+    #[error("no live role of the acting user that grants `{permission}` manages role `{role}`")]
+    RoleOutOfScope { role: RoleName, permission: &'static str },
+    #[error(
+        "role `{role}` would outlast the acting user's role by which it is given; give it an end that is not later"
+    )]
+    OutlastsGranter { role: RoleName, expire_time: Time },
+    #[error("user `{0}` cannot be given this now")]
+    UserNotAvailable(UserId),
+    #[error("no live role of the viewer grants `{permission}`, without which only itself is seen")]
+    ViewerMissingPermission { permission: &'static str },
+    #[error("the name or prefix `{reserved}` is reserved; choose another name")]
+    ReservedName { reserved: &'static str },
+    #[error(
+        "{limit}: {asked} would be more than {max}; ask the operator to raise the limit or remove what is not used"
+    )]
+    LimitExceeded { limit: &'static str, max: u64, asked: u64 },
+    #[error("role `{role}` cannot be enabled and disabled at once")]
+    EnabledAndDisabled { role: RoleName },
+    #[error("permission `{}` cannot be added to and removed from role `{role}` at once", name_of(.permission))]
+    AddedAndRemoved { role: RoleName, permission: Option<PermissionName> },
+    #[error(
+        "role `{role}` is the project's default role or default owner role and stays enabled in every role mapping"
+    )]
+    DefaultRoleDisabled { role: RoleName },
+    #[error(
+        "role `{role}` is disabled in role mapping `{role_mapping}`; enable it there or move the org to another mapping"
+    )]
+    RoleDisabled { role: RoleName, role_mapping: RoleMappingName },
+    #[error("role `{role}` is given twice")]
+    RepeatedRole { at: usize, role: RoleName },
+    #[error("role `{role}` stands in the order twice")]
+    RepeatedInOrder { at: usize, role: RoleName },
+    #[error("the end of role `{role}` is in the past; say until when it is given, or that it is permanent")]
+    EndInThePast { at: usize, role: RoleName },
+    #[error(
+        "a member of a SINGLE_ROLE project holds one role and at most one more that ends; {lasting} without an end and {temporary} with one were given"
+    )]
+    TooManyRoles { lasting: usize, temporary: usize },
+    #[error("this org and user stand in an earlier row already")]
+    RepeatedRow,
+    #[error("org `{0}` stands in an earlier row already")]
+    RepeatedOrg(OrgId),
+    #[error("request id `{0}` was used with another request; choose a new one")]
+    RequestIdReused(String),
+    #[error("{} refused, the first of them: {}", refused_rows(.total), first(.rows))]
+    Rows { rows: Vec<(usize, Refusal)>, total: usize },
+    #[error("deciding failed; this is a bug, please report it")]
+    Panicked,
+}
+
+macro_rules! reasons {
+    ($($name:ident = $number:literal,)*) => {
+        /// The reason of a refusal. The numbers and names are those of `rolecall.v1.ErrorReason`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(i32)]
+        pub enum Reason {
+            $($name = $number,)*
+        }
+
+        impl Reason {
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+reasons! {
+    ProjectNotFound = 1,
+    PermissionNotFound = 2,
+    RoleNotFound = 3,
+    RoleMappingNotFound = 4,
+    OrgNotFound = 5,
+    MemberNotFound = 6,
+    ProjectAlreadyExists = 7,
+    PermissionAlreadyExists = 8,
+    RoleAlreadyExists = 9,
+    RoleMappingAlreadyExists = 10,
+    OrgAlreadyExists = 11,
+    MemberAlreadyExists = 12,
+    OrgIdRetired = 13,
+    ProjectKeyRetired = 14,
+    UnknownAlias = 22,
+    EtagMismatch = 44,
+    NotConfirmed = 24,
+    ProjectHasOrgs = 42,
+    ProjectPermanent = 43,
+    BuiltIn = 41,
+    DefaultRoleUnsuitable = 31,
+    RoleInUse = 33,
+    IncompleteOrder = 23,
+    ReplacementDisabled = 34,
+    ReplacementUnsuitable = 35,
+    DefaultRoleMapping = 37,
+    RoleMappingInUse = 38,
+    RolesWouldBeDisabled = 36,
+    LastOwner = 39,
+    WrongRoleStructure = 32,
+    ImpactChanged = 45,
+    ActingUserNotAMember = 46,
+    ActingUserMissingPermission = 47,
+    RoleOutOfScope = 48,
+    OutlastsGranter = 49,
+    UserNotAvailable = 40,
+    ViewerMissingPermission = 51,
+    ReservedName = 16,
+    LimitExceeded = 53,
+    Contradiction = 17,
+    DefaultRoleDisabled = 30,
+    RoleDisabled = 29,
+    RepeatedRole = 18,
+    EndInThePast = 20,
+    TooManyRoles = 21,
+    RepeatedRow = 19,
+    RequestIdReused = 27,
+    Internal = 62,
+}
+
+impl Noun {
+    /// As a sentence says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Permission => "permission",
+            Self::Role => "role",
+            Self::RoleMapping => "role mapping",
+            Self::Org => "org",
+            Self::Member => "member",
+        }
+    }
+}
+
+impl Refusal {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NotFound(noun, _) => match noun {
+                Noun::Project => Reason::ProjectNotFound,
+                Noun::Permission => Reason::PermissionNotFound,
+                Noun::Role => Reason::RoleNotFound,
+                Noun::RoleMapping => Reason::RoleMappingNotFound,
+                Noun::Org => Reason::OrgNotFound,
+                Noun::Member => Reason::MemberNotFound,
+            },
+            Self::AlreadyExists(noun, _) | Self::AliasOf { noun, .. } => match noun {
+                Noun::Project => Reason::ProjectAlreadyExists,
+                Noun::Permission => Reason::PermissionAlreadyExists,
+                Noun::Role => Reason::RoleAlreadyExists,
+                Noun::RoleMapping => Reason::RoleMappingAlreadyExists,
+                Noun::Org => Reason::OrgAlreadyExists,
+                Noun::Member => Reason::MemberAlreadyExists,
+            },
+            Self::Retired(Noun::Project, _) => Reason::ProjectKeyRetired,
+            Self::Retired(..) => Reason::OrgIdRetired,
+            Self::UnknownAlias { .. } => Reason::UnknownAlias,
+            Self::EtagMismatch { .. } => Reason::EtagMismatch,
+            Self::NotConfirmed { .. } => Reason::NotConfirmed,
+            Self::ProjectHasOrgs { .. } => Reason::ProjectHasOrgs,
+            Self::ProjectPermanent(_) => Reason::ProjectPermanent,
+            Self::BuiltIn(_) => Reason::BuiltIn,
+            Self::DefaultRoleUnsuitable { .. } => Reason::DefaultRoleUnsuitable,
+            Self::RoleInUse { .. } => Reason::RoleInUse,
+            Self::IncompleteOrder { .. } => Reason::IncompleteOrder,
+            Self::OwnReplacement { .. } | Self::RemappedTwice { .. } => Reason::Contradiction,
+            Self::ReplacementDisabled { .. } => Reason::ReplacementDisabled,
+            Self::ReplacementUnsuitable { .. } | Self::FallbackRoleInternal { .. } => Reason::ReplacementUnsuitable,
+            Self::DefaultRoleMapping(_) => Reason::DefaultRoleMapping,
+            Self::RoleMappingInUse { .. } => Reason::RoleMappingInUse,
+            Self::RolesWouldBeDisabled { .. } => Reason::RolesWouldBeDisabled,
+            Self::LastOwner { .. } => Reason::LastOwner,
+            Self::WrongRoleStructure { .. } => Reason::WrongRoleStructure,
+            Self::ImpactChanged { .. } => Reason::ImpactChanged,
+            Self::ActingUserNotAMember(_) => Reason::ActingUserNotAMember,
+            Self::ActingUserMissingPermission { .. } => Reason::ActingUserMissingPermission,
+            Self::RoleOutOfScope { .. } => Reason::RoleOutOfScope,
+            Self::OutlastsGranter { .. } => Reason::OutlastsGranter,
+            Self::UserNotAvailable(_) => Reason::UserNotAvailable,
+            Self::ViewerMissingPermission { .. } => Reason::ViewerMissingPermission,
+            Self::ReservedName { .. } => Reason::ReservedName,
+            Self::LimitExceeded { .. } => Reason::LimitExceeded,
+            Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => Reason::Contradiction,
+            Self::DefaultRoleDisabled { .. } => Reason::DefaultRoleDisabled,
+            Self::RoleDisabled { .. } => Reason::RoleDisabled,
+            Self::RepeatedRole { .. } | Self::RepeatedInOrder { .. } => Reason::RepeatedRole,
+            Self::EndInThePast { .. } => Reason::EndInThePast,
+            Self::TooManyRoles { .. } => Reason::TooManyRoles,
+            Self::RepeatedRow | Self::RepeatedOrg(_) => Reason::RepeatedRow,
+            Self::RequestIdReused(_) => Reason::RequestIdReused,
+            Self::Rows { rows, .. } => rows.first().map_or(Reason::Internal, |(_, refusal)| refusal.reason()),
+            Self::Panicked => Reason::Internal,
+        }
+    }
+
+    /// The rule of `domain.md` by which it is refused.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::NotFound(Noun::Project, _) => "P2",
+            Self::NotFound(Noun::Org, _) => "S5",
+            Self::NotFound(Noun::Member, _) => "B1",
+            Self::NotFound(..) => "R1",
+            Self::AliasOf { .. } | Self::UnknownAlias { .. } => "R3",
+            Self::Retired(..) => "S5",
+            Self::EtagMismatch { .. } => "M9",
+            Self::NotConfirmed { .. } | Self::ProjectHasOrgs { .. } | Self::ProjectPermanent(_) => "P6",
+            Self::BuiltIn(_) => "P4",
+            Self::DefaultRoleUnsuitable { .. } => "R5",
+            Self::RoleInUse { .. } => "R10",
+            Self::IncompleteOrder { .. } | Self::RepeatedInOrder { .. } => "R6",
+            Self::OwnReplacement { noun: Noun::Role, .. } => "R4",
+            Self::OwnReplacement { .. } => "M6",
+            Self::ReplacementDisabled { .. } | Self::ReplacementUnsuitable { .. } => "R4",
+            Self::DefaultRoleMapping(_) => "M5",
+            Self::RoleMappingInUse { .. } => "M6",
+            Self::RolesWouldBeDisabled { .. } | Self::RemappedTwice { .. } | Self::FallbackRoleInternal { .. } => "M7",
+            Self::LastOwner { .. } => "B3",
+            Self::AlreadyExists(Noun::Project, _) => "P1",
+            Self::AlreadyExists(Noun::Org, _) => "S5",
+            Self::AlreadyExists(Noun::Member, _) => "B2",
+            Self::AlreadyExists(..) => "R1",
+            Self::WrongRoleStructure { .. } => "P5",
+            Self::ImpactChanged { .. } => "R9",
+            Self::ActingUserNotAMember(_) | Self::ActingUserMissingPermission { .. } => "G1",
+            Self::RoleOutOfScope { .. } => "G2",
+            Self::OutlastsGranter { .. } => "G6",
+            Self::UserNotAvailable(_) => "I4",
+            Self::ViewerMissingPermission { .. } => "I2",
+            Self::ReservedName { .. } => "P4",
+            Self::LimitExceeded { .. } => "P7",
+            Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => "M2",
+            Self::DefaultRoleDisabled { .. } => "M4",
+            Self::RoleDisabled { .. } => "M3",
+            Self::RepeatedRole { .. } | Self::TooManyRoles { .. } => "B1",
+            Self::EndInThePast { .. } => "B5",
+            Self::RepeatedRow => "B2",
+            Self::RepeatedOrg(_) => "S2",
+            Self::RequestIdReused(_) => "A4",
+            Self::Rows { rows, .. } => rows.first().map_or("", |(_, refusal)| refusal.rule()),
+            Self::Panicked => "",
+        }
+    }
+}
+
+/// Collects what is wrong with the rows of a bulk write.
+#[derive(Debug, Default)]
+pub struct Rows {
+    rows: Vec<(usize, Refusal)>,
+    total: usize,
+}
+
+impl Rows {
+    pub fn push(&mut self, row: usize, refusal: Refusal) {
+        self.total += 1;
+        if self.rows.len() < crate::limits::VIOLATIONS_MAX {
+            self.rows.push((row, refusal));
+        }
+    }
+
+    /// Nothing is wrong, or the refusal that names it all.
+    pub fn none(self) -> Result<(), Refusal> {
+        if self.total == 0 { Ok(()) } else { Err(Refusal::Rows { rows: self.rows, total: self.total }) }
+    }
+}
+
+fn name_of(permission: &Option<PermissionName>) -> &str {
+    permission.as_ref().map_or("", PermissionName::as_str)
+}
+
+/// As requests and answers name it.
+fn structure(structure: &RoleStructure) -> &'static str {
+    match structure {
+        RoleStructure::SingleRole => "SINGLE_ROLE",
+        RoleStructure::MultiRole => "MULTI_ROLE",
+    }
+}
+
+fn wanted(deleting: &bool) -> &'static str {
+    if *deleting { "deleted" } else { "a default role" }
+}
+
+/// One member, or several members.
+fn count(number: &u64, noun: &str) -> String {
+    if *number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// What names a deleted thing, and the field that says that it may name another.
+fn retired(noun: &Noun) -> (&'static str, &'static str) {
+    match noun {
+        Noun::Project => ("key", "reuse_deleted_key"),
+        _ => ("id", "reuse_deleted_id"),
+    }
+}
+
+/// `Free` (3 members) and so on.
+fn counted(in_mappings: &[(RoleMappingName, u64)], noun: &str) -> String {
+    listed(in_mappings.iter().map(|(name, number)| format!("`{name}` ({})", count(number, noun))))
+}
+
+/// `Admin` (3) and so on.
+fn roles(held: &[(RoleName, u64)]) -> String {
+    listed(held.iter().map(|(name, count)| format!("`{name}` ({count})")))
+}
+
+/// The first of many; a text has to fit into a header.
+fn listed(each: impl ExactSizeIterator<Item = String>) -> String {
+    let more = each.len().saturating_sub(REFUSAL_NAMES_MAX);
+    let first = each.take(REFUSAL_NAMES_MAX).collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
+}
+
+fn refused_rows(total: &usize) -> String {
+    if *total == 1 { "1 row is".into() } else { format!("{total} rows are") }
+}
+
+fn first(rows: &[(usize, Refusal)]) -> String {
+    rows.first().map_or_else(String::new, |(row, refusal)| format!("row {row}: {refusal}"))
+}

@@ -1,0 +1,12 @@
+//! TODO doc
+
+pub mod check;
+pub mod delegation;
+pub mod membership;
+pub mod owners;
+pub mod replacement;
+pub mod role;
+pub mod role_state;
+pub mod suggestions;
+pub mod usage;
+pub mod visibility;

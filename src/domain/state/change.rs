@@ -1,0 +1,128 @@
+//! What happens: every accepted command becomes a list of changes, and nothing else ever alters a [`super::State`].
+
+use std::sync::Arc;
+
+use crate::domain::model::fallback::Fallbacks;
+use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::model::membership::MembershipRecord;
+use crate::domain::model::name::UserId;
+use crate::domain::model::org::OrgRecord;
+use crate::domain::model::permission::{Permission, PermissionSet};
+use crate::domain::model::project::ProjectRecord;
+use crate::domain::model::role::Role;
+use crate::domain::model::role_mapping::RoleMappingRecord;
+use crate::domain::model::role_set::RoleSet;
+
+/// A value before and after. `None` before: it is created; `None` after: it is deleted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit<K, V> {
+    pub key: K,
+    pub before: Option<V>,
+    pub after: Option<V>,
+}
+
+/// A thing of one project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scoped<I> {
+    pub project: ProjectId,
+    pub id: I,
+}
+
+/// The row of a role in a role mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GrantsKey {
+    pub project: ProjectId,
+    pub role_mapping: RoleMappingId,
+    pub role: RoleId,
+}
+
+/// A user in an org.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MembershipKey {
+    pub project: ProjectId,
+    pub org: OrgNo,
+    pub user: UserId,
+}
+
+/// One change. Complete in itself: it can be undone without asking anybody.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Project(Edit<ProjectId, ProjectRecord>),
+    Permission(Edit<Scoped<PermissionId>, Permission>),
+    Role(Edit<Scoped<RoleId>, Role>),
+    RoleSet(Edit<Scoped<RoleSetId>, RoleSet>),
+    RoleMapping(Edit<Scoped<RoleMappingId>, RoleMappingRecord>),
+    /// `before` holds only what the row loses, `after` only what it gains: a row may have 50,000 permissions and change by one.
+    Grants(Edit<GrantsKey, PermissionSet>),
+    Org(Edit<Scoped<OrgNo>, OrgRecord>),
+    Membership(Edit<MembershipKey, MembershipRecord>),
+    /// An org moved to another role mapping: a mapping may have a million of them, and be deleted.
+    Subscription(Edit<Scoped<OrgNo>, RoleMappingId>),
+    /// Other roles stand in for the suspended ones of an org (M7). `None`: none does.
+    Fallbacks(Edit<Scoped<OrgNo>, Fallbacks>),
+    /// Of one org: whoever had one of the role sets `before`, and no role that ends, has the one in the same place of
+    /// `after`. Each set of `after` is given to nobody else but by the commit that made it, so that this can be undone.
+    Remap(Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>),
+}
+
+impl<K, V> Edit<K, V> {
+    fn undone(self) -> Self {
+        Self { key: self.key, before: self.after, after: self.before }
+    }
+}
+
+impl Change {
+    /// The change that takes this one back.
+    pub fn undone(self) -> Self {
+        match self {
+            Self::Project(edit) => Self::Project(edit.undone()),
+            Self::Permission(edit) => Self::Permission(edit.undone()),
+            Self::Role(edit) => Self::Role(edit.undone()),
+            Self::RoleSet(edit) => Self::RoleSet(edit.undone()),
+            Self::RoleMapping(edit) => Self::RoleMapping(edit.undone()),
+            Self::Grants(edit) => Self::Grants(edit.undone()),
+            Self::Org(edit) => Self::Org(edit.undone()),
+            Self::Membership(edit) => Self::Membership(edit.undone()),
+            Self::Subscription(edit) => Self::Subscription(edit.undone()),
+            Self::Fallbacks(edit) => Self::Fallbacks(edit.undone()),
+            Self::Remap(edit) => Self::Remap(edit.undone()),
+        }
+    }
+
+    /// The project in which it happened.
+    pub fn project(&self) -> ProjectId {
+        match self {
+            Self::Project(edit) => edit.key,
+            Self::Permission(edit) => edit.key.project,
+            Self::Role(edit) => edit.key.project,
+            Self::RoleSet(edit) => edit.key.project,
+            Self::RoleMapping(edit) => edit.key.project,
+            Self::Grants(edit) => edit.key.project,
+            Self::Org(edit) => edit.key.project,
+            Self::Membership(edit) => edit.key.project,
+            Self::Subscription(edit) => edit.key.project,
+            Self::Fallbacks(edit) => edit.key.project,
+            Self::Remap(edit) => edit.key.project,
+        }
+    }
+
+    /// The org in which it happened, if it happened in one.
+    pub fn org(&self) -> Option<OrgNo> {
+        match self {
+            Self::Org(edit) => Some(edit.key.id),
+            Self::Membership(edit) => Some(edit.key.org),
+            Self::Subscription(edit) => Some(edit.key.id),
+            Self::Fallbacks(edit) => Some(edit.key.id),
+            Self::Remap(edit) => Some(edit.key.id),
+            _ => None,
+        }
+    }
+
+    /// The user whom it happened to, if it happened to one.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Membership(edit) => Some(&edit.key.user),
+            _ => None,
+        }
+    }
+}
