@@ -1,6 +1,7 @@
 //! Commits writes: callers queue, groups are decided and stored in one transaction each, then published.
 
 mod commit;
+mod job;
 mod queue;
 mod sample;
 mod settle;
@@ -11,11 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::domain::commands::group::{Known, Work};
-use crate::domain::impact::report::Impact;
-use crate::domain::{Call, Command, Outcome, Refusal, Revision, State};
+use crate::domain::{Call, Command, Refusal, State};
 use crate::engine::Engine;
 use crate::limits::{Limits, PREVIEWS_MAX, WRITE_QUEUE_MAX};
 use crate::store::Store;
+use job::Job;
+pub use job::{Answer, Failure, Written};
 
 /// The door to the one task that writes.
 pub struct Writer {
@@ -27,45 +29,6 @@ pub struct Writer {
     failing: Arc<AtomicBool>,
     /// Previews being decided: each may take as much memory as the write would.
     previews: Arc<Semaphore>,
-}
-
-/// A write that was done, or was done before.
-pub struct Written {
-    pub revision: Revision,
-    /// Whether an earlier write with the same request id is answered again (A4).
-    pub replayed: bool,
-    pub answer: Answer,
-}
-
-/// What a write is answered with.
-pub enum Answer {
-    Decided {
-        outcome: Outcome,
-        impact: Arc<Impact>,
-    },
-    /// The encoded outcome of a write of the past.
-    Remembered(Vec<u8>),
-}
-
-/// Why a write was not done, or is not known to be.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Failure {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error("too many writes are waiting; try again in a moment")]
-    Overloaded,
-    /// The cause is logged, not sent.
-    #[error("the database cannot be written now; try again in a moment")]
-    Unavailable,
-    #[error("the server is stopping; send the write to another, or again in a moment")]
-    Stopping,
-    #[error("the database did not answer whether the write was committed; repeat it with the same `request_id`")]
-    OutcomeUnknown,
-}
-
-struct Job {
-    work: Work,
-    answer: oneshot::Sender<Result<Written, Failure>>,
 }
 
 impl Writer {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Answer, Failure, Job, Written, sample, settle};
+use super::job::{Answer, Failure, Job, Written};
+use super::{sample, settle};
 use crate::clock;
 use crate::domain::commands::group::{Group, Known, Verdict, Work, decide_group};
 use crate::domain::{Revision, State};

@@ -51,15 +51,6 @@ const MEMBERS: [(&str, &str, &str); 9] = [
     (GLOBEX, "meg", "Member"),
 ];
 
-/// How much of the example a store holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Example {
-    /// So many of its steps were done, and nothing else ever was: the rest can be done.
-    Begun(usize),
-    /// All of it was done, or something else was.
-    Elsewhere,
-}
-
 /// The org and user of every member.
 pub fn members() -> impl Iterator<Item = (&'static str, &'static str)> {
     MEMBERS.into_iter().map(|(org_id, user_id, _)| (org_id, user_id))
@@ -70,16 +61,16 @@ pub fn steps() -> Vec<Command> {
     script().into_iter().map(|step| step.command).collect()
 }
 
-/// Tells how far an earlier demo came.
+/// Returns how many steps an earlier demo wrote, or `None` if all are written or other data is.
 ///
-/// Every step is one command and takes one revision. So if the traces of the first n steps are there and the store is n
-/// revisions past its first start, nothing but those steps was ever written: a demo that died halfway goes on there.
-pub fn begun(state: &State) -> Example {
-    let Some(project) = state.project(&ProjectKey::default_project()) else { return Example::Elsewhere };
+/// A step is one command and takes one revision. If the first n steps have left their traces and the store is n revisions
+/// past its first start, then only those steps were written. An interrupted demo continues there.
+pub fn steps_done(state: &State) -> Option<usize> {
+    let project = state.project(&ProjectKey::default_project())?;
     let script = script();
     let done = script.iter().take_while(|step| (step.left_its_trace)(project)).count();
     let untouched = state.revision().number == FIRST_START + done as u64;
-    if untouched && done < script.len() { Example::Begun(done) } else { Example::Elsewhere }
+    (untouched && done < script.len()).then_some(done)
 }
 
 /// Whether the example can be shown, whatever was written since.
@@ -246,10 +237,10 @@ mod tests {
     fn a_demo_that_died_after_any_step_goes_on_there() {
         let mut state = first_start();
         for (number, command) in steps().iter().enumerate() {
-            assert_eq!(begun(&state), Example::Begun(number));
+            assert_eq!(steps_done(&state), Some(number));
             state = written(&state, command);
         }
-        assert_eq!(begun(&state), Example::Elsewhere);
+        assert_eq!(steps_done(&state), None);
     }
 
     #[test]
@@ -258,10 +249,10 @@ mod tests {
         let Command::CreateOrg(other) = other else { unreachable!() };
         let other = Command::CreateOrg(CreateOrg { role_mapping: None, ..other });
         let mut state = first_start();
-        assert_eq!(begun(&written(&state, &other)), Example::Elsewhere);
+        assert_eq!(steps_done(&written(&state, &other)), None);
         for command in steps() {
             state = written(&state, &command);
-            assert_eq!(begun(&written(&state, &other)), Example::Elsewhere);
+            assert_eq!(steps_done(&written(&state, &other)), None);
         }
     }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use super::Listen;
+use crate::server::Listen;
 
 /// Connects; the error says where and why not.
 pub async fn connect(address: &Listen) -> Result<Channel, String> {

@@ -1,24 +1,20 @@
-//! Words as a shell takes them, for commands that are printed to be pasted.
+//! Words of a shell, for printed commands.
 
-/// One word, in quotes where it needs them; brackets would be a pattern.
+/// Returns a word in the quotes that it needs.
 pub fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._:-".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.into();
+    match shlex::try_quote(text) {
+        // A terminal obeys control characters, and a pasted line ends at the first newline.
+        Ok(quoted) if !text.chars().any(char::is_control) => quoted.into_owned(),
+        _ => format!("$'{}'", text.chars().map(escaped).collect::<String>()),
     }
-    // A terminal obeys control characters, and a line that is pasted ends at the first end of a line.
-    if text.chars().any(char::is_control) {
-        return format!("$'{}'", text.chars().map(escaped).collect::<String>());
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The words that give a flag this value. What begins with a dash would be taken for another flag if it stood alone.
+/// Returns the words that give a flag this value. A separate value that begins with a dash would be read as a flag.
 pub fn flag(name: &str, value: &str) -> Vec<String> {
     if value.starts_with('-') { vec![format!("{name}={value}")] } else { vec![name.into(), value.into()] }
 }
 
-/// A character between `$'` and `'`, as bash and zsh read it: they read bytes, of at most three octal digits.
+/// Returns a character for use between `$'` and `'`. bash and zsh read bytes there, of at most three octal digits.
 fn escaped(c: char) -> String {
     match c {
         '\'' | '\\' => format!("\\{c}"),
@@ -39,7 +35,7 @@ mod tests {
             assert_eq!(word(plain), plain);
         }
         assert_eq!(word("Billing Manager"), "'Billing Manager'");
-        assert_eq!(word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(word("it's $HOME"), r#""it's "'$HOME'"#);
         assert_eq!(word("[::1]:7"), "'[::1]:7'");
         assert_eq!(word(""), "''");
     }
@@ -48,7 +44,7 @@ mod tests {
     fn control_characters_are_written_so_that_a_shell_makes_them_again() {
         assert_eq!(word("two\nlines\t"), r"$'two\nlines\t'");
         assert_eq!(word("it's \\n\r\n"), r"$'it\'s \\n\015\n'");
-        // A digit after it is none of its own, and beyond ASCII it is the bytes that count.
+        // A digit that follows is not part of the escape. Characters beyond ASCII are written as bytes.
         assert_eq!(word("\u{1b}7\u{85}ü"), r"$'\0337\302\205ü'");
         for text in ["two\nlines\t", "it's \\n\r\n", "\u{1b}7\u{85}ü", "\u{7f}\\", "no control \\n", "$'\n'"] {
             let line = format!("printf %s {}", word(text));
@@ -59,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_begins_with_a_dash_stands_with_its_flag() {
+    fn a_value_that_begins_with_a_dash_is_joined_to_its_flag() {
         assert_eq!(flag("--reason", "it is over - for now"), ["--reason", "it is over - for now"]);
         assert_eq!(flag("--reason", "-"), ["--reason=-"]);
         assert_eq!(flag("--reason", "--dry-run"), ["--reason=--dry-run"]);
