@@ -10,11 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::domain::Outcome;
 use crate::domain::commands::group::{Known, Work};
 use crate::domain::impact::report::Impact;
-use crate::domain::{Call, Command};
-use crate::domain::{Refusal, Revision, State};
+use crate::domain::{Call, Command, Outcome, Refusal, Revision, State};
 use crate::engine::Engine;
 use crate::limits::{Limits, PREVIEWS_MAX, WRITE_QUEUE_MAX};
 use crate::store::Store;

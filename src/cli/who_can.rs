@@ -77,6 +77,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             page_size: PAGE_SIZE,
             page_token,
             viewer_user_id: String::new(),
+            ..Default::default()
         };
         let page = client.ask(MembershipServiceClient::new(client.channel()).list_members(request)).await?;
         let entries = page.members.into_iter().map(Member::from).collect();

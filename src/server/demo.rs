@@ -9,9 +9,8 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
 use super::Running;
 use crate::clock;
-use crate::domain::Call;
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{Ask, Decision, OrgId, Project, ProjectKey, Question, Time, UserId};
+use crate::domain::{Ask, Call, Decision, OrgId, Project, ProjectKey, Question, Time, UserId};
 use example::{Example, PERMISSIONS};
 
 /// Who did it, in the history.

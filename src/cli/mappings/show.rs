@@ -52,23 +52,25 @@ struct Row {
 
 pub async fn run(args: Args) -> Result<(), Trouble> {
     let client = Client::connect(args.client).await?;
-    let mut role_mapping = None;
+    let mut mappings = RoleMappingServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
+    let request =
+        wire::GetRoleMappingRequest { project: client.project(), name: args.name.clone(), ..Default::default() };
+    let role_mapping = client.ask(mappings.get_role_mapping(request)).await?.role_mapping.map(RoleMapping::from);
     let rows = client.all("roles", async |page_token| {
-        let request = wire::GetRoleMappingRequest {
+        let request = wire::ListRoleMappingRolesRequest {
             project: client.project(),
-            name: args.name.clone(),
+            role_mapping: args.name.clone(),
             roles: args.roles.clone(),
             page_size: PAGE_SIZE,
             page_token,
+            consistency: None,
         };
-        let mut mappings = RoleMappingServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
-        let page = client.ask(mappings.get_role_mapping(request)).await?;
-        role_mapping = page.role_mapping;
+        let mut mappings = mappings.clone();
+        let page = client.ask(mappings.list_role_mapping_roles(request)).await?;
         let entries = page.rows.into_iter().map(Row::from).collect();
         Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })
     });
     let (rows, revision) = rows.await?;
-    let role_mapping = role_mapping.map(RoleMapping::from);
     client.show(&Shown { project: client.project(), role_mapping, rows, revision })
 }
 

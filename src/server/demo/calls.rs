@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 
 use super::example::{ACME, GLOBEX, PAID, move_acme};
-use crate::domain::Call;
 use crate::domain::commands::command::OnDisabled;
-use crate::domain::{Ask, ProjectKey, Question, State, Terms, Time, decide};
+use crate::domain::{Ask, Call, ProjectKey, Question, State, Terms, Time, decide};
 use crate::limits::Limits;
 use crate::server::{Listen, shell};
 use crate::wire;
