@@ -29,9 +29,10 @@ use crate::grpc::app::App;
 use crate::grpc::layers::{deadline::DeadlineLayer, error_details::ErrorDetailsLayer};
 use crate::grpc::{DESCRIPTORS, routes};
 use crate::limits::{Limits, TRIALS_MAX};
+use crate::purger;
+use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
-use crate::{purger, replica};
 pub use connect::connect;
 pub use listen::{Bound, Listen};
 

@@ -9,7 +9,7 @@ use crate::domain::commands::command::{CreateRole, DeleteRole, Place, ReorderRol
 use crate::domain::model::id::RoleId;
 use crate::domain::rules::role::{position, role_order_etag, visible_order};
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{Command, OrgId, Project, RoleMappingName, RoleName, UserId};
+use crate::domain::{Command, OrgId, RoleMappingName, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::role_service_server::RoleService;
 use crate::grpc::mask::Mask;
