@@ -1,14 +1,16 @@
-//! Turns `proto/` into Rust, without protoc: the messages once, then the services on top of them.
+//! Generates Rust from `proto/`, without protoc: the messages once, then the services that use them.
 
 use std::error::Error;
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use prost::Message;
+use prost_types::FileDescriptorSet;
 
 const PROTO_ROOT: &str = "proto";
-const PACKAGE_DIR: &str = "proto/rolecall/v1";
+/// The packages of the API and of storage. `google.api` is only imported.
+const PACKAGES: [&str; 2] = ["proto/rolecall/v1", "proto/rolecall/storage/v1"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTO_ROOT}");
@@ -17,46 +19,70 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Source info carries the comments that `grpcurl describe` shows.
     let mut compiler = protox::Compiler::new([PROTO_ROOT])?;
     compiler.include_source_info(true).include_imports(true).open_files(protos()?)?;
+    // Not `descriptors.encode_to_vec()`: prost drops the options of fields.
+    fs::write(out_dir.join("rolecall.v1.bin"), compiler.encode_file_descriptor_set())?;
     let descriptors = compiler.file_descriptor_set();
-    fs::write(out_dir.join("rolecall.v1.bin"), descriptors.encode_to_vec())?;
+    fs::write(out_dir.join("error_reasons.rs"), error_reasons(&descriptors)?)?;
 
-    // By the names of their types the codec tells bulk requests from others.
+    // The codec tells bulk requests from others by the names of their types.
     let mut named = prost_build::Config::new();
     named.enable_type_names();
     tonic_prost_build::configure()
         .build_client(false)
         .build_server(false)
         .bytes(".")
-        .out_dir(fresh(&out_dir.join("messages"))?)
+        .out_dir(empty(&out_dir.join("messages"))?)
         .compile_fds_with_config(descriptors.clone(), named)?;
 
-    // The messages live in a room that knows no tonic; services and clients name them there. A codec of our own turns
-    // malformed protobuf into INVALID_ARGUMENT and bounds requests; clients read answers, which it must not bound.
+    // The messages are in a module that does not import tonic. Services and clients refer to them there. Our codec makes
+    // malformed protobuf INVALID_ARGUMENT and bounds requests. Clients use tonic's own, which does not bound answers.
     tonic_prost_build::configure()
         .build_client(false)
         .extern_path(".rolecall.v1", "crate::wire")
         .codec_path("crate::grpc::codec::Codec")
-        .out_dir(fresh(&out_dir.join("services"))?)
+        .out_dir(empty(&out_dir.join("services"))?)
         .compile_fds(descriptors.clone())?;
     tonic_prost_build::configure()
         .build_server(false)
         .extern_path(".rolecall.v1", "crate::wire")
-        .out_dir(fresh(&out_dir.join("clients"))?)
+        .out_dir(empty(&out_dir.join("clients"))?)
         .compile_fds(descriptors)?;
     Ok(())
 }
 
-/// Every proto file of the package, in one order on every machine.
+/// Returns every proto file of the packages, in the same order on every machine.
 fn protos() -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let entries = fs::read_dir(PACKAGE_DIR)?.map(|entry| entry.map(|entry| entry.path()));
-    let mut files = entries.collect::<Result<Vec<_>, _>>()?;
+    let mut files = Vec::new();
+    for package in PACKAGES {
+        for entry in fs::read_dir(package)? {
+            files.push(entry?.path());
+        }
+    }
     files.retain(|file| file.extension() == Some(OsStr::new("proto")));
     files.sort();
     Ok(files)
 }
 
-/// An empty directory, so that nothing of an earlier build is left in it.
-fn fresh(dir: &Path) -> Result<&Path, Box<dyn Error>> {
+/// Writes the code and the meaning of every reason as Rust. Their source is the comment of the reason in
+/// `error_reason.proto`, which has the form `NOT_FOUND: The project does not exist.`
+fn error_reasons(descriptors: &FileDescriptorSet) -> Result<String, Box<dyn Error>> {
+    let file = descriptors.file.iter().find(|file| file.name().ends_with("v1/error_reason.proto"));
+    let file = file.ok_or("error_reason.proto is missing")?;
+    let mut table = String::from("&[\n");
+    for location in &file.source_code_info.as_ref().ok_or("no comments")?.location {
+        // Field 5 of a file holds its enums, field 2 of an enum its values.
+        let &[5, 0, 2, at] = location.path.as_slice() else { continue };
+        let name = file.enum_type[0].value[at as usize].name();
+        let comment = location.leading_comments().split_whitespace().collect::<Vec<_>>().join(" ");
+        let (code, meaning) = comment.split_once(": ").ok_or(format!("{name} has no code"))?;
+        writeln!(table, "    ({name:?}, {code:?}, {meaning:?}),")?;
+    }
+    table.push_str("]\n");
+    Ok(table)
+}
+
+/// Returns an empty directory: nothing of an earlier build is left in it.
+fn empty(dir: &Path) -> Result<&Path, Box<dyn Error>> {
     if dir.exists() {
         fs::remove_dir_all(dir)?;
     }

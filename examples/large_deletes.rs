@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
-use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::wire;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -76,14 +76,14 @@ async fn deletes(args: &Args, address: &str) -> Result<(), String> {
     Ok(())
 }
 
-async fn delete_role(channel: Channel, loaded: &Loaded) -> Result<(Duration, i64), String> {
+async fn delete_role(channel: Channel, loaded: &Loaded) -> Result<(Duration, i32), String> {
     let request = wire::DeleteRoleRequest { project: loaded.project.clone(), name: CLERK.into(), ..Default::default() };
     let began = Instant::now();
     let deleted = RoleServiceClient::new(channel).delete_role(request).await.map_err(refused)?.into_inner();
     Ok((began.elapsed(), deleted.migrated_members))
 }
 
-async fn delete_org(channel: Channel, loaded: &Loaded) -> Result<(Duration, i64), String> {
+async fn delete_org(channel: Channel, loaded: &Loaded) -> Result<(Duration, i32), String> {
     let request =
         wire::DeleteOrgRequest { project: loaded.project.clone(), org_id: BIG_ORG.into(), ..Default::default() };
     let began = Instant::now();

@@ -26,8 +26,9 @@ use crate::domain::model::refusal::Noun;
 use crate::domain::{Call, Command};
 use crate::domain::{ProjectKey, Refusal};
 use crate::engine::Engine;
-use crate::grpc::door::DoorLayer;
-use crate::grpc::{App, DESCRIPTORS, routes};
+use crate::grpc::app::App;
+use crate::grpc::layers::{deadline::DeadlineLayer, error_details::ErrorDetailsLayer};
+use crate::grpc::{DESCRIPTORS, routes};
 use crate::limits::{Limits, TRIALS_MAX};
 use crate::purger;
 use crate::replica;
@@ -218,7 +219,8 @@ async fn listen(bound: Bound, routes: Routes, mut stop: watch::Receiver<bool>) {
         let _ = stop.wait_for(|stop| *stop).await;
     };
     let server = tonic::transport::Server::builder()
-        .layer(DoorLayer)
+        .layer(ErrorDetailsLayer)
+        .layer(DeadlineLayer)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .max_concurrent_streams(1_024)

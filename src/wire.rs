@@ -1,16 +1,25 @@
-//! The messages of `proto/rolecall/v1`, generated once, and how the things of the domain look in them.
+//! The messages of `proto/`, and their conversions from and to domain values.
 
-/// What is generated. Services and clients name these messages as `crate::wire::…`.
+/// The generated messages. Services and clients refer to those of the API as `crate::wire::NAME`.
 #[allow(clippy::all, clippy::pedantic, rustdoc::all)]
-pub mod messages {
-    include!(concat!(env!("OUT_DIR"), "/messages/rolecall.v1.rs"));
+mod rolecall {
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/messages/rolecall.v1.rs"));
+    }
+    pub mod storage {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/messages/rolecall.storage.v1.rs"));
+        }
+    }
 }
 
 pub mod change;
+pub mod error_reason;
 pub mod impact;
 pub mod outcome;
 pub mod resource;
 
-pub use messages::*;
 pub use outcome::outcome;
 pub use resource::{member, org, permission, project, role, role_mapping, subscription, timestamp};
+pub use rolecall::storage::v1 as storage;
+pub use rolecall::v1::*;

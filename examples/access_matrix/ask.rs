@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use rolecall::grpc::services::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::wire::{BatchCheckRequest, CheckItem, Consistency, Decision, consistency::Requirement};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;

@@ -3,12 +3,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use indicatif::ProgressBar;
-use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
-use rolecall::grpc::services::permission_service_client::PermissionServiceClient;
-use rolecall::grpc::services::project_service_client::ProjectServiceClient;
-use rolecall::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
-use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::permission_service_client::PermissionServiceClient;
+use rolecall::grpc::generated::project_service_client::ProjectServiceClient;
+use rolecall::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
+use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::wire;
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -142,8 +142,8 @@ impl Loading<'_> {
             let row = |user: &crate::matrix::User| wire::MemberWrite {
                 org_id: ORG.into(),
                 user_id: user.id.clone(),
-                write: Some(wire::member_write::Write::Add(wire::MemberRoles {
-                    roles: vec![wire::MemberRole { role: role(user.set), ..Default::default() }],
+                write: Some(wire::member_write::Write::Add(wire::RoleAssignments {
+                    roles: vec![wire::RoleAssignment { role: role(user.set), ..Default::default() }],
                 })),
             };
             let request = wire::BatchWriteMembersRequest {

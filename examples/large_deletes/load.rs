@@ -2,12 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
-use rolecall::grpc::services::permission_service_client::PermissionServiceClient;
-use rolecall::grpc::services::project_service_client::ProjectServiceClient;
-use rolecall::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
-use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::permission_service_client::PermissionServiceClient;
+use rolecall::grpc::generated::project_service_client::ProjectServiceClient;
+use rolecall::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
+use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::wire;
 use tonic::transport::Channel;
 
@@ -77,6 +77,6 @@ pub async fn load(channel: Channel, clerks: usize, big: usize) -> Result<Loaded,
 }
 
 fn add(org_id: String, user_id: String, role: &str) -> wire::MemberWrite {
-    let roles = vec![wire::MemberRole { role: role.into(), ..Default::default() }];
-    wire::MemberWrite { org_id, user_id, write: Some(wire::member_write::Write::Add(wire::MemberRoles { roles })) }
+    let roles = vec![wire::RoleAssignment { role: role.into(), ..Default::default() }];
+    wire::MemberWrite { org_id, user_id, write: Some(wire::member_write::Write::Add(wire::RoleAssignments { roles })) }
 }

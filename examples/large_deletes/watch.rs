@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
-use rolecall::grpc::services::check_service_client::CheckServiceClient;
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
 use rolecall::wire;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -100,7 +100,7 @@ async fn write(channel: Channel, project: String, stop: Arc<AtomicBool>) -> Wait
         let request = wire::UpdateOrgRequest {
             project: project.clone(),
             org_id: "org-0".into(),
-            org: Some(wire::Org { metadata, ..Default::default() }),
+            resource: Some(wire::Org { metadata, ..Default::default() }),
             ..Default::default()
         };
         let began = Instant::now();

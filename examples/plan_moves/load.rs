@@ -3,12 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prost_types::Timestamp;
-use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
-use rolecall::grpc::services::permission_service_client::PermissionServiceClient;
-use rolecall::grpc::services::project_service_client::ProjectServiceClient;
-use rolecall::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
-use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::permission_service_client::PermissionServiceClient;
+use rolecall::grpc::generated::project_service_client::ProjectServiceClient;
+use rolecall::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
+use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::wire;
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -150,12 +150,12 @@ async fn product(channel: Channel, project: &str) -> Result<(), String> {
 /// A user as a member of its org; in the first orgs one Member is lent a role.
 fn row(user: usize, sizes: Sizes, lent_until: Timestamp) -> wire::MemberWrite {
     let (org, member) = (user / sizes.org_members, user % sizes.org_members);
-    let role = |role: &str, expire_time| wire::MemberRole { role: role.into(), expire_time, ..Default::default() };
+    let role = |role: &str, expire_time| wire::RoleAssignment { role: role.into(), expire_time, ..Default::default() };
     let mut roles = vec![role(role_of(member), None)];
     if org < sizes.lent && member == ORG_MEMBERS_MIN - 1 {
         roles.push(role(ADMIN, Some(lent_until)));
     }
-    let write = Some(wire::member_write::Write::Add(wire::MemberRoles { roles }));
+    let write = Some(wire::member_write::Write::Add(wire::RoleAssignments { roles }));
     wire::MemberWrite { org_id: org_id(org), user_id: format!("u{user}"), write }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use rolecall::grpc::services::check_service_client::CheckServiceClient;
-use rolecall::grpc::services::subscription_service_client::SubscriptionServiceClient;
+use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceClient;
 use rolecall::wire::{self, Decision, DisabledRoleStrategy, OnDisabled, batch_subscribe_orgs_request::Target};
 use tonic::transport::Channel;
 
@@ -29,7 +29,7 @@ pub struct Moved {
 }
 
 /// A role, and how many members were given it, lost it, keep it suspended, have it back.
-pub type Counts = (String, [i64; 4]);
+pub type Counts = (String, [i32; 4]);
 
 pub fn counts(role: &wire::RoleImpact) -> Counts {
     (role.role.clone(), [role.given, role.removed, role.suspended, role.reactivated])
@@ -103,9 +103,9 @@ impl Move {
 
     /// What becomes of which roles. Who is lent a role is a Member beside it, and comes to be none by losing it.
     pub fn roles(self, loaded: &Loaded) -> Vec<Counts> {
-        let (orgs, lent) = (loaded.sizes.orgs as i64, loaded.sizes.lent as i64);
+        let (orgs, lent) = (loaded.sizes.orgs as i32, loaded.sizes.lent as i32);
         let (admins, billing) = (2 * orgs + lent, orgs);
-        let all = |counts: [[i64; 4]; 3]| {
+        let all = |counts: [[i32; 4]; 3]| {
             let roles = [ADMIN, BILLING, MEMBER].into_iter().zip(counts);
             roles.map(|(role, counts)| (role.to_owned(), counts)).collect()
         };

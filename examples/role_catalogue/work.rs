@@ -3,13 +3,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use indicatif::HumanCount;
-use rolecall::grpc::services::check_service_client::CheckServiceClient;
-use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
-use rolecall::grpc::services::permission_service_client::PermissionServiceClient;
-use rolecall::grpc::services::project_service_client::ProjectServiceClient;
-use rolecall::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
-use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::permission_service_client::PermissionServiceClient;
+use rolecall::grpc::generated::project_service_client::ProjectServiceClient;
+use rolecall::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
+use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::wire;
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -108,8 +108,8 @@ impl<'a> Work<'a> {
         let row = |name: &String| wire::MemberWrite {
             org_id: ORG.into(),
             user_id: name.clone(),
-            write: Some(wire::member_write::Write::Add(wire::MemberRoles {
-                roles: vec![wire::MemberRole { role: name.clone(), ..Default::default() }],
+            write: Some(wire::member_write::Write::Add(wire::RoleAssignments {
+                roles: vec![wire::RoleAssignment { role: name.clone(), ..Default::default() }],
             })),
         };
         let names: Vec<&String> = self.catalogue.roles.keys().collect();
@@ -153,7 +153,7 @@ impl<'a> Work<'a> {
         let mut client = RoleMappingServiceClient::new(self.channel.clone());
         let made = client.create_role_mapping(request).await.map_err(refused)?.into_inner();
         let grants = made.role_mapping.map_or(0, |mapping| mapping.grant_count);
-        if grants != self.catalogue.grants() as i64 {
+        if grants != self.catalogue.grants() as i32 {
             return Err(format!("{grants} grants in the duplicate"));
         }
         Ok(format!("{} grants", HumanCount(grants as u64)))
@@ -221,7 +221,7 @@ impl<'a> Work<'a> {
         let request = wire::UpdateRoleRequest {
             project: self.project.clone(),
             name: old.clone(),
-            role: Some(wire::Role { name: new.clone(), ..Default::default() }),
+            resource: Some(wire::Role { name: new.clone(), ..Default::default() }),
             ..Default::default()
         };
         let renamed = RoleServiceClient::new(self.channel.clone()).update_role(request).await.map_err(refused)?;

@@ -10,9 +10,9 @@ use tonic::Status;
 use super::answer::Answer;
 use super::client::{Client, ServerArgs, Trouble, suggestion};
 use super::table::plain;
-use crate::grpc::services::check_service_client::CheckServiceClient;
-use crate::grpc::services::permission_service_client::PermissionServiceClient;
-use crate::grpc::services::role_service_client::RoleServiceClient;
+use crate::grpc::generated::check_service_client::CheckServiceClient;
+use crate::grpc::generated::permission_service_client::PermissionServiceClient;
+use crate::grpc::generated::role_service_client::RoleServiceClient;
 use crate::wire::{self, Decision, check_request};
 
 /// How long a denial is held up for the name that was perhaps meant.

@@ -9,8 +9,8 @@ use tonic_types::StatusExt;
 use super::answer::{self, Answer};
 use super::progress::Progress;
 use super::table::plain;
-use crate::grpc::status::TABLE;
 use crate::server::{self, Listen, shell};
+use crate::wire::ErrorReason;
 
 /// Where the server is if nobody says.
 const DEFAULT_SERVER: &str = "127.0.0.1:50051";
@@ -214,8 +214,11 @@ fn next(reason: &str) -> &'static str {
         "ROLE_MAPPING_NOT_FOUND" => "`rolecall mappings list` shows the role mappings of the project",
         "UNKNOWN_METHOD" => "the server is of another version; use the `rolecall` that it was started with",
         _ => {
-            let row = TABLE.iter().find(|row| row.reason == reason);
-            row.map_or("the server is of a newer version and its contract says what this means", |row| row.meaning)
+            let known = ErrorReason::from_str_name(reason);
+            known.map_or(
+                "the server is newer than this client and its contract explains the reason",
+                ErrorReason::meaning,
+            )
         }
     }
 }
@@ -270,8 +273,8 @@ mod tests {
 
     #[test]
     fn every_reason_says_what_to_do() {
-        for row in TABLE {
-            assert!(!next(row.reason).is_empty(), "{}", row.reason);
+        for (reason, ..) in crate::wire::error_reason::ERROR_REASONS {
+            assert!(!next(reason).is_empty(), "{reason}");
         }
         assert_eq!(canonical(Code::FailedPrecondition), "FAILED_PRECONDITION");
     }

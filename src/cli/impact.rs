@@ -13,9 +13,9 @@ const NAMES_MAX: usize = 3;
 #[derive(Serialize)]
 pub struct Impact {
     pub digest: String,
-    pub orgs: i64,
-    pub members: i64,
-    pub members_losing_at_least: i64,
+    pub orgs: i32,
+    pub members: i32,
+    pub members_losing_at_least: i32,
     pub roles: Vec<RoleImpact>,
     pub grants_gained: Listed<GrantImpact>,
     pub grants_lost: Listed<GrantImpact>,
@@ -28,10 +28,10 @@ pub struct Impact {
 #[derive(Serialize)]
 pub struct RoleImpact {
     pub role: String,
-    pub given: i64,
-    pub removed: i64,
-    pub suspended: i64,
-    pub reactivated: i64,
+    pub given: i32,
+    pub removed: i32,
+    pub suspended: i32,
+    pub reactivated: i32,
 }
 
 #[derive(Serialize)]
@@ -50,7 +50,7 @@ pub struct RolePair {
 /// How many there are, and the first of them.
 #[derive(Serialize)]
 pub struct Listed<T> {
-    pub total: i64,
+    pub total: i32,
     pub first: Vec<T>,
 }
 
@@ -98,7 +98,7 @@ impl Impact {
         }
         if !self.sample.is_empty() {
             shown.push_str(&format!("\n{}", text(self.table_of_members())));
-            let more = self.members - self.sample.len() as i64;
+            let more = self.members - self.sample.len() as i32;
             if more > 0 {
                 shown.push_str(&format!("and {more} more members\n"));
             }
@@ -112,7 +112,7 @@ impl Impact {
 
     fn table_of_roles(&self) -> comfy_table::Table {
         let mut rows = table(["ROLE", "SUSPENDED", "LOST", "GIVEN", "BACK"].map(String::from));
-        let cell = |count: i64, colour: Color| {
+        let cell = |count: i32, colour: Color| {
             let cell = Cell::new(if count == 0 { String::new() } else { count.to_string() });
             cell.set_alignment(CellAlignment::Right).fg(colour)
         };
@@ -147,7 +147,7 @@ impl Impact {
 }
 
 /// What can become of a role, in the order in which it is told.
-type Kind = (&'static str, fn(&RoleImpact) -> i64);
+type Kind = (&'static str, fn(&RoleImpact) -> i32);
 
 const KINDS: [Kind; 4] = [
     ("is suspended for", |role| role.suspended),
@@ -181,7 +181,7 @@ impl Listed<String> {
     /// The first few, and how many more there are.
     fn names(&self) -> String {
         let named: Vec<String> = self.first.iter().take(NAMES_MAX).map(|name| plain(name)).collect();
-        match self.total - named.len() as i64 {
+        match self.total - named.len() as i32 {
             more if more > 0 => format!("{} and {more} more", named.join(", ")),
             _ => named.join(", "),
         }
@@ -262,7 +262,7 @@ impl From<wire::MemberImpact> for MemberImpact {
 mod tests {
     use super::*;
 
-    fn role(role: &str, suspended: i64, given: i64) -> wire::RoleImpact {
+    fn role(role: &str, suspended: i32, given: i32) -> wire::RoleImpact {
         wire::RoleImpact { role: role.into(), suspended, given, ..Default::default() }
     }
 

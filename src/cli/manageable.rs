@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::answer::Answer;
 use super::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
 use super::table::{plain, table, text};
-use crate::grpc::services::membership_service_client::MembershipServiceClient;
+use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::wire;
 
 const AFTER_LONG_HELP: &str = "\

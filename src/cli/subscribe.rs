@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::client::{Client, ServerArgs, Trouble, reason};
 use super::impact::Impact;
 use super::table::plain;
-use crate::grpc::services::subscription_service_client::SubscriptionServiceClient;
+use crate::grpc::generated::subscription_service_client::SubscriptionServiceClient;
 use crate::server::shell;
 use crate::wire::{self, DisabledRoleStrategy, subscribe_org_request::Target};
 
@@ -44,7 +44,7 @@ JSON (--json), one object:
 
 Examples:
   rolecall subscribe acme Free --dry-run
-  rolecall subscribe acme Free --on-disabled suspend --fallback role Member
+  rolecall subscribe acme Free --on-disabled suspend --fallback-role Member
   rolecall subscribe acme --to-default --on-disabled remap --remap Admin=Member";
 
 #[derive(Clone, Parser)]
@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// What becomes of members who hold a role that is disabled there. If not given, it is what --fallback role or --remap need,
+    /// What becomes of members who hold a role that is disabled there. If not given, it is what --fallback-role or --remap need,
     /// else reject.
     #[arg(long, value_enum, value_name = "STRATEGY")]
     on_disabled: Option<Strategy>,
@@ -81,7 +81,7 @@ pub struct Args {
     fallback_role: Option<String>,
 
     /// With remap: which role takes the place of which; can be given several times. The first `=` ends OLD: a role that
-    /// has one in its name is left to --others-to.
+    /// has one in its name is left to --default-replacement.
     #[arg(long, value_name = "OLD=NEW", value_parser = replacement)]
     remap: Vec<Replacement>,
 
@@ -186,8 +186,7 @@ fn on_disabled(args: &Args) -> Result<Option<wire::OnDisabled>, Trouble> {
         (None | Some(Strategy::Suspend), true, false) => Strategy::Suspend,
         (None | Some(Strategy::Remap), false, true) => Strategy::Remap,
         _ => {
-            let what =
-                "--fallback role goes with `--on-disabled suspend`, --remap and --others-to with `--on-disabled remap`";
+            let what = "--fallback-role goes with `--on-disabled suspend`, --remap and --default-replacement with `--on-disabled remap`";
             return Err(Trouble::new(what, "say one of the two"));
         }
     };
@@ -237,11 +236,11 @@ impl Args {
         };
         let strategy = self.on_disabled.and_then(|strategy| strategy.to_possible_value());
         flag("--on-disabled", strategy.as_ref().map(|strategy| strategy.get_name()));
-        flag("--fallback role", self.fallback_role.as_deref());
+        flag("--fallback-role", self.fallback_role.as_deref());
         for Replacement { role, to } in &self.remap {
             flag("--remap", Some(&format!("{role}={to}")));
         }
-        flag("--others-to", self.default_replacement.as_deref());
+        flag("--default-replacement", self.default_replacement.as_deref());
         flag("--reason", self.reason.as_deref());
         flag("--impact", self.impact.as_deref());
         flags.extend(self.to_default.then(|| "--to-default".into()));

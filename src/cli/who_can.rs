@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::answer::Answer;
 use super::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
 use super::table::{plain, table, text};
-use crate::grpc::services::membership_service_client::MembershipServiceClient;
+use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::wire::{self, MemberRoleState};
 
 const AFTER_LONG_HELP: &str = "\
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(role(MemberRoleState::Suspended, None), "Admin (suspended)");
         assert_eq!(
             role(MemberRoleState::Expired, Some("2026-01-01T00:00:00Z")),
-            "Admin (ended, until 2026-01-01T00:00:00Z)"
+            "Admin (expired, until 2026-01-01T00:00:00Z)"
         );
         assert_eq!(line(MemberRoleState::Suspended, None, "Member"), "Admin (suspended, Member stands in)");
     }

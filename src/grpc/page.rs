@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tonic::Status;
 
 use super::status;
+use crate::domain::model::id::RoleId;
 use crate::limits::{PAGE_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use crate::store::Scope;
 
@@ -42,6 +43,14 @@ impl Page {
         self.after.as_deref().map(|text| text.parse().map_err(|_| status::page_token())).transpose()
     }
 
+    /// The position in a list in the order of roles: the rank, and the id for equal ranks.
+    pub fn place(&self) -> Result<Option<(u64, RoleId)>, Status> {
+        let Some(text) = &self.after else { return Ok(None) };
+        let parts =
+            text.split_once(' ').and_then(|(rank, id)| Some((rank.parse().ok()?, RoleId::new(id.parse().ok()?)?)));
+        parts.map(Some).ok_or_else(status::page_token)
+    }
+
     /// The token of the page after the row with this key; empty at the end of the list. `scope` is what this page was read
     /// in: refused, if the page before was of an org, a project or a mapping that had the same name, and is gone.
     pub fn next_token(&self, scope: Scope, last: Option<&str>) -> Result<String, Status> {
@@ -55,6 +64,11 @@ impl Page {
             URL_SAFE_NO_PAD.encode(bytes)
         }))
     }
+}
+
+/// Writes what [`Page::place`] reads.
+pub fn place(rank: u64, role: RoleId) -> String {
+    format!("{rank} {}", role.number())
 }
 
 /// The rows of a page as they are shown, as many as clients take, and the row after which the list goes on, if it does.

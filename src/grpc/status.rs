@@ -1,13 +1,13 @@
 //! From what went wrong to a status with its code, reason and details (AIP-193). The one table of errors is in
-//! `status/table.rs`, what goes with each in `status/details.rs`.
+//! `error_reason.proto`, what goes with each in `status/details.rs`.
 
 mod details;
-mod table;
+mod names;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::Refusal;
@@ -16,34 +16,14 @@ use crate::domain::model::refusal::Noun;
 use crate::engine::Behind;
 use crate::limits::VIOLATIONS_BYTES_MAX;
 use crate::store::{ReadError, StoreError};
+use crate::wire::ErrorReason;
 use crate::writer::Failure;
 
-pub use table::*;
+use names::NAMELESS;
+pub use names::{Names, RowPath, no_rows};
 
 /// The domain of every `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "rolecall";
-
-/// How a bulk request names its rows, so that a violation can: `rows[3].add.`.
-pub type RowPath<'a> = &'a (dyn Fn(usize) -> String + Sync);
-
-/// How a request names what a refusal is about.
-#[derive(Clone, Copy)]
-pub struct Names<'a> {
-    /// The key of its project, if it has one.
-    pub project: &'a str,
-    /// The path under which an update has the fields of the resource: `role.`.
-    pub resource: &'a str,
-    /// The field in which it has the order of the roles.
-    pub order: &'a str,
-    pub row: RowPath<'a>,
-}
-
-/// For requests without rows.
-pub fn no_rows(_: usize) -> String {
-    String::new()
-}
-
-const NAMELESS: Names<'_> = Names { project: "", resource: "", order: "roles", row: &no_rows };
 
 /// Says which known name an unknown one was perhaps meant to be.
 pub type Suggest<'a> = &'a mut dyn FnMut(Noun, &str) -> Option<String>;
@@ -53,12 +33,12 @@ pub fn failed(failure: Failure, names: &Names<'_>, suggest: Suggest<'_>) -> Stat
     match failure {
         Failure::Refused(refusal) => explained(&refusal, names, suggest),
         Failure::Overloaded => {
-            let mut details = info(&OVERLOADED, []);
+            let mut details = info(ErrorReason::Overloaded, []);
             details.set_retry_info(Some(Duration::from_millis(500)));
-            Status::with_error_details(OVERLOADED.code, failure.to_string(), details)
+            Status::with_error_details(code(ErrorReason::Overloaded), failure.to_string(), details)
         }
-        Failure::Unavailable | Failure::Stopping => plain(&DATABASE_UNAVAILABLE, failure.to_string()),
-        Failure::OutcomeUnknown => plain(&OUTCOME_UNKNOWN, failure.to_string()),
+        Failure::Unavailable | Failure::Stopping => plain(ErrorReason::DatabaseUnavailable, failure.to_string()),
+        Failure::OutcomeUnknown => plain(ErrorReason::OutcomeUnknown, failure.to_string()),
     }
 }
 
@@ -74,7 +54,7 @@ pub fn not_found(noun: Noun, name: &str) -> Status {
 
 /// A command that was refused, with what the caller perhaps meant.
 fn explained(refusal: &Refusal, names: &Names<'_>, suggest: Suggest<'_>) -> Status {
-    let row = row(refusal.reason());
+    let reason = ErrorReason::from(refusal.reason());
     let mut metadata = HashMap::from([("rule".to_string(), refusal.rule().to_string())]);
     metadata.extend(details::metadata(refusal).into_iter().map(|(key, value)| (key.to_string(), value)));
     let mut details = ErrorDetails::new();
@@ -113,8 +93,8 @@ fn explained(refusal: &Refusal, names: &Names<'_>, suggest: Suggest<'_>) -> Stat
     };
     let message = asking(refusal.to_string(), suggestion.as_deref());
     metadata.extend(suggestion.map(|suggestion| ("suggestion".to_string(), suggestion)));
-    details.set_error_info(row.reason, DOMAIN, metadata);
-    Status::with_error_details(row.code, message, details)
+    details.set_error_info(reason.as_str_name(), DOMAIN, metadata);
+    Status::with_error_details(code(reason), message, details)
 }
 
 /// The message that asks for what was perhaps meant.
@@ -139,71 +119,102 @@ pub fn read(error: ReadError, suggest: Suggest<'_>) -> Status {
 fn viewer_not_a_member(viewer: &UserId) -> Status {
     let metadata = [("rule", "I2".into()), ("user_id", viewer.to_string())];
     let message = format!("the viewer `{viewer}` is not a member of the org");
-    Status::with_error_details(VIEWER_NOT_A_MEMBER.code, message, info(&VIEWER_NOT_A_MEMBER, metadata))
+    Status::with_error_details(
+        code(ErrorReason::ViewerNotAMember),
+        message,
+        info(ErrorReason::ViewerNotAMember, metadata),
+    )
 }
 
 /// The database did not answer a read. The cause is logged, not sent.
 pub fn unavailable(error: &StoreError) -> Status {
     tracing::warn!(%error, "a read failed");
-    plain(&DATABASE_UNAVAILABLE, "the database does not answer; try again in a moment")
+    plain(ErrorReason::DatabaseUnavailable, "the database does not answer; try again in a moment")
 }
 
 /// A revision that this store cannot answer at.
 pub fn behind(behind: Behind) -> Status {
-    let mut details = info(&REVISION_OF_ANOTHER_HISTORY, []);
-    details.add_precondition_failure_violation(REVISION_OF_ANOTHER_HISTORY.reason, "revision", behind.to_string());
-    Status::with_error_details(REVISION_OF_ANOTHER_HISTORY.code, behind.to_string(), details)
+    let mut details = info(ErrorReason::RevisionOfAnotherHistory, []);
+    details.add_precondition_failure_violation(
+        ErrorReason::RevisionOfAnotherHistory.as_str_name(),
+        "revision",
+        behind.to_string(),
+    );
+    Status::with_error_details(code(ErrorReason::RevisionOfAnotherHistory), behind.to_string(), details)
 }
 
 /// A field that was refused at the door.
 pub fn invalid(field: impl Into<String>, why: impl std::fmt::Display) -> Status {
-    violated(&INVALID_FIELD, field.into(), why.to_string())
+    violated(ErrorReason::InvalidField, field.into(), why.to_string())
 }
 
 /// More rows than one call may have (P7).
 pub fn too_many_rows(field: &str, max: usize, asked: usize) -> Status {
-    violated(&TOO_MANY_ROWS, field.into(), format!("at most {max} rows a call; {asked} were sent"))
+    violated(ErrorReason::TooManyRows, field.into(), format!("at most {max} rows a call; {asked} were sent"))
 }
 
 /// More fields than a request may have; found before the request is read, so that none is named.
 pub fn too_many_fields(max: usize) -> Status {
     let why = format!("the request has more than {max} fields, such as rows, items or names; send several");
-    violated(&TOO_MANY_ROWS, String::new(), why)
+    violated(ErrorReason::TooManyRows, String::new(), why)
 }
 
 /// A page token that is none of ours or was given for other arguments.
 pub fn page_token() -> Status {
     let why = "is none of ours, was given for other arguments, or what it was given for is gone or in another order; begin with the first page";
-    violated(&PAGE_TOKEN_INVALID, "page_token".into(), why.into())
+    violated(ErrorReason::PageTokenInvalid, "page_token".into(), why.into())
 }
 
 /// A body that is not the message that the method takes.
 pub fn malformed(why: &str) -> Status {
-    violated(&MALFORMED_REQUEST, String::new(), format!("the request is malformed: {why}"))
+    violated(ErrorReason::MalformedRequest, String::new(), format!("the request is malformed: {why}"))
 }
 
 /// A request with more bytes than the method takes; `why` names both numbers.
 pub fn too_large(why: &str) -> Status {
-    let mut details = info(&REQUEST_TOO_LARGE, []);
+    let mut details = info(ErrorReason::RequestTooLarge, []);
     details.add_quota_failure_violation("request_bytes", why);
-    Status::with_error_details(REQUEST_TOO_LARGE.code, why, details)
+    Status::with_error_details(code(ErrorReason::RequestTooLarge), why, details)
+}
+
+/// A call that failed before it reached a method. It keeps its code.
+pub fn call_failed(code: Code, message: &str) -> Status {
+    Status::with_error_details(code, message, info(ErrorReason::CallFailed, []))
 }
 
 /// A status that needs no details but its reason.
-pub fn plain(row: &Row, message: impl Into<String>) -> Status {
-    Status::with_error_details(row.code, message, info(row, []))
+pub fn plain(reason: ErrorReason, message: impl Into<String>) -> Status {
+    Status::with_error_details(code(reason), message, info(reason, []))
 }
 
-fn violated(row: &Row, field: String, why: String) -> Status {
-    let mut details = info(row, []);
+/// Returns the canonical code of a reason.
+pub fn code(reason: ErrorReason) -> Code {
+    match reason.code() {
+        "NOT_FOUND" => Code::NotFound,
+        "ALREADY_EXISTS" => Code::AlreadyExists,
+        "INVALID_ARGUMENT" => Code::InvalidArgument,
+        "FAILED_PRECONDITION" => Code::FailedPrecondition,
+        "ABORTED" => Code::Aborted,
+        "PERMISSION_DENIED" => Code::PermissionDenied,
+        "RESOURCE_EXHAUSTED" => Code::ResourceExhausted,
+        "UNAVAILABLE" => Code::Unavailable,
+        "DEADLINE_EXCEEDED" => Code::DeadlineExceeded,
+        "UNIMPLEMENTED" => Code::Unimplemented,
+        "INTERNAL" => Code::Internal,
+        _ => Code::Unknown,
+    }
+}
+
+fn violated(reason: ErrorReason, field: String, why: String) -> Status {
+    let mut details = info(reason, []);
     details.add_bad_request_violation(field.clone(), why.clone());
     let message = if field.is_empty() { why } else { format!("`{field}` {why}") };
-    Status::with_error_details(row.code, message, details)
+    Status::with_error_details(code(reason), message, details)
 }
 
-fn info<const N: usize>(row: &Row, metadata: [(&str, String); N]) -> ErrorDetails {
+fn info<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
     let metadata: HashMap<String, String> = metadata.into_iter().map(|(key, value)| (key.into(), value)).collect();
-    ErrorDetails::with_error_info(row.reason, DOMAIN, metadata)
+    ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata)
 }
 
 #[cfg(test)]

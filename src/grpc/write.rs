@@ -7,15 +7,16 @@ use sha2::{Digest, Sha256};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use super::app::App;
+use super::convert;
 use super::status::{self, Names, RowPath};
-use super::{App, convert};
 use crate::domain::ProjectKey;
 use crate::domain::commands::call::SYSTEM;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::{Actor, Call, Command, RequestKey};
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, ErrorReason, storage, storage::outcome::Outcome};
 use crate::writer::{Answer, Written};
 
 /// The metadata in which a caller says who it is; recorded, not yet proven.
@@ -26,10 +27,6 @@ const ANONYMOUS: &str = "anonymous";
 pub trait WriteRequest: Message {
     /// The RPC's name: the same body sent to another RPC is another request.
     const METHOD: &'static str;
-    /// The path under which the request has the fields of the resource that it writes, as in `role.`.
-    const RESOURCE: &'static str;
-    /// The field in which the request has the order of the roles.
-    const ORDER: &'static str = "roles";
 
     fn request_id(&self) -> &str;
     fn reason(&self) -> &str;
@@ -43,11 +40,9 @@ pub trait WriteRequest: Message {
 }
 
 macro_rules! write_requests {
-    ($($request:ident $method:literal $($resource:literal)? $(by $acting_user_id:ident)? $(in $order:literal)?;)*) => {$(
+    ($($request:ident $method:literal $(by $acting_user_id:ident)?;)*) => {$(
         impl WriteRequest for wire::$request {
             const METHOD: &'static str = $method;
-            const RESOURCE: &'static str = concat!($($resource)?);
-            $(const ORDER: &'static str = $order;)?
 
             fn request_id(&self) -> &str {
                 &self.request_id
@@ -74,23 +69,23 @@ macro_rules! write_requests {
 
 write_requests! {
     CreateProjectRequest "CreateProject";
-    UpdateProjectRequest "UpdateProject" "resource.";
-    ConvertRoleStructureRequest "ConvertRoleStructure" in "role_order";
+    UpdateProjectRequest "UpdateProject";
+    ConvertRoleStructureRequest "ConvertRoleStructure";
     DeleteProjectRequest "DeleteProject";
     CreatePermissionRequest "CreatePermission";
     BatchCreatePermissionsRequest "BatchCreatePermissions";
-    UpdatePermissionRequest "UpdatePermission" "permission.";
+    UpdatePermissionRequest "UpdatePermission";
     DeletePermissionRequest "DeletePermission";
     CreateRoleRequest "CreateRole";
-    UpdateRoleRequest "UpdateRole" "role.";
+    UpdateRoleRequest "UpdateRole";
     ReorderRolesRequest "ReorderRoles";
     DeleteRoleRequest "DeleteRole";
     CreateRoleMappingRequest "CreateRoleMapping";
-    UpdateRoleMappingRequest "UpdateRoleMapping" "role_mapping.";
+    UpdateRoleMappingRequest "UpdateRoleMapping";
     PromoteRoleMappingRequest "PromoteRoleMapping";
     DeleteRoleMappingRequest "DeleteRoleMapping";
     CreateOrgRequest "CreateOrg";
-    UpdateOrgRequest "UpdateOrg" "org." by acting_user_id;
+    UpdateOrgRequest "UpdateOrg" by acting_user_id;
     DeleteOrgRequest "DeleteOrg" by acting_user_id;
     SubscribeOrgRequest "SubscribeOrg";
     BatchSubscribeOrgsRequest "BatchSubscribeOrgs";
@@ -128,8 +123,7 @@ impl App {
         };
         let names = Names {
             project: project.as_ref().map_or("", ProjectKey::as_str),
-            resource: R::RESOURCE,
-            order: R::ORDER,
+            resource: if R::METHOD.starts_with("Update") { "resource." } else { "" },
             row: row_path,
         };
         let refused =
@@ -138,9 +132,9 @@ impl App {
     }
 
     fn answered(&self, written: Written) -> Result<Answered, Status> {
-        let wire::Outcome { outcome, impact } = match written.answer {
+        let storage::Outcome { outcome, impact } = match written.answer {
             Answer::Decided { outcome, impact } => wire::outcome::outcome(&outcome, &impact),
-            Answer::Remembered(bytes) => wire::Outcome::decode(&*bytes)
+            Answer::Remembered(bytes) => storage::Outcome::decode(&*bytes)
                 .map_err(|error| internal(&format!("a remembered answer is unreadable: {error}")))?,
         };
         let outcome = outcome.ok_or_else(|| internal("an answer is empty"))?;
@@ -156,7 +150,7 @@ pub fn unexpected() -> Status {
 
 fn internal(what: &str) -> Status {
     tracing::error!(what, "internal error");
-    status::plain(&status::INTERNAL, "the answer could not be made; this is a bug, please report it")
+    status::plain(ErrorReason::Internal, "the answer could not be made; this is a bug, please report it")
 }
 
 /// What is recorded of a call, and what it is decided under.

@@ -4,10 +4,10 @@ mod value;
 
 use prost::Message;
 
-use super::messages as wire;
-use super::messages::change::Change as Kind;
 use crate::domain::state::change::{GrantsKey, MembershipKey};
 use crate::domain::{Change, Edit, UserId};
+use crate::wire::storage;
+use crate::wire::storage::change::Change as Kind;
 use value::{
     fallbacks_value, id, ids, membership_value, numbers, org_value, permission_ids, permission_value, project_value,
     read_fallbacks, read_membership, read_org, read_permission, read_permission_ids, read_project, read_role,
@@ -44,7 +44,7 @@ pub fn encode(change: &Change) -> Vec<u8> {
 /// The change in these bytes. A field that this release does not know is as unknown as a kind: prost would skip it, and a
 /// State without it would be a wrong one, so what was read must be all that was written.
 pub fn decode(bytes: &[u8]) -> Result<Change, UnknownChange> {
-    let message = wire::Change::decode(bytes);
+    let message = storage::Change::decode(bytes);
     let message = message.map_err(|error| UnknownChange(format!("a stored change cannot be decoded ({error})")))?;
     if message.change.is_some() && message.encoded_len() != bytes.len() {
         return Err(UnknownChange("a stored change has a field that this release does not know".into()));
@@ -53,81 +53,81 @@ pub fn decode(bytes: &[u8]) -> Result<Change, UnknownChange> {
 }
 
 /// The message of a change.
-pub fn message(change: &Change) -> wire::Change {
+pub fn message(change: &Change) -> storage::Change {
     let kind = match change {
-        Change::Project(edit) => Kind::Project(wire::ProjectChange {
+        Change::Project(edit) => Kind::Project(storage::ProjectChange {
             project: edit.key.number(),
             before: edit.before.as_ref().map(project_value),
             after: edit.after.as_ref().map(project_value),
         }),
-        Change::Permission(edit) => Kind::Permission(wire::PermissionChange {
+        Change::Permission(edit) => Kind::Permission(storage::PermissionChange {
             project: edit.key.project.number(),
             permission: edit.key.id.number(),
             before: edit.before.as_ref().map(permission_value),
             after: edit.after.as_ref().map(permission_value),
         }),
-        Change::Role(edit) => Kind::Role(wire::RoleChange {
+        Change::Role(edit) => Kind::Role(storage::RoleChange {
             project: edit.key.project.number(),
             role: edit.key.id.number(),
             before: edit.before.as_ref().map(role_value),
             after: edit.after.as_ref().map(role_value),
         }),
-        Change::RoleSet(edit) => Kind::RoleSet(wire::RoleSetChange {
+        Change::RoleSet(edit) => Kind::RoleSet(storage::RoleSetChange {
             project: edit.key.project.number(),
             role_set: edit.key.id.number(),
             before: edit.before.as_ref().map(role_set_value),
             after: edit.after.as_ref().map(role_set_value),
         }),
-        Change::RoleMapping(edit) => Kind::RoleMapping(wire::RoleMappingChange {
+        Change::RoleMapping(edit) => Kind::RoleMapping(storage::RoleMappingChange {
             project: edit.key.project.number(),
             role_mapping: edit.key.id.number(),
             before: edit.before.as_ref().map(role_mapping_value),
             after: edit.after.as_ref().map(role_mapping_value),
         }),
-        Change::Grants(edit) => Kind::Grants(wire::GrantsChange {
+        Change::Grants(edit) => Kind::Grants(storage::GrantsChange {
             project: edit.key.project.number(),
             role_mapping: edit.key.role_mapping.number(),
             role: edit.key.role.number(),
             before: edit.before.as_ref().map(permission_ids),
             after: edit.after.as_ref().map(permission_ids),
         }),
-        Change::Org(edit) => Kind::Org(wire::OrgChange {
+        Change::Org(edit) => Kind::Org(storage::OrgChange {
             project: edit.key.project.number(),
             org: edit.key.id.number(),
             before: edit.before.as_ref().map(org_value),
             after: edit.after.as_ref().map(org_value),
         }),
-        Change::Membership(edit) => Kind::Membership(wire::MembershipChange {
+        Change::Membership(edit) => Kind::Membership(storage::MembershipChange {
             project: edit.key.project.number(),
             org: edit.key.org.number(),
             user_id: edit.key.user.to_string(),
             before: edit.before.as_ref().map(membership_value),
             after: edit.after.as_ref().map(membership_value),
         }),
-        Change::Subscription(edit) => Kind::Subscription(wire::SubscriptionChange {
+        Change::Subscription(edit) => Kind::Subscription(storage::SubscriptionChange {
             project: edit.key.project.number(),
             org: edit.key.id.number(),
             before: edit.before.map_or(0, |mapping| mapping.number()),
             after: edit.after.map_or(0, |mapping| mapping.number()),
         }),
-        Change::Fallbacks(edit) => Kind::Fallbacks(wire::FallbacksChange {
+        Change::Fallbacks(edit) => Kind::Fallbacks(storage::FallbacksChange {
             project: edit.key.project.number(),
             org: edit.key.id.number(),
             before: edit.before.as_deref().map(fallbacks_value),
             after: edit.after.as_deref().map(fallbacks_value),
         }),
-        Change::Remap(edit) => Kind::Remap(wire::RemapChange {
+        Change::Remap(edit) => Kind::Remap(storage::RemapChange {
             project: edit.key.project.number(),
             org: edit.key.id.number(),
             before: numbers(edit.before.as_deref().unwrap_or_default()),
             after: numbers(edit.after.as_deref().unwrap_or_default()),
         }),
     };
-    wire::Change { change: Some(kind) }
+    storage::Change { change: Some(kind) }
 }
 
 /// The change in a message.
-pub fn read(message: wire::Change) -> Result<Change, UnknownChange> {
+pub fn read(message: storage::Change) -> Result<Change, UnknownChange> {
     let Some(kind) = message.change else {
         return Err(UnknownChange("a stored change is of a kind that this release does not know".into()));
     };
@@ -235,8 +235,8 @@ mod tests {
 
     #[test]
     fn a_remap_with_a_set_too_many_is_refused() {
-        let remap = wire::RemapChange { project: 1, org: 1, before: vec![1, 2], after: vec![3] };
-        assert!(read(wire::Change { change: Some(Kind::Remap(remap)) }).is_err());
+        let remap = storage::RemapChange { project: 1, org: 1, before: vec![1, 2], after: vec![3] };
+        assert!(read(storage::Change { change: Some(Kind::Remap(remap)) }).is_err());
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         }));
         let newer = [&[known[0], known[1] + 3], &known[2..], &[0x9a, 0x06, 0x00]].concat();
         assert!(decode(&newer).unwrap_err().to_string().contains("field"));
-        let nothing = wire::Change { change: Some(Kind::Role(wire::RoleChange::default())) };
+        let nothing = storage::Change { change: Some(Kind::Role(storage::RoleChange::default())) };
         assert!(read(nothing).unwrap_err().to_string().contains("number"));
     }
 }

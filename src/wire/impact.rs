@@ -1,9 +1,9 @@
 //! What a write does to those whom it touches, as answers show it and as it is remembered (R9).
 
-use super::messages as wire;
-use super::resource::texts;
+use super::resource::{count, texts};
 use crate::domain::impact::report::{GrantImpact, Impact, Listed, MemberImpact, RoleImpact, Who};
 use crate::domain::{OrgId, PermissionName, RoleName};
+use crate::wire;
 
 /// The report of a write.
 pub fn impact(impact: &Impact) -> wire::Impact {
@@ -73,10 +73,6 @@ fn permissions(permissions: &Listed<PermissionName>) -> wire::PermissionNames {
 /// What is there. Of nothing nothing is said: most answers would be twice as long.
 fn some<T, W>(listed: &Listed<T>, wire: impl Fn(&Listed<T>) -> W) -> Option<W> {
     (listed.total > 0).then(|| wire(listed))
-}
-
-fn count(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

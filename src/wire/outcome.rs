@@ -2,22 +2,22 @@
 
 use prost::Message;
 
-use super::messages as wire;
-use super::messages::outcome::Outcome;
-use super::resource::{self, RoleMappingParts};
+use super::resource::{self, RoleMappingParts, count};
 use crate::domain;
 use crate::domain::commands::outcome::Tally;
 use crate::domain::impact::report::Impact;
 use crate::domain::model::id::{RoleId, RoleMappingId};
 use crate::domain::{Project, RoleName};
+use crate::wire::storage::outcome::Outcome;
+use crate::wire::{self, storage};
 
 /// The answer without its revision, which is kept beside it: the `revision` of a member is left empty for the same reason.
-pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> wire::Outcome {
+pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
     let kind = match outcome {
         domain::Outcome::Project(project) => Outcome::Project(project_of(project)),
         domain::Outcome::Permission(permission) => Outcome::Permission(resource::permission(permission)),
         domain::Outcome::PermissionsCreated(created) => {
-            Outcome::PermissionsCreated(wire::PermissionsCreated { created: count(*created) })
+            Outcome::PermissionsCreated(storage::PermissionsCreated { created: count(*created as u64) })
         }
         domain::Outcome::Role(project, id) => Outcome::Role(role_of(project, *id)),
         domain::Outcome::RoleMapping(project, id) => Outcome::RoleMapping(role_mapping_of(project, *id)),
@@ -28,23 +28,21 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> wire::Outcome {
             Outcome::Subscription(resource::subscription(org_id, role_mapping))
         }
         domain::Outcome::Member(member) => Outcome::Member(resource::member(member, String::new())),
-        domain::Outcome::Removed => Outcome::Removed(wire::Removed {}),
+        domain::Outcome::Removed => Outcome::Removed(storage::Removed {}),
         domain::Outcome::Tally(tally) => Outcome::Counts(counts(*tally)),
-        domain::Outcome::Deleted(affected) => {
-            Outcome::Deleted(wire::Deleted { affected: i64::try_from(*affected).unwrap_or(i64::MAX) })
-        }
+        domain::Outcome::Deleted(affected) => Outcome::Deleted(storage::Deleted { affected: count(*affected) }),
         domain::Outcome::RolesReordered(project) => {
             let etag = domain::rules::role::role_order_etag(project);
-            Outcome::RolesReordered(wire::RolesReordered { etag })
+            Outcome::RolesReordered(storage::RolesReordered { etag })
         }
         domain::Outcome::OrgsSubscribed { moved, unchanged } => {
-            let (moved, unchanged) = (count(*moved), count(*unchanged));
-            Outcome::OrgsSubscribed(wire::OrgsSubscribed { moved, unchanged })
+            let (moved, unchanged) = (count(*moved as u64), count(*unchanged as u64));
+            Outcome::OrgsSubscribed(storage::OrgsSubscribed { moved, unchanged })
         }
         // The service itself asks for it, and remembers no answer.
-        domain::Outcome::Purged(_) => Outcome::Removed(wire::Removed {}),
+        domain::Outcome::Purged(_) => Outcome::Removed(storage::Removed {}),
     };
-    wire::Outcome { outcome: Some(kind), impact: Some(super::impact::impact(impact)) }
+    storage::Outcome { outcome: Some(kind), impact: Some(super::impact::impact(impact)) }
 }
 
 /// The bytes in which an answer is remembered.
@@ -88,15 +86,11 @@ fn role_mapping_of(project: &Project, id: RoleMappingId) -> wire::RoleMapping {
     })
 }
 
-fn counts(tally: Tally) -> wire::MemberWriteCounts {
-    wire::MemberWriteCounts {
-        added: count(tally.added),
-        set: count(tally.set),
-        removed: count(tally.removed),
-        unchanged: count(tally.unchanged),
+fn counts(tally: Tally) -> storage::MemberWriteCounts {
+    storage::MemberWriteCounts {
+        added: count(tally.added as u64),
+        set: count(tally.set as u64),
+        removed: count(tally.removed as u64),
+        unchanged: count(tally.unchanged as u64),
     }
-}
-
-fn count(rows: usize) -> i32 {
-    i32::try_from(rows).unwrap_or(i32::MAX)
 }

@@ -1,6 +1,5 @@
 //! Projects, roles, orgs and the rest as answers show them.
 
-use super::messages as wire;
 use crate::domain::model::etag::etag;
 use crate::domain::model::id::{ProjectId, RoleId};
 use crate::domain::model::membership::Origin;
@@ -11,6 +10,7 @@ use crate::domain::model::role::Role;
 use crate::domain::rules::membership::{Member, MemberRole};
 use crate::domain::rules::role_state::RoleState;
 use crate::domain::{OrgId, RoleMappingName, RoleName, Time};
+use crate::wire;
 
 /// What a role mapping shows of itself beside its rows.
 #[derive(Clone, Debug)]
@@ -83,12 +83,17 @@ pub fn role_mapping(parts: RoleMappingParts<'_>) -> wire::RoleMapping {
         description: parts.description.to_owned(),
         is_default: parts.is_default,
         disabled_roles: parts.disabled_roles.iter().map(RoleName::to_string).collect(),
-        grant_count: i64::try_from(parts.grant_count).unwrap_or(i64::MAX),
+        grant_count: count(parts.grant_count),
         create_time: Some(timestamp(parts.create_time)),
         aliases: texts(parts.aliases),
         etag: parts.etag,
-        subscriber_count: i64::try_from(parts.subscribers).unwrap_or(i64::MAX),
+        subscriber_count: count(parts.subscribers),
     }
+}
+
+/// Returns a count as messages hold it. No count of a project can exceed 2^31 with the limits of this service.
+pub fn count(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 /// Names as messages hold them.
@@ -131,7 +136,6 @@ fn member_role(role: &MemberRole) -> wire::MemberRole {
     wire::MemberRole {
         role: role.role.to_string(),
         expire_time: role.expire_time.map(timestamp),
-        permanent: false,
         state: state.into(),
         origin: origin(role.origin).into(),
         fallback_role: role.fallback_role.as_ref().map_or_else(String::new, RoleName::to_string),

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
 use rolecall::wire::CreateOrgRequest;
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use tokio::task::JoinHandle;

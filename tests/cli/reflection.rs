@@ -116,7 +116,9 @@ fn message_symbol(message: &DescriptorProto, number: i32, at: &dyn Fn(&[i32]) ->
     assert!(message.nested_type.is_empty() && message.enum_type.is_empty(), "{} nests", message.name());
     let fields = (0..).zip(&message.field).map(|(field, _)| at(&[4, number, 2, field]));
     let oneofs = (0..).zip(&message.oneof_decl).map(|(oneof, _)| at(&[4, number, 8, oneof]));
-    let comments = [at(&[4, number])].into_iter().chain(fields).chain(oneofs).collect();
+    // A message whose name says it all has no comment.
+    let own = Some(at(&[4, number])).filter(|comment| !comment.is_empty());
+    let comments = own.into_iter().chain(fields).chain(oneofs).collect();
     Symbol { name: format!("{PACKAGE}.{}", message.name()), comments }
 }
 

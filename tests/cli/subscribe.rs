@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::ask::{Demo, refused_with};
 use crate::run::{both, grpcurl, output};
 
-const LOOK: [&str; 6] = ["subscribe", "globex", "Free", "--fallback role", "Member", "--dry-run"];
+const LOOK: [&str; 6] = ["subscribe", "globex", "Free", "--fallback-role", "Member", "--dry-run"];
 
 /// The command that a dry run gave to paste, run as a shell would.
 fn pasted(demo: &Demo, command: &str) -> std::process::Output {
@@ -43,7 +43,7 @@ fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
         ]
         .join("\n")
     );
-    assert!(command.starts_with("rolecall subscribe globex Free --fallback role Member --impact "), "{command}");
+    assert!(command.starts_with("rolecall subscribe globex Free --fallback-role Member --impact "), "{command}");
     assert_eq!(plan(&demo), "Paid", "looking changes nothing");
 
     let done = pasted(&demo, command);
@@ -60,7 +60,7 @@ fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
     refused_with(
         1,
         &pasted(&demo, command),
-        &["ABORTED IMPACT_CHANGED: ", "\nrolecall subscribe globex Free --fallback role Member --dry-run\n"],
+        &["ABORTED IMPACT_CHANGED: ", "\nrolecall subscribe globex Free --fallback-role Member --dry-run\n"],
     );
     assert_eq!(demo.says(0, &["subscribe", "globex", "Free"]), "globex is on Free already: nothing changes\n");
     let back = demo.says(0, &["subscribe", "globex", "Paid", "--reason", "paid again"]);
@@ -76,7 +76,7 @@ fn m7_a_refusal_says_what_can_be_said_of_disabled_roles() {
     let demo = Demo::start(&[]);
     let command = |flags: &str| format!("\nrolecall subscribe globex Free {flags} --dry-run\n");
     let suspend = command("--on-disabled suspend");
-    let fallback_role = command("--on-disabled suspend --fallback role Member");
+    let fallback_role = command("--on-disabled suspend --fallback-role Member");
     let remap = command("--on-disabled remap --remap 'Billing Manager=Member'");
     let says =
         ["FAILED_PRECONDITION ROLES_WOULD_BE_DISABLED: ", "`Billing Manager` (1)", &suspend, &fallback_role, &remap];
@@ -103,9 +103,9 @@ fn commands_to_paste_mean_the_same_whatever_the_names_are() {
     let Some(grpcurl) = grpcurl() else { return };
     let demo = Demo::start(&[]);
     for (body, method) in [
-        (json!({"name": "Billing Manager", "role": {"name": "A=B"}}), "RoleService/UpdateRole"),
-        (json!({"name": "Member", "role": {"name": "-m"}}), "RoleService/UpdateRole"),
-        (json!({"name": "Free", "role_mapping": {"name": "--free"}}), "RoleMappingService/UpdateRoleMapping"),
+        (json!({"name": "Billing Manager", "resource": {"name": "A=B"}}), "RoleService/UpdateRole"),
+        (json!({"name": "Member", "resource": {"name": "-m"}}), "RoleService/UpdateRole"),
+        (json!({"name": "Free", "resource": {"name": "--free"}}), "RoleMappingService/UpdateRoleMapping"),
         (json!({"org_id": "-x", "role_mapping": "Paid"}), "OrgService/CreateOrg"),
         (json!({"org_id": "-x", "user_id": "pia", "roles": [{"role": "A=B"}]}), "MembershipService/AddMember"),
     ] {
@@ -115,7 +115,7 @@ fn commands_to_paste_mean_the_same_whatever_the_names_are() {
     let command = |flags: &str| {
         format!("rolecall subscribe --on-disabled {flags} --reason $'it\\'s\\nover' --dry-run -- -x --free")
     };
-    let choices = ["suspend", "suspend '--fallback role=-m'", "remap '--others-to=-m'"].map(command);
+    let choices = ["suspend", "suspend '--fallback-role=-m'", "remap '--default-replacement=-m'"].map(command);
     let refused = demo.ask(&["subscribe", "--reason", "it's\nover", "--", "-x", "--free"]);
     let lines = choices.each_ref().map(|choice| format!("\n{choice}\n"));
     refused_with(1, &refused, &[&["`A=B` (1)"][..], &lines.each_ref().map(String::as_str)].concat());
@@ -139,9 +139,9 @@ fn what_cannot_be_asked_ends_with_2_and_what_is_refused_with_1() {
     let demo = Demo::start(&[]);
     demo.refuses(&["subscribe", "nowhere", "Free"], &["NOT_FOUND ORG_NOT_FOUND: ", "--project"]);
     demo.refuses(&["subscribe", "globex", "Fre"], &["NOT_FOUND ROLE_MAPPING_NOT_FOUND: ", "did you mean `Free`?"]);
-    demo.refuses(&["subscribe", "globex", "Free", "--fallback role", "Guest"], &["NOT_FOUND ROLE_NOT_FOUND: "]);
-    demo.refuses(&["subscribe", "globex", "Free", "--fallback role", "Member", "--remap", "A=B"], &["--on-disabled"]);
-    let disabled = demo.ask(&["subscribe", "globex", "Free", "--others-to", "Billing Manager"]);
+    demo.refuses(&["subscribe", "globex", "Free", "--fallback-role", "Guest"], &["NOT_FOUND ROLE_NOT_FOUND: "]);
+    demo.refuses(&["subscribe", "globex", "Free", "--fallback-role", "Member", "--remap", "A=B"], &["--on-disabled"]);
+    let disabled = demo.ask(&["subscribe", "globex", "Free", "--default-replacement", "Billing Manager"]);
     refused_with(1, &disabled, &["FAILED_PRECONDITION ROLE_DISABLED: ", "`Billing Manager`"]);
     for wrong in [
         &["subscribe", "globex"][..],
@@ -160,7 +160,7 @@ fn json_has_the_impact_in_the_words_of_the_api() {
     let demo = Demo::start(&[]);
     let mut looked = demo.json(0, &LOOK);
     let digest = looked["impact"]["digest"].as_str().unwrap().to_owned();
-    let command = format!("rolecall subscribe globex Free --fallback role Member --impact {digest}");
+    let command = format!("rolecall subscribe globex Free --fallback-role Member --impact {digest}");
     assert_eq!(looked["command"], command.as_str(), "{looked}");
     let said = ["project", "org_id", "from", "role_mapping", "dry_run"].map(|field| looked[field].clone());
     assert_eq!(said, [json!("default"), json!("globex"), json!("Paid"), json!("Free"), json!(true)]);
@@ -169,8 +169,8 @@ fn json_has_the_impact_in_the_words_of_the_api() {
         looked["impact"],
         json!({"digest": digest, "orgs": 1, "members": 3, "members_losing_at_least": 1,
             "roles": [
-                {"role": "Billing Manager", "given": 0, "ended": 0, "suspended": 1, "reactivated": 0},
-                {"role": "Member", "given": 1, "ended": 0, "suspended": 0, "reactivated": 0},
+                {"role": "Billing Manager", "given": 0, "removed": 0, "suspended": 1, "reactivated": 0},
+                {"role": "Member", "given": 1, "removed": 0, "suspended": 0, "reactivated": 0},
             ],
             "grants_gained": {"total": 0, "first": []}, "grants_lost": {"total": 0, "first": []},
             "at_least_lost": {"total": 0, "first": []}, "manages_lost": {"total": 0, "first": []},
@@ -184,7 +184,7 @@ fn json_has_the_impact_in_the_words_of_the_api() {
             "permissions_gained": {"total": 1, "first": ["rolecall::can_view_other_members"]},
             "permissions_lost": {"total": 3, "first": ["reports.export", "billing.view", "billing.manage"]}})
     );
-    let done = demo.json(0, &["subscribe", "globex", "Free", "--fallback role", "Member", "--impact", &digest]);
+    let done = demo.json(0, &["subscribe", "globex", "Free", "--fallback-role", "Member", "--impact", &digest]);
     assert_eq!((&done["dry_run"], done.get("command")), (&json!(false), None), "{done}");
     assert_eq!(done["impact"]["digest"], digest.as_str());
 }

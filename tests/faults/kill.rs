@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rolecall::domain::collections::hash::HashKey;
 use rolecall::domain::{Change, ProjectKey, Revision, State, UserId};
-use rolecall::grpc::services::check_service_client::CheckServiceClient;
-use rolecall::grpc::services::membership_service_client::MembershipServiceClient;
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
-use rolecall::grpc::services::role_service_client::RoleServiceClient;
+use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::store::Store;
 use rolecall::wire;
 use tonic::Code;
@@ -93,7 +93,7 @@ async fn write(channel: Channel, round: u32, stream: usize, sent: Arc<Mutex<Vec<
     let mut members = MembershipServiceClient::new(channel);
     for number in 0.. {
         let users: Vec<String> = (0..ROWS).map(|row| format!("user-{number}-{row}")).collect();
-        let add = || wire::member_write::Write::Add(wire::MemberRoles::default());
+        let add = || wire::member_write::Write::Add(wire::RoleAssignments::default());
         let row = |user: &String| wire::MemberWrite { org_id: org.clone(), user_id: user.clone(), write: Some(add()) };
         let request = wire::BatchWriteMembersRequest { rows: users.iter().map(row).collect(), ..Default::default() };
         let at = {
@@ -116,7 +116,8 @@ async fn make_and_delete_until_killed(channel: Channel) {
 /// Makes an org and a role and deletes them again, both with members. What a killed server left undone or half way is gone
 /// on with: a refusal is no reason to stop. Returns whether the server answered to the end.
 async fn make_and_delete(channel: &Channel) -> bool {
-    let given = || wire::MemberRoles { roles: vec![wire::MemberRole { role: "Doomed".into(), ..Default::default() }] };
+    let given =
+        || wire::RoleAssignments { roles: vec![wire::RoleAssignment { role: "Doomed".into(), ..Default::default() }] };
     let row = |number: usize| wire::MemberWrite {
         org_id: DOOMED.into(),
         user_id: format!("user-{number}"),

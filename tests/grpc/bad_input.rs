@@ -131,7 +131,6 @@ fn form(message: &str, field: &str) -> Form {
         ("CheckRequest", "role" | "at_least_role") => NAME,
         ("CheckRequest", "all_of" | "any_of") => Form::Parts,
         ("PermissionList", "permissions") => PERMISSION,
-        ("MemberRole", "origin") => Form::Anything,
         (_, "name") => NAME,
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
@@ -141,7 +140,7 @@ fn form(message: &str, field: &str) -> Form {
         ("CreateRoleRequest", "above" | "below" | "disabled_in") => NAME,
         ("CreateRoleRequest" | "Role", "internal") => Form::Anything,
         ("DeleteRoleRequest", "replacement") => NAME_OR_NONE,
-        ("ReorderRolesRequest", "roles") => NAME,
+        (_, "role_order") => NAME,
         ("CreateRoleMappingRequest", "duplicate_of") => NAME_OR_NONE,
         (_, "enable_roles" | "disable_roles") => NAME,
         (_, "edits") => Form::Parts,
@@ -160,11 +159,10 @@ fn form(message: &str, field: &str) -> Form {
         ("MemberWrite", "add" | "set") => Form::Parts,
         // An empty message.
         ("MemberWrite", "remove") => Form::Anything,
-        ("MemberRole", "role") => NAME,
-        ("MemberRole", "expire_time") => Form::End,
-        ("MemberRole", "permanent") => Form::Permanent,
+        ("RoleAssignment", "role") => NAME,
+        ("RoleAssignment", "expire_time") => Form::End,
+        ("RoleAssignment", "permanent") => Form::Permanent,
         // Output only, ignored in requests.
-        ("MemberRole", "state" | "fallback_role") => Form::Anything,
         (_, "request_id") => Form::RequestId,
         (_, "validate_only") => Form::Anything,
         (_, "page_size") => Form::PageSize,
@@ -531,7 +529,7 @@ fn what_must_be_given_and_is_not_is_named() {
                 named(refused(server.set_member_roles(no_roles).await, "INVALID_FIELD"), "roles");
                 let no_write = project.writing(vec![row("acme", "ann", None)]);
                 named(refused(server.batch_write_members(no_write).await, "INVALID_FIELD"), "rows[0]");
-                let no_roles = wire::member_write::Write::Set(wire::MemberRoles::default());
+                let no_roles = wire::member_write::Write::Set(wire::RoleAssignments::default());
                 let no_roles = project.writing(vec![row("acme", "ann", Some(no_roles))]);
                 named(refused(server.batch_write_members(no_roles).await, "INVALID_FIELD"), "rows[0].set.roles");
                 named(refused(server.batch_write_members(project.writing(vec![])).await, "INVALID_FIELD"), "rows");
@@ -636,7 +634,7 @@ async fn nothing_is_found(server: &Server) {
 fn a_role_cannot_be_given_until_a_time_and_for_good() {
     on_both(async |server| {
         shop(server).await;
-        let both = wire::MemberRole { permanent: true, ..expire_time("Admin", in_an_hour()) };
+        let both = wire::RoleAssignment { permanent: true, ..expire_time("Admin", in_an_hour()) };
         let request = server.single().adding("acme", "zoe", &[both]);
         let refused = refused(server.storing_nothing(server.add_member(request)).await, "INVALID_FIELD");
         assert_eq!(refused.fields(), ["roles[0].permanent"]);

@@ -114,7 +114,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
             remove: texts(&["invoices.pay"]),
         }]
     };
-    let lent = || wire::MemberRoles { roles: vec![expire_time("Admin", in_an_hour())] };
+    let lent = || wire::RoleAssignments { roles: vec![expire_time("Admin", in_an_hour())] };
     let row = |user: &str, write| wire::MemberWrite { org_id: "acme".into(), user_id: user.into(), write: Some(write) };
     let others = vec![
         (
@@ -155,7 +155,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
             wire::UpdateRoleMappingRequest {
                 project: project(),
                 name: "Paid".into(),
-                role_mapping: Some(wire::RoleMapping { name: "Paid".into(), ..Default::default() }),
+                resource: Some(wire::RoleMapping { name: "Paid".into(), ..Default::default() }),
                 update_mask: mask(&["name", "description", "aliases"]),
                 edits: edits(),
                 enable_roles: texts(&["Billing Manager"]),
@@ -233,7 +233,11 @@ pub fn requests(token: &str) -> Vec<Sent> {
             wire::UpdateOrgRequest {
                 project: project(),
                 org_id: "globex".into(),
-                org: Some(wire::Org { display_name: "Globex".into(), metadata: "[]".into(), ..Default::default() }),
+                resource: Some(wire::Org {
+                    display_name: "Globex".into(),
+                    metadata: "[]".into(),
+                    ..Default::default()
+                }),
                 update_mask: mask(&["display_name", "metadata"]),
                 request_id: request_id("org-update"),
                 reason: reason(),

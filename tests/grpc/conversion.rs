@@ -9,7 +9,7 @@ use crate::server::on_both;
 /// Pairs of roles, as `Owner Admin`.
 fn pairs(pairs: &Option<wire::RolePairs>) -> Vec<String> {
     let Some(pairs) = pairs else { return vec![] };
-    assert_eq!(pairs.total, pairs.first.len() as i64);
+    assert_eq!(pairs.total, pairs.first.len() as i32);
     assert_ne!(pairs.total, 0, "absent where there are none");
     pairs.first.iter().map(|pair| format!("{} {}", pair.role, pair.other)).collect()
 }

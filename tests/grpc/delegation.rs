@@ -39,7 +39,7 @@ async fn update_by(project: Project<'_>, acting: &str) -> Result<wire::UpdateOrg
     let request = wire::UpdateOrgRequest {
         project: project.key.into(),
         org_id: "acme".into(),
-        org: Some(wire::Org { display_name: format!("Acme of {acting}"), ..Default::default() }),
+        resource: Some(wire::Org { display_name: format!("Acme of {acting}"), ..Default::default() }),
         acting_user_id: acting.into(),
         ..Default::default()
     };

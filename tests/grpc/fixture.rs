@@ -147,7 +147,7 @@ impl Project<'_> {
         }
     }
 
-    pub async fn delete_org(&self, org_id: &str) -> i64 {
+    pub async fn delete_org(&self, org_id: &str) -> i32 {
         let request = wire::DeleteOrgRequest { project: self.key.into(), org_id: org_id.into(), ..Default::default() };
         self.server.delete_org(request).await.unwrap().removed_memberships
     }
@@ -171,11 +171,11 @@ impl Project<'_> {
         answer.decision()
     }
 
-    pub async fn add(&self, org_id: &str, user_id: &str, roles: &[wire::MemberRole]) -> wire::Member {
+    pub async fn add(&self, org_id: &str, user_id: &str, roles: &[wire::RoleAssignment]) -> wire::Member {
         self.server.add_member(self.adding(org_id, user_id, roles)).await.unwrap().member.unwrap()
     }
 
-    pub async fn set(&self, org_id: &str, user_id: &str, roles: &[wire::MemberRole]) -> wire::Member {
+    pub async fn set(&self, org_id: &str, user_id: &str, roles: &[wire::RoleAssignment]) -> wire::Member {
         self.server.set_member_roles(self.setting(org_id, user_id, roles)).await.unwrap().member.unwrap()
     }
 
@@ -183,7 +183,7 @@ impl Project<'_> {
         self.server.remove_member(self.removing(org_id, user_id)).await.unwrap();
     }
 
-    pub fn adding(&self, org_id: &str, user_id: &str, roles: &[wire::MemberRole]) -> wire::AddMemberRequest {
+    pub fn adding(&self, org_id: &str, user_id: &str, roles: &[wire::RoleAssignment]) -> wire::AddMemberRequest {
         wire::AddMemberRequest {
             project: self.key.into(),
             org_id: org_id.into(),
@@ -193,7 +193,7 @@ impl Project<'_> {
         }
     }
 
-    pub fn setting(&self, org_id: &str, user_id: &str, roles: &[wire::MemberRole]) -> wire::SetMemberRolesRequest {
+    pub fn setting(&self, org_id: &str, user_id: &str, roles: &[wire::RoleAssignment]) -> wire::SetMemberRolesRequest {
         wire::SetMemberRolesRequest {
             project: self.key.into(),
             org_id: org_id.into(),
@@ -308,22 +308,22 @@ pub fn remapping(replacements: &[(&str, &str)], default_replacement: &str) -> Op
 }
 
 /// A role without an end.
-pub fn role(name: &str) -> wire::MemberRole {
-    wire::MemberRole { role: name.into(), ..Default::default() }
+pub fn role(name: &str) -> wire::RoleAssignment {
+    wire::RoleAssignment { role: name.into(), ..Default::default() }
 }
 
-pub fn roles(names: &[&str]) -> Vec<wire::MemberRole> {
+pub fn roles(names: &[&str]) -> Vec<wire::RoleAssignment> {
     names.iter().map(|name| role(name)).collect()
 }
 
 /// A role until an instant.
-pub fn expire_time(name: &str, end: Timestamp) -> wire::MemberRole {
-    wire::MemberRole { role: name.into(), expire_time: Some(end), ..Default::default() }
+pub fn expire_time(name: &str, end: Timestamp) -> wire::RoleAssignment {
+    wire::RoleAssignment { role: name.into(), expire_time: Some(end), ..Default::default() }
 }
 
 /// A role whose end is to be taken away.
-pub fn permanent(name: &str) -> wire::MemberRole {
-    wire::MemberRole { role: name.into(), permanent: true, ..Default::default() }
+pub fn permanent(name: &str) -> wire::RoleAssignment {
+    wire::RoleAssignment { role: name.into(), permanent: true, ..Default::default() }
 }
 
 /// The instant so much later, to the microsecond.
@@ -377,11 +377,11 @@ pub fn row(org_id: &str, user_id: &str, write: Option<wire::member_write::Write>
 }
 
 pub fn add(names: &[&str]) -> Option<wire::member_write::Write> {
-    Some(wire::member_write::Write::Add(wire::MemberRoles { roles: roles(names) }))
+    Some(wire::member_write::Write::Add(wire::RoleAssignments { roles: roles(names) }))
 }
 
 pub fn set(names: &[&str]) -> Option<wire::member_write::Write> {
-    Some(wire::member_write::Write::Set(wire::MemberRoles { roles: roles(names) }))
+    Some(wire::member_write::Write::Set(wire::RoleAssignments { roles: roles(names) }))
 }
 
 pub fn remove() -> Option<wire::member_write::Write> {

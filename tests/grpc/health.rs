@@ -11,7 +11,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
-use rolecall::grpc::services::org_service_client::OrgServiceClient;
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
 
 use crate::contract::Contract;
 use crate::refusals::explained;

@@ -35,7 +35,7 @@ fn downgrade(project: Project<'_>) -> wire::SubscribeOrgRequest {
 
 fn first(permissions: &Option<wire::PermissionNames>) -> Vec<&str> {
     let Some(permissions) = permissions else { return vec![] };
-    assert_eq!(permissions.total, permissions.first.len() as i64);
+    assert_eq!(permissions.total, permissions.first.len() as i32);
     assert_ne!(permissions.total, 0, "absent where there are none");
     permissions.first.iter().map(String::as_str).collect()
 }
@@ -43,7 +43,7 @@ fn first(permissions: &Option<wire::PermissionNames>) -> Vec<&str> {
 fn grants(grants: &Option<wire::GrantImpacts>) -> Vec<String> {
     let Some(grants) = grants else { return vec![] };
     let shown = |grant: &wire::GrantImpact| format!("{} {} {}", grant.role_mapping, grant.role, grant.permission);
-    assert_eq!(grants.total, grants.first.len() as i64);
+    assert_eq!(grants.total, grants.first.len() as i32);
     assert_ne!(grants.total, 0, "absent where there are none");
     grants.first.iter().map(shown).collect()
 }
@@ -145,7 +145,7 @@ fn r9_writes_that_are_committed_together_each_name_those_whom_they_touch() {
             assert_eq!(sampled(&removed.unwrap().impact), ["ann"]);
             assert_eq!(sampled(&added.unwrap().impact), ["bea"]);
             let impact = moved.unwrap().impact.unwrap();
-            assert_eq!(impact.sample.len() as i64, impact.members, "all touched are named: {impact:?}");
+            assert_eq!(impact.sample.len() as i32, impact.members, "all touched are named: {impact:?}");
         });
         join_all(writes).await;
     });

@@ -155,7 +155,7 @@ fn p7_fifty_roles_a_member_unless_configured() {
         for name in &names {
             project.role(name).await;
         }
-        let all: Vec<wire::MemberRole> = names.iter().map(|name| role(name)).collect();
+        let all: Vec<wire::RoleAssignment> = names.iter().map(|name| role(name)).collect();
         named(
             &refused(server.add_member(project.adding("acme", "ann", &all)).await, "LIMIT_EXCEEDED"),
             "member_roles",
@@ -272,7 +272,7 @@ fn p7_old_names_of_one_role_mapping() {
     on_both(async |server| {
         let project = server.single();
         let renaming = |from: u32| wire::UpdateRoleMappingRequest {
-            role_mapping: Some(wire::RoleMapping { name: format!("Plan {}", from + 1), ..Default::default() }),
+            resource: Some(wire::RoleMapping { name: format!("Plan {}", from + 1), ..Default::default() }),
             ..project.updating(&format!("Plan {from}"))
         };
         project.mapping("Plan 0").await;
@@ -284,8 +284,7 @@ fn p7_old_names_of_one_role_mapping() {
         // Where one is dropped, there is room.
         let aliases = (1..50).map(|number| format!("Plan {number}")).collect();
         let role_mapping = wire::RoleMapping { name: "Plan 51".into(), aliases, ..Default::default() };
-        let request =
-            wire::UpdateRoleMappingRequest { role_mapping: Some(role_mapping), ..project.updating("Plan 50") };
+        let request = wire::UpdateRoleMappingRequest { resource: Some(role_mapping), ..project.updating("Plan 50") };
         let renamed = server.update_role_mapping(request).await.unwrap().role_mapping.unwrap();
         assert_eq!((renamed.aliases.len(), renamed.aliases[49].as_str()), (50, "Plan 50"));
     });
@@ -332,9 +331,9 @@ fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names
     on_both(async |server| {
         let long = |number: usize| format!("{number:05}{}", "r".repeat(123));
         let names = (0..10_000).map(long).collect();
-        let all = wire::ReorderRolesRequest { roles: names, ..Default::default() };
+        let all = wire::ReorderRolesRequest { role_order: names, ..Default::default() };
         let unknown = |answer: Refused| assert_eq!(answer.resource(), ("rolecall.v1.Role", long(0).as_str()));
-        let names = all.roles.clone();
+        let names = all.role_order.clone();
         unknown(refused(server.reorder_roles(all).await, "ROLE_NOT_FOUND"));
         // Likewise wherever else all roles may be named.
         let project = server.multi().await;

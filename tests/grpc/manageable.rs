@@ -94,7 +94,7 @@ async fn agrees(project: Project<'_>, org: &str, acting: &str, target: &str) {
         let name = &manageable.role;
         let mut given = role(name);
         given.expire_time = manageable.expire_time_max;
-        let set = async |roles: Vec<wire::MemberRole>| {
+        let set = async |roles: Vec<wire::RoleAssignment>| {
             let request = wire::SetMemberRolesRequest {
                 acting_user_id: acting.into(),
                 validate_only: true,
@@ -111,7 +111,7 @@ async fn agrees(project: Project<'_>, org: &str, acting: &str, target: &str) {
         assert_eq!(manageable.invite, allowed(server.add_member(invitation).await), "invite {context}");
         let repeated = |kept: &dyn Fn(&wire::MemberRole) -> bool| {
             let kept = held.iter().filter(|held| kept(held)).map(|held| role(&held.role));
-            kept.collect::<Vec<wire::MemberRole>>()
+            kept.collect::<Vec<wire::RoleAssignment>>()
         };
         let holds = held.iter().any(|held| held.role == *name);
         if project.key.is_empty() {
@@ -250,7 +250,7 @@ fn g5_the_acting_user_must_be_a_member_and_see_the_target() {
         // The target may be unknown, and is then one to invite.
         let renamed = wire::UpdateRoleRequest {
             name: "Clerk".into(),
-            role: Some(wire::Role { name: "Seller".into(), ..Default::default() }),
+            resource: Some(wire::Role { name: "Seller".into(), ..Default::default() }),
             update_mask: mask(&["name"]),
             ..Default::default()
         };

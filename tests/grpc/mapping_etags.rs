@@ -19,7 +19,7 @@ async fn etag(project: Project<'_>, name: &str) -> String {
 /// A description that every update takes: it changes the mapping.
 fn describing(project: Project<'_>, description: &str, etag: &str) -> wire::UpdateRoleMappingRequest {
     let role_mapping = wire::RoleMapping { description: description.into(), ..Default::default() };
-    wire::UpdateRoleMappingRequest { role_mapping: Some(role_mapping), etag: etag.into(), ..project.updating("Paid") }
+    wire::UpdateRoleMappingRequest { resource: Some(role_mapping), etag: etag.into(), ..project.updating("Paid") }
 }
 
 #[test]
@@ -46,12 +46,12 @@ fn m9_every_change_of_a_mapping_or_of_a_row_of_it_changes_its_etag() {
                 5 => {
                     let role_mapping = wire::RoleMapping { name: "Business".into(), ..Default::default() };
                     let request =
-                        wire::UpdateRoleMappingRequest { role_mapping: Some(role_mapping), ..project.updating("Paid") };
+                        wire::UpdateRoleMappingRequest { resource: Some(role_mapping), ..project.updating("Paid") };
                     server.update_role_mapping(request).await.unwrap();
                 }
                 6 => {
                     let request = wire::UpdateRoleMappingRequest {
-                        role_mapping: Some(wire::RoleMapping { name: "Paid".into(), ..Default::default() }),
+                        resource: Some(wire::RoleMapping { name: "Paid".into(), ..Default::default() }),
                         update_mask: Some(prost_types::FieldMask { paths: texts(&["name", "aliases"]) }),
                         ..project.updating("Business")
                     };

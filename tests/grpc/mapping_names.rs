@@ -8,7 +8,7 @@ use crate::server::{Server, on_both};
 
 fn renaming(project: Project<'_>, from: &str, to: &str) -> wire::UpdateRoleMappingRequest {
     let role_mapping = wire::RoleMapping { name: to.into(), ..Default::default() };
-    wire::UpdateRoleMappingRequest { role_mapping: Some(role_mapping), ..project.updating(from) }
+    wire::UpdateRoleMappingRequest { resource: Some(role_mapping), ..project.updating(from) }
 }
 
 async fn rename(project: Project<'_>, from: &str, to: &str) -> wire::RoleMapping {
@@ -18,7 +18,7 @@ async fn rename(project: Project<'_>, from: &str, to: &str) -> wire::RoleMapping
 /// Keeps these old names and no others.
 fn keeping(project: Project<'_>, name: &str, aliases: &[&str]) -> wire::UpdateRoleMappingRequest {
     wire::UpdateRoleMappingRequest {
-        role_mapping: Some(wire::RoleMapping { aliases: texts(aliases), ..Default::default() }),
+        resource: Some(wire::RoleMapping { aliases: texts(aliases), ..Default::default() }),
         update_mask: Some(prost_types::FieldMask { paths: texts(&["aliases"]) }),
         ..project.updating(name)
     }
@@ -67,7 +67,7 @@ async fn found_by_the_old_name(server: &Server) {
     server.create_role_mapping(copy).await.unwrap();
     server.delete_role_mapping(project.deleting("Copy", "Paid")).await.unwrap();
     let described = wire::RoleMapping { description: "For business.".into(), ..Default::default() };
-    let described = wire::UpdateRoleMappingRequest { role_mapping: Some(described), ..project.updating("Paid") };
+    let described = wire::UpdateRoleMappingRequest { resource: Some(described), ..project.updating("Paid") };
     assert_eq!(server.update_role_mapping(described).await.unwrap().role_mapping.unwrap().name, "Business");
     let org = wire::CreateOrgRequest { role_mapping: "Paid".into(), validate_only: true, ..Default::default() };
     assert_eq!(server.create_org(org).await.unwrap().org.unwrap().role_mapping, "Business");
@@ -100,7 +100,7 @@ fn r3_an_old_name_is_not_given_anew_until_it_is_dropped() {
                 }
                 let unknown = server.update_role_mapping(keeping(project, "Business", &["Paid", "Gold"])).await;
                 let unknown = refused(unknown, "UNKNOWN_ALIAS");
-                assert_eq!((unknown.fields(), unknown.metadata("rule")), (vec!["role_mapping.aliases"], "R3"));
+                assert_eq!((unknown.fields(), unknown.metadata("rule")), (vec!["resource.aliases"], "R3"));
             })
             .await;
         let dropped = server.update_role_mapping(keeping(project, "Business", &[])).await.unwrap();
@@ -147,7 +147,7 @@ fn r3_an_update_takes_what_the_mask_names_and_without_one_what_is_not_empty() {
         let project = server.single();
         project.mapping("Paid").await;
         let update = |mask: Option<&[&str]>, name: &str, description: &str| wire::UpdateRoleMappingRequest {
-            role_mapping: Some(wire::RoleMapping {
+            resource: Some(wire::RoleMapping {
                 name: name.into(),
                 description: description.into(),
                 ..Default::default()
@@ -163,7 +163,7 @@ fn r3_an_update_takes_what_the_mask_names_and_without_one_what_is_not_empty() {
         let emptied = updated(update(Some(&["description"]), "Ignored", "")).await;
         assert_eq!((emptied.name.as_str(), emptied.description.as_str()), ("Business", ""));
         let unnamed = server.update_role_mapping(update(Some(&["name"]), "", "")).await;
-        assert_eq!(refused(unnamed, "INVALID_FIELD").fields(), ["role_mapping.name"]);
+        assert_eq!(refused(unnamed, "INVALID_FIELD").fields(), ["resource.name"]);
         let nothing = wire::UpdateRoleMappingRequest { ..project.updating("Paid") };
         server.storing_nothing(server.update_role_mapping(nothing)).await.unwrap();
     });

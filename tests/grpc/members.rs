@@ -23,7 +23,7 @@ fn b1_in_a_single_role_project_a_member_holds_one_role_and_at_most_one_lent() {
                     assert_eq!(refused(answer, "TOO_MANY_ROLES").fields(), ["roles"]);
                     let answer = server.set_member_roles(project.setting("acme", "ann", &too_many)).await;
                     refused(answer, "TOO_MANY_ROLES");
-                    let set = wire::member_write::Write::Set(wire::MemberRoles { roles: too_many });
+                    let set = wire::member_write::Write::Set(wire::RoleAssignments { roles: too_many });
                     let bulk = project.writing(vec![row("acme", "ann", Some(set))]);
                     let bulk = refused(server.batch_write_members(bulk).await, "TOO_MANY_ROLES");
                     assert_eq!(bulk.fields(), ["rows[0].set.roles"]);
@@ -158,7 +158,7 @@ fn b2_one_refused_row_refuses_all_and_every_refused_row_is_named() {
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Member"])).await;
         let past = expire_time("Admin", prost_types::Timestamp { seconds: 1, nanos: 0 });
-        let past = Some(wire::member_write::Write::Add(wire::MemberRoles { roles: vec![past] }));
+        let past = Some(wire::member_write::Write::Add(wire::RoleAssignments { roles: vec![past] }));
         let rows = vec![
             row("acme", "fine", add(&["Owner"])),
             row("acme", "ann", add(&[])),

@@ -19,7 +19,7 @@ fn again(org_id: &str) -> wire::CreateOrgRequest {
 fn updating(display_name: &str, metadata: &str, mask: Option<&[&str]>) -> wire::UpdateOrgRequest {
     wire::UpdateOrgRequest {
         org_id: "acme".into(),
-        org: Some(wire::Org {
+        resource: Some(wire::Org {
             org_id: "ignored".into(),
             display_name: display_name.into(),
             metadata: metadata.into(),
@@ -53,7 +53,7 @@ fn s5_what_an_org_says_of_itself_is_changed_and_the_rest_stays() {
                 server.update_org(updating("Acme Corp.", "", Some(&["display_name", "metadata"]))).await.unwrap();
                 server.update_org(updating("", "", None)).await.unwrap();
                 let too_long = updating("", &"m".repeat(4_097), None);
-                assert_eq!(refused(server.update_org(too_long).await, "INVALID_FIELD").fields(), ["org.metadata"]);
+                assert_eq!(refused(server.update_org(too_long).await, "INVALID_FIELD").fields(), ["resource.metadata"]);
                 let masked = updating("", &"m".repeat(4_097), Some(&["display_name", "org_id"]));
                 assert_eq!(refused(server.update_org(masked).await, "INVALID_FIELD").fields(), ["update_mask"]);
                 let nowhere = wire::UpdateOrgRequest { org_id: "nowhere".into(), ..updating("x", "", None) };

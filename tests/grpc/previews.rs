@@ -116,7 +116,7 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
             seen,
             server.update_org(wire::UpdateOrgRequest {
                 org_id: "initech".into(),
-                org: Some(wire::Org { display_name: "Initech".into(), ..Default::default() }),
+                resource: Some(wire::Org { display_name: "Initech".into(), ..Default::default() }),
                 ..Default::default()
             }),
             org
@@ -154,7 +154,7 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
         previewed!(seen, server.update_role(project.renaming_role("Clerk", "Accountant")), role);
         let mut order = project.role_order().await;
         order.rotate_left(1);
-        let order = wire::ReorderRolesRequest { roles: order, ..Default::default() };
+        let order = wire::ReorderRolesRequest { role_order: order, ..Default::default() };
         previewed!(seen, server.reorder_roles(order));
         previewed!(seen, server.delete_role(project.deleting_role("Accountant", "")));
         let deserted = Project { server, key: "deserted" };

@@ -38,7 +38,7 @@ async fn fill(project: Project<'_>, org_id: &str, members: usize) {
     project.server.batch_write_members(project.writing(rows)).await.unwrap();
 }
 
-async fn delete_org(project: Project<'_>, org_id: &str) -> i64 {
+async fn delete_org(project: Project<'_>, org_id: &str) -> i32 {
     let request = wire::DeleteOrgRequest { project: project.key.into(), org_id: org_id.into(), ..Default::default() };
     project.server.delete_org(request).await.unwrap().removed_memberships
 }
@@ -53,7 +53,7 @@ fn s5_the_memberships_of_a_deleted_org_are_purged_in_chunks_by_the_system() {
         fill(project, "acme", members).await;
         fill(project, "globex", 10).await;
         let before = server.head().await;
-        assert_eq!(delete_org(project, "acme").await, members as i64);
+        assert_eq!(delete_org(project, "acme").await, members as i32);
         assert_eq!(project.check("acme", "user-1", "rolecall::can_view_other_members").await, Decision::OrgNotFound);
         refused(project.member("acme", "user-1").await, "ORG_NOT_FOUND");
         purged(server).await;
@@ -143,7 +143,7 @@ fn r4_who_is_left_without_a_role_is_no_member_and_is_purged() {
         server.batch_write_members(project.writing(rows)).await.unwrap();
         let request = wire::DeleteRoleRequest { name: "Support".into(), ..Default::default() };
         let deleted = server.delete_role(request).await.unwrap();
-        assert_eq!(deleted.migrated_members, staff.len() as i64);
+        assert_eq!(deleted.migrated_members, staff.len() as i32);
         assert_eq!(project.check("acme", "staff-7", "rolecall::can_invite").await, Decision::NotAMember);
         refused(project.member("acme", "staff-7").await, "MEMBER_NOT_FOUND");
         // Whoever is waiting to be purged can be added anew.

@@ -152,7 +152,7 @@ fn k6_an_order_that_changes_changes_what_at_least_means() {
         project.add("acme", "bob", &roles(&["Admin"])).await;
         assert_eq!(project.ask("acme", "bob", at_least("Member")).await, Decision::Allowed);
         let reordering =
-            wire::ReorderRolesRequest { roles: texts(&["Owner", "Member", "Admin"]), ..Default::default() };
+            wire::ReorderRolesRequest { role_order: texts(&["Owner", "Member", "Admin"]), ..Default::default() };
         server.reorder_roles(reordering).await.unwrap();
         assert_eq!(project.ask("acme", "bob", at_least("Member")).await, Decision::MissingPermission);
         assert_eq!(project.ask("acme", "bob", at_least("Admin")).await, Decision::Allowed);
@@ -254,10 +254,10 @@ fn k6_old_names_are_asked_about_like_new_ones() {
         project.add("acme", "ann", &roles(&["Clerk"])).await;
         let permission = wire::Permission { name: "see".into(), ..Default::default() };
         let request =
-            wire::UpdatePermissionRequest { name: "view".into(), permission: Some(permission), ..Default::default() };
+            wire::UpdatePermissionRequest { name: "view".into(), resource: Some(permission), ..Default::default() };
         server.update_permission(request).await.unwrap();
         let role = wire::Role { name: "Bookkeeper".into(), ..Default::default() };
-        let request = wire::UpdateRoleRequest { name: "Clerk".into(), role: Some(role), ..Default::default() };
+        let request = wire::UpdateRoleRequest { name: "Clerk".into(), resource: Some(role), ..Default::default() };
         server.update_role(request).await.unwrap();
         let asked = async |server: &Server| {
             let project = server.single();

@@ -258,11 +258,11 @@ fn r3_a_list_of_aliases_can_only_leave_some_out() {
                 for alias in ["Boss", "admin", "Member", "Nothing"] {
                     let named = wire::Role { aliases: texts(&["Admin", alias]), ..Default::default() };
                     let answer = server.update_role(project.updating_role("Boss", named)).await;
-                    assert_eq!(refused(answer, "UNKNOWN_ALIAS").fields(), ["role.aliases"]);
+                    assert_eq!(refused(answer, "UNKNOWN_ALIAS").fields(), ["resource.aliases"]);
                 }
                 let named = wire::Permission { aliases: texts(&["q"]), ..Default::default() };
                 let answer = server.update_permission(project.updating_permission("p", named)).await;
-                assert_eq!(refused(answer, "UNKNOWN_ALIAS").fields(), ["permission.aliases"]);
+                assert_eq!(refused(answer, "UNKNOWN_ALIAS").fields(), ["resource.aliases"]);
                 // What is so already is no change.
                 let same = wire::Role { name: "Boss".into(), aliases: texts(&["Admin"]), ..Default::default() };
                 let unchanged = server.update_role(project.updating_role("Boss", same)).await.unwrap().role.unwrap();
@@ -339,7 +339,7 @@ fn p4_a_built_in_permission_is_neither_renamed_nor_deleted() {
                 assert_eq!(refused(deleted, "BUILT_IN").subjects(), ["permissions/rolecall::can_invite"]);
                 for reserved in ["rolecall::can_fly", "rolecall::can_invite", "rolecall::"] {
                     let renamed = server.update_permission(project.renaming_permission("p", reserved)).await;
-                    assert_eq!(refused(renamed, "RESERVED_NAME").fields(), ["permission.name"]);
+                    assert_eq!(refused(renamed, "RESERVED_NAME").fields(), ["resource.name"]);
                 }
             })
             .await;
@@ -378,6 +378,6 @@ fn p7_old_names_of_one_thing() {
         assert_eq!((renamed.aliases.len(), renamed.aliases.last().unwrap().as_str()), (50, "Boss 7"));
         let many = wire::Role { aliases: vec!["Admin".into(); 1_001], ..Default::default() };
         let answer = server.update_role(project.updating_role("Admin", many)).await;
-        assert_eq!(refused(answer, "TOO_MANY_ROWS").fields(), ["role.aliases"]);
+        assert_eq!(refused(answer, "TOO_MANY_ROWS").fields(), ["resource.aliases"]);
     });
 }

@@ -351,7 +351,7 @@ fn r4_nobody_is_ever_seen_with_neither_role() {
             0 => wire::MemberWrite {
                 org_id: "acme".into(),
                 user_id: user.clone(),
-                write: Some(wire::member_write::Write::Add(wire::MemberRoles {
+                write: Some(wire::member_write::Write::Add(wire::RoleAssignments {
                     roles: vec![expire_time("Clerk 0", in_an_hour())],
                 })),
             },

@@ -383,10 +383,10 @@ fn a_mask_says_what_is_taken() {
         server
             .storing_nothing(async {
                 let nameless = server.update_role(masked(&["name"], wire::Role::default())).await;
-                assert_eq!(refused(nameless, "INVALID_FIELD").fields(), ["role.name"]);
-                let absent = wire::UpdateRoleRequest { role: None, ..masked(&["name"], wire::Role::default()) };
-                assert_eq!(refused(server.update_role(absent).await, "INVALID_FIELD").fields(), ["role.name"]);
-                for path in ["position", "etag", "role.name", "*"] {
+                assert_eq!(refused(nameless, "INVALID_FIELD").fields(), ["resource.name"]);
+                let absent = wire::UpdateRoleRequest { resource: None, ..masked(&["name"], wire::Role::default()) };
+                assert_eq!(refused(server.update_role(absent).await, "INVALID_FIELD").fields(), ["resource.name"]);
+                for path in ["position", "etag", "resource.name", "*"] {
                     let answer = server.update_role(masked(&["name", path], wire::Role::default())).await;
                     assert_eq!(refused(answer, "INVALID_FIELD").fields(), ["update_mask"]);
                 }

@@ -89,8 +89,10 @@ fn r6_a_list_of_roles_goes_on_after_others_came_and_went_but_not_in_another_orde
         };
         let second = listed_roles(server, &first.next_page_token).await.unwrap();
         assert_eq!((names(&first), names(&second)), (texts(&["Owner", "Admin"]), texts(&["Member", "Clerk"])));
-        let reorder =
-            wire::ReorderRolesRequest { roles: texts(&["Guest", "Owner", "Clerk", "Member"]), ..Default::default() };
+        let reorder = wire::ReorderRolesRequest {
+            role_order: texts(&["Guest", "Owner", "Clerk", "Member"]),
+            ..Default::default()
+        };
         server.reorder_roles(reorder).await.unwrap();
         refused(listed_roles(server, &second.next_page_token).await, "PAGE_TOKEN_INVALID");
         refused(listed_roles(server, &first.next_page_token).await, "PAGE_TOKEN_INVALID");

@@ -47,9 +47,9 @@ struct Plan {
     multi: bool,
     grants: Vec<(&'static str, &'static str)>,
     manages: Vec<(&'static str, Vec<&'static str>)>,
-    members: Vec<(&'static str, Vec<wire::MemberRole>)>,
+    members: Vec<(&'static str, Vec<wire::RoleAssignment>)>,
     /// The internal roles that users hold beside, in the staffed world.
-    staff: Vec<(&'static str, wire::MemberRole)>,
+    staff: Vec<(&'static str, wire::RoleAssignment)>,
     disabled: &'static str,
     fallback_role: &'static str,
     /// When what is lent ends: answers tell it.
@@ -361,8 +361,8 @@ fn deeds<'a>(draw: &mut Draw, plan: &Plan, customers: &[&'a str]) -> Vec<(&'a st
 }
 
 enum Deed {
-    Add(wire::MemberRole),
-    Set(wire::MemberRole),
+    Add(wire::RoleAssignment),
+    Set(wire::RoleAssignment),
     Remove,
 }
 

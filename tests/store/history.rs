@@ -87,8 +87,8 @@ async fn a4_request_ids_are_known_for_24_hours_and_then_forgotten(database: Test
     let found = &known[&request("one")];
     assert_eq!(found.fingerprint, 7 << 100);
     assert_eq!(found.revision, desk.revision());
-    let answer: wire::Outcome = prost::Message::decode(&*found.outcome).unwrap();
-    let wire::messages::outcome::Outcome::Org(org) = answer.outcome.unwrap() else { panic!() };
+    let answer: wire::storage::Outcome = prost::Message::decode(&*found.outcome).unwrap();
+    let wire::storage::outcome::Outcome::Org(org) = answer.outcome.unwrap() else { panic!() };
     assert_eq!((org.org_id.as_str(), org.role_mapping.as_str()), ("acme", "Default"));
 
     let day = written.plus_seconds(REQUEST_ID_SECONDS);

@@ -8,7 +8,7 @@ use super::EXIT_CODES;
 use crate::cli::answer::Answer;
 use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
 use crate::cli::table::{enabled, names, plain, table, text};
-use crate::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
+use crate::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
 use crate::wire;
 
 const AFTER_LONG_HELP: &str = "\

@@ -8,7 +8,7 @@ use super::{EXIT_CODES, RoleMapping};
 use crate::cli::answer::Answer;
 use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
 use crate::cli::table::{names, plain, table, text};
-use crate::grpc::services::role_mapping_service_client::RoleMappingServiceClient;
+use crate::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
 use crate::wire;
 
 const AFTER_LONG_HELP: &str = "\
@@ -52,7 +52,7 @@ impl Answer for Mappings {
         let mut rows = table(headings.map(String::from));
         for mapping in &self.role_mappings {
             let default = if mapping.is_default { "default" } else { "" };
-            let count = |count: i64| Cell::new(count).set_alignment(CellAlignment::Right);
+            let count = |count: i32| Cell::new(count).set_alignment(CellAlignment::Right);
             rows.add_row([
                 Cell::new(plain(&mapping.name)),
                 Cell::new(default).fg(Color::Green),

@@ -7,8 +7,8 @@ use tonic::Status;
 use super::{Args, Replacement, Strategy};
 use crate::cli::client::{Client, PAGE_SIZE, Page, Trouble, roles_in_question};
 use crate::cli::table::{names, plain};
-use crate::grpc::services::project_service_client::ProjectServiceClient;
-use crate::grpc::services::role_service_client::RoleServiceClient;
+use crate::grpc::generated::project_service_client::ProjectServiceClient;
+use crate::grpc::generated::role_service_client::RoleServiceClient;
 use crate::wire;
 
 /// With more roles than this a remap names the role for all of them instead of one for each.

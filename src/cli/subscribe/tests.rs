@@ -8,7 +8,7 @@ fn args(words: &[&str]) -> Args {
     Args::try_parse_from([&["subscribe"], words].concat()).unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
-fn answered(dry_run: bool, orgs: i64, members: i64) -> Subscribed {
+fn answered(dry_run: bool, orgs: i32, members: i32) -> Subscribed {
     Subscribed {
         project: "default".into(),
         org_id: "acme".into(),
@@ -29,9 +29,20 @@ fn text(answer: &Subscribed) -> String {
 fn a_command_to_paste_says_what_the_arguments_said() {
     for words in [
         &["acme", "Free"][..],
-        &["acme", "Free", "--on-disabled", "suspend", "--fallback role", "Read Only", "--reason", "it's over"],
+        &["acme", "Free", "--on-disabled", "suspend", "--fallback-role", "Read Only", "--reason", "it's over"],
         &["acme", "--on-disabled", "remap", "--remap", "A=B", "--remap", "Old Role=New Role", "--to-default"],
-        &["acme", "Free", "--others-to", "Member", "--impact", "3f", "--project", "shop", "--server", "unix:/r.sock"],
+        &[
+            "acme",
+            "Free",
+            "--default-replacement",
+            "Member",
+            "--impact",
+            "3f",
+            "--project",
+            "shop",
+            "--server",
+            "unix:/r.sock",
+        ],
         &["acme", "Free", "--on-disabled", "reject", "--dry-run"],
     ] {
         let given = args(words).command();
@@ -48,9 +59,9 @@ fn a_command_to_paste_says_what_the_arguments_said() {
             &["--dry-run", "--on-disabled", "suspend", "--", "acme", "--json"],
             "--on-disabled suspend --dry-run -- acme --json",
         ),
-        (&["--to-default", "--fallback role=-s", "--", "-"], "'--fallback role=-s' --to-default -- -"),
+        (&["--to-default", "--fallback-role=-s", "--", "-"], "'--fallback-role=-s' --to-default -- -"),
         (&["acme", "Free", "--remap=-a=b", "--remap", "c=-d=e"], "acme Free '--remap=-a=b' --remap 'c=-d=e'"),
-        (&["acme", "Free", "--others-to=--dry-run"], "acme Free '--others-to=--dry-run'"),
+        (&["acme", "Free", "--default-replacement=--dry-run"], "acme Free '--default-replacement=--dry-run'"),
         (&["acme", "Free", "--reason=- it's over"], r"acme Free '--reason=- it'\''s over'"),
         (&["acme", "Free", "--reason", "two\nlines \u{1b}[2J"], r"acme Free --reason $'two\nlines \033[2J'"),
         (&["acme", "Free", "--server=-h:1"], "acme Free '--server=-h:1'"),
@@ -92,14 +103,14 @@ fn a_fallback_role_means_suspend_and_a_replacement_remap() {
     };
     assert_eq!(strategy(&[]), Ok(None));
     assert_eq!(strategy(&["--on-disabled", "reject"]), Ok(Some(DisabledRoleStrategy::Reject)));
-    assert_eq!(strategy(&["--fallback role", "Member"]), Ok(Some(DisabledRoleStrategy::Suspend)));
+    assert_eq!(strategy(&["--fallback-role", "Member"]), Ok(Some(DisabledRoleStrategy::Suspend)));
     assert_eq!(strategy(&["--remap", "A=B"]), Ok(Some(DisabledRoleStrategy::Remap)));
-    assert_eq!(strategy(&["--others-to", "B"]), Ok(Some(DisabledRoleStrategy::Remap)));
+    assert_eq!(strategy(&["--default-replacement", "B"]), Ok(Some(DisabledRoleStrategy::Remap)));
     for wrong in [
-        &["--fallback role", "Member", "--remap", "A=B"][..],
-        &["--on-disabled", "reject", "--fallback role", "Member"],
-        &["--on-disabled", "remap", "--fallback role", "Member"],
-        &["--on-disabled", "suspend", "--others-to", "B"],
+        &["--fallback-role", "Member", "--remap", "A=B"][..],
+        &["--on-disabled", "reject", "--fallback-role", "Member"],
+        &["--on-disabled", "remap", "--fallback-role", "Member"],
+        &["--on-disabled", "suspend", "--default-replacement", "B"],
     ] {
         assert!(strategy(wrong).is_err(), "{wrong:?}");
     }
@@ -129,7 +140,7 @@ fn a_refusal_says_the_choices_that_there_are() {
     };
     let command = |flags: &str| format!("rolecall subscribe acme Free {flags} --dry-run");
     let suspend = command("--on-disabled suspend");
-    let fallback_role = command("--on-disabled suspend --fallback role Member");
+    let fallback_role = command("--on-disabled suspend --fallback-role Member");
     let remap = |remaps: &str| command(&format!("--on-disabled remap {remaps}"));
     assert_eq!(
         told(&["acme", "Free", "--impact", "3f"], &["Billing Manager"]),
@@ -138,11 +149,11 @@ fn a_refusal_says_the_choices_that_there_are() {
     // What was said already stays.
     let again = told(&["acme", "Free", "--remap", "A=B"], &["C"]);
     assert_eq!(again[2], remap("--remap 'A=B' --remap 'C=Member'"));
-    assert_eq!(told(&["acme", "Free"], &["A", "B", "C", "D"])[2], remap("--others-to Member"));
+    assert_eq!(told(&["acme", "Free"], &["A", "B", "C", "D"])[2], remap("--default-replacement Member"));
     // So that it cannot be read as another pair of names.
     assert_eq!(
         told(&["acme", "Free", "--remap", "C=D=E"], &["F", "A=B"])[2],
-        remap("--remap 'C=D=E' --others-to Member")
+        remap("--remap 'C=D=E' --default-replacement Member")
     );
     // Nobody stands in for an internal role, and none but an internal one takes its place.
     assert_eq!(told(&["acme", "Free"], &["Support"]), std::slice::from_ref(&suspend));

@@ -3,16 +3,16 @@
 use tonic::Code;
 use tonic_types::ErrorDetails;
 
-use super::table::row;
-use super::{Names, Row};
+use super::code;
+use super::names::Names;
 use crate::domain::Refusal;
 use crate::domain::model::refusal::Noun;
 use crate::limits::{VIOLATIONS_BYTES_MAX, VIOLATIONS_MAX};
-use crate::wire::timestamp;
+use crate::wire::{ErrorReason, timestamp};
 
 /// Adds what is wrong to the details. `row_path` is that of the row refused, if it is one.
 pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row_path: &str, description: String) {
-    let row = row(refusal.reason());
+    let reason = ErrorReason::from(refusal.reason());
     let subject = row_path.trim_end_matches('.').to_string();
     match refusal {
         Refusal::NotFound(noun, name)
@@ -31,12 +31,12 @@ pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row
             let place = if subject.is_empty() { String::new() } else { format!("`{subject}`: ") };
             details.add_quota_failure_violation(*limit, format!("{place}{asked} asked for, {max} allowed"));
         }
-        _ if row.code == Code::FailedPrecondition && !subject.is_empty() => {
-            details.add_precondition_failure_violation(row.reason, subject, description);
+        _ if code(reason) == Code::FailedPrecondition && !subject.is_empty() => {
+            details.add_precondition_failure_violation(reason.as_str_name(), subject, description);
         }
-        _ if row.code == Code::FailedPrecondition => preconditions(details, row, refusal, names, &description),
+        _ if code(reason) == Code::FailedPrecondition => preconditions(details, reason, refusal, names, &description),
         // What is there now, or what is missing, is in the metadata.
-        _ if matches!(row.code, Code::Aborted | Code::PermissionDenied) => {}
+        _ if matches!(code(reason), Code::Aborted | Code::PermissionDenied) => {}
         _ => {
             details.add_bad_request_violation(format!("{row_path}{}", field(refusal, names)), description);
         }
@@ -77,10 +77,10 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
 fn field(refusal: &Refusal, names: &Names<'_>) -> String {
     match refusal {
         Refusal::RepeatedRole { at, .. } => format!("roles[{at}].role"),
-        Refusal::RepeatedInOrder { at, .. } => format!("{}[{at}]", names.order),
+        Refusal::RepeatedInOrder { at, .. } => format!("role_order[{at}]"),
         Refusal::EndInThePast { at, .. } => format!("roles[{at}].expire_time"),
         Refusal::TooManyRoles { .. } => "roles".into(),
-        Refusal::IncompleteOrder { .. } => names.order.into(),
+        Refusal::IncompleteOrder { .. } => "role_order".into(),
         Refusal::ReservedName { reserved: crate::domain::model::project::WORKSPACE } => "key".into(),
         Refusal::ReservedName { .. } => format!("{}name", names.resource),
         Refusal::UnknownAlias { .. } => format!("{}aliases", names.resource),
@@ -95,7 +95,13 @@ fn field(refusal: &Refusal, names: &Names<'_>) -> String {
 }
 
 /// Adds a violation for each thing that stands in the way, as many as an answer has room for.
-fn preconditions(details: &mut ErrorDetails, row: &Row, refusal: &Refusal, names: &Names<'_>, description: &str) {
+fn preconditions(
+    details: &mut ErrorDetails,
+    reason: ErrorReason,
+    refusal: &Refusal,
+    names: &Names<'_>,
+    description: &str,
+) {
     let one = |subject: String| vec![(subject, description.to_string())];
     let found = match refusal {
         Refusal::RoleDisabled { role, role_mapping } => one(format!("role_mappings/{role_mapping}/roles/{role}")),
@@ -131,7 +137,7 @@ fn preconditions(details: &mut ErrorDetails, row: &Row, refusal: &Refusal, names
         if at > 0 && bytes > VIOLATIONS_BYTES_MAX {
             break;
         }
-        details.add_precondition_failure_violation(row.reason, subject, description);
+        details.add_precondition_failure_violation(reason.as_str_name(), subject, description);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::messages as wire;
 use super::super::resource::texts;
 use super::UnknownChange;
 use crate::domain::collections::numbered::Numbered;
@@ -18,6 +17,7 @@ use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time};
+use crate::wire::{self, storage};
 
 pub(super) fn id<I: Numbered>(number: u32) -> Result<I, UnknownChange> {
     let number = std::num::NonZeroU32::new(number).ok_or_else(|| unread("number"))?;
@@ -40,8 +40,8 @@ pub(super) fn unread(what: &str) -> UnknownChange {
     UnknownChange(format!("a stored change has a {what} that this release does not know"))
 }
 
-pub(super) fn project_value(record: &ProjectRecord) -> wire::ProjectValue {
-    wire::ProjectValue {
+pub(super) fn project_value(record: &ProjectRecord) -> storage::ProjectValue {
+    storage::ProjectValue {
         key: record.key.to_string(),
         display_name: record.display_name.to_string(),
         environment: super::super::resource::environment(record.environment).into(),
@@ -57,7 +57,7 @@ pub(super) fn project_value(record: &ProjectRecord) -> wire::ProjectValue {
     }
 }
 
-pub(super) fn read_project(value: wire::ProjectValue) -> Result<ProjectRecord, UnknownChange> {
+pub(super) fn read_project(value: storage::ProjectValue) -> Result<ProjectRecord, UnknownChange> {
     Ok(ProjectRecord {
         environment: match value.environment() {
             wire::Environment::Test => Environment::Test,
@@ -90,8 +90,8 @@ fn lifecycle(deleted_at_micros: i64, purged: bool) -> Lifecycle {
     Lifecycle::stored((deleted_at_micros != 0).then_some(Time(deleted_at_micros)), purged)
 }
 
-pub(super) fn permission_value(permission: &Permission) -> wire::PermissionValue {
-    wire::PermissionValue {
+pub(super) fn permission_value(permission: &Permission) -> storage::PermissionValue {
+    storage::PermissionValue {
         name: permission.name.to_string(),
         description: permission.description.to_string(),
         built_in: permission.built_in,
@@ -100,7 +100,7 @@ pub(super) fn permission_value(permission: &Permission) -> wire::PermissionValue
     }
 }
 
-pub(super) fn read_permission(value: wire::PermissionValue) -> Result<Permission, UnknownChange> {
+pub(super) fn read_permission(value: storage::PermissionValue) -> Result<Permission, UnknownChange> {
     Ok(Permission {
         name: PermissionName::stored(value.name),
         description: value.description.into(),
@@ -110,8 +110,8 @@ pub(super) fn read_permission(value: wire::PermissionValue) -> Result<Permission
     })
 }
 
-pub(super) fn role_value(role: &Role) -> wire::RoleValue {
-    wire::RoleValue {
+pub(super) fn role_value(role: &Role) -> storage::RoleValue {
+    storage::RoleValue {
         name: role.name.to_string(),
         description: role.description.to_string(),
         internal: role.internal,
@@ -123,7 +123,7 @@ pub(super) fn role_value(role: &Role) -> wire::RoleValue {
     }
 }
 
-pub(super) fn read_role(value: wire::RoleValue) -> Result<Role, UnknownChange> {
+pub(super) fn read_role(value: storage::RoleValue) -> Result<Role, UnknownChange> {
     Ok(Role {
         name: RoleName::stored(value.name),
         description: value.description.into(),
@@ -136,21 +136,21 @@ pub(super) fn read_role(value: wire::RoleValue) -> Result<Role, UnknownChange> {
     })
 }
 
-pub(super) fn role_set_value(set: &RoleSet) -> wire::RoleSetValue {
-    wire::RoleSetValue {
+pub(super) fn role_set_value(set: &RoleSet) -> storage::RoleSetValue {
+    storage::RoleSetValue {
         roles: numbers(&set.roles),
         migrated: set.migrated,
         migrated_roles: numbers(&set.migrated_roles),
     }
 }
 
-pub(super) fn read_role_set(value: wire::RoleSetValue) -> Result<RoleSet, UnknownChange> {
+pub(super) fn read_role_set(value: storage::RoleSetValue) -> Result<RoleSet, UnknownChange> {
     let migrated_roles = ids(value.migrated_roles)?.into();
     Ok(RoleSet { migrated: value.migrated, migrated_roles, ..RoleSet::new(ids::<RoleId>(value.roles)?) })
 }
 
-pub(super) fn role_mapping_value(record: &RoleMappingRecord) -> wire::RoleMappingValue {
-    wire::RoleMappingValue {
+pub(super) fn role_mapping_value(record: &RoleMappingRecord) -> storage::RoleMappingValue {
+    storage::RoleMappingValue {
         name: record.name.to_string(),
         description: record.description.to_string(),
         disabled_roles: numbers(&record.disabled_roles),
@@ -160,7 +160,7 @@ pub(super) fn role_mapping_value(record: &RoleMappingRecord) -> wire::RoleMappin
     }
 }
 
-pub(super) fn read_role_mapping(value: wire::RoleMappingValue) -> Result<RoleMappingRecord, UnknownChange> {
+pub(super) fn read_role_mapping(value: storage::RoleMappingValue) -> Result<RoleMappingRecord, UnknownChange> {
     Ok(RoleMappingRecord {
         name: RoleMappingName::stored(value.name),
         description: value.description.into(),
@@ -171,13 +171,13 @@ pub(super) fn read_role_mapping(value: wire::RoleMappingValue) -> Result<RoleMap
     })
 }
 
-pub(super) fn permission_ids(set: &PermissionSet) -> wire::PermissionIds {
+pub(super) fn permission_ids(set: &PermissionSet) -> storage::PermissionIds {
     let mut last = 0;
     let steps = set.iter().map(|id| id.number() - std::mem::replace(&mut last, id.number()));
-    wire::PermissionIds { ids: steps.collect() }
+    storage::PermissionIds { ids: steps.collect() }
 }
 
-pub(super) fn read_permission_ids(value: wire::PermissionIds) -> Result<PermissionSet, UnknownChange> {
+pub(super) fn read_permission_ids(value: storage::PermissionIds) -> Result<PermissionSet, UnknownChange> {
     let mut last = 0u32;
     let ids = value.ids.into_iter().map(|step| {
         last = last.checked_add(step).ok_or_else(|| unread("number"))?;
@@ -186,8 +186,8 @@ pub(super) fn read_permission_ids(value: wire::PermissionIds) -> Result<Permissi
     ids.collect()
 }
 
-pub(super) fn org_value(record: &OrgRecord) -> wire::OrgValue {
-    wire::OrgValue {
+pub(super) fn org_value(record: &OrgRecord) -> storage::OrgValue {
+    storage::OrgValue {
         org_id: record.profile.org_id.to_string(),
         display_name: record.profile.display_name.to_string(),
         metadata: record.profile.metadata.to_string(),
@@ -198,7 +198,7 @@ pub(super) fn org_value(record: &OrgRecord) -> wire::OrgValue {
     }
 }
 
-pub(super) fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange> {
+pub(super) fn read_org(value: storage::OrgValue) -> Result<OrgRecord, UnknownChange> {
     Ok(OrgRecord {
         role_mapping: id(value.role_mapping)?,
         lifecycle: lifecycle(value.deleted_at_micros, value.purged),
@@ -211,27 +211,27 @@ pub(super) fn read_org(value: wire::OrgValue) -> Result<OrgRecord, UnknownChange
     })
 }
 
-pub(super) fn fallbacks_value(fallbacks: &[Fallback]) -> wire::FallbacksValue {
-    let value = |recorded_role: &Fallback| wire::FallbackValue {
+pub(super) fn fallbacks_value(fallbacks: &[Fallback]) -> storage::FallbacksValue {
+    let value = |recorded_role: &Fallback| storage::FallbackValue {
         role: recorded_role.role.number(),
         fallback_role: recorded_role.fallback_role.number(),
     };
-    wire::FallbacksValue { fallbacks: fallbacks.iter().map(value).collect() }
+    storage::FallbacksValue { fallbacks: fallbacks.iter().map(value).collect() }
 }
 
-pub(super) fn read_fallbacks(value: wire::FallbacksValue) -> Result<Fallbacks, UnknownChange> {
-    let read = |recorded_role: wire::FallbackValue| {
+pub(super) fn read_fallbacks(value: storage::FallbacksValue) -> Result<Fallbacks, UnknownChange> {
+    let read = |recorded_role: storage::FallbackValue| {
         Ok(Fallback { role: id(recorded_role.role)?, fallback_role: id(recorded_role.fallback_role)? })
     };
     value.fallbacks.into_iter().map(read).collect()
 }
 
-pub(super) fn membership_value(record: &MembershipRecord) -> wire::MembershipValue {
-    let temporary = |temporary: &TemporaryRole| wire::TemporaryRole {
+pub(super) fn membership_value(record: &MembershipRecord) -> storage::MembershipValue {
+    let temporary = |temporary: &TemporaryRole| storage::TemporaryRole {
         role: temporary.role.number(),
         expire_time_micros: temporary.expire_time.0,
     };
-    wire::MembershipValue {
+    storage::MembershipValue {
         role_set: record.role_set.number(),
         origin: super::super::resource::origin(record.origin).into(),
         temporary: record.temporary.iter().map(temporary).collect(),
@@ -239,8 +239,8 @@ pub(super) fn membership_value(record: &MembershipRecord) -> wire::MembershipVal
     }
 }
 
-fn role_origin(of: &RoleOrigin) -> wire::RoleOrigin {
-    wire::RoleOrigin { role: of.role.number(), origin: super::super::resource::origin(of.origin).into() }
+fn role_origin(of: &RoleOrigin) -> storage::RoleOrigin {
+    storage::RoleOrigin { role: of.role.number(), origin: super::super::resource::origin(of.origin).into() }
 }
 
 fn read_origin(origin: wire::MembershipOrigin) -> Result<Origin, UnknownChange> {
@@ -252,11 +252,11 @@ fn read_origin(origin: wire::MembershipOrigin) -> Result<Origin, UnknownChange> 
     }
 }
 
-pub(super) fn read_membership(value: wire::MembershipValue) -> Result<MembershipRecord, UnknownChange> {
-    let temporary = |temporary: &wire::TemporaryRole| {
+pub(super) fn read_membership(value: storage::MembershipValue) -> Result<MembershipRecord, UnknownChange> {
+    let temporary = |temporary: &storage::TemporaryRole| {
         Ok(TemporaryRole { role: id(temporary.role)?, expire_time: Time(temporary.expire_time_micros) })
     };
-    let origin = |of: &wire::RoleOrigin| Ok(RoleOrigin { role: id(of.role)?, origin: read_origin(of.origin())? });
+    let origin = |of: &storage::RoleOrigin| Ok(RoleOrigin { role: id(of.role)?, origin: read_origin(of.origin())? });
     Ok(MembershipRecord {
         origin: read_origin(value.origin())?,
         role_set: id(value.role_set)?,

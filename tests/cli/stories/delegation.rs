@@ -60,7 +60,7 @@ fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
         .tell("He gives the company a better name.")
         .call(
             "OrgService/UpdateOrg",
-            json!({"org_id": "acme", "org": {"display_name": "Acme!"}, "acting_user_id": "adam"}),
+            json!({"org_id": "acme", "resource": {"display_name": "Acme!"}, "acting_user_id": "adam"}),
         )
         .answers(json!({"org": {"displayName": "Acme!"}}));
 

@@ -148,20 +148,20 @@ fn roles(story: Story<'_>) {
     for (name, new_name) in [("Admin", ADMINISTRATOR), ("Member", "View Only")] {
         story
             .tell("Two of its roles are there under other names; the second is what everybody gets who joins.")
-            .call("RoleService/UpdateRole", json!({"name": name, "role": {"name": new_name}}))
+            .call("RoleService/UpdateRole", json!({"name": name, "resource": {"name": new_name}}))
             .works();
     }
     for name in ROLES.iter().filter(|name| ![ADMINISTRATOR, "View Only"].contains(name)) {
         story.tell("A role.").call("RoleService/CreateRole", json!({"name": name})).works();
     }
     let order: Vec<&str> = [&["Owner"], &ROLES[..]].concat();
-    story.tell("The order is only for the eye.").call("RoleService/ReorderRoles", json!({"roles": order})).works();
+    story.tell("The order is only for the eye.").call("RoleService/ReorderRoles", json!({"role_order": order})).works();
     let below = &ROLES[3..];
     let itself_and_below: Vec<&str> = [&[IAM], below].concat();
     for (name, manages) in [("Owner", &ROLES[..]), (SUPER, &ROLES), (ADMINISTRATOR, &ROLES), (IAM, &itself_and_below)] {
         story
             .tell("A few manage others. None manages Owner, not even Owner.")
-            .call("RoleService/UpdateRole", json!({"name": name, "role": {"manages": manages}}))
+            .call("RoleService/UpdateRole", json!({"name": name, "resource": {"manages": manages}}))
             .answers(json!({"role": {"manages": manages}}));
     }
     let mut edits: Vec<Value> = GRANTS.iter().map(|(role, add)| json!({"role": role, "add": add})).collect();

@@ -38,11 +38,11 @@ fn staff_joins_unseen(story: Story<'_>) {
     story
         .tell("Closing the company would remove two people, as far as Ann can see.")
         .call("OrgService/DeleteOrg", json!({"org_id": "acme", "acting_user_id": "ann", "validate_only": true}))
-        .answers(json!({"removedMemberships": "2", "impact": {"members": "2"}}));
+        .answers(json!({"removedMemberships": 2, "impact": {"members": 2}}));
     story
         .tell("It would remove three.")
         .call("OrgService/DeleteOrg", json!({"org_id": "acme", "validate_only": true}))
-        .answers(json!({"removedMemberships": "3", "impact": {"members": "3"}}));
+        .answers(json!({"removedMemberships": 3, "impact": {"members": 3}}));
 
     where_people_have_several_roles(story);
 }
@@ -168,7 +168,7 @@ fn where_people_have_several_roles(story: Story<'_>) {
     story
         .tell("There Ann can invite Bo: as far as she sees, he is new.")
         .call(ADD, json!({"org_id": "acme", "user_id": "bo", "acting_user_id": "ann"}))
-        .answers(json!({"member": {"userId": "bo", "roles": [{"role": "Member"}]}, "impact": {"members": "1"}}));
+        .answers(json!({"member": {"userId": "bo", "roles": [{"role": "Member"}]}, "impact": {"members": 1}}));
     story
         .tell("He is one of them now, and nothing more.")
         .call(GET, json!({"org_id": "acme", "user_id": "bo", "viewer_user_id": "carl"}))

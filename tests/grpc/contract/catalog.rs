@@ -85,7 +85,7 @@ pub fn first() -> Vec<Sent> {
             "rolecall.v1.RoleService/ReorderRoles",
             wire::ReorderRolesRequest {
                 project: "default".into(),
-                roles: texts(&["Owner", "Admin", "Billing Manager", "Member", "Guest"]),
+                role_order: texts(&["Owner", "Admin", "Billing Manager", "Member", "Guest"]),
                 request_id: request_id("order"),
                 reason: "because".into(),
                 ..Default::default()
@@ -141,7 +141,7 @@ pub fn last() -> Vec<Sent> {
             wire::UpdatePermissionRequest {
                 project: "default".into(),
                 name: "invoices.pay".into(),
-                permission: Some(wire::Permission {
+                resource: Some(wire::Permission {
                     name: "invoices.settle".into(),
                     description: "Settles invoices.".into(),
                     ..Default::default()
@@ -169,7 +169,7 @@ pub fn last() -> Vec<Sent> {
             wire::UpdateRoleRequest {
                 project: "default".into(),
                 name: "Billing Manager".into(),
-                role: Some(wire::Role {
+                resource: Some(wire::Role {
                     name: "Accountant".into(),
                     description: "Keeps the books.".into(),
                     ..Default::default()

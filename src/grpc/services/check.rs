@@ -1,29 +1,24 @@
 //! CheckService: answered from memory, without waiting unless asked to.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
-use super::door::Deadline;
-use super::services::check_service_server::CheckService;
-use super::{App, convert, status};
 use crate::clock;
 use crate::domain::model::name::{BadName, permission_name, role_name};
 use crate::domain::model::refusal::Noun;
 use crate::domain::{Ask, Decision, Project, Question};
-use crate::engine::{Behind, Published, Token};
+use crate::engine::Published;
+use crate::grpc::app::App;
+use crate::grpc::generated::check_service_server::CheckService;
+use crate::grpc::layers::deadline::Deadline;
+use crate::grpc::{convert, status};
 use crate::limits::CHECK_LIST_MAX;
 use crate::wire::{
-    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, ItemError,
-    PermissionList, check_request, consistency::Requirement, timestamp,
+    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, ErrorReason, ItemError,
+    PermissionList, check_request, timestamp,
 };
 
-/// How long a call without a deadline waits for a revision.
-const WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long before the caller gives up the answer must be on its way.
-const WAIT_MARGIN: Duration = Duration::from_millis(10);
 /// Items between two moments at which other calls on the thread get their turn.
 const ITEMS_A_TURN: usize = 4_096;
 
@@ -94,8 +89,8 @@ impl Answers {
             let [org_id, user_id, permission] = filled(item, defaults);
             if let Err((field, why)) = convert::checked(org_id, user_id, permission) {
                 self.errors.push(ItemError {
-                    index: (first + at) as u32,
-                    reason: status::INVALID_FIELD.reason.into(),
+                    index: (first + at) as i32,
+                    reason: ErrorReason::InvalidField.as_str_name().into(),
                     field: field.into(),
                     description: why.to_string(),
                 });
@@ -170,60 +165,6 @@ fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Statu
         None => {
             convert::project(key)?;
             Err(status::not_found(Noun::Project, key))
-        }
-    }
-}
-
-impl App {
-    /// The state that a call asks to be answered from (K4).
-    async fn at(
-        &self,
-        consistency: Option<&Consistency>,
-        deadline: Option<Deadline>,
-    ) -> Result<Arc<Published>, Status> {
-        let token = match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
-            None | Some(Requirement::Any(true)) => return Ok(self.engine.pin()),
-            Some(Requirement::Any(false)) => {
-                return Err(status::invalid("consistency.any", "must be true where it is set"));
-            }
-            Some(Requirement::Latest(false)) => {
-                return Err(status::invalid("consistency.latest", "must be true where it is set"));
-            }
-            Some(Requirement::Latest(true)) => {
-                let head = self.store.head().await.map_err(|error| status::unavailable(&error))?;
-                Token::new(self.engine.store_id(), head)
-            }
-            Some(Requirement::AtLeast(text)) => Token::decode(text)
-                .ok_or_else(|| status::invalid("consistency.at_least", "is no revision of an answer"))?,
-        };
-        let longest = Instant::now() + WAIT_MAX;
-        let expire_time =
-            deadline.map_or(longest, |Deadline(at)| longest.min(at.checked_sub(WAIT_MARGIN).unwrap_or(at)));
-        if token.store_id == self.engine.store_id() && token.number > self.engine.load().state.revision().number {
-            // A token is handed out once its commit is in the database: one that is ahead of the database was lost with it.
-            // Where the database does not answer, there is still the wait.
-            let head = timeout_at(expire_time, self.store.head()).await;
-            if head.is_ok_and(|head| head.is_ok_and(|head| head.number < token.number)) {
-                return Err(status::behind(Behind::AnotherHistory));
-            }
-        }
-        match timeout_at(expire_time, self.engine.at_least(&token)).await {
-            Ok(Ok(published)) => Ok(published),
-            Ok(Err(Behind::TooOldToTell)) => self.told_by_the_store(&token).await,
-            Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),
-            Err(_) => Err(status::plain(
-                &status::REVISION_NOT_REACHED,
-                "this server has not reached the revision asked for; ask again, or another server",
-            )),
-        }
-    }
-
-    /// The tag of a revision long past is known to the database alone.
-    async fn told_by_the_store(&self, token: &Token) -> Result<Arc<Published>, Status> {
-        let then = self.store.revision_at(token.number).await.map_err(|error| status::unavailable(&error))?;
-        match then {
-            Some(revision) if revision.tag == token.tag => Ok(self.engine.pin()),
-            _ => Err(status::behind(Behind::AnotherHistory)),
         }
     }
 }

@@ -4,24 +4,23 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::mask::Mask;
-use super::on_disabled::on_disabled;
-use super::page::{Page, fitting};
-use super::role::place;
-use super::services::role_mapping_service_server::RoleMappingService;
-use super::write::unexpected;
-use super::{App, convert, status};
-use crate::domain::Command;
 use crate::domain::commands::command::{
-    CreateRoleMapping, DeleteRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
+    Command, CreateRoleMapping, DeleteRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
 };
 use crate::domain::model::etag::etag;
 use crate::domain::model::id::RoleMappingId;
 use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName};
+use crate::grpc::app::App;
+use crate::grpc::generated::role_mapping_service_server::RoleMappingService;
+use crate::grpc::mask::Mask;
+use crate::grpc::on_disabled::on_disabled;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, Limits, NAMES_MAX};
 use crate::store::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow};
 use crate::wire::resource::{RoleMappingParts, texts};
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct RoleMappingApi(pub Arc<App>);
 
@@ -90,12 +89,12 @@ impl RoleMappingService for RoleMappingApi {
         let mut arguments = vec!["GetRoleMapping", project.as_str(), name.as_str()];
         arguments.extend(only.iter().map(RoleName::as_str));
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let after = place::read(&page)?;
+        let after = page.place()?;
         let store = &self.0.store;
         let found =
             store.get_role_mapping(&project, &name, &only, after, page.limit).await.map_err(self.0.unread(&project))?;
         let (rows, last) = fitting(&found.value.rows, found.value.more, shown_row);
-        let last = last.map(|row| place::write(row.rank, row.role_id));
+        let last = last.map(|row| page::place(row.rank, row.role_id));
         Ok(Response::new(wire::GetRoleMappingResponse {
             role_mapping: Some(shown(&found.value.role_mapping)),
             next_page_token: page.next_token(found.scope, last.as_deref())?,
@@ -151,11 +150,11 @@ impl RoleMappingService for RoleMappingApi {
         let kind = if only_different { "different" } else { "all" };
         let arguments = ["DiffRoleMappings", project.as_str(), left.as_str(), right.as_str(), kind];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let (after, limit) = (place::read(&page)?, page.limit);
+        let (after, limit) = (page.place()?, page.limit);
         let ask = DiffRoleMappings { project: project.clone(), left, right, only_different, after, limit };
         let found = self.0.store.diff_role_mappings(ask).await.map_err(self.0.unread(&project))?;
         let (roles, last) = fitting(&found.rows, found.more, shown_diff);
-        let last = last.map(|row| place::write(row.rank, row.role_id));
+        let last = last.map(|row| page::place(row.rank, row.role_id));
         Ok(Response::new(wire::DiffRoleMappingsResponse {
             next_page_token: page.next_token(found.scope, last.as_deref())?,
             roles,
@@ -220,19 +219,19 @@ impl RoleMappingApi {
 
     fn update(&self, request: &wire::UpdateRoleMappingRequest) -> Result<Command, Status> {
         let absent = wire::RoleMapping::default();
-        let given = request.role_mapping.as_ref().unwrap_or(&absent);
+        let given = request.resource.as_ref().unwrap_or(&absent);
         let mask = Mask::read("update_mask", request.update_mask.as_ref(), &["name", "description", "aliases"])?;
         Ok(Command::UpdateRoleMapping(UpdateRoleMapping {
             project: convert::project(&request.project)?,
             name: convert::role_mapping("name", &request.name)?,
             etag: convert::etag(&request.etag),
             new_name: mask
-                .take("name", !given.name.is_empty(), || convert::role_mapping("role_mapping.name", &given.name))?,
+                .take("name", !given.name.is_empty(), || convert::role_mapping("resource.name", &given.name))?,
             description: mask.take("description", !given.description.is_empty(), || {
-                convert::text("role_mapping.description", &given.description, DESCRIPTION_BYTES_MAX)
+                convert::text("resource.description", &given.description, DESCRIPTION_BYTES_MAX)
             })?,
             aliases: mask.take("aliases", !given.aliases.is_empty(), || {
-                convert::aliases("role_mapping.aliases", &given.aliases, RoleMappingName::parse)
+                convert::aliases("resource.aliases", &given.aliases, RoleMappingName::parse)
             })?,
             edits: self.edits(&request.edits, &request.enable_roles, &request.disable_roles)?,
             on_disabled: on_disabled(request.on_disabled.as_ref(), &self.0.limits)?,

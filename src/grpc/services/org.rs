@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::mask::Mask;
-use super::page::{Page, fitting};
-use super::services::org_service_server::OrgService;
-use super::write::unexpected;
-use super::{App, convert, status};
 use crate::clock;
-use crate::domain::Command;
 use crate::domain::OrgId;
-use crate::domain::commands::command::{CreateOrg, DeleteOrg, UpdateOrg};
+use crate::domain::commands::command::{Command, CreateOrg, DeleteOrg, UpdateOrg};
+use crate::grpc::app::App;
+use crate::grpc::generated::org_service_server::OrgService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{convert, status};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::store::{ListOrgs, OrgRow};
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct OrgApi(pub Arc<App>);
 
@@ -127,12 +127,12 @@ fn create(request: &wire::CreateOrgRequest) -> Result<Command, Status> {
 
 fn update(request: &wire::UpdateOrgRequest) -> Result<Command, Status> {
     let absent = wire::Org::default();
-    let given = request.org.as_ref().unwrap_or(&absent);
+    let given = request.resource.as_ref().unwrap_or(&absent);
     let mask = Mask::read("update_mask", request.update_mask.as_ref(), &["display_name", "metadata"])?;
     let display_name = mask.takes("display_name", !given.display_name.is_empty());
     let metadata = mask.takes("metadata", !given.metadata.is_empty());
-    let named = || convert::text("org.display_name", &given.display_name, DISPLAY_NAME_BYTES_MAX);
-    let noted = || convert::text("org.metadata", &given.metadata, METADATA_BYTES_MAX);
+    let named = || convert::text("resource.display_name", &given.display_name, DISPLAY_NAME_BYTES_MAX);
+    let noted = || convert::text("resource.metadata", &given.metadata, METADATA_BYTES_MAX);
     Ok(Command::UpdateOrg(UpdateOrg {
         project: convert::project(&request.project)?,
         org_id: convert::org_id(&request.org_id)?,

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::on_disabled::on_disabled;
-use super::page::Page;
-use super::services::subscription_service_server::SubscriptionService;
-use super::write::unexpected;
-use super::{App, convert, status};
-use crate::domain::Command;
 use crate::domain::OrgId;
-use crate::domain::commands::command::{BatchSubscribeOrgs, SubscribeOrg, SubscribeTo};
+use crate::domain::commands::command::{BatchSubscribeOrgs, Command, SubscribeOrg, SubscribeTo};
+use crate::grpc::app::App;
+use crate::grpc::generated::subscription_service_server::SubscriptionService;
+use crate::grpc::on_disabled::on_disabled;
+use crate::grpc::page::Page;
+use crate::grpc::write::unexpected;
+use crate::grpc::{convert, status};
 use crate::limits::Limits;
-use crate::wire::{self, batch_subscribe_orgs_request, messages::outcome::Outcome, subscribe_org_request};
+use crate::wire::{self, batch_subscribe_orgs_request, storage::outcome::Outcome, subscribe_org_request};
 
 pub struct SubscriptionApi(pub Arc<App>);
 

@@ -2,14 +2,15 @@
 
 use tonic::Status;
 
-use super::page::{Page, fitting};
-use super::{App, convert, status};
 use crate::clock;
 use crate::domain::commands::manageable::{Ask, Manageable, ManageableRole, manageable};
 use crate::domain::rules::role::visible_order;
 use crate::domain::rules::visibility::Visibility;
+use crate::grpc::app::App;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::{convert, status};
 use crate::store::Scope;
-use crate::wire;
+use crate::wire::{self, ErrorReason};
 
 /// Answers a call.
 pub async fn list(
@@ -28,7 +29,7 @@ pub async fn list(
         after: None,
         limit: page.limit as usize,
     };
-    let unanswered = || status::plain(&status::INTERNAL, "the question could not be answered");
+    let unanswered = || status::plain(ErrorReason::Internal, "the question could not be answered");
     let turn = app.trials.clone().acquire_owned().await.map_err(|_| unanswered())?;
     let published = app.engine.pin();
     // To an end user a place tells nothing of roles that it does not see: it is the name of a visible one.

@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::mask::Mask;
-use super::page::{Page, fitting};
-use super::services::role_service_server::RoleService;
-use super::write::unexpected;
-use super::{App, convert, status};
 use crate::clock;
-use crate::domain::Command;
-use crate::domain::commands::command::{CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
-use crate::domain::model::id::RoleId;
+use crate::domain::commands::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
 use crate::domain::{OrgId, RoleMappingName, RoleName, UserId};
+use crate::grpc::app::App;
+use crate::grpc::generated::role_service_server::RoleService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::store::{After, ListRoles, RoleRow};
-use crate::wire::{self, create_role_request::Placement, messages::outcome::Outcome};
+use crate::wire::{self, create_role_request::Placement, storage::outcome::Outcome};
 
 pub struct RoleApi(pub Arc<App>);
 
@@ -62,7 +61,7 @@ impl RoleService for RoleApi {
         // To an end user a place tells nothing of roles that it does not see.
         let after = match (&viewer, &page.after) {
             (Some(_), Some(name)) => Some(After::Role(RoleName::parse(name).map_err(|_| status::page_token())?)),
-            _ => place::read(&page)?.map(|(rank, id)| After::Place(rank, id)),
+            _ => page.place()?.map(|(rank, id)| After::Place(rank, id)),
         };
         let for_viewer = viewer.is_some();
         let ask = ListRoles { project: project.clone(), after, limit: page.limit, viewer, now: clock::now() };
@@ -73,7 +72,7 @@ impl RoleService for RoleApi {
         let (roles, last) = fitting(&found.rows, found.more, |row| etag(shown(row)));
         let last = last.map(|row| match for_viewer {
             true => row.role.name.to_string(),
-            false => place::write(row.role.rank, row.id),
+            false => page::place(row.role.rank, row.id),
         });
         Ok(Response::new(wire::ListRolesResponse {
             next_page_token: page.next_token(found.scope, last.as_deref())?,
@@ -104,10 +103,10 @@ impl RoleService for RoleApi {
     ) -> Result<Response<wire::ReorderRolesResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         // A project has no more, so that more is never an order.
-        convert::at_most("roles", request.roles.len(), convert::roles_max(&self.0.limits))?;
+        convert::at_most("role_order", request.role_order.len(), convert::roles_max(&self.0.limits))?;
         let command = Command::ReorderRoles(ReorderRoles {
             project: convert::project(&request.project)?,
-            roles: convert::names("roles", &request.roles, RoleName::parse)?,
+            roles: convert::names("role_order", &request.role_order, RoleName::parse)?,
             etag: convert::etag(&request.etag),
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
@@ -156,22 +155,6 @@ fn shown(row: &RoleRow) -> wire::Role {
     wire::role(row.id, &row.role, row.position, &row.manages)
 }
 
-/// Where a list in the order of roles goes on: the rank, and the id where ranks were equal.
-pub(super) mod place {
-    use super::{Page, RoleId, Status, status};
-
-    pub fn write(rank: u64, role: RoleId) -> String {
-        format!("{rank} {}", role.number())
-    }
-
-    pub fn read(page: &Page) -> Result<Option<(u64, RoleId)>, Status> {
-        let Some(text) = &page.after else { return Ok(None) };
-        let parts =
-            text.split_once(' ').and_then(|(rank, id)| Some((rank.parse().ok()?, RoleId::new(id.parse().ok()?)?)));
-        parts.map(Some).ok_or_else(status::page_token)
-    }
-}
-
 impl RoleApi {
     fn create(&self, request: &wire::CreateRoleRequest) -> Result<Command, Status> {
         convert::at_most("disabled_in", request.disabled_in.len(), NAMES_MAX)?;
@@ -196,20 +179,21 @@ impl RoleApi {
         let updatable = ["name", "description", "internal", "aliases", "manages"];
         let mask = Mask::read("update_mask", request.update_mask.as_ref(), &updatable)?;
         let nothing = wire::Role::default();
-        let new = request.role.as_ref().unwrap_or(&nothing);
+        let new = request.resource.as_ref().unwrap_or(&nothing);
         Ok(Command::UpdateRole(UpdateRole {
             project,
             name,
             etag: convert::etag(&request.etag),
-            new_name: mask.take("name", !new.name.is_empty(), || convert::role("role.name", &new.name))?,
+            new_name: mask.take("name", !new.name.is_empty(), || convert::role("resource.name", &new.name))?,
             description: mask.take("description", !new.description.is_empty(), || {
-                convert::text("role.description", &new.description, DESCRIPTION_BYTES_MAX)
+                convert::text("resource.description", &new.description, DESCRIPTION_BYTES_MAX)
             })?,
             internal: mask.take("internal", new.internal, || Ok(new.internal))?,
             aliases: mask.take("aliases", !new.aliases.is_empty(), || {
-                convert::aliases("role.aliases", &new.aliases, RoleName::parse)
+                convert::aliases("resource.aliases", &new.aliases, RoleName::parse)
             })?,
-            manages: mask.take("manages", !new.manages.is_empty(), || self.manages("role.manages", &new.manages))?,
+            manages: mask
+                .take("manages", !new.manages.is_empty(), || self.manages("resource.manages", &new.manages))?,
         }))
     }
 

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::mask::Mask;
-use super::page::{Page, fitting};
-use super::services::permission_service_server::PermissionService;
-use super::write::unexpected;
-use super::{App, convert, status};
-use crate::domain::Command;
 use crate::domain::PermissionName;
-use crate::domain::commands::command::{CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
+use crate::domain::commands::command::{Command, CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
 use crate::domain::model::id::PermissionId;
+use crate::grpc::app::App;
+use crate::grpc::generated::permission_service_server::PermissionService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::unexpected;
+use crate::grpc::{convert, status};
 use crate::limits::DESCRIPTION_BYTES_MAX;
 use crate::store::PermissionRow;
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct PermissionApi(pub Arc<App>);
 
@@ -143,16 +143,16 @@ fn update(request: &wire::UpdatePermissionRequest) -> Result<Command, Status> {
     let name = convert::permission("name", &request.name)?;
     let mask = Mask::read("update_mask", request.update_mask.as_ref(), &["name", "description", "aliases"])?;
     let nothing = wire::Permission::default();
-    let new = request.permission.as_ref().unwrap_or(&nothing);
+    let new = request.resource.as_ref().unwrap_or(&nothing);
     Ok(Command::UpdatePermission(UpdatePermission {
         project,
         name,
-        new_name: mask.take("name", !new.name.is_empty(), || convert::permission("permission.name", &new.name))?,
+        new_name: mask.take("name", !new.name.is_empty(), || convert::permission("resource.name", &new.name))?,
         description: mask.take("description", !new.description.is_empty(), || {
-            convert::text("permission.description", &new.description, DESCRIPTION_BYTES_MAX)
+            convert::text("resource.description", &new.description, DESCRIPTION_BYTES_MAX)
         })?,
         aliases: mask.take("aliases", !new.aliases.is_empty(), || {
-            convert::aliases("permission.aliases", &new.aliases, PermissionName::parse)
+            convert::aliases("resource.aliases", &new.aliases, PermissionName::parse)
         })?,
     }))
 }

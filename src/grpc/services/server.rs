@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::App;
-use super::services::server_service_server::ServerService;
+use crate::grpc::app::App;
+use crate::grpc::generated::server_service_server::ServerService;
 use crate::limits::{BULK_REQUEST_BYTES_MAX, PAGE_SIZE_MAX, REQUEST_BYTES_MAX};
 use crate::store::Database;
-use crate::wire::{self, timestamp};
+use crate::wire::{self, resource::count, timestamp};
 
 pub struct ServerApi(pub Arc<App>);
 
@@ -24,18 +24,18 @@ impl ServerService for ServerApi {
             version: env!("CARGO_PKG_VERSION").into(),
             store_id: format!("{:08x}", app.engine.store_id()),
             limits: Some(wire::Limits {
-                roles_max: signed(limits.roles),
-                permissions_max: signed(limits.permissions),
-                role_mappings_max: signed(limits.role_mappings),
-                grants_max: signed(limits.grants),
-                role_sets_max: signed(limits.role_sets),
-                managed_roles_max: signed(limits.managed_roles),
-                member_roles_max: signed(limits.member_roles),
-                bulk_rows_max: signed(limits.bulk_rows as u64),
-                batch_check_items_max: signed(limits.batch_check_items as u64),
-                page_size_max: i64::from(PAGE_SIZE_MAX),
-                request_bytes_max: signed(REQUEST_BYTES_MAX as u64),
-                bulk_request_bytes_max: signed(BULK_REQUEST_BYTES_MAX as u64),
+                roles_max: count(limits.roles),
+                permissions_max: count(limits.permissions),
+                role_mappings_max: count(limits.role_mappings),
+                grants_max: count(limits.grants),
+                role_sets_max: count(limits.role_sets),
+                managed_roles_max: count(limits.managed_roles),
+                member_roles_max: count(limits.member_roles),
+                bulk_rows_max: count(limits.bulk_rows as u64),
+                batch_check_items_max: count(limits.batch_check_items as u64),
+                page_size_max: PAGE_SIZE_MAX as i32,
+                request_bytes_max: count(REQUEST_BYTES_MAX as u64),
+                bulk_request_bytes_max: count(BULK_REQUEST_BYTES_MAX as u64),
             }),
             database: match app.store.database() {
                 Database::Sqlite => "sqlite".into(),
@@ -45,8 +45,4 @@ impl ServerService for ServerApi {
             revision: app.engine.load().token.to_string(),
         }))
     }
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

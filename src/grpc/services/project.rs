@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::mask::Mask;
-use super::page::Page;
-use super::services::project_service_server::ProjectService;
-use super::write::unexpected;
-use super::{App, convert, status};
-use crate::domain::Command;
-use crate::domain::commands::command::{ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
+use crate::domain::commands::command::{Command, ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::template::{TEMPLATES, Template};
 use crate::domain::{ProjectKey, RoleName};
+use crate::grpc::app::App;
+use crate::grpc::generated::project_service_server::ProjectService;
+use crate::grpc::mask::Mask;
+use crate::grpc::page::Page;
+use crate::grpc::write::unexpected;
+use crate::grpc::{convert, status};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
 use crate::store::{ProjectRow, Scope};
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct ProjectApi(pub Arc<App>);
 

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::page::{Page, fitting};
-use super::services::membership_service_server::MembershipService;
-use super::write::{Answered, unexpected};
-use super::{App, convert, manageable, status};
+use super::manageable;
 use crate::clock;
 use crate::domain::Command;
 use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::{OrgId, UserId};
+use crate::grpc::app::App;
+use crate::grpc::generated::membership_service_server::MembershipService;
+use crate::grpc::page::{Page, fitting};
+use crate::grpc::write::{Answered, unexpected};
+use crate::grpc::{convert, status};
 use crate::store::{ListMembers, MemberRow};
-use crate::wire::{self, messages::outcome::Outcome};
+use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct MembershipApi(pub Arc<App>);
 
@@ -173,7 +175,7 @@ impl MembershipApi {
 }
 
 fn member(mut answered: Answered) -> Result<(Option<wire::Member>, Answered), Status> {
-    let outcome = std::mem::replace(&mut answered.outcome, Outcome::Removed(wire::Removed {}));
+    let outcome = std::mem::replace(&mut answered.outcome, Outcome::Removed(wire::storage::Removed {}));
     let Outcome::Member(member) = outcome else { return Err(unexpected()) };
     Ok((Some(member), answered))
 }
@@ -208,7 +210,7 @@ fn row_path(at: usize, row: Option<&wire::MemberWrite>) -> String {
     }
 }
 
-fn some(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<RoleAssignment>, Status> {
+fn some(path: &str, roles: &[wire::RoleAssignment]) -> Result<Vec<RoleAssignment>, Status> {
     if roles.is_empty() {
         return Err(status::invalid(
             format!("{path}roles"),
@@ -218,8 +220,8 @@ fn some(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<RoleAssignment>, S
     given(path, roles)
 }
 
-fn given(path: &str, roles: &[wire::MemberRole]) -> Result<Vec<RoleAssignment>, Status> {
-    let one = |(at, given): (usize, &wire::MemberRole)| {
+fn given(path: &str, roles: &[wire::RoleAssignment]) -> Result<Vec<RoleAssignment>, Status> {
+    let one = |(at, given): (usize, &wire::RoleAssignment)| {
         let field = |name: &str| format!("{path}roles[{at}].{name}");
         if given.permanent && given.expire_time.is_some() {
             return Err(status::invalid(field("permanent"), "must not be set together with `expire_time`"));

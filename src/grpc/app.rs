@@ -1,0 +1,60 @@
+//! What handlers work with.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tonic::Status;
+
+use super::status;
+use crate::domain::rules::suggestions::Suggester;
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{ProjectKey, Revision, Time};
+use crate::engine::{Engine, Token};
+use crate::limits::Limits;
+use crate::store::{ReadError, Store};
+use crate::writer::Writer;
+
+/// What handlers work with.
+pub struct App {
+    pub engine: Arc<Engine>,
+    pub writer: Arc<Writer>,
+    pub store: Store,
+    pub limits: Limits,
+    pub start_time: Time,
+    /// Turns to try what acting users may do (G5).
+    pub trials: Arc<Semaphore>,
+}
+
+impl App {
+    /// Returns the text of a revision, as answers carry it.
+    pub fn token(&self, revision: Revision) -> String {
+        Token::new(self.engine.store_id(), revision).encode()
+    }
+
+    /// Makes the status of a failed read. Suggests a name for an unknown one.
+    pub fn unread(&self, project: &ProjectKey) -> impl FnOnce(ReadError) -> Status {
+        self.unseen(project, Visibility::All)
+    }
+
+    /// Makes the status of a failed read. Suggests only names that the reader can see.
+    pub fn unseen(&self, project: &ProjectKey, known: Visibility) -> impl FnOnce(ReadError) -> Status {
+        move |error| self.suggesting(Some(project), known, |suggest| status::read(error, suggest))
+    }
+
+    /// Calls `explain` with a function that returns the project's name nearest to an unknown one (R1).
+    pub fn suggesting(
+        &self,
+        project: Option<&ProjectKey>,
+        known: Visibility,
+        explain: impl FnOnce(status::Suggest<'_>) -> Status,
+    ) -> Status {
+        let published = self.engine.pin();
+        match project.and_then(|key| published.state.project(key)) {
+            Some(project) => {
+                let mut suggester = Suggester::new(project, known);
+                explain(&mut |noun, name| suggester.suggest(noun, name).map(str::to_owned))
+            }
+            None => explain(&mut |_, _| None),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The handlers, one file per noun.
+
+pub mod check;
+mod manageable;
+pub mod membership;
+pub mod org;
+pub mod permission;
+pub mod project;
+pub mod role;
+pub mod role_mapping;
+pub mod server;
+pub mod subscription;
