@@ -16,9 +16,9 @@ Exit codes: 0 answered, also with nobody; 2 no answer, with the reason on the st
 
 JSON (--json), one object:
   project, org_id, permission    what was asked about
-  members                        by user id: user_id, and roles, highest first: role, state (\"LIVE\", \"SUSPENDED\",
-                                 \"ENDED\", \"OVERRIDDEN\"), expire_time (absent where the role has no end), fallback_role (the
-                                 role held meanwhile; absent where there is none)
+  members                        by user id, as rolecall.v1.Member: org_id, user_id, origin, revision, and roles, highest
+                                 first: role, state, origin, expire_time (absent for a permanent role), fallback_role
+                                 (held while the role is suspended; absent for none)
   revision                       the state that the last page was read at
 
 Example:

@@ -65,7 +65,7 @@ fn a_command_to_paste_says_what_the_arguments_said() {
         (&["--to-default", "--fallback-role=-s", "--", "-"], "'--fallback-role=-s' --to-default -- -"),
         (&["acme", "Free", "--remap=-a=b", "--remap", "c=-d=e"], "acme Free '--remap=-a=b' --remap 'c=-d=e'"),
         (&["acme", "Free", "--default-replacement=--dry-run"], "acme Free '--default-replacement=--dry-run'"),
-        (&["acme", "Free", "--reason=- it's over"], r"acme Free '--reason=- it'\''s over'"),
+        (&["acme", "Free", "--reason=- it's over"], r#"acme Free "--reason=- it's over""#),
         (&["acme", "Free", "--reason", "two\nlines \u{1b}[2J"], r"acme Free --reason $'two\nlines \033[2J'"),
         (&["acme", "Free", "--server=-h:1"], "acme Free '--server=-h:1'"),
     ] {
