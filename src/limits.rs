@@ -121,7 +121,7 @@ pub const ROLE_SETS_BETWEEN_COLLECTIONS: usize = 1_024;
 
 /// Edits by which a name may differ from the one that is suggested for it.
 pub const SUGGESTION_EDITS_MAX: usize = 4;
-/// Letters compared for the suggestions of one refusal: some ten milliseconds.
+/// Pairs of letters compared for the suggestions of one refusal: tens of milliseconds.
 pub const SUGGESTION_STEPS_MAX: usize = 20_000_000;
 
 /// Names that the text of one refusal lists; the rest are counted.

@@ -10,10 +10,9 @@ use rolecall::wire::{BatchCheckRequest, CheckItem, Consistency, Decision, consis
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
-use crate::MISMATCHES_SHOWN;
-use crate::bar;
 use crate::load::{Loaded, ORG};
 use crate::matrix::Matrix;
+use crate::{MISMATCHES_SHOWN, bar};
 
 /// What came of it.
 #[derive(Default)]

@@ -197,6 +197,7 @@ impl<'a> Work<'a> {
                 left: MAPPING.into(),
                 right: DUPLICATE.into(),
                 only_different,
+                consistency: None,
                 page_size: 1_000,
                 page_token,
             };

@@ -169,7 +169,7 @@ async fn meant(client: &Client, question: &Question) -> Option<String> {
     let unknown = |answer: Result<(), Status>| answer.err().and_then(|status| suggestion(&status));
     match question {
         Question::Role(name) | Question::AtLeastRole(name) => {
-            let request = wire::GetRoleRequest { project: client.project(), name: name.clone() };
+            let request = wire::GetRoleRequest { project: client.project(), name: name.clone(), ..Default::default() };
             unknown(RoleServiceClient::new(client.channel()).get_role(request).await.map(|_| ()))
         }
         Question::Permission(name) => permission_meant(client, std::slice::from_ref(name)).await,
@@ -180,7 +180,8 @@ async fn meant(client: &Client, question: &Question) -> Option<String> {
 /// Asks for each until one is unknown.
 async fn permission_meant(client: &Client, names: &[String]) -> Option<String> {
     for name in names {
-        let request = wire::GetPermissionRequest { project: client.project(), name: name.clone() };
+        let request =
+            wire::GetPermissionRequest { project: client.project(), name: name.clone(), ..Default::default() };
         if let Err(status) = PermissionServiceClient::new(client.channel()).get_permission(request).await {
             return suggestion(&status);
         }

@@ -32,7 +32,8 @@ pub async fn run(args: Args) -> Result<(), Failed> {
     let on_disabled = args.on_disabled()?;
     let client = Client::connect(args.client.clone()).await?;
     let mut subscriptions = SubscriptionServiceClient::new(client.channel());
-    let request = wire::GetSubscriptionRequest { project: client.project(), org_id: args.org_id.clone() };
+    let request =
+        wire::GetSubscriptionRequest { project: client.project(), org_id: args.org_id.clone(), ..Default::default() };
     let before = client.ask(subscriptions.get_subscription(request)).await?;
     let request = wire::SubscribeOrgRequest {
         project: client.project(),

@@ -61,6 +61,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             page_size: PAGE_SIZE,
             page_token,
             viewer_user_id: String::new(),
+            ..Default::default()
         };
         let page = client.ask(MembershipServiceClient::new(client.channel()).list_members(request)).await?;
         Ok(Page { entries: page.members, next_page_token: page.next_page_token, revision: page.revision })

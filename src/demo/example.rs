@@ -205,11 +205,10 @@ fn all_members() -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Call;
     use crate::domain::collections::hash::HashKey;
     use crate::domain::commands::command::CreateProject;
     use crate::domain::model::project::{Environment, RoleStructure};
-    use crate::domain::{Ask, Decision, Question, Revision, Terms, Time, decide};
+    use crate::domain::{Ask, Call, Decision, Question, Revision, Terms, Time, decide};
     use crate::limits::Limits;
 
     const NOW: Time = Time(1_000_000);

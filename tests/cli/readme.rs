@@ -9,15 +9,15 @@ use crate::run::{both, rolecall};
 
 #[test]
 fn the_table_of_errors_is_the_one_of_the_code() {
-    let readme = file("README.md");
-    let (_, rest) = readme.split_once("<!-- errors:").unwrap();
+    let errors = file("docs/errors.md");
+    let (_, rest) = errors.split_once("<!-- errors:").unwrap();
     let (table, _) = rest.split_once("<!-- /errors -->").unwrap();
     let (_, table) = table.split_once("-->\n").unwrap();
     let mut expected = String::from("| reason | code | meaning |\n|---|---|---|\n");
     for (reason, code, meaning) in &ERROR_REASONS[1..] {
         expected.push_str(&format!("| `{reason}` | {code} | {meaning} |\n"));
     }
-    assert!(table == expected, "the table of errors in README.md should be:\n{expected}");
+    assert!(table == expected, "the table in docs/errors.md should be:\n{expected}");
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn the_commands_of_the_readme_work_in_the_order_of_the_readme() {
 fn every_file_that_a_document_links_to_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut links = 0;
-    for document in ["README.md", "CONTRIBUTING.md", "docs/examples.md"] {
+    for document in ["README.md", "CONTRIBUTING.md", "docs/examples.md", "docs/errors.md"] {
         let text = file(document);
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
         for link in targets.filter(|link| !link.contains("://")) {

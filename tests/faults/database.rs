@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rolecall::domain::commands::command::CreateOrg;
-use rolecall::domain::{Call, Command};
-use rolecall::domain::{OrgId, ProjectKey};
+use rolecall::domain::{Call, Command, OrgId, ProjectKey};
 use rolecall::limits::Limits;
 use rolecall::server::{Config, Listen, Running};
 use rolecall::writer::{Failure, Written};

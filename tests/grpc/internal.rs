@@ -112,6 +112,7 @@ fn i2_roles_are_listed_for_a_viewer_as_if_there_were_no_internal_ones() {
                 org_id: "acme".into(),
                 page_size,
                 page_token: page_token.into(),
+                ..Default::default()
             };
             let all = server.list_roles(asking(0, "")).await.unwrap();
             let names: Vec<&str> = all.roles.iter().map(|role| role.name.as_str()).collect();

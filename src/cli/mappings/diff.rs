@@ -57,6 +57,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             only_different: false,
             page_size: PAGE_SIZE,
             page_token,
+            ..Default::default()
         };
         let mut mappings = RoleMappingServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
         let page = client.ask(mappings.diff_role_mappings(request)).await?;

@@ -37,7 +37,12 @@ struct Mappings {
 pub async fn run(args: Args) -> Result<(), Trouble> {
     let client = Client::connect(args.client).await?;
     let mappings = client.all("role mappings", async |page_token| {
-        let request = ListRoleMappingsRequest { project: client.project(), page_size: PAGE_SIZE, page_token };
+        let request = ListRoleMappingsRequest {
+            project: client.project(),
+            page_size: PAGE_SIZE,
+            page_token,
+            ..Default::default()
+        };
         let page = client.ask(RoleMappingServiceClient::new(client.channel()).list_role_mappings(request)).await?;
         Ok(Page { entries: page.role_mappings, next_page_token: page.next_page_token, revision: page.revision })
     });

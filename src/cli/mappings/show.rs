@@ -9,7 +9,7 @@ use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs};
 use crate::cli::table::{enabled, names, plain, table, text};
 use crate::cli::trouble::Trouble;
 use crate::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
-use crate::wire::{GetRoleMappingRequest, RoleGrants, RoleMapping};
+use crate::wire::{GetRoleMappingRequest, ListRoleMappingRolesRequest, RoleGrants, RoleMapping};
 
 const AFTER_LONG_HELP: &str = "\
 Exit codes: 0 answered; 2 no answer, with the reason on the standard error output.
@@ -45,18 +45,20 @@ struct Shown {
 
 pub async fn run(args: Args) -> Result<(), Trouble> {
     let client = Client::connect(args.client).await?;
-    let mut role_mapping = None;
+    let mut mappings = RoleMappingServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
+    let request = GetRoleMappingRequest { project: client.project(), name: args.name.clone(), ..Default::default() };
+    let role_mapping = client.ask(mappings.get_role_mapping(request)).await?.role_mapping;
     let rows = client.all("roles", async |page_token| {
-        let request = GetRoleMappingRequest {
+        let request = ListRoleMappingRolesRequest {
             project: client.project(),
-            name: args.name.clone(),
+            role_mapping: args.name.clone(),
             roles: args.roles.clone(),
             page_size: PAGE_SIZE,
             page_token,
+            consistency: None,
         };
-        let mut mappings = RoleMappingServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
-        let page = client.ask(mappings.get_role_mapping(request)).await?;
-        role_mapping = page.role_mapping;
+        let mut mappings = mappings.clone();
+        let page = client.ask(mappings.list_role_mapping_roles(request)).await?;
         Ok(Page { entries: page.rows, next_page_token: page.next_page_token, revision: page.revision })
     });
     let (rows, revision) = rows.await?;

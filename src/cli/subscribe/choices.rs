@@ -27,7 +27,7 @@ pub async fn choices(client: &Client, args: &Args, status: &Status) -> String {
 
 /// Returns the default role, which is visible and enabled in every role mapping, and the internal roles.
 async fn known(client: &Client) -> Result<(String, HashSet<String>), Trouble> {
-    let request = wire::GetProjectRequest { project: client.project() };
+    let request = wire::GetProjectRequest { project: client.project(), ..Default::default() };
     let project = client.ask(ProjectServiceClient::new(client.channel()).get_project(request)).await?;
     let roles = client.all("roles", async |page_token| {
         let request = wire::ListRolesRequest {

@@ -1,14 +1,14 @@
-//! Checks: may this user do that in this org? (K1, K2)
+//! Checks: may this user do that in this org? (K1, K2, K6)
 
 use crate::domain::collections::hash::TextHash;
 use crate::domain::model::id::{PermissionId, RoleId};
 use crate::domain::model::project::RoleStructure;
 use crate::domain::model::time::Time;
 use crate::domain::rules::role_state::{RecordedRole, RoleState};
+use crate::domain::rules::usage::Recorded;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// One check.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
     pub org_id: &'a str,
@@ -16,13 +16,12 @@ pub struct Ask<'a> {
     pub question: Question<'a>,
 }
 
-/// What is asked about the user in the org.
 #[derive(Clone, Copy, Debug)]
 pub enum Question<'a> {
     Permission(&'a str),
-    /// Whether it is a live role (K6).
+    /// Is it a live role? (K6)
     Role(&'a str),
-    /// SINGLE_ROLE: whether it or a higher one is a live role. MULTI_ROLE: as `Role`.
+    /// SINGLE_ROLE: is it or a higher one a live role? MULTI_ROLE: as `Role`.
     AtLeastRole(&'a str),
     AllOf(&'a [String]),
     AnyOf(&'a [String]),
@@ -43,8 +42,27 @@ pub enum Decision {
     UnknownRole = 9,
 }
 
+impl Decision {
+    /// Returns the place in the order of K2: the first that applies is the answer.
+    fn order(self) -> u8 {
+        match self {
+            Self::OrgNotFound => 1,
+            Self::UnknownPermission | Self::UnknownRole => 2,
+            Self::UserBlocked => 3,
+            Self::NotAMember => 4,
+            Self::Allowed => 5,
+            Self::RoleDisabled => 6,
+            Self::RoleExpired => 7,
+            Self::MissingPermission => 8,
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        if other.order() < self.order() { other } else { self }
+    }
+}
+
 impl Project {
-    /// Answers one check.
     pub fn check(&self, ask: &Ask<'_>, now: Time) -> Decision {
         let org = self.org(ask.org_id).map(AsRef::as_ref);
         let user = self.hash(ask.user_id);
@@ -66,7 +84,7 @@ impl Project {
                     if last_permission.0 != permission {
                         last_permission = (permission, self.permission_named(permission));
                     }
-                    self.decide_check(last_org.1, last_permission.1, user, now)
+                    self.decide_permission(last_org.1, last_permission.1, user, now)
                 }
                 question => self.decide_question(last_org.1, question, user, now),
             });
@@ -75,22 +93,22 @@ impl Project {
 
     fn decide_question(&self, org: Option<&Org>, question: Question<'_>, user: TextHash, now: Time) -> Decision {
         match question {
-            Question::Permission(name) => self.decide_check(org, self.permission_named(name), user, now),
+            Question::Permission(name) => self.decide_permission(org, self.permission_named(name), user, now),
             Question::Role(name) => self.decide_role(org, self.role_named(name), false, user, now),
             Question::AtLeastRole(name) => {
-                let higher = self.record.role_structure == RoleStructure::SingleRole;
-                self.decide_role(org, self.role_named(name), higher, user, now)
+                let or_higher = self.record.role_structure == RoleStructure::SingleRole;
+                self.decide_role(org, self.role_named(name), or_higher, user, now)
             }
             Question::AllOf(names) => self.decide_all(org, names, user, now),
             Question::AnyOf(names) => self.decide_any(org, names, user, now),
         }
     }
 
-    /// An unknown one decides, else the first that is not granted (K6).
+    /// An unknown permission decides, else the first that fails (K6).
     fn decide_all(&self, org: Option<&Org>, names: &[String], user: TextHash, now: Time) -> Decision {
         let mut first = Decision::Allowed;
         for name in names {
-            match self.decide_check(org, self.permission_named(name), user, now) {
+            match self.decide_permission(org, self.permission_named(name), user, now) {
                 Decision::UnknownPermission => return Decision::UnknownPermission,
                 decision if first == Decision::Allowed => first = decision,
                 _ => {}
@@ -99,23 +117,18 @@ impl Project {
         first
     }
 
-    /// Allowed if one is granted. Else the first that fits of K2's precedence, over all of them (K6).
+    /// A granted permission decides, even beside an unknown one; else the order of K2 (K6).
     fn decide_any(&self, org: Option<&Org>, names: &[String], user: TextHash, now: Time) -> Decision {
-        let of = |name: &String| self.decide_check(org, self.permission_named(name), user, now);
-        let decisions: Vec<Decision> = names.iter().map(of).collect();
-        let precedence = [
-            Decision::Allowed,
-            Decision::OrgNotFound,
-            Decision::UnknownPermission,
-            Decision::UserBlocked,
-            Decision::NotAMember,
-            Decision::RoleDisabled,
-            Decision::RoleExpired,
-        ];
-        precedence.into_iter().find(|decision| decisions.contains(decision)).unwrap_or(Decision::MissingPermission)
+        let mut first = Decision::MissingPermission;
+        for name in names {
+            match self.decide_permission(org, self.permission_named(name), user, now) {
+                Decision::Allowed => return Decision::Allowed,
+                decision => first = first.or(decision),
+            }
+        }
+        first
     }
 
-    /// The precedence of K2 for a role, or where `or_higher` for it and those above it.
     fn decide_role(
         &self,
         org: Option<&Org>,
@@ -127,55 +140,52 @@ impl Project {
         let Some(org) = org else { return Decision::OrgNotFound };
         let rank = |id| self.roles.get(id).map(|role| role.rank);
         let Some((asked, lowest)) = role.and_then(|id| Some((id, rank(id)?))) else { return Decision::UnknownRole };
-        let Some(slot) = org.slot(user) else { return Decision::NotAMember };
-        let set = slot.role_set().and_then(|id| self.role_sets.get(id)).filter(|set| !set.roles.is_empty());
-        let Some(set) = set else { return Decision::NotAMember };
+        let Some(member) = self.member_recorded(org, user) else { return Decision::NotAMember };
         let fits = |role| role == asked || or_higher && rank(role).is_some_and(|rank| rank < lowest);
-        let temporary = org.temporary_roles(user, slot);
-        let recorded_role = |wanted| {
-            let mut roles = self.role_states(org, set, temporary, now).flat_map(RecordedRole::roles);
-            roles.any(|(role, state)| state == wanted && fits(role))
-        };
-        if recorded_role(RoleState::Live) {
-            Decision::Allowed
-        } else if recorded_role(RoleState::Suspended) {
-            Decision::RoleDisabled
-        } else if recorded_role(RoleState::Expired) {
-            Decision::RoleExpired
-        } else {
-            Decision::MissingPermission
-        }
+        self.decide_by_roles(org, member, now, fits)
     }
 
-    /// The precedence of K2: the first that fits is the answer.
     #[inline]
-    fn decide_check(&self, org: Option<&Org>, permission: Option<PermissionId>, user: TextHash, now: Time) -> Decision {
+    fn decide_permission(
+        &self,
+        org: Option<&Org>,
+        permission: Option<PermissionId>,
+        user: TextHash,
+        now: Time,
+    ) -> Decision {
         let Some(org) = org else { return Decision::OrgNotFound };
         let Some(permission) = permission else { return Decision::UnknownPermission };
-        let Some(slot) = org.slot(user) else { return Decision::NotAMember };
-        let set = slot.role_set().and_then(|id| self.role_sets.get(id));
-        let mapping = self.role_mappings.get(org.record.role_mapping);
-        // A set without roles is left to those who have it until they are purged.
-        let Some(set) = set.filter(|set| !set.roles.is_empty()) else { return Decision::NotAMember };
-        let Some(mapping) = mapping else { return Decision::MissingPermission };
+        let Some(member) = self.member_recorded(org, user) else { return Decision::NotAMember };
+        let Some(mapping) = self.role_mappings.get(org.record.role_mapping) else { return Decision::MissingPermission };
         let grants = |role| mapping.row(role).is_some_and(|row| row.contains(permission));
-
-        let temporary = org.temporary_roles(user, slot);
-        if temporary.is_empty() && set.roles.iter().any(|&role| grants(role) && mapping.enabled(role)) {
+        // Most checks end here: without temporary roles an enabled role is live.
+        if member.temporary.is_empty() && member.set.roles.iter().any(|&role| grants(role) && mapping.enabled(role)) {
             return Decision::Allowed;
         }
-        let would = |wanted| {
-            let mut roles = self.role_states(org, set, temporary, now).flat_map(RecordedRole::roles);
-            roles.any(|(role, state)| state == wanted && grants(role))
-        };
-        if (!temporary.is_empty() || org.fallbacks.is_some()) && would(RoleState::Live) {
-            Decision::Allowed
-        } else if would(RoleState::Suspended) {
-            Decision::RoleDisabled
-        } else if would(RoleState::Expired) {
-            Decision::RoleExpired
-        } else {
-            Decision::MissingPermission
-        }
+        self.decide_by_roles(org, member, now, grants)
+    }
+
+    /// Returns what is recorded of a member. A set without roles only waits to be purged: its holders are no members (R4).
+    #[inline]
+    fn member_recorded<'a>(&'a self, org: &'a Org, user: TextHash) -> Option<Recorded<'a>> {
+        self.recorded(org, user, org.slot(user)?).filter(|recorded| !recorded.set.roles.is_empty())
+    }
+
+    /// Decides by the states of the roles that answer the question.
+    fn decide_by_roles(
+        &self,
+        org: &Org,
+        member: Recorded<'_>,
+        now: Time,
+        answers: impl Fn(RoleId) -> bool,
+    ) -> Decision {
+        let roles = self.role_states(org, member.set, member.temporary, now).flat_map(RecordedRole::roles);
+        let decisions = roles.filter(|&(role, _)| answers(role)).map(|(_, state)| match state {
+            RoleState::Live => Decision::Allowed,
+            RoleState::Suspended => Decision::RoleDisabled,
+            RoleState::Expired => Decision::RoleExpired,
+            RoleState::Overridden => Decision::MissingPermission,
+        });
+        decisions.fold(Decision::MissingPermission, Decision::or)
     }
 }

@@ -69,6 +69,7 @@ impl Project {
         Some(Recorded { set_id: record.role_set, set, temporary: &record.temporary })
     }
 
+    #[inline]
     pub(in crate::domain) fn recorded<'a>(
         &'a self,
         org: &'a Org,

@@ -9,8 +9,9 @@ use crate::domain::commands::command::{
 };
 use crate::domain::commands::group::{Known, Work, decide_group};
 use crate::domain::model::project::{Environment, RoleStructure};
-use crate::domain::{Call, Command, RequestKey};
-use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, Time};
+use crate::domain::{
+    Call, Command, OrgId, PermissionName, Project, ProjectKey, RequestKey, RoleMappingName, RoleName, Time,
+};
 use crate::limits::Limits;
 
 /// What the database holds before a group.

@@ -71,7 +71,7 @@ fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
     let adam = sampled(&dry, "adam");
     assert_eq!(adam["rolesSuspended"], json!(["Admin"]), "{adam}");
     assert_eq!(adam["rolesGiven"], json!(["Member"]), "{adam}");
-    assert_eq!(adam["permissionsLost"]["total"], "8", "six built-in ones, docs.write and docs.share: {adam}");
+    assert_eq!(adam["permissionsLost"]["total"], 8, "six built-in ones, docs.write and docs.share: {adam}");
     let max = sampled(&dry, "max");
     assert_eq!(max["permissionsLost"], json!({"total": 1, "first": ["docs.write"]}), "{max}");
     assert_eq!(max.get("rolesSuspended"), None, "{max}");

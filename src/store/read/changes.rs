@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::entity::{change, commit};
-use super::ids::{revision, revision_number};
-use super::{SinceError, Store};
 use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, UserId};
+use crate::store::ids::{revision, revision_number};
+use crate::store::schema::{change, commit};
+use crate::store::{SinceError, Store};
 use crate::wire::change::decode;
 
 impl Store {

@@ -2,11 +2,12 @@
 
 use sea_orm::QuerySelect;
 
-use super::entity::org;
-use super::ids::unreadable;
 use super::org::{existing, mapping_names};
-use super::{At, Page, ReadError, Store, StoreError};
+use super::snapshot::Page;
 use crate::domain::{OrgId, ProjectKey, RoleMappingName};
+use crate::store::ids::unreadable;
+use crate::store::schema::org;
+use crate::store::{ReadError, Store, StoreError};
 
 /// An org and the role mapping that it uses.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,20 +17,6 @@ pub struct SubscriptionRow {
 }
 
 impl Store {
-    pub async fn get_subscription(
-        &self,
-        project: &ProjectKey,
-        org_id: &OrgId,
-    ) -> Result<At<SubscriptionRow>, ReadError> {
-        let snapshot = self.snapshot().await?;
-        let project = snapshot.project(project).await?;
-        let org = snapshot.org(project.id, org_id).await?;
-        let role_mapping = mapping_names(&snapshot, project.id, std::iter::once(org.role_mapping)).await?;
-        let role_mapping = role_mapping.into_values().next();
-        let role_mapping = role_mapping.ok_or_else(|| unreadable("an org whose role mapping is missing"))?;
-        Ok(snapshot.at(SubscriptionRow { org_id: OrgId::stored(org.org_id), role_mapping }).await)
-    }
-
     /// By org id, ascending; only those of a role mapping, where one is named.
     pub async fn list_subscriptions(
         &self,
@@ -40,7 +27,8 @@ impl Store {
     ) -> Result<Page<SubscriptionRow>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(project).await?;
-        let find = existing(&snapshot, project.id, role_mapping, after.as_ref()).await?.limit(u64::from(limit) + 1);
+        let role_mapping = snapshot.named_mapping(project.id, role_mapping).await?;
+        let find = existing(project.id, role_mapping, after.as_ref()).limit(u64::from(limit) + 1);
         let find = find.select_only().column(org::Column::OrgId).column(org::Column::RoleMapping);
         let found: Vec<(String, i64)> = find.into_tuple().all(&snapshot.tx).await?;
         let names = mapping_names(&snapshot, project.id, found.iter().map(|(_, mapping)| *mapping)).await?;
@@ -50,6 +38,6 @@ impl Store {
             Ok(SubscriptionRow { org_id: OrgId::stored(org_id), role_mapping })
         };
         let rows = found.into_iter().map(row).collect::<Result<_, StoreError>>()?;
-        Ok(snapshot.page(rows, limit).await)
+        snapshot.page(rows, project.id, role_mapping).await
     }
 }

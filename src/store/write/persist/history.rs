@@ -3,14 +3,15 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 
-use super::super::entity::{change, commit, head, request};
-use super::super::head::HEAD;
-use super::super::ids::{number, revision_number};
-use super::super::sql::Sql;
-use super::super::{StoreError, rows};
 use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, Time};
 use crate::limits::REQUEST_ID_SECONDS;
+use crate::store::StoreError;
+use crate::store::head::HEAD;
+use crate::store::ids::{number, revision_number};
+use crate::store::schema::{change, commit, head, request};
+use crate::store::sql::Sql;
+use crate::store::write::rows;
 use crate::wire;
 
 /// Answers too old to be repeated are looked for once in so many revisions, and deleted so many at a time.

@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{DatabaseTransaction, Value};
 
-use super::super::StoreError;
-use super::super::alias::Renamed;
-use super::super::entity::{
-    alias, disabled_role, grant, managed_role, permission, role, role_mapping, role_set, role_set_role,
-};
-use super::super::ids::{number, revision_number};
-use super::super::rows::{delete, upsert};
 use super::collapse::{Final, Lasts, deleted, given_up, is_gone};
 use crate::domain::collections::numbered::Numbered;
 use crate::domain::model::id::RoleId;
 use crate::domain::model::name::folded;
 use crate::domain::{PermissionName, RoleMappingName, RoleName, Scoped};
+use crate::store::StoreError;
+use crate::store::ids::{number, revision_number};
+use crate::store::schema::alias::Renamed;
+use crate::store::schema::{
+    alias, disabled_role, grant, managed_role, permission, role, role_mapping, role_set, role_set_role,
+};
+use crate::store::write::rows::{delete, upsert};
 
 pub async fn permissions(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     use permission::Column::{Id, Project};

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Value};
 
-use super::super::StoreError;
-use super::super::entity::{fallback, membership, org, role_origin, temporary_role};
-use super::super::ids::{id, number, revision_number};
-use super::super::rows::{delete, upsert};
-use super::super::sql::Sql;
 use super::collapse::{Final, deleted};
 use crate::domain::model::id::{ProjectId, RoleMappingId, RoleSetId};
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::state::change::MembershipKey;
 use crate::domain::{Scoped, Time};
+use crate::store::StoreError;
+use crate::store::ids::{id, number, revision_number};
+use crate::store::schema::{fallback, membership, org, role_origin, temporary_role};
+use crate::store::sql::Sql;
+use crate::store::write::rows::{delete, upsert};
 
 /// Orgs that one statement moves.
 const ORGS_A_STATEMENT: usize = 10_000;

@@ -12,9 +12,9 @@ mod tables;
 
 use sea_orm::DatabaseTransaction;
 
-use super::StoreError;
 use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, Time};
+use crate::store::StoreError;
 use collapse::Final;
 
 pub async fn persist(

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use sea_orm::Value;
 
-use super::super::ids::number;
 use crate::domain::collections::numbered::Numbered;
 use crate::domain::commands::group::Commit;
 use crate::domain::model::fallback::Fallbacks;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::org::OrgRecord;
-use crate::domain::model::permission::Permission;
-use crate::domain::model::permission::PermissionSet;
+use crate::domain::model::permission::{Permission, PermissionSet};
 use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
@@ -21,6 +19,7 @@ use crate::domain::model::role_set::RoleSet;
 use crate::domain::state::Counters;
 use crate::domain::state::change::{GrantsKey, MembershipKey};
 use crate::domain::{Change, Edit, Revision, Scoped, UserId};
+use crate::store::ids::number;
 
 /// What a thing was before the group, and what it is after it.
 pub struct Last<'a, V> {

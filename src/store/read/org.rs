@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
-use super::entity::{membership, org, project, role_mapping, role_set_role, temporary_role};
-use super::ids::unreadable;
-use super::read::Snapshot;
-use super::{At, Page, ReadError, Store, StoreError};
+use super::snapshot::{Page, Snapshot};
 use crate::domain::model::org::OrgProfile;
-use crate::domain::{OrgId, ProjectKey, RoleMappingName, Time, UserId};
+use crate::domain::{OrgId, ProjectKey, RoleMappingName, Time};
+use crate::store::ids::unreadable;
+use crate::store::schema::{membership, org, project, role_mapping, role_set_role, temporary_role};
+use crate::store::{ReadError, Store, StoreError};
 
 /// An org and the name of the role mapping that it is subscribed to.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,55 +32,32 @@ pub struct ListOrgs {
 }
 
 impl Store {
-    /// An org; a viewer must be a member of it now (I2).
-    pub async fn get_org(
-        &self,
-        project: &ProjectKey,
-        org_id: &OrgId,
-        now: Time,
-        viewer: Option<&UserId>,
-    ) -> Result<At<OrgRow>, ReadError> {
-        let snapshot = self.snapshot().await?;
-        let project = snapshot.project(project).await?;
-        let found = snapshot.org(project.id, org_id).await?;
-        if let Some(viewer) = viewer {
-            snapshot.admit(&project, &found, viewer, now).await?;
-        }
-        let row = rows(&snapshot, project.id, vec![found]).await?.pop();
-        Ok(snapshot.at(row.ok_or_else(|| unreadable("an org without a row"))?).await)
-    }
-
     /// By id, ascending.
     pub async fn list_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(&ask.project).await?;
-        let mut find = existing(&snapshot, project.id, ask.role_mapping.as_ref(), ask.after.as_ref()).await?;
+        let role_mapping = snapshot.named_mapping(project.id, ask.role_mapping.as_ref()).await?;
+        let mut find = existing(project.id, role_mapping, ask.after.as_ref());
         if ask.ownerless {
             find = find.filter(ownerless(&project));
         }
         let found = find.limit(u64::from(ask.limit) + 1).all(&snapshot.tx).await?;
         let rows = rows(&snapshot, project.id, found).await?;
-        Ok(snapshot.page(rows, ask.limit).await)
+        snapshot.page(rows, project.id, role_mapping).await
     }
 }
 
-/// The living orgs of a project by id, or of a mapping where one is named, after the one of this id.
-pub async fn existing(
-    snapshot: &Snapshot,
-    project: i64,
-    role_mapping: Option<&RoleMappingName>,
-    after: Option<&OrgId>,
-) -> Result<Select<org::Entity>, ReadError> {
+/// Selects the existing orgs of a project by ascending id, after this id; if a role mapping is given, its subscribers only.
+pub fn existing(project: i64, role_mapping: Option<i64>, after: Option<&OrgId>) -> Select<org::Entity> {
     let existing = org::Column::Project.eq(project).and(org::Column::DeletedAt.is_null());
     let mut find = org::Entity::find().filter(existing);
-    if let Some(name) = role_mapping {
-        let mapping = snapshot.role_mapping(project, name).await?;
-        find = find.filter(org::Column::RoleMapping.eq(mapping.id));
+    if let Some(role_mapping) = role_mapping {
+        find = find.filter(org::Column::RoleMapping.eq(role_mapping));
     }
     if let Some(after) = after {
         find = find.filter(org::Column::OrgId.gt(after.as_str()));
     }
-    Ok(find.order_by_asc(org::Column::OrgId))
+    find.order_by_asc(org::Column::OrgId)
 }
 
 /// That nobody holds the default owner role in an org without an end (B3). Whether to look for the sets with that role or

@@ -2,15 +2,15 @@
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 
-use super::super::StoreError;
-use super::super::entity::project;
-use super::super::ids::{environment_number, number, role_structure_number};
-use super::super::rows::{delete, upsert};
-use super::super::sql::Sql;
 use super::collapse::Final;
 use super::{catalogue, members};
 use crate::domain::model::id::ProjectId;
 use crate::domain::state::Counters;
+use crate::store::StoreError;
+use crate::store::ids::{environment_number, number, role_structure_number};
+use crate::store::schema::project;
+use crate::store::sql::Sql;
+use crate::store::write::rows::{delete, upsert};
 
 pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     projects(tx, all).await?;

@@ -4,11 +4,11 @@ use std::future::Future;
 
 use sea_orm::{ConnectionTrait, DbBackend};
 
-use super::super::ids::number;
-use super::super::sql::Sql;
-use super::super::{Store, StoreError, WriteTx};
 use crate::domain::UserId;
 use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
+use crate::store::ids::number;
+use crate::store::sql::Sql;
+use crate::store::{Store, StoreError, WriteTx};
 
 /// Members of an org who have the same role set, and no role that ends.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,6 +2,15 @@
 
 use sea_orm::entity::prelude::*;
 
+/// What can be renamed. The numbers are those of the nouns in the table `changes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i16)]
+pub enum Renamed {
+    Permission = 2,
+    Role = 3,
+    RoleMapping = 5,
+}
+
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "aliases")]
 pub struct Model {

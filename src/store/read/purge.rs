@@ -2,11 +2,11 @@
 
 use sea_orm::ConnectionTrait;
 
-use super::ids::{id, number};
-use super::sql::Sql;
-use super::{Store, StoreError};
 use crate::domain::UserId;
 use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
+use crate::store::ids::{id, number};
+use crate::store::sql::Sql;
+use crate::store::{Store, StoreError};
 
 /// Role sets asked for at a time; those beyond are found once these are purged.
 const SETS_MAX: usize = 1_000;
