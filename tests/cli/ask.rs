@@ -73,7 +73,7 @@ pub fn refused_with(code: i32, removed: &Output, says: &[&str]) {
 fn a_check_ends_with_its_answer() {
     let demo = Demo::start(&[]);
     assert_eq!(demo.says(0, &BOB), "allowed\n");
-    let denied = "denied ROLE_DISABLED: a role of the user would do, but is disabled in the org's role mapping\n";
+    let denied = "denied ROLE_DISABLED: a role of the user grants it, but is disabled in the org's role mapping\n";
     assert_eq!(demo.says(1, &BEA), denied);
     for (code, args) in [
         (0, &["bob", "--role", "Billing Manager", "--org", "globex"][..]),
