@@ -51,7 +51,7 @@ impl App {
         }
         match timeout_at(give_up, self.engine.at_least(&token)).await {
             Ok(Ok(published)) => Ok(published),
-            Ok(Err(Behind::TooOldToTell)) => self.at_old_revision(&token).await,
+            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token).await,
             Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),
             Err(_) => Err(status::plain(
                 ErrorReason::RevisionNotReached,

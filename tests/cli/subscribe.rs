@@ -39,7 +39,7 @@ fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
             "",
             "Members for whom a check for \"at least\" some role turns false: 1",
             "",
-            "# does exactly this, and nothing if it would be another by then",
+            "# applies exactly this; it is refused if the impact has changed by then",
         ]
         .join("\n")
     );
@@ -54,7 +54,7 @@ fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
     assert_eq!(says, format!("{sentence}\n\n{tables}\n"));
     assert_eq!(plan(&demo), "Free");
     let who = demo.says(0, &["who-can", "reports.view", "--org", "globex"]);
-    assert!(who.contains("\nbob   Billing Manager (suspended, Member stands in)\n"), "{who}");
+    assert!(who.contains("\nbob   Billing Manager (suspended, Member instead)\n"), "{who}");
 
     // What it would do now is nothing, and not what was shown.
     refused_with(
@@ -88,9 +88,9 @@ fn m7_a_refusal_says_what_can_be_said_of_disabled_roles() {
         let looked = pasted(&demo, choice.trim());
         assert_eq!(looked.status.code(), Some(0), "{choice}: {}", both(&looked));
         let shown = String::from_utf8(looked.stdout).unwrap();
-        let deed = shown.lines().last().unwrap();
-        let done = pasted(&demo, deed);
-        assert_eq!(done.status.code(), Some(0), "{deed}: {}", both(&done));
+        let apply = shown.lines().last().unwrap();
+        let done = pasted(&demo, apply);
+        assert_eq!(done.status.code(), Some(0), "{apply}: {}", both(&done));
         assert_eq!(plan(&demo), "Free");
         demo.says(0, &["subscribe", "globex", "Paid"]);
     }
@@ -123,10 +123,10 @@ fn commands_to_paste_mean_the_same_whatever_the_names_are() {
         let looked = pasted(&demo, &choice);
         assert_eq!(looked.status.code(), Some(0), "{choice}: {}", both(&looked));
         let shown = String::from_utf8(looked.stdout).unwrap();
-        let deed = shown.lines().last().unwrap();
-        assert!(deed.contains(" --impact ") && deed.ends_with(" -- -x --free"), "{deed}");
-        let done = pasted(&demo, deed);
-        assert_eq!(done.status.code(), Some(0), "{deed}: {}", both(&done));
+        let apply = shown.lines().last().unwrap();
+        assert!(apply.contains(" --impact ") && apply.ends_with(" -- -x --free"), "{apply}");
+        let done = pasted(&demo, apply);
+        assert_eq!(done.status.code(), Some(0), "{apply}: {}", both(&done));
         let back = demo.says(0, &["subscribe", "--", "-x", "Paid"]);
         assert!(back.starts_with("Moved -x from --free to Paid. "), "{back}");
     }
