@@ -12,6 +12,49 @@ const PROTO_ROOT: &str = "proto";
 /// The packages of the API and of storage. `google.api` is only imported.
 const PACKAGES: [&str; 2] = ["proto/rolecall/v1", "proto/rolecall/storage/v1"];
 
+/// The messages that the command line prints as JSON.
+const PRINTED: [&str; 16] = [
+    "CheckResponse",
+    "GrantImpact",
+    "GrantImpacts",
+    "Impact",
+    "ManageableRole",
+    "Member",
+    "MemberImpact",
+    "MemberRole",
+    "OrgIds",
+    "PermissionNames",
+    "RoleDiff",
+    "RoleGrants",
+    "RoleImpact",
+    "RoleMapping",
+    "RolePair",
+    "RolePairs",
+];
+
+/// Fields that serde cannot print by itself, and the functions of `wire::json` that do.
+const PRINTED_BY: [(&str, &str); 15] = [
+    ("CheckResponse.decision", "decision"),
+    ("CheckResponse.evaluated_at", "time"),
+    ("Impact.grants_gained", "or_default"),
+    ("Impact.grants_lost", "or_default"),
+    ("Impact.at_least_lost", "or_default"),
+    ("Impact.manages_lost", "or_default"),
+    ("Impact.orgs_left_ownerless", "or_default"),
+    ("ManageableRole.expire_time_max", "time"),
+    ("Member.origin", "origin"),
+    ("MemberImpact.permissions_gained", "or_default"),
+    ("MemberImpact.permissions_lost", "or_default"),
+    ("MemberRole.expire_time", "time"),
+    ("MemberRole.origin", "origin"),
+    ("MemberRole.state", "role_state"),
+    ("RoleMapping.create_time", "time"),
+];
+
+/// Fields that JSON leaves out if they are not set.
+const PRINTED_IF_SET: [&str; 3] =
+    ["ManageableRole.expire_time_max", "MemberRole.expire_time", "MemberRole.fallback_role"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTO_ROOT}");
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
@@ -27,6 +70,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The codec tells bulk requests from others by the names of their types.
     let mut named = prost_build::Config::new();
     named.enable_type_names();
+    for message in PRINTED {
+        named.type_attribute(message, "#[derive(serde::Serialize)]");
+    }
+    for (field, function) in PRINTED_BY {
+        named.field_attribute(field, format!("#[serde(serialize_with = \"crate::wire::json::{function}\")]"));
+    }
+    for field in PRINTED_IF_SET {
+        named.field_attribute(field, "#[serde(skip_serializing_if = \"crate::wire::json::is_unset\")]");
+    }
     tonic_prost_build::configure()
         .build_client(false)
         .build_server(false)

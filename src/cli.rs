@@ -4,6 +4,8 @@
 mod answer;
 mod check;
 mod client;
+mod connect;
+mod demo;
 mod health;
 mod impact;
 mod manageable;
@@ -11,15 +13,17 @@ mod mappings;
 mod migrate;
 mod progress;
 mod serve;
+mod shell;
 mod subscribe;
 mod table;
+mod trouble;
 mod who_can;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use client::Trouble;
+use trouble::Failed;
 
 /// Roles and permissions for products that sell to organizations, answered over gRPC.
 #[derive(Parser)]
@@ -50,31 +54,15 @@ enum Command {
     Mappings(mappings::Command),
 }
 
-/// Why a command failed, and the code that it exits with.
-enum Failed {
-    /// 1: the server cannot run, or does not serve.
-    Server(String),
-    /// 1: the server refuses to do it; nothing was changed.
-    Refused(Trouble),
-    /// 2: a question has no answer. 1 says "denied" there.
-    Question(Trouble),
-}
-
-impl From<Trouble> for Failed {
-    fn from(trouble: Trouble) -> Self {
-        Self::Question(trouble)
-    }
-}
-
 /// Runs the command line. 0: done, or allowed. 1: failed, refused, or denied. 2: wrong usage, or a question without an
 /// answer.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Failed::Server(format!("the runtime cannot start: {error}")).told(),
+        Err(error) => return Failed::Server(format!("the runtime cannot start: {error}")).print(),
     };
-    let ended = runtime.block_on(async {
+    let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::run(args).await.map_err(Failed::Server),
             Command::Migrate(args) => migrate::run(args).await.map_err(Failed::Server),
@@ -87,29 +75,7 @@ pub fn run() -> ExitCode {
         }
         .map(|()| ExitCode::SUCCESS)
     });
-    ended.unwrap_or_else(Failed::told)
-}
-
-impl Failed {
-    /// Says it on the standard error output.
-    fn told(self) -> ExitCode {
-        let red = anstyle::AnsiColor::Red.on_default().bold();
-        let dim = anstyle::Style::new().dimmed();
-        match self {
-            Self::Server(why) => {
-                anstream::eprintln!("{red}error:{red:#} {why}");
-                ExitCode::FAILURE
-            }
-            Self::Refused(Trouble { what, next }) => {
-                anstream::eprintln!("{red}error:{red:#} {what}\n{dim}next:{dim:#} {next}");
-                ExitCode::FAILURE
-            }
-            Self::Question(Trouble { what, next }) => {
-                anstream::eprintln!("{red}error:{red:#} {what}\n{dim}next:{dim:#} {next}");
-                ExitCode::from(2)
-            }
-        }
-    }
+    done.unwrap_or_else(Failed::print)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod layers;
 mod mask;
 mod on_disabled;
 mod page;
+mod read;
 mod services;
 pub mod status;
 pub mod write;

@@ -7,12 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::Outcome;
 use crate::domain::commands::call::SYSTEM;
 use crate::domain::commands::command::Purge;
 use crate::domain::model::id::{OrgNo, ProjectId};
-use crate::domain::{Call, Command};
-use crate::domain::{Project, UserId};
+use crate::domain::{Call, Command, Outcome, Project, UserId};
 use crate::engine::Engine;
 use crate::limits::PURGE_ROWS_MAX;
 use crate::store::{Store, StoreError};

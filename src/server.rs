@@ -1,10 +1,8 @@
 //! Builds and runs it all: starts in a line, stops in reverse.
 
-mod connect;
-pub mod demo;
-pub mod health;
+mod config;
+mod health;
 mod listen;
-pub mod shell;
 pub mod telemetry;
 
 use std::sync::Arc;
@@ -23,33 +21,21 @@ use crate::domain::commands::call::SYSTEM;
 use crate::domain::commands::command::CreateProject;
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::refusal::Noun;
-use crate::domain::{Call, Command};
-use crate::domain::{ProjectKey, Refusal};
+use crate::domain::{Call, Command, ProjectKey, Refusal};
 use crate::engine::Engine;
 use crate::grpc::app::App;
 use crate::grpc::layers::{deadline::DeadlineLayer, error_details::ErrorDetailsLayer};
 use crate::grpc::{DESCRIPTORS, routes};
-use crate::limits::{Limits, TRIALS_MAX};
+use crate::limits::TRIALS_MAX;
 use crate::purger;
 use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
-pub use connect::connect;
+pub use config::Config;
 pub use listen::{Bound, Listen};
 
 /// Revisions of before the start whose tokens are told without the database.
 const PAST_REVISIONS: u32 = 65_536;
-
-/// How to serve.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// `sqlite://FILE` or `postgres://…`.
-    pub database: String,
-    pub listen: Vec<Listen>,
-    pub limits: Limits,
-    /// What calls in flight have to finish when the server stops.
-    pub drain: Duration,
-}
 
 /// Why a server does not start: one line that says what, and what to do.
 #[derive(Debug, thiserror::Error)]

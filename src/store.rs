@@ -4,28 +4,15 @@
 //! transaction a group, on a connection of its own: [`Store::begin_write`] locks the head row, [`WriteTx::persist`] takes
 //! the transaction, [`Ready::commit`] ends it.
 
-mod alias;
-mod changes;
 mod connect;
-mod entity;
 mod error;
-mod fallback;
 mod head;
 mod ids;
 mod load;
-mod membership;
 mod migrate;
-mod org;
-mod permission;
-mod persist;
-mod project;
-mod purge;
 mod read;
-mod role;
-mod role_mapping;
-mod rows;
+mod schema;
 mod sql;
-mod subscription;
 mod write;
 
 use std::fs::File;
@@ -34,14 +21,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sea_orm::{ConnectOptions, DatabaseConnection};
 
 pub use error::{ReadError, SinceError, StoreError};
-pub use membership::{ListMembers, MemberIds, MemberRow, MembersWith};
-pub use org::{ListOrgs, OrgRow};
-pub use permission::PermissionRow;
-pub use project::ProjectRow;
-pub use read::{At, Page, Scope};
-pub use role::{After, ListRoles, RoleList, RoleRow};
-pub use role_mapping::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow, RoleMappingRows};
-pub use subscription::SubscriptionRow;
+pub use read::member_ids::MembersWith;
+pub use read::membership::{ListMembers, ListUserMemberships, MemberRow};
+pub use read::org::{ListOrgs, OrgRow};
+pub use read::snapshot::Page;
+pub use read::subscription::SubscriptionRow;
 pub use write::{Committed, Ready, WriteTx};
 
 /// Which kind of database a store is kept in.

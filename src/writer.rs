@@ -1,6 +1,7 @@
 //! Commits writes: callers queue, groups are decided and stored in one transaction each, then published.
 
 mod commit;
+mod job;
 mod queue;
 mod sample;
 mod settle;
@@ -10,14 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::domain::Outcome;
-use crate::domain::commands::group::{Known, Work};
-use crate::domain::impact::report::Impact;
-use crate::domain::{Call, Command};
-use crate::domain::{Refusal, Revision, State};
+use crate::domain::commands::group::{Known, Verdict, Work};
+use crate::domain::{Call, Command, Refusal, State};
 use crate::engine::Engine;
 use crate::limits::{Limits, PREVIEWS_MAX, WRITE_QUEUE_MAX};
 use crate::store::Store;
+use job::Job;
+pub use job::{Answer, Failure, Written};
 
 /// The door to the one task that writes.
 pub struct Writer {
@@ -29,45 +29,6 @@ pub struct Writer {
     failing: Arc<AtomicBool>,
     /// Previews being decided: each may take as much memory as the write would.
     previews: Arc<Semaphore>,
-}
-
-/// A write that was done, or was done before.
-pub struct Written {
-    pub revision: Revision,
-    /// Whether an earlier write with the same request id is answered again (A4).
-    pub replayed: bool,
-    pub answer: Answer,
-}
-
-/// What a write is answered with.
-pub enum Answer {
-    Decided {
-        outcome: Outcome,
-        impact: Arc<Impact>,
-    },
-    /// The encoded outcome of a write of the past.
-    Remembered(Vec<u8>),
-}
-
-/// Why a write was not done, or is not known to be.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Failure {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error("too many writes are waiting; try again in a moment")]
-    Overloaded,
-    /// The cause is logged, not sent.
-    #[error("the database cannot be written now; try again in a moment")]
-    Unavailable,
-    #[error("the server is stopping; send the write to another, or again in a moment")]
-    Stopping,
-    #[error("the database did not answer whether the write was committed; repeat it with the same `request_id`")]
-    OutcomeUnknown,
-}
-
-struct Job {
-    work: Work,
-    answer: oneshot::Sender<Result<Written, Failure>>,
 }
 
 impl Writer {
@@ -103,8 +64,8 @@ impl Writer {
     /// Decides a command on the newest state and stores nothing (`validate_only`).
     pub async fn preview(&self, command: Command, call: Call) -> Result<Written, Failure> {
         let turn = self.previews.clone().acquire_owned().await.map_err(|_| Failure::Stopping)?;
-        let state = State::clone(&self.engine.pin().state);
-        let revision = state.revision();
+        let before = State::clone(&self.engine.pin().state);
+        let (state, revision) = (before.clone(), before.revision());
         let work = vec![Work { command, call: Call { request: None, ..call }, tag: 0 }];
         let limits = self.limits;
         // The turn ends with the deciding, also where the caller gave up before.
@@ -113,11 +74,15 @@ impl Writer {
             commit::decided(state, work, Known::default(), crate::clock::now(), limits).await.1
         });
         let mut group = decided.await.ok().flatten().ok_or(Refusal::Panicked)?;
-        sample::name(&mut self.store.clone(), &mut group).await.map_err(|error| {
-            tracing::warn!(%error, "a preview failed");
-            Failure::Unavailable
-        })?;
-        let verdict = group.verdicts.pop().ok_or(Refusal::Panicked)?;
+        let mut verdict = group.verdicts.pop().ok_or(Refusal::Panicked)?;
+        if let (Verdict::Done { impact, .. }, Some(commit)) = (&mut verdict, group.commits.first())
+            && let Some(change) = commit.changes.first()
+        {
+            sample::name(&self.store, &before, change.project(), impact).await.map_err(|error| {
+                tracing::warn!(%error, "a preview failed");
+                Failure::Unavailable
+            })?;
+        }
         // What was decided is dropped: the revision stays that of the state it was decided on.
         Ok(Written { revision, ..commit::told(verdict)? })
     }

@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
-use super::client::Trouble;
+use super::trouble::Trouble;
+
+/// The exit codes of commands that only read, for their help.
+pub const EXIT_CODES: &str = "Exit codes: 0 answered; 2 no answer, with the reason on stderr.";
 
 /// What a command was answered. Its JSON is part of the command line: fields are added, never renamed or removed.
 pub trait Answer: Serialize {

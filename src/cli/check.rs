@@ -8,12 +8,13 @@ use serde::Serialize;
 use tonic::Status;
 
 use super::answer::Answer;
-use super::client::{Client, ServerArgs, Trouble, suggestion};
+use super::client::{Client, ServerArgs, suggestion};
 use super::table::plain;
+use super::trouble::Trouble;
 use crate::grpc::generated::check_service_client::CheckServiceClient;
 use crate::grpc::generated::permission_service_client::PermissionServiceClient;
 use crate::grpc::generated::role_service_client::RoleServiceClient;
-use crate::wire::{self, Decision, check_request};
+use crate::wire::{self, CheckResponse, Decision, check_request};
 
 /// How long a denial is held up for the name that was perhaps meant.
 const SUGGESTION_PATIENCE: Duration = Duration::from_secs(1);
@@ -103,13 +104,10 @@ struct Checked {
     user_id: String,
     #[serde(flatten)]
     question: Question,
-    allowed: bool,
-    #[serde(serialize_with = "as_named")]
-    decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
     suggestion: Option<String>,
-    revision: String,
-    evaluated_at: Option<String>,
+    #[serde(flatten)]
+    answer: CheckResponse,
 }
 
 pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
@@ -135,19 +133,10 @@ pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
         }
         _ => None,
     };
-    let checked = Checked {
-        project: client.project(),
-        org_id: args.org_id,
-        user_id: args.user_id,
-        question,
-        allowed: answer.allowed,
-        decision,
-        suggestion,
-        revision: answer.revision,
-        evaluated_at: answer.evaluated_at.map(|at| at.to_string()),
-    };
-    client.show(&checked)?;
-    Ok(if checked.allowed { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    let allowed = answer.allowed;
+    let (org_id, user_id) = (args.org_id, args.user_id);
+    client.show(&Checked { project: client.project(), org_id, user_id, question, suggestion, answer })?;
+    Ok(if allowed { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn question(
@@ -180,7 +169,7 @@ async fn meant(client: &Client, question: &Question) -> Option<String> {
     let unknown = |answer: Result<(), Status>| answer.err().and_then(|status| suggestion(&status));
     match question {
         Question::Role(name) | Question::AtLeastRole(name) => {
-            let request = wire::GetRoleRequest { project: client.project(), name: name.clone() };
+            let request = wire::GetRoleRequest { project: client.project(), name: name.clone(), ..Default::default() };
             unknown(RoleServiceClient::new(client.channel()).get_role(request).await.map(|_| ()))
         }
         Question::Permission(name) => permission_meant(client, std::slice::from_ref(name)).await,
@@ -191,7 +180,8 @@ async fn meant(client: &Client, question: &Question) -> Option<String> {
 /// Asks for each until one is unknown.
 async fn permission_meant(client: &Client, names: &[String]) -> Option<String> {
     for name in names {
-        let request = wire::GetPermissionRequest { project: client.project(), name: name.clone() };
+        let request =
+            wire::GetPermissionRequest { project: client.project(), name: name.clone(), ..Default::default() };
         if let Err(status) = PermissionServiceClient::new(client.channel()).get_permission(request).await {
             return suggestion(&status);
         }
@@ -211,19 +201,16 @@ impl From<Question> for check_request::Question {
     }
 }
 
-fn as_named<S: serde::Serializer>(decision: &Decision, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(decision.as_str_name())
-}
-
 impl Answer for Checked {
     fn text(&self) -> String {
         let (green, red) = (anstyle::AnsiColor::Green.on_default().bold(), anstyle::AnsiColor::Red.on_default().bold());
-        if self.allowed {
+        if self.answer.allowed {
             return format!("{green}allowed{green:#}\n");
         }
-        let name = self.decision.as_str_name().trim_start_matches("DECISION_");
+        let decision = self.answer.decision();
+        let name = decision.as_str_name().trim_start_matches("DECISION_");
         let meant = self.suggestion.as_ref().map(|name| format!("; did you mean `{}`?", plain(name)));
-        format!("{red}denied{red:#} {name}: {}{}\n", why(self.decision), meant.unwrap_or_default())
+        format!("{red}denied{red:#} {name}: {}{}\n", why(decision), meant.unwrap_or_default())
     }
 }
 
@@ -252,11 +239,12 @@ mod tests {
             org_id: "acme".into(),
             user_id: "bea".into(),
             question: Question::Permission("billing.manage".into()),
-            allowed: decision == Decision::Allowed,
-            decision,
             suggestion: None,
-            revision: "r".into(),
-            evaluated_at: None,
+            answer: CheckResponse {
+                allowed: decision == Decision::Allowed,
+                decision: decision as i32,
+                ..Default::default()
+            },
         }
     }
 

@@ -7,9 +7,12 @@ use tonic::{Code, Response, Status};
 use tonic_types::StatusExt;
 
 use super::answer::{self, Answer};
+use super::connect::connect;
 use super::progress::Progress;
+use super::shell;
 use super::table::plain;
-use crate::server::{self, Listen, shell};
+use super::trouble::Trouble;
+use crate::server::Listen;
 use crate::wire::ErrorReason;
 
 /// Where the server is if nobody says.
@@ -59,25 +62,6 @@ impl ServerArgs {
     }
 }
 
-/// Why a question has no answer, and what to do.
-#[derive(Debug, PartialEq)]
-pub struct Trouble {
-    pub what: String,
-    pub next: String,
-}
-
-impl Trouble {
-    pub fn new(what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { what: what.into(), next: next.into() }
-    }
-
-    /// The same of a server that said nothing, where it was asked to write: nobody knows whether it did.
-    pub fn of_a_write(self, dry_run: bool) -> Self {
-        let next = "it may have been done all the same: look before it is tried again; --timeout sets how long to wait";
-        if dry_run { self } else { Self { next: next.into(), ..self } }
-    }
-}
-
 /// One page of a list.
 pub struct Page<T> {
     pub entries: Vec<T>,
@@ -101,7 +85,7 @@ impl Client {
             None => beside(std::env::var(LISTEN).ok().as_deref())?,
         };
         let patience = Duration::from_secs(args.timeout);
-        let connected = tokio::time::timeout(patience, server::connect(&address)).await;
+        let connected = tokio::time::timeout(patience, connect(&address)).await;
         let channel = connected
             .map_err(|_| silent(&address, patience))?
             .map_err(|why| Trouble::new(why, "start one with `rolecall serve`, or say where it is with --server"))?;

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use clap::Parser;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
-use crate::server;
+use super::connect::connect;
+use crate::server::Listen;
 
 #[derive(Parser)]
 pub struct Args {
     /// The server: `HOST:PORT` or `unix:PATH`; of several, separated by commas, the first is asked.
     #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051", value_delimiter = ',', num_args = 1)]
-    address: Vec<server::Listen>,
+    address: Vec<Listen>,
 
     /// The service to ask about, as in `rolecall.v1.CheckService`; empty for the server as a whole.
     #[arg(long, default_value = "")]
@@ -23,7 +26,7 @@ pub struct Args {
 
 pub async fn run(args: Args) -> Result<(), String> {
     let address = args.address.first().ok_or("no address to ask; set --address")?;
-    let asked = server::health::ask(address, &args.service);
+    let asked = ask(address, &args.service);
     let status = tokio::time::timeout(Duration::from_secs(args.timeout), asked).await;
     match status.map_err(|_| format!("{address} did not answer within {} s", args.timeout))? {
         Ok(()) => {
@@ -31,5 +34,17 @@ pub async fn run(args: Args) -> Result<(), String> {
             Ok(())
         }
         Err(why) => Err(why),
+    }
+}
+
+/// Asks a running server about a service; the error says what to do.
+async fn ask(address: &Listen, service: &str) -> Result<(), String> {
+    let channel = connect(address).await?;
+    let request = HealthCheckRequest { service: service.into() };
+    let answer = HealthClient::new(channel).check(request).await;
+    let answer = answer.map_err(|status| format!("{address} answers {:?}: {}", status.code(), status.message()))?;
+    match answer.into_inner().status() {
+        ServingStatus::Serving => Ok(()),
+        status => Err(format!("{address} says {}", status.as_str_name())),
     }
 }

@@ -5,10 +5,11 @@ use comfy_table::{Cell, Color};
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
+use super::client::{Client, PAGE_SIZE, Page, ServerArgs};
 use super::table::{plain, table, text};
+use super::trouble::Trouble;
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
-use crate::wire;
+use crate::wire::{ListManageableRolesRequest, ManageableRole};
 
 const AFTER_LONG_HELP: &str = "\
 Exit codes: 0 answered, also with nothing; 2 no answer, with the reason on the standard error output.
@@ -54,26 +55,16 @@ struct Manageable {
     acting_user_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     target_user_id: Option<String>,
-    roles: Vec<Role>,
+    roles: Vec<ManageableRole>,
     remove: bool,
     revision: String,
-}
-
-#[derive(Serialize)]
-struct Role {
-    role: String,
-    invite: bool,
-    give: bool,
-    take: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expire_time_max: Option<String>,
 }
 
 pub async fn run(args: Args) -> Result<(), Trouble> {
     let client = Client::connect(args.client).await?;
     let mut remove = false;
     let roles = client.all("roles", async |page_token| {
-        let request = wire::ListManageableRolesRequest {
+        let request = ListManageableRolesRequest {
             project: client.project(),
             org_id: args.org_id.clone(),
             acting_user_id: args.acting_user_id.clone(),
@@ -83,8 +74,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
         };
         let page = client.ask(MembershipServiceClient::new(client.channel()).list_manageable_roles(request)).await?;
         remove = page.remove;
-        let entries = page.roles.into_iter().map(Role::from).collect();
-        Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })
+        Ok(Page { entries: page.roles, next_page_token: page.next_page_token, revision: page.revision })
     });
     let (roles, revision) = roles.await?;
     client.show(&Manageable {
@@ -98,18 +88,6 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
     })
 }
 
-impl From<wire::ManageableRole> for Role {
-    fn from(role: wire::ManageableRole) -> Self {
-        Self {
-            role: role.role,
-            invite: role.invite,
-            give: role.give,
-            take: role.take,
-            expire_time_max: role.expire_time_max.map(|end| end.to_string()),
-        }
-    }
-}
-
 impl Answer for Manageable {
     fn text(&self) -> String {
         // The column of ends is for those who lead somebody on for a while.
@@ -117,7 +95,7 @@ impl Answer for Manageable {
         let headings = ["ROLE", "INVITE", "GIVE", "TAKE"].into_iter().chain(ends.then_some("AT MOST UNTIL"));
         let mut rows = table(headings.map(String::from));
         for role in &self.roles {
-            let end = role.expire_time_max.as_deref().unwrap_or_default();
+            let end = role.expire_time_max.map(|time| time.to_string()).unwrap_or_default();
             let cells = [Cell::new(plain(&role.role)), may(role.invite), may(role.give), may(role.take)];
             rows.add_row(cells.into_iter().chain(ends.then(|| Cell::new(end))));
         }
@@ -140,12 +118,12 @@ mod tests {
     use super::*;
 
     fn manageable(target: Option<&str>, end: Option<&str>, remove: bool) -> Manageable {
-        let role = |name: &str, may: bool, end: Option<&str>| Role {
+        let role = |name: &str, may: bool, end: Option<&str>| ManageableRole {
             role: name.into(),
             invite: may,
             give: may,
             take: may,
-            expire_time_max: end.map(String::from),
+            expire_time_max: end.map(|end| end.parse().unwrap()),
         };
         Manageable {
             project: "default".into(),

@@ -3,8 +3,9 @@
 use clap::{ArgAction, Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::demo;
 use crate::limits::Limits;
-use crate::server::{Config, Listen, Running, demo, telemetry};
+use crate::server::{Config, Listen, Running, telemetry};
 
 /// Every flag can be set by the environment variable that is named with it.
 #[derive(Parser)]

@@ -5,10 +5,11 @@ use comfy_table::Cell;
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
+use super::client::{Client, PAGE_SIZE, Page, ServerArgs};
 use super::table::{plain, table, text};
+use super::trouble::Trouble;
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
-use crate::wire::{self, MemberRoleState};
+use crate::wire::{ListMembersRequest, Member, MemberRole, MemberRoleState};
 
 const AFTER_LONG_HELP: &str = "\
 Exit codes: 0 answered, also with nobody; 2 no answer, with the reason on the standard error output.
@@ -49,27 +50,10 @@ struct WhoCan {
     revision: String,
 }
 
-#[derive(Serialize)]
-struct Member {
-    user_id: String,
-    roles: Vec<Role>,
-}
-
-#[derive(Serialize)]
-struct Role {
-    role: String,
-    #[serde(serialize_with = "as_named")]
-    state: MemberRoleState,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expire_time: Option<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    fallback_role: String,
-}
-
 pub async fn run(args: Args) -> Result<(), Trouble> {
     let client = Client::connect(args.client).await?;
     let members = client.all("members", async |page_token| {
-        let request = wire::ListMembersRequest {
+        let request = ListMembersRequest {
             project: client.project(),
             org_id: args.org_id.clone(),
             role: String::new(),
@@ -77,10 +61,10 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             page_size: PAGE_SIZE,
             page_token,
             viewer_user_id: String::new(),
+            ..Default::default()
         };
         let page = client.ask(MembershipServiceClient::new(client.channel()).list_members(request)).await?;
-        let entries = page.members.into_iter().map(Member::from).collect();
-        Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })
+        Ok(Page { entries: page.members, next_page_token: page.next_page_token, revision: page.revision })
     });
     let (members, revision) = members.await?;
     let who = WhoCan { project: client.project(), org_id: args.org_id, permission: args.permission, members, revision };
@@ -88,26 +72,6 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
         client.note(&format!("nobody in `{}` has `{}`", plain(&who.org_id), plain(&who.permission)));
     }
     client.show(&who)
-}
-
-impl From<wire::Member> for Member {
-    fn from(member: wire::Member) -> Self {
-        let role = |given: wire::MemberRole| Role {
-            state: given.state(),
-            role: given.role,
-            expire_time: given.expire_time.map(|end| end.to_string()),
-            fallback_role: given.fallback_role,
-        };
-        Self { user_id: member.user_id, roles: member.roles.into_iter().map(role).collect() }
-    }
-}
-
-fn state_name(state: MemberRoleState) -> &'static str {
-    state.as_str_name().trim_start_matches("MEMBER_ROLE_STATE_")
-}
-
-fn as_named<S: serde::Serializer>(state: &MemberRoleState, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(state_name(*state))
 }
 
 impl Answer for WhoCan {
@@ -121,13 +85,13 @@ impl Answer for WhoCan {
     }
 }
 
-/// `Admin`, or `Admin (suspended, Member stands in)`, or `Admin (until 2027-01-01T00:00:00Z)`.
-fn shown(role: &Role) -> String {
-    let live = role.state == MemberRoleState::Live;
-    let state = (!live).then(|| state_name(role.state).to_lowercase());
-    let fallback_role = (!role.fallback_role.is_empty()).then(|| format!("{} stands in", plain(&role.fallback_role)));
-    let end = role.expire_time.as_ref().map(|end| format!("until {end}"));
-    let said: Vec<String> = state.into_iter().chain(fallback_role).chain(end).collect();
+/// Returns `Admin`, `Admin (suspended, Member instead)` or `Admin (until 2027-01-01T00:00:00Z)`.
+fn shown(role: &MemberRole) -> String {
+    let state = role.state().as_str_name().trim_start_matches("MEMBER_ROLE_STATE_").to_lowercase();
+    let state = (role.state() != MemberRoleState::Live).then_some(state);
+    let fallback_role = (!role.fallback_role.is_empty()).then(|| format!("{} instead", plain(&role.fallback_role)));
+    let expiry = role.expire_time.map(|time| format!("until {time}"));
+    let said: Vec<String> = state.into_iter().chain(fallback_role).chain(expiry).collect();
     let name = plain(&role.role);
     if said.is_empty() { name } else { format!("{name} ({})", said.join(", ")) }
 }
@@ -139,8 +103,13 @@ mod tests {
     #[test]
     fn roles_say_what_is_not_usual_of_them() {
         let line = |state, end: Option<&str>, fallback_role: &str| {
-            let (role, fallback_role) = ("Admin".into(), fallback_role.into());
-            shown(&Role { role, state, expire_time: end.map(String::from), fallback_role })
+            shown(&MemberRole {
+                role: "Admin".into(),
+                state: state as i32,
+                expire_time: end.map(|end| end.parse().unwrap()),
+                fallback_role: fallback_role.into(),
+                ..Default::default()
+            })
         };
         let role = |state, end| line(state, end, "");
         assert_eq!(role(MemberRoleState::Live, None), "Admin");
@@ -150,6 +119,6 @@ mod tests {
             role(MemberRoleState::Expired, Some("2026-01-01T00:00:00Z")),
             "Admin (expired, until 2026-01-01T00:00:00Z)"
         );
-        assert_eq!(line(MemberRoleState::Suspended, None, "Member"), "Admin (suspended, Member stands in)");
+        assert_eq!(line(MemberRoleState::Suspended, None, "Member"), "Admin (suspended, Member instead)");
     }
 }

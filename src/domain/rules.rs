@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod delegation;
+pub mod mapping_rows;
+pub mod member_list;
 pub mod membership;
 pub mod owners;
 pub mod replacement;
@@ -9,4 +11,5 @@ pub mod role;
 pub mod role_state;
 pub mod suggestions;
 pub mod usage;
+pub mod viewer;
 pub mod visibility;

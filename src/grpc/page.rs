@@ -7,11 +7,38 @@ use sha2::{Digest, Sha256};
 use tonic::Status;
 
 use super::status;
+use crate::domain::Project;
 use crate::domain::model::id::RoleId;
 use crate::limits::{PAGE_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
-use crate::store::Scope;
+use crate::store;
 
 const FINGERPRINT: usize = 8;
+
+/// Identifies what a page was read in, by numbers that are never reused. An org id or project key can be reused after
+/// deletion. A page token must not continue in the new org or project (S5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    pub project: i64,
+    pub org: i64,
+    /// Changes whenever the roles get another order, if the list is in their order. For a viewer it depends on the visible
+    /// roles only.
+    pub role_order: i64,
+    /// The permissions, roles and mappings that the request names.
+    pub named: i64,
+}
+
+impl Scope {
+    /// Identifies what a page from the database was read in.
+    pub fn of<T>(page: &store::Page<T>) -> Self {
+        let project = Self { project: page.project.number().into(), ..Self::default() };
+        page.role_mapping.map_or(project, |mapping| project.naming(mapping.number()))
+    }
+
+    /// Adds a permission, role or mapping that the request names.
+    pub fn naming(self, number: u32) -> Self {
+        Self { named: self.named.wrapping_mul(1 << 21).wrapping_add(number.into()), ..self }
+    }
+}
 
 /// A page that was asked for.
 pub struct Page {
@@ -51,6 +78,29 @@ impl Page {
         parts.map(Some).ok_or_else(status::page_token)
     }
 
+    /// Turns rows into messages until the page is full: by their number or before they exceed `PAGE_BYTES_MAX`. The first
+    /// row always fits. Returns the row after which the list continues. `None` if it ends.
+    pub fn fill<R, M: Message>(
+        &self,
+        rows: impl IntoIterator<Item = R>,
+        show: impl Fn(&R) -> M,
+    ) -> (Vec<M>, Option<R>) {
+        let (mut shown, mut bytes, mut last) = (Vec::new(), 0, None);
+        for row in rows {
+            if shown.len() == self.limit as usize {
+                return (shown, last);
+            }
+            let message = show(&row);
+            bytes += message.encoded_len();
+            if last.is_some() && bytes > PAGE_BYTES_MAX {
+                return (shown, last);
+            }
+            shown.push(message);
+            last = Some(row);
+        }
+        (shown, None)
+    }
+
     /// The token of the page after the row with this key; empty at the end of the list. `scope` is what this page was read
     /// in: refused, if the page before was of an org, a project or a mapping that had the same name, and is gone.
     pub fn next_token(&self, scope: Scope, last: Option<&str>) -> Result<String, Status> {
@@ -66,24 +116,10 @@ impl Page {
     }
 }
 
-/// Writes what [`Page::place`] reads.
-pub fn place(rank: u64, role: RoleId) -> String {
+/// Returns the position of a role in the order of the roles. [`Page::place`] reads it.
+pub fn place(project: &Project, role: RoleId) -> String {
+    let rank = project.roles.get(role).map_or(0, |role| role.rank);
     format!("{rank} {}", role.number())
-}
-
-/// The rows of a page as they are shown, as many as clients take, and the row after which the list goes on, if it does.
-pub fn fitting<R, M: Message>(rows: &[R], more: bool, show: impl Fn(&R) -> M) -> (Vec<M>, Option<&R>) {
-    let mut shown = Vec::with_capacity(rows.len());
-    let mut bytes = 0;
-    for (at, row) in rows.iter().enumerate() {
-        let message = show(row);
-        bytes += message.encoded_len();
-        if at > 0 && bytes > PAGE_BYTES_MAX {
-            return (shown, rows.get(at - 1));
-        }
-        shown.push(message);
-    }
-    (shown, rows.last().filter(|_| more))
 }
 
 fn open(token: &str, expected: &[u8; FINGERPRINT]) -> Result<([u8; FINGERPRINT], String), Status> {
@@ -113,15 +149,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_ends_before_it_has_more_bytes_than_clients_take() {
+    fn a_page_ends_before_it_has_more_rows_or_bytes_than_it_may() {
         let rows = ["a".repeat(PAGE_BYTES_MAX), "b".into(), "c".repeat(PAGE_BYTES_MAX / 2), "d".into()];
-        let (shown, last) = fitting(&rows, false, String::clone);
-        assert_eq!((shown.len(), last), (1, Some(&rows[0])), "the first row always goes");
-        let (shown, last) = fitting(&rows[1..], false, String::clone);
-        assert_eq!((shown.len(), last), (3, None));
-        let (_, last) = fitting(&rows[1..], true, String::clone);
-        assert_eq!(last, Some(&rows[3]));
-        assert_eq!(fitting(&rows[..0], false, String::clone), (vec![], None));
+        let fill = |limit: i32, rows: &[String]| {
+            let (shown, last) = Page::read(&[], limit, "").unwrap().fill(rows, |row| (*row).clone());
+            (shown.len(), last.cloned())
+        };
+        assert_eq!(fill(0, &rows), (1, Some(rows[0].clone())), "the first row always fits");
+        assert_eq!(fill(0, &rows[1..]), (3, None));
+        assert_eq!(fill(3, &rows[1..]), (3, None));
+        assert_eq!(fill(2, &rows[1..]), (2, Some(rows[2].clone())));
+        assert_eq!(fill(0, &[]), (0, None));
     }
 
     #[test]

@@ -10,9 +10,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::domain::Refusal;
-use crate::domain::UserId;
 use crate::domain::model::refusal::Noun;
+use crate::domain::{Refusal, UserId};
 use crate::engine::Behind;
 use crate::limits::VIOLATIONS_BYTES_MAX;
 use crate::store::{ReadError, StoreError};
@@ -109,14 +108,12 @@ fn asking(message: String, suggestion: Option<&str>) -> String {
 pub fn read(error: ReadError, suggest: Suggest<'_>) -> Status {
     match error {
         ReadError::NotFound(noun, name) => explained(&Refusal::NotFound(noun, name), &NAMELESS, suggest),
-        ReadError::ViewerNotAMember(viewer) => viewer_not_a_member(&viewer),
-        ReadError::PlaceGone => page_token(),
         ReadError::Store(error) => unavailable(&error),
     }
 }
 
 /// A read for an end user who is no member of the org (I2).
-fn viewer_not_a_member(viewer: &UserId) -> Status {
+pub fn viewer_not_a_member(viewer: &UserId) -> Status {
     let metadata = [("rule", "I2".into()), ("user_id", viewer.to_string())];
     let message = format!("the viewer `{viewer}` is not a member of the org");
     Status::with_error_details(

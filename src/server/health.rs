@@ -5,12 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tonic_health::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::HealthServer;
-use tonic_health::pb::{HealthCheckRequest, health_check_response};
 use tonic_health::server::HealthReporter;
 
-use super::{Listen, connect};
 use crate::grpc::SERVICES;
 use crate::store::Store;
 use crate::writer::Writer;
@@ -71,17 +68,5 @@ pub async fn pulse(store: Store, writer: Arc<Writer>, health: Health) {
             health.database(now).await;
             there = now;
         }
-    }
-}
-
-/// Asks a running server about a service; the error says what to do.
-pub async fn ask(address: &Listen, service: &str) -> Result<(), String> {
-    let channel = connect(address).await?;
-    let request = HealthCheckRequest { service: service.into() };
-    let answer = HealthClient::new(channel).check(request).await;
-    let answer = answer.map_err(|status| format!("{address} answers {:?}: {}", status.code(), status.message()))?;
-    match answer.into_inner().status() {
-        health_check_response::ServingStatus::Serving => Ok(()),
-        status => Err(format!("{address} says {}", status.as_str_name())),
     }
 }

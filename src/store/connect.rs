@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
+use url::Url;
 
 use super::{Database, Inner, Store, StoreError};
 
@@ -156,19 +157,24 @@ fn cause(error: &DbErr) -> String {
     super::error::driver_error(error).map_or_else(|| error.to_string(), |error| error.to_string())
 }
 
-/// A url as it may be shown: without the password, and without the query, which may hold it too.
+/// Returns a URL without its password, and without its query and fragment, which may hold one too.
 fn shown(url: &str) -> String {
-    let (url, query) = url.find(['?', '#']).map_or((url, ""), |end| url.split_at(end));
-    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
-    if query.contains('@') {
-        // Of the query, or of a password that holds a `?`: more is hidden than needs be.
-        let user = rest.split([':', '@', '/']).next().unwrap_or_default();
-        return format!("{scheme}://{user}:***");
+    let (before, after) = url.find(['?', '#']).map_or((url, ""), |end| url.split_at(end));
+    let Some((scheme, rest)) = before.split_once(':') else { return before.into() };
+    if scheme == "sqlite" {
+        return before.into();
     }
-    let Some((login, place)) = rest.rsplit_once('@') else { return url.into() };
-    match login.split_once(':') {
-        Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
-        None => url.into(),
+    match Url::parse(before) {
+        // Behind the host, an `@` may be of a password that holds a `/`, `?` or `#`.
+        Ok(mut parsed) if !parsed.path().contains('@') && !after.contains('@') => {
+            // Fails only for a URL without a host, which has no password.
+            let _ = parsed.password().is_some() && parsed.set_password(Some("***")).is_ok();
+            parsed.into()
+        }
+        _ => {
+            let user = rest.trim_start_matches('/').split([':', '@', '/']).next().unwrap_or_default();
+            format!("{scheme}://{user}:***")
+        }
     }
 }
 
@@ -181,6 +187,7 @@ mod tests {
         assert_eq!(shown("postgres://ann:s@cret@db/rolecall"), "postgres://ann:***@db/rolecall");
         assert_eq!(shown("postgres://ann@db/rolecall"), "postgres://ann@db/rolecall");
         assert_eq!(shown("sqlite://rolecall.db"), "sqlite://rolecall.db");
+        assert_eq!(shown("sqlite://my files/ä@b.db?mode=rwc"), "sqlite://my files/ä@b.db");
         assert_eq!(shown("postgres://ann:s?cret@db/rolecall?host=/run"), "postgres://ann:***");
         for url in [
             "postgres://h/db?user=x&password=s3cret",
@@ -191,6 +198,8 @@ mod tests {
             "postgres://ann@h/db?password=a@s3cret",
             "postgres://ann@h?password=a@s3cret",
             "postgres:h/db?password=s3cret",
+            "postgres://ann:12/s3cret@h/db",
+            "postgres://ann:12?s3@cret",
             "mysql://ann:s3cret@h/db?x",
             "sqlite://rolecall.db?password=s3cret",
             "sqlite://rolecall.db#s3cret",

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-use crate::domain::UserId;
 use crate::domain::model::refusal::Noun;
 use crate::wire::change::UnknownChange;
 
@@ -27,6 +26,8 @@ pub enum StoreError {
     Unreadable(String),
     #[error("revision {found} was to be written after revision {head}; this is a bug, please report it")]
     OutOfOrder { head: u64, found: u64 },
+    #[error("the database is at revision {head} and this server at {state}; the database lags or was restored")]
+    Behind { head: u64, state: u64 },
     #[error("the database failed: {0}; see its log and try again")]
     Database(#[from] DbErr),
 }
@@ -47,11 +48,6 @@ pub enum SinceError {
 pub enum ReadError {
     #[error("{} `{}` does not exist", .0.word(), .1)]
     NotFound(Noun, String),
-    #[error("the viewer `{0}` is not a member of the org")]
-    ViewerNotAMember(UserId),
-    /// Also where it is there and the viewer does not see it.
-    #[error("the role that the page before ended with is gone")]
-    PlaceGone,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

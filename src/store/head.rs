@@ -2,10 +2,10 @@
 
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, QuerySelect};
 
-use super::entity::{commit, head};
 use super::ids::{revision, revision_number, u32_of};
 use super::{Store, StoreError};
 use crate::domain::Revision;
+use crate::store::schema::{commit, head};
 
 /// The id of the only row of `head`.
 pub const HEAD: i64 = 1;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use sea_orm::{DatabaseTransaction, QueryResult, Statement, StreamTrait};
 
-use super::alias::Renamed;
 use super::ids::{environment, id, number, origin, role_structure, u32_of};
 use super::{Store, StoreError};
 use crate::domain::collections::hash::HashKey;
@@ -26,6 +25,7 @@ use crate::domain::state::change::{GrantsKey, MembershipKey};
 use crate::domain::{
     Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, Time, UserId,
 };
+use crate::store::schema::alias::Renamed;
 
 impl Store {
     /// The State at the newest revision. Hashes in it are made with `hash_key`.

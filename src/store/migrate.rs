@@ -4,9 +4,9 @@ use rolecall_migrations::{Migrator, MigratorTrait};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait, Statement, TransactionTrait};
 
-use super::entity::head;
 use super::head::HEAD;
 use super::{Database, Store, StoreError};
+use crate::store::schema::head;
 
 /// Held on PostgreSQL while migrating: two servers may start at once. The number is `rolecall` in ASCII.
 const ADVISORY_LOCK: i64 = 0x726f_6c65_6361_6c6c;

@@ -1,20 +1,22 @@
 //! The write transaction: lock the head row, catch up, look up request ids, store a group, commit, and find out about a
 //! commit that nobody answered.
 
+mod persist;
+mod rows;
+
 use sea_orm::{
     AccessMode, ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
     IsolationLevel, QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
 
-use super::changes::commits_since;
-use super::entity::{head, request};
 use super::head::{HEAD, committed, revision_of};
 use super::ids::{revision, unreadable};
-use super::{Database, SinceError, Store, StoreError, persist};
-use crate::domain::RequestKey;
+use super::read::changes::commits_since;
+use super::{Database, SinceError, Store, StoreError};
 use crate::domain::commands::group::{Commit, Known, KnownRequest};
-use crate::domain::{Revision, State, Time};
+use crate::domain::{RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
+use crate::store::schema::{head, request};
 
 /// Commits read at a time while catching up.
 const CATCH_UP_COMMITS: u32 = 256;
@@ -88,10 +90,6 @@ impl WriteTx {
             }
         }
         Ok((state, passed))
-    }
-
-    pub(super) fn connection(&self) -> &DatabaseTransaction {
-        &self.tx
     }
 
     /// Of these request ids those that were used in the last 24 hours (A4).

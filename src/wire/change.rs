@@ -8,16 +8,12 @@ use crate::domain::state::change::{GrantsKey, MembershipKey};
 use crate::domain::{Change, Edit, UserId};
 use crate::wire::storage;
 use crate::wire::storage::change::Change as Kind;
+pub use value::UnknownChange;
 use value::{
     fallbacks_value, id, ids, membership_value, numbers, org_value, permission_ids, permission_value, project_value,
     read_fallbacks, read_membership, read_org, read_permission, read_permission_ids, read_project, read_role,
     read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped, unread,
 };
-
-/// A change that this release cannot read: a newer one wrote it, or the bytes are damaged. It must never be skipped.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; upgrade this server to the release that wrote it")]
-pub struct UnknownChange(pub String);
 
 /// The number of a kind of change, as the table `changes` keeps it: the field of the message.
 pub fn noun(change: &Change) -> i16 {

@@ -1,55 +1,34 @@
 //! Projects, roles, orgs and the rest as answers show them.
 
 use crate::domain::model::etag::etag;
-use crate::domain::model::id::{ProjectId, RoleId};
+use crate::domain::model::id::{RoleId, RoleMappingId};
 use crate::domain::model::membership::Origin;
 use crate::domain::model::org::OrgProfile;
 use crate::domain::model::permission::Permission;
-use crate::domain::model::project::{Environment, ProjectRecord, RoleStructure};
-use crate::domain::model::role::Role;
+use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::rules::membership::{Member, MemberRole};
 use crate::domain::rules::role_state::RoleState;
-use crate::domain::{OrgId, RoleMappingName, RoleName, Time};
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{OrgId, Project, RoleMappingName, RoleName, Time};
 use crate::wire;
-
-/// What a role mapping shows of itself beside its rows.
-#[derive(Clone, Debug)]
-pub struct RoleMappingParts<'a> {
-    pub name: &'a RoleMappingName,
-    pub description: &'a str,
-    pub is_default: bool,
-    /// In the order of the roles.
-    pub disabled_roles: &'a [RoleName],
-    pub grant_count: u64,
-    pub create_time: Time,
-    pub aliases: &'a [RoleMappingName],
-    pub etag: String,
-    pub subscribers: u64,
-}
 
 pub fn timestamp(time: Time) -> prost_types::Timestamp {
     let nanos = time.0.rem_euclid(1_000_000) as i32 * 1_000;
     prost_types::Timestamp { seconds: time.0.div_euclid(1_000_000), nanos }
 }
 
-/// A project; its record knows roles and mappings by number, answers name them.
-pub fn project(
-    id: ProjectId,
-    record: &ProjectRecord,
-    default_role: &RoleName,
-    default_owner_role: &RoleName,
-    default_role_mapping: &RoleMappingName,
-) -> wire::Project {
+pub fn project(project: &Project) -> wire::Project {
+    let record = &project.record;
     wire::Project {
         key: record.key.to_string(),
         display_name: record.display_name.to_string(),
         environment: environment(record.environment).into(),
         role_structure: role_structure(record.role_structure).into(),
-        default_role: default_role.to_string(),
-        default_owner_role: default_owner_role.to_string(),
-        default_role_mapping: default_role_mapping.to_string(),
+        default_role: project.role_name(record.default_role).to_string(),
+        default_owner_role: project.role_name(record.default_owner_role).to_string(),
+        default_role_mapping: project.role_mapping_name(record.default_role_mapping).to_string(),
         create_time: Some(timestamp(record.create_time)),
-        etag: etag(id.number(), record.version),
+        etag: etag(project.id.number(), record.version),
     }
 }
 
@@ -63,32 +42,44 @@ pub fn permission(permission: &Permission) -> wire::Permission {
     }
 }
 
-/// A role; `position` counts from 1, the highest. The roles that it manages are named in the order of the roles.
-pub fn role(id: RoleId, role: &Role, position: u32, manages: &[RoleName]) -> wire::Role {
+/// Returns a role of a project. `position` counts from 0, the highest. For a viewer the etag is left out, since it changes
+/// with internal roles (I2.d).
+pub fn role(project: &Project, id: RoleId, position: usize, visibility: Visibility) -> wire::Role {
+    let Some(role) = project.roles.get(id) else { return wire::Role::default() };
+    let to_viewer = visibility == Visibility::VisibleOnly;
+    let mut manages = project.in_role_order(&role.manages);
+    manages.retain(|&managed| !to_viewer || project.is_visible(managed));
     wire::Role {
         name: role.name.to_string(),
         description: role.description.to_string(),
         internal: role.internal,
-        position: i32::try_from(position).unwrap_or(i32::MAX),
+        position: i32::try_from(position + 1).unwrap_or(i32::MAX),
         create_time: Some(timestamp(role.create_time)),
         aliases: texts(&role.aliases),
-        etag: etag(id.number(), role.version),
-        manages: texts(manages),
+        etag: if to_viewer { String::new() } else { etag(id.number(), role.version) },
+        manages: role_names(project, &manages),
     }
 }
 
-pub fn role_mapping(parts: RoleMappingParts<'_>) -> wire::RoleMapping {
+/// Returns a role mapping of a project, without its rows.
+pub fn role_mapping(project: &Project, id: RoleMappingId) -> wire::RoleMapping {
+    let Some(mapping) = project.role_mappings.get(id) else { return wire::RoleMapping::default() };
+    let record = &mapping.record;
     wire::RoleMapping {
-        name: parts.name.to_string(),
-        description: parts.description.to_owned(),
-        is_default: parts.is_default,
-        disabled_roles: parts.disabled_roles.iter().map(RoleName::to_string).collect(),
-        grant_count: count(parts.grant_count),
-        create_time: Some(timestamp(parts.create_time)),
-        aliases: texts(parts.aliases),
-        etag: parts.etag,
-        subscriber_count: count(parts.subscribers),
+        name: record.name.to_string(),
+        description: record.description.to_string(),
+        is_default: project.record.default_role_mapping == id,
+        disabled_roles: role_names(project, &project.in_role_order(&record.disabled_roles)),
+        grant_count: count(mapping.grant_count() as u64),
+        create_time: Some(timestamp(record.create_time)),
+        aliases: texts(&record.aliases),
+        etag: etag(id.number(), record.version),
+        subscriber_count: count(mapping.subscribers.into()),
     }
+}
+
+fn role_names(project: &Project, roles: &[RoleId]) -> Vec<String> {
+    roles.iter().map(|&role| project.role_name(role).to_string()).collect()
 }
 
 /// Returns a count as messages hold it. No count of a project can exceed 2^31 with the limits of this service.

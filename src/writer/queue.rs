@@ -68,8 +68,7 @@ mod tests {
     use super::*;
     use crate::domain::commands::command::{CreatePermissions, NewPermission};
     use crate::domain::commands::group::Work;
-    use crate::domain::{Call, Command};
-    use crate::domain::{PermissionName, ProjectKey};
+    use crate::domain::{Call, Command, PermissionName, ProjectKey};
 
     fn job(rows: usize) -> Job {
         let new = NewPermission { name: PermissionName::stored("p"), description: String::new() };

@@ -6,10 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use rolecall::domain::RequestKey;
 use rolecall::domain::commands::group::{Commit, Known, KnownRequest, Verdict, Work, decide_group};
-use rolecall::domain::{Call, Change, Reason, Revision, State, Time};
-use rolecall::domain::{Terms, decide};
+use rolecall::domain::{Call, Change, Reason, RequestKey, Revision, State, Terms, Time, decide};
 use rolecall::limits::Limits;
 
 use crate::model::Answer;

@@ -7,8 +7,7 @@ use rolecall::domain::commands::command::Purge;
 use rolecall::domain::commands::group::{Commit, Known, Verdict, Work, decide_group};
 use rolecall::domain::impact::report::Impact;
 use rolecall::domain::model::id::OrgNo;
-use rolecall::domain::{Call, Command, Project, Reason, Refusal, State, Time, UserId};
-use rolecall::domain::{Outcome, Terms, decide};
+use rolecall::domain::{Call, Command, Outcome, Project, Reason, Refusal, State, Terms, Time, UserId, decide};
 use rolecall::limits::Limits;
 
 use crate::impacts::{self, Digests, Moment};

@@ -8,8 +8,7 @@ use proptest::test_runner::TestCaseResult;
 use rolecall::domain::commands::command::{RoleAssignment, Write};
 use rolecall::domain::commands::manageable::{Ask, Manageable, ManageableRole, manageable};
 use rolecall::domain::model::project::RoleStructure;
-use rolecall::domain::{Call, Command, Reason, RoleName, Time, UserId};
-use rolecall::domain::{Terms, decide};
+use rolecall::domain::{Call, Command, Reason, RoleName, Terms, Time, UserId, decide};
 
 use crate::lifecycle::{Lifecycle, call};
 use crate::model::{Called, Customer, Model, Space, lasts};

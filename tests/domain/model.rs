@@ -16,12 +16,11 @@ mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rolecall::domain::Command;
 use rolecall::domain::commands::command::{CreateProject, DeleteProject, UpdateProject};
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::rules::role_state::RoleState;
-use rolecall::domain::{Reason, Time};
+use rolecall::domain::{Command, Reason, Time};
 use rolecall::limits::Limits;
 
 use crate::symbols::STALE;

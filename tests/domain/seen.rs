@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rolecall::domain::Outcome;
 use rolecall::domain::model::id::{RoleId, RoleMappingId};
 use rolecall::domain::model::permission::BUILT_INS;
 use rolecall::domain::model::role_set::RoleSet;
 use rolecall::domain::rules::membership::MemberRole;
 use rolecall::domain::state::org::Org;
-use rolecall::domain::{Ask, Decision, Project, ProjectKey, Question, State, Time, UserId};
+use rolecall::domain::{Ask, Decision, Outcome, Project, ProjectKey, Question, State, Time, UserId};
 
 use crate::model::{About, Answer, Customer, Given, Mapping, Member, Model, OURS, Space};
 use crate::strategies::{KEYS, ORGS};

@@ -1,10 +1,9 @@
 //! What a random command cannot know when it is made up: the etags of the moment, and all the roles there are. It says words
 //! instead, and they are put into their places just before the command is decided.
 
-use rolecall::domain::Command;
 use rolecall::domain::model::etag::etag;
 use rolecall::domain::rules::role::role_order_etag;
-use rolecall::domain::{Project, ProjectKey, RoleName, State};
+use rolecall::domain::{Command, Project, ProjectKey, RoleName, State};
 
 /// The etag that the thing has now.
 pub const FRESH: &str = "fresh";

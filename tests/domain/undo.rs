@@ -2,14 +2,13 @@
 
 use proptest::prelude::*;
 
-use rolecall::domain::Change;
 use rolecall::domain::collections::hash::HashKey;
 use rolecall::domain::commands::group::Commit;
 use rolecall::domain::model::permission::PermissionSet;
 use rolecall::domain::model::project::ProjectRecord;
 use rolecall::domain::state::Counters;
 use rolecall::domain::state::change::{GrantsKey, MembershipKey};
-use rolecall::domain::{Project, Revision, State, UserId};
+use rolecall::domain::{Change, Project, Revision, State, UserId};
 
 use crate::lifecycle::Lifecycle;
 use crate::seen::seen;

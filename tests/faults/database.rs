@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use rolecall::domain::commands::command::CreateOrg;
-use rolecall::domain::{Call, Command};
-use rolecall::domain::{OrgId, ProjectKey};
+use rolecall::domain::{Call, Command, OrgId, ProjectKey};
 use rolecall::limits::Limits;
-use rolecall::server::{Config, Running, health};
+use rolecall::server::{Config, Listen, Running};
 use rolecall::writer::{Failure, Written};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::postgres;
 
@@ -56,7 +59,11 @@ impl World {
     }
 
     async fn serving(&self, service: &str) -> bool {
-        health::ask(&self.server.addresses[0], service).await.is_ok()
+        let Listen::Tcp(address) = &self.server.addresses[0] else { unreachable!("the test listens on TCP") };
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let mut health = HealthClient::new(channel);
+        let answer = health.check(HealthCheckRequest { service: service.into() }).await;
+        answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
     }
 }
 

@@ -146,7 +146,7 @@ fn form(message: &str, field: &str) -> Form {
         (_, "edits") => Form::Parts,
         ("GrantEdit", "role") => NAME,
         ("GrantEdit", "add" | "remove") => PERMISSION,
-        ("GetRoleMappingRequest", "roles") => NAME,
+        ("ListRoleMappingRolesRequest", "role_mapping" | "roles") => NAME,
         ("SubscribeOrgRequest", "role_mapping") => NAME,
         ("CreateOrgRequest" | "ListOrgsRequest", "role_mapping") => NAME_OR_NONE,
         ("ListMembersRequest", "role") => NAME_OR_NONE,

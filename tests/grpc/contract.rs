@@ -137,10 +137,16 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.RoleMappingService/GetRoleMapping",
-            wire::GetRoleMappingRequest {
+            wire::GetRoleMappingRequest { project: project(), name: "Paid".into(), consistency: at_least() }
+                .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.RoleMappingService/ListRoleMappingRoles",
+            wire::ListRoleMappingRolesRequest {
                 project: project(),
-                name: "Paid".into(),
+                role_mapping: "Paid".into(),
                 roles: texts(&["Owner"]),
+                consistency: at_least(),
                 page_size: 10,
                 ..Default::default()
             }
@@ -148,7 +154,13 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.RoleMappingService/ListRoleMappings",
-            wire::ListRoleMappingsRequest { project: project(), page_size: 10, ..Default::default() }.encode_to_vec(),
+            wire::ListRoleMappingsRequest {
+                project: project(),
+                page_size: 10,
+                consistency: at_least(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.RoleMappingService/UpdateRoleMapping",
@@ -174,6 +186,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 left: "Default".into(),
                 right: "Paid".into(),
                 page_size: 10,
+                consistency: at_least(),
                 ..Default::default()
             }
             .encode_to_vec(),
@@ -215,8 +228,14 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.OrgService/GetOrg",
-            wire::GetOrgRequest { project: project(), org_id: "acme".into(), viewer_user_id: "ann".into() }
-                .encode_to_vec(),
+            wire::GetOrgRequest {
+                project: project(),
+                org_id: "acme".into(),
+                viewer_user_id: "ann".into(),
+                consistency: at_least(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.OrgService/ListOrgs",
@@ -270,7 +289,13 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.SubscriptionService/GetSubscription",
-            wire::GetSubscriptionRequest { project: project(), org_id: "acme".into() }.encode_to_vec(),
+            wire::GetSubscriptionRequest {
+                project: project(),
+                org_id: "acme".into(),
+                consistency: at_least(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.SubscriptionService/BatchSubscribeOrgs",
@@ -325,6 +350,8 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 org_id: "acme".into(),
                 user_id: "ann".into(),
                 viewer_user_id: "ann".into(),
+                consistency: at_least(),
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -337,6 +364,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 permission: "rolecall::can_view_other_members".into(),
                 page_size: 10,
                 viewer_user_id: "ann".into(),
+                consistency: at_least(),
                 ..Default::default()
             }
             .encode_to_vec(),
@@ -359,6 +387,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 project: project(),
                 user_id: "ann".into(),
                 page_size: 10,
+                consistency: at_least(),
                 ..Default::default()
             }
             .encode_to_vec(),
@@ -494,5 +523,5 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ("rolecall.v1.ServerService/GetServerInfo", wire::GetServerInfoRequest {}.encode_to_vec()),
     ];
     // What is renamed and deleted comes last.
-    [catalog::first(), others, catalog::last()].concat()
+    [catalog::first(token), others, catalog::last()].concat()
 }

@@ -256,19 +256,29 @@ impl Project<'_> {
         roles.into_iter().map(|role| role.name).collect()
     }
 
-    pub async fn get_mapping(&self, name: &str) -> wire::GetRoleMappingResponse {
-        let request = wire::GetRoleMappingRequest {
+    pub async fn get_mapping(&self, name: &str) -> wire::RoleMapping {
+        let request = wire::GetRoleMappingRequest { project: self.key.into(), name: name.into(), ..Default::default() };
+        self.server.get_role_mapping(request).await.unwrap().role_mapping.unwrap()
+    }
+
+    /// Asks for the rows of a mapping, for all roles or for some.
+    pub fn asking_rows(&self, mapping: &str, roles: &[&str]) -> wire::ListRoleMappingRolesRequest {
+        wire::ListRoleMappingRolesRequest {
             project: self.key.into(),
-            name: name.into(),
+            role_mapping: mapping.into(),
+            roles: texts(roles),
             page_size: 1_000,
             ..Default::default()
-        };
-        self.server.get_role_mapping(request).await.unwrap()
+        }
+    }
+
+    pub async fn rows(&self, mapping: &str) -> Vec<wire::RoleGrants> {
+        self.server.list_role_mapping_roles(self.asking_rows(mapping, &[])).await.unwrap().rows
     }
 
     /// What a role's row in a mapping holds.
     pub async fn row(&self, mapping: &str, role: &str) -> Vec<String> {
-        let rows = self.get_mapping(mapping).await.rows;
+        let rows = self.rows(mapping).await;
         rows.into_iter().find(|row| row.role == role).expect("every role has a row").permissions
     }
 
@@ -280,7 +290,8 @@ impl Project<'_> {
     }
 
     pub async fn mapping_of(&self, org_id: &str) -> String {
-        let request = wire::GetSubscriptionRequest { project: self.key.into(), org_id: org_id.into() };
+        let request =
+            wire::GetSubscriptionRequest { project: self.key.into(), org_id: org_id.into(), ..Default::default() };
         self.server.get_subscription(request).await.unwrap().subscription.unwrap().role_mapping
     }
 }

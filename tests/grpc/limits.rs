@@ -240,9 +240,12 @@ fn p7_lists_of_names_in_one_request() {
                     ..Default::default()
                 };
                 too_many(&refused(server.create_role(role).await, "TOO_MANY_ROWS"), "disabled_in", 1_001, 1_000);
-                let rows =
-                    wire::GetRoleMappingRequest { name: "Default".into(), roles: many("Owner"), ..Default::default() };
-                too_many(&refused(server.get_role_mapping(rows).await, "TOO_MANY_ROWS"), "roles", 1_001, 1_000);
+                let rows = wire::ListRoleMappingRolesRequest {
+                    role_mapping: "Default".into(),
+                    roles: many("Owner"),
+                    ..Default::default()
+                };
+                too_many(&refused(server.list_role_mapping_roles(rows).await, "TOO_MANY_ROWS"), "roles", 1_001, 1_000);
             })
             .await;
     });

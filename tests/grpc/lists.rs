@@ -367,8 +367,8 @@ fn projects_permissions_roles_and_mappings_are_listed_whole_at_every_page_size()
             let mappings = pages!(server, list_role_mappings, request.clone(), role_mappings, page_size);
             let names: Vec<&str> = mappings.iter().map(|mapping| &*mapping.name).collect();
             assert_eq!(names, ["Default", "zeta", "Alpha", "ähm"]);
-            let request = wire::GetRoleMappingRequest { name: "Default".into(), ..Default::default() };
-            let rows = pages!(server, get_role_mapping, request.clone(), rows, page_size);
+            let request = project.asking_rows("Default", &[]);
+            let rows = pages!(server, list_role_mapping_roles, request.clone(), rows, page_size);
             let names: Vec<&str> = rows.iter().map(|row| &*row.role).collect();
             assert_eq!(names, ["Owner", "Admin", "Member", "zeta", "Alpha", "ähm"]);
             assert_eq!(rows[3].permissions, ["Alpha", "rolecall::can_invite", "zeta", "ähm"], "by their bytes");

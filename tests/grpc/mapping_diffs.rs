@@ -1,6 +1,6 @@
 //! Role mappings that are compared: M8.
 
-use rolecall::limits::PAGE_GRANTS_MAX;
+use rolecall::limits::PAGE_BYTES_MAX;
 use rolecall::wire;
 
 use crate::fixture::{Project, texts};
@@ -145,10 +145,17 @@ fn m8_few_differences_among_many_roles_fill_their_pages() {
     });
 }
 
+/// Bytes of a permission's name, and of such a name in a message.
+const NAME_BYTES: usize = 250;
+const FIELD_BYTES: usize = NAME_BYTES + 3;
+/// Permissions that fill a page.
+const PAGE_PERMISSIONS: usize = PAGE_BYTES_MAX / FIELD_BYTES;
+
 /// Three roles with so many permissions that two fit on a page, one with more than a page, and two with none.
 async fn wide(server: &Server) -> Vec<String> {
     let project = server.single();
-    let names: Vec<String> = (0..PAGE_GRANTS_MAX + 1).map(|number| format!("permission-{number:05}")).collect();
+    let name = |number: usize| format!("{number:05}{}", "x".repeat(NAME_BYTES - 5));
+    let names: Vec<String> = (0..PAGE_PERMISSIONS + 1).map(name).collect();
     for chunk in names.chunks(10_000) {
         let permissions =
             chunk.iter().map(|name| wire::PermissionSpec { name: name.clone(), ..Default::default() }).collect();
@@ -160,8 +167,9 @@ async fn wide(server: &Server) -> Vec<String> {
     for name in ["Half", "Other Half", "Third", "Whole"] {
         project.role(name).await;
     }
-    let half = PAGE_GRANTS_MAX / 2;
-    for (role, count) in [("Half", half), ("Other Half", half), ("Third", 1), ("Whole", PAGE_GRANTS_MAX + 1)] {
+    // A little is left for the names of the roles.
+    let half = PAGE_PERMISSIONS / 2 - 10;
+    for (role, count) in [("Half", half), ("Other Half", half), ("Third", 30), ("Whole", PAGE_PERMISSIONS + 1)] {
         for chunk in names[..count].chunks(10_000) {
             let chunk: Vec<&str> = chunk.iter().map(String::as_str).collect();
             project.grant("Wide", role, &chunk).await;
@@ -171,14 +179,15 @@ async fn wide(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn m8_a_page_ends_where_its_rows_would_name_too_many_permissions() {
+fn m8_a_page_ends_before_its_rows_exceed_the_bytes_of_a_page() {
     on_both(async |server| {
+        let project = server.single();
         let names = wide(server).await;
         let pages = [&["Owner", "Admin", "Member", "Half", "Other Half"][..], &["Third"], &["Whole"]];
         let (mut page_token, mut diff_token) = (String::new(), String::new());
         for (at, expected) in pages.iter().enumerate() {
-            let request = wire::GetRoleMappingRequest { name: "Wide".into(), page_token, ..Default::default() };
-            let page = server.get_role_mapping(request).await.unwrap();
+            let request = wire::ListRoleMappingRolesRequest { page_token, ..project.asking_rows("Wide", &[]) };
+            let page = server.list_role_mapping_roles(request).await.unwrap();
             assert_eq!(page.rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), *expected);
             page_token = page.next_page_token;
             let request = wire::DiffRoleMappingsRequest { page_token: diff_token, ..comparing("Wide", "Empty") };

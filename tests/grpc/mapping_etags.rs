@@ -8,7 +8,7 @@ use crate::server::{Server, on_both};
 
 /// The etag, which Get and List show alike.
 async fn etag(project: Project<'_>, name: &str) -> String {
-    let read = project.get_mapping(name).await.role_mapping.unwrap();
+    let read = project.get_mapping(name).await;
     let request = wire::ListRoleMappingsRequest { project: project.key.into(), ..Default::default() };
     let listed = project.server.list_role_mappings(request).await.unwrap().role_mappings;
     assert!(listed.contains(&read), "{listed:?}");

@@ -69,7 +69,7 @@ fn m6_subscribers_need_a_place_to_go_and_are_moved_in_one_commit() {
                 assert_eq!(project.mapping_of(org).await, mapping, "{org}");
             }
             assert_eq!(project.check("a", "ann", "p").await, Decision::Allowed);
-            assert_eq!(project.get_mapping("Free").await.role_mapping.unwrap().subscriber_count, 3);
+            assert_eq!(project.get_mapping("Free").await.subscriber_count, 3);
         };
         everywhere(server).await;
         everywhere(&server.restarted().await).await;
@@ -84,7 +84,7 @@ fn m6_a_mapping_without_subscribers_just_goes_and_its_name_inherits_nothing() {
         project.mapping("Paid").await;
         project.grant("Paid", "Admin", &["p"]).await;
         project.disable("Paid", &["Admin"]).await;
-        let old = project.get_mapping("Paid").await.role_mapping.unwrap();
+        let old = project.get_mapping("Paid").await;
         project.org("acme", "Paid").await;
         server.subscribe_org(project.moving("acme", "Default")).await.unwrap();
         assert_eq!(server.delete_role_mapping(project.deleting("Paid", "")).await.unwrap().moved_orgs, 0);
@@ -108,7 +108,7 @@ fn m6_a_deleted_org_is_no_subscriber_and_outlasts_the_mapping_it_had() {
         project.org("acme", "Paid").await;
         project.add("acme", "ann", &roles(&["Owner"])).await;
         project.delete_org("acme").await;
-        assert_eq!(project.get_mapping("Paid").await.role_mapping.unwrap().subscriber_count, 0);
+        assert_eq!(project.get_mapping("Paid").await.subscriber_count, 0);
         assert_eq!(server.delete_role_mapping(project.deleting("Paid", "")).await.unwrap().moved_orgs, 0);
         let server = server.restarted().await;
         let again = wire::CreateOrgRequest { org_id: "acme".into(), ..Default::default() };

@@ -168,7 +168,7 @@ fn s5_nothing_of_the_old_org_reaches_the_new_one() {
         let project = server.single();
         assert_eq!(project.check("acme", "cat", VIEW).await, Decision::NotAMember);
         assert_eq!(project.roles_of("acme", "bob").await, "Owner live");
-        let count = project.get_mapping("Paid").await.role_mapping.unwrap().subscriber_count;
+        let count = project.get_mapping("Paid").await.subscriber_count;
         assert_eq!(count, 0);
     });
 }

@@ -2,8 +2,9 @@
 
 use rolecall::wire;
 
-use crate::fixture::{Project, add, expire_time, in_an_hour, permanent, role, roles, row, set, texts};
-use crate::fixture::{passed, remove, soon};
+use crate::fixture::{
+    Project, add, expire_time, in_an_hour, passed, permanent, remove, role, roles, row, set, soon, texts,
+};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 

@@ -56,12 +56,10 @@ fn r3_the_old_name_of_a_role_is_accepted_in_every_request() {
         }
         project.grant("Default", "Admin", &["p"]).await;
         assert_eq!(project.check("acme", "ann", "p").await, Decision::Allowed);
-        let request =
-            wire::GetRoleMappingRequest { name: "Default".into(), roles: texts(&["Boss"]), ..Default::default() };
-        let rows = server.get_role_mapping(request).await.unwrap().rows;
+        let rows = server.list_role_mapping_roles(project.asking_rows("Default", &["Boss"])).await.unwrap().rows;
         assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Chief"]);
         project.disable("Paid", &["Boss"]).await;
-        assert_eq!(project.get_mapping("Paid").await.role_mapping.unwrap().disabled_roles, ["Chief"]);
+        assert_eq!(project.get_mapping("Paid").await.disabled_roles, ["Chief"]);
         project.enable("Paid", &["Admin"]).await;
         for (name, place) in [("Upper", Placement::Above("Admin".into())), ("Lower", Placement::Below("Boss".into()))] {
             let request = wire::CreateRoleRequest { placement: Some(place), ..project.creating_role(name) };

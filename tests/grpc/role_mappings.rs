@@ -37,7 +37,7 @@ fn m1_there_is_always_exactly_one_default_mapping() {
         let promoted = server.promote_role_mapping(promoting("Paid")).await.unwrap().role_mapping.unwrap();
         assert_eq!((promoted.name.as_str(), promoted.is_default), ("Paid", true));
         assert_eq!(default().await, "Paid");
-        assert!(!project.get_mapping("Default").await.role_mapping.unwrap().is_default);
+        assert!(!project.get_mapping("Default").await.is_default);
         // Promoting the default one changes nothing, also when many promote at once.
         server.storing_nothing(server.promote_role_mapping(promoting("Paid"))).await.unwrap();
         let promote = |name| server.promote_role_mapping(promoting(name));
@@ -104,7 +104,7 @@ fn m2_a_mapping_is_created_as_a_duplicate_with_edits_and_orgs_in_one_commit() {
         assert_eq!((created.name.as_str(), created.description.as_str()), ("Paid", "The plan that pays."));
         assert_eq!((created.is_default, created.grant_count), (false, 3));
         assert_eq!(created.disabled_roles, ["Admin", "Guest"]);
-        assert_eq!(project.get_mapping("Paid").await.role_mapping.unwrap(), created);
+        assert_eq!(project.get_mapping("Paid").await, created);
         assert_eq!(project.row("Paid", "Clerk").await, ["q", "rolecall::can_invite"]);
         assert_eq!(project.row("Paid", "Guest").await, ["p"]);
         assert_eq!(project.mapping_of("acme").await, "Paid");
@@ -126,15 +126,11 @@ fn m2_a_mapping_without_an_original_enables_every_role_and_grants_nothing() {
         let project = server.single();
         let created = project.mapping("Empty").await;
         assert_eq!((created.grant_count, created.disabled_roles.len()), (0, 0));
-        let rows = project.get_mapping("Empty").await.rows;
+        let rows = project.rows("Empty").await;
         assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Owner", "Admin", "Member"]);
         assert!(rows.iter().all(|row| row.enabled && row.permissions.is_empty()));
-        let request = wire::GetRoleMappingRequest {
-            name: "Default".into(),
-            roles: texts(&["Member", "Owner"]),
-            ..Default::default()
-        };
-        let rows = server.get_role_mapping(request).await.unwrap().rows;
+        let request = project.asking_rows("Default", &["Member", "Owner"]);
+        let rows = server.list_role_mapping_roles(request).await.unwrap().rows;
         assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Owner", "Member"]);
     });
 }

@@ -211,6 +211,7 @@ rpcs! {
         create_role_mapping(CreateRoleMappingRequest) -> CreateRoleMappingResponse;
         get_role_mapping(GetRoleMappingRequest) -> GetRoleMappingResponse;
         list_role_mappings(ListRoleMappingsRequest) -> ListRoleMappingsResponse;
+        list_role_mapping_roles(ListRoleMappingRolesRequest) -> ListRoleMappingRolesResponse;
         update_role_mapping(UpdateRoleMappingRequest) -> UpdateRoleMappingResponse;
         promote_role_mapping(PromoteRoleMappingRequest) -> PromoteRoleMappingResponse;
         delete_role_mapping(DeleteRoleMappingRequest) -> DeleteRoleMappingResponse;

@@ -110,13 +110,12 @@ fn r3_a_page_by_a_name_does_not_go_on_with_what_has_the_name_now() {
             project.add("acme", user, &roles(&["Clerk"])).await;
         }
         let rows = async |page_token: &str| {
-            let request = wire::GetRoleMappingRequest {
-                name: "Paid".into(),
+            let request = wire::ListRoleMappingRolesRequest {
                 page_size: 1,
                 page_token: page_token.into(),
-                ..Default::default()
+                ..project.asking_rows("Paid", &[])
             };
-            server.get_role_mapping(request).await.map(|page| page.next_page_token)
+            server.list_role_mapping_roles(request).await.map(|page| page.next_page_token)
         };
         let clerks = async |page_token: &str| {
             let request = wire::ListMembersRequest {

@@ -191,7 +191,12 @@ fn heard<T: Debug>(answer: Result<T, Status>) -> String {
 async fn viewed(project: Project<'_>, viewer: &str, heard_all: &mut Vec<(String, String)>) {
     let server = project.server;
     let mut note = |what: String, heard: String| heard_all.push((format!("{viewer} {what}"), heard));
-    let org = wire::GetOrgRequest { project: project.key.into(), org_id: "acme".into(), viewer_user_id: viewer.into() };
+    let org = wire::GetOrgRequest {
+        project: project.key.into(),
+        org_id: "acme".into(),
+        viewer_user_id: viewer.into(),
+        ..Default::default()
+    };
     let org = server.get_org(org).await.map(|answer| answer.org.unwrap().org_id);
     note("org".into(), heard(org));
     for user in USERS.into_iter().chain(STAFF).chain(["nobody"]) {
@@ -240,6 +245,7 @@ async fn viewed(project: Project<'_>, viewer: &str, heard_all: &mut Vec<(String,
                 org_id: "acme".into(),
                 page_size,
                 page_token,
+                ..Default::default()
             };
             match server.list_roles(request).await {
                 Err(status) => {

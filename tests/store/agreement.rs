@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::commands::group::Commit;
 use rolecall::domain::model::id::{OrgNo, ProjectId, RoleId, RoleSetId};
-use rolecall::domain::model::refusal::Noun;
+use rolecall::domain::rules::member_list::MemberFilter;
 use rolecall::domain::rules::membership::Member;
 use rolecall::domain::rules::role_state::{RoleState, role_states};
 use rolecall::domain::rules::visibility::Visibility;
 use rolecall::domain::state::org::Org;
-use rolecall::domain::{
-    Ask, Change, Decision, OrgId, PermissionName, Project, Question, Revision, RoleName, State, UserId,
-};
-use rolecall::store::{ListMembers, MemberRow, ReadError};
+use rolecall::domain::{Change, Project, Revision, State, UserId};
+use rolecall::store::{ListUserMemberships, MemberRow};
 use sea_orm::{ConnectionTrait, Database, Statement};
 
 use crate::desk::{Desk, hash_key, user};
@@ -160,44 +158,49 @@ fn latest(history: &[Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> 
     all.into_iter().map(|(key, last)| (key, last.revision)).collect()
 }
 
-/// Lists and single reads show of these users, who must be all there are, in every living org what the State says of them:
-/// to a caller, and to two of them as viewers, who take turns.
+/// Lists show of these users, who must be all there are, in every existing org what the State says of them, to callers and to
+/// viewers.
 pub async fn shows_members(desk: &Desk, users: &[&str]) {
-    let turn = desk.revision().number as usize;
-    let viewers: Vec<&str> = users.iter().copied().cycle().skip(turn % users.len()).take(2).collect();
-    shows_members_to(desk, users, &viewers).await;
+    shows_members_at(desk, &desk.state, users).await;
 }
 
-/// The same, to these viewers.
-pub async fn shows_members_to(desk: &Desk, users: &[&str], viewers: &[&str]) {
-    let now = desk.now;
-    let [users, viewers] = [users, viewers].map(|names| names.iter().map(|name| user(name)).collect::<Vec<UserId>>());
-    let latest = latest(&desk.store.commits_since(Revision::default(), 10_000).await.unwrap());
-    for project in desk.state.projects() {
-        let key = &project.record.key;
+/// The same at the revision of an earlier State, which the database has left behind.
+pub async fn shows_members_at(desk: &Desk, state: &State, users: &[&str]) {
+    let users: Vec<UserId> = users.iter().map(|name| user(name)).collect();
+    let mut history = desk.store.commits_since(Revision::default(), 10_000).await.unwrap();
+    history.retain(|commit| commit.revision.number <= state.revision().number);
+    let latest = latest(&history);
+    for project in state.projects() {
         let mut by_user: BTreeMap<&UserId, Vec<MemberRow>> = BTreeMap::new();
         let mut orgs = Vec::new();
         project.for_each_org(|org| orgs.push(org));
         orgs.sort_by_key(|org| org.record.profile.org_id.clone());
         for org in orgs {
-            let look = Look { desk, project, org, viewer: None };
+            let look = Look { desk, state, project, org, visibility: Visibility::All };
             let row = |user: &UserId| {
-                let member = look.member(user, Visibility::All)?;
-                let revision = Some(latest[&(project.id, org.no, user.clone())]);
-                Some(MemberRow { member, revision })
+                let revision = latest.get(&(project.id, org.no, user.clone())).copied();
+                Some(MemberRow { member: look.member(user)?, revision })
             };
-            let expected = look.shows(&users, row).await;
-            for row in expected {
+            for row in look.shows(&users, row).await {
                 let user = users.iter().find(|user| **user == row.member.user_id).unwrap();
+                let revision = desk.store.membership_revision(state.revision(), project, org, user).await.unwrap();
+                assert_eq!(row.revision, Some(revision), "`{user}` in `{}`", org.record.profile.org_id);
                 by_user.entry(user).or_default().push(row);
             }
-            for viewer in &viewers {
-                Look { viewer: Some(viewer), ..look }.shows_viewer(&users).await;
-            }
+            let look = Look { visibility: Visibility::VisibleOnly, ..look };
+            look.shows(&users, |user| Some(MemberRow { member: look.member(user)?, revision: None })).await;
         }
         for user in &users {
-            let ask = |after, limit| desk.store.list_user_memberships(key, user, after, limit, now);
-            let listed = whole(2, |row: &MemberRow| row.member.org_id.clone(), ask).await;
+            let ask = |after| ListUserMemberships {
+                at: state.revision(),
+                project: state.project(&project.record.key).unwrap().clone(),
+                user_id: user.clone(),
+                after,
+                limit: 2,
+                now: desk.now,
+            };
+            let page = async |after| desk.store.list_user_memberships(&ask(after)).await;
+            let listed = whole(2, |row: &MemberRow| row.member.org_id.clone(), page).await;
             assert_eq!(listed, by_user.remove(user).unwrap_or_default(), "orgs of `{user}`");
         }
     }
@@ -207,28 +210,25 @@ pub async fn shows_members_to(desk: &Desk, users: &[&str], viewers: &[&str]) {
 #[derive(Clone, Copy)]
 struct Look<'a> {
     desk: &'a Desk,
+    state: &'a State,
     project: &'a Project,
     org: &'a Org,
-    viewer: Option<&'a UserId>,
+    visibility: Visibility,
 }
 
 impl Look<'_> {
-    fn org_id(&self) -> &OrgId {
-        &self.org.record.profile.org_id
-    }
-
-    /// A member as the State says; none where nothing known to whoever looks is held.
-    fn member(&self, user: &UserId, seen: Visibility) -> Option<Member> {
+    /// A member as the State says. `None` if nothing is held that is shown.
+    fn member(&self, user: &UserId) -> Option<Member> {
         let record = self.project.membership(self.org, user)?;
-        let member = self.project.member(self.org, user, &record, seen, self.desk.now);
+        let member = self.project.member(self.org, user, &record, self.visibility, self.desk.now);
         member.roles.iter().any(|role| role.state != RoleState::Expired).then_some(member)
     }
 
-    /// Of the roles known to whoever looks: those held, the ones in the place of others included, and those live.
-    fn roles(&self, user: &UserId, seen: Visibility) -> (BTreeSet<RoleId>, BTreeSet<RoleId>) {
+    /// Of the roles that are shown: those held, fallback roles included, and those live.
+    fn roles(&self, user: &UserId) -> (BTreeSet<RoleId>, BTreeSet<RoleId>) {
         let Some(record) = self.project.membership(self.org, user) else { return Default::default() };
         let set = self.project.role_sets.get(record.role_set).unwrap();
-        let (roles, temporary) = self.project.shown_roles(&set.roles, &record.temporary, seen);
+        let (roles, temporary) = self.project.shown_roles(&set.roles, &record.temporary, self.visibility);
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping).unwrap();
         let enabled = |role| mapping.enabled(role);
         let structure = self.project.record.role_structure;
@@ -240,91 +240,34 @@ impl Look<'_> {
         (held, live)
     }
 
-    /// Reads and lists show these users as `row` says, and by every role and permission those who hold it and have it.
+    /// Lists show these users as `row` says, and by every role and permission those who hold it and have it.
     async fn shows(&self, users: &[UserId], row: impl Fn(&UserId) -> Option<MemberRow>) -> Vec<MemberRow> {
-        let (desk, key, viewer) = (self.desk, &self.project.record.key, self.viewer);
-        let seen = if viewer.is_some() { Visibility::VisibleOnly } else { Visibility::All };
-        let mut expected = Vec::new();
-        for user in users {
-            let row = row(user);
-            let found = desk.store.get_member(key, self.org_id(), user, desk.now, viewer).await;
-            match (&row, found) {
-                (Some(row), Ok(found)) => assert_eq!(found.value, *row, "to {viewer:?}"),
-                (None, Err(ReadError::NotFound(Noun::Member, name))) => assert_eq!(name, user.as_str()),
-                (row, found) => panic!("{row:?} is shown as {found:?} to {viewer:?}"),
-            }
-            expected.extend(row);
-        }
+        let mut expected: Vec<MemberRow> = users.iter().filter_map(row).collect();
         expected.sort_by_key(|row| row.member.user_id.clone());
-        assert_eq!(self.listed(None, None, 3).await.unwrap(), expected, "members of `{}` to {viewer:?}", self.org_id());
+        let all = MemberFilter { visibility: self.visibility, role: None, permission: None };
+        assert_eq!(self.listed(all, 3).await, expected, "members of `{}`", self.org.record.profile.org_id);
         for (id, role) in self.project.roles.entries() {
-            let listed = self.listed(Some(&role.name), None, 2).await;
-            if viewer.is_some() && role.internal {
-                assert!(matches!(listed, Err(ReadError::NotFound(Noun::Role, name)) if name == role.name.as_str()));
+            if self.visibility == Visibility::VisibleOnly && role.internal {
                 continue;
             }
-            let holding = |row: &&MemberRow| self.roles(&row.member.user_id, seen).0.contains(&id);
+            let holding = |row: &&MemberRow| self.roles(&row.member.user_id).0.contains(&id);
             let holding: Vec<MemberRow> = expected.iter().filter(holding).cloned().collect();
-            assert_eq!(listed.unwrap(), holding, "members with `{}` to {viewer:?}", role.name);
+            let listed = self.listed(MemberFilter { role: Some(id), ..all }, 2).await;
+            assert_eq!(listed, holding, "members with `{}`", role.name);
         }
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping).unwrap();
         for (id, permission) in self.project.permissions.entries().filter(|(id, _)| id.number() % 3 != 0) {
             let granted = |role: &RoleId| mapping.row(*role).is_some_and(|row| row.contains(id));
-            let having = |row: &&MemberRow| self.roles(&row.member.user_id, seen).1.iter().any(granted);
+            let having = |row: &&MemberRow| self.roles(&row.member.user_id).1.iter().any(granted);
             let having: Vec<MemberRow> = expected.iter().filter(having).cloned().collect();
-            let listed = self.listed(None, Some(&permission.name), 2).await.unwrap();
-            assert_eq!(listed, having, "members with `{}` to {viewer:?}", permission.name);
+            let listed = self.listed(MemberFilter { permission: Some(id), ..all }, 1).await;
+            assert_eq!(listed, having, "members with `{}`", permission.name);
         }
         expected
     }
 
-    /// A viewer is let in if it holds something, and sees what is visible: of all where it may, else of itself.
-    async fn shows_viewer(&self, users: &[UserId]) {
-        let (desk, key) = (self.desk, &self.project.record.key);
-        let viewer = self.viewer.unwrap();
-        let org = desk.store.get_org(key, self.org_id(), desk.now, self.viewer).await;
-        if self.member(viewer, Visibility::All).is_none() {
-            let refused = |error: ReadError| assert!(matches!(&error, ReadError::ViewerNotAMember(_)), "{error}");
-            refused(org.unwrap_err());
-            refused(desk.store.get_member(key, self.org_id(), viewer, desk.now, self.viewer).await.unwrap_err());
-            refused(self.listed(None, None, 3).await.unwrap_err());
-            return;
-        }
-        org.unwrap();
-        let question = Question::Permission("rolecall::can_view_other_members");
-        let ask = Ask { org_id: self.org_id().as_str(), user_id: viewer.as_str(), question };
-        let sees_others = self.project.check(&ask, desk.now) == Decision::Allowed;
-        let row = |user: &UserId| {
-            let member = self.member(user, Visibility::VisibleOnly).filter(|_| sees_others || user == viewer)?;
-            Some(MemberRow { member, revision: None })
-        };
-        self.shows(users, row).await;
-    }
-
-    async fn listed(
-        &self,
-        role: Option<&RoleName>,
-        permission: Option<&PermissionName>,
-        limit: u32,
-    ) -> Result<Vec<MemberRow>, ReadError> {
-        let mut all: Vec<MemberRow> = Vec::new();
-        loop {
-            let ask = ListMembers {
-                project: self.project.record.key.clone(),
-                org_id: self.org_id().clone(),
-                role: role.cloned(),
-                permission: permission.cloned(),
-                after: all.last().map(|row| row.member.user_id.clone()),
-                limit,
-                now: self.desk.now,
-                viewer: self.viewer.cloned(),
-            };
-            let page = self.desk.store.list_members(ask).await?;
-            assert!(page.rows.len() == limit as usize || !page.more, "a page is full or the last");
-            all.extend(page.rows);
-            if !page.more {
-                return Ok(all);
-            }
-        }
+    async fn listed(&self, filter: MemberFilter, limit: u32) -> Vec<MemberRow> {
+        let of = (self.project.record.key.as_str(), self.org.record.profile.org_id.as_str());
+        self.desk.listed(self.state, of, filter, limit).await
     }
 }

@@ -5,10 +5,12 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rolecall::store::Store;
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::store::{OrgRow, Page, ReadError, Store};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use crate::desk::open;
+use crate::desk::{Desk, create_project, key};
+use crate::lists::listing;
 use crate::on_both;
 use crate::support::TestDatabase;
 
@@ -21,7 +23,9 @@ const CALLERS: usize = 16;
 const READS: usize = 100;
 
 async fn a_cancelled_read_leaves_its_connection_clean(database: TestDatabase) {
-    let store = open(&database).await;
+    let mut desk = Desk::new(database).await;
+    desk.write(vec![create_project("shop", RoleStructure::SingleRole)]).await;
+    let store = desk.store.clone();
     let callers = (0..CALLERS).map(|caller| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -29,7 +33,7 @@ async fn a_cancelled_read_leaves_its_connection_clean(database: TestDatabase) {
                 go_away_after((caller + read) % 12, &store).await;
                 let time = Duration::from_micros((caller * READS + read) as u64 * 37 % 2_000);
                 // Whether it was answered in time is of no interest.
-                let _ = tokio::time::timeout(time, store.list_projects(None, 10)).await;
+                let _ = tokio::time::timeout(time, orgs(&store)).await;
             }
         })
     });
@@ -42,7 +46,7 @@ async fn a_cancelled_read_leaves_its_connection_clean(database: TestDatabase) {
             for _ in 0..READS {
                 // Outside of a transaction, so that one left open would go on with a query in it.
                 store.head().await.unwrap();
-                store.list_projects(None, 10).await.unwrap();
+                orgs(&store).await.unwrap();
             }
         })
     });
@@ -50,15 +54,19 @@ async fn a_cancelled_read_leaves_its_connection_clean(database: TestDatabase) {
         reader.await.unwrap();
     }
     if store.database() == rolecall::store::Database::Postgres {
-        nobody_is_idle_in_a_transaction(&database.url).await;
+        nobody_is_idle_in_a_transaction(&desk.database.url).await;
     }
     store.close().await;
+}
+
+async fn orgs(store: &Store) -> Result<Page<OrgRow>, ReadError> {
+    store.list_orgs(listing(&key("shop"), None, None, 10)).await
 }
 
 /// Begins to read and drops the future when it was polled so many times: every place where it waits comes up, which
 /// timers of a millisecond do not hit.
 async fn go_away_after(polls: usize, store: &Store) {
-    let mut reading = pin!(store.list_projects(None, 10));
+    let mut reading = pin!(orgs(store));
     let mut polled = 0;
     poll_fn(|context| {
         if polled == polls || reading.as_mut().poll(context).is_ready() {

@@ -13,11 +13,15 @@ use rolecall::domain::commands::command::{
 };
 use rolecall::domain::commands::group::{Commit, Known, Verdict, Work, decide_group};
 use rolecall::domain::model::project::{Environment, RoleStructure};
-use rolecall::domain::{Call, Command, RequestKey};
-use rolecall::domain::{OrgId, PermissionName, ProjectKey, Revision, RoleMappingName, RoleName, State, Time, UserId};
+use rolecall::domain::rules::member_list::MemberFilter;
+use rolecall::domain::{
+    Call, Command, OrgId, PermissionName, ProjectKey, RequestKey, Revision, RoleMappingName, RoleName, State, Time,
+    UserId,
+};
 use rolecall::limits::Limits;
-use rolecall::store::{Committed, Store};
+use rolecall::store::{Committed, ListMembers, MemberRow, Store};
 
+use crate::lists::whole;
 use crate::support::TestDatabase;
 
 /// When the tests begin.
@@ -117,6 +121,25 @@ impl Desk {
         let tx = self.store.begin_write().await.unwrap();
         let ready = tx.persist(commits, self.now).await.unwrap();
         assert!(matches!(ready.commit().await, Committed::Yes));
+    }
+
+    /// A member as the State says, with the revision that the store says.
+    pub async fn member(&self, project: &str, org_id: &str, user_id: &str) -> Option<MemberRow> {
+        let project = self.state.project(&key(project))?;
+        let org = project.org(org_id)?;
+        let member = project.selected_member(org, &user(user_id), MemberFilter::ALL, self.now)?;
+        let revision = self.store.membership_revision(self.revision(), project, org, &member.user_id).await;
+        Some(MemberRow { member, revision: Some(revision.unwrap()) })
+    }
+
+    /// The members of an org at the revision of a State, by pages.
+    pub async fn listed(&self, at: &State, of: (&str, &str), filter: MemberFilter, limit: u32) -> Vec<MemberRow> {
+        let project = at.project(&key(of.0)).unwrap();
+        let org = project.org(of.1).unwrap();
+        let (at, now) = (at.revision(), self.now);
+        let ask = |after| ListMembers { at, project: project.clone(), org: org.clone(), filter, after, limit, now };
+        let page = async |after| self.store.list_members(&ask(after)).await;
+        whole(limit, |row: &MemberRow| row.member.user_id.clone(), page).await
     }
 
     pub fn revision(&self) -> Revision {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use rolecall::domain::commands::command::{Write, WriteMember};
 use rolecall::domain::model::project::RoleStructure;
-use rolecall::domain::{Command, RequestKey};
-use rolecall::domain::{Revision, State};
+use rolecall::domain::{Command, RequestKey, Revision, State};
 use rolecall::limits::REQUEST_ID_SECONDS;
 use rolecall::store::{SinceError, Store};
 use rolecall::wire;

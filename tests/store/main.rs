@@ -19,5 +19,4 @@ mod random;
 mod remaps;
 mod round_trip;
 mod samples;
-mod viewers;
 mod whole_core;

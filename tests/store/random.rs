@@ -9,7 +9,7 @@ use rolecall::domain::model::id::RoleId;
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::wire::change::noun;
 
-use crate::agreement::{agrees, shows_members, undoes};
+use crate::agreement::{agrees, shows_members, shows_members_at, undoes};
 use crate::desk::{
     Desk, answering, convert, create_mapping, create_org, create_permissions, create_project, create_role,
     delete_mapping, delete_org, delete_permission, delete_project, delete_role, given, grant, key, manage, promote,
@@ -40,6 +40,8 @@ async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase
     let mut changed = [0; 12];
     for seed in SEEDS {
         let mut dice = Dice(seed);
+        // The State of a server that has not followed yet.
+        let mut earlier = desk.state.clone();
         for group in 0..GROUPS {
             let commands: Vec<Command> = (0..dice.below(20) + 1).map(|_| dice.command(&desk)).collect();
             for commit in desk.try_write(commands).await {
@@ -55,6 +57,12 @@ async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase
             if group % 10 == 0 {
                 agrees(&desk).await;
                 shows_members(&desk, &USERS).await;
+            }
+            if group % 5 == 3 {
+                shows_members_at(&desk, &earlier, &USERS).await;
+            }
+            if group % 3 == 0 {
+                earlier = desk.state.clone();
             }
         }
     }

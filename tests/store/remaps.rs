@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rolecall::domain::Command;
 use rolecall::domain::commands::command::{Place, RoleMappingEdits, Write};
 use rolecall::domain::commands::group::Commit;
 use rolecall::domain::model::fallback::Fallback;
@@ -13,13 +12,13 @@ use rolecall::domain::model::membership::{MembershipRecord, Origin, RoleOrigin, 
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::model::role_set::RoleSet;
 use rolecall::domain::state::change::MembershipKey;
-use rolecall::domain::{Change, Edit, Project, Revision, Scoped, State};
+use rolecall::domain::{Change, Command, Edit, Project, Revision, Scoped, State};
 use sea_orm::{ConnectionTrait, Database, Statement};
 
 use crate::agreement::{agrees, shows_members, undoes};
 use crate::desk::{
     Desk, START, answering, create_mapping, create_org, create_project, create_role, delete_mapping, given, hash_key,
-    key, member, org, remap, role, subscribe, user, write_member, write_members,
+    key, member, remap, role, subscribe, user, write_member, write_members,
 };
 use crate::on_both;
 use crate::random::Dice;
@@ -70,7 +69,7 @@ async fn m7_members_with_and_without_ends_are_remapped_in_one_commit(database: T
     agrees(&desk).await;
     shows_members(&desk, &[&USERS[..], &["creator"]].concat()).await;
     let shown = async |id: &str, name: &str| {
-        let found = desk.store.get_member(&key("shop"), &org(id), &user(name), desk.now, None).await.unwrap().value;
+        let found = desk.member("shop", id, name).await.unwrap();
         let roles = found.member.roles.iter().map(|it| (it.role.to_string(), it.expire_time.is_some(), it.origin));
         (roles.collect::<Vec<_>>(), found.member.origin.unwrap(), found.revision.unwrap())
     };
@@ -126,10 +125,10 @@ async fn m7_a_thousand_orgs_are_remapped_at_once(database: TestDatabase) {
     let all = delete_mapping("shop", "Paid", Some("Free"));
     desk.write(vec![answering(all, remap(&[("Admin", "Member")], None))]).await;
     agrees(&desk).await;
-    let found = desk.store.get_member(&key("shop"), &org("org-0777"), &user("bob"), desk.now, None).await.unwrap();
-    let roles: Vec<&str> = found.value.member.roles.iter().map(|role| role.role.as_str()).collect();
+    let found = desk.member("shop", "org-0777", "bob").await.unwrap();
+    let roles: Vec<&str> = found.member.roles.iter().map(|role| role.role.as_str()).collect();
     assert_eq!(roles, ["Owner", "Member"]);
-    assert_eq!(found.value.revision, Some(desk.revision()));
+    assert_eq!(found.revision, Some(desk.revision()));
 }
 
 /// Not what callers can have done, but anything that changes of these kinds can say: sets that members get in the place of
@@ -288,7 +287,7 @@ async fn rows(desk: &Desk, table: &str) -> Vec<String> {
         "memberships" => {
             "project, org, user_id, role_set, origin, revision, CAST(temporary AS integer), CAST(other_origins AS integer)"
         }
-        "temporary_roles" => r#"project, org, user_id, role, "until""#,
+        "temporary_roles" => r#"project, org, user_id, role, expire_time"#,
         "role_origins" => "project, org, user_id, role, origin",
         "role_sets" => "project, id, CAST(migrated AS integer), revision",
         "role_set_roles" => "project, role_set, role",

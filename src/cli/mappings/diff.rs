@@ -4,12 +4,12 @@ use clap::Parser;
 use comfy_table::{Cell, CellAlignment, Color};
 use serde::Serialize;
 
-use super::EXIT_CODES;
-use crate::cli::answer::Answer;
-use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
+use crate::cli::answer::{Answer, EXIT_CODES};
+use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs};
 use crate::cli::table::{enabled, names, plain, table, text};
+use crate::cli::trouble::Trouble;
 use crate::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
-use crate::wire;
+use crate::wire::{DiffRoleMappingsRequest, RoleDiff};
 
 const AFTER_LONG_HELP: &str = "\
 Exit codes: 0 answered, whether they differ or not; 2 no answer, with the reason on the standard error output.
@@ -46,20 +46,10 @@ struct Diff {
     revision: String,
 }
 
-#[derive(Serialize)]
-struct RoleDiff {
-    role: String,
-    enabled_left: bool,
-    enabled_right: bool,
-    only_left: Vec<String>,
-    only_right: Vec<String>,
-    both: Vec<String>,
-}
-
 pub async fn run(args: Args) -> Result<(), Trouble> {
     let client = Client::connect(args.client).await?;
     let roles = client.all("roles", async |page_token| {
-        let request = wire::DiffRoleMappingsRequest {
+        let request = DiffRoleMappingsRequest {
             project: client.project(),
             left: args.left.clone(),
             right: args.right.clone(),
@@ -67,11 +57,11 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             only_different: false,
             page_size: PAGE_SIZE,
             page_token,
+            ..Default::default()
         };
         let mut mappings = RoleMappingServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
         let page = client.ask(mappings.diff_role_mappings(request)).await?;
-        let roles = page.roles.into_iter().map(RoleDiff::from);
-        let entries = roles.filter(|role| args.all || role.differs()).collect();
+        let entries = page.roles.into_iter().filter(|role| args.all || role.differs()).collect();
         Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })
     });
     let (roles, revision) = roles.await?;
@@ -84,19 +74,6 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
         ));
     }
     client.show(&diff)
-}
-
-impl From<wire::RoleDiff> for RoleDiff {
-    fn from(diff: wire::RoleDiff) -> Self {
-        Self {
-            role: diff.role,
-            enabled_left: diff.enabled_left,
-            enabled_right: diff.enabled_right,
-            only_left: diff.only_left,
-            only_right: diff.only_right,
-            both: diff.both,
-        }
-    }
 }
 
 impl RoleDiff {

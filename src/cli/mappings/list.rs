@@ -4,12 +4,12 @@ use clap::Parser;
 use comfy_table::{Cell, CellAlignment, Color};
 use serde::Serialize;
 
-use super::{EXIT_CODES, RoleMapping};
-use crate::cli::answer::Answer;
-use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
+use crate::cli::answer::{Answer, EXIT_CODES};
+use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs};
 use crate::cli::table::{names, plain, table, text};
+use crate::cli::trouble::Trouble;
 use crate::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
-use crate::wire;
+use crate::wire::{ListRoleMappingsRequest, RoleMapping};
 
 const AFTER_LONG_HELP: &str = "\
 Exit codes: 0 answered; 2 no answer, with the reason on the standard error output.
@@ -37,10 +37,14 @@ struct Mappings {
 pub async fn run(args: Args) -> Result<(), Trouble> {
     let client = Client::connect(args.client).await?;
     let mappings = client.all("role mappings", async |page_token| {
-        let request = wire::ListRoleMappingsRequest { project: client.project(), page_size: PAGE_SIZE, page_token };
+        let request = ListRoleMappingsRequest {
+            project: client.project(),
+            page_size: PAGE_SIZE,
+            page_token,
+            ..Default::default()
+        };
         let page = client.ask(RoleMappingServiceClient::new(client.channel()).list_role_mappings(request)).await?;
-        let entries = page.role_mappings.into_iter().map(RoleMapping::from).collect();
-        Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })
+        Ok(Page { entries: page.role_mappings, next_page_token: page.next_page_token, revision: page.revision })
     });
     let (role_mappings, revision) = mappings.await?;
     client.show(&Mappings { project: client.project(), role_mappings, revision })

@@ -4,12 +4,12 @@ use clap::Parser;
 use comfy_table::Cell;
 use serde::Serialize;
 
-use super::{EXIT_CODES, RoleMapping};
-use crate::cli::answer::Answer;
-use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs, Trouble};
+use crate::cli::answer::{Answer, EXIT_CODES};
+use crate::cli::client::{Client, PAGE_SIZE, Page, ServerArgs};
 use crate::cli::table::{enabled, names, plain, table, text};
+use crate::cli::trouble::Trouble;
 use crate::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
-use crate::wire;
+use crate::wire::{GetRoleMappingRequest, ListRoleMappingRolesRequest, RoleGrants, RoleMapping};
 
 const AFTER_LONG_HELP: &str = "\
 Exit codes: 0 answered; 2 no answer, with the reason on the standard error output.
@@ -39,43 +39,30 @@ pub struct Args {
 struct Shown {
     project: String,
     role_mapping: Option<RoleMapping>,
-    rows: Vec<Row>,
+    rows: Vec<RoleGrants>,
     revision: String,
-}
-
-#[derive(Serialize)]
-struct Row {
-    role: String,
-    enabled: bool,
-    permissions: Vec<String>,
 }
 
 pub async fn run(args: Args) -> Result<(), Trouble> {
     let client = Client::connect(args.client).await?;
-    let mut role_mapping = None;
+    let mut mappings = RoleMappingServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
+    let request = GetRoleMappingRequest { project: client.project(), name: args.name.clone(), ..Default::default() };
+    let role_mapping = client.ask(mappings.get_role_mapping(request)).await?.role_mapping;
     let rows = client.all("roles", async |page_token| {
-        let request = wire::GetRoleMappingRequest {
+        let request = ListRoleMappingRolesRequest {
             project: client.project(),
-            name: args.name.clone(),
+            role_mapping: args.name.clone(),
             roles: args.roles.clone(),
             page_size: PAGE_SIZE,
             page_token,
+            consistency: None,
         };
-        let mut mappings = RoleMappingServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
-        let page = client.ask(mappings.get_role_mapping(request)).await?;
-        role_mapping = page.role_mapping;
-        let entries = page.rows.into_iter().map(Row::from).collect();
-        Ok(Page { entries, next_page_token: page.next_page_token, revision: page.revision })
+        let mut mappings = mappings.clone();
+        let page = client.ask(mappings.list_role_mapping_roles(request)).await?;
+        Ok(Page { entries: page.rows, next_page_token: page.next_page_token, revision: page.revision })
     });
     let (rows, revision) = rows.await?;
-    let role_mapping = role_mapping.map(RoleMapping::from);
     client.show(&Shown { project: client.project(), role_mapping, rows, revision })
-}
-
-impl From<wire::RoleGrants> for Row {
-    fn from(row: wire::RoleGrants) -> Self {
-        Self { role: row.role, enabled: row.enabled, permissions: row.permissions }
-    }
 }
 
 impl Answer for Shown {

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use clap::Parser;
+
 use super::*;
+use crate::wire::DisabledRoleStrategy;
 
 fn args(words: &[&str]) -> Args {
     Args::try_parse_from([&["subscribe"], words].concat()).unwrap_or_else(|error| panic!("{words:?}: {error}"))
@@ -15,8 +18,8 @@ fn answered(dry_run: bool, orgs: i32, members: i32) -> Subscribed {
         from: "Paid".into(),
         role_mapping: if orgs == 0 { "Paid".into() } else { "Free".into() },
         dry_run,
-        impact: wire::Impact { orgs, members, digest: "d".into(), ..Default::default() }.into(),
-        command: dry_run.then(|| args(&["acme", "Free", "--dry-run"]).deed("Free", "d")),
+        impact: wire::Impact { orgs, members, digest: "d".into(), ..Default::default() },
+        command: dry_run.then(|| args(&["acme", "Free", "--dry-run"]).apply_command("Free", "d")),
         revision: "r".into(),
     }
 }
@@ -85,7 +88,7 @@ fn a_command_to_paste_says_what_the_arguments_said() {
         assert_eq!(meant(again), meant(said), "{command}");
     }
     for looked in [&["acme", "Free", "--dry-run"], &["acme", "--to-default", "--dry-run"]] {
-        assert_eq!(args(looked).deed("Free", "3f"), "rolecall subscribe acme Free --impact 3f");
+        assert_eq!(args(looked).apply_command("Free", "3f"), "rolecall subscribe acme Free --impact 3f");
     }
 }
 
@@ -99,7 +102,7 @@ fn split(line: &str) -> Vec<String> {
 #[test]
 fn a_fallback_role_means_suspend_and_a_replacement_remap() {
     let strategy = |words: &[&str]| {
-        on_disabled(&args(&[&["acme", "Free"], words].concat())).map(|said| said.map(|said| said.strategy()))
+        args(&[&["acme", "Free"], words].concat()).on_disabled().map(|said| said.map(|said| said.strategy()))
     };
     assert_eq!(strategy(&[]), Ok(None));
     assert_eq!(strategy(&["--on-disabled", "reject"]), Ok(Some(DisabledRoleStrategy::Reject)));
@@ -135,7 +138,7 @@ fn a_refusal_says_the_choices_that_there_are() {
     let internal = HashSet::from(["Support".to_owned()]);
     let told = |words: &[&str], held: &[&str]| {
         let held: Vec<String> = held.iter().map(|role| role.to_string()).collect();
-        let said = choices::told(&args(words), &held, "Member", &internal);
+        let said = choices::commands(&args(words), &held, "Member", &internal);
         said.lines().filter(|line| line.starts_with("rolecall ")).map(String::from).collect::<Vec<_>>()
     };
     let command = |flags: &str| format!("rolecall subscribe acme Free {flags} --dry-run");

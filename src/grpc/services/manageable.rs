@@ -7,9 +7,8 @@ use crate::domain::commands::manageable::{Ask, Manageable, ManageableRole, manag
 use crate::domain::rules::role::visible_order;
 use crate::domain::rules::visibility::Visibility;
 use crate::grpc::app::App;
-use crate::grpc::page::{Page, fitting};
+use crate::grpc::page::{Page, Scope};
 use crate::grpc::{convert, status};
-use crate::store::Scope;
 use crate::wire::{self, ErrorReason};
 
 /// Answers a call.
@@ -27,7 +26,7 @@ pub async fn list(
         acting_user: convert::user("acting_user_id", acting_user_id)?,
         target: convert::optional(target_user_id, |text| convert::user("target_user_id", text))?,
         after: None,
-        limit: page.limit as usize,
+        limit: page.limit as usize + 1,
     };
     let unanswered = || status::plain(ErrorReason::Internal, "the question could not be answered");
     let turn = app.trials.clone().acquire_owned().await.map_err(|_| unanswered())?;
@@ -55,10 +54,11 @@ pub async fn list(
     if gone {
         return Err(status::page_token());
     }
-    let (roles, last) = fitting(&found.roles, found.more, shown);
-    let last = last.map(|role| role.role.as_str());
+    let scope = scope(&found);
+    let (roles, last) = page.fill(found.roles, shown);
+    let last = last.as_ref().map(|role| role.role.as_str());
     Ok(wire::ListManageableRolesResponse {
-        next_page_token: page.next_token(scope(&found), last)?,
+        next_page_token: page.next_token(scope, last)?,
         roles,
         remove: found.remove,
         revision: published.token.to_string(),

@@ -6,16 +6,19 @@ use tonic::{Request, Response, Status};
 
 use super::manageable;
 use crate::clock;
-use crate::domain::Command;
 use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
+use crate::domain::model::id::{PermissionId, RoleId};
+use crate::domain::model::refusal::Noun;
+use crate::domain::rules::member_list::MemberFilter;
+use crate::domain::rules::viewer::View;
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{OrgId, UserId};
+use crate::domain::{Command, OrgId, Refusal, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::membership_service_server::MembershipService;
-use crate::grpc::page::{Page, fitting};
+use crate::grpc::page::{Page, Scope};
 use crate::grpc::write::{Answered, unexpected};
 use crate::grpc::{convert, status};
-use crate::store::{ListMembers, MemberRow};
+use crate::store::{ListMembers, ListUserMemberships, MemberRow};
 use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct MembershipApi(pub Arc<App>);
@@ -97,44 +100,85 @@ impl MembershipService for MembershipApi {
         &self,
         request: Request<wire::GetMemberRequest>,
     ) -> Result<Response<wire::GetMemberResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let (org_id, user_id) = (convert::org_id(&request.org_id)?, convert::user_id(&request.user_id)?);
         let viewer = convert::viewer(&request.viewer_user_id)?;
-        let found = self.0.store.get_member(&project, &org_id, &user_id, clock::now(), viewer.as_ref()).await;
-        let found = found.map_err(self.0.unread(&project))?;
-        let revision = self.0.token(found.revision);
-        Ok(Response::new(wire::GetMemberResponse { member: Some(self.shown(&found.value)), revision }))
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let (project, now) = (&reading.project, clock::now());
+        let org = project.org_or_refusal(&org_id).map_err(reading.unknown(Visibility::All))?;
+        let view = viewer.as_ref().map(|viewer| reading.view(org, viewer, now)).transpose()?;
+        let hidden = view == Some(View::OnlySelf) && viewer.as_ref() != Some(&user_id);
+        let filter = MemberFilter { visibility: visibility(view), ..MemberFilter::ALL };
+        let member = project.selected_member(org, &user_id, filter, now).filter(|_| !hidden);
+        let member = member.ok_or_else(|| status::not_found(Noun::Member, user_id.as_str()))?;
+        let revision = match viewer {
+            Some(_) => None,
+            None => {
+                let at = reading.published.state.revision();
+                let revision = self.0.store.membership_revision(at, project, org, &user_id).await;
+                Some(revision.map_err(|error| status::unavailable(&error))?)
+            }
+        };
+        let member = Some(self.shown(&MemberRow { member, revision }));
+        Ok(Response::new(wire::GetMemberResponse { member, revision: reading.revision() }))
     }
 
     async fn list_members(
         &self,
         request: Request<wire::ListMembersRequest>,
     ) -> Result<Response<wire::ListMembersResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
-        let wire::ListMembersRequest { org_id, role, permission, viewer_user_id, .. } = request;
+        let wire::ListMembersRequest { org_id, role, permission, viewer_user_id, .. } = &request;
         let arguments = ["ListMembers", project.as_str(), org_id, role, permission, viewer_user_id];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
         let viewer = convert::viewer(viewer_user_id)?;
-        let unread = self.0.unseen(&project, Visibility::of(viewer.as_ref()));
-        let ask = ListMembers {
-            project: project.clone(),
-            org_id: convert::org_id(&request.org_id)?,
-            role: convert::optional(&request.role, |name| convert::role("role", name))?,
-            permission: convert::optional(&request.permission, |name| convert::permission("permission", name))?,
-            after: page.after.as_deref().map(UserId::stored),
-            limit: page.limit,
-            now: clock::now(),
-            viewer,
+        let org_id = convert::org_id(org_id)?;
+        let role = convert::optional(role, |name| convert::role("role", name))?;
+        let permission = convert::optional(permission, |name| convert::permission("permission", name))?;
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let (project, now) = (&reading.project, clock::now());
+        let unknown = reading.unknown(Visibility::of(viewer.as_ref()));
+        let org = project.org_or_refusal(&org_id).map_err(&unknown)?;
+        // Before the names are looked up: a user who is not a member must not learn which exist.
+        let view = viewer.as_ref().map(|viewer| reading.view(org, viewer, now)).transpose()?;
+        let known = |role: &RoleId| view.is_none() || project.is_visible(*role);
+        let known_role = |name: &RoleName| {
+            let role = project.role_named(name.as_str()).filter(known);
+            role.ok_or_else(|| unknown(Refusal::NotFound(Noun::Role, name.to_string())))
         };
-        let found = self.0.store.list_members(ask).await.map_err(unread)?;
-        let (members, last) = fitting(&found.rows, found.more, |row| self.shown(row));
-        let last = last.map(|row| row.member.user_id.as_str());
+        let role = role.as_ref().map(known_role).transpose()?;
+        let permission = permission.map(|name| project.permission(&name)).transpose().map_err(&unknown)?;
+        let mut scope = Scope { org: org.no.number().into(), ..reading.scope() };
+        for number in [role.map(RoleId::number), permission.map(PermissionId::number)].into_iter().flatten() {
+            scope = scope.naming(number);
+        }
+        let filter = MemberFilter { visibility: visibility(view), role, permission };
+        let rows = match &viewer {
+            Some(viewer) if view == Some(View::OnlySelf) => {
+                let itself = project.selected_member(org, viewer, filter, now);
+                let rest = itself.filter(|_| page.after.as_deref().unwrap_or_default() < viewer.as_str());
+                rest.map(|member| MemberRow { member, revision: None }).into_iter().collect()
+            }
+            _ => {
+                let ask = ListMembers {
+                    at: reading.published.state.revision(),
+                    project: project.clone(),
+                    org: org.clone(),
+                    filter,
+                    after: page.after.as_deref().map(UserId::stored),
+                    limit: page.limit,
+                    now,
+                };
+                self.0.store.list_members(&ask).await.map_err(|error| status::unavailable(&error))?
+            }
+        };
+        let (members, last) = page.fill(rows, |row| self.shown(row));
         Ok(Response::new(wire::ListMembersResponse {
-            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
+            next_page_token: page.next_token(scope, last.as_ref().map(|row| row.member.user_id.as_str()))?,
             members,
-            revision: self.0.token(found.revision),
+            revision: reading.revision(),
         }))
     }
 
@@ -149,23 +193,34 @@ impl MembershipService for MembershipApi {
         &self,
         request: Request<wire::ListUserMembershipsRequest>,
     ) -> Result<Response<wire::ListUserMembershipsResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let user_id = convert::user_id(&request.user_id)?;
         let arguments = ["ListUserMemberships", project.as_str(), &request.user_id];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let after = page.after.as_deref().map(OrgId::stored);
-        let store = &self.0.store;
-        let found = store.list_user_memberships(&project, &user_id, after, page.limit, clock::now()).await;
-        let found = found.map_err(self.0.unread(&project))?;
-        let (memberships, last) = fitting(&found.rows, found.more, |row| self.shown(row));
-        let last = last.map(|row| row.member.org_id.as_str());
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let ask = ListUserMemberships {
+            at: reading.published.state.revision(),
+            project: reading.project.clone(),
+            user_id,
+            after: page.after.as_deref().map(OrgId::stored),
+            limit: page.limit,
+            now: clock::now(),
+        };
+        let rows = self.0.store.list_user_memberships(&ask).await.map_err(|error| status::unavailable(&error))?;
+        let (memberships, last) = page.fill(rows, |row| self.shown(row));
+        let last = last.as_ref().map(|row| row.member.org_id.as_str());
         Ok(Response::new(wire::ListUserMembershipsResponse {
-            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
+            next_page_token: page.next_token(reading.scope(), last)?,
             memberships,
-            revision: self.0.token(found.revision),
+            revision: reading.revision(),
         }))
     }
+}
+
+/// What is shown of members: to a viewer only what is visible.
+fn visibility(view: Option<View>) -> Visibility {
+    if view.is_some() { Visibility::VisibleOnly } else { Visibility::All }
 }
 
 impl MembershipApi {

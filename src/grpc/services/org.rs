@@ -5,16 +5,17 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::clock;
-use crate::domain::OrgId;
-use crate::domain::commands::command::{Command, CreateOrg, DeleteOrg, UpdateOrg};
+use crate::domain::commands::command::{CreateOrg, DeleteOrg, UpdateOrg};
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{Command, OrgId};
 use crate::grpc::app::App;
 use crate::grpc::generated::org_service_server::OrgService;
 use crate::grpc::mask::Mask;
-use crate::grpc::page::{Page, fitting};
+use crate::grpc::page::{Page, Scope};
 use crate::grpc::write::unexpected;
 use crate::grpc::{convert, status};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
-use crate::store::{ListOrgs, OrgRow};
+use crate::store::ListOrgs;
 use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct OrgApi(pub Arc<App>);
@@ -38,14 +39,18 @@ impl OrgService for OrgApi {
     }
 
     async fn get_org(&self, request: Request<wire::GetOrgRequest>) -> Result<Response<wire::GetOrgResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
         let viewer = convert::viewer(&request.viewer_user_id)?;
-        let found = self.0.store.get_org(&project, &org_id, clock::now(), viewer.as_ref()).await;
-        let found = found.map_err(self.0.unread(&project))?;
-        let org = wire::org(&found.value.profile, &found.value.role_mapping);
-        Ok(Response::new(wire::GetOrgResponse { org: Some(org), revision: self.0.token(found.revision) }))
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let org = reading.project.org_or_refusal(&org_id).map_err(reading.unknown(Visibility::All))?;
+        if let Some(viewer) = &viewer {
+            reading.view(org, viewer, clock::now())?;
+        }
+        let role_mapping = reading.project.role_mapping_name(org.record.role_mapping);
+        let org = Some(wire::org(&org.record.profile, &role_mapping));
+        Ok(Response::new(wire::GetOrgResponse { org, revision: reading.revision() }))
     }
 
     async fn list_orgs(
@@ -65,11 +70,10 @@ impl OrgService for OrgApi {
             limit: page.limit,
         };
         let found = self.0.store.list_orgs(ask).await.map_err(self.0.unread(&project))?;
-        let shown = |row: &OrgRow| wire::org(&row.profile, &row.role_mapping);
-        let (orgs, last) = fitting(&found.rows, found.more, shown);
-        let last = last.map(|row| row.profile.org_id.as_str());
+        let scope = Scope::of(&found);
+        let (orgs, last) = page.fill(found.rows, |row| wire::org(&row.profile, &row.role_mapping));
         Ok(Response::new(wire::ListOrgsResponse {
-            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
+            next_page_token: page.next_token(scope, last.as_ref().map(|row| row.profile.org_id.as_str()))?,
             orgs,
             revision: self.0.token(found.revision),
         }))

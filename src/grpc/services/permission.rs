@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use crate::domain::PermissionName;
-use crate::domain::commands::command::{Command, CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
+use crate::domain::commands::command::{CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
 use crate::domain::model::id::PermissionId;
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{Command, PermissionName};
 use crate::grpc::app::App;
 use crate::grpc::generated::permission_service_server::PermissionService;
 use crate::grpc::mask::Mask;
-use crate::grpc::page::{Page, fitting};
+use crate::grpc::page::Page;
 use crate::grpc::write::unexpected;
 use crate::grpc::{convert, status};
 use crate::limits::DESCRIPTION_BYTES_MAX;
-use crate::store::PermissionRow;
 use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct PermissionApi(pub Arc<App>);
@@ -64,31 +64,32 @@ impl PermissionService for PermissionApi {
         &self,
         request: Request<wire::GetPermissionRequest>,
     ) -> Result<Response<wire::GetPermissionResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let name = convert::permission("name", &request.name)?;
-        let found = self.0.store.get_permission(&project, &name).await.map_err(self.0.unread(&project))?;
-        let revision = self.0.token(found.revision);
-        Ok(Response::new(wire::GetPermissionResponse { permission: Some(wire::permission(&found.value)), revision }))
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let id = reading.project.permission(&name).map_err(reading.unknown(Visibility::All))?;
+        let permission = reading.project.permissions.get(id).map(|permission| wire::permission(permission));
+        Ok(Response::new(wire::GetPermissionResponse { permission, revision: reading.revision() }))
     }
 
     async fn list_permissions(
         &self,
         request: Request<wire::ListPermissionsRequest>,
     ) -> Result<Response<wire::ListPermissionsResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let page = Page::read(&["ListPermissions", project.as_str()], request.page_size, &request.page_token)?;
-        let after = page.after_number()?.and_then(PermissionId::new);
-        let found =
-            self.0.store.list_permissions(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
-        let shown = |row: &PermissionRow| wire::permission(&row.permission);
-        let (permissions, last) = fitting(&found.rows, found.more, shown);
-        let last = last.map(|row| row.id.number().to_string());
+        let after: Option<u32> = page.after_number()?;
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let permissions = reading.project.permissions.entries();
+        let rest = permissions.skip_while(|(id, _): &(PermissionId, _)| Some(id.number()) <= after);
+        let (permissions, last) = page.fill(rest, |(_, permission)| wire::permission(permission));
+        let last = last.map(|(id, _)| id.number().to_string());
         Ok(Response::new(wire::ListPermissionsResponse {
-            next_page_token: page.next_token(found.scope.in_any_order(), last.as_deref())?,
+            next_page_token: page.next_token(reading.scope(), last.as_deref())?,
             permissions,
-            revision: self.0.token(found.revision),
+            revision: reading.revision(),
         }))
     }
 

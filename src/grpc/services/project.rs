@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use crate::domain::commands::command::{Command, ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
+use crate::domain::commands::command::{ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::template::{TEMPLATES, Template};
-use crate::domain::{ProjectKey, RoleName};
+use crate::domain::{Command, RoleName};
 use crate::grpc::app::App;
 use crate::grpc::generated::project_service_server::ProjectService;
 use crate::grpc::mask::Mask;
-use crate::grpc::page::Page;
+use crate::grpc::page::{Page, Scope};
 use crate::grpc::write::unexpected;
 use crate::grpc::{convert, status};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
-use crate::store::{ProjectRow, Scope};
 use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct ProjectApi(pub Arc<App>);
@@ -42,30 +41,29 @@ impl ProjectService for ProjectApi {
         &self,
         request: Request<wire::GetProjectRequest>,
     ) -> Result<Response<wire::GetProjectResponse>, Status> {
-        let key = convert::project(&request.get_ref().project)?;
-        let found = self.0.store.get_project(&key).await.map_err(self.0.unread(&key))?;
-        let revision = self.0.token(found.revision);
-        Ok(Response::new(wire::GetProjectResponse { project: Some(shown(&found.value)), revision }))
+        let (_, extensions, request) = request.into_parts();
+        let key = convert::project(&request.project)?;
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &key).await?;
+        let project = Some(wire::project(&reading.project));
+        Ok(Response::new(wire::GetProjectResponse { project, revision: reading.revision() }))
     }
 
     async fn list_projects(
         &self,
         request: Request<wire::ListProjectsRequest>,
     ) -> Result<Response<wire::ListProjectsResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let page = Page::read(&["ListProjects"], request.page_size, &request.page_token)?;
-        let after = page.after.as_deref().map(ProjectKey::stored);
-        let found = self
-            .0
-            .store
-            .list_projects(after, page.limit)
-            .await
-            .map_err(|error| status::read(error, &mut |_, _| None))?;
-        let last = found.rows.last().filter(|_| found.more).map(|row| row.record.key.as_str());
+        let published = self.0.at(request.consistency.as_ref(), extensions.get().copied()).await?;
+        let mut projects: Vec<_> = published.state.projects().collect();
+        projects.sort_unstable_by_key(|project| &project.record.key);
+        let after = page.after.as_deref().unwrap_or_default();
+        let rest = projects.into_iter().skip_while(|project| project.record.key.as_str() <= after);
+        let (projects, last) = page.fill(rest, |project| wire::project(project));
         Ok(Response::new(wire::ListProjectsResponse {
-            next_page_token: page.next_token(Scope::default(), last)?,
-            projects: found.rows.iter().map(shown).collect(),
-            revision: self.0.token(found.revision),
+            next_page_token: page.next_token(Scope::default(), last.map(|project| project.record.key.as_str()))?,
+            projects,
+            revision: published.token.to_string(),
         }))
     }
 
@@ -128,9 +126,9 @@ impl ProjectService for ProjectApi {
         let request = request.get_ref();
         let page = Page::read(&["ListTemplates"], request.page_size, &request.page_token)?;
         let after = page.after.as_deref().unwrap_or_default();
-        let mut rest = TEMPLATES.iter().filter(|template| template.name > after);
-        let templates: Vec<wire::Template> = rest.by_ref().take(page.limit as usize).map(template).collect();
-        let last = templates.last().filter(|_| rest.next().is_some()).map(|template| template.name.as_str());
+        let rest = TEMPLATES.iter().filter(|template| template.name > after);
+        let (templates, last) = page.fill(rest, |template| shown_template(template));
+        let last = last.map(|template| template.name);
         Ok(Response::new(wire::ListTemplatesResponse {
             next_page_token: page.next_token(Scope::default(), last)?,
             templates,
@@ -167,7 +165,7 @@ impl ProjectApi {
     }
 }
 
-fn template(template: &Template) -> wire::Template {
+fn shown_template(template: &Template) -> wire::Template {
     wire::Template {
         name: template.name.into(),
         description: template.description.into(),
@@ -175,10 +173,6 @@ fn template(template: &Template) -> wire::Template {
         permissions: template.permissions().map(str::to_owned).collect(),
         role_mappings: vec![template.role_mapping.0.into()],
     }
-}
-
-fn shown(row: &ProjectRow) -> wire::Project {
-    wire::project(row.id, &row.record, &row.default_role, &row.default_owner_role, &row.default_role_mapping)
 }
 
 fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {

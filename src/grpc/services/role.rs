@@ -5,16 +5,19 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::clock;
-use crate::domain::commands::command::{Command, CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
-use crate::domain::{OrgId, RoleMappingName, RoleName, UserId};
+use crate::domain::commands::command::{CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
+use crate::domain::model::id::RoleId;
+use crate::domain::rules::role::{position, role_order_etag, visible_order};
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{Command, OrgId, RoleMappingName, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::role_service_server::RoleService;
 use crate::grpc::mask::Mask;
-use crate::grpc::page::{Page, fitting};
+use crate::grpc::page::{Page, Scope};
+use crate::grpc::read::Reading;
 use crate::grpc::write::unexpected;
 use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
-use crate::store::{After, ListRoles, RoleRow};
 use crate::wire::{self, create_role_request::Placement, storage::outcome::Outcome};
 
 pub struct RoleApi(pub Arc<App>);
@@ -41,45 +44,30 @@ impl RoleService for RoleApi {
         &self,
         request: Request<wire::GetRoleRequest>,
     ) -> Result<Response<wire::GetRoleResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let name = convert::role("name", &request.name)?;
-        let found = self.0.store.get_role(&project, &name).await.map_err(self.0.unread(&project))?;
-        let revision = self.0.token(found.revision);
-        Ok(Response::new(wire::GetRoleResponse { role: Some(shown(&found.value)), revision }))
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let id = reading.project.role(&name).map_err(reading.unknown(Visibility::All))?;
+        let role = wire::role(&reading.project, id, position(&reading.project, id), Visibility::All);
+        Ok(Response::new(wire::GetRoleResponse { role: Some(role), revision: reading.revision() }))
     }
 
     async fn list_roles(
         &self,
         request: Request<wire::ListRolesRequest>,
     ) -> Result<Response<wire::ListRolesResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let arguments = ["ListRoles", project.as_str(), &request.viewer_user_id, &request.org_id];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let viewer = viewing(request)?;
-        // To an end user a place tells nothing of roles that it does not see.
-        let after = match (&viewer, &page.after) {
-            (Some(_), Some(name)) => Some(After::Role(RoleName::parse(name).map_err(|_| status::page_token())?)),
-            _ => page.place()?.map(|(rank, id)| After::Place(rank, id)),
-        };
-        let for_viewer = viewer.is_some();
-        let ask = ListRoles { project: project.clone(), after, limit: page.limit, viewer, now: clock::now() };
-        let list = self.0.store.list_roles(ask).await.map_err(self.0.unread(&project))?;
-        let found = list.page;
-        // An etag counts what is hidden: roles that were created, and changes of whether one manages an internal role.
-        let etag = |role: wire::Role| if for_viewer { wire::Role { etag: String::new(), ..role } } else { role };
-        let (roles, last) = fitting(&found.rows, found.more, |row| etag(shown(row)));
-        let last = last.map(|row| match for_viewer {
-            true => row.role.name.to_string(),
-            false => page::place(row.role.rank, row.id),
-        });
-        Ok(Response::new(wire::ListRolesResponse {
-            next_page_token: page.next_token(found.scope, last.as_deref())?,
-            roles,
-            etag: list.role_order_etag,
-            revision: self.0.token(found.revision),
-        }))
+        let viewer = viewing(&request)?;
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        match viewer {
+            None => all_roles(&reading, &page),
+            Some((org_id, viewer)) => roles_for(&reading, &page, &org_id, &viewer),
+        }
+        .map(Response::new)
     }
 
     async fn update_role(
@@ -151,8 +139,54 @@ fn viewing(request: &wire::ListRolesRequest) -> Result<Option<(OrgId, UserId)>, 
     }
 }
 
-fn shown(row: &RoleRow) -> wire::Role {
-    wire::role(row.id, &row.role, row.position, &row.manages)
+fn all_roles(reading: &Reading, page: &Page) -> Result<wire::ListRolesResponse, Status> {
+    let project = &reading.project;
+    let rest = project.roles_after(page.place()?);
+    let first = project.role_order.len() - rest.len();
+    let show = |&(position, &id): &(usize, &RoleId)| wire::role(project, id, position, Visibility::All);
+    let (roles, last) = page.fill((first..).zip(rest), show);
+    let last = last.map(|(_, &id)| page::place(project, id));
+    let scope = Scope { role_order: project.record.role_order_version.into(), ..reading.scope() };
+    Ok(wire::ListRolesResponse {
+        next_page_token: page.next_token(scope, last.as_deref())?,
+        roles,
+        etag: role_order_etag(project),
+        revision: reading.revision(),
+    })
+}
+
+/// Lists the visible roles for a viewer. Its page tokens hold the name of a visible role: a rank would reveal internal
+/// roles (I2.e).
+fn roles_for(
+    reading: &Reading,
+    page: &Page,
+    org_id: &OrgId,
+    viewer: &UserId,
+) -> Result<wire::ListRolesResponse, Status> {
+    let project = &reading.project;
+    let org = project.org_or_refusal(org_id).map_err(reading.unknown(Visibility::All))?;
+    // First of all: a user who is not a member must not learn which names exist.
+    reading.view(org, viewer, clock::now())?;
+    let visible = project.role_order.iter().filter(|&&role| project.is_visible(role)).enumerate();
+    let start = match &page.after {
+        None => 0,
+        Some(name) => {
+            let after = project.role_named(name);
+            let mut visible = visible.clone();
+            let after = visible.find(|(_, role)| Some(**role) == after);
+            after.ok_or_else(status::page_token)?.0 + 1
+        }
+    };
+    let show = |&(position, &id): &(usize, &RoleId)| wire::role(project, id, position, Visibility::VisibleOnly);
+    let (roles, last) = page.fill(visible.skip(start), show);
+    let last = last.map(|(_, &id)| project.role_name(id));
+    let scope = Scope { org: org.no.number().into(), role_order: visible_order(project), ..reading.scope() };
+    Ok(wire::ListRolesResponse {
+        next_page_token: page.next_token(scope, last.as_ref().map(RoleName::as_str))?,
+        roles,
+        etag: String::new(),
+        revision: reading.revision(),
+    })
 }
 
 impl RoleApi {

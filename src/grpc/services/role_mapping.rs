@@ -1,25 +1,26 @@
 //! RoleMappingService.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
 use crate::domain::commands::command::{
-    Command, CreateRoleMapping, DeleteRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
+    CreateRoleMapping, DeleteRoleMapping, GrantEdit, PromoteRoleMapping, RoleMappingEdits, UpdateRoleMapping,
 };
-use crate::domain::model::etag::etag;
 use crate::domain::model::id::RoleMappingId;
-use crate::domain::{OrgId, PermissionName, RoleMappingName, RoleName};
+use crate::domain::rules::mapping_rows::RoleDiff;
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{Command, OrgId, PermissionName, Project, RoleMappingName, RoleName};
 use crate::grpc::app::App;
 use crate::grpc::generated::role_mapping_service_server::RoleMappingService;
 use crate::grpc::mask::Mask;
 use crate::grpc::on_disabled::on_disabled;
-use crate::grpc::page::{Page, fitting};
+use crate::grpc::page::{Page, Scope};
 use crate::grpc::write::unexpected;
 use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, Limits, NAMES_MAX};
-use crate::store::{DiffRoleMappings, DiffRow, GrantsRow, RoleMappingRow};
-use crate::wire::resource::{RoleMappingParts, texts};
+use crate::wire::resource::texts;
 use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct RoleMappingApi(pub Arc<App>);
@@ -81,44 +82,66 @@ impl RoleMappingService for RoleMappingApi {
         &self,
         request: Request<wire::GetRoleMappingRequest>,
     ) -> Result<Response<wire::GetRoleMappingResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let name = convert::role_mapping("name", &request.name)?;
-        convert::at_most("roles", request.roles.len(), NAMES_MAX)?;
-        let only = convert::names("roles", &request.roles, RoleName::parse)?;
-        let mut arguments = vec!["GetRoleMapping", project.as_str(), name.as_str()];
-        arguments.extend(only.iter().map(RoleName::as_str));
-        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let after = page.place()?;
-        let store = &self.0.store;
-        let found =
-            store.get_role_mapping(&project, &name, &only, after, page.limit).await.map_err(self.0.unread(&project))?;
-        let (rows, last) = fitting(&found.value.rows, found.value.more, shown_row);
-        let last = last.map(|row| page::place(row.rank, row.role_id));
-        Ok(Response::new(wire::GetRoleMappingResponse {
-            role_mapping: Some(shown(&found.value.role_mapping)),
-            next_page_token: page.next_token(found.scope, last.as_deref())?,
-            rows,
-            revision: self.0.token(found.revision),
-        }))
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let id = reading.project.role_mapping(&name).map_err(reading.unknown(Visibility::All))?;
+        let role_mapping = Some(wire::role_mapping(&reading.project, id));
+        Ok(Response::new(wire::GetRoleMappingResponse { role_mapping, revision: reading.revision() }))
     }
 
     async fn list_role_mappings(
         &self,
         request: Request<wire::ListRoleMappingsRequest>,
     ) -> Result<Response<wire::ListRoleMappingsResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let page = Page::read(&["ListRoleMappings", project.as_str()], request.page_size, &request.page_token)?;
-        let after = page.after_number()?.and_then(RoleMappingId::new);
-        let found =
-            self.0.store.list_role_mappings(&project, after, page.limit).await.map_err(self.0.unread(&project))?;
-        let (role_mappings, last) = fitting(&found.rows, found.more, shown);
-        let last = last.map(|row| row.id.number().to_string());
+        let after: Option<u32> = page.after_number()?;
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let ids = reading.project.role_mappings.entries().map(|(id, _)| id);
+        let rest = ids.skip_while(|id: &RoleMappingId| Some(id.number()) <= after);
+        let (role_mappings, last) = page.fill(rest, |&id| wire::role_mapping(&reading.project, id));
+        let last = last.map(|id| id.number().to_string());
         Ok(Response::new(wire::ListRoleMappingsResponse {
-            next_page_token: page.next_token(found.scope.in_any_order(), last.as_deref())?,
+            next_page_token: page.next_token(reading.scope(), last.as_deref())?,
             role_mappings,
-            revision: self.0.token(found.revision),
+            revision: reading.revision(),
+        }))
+    }
+
+    async fn list_role_mapping_roles(
+        &self,
+        request: Request<wire::ListRoleMappingRolesRequest>,
+    ) -> Result<Response<wire::ListRoleMappingRolesResponse>, Status> {
+        let (_, extensions, request) = request.into_parts();
+        let project = convert::project(&request.project)?;
+        let name = convert::role_mapping("role_mapping", &request.role_mapping)?;
+        convert::at_most("roles", request.roles.len(), NAMES_MAX)?;
+        let only = convert::names("roles", &request.roles, RoleName::parse)?;
+        let mut arguments = vec!["ListRoleMappingRoles", project.as_str(), name.as_str()];
+        arguments.extend(only.iter().map(RoleName::as_str));
+        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+        let after = page.place()?;
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let project = &reading.project;
+        let unknown = reading.unknown(Visibility::All);
+        let id = project.role_mapping(&name).map_err(&unknown)?;
+        let only = only.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>().map_err(&unknown)?;
+        let mapping = project.role_mappings.get(id).ok_or_else(unexpected)?;
+        let rest = project.roles_after(after).iter().filter(|role| only.is_empty() || only.contains(role));
+        let (rows, last) = page.fill(rest, |&&role| wire::RoleGrants {
+            role: project.role_name(role).to_string(),
+            enabled: mapping.enabled(role),
+            permissions: mapping.row(role).map_or_else(Vec::new, |row| texts(&project.permission_names(row))),
+        });
+        let last = last.map(|&role| page::place(project, role));
+        let scope = Scope { role_order: project.record.role_order_version.into(), ..reading.scope() };
+        Ok(Response::new(wire::ListRoleMappingRolesResponse {
+            next_page_token: page.next_token(scope.naming(id.number()), last.as_deref())?,
+            rows,
+            revision: reading.revision(),
         }))
     }
 
@@ -142,7 +165,7 @@ impl RoleMappingService for RoleMappingApi {
         &self,
         request: Request<wire::DiffRoleMappingsRequest>,
     ) -> Result<Response<wire::DiffRoleMappingsResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let left = convert::role_mapping("left", &request.left)?;
         let right = convert::role_mapping("right", &request.right)?;
@@ -150,45 +173,36 @@ impl RoleMappingService for RoleMappingApi {
         let kind = if only_different { "different" } else { "all" };
         let arguments = ["DiffRoleMappings", project.as_str(), left.as_str(), right.as_str(), kind];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let (after, limit) = (page.place()?, page.limit);
-        let ask = DiffRoleMappings { project: project.clone(), left, right, only_different, after, limit };
-        let found = self.0.store.diff_role_mappings(ask).await.map_err(self.0.unread(&project))?;
-        let (roles, last) = fitting(&found.rows, found.more, shown_diff);
-        let last = last.map(|row| page::place(row.rank, row.role_id));
+        let after = page.place()?;
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let project = &reading.project;
+        let found = |name| {
+            let id = project.role_mapping(name).map_err(reading.unknown(Visibility::All))?;
+            project.role_mappings.get(id).map(|mapping| (id.number(), mapping)).ok_or_else(unexpected)
+        };
+        let ((left_id, left), (right_id, right)) = (found(&left)?, found(&right)?);
+        let diffs = project.roles_after(after).iter().map(|&role| project.role_diff(role, left, right));
+        let rest = diffs.filter(|diff| !only_different || diff.is_different());
+        let (roles, last) = page.fill(rest, |diff| shown_diff(project, diff, only_different));
+        let last = last.map(|diff| page::place(project, diff.role));
+        let scope = Scope { role_order: project.record.role_order_version.into(), ..reading.scope() };
         Ok(Response::new(wire::DiffRoleMappingsResponse {
-            next_page_token: page.next_token(found.scope, last.as_deref())?,
+            next_page_token: page.next_token(scope.naming(left_id).naming(right_id), last.as_deref())?,
             roles,
-            revision: self.0.token(found.revision),
+            revision: reading.revision(),
         }))
     }
 }
 
-fn shown(row: &RoleMappingRow) -> wire::RoleMapping {
-    wire::role_mapping(RoleMappingParts {
-        name: &row.name,
-        description: &row.description,
-        is_default: row.is_default,
-        disabled_roles: &row.disabled_roles,
-        grant_count: row.grant_count,
-        create_time: row.create_time,
-        aliases: &row.aliases,
-        etag: etag(row.id.number(), row.version),
-        subscribers: row.subscribers,
-    })
-}
-
-fn shown_row(row: &GrantsRow) -> wire::RoleGrants {
-    wire::RoleGrants { role: row.role.to_string(), enabled: row.enabled, permissions: texts(&row.permissions) }
-}
-
-fn shown_diff(row: &DiffRow) -> wire::RoleDiff {
+fn shown_diff(project: &Project, diff: &RoleDiff, only_different: bool) -> wire::RoleDiff {
+    let names = |permissions| texts(&project.permission_names(permissions));
     wire::RoleDiff {
-        role: row.role.to_string(),
-        enabled_left: row.enabled_left,
-        enabled_right: row.enabled_right,
-        only_left: texts(&row.only_left),
-        only_right: texts(&row.only_right),
-        both: texts(&row.both),
+        role: project.role_name(diff.role).to_string(),
+        enabled_left: diff.enabled_left,
+        enabled_right: diff.enabled_right,
+        only_left: names(&diff.only_left),
+        only_right: names(&diff.only_right),
+        both: if only_different { Vec::new() } else { names(&diff.both) },
     }
 }
 

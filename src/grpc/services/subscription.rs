@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use crate::domain::OrgId;
-use crate::domain::commands::command::{BatchSubscribeOrgs, Command, SubscribeOrg, SubscribeTo};
+use crate::domain::commands::command::{BatchSubscribeOrgs, SubscribeOrg, SubscribeTo};
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{Command, OrgId};
 use crate::grpc::app::App;
 use crate::grpc::generated::subscription_service_server::SubscriptionService;
 use crate::grpc::on_disabled::on_disabled;
-use crate::grpc::page::Page;
+use crate::grpc::page::{Page, Scope};
 use crate::grpc::write::unexpected;
 use crate::grpc::{convert, status};
 use crate::limits::Limits;
@@ -39,13 +40,14 @@ impl SubscriptionService for SubscriptionApi {
         &self,
         request: Request<wire::GetSubscriptionRequest>,
     ) -> Result<Response<wire::GetSubscriptionResponse>, Status> {
-        let request = request.get_ref();
+        let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
-        let found = self.0.store.get_subscription(&project, &org_id).await.map_err(self.0.unread(&project))?;
-        let subscription = wire::subscription(&found.value.org_id, &found.value.role_mapping);
-        let revision = self.0.token(found.revision);
-        Ok(Response::new(wire::GetSubscriptionResponse { subscription: Some(subscription), revision }))
+        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
+        let org = reading.project.org_or_refusal(&org_id).map_err(reading.unknown(Visibility::All))?;
+        let role_mapping = reading.project.role_mapping_name(org.record.role_mapping);
+        let subscription = Some(wire::subscription(&org_id, &role_mapping));
+        Ok(Response::new(wire::GetSubscriptionResponse { subscription, revision: reading.revision() }))
     }
 
     async fn batch_subscribe_orgs(
@@ -77,10 +79,11 @@ impl SubscriptionService for SubscriptionApi {
         let after = page.after.as_deref().map(OrgId::stored);
         let found = self.0.store.list_subscriptions(&project, mapping.as_ref(), after, page.limit).await;
         let found = found.map_err(self.0.unread(&project))?;
-        let last = found.rows.last().filter(|_| found.more).map(|row| row.org_id.as_str());
+        let scope = Scope::of(&found);
+        let (subscriptions, last) = page.fill(found.rows, |row| wire::subscription(&row.org_id, &row.role_mapping));
         Ok(Response::new(wire::ListSubscriptionsResponse {
-            next_page_token: page.next_token(found.scope.in_any_order(), last)?,
-            subscriptions: found.rows.iter().map(|row| wire::subscription(&row.org_id, &row.role_mapping)).collect(),
+            next_page_token: page.next_token(scope, last.as_ref().map(|row| row.org_id.as_str()))?,
+            subscriptions,
             revision: self.0.token(found.revision),
         }))
     }

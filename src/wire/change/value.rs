@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use super::super::resource::texts;
-use super::UnknownChange;
 use crate::domain::collections::numbered::Numbered;
 use crate::domain::model::fallback::{Fallback, Fallbacks};
 use crate::domain::model::id::{PermissionId, ProjectId, RoleId};
 use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
 use crate::domain::model::org::{OrgProfile, OrgRecord};
-use crate::domain::model::permission::Permission;
-use crate::domain::model::permission::PermissionSet;
+use crate::domain::model::permission::{Permission, PermissionSet};
 use crate::domain::model::project::{Environment, ProjectRecord, RoleStructure};
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time};
 use crate::wire::{self, storage};
+
+/// A change that this release cannot read: a newer one wrote it, or the bytes are damaged. It must never be skipped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; upgrade this server to the release that wrote it")]
+pub struct UnknownChange(pub String);
 
 pub(super) fn id<I: Numbered>(number: u32) -> Result<I, UnknownChange> {
     let number = std::num::NonZeroU32::new(number).ok_or_else(|| unread("number"))?;

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rolecall::domain::Command;
-use rolecall::domain::Time;
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
+use rolecall::domain::{Command, Time};
 
 use super::members::lies_over;
 use super::{Customer, Model, Space};

@@ -1,10 +1,9 @@
 //! Repeated writes (A4), and the rules that refusals name.
 
-use rolecall::domain::RequestKey;
 use rolecall::domain::commands::group::{Known, KnownRequest, Verdict, Work, decide_group};
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::rules::role_state::RoleState;
-use rolecall::domain::{Call, Revision, Time};
+use rolecall::domain::{Call, RequestKey, Revision, Time};
 
 use super::plans;
 use crate::fixture::{World, world};

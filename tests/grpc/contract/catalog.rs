@@ -10,6 +10,10 @@ fn request_id(id: &str) -> String {
     format!("request-{id}")
 }
 
+fn at_least(token: &str) -> Option<wire::Consistency> {
+    Some(wire::Consistency { requirement: Some(wire::consistency::Requirement::AtLeast(token.into())) })
+}
+
 fn new_role(name: &str, placement: Placement) -> wire::CreateRoleRequest {
     wire::CreateRoleRequest {
         project: "default".into(),
@@ -24,7 +28,7 @@ fn new_role(name: &str, placement: Placement) -> wire::CreateRoleRequest {
 }
 
 /// Those that the others may rest on.
-pub fn first() -> Vec<Sent> {
+pub fn first(token: &str) -> Vec<Sent> {
     vec![
         (
             "rolecall.v1.ProjectService/CreateProject",
@@ -43,11 +47,13 @@ pub fn first() -> Vec<Sent> {
         ),
         (
             "rolecall.v1.ProjectService/GetProject",
-            wire::GetProjectRequest { project: "default".into() }.encode_to_vec(),
+            wire::GetProjectRequest { project: "default".into(), consistency: at_least(token), ..Default::default() }
+                .encode_to_vec(),
         ),
         (
             "rolecall.v1.ProjectService/ListProjects",
-            wire::ListProjectsRequest { page_size: 10, ..Default::default() }.encode_to_vec(),
+            wire::ListProjectsRequest { page_size: 10, consistency: at_least(token), ..Default::default() }
+                .encode_to_vec(),
         ),
         (
             "rolecall.v1.PermissionService/CreatePermission",
@@ -74,12 +80,23 @@ pub fn first() -> Vec<Sent> {
         ),
         (
             "rolecall.v1.PermissionService/GetPermission",
-            wire::GetPermissionRequest { project: "default".into(), name: "invoices.view".into() }.encode_to_vec(),
+            wire::GetPermissionRequest {
+                project: "default".into(),
+                name: "invoices.view".into(),
+                consistency: at_least(token),
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.PermissionService/ListPermissions",
-            wire::ListPermissionsRequest { project: "default".into(), page_size: 10, ..Default::default() }
-                .encode_to_vec(),
+            wire::ListPermissionsRequest {
+                project: "default".into(),
+                page_size: 10,
+                consistency: at_least(token),
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.RoleService/ReorderRoles",
@@ -96,7 +113,13 @@ pub fn first() -> Vec<Sent> {
         ("rolecall.v1.RoleService/CreateRole", new_role("Auditor", Placement::Above("Admin".into())).encode_to_vec()),
         (
             "rolecall.v1.RoleService/GetRole",
-            wire::GetRoleRequest { project: "default".into(), name: "Owner".into() }.encode_to_vec(),
+            wire::GetRoleRequest {
+                project: "default".into(),
+                name: "Owner".into(),
+                consistency: at_least(token),
+                ..Default::default()
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.RoleService/ListRoles",
@@ -105,6 +128,7 @@ pub fn first() -> Vec<Sent> {
                 page_size: 10,
                 viewer_user_id: "ann".into(),
                 org_id: "acme".into(),
+                consistency: at_least(token),
                 ..Default::default()
             }
             .encode_to_vec(),

@@ -1,0 +1,68 @@
+//! The example of `serve --demo`: fills an empty store, and says who may do what in it and how to ask.
+
+mod calls;
+mod example;
+
+use crate::domain::rules::visibility::Visibility;
+use crate::domain::{Ask, Call, Decision, OrgId, Project, Question, Time, UserId};
+use crate::engine::Engine;
+use crate::writer::Writer;
+pub use calls::{ExampleCall, HEALTH, calls};
+pub use example::{PERMISSIONS, is_there};
+
+/// The actor of the example's writes.
+const ACTOR: &str = "demo";
+
+/// What [`fill`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// The store held nothing. It holds the example now.
+    Wrote,
+    /// An earlier demo was interrupted. The rest of its example is written now.
+    Completed,
+    /// The store held the whole example, or other data. Nothing was written.
+    Nothing,
+}
+
+/// A member of the example, and the decision about each of [`PERMISSIONS`].
+pub struct Row {
+    pub org_id: OrgId,
+    pub role_mapping: String,
+    pub user_id: UserId,
+    pub roles: Vec<String>,
+    pub decisions: Vec<Decision>,
+}
+
+/// Writes what is missing of the example. Writes nothing to a store that holds other data.
+pub async fn fill(engine: &Engine, writer: &Writer) -> Result<Filled, String> {
+    let Some(done) = example::steps_done(&engine.pin().state) else { return Ok(Filled::Nothing) };
+    for command in example::steps().into_iter().skip(done) {
+        let written = writer.submit(command, Call::plain(ACTOR, "example data")).await;
+        written
+            .map_err(|failure| format!("the demo could not write its example: {failure}; start again with --demo"))?;
+    }
+    Ok(if done == 0 { Filled::Wrote } else { Filled::Completed })
+}
+
+/// Returns a row for every member of the example who still exists, as checks decide now.
+pub fn decisions(project: &Project, now: Time) -> Vec<Row> {
+    example::members().filter_map(|(org_id, user_id)| row(project, org_id, user_id, now)).collect()
+}
+
+fn row(project: &Project, org_id: &str, user_id: &str, now: Time) -> Option<Row> {
+    let (org_id, user_id) = (OrgId::stored(org_id), UserId::stored(user_id));
+    let org = project.org(org_id.as_str())?;
+    let record = project.membership(org, &user_id)?;
+    let member = project.member(org, &user_id, &record, Visibility::All, now);
+    let decision = |(permission, _): &(&str, &str)| {
+        let question = Question::Permission(permission);
+        project.check(&Ask { org_id: org_id.as_str(), user_id: user_id.as_str(), question }, now)
+    };
+    Some(Row {
+        role_mapping: project.role_mapping_name(org.record.role_mapping).to_string(),
+        roles: member.roles.into_iter().map(|held| held.role.to_string()).collect(),
+        decisions: PERMISSIONS.iter().map(decision).collect(),
+        org_id,
+        user_id,
+    })
+}

@@ -1,0 +1,296 @@
+//! The example of the demo: a small analytics product with two plans and two customers.
+
+use crate::domain::Command;
+use crate::domain::commands::command::{
+    BatchWriteMembers, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite,
+    NewPermission, OnDisabled, Place, RoleAssignment, RoleMappingEdits, SubscribeOrg, SubscribeTo, Write,
+};
+use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, UserId};
+
+/// The revision of a store in which nothing happened but the first start, which creates the project `default`.
+const FIRST_START: u64 = 1;
+
+/// What the product's code asks about.
+pub const PERMISSIONS: [(&str, &str); 6] = [
+    ("reports.view", "See reports."),
+    ("reports.export", "Download reports."),
+    ("billing.view", "See invoices."),
+    ("billing.manage", "Change the payment method."),
+    ("members.manage", "Invite and remove people."),
+    ("sso.configure", "Set up single sign-on."),
+];
+
+pub const ACME: &str = "acme";
+pub const GLOBEX: &str = "globex";
+pub const FREE: &str = "Free";
+pub const PAID: &str = "Paid";
+const BILLING_MANAGER: &str = "Billing Manager";
+
+const FREE_GRANTS: [(&str, &[&str]); 4] = [
+    ("Owner", &["reports.view", "billing.view", "billing.manage", "members.manage"]),
+    ("Admin", &["reports.view", "members.manage"]),
+    // Kept though the role is disabled on this plan: the row is there when an org moves to the next one.
+    (BILLING_MANAGER, &["reports.view", "billing.view", "billing.manage"]),
+    ("Member", &["reports.view"]),
+];
+const PAID_GRANTS_MORE: [(&str, &[&str]); 3] = [
+    ("Owner", &["reports.export", "sso.configure"]),
+    ("Admin", &["reports.export", "billing.view"]),
+    (BILLING_MANAGER, &["reports.export"]),
+];
+
+const MEMBERS: [(&str, &str, &str); 9] = [
+    (ACME, "ann", "Owner"),
+    (ACME, "ben", "Admin"),
+    (ACME, "bea", BILLING_MANAGER),
+    (ACME, "max", "Member"),
+    (ACME, "mia", "Member"),
+    (GLOBEX, "gil", "Owner"),
+    (GLOBEX, "mia", "Admin"),
+    (GLOBEX, "bob", BILLING_MANAGER),
+    (GLOBEX, "meg", "Member"),
+];
+
+/// The org and user of every member.
+pub fn members() -> impl Iterator<Item = (&'static str, &'static str)> {
+    MEMBERS.into_iter().map(|(org_id, user_id, _)| (org_id, user_id))
+}
+
+/// The commands that make the example, in their order.
+pub fn steps() -> Vec<Command> {
+    script().into_iter().map(|step| step.command).collect()
+}
+
+/// Returns how many steps an earlier demo wrote, or `None` if all are written or other data is.
+///
+/// A step is one command and takes one revision. If the first n steps have left their traces and the store is n revisions
+/// past its first start, then only those steps were written. An interrupted demo continues there.
+pub fn steps_done(state: &State) -> Option<usize> {
+    let project = state.project(&ProjectKey::default_project())?;
+    let script = script();
+    let done = script.iter().take_while(|step| (step.left_its_trace)(project)).count();
+    let untouched = state.revision().number == FIRST_START + done as u64;
+    (untouched && done < script.len()).then_some(done)
+}
+
+/// Whether the example can be shown, whatever was written since.
+pub fn is_there(project: &Project) -> bool {
+    let permissions = PERMISSIONS.iter().all(|(name, _)| project.permission_named(name).is_some());
+    permissions && [ACME, GLOBEX].into_iter().all(|org_id| project.org(org_id).is_some())
+}
+
+/// Moves acme to a plan.
+pub fn move_acme(plan: &str, on_disabled: OnDisabled) -> Command {
+    let to = SubscribeTo::RoleMapping(RoleMappingName::stored(plan));
+    Command::SubscribeOrg(SubscribeOrg {
+        project: ProjectKey::default_project(),
+        org_id: OrgId::stored(ACME),
+        to,
+        on_disabled,
+    })
+}
+
+struct Step {
+    command: Command,
+    left_its_trace: fn(&Project) -> bool,
+}
+
+fn script() -> [Step; 8] {
+    let step = |command, left_its_trace| Step { command, left_its_trace };
+    [
+        step(permissions(), |project| project.permission_named(PERMISSIONS[0].0).is_some()),
+        step(billing_manager(), |project| project.role_named(BILLING_MANAGER).is_some()),
+        step(free(), |project| project.role_mapping_named(FREE).is_some()),
+        step(paid(), |project| project.role_mapping_named(PAID).is_some()),
+        step(org(GLOBEX, "Globex Corporation"), |project| project.org(GLOBEX).is_some()),
+        step(org(ACME, "Acme Inc."), |project| project.org(ACME).is_some()),
+        step(all_members(), |project| project.org(ACME).is_some_and(|acme| acme.memberships_len() > 0)),
+        // Acme paid once: so it has a Billing Manager, whose role the plan that it moves to does not have. She keeps it for
+        // when acme pays again.
+        step(move_acme(FREE, OnDisabled::Suspend { fallback_role: None }), |project| {
+            let plan = project.org(ACME).map(|acme| acme.record.role_mapping);
+            plan.is_some() && plan == project.role_mapping_named(FREE)
+        }),
+    ]
+}
+
+fn permissions() -> Command {
+    let permission = |(name, description): (&str, &str)| NewPermission {
+        name: PermissionName::stored(name),
+        description: description.into(),
+    };
+    Command::CreatePermissions(CreatePermissions {
+        project: ProjectKey::default_project(),
+        permissions: PERMISSIONS.into_iter().map(permission).collect(),
+        batch: true,
+    })
+}
+
+fn billing_manager() -> Command {
+    Command::CreateRole(CreateRole {
+        project: ProjectKey::default_project(),
+        name: RoleName::stored(BILLING_MANAGER),
+        description: "Pays the invoices.".into(),
+        internal: false,
+        place: Place::Below(RoleName::stored("Admin")),
+        disabled_in: Vec::new(),
+        manages: Vec::new(),
+    })
+}
+
+fn free() -> Command {
+    let edits = RoleMappingEdits {
+        grants: grants(&FREE_GRANTS),
+        enable: Vec::new(),
+        disable: vec![RoleName::stored(BILLING_MANAGER)],
+    };
+    mapping(FREE, "What everybody gets.", "Default", edits)
+}
+
+fn paid() -> Command {
+    let edits = RoleMappingEdits {
+        grants: grants(&PAID_GRANTS_MORE),
+        enable: vec![RoleName::stored(BILLING_MANAGER)],
+        disable: Vec::new(),
+    };
+    mapping(PAID, "What customers pay for.", FREE, edits)
+}
+
+fn mapping(name: &str, description: &str, duplicate_of: &str, edits: RoleMappingEdits) -> Command {
+    Command::CreateRoleMapping(CreateRoleMapping {
+        project: ProjectKey::default_project(),
+        name: RoleMappingName::stored(name),
+        description: description.into(),
+        duplicate_of: Some(RoleMappingName::stored(duplicate_of)),
+        edits,
+        subscribe: Vec::new(),
+        on_disabled: OnDisabled::Reject,
+    })
+}
+
+fn grants(rows: &[(&str, &[&str])]) -> Vec<GrantEdit> {
+    let row = |&(role, permissions): &(&str, &[&str])| GrantEdit {
+        role: RoleName::stored(role),
+        add: permissions.iter().map(|&name| PermissionName::stored(name)).collect(),
+        remove: Vec::new(),
+    };
+    rows.iter().map(row).collect()
+}
+
+fn org(org_id: &str, display_name: &str) -> Command {
+    Command::CreateOrg(CreateOrg {
+        project: ProjectKey::default_project(),
+        org_id: OrgId::stored(org_id),
+        display_name: display_name.into(),
+        metadata: String::new(),
+        role_mapping: Some(RoleMappingName::stored(PAID)),
+        creator: None,
+        reuse_deleted_id: false,
+    })
+}
+
+fn all_members() -> Command {
+    let row = |(org_id, user_id, role): (&str, &str, &str)| MemberWrite {
+        org_id: OrgId::stored(org_id),
+        user_id: UserId::stored(user_id),
+        write: Write::Add(vec![RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false }]),
+    };
+    Command::BatchWriteMembers(BatchWriteMembers {
+        project: ProjectKey::default_project(),
+        rows: MEMBERS.into_iter().map(row).collect(),
+        allow_ownerless: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::collections::hash::HashKey;
+    use crate::domain::commands::command::CreateProject;
+    use crate::domain::model::project::{Environment, RoleStructure};
+    use crate::domain::{Ask, Call, Decision, Question, Revision, Terms, Time, decide};
+    use crate::limits::Limits;
+
+    const NOW: Time = Time(1_000_000);
+
+    fn written(state: &State, command: &Command) -> State {
+        let call = Call::plain("demo", "");
+        let decided = decide(state, command, &Terms { call: &call, now: NOW, limits: &Limits::default() }).unwrap();
+        assert!(!decided.changes.is_empty(), "a step that changes nothing takes no revision");
+        let mut next = decided.next;
+        next.set_revision(Revision { number: state.revision().number + 1, tag: 0, at: NOW });
+        next
+    }
+
+    fn first_start() -> State {
+        let command = Command::CreateProject(CreateProject {
+            key: ProjectKey::default_project(),
+            display_name: "Default".into(),
+            environment: Environment::Live,
+            role_structure: RoleStructure::SingleRole,
+            reuse_deleted_key: false,
+        });
+        written(&State::new(HashKey::new([5; 16])), &command)
+    }
+
+    #[test]
+    fn a_demo_that_died_after_any_step_goes_on_there() {
+        let mut state = first_start();
+        for (number, command) in steps().iter().enumerate() {
+            assert_eq!(steps_done(&state), Some(number));
+            state = written(&state, command);
+        }
+        assert_eq!(steps_done(&state), None);
+    }
+
+    #[test]
+    fn a_store_in_which_anybody_else_wrote_is_left_alone() {
+        let other = org("initech", "Initech");
+        let Command::CreateOrg(other) = other else { unreachable!() };
+        let other = Command::CreateOrg(CreateOrg { role_mapping: None, ..other });
+        let mut state = first_start();
+        assert_eq!(steps_done(&written(&state, &other)), None);
+        for command in steps() {
+            state = written(&state, &command);
+            assert_eq!(steps_done(&written(&state, &other)), None);
+        }
+    }
+
+    #[test]
+    fn every_name_would_pass_the_door() {
+        for (name, _) in PERMISSIONS {
+            PermissionName::parse(name).unwrap();
+        }
+        for (org_id, user_id, role) in MEMBERS {
+            OrgId::parse(org_id).unwrap();
+            UserId::parse(user_id).unwrap();
+            RoleName::parse(role).unwrap();
+        }
+        for name in [FREE, PAID] {
+            RoleMappingName::parse(name).unwrap();
+        }
+    }
+
+    #[test]
+    fn m3_the_billing_manager_of_acme_waits_for_the_paid_plan() {
+        let state = steps().iter().fold(first_start(), |state, command| written(&state, command));
+        let may = |state: &State, org_id, user_id, permission| {
+            let project = state.project(&ProjectKey::default_project()).unwrap();
+            project.check(&Ask { org_id, user_id, question: Question::Permission(permission) }, NOW)
+        };
+        assert_eq!(may(&state, GLOBEX, "bob", "billing.manage"), Decision::Allowed);
+        assert_eq!(may(&state, ACME, "bea", "billing.manage"), Decision::RoleDisabled);
+        let paid = written(&state, &move_acme(PAID, OnDisabled::Reject));
+        assert_eq!(may(&paid, ACME, "bea", "billing.manage"), Decision::Allowed);
+    }
+
+    #[test]
+    fn m7_acme_cannot_leave_the_paid_plan_without_a_word_about_its_billing_manager() {
+        let state = steps().iter().fold(first_start(), |state, command| written(&state, command));
+        let paid = written(&state, &move_acme(PAID, OnDisabled::Reject));
+        let call = Call::plain("demo", "");
+        let terms = Terms { call: &call, now: NOW, limits: &Limits::default() };
+        let refusal = decide(&paid, &move_acme(FREE, OnDisabled::Reject), &terms).map(|_| ()).unwrap_err();
+        assert_eq!(refusal.reason(), crate::domain::model::refusal::Reason::RolesWouldBeDisabled);
+    }
+}

@@ -1,0 +1,24 @@
+//! Viewers: the members of an org for whom it is read (I2).
+
+use crate::domain::model::name::UserId;
+use crate::domain::model::permission::CAN_VIEW_OTHER_MEMBERS;
+use crate::domain::model::time::Time;
+use crate::domain::rules::delegation::Acting;
+use crate::domain::state::org::Org;
+use crate::domain::state::project::Project;
+
+/// Which members of an org a viewer sees (I2.b).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    AllMembers,
+    OnlySelf,
+}
+
+impl Project {
+    /// Returns which members of an org a viewer sees. `None` if the viewer is not a member (I2.a). A member who holds only
+    /// internal or suspended roles is a viewer too.
+    pub fn view_of(&self, org: &Org, viewer: &UserId, now: Time) -> Option<View> {
+        let viewer = Acting::new(self, org, viewer, now).ok()?;
+        Some(if viewer.able(CAN_VIEW_OTHER_MEMBERS).is_ok() { View::AllMembers } else { View::OnlySelf })
+    }
+}

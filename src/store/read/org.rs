@@ -1,0 +1,117 @@
+//! Reads orgs.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
+
+use super::snapshot::{Page, Snapshot};
+use crate::domain::model::org::OrgProfile;
+use crate::domain::{OrgId, ProjectKey, RoleMappingName, Time};
+use crate::store::ids::unreadable;
+use crate::store::schema::{membership, org, project, role_mapping, role_set_role, temporary_role};
+use crate::store::{ReadError, Store, StoreError};
+
+/// An org and the name of the role mapping that it is subscribed to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrgRow {
+    pub profile: OrgProfile,
+    pub role_mapping: RoleMappingName,
+}
+
+/// Which orgs to list.
+#[derive(Clone, Debug)]
+pub struct ListOrgs {
+    pub project: ProjectKey,
+    /// Those that are subscribed to it.
+    pub role_mapping: Option<RoleMappingName>,
+    /// Those in which nobody holds the default owner role without an end.
+    pub ownerless: bool,
+    pub after: Option<OrgId>,
+    pub limit: u32,
+}
+
+impl Store {
+    /// By id, ascending.
+    pub async fn list_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
+        let snapshot = self.snapshot().await?;
+        let project = snapshot.project(&ask.project).await?;
+        let role_mapping = snapshot.named_mapping(project.id, ask.role_mapping.as_ref()).await?;
+        let mut find = existing(project.id, role_mapping, ask.after.as_ref());
+        if ask.ownerless {
+            find = find.filter(ownerless(&project));
+        }
+        let found = find.limit(u64::from(ask.limit) + 1).all(&snapshot.tx).await?;
+        let rows = rows(&snapshot, project.id, found).await?;
+        snapshot.page(rows, project.id, role_mapping).await
+    }
+}
+
+/// Selects the existing orgs of a project by ascending id, after this id; if a role mapping is given, its subscribers only.
+pub fn existing(project: i64, role_mapping: Option<i64>, after: Option<&OrgId>) -> Select<org::Entity> {
+    let existing = org::Column::Project.eq(project).and(org::Column::DeletedAt.is_null());
+    let mut find = org::Entity::find().filter(existing);
+    if let Some(role_mapping) = role_mapping {
+        find = find.filter(org::Column::RoleMapping.eq(role_mapping));
+    }
+    if let Some(after) = after {
+        find = find.filter(org::Column::OrgId.gt(after.as_str()));
+    }
+    find.order_by_asc(org::Column::OrgId)
+}
+
+/// That nobody holds the default owner role in an org without an end (B3). Whether to look for the sets with that role or
+/// through the members of the org is left to the planner: there may be few such sets or very many.
+fn ownerless(project: &project::Model) -> SimpleExpr {
+    let of_role = role_set_role::Column::Project.eq(project.id);
+    let of_role = of_role.and(role_set_role::Column::Role.eq(project.default_owner_role));
+    let sets = role_set_role::Entity::find().select_only().column(role_set_role::Column::RoleSet).filter(of_role);
+    let here = |own: membership::Column, theirs: temporary_role::Column| {
+        Expr::col((membership::Entity, own)).equals((temporary_role::Entity, theirs))
+    };
+    let ends = temporary_role::Entity::find()
+        .select_only()
+        .expr(Expr::val(1))
+        .filter(here(membership::Column::Project, temporary_role::Column::Project))
+        .filter(here(membership::Column::Org, temporary_role::Column::Org))
+        .filter(here(membership::Column::UserId, temporary_role::Column::UserId))
+        .filter(temporary_role::Column::Role.eq(project.default_owner_role));
+    let in_org = Expr::col((membership::Entity, membership::Column::Org)).equals((org::Entity, org::Column::No));
+    let owners = membership::Entity::find()
+        .select_only()
+        .expr(Expr::val(1))
+        .filter(membership::Column::Project.eq(project.id))
+        .filter(in_org)
+        .filter(membership::Column::RoleSet.in_subquery(sets.into_query()))
+        .filter(membership::Column::Temporary.eq(false).or(Expr::exists(ends.into_query()).not()));
+    Expr::exists(owners.into_query()).not()
+}
+
+/// The names of role mappings.
+pub async fn mapping_names(
+    snapshot: &Snapshot,
+    project: i64,
+    ids: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, RoleMappingName>, StoreError> {
+    let ids: BTreeSet<i64> = ids.collect();
+    let named = role_mapping::Column::Project.eq(project).and(role_mapping::Column::Id.is_in(ids));
+    let mappings = role_mapping::Entity::find().filter(named).all(&snapshot.tx).await?;
+    Ok(mappings.into_iter().map(|mapping| (mapping.id, RoleMappingName::stored(mapping.name))).collect())
+}
+
+async fn rows(snapshot: &Snapshot, project: i64, found: Vec<org::Model>) -> Result<Vec<OrgRow>, StoreError> {
+    let names = mapping_names(snapshot, project, found.iter().map(|org| org.role_mapping)).await?;
+    let row = |org: org::Model| {
+        let role_mapping = names.get(&org.role_mapping).cloned();
+        Ok(OrgRow {
+            role_mapping: role_mapping.ok_or_else(|| unreadable("an org whose role mapping is missing"))?,
+            profile: OrgProfile {
+                org_id: OrgId::stored(org.org_id),
+                display_name: org.display_name.into(),
+                metadata: org.metadata.into(),
+                create_time: Time(org.create_time),
+            },
+        })
+    };
+    found.into_iter().map(row).collect()
+}

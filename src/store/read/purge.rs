@@ -1,0 +1,103 @@
+//! Finds the memberships of what is dead. Only the database knows the ids of users.
+
+use sea_orm::ConnectionTrait;
+
+use crate::domain::UserId;
+use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
+use crate::store::ids::{id, number};
+use crate::store::sql::Sql;
+use crate::store::{Store, StoreError};
+
+/// Role sets asked for at a time; those beyond are found once these are purged.
+const SETS_MAX: usize = 1_000;
+
+impl Store {
+    /// At most `limit` memberships of these dead orgs, and where there are any, of these role sets in all orgs; by org and
+    /// user, after the last that was found. Fewer than `limit` are the last.
+    ///
+    /// Memberships of role sets have no index: the way to them leads past all of the project, in one pass, if each call
+    /// goes on where the last one ended.
+    pub async fn purgeable(
+        &self,
+        project: ProjectId,
+        orgs: &[OrgNo],
+        sets: &[RoleSetId],
+        after: Option<(OrgNo, UserId)>,
+        limit: u32,
+    ) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
+        if !sets.is_empty() {
+            return self.purgeable_of_sets(project, orgs, sets, after, limit).await;
+        }
+        let mut orgs = orgs.to_vec();
+        orgs.sort_unstable();
+        let mut found = Vec::new();
+        // Org by org: asked for several, PostgreSQL without statistics may read the whole table instead.
+        for org in orgs {
+            let after = match &after {
+                Some((last, _)) if org < *last => continue,
+                Some((last, user)) if org == *last => user.as_str(),
+                _ => "",
+            };
+            let rest = i64::from(limit) - found.len() as i64;
+            if rest <= 0 {
+                break;
+            }
+            let mut sql = Sql::default();
+            let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
+            let (after, rest) = (sql.bind(after), sql.bind(rest));
+            sql.push(&format!(
+                "SELECT org, user_id FROM memberships
+                 WHERE project = {project} AND org = {org} AND user_id > {after} ORDER BY user_id LIMIT {rest}"
+            ));
+            found.extend(self.purgeable_rows(sql).await?);
+        }
+        Ok(found)
+    }
+
+    /// At most `limit` memberships of a dead project. Fewer are the last.
+    pub async fn purgeable_of_project(
+        &self,
+        project: ProjectId,
+        limit: u32,
+    ) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
+        let mut sql = Sql::default();
+        let (project, limit) = (sql.bind(number(project)), sql.bind(i64::from(limit)));
+        sql.push(&format!(
+            "SELECT org, user_id FROM memberships WHERE project = {project} ORDER BY org, user_id LIMIT {limit}"
+        ));
+        self.purgeable_rows(sql).await
+    }
+
+    async fn purgeable_of_sets(
+        &self,
+        project: ProjectId,
+        orgs: &[OrgNo],
+        sets: &[RoleSetId],
+        after: Option<(OrgNo, UserId)>,
+        limit: u32,
+    ) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
+        let mut sql = Sql::default();
+        let (project, limit) = (sql.bind(number(project)), sql.bind(i64::from(limit)));
+        let sets = sql.list(sets.iter().take(SETS_MAX).map(|&set| number(set)));
+        let orgs = sql.list(orgs.iter().take(SETS_MAX).map(|&org| number(org)));
+        let (org, user) = after.map_or((0, String::new()), |(org, user)| (number(org), user.to_string()));
+        let (org, user) = (sql.bind(org), sql.bind(user));
+        // Added to nothing, the columns are no invitation to begin with an index of theirs, and to sort what it finds.
+        sql.push(&format!(
+            "SELECT org, user_id FROM memberships
+             WHERE project = {project} AND (org, user_id) > ({org}, {user})
+             AND (role_set + 0 IN ({sets}) OR org + 0 IN ({orgs}))
+             ORDER BY org, user_id LIMIT {limit}"
+        ));
+        self.purgeable_rows(sql).await
+    }
+
+    async fn purgeable_rows(&self, sql: Sql) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
+        let reads = self.reads();
+        let rows = reads.query_all_raw(sql.statement(reads.get_database_backend())).await?;
+        let row = |row: &sea_orm::QueryResult| {
+            Ok((id(row.try_get_by_index(0)?)?, UserId::stored(row.try_get_by_index::<String>(1)?)))
+        };
+        rows.iter().map(row).collect()
+    }
+}

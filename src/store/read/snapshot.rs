@@ -1,0 +1,77 @@
+//! The database at one revision: a read transaction that reads the newest revision first.
+
+use sea_orm::{AccessMode, DatabaseTransaction, DbErr, IsolationLevel, TransactionOptions, TransactionTrait};
+use tokio::task::JoinError;
+
+use crate::domain::Revision;
+use crate::domain::model::id::{ProjectId, RoleMappingId};
+use crate::store::ids::id;
+use crate::store::{Database, ReadError, Store, StoreError, head};
+
+/// A page of a list, and what it was read in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    pub revision: Revision,
+    /// One row more than the page has, if rows follow.
+    pub rows: Vec<T>,
+    pub project: ProjectId,
+    /// The role mapping that the request names.
+    pub role_mapping: Option<RoleMappingId>,
+}
+
+/// The database at one revision.
+pub struct Snapshot {
+    pub tx: DatabaseTransaction,
+    pub revision: Revision,
+}
+
+impl Store {
+    /// Begins to read. The snapshot sees nothing that is committed from now on.
+    pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let options = match self.database() {
+            // A transaction of SQLite reads one snapshot from its first statement on. It takes no options.
+            Database::Sqlite => TransactionOptions::default(),
+            Database::Postgres => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
+        };
+        let reads = self.reads().clone();
+        // In a task of its own, which goes on when the caller is cancelled (by a deadline or a client that left). The
+        // driver rolls back a transaction only once it knows that BEGIN succeeded. A caller cancelled during BEGIN would
+        // return the connection inside a transaction, and the next read on it would fail. A snapshot that no caller takes
+        // is dropped whole, and that rolls back.
+        let beginning = tokio::spawn(async move {
+            let tx = reads.begin_with_options(options).await?;
+            let revision = head::newest(&tx).await?;
+            Ok(Snapshot { tx, revision })
+        });
+        joined(beginning.await)?
+    }
+}
+
+impl Snapshot {
+    /// Ends the read with a page of these rows.
+    pub async fn page<T>(self, rows: Vec<T>, project: i64, role_mapping: Option<i64>) -> Result<Page<T>, ReadError> {
+        let (project, role_mapping) = (id(project)?, role_mapping.map(id).transpose()?);
+        let revision = self.revision;
+        self.end().await;
+        Ok(Page { revision, rows, project, role_mapping })
+    }
+
+    /// Gives the connection back.
+    pub async fn end(self) {
+        // Nothing was written: an error here takes nothing from what was read.
+        let _ = self.tx.rollback().await;
+    }
+}
+
+/// Returns what a task returned, and panics if it panicked.
+pub fn joined<T>(task: Result<T, JoinError>) -> Result<T, StoreError> {
+    match task.map_err(JoinError::try_into_panic) {
+        Ok(value) => Ok(value),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => Err(DbErr::Custom("the process is stopping".into()).into()),
+    }
+}

@@ -1,0 +1,178 @@
+//! What a group leaves of each thing that it changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sea_orm::Value;
+
+use crate::domain::collections::numbered::Numbered;
+use crate::domain::commands::group::Commit;
+use crate::domain::model::fallback::Fallbacks;
+use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::model::membership::MembershipRecord;
+use crate::domain::model::org::OrgRecord;
+use crate::domain::model::permission::{Permission, PermissionSet};
+use crate::domain::model::project::ProjectRecord;
+use crate::domain::model::role::Role;
+use crate::domain::model::role_mapping::RoleMappingRecord;
+use crate::domain::model::role_set::RoleSet;
+use crate::domain::state::Counters;
+use crate::domain::state::change::{GrantsKey, MembershipKey};
+use crate::domain::{Change, Edit, Revision, Scoped, UserId};
+use crate::store::ids::number;
+
+/// What a thing was before the group, and what it is after it.
+pub struct Last<'a, V> {
+    pub before: Option<&'a V>,
+    pub after: Option<&'a V>,
+    /// The commit of its latest change.
+    pub revision: Revision,
+}
+
+pub type Lasts<'a, K, V> = BTreeMap<K, Last<'a, V>>;
+
+/// What a group leaves, in the order of the keys: neighbours in a table are written together.
+#[derive(Default)]
+pub struct Final<'a> {
+    pub projects: Lasts<'a, ProjectId, ProjectRecord>,
+    pub permissions: Lasts<'a, Scoped<PermissionId>, Permission>,
+    pub roles: Lasts<'a, Scoped<RoleId>, Role>,
+    pub role_sets: Lasts<'a, Scoped<RoleSetId>, RoleSet>,
+    pub role_mappings: Lasts<'a, Scoped<RoleMappingId>, RoleMappingRecord>,
+    /// The edits of each row, in their order: a row may have 50,000 permissions, which are only looked at where they are
+    /// written one by one.
+    pub grants: BTreeMap<GrantsKey, Vec<&'a Edit<GrantsKey, PermissionSet>>>,
+    pub orgs: Lasts<'a, Scoped<OrgNo>, OrgRecord>,
+    /// Where orgs moved to after the last change of the org itself.
+    pub subscriptions: BTreeMap<Scoped<OrgNo>, RoleMappingId>,
+    pub memberships: Lasts<'a, &'a MembershipKey, MembershipRecord>,
+    /// The role sets that members got in the place of those in their last records.
+    pub remapped: BTreeMap<&'a MembershipKey, RoleSetId>,
+    /// The role sets that all others of an org got who had one and no role that ends, in the place of which they were when
+    /// the group began.
+    pub remaps: BTreeMap<Scoped<OrgNo>, BTreeMap<RoleSetId, RoleSetId>>,
+    pub fallbacks: Lasts<'a, Scoped<OrgNo>, Fallbacks>,
+    /// The next numbers, of the nouns of which things came; 0 for the others.
+    pub counters: BTreeMap<ProjectId, Counters>,
+}
+
+impl<'a> Final<'a> {
+    pub fn of(commits: &'a [Commit]) -> Self {
+        let mut all = Self::default();
+        for commit in commits {
+            for change in &commit.changes {
+                all.add(change, commit.revision);
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, change: &'a Change, revision: Revision) {
+        match change {
+            Change::Project(edit) => take(&mut self.projects, edit.key, edit, revision),
+            Change::Permission(edit) => {
+                self.count(edit, |counters| &mut counters.permission);
+                take(&mut self.permissions, edit.key, edit, revision);
+            }
+            Change::Role(edit) => {
+                self.count(edit, |counters| &mut counters.role);
+                take(&mut self.roles, edit.key, edit, revision);
+            }
+            Change::RoleSet(edit) => {
+                self.count(edit, |counters| &mut counters.role_set);
+                take(&mut self.role_sets, edit.key, edit, revision);
+            }
+            Change::RoleMapping(edit) => {
+                self.count(edit, |counters| &mut counters.role_mapping);
+                take(&mut self.role_mappings, edit.key, edit, revision);
+            }
+            Change::Grants(edit) => self.grants.entry(edit.key).or_default().push(edit),
+            Change::Org(edit) => {
+                self.count(edit, |counters| &mut counters.org);
+                // It says where the org is now.
+                self.subscriptions.remove(&edit.key);
+                take(&mut self.orgs, edit.key, edit, revision);
+            }
+            Change::Subscription(edit) => {
+                self.subscriptions.extend(edit.after.map(|role_mapping| (edit.key, role_mapping)));
+            }
+            Change::Membership(edit) => {
+                // It says which set the member has now.
+                self.remapped.remove(&edit.key);
+                take(&mut self.memberships, &edit.key, edit, revision);
+            }
+            Change::Fallbacks(edit) => take(&mut self.fallbacks, edit.key, edit, revision),
+            Change::Remap(edit) => self.remap(edit),
+        }
+    }
+
+    /// Moves the members of an org on from where the changes before have left them: those whom the group wrote, each from
+    /// its last record, and all others, whom it does not know, from the sets that they had when it began.
+    fn remap(&mut self, edit: &Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>) {
+        let pairs = edit.before.iter().zip(&edit.after).flat_map(|(before, after)| before.iter().zip(after.iter()));
+        let pairs: BTreeMap<RoleSetId, RoleSetId> = pairs.map(|(&before, &after)| (before, after)).collect();
+        let Scoped { project, id: org } = edit.key;
+        let first = MembershipKey { project, org, user: UserId::stored("") };
+        let written = self.memberships.range::<MembershipKey, _>(&first..);
+        for (&key, last) in written.take_while(|(key, _)| (key.project, key.org) == (project, org)) {
+            let Some(record) = last.after.filter(|record| record.temporary.is_empty()) else { continue };
+            let set = self.remapped.get(key).unwrap_or(&record.role_set);
+            if let Some(&after) = pairs.get(set) {
+                self.remapped.insert(key, after);
+            }
+        }
+        let others = self.remaps.entry(edit.key).or_default();
+        for set in others.values_mut() {
+            *set = pairs.get(set).copied().unwrap_or(*set);
+        }
+        for (before, after) in pairs {
+            others.entry(before).or_insert(after);
+        }
+    }
+
+    /// A number that was given is never given again, whatever becomes of the thing.
+    fn count<I: Numbered, V>(&mut self, edit: &Edit<Scoped<I>, V>, which: impl Fn(&mut Counters) -> &mut u32) {
+        if edit.before.is_none() && edit.after.is_some() {
+            let none = Counters { permission: 0, role: 0, role_set: 0, role_mapping: 0, org: 0 };
+            let next = which(self.counters.entry(edit.key.project).or_insert(none));
+            *next = (*next).max((edit.key.id.index() as u32).saturating_add(1));
+        }
+    }
+}
+
+impl<V> Last<'_, V> {
+    pub fn is_deleted(&self) -> bool {
+        self.before.is_some() && self.after.is_none()
+    }
+
+    /// Whether it gives up the row that has its name: another may take the name in the same group.
+    pub fn gives_up<N: PartialEq>(&self, name: impl Fn(&V) -> &N) -> bool {
+        self.before.is_some_and(|before| self.after.is_none_or(|after| name(before) != name(after)))
+    }
+}
+
+/// Whether a group leaves nothing of a thing.
+pub fn is_gone<K: Ord, V>(lasts: &BTreeMap<K, Last<'_, V>>, key: &K) -> bool {
+    lasts.get(key).is_some_and(|last| last.after.is_none())
+}
+
+fn take<'a, K: Ord, E, V>(lasts: &mut Lasts<'a, K, V>, key: K, edit: &'a Edit<E, V>, revision: Revision) {
+    let last = lasts.entry(key).or_insert(Last { before: edit.before.as_ref(), after: None, revision });
+    last.after = edit.after.as_ref();
+    last.revision = revision;
+}
+
+/// The keys of what is no more.
+pub fn deleted<I: Numbered, V>(lasts: &Lasts<'_, Scoped<I>, V>) -> Vec<Value> {
+    keys(lasts, |last| last.is_deleted())
+}
+
+/// The keys of what is no more, or has another name now.
+pub fn given_up<I: Numbered, V, N: PartialEq>(lasts: &Lasts<'_, Scoped<I>, V>, name: impl Fn(&V) -> &N) -> Vec<Value> {
+    keys(lasts, |last| last.gives_up(&name))
+}
+
+fn keys<I: Numbered, V>(lasts: &Lasts<'_, Scoped<I>, V>, which: impl Fn(&Last<'_, V>) -> bool) -> Vec<Value> {
+    let chosen = lasts.iter().filter(|(_, last)| which(last));
+    chosen.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect()
+}

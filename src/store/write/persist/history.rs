@@ -1,0 +1,94 @@
+//! Commits, changes, remembered answers and the head.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+
+use crate::domain::commands::group::Commit;
+use crate::domain::{Revision, Time};
+use crate::limits::REQUEST_ID_SECONDS;
+use crate::store::StoreError;
+use crate::store::head::HEAD;
+use crate::store::ids::{number, revision_number};
+use crate::store::schema::{change, commit, head, request};
+use crate::store::sql::Sql;
+use crate::store::write::rows;
+use crate::wire;
+
+/// Answers too old to be repeated are looked for once in so many revisions, and deleted so many at a time.
+const FORGET_EVERY: u64 = 256;
+const FORGET_MAX: i64 = 10_000;
+
+pub async fn write(tx: &DatabaseTransaction, commits: &[Commit]) -> Result<(), StoreError> {
+    let all: Vec<commit::Model> = commits.iter().map(commit_row).collect();
+    rows::insert::<commit::Entity>(tx, &all).await?;
+    let changes: Vec<change::Model> = commits.iter().flat_map(change_rows).collect();
+    rows::insert::<change::Entity>(tx, &changes).await?;
+    let requests: Vec<request::Model> = commits.iter().filter_map(request_row).collect();
+    // One that was used more than 24 hours ago is used anew.
+    rows::upsert::<request::Entity>(tx, &requests, &[]).await?;
+    Ok(())
+}
+
+/// Now and then deletes answers that are no longer repeated (A4).
+pub async fn forget(tx: &DatabaseTransaction, head: Revision, last: Revision, now: Time) -> Result<(), StoreError> {
+    if head.number / FORGET_EVERY == last.number / FORGET_EVERY {
+        return Ok(());
+    }
+    let mut sql = Sql::default();
+    let old = sql.bind(now.plus_seconds(-REQUEST_ID_SECONDS).0);
+    let max = sql.bind(FORGET_MAX);
+    sql.push(&format!(
+        r#"DELETE FROM requests WHERE (caller, request_id) IN
+             (SELECT caller, request_id FROM requests WHERE "at" <= {old} ORDER BY "at" LIMIT {max})"#
+    ));
+    tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+    Ok(())
+}
+
+pub async fn advance(tx: &DatabaseTransaction, last: Revision) -> Result<(), StoreError> {
+    let update = head::Entity::update_many()
+        .col_expr(head::Column::Revision, Expr::value(revision_number(last.number)))
+        .col_expr(head::Column::Tag, Expr::value(i64::from(last.tag)))
+        .col_expr(head::Column::At, Expr::value(last.at.0))
+        .filter(head::Column::Id.eq(HEAD));
+    let updated = update.exec(tx).await?.rows_affected;
+    if updated == 1 { Ok(()) } else { Err(StoreError::Empty) }
+}
+
+fn commit_row(commit: &Commit) -> commit::Model {
+    commit::Model {
+        revision: revision_number(commit.revision.number),
+        tag: commit.revision.tag.into(),
+        at: commit.revision.at.0,
+        kind: commit.kind.to_string(),
+        actor: commit.actor.to_string(),
+        reason: commit.reason.to_string(),
+        request_id: commit.request.as_ref().map(|request| request.key.request_id.to_string()),
+        acting_user: commit.acting_user.as_ref().map(ToString::to_string),
+    }
+}
+
+fn change_rows(commit: &Commit) -> impl Iterator<Item = change::Model> {
+    commit.changes.iter().enumerate().map(|(seq, change)| change::Model {
+        revision: revision_number(commit.revision.number),
+        seq: seq as i64,
+        project: number(change.project()),
+        org: change.org().map(number),
+        user_id: change.user().map(ToString::to_string),
+        noun: wire::change::noun(change),
+        payload: wire::change::encode(change),
+    })
+}
+
+fn request_row(commit: &Commit) -> Option<request::Model> {
+    let request = commit.request.as_ref()?;
+    Some(request::Model {
+        caller: request.key.caller.to_string(),
+        request_id: request.key.request_id.to_string(),
+        fingerprint: request.fingerprint.to_be_bytes().into(),
+        revision: revision_number(commit.revision.number),
+        tag: commit.revision.tag.into(),
+        at: commit.revision.at.0,
+        outcome: wire::outcome::encode(&request.outcome, &request.impact),
+    })
+}

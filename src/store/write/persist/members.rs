@@ -1,0 +1,202 @@
+//! Writes orgs and memberships, and who stands in for suspended roles.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Value};
+
+use super::collapse::{Final, deleted};
+use crate::domain::model::id::{ProjectId, RoleMappingId, RoleSetId};
+use crate::domain::model::membership::MembershipRecord;
+use crate::domain::state::change::MembershipKey;
+use crate::domain::{Scoped, Time};
+use crate::store::StoreError;
+use crate::store::ids::{id, number, revision_number};
+use crate::store::schema::{fallback, membership, org, role_origin, temporary_role};
+use crate::store::sql::Sql;
+use crate::store::write::rows::{delete, upsert};
+
+/// Orgs that one statement moves.
+const ORGS_A_STATEMENT: usize = 10_000;
+
+/// A deleted org is marked dead with what it last was: its number leads to it from the changes. It goes with its project.
+pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    delete::<org::Entity>(tx, &[org::Column::Project, org::Column::No], &deleted(&all.orgs)).await?;
+    let rows = all.orgs.iter().filter_map(|(key, last)| {
+        let record = last.after?;
+        Some(org::Model {
+            project: number(key.project),
+            no: number(key.id),
+            org_id: record.profile.org_id.to_string(),
+            display_name: record.profile.display_name.to_string(),
+            metadata: record.profile.metadata.to_string(),
+            role_mapping: number(record.role_mapping),
+            create_time: record.profile.create_time.0,
+            deleted_at: record.lifecycle.deleted_at().map(|at| at.0),
+            purged: record.lifecycle.is_purged(),
+        })
+    });
+    // The dead first: they free their ids.
+    let (dead, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
+    upsert::<org::Entity>(tx, &dead, &[]).await?;
+    upsert::<org::Entity>(tx, &existing, &[]).await?;
+    subscriptions(tx, all).await
+}
+
+/// Moves orgs, those of one mapping in few statements. Their numbers stand in the text: bound to places, SQLite would look
+/// for the name of each.
+async fn subscriptions(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    let mut moved: BTreeMap<(ProjectId, RoleMappingId), Vec<String>> = BTreeMap::new();
+    for (key, &role_mapping) in &all.subscriptions {
+        moved.entry((key.project, role_mapping)).or_default().push(number(key.id).to_string());
+    }
+    for ((project, role_mapping), orgs) in moved {
+        for orgs in orgs.chunks(ORGS_A_STATEMENT) {
+            let mut sql = Sql::default();
+            let (project, role_mapping) = (sql.bind(number(project)), sql.bind(number(role_mapping)));
+            sql.push(&format!(
+                r#"UPDATE orgs SET role_mapping = {role_mapping} WHERE project = {project} AND "no" IN ({})"#,
+                orgs.join(", ")
+            ));
+            tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+        }
+    }
+    Ok(())
+}
+
+pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    use membership::Column::{Org, Project, UserId};
+    let place = |key: &MembershipKey| -> [Value; 3] {
+        [number(key.project).into(), number(key.org).into(), key.user.as_str().into()]
+    };
+    let gone = all.memberships.iter().filter(|(_, last)| last.is_deleted());
+    let gone: Vec<Value> = gone.flat_map(|(key, _)| place(key)).collect();
+    delete::<membership::Entity>(tx, &[Project, Org, UserId], &gone).await?;
+    let removed =
+        all.memberships.iter().filter(|(_, last)| last.before.is_some_and(|before| !before.temporary.is_empty()));
+    let removed: Vec<Value> = removed.flat_map(|(key, _)| place(key)).collect();
+    let columns = [temporary_role::Column::Project, temporary_role::Column::Org, temporary_role::Column::UserId];
+    delete::<temporary_role::Entity>(tx, &columns, &removed).await?;
+    let mixed = all.memberships.iter().filter(|(_, last)| last.before.is_some_and(|before| !before.origins.is_empty()));
+    let mixed: Vec<Value> = mixed.flat_map(|(key, _)| place(key)).collect();
+    let columns = [role_origin::Column::Project, role_origin::Column::Org, role_origin::Column::UserId];
+    delete::<role_origin::Entity>(tx, &columns, &mixed).await?;
+
+    remaps(tx, all).await?;
+    let sizes = set_sizes(tx, all).await?;
+    let mut written = Vec::with_capacity(all.memberships.len());
+    let (mut temporary, mut origins) = (Vec::new(), Vec::new());
+    for (&key, last) in &all.memberships {
+        let Some(record) = last.after else { continue };
+        let role_set = all.remapped.get(key).copied().unwrap_or(record.role_set);
+        let size = sizes.get(&Scoped { project: key.project, id: record.role_set });
+        written.push(membership::Model {
+            project: number(key.project),
+            org: number(key.org),
+            user_id: key.user.to_string(),
+            role_set: number(role_set),
+            origin: record.origin as i16,
+            revision: revision_number(last.revision.number),
+            temporary: !record.temporary.is_empty(),
+            last_expire_time: last_expire_time(record, size.copied()).map(|time| time.0),
+            other_origins: !record.origins.is_empty(),
+        });
+        origins.extend(record.origins.iter().map(|other| role_origin::Model {
+            project: number(key.project),
+            org: number(key.org),
+            user_id: key.user.to_string(),
+            role: number(other.role),
+            origin: other.origin as i16,
+        }));
+        temporary.extend(record.temporary.iter().map(|temporary| temporary_role::Model {
+            project: number(key.project),
+            org: number(key.org),
+            user_id: key.user.to_string(),
+            role: number(temporary.role),
+            expire_time: temporary.expire_time.0,
+        }));
+    }
+    upsert::<membership::Entity>(tx, &written, &[]).await?;
+    upsert::<temporary_role::Entity>(tx, &temporary, &[]).await?;
+    Ok(upsert::<role_origin::Entity>(tx, &origins, &[]).await?)
+}
+
+/// Gives members of orgs other role sets, those of many orgs in few statements. Whom the group wrote itself is written
+/// afterwards, whatever becomes of the row here.
+async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    let mut moved: BTreeMap<(ProjectId, RoleSetId, RoleSetId), Vec<String>> = BTreeMap::new();
+    for (key, sets) in &all.remaps {
+        for (&before, &after) in sets {
+            moved.entry((key.project, before, after)).or_default().push(number(key.id).to_string());
+        }
+    }
+    // Without statistics SQLite would go through all members of the orgs for each of the sets.
+    let sqlite = tx.get_database_backend() == DbBackend::Sqlite;
+    let begin = if sqlite { "INDEXED BY memberships_by_role_set" } else { "" };
+    // The set that another has afterwards is new, and so none of those that are looked for: the order does not matter.
+    for ((project, before, after), orgs) in moved {
+        for orgs in orgs.chunks(ORGS_A_STATEMENT) {
+            let mut sql = Sql::default();
+            let (project, before, after) =
+                (sql.bind(number(project)), sql.bind(number(before)), sql.bind(number(after)));
+            sql.push(&format!(
+                "UPDATE memberships {begin} SET role_set = {after}
+                 WHERE project = {project} AND org IN ({}) AND role_set = {before} AND NOT temporary",
+                orgs.join(", ")
+            ));
+            tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes who stands in for whom; an org has few of them, which are written whole.
+pub async fn fallbacks(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    let before = all.fallbacks.iter().filter(|(_, last)| last.before.is_some());
+    let before: Vec<Value> = before.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
+    delete::<fallback::Entity>(tx, &[fallback::Column::Project, fallback::Column::Org], &before).await?;
+    let written = all.fallbacks.iter().filter_map(|(key, last)| Some((key, last.after?)));
+    let rows = written.flat_map(|(key, fallbacks)| {
+        fallbacks.iter().map(|recorded_role| fallback::Model {
+            project: number(key.project),
+            org: number(key.id),
+            role: number(recorded_role.role),
+            fallback_role: number(recorded_role.fallback_role),
+        })
+    });
+    Ok(upsert::<fallback::Entity>(tx, &rows.collect::<Vec<_>>(), &[]).await?)
+}
+
+/// Until when somebody is a member: for ever, if one of the roles has no end. A role set that is altered where it stands
+/// (R4) makes none of it wrong: whoever has roles that end is given another set, and written anew.
+fn last_expire_time(record: &MembershipRecord, roles: Option<usize>) -> Option<Time> {
+    let last = record.temporary.iter().map(|temporary| temporary.expire_time).max()?;
+    (roles == Some(record.temporary.len())).then_some(last)
+}
+
+/// How many roles are in the sets of the members whose roles end. Few have any: mostly nothing is asked.
+async fn set_sizes(
+    tx: &DatabaseTransaction,
+    all: &Final<'_>,
+) -> Result<BTreeMap<Scoped<RoleSetId>, usize>, StoreError> {
+    let records = all.memberships.iter().filter_map(|(key, last)| Some((key.project, last.after?)));
+    let temporary = records.filter(|(_, record)| !record.temporary.is_empty());
+    let wanted: BTreeSet<_> = temporary.map(|(project, record)| Scoped { project, id: record.role_set }).collect();
+    let wanted: Vec<_> = wanted.into_iter().collect();
+    let mut sizes = BTreeMap::new();
+    for project in wanted.chunk_by(|one, other| one.project == other.project) {
+        for chunk in project.chunks(10_000) {
+            let mut sql = Sql::default();
+            let project = sql.bind(number(chunk[0].project));
+            let sets = sql.list(chunk.iter().map(|set| number(set.id)));
+            sql.push(&format!(
+                "SELECT role_set, count(*) FROM role_set_roles
+                 WHERE project = {project} AND role_set IN ({sets}) GROUP BY role_set"
+            ));
+            for row in tx.query_all_raw(sql.statement(tx.get_database_backend())).await? {
+                let set = Scoped { project: chunk[0].project, id: id(row.try_get_by_index(0)?)? };
+                sizes.insert(set, row.try_get_by_index::<i64>(1)? as usize);
+            }
+        }
+    }
+    Ok(sizes)
+}

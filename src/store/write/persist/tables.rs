@@ -1,0 +1,88 @@
+//! Writes the rows that a group leaves, table by table; keeps the counters of projects.
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+
+use super::collapse::Final;
+use super::{catalogue, members};
+use crate::domain::model::id::ProjectId;
+use crate::domain::state::Counters;
+use crate::store::StoreError;
+use crate::store::ids::{environment_number, number, role_structure_number};
+use crate::store::schema::project;
+use crate::store::sql::Sql;
+use crate::store::write::rows::{delete, upsert};
+
+pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    projects(tx, all).await?;
+    catalogue::permissions(tx, all).await?;
+    catalogue::roles(tx, all).await?;
+    catalogue::managed_roles(tx, all).await?;
+    catalogue::role_sets(tx, all).await?;
+    catalogue::role_mappings(tx, all).await?;
+    catalogue::grants(tx, all).await?;
+    catalogue::aliases(tx, all).await?;
+    members::orgs(tx, all).await?;
+    members::memberships(tx, all).await?;
+    members::fallbacks(tx, all).await?;
+    for (&project, counters) in &all.counters {
+        count(tx, project, counters).await?;
+    }
+    Ok(())
+}
+
+async fn projects(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    use project::Column::{Id, NextOrg, NextPermission, NextRole, NextRoleMapping, NextRoleSet};
+    let deleted = all.projects.iter().filter(|(_, last)| last.is_deleted());
+    let deleted: Vec<Value> = deleted.map(|(&id, _)| number(id).into()).collect();
+    delete::<project::Entity>(tx, &[Id], &deleted).await?;
+    let written = all.projects.iter().filter_map(|(&id, last)| Some((id, last.after?)));
+    let rows = written.map(|(id, record)| project::Model {
+        id: number(id),
+        key: record.key.to_string(),
+        display_name: record.display_name.to_string(),
+        environment: environment_number(record.environment),
+        role_structure: role_structure_number(record.role_structure),
+        default_role: number(record.default_role),
+        default_owner_role: number(record.default_owner_role),
+        default_role_mapping: number(record.default_role_mapping),
+        create_time: record.create_time.0,
+        next_permission: 1,
+        next_role: 1,
+        next_role_set: 1,
+        next_role_mapping: 1,
+        next_org: 1,
+        version: record.version.into(),
+        role_order_version: record.role_order_version.into(),
+        deleted_at: record.lifecycle.deleted_at().map(|at| at.0),
+        purged: record.lifecycle.is_purged(),
+    });
+    // The dead first: they free their keys.
+    let (dead, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
+    let counters = [NextPermission, NextRole, NextRoleSet, NextRoleMapping, NextOrg];
+    upsert::<project::Entity>(tx, &dead, &counters).await?;
+    Ok(upsert::<project::Entity>(tx, &existing, &counters).await?)
+}
+
+/// Moves the counters of a project on; they never go back.
+async fn count(tx: &DatabaseTransaction, project: ProjectId, next: &Counters) -> Result<(), StoreError> {
+    let all = [
+        ("next_permission", next.permission),
+        ("next_role", next.role),
+        ("next_role_set", next.role_set),
+        ("next_role_mapping", next.role_mapping),
+        ("next_org", next.org),
+    ];
+    let mut sql = Sql::default();
+    let moved: Vec<String> = all
+        .into_iter()
+        .filter(|&(_, next)| next > 0)
+        .map(|(column, next)| {
+            let next = sql.bind(i64::from(next));
+            format!("{column} = CASE WHEN {column} < {next} THEN {next} ELSE {column} END")
+        })
+        .collect();
+    let project = sql.bind(number(project));
+    sql.push(&format!("UPDATE projects SET {} WHERE id = {project}", moved.join(", ")));
+    tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+    Ok(())
+}

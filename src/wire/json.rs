@@ -1,0 +1,42 @@
+//! How the command line prints what serde cannot derive. `build.rs` names the fields.
+
+use prost_types::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::{Decision, MemberRoleState, MembershipOrigin};
+
+/// A field that may be left out.
+pub trait Field: PartialEq + Default {}
+impl Field for String {}
+impl Field for Option<Timestamp> {}
+
+pub fn is_unset(field: &impl Field) -> bool {
+    *field == Default::default()
+}
+
+/// Prints a timestamp as RFC 3339 says.
+pub fn time<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    time.as_ref().map(Timestamp::to_string).serialize(to)
+}
+
+/// Prints an absent message like an empty one.
+pub fn or_default<T: Default + Serialize, S: Serializer>(message: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+    match message {
+        Some(message) => message.serialize(to),
+        None => T::default().serialize(to),
+    }
+}
+
+macro_rules! by_name {
+    ($($function:ident $of:ident;)*) => {$(
+        pub fn $function<S: Serializer>(number: &i32, to: S) -> Result<S::Ok, S::Error> {
+            $of::try_from(*number).unwrap_or_default().as_str_name().serialize(to)
+        }
+    )*};
+}
+
+by_name! {
+    decision Decision;
+    origin MembershipOrigin;
+    role_state MemberRoleState;
+}
