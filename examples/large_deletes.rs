@@ -1,7 +1,7 @@
-//! Deletes a role that very many members hold, and an org of very many members, while checks and writes go on. Prints what
-//! the deletes take, and how long anybody else had to wait.
+//! Deletes a role with very many holders and an org with very many members, while checks and writes continue. Prints how
+//! long the deletes took and how long other calls waited.
 //!
-//! `cargo run --release --example large_deletes`; `-- --help` tells the rest.
+//! `cargo run --release --example large_deletes`; see `-- --help`.
 
 #[path = "access_matrix/cpu.rs"]
 #[allow(dead_code)] // Only `access_matrix` counts CPU time.
@@ -30,16 +30,16 @@ use load::{BIG_ORG, CLERK, Loaded};
 use target::{ServerArgs, Target};
 use watch::Watch;
 
-/// Deletes a role that a million members hold, and an org of 200,000 members, while batches of checks and writes go on.
-/// Exits with 1 if a check ever finds somebody with neither role.
+/// Deletes a role that a million members hold, and an org of 200,000 members, while batches of checks and writes
+/// continue. Exits with 1 if a check finds a member with neither the role nor its replacement.
 #[derive(Parser)]
 #[command(name = "large_deletes", max_term_width = 100)]
 struct Args {
-    /// How many members hold the role, in orgs of a thousand.
+    /// The number of members who hold the role, in orgs of a thousand.
     #[arg(long, default_value_t = 1_000_000)]
     members: usize,
 
-    /// How many members the org has.
+    /// The number of members of the deleted org.
     #[arg(long, default_value_t = 200_000)]
     org_members: usize,
 
@@ -48,7 +48,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    target::removed(run(&Args::parse()).map(|()| true))
+    target::exit_code(run(&Args::parse()).map(|()| true))
 }
 
 fn run(args: &Args) -> Result<(), String> {
@@ -57,44 +57,47 @@ fn run(args: &Args) -> Result<(), String> {
 
 async fn deletes(args: &Args, address: &str) -> Result<(), String> {
     let channel = target::connect(address).await?;
-    let began = Instant::now();
+    let start = Instant::now();
     let loaded = load::load(channel.clone(), args.members, args.org_members).await?;
-    println!("loaded {} memberships in {:.1} s", HumanCount(loaded.memberships as u64), began.elapsed().as_secs_f64());
+    println!("loaded {} memberships in {:.1} s", HumanCount(loaded.memberships as u64), start.elapsed().as_secs_f64());
 
-    let quiet = Watch::begin(address, &loaded.clerks).await?.over(Duration::from_secs(3)).await?;
-    println!("nothing else going on: {quiet}");
+    let idle = Watch::start(address, &loaded.clerks).await?.stop_after(Duration::from_secs(3)).await?;
+    println!("without other load: {idle}");
 
-    let watch = Watch::begin(address, &loaded.clerks).await?;
+    let watch = Watch::start(address, &loaded.clerks).await?;
     let (took, migrated) = delete_role(channel.clone(), &loaded).await?;
-    println!("a role of {} members deleted in {:.3} s", HumanCount(migrated as u64), took.as_secs_f64());
-    println!("meanwhile and 3 s on: {}", watch.over(Duration::from_secs(3)).await?);
+    println!("deleted a role with {} holders in {:.3} s", HumanCount(migrated as u64), took.as_secs_f64());
+    println!("during the delete and for 3 s after it: {}", watch.stop_after(Duration::from_secs(3)).await?);
 
-    let watch = Watch::begin(address, &loaded.clerks).await?;
+    let watch = Watch::start(address, &loaded.clerks).await?;
     let (took, removed) = delete_org(channel, &loaded).await?;
-    println!("an org of {} members deleted in {:.3} s", HumanCount(removed as u64), took.as_secs_f64());
-    println!("meanwhile and 20 s on, while it is purged: {}", watch.over(Duration::from_secs(20)).await?);
+    println!("deleted an org with {} members in {:.3} s", HumanCount(removed as u64), took.as_secs_f64());
+    println!(
+        "during the delete and for 20 s after it, while it is purged: {}",
+        watch.stop_after(Duration::from_secs(20)).await?
+    );
     Ok(())
 }
 
 async fn delete_role(channel: Channel, loaded: &Loaded) -> Result<(Duration, i32), String> {
     let request = wire::DeleteRoleRequest { project: loaded.project.clone(), name: CLERK.into(), ..Default::default() };
-    let began = Instant::now();
+    let start = Instant::now();
     let deleted = RoleServiceClient::new(channel).delete_role(request).await.map_err(refused)?.into_inner();
-    Ok((began.elapsed(), deleted.migrated_members))
+    Ok((start.elapsed(), deleted.migrated_members))
 }
 
 async fn delete_org(channel: Channel, loaded: &Loaded) -> Result<(Duration, i32), String> {
     let request =
         wire::DeleteOrgRequest { project: loaded.project.clone(), org_id: BIG_ORG.into(), ..Default::default() };
-    let began = Instant::now();
+    let start = Instant::now();
     let deleted = OrgServiceClient::new(channel).delete_org(request).await.map_err(refused)?.into_inner();
-    Ok((began.elapsed(), deleted.removed_memberships))
+    Ok((start.elapsed(), deleted.removed_memberships))
 }
 
-/// A bar on the standard error output; nothing where that is no terminal.
-fn bar(total: u64, doing: &'static str) -> ProgressBar {
+/// Returns a progress bar on standard error. It is hidden if that is not a terminal.
+fn bar(total: u64, message: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:10} {bar:40} {human_pos}/{human_len} {per_sec} {eta}");
-    let bar = ProgressBar::new(total).with_message(doing);
+    let bar = ProgressBar::new(total).with_message(message);
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

@@ -1,6 +1,6 @@
-//! Loads a real catalogue of roles over gRPC and works with it: asks, duplicates, compares, renames. Prints what each takes.
+//! Loads a real catalogue of roles over gRPC, then checks, duplicates, compares and renames. Prints how long each step took.
 //!
-//! `cargo run --release --example role_catalogue -- FILE`; `-- --help` tells the rest.
+//! `cargo run --release --example role_catalogue -- FILE`; see `-- --help`.
 
 #[path = "access_matrix/cpu.rs"]
 #[allow(dead_code)] // Only `access_matrix` counts CPU time.
@@ -25,13 +25,13 @@ use catalogue::Catalogue;
 use target::{ServerArgs, Target};
 use work::Work;
 
-/// Loads a catalogue of roles into a role mapping, asks what its roles grant, duplicates and compares the mapping, and
-/// renames a role in it. Exits with 1 if one answer differs from the file.
+/// Loads a catalogue of roles into a role mapping, checks what its roles grant, duplicates and compares the mapping, and
+/// renames a role. Exits with 1 if an answer differs from the file.
 #[derive(Parser)]
 #[command(name = "role_catalogue", max_term_width = 100)]
 struct Args {
-    /// Lines of `role TAB title TAB stage TAB permissions`, the permissions diverged by spaces; lines that begin with `#`
-    /// are skipped; gzipped.
+    /// A gzipped file. Its lines are `role TAB title TAB stage TAB permissions`, with the permissions separated by spaces.
+    /// Lines that begin with `#` are skipped.
     file: PathBuf,
 
     #[command(flatten)]
@@ -39,7 +39,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    target::removed(run(&Args::parse()).map(|()| true))
+    target::exit_code(run(&Args::parse()).map(|()| true))
 }
 
 fn run(args: &Args) -> Result<(), String> {
@@ -52,18 +52,18 @@ fn run(args: &Args) -> Result<(), String> {
         HumanCount(catalogue.grants() as u64),
     );
     Target::new(&args.server, None)?.work(async |target| {
-        let work = Work::begin(&catalogue, target::connect(&target.address).await?).await?;
-        temporary("load", work.load()).await?;
-        temporary("ask what every 20th role grants", work.ask()).await?;
-        temporary("duplicate the mapping", work.duplicate()).await?;
-        temporary("compare it with its duplicate", work.compare()).await?;
-        temporary("rename a role, and use both names", work.rename()).await
+        let work = Work::start(&catalogue, target::connect(&target.address).await?).await?;
+        timed("load", work.load()).await?;
+        timed("check what every 20th role grants", work.check()).await?;
+        timed("duplicate the mapping", work.duplicate()).await?;
+        timed("compare it with its duplicate", work.compare()).await?;
+        timed("rename a role, and use both names", work.rename()).await
     })
 }
 
-async fn temporary(what: &str, work: impl Future<Output = Result<String, String>>) -> Result<(), String> {
-    let began = Instant::now();
-    let said = work.await.map_err(|why| format!("{what}: {why}"))?;
-    println!("{:>8.3} s  {what}: {said}", began.elapsed().as_secs_f64());
+async fn timed(what: &str, work: impl Future<Output = Result<String, String>>) -> Result<(), String> {
+    let start = Instant::now();
+    let result = work.await.map_err(|why| format!("{what}: {why}"))?;
+    println!("{:>8.3} s  {what}: {result}", start.elapsed().as_secs_f64());
     Ok(())
 }

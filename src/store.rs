@@ -21,11 +21,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sea_orm::{ConnectOptions, DatabaseConnection};
 
 pub use error::{ReadError, SinceError, StoreError};
+pub use read::member_ids::MembersWith;
 pub use read::membership::{ListMembers, ListUserMemberships, MemberRow};
 pub use read::org::{ListOrgs, OrgRow};
 pub use read::snapshot::Page;
 pub use read::subscription::SubscriptionRow;
-pub use write::{Committed, MemberIds, MembersWith, Ready, WriteTx};
+pub use write::{Committed, Ready, WriteTx};
 
 /// Which kind of database a store is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

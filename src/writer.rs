@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::domain::commands::group::{Known, Work};
+use crate::domain::commands::group::{Known, Verdict, Work};
 use crate::domain::{Call, Command, Refusal, State};
 use crate::engine::Engine;
 use crate::limits::{Limits, PREVIEWS_MAX, WRITE_QUEUE_MAX};
@@ -64,8 +64,8 @@ impl Writer {
     /// Decides a command on the newest state and stores nothing (`validate_only`).
     pub async fn preview(&self, command: Command, call: Call) -> Result<Written, Failure> {
         let turn = self.previews.clone().acquire_owned().await.map_err(|_| Failure::Stopping)?;
-        let state = State::clone(&self.engine.pin().state);
-        let revision = state.revision();
+        let before = State::clone(&self.engine.pin().state);
+        let (state, revision) = (before.clone(), before.revision());
         let work = vec![Work { command, call: Call { request: None, ..call }, tag: 0 }];
         let limits = self.limits;
         // The turn ends with the deciding, also where the caller gave up before.
@@ -74,11 +74,15 @@ impl Writer {
             commit::decided(state, work, Known::default(), crate::clock::now(), limits).await.1
         });
         let mut group = decided.await.ok().flatten().ok_or(Refusal::Panicked)?;
-        sample::name(&mut self.store.clone(), &mut group).await.map_err(|error| {
-            tracing::warn!(%error, "a preview failed");
-            Failure::Unavailable
-        })?;
-        let verdict = group.verdicts.pop().ok_or(Refusal::Panicked)?;
+        let mut verdict = group.verdicts.pop().ok_or(Refusal::Panicked)?;
+        if let (Verdict::Done { impact, .. }, Some(commit)) = (&mut verdict, group.commits.first())
+            && let Some(change) = commit.changes.first()
+        {
+            sample::name(&self.store, &before, change.project(), impact).await.map_err(|error| {
+                tracing::warn!(%error, "a preview failed");
+                Failure::Unavailable
+            })?;
+        }
         // What was decided is dropped: the revision stays that of the state it was decided on.
         Ok(Written { revision, ..commit::told(verdict)? })
     }

@@ -1,4 +1,4 @@
-//! Asks about every pair, in batches over several connections, and compares.
+//! Checks every pair, in batches over several connections, and compares the answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,18 +14,18 @@ use crate::load::{Loaded, ORG};
 use crate::matrix::Matrix;
 use crate::{MISMATCHES_SHOWN, bar};
 
-/// What came of it.
+/// The answers, compared with the file.
 #[derive(Default)]
-pub struct Asked {
+pub struct Answers {
     pub checks: u64,
     pub allowed: u64,
-    /// The first of them.
+    /// At most [`MISMATCHES_SHOWN`].
     pub mismatches: Vec<Mismatch>,
     pub mismatches_total: u64,
     pub latencies: Vec<Duration>,
 }
 
-/// An answer that is not what the file says.
+/// An answer that differs from the file.
 pub struct Mismatch {
     pub pair: u64,
     pub expected: bool,
@@ -37,23 +37,23 @@ pub async fn ask(
     loaded: &Arc<Loaded>,
     channels: Vec<Channel>,
     batch: u64,
-) -> Result<Asked, String> {
-    let bar = bar(matrix.pairs(), "asking");
+) -> Result<Answers, String> {
+    let bar = bar(matrix.pairs(), "checking");
     let next = Arc::new(AtomicU64::new(0));
-    let mut asking = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for channel in channels {
         let (matrix, loaded, next, bar) = (matrix.clone(), loaded.clone(), next.clone(), bar.clone());
-        asking.spawn(Asking { matrix, loaded, channel, batch, next, bar }.run());
+        tasks.spawn(Asker { matrix, loaded, channel, batch, next, bar }.run());
     }
-    let mut all = Asked::default();
-    while let Some(asked) = asking.join_next().await {
-        all.add(asked.map_err(|error| format!("a task failed: {error}"))??);
+    let mut all = Answers::default();
+    while let Some(answers) = tasks.join_next().await {
+        all.add(answers.map_err(|error| format!("a task failed: {error}"))??);
     }
     bar.finish_and_clear();
     Ok(all)
 }
 
-struct Asking {
+struct Asker {
     matrix: Arc<Matrix>,
     loaded: Arc<Loaded>,
     channel: Channel,
@@ -62,27 +62,27 @@ struct Asking {
     bar: ProgressBar,
 }
 
-impl Asking {
-    async fn run(self) -> Result<Asked, String> {
+impl Asker {
+    async fn run(self) -> Result<Answers, String> {
         let mut client = CheckServiceClient::new(self.channel.clone());
-        let mut asked = Asked::default();
+        let mut answers = Answers::default();
         loop {
             let first = self.next.fetch_add(self.batch, Ordering::Relaxed);
             let pairs = first..(first + self.batch).min(self.matrix.pairs());
             if pairs.is_empty() {
-                return Ok(asked);
+                return Ok(answers);
             }
             let request = self.request(pairs.clone());
-            let began = Instant::now();
+            let start = Instant::now();
             let answer = client.batch_check(request).await;
-            asked.latencies.push(began.elapsed());
+            answers.latencies.push(start.elapsed());
             let answer =
                 answer.map_err(|status| format!("a batch failed: {:?}: {}", status.code(), status.message()))?;
             let decisions = answer.into_inner().decisions;
             if decisions.len() as u64 != pairs.end - pairs.start {
                 return Err(format!("{} decisions for {} items", decisions.len(), pairs.end - pairs.start));
             }
-            pairs.clone().zip(decisions).for_each(|(pair, decision)| asked.compare(&self.matrix, pair, decision));
+            pairs.clone().zip(decisions).for_each(|(pair, decision)| answers.compare(&self.matrix, pair, decision));
             self.bar.inc(pairs.end - pairs.start);
         }
     }
@@ -96,23 +96,24 @@ impl Asking {
             project: self.loaded.project.clone(),
             items: pairs.map(item).collect(),
             defaults: Some(CheckItem { org_id: ORG.into(), ..Default::default() }),
-            // Any server of the database will do: it waits until it has what was loaded.
+            // A server that has not yet read the loaded data waits until it has.
             consistency: Some(Consistency { requirement: Some(Requirement::AtLeast(self.loaded.revision.clone())) }),
         }
     }
 }
 
-impl Asked {
+impl Answers {
     fn compare(&mut self, matrix: &Matrix, pair: u64, decision: i32) {
         self.checks += 1;
-        let expected = matrix.says(pair);
-        // Denied for want of the permission and for nothing else: everybody is a member, everything is known.
-        let wanted = if expected { Decision::Allowed } else { Decision::MissingPermission };
+        let expected = matrix.is_granted(pair);
+        // MISSING_PERMISSION is the only right denial: every user is a member and every permission is known.
+        let right = if expected { Decision::Allowed } else { Decision::MissingPermission };
         self.allowed += u64::from(decision == Decision::Allowed as i32);
-        if decision != wanted as i32 {
+        if decision != right as i32 {
             self.mismatches_total += 1;
             if self.mismatches.len() < MISMATCHES_SHOWN {
-                let decision = Decision::try_from(decision).map_or("an unknown number", |named| named.as_str_name());
+                let decision =
+                    Decision::try_from(decision).map_or("an unknown number", |decision| decision.as_str_name());
                 self.mismatches.push(Mismatch { pair, expected, decision });
             }
         }

@@ -1,12 +1,12 @@
-//! CPU time of the server, as Linux counts it.
+//! CPU time of the server, as Linux measures it.
 
 use std::fs;
 use std::time::Duration;
 
-/// The name of the threads of a server in this process.
+/// The name of the threads of a server that runs in this process.
 pub const SERVER_THREAD: &str = "server";
 
-/// Whose time is counted.
+/// The process or threads to measure.
 #[derive(Clone, Copy)]
 pub enum Of {
     Process(u32),
@@ -18,11 +18,11 @@ pub enum Of {
 #[derive(Clone, Copy)]
 pub struct Cpu(u64);
 
-/// Ticks a second: fixed in what Linux shows to programs.
+/// Ticks per second. Linux uses this number in all that it reports to programs.
 const TICKS: u64 = 100;
 
 impl Cpu {
-    /// Nothing where there is nobody to count, or no `/proc`.
+    /// Returns the time so far. `None` if there is nothing to measure or no `/proc`.
     pub fn now(of: Option<Of>) -> Result<Option<Self>, String> {
         match of {
             None => Ok(None),
@@ -43,10 +43,10 @@ impl Cpu {
     }
 }
 
-/// The name of a process or thread and its time: fields 2, 14 and 15 of its `stat`.
+/// Returns the name of a process or thread and its time: fields 2, 14 and 15 of its `stat`.
 fn read(path: &str) -> Option<(String, Cpu)> {
     let text = fs::read_to_string(path).ok()?;
-    // The name stands in parentheses and may hold anything.
+    // The name is in parentheses and may contain any character.
     let (front, rest) = text.rsplit_once(") ")?;
     let name = front.split_once('(')?.1.to_owned();
     let mut fields = rest.split(' ').skip(11).map(|field| field.parse::<u64>().ok());

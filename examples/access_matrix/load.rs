@@ -1,4 +1,4 @@
-//! Loads the matrix: every different set of permissions becomes a role, every user a member of one org.
+//! Loads the matrix: a role for every different set of permissions, and all users as members of one org.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,22 +17,22 @@ use tonic::transport::Channel;
 use crate::bar;
 use crate::matrix::Matrix;
 
-/// The one org.
+/// The org of all users.
 pub const ORG: &str = "company";
-/// The mapping that every project begins with.
+/// The mapping that every project starts with.
 const MAPPING: &str = "Default";
 
-/// Rows of one bulk write: the server's limit is 10,000.
+/// Rows per bulk write. The server's limit is 10,000.
 const ROWS_MAX: usize = 10_000;
-/// Bytes of names of one bulk write: the server's limit is 16 MiB a request, and a row is a few bytes more than its names.
+/// Bytes of names per bulk write. The server's limit is 16 MiB per request, and a row is a few bytes longer than its names.
 const BYTES_MAX: usize = 8 << 20;
-/// Roles that are created at one time; the server commits those that wait together.
+/// Calls that create roles at the same time. The server commits waiting writes together.
 const ROLES_AT_ONCE: usize = 64;
 
-/// Where the matrix is.
+/// The project that contains the matrix.
 pub struct Loaded {
     pub project: String,
-    /// The revision at which all of it is there.
+    /// The revision that contains all of it.
     pub revision: String,
 }
 
@@ -110,7 +110,7 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// A set may be larger than one call takes: grants are sent as (set, permission) rows, in runs of one set.
+    /// Sends the grants as (set, permission) rows, because a set may be larger than one call may have.
     async fn grants(&self) -> Result<(), String> {
         let sets = self.matrix.sets.iter().enumerate();
         let rows: Vec<(usize, usize)> =
@@ -163,15 +163,15 @@ fn role(set: usize) -> String {
     format!("Set {}", set + 1)
 }
 
-/// Fresh every time: a project's key cannot be used again.
+/// Returns a new key, because a project's key cannot be used again.
 fn project_key() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("access-matrix-{:x}", now.as_micros())
 }
 
-/// Rows in runs that fit one call.
+/// Splits rows into chunks that fit into one call.
 fn chunks<T>(rows: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
-    // What a row needs beside its names: tags, lengths, the name of the role, the org.
+    // Tags, lengths, the name of the role and the org of a row.
     const ROW_BYTES: usize = 64;
     let mut chunks = Vec::new();
     let (mut first, mut size) = (0, 0);
@@ -190,5 +190,5 @@ fn chunks<T>(rows: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
 }
 
 fn refused(what: &'static str) -> impl Fn(Status) -> String {
-    move |status| format!("the server did not take {what}: {:?}: {}", status.code(), status.message())
+    move |status| format!("the server refused {what}: {:?}: {}", status.code(), status.message())
 }

@@ -1,4 +1,4 @@
-//! The file: who may do what.
+//! Reads the file that says who may do what.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -7,17 +7,17 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-/// Every user, every permission, and the different sets of permissions that users have.
+/// All users, all permissions, and the different sets of permissions that users have.
 pub struct Matrix {
     pub users: Vec<User>,
     pub permissions: Vec<String>,
     /// Numbers of permissions, ascending.
     pub sets: Vec<Vec<usize>>,
-    /// The sets again, one `bool` a permission.
+    /// The same sets with one `bool` per permission.
     granted: Vec<Vec<bool>>,
 }
 
-/// A user and the number of the user's set.
+/// A user, and the number of the user's set of permissions.
 pub struct User {
     pub id: String,
     pub set: usize,
@@ -41,7 +41,7 @@ impl Matrix {
                 continue;
             }
             let Some((user, permission)) = line.split_once('\t') else {
-                return Err(format!("{}, line {}: is not `user TAB permission`", path.display(), number + 1));
+                return Err(format!("{}, line {}: expected `user TAB permission`", path.display(), number + 1));
             };
             let permission = *numbers.entry(permission.into()).or_insert_with(|| {
                 permissions.push(permission.to_owned());
@@ -50,7 +50,7 @@ impl Matrix {
             users.entry(user.into()).or_default().insert(permission);
         }
         if users.is_empty() {
-            return Err(format!("{} holds no grant", path.display()));
+            return Err(format!("{} contains no grant", path.display()));
         }
         Ok(Self::of(users, permissions))
     }
@@ -72,24 +72,24 @@ impl Matrix {
         Self { users, permissions, sets, granted }
     }
 
-    /// User and permission pairs of which the file says yes.
+    /// Returns the number of granted pairs of user and permission.
     pub fn grants(&self) -> u64 {
         self.users.iter().map(|user| self.sets[user.set].len() as u64).sum()
     }
 
-    /// All pairs, those of which it says no included.
+    /// Returns the number of all pairs of user and permission.
     pub fn pairs(&self) -> u64 {
         self.users.len() as u64 * self.permissions.len() as u64
     }
 
-    /// The user and the permission of a pair.
+    /// Returns the user and the permission of a pair.
     pub fn pair(&self, pair: u64) -> (&str, &str) {
         let permissions = self.permissions.len() as u64;
         (&self.users[(pair / permissions) as usize].id, &self.permissions[(pair % permissions) as usize])
     }
 
-    /// What the file says of a pair.
-    pub fn says(&self, pair: u64) -> bool {
+    /// Returns true if the file contains the pair.
+    pub fn is_granted(&self, pair: u64) -> bool {
         let permissions = self.permissions.len() as u64;
         let set = self.users[(pair / permissions) as usize].set;
         self.granted[set][(pair % permissions) as usize]

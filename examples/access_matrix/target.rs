@@ -1,4 +1,4 @@
-//! The server that is asked: a running one, or one of our own in this process.
+//! The server to call: a running one, or one started in this process.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,28 +11,27 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::cpu::{Of, SERVER_THREAD};
 
-/// Which server is asked.
+/// Which server to call.
 #[derive(clap::Args)]
 pub struct ServerArgs {
-    /// A running server, as in `http://127.0.0.1:50051`. A project of its own is made there and stays.
+    /// A running server, as in `http://127.0.0.1:50051`. The example creates a project there and does not delete it.
     #[arg(long, env = "ROLECALL_ADDRESS", value_name = "URL", conflicts_with = "database")]
     address: Option<String>,
 
-    /// The database of the server that is started here: `sqlite://FILE` or `postgres://USER@HOST/NAME`; if not given, a
-    /// SQLite file that is removed at the end.
+    /// The database of the server that the example starts: `sqlite://FILE` or `postgres://USER@HOST/NAME`. If not given, a
+    /// temporary SQLite file.
     #[arg(long, value_name = "URL")]
     database: Option<String>,
 }
 
 pub struct Target {
     pub address: String,
-    /// As the report names it.
-    pub what: String,
+    pub description: String,
     pub cpu: Option<Of>,
     own: Option<Own>,
 }
 
-/// A server of our own, on threads of its own, so that its CPU time can be told from the client's.
+/// A server in this process. It has its own threads, so that its CPU time can be measured apart from the client's.
 struct Own {
     runtime: Runtime,
     running: Running,
@@ -42,16 +41,19 @@ struct Own {
 impl Target {
     pub fn new(server: &ServerArgs, pid: Option<u32>) -> Result<Self, String> {
         match &server.address {
-            Some(address) => {
-                Ok(Self { address: address.clone(), what: address.clone(), cpu: pid.map(Of::Process), own: None })
-            }
+            Some(address) => Ok(Self {
+                address: address.clone(),
+                description: address.clone(),
+                cpu: pid.map(Of::Process),
+                own: None,
+            }),
             None => Self::own(server.database.as_deref()),
         }
     }
 
-    /// Says which server it is, and works with it; one of our own is stopped afterwards.
+    /// Prints which server it is and runs `work`. A server in this process is stopped afterwards.
     pub fn work<T>(self, work: impl AsyncFnOnce(&Self) -> Result<T, String>) -> Result<T, String> {
-        println!("server: {}", self.what);
+        println!("server: {}", self.description);
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("client").enable_all().build();
         let runtime = runtime.map_err(|error| format!("the runtime cannot start: {error}"))?;
         let done = runtime.block_on(work(&self));
@@ -60,7 +62,7 @@ impl Target {
     }
 
     fn own(database: Option<&str>) -> Result<Self, String> {
-        let temporary = || tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"));
+        let temporary = || tempfile::tempdir().map_err(|error| format!("cannot create a temporary folder: {error}"));
         let folder = if database.is_none() { Some(temporary()?) } else { None };
         let database = match (database, &folder) {
             (None, Some(folder)) => format!("sqlite://{}", folder.path().join("rolecall.db").display()),
@@ -78,14 +80,15 @@ impl Target {
             drain: Duration::from_secs(5),
         };
         let running = runtime.block_on(Running::start(config)).map_err(|error| error.to_string())?;
-        let kind = if folder.is_some() { "a temporary SQLite file" } else { "the database given" };
-        let what = format!("in this process, on {kind}, at {}; --address asks a running one", running.addresses[0]);
+        let kind = if folder.is_some() { "a temporary SQLite file" } else { "the given database" };
+        let description =
+            format!("in this process, on {kind}, at {}; --address names a running one", running.addresses[0]);
         let address = format!("http://{}", running.addresses[0]);
         let own = Some(Own { runtime, running, _folder: folder });
-        Ok(Self { address, what, cpu: Some(Of::ServerThreads), own })
+        Ok(Self { address, description, cpu: Some(Of::ServerThreads), own })
     }
 
-    /// Stops a server of our own.
+    /// Stops a server in this process.
     fn stop(self) {
         if let Some(own) = self.own {
             own.runtime.block_on(own.running.stop());
@@ -93,9 +96,9 @@ impl Target {
     }
 }
 
-/// How an example ends: well, with something wrong that it told of itself, or with what kept it from its work.
-pub fn removed(well: Result<bool, String>) -> ExitCode {
-    match well {
+/// Returns the exit code of an example. `false` is a failure that it has reported itself.
+pub fn exit_code(result: Result<bool, String>) -> ExitCode {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
@@ -105,10 +108,11 @@ pub fn removed(well: Result<bool, String>) -> ExitCode {
     }
 }
 
-/// One connection.
+/// Opens one connection.
 pub async fn connect(address: &str) -> Result<Channel, String> {
     let endpoint = Endpoint::from_shared(address.to_owned());
-    let endpoint = endpoint.map_err(|_| format!("`{address}` is no address; give one like http://127.0.0.1:50051"))?;
+    let endpoint =
+        endpoint.map_err(|_| format!("`{address}` is not an address; write one like http://127.0.0.1:50051"))?;
     let endpoint = endpoint
         .tcp_nodelay(true)
         .initial_stream_window_size(4 << 20)

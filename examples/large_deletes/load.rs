@@ -1,4 +1,4 @@
-//! Loads a project: a role that all members of many orgs hold, and one large org.
+//! Loads a project with a role that all members of many orgs hold, and with one large org.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use crate::watch::Watched;
 use crate::{bar, refused};
 
-/// The role that goes. What takes its place grants the same: whoever had it may go on all the time.
+/// The role to delete. Its replacement grants the same, so that its holders are allowed the same all the time.
 pub const CLERK: &str = "Clerk";
 const PERMISSION: &str = "work";
 pub const BIG_ORG: &str = "big";
@@ -24,7 +24,7 @@ const ROWS_MAX: usize = 10_000;
 pub struct Loaded {
     pub project: String,
     pub memberships: usize,
-    /// Members who hold the role.
+    /// The members who hold the role.
     pub clerks: Watched,
 }
 
@@ -72,7 +72,7 @@ pub async fn load(channel: Channel, clerks: usize, big: usize) -> Result<Loaded,
     }
     bar.finish_and_clear();
     let memberships = clerks + big;
-    let clerks = Watched { project: project.clone(), users: clerks, users_an_org: ORG_MEMBERS, permission: PERMISSION };
+    let clerks = Watched { project: project.clone(), users: clerks, org_members: ORG_MEMBERS, permission: PERMISSION };
     Ok(Loaded { project, memberships, clerks })
 }
 

@@ -22,23 +22,24 @@ pub const PAID: &str = "Paid";
 pub const ADMIN: &str = "Admin";
 pub const BILLING: &str = "Billing";
 pub const MEMBER: &str = "Member";
-/// An Owner, two Admins, somebody who pays, and at least one Member.
+/// An Owner, two Admins, one with the role Billing, and at least one Member.
 pub const ORG_MEMBERS_MIN: usize = 5;
-/// Every role grants this on both plans.
+/// Every role grants this in both plans.
 const READ: &str = "read";
-/// Only Admins and who pays may do this.
+/// Only Owner, Admin and Billing grant this.
 pub const MANAGE: &str = "manage";
 const ROWS_MAX: usize = 10_000;
-/// Calls under way at one time; the server commits those that wait together.
+/// Calls at the same time. The server commits waiting writes together.
 const AT_ONCE: usize = 64;
-/// Of the lent roles; far enough.
-const LENT_FOR: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// The lifetime of temporary roles. They do not expire while this runs.
+const TEMPORARY_FOR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 #[derive(Clone, Copy)]
 pub struct Sizes {
     pub orgs: usize,
     pub org_members: usize,
-    pub lent: usize,
+    /// Orgs in which one member has a temporary role.
+    pub temporary: usize,
 }
 
 pub struct Loaded {
@@ -47,7 +48,7 @@ pub struct Loaded {
     pub watched: Watched,
 }
 
-/// The role of the member of an org with this number.
+/// Returns the role of the member of an org with this number.
 fn role_of(member: usize) -> &'static str {
     match member {
         0 => "Owner",
@@ -64,7 +65,7 @@ pub fn org_id(org: usize) -> String {
 pub async fn load(channel: Channel, sizes: Sizes) -> Result<Loaded, String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let project = format!("plan-moves-{:x}", now.as_micros());
-    product(channel.clone(), &project).await?;
+    create_catalogue(channel.clone(), &project).await?;
     let bar = bar((sizes.orgs * (sizes.org_members + 1)) as u64, "loading");
     let mut creating = JoinSet::new();
     for org in 0..sizes.orgs {
@@ -80,22 +81,22 @@ pub async fn load(channel: Channel, sizes: Sizes) -> Result<Loaded, String> {
     while !creating.is_empty() {
         finished(creating.join_next().await)?;
     }
-    let lent_until = Timestamp { seconds: (now + LENT_FOR).as_secs() as i64, nanos: 0 };
+    let expire_time = Timestamp { seconds: (now + TEMPORARY_FOR).as_secs() as i64, nanos: 0 };
     let mut members = MembershipServiceClient::new(channel);
     let users = sizes.orgs * sizes.org_members;
     for first in (0..users).step_by(ROWS_MAX) {
-        let rows = (first..users.min(first + ROWS_MAX)).map(|user| row(user, sizes, lent_until)).collect::<Vec<_>>();
+        let rows = (first..users.min(first + ROWS_MAX)).map(|user| row(user, sizes, expire_time)).collect::<Vec<_>>();
         bar.inc(rows.len() as u64);
         let request = wire::BatchWriteMembersRequest { project: project.clone(), rows, ..Default::default() };
         members.batch_write_members(request).await.map_err(refused)?;
     }
     bar.finish_and_clear();
-    let watched = Watched { project: project.clone(), users, users_an_org: sizes.org_members, permission: READ };
+    let watched = Watched { project: project.clone(), users, org_members: sizes.org_members, permission: READ };
     Ok(Loaded { project, sizes, watched })
 }
 
-/// What code asks about, four roles, and the plans: Paid has them all, Free only Owner and Member.
-async fn product(channel: Channel, project: &str) -> Result<(), String> {
+/// Creates permissions, four roles and two plans. Paid enables all roles, Free only Owner and Member.
+async fn create_catalogue(channel: Channel, project: &str) -> Result<(), String> {
     let request = wire::CreateProjectRequest {
         key: project.into(),
         environment: wire::Environment::Test as i32,
@@ -147,13 +148,13 @@ async fn product(channel: Channel, project: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A user as a member of its org; in the first orgs one Member is lent a role.
-fn row(user: usize, sizes: Sizes, lent_until: Timestamp) -> wire::MemberWrite {
+/// Returns the row that adds a user to its org. In the first orgs one Member also has a temporary role.
+fn row(user: usize, sizes: Sizes, expire_time: Timestamp) -> wire::MemberWrite {
     let (org, member) = (user / sizes.org_members, user % sizes.org_members);
     let role = |role: &str, expire_time| wire::RoleAssignment { role: role.into(), expire_time, ..Default::default() };
     let mut roles = vec![role(role_of(member), None)];
-    if org < sizes.lent && member == ORG_MEMBERS_MIN - 1 {
-        roles.push(role(ADMIN, Some(lent_until)));
+    if org < sizes.temporary && member == ORG_MEMBERS_MIN - 1 {
+        roles.push(role(ADMIN, Some(expire_time)));
     }
     let write = Some(wire::member_write::Write::Add(wire::RoleAssignments { roles }));
     wire::MemberWrite { org_id: org_id(org), user_id: format!("u{user}"), write }

@@ -1,4 +1,4 @@
-//! The moves, and what is right after each.
+//! The moves, and the right answers after each.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use crate::load::{ADMIN, BILLING, FREE, Loaded, MANAGE, MEMBER, PAID, org_id};
 use crate::refused;
 
-/// Checks a batch.
+/// Checks per batch.
 const BATCH: usize = 10_000;
 
 #[derive(Clone, Copy)]
@@ -22,21 +22,21 @@ pub enum Move {
     BackFromRemap,
 }
 
-/// What a move took and did.
+/// How long a move took, and what it changed.
 pub struct Moved {
     pub took: Duration,
     pub impact: wire::Impact,
 }
 
-/// A role, and how many members were given it, lost it, keep it suspended, have it back.
+/// A role, and for how many members it was given, removed, suspended and reactivated.
 pub type Counts = (String, [i32; 4]);
 
 pub fn counts(role: &wire::RoleImpact) -> Counts {
     (role.role.clone(), [role.given, role.removed, role.suspended, role.reactivated])
 }
 
-/// Moves all orgs in one commit, or only looks what that would do.
-pub async fn moved(channel: Channel, loaded: &Loaded, step: Move, validate_only: bool) -> Result<Moved, String> {
+/// Moves all orgs in one commit. With `validate_only` it only previews the move.
+pub async fn run(channel: Channel, loaded: &Loaded, step: Move, validate_only: bool) -> Result<Moved, String> {
     let request = wire::BatchSubscribeOrgsRequest {
         project: loaded.project.clone(),
         org_ids: (0..loaded.sizes.orgs).map(org_id).collect(),
@@ -45,9 +45,9 @@ pub async fn moved(channel: Channel, loaded: &Loaded, step: Move, validate_only:
         validate_only,
         ..Default::default()
     };
-    let began = Instant::now();
+    let start = Instant::now();
     let moved = SubscriptionServiceClient::new(channel).batch_subscribe_orgs(request).await.map_err(refused)?;
-    let took = began.elapsed();
+    let took = start.elapsed();
     let moved = moved.into_inner();
     if moved.moved as usize != loaded.sizes.orgs {
         return Err(format!("{step}: {} orgs moved", moved.moved));
@@ -55,8 +55,8 @@ pub async fn moved(channel: Channel, loaded: &Loaded, step: Move, validate_only:
     Ok(Moved { took, impact: moved.impact.unwrap_or_default() })
 }
 
-/// Asks of every Admin, and of everybody who pays, what they should be answered after a move.
-pub async fn right_afterwards(channel: Channel, loaded: &Loaded, step: Move) -> Result<(), String> {
+/// Checks every Admin and Billing after a move. Returns an error if an answer is wrong.
+pub async fn check_managers(channel: Channel, loaded: &Loaded, step: Move) -> Result<(), String> {
     let mut client = CheckServiceClient::new(channel);
     let managers = (0..loaded.watched.users).filter(|user| (1..=3).contains(&(user % loaded.sizes.org_members)));
     let managers: Vec<usize> = managers.collect();
@@ -70,7 +70,7 @@ pub async fn right_afterwards(channel: Channel, loaded: &Loaded, step: Move) -> 
         let request = wire::BatchCheckRequest { project: loaded.project.clone(), items, ..Default::default() };
         let answer = client.batch_check(request).await.map_err(refused)?.into_inner();
         if let Some(wrong) = answer.decisions.iter().find(|decision| **decision != step.decision() as i32) {
-            return Err(format!("after {step} a check was answered with {wrong}, not {:?}", step.decision()));
+            return Err(format!("after {step} a check returned {wrong}, not {:?}", step.decision()));
         }
     }
     Ok(())
@@ -101,10 +101,10 @@ impl Move {
         }
     }
 
-    /// What becomes of which roles. Who is lent a role is a Member beside it, and comes to be none by losing it.
-    pub fn roles(self, loaded: &Loaded) -> Vec<Counts> {
-        let (orgs, lent) = (loaded.sizes.orgs as i32, loaded.sizes.lent as i32);
-        let (admins, billing) = (2 * orgs + lent, orgs);
+    /// Returns the expected impact on roles. Members with a temporary role are already Members, so Member is not given to them.
+    pub fn expected(self, loaded: &Loaded) -> Vec<Counts> {
+        let (orgs, temporary) = (loaded.sizes.orgs as i32, loaded.sizes.temporary as i32);
+        let (admins, billing) = (2 * orgs + temporary, orgs);
         let all = |counts: [[i32; 4]; 3]| {
             let roles = [ADMIN, BILLING, MEMBER].into_iter().zip(counts);
             roles.map(|(role, counts)| (role.to_owned(), counts)).collect()
@@ -117,7 +117,7 @@ impl Move {
         }
     }
 
-    /// What Admins, and those who pay, are answered afterwards when they want to do what their role was for.
+    /// Returns the right answer for Admins and Billing after the move, for the permission that only their roles granted.
     fn decision(self) -> Decision {
         match self {
             Self::Suspend => Decision::RoleDisabled,
@@ -133,7 +133,7 @@ impl fmt::Display for Move {
             Self::Suspend => "to Free with SUSPEND and a fallback role",
             Self::BackFromSuspend => "back to Paid",
             Self::Remap => "to Free with REMAP",
-            Self::BackFromRemap => "back to Paid, where nothing comes back",
+            Self::BackFromRemap => "back to Paid, which reactivates nothing",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What is done with the catalogue, over gRPC like anybody would.
+//! The steps with the catalogue, over gRPC.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,12 +20,12 @@ use crate::catalogue::Catalogue;
 const ORG: &str = "company";
 const MAPPING: &str = "Catalogue";
 const DUPLICATE: &str = "Duplicate";
-/// Rows of one bulk write.
+/// Rows per bulk write.
 const ROWS_MAX: usize = 10_000;
-/// Calls under way at one time; the server commits those that wait together.
+/// Calls at the same time. The server commits waiting writes together.
 const AT_ONCE: usize = 64;
-/// Of how many roles one is asked about.
-const ASKED: usize = 20;
+/// One of so many roles is checked.
+const CHECK_EVERY: usize = 20;
 
 pub struct Work<'a> {
     catalogue: &'a Catalogue,
@@ -34,7 +34,7 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub async fn begin(catalogue: &'a Catalogue, channel: Channel) -> Result<Self, String> {
+    pub async fn start(catalogue: &'a Catalogue, channel: Channel) -> Result<Self, String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let project = format!("role-catalogue-{:x}", now.as_micros());
         let request = wire::CreateProjectRequest {
@@ -46,7 +46,7 @@ impl<'a> Work<'a> {
         Ok(Self { catalogue, channel, project })
     }
 
-    /// Permissions, roles, one mapping with all grants, and an org in which every role is held by a user of its name.
+    /// Creates permissions, roles, one mapping with all grants, and an org in which a user with the name of each role holds it.
     pub async fn load(&self) -> Result<String, String> {
         let mut client = PermissionServiceClient::new(self.channel.clone());
         for names in self.catalogue.permissions.chunks(ROWS_MAX) {
@@ -82,7 +82,7 @@ impl<'a> Work<'a> {
         Ok(format!("{} grants", HumanCount(self.catalogue.grants() as u64)))
     }
 
-    /// The grants, cut into calls: edits and the names in them are at most 20,000 a call.
+    /// Splits the grants into calls with at most 20,000 edits and names each.
     fn edits(&self) -> Vec<Vec<wire::GrantEdit>> {
         let mut calls = vec![Vec::new()];
         let mut rows = 0;
@@ -121,11 +121,11 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Every permission, of the holders of some roles.
-    pub async fn ask(&self) -> Result<String, String> {
+    /// Checks every permission for the holders of some roles.
+    pub async fn check(&self) -> Result<String, String> {
         let mut client = CheckServiceClient::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
-        let mut asked = 0;
-        for (role, granted) in self.catalogue.roles.iter().step_by(ASKED) {
+        let mut checks = 0;
+        for (role, granted) in self.catalogue.roles.iter().step_by(CHECK_EVERY) {
             let items = self.catalogue.permissions.iter();
             let items = items.map(|name| wire::CheckItem { permission: name.clone(), ..Default::default() });
             let defaults = Some(wire::CheckItem { org_id: ORG.into(), user_id: role.clone(), ..Default::default() });
@@ -138,9 +138,9 @@ impl<'a> Work<'a> {
                     return Err(format!("role {role}, permission {name}: {decision}"));
                 }
             }
-            asked += answer.decisions.len();
+            checks += answer.decisions.len();
         }
-        Ok(format!("{} checks, all as in the file", HumanCount(asked as u64)))
+        Ok(format!("{} checks, all answers as in the file", HumanCount(checks as u64)))
     }
 
     pub async fn duplicate(&self) -> Result<String, String> {
@@ -159,7 +159,7 @@ impl<'a> Work<'a> {
         Ok(format!("{} grants", HumanCount(grants as u64)))
     }
 
-    /// Takes a permission from a role in the duplicate, and finds that and nothing else; then reads all that is common.
+    /// Removes a permission from a role in the duplicate. The diff must show this and nothing else, and all common grants.
     pub async fn compare(&self) -> Result<String, String> {
         let (role, permission) = self.some_grant()?;
         let remove = vec![permission.clone()];
@@ -215,7 +215,7 @@ impl<'a> Work<'a> {
         granting.ok_or_else(|| "no role grants anything".into())
     }
 
-    /// Code that asks by the old name goes on working.
+    /// Renames a role. Checks with the old name must still work.
     pub async fn rename(&self) -> Result<String, String> {
         let (old, _) = self.some_grant()?;
         let new = format!("{old} (renamed)");

@@ -1,4 +1,4 @@
-//! Columns and indexes as all tables have them.
+//! Columns and indexes that all tables use.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
@@ -11,7 +11,7 @@ pub fn index(columns: &[&'static str]) -> IndexCreateStatement {
     index.to_owned()
 }
 
-/// Ids, counts, instants. Ids are unsigned 32-bit numbers, for which PostgreSQL has no narrower type.
+/// Returns a column for ids, counts or times. Ids are unsigned 32-bit numbers; PostgreSQL has no narrower type for them.
 pub fn number(name: &'static str) -> ColumnDef {
     ColumnDef::new(name).big_integer().not_null().to_owned()
 }
@@ -31,7 +31,7 @@ pub fn bytes(name: &'static str) -> ColumnDef {
 pub fn text(database: DbBackend, name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(name).text().not_null().to_owned();
     if database == DbBackend::Postgres {
-        // sea-query knows no collation of a column.
+        // sea-query cannot set the collation of a column.
         column.extra("COLLATE \"C\"");
     }
     column

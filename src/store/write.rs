@@ -1,7 +1,6 @@
 //! The write transaction: lock the head row, catch up, look up request ids, store a group, commit, and find out about a
 //! commit that nobody answered.
 
-mod member_ids;
 mod persist;
 mod rows;
 
@@ -18,7 +17,6 @@ use crate::domain::commands::group::{Commit, Known, KnownRequest};
 use crate::domain::{RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
 use crate::store::schema::{head, request};
-pub use member_ids::{MemberIds, MembersWith};
 
 /// Commits read at a time while catching up.
 const CATCH_UP_COMMITS: u32 = 256;
@@ -92,10 +90,6 @@ impl WriteTx {
             }
         }
         Ok((state, passed))
-    }
-
-    pub(super) fn connection(&self) -> &DatabaseTransaction {
-        &self.tx
     }
 
     /// Of these request ids those that were used in the last 24 hours (A4).

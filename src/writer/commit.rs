@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::job::{Answer, Failure, Job, Written};
-use super::{sample, settle};
+use super::settle;
 use crate::clock;
 use crate::domain::commands::group::{Group, Known, Verdict, Work, decide_group};
 use crate::domain::{Revision, State};
@@ -39,7 +39,7 @@ pub(super) struct Committer {
 type Answers = Vec<oneshot::Sender<Result<Written, Failure>>>;
 
 /// How a group that was decided ended.
-enum Expired {
+enum Attempted {
     Stored(Vec<Verdict>),
     /// Nothing of it is stored; one of its commands may be the cause.
     Failed(String),
@@ -89,79 +89,62 @@ impl Committer {
         if work.is_empty() {
             return;
         }
-        let (work, answers, removed) = self.attempt(work, answers).await;
-        let Expired::Failed(why) = removed else { return answer(answers, removed) };
+        let (work, answers, attempted) = self.attempt(work, answers).await;
+        let Attempted::Failed(why) = attempted else { return answer(answers, attempted) };
         if alone {
-            return answer(answers, Expired::Failed(why));
+            return answer(answers, Attempted::Failed(why));
         }
         let mut away: Option<String> = None;
         for (work, one) in work.into_iter().zip(answers) {
             if let Some(why) = &away {
-                answer(vec![one], Expired::Away(why.clone()));
+                answer(vec![one], Attempted::Away(why.clone()));
                 continue;
             }
-            let (_, one, removed) = self.attempt(vec![work], vec![one]).await;
-            if let Expired::Away(why) = &removed {
+            let (_, one, attempted) = self.attempt(vec![work], vec![one]).await;
+            if let Attempted::Away(why) = &attempted {
                 // The rest would each wait as long for the same answer.
                 away = Some(why.clone());
             }
-            answer(one, removed);
+            answer(one, attempted);
         }
     }
 
-    async fn attempt(&mut self, work: Vec<Work>, answers: Answers) -> (Vec<Work>, Answers, Expired) {
+    async fn attempt(&mut self, work: Vec<Work>, answers: Answers) -> (Vec<Work>, Answers, Attempted) {
         let Begun { tx, state, known, now } = match self.begin(&work).await {
             Ok(begun) => begun,
-            Err(Stopped::Away(why)) => return (work, answers, Expired::Away(why)),
+            Err(Stopped::Away(why)) => return (work, answers, Attempted::Away(why)),
             Err(Stopped::Diverged(error)) => {
                 let why = self.diverged(error).await;
-                return (work, answers, Expired::Failed(why));
+                return (work, answers, Attempted::Failed(why));
             }
         };
         let (work, group) = decided(state, work, known, now, self.limits).await;
-        let Some(group) = group else {
+        let Some(mut group) = group else {
             step(tx.rollback()).await;
-            return (work, answers, Expired::Failed("deciding failed; this is a bug, please report it".into()));
+            return (work, answers, Attempted::Failed("deciding failed; this is a bug, please report it".into()));
         };
         if group.commits.is_empty() {
             step(tx.rollback()).await;
-            return (work, answers, Expired::Stored(group.verdicts));
+            return (work, answers, Attempted::Stored(group.verdicts));
         }
-        let named = step(async move {
-            let (mut tx, mut group) = (tx, group);
-            let named = sample::name(&mut tx, &mut group).await;
-            (tx, group, named)
-        });
-        let (tx, group) = match named.await {
-            Some((tx, group, Ok(()))) => (tx, group),
-            // PostgreSQL takes nothing more in a transaction in which a statement failed, and what SQLite cannot read, it
-            // should not write: the whole write fails, rather than to report less than it does.
-            Some((tx, _, Err(error))) => {
-                step(tx.rollback()).await;
-                return (work, answers, Expired::Failed(error.to_string()));
-            }
-            None => {
-                self.stuck = true;
-                return (work, answers, Expired::Away(SILENT.into()));
-            }
-        };
+        group.drop_samples();
         let commits = Arc::new(group.commits);
         let group = Group { commits: Vec::new(), ..group };
         let revisions: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
         let ready = match step(async move { tx.persist(&commits, now).await }).await {
             Some(Ok(ready)) => ready,
-            Some(Err(error)) => return (work, answers, Expired::Failed(error.to_string())),
+            Some(Err(error)) => return (work, answers, Attempted::Failed(error.to_string())),
             None => {
                 self.stuck = true;
-                return (work, answers, Expired::Away(SILENT.into()));
+                return (work, answers, Attempted::Away(SILENT.into()));
             }
         };
         match step(ready.commit()).await {
             Some(Committed::Yes) => {
                 self.engine.publish(group.next, &revisions);
-                (work, answers, Expired::Stored(group.verdicts))
+                (work, answers, Attempted::Stored(group.verdicts))
             }
-            Some(Committed::No(error)) => (work, answers, Expired::Failed(error.to_string())),
+            Some(Committed::No(error)) => (work, answers, Attempted::Failed(error.to_string())),
             Some(Committed::Unknown(error)) => self.settle(work, answers, group, &revisions, error.to_string()).await,
             None => self.settle(work, answers, group, &revisions, SILENT.into()).await,
         }
@@ -240,16 +223,16 @@ impl Committer {
         group: Group,
         revisions: &[Revision],
         error: String,
-    ) -> (Vec<Work>, Answers, Expired) {
+    ) -> (Vec<Work>, Answers, Attempted) {
         tracing::error!(error, "the database did not answer a commit; finding out what became of it");
         self.failing.store(true, Ordering::Relaxed);
         if self.store.database() == Database::Sqlite {
             // The file's state is unknown to this process for good (a failed fsync is not retried); a restart reads it anew.
             self.closed = Some("writing the database file failed; restart the server once the disk is well".into());
             unknown(answers);
-            return (work, Vec::new(), Expired::Unknown);
+            return (work, Vec::new(), Attempted::Unknown);
         }
-        let Some(last) = revisions.last() else { return (work, answers, Expired::Failed(error)) };
+        let Some(last) = revisions.last() else { return (work, answers, Attempted::Failed(error)) };
         let mut answers = answers;
         let ask = || {
             let (store, last) = (self.store.clone(), *last);
@@ -260,11 +243,11 @@ impl Committer {
         match stored {
             true => {
                 self.engine.publish(group.next, revisions);
-                (work, answers, Expired::Stored(group.verdicts))
+                (work, answers, Attempted::Stored(group.verdicts))
             }
             // Those answered already were told that the outcome is unknown: not done is one of the outcomes.
-            false if answers.is_empty() => (work, answers, Expired::Unknown),
-            false => (work, answers, Expired::Failed(error)),
+            false if answers.is_empty() => (work, answers, Attempted::Unknown),
+            false => (work, answers, Attempted::Failed(error)),
         }
     }
 
@@ -300,16 +283,16 @@ async fn step<T: Send + 'static>(step: impl Future<Output = T> + Send + 'static)
     done.ok()?.ok()
 }
 
-fn answer(answers: Answers, removed: Expired) {
-    match removed {
-        Expired::Unknown => {}
-        Expired::Stored(verdicts) => {
+fn answer(answers: Answers, attempted: Attempted) {
+    match attempted {
+        Attempted::Unknown => {}
+        Attempted::Stored(verdicts) => {
             for (answer, verdict) in answers.into_iter().zip(verdicts) {
                 // A caller that has gone does not mind.
                 let _ = answer.send(told(verdict));
             }
         }
-        Expired::Failed(why) | Expired::Away(why) => {
+        Attempted::Failed(why) | Attempted::Away(why) => {
             tracing::warn!(%why, writes = answers.len(), "writes failed");
             for answer in answers {
                 let _ = answer.send(Err(Failure::Unavailable));

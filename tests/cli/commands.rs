@@ -1,14 +1,14 @@
-//! Runs the commands of a document, in its order, against one server.
+//! Runs the commands of a document, in their order, against one server.
 //!
-//! Blocks marked `sh ci` must work and blocks marked `sh ci fails` must fail, line by line. What a `json` or `text` block
-//! shows stands in the answer before it, line by line, in this order.
+//! Every line of a block marked `sh ci` must succeed, and every line of a block marked `sh ci fails` must fail. The answer
+//! before a `json` or `text` block contains the lines of the block, in their order.
 
 use std::fs;
 use std::path::Path;
 
 use crate::run::{Server, both, grpcurl, output, rolecall, shell};
 
-/// A file of the repository.
+/// Returns the text of a file of the repository.
 pub fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -35,7 +35,7 @@ pub fn blocks(document: &str) -> Vec<Block> {
     blocks
 }
 
-/// Runs a document; it must hold at least this many commands. Skipped where grpcurl is missing.
+/// Runs a document, which must contain at least this many commands. Does nothing if grpcurl is missing.
 pub fn work(document: &str, at_least: usize) {
     let Some(grpcurl) = grpcurl() else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -54,7 +54,7 @@ pub fn work(document: &str, at_least: usize) {
                 let mut shown = last.lines();
                 for line in &block.lines {
                     let there = shown.any(|shown| shown.trim_end() == line.trim_end());
-                    assert!(there, "{document}: `{line}` is not in its place in: {last}");
+                    assert!(there, "{document}: `{line}` is not in the answer, or not in this order: {last}");
                 }
             }
             _ => {}
@@ -63,9 +63,9 @@ pub fn work(document: &str, at_least: usize) {
     assert!(ran >= at_least, "{document}: only {ran} commands");
 }
 
-/// Runs one command, with the binary of this build and the port that its server was given.
+/// Runs one command with the binary of this build, against the port of its server.
 fn run(line: &str, works: bool, grpcurl: &Path, folder: &Path, server: &mut Option<Server>) -> String {
-    // That is what runs this.
+    // This test is part of it.
     if line == "cargo test" {
         assert!(file(".ci/run").contains("cargo test"));
         return String::new();
@@ -79,18 +79,18 @@ fn run(line: &str, works: bool, grpcurl: &Path, folder: &Path, server: &mut Opti
         return printed;
     }
     let address = &server.as_ref().expect("the document starts a server first").address;
-    let removed = match arguments {
+    let finished = match arguments {
         Some(arguments) => output(rolecall(folder).args(words(arguments)).env("ROLECALL_LISTEN", address)),
         None => {
             let line = line.replace("127.0.0.1:50051", address).replace("localhost:50051", address);
             shell(grpcurl, &line)
         }
     };
-    assert_eq!(removed.status.success(), works, "{line}\n{}", both(&removed));
-    both(&removed)
+    assert_eq!(finished.status.success(), works, "{line}\n{}", both(&finished));
+    both(&finished)
 }
 
-/// The words of a line as a shell takes them; quotes are double.
+/// Splits a line into words as a shell does. Quotes are double.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (at, part) in line.split('"').enumerate() {

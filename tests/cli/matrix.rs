@@ -49,7 +49,7 @@ fn asked(removed: &Output, grants: u64) {
     let printed = both(removed);
     assert_eq!(removed.status.code(), Some(0), "{printed}");
     let pairs = thousands(USERS * PERMISSIONS);
-    let expected = format!("{pairs} of {pairs} pairs asked: {} allowed, 0 mismatches", thousands(grants));
+    let expected = format!("{pairs} of {pairs} pairs checked: {} allowed, 0 mismatches", thousands(grants));
     assert!(printed.contains(&expected), "`{expected}` is not in: {printed}");
     assert!(printed.contains("checks/s") && printed.contains("p99"), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! The README says what is so: its commands run, its table of errors is the one of the code.
+//! The documents are true: their commands run, and their errors, limits and flags are those of the code.
 
 use std::path::Path;
 
@@ -21,47 +21,70 @@ fn the_table_of_errors_is_the_one_of_the_code() {
 }
 
 #[test]
-fn the_commands_of_the_readme_work_in_the_order_of_the_readme() {
-    work("README.md", 15);
+fn the_commands_of_the_readme_work_in_their_order() {
+    work("README.md", 17);
+}
+
+#[test]
+fn the_commands_about_checks_work_in_their_order() {
+    work("docs/checks.md", 9);
+}
+
+#[test]
+fn the_commands_about_delegation_work_in_their_order() {
+    work("docs/delegation.md", 7);
+}
+
+#[test]
+fn the_commands_about_operating_work_in_their_order() {
+    work("docs/operating.md", 4);
 }
 
 #[test]
 fn every_file_that_a_document_links_to_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut links = 0;
-    for document in ["README.md", "CONTRIBUTING.md", "docs/examples.md", "docs/errors.md"] {
-        let text = file(document);
+    let entries = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root.join(name));
+    for document in entries.chain(documents) {
+        let text = std::fs::read_to_string(&document).unwrap();
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
         for link in targets.filter(|link| !link.contains("://")) {
-            let target = root.join(document).with_file_name(link);
-            assert!(target.exists(), "{document} links to {link}");
+            let (name, _section) = link.split_once('#').unwrap_or((link, ""));
+            assert!(document.with_file_name(name).exists(), "{} links to {link}", document.display());
             links += 1;
         }
     }
-    assert!(links > 5, "only {links} links");
+    assert!(links > 15, "only {links} links");
 }
 
 #[test]
-fn the_limits_and_flags_of_the_readme_are_the_ones_of_the_code() {
-    let readme = file("README.md").replace('\n', " ");
+fn the_limits_and_flags_of_a_server_are_those_of_the_code() {
+    let document = file("docs/operating.md").replace('\n', " ");
     let limits = rolecall::limits::Limits::default();
     for (number, what) in [
         (limits.roles, "roles"),
         (limits.permissions, "permissions"),
         (limits.role_mappings, "role mappings"),
         (limits.grants, "grants"),
+        (limits.role_sets, "different role sets"),
+        (limits.managed_roles, "pairs of role and managed role"),
+        (limits.member_roles, "roles"),
         (limits.bulk_rows as u64, "rows"),
         (limits.batch_check_items as u64, "items"),
     ] {
-        let said = format!("{} {what}", grouped(number));
-        assert!(readme.contains(&said), "`{said}` is not in the README");
+        let limit = format!("{} {what}", grouped(number));
+        assert!(document.contains(&limit), "`{limit}` is not in docs/operating.md");
     }
     let folder = tempfile::tempdir().unwrap();
     let help = both(&crate::run::output(rolecall(folder.path()).args(["serve", "--help"])));
-    for row in readme.split("| `--").skip(1) {
+    let mut flags = 0;
+    for row in document.split("| `--").skip(1) {
         let flag: String = row.chars().take_while(|c| !" `".contains(*c)).collect();
         assert!(help.contains(&format!("--{flag}")), "--{flag} is not in: {help}");
+        flags += 1;
     }
+    assert!(flags > 5, "only {flags} flags");
 }
 
 fn grouped(number: u64) -> String {

@@ -2,7 +2,7 @@
 
 use rolecall::domain::commands::command::Write;
 use rolecall::domain::model::project::RoleStructure;
-use rolecall::store::{MemberIds, MembersWith};
+use rolecall::store::MembersWith;
 
 use crate::desk::{Desk, create_org, create_project, given, key, member, user, write_members};
 use crate::on_both;
@@ -48,9 +48,6 @@ async fn r9_members_with_a_role_set_are_named_in_order(database: TestDatabase) {
     ] {
         let after = after.map(|at: usize| &all[at]);
         let members = MembersWith { project, org, role_set };
-        assert_eq!(desk.store.clone().first_of(members, after, at_most).await.unwrap(), expected);
-        let mut tx = desk.store.begin_write().await.unwrap();
-        assert_eq!(tx.first_of(members, after, at_most).await.unwrap(), expected);
-        tx.rollback().await;
+        assert_eq!(desk.store.members_with(members, after, at_most).await.unwrap(), expected);
     }
 }

@@ -69,8 +69,6 @@ pub enum Verdict {
         outcome: Outcome,
         impact: Arc<Impact>,
         replayed: bool,
-        /// The state before it, where the impact names members by their role set alone: to find out who they are.
-        before: Option<Box<State>>,
     },
     /// Answered with what an earlier write was answered.
     Remembered {
@@ -118,9 +116,8 @@ impl Group {
         let Decided { next, changes, outcome, impact } = decided;
         if changes.is_empty() {
             let revision = self.next.revision();
-            return Verdict::Done { revision, outcome, impact, replayed: false, before: None };
+            return Verdict::Done { revision, outcome, impact, replayed: false };
         }
-        let before = impact.has_unnamed().then(|| Box::new(self.next.clone()));
         let revision = Revision { number: self.next.revision().number + 1, tag: work.tag, at: now };
         self.next = next;
         self.next.set_revision(revision);
@@ -138,7 +135,19 @@ impl Group {
             }),
             changes,
         });
-        Verdict::Done { revision, outcome, impact, replayed: false, before }
+        Verdict::Done { revision, outcome, impact, replayed: false }
+    }
+
+    /// Drops the samples of the impacts: only a preview has one, so that a write reads no user ids (R9.d).
+    pub fn drop_samples(&mut self) {
+        let of_verdicts = self.verdicts.iter_mut().filter_map(|verdict| match verdict {
+            Verdict::Done { impact, .. } => Some(impact),
+            _ => None,
+        });
+        let remembered = self.commits.iter_mut().filter_map(|commit| Some(&mut commit.request.as_mut()?.impact));
+        for impact in of_verdicts.chain(remembered).filter(|impact| !impact.sample.is_empty()) {
+            *impact = Arc::new(Impact { sample: Vec::new(), ..Impact::clone(impact) });
+        }
     }
 
     /// The verdict on a request id that was used before, in the past or earlier in this group (A4).
@@ -159,6 +168,6 @@ impl Group {
             return reused();
         }
         let (outcome, impact) = (request.outcome.clone(), request.impact.clone());
-        Some(Verdict::Done { revision, outcome, impact, replayed: true, before: None })
+        Some(Verdict::Done { revision, outcome, impact, replayed: true })
     }
 }
