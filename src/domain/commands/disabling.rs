@@ -12,7 +12,7 @@ use crate::domain::model::id::{RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::name::{RoleMappingName, RoleName};
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::time::Time;
-use crate::domain::rules::replacement::fits;
+use crate::domain::rules::replacement::check_replacement;
 use crate::domain::rules::usage::Recorded;
 use crate::domain::state::change::{Change, Edit, MembershipKey, Scoped};
 use crate::domain::state::org::Org;
@@ -68,7 +68,7 @@ impl<'a> Disabling<'a> {
                 let mut entries = BTreeMap::new();
                 for (name, other) in replacements {
                     let (role, other) = (project.role(name)?, to(other)?);
-                    fits(project, role, other)?;
+                    check_replacement(project, role, other)?;
                     if entries.insert(role, other).is_some() {
                         return Err(Refusal::RemappedTwice { role: name.clone() });
                     }

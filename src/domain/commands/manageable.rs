@@ -65,7 +65,7 @@ pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Resul
     let org = project.org_or_refusal(&ask.org_id)?;
     let acting = Acting::new(&project, org, &ask.acting_user, now)?;
     if ask.target.as_ref().is_some_and(|target| *target != ask.acting_user)
-        && acting.able(CAN_VIEW_OTHER_MEMBERS).is_err()
+        && acting.check_ability(CAN_VIEW_OTHER_MEMBERS).is_err()
     {
         return Err(Refusal::ViewerMissingPermission { permission: CAN_VIEW_OTHER_MEMBERS });
     }
@@ -79,7 +79,7 @@ pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Resul
     let on = Context { state, project: &project, org, acting: &acting, ask, now, limits };
     let (roles, remove) = match &ask.target {
         None => {
-            let remove = visible.iter().any(|&role| acting.may(CAN_REMOVE_USERS, role).is_ok());
+            let remove = visible.iter().any(|&role| acting.check_scope(CAN_REMOVE_USERS, role).is_ok());
             (rest.iter().map(|&role| on.role(role)).collect(), remove)
         }
         Some(target) => {
@@ -107,14 +107,14 @@ impl Context<'_> {
     fn role(&self, id: RoleId) -> ManageableRole {
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping);
         let enabled = mapping.is_some_and(|mapping| mapping.enabled(id));
-        let longest = |permission| self.acting.longest(permission, id).filter(|_| enabled);
+        let longest = |permission| self.acting.expiry_max(permission, id).filter(|_| enabled);
         let (invite, give) = (longest(CAN_INVITE), longest(CAN_CHANGE_ROLES));
         ManageableRole {
             id,
             role: self.project.role_name(id),
             invite: invite.is_some(),
             give: give.is_some(),
-            take: self.acting.may(CAN_CHANGE_ROLES, id).is_ok(),
+            take: self.acting.check_scope(CAN_CHANGE_ROLES, id).is_ok(),
             expire_time_max: give.or(invite).flatten(),
         }
     }
@@ -138,7 +138,7 @@ impl<'a> Trial<'a> {
         let recorded = record.as_ref().and_then(|record| project.recorded_in(record));
         let held = recorded.map_or_else(BTreeMap::new, |it| {
             let visible = it.held(now).filter(|&role| project.is_visible(role));
-            visible.map(|role| (role, it.end(role))).collect()
+            visible.map(|role| (role, it.expiry(role))).collect()
         });
         let owner = project.record.default_owner_role;
         let last_owner = held.get(&owner) == Some(&None) && project.needs_owner(org, target, now);
@@ -168,8 +168,8 @@ impl<'a> Trial<'a> {
     }
 
     fn role(&self, id: RoleId) -> ManageableRole {
-        let invited = self.on.acting.longest(CAN_INVITE, id);
-        let given = self.on.acting.longest(CAN_CHANGE_ROLES, id).into_iter().chain(self.lower(id)).reduce(later);
+        let invited = self.on.acting.expiry_max(CAN_INVITE, id);
+        let given = self.on.acting.expiry_max(CAN_CHANGE_ROLES, id).into_iter().chain(self.lower(id)).reduce(later);
         let invite = self.allows(Write::Add(vec![self.given(id, invited.flatten())]));
         let holds = self.held.contains_key(&id);
         let others = |others: Vec<RoleAssignment>| if others.is_empty() { Write::Remove } else { Write::Set(others) };
@@ -206,6 +206,6 @@ impl<'a> Trial<'a> {
 
     /// Until when the acting user may step down to a role itself (G3).
     fn lower(&self, role: RoleId) -> Option<Option<Time>> {
-        if self.target == self.on.acting.user { self.on.acting.lasts_down_to(role) } else { None }
+        if self.target == self.on.acting.user { self.on.acting.step_down_expiry_max(role) } else { None }
     }
 }

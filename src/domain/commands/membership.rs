@@ -13,7 +13,7 @@ use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::name::{OrgId, ProjectKey, UserId};
 use crate::domain::model::refusal::{Refusal, Rows};
 use crate::domain::rules::delegation::Acting;
-use crate::domain::rules::owners::owned;
+use crate::domain::rules::owners::check_owner;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::change::{Change, Edit, MembershipKey};
 
@@ -24,7 +24,7 @@ pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.row.org_id)?;
     if left && !command.allow_ownerless {
-        owned(&project, org, &BTreeSet::from([&command.row.user_id]), draft.now())?;
+        check_owner(&project, org, &BTreeSet::from([&command.row.user_id]), draft.now())?;
     }
     let record = project.membership(org, &command.row.user_id);
     let record = record.filter(|_| !matches!(command.row.write, Write::Remove));
@@ -72,7 +72,7 @@ fn all_owned(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &MemberWri
     let mut judged: BTreeMap<&OrgId, Refusal> = BTreeMap::new();
     for (org_id, left) in leavers {
         let org = project.org_or_refusal(org_id)?;
-        judged.extend(owned(&project, org, &left, draft.now()).err().map(|refusal| (org_id, refusal)));
+        judged.extend(check_owner(&project, org, &left, draft.now()).err().map(|refusal| (org_id, refusal)));
     }
     let mut rows = Rows::default();
     for (number, row) in left {
@@ -106,7 +106,7 @@ fn write(
     let owner = project.record.default_owner_role;
     let owns = |record: &Option<MembershipRecord>| {
         let recorded = record.as_ref().and_then(|record| latest.recorded_in(record));
-        recorded.is_some_and(|recorded| recorded.holds_for_ever(owner))
+        recorded.is_some_and(|recorded| recorded.holds_permanently(owner))
     };
     let owner_left = owns(&before) && !owns(&after);
     let key = MembershipKey { project: project.id, org: org.no, user: row.user_id.clone() };

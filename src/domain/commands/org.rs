@@ -81,7 +81,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateOrg) -> Result<Outcome, Ref
 /// Refuses an acting user who may not (G1).
 fn allowed(draft: &Draft<'_>, project: &Project, org: &Org, permission: &'static str) -> Result<(), Refusal> {
     match draft.acting_user() {
-        Some(user) => Acting::new(project, org, &user, draft.now())?.able(permission),
+        Some(user) => Acting::new(project, org, &user, draft.now())?.check_ability(permission),
         None => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::model::role::{Role, rank_at};
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::template::B2B;
-use crate::domain::rules::owners::owners_kept;
+use crate::domain::rules::owners::check_owners_kept;
 use crate::domain::state::change::{Change, Edit, GrantsKey, Scoped};
 use crate::domain::state::project::Project;
 
@@ -112,7 +112,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
 pub fn update(draft: &mut Draft<'_>, command: &UpdateProject) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let before = &project.record;
-    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
+    etag::check(command.etag.as_deref(), project.id.number(), before.version)?;
     let role = |name: &Option<RoleName>, present| match name {
         Some(name) => suitable(&project, project.role(name)?),
         None => Ok(present),
@@ -131,7 +131,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateProject) -> Result<Outcome,
     draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
     let updated = draft.project(&command.project)?;
     if !command.allow_ownerless && project.record.default_owner_role != updated.record.default_owner_role {
-        owners_kept(&project, &updated, draft.now())?;
+        check_owners_kept(&project, &updated, draft.now())?;
     }
     Ok(Outcome::Project(updated))
 }
@@ -158,7 +158,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome,
     if command.confirm != before.key.as_str() {
         return Err(Refusal::NotConfirmed { key: before.key.to_string() });
     }
-    etag::fits(command.etag.as_deref(), project.id.number(), before.version)?;
+    etag::check(command.etag.as_deref(), project.id.number(), before.version)?;
     let orgs = project.orgs_len() as u64;
     if orgs > 0 && !command.force {
         return Err(Refusal::ProjectHasOrgs { orgs });

@@ -27,11 +27,12 @@ pub fn record(
     let set = recorded.set;
     let fates = set.roles.iter().map(|&role| (role, replacement_of(role, recorded.holds(role, now))));
     let (stay, go): (Vec<_>, Vec<_>) = fates.partition(|(role, replacement_of)| *replacement_of == Some(*role));
-    let mut ends: BTreeMap<RoleId, Option<Time>> = stay.iter().map(|&(role, _)| (role, recorded.end(role))).collect();
+    let mut ends: BTreeMap<RoleId, Option<Time>> =
+        stay.iter().map(|&(role, _)| (role, recorded.expiry(role))).collect();
     let mut given = BTreeSet::new();
     for (role, other) in go {
         let Some(other) = other.filter(|_| recorded.holds(role, now)) else { continue };
-        let end = recorded.end(role);
+        let end = recorded.expiry(role);
         let held = stay.iter().any(|(stays, _)| *stays == other) && recorded.holds(other, now);
         match ends.get_mut(&other).filter(|_| held || given.contains(&other)) {
             Some(present) => *present = later(*present, end),

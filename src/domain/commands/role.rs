@@ -91,7 +91,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
     let project = draft.project(&command.project)?;
     let id = project.role(&command.name)?;
     let Some(before) = project.roles.get(id) else { return Err(Refusal::Panicked) };
-    etag::fits(command.etag.as_deref(), id.number(), before.version)?;
+    etag::check(command.etag.as_deref(), id.number(), before.version)?;
     let renamed = command.new_name.as_ref().filter(|&name| *name != before.name);
     if let Some(name) = renamed {
         free(&project, name, Some(id))?;

@@ -69,7 +69,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRoleMapping) -> Result<Outc
     let id = project.role_mapping(&command.name)?;
     let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
     let record = &mapping.record;
-    etag::fits(command.etag.as_deref(), id.number(), record.version)?;
+    etag::check(command.etag.as_deref(), id.number(), record.version)?;
     let renamed = command.new_name.as_ref().filter(|&name| *name != record.name);
     if let Some(name) = renamed {
         free(&project, name, Some(id))?;
@@ -99,7 +99,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRoleMapping) -> Result<Outc
     let project = draft.project(&command.project)?;
     let id = project.role_mapping(&command.name)?;
     let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
-    etag::fits(command.etag.as_deref(), id.number(), mapping.record.version)?;
+    etag::check(command.etag.as_deref(), id.number(), mapping.record.version)?;
     if project.record.default_role_mapping == id {
         return Err(Refusal::DefaultRoleMapping(mapping.record.name.clone()));
     }

@@ -47,11 +47,11 @@ impl<'a> Side<'a> {
         let (roles, temporary) = self.project.shown_roles(&self.it.set.roles, self.it.temporary, visibility);
         let role_states = self.project.role_states_of(self.org, &roles, &temporary, now);
         let held = role_states.filter(|recorded_role| recorded_role.state != RoleState::Expired);
-        held.map(|recorded_role| (recorded_role, self.it.end(recorded_role.role))).collect()
+        held.map(|recorded_role| (recorded_role, self.it.expiry(recorded_role.role))).collect()
     }
 
     fn owns(self) -> bool {
-        self.it.holds_for_ever(self.project.record.default_owner_role)
+        self.it.holds_permanently(self.project.record.default_owner_role)
     }
 
     fn mapping(self) -> Option<&'a RoleMapping> {

@@ -19,6 +19,6 @@ impl Project {
     /// internal or suspended roles is a viewer too.
     pub fn view_of(&self, org: &Org, viewer: &UserId, now: Time) -> Option<View> {
         let viewer = Acting::new(self, org, viewer, now).ok()?;
-        Some(if viewer.able(CAN_VIEW_OTHER_MEMBERS).is_ok() { View::AllMembers } else { View::OnlySelf })
+        Some(if viewer.check_ability(CAN_VIEW_OTHER_MEMBERS).is_ok() { View::AllMembers } else { View::OnlySelf })
     }
 }

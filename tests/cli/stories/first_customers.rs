@@ -153,7 +153,7 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
     story
         .tell("Acme cannot just go back: Eve would lose her role, and somebody has to say what becomes of her.")
         .call("SubscriptionService/SubscribeOrg", json!({"org_id": "acme", "role_mapping": "Free"}))
-        .refused_with("ROLES_WOULD_BE_DISABLED", "held by 1 member of 1 org would be disabled for them: `Editor` (1)");
+        .refused_with("ROLES_WOULD_BE_DISABLED", "this would disable roles held by 1 member of 1 org: `Editor` (1)");
     story.may("eve", "acme", "docs.share", "ALLOWED");
     story
         .tell("It goes back, and Eve keeps the role for better days.")

@@ -69,8 +69,8 @@ pub fn counted(draft: &Draft<'_>, project: &Project, roles: &Roles) -> Result<()
     let temporary = roles.values().flatten().count();
     match project.record.role_structure {
         RoleStructure::SingleRole => {
-            let lasting = roles.len() - temporary;
-            if lasting > 1 || temporary > 1 { Err(Refusal::TooManyRoles { lasting, temporary }) } else { Ok(()) }
+            let permanent = roles.len() - temporary;
+            if permanent > 1 || temporary > 1 { Err(Refusal::TooManyRoles { permanent, temporary }) } else { Ok(()) }
         }
         RoleStructure::MultiRole => draft.within("member_roles", draft.limits().member_roles, roles.len()),
     }

@@ -12,7 +12,7 @@ use crate::domain::model::permission::{CAN_CHANGE_ROLES, CAN_INVITE, CAN_REMOVE_
 use crate::domain::model::project::RoleStructure;
 use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::model::role_set::RoleSet;
-use crate::domain::model::time::{Time, longer};
+use crate::domain::model::time::{Time, lasts_longer};
 use crate::domain::rules::delegation::Acting;
 use crate::domain::rules::owners::last_owner;
 use crate::domain::state::org::Org;
@@ -32,7 +32,7 @@ impl Member<'_> {
     /// The roles held, with their ends.
     fn held(&self, now: Time) -> Roles {
         let recorded = self.record.and_then(|record| self.project.recorded_in(record));
-        recorded.map_or_else(Roles::new, |it| it.held(now).map(|role| (role, it.end(role))).collect())
+        recorded.map_or_else(Roles::new, |it| it.held(now).map(|role| (role, it.expiry(role))).collect())
     }
 
     fn not_found(&self) -> Refusal {
@@ -73,7 +73,7 @@ impl Member<'_> {
             Write::Remove => CAN_REMOVE_USERS,
         };
         if !itself || matches!(write, Write::Add(_)) {
-            acting.able(permission)?;
+            acting.check_ability(permission)?;
         }
         let (held, hidden): (Roles, Roles) =
             self.held(now).into_iter().partition(|(role, _)| self.project.is_visible(*role));
@@ -101,11 +101,11 @@ impl Member<'_> {
         self.concerned(&had, &to, |role, given| match given {
             Some(expire_time) if own && acting.steps_down(role, expire_time) => Ok(()),
             None if own => Ok(()),
-            _ => acting.may(permission, role),
+            _ => acting.check_scope(permission, role),
         })?;
         self.concerned(&had, &to, |role, given| match given {
             Some(expire_time) if !own || !acting.steps_down(role, expire_time) => {
-                acting.may_give(permission, role, expire_time)
+                acting.check_give(permission, role, expire_time)
             }
             _ => Ok(()),
         })?;
@@ -143,7 +143,7 @@ impl Member<'_> {
     fn is_as_visible(&self, record: &MembershipRecord, to: &Roles) -> bool {
         let Some(recorded) = self.project.recorded_in(record) else { return false };
         let visible = recorded.set.roles.iter().copied().filter(|&role| self.project.is_visible(role));
-        visible.map(|role| (role, recorded.end(role))).eq(to.iter().map(|(&role, &end)| (role, end)))
+        visible.map(|role| (role, recorded.expiry(role))).eq(to.iter().map(|(&role, &end)| (role, end)))
     }
 
     /// Asks `may` of every role that a write concerns: taken (`None`), or given until then (G3).
@@ -155,7 +155,7 @@ impl Member<'_> {
     ) -> Result<(), Refusal> {
         let single = self.project.record.role_structure == RoleStructure::SingleRole;
         let lent = |(role, after): (&RoleId, &Option<Time>)| {
-            after.is_some() && held.get(role).is_none_or(|&before| longer(*after, before))
+            after.is_some() && held.get(role).is_none_or(|&before| lasts_longer(*after, before))
         };
         let lends = single && to.iter().any(lent);
         // What stands in for a role goes with it, and lasts as long.
@@ -165,13 +165,13 @@ impl Member<'_> {
         };
         for (&role, &before) in held {
             // Whom a role is lent, for the first time or for longer, loses the base role for as long.
-            if to.get(&role).is_none_or(|&after| longer(before, after) || after.is_none() && lends) {
+            if to.get(&role).is_none_or(|&after| lasts_longer(before, after) || after.is_none() && lends) {
                 with_fallback_role(role, None)?;
             }
         }
         for (&role, &after) in to {
             match held.get(&role) {
-                Some(&before) if longer(after, before) => with_fallback_role(role, Some(after))?,
+                Some(&before) if lasts_longer(after, before) => with_fallback_role(role, Some(after))?,
                 Some(_) => {}
                 None => may(role, Some(after))?,
             }

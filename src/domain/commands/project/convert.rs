@@ -21,7 +21,7 @@ use crate::domain::model::project::{ProjectRecord, RoleStructure};
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::model::time::Time;
-use crate::domain::rules::owners::owners_kept;
+use crate::domain::rules::owners::check_owners_kept;
 use crate::domain::state::change::{Change, Edit, MembershipKey, Scoped};
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
@@ -29,7 +29,7 @@ use crate::domain::state::project::Project;
 /// Lets members of a project hold several roles, or one.
 pub fn convert(draft: &mut Draft<'_>, command: &ConvertRoleStructure) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
-    etag::fits(command.etag.as_deref(), project.id.number(), project.record.version)?;
+    etag::check(command.etag.as_deref(), project.id.number(), project.record.version)?;
     let is = project.record.role_structure;
     if is == command.to {
         return Err(Refusal::WrongRoleStructure { is, why: "there is nothing to convert" });
@@ -40,7 +40,7 @@ pub fn convert(draft: &mut Draft<'_>, command: &ConvertRoleStructure) -> Result<
     }
     let latest = draft.again(&project)?;
     if !command.allow_ownerless {
-        owners_kept(&project, &latest, draft.now())?;
+        check_owners_kept(&project, &latest, draft.now())?;
     }
     Ok(Outcome::Project(latest))
 }
@@ -199,8 +199,8 @@ impl<'a> Choice<'a> {
         let mapping = org.record.role_mapping;
         let roles = || recorded.set.roles.iter().copied();
         let held = |role: &RoleId| recorded.holds(*role, self.now);
-        let base = self.kept(mapping, roles().filter(|&role| recorded.holds_for_ever(role)));
-        let lent = self.kept(mapping, roles().filter(held).filter(|&role| !recorded.holds_for_ever(role)));
+        let base = self.kept(mapping, roles().filter(|&role| recorded.holds_permanently(role)));
+        let lent = self.kept(mapping, roles().filter(held).filter(|&role| !recorded.holds_permanently(role)));
         let above =
             |role: &RoleId| base.is_none_or(|base| self.preference(mapping, *role) < self.preference(mapping, base));
         let mut kept: Vec<RoleId> = base.into_iter().chain(lent.filter(above)).collect();

@@ -19,7 +19,7 @@ use crate::domain::model::refusal::Refusal;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::model::time::{Time, later};
-use crate::domain::rules::replacement::fits;
+use crate::domain::rules::replacement::check_replacement;
 use crate::domain::rules::usage::Recorded;
 use crate::domain::state::change::{Change, Edit, GrantsKey, MembershipKey, Scoped};
 use crate::domain::state::project::Project;
@@ -46,7 +46,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Re
     let project = draft.project(&command.project)?;
     let deleted = project.role(&command.name)?;
     let Some(role) = project.roles.get(deleted) else { return Err(Refusal::Panicked) };
-    etag::fits(command.etag.as_deref(), deleted.number(), role.version)?;
+    etag::check(command.etag.as_deref(), deleted.number(), role.version)?;
     let record = &project.record;
     if [record.default_role, record.default_owner_role].contains(&deleted) {
         let why = "it is the project's default role or default owner role; name another first".into();
@@ -73,7 +73,7 @@ fn replacement(project: &Project, command: &DeleteRole, deleted: RoleId) -> Resu
         None if !project.is_visible(deleted) => return Ok(None),
         None => project.record.default_role,
     };
-    fits(project, deleted, id)?;
+    check_replacement(project, deleted, id)?;
     Ok(Some(id))
 }
 
@@ -89,7 +89,7 @@ impl Deletion {
             project.each_membership(org, |it| {
                 let own = it.holds(self.deleted, self.now);
                 // Whoever holds it in the place of a suspended role gets the replacement in that place.
-                let in_place = project.holds_in_place(org, it, self.deleted, self.now);
+                let in_place = project.holds_as_fallback(org, it, self.deleted, self.now);
                 if own || in_place {
                     holders.members += 1;
                     let migrated = holders.migrated.entry(org.record.role_mapping).or_default();
@@ -114,7 +114,8 @@ impl Deletion {
     /// Whether a holder gets the replacement, or gets it for longer.
     fn gives_replacement(self, it: Recorded<'_>) -> bool {
         self.replacement.is_some_and(|replacement| {
-            !it.holds(replacement, self.now) || later(it.end(self.deleted), it.end(replacement)) != it.end(replacement)
+            !it.holds(replacement, self.now)
+                || later(it.expiry(self.deleted), it.expiry(replacement)) != it.expiry(replacement)
         })
     }
 
