@@ -41,17 +41,17 @@ type Answers = Vec<oneshot::Sender<Result<Written, Failure>>>;
 /// How a group that was decided ended.
 enum Attempted {
     Stored(Vec<Verdict>),
-    /// Nothing of it is stored; one of its commands may be the cause.
+    /// Nothing is stored. One of the commands may be the cause.
     Failed(String),
-    /// Nothing of it is stored, since nothing can be stored.
-    Away(String),
-    /// Whether it is stored was not known when the callers had to be answered; they were.
+    /// Nothing is stored, because the database takes no writes.
+    Unavailable(String),
+    /// The outcome was unknown when the callers had to be answered. They have their answer.
     Unknown,
 }
 
 /// Why a group cannot be decided.
 enum Stopped {
-    Away(String),
+    Unavailable(String),
     Diverged(SinceError),
 }
 
@@ -94,16 +94,16 @@ impl Committer {
         if alone {
             return answer(answers, Attempted::Failed(why));
         }
-        let mut away: Option<String> = None;
+        let mut unavailable: Option<String> = None;
         for (work, one) in work.into_iter().zip(answers) {
-            if let Some(why) = &away {
-                answer(vec![one], Attempted::Away(why.clone()));
+            if let Some(why) = &unavailable {
+                answer(vec![one], Attempted::Unavailable(why.clone()));
                 continue;
             }
             let (_, one, attempted) = self.attempt(vec![work], vec![one]).await;
-            if let Attempted::Away(why) = &attempted {
+            if let Attempted::Unavailable(why) = &attempted {
                 // The others would wait as long for the same answer.
-                away = Some(why.clone());
+                unavailable = Some(why.clone());
             }
             answer(one, attempted);
         }
@@ -112,7 +112,7 @@ impl Committer {
     async fn attempt(&mut self, work: Vec<Work>, answers: Answers) -> (Vec<Work>, Answers, Attempted) {
         let Begun { tx, state, known, now } = match self.begin(&work).await {
             Ok(begun) => begun,
-            Err(Stopped::Away(why)) => return (work, answers, Attempted::Away(why)),
+            Err(Stopped::Unavailable(why)) => return (work, answers, Attempted::Unavailable(why)),
             Err(Stopped::Diverged(error)) => {
                 let why = self.diverged(error).await;
                 return (work, answers, Attempted::Failed(why));
@@ -136,7 +136,7 @@ impl Committer {
             Some(Err(error)) => return (work, answers, Attempted::Failed(error.to_string())),
             None => {
                 self.stuck = true;
-                return (work, answers, Attempted::Away(NO_ANSWER.into()));
+                return (work, answers, Attempted::Unavailable(NO_ANSWER.into()));
             }
         };
         match step(ready.commit()).await {
@@ -153,26 +153,26 @@ impl Committer {
     /// Begins a transaction, catches the State up with the head, and looks up the group's request ids.
     async fn begin(&mut self, work: &[Work]) -> Result<Begun, Stopped> {
         let begun = self.try_begin(work).await;
-        self.failing.store(matches!(begun, Err(Stopped::Away(_))), Ordering::Relaxed);
+        self.failing.store(matches!(begun, Err(Stopped::Unavailable(_))), Ordering::Relaxed);
         begun
     }
 
     async fn try_begin(&mut self, work: &[Work]) -> Result<Begun, Stopped> {
         if let Some(why) = &self.closed {
-            return Err(Stopped::Away(why.clone()));
+            return Err(Stopped::Unavailable(why.clone()));
         }
         if self.stuck {
             // There is nothing to settle. But it replaces the stuck connection once the head row is free.
             let store = self.store.clone();
             match step(async move { store.settle(Revision::default()).await }).await {
                 Some(Ok(_)) => self.stuck = false,
-                Some(Err(error)) => return Err(Stopped::Away(error.to_string())),
-                None => return Err(Stopped::Away(NO_ANSWER.into())),
+                Some(Err(error)) => return Err(Stopped::Unavailable(error.to_string())),
+                None => return Err(Stopped::Unavailable(NO_ANSWER.into())),
             }
         }
         let store = self.store.clone();
         let tx = self.unstuck(step(async move { store.begin_write().await }).await)?;
-        let mut tx = tx.map_err(|error| Stopped::Away(error.to_string()))?;
+        let mut tx = tx.map_err(|error| Stopped::Unavailable(error.to_string()))?;
         let state = State::clone(&self.engine.pin().state);
         let caught_up = step(async move {
             let caught_up = tx.catch_up(state).await;
@@ -203,7 +203,7 @@ impl Committer {
             Ok(known) => Ok(Begun { tx, state, known, now }),
             Err(error) => {
                 step(tx.rollback()).await;
-                Err(Stopped::Away(error.to_string()))
+                Err(Stopped::Unavailable(error.to_string()))
             }
         }
     }
@@ -211,7 +211,7 @@ impl Committer {
     /// Records an abandoned step before the commit: nothing of the group can be stored.
     fn unstuck<T>(&mut self, done: Option<T>) -> Result<T, Stopped> {
         self.stuck |= done.is_none();
-        done.ok_or_else(|| Stopped::Away(NO_ANSWER.into()))
+        done.ok_or_else(|| Stopped::Unavailable(NO_ANSWER.into()))
     }
 
     /// Finds out whether a group with an unacknowledged commit is stored. Until then nothing else is decided.
@@ -291,7 +291,7 @@ fn answer(answers: Answers, attempted: Attempted) {
                 let _ = answer.send(written(verdict));
             }
         }
-        Attempted::Failed(why) | Attempted::Away(why) => {
+        Attempted::Failed(why) | Attempted::Unavailable(why) => {
             tracing::warn!(%why, writes = answers.len(), "writes failed");
             for answer in answers {
                 let _ = answer.send(Err(Failure::Unavailable));
