@@ -1,4 +1,4 @@
-//! The values of changes, and what they are read from.
+//! The values in changes.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::domain::model::role_set::RoleSet;
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time};
 use crate::wire::{self, storage};
 
-/// A change that this release cannot read: a newer one wrote it, or the bytes are damaged. It must never be skipped.
+/// A change that this release cannot read: a newer release wrote it, or the bytes are damaged. It must never be skipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}; upgrade this server to the release that wrote it")]
 pub struct UnknownChange(pub String);
@@ -84,7 +84,7 @@ pub(super) fn read_project(value: storage::ProjectValue) -> Result<ProjectRecord
     })
 }
 
-/// Nothing was deleted in 1970.
+/// 0 means not deleted.
 fn deleted_at(lifecycle: Lifecycle) -> i64 {
     lifecycle.deleted_at().map_or(0, |at| at.0)
 }
