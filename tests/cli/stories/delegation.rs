@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn g1_g2_an_admin_is_refused_what_is_above_it_on_sqlite() {
-    on_sqlite(an_admin_is_refused_what_is_above_it);
+fn g1_g2_an_admin_cannot_manage_higher_roles_on_sqlite() {
+    on_sqlite(an_admin_cannot_manage_higher_roles);
 }
 
 #[tokio::test]
-async fn g1_g2_an_admin_is_refused_what_is_above_it_on_postgres() {
-    on_postgres(an_admin_is_refused_what_is_above_it).await;
+async fn g1_g2_an_admin_cannot_manage_higher_roles_on_postgres() {
+    on_postgres(an_admin_cannot_manage_higher_roles).await;
 }
 
 const ADD: &str = "MembershipService/AddMember";
@@ -35,7 +35,7 @@ fn expire_time(role: &str, expire_time: &str) -> Value {
     json!({"role": role, "expire_time": expire_time})
 }
 
-fn an_admin_is_refused_what_is_above_it(story: Story<'_>) {
+fn an_admin_cannot_manage_higher_roles(story: Story<'_>) {
     story
         .step("Ann creates acme and owns it.")
         .call("OrgService/CreateOrg", json!({"org_id": "acme", "creator_user_id": "ann"}))

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn m7_r9_nobody_s_role_is_lost_on_a_smaller_plan_on_sqlite() {
-    on_sqlite(nobody_s_role_is_lost_on_a_smaller_plan);
+fn m7_r9_roles_are_suspended_on_a_smaller_plan_and_reactivated_on_sqlite() {
+    on_sqlite(roles_are_suspended_on_a_smaller_plan_and_reactivated);
 }
 
 #[tokio::test]
-async fn m7_r9_nobody_s_role_is_lost_on_a_smaller_plan_on_postgres() {
-    on_postgres(nobody_s_role_is_lost_on_a_smaller_plan).await;
+async fn m7_r9_roles_are_suspended_on_a_smaller_plan_and_reactivated_on_postgres() {
+    on_postgres(roles_are_suspended_on_a_smaller_plan_and_reactivated).await;
 }
 
-fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
+fn roles_are_suspended_on_a_smaller_plan_and_reactivated(story: Story<'_>) {
     plans(story);
     customers(story);
     let before = members(story, "acme");

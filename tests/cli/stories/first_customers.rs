@@ -5,16 +5,16 @@ use serde_json::json;
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn a_product_from_nothing_to_its_first_customers_on_sqlite() {
-    on_sqlite(a_product_from_nothing_to_its_first_customers);
+fn a_new_product_and_its_first_customers_on_sqlite() {
+    on_sqlite(a_new_product_and_its_first_customers);
 }
 
 #[tokio::test]
-async fn a_product_from_nothing_to_its_first_customers_on_postgres() {
-    on_postgres(a_product_from_nothing_to_its_first_customers).await;
+async fn a_new_product_and_its_first_customers_on_postgres() {
+    on_postgres(a_new_product_and_its_first_customers).await;
 }
 
-fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
+fn a_new_product_and_its_first_customers(story: Story<'_>) {
     // The product.
 
     story

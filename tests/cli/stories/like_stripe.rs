@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn g2_i1_nobody_assigns_the_owner_on_sqlite() {
-    on_sqlite(nobody_assigns_the_owner);
+fn g2_i1_no_acting_user_can_assign_the_owner_role_on_sqlite() {
+    on_sqlite(no_acting_user_can_assign_the_owner_role);
 }
 
 #[tokio::test]
-async fn g2_i1_nobody_assigns_the_owner_on_postgres() {
-    on_postgres(nobody_assigns_the_owner).await;
+async fn g2_i1_no_acting_user_can_assign_the_owner_role_on_postgres() {
+    on_postgres(no_acting_user_can_assign_the_owner_role).await;
 }
 
 const SUPER: &str = "Super Administrator";
@@ -54,7 +54,7 @@ fn member(user_id: &str, roles: &[&str], acting_user_id: &str) -> Value {
     json!({"org_id": "rocket", "user_id": user_id, "roles": roles, "acting_user_id": acting_user_id})
 }
 
-fn nobody_assigns_the_owner(story: Story<'_>) {
+fn no_acting_user_can_assign_the_owner_role(story: Story<'_>) {
     story
         .step("A product for payments, whose members hold several roles.")
         .call(

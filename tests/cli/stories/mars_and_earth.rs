@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn g2_g3_mars_is_managed_from_mars_on_sqlite() {
-    on_sqlite(mars_is_managed_from_mars);
+fn g2_g3_an_admin_of_mars_manages_only_roles_of_mars_on_sqlite() {
+    on_sqlite(an_admin_of_mars_manages_only_roles_of_mars);
 }
 
 #[tokio::test]
-async fn g2_g3_mars_is_managed_from_mars_on_postgres() {
-    on_postgres(mars_is_managed_from_mars).await;
+async fn g2_g3_an_admin_of_mars_manages_only_roles_of_mars_on_postgres() {
+    on_postgres(an_admin_of_mars_manages_only_roles_of_mars).await;
 }
 
 const ADD: &str = "MembershipService/AddMember";
@@ -34,7 +34,7 @@ fn removal(acting_user_id: &str, user_id: &str) -> Value {
     json!({"org_id": "space", "user_id": user_id, "acting_user_id": acting_user_id})
 }
 
-fn mars_is_managed_from_mars(story: Story<'_>) {
+fn an_admin_of_mars_manages_only_roles_of_mars(story: Story<'_>) {
     story
         .step("Members may hold roles of several planets.")
         .call(

@@ -5,20 +5,20 @@ use serde_json::{Value, json};
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn i1_i2_i4_staff_joins_unseen_on_sqlite() {
-    on_sqlite(staff_joins_unseen);
+fn i1_i2_i4_internal_staff_stays_hidden_on_sqlite() {
+    on_sqlite(internal_staff_stays_hidden);
 }
 
 #[tokio::test]
-async fn i1_i2_i4_staff_joins_unseen_on_postgres() {
-    on_postgres(staff_joins_unseen).await;
+async fn i1_i2_i4_internal_staff_stays_hidden_on_postgres() {
+    on_postgres(internal_staff_stays_hidden).await;
 }
 
 const ADD: &str = "MembershipService/AddMember";
 const GET: &str = "MembershipService/GetMember";
 const LIST: &str = "MembershipService/ListMembers";
 
-fn staff_joins_unseen(story: Story<'_>) {
+fn internal_staff_stays_hidden(story: Story<'_>) {
     story
         .step("The product has a permission for its staff.")
         .call("PermissionService/CreatePermission", json!({"name": "account.inspect"}))
@@ -27,8 +27,8 @@ fn staff_joins_unseen(story: Story<'_>) {
     story.may("bo", "acme", "account.inspect", "ALLOWED");
     story.check("bo", "acme", "role", "Support", "ALLOWED");
 
-    what_the_caller_sees(story);
-    what_customers_see(story);
+    what_callers_see(story);
+    what_viewers_see(story);
     errors_do_not_reveal_names(story);
 
     story
@@ -44,7 +44,7 @@ fn staff_joins_unseen(story: Story<'_>) {
         .call("OrgService/DeleteOrg", json!({"org_id": "acme", "validate_only": true}))
         .answers(json!({"removedMemberships": 3, "impact": {"members": 3}}));
 
-    where_people_have_several_roles(story);
+    in_a_multi_role_project(story);
 }
 
 /// Creates an internal role, which Bo holds in acme, and two other members.
@@ -71,7 +71,7 @@ fn with_support(story: Story<'_>) {
         .answers(json!({"member": {"roles": [{"role": "Support"}]}}));
 }
 
-fn what_the_caller_sees(story: Story<'_>) {
+fn what_callers_see(story: Story<'_>) {
     story
         .step("A call without a viewer returns everybody.")
         .call(LIST, json!({"org_id": "acme"}))
@@ -86,7 +86,7 @@ fn what_the_caller_sees(story: Story<'_>) {
         .refused_with("ROLE_NOT_FOUND", "`Support`");
 }
 
-fn what_customers_see(story: Story<'_>) {
+fn what_viewers_see(story: Story<'_>) {
     for viewer in ["ann", "carl"] {
         story
             .step("Viewers see the visible members.")
@@ -151,7 +151,7 @@ fn errors_do_not_reveal_names(story: Story<'_>) {
     }
 }
 
-fn where_people_have_several_roles(story: Story<'_>) {
+fn in_a_multi_role_project(story: Story<'_>) {
     story
         .step("In another project members hold several roles.")
         .call(
