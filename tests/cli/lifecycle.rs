@@ -18,7 +18,7 @@ async fn channel(server: &Server) -> Channel {
 }
 
 /// Starts a write that is in flight as long as the returned connection holds the lock of the database file.
-async fn waiting(channel: Channel, folder: &Path) -> (JoinHandle<Result<(), Status>>, DatabaseConnection) {
+async fn write_in_flight(channel: Channel, folder: &Path) -> (JoinHandle<Result<(), Status>>, DatabaseConnection) {
     let mut options = ConnectOptions::new(format!("sqlite://{}", folder.join("rolecall.db").display()));
     let lock = sea_orm::Database::connect(options.max_connections(1).to_owned()).await.unwrap();
     lock.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
@@ -33,7 +33,7 @@ async fn waiting(channel: Channel, folder: &Path) -> (JoinHandle<Result<(), Stat
 async fn sigterm_lets_calls_in_flight_finish_and_exits_with_0() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &["--listen", "unix:r.sock"]);
-    let (call, lock) = waiting(channel(&server).await, folder.path()).await;
+    let (call, lock) = write_in_flight(channel(&server).await, folder.path()).await;
     server.signal("-TERM");
     tokio::time::sleep(Duration::from_millis(300)).await;
     lock.execute_unprepared("ROLLBACK").await.unwrap();
@@ -49,7 +49,7 @@ async fn sigterm_lets_calls_in_flight_finish_and_exits_with_0() {
 async fn draining_has_a_deadline_even_if_the_database_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &["--drain-seconds", "1"]);
-    let (call, lock) = waiting(channel(&server).await, folder.path()).await;
+    let (call, lock) = write_in_flight(channel(&server).await, folder.path()).await;
     let began = Instant::now();
     server.signal("-INT");
     assert_eq!(server.wait().code(), Some(0), "{}", server.logs());

@@ -83,7 +83,7 @@ fn s5_a_deleted_org_cannot_be_reached() {
     });
 }
 
-/// Checks that nothing of acme can be reached, that globex is unchanged, and acme of another project too.
+/// Checks that acme cannot be reached, and that globex and the acme of another project are unchanged.
 async fn gone(server: &Server) {
     let project = server.single();
     refused(read(server, "acme").await, "ORG_NOT_FOUND");

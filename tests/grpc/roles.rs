@@ -132,7 +132,7 @@ fn r2_a_role_can_always_be_placed_between_two_others() {
     on_both(async |server| {
         let project = server.single();
         let mut expected = texts(&["Owner", "Admin"]);
-        // More roles than a gap between ranks can be halved for: the ranks are renumbered meanwhile.
+        // 70 insertions use up the gap between two ranks, so the ranks are renumbered.
         for number in 0..70 {
             let name = format!("Role {number}");
             server.create_role(placed(project, &name, above("Admin"))).await.unwrap();

@@ -57,7 +57,7 @@ fn an_admin_of_mars_manages_only_roles_of_mars(story: Story<'_>) {
         .call(ADD, by("marvin", "eric", &["Earth Member"]))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Earth Member`");
     story
-        .step("Not together with Mars Member either.")
+        .step("He cannot add one who is a Mars Member too.")
         .call(ADD, by("marvin", "eric", &["Mars Member", "Earth Member"]))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Earth Member`");
     story
