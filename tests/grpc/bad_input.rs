@@ -12,7 +12,7 @@ use rolecall::wire;
 use tonic::Status;
 
 use crate::contract::{Contract, requests, shop};
-use crate::fixture::{expire_time, in_an_hour, row};
+use crate::fixture::{in_an_hour, row, temporary};
 use crate::raw::Raw;
 use crate::refusals::{Refused, explained, refused};
 use crate::server::{Server, on_both};
@@ -634,7 +634,7 @@ async fn nothing_is_found(server: &Server) {
 fn a_role_cannot_be_given_until_a_time_and_for_good() {
     on_both(async |server| {
         shop(server).await;
-        let both = wire::RoleAssignment { permanent: true, ..expire_time("Admin", in_an_hour()) };
+        let both = wire::RoleAssignment { permanent: true, ..temporary("Admin", in_an_hour()) };
         let request = server.single().adding("acme", "zoe", &[both]);
         let refused = refused(server.storing_nothing(server.add_member(request)).await, "INVALID_FIELD");
         assert_eq!(refused.fields(), ["roles[0].permanent"]);

@@ -11,7 +11,7 @@ use rolecall::wire::{
     self, batch_subscribe_orgs_request, check_request, consistency, member_write, subscribe_org_request,
 };
 
-use crate::fixture::{expire_time, in_an_hour, mask, remapping, roles, standing_in, suspending, texts};
+use crate::fixture::{in_an_hour, mask, remapping, roles, suspending, suspending_with_fallback, temporary, texts};
 use crate::server::Server;
 
 const PACKAGE: &str = "rolecall.v1";
@@ -114,7 +114,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
             remove: texts(&["invoices.pay"]),
         }]
     };
-    let lent = || wire::RoleAssignments { roles: vec![expire_time("Admin", in_an_hour())] };
+    let lent = || wire::RoleAssignments { roles: vec![temporary("Admin", in_an_hour())] };
     let row = |user: &str, write| wire::MemberWrite { org_id: "acme".into(), user_id: user.into(), write: Some(write) };
     let others = vec![
         (
@@ -128,7 +128,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 enable_roles: texts(&["Billing Manager"]),
                 disable_roles: texts(&["Guest"]),
                 subscribe_org_ids: texts(&["globex"]),
-                on_disabled: standing_in("Member"),
+                on_disabled: suspending_with_fallback("Member"),
                 request_id: request_id("mapping"),
                 reason: reason(),
                 ..Default::default()
@@ -336,7 +336,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 project: project(),
                 org_id: "globex".into(),
                 user_id: "cat".into(),
-                roles: vec![expire_time("Billing Manager", in_an_hour())],
+                roles: vec![temporary("Billing Manager", in_an_hour())],
                 request_id: request_id("member"),
                 reason: reason(),
                 ..Default::default()
@@ -398,7 +398,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 project: project(),
                 org_id: "acme".into(),
                 user_id: "ann".into(),
-                roles: vec![expire_time("Owner", in_an_hour())],
+                roles: vec![temporary("Owner", in_an_hour())],
                 request_id: request_id("roles"),
                 reason: reason(),
                 ..Default::default()

@@ -11,7 +11,7 @@ use rolecall::wire::{self, Decision, Environment, MemberRoleState, RoleStructure
 use crate::server::Server;
 
 pub use catalog::mask;
-pub use end_users::{becomes, sampled};
+pub use end_users::{role_changes, sampled};
 
 /// A project of a server, for calls that must succeed.
 #[derive(Clone, Copy)]
@@ -153,7 +153,7 @@ impl Project<'_> {
     }
 
     /// An org, and its creator.
-    pub async fn founded(&self, org_id: &str, creator: &str) -> wire::Org {
+    pub async fn org_with_owner(&self, org_id: &str, creator: &str) -> wire::Org {
         let request = wire::CreateOrgRequest {
             project: self.key.into(),
             org_id: org_id.into(),
@@ -298,11 +298,11 @@ impl Project<'_> {
 
 /// Whoever holds a role that gets disabled keeps it, suspended.
 pub fn suspending() -> Option<wire::OnDisabled> {
-    standing_in("")
+    suspending_with_fallback("")
 }
 
 /// The same, and holds another role meanwhile.
-pub fn standing_in(fallback_role: &str) -> Option<wire::OnDisabled> {
+pub fn suspending_with_fallback(fallback_role: &str) -> Option<wire::OnDisabled> {
     let strategy = wire::DisabledRoleStrategy::Suspend.into();
     Some(wire::OnDisabled { strategy, fallback_role: fallback_role.into(), ..Default::default() })
 }
@@ -328,7 +328,7 @@ pub fn roles(names: &[&str]) -> Vec<wire::RoleAssignment> {
 }
 
 /// A role until an instant.
-pub fn expire_time(name: &str, end: Timestamp) -> wire::RoleAssignment {
+pub fn temporary(name: &str, end: Timestamp) -> wire::RoleAssignment {
     wire::RoleAssignment { role: name.into(), expire_time: Some(end), ..Default::default() }
 }
 
@@ -349,7 +349,7 @@ pub fn soon() -> Timestamp {
 }
 
 /// Waits until an instant has passed.
-pub async fn passed(end: &Timestamp) {
+pub async fn wait_until(end: &Timestamp) {
     let wait = micros(end) - micros(&after(Duration::ZERO));
     tokio::time::sleep(Duration::from_micros(wait.max(0) as u64) + Duration::from_millis(2)).await;
 }
@@ -370,7 +370,7 @@ pub fn shown(member: &wire::Member) -> String {
             MemberRoleState::Unspecified => "unspecified",
             MemberRoleState::Live => "live",
             MemberRoleState::Suspended => "suspended",
-            MemberRoleState::Expired => "ended",
+            MemberRoleState::Expired => "expired",
             MemberRoleState::Overridden => "overridden",
         };
         format!("{} {state}", role.role)

@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision};
 
-use crate::fixture::{Project, add, expire_time, passed, remove, roles, row, soon, texts};
+use crate::fixture::{Project, add, remove, roles, row, soon, temporary, texts, wait_until};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -39,7 +39,7 @@ async fn read(server: &Server, org_id: &str) -> Result<wire::Org, tonic::Status>
 fn s5_what_an_org_says_of_itself_is_changed_and_the_rest_stays() {
     on_both(async |server| {
         let project = server.single();
-        let created = project.founded("acme", "ann").await;
+        let created = project.org_with_owner("acme", "ann").await;
         let updated = async |request| server.update_org(request).await.unwrap().org.unwrap();
         let both = updated(updating("Acme", "{}", None)).await;
         assert_eq!(both, wire::Org { display_name: "Acme".into(), metadata: "{}".into(), ..created.clone() });
@@ -71,12 +71,12 @@ fn s5_a_deleted_org_is_gone_with_its_memberships() {
     on_both(async |server| {
         let project = server.single();
         let soon = soon();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Member"])).await;
-        project.add("acme", "cat", &[expire_time("Member", soon)]).await;
-        project.founded("globex", "ann").await;
-        passed(&soon).await;
-        assert_eq!(project.delete_org("acme").await, 3, "the one whose role has ended included");
+        project.add("acme", "cat", &[temporary("Member", soon)]).await;
+        project.org_with_owner("globex", "ann").await;
+        wait_until(&soon).await;
+        assert_eq!(project.delete_org("acme").await, 3, "the one whose role has expired included");
         gone(server).await;
         gone(&server.restarted().await).await;
     });
@@ -114,7 +114,7 @@ async fn gone(server: &Server) {
 fn s5_an_id_once_deleted_is_retired_until_it_is_said_to_be_given_anew() {
     on_both(async |server| {
         let project = server.single();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.delete_org("acme").await;
         server
             .storing_nothing(async {
@@ -190,7 +190,7 @@ fn s5_deleting_an_org_leaves_its_likeness_in_another_project_alone() {
     on_both(async |server| {
         let (project, other) = (server.single(), server.multi().await);
         for project in [project, other] {
-            project.founded("acme", "ann").await;
+            project.org_with_owner("acme", "ann").await;
         }
         assert_eq!(project.delete_org("acme").await, 1);
         assert_eq!(other.roles_of("acme", "ann").await, "Owner live");

@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 
-use crate::fixture::{Project, add, expire_time, in_an_hour, role, roles, row, set};
+use crate::fixture::{Project, add, in_an_hour, role, roles, row, set, temporary};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -45,7 +45,7 @@ fn s4_the_creator_of_an_org_gets_the_default_owner_role_in_the_same_commit() {
     on_both(async |server| {
         let project = server.single();
         let before = server.head().await;
-        let org = project.founded("acme", "ann").await;
+        let org = project.org_with_owner("acme", "ann").await;
         assert_eq!((org.org_id.as_str(), server.head().await.number), ("acme", before.number + 1));
         assert_eq!(project.roles_of("acme", "ann").await, "Owner live");
         assert_eq!(project.check("acme", "ann", "rolecall::can_delete_org").await, Decision::Allowed);
@@ -67,7 +67,7 @@ fn s4_the_default_owner_role_is_that_of_the_moment() {
         let request =
             wire::UpdateProjectRequest { project: "multi".into(), resource: Some(resource), ..Default::default() };
         server.update_project(request).await.unwrap();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         assert_eq!(project.roles_of("acme", "ann").await, "Admin live");
     });
 }
@@ -99,7 +99,7 @@ fn s4_a_refused_org_makes_nobody_a_member() {
 fn b6_roles_keep_what_they_came_by_when_the_set_is_written_anew() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         let written = project.set("acme", "ann", &roles(&["Owner", "Admin"])).await;
         assert_eq!(shown(&written), "direct: Owner creator, Admin direct");
         assert_eq!(told(project, "acme", "ann").await, "direct: Owner creator, Admin direct");
@@ -117,8 +117,8 @@ fn b6_roles_keep_what_they_came_by_when_the_set_is_written_anew() {
 fn b6_an_end_that_is_set_leaves_the_origin_of_the_role() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
-        project.set("acme", "ann", &[expire_time("Owner", in_an_hour())]).await;
+        project.org_with_owner("acme", "ann").await;
+        project.set("acme", "ann", &[temporary("Owner", in_an_hour())]).await;
         assert_eq!(told(project, "acme", "ann").await, "direct: Owner creator");
         let server = server.restarted().await;
         let project = Project { server: &server, key: "multi" };
@@ -134,7 +134,7 @@ fn b6_an_end_that_is_set_leaves_the_origin_of_the_role() {
 fn b6_bulk_writes_are_direct() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         let rows = vec![row("acme", "ann", set(&["Owner", "Member"])), row("acme", "bob", add(&["Admin"]))];
         server.batch_write_members(project.writing(rows)).await.unwrap();
         assert_eq!(told(project, "acme", "ann").await, "direct: Owner creator, Member direct");
@@ -147,11 +147,11 @@ async fn migrated(server: &Server) -> Project<'_> {
     let project = server.multi().await;
     project.role("Clerk").await;
     project.role("Guest").await;
-    project.founded("acme", "ann").await;
+    project.org_with_owner("acme", "ann").await;
     project.set("acme", "ann", &roles(&["Owner", "Clerk"])).await;
     project.add("acme", "bob", &roles(&["Clerk"])).await;
     project.add("acme", "cat", &roles(&["Clerk", "Guest"])).await;
-    project.add("acme", "dan", &[expire_time("Clerk", in_an_hour()), role("Member")]).await;
+    project.add("acme", "dan", &[temporary("Clerk", in_an_hour()), role("Member")]).await;
     project.add("acme", "eve", &roles(&["Guest"])).await;
     project
 }

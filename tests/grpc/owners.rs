@@ -3,7 +3,7 @@
 use rolecall::wire;
 
 use crate::fixture::{
-    Project, add, expire_time, in_an_hour, passed, permanent, remove, role, roles, row, set, soon, texts,
+    Project, add, in_an_hour, permanent, remove, role, roles, row, set, soon, temporary, texts, wait_until,
 };
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
@@ -56,15 +56,15 @@ fn naming_owner(project: Project<'_>, role: &str) -> wire::UpdateProjectRequest 
 fn b3_the_last_owner_is_not_removed_demoted_or_given_an_end() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Member"])).await;
         server
             .storing_nothing(async {
                 last_owner(&refused(server.remove_member(project.removing("acme", "ann")).await, "LAST_OWNER"), "acme");
                 for given in [
                     vec![role("Admin")],
-                    vec![expire_time("Owner", in_an_hour())],
-                    vec![expire_time("Owner", in_an_hour()), role("Admin")],
+                    vec![temporary("Owner", in_an_hour())],
+                    vec![temporary("Owner", in_an_hour()), role("Admin")],
                 ] {
                     let answer = server.set_member_roles(project.setting("acme", "ann", &given)).await;
                     last_owner(&refused(answer, "LAST_OWNER"), "acme");
@@ -86,8 +86,8 @@ fn b3_the_last_owner_is_not_removed_demoted_or_given_an_end() {
 fn b3_a_holder_with_an_end_does_not_count() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
-        project.add("acme", "bob", &[expire_time("Owner", in_an_hour())]).await;
+        project.org_with_owner("acme", "ann").await;
+        project.add("acme", "bob", &[temporary("Owner", in_an_hour())]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "ann"))).await;
         last_owner(&refused(answer, "LAST_OWNER"), "acme");
         // Once the end is taken away, there are two.
@@ -102,7 +102,7 @@ fn b3_an_operator_may_allow_it() {
     on_both(async |server| {
         let project = server.single();
         for org in ["acme", "globex", "initech"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Member"])).await;
         }
         let removing = wire::RemoveMemberRequest { allow_ownerless: true, ..project.removing("acme", "ann") };
@@ -128,7 +128,7 @@ fn b3_where_no_other_visible_member_is_left_the_owner_may_go() {
         let project = server.multi().await;
         internal(project, "Support").await;
         for org in ["alone", "steps-down", "served", "ended"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
         }
         project.remove("alone", "ann").await;
         project.set("steps-down", "ann", &roles(&["Member"])).await;
@@ -139,13 +139,13 @@ fn b3_where_no_other_visible_member_is_left_the_owner_may_go() {
         project.remove("served", "ann").await;
         // Nor are those whose roles have all ended.
         let soon = soon();
-        project.add("ended", "bob", &[expire_time("Member", soon)]).await;
+        project.add("ended", "bob", &[temporary("Member", soon)]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("ended", "ann"))).await;
         last_owner(&refused(answer, "LAST_OWNER"), "ended");
-        passed(&soon).await;
+        wait_until(&soon).await;
         project.remove("ended", "ann").await;
         // One who holds an internal role beside a visible one is visible.
-        project.founded("both", "ann").await;
+        project.org_with_owner("both", "ann").await;
         project.add("both", "ivy", &roles(&["Support", "Member"])).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("both", "ann"))).await;
         last_owner(&refused(answer, "LAST_OWNER"), "both");
@@ -157,7 +157,7 @@ fn b3_a_suspended_member_is_a_member_still() {
     on_both(async |server| {
         let project = server.multi().await;
         project.role("Clerk").await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Clerk"])).await;
         project.disable("Default", &["Clerk"]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "ann"))).await;
@@ -169,7 +169,7 @@ fn b3_a_suspended_member_is_a_member_still() {
 fn b3_a_bulk_write_is_judged_after_the_whole_commit() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Member"])).await;
         // The owner goes first and another comes last.
         let swap = vec![row("acme", "ann", remove()), row("acme", "bob", set(&["Owner"]))];
@@ -181,7 +181,7 @@ fn b3_a_bulk_write_is_judged_after_the_whole_commit() {
         let rows = vec![row("acme", "cat", remove()), row("acme", "bob", remove())];
         server.batch_write_members(project.writing(rows)).await.unwrap();
         // Who comes without being an owner keeps the owner from going.
-        project.founded("globex", "ann").await;
+        project.org_with_owner("globex", "ann").await;
         let rows = vec![row("globex", "ann", remove()), row("globex", "bob", add(&["Member"]))];
         let answer = server.storing_nothing(server.batch_write_members(project.writing(rows))).await;
         assert_eq!(refused(answer, "LAST_OWNER").subjects(), ["rows[0]"]);
@@ -193,7 +193,7 @@ fn b3_every_row_that_takes_one_of_the_last_owners_is_named() {
     on_both(async |server| {
         let project = server.multi().await;
         for org in ["acme", "globex", "initech"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Owner"])).await;
             project.add(org, "cat", &roles(&["Member"])).await;
         }
@@ -217,23 +217,23 @@ fn b3_orgs_without_an_owner_are_listed() {
         let project = server.multi().await;
         project.mapping("Paid").await;
         let soon = soon();
-        project.founded("owned", "ann").await;
+        project.org_with_owner("owned", "ann").await;
         project.org("nobody", "").await;
         project.org("members", "Paid").await;
         project.add("members", "bob", &roles(&["Admin", "Member"])).await;
         project.org("for-now", "").await;
-        project.add("for-now", "ann", &[expire_time("Owner", in_an_hour()), role("Member")]).await;
+        project.add("for-now", "ann", &[temporary("Owner", in_an_hour()), role("Member")]).await;
         project.org("ended", "").await;
-        project.add("ended", "ann", &[expire_time("Owner", soon)]).await;
+        project.add("ended", "ann", &[temporary("Owner", soon)]).await;
         project.org("both", "Paid").await;
-        project.add("both", "ann", &[expire_time("Owner", in_an_hour())]).await;
+        project.add("both", "ann", &[temporary("Owner", in_an_hour())]).await;
         project.add("both", "bob", &roles(&["Owner", "Admin"])).await;
         // Another role of this one ends; the owner role does not.
         project.org("other-end", "").await;
-        project.add("other-end", "ann", &[role("Owner"), expire_time("Admin", in_an_hour())]).await;
+        project.add("other-end", "ann", &[role("Owner"), temporary("Admin", in_an_hour())]).await;
         project.org("deleted", "").await;
         project.delete_org("deleted").await;
-        passed(&soon).await;
+        wait_until(&soon).await;
         let expected = ["ended", "for-now", "members", "nobody"];
         for page_size in [0, 1, 2, 3, 4, 5] {
             assert_eq!(ownerless(project, "", page_size).await, expected, "pages of {page_size}");
@@ -256,11 +256,11 @@ fn b3_naming_another_owner_role_takes_the_owners_of_every_org() {
         let project = server.multi().await;
         internal(project, "Support").await;
         for org in ["b", "a", "c"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Member"])).await;
         }
-        project.founded("alone", "ann").await;
-        project.founded("served", "ann").await;
+        project.org_with_owner("alone", "ann").await;
+        project.org_with_owner("served", "ann").await;
         project.add("served", "ivy", &roles(&["Support"])).await;
         let answer = server.storing_nothing(server.update_project(naming_owner(project, "Admin"))).await;
         let refused_naming = refused(answer, "LAST_OWNER");
@@ -301,7 +301,7 @@ fn b3_who_owned_by_a_replacement_owns_still() {
 fn b3_of_two_owners_who_leave_at_the_same_time_one_stays() {
     on_both(async |server| {
         let project = server.single();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Owner"])).await;
         project.add("acme", "cat", &roles(&["Member"])).await;
         both_leave(server, project).await;

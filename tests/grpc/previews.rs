@@ -4,7 +4,7 @@ use rolecall::limits::Limits;
 use rolecall::wire;
 
 use crate::contract::{Contract, shop};
-use crate::fixture::{Project, add, expire_time, in_an_hour, remove, role, roles, row, set, texts};
+use crate::fixture::{Project, add, in_an_hour, remove, role, roles, row, set, temporary, texts};
 use crate::refusals::refused;
 use crate::server::{on_both, on_both_with};
 
@@ -132,7 +132,7 @@ fn r9_validate_only_answers_what_the_write_then_answers_and_stores_nothing() {
         );
         previewed!(
             seen,
-            server.add_member(project.adding("initech", "ann", &[role("Owner"), expire_time("Member", in_an_hour())]))
+            server.add_member(project.adding("initech", "ann", &[role("Owner"), temporary("Member", in_an_hour())]))
         );
         previewed!(seen, server.set_member_roles(project.setting("initech", "ann", &roles(&["Member"]))));
         previewed!(

@@ -125,7 +125,7 @@ fn p6_the_key_of_a_deleted_project_stays_taken_until_it_may_be_given_anew() {
         project.role("Clerk").await;
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Owner"])).await;
-        let old = project.record().await;
+        let old = project.get_project().await;
         let anew = || wire::CreateProjectRequest { reuse_deleted_key: true, ..creating("multi") };
         // Of a key that is in use, or was never used, it says nothing.
         refused(server.storing_nothing(server.create_project(anew())).await, "PROJECT_ALREADY_EXISTS");

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 
-use crate::fixture::{Project, add, expire_time, in_an_hour, role, roles, row, shown, soon, texts};
+use crate::fixture::{Project, add, in_an_hour, role, roles, row, shown, soon, temporary, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -129,11 +129,11 @@ fn r4_an_end_is_kept_and_of_two_the_later_stands() {
         project.role("Clerk").await;
         project.org("acme", "").await;
         let (sooner, later) = (in_an_hour(), crate::fixture::after(std::time::Duration::from_secs(7_200)));
-        project.add("acme", "keeps", &[role("Member"), expire_time("Clerk", sooner)]).await;
-        project.add("acme", "later", &[expire_time("Admin", sooner), expire_time("Clerk", later)]).await;
-        project.add("acme", "sooner", &[expire_time("Admin", later), expire_time("Clerk", sooner)]).await;
-        project.add("acme", "for-good", &[role("Admin"), expire_time("Clerk", sooner)]).await;
-        project.add("acme", "gains", &[expire_time("Admin", sooner), role("Clerk")]).await;
+        project.add("acme", "keeps", &[role("Member"), temporary("Clerk", sooner)]).await;
+        project.add("acme", "later", &[temporary("Admin", sooner), temporary("Clerk", later)]).await;
+        project.add("acme", "sooner", &[temporary("Admin", later), temporary("Clerk", sooner)]).await;
+        project.add("acme", "for-good", &[role("Admin"), temporary("Clerk", sooner)]).await;
+        project.add("acme", "gains", &[temporary("Admin", sooner), role("Clerk")]).await;
         assert_eq!(project.delete_role("Clerk", "Admin").await, 5);
         let ends_are_right = async |server: &Server| {
             let project = Project { server, key: "multi" };
@@ -162,9 +162,9 @@ fn r4_in_a_single_role_project_a_lent_role_and_its_base_become_one() {
         project.role("Clerk").await;
         project.org("acme", "").await;
         let end = in_an_hour();
-        project.add("acme", "lent-it", &[role("Member"), expire_time("Clerk", end)]).await;
-        project.add("acme", "lent-other", &[role("Clerk"), expire_time("Admin", end)]).await;
-        project.add("acme", "base", &[role("Clerk"), expire_time("Owner", end)]).await;
+        project.add("acme", "lent-it", &[role("Member"), temporary("Clerk", end)]).await;
+        project.add("acme", "lent-other", &[role("Clerk"), temporary("Admin", end)]).await;
+        project.add("acme", "base", &[role("Clerk"), temporary("Owner", end)]).await;
         assert_eq!(project.delete_role("Clerk", "Admin").await, 3);
         assert_eq!(project.roles_of("acme", "lent-it").await, "Admin live, Member overridden");
         let lent = project.member("acme", "lent-it").await.unwrap();
@@ -182,9 +182,9 @@ fn r4_a_role_that_has_ended_is_not_revived_by_its_replacement() {
         project.role("Clerk").await;
         project.org("acme", "").await;
         let end = soon();
-        project.add("acme", "ann", &[role("Member"), expire_time("Clerk", end)]).await;
-        project.add("acme", "bob", &[expire_time("Clerk", end)]).await;
-        crate::fixture::passed(&end).await;
+        project.add("acme", "ann", &[role("Member"), temporary("Clerk", end)]).await;
+        project.add("acme", "bob", &[temporary("Clerk", end)]).await;
+        crate::fixture::wait_until(&end).await;
         assert_eq!(project.delete_role("Clerk", "Admin").await, 0);
         assert_eq!(project.roles_of("acme", "ann").await, "Member live");
         refused(project.member("acme", "bob").await, "MEMBER_NOT_FOUND");
@@ -348,7 +348,7 @@ fn r4_nobody_is_ever_seen_with_neither_role() {
                 org_id: "acme".into(),
                 user_id: user.clone(),
                 write: Some(wire::member_write::Write::Add(wire::RoleAssignments {
-                    roles: vec![expire_time("Clerk 0", in_an_hour())],
+                    roles: vec![temporary("Clerk 0", in_an_hour())],
                 })),
             },
             1 => row("acme", user, add(&["Clerk 0"])),

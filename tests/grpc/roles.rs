@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, create_role_request::Placement};
 
-use crate::fixture::{Project, add, expire_time, mask, passed, roles, row, soon, texts};
+use crate::fixture::{Project, add, mask, roles, row, soon, temporary, texts, wait_until};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
@@ -351,8 +351,8 @@ fn r10_whether_a_role_is_internal_changes_only_while_nobody_holds_it() {
         project.rename_role("Clerk", "Accountant").await;
         project.remove("acme", "ann").await;
         let end = soon();
-        project.set("acme", "bob", &[expire_time("Clerk", end)]).await;
-        passed(&end).await;
+        project.set("acme", "bob", &[temporary("Clerk", end)]).await;
+        wait_until(&end).await;
         assert!(server.update_role(internal(true)).await.unwrap().role.unwrap().internal);
         assert!(project.get_role("Clerk").await.unwrap().internal);
         project.add("acme", "cat", &roles(&["Clerk"])).await;

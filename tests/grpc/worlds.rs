@@ -8,7 +8,7 @@ use rolecall::wire;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use crate::fixture::{Project, expire_time, in_an_hour, role, standing_in, texts};
+use crate::fixture::{Project, in_an_hour, role, suspending_with_fallback, temporary, texts};
 use crate::server::{Server, on_both};
 
 const VISIBLE: [&str; 5] = ["Owner", "Admin", "Member", "Clerk", "Guest"];
@@ -73,14 +73,13 @@ impl Plan {
         for user in USERS {
             let one = draw.one(&VISIBLE);
             let other = draw.one(&VISIBLE);
-            let temporary =
-                |name, draw: &mut Draw| if draw.below(3) == 0 { expire_time(name, end) } else { role(name) };
+            let drawn = |name, draw: &mut Draw| if draw.below(3) == 0 { temporary(name, end) } else { role(name) };
             let held = match multi {
-                true if one != other => vec![temporary(one, draw), temporary(other, draw)],
-                true => vec![temporary(one, draw)],
+                true if one != other => vec![drawn(one, draw), drawn(other, draw)],
+                true => vec![drawn(one, draw)],
                 false => match draw.below(3) {
-                    0 if one != other => vec![role(one), expire_time(other, end)],
-                    1 => vec![expire_time(one, end)],
+                    0 if one != other => vec![role(one), temporary(other, end)],
+                    1 => vec![temporary(one, end)],
                     _ => vec![role(one)],
                 },
             };
@@ -88,9 +87,9 @@ impl Plan {
                 let name = draw.one(&INTERNAL);
                 let lasting = held.iter().filter(|held| held.expire_time.is_none()).count();
                 match (multi, lasting, held.len()) {
-                    (true, ..) => staff.push((user, temporary(name, draw))),
+                    (true, ..) => staff.push((user, drawn(name, draw))),
                     // Beside a role without an end there is room for one that is lent, and the other way round.
-                    (false, 1, 1) => staff.push((user, expire_time(name, end))),
+                    (false, 1, 1) => staff.push((user, temporary(name, end))),
                     (false, 0, 1) => staff.push((user, role(name))),
                     _ => {}
                 }
@@ -164,7 +163,7 @@ impl Plan {
         }
         let disabling = wire::UpdateRoleMappingRequest {
             disable_roles: texts(&[self.disabled]),
-            on_disabled: standing_in(self.fallback_role),
+            on_disabled: suspending_with_fallback(self.fallback_role),
             ..project.updating("Default")
         };
         server.update_role_mapping(disabling).await.unwrap();
@@ -317,7 +316,7 @@ async fn acted(project: Project<'_>, acting: &str, plan: &Plan, heard_all: &mut 
             };
             let added = server.add_member(add.clone()).await.map(|answer| (answer.member, answer.impact));
             note(format!("add {target} {name}"), heard(added));
-            add.roles = vec![expire_time(name, plan.end)];
+            add.roles = vec![temporary(name, plan.end)];
             let lent = server.add_member(add).await.map(|answer| (answer.member, answer.impact));
             note(format!("lend {target} {name}"), heard(lent));
             let set = wire::SetMemberRolesRequest {
@@ -355,7 +354,7 @@ fn deeds<'a>(draw: &mut Draw, plan: &Plan, customers: &[&'a str]) -> Vec<(&'a st
     let deed = |_| {
         let acting = if draw.below(2) == 0 { "ann" } else { draw.one(customers) };
         let name = draw.one(&VISIBLE);
-        let given = if draw.below(3) == 0 { expire_time(name, plan.end) } else { role(name) };
+        let given = if draw.below(3) == 0 { temporary(name, plan.end) } else { role(name) };
         let deed = match draw.below(5) {
             0 | 1 => Deed::Add(given),
             2 | 3 => Deed::Set(given),
