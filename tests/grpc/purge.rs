@@ -10,7 +10,8 @@ use rolecall::wire::{self, Decision, Environment};
 
 use crate::fixture::{Project, add, roles, row};
 use crate::refusals::refused;
-use crate::server::{Server, on_both, on_postgres};
+use crate::server::{Server, on_both};
+use crate::support::on_postgres;
 
 /// Waits until nothing dead is left to purge.
 async fn purged(server: &Server) {
@@ -160,8 +161,8 @@ fn r4_who_is_left_without_a_role_is_no_member_and_is_purged() {
 #[test]
 fn s5_two_servers_on_one_database_purge_side_by_side_and_each_membership_once() {
     on_postgres(async |database| {
-        let one = Server::start(database.clone(), Limits::default()).await;
-        let other = Server::start(database, Limits::default()).await;
+        let one = Server::start(database.url.clone(), Limits::default()).await;
+        let other = Server::start(database.url, Limits::default()).await;
         let project = one.single();
         let before = one.head().await;
         let orgs = ["acme", "globex", "initech"];
