@@ -246,7 +246,7 @@ fn p7_names_in_one_list_of_a_request() {
                 };
                 assert_too_many(&refused(server.create_role(role).await, "TOO_MANY_ROWS"), "disabled_in", 1_001, 1_000);
                 let rows = wire::ListRoleMappingRolesRequest {
-                    role_mapping: "Default".into(),
+                    name: "Default".into(),
                     roles: many("Owner"),
                     ..Default::default()
                 };
