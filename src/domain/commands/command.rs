@@ -389,8 +389,8 @@ impl Command {
         matches!(self, Self::WriteMember(_) | Self::UpdateOrg(_) | Self::DeleteOrg(_))
     }
 
-    /// Returns roughly how many rows deciding and storing the command costs. It limits the size of a group. A command that may
-    /// change any number of rows, or scans all memberships of a project, commits alone.
+    /// Returns roughly how many rows deciding and storing the command costs. It limits the size of a group. A command
+    /// that may change any number of rows, or scans all memberships of a project, commits alone.
     pub fn weight(&self) -> usize {
         use crate::limits::{GROUP_ROWS_MAX, ORG_ROWS};
         match self {

@@ -1,5 +1,5 @@
-//! Applies the caller's choice for members whose role is disabled (M7). A suspended role that is enabled again loses its
-//! fallback role.
+//! Applies the caller's choice for members whose role is disabled (M7). A suspended role that is enabled again loses
+//! its fallback role.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,8 +47,8 @@ struct Uncovered {
 }
 
 impl<'a> Disabling<'a> {
-    /// Looks up the names of the choice. Replacements and fallback roles must be enabled in the resulting mapping, which is
-    /// called `role_mapping`.
+    /// Looks up the names of the choice. Replacements and fallback roles must be enabled in the resulting mapping,
+    /// which is called `role_mapping`.
     pub fn new(
         project: &'a Project,
         on_disabled: &OnDisabled,
@@ -122,8 +122,8 @@ impl<'a> Disabling<'a> {
         Err(Refusal::RolesWouldBeDisabled { held, members: uncovered.members, orgs: uncovered.orgs })
     }
 
-    /// Applies the strategy to the members of an org. The caller has checked that it covers all of them, and moves the org
-    /// itself.
+    /// Applies the strategy to the members of an org. The caller has checked that it covers all of them, and moves the
+    /// org itself.
     pub fn apply(&mut self, draft: &mut Draft<'_>, org: &Org) -> Result<(), Refusal> {
         let newly_disabled = self.newly_disabled(org);
         if matches!(self.strategy, Strategy::Remap { .. }) && !newly_disabled.is_empty() {
@@ -220,8 +220,8 @@ impl<'a> Disabling<'a> {
         Ok(remapped)
     }
 
-    /// Removes the fallback roles of roles that are enabled again. A role that stays disabled keeps its fallback role or gets a
-    /// replacement of it. SUSPEND adds the fallback role of the caller.
+    /// Removes the fallback roles of roles that are enabled again. A role that stays disabled keeps its fallback role
+    /// or gets a replacement of it. SUSPEND adds the fallback role of the caller.
     fn set_fallbacks(&self, draft: &mut Draft<'_>, org: &Org, newly_disabled: &BTreeSet<RoleId>) {
         let kept = org.fallbacks().iter().filter(|fallback| self.disabled.contains(&fallback.role));
         let mut fallbacks: BTreeMap<RoleId, RoleId> = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! What an acting user may do with the roles of an org (G5). It tries the writes and drops their results, so the answer always
-//! agrees with what they would do.
+//! What an acting user may do with the roles of an org (G5). It tries the writes and drops their results, so the answer
+//! always agrees with what they would do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -18,8 +18,8 @@ use crate::domain::state::change::{Change, Edit, GrantsKey, MembershipKey, Scope
 use crate::domain::state::project::Project;
 use crate::limits::PURGE_ROWS_MAX;
 
-/// Purges memberships of deleted orgs, projects and role sets, and with the last one also these. It purges only deleted data,
-/// even if the command names other data.
+/// Purges memberships of deleted orgs, projects and role sets, and with the last one also these. It purges only deleted
+/// data, even if the command names other data.
 pub fn purge(draft: &mut Draft<'_>, command: &Purge) -> Result<Outcome, Refusal> {
     let Some(project) = draft.state().project_numbered(command.project).cloned() else { return Ok(Outcome::Purged(0)) };
     // Each once, even if it is named several times.

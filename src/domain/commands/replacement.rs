@@ -1,7 +1,7 @@
 //! Replaces roles of members: one is deleted (R4), or disabled with REMAP (M7).
 //!
-//! Members without temporary roles change with their role set. Members with temporary roles are written one by one, since
-//! each may have other expiries to combine.
+//! Members without temporary roles change with their role set. Members with temporary roles are written one by one,
+//! since each may have other expiries to combine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,9 @@ use crate::domain::state::project::Project;
 
 /// Returns the record of a member after its roles are replaced. `None` if no role remains.
 ///
-/// `replacement_of` takes a role and whether it is held, not expired. It returns the role itself to keep it, or `None` to drop
-/// it. An expired role is never replaced. A replacement keeps the expiry, and of two expiries the later one counts.
+/// `replacement_of` takes a role and whether it is held, not expired. It returns the role itself to keep it, or `None`
+/// to drop it. An expired role is never replaced. A replacement keeps the expiry, and of two expiries the later one
+/// counts.
 pub fn record(
     draft: &mut Draft<'_>,
     project: &Project,

@@ -16,8 +16,8 @@ pub fn intern(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Resu
     }
 }
 
-/// Creates a set, even if another one has the same roles. It takes the id of the project: a reference to the project would
-/// make each new set copy the table of sets.
+/// Creates a set, even if another one has the same roles. It takes the id of the project: a reference to the project
+/// would make each new set copy the table of sets.
 pub fn add(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Result<RoleSetId, Refusal> {
     let sets = draft.state().project_numbered(project).map(|project| &project.role_sets);
     let Some((id, sets)) = sets.map(|sets| (sets.next_id(), sets.len())) else { return Err(Refusal::Panicked) };

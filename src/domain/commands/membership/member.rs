@@ -64,8 +64,8 @@ impl Member<'_> {
         }
     }
 
-    /// Returns the record after a write of an acting user. The internal roles of the member stay, and no answer reveals them
-    /// (I4).
+    /// Returns the record after a write of an acting user. The internal roles of the member stay, and no answer reveals
+    /// them (I4).
     pub fn written_by(&self, draft: &mut Draft<'_>, write: &Write, acting: &Acting<'_>) -> Result<Written, Refusal> {
         let now = draft.now();
         let is_self = acting.user == self.user;
@@ -140,8 +140,8 @@ impl Member<'_> {
         Ok((Some(self.record(draft, record, &all_held, all)?), effect))
     }
 
-    /// Returns true if these are exactly the recorded visible roles, expired ones included. Then nothing is written, whatever
-    /// internal roles are recorded.
+    /// Returns true if these are exactly the recorded visible roles, expired ones included. Then nothing is written,
+    /// whatever internal roles are recorded.
     fn has_visible_roles(&self, record: &MembershipRecord, to: &Roles) -> bool {
         let Some(recorded) = self.project.recorded_in(record) else { return false };
         let visible = recorded.set.roles.iter().copied().filter(|&role| self.project.is_visible(role));

@@ -1,8 +1,8 @@
 //! Converts a project between SINGLE_ROLE and MULTI_ROLE (P5).
 //!
-//! To MULTI_ROLE no member's roles change. To SINGLE_ROLE a set of several roles becomes the set of the one role that is
-//! kept. Which one depends on the roles enabled in the org's mapping, so a set may differ between mappings. Then the orgs of
-//! all but one mapping get new sets.
+//! To MULTI_ROLE no member's roles change. To SINGLE_ROLE a set of several roles becomes the set of the one role that
+//! is kept. Which one depends on the roles enabled in the org's mapping, so a set may differ between mappings. Then the
+//! orgs of all but one mapping get new sets.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,8 +143,8 @@ impl<'a> Choice<'a> {
         (sets, with_temporary_roles)
     }
 
-    /// Rewrites each set to the role that is kept in the first of its mappings. Creates new sets for the mappings that keep
-    /// another role.
+    /// Rewrites each set to the role that is kept in the first of its mappings. Creates new sets for the mappings that
+    /// keep another role.
     fn rewrite_sets(
         &self,
         draft: &mut Draft<'_>,
@@ -187,8 +187,8 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Returns the record of a member with temporary roles: the permanent role that is kept, and a temporary one if it is
-    /// preferred to that.
+    /// Returns the record of a member with temporary roles: the permanent role that is kept, and a temporary one if it
+    /// is preferred to that.
     fn record(
         &self,
         draft: &mut Draft<'_>,

@@ -1,7 +1,7 @@
 //! Deletes a role and gives its holders a replacement, in one commit (R4).
 //!
-//! Memberships point to role sets, and sets are few: each set with the role is rewritten. Only members with temporary roles
-//! are written one by one, since each may have other expiries to combine. Sets that become unused are deleted.
+//! Memberships point to role sets, and sets are few: each set with the role is rewritten. Only members with temporary
+//! roles are written one by one, since each may have other expiries to combine. Sets that become unused are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

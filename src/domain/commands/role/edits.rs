@@ -36,7 +36,7 @@ pub fn set_order(draft: &mut Draft<'_>, project: &Project, order: &[RoleId]) {
     }
 }
 
-/// Counts a change of the ranks of existing roles. It ends lists in their order.
+/// Counts a change of the ranks of existing roles (M9). Page tokens of lists in their order then become invalid.
 pub fn count_reordering(draft: &mut Draft<'_>, project: &Project) {
     let before = ProjectRecord::clone(&project.record);
     let after = ProjectRecord { role_order_version: before.role_order_version + 1, ..before.clone() };
