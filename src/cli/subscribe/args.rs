@@ -1,4 +1,4 @@
-//! The arguments of `rolecall subscribe`, and the command lines that they stand for.
+//! The arguments of `rolecall subscribe`, and their command lines.
 
 use clap::{ArgGroup, Parser, ValueEnum};
 
