@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision};
 
-use crate::fixture::{Project, expire_time, micros, passed, role, roles, soon};
+use crate::fixture::{Project, micros, role, roles, soon, temporary, wait_until};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -48,15 +48,15 @@ fn k2_every_decision_that_can_be_reached_and_which_comes_first() {
     on_both(async |server| {
         let project = decisions(server).await;
         let soon = soon();
-        project.add("acme", "expired", &[role("Member"), expire_time("E", soon)]).await;
-        project.add("acme", "expired-alone", &[expire_time("E", soon)]).await;
+        project.add("acme", "expired", &[role("Member"), temporary("E", soon)]).await;
+        project.add("acme", "expired-alone", &[temporary("E", soon)]).await;
         project.add("acme", "suspended", &roles(&["D", "Q"])).await;
         project.add("acme", "live-and-suspended", &roles(&["P", "D"])).await;
-        project.add("acme", "suspended-and-expired", &[role("D"), expire_time("E", soon)]).await;
-        project.add("acme", "live-and-expired", &[role("P"), expire_time("E", soon)]).await;
-        project.add("acme", "disabled-since-expired", &[role("Member"), expire_time("D", soon)]).await;
+        project.add("acme", "suspended-and-expired", &[role("D"), temporary("E", soon)]).await;
+        project.add("acme", "live-and-expired", &[role("P"), temporary("E", soon)]).await;
+        project.add("acme", "disabled-since-expired", &[role("Member"), temporary("D", soon)]).await;
         project.disable("Default", &["D"]).await;
-        passed(&soon).await;
+        wait_until(&soon).await;
         let cases = [
             // Nothing is known of the org: all else is not looked at.
             ("nowhere", "stranger", "nothing", Decision::OrgNotFound),
@@ -240,7 +240,7 @@ fn k3_a_batch_is_answered_at_one_instant() {
     on_both(async |server| {
         let project = decisions(server).await;
         let end = soon();
-        project.add("acme", "ann", &[expire_time("P", end)]).await;
+        project.add("acme", "ann", &[temporary("P", end)]).await;
         let (mut before, mut since) = (false, false);
         while !since {
             let items = vec![item("acme", "ann", "p"); 20_000];

@@ -9,7 +9,8 @@ use rolecall::wire::{self, Decision, consistency::Requirement};
 
 use crate::fixture::roles;
 use crate::refusals::refused;
-use crate::server::{Server, on_both, on_postgres};
+use crate::server::{Server, on_both};
+use crate::support::on_postgres;
 
 const PERMISSION: &str = "rolecall::can_view_other_members";
 
@@ -162,9 +163,9 @@ fn k5_after_a_write_every_later_check_on_the_same_server_sees_it() {
 
 #[test]
 fn k5_another_server_on_the_same_database_sees_a_write_when_asked_for_its_revision() {
-    on_postgres(async |url| {
-        let here = Server::start(url.clone(), Limits::default()).await;
-        let there = Server::start(url, Limits::default()).await;
+    on_postgres(async |database| {
+        let here = Server::start(database.url.clone(), Limits::default()).await;
+        let there = Server::start(database.url, Limits::default()).await;
         here.single().org("acme", "").await;
         for round in 0..5 {
             let added = here.add_member(here.single().adding("acme", "ann", &[])).await.unwrap().revision;

@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, RoleStructure, check_request::Question};
 
-use crate::fixture::{Project, becomes, expire_time, in_an_hour, role, roles, texts};
+use crate::fixture::{Project, in_an_hour, role, role_changes, roles, temporary, texts};
 use crate::refusals::refused;
 use crate::server::on_both;
 
@@ -22,7 +22,7 @@ fn p5_to_multi_role_everybody_keeps_the_roles_and_each_role_manages_what_it_did(
         for (user, name) in [("ann", "Owner"), ("bob", "Admin"), ("cat", "Member")] {
             project.add("acme", user, &roles(&[name])).await;
         }
-        project.add("acme", "dan", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
+        project.add("acme", "dan", &[role("Member"), temporary("Admin", in_an_hour())]).await;
         let request = project.converting_to_multi();
         let dry = wire::ConvertRoleStructureRequest { validate_only: true, ..request.clone() };
         let dry = server.storing_nothing(server.convert_role_structure(dry)).await.unwrap();
@@ -34,8 +34,8 @@ fn p5_to_multi_role_everybody_keeps_the_roles_and_each_role_manages_what_it_did(
         assert_eq!(impact.members_losing_at_least, 2);
         assert_eq!(pairs(&impact.at_least_lost), ["Owner Admin", "Owner Member", "Admin Member"]);
         assert_eq!(pairs(&impact.manages_lost), [""; 0]);
-        assert_eq!(becomes(&Some(impact)), "");
-        assert_eq!(project.record().await.role_structure(), RoleStructure::MultiRole);
+        assert_eq!(role_changes(&Some(impact)), "");
+        assert_eq!(project.get_project().await.role_structure(), RoleStructure::MultiRole);
         assert_eq!(project.roles_of("acme", "ann").await, "Owner live");
         assert_eq!(project.roles_of("acme", "dan").await, "Admin live, Member live");
         assert_eq!(project.manages("Owner").await, ["Owner", "Admin", "Member"]);
@@ -59,14 +59,14 @@ fn p5_to_multi_role_everybody_keeps_the_roles_and_each_role_manages_what_it_did(
 fn p5_to_single_role_one_role_is_kept_and_there_and_back_nothing_is_lost() {
     on_both(async |server| {
         let project = server.single();
-        project.founded("acme", "ann").await;
-        project.add("acme", "bob", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
+        project.org_with_owner("acme", "ann").await;
+        project.add("acme", "bob", &[role("Member"), temporary("Admin", in_an_hour())]).await;
         server.convert_role_structure(project.converting_to_multi()).await.unwrap();
         let order = project.role_order().await;
         let back = server.convert_role_structure(project.converting_to_single(order)).await.unwrap();
-        assert_eq!(becomes(&back.impact), "");
+        assert_eq!(role_changes(&back.impact), "");
         assert_eq!(pairs(&back.impact.unwrap().manages_lost), [""; 0]);
-        assert_eq!(project.record().await.role_structure(), RoleStructure::SingleRole);
+        assert_eq!(project.get_project().await.role_structure(), RoleStructure::SingleRole);
         assert_eq!(project.roles_of("acme", "ann").await, "Owner live");
         assert_eq!(project.roles_of("acme", "bob").await, "Admin live, Member overridden");
         for name in ["Owner", "Admin", "Member"] {
@@ -95,8 +95,8 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
             project.add(org, "sam", &roles(&["Support", "Member"])).await;
             project.add(org, "tim", &roles(&["Support"])).await;
             // Lent over the one that it would be preferred to, dropped under one that is preferred to it.
-            project.add(org, "cat", &[role("Member"), expire_time("Guest", later)]).await;
-            project.add(org, "dan", &[role("Guest"), expire_time("Member", later)]).await;
+            project.add(org, "cat", &[role("Member"), temporary("Guest", later)]).await;
+            project.add(org, "dan", &[role("Guest"), temporary("Member", later)]).await;
         }
         project.subscribe("globex", "Free").await;
         let order = texts(&["Support", "Owner", "Clerk", "Admin", "Guest", "Member"]);
@@ -105,7 +105,7 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
         let dry = server.storing_nothing(server.convert_role_structure(dry)).await.unwrap();
         let done = server.convert_role_structure(request).await.unwrap();
         assert_eq!(dry.impact, done.impact);
-        assert_eq!(becomes(&done.impact), "Support -2, Clerk -1, Admin -2, Guest -1, Member -2");
+        assert_eq!(role_changes(&done.impact), "Support -2, Clerk -1, Admin -2, Guest -1, Member -2");
         assert_eq!(project.role_order().await, order);
         let shown = async |org: &'static str, user: &'static str| project.roles_of(org, user).await;
         for org in ["acme", "globex"] {
@@ -148,13 +148,13 @@ fn p5_the_order_must_be_that_of_all_roles_and_only_a_hierarchy_has_one() {
         assert_eq!(refused(tried(ordered).await, "INVALID_FIELD").fields(), ["role_order"]);
         let stale = wire::ConvertRoleStructureRequest { etag: "stale".into(), ..single(&["Owner", "Admin", "Member"]) };
         let stale = refused(tried(stale).await, "ETAG_MISMATCH");
-        assert_eq!(stale.metadata("etag"), project.record().await.etag);
+        assert_eq!(stale.metadata("etag"), project.get_project().await.etag);
         let fitting = wire::ConvertRoleStructureRequest {
             etag: stale.metadata("etag").into(),
             ..single(&["Owner", "Admin", "Member"])
         };
         server.convert_role_structure(fitting).await.unwrap();
-        assert_ne!(project.record().await.etag, stale.metadata("etag"));
+        assert_ne!(project.get_project().await.etag, stale.metadata("etag"));
     });
 }
 

@@ -28,7 +28,7 @@ fn r5_a_new_default_role_is_what_new_members_get() {
         };
         refused(server.storing_nothing(server.update_role_mapping(request)).await, "DEFAULT_ROLE_DISABLED");
         let server = &server.restarted().await;
-        assert_eq!(server.single().record().await.default_role, "Admin");
+        assert_eq!(server.single().get_project().await.default_role, "Admin");
         assert_eq!(server.single().add("acme", "cat", &[]).await.roles[0].role, "Admin");
     });
 }

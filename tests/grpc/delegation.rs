@@ -6,14 +6,14 @@ use rolecall::wire::{self, Decision};
 use tonic::Status;
 
 use crate::contract::Contract;
-use crate::fixture::{Project, becomes, expire_time, in_an_hour, passed, permanent, role, roles, soon, texts};
+use crate::fixture::{Project, in_an_hour, permanent, role, role_changes, roles, soon, temporary, texts, wait_until};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
 /// The project `default`, SINGLE_ROLE: in acme an owner, an administrator and two members.
 async fn shop(server: &Server) -> Project<'_> {
     let project = server.single();
-    project.founded("acme", "olga").await;
+    project.org_with_owner("acme", "olga").await;
     project.add_all("acme", &["adam"], &["Admin"]).await;
     project.add_all("acme", &["mia", "max"], &["Member"]).await;
     project
@@ -85,10 +85,10 @@ fn g1_only_five_writes_take_an_acting_user() {
 fn g1_an_acting_user_must_be_a_member_of_the_org() {
     on_both(async |server| {
         let project = shop(server).await;
-        project.founded("globex", "zoe").await;
+        project.org_with_owner("globex", "zoe").await;
         let soon = soon();
-        project.add("acme", "tom", &[expire_time("Owner", soon)]).await;
-        passed(&soon).await;
+        project.add("acme", "tom", &[temporary("Owner", soon)]).await;
+        wait_until(&soon).await;
         server
             .storing_nothing(async {
                 // Nobody, the owner of another org, and one whose role has ended.
@@ -171,7 +171,7 @@ fn g1_a_suspended_role_allows_nothing_and_its_fallback_role_does() {
         let order = project.reordering(&["Owner", "Admin", "Helper", "Member"]);
         server.reorder_roles(order).await.unwrap();
         let downgrade = wire::SubscribeOrgRequest {
-            on_disabled: crate::fixture::standing_in("Helper"),
+            on_disabled: crate::fixture::suspending_with_fallback("Helper"),
             ..project.moving("acme", "Free")
         };
         server.subscribe_org(downgrade).await.unwrap();
@@ -224,7 +224,7 @@ fn g2_in_a_single_role_project_a_role_manages_those_below_and_the_highest_itself
         project.add_by("olga", "acme", "eve", &roles(&["Owner"])).await.unwrap();
         project.remove_by("olga", "acme", "eve").await.unwrap();
         let left = project.remove_by("adam", "acme", "max").await.unwrap();
-        assert_eq!(becomes(&left.impact), "Member -1");
+        assert_eq!(role_changes(&left.impact), "Member -1");
         // Managing is by the order, which can change.
         server.reorder_roles(project.reordering(&["Admin", "Owner", "Member"])).await.unwrap();
         project.add_by("adam", "acme", "fay", &roles(&["Owner"])).await.unwrap();
@@ -307,7 +307,7 @@ fn g3_both_the_roles_taken_and_those_given_are_asked_for() {
         set(&["Guest", "Admin"]).await.unwrap();
         set(&["Guest", "Admin", "Clerk"]).await.unwrap();
         // Neither is an end that stays; another end is.
-        let ending = [role("Admin"), role("Clerk"), expire_time("Guest", in_an_hour())];
+        let ending = [role("Admin"), role("Clerk"), temporary("Guest", in_an_hour())];
         out_of_scope(project.set_by("hal", "acme", "eve", &ending).await, "Guest");
         // Of a removal all are concerned.
         project.grant("Default", "Hirer", &["rolecall::can_remove_users"]).await;
@@ -401,18 +401,18 @@ fn g6_nothing_given_outlasts_the_role_by_which_it_is_given() {
     on_both(async |server| {
         let project = shop(server).await;
         let (end, later) = (in_an_hour(), crate::fixture::after(std::time::Duration::from_secs(7_200)));
-        project.add("acme", "lent", &[role("Member"), expire_time("Admin", end)]).await;
-        for given in [role("Member"), expire_time("Member", later), permanent("Member")] {
+        project.add("acme", "lent", &[role("Member"), temporary("Admin", end)]).await;
+        for given in [role("Member"), temporary("Member", later), permanent("Member")] {
             let refused = refused(project.add_by("lent", "acme", "eve", &[given]).await, "OUTLASTS_GRANTER");
             assert_eq!((refused.metadata("role"), refused.metadata("rule")), ("Member", "G6"));
             let max: prost_types::Timestamp = refused.metadata("expire_time_max").parse().unwrap();
             assert_eq!(max, end);
         }
-        project.add_by("lent", "acme", "eve", &[expire_time("Member", end)]).await.unwrap();
+        project.add_by("lent", "acme", "eve", &[temporary("Member", end)]).await.unwrap();
         // An end that stays is given by nobody; one that would be later is.
         project.set_by("lent", "acme", "mia", &roles(&["Member"])).await.unwrap();
-        refused(project.set_by("lent", "acme", "eve", &[expire_time("Member", later)]).await, "OUTLASTS_GRANTER");
+        refused(project.set_by("lent", "acme", "eve", &[temporary("Member", later)]).await, "OUTLASTS_GRANTER");
         refused(project.set_by("lent", "acme", "eve", &[permanent("Member")]).await, "OUTLASTS_GRANTER");
-        project.set_by("adam", "acme", "eve", &[expire_time("Member", later)]).await.unwrap();
+        project.set_by("adam", "acme", "eve", &[temporary("Member", later)]).await.unwrap();
     });
 }

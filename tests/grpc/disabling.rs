@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, DisabledRoleStrategy};
 
-use crate::fixture::{Project, expire_time, passed, role, roles, soon, suspending, texts};
+use crate::fixture::{Project, role, roles, soon, suspending, temporary, texts, wait_until};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
@@ -79,7 +79,7 @@ fn m7_roles_suspended_before_and_roles_that_have_ended_are_not_asked_about() {
     on_both(async |server| {
         let project = shop(server).await;
         let soon = soon();
-        project.add("initech", "fay", &[role("Member"), expire_time("Guest", soon)]).await;
+        project.add("initech", "fay", &[role("Member"), temporary("Guest", soon)]).await;
         project.disable("Paid", &["Clerk"]).await;
         let disabling = |mapping: &str, name: &str| wire::UpdateRoleMappingRequest {
             disable_roles: texts(&[name]),
@@ -97,7 +97,7 @@ fn m7_roles_suspended_before_and_roles_that_have_ended_are_not_asked_about() {
         assert_eq!(project.roles_of("acme", "ann").await, "Clerk suspended");
         // Whose end has passed, holds it no more.
         project.remove("globex", "dan").await;
-        passed(&soon).await;
+        wait_until(&soon).await;
         server.update_role_mapping(disabling("Paid", "Guest")).await.unwrap();
     });
 }

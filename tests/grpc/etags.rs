@@ -106,7 +106,7 @@ fn m9_a_stale_order_is_not_reordered() {
 fn m9_a_project_that_has_changed_since_it_was_read_is_neither_updated_nor_deleted() {
     on_both(async |server| {
         let project = server.multi().await;
-        let read = project.record().await;
+        let read = project.get_project().await;
         let named = |etag: &str, display_name: &str| wire::UpdateProjectRequest {
             etag: etag.into(),
             ..project.updating_project(wire::Project { display_name: display_name.into(), ..Default::default() })
@@ -126,16 +126,16 @@ fn m9_a_project_that_has_changed_since_it_was_read_is_neither_updated_nor_delete
         project.permission("p").await;
         project.mapping("Paid").await;
         server.reorder_roles(project.reordering(&["Clerk", "Admin", "Owner", "Member"])).await.unwrap();
-        assert_eq!(project.record().await.etag, first.etag);
+        assert_eq!(project.get_project().await.etag, first.etag);
         let promotion =
             wire::PromoteRoleMappingRequest { project: "multi".into(), name: "Paid".into(), ..Default::default() };
         server.promote_role_mapping(promotion).await.unwrap();
-        let promoted = project.record().await.etag;
+        let promoted = project.get_project().await.etag;
         assert_ne!(promoted, first.etag);
         let is_the_same = async |server: &Server| {
             let project = Project { server, key: "multi" };
             let listed = server.list_projects(wire::ListProjectsRequest::default()).await.unwrap().projects;
-            assert_eq!(listed[1], project.record().await);
+            assert_eq!(listed[1], project.get_project().await);
             assert_eq!(listed[1].etag, promoted);
         };
         is_the_same(server).await;

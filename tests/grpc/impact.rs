@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, MemberImpact};
 
-use crate::fixture::{Project, becomes, roles, row, sampled, set, standing_in, suspending, texts};
+use crate::fixture::{Project, role_changes, roles, row, sampled, set, suspending, suspending_with_fallback, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -54,7 +54,7 @@ fn r9_a_preview_names_members_and_the_real_call_has_the_same_impact_without_them
         let dry = wire::SubscribeOrgRequest { validate_only: true, ..downgrade(project) };
         let dry = server.storing_nothing(server.subscribe_org(dry)).await.unwrap();
         let impact = dry.impact.clone().unwrap();
-        assert_eq!((impact.orgs, impact.members, becomes(&dry.impact).as_str()), (1, 28, "Clerk suspended 3"));
+        assert_eq!((impact.orgs, impact.members, role_changes(&dry.impact).as_str()), (1, 28, "Clerk suspended 3"));
         let expected: Vec<String> = (1..=3)
             .map(|number| format!("clerk-{number}"))
             .chain((0..17).map(|number| format!("user-{number:02}")))
@@ -73,7 +73,7 @@ fn r9_a_preview_names_members_and_the_real_call_has_the_same_impact_without_them
         // On the way back the same members gain what they lost.
         let back = wire::SubscribeOrgRequest { validate_only: true, ..project.moving("acme", "Paid") };
         let back = server.subscribe_org(back).await.unwrap();
-        assert_eq!(becomes(&back.impact), "Clerk reactivated 3");
+        assert_eq!(role_changes(&back.impact), "Clerk reactivated 3");
         let back = back.impact.unwrap();
         let clerk: &MemberImpact = back.sample.iter().find(|member| member.user_id == "clerk-1").unwrap();
         assert_eq!(
@@ -133,12 +133,12 @@ fn r9_what_one_member_gains_and_loses_is_named() {
         let adding = project.adding("acme", "zoe", &roles(&["Clerk"]));
         let preview = wire::AddMemberRequest { validate_only: true, ..adding.clone() };
         let preview = server.add_member(preview).await.unwrap();
-        assert_eq!((becomes(&preview.impact).as_str(), sampled(&preview.impact)), ("Clerk +1", vec!["zoe"]));
+        assert_eq!((role_changes(&preview.impact).as_str(), sampled(&preview.impact)), ("Clerk +1", vec!["zoe"]));
         assert_eq!(server.add_member(adding).await.unwrap().impact, without_sample(&preview.impact));
         let setting = project.setting("acme", "zoe", &roles(&["Member"]));
         let preview = wire::SetMemberRolesRequest { validate_only: true, ..setting.clone() };
         let changed = server.set_member_roles(preview).await.unwrap();
-        assert_eq!(becomes(&changed.impact), "Member +1, Clerk -1");
+        assert_eq!(role_changes(&changed.impact), "Member +1, Clerk -1");
         assert_eq!(server.set_member_roles(setting).await.unwrap().impact, without_sample(&changed.impact));
         let impact = changed.impact.unwrap();
         let [zoe] = &impact.sample[..] else { panic!("{impact:?}") };
@@ -151,9 +151,9 @@ fn r9_what_one_member_gains_and_loses_is_named() {
         assert_eq!((impact.orgs, impact.members, impact.sample.len()), (0, 0, 0));
         let rows = vec![row("acme", "zoe", set(&["Clerk"])), row("acme", "clerk-1", set(&["Member"]))];
         let written = server.batch_write_members(project.writing(rows)).await.unwrap();
-        assert_eq!(becomes(&written.impact), "Member +1 -1, Clerk +1 -1");
+        assert_eq!(role_changes(&written.impact), "Member +1 -1, Clerk +1 -1");
         let gone = server.remove_member(project.removing("acme", "zoe")).await.unwrap();
-        assert_eq!(becomes(&gone.impact), "Clerk -1");
+        assert_eq!(role_changes(&gone.impact), "Clerk -1");
     });
 }
 
@@ -197,10 +197,10 @@ fn r9_grants_pairs_and_orphaned_orgs_are_listed() {
 fn r9_who_gets_a_fallback_role_is_named_with_it() {
     on_both(async |server| {
         let project = shop(server).await;
-        let on_disabled = standing_in("Admin");
+        let on_disabled = suspending_with_fallback("Admin");
         let preview = wire::SubscribeOrgRequest { validate_only: true, on_disabled, ..downgrade(project) };
         let impact = server.subscribe_org(preview).await.unwrap().impact;
-        assert_eq!(becomes(&impact), "Admin +3, Clerk suspended 3");
+        assert_eq!(role_changes(&impact), "Admin +3, Clerk suspended 3");
         let impact = impact.unwrap();
         let clerk = impact.sample.iter().find(|member| member.user_id == "clerk-1").unwrap();
         assert_eq!((&clerk.roles_given, &clerk.roles_suspended), (&texts(&["Admin"]), &texts(&["Clerk"])));
@@ -215,7 +215,7 @@ fn r9_deleting_a_role_tells_who_gets_which_instead() {
         let dry = server.storing_nothing(server.delete_role(dry)).await.unwrap();
         let done = server.delete_role(project.deleting_role("Clerk", "Member")).await.unwrap();
         assert_eq!(done.impact, without_sample(&dry.impact));
-        assert_eq!((becomes(&done.impact).as_str(), done.migrated_members), ("Member +3, Clerk -3", 3));
+        assert_eq!((role_changes(&done.impact).as_str(), done.migrated_members), ("Member +3, Clerk -3", 3));
         assert_eq!(sampled(&dry.impact), ["clerk-1", "clerk-2", "clerk-3"]);
     });
 }

@@ -3,7 +3,7 @@
 use rolecall::wire::{self, Decision, MembershipOrigin, RoleStructure};
 use tonic::Status;
 
-use crate::fixture::{Project, add, becomes, expire_time, in_an_hour, mask, role, roles, row, shown, texts};
+use crate::fixture::{Project, add, in_an_hour, mask, role, role_changes, roles, row, shown, temporary, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -15,11 +15,11 @@ async fn shop(server: &Server) -> Project<'_> {
     server.reorder_roles(project.reordering(&["Owner", "Admin", "Support", "Member"])).await.unwrap();
     project.permission("debug").await;
     project.grant("Default", "Support", &["debug", "rolecall::can_view_other_members"]).await;
-    project.founded("acme", "olga").await;
+    project.org_with_owner("acme", "olga").await;
     project.add_all("acme", &["mia"], &["Member"]).await;
     project.add_all("acme", &["sam"], &["Support"]).await;
-    project.add("acme", "lee", &[role("Member"), expire_time("Support", in_an_hour())]).await;
-    project.add("acme", "ian", &[role("Support"), expire_time("Member", in_an_hour())]).await;
+    project.add("acme", "lee", &[role("Member"), temporary("Support", in_an_hour())]).await;
+    project.add("acme", "ian", &[role("Support"), temporary("Member", in_an_hour())]).await;
     project
 }
 
@@ -29,7 +29,7 @@ async fn agency(server: &Server) -> Project<'_> {
     project.internal_role("Support").await;
     project.role("Clerk").await;
     project.manage("Owner", &["Owner", "Admin", "Member", "Clerk", "Support"]).await;
-    project.founded("acme", "olga").await;
+    project.org_with_owner("acme", "olga").await;
     project.add_all("acme", &["sam"], &["Support"]).await;
     project.add_all("acme", &["lee"], &["Support", "Clerk"]).await;
     project
@@ -163,7 +163,7 @@ fn i2_roles_are_listed_for_a_viewer_as_if_there_were_no_internal_ones() {
 fn i2_a_viewer_must_be_a_member_and_sees_only_itself_without_the_permission() {
     on_both(async |server| {
         let project = shop(server).await;
-        project.founded("globex", "zoe").await;
+        project.org_with_owner("globex", "zoe").await;
         for viewer in ["nobody", "zoe"] {
             let org =
                 wire::GetOrgRequest { org_id: "acme".into(), viewer_user_id: viewer.into(), ..Default::default() };
@@ -239,10 +239,10 @@ fn i4_a_write_for_an_acting_user_leaves_internal_roles_as_they_are() {
         let set = project.set_by("olga", "acme", "lee", &roles(&["Member"])).await.unwrap();
         let member = set.member.unwrap();
         assert_eq!((shown(&member).as_str(), member.origin()), ("Member live", MembershipOrigin::Unspecified));
-        assert_eq!(becomes(&set.impact), "Member +1, Clerk -1");
+        assert_eq!(role_changes(&set.impact), "Member +1, Clerk -1");
         assert_eq!(project.roles_of("acme", "lee").await, "Member live, Support live");
         let removed = project.remove_by("olga", "acme", "lee").await.unwrap();
-        assert_eq!(becomes(&removed.impact), "Member -1");
+        assert_eq!(role_changes(&removed.impact), "Member -1");
         assert_eq!(project.roles_of("acme", "lee").await, "Support live");
         // From now on it is none of hers.
         for answer in [
@@ -288,10 +288,10 @@ fn i4_what_an_acting_user_is_told_of_a_conversion_or_a_role_is_told_to_operators
         let project = agency(server).await;
         let rows = vec![row("acme", "eve", add(&["Support"]))];
         let written = server.batch_write_members(project.writing(rows)).await.unwrap();
-        assert_eq!(becomes(&written.impact), "Support +1");
+        assert_eq!(role_changes(&written.impact), "Support +1");
         let order = texts(&["Owner", "Admin", "Support", "Member", "Clerk"]);
         server.convert_role_structure(project.converting_to_single(order)).await.unwrap();
-        assert_eq!(project.record().await.role_structure(), RoleStructure::SingleRole);
+        assert_eq!(project.get_project().await.role_structure(), RoleStructure::SingleRole);
         assert_eq!(
             project.roles_of("acme", "lee").await,
             "Clerk live",

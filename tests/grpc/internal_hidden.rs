@@ -9,7 +9,7 @@ use rolecall::wire;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use crate::fixture::{Project, expire_time, in_an_hour, role, standing_in, texts};
+use crate::fixture::{Project, in_an_hour, role, suspending_with_fallback, temporary, texts};
 use crate::server::{Server, on_both};
 
 const VISIBLE: [&str; 5] = ["Owner", "Admin", "Member", "Clerk", "Guest"];
@@ -74,14 +74,14 @@ impl Plan {
         for user in USERS {
             let first = random.pick(&VISIBLE);
             let second = random.pick(&VISIBLE);
-            let temporary =
-                |name, random: &mut Random| if random.below(3) == 0 { expire_time(name, expiry) } else { role(name) };
+            let maybe_temporary =
+                |name, random: &mut Random| if random.below(3) == 0 { temporary(name, expiry) } else { role(name) };
             let held = match multi {
-                true if first != second => vec![temporary(first, random), temporary(second, random)],
-                true => vec![temporary(first, random)],
+                true if first != second => vec![maybe_temporary(first, random), maybe_temporary(second, random)],
+                true => vec![maybe_temporary(first, random)],
                 false => match random.below(3) {
-                    0 if first != second => vec![role(first), expire_time(second, expiry)],
-                    1 => vec![expire_time(first, expiry)],
+                    0 if first != second => vec![role(first), temporary(second, expiry)],
+                    1 => vec![temporary(first, expiry)],
                     _ => vec![role(first)],
                 },
             };
@@ -89,9 +89,9 @@ impl Plan {
                 let name = random.pick(&INTERNAL);
                 let permanent = held.iter().filter(|held| held.expire_time.is_none()).count();
                 match (multi, permanent, held.len()) {
-                    (true, ..) => staff.push((user, temporary(name, random))),
+                    (true, ..) => staff.push((user, maybe_temporary(name, random))),
                     // A SINGLE_ROLE member can hold one permanent and one temporary role.
-                    (false, 1, 1) => staff.push((user, expire_time(name, expiry))),
+                    (false, 1, 1) => staff.push((user, temporary(name, expiry))),
                     (false, 0, 1) => staff.push((user, role(name))),
                     _ => {}
                 }
@@ -166,7 +166,7 @@ impl Plan {
         }
         let disabling = wire::UpdateRoleMappingRequest {
             disable_roles: texts(&[self.disabled]),
-            on_disabled: standing_in(self.fallback_role),
+            on_disabled: suspending_with_fallback(self.fallback_role),
             ..project.updating("Default")
         };
         server.update_role_mapping(disabling).await.unwrap();
@@ -319,7 +319,7 @@ async fn preview_as(project: Project<'_>, acting: &str, plan: &Plan, answers: &m
             };
             let added = server.add_member(add.clone()).await.map(|answer| (answer.member, answer.impact));
             note(format!("add {target} {name}"), text_of(added));
-            add.roles = vec![expire_time(name, plan.expiry)];
+            add.roles = vec![temporary(name, plan.expiry)];
             let temporary = server.add_member(add).await.map(|answer| (answer.member, answer.impact));
             note(format!("add temporarily {target} {name}"), text_of(temporary));
             let set = wire::SetMemberRolesRequest {
@@ -357,7 +357,7 @@ fn writes<'a>(random: &mut Random, plan: &Plan, customers: &[&'a str]) -> Vec<(&
     let write = |_| {
         let acting = if random.below(2) == 0 { "ann" } else { random.pick(customers) };
         let name = random.pick(&VISIBLE);
-        let given = if random.below(3) == 0 { expire_time(name, plan.expiry) } else { role(name) };
+        let given = if random.below(3) == 0 { temporary(name, plan.expiry) } else { role(name) };
         let write = match random.below(5) {
             0 | 1 => Write::Add(given),
             2 | 3 => Write::Set(given),

@@ -3,7 +3,7 @@
 use rolecall::limits::Limits;
 use rolecall::wire::{self, check_request::Question};
 
-use crate::fixture::{add, expire_time, in_an_hour, remapping, role, roles, row, set, texts};
+use crate::fixture::{add, in_an_hour, remapping, role, roles, row, set, temporary, texts};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both, on_both_with};
 
@@ -119,7 +119,7 @@ fn p7_different_role_sets_per_project() {
             3,
             2,
         );
-        let third = project.setting("acme", "ann", &[role("Owner"), expire_time("Admin", in_an_hour())]);
+        let third = project.setting("acme", "ann", &[role("Owner"), temporary("Admin", in_an_hour())]);
         assert_quota(&refused(server.set_member_roles(third).await, "LIMIT_EXCEEDED"), "role_sets", 3, 2);
         let rows = vec![row("acme", "eve", add(&["Owner"])), row("acme", "dan", add(&["Member"]))];
         let refused =

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rolecall::wire;
 
-use crate::fixture::{Project, add, expire_time, in_an_hour, passed, remove, role, roles, row, soon, texts};
+use crate::fixture::{Project, add, in_an_hour, remove, role, roles, row, soon, temporary, texts, wait_until};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -102,9 +102,9 @@ fn b4_members_are_filtered_by_role_held_and_by_permission_granted() {
         let soon = soon();
         for (user, roles) in [
             ("both", roles(&["P", "D"])),
-            ("expired", vec![role("Q"), expire_time("P", soon)]),
-            ("gone", vec![expire_time("P", soon)]),
-            ("lasting", vec![expire_time("P", in_an_hour())]),
+            ("expired", vec![role("Q"), temporary("P", soon)]),
+            ("gone", vec![temporary("P", soon)]),
+            ("lasting", vec![temporary("P", in_an_hour())]),
             ("live", roles(&["P", "Q"])),
             ("none", roles(&["Q"])),
             ("suspended", roles(&["D"])),
@@ -112,7 +112,7 @@ fn b4_members_are_filtered_by_role_held_and_by_permission_granted() {
             project.add("acme", user, &roles).await;
         }
         project.disable("Default", &["D"]).await;
-        passed(&soon).await;
+        wait_until(&soon).await;
         let cases = [
             ("", "", &["both", "expired", "lasting", "live", "none", "suspended"][..]),
             ("P", "", &["both", "lasting", "live"]),
@@ -160,7 +160,7 @@ fn b4_an_overridden_role_grants_nothing_in_lists() {
         project.permission("work").await;
         project.grant("Default", "Member", &["work"]).await;
         project.org("acme", "").await;
-        project.add("acme", "ann", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
+        project.add("acme", "ann", &[role("Member"), temporary("Admin", in_an_hour())]).await;
         project.add("acme", "bob", &[role("Member")]).await;
         let granted = |permission: &str| wire::ListMembersRequest { permission: permission.into(), ..listing("acme") };
         assert_eq!(listed(server, &granted("work"), 0).await, ["bob"]);
@@ -221,8 +221,8 @@ fn b4_a_user_is_listed_across_the_orgs_of_a_project() {
         project.org("without", "").await;
         project.add("without", "bob", &[]).await;
         let soon = soon();
-        project.add("without", "ann", &[expire_time("Admin", soon)]).await;
-        passed(&soon).await;
+        project.add("without", "ann", &[temporary("Admin", soon)]).await;
+        wait_until(&soon).await;
         for page_size in [0, 1, 4, 12, 13] {
             let (mut orgs, mut page_token) = (Vec::new(), String::new());
             loop {

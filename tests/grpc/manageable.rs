@@ -6,7 +6,7 @@ use rolecall::limits::TRIALS_MAX;
 use rolecall::wire;
 use tonic::Status;
 
-use crate::fixture::{Project, expire_time, in_an_hour, mask, role, roles, suspending, texts};
+use crate::fixture::{Project, in_an_hour, mask, role, roles, suspending, temporary, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -19,12 +19,12 @@ async fn single(server: &Server) -> Project<'_> {
     project.grant("Free", "Owner", &["rolecall::can_invite", "rolecall::can_change_roles"]).await;
     project.grant("Free", "Admin", &["rolecall::can_change_roles", "rolecall::can_remove_users"]).await;
     for org in ["acme", "globex"] {
-        project.founded(org, "olga").await;
+        project.org_with_owner(org, "olga").await;
         project.add_all(org, &["adam"], &["Admin"]).await;
         project.add_all(org, &["clara"], &["Clerk"]).await;
         project.add_all(org, &["mia"], &["Member"]).await;
         project.add_all(org, &["sam"], &["Support"]).await;
-        project.add(org, "tim", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
+        project.add(org, "tim", &[role("Member"), temporary("Admin", in_an_hour())]).await;
     }
     project.disable("Free", &["Clerk"]).await;
     let moved = wire::SubscribeOrgRequest { on_disabled: suspending(), ..project.moving("globex", "Free") };
@@ -45,13 +45,13 @@ async fn multi(server: &Server) -> Project<'_> {
     project.manage("Admin", &["Member", "Guest", "Clerk"]).await;
     project.disable("Free", &["Clerk"]).await;
     for org in ["acme", "globex"] {
-        project.founded(org, "olga").await;
+        project.org_with_owner(org, "olga").await;
         project.add_all(org, &["adam"], &["Admin", "Guest"]).await;
         project.add_all(org, &["clara"], &["Clerk", "Guest"]).await;
         project.add_all(org, &["mia"], &["Member"]).await;
         project.add_all(org, &["sam"], &["Support"]).await;
         project.add_all(org, &["sue"], &["Support", "Clerk"]).await;
-        project.add(org, "tim", &[role("Member"), expire_time("Hirer", in_an_hour())]).await;
+        project.add(org, "tim", &[role("Member"), temporary("Hirer", in_an_hour())]).await;
     }
     project.subscribe("globex", "Free").await;
     project

@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 
-use crate::fixture::{add, expire_time, in_an_hour, remove, role, roles, row, set, shown};
+use crate::fixture::{add, in_an_hour, remove, role, roles, row, set, shown, temporary};
 use crate::refusals::refused;
 use crate::server::on_both;
 
@@ -16,8 +16,8 @@ fn b1_a_single_role_member_holds_at_most_one_permanent_and_one_temporary_role() 
             .storing_nothing(async {
                 for too_many in [
                     vec![role("Owner"), role("Admin")],
-                    vec![expire_time("Owner", in_an_hour()), expire_time("Admin", in_an_hour())],
-                    vec![role("Owner"), role("Admin"), expire_time("Member", in_an_hour())],
+                    vec![temporary("Owner", in_an_hour()), temporary("Admin", in_an_hour())],
+                    vec![role("Owner"), role("Admin"), temporary("Member", in_an_hour())],
                 ] {
                     let answer = server.add_member(project.adding("acme", "bob", &too_many)).await;
                     assert_eq!(refused(answer, "TOO_MANY_ROLES").fields(), ["roles"]);
@@ -30,9 +30,9 @@ fn b1_a_single_role_member_holds_at_most_one_permanent_and_one_temporary_role() 
                 }
             })
             .await;
-        let temporary = project.set("acme", "ann", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
-        assert_eq!(shown(&temporary), "Admin live, Member overridden");
-        let temporary_only = project.add("acme", "bob", &[expire_time("Admin", in_an_hour())]).await;
+        let both = project.set("acme", "ann", &[role("Member"), temporary("Admin", in_an_hour())]).await;
+        assert_eq!(shown(&both), "Admin live, Member overridden");
+        let temporary_only = project.add("acme", "bob", &[temporary("Admin", in_an_hour())]).await;
         assert_eq!(shown(&temporary_only), "Admin live");
     });
 }
@@ -61,7 +61,7 @@ fn b1_a_repeated_role_is_refused() {
     on_both(async |server| {
         let project = server.multi().await;
         project.org("acme", "").await;
-        let twice = [role("Owner"), role("Admin"), expire_time("Owner", in_an_hour())];
+        let twice = [role("Owner"), role("Admin"), temporary("Owner", in_an_hour())];
         let answer = server.storing_nothing(server.add_member(project.adding("acme", "ann", &twice))).await;
         assert_eq!(refused(answer, "REPEATED_ROLE").fields(), ["roles[2].role"]);
     });
@@ -157,7 +157,7 @@ fn b2_one_refused_row_refuses_all_and_every_refused_row_is_named() {
         project.disable("Default", &["Clerk"]).await;
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Member"])).await;
-        let past = expire_time("Admin", prost_types::Timestamp { seconds: 1, nanos: 0 });
+        let past = temporary("Admin", prost_types::Timestamp { seconds: 1, nanos: 0 });
         let past = Some(wire::member_write::Write::Add(wire::RoleAssignments { roles: vec![past] }));
         let rows = vec![
             row("acme", "fine", add(&["Owner"])),

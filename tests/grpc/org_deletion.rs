@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision};
 
-use crate::fixture::{Project, add, expire_time, passed, remove, roles, row, soon, texts};
+use crate::fixture::{Project, add, remove, roles, row, soon, temporary, texts, wait_until};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -39,7 +39,7 @@ async fn read(server: &Server, org_id: &str) -> Result<wire::Org, tonic::Status>
 fn s5_an_update_changes_only_the_display_name_and_metadata() {
     on_both(async |server| {
         let project = server.single();
-        let created = project.founded("acme", "ann").await;
+        let created = project.org_with_owner("acme", "ann").await;
         let updated = async |request| server.update_org(request).await.unwrap().org.unwrap();
         let both = updated(updating("Acme", "{}", None)).await;
         assert_eq!(both, wire::Org { display_name: "Acme".into(), metadata: "{}".into(), ..created.clone() });
@@ -71,12 +71,12 @@ fn s5_a_deleted_org_cannot_be_reached() {
     on_both(async |server| {
         let project = server.single();
         let soon = soon();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Member"])).await;
-        project.add("acme", "cat", &[expire_time("Member", soon)]).await;
-        project.founded("globex", "ann").await;
-        server.multi().await.founded("acme", "ann").await;
-        passed(&soon).await;
+        project.add("acme", "cat", &[temporary("Member", soon)]).await;
+        project.org_with_owner("globex", "ann").await;
+        server.multi().await.org_with_owner("acme", "ann").await;
+        wait_until(&soon).await;
         assert_eq!(project.delete_org("acme").await, 3, "the member with an expired role is counted");
         gone(server).await;
         gone(&server.restarted().await).await;
@@ -118,7 +118,7 @@ async fn gone(server: &Server) {
 fn s5_a_deleted_id_is_retired_unless_the_request_reuses_it() {
     on_both(async |server| {
         let project = server.single();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.delete_org("acme").await;
         server
             .storing_nothing(async {

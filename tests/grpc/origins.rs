@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 
-use crate::fixture::{Project, add, expire_time, in_an_hour, role, roles, row, set};
+use crate::fixture::{Project, add, in_an_hour, role, roles, row, set, temporary};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -35,7 +35,7 @@ fn s4_the_creator_of_an_org_gets_the_default_owner_role_in_the_same_commit() {
     on_both(async |server| {
         let project = server.single();
         let before = server.head().await;
-        let org = project.founded("acme", "ann").await;
+        let org = project.org_with_owner("acme", "ann").await;
         assert_eq!((org.org_id.as_str(), server.head().await.number), ("acme", before.number + 1));
         assert_eq!(project.roles_of("acme", "ann").await, "Owner live");
         assert_eq!(project.check("acme", "ann", "rolecall::can_delete_org").await, Decision::Allowed);
@@ -57,7 +57,7 @@ fn s4_the_creator_gets_the_current_default_owner_role() {
         let request =
             wire::UpdateProjectRequest { project: "multi".into(), resource: Some(resource), ..Default::default() };
         server.update_project(request).await.unwrap();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         assert_eq!(project.roles_of("acme", "ann").await, "Admin live");
     });
 }
@@ -89,7 +89,7 @@ fn s4_a_refused_or_previewed_org_adds_no_member() {
 fn b6_roles_keep_their_origin_when_the_set_is_replaced() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         let written = project.set("acme", "ann", &roles(&["Owner", "Admin"])).await;
         assert_eq!(shown(&written), "direct: Owner creator, Admin direct");
         assert_eq!(origins_of(project, "acme", "ann").await, "direct: Owner creator, Admin direct");
@@ -107,8 +107,8 @@ fn b6_roles_keep_their_origin_when_the_set_is_replaced() {
 fn b6_setting_an_expiry_keeps_the_origin_of_the_role() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
-        project.set("acme", "ann", &[expire_time("Owner", in_an_hour())]).await;
+        project.org_with_owner("acme", "ann").await;
+        project.set("acme", "ann", &[temporary("Owner", in_an_hour())]).await;
         assert_eq!(origins_of(project, "acme", "ann").await, "direct: Owner creator");
         let server = server.restarted().await;
         let project = Project { server: &server, key: "multi" };
@@ -124,7 +124,7 @@ fn b6_setting_an_expiry_keeps_the_origin_of_the_role() {
 fn b6_bulk_writes_are_direct() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         let rows = vec![row("acme", "ann", set(&["Owner", "Member"])), row("acme", "bob", add(&["Admin"]))];
         server.batch_write_members(project.writing(rows)).await.unwrap();
         assert_eq!(origins_of(project, "acme", "ann").await, "direct: Owner creator, Member direct");
@@ -138,11 +138,11 @@ async fn migrated(server: &Server) -> Project<'_> {
     let project = server.multi().await;
     project.role("Clerk").await;
     project.role("Guest").await;
-    project.founded("acme", "ann").await;
+    project.org_with_owner("acme", "ann").await;
     project.set("acme", "ann", &roles(&["Owner", "Clerk"])).await;
     project.add("acme", "bob", &roles(&["Clerk"])).await;
     project.add("acme", "cat", &roles(&["Clerk", "Guest"])).await;
-    project.add("acme", "dan", &[expire_time("Clerk", in_an_hour()), role("Member")]).await;
+    project.add("acme", "dan", &[temporary("Clerk", in_an_hour()), role("Member")]).await;
     project.add("acme", "eve", &roles(&["Guest"])).await;
     project
 }

@@ -3,7 +3,7 @@
 use rolecall::wire;
 
 use crate::fixture::{
-    Project, add, expire_time, in_an_hour, passed, permanent, remove, role, roles, row, set, soon, texts,
+    Project, add, in_an_hour, permanent, remove, role, roles, row, set, soon, temporary, texts, wait_until,
 };
 use crate::refusals::{Refused, refused};
 use crate::server::on_both;
@@ -46,7 +46,7 @@ fn changing_owner_role(project: Project<'_>, role: &str) -> wire::UpdateProjectR
 fn b3_the_last_owner_cannot_be_removed_demoted_or_made_temporary() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Member"])).await;
         server
             .storing_nothing(async {
@@ -56,8 +56,8 @@ fn b3_the_last_owner_cannot_be_removed_demoted_or_made_temporary() {
                 );
                 for given in [
                     vec![role("Admin")],
-                    vec![expire_time("Owner", in_an_hour())],
-                    vec![expire_time("Owner", in_an_hour()), role("Admin")],
+                    vec![temporary("Owner", in_an_hour())],
+                    vec![temporary("Owner", in_an_hour()), role("Admin")],
                 ] {
                     let answer = server.set_member_roles(project.setting("acme", "ann", &given)).await;
                     assert_last_owner(&refused(answer, "LAST_OWNER"), "acme");
@@ -79,8 +79,8 @@ fn b3_the_last_owner_cannot_be_removed_demoted_or_made_temporary() {
 fn b3_a_temporary_owner_does_not_count() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
-        project.add("acme", "bob", &[expire_time("Owner", in_an_hour())]).await;
+        project.org_with_owner("acme", "ann").await;
+        project.add("acme", "bob", &[temporary("Owner", in_an_hour())]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "ann"))).await;
         assert_last_owner(&refused(answer, "LAST_OWNER"), "acme");
         // A temporary owner who becomes permanent counts.
@@ -95,7 +95,7 @@ fn b3_allow_ownerless_overrides_the_rule() {
     on_both(async |server| {
         let project = server.single();
         for org in ["acme", "globex", "initech"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Member"])).await;
         }
         let removing = wire::RemoveMemberRequest { allow_ownerless: true, ..project.removing("acme", "ann") };
@@ -121,7 +121,7 @@ fn b3_the_owner_may_leave_if_no_other_visible_member_is_left() {
         let project = server.multi().await;
         project.internal_role("Support").await;
         for org in ["alone", "steps-down", "served", "expired"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
         }
         project.remove("alone", "ann").await;
         project.set("steps-down", "ann", &roles(&["Member"])).await;
@@ -132,13 +132,13 @@ fn b3_the_owner_may_leave_if_no_other_visible_member_is_left() {
         project.remove("served", "ann").await;
         // Neither do members whose roles have all expired.
         let soon = soon();
-        project.add("expired", "bob", &[expire_time("Member", soon)]).await;
+        project.add("expired", "bob", &[temporary("Member", soon)]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("expired", "ann"))).await;
         assert_last_owner(&refused(answer, "LAST_OWNER"), "expired");
-        passed(&soon).await;
+        wait_until(&soon).await;
         project.remove("expired", "ann").await;
         // A member with an internal and a visible role is a visible member.
-        project.founded("both", "ann").await;
+        project.org_with_owner("both", "ann").await;
         project.add("both", "ivy", &roles(&["Support", "Member"])).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("both", "ann"))).await;
         assert_last_owner(&refused(answer, "LAST_OWNER"), "both");
@@ -150,7 +150,7 @@ fn b3_a_suspended_member_counts_as_a_member() {
     on_both(async |server| {
         let project = server.multi().await;
         project.role("Clerk").await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Clerk"])).await;
         project.disable("Default", &["Clerk"]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "ann"))).await;
@@ -162,7 +162,7 @@ fn b3_a_suspended_member_counts_as_a_member() {
 fn b3_a_bulk_write_is_judged_by_its_result() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Member"])).await;
         // The owner is removed in the first row and replaced in the last one.
         let swap = vec![row("acme", "ann", remove()), row("acme", "bob", set(&["Owner"]))];
@@ -174,7 +174,7 @@ fn b3_a_bulk_write_is_judged_by_its_result() {
         let rows = vec![row("acme", "cat", remove()), row("acme", "bob", remove())];
         server.batch_write_members(project.writing(rows)).await.unwrap();
         // The new member is not an owner, so the owner cannot leave.
-        project.founded("globex", "ann").await;
+        project.org_with_owner("globex", "ann").await;
         let rows = vec![row("globex", "ann", remove()), row("globex", "bob", add(&["Member"]))];
         let answer = server.storing_nothing(server.batch_write_members(project.writing(rows))).await;
         assert_eq!(refused(answer, "LAST_OWNER").subjects(), ["rows[0]"]);
@@ -186,7 +186,7 @@ fn b3_every_row_that_removes_one_of_the_last_owners_is_named() {
     on_both(async |server| {
         let project = server.multi().await;
         for org in ["acme", "globex", "initech"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Owner"])).await;
             project.add(org, "cat", &roles(&["Member"])).await;
         }
@@ -210,23 +210,23 @@ fn b3_orgs_without_an_owner_are_listed() {
         let project = server.multi().await;
         project.mapping("Paid").await;
         let soon = soon();
-        project.founded("owned", "ann").await;
+        project.org_with_owner("owned", "ann").await;
         project.org("nobody", "").await;
         project.org("members", "Paid").await;
         project.add("members", "bob", &roles(&["Admin", "Member"])).await;
         project.org("for-now", "").await;
-        project.add("for-now", "ann", &[expire_time("Owner", in_an_hour()), role("Member")]).await;
+        project.add("for-now", "ann", &[temporary("Owner", in_an_hour()), role("Member")]).await;
         project.org("expired", "").await;
-        project.add("expired", "ann", &[expire_time("Owner", soon)]).await;
+        project.add("expired", "ann", &[temporary("Owner", soon)]).await;
         project.org("both", "Paid").await;
-        project.add("both", "ann", &[expire_time("Owner", in_an_hour())]).await;
+        project.add("both", "ann", &[temporary("Owner", in_an_hour())]).await;
         project.add("both", "bob", &roles(&["Owner", "Admin"])).await;
         // Here another role is temporary; the owner role is permanent.
         project.org("other-role", "").await;
-        project.add("other-role", "ann", &[role("Owner"), expire_time("Admin", in_an_hour())]).await;
+        project.add("other-role", "ann", &[role("Owner"), temporary("Admin", in_an_hour())]).await;
         project.org("deleted", "").await;
         project.delete_org("deleted").await;
-        passed(&soon).await;
+        wait_until(&soon).await;
         let expected = ["expired", "for-now", "members", "nobody"];
         for page_size in [0, 1, 2, 3, 4, 5] {
             assert_eq!(ownerless(project, "", page_size).await, expected, "pages of {page_size}");
@@ -249,11 +249,11 @@ fn b3_another_default_owner_role_is_checked_in_every_org() {
         let project = server.multi().await;
         project.internal_role("Support").await;
         for org in ["b", "a", "c"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Member"])).await;
         }
-        project.founded("alone", "ann").await;
-        project.founded("served", "ann").await;
+        project.org_with_owner("alone", "ann").await;
+        project.org_with_owner("served", "ann").await;
         project.add("served", "ivy", &roles(&["Support"])).await;
         let answer = server.storing_nothing(server.update_project(changing_owner_role(project, "Admin"))).await;
         let refused_change = refused(answer, "LAST_OWNER");
@@ -294,7 +294,7 @@ fn b3_a_replacement_makes_an_owner() {
 fn b3_if_two_owners_leave_at_the_same_time_one_stays() {
     on_both(async |server| {
         let project = server.single();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Owner"])).await;
         project.add("acme", "cat", &roles(&["Member"])).await;
         let (first, second) = tokio::join!(

@@ -4,7 +4,7 @@ use rolecall::limits::Limits;
 use rolecall::wire;
 
 use crate::contract::{Contract, shop};
-use crate::fixture::{Project, add, expire_time, in_an_hour, remove, role, roles, row, set, texts};
+use crate::fixture::{Project, add, in_an_hour, remove, role, roles, row, set, temporary, texts};
 use crate::refusals::refused;
 use crate::server::{on_both, on_both_with};
 
@@ -136,7 +136,7 @@ fn r9_a_preview_stores_nothing_and_returns_what_the_real_call_returns() {
         assert_eq!(decision, wire::Decision::NotAMember, "checks do not see a preview");
         previewed!(
             methods,
-            server.add_member(project.adding("initech", "ann", &[role("Owner"), expire_time("Member", in_an_hour())]))
+            server.add_member(project.adding("initech", "ann", &[role("Owner"), temporary("Member", in_an_hour())]))
         );
         previewed!(methods, server.set_member_roles(project.setting("initech", "ann", &roles(&["Member"]))));
         previewed!(

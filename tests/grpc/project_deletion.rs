@@ -125,7 +125,7 @@ fn p6_the_key_of_a_deleted_project_is_retired_unless_the_request_reuses_it() {
         project.role("Clerk").await;
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Owner"])).await;
-        let old = project.record().await;
+        let old = project.get_project().await;
         let reusing = || wire::CreateProjectRequest { reuse_deleted_key: true, ..creating("multi") };
         // The flag has no effect on a key that is in use or was never used.
         refused(server.storing_nothing(server.create_project(reusing())).await, "PROJECT_ALREADY_EXISTS");

@@ -200,12 +200,12 @@ fn p4_every_project_has_the_built_in_permissions_and_their_prefix_is_reserved() 
 fn p1_the_display_name_can_be_changed_and_the_key_cannot() {
     on_both(async |server| {
         let project = server.single();
-        let before = project.record().await;
+        let before = project.get_project().await;
         let shop = wire::Project { display_name: "Shop".into(), key: "shop".into(), ..Default::default() };
         let updated = server.update_project(project.updating_project(shop)).await.unwrap().project.unwrap();
         let expected = wire::Project { display_name: "Shop".into(), etag: updated.etag.clone(), ..before.clone() };
         assert_eq!(updated, expected);
-        assert_eq!(project.record().await, updated);
+        assert_eq!(project.get_project().await, updated);
         server
             .storing_nothing(async {
                 for path in ["key", "environment", "role_structure", "default_role_mapping"] {
@@ -227,7 +227,7 @@ fn p1_the_display_name_can_be_changed_and_the_key_cannot() {
         let emptied = wire::UpdateProjectRequest { update_mask: mask(&["display_name"]), ..Default::default() };
         assert_eq!(server.update_project(emptied).await.unwrap().project.unwrap().display_name, "");
         let server = &server.restarted().await;
-        assert_eq!(server.single().record().await.display_name, "");
+        assert_eq!(server.single().get_project().await.display_name, "");
     });
 }
 

@@ -8,7 +8,8 @@ use rolecall::wire::{self, Decision, Environment};
 
 use crate::fixture::{Project, add, roles, row};
 use crate::refusals::refused;
-use crate::server::{Server, on_both, on_postgres};
+use crate::server::{Server, on_both};
+use crate::support::on_postgres;
 
 /// Loads the State from the tables.
 async fn loaded(server: &Server) -> State {
@@ -149,8 +150,8 @@ fn r4_a_user_left_without_roles_is_not_a_member_and_is_purged() {
 #[test]
 fn s5_two_servers_on_one_database_purge_each_membership_once() {
     on_postgres(async |database| {
-        let one = Server::start(database.clone(), Limits::default()).await;
-        let other = Server::start(database, Limits::default()).await;
+        let one = Server::start(database.url.clone(), Limits::default()).await;
+        let other = Server::start(database.url, Limits::default()).await;
         let project = one.single();
         let before = one.head().await;
         let orgs = ["acme", "globex", "initech"];

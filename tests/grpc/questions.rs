@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, check_request::Question};
 
-use crate::fixture::{Project, expire_time, in_an_hour, passed, role, roles, soon, texts};
+use crate::fixture::{Project, in_an_hour, role, roles, soon, temporary, texts, wait_until};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -40,11 +40,11 @@ fn k6_a_live_role_is_allowed_and_any_other_is_denied_with_the_reason() {
         project.org("acme", "").await;
         let soon = soon();
         project.add("acme", "ann", &roles(&["Owner", "Clerk"])).await;
-        project.add("acme", "bob", &[role("Member"), expire_time("Guest", soon)]).await;
-        project.add("acme", "cat", &[expire_time("Guest", soon)]).await;
+        project.add("acme", "bob", &[role("Member"), temporary("Guest", soon)]).await;
+        project.add("acme", "cat", &[temporary("Guest", soon)]).await;
         project.disable("Default", &["Clerk"]).await;
         assert_eq!(project.ask("acme", "bob", is("Guest")).await, Decision::Allowed);
-        passed(&soon).await;
+        wait_until(&soon).await;
         decides(
             project,
             &[
@@ -117,8 +117,8 @@ fn k6_only_the_temporary_role_counts_while_it_is_live() {
         let project = server.single();
         project.org("acme", "").await;
         let soon = soon();
-        project.add("acme", "ann", &[role("Owner"), expire_time("Member", soon)]).await;
-        project.add("acme", "bob", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
+        project.add("acme", "ann", &[role("Owner"), temporary("Member", soon)]).await;
+        project.add("acme", "bob", &[role("Member"), temporary("Admin", in_an_hour())]).await;
         decides(
             project,
             &[
@@ -131,7 +131,7 @@ fn k6_only_the_temporary_role_counts_while_it_is_live() {
             ],
         )
         .await;
-        passed(&soon).await;
+        wait_until(&soon).await;
         decides(
             project,
             &[
@@ -172,10 +172,10 @@ async fn granted(server: &Server) -> Project<'_> {
     }
     project.org("acme", "").await;
     let soon = soon();
-    project.add("acme", "ann", &[role("Live"), role("Off"), expire_time("Gone", soon)]).await;
+    project.add("acme", "ann", &[role("Live"), role("Off"), temporary("Gone", soon)]).await;
     project.add("acme", "bob", &roles(&["Member"])).await;
     project.disable("Default", &["Off"]).await;
-    passed(&soon).await;
+    wait_until(&soon).await;
     project
 }
 

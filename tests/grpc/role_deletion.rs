@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 
-use crate::fixture::{Project, add, expire_time, in_an_hour, role, roles, row, shown, soon, texts};
+use crate::fixture::{Project, add, in_an_hour, role, roles, row, shown, soon, temporary, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -107,11 +107,11 @@ fn r4_the_expiry_is_kept_and_the_later_of_two_applies() {
         project.role("Clerk").await;
         project.org("acme", "").await;
         let (sooner, later) = (in_an_hour(), crate::fixture::after(std::time::Duration::from_secs(7_200)));
-        project.add("acme", "keeps", &[role("Member"), expire_time("Clerk", sooner)]).await;
-        project.add("acme", "later", &[expire_time("Admin", sooner), expire_time("Clerk", later)]).await;
-        project.add("acme", "sooner", &[expire_time("Admin", later), expire_time("Clerk", sooner)]).await;
-        project.add("acme", "permanent", &[role("Admin"), expire_time("Clerk", sooner)]).await;
-        project.add("acme", "gains", &[expire_time("Admin", sooner), role("Clerk")]).await;
+        project.add("acme", "keeps", &[role("Member"), temporary("Clerk", sooner)]).await;
+        project.add("acme", "later", &[temporary("Admin", sooner), temporary("Clerk", later)]).await;
+        project.add("acme", "sooner", &[temporary("Admin", later), temporary("Clerk", sooner)]).await;
+        project.add("acme", "permanent", &[role("Admin"), temporary("Clerk", sooner)]).await;
+        project.add("acme", "gains", &[temporary("Admin", sooner), role("Clerk")]).await;
         assert_eq!(project.delete_role("Clerk", "Admin").await, 5);
         let expiries_are_right = async |server: &Server| {
             let project = Project { server, key: "multi" };
@@ -140,9 +140,9 @@ fn r4_in_a_single_role_project_a_temporary_and_a_permanent_role_can_become_one()
         project.role("Clerk").await;
         project.org("acme", "").await;
         let expiry = in_an_hour();
-        project.add("acme", "ann", &[role("Member"), expire_time("Clerk", expiry)]).await;
-        project.add("acme", "bob", &[role("Clerk"), expire_time("Admin", expiry)]).await;
-        project.add("acme", "cat", &[role("Clerk"), expire_time("Owner", expiry)]).await;
+        project.add("acme", "ann", &[role("Member"), temporary("Clerk", expiry)]).await;
+        project.add("acme", "bob", &[role("Clerk"), temporary("Admin", expiry)]).await;
+        project.add("acme", "cat", &[role("Clerk"), temporary("Owner", expiry)]).await;
         assert_eq!(project.delete_role("Clerk", "Admin").await, 3);
         assert_eq!(project.roles_of("acme", "ann").await, "Admin live, Member overridden");
         let ann = project.member("acme", "ann").await.unwrap();
@@ -160,9 +160,9 @@ fn r4_an_expired_role_gets_no_replacement() {
         project.role("Clerk").await;
         project.org("acme", "").await;
         let expiry = soon();
-        project.add("acme", "ann", &[role("Member"), expire_time("Clerk", expiry)]).await;
-        project.add("acme", "bob", &[expire_time("Clerk", expiry)]).await;
-        crate::fixture::passed(&expiry).await;
+        project.add("acme", "ann", &[role("Member"), temporary("Clerk", expiry)]).await;
+        project.add("acme", "bob", &[temporary("Clerk", expiry)]).await;
+        crate::fixture::wait_until(&expiry).await;
         assert_eq!(project.delete_role("Clerk", "Admin").await, 0);
         assert_eq!(project.roles_of("acme", "ann").await, "Member live");
         refused(project.member("acme", "bob").await, "MEMBER_NOT_FOUND");
@@ -330,7 +330,7 @@ fn r4_no_member_is_ever_without_both_roles() {
                 org_id: "acme".into(),
                 user_id: user.clone(),
                 write: Some(wire::member_write::Write::Add(wire::RoleAssignments {
-                    roles: vec![expire_time("Clerk 0", in_an_hour())],
+                    roles: vec![temporary("Clerk 0", in_an_hour())],
                 })),
             },
             1 => row("acme", user, add(&["Clerk 0"])),

@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision};
 
-use crate::fixture::{expire_time, in_an_hour, role, roles, row, set, shown, texts};
+use crate::fixture::{in_an_hour, role, roles, row, set, shown, temporary, texts};
 use crate::refusals::refused;
 use crate::server::on_both;
 
@@ -193,7 +193,7 @@ fn m3_a_disabled_role_cannot_be_given() {
                 assert_eq!(refused(add, "ROLE_DISABLED").subjects(), ["role_mappings/Default/roles/Clerk"]);
                 let set_roles = server.set_member_roles(project.setting("acme", "ann", &roles(&["Clerk"]))).await;
                 refused(set_roles, "ROLE_DISABLED");
-                let temporary = project.setting("acme", "ann", &[role("Member"), expire_time("Clerk", in_an_hour())]);
+                let temporary = project.setting("acme", "ann", &[role("Member"), temporary("Clerk", in_an_hour())]);
                 refused(server.set_member_roles(temporary).await, "ROLE_DISABLED");
                 let rows = project.writing(vec![row("acme", "ann", set(&["Clerk"]))]);
                 let bulk = refused(server.batch_write_members(rows).await, "ROLE_DISABLED");

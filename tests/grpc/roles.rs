@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, create_role_request::Placement};
 
-use crate::fixture::{Project, add, expire_time, mask, passed, roles, row, soon, texts};
+use crate::fixture::{Project, add, mask, roles, row, soon, temporary, texts, wait_until};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
@@ -351,8 +351,8 @@ fn r10_the_internal_flag_changes_only_while_nobody_holds_the_role() {
         project.rename_role("Clerk", "Accountant").await;
         project.remove("acme", "ann").await;
         let expiry = soon();
-        project.set("acme", "bob", &[expire_time("Clerk", expiry)]).await;
-        passed(&expiry).await;
+        project.set("acme", "bob", &[temporary("Clerk", expiry)]).await;
+        wait_until(&expiry).await;
         assert!(server.update_role(internal(true)).await.unwrap().role.unwrap().internal);
         assert!(project.get_role("Clerk").await.unwrap().internal);
         project.add("acme", "cat", &roles(&["Clerk"])).await;

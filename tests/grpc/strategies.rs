@@ -4,7 +4,8 @@ use rolecall::wire::{self, Decision, DisabledRoleStrategy, MembershipOrigin, che
 use tonic::Status;
 
 use crate::fixture::{
-    Project, becomes, expire_time, passed, remapping, role, roles, soon, standing_in, suspending, texts,
+    Project, remapping, role, role_changes, roles, soon, suspending, suspending_with_fallback, temporary, texts,
+    wait_until,
 };
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
@@ -47,7 +48,7 @@ fn m7_remap_replaces_a_role_permanently() {
         let project = shop(server).await;
         let on_disabled = remapping(&[("Clerk", "Helper")], "Member");
         let moved = server.subscribe_org(moving(project, "Free", on_disabled)).await.unwrap();
-        assert_eq!(becomes(&moved.impact), "Member +1, Clerk -2, Guest -2, Helper +2");
+        assert_eq!(role_changes(&moved.impact), "Member +1, Clerk -2, Guest -2, Helper +2");
         assert_eq!(project.roles_of("acme", "ann").await, "Helper live");
         assert_eq!(project.roles_of("acme", "bob").await, "Member live, Helper live");
         // A member who holds the new role already only loses the old one.
@@ -73,10 +74,10 @@ fn m7_remap_keeps_the_expiry_and_the_later_of_two_applies() {
     on_both(async |server| {
         let project = shop(server).await;
         let (soon, later) = (soon(), crate::fixture::in_an_hour());
-        project.add("acme", "dan", &[expire_time("Clerk", soon), role("Member")]).await;
-        project.add("acme", "eve", &[expire_time("Clerk", soon), expire_time("Helper", later)]).await;
-        project.add("acme", "fay", &[expire_time("Clerk", later), expire_time("Guest", soon)]).await;
-        project.add("acme", "gil", &[expire_time("Clerk", soon), role("Helper")]).await;
+        project.add("acme", "dan", &[temporary("Clerk", soon), role("Member")]).await;
+        project.add("acme", "eve", &[temporary("Clerk", soon), temporary("Helper", later)]).await;
+        project.add("acme", "fay", &[temporary("Clerk", later), temporary("Guest", soon)]).await;
+        project.add("acme", "gil", &[temporary("Clerk", soon), role("Helper")]).await;
         let on_disabled = remapping(&[("Clerk", "Helper"), ("Guest", "Helper")], "");
         server.subscribe_org(moving(project, "Free", on_disabled)).await.unwrap();
         let expiries = async |user: &str| {
@@ -87,7 +88,7 @@ fn m7_remap_keeps_the_expiry_and_the_later_of_two_applies() {
         assert_eq!(expiries("eve").await, [("Helper".into(), Some(later))]);
         assert_eq!(expiries("fay").await, [("Helper".into(), Some(later))]);
         assert_eq!(expiries("gil").await, [("Helper".into(), None)]);
-        passed(&soon).await;
+        wait_until(&soon).await;
         assert_eq!(project.check("acme", "dan", "help").await, Decision::RoleExpired);
         assert_eq!(project.check("acme", "eve", "help").await, Decision::Allowed);
     });
@@ -128,15 +129,15 @@ fn m7_a_replacement_must_exist_be_enabled_and_be_as_visible_as_the_role() {
             remapping(&[("Clerk", "Nothing")], "Helper"),
             remapping(&[("Nothing", "Helper")], "Helper"),
             remapping(&[], "Nothing"),
-            standing_in("Nothing"),
+            suspending_with_fallback("Nothing"),
         ] {
             let answer = refused_move(project, on_disabled, "ROLE_NOT_FOUND").await;
             assert_eq!(answer.resource(), ("rolecall.v1.Role", "Nothing"));
         }
         let twice = remapping(&[("Clerk", "Helper"), ("Guest", "Member"), ("Clerk", "Member")], "");
         refused_move(project, twice, "CONTRADICTION").await;
-        refused_move(project, standing_in("Guest"), "ROLE_DISABLED").await;
-        refused_move(project, standing_in("Staff"), "REPLACEMENT_UNSUITABLE").await;
+        refused_move(project, suspending_with_fallback("Guest"), "ROLE_DISABLED").await;
+        refused_move(project, suspending_with_fallback("Staff"), "REPLACEMENT_UNSUITABLE").await;
     });
 }
 
@@ -147,8 +148,11 @@ fn m7_a_field_of_another_strategy_is_refused_by_its_path() {
         let with = |strategy: DisabledRoleStrategy, given: Option<wire::OnDisabled>| {
             given.map(|given| wire::OnDisabled { strategy: strategy.into(), ..given })
         };
-        let (map, others, fallback_role) =
-            (|| remapping(&[("Clerk", "Helper")], ""), || remapping(&[], "Helper"), || standing_in("Helper"));
+        let (map, others, fallback_role) = (
+            || remapping(&[("Clerk", "Helper")], ""),
+            || remapping(&[], "Helper"),
+            || suspending_with_fallback("Helper"),
+        );
         for (on_disabled, field) in [
             (with(DisabledRoleStrategy::Unspecified, map()), "on_disabled.replacements"),
             (with(DisabledRoleStrategy::Reject, others()), "on_disabled.default_replacement"),
@@ -172,8 +176,8 @@ fn m7_a_field_of_another_strategy_is_refused_by_its_path() {
 fn m7_a_fallback_role_is_held_while_a_role_is_suspended() {
     on_both(async |server| {
         let project = shop(server).await;
-        let moved = server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
-        assert_eq!(becomes(&moved.impact), "Clerk suspended 2, Guest suspended 2, Helper +3");
+        let moved = server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
+        assert_eq!(role_changes(&moved.impact), "Clerk suspended 2, Guest suspended 2, Helper +3");
         let shown = async |user: &str| {
             let member = project.member("acme", user).await.unwrap();
             let role = |role: wire::MemberRole| format!("{} {:?} {}", role.role, role.state(), role.fallback_role);
@@ -202,7 +206,7 @@ fn m7_a_fallback_role_is_held_while_a_role_is_suspended() {
         let project = Project { server: &restarted, ..project };
         assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
         let back = restarted.subscribe_org(project.moving("acme", "Paid")).await.unwrap();
-        assert_eq!(becomes(&back.impact), "Clerk reactivated 2, Guest reactivated 2, Helper -3");
+        assert_eq!(role_changes(&back.impact), "Clerk reactivated 2, Guest reactivated 2, Helper -3");
         assert_eq!(project.roles_of("acme", "bob").await, "Clerk live, Guest live");
         assert_eq!(project.member("acme", "bob").await.unwrap().roles[0].fallback_role, "");
         assert_eq!(project.check("acme", "ann", "help").await, Decision::MissingPermission);
@@ -216,10 +220,10 @@ fn m7_a_fallback_role_expires_with_its_role_and_new_members_do_not_get_it() {
     on_both(async |server| {
         let project = shop(server).await;
         let soon = soon();
-        project.add("acme", "dan", &[expire_time("Clerk", soon), role("Member")]).await;
-        server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        project.add("acme", "dan", &[temporary("Clerk", soon), role("Member")]).await;
+        server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
         assert_eq!(project.check("acme", "dan", "help").await, Decision::Allowed);
-        passed(&soon).await;
+        wait_until(&soon).await;
         assert_eq!(project.check("acme", "dan", "help").await, Decision::MissingPermission);
         // A disabled role cannot be given, so no new member gets its fallback role.
         refused(server.add_member(project.adding("acme", "eve", &roles(&["Clerk"]))).await, "ROLE_DISABLED");
@@ -235,7 +239,7 @@ fn m7_a_fallback_role_expires_with_its_role_and_new_members_do_not_get_it() {
 fn m7_disabling_a_fallback_role_needs_a_strategy_too() {
     on_both(async |server| {
         let project = shop(server).await;
-        server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
         let disabling = |on_disabled| wire::UpdateRoleMappingRequest {
             disable_roles: texts(&["Helper"]),
             on_disabled,
@@ -243,15 +247,15 @@ fn m7_disabling_a_fallback_role_needs_a_strategy_too() {
         };
         let answer = server.storing_nothing(server.update_role_mapping(disabling(None))).await;
         assert_eq!(refused(answer, "ROLES_WOULD_BE_DISABLED").metadata("members"), "3");
-        let suspended = server.update_role_mapping(disabling(standing_in("Admin"))).await.unwrap();
-        assert_eq!(becomes(&suspended.impact), "Admin +3, Helper -3");
+        let suspended = server.update_role_mapping(disabling(suspending_with_fallback("Admin"))).await.unwrap();
+        assert_eq!(role_changes(&suspended.impact), "Admin +3, Helper -3");
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Admin");
         assert_eq!(project.ask("acme", "ann", Question::Role("Admin".into())).await, Decision::Allowed);
         // The first fallback role counts again once it is enabled.
         project.enable("Free", &["Helper"]).await;
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Helper");
         let remapped = server.update_role_mapping(disabling(remapping(&[("Helper", "Member")], ""))).await.unwrap();
-        assert_eq!(becomes(&remapped.impact), "Member +2, Helper -3");
+        assert_eq!(role_changes(&remapped.impact), "Member +2, Helper -3");
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Member");
     });
 }
@@ -261,7 +265,7 @@ fn m7_an_internal_role_is_suspended_without_a_fallback_role() {
     on_both(async |server| {
         let project = shop(server).await;
         project.add("acme", "sam", &roles(&["Support"])).await;
-        server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
         let sam = project.member("acme", "sam").await.unwrap();
         assert_eq!((sam.roles[0].role.as_str(), sam.roles[0].fallback_role.as_str()), ("Support", ""));
         assert_eq!(project.check("acme", "sam", "help").await, Decision::MissingPermission);
@@ -284,16 +288,16 @@ fn m7_in_a_single_role_project_a_fallback_role_takes_the_exact_place_of_its_role
         project.org("acme", "").await;
         let expiry = soon();
         project.add("acme", "ann", &roles(&["Clerk"])).await;
-        project.add("acme", "bob", &[role("Member"), expire_time("Clerk", expiry)]).await;
-        let moved = server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
-        assert_eq!(becomes(&moved.impact), "Clerk suspended 2, Helper +2");
+        project.add("acme", "bob", &[role("Member"), temporary("Clerk", expiry)]).await;
+        let moved = server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
+        assert_eq!(role_changes(&moved.impact), "Clerk suspended 2, Helper +2");
         assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
         // The fallback role of a temporary role overrides the permanent role.
         assert_eq!(project.roles_of("acme", "bob").await, "Member overridden, Clerk suspended");
         assert_eq!(project.check("acme", "bob", "help").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::MissingPermission);
-        passed(&expiry).await;
-        assert_eq!(project.roles_of("acme", "bob").await, "Member live, Clerk ended");
+        wait_until(&expiry).await;
+        assert_eq!(project.roles_of("acme", "bob").await, "Member live, Clerk expired");
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "help").await, Decision::MissingPermission);
     });
@@ -383,7 +387,7 @@ fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
                 (remapping(&[("Clerk", "Helper")], ""), "Helper live", "", "Clerk -3, Helper +3"),
                 (remapping(&[], "Helper"), "Helper live", "", "Clerk -3, Helper +3"),
                 (suspending(), "Clerk suspended", "", "Clerk suspended 3"),
-                (standing_in("Helper"), "Clerk suspended", "Helper", "Clerk suspended 3, Helper +3"),
+                (suspending_with_fallback("Helper"), "Clerk suspended", "Helper", "Clerk suspended 3, Helper +3"),
             ]
             .into_iter()
             .enumerate()
@@ -403,7 +407,7 @@ fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
                 let reject = server.storing_nothing(way(project, round, None)).await;
                 refused(reject, "ROLES_WOULD_BE_DISABLED");
                 let impact = way(project, round, on_disabled).await.unwrap();
-                assert_eq!(becomes(&impact), roles_impact, "{round}");
+                assert_eq!(role_changes(&impact), roles_impact, "{round}");
                 let impact = impact.unwrap();
                 assert_eq!((impact.orgs, impact.members), (2, 3), "{round}");
                 for (org, user) in [(&acme, "ann"), (&acme, "bob"), (&globex, "ann")] {
@@ -430,6 +434,9 @@ fn m7_an_org_that_remap_does_not_cover_refuses_the_whole_bulk_move() {
         let refused = refused(server.storing_nothing(answer).await, "ROLES_WOULD_BE_DISABLED");
         assert_eq!((refused.subjects(), refused.metadata("rows")), (vec!["org_ids[1]"], "1"));
         let moved = server.batch_subscribe_orgs(moving(remapping(&[("Clerk", "Helper")], "Member"))).await.unwrap();
-        assert_eq!((moved.moved, becomes(&moved.impact).as_str()), (2, "Member +1, Clerk -3, Guest -2, Helper +3"));
+        assert_eq!(
+            (moved.moved, role_changes(&moved.impact).as_str()),
+            (2, "Member +1, Clerk -3, Guest -2, Helper +3")
+        );
     });
 }

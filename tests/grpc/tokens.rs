@@ -156,7 +156,7 @@ async fn staffed(project: Project<'_>) -> Project<'_> {
         .reorder_roles(project.reordering(&["Support", "Owner", "Admin", "Phantom", "Member", "Seller"]))
         .await
         .unwrap();
-    project.founded("acme", "olga").await;
+    project.org_with_owner("acme", "olga").await;
     project.add_all("acme", &["mia"], &["Member"]).await;
     project
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rolecall::wire::{self, Decision};
 
-use crate::fixture::{Project, after, expire_time, in_an_hour, micros, passed, permanent, role, roles, shown, soon};
+use crate::fixture::{Project, after, in_an_hour, micros, permanent, role, roles, shown, soon, temporary, wait_until};
 use crate::refusals::refused;
 use crate::server::on_both;
 
@@ -33,7 +33,7 @@ fn b5_from_its_end_on_a_role_grants_nothing() {
         let project = server.single();
         project.org("acme", "").await;
         let end = soon();
-        let member = project.add("acme", "ann", &[expire_time("Admin", end)]).await;
+        let member = project.add("acme", "ann", &[temporary("Admin", end)]).await;
         assert_eq!((member.roles[0].expire_time, shown(&member)), (Some(end), "Admin live".into()));
         let head = server.head().await;
         turns(project, "ann", "rolecall::can_invite", &end, [Decision::Allowed, Decision::RoleExpired]).await;
@@ -59,12 +59,12 @@ fn b5_a_lent_role_stands_over_the_base_role_which_counts_again_afterwards() {
         project.grant("Default", "Member", &["base"]).await;
         project.org("acme", "").await;
         let end = soon();
-        let lent = project.add("acme", "ann", &[role("Member"), expire_time("Admin", end)]).await;
+        let lent = project.add("acme", "ann", &[role("Member"), temporary("Admin", end)]).await;
         assert_eq!(shown(&lent), "Admin live, Member overridden");
         assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
         turns(project, "ann", "base", &end, [Decision::MissingPermission, Decision::Allowed]).await;
         assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::RoleExpired);
-        assert_eq!(project.roles_of("acme", "ann").await, "Admin ended, Member live");
+        assert_eq!(project.roles_of("acme", "ann").await, "Admin expired, Member live");
     });
 }
 
@@ -73,7 +73,7 @@ fn b5_a_suspended_lent_role_does_not_stand_over_the_base_role() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
-        project.add("acme", "ann", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
+        project.add("acme", "ann", &[role("Member"), temporary("Admin", in_an_hour())]).await;
         project.disable("Default", &["Admin"]).await;
         assert_eq!(project.roles_of("acme", "ann").await, "Admin suspended, Member live");
         let permission = "rolecall::can_view_other_members";
@@ -88,7 +88,7 @@ fn b5_past_ends_are_refused() {
         let project = server.multi().await;
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Member"])).await;
-        let past = [role("Member"), expire_time("Admin", prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 })];
+        let past = [role("Member"), temporary("Admin", prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 })];
         server
             .storing_nothing(async {
                 let adding = server.add_member(project.adding("acme", "bob", &past)).await;
@@ -108,11 +108,11 @@ fn b5_a_repeated_role_keeps_its_end_unless_the_request_sets_one_or_takes_it_away
         let (first, second) = (in_an_hour(), after(Duration::from_secs(7_200)));
         let expiry_of =
             |member: &wire::Member, name: &str| member.roles.iter().find(|role| role.role == name).unwrap().expire_time;
-        let added = project.add("acme", "ann", &[role("Member"), expire_time("Admin", first)]).await;
+        let added = project.add("acme", "ann", &[role("Member"), temporary("Admin", first)]).await;
         assert_eq!((expiry_of(&added, "Admin"), expiry_of(&added, "Member")), (Some(first), None));
         let kept = project.set("acme", "ann", &[role("Admin"), role("Owner")]).await;
         assert_eq!((expiry_of(&kept, "Admin"), expiry_of(&kept, "Owner")), (Some(first), None));
-        let moved = project.set("acme", "ann", &[expire_time("Admin", second)]).await;
+        let moved = project.set("acme", "ann", &[temporary("Admin", second)]).await;
         assert_eq!(expiry_of(&moved, "Admin"), Some(second));
         let taken = project.set("acme", "ann", &[permanent("Admin")]).await;
         assert_eq!(expiry_of(&taken, "Admin"), None);
@@ -129,15 +129,15 @@ fn b5_finer_digits_than_microseconds_are_dropped_and_ends_outlast_a_restart() {
         let project = server.single();
         project.org("acme", "").await;
         let fine = prost_types::Timestamp { seconds: 253_402_300_799, nanos: 999_999_999 };
-        let member = project.add("acme", "ann", &[expire_time("Admin", fine)]).await;
+        let member = project.add("acme", "ann", &[temporary("Admin", fine)]).await;
         let kept = Some(prost_types::Timestamp { nanos: 999_999_000, ..fine });
         assert_eq!(member.roles[0].expire_time, kept);
         let soon = soon();
-        project.add("acme", "bob", &[expire_time("Admin", soon)]).await;
+        project.add("acme", "bob", &[temporary("Admin", soon)]).await;
         let server = server.restarted().await;
         let project = server.single();
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].expire_time, kept);
-        passed(&soon).await;
+        wait_until(&soon).await;
         assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "rolecall::can_invite").await, Decision::RoleExpired);
     });
