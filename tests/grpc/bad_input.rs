@@ -236,7 +236,11 @@ impl Field {
     fn bad(&self) -> Vec<Bad> {
         let mut bad = self.form.bad();
         if self.required {
-            let reason = if self.form == Form::Confirmation { "NOT_CONFIRMED" } else { "INVALID_FIELD" };
+            let reason = match self.name.as_str() {
+                ".rolecall.v1.DeleteProjectRequest.confirm" => "NOT_CONFIRMED",
+                ".rolecall.v1.ReorderRolesRequest.role_order" => "INCOMPLETE_ORDER",
+                _ => "INVALID_FIELD",
+            };
             bad.push(Bad { value: Value::Absent, reason });
         }
         if self.refuses_empty && matches!(self.form, Form::ProjectKey | Form::Name { .. } | Form::Id) {

@@ -1,4 +1,4 @@
-//! Internal roles and members: I1 to I4. That nothing reveals them is proved in `worlds.rs`.
+//! Internal roles and members: I1 to I4. That nothing reveals them is proved in `internal_hidden.rs`.
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 use tonic::Status;

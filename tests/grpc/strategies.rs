@@ -1,5 +1,4 @@
-//! Other roles for those who lose one that gets disabled, for good or meanwhile: REMAP and fallback roles of M7. That writes are
-//! refused or suspend is in `disabling.rs`.
+//! REMAP and fallback roles (M7). REJECT and plain SUSPEND are tested in `disabling.rs`.
 
 use rolecall::wire::{self, Decision, DisabledRoleStrategy, MembershipOrigin, check_request::Question};
 use tonic::Status;
@@ -11,8 +10,8 @@ use crate::fixture::{
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
-/// A MULTI_ROLE project with the roles Owner, Admin, Member, Clerk, Guest, Helper and the internal Support and Staff. Paid
-/// has them all; Free has neither Clerk nor Guest nor Support. Everybody is in acme, on Paid.
+/// A MULTI_ROLE project with the roles Owner, Admin, Member, Clerk, Guest, Helper and the internal roles Support and Staff.
+/// Paid enables them all. Free disables Clerk, Guest and Support. All members are in acme, which is on Paid.
 async fn shop(server: &Server) -> Project<'_> {
     let project = server.multi().await;
     project.permission("help").await;
@@ -44,7 +43,7 @@ async fn refused_move(project: Project<'_>, on_disabled: Option<wire::OnDisabled
 }
 
 #[test]
-fn m7_remap_gives_another_role_for_good() {
+fn m7_remap_replaces_a_role_permanently() {
     on_both(async |server| {
         let project = shop(server).await;
         let on_disabled = remapping(&[("Clerk", "Helper")], "Member");
@@ -52,14 +51,14 @@ fn m7_remap_gives_another_role_for_good() {
         assert_eq!(role_changes(&moved.impact), "Member +1, Clerk -2, Guest -2, Helper +2");
         assert_eq!(project.roles_of("acme", "ann").await, "Helper live");
         assert_eq!(project.roles_of("acme", "bob").await, "Member live, Helper live");
-        // Who holds the new role already just loses the old one.
+        // A member who holds the new role already only loses the old one.
         assert_eq!(project.roles_of("acme", "cat").await, "Member live");
         assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
         let ann = project.member("acme", "ann").await.unwrap();
         assert_eq!((ann.origin(), ann.roles[0].origin()), (MembershipOrigin::Migration, MembershipOrigin::Migration));
         assert_eq!(ann.revision, moved.revision);
         assert_eq!(project.holders("acme", "Clerk").await, [""; 0]);
-        // On the way back nobody gets anything back.
+        // Moving back restores nothing.
         project.subscribe("acme", "Paid").await;
         assert_eq!(project.roles_of("acme", "ann").await, "Helper live");
         let restarted = server.restarted().await;
@@ -71,7 +70,7 @@ fn m7_remap_gives_another_role_for_good() {
 }
 
 #[test]
-fn m7_remap_keeps_ends_and_of_two_the_later_stands() {
+fn m7_remap_keeps_the_expiry_and_the_later_of_two_applies() {
     on_both(async |server| {
         let project = shop(server).await;
         let (soon, later) = (soon(), crate::fixture::in_an_hour());
@@ -81,14 +80,14 @@ fn m7_remap_keeps_ends_and_of_two_the_later_stands() {
         project.add("acme", "gil", &[temporary("Clerk", soon), role("Helper")]).await;
         let on_disabled = remapping(&[("Clerk", "Helper"), ("Guest", "Helper")], "");
         server.subscribe_org(moving(project, "Free", on_disabled)).await.unwrap();
-        let ends = async |user: &str| {
+        let expiries = async |user: &str| {
             let member = project.member("acme", user).await.unwrap();
             member.roles.into_iter().map(|role| (role.role, role.expire_time)).collect::<Vec<_>>()
         };
-        assert_eq!(ends("dan").await, [("Member".into(), None), ("Helper".into(), Some(soon))]);
-        assert_eq!(ends("eve").await, [("Helper".into(), Some(later))]);
-        assert_eq!(ends("fay").await, [("Helper".into(), Some(later))]);
-        assert_eq!(ends("gil").await, [("Helper".into(), None)]);
+        assert_eq!(expiries("dan").await, [("Member".into(), None), ("Helper".into(), Some(soon))]);
+        assert_eq!(expiries("eve").await, [("Helper".into(), Some(later))]);
+        assert_eq!(expiries("fay").await, [("Helper".into(), Some(later))]);
+        assert_eq!(expiries("gil").await, [("Helper".into(), None)]);
         wait_until(&soon).await;
         assert_eq!(project.check("acme", "dan", "help").await, Decision::RoleExpired);
         assert_eq!(project.check("acme", "eve", "help").await, Decision::Allowed);
@@ -96,7 +95,7 @@ fn m7_remap_keeps_ends_and_of_two_the_later_stands() {
 }
 
 #[test]
-fn m7_whoever_remap_does_not_cover_refuses_the_write() {
+fn m7_remap_must_cover_every_affected_role() {
     on_both(async |server| {
         let project = shop(server).await;
         let answer = refused_move(project, remapping(&[("Clerk", "Helper")], ""), "ROLES_WOULD_BE_DISABLED").await;
@@ -104,7 +103,7 @@ fn m7_whoever_remap_does_not_cover_refuses_the_write() {
         assert_eq!((answer.metadata("members"), answer.metadata("orgs")), ("2", "1"));
         assert!(answer.message.contains("`Guest` (2)") && !answer.message.contains("Clerk"), "{}", answer.message);
         refused_move(project, remapping(&[], ""), "ROLES_WOULD_BE_DISABLED").await;
-        // A visible role takes the place of visible ones only.
+        // A visible role cannot replace an internal one.
         project.add("acme", "sam", &roles(&["Support"])).await;
         let answer = refused_move(project, remapping(&[], "Member"), "ROLES_WOULD_BE_DISABLED").await;
         assert_eq!((answer.subjects(), answer.metadata("members")), (vec!["roles/Support"], "1"));
@@ -116,12 +115,12 @@ fn m7_whoever_remap_does_not_cover_refuses_the_write() {
 }
 
 #[test]
-fn m7_what_takes_the_place_of_a_role_must_be_there_enabled_and_as_visible() {
+fn m7_a_replacement_must_exist_be_enabled_and_be_as_visible_as_the_role() {
     on_both(async |server| {
         let project = shop(server).await;
         let answer = refused_move(project, remapping(&[("Clerk", "Guest")], "Helper"), "ROLE_DISABLED").await;
         assert_eq!(answer.subjects(), ["role_mappings/Free/roles/Guest"]);
-        // Also where nobody would get it.
+        // Even if nobody would get it.
         refused_move(project, remapping(&[("Owner", "Guest")], "Helper"), "ROLE_DISABLED").await;
         refused_move(project, remapping(&[], "Guest"), "ROLE_DISABLED").await;
         refused_move(project, remapping(&[("Clerk", "Staff")], "Helper"), "REPLACEMENT_UNSUITABLE").await;
@@ -146,7 +145,7 @@ fn m7_what_takes_the_place_of_a_role_must_be_there_enabled_and_as_visible() {
 fn m7_a_field_of_another_strategy_is_refused_by_its_path() {
     on_both(async |server| {
         let project = shop(server).await;
-        let said = |strategy: DisabledRoleStrategy, given: Option<wire::OnDisabled>| {
+        let with = |strategy: DisabledRoleStrategy, given: Option<wire::OnDisabled>| {
             given.map(|given| wire::OnDisabled { strategy: strategy.into(), ..given })
         };
         let (map, others, fallback_role) = (
@@ -155,19 +154,19 @@ fn m7_a_field_of_another_strategy_is_refused_by_its_path() {
             || suspending_with_fallback("Helper"),
         );
         for (on_disabled, field) in [
-            (said(DisabledRoleStrategy::Unspecified, map()), "on_disabled.replacements"),
-            (said(DisabledRoleStrategy::Reject, others()), "on_disabled.default_replacement"),
-            (said(DisabledRoleStrategy::Reject, fallback_role()), "on_disabled.fallback_role"),
-            (said(DisabledRoleStrategy::Suspend, map()), "on_disabled.replacements"),
-            (said(DisabledRoleStrategy::Suspend, others()), "on_disabled.default_replacement"),
-            (said(DisabledRoleStrategy::Remap, fallback_role()), "on_disabled.fallback_role"),
+            (with(DisabledRoleStrategy::Unspecified, map()), "on_disabled.replacements"),
+            (with(DisabledRoleStrategy::Reject, others()), "on_disabled.default_replacement"),
+            (with(DisabledRoleStrategy::Reject, fallback_role()), "on_disabled.fallback_role"),
+            (with(DisabledRoleStrategy::Suspend, map()), "on_disabled.replacements"),
+            (with(DisabledRoleStrategy::Suspend, others()), "on_disabled.default_replacement"),
+            (with(DisabledRoleStrategy::Remap, fallback_role()), "on_disabled.fallback_role"),
         ] {
             assert_eq!(refused_move(project, on_disabled, "INVALID_FIELD").await.fields(), [field]);
         }
         let malformed = remapping(&[("Clerk", "Helper"), ("Guest", "Helper"), ("Owner", " Helper")], "");
         let answer = refused_move(project, malformed, "INVALID_FIELD").await;
         assert_eq!(answer.fields(), ["on_disabled.replacements[2].to"]);
-        // More than a project has roles.
+        // More entries than a project can have roles.
         let many = remapping(&vec![("Clerk", "Helper"); 10_001], "");
         assert_eq!(refused_move(project, many, "TOO_MANY_ROWS").await.fields(), ["on_disabled.replacements"]);
     });
@@ -202,7 +201,7 @@ fn m7_a_fallback_role_is_held_while_a_role_is_suspended() {
             ..Default::default()
         };
         assert_eq!(server.list_members(permitted).await.unwrap().members.len(), 3);
-        // It is there after a restart, and gone once the role is enabled again.
+        // It is held after a restart, and removed when the role is enabled again.
         let restarted = server.restarted().await;
         let project = Project { server: &restarted, ..project };
         assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
@@ -217,7 +216,7 @@ fn m7_a_fallback_role_is_held_while_a_role_is_suspended() {
 }
 
 #[test]
-fn m7_a_fallback_role_ends_with_the_role_and_is_nobodys_who_comes_later() {
+fn m7_a_fallback_role_expires_with_its_role_and_new_members_do_not_get_it() {
     on_both(async |server| {
         let project = shop(server).await;
         let soon = soon();
@@ -226,18 +225,18 @@ fn m7_a_fallback_role_ends_with_the_role_and_is_nobodys_who_comes_later() {
         assert_eq!(project.check("acme", "dan", "help").await, Decision::Allowed);
         wait_until(&soon).await;
         assert_eq!(project.check("acme", "dan", "help").await, Decision::MissingPermission);
-        // While the role is disabled nobody gets it, and so nobody gets its fallback role.
+        // A disabled role cannot be given, so no new member gets its fallback role.
         refused(server.add_member(project.adding("acme", "eve", &roles(&["Clerk"]))).await, "ROLE_DISABLED");
         project.add("acme", "eve", &roles(&["Member"])).await;
         assert_eq!(project.check("acme", "eve", "help").await, Decision::MissingPermission);
-        // Who gives the suspended role up gives its fallback role up.
+        // A member who gives up the suspended role loses its fallback role.
         project.set("acme", "cat", &roles(&["Member"])).await;
         assert_eq!(project.check("acme", "cat", "help").await, Decision::MissingPermission);
     });
 }
 
 #[test]
-fn m7_a_fallback_role_that_is_disabled_itself_asks_again() {
+fn m7_disabling_a_fallback_role_needs_a_strategy_too() {
     on_both(async |server| {
         let project = shop(server).await;
         server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
@@ -252,7 +251,7 @@ fn m7_a_fallback_role_that_is_disabled_itself_asks_again() {
         assert_eq!(role_changes(&suspended.impact), "Admin +3, Helper -3");
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Admin");
         assert_eq!(project.ask("acme", "ann", Question::Role("Admin".into())).await, Decision::Allowed);
-        // As soon as the first fallback role works again, it does.
+        // The first fallback role counts again once it is enabled.
         project.enable("Free", &["Helper"]).await;
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Helper");
         let remapped = server.update_role_mapping(disabling(remapping(&[("Helper", "Member")], ""))).await.unwrap();
@@ -262,7 +261,7 @@ fn m7_a_fallback_role_that_is_disabled_itself_asks_again() {
 }
 
 #[test]
-fn m7_nobody_stands_in_for_an_internal_role() {
+fn m7_an_internal_role_is_suspended_without_a_fallback_role() {
     on_both(async |server| {
         let project = shop(server).await;
         project.add("acme", "sam", &roles(&["Support"])).await;
@@ -274,7 +273,7 @@ fn m7_nobody_stands_in_for_an_internal_role() {
 }
 
 #[test]
-fn m7_in_a_single_role_project_a_fallback_role_stands_in_the_place_of_its_role() {
+fn m7_in_a_single_role_project_a_fallback_role_takes_the_exact_place_of_its_role() {
     on_both(async |server| {
         let project = server.single();
         project.permission("help").await;
@@ -287,17 +286,17 @@ fn m7_in_a_single_role_project_a_fallback_role_stands_in_the_place_of_its_role()
         project.grant("Free", "Member", &["sell"]).await;
         project.disable("Free", &["Clerk"]).await;
         project.org("acme", "").await;
-        let lent = soon();
+        let expiry = soon();
         project.add("acme", "ann", &roles(&["Clerk"])).await;
-        project.add("acme", "bob", &[role("Member"), temporary("Clerk", lent)]).await;
+        project.add("acme", "bob", &[role("Member"), temporary("Clerk", expiry)]).await;
         let moved = server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
         assert_eq!(role_changes(&moved.impact), "Clerk suspended 2, Helper +2");
         assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
-        // What stands in for a lent role is lent over the other.
+        // The fallback role of a temporary role overrides the permanent role.
         assert_eq!(project.roles_of("acme", "bob").await, "Member overridden, Clerk suspended");
         assert_eq!(project.check("acme", "bob", "help").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::MissingPermission);
-        wait_until(&lent).await;
+        wait_until(&expiry).await;
         assert_eq!(project.roles_of("acme", "bob").await, "Member live, Clerk expired");
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "help").await, Decision::MissingPermission);
@@ -308,7 +307,7 @@ fn m7_in_a_single_role_project_a_fallback_role_stands_in_the_place_of_its_role()
 type Way = fn(Project<'_>, u32, Option<wire::OnDisabled>) -> Asked<'_>;
 type Asked<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Option<wire::Impact>, Status>> + 'a>>;
 
-/// All ways there are. Of each round the orgs `acme-N` and `globex-N` are on the mapping `Paid-N`; `Free-N` has no Clerk.
+/// All ways. In round N the orgs `acme-N` and `globex-N` are on the mapping `Paid-N`, and `Free-N` disables Clerk.
 const WAYS: [Way; 5] = [
     |project, round, on_disabled| {
         Box::pin(async move {
@@ -359,7 +358,7 @@ const WAYS: [Way; 5] = [
                 on_disabled: on_disabled.clone(),
                 ..project.moving(&format!("{org}-{round}"), &format!("Free-{round}"))
             };
-            // One by one: what the two reports say together is asked by the caller of one that says both.
+            // Two calls, whose reports are added up.
             let first = project.server.subscribe_org(to_free("acme")).await?.impact.unwrap();
             let second = project.server.subscribe_org(to_free("globex")).await?.impact.unwrap();
             let mut both = first;
@@ -384,7 +383,7 @@ fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
             project.role(name).await;
         }
         for (round, way) in WAYS.iter().enumerate() {
-            for (turn, (on_disabled, shown, stands_in, said)) in [
+            for (turn, (on_disabled, shown, fallback_role, roles_impact)) in [
                 (remapping(&[("Clerk", "Helper")], ""), "Helper live", "", "Clerk -3, Helper +3"),
                 (remapping(&[], "Helper"), "Helper live", "", "Clerk -3, Helper +3"),
                 (suspending(), "Clerk suspended", "", "Clerk suspended 3"),
@@ -408,13 +407,13 @@ fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
                 let reject = server.storing_nothing(way(project, round, None)).await;
                 refused(reject, "ROLES_WOULD_BE_DISABLED");
                 let impact = way(project, round, on_disabled).await.unwrap();
-                assert_eq!(role_changes(&impact), said, "{round}");
+                assert_eq!(role_changes(&impact), roles_impact, "{round}");
                 let impact = impact.unwrap();
                 assert_eq!((impact.orgs, impact.members), (2, 3), "{round}");
                 for (org, user) in [(&acme, "ann"), (&acme, "bob"), (&globex, "ann")] {
                     let member = project.member(org, user).await.unwrap();
                     assert_eq!(crate::fixture::shown(&member), shown, "{round}");
-                    assert_eq!(member.roles[0].fallback_role, stands_in, "{round}");
+                    assert_eq!(member.roles[0].fallback_role, fallback_role, "{round}");
                 }
             }
         }
@@ -422,7 +421,7 @@ fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
 }
 
 #[test]
-fn m7_in_bulk_an_org_that_remap_does_not_cover_refuses_all_and_is_named() {
+fn m7_an_org_that_remap_does_not_cover_refuses_the_whole_bulk_move() {
     on_both(async |server| {
         let project = shop(server).await;
         project.org("globex", "Paid").await;

@@ -252,7 +252,7 @@ impl RoleMappingApi {
         }))
     }
 
-    /// Grants added and removed count as rows, one each (P7).
+    /// Reads edits of grants. Each grant counts as a row (P7).
     fn edits(
         &self,
         edits: &[wire::GrantEdit],
