@@ -296,7 +296,7 @@ fn r6_a_missing_an_unknown_and_a_repeated_role_are_refused() {
                 for again in ["Boss", "Admin"] {
                     let twice = project.reordering(&["Owner", "Boss", again, "Member"]);
                     let answer = refused(server.reorder_roles(twice).await, "REPEATED_ROLE");
-                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["roles[2]"], "R6"));
+                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["role_order[2]"], "R6"));
                 }
             })
             .await;
