@@ -11,7 +11,7 @@ use rolecall::wire::{self, Decision, Environment, MemberRoleState, RoleStructure
 use crate::server::Server;
 
 pub use catalog::mask;
-pub use end_users::{role_changes, sampled};
+pub use end_users::{role_changes, sampled, without_sample};
 
 /// A project of a server. Its calls must succeed, unless they return a `Result`.
 #[derive(Clone, Copy)]
