@@ -159,7 +159,7 @@ pub enum OnDisabled {
     /// Refuses the write.
     #[default]
     Reject,
-    /// Replaces the role for good.
+    /// Replaces the role. Enabling it again does not undo this.
     Remap {
         /// Pairs of role and replacement, applied at once.
         replacements: Vec<(RoleName, RoleName)>,
