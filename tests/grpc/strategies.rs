@@ -297,7 +297,7 @@ fn m7_in_a_single_role_project_a_fallback_role_takes_the_exact_place_of_its_role
         assert_eq!(project.check("acme", "bob", "help").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::MissingPermission);
         wait_until(&expiry).await;
-        assert_eq!(project.roles_of("acme", "bob").await, "Member live, Clerk ended");
+        assert_eq!(project.roles_of("acme", "bob").await, "Member live, Clerk expired");
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "help").await, Decision::MissingPermission);
     });
