@@ -1,5 +1,4 @@
-//! The command line: `rolecall serve`, `migrate` and `health`; `check`, `who-can`, `manageable` and `mappings` ask a
-//! running server, and `subscribe` has it move an org to another plan.
+//! The command line. `serve` and `migrate` open a database. All other commands are clients of a running server.
 
 mod answer;
 mod check;
@@ -35,9 +34,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves the API until told to stop (SIGTERM or Ctrl-C).
+    /// Serves the API until SIGTERM or Ctrl-C.
     Serve(serve::Args),
-    /// Brings a database to the tables of this version, and exits.
+    /// Creates or updates the tables of a database, and exits.
     Migrate(migrate::Args),
     /// Asks a running server whether it serves; exits with 0 if so, for probes.
     Health(health::Args),
@@ -45,17 +44,17 @@ enum Command {
     Check(check::Args),
     /// Asks a running server who in an org has a permission.
     WhoCan(who_can::Args),
-    /// Asks a running server which roles a user may hand out in an org, and take away.
+    /// Asks a running server which roles a user may give and take in an org.
     Manageable(manageable::Args),
-    /// Moves an org to a role mapping (a plan), and says what that does to its members; with --dry-run only says it.
+    /// Moves an org to a role mapping (a plan), and shows what changes for its members; with --dry-run only shows it.
     Subscribe(subscribe::Args),
     /// Shows and compares role mappings (plans) of a running server.
     #[command(subcommand)]
     Mappings(mappings::Command),
 }
 
-/// Runs the command line. 0: done, or allowed. 1: failed, refused, or denied. 2: wrong usage, or a question without an
-/// answer.
+/// Runs the command line. Exit codes: 0 done or allowed; 1 failed, refused or denied; 2 wrong usage, or a question without
+/// an answer.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -1,4 +1,4 @@
-//! The example of `serve --demo`: fills an empty store, and says who may do what in it and how to ask.
+//! The example of `serve --demo`: writes it to an empty store, decides who may do what in it, and lists calls to try.
 
 mod calls;
 mod example;

@@ -1,4 +1,4 @@
-//! Holds the State that checks are answered from, and lets callers wait for one that is new enough (K4).
+//! Holds the State of this process, and lets callers wait for a revision (K4).
 
 pub mod token;
 
@@ -11,34 +11,33 @@ use tokio::sync::{Notify, watch};
 use crate::domain::{Revision, State};
 pub use token::Token;
 
-/// Tags of the latest revisions that are kept, 4 bytes each: a token older than these is looked up in the database.
+/// Tags kept, of the latest revisions, 4 bytes each. The database knows the tags of older ones.
 pub const TAGS_MAX: usize = 1 << 20;
 
-/// A State that can be answered from, with what every answer says of it.
+/// A State and the token of its revision, which every answer carries.
 pub struct Published {
     pub state: Arc<State>,
-    /// The token of the state's revision, written once.
     pub token: Arc<str>,
 }
 
-/// The State of this process.
+/// See the module.
 pub struct Engine {
     store_id: u32,
     current: ArcSwap<Published>,
     tags: Mutex<Tags>,
     newest: watch::Sender<u64>,
-    /// Wakes whoever follows the database: somebody waits for a revision that is not here yet.
+    /// Wakes the replica: a caller waits for a newer revision.
     wanted: Notify,
 }
 
-/// Why a state at least as new as a token cannot be had.
+/// Why a token's revision cannot be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Behind {
     #[error("the revision is of another history of this store, or of another store; read again without it")]
     AnotherHistory,
-    /// The token is older than the tags in memory: the database can tell.
-    #[error("the revision is too old to be told from memory")]
-    TooOldToTell,
+    /// The token is older than the tags in memory. The database has its tag.
+    #[error("the revision is too old for the tags in memory")]
+    TooOld,
 }
 
 /// The tags of the revisions `first..first + tags.len()`.
@@ -48,11 +47,11 @@ struct Tags {
 }
 
 impl Engine {
-    /// `past` are the revisions up to the state's, as many as are at hand: tokens of them are told without the database.
+    /// Creates an engine. `past` holds recent revisions up to the State's: their tags are kept in memory.
     pub fn new(store_id: u32, state: State, past: &[Revision]) -> Self {
         let revision = state.revision();
         let mut tags = Tags { first: past.first().unwrap_or(&revision).number, tags: VecDeque::new() };
-        // The store may have gone on since the state was loaded.
+        // The store may have newer revisions than the loaded State.
         let past: Vec<Revision> = past.iter().copied().filter(|past| past.number < revision.number).collect();
         tags.extend(&past);
         tags.extend(&[revision]);
@@ -69,21 +68,21 @@ impl Engine {
         self.store_id
     }
 
-    /// The newest state, for a short while: no lock, no reference counted.
+    /// Returns the newest State for a short use, without a lock or a reference count.
     #[inline]
     pub fn load(&self) -> Guard<Arc<Published>> {
         self.current.load()
     }
 
-    /// The newest state, to be kept as long as one likes.
+    /// Returns the newest State, for any time.
     pub fn pin(&self) -> Arc<Published> {
         self.current.load_full()
     }
 
-    /// Publishes a newer state; `passed` are the revisions it went through, itself the last. Returns false, and changes
-    /// nothing, where the published state is as new already: a writer and a follower cannot race.
+    /// Publishes a newer State. `passed` holds the revisions since the previous one; its own is the last. Changes nothing
+    /// and returns false if the published State is as new: the writer and the replica cannot race.
     pub fn publish(&self, next: State, passed: &[Revision]) -> bool {
-        // The lock orders publishers; readers never take it.
+        // The lock orders publishers. Readers never take it.
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         let number = next.revision().number;
         if number <= self.current.load().state.revision().number {
@@ -95,9 +94,8 @@ impl Engine {
         true
     }
 
-    /// Replaces the state by one of another history: the store was restored, or it failed over to a copy that lags. Does
-    /// nothing where the published state is no longer `diverged`, the one whose history was found to have ended: another
-    /// has replaced it already, and went on from there.
+    /// Replaces a diverged State: the store was restored, or failed over to a lagging copy. Does nothing if the published
+    /// revision is no longer `diverged`: another task has replaced that State.
     pub fn replace(&self, diverged: Revision, state: State) {
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         if self.current.load().state.revision() != diverged {
@@ -109,7 +107,7 @@ impl Engine {
         self.newest.send_replace(revision.number);
     }
 
-    /// A state at least as new as the token; waits until there is one, so give it a deadline.
+    /// Returns a State at least as new as the token. Waits for it without limit, so give it a deadline.
     pub async fn at_least(&self, token: &Token) -> Result<Arc<Published>, Behind> {
         if token.store_id != self.store_id {
             return Err(Behind::AnotherHistory);
@@ -121,12 +119,12 @@ impl Engine {
                 return self.same_history(token).map(|()| published);
             }
             self.wanted.notify_one();
-            // The sender lives as long as the engine does.
+            // The sender is a field of this engine.
             let _ = newest.changed().await;
         }
     }
 
-    /// Resolves when somebody waits for a revision that is not here yet.
+    /// Resolves when a caller waits for a newer revision.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
@@ -136,7 +134,7 @@ impl Engine {
         match tags.get(token.number) {
             Some(tag) if tag == token.tag => Ok(()),
             Some(_) => Err(Behind::AnotherHistory),
-            None => Err(Behind::TooOldToTell),
+            None => Err(Behind::TooOld),
         }
     }
 }
@@ -146,7 +144,7 @@ impl Tags {
         for revision in passed {
             let next = self.first + self.tags.len() as u64;
             if revision.number > next {
-                // A gap would shift all that follows: forget what is before it.
+                // A gap would shift the later tags. Drop the earlier ones.
                 *self = Self { first: revision.number, tags: VecDeque::new() };
             }
             if revision.number >= self.first + self.tags.len() as u64 {
@@ -191,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_older_state_never_takes_the_place_of_a_newer() {
+    async fn an_older_state_never_replaces_a_newer() {
         let engine = Engine::new(9, state(5), &[]);
         assert!(engine.publish(state(7), &[at(6), at(7)]));
         assert!(!engine.publish(state(6), &[at(6)]));
@@ -200,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_parted_state_is_replaced_once() {
+    async fn a_diverged_state_is_replaced_once() {
         let engine = Engine::new(9, state(5), &[]);
         let other = |number| {
             let mut other = state(number);
@@ -209,17 +207,17 @@ mod tests {
         };
         engine.replace(at(5), other(3));
         assert_eq!(engine.pin().state.revision().number, 3);
-        // Found at the same time by another task, which read the store earlier.
+        // Another task has found the same, and read the store earlier.
         engine.replace(at(5), other(2));
         assert_eq!(engine.pin().state.revision().number, 3);
     }
 
     #[tokio::test]
-    async fn k4_tokens_of_before_the_start_are_told_from_memory() {
+    async fn k4_tokens_from_before_the_start_are_known_in_memory() {
         let engine = Engine::new(9, state(5), &[at(3), at(4), at(5)]);
         assert!(engine.at_least(&token(3)).await.is_ok());
         assert_eq!(engine.at_least(&Token { tag: 1, ..token(4) }).await.map(|_| ()), Err(Behind::AnotherHistory));
-        assert_eq!(engine.at_least(&token(2)).await.map(|_| ()), Err(Behind::TooOldToTell));
+        assert_eq!(engine.at_least(&token(2)).await.map(|_| ()), Err(Behind::TooOld));
     }
 
     #[tokio::test]
@@ -245,8 +243,8 @@ mod tests {
         assert_eq!(refused(token(6)).await, Ok(()));
         assert_eq!(refused(Token { store_id: 8, ..token(6) }).await, Err(Behind::AnotherHistory));
         assert_eq!(refused(Token { tag: 1, ..token(6) }).await, Err(Behind::AnotherHistory));
-        assert_eq!(refused(token(4)).await, Err(Behind::TooOldToTell));
-        // Ahead of us and of another store: no waiting for what can never come.
+        assert_eq!(refused(token(4)).await, Err(Behind::TooOld));
+        // Newer than the State and of another store: do not wait for it.
         assert_eq!(refused(Token { store_id: 8, ..token(99) }).await, Err(Behind::AnotherHistory));
     }
 }

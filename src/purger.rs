@@ -1,8 +1,8 @@
-//! Purges what was deleted, in the background and in chunks: one command of the actor `system` each, on the record like
-//! any other (S5, P6, R4). What is dead was out of reach from the moment it was deleted; only its space is at stake here.
+//! Purges deleted data in the background, in chunks. Each chunk is a command of the actor `system`, in the history like any
+//! other (S5, P6, R4). Deleted data is unreachable from its deletion on, so purging only frees space.
 //!
-//! The State says what is dying; the ids of users are in the database alone. Several servers on one database may find
-//! the same: whoever comes second finds nothing left to purge.
+//! The State knows what is being purged. Only the database knows the ids of users. Several servers may select the same
+//! rows. The second one finds nothing to purge.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::limits::PURGE_ROWS_MAX;
 use crate::store::{Store, StoreError};
 use crate::writer::{Answer, Failure, Writer, Written};
 
-/// How often it is looked whether anything is dying.
+/// How often to look for deleted data.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Between two chunks: other writes come first.
+/// Between two chunks, for other writes.
 const CHUNK_DELAY: Duration = Duration::from_millis(10);
-/// After an error, and where a chunk changed nothing: another server may be at it.
+/// After an error, and after a chunk that changed nothing: another server may be purging.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
-/// Dead orgs asked for at a time.
+/// Deleted orgs of one query.
 const ORGS_MAX: usize = 1_000;
 
 /// Purges until the writer stops.
@@ -37,11 +37,11 @@ pub async fn run(store: Store, engine: Arc<Engine>, writer: Arc<Writer>) {
         };
         let pause = match purge(&store, &writer, project, &mut walk).await {
             Ok(Purged::Something) => CHUNK_DELAY,
-            // Another server is at it: not to go on beside it with every step, this one rests, each time differently long.
+            // Another server is purging. Wait for a random time, so that the two do not go in step.
             Ok(Purged::Nothing) => RETRY_DELAY.mul_f32(1.0 + jitter()),
             Err(Stopped::Stopping) => return,
             Err(Stopped::Failed(why)) => {
-                tracing::warn!(why, "cannot purge what was deleted; trying again");
+                tracing::warn!(why, "cannot purge deleted data; trying again");
                 RETRY_DELAY
             }
         };
@@ -59,7 +59,7 @@ enum Stopped {
     Failed(String),
 }
 
-/// How far the memberships of a project were looked through for dying role sets, for which there is no index.
+/// The last membership that was searched for role sets being purged. There is no index for them.
 struct Walk {
     project: ProjectId,
     after: (OrgNo, UserId),
@@ -74,7 +74,7 @@ async fn purge(store: &Store, writer: &Writer, project: &Project, walk: &mut Opt
         _ => None,
     };
     let command = Command::Purge(Purge { project: project.id, members: found, last });
-    let call = Call::plain(SYSTEM, "purging what was deleted");
+    let call = Call::plain(SYSTEM, "purging deleted data");
     match writer.submit(command, call).await {
         Ok(Written { answer: Answer::Decided { outcome: Outcome::Purged(0), .. }, .. }) => Ok(Purged::Nothing),
         Ok(_) => Ok(Purged::Something),
@@ -83,12 +83,12 @@ async fn purge(store: &Store, writer: &Writer, project: &Project, walk: &mut Opt
     }
 }
 
-/// Between 0 and 1. Without randomness all servers rest alike, and that is no harm.
+/// Returns a number between 0 and 1. Without randomness all servers wait equally long, which does no harm.
 fn jitter() -> f32 {
     getrandom::u32().map_or(0.0, |random| random as f32 / u32::MAX as f32)
 }
 
-/// Memberships that hang on something dead, a chunk of them: fewer than a chunk are the last.
+/// Returns a chunk of memberships of deleted data. A chunk that is not full is the last.
 async fn find(store: &Store, project: &Project, walk: &Option<Walk>) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
     let limit = PURGE_ROWS_MAX as u32;
     if project.is_being_purged() {

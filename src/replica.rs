@@ -1,4 +1,4 @@
-//! Keeps the State up with the commits of other servers on the same database.
+//! Follows the commits of other servers on the same database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::store::{SinceError, Store};
 
-/// How often the database is asked when nobody waits.
+/// How often to read the database when nobody waits for a revision.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How long reading may take: a State that has to be loaded anew may be large.
-const SILENCE_MAX: Duration = Duration::from_secs(120);
-/// Commits read at a time.
+/// How long a read may take. A large State may have to be loaded again.
+const READ_MAX: Duration = Duration::from_secs(120);
+/// Commits of one read.
 const COMMITS_MAX: u32 = 1_000;
 
-/// Follows the store until dropped, or until it meets a change that this version does not know; then returns why.
+/// Follows the store until dropped. Returns a reason if it reads a change that this version does not know.
 pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
     loop {
         tokio::select! {
@@ -22,13 +22,13 @@ pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
             () = tokio::time::sleep(PAUSE) => {}
         }
         loop {
-            match tokio::time::timeout(SILENCE_MAX, catch_up(&store, &engine)).await {
+            match tokio::time::timeout(READ_MAX, catch_up(&store, &engine)).await {
                 Ok(Ok(true)) => continue,
                 Ok(Ok(false)) => break,
                 Ok(Err(SinceError::UnknownChange(why))) => return why,
                 Ok(Err(error)) => tracing::warn!(%error, "cannot follow the database"),
-                // The connection may be dead without knowing it; the next attempt takes another.
-                Err(_) => tracing::warn!(after = ?SILENCE_MAX, "cannot follow the database: it does not answer"),
+                // The connection may be broken without an error. The next attempt uses another one.
+                Err(_) => tracing::warn!(after = ?READ_MAX, "cannot follow the database: it does not answer"),
             }
             tokio::time::sleep(PAUSE * 4).await;
             break;
@@ -36,14 +36,14 @@ pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
     }
 }
 
-/// Applies one page of commits; returns whether there may be more.
+/// Applies one page of commits. Returns true if there may be more.
 async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
     let mut state = State::clone(&engine.pin().state);
     let mine = state.revision();
     let commits = match store.commits_since(mine, COMMITS_MAX).await {
         Err(SinceError::Diverged) => {
             tracing::warn!(
-                "the store's history is another than the one in memory (restored? failed over?); reading it anew"
+                "the history of the store differs from the one in memory (restored? failed over?); loading it again"
             );
             engine.replace(mine, store.load(state.hash_key()).await.map_err(SinceError::Store)?);
             return Ok(false);

@@ -1,4 +1,4 @@
-//! Builds and runs it all: starts in a line, stops in reverse.
+//! Starts every part of a server in order, and stops them in reverse.
 
 mod config;
 mod health;
@@ -34,10 +34,10 @@ use crate::writer::{Failure, Writer};
 pub use config::Config;
 pub use listen::{Bound, Listen};
 
-/// Revisions of before the start whose tokens are told without the database.
+/// Revisions from before the start whose tags are kept in memory.
 const PAST_REVISIONS: u32 = 65_536;
 
-/// Why a server does not start: one line that says what, and what to do.
+/// Why a server does not start, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -46,7 +46,7 @@ pub enum StartError {
     AddressInUse(Listen),
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
     Listen(Listen, std::io::Error),
-    #[error("the default project cannot be made: {0}")]
+    #[error("the default project cannot be created: {0}")]
     FirstWrite(Failure),
     #[error("no randomness: {0}")]
     Random(getrandom::Error),
@@ -54,11 +54,10 @@ pub enum StartError {
     Reflection(tonic_reflection::server::Error),
 }
 
-/// A server that answers.
+/// A running server.
 pub struct Running {
-    /// What handlers work with, for whoever runs in the same process.
     pub app: Arc<App>,
-    /// Where it listens; ports that were 0 are filled in.
+    /// Where it listens, with the actual ports in the place of 0.
     pub addresses: Vec<Listen>,
     health: health::Health,
     stop: watch::Sender<bool>,
@@ -70,7 +69,7 @@ pub struct Running {
     drain: Duration,
 }
 
-/// Brings a database to the tables of this version.
+/// Creates or updates the tables of a database.
 pub async fn migrate(database: &str) -> Result<(), StoreError> {
     let store = Store::open(database).await?;
     let migrated = store.migrate().await;
@@ -79,9 +78,9 @@ pub async fn migrate(database: &str) -> Result<(), StoreError> {
 }
 
 impl Running {
-    /// Opens the store, loads the State, listens. Resolves once calls are answered.
+    /// Opens the store, loads the State and listens. Returns once calls are answered.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        // Bound first, answered last: a port in use is told before a long load, not after.
+        // Bind before a long load, so that a port in use is reported at once.
         let bound = bind(&config.listen).await?;
         let store = Store::open(&config.database).await?;
         match Self::serve(&config, store.clone(), bound).await {
@@ -124,7 +123,7 @@ impl Running {
             let (store, health) = (store.clone(), health.clone());
             async move {
                 let why = replica::follow(store, engine).await;
-                tracing::error!(why, "not serving any more");
+                tracing::error!(why, "no longer serving");
                 health.stopped().await;
             }
         });
@@ -153,7 +152,7 @@ impl Running {
         Ok(Self { app, addresses, health, stop, listeners, follower, pulse, purger, writing, drain: config.drain })
     }
 
-    /// Says that it no longer serves, lets calls in flight finish until the drain deadline, and closes the store.
+    /// Reports NOT_SERVING, lets calls in flight finish until the drain deadline, and closes the store.
     pub async fn stop(mut self) {
         tracing::info!("stopping");
         self.pulse.abort();
@@ -166,22 +165,21 @@ impl Running {
         }
         for address in &self.addresses {
             if let Listen::Unix(path) = address {
-                // Gone already is as good.
+                // The file may be gone already.
                 let _ = std::fs::remove_file(path);
             }
         }
         self.follower.abort();
         self.purger.abort();
         self.app.writer.stop();
-        // A write that was begun is finished: its caller may have been told nothing yet, but the database has it or has it
-        // not. Where the database does not answer, there is nothing to wait for.
+        // Finish a started write: its caller may not have an answer yet. Give up if the database does not answer.
         let store = self.app.store.clone();
         let closed = async {
             let _ = self.writing.await;
             store.close().await;
         };
         if tokio::time::timeout(self.drain, closed).await.is_err() {
-            tracing::warn!(deadline = ?self.drain, "the database did not let go by the deadline");
+            tracing::warn!(deadline = ?self.drain, "the database did not close by the deadline");
         }
         tracing::info!("stopped");
     }
@@ -198,10 +196,10 @@ async fn bind(listen: &[Listen]) -> Result<Vec<Bound>, StartError> {
     Ok(bound)
 }
 
-/// Serves one socket until told to stop; then finishes what is in flight. No option is left to a default.
+/// Serves one socket until `stop`, then finishes the calls in flight. Sets every option.
 async fn listen(bound: Bound, routes: Routes, mut stop: watch::Receiver<bool>) {
     let stopped = async move {
-        // The sender lives as long as the server.
+        // Also if the sender is dropped.
         let _ = stop.wait_for(|stop| *stop).await;
     };
     let server = tonic::transport::Server::builder()
@@ -231,7 +229,7 @@ fn incoming(listener: TcpListener) -> TcpIncoming {
     TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(60)))
 }
 
-/// The first start of a store creates the project `default` (P2).
+/// Creates the project `default` at the first start of a store (P2).
 async fn default_project(engine: &Engine, writer: &Writer) -> Result<(), Failure> {
     let key = ProjectKey::default_project();
     if engine.load().state.project(&key).is_some() {
@@ -246,7 +244,7 @@ async fn default_project(engine: &Engine, writer: &Writer) -> Result<(), Failure
     });
     let call = Call::plain(SYSTEM, "first start");
     match writer.submit(command, call).await {
-        // Another server on the same database was first.
+        // Another server on the same database may be first.
         Ok(_) | Err(Failure::Refused(Refusal::AlreadyExists(Noun::Project, _))) => Ok(()),
         Err(failure) => Err(failure),
     }

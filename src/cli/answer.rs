@@ -10,23 +10,22 @@ use super::trouble::Trouble;
 /// The exit codes of commands that only read, for their help.
 pub const EXIT_CODES: &str = "Exit codes: 0 answered; 2 no answer, with the reason on stderr.";
 
-/// What a command was answered. Its JSON is part of the command line: fields are added, never renamed or removed.
+/// The answer to a command. Its JSON is an interface: fields may be added, but not renamed or removed.
 pub trait Answer: Serialize {
-    /// For people, in the colours of a terminal, with a newline at its end; empty for nothing to say.
+    /// Returns the text for people: coloured, with a newline at its end. Empty if there is nothing to say.
     fn text(&self) -> String;
 }
 
-/// Writes an answer to the standard output: with colours where it takes them, else without, and without blanks that
-/// only colours would have shown.
+/// Prints an answer. Removes colours and trailing blanks if the standard output takes no colours.
 pub fn print(answer: &impl Answer, json: bool) -> Result<(), Trouble> {
     let text = if json { as_json(answer)? } else { answer.text() };
     let choice = AutoStream::choice(&io::stdout());
     let text = if choice == ColorChoice::Never { plain_lines(&text) } else { text };
     let mut out = AutoStream::new(io::stdout(), choice).lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads only the first lines, as `head` does, has seen enough.
+        // A reader such as `head` closes the pipe after the first lines.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Trouble::new(format!("the answer cannot be written: {error}"), "look at what the output is sent to"))
+            Err(Trouble::new(format!("the answer cannot be written: {error}"), "check where the output goes"))
         }
         _ => Ok(()),
     }

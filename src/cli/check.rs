@@ -1,4 +1,4 @@
-//! `rolecall check`: may this user do that in this org?
+//! `rolecall check`: may a user do something in an org?
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::grpc::generated::permission_service_client::PermissionServiceClient;
 use crate::grpc::generated::role_service_client::RoleServiceClient;
 use crate::wire::{self, CheckResponse, Decision, check_request};
 
-/// How long a denial is held up for the name that was perhaps meant.
-const SUGGESTION_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a denial waits for a suggestion.
+const SUGGESTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 const USAGE: &str = "\
 rolecall check [OPTIONS] --org <ORG> <USER> <PERMISSION>
@@ -31,16 +31,16 @@ const AFTER_LONG_HELP: &str = "\
 Exit codes:
   0  allowed
   1  denied
-  2  no answer: wrong usage, no server, an unknown project; the reason is on the standard error output
+  2  no answer: wrong usage, no server, an unknown project; the reason is on stderr
 
 JSON (--json), one object:
   project, org_id, user_id    what was asked about
   permission, role, at_least_role, all_of, any_of
-                              what was asked: one of them; the last two are lists
+                              the question: one of them; the last two are lists
   allowed                     true or false
   decision                    a name of rolecall.v1.Decision, as in \"DECISION_ROLE_DISABLED\"
-  suggestion                  the known name nearest to an unknown one; absent where there is none
-  revision, evaluated_at      the state and the instant that the answer was made from
+  suggestion                  the known name nearest to an unknown one; absent for none
+  revision, evaluated_at      the state and the time of the answer
 
 Examples:
   rolecall check bob billing.manage --org globex
@@ -67,11 +67,11 @@ pub struct Args {
     #[arg(long = "org", value_name = "ORG")]
     org_id: String,
 
-    /// Asks whether the user has this role, and it is live.
+    /// Asks whether the user has this role and it is live.
     #[arg(long)]
     role: Option<String>,
 
-    /// Asks whether the user has this role or a higher one, and it is live.
+    /// Asks whether the user has this role or a higher one and it is live.
     #[arg(long, value_name = "ROLE")]
     at_least: Option<String>,
 
@@ -122,14 +122,14 @@ pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
     };
     let answer = client.ask(CheckServiceClient::new(client.channel()).check(request)).await?;
     let decision = answer.decision();
-    // An answer without a decision must not pass for one.
+    // Do not take an unknown decision for a denial.
     if decision == Decision::Unspecified {
-        let what = format!("the server answers with decision {}, which this version does not know", answer.decision);
+        let what = format!("the server answered with decision {}, which this version does not know", answer.decision);
         return Err(Trouble::new(what, "use the `rolecall` that the server was started with"));
     }
     let suggestion = match decision {
         Decision::UnknownPermission | Decision::UnknownRole => {
-            tokio::time::timeout(SUGGESTION_PATIENCE, meant(&client, &question)).await.ok().flatten()
+            tokio::time::timeout(SUGGESTION_TIMEOUT, suggested(&client, &question)).await.ok().flatten()
         }
         _ => None,
     };
@@ -157,28 +157,27 @@ fn question(
         (_, true, _) => Ok(Question::AnyOf(permissions)),
         (_, _, 1) => Ok(Question::Permission(permissions.remove(0))),
         (.., several) => {
-            let what = format!("{several} permissions are given, and not what to ask of them");
-            Err(Trouble::new(what, "say --all or --any"))
+            let what = format!("{several} permissions are given, without --all or --any");
+            Err(Trouble::new(what, "add --all to require all of them, or --any to require one"))
         }
     }
 }
 
-/// The known name nearest to the unknown one that was asked about. A denial stands without it, so that an error on the
-/// way is no error of the check.
-async fn meant(client: &Client, question: &Question) -> Option<String> {
+/// Returns the known name nearest to the unknown one of the question. `None` also on errors: the denial is an answer
+/// without it.
+async fn suggested(client: &Client, question: &Question) -> Option<String> {
     let unknown = |answer: Result<(), Status>| answer.err().and_then(|status| suggestion(&status));
     match question {
         Question::Role(name) | Question::AtLeastRole(name) => {
             let request = wire::GetRoleRequest { project: client.project(), name: name.clone(), ..Default::default() };
             unknown(RoleServiceClient::new(client.channel()).get_role(request).await.map(|_| ()))
         }
-        Question::Permission(name) => permission_meant(client, std::slice::from_ref(name)).await,
-        Question::AllOf(names) | Question::AnyOf(names) => permission_meant(client, names).await,
+        Question::Permission(name) => suggested_permission(client, std::slice::from_ref(name)).await,
+        Question::AllOf(names) | Question::AnyOf(names) => suggested_permission(client, names).await,
     }
 }
 
-/// Asks for each until one is unknown.
-async fn permission_meant(client: &Client, names: &[String]) -> Option<String> {
+async fn suggested_permission(client: &Client, names: &[String]) -> Option<String> {
     for name in names {
         let request =
             wire::GetPermissionRequest { project: client.project(), name: name.clone(), ..Default::default() };
@@ -209,20 +208,19 @@ impl Answer for Checked {
         }
         let decision = self.answer.decision();
         let name = decision.as_str_name().trim_start_matches("DECISION_");
-        let meant = self.suggestion.as_ref().map(|name| format!("; did you mean `{}`?", plain(name)));
-        format!("{red}denied{red:#} {name}: {}{}\n", why(decision), meant.unwrap_or_default())
+        let suggested = self.suggestion.as_ref().map(|name| format!("; did you mean `{}`?", plain(name)));
+        format!("{red}denied{red:#} {name}: {}{}\n", why(decision), suggested.unwrap_or_default())
     }
 }
 
-/// Why a check is denied.
 fn why(decision: Decision) -> &'static str {
     match decision {
         Decision::Unspecified | Decision::Allowed => "",
-        Decision::NotAMember => "nothing is recorded of the user in the org",
-        Decision::MissingPermission => "the user has roles in the org, and none of them has it",
-        Decision::RoleDisabled => "a role of the user would do, but is disabled in the org's role mapping",
+        Decision::NotAMember => "the user is not a member of the org",
+        Decision::MissingPermission => "no role of the user in the org grants it",
+        Decision::RoleDisabled => "a role of the user grants it, but is disabled in the org's role mapping",
         Decision::UserBlocked => "the user is blocked in the project",
-        Decision::RoleExpired => "a role of the user would do, but its end has passed",
+        Decision::RoleExpired => "a role of the user grants it, but has expired",
         Decision::OrgNotFound => "the project has no such org",
         Decision::UnknownPermission => "the project has no such permission",
         Decision::UnknownRole => "the project has no such role",
@@ -264,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn several_permissions_need_to_be_told_what_to_ask_of_them() {
+    fn several_permissions_need_all_or_any() {
         let two = || vec!["a".to_string(), "b".to_string()];
         assert!(question(two(), None, None, false, false).unwrap_err().next.contains("--all"));
         assert_eq!(question(two(), None, None, true, false), Ok(Question::AllOf(two())));

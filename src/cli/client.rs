@@ -1,4 +1,4 @@
-//! What all commands that ask a server share: where it is, calls that do not wait for ever, errors that say what to do.
+//! The client of all commands that ask a server: its address, timeouts, pages, and errors that say what to do.
 
 use std::time::Duration;
 
@@ -15,15 +15,13 @@ use super::trouble::Trouble;
 use crate::server::Listen;
 use crate::wire::ErrorReason;
 
-/// Where the server is if nobody says.
 const DEFAULT_SERVER: &str = "127.0.0.1:50051";
-/// What says where the server is.
+/// The variable with the server's address.
 const SERVER: &str = "ROLECALL_SERVER";
-/// What a server is told to listen on: the commands beside it find it there.
+/// The variable with the addresses that a server listens on. Commands in the same environment find it by this.
 const LISTEN: &str = "ROLECALL_LISTEN";
-/// The project that is meant if nobody says.
 const DEFAULT_PROJECT: &str = "default";
-/// The largest page that the API gives.
+/// The largest page of the API.
 pub const PAGE_SIZE: i32 = 1_000;
 
 #[derive(Clone, clap::Args)]
@@ -37,7 +35,7 @@ pub struct ServerArgs {
     #[arg(long, env = SERVER, value_name = "ADDRESS")]
     server: Option<Listen>,
 
-    /// Seconds to wait for each answer of the server.
+    /// Seconds to wait for each answer.
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     timeout: u64,
 
@@ -47,13 +45,13 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// The flags that a command has to repeat to ask the same server about the same project.
+    /// Returns the flags with which another command asks the same server about the same project.
     pub fn repeated(&self) -> Vec<String> {
         let mut flags = Vec::new();
         if self.project != DEFAULT_PROJECT {
             flags.extend(shell::flag("--project", &self.project));
         }
-        // What the environment says it says to the next command as well.
+        // The next command runs in the same environment.
         let from_environment = std::env::var(SERVER).ok().and_then(|address| address.parse().ok());
         if let Some(server) = self.server.as_ref().filter(|server| from_environment.as_ref() != Some(*server)) {
             flags.extend(shell::flag("--server", &server.to_string()));
@@ -74,7 +72,7 @@ pub struct Client {
     channel: Channel,
     address: Listen,
     project: String,
-    patience: Duration,
+    timeout: Duration,
     json: bool,
 }
 
@@ -82,14 +80,14 @@ impl Client {
     pub async fn connect(args: ServerArgs) -> Result<Self, Trouble> {
         let address = match args.server {
             Some(address) => address,
-            None => beside(std::env::var(LISTEN).ok().as_deref())?,
+            None => listen_address(std::env::var(LISTEN).ok().as_deref())?,
         };
-        let patience = Duration::from_secs(args.timeout);
-        let connected = tokio::time::timeout(patience, connect(&address)).await;
+        let timeout = Duration::from_secs(args.timeout);
+        let connected = tokio::time::timeout(timeout, connect(&address)).await;
         let channel = connected
-            .map_err(|_| silent(&address, patience))?
-            .map_err(|why| Trouble::new(why, "start one with `rolecall serve`, or say where it is with --server"))?;
-        Ok(Self { channel, address, project: args.project, patience, json: args.json })
+            .map_err(|_| no_answer(&address, timeout))?
+            .map_err(|why| Trouble::new(why, "start one with `rolecall serve`, or give its address with --server"))?;
+        Ok(Self { channel, address, project: args.project, timeout, json: args.json })
     }
 
     pub fn channel(&self) -> Channel {
@@ -100,28 +98,27 @@ impl Client {
         self.project.clone()
     }
 
-    /// Waits for the answer to a call, as long as the arguments say.
+    /// Waits for an answer until the timeout.
     pub async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Trouble> {
-        self.call(call).await?.map_err(|status| self.explained(&status))
+        self.call(call).await?.map_err(|status| self.trouble(&status))
     }
 
-    /// The same, where the caller has more to say of a refusal.
+    /// Waits for an answer or a refusal until the timeout.
     pub async fn call<T>(
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<Result<T, Status>, Trouble> {
-        match tokio::time::timeout(self.patience, call).await {
+        match tokio::time::timeout(self.timeout, call).await {
             Ok(answered) => Ok(answered.map(Response::into_inner)),
-            Err(_) => Err(silent(&self.address, self.patience)),
+            Err(_) => Err(no_answer(&self.address, self.timeout)),
         }
     }
 
-    /// A refusal as people read it.
-    pub fn explained(&self, status: &Status) -> Trouble {
-        explained(status, &self.address)
+    pub fn trouble(&self, status: &Status) -> Trouble {
+        trouble(status, &self.address)
     }
 
-    /// Reads a list to its end; returns it with the revision of its last page.
+    /// Reads all pages of a list. Returns the entries and the revision of the last page.
     pub async fn all<T>(
         &self,
         nouns: &'static str,
@@ -141,12 +138,12 @@ impl Client {
         }
     }
 
-    /// Prints an answer in the form that the arguments ask for.
+    /// Prints an answer as text or JSON.
     pub fn show(&self, answer: &impl Answer) -> Result<(), Trouble> {
         answer::print(answer, self.json)
     }
 
-    /// Says to people what a table without rows means; JSON says it by itself.
+    /// Prints what an empty table means. Prints nothing with --json.
     pub fn note(&self, text: &str) {
         if !self.json {
             anstream::eprintln!("{text}");
@@ -154,8 +151,8 @@ impl Client {
     }
 }
 
-/// The server that listens where the environment says, else where it does by itself.
-fn beside(listen: Option<&str>) -> Result<Listen, Trouble> {
+/// Returns the first address that a server in this environment listens on.
+fn listen_address(listen: Option<&str>) -> Result<Listen, Trouble> {
     let first = listen.and_then(|list| list.split(',').next()).filter(|first| !first.is_empty());
     first.unwrap_or(DEFAULT_SERVER).parse().map_err(|why: String| {
         let what = format!("`{}` in {LISTEN} is no address", plain(first.unwrap_or_default()));
@@ -163,13 +160,13 @@ fn beside(listen: Option<&str>) -> Result<Listen, Trouble> {
     })
 }
 
-fn silent(address: &Listen, patience: Duration) -> Trouble {
-    let what = format!("{address} did not answer within {} s", patience.as_secs());
+fn no_answer(address: &Listen, timeout: Duration) -> Trouble {
+    let what = format!("{address} did not answer within {} s", timeout.as_secs());
     Trouble::new(what, "`rolecall health` says whether it serves; --timeout sets how long to wait")
 }
 
-/// A status as people read it: code, reason, message, and what to do.
-fn explained(status: &Status, address: &Listen) -> Trouble {
+/// Returns code, reason and message of a status, and what to do.
+fn trouble(status: &Status, address: &Listen) -> Trouble {
     let code = canonical(status.code());
     let message = plain(status.message());
     match status.get_details_error_info() {
@@ -177,21 +174,21 @@ fn explained(status: &Status, address: &Listen) -> Trouble {
             let reason = plain(&info.reason);
             Trouble::new(format!("{code} {reason}: {message}"), next(&info.reason))
         }
-        // Every error of ours has a reason, so this was something on the way, or another server.
+        // Every error of a rolecall server has a reason. This one is of a proxy, or of another server.
         None => {
             let what = format!("{address} answers {code}: {message}");
             Trouble::new(
                 what,
-                "make sure that a rolecall server of this version listens there; --server says where to ask",
+                "check that a rolecall server of this version listens there, or give another address with --server",
             )
         }
     }
 }
 
-/// What to do, in terms of this command line where it can do it.
+/// Returns what to do about a reason, with commands of this command line if they help.
 fn next(reason: &str) -> &'static str {
     match reason {
-        "PROJECT_NOT_FOUND" => "name the project with --project; ProjectService/ListProjects lists those there are",
+        "PROJECT_NOT_FOUND" => "name the project with --project; ProjectService/ListProjects lists the projects",
         "ORG_NOT_FOUND" => "check the id of the org, and --project; OrgService/ListOrgs lists the orgs of the project",
         "PERMISSION_NOT_FOUND" => "`rolecall mappings show NAME` shows the permissions that roles have",
         "ROLE_NOT_FOUND" => "`rolecall mappings show NAME` shows the roles of the project",
@@ -207,7 +204,7 @@ fn next(reason: &str) -> &'static str {
     }
 }
 
-/// `NotFound` as `NOT_FOUND`.
+/// Returns `NOT_FOUND` for `NotFound`.
 fn canonical(code: Code) -> String {
     let mut name = String::new();
     for c in format!("{code:?}").chars() {
@@ -219,18 +216,18 @@ fn canonical(code: Code) -> String {
     name
 }
 
-/// Why it was refused: the reason of its `ErrorInfo`.
+/// Returns the reason of the `ErrorInfo`.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
-/// The names of roles that a refusal is about.
+/// Returns the names of the roles that a refusal is about.
 pub fn roles_in_question(status: &Status) -> Vec<String> {
     let violations = status.get_details_precondition_failure().map(|failure| failure.violations).unwrap_or_default();
     violations.iter().filter_map(|violation| violation.subject.strip_prefix("roles/").map(String::from)).collect()
 }
 
-/// The name that a refusal suggests instead of an unknown one.
+/// Returns the name that a refusal suggests instead of an unknown one. `None` if it suggests none.
 pub fn suggestion(status: &Status) -> Option<String> {
     status.get_details_error_info().and_then(|mut info| info.metadata.remove("suggestion"))
 }
@@ -241,16 +238,16 @@ mod tests {
 
     #[test]
     fn the_server_is_found_where_one_would_listen() {
-        assert_eq!(beside(None), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
-        assert_eq!(beside(Some("")), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
-        assert_eq!(beside(Some("unix:/r.sock,127.0.0.1:7")), Ok(Listen::Unix("/r.sock".into())));
-        assert!(beside(Some("nonsense")).unwrap_err().what.contains("`nonsense` in ROLECALL_LISTEN"));
+        assert_eq!(listen_address(None), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
+        assert_eq!(listen_address(Some("")), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
+        assert_eq!(listen_address(Some("unix:/r.sock,127.0.0.1:7")), Ok(Listen::Unix("/r.sock".into())));
+        assert!(listen_address(Some("nonsense")).unwrap_err().what.contains("`nonsense` in ROLECALL_LISTEN"));
     }
 
     #[test]
     fn an_error_without_a_reason_is_of_something_else_than_this_server() {
         let status = Status::unknown("teapot\u{1b}[31m");
-        let trouble = explained(&status, &Listen::Tcp("h:1".into()));
+        let trouble = super::trouble(&status, &Listen::Tcp("h:1".into()));
         assert_eq!(trouble.what, "h:1 answers UNKNOWN: teapot\\u{1b}[31m");
         assert!(trouble.next.contains("--server"));
     }

@@ -6,7 +6,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::server::Listen;
 
-/// Connects; the error says where and why not.
+/// Connects. The error says where and why not.
 pub async fn connect(address: &Listen) -> Result<Channel, String> {
     let connected = match address {
         Listen::Tcp(name) => match Endpoint::from_shared(format!("http://{name}")) {
@@ -15,7 +15,7 @@ pub async fn connect(address: &Listen) -> Result<Channel, String> {
         },
         Listen::Unix(path) => {
             let path = path.clone();
-            // The URI is never resolved; it only gives requests an authority.
+            // Nothing resolves the URI. It only gives requests an authority.
             let endpoint = Endpoint::from_static("http://localhost");
             let connector = tower::service_fn(move |_: Uri| {
                 let path = path.clone();
@@ -27,7 +27,7 @@ pub async fn connect(address: &Listen) -> Result<Channel, String> {
     connected.map_err(|error| format!("{address} does not answer: {}", cause(&error)))
 }
 
-/// What stands at the bottom of an error: transport errors say themselves only that they are such.
+/// Returns the innermost message. A transport error itself says only that it is one.
 fn cause(error: &dyn Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {

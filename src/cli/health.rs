@@ -1,4 +1,4 @@
-//! `rolecall health`: for the probes of whatever supervises the server.
+//! `rolecall health`, for probes.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     }
 }
 
-/// Asks a running server about a service; the error says what to do.
+/// Asks a server whether a service serves.
 async fn ask(address: &Listen, service: &str) -> Result<(), String> {
     let channel = connect(address).await?;
     let request = HealthCheckRequest { service: service.into() };

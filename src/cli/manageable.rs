@@ -1,4 +1,4 @@
-//! `rolecall manageable`: which roles may a user hand out in an org, and take away?
+//! `rolecall manageable`: which roles may a user give and take in an org?
 
 use clap::Parser;
 use comfy_table::{Cell, Color};
@@ -12,14 +12,14 @@ use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::wire::{ListManageableRolesRequest, ManageableRole};
 
 const AFTER_LONG_HELP: &str = "\
-Exit codes: 0 answered, also with nothing; 2 no answer, with the reason on the standard error output.
+Exit codes: 0 answered, also with nothing; 2 no answer, with the reason on stderr.
 
 JSON (--json), one object:
   project, org_id, acting_user_id    what was asked about
-  target_user_id                     whose roles would be changed; absent where nobody was named
-  roles                              highest first: role, invite, give, take (true or false), expire_time_max (until when
-                                     it can be given at most; absent: without an end, or not at all)
-  remove                             whether the target, or anybody at all, may be removed from the org
+  target_user_id                     whose roles would be changed; absent if nobody was named
+  roles                              highest first: role, invite, give, take (true or false), expire_time_max (the latest
+                                     expiry that can be given; absent if there is none, or if give is false)
+  remove                             true if the target (if not named: any member) may be removed from the org
   revision                           the state that the last page was read at
 
 Examples:
@@ -90,14 +90,14 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
 
 impl Answer for Manageable {
     fn text(&self) -> String {
-        // The column of ends is for those who lead somebody on for a while.
-        let ends = self.roles.iter().any(|role| role.expire_time_max.is_some());
-        let headings = ["ROLE", "INVITE", "GIVE", "TAKE"].into_iter().chain(ends.then_some("AT MOST UNTIL"));
+        // Only a user with temporary roles gives roles with a latest expiry.
+        let expires = self.roles.iter().any(|role| role.expire_time_max.is_some());
+        let headings = ["ROLE", "INVITE", "GIVE", "TAKE"].into_iter().chain(expires.then_some("AT MOST UNTIL"));
         let mut rows = table(headings.map(String::from));
         for role in &self.roles {
-            let end = role.expire_time_max.map(|time| time.to_string()).unwrap_or_default();
+            let expiry = role.expire_time_max.map(|time| time.to_string()).unwrap_or_default();
             let cells = [Cell::new(plain(&role.role)), may(role.invite), may(role.give), may(role.take)];
-            rows.add_row(cells.into_iter().chain(ends.then(|| Cell::new(end))));
+            rows.add_row(cells.into_iter().chain(expires.then(|| Cell::new(expiry))));
         }
         let whom = self.target_user_id.as_deref().unwrap_or("members");
         let may = if self.remove { "may" } else { "may not" };
@@ -117,20 +117,20 @@ fn may(may: bool) -> Cell {
 mod tests {
     use super::*;
 
-    fn manageable(target: Option<&str>, end: Option<&str>, remove: bool) -> Manageable {
-        let role = |name: &str, may: bool, end: Option<&str>| ManageableRole {
+    fn manageable(target: Option<&str>, expiry: Option<&str>, remove: bool) -> Manageable {
+        let role = |name: &str, may: bool, expiry: Option<&str>| ManageableRole {
             role: name.into(),
             invite: may,
             give: may,
             take: may,
-            expire_time_max: end.map(|end| end.parse().unwrap()),
+            expire_time_max: expiry.map(|time| time.parse().unwrap()),
         };
         Manageable {
             project: "default".into(),
             org_id: "acme".into(),
             acting_user_id: "ben".into(),
             target_user_id: target.map(String::from),
-            roles: vec![role("Admin", false, None), role("Member", true, end)],
+            roles: vec![role("Admin", false, None), role("Member", true, expiry)],
             remove,
             revision: "r".into(),
         }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn each_role_says_what_may_be_done_with_it() {
+    fn each_role_has_what_may_be_done_with_it() {
         assert_eq!(
             lines(&manageable(None, None, true)),
             [
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_has_a_column_where_there_is_one() {
+    fn a_latest_expiry_has_a_column() {
         let lines = lines(&manageable(Some("max"), Some("2027-01-01T00:00:00Z"), false));
         assert_eq!(lines[2], "Member  yes     yes   yes   2027-01-01T00:00:00Z");
         assert_eq!(lines[3], "ben may not remove max from acme");

@@ -1,4 +1,4 @@
-//! `rolecall mappings`: the role mappings of a project, one of them, two compared.
+//! `rolecall mappings`: lists, shows and compares role mappings.
 
 mod diff;
 mod list;

@@ -6,7 +6,7 @@ use crate::server;
 
 #[derive(Parser)]
 pub struct Args {
-    /// The database: `sqlite://FILE` (made if missing) or `postgres://USER@HOST/NAME`.
+    /// The database: `sqlite://FILE` (created if missing) or `postgres://USER@HOST/NAME`.
     #[arg(
         long,
         env = "ROLECALL_DATABASE",

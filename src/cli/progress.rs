@@ -1,14 +1,14 @@
-//! Says on a terminal that a command is still reading, once it takes longer than people like to wait without a word.
+//! Shows on a terminal that a command is still reading, after a second.
 
 use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
-const PATIENCE: Duration = Duration::from_secs(1);
+const DELAY: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);
 
-/// A line on the standard error output, if that is a terminal; gone when dropped.
+/// A line on stderr if that is a terminal. It disappears when dropped.
 pub struct Progress {
     bar: ProgressBar,
     reveal: JoinHandle<()>,
@@ -18,21 +18,20 @@ pub struct Progress {
 impl Progress {
     pub fn new(nouns: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        // The template is fixed; a style that were none would show the message alone.
+        // The template is fixed, so this does not fail.
         if let Ok(style) = ProgressStyle::with_template("{spinner} reading {msg}, {elapsed}") {
             bar.set_style(style);
         }
         bar.set_message(nouns);
         let shown = bar.clone();
         let reveal = tokio::spawn(async move {
-            tokio::time::sleep(PATIENCE).await;
+            tokio::time::sleep(DELAY).await;
             shown.set_draw_target(ProgressDrawTarget::stderr());
             shown.enable_steady_tick(TICK);
         });
         Self { bar, reveal, nouns }
     }
 
-    /// Tells how many were read up to now.
     pub fn has_read(&self, count: usize) {
         self.bar.set_message(format!("{}: {}", self.nouns, HumanCount(count as u64)));
     }

@@ -7,10 +7,10 @@ use super::demo;
 use crate::limits::Limits;
 use crate::server::{Config, Listen, Running, telemetry};
 
-/// Every flag can be set by the environment variable that is named with it.
+/// Every flag has an environment variable.
 #[derive(Parser)]
 pub struct Args {
-    /// Where everything is kept: `sqlite://FILE` (made if missing) or `postgres://USER@HOST/NAME`.
+    /// The database: `sqlite://FILE` (created if missing) or `postgres://USER@HOST/NAME`.
     #[arg(
         long,
         env = "ROLECALL_DATABASE",
@@ -20,7 +20,7 @@ pub struct Args {
     )]
     database: String,
 
-    /// Where to listen: `HOST:PORT` or `unix:PATH`; may be given several times, or separated by commas.
+    /// Where to listen: `HOST:PORT` or `unix:PATH`; can be given several times, or separated by commas.
     #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051", value_delimiter = ',', action = ArgAction::Append)]
     listen: Vec<Listen>,
 
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, env = "ROLECALL_DEMO")]
     demo: bool,
 
-    /// How log lines are written to the standard error output.
+    /// The format of log lines on stderr.
     #[arg(long, env = "ROLECALL_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
 
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, env = "ROLECALL_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
 
-    /// Seconds that calls in flight have to finish when the server is told to stop.
+    /// Seconds that calls in flight have to finish when the server stops.
     #[arg(long, env = "ROLECALL_DRAIN_SECONDS", default_value_t = 10, value_name = "SECONDS")]
     drain_seconds: u64,
 
@@ -54,25 +54,25 @@ enum LogFormat {
 #[derive(Parser)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// Roles a project.
+    /// Roles per project.
     #[arg(long, env = "ROLECALL_ROLES_MAX", default_value_t = Limits::default().roles, value_name = "N")]
     roles_max: u64,
-    /// Permissions a project, the built-in ones included.
+    /// Permissions per project, built-in ones included.
     #[arg(long, env = "ROLECALL_PERMISSIONS_MAX", default_value_t = Limits::default().permissions, value_name = "N")]
     permissions_max: u64,
-    /// Role mappings a project.
+    /// Role mappings per project.
     #[arg(long, env = "ROLECALL_ROLE_MAPPINGS_MAX", default_value_t = Limits::default().role_mappings, value_name = "N")]
     role_mappings_max: u64,
-    /// (mapping, role, permission) grants a project.
+    /// (mapping, role, permission) grants per project.
     #[arg(long, env = "ROLECALL_GRANTS_MAX", default_value_t = Limits::default().grants, value_name = "N")]
     grants_max: u64,
-    /// Different role sets a project.
+    /// Different role sets per project.
     #[arg(long, env = "ROLECALL_ROLE_SETS_MAX", default_value_t = Limits::default().role_sets, value_name = "N")]
     role_sets_max: u64,
     /// (role, managed role) pairs of a MULTI_ROLE project.
     #[arg(long, env = "ROLECALL_MANAGED_ROLES_MAX", default_value_t = Limits::default().managed_roles, value_name = "N")]
     managed_roles_max: u64,
-    /// Roles a member of a MULTI_ROLE project.
+    /// Roles per member of a MULTI_ROLE project.
     #[arg(long, env = "ROLECALL_MEMBER_ROLES_MAX", default_value_t = Limits::default().member_roles, value_name = "N")]
     member_roles_max: u64,
     /// Rows of one bulk write.
@@ -85,7 +85,7 @@ struct LimitArgs {
 
 pub async fn run(args: Args) -> Result<(), String> {
     telemetry::start(&args.log, matches!(args.log_format, LogFormat::Json))?;
-    // Asked for before anything starts, so that a stop during a long load is not lost.
+    // Before anything starts: a signal during a long load must not be lost.
     let stop = stop_signal()?;
     let config = Config {
         database: args.database,
@@ -104,12 +104,12 @@ pub async fn run(args: Args) -> Result<(), String> {
         drain: std::time::Duration::from_secs(args.drain_seconds),
     };
     let server = Running::start(config).await.map_err(|error| error.to_string())?;
-    let shown = if args.demo { demo::run(&server).await } else { Ok(()) };
-    if shown.is_ok() {
+    let done = if args.demo { demo::run(&server).await } else { Ok(()) };
+    if done.is_ok() {
         stop.await;
     }
     server.stop().await;
-    shown
+    done
 }
 
 fn stop_signal() -> Result<impl Future<Output = ()>, String> {

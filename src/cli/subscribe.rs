@@ -1,4 +1,4 @@
-//! `rolecall subscribe`: moves an org to a role mapping (a plan), or says what that would do.
+//! `rolecall subscribe`: moves an org to a role mapping (a plan), or previews the move.
 
 mod args;
 mod choices;
@@ -51,7 +51,7 @@ pub async fn run(args: Args) -> Result<(), Failed> {
     let answer = match client.call(subscriptions.subscribe_org(request)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(status)) => return Err(refused(&client, &args, &status).await),
-        Err(silence) => return Err(silence.of_a_write(args.dry_run).into()),
+        Err(trouble) => return Err(trouble.of_a_write(args.dry_run).into()),
     };
     let impact = answer.impact.unwrap_or_default();
     let role_mapping = answer.subscription.unwrap_or_default().role_mapping;
@@ -70,7 +70,7 @@ pub async fn run(args: Args) -> Result<(), Failed> {
 
 /// Distinguishes a refused move from a question without an answer.
 async fn refused(client: &Client, args: &Args, status: &Status) -> Failed {
-    let Trouble { what, next } = client.explained(status);
+    let Trouble { what, next } = client.trouble(status);
     if !matches!(status.code(), Code::FailedPrecondition | Code::Aborted) {
         return Failed::Question(Trouble { what, next });
     }

@@ -1,18 +1,18 @@
-//! Tables without lines: columns that stand under their headings, in the colours of a terminal.
+//! Tables without lines, in the colours of a terminal.
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
-/// A table with these headings. On a terminal, what is too long for its width goes on in the next line.
+/// Returns a table with these headings. It wraps text at the width of the terminal.
 pub fn table(headings: impl IntoIterator<Item = String>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    // Whether the output takes colours is found out where it is written.
+    // `answer::print` removes the colours if the output takes none.
     table.enforce_styling();
     table.set_header(headings.into_iter().map(|heading| Cell::new(heading).add_attribute(Attribute::Bold)));
     table
 }
 
-/// The table as it is printed; nothing where it has no rows.
+/// Returns the printed table. Empty without rows.
 pub fn text(mut table: Table) -> String {
     if table.is_empty() {
         return String::new();
@@ -23,7 +23,6 @@ pub fn text(mut table: Table) -> String {
     format!("{table}\n")
 }
 
-/// Whether a role is enabled.
 pub fn enabled(enabled: bool) -> Cell {
     match enabled {
         true => Cell::new("enabled").fg(Color::Green),
@@ -31,12 +30,11 @@ pub fn enabled(enabled: bool) -> Cell {
     }
 }
 
-/// Names after each other.
 pub fn names(names: &[String]) -> String {
     plain(&names.join(", "))
 }
 
-/// Text that a terminal shows and does not obey. Names have no control characters, but descriptions and messages may.
+/// Escapes control characters, which a terminal would obey. Names have none, but descriptions and messages may.
 pub fn plain(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
@@ -46,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_under_their_headings_and_are_coloured() {
+    fn columns_are_under_their_headings_and_are_coloured() {
         let mut table = table(["ROLE", "ENABLED", "PERMISSIONS"].map(String::from));
         table.add_row([Cell::new("Owner"), enabled(true), Cell::new("a, b")]);
         table.add_row([Cell::new("Billing Manager"), enabled(false), Cell::new("")]);

@@ -14,20 +14,20 @@ impl Trouble {
         Self { what: what.into(), next: next.into() }
     }
 
-    /// Says what to do if a server did not answer a write: it may have done it.
+    /// Replaces what to do if a server did not answer a write: it may have done it.
     pub fn of_a_write(self, dry_run: bool) -> Self {
-        let next = "it may have been done all the same: look before it is tried again; --timeout sets how long to wait";
+        let next = "it may be done: look before you try again; --timeout sets how long to wait";
         if dry_run { self } else { Self { next: next.into(), ..self } }
     }
 }
 
-/// Why a command failed, and the code that it exits with.
+/// Why a command failed, which sets its exit code.
 pub enum Failed {
-    /// 1: the server cannot run, or does not serve.
+    /// Exit code 1: the server cannot run, or does not serve.
     Server(String),
-    /// 1: the server refuses to do it; nothing was changed.
+    /// Exit code 1: the server refused the write. Nothing was changed.
     Refused(Trouble),
-    /// 2: a question has no answer. 1 says "denied" there.
+    /// Exit code 2: a question has no answer. 1 would mean "denied".
     Question(Trouble),
 }
 

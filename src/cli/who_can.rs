@@ -12,13 +12,13 @@ use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::wire::{ListMembersRequest, Member, MemberRole, MemberRoleState};
 
 const AFTER_LONG_HELP: &str = "\
-Exit codes: 0 answered, also with nobody; 2 no answer, with the reason on the standard error output.
+Exit codes: 0 answered, also with nobody; 2 no answer, with the reason on stderr.
 
 JSON (--json), one object:
   project, org_id, permission    what was asked about
-  members                        by user id: user_id, and roles, highest first: role, state (\"LIVE\", \"SUSPENDED\",
-                                 \"ENDED\", \"OVERRIDDEN\"), expire_time (absent where the role has no end), fallback_role (the
-                                 role held meanwhile; absent where there is none)
+  members                        by user id, as rolecall.v1.Member: org_id, user_id, origin, revision, and roles, highest
+                                 first: role, state, origin, expire_time (absent for a permanent role), fallback_role
+                                 (held while the role is suspended; absent for none)
   revision                       the state that the last page was read at
 
 Example:
@@ -91,9 +91,9 @@ fn shown(role: &MemberRole) -> String {
     let state = (role.state() != MemberRoleState::Live).then_some(state);
     let fallback_role = (!role.fallback_role.is_empty()).then(|| format!("{} instead", plain(&role.fallback_role)));
     let expiry = role.expire_time.map(|time| format!("until {time}"));
-    let said: Vec<String> = state.into_iter().chain(fallback_role).chain(expiry).collect();
+    let notes: Vec<String> = state.into_iter().chain(fallback_role).chain(expiry).collect();
     let name = plain(&role.role);
-    if said.is_empty() { name } else { format!("{name} ({})", said.join(", ")) }
+    if notes.is_empty() { name } else { format!("{name} ({})", notes.join(", ")) }
 }
 
 #[cfg(test)]
@@ -101,17 +101,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_say_what_is_not_usual_of_them() {
-        let line = |state, end: Option<&str>, fallback_role: &str| {
+    fn a_role_shows_its_state_fallback_role_and_expiry() {
+        let line = |state, expiry: Option<&str>, fallback_role: &str| {
             shown(&MemberRole {
                 role: "Admin".into(),
                 state: state as i32,
-                expire_time: end.map(|end| end.parse().unwrap()),
+                expire_time: expiry.map(|expiry| expiry.parse().unwrap()),
                 fallback_role: fallback_role.into(),
                 ..Default::default()
             })
         };
-        let role = |state, end| line(state, end, "");
+        let role = |state, expiry| line(state, expiry, "");
         assert_eq!(role(MemberRoleState::Live, None), "Admin");
         assert_eq!(role(MemberRoleState::Live, Some("2027-01-01T00:00:00Z")), "Admin (until 2027-01-01T00:00:00Z)");
         assert_eq!(role(MemberRoleState::Suspended, None), "Admin (suspended)");

@@ -7,10 +7,10 @@ use crate::domain::commands::command::{
 };
 use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, UserId};
 
-/// The revision of a store in which nothing happened but the first start, which creates the project `default`.
+/// The revision of a store after its first start, which creates the project `default`.
 const FIRST_START: u64 = 1;
 
-/// What the product's code asks about.
+/// The permissions that the product checks.
 pub const PERMISSIONS: [(&str, &str); 6] = [
     ("reports.view", "See reports."),
     ("reports.export", "Download reports."),
@@ -29,7 +29,7 @@ const BILLING_MANAGER: &str = "Billing Manager";
 const FREE_GRANTS: [(&str, &[&str]); 4] = [
     ("Owner", &["reports.view", "billing.view", "billing.manage", "members.manage"]),
     ("Admin", &["reports.view", "members.manage"]),
-    // Kept though the role is disabled on this plan: the row is there when an org moves to the next one.
+    // The role is disabled on this plan. `Paid` duplicates these grants and enables it.
     (BILLING_MANAGER, &["reports.view", "billing.view", "billing.manage"]),
     ("Member", &["reports.view"]),
 ];
@@ -51,12 +51,12 @@ const MEMBERS: [(&str, &str, &str); 9] = [
     (GLOBEX, "meg", "Member"),
 ];
 
-/// The org and user of every member.
+/// Returns the org and user of every member.
 pub fn members() -> impl Iterator<Item = (&'static str, &'static str)> {
     MEMBERS.into_iter().map(|(org_id, user_id, _)| (org_id, user_id))
 }
 
-/// The commands that make the example, in their order.
+/// Returns the commands that write the example, in order.
 pub fn steps() -> Vec<Command> {
     script().into_iter().map(|step| step.command).collect()
 }
@@ -68,18 +68,18 @@ pub fn steps() -> Vec<Command> {
 pub fn steps_done(state: &State) -> Option<usize> {
     let project = state.project(&ProjectKey::default_project())?;
     let script = script();
-    let done = script.iter().take_while(|step| (step.left_its_trace)(project)).count();
+    let done = script.iter().take_while(|step| (step.left_trace)(project)).count();
     let untouched = state.revision().number == FIRST_START + done as u64;
     (untouched && done < script.len()).then_some(done)
 }
 
-/// Whether the example can be shown, whatever was written since.
+/// Returns true if the project holds the example, also with later writes.
 pub fn is_there(project: &Project) -> bool {
     let permissions = PERMISSIONS.iter().all(|(name, _)| project.permission_named(name).is_some());
     permissions && [ACME, GLOBEX].into_iter().all(|org_id| project.org(org_id).is_some())
 }
 
-/// Moves acme to a plan.
+/// Returns the command that moves acme to a plan.
 pub fn move_acme(plan: &str, on_disabled: OnDisabled) -> Command {
     let to = SubscribeTo::RoleMapping(RoleMappingName::stored(plan));
     Command::SubscribeOrg(SubscribeOrg {
@@ -92,11 +92,11 @@ pub fn move_acme(plan: &str, on_disabled: OnDisabled) -> Command {
 
 struct Step {
     command: Command,
-    left_its_trace: fn(&Project) -> bool,
+    left_trace: fn(&Project) -> bool,
 }
 
 fn script() -> [Step; 8] {
-    let step = |command, left_its_trace| Step { command, left_its_trace };
+    let step = |command, left_trace| Step { command, left_trace };
     [
         step(permissions(), |project| project.permission_named(PERMISSIONS[0].0).is_some()),
         step(billing_manager(), |project| project.role_named(BILLING_MANAGER).is_some()),
@@ -105,8 +105,8 @@ fn script() -> [Step; 8] {
         step(org(GLOBEX, "Globex Corporation"), |project| project.org(GLOBEX).is_some()),
         step(org(ACME, "Acme Inc."), |project| project.org(ACME).is_some()),
         step(all_members(), |project| project.org(ACME).is_some_and(|acme| acme.memberships_len() > 0)),
-        // Acme paid once: so it has a Billing Manager, whose role the plan that it moves to does not have. She keeps it for
-        // when acme pays again.
+        // Acme has paid before, so it has a Billing Manager. The free plan disables that role: she keeps it suspended until
+        // acme pays again.
         step(move_acme(FREE, OnDisabled::Suspend { fallback_role: None }), |project| {
             let plan = project.org(ACME).map(|acme| acme.record.role_mapping);
             plan.is_some() && plan == project.role_mapping_named(FREE)
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demo_that_died_after_any_step_goes_on_there() {
+    fn a_demo_that_was_interrupted_after_any_step_continues_there() {
         let mut state = first_start();
         for (number, command) in steps().iter().enumerate() {
             assert_eq!(steps_done(&state), Some(number));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_in_which_anybody_else_wrote_is_left_alone() {
+    fn a_store_with_other_writes_is_not_changed() {
         let other = org("initech", "Initech");
         let Command::CreateOrg(other) = other else { unreachable!() };
         let other = Command::CreateOrg(CreateOrg { role_mapping: None, ..other });
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_would_pass_the_door() {
+    fn every_name_is_valid() {
         for (name, _) in PERMISSIONS {
             PermissionName::parse(name).unwrap();
         }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn m7_acme_cannot_leave_the_paid_plan_without_a_word_about_its_billing_manager() {
+    fn m7_acme_cannot_leave_the_paid_plan_without_a_strategy_for_its_billing_manager() {
         let state = steps().iter().fold(first_start(), |state, command| written(&state, command));
         let paid = written(&state, &move_acme(PAID, OnDisabled::Reject));
         let call = Call::plain("demo", "");

@@ -1,4 +1,4 @@
-//! TODO doc
+//! Ids, names, time, refusals, and the record of every noun.
 
 pub mod etag;
 pub mod fallback;

@@ -1,4 +1,4 @@
-//! TODO doc
+//! Questions about a State: checks, role states, delegation, usage. They change nothing.
 
 pub mod check;
 pub mod delegation;

@@ -1,4 +1,4 @@
-//! All that the service knows at one revision, as a value: cloning takes no time, and an edit copies only what it touches.
+//! The state of all projects at one revision, as a value: cloning is cheap, and an edit copies only what it touches.
 
 pub mod apply;
 pub mod change;
@@ -19,7 +19,6 @@ use crate::domain::model::revision::Revision;
 use crate::domain::state::name_index::Named;
 use crate::domain::state::project::Project;
 
-/// Everything, at one revision.
 #[derive(Clone)]
 pub struct State {
     revision: Revision,
@@ -32,7 +31,7 @@ pub struct State {
 }
 
 impl State {
-    /// The state of an empty store. The key must be drawn at random, once a process.
+    /// Returns the state of an empty store. The key must be drawn at random once per process.
     pub fn new(hash_key: HashKey) -> Self {
         Self {
             revision: Revision::default(),
@@ -48,7 +47,6 @@ impl State {
         self.revision
     }
 
-    /// Says at which revision this is.
     pub fn set_revision(&mut self, revision: Revision) {
         self.revision = revision;
     }
@@ -61,7 +59,7 @@ impl State {
         self.project_keyed(key.as_str())
     }
 
-    /// The project with this key, which need not be well-formed.
+    /// Returns the project with this key, which need not be well-formed.
     #[inline]
     pub fn project_keyed(&self, key: &str) -> Option<&Arc<Project>> {
         let named = self.keys.get(self.hash_key.text(key))?;
@@ -72,17 +70,17 @@ impl State {
         self.projects.get(id)
     }
 
-    /// The living projects in the order in which they were created.
+    /// Returns the existing projects in the order of creation.
     pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
         self.projects.iter().filter(|project| project.record.lifecycle.exists())
     }
 
-    /// All projects, those included that were deleted and are purged, or being purged.
+    /// Returns all projects, including those being purged or purged.
     pub fn all_projects(&self) -> impl Iterator<Item = &Arc<Project>> {
         self.projects.iter()
     }
 
-    /// Whether a project with this key was deleted (S5).
+    /// Returns true if a project with this key was deleted (S5).
     pub fn was_deleted(&self, key: &ProjectKey) -> bool {
         self.retired.get(self.hash_key.text(key.as_str())).is_some()
     }
@@ -91,7 +89,7 @@ impl State {
         ProjectId::new(self.next_project).unwrap_or(ProjectId(std::num::NonZeroU32::MAX))
     }
 
-    /// Gives back the counters of a project, which its rows alone do not tell.
+    /// Restores the counters of a project, which its rows do not determine.
     pub fn restore_counters(&mut self, project: ProjectId, counters: &Counters) {
         let Some(project) = self.projects.get_mut(project) else { return };
         let project = Arc::make_mut(project);
@@ -102,7 +100,7 @@ impl State {
         project.next_org = project.next_org.max(counters.org);
     }
 
-    /// Keeps equal rows of role mappings once, as duplicates do that were decided here.
+    /// Stores equal rows of role mappings once, as deciding a duplicate does.
     pub fn share_rows(&mut self) {
         let ids: Vec<ProjectId> = self.projects.iter().map(|project| project.id).collect();
         for id in ids {
@@ -113,7 +111,7 @@ impl State {
     }
 }
 
-/// The next number of every noun in a project.
+/// The next number of each noun in a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
     pub permission: u32,
@@ -123,7 +121,7 @@ pub struct Counters {
     pub org: u32,
 }
 
-/// Contents and revision number alone: undoing does not take back an id that was given.
+/// Compares contents and revision number only: undoing a change does not restore a counter.
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
         self.revision.number == other.revision.number

@@ -1,11 +1,11 @@
-//! Revision tokens: how a revision is written for clients, who must not look into it.
+//! Revision tokens: revisions as opaque text for clients.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::Revision;
 
-/// A revision of one store: what a client hands back to ask for "at least this".
+/// A revision of one store. A client returns it to read a State at least as new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     pub store_id: u32,
@@ -18,7 +18,7 @@ impl Token {
         Self { store_id, number: revision.number, tag: revision.tag }
     }
 
-    /// 22 characters: base64url of store (4 bytes), number (8), tag (4), big-endian.
+    /// Returns 22 characters: base64url of store (4 bytes), number (8), tag (4), big-endian.
     pub fn encode(&self) -> String {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&self.store_id.to_be_bytes());
@@ -27,7 +27,7 @@ impl Token {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What [`Self::encode`] wrote; none for any other text.
+    /// Reads the text of [`Self::encode`]. `None` for any other text.
     pub fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; 16] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let [s0, s1, s2, s3, number @ .., t0, t1, t2, t3] = bytes;

@@ -1,17 +1,17 @@
-//! How to serve.
+//! The configuration of a server.
 
 use std::time::Duration;
 
 use super::Listen;
 use crate::limits::Limits;
 
-/// How to serve.
+/// See the module.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `sqlite://FILE` or `postgres://…`.
     pub database: String,
     pub listen: Vec<Listen>,
     pub limits: Limits,
-    /// What calls in flight have to finish when the server stops.
+    /// How long calls in flight have to finish when the server stops.
     pub drain: Duration,
 }

@@ -1,4 +1,4 @@
-//! Health: for the server as a whole (`""`) and for every service by name.
+//! The health service: the health of the whole server (`""`) and of every service by name.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,37 +12,37 @@ use crate::grpc::SERVICES;
 use crate::store::Store;
 use crate::writer::Writer;
 
-/// How often the database is asked whether it is there.
+/// How often to ask whether the database answers.
 const PULSE: Duration = Duration::from_secs(2);
 
-/// What this server says of itself.
+/// The reported health of this server.
 #[derive(Clone)]
 pub struct Health {
     reporter: HealthReporter,
-    /// Set once nothing serves any more, for good: a database that comes back changes nothing then.
-    over: Arc<AtomicBool>,
+    /// Set once nothing serves any more. A database that comes back then changes nothing.
+    stopped_for_good: Arc<AtomicBool>,
 }
 
 impl Health {
-    /// Everything serves: made once the State is loaded.
+    /// Creates the health of a server that has loaded its State: everything serves.
     pub async fn new() -> (Self, HealthServer<impl tonic_health::pb::health_server::Health>) {
         let (reporter, service) = tonic_health::server::health_reporter();
-        let health = Self { reporter, over: Arc::default() };
+        let health = Self { reporter, stopped_for_good: Arc::default() };
         health.set(|_| true).await;
         (health, service)
     }
 
-    /// Nothing serves any more.
+    /// Reports that nothing serves any more.
     pub async fn stopped(&self) {
-        self.over.store(true, Ordering::SeqCst);
+        self.stopped_for_good.store(true, Ordering::SeqCst);
         self.set(|_| false).await;
     }
 
-    /// Checks go on without the database; the rest does not.
+    /// Reports whether the database answers. Checks work without it.
     async fn database(&self, there: bool) {
         self.set(|needs_database| there || !needs_database).await;
-        // Stopped while the lines above ran: the last word is that nothing serves.
-        if self.over.load(Ordering::SeqCst) {
+        // `stopped` may have run in between. Its report must be the last.
+        if self.stopped_for_good.load(Ordering::SeqCst) {
             self.set(|_| false).await;
         }
     }
@@ -56,7 +56,7 @@ impl Health {
     }
 }
 
-/// Keeps the health of the services that need the database true, until aborted.
+/// Reports the health of the services that need the database, until aborted.
 pub async fn pulse(store: Store, writer: Arc<Writer>, health: Health) {
     let mut there = true;
     loop {

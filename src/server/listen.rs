@@ -15,7 +15,7 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
-/// A socket that is bound, not yet served.
+/// A bound socket.
 pub enum Bound {
     Tcp(TcpListener, SocketAddr),
     Unix(UnixListener, PathBuf),
@@ -45,7 +45,7 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
-    /// Binds the socket. A socket file that a dead server left behind is replaced; one that answers is not.
+    /// Binds the socket. Replaces a socket file on which no server answers.
     pub async fn bind(&self) -> io::Result<Bound> {
         match self {
             Self::Tcp(address) => {
@@ -61,7 +61,7 @@ impl Listen {
                     Ok(found) if std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) => {
                         std::fs::remove_file(path)?;
                     }
-                    // Something else than a socket is not ours to remove; binding will say so.
+                    // Do not remove another kind of file. Binding fails.
                     _ => {}
                 }
                 Ok(Bound::Unix(UnixListener::bind(path)?, path.clone()))
@@ -71,7 +71,7 @@ impl Listen {
 }
 
 impl Bound {
-    /// The address as a client writes it; for port 0 the port that was given.
+    /// Returns the address for clients, with the actual port in the place of 0.
     pub fn address(&self) -> Listen {
         match self {
             Self::Tcp(_, address) => Listen::Tcp(address.to_string()),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_file_of_a_dead_server_is_replaced_and_a_living_one_is_not() {
+    async fn a_socket_file_is_replaced_unless_a_server_answers_on_it() {
         let folder = tempfile::tempdir().unwrap();
         let listen = Listen::Unix(folder.path().join("r.sock"));
         let existing = listen.bind().await.unwrap();

@@ -1,11 +1,11 @@
-//! Log lines, to the standard error output.
+//! Log lines on stderr.
 
 use tracing_subscriber::EnvFilter;
 
-/// These tell at `info` what they do all day. A filter that names them gets it all.
+/// These crates log routine work at `info`. A filter can name them to see it.
 const QUIET: &str = "sea_orm_migration=warn,sqlx=warn";
 
-/// Starts logging; `filter` as `RUST_LOG` has it.
+/// Starts logging. `filter` has the syntax of `RUST_LOG`.
 pub fn start(filter: &str, json: bool) -> Result<(), String> {
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .map_err(|error| format!("`--log {filter}` is no filter: {error}"))?;

@@ -5,13 +5,8 @@ use serde::{Serialize, Serializer};
 
 use super::{Decision, MemberRoleState, MembershipOrigin};
 
-/// A field that may be left out.
-pub trait Field: PartialEq + Default {}
-impl Field for String {}
-impl Field for Option<Timestamp> {}
-
-pub fn is_unset(field: &impl Field) -> bool {
-    *field == Default::default()
+pub fn is_unset<T: Default + PartialEq>(field: &T) -> bool {
+    *field == T::default()
 }
 
 /// Prints a timestamp as RFC 3339 says.

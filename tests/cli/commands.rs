@@ -65,7 +65,7 @@ pub fn work(document: &str, at_least: usize) {
 
 /// Runs one command with the binary of this build, against the port of its server.
 fn run(line: &str, works: bool, grpcurl: &Path, folder: &Path, server: &mut Option<Server>) -> String {
-    // This test is part of it.
+    // It would run this test again.
     if line == "cargo test" {
         assert!(file(".ci/run").contains("cargo test"));
         return String::new();

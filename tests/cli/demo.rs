@@ -28,16 +28,16 @@ fn works_as_printed(grpcurl: &Path, folder: &Path, database: &str) {
     let mut server = Server::start(folder, &["--database", database, "--demo", "--listen", "unix:it's.sock"]);
     let printed = server.demo();
     assert!(printed.contains("The store was empty"), "{printed}");
-    assert!(!printed.contains('\u{1b}'), "no colours where no terminal is: {printed}");
+    assert!(!printed.contains('\u{1b}'), "no colours without a terminal: {printed}");
     assert!(printed.contains("│ acme   ┆ Free ┆ bea  ┆ Billing Manager ┆ off"), "{printed}");
     assert!(printed.contains("│ globex ┆ Paid ┆ gil  ┆ Owner           ┆ yes"), "{printed}");
 
-    let mut told = "";
+    let mut comment = "";
     let mut calls = 0;
     let mut decisions = Vec::new();
     for line in printed.lines() {
         if line.starts_with("# ") {
-            told = line;
+            comment = line;
         }
         if !line.starts_with("grpcurl ") {
             continue;
@@ -45,9 +45,9 @@ fn works_as_printed(grpcurl: &Path, folder: &Path, database: &str) {
         calls += 1;
         let output = shell(grpcurl, line);
         assert!(output.status.success(), "{line}\n{}", both(&output));
-        if let Some((_, decision)) = told.split_once("? DECISION_") {
+        if let Some((_, decision)) = comment.split_once("? DECISION_") {
             let answer = format!(r#""decision": "DECISION_{decision}""#);
-            assert!(both(&output).contains(&answer), "{told}\n{line}\n{}", both(&output));
+            assert!(both(&output).contains(&answer), "{comment}\n{line}\n{}", both(&output));
             decisions.push(decision);
         }
     }
@@ -78,7 +78,7 @@ fn the_demo_changes_nothing_in_a_store_that_holds_its_own_example() {
 }
 
 #[test]
-fn the_demo_changes_nothing_in_a_store_that_holds_data_of_others() {
+fn the_demo_changes_nothing_in_a_store_that_holds_other_data() {
     let Some(grpcurl) = grpcurl() else { return };
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start::<&str>(folder.path(), &[]);

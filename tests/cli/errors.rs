@@ -1,4 +1,4 @@
-//! Every error carries its reason, also those that no handler made.
+//! Every error has a reason, even those that no handler returned.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::DecodeError;
@@ -42,7 +42,7 @@ fn grpcurl_shows_the_reason_of_an_error() {
 }
 
 #[tokio::test]
-async fn errors_that_no_handler_made_carry_a_reason_too() {
+async fn errors_that_no_handler_returned_have_a_reason_too() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start::<&str>(folder.path(), &[]);
     let channel = Endpoint::from_shared(format!("http://{}", server.address)).unwrap().connect().await.unwrap();
@@ -60,14 +60,14 @@ async fn errors_that_no_handler_made_carry_a_reason_too() {
         let status = call(&channel, method, body.clone(), "").await.unwrap_err();
         assert_eq!(explained(&status), (code, reason.to_owned()), "{method}: {status:?}");
     }
-    // A compression that is not served is no unknown method.
+    // An unsupported compression is not reported as an unknown method.
     let status =
         call(&channel, "/rolecall.v1.CheckService/Check", Bytes::from_static(b"\x01"), "zip").await.unwrap_err();
     let (code, reason) = explained(&status);
     assert_eq!((code, reason.as_str()), (Code::Unimplemented, "CALL_FAILED"), "{status:?}");
 }
 
-/// The code and the reason, which stands in the table.
+/// Returns the code and the reason, which must be in the table of reasons.
 fn explained(status: &Status) -> (Code, String) {
     let info = status.get_details_error_info().unwrap_or_else(|| panic!("no reason: {status:?}"));
     assert_eq!(info.domain, DOMAIN);
@@ -86,7 +86,7 @@ async fn call(channel: &Channel, method: &'static str, body: Bytes, encoding: &'
     client.unary(request, http::uri::PathAndQuery::from_static(method), codec).await.map(|_| ())
 }
 
-/// A body as it is, whatever it is.
+/// A message with any body.
 #[derive(Debug, Default)]
 struct Raw(Bytes);
 

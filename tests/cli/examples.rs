@@ -1,4 +1,4 @@
-//! docs/examples.md: its commands work, every method is in it, and the contract shows the same commands.
+//! docs/examples.md: its commands work, it has every method, and the contract shows the same commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,27 +33,31 @@ fn the_contract_shows_the_commands_of_the_examples() {
     for (method, comment) in methods() {
         let examples: Vec<String> = comment.split("Example: `").skip(1).map(command).collect();
         assert_eq!(examples.len(), 1, "the comment of {method} has one example: {comment}");
-        assert!(examples[0].ends_with(&format!(" {method}")), "another method's example at {method}: {}", examples[0]);
-        assert!(commands.contains(&examples[0]), "not in {DOCUMENT}, which shows what works: {}", examples[0]);
+        assert!(
+            examples[0].ends_with(&format!(" {method}")),
+            "{method} shows the example of another method: {}",
+            examples[0]
+        );
+        assert!(commands.contains(&examples[0]), "not in {DOCUMENT}: {}", examples[0]);
     }
 }
 
-/// The commands that work, without what only spaces them.
+/// Returns the commands that must work, with single spaces.
 fn commands() -> BTreeSet<String> {
     let blocks = blocks(&file(DOCUMENT));
     let working = blocks.iter().filter(|block| block.kind == "sh ci");
-    working.flat_map(|block| &block.lines).map(|line| spaced(line)).collect()
+    working.flat_map(|block| &block.lines).map(|line| single_spaced(line)).collect()
 }
 
 fn command(after: &str) -> String {
-    spaced(after.split('`').next().unwrap_or_default())
+    single_spaced(after.split('`').next().unwrap_or_default())
 }
 
-fn spaced(text: &str) -> String {
+fn single_spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Every method of the contract, as `package.Service/Method`, with its comment.
+/// Returns every method of the contract, as `package.Service/Method`, with its comment.
 fn methods() -> BTreeMap<String, String> {
     let set = FileDescriptorSet::decode(DESCRIPTORS).unwrap();
     let methods: BTreeMap<String, String> =

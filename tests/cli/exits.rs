@@ -1,4 +1,4 @@
-//! What cannot be done is said in one line, with what to do; exit code 1, or 2 for wrong usage.
+//! An error is one line that says what to do. The exit code is 1, or 2 for wrong usage.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,13 +9,13 @@ use sea_orm::{ConnectionTrait, Database};
 use crate::run::{Server, both, output, rolecall, serve};
 use crate::support::postgres;
 
-/// The command fails with one line that holds all of `says`.
+/// Checks that the command fails with one line that contains all of `says`.
 fn refused(command: &mut Command, says: &[&str]) {
-    // Whoever sets it wants it for crashes: a refusal is none.
-    let removed = output(command.env("RUST_BACKTRACE", "1"));
-    let printed = both(&removed);
-    assert_eq!(removed.status.code(), Some(1), "{printed}");
-    assert_eq!(String::from_utf8_lossy(&removed.stdout), "", "{printed}");
+    // Backtraces are for crashes. A refusal prints none.
+    let finished = output(command.env("RUST_BACKTRACE", "1"));
+    let printed = both(&finished);
+    assert_eq!(finished.status.code(), Some(1), "{printed}");
+    assert_eq!(String::from_utf8_lossy(&finished.stdout), "", "{printed}");
     assert_eq!(printed.lines().count(), 1, "{printed}");
     assert!(printed.starts_with("error: "), "{printed}");
     for part in says {
@@ -35,7 +35,7 @@ fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refused(serve(folder.path()).args(["--listen", &address]), &[&address, "in use", "--listen"]);
-    assert!(!folder.path().join("rolecall.db").exists(), "nothing was made");
+    assert!(!folder.path().join("rolecall.db").exists(), "nothing was created");
 }
 
 #[test]
@@ -72,10 +72,10 @@ fn a_database_that_cannot_be_opened_is_named() {
 }
 
 #[test]
-fn a_password_is_not_told() {
+fn a_password_is_not_printed() {
     let folder = tempfile::tempdir().unwrap();
-    let removed = output(&mut serve_on(folder.path(), "postgres://nobody:hunter2@127.0.0.1:1/none"));
-    assert!(!both(&removed).contains("hunter2"), "{}", both(&removed));
+    let finished = output(&mut serve_on(folder.path(), "postgres://nobody:hunter2@127.0.0.1:1/none"));
+    assert!(!both(&finished).contains("hunter2"), "{}", both(&finished));
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn newer_is_left_alone(folder: &Path, url: &str) {
     refused(&mut serve_on(folder, url), &says);
     refused(rolecall(folder).args(["migrate", "--database", url]), &says);
     let database = Database::connect(url).await.unwrap();
-    assert!(database.execute_unprepared("SELECT 1 FROM head").await.is_err(), "nothing was made");
+    assert!(database.execute_unprepared("SELECT 1 FROM head").await.is_err(), "nothing was created");
     database.close().await.unwrap();
 }
 
@@ -127,9 +127,9 @@ fn wrong_usage_exits_with_2() {
         (&["rule"], "rule"),
         (&[], "Usage"),
     ] {
-        let removed = output(rolecall(folder.path()).args(args));
-        assert_eq!(removed.status.code(), Some(2), "{args:?}: {}", both(&removed));
-        assert!(both(&removed).contains(says), "{args:?}: {}", both(&removed));
+        let finished = output(rolecall(folder.path()).args(args));
+        assert_eq!(finished.status.code(), Some(2), "{args:?}: {}", both(&finished));
+        assert!(both(&finished).contains(says), "{args:?}: {}", both(&finished));
     }
     refused(serve(folder.path()).args(["--log", "[[["]), &["[[["]);
 }

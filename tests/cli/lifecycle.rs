@@ -17,8 +17,8 @@ async fn channel(server: &Server) -> Channel {
     Endpoint::from_shared(format!("http://{}", server.address)).unwrap().connect().await.unwrap()
 }
 
-/// A write that is in flight for as long as somebody else holds the lock of the database file.
-async fn waiting(channel: Channel, folder: &Path) -> (JoinHandle<Result<(), Status>>, DatabaseConnection) {
+/// Starts a write that is in flight as long as the returned connection holds the lock of the database file.
+async fn write_in_flight(channel: Channel, folder: &Path) -> (JoinHandle<Result<(), Status>>, DatabaseConnection) {
     let mut options = ConnectOptions::new(format!("sqlite://{}", folder.join("rolecall.db").display()));
     let lock = sea_orm::Database::connect(options.max_connections(1).to_owned()).await.unwrap();
     lock.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
@@ -33,26 +33,26 @@ async fn waiting(channel: Channel, folder: &Path) -> (JoinHandle<Result<(), Stat
 async fn sigterm_lets_calls_in_flight_finish_and_exits_with_0() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &["--listen", "unix:r.sock"]);
-    let (call, lock) = waiting(channel(&server).await, folder.path()).await;
+    let (call, lock) = write_in_flight(channel(&server).await, folder.path()).await;
     server.signal("-TERM");
     tokio::time::sleep(Duration::from_millis(300)).await;
     lock.execute_unprepared("ROLLBACK").await.unwrap();
     lock.close().await.unwrap();
-    call.await.unwrap().expect("an answer, not a cut");
-    assert_eq!(server.removed().code(), Some(0), "{}", server.logs());
+    call.await.unwrap().expect("an answer");
+    assert_eq!(server.wait().code(), Some(0), "{}", server.logs());
     assert!(TcpStream::connect(&server.address).is_err());
     assert!(!folder.path().join("r.sock").exists());
     assert!(!folder.path().join("rolecall.db-wal").exists(), "the database was closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn draining_has_a_deadline_whatever_the_database_does() {
+async fn draining_has_a_deadline_even_if_the_database_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &["--drain-seconds", "1"]);
-    let (call, lock) = waiting(channel(&server).await, folder.path()).await;
+    let (call, lock) = write_in_flight(channel(&server).await, folder.path()).await;
     let began = Instant::now();
     server.signal("-INT");
-    assert_eq!(server.removed().code(), Some(0), "{}", server.logs());
+    assert_eq!(server.wait().code(), Some(0), "{}", server.logs());
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     assert!(server.logs().contains("still in flight"), "{}", server.logs());
     assert!(call.await.unwrap().is_err());
@@ -60,12 +60,12 @@ async fn draining_has_a_deadline_whatever_the_database_does() {
 }
 
 #[test]
-fn health_exits_with_0_only_where_it_is_served() {
+fn health_exits_with_0_only_if_it_is_serving() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &["--listen", "unix:r.sock"]);
     let health = |args: &[&str]| {
-        let removed = output(rolecall(folder.path()).arg("health").args(args));
-        (removed.status.code(), both(&removed))
+        let finished = output(rolecall(folder.path()).arg("health").args(args));
+        (finished.status.code(), both(&finished))
     };
     let address = server.address.clone();
     let serving = (Some(0), String::from("SERVING\n"));
@@ -83,15 +83,15 @@ fn health_exits_with_0_only_where_it_is_served() {
 }
 
 #[test]
-fn migrate_makes_a_database_that_serves() {
+fn migrate_creates_a_database_that_can_be_served() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let removed = output(rolecall(folder.path()).args(["migrate", "--database", "sqlite://made.db"]));
-        assert_eq!(removed.status.code(), Some(0), "{}", both(&removed));
+        let finished = output(rolecall(folder.path()).args(["migrate", "--database", "sqlite://made.db"]));
+        assert_eq!(finished.status.code(), Some(0), "{}", both(&finished));
     }
     assert!(folder.path().join("made.db").exists());
     let server = Server::start(folder.path(), &["--database", "sqlite://made.db"]);
-    assert!(!server.logs().contains("igration"), "a start tells nothing of libraries: {}", server.logs());
+    assert!(!server.logs().contains("igration"), "libraries log nothing: {}", server.logs());
     server.stop();
     assert!(!folder.path().join("rolecall.db").exists());
 }
@@ -110,10 +110,10 @@ fn every_flag_is_a_variable_too() {
     );
     server.demo();
     assert!(folder.path().join("of-the-environment.db").exists());
-    // The list that the server was given serves for the probe as well: the first address is asked.
+    // The probe accepts the list of the server and calls the first address.
     for listen in ["unix:r.sock", "unix:r.sock,127.0.0.1:1"] {
-        let removed = output(rolecall(folder.path()).arg("health").env("ROLECALL_LISTEN", listen));
-        assert_eq!(removed.status.code(), Some(0), "{}", both(&removed));
+        let finished = output(rolecall(folder.path()).arg("health").env("ROLECALL_LISTEN", listen));
+        assert_eq!(finished.status.code(), Some(0), "{}", both(&finished));
     }
     let logs = server.logs();
     server.stop();

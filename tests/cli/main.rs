@@ -1,4 +1,4 @@
-//! The skin of the service, from outside: the real binary, grpcurl, the documents.
+//! The command line: the real binary, grpcurl, and the commands of the documents.
 
 // Helpers of tests may panic, as tests may (`clippy.toml`).
 #![allow(clippy::expect_used, clippy::unwrap_used)]

@@ -14,7 +14,7 @@ use crate::support::postgres;
 const USERS: u64 = 300;
 const PERMISSIONS: u64 = 90;
 
-/// `cargo test` builds the examples beside the binary; a run of this test file alone may not have.
+/// `cargo test` builds the examples. A run of this test file alone may not.
 fn example() -> Command {
     let example = Path::new(env!("CARGO_BIN_EXE_rolecall")).with_file_name("examples").join("access_matrix");
     assert!(example.exists(), "{} is not built; `cargo build --example access_matrix` does it", example.display());
@@ -23,7 +23,7 @@ fn example() -> Command {
     command
 }
 
-/// Some grants, the same at every run; every third user has those of the one before.
+/// Returns grants that are the same in every run. Every third user has those of the user before.
 fn grants() -> (String, u64) {
     let mut text = String::from("# user\tpermission\n");
     let mut count = 0;
@@ -45,9 +45,9 @@ fn gzipped(text: &str) -> Vec<u8> {
     gz.finish().unwrap()
 }
 
-fn asked(removed: &Output, grants: u64) {
-    let printed = both(removed);
-    assert_eq!(removed.status.code(), Some(0), "{printed}");
+fn assert_checked(finished: &Output, grants: u64) {
+    let printed = both(finished);
+    assert_eq!(finished.status.code(), Some(0), "{printed}");
     let pairs = thousands(USERS * PERMISSIONS);
     let expected = format!("{pairs} of {pairs} pairs checked: {} allowed, 0 mismatches", thousands(grants));
     assert!(printed.contains(&expected), "`{expected}` is not in: {printed}");
@@ -59,21 +59,21 @@ fn thousands(number: u64) -> String {
 }
 
 #[test]
-fn every_pair_of_a_matrix_agrees_with_a_server_of_its_own_and_with_a_running_one() {
+fn every_pair_of_a_matrix_agrees_on_an_own_and_on_a_running_server() {
     let folder = tempfile::tempdir().unwrap();
     let (text, grants) = grants();
     let (plain, gz) = (folder.path().join("matrix.tsv"), folder.path().join("matrix.tsv.gz"));
     std::fs::write(&plain, &text).unwrap();
     std::fs::write(&gz, gzipped(&text)).unwrap();
-    asked(&output(example().arg(&plain)), grants);
+    assert_checked(&output(example().arg(&plain)), grants);
 
     let server = Server::start::<&str>(folder.path(), &[]);
     let address = format!("http://{}", server.address);
-    // Twice: every run has a project of its own.
+    // Twice: every run creates its own project.
     for _ in 0..2 {
         let mut command = example();
         command.arg(&gz).args(["--address", &address, "--pid", &server.pid().to_string()]);
-        asked(&output(command.args(["--batch", "700", "--connections", "3"])), grants);
+        assert_checked(&output(command.args(["--batch", "700", "--connections", "3"])), grants);
     }
     server.stop();
 }
@@ -85,18 +85,18 @@ async fn every_pair_of_a_matrix_agrees_on_postgres() {
     let (text, grants) = grants();
     let file = folder.path().join("matrix.tsv");
     std::fs::write(&file, &text).unwrap();
-    asked(&output(example().arg(&file).args(["--database", &database])), grants);
+    assert_checked(&output(example().arg(&file).args(["--database", &database])), grants);
 }
 
 #[test]
-fn what_cannot_be_asked_is_said_in_one_line() {
+fn an_error_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("matrix.tsv");
     let refused = |text: &str, args: &[&str], says: &str| {
         std::fs::write(&file, text).unwrap();
-        let removed = output(example().arg(&file).args(args));
-        let printed = String::from_utf8_lossy(&removed.stderr).into_owned();
-        assert_eq!(removed.status.code(), Some(1), "{printed}");
+        let finished = output(example().arg(&file).args(args));
+        let printed = String::from_utf8_lossy(&finished.stderr).into_owned();
+        assert_eq!(finished.status.code(), Some(1), "{printed}");
         assert!(printed.starts_with("error: ") && printed.lines().count() == 1, "{printed}");
         assert!(printed.contains(says), "`{says}` is not in: {printed}");
     };

@@ -1,4 +1,4 @@
-//! The documents are true: their commands run, and their errors, limits and flags are those of the code.
+//! The documents match the code: their commands run, and their errors, limits, flags and links are right.
 
 use std::path::Path;
 
@@ -41,7 +41,7 @@ fn the_commands_about_operating_work_in_their_order() {
 }
 
 #[test]
-fn every_file_that_a_document_links_to_is_there() {
+fn every_file_that_a_document_links_to_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut links = 0;
     let entries = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());

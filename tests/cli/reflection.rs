@@ -52,7 +52,7 @@ fn listing_names_every_service() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start::<&str>(folder.path(), &[]);
     let listed = both(&output(Command::new(&grpcurl).args(["-plaintext", &server.address, "list"])));
-    // Each version of reflection names itself alone; which one grpcurl speaks is its own affair.
+    // Each version of reflection lists only itself, and grpcurl chooses the version.
     let listed: BTreeSet<&str> = listed.lines().filter(|name| !name.starts_with("grpc.reflection.")).collect();
     let mut expected: BTreeSet<&str> = SERVICES.into_iter().map(|(name, _)| name).collect();
     expected.insert("grpc.health.v1.Health");

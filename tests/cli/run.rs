@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-/// How long anything may take here. Machines that run tests are slow.
+/// The limit of every wait. Machines that run tests are slow.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -17,17 +17,17 @@ pub struct Server {
     child: Child,
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
-    /// Of the first TCP socket, with the port that it was given.
+    /// The first TCP address, with the port that was bound.
     pub address: String,
 }
 
 impl Server {
-    /// Serves in `folder` on a free port, and on what `args` say; resolves once it listens everywhere.
+    /// Serves in `folder` on a free port, with more arguments. Returns when all addresses are bound.
     pub fn start<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Self {
         Self::listening(serve(folder).args(["--listen", "127.0.0.1:0"]).args(args))
     }
 
-    /// Waits until a command that serves has told all its addresses.
+    /// Runs a command that serves, and waits until it has logged its addresses.
     pub fn listening(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = kept(child.stdout.take().unwrap());
@@ -57,13 +57,13 @@ impl Server {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// Waits until something holds of what the server printed; panics if it ends before.
+    /// Waits until a condition holds. Panics if the server exits first.
     pub fn wait_for(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         let began = Instant::now();
         while !holds(self) {
             if let Some(status) = self.child.try_wait().unwrap() {
                 sleep(PAUSE * 10);
-                panic!("ended with {status} before {what}: {}{}", self.printed(), self.logs());
+                panic!("exited with {status} before {what}: {}{}", self.printed(), self.logs());
             }
             assert!(began.elapsed() < PATIENCE, "waited in vain until {what}: {}{}", self.printed(), self.logs());
             sleep(PAUSE);
@@ -81,14 +81,14 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// Waits until it ended, by itself or by a signal sent before.
-    pub fn removed(&mut self) -> ExitStatus {
+    /// Waits until the server has exited.
+    pub fn wait(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(began.elapsed() < PATIENCE, "does not end: {}", self.logs());
+            assert!(began.elapsed() < PATIENCE, "does not exit: {}", self.logs());
             sleep(PAUSE);
         }
     }
@@ -96,7 +96,7 @@ impl Server {
     /// Stops it as a supervisor would.
     pub fn stop(mut self) {
         self.signal("-TERM");
-        let status = self.removed();
+        let status = self.wait();
         assert_eq!(status.code(), Some(0), "{}", self.logs());
     }
 
@@ -109,13 +109,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Expired already is as good.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The binary, with an environment that says nothing to it.
+/// Returns a command of the binary, without the variables that configure it.
 pub fn rolecall(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
     for (name, _) in std::env::vars_os() {
@@ -134,10 +134,10 @@ pub fn serve(folder: &Path) -> Command {
     command
 }
 
-/// Runs a command that ends by itself; panics if it does not.
+/// Runs a command. Panics if it does not exit.
 pub fn output(command: &mut Command) -> Output {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Read while it runs: a pipe that is full would hold it up.
+    // The pipes are read while the command runs: a full pipe would block it.
     let (stdout, stderr) = (whole(child.stdout.take().unwrap()), whole(child.stderr.take().unwrap()));
     let began = Instant::now();
     let status = loop {
@@ -146,7 +146,7 @@ pub fn output(command: &mut Command) -> Output {
         }
         if began.elapsed() > PATIENCE {
             child.kill().unwrap();
-            panic!("does not end: {command:?}");
+            panic!("does not exit: {command:?}");
         }
         sleep(PAUSE);
     };
@@ -161,12 +161,12 @@ fn whole(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// What was printed, on both outputs.
+/// Returns what was printed to both outputs.
 pub fn both(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The grpcurl on the path. Without one the test is skipped; in CI that is a failure.
+/// Returns the grpcurl on the path. `None` skips the test. In CI its absence is a failure.
 pub fn grpcurl() -> Option<PathBuf> {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&paths).map(|folder| folder.join("grpcurl")).find(|file| file.is_file());

@@ -5,26 +5,26 @@ use serde_json::{Value, json};
 use crate::ask::{Demo, refused_with};
 use crate::run::{both, grpcurl, output};
 
-const LOOK: [&str; 6] = ["subscribe", "globex", "Free", "--fallback-role", "Member", "--dry-run"];
+const PREVIEW: [&str; 6] = ["subscribe", "globex", "Free", "--fallback-role", "Member", "--dry-run"];
 
-/// The command that a dry run gave to paste, run as a shell would.
+/// Runs a command that a preview printed, as a shell does.
 fn pasted(demo: &Demo, command: &str) -> std::process::Output {
     let line = command.replacen("rolecall", &format!("'{}'", env!("CARGO_BIN_EXE_rolecall")), 1);
     output(std::process::Command::new("bash").args(["-c", &line]).env("ROLECALL_SERVER", &demo.server.address))
 }
 
-/// The plan of globex.
+/// Returns the role mapping of globex.
 fn plan(demo: &Demo) -> Value {
-    demo.json(0, &LOOK)["from"].clone()
+    demo.json(0, &PREVIEW)["from"].clone()
 }
 
 #[test]
-fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
+fn r9_a_preview_shows_the_impact_and_the_command_that_applies_it() {
     let demo = Demo::start(&[]);
-    let said = demo.says(0, &LOOK);
-    let (told, command) = said.trim_end().rsplit_once('\n').unwrap();
+    let said = demo.says(0, &PREVIEW);
+    let (text, command) = said.trim_end().rsplit_once('\n').unwrap();
     assert_eq!(
-        told,
+        text,
         [
             "Moving globex from Paid to Free would touch 3 members: Billing Manager is suspended for 1, Member is given to 1.",
             "",
@@ -39,24 +39,24 @@ fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
             "",
             "Members for whom a check for \"at least\" some role turns false: 1",
             "",
-            "# does exactly this, and nothing if it would be another by then",
+            "# applies exactly this; it is refused if the impact has changed by then",
         ]
         .join("\n")
     );
     assert!(command.starts_with("rolecall subscribe globex Free --fallback-role Member --impact "), "{command}");
-    assert_eq!(plan(&demo), "Paid", "looking changes nothing");
+    assert_eq!(plan(&demo), "Paid", "a preview changes nothing");
 
     let done = pasted(&demo, command);
     let says = both(&done);
     assert_eq!(done.status.code(), Some(0), "{says}");
-    let tables = told.split_once("\n\n").unwrap().1.rsplit_once("\n\n").unwrap().0;
+    let tables = text.split_once("\n\n").unwrap().1.rsplit_once("\n\n").unwrap().0;
     let sentence = "Moved globex from Paid to Free. That touched 3 members: Billing Manager is suspended for 1, Member is given to 1.";
     assert_eq!(says, format!("{sentence}\n\n{tables}\n"));
     assert_eq!(plan(&demo), "Free");
     let who = demo.says(0, &["who-can", "reports.view", "--org", "globex"]);
-    assert!(who.contains("\nbob   Billing Manager (suspended, Member stands in)\n"), "{who}");
+    assert!(who.contains("\nbob   Billing Manager (suspended, Member instead)\n"), "{who}");
 
-    // What it would do now is nothing, and not what was shown.
+    // The write would now change nothing, so the impact is not the previewed one.
     refused_with(
         1,
         &pasted(&demo, command),
@@ -72,7 +72,7 @@ fn r9_a_dry_run_says_who_loses_what_and_the_command_that_does_exactly_that() {
 }
 
 #[test]
-fn m7_a_refusal_says_what_can_be_said_of_disabled_roles() {
+fn m7_a_refusal_lists_the_commands_with_each_strategy() {
     let demo = Demo::start(&[]);
     let command = |flags: &str| format!("\nrolecall subscribe globex Free {flags} --dry-run\n");
     let suspend = command("--on-disabled suspend");
@@ -80,26 +80,26 @@ fn m7_a_refusal_says_what_can_be_said_of_disabled_roles() {
     let remap = command("--on-disabled remap --remap 'Billing Manager=Member'");
     let says =
         ["FAILED_PRECONDITION ROLES_WOULD_BE_DISABLED: ", "`Billing Manager` (1)", &suspend, &fallback_role, &remap];
-    for dry_run in [&[][..], &["--dry-run"], &["--json"]] {
-        refused_with(1, &demo.ask(&[&["subscribe", "globex", "Free"], dry_run].concat()), &says);
+    for flags in [&[][..], &["--dry-run"], &["--json"]] {
+        refused_with(1, &demo.ask(&[&["subscribe", "globex", "Free"], flags].concat()), &says);
     }
     assert_eq!(plan(&demo), "Paid");
     for choice in [suspend, fallback_role, remap] {
-        let looked = pasted(&demo, choice.trim());
-        assert_eq!(looked.status.code(), Some(0), "{choice}: {}", both(&looked));
-        let shown = String::from_utf8(looked.stdout).unwrap();
-        let deed = shown.lines().last().unwrap();
-        let done = pasted(&demo, deed);
-        assert_eq!(done.status.code(), Some(0), "{deed}: {}", both(&done));
+        let previewed = pasted(&demo, choice.trim());
+        assert_eq!(previewed.status.code(), Some(0), "{choice}: {}", both(&previewed));
+        let shown = String::from_utf8(previewed.stdout).unwrap();
+        let apply = shown.lines().last().unwrap();
+        let done = pasted(&demo, apply);
+        assert_eq!(done.status.code(), Some(0), "{apply}: {}", both(&done));
         assert_eq!(plan(&demo), "Free");
         demo.says(0, &["subscribe", "globex", "Paid"]);
     }
     let bob = demo.says(0, &["who-can", "reports.view", "--org", "globex"]);
-    assert!(bob.contains("\nbob   Member\n"), "the remap was for good: {bob}");
+    assert!(bob.contains("\nbob   Member\n"), "the remap is permanent: {bob}");
 }
 
 #[test]
-fn commands_to_paste_mean_the_same_whatever_the_names_are() {
+fn printed_commands_work_with_unusual_names() {
     let Some(grpcurl) = grpcurl() else { return };
     let demo = Demo::start(&[]);
     for (body, method) in [
@@ -120,22 +120,22 @@ fn commands_to_paste_mean_the_same_whatever_the_names_are() {
     let lines = choices.each_ref().map(|choice| format!("\n{choice}\n"));
     refused_with(1, &refused, &[&["`A=B` (1)"][..], &lines.each_ref().map(String::as_str)].concat());
     for choice in choices {
-        let looked = pasted(&demo, &choice);
-        assert_eq!(looked.status.code(), Some(0), "{choice}: {}", both(&looked));
-        let shown = String::from_utf8(looked.stdout).unwrap();
-        let deed = shown.lines().last().unwrap();
-        assert!(deed.contains(" --impact ") && deed.ends_with(" -- -x --free"), "{deed}");
-        let done = pasted(&demo, deed);
-        assert_eq!(done.status.code(), Some(0), "{deed}: {}", both(&done));
+        let previewed = pasted(&demo, &choice);
+        assert_eq!(previewed.status.code(), Some(0), "{choice}: {}", both(&previewed));
+        let shown = String::from_utf8(previewed.stdout).unwrap();
+        let apply = shown.lines().last().unwrap();
+        assert!(apply.contains(" --impact ") && apply.ends_with(" -- -x --free"), "{apply}");
+        let done = pasted(&demo, apply);
+        assert_eq!(done.status.code(), Some(0), "{apply}: {}", both(&done));
         let back = demo.says(0, &["subscribe", "--", "-x", "Paid"]);
         assert!(back.starts_with("Moved -x from --free to Paid. "), "{back}");
     }
     let pia = demo.says(0, &["who-can", "reports.view", "--org=-x"]);
-    assert!(pia.contains("\npia   -m\n"), "the remap was for good: {pia}");
+    assert!(pia.contains("\npia   -m\n"), "the remap is permanent: {pia}");
 }
 
 #[test]
-fn what_cannot_be_asked_ends_with_2_and_what_is_refused_with_1() {
+fn an_impossible_request_exits_with_2_and_a_refused_one_with_1() {
     let demo = Demo::start(&[]);
     demo.refuses(&["subscribe", "nowhere", "Free"], &["NOT_FOUND ORG_NOT_FOUND: ", "--project"]);
     demo.refuses(&["subscribe", "globex", "Fre"], &["NOT_FOUND ROLE_MAPPING_NOT_FOUND: ", "did you mean `Free`?"]);
@@ -150,23 +150,23 @@ fn what_cannot_be_asked_ends_with_2_and_what_is_refused_with_1() {
         &["subscribe", "globex", "Free", "--on-disabled", "shrug"],
         &["subscribe", "globex", "Free", "--dry-run", "--impact", "3f"],
     ] {
-        let removed = demo.ask(wrong);
-        assert_eq!(removed.status.code(), Some(2), "{wrong:?}: {}", both(&removed));
+        let finished = demo.ask(wrong);
+        assert_eq!(finished.status.code(), Some(2), "{wrong:?}: {}", both(&finished));
     }
 }
 
 #[test]
-fn json_has_the_impact_in_the_words_of_the_api() {
+fn json_has_the_impact_with_the_names_of_the_api() {
     let demo = Demo::start(&[]);
-    let mut looked = demo.json(0, &LOOK);
-    let digest = looked["impact"]["digest"].as_str().unwrap().to_owned();
+    let mut previewed = demo.json(0, &PREVIEW);
+    let digest = previewed["impact"]["digest"].as_str().unwrap().to_owned();
     let command = format!("rolecall subscribe globex Free --fallback-role Member --impact {digest}");
-    assert_eq!(looked["command"], command.as_str(), "{looked}");
-    let said = ["project", "org_id", "from", "role_mapping", "dry_run"].map(|field| looked[field].clone());
+    assert_eq!(previewed["command"], command.as_str(), "{previewed}");
+    let said = ["project", "org_id", "from", "role_mapping", "dry_run"].map(|field| previewed[field].clone());
     assert_eq!(said, [json!("default"), json!("globex"), json!("Paid"), json!("Free"), json!(true)]);
-    let sample = looked["impact"]["sample"].take();
+    let sample = previewed["impact"]["sample"].take();
     assert_eq!(
-        looked["impact"],
+        previewed["impact"],
         json!({"digest": digest, "orgs": 1, "members": 3, "members_losing_at_least": 1,
             "roles": [
                 {"role": "Billing Manager", "given": 0, "removed": 0, "suspended": 1, "reactivated": 0},

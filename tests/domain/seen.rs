@@ -17,7 +17,7 @@ const TEMPLATE: [&str; 4] = [
     "Runs the organization.",
     "Administers the organization for its owners.",
     "Works in the organization.",
-    "What organizations get unless told otherwise.",
+    "The default plan of organizations.",
 ];
 
 /// All that can be seen of a state in which nobody but `users` is a member.

@@ -1,39 +1,34 @@
-//! Every malformed value of every request field: refused with the code, the reason and the path of the field, and nothing
-//! is stored. Which fields there are is read from the descriptors: a new one fails here until its form is written down.
+//! Every malformed value of every request field is refused with its code, its reason and the path of the field, and nothing
+//! is stored. So is every required field that is absent. The fields come from the descriptors: a new one fails here until
+//! [`form`] knows it.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use prost::Message;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
-use prost_types::field_descriptor_proto::Type;
+use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{FieldDescriptorProto, FieldMask, Timestamp};
 use rolecall::wire;
 use tonic::Status;
 
+use crate::contract::behavior::{IMMUTABLE, OUTPUT_ONLY, REQUIRED};
 use crate::contract::{Contract, requests, shop};
-use crate::fixture::{expire_time, in_an_hour, row};
+use crate::fixture::{row, set};
 use crate::raw::Raw;
 use crate::refusals::{Refused, explained, refused};
 use crate::server::{Server, on_both};
 
-/// What the values of a field look like.
-#[derive(Clone, Copy)]
+/// The form of a field's values, from which its malformed values follow.
+#[derive(Clone, Copy, PartialEq)]
 enum Form {
-    /// A project's key.
-    Key {
-        required: bool,
-    },
-    /// A name, of so many bytes at most.
+    ProjectKey,
     Name {
         bytes_max: usize,
-        required: bool,
     },
-    /// An org's or user's id.
-    Id {
-        required: bool,
-    },
-    /// A text that is only shown.
+    /// The id of an org or user.
+    Id,
+    /// Free text, which is only shown.
     Text {
         bytes_max: usize,
     },
@@ -42,141 +37,85 @@ enum Form {
     PageSize,
     PageToken,
     Revision,
-    /// The end of a role.
-    End,
-    /// The key of the project that is to be deleted.
+    ExpireTime,
+    /// The `confirm` of DeleteProject.
     Confirmation,
     Environment,
     RoleStructure,
-    /// The structure that a project is converted to.
-    Conversion,
-    /// What becomes of roles that get disabled.
-    Strategy,
-    /// Which fields an update takes.
-    Mask,
-    /// What was read of a thing, or nothing.
+    /// The role structure that a project is converted to.
+    ConvertedStructure,
+    DisabledRoleStrategy,
+    UpdateMask,
     Etag,
-    /// Of the impact that was shown, or nothing.
-    Digest,
-    /// A flag that is true where it is given.
+    ImpactDigest,
+    /// A flag that must be true if it is set.
     True,
-    /// May not stand beside an end, which the request has.
+    /// Contradicts the `expire_time` that the request sets.
     Permanent,
     /// Every value is well-formed.
     Anything,
     /// A message with fields of its own.
-    Parts,
+    Message,
 }
 
-/// The form of a field of a request. There is no other: an unknown field fails the test.
+/// Returns the form of a field that requests can set. Panics for an unknown field, so that a new field fails this test.
 fn form(message: &str, field: &str) -> Form {
-    const NAME: Form = Form::Name { bytes_max: 128, required: true };
-    const NAME_OR_NONE: Form = Form::Name { bytes_max: 128, required: false };
-    const PERMISSION: Form = Form::Name { bytes_max: 256, required: true };
+    const NAME: Form = Form::Name { bytes_max: 128 };
+    const PERMISSION: Form = Form::Name { bytes_max: 256 };
     match (message.trim_start_matches(".rolecall.v1."), field) {
-        ("DeleteProjectRequest", "project") => Form::Key { required: true },
-        (_, "project") => Form::Key { required: false },
-        ("CreateProjectRequest", "key") => Form::Key { required: true },
+        (_, "project") | ("CreateProjectRequest", "key") => Form::ProjectKey,
         ("CreateProjectRequest", "environment") => Form::Environment,
         ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
-        ("ConvertRoleStructureRequest", "role_structure") => Form::Conversion,
-        ("ConvertRoleStructureRequest", "role_order") => NAME,
-        (_, "impact_digest") => Form::Digest,
-        ("ListManageableRolesRequest", "acting_user_id") => Form::Id { required: true },
-        (_, "acting_user_id" | "viewer_user_id" | "target_user_id") => Form::Id { required: false },
         ("CreateProjectRequest", "template") => Form::Template,
+        ("ConvertRoleStructureRequest", "role_structure") => Form::ConvertedStructure,
         ("DeleteProjectRequest", "confirm") => Form::Confirmation,
-        (_, "update_mask") => Form::Mask,
-        ("UpdateProjectRequest", "resource")
-        | ("UpdatePermissionRequest", "permission")
-        | ("UpdateRoleRequest", "role")
-        | ("UpdateRoleMappingRequest", "role_mapping")
-        | ("UpdateOrgRequest", "org") => Form::Parts,
-        // Output only, ignored in requests.
-        ("Project", "key" | "environment" | "role_structure" | "default_role_mapping")
-        | ("Permission", "built_in")
-        | ("Role", "position")
-        | ("RoleMapping", "is_default" | "disabled_roles" | "grant_count" | "subscriber_count")
-        | ("Org", "org_id" | "role_mapping")
-        | ("Project" | "Role" | "RoleMapping", "etag")
-        | (_, "create_time") => Form::Anything,
+        ("OnDisabled", "strategy") => Form::DisabledRoleStrategy,
+        ("RoleAssignment", "expire_time") => Form::ExpireTime,
+        ("RoleAssignment", "permanent") => Form::Permanent,
+        ("Consistency", "at_least") => Form::Revision,
+        (_, "update_mask") => Form::UpdateMask,
         (_, "etag") => Form::Etag,
-        (_, "force" | "allow_ownerless" | "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
-        ("ListOrgsRequest", "ownerless") | ("DiffRoleMappingsRequest", "only_different") => Form::Anything,
-        ("Project", "default_role" | "default_owner_role") => NAME,
-        (
-            "CreatePermissionRequest"
-            | "PermissionSpec"
-            | "GetPermissionRequest"
-            | "UpdatePermissionRequest"
-            | "DeletePermissionRequest"
-            | "Permission",
-            "name",
-        ) => PERMISSION,
-        ("Permission", "aliases") => PERMISSION,
-        (_, "aliases") => NAME,
-        ("DeleteRoleMappingRequest", "move_subscribers_to") => NAME_OR_NONE,
-        ("DiffRoleMappingsRequest", "left" | "right") => NAME,
-        (_, "on_disabled") => Form::Parts,
-        ("OnDisabled", "strategy") => Form::Strategy,
-        ("OnDisabled", "replacements") => Form::Parts,
-        ("RoleReplacement", "role" | "to") => NAME,
-        ("OnDisabled", "default_replacement" | "fallback_role") => NAME_OR_NONE,
-        (_, "manages") => NAME,
-        ("CreateOrgRequest", "creator_user_id") => Form::Id { required: false },
-        ("BatchSubscribeOrgsRequest", "org_ids") => Form::Id { required: true },
-        ("BatchSubscribeOrgsRequest", "role_mapping") => NAME,
-        ("BatchSubscribeOrgsRequest", "to_default") => Form::True,
-        ("ListSubscriptionsRequest", "role_mapping") => NAME_OR_NONE,
-        ("CheckRequest", "role" | "at_least_role") => NAME,
-        ("CheckRequest", "all_of" | "any_of") => Form::Parts,
-        ("PermissionList", "permissions") => PERMISSION,
-        (_, "name") => NAME,
+        (_, "impact_digest") => Form::ImpactDigest,
+        (_, "request_id") => Form::RequestId,
+        (_, "page_size") => Form::PageSize,
+        (_, "page_token") => Form::PageToken,
+        (_, "any" | "latest" | "to_default") => Form::True,
+        // `MemberWrite.remove` is an empty message.
+        ("MemberWrite", "remove")
+        | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
+        | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
+        ("MemberWrite", "add" | "set")
+        | ("OnDisabled", "replacements")
+        | ("BatchCreatePermissionsRequest", "permissions")
+        | ("AddMemberRequest" | "SetMemberRolesRequest" | "RoleAssignments", "roles")
+        | (_, "resource" | "on_disabled" | "edits" | "consistency" | "rows" | "items" | "defaults")
+        | (_, "all_of" | "any_of") => Form::Message,
+        (_, "acting_user_id" | "viewer_user_id" | "target_user_id" | "creator_user_id" | "org_id" | "user_id")
+        | (_, "org_ids" | "subscribe_org_ids") => Form::Id,
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
         (_, "description" | "reason") => Form::Text { bytes_max: 1_024 },
-        ("CreateOrgRequest", "org_id") => Form::Id { required: false },
-        (_, "org_id" | "user_id" | "subscribe_org_ids") => Form::Id { required: true },
-        ("CreateRoleRequest", "above" | "below" | "disabled_in") => NAME,
-        ("CreateRoleRequest" | "Role", "internal") => Form::Anything,
-        ("DeleteRoleRequest", "replacement") => NAME_OR_NONE,
-        (_, "role_order") => NAME,
-        ("CreateRoleMappingRequest", "duplicate_of") => NAME_OR_NONE,
-        (_, "enable_roles" | "disable_roles") => NAME,
-        (_, "edits") => Form::Parts,
-        ("GrantEdit", "role") => NAME,
-        ("GrantEdit", "add" | "remove") => PERMISSION,
-        ("ListRoleMappingRolesRequest", "role_mapping" | "roles") => NAME,
-        ("SubscribeOrgRequest", "role_mapping") => NAME,
-        ("CreateOrgRequest" | "ListOrgsRequest", "role_mapping") => NAME_OR_NONE,
-        ("ListMembersRequest", "role") => NAME_OR_NONE,
-        ("ListMembersRequest", "permission") => Form::Name { bytes_max: 256, required: false },
-        ("CheckRequest" | "CheckItem", "permission") => PERMISSION,
-        ("SubscribeOrgRequest", "to_default") => Form::True,
-        ("Consistency", "any" | "latest") => Form::True,
-        ("Consistency", "at_least") => Form::Revision,
-        (_, "consistency" | "roles" | "rows" | "items" | "defaults" | "permissions") => Form::Parts,
-        ("MemberWrite", "add" | "set") => Form::Parts,
-        // An empty message.
-        ("MemberWrite", "remove") => Form::Anything,
-        ("RoleAssignment", "role") => NAME,
-        ("RoleAssignment", "expire_time") => Form::End,
-        ("RoleAssignment", "permanent") => Form::Permanent,
-        // Output only, ignored in requests.
-        (_, "request_id") => Form::RequestId,
-        (_, "validate_only") => Form::Anything,
-        (_, "page_size") => Form::PageSize,
-        (_, "page_token") => Form::PageToken,
-        _ => panic!("what do the values of `{field}` of {message} look like?"),
+        ("Permission", "name" | "aliases")
+        | ("CreatePermissionRequest" | "PermissionSpec" | "GetPermissionRequest", "name")
+        | ("UpdatePermissionRequest" | "DeletePermissionRequest", "name")
+        | ("GrantEdit", "add" | "remove")
+        | (_, "permission" | "permissions") => PERMISSION,
+        (_, "name" | "aliases" | "role" | "roles" | "at_least_role" | "default_role" | "default_owner_role")
+        | (_, "manages" | "role_order" | "above" | "below" | "replacement" | "to" | "default_replacement")
+        | (_, "fallback_role" | "enable_roles" | "disable_roles")
+        | (_, "role_mapping" | "duplicate_of" | "move_subscribers_to" | "disabled_in" | "left" | "right") => NAME,
+        _ => panic!("which form do the values of `{field}` of {message} have?"),
     }
 }
 
-/// A value as it stands on the wire.
+/// A value as it is encoded.
 #[derive(Clone, Debug)]
 enum Value {
+    /// The field is not set.
+    Absent,
     Bytes(Vec<u8>),
     Number(i64),
-    /// Of a wire type that no field of ours has.
+    /// Of a wire type that no field of the contract has.
     Fixed32,
 }
 
@@ -193,12 +132,12 @@ impl Form {
         let number = |number| invalid(Value::Number(number));
         let mask = |path: &str| invalid(Value::Bytes(FieldMask { paths: vec![path.into()] }.encode_to_vec()));
         let long = |bytes_max: usize| "x".repeat(bytes_max + 1);
-        let no_text = Bad { value: Value::Bytes(vec![b'a', 0xff, b'b']), reason: "MALFORMED_REQUEST" };
+        let not_utf8 = Bad { value: Value::Bytes(vec![b'a', 0xff, b'b']), reason: "MALFORMED_REQUEST" };
         let mut bad: Vec<Bad> = match self {
-            Self::Key { .. } => {
+            Self::ProjectKey => {
                 ["A", "2shop", "-shop", "shop_1", "shop.1", "schön", "a b", "a\0", &long(63)].map(text).into()
             }
-            Self::Name { bytes_max, .. } => [
+            Self::Name { bytes_max } => [
                 " Owner",
                 "Owner ",
                 "Owner\u{a0}",
@@ -215,7 +154,7 @@ impl Form {
             ]
             .map(text)
             .into(),
-            Self::Id { .. } => {
+            Self::Id => {
                 ["a b", " a", "a\t", "a\n", "a\0", "a\u{85}b", "a\u{a0}b", "a\u{2003}b", &long(128)].map(text).into()
             }
             Self::Text { bytes_max } => ["a\0b", &long(bytes_max)].map(text).into(),
@@ -227,7 +166,7 @@ impl Form {
                 ["?", "AAAA", "AAAAAAAAAAAAAAAA", "acme", " ", "a\0", &long(10_000)].map(token).into()
             }
             Self::Revision => ["", "?", "7", "AAAA", &"A".repeat(23), " ", "a\0"].map(text).into(),
-            Self::End => {
+            Self::ExpireTime => {
                 let instant = |seconds, nanos| Value::Bytes(Timestamp { seconds, nanos }.encode_to_vec());
                 let past = |seconds| Bad { value: instant(seconds, 0), reason: "END_IN_THE_PAST" };
                 vec![
@@ -247,65 +186,111 @@ impl Form {
                 .into(),
             Self::Environment => [0, 3, 99, -1].map(number).into(),
             Self::RoleStructure => [3, 99, -1].map(number).into(),
-            Self::Conversion => [0, 3, 99, -1].map(number).into(),
-            Self::Strategy => [4, 99, -1].map(number).into(),
-            Self::Mask => {
+            Self::ConvertedStructure => [0, 3, 99, -1].map(number).into(),
+            Self::DisabledRoleStrategy => [4, 99, -1].map(number).into(),
+            Self::UpdateMask => {
                 ["", "*", "Name", "create_time", "etag", "position", "name.first", "nothing", "a\0"].map(mask).into()
             }
             Self::Etag => {
                 let etag = |etag: &str| Bad { value: Value::Bytes(etag.into()), reason: "ETAG_MISMATCH" };
                 [" ", "0", "0.0", "1", "1.1.1", "stale", "a\0", &long(10_000)].map(etag).into()
             }
-            Self::Digest => {
+            Self::ImpactDigest => {
                 let digest = |digest: &str| Bad { value: Value::Bytes(digest.into()), reason: "IMPACT_CHANGED" };
                 [" ", "0", "stale", "a\0", &long(10_000)].map(digest).into()
             }
             Self::True => vec![number(0)],
             Self::Permanent => vec![number(1)],
-            Self::Anything | Self::Parts => vec![],
+            Self::Anything | Self::Message => vec![],
         };
-        let required = matches!(
-            self,
-            Self::Key { required: true } | Self::Name { required: true, .. } | Self::Id { required: true }
-        );
-        if required {
-            bad.push(text(""));
-        }
-        if bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_))) && !matches!(self, Self::End | Self::Mask) {
-            bad.push(no_text);
+        let is_text = bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_)));
+        if is_text && !matches!(self, Self::ExpireTime | Self::UpdateMask) {
+            bad.push(not_utf8);
         }
         bad.push(Bad { value: Value::Fixed32, reason: "MALFORMED_REQUEST" });
         bad
     }
 }
 
-/// A field of a request: its numbers from the outside in, and how a refusal names it.
+/// A field of a request that can be set.
+struct Field {
+    path: Path,
+    form: Form,
+    /// As `.rolecall.v1.GetOrgRequest.org_id`.
+    name: String,
+    required: bool,
+    /// True if an empty text is refused although the field may be absent.
+    refuses_empty: bool,
+}
+
+/// The position of a field in a request, from the outermost message inwards.
 #[derive(Clone, Debug, Default)]
 struct Path {
-    /// Number of the field, and which of its occurrences.
+    /// The number of each field, and the index among its occurrences.
     steps: Vec<(u32, usize)>,
+    /// How a refusal names the field.
     text: String,
 }
 
-/// Every field of a request that can be set, with its form.
-fn fields(contract: &Contract, message: &str, encoded: &[u8], path: &Path, found: &mut Vec<(Path, Form, String)>) {
+impl Field {
+    fn bad(&self) -> Vec<Bad> {
+        let mut bad = self.form.bad();
+        if self.required {
+            let reason = match self.name.as_str() {
+                ".rolecall.v1.DeleteProjectRequest.confirm" => "NOT_CONFIRMED",
+                ".rolecall.v1.ReorderRolesRequest.role_order" => "INCOMPLETE_ORDER",
+                _ => "INVALID_FIELD",
+            };
+            bad.push(Bad { value: Value::Absent, reason });
+        }
+        if self.refuses_empty && matches!(self.form, Form::ProjectKey | Form::Name { .. } | Form::Id) {
+            bad.push(Bad { value: Value::Bytes(Vec::new()), reason: "INVALID_FIELD" });
+        }
+        bad
+    }
+
+    /// Returns how the refusal of a value names the field. A list that is absent has no index. `to_default` is refused under
+    /// the name of its alternative.
+    fn named(&self, value: &Value) -> &str {
+        match (self.path.text.as_str(), value) {
+            ("to_default", _) => "role_mapping",
+            (text, Value::Absent) => text.strip_suffix("[0]").unwrap_or(text),
+            (text, _) => text,
+        }
+    }
+}
+
+/// Returns every field of a request that can be set.
+fn fields_of(contract: &Contract, method: &str, request: &[u8]) -> Vec<Field> {
+    let message = &contract.methods.iter().find(|known| known.path == method).unwrap().request;
+    let mut found = Vec::new();
+    collect_fields(contract, message, request, &Path::default(), &mut found);
+    found
+}
+
+fn collect_fields(contract: &Contract, message: &str, encoded: &[u8], path: &Path, found: &mut Vec<Field>) {
     for field in contract.fields(message).expect("a message of the package") {
         let occurrences = occurrences(encoded, field.number() as u32);
-        let form = form(message, field.name());
         let name = format!("{message}.{}", field.name());
-        if matches!(form, Form::Parts) && field.r#type() == Type::Message {
+        let ignored = contract.has_behavior(&name, &[OUTPUT_ONLY, IMMUTABLE]);
+        let form = if ignored { Form::Anything } else { form(message, field.name()) };
+        let required = contract.has_behavior(&name, &[REQUIRED]);
+        if form == Form::Message {
             for (at, part) in occurrences.iter().enumerate() {
-                fields(contract, field.type_name(), part, &path.to(field, at), found);
+                collect_fields(contract, field.type_name(), part, &path.to(field, at), found);
             }
             if occurrences.is_empty() {
                 continue;
             }
         }
-        // What the request leaves out is set as the first one; of a `oneof` only what it holds.
-        if field.oneof_index.is_some() && occurrences.is_empty() {
+        // Other fields are set even if the request leaves them out, but of a `oneof` only the one that it sets.
+        let in_oneof = field.oneof_index.is_some();
+        if in_oneof && occurrences.is_empty() {
             continue;
         }
-        found.push((path.to(field, 0), form, name));
+        let partial = path.text.starts_with("resource") || message == ".rolecall.v1.CheckItem";
+        let refuses_empty = in_oneof || partial || field.label() == Label::Repeated;
+        found.push(Field { path: path.to(field, 0), form, name, required, refuses_empty });
     }
 }
 
@@ -313,14 +298,14 @@ impl Path {
     fn to(&self, field: &FieldDescriptorProto, at: usize) -> Self {
         let mut steps = self.steps.clone();
         steps.push((field.number() as u32, at));
-        let repeated = field.label() == prost_types::field_descriptor_proto::Label::Repeated;
+        let repeated = field.label() == Label::Repeated;
         let index = if repeated { format!("[{at}]") } else { String::new() };
         let dot = if self.text.is_empty() { "" } else { "." };
         Self { steps, text: format!("{}{dot}{}{index}", self.text, field.name()) }
     }
 }
 
-/// The contents of a field's occurrences in a message.
+/// Returns the content of each occurrence of a field in an encoded message.
 fn occurrences(message: &[u8], number: u32) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     each(message, |field, content, _| {
@@ -331,7 +316,7 @@ fn occurrences(message: &[u8], number: u32) -> Vec<Vec<u8>> {
     found
 }
 
-/// The message with another value at a path.
+/// Returns an encoded message with another value at a path.
 fn with(message: &[u8], steps: &[(u32, usize)], value: &Value) -> Vec<u8> {
     let [(number, at), inner @ ..] = steps else { panic!("a path has a step") };
     let mut written = Vec::new();
@@ -341,7 +326,8 @@ fn with(message: &[u8], steps: &[(u32, usize)], value: &Value) -> Vec<u8> {
             written.extend_from_slice(whole);
             return;
         }
-        if seen == *at {
+        let is_last = inner.is_empty();
+        if seen == *at || (is_last && matches!(value, Value::Absent)) {
             done = true;
             match inner {
                 [] => write(&mut written, *number, value),
@@ -361,6 +347,7 @@ fn with(message: &[u8], steps: &[(u32, usize)], value: &Value) -> Vec<u8> {
 
 fn write(written: &mut Vec<u8>, number: u32, value: &Value) {
     match value {
+        Value::Absent => {}
         Value::Bytes(bytes) => {
             encode_key(number, WireType::LengthDelimited, written);
             encode_varint(bytes.len() as u64, written);
@@ -395,31 +382,29 @@ fn each(message: &[u8], mut visit: impl FnMut(u32, &[u8], &[u8])) {
                 rest = after;
                 content
             }
-            kind => panic!("no field of ours is a {kind:?}"),
+            kind => panic!("no field of the contract is a {kind:?}"),
         };
         visit(number, content, &start[..start.len() - rest.len()]);
     }
 }
 
 #[test]
-fn every_malformed_value_of_every_field_is_refused_by_its_path_and_nothing_is_stored() {
+fn every_malformed_or_missing_field_is_refused_with_its_path_and_nothing_is_stored() {
     let contract = Contract::read();
     on_both(async |server| {
         shop(server).await;
         let raw = server.raw().await;
         let mut covered = BTreeSet::new();
         for (method, request) in requests(&server.token().await) {
-            let message = &contract.methods.iter().find(|known| known.path == method).unwrap().request;
-            let mut found = Vec::new();
-            fields(&contract, message, &request, &Path::default(), &mut found);
-            // An item that leaves a field empty takes it from the defaults: there it is well-formed.
-            let defaults = found.iter().any(|(path, ..)| path.text == "defaults");
-            for (path, form, name) in found {
-                if defaults && path.text.starts_with("items[") {
+            let fields = fields_of(&contract, method, &request);
+            // An empty field of an item is well-formed if the batch has defaults.
+            let has_defaults = fields.iter().any(|field| field.path.text == "defaults");
+            for field in fields {
+                if has_defaults && field.path.text.starts_with("items[") {
                     continue;
                 }
-                server.storing_nothing(refuses_all(&raw, method, &request, &path, form)).await;
-                covered.insert(name);
+                server.storing_nothing(refuses_all(&raw, method, &request, &field)).await;
+                covered.insert(field.name);
             }
         }
         let missing: Vec<_> = expected_fields(&contract).difference(&covered).cloned().collect();
@@ -427,7 +412,7 @@ fn every_malformed_value_of_every_field_is_refused_by_its_path_and_nothing_is_st
     });
 }
 
-/// Every field that can be reached from a request.
+/// Returns every field that can be reached from a request.
 fn expected_fields(contract: &Contract) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
     let mut messages: Vec<String> = contract.methods.iter().map(|method| method.request.clone()).collect();
@@ -442,31 +427,23 @@ fn expected_fields(contract: &Contract) -> BTreeSet<String> {
     reached
 }
 
-async fn refuses_all(raw: &Raw, method: &str, request: &[u8], path: &Path, form: Form) {
-    for Bad { value, reason } in form.bad() {
-        let context = format!("{method} {} = {value:?}", path.text);
-        let answer = raw.call(method, &with(request, &path.steps, &value)).await;
-        match path.text.split_once('.') {
-            // A malformed item of a batch check is no error of the batch (K3).
+async fn refuses_all(raw: &Raw, method: &str, request: &[u8], field: &Field) {
+    for Bad { value, reason } in field.bad() {
+        let context = format!("{method} {} = {value:?}", field.path.text);
+        let answer = raw.call(method, &with(request, &field.path.steps, &value)).await;
+        match field.path.text.split_once('.') {
+            // A malformed item of a batch check is not an error of the batch (K3).
             Some((part, field)) if reason == "INVALID_FIELD" && (part.starts_with("items[") || part == "defaults") => {
                 is_an_item_error(answer, field, &context);
             }
             _ => {
                 let refused = the_refusal(answer, reason, &context);
-                // What is only stale is no fault of a field.
+                // A stale etag or digest is not the fault of a field.
                 if !["MALFORMED_REQUEST", "ETAG_MISMATCH", "IMPACT_CHANGED"].contains(&reason) {
-                    assert_eq!(refused.fields(), [expected_path(path, form)], "{context}");
+                    assert_eq!(refused.fields(), [field.named(&value)], "{context}");
                 }
             }
         }
-    }
-}
-
-/// `to_default` is refused under the name of the other way to say where to.
-fn expected_path(path: &Path, form: Form) -> &str {
-    match (form, path.text.as_str()) {
-        (Form::True, "to_default") => "role_mapping",
-        (_, text) => text,
     }
 }
 
@@ -492,7 +469,7 @@ fn is_an_item_error(answer: Result<Bytes, Status>, field: &str, context: &str) {
 }
 
 #[test]
-fn a_body_that_is_no_protobuf_is_malformed() {
+fn a_body_that_is_not_protobuf_is_malformed() {
     let contract = Contract::read();
     on_both(async |server| {
         let raw = server.raw().await;
@@ -510,49 +487,33 @@ fn a_body_that_is_no_protobuf_is_malformed() {
 }
 
 #[test]
-fn what_must_be_given_and_is_not_is_named() {
+fn a_missing_choice_is_refused_by_the_name_of_its_first_field() {
     on_both(async |server| {
         shop(server).await;
         let project = server.single();
-        let named = |refused: Refused, field: &str| assert_eq!(refused.fields(), [field]);
+        let refuses = |answer: Result<String, Status>, field: &str| {
+            assert_eq!(refused(answer, "INVALID_FIELD").fields(), [field]);
+        };
         server
             .storing_nothing(async {
-                let nothing = wire::CreateProjectRequest { key: "x".into(), ..Default::default() };
-                named(refused(server.create_project(nothing).await, "INVALID_FIELD"), "environment");
-                let nowhere = wire::SubscribeOrgRequest { org_id: "acme".into(), ..Default::default() };
-                named(refused(server.subscribe_org(nowhere).await, "INVALID_FIELD"), "role_mapping");
-                let nowhere = wire::BatchSubscribeOrgsRequest { target: None, ..project.moving_all(&["acme"], "") };
-                named(refused(server.batch_subscribe_orgs(nowhere).await, "INVALID_FIELD"), "role_mapping");
-                let nobody = project.moving_all(&[], "Paid");
-                named(refused(server.batch_subscribe_orgs(nobody).await, "INVALID_FIELD"), "org_ids");
-                let no_roles = project.setting("acme", "ann", &[]);
-                named(refused(server.set_member_roles(no_roles).await, "INVALID_FIELD"), "roles");
-                let no_write = project.writing(vec![row("acme", "ann", None)]);
-                named(refused(server.batch_write_members(no_write).await, "INVALID_FIELD"), "rows[0]");
-                let no_roles = wire::member_write::Write::Set(wire::RoleAssignments::default());
-                let no_roles = project.writing(vec![row("acme", "ann", Some(no_roles))]);
-                named(refused(server.batch_write_members(no_roles).await, "INVALID_FIELD"), "rows[0].set.roles");
-                named(refused(server.batch_write_members(project.writing(vec![])).await, "INVALID_FIELD"), "rows");
-                let nothing = wire::BatchCreatePermissionsRequest::default();
-                named(refused(server.batch_create_permissions(nothing).await, "INVALID_FIELD"), "permissions");
-                let no_question =
-                    wire::CheckRequest { org_id: "acme".into(), user_id: "ann".into(), ..Default::default() };
-                named(refused(server.check(no_question).await, "INVALID_FIELD"), "permission");
-                for (question, field) in [
-                    (wire::check_request::Question::AllOf(Default::default()), "all_of.permissions"),
-                    (wire::check_request::Question::AnyOf(Default::default()), "any_of.permissions"),
-                ] {
-                    let about_nothing =
-                        wire::CheckRequest { question: Some(question), ..project.asking("acme", "ann", "") };
-                    named(refused(server.check(about_nothing).await, "INVALID_FIELD"), field);
-                }
+                let moving = wire::SubscribeOrgRequest { org_id: "acme".into(), ..Default::default() };
+                refuses(server.subscribe_org(moving).await.map(|it| it.revision), "role_mapping");
+                let moving = wire::BatchSubscribeOrgsRequest { target: None, ..project.moving_all(&["acme"], "") };
+                refuses(server.batch_subscribe_orgs(moving).await.map(|it| it.revision), "role_mapping");
+                let asking = wire::CheckRequest { question: None, ..project.asking("acme", "ann", "") };
+                refuses(server.check(asking).await.map(|it| it.revision), "permission");
+                let writing = project.writing(vec![row("acme", "ann", None)]);
+                refuses(server.batch_write_members(writing).await.map(|it| it.revision), "rows[0]");
+                // `roles` of a row is not REQUIRED, because a row with `add` may leave it out.
+                let writing = project.writing(vec![row("acme", "ann", set(&[]))]);
+                refuses(server.batch_write_members(writing).await.map(|it| it.revision), "rows[0].set.roles");
             })
             .await;
     });
 }
 
 #[test]
-fn what_is_not_there_is_not_found_by_its_name() {
+fn a_missing_object_is_not_found_by_its_name() {
     on_both(async |server| {
         shop(server).await;
         server.storing_nothing(nothing_is_found(server)).await;
@@ -562,7 +523,7 @@ fn what_is_not_there_is_not_found_by_its_name() {
 async fn nothing_is_found(server: &Server) {
     let contract = Contract::read();
     let raw = server.raw().await;
-    // Field by field: what is asked for does not exist.
+    // For each field: a name that does not exist, the reason and the type of the resource.
     let missing = [
         ("project", "nowhere", "PROJECT_NOT_FOUND", "rolecall.v1.Project"),
         ("org_id", "nowhere", "ORG_NOT_FOUND", "rolecall.v1.Org"),
@@ -600,17 +561,14 @@ async fn nothing_is_found(server: &Server) {
     ];
     let mut met = BTreeSet::new();
     for (method, request) in requests(&server.token().await) {
-        let message = &contract.methods.iter().find(|known| known.path == method).unwrap().request;
-        let mut found = Vec::new();
-        fields(&contract, message, &request, &Path::default(), &mut found);
-        for (path, form, _) in found {
+        for Field { path, form, .. } in fields_of(&contract, method, &request) {
             let Some((field, name, reason, resource)) = missing.iter().find(|(field, ..)| *field == path.text) else {
                 continue;
             };
-            // A check denies what is not there, a new org and member are not there, a user needs not to be (K2, U1); and a
-            // message has no name.
+            // A check denies a missing object (K2). Creating needs no existing one, and neither does a user (U1). A message
+            // has no name.
             let denies = method.contains("CheckService") && *field != "project";
-            let creates = matches!(form, Form::Parts)
+            let creates = matches!(form, Form::Message)
                 || matches!(
                     (method.rsplit('/').next().unwrap(), *field),
                     ("CreateOrg", "org_id") | ("AddMember" | "ListUserMemberships", "user_id")
@@ -631,18 +589,7 @@ async fn nothing_is_found(server: &Server) {
 }
 
 #[test]
-fn a_role_cannot_be_given_until_a_time_and_for_good() {
-    on_both(async |server| {
-        shop(server).await;
-        let both = wire::RoleAssignment { permanent: true, ..expire_time("Admin", in_an_hour()) };
-        let request = server.single().adding("acme", "zoe", &[both]);
-        let refused = refused(server.storing_nothing(server.add_member(request)).await, "INVALID_FIELD");
-        assert_eq!(refused.fields(), ["roles[0].permanent"]);
-    });
-}
-
-#[test]
-fn the_longest_well_formed_values_are_taken_whole() {
+fn the_longest_well_formed_values_are_stored_whole() {
     on_both(async |server| {
         let project = server.single();
         let (name, permission) = ("é".repeat(64), "p".repeat(256));

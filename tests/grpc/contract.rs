@@ -1,5 +1,6 @@
-//! What `proto/` says, read from the descriptors that the server itself serves, and a well-formed request of every RPC.
+//! The contract as the server's own descriptors describe it, and a well-formed request of every RPC.
 
+pub mod behavior;
 mod catalog;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use rolecall::wire::{
     self, batch_subscribe_orgs_request, check_request, consistency, member_write, subscribe_org_request,
 };
 
-use crate::fixture::{expire_time, in_an_hour, mask, remapping, roles, standing_in, suspending, texts};
+use crate::fixture::{in_an_hour, mask, remapping, roles, suspending, suspending_with_fallback, temporary, texts};
 use crate::server::Server;
 
 const PACKAGE: &str = "rolecall.v1";
@@ -22,6 +23,7 @@ pub type Sent = (&'static str, Vec<u8>);
 /// The descriptors of the package.
 pub struct Contract {
     messages: BTreeMap<String, DescriptorProto>,
+    behaviors: BTreeMap<String, Vec<i32>>,
     pub services: Vec<String>,
     pub methods: Vec<Method>,
 }
@@ -36,7 +38,8 @@ pub struct Method {
 impl Contract {
     pub fn read() -> Self {
         let files = FileDescriptorSet::decode(DESCRIPTORS).unwrap().file;
-        let mut contract = Self { messages: BTreeMap::new(), services: Vec::new(), methods: Vec::new() };
+        let behaviors = behavior::of_fields();
+        let mut contract = Self { messages: BTreeMap::new(), behaviors, services: Vec::new(), methods: Vec::new() };
         for file in files.iter().filter(|file| file.package() == PACKAGE) {
             for message in &file.message_type {
                 contract.messages.insert(format!(".{PACKAGE}.{}", message.name()), message.clone());
@@ -53,12 +56,17 @@ impl Contract {
         contract
     }
 
-    /// The fields of a message of the package; none, if it is of another one.
+    /// Returns the fields of a message. `None` if it belongs to another package.
     pub fn fields(&self, message: &str) -> Option<&[FieldDescriptorProto]> {
         self.messages.get(message).map(|message| &message.field[..])
     }
 
-    /// The methods that have a `request_id`.
+    /// Returns true if a field, given as `.rolecall.v1.GetOrgRequest.org_id`, has one of these behaviors.
+    pub fn has_behavior(&self, field: &str, behaviors: &[i32]) -> bool {
+        self.behaviors.get(field).is_some_and(|own| own.iter().any(|behavior| behaviors.contains(behavior)))
+    }
+
+    /// Returns the methods that have a `request_id`.
     pub fn writes(&self) -> impl Iterator<Item = &Method> {
         let writes =
             |method: &&Method| self.fields(&method.request).unwrap().iter().any(|field| field.name() == "request_id");
@@ -66,7 +74,7 @@ impl Contract {
     }
 }
 
-/// What [`requests`] rest on: a shop with two orgs.
+/// Creates what [`requests`] need: two orgs with their members, roles and mappings.
 pub async fn shop(server: &Server) {
     let shop = server.single();
     shop.permission("invoices.view").await;
@@ -78,20 +86,20 @@ pub async fn shop(server: &Server) {
     shop.grant("Paid", "Billing Manager", &["invoices.view", "invoices.pay"]).await;
     shop.org("acme", "Default").await;
     shop.org("globex", "Paid").await;
-    let deserted = wire::CreateProjectRequest {
+    let without_orgs = wire::CreateProjectRequest {
         key: "deserted".into(),
         environment: wire::Environment::Test.into(),
         role_structure: wire::RoleStructure::MultiRole.into(),
         ..Default::default()
     };
-    server.create_project(deserted).await.unwrap();
+    server.create_project(without_orgs).await.unwrap();
     for user in ["ann", "bob", "eve", "fay"] {
         shop.add("acme", user, &roles(&["Member"])).await;
     }
 }
 
-/// Requests of every RPC that the shop answers, one after the other, with every field that has a form filled in. A method
-/// stands here more than once where a `oneof` has more than one form.
+/// Returns requests of every RPC with every field set. They succeed on [`shop`] in this order. A method has several requests
+/// if a `oneof` has several fields.
 pub fn requests(token: &str) -> Vec<Sent> {
     let project = || "default".to_string();
     let request_id = |id: &str| format!("request-{id}");
@@ -114,7 +122,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
             remove: texts(&["invoices.pay"]),
         }]
     };
-    let lent = || wire::RoleAssignments { roles: vec![expire_time("Admin", in_an_hour())] };
+    let temporary_admin = || wire::RoleAssignments { roles: vec![temporary("Admin", in_an_hour())] };
     let row = |user: &str, write| wire::MemberWrite { org_id: "acme".into(), user_id: user.into(), write: Some(write) };
     let others = vec![
         (
@@ -128,7 +136,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 enable_roles: texts(&["Billing Manager"]),
                 disable_roles: texts(&["Guest"]),
                 subscribe_org_ids: texts(&["globex"]),
-                on_disabled: standing_in("Member"),
+                on_disabled: suspending_with_fallback("Member"),
                 request_id: request_id("mapping"),
                 reason: reason(),
                 ..Default::default()
@@ -144,7 +152,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
             "rolecall.v1.RoleMappingService/ListRoleMappingRoles",
             wire::ListRoleMappingRolesRequest {
                 project: project(),
-                role_mapping: "Paid".into(),
+                name: "Paid".into(),
                 roles: texts(&["Owner"]),
                 consistency: at_least(),
                 page_size: 10,
@@ -336,7 +344,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 project: project(),
                 org_id: "globex".into(),
                 user_id: "cat".into(),
-                roles: vec![expire_time("Billing Manager", in_an_hour())],
+                roles: vec![temporary("Billing Manager", in_an_hour())],
                 request_id: request_id("member"),
                 reason: reason(),
                 ..Default::default()
@@ -398,7 +406,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 project: project(),
                 org_id: "acme".into(),
                 user_id: "ann".into(),
-                roles: vec![expire_time("Owner", in_an_hour())],
+                roles: vec![temporary("Owner", in_an_hour())],
                 request_id: request_id("roles"),
                 reason: reason(),
                 ..Default::default()
@@ -422,8 +430,8 @@ pub fn requests(token: &str) -> Vec<Sent> {
             wire::BatchWriteMembersRequest {
                 project: project(),
                 rows: vec![
-                    row("dan", member_write::Write::Add(lent())),
-                    row("eve", member_write::Write::Set(lent())),
+                    row("dan", member_write::Write::Add(temporary_admin())),
+                    row("eve", member_write::Write::Set(temporary_admin())),
                     row("fay", member_write::Write::Remove(wire::Removal {})),
                 ],
                 request_id: request_id("rows"),
@@ -522,6 +530,6 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         ("rolecall.v1.ServerService/GetServerInfo", wire::GetServerInfoRequest {}.encode_to_vec()),
     ];
-    // What is renamed and deleted comes last.
+    // Renames and deletions come last.
     [catalog::first(token), others, catalog::last()].concat()
 }

@@ -1,4 +1,4 @@
-//! Words to say what is there before a test, and to ask what is there after it.
+//! Helpers that set up and read the data of a test. A method whose name ends in `ing` returns a request and sends nothing.
 
 mod catalog;
 mod end_users;
@@ -11,9 +11,9 @@ use rolecall::wire::{self, Decision, Environment, MemberRoleState, RoleStructure
 use crate::server::Server;
 
 pub use catalog::mask;
-pub use end_users::{becomes, sampled};
+pub use end_users::{role_changes, sampled, without_sample};
 
-/// A project of a server, for calls that must succeed.
+/// A project of a server. Its calls must succeed, unless they return a `Result`.
 #[derive(Clone, Copy)]
 pub struct Project<'a> {
     pub server: &'a Server,
@@ -21,12 +21,12 @@ pub struct Project<'a> {
 }
 
 impl Server {
-    /// The project `default`: SINGLE_ROLE.
+    /// Returns the project `default`, which is SINGLE_ROLE.
     pub fn single(&self) -> Project<'_> {
         Project { server: self, key: "" }
     }
 
-    /// A new MULTI_ROLE project.
+    /// Creates a MULTI_ROLE project.
     pub async fn multi(&self) -> Project<'_> {
         let request = wire::CreateProjectRequest {
             key: "multi".into(),
@@ -51,7 +51,7 @@ impl Project<'_> {
         self.server.create_role(request).await.unwrap().role.unwrap()
     }
 
-    /// An empty role mapping.
+    /// Creates an empty role mapping.
     pub async fn mapping(&self, name: &str) -> wire::RoleMapping {
         let request =
             wire::CreateRoleMappingRequest { project: self.key.into(), name: name.into(), ..Default::default() };
@@ -86,7 +86,7 @@ impl Project<'_> {
         self.server.update_role_mapping(request).await.unwrap();
     }
 
-    /// Whoever holds one of the roles keeps it, suspended.
+    /// Disables roles. Members keep them as suspended roles.
     pub async fn disable(&self, mapping: &str, roles: &[&str]) {
         let request = wire::UpdateRoleMappingRequest {
             project: self.key.into(),
@@ -98,7 +98,7 @@ impl Project<'_> {
         self.server.update_role_mapping(request).await.unwrap();
     }
 
-    /// An org, subscribed to a mapping; to the default one, if that is empty.
+    /// Creates an org and subscribes it to a mapping. An empty `mapping` is the default one.
     pub async fn org(&self, org_id: &str, mapping: &str) -> wire::Org {
         let request = wire::CreateOrgRequest {
             project: self.key.into(),
@@ -109,7 +109,7 @@ impl Project<'_> {
         self.server.create_org(request).await.unwrap().org.unwrap()
     }
 
-    /// Moves an org; whoever has a role there that gets disabled keeps it, suspended.
+    /// Moves an org. Members keep roles that are disabled there as suspended roles.
     pub async fn subscribe(&self, org_id: &str, mapping: &str) {
         let request = wire::SubscribeOrgRequest { on_disabled: suspending(), ..self.moving(org_id, mapping) };
         self.server.subscribe_org(request).await.unwrap();
@@ -124,7 +124,6 @@ impl Project<'_> {
         }
     }
 
-    /// Moves many orgs.
     pub fn moving_all(&self, org_ids: &[&str], mapping: &str) -> wire::BatchSubscribeOrgsRequest {
         wire::BatchSubscribeOrgsRequest {
             project: self.key.into(),
@@ -152,18 +151,17 @@ impl Project<'_> {
         self.server.delete_org(request).await.unwrap().removed_memberships
     }
 
-    /// An org, and its creator.
-    pub async fn founded(&self, org_id: &str, creator: &str) -> wire::Org {
+    /// Creates an org with a creator, who is its owner (S4).
+    pub async fn org_with_owner(&self, org_id: &str, owner: &str) -> wire::Org {
         let request = wire::CreateOrgRequest {
             project: self.key.into(),
             org_id: org_id.into(),
-            creator_user_id: creator.into(),
+            creator_user_id: owner.into(),
             ..Default::default()
         };
         self.server.create_org(request).await.unwrap().org.unwrap()
     }
 
-    /// Asks something of a user in an org.
     pub async fn ask(&self, org_id: &str, user_id: &str, question: wire::check_request::Question) -> Decision {
         let request = wire::CheckRequest { question: Some(question), ..self.asking(org_id, user_id, "") };
         let answer = self.server.check(request).await.unwrap();
@@ -212,7 +210,6 @@ impl Project<'_> {
         }
     }
 
-    /// Writes many members at once.
     pub fn writing(&self, rows: Vec<wire::MemberWrite>) -> wire::BatchWriteMembersRequest {
         wire::BatchWriteMembersRequest { project: self.key.into(), rows, ..Default::default() }
     }
@@ -227,7 +224,7 @@ impl Project<'_> {
         self.server.get_member(request).await.map(|answer| answer.member.unwrap())
     }
 
-    /// The roles of a member with their states, as `Admin live, Owner suspended`.
+    /// Returns the roles of a member in the form of [`shown`].
     pub async fn roles_of(&self, org_id: &str, user_id: &str) -> String {
         shown(&self.member(org_id, user_id).await.unwrap())
     }
@@ -248,7 +245,7 @@ impl Project<'_> {
         answer.decision()
     }
 
-    /// The names of the roles, highest first.
+    /// Returns the names of the roles, highest first.
     pub async fn role_order(&self) -> Vec<String> {
         let request = wire::ListRolesRequest { project: self.key.into(), page_size: 1_000, ..Default::default() };
         let roles = self.server.list_roles(request).await.unwrap().roles;
@@ -261,11 +258,11 @@ impl Project<'_> {
         self.server.get_role_mapping(request).await.unwrap().role_mapping.unwrap()
     }
 
-    /// Asks for the rows of a mapping, for all roles or for some.
+    /// Asks for the rows of a mapping. Without `roles` it asks for all.
     pub fn asking_rows(&self, mapping: &str, roles: &[&str]) -> wire::ListRoleMappingRolesRequest {
         wire::ListRoleMappingRolesRequest {
             project: self.key.into(),
-            role_mapping: mapping.into(),
+            name: mapping.into(),
             roles: texts(roles),
             page_size: 1_000,
             ..Default::default()
@@ -273,16 +270,16 @@ impl Project<'_> {
     }
 
     pub async fn rows(&self, mapping: &str) -> Vec<wire::RoleGrants> {
-        self.server.list_role_mapping_roles(self.asking_rows(mapping, &[])).await.unwrap().rows
+        self.server.list_role_mapping_roles(self.asking_rows(mapping, &[])).await.unwrap().roles
     }
 
-    /// What a role's row in a mapping holds.
+    /// Returns the permissions in a role's row of a mapping.
     pub async fn row(&self, mapping: &str, role: &str) -> Vec<String> {
         let rows = self.rows(mapping).await;
         rows.into_iter().find(|row| row.role == role).expect("every role has a row").permissions
     }
 
-    /// The role mappings, and which are marked as default.
+    /// Returns the role mappings, each with its default flag.
     pub async fn mappings(&self) -> Vec<(String, bool)> {
         let request = wire::ListRoleMappingsRequest { project: self.key.into(), ..Default::default() };
         let mappings = self.server.list_role_mappings(request).await.unwrap().role_mappings;
@@ -296,20 +293,21 @@ impl Project<'_> {
     }
 }
 
-/// Whoever holds a role that gets disabled keeps it, suspended.
+/// Members keep disabled roles as suspended roles.
 pub fn suspending() -> Option<wire::OnDisabled> {
-    standing_in("")
+    suspending_with_fallback("")
 }
 
-/// The same, and holds another role meanwhile.
-pub fn standing_in(fallback_role: &str) -> Option<wire::OnDisabled> {
+/// Members keep disabled roles as suspended roles and get a fallback role.
+pub fn suspending_with_fallback(fallback_role: &str) -> Option<wire::OnDisabled> {
     let strategy = wire::DisabledRoleStrategy::Suspend.into();
     Some(wire::OnDisabled { strategy, fallback_role: fallback_role.into(), ..Default::default() })
 }
 
-/// Whoever holds a role that gets disabled gets another in its place.
+/// Members get replacements for disabled roles.
 pub fn remapping(replacements: &[(&str, &str)], default_replacement: &str) -> Option<wire::OnDisabled> {
-    let entry = |(role, to): &(&str, &str)| wire::RoleReplacement { role: role.to_string(), to: to.to_string() };
+    let entry =
+        |(role, to): &(&str, &str)| wire::RoleReplacement { role: role.to_string(), replacement: to.to_string() };
     Some(wire::OnDisabled {
         strategy: wire::DisabledRoleStrategy::Remap.into(),
         replacements: replacements.iter().map(entry).collect(),
@@ -318,7 +316,7 @@ pub fn remapping(replacements: &[(&str, &str)], default_replacement: &str) -> Op
     })
 }
 
-/// A role without an end.
+/// A role without an expiry in the request.
 pub fn role(name: &str) -> wire::RoleAssignment {
     wire::RoleAssignment { role: name.into(), ..Default::default() }
 }
@@ -327,30 +325,29 @@ pub fn roles(names: &[&str]) -> Vec<wire::RoleAssignment> {
     names.iter().map(|name| role(name)).collect()
 }
 
-/// A role until an instant.
-pub fn expire_time(name: &str, end: Timestamp) -> wire::RoleAssignment {
-    wire::RoleAssignment { role: name.into(), expire_time: Some(end), ..Default::default() }
+pub fn temporary(name: &str, expire_time: Timestamp) -> wire::RoleAssignment {
+    wire::RoleAssignment { role: name.into(), expire_time: Some(expire_time), ..Default::default() }
 }
 
-/// A role whose end is to be taken away.
+/// A role whose expiry the request removes.
 pub fn permanent(name: &str) -> wire::RoleAssignment {
     wire::RoleAssignment { role: name.into(), permanent: true, ..Default::default() }
 }
 
-/// The instant so much later, to the microsecond.
+/// Returns the time after `wait` from now, in whole microseconds.
 pub fn after(wait: Duration) -> Timestamp {
     let since = (SystemTime::now() + wait).duration_since(SystemTime::UNIX_EPOCH).unwrap();
     Timestamp { seconds: since.as_secs() as i64, nanos: since.subsec_micros() as i32 * 1_000 }
 }
 
-/// Late enough to give a role until then and look at it, soon enough to wait for.
+/// Returns a time that leaves a test time to give a role and read it, and that a test can wait for.
 pub fn soon() -> Timestamp {
     after(Duration::from_millis(900))
 }
 
-/// Waits until an instant has passed.
-pub async fn passed(end: &Timestamp) {
-    let wait = micros(end) - micros(&after(Duration::ZERO));
+/// Waits until a time has passed.
+pub async fn wait_until(time: &Timestamp) {
+    let wait = micros(time) - micros(&after(Duration::ZERO));
     tokio::time::sleep(Duration::from_micros(wait.max(0) as u64) + Duration::from_millis(2)).await;
 }
 
@@ -358,19 +355,19 @@ pub fn in_an_hour() -> Timestamp {
     after(Duration::from_secs(3_600))
 }
 
-/// Microseconds since 1970.
+/// Returns the microseconds since 1970.
 pub fn micros(time: &Timestamp) -> i64 {
     time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000
 }
 
-/// The roles of a member with their states, as `Admin live, Owner suspended`.
+/// Returns the roles of a member with their states, as `Admin live, Owner suspended`.
 pub fn shown(member: &wire::Member) -> String {
     let role = |role: &wire::MemberRole| {
         let state = match role.state() {
             MemberRoleState::Unspecified => "unspecified",
             MemberRoleState::Live => "live",
             MemberRoleState::Suspended => "suspended",
-            MemberRoleState::Expired => "ended",
+            MemberRoleState::Expired => "expired",
             MemberRoleState::Overridden => "overridden",
         };
         format!("{} {state}", role.role)
@@ -382,7 +379,6 @@ pub fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| text.to_string()).collect()
 }
 
-/// A row of a bulk write.
 pub fn row(org_id: &str, user_id: &str, write: Option<wire::member_write::Write>) -> wire::MemberWrite {
     wire::MemberWrite { org_id: org_id.into(), user_id: user_id.into(), write }
 }

@@ -1,20 +1,20 @@
-//! How much may be stored and asked: P7.
+//! Limits of stored quantities and of request sizes: P7.
 
 use rolecall::limits::Limits;
 use rolecall::wire::{self, check_request::Question};
 
-use crate::fixture::{add, expire_time, in_an_hour, remapping, role, roles, row, set, texts};
+use crate::fixture::{add, in_an_hour, remapping, role, roles, row, set, temporary, texts};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both, on_both_with};
 
-fn named(refused: &Refused, limit: &str, asked: u32, max: u32) {
+fn assert_quota(refused: &Refused, limit: &str, asked: u32, max: u32) {
     let [(name, description)] = refused.quotas()[..] else { panic!("{refused:?}") };
     assert_eq!(name, limit);
     assert!(description.contains(&format!("{asked} asked for")), "{description}");
     assert!(description.contains(&format!("{max} allowed")), "{description}");
 }
 
-fn too_many(refused: &Refused, field: &str, asked: u32, max: u32) {
+fn assert_too_many(refused: &Refused, field: &str, asked: u32, max: u32) {
     assert_eq!(refused.fields(), [field]);
     let violation = &refused.details.bad_request().unwrap().field_violations[0];
     for number in [asked, max] {
@@ -28,11 +28,11 @@ fn permissions(names: impl IntoIterator<Item = String>) -> wire::BatchCreatePerm
 }
 
 #[test]
-fn p7_roles_a_project() {
+fn p7_roles_per_project() {
     on_both_with(Limits { roles: 4, ..Limits::default() }, async |server| {
         server.single().role("Fourth").await;
         let fifth = wire::CreateRoleRequest { name: "Fifth".into(), ..Default::default() };
-        named(
+        assert_quota(
             &refused(server.storing_nothing(server.create_role(fifth.clone())).await, "LIMIT_EXCEEDED"),
             "roles",
             5,
@@ -40,36 +40,36 @@ fn p7_roles_a_project() {
         );
         let previewed = wire::CreateRoleRequest { validate_only: true, ..fifth };
         refused(server.create_role(previewed).await, "LIMIT_EXCEEDED");
-        // The limit is one project's.
+        // The limit is per project.
         server.multi().await.role("Fourth").await;
     });
 }
 
 #[test]
-fn p7_permissions_a_project() {
+fn p7_permissions_per_project() {
     on_both_with(Limits { permissions: 11, ..Limits::default() }, async |server| {
         server.single().permission("tenth").await;
         let two = permissions(texts(&["eleventh", "twelfth"]));
         let refused_two = refused(server.storing_nothing(server.batch_create_permissions(two)).await, "LIMIT_EXCEEDED");
-        named(&refused_two, "permissions", 12, 11);
+        assert_quota(&refused_two, "permissions", 12, 11);
         server.single().permission("eleventh").await;
         let one = wire::CreatePermissionRequest { name: "twelfth".into(), ..Default::default() };
-        named(&refused(server.create_permission(one).await, "LIMIT_EXCEEDED"), "permissions", 12, 11);
+        assert_quota(&refused(server.create_permission(one).await, "LIMIT_EXCEEDED"), "permissions", 12, 11);
     });
 }
 
 #[test]
-fn p7_role_mappings_a_project() {
+fn p7_role_mappings_per_project() {
     on_both_with(Limits { role_mappings: 2, ..Limits::default() }, async |server| {
         server.single().mapping("Second").await;
         let third = wire::CreateRoleMappingRequest { name: "Third".into(), ..Default::default() };
         let refused = refused(server.storing_nothing(server.create_role_mapping(third)).await, "LIMIT_EXCEEDED");
-        named(&refused, "role_mappings", 3, 2);
+        assert_quota(&refused, "role_mappings", 3, 2);
     });
 }
 
 #[test]
-fn p7_grants_a_project() {
+fn p7_grants_per_project() {
     on_both_with(Limits { grants: 18, ..Limits::default() }, async |server| {
         let project = server.single();
         project.permission("eighteenth").await;
@@ -80,13 +80,13 @@ fn p7_grants_a_project() {
             ..Default::default()
         };
         let both = edit(&["eighteenth", "nineteenth"], &[]);
-        named(
+        assert_quota(
             &refused(server.storing_nothing(server.update_role_mapping(both)).await, "LIMIT_EXCEEDED"),
             "grants",
             19,
             18,
         );
-        // What there is already and what goes at the same time do not count.
+        // Permissions that are granted already, and those that the same edit removes, do not count.
         server.update_role_mapping(edit(&["eighteenth", "rolecall::can_view_other_members"], &[])).await.unwrap();
         server.update_role_mapping(edit(&["nineteenth"], &["eighteenth"])).await.unwrap();
         let copy = wire::CreateRoleMappingRequest {
@@ -94,7 +94,7 @@ fn p7_grants_a_project() {
             duplicate_of: "Default".into(),
             ..Default::default()
         };
-        named(
+        assert_quota(
             &refused(server.storing_nothing(server.create_role_mapping(copy)).await, "LIMIT_EXCEEDED"),
             "grants",
             36,
@@ -105,7 +105,7 @@ fn p7_grants_a_project() {
 }
 
 #[test]
-fn p7_different_role_sets_a_project() {
+fn p7_different_role_sets_per_project() {
     on_both_with(Limits { role_sets: 2, ..Limits::default() }, async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -113,9 +113,14 @@ fn p7_different_role_sets_a_project() {
         project.add("acme", "bob", &roles(&["Admin"])).await;
         project.add("acme", "cat", &roles(&["Admin"])).await;
         let third = project.adding("acme", "dan", &roles(&["Member"]));
-        named(&refused(server.storing_nothing(server.add_member(third)).await, "LIMIT_EXCEEDED"), "role_sets", 3, 2);
-        let third = project.setting("acme", "ann", &[role("Owner"), expire_time("Admin", in_an_hour())]);
-        named(&refused(server.set_member_roles(third).await, "LIMIT_EXCEEDED"), "role_sets", 3, 2);
+        assert_quota(
+            &refused(server.storing_nothing(server.add_member(third)).await, "LIMIT_EXCEEDED"),
+            "role_sets",
+            3,
+            2,
+        );
+        let third = project.setting("acme", "ann", &[role("Owner"), temporary("Admin", in_an_hour())]);
+        assert_quota(&refused(server.set_member_roles(third).await, "LIMIT_EXCEEDED"), "role_sets", 3, 2);
         let rows = vec![row("acme", "eve", add(&["Owner"])), row("acme", "dan", add(&["Member"]))];
         let refused =
             refused(server.storing_nothing(server.batch_write_members(project.writing(rows))).await, "LIMIT_EXCEEDED");
@@ -127,7 +132,7 @@ fn p7_different_role_sets_a_project() {
 }
 
 #[test]
-fn p7_roles_a_member_of_a_multi_role_project() {
+fn p7_roles_per_member_of_a_multi_role_project() {
     on_both_with(Limits { member_roles: 2, ..Limits::default() }, async |server| {
         let project = server.multi().await;
         project.org("acme", "").await;
@@ -136,9 +141,9 @@ fn p7_roles_a_member_of_a_multi_role_project() {
         server
             .storing_nothing(async {
                 let adding = server.add_member(project.adding("acme", "bob", &three)).await;
-                named(&refused(adding, "LIMIT_EXCEEDED"), "member_roles", 3, 2);
+                assert_quota(&refused(adding, "LIMIT_EXCEEDED"), "member_roles", 3, 2);
                 let setting = server.set_member_roles(project.setting("acme", "ann", &three)).await;
-                named(&refused(setting, "LIMIT_EXCEEDED"), "member_roles", 3, 2);
+                assert_quota(&refused(setting, "LIMIT_EXCEEDED"), "member_roles", 3, 2);
                 let rows = vec![row("acme", "ann", set(&["Owner", "Admin", "Member"]))];
                 refused(server.batch_write_members(project.writing(rows)).await, "LIMIT_EXCEEDED");
             })
@@ -147,7 +152,7 @@ fn p7_roles_a_member_of_a_multi_role_project() {
 }
 
 #[test]
-fn p7_fifty_roles_a_member_unless_configured() {
+fn p7_the_default_limit_is_50_roles_per_member() {
     on_both(async |server| {
         let project = server.multi().await;
         project.org("acme", "").await;
@@ -156,7 +161,7 @@ fn p7_fifty_roles_a_member_unless_configured() {
             project.role(name).await;
         }
         let all: Vec<wire::RoleAssignment> = names.iter().map(|name| role(name)).collect();
-        named(
+        assert_quota(
             &refused(server.add_member(project.adding("acme", "ann", &all)).await, "LIMIT_EXCEEDED"),
             "member_roles",
             51,
@@ -184,14 +189,14 @@ fn p7_rows_of_a_bulk_write_and_items_of_a_batch_check() {
         server
             .storing_nothing(async {
                 let members = server.batch_write_members(rows(&["a", "b", "c", "d"])).await;
-                too_many(&refused(members, "TOO_MANY_ROWS"), "rows", 4, 3);
+                assert_too_many(&refused(members, "TOO_MANY_ROWS"), "rows", 4, 3);
                 let names = server.batch_create_permissions(permissions(texts(&["1", "2", "3", "4"]))).await;
-                too_many(&refused(names, "TOO_MANY_ROWS"), "permissions", 4, 3);
+                assert_too_many(&refused(names, "TOO_MANY_ROWS"), "permissions", 4, 3);
                 let orgs = server.create_role_mapping(subscribing(&["a", "b", "c", "d"])).await;
-                too_many(&refused(orgs, "TOO_MANY_ROWS"), "subscribe_org_ids", 4, 3);
+                assert_too_many(&refused(orgs, "TOO_MANY_ROWS"), "subscribe_org_ids", 4, 3);
                 let orgs = server.batch_subscribe_orgs(project.moving_all(&["a", "b", "c", "d"], "Default")).await;
-                too_many(&refused(orgs, "TOO_MANY_ROWS"), "org_ids", 4, 3);
-                too_many(&refused(server.batch_check(items(4)).await, "TOO_MANY_ROWS"), "items", 4, 3);
+                assert_too_many(&refused(orgs, "TOO_MANY_ROWS"), "org_ids", 4, 3);
+                assert_too_many(&refused(server.batch_check(items(4)).await, "TOO_MANY_ROWS"), "items", 4, 3);
             })
             .await;
         assert_eq!(server.batch_write_members(rows(&["a", "b", "c"])).await.unwrap().added, 3);
@@ -204,7 +209,7 @@ fn p7_rows_of_a_bulk_write_and_items_of_a_batch_check() {
 }
 
 #[test]
-fn p7_edits_of_one_request_count_with_all_that_they_name() {
+fn p7_edits_of_one_request_count_every_name() {
     on_both_with(Limits { bulk_rows: 3, ..Limits::default() }, async |server| {
         let edit =
             |role: &str, names: &[&str]| wire::GrantEdit { role: role.into(), add: texts(names), remove: vec![] };
@@ -217,19 +222,19 @@ fn p7_edits_of_one_request_count_with_all_that_they_name() {
         };
         let seven = wire::UpdateRoleMappingRequest { enable_roles: texts(&["Owner", "Member"]), ..six() };
         let answer = server.storing_nothing(server.update_role_mapping(seven)).await;
-        too_many(&refused(answer, "TOO_MANY_ROWS"), "edits", 7, 6);
+        assert_too_many(&refused(answer, "TOO_MANY_ROWS"), "edits", 7, 6);
         server.update_role_mapping(six()).await.unwrap();
         let request = wire::CreateRoleMappingRequest {
             name: "Paid".into(),
             edits: vec![edit("Owner", &["rolecall::can_invite"; 6])],
             ..Default::default()
         };
-        too_many(&refused(server.create_role_mapping(request).await, "TOO_MANY_ROWS"), "edits", 7, 6);
+        assert_too_many(&refused(server.create_role_mapping(request).await, "TOO_MANY_ROWS"), "edits", 7, 6);
     });
 }
 
 #[test]
-fn p7_lists_of_names_in_one_request() {
+fn p7_names_in_one_list_of_a_request() {
     on_both(async |server| {
         let many = |name: &str| vec![name.to_string(); 1_001];
         server
@@ -239,13 +244,18 @@ fn p7_lists_of_names_in_one_request() {
                     disabled_in: many("Default"),
                     ..Default::default()
                 };
-                too_many(&refused(server.create_role(role).await, "TOO_MANY_ROWS"), "disabled_in", 1_001, 1_000);
+                assert_too_many(&refused(server.create_role(role).await, "TOO_MANY_ROWS"), "disabled_in", 1_001, 1_000);
                 let rows = wire::ListRoleMappingRolesRequest {
-                    role_mapping: "Default".into(),
+                    name: "Default".into(),
                     roles: many("Owner"),
                     ..Default::default()
                 };
-                too_many(&refused(server.list_role_mapping_roles(rows).await, "TOO_MANY_ROWS"), "roles", 1_001, 1_000);
+                assert_too_many(
+                    &refused(server.list_role_mapping_roles(rows).await, "TOO_MANY_ROWS"),
+                    "roles",
+                    1_001,
+                    1_000,
+                );
             })
             .await;
     });
@@ -265,31 +275,57 @@ fn p7_permissions_in_one_question_of_a_check() {
             (Question::AnyOf, "any_of.permissions"),
         ] {
             assert!(server.check(asking(question(names(100)))).await.unwrap().allowed);
-            too_many(&refused(server.check(asking(question(names(101)))).await, "TOO_MANY_ROWS"), field, 101, 100);
+            assert_too_many(
+                &refused(server.check(asking(question(names(101)))).await, "TOO_MANY_ROWS"),
+                field,
+                101,
+                100,
+            );
         }
     });
 }
 
 #[test]
-fn p7_old_names_of_one_role_mapping() {
+fn p7_aliases_per_name() {
     on_both(async |server| {
         let project = server.single();
-        let renaming = |from: u32| wire::UpdateRoleMappingRequest {
+        let renaming_mapping = |from: u32| wire::UpdateRoleMappingRequest {
             resource: Some(wire::RoleMapping { name: format!("Plan {}", from + 1), ..Default::default() }),
             ..project.updating(&format!("Plan {from}"))
         };
         project.mapping("Plan 0").await;
+        project.permission("p0").await;
         for number in 0..50 {
-            server.update_role_mapping(renaming(number)).await.unwrap();
+            server.update_role_mapping(renaming_mapping(number)).await.unwrap();
+            project.rename_role("Admin", &format!("Boss {}", number + 1)).await;
+            project.rename_permission("p0", &format!("p{}", number + 1)).await;
         }
-        let answer = server.storing_nothing(server.update_role_mapping(renaming(50))).await;
-        named(&refused(answer, "LIMIT_EXCEEDED"), "aliases", 51, 50);
-        // Where one is dropped, there is room.
+        server
+            .storing_nothing(async {
+                let mapping = server.update_role_mapping(renaming_mapping(50)).await;
+                assert_quota(&refused(mapping, "LIMIT_EXCEEDED"), "aliases", 51, 50);
+                let role = server.update_role(project.renaming_role("Admin", "Boss 51")).await;
+                assert_quota(&refused(role, "LIMIT_EXCEEDED"), "aliases", 51, 50);
+                let permission = server.update_permission(project.renaming_permission("p0", "p51")).await;
+                assert_quota(&refused(permission, "LIMIT_EXCEEDED"), "aliases", 51, 50);
+            })
+            .await;
+        // A new name is accepted if the same update drops an alias.
         let aliases = (1..50).map(|number| format!("Plan {number}")).collect();
         let role_mapping = wire::RoleMapping { name: "Plan 51".into(), aliases, ..Default::default() };
         let request = wire::UpdateRoleMappingRequest { resource: Some(role_mapping), ..project.updating("Plan 50") };
         let renamed = server.update_role_mapping(request).await.unwrap().role_mapping.unwrap();
         assert_eq!((renamed.aliases.len(), renamed.aliases[49].as_str()), (50, "Plan 50"));
+        // Renaming back to an alias does not add one.
+        assert_eq!(project.rename_role("Admin", "Boss 7").await.aliases.len(), 50);
+        let mut kept = project.get_role("Boss 7").await.unwrap().aliases;
+        kept.retain(|alias| alias != "Boss 8");
+        let role = wire::Role { name: "Boss 51".into(), aliases: kept, ..Default::default() };
+        let renamed = server.update_role(project.updating_role("Admin", role)).await.unwrap().role.unwrap();
+        assert_eq!((renamed.aliases.len(), renamed.aliases.last().unwrap().as_str()), (50, "Boss 7"));
+        let many = wire::Role { aliases: vec!["Admin".into(); 1_001], ..Default::default() };
+        let answer = server.update_role(project.updating_role("Admin", many)).await;
+        assert_eq!(refused(answer, "TOO_MANY_ROWS").fields(), ["resource.aliases"]);
     });
 }
 
@@ -299,7 +335,7 @@ fn s2_ten_thousand_orgs_with_the_longest_ids_fit_into_one_call() {
         let project = server.single();
         project.mapping("Paid").await;
         let ids: Vec<String> = (0..10_000).map(|number| format!("{number:0128}")).collect();
-        // A hundred of them are there: whichever is not, all of those are named that fit.
+        // Only 100 of the orgs exist. The refusal names the first missing one and counts them all.
         for id in ids.iter().take(100) {
             project.org(id, "").await;
         }
@@ -314,11 +350,11 @@ fn s2_ten_thousand_orgs_with_the_longest_ids_fit_into_one_call() {
 }
 
 #[test]
-fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names() {
+fn p7_requests_name_at_most_as_many_roles_as_a_project_can_have() {
     on_both_with(Limits { roles: 4, ..Limits::default() }, async |server| {
         let five = server.single().reordering(&["Owner", "Admin", "Member", "Clerk", "Guest"]);
         let answer = server.storing_nothing(server.reorder_roles(five)).await;
-        too_many(&refused(answer, "TOO_MANY_ROWS"), "roles", 5, 4);
+        assert_too_many(&refused(answer, "TOO_MANY_ROWS"), "role_order", 5, 4);
         let project = server.single();
         project.mapping("Paid").await;
         project.org("acme", "").await;
@@ -328,7 +364,7 @@ fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names
             ..project.moving("acme", "Paid")
         };
         let answer = server.storing_nothing(server.subscribe_org(moving(5))).await;
-        too_many(&refused(answer, "TOO_MANY_ROWS"), "on_disabled.replacements", 5, 4);
+        assert_too_many(&refused(answer, "TOO_MANY_ROWS"), "on_disabled.replacements", 5, 4);
         refused(server.subscribe_org(moving(4)).await, "CONTRADICTION");
     });
     on_both(async |server| {
@@ -338,7 +374,7 @@ fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names
         let unknown = |answer: Refused| assert_eq!(answer.resource(), ("rolecall.v1.Role", long(0).as_str()));
         let names = all.role_order.clone();
         unknown(refused(server.reorder_roles(all).await, "ROLE_NOT_FOUND"));
-        // Likewise wherever else all roles may be named.
+        // The same holds for every other request that may name all roles.
         let project = server.multi().await;
         let converting = project.converting_to_single(names.clone());
         unknown(refused(server.convert_role_structure(converting).await, "ROLE_NOT_FOUND"));
@@ -362,27 +398,27 @@ fn p7_an_order_of_roles_names_no_more_than_there_can_be_however_long_their_names
 }
 
 #[test]
-fn p7_managed_roles_a_project() {
+fn p7_managed_roles_per_project() {
     on_both_with(Limits { managed_roles: 5, ..Limits::default() }, async |server| {
-        // The Owner manages three, the Admin one.
+        // Owner manages three roles and Admin one.
         let project = server.multi().await;
         project.manage("Member", &["Member"]).await;
         let sixth = server.update_role(project.managing("Member", &["Member", "Admin"]));
-        named(&refused(server.storing_nothing(sixth).await, "LIMIT_EXCEEDED"), "managed_roles", 6, 5);
+        assert_quota(&refused(server.storing_nothing(sixth).await, "LIMIT_EXCEEDED"), "managed_roles", 6, 5);
         let clerk = wire::CreateRoleRequest { manages: texts(&["Member"]), ..project.creating_role("Clerk") };
         let sixth = server.storing_nothing(server.create_role(clerk)).await;
-        named(&refused(sixth, "LIMIT_EXCEEDED"), "managed_roles", 6, 5);
-        // To replace one by another is no more than there was.
+        assert_quota(&refused(sixth, "LIMIT_EXCEEDED"), "managed_roles", 6, 5);
+        // Replacing a managed role adds no pair.
         project.manage("Member", &["Admin"]).await;
-        // Four roles manage seven when they are converted: six below each other, and the highest itself.
+        // Converting four roles makes seven pairs: six with a lower role, and the highest role with itself.
         server.single().role("Fourth").await;
         let converted = server.convert_role_structure(server.single().converting_to_multi());
-        named(&refused(server.storing_nothing(converted).await, "LIMIT_EXCEEDED"), "managed_roles", 7, 5);
+        assert_quota(&refused(server.storing_nothing(converted).await, "LIMIT_EXCEEDED"), "managed_roles", 7, 5);
     });
 }
 
 #[test]
-fn p7_the_server_says_its_limits() {
+fn p7_get_server_info_returns_the_limits() {
     let limits = Limits {
         roles: 11,
         permissions: 12,
@@ -395,7 +431,7 @@ fn p7_the_server_says_its_limits() {
         batch_check_items: 18,
     };
     on_both_with(limits, async |server| {
-        let said = server.get_server_info(wire::GetServerInfoRequest {}).await.unwrap().limits.unwrap();
+        let returned = server.get_server_info(wire::GetServerInfoRequest {}).await.unwrap().limits.unwrap();
         let expected = wire::Limits {
             roles_max: 11,
             permissions_max: 12,
@@ -410,17 +446,20 @@ fn p7_the_server_says_its_limits() {
             request_bytes_max: 1 << 20,
             bulk_request_bytes_max: 16 << 20,
         };
-        assert_eq!(said, expected);
+        assert_eq!(returned, expected);
     });
 }
 
 #[test]
 fn p7_the_default_limits_are_those_of_the_contract() {
     on_both(async |server| {
-        let said = server.get_server_info(wire::GetServerInfoRequest {}).await.unwrap().limits.unwrap();
-        assert_eq!((said.roles_max, said.permissions_max, said.role_mappings_max), (10_000, 50_000, 1_000));
-        assert_eq!((said.grants_max, said.role_sets_max, said.member_roles_max), (5_000_000, 1_000_000, 50));
-        assert_eq!((said.bulk_rows_max, said.batch_check_items_max), (10_000, 100_000));
+        let returned = server.get_server_info(wire::GetServerInfoRequest {}).await.unwrap().limits.unwrap();
+        assert_eq!((returned.roles_max, returned.permissions_max, returned.role_mappings_max), (10_000, 50_000, 1_000));
+        assert_eq!(
+            (returned.grants_max, returned.role_sets_max, returned.member_roles_max),
+            (5_000_000, 1_000_000, 50)
+        );
+        assert_eq!((returned.bulk_rows_max, returned.batch_check_items_max), (10_000, 100_000));
     });
 }
 
@@ -431,7 +470,7 @@ fn b2_ten_thousand_rows_are_one_commit_and_one_more_is_refused() {
         project.org("acme", "").await;
         let rows = |count: usize| (0..count).map(|number| row("acme", &format!("user-{number}"), add(&[]))).collect();
         let answer = server.storing_nothing(server.batch_write_members(project.writing(rows(10_001)))).await;
-        too_many(&refused(answer, "TOO_MANY_ROWS"), "rows", 10_001, 10_000);
+        assert_too_many(&refused(answer, "TOO_MANY_ROWS"), "rows", 10_001, 10_000);
         let before = server.head().await;
         let answer = server.batch_write_members(project.writing(rows(10_000))).await.unwrap();
         assert_eq!((answer.added, answer.unchanged), (10_000, 0));
@@ -443,20 +482,20 @@ fn b2_ten_thousand_rows_are_one_commit_and_one_more_is_refused() {
 }
 
 async fn all_are_listed_once(server: &Server, count: usize) {
-    let (mut seen, mut page_token) = (std::collections::BTreeSet::new(), String::new());
+    let (mut listed, mut page_token) = (std::collections::BTreeSet::new(), String::new());
     loop {
         let request =
             wire::ListMembersRequest { org_id: "acme".into(), page_size: 1_000, page_token, ..Default::default() };
         let page = server.list_members(request).await.unwrap();
         for member in page.members {
-            assert!(seen.insert(member.user_id), "a member is listed twice");
+            assert!(listed.insert(member.user_id), "a member is listed twice");
         }
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
         }
     }
-    assert_eq!(seen.len(), count);
+    assert_eq!(listed.len(), count);
 }
 
 #[test]
@@ -485,7 +524,12 @@ fn k3_a_hundred_thousand_items_are_answered_and_one_more_is_refused() {
                 if number.is_multiple_of(1_000) { wire::Decision::Allowed } else { wire::Decision::NotAMember };
             assert_eq!(decision, expected, "item {number}");
         }
-        too_many(&refused(server.batch_check(request(100_001)).await, "TOO_MANY_ROWS"), "items", 100_001, 100_000);
+        assert_too_many(
+            &refused(server.batch_check(request(100_001)).await, "TOO_MANY_ROWS"),
+            "items",
+            100_001,
+            100_000,
+        );
     });
 }
 
@@ -493,7 +537,7 @@ fn k3_a_hundred_thousand_items_are_answered_and_one_more_is_refused() {
 fn p7_a_request_of_very_many_empty_rows_is_refused_before_they_are_read() {
     on_both(async |server| {
         let raw = server.raw().await;
-        // The tags of `items`, `rows` and `permissions`, each with nothing in it; as many as one request has bytes for.
+        // The tags of `items`, `rows` and `permissions`, each with an empty message, as many as fit into one request.
         for (method, tag) in [
             (
                 "rolecall.v1.CheckService/BatchCheck",
@@ -511,9 +555,9 @@ fn p7_a_request_of_very_many_empty_rows_is_refused_before_they_are_read() {
             let message = [tag, 0].repeat(8 << 20);
             let refused = refused(server.storing_nothing(raw.call(method, &message)).await, "TOO_MANY_ROWS");
             assert!(refused.message.contains("200000 fields"), "{}", refused.message);
-            // Fewer are refused as ever, by the field and its number of rows.
+            // Fewer rows are read, and refused by their number.
             let rows = refused_rows(raw.call(method, &[tag, 0].repeat(200_000)).await);
-            assert!(rows.contains("200000 were sent"), "{rows}");
+            assert!(rows.contains("the call has 200000"), "{rows}");
         }
     });
 }

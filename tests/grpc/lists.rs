@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use rolecall::wire;
 
-use crate::fixture::{Project, add, expire_time, in_an_hour, passed, remove, role, roles, row, soon, texts};
+use crate::fixture::{Project, add, in_an_hour, remove, role, roles, row, soon, temporary, texts, wait_until};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
-/// Ids in the order of their bytes, which no locale has.
+/// Ids in byte order, which differs from the order of every locale.
 const IDS: [&str; 12] = ["+", "10", "9", "A", "Z", "_", "a", "a.b", "z", "Ä", "é", "日本"];
 
 fn listing(org_id: &str) -> wire::ListMembersRequest {
@@ -39,7 +39,7 @@ async fn fill(project: Project<'_>, org: &str, users: impl Iterator<Item = Strin
 }
 
 #[test]
-fn b4_members_are_listed_by_the_bytes_of_their_ids_at_every_page_size() {
+fn b4_members_are_listed_in_byte_order_at_every_page_size() {
     on_both(async |server| {
         let project = server.single();
         for org in ["acme", "globex"] {
@@ -57,7 +57,7 @@ fn b4_members_are_listed_by_the_bytes_of_their_ids_at_every_page_size() {
 }
 
 #[test]
-fn b4_a_full_last_page_says_that_it_is_the_last() {
+fn b4_a_full_last_page_has_no_next_page_token() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -67,14 +67,14 @@ fn b4_a_full_last_page_says_that_it_is_the_last() {
         assert_eq!((first.members.len(), first.next_page_token.is_empty()), (3, false));
         let second = server.list_members(page(3, first.next_page_token.clone())).await.unwrap();
         assert_eq!((second.members.len(), second.next_page_token.as_str()), (3, ""));
-        // The size of the page is not one of the arguments that a token belongs to.
+        // A token stays valid with another page size.
         let wider = server.list_members(page(1_000, first.next_page_token)).await.unwrap();
         assert_eq!(wider.members, second.members);
     });
 }
 
 #[test]
-fn b4_a_page_has_a_hundred_rows_unless_told_otherwise_and_a_thousand_at_most() {
+fn b4_a_page_has_100_rows_by_default_and_at_most_1000() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -102,9 +102,9 @@ fn b4_members_are_filtered_by_role_held_and_by_permission_granted() {
         let soon = soon();
         for (user, roles) in [
             ("both", roles(&["P", "D"])),
-            ("ended", vec![role("Q"), expire_time("P", soon)]),
-            ("gone", vec![expire_time("P", soon)]),
-            ("lasting", vec![expire_time("P", in_an_hour())]),
+            ("expired", vec![role("Q"), temporary("P", soon)]),
+            ("gone", vec![temporary("P", soon)]),
+            ("lasting", vec![temporary("P", in_an_hour())]),
             ("live", roles(&["P", "Q"])),
             ("none", roles(&["Q"])),
             ("suspended", roles(&["D"])),
@@ -112,12 +112,12 @@ fn b4_members_are_filtered_by_role_held_and_by_permission_granted() {
             project.add("acme", user, &roles).await;
         }
         project.disable("Default", &["D"]).await;
-        passed(&soon).await;
+        wait_until(&soon).await;
         let cases = [
-            ("", "", &["both", "ended", "lasting", "live", "none", "suspended"][..]),
+            ("", "", &["both", "expired", "lasting", "live", "none", "suspended"][..]),
             ("P", "", &["both", "lasting", "live"]),
             ("D", "", &["both", "suspended"]),
-            ("Q", "", &["ended", "live", "none"]),
+            ("Q", "", &["expired", "live", "none"]),
             ("Owner", "", &[]),
             ("", "p", &["both", "lasting", "live"]),
             ("Q", "p", &["live"]),
@@ -134,8 +134,8 @@ fn b4_members_are_filtered_by_role_held_and_by_permission_granted() {
             for page_size in [0, 1, 2] {
                 assert_eq!(listed(server, &request, page_size).await, users, "role {role:?} permission {permission:?}");
             }
-            // The list and the check say the same.
-            for user in ["both", "ended", "gone", "lasting", "live", "none", "suspended"] {
+            // The list agrees with the check.
+            for user in ["both", "expired", "gone", "lasting", "live", "none", "suspended"] {
                 if role.is_empty() && !permission.is_empty() {
                     let allowed = project.check("acme", user, permission).await == wire::Decision::Allowed;
                     assert_eq!(allowed, users.contains(&user), "{user} {permission}");
@@ -154,16 +154,16 @@ fn b4_members_are_filtered_by_role_held_and_by_permission_granted() {
 }
 
 #[test]
-fn b4_a_shadowed_role_grants_nothing_in_lists_either() {
+fn b4_an_overridden_role_grants_nothing_in_lists() {
     on_both(async |server| {
         let project = server.single();
-        project.permission("base").await;
-        project.grant("Default", "Member", &["base"]).await;
+        project.permission("work").await;
+        project.grant("Default", "Member", &["work"]).await;
         project.org("acme", "").await;
-        project.add("acme", "ann", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
+        project.add("acme", "ann", &[role("Member"), temporary("Admin", in_an_hour())]).await;
         project.add("acme", "bob", &[role("Member")]).await;
         let granted = |permission: &str| wire::ListMembersRequest { permission: permission.into(), ..listing("acme") };
-        assert_eq!(listed(server, &granted("base"), 0).await, ["bob"]);
+        assert_eq!(listed(server, &granted("work"), 0).await, ["bob"]);
         assert_eq!(listed(server, &granted("rolecall::can_invite"), 0).await, ["ann"]);
         let held = wire::ListMembersRequest { role: "Member".into(), ..listing("acme") };
         assert_eq!(listed(server, &held, 0).await, ["ann", "bob"]);
@@ -171,11 +171,11 @@ fn b4_a_shadowed_role_grants_nothing_in_lists_either() {
 }
 
 #[test]
-fn b4_what_exists_throughout_a_listing_appears_exactly_once_whatever_comes_and_goes() {
+fn b4_what_exists_during_the_whole_listing_appears_exactly_once() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
-        // Those who stay, with room before and behind each of them.
+        // The members who stay. Guests sort before and after each of them.
         let stay: Vec<String> = (0..60).map(|number| format!("u{number:03}-m")).collect();
         fill(project, "acme", stay.iter().cloned()).await;
         let (rounds, done) = (Cell::new(0), Cell::new(false));
@@ -193,13 +193,13 @@ fn b4_what_exists_throughout_a_listing_appears_exactly_once_whatever_comes_and_g
         };
         let reader = async {
             let mut listings = 0;
-            // However slow the disk is, something is written meanwhile.
+            // At least five rounds are written meanwhile, however slow the disk is.
             while listings < 5 || rounds.get() < 5 {
                 let page_size = [1, 3, 7, 20, 64][listings % 5];
                 let users = listed(server, &listing("acme"), page_size).await;
                 assert!(users.is_sorted() && users.windows(2).all(|pair| pair[0] != pair[1]), "each once, in order");
-                let seen: BTreeSet<&String> = users.iter().collect();
-                assert!(stay.iter().all(|user| seen.contains(user)), "who stays is listed");
+                let users: BTreeSet<&String> = users.iter().collect();
+                assert!(stay.iter().all(|user| users.contains(user)), "every member who stays is listed");
                 listings += 1;
             }
             done.set(true);
@@ -221,8 +221,8 @@ fn b4_a_user_is_listed_across_the_orgs_of_a_project() {
         project.org("without", "").await;
         project.add("without", "bob", &[]).await;
         let soon = soon();
-        project.add("without", "ann", &[expire_time("Admin", soon)]).await;
-        passed(&soon).await;
+        project.add("without", "ann", &[temporary("Admin", soon)]).await;
+        wait_until(&soon).await;
         for page_size in [0, 1, 4, 12, 13] {
             let (mut orgs, mut page_token) = (Vec::new(), String::new());
             loop {
@@ -251,7 +251,7 @@ fn b4_a_user_is_listed_across_the_orgs_of_a_project() {
 }
 
 #[test]
-fn b4_a_page_token_belongs_to_the_arguments_it_was_given_for() {
+fn b4_a_page_token_is_valid_only_for_the_arguments_it_was_issued_for() {
     on_both(async |server| {
         let (project, other) = (server.single(), server.multi().await);
         for (project, org) in [(project, "acme"), (project, "globex"), (other, "acme")] {
@@ -274,7 +274,7 @@ fn b4_a_page_token_belongs_to_the_arguments_it_was_given_for() {
             let answer = server.list_members(with(request)).await;
             assert_eq!(refused(answer, "PAGE_TOKEN_INVALID").fields(), ["page_token"]);
         }
-        // Of another list altogether.
+        // Other lists refuse it too.
         let orgs = wire::ListOrgsRequest { page_token: token.clone(), ..Default::default() };
         refused(server.list_orgs(orgs).await, "PAGE_TOKEN_INVALID");
         let memberships = wire::ListUserMembershipsRequest {
@@ -285,17 +285,17 @@ fn b4_a_page_token_belongs_to_the_arguments_it_was_given_for() {
         refused(server.list_user_memberships(memberships).await, "PAGE_TOKEN_INVALID");
         let projects = wire::ListProjectsRequest { page_token: token.clone(), ..Default::default() };
         refused(server.list_projects(projects).await, "PAGE_TOKEN_INVALID");
-        // `default` said and left out are the same argument.
-        let said = wire::ListMembersRequest { project: "default".into(), ..listing("acme") };
-        assert_eq!(server.list_members(with(said)).await.unwrap().members[0].user_id, "bob");
-        // A token goes on also after what it stands at is gone, and after a restart.
+        // `default` and an empty project are the same argument.
+        let named = wire::ListMembersRequest { project: "default".into(), ..listing("acme") };
+        assert_eq!(server.list_members(with(named)).await.unwrap().members[0].user_id, "bob");
+        // A token stays valid after the member that it points to was removed, and after a restart.
         project.remove("acme", "ann").await;
         let server = server.restarted().await;
         assert_eq!(server.list_members(with(listing("acme"))).await.unwrap().members[0].user_id, "bob");
     });
 }
 
-/// Collects every page of a list that has no argument but the project.
+/// Collects all pages of a list.
 macro_rules! pages {
     ($server:expr, $method:ident, $request:expr, $rows:ident, $page_size:expr) => {{
         let (mut rows, mut page_token) = (Vec::new(), String::new());
@@ -315,7 +315,7 @@ macro_rules! pages {
 }
 
 #[test]
-fn s3_orgs_are_listed_by_the_bytes_of_their_ids_and_by_mapping() {
+fn s3_orgs_are_listed_in_byte_order_and_by_mapping() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;
@@ -337,7 +337,7 @@ fn s3_orgs_are_listed_by_the_bytes_of_their_ids_and_by_mapping() {
 }
 
 #[test]
-fn projects_permissions_roles_and_mappings_are_listed_whole_at_every_page_size() {
+fn projects_permissions_roles_and_mappings_are_listed_completely_at_every_page_size() {
     on_both(async |server| {
         let project = server.single();
         for key in ["z", "a", "a-1", "a0"] {
@@ -358,7 +358,7 @@ fn projects_permissions_roles_and_mappings_are_listed_whole_at_every_page_size()
             let request = wire::ListPermissionsRequest::default();
             let permissions = pages!(server, list_permissions, request.clone(), permissions, page_size);
             let names: Vec<&str> = permissions[9..].iter().map(|permission| &*permission.name).collect();
-            assert_eq!(names, ["zeta", "Alpha", "ähm"], "in the order of their creation");
+            assert_eq!(names, ["zeta", "Alpha", "ähm"], "in order of creation");
             let roles = pages!(server, list_roles, wire::ListRolesRequest::default(), roles, page_size);
             let names: Vec<&str> = roles.iter().map(|role| &*role.name).collect();
             assert_eq!(names, ["Owner", "Admin", "Member", "zeta", "Alpha", "ähm"]);
@@ -371,13 +371,13 @@ fn projects_permissions_roles_and_mappings_are_listed_whole_at_every_page_size()
             let rows = pages!(server, list_role_mapping_roles, request.clone(), rows, page_size);
             let names: Vec<&str> = rows.iter().map(|row| &*row.role).collect();
             assert_eq!(names, ["Owner", "Admin", "Member", "zeta", "Alpha", "ähm"]);
-            assert_eq!(rows[3].permissions, ["Alpha", "rolecall::can_invite", "zeta", "ähm"], "by their bytes");
+            assert_eq!(rows[3].permissions, ["Alpha", "rolecall::can_invite", "zeta", "ähm"], "in byte order");
         }
     });
 }
 
 #[test]
-fn b4_a_page_ends_before_it_is_larger_than_clients_take() {
+fn b4_a_page_is_never_larger_than_clients_accept() {
     on_both(async |server| {
         const ORGS: usize = 900;
         let creating = (0..ORGS).map(|number| async move {
@@ -390,7 +390,7 @@ fn b4_a_page_ends_before_it_is_larger_than_clients_take() {
             server.create_org(request).await.unwrap();
         });
         futures_util::future::join_all(creating).await;
-        // The client of the tests takes 4 MiB, as clients do; all of them would be more.
+        // The client accepts 4 MiB, which is the default of gRPC. All orgs together are larger.
         let (mut listed, mut page_token, mut pages) = (Vec::new(), String::new(), 0);
         loop {
             let request = wire::ListOrgsRequest { page_size: 1_000, page_token, ..Default::default() };

@@ -1,6 +1,6 @@
-//! The API from outside: a real server on a socket, the generated clients, the same bodies on SQLite and PostgreSQL.
+//! The API through a real server and the generated clients. Every test runs on SQLite and on PostgreSQL.
 //!
-//! A test that proves a rule of the domain carries the rule's number in its name.
+//! The name of a test that proves a rule of the domain begins with the number of the rule.
 
 // Helpers of tests may panic, as tests may (`clippy.toml`).
 #![allow(clippy::expect_used, clippy::unwrap_used)]
@@ -22,12 +22,12 @@ mod coverage;
 mod default_roles;
 mod delegation;
 mod disabling;
-mod doors;
-mod ends;
 mod etags;
 mod health;
 mod impact;
 mod internal;
+mod internal_hidden;
+mod layers;
 mod limits;
 mod lists;
 mod manageable;
@@ -52,5 +52,5 @@ mod role_mappings;
 mod roles;
 mod strategies;
 mod subscriptions;
+mod temporary_roles;
 mod tokens;
-mod worlds;

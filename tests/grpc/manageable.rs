@@ -1,4 +1,4 @@
-//! What acting users are told they may do: G5.
+//! `ListManageableRoles`: G5.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rolecall::limits::TRIALS_MAX;
 use rolecall::wire;
 use tonic::Status;
 
-use crate::fixture::{Project, expire_time, in_an_hour, mask, role, roles, suspending, texts};
+use crate::fixture::{Project, in_an_hour, mask, role, roles, suspending, temporary, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -19,12 +19,12 @@ async fn single(server: &Server) -> Project<'_> {
     project.grant("Free", "Owner", &["rolecall::can_invite", "rolecall::can_change_roles"]).await;
     project.grant("Free", "Admin", &["rolecall::can_change_roles", "rolecall::can_remove_users"]).await;
     for org in ["acme", "globex"] {
-        project.founded(org, "olga").await;
+        project.org_with_owner(org, "olga").await;
         project.add_all(org, &["adam"], &["Admin"]).await;
         project.add_all(org, &["clara"], &["Clerk"]).await;
         project.add_all(org, &["mia"], &["Member"]).await;
         project.add_all(org, &["sam"], &["Support"]).await;
-        project.add(org, "lent", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
+        project.add(org, "tim", &[role("Member"), temporary("Admin", in_an_hour())]).await;
     }
     project.disable("Free", &["Clerk"]).await;
     let moved = wire::SubscribeOrgRequest { on_disabled: suspending(), ..project.moving("globex", "Free") };
@@ -45,19 +45,19 @@ async fn multi(server: &Server) -> Project<'_> {
     project.manage("Admin", &["Member", "Guest", "Clerk"]).await;
     project.disable("Free", &["Clerk"]).await;
     for org in ["acme", "globex"] {
-        project.founded(org, "olga").await;
+        project.org_with_owner(org, "olga").await;
         project.add_all(org, &["adam"], &["Admin", "Guest"]).await;
         project.add_all(org, &["clara"], &["Clerk", "Guest"]).await;
         project.add_all(org, &["mia"], &["Member"]).await;
         project.add_all(org, &["sam"], &["Support"]).await;
         project.add_all(org, &["sue"], &["Support", "Clerk"]).await;
-        project.add(org, "lent", &[role("Member"), expire_time("Hirer", in_an_hour())]).await;
+        project.add(org, "tim", &[role("Member"), temporary("Hirer", in_an_hour())]).await;
     }
     project.subscribe("globex", "Free").await;
     project
 }
 
-/// Whether a write would be done. Refused must it be for what it asks, not for how.
+/// Returns true if the write is allowed. Panics if the request is malformed.
 fn allowed<T>(answer: Result<T, Status>) -> bool {
     match answer {
         Ok(_) => true,
@@ -68,14 +68,14 @@ fn allowed<T>(answer: Result<T, Status>) -> bool {
     }
 }
 
-/// Tries what `ListManageableRoles` tells of a target by the writes themselves, dry.
+/// Compares the answer of `ListManageableRoles` with previews of the writes.
 async fn agrees(project: Project<'_>, org: &str, acting: &str, target: &str) {
     let server = project.server;
-    let told = server.list_manageable_roles(project.asking_manageable(org, acting, target)).await;
-    let told = match told {
-        Ok(told) => told,
+    let answer = server.list_manageable_roles(project.asking_manageable(org, acting, target)).await;
+    let answer = match answer {
+        Ok(answer) => answer,
         Err(status) => {
-            // Who may not see others is told nothing of them; who is none of the org, nothing at all.
+            // A member who may not see others gets no answer about them. A user who is not a member gets none at all.
             let reason = if acting == "nobody" { "ACTING_USER_NOT_A_MEMBER" } else { "VIEWER_MISSING_PERMISSION" };
             refused::<()>(Err(status), reason);
             return;
@@ -89,8 +89,8 @@ async fn agrees(project: Project<'_>, org: &str, acting: &str, target: &str) {
         ..project.removing(org, target)
     };
     let removal = allowed(server.remove_member(removal).await);
-    assert_eq!(told.remove, removal, "{acting} removes {target} from {org}");
-    for manageable in &told.roles {
+    assert_eq!(answer.remove, removal, "{acting} removes {target} from {org}");
+    for manageable in &answer.roles {
         let name = &manageable.role;
         let mut given = role(name);
         given.expire_time = manageable.expire_time_max;
@@ -134,14 +134,14 @@ async fn agrees(project: Project<'_>, org: &str, acting: &str, target: &str) {
 }
 
 #[test]
-fn g5_what_is_told_is_what_the_writes_do() {
+fn g5_the_answer_agrees_with_the_writes() {
     on_both(async |server| {
         for project in [single(server).await, multi(server).await] {
             server
                 .storing_nothing(async {
                     for org in ["acme", "globex"] {
-                        for acting in ["olga", "adam", "clara", "mia", "lent", "sam", "nobody"] {
-                            for target in ["olga", "adam", "clara", "mia", "lent", "nobody"] {
+                        for acting in ["olga", "adam", "clara", "mia", "tim", "sam", "nobody"] {
+                            for target in ["olga", "adam", "clara", "mia", "tim", "nobody"] {
                                 agrees(project, org, acting, target).await;
                             }
                         }
@@ -153,33 +153,33 @@ fn g5_what_is_told_is_what_the_writes_do() {
 }
 
 #[test]
-fn g5_an_administrator_may_manage_what_is_below() {
+fn g5_an_admin_manages_the_roles_below() {
     on_both(async |server| {
         let project = single(server).await;
-        let told = async |acting: &str, target: &str| project.manageable("acme", acting, target).await;
-        assert_eq!(told("adam", "").await, "Clerk invite give take, Member invite give take; remove");
+        let manageable = async |acting: &str, target: &str| project.manageable("acme", acting, target).await;
+        assert_eq!(manageable("adam", "").await, "Clerk invite give take, Member invite give take; remove");
         assert_eq!(
-            told("olga", "").await,
+            manageable("olga", "").await,
             "Owner invite give take, Admin invite give take, Clerk invite give take, Member invite give take; remove"
         );
-        assert_eq!(told("clara", "").await, "");
-        assert_eq!(told("adam", "mia").await, "Clerk give, Member give take; remove");
-        // To write what is there already changes nothing, and is refused to nobody who is able.
-        assert_eq!(told("adam", "olga").await, "Owner give");
-        assert_eq!(told("adam", "nobody").await, "Clerk invite, Member invite");
-        // Leaving and stepping down are everybody's own.
-        assert_eq!(told("mia", "mia").await, "Member give take; remove");
-        // What is lent is given no longer than it is lent.
-        let request = project.asking_manageable("acme", "lent", "");
-        let lent = server.list_manageable_roles(request).await.unwrap();
-        let member = lent.roles.iter().find(|role| role.role == "Member").unwrap();
+        assert_eq!(manageable("clara", "").await, "");
+        assert_eq!(manageable("adam", "mia").await, "Clerk give, Member give take; remove");
+        // Giving a role that the target holds changes nothing. Everybody with the ability may do it.
+        assert_eq!(manageable("adam", "olga").await, "Owner give");
+        assert_eq!(manageable("adam", "nobody").await, "Clerk invite, Member invite");
+        // Everybody may leave and step down.
+        assert_eq!(manageable("mia", "mia").await, "Member give take; remove");
+        // A role given by a temporary role must not outlast it.
+        let request = project.asking_manageable("acme", "tim", "");
+        let answer = server.list_manageable_roles(request).await.unwrap();
+        let member = answer.roles.iter().find(|role| role.role == "Member").unwrap();
         assert!(member.invite && member.expire_time_max.is_some());
-        assert!(lent.roles.iter().all(|role| role.role != "Support"), "internal roles are left out");
+        assert!(answer.roles.iter().all(|role| role.role != "Support"), "internal roles are left out");
     });
 }
 
 #[test]
-fn g5_the_list_comes_by_pages_in_the_order_of_the_roles() {
+fn g5_the_list_is_paged_in_role_order() {
     on_both(async |server| {
         let project = multi(server).await;
         let asking = |page_size, page_token: &str| wire::ListManageableRolesRequest {
@@ -231,7 +231,7 @@ fn g5_the_acting_user_must_be_a_member_and_see_the_target() {
         }
         let nowhere = project.asking_manageable("nowhere", "olga", "");
         assert_eq!(refused(server.list_manageable_roles(nowhere).await, "ORG_NOT_FOUND").resource().1, "nowhere");
-        // Whoever may not see others may not learn of them.
+        // A member who may not see others must not learn about them.
         let blind = wire::UpdateRoleMappingRequest {
             edits: vec![wire::GrantEdit {
                 role: "Member".into(),
@@ -247,7 +247,7 @@ fn g5_the_acting_user_must_be_a_member_and_see_the_target() {
         }
         ask("mia", "mia").await.unwrap();
         ask("mia", "").await.unwrap();
-        // The target may be unknown, and is then one to invite.
+        // An unknown target can be invited.
         let renamed = wire::UpdateRoleRequest {
             name: "Clerk".into(),
             resource: Some(wire::Role { name: "Seller".into(), ..Default::default() }),
@@ -261,18 +261,18 @@ fn g5_the_acting_user_must_be_a_member_and_see_the_target() {
 }
 
 #[test]
-fn g5_few_are_answered_at_one_time_and_the_others_wait() {
+fn g5_few_calls_run_at_the_same_time_and_the_others_wait() {
     on_both(async |server| {
         let project = single(server).await;
         let trials = server.app().trials.clone();
-        let turns = trials.clone().acquire_many_owned(TRIALS_MAX as u32).await.unwrap();
+        let permits = trials.clone().acquire_many_owned(TRIALS_MAX as u32).await.unwrap();
         let mut waiting = std::pin::pin!(project.manageable("acme", "adam", "mia"));
         assert!(
             tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err(),
-            "nobody's turn has ended"
+            "no permit was released"
         );
         assert_eq!(project.check("acme", "mia", "rolecall::can_view_other_members").await, wire::Decision::Allowed);
-        drop(turns);
+        drop(permits);
         assert_eq!(waiting.await, "Clerk give, Member give take; remove");
         assert_eq!(trials.available_permits(), TRIALS_MAX);
     });

@@ -1,4 +1,4 @@
-//! Role mappings that are compared: M8.
+//! Comparing role mappings: M8.
 
 use rolecall::limits::PAGE_BYTES_MAX;
 use rolecall::wire;
@@ -18,7 +18,7 @@ async fn compared(server: &Server, request: &wire::DiffRoleMappingsRequest, page
         let request = wire::DiffRoleMappingsRequest { page_size, page_token, ..request.clone() };
         let page = server.diff_role_mappings(request).await.unwrap();
         assert!(page_size == 0 || page.roles.len() <= page_size as usize);
-        assert!(!page.roles.is_empty() || page.next_page_token.is_empty(), "no page is empty but the only one");
+        assert!(!page.roles.is_empty() || page.next_page_token.is_empty(), "only a single page may be empty");
         rows.extend(page.roles);
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -75,10 +75,10 @@ fn m8_two_mappings_are_compared_role_by_role() {
             let only = wire::DiffRoleMappingsRequest { only_different: true, ..comparing("Free", "Paid") };
             assert_eq!(compared(server, &only, page_size).await, different);
         }
-        // Turned round, the sides are turned round.
-        let turned = compared(server, &comparing("Paid", "Free"), 0).await;
-        assert_eq!(turned[4], row("Guest", (true, true), [&["r"], &["p"], &["q"]]));
-        assert_eq!((turned[3].enabled_left, turned[3].enabled_right), (true, false));
+        // Swapping the arguments swaps the sides.
+        let swapped = compared(server, &comparing("Paid", "Free"), 0).await;
+        assert_eq!(swapped[4], row("Guest", (true, true), [&["r"], &["p"], &["q"]]));
+        assert_eq!((swapped[3].enabled_left, swapped[3].enabled_right), (true, false));
     });
 }
 
@@ -96,7 +96,7 @@ fn m8_a_mapping_does_not_differ_from_itself() {
 }
 
 #[test]
-fn m8_mappings_that_are_not_there_are_named_and_a_token_belongs_to_its_comparison() {
+fn m8_missing_mappings_are_named_and_a_token_is_valid_only_for_its_comparison() {
     on_both(async |server| {
         plans(server).await;
         for (left, right, missing) in [("Gold", "Paid", "Gold"), ("Paid", "Gold", "Gold"), ("Gold", "Silver", "Gold")] {
@@ -117,7 +117,7 @@ fn m8_mappings_that_are_not_there_are_named_and_a_token_belongs_to_its_compariso
 }
 
 #[test]
-fn m8_few_differences_among_many_roles_fill_their_pages() {
+fn m8_pages_are_full_even_if_few_roles_differ() {
     on_both(async |server| {
         let project = server.single();
         project.permission("p").await;
@@ -151,7 +151,8 @@ const FIELD_BYTES: usize = NAME_BYTES + 3;
 /// Permissions that fill a page.
 const PAGE_PERMISSIONS: usize = PAGE_BYTES_MAX / FIELD_BYTES;
 
-/// Three roles with so many permissions that two fit on a page, one with more than a page, and two with none.
+/// Creates the mappings Wide and Empty. In Wide the roles Half and Other Half fill a page together, and Whole has more than
+/// a page. Returns the names of the permissions.
 async fn wide(server: &Server) -> Vec<String> {
     let project = server.single();
     let name = |number: usize| format!("{number:05}{}", "x".repeat(NAME_BYTES - 5));
@@ -167,7 +168,7 @@ async fn wide(server: &Server) -> Vec<String> {
     for name in ["Half", "Other Half", "Third", "Whole"] {
         project.role(name).await;
     }
-    // A little is left for the names of the roles.
+    // Some bytes are left for the names of the roles.
     let half = PAGE_PERMISSIONS / 2 - 10;
     for (role, count) in [("Half", half), ("Other Half", half), ("Third", 30), ("Whole", PAGE_PERMISSIONS + 1)] {
         for chunk in names[..count].chunks(10_000) {
@@ -188,7 +189,7 @@ fn m8_a_page_ends_before_its_rows_exceed_the_bytes_of_a_page() {
         for (at, expected) in pages.iter().enumerate() {
             let request = wire::ListRoleMappingRolesRequest { page_token, ..project.asking_rows("Wide", &[]) };
             let page = server.list_role_mapping_roles(request).await.unwrap();
-            assert_eq!(page.rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), *expected);
+            assert_eq!(page.roles.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), *expected);
             page_token = page.next_page_token;
             let request = wire::DiffRoleMappingsRequest { page_token: diff_token, ..comparing("Wide", "Empty") };
             let diff = server.diff_role_mappings(request).await.unwrap();
@@ -196,10 +197,10 @@ fn m8_a_page_ends_before_its_rows_exceed_the_bytes_of_a_page() {
             diff_token = diff.next_page_token;
             assert_eq!((page_token.is_empty(), diff_token.is_empty()), (at == 2, at == 2));
             if at == 2 {
-                assert_eq!((&page.rows[0].permissions, &diff.roles[0].only_left), (&names, &names));
+                assert_eq!((&page.roles[0].permissions, &diff.roles[0].only_left), (&names, &names));
             }
         }
-        // What is left out does not count.
+        // Rows that are left out do not count.
         let same = wire::DiffRoleMappingsRequest { only_different: true, ..comparing("Wide", "Wide") };
         assert!(server.diff_role_mappings(same).await.unwrap().roles.is_empty());
     });

@@ -1,12 +1,12 @@
-//! What was read of a role mapping is still what is there: M9.
+//! Etags of role mappings: M9.
 
 use rolecall::wire;
 
 use crate::fixture::{Project, roles, suspending, texts};
 use crate::refusals::refused;
-use crate::server::{Server, on_both};
+use crate::server::on_both;
 
-/// The etag, which Get and List show alike.
+/// Returns the etag. Get and List must agree.
 async fn etag(project: Project<'_>, name: &str) -> String {
     let read = project.get_mapping(name).await;
     let request = wire::ListRoleMappingsRequest { project: project.key.into(), ..Default::default() };
@@ -16,14 +16,13 @@ async fn etag(project: Project<'_>, name: &str) -> String {
     read.etag
 }
 
-/// A description that every update takes: it changes the mapping.
 fn describing(project: Project<'_>, description: &str, etag: &str) -> wire::UpdateRoleMappingRequest {
     let role_mapping = wire::RoleMapping { description: description.into(), ..Default::default() };
     wire::UpdateRoleMappingRequest { resource: Some(role_mapping), etag: etag.into(), ..project.updating("Paid") }
 }
 
 #[test]
-fn m9_every_change_of_a_mapping_or_of_a_row_of_it_changes_its_etag() {
+fn m9_every_change_of_a_mapping_or_its_grants_changes_its_etag() {
     on_both(async |server| {
         let project = server.single();
         for name in ["p", "q"] {
@@ -35,14 +34,16 @@ fn m9_every_change_of_a_mapping_or_of_a_row_of_it_changes_its_etag() {
         let mut last = project.mapping("Paid").await.etag;
         assert_eq!(etag(project, "Paid").await, last);
         let other = etag(project, "Default").await;
-        let mut seen = vec![last.clone()];
+        let mut earlier = vec![last.clone()];
         for step in 0..12 {
             match step {
                 0 => project.grant("Paid", "Clerk", &["p", "q"]).await,
                 1 => project.take("Paid", "Clerk", &["p"]).await,
                 2 => project.disable("Paid", &["Guest"]).await,
                 3 => project.enable("Paid", &["Guest"]).await,
-                4 => drop(server.update_role_mapping(describing(project, "For those who pay.", &last)).await.unwrap()),
+                4 => {
+                    drop(server.update_role_mapping(describing(project, "For paying customers.", &last)).await.unwrap())
+                }
                 5 => {
                     let role_mapping = wire::RoleMapping { name: "Business".into(), ..Default::default() };
                     let request =
@@ -80,19 +81,19 @@ fn m9_every_change_of_a_mapping_or_of_a_row_of_it_changes_its_etag() {
                 }
             }
             let now = etag(project, "Paid").await;
-            assert!(!seen.contains(&now), "step {step}: {now} was there before, in {seen:?}");
+            assert!(!earlier.contains(&now), "step {step}: {now} is one of {earlier:?}");
             stale(project, &last).await;
-            seen.push(now.clone());
+            earlier.push(now.clone());
             last = now;
         }
-        assert_eq!(etag(project, "Default").await, other, "another mapping is another matter");
+        assert_eq!(etag(project, "Default").await, other, "the other mapping is unchanged");
         let server = server.restarted().await;
         assert_eq!(etag(server.single(), "Paid").await, last);
-        stale(server.single(), &seen[0]).await;
+        stale(server.single(), &earlier[0]).await;
     });
 }
 
-/// Who read the mapping before is told so, whatever it asks.
+/// Checks that writes with a stale etag are refused.
 async fn stale(project: Project<'_>, etag: &str) {
     let server = project.server;
     server
@@ -127,7 +128,7 @@ fn m9_what_changes_nothing_keeps_the_etag() {
                 assert_eq!(answer.etag, before);
             })
             .await;
-        // Nor do things that are none of the mapping's own.
+        // Changes outside the mapping keep it too.
         project.org("acme", "Paid").await;
         project.add("acme", "ann", &roles(&["Owner"])).await;
         project.role("Guest").await;
@@ -140,7 +141,7 @@ fn m9_what_changes_nothing_keeps_the_etag() {
 }
 
 #[test]
-fn m9_of_two_who_read_the_same_the_second_is_told() {
+fn m9_of_two_writes_with_the_same_etag_the_second_is_refused() {
     on_both(async |server| {
         let project = server.single();
         project.permission("p").await;
@@ -152,11 +153,11 @@ fn m9_of_two_who_read_the_same_the_second_is_told() {
         };
         let (first, second) =
             tokio::join!(server.update_role_mapping(granting("Admin")), server.update_role_mapping(granting("Member")));
-        let (done, told): (Vec<_>, Vec<_>) = [first, second].into_iter().partition(Result::is_ok);
+        let (done, aborted): (Vec<_>, Vec<_>) = [first, second].into_iter().partition(Result::is_ok);
         let now = done.into_iter().next().unwrap().unwrap().role_mapping.unwrap().etag;
-        assert_eq!(told.len(), 1);
-        for told in told {
-            assert_eq!(refused(told, "ETAG_MISMATCH").metadata("etag"), now);
+        assert_eq!(aborted.len(), 1);
+        for aborted in aborted {
+            assert_eq!(refused(aborted, "ETAG_MISMATCH").metadata("etag"), now);
         }
         let request = wire::UpdateRoleMappingRequest { etag: now, ..granting("Owner") };
         let now = server.update_role_mapping(request).await.unwrap().role_mapping.unwrap().etag;
@@ -166,27 +167,23 @@ fn m9_of_two_who_read_the_same_the_second_is_told() {
 }
 
 #[test]
-fn m9_the_mapping_is_compared_before_anything_else_is_judged() {
+fn m9_the_etag_is_checked_before_anything_else() {
     on_both(async |server| {
         let project = server.single();
-        stale_and_wrong(server, project).await;
+        let old = project.mapping("Paid").await.etag;
+        project.role("Clerk").await;
+        project.org("acme", "Paid").await;
+        project.add("acme", "ann", &roles(&["Clerk"])).await;
+        project.disable("Paid", &["Admin"]).await;
+        let disabling = wire::UpdateRoleMappingRequest {
+            disable_roles: texts(&["Clerk"]),
+            etag: old.clone(),
+            ..project.updating("Paid")
+        };
+        refused(server.update_role_mapping(disabling.clone()).await, "ETAG_MISMATCH");
+        let suspended = wire::UpdateRoleMappingRequest { on_disabled: suspending(), ..disabling };
+        refused(server.update_role_mapping(suspended).await, "ETAG_MISMATCH");
+        let deleting = wire::DeleteRoleMappingRequest { etag: old, ..project.deleting("Paid", "") };
+        refused(server.delete_role_mapping(deleting).await, "ETAG_MISMATCH");
     });
-}
-
-async fn stale_and_wrong(server: &Server, project: Project<'_>) {
-    let old = project.mapping("Paid").await.etag;
-    project.role("Clerk").await;
-    project.org("acme", "Paid").await;
-    project.add("acme", "ann", &roles(&["Clerk"])).await;
-    project.disable("Paid", &["Admin"]).await;
-    let disabling = wire::UpdateRoleMappingRequest {
-        disable_roles: texts(&["Clerk"]),
-        etag: old.clone(),
-        ..project.updating("Paid")
-    };
-    refused(server.update_role_mapping(disabling.clone()).await, "ETAG_MISMATCH");
-    let suspended = wire::UpdateRoleMappingRequest { on_disabled: suspending(), ..disabling };
-    refused(server.update_role_mapping(suspended).await, "ETAG_MISMATCH");
-    let deleting = wire::DeleteRoleMappingRequest { etag: old, ..project.deleting("Paid", "") };
-    refused(server.delete_role_mapping(deleting).await, "ETAG_MISMATCH");
 }

@@ -1,4 +1,4 @@
-//! Role mappings that are renamed: R3.
+//! Renaming role mappings: R3.
 
 use rolecall::wire;
 
@@ -15,7 +15,7 @@ async fn rename(project: Project<'_>, from: &str, to: &str) -> wire::RoleMapping
     project.server.update_role_mapping(renaming(project, from, to)).await.unwrap().role_mapping.unwrap()
 }
 
-/// Keeps these old names and no others.
+/// Keeps only these aliases.
 fn keeping(project: Project<'_>, name: &str, aliases: &[&str]) -> wire::UpdateRoleMappingRequest {
     wire::UpdateRoleMappingRequest {
         resource: Some(wire::RoleMapping { aliases: texts(aliases), ..Default::default() }),
@@ -25,7 +25,7 @@ fn keeping(project: Project<'_>, name: &str, aliases: &[&str]) -> wire::UpdateRo
 }
 
 #[test]
-fn r3_a_renamed_mapping_is_found_by_its_old_name_in_every_request_and_shown_by_its_new_one() {
+fn r3_every_request_accepts_the_old_name_of_a_mapping_and_shows_the_new_one() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;
@@ -33,12 +33,12 @@ fn r3_a_renamed_mapping_is_found_by_its_old_name_in_every_request_and_shown_by_i
         let renamed = rename(project, "Paid", "Business").await;
         assert_eq!((renamed.name.as_str(), &renamed.aliases), ("Business", &texts(&["Paid"])));
         assert_eq!(project.mapping_of("acme").await, "Business");
-        found_by_the_old_name(server).await;
-        found_by_the_old_name(&server.restarted().await).await;
+        old_name_is_accepted(server).await;
+        old_name_is_accepted(&server.restarted().await).await;
     });
 }
 
-async fn found_by_the_old_name(server: &Server) {
+async fn old_name_is_accepted(server: &Server) {
     let project = server.single();
     let read = project.get_mapping("Paid").await;
     assert_eq!((read.name.as_str(), read.aliases.as_slice()), ("Business", &["Paid".to_string()][..]));
@@ -83,7 +83,7 @@ async fn found_by_the_old_name(server: &Server) {
 }
 
 #[test]
-fn r3_an_old_name_is_not_given_anew_until_it_is_dropped() {
+fn r3_an_alias_of_a_mapping_cannot_be_used_again_until_it_is_dropped() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;
@@ -114,20 +114,20 @@ fn r3_an_old_name_is_not_given_anew_until_it_is_dropped() {
 }
 
 #[test]
-fn r3_names_change_places_as_often_as_one_likes() {
+fn r3_a_mapping_can_be_renamed_back_to_an_alias() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("A").await;
         rename(project, "A", "B").await;
         let third = rename(project, "A", "C").await;
         assert_eq!((third.name.as_str(), third.aliases), ("C", texts(&["A", "B"])));
-        // Back to an old name: it is the name again, and the others are old ones.
+        // Renaming back to an alias makes the other names aliases.
         let back = rename(project, "B", "A").await;
         assert_eq!((back.name.as_str(), back.aliases), ("A", texts(&["B", "C"])));
-        // Only in case.
+        // Only the case differs.
         let small = rename(project, "A", "a").await;
         assert_eq!((small.name.as_str(), small.aliases), ("a", texts(&["B", "C", "A"])));
-        // The name it has is no renaming.
+        // Renaming to the current name changes nothing.
         let same = server.storing_nothing(server.update_role_mapping(renaming(project, "A", "a"))).await;
         assert_eq!(same.unwrap().role_mapping.unwrap().name, "a");
         let server = server.restarted().await;
@@ -142,7 +142,7 @@ fn r3_names_change_places_as_often_as_one_likes() {
 }
 
 #[test]
-fn r3_an_update_takes_what_the_mask_names_and_without_one_what_is_not_empty() {
+fn r3_an_update_changes_the_masked_fields_or_else_those_that_are_not_empty() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;

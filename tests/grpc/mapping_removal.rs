@@ -1,4 +1,4 @@
-//! Role mappings that are deleted: M5, M6.
+//! Deleting role mappings: M5, M6.
 
 use rolecall::wire::{self, Decision};
 
@@ -34,7 +34,7 @@ fn m5_default_mapping_cannot_be_deleted() {
 }
 
 #[test]
-fn m6_subscribers_need_a_place_to_go_and_are_moved_in_one_commit() {
+fn m6_subscribers_need_another_mapping_and_are_moved_in_one_commit() {
     on_both(async |server| {
         let project = server.single();
         project.permission("p").await;
@@ -50,10 +50,10 @@ fn m6_subscribers_need_a_place_to_go_and_are_moved_in_one_commit() {
         assert_eq!(project.check("a", "ann", "p").await, Decision::MissingPermission);
         server
             .storing_nothing(async {
-                let nowhere = server.delete_role_mapping(project.deleting("Paid", "")).await;
-                let nowhere = refused(nowhere, "ROLE_MAPPING_IN_USE");
-                assert_eq!(nowhere.subjects(), ["role_mappings/Paid"]);
-                assert_eq!((nowhere.metadata("rule"), nowhere.metadata("orgs")), ("M6", "3"));
+                let unnamed = server.delete_role_mapping(project.deleting("Paid", "")).await;
+                let unnamed = refused(unnamed, "ROLE_MAPPING_IN_USE");
+                assert_eq!(unnamed.subjects(), ["role_mappings/Paid"]);
+                assert_eq!((unnamed.metadata("rule"), unnamed.metadata("orgs")), ("M6", "3"));
                 let itself = server.delete_role_mapping(project.deleting("Paid", "Paid")).await;
                 assert_eq!(refused(itself, "CONTRADICTION").fields(), ["move_subscribers_to"]);
                 let unknown = server.delete_role_mapping(project.deleting("Paid", "Gold")).await;
@@ -77,7 +77,7 @@ fn m6_subscribers_need_a_place_to_go_and_are_moved_in_one_commit() {
 }
 
 #[test]
-fn m6_a_mapping_without_subscribers_just_goes_and_its_name_inherits_nothing() {
+fn m6_a_mapping_without_subscribers_is_deleted_and_its_name_inherits_nothing() {
     on_both(async |server| {
         let project = server.single();
         project.permission("p").await;
@@ -92,16 +92,16 @@ fn m6_a_mapping_without_subscribers_just_goes_and_its_name_inherits_nothing() {
         refused(server.get_role_mapping(request).await, "ROLE_MAPPING_NOT_FOUND");
         refused(server.subscribe_org(project.moving("acme", "Paid")).await, "ROLE_MAPPING_NOT_FOUND");
         refused(server.delete_role_mapping(project.deleting("Paid", "")).await, "ROLE_MAPPING_NOT_FOUND");
-        let anew = project.mapping("Paid").await;
-        assert_eq!((anew.grant_count, anew.disabled_roles.len(), anew.subscriber_count), (0, 0, 0));
-        assert_ne!(anew.etag, old.etag, "what was read of the old one fits nothing");
-        // A place to go that nobody needs is no fault.
+        let new = project.mapping("Paid").await;
+        assert_eq!((new.grant_count, new.disabled_roles.len(), new.subscriber_count), (0, 0, 0));
+        assert_ne!(new.etag, old.etag, "the etag of the deleted mapping is not valid for the new one");
+        // `move_subscribers_to` is accepted without subscribers.
         assert_eq!(server.delete_role_mapping(project.deleting("Paid", "Default")).await.unwrap().moved_orgs, 0);
     });
 }
 
 #[test]
-fn m6_a_deleted_org_is_no_subscriber_and_outlasts_the_mapping_it_had() {
+fn m6_a_deleted_org_does_not_count_as_a_subscriber() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;

@@ -2,12 +2,12 @@
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 
-use crate::fixture::{add, expire_time, in_an_hour, remove, role, roles, row, set, shown};
+use crate::fixture::{add, in_an_hour, remove, role, roles, row, set, shown, temporary};
 use crate::refusals::refused;
 use crate::server::on_both;
 
 #[test]
-fn b1_in_a_single_role_project_a_member_holds_one_role_and_at_most_one_lent() {
+fn b1_a_single_role_member_holds_at_most_one_permanent_and_one_temporary_role() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -16,8 +16,8 @@ fn b1_in_a_single_role_project_a_member_holds_one_role_and_at_most_one_lent() {
             .storing_nothing(async {
                 for too_many in [
                     vec![role("Owner"), role("Admin")],
-                    vec![expire_time("Owner", in_an_hour()), expire_time("Admin", in_an_hour())],
-                    vec![role("Owner"), role("Admin"), expire_time("Member", in_an_hour())],
+                    vec![temporary("Owner", in_an_hour()), temporary("Admin", in_an_hour())],
+                    vec![role("Owner"), role("Admin"), temporary("Member", in_an_hour())],
                 ] {
                     let answer = server.add_member(project.adding("acme", "bob", &too_many)).await;
                     assert_eq!(refused(answer, "TOO_MANY_ROLES").fields(), ["roles"]);
@@ -30,15 +30,15 @@ fn b1_in_a_single_role_project_a_member_holds_one_role_and_at_most_one_lent() {
                 }
             })
             .await;
-        let lent = project.set("acme", "ann", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
-        assert_eq!(shown(&lent), "Admin live, Member overridden");
-        let lent_alone = project.add("acme", "bob", &[expire_time("Admin", in_an_hour())]).await;
-        assert_eq!(shown(&lent_alone), "Admin live");
+        let both = project.set("acme", "ann", &[role("Member"), temporary("Admin", in_an_hour())]).await;
+        assert_eq!(shown(&both), "Admin live, Member overridden");
+        let temporary_only = project.add("acme", "bob", &[temporary("Admin", in_an_hour())]).await;
+        assert_eq!(shown(&temporary_only), "Admin live");
     });
 }
 
 #[test]
-fn b1_in_a_multi_role_project_a_member_holds_several_and_any_of_them_grants() {
+fn b1_a_multi_role_member_holds_several_roles_and_each_grants() {
     on_both(async |server| {
         let project = server.multi().await;
         for name in ["p", "q", "r"] {
@@ -57,18 +57,18 @@ fn b1_in_a_multi_role_project_a_member_holds_several_and_any_of_them_grants() {
 }
 
 #[test]
-fn b1_a_role_is_given_once() {
+fn b1_a_repeated_role_is_refused() {
     on_both(async |server| {
         let project = server.multi().await;
         project.org("acme", "").await;
-        let twice = [role("Owner"), role("Admin"), expire_time("Owner", in_an_hour())];
+        let twice = [role("Owner"), role("Admin"), temporary("Owner", in_an_hour())];
         let answer = server.storing_nothing(server.add_member(project.adding("acme", "ann", &twice))).await;
         assert_eq!(refused(answer, "REPEATED_ROLE").fields(), ["roles[2].role"]);
     });
 }
 
 #[test]
-fn b1_who_gets_no_role_named_gets_the_default_role_and_who_holds_none_is_no_member() {
+fn b1_without_a_named_role_the_default_role_is_given_and_a_user_without_roles_is_not_a_member() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -113,8 +113,8 @@ fn b2_setting_roles_replaces_the_whole_set() {
         let answer = server.set_member_roles(project.setting("acme", "ann", &roles(&["Admin"]))).await.unwrap();
         assert_eq!(shown(answer.member.as_ref().unwrap()), "Admin live");
         let read = project.member("acme", "ann").await.unwrap();
-        assert_eq!(read.revision, answer.revision, "a member tells the revision of its latest change");
-        // The same again changes nothing.
+        assert_eq!(read.revision, answer.revision, "a member has the revision of its latest change");
+        // Setting the same roles changes nothing.
         let again = project.setting("acme", "ann", &roles(&["Admin"]));
         server.storing_nothing(server.set_member_roles(again)).await.unwrap();
         assert_eq!(project.member("acme", "ann").await.unwrap(), read);
@@ -157,7 +157,7 @@ fn b2_one_refused_row_refuses_all_and_every_refused_row_is_named() {
         project.disable("Default", &["Clerk"]).await;
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Member"])).await;
-        let past = expire_time("Admin", prost_types::Timestamp { seconds: 1, nanos: 0 });
+        let past = temporary("Admin", prost_types::Timestamp { seconds: 1, nanos: 0 });
         let past = Some(wire::member_write::Write::Add(wire::RoleAssignments { roles: vec![past] }));
         let rows = vec![
             row("acme", "fine", add(&["Owner"])),
@@ -195,7 +195,7 @@ fn b2_one_refused_row_refuses_all_and_every_refused_row_is_named() {
 }
 
 #[test]
-fn b2_an_org_and_user_fallback_role_one_row_only() {
+fn b2_an_org_and_user_may_appear_in_one_row_only() {
     on_both(async |server| {
         let project = server.single();
         for org in ["acme", "globex"] {
@@ -215,7 +215,7 @@ fn b2_an_org_and_user_fallback_role_one_row_only() {
 }
 
 #[test]
-fn b2_of_many_refused_rows_twenty_are_named_and_all_are_counted() {
+fn b2_at_most_20_refused_rows_are_named_and_all_are_counted() {
     on_both(async |server| {
         let project = server.single();
         let rows = (0..500).map(|number| row("nowhere", &format!("u{number}"), add(&[]))).collect();

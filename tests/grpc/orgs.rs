@@ -6,7 +6,7 @@ use crate::refusals::refused;
 use crate::server::on_both;
 
 #[test]
-fn s1_a_new_org_is_subscribed_to_the_mapping_named_else_to_the_default_of_that_moment() {
+fn s1_a_new_org_is_subscribed_to_the_named_mapping_or_else_to_the_current_default() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;
@@ -19,14 +19,14 @@ fn s1_a_new_org_is_subscribed_to_the_mapping_named_else_to_the_default_of_that_m
         for (org, mapping) in [("first", "Default"), ("second", "Paid"), ("third", "Paid"), ("fourth", "Default")] {
             assert_eq!(project.mapping_of(org).await, mapping, "{org}");
         }
-        let nowhere = wire::CreateOrgRequest { role_mapping: "Gold".into(), ..Default::default() };
-        let refused = refused(server.storing_nothing(server.create_org(nowhere)).await, "ROLE_MAPPING_NOT_FOUND");
+        let unknown = wire::CreateOrgRequest { role_mapping: "Gold".into(), ..Default::default() };
+        let refused = refused(server.storing_nothing(server.create_org(unknown)).await, "ROLE_MAPPING_NOT_FOUND");
         assert_eq!(refused.resource(), ("rolecall.v1.RoleMapping", "Gold"));
     });
 }
 
 #[test]
-fn s2_an_org_is_moved_and_moved_back_and_moving_it_nowhere_changes_nothing() {
+fn s2_an_org_is_moved_and_moved_back_and_a_move_to_its_own_mapping_changes_nothing() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;
@@ -45,7 +45,7 @@ fn s2_an_org_is_moved_and_moved_back_and_moving_it_nowhere_changes_nothing() {
 }
 
 #[test]
-fn s5_an_org_keeps_the_callers_own_id_byte_for_byte() {
+fn s5_an_org_keeps_the_id_of_the_caller_byte_for_byte() {
     on_both(async |server| {
         let project = server.single();
         let ids = ["acme", "ACME", "Zürich", "Zu\u{308}rich", "a@b.example/ß?#", "018f-\u{200b}x", "+", "日本"];
@@ -75,13 +75,13 @@ fn s5_an_org_without_an_id_gets_a_new_uuid_of_version_7() {
             let uuid = uuid::Uuid::parse_str(id).unwrap();
             assert_eq!((uuid.get_version_num(), uuid.to_string()), (7, id.clone()));
         }
-        assert!(ids.is_sorted(), "ids grow with their time: {ids:?}");
+        assert!(ids.is_sorted(), "ids are in order of time: {ids:?}");
         assert!(ids[0] != ids[1] && ids[1] != ids[2]);
     });
 }
 
 #[test]
-fn s5_an_org_carries_a_name_and_up_to_four_kibibytes_of_metadata() {
+fn s5_an_org_has_a_display_name_and_up_to_4_kib_of_metadata() {
     on_both(async |server| {
         let metadata = format!("{{\"note\": \"{}\"}}\n\t", "ä".repeat(2_040));
         let request = |metadata: &str| wire::CreateOrgRequest {

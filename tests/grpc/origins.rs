@@ -1,13 +1,13 @@
-//! By what members came to hold their roles: B6, S4.
+//! Origins of memberships and roles: B6, S4.
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 
-use crate::fixture::{Project, add, expire_time, in_an_hour, role, roles, row, set};
+use crate::fixture::{Project, add, in_an_hour, role, roles, row, set, temporary};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
-/// A member as `creator: Owner creator, Admin direct`, which a read and a list tell alike.
-async fn told(project: Project<'_>, org_id: &str, user_id: &str) -> String {
+/// Returns a member's origins, as `creator: Owner creator, Admin direct`. Get and both lists must agree.
+async fn origins_of(project: Project<'_>, org_id: &str, user_id: &str) -> String {
     let read = project.member(org_id, user_id).await.unwrap();
     let request = wire::ListMembersRequest { project: project.key.into(), org_id: org_id.into(), ..Default::default() };
     let listed = project.server.list_members(request).await.unwrap().members;
@@ -30,50 +30,40 @@ fn shown(member: &wire::Member) -> String {
     format!("{}: {}", word(member.origin()), roles.join(", "))
 }
 
-async fn delete_role(project: Project<'_>, name: &str, replacement: &str) -> wire::DeleteRoleResponse {
-    let request = wire::DeleteRoleRequest {
-        project: project.key.into(),
-        name: name.into(),
-        replacement: replacement.into(),
-        ..Default::default()
-    };
-    project.server.delete_role(request).await.unwrap()
-}
-
 #[test]
 fn s4_the_creator_of_an_org_gets_the_default_owner_role_in_the_same_commit() {
     on_both(async |server| {
         let project = server.single();
         let before = server.head().await;
-        let org = project.founded("acme", "ann").await;
+        let org = project.org_with_owner("acme", "ann").await;
         assert_eq!((org.org_id.as_str(), server.head().await.number), ("acme", before.number + 1));
         assert_eq!(project.roles_of("acme", "ann").await, "Owner live");
         assert_eq!(project.check("acme", "ann", "rolecall::can_delete_org").await, Decision::Allowed);
-        assert_eq!(told(project, "acme", "ann").await, "creator: Owner creator");
+        assert_eq!(origins_of(project, "acme", "ann").await, "creator: Owner creator");
         assert_eq!(project.member("acme", "ann").await.unwrap().revision, server.token().await);
-        // An org without a creator has nobody.
+        // An org without a creator has no members.
         project.org("globex", "").await;
         refused(project.member("globex", "ann").await, "MEMBER_NOT_FOUND");
         let server = server.restarted().await;
-        assert_eq!(told(server.single(), "acme", "ann").await, "creator: Owner creator");
+        assert_eq!(origins_of(server.single(), "acme", "ann").await, "creator: Owner creator");
     });
 }
 
 #[test]
-fn s4_the_default_owner_role_is_that_of_the_moment() {
+fn s4_the_creator_gets_the_current_default_owner_role() {
     on_both(async |server| {
         let project = server.multi().await;
         let resource = wire::Project { default_owner_role: "Admin".into(), ..Default::default() };
         let request =
             wire::UpdateProjectRequest { project: "multi".into(), resource: Some(resource), ..Default::default() };
         server.update_project(request).await.unwrap();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         assert_eq!(project.roles_of("acme", "ann").await, "Admin live");
     });
 }
 
 #[test]
-fn s4_a_refused_org_makes_nobody_a_member() {
+fn s4_a_refused_or_previewed_org_adds_no_member() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -96,34 +86,34 @@ fn s4_a_refused_org_makes_nobody_a_member() {
 }
 
 #[test]
-fn b6_roles_keep_what_they_came_by_when_the_set_is_written_anew() {
+fn b6_roles_keep_their_origin_when_the_set_is_replaced() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         let written = project.set("acme", "ann", &roles(&["Owner", "Admin"])).await;
         assert_eq!(shown(&written), "direct: Owner creator, Admin direct");
-        assert_eq!(told(project, "acme", "ann").await, "direct: Owner creator, Admin direct");
-        // Once given up and given anew it came by the call that gave it.
+        assert_eq!(origins_of(project, "acme", "ann").await, "direct: Owner creator, Admin direct");
+        // A role that was removed and given again has the origin of the second call.
         project.add("acme", "bob", &roles(&["Owner"])).await;
         project.set("acme", "ann", &roles(&["Admin"])).await;
-        assert_eq!(told(project, "acme", "ann").await, "direct: Admin direct");
+        assert_eq!(origins_of(project, "acme", "ann").await, "direct: Admin direct");
         project.set("acme", "ann", &roles(&["Admin", "Owner"])).await;
-        assert_eq!(told(project, "acme", "ann").await, "direct: Owner direct, Admin direct");
-        assert_eq!(told(project, "acme", "bob").await, "direct: Owner direct");
+        assert_eq!(origins_of(project, "acme", "ann").await, "direct: Owner direct, Admin direct");
+        assert_eq!(origins_of(project, "acme", "bob").await, "direct: Owner direct");
     });
 }
 
 #[test]
-fn b6_an_end_that_is_set_leaves_the_origin_of_the_role() {
+fn b6_setting_an_expiry_keeps_the_origin_of_the_role() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
-        project.set("acme", "ann", &[expire_time("Owner", in_an_hour())]).await;
-        assert_eq!(told(project, "acme", "ann").await, "direct: Owner creator");
+        project.org_with_owner("acme", "ann").await;
+        project.set("acme", "ann", &[temporary("Owner", in_an_hour())]).await;
+        assert_eq!(origins_of(project, "acme", "ann").await, "direct: Owner creator");
         let server = server.restarted().await;
         let project = Project { server: &server, key: "multi" };
-        assert_eq!(told(project, "acme", "ann").await, "direct: Owner creator");
-        // Asking for what is there changes nothing, whatever it came by.
+        assert_eq!(origins_of(project, "acme", "ann").await, "direct: Owner creator");
+        // Setting the same role changes nothing, whatever its origin.
         let same = project.setting("acme", "ann", &[role("Owner")]);
         let same = server.storing_nothing(server.set_member_roles(same)).await.unwrap();
         assert_eq!(shown(&same.member.unwrap()), "direct: Owner creator");
@@ -134,45 +124,46 @@ fn b6_an_end_that_is_set_leaves_the_origin_of_the_role() {
 fn b6_bulk_writes_are_direct() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         let rows = vec![row("acme", "ann", set(&["Owner", "Member"])), row("acme", "bob", add(&["Admin"]))];
         server.batch_write_members(project.writing(rows)).await.unwrap();
-        assert_eq!(told(project, "acme", "ann").await, "direct: Owner creator, Member direct");
-        assert_eq!(told(project, "acme", "bob").await, "direct: Admin direct");
+        assert_eq!(origins_of(project, "acme", "ann").await, "direct: Owner creator, Member direct");
+        assert_eq!(origins_of(project, "acme", "bob").await, "direct: Admin direct");
     });
 }
 
-/// In the project `multi`: clerks alone, with another role, with an end, and one who has the replacement already.
+/// Creates the project `multi`. Its clerks hold only that role, or another one too, or hold it temporarily, or hold the
+/// replacement already.
 async fn migrated(server: &Server) -> Project<'_> {
     let project = server.multi().await;
     project.role("Clerk").await;
     project.role("Guest").await;
-    project.founded("acme", "ann").await;
+    project.org_with_owner("acme", "ann").await;
     project.set("acme", "ann", &roles(&["Owner", "Clerk"])).await;
     project.add("acme", "bob", &roles(&["Clerk"])).await;
     project.add("acme", "cat", &roles(&["Clerk", "Guest"])).await;
-    project.add("acme", "dan", &[expire_time("Clerk", in_an_hour()), role("Member")]).await;
+    project.add("acme", "dan", &[temporary("Clerk", in_an_hour()), role("Member")]).await;
     project.add("acme", "eve", &roles(&["Guest"])).await;
     project
 }
 
 #[test]
-fn b6_a_role_that_took_the_place_of_a_deleted_one_came_by_migration() {
+fn b6_the_replacement_of_a_deleted_role_has_the_origin_migration() {
     on_both(async |server| {
         let project = migrated(server).await;
         let before = project.member("acme", "eve").await.unwrap();
-        let deleted = delete_role(project, "Clerk", "Guest").await;
+        let deleted = server.delete_role(project.deleting_role("Clerk", "Guest")).await.unwrap();
         let everyone = async |server: &Server| {
             let project = Project { server, key: "multi" };
-            assert_eq!(told(project, "acme", "ann").await, "migration: Owner creator, Guest migration");
-            assert_eq!(told(project, "acme", "bob").await, "migration: Guest migration");
-            assert_eq!(told(project, "acme", "cat").await, "migration: Guest direct");
-            assert_eq!(told(project, "acme", "dan").await, "migration: Member direct, Guest migration");
+            assert_eq!(origins_of(project, "acme", "ann").await, "migration: Owner creator, Guest migration");
+            assert_eq!(origins_of(project, "acme", "bob").await, "migration: Guest migration");
+            assert_eq!(origins_of(project, "acme", "cat").await, "migration: Guest direct");
+            assert_eq!(origins_of(project, "acme", "dan").await, "migration: Member direct, Guest migration");
             for user in ["ann", "bob", "cat", "dan"] {
                 let member = project.member("acme", user).await.unwrap();
                 assert_eq!(member.revision, deleted.revision, "{user}: the latest change is the deletion");
             }
-            assert_eq!(project.member("acme", "eve").await.unwrap(), before, "who did not have it is as before");
+            assert_eq!(project.member("acme", "eve").await.unwrap(), before, "a member without the role is unchanged");
         };
         everyone(server).await;
         everyone(&server.restarted().await).await;
@@ -180,20 +171,22 @@ fn b6_a_role_that_took_the_place_of_a_deleted_one_came_by_migration() {
 }
 
 #[test]
-fn b6_who_comes_after_a_migration_did_not_come_by_it() {
+fn b6_roles_given_after_a_migration_are_direct() {
     on_both(async |server| {
         let project = migrated(server).await;
-        delete_role(project, "Clerk", "Guest").await;
+        project.delete_role("Clerk", "Guest").await;
         project.add("acme", "fay", &roles(&["Guest"])).await;
-        assert_eq!(told(project, "acme", "fay").await, "direct: Guest direct");
+        assert_eq!(origins_of(project, "acme", "fay").await, "direct: Guest direct");
+        assert_eq!(project.member("acme", "fay").await.unwrap().revision, server.token().await);
         // A migrated role that is repeated keeps its origin, beside one that is new.
         let kept = project.set("acme", "bob", &roles(&["Guest", "Member"])).await;
         assert_eq!(shown(&kept), "direct: Member direct, Guest migration");
-        assert_eq!(told(project, "acme", "bob").await, "direct: Member direct, Guest migration");
-        // Migrated twice.
-        delete_role(project, "Guest", "Admin").await;
-        assert_eq!(told(project, "acme", "bob").await, "migration: Admin migration, Member direct");
-        assert_eq!(told(project, "acme", "ann").await, "migration: Owner creator, Admin migration");
-        assert_eq!(told(project, "acme", "eve").await, "migration: Admin migration");
+        assert_eq!(kept.revision, server.token().await);
+        assert_eq!(origins_of(project, "acme", "bob").await, "direct: Member direct, Guest migration");
+        // A second migration.
+        project.delete_role("Guest", "Admin").await;
+        assert_eq!(origins_of(project, "acme", "bob").await, "migration: Admin migration, Member direct");
+        assert_eq!(origins_of(project, "acme", "ann").await, "migration: Owner creator, Admin migration");
+        assert_eq!(origins_of(project, "acme", "eve").await, "migration: Admin migration");
     });
 }

@@ -1,32 +1,22 @@
-//! No org is left without an owner: B3.
+//! Last owners: B3.
 
 use rolecall::wire;
 
 use crate::fixture::{
-    Project, add, expire_time, in_an_hour, passed, permanent, remove, role, roles, row, set, soon, texts,
+    Project, add, in_an_hour, permanent, remove, role, roles, row, set, soon, temporary, texts, wait_until,
 };
 use crate::refusals::{Refused, refused};
-use crate::server::{Server, on_both};
+use crate::server::on_both;
 
-/// The refusal that names the org.
+/// Checks that a refusal names the org.
 #[track_caller]
-fn last_owner(refused: &Refused, org: &str) {
+fn assert_last_owner(refused: &Refused, org: &str) {
     assert_eq!(refused.subjects(), [format!("orgs/{org}")]);
     assert_eq!(refused.metadata("rule"), "B3");
     assert!(refused.message.contains("`Owner`") && refused.message.contains(org), "{}", refused.message);
 }
 
-async fn internal(project: Project<'_>, name: &str) {
-    let request = wire::CreateRoleRequest {
-        project: project.key.into(),
-        name: name.into(),
-        internal: true,
-        ..Default::default()
-    };
-    project.server.create_role(request).await.unwrap();
-}
-
-/// The ids of all orgs without an owner.
+/// Returns the ids of all orgs without an owner.
 async fn ownerless(project: Project<'_>, role_mapping: &str, page_size: i32) -> Vec<String> {
     let (mut ids, mut page_token) = (Vec::new(), String::new());
     loop {
@@ -47,50 +37,53 @@ async fn ownerless(project: Project<'_>, role_mapping: &str, page_size: i32) -> 
     }
 }
 
-fn naming_owner(project: Project<'_>, role: &str) -> wire::UpdateProjectRequest {
+fn changing_owner_role(project: Project<'_>, role: &str) -> wire::UpdateProjectRequest {
     let resource = wire::Project { default_owner_role: role.into(), ..Default::default() };
     wire::UpdateProjectRequest { project: project.key.into(), resource: Some(resource), ..Default::default() }
 }
 
 #[test]
-fn b3_the_last_owner_is_not_removed_demoted_or_given_an_end() {
+fn b3_the_last_owner_cannot_be_removed_demoted_or_made_temporary() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Member"])).await;
         server
             .storing_nothing(async {
-                last_owner(&refused(server.remove_member(project.removing("acme", "ann")).await, "LAST_OWNER"), "acme");
+                assert_last_owner(
+                    &refused(server.remove_member(project.removing("acme", "ann")).await, "LAST_OWNER"),
+                    "acme",
+                );
                 for given in [
                     vec![role("Admin")],
-                    vec![expire_time("Owner", in_an_hour())],
-                    vec![expire_time("Owner", in_an_hour()), role("Admin")],
+                    vec![temporary("Owner", in_an_hour())],
+                    vec![temporary("Owner", in_an_hour()), role("Admin")],
                 ] {
                     let answer = server.set_member_roles(project.setting("acme", "ann", &given)).await;
-                    last_owner(&refused(answer, "LAST_OWNER"), "acme");
+                    assert_last_owner(&refused(answer, "LAST_OWNER"), "acme");
                 }
             })
             .await;
-        // What leaves the role as it is is fine, and so is everybody else.
+        // Changes that keep the owner role are allowed, and so are changes of other members.
         project.set("acme", "ann", &roles(&["Owner", "Admin"])).await;
         project.set("acme", "bob", &roles(&["Admin"])).await;
-        // With a second one either may go, but not the second after the first.
+        // Of two owners one may leave, but not the other one afterwards.
         project.add("acme", "cat", &roles(&["Owner"])).await;
         project.remove("acme", "ann").await;
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "cat"))).await;
-        last_owner(&refused(answer, "LAST_OWNER"), "acme");
+        assert_last_owner(&refused(answer, "LAST_OWNER"), "acme");
     });
 }
 
 #[test]
-fn b3_a_holder_with_an_end_does_not_count() {
+fn b3_a_temporary_owner_does_not_count() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
-        project.add("acme", "bob", &[expire_time("Owner", in_an_hour())]).await;
+        project.org_with_owner("acme", "ann").await;
+        project.add("acme", "bob", &[temporary("Owner", in_an_hour())]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "ann"))).await;
-        last_owner(&refused(answer, "LAST_OWNER"), "acme");
-        // Once the end is taken away, there are two.
+        assert_last_owner(&refused(answer, "LAST_OWNER"), "acme");
+        // A temporary owner who role_changes permanent counts.
         project.set("acme", "bob", &[permanent("Owner")]).await;
         project.remove("acme", "ann").await;
         assert_eq!(project.roles_of("acme", "bob").await, "Owner live");
@@ -98,11 +91,11 @@ fn b3_a_holder_with_an_end_does_not_count() {
 }
 
 #[test]
-fn b3_an_operator_may_allow_it() {
+fn b3_allow_ownerless_overrides_the_rule() {
     on_both(async |server| {
         let project = server.single();
         for org in ["acme", "globex", "initech"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Member"])).await;
         }
         let removing = wire::RemoveMemberRequest { allow_ownerless: true, ..project.removing("acme", "ann") };
@@ -116,72 +109,72 @@ fn b3_an_operator_may_allow_it() {
         let allowed = wire::BatchWriteMembersRequest { allow_ownerless: true, ..rows() };
         server.batch_write_members(allowed).await.unwrap();
         assert_eq!(ownerless(project, "", 0).await, ["acme", "globex", "initech"]);
-        // An org that has none already cannot lose one.
+        // An org without an owner cannot lose one.
         project.set("acme", "bob", &roles(&["Admin"])).await;
         project.remove("acme", "bob").await;
     });
 }
 
 #[test]
-fn b3_where_no_other_visible_member_is_left_the_owner_may_go() {
+fn b3_the_owner_may_leave_if_no_other_visible_member_is_left() {
     on_both(async |server| {
         let project = server.multi().await;
-        internal(project, "Support").await;
-        for org in ["alone", "steps-down", "served", "ended"] {
-            project.founded(org, "ann").await;
+        project.internal_role("Support").await;
+        for org in ["alone", "steps-down", "served", "expired"] {
+            project.org_with_owner(org, "ann").await;
         }
         project.remove("alone", "ann").await;
         project.set("steps-down", "ann", &roles(&["Member"])).await;
-        // Internal members are nobody whom an org belongs to.
+        // Internal members do not count.
         project.add("served", "ivy", &roles(&["Support"])).await;
         project.set("served", "ann", &roles(&["Admin"])).await;
         project.set("served", "ann", &roles(&["Owner"])).await;
         project.remove("served", "ann").await;
-        // Nor are those whose roles have all ended.
+        // Neither do members whose roles have all expired.
         let soon = soon();
-        project.add("ended", "bob", &[expire_time("Member", soon)]).await;
-        let answer = server.storing_nothing(server.remove_member(project.removing("ended", "ann"))).await;
-        last_owner(&refused(answer, "LAST_OWNER"), "ended");
-        passed(&soon).await;
-        project.remove("ended", "ann").await;
-        // One who holds an internal role beside a visible one is visible.
-        project.founded("both", "ann").await;
+        project.add("expired", "bob", &[temporary("Member", soon)]).await;
+        let answer = server.storing_nothing(server.remove_member(project.removing("expired", "ann"))).await;
+        assert_last_owner(&refused(answer, "LAST_OWNER"), "expired");
+        wait_until(&soon).await;
+        project.remove("expired", "ann").await;
+        // A member with an internal and a visible role is a visible member.
+        project.org_with_owner("both", "ann").await;
         project.add("both", "ivy", &roles(&["Support", "Member"])).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("both", "ann"))).await;
-        last_owner(&refused(answer, "LAST_OWNER"), "both");
+        assert_last_owner(&refused(answer, "LAST_OWNER"), "both");
     });
 }
 
 #[test]
-fn b3_a_suspended_member_is_a_member_still() {
+fn b3_a_suspended_member_counts_as_a_member() {
     on_both(async |server| {
         let project = server.multi().await;
         project.role("Clerk").await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Clerk"])).await;
         project.disable("Default", &["Clerk"]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "ann"))).await;
-        last_owner(&refused(answer, "LAST_OWNER"), "acme");
+        assert_last_owner(&refused(answer, "LAST_OWNER"), "acme");
     });
 }
 
 #[test]
-fn b3_a_bulk_write_is_judged_after_the_whole_commit() {
+fn b3_a_bulk_write_is_judged_by_its_result() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Member"])).await;
-        // The owner goes first and another comes last.
+        // The owner is removed in the first row and replaced in the last one.
         let swap = vec![row("acme", "ann", remove()), row("acme", "bob", set(&["Owner"]))];
         server.batch_write_members(project.writing(swap)).await.unwrap();
         let swap = vec![row("acme", "bob", set(&["Member"])), row("acme", "cat", add(&["Owner"]))];
         server.batch_write_members(project.writing(swap)).await.unwrap();
         assert_eq!(project.roles_of("acme", "cat").await, "Owner live");
-        // All who were there leave together.
+        // All members leave together.
         let rows = vec![row("acme", "cat", remove()), row("acme", "bob", remove())];
         server.batch_write_members(project.writing(rows)).await.unwrap();
-        // Who comes without being an owner keeps the owner from going.
-        project.founded("globex", "ann").await;
+        // The new member is not an owner, so the owner cannot leave.
+        project.org_with_owner("globex", "ann").await;
         let rows = vec![row("globex", "ann", remove()), row("globex", "bob", add(&["Member"]))];
         let answer = server.storing_nothing(server.batch_write_members(project.writing(rows))).await;
         assert_eq!(refused(answer, "LAST_OWNER").subjects(), ["rows[0]"]);
@@ -189,11 +182,11 @@ fn b3_a_bulk_write_is_judged_after_the_whole_commit() {
 }
 
 #[test]
-fn b3_every_row_that_takes_one_of_the_last_owners_is_named() {
+fn b3_every_row_that_removes_one_of_the_last_owners_is_named() {
     on_both(async |server| {
         let project = server.multi().await;
         for org in ["acme", "globex", "initech"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Owner"])).await;
             project.add(org, "cat", &roles(&["Member"])).await;
         }
@@ -217,32 +210,32 @@ fn b3_orgs_without_an_owner_are_listed() {
         let project = server.multi().await;
         project.mapping("Paid").await;
         let soon = soon();
-        project.founded("owned", "ann").await;
+        project.org_with_owner("owned", "ann").await;
         project.org("nobody", "").await;
         project.org("members", "Paid").await;
         project.add("members", "bob", &roles(&["Admin", "Member"])).await;
         project.org("for-now", "").await;
-        project.add("for-now", "ann", &[expire_time("Owner", in_an_hour()), role("Member")]).await;
-        project.org("ended", "").await;
-        project.add("ended", "ann", &[expire_time("Owner", soon)]).await;
+        project.add("for-now", "ann", &[temporary("Owner", in_an_hour()), role("Member")]).await;
+        project.org("expired", "").await;
+        project.add("expired", "ann", &[temporary("Owner", soon)]).await;
         project.org("both", "Paid").await;
-        project.add("both", "ann", &[expire_time("Owner", in_an_hour())]).await;
+        project.add("both", "ann", &[temporary("Owner", in_an_hour())]).await;
         project.add("both", "bob", &roles(&["Owner", "Admin"])).await;
-        // Another role of this one ends; the owner role does not.
-        project.org("other-end", "").await;
-        project.add("other-end", "ann", &[role("Owner"), expire_time("Admin", in_an_hour())]).await;
+        // Here another role is temporary; the owner role is permanent.
+        project.org("other-role", "").await;
+        project.add("other-role", "ann", &[role("Owner"), temporary("Admin", in_an_hour())]).await;
         project.org("deleted", "").await;
         project.delete_org("deleted").await;
-        passed(&soon).await;
-        let expected = ["ended", "for-now", "members", "nobody"];
+        wait_until(&soon).await;
+        let expected = ["expired", "for-now", "members", "nobody"];
         for page_size in [0, 1, 2, 3, 4, 5] {
             assert_eq!(ownerless(project, "", page_size).await, expected, "pages of {page_size}");
         }
         assert_eq!(ownerless(project, "Paid", 0).await, ["members"]);
-        // Another owner role, other owners.
-        let renamed = wire::UpdateProjectRequest { allow_ownerless: true, ..naming_owner(project, "Admin") };
-        server.update_project(renamed).await.unwrap();
-        assert_eq!(ownerless(project, "", 0).await, ["ended", "for-now", "nobody", "other-end", "owned"]);
+        // Another default owner role makes other members owners.
+        let changed = wire::UpdateProjectRequest { allow_ownerless: true, ..changing_owner_role(project, "Admin") };
+        server.update_project(changed).await.unwrap();
+        assert_eq!(ownerless(project, "", 0).await, ["expired", "for-now", "nobody", "other-role", "owned"]);
         let first = wire::ListOrgsRequest { project: "multi".into(), page_size: 1, ..Default::default() };
         let page_token = server.list_orgs(first.clone()).await.unwrap().next_page_token;
         let other = wire::ListOrgsRequest { ownerless: true, page_token, ..first };
@@ -251,24 +244,24 @@ fn b3_orgs_without_an_owner_are_listed() {
 }
 
 #[test]
-fn b3_naming_another_owner_role_takes_the_owners_of_every_org() {
+fn b3_another_default_owner_role_is_checked_in_every_org() {
     on_both(async |server| {
         let project = server.multi().await;
-        internal(project, "Support").await;
+        project.internal_role("Support").await;
         for org in ["b", "a", "c"] {
-            project.founded(org, "ann").await;
+            project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Member"])).await;
         }
-        project.founded("alone", "ann").await;
-        project.founded("served", "ann").await;
+        project.org_with_owner("alone", "ann").await;
+        project.org_with_owner("served", "ann").await;
         project.add("served", "ivy", &roles(&["Support"])).await;
-        let answer = server.storing_nothing(server.update_project(naming_owner(project, "Admin"))).await;
-        let refused_naming = refused(answer, "LAST_OWNER");
-        assert_eq!((refused_naming.subjects(), refused_naming.metadata("orgs")), (vec!["orgs/a"], "3"));
+        let answer = server.storing_nothing(server.update_project(changing_owner_role(project, "Admin"))).await;
+        let refused_change = refused(answer, "LAST_OWNER");
+        assert_eq!((refused_change.subjects(), refused_change.metadata("orgs")), (vec!["orgs/a"], "3"));
         for org in ["a", "b", "c"] {
             project.set(org, "bob", &roles(&["Admin"])).await;
         }
-        server.update_project(naming_owner(project, "Admin")).await.unwrap();
+        server.update_project(changing_owner_role(project, "Admin")).await.unwrap();
         let answer = server.storing_nothing(server.remove_member(project.removing("a", "bob"))).await;
         let refused_removal = refused(answer, "LAST_OWNER");
         assert!(refused_removal.message.contains("`Admin`"), "{}", refused_removal.message);
@@ -277,7 +270,7 @@ fn b3_naming_another_owner_role_takes_the_owners_of_every_org() {
 }
 
 #[test]
-fn b3_who_owned_by_a_replacement_owns_still() {
+fn b3_a_replacement_makes_an_owner() {
     on_both(async |server| {
         let project = server.multi().await;
         project.role("Chief").await;
@@ -293,32 +286,28 @@ fn b3_who_owned_by_a_replacement_owns_still() {
         server.delete_role(request).await.unwrap();
         assert!(ownerless(project, "", 0).await.is_empty());
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "ann"))).await;
-        last_owner(&refused(answer, "LAST_OWNER"), "acme");
+        assert_last_owner(&refused(answer, "LAST_OWNER"), "acme");
     });
 }
 
 #[test]
-fn b3_of_two_owners_who_leave_at_the_same_time_one_stays() {
+fn b3_if_two_owners_leave_at_the_same_time_one_stays() {
     on_both(async |server| {
         let project = server.single();
-        project.founded("acme", "ann").await;
+        project.org_with_owner("acme", "ann").await;
         project.add("acme", "bob", &roles(&["Owner"])).await;
         project.add("acme", "cat", &roles(&["Member"])).await;
-        both_leave(server, project).await;
+        let (first, second) = tokio::join!(
+            server.remove_member(project.removing("acme", "ann")),
+            server.remove_member(project.removing("acme", "bob"))
+        );
+        let (left, stayed): (Vec<_>, Vec<_>) = [first.map(drop), second.map(drop)].into_iter().partition(Result::is_ok);
+        assert_eq!((left.len(), stayed.len()), (1, 1));
+        for stayed in stayed {
+            assert_last_owner(&refused(stayed, "LAST_OWNER"), "acme");
+        }
+        let owners = wire::ListMembersRequest { org_id: "acme".into(), role: "Owner".into(), ..Default::default() };
+        assert_eq!(server.list_members(owners).await.unwrap().members.len(), 1);
+        assert_eq!(texts(&[]), ownerless(project, "", 0).await);
     });
-}
-
-async fn both_leave(server: &Server, project: Project<'_>) {
-    let (first, second) = tokio::join!(
-        server.remove_member(project.removing("acme", "ann")),
-        server.remove_member(project.removing("acme", "bob"))
-    );
-    let (left, stayed): (Vec<_>, Vec<_>) = [first.map(drop), second.map(drop)].into_iter().partition(Result::is_ok);
-    assert_eq!((left.len(), stayed.len()), (1, 1));
-    for stayed in stayed {
-        last_owner(&refused(stayed, "LAST_OWNER"), "acme");
-    }
-    let owners = wire::ListMembersRequest { org_id: "acme".into(), role: "Owner".into(), ..Default::default() };
-    assert_eq!(server.list_members(owners).await.unwrap().members.len(), 1);
-    assert_eq!(texts(&[]), ownerless(project, "", 0).await);
 }

@@ -60,7 +60,7 @@ fn p6_default_and_workspace_cannot_be_deleted() {
                 let refused_default =
                     refused(server.delete_project(default.deleting_project(true)).await, "PROJECT_PERMANENT");
                 assert_eq!(refused_default.subjects(), ["projects/default"]);
-                // Here an empty key means no project.
+                // Here an empty key does not mean `default`.
                 let unnamed = wire::DeleteProjectRequest { confirm: "default".into(), ..Default::default() };
                 assert_eq!(refused(server.delete_project(unnamed).await, "INVALID_FIELD").fields(), ["project"]);
                 let workspace = Project { server, key: "workspace" };
@@ -70,14 +70,14 @@ fn p6_default_and_workspace_cannot_be_deleted() {
     });
 }
 
-/// Field 1 of a request, with the key of as many letters of another project.
-fn asked_of(project: &[u8; 7], request: &[u8]) -> Option<Vec<u8>> {
+/// Replaces the project key, field 1 of an encoded request. Returns `None` if the request has none.
+fn with_project(project: &[u8; 7], request: &[u8]) -> Option<Vec<u8>> {
     let rest = request.strip_prefix(b"\x0a\x07default").or_else(|| request.strip_prefix(b"\x0a\x08deserted"))?;
     Some([b"\x0a\x07", &project[..], rest].concat())
 }
 
 #[test]
-fn p6_nothing_in_a_deleted_project_is_reached() {
+fn p6_nothing_in_a_deleted_project_can_be_reached() {
     let contract = Contract::read();
     on_both(async |server| {
         shop(server).await;
@@ -95,52 +95,52 @@ fn p6_nothing_in_a_deleted_project_is_reached() {
 
 async fn nothing_is_reached(server: &Server, contract: &Contract) {
     let raw = server.raw().await;
-    let mut asked = std::collections::BTreeSet::new();
+    let mut called = std::collections::BTreeSet::new();
     for (method, request) in requests(&server.token().await) {
-        let Some(request) = asked_of(b"retired", &request) else { continue };
+        let Some(request) = with_project(b"retired", &request) else { continue };
         if method.ends_with("/DeleteProject") {
             continue;
         }
         println!("{method}");
         let answer = refused(raw.call(method, &request).await, "PROJECT_NOT_FOUND");
         assert_eq!(answer.resource(), ("rolecall.v1.Project", "retired"));
-        asked.insert(method.to_string());
+        called.insert(method.to_string());
     }
     let in_projects = contract.methods.iter().filter(|method| {
-        // This one names a project that may be gone, and is asked below.
+        // DeleteProject needs a matching `confirm` and is called below.
         !method.path.ends_with("/DeleteProject")
             && contract.fields(&method.request).unwrap().iter().any(|field| field.name() == "project")
     });
-    assert_eq!(asked, in_projects.map(|method| method.path.clone()).collect());
+    assert_eq!(called, in_projects.map(|method| method.path.clone()).collect());
     let retired = Project { server, key: "retired" };
     refused(server.delete_project(retired.deleting_project(true)).await, "PROJECT_NOT_FOUND");
     assert!(!keys(server).await.contains(&"retired".to_string()));
 }
 
 #[test]
-fn p6_the_key_of_a_deleted_project_stays_taken_until_it_may_be_given_anew() {
+fn p6_the_key_of_a_deleted_project_is_retired_unless_the_request_reuses_it() {
     on_both(async |server| {
         let project = server.multi().await;
         project.permission("p").await;
         project.role("Clerk").await;
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Owner"])).await;
-        let old = project.record().await;
-        let anew = || wire::CreateProjectRequest { reuse_deleted_key: true, ..creating("multi") };
-        // Of a key that is in use, or was never used, it says nothing.
-        refused(server.storing_nothing(server.create_project(anew())).await, "PROJECT_ALREADY_EXISTS");
+        let old = project.get_project().await;
+        let reusing = || wire::CreateProjectRequest { reuse_deleted_key: true, ..creating("multi") };
+        // The flag has no effect on a key that is in use or was never used.
+        refused(server.storing_nothing(server.create_project(reusing())).await, "PROJECT_ALREADY_EXISTS");
         let fresh = wire::CreateProjectRequest { reuse_deleted_key: true, ..creating("fresh") };
         server.create_project(fresh).await.unwrap();
 
         server.delete_project(project.deleting_project(true)).await.unwrap();
-        let refused_anew = refused(server.create_project(creating("multi")).await, "PROJECT_KEY_RETIRED");
-        assert_eq!(refused_anew.resource(), ("rolecall.v1.Project", "multi"));
+        let retired_key = refused(server.create_project(creating("multi")).await, "PROJECT_KEY_RETIRED");
+        assert_eq!(retired_key.resource(), ("rolecall.v1.Project", "multi"));
         let server = &server.restarted().await;
         refused(server.create_project(creating("multi")).await, "PROJECT_KEY_RETIRED");
 
-        let new = server.create_project(anew()).await.unwrap().project.unwrap();
+        let new = server.create_project(reusing()).await.unwrap().project.unwrap();
         assert_eq!(new.role_structure(), wire::RoleStructure::SingleRole);
-        assert_ne!(new.etag, old.etag, "an etag of the old one fits the new one nowhere");
+        assert_ne!(new.etag, old.etag, "the etag of the deleted project is not valid for the new one");
         let project = Project { server, key: "multi" };
         refused(project.get_permission("p").await, "PERMISSION_NOT_FOUND");
         assert_eq!(project.role_order().await, ["Owner", "Admin", "Member"]);
@@ -149,16 +149,16 @@ fn p6_the_key_of_a_deleted_project_stays_taken_until_it_may_be_given_anew() {
         let decision = project.check("acme", "ann", "rolecall::can_invite").await;
         assert_eq!(decision, wire::Decision::NotAMember);
 
-        // And so again.
+        // The key can be retired and reused again.
         server.delete_project(project.deleting_project(true)).await.unwrap();
         refused(server.create_project(creating("multi")).await, "PROJECT_KEY_RETIRED");
-        server.create_project(anew()).await.unwrap();
+        server.create_project(reusing()).await.unwrap();
         assert_eq!(keys(server).await, ["default", "fresh", "multi"]);
     });
 }
 
 #[test]
-fn p6_checks_and_a_deletion_at_the_same_time_see_the_whole_project_or_none_of_it() {
+fn p6_checks_during_a_deletion_see_the_whole_project_or_none() {
     on_both(async |server| {
         let project = server.multi().await;
         project.org("acme", "").await;

@@ -29,11 +29,12 @@ fn sorted(names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn p1_a_project_keeps_the_key_environment_and_structure_it_was_made_with() {
+fn p1_a_project_keeps_its_key_environment_and_structure() {
     on_both(async |server| {
         for (key, environment, structure) in [
             ("a", Environment::Test, RoleStructure::MultiRole),
             ("shop-2", Environment::Live, RoleStructure::SingleRole),
+            ("unset", Environment::Live, RoleStructure::Unspecified),
         ] {
             let request = wire::CreateProjectRequest {
                 key: key.into(),
@@ -43,6 +44,8 @@ fn p1_a_project_keeps_the_key_environment_and_structure_it_was_made_with() {
                 ..Default::default()
             };
             let created = server.create_project(request).await.unwrap().project.unwrap();
+            // SINGLE_ROLE is the default.
+            let structure = if key == "unset" { RoleStructure::SingleRole } else { structure };
             assert_eq!((created.environment(), created.role_structure()), (environment, structure));
             let request = wire::GetProjectRequest { project: key.into(), ..Default::default() };
             let read = server.get_project(request).await.unwrap().project.unwrap();
@@ -54,15 +57,7 @@ fn p1_a_project_keeps_the_key_environment_and_structure_it_was_made_with() {
 }
 
 #[test]
-fn p1_the_structure_is_single_role_unless_told_otherwise() {
-    on_both(async |server| {
-        let created = server.create_project(creating("quiet")).await.unwrap().project.unwrap();
-        assert_eq!(created.role_structure(), RoleStructure::SingleRole);
-    });
-}
-
-#[test]
-fn p1_a_key_is_given_once_and_workspace_to_nobody() {
+fn p1_keys_are_unique_and_workspace_is_reserved() {
     on_both(async |server| {
         server.create_project(creating("shop")).await.unwrap();
         server
@@ -79,7 +74,7 @@ fn p1_a_key_is_given_once_and_workspace_to_nobody() {
 }
 
 #[test]
-fn p1_projects_know_nothing_of_each_other() {
+fn p1_projects_are_isolated_from_each_other() {
     on_both(async |server| {
         let (default, multi) = (server.single(), server.multi().await);
         default.permission("invoices.view").await;
@@ -123,7 +118,7 @@ fn p2_a_second_start_creates_nothing() {
 }
 
 #[test]
-fn p3_the_template_makes_owner_admin_member_and_one_mapping() {
+fn p3_the_template_creates_owner_admin_member_and_one_mapping() {
     on_both(async |server| {
         for (project, template) in [("one", ""), ("two", "b2b")] {
             let request = wire::CreateProjectRequest { template: template.into(), ..creating(project) };
@@ -151,7 +146,7 @@ fn p3_the_template_makes_owner_admin_member_and_one_mapping() {
 }
 
 #[test]
-fn p3_what_the_template_made_can_be_edited() {
+fn p3_what_the_template_created_can_be_edited() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -167,7 +162,7 @@ fn p3_what_the_template_made_can_be_edited() {
 }
 
 #[test]
-fn p4_every_project_has_the_built_in_permissions_first_and_nobody_makes_more() {
+fn p4_every_project_has_the_built_in_permissions_and_their_prefix_is_reserved() {
     on_both(async |server| {
         let multi = server.multi().await;
         multi.permission("a.first").await;
@@ -202,15 +197,15 @@ fn p4_every_project_has_the_built_in_permissions_first_and_nobody_makes_more() {
 }
 
 #[test]
-fn p1_what_people_call_a_project_can_be_changed_and_its_key_cannot() {
+fn p1_the_display_name_can_be_changed_and_the_key_cannot() {
     on_both(async |server| {
         let project = server.single();
-        let before = project.record().await;
+        let before = project.get_project().await;
         let shop = wire::Project { display_name: "Shop".into(), key: "shop".into(), ..Default::default() };
         let updated = server.update_project(project.updating_project(shop)).await.unwrap().project.unwrap();
         let expected = wire::Project { display_name: "Shop".into(), etag: updated.etag.clone(), ..before.clone() };
         assert_eq!(updated, expected);
-        assert_eq!(project.record().await, updated);
+        assert_eq!(project.get_project().await, updated);
         server
             .storing_nothing(async {
                 for path in ["key", "environment", "role_structure", "default_role_mapping"] {
@@ -221,23 +216,23 @@ fn p1_what_people_call_a_project_can_be_changed_and_its_key_cannot() {
                     let answer = refused(server.update_project(request).await, "INVALID_FIELD");
                     assert_eq!(answer.fields(), ["update_mask"]);
                 }
-                // Nothing is named, and nothing given.
+                // An empty mask with an empty resource changes nothing.
                 let nothing = server.update_project(wire::UpdateProjectRequest::default()).await.unwrap();
                 assert_eq!(nothing.project.unwrap(), updated);
-                let nobody = wire::UpdateProjectRequest { update_mask: mask(&["default_role"]), ..Default::default() };
-                let nobody = refused(server.update_project(nobody).await, "INVALID_FIELD");
-                assert_eq!(nobody.fields(), ["resource.default_role"]);
+                let unnamed = wire::UpdateProjectRequest { update_mask: mask(&["default_role"]), ..Default::default() };
+                let unnamed = refused(server.update_project(unnamed).await, "INVALID_FIELD");
+                assert_eq!(unnamed.fields(), ["resource.default_role"]);
             })
             .await;
         let emptied = wire::UpdateProjectRequest { update_mask: mask(&["display_name"]), ..Default::default() };
         assert_eq!(server.update_project(emptied).await.unwrap().project.unwrap().display_name, "");
         let server = &server.restarted().await;
-        assert_eq!(server.single().record().await.display_name, "");
+        assert_eq!(server.single().get_project().await.display_name, "");
     });
 }
 
 #[test]
-fn p3_the_templates_say_what_they_make() {
+fn p3_list_templates_shows_what_a_template_creates() {
     on_both(async |server| {
         let request = wire::ListTemplatesRequest { page_size: 1, ..Default::default() };
         let answer = server.list_templates(request).await.unwrap();

@@ -1,8 +1,8 @@
-//! What a check may ask beside one permission: K6, with the precedence of K2.
+//! Checks of roles and of lists of permissions: K6, with the order of decisions of K2.
 
 use rolecall::wire::{self, Decision, check_request::Question};
 
-use crate::fixture::{Project, expire_time, in_an_hour, passed, role, roles, soon, texts};
+use crate::fixture::{Project, in_an_hour, role, roles, soon, temporary, texts, wait_until};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -31,7 +31,7 @@ async fn decides(project: Project<'_>, cases: &[(&str, &str, Question, Decision)
 }
 
 #[test]
-fn k6_a_role_is_held_live_or_it_is_denied_with_the_reason() {
+fn k6_a_live_role_is_allowed_and_any_other_is_denied_with_the_reason() {
     on_both(async |server| {
         let project = server.multi().await;
         for name in ["Clerk", "Guest"] {
@@ -40,11 +40,11 @@ fn k6_a_role_is_held_live_or_it_is_denied_with_the_reason() {
         project.org("acme", "").await;
         let soon = soon();
         project.add("acme", "ann", &roles(&["Owner", "Clerk"])).await;
-        project.add("acme", "bob", &[role("Member"), expire_time("Guest", soon)]).await;
-        project.add("acme", "cat", &[expire_time("Guest", soon)]).await;
+        project.add("acme", "bob", &[role("Member"), temporary("Guest", soon)]).await;
+        project.add("acme", "cat", &[temporary("Guest", soon)]).await;
         project.disable("Default", &["Clerk"]).await;
         assert_eq!(project.ask("acme", "bob", is("Guest")).await, Decision::Allowed);
-        passed(&soon).await;
+        wait_until(&soon).await;
         decides(
             project,
             &[
@@ -58,7 +58,7 @@ fn k6_a_role_is_held_live_or_it_is_denied_with_the_reason() {
                 ("acme", "bob", is("Guest"), Decision::RoleExpired),
                 ("acme", "cat", is("Guest"), Decision::RoleExpired),
                 ("acme", "cat", is("Member"), Decision::MissingPermission),
-                // Of several roles each is asked about by itself: there is no hierarchy.
+                // In MULTI_ROLE there is no hierarchy: "at least" means the role itself.
                 ("acme", "ann", at_least("Owner"), Decision::Allowed),
                 ("acme", "ann", at_least("Admin"), Decision::MissingPermission),
                 ("acme", "ann", at_least("Clerk"), Decision::RoleDisabled),
@@ -71,7 +71,7 @@ fn k6_a_role_is_held_live_or_it_is_denied_with_the_reason() {
 }
 
 #[test]
-fn k6_at_least_a_role_is_that_one_or_a_higher_one_live() {
+fn k6_at_least_a_role_allows_that_role_and_higher_ones() {
     on_both(async |server| {
         let project = server.single();
         project.role("Guest").await;
@@ -89,7 +89,7 @@ fn k6_at_least_a_role_is_that_one_or_a_higher_one_live() {
             for (user, expected) in ["ann", "bob", "cat", "dan"].into_iter().zip(expected) {
                 assert_eq!(project.ask("acme", user, at_least(asked)).await, expected, "{user} at least {asked}");
             }
-            // A role is just that role.
+            // A check of a role means exactly that role.
             let held = ["ann", "bob", "cat", "dan"].into_iter().zip(["Owner", "Admin", "Member", "Guest"]);
             for (user, role) in held {
                 let expected = if role == asked { allowed } else { missing };
@@ -112,13 +112,13 @@ fn k6_at_least_a_role_is_that_one_or_a_higher_one_live() {
 }
 
 #[test]
-fn k6_a_lent_role_counts_alone_while_it_is_live() {
+fn k6_only_the_temporary_role_counts_while_it_is_live() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
         let soon = soon();
-        project.add("acme", "ann", &[role("Owner"), expire_time("Member", soon)]).await;
-        project.add("acme", "bob", &[role("Member"), expire_time("Admin", in_an_hour())]).await;
+        project.add("acme", "ann", &[role("Owner"), temporary("Member", soon)]).await;
+        project.add("acme", "bob", &[role("Member"), temporary("Admin", in_an_hour())]).await;
         decides(
             project,
             &[
@@ -131,7 +131,7 @@ fn k6_a_lent_role_counts_alone_while_it_is_live() {
             ],
         )
         .await;
-        passed(&soon).await;
+        wait_until(&soon).await;
         decides(
             project,
             &[
@@ -145,7 +145,7 @@ fn k6_a_lent_role_counts_alone_while_it_is_live() {
 }
 
 #[test]
-fn k6_an_order_that_changes_changes_what_at_least_means() {
+fn k6_at_least_follows_a_new_role_order() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -159,8 +159,8 @@ fn k6_an_order_that_changes_changes_what_at_least_means() {
     });
 }
 
-/// In a MULTI_ROLE project in acme: `live` is granted by a live role of ann, `off` by a disabled one, `gone` by one that
-/// has ended, `none` by none.
+/// In acme, in a MULTI_ROLE project: `live` is granted by a live role of ann, `off` by a disabled role, `gone` by an expired
+/// role, `none` by no role.
 async fn granted(server: &Server) -> Project<'_> {
     let project = server.multi().await;
     for name in ["live", "also", "off", "gone", "none"] {
@@ -172,15 +172,15 @@ async fn granted(server: &Server) -> Project<'_> {
     }
     project.org("acme", "").await;
     let soon = soon();
-    project.add("acme", "ann", &[role("Live"), role("Off"), expire_time("Gone", soon)]).await;
+    project.add("acme", "ann", &[role("Live"), role("Off"), temporary("Gone", soon)]).await;
     project.add("acme", "bob", &roles(&["Member"])).await;
     project.disable("Default", &["Off"]).await;
-    passed(&soon).await;
+    wait_until(&soon).await;
     project
 }
 
 #[test]
-fn k6_all_of_them_or_the_first_that_fails_and_an_unknown_one_decides() {
+fn k6_all_of_returns_unknown_or_else_the_first_failure() {
     on_both(async |server| {
         let project = granted(server).await;
         decides(
@@ -204,7 +204,7 @@ fn k6_all_of_them_or_the_first_that_fails_and_an_unknown_one_decides() {
 }
 
 #[test]
-fn k6_any_of_them_and_an_unknown_one_decides_only_where_none_is_granted() {
+fn k6_any_of_returns_unknown_only_if_none_is_granted() {
     on_both(async |server| {
         let project = granted(server).await;
         decides(
@@ -228,7 +228,7 @@ fn k6_any_of_them_and_an_unknown_one_decides_only_where_none_is_granted() {
 }
 
 #[test]
-fn k6_a_list_of_one_is_answered_like_that_one() {
+fn k6_a_list_of_one_permission_is_answered_like_that_permission() {
     on_both(async |server| {
         let project = granted(server).await;
         for user in ["ann", "bob", "nobody"] {
@@ -244,7 +244,7 @@ fn k6_a_list_of_one_is_answered_like_that_one() {
 }
 
 #[test]
-fn k6_old_names_are_asked_about_like_new_ones() {
+fn k6_old_names_are_accepted_in_every_question() {
     on_both(async |server| {
         let project = server.single();
         project.permission("view").await;

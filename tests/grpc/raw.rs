@@ -1,4 +1,4 @@
-//! gRPC by hand: what no generated client sends, and no timeout of the client's own.
+//! A gRPC client that can send what no generated client sends. It has no timeout of its own.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -6,31 +6,30 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tonic::{Code, Status};
 
-/// A connection on which anything can be sent.
 #[derive(Clone)]
 pub struct Raw(SendRequest<Full<Bytes>>);
 
 impl Raw {
     pub async fn connect(address: &str) -> Self {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        // Two small writes a call: without this each waits for the acknowledgement of the one before.
+        // A call makes two small writes. Without this the second waits for the acknowledgement of the first.
         stream.set_nodelay(true).unwrap();
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)
     }
 
-    /// Sends one message, returns the message of the answer.
+    /// Sends one message and returns the message of the response.
     pub async fn call(&self, path: &str, message: &[u8]) -> Result<Bytes, Status> {
         self.send(path, &[], framed(0, message)).await
     }
 
-    /// The same with a `grpc-timeout`.
+    /// Does the same with a `grpc-timeout`.
     pub async fn call_within(&self, timeout: &str, path: &str, message: &[u8]) -> Result<Bytes, Status> {
         self.send(path, &[("grpc-timeout", timeout)], framed(0, message)).await
     }
 
-    /// Sends a body as it is, to `SERVICE/METHOD`.
+    /// Sends a body unchanged to `SERVICE/METHOD`.
     pub async fn send(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Bytes, Status> {
         let mut request = http::Request::post(format!("http://localhost/{path}"))
             .header("content-type", "application/grpc")
@@ -40,12 +39,12 @@ impl Raw {
         }
         let request = request.body(Full::new(body)).unwrap();
         let (head, body) = self.0.clone().send_request(request).await.unwrap().into_parts();
-        assert_eq!(head.status, 200, "gRPC answers are HTTP 200");
+        assert_eq!(head.status, 200, "gRPC responses are HTTP 200");
         if let Some(status) = Status::from_header_map(&head.headers) {
             return Err(status);
         }
         let body = body.collect().await.unwrap();
-        let status = body.trailers().and_then(Status::from_header_map).expect("the answer ends with a status");
+        let status = body.trailers().and_then(Status::from_header_map).expect("the trailers carry a status");
         match status.code() {
             Code::Ok => Ok(body.to_bytes().split_off(5)),
             _ => Err(status),
@@ -53,7 +52,7 @@ impl Raw {
     }
 }
 
-/// A message as HTTP/2 carries it; `flag` 1 says that it is compressed.
+/// Returns a message in the frame that gRPC sends. `flag` 1 marks it as compressed.
 pub fn framed(flag: u8, message: &[u8]) -> Bytes {
     let mut body = BytesMut::with_capacity(5 + message.len());
     body.put_u8(flag);

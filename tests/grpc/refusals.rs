@@ -1,11 +1,11 @@
-//! What every error carries: its code, its reason, and the details that belong to the code.
+//! Assertions on errors: the code, the reason, and the details that belong to the code.
 
 use std::fmt::Debug;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// The code of every reason, written by hand: clients rely on them, so none changes unnoticed.
+/// The code of every reason. It is written by hand, because clients rely on them and none may change unnoticed.
 pub const REASONS: &[(&str, Code)] = &[
     ("PROJECT_NOT_FOUND", Code::NotFound),
     ("PERMISSION_NOT_FOUND", Code::NotFound),
@@ -71,14 +71,14 @@ pub const REASONS: &[(&str, Code)] = &[
     ("INTERNAL", Code::Internal),
 ];
 
-/// An error that was looked at.
+/// An error with its details.
 #[derive(Debug)]
 pub struct Refused {
     pub message: String,
     pub details: ErrorDetails,
 }
 
-/// An answer that must be the error of this reason.
+/// Asserts that a response is an error with this reason.
 #[track_caller]
 pub fn refused<T: Debug>(answer: Result<T, Status>, reason: &str) -> Refused {
     match answer {
@@ -87,15 +87,15 @@ pub fn refused<T: Debug>(answer: Result<T, Status>, reason: &str) -> Refused {
     }
 }
 
-/// An error that must have this reason, with the details that belong to its code.
+/// Asserts that an error has this reason and the details that belong to its code.
 #[track_caller]
 pub fn explained(status: &Status, reason: &str) -> Refused {
     let details = status.get_error_details();
     let info = details.error_info().unwrap_or_else(|| panic!("{status:?} has no ErrorInfo"));
     assert_eq!((info.reason.as_str(), info.domain.as_str()), (reason, "rolecall"), "{status:?}");
-    assert!(!status.message().is_empty(), "{reason} says nothing");
-    let &(_, code) = REASONS.iter().find(|(other, _)| *other == reason).expect("every reason stands in the list");
-    // What tonic refuses by itself keeps tonic's code.
+    assert!(!status.message().is_empty(), "{reason} has no message");
+    let &(_, code) = REASONS.iter().find(|(other, _)| *other == reason).expect("every reason is in REASONS");
+    // An error of tonic itself keeps tonic's code.
     if reason != "CALL_FAILED" {
         assert_eq!(status.code(), code, "{status:?}");
         has_the_details_of(code, &details, reason);
@@ -133,31 +133,31 @@ fn has_the_details_of(code: Code, details: &ErrorDetails, reason: &str) {
 }
 
 impl Refused {
-    /// The request fields that BadRequest names.
+    /// Returns the request fields that BadRequest names.
     pub fn fields(&self) -> Vec<&str> {
         let violations = self.details.bad_request().map(|details| &details.field_violations[..]).unwrap_or_default();
         violations.iter().map(|violation| violation.field.as_str()).collect()
     }
 
-    /// What PreconditionFailure names.
+    /// Returns the subjects that PreconditionFailure names.
     pub fn subjects(&self) -> Vec<&str> {
         let violations = self.details.precondition_failure().map(|details| &details.violations[..]).unwrap_or_default();
         violations.iter().map(|violation| violation.subject.as_str()).collect()
     }
 
-    /// What QuotaFailure says: the limit and the numbers.
+    /// Returns the limits that QuotaFailure names, with its descriptions.
     pub fn quotas(&self) -> Vec<(&str, &str)> {
         let violations = self.details.quota_failure().map(|details| &details.violations[..]).unwrap_or_default();
         violations.iter().map(|violation| (violation.subject.as_str(), violation.description.as_str())).collect()
     }
 
-    /// What ResourceInfo names: type and name.
+    /// Returns the type and the name in ResourceInfo.
     pub fn resource(&self) -> (&str, &str) {
         let resource = self.details.resource_info().expect("ResourceInfo");
         (&resource.resource_type, &resource.resource_name)
     }
 
-    /// An entry of the metadata of ErrorInfo.
+    /// Returns an entry of the metadata of ErrorInfo. An absent one is empty.
     pub fn metadata(&self, key: &str) -> &str {
         self.details.error_info().and_then(|info| info.metadata.get(key)).map_or("", String::as_str)
     }

@@ -1,4 +1,4 @@
-//! Repeated writes, and what is recorded of a write: A4, A1 as far as it is built.
+//! Repeated requests (A4), and what a commit records (A1).
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use rolecall::wire;
 use tonic::Request;
 
 use crate::contract::{Contract, requests, shop};
-use crate::fixture::{add, roles, row};
+use crate::fixture::roles;
 use crate::refusals::refused;
 use crate::server::on_both;
 
-/// What every write is answered with, beside its result.
+/// The fields that the responses of all writes have.
 #[derive(Clone, PartialEq, Message)]
 struct Answer {
     #[prost(string, tag = "100")]
@@ -21,7 +21,7 @@ struct Answer {
     replayed: bool,
 }
 
-/// The part of such an answer that says what was done to whom.
+/// The impact in such a response.
 #[derive(Clone, PartialEq, Message)]
 struct Impact {
     #[prost(bytes = "vec", tag = "102")]
@@ -39,7 +39,7 @@ fn by<T>(actor: &'static str, message: T) -> Request<T> {
 }
 
 #[test]
-fn a4_a_repeat_of_any_write_gets_the_first_answer_and_changes_nothing() {
+fn a4_a_repeat_of_any_write_returns_the_first_answer_and_changes_nothing() {
     let contract = Contract::read();
     let writes: Vec<&str> = contract.writes().map(|method| method.path.as_str()).collect();
     on_both(async |server| {
@@ -49,7 +49,7 @@ fn a4_a_repeat_of_any_write_gets_the_first_answer_and_changes_nothing() {
         let mut first_answers = Vec::new();
         let mut repeated = std::collections::BTreeSet::new();
         for (method, request) in requests(&token) {
-            // Those without a request id are there for another form of a `oneof`.
+            // Requests without a request id only show another form of a `oneof`.
             if !writes.contains(&method) || !String::from_utf8_lossy(&request).contains("request-") {
                 continue;
             }
@@ -61,7 +61,7 @@ fn a4_a_repeat_of_any_write_gets_the_first_answer_and_changes_nothing() {
             repeated.insert(method);
         }
         assert_eq!(repeated.len(), writes.len(), "every write is repeated");
-        // Also by a server that was not there the first time.
+        // A restarted server repeats the first answers too.
         let server = {
             repeats_all(server, &first_answers).await;
             server.restarted().await
@@ -74,9 +74,9 @@ async fn repeats_all(server: &crate::server::Server, first_answers: &[(&str, Vec
     let raw = server.raw().await;
     for (method, request, first) in first_answers {
         let again = server.storing_nothing(raw.call(method, request)).await.unwrap();
-        // Byte for byte, save for the mark, which stands before the impact.
+        // Equal byte for byte, except for `replayed` before the impact.
         let impact = Impact::decode(first.clone()).unwrap().encode_to_vec();
-        assert!(impact.len() > 32, "{method} tells its impact");
+        assert!(impact.len() > 32, "{method} returns its impact");
         let marked = [first.strip_suffix(&*impact).unwrap(), &b"\xa8\x06\x01"[..], &impact].concat();
         assert_eq!(again, marked, "{method}");
         assert!(Answer::decode(again).unwrap().replayed);
@@ -84,7 +84,7 @@ async fn repeats_all(server: &crate::server::Server, first_answers: &[(&str, Vec
 }
 
 #[test]
-fn a4_another_body_under_the_same_id_is_refused() {
+fn a4_another_body_with_the_same_request_id_is_refused() {
     on_both(async |server| {
         let project = server.single();
         server.create_org(creating("acme", "once")).await.unwrap();
@@ -99,7 +99,7 @@ fn a4_another_body_under_the_same_id_is_refused() {
                     let refused = refused(server.create_org(request).await, "REQUEST_ID_REUSED");
                     assert_eq!(refused.fields(), ["request_id"]);
                 }
-                // Another RPC is another request, whatever its body.
+                // A call of another RPC is another request, whatever its body.
                 let member = wire::AddMemberRequest { request_id: "once".into(), ..project.adding("acme", "ann", &[]) };
                 refused(server.add_member(member).await, "REQUEST_ID_REUSED");
                 let permission =
@@ -111,7 +111,7 @@ fn a4_another_body_under_the_same_id_is_refused() {
 }
 
 #[test]
-fn a4_a_request_id_is_one_callers_own() {
+fn a4_request_ids_of_different_callers_are_independent() {
     on_both(async |server| {
         let first = server.create_org(by("support", creating("", "once"))).await.unwrap();
         let second = server.create_org(by("billing", creating("", "once"))).await.unwrap();
@@ -124,7 +124,7 @@ fn a4_a_request_id_is_one_callers_own() {
 }
 
 #[test]
-fn a4_of_concurrent_repeats_one_is_committed_and_all_get_its_answer() {
+fn a4_concurrent_repeats_are_one_commit_and_all_return_its_answer() {
     on_both(async |server| {
         let before = server.head().await;
         let answers = join_all((0..24).map(|_| server.create_org(creating("", "once")))).await;
@@ -136,7 +136,7 @@ fn a4_of_concurrent_repeats_one_is_committed_and_all_get_its_answer() {
 }
 
 #[test]
-fn a4_of_concurrent_requests_under_one_id_that_differ_one_is_committed() {
+fn a4_of_different_concurrent_requests_with_one_id_one_is_committed() {
     on_both(async |server| {
         let before = server.head().await;
         let orgs: Vec<String> = (0..12).map(|number| format!("org-{number}")).collect();
@@ -172,7 +172,7 @@ fn a4_a_refused_write_is_not_remembered() {
 }
 
 #[test]
-fn a4_the_first_answer_is_given_also_when_things_have_changed_since() {
+fn a4_a_repeat_returns_the_first_answer_even_after_other_changes() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -189,11 +189,11 @@ fn a4_the_first_answer_is_given_also_when_things_have_changed_since() {
 fn a4_validate_only_neither_reads_nor_stores_a_request_id() {
     on_both(async |server| {
         let preview = |request: wire::CreateOrgRequest| wire::CreateOrgRequest { validate_only: true, ..request };
-        // Not stored: the real call is the first one.
+        // A preview does not store the request id: the real call is the first one.
         server.storing_nothing(server.create_org(preview(creating("acme", "once")))).await.unwrap();
         let first = server.create_org(creating("acme", "once")).await.unwrap();
         assert!(!first.replayed);
-        // Not read: it is judged anew, and another body is no reuse.
+        // A preview does not read it: the request is decided again, and another body is accepted.
         server
             .storing_nothing(async {
                 refused(server.create_org(preview(creating("acme", "once"))).await, "ORG_ALREADY_EXISTS");
@@ -214,23 +214,7 @@ fn a4_without_a_request_id_nothing_is_remembered() {
 }
 
 #[test]
-fn a4_a_bulk_write_is_repeated_as_a_whole() {
-    on_both(async |server| {
-        let project = server.single();
-        project.org("acme", "").await;
-        let request = wire::BatchWriteMembersRequest {
-            request_id: "once".into(),
-            ..project.writing((0..50).map(|number| row("acme", &format!("u{number}"), add(&[]))).collect())
-        };
-        let first = server.batch_write_members(request.clone()).await.unwrap();
-        let again = server.storing_nothing(server.batch_write_members(request)).await.unwrap();
-        assert_eq!(first.added, 50);
-        assert_eq!(again, wire::BatchWriteMembersResponse { replayed: true, ..first });
-    });
-}
-
-#[test]
-fn a1_every_commit_records_who_and_why_and_what_was_called() {
+fn a1_every_commit_records_its_actor_reason_and_method() {
     let contract = Contract::read();
     on_both(async |server| {
         shop(server).await;
@@ -258,7 +242,7 @@ fn a1_every_commit_records_who_and_why_and_what_was_called() {
 }
 
 #[test]
-fn a1_the_first_commit_is_the_services_own() {
+fn a1_the_first_commit_is_made_by_the_actor_system() {
     on_both(async |server| {
         let commits = server.commits_since(Default::default()).await;
         let [first] = &commits[..] else { panic!("{} commits", commits.len()) };
@@ -267,7 +251,7 @@ fn a1_the_first_commit_is_the_services_own() {
 }
 
 #[test]
-fn a1_an_actor_is_printable_and_bounded_and_not_the_service_itself() {
+fn a1_an_actor_is_printable_and_bounded_and_not_system() {
     on_both(async |server| {
         let raw = server.raw().await;
         let body = crate::raw::framed(0, &creating("acme", "").encode_to_vec());

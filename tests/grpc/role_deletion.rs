@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rolecall::wire::{self, Decision, MembershipOrigin};
 
-use crate::fixture::{Project, add, expire_time, in_an_hour, role, roles, row, shown, soon, texts};
+use crate::fixture::{Project, add, in_an_hour, role, roles, row, shown, soon, temporary, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -13,7 +13,7 @@ fn origins(member: &wire::Member) -> (MembershipOrigin, Vec<(&str, MembershipOri
 }
 
 #[test]
-fn r4_members_get_the_replacement_that_is_named() {
+fn r4_members_get_the_named_replacement() {
     on_both(async |server| {
         let project = server.single();
         project.permission("p").await;
@@ -42,7 +42,7 @@ fn r4_members_get_the_replacement_that_is_named() {
                 assert_eq!(origins(&member), (migration, vec![("Admin", migration)]));
                 assert_eq!(member.revision, answer.revision, "the deletion is the latest change of the membership");
             }
-            assert_eq!(project.member("acme", "cat").await.unwrap(), cat, "who did not hold it is as before");
+            assert_eq!(project.member("acme", "cat").await.unwrap(), cat, "a member without the role is unchanged");
             assert_eq!(project.holders("acme", "Admin").await, ["ann", "bob"]);
             assert_eq!(project.check("acme", "ann", "p").await, Decision::MissingPermission);
             assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
@@ -60,36 +60,14 @@ fn r4_members_get_the_replacement_that_is_named() {
 }
 
 #[test]
-fn r4_who_is_given_the_replacement_afterwards_got_it_directly() {
-    on_both(async |server| {
-        let project = server.single();
-        project.role("Clerk").await;
-        project.org("acme", "").await;
-        project.add("acme", "ann", &roles(&["Clerk"])).await;
-        project.delete_role("Clerk", "Admin").await;
-        project.add("acme", "bob", &roles(&["Admin"])).await;
-        let added = server.token().await;
-        let bob = project.member("acme", "bob").await.unwrap();
-        let direct = MembershipOrigin::Direct;
-        assert_eq!(origins(&bob), (direct, vec![("Admin", direct)]));
-        assert_eq!(bob.revision, added);
-        project.set("acme", "ann", &roles(&["Member"])).await;
-        let set = server.token().await;
-        let ann = project.member("acme", "ann").await.unwrap();
-        assert_eq!(origins(&ann), (direct, vec![("Member", direct)]));
-        assert_eq!(ann.revision, set);
-    });
-}
-
-#[test]
-fn r4_where_no_replacement_is_named_members_get_the_default_role() {
+fn r4_without_a_named_replacement_members_get_the_default_role() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
         project.add("acme", "ann", &roles(&["Admin"])).await;
         assert_eq!(project.delete_role("Admin", "").await, 1);
         assert_eq!(project.roles_of("acme", "ann").await, "Member live");
-        // Nobody holds it: nobody is migrated.
+        // Nobody holds the role, so nobody is migrated.
         project.role("Clerk").await;
         assert_eq!(project.delete_role("Clerk", "").await, 0);
         assert_eq!(project.role_order().await, ["Owner", "Member"]);
@@ -97,7 +75,7 @@ fn r4_where_no_replacement_is_named_members_get_the_default_role() {
 }
 
 #[test]
-fn r4_in_a_multi_role_project_who_holds_the_replacement_just_loses_the_role() {
+fn r4_a_multi_role_member_who_holds_the_replacement_only_loses_the_role() {
     on_both(async |server| {
         let project = server.multi().await;
         project.permission("p").await;
@@ -123,68 +101,68 @@ fn r4_in_a_multi_role_project_who_holds_the_replacement_just_loses_the_role() {
 }
 
 #[test]
-fn r4_an_end_is_kept_and_of_two_the_later_stands() {
+fn r4_the_expiry_is_kept_and_the_later_of_two_applies() {
     on_both(async |server| {
         let project = server.multi().await;
         project.role("Clerk").await;
         project.org("acme", "").await;
         let (sooner, later) = (in_an_hour(), crate::fixture::after(std::time::Duration::from_secs(7_200)));
-        project.add("acme", "keeps", &[role("Member"), expire_time("Clerk", sooner)]).await;
-        project.add("acme", "later", &[expire_time("Admin", sooner), expire_time("Clerk", later)]).await;
-        project.add("acme", "sooner", &[expire_time("Admin", later), expire_time("Clerk", sooner)]).await;
-        project.add("acme", "for-good", &[role("Admin"), expire_time("Clerk", sooner)]).await;
-        project.add("acme", "gains", &[expire_time("Admin", sooner), role("Clerk")]).await;
+        project.add("acme", "keeps", &[role("Member"), temporary("Clerk", sooner)]).await;
+        project.add("acme", "later", &[temporary("Admin", sooner), temporary("Clerk", later)]).await;
+        project.add("acme", "sooner", &[temporary("Admin", later), temporary("Clerk", sooner)]).await;
+        project.add("acme", "permanent", &[role("Admin"), temporary("Clerk", sooner)]).await;
+        project.add("acme", "gains", &[temporary("Admin", sooner), role("Clerk")]).await;
         assert_eq!(project.delete_role("Clerk", "Admin").await, 5);
-        let ends_are_right = async |server: &Server| {
+        let expiries_are_right = async |server: &Server| {
             let project = Project { server, key: "multi" };
-            for (user, end) in [
+            for (user, expiry) in [
                 ("keeps", Some(sooner)),
                 ("later", Some(later)),
                 ("sooner", Some(later)),
-                ("for-good", None),
+                ("permanent", None),
                 ("gains", None),
             ] {
                 let member = project.member("acme", user).await.unwrap();
                 let admin = member.roles.iter().find(|role| role.role == "Admin").unwrap();
-                assert_eq!(admin.expire_time, end, "{user}");
+                assert_eq!(admin.expire_time, expiry, "{user}");
                 assert!(member.roles.iter().all(|role| role.role == "Admin" || role.expire_time.is_none()), "{user}");
             }
         };
-        ends_are_right(server).await;
-        ends_are_right(&server.restarted().await).await;
+        expiries_are_right(server).await;
+        expiries_are_right(&server.restarted().await).await;
     });
 }
 
 #[test]
-fn r4_in_a_single_role_project_a_lent_role_and_its_base_become_one() {
+fn r4_in_a_single_role_project_a_temporary_and_a_permanent_role_can_become_one() {
     on_both(async |server| {
         let project = server.single();
         project.role("Clerk").await;
         project.org("acme", "").await;
-        let end = in_an_hour();
-        project.add("acme", "lent-it", &[role("Member"), expire_time("Clerk", end)]).await;
-        project.add("acme", "lent-other", &[role("Clerk"), expire_time("Admin", end)]).await;
-        project.add("acme", "base", &[role("Clerk"), expire_time("Owner", end)]).await;
+        let expiry = in_an_hour();
+        project.add("acme", "ann", &[role("Member"), temporary("Clerk", expiry)]).await;
+        project.add("acme", "bob", &[role("Clerk"), temporary("Admin", expiry)]).await;
+        project.add("acme", "cat", &[role("Clerk"), temporary("Owner", expiry)]).await;
         assert_eq!(project.delete_role("Clerk", "Admin").await, 3);
-        assert_eq!(project.roles_of("acme", "lent-it").await, "Admin live, Member overridden");
-        let lent = project.member("acme", "lent-it").await.unwrap();
-        assert_eq!(lent.roles[0].expire_time, Some(end));
-        let merged = project.member("acme", "lent-other").await.unwrap();
+        assert_eq!(project.roles_of("acme", "ann").await, "Admin live, Member overridden");
+        let ann = project.member("acme", "ann").await.unwrap();
+        assert_eq!(ann.roles[0].expire_time, Some(expiry));
+        let merged = project.member("acme", "bob").await.unwrap();
         assert_eq!((shown(&merged).as_str(), merged.roles[0].expire_time), ("Admin live", None));
-        assert_eq!(project.roles_of("acme", "base").await, "Owner live, Admin overridden");
+        assert_eq!(project.roles_of("acme", "cat").await, "Owner live, Admin overridden");
     });
 }
 
 #[test]
-fn r4_a_role_that_has_ended_is_not_revived_by_its_replacement() {
+fn r4_an_expired_role_gets_no_replacement() {
     on_both(async |server| {
         let project = server.single();
         project.role("Clerk").await;
         project.org("acme", "").await;
-        let end = soon();
-        project.add("acme", "ann", &[role("Member"), expire_time("Clerk", end)]).await;
-        project.add("acme", "bob", &[expire_time("Clerk", end)]).await;
-        crate::fixture::passed(&end).await;
+        let expiry = soon();
+        project.add("acme", "ann", &[role("Member"), temporary("Clerk", expiry)]).await;
+        project.add("acme", "bob", &[temporary("Clerk", expiry)]).await;
+        crate::fixture::wait_until(&expiry).await;
         assert_eq!(project.delete_role("Clerk", "Admin").await, 0);
         assert_eq!(project.roles_of("acme", "ann").await, "Member live");
         refused(project.member("acme", "bob").await, "MEMBER_NOT_FOUND");
@@ -193,7 +171,7 @@ fn r4_a_role_that_has_ended_is_not_revived_by_its_replacement() {
 }
 
 #[test]
-fn r4_a_replacement_that_is_disabled_where_somebody_would_get_it_is_refused_with_mappings_and_counts() {
+fn r4_a_replacement_that_is_disabled_where_members_would_get_it_is_refused() {
     on_both(async |server| {
         let project = server.single();
         for name in ["Clerk", "Guest"] {
@@ -216,7 +194,11 @@ fn r4_a_replacement_that_is_disabled_where_somebody_would_get_it_is_refused_with
         assert!(answer.message.contains("`Free` (2 members)") && answer.message.contains("`Paid` (1 member)"));
         project.remove("globex", "ann").await;
         project.enable("Free", &["Guest"]).await;
-        assert_eq!(project.delete_role("Clerk", "Guest").await, 3, "where nobody gets it, it may be disabled");
+        assert_eq!(
+            project.delete_role("Clerk", "Guest").await,
+            3,
+            "the replacement may be disabled where nobody gets it"
+        );
         assert_eq!(project.roles_of("acme", "bob").await, "Guest live");
     });
 }
@@ -236,7 +218,7 @@ fn r4_suspended_members_are_migrated_too() {
 }
 
 #[test]
-fn r4_an_internal_role_is_replaced_by_an_internal_one_or_just_taken_away() {
+fn r4_an_internal_role_is_replaced_by_an_internal_role_or_removed() {
     on_both(async |server| {
         let project = server.multi().await;
         for name in ["Support", "Engineer"] {
@@ -259,7 +241,7 @@ fn r4_an_internal_role_is_replaced_by_an_internal_one_or_just_taken_away() {
         assert_eq!(project.delete_role("Support", "Engineer").await, 2);
         assert_eq!(project.roles_of("acme", "bob").await, "Member live, Engineer live");
         assert_eq!(project.delete_role("Engineer", "").await, 2);
-        let is_taken_away = async |server: &Server| {
+        let is_removed = async |server: &Server| {
             let project = Project { server, key: "multi" };
             assert_eq!(project.roles_of("acme", "bob").await, "Member live");
             refused(project.member("acme", "ann").await, "MEMBER_NOT_FOUND");
@@ -274,10 +256,10 @@ fn r4_an_internal_role_is_replaced_by_an_internal_one_or_just_taken_away() {
             };
             assert!(server.list_user_memberships(request).await.unwrap().memberships.is_empty());
         };
-        is_taken_away(server).await;
+        is_removed(server).await;
         let server = &server.restarted().await;
-        is_taken_away(server).await;
-        // Whoever was left without a role is no member, and can be added.
+        is_removed(server).await;
+        // A user left without roles is not a member, and can be added.
         let project = Project { server, key: "multi" };
         refused(server.set_member_roles(project.setting("acme", "ann", &roles(&["Clerk"]))).await, "MEMBER_NOT_FOUND");
         assert_eq!(shown(&project.add("acme", "ann", &roles(&["Clerk"])).await), "Clerk live");
@@ -286,7 +268,7 @@ fn r4_an_internal_role_is_replaced_by_an_internal_one_or_just_taken_away() {
 }
 
 #[test]
-fn r4_a_role_cannot_take_its_own_place_nor_one_that_is_unknown() {
+fn r4_a_role_cannot_replace_itself_and_unknown_roles_are_refused() {
     on_both(async |server| {
         let project = server.single();
         project.rename_role("Admin", "Boss").await;
@@ -332,7 +314,7 @@ fn r4_a_deleted_role_leaves_every_mapping() {
 }
 
 #[test]
-fn r4_nobody_is_ever_seen_with_neither_role() {
+fn r4_no_member_is_ever_without_both_roles() {
     on_both(async |server| {
         let project = server.multi().await;
         let permission = "rolecall::can_invite";
@@ -342,13 +324,13 @@ fn r4_nobody_is_ever_seen_with_neither_role() {
         }
         project.org("acme", "").await;
         let users: Vec<String> = (0..300).map(|number| format!("user-{number}")).collect();
-        // Every third has an end, and is written by itself.
+        // Every third membership is temporary and stored apart from the others.
         let rows = users.iter().enumerate().map(|(at, user)| match at % 3 {
             0 => wire::MemberWrite {
                 org_id: "acme".into(),
                 user_id: user.clone(),
                 write: Some(wire::member_write::Write::Add(wire::RoleAssignments {
-                    roles: vec![expire_time("Clerk 0", in_an_hour())],
+                    roles: vec![temporary("Clerk 0", in_an_hour())],
                 })),
             },
             1 => row("acme", user, add(&["Clerk 0"])),
@@ -397,7 +379,7 @@ fn r4_nobody_is_ever_seen_with_neither_role() {
 }
 
 #[test]
-fn r5_the_default_roles_cannot_be_deleted_until_others_are_named() {
+fn r5_the_default_roles_cannot_be_deleted_until_others_are_chosen() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;

@@ -1,8 +1,8 @@
-//! Role mappings: M1 to M4, as far as they are built.
+//! Role mappings: M1 to M4.
 
-use rolecall::wire::{self, Decision, subscribe_org_request::Target};
+use rolecall::wire::{self, Decision};
 
-use crate::fixture::{expire_time, in_an_hour, role, roles, row, set, shown, texts};
+use crate::fixture::{in_an_hour, role, roles, row, set, shown, temporary, texts};
 use crate::refusals::refused;
 use crate::server::on_both;
 
@@ -38,33 +38,12 @@ fn m1_there_is_always_exactly_one_default_mapping() {
         assert_eq!((promoted.name.as_str(), promoted.is_default), ("Paid", true));
         assert_eq!(default().await, "Paid");
         assert!(!project.get_mapping("Default").await.is_default);
-        // Promoting the default one changes nothing, also when many promote at once.
+        // Promoting the default mapping changes nothing. After concurrent promotions there is one default.
         server.storing_nothing(server.promote_role_mapping(promoting("Paid"))).await.unwrap();
         let promote = |name| server.promote_role_mapping(promoting(name));
         let _ = tokio::join!(promote("Free"), promote("Default"), promote("Paid"), promote("Free"));
         default().await;
         refused(server.promote_role_mapping(promoting("Gold")).await, "ROLE_MAPPING_NOT_FOUND");
-    });
-}
-
-#[test]
-fn m1_orgs_stay_where_they_are_when_another_mapping_is_promoted() {
-    on_both(async |server| {
-        let project = server.single();
-        project.mapping("Paid").await;
-        project.org("before", "").await;
-        server.promote_role_mapping(promoting("Paid")).await.unwrap();
-        project.org("after", "").await;
-        assert_eq!(project.mapping_of("before").await, "Default");
-        assert_eq!(project.mapping_of("after").await, "Paid");
-        let back = |org: &str| wire::SubscribeOrgRequest {
-            org_id: org.into(),
-            target: Some(Target::ToDefault(true)),
-            ..Default::default()
-        };
-        let answer = server.subscribe_org(back("before")).await.unwrap().subscription.unwrap();
-        assert_eq!((answer.org_id.as_str(), answer.role_mapping.as_str()), ("before", "Paid"));
-        assert_eq!(project.mapping_of("before").await, "Paid");
     });
 }
 
@@ -110,7 +89,7 @@ fn m2_a_mapping_is_created_as_a_duplicate_with_edits_and_orgs_in_one_commit() {
         assert_eq!(project.mapping_of("acme").await, "Paid");
         assert_eq!(project.mapping_of("globex").await, "Paid");
         assert_eq!(project.check("globex", "ann", "q").await, Decision::Allowed);
-        // The original is what it was, and the two go their own ways.
+        // The original is unchanged, and later edits of one mapping do not change the other.
         assert_eq!(project.row("Free", "Clerk").await, ["p"]);
         assert_eq!(project.row("Free", "Guest").await, ["p", "q"]);
         project.grant("Free", "Clerk", &["q"]).await;
@@ -121,7 +100,7 @@ fn m2_a_mapping_is_created_as_a_duplicate_with_edits_and_orgs_in_one_commit() {
 }
 
 #[test]
-fn m2_a_mapping_without_an_original_enables_every_role_and_grants_nothing() {
+fn m2_a_mapping_that_is_no_duplicate_enables_every_role_and_grants_nothing() {
     on_both(async |server| {
         let project = server.single();
         let created = project.mapping("Empty").await;
@@ -130,13 +109,13 @@ fn m2_a_mapping_without_an_original_enables_every_role_and_grants_nothing() {
         assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Owner", "Admin", "Member"]);
         assert!(rows.iter().all(|row| row.enabled && row.permissions.is_empty()));
         let request = project.asking_rows("Default", &["Member", "Owner"]);
-        let rows = server.list_role_mapping_roles(request).await.unwrap().rows;
+        let rows = server.list_role_mapping_roles(request).await.unwrap().roles;
         assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Owner", "Member"]);
     });
 }
 
 #[test]
-fn m2_a_refused_duplicate_leaves_nothing_behind() {
+fn m2_a_refused_creation_stores_nothing() {
     on_both(async |server| {
         let project = server.single();
         project.permission("p").await;
@@ -176,7 +155,7 @@ fn m2_a_refused_duplicate_leaves_nothing_behind() {
 }
 
 #[test]
-fn m2_an_update_changes_what_it_names_and_nothing_else() {
+fn m2_an_update_changes_only_what_it_names() {
     on_both(async |server| {
         let project = server.single();
         for name in ["p", "q", "r"] {
@@ -193,7 +172,7 @@ fn m2_an_update_changes_what_it_names_and_nothing_else() {
         assert_eq!((updated.grant_count, updated.disabled_roles), (19, texts(&["Admin"])));
         assert_eq!(project.row("Default", "Clerk").await, ["p", "r"]);
         assert_eq!(project.row("Default", "Owner").await.len(), 9);
-        // Asked for again, there is nothing left to change.
+        // The same update again changes nothing.
         server.storing_nothing(server.update_role_mapping(request)).await.unwrap();
     });
 }
@@ -214,8 +193,8 @@ fn m3_a_disabled_role_cannot_be_given() {
                 assert_eq!(refused(add, "ROLE_DISABLED").subjects(), ["role_mappings/Default/roles/Clerk"]);
                 let set_roles = server.set_member_roles(project.setting("acme", "ann", &roles(&["Clerk"]))).await;
                 refused(set_roles, "ROLE_DISABLED");
-                let lent = project.setting("acme", "ann", &[role("Member"), expire_time("Clerk", in_an_hour())]);
-                refused(server.set_member_roles(lent).await, "ROLE_DISABLED");
+                let temporary = project.setting("acme", "ann", &[role("Member"), temporary("Clerk", in_an_hour())]);
+                refused(server.set_member_roles(temporary).await, "ROLE_DISABLED");
                 let rows = project.writing(vec![row("acme", "ann", set(&["Clerk"]))]);
                 let bulk = refused(server.batch_write_members(rows).await, "ROLE_DISABLED");
                 assert_eq!(bulk.subjects(), ["rows[0].set"]);
@@ -228,7 +207,7 @@ fn m3_a_disabled_role_cannot_be_given() {
 }
 
 #[test]
-fn m3_who_holds_a_disabled_role_keeps_it_suspended_may_have_it_repeated_and_gets_it_back() {
+fn m3_holders_of_a_disabled_role_keep_it_suspended_until_it_is_enabled() {
     on_both(async |server| {
         let project = server.multi().await;
         project.permission("p").await;
@@ -244,14 +223,14 @@ fn m3_who_holds_a_disabled_role_keeps_it_suspended_may_have_it_repeated_and_gets
         let repeated = project.set("acme", "ann", &roles(&["Member", "Clerk"])).await;
         assert_eq!(shown(&repeated), "Member live, Clerk suspended");
         assert_eq!(project.check("acme", "ann", "p").await, Decision::RoleDisabled);
-        // Its row is kept, and can be edited meanwhile.
+        // Its permission row is kept and can be edited.
         assert_eq!(project.row("Default", "Clerk").await, ["p"]);
         project.grant("Default", "Clerk", &["rolecall::can_invite"]).await;
-        // Once given up it cannot be taken again.
+        // A member who gave it up cannot get it again.
         project.add("acme", "bob", &roles(&["Member"])).await;
         project.set("acme", "ann", &roles(&["Member"])).await;
-        let anew = project.setting("acme", "ann", &roles(&["Member", "Clerk"]));
-        refused(server.storing_nothing(server.set_member_roles(anew)).await, "ROLE_DISABLED");
+        let again = project.setting("acme", "ann", &roles(&["Member", "Clerk"]));
+        refused(server.storing_nothing(server.set_member_roles(again)).await, "ROLE_DISABLED");
 
         project.enable("Default", &["Clerk"]).await;
         project.set("acme", "ann", &roles(&["Clerk"])).await;

@@ -2,7 +2,7 @@
 
 use rolecall::wire::{self, Decision, create_role_request::Placement};
 
-use crate::fixture::{Project, add, expire_time, mask, passed, roles, row, soon, texts};
+use crate::fixture::{Project, add, mask, roles, row, soon, temporary, texts, wait_until};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
@@ -72,7 +72,7 @@ fn r1_permission_names_are_compared_byte_for_byte() {
 }
 
 #[test]
-fn r1_names_come_back_as_they_were_given_also_after_a_restart() {
+fn r1_names_are_returned_as_they_were_given_even_after_a_restart() {
     on_both(async |server| {
         let names =
             ["管理者", "Geschäftsführer", "R&D / Ops (EU)", "Владелец", "👩‍🚀".split('\u{200d}').next().unwrap(), "a"];
@@ -83,13 +83,13 @@ fn r1_names_come_back_as_they_were_given_also_after_a_restart() {
         assert_eq!(order[3..], texts(&names));
         let server = server.restarted().await;
         assert_eq!(server.single().role_order().await, order);
-        let refused_anew = server.create_role(placed(server.single(), "geschäftsFÜHRER", None)).await;
-        refused(refused_anew, "ROLE_ALREADY_EXISTS");
+        let same_name = server.create_role(placed(server.single(), "geschäftsFÜHRER", None)).await;
+        refused(same_name, "ROLE_ALREADY_EXISTS");
     });
 }
 
 #[test]
-fn r1_a_batch_of_permissions_is_created_whole_or_not_at_all_and_every_bad_row_is_named() {
+fn r1_a_batch_of_permissions_is_atomic_and_every_refused_row_is_named() {
     on_both(async |server| {
         server.single().permission("there").await;
         let batch = |names: &[&str]| {
@@ -107,7 +107,7 @@ fn r1_a_batch_of_permissions_is_created_whole_or_not_at_all_and_every_bad_row_is
 }
 
 #[test]
-fn r2_a_role_is_placed_anywhere_in_the_order() {
+fn r2_a_role_can_be_placed_anywhere_in_the_order() {
     on_both(async |server| {
         let project = server.single();
         for (name, placement, position) in [
@@ -128,11 +128,11 @@ fn r2_a_role_is_placed_anywhere_in_the_order() {
 }
 
 #[test]
-fn r2_there_is_always_room_between_two_roles() {
+fn r2_a_role_can_always_be_placed_between_two_others() {
     on_both(async |server| {
         let project = server.single();
         let mut expected = texts(&["Owner", "Admin"]);
-        // More than a gap can be halved: the order is numbered anew in between.
+        // 70 insertions use up the gap between two ranks, so the ranks are renumbered.
         for number in 0..70 {
             let name = format!("Role {number}");
             server.create_role(placed(project, &name, above("Admin"))).await.unwrap();
@@ -148,7 +148,7 @@ fn r2_there_is_always_room_between_two_roles() {
 }
 
 #[test]
-fn r2_a_new_role_is_in_every_mapping_enabled_and_grants_nothing_save_where_told() {
+fn r2_a_new_role_grants_nothing_and_is_enabled_in_every_mapping_not_listed() {
     on_both(async |server| {
         let project = server.single();
         project.permission("p").await;
@@ -196,7 +196,7 @@ fn r7_permissions_are_not_inherited_down_the_hierarchy() {
 }
 
 #[test]
-fn r7_a_role_grants_what_its_row_in_the_mapping_of_the_org_says() {
+fn r7_a_role_grants_what_its_row_in_the_mapping_of_the_org_lists() {
     on_both(async |server| {
         let project = server.single();
         project.permission("p").await;
@@ -255,7 +255,7 @@ fn r1_an_unknown_name_suggests_the_nearest_known_one() {
 }
 
 #[test]
-fn r6_roles_are_put_into_a_new_order() {
+fn r6_roles_are_reordered() {
     on_both(async |server| {
         let project = server.single();
         project.role("Clerk").await;
@@ -266,7 +266,7 @@ fn r6_roles_are_put_into_a_new_order() {
         assert_eq!(server.head().await.number, before.number + 1);
         assert_eq!(answer.etag, project.etag().await);
         assert_eq!(project.role_order().await, order);
-        // So it is already.
+        // The same order changes nothing.
         let again = server.storing_nothing(server.reorder_roles(project.reordering(&order))).await.unwrap();
         assert_eq!(again.etag, answer.etag);
         let server = &server.restarted().await;
@@ -289,14 +289,14 @@ fn r6_a_missing_an_unknown_and_a_repeated_role_are_refused() {
                 for short in [&[][..], &["Owner"], &["Member", "Owner"]] {
                     let answer = server.reorder_roles(project.reordering(short)).await;
                     let answer = refused(answer, "INCOMPLETE_ORDER");
-                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["roles"], "R6"));
+                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["role_order"], "R6"));
                 }
                 let unknown = project.reordering(&["Owner", "Clerk", "Boss", "Member"]);
                 refused(server.reorder_roles(unknown).await, "ROLE_NOT_FOUND");
                 for again in ["Boss", "Admin"] {
                     let twice = project.reordering(&["Owner", "Boss", again, "Member"]);
                     let answer = refused(server.reorder_roles(twice).await, "REPEATED_ROLE");
-                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["roles[2]"], "R6"));
+                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["role_order[2]"], "R6"));
                 }
             })
             .await;
@@ -332,7 +332,7 @@ fn r8_a_deleted_permission_is_taken_from_every_mapping() {
 }
 
 #[test]
-fn r10_whether_a_role_is_internal_changes_only_while_nobody_holds_it() {
+fn r10_the_internal_flag_changes_only_while_nobody_holds_the_role() {
     on_both(async |server| {
         let project = server.single();
         project.role("Clerk").await;
@@ -346,13 +346,13 @@ fn r10_whether_a_role_is_internal_changes_only_while_nobody_holds_it() {
         let answer = server.storing_nothing(server.update_role(internal(true))).await;
         let answer = refused(answer, "ROLE_IN_USE");
         assert_eq!((answer.subjects(), answer.metadata("members")), (vec!["roles/Clerk"], "2"));
-        // It is visible already, and may be renamed.
+        // Keeping the flag and renaming are allowed.
         server.storing_nothing(server.update_role(internal(false))).await.unwrap();
         project.rename_role("Clerk", "Accountant").await;
         project.remove("acme", "ann").await;
-        let end = soon();
-        project.set("acme", "bob", &[expire_time("Clerk", end)]).await;
-        passed(&end).await;
+        let expiry = soon();
+        project.set("acme", "bob", &[temporary("Clerk", expiry)]).await;
+        wait_until(&expiry).await;
         assert!(server.update_role(internal(true)).await.unwrap().role.unwrap().internal);
         assert!(project.get_role("Clerk").await.unwrap().internal);
         project.add("acme", "cat", &roles(&["Clerk"])).await;
@@ -365,7 +365,7 @@ fn r10_whether_a_role_is_internal_changes_only_while_nobody_holds_it() {
 }
 
 #[test]
-fn a_mask_says_what_is_taken() {
+fn an_update_of_a_role_changes_the_masked_fields() {
     on_both(async |server| {
         let project = server.single();
         let described = wire::Role { description: "Leads.".into(), ..Default::default() };

@@ -1,4 +1,4 @@
-//! A server in this process, on a database of its own, and the calls it takes.
+//! A server in this process, on its own database, with one method for each RPC.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -24,16 +24,15 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{IntoRequest, Response, Status};
 
 use crate::raw::Raw;
-use crate::support::postgres;
+use crate::support;
 
-/// What calls in flight have to finish.
+/// How long a stopping server waits for calls in flight.
 const DRAIN: Duration = Duration::from_secs(5);
-/// What the service has to purge what a test deleted.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits until everything it deleted is purged.
+const PURGE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// A running server and a client of it.
 pub struct Server {
-    /// Speaks gRPC over TCP.
     pub channel: Channel,
     /// `HOST:PORT`.
     pub address: String,
@@ -43,37 +42,14 @@ pub struct Server {
     folder: Arc<TempDir>,
 }
 
-/// Runs a test on a new SQLite database, then on a new PostgreSQL one.
+/// Runs a test against a server on a new SQLite database, then on a new PostgreSQL one.
 pub fn on_both(test: impl AsyncFn(&Server)) {
     on_both_with(Limits::default(), test);
 }
 
-/// The same, for a server with limits of the test's own.
+/// Does the same for a server with these limits.
 pub fn on_both_with(limits: Limits, test: impl AsyncFn(&Server)) {
-    block_on(async {
-        let folder = TempDir::new().unwrap();
-        let sqlite = format!("sqlite://{}", folder.path().join("rolecall.db").display());
-        println!("on SQLite");
-        test(&Server::start(sqlite, limits).await).await;
-        if let Some(url) = postgres::database().await {
-            println!("on PostgreSQL");
-            test(&Server::start(url, limits).await).await;
-        }
-    });
-}
-
-/// Runs a test on PostgreSQL alone: what needs two servers on one database.
-pub fn on_postgres(test: impl AsyncFn(String)) {
-    block_on(async {
-        if let Some(url) = postgres::database().await {
-            test(url).await;
-        }
-    });
-}
-
-fn block_on(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(test);
+    support::on_both(async |database| test(&Server::start(database.url.clone(), limits).await).await);
 }
 
 impl Server {
@@ -94,13 +70,13 @@ impl Server {
         Self { channel, address, socket, running: Mutex::new(Some(running)), config, folder }
     }
 
-    /// Stops this server and starts another one on what it stored.
+    /// Stops this server and starts another one on the same database.
     pub async fn restarted(&self) -> Self {
         self.stop().await;
         Self::run(self.config.clone(), self.folder.clone()).await
     }
 
-    /// What the handlers work with. Nobody may keep it longer than the server runs: it holds the database's lock.
+    /// Returns what the handlers work with. Drop it before the server stops, because it holds the lock of the database.
     pub fn app(&self) -> Arc<App> {
         self.running.lock().unwrap().as_ref().expect("the server runs").app.clone()
     }
@@ -110,12 +86,12 @@ impl Server {
         running.expect("a server is stopped once").stop().await;
     }
 
-    /// A connection below the generated client: nothing between the test and the wire.
+    /// Connects without the generated client.
     pub async fn raw(&self) -> Raw {
         Raw::connect(&self.address).await
     }
 
-    /// A client over the unix socket.
+    /// Connects over the unix socket.
     pub async fn unix_channel(&self) -> Channel {
         let socket = self.socket.clone();
         let connector = tower::service_fn(move |_: Uri| {
@@ -125,43 +101,42 @@ impl Server {
         Endpoint::from_static("http://localhost").connect_with_connector(connector).await.unwrap()
     }
 
-    /// The newest revision in the database.
+    /// Returns the newest revision in the database.
     pub async fn head(&self) -> Revision {
         self.app().store.head().await.unwrap()
     }
 
-    /// The token of the newest revision in the database.
+    /// Returns the token of the newest revision in the database.
     pub async fn token(&self) -> String {
         rolecall::engine::Token::new(self.app().engine.store_id(), self.head().await).encode()
     }
 
-    /// The commits after a revision.
+    /// Returns the commits after a revision.
     pub async fn commits_since(&self, revision: Revision) -> Vec<Commit> {
         self.app().store.commits_since(revision, 1_000).await.unwrap()
     }
 
-    /// Those of them that a caller asked for: what was deleted is purged by the service itself.
+    /// Returns the commits of callers after a revision. The purger commits as `system`.
     pub async fn callers_commits_since(&self, revision: Revision) -> Vec<Commit> {
         let mut commits = self.commits_since(revision).await;
         commits.retain(|commit| &*commit.actor != "system");
         commits
     }
 
-    /// Waits until nothing that was deleted is left to purge: from then on nobody writes but the test. Returns the newest
-    /// revision.
+    /// Waits until everything deleted is purged, and returns the newest revision. From then on only the test writes.
     pub async fn settled(&self) -> Revision {
-        let patience = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PURGE_WAIT_MAX;
         while self.app().engine.pin().state.all_projects().any(|project| project.has_data_to_purge()) {
-            assert!(Instant::now() < patience, "what was deleted is not purged");
+            assert!(Instant::now() < deadline, "deleted data was not purged in time");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.head().await
     }
 
-    /// Runs something that must store nothing.
-    pub async fn storing_nothing<T>(&self, what: impl Future<Output = T>) -> T {
+    /// Runs calls that must store nothing.
+    pub async fn storing_nothing<T>(&self, calls: impl Future<Output = T>) -> T {
         let before = self.settled().await;
-        let done = what.await;
+        let done = calls.await;
         assert_eq!(self.head().await, before, "something was stored");
         done
     }

@@ -1,17 +1,17 @@
-//! Other roles for those who lose one that gets disabled, for good or meanwhile: REMAP and fallback roles of M7. That writes are
-//! refused or suspend is in `disabling.rs`.
+//! REMAP and fallback roles (M7). REJECT and plain SUSPEND are tested in `disabling.rs`.
 
 use rolecall::wire::{self, Decision, DisabledRoleStrategy, MembershipOrigin, check_request::Question};
 use tonic::Status;
 
 use crate::fixture::{
-    Project, becomes, expire_time, passed, remapping, role, roles, soon, standing_in, suspending, texts,
+    Project, remapping, role, role_changes, roles, soon, suspending, suspending_with_fallback, temporary, texts,
+    wait_until,
 };
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
-/// A MULTI_ROLE project with the roles Owner, Admin, Member, Clerk, Guest, Helper and the internal Support and Staff. Paid
-/// has them all; Free has neither Clerk nor Guest nor Support. Everybody is in acme, on Paid.
+/// A MULTI_ROLE project with the roles Owner, Admin, Member, Clerk, Guest, Helper and the internal roles Support and Staff.
+/// Paid enables them all. Free disables Clerk, Guest and Support. All members are in acme, which is on Paid.
 async fn shop(server: &Server) -> Project<'_> {
     let project = server.multi().await;
     project.permission("help").await;
@@ -43,22 +43,22 @@ async fn refused_move(project: Project<'_>, on_disabled: Option<wire::OnDisabled
 }
 
 #[test]
-fn m7_remap_gives_another_role_for_good() {
+fn m7_remap_replaces_a_role_permanently() {
     on_both(async |server| {
         let project = shop(server).await;
         let on_disabled = remapping(&[("Clerk", "Helper")], "Member");
         let moved = server.subscribe_org(moving(project, "Free", on_disabled)).await.unwrap();
-        assert_eq!(becomes(&moved.impact), "Member +1, Clerk -2, Guest -2, Helper +2");
+        assert_eq!(role_changes(&moved.impact), "Member +1, Clerk -2, Guest -2, Helper +2");
         assert_eq!(project.roles_of("acme", "ann").await, "Helper live");
         assert_eq!(project.roles_of("acme", "bob").await, "Member live, Helper live");
-        // Who holds the new role already just loses the old one.
+        // A member who holds the new role already only loses the old one.
         assert_eq!(project.roles_of("acme", "cat").await, "Member live");
         assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
         let ann = project.member("acme", "ann").await.unwrap();
         assert_eq!((ann.origin(), ann.roles[0].origin()), (MembershipOrigin::Migration, MembershipOrigin::Migration));
         assert_eq!(ann.revision, moved.revision);
         assert_eq!(project.holders("acme", "Clerk").await, [""; 0]);
-        // On the way back nobody gets anything back.
+        // Moving back restores nothing.
         project.subscribe("acme", "Paid").await;
         assert_eq!(project.roles_of("acme", "ann").await, "Helper live");
         let restarted = server.restarted().await;
@@ -70,32 +70,32 @@ fn m7_remap_gives_another_role_for_good() {
 }
 
 #[test]
-fn m7_remap_keeps_ends_and_of_two_the_later_stands() {
+fn m7_remap_keeps_the_expiry_and_the_later_of_two_applies() {
     on_both(async |server| {
         let project = shop(server).await;
         let (soon, later) = (soon(), crate::fixture::in_an_hour());
-        project.add("acme", "dan", &[expire_time("Clerk", soon), role("Member")]).await;
-        project.add("acme", "eve", &[expire_time("Clerk", soon), expire_time("Helper", later)]).await;
-        project.add("acme", "fay", &[expire_time("Clerk", later), expire_time("Guest", soon)]).await;
-        project.add("acme", "gil", &[expire_time("Clerk", soon), role("Helper")]).await;
+        project.add("acme", "dan", &[temporary("Clerk", soon), role("Member")]).await;
+        project.add("acme", "eve", &[temporary("Clerk", soon), temporary("Helper", later)]).await;
+        project.add("acme", "fay", &[temporary("Clerk", later), temporary("Guest", soon)]).await;
+        project.add("acme", "gil", &[temporary("Clerk", soon), role("Helper")]).await;
         let on_disabled = remapping(&[("Clerk", "Helper"), ("Guest", "Helper")], "");
         server.subscribe_org(moving(project, "Free", on_disabled)).await.unwrap();
-        let ends = async |user: &str| {
+        let expiries = async |user: &str| {
             let member = project.member("acme", user).await.unwrap();
             member.roles.into_iter().map(|role| (role.role, role.expire_time)).collect::<Vec<_>>()
         };
-        assert_eq!(ends("dan").await, [("Member".into(), None), ("Helper".into(), Some(soon))]);
-        assert_eq!(ends("eve").await, [("Helper".into(), Some(later))]);
-        assert_eq!(ends("fay").await, [("Helper".into(), Some(later))]);
-        assert_eq!(ends("gil").await, [("Helper".into(), None)]);
-        passed(&soon).await;
+        assert_eq!(expiries("dan").await, [("Member".into(), None), ("Helper".into(), Some(soon))]);
+        assert_eq!(expiries("eve").await, [("Helper".into(), Some(later))]);
+        assert_eq!(expiries("fay").await, [("Helper".into(), Some(later))]);
+        assert_eq!(expiries("gil").await, [("Helper".into(), None)]);
+        wait_until(&soon).await;
         assert_eq!(project.check("acme", "dan", "help").await, Decision::RoleExpired);
         assert_eq!(project.check("acme", "eve", "help").await, Decision::Allowed);
     });
 }
 
 #[test]
-fn m7_whoever_remap_does_not_cover_refuses_the_write() {
+fn m7_remap_must_cover_every_affected_role() {
     on_both(async |server| {
         let project = shop(server).await;
         let answer = refused_move(project, remapping(&[("Clerk", "Helper")], ""), "ROLES_WOULD_BE_DISABLED").await;
@@ -103,7 +103,7 @@ fn m7_whoever_remap_does_not_cover_refuses_the_write() {
         assert_eq!((answer.metadata("members"), answer.metadata("orgs")), ("2", "1"));
         assert!(answer.message.contains("`Guest` (2)") && !answer.message.contains("Clerk"), "{}", answer.message);
         refused_move(project, remapping(&[], ""), "ROLES_WOULD_BE_DISABLED").await;
-        // A visible role takes the place of visible ones only.
+        // A visible role cannot replace an internal one.
         project.add("acme", "sam", &roles(&["Support"])).await;
         let answer = refused_move(project, remapping(&[], "Member"), "ROLES_WOULD_BE_DISABLED").await;
         assert_eq!((answer.subjects(), answer.metadata("members")), (vec!["roles/Support"], "1"));
@@ -115,12 +115,12 @@ fn m7_whoever_remap_does_not_cover_refuses_the_write() {
 }
 
 #[test]
-fn m7_what_takes_the_place_of_a_role_must_be_there_enabled_and_as_visible() {
+fn m7_a_replacement_must_exist_be_enabled_and_be_as_visible_as_the_role() {
     on_both(async |server| {
         let project = shop(server).await;
         let answer = refused_move(project, remapping(&[("Clerk", "Guest")], "Helper"), "ROLE_DISABLED").await;
         assert_eq!(answer.subjects(), ["role_mappings/Free/roles/Guest"]);
-        // Also where nobody would get it.
+        // Even if nobody would get it.
         refused_move(project, remapping(&[("Owner", "Guest")], "Helper"), "ROLE_DISABLED").await;
         refused_move(project, remapping(&[], "Guest"), "ROLE_DISABLED").await;
         refused_move(project, remapping(&[("Clerk", "Staff")], "Helper"), "REPLACEMENT_UNSUITABLE").await;
@@ -129,15 +129,15 @@ fn m7_what_takes_the_place_of_a_role_must_be_there_enabled_and_as_visible() {
             remapping(&[("Clerk", "Nothing")], "Helper"),
             remapping(&[("Nothing", "Helper")], "Helper"),
             remapping(&[], "Nothing"),
-            standing_in("Nothing"),
+            suspending_with_fallback("Nothing"),
         ] {
             let answer = refused_move(project, on_disabled, "ROLE_NOT_FOUND").await;
             assert_eq!(answer.resource(), ("rolecall.v1.Role", "Nothing"));
         }
         let twice = remapping(&[("Clerk", "Helper"), ("Guest", "Member"), ("Clerk", "Member")], "");
         refused_move(project, twice, "CONTRADICTION").await;
-        refused_move(project, standing_in("Guest"), "ROLE_DISABLED").await;
-        refused_move(project, standing_in("Staff"), "REPLACEMENT_UNSUITABLE").await;
+        refused_move(project, suspending_with_fallback("Guest"), "ROLE_DISABLED").await;
+        refused_move(project, suspending_with_fallback("Staff"), "REPLACEMENT_UNSUITABLE").await;
     });
 }
 
@@ -145,25 +145,28 @@ fn m7_what_takes_the_place_of_a_role_must_be_there_enabled_and_as_visible() {
 fn m7_a_field_of_another_strategy_is_refused_by_its_path() {
     on_both(async |server| {
         let project = shop(server).await;
-        let said = |strategy: DisabledRoleStrategy, given: Option<wire::OnDisabled>| {
+        let with = |strategy: DisabledRoleStrategy, given: Option<wire::OnDisabled>| {
             given.map(|given| wire::OnDisabled { strategy: strategy.into(), ..given })
         };
-        let (map, others, fallback_role) =
-            (|| remapping(&[("Clerk", "Helper")], ""), || remapping(&[], "Helper"), || standing_in("Helper"));
+        let (map, others, fallback_role) = (
+            || remapping(&[("Clerk", "Helper")], ""),
+            || remapping(&[], "Helper"),
+            || suspending_with_fallback("Helper"),
+        );
         for (on_disabled, field) in [
-            (said(DisabledRoleStrategy::Unspecified, map()), "on_disabled.replacements"),
-            (said(DisabledRoleStrategy::Reject, others()), "on_disabled.default_replacement"),
-            (said(DisabledRoleStrategy::Reject, fallback_role()), "on_disabled.fallback_role"),
-            (said(DisabledRoleStrategy::Suspend, map()), "on_disabled.replacements"),
-            (said(DisabledRoleStrategy::Suspend, others()), "on_disabled.default_replacement"),
-            (said(DisabledRoleStrategy::Remap, fallback_role()), "on_disabled.fallback_role"),
+            (with(DisabledRoleStrategy::Unspecified, map()), "on_disabled.replacements"),
+            (with(DisabledRoleStrategy::Reject, others()), "on_disabled.default_replacement"),
+            (with(DisabledRoleStrategy::Reject, fallback_role()), "on_disabled.fallback_role"),
+            (with(DisabledRoleStrategy::Suspend, map()), "on_disabled.replacements"),
+            (with(DisabledRoleStrategy::Suspend, others()), "on_disabled.default_replacement"),
+            (with(DisabledRoleStrategy::Remap, fallback_role()), "on_disabled.fallback_role"),
         ] {
             assert_eq!(refused_move(project, on_disabled, "INVALID_FIELD").await.fields(), [field]);
         }
         let malformed = remapping(&[("Clerk", "Helper"), ("Guest", "Helper"), ("Owner", " Helper")], "");
         let answer = refused_move(project, malformed, "INVALID_FIELD").await;
         assert_eq!(answer.fields(), ["on_disabled.replacements[2].to"]);
-        // More than a project has roles.
+        // More entries than a project can have roles.
         let many = remapping(&vec![("Clerk", "Helper"); 10_001], "");
         assert_eq!(refused_move(project, many, "TOO_MANY_ROWS").await.fields(), ["on_disabled.replacements"]);
     });
@@ -173,8 +176,8 @@ fn m7_a_field_of_another_strategy_is_refused_by_its_path() {
 fn m7_a_fallback_role_is_held_while_a_role_is_suspended() {
     on_both(async |server| {
         let project = shop(server).await;
-        let moved = server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
-        assert_eq!(becomes(&moved.impact), "Clerk suspended 2, Guest suspended 2, Helper +3");
+        let moved = server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
+        assert_eq!(role_changes(&moved.impact), "Clerk suspended 2, Guest suspended 2, Helper +3");
         let shown = async |user: &str| {
             let member = project.member("acme", user).await.unwrap();
             let role = |role: wire::MemberRole| format!("{} {:?} {}", role.role, role.state(), role.fallback_role);
@@ -198,12 +201,12 @@ fn m7_a_fallback_role_is_held_while_a_role_is_suspended() {
             ..Default::default()
         };
         assert_eq!(server.list_members(permitted).await.unwrap().members.len(), 3);
-        // It is there after a restart, and gone once the role is enabled again.
+        // It is held after a restart, and removed when the role is enabled again.
         let restarted = server.restarted().await;
         let project = Project { server: &restarted, ..project };
         assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
         let back = restarted.subscribe_org(project.moving("acme", "Paid")).await.unwrap();
-        assert_eq!(becomes(&back.impact), "Clerk reactivated 2, Guest reactivated 2, Helper -3");
+        assert_eq!(role_changes(&back.impact), "Clerk reactivated 2, Guest reactivated 2, Helper -3");
         assert_eq!(project.roles_of("acme", "bob").await, "Clerk live, Guest live");
         assert_eq!(project.member("acme", "bob").await.unwrap().roles[0].fallback_role, "");
         assert_eq!(project.check("acme", "ann", "help").await, Decision::MissingPermission);
@@ -213,30 +216,30 @@ fn m7_a_fallback_role_is_held_while_a_role_is_suspended() {
 }
 
 #[test]
-fn m7_a_fallback_role_ends_with_the_role_and_is_nobodys_who_comes_later() {
+fn m7_a_fallback_role_expires_with_its_role_and_new_members_do_not_get_it() {
     on_both(async |server| {
         let project = shop(server).await;
         let soon = soon();
-        project.add("acme", "dan", &[expire_time("Clerk", soon), role("Member")]).await;
-        server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        project.add("acme", "dan", &[temporary("Clerk", soon), role("Member")]).await;
+        server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
         assert_eq!(project.check("acme", "dan", "help").await, Decision::Allowed);
-        passed(&soon).await;
+        wait_until(&soon).await;
         assert_eq!(project.check("acme", "dan", "help").await, Decision::MissingPermission);
-        // While the role is disabled nobody gets it, and so nobody gets its fallback role.
+        // A disabled role cannot be given, so no new member gets its fallback role.
         refused(server.add_member(project.adding("acme", "eve", &roles(&["Clerk"]))).await, "ROLE_DISABLED");
         project.add("acme", "eve", &roles(&["Member"])).await;
         assert_eq!(project.check("acme", "eve", "help").await, Decision::MissingPermission);
-        // Who gives the suspended role up gives its fallback role up.
+        // A member who gives up the suspended role loses its fallback role.
         project.set("acme", "cat", &roles(&["Member"])).await;
         assert_eq!(project.check("acme", "cat", "help").await, Decision::MissingPermission);
     });
 }
 
 #[test]
-fn m7_a_fallback_role_that_is_disabled_itself_asks_again() {
+fn m7_disabling_a_fallback_role_needs_a_strategy_too() {
     on_both(async |server| {
         let project = shop(server).await;
-        server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
         let disabling = |on_disabled| wire::UpdateRoleMappingRequest {
             disable_roles: texts(&["Helper"]),
             on_disabled,
@@ -244,25 +247,25 @@ fn m7_a_fallback_role_that_is_disabled_itself_asks_again() {
         };
         let answer = server.storing_nothing(server.update_role_mapping(disabling(None))).await;
         assert_eq!(refused(answer, "ROLES_WOULD_BE_DISABLED").metadata("members"), "3");
-        let suspended = server.update_role_mapping(disabling(standing_in("Admin"))).await.unwrap();
-        assert_eq!(becomes(&suspended.impact), "Admin +3, Helper -3");
+        let suspended = server.update_role_mapping(disabling(suspending_with_fallback("Admin"))).await.unwrap();
+        assert_eq!(role_changes(&suspended.impact), "Admin +3, Helper -3");
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Admin");
         assert_eq!(project.ask("acme", "ann", Question::Role("Admin".into())).await, Decision::Allowed);
-        // As soon as the first fallback role works again, it does.
+        // The first fallback role counts again once it is enabled.
         project.enable("Free", &["Helper"]).await;
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Helper");
         let remapped = server.update_role_mapping(disabling(remapping(&[("Helper", "Member")], ""))).await.unwrap();
-        assert_eq!(becomes(&remapped.impact), "Member +2, Helper -3");
+        assert_eq!(role_changes(&remapped.impact), "Member +2, Helper -3");
         assert_eq!(project.member("acme", "ann").await.unwrap().roles[0].fallback_role, "Member");
     });
 }
 
 #[test]
-fn m7_nobody_stands_in_for_an_internal_role() {
+fn m7_an_internal_role_is_suspended_without_a_fallback_role() {
     on_both(async |server| {
         let project = shop(server).await;
         project.add("acme", "sam", &roles(&["Support"])).await;
-        server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
+        server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
         let sam = project.member("acme", "sam").await.unwrap();
         assert_eq!((sam.roles[0].role.as_str(), sam.roles[0].fallback_role.as_str()), ("Support", ""));
         assert_eq!(project.check("acme", "sam", "help").await, Decision::MissingPermission);
@@ -270,7 +273,7 @@ fn m7_nobody_stands_in_for_an_internal_role() {
 }
 
 #[test]
-fn m7_in_a_single_role_project_a_fallback_role_stands_in_the_place_of_its_role() {
+fn m7_in_a_single_role_project_a_fallback_role_takes_the_exact_place_of_its_role() {
     on_both(async |server| {
         let project = server.single();
         project.permission("help").await;
@@ -283,18 +286,18 @@ fn m7_in_a_single_role_project_a_fallback_role_stands_in_the_place_of_its_role()
         project.grant("Free", "Member", &["sell"]).await;
         project.disable("Free", &["Clerk"]).await;
         project.org("acme", "").await;
-        let lent = soon();
+        let expiry = soon();
         project.add("acme", "ann", &roles(&["Clerk"])).await;
-        project.add("acme", "bob", &[role("Member"), expire_time("Clerk", lent)]).await;
-        let moved = server.subscribe_org(moving(project, "Free", standing_in("Helper"))).await.unwrap();
-        assert_eq!(becomes(&moved.impact), "Clerk suspended 2, Helper +2");
+        project.add("acme", "bob", &[role("Member"), temporary("Clerk", expiry)]).await;
+        let moved = server.subscribe_org(moving(project, "Free", suspending_with_fallback("Helper"))).await.unwrap();
+        assert_eq!(role_changes(&moved.impact), "Clerk suspended 2, Helper +2");
         assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
-        // What stands in for a lent role is lent over the other.
+        // The fallback role of a temporary role overrides the permanent role.
         assert_eq!(project.roles_of("acme", "bob").await, "Member overridden, Clerk suspended");
         assert_eq!(project.check("acme", "bob", "help").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::MissingPermission);
-        passed(&lent).await;
-        assert_eq!(project.roles_of("acme", "bob").await, "Member live, Clerk ended");
+        wait_until(&expiry).await;
+        assert_eq!(project.roles_of("acme", "bob").await, "Member live, Clerk expired");
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "help").await, Decision::MissingPermission);
     });
@@ -304,7 +307,7 @@ fn m7_in_a_single_role_project_a_fallback_role_stands_in_the_place_of_its_role()
 type Way = fn(Project<'_>, u32, Option<wire::OnDisabled>) -> Asked<'_>;
 type Asked<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Option<wire::Impact>, Status>> + 'a>>;
 
-/// All ways there are. Of each round the orgs `acme-N` and `globex-N` are on the mapping `Paid-N`; `Free-N` has no Clerk.
+/// All ways. In round N the orgs `acme-N` and `globex-N` are on the mapping `Paid-N`, and `Free-N` disables Clerk.
 const WAYS: [Way; 5] = [
     |project, round, on_disabled| {
         Box::pin(async move {
@@ -355,7 +358,7 @@ const WAYS: [Way; 5] = [
                 on_disabled: on_disabled.clone(),
                 ..project.moving(&format!("{org}-{round}"), &format!("Free-{round}"))
             };
-            // One by one: what the two reports say together is asked by the caller of one that says both.
+            // Two calls, whose reports are added up.
             let first = project.server.subscribe_org(to_free("acme")).await?.impact.unwrap();
             let second = project.server.subscribe_org(to_free("globex")).await?.impact.unwrap();
             let mut both = first;
@@ -380,11 +383,11 @@ fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
             project.role(name).await;
         }
         for (round, way) in WAYS.iter().enumerate() {
-            for (turn, (on_disabled, shown, stands_in, said)) in [
+            for (turn, (on_disabled, shown, fallback_role, roles_impact)) in [
                 (remapping(&[("Clerk", "Helper")], ""), "Helper live", "", "Clerk -3, Helper +3"),
                 (remapping(&[], "Helper"), "Helper live", "", "Clerk -3, Helper +3"),
                 (suspending(), "Clerk suspended", "", "Clerk suspended 3"),
-                (standing_in("Helper"), "Clerk suspended", "Helper", "Clerk suspended 3, Helper +3"),
+                (suspending_with_fallback("Helper"), "Clerk suspended", "Helper", "Clerk suspended 3, Helper +3"),
             ]
             .into_iter()
             .enumerate()
@@ -404,13 +407,13 @@ fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
                 let reject = server.storing_nothing(way(project, round, None)).await;
                 refused(reject, "ROLES_WOULD_BE_DISABLED");
                 let impact = way(project, round, on_disabled).await.unwrap();
-                assert_eq!(becomes(&impact), said, "{round}");
+                assert_eq!(role_changes(&impact), roles_impact, "{round}");
                 let impact = impact.unwrap();
                 assert_eq!((impact.orgs, impact.members), (2, 3), "{round}");
                 for (org, user) in [(&acme, "ann"), (&acme, "bob"), (&globex, "ann")] {
                     let member = project.member(org, user).await.unwrap();
                     assert_eq!(crate::fixture::shown(&member), shown, "{round}");
-                    assert_eq!(member.roles[0].fallback_role, stands_in, "{round}");
+                    assert_eq!(member.roles[0].fallback_role, fallback_role, "{round}");
                 }
             }
         }
@@ -418,7 +421,7 @@ fn m7_every_strategy_works_in_every_way_to_disable_a_role() {
 }
 
 #[test]
-fn m7_in_bulk_an_org_that_remap_does_not_cover_refuses_all_and_is_named() {
+fn m7_an_org_that_remap_does_not_cover_refuses_the_whole_bulk_move() {
     on_both(async |server| {
         let project = shop(server).await;
         project.org("globex", "Paid").await;
@@ -431,6 +434,9 @@ fn m7_in_bulk_an_org_that_remap_does_not_cover_refuses_all_and_is_named() {
         let refused = refused(server.storing_nothing(answer).await, "ROLES_WOULD_BE_DISABLED");
         assert_eq!((refused.subjects(), refused.metadata("rows")), (vec!["org_ids[1]"], "1"));
         let moved = server.batch_subscribe_orgs(moving(remapping(&[("Clerk", "Helper")], "Member"))).await.unwrap();
-        assert_eq!((moved.moved, becomes(&moved.impact).as_str()), (2, "Member +1, Clerk -3, Guest -2, Helper +3"));
+        assert_eq!(
+            (moved.moved, role_changes(&moved.impact).as_str()),
+            (2, "Member +1, Clerk -3, Guest -2, Helper +3")
+        );
     });
 }

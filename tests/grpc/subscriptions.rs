@@ -1,20 +1,20 @@
-//! Which mapping an org uses, and which orgs a mapping has: S2, S3.
+//! Subscriptions: S2, S3.
 
-use rolecall::wire::{self, batch_subscribe_orgs_request::Target};
+use rolecall::wire::{self, batch_subscribe_orgs_request, subscribe_org_request};
 
 use crate::fixture::Project;
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
-fn back(org_ids: &[&str]) -> wire::BatchSubscribeOrgsRequest {
+fn to_default(org_ids: &[&str]) -> wire::BatchSubscribeOrgsRequest {
     wire::BatchSubscribeOrgsRequest {
         org_ids: org_ids.iter().map(|id| id.to_string()).collect(),
-        target: Some(Target::ToDefault(true)),
+        target: Some(batch_subscribe_orgs_request::Target::ToDefault(true)),
         ..Default::default()
     }
 }
 
-/// All pages of the subscriptions to a mapping, or of all.
+/// Returns the subscriptions to a mapping, or all if it is empty, from all pages.
 async fn listed(server: &Server, role_mapping: &str, page_size: i32) -> Vec<(String, String)> {
     let (mut rows, mut page_token) = (Vec::new(), String::new());
     loop {
@@ -30,14 +30,14 @@ async fn listed(server: &Server, role_mapping: &str, page_size: i32) -> Vec<(Str
     }
 }
 
-/// The subscribers that a mapping says it has, wherever it says so.
+/// Returns the subscriber count of a mapping. All answers with the mapping must agree.
 async fn counted(project: Project<'_>, name: &str) -> i32 {
     let read = project.get_mapping(name).await;
     let all = project.server.list_role_mappings(wire::ListRoleMappingsRequest::default()).await.unwrap().role_mappings;
     assert!(all.contains(&read), "{all:?}");
-    // A write that changes nothing answers from memory.
+    // A write that changes nothing returns the mapping from memory.
     let idle = project.server.update_role_mapping(project.updating(name)).await.unwrap().role_mapping.unwrap();
-    assert_eq!(idle, read, "memory and database say the same");
+    assert_eq!(idle, read, "memory and database agree");
     read.subscriber_count
 }
 
@@ -60,30 +60,35 @@ fn s2_many_orgs_are_moved_in_one_commit_and_back() {
         let again = server.storing_nothing(server.batch_subscribe_orgs(project.moving_all(&["a", "b"], "Paid"))).await;
         let again = again.unwrap();
         assert_eq!((again.moved, again.unchanged, again.revision), (0, 2, answer.revision));
-        let answer = server.batch_subscribe_orgs(back(&["a", "d"])).await.unwrap();
+        let answer = server.batch_subscribe_orgs(to_default(&["a", "d"])).await.unwrap();
         assert_eq!((answer.moved, answer.unchanged), (1, 1));
         assert_eq!(project.mapping_of("a").await, "Default");
     });
 }
 
 #[test]
-fn s2_back_to_the_default_is_the_default_of_that_moment() {
+fn s2_to_default_means_the_current_default() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;
         project.mapping("Gold").await;
-        for org in ["a", "b"] {
+        for org in ["a", "b", "c"] {
             project.org(org, "Gold").await;
         }
         let promoting = wire::PromoteRoleMappingRequest { name: "Paid".into(), ..Default::default() };
         server.promote_role_mapping(promoting).await.unwrap();
-        assert_eq!(server.batch_subscribe_orgs(back(&["a", "b"])).await.unwrap().moved, 2);
+        assert_eq!(server.batch_subscribe_orgs(to_default(&["a", "b"])).await.unwrap().moved, 2);
         assert_eq!(project.mapping_of("b").await, "Paid");
+        let target = Some(subscribe_org_request::Target::ToDefault(true));
+        let one = wire::SubscribeOrgRequest { org_id: "c".into(), target, ..Default::default() };
+        let moved = server.subscribe_org(one).await.unwrap().subscription.unwrap();
+        assert_eq!((moved.org_id.as_str(), moved.role_mapping.as_str()), ("c", "Paid"));
+        assert_eq!(project.mapping_of("c").await, "Paid");
     });
 }
 
 #[test]
-fn s2_of_many_orgs_every_one_that_is_refused_is_named_and_none_is_moved() {
+fn s2_every_refused_org_of_a_bulk_move_is_named_and_none_is_moved() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;
@@ -105,7 +110,7 @@ fn s2_of_many_orgs_every_one_that_is_refused_is_named_and_none_is_moved() {
 }
 
 #[test]
-fn s3_a_mappings_orgs_are_listed_by_page_and_counted() {
+fn s3_the_orgs_of_a_mapping_are_listed_by_page_and_counted() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;
@@ -133,7 +138,7 @@ fn s3_a_mappings_orgs_are_listed_by_page_and_counted() {
 }
 
 #[test]
-fn s3_who_moves_or_is_deleted_is_counted_and_listed_no_more() {
+fn s3_moved_and_deleted_orgs_are_no_longer_counted_or_listed() {
     on_both(async |server| {
         let (project, other) = (server.single(), server.multi().await);
         project.mapping("Paid").await;

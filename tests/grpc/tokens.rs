@@ -1,4 +1,5 @@
-//! Page tokens belong to what they were read in (B4, S5, R6), and tell end users nothing of staff (I2).
+//! A page token is valid only for the org, project and order that it was issued for (B4, S5, R6). It reveals no internal
+//! roles (I2).
 
 use rolecall::wire::{self, Environment};
 
@@ -36,7 +37,7 @@ async fn fill(project: Project<'_>, reuse_deleted_id: bool, users: &[&str]) {
 }
 
 #[test]
-fn s5_a_page_of_a_deleted_org_does_not_go_on_in_the_org_that_has_its_id_now() {
+fn s5_a_page_token_of_a_deleted_org_is_invalid_after_its_id_is_reused() {
     on_both(async |server| {
         let project = server.single();
         fill(project, false, &["ann", "bob", "cid"]).await;
@@ -51,7 +52,7 @@ fn s5_a_page_of_a_deleted_org_does_not_go_on_in_the_org_that_has_its_id_now() {
 }
 
 #[test]
-fn s5_a_page_of_a_deleted_project_does_not_go_on_in_the_project_that_has_its_key_now() {
+fn s5_a_page_token_of_a_deleted_project_is_invalid_after_its_key_is_reused() {
     on_both(async |server| {
         let project = server.multi().await;
         fill(project, false, &["ann", "bob"]).await;
@@ -76,7 +77,7 @@ fn s5_a_page_of_a_deleted_project_does_not_go_on_in_the_project_that_has_its_key
 }
 
 #[test]
-fn r6_a_list_of_roles_goes_on_after_others_came_and_went_but_not_in_another_order() {
+fn r6_a_list_of_roles_continues_after_additions_and_deletions_but_not_after_reordering() {
     on_both(async |server| {
         let project = server.single();
         project.role("Clerk").await;
@@ -100,7 +101,7 @@ fn r6_a_list_of_roles_goes_on_after_others_came_and_went_but_not_in_another_orde
 }
 
 #[test]
-fn r3_a_page_by_a_name_does_not_go_on_with_what_has_the_name_now() {
+fn r3_a_page_token_is_invalid_after_its_name_is_used_again() {
     on_both(async |server| {
         let project = server.single();
         project.mapping("Paid").await;
@@ -141,7 +142,8 @@ fn r3_a_page_by_a_name_does_not_go_on_with_what_has_the_name_now() {
     });
 }
 
-/// In acme olga is an Owner, mia a Member. Support and Phantom, once Ghost, are internal; Seller was once Clerk.
+/// In acme olga is an Owner and mia a Member. Support and Phantom are internal. Ghost is an alias of Phantom, and Clerk of
+/// Seller.
 async fn staffed(project: Project<'_>) -> Project<'_> {
     for name in ["Support", "Ghost"] {
         project.internal_role(name).await;
@@ -154,18 +156,18 @@ async fn staffed(project: Project<'_>) -> Project<'_> {
         .reorder_roles(project.reordering(&["Support", "Owner", "Admin", "Phantom", "Member", "Seller"]))
         .await
         .unwrap();
-    project.founded("acme", "olga").await;
+    project.org_with_owner("acme", "olga").await;
     project.add_all("acme", &["mia"], &["Member"]).await;
     project
 }
 
 #[test]
-fn i2_a_forged_token_tells_nothing_of_internal_roles() {
+fn i2_a_forged_page_token_reveals_no_internal_roles() {
     on_both(async |server| {
         for project in [server.single(), server.multi().await] {
             let project = staffed(project).await;
-            let unseen = ["Nothing", "Support", "Phantom", "Ghost", ""];
-            for last in unseen {
+            let hidden = ["Nothing", "Support", "Phantom", "Ghost", ""];
+            for last in hidden {
                 for user in ["olga", "mia"] {
                     refused(project.roles_after(user, "acme", last).await, "PAGE_TOKEN_INVALID");
                     for target in ["", user, "nobody"] {
@@ -174,15 +176,15 @@ fn i2_a_forged_token_tells_nothing_of_internal_roles() {
                     }
                 }
             }
-            // Who is let in nowhere learns not even that a name is known.
-            for last in unseen.into_iter().chain(["Owner", "Seller", "Clerk"]).filter(|last| !last.is_empty()) {
+            // A user without access does not even learn whether the name exists.
+            for last in hidden.into_iter().chain(["Owner", "Seller", "Clerk"]).filter(|last| !last.is_empty()) {
                 refused(project.roles_after("nobody", "acme", last).await, "VIEWER_NOT_A_MEMBER");
                 refused(project.roles_after("olga", "nowhere", last).await, "ORG_NOT_FOUND");
                 let asked = project.manageable_after(("nobody", "acme", "mia"), last).await;
                 refused(asked, "ACTING_USER_NOT_A_MEMBER");
                 refused(project.manageable_after(("olga", "nowhere", ""), last).await, "ORG_NOT_FOUND");
             }
-            // What they see may be named, also as it was called once.
+            // Visible roles may be named, also by an alias.
             for (last, next) in [("Owner", &["Admin", "Member"][..]), ("Member", &["Seller"]), ("Clerk", &[])] {
                 assert_eq!(project.roles_after("mia", "acme", last).await.unwrap(), next);
                 assert_eq!(project.manageable_after(("olga", "acme", "mia"), last).await.unwrap(), next);
@@ -192,7 +194,7 @@ fn i2_a_forged_token_tells_nothing_of_internal_roles() {
 }
 
 #[test]
-fn i2_a_list_for_an_end_user_goes_on_whatever_becomes_of_internal_roles() {
+fn i2_a_list_for_an_end_user_continues_after_changes_of_internal_roles() {
     on_both(async |server| {
         for project in [server.single(), server.multi().await] {
             let project = staffed(project).await;
@@ -202,42 +204,42 @@ fn i2_a_list_for_an_end_user_goes_on_whatever_becomes_of_internal_roles() {
                 (roles, project.manageable_page(ask, 1, "").await.unwrap().next_page_token)
             };
             let (roles, manageable) = tokens().await;
-            let goes_on = async |what: &str| {
+            let continues = async |what: &str| {
                 let page = project.roles_for("olga", "acme", 1, &roles).await.expect(what);
                 assert_eq!((page.roles[0].name.as_str(), page.roles[0].position), ("Admin", 2), "{what}");
                 let page = project.manageable_page(ask, 1, &manageable).await.expect(what);
                 assert_eq!(page.roles[0].role, "Admin", "{what}");
             };
-            goes_on("nothing").await;
+            continues("no change").await;
             let order = ["Owner", "Support", "Admin", "Member", "Seller", "Phantom"];
             server.reorder_roles(project.reordering(&order)).await.unwrap();
-            goes_on("internal roles in another order").await;
+            continues("internal roles in another order").await;
             let spy = wire::CreateRoleRequest {
                 internal: true,
                 placement: Some(wire::create_role_request::Placement::Above("Admin".into())),
                 ..project.creating_role("Spy")
             };
             server.create_role(spy).await.unwrap();
-            goes_on("an internal role that came").await;
+            continues("a new internal role").await;
             project.delete_role("Support", "").await;
-            goes_on("an internal role that went").await;
+            continues("a deleted internal role").await;
             project.rename_role("Seller", "Clerk").await;
-            goes_on("another name").await;
+            continues("a renamed role").await;
 
-            let ends = async |(roles, manageable): (String, String)| {
+            let becomes_invalid = async |(roles, manageable): (String, String)| {
                 refused(project.roles_for("olga", "acme", 1, &roles).await, "PAGE_TOKEN_INVALID");
                 refused(project.manageable_page(ask, 1, &manageable).await, "PAGE_TOKEN_INVALID");
             };
             let before = tokens().await;
             let order = ["Owner", "Spy", "Admin", "Clerk", "Member", "Phantom"];
             server.reorder_roles(project.reordering(&order)).await.unwrap();
-            ends(before).await;
+            becomes_invalid(before).await;
             let before = tokens().await;
             project.role("Guest").await;
-            ends(before).await;
+            becomes_invalid(before).await;
             let before = tokens().await;
             project.delete_role("Guest", "").await;
-            ends(before).await;
+            becomes_invalid(before).await;
         }
     });
 }

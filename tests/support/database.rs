@@ -1,50 +1,68 @@
-//! What the test binaries share: databases, each made anew for one test.
+//! What the test binaries share: new databases, and tests that run on both kinds of them.
 #![allow(dead_code)] // No binary uses all of it.
 
 pub mod postgres;
 
 use tempfile::TempDir;
 
-/// A database that nobody else uses. SQLite's goes with this value, PostgreSQL's with the server.
+/// A database of one test. Dropping this deletes a SQLite database. The PostgreSQL ones go with their server.
 pub struct TestDatabase {
     pub url: String,
     folder: Option<TempDir>,
 }
 
-/// A new SQLite database.
+/// Runs a test on a new SQLite database, then on a new PostgreSQL one if there is a PostgreSQL.
+pub fn on_both(test: impl AsyncFn(TestDatabase)) {
+    block_on(async {
+        println!("on SQLite");
+        test(sqlite()).await;
+        if let Some(database) = postgres().await {
+            println!("on PostgreSQL");
+            test(database).await;
+        }
+    });
+}
+
+/// Runs a test that needs two servers on one database: on PostgreSQL only.
+pub fn on_postgres(test: impl AsyncFn(TestDatabase)) {
+    block_on(async {
+        if let Some(database) = postgres().await {
+            test(database).await;
+        }
+    });
+}
+
+fn block_on(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime can be built").block_on(test);
+}
+
 pub fn sqlite() -> TestDatabase {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let url = format!("sqlite://{}", folder.path().join("rolecall.db").display());
     TestDatabase { url, folder: Some(folder) }
 }
 
-/// A new PostgreSQL database; none where PostgreSQL is missing.
-pub async fn postgres() -> Option<TestDatabase> {
+/// Creates a PostgreSQL database. `None` if there is no PostgreSQL.
+async fn postgres() -> Option<TestDatabase> {
     postgres::database().await.map(|url| TestDatabase { url, folder: None })
 }
 
 impl TestDatabase {
-    /// The file of a SQLite database.
+    /// Returns the file of a SQLite database.
     pub fn file(&self) -> Option<std::path::PathBuf> {
         self.folder.as_ref().map(|folder| folder.path().join("rolecall.db"))
     }
 }
 
-/// Makes a test on SQLite and one on PostgreSQL of each `async fn name(database: TestDatabase)`.
+/// Makes a test of each `async fn name(database: TestDatabase)` that runs it on both databases.
 #[macro_export]
 macro_rules! on_both {
     ($($name:ident)*) => {
-        mod on_sqlite {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name($crate::support::sqlite()).await;
-            }
-        )*}
-        mod on_postgres {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let Some(database) = $crate::support::postgres().await else { return };
-                super::$name(database).await;
+        mod on_both {$(
+            #[test]
+            fn $name() {
+                $crate::support::on_both(super::$name);
             }
         )*}
     };

@@ -1,10 +1,10 @@
-//! One PostgreSQL for a test binary, with one database a test.
+//! One PostgreSQL server for a test binary, with one database for each test.
 //!
-//! The server listens on a unix socket in a folder of its own. A shell that waits for the end of its input stops it and
-//! deletes the folder: its input ends with the test binary, however that ends, so that no server is left behind.
+//! The server listens on a unix socket in its own folder. A shell stops the server and deletes the folder when its input
+//! closes. The test binary holds the other end of that input, so that no server outlives it, however it exits.
 //!
-//! `ROLECALL_TEST_POSTGRES=postgres://…` names a running server instead; its databases are left there. Where there is no
-//! PostgreSQL a test says so and counts as passed, but not with `CI=true`.
+//! `ROLECALL_TEST_POSTGRES=postgres://…` names a running server instead. Its databases are not deleted. Where there is no
+//! PostgreSQL a test says so and counts as passed. With `CI=true` it fails.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use sea_orm::{ConnectionTrait, Database};
 
 const SERVER: &str = "ROLECALL_TEST_POSTGRES";
 
-/// The url of a new, empty database; none where PostgreSQL is missing.
+/// Creates an empty database and returns its URL. `None` if there is no PostgreSQL.
 pub async fn database() -> Option<String> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let server = server()?;
@@ -27,7 +27,7 @@ pub async fn database() -> Option<String> {
     Some(with_database(server, &name))
 }
 
-/// The url of the server's own database.
+/// Returns the URL of the server's own database. `None` if there is no PostgreSQL.
 fn server() -> Option<&'static str> {
     static SERVER_URL: OnceLock<Option<String>> = OnceLock::new();
     SERVER_URL.get_or_init(|| std::env::var(SERVER).ok().or_else(start)).as_deref()
@@ -35,7 +35,7 @@ fn server() -> Option<&'static str> {
 
 fn start() -> Option<String> {
     let Some(programs) = programs() else {
-        // Past the capture of the test harness: nobody shall believe that this was tested.
+        // Written directly, because the test harness hides what a passing test prints.
         let _ = std::io::stderr()
             .write_all(b"\nskipped: PostgreSQL not found; install it or set ROLECALL_TEST_POSTGRES\n\n");
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "PostgreSQL not found, and CI must not skip");
@@ -58,7 +58,7 @@ fn start() -> Option<String> {
         command.args(["-u", "postgres", "--"]).arg(path);
         command
     };
-    // A locale whose order is not that of bytes, so that a missing COLLATE shows. Before PostgreSQL 15 there is none to set.
+    // This locale does not sort by bytes, so that a missing COLLATE shows. PostgreSQL before 15 cannot set it.
     let initdb = |locale: &[&str]| {
         let common = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"];
         program("initdb").arg("-D").arg(&data).args(common).args(locale).stdout(Stdio::null()).status()
@@ -67,7 +67,7 @@ fn start() -> Option<String> {
     if !made.success() {
         assert!(initdb(&[]).expect("initdb can be run").success(), "initdb failed");
     }
-    // Nobody's power fails here: what is committed need not reach the disk.
+    // No test survives a power failure, so commits need not reach the disk.
     let options = format!(
         "-c listen_addresses='' -c unix_socket_directories={} -c fsync=off -c max_connections=300",
         folder.display()
@@ -75,12 +75,12 @@ fn start() -> Option<String> {
     let mut pg_ctl = program("pg_ctl");
     pg_ctl.arg("-D").arg(&data).arg("-w").arg("-l").arg(folder.join("log")).arg("-o").arg(options).arg("start");
     run(pg_ctl.stdout(Stdio::null()).current_dir("/"));
-    keep(stop_at_the_end(program("pg_ctl").arg("-D").arg(&data), &folder));
+    keep(stop_on_exit(program("pg_ctl").arg("-D").arg(&data), &folder));
     Some(format!("postgres://postgres@localhost/postgres?host={}", folder.display()))
 }
 
-/// The shell that outlives this process by the time it takes to stop the server.
-fn stop_at_the_end(pg_ctl: &Command, folder: &Path) -> Child {
+/// Starts the shell that stops the server after this process exits.
+fn stop_on_exit(pg_ctl: &Command, folder: &Path) -> Child {
     let words = std::iter::once(pg_ctl.get_program()).chain(pg_ctl.get_args());
     let stop: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
     let script = format!(
@@ -93,13 +93,13 @@ fn stop_at_the_end(pg_ctl: &Command, folder: &Path) -> Child {
     shell.spawn().expect("a shell can be started")
 }
 
-/// Holds the shell's input open until the process ends.
+/// Holds the shell's input open until this process exits.
 fn keep(shell: Child) {
     static SHELL: OnceLock<Child> = OnceLock::new();
     let _ = SHELL.set(shell);
 }
 
-/// Where the programs of the newest PostgreSQL are.
+/// Returns the folder with the programs of the newest PostgreSQL.
 fn programs() -> Option<PathBuf> {
     let debian =
         std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
@@ -120,7 +120,7 @@ fn output(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).trim().into()
 }
 
-/// The url of another database of the same server.
+/// Returns the URL of another database of the same server.
 fn with_database(server: &str, name: &str) -> String {
     let (address, parameters) =
         server.split_once('?').map_or((server, String::new()), |(it, rest)| (it, format!("?{rest}")));

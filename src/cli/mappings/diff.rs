@@ -12,12 +12,12 @@ use crate::grpc::generated::role_mapping_service_client::RoleMappingServiceClien
 use crate::wire::{DiffRoleMappingsRequest, RoleDiff};
 
 const AFTER_LONG_HELP: &str = "\
-Exit codes: 0 answered, whether they differ or not; 2 no answer, with the reason on the standard error output.
+Exit codes: 0 answered, also if they differ; 2 no answer, with the reason on stderr.
 
 JSON (--json), one object:
   project, left, right    what was asked about
   roles                   in the order of the roles: role, enabled_left, enabled_right, and the names of permissions
-                          only_left, only_right, both; those that do not differ only with --all
+                          only_left, only_right, both; roles that do not differ only with --all
   revision                the state that the last page was read at";
 
 #[derive(Parser)]
@@ -29,7 +29,7 @@ pub struct Args {
     /// The name of the role mapping to compare it with.
     right: String,
 
-    /// Shows also the roles that do not differ.
+    /// Shows roles that do not differ, too.
     #[arg(long)]
     all: bool,
 
@@ -53,7 +53,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             project: client.project(),
             left: args.left.clone(),
             right: args.right.clone(),
-            // That would leave out what both sides have, which is counted here.
+            // `true` would leave out what both sides grant, which the table counts.
             only_different: false,
             page_size: PAGE_SIZE,
             page_token,

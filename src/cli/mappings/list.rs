@@ -12,7 +12,7 @@ use crate::grpc::generated::role_mapping_service_client::RoleMappingServiceClien
 use crate::wire::{ListRoleMappingsRequest, RoleMapping};
 
 const AFTER_LONG_HELP: &str = "\
-Exit codes: 0 answered; 2 no answer, with the reason on the standard error output.
+Exit codes: 0 answered; 2 no answer, with the reason on stderr.
 
 JSON (--json), one object:
   project          what was asked about

@@ -1,4 +1,4 @@
-//! What `subscribe` says, and the commands that it gives to paste.
+//! What `subscribe` prints, and the commands in it.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ fn text(answer: &Subscribed) -> String {
 }
 
 #[test]
-fn a_command_to_paste_says_what_the_arguments_said() {
+fn a_printed_command_has_the_same_arguments() {
     for words in [
         &["acme", "Free"][..],
         &["acme", "Free", "--on-disabled", "suspend", "--fallback-role", "Read Only", "--reason", "it's over"],
@@ -55,7 +55,7 @@ fn a_command_to_paste_says_what_the_arguments_said() {
         assert_eq!(args(&again).command(), given);
         assert_eq!(again, words, "{given}");
     }
-    // With a name that begins with a dash it is said in another order, and means the same.
+    // With a name that begins with a dash the order differs, and the meaning is the same.
     for (words, command) in [
         (&["--", "-x", "Free"][..], "-- -x Free"),
         (
@@ -65,13 +65,13 @@ fn a_command_to_paste_says_what_the_arguments_said() {
         (&["--to-default", "--fallback-role=-s", "--", "-"], "'--fallback-role=-s' --to-default -- -"),
         (&["acme", "Free", "--remap=-a=b", "--remap", "c=-d=e"], "acme Free '--remap=-a=b' --remap 'c=-d=e'"),
         (&["acme", "Free", "--default-replacement=--dry-run"], "acme Free '--default-replacement=--dry-run'"),
-        (&["acme", "Free", "--reason=- it's over"], r"acme Free '--reason=- it'\''s over'"),
+        (&["acme", "Free", "--reason=- it's over"], r#"acme Free "--reason=- it's over""#),
         (&["acme", "Free", "--reason", "two\nlines \u{1b}[2J"], r"acme Free --reason $'two\nlines \033[2J'"),
         (&["acme", "Free", "--server=-h:1"], "acme Free '--server=-h:1'"),
     ] {
-        let said = args(words);
-        assert_eq!(said.command(), format!("rolecall subscribe {command}"));
-        let pasted = split(&said.command());
+        let given = args(words);
+        assert_eq!(given.command(), format!("rolecall subscribe {command}"));
+        let pasted = split(&given.command());
         let again = args(&pasted[2..].iter().map(String::as_str).collect::<Vec<_>>());
         let meant = |args: Args| {
             let flags = (args.to_default, args.dry_run, args.on_disabled, args.client.repeated());
@@ -85,14 +85,14 @@ fn a_command_to_paste_says_what_the_arguments_said() {
                 flags,
             )
         };
-        assert_eq!(meant(again), meant(said), "{command}");
+        assert_eq!(meant(again), meant(given), "{command}");
     }
     for looked in [&["acme", "Free", "--dry-run"], &["acme", "--to-default", "--dry-run"]] {
         assert_eq!(args(looked).apply_command("Free", "3f"), "rolecall subscribe acme Free --impact 3f");
     }
 }
 
-/// The words of a line as a shell takes them.
+/// Returns the words that a shell reads.
 fn split(line: &str) -> Vec<String> {
     let printed = std::process::Command::new("bash").args(["-c", &format!("printf '%s\\0' {line}")]).output().unwrap();
     let words = String::from_utf8(printed.stdout).unwrap();
@@ -123,7 +123,7 @@ fn a_fallback_role_means_suspend_and_a_replacement_remap() {
 }
 
 #[test]
-fn the_first_line_says_what_it_does_to_whom() {
+fn the_first_line_says_what_changes_for_members() {
     let first = |answer: &Subscribed| text(answer).lines().next().unwrap_or_default().to_owned();
     assert_eq!(first(&answered(true, 1, 0)), "Moving acme from Paid to Free would touch no member.");
     assert_eq!(first(&answered(false, 1, 0)), "Moved acme from Paid to Free. That touched no member.");
@@ -134,31 +134,31 @@ fn the_first_line_says_what_it_does_to_whom() {
 }
 
 #[test]
-fn a_refusal_says_the_choices_that_there_are() {
+fn a_refusal_lists_the_choices() {
     let internal = HashSet::from(["Support".to_owned()]);
-    let told = |words: &[&str], held: &[&str]| {
+    let choices_for = |words: &[&str], held: &[&str]| {
         let held: Vec<String> = held.iter().map(|role| role.to_string()).collect();
-        let said = choices::commands(&args(words), &held, "Member", &internal);
-        said.lines().filter(|line| line.starts_with("rolecall ")).map(String::from).collect::<Vec<_>>()
+        let text = choices::commands(&args(words), &held, "Member", &internal);
+        text.lines().filter(|line| line.starts_with("rolecall ")).map(String::from).collect::<Vec<_>>()
     };
     let command = |flags: &str| format!("rolecall subscribe acme Free {flags} --dry-run");
     let suspend = command("--on-disabled suspend");
     let fallback_role = command("--on-disabled suspend --fallback-role Member");
     let remap = |remaps: &str| command(&format!("--on-disabled remap {remaps}"));
     assert_eq!(
-        told(&["acme", "Free", "--impact", "3f"], &["Billing Manager"]),
+        choices_for(&["acme", "Free", "--impact", "3f"], &["Billing Manager"]),
         [suspend.clone(), fallback_role.clone(), remap("--remap 'Billing Manager=Member'")]
     );
-    // What was said already stays.
-    let again = told(&["acme", "Free", "--remap", "A=B"], &["C"]);
+    // Given replacements stay.
+    let again = choices_for(&["acme", "Free", "--remap", "A=B"], &["C"]);
     assert_eq!(again[2], remap("--remap 'A=B' --remap 'C=Member'"));
-    assert_eq!(told(&["acme", "Free"], &["A", "B", "C", "D"])[2], remap("--default-replacement Member"));
-    // So that it cannot be read as another pair of names.
+    assert_eq!(choices_for(&["acme", "Free"], &["A", "B", "C", "D"])[2], remap("--default-replacement Member"));
+    // `--remap A=B=Member` would be read as another pair.
     assert_eq!(
-        told(&["acme", "Free", "--remap", "C=D=E"], &["F", "A=B"])[2],
+        choices_for(&["acme", "Free", "--remap", "C=D=E"], &["F", "A=B"])[2],
         remap("--remap 'C=D=E' --default-replacement Member")
     );
-    // Nobody stands in for an internal role, and none but an internal one takes its place.
-    assert_eq!(told(&["acme", "Free"], &["Support"]), std::slice::from_ref(&suspend));
-    assert_eq!(told(&["acme", "Free"], &["Admin", "Support"]), [suspend, fallback_role]);
+    // An internal role has no fallback role, and only an internal role can replace it.
+    assert_eq!(choices_for(&["acme", "Free"], &["Support"]), std::slice::from_ref(&suspend));
+    assert_eq!(choices_for(&["acme", "Free"], &["Admin", "Support"]), [suspend, fallback_role]);
 }

@@ -1,13 +1,14 @@
-//! Stands for a text in memory: a keyed 93-bit hash with a proven bound on collisions.
+//! A keyed 93-bit hash that replaces a text in memory, with a proven bound on collisions.
 //!
-//! The text is read as the coefficients of a polynomial over the field of 2^61 - 1 elements, 7 bytes a coefficient, the
-//! length first, and evaluated at two secret points (polynomial hashing: Carter and Wegman 1979; den Boer 1993). Two
-//! different texts of at most `d - 1` words agree at a random point with probability at most `d / 2^61`: a polynomial has
-//! no more roots than its degree. Of the second value 32 bits are kept, which leaves `d / 2^31`. For ids of 128 bytes
-//! (`d` = 20) one pair of ids collides with probability below 2^-83, whoever chose them, as long as the key is secret:
-//! it is drawn at start and the hashes never leave the process. `docs/decisions.md` puts that bound into words.
+//! The text is a polynomial over the field of 2^61 - 1 elements. Its coefficients are the length and then 7 bytes each.
+//! The hash is its value at two secret points (polynomial hashing: Carter and Wegman 1979; den Boer 1993). Two
+//! different texts of at most `d - 1` words agree at a random point with probability at most `d / 2^61`, since a
+//! polynomial has no more roots than its degree. Only 32 bits of the second value are kept, which leaves `d / 2^31`.
+//! For ids of 128 bytes (`d` = 20) a pair of ids collides with probability below 2^-83, even if an attacker chose them,
+//! as long as the key is secret. The key is drawn at start, and the hashes never leave the process. `docs/decisions.md`
+//! explains the bound.
 
-/// 2^61 - 1, a Mersenne prime: reducing is an addition.
+/// 2^61 - 1, a Mersenne prime: reducing needs only an addition.
 const P: u64 = (1 << 61) - 1;
 
 /// The secret points of one process.
@@ -17,7 +18,7 @@ pub struct HashKey {
     second: u64,
 }
 
-/// What stands for a text. Only comparable with others made with the same key.
+/// The hash of a text. Comparable only with hashes made with the same key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TextHash {
     /// 61 bits, spread over 64.
@@ -26,7 +27,6 @@ pub struct TextHash {
 }
 
 impl HashKey {
-    /// Makes a key of 16 random bytes.
     pub fn new(random: [u8; 16]) -> Self {
         let random = u128::from_le_bytes(random);
         // 64 random bits modulo P are uniform to within 2^-61; zero would make every hash zero.
@@ -34,7 +34,6 @@ impl HashKey {
         Self { first: point(random as u64), second: point((random >> 64) as u64) }
     }
 
-    /// Hashes a text.
     #[inline]
     pub fn text(&self, text: &str) -> TextHash {
         self.bytes(text.as_bytes())
@@ -91,7 +90,7 @@ fn canonical(value: u64) -> u64 {
     if value >= P { value - P } else { value }
 }
 
-/// A bijection of 64 bits, so that every bit of the tag depends on all 61: tables use the high and the low ones.
+/// A bijection of 64 bits. Every bit of the result depends on all 61 bits, since tables use the high and the low ones.
 #[inline]
 fn spread(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -107,7 +106,7 @@ mod tests {
         let p = P as u128;
         let mut value = bytes.len() as u128 + 1;
         let mut words: Vec<u128> = Vec::new();
-        // A chunk of exactly 7 bytes or the shorter tail; an 8-byte read must not see what follows.
+        // 7 bytes at a time. An 8-byte read must not see the bytes that follow.
         for chunk in bytes.chunks(7) {
             let mut word = [0; 16];
             word[..chunk.len()].copy_from_slice(chunk);

@@ -1,4 +1,4 @@
-//! A vector by id that is a value: a clone is one word, an edit copies one page and the list of pages.
+//! A vector by id that is a value. A clone copies one word; an edit copies one page and the list of pages.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use crate::domain::collections::numbered::Numbered;
 
 const PAGE: usize = 64;
 
-/// Holds a `T` for some ids, densely.
 #[derive(Clone)]
 pub struct Pages<T> {
     pages: Arc<[Page<T>]>,
@@ -43,14 +42,14 @@ impl<T: Clone> Pages<T> {
         Arc::make_mut(page)[index % PAGE].as_mut()
     }
 
-    /// Sets or clears what is held for an id; returns what was held.
+    /// Sets or clears the value of an id. Returns the previous value.
     pub fn set(&mut self, id: impl Numbered, value: Option<T>) -> Option<T> {
         let index = id.index();
         if value.is_none() && self.get(id).is_none() {
             return None;
         }
         if self.pages.len() <= index / PAGE {
-            // Half as many again: loading a million ids in their order must not copy the list a million times.
+            // Grow by half: loading a million ids in order must not copy the list a million times.
             let grown = (index / PAGE + 1).max(self.pages.len() * 3 / 2);
             self.pages = self.pages.iter().cloned().chain(std::iter::repeat(None)).take(grown).collect();
         }
@@ -62,12 +61,12 @@ impl<T: Clone> Pages<T> {
         before
     }
 
-    /// All that is held, in the order of ids.
+    /// Returns the values in the order of ids.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flatten().flat_map(|page| page.iter().flatten())
     }
 
-    /// All that is held, with the ids, in their order.
+    /// Returns the ids and values in the order of ids.
     pub fn entries<I: Numbered>(&self) -> impl Iterator<Item = (I, &T)> {
         let pages = self.pages.iter().enumerate();
         let slots = pages.flat_map(|(number, page)| {
@@ -80,7 +79,7 @@ impl<T: Clone> Pages<T> {
     }
 }
 
-/// Equal contents, however many empty pages follow.
+/// Compares the contents. Empty pages do not count.
 impl<T: Clone + PartialEq> PartialEq for Pages<T> {
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_what_was_set_and_a_clone_stays_as_it_was() {
+    fn keeps_what_was_set_and_a_clone_does_not_change() {
         let mut pages = Pages::default();
         for number in [1, 63, 64, 65, 4_000] {
             pages.set(id(number), Some(number));

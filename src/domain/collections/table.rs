@@ -1,4 +1,4 @@
-//! Things of one noun, by their numbers.
+//! The records of one noun by id, and the id of the next new one.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::domain::collections::numbered::Numbered;
 use crate::domain::collections::pages::Pages;
 
-/// Things of one noun by id, and the id that the next new one gets.
 #[derive(Clone)]
 pub struct Table<I, T> {
     rows: Pages<Arc<T>>,
@@ -34,23 +33,23 @@ impl<I: Numbered, T: Clone + PartialEq> Table<I, T> {
         self.rows.get(id)
     }
 
-    /// What is there, in the order in which it was created.
+    /// Returns the records in the order of creation.
     pub fn entries(&self) -> impl Iterator<Item = (I, &Arc<T>)> {
         self.rows.entries()
     }
 
-    /// The id that nothing had before.
+    /// Returns an id that no record had before.
     pub fn next_id(&self) -> I {
-        // Ids begin at 1; 2^32 of one noun are beyond every limit.
+        // Ids begin at 1. No limit allows 2^32 records of one noun.
         I::from_number(NonZeroU32::new(self.next).unwrap_or(NonZeroU32::MAX))
     }
 
-    /// The number of [`Self::next_id`], as it is stored.
+    /// Returns the number of [`Self::next_id`], as stored.
     pub fn next_number(&self) -> u32 {
         self.next
     }
 
-    /// Takes over the stored counter of a table that was just loaded.
+    /// Restores the stored counter of a loaded table.
     pub fn set_next_number(&mut self, next: u32) {
         self.next = self.next.max(next);
     }
@@ -67,7 +66,7 @@ impl<I: Numbered, T: Clone + PartialEq> Table<I, T> {
     }
 }
 
-/// Contents alone: undoing does not take back an id that was given.
+/// Compares the records only: undoing a change does not restore the counter.
 impl<I: Numbered, T: Clone + PartialEq> PartialEq for Table<I, T> {
     fn eq(&self, other: &Self) -> bool {
         self.rows == other.rows

@@ -1,7 +1,8 @@
-//! A table of hashed entries that is a value: a clone is two words, an edit copies one leaf and the path to it.
+//! A table of hashed entries that is a value. A clone copies two words; an edit copies one leaf and the path to it.
 //!
-//! The inner nodes branch on the high bits of the hash; a leaf is a small table with open addressing, so that a lookup
-//! ends in one or two neighbouring cache lines. Hashes stand for what was hashed (see [`super::hash`] for the bound).
+//! Inner nodes branch on the high bits of the hash. A leaf is a small table with open addressing, so that a lookup ends
+//! in one or two neighbouring cache lines. Entries with equal hashes count as equal (see [`super::hash`] for the
+//! bound).
 
 use std::sync::Arc;
 
@@ -13,20 +14,19 @@ const FAN_OUT: usize = 1 << FAN_OUT_BITS;
 
 const DEPTH_MAX: u32 = 64 / FAN_OUT_BITS;
 
-/// Something that is found by a hash. `Option<Self>` should be as large as `Self` (a niche).
+/// An entry that is found by its hash. `Option<Self>` should be as large as `Self` (a niche).
 pub trait Entry: Clone {
-    /// Entries of a leaf before it splits: large where entries are plain, small where each clone counts a reference.
+    /// The most entries in a leaf: large for plain entries, small for entries whose clone counts a reference.
     const LEAF_MAX: u32;
 
     fn hash(&self) -> TextHash;
 
-    /// Whether `other`, of the same hash, takes this entry's place instead of standing beside it.
+    /// Returns true if this entry replaces `other`, which has the same hash. Otherwise the trie keeps both.
     fn replaces(&self, _other: &Self) -> bool {
         true
     }
 }
 
-/// A persistent hash table.
 #[derive(Clone)]
 pub struct Trie<E> {
     root: Node<E>,
@@ -54,20 +54,19 @@ impl<E: Entry> Trie<E> {
         self.len == 0
     }
 
-    /// The entry with this hash.
     #[inline]
     pub fn get(&self, hash: TextHash) -> Option<&E> {
         let slots = self.leaf(hash);
         find(slots, hash, |_| true).and_then(|at| slots[at].as_ref())
     }
 
-    /// The entry with this hash, to be altered in place; its hash must stay as it is.
+    /// The caller must not change the hash of the entry.
     pub fn get_mut(&mut self, hash: TextHash) -> Option<&mut E> {
         self.get(hash)?;
         self.root.get_mut(hash, 0)
     }
 
-    /// All entries with this hash: more than one only where entries say they stand beside each other.
+    /// Returns all entries with this hash: more than one only where [`Entry::replaces`] keeps several.
     #[inline]
     pub fn matching(&self, hash: TextHash) -> impl Iterator<Item = &E> {
         let slots = self.leaf(hash);
@@ -96,39 +95,38 @@ impl<E: Entry> Trie<E> {
         }
     }
 
-    /// Puts an entry in, in the place of one that it replaces.
     pub fn insert(&mut self, entry: E) {
         if self.root.insert(entry, 0) {
             self.len += 1;
         }
     }
 
-    /// Takes out the entry with this hash of which `which` is true.
-    pub fn remove(&mut self, hash: TextHash, which: impl Fn(&E) -> bool) {
-        // Asked first: a removal of what is not there must not copy the path to it.
-        if self.matching(hash).any(&which) && self.root.remove(hash, &which, 0) {
+    /// Removes the entry with this hash that matches `predicate`.
+    pub fn remove(&mut self, hash: TextHash, predicate: impl Fn(&E) -> bool) {
+        // Look first: removing a missing entry must not copy the path.
+        if self.matching(hash).any(&predicate) && self.root.remove(hash, &predicate, 0) {
             self.len -= 1;
         }
     }
 
-    /// Puts other entries, of the same hash, in the place of those for which `other` has one. Leaves without any are left
-    /// alone.
-    pub fn alter(&mut self, mut other: impl FnMut(&E) -> Option<E>) {
-        self.root.alter(&mut other);
+    /// Replaces each entry for which `altered` returns another one, which must have the same hash. Copies only leaves
+    /// with such entries.
+    pub fn alter(&mut self, mut altered: impl FnMut(&E) -> Option<E>) {
+        self.root.alter(&mut altered);
     }
 
-    /// Calls `visit` for every entry, in no meaningful order.
+    /// Visits every entry, in no meaningful order.
     pub fn for_each<'a>(&'a self, mut visit: impl FnMut(&'a E)) {
         self.root.for_each(&mut visit);
     }
 
-    /// Whether `which` is true of an entry; asks no further once it is.
-    pub fn any<'a>(&'a self, mut which: impl FnMut(&'a E) -> bool) -> bool {
-        self.root.any(&mut which)
+    /// Returns true if any entry matches `predicate`. Stops at the first match.
+    pub fn any<'a>(&'a self, mut predicate: impl FnMut(&'a E) -> bool) -> bool {
+        self.root.any(&mut predicate)
     }
 }
 
-/// Equal contents, however the leaves came to be cut.
+/// Compares the entries. How they are distributed to leaves does not count.
 impl<E: Entry + PartialEq> PartialEq for Trie<E> {
     fn eq(&self, other: &Self) -> bool {
         let mut equal = self.len == other.len;
@@ -144,7 +142,7 @@ impl<E: Entry> Node<E> {
         Self::Leaf { slots: Arc::from([]), len: 0 }
     }
 
-    /// Returns whether there is one more entry now.
+    /// Returns true if the number of entries grew.
     fn insert(&mut self, entry: E, depth: u32) -> bool {
         match self {
             Self::Inner(children) => {
@@ -161,7 +159,7 @@ impl<E: Entry> Node<E> {
                     self.split(depth);
                     return self.insert(entry, depth);
                 }
-                // Filled to at most seven eighths: beyond that a search for what is not there grows long.
+                // At most seven eighths full: beyond that the search for a missing entry takes long.
                 if (*len as usize + 1) * 8 > slots.len() * 7 {
                     *slots = resized(slots, *len as usize + 1);
                 }
@@ -200,11 +198,11 @@ impl<E: Entry> Node<E> {
         Self::Leaf { slots: slots.into(), len }
     }
 
-    fn remove(&mut self, hash: TextHash, which: &impl Fn(&E) -> bool, depth: u32) -> bool {
+    fn remove(&mut self, hash: TextHash, predicate: &impl Fn(&E) -> bool, depth: u32) -> bool {
         match self {
-            Self::Inner(children) => Arc::make_mut(children)[branch(hash, depth)].remove(hash, which, depth + 1),
+            Self::Inner(children) => Arc::make_mut(children)[branch(hash, depth)].remove(hash, predicate, depth + 1),
             Self::Leaf { slots, len } => {
-                let Some(at) = find(slots, hash, which) else { return false };
+                let Some(at) = find(slots, hash, predicate) else { return false };
                 close(Arc::make_mut(slots), at);
                 *len -= 1;
                 true
@@ -212,12 +210,12 @@ impl<E: Entry> Node<E> {
         }
     }
 
-    fn alter(&mut self, other: &mut impl FnMut(&E) -> Option<E>) {
+    fn alter(&mut self, altered: &mut impl FnMut(&E) -> Option<E>) {
         match self {
-            Self::Inner(children) => Arc::make_mut(children).iter_mut().for_each(|child| child.alter(other)),
+            Self::Inner(children) => Arc::make_mut(children).iter_mut().for_each(|child| child.alter(altered)),
             Self::Leaf { slots, .. } => {
                 for at in 0..slots.len() {
-                    if let Some(entry) = slots[at].as_ref().and_then(&mut *other) {
+                    if let Some(entry) = slots[at].as_ref().and_then(&mut *altered) {
                         Arc::make_mut(slots)[at] = Some(entry);
                     }
                 }
@@ -225,10 +223,10 @@ impl<E: Entry> Node<E> {
         }
     }
 
-    fn any<'a>(&'a self, which: &mut impl FnMut(&'a E) -> bool) -> bool {
+    fn any<'a>(&'a self, predicate: &mut impl FnMut(&'a E) -> bool) -> bool {
         match self {
-            Self::Inner(children) => children.iter().any(|child| child.any(which)),
-            Self::Leaf { slots, .. } => slots.iter().flatten().any(which),
+            Self::Inner(children) => children.iter().any(|child| child.any(predicate)),
+            Self::Leaf { slots, .. } => slots.iter().flatten().any(predicate),
         }
     }
 
@@ -245,7 +243,7 @@ fn branch(hash: TextHash, depth: u32) -> usize {
     (hash.tag >> (64 - FAN_OUT_BITS * (depth + 1))) as usize & (FAN_OUT - 1)
 }
 
-/// Where the search for a hash begins: its low bits, scaled to the table.
+/// Returns where the search for a hash begins: its low bits, scaled to the table.
 #[inline]
 fn home(hash: TextHash, capacity: usize) -> usize {
     ((hash.tag as u32 as u64 * capacity as u64) >> 32) as usize
@@ -264,11 +262,11 @@ fn resized<E: Entry>(slots: &[Option<E>], len: usize) -> Arc<[Option<E>]> {
 }
 
 #[inline]
-fn find<E: Entry>(slots: &[Option<E>], hash: TextHash, which: impl Fn(&E) -> bool) -> Option<usize> {
+fn find<E: Entry>(slots: &[Option<E>], hash: TextHash, predicate: impl Fn(&E) -> bool) -> Option<usize> {
     let mut at = home(hash, slots.len());
     for _ in 0..slots.len() {
         let entry = slots[at].as_ref()?;
-        if entry.hash() == hash && which(entry) {
+        if entry.hash() == hash && predicate(entry) {
             return Some(at);
         }
         at = following(at, slots.len());
@@ -276,7 +274,7 @@ fn find<E: Entry>(slots: &[Option<E>], hash: TextHash, which: impl Fn(&E) -> boo
     None
 }
 
-/// Puts an entry into the first free slot from its home on; the caller made sure that there is one.
+/// Puts an entry into the first free slot from its home on. The caller ensures that there is one.
 fn place<E: Entry>(slots: &mut [Option<E>], entry: E) {
     let mut at = home(entry.hash(), slots.len());
     while slots[at].is_some() {
@@ -285,7 +283,8 @@ fn place<E: Entry>(slots: &mut [Option<E>], entry: E) {
     slots[at] = Some(entry);
 }
 
-/// Empties a slot and moves back what had to go past it (Knuth, The Art of Computer Programming 3, 6.4, algorithm R).
+/// Empties a slot and moves back the entries that had to go past it (Knuth, The Art of Computer Programming 3, 6.4,
+/// algorithm R).
 fn close<E: Entry>(slots: &mut [Option<E>], mut hole: usize) {
     let mut at = hole;
     loop {
@@ -326,7 +325,8 @@ mod tests {
         }
     }
 
-    /// Few different hashes, many of them neighbours at the ends of a leaf: probing wraps and removals close gaps.
+    /// Few different hashes, many of them neighbours at the ends of a leaf, so that probing wraps and removals close
+    /// gaps.
     fn hash(number: u32) -> TextHash {
         let spread = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         TextHash { tag: (spread & !0xffff_ffff) | (u32::MAX - number % 3) as u64, rest: number }
@@ -334,7 +334,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_as_a_map_and_keeps_old_values(ops in prop::collection::vec((any::<bool>(), 0u32..200, any::<u32>()), 1..400)) {
+        fn behaves_as_a_map_and_clones_do_not_change(ops in prop::collection::vec((any::<bool>(), 0u32..200, any::<u32>()), 1..400)) {
             let mut trie = Trie::default();
             let mut map = BTreeMap::new();
             let mut past = Vec::new();
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn altering_leaves_what_was_cloned_and_leaves_without_any_alone() {
+    fn altering_changes_no_clone_and_copies_only_leaves_with_altered_entries() {
         let mut trie = Trie::default();
         (0..200).for_each(|number| trie.insert(Word(hash(number), number)));
         let before = trie.clone();
@@ -373,11 +373,11 @@ mod tests {
             assert_eq!(before.get(hash(number)).map(|word| word.1), Some(number));
         }
         let same = |number| std::ptr::eq(trie.get(hash(number)).unwrap(), before.get(hash(number)).unwrap());
-        assert!((0..200).any(same), "a leaf in which nothing was altered is still shared");
+        assert!((0..200).any(same), "a leaf without altered entries is still shared");
     }
 
     #[test]
-    fn entries_with_one_hash_may_stand_beside_each_other() {
+    fn a_trie_may_keep_several_entries_with_one_hash() {
         #[derive(Clone, PartialEq)]
         struct Twin(u32);
         impl Entry for Twin {
@@ -390,7 +390,7 @@ mod tests {
             }
         }
         let mut trie = Trie::default();
-        // More twins than a leaf holds: splitting cannot part them, so the deepest leaf must grow.
+        // More equal hashes than a leaf may have: splitting cannot separate them, so the deepest leaf must grow.
         (0..100).for_each(|number| trie.insert(Twin(number)));
         trie.remove(Twin(0).hash(), |twin| twin.0 == 40);
         let mut found: Vec<u32> = trie.matching(Twin(0).hash()).map(|twin| twin.0).collect();

@@ -1,16 +1,16 @@
-//! Etags: what a caller read is still what is there (M9).
+//! Etags refuse a write whose caller read an older version (M9).
 
 use crate::domain::model::refusal::Refusal;
 
-/// The etag of a thing that was changed so often. Ids are never given twice, so neither is an etag.
+/// Returns the etag of a version. Ids are never reused, so neither are etags.
 pub fn etag(id: u32, version: u32) -> String {
     format!("{id:x}.{version:x}")
 }
 
-/// Refuses a write whose caller read another version. None: the caller does not mind.
-pub fn fits(named: Option<&str>, id: u32, version: u32) -> Result<(), Refusal> {
-    match named {
-        Some(named) if named != etag(id, version) => Err(Refusal::EtagMismatch { now: etag(id, version) }),
+/// Refuses a write whose caller read another version. `None` accepts every version.
+pub fn check(expected: Option<&str>, id: u32, version: u32) -> Result<(), Refusal> {
+    match expected {
+        Some(expected) if expected != etag(id, version) => Err(Refusal::EtagMismatch { now: etag(id, version) }),
         _ => Ok(()),
     }
 }

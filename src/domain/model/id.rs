@@ -1,4 +1,4 @@
-//! Internal numbers of things: small, given once, never given again.
+//! Internal ids: small numbers that are never reused.
 
 use std::num::NonZeroU32;
 
@@ -11,7 +11,7 @@ macro_rules! ids {
         pub struct $name(pub NonZeroU32);
 
         impl $name {
-            /// The id with this number; none for 0, which no thing has.
+            /// `None` for 0, which is no id.
             pub fn new(number: u32) -> Option<Self> {
                 NonZeroU32::new(number).map(Self)
             }
@@ -37,9 +37,8 @@ ids! {
     ProjectId
     PermissionId
     RoleId
-    /// A set of roles that at least one member holds, or held.
     RoleSetId
     RoleMappingId
-    /// An org's number. Its text id can be given anew after a deletion, the number never is.
+    /// An org's number. The text id of a deleted org can be reused, the number never is.
     OrgNo
 }

@@ -1,15 +1,14 @@
-//! TODO doc
+//! The lifecycle of projects and orgs (S5, P6).
 
 use crate::domain::model::time::Time;
 
-/// Whether a project or an org is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lifecycle {
     #[default]
     Existing,
-    /// Deleted at that instant: nothing in it can be reached, and it is being purged.
+    /// Deleted at that time. Its contents are unreachable and being purged.
     Deleted(Time),
-    /// Deleted at that instant, and nothing is left of it but its id, which stays taken.
+    /// Deleted at that time. Only its id remains, which stays taken.
     Purged(Time),
 }
 
@@ -18,7 +17,7 @@ impl Lifecycle {
         self == Self::Existing
     }
 
-    /// When it was deleted.
+    /// `None` if it exists.
     pub fn deleted_at(self) -> Option<Time> {
         match self {
             Self::Existing => None,
@@ -26,7 +25,6 @@ impl Lifecycle {
         }
     }
 
-    /// Whether it is deleted and something of it is left.
     pub fn is_being_purged(self) -> bool {
         matches!(self, Self::Deleted(_))
     }
@@ -35,7 +33,7 @@ impl Lifecycle {
         matches!(self, Self::Purged(_))
     }
 
-    /// Takes over what is stored.
+    /// Reads the stored form.
     pub fn stored(deleted_at: Option<Time>, purged: bool) -> Self {
         match deleted_at {
             None => Self::Existing,

@@ -1,4 +1,4 @@
-//! TODO doc
+//! The record of a membership (B5, B6).
 
 use std::sync::Arc;
 
@@ -6,19 +6,18 @@ use crate::domain::model::id::{RoleId, RoleSetId};
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::model::time::Time;
 
-/// What is recorded of a user in an org.
+/// The recorded roles of a user in an org.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MembershipRecord {
     pub role_set: RoleSetId,
     pub origin: Origin,
-    /// The roles of the set that end, ascending by id.
+    /// Ascending by role id.
     pub temporary: Arc<[TemporaryRole]>,
-    /// The roles that came by something else than `origin`, ascending by id. One that was deleted since may still be named:
-    /// only members with ends are written when a role goes.
+    /// The roles whose origin is not `origin`, ascending by role id. They may name a role deleted since: deleting a
+    /// role rewrites only members with temporary roles.
     pub origins: Arc<[RoleOrigin]>,
 }
 
-/// By what a role came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleOrigin {
     pub role: RoleId,
@@ -26,18 +25,17 @@ pub struct RoleOrigin {
 }
 
 impl MembershipRecord {
-    /// By what a role of the set came.
     pub fn origin_of(&self, role: RoleId, set: &RoleSet) -> Origin {
         origin_of(role, self.origin, &self.origins, &set.migrated_roles)
     }
 
-    /// By what the membership was changed the last time (B6).
+    /// Returns the origin of the latest change (B6).
     pub fn latest_origin(&self, set: &RoleSet) -> Origin {
         if set.migrated { Origin::Migration } else { self.origin }
     }
 }
 
-/// By what a role came: in the place of a deleted one, as is recorded of it, or as the membership.
+/// Returns the origin of a role: migration if it replaced another, else the recorded one, else that of the membership.
 pub fn origin_of(role: RoleId, origin: Origin, origins: &[RoleOrigin], migrated_roles: &[RoleId]) -> Origin {
     if migrated_roles.contains(&role) {
         return Origin::Migration;
@@ -45,35 +43,34 @@ pub fn origin_of(role: RoleId, origin: Origin, origins: &[RoleOrigin], migrated_
     origins.iter().find(|other| other.role == role).map_or(origin, |other| other.origin)
 }
 
-/// What has to be recorded of roles that came by something else than the membership.
-pub fn origins(came: impl Iterator<Item = (RoleId, Origin)>, origin: Origin) -> Arc<[RoleOrigin]> {
-    let others = came.filter(|&(_, other)| other != origin).map(|(role, origin)| RoleOrigin { role, origin });
+/// Returns the role origins to record: those that differ from the origin of the membership.
+pub fn origins(roles: impl Iterator<Item = (RoleId, Origin)>, origin: Origin) -> Arc<[RoleOrigin]> {
+    let others = roles.filter(|&(_, other)| other != origin).map(|(role, origin)| RoleOrigin { role, origin });
     let mut others: Vec<RoleOrigin> = others.collect();
     others.sort_by_key(|other| other.role);
     others.into()
 }
 
-/// A role that ends: from that instant on it grants nothing (B5).
+/// A role that grants nothing from its expiry on (B5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TemporaryRole {
     pub role: RoleId,
     pub expire_time: Time,
 }
 
-/// Until when a role is given, of these that end; none: without an end.
+/// Returns when a role expires. `None` if it is permanent.
 pub fn expiry_of(temporary: &[TemporaryRole], role: RoleId) -> Option<Time> {
     temporary.iter().find(|temporary| temporary.role == role).map(|temporary| temporary.expire_time)
 }
 
-/// By what a membership came to be as it is (B6). The numbers are stored.
+/// What the latest change of a membership or role was (B6). The numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Origin {
-    /// A caller wrote it.
     Direct = 1,
     /// The user created the org (S4).
     Creator = 2,
-    /// A role was deleted and another took its place (R4).
+    /// The role replaced another one (R4, M7), or the structure was converted (P5).
     Migration = 5,
 }
 

@@ -1,4 +1,4 @@
-//! What things are called: texts that were checked once, at the door, and are not checked again (P1, R1, S5, U1).
+//! Names and ids of callers, as types: `grpc` parses them once, and nothing below checks them again (P1, R1, S5, U1).
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, PERMISSION_NAME_BYTES_MAX};
 
-/// Why a text is no name. The text of each says what to do.
+/// Why a text is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
     #[error("must not be empty")]
@@ -33,13 +33,12 @@ macro_rules! names {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks `text` against the rule.
             pub fn parse(text: &str) -> Result<Self, BadName> {
                 $parse(text)?;
                 Ok(Self(text.into()))
             }
 
-            /// Takes a text that was checked before it was stored.
+            /// Accepts a text that was checked before it was stored.
             pub fn stored(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
@@ -66,9 +65,9 @@ macro_rules! names {
 names! {
     /// A project's key: `[a-z][a-z0-9-]{0,62}` (P1).
     ProjectKey(project_key)
-    /// A role's name (R1): looked up exactly, unique after case folding.
+    /// A role's name (R1): found by its exact form, unique after case folding.
     RoleName(role_name)
-    /// A role mapping's name (R1): looked up exactly, unique after case folding.
+    /// A role mapping's name (R1): found by its exact form, unique after case folding.
     RoleMappingName(role_name)
     /// A permission's name (R1): compared byte for byte.
     PermissionName(permission_name)
@@ -79,21 +78,21 @@ names! {
 }
 
 impl ProjectKey {
-    /// The project that an empty `project` means (P2).
+    /// Returns the project that an empty `project` means (P2).
     pub fn default_project() -> Self {
         Self("default".into())
     }
 }
 
-/// The form in which two names that differ only in case are equal (R1).
+/// Returns the form in which names that differ only in case are equal (R1).
 pub fn folded(name: &str) -> String {
     unicase::UniCase::new(name).to_folded_case().nfc().collect()
 }
 
-/// Checks an org's or user's id in place, without keeping it.
+/// Checks the id of an org or user.
 pub fn own_id(text: &str) -> Result<(), BadName> {
     within(text, ID_BYTES_MAX)?;
-    // Ids are short and mostly ASCII: the bytes are looked at first, the characters only when one is not ASCII.
+    // Ids are short and mostly ASCII. Check bytes first, and characters only if one is not ASCII.
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
@@ -103,12 +102,12 @@ pub fn own_id(text: &str) -> Result<(), BadName> {
     Ok(())
 }
 
-/// Checks a permission's name in place, without keeping it.
+/// Checks the name of a permission.
 pub fn permission_name(text: &str) -> Result<(), BadName> {
     visible_name(text, PERMISSION_NAME_BYTES_MAX)
 }
 
-/// Checks a role's or role mapping's name in place, without keeping it.
+/// Checks the name of a role or role mapping.
 pub fn role_name(text: &str) -> Result<(), BadName> {
     visible_name(text, NAME_BYTES_MAX)
 }
@@ -149,8 +148,9 @@ fn within(text: &str, bytes_max: usize) -> Result<(), BadName> {
     }
 }
 
-/// Characters by which two names could differ without a reader seeing it: Unicode's Default_Ignorable_Code_Point, which
-/// holds the bidirectional and zero-width ones, the interlinear annotation characters and the separators of lines.
+/// Returns true for characters by which two names could differ without a visible difference: Unicode's
+/// Default_Ignorable_Code_Point (includes bidirectional and zero-width characters), interlinear annotation characters
+/// and line separators.
 fn invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn r1_folding_forgets_case_alone() {
+    fn r1_folding_ignores_only_case() {
         assert_eq!(folded("OWNER"), folded("owner"));
         assert_eq!(folded("Straße"), folded("STRASSE"));
         assert_eq!(folded("ΣΊΣΥΦΟΣ"), folded("σίσυφος"));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_ids_are_the_callers_own() {
+    fn s5_ids_are_opaque_strings_of_the_caller() {
         for good in ["acme", "a@b.example", "Zürich", "018f-…", &"x".repeat(128)] {
             assert!(OrgId::parse(good).is_ok(), "{good}");
         }

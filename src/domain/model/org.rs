@@ -1,4 +1,4 @@
-//! TODO doc
+//! The record of an org (S1, S5).
 
 use std::sync::Arc;
 
@@ -7,7 +7,6 @@ use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::name::OrgId;
 use crate::domain::model::time::Time;
 
-/// What an org says of itself, and the role mapping it is subscribed to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrgRecord {
     pub profile: Arc<OrgProfile>,
@@ -15,12 +14,12 @@ pub struct OrgRecord {
     pub lifecycle: Lifecycle,
 }
 
-/// The texts of an org: out of the way of the checks.
+/// The fields of an org that checks do not read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrgProfile {
     pub org_id: OrgId,
     pub display_name: Box<str>,
-    /// The caller's own text; the service does not look into it.
+    /// The caller's own text, which the service does not read.
     pub metadata: Box<str>,
     pub create_time: Time,
 }

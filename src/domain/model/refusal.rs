@@ -1,11 +1,10 @@
-//! Why a command is not done: one variant a rule, told apart by a [`Reason`] that is part of the API.
+//! Why a command is refused: one variant per rule. The [`Reason`] is part of the API.
 
 use crate::domain::model::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 use crate::domain::model::project::RoleStructure;
 use crate::domain::model::time::Time;
 use crate::limits::REFUSAL_NAMES_MAX;
 
-/// A thing that is named in a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noun {
     Project,
@@ -16,24 +15,24 @@ pub enum Noun {
     Member,
 }
 
-/// A command that is not done, and why. Nothing of it was stored.
+/// Why a command is refused. A refused command stores nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     #[error("{} `{}` does not exist", .0.word(), .1)]
     NotFound(Noun, String),
     #[error("{} `{}` exists already", .0.word(), .1)]
     AlreadyExists(Noun, String),
-    #[error("`{name}` is an old name of {} `{of}`; drop it from the aliases there, or choose another name", .noun.word())]
+    #[error("`{name}` is an old name of {} `{of}`; remove it from the aliases there, or choose another name", .noun.word())]
     AliasOf { noun: Noun, name: String, of: String },
-    #[error("a deleted {} had the {} `{}`; choose another, or say `{}`", .0.word(), retired(.0).0, .1, retired(.0).1)]
+    #[error("a deleted {} had the {} `{}`; choose another, or set `{}`", .0.word(), retired(.0).0, .1, retired(.0).1)]
     Retired(Noun, String),
-    #[error("`{name}` is none of the aliases; a list of aliases can only leave some of the present ones out")]
+    #[error("`{name}` is not an alias; `aliases` can only leave out present ones")]
     UnknownAlias { name: String },
-    #[error("it has changed since it was read: the etag is `{now}` now; read it again")]
+    #[error("this has changed since it was read (its etag is now `{now}`); read it again")]
     EtagMismatch { now: String },
     #[error("`confirm` must repeat the key `{key}`")]
     NotConfirmed { key: String },
-    #[error("the project has {}; delete them first, or say `force`", count(.orgs, "org"))]
+    #[error("the project has {}; delete them first, or set `force`", count(.orgs, "org"))]
     ProjectHasOrgs { orgs: u64 },
     #[error("project `{0}` cannot be deleted")]
     ProjectPermanent(String),
@@ -41,39 +40,39 @@ pub enum Refusal {
     BuiltIn(PermissionName),
     #[error("role `{role}` cannot be {}: {why}", wanted(.deleting))]
     DefaultRoleUnsuitable { role: RoleName, deleting: bool, why: String },
-    #[error("role `{role}` is held by {}; whether it is internal changes only while nobody holds it", count(.members, "member"))]
+    #[error("role `{role}` is held by {}; `internal` can change only while nobody holds the role", count(.members, "member"))]
     RoleInUse { role: RoleName, members: u64 },
     #[error("the order must name every role; `{missing}` is missing")]
     IncompleteOrder { missing: RoleName },
-    #[error("{} `{name}` cannot take its own place", .noun.word())]
+    #[error("{} `{name}` cannot replace itself", .noun.word())]
     OwnReplacement { noun: Noun, name: String },
     #[error(
-        "role `{replacement}` is disabled in {} in whose orgs members would get it; enable it there or name another replacement",
+        "role `{replacement}` is disabled in role mappings where members would get it: {}; enable it there or name another replacement",
         counted(.disabled_in, "member")
     )]
     ReplacementDisabled { replacement: RoleName, disabled_in: Vec<(RoleMappingName, u64)> },
     #[error(
-        "an internal role is replaced by an internal one only, and a visible by a visible: not `{role}` by `{replacement}`"
+        "role `{replacement}` cannot replace `{role}`: an internal role needs an internal replacement, a visible role a visible one"
     )]
     ReplacementUnsuitable { role: RoleName, replacement: RoleName },
-    #[error("role mapping `{0}` is the default one; promote another first")]
+    #[error("role mapping `{0}` is the default; promote another first")]
     DefaultRoleMapping(RoleMappingName),
-    #[error("role mapping `{role_mapping}` has {} subscribed; say in `move_subscribers_to` where to move them", count(.orgs, "org"))]
+    #[error("role mapping `{role_mapping}` has {} subscribed; set `move_subscribers_to` to move them", count(.orgs, "org"))]
     RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
-    #[error("roles held by {} of {} would be disabled for them: {}; say in `on_disabled` what becomes of them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
+    #[error("this would disable roles held by {} of {}: {}; set `on_disabled` to choose what happens to them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
     RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, orgs: u64 },
     #[error(
-        "{} with other members would be left without an owner (role `{role}`), first `{first}`; give the role to somebody else there, or say `allow_ownerless`",
+        "{} with other members would be left without an owner (role `{role}`), for example `{first}`; give the role to another member there, or set `allow_ownerless`",
         count(.orgs, "org")
     )]
     LastOwner { role: RoleName, first: OrgId, orgs: u64 },
-    #[error("role `{role}` stands in `replacements` twice")]
+    #[error("role `{role}` appears in `replacements` twice")]
     RemappedTwice { role: RoleName },
-    #[error("role `{role}` is internal; only a visible role can stand in for others")]
+    #[error("role `{role}` is internal; only a visible role can be a fallback role")]
     FallbackRoleInternal { role: RoleName },
     #[error("the project is {}: {why}", structure(.is))]
     WrongRoleStructure { is: RoleStructure, why: &'static str },
-    #[error("the impact is another than it was when it was shown: its digest is `{now}` now; look at it again")]
+    #[error("the impact has changed since the preview (its digest is now `{now}`); preview the write again")]
     ImpactChanged { now: String },
     #[error("the acting user `{0}` is not a member of the org")]
     ActingUserNotAMember(UserId),
@@ -81,13 +80,11 @@ pub enum Refusal {
     ActingUserMissingPermission { permission: &'static str },
     #[error("no live role of the acting user that grants `{permission}` manages role `{role}`")]
     RoleOutOfScope { role: RoleName, permission: &'static str },
-    #[error(
-        "role `{role}` would outlast the acting user's role by which it is given; give it an end that is not later"
-    )]
+    #[error("role `{role}` would outlast the acting user's role by which it is given; set an earlier `expire_time`")]
     OutlastsGranter { role: RoleName, expire_time: Time },
-    #[error("user `{0}` cannot be given this now")]
+    #[error("user `{0}` is not available for this")]
     UserNotAvailable(UserId),
-    #[error("no live role of the viewer grants `{permission}`, without which only itself is seen")]
+    #[error("no live role of the viewer grants `{permission}`; without it viewers see only themselves")]
     ViewerMissingPermission { permission: &'static str },
     #[error("the name or prefix `{reserved}` is reserved; choose another name")]
     ReservedName { reserved: &'static str },
@@ -109,19 +106,19 @@ pub enum Refusal {
     RoleDisabled { role: RoleName, role_mapping: RoleMappingName },
     #[error("role `{role}` is given twice")]
     RepeatedRole { at: usize, role: RoleName },
-    #[error("role `{role}` stands in the order twice")]
+    #[error("role `{role}` appears in the order twice")]
     RepeatedInOrder { at: usize, role: RoleName },
-    #[error("the end of role `{role}` is in the past; say until when it is given, or that it is permanent")]
+    #[error("the expiry of role `{role}` has passed; set a later `expire_time`, or `permanent`")]
     EndInThePast { at: usize, role: RoleName },
     #[error(
-        "a member of a SINGLE_ROLE project holds one role and at most one more that ends; {lasting} without an end and {temporary} with one were given"
+        "a member of a SINGLE_ROLE project holds at most one permanent and one temporary role; {permanent} permanent and {temporary} temporary were given"
     )]
-    TooManyRoles { lasting: usize, temporary: usize },
-    #[error("this org and user stand in an earlier row already")]
+    TooManyRoles { permanent: usize, temporary: usize },
+    #[error("this org and user appear in an earlier row")]
     RepeatedRow,
-    #[error("org `{0}` stands in an earlier row already")]
+    #[error("org `{0}` appears in an earlier row")]
     RepeatedOrg(OrgId),
-    #[error("request id `{0}` was used with another request; choose a new one")]
+    #[error("request id `{0}` was used for a different request; choose a new one")]
     RequestIdReused(String),
     #[error("{} refused, the first of them: {}", refused_rows(.total), first(.rows))]
     Rows { rows: Vec<(usize, Refusal)>, total: usize },
@@ -196,7 +193,6 @@ reasons! {
 }
 
 impl Noun {
-    /// As a sentence says it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Project => "project",
@@ -269,7 +265,7 @@ impl Refusal {
         }
     }
 
-    /// The rule of `domain.md` by which it is refused.
+    /// Returns the rule of the domain that refuses the command.
     pub fn rule(&self) -> &'static str {
         match self {
             Self::NotFound(Noun::Project, _) => "P2",
@@ -318,7 +314,7 @@ impl Refusal {
     }
 }
 
-/// Collects what is wrong with the rows of a bulk write.
+/// Collects the refused rows of a bulk write.
 #[derive(Debug, Default)]
 pub struct Rows {
     rows: Vec<(usize, Refusal)>,
@@ -333,7 +329,7 @@ impl Rows {
         }
     }
 
-    /// Nothing is wrong, or the refusal that names it all.
+    /// Returns one refusal for all refused rows, if there are any.
     pub fn none(self) -> Result<(), Refusal> {
         if self.total == 0 { Ok(()) } else { Err(Refusal::Rows { rows: self.rows, total: self.total }) }
     }
@@ -343,7 +339,6 @@ fn name_of(permission: &Option<PermissionName>) -> &str {
     permission.as_ref().map_or("", PermissionName::as_str)
 }
 
-/// As requests and answers name it.
 fn structure(structure: &RoleStructure) -> &'static str {
     match structure {
         RoleStructure::SingleRole => "SINGLE_ROLE",
@@ -355,12 +350,11 @@ fn wanted(deleting: &bool) -> &'static str {
     if *deleting { "deleted" } else { "a default role" }
 }
 
-/// One member, or several members.
 fn count(number: &u64, noun: &str) -> String {
     if *number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// What names a deleted thing, and the field that says that it may name another.
+/// Returns what identifies a noun, and the field that allows to reuse it.
 fn retired(noun: &Noun) -> (&'static str, &'static str) {
     match noun {
         Noun::Project => ("key", "reuse_deleted_key"),
@@ -368,17 +362,17 @@ fn retired(noun: &Noun) -> (&'static str, &'static str) {
     }
 }
 
-/// `Free` (3 members) and so on.
+/// For example: `Free` (3 members).
 fn counted(in_mappings: &[(RoleMappingName, u64)], noun: &str) -> String {
     listed(in_mappings.iter().map(|(name, number)| format!("`{name}` ({})", count(number, noun))))
 }
 
-/// `Admin` (3) and so on.
+/// For example: `Admin` (3).
 fn roles(held: &[(RoleName, u64)]) -> String {
     listed(held.iter().map(|(name, count)| format!("`{name}` ({count})")))
 }
 
-/// The first of many; a text has to fit into a header.
+/// Lists only the first few, since the text must fit into a header.
 fn listed(each: impl ExactSizeIterator<Item = String>) -> String {
     let more = each.len().saturating_sub(REFUSAL_NAMES_MAX);
     let first = each.take(REFUSAL_NAMES_MAX).collect::<Vec<_>>().join(", ");

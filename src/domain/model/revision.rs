@@ -1,15 +1,15 @@
-//! The number of an accepted command, and what tells one history of a store from another.
+//! Revisions: the number of an accepted command in one history of a store.
 
 use crate::domain::model::time::Time;
 
-/// Names one commit: the `number`th of its store.
+/// Identifies one commit.
 ///
-/// `tag` is drawn at random for every commit. Two histories that diverged (a restored backup, a clone) may both have a
-/// revision 7; they do not both have the same tag there.
+/// `tag` is drawn at random for every commit. Two diverged histories (a restored backup, a clone) may both have a
+/// revision 7, but with different tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Revision {
     pub number: u64,
     pub tag: u32,
-    /// When it was committed; grows from commit to commit.
+    /// The time of the commit. It grows from commit to commit.
     pub at: Time,
 }

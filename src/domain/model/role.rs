@@ -1,4 +1,4 @@
-//! TODO doc
+//! The record of a role (R1, R2, R10).
 
 use std::sync::Arc;
 
@@ -6,28 +6,26 @@ use crate::domain::model::id::RoleId;
 use crate::domain::model::name::RoleName;
 use crate::domain::model::time::Time;
 
-/// A role of a project.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Role {
     pub name: RoleName,
     pub description: Box<str>,
-    /// For the product's own staff; customers never see it.
     pub internal: bool,
-    /// The place in the order: the lower the number, the higher the role. Only the comparison means something.
+    /// The place in the order: the lower the number, the higher the role. Only comparisons are meaningful.
     pub rank: u64,
     pub create_time: Time,
-    /// Its old names, oldest first (R3).
+    /// The old names, oldest first (R3).
     pub aliases: Arc<[RoleName]>,
-    /// How often it was changed, its rank aside (M9).
+    /// Counts the changes, except those of the rank (M9).
     pub version: u32,
-    /// The roles that it manages in a MULTI_ROLE project, ascending by id (G2); none in a SINGLE_ROLE one.
+    /// The roles that it manages in a MULTI_ROLE project, ascending by id (G2). Empty in a SINGLE_ROLE project.
     pub manages: Arc<[RoleId]>,
 }
 
-/// The distance between neighbours when there is room: 32 roles can go between two before the order is numbered anew.
+/// The distance between neighbours after renumbering: 32 roles fit between two before the next renumbering.
 pub const RANK_STEP: u64 = 1 << 32;
 
-/// The rank of the role at a position (0 is the highest) of an order numbered from the start.
+/// Returns the rank of the role at a position of a renumbered order. 0 is the highest position.
 pub fn rank_at(position: usize) -> u64 {
     RANK_STEP * (position as u64 + 1)
 }

@@ -1,4 +1,4 @@
-//! TODO doc
+//! The record of a role mapping (M1, M3).
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use crate::domain::model::id::RoleId;
 use crate::domain::model::name::RoleMappingName;
 use crate::domain::model::time::Time;
 
-/// What a role mapping says of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoleMappingRecord {
     pub name: RoleMappingName,
@@ -14,8 +13,8 @@ pub struct RoleMappingRecord {
     /// The roles that grant nothing in orgs of this mapping (M3), ascending by id.
     pub disabled_roles: Arc<[RoleId]>,
     pub create_time: Time,
-    /// Its old names, oldest first (R3).
+    /// The old names, oldest first (R3).
     pub aliases: Arc<[RoleMappingName]>,
-    /// How often it or one of its rows was changed (M9).
+    /// Counts the changes of the mapping and its rows (M9).
     pub version: u32,
 }

@@ -1,16 +1,16 @@
-//! TODO doc
+//! The record of a role set: memberships point to one, and many share it (P7).
 
 use crate::domain::model::id::RoleId;
 
-/// The roles that some members hold, ascending by id, none twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleSet {
+    /// Ascending by id, without duplicates. Empty if its only role was deleted: its holders are no members and wait to
+    /// be purged.
     pub roles: Box<[RoleId]>,
-    /// Whether it was altered, or made in the place of another, when a role was deleted (R4), disabled with REMAP (M7), or
-    /// the structure converted (P5). It is then given to nobody else, so that whoever has it is known to have got it by
-    /// that. One without roles is left to those who have it until they are purged: they are no members.
+    /// True if deleting a role (R4), REMAP (M7) or converting the structure (P5) rewrote or created it. It is then
+    /// never given out again, so that it proves the origin of its holders' roles.
     pub migrated: bool,
-    /// Those of the roles that came in the place of others.
+    /// The roles that replaced others.
     pub migrated_roles: Box<[RoleId]>,
 }
 
@@ -26,18 +26,15 @@ impl RoleSet {
         self.roles.binary_search(&role).is_ok()
     }
 
-    /// The bytes by which a set is found.
+    /// Returns the bytes by which a set is found.
     pub fn bytes(&self) -> Vec<u8> {
         self.roles.iter().flat_map(|role| role.number().to_le_bytes()).collect()
     }
-}
-
-impl RoleSet {
-    /// The set as it is once each of its roles has become what `fate` says, or nothing.
+    /// Returns the set with each role replaced. `None` from `replacement_of` drops a role; the role itself keeps it.
     pub fn migrated(&self, replacement_of: impl Fn(RoleId) -> Option<RoleId>) -> Self {
-        let comes = self.roles.iter().filter_map(|&role| replacement_of(role)).filter(|&role| !self.contains(role));
-        let stays = self.migrated_roles.iter().copied().filter(|&role| replacement_of(role) == Some(role));
-        let migrated_roles = Self::new(stays.chain(comes)).roles;
+        let new = self.roles.iter().filter_map(|&role| replacement_of(role)).filter(|&role| !self.contains(role));
+        let kept = self.migrated_roles.iter().copied().filter(|&role| replacement_of(role) == Some(role));
+        let migrated_roles = Self::new(kept.chain(new)).roles;
         let roles = Self::new(self.roles.iter().filter_map(|&role| replacement_of(role))).roles;
         Self { roles, migrated: true, migrated_roles }
     }

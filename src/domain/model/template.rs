@@ -1,29 +1,27 @@
-//! What projects are created from (P3).
+//! The templates that projects are created from (P3).
 
 use crate::domain::model::permission::BUILT_INS;
 
-/// What a project can be created from. All of it can be edited afterwards.
+/// The contents of a new project. All of it can be edited afterwards.
 #[derive(Clone, Copy, Debug)]
 pub struct Template {
-    /// What a request names it by.
     pub name: &'static str,
     pub description: &'static str,
     /// Highest first.
     pub roles: [TemplateRole; 3],
-    /// The one role mapping, in which all roles are enabled.
+    /// The name and description of the one role mapping, in which all roles are enabled.
     pub role_mapping: (&'static str, &'static str),
 }
 
-/// A role of a template.
 #[derive(Clone, Copy, Debug)]
 pub struct TemplateRole {
     pub name: &'static str,
     pub description: &'static str,
-    /// Which of the built-in permissions it is granted.
+    /// Returns true for the built-in permissions that it is granted.
     pub grants: fn(&str) -> bool,
 }
 
-/// The only template: customers that are businesses.
+/// The only template, for customers that are businesses.
 pub const B2B: Template = Template {
     name: "b2b",
     description: "For customers that are organizations: owners, administrators and members.",
@@ -40,14 +38,13 @@ pub const B2B: Template = Template {
             grants: |permission| permission == "rolecall::can_view_other_members",
         },
     ],
-    role_mapping: ("Default", "What organizations get unless told otherwise."),
+    role_mapping: ("Default", "The default plan of organizations."),
 };
 
-/// All templates, by name.
 pub const TEMPLATES: [Template; 1] = [B2B];
 
 impl Template {
-    /// The permissions that it makes: the built-in ones.
+    /// Returns the permissions of a new project: the built-in ones.
     pub fn permissions(&self) -> impl Iterator<Item = &'static str> {
         BUILT_INS.iter().map(|&(name, _)| name)
     }

@@ -1,4 +1,4 @@
-//! TODO doc
+//! No org loses its last owner while it keeps visible members (B3).
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,9 @@ use crate::domain::rules::usage::Recorded;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// Refuses to leave an org without an owner that keeps visible members beside those who were its owners (B3).
-pub fn owned(project: &Project, org: &Org, left: &BTreeSet<&UserId>, now: Time) -> Result<(), Refusal> {
+/// Refuses if the org has no owner and keeps visible members. The users in `left` were its owners and do not count,
+/// since their own membership was written.
+pub fn check_owner(project: &Project, org: &Org, left: &BTreeSet<&UserId>, now: Time) -> Result<(), Refusal> {
     if project.has_owner(org) {
         return Ok(());
     }
@@ -28,45 +29,12 @@ pub fn last_owner(project: &Project, org: &Org) -> Refusal {
     Refusal::LastOwner { role, first: org.record.profile.org_id.clone(), orgs: 1 }
 }
 
-impl Project {
-    /// Whether a user, hashed, has a role in an org without an end.
-    pub(in crate::domain) fn holds_for_ever(&self, org: &Org, user: TextHash, role: RoleId) -> bool {
-        let slot = org.slot(user);
-        slot.and_then(|slot| self.recorded(org, user, slot)).is_some_and(|it| it.holds_for_ever(role))
-    }
-
-    /// Whether somebody holds the default owner role in an org without an end (B3).
-    pub fn has_owner(&self, org: &Org) -> bool {
-        let owner = self.record.default_owner_role;
-        self.any_membership(org, |it| it.holds_for_ever(owner))
-    }
-
-    /// Whether somebody holds a role in an org that is not internal, beside those of whom `but` is true.
-    pub(in crate::domain) fn has_visible_member<'a>(
-        &'a self,
-        org: &'a Org,
-        but: impl Fn(TextHash, Recorded<'a>) -> bool,
-        now: Time,
-    ) -> bool {
-        let visible = |role| self.is_visible(role);
-        self.any_member(org, |user, it| it.held(now).any(visible) && !but(user, it))
-    }
-
-    /// Whether an org would be without an owner, and keep other visible members, if this one left (B3).
-    pub(in crate::domain) fn needs_owner(&self, org: &Org, owner: &UserId, now: Time) -> bool {
-        let owner = self.hash(owner.as_str());
-        let role = self.record.default_owner_role;
-        let another = self.any_member(org, |user, it| user != owner && it.holds_for_ever(role));
-        !another && self.has_visible_member(org, |user, _| user == owner, now)
-    }
-}
-
-/// No org that had an owner and keeps other visible members is left without one (B3).
-pub fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
+/// Refuses if an org that had an owner has none now and keeps other visible members.
+pub fn check_owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
     let mut left: BTreeSet<&OrgId> = BTreeSet::new();
     after.for_each_org(|org| {
         let Some(was) = before.org_numbered(org.no) else { return };
-        let owned = |user| before.holds_for_ever(was, user, before.record.default_owner_role);
+        let owned = |user| before.holds_permanently(was, user, before.record.default_owner_role);
         if before.has_owner(was) && !after.has_owner(org) && after.has_visible_member(org, |user, _| owned(user), now) {
             left.insert(&org.record.profile.org_id);
         }
@@ -74,4 +42,36 @@ pub fn owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), R
     let Some(&first) = left.first() else { return Ok(()) };
     let role = after.role_name(after.record.default_owner_role);
     Err(Refusal::LastOwner { role, first: first.clone(), orgs: left.len() as u64 })
+}
+
+impl Project {
+    fn holds_permanently(&self, org: &Org, user: TextHash, role: RoleId) -> bool {
+        let recorded = org.slot(user).and_then(|slot| self.recorded(org, user, slot));
+        recorded.is_some_and(|recorded| recorded.holds_permanently(role))
+    }
+
+    /// Returns true if a member holds the default owner role permanently.
+    pub fn has_owner(&self, org: &Org) -> bool {
+        let owner = self.record.default_owner_role;
+        self.any_membership(org, |recorded| recorded.holds_permanently(owner))
+    }
+
+    /// Returns true if a member holds a visible role and is not `excluded`.
+    pub(in crate::domain) fn has_visible_member<'a>(
+        &'a self,
+        org: &'a Org,
+        excluded: impl Fn(TextHash, Recorded<'a>) -> bool,
+        now: Time,
+    ) -> bool {
+        let visible = |role| self.is_visible(role);
+        self.any_member(org, |user, recorded| recorded.held(now).any(visible) && !excluded(user, recorded))
+    }
+
+    /// Returns true if the org would have no owner, but other visible members, without this user as its owner.
+    pub(in crate::domain) fn needs_owner(&self, org: &Org, owner: &UserId, now: Time) -> bool {
+        let owner = self.hash(owner.as_str());
+        let role = self.record.default_owner_role;
+        let another = self.any_member(org, |user, recorded| user != owner && recorded.holds_permanently(role));
+        !another && self.has_visible_member(org, |user, _| user == owner, now)
+    }
 }

@@ -1,4 +1,4 @@
-//! TODO doc
+//! The order of roles (R6, M9, I2).
 
 use sha2::{Digest, Sha256};
 
@@ -7,21 +7,20 @@ use crate::domain::model::id::{ProjectId, RoleId};
 use crate::domain::model::time::Time;
 use crate::domain::state::project::Project;
 
-/// The etag of the order of roles (M9).
+/// Returns the etag of the order of roles (M9).
 pub fn role_order_etag(project: &Project) -> String {
     let next = project.roles.next_number();
     role_order_etag_of(project.id, project.record.role_order_version, next, project.roles.len())
 }
 
-/// The same, of a project whose roles are not at hand: how often they were ranked anew, the number that the next role
-/// gets, and how many there are. One that comes changes the second, one that goes the third.
+/// Returns the same etag without the roles. A new role changes `next_role`, a deleted one changes `roles`.
 pub fn role_order_etag_of(project: ProjectId, role_order_version: u32, next_role: u32, roles: usize) -> String {
     format!("{}.{next_role:x}.{roles:x}", etag::etag(project.number(), role_order_version))
 }
 
-/// A number for the order of the visible roles, highest first, each with when it was created: another for another order,
-/// and where one came or went. It is made of nothing that end users do not see: an id would count internal roles too, so
-/// that of the ids only the order is taken.
+/// Returns a number that identifies the order of the visible roles, each with its create time, highest first. It
+/// changes if a visible role is added, removed or reordered. It reveals nothing that end users do not see: ids would
+/// count internal roles too, so only their order is used.
 pub fn visible_order_of(roles: &[(RoleId, Time)]) -> i64 {
     let mut ids: Vec<RoleId> = roles.iter().map(|&(id, _)| id).collect();
     ids.sort_unstable();
@@ -34,14 +33,14 @@ pub fn visible_order_of(roles: &[(RoleId, Time)]) -> i64 {
     i64::from_le_bytes(std::array::from_fn(|at| hash[at])) & i64::MAX
 }
 
-/// The same, of a project.
+/// Returns that number for a project.
 pub fn visible_order(project: &Project) -> i64 {
     let visible = project.role_order.iter().filter_map(|&id| Some((id, project.roles.get(id)?)));
     let visible = visible.filter(|(_, role)| !role.internal).map(|(id, role)| (id, role.create_time));
     visible_order_of(&visible.collect::<Vec<_>>())
 }
 
-/// The position of a role in the order, 0 for the highest.
+/// Returns the position of a role in the order, 0 for the highest.
 pub fn position(project: &Project, role: RoleId) -> usize {
     project.role_order.iter().position(|&other| other == role).unwrap_or(project.role_order.len())
 }

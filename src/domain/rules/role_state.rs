@@ -1,4 +1,4 @@
-//! TODO doc
+//! The states of a member's roles (M3, M7, B5).
 
 use crate::domain::model::fallback::{Fallback, fallback_of};
 use crate::domain::model::id::RoleId;
@@ -9,37 +9,36 @@ use crate::domain::model::time::Time;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// How one role of a member stands at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleState {
-    /// It grants.
+    /// Grants its permissions.
     Live,
-    /// Held, but disabled in the org's role mapping: it grants nothing (M3).
+    /// Held, but disabled in the org's role mapping (M3).
     Suspended,
-    /// Held in a SINGLE_ROLE project while a lent role is live: it counts again when that ends (B5).
+    /// A permanent role in a SINGLE_ROLE project while a temporary role is live (B5).
     Overridden,
-    /// Past its end: recorded, no longer held.
+    /// Recorded, but no longer held (B5).
     Expired,
 }
 
-/// How one role of a member stands, and what the member holds in its place while it is suspended (M7).
+/// A recorded role with its state, and its fallback role while it is suspended (M7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedRole {
     pub role: RoleId,
     pub state: RoleState,
-    /// Live or overridden.
+    /// Its state is live or overridden.
     pub fallback_role: Option<(RoleId, RoleState)>,
 }
 
 impl RecordedRole {
-    /// The role, and the one in its place.
+    /// Returns the role and its fallback role.
     pub fn roles(self) -> impl Iterator<Item = (RoleId, RoleState)> {
         std::iter::once((self.role, self.state)).chain(self.fallback_role)
     }
 }
 
 impl Project {
-    /// How each role of a set stands for a member with these ends, in this org, now.
+    /// Returns the state of each role of a set for a member of an org with these temporary roles.
     pub fn role_states<'a>(
         &'a self,
         org: &'a Org,
@@ -50,7 +49,7 @@ impl Project {
         self.role_states_of(org, &set.roles, temporary, now)
     }
 
-    /// The same, of these roles alone.
+    /// Returns the states of these roles only.
     pub(in crate::domain) fn role_states_of<'a>(
         &'a self,
         org: &'a Org,
@@ -64,8 +63,8 @@ impl Project {
     }
 }
 
-/// How each of a member's roles stands: the one law of it, for checks and for lists. A role that stands in for a suspended
-/// one has exactly its place: its end, and in a SINGLE_ROLE project its being lent over another.
+/// Returns the state of each role of a member. Checks and lists share this rule. A fallback role has the expiry of the
+/// suspended role, and in a SINGLE_ROLE project overrides or is overridden as that role would be.
 pub fn role_states<'a>(
     structure: RoleStructure,
     roles: &'a [RoleId],
@@ -74,17 +73,17 @@ pub fn role_states<'a>(
     fallbacks: &'a [Fallback],
     now: Time,
 ) -> impl Iterator<Item = RecordedRole> + 'a {
-    let in_place = move |role| fallback_of(fallbacks, role, enabled);
-    let works = |role| enabled(role) || in_place(role).is_some();
-    let lent = structure == RoleStructure::SingleRole
-        && temporary.iter().any(|temporary| temporary.expire_time > now && works(temporary.role));
+    let fallback_of = move |role| fallback_of(fallbacks, role, enabled);
+    let is_live = |role| enabled(role) || fallback_of(role).is_some();
+    let overrides = structure == RoleStructure::SingleRole
+        && temporary.iter().any(|temporary| temporary.expire_time > now && is_live(temporary.role));
     roles.iter().map(move |&role| {
         let expire_time = expiry_of(temporary, role);
-        let behind = if expire_time.is_none() && lent { RoleState::Overridden } else { RoleState::Live };
+        let if_enabled = if expire_time.is_none() && overrides { RoleState::Overridden } else { RoleState::Live };
         let (state, fallback_role) = match expire_time {
             Some(expire_time) if expire_time <= now => (RoleState::Expired, None),
-            _ if !enabled(role) => (RoleState::Suspended, in_place(role).map(|role| (role, behind))),
-            _ => (behind, None),
+            _ if !enabled(role) => (RoleState::Suspended, fallback_of(role).map(|role| (role, if_enabled))),
+            _ => (if_enabled, None),
         };
         RecordedRole { role, state, fallback_role }
     })

@@ -1,4 +1,4 @@
-//! Who holds what. Nothing is counted in advance: few writes ask, and looking through a million memberships takes some
+//! Who holds what. Nothing is counted in advance: few writes ask, and scanning a million memberships takes some
 //! milliseconds.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::domain::state::membership::MembershipSlot;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// What is recorded of one user in one org.
+/// The recorded roles of one user in one org.
 #[derive(Clone, Copy)]
 pub struct Recorded<'a> {
     pub set_id: RoleSetId,
@@ -23,47 +23,47 @@ pub struct Recorded<'a> {
 }
 
 impl Recorded<'_> {
-    /// Until when a role of the set is given; none: without an end.
-    pub fn end(&self, role: RoleId) -> Option<Time> {
+    /// Returns when a role expires. `None` if it is permanent.
+    pub fn expiry(&self, role: RoleId) -> Option<Time> {
         expiry_of(self.temporary, role)
     }
 
-    /// Whether the role is recorded and its end not past.
+    fn has_expired(&self, role: RoleId, now: Time) -> bool {
+        self.expiry(role).is_some_and(|expire_time| expire_time <= now)
+    }
+
     pub fn holds(&self, role: RoleId, now: Time) -> bool {
-        self.set.contains(role) && self.end(role).is_none_or(|expire_time| expire_time > now)
+        self.set.contains(role) && !self.has_expired(role, now)
     }
 
-    /// Whether the role is recorded and has no end.
-    pub fn holds_for_ever(&self, role: RoleId) -> bool {
-        self.set.contains(role) && self.end(role).is_none()
+    pub fn holds_permanently(&self, role: RoleId) -> bool {
+        self.set.contains(role) && self.expiry(role).is_none()
     }
 
-    /// The roles held.
     pub fn held(&self, now: Time) -> impl Iterator<Item = RoleId> {
-        self.set.roles.iter().copied().filter(move |&role| self.end(role).is_none_or(|expire_time| expire_time > now))
+        self.set.roles.iter().copied().filter(move |&role| !self.has_expired(role, now))
     }
 }
 
 impl Project {
-    /// Whether `which` is true of a membership of an org; asks no further once it is.
+    /// Returns true if any membership of an org matches `predicate`. Stops at the first match.
     pub(in crate::domain) fn any_membership<'a>(
         &'a self,
         org: &'a Org,
-        mut which: impl FnMut(Recorded<'a>) -> bool,
+        mut predicate: impl FnMut(Recorded<'a>) -> bool,
     ) -> bool {
-        self.any_member(org, |_, it| which(it))
+        self.any_member(org, |_, recorded| predicate(recorded))
     }
 
-    /// Whether `which` is true of a user, hashed, and what is recorded of it in an org; asks no further once it is.
+    /// Returns true if any user and membership of an org matches `predicate`. Stops at the first match.
     pub(in crate::domain) fn any_member<'a>(
         &'a self,
         org: &'a Org,
-        mut which: impl FnMut(TextHash, Recorded<'a>) -> bool,
+        mut predicate: impl FnMut(TextHash, Recorded<'a>) -> bool,
     ) -> bool {
-        org.any_slot(|user, slot| self.recorded(org, user, slot).is_some_and(|it| which(user, it)))
+        org.any_slot(|user, slot| self.recorded(org, user, slot).is_some_and(|recorded| predicate(user, recorded)))
     }
 
-    /// A record with the roles of its set.
     pub(in crate::domain) fn recorded_in<'a>(&'a self, record: &'a MembershipRecord) -> Option<Recorded<'a>> {
         let set = self.role_sets.get(record.role_set)?;
         Some(Recorded { set_id: record.role_set, set, temporary: &record.temporary })
@@ -81,7 +81,6 @@ impl Project {
         Some(Recorded { set_id, set, temporary: org.temporary_roles(user, slot) })
     }
 
-    /// Calls `visit` for each membership of an org.
     pub(in crate::domain) fn each_membership<'a>(&'a self, org: &'a Org, mut visit: impl FnMut(Recorded<'a>)) {
         self.any_membership(org, |recorded| {
             visit(recorded);
@@ -89,7 +88,8 @@ impl Project {
         });
     }
 
-    /// What is held in an org in the place of a role: none, if the role is enabled there or nothing stands in (M7).
+    /// Returns the fallback role that the holders of a role have in an org. `None` if the role is enabled there or no
+    /// fallback role is enabled (M7).
     pub fn fallback_of(&self, org: &Org, role: RoleId) -> Option<RoleId> {
         let fallbacks = org.fallbacks.as_deref()?;
         let mapping = self.role_mappings.get(org.record.role_mapping)?;
@@ -97,46 +97,52 @@ impl Project {
         if enabled(role) { None } else { fallback_of(fallbacks, role, enabled) }
     }
 
-    /// Whether somebody holds a role in an org, be it in the place of another.
-    pub(in crate::domain) fn holds_in(&self, org: &Org, it: Recorded<'_>, role: RoleId, now: Time) -> bool {
-        it.holds(role, now) || self.holds_in_place(org, it, role, now)
+    /// Returns true if the member holds the role, also as a fallback role.
+    fn holds_in(&self, org: &Org, member: Recorded<'_>, role: RoleId, now: Time) -> bool {
+        member.holds(role, now) || self.holds_as_fallback(org, member, role, now)
     }
 
-    /// Whether somebody holds a role in the place of another, be it suspended as that.
-    pub(in crate::domain) fn holds_in_place(&self, org: &Org, it: Recorded<'_>, role: RoleId, now: Time) -> bool {
+    /// Returns true if the member has the role as a fallback role, even if the fallback role is itself disabled.
+    pub(in crate::domain) fn holds_as_fallback(
+        &self,
+        org: &Org,
+        member: Recorded<'_>,
+        role: RoleId,
+        now: Time,
+    ) -> bool {
         let mapping = self.role_mappings.get(org.record.role_mapping);
         let enabled = |role| mapping.is_some_and(|mapping| mapping.enabled(role));
-        let in_place = |held| !enabled(held) && chain(org.fallbacks(), held, enabled).any(|other| other == role);
-        org.fallbacks.is_some() && it.held(now).any(in_place)
+        let falls_back = |held| !enabled(held) && chain(org.fallbacks(), held, enabled).any(|other| other == role);
+        org.fallbacks.is_some() && member.held(now).any(falls_back)
     }
 
-    /// How many members hold a role, in all orgs.
+    /// Counts the members of all orgs that hold a role.
     pub(in crate::domain) fn holders(&self, role: RoleId, now: Time) -> u64 {
         let mut holders = 0;
         self.for_each_org(|org| {
-            self.each_membership(org, |it| holders += u64::from(self.holds_in(org, it, role, now)));
+            self.each_membership(org, |member| holders += u64::from(self.holds_in(org, member, role, now)));
         });
         holders
     }
 
-    /// Counts the users with a recorded role in an org, expired roles included. A membership that only waits to be purged does
-    /// not count (R4). An acting user knows only members with visible roles (I4).
+    /// Counts the users with a recorded role in an org, expired roles included. A membership that waits to be purged
+    /// does not count (R4). An acting user knows only members with visible roles (I4).
     pub(in crate::domain) fn members_len(&self, org: &Org, visibility: Visibility) -> u64 {
         if visibility == Visibility::All && self.role_sets_being_purged().is_empty() {
             return org.memberships_len() as u64;
         }
         let mut members = 0;
-        let counts = |role: RoleId| visibility == Visibility::All || self.is_visible(role);
-        self.each_membership(org, |it| members += u64::from(it.set.roles.iter().any(|&role| counts(role))));
+        let counts = |role: &RoleId| visibility == Visibility::All || self.is_visible(*role);
+        self.each_membership(org, |member| members += u64::from(member.set.roles.iter().any(counts)));
         members
     }
 
-    /// The role sets that somebody has, be it in a dead org.
+    /// Returns the role sets that any membership uses, deleted orgs included.
     pub(in crate::domain) fn used_role_sets(&self) -> BTreeSet<RoleSetId> {
         let mut used = BTreeSet::new();
-        let mut look = |org| self.each_membership(org, |it| used.extend([it.set_id]));
-        self.for_each_org(&mut look);
-        self.for_each_deleted_org(look);
+        let mut add = |org| self.each_membership(org, |member| used.extend([member.set_id]));
+        self.for_each_org(&mut add);
+        self.for_each_deleted_org(add);
         used
     }
 }

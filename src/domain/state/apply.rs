@@ -1,4 +1,4 @@
-//! TODO doc
+//! Applies changes to the state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::domain::state::project::Project;
 use crate::domain::state::role_mapping::RoleMapping;
 
 impl State {
-    /// Makes a change. Total: a change of what is not there does nothing. Loading, feeding, deciding and undoing all use it.
+    /// Applies a change. A change of a missing record does nothing. Loading, replication, deciding and undoing all use
+    /// it.
     pub fn apply(&mut self, change: &Change) {
         if let Change::Project(edit) = change {
             return self.apply_project(edit.key, edit.after.as_ref());
@@ -27,7 +28,7 @@ impl State {
         Arc::make_mut(project).apply(change);
     }
 
-    /// Makes the changes of one commit and stands at its revision.
+    /// Applies the changes of one commit and takes its revision.
     pub fn apply_commit(&mut self, revision: Revision, changes: &[Change]) {
         changes.iter().for_each(|change| self.apply(change));
         self.revision = revision;
@@ -106,8 +107,9 @@ impl Project {
             Change::Grants(edit) => {
                 let Some(mapping) = self.role_mappings.get_mut(edit.key.role_mapping) else { return };
                 let row = mapping.rows.get(edit.key.role).map(|row| (**row).clone()).unwrap_or_default();
-                let (less, more) = (edit.before.clone().unwrap_or_default(), edit.after.clone().unwrap_or_default());
-                let edited = row.edited(&less, &more);
+                let removed = edit.before.clone().unwrap_or_default();
+                let added = edit.after.clone().unwrap_or_default();
+                let edited = row.edited(&removed, &added);
                 self.grants = self.grants - row.len() as u64 + edited.len() as u64;
                 mapping.rows.set(edit.key.role, (!edited.is_empty()).then(|| Arc::new(edited)));
             }
@@ -124,10 +126,10 @@ impl Project {
             }
             Change::Remap(edit) => {
                 let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return };
-                let others: BTreeMap<RoleSetId, RoleSetId> =
+                let replacements: BTreeMap<RoleSetId, RoleSetId> =
                     before.iter().copied().zip(after.iter().copied()).collect();
                 if let Some(org) = self.org_mut(edit.key.id) {
-                    org.remap(&others);
+                    org.remap(&replacements);
                 }
             }
             Change::Membership(edit) => {
@@ -139,8 +141,8 @@ impl Project {
         }
     }
 
-    /// Puts a role where its rank says; none takes it out. Ranks may be equal only while an order is being numbered anew,
-    /// role by role; ids break the tie until then.
+    /// Moves a role to the position of its rank. `None` removes it. Ranks may be equal only while an order is being
+    /// renumbered, role by role. Until then ids decide.
     fn place(&mut self, id: RoleId, rank: Option<u64>) {
         let before = self.roles.get(id).map(|role| role.rank);
         if before == rank {
@@ -171,8 +173,8 @@ impl Project {
                 self.role_mappings.set(id, Some(mapping));
             }
             (None, mapping) => {
-                let lost: usize = mapping.map_or(0, |mapping| mapping.grant_count());
-                self.grants -= lost as u64;
+                let grants = mapping.map_or(0, |mapping| mapping.grant_count());
+                self.grants -= grants as u64;
                 self.role_mappings.set(id, None);
             }
         }
@@ -196,7 +198,7 @@ impl Project {
             return;
         };
         self.next_org = self.next_org.max(no.number().saturating_add(1));
-        // Most changes leave an org where it is.
+        // Most changes neither delete nor restore the org.
         if before.as_ref().is_some_and(|before| before.lifecycle.exists() == record.lifecycle.exists()) {
             if let Some(org) = self.org_mut(no) {
                 org.record = record.clone();
@@ -216,7 +218,7 @@ impl Project {
         }
     }
 
-    /// An org, living or dead, to be altered.
+    /// Returns an org even if it is deleted.
     fn org_mut(&mut self, no: OrgNo) -> Option<&mut Org> {
         let org = match self.org_hashes.get(no).copied() {
             Some(hash) => self.orgs.get_mut(hash).map(|slot| &mut slot.org),
@@ -225,7 +227,7 @@ impl Project {
         org.map(Arc::make_mut)
     }
 
-    /// Takes an org from among the living or the dead.
+    /// Removes an org from the existing or the deleted ones.
     fn take_org(&mut self, no: OrgNo, record: Option<&OrgRecord>) -> Option<Arc<Org>> {
         if let Some(hash) = self.org_hashes.set(no, None) {
             let org = self.orgs.get(hash).map(|slot| slot.org.clone());
@@ -244,12 +246,12 @@ impl Project {
     }
 }
 
-/// A name and the old ones.
+/// Returns the name and the aliases.
 fn named<'a, N>(name: &'a N, aliases: &'a [N], text: fn(&N) -> &str) -> impl Iterator<Item = &'a str> {
     std::iter::once(name).chain(aliases).map(text)
 }
 
-/// Puts an id into a set or takes it out; the set is copied only where that changes it.
+/// Inserts or removes an id. Copies the set only if that changes it.
 fn mark<I: Ord + Copy>(set: &mut Arc<BTreeSet<I>>, id: I, belongs: bool) {
     if belongs != set.contains(&id) {
         let set = Arc::make_mut(set);

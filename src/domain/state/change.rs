@@ -1,4 +1,4 @@
-//! What happens: every accepted command becomes a list of changes, and nothing else ever alters a [`super::State`].
+//! Changes: an accepted command becomes a list of changes, and nothing else alters a [`super::State`].
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
 
-/// A value before and after. `None` before: it is created; `None` after: it is deleted.
+/// A value before and after. `None` before creates it, `None` after deletes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edit<K, V> {
     pub key: K,
@@ -21,7 +21,7 @@ pub struct Edit<K, V> {
     pub after: Option<V>,
 }
 
-/// A thing of one project.
+/// An id and its project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scoped<I> {
     pub project: ProjectId,
@@ -36,7 +36,6 @@ pub struct GrantsKey {
     pub role: RoleId,
 }
 
-/// A user in an org.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MembershipKey {
     pub project: ProjectId,
@@ -44,7 +43,7 @@ pub struct MembershipKey {
     pub user: UserId,
 }
 
-/// One change. Complete in itself: it can be undone without asking anybody.
+/// One change. It is complete: undoing it needs no other data.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     Project(Edit<ProjectId, ProjectRecord>),
@@ -52,16 +51,18 @@ pub enum Change {
     Role(Edit<Scoped<RoleId>, Role>),
     RoleSet(Edit<Scoped<RoleSetId>, RoleSet>),
     RoleMapping(Edit<Scoped<RoleMappingId>, RoleMappingRecord>),
-    /// `before` holds only what the row loses, `after` only what it gains: a row may have 50,000 permissions and change by one.
+    /// `before` has only what the row loses, `after` only what it gains: a row may have 50,000 permissions and change
+    /// by one.
     Grants(Edit<GrantsKey, PermissionSet>),
     Org(Edit<Scoped<OrgNo>, OrgRecord>),
     Membership(Edit<MembershipKey, MembershipRecord>),
-    /// An org moved to another role mapping: a mapping may have a million of them, and be deleted.
+    /// Moves an org to another role mapping. It is small, since deleting a mapping may move a million orgs.
     Subscription(Edit<Scoped<OrgNo>, RoleMappingId>),
-    /// Other roles stand in for the suspended ones of an org (M7). `None`: none does.
+    /// Replaces the fallback roles of an org (M7). `None` means that it has none.
     Fallbacks(Edit<Scoped<OrgNo>, Fallbacks>),
-    /// Of one org: whoever had one of the role sets `before`, and no role that ends, has the one in the same place of
-    /// `after`. Each set of `after` is given to nobody else but by the commit that made it, so that this can be undone.
+    /// Replaces role sets of the members of an org: each set of `before` by the set at the same place in `after`.
+    /// Members with temporary roles keep theirs. Only the commit that creates a set of `after` gives it to members, so
+    /// that the change can be undone.
     Remap(Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>),
 }
 
@@ -72,7 +73,7 @@ impl<K, V> Edit<K, V> {
 }
 
 impl Change {
-    /// The change that takes this one back.
+    /// Returns the inverse change.
     pub fn undone(self) -> Self {
         match self {
             Self::Project(edit) => Self::Project(edit.undone()),
@@ -89,7 +90,6 @@ impl Change {
         }
     }
 
-    /// The project in which it happened.
     pub fn project(&self) -> ProjectId {
         match self {
             Self::Project(edit) => edit.key,
@@ -106,7 +106,6 @@ impl Change {
         }
     }
 
-    /// The org in which it happened, if it happened in one.
     pub fn org(&self) -> Option<OrgNo> {
         match self {
             Self::Org(edit) => Some(edit.key.id),
@@ -118,7 +117,6 @@ impl Change {
         }
     }
 
-    /// The user whom it happened to, if it happened to one.
     pub fn user(&self) -> Option<&UserId> {
         match self {
             Self::Membership(edit) => Some(&edit.key.user),

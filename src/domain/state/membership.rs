@@ -1,4 +1,4 @@
-//! TODO doc
+//! A membership in memory (P7).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::domain::model::id::RoleSetId;
 use crate::domain::model::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
 use crate::domain::model::name::UserId;
 
-/// The largest role set id a slot can hold.
+/// The largest role set id that fits into a slot.
 pub const ROLE_SET_ID_MAX: RoleSetId = RoleSetId(match NonZeroU32::new((1 << SET_BITS) - 1) {
     Some(max) => max,
     None => NonZeroU32::MIN,
@@ -23,8 +23,8 @@ const TEMPORARY: u32 = 1 << (SET_BITS + ORIGIN_BITS);
 
 const DETAILED: u32 = TEMPORARY << 1;
 
-/// A membership in 16 bytes: 93 bits stand for the user, 27 for the role set, 3 for the origin, 1 says
-/// that roles end, 1 that more is recorded beside.
+/// A membership in 16 bytes: 93 bits for the hash of the user, 27 for the role set, 3 for the origin, 1 for "has
+/// temporary roles", 1 for "has a [`DetailSlot`]".
 #[derive(Clone, Copy, PartialEq)]
 pub(in crate::domain) struct MembershipSlot {
     tag: u64,
@@ -32,8 +32,8 @@ pub(in crate::domain) struct MembershipSlot {
     packed: NonZeroU32,
 }
 
-/// The ends and origins of a member's roles; few members have any. They know the user: whoever deletes a role has to write
-/// them one by one.
+/// The expiries and origins of a member's roles. Few members have any. It contains the user id, since deleting a role
+/// rewrites these members one by one.
 #[derive(Clone, PartialEq)]
 pub(in crate::domain) struct DetailSlot {
     tag: u64,
@@ -84,7 +84,7 @@ impl DetailSlot {
 }
 
 impl Entry for MembershipSlot {
-    /// 16 plain bytes each: copying a full leaf is copying 16 KiB.
+    /// 16 plain bytes each: copying a full leaf copies 16 KiB.
     const LEAF_MAX: u32 = 1_024;
 
     #[inline]

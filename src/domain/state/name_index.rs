@@ -1,4 +1,4 @@
-//! Finds things by their names, old ones included (R1, R3).
+//! Finds records by their names, including old names (R1, R3).
 
 use std::num::NonZeroU32;
 
@@ -6,7 +6,7 @@ use crate::domain::collections::hash::{HashKey, TextHash};
 use crate::domain::collections::trie::{Entry, Trie};
 use crate::domain::model::name::folded;
 
-/// A hashed text and the number of what it names.
+/// A hashed text and the number of the record that it identifies.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Named {
     tag: u64,
@@ -14,7 +14,7 @@ pub struct Named {
     pub number: NonZeroU32,
 }
 
-/// NameIndex that are looked up exactly and unique after case folding (R1).
+/// Names are found by their exact form and unique after case folding (R1).
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct NameIndex {
     exact: Trie<Named>,
@@ -35,14 +35,14 @@ impl Entry for Named {
         TextHash { tag: self.tag, rest: self.rest }
     }
 
-    /// Two role sets may become equal; names are unique because deciding sees to it.
+    /// Two role sets may become equal. Names are unique because commands refuse taken ones.
     fn replaces(&self, other: &Self) -> bool {
         self.number == other.number
     }
 }
 
 impl NameIndex {
-    /// Takes the name of a thing and its old ones.
+    /// Adds the names of a record.
     pub(super) fn insert<'a>(&mut self, key: &HashKey, names: impl Iterator<Item = &'a str>, number: NonZeroU32) {
         for name in names {
             self.exact.insert(Named::new(key.text(name), number));
@@ -50,7 +50,7 @@ impl NameIndex {
         }
     }
 
-    /// Frees all names of a thing: two of them may differ only in case.
+    /// Removes all names of a record at once: two of them may differ only in case.
     pub(super) fn remove<'a>(&mut self, key: &HashKey, names: impl Iterator<Item = &'a str>, number: NonZeroU32) {
         for name in names {
             self.exact.remove(key.text(name), |named| named.number == number);
@@ -62,7 +62,7 @@ impl NameIndex {
         self.exact.get(key.text(name)).map(|named| named.number)
     }
 
-    /// What has this name or one that differs only in case.
+    /// Returns the record with this name or one that differs only in case.
     pub(super) fn taken(&self, key: &HashKey, name: &str) -> Option<NonZeroU32> {
         self.folded.get(key.text(&folded(name))).map(|named| named.number)
     }

@@ -1,4 +1,4 @@
-//! TODO doc
+//! An org with its memberships.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +12,10 @@ use crate::domain::model::name::UserId;
 use crate::domain::model::org::OrgRecord;
 use crate::domain::state::membership::{DetailSlot, MembershipSlot};
 
-/// An org with its members.
 #[derive(Clone, PartialEq)]
 pub struct Org {
     pub no: OrgNo,
     pub record: OrgRecord,
-    /// What the holders of its suspended roles hold meanwhile (M7).
     pub fallbacks: Option<Fallbacks>,
     pub(super) members: Trie<MembershipSlot>,
     pub(super) details: Trie<DetailSlot>,
@@ -28,7 +26,7 @@ impl Org {
         Self { no, record, fallbacks: None, members: Trie::default(), details: Trie::default() }
     }
 
-    /// What the holders of its suspended roles hold meanwhile, ascending by the suspended role.
+    /// Returns the fallback roles, ascending by suspended role (M7).
     pub fn fallbacks(&self) -> &[Fallback] {
         self.fallbacks.as_deref().unwrap_or_default()
     }
@@ -43,12 +41,12 @@ impl Org {
         self.details.get(user).map(|details| &details.user)
     }
 
-    /// Users with something recorded here, also those whose roles have all ended.
+    /// Counts the users with a record here, including those whose roles have all expired.
     pub fn memberships_len(&self) -> usize {
         self.members.len()
     }
 
-    /// The users some of whose roles have an end.
+    /// Visits the users with temporary roles.
     pub(in crate::domain) fn for_each_with_temporary_roles<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
         self.details.for_each(|slot| {
             if !slot.temporary.is_empty() {
@@ -68,15 +66,14 @@ impl Org {
         }
     }
 
-    /// Gives other role sets to those who have one that `others` names, and no role that ends.
-    pub(super) fn remap(&mut self, others: &BTreeMap<RoleSetId, RoleSetId>) {
+    /// Replaces the role sets of the members without temporary roles.
+    pub(super) fn remap(&mut self, replacements: &BTreeMap<RoleSetId, RoleSetId>) {
         self.members.alter(|slot| {
-            let other = others.get(&slot.role_set()?).filter(|_| !slot.is_temporary())?;
-            Some(slot.with_role_set(*other))
+            let replacement = replacements.get(&slot.role_set()?).filter(|_| !slot.is_temporary())?;
+            Some(slot.with_role_set(*replacement))
         });
     }
 
-    /// The ends of a member's roles.
     #[inline]
     pub(in crate::domain) fn temporary_roles(&self, user: TextHash, slot: MembershipSlot) -> &[TemporaryRole] {
         if !slot.is_temporary() {
@@ -85,13 +82,13 @@ impl Org {
         self.details.get(user).map_or(&[], |slot| &slot.temporary)
     }
 
-    /// Whether `which` is true of a membership; asks no further once it is.
-    pub(in crate::domain) fn any_slot(&self, mut which: impl FnMut(TextHash, MembershipSlot) -> bool) -> bool {
-        self.members.any(|slot| which(slot.hash(), *slot))
+    /// Returns true if any membership matches `predicate`. Stops at the first match.
+    pub(in crate::domain) fn any_slot(&self, mut predicate: impl FnMut(TextHash, MembershipSlot) -> bool) -> bool {
+        self.members.any(|slot| predicate(slot.hash(), *slot))
     }
 }
 
-/// Where a project keeps an org.
+/// An org in the trie of its project.
 #[derive(Clone, PartialEq)]
 pub struct OrgSlot {
     tag: u64,

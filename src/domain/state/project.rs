@@ -1,5 +1,4 @@
-//! Projects: isolated spaces of roles, permissions, role mappings and orgs (P1, P2). What is written of them is in
-//! `project/write.rs`, how one is converted in `project/convert.rs`.
+//! Projects: isolated spaces of roles, permissions, role mappings and orgs (P1, P2).
 
 use std::collections::{BTreeSet, HashSet};
 use std::num::NonZeroU32;
@@ -22,32 +21,35 @@ use crate::domain::state::name_index::{NameIndex, Named};
 use crate::domain::state::org::{Org, OrgSlot};
 use crate::domain::state::role_mapping::RoleMapping;
 
+#[derive(Clone)]
+pub struct Project {
+    pub id: ProjectId,
+    pub record: Arc<ProjectRecord>,
+    pub permissions: Table<PermissionId, Permission>,
+    pub roles: Table<RoleId, Role>,
+    /// The roles from the highest to the lowest.
+    pub role_order: Arc<Vec<RoleId>>,
+    pub role_sets: Table<RoleSetId, RoleSet>,
+    pub role_mappings: Table<RoleMappingId, RoleMapping>,
+    /// Counts the (mapping, role, permission) triples.
+    pub grants: u64,
+    pub(super) hash_key: HashKey,
+    pub(super) permission_names: Trie<Named>,
+    pub(super) role_names: NameIndex,
+    pub(super) role_mapping_names: NameIndex,
+    pub(super) role_sets_by_roles: Trie<Named>,
+    pub(super) orgs: Trie<OrgSlot>,
+    pub(super) org_hashes: Pages<TextHash>,
+    pub(super) next_org: u32,
+    /// Deleted orgs, with their data that is not purged yet.
+    pub(super) deleted_orgs: Pages<Arc<Org>>,
+    /// The ids of deleted orgs.
+    pub(super) retired: Trie<Named>,
+    pub(super) orgs_being_purged: Arc<BTreeSet<OrgNo>>,
+    pub(super) role_sets_being_purged: Arc<BTreeSet<RoleSetId>>,
+}
+
 impl Project {
-    /// Whether the project itself is dead and not purged.
-    pub fn is_being_purged(&self) -> bool {
-        self.record.lifecycle.is_being_purged()
-    }
-
-    /// The dead orgs that are not purged.
-    pub fn orgs_being_purged(&self) -> &BTreeSet<OrgNo> {
-        &self.orgs_being_purged
-    }
-
-    /// The role sets without roles, whose members are to be purged.
-    pub fn role_sets_being_purged(&self) -> &BTreeSet<RoleSetId> {
-        &self.role_sets_being_purged
-    }
-
-    /// Whether anything in it is to be purged.
-    pub fn has_data_to_purge(&self) -> bool {
-        self.is_being_purged() || !self.orgs_being_purged.is_empty() || !self.role_sets_being_purged.is_empty()
-    }
-
-    /// Whether a membership is of something dead.
-    pub(in crate::domain) fn is_deleted(&self, org: &Org, set: RoleSetId) -> bool {
-        !self.record.lifecycle.exists() || !org.record.lifecycle.exists() || self.role_sets_being_purged.contains(&set)
-    }
-
     pub(super) fn new(id: ProjectId, record: ProjectRecord, hash_key: HashKey) -> Self {
         Self {
             id,
@@ -106,7 +108,7 @@ impl Project {
         self.orgs.get(self.hash_key.text(org_id)).map(|slot| &slot.org)
     }
 
-    /// The org with this number, also a dead one.
+    /// Returns the org with this number, even if it is deleted.
     pub fn org_numbered(&self, no: OrgNo) -> Option<&Arc<Org>> {
         match self.org_hashes.get(no) {
             Some(&hash) => self.orgs.get(hash).map(|slot| &slot.org),
@@ -114,17 +116,17 @@ impl Project {
         }
     }
 
-    /// Whether an org with this id was deleted (S5).
+    /// Returns true if an org with this id was deleted (S5).
     pub fn was_deleted(&self, org_id: &str) -> bool {
         self.retired.get(self.hash_key.text(org_id)).is_some()
     }
 
-    /// The deleted orgs, with what is not purged of them yet.
+    /// Visits the deleted orgs, with their data that is not purged yet.
     pub(in crate::domain) fn for_each_deleted_org<'a>(&'a self, visit: impl FnMut(&'a Org)) {
         self.deleted_orgs.iter().map(AsRef::as_ref).for_each(visit);
     }
 
-    /// The living orgs, in no meaningful order.
+    /// Visits the existing orgs, in no meaningful order.
     pub fn for_each_org<'a>(&'a self, mut visit: impl FnMut(&'a Org)) {
         self.orgs.for_each(|slot| visit(&slot.org));
     }
@@ -133,7 +135,7 @@ impl Project {
         self.orgs.len()
     }
 
-    /// Memberships recorded in all orgs.
+    /// Counts the recorded memberships of all existing orgs.
     pub fn memberships_len(&self) -> usize {
         let mut len = 0;
         self.for_each_org(|org| len += org.memberships_len());
@@ -144,13 +146,13 @@ impl Project {
         OrgNo(NonZeroU32::new(self.next_org).unwrap_or(NonZeroU32::MAX))
     }
 
-    /// Of the sets with exactly these roles, the oldest.
+    /// Returns the oldest set with exactly these roles.
     pub fn role_set_of(&self, roles: &RoleSet) -> Option<RoleSetId> {
         let hash = self.hash_key.bytes(&roles.bytes());
         self.role_sets_by_roles.matching(hash).map(|named| RoleSetId(named.number)).min()
     }
 
-    /// The role with this name, or the refusal that says there is none.
+    /// Returns the role with this name, or refuses.
     pub fn role(&self, name: &RoleName) -> Result<RoleId, Refusal> {
         self.role_named(name.as_str()).ok_or_else(|| Refusal::NotFound(Noun::Role, name.to_string()))
     }
@@ -169,7 +171,7 @@ impl Project {
         self.org(id.as_str()).ok_or_else(|| Refusal::NotFound(Noun::Org, id.to_string()))
     }
 
-    /// A role's name; the id came from this project.
+    /// Returns the name of a role of this project.
     pub fn role_name(&self, id: RoleId) -> RoleName {
         self.roles.get(id).map_or_else(|| RoleName::stored(""), |role| role.name.clone())
     }
@@ -178,7 +180,7 @@ impl Project {
         self.role_mappings.get(id).map_or_else(|| RoleMappingName::stored(""), |mapping| mapping.record.name.clone())
     }
 
-    /// The living orgs of a mapping, by their numbers.
+    /// Returns the existing orgs of a mapping, ascending by number.
     pub(in crate::domain) fn subscribers(&self, mapping: RoleMappingId) -> Vec<&Org> {
         let mut orgs = Vec::new();
         self.for_each_org(|org| {
@@ -204,7 +206,6 @@ impl Project {
         }
     }
 
-    /// What is recorded of a user in an org.
     pub fn membership(&self, org: &Org, user: &UserId) -> Option<MembershipRecord> {
         let hash = self.hash_key.text(user.as_str());
         let slot = org.members.get(hash)?;
@@ -226,39 +227,33 @@ impl Project {
             org: self.next_org,
         }
     }
+
+    /// Returns true if the project itself is being purged.
+    pub fn is_being_purged(&self) -> bool {
+        self.record.lifecycle.is_being_purged()
+    }
+
+    pub fn orgs_being_purged(&self) -> &BTreeSet<OrgNo> {
+        &self.orgs_being_purged
+    }
+
+    /// Returns the role sets without roles, whose holders are being purged.
+    pub fn role_sets_being_purged(&self) -> &BTreeSet<RoleSetId> {
+        &self.role_sets_being_purged
+    }
+
+    /// Returns true if the project, an org or a membership of it is being purged.
+    pub fn has_data_to_purge(&self) -> bool {
+        self.is_being_purged() || !self.orgs_being_purged.is_empty() || !self.role_sets_being_purged.is_empty()
+    }
+
+    /// Returns true if a membership is unreachable: its project, its org or all its roles are deleted.
+    pub(in crate::domain) fn is_deleted(&self, org: &Org, set: RoleSetId) -> bool {
+        !self.record.lifecycle.exists() || !org.record.lifecycle.exists() || self.role_sets_being_purged.contains(&set)
+    }
 }
 
-/// A project with all that is in it.
-#[derive(Clone)]
-pub struct Project {
-    pub id: ProjectId,
-    pub record: Arc<ProjectRecord>,
-    pub permissions: Table<PermissionId, Permission>,
-    pub roles: Table<RoleId, Role>,
-    /// The roles from the highest to the lowest.
-    pub role_order: Arc<Vec<RoleId>>,
-    pub role_sets: Table<RoleSetId, RoleSet>,
-    pub role_mappings: Table<RoleMappingId, RoleMapping>,
-    /// (mapping, role, permission) triples.
-    pub grants: u64,
-    pub(super) hash_key: HashKey,
-    pub(super) permission_names: Trie<Named>,
-    pub(super) role_names: NameIndex,
-    pub(super) role_mapping_names: NameIndex,
-    pub(super) role_sets_by_roles: Trie<Named>,
-    pub(super) orgs: Trie<OrgSlot>,
-    pub(super) org_hashes: Pages<TextHash>,
-    pub(super) next_org: u32,
-    /// Deleted orgs, with what is not purged of them yet.
-    pub(super) deleted_orgs: Pages<Arc<Org>>,
-    /// The ids of deleted orgs.
-    pub(super) retired: Trie<Named>,
-    /// What is to be purged: see [`super::purge`].
-    pub(super) orgs_being_purged: Arc<BTreeSet<OrgNo>>,
-    pub(super) role_sets_being_purged: Arc<BTreeSet<RoleSetId>>,
-}
-
-/// Contents alone, see [`Table`].
+/// Compares contents only, see [`Table`].
 impl PartialEq for Project {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id

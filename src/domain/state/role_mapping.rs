@@ -1,4 +1,4 @@
-//! TODO doc
+//! A role mapping with its rows.
 
 use std::sync::Arc;
 
@@ -7,13 +7,12 @@ use crate::domain::model::id::RoleId;
 use crate::domain::model::permission::PermissionSet;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 
-/// A role mapping with its rows.
 #[derive(Clone, PartialEq)]
 pub struct RoleMapping {
     pub record: RoleMappingRecord,
-    /// What each role grants; a role without a row grants nothing. Rows are shared with duplicates of this mapping.
+    /// The permissions of each role. A role without a row grants nothing. Duplicates of this mapping share the rows.
     pub rows: Pages<Arc<PermissionSet>>,
-    /// How many living orgs are subscribed to it (S3).
+    /// Counts the existing orgs that are subscribed to it (S3).
     pub subscribers: u32,
 }
 
@@ -23,7 +22,7 @@ impl RoleMapping {
         self.record.disabled_roles.binary_search(&role).is_err()
     }
 
-    /// The permissions in a role's row, whether the role is enabled or not.
+    /// Returns the permissions in a role's row, even if the role is disabled.
     #[inline]
     pub fn row(&self, role: RoleId) -> Option<&PermissionSet> {
         self.rows.get(role).map(Arc::as_ref)

@@ -1,32 +1,32 @@
-//! A customer goes to a smaller plan, looks before it does, and comes back.
+//! A customer moves to a smaller plan after a preview, and moves back.
 
 use serde_json::{Value, json};
 
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn m7_r9_nobody_s_role_is_lost_on_a_smaller_plan_on_sqlite() {
-    on_sqlite(nobody_s_role_is_lost_on_a_smaller_plan);
+fn m7_r9_roles_are_suspended_on_a_smaller_plan_and_reactivated_on_sqlite() {
+    on_sqlite(roles_are_suspended_on_a_smaller_plan_and_reactivated);
 }
 
 #[tokio::test]
-async fn m7_r9_nobody_s_role_is_lost_on_a_smaller_plan_on_postgres() {
-    on_postgres(nobody_s_role_is_lost_on_a_smaller_plan).await;
+async fn m7_r9_roles_are_suspended_on_a_smaller_plan_and_reactivated_on_postgres() {
+    on_postgres(roles_are_suspended_on_a_smaller_plan_and_reactivated).await;
 }
 
-fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
+fn roles_are_suspended_on_a_smaller_plan_and_reactivated(story: Story<'_>) {
     plans(story);
     customers(story);
     let before = members(story, "acme");
 
-    // Looking first.
+    // The preview.
 
     story
-        .tell("Acme wants to save money. But it has an Admin and somebody who pays, and Free knows neither.")
+        .step("Acme wants to move to Free, which disables the roles of two of its members.")
         .call("SubscriptionService/SubscribeOrg", json!({"org_id": "acme", "role_mapping": "Free"}))
         .refused_with("ROLES_WOULD_BE_DISABLED", "`Admin` (1), `Billing` (1)");
-    let dry = story
-        .tell("They could keep their roles for better days and be Members meanwhile. What would that do?")
+    let preview = story
+        .step("A preview: they keep their roles suspended, and hold Member as fallback role.")
         .call("SubscriptionService/SubscribeOrg", downgrade(json!({"validate_only": true})))
         .answers(json!({
             "subscription": {"orgId": "acme", "roleMapping": "Free"},
@@ -41,26 +41,26 @@ fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
             },
         }));
     story
-        .tell("Nothing was done by asking.")
+        .step("The preview changed nothing.")
         .call("SubscriptionService/GetSubscription", json!({"org_id": "acme"}))
         .answers(json!({"subscription": {"roleMapping": "Paid"}}));
 
     story
-        .tell("While they talk about it, Amy becomes the second Admin.")
+        .step("Meanwhile Amy becomes the second Admin.")
         .call("MembershipService/AddMember", json!({"org_id": "acme", "user_id": "amy", "roles": [{"role": "Admin"}]}))
         .works();
-    let digest = &dry["impact"]["digest"];
+    let digest = &preview["impact"]["digest"];
     story
-        .tell("So what was agreed to is not what would happen any more, and it does not happen.")
+        .step("The impact is no longer the previewed one, so the write is refused.")
         .call("SubscriptionService/SubscribeOrg", downgrade(json!({"impact_digest": digest})))
         .refused_with("IMPACT_CHANGED", "preview the write again");
     let before = with_amy(story, before);
-    let dry = story
-        .tell("They look again.")
+    let preview = story
+        .step("A second preview.")
         .call("SubscriptionService/SubscribeOrg", downgrade(json!({"validate_only": true})))
         .answers(json!({"impact": {
             "members": 5,
-            // The Admins are not at least Billing any more, nor is who pays.
+            // The two Admins and the member with Billing are no longer at least Billing.
             "membersLosingAtLeast": 3,
             "roles": [
                 {"role": "Admin", "suspended": 2},
@@ -68,27 +68,27 @@ fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
                 {"role": "Member", "given": 3},
             ],
         }}));
-    let adam = sampled(&dry, "adam");
+    let adam = sampled(&preview, "adam");
     assert_eq!(adam["rolesSuspended"], json!(["Admin"]), "{adam}");
     assert_eq!(adam["rolesGiven"], json!(["Member"]), "{adam}");
     assert_eq!(adam["permissionsLost"]["total"], 8, "six built-in ones, docs.write and docs.share: {adam}");
-    let max = sampled(&dry, "max");
+    let max = sampled(&preview, "max");
     assert_eq!(max["permissionsLost"], json!({"total": 1, "first": ["docs.write"]}), "{max}");
     assert_eq!(max.get("rolesSuspended"), None, "{max}");
 
     // The move.
 
-    let digest = &dry["impact"]["digest"];
+    let digest = &preview["impact"]["digest"];
     let done = story
-        .tell("That they agree to, and that is what happens.")
+        .step("The write with the digest of the preview is accepted.")
         .call("SubscriptionService/SubscribeOrg", downgrade(json!({"impact_digest": digest})))
         .answers(json!({"subscription": {"roleMapping": "Free"}}));
-    let mut preview = dry["impact"].clone();
+    let mut preview = preview["impact"].clone();
     preview.as_object_mut().unwrap().remove("sample");
     assert_eq!(done["impact"], preview, "the real call does what the preview said");
     for (user_id, role) in [("adam", "Admin"), ("amy", "Admin"), ("bill", "Billing")] {
         story
-            .tell("The role is there, suspended, and Member stands in for it.")
+            .step("The role is suspended, and Member is its fallback role.")
             .call("MembershipService/GetMember", json!({"org_id": "acme", "user_id": user_id}))
             .answers(json!({"member": {"roles": [
                 {"role": role, "state": "MEMBER_ROLE_STATE_SUSPENDED", "fallbackRole": "Member"},
@@ -103,41 +103,41 @@ fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
     story.may("bill", "acme", "docs.write", "MISSING_PERMISSION");
     story.may("ann", "acme", "docs.write", "ALLOWED");
     story
-        .tell("Whoever holds Member now, by themselves or in the place of another role, is found.")
+        .step("The list by role contains members with a fallback role too.")
         .call("MembershipService/ListMembers", json!({"org_id": "acme", "role": "Member"}))
         .answers(json!({"members": [{"userId": "adam"}, {"userId": "amy"}, {"userId": "bill"}, {"userId": "max"}]}));
     story
-        .tell("Nobody else becomes an Admin meanwhile.")
+        .step("The disabled role cannot be given.")
         .call(
             "MembershipService/SetMemberRoles",
             json!({"org_id": "acme", "user_id": "max", "roles": [{"role": "Admin"}]}),
         )
         .refused_with("ROLE_DISABLED", "`Free`");
 
-    // And back.
+    // The move back.
 
     story
-        .tell("Acme pays again. All roles work again, and nobody needs a fallback role.")
+        .step("Acme moves back to Paid. All roles are reactivated, and the fallback roles are removed.")
         .call("SubscriptionService/SubscribeOrg", json!({"org_id": "acme", "role_mapping": "Paid"}))
         .answers(json!({"impact": {"roles": [
             {"role": "Admin", "reactivated": 2},
             {"role": "Billing", "reactivated": 1},
             {"role": "Member", "removed": 3},
         ]}}));
-    assert_eq!(members(story, "acme"), before, "everybody has what they had, as if nothing had been");
+    assert_eq!(members(story, "acme"), before, "everybody holds the roles of before");
     story.may("adam", "acme", "docs.share", "ALLOWED");
     story.may("bill", "acme", "billing.manage", "ALLOWED");
     story.check("adam", "acme", "role", "Member", "MISSING_PERMISSION");
 
-    // Somebody else means it for good.
+    // Another customer replaces the roles permanently.
 
     story
-        .tell("Globex makes its Admins Members for good.")
+        .step("Globex moves to Free, and its Admins become Members.")
         .call(
             "SubscriptionService/SubscribeOrg",
             json!({"org_id": "globex", "role_mapping": "Free", "on_disabled": {
                 "strategy": "DISABLED_ROLE_STRATEGY_REMAP",
-                "replacements": [{"role": "Admin", "to": "Member"}],
+                "replacements": [{"role": "Admin", "replacement": "Member"}],
             }}),
         )
         .answers(json!({"impact": {"roles": [
@@ -145,11 +145,11 @@ fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
             {"role": "Member", "given": 1},
         ]}}));
     story
-        .tell("So nothing comes back when it pays.")
+        .step("Moving back to Paid restores nothing.")
         .call("SubscriptionService/SubscribeOrg", json!({"org_id": "globex", "role_mapping": "Paid"}))
         .works();
     story
-        .tell("And it is on the record how Gus came to be a Member.")
+        .step("The origin of the role of Gus is the migration.")
         .call("MembershipService/GetMember", json!({"org_id": "globex", "user_id": "gus"}))
         .answers(json!({"member": {"roles": [
             {"role": "Member", "state": "MEMBER_ROLE_STATE_LIVE", "origin": "MEMBERSHIP_ORIGIN_MIGRATION"},
@@ -158,7 +158,7 @@ fn nobody_s_role_is_lost_on_a_smaller_plan(story: Story<'_>) {
 
 fn plans(story: Story<'_>) {
     story
-        .tell("A product with documents and bills.")
+        .step("A product has permissions for documents and billing.")
         .call(
             "PermissionService/BatchCreatePermissions",
             json!({"permissions": [
@@ -167,11 +167,11 @@ fn plans(story: Story<'_>) {
         )
         .answers(json!({"created": 4}));
     story
-        .tell("Besides Owner, Admin and Member there is somebody who pays.")
+        .step("Besides Owner, Admin and Member there is a role Billing.")
         .call("RoleService/CreateRole", json!({"name": "Billing", "below": "Admin"}))
         .works();
     story
-        .tell("On Free there are only Owners and Members.")
+        .step("Free enables only Owner and Member.")
         .call(
             "RoleMappingService/CreateRoleMapping",
             json!({"name": "Free", "duplicate_of": "Default", "disable_roles": ["Admin", "Billing"], "edits": [
@@ -183,7 +183,7 @@ fn plans(story: Story<'_>) {
         )
         .answers(json!({"roleMapping": {"disabledRoles": ["Admin", "Billing"]}}));
     story
-        .tell("Paid has them all, and more of everything.")
+        .step("Paid enables all roles and grants more.")
         .call(
             "RoleMappingService/CreateRoleMapping",
             json!({"name": "Paid", "duplicate_of": "Free", "enable_roles": ["Admin", "Billing"], "edits": [
@@ -198,7 +198,7 @@ fn plans(story: Story<'_>) {
 fn customers(story: Story<'_>) {
     for (org_id, creator) in [("acme", "ann"), ("globex", "gil")] {
         story
-            .tell("A customer on Paid.")
+            .step("A customer signs up for Paid.")
             .call("OrgService/CreateOrg", json!({"org_id": org_id, "creator_user_id": creator, "role_mapping": "Paid"}))
             .works();
     }
@@ -208,12 +208,12 @@ fn customers(story: Story<'_>) {
         |(org_id, user_id, role)| json!({"org_id": org_id, "user_id": user_id, "add": {"roles": [{"role": role}]}}),
     );
     story
-        .tell("Their people.")
+        .step("The customers get members.")
         .call("MembershipService/BatchWriteMembers", json!({"rows": rows}))
         .answers(json!({"added": 4}));
 }
 
-/// The move of acme to Free by which nobody's role is lost, with something more said.
+/// Returns the request that moves acme to Free with suspended roles, with more fields.
 fn downgrade(more: Value) -> Value {
     let mut body = json!({"org_id": "acme", "role_mapping": "Free", "on_disabled": {
         "strategy": "DISABLED_ROLE_STRATEGY_SUSPEND", "fallback_role": "Member",
@@ -224,22 +224,22 @@ fn downgrade(more: Value) -> Value {
     body
 }
 
-/// All that is known of the members of an org.
+/// Returns the members of an org with all fields.
 fn members(story: Story<'_>, org_id: &str) -> Value {
-    let step = story.tell("Who is there, with all that is known of them?");
+    let step = story.step("Reading all members.");
     step.call("MembershipService/ListMembers", json!({"org_id": org_id})).works()["members"].clone()
 }
 
-/// What was known of acme's members before, and Amy.
+/// Returns the members of acme, who must be those of before and Amy.
 fn with_amy(story: Story<'_>, before: Value) -> Value {
     let now = members(story, "acme");
     let others: Vec<&Value> = now.as_array().unwrap().iter().filter(|member| member["userId"] != "amy").collect();
-    assert_eq!(json!(others), before, "to look at a move, and to be refused it, changes nobody");
+    assert_eq!(json!(others), before, "a preview and a refused write change no member");
     now
 }
 
-/// What a dry run says of one member.
-fn sampled<'a>(dry: &'a Value, user_id: &str) -> &'a Value {
-    let sample = dry["impact"]["sample"].as_array().unwrap_or_else(|| panic!("no sample: {dry}"));
-    sample.iter().find(|member| member["userId"] == user_id).unwrap_or_else(|| panic!("{user_id} is not in {dry}"))
+/// Returns the entry of a member in the sample of a preview.
+fn sampled<'a>(preview: &'a Value, user_id: &str) -> &'a Value {
+    let sample = preview["impact"]["sample"].as_array().unwrap_or_else(|| panic!("no sample: {preview}"));
+    sample.iter().find(|member| member["userId"] == user_id).unwrap_or_else(|| panic!("{user_id} is not in {preview}"))
 }

@@ -1,28 +1,28 @@
-//! A product from nothing to its first customers.
+//! A new product, its plans and its first customers.
 
 use serde_json::json;
 
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn a_product_from_nothing_to_its_first_customers_on_sqlite() {
-    on_sqlite(a_product_from_nothing_to_its_first_customers);
+fn a_new_product_and_its_first_customers_on_sqlite() {
+    on_sqlite(a_new_product_and_its_first_customers);
 }
 
 #[tokio::test]
-async fn a_product_from_nothing_to_its_first_customers_on_postgres() {
-    on_postgres(a_product_from_nothing_to_its_first_customers).await;
+async fn a_new_product_and_its_first_customers_on_postgres() {
+    on_postgres(a_new_product_and_its_first_customers).await;
 }
 
-fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
+fn a_new_product_and_its_first_customers(story: Story<'_>) {
     // The product.
 
     story
-        .tell("The product is called Papertrail: people write documents together.")
+        .step("The product is called Papertrail. Its users write documents.")
         .call("ProjectService/UpdateProject", json!({"resource": {"display_name": "Papertrail"}}))
         .answers(json!({"project": {"key": "default", "displayName": "Papertrail", "defaultRole": "Member"}}));
     story
-        .tell("Its code asks about six permissions.")
+        .step("Its code asks about six permissions.")
         .call(
             "PermissionService/BatchCreatePermissions",
             json!({"permissions": [
@@ -32,19 +32,18 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
         )
         .answers(json!({"created": 6}));
     story
-        .tell("Besides Owner, Admin and Member there are Editors, who rank below Admin.")
+        .step("Besides Owner, Admin and Member there are Editors, below Admin.")
         .call("RoleService/CreateRole", json!({"name": "Editor", "below": "Admin"}))
         .answers(json!({"role": {"position": 3}}));
     story
-        .tell("And Auditors, who are disabled wherever nobody says otherwise.")
+        .step("And Auditors, who are disabled in the default mapping.")
         .call("RoleService/CreateRole", json!({"name": "Auditor", "below": "Editor", "disabled_in": ["Default"]}))
         .answers(json!({"role": {"position": 4}}));
 
     // The plans.
 
     story
-        .tell("Free has no Editors and no Auditors. What an Editor would be granted is said all the same: so a check can tell \
-             that an upgrade would help.")
+        .step("Free disables Editor and Auditor. It has permissions for Editor all the same, so that a check answers ROLE_DISABLED.")
         .call(
             "RoleMappingService/CreateRoleMapping",
             json!({"name": "Free", "duplicate_of": "Default", "disable_roles": ["Editor"], "edits": [
@@ -56,7 +55,7 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
         )
         .answers(json!({"roleMapping": {"disabledRoles": ["Editor", "Auditor"]}}));
     story
-        .tell("Paid is Free with Editors and with sharing.")
+        .step("Paid is a duplicate of Free that enables Editor and grants sharing.")
         .call(
             "RoleMappingService/CreateRoleMapping",
             json!({"name": "Paid", "duplicate_of": "Free", "enable_roles": ["Editor"], "edits": [
@@ -66,7 +65,7 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
         )
         .answers(json!({"roleMapping": {"disabledRoles": ["Auditor"]}}));
     story
-        .tell("Enterprise is Paid with Auditors and single sign-on.")
+        .step("Enterprise is a duplicate of Paid that enables Auditor and grants single sign-on.")
         .call(
             "RoleMappingService/CreateRoleMapping",
             json!({"name": "Enterprise", "duplicate_of": "Paid", "enable_roles": ["Auditor"], "edits": [
@@ -76,7 +75,7 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
         )
         .answers(json!({"roleMapping": {"name": "Enterprise"}}));
     story
-        .tell("The price list asks what Enterprise has that Paid has not.")
+        .step("The price list shows what Enterprise has and Paid does not.")
         .call(
             "RoleMappingService/DiffRoleMappings",
             json!({"left": "Paid", "right": "Enterprise", "only_different": true}),
@@ -86,15 +85,15 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
             {"role": "Auditor", "enabledRight": true, "onlyRight": ["audit.export", "docs.read"]},
         ]}));
     story
-        .tell("The default plan cannot be deleted.")
+        .step("The default plan cannot be deleted.")
         .call("RoleMappingService/DeleteRoleMapping", json!({"name": "Default"}))
         .refused_with("DEFAULT_ROLE_MAPPING", "promote another first");
     story
-        .tell("New customers are to start on Free.")
+        .step("New customers start on Free.")
         .call("RoleMappingService/PromoteRoleMapping", json!({"name": "Free"}))
         .answers(json!({"roleMapping": {"name": "Free", "isDefault": true}}));
     story
-        .tell("So the mapping that was there at first can go; nobody is on it.")
+        .step("The first mapping can be deleted now: no org is subscribed to it.")
         .call("RoleMappingService/DeleteRoleMapping", json!({"name": "Default"}))
         .works();
 
@@ -102,21 +101,21 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
 
     for (org_id, creator) in [("acme", "ann"), ("globex", "gil")] {
         story
-            .tell("A customer signs up: on Free, owned by whoever signed up.")
+            .step("A customer signs up. The org is on Free, and its creator is the owner.")
             .call("OrgService/CreateOrg", json!({"org_id": org_id, "creator_user_id": creator}))
             .answers(json!({"org": {"orgId": org_id, "roleMapping": "Free"}}));
     }
     story
-        .tell("Ann is the Owner of acme since she created it.")
+        .step("Ann is the Owner of acme because she created it.")
         .call("MembershipService/GetMember", json!({"org_id": "acme", "user_id": "ann"}))
         .answers(json!({"member": {"roles": [{"role": "Owner", "state": "MEMBER_ROLE_STATE_LIVE"}],
             "origin": "MEMBERSHIP_ORIGIN_CREATOR"}}));
     story
-        .tell("Bob joins acme; nobody says as what, so he is a Member.")
+        .step("Bob joins acme. No role is named, so he is a Member.")
         .call("MembershipService/AddMember", json!({"org_id": "acme", "user_id": "bob"}))
         .answers(json!({"member": {"roles": [{"role": "Member"}]}}));
     story
-        .tell("Eve cannot be an Editor: Free has none.")
+        .step("Eve cannot become an Editor: Free disables the role.")
         .call("MembershipService/AddMember", json!({"org_id": "acme", "user_id": "eve", "roles": [{"role": "Editor"}]}))
         .refused_with("ROLE_DISABLED", "role `Editor` is disabled in role mapping `Free`");
     story.may("ann", "acme", "docs.write", "ALLOWED");
@@ -125,17 +124,17 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
     story.may("ann", "acme", "docs.share", "MISSING_PERMISSION");
     story.may("gil", "acme", "docs.read", "NOT_A_MEMBER");
 
-    // Acme pays.
+    // An upgrade.
 
     let paid = story
-        .tell("Acme upgrades to Paid.")
+        .step("Acme upgrades to Paid.")
         .call(
             "SubscriptionService/SubscribeOrg",
             json!({"org_id": "acme", "role_mapping": "Paid", "reason": "order 1001"}),
         )
         .answers(json!({"subscription": {"orgId": "acme", "roleMapping": "Paid"}}));
     story
-        .tell("Whoever has the revision of the upgrade sees it, whichever server is asked.")
+        .step("A check with the revision of the upgrade sees it on every server.")
         .call(
             "CheckService/Check",
             json!({"org_id": "acme", "user_id": "ann", "permission": "docs.share",
@@ -143,20 +142,20 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
         )
         .answers(json!({"decision": "DECISION_ALLOWED"}));
     story
-        .tell("Eve can be an Editor now.")
+        .step("Eve can become an Editor now.")
         .call("MembershipService/AddMember", json!({"org_id": "acme", "user_id": "eve", "roles": [{"role": "Editor"}]}))
         .answers(json!({"member": {"roles": [{"role": "Editor"}]}}));
     story.may("eve", "acme", "docs.share", "ALLOWED");
 
-    // Acme stops paying.
+    // A downgrade.
 
     story
-        .tell("Acme cannot just go back: Eve would lose her role, and somebody has to say what becomes of her.")
+        .step("Acme cannot move back without a strategy: the role of Eve would be disabled.")
         .call("SubscriptionService/SubscribeOrg", json!({"org_id": "acme", "role_mapping": "Free"}))
-        .refused_with("ROLES_WOULD_BE_DISABLED", "held by 1 member of 1 org would be disabled for them: `Editor` (1)");
+        .refused_with("ROLES_WOULD_BE_DISABLED", "this would disable roles held by 1 member of 1 org: `Editor` (1)");
     story.may("eve", "acme", "docs.share", "ALLOWED");
     story
-        .tell("It goes back, and Eve keeps the role for better days.")
+        .step("With SUSPEND it moves back, and Eve keeps her role.")
         .call(
             "SubscriptionService/SubscribeOrg",
             json!({"org_id": "acme", "role_mapping": "Free",
@@ -165,14 +164,14 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
         .answers(json!({"subscription": {"roleMapping": "Free"}}));
     story.may("eve", "acme", "docs.share", "ROLE_DISABLED");
     story
-        .tell("Her role is there, suspended.")
+        .step("Her role is suspended.")
         .call("MembershipService/GetMember", json!({"org_id": "acme", "user_id": "eve"}))
         .answers(json!({"member": {"roles": [{"role": "Editor", "state": "MEMBER_ROLE_STATE_SUSPENDED"}]}}));
 
     // A campaign.
 
     story
-        .tell("A campaign puts all of the first customers on Paid, in one commit.")
+        .step("A campaign moves both customers to Paid in one commit.")
         .call(
             "SubscriptionService/BatchSubscribeOrgs",
             json!({"org_ids": ["acme", "globex"], "role_mapping": "Paid", "reason": "campaign"}),
@@ -180,89 +179,88 @@ fn a_product_from_nothing_to_its_first_customers(story: Story<'_>) {
         .answers(json!({"moved": 2}));
     story.may("eve", "acme", "docs.share", "ALLOWED");
     story
-        .tell("One wrong id, and nobody moves; the refusal says which.")
+        .step("With one wrong id no org moves, and the refusal names the id.")
         .call(
             "SubscriptionService/BatchSubscribeOrgs",
             json!({"org_ids": ["acme", "glbex"], "role_mapping": "Enterprise"}),
         )
         .refused_with("ORG_NOT_FOUND", "`glbex`");
     story
-        .tell("Acme is where it was.")
+        .step("Acme is still on Paid.")
         .call("SubscriptionService/GetSubscription", json!({"org_id": "acme"}))
         .answers(json!({"subscription": {"roleMapping": "Paid"}}));
 
-    // Better names.
+    // Renaming.
 
     story
-        .tell("Editors are to be called Writers.")
+        .step("Editor is renamed to Writer.")
         .call("RoleService/UpdateRole", json!({"name": "Editor", "resource": {"name": "Writer"}}))
         .answers(json!({"role": {"name": "Writer", "aliases": ["Editor"]}}));
     for name in ["Writer", "Editor"] {
         story
-            .tell("New code asks by the new name, and old code goes on asking by the old one.")
+            .step("Checks accept the new name and the old one.")
             .call("CheckService/Check", json!({"org_id": "acme", "user_id": "eve", "role": name}))
             .answers(json!({"decision": "DECISION_ALLOWED"}));
     }
     story
-        .tell("The old name is not free while code asks by it.")
+        .step("The old name cannot be given to another role.")
         .call("RoleService/CreateRole", json!({"name": "Editor"}))
         .refused_with("ROLE_ALREADY_EXISTS", "`Writer`");
 
     // Fewer roles.
 
     story
-        .tell("The role that new members get cannot be deleted.")
+        .step("The role that new members get cannot be deleted.")
         .call("RoleService/DeleteRole", json!({"name": "Member"}))
         .refused_with("DEFAULT_ROLE_UNSUITABLE", "`Member`");
     story
-        .tell("Writers turn out to be Admins: whoever is a Writer becomes one.")
+        .step("Writer is deleted, and its members become Admins.")
         .call("RoleService/DeleteRole", json!({"name": "Writer", "replacement": "Admin"}))
         .answers(json!({"migratedMembers": 1}));
     story
-        .tell("Eve is an Admin, and it is on the record how she came to be one.")
+        .step("Eve is an Admin, with the origin migration.")
         .call("MembershipService/GetMember", json!({"org_id": "acme", "user_id": "eve"}))
         .answers(json!({"member": {"roles": [{"role": "Admin", "origin": "MEMBERSHIP_ORIGIN_MIGRATION"}]}}));
     story
-        .tell("The role is gone with all its names.")
+        .step("The role and its aliases are unknown.")
         .call("CheckService/Check", json!({"org_id": "acme", "user_id": "eve", "role": "Editor"}))
         .answers(json!({"decision": "DECISION_UNKNOWN_ROLE"}));
 
     // Fewer plans.
 
     story
-        .tell("Paid is to be retired; but customers are on it.")
+        .step("Paid cannot be deleted while orgs are subscribed to it.")
         .call("RoleMappingService/DeleteRoleMapping", json!({"name": "Paid"}))
         .refused_with("ROLE_MAPPING_IN_USE", "2 orgs");
     story
-        .tell("They all get Enterprise.")
+        .step("It can if they move to Enterprise.")
         .call("RoleMappingService/DeleteRoleMapping", json!({"name": "Paid", "move_subscribers_to": "Enterprise"}))
         .answers(json!({"movedOrgs": 2}));
     story.may("ann", "acme", "sso.configure", "ALLOWED");
-    story
-        .tell("Two plans are left, and everybody is on one of them.")
-        .call("RoleMappingService/ListRoleMappings", json!({}))
-        .answers(json!({"roleMappings": [
+    story.step("Two plans are left.").call("RoleMappingService/ListRoleMappings", json!({})).answers(
+        json!({"roleMappings": [
             {"name": "Free", "isDefault": true},
             {"name": "Enterprise", "subscriberCount": 2},
-        ]}));
+        ]}),
+    );
 
     // A customer leaves.
 
     story
-        .tell("Ann cannot leave acme to people without an owner.")
+        .step("Ann cannot leave: acme would have no owner.")
         .call("MembershipService/RemoveMember", json!({"org_id": "acme", "user_id": "ann"}))
         .refused_with("LAST_OWNER", "`acme`");
     story
-        .tell("Globex goes out of business.")
+        .step("The org globex is deleted.")
         .call("OrgService/DeleteOrg", json!({"org_id": "globex"}))
         .answers(json!({"removedMemberships": 1}));
     story.may("gil", "globex", "docs.read", "ORG_NOT_FOUND");
     story
-        .tell("Nobody takes its id by mistake.")
+        .step("Its id is retired.")
         .call("OrgService/CreateOrg", json!({"org_id": "globex", "creator_user_id": "zoe"}))
         .refused_with("ORG_ID_RETIRED", "`reuse_deleted_id`");
     story
-        .tell("Who means it can; Gil has nothing to do with this one.")
+        .step("`reuse_deleted_id` allows it. Gil is not a member of the new org.")
         .call("OrgService/CreateOrg", json!({"org_id": "globex", "creator_user_id": "zoe", "reuse_deleted_id": true}))
         .answers(json!({"org": {"orgId": "globex", "roleMapping": "Free"}}));
     story.may("zoe", "globex", "docs.write", "ALLOWED");

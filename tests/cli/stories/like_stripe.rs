@@ -1,24 +1,24 @@
-//! A product with fourteen roles to choose from, as Stripe has them, and an Owner that nobody can make.
+//! A product with fourteen roles, as Stripe has them, and an Owner that no acting user can assign.
 
 use serde_json::{Value, json};
 
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn g2_i1_nobody_assigns_the_owner_on_sqlite() {
-    on_sqlite(nobody_assigns_the_owner);
+fn g2_i1_no_acting_user_can_assign_the_owner_role_on_sqlite() {
+    on_sqlite(no_acting_user_can_assign_the_owner_role);
 }
 
 #[tokio::test]
-async fn g2_i1_nobody_assigns_the_owner_on_postgres() {
-    on_postgres(nobody_assigns_the_owner).await;
+async fn g2_i1_no_acting_user_can_assign_the_owner_role_on_postgres() {
+    on_postgres(no_acting_user_can_assign_the_owner_role).await;
 }
 
 const SUPER: &str = "Super Administrator";
 const ADMINISTRATOR: &str = "Administrator";
 const IAM: &str = "IAM Administrator";
 
-/// The roles that people can choose from, in the order in which they see them.
+/// The roles besides Owner, in their order.
 const ROLES: [&str; 14] = [
     SUPER,
     ADMINISTRATOR,
@@ -54,9 +54,9 @@ fn member(user_id: &str, roles: &[&str], acting_user_id: &str) -> Value {
     json!({"org_id": "rocket", "user_id": user_id, "roles": roles, "acting_user_id": acting_user_id})
 }
 
-fn nobody_assigns_the_owner(story: Story<'_>) {
+fn no_acting_user_can_assign_the_owner_role(story: Story<'_>) {
     story
-        .tell("A product for payments, whose people have several roles.")
+        .step("A product for payments, whose members hold several roles.")
         .call(
             "ProjectService/CreateProject",
             json!({"key": "pay", "environment": "ENVIRONMENT_TEST", "role_structure": "ROLE_STRUCTURE_MULTI_ROLE"}),
@@ -66,10 +66,10 @@ fn nobody_assigns_the_owner(story: Story<'_>) {
     roles(story);
     people(story);
 
-    // What people do all day.
+    // Managing members.
 
     story
-        .tell("Ian, who only manages access, brings in somebody for refunds and disputes.")
+        .step("Ian, who only manages access, adds a member for refunds and disputes.")
         .call(ADD, member("rae", &["Refund Analyst", "Dispute Analyst"], "ian"))
         .answers(json!({"member": {"roles": [{"role": "Dispute Analyst"}, {"role": "Refund Analyst"}]}}));
     story.may("rae", "rocket", "payments.refund", "ALLOWED");
@@ -77,61 +77,61 @@ fn nobody_assigns_the_owner(story: Story<'_>) {
     story.may("rae", "rocket", "keys.manage", "MISSING_PERMISSION");
     story.may("ian", "rocket", "payments.view", "MISSING_PERMISSION");
     story
-        .tell("He makes no Administrators.")
+        .step("He cannot assign Administrator.")
         .call(SET, member("rae", &["Refund Analyst", "Dispute Analyst", ADMINISTRATOR], "ian"))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Administrator`");
     story
-        .tell("Ada does: Administrators manage each other.")
+        .step("Ada can: Administrators manage each other.")
         .call(SET, member("rae", &["Refund Analyst", "Dispute Analyst", ADMINISTRATOR], "ada"))
         .works();
-    story.tell("With that, Rae brings in a Developer.").call(ADD, member("dee", &["Developer"], "rae")).works();
+    story.step("Now Rae can add a Developer.").call(ADD, member("dee", &["Developer"], "rae")).works();
     story
-        .tell("Most roles manage nobody, and grant nothing of the kind either.")
+        .step("Most roles manage no role and grant no such permission.")
         .call(ADD, member("tim", &["View Only"], "dee"))
         .refused_with("ACTING_USER_MISSING_PERMISSION", "`rolecall::can_invite`");
     story
-        .tell("Who says nothing gets View Only, like everybody who joins.")
+        .step("Without a named role the new member gets View Only, the default role.")
         .call(ADD, json!({"org_id": "rocket", "user_id": "tim", "acting_user_id": "ian"}))
         .answers(json!({"member": {"roles": [{"role": "View Only"}]}}));
 
     // The Owner.
 
     for actor in ["olga", "sam", "ada", "ian"] {
-        for (says, method, body) in [
-            ("Nobody makes an Owner,", SET, member("dee", &["Developer", "Owner"], actor)),
-            ("nor brings one in,", ADD, member("oscar", &["Owner"], actor)),
+        for (text, method, body) in [
+            ("No acting user can make a member an Owner.", SET, member("dee", &["Developer", "Owner"], actor)),
+            ("No acting user can add an Owner.", ADD, member("oscar", &["Owner"], actor)),
         ] {
-            story.tell(says).call(method, body).refused_with("ROLE_OUT_OF_SCOPE", "`Owner`");
+            story.step(text).call(method, body).refused_with("ROLE_OUT_OF_SCOPE", "`Owner`");
         }
         if actor != "olga" {
             story
-                .tell("nor removes one.")
+                .step("No acting user can remove an Owner.")
                 .call(REMOVE, json!({"org_id": "rocket", "user_id": "olga", "acting_user_id": actor}))
                 .refused_with("ROLE_OUT_OF_SCOPE", "`Owner`");
         }
-        // Nobody's page says that they could, either.
+        // No page offers it.
         let manages = if actor == "ian" { &ROLES[2..] } else { &ROLES[..] };
         let mut may: Vec<String> = manages.iter().map(|role| format!("{role}: invite, give, take")).collect();
         may.push("remove".into());
         assert_eq!(story.manageable("rocket", actor, None), may, "{actor}");
     }
     story
-        .tell("Olga keeps it, as long as there are others.")
+        .step("Olga, the last owner, cannot give it up while the org has other members.")
         .call(SET, member("olga", &[ADMINISTRATOR], "olga"))
         .refused_with("LAST_OWNER", "`rocket`");
 
-    // A new one.
+    // A new Owner.
 
     story
-        .tell("A new Owner is a matter for whoever runs the product.")
+        .step("A call without an acting user can assign Owner.")
         .call(SET, json!({"org_id": "rocket", "user_id": "dee", "roles": [{"role": "Developer"}, {"role": "Owner"}]}))
         .answers(json!({"member": {"roles": [{"role": "Owner"}, {"role": "Developer"}]}}));
     story
-        .tell("Then Olga can step back: giving up what is one's own needs no permission. What she takes instead is hers to give.")
+        .step("Now Olga can give it up, which needs no permission. Administrator, which she takes instead, is in her scope.")
         .call(SET, member("olga", &[ADMINISTRATOR], "olga"))
         .answers(json!({"member": {"roles": [{"role": "Administrator"}]}}));
     story
-        .tell("It does not come back.")
+        .step("She cannot take it back.")
         .call(SET, member("olga", &["Owner"], "olga"))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Owner`");
     story.may("dee", "rocket", "rolecall::can_delete_org", "ALLOWED");
@@ -142,25 +142,28 @@ fn roles(story: Story<'_>) {
     let permissions = ["payments.view", "payments.refund", "disputes.answer", "keys.manage", "reports.view"];
     let permissions = permissions.map(|name| json!({"name": name}));
     story
-        .tell("What code asks about.")
+        .step("The product creates its permissions.")
         .call("PermissionService/BatchCreatePermissions", json!({"permissions": permissions}))
         .works();
     for (name, new_name) in [("Admin", ADMINISTRATOR), ("Member", "View Only")] {
         story
-            .tell("Two of its roles are there under other names; the second is what everybody gets who joins.")
+            .step("Two roles of the template are renamed. The second is the default role.")
             .call("RoleService/UpdateRole", json!({"name": name, "resource": {"name": new_name}}))
             .works();
     }
     for name in ROLES.iter().filter(|name| ![ADMINISTRATOR, "View Only"].contains(name)) {
-        story.tell("A role.").call("RoleService/CreateRole", json!({"name": name})).works();
+        story.step("A role is created.").call("RoleService/CreateRole", json!({"name": name})).works();
     }
     let order: Vec<&str> = [&["Owner"], &ROLES[..]].concat();
-    story.tell("The order is only for the eye.").call("RoleService/ReorderRoles", json!({"role_order": order})).works();
+    story
+        .step("In MULTI_ROLE the order is only for display.")
+        .call("RoleService/ReorderRoles", json!({"role_order": order}))
+        .works();
     let below = &ROLES[3..];
     let itself_and_below: Vec<&str> = [&[IAM], below].concat();
     for (name, manages) in [("Owner", &ROLES[..]), (SUPER, &ROLES), (ADMINISTRATOR, &ROLES), (IAM, &itself_and_below)] {
         story
-            .tell("A few manage others. None manages Owner, not even Owner.")
+            .step("A few roles manage others. No role manages Owner, not even Owner.")
             .call("RoleService/UpdateRole", json!({"name": name, "resource": {"manages": manages}}))
             .answers(json!({"role": {"manages": manages}}));
     }
@@ -173,17 +176,17 @@ fn roles(story: Story<'_>) {
     ];
     edits.extend([SUPER, IAM].map(|role| json!({"role": role, "add": abilities})));
     story
-        .tell("What each may do.")
+        .step("The roles get their permissions.")
         .call("RoleMappingService/UpdateRoleMapping", json!({"name": "Default", "edits": edits}))
         .works();
 }
 
 fn people(story: Story<'_>) {
     story
-        .tell("Olga opens an account, and owns it.")
+        .step("Olga creates an org and owns it.")
         .call("OrgService/CreateOrg", json!({"org_id": "rocket", "creator_user_id": "olga"}))
         .works();
     for (user_id, role) in [("sam", SUPER), ("ada", ADMINISTRATOR), ("ian", IAM)] {
-        story.tell("She brings in who helps her.").call(ADD, member(user_id, &[role], "olga")).works();
+        story.step("She adds members.").call(ADD, member(user_id, &[role], "olga")).works();
     }
 }

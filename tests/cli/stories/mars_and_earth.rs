@@ -1,17 +1,17 @@
-//! Roles that manage the roles they are told to manage: Mars has an Admin, and Earth is not its business.
+//! MULTI_ROLE scopes: the Admin of Mars manages the roles of Mars and not those of Earth.
 
 use serde_json::{Value, json};
 
 use super::{Story, on_postgres, on_sqlite};
 
 #[test]
-fn g2_g3_mars_is_managed_from_mars_on_sqlite() {
-    on_sqlite(mars_is_managed_from_mars);
+fn g2_g3_an_admin_of_mars_manages_only_roles_of_mars_on_sqlite() {
+    on_sqlite(an_admin_of_mars_manages_only_roles_of_mars);
 }
 
 #[tokio::test]
-async fn g2_g3_mars_is_managed_from_mars_on_postgres() {
-    on_postgres(mars_is_managed_from_mars).await;
+async fn g2_g3_an_admin_of_mars_manages_only_roles_of_mars_on_postgres() {
+    on_postgres(an_admin_of_mars_manages_only_roles_of_mars).await;
 }
 
 const ADD: &str = "MembershipService/AddMember";
@@ -34,9 +34,9 @@ fn removal(acting_user_id: &str, user_id: &str) -> Value {
     json!({"org_id": "space", "user_id": user_id, "acting_user_id": acting_user_id})
 }
 
-fn mars_is_managed_from_mars(story: Story<'_>) {
+fn an_admin_of_mars_manages_only_roles_of_mars(story: Story<'_>) {
     story
-        .tell("People may be on several planets.")
+        .step("Members may hold roles of several planets.")
         .call(
             "ProjectService/CreateProject",
             json!({"key": "planets", "environment": "ENVIRONMENT_TEST", "role_structure": "ROLE_STRUCTURE_MULTI_ROLE"}),
@@ -50,58 +50,58 @@ fn mars_is_managed_from_mars(story: Story<'_>) {
     // His page shows what Mars Admin manages: itself and Mars Member.
     let manages = ["Mars Admin: invite, give, take", "Mars Member: invite, give, take", "remove"];
     assert_eq!(story.manageable("space", "marvin", None), manages);
-    story.tell("He brings people to Mars,").call(ADD, by("marvin", "mia", &["Mars Member"])).works();
-    story.tell("also to help him there.").call(ADD, by("marvin", "mara", &["Mars Admin"])).works();
+    story.step("He adds a Mars Member.").call(ADD, by("marvin", "mia", &["Mars Member"])).works();
+    story.step("He adds a Mars Admin.").call(ADD, by("marvin", "mara", &["Mars Admin"])).works();
     story
-        .tell("Nobody comes to Earth by him,")
+        .step("He cannot add an Earth Member.")
         .call(ADD, by("marvin", "eric", &["Earth Member"]))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Earth Member`");
     story
-        .tell("also not on the way to Mars,")
+        .step("He cannot add one who is a Mars Member too.")
         .call(ADD, by("marvin", "eric", &["Mars Member", "Earth Member"]))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Earth Member`");
     story
-        .tell("nor above him.")
+        .step("He cannot add an Owner.")
         .call(ADD, by("marvin", "eric", &["Owner"]))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Owner`");
 
-    // Terra is on both planets.
+    // Terra holds roles of both planets.
 
     story
-        .tell("Terra lives on Earth, and goes to Mars.")
+        .step("Terra, an Earth Member, becomes a Mars Member too.")
         .call(SET, by("marvin", "terra", &["Earth Member", "Mars Member"]))
         .answers(json!({"member": {"roles": [{"role": "Mars Member"}, {"role": "Earth Member"}]}}));
     story.may("terra", "space", "Mars::CanDrive", "ALLOWED");
     story.may("terra", "space", "Earth::CanSwim", "ALLOWED");
     story
-        .tell("What she is on Earth is none of Marvin's business,")
+        .step("Marvin cannot take her role of Earth.")
         .call(SET, by("marvin", "terra", &["Mars Member"]))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Earth Member`");
     story
-        .tell("so he cannot make her leave altogether.")
+        .step("So he cannot remove her.")
         .call(REMOVE, removal("marvin", "terra"))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Earth Member`");
-    // His page says so: of what she has he may take one, and to that he may add what is his to give.
+    // His page agrees: he may take one of her roles, and give the roles that he manages.
     let may = ["Mars Admin: give", "Mars Member: give, take", "Earth Member: give"];
     assert_eq!(story.manageable("space", "marvin", Some("terra")), may);
     story
-        .tell("Which he does.")
+        .step("He takes her role of Mars.")
         .call(SET, by("marvin", "terra", &["Earth Member"]))
         .answers(json!({"member": {"roles": [{"role": "Earth Member"}]}}));
     story.may("terra", "space", "Mars::CanDrive", "MISSING_PERMISSION");
     story
-        .tell("Existing on Earth makes nobody its Admin.")
+        .step("An Earth Member cannot invite.")
         .call(ADD, by("terra", "eric", &["Earth Member"]))
         .refused_with("ACTING_USER_MISSING_PERMISSION", "`rolecall::can_invite`");
 
-    // Two roles of one person.
+    // Two roles of one member.
 
     story
-        .tell("Earth gets an Admin of its own.")
+        .step("A role Earth Admin is created.")
         .call("RoleService/CreateRole", json!({"name": "Earth Admin", "manages": ["Earth Member"]}))
         .answers(json!({"role": {"manages": ["Earth Member"]}}));
     story
-        .tell("It may not invite yet.")
+        .step("It grants no permission yet. Una holds it together with Mars Admin.")
         .call(
             "MembershipService/AddMember",
             json!({"org_id": "space", "user_id": "una", "roles": [
@@ -109,29 +109,29 @@ fn mars_is_managed_from_mars(story: Story<'_>) {
         )
         .works();
     story
-        .tell("One role that may invite, and another that manages Earth, do not make one that does both.")
+        .step("One role with the ability and another with the scope are not enough.")
         .call(ADD, by("una", "eric", &["Earth Member"]))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Earth Member`");
     story
-        .tell("Now it may.")
+        .step("Earth Admin gets the ability.")
         .call(
             "RoleMappingService/UpdateRoleMapping",
             json!({"name": "Default", "edits": [{"role": "Earth Admin", "add": ABILITIES}]}),
         )
         .works();
     story
-        .tell("Una's two roles cover the two planets in one go.")
+        .step("Now the two roles of Una cover both planets in one call.")
         .call(ADD, by("una", "eric", &["Mars Member", "Earth Member"]))
         .works();
     story
-        .tell("Earth Admin was not told to manage itself.")
+        .step("Earth Admin does not manage itself.")
         .call(SET, by("una", "eric", &["Earth Member", "Earth Admin"]))
         .refused_with("ROLE_OUT_OF_SCOPE", "`Earth Admin`");
 }
 
 fn roles(story: Story<'_>) {
     story
-        .tell("What people do there.")
+        .step("The product creates its permissions.")
         .call(
             "PermissionService/BatchCreatePermissions",
             json!({"permissions": [{"name": "Mars::CanDrive"}, {"name": "Earth::CanSwim"}]}),
@@ -143,10 +143,10 @@ fn roles(story: Story<'_>) {
         let place = if name == "Mars Admin" { json!({"above": "Mars Member"}) } else { json!({}) };
         let mut body = json!({"name": name, "manages": manages});
         body.as_object_mut().unwrap().extend(place.as_object().unwrap().clone());
-        story.tell("A role of a planet.").call("RoleService/CreateRole", body).works();
+        story.step("A role of a planet is created.").call("RoleService/CreateRole", body).works();
     }
     story
-        .tell("Whoever is somewhere may use what is there; the Admin of Mars may do what admins do.")
+        .step("The members of a planet get its permission, and Mars Admin gets the abilities.")
         .call(
             "RoleMappingService/UpdateRoleMapping",
             json!({"name": "Default", "edits": [
@@ -157,12 +157,12 @@ fn roles(story: Story<'_>) {
         )
         .works();
     story
-        .tell("Olga owns the space agency.")
+        .step("Olga owns the space agency.")
         .call("OrgService/CreateOrg", json!({"org_id": "space", "creator_user_id": "olga"}))
         .works();
     for (user_id, role) in [("marvin", "Mars Admin"), ("terra", "Earth Member")] {
         story
-            .tell("Its first people.")
+            .step("It gets its first members.")
             .call(ADD, json!({"org_id": "space", "user_id": user_id, "roles": [{"role": role}]}))
             .works();
     }

@@ -125,7 +125,7 @@ fn i4_what_changes_nothing_that_is_seen_changes_nothing() {
     let mut world = multi();
     world.run("set mix in acme: Member, Spy until 60");
     world.at(60).idle("as:ann set mix in acme: Member");
-    assert_eq!(world.recorded_role("acme", "mix"), "Member live, Spy ended until 60");
+    assert_eq!(world.recorded_role("acme", "mix"), "Member live, Spy expired until 60");
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn m7_the_same_role_held_and_standing_in_are_two_things() {
     world.at(60);
     world.check("ann", "acme", "write", Allowed);
     world.run("remapping:*=Member subscribe acme to Bare");
-    assert_eq!(world.recorded_role("acme", "ann"), "Admin suspended (Member), Guest ended until 60");
+    assert_eq!(world.recorded_role("acme", "ann"), "Admin suspended (Member), Guest expired until 60");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn m7_a_fallback_role_has_the_end_of_the_role() {
     world.run("add ann to acme: Admin until 60, Member\n suspending:Guest subscribe acme to Free");
     world.check("ann", "acme", "write", Allowed);
     world.at(60).check("ann", "acme", "write", MissingPermission);
-    assert_eq!(world.recorded_role("acme", "ann"), "Admin ended until 60, Member live");
+    assert_eq!(world.recorded_role("acme", "ann"), "Admin expired until 60, Member live");
 }
 
 #[test]
@@ -140,9 +140,9 @@ fn m7_ended_roles_are_not_asked_about_nor_altered() {
     let mut world = multi();
     world.run("add ann to acme: Member, Admin until 60");
     world.at(60).run("subscribe acme to Free\n subscribe acme to Default\n remapping:*=Guest subscribe acme to Free");
-    assert_eq!(world.recorded_role("acme", "ann"), "Admin ended until 60, Member live");
+    assert_eq!(world.recorded_role("acme", "ann"), "Admin expired until 60, Member live");
     world.run("subscribe acme to Default\n suspending:Guest subscribe acme to Free");
-    assert_eq!(world.recorded_role("acme", "ann"), "Admin ended until 60, Member live");
+    assert_eq!(world.recorded_role("acme", "ann"), "Admin expired until 60, Member live");
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn p5_of_those_that_end_one_is_kept_where_it_would_be_preferred() {
 fn p5_ended_roles_are_dropped_unless_nothing_else_is_left() {
     for (roles, expected) in [
         ("Member, Admin until 60", "Member live"),
-        ("Member until 60, Admin until 60", "Admin ended until 60"),
+        ("Member until 60, Admin until 60", "Admin expired until 60"),
         ("Member until 70, Admin until 60", "Member live until 70"),
     ] {
         let mut world = multi(&format!("add ann to acme: {roles}"));

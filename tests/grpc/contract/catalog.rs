@@ -1,4 +1,4 @@
-//! Requests about projects, permissions and roles.
+//! Requests of projects, permissions and roles.
 
 use prost::Message;
 use rolecall::wire::{self, create_role_request::Placement};
@@ -27,7 +27,7 @@ fn new_role(name: &str, placement: Placement) -> wire::CreateRoleRequest {
     }
 }
 
-/// Those that the others may rest on.
+/// Returns the requests whose results later requests may use.
 pub fn first(token: &str) -> Vec<Sent> {
     vec![
         (
@@ -140,7 +140,7 @@ pub fn first(token: &str) -> Vec<Sent> {
     ]
 }
 
-/// Those that rename and delete.
+/// Returns the requests that rename and delete.
 pub fn last() -> Vec<Sent> {
     vec![
         (
