@@ -148,6 +148,37 @@ fn k5_after_a_write_every_later_check_on_the_same_server_sees_it() {
 }
 
 #[test]
+fn k4_reads_of_another_server_see_a_write_when_they_ask_for_its_revision() {
+    on_postgres(async |url| {
+        let here = Server::start(url.clone(), Limits::default()).await;
+        let there = Server::start(url, Limits::default()).await;
+        let project = here.single();
+        project.org("acme", "").await;
+        for round in 0..5 {
+            let name = format!("Role {round}");
+            let created = here.create_role(project.creating_role(&name)).await.unwrap().revision;
+            let at_least = |token: &str| Some(wire::Consistency { requirement: Some(at_least(token)) });
+            let role =
+                wire::GetRoleRequest { name: name.clone(), consistency: at_least(&created), ..Default::default() };
+            assert_eq!(there.get_role(role).await.unwrap().role.unwrap().name, name);
+            let user = format!("user-{round}");
+            let added = here.add_member(project.adding("acme", &user, &roles(&[&name]))).await.unwrap();
+            let list = wire::ListMembersRequest {
+                org_id: "acme".into(),
+                role: name,
+                consistency: at_least(&added.revision),
+                ..Default::default()
+            };
+            let listed = there.list_members(list).await.unwrap().members;
+            assert_eq!(listed, [added.member.map(|it| wire::Member { revision: added.revision, ..it }).unwrap()]);
+            let latest = Some(wire::Consistency { requirement: Some(Requirement::Latest(true)) });
+            let projects = wire::ListProjectsRequest { consistency: latest, ..Default::default() };
+            assert_eq!(there.list_projects(projects).await.unwrap().revision, here.token().await);
+        }
+    });
+}
+
+#[test]
 fn k5_another_server_on_the_same_database_sees_a_write_when_asked_for_its_revision() {
     on_postgres(async |database| {
         let here = Server::start(database.url.clone(), Limits::default()).await;
