@@ -1,5 +1,5 @@
-//! The impact of a write: the report that the preview and the real call both return (R9). It compares the project before the
-//! write with the project after it, independent of the command.
+//! The impact of a write: the report that the preview and the real call both return (R9). It compares the project
+//! before the write with the project after it, independent of the command.
 
 pub mod at_least;
 pub mod digest;

@@ -35,7 +35,7 @@ fn remap(given: &wire::OnDisabled, limits: &Limits) -> Result<OnDisabled, Status
     convert::at_most("on_disabled.replacements", given.replacements.len(), convert::roles_max(limits))?;
     let entry = |(at, entry): (usize, &wire::RoleReplacement)| {
         let named = |field: &str, text| convert::role(&format!("on_disabled.replacements[{at}].{field}"), text);
-        Ok((named("role", &entry.role)?, named("to", &entry.to)?))
+        Ok((named("role", &entry.role)?, named("replacement", &entry.replacement)?))
     };
     let replacements =
         given.replacements.iter().enumerate().map(entry).collect::<Result<Vec<(RoleName, RoleName)>, Status>>();

@@ -38,7 +38,7 @@ pub(super) struct Committer {
 
 type Answers = Vec<oneshot::Sender<Result<Written, Failure>>>;
 
-/// How a group that was decided ended.
+/// The result of an attempt to commit a group.
 enum Attempted {
     Stored(Vec<Verdict>),
     /// Nothing is stored. One of the commands may be the cause.

@@ -131,8 +131,10 @@ impl Args {
                 return Err(Trouble::new(what, "choose one of the two"));
             }
         };
-        let replacement =
-            |Replacement { role, to }: &Replacement| wire::RoleReplacement { role: role.clone(), to: to.clone() };
+        let replacement = |Replacement { role, to }: &Replacement| wire::RoleReplacement {
+            role: role.clone(),
+            replacement: to.clone(),
+        };
         Ok(Some(wire::OnDisabled {
             strategy: match strategy {
                 Strategy::Reject => DisabledRoleStrategy::Reject,

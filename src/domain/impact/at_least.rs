@@ -7,8 +7,8 @@ use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::project::Project;
 
 impl Sides<'_> {
-    /// Returns true if "at least" some role was allowed to the live roles before, and is not allowed to those after. Only
-    /// roles that exist afterwards count.
+    /// Returns true if "at least" some role was allowed to the live roles before, and is not allowed to those after.
+    /// Only roles that exist afterwards count.
     pub(super) fn loses_at_least(&self, live: &[Vec<RoleId>; 2]) -> bool {
         let (Some(before), Some(after)) = (self.before, self.after) else { return false };
         if live[0].is_empty() || !self.reordered && live[0] == live[1] {

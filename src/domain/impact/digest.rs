@@ -1,5 +1,5 @@
-//! The digest of a report. Equal reports have equal digests on every server, so it depends on names and on ids that are the
-//! same on every server, not on the hash key of a process.
+//! The digest of a report. Equal reports have equal digests on every server, so it depends on names and on ids that are
+//! the same on every server, not on the hash key of a process.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ pub enum Kind {
     Visible,
 }
 
-/// Marks of items that have no order in the report, or that it only counts. Each is hashed, and a sum does not depend on
-/// the order.
+/// Marks of items that have no order in the report, or that it only counts. Each is hashed, and a sum does not depend
+/// on the order.
 #[derive(Debug, Default)]
 pub struct Marks {
     sum: u128,
@@ -96,8 +96,8 @@ pub fn digest(impact: &Impact, marks: &Marks) -> String {
     for (role, other) in impact.at_least_lost.first.iter().chain(&impact.manages_lost.first) {
         [role, other].into_iter().for_each(|name| mark.text(name.as_str()));
     }
-    // The sample counts too: only it shows what a new member gains. It may list equal members together or one by one, in any
-    // order.
+    // The sample counts too: only it shows what a new member gains. It may list equal members together or one by one,
+    // in any order.
     let mut sample: Vec<u128> = Vec::new();
     for row in &impact.sample {
         let members = match row.who {

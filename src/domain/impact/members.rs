@@ -215,8 +215,8 @@ impl<'a> Counting<'a> {
         });
     }
 
-    /// Returns true if the write named this member. The sample for an acting user lists only these: how other members are
-    /// grouped, and which of them have temporary roles, could reveal internal roles.
+    /// Returns true if the write named this member. The sample for an acting user lists only these: how other members
+    /// are grouped, and which of them have temporary roles, could reveal internal roles.
     fn is_written(&self, key: &SampleKey<'_>) -> bool {
         let written = self.scope.users.get(&key.org);
         key.user.as_ref().is_some_and(|user| written.is_some_and(|written| written.contains(user)))

@@ -129,8 +129,8 @@ pub fn manages_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, R
     lost
 }
 
-/// Compares SINGLE_ROLE orders, where a role manages the roles below it, and the highest visible role also itself. There may
-/// be 10,000 roles.
+/// Compares SINGLE_ROLE orders, where a role manages the roles below it, and the highest visible role also itself.
+/// There may be 10,000 roles.
 fn ranked(reordered: bool, before: &Project, after: &Project, mut lose: impl FnMut(RoleId, RoleId)) {
     let order = positions(before, after);
     let visible: Vec<[bool; 2]> =

@@ -30,8 +30,8 @@ impl Sides<'_> {
     }
 }
 
-/// The positions of roles in the order before and after, 0 for the highest. Summaries per position before count only visible
-/// roles that exist afterwards.
+/// The positions of roles in the order before and after, 0 for the highest. Summaries per position before count only
+/// visible roles that exist afterwards.
 pub struct Hierarchy {
     pub before: HashMap<RoleId, usize>,
     pub after: HashMap<RoleId, usize>,

@@ -35,8 +35,8 @@ pub async fn list(
         ask.after = project.role_named(name).filter(|&role| project.is_visible(role));
     }
     // Refuse the position only after the acting user is known to be a member. Try nothing for it.
-    let gone = page.after.is_some() && ask.after.is_none();
-    if gone {
+    let position_gone = page.after.is_some() && ask.after.is_none();
+    if position_gone {
         ask.limit = 0;
     }
     let (state, limits) = (published.state.clone(), app.limits);
@@ -50,7 +50,7 @@ pub async fn list(
     let unknown =
         |refusal| app.suggesting(Some(&project), Visibility::VisibleOnly, |suggest| status::refused(&refusal, suggest));
     let found = found.map_err(unknown)?;
-    if gone {
+    if position_gone {
         return Err(status::page_token());
     }
     let scope = scope(&found);
