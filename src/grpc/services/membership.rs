@@ -16,7 +16,7 @@ use crate::domain::{Command, OrgId, Refusal, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::membership_service_server::MembershipService;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::{Answered, unexpected};
+use crate::grpc::write::{Answered, respond, unexpected};
 use crate::grpc::{convert, status};
 use crate::store::{ListMembers, ListUserMemberships, MemberRow};
 use crate::wire::{self, storage::outcome::Outcome};
@@ -84,16 +84,7 @@ impl MembershipService for MembershipApi {
         };
         let path = |row: usize| row_path(row, request.rows.get(row));
         let answered = self.0.write(&metadata, &request, Command::BatchWriteMembers(command), &path).await?;
-        let Outcome::Counts(counts) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::BatchWriteMembersResponse {
-            added: counts.added,
-            set: counts.set,
-            removed: counts.removed,
-            unchanged: counts.unchanged,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Counts(counts) => BatchWriteMembersResponse { added: counts.added, set: counts.set, removed: counts.removed, unchanged: counts.unchanged })
     }
 
     async fn get_member(
