@@ -1,6 +1,8 @@
-//! The rules: what the service knows (a [`State`]), what may happen to it ([`decide`]) and what it answers ([`Project::check`]).
+//! The rules: the state of all projects ([`State`]), how a command is decided ([`decide`]) and how a check is answered
+//! ([`Project::check`]).
 //!
-//! Nothing here waits, locks, logs, reads a clock or knows of a database or a wire. Time is an argument.
+//! This module does not wait, lock, log or read a clock, and it knows no database and no wire format. Time is an
+//! argument. Inside it, imports name the layer: `tests/architecture.rs` checks their order.
 
 pub mod collections;
 pub mod commands;

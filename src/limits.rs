@@ -1,21 +1,21 @@
-//! Every limit of the service, with its unit: the one place where a bound is written down.
+//! Every limit of the service, with its unit.
 
-/// What a store may hold and what one call may ask, rule P7. Each can be set by a flag of `rolecall serve`.
+/// The limits of rule P7: what a project may hold and what one call may have. Each has a flag of `rolecall serve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Roles a project.
+    /// Roles per project.
     pub roles: u64,
-    /// Permissions a project, the built-in ones included.
+    /// Permissions per project, built-in ones included.
     pub permissions: u64,
-    /// Role mappings a project.
+    /// Role mappings per project.
     pub role_mappings: u64,
-    /// (mapping, role, permission) grants a project.
+    /// (mapping, role, permission) grants per project.
     pub grants: u64,
-    /// Different role sets that members of a project hold.
+    /// Different role sets per project.
     pub role_sets: u64,
     /// (role, managed role) pairs of a MULTI_ROLE project.
     pub managed_roles: u64,
-    /// Roles one member holds in a MULTI_ROLE project.
+    /// Roles per member of a MULTI_ROLE project.
     pub member_roles: u64,
     /// Rows of one bulk write.
     pub bulk_rows: usize,
@@ -64,28 +64,28 @@ pub const REQUEST_ID_SECONDS: i64 = 24 * 60 * 60;
 
 /// Rows of a page when the request names no size.
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
-/// Rows of the largest page; a larger size is read as this.
+/// Rows of the largest page. A larger size is read as this.
 pub const PAGE_SIZE_MAX: u32 = 1_000;
 
-/// Old names by which one thing is still found (R3).
+/// Old names of one object (R3).
 pub const ALIASES_MAX: u64 = 50;
-/// Members named in the report of an impact (R9).
+/// Members in the sample of an impact (R9).
 pub const IMPACT_SAMPLE_MAX: usize = 20;
-/// Grants, pairs of roles and orgs that the report of an impact lists; the rest are counted.
+/// Grants, pairs of roles and orgs that an impact lists. The rest are counted.
 pub const IMPACT_LIST_MAX: usize = 100;
-/// Permissions that the report of an impact lists of one member; the rest are counted.
+/// Permissions that an impact lists for one member. The rest are counted.
 pub const IMPACT_PERMISSIONS_MAX: usize = 20;
 
 /// Permissions in one question of a check (P7).
 pub const CHECK_LIST_MAX: usize = 100;
 
-/// Memberships that are purged by one command once an org or a project is deleted.
+/// Memberships that one command purges.
 pub const PURGE_ROWS_MAX: usize = 2_000;
 
-/// Permissions named in one page of a role mapping or of a comparison, the first row apart: clients take 4 MiB.
+/// Permissions in one page of a role mapping or a diff. The first row may exceed it. Clients take answers of 4 MiB.
 pub const PAGE_GRANTS_MAX: usize = 20_000;
 
-/// Bytes of the rows of one page, the first row apart: clients take answers of 4 MiB.
+/// Bytes of the rows of one page. The first row may exceed it. Clients take answers of 4 MiB.
 pub const PAGE_BYTES_MAX: usize = 3 << 20;
 
 /// Names in one list of a request.
@@ -97,37 +97,36 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 pub const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// Top-level fields of one request, counted before it is decoded: an empty message takes 2 bytes on the wire and 72 in
-/// memory. Items of a batch check above this cannot be sent, whatever their limit is set to. What is nested in a field
-/// (the roles of a row, the names of a `GrantEdit`) is bounded by the bytes of the request alone.
+/// memory. It also bounds the items of a batch check, whatever their limit is. Nested fields (the roles of a row, the names
+/// of a `GrantEdit`) are bounded only by the bytes of the request.
 pub const REQUEST_FIELDS_MAX: usize = 200_000;
 
 /// Commands of one group commit.
 pub const GROUP_COMMANDS_MAX: usize = 256;
-/// Rows of one group commit; a heavier command commits alone.
+/// Rows of one group commit. A heavier command commits alone.
 pub const GROUP_ROWS_MAX: usize = 20_000;
-/// What looking through the members of one org counts for in a group.
+/// Rows that count for reading the members of one org in a group.
 pub const ORG_ROWS: usize = 512;
-/// Commands waiting for the writer before callers are told to come back later.
+/// Commands that wait for the writer. More are refused as OVERLOADED.
 pub const WRITE_QUEUE_MAX: usize = 4_096;
 
-/// Previews decided at one time; others wait their turn.
+/// Previews decided at one time. Others wait.
 pub const PREVIEWS_MAX: usize = 2;
-/// Lists of what an acting user may do (G5) answered at one time, each by up to 3,000 writes that are tried; others wait
-/// their turn.
+/// Calls of ListManageableRoles (G5) answered at one time. Each tries up to 3,000 writes. Others wait.
 pub const TRIALS_MAX: usize = 2;
 
-/// Role sets made in the place of others between two looks for those that nobody has any more.
+/// New role sets between two collections of unused ones.
 pub const ROLE_SETS_BETWEEN_COLLECTIONS: usize = 1_024;
 
-/// Edits by which a name may differ from the one that is suggested for it.
+/// Edits between a name and its suggestion.
 pub const SUGGESTION_EDITS_MAX: usize = 4;
-/// Pairs of letters compared for the suggestions of one refusal: tens of milliseconds.
+/// Pairs of letters compared for the suggestions of one refusal. They take tens of milliseconds.
 pub const SUGGESTION_STEPS_MAX: usize = 20_000_000;
 
-/// Names that the text of one refusal lists; the rest are counted.
+/// Names in the text of one refusal. The rest are counted.
 pub const REFUSAL_NAMES_MAX: usize = 3;
-/// Violations named in one refusal of a bulk write; the rest are counted.
+/// Violations in one refusal of a bulk write. The rest are counted.
 pub const VIOLATIONS_MAX: usize = 20;
-/// Bytes of the violations named in one refusal, the first of them apart: with the message and what encoding adds they stay
-/// below the 8 KiB of headers that grpc-java takes.
+/// Bytes of the violations in one refusal. The first may exceed it. With the message and their encoding they stay below the
+/// 8 KiB of headers that grpc-java takes.
 pub const VIOLATIONS_BYTES_MAX: usize = 2_048;

@@ -1,8 +1,8 @@
-//! The database: what is, what happened, and lists. SQLite (embedded) or PostgreSQL.
+//! The database, SQLite (embedded) or PostgreSQL: what exists, what happened, and lists.
 //!
-//! Reading for lists happens in one transaction a page, which reads the newest revision first. Writing happens in one
-//! transaction a group, on a connection of its own: [`Store::begin_write`] locks the head row, [`WriteTx::persist`] takes
-//! the transaction, [`Ready::commit`] ends it.
+//! A page of a list is one read transaction, which reads the newest revision first. A group of commits is one write
+//! transaction on a connection of its own: [`Store::begin_write`] locks the head row, [`WriteTx::persist`] takes the
+//! transaction, [`Ready::commit`] ends it.
 
 mod connect;
 mod error;
@@ -28,7 +28,6 @@ pub use read::snapshot::Page;
 pub use read::subscription::SubscriptionRow;
 pub use write::{Committed, Ready, WriteTx};
 
-/// Which kind of database a store is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Database {
     Sqlite,
@@ -43,10 +42,10 @@ struct Inner {
     database: Database,
     /// Several connections, for lists and loading.
     reads: DatabaseConnection,
-    /// One connection; another takes its place when an unknown outcome was settled.
+    /// One connection. It is replaced when an unknown outcome was settled.
     writes: Mutex<DatabaseConnection>,
     write_options: ConnectOptions,
-    /// Held for as long as the store is open: one server a file.
+    /// Held while the store is open: one server per file.
     _lock: Option<File>,
 }
 
@@ -55,9 +54,9 @@ impl Store {
         self.0.database
     }
 
-    /// Closes the connections, so that SQLite's `-wal` file is folded into the database.
+    /// Closes the connections, so that SQLite merges its `-wal` file into the database.
     pub async fn close(self) {
-        // Errors while closing change nothing: what was committed is committed.
+        // An error while closing loses nothing that was committed.
         let _ = self.0.reads.close_by_ref().await;
         let _ = self.writes().close().await;
     }

@@ -1,4 +1,4 @@
-//! Commits writes: callers queue, groups are decided and stored in one transaction each, then published.
+//! Queues writes, and commits them in groups: decide, store in one transaction, publish.
 
 mod commit;
 mod job;
@@ -19,7 +19,7 @@ use crate::store::Store;
 use job::Job;
 pub use job::{Answer, Failure, Written};
 
-/// The door to the one task that writes.
+/// Queues writes for the task that commits them.
 pub struct Writer {
     queue: mpsc::Sender<Job>,
     engine: Arc<Engine>,
@@ -27,12 +27,12 @@ pub struct Writer {
     limits: Limits,
     stop: watch::Sender<bool>,
     failing: Arc<AtomicBool>,
-    /// Previews being decided: each may take as much memory as the write would.
+    /// Bounds the previews that are decided at one time. Each may take as much memory as the write.
     previews: Arc<Semaphore>,
 }
 
 impl Writer {
-    /// Starts the writing task. It ends, with everything queued answered, after [`Writer::stop`].
+    /// Starts the writing task. After [`Writer::stop`] it answers everything queued and ends.
     pub fn start(store: Store, engine: Arc<Engine>, limits: Limits) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(WRITE_QUEUE_MAX);
         let (stop, stopped) = watch::channel(false);
@@ -43,12 +43,12 @@ impl Writer {
         (Arc::new(Self { queue, engine, store, limits, stop, failing, previews }), task)
     }
 
-    /// Takes no more writes; those queued are still done.
+    /// Refuses new writes. Queued writes are still committed.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Queues a command and waits for its commit. Dropping the future gives the write up only if it was not begun.
+    /// Queues a command and waits for its commit. Dropping the future drops the command only if it has not started.
     pub async fn submit(&self, command: Command, call: Call) -> Result<Written, Failure> {
         let tag = random_tag()?;
         let (answer, answered) = oneshot::channel();
@@ -57,18 +57,18 @@ impl Writer {
             mpsc::error::TrySendError::Full(_) => Failure::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Failure::Stopping,
         })?;
-        // The task drops a job unanswered only when it dies itself.
+        // The task answers every job, unless it panics.
         answered.await.unwrap_or(Err(Failure::OutcomeUnknown))
     }
 
-    /// Decides a command on the newest state and stores nothing (`validate_only`).
+    /// Decides a command on the newest State and stores nothing (`validate_only`).
     pub async fn preview(&self, command: Command, call: Call) -> Result<Written, Failure> {
         let turn = self.previews.clone().acquire_owned().await.map_err(|_| Failure::Stopping)?;
         let before = State::clone(&self.engine.pin().state);
         let (state, revision) = (before.clone(), before.revision());
         let work = vec![Work { command, call: Call { request: None, ..call }, tag: 0 }];
         let limits = self.limits;
-        // The turn ends with the deciding, also where the caller gave up before.
+        // Hold the turn until the command is decided, also if the caller is gone.
         let decided = tokio::spawn(async move {
             let _turn = turn;
             commit::decided(state, work, Known::default(), crate::clock::now(), limits).await.1
@@ -83,11 +83,11 @@ impl Writer {
                 Failure::Unavailable
             })?;
         }
-        // What was decided is dropped: the revision stays that of the state it was decided on.
-        Ok(Written { revision, ..commit::told(verdict)? })
+        // The decided State is dropped. The revision is that of the State that it was decided on.
+        Ok(Written { revision, ..commit::written(verdict)? })
     }
 
-    /// Whether the database was unable to take the last write; the writing task looks by itself when that is over.
+    /// Returns true if the database did not take the last write. The writing task finds out when it takes writes again.
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }

@@ -85,7 +85,7 @@ impl Move {
     }
 
     fn on_disabled(self) -> Option<OnDisabled> {
-        let to_member = |role: &str| wire::RoleReplacement { role: role.into(), to: MEMBER.into() };
+        let to_member = |role: &str| wire::RoleReplacement { role: role.into(), replacement: MEMBER.into() };
         match self {
             Self::Suspend => Some(OnDisabled {
                 strategy: DisabledRoleStrategy::Suspend as i32,

@@ -54,10 +54,7 @@ impl MigrationTrait for Migration {
         // Without the condition, lists of a mapping's orgs would read every org that was ever deleted.
         let columns = &["project", "role_mapping", "org_id"];
         let mut subscribers = index(columns).name("orgs_by_role_mapping").table("orgs").to_owned();
-        manager.create_index(subscribers.and_where(exists()).to_owned()).await?;
-        // Few sets are ever in it, and every page of members asks for them.
-        let mut purged = index(&["project", "id"]).name("role_sets_being_purged").table("role_sets").to_owned();
-        manager.create_index(purged.and_where(Expr::col("being_purged")).to_owned()).await
+        manager.create_index(subscribers.and_where(exists()).to_owned()).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -69,14 +66,13 @@ impl MigrationTrait for Migration {
     }
 }
 
-const INDEXES: [(&str, &str, &[&str]); 8] = [
+const INDEXES: [(&str, &str, &[&str]); 7] = [
     ("changes_by_object", "changes", &["project", "org", "user_id", "revision"]),
     ("requests_by_age", "requests", &["at"]),
     ("role_set_roles_by_role", "role_set_roles", &["project", "role", "role_set"]),
     ("grants_by_permission", "grants", &["project", "permission", "role_mapping"]),
     ("memberships_by_user", "memberships", &["project", "user_id", "org"]),
     ("memberships_by_role_set", "memberships", &["project", "org", "role_set", "user_id"]),
-    ("roles_by_rank", "roles", &["project", "rank", "id"]),
     ("aliases_by_object", "aliases", &["project", "noun", "id"]),
 ];
 
@@ -140,9 +136,9 @@ fn catalogue(database: DbBackend) -> [NewTable; 10] {
             .columns([number("project"), number("role"), number("managed")])
             .clustered(),
         // `migrated`: a deletion or conversion rewrote the set in the commit `revision` (else 0), which is then the latest
-        // change of its members. `being_purged`: the set has no roles, so its members hold none and are being purged.
+        // change of its members.
         table("role_sets", &["project", "id"])
-            .columns([number("project"), number("id"), flag("migrated"), flag("being_purged"), number("revision")])
+            .columns([number("project"), number("id"), flag("migrated"), number("revision")])
             .clustered(),
         table("role_set_roles", &["project", "role_set", "role"])
             .columns([number("project"), number("role_set"), number("role"), flag("migrated")])
@@ -170,12 +166,10 @@ fn members(database: DbBackend) -> [NewTable; 5] {
         table("orgs", &["project", "no"])
             .columns([number("project"), number("no"), text("org_id"), text("display_name"), text("metadata")])
             .columns([number("role_mapping"), number("create_time"), optional(number("deleted_at")), flag("purged")]),
-        // `last_expire_time`: the latest expiry of the roles, if all are temporary. From then on the user is no member.
         // `temporary` and `other_origins`: the member has rows in `temporary_roles` and in `role_origins`.
         table("memberships", &["project", "org", "user_id"])
             .columns([number("project"), number("org"), text("user_id"), number("role_set"), small("origin")])
-            .columns([number("revision"), flag("temporary"), optional(number("last_expire_time"))])
-            .columns([flag("other_origins")])
+            .columns([number("revision"), flag("temporary"), flag("other_origins")])
             .clustered(),
         table("temporary_roles", &["project", "org", "user_id", "role"])
             .columns([number("project"), number("org"), text("user_id"), number("role"), number("expire_time")])

@@ -1,4 +1,5 @@
-//! Data structures that are values: a clone is cheap, and an edit copies only what it touches. They know no ids and no rules.
+//! Data structures that are values: a clone is cheap, and an edit copies only what it touches. They know no ids and no
+//! rules.
 
 pub mod hash;
 pub mod id_set;

@@ -1,4 +1,4 @@
-//! TODO doc
+//! Commands, and how each is decided: it is refused, or becomes changes and an outcome.
 
 pub mod alias;
 pub mod call;

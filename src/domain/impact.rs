@@ -1,5 +1,5 @@
-//! What a write does to those whom it touches: the report that a dry run and the real call both carry (R9). It is made by
-//! comparing the project before the write with the project after it, whatever the write was.
+//! The impact of a write: the report that the preview and the real call both return (R9). It compares the project
+//! before the write with the project after it, independent of the command.
 
 pub mod at_least;
 pub mod digest;
@@ -22,12 +22,12 @@ use crate::domain::state::State;
 use crate::domain::state::change::Change;
 use crate::domain::state::project::Project;
 
-/// Compares two states, of which the changes led from one to the other.
+/// Compares the states before and after the changes.
 pub fn impact(before: &State, after: &State, changes: &[Change], visibility: Visibility, now: Time) -> Impact {
     let mut impact = Impact::default();
     let mut marks = digest::Marks::default();
     if visibility == Visibility::VisibleOnly {
-        // What an acting user is told says less: it is another report, also where it says the same.
+        // The report for an acting user contains less. So it has a different digest even if the contents are equal.
         marks.add(digest::Kind::Visible, &[]);
     }
     if let Some(project) = changes.first().map(Change::project) {

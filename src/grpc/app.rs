@@ -1,4 +1,4 @@
-//! What handlers work with.
+//! The parts of the server that handlers use.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::limits::Limits;
 use crate::store::{ReadError, Store};
 use crate::writer::Writer;
 
-/// What handlers work with.
+/// See the module.
 pub struct App {
     pub engine: Arc<Engine>,
     pub writer: Arc<Writer>,
     pub store: Store,
     pub limits: Limits,
     pub start_time: Time,
-    /// Turns to try what acting users may do (G5).
+    /// Bounds the calls of ListManageableRoles at one time (G5).
     pub trials: Arc<Semaphore>,
 }
 
 impl App {
-    /// Returns the text of a revision, as answers carry it.
+    /// Returns the token of a revision.
     pub fn token(&self, revision: Revision) -> String {
         Token::new(self.engine.store_id(), revision).encode()
     }

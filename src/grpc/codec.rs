@@ -1,5 +1,5 @@
-//! Requests off the wire and answers onto it, as prost does it, save that a request which is no protobuf is the caller's
-//! fault, and that one of too many bytes or of very many tiny fields is refused before they take memory.
+//! Decodes requests and encodes answers with prost. Malformed protobuf is the caller's fault. A request with too many bytes
+//! or fields is refused before it takes memory.
 
 use std::marker::PhantomData;
 
@@ -13,8 +13,8 @@ use tonic_prost::ProstEncoder;
 use super::status;
 use crate::limits::{BULK_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_FIELDS_MAX};
 
-/// The requests that carry rows, or name up to all roles. A service takes what the largest of its requests may have; what
-/// is nested in a field is decoded before it can be counted, so other requests must be small.
+/// The requests with rows, or with names of many roles. They may be large. Other requests must be small, because nested
+/// fields are decoded before they can be counted. A service itself only bounds its largest request.
 pub const BULK: [&str; 12] = [
     "BatchCheckRequest",
     "BatchCreatePermissionsRequest",
@@ -30,10 +30,10 @@ pub const BULK: [&str; 12] = [
     "UpdateRoleRequest",
 ];
 
-/// The codec of every method of a server. Clients use tonic's: answers are not bounded here.
+/// The codec of every method of a server. Clients use tonic's: answers are not bounded.
 pub struct Codec<T, U>(PhantomData<(T, U)>);
 
-/// Reads messages; see [`Codec`].
+/// The decoder of [`Codec`].
 pub struct Decoder<U>(PhantomData<U>);
 
 impl<T, U> Default for Codec<T, U> {
@@ -70,7 +70,7 @@ impl<U: Message + Name + Default> tonic::codec::Decoder for Decoder<U> {
         if bytes > bytes_max {
             return Err(status::too_large(&format!("the request has {bytes} bytes; {bytes_max} are allowed")));
         }
-        // What tonic hands over lies in one piece; in pieces it is bounded by its bytes alone.
+        // tonic passes one chunk. Several chunks would be bounded only by their bytes.
         let whole = buf.chunk();
         if whole.len() == buf.remaining() && fields(whole) > REQUEST_FIELDS_MAX {
             return Err(status::too_many_fields(REQUEST_FIELDS_MAX));
@@ -83,7 +83,7 @@ fn bytes_max(request: &str) -> usize {
     if BULK.contains(&request) { BULK_REQUEST_BYTES_MAX } else { REQUEST_BYTES_MAX }
 }
 
-/// How many fields stand at the top of a message, as far as it is well-formed; counts no further than one over the bound.
+/// Counts the top-level fields of a message, up to the first malformed one. Stops above the bound.
 fn fields(mut message: &[u8]) -> usize {
     let mut fields = 0;
     while fields <= REQUEST_FIELDS_MAX && skip_field(&mut message).is_some() {
@@ -92,7 +92,7 @@ fn fields(mut message: &[u8]) -> usize {
     fields
 }
 
-/// Passes over a field; none at the end and where the message is malformed, which prost finds out.
+/// Skips a field. `None` at the end and at a malformed field, which prost reports.
 fn skip_field(message: &mut &[u8]) -> Option<()> {
     let (_, wire_type) = decode_key(message).ok()?;
     let length = match wire_type {
@@ -100,7 +100,7 @@ fn skip_field(message: &mut &[u8]) -> Option<()> {
         WireType::SixtyFourBit => 8,
         WireType::ThirtyTwoBit => 4,
         WireType::LengthDelimited => usize::try_from(decode_varint(message).ok()?).ok()?,
-        // What a group holds is counted as if it stood outside.
+        // Fields of a group are counted as top-level ones.
         WireType::StartGroup | WireType::EndGroup => 0,
     };
     *message = message.get(length..)?;
@@ -113,7 +113,7 @@ mod tests {
     use crate::wire;
 
     #[test]
-    fn the_fields_at_the_top_are_counted() {
+    fn the_top_level_fields_are_counted() {
         let item = |number: usize| wire::CheckItem { user_id: "u".repeat(number), ..Default::default() };
         let request = wire::BatchCheckRequest {
             project: "default".into(),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn counting_ends_at_what_is_malformed_and_over_the_bound() {
+    fn counting_stops_at_a_malformed_field_and_above_the_bound() {
         assert_eq!(fields(b"\x08\x01\x12\x7fshort"), 1);
         assert_eq!(fields(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), 0);
         assert_eq!(fields(&[0xff; 64]), 0);

@@ -27,17 +27,17 @@ impl App {
         let token = match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
             None | Some(Requirement::Any(true)) => return Ok(self.engine.pin()),
             Some(Requirement::Any(false)) => {
-                return Err(status::invalid("consistency.any", "must be true where it is set"));
+                return Err(status::invalid("consistency.any", "must be true if it is set"));
             }
             Some(Requirement::Latest(false)) => {
-                return Err(status::invalid("consistency.latest", "must be true where it is set"));
+                return Err(status::invalid("consistency.latest", "must be true if it is set"));
             }
             Some(Requirement::Latest(true)) => {
                 let head = self.store.head().await.map_err(|error| status::unavailable(&error))?;
                 Token::new(self.engine.store_id(), head)
             }
             Some(Requirement::AtLeast(text)) => Token::decode(text)
-                .ok_or_else(|| status::invalid("consistency.at_least", "is no revision of an answer"))?,
+                .ok_or_else(|| status::invalid("consistency.at_least", "must be the `revision` of an answer"))?,
         };
         let longest = Instant::now() + WAIT_MAX;
         let give_up = deadline.map_or(longest, |Deadline(at)| longest.min(at.checked_sub(WAIT_MARGIN).unwrap_or(at)));
@@ -55,12 +55,12 @@ impl App {
             Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),
             Err(_) => Err(status::plain(
                 ErrorReason::RevisionNotReached,
-                "this server has not reached the revision asked for; ask again, or another server",
+                "this server did not reach the revision in time; retry",
             )),
         }
     }
 
-    /// Checks an old token's tag in the database: the engine keeps the tags of recent revisions only.
+    /// Checks an old token's tag in the database: the engine knows only the tags of recent revisions.
     async fn at_old_revision(&self, token: &Token) -> Result<Arc<Published>, Status> {
         let then = self.store.revision_at(token.number).await.map_err(|error| status::unavailable(&error))?;
         match then {

@@ -5,29 +5,29 @@ use tonic::Status;
 
 use super::status;
 
-/// The fields that an update takes.
+/// The fields that an update sets.
 #[derive(Debug)]
 pub struct Mask<'a> {
-    /// None: those that are not empty.
+    /// `None`: the fields that are not empty.
     paths: Option<&'a [String]>,
 }
 
 impl<'a> Mask<'a> {
-    /// Reads the mask in `field` of a request. An absent and an empty one mean the same; a path beside `allowed` is refused.
+    /// Reads the mask in `field` of a request. An empty mask means the same as an absent one. Refuses paths not in `allowed`.
     pub fn read(field: &str, mask: Option<&'a FieldMask>, allowed: &[&str]) -> Result<Self, Status> {
         let paths = mask.map_or(&[][..], |mask| &mask.paths);
         match paths.iter().find(|path| !allowed.contains(&path.as_str())) {
-            Some(_) => Err(status::invalid(field, format!("must name only fields of these: {}", listed(allowed)))),
+            Some(_) => Err(status::invalid(field, format!("must contain only these fields: {}", listed(allowed)))),
             None => Ok(Self { paths: Some(paths).filter(|paths| !paths.is_empty()) }),
         }
     }
 
-    /// Whether to take a field; `populated` says whether it is not empty.
+    /// Returns true if the update sets a field. `populated` is true if the field is not empty.
     pub fn takes(&self, path: &str, populated: bool) -> bool {
         self.paths.map_or(populated, |paths| paths.iter().any(|named| named == path))
     }
 
-    /// Reads a field that is to be taken, and no other.
+    /// Reads a field if the update sets it.
     pub fn take<T>(
         &self,
         path: &str,
@@ -38,7 +38,6 @@ impl<'a> Mask<'a> {
     }
 }
 
-/// `name`, `aliases` and so on.
 fn listed(paths: &[&str]) -> String {
     paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")
 }
@@ -61,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_takes_what_it_names_be_it_empty_or_not_and_however_often() {
+    fn a_mask_takes_the_named_fields_also_if_empty_or_named_twice() {
         let named = mask(&["name", "name"]);
         let read = Mask::read("update_mask", Some(&named), &["name", "description"]).unwrap();
         assert!(read.takes("name", false) && read.takes("name", true));
@@ -73,7 +72,7 @@ mod tests {
         for path in ["", "*", "Name", "create_time", "role.name", "name.first", " name"] {
             let named = mask(&["name", path]);
             let refused = Mask::read("update_mask", Some(&named), &["name"]).unwrap_err();
-            assert_eq!(refused.message(), "`update_mask` must name only fields of these: `name`", "{path:?}");
+            assert_eq!(refused.message(), "`update_mask` must contain only these fields: `name`", "{path:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of those for whom a role gets disabled (M7), as requests say it.
+//! Reads `on_disabled`: what happens to members whose roles would be disabled (M7).
 
 use tonic::Status;
 
@@ -8,7 +8,7 @@ use crate::domain::commands::command::OnDisabled;
 use crate::limits::Limits;
 use crate::wire::{self, DisabledRoleStrategy};
 
-/// Reads the strategy of a write. Not said: the write is refused where somebody would lose a role.
+/// Reads the strategy of a write. If absent, the write is refused if a member would lose a role.
 pub fn on_disabled(given: Option<&wire::OnDisabled>, limits: &Limits) -> Result<OnDisabled, Status> {
     let Some(given) = given else { return Ok(OnDisabled::Reject) };
     match DisabledRoleStrategy::try_from(given.strategy) {
@@ -26,16 +26,16 @@ pub fn on_disabled(given: Option<&wire::OnDisabled>, limits: &Limits) -> Result<
             no_fallback_role(given)?;
             remap(given, limits)
         }
-        Err(_) => Err(status::invalid("on_disabled.strategy", "must be one of the strategies of the contract")),
+        Err(_) => Err(status::invalid("on_disabled.strategy", "must be a value of DisabledRoleStrategy")),
     }
 }
 
 fn remap(given: &wire::OnDisabled, limits: &Limits) -> Result<OnDisabled, Status> {
-    // A project has no more, so that more are never all of one project.
+    // More are never roles of one project.
     convert::at_most("on_disabled.replacements", given.replacements.len(), convert::roles_max(limits))?;
     let entry = |(at, entry): (usize, &wire::RoleReplacement)| {
         let named = |field: &str, text| convert::role(&format!("on_disabled.replacements[{at}].{field}"), text);
-        Ok((named("role", &entry.role)?, named("to", &entry.to)?))
+        Ok((named("role", &entry.role)?, named("replacement", &entry.replacement)?))
     };
     let replacements =
         given.replacements.iter().enumerate().map(entry).collect::<Result<Vec<(RoleName, RoleName)>, Status>>();
@@ -45,7 +45,7 @@ fn remap(given: &wire::OnDisabled, limits: &Limits) -> Result<OnDisabled, Status
 }
 
 fn no_remap(given: &wire::OnDisabled) -> Result<(), Status> {
-    let why = "is only taken with DISABLED_ROLE_STRATEGY_REMAP";
+    let why = "needs the strategy DISABLED_ROLE_STRATEGY_REMAP";
     if !given.replacements.is_empty() {
         return Err(status::invalid("on_disabled.replacements", why));
     }
@@ -57,6 +57,6 @@ fn no_remap(given: &wire::OnDisabled) -> Result<(), Status> {
 }
 
 fn no_fallback_role(given: &wire::OnDisabled) -> Result<(), Status> {
-    let why = "is only taken with DISABLED_ROLE_STRATEGY_SUSPEND";
+    let why = "needs the strategy DISABLED_ROLE_STRATEGY_SUSPEND";
     if given.fallback_role.is_empty() { Ok(()) } else { Err(status::invalid("on_disabled.fallback_role", why)) }
 }

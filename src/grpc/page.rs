@@ -1,4 +1,4 @@
-//! Pages (AIP-158): sizes, and tokens that say where the next page begins.
+//! Pages (AIP-158): sizes and tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,17 +42,17 @@ impl Scope {
 
 /// A page that was asked for.
 pub struct Page {
-    /// Rows at most.
+    /// The largest number of rows.
     pub limit: u32,
-    /// The key of the row that the page begins after, as the list wrote it; none for the first page.
+    /// The key of the row before the page. `None` for the first page.
     pub after: Option<String>,
-    /// Of what the page before was in.
+    /// The fingerprint of the previous page's scope.
     scope: Option<[u8; FINGERPRINT]>,
     fingerprint: [u8; FINGERPRINT],
 }
 
 impl Page {
-    /// Reads the page fields of a request. `arguments` are all others, the method's name among them: a token belongs to them.
+    /// Reads the page fields of a request. A token is valid only for its `arguments`: the method and all other fields.
     pub fn read(arguments: &[&str], page_size: i32, page_token: &str) -> Result<Self, Status> {
         let limit = match u32::try_from(page_size) {
             Err(_) => return Err(status::invalid("page_size", "must not be negative")),
@@ -65,12 +65,12 @@ impl Page {
         Ok(Self { limit, after, scope, fingerprint })
     }
 
-    /// The position as a number, for lists ordered by one.
+    /// Returns the position in a list that is ordered by a number.
     pub fn after_number<N: std::str::FromStr>(&self) -> Result<Option<N>, Status> {
         self.after.as_deref().map(|text| text.parse().map_err(|_| status::page_token())).transpose()
     }
 
-    /// The position in a list in the order of roles: the rank, and the id for equal ranks.
+    /// Returns the position in a list in the order of roles: the rank, and the id for equal ranks.
     pub fn place(&self) -> Result<Option<(u64, RoleId)>, Status> {
         let Some(text) = &self.after else { return Ok(None) };
         let parts =
@@ -101,8 +101,8 @@ impl Page {
         (shown, None)
     }
 
-    /// The token of the page after the row with this key; empty at the end of the list. `scope` is what this page was read
-    /// in: refused, if the page before was of an org, a project or a mapping that had the same name, and is gone.
+    /// Returns the token of the page after the row with key `last`. Empty at the end of the list. Refuses a token of another
+    /// scope: of a deleted org, project or mapping with the same name.
     pub fn next_token(&self, scope: Scope, last: Option<&str>) -> Result<String, Status> {
         let scope =
             fingerprint(&[scope.project, scope.org, scope.role_order, scope.named].map(|number| number.to_string()));
@@ -126,7 +126,7 @@ fn open(token: &str, expected: &[u8; FINGERPRINT]) -> Result<([u8; FINGERPRINT],
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| status::page_token())?;
     let rest = bytes.strip_prefix(expected).ok_or_else(status::page_token)?;
     let (scope, key) = rest.split_first_chunk().ok_or_else(status::page_token)?;
-    // PostgreSQL would refuse a NUL with an error of its own.
+    // PostgreSQL would refuse NUL with another error.
     let key = String::from_utf8(key.to_vec()).ok().filter(|key| !key.contains('\0')).ok_or_else(status::page_token)?;
     Ok((*scope, key))
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn b4_a_token_goes_on_where_the_page_ended_and_only_for_its_arguments() {
+    fn b4_a_token_continues_after_the_page_and_only_for_its_arguments() {
         let page = Page::read(&["ListMembers", "default", "acme"], 0, "").unwrap();
         assert_eq!((page.limit, page.after.as_deref()), (100, None));
         let scope = Scope { project: 1, org: 7, role_order: 0, named: 3 };

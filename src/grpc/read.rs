@@ -17,14 +17,14 @@ use crate::engine::Published;
 use crate::grpc::layers::deadline::Deadline;
 use crate::wire::Consistency;
 
-/// The State that a read is answered from, and the project that it is about.
+/// The State of a read, and the project that it reads.
 pub struct Reading {
     pub published: Arc<Published>,
     pub project: Arc<Project>,
 }
 
 impl App {
-    /// Finds the State that a read asks for (K4), and the project in it.
+    /// Returns the State that a read asks for (K4), and the project.
     pub async fn reading(
         &self,
         extensions: &Extensions,
@@ -56,7 +56,7 @@ impl Reading {
         self.project.view_of(org, viewer, now).ok_or_else(|| status::viewer_not_a_member(viewer))
     }
 
-    /// Identifies the project.
+    /// Returns the scope of a list of the project.
     pub fn scope(&self) -> Scope {
         Scope { project: self.project.id.number().into(), ..Scope::default() }
     }

@@ -1,5 +1,5 @@
-//! From what went wrong to a status with its code, reason and details (AIP-193). The one table of errors is in
-//! `error_reason.proto`, what goes with each in `status/details.rs`.
+//! Turns errors into statuses with code, reason and details (AIP-193). `error_reason.proto` has the table of reasons, and
+//! `status/details.rs` the details of each.
 
 mod details;
 mod names;
@@ -24,13 +24,13 @@ pub use names::{Names, RowPath, no_rows};
 /// The domain of every `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "rolecall";
 
-/// Says which known name an unknown one was perhaps meant to be.
+/// Returns the known name nearest to an unknown one.
 pub type Suggest<'a> = &'a mut dyn FnMut(Noun, &str) -> Option<String>;
 
-/// A write that was not done.
+/// Returns the status of a failed write.
 pub fn failed(failure: Failure, names: &Names<'_>, suggest: Suggest<'_>) -> Status {
     match failure {
-        Failure::Refused(refusal) => explained(&refusal, names, suggest),
+        Failure::Refused(refusal) => of_refusal(&refusal, names, suggest),
         Failure::Overloaded => {
             let mut details = info(ErrorReason::Overloaded, []);
             details.set_retry_info(Some(Duration::from_millis(500)));
@@ -41,23 +41,23 @@ pub fn failed(failure: Failure, names: &Names<'_>, suggest: Suggest<'_>) -> Stat
     }
 }
 
-/// A question about end users that was refused.
+/// Returns the status of a refused read.
 pub fn refused(refusal: &Refusal, suggest: Suggest<'_>) -> Status {
-    explained(refusal, &NAMELESS, suggest)
+    of_refusal(refusal, &NAMELESS, suggest)
 }
 
-/// What is not there, where nobody can have meant another.
+/// Returns NOT_FOUND without a suggestion.
 pub fn not_found(noun: Noun, name: &str) -> Status {
-    explained(&Refusal::NotFound(noun, name.into()), &NAMELESS, &mut |_, _| None)
+    of_refusal(&Refusal::NotFound(noun, name.into()), &NAMELESS, &mut |_, _| None)
 }
 
-/// A command that was refused, with what the caller perhaps meant.
-fn explained(refusal: &Refusal, names: &Names<'_>, suggest: Suggest<'_>) -> Status {
+/// Returns the status of a refusal, with suggestions for unknown names.
+fn of_refusal(refusal: &Refusal, names: &Names<'_>, suggest: Suggest<'_>) -> Status {
     let reason = ErrorReason::from(refusal.reason());
     let mut metadata = HashMap::from([("rule".to_string(), refusal.rule().to_string())]);
     metadata.extend(details::metadata(refusal).into_iter().map(|(key, value)| (key.to_string(), value)));
     let mut details = ErrorDetails::new();
-    let mut meant = |refusal: &Refusal| match refusal {
+    let mut suggestion_for = |refusal: &Refusal| match refusal {
         Refusal::NotFound(noun, name) => suggest(*noun, name),
         _ => None,
     };
@@ -69,8 +69,8 @@ fn explained(refusal: &Refusal, names: &Names<'_>, suggest: Suggest<'_>) -> Stat
             let mut first = None;
             let mut bytes = 0;
             for (at, (number, refusal)) in rows.iter().enumerate() {
-                let suggestion = meant(refusal);
-                let description = asking(refusal.to_string(), suggestion.as_deref());
+                let suggestion = suggestion_for(refusal);
+                let description = with_suggestion(refusal.to_string(), suggestion.as_deref());
                 let path = (names.row)(*number);
                 bytes += path.len() + description.len();
                 if at > 0 && bytes > VIOLATIONS_BYTES_MAX {
@@ -84,35 +84,34 @@ fn explained(refusal: &Refusal, names: &Names<'_>, suggest: Suggest<'_>) -> Stat
             first
         }
         refusal => {
-            let suggestion = meant(refusal);
-            let description = asking(refusal.to_string(), suggestion.as_deref());
+            let suggestion = suggestion_for(refusal);
+            let description = with_suggestion(refusal.to_string(), suggestion.as_deref());
             details::add(&mut details, refusal, names, "", description);
             suggestion
         }
     };
-    let message = asking(refusal.to_string(), suggestion.as_deref());
+    let message = with_suggestion(refusal.to_string(), suggestion.as_deref());
     metadata.extend(suggestion.map(|suggestion| ("suggestion".to_string(), suggestion)));
     details.set_error_info(reason.as_str_name(), DOMAIN, metadata);
     Status::with_error_details(code(reason), message, details)
 }
 
-/// The message that asks for what was perhaps meant.
-fn asking(message: String, suggestion: Option<&str>) -> String {
+/// Returns the message with the suggestion.
+fn with_suggestion(message: String, suggestion: Option<&str>) -> String {
     match suggestion {
         Some(name) => format!("{message}; did you mean `{name}`?"),
         None => message,
     }
 }
 
-/// A read that found nothing, or no database.
 pub fn read(error: ReadError, suggest: Suggest<'_>) -> Status {
     match error {
-        ReadError::NotFound(noun, name) => explained(&Refusal::NotFound(noun, name), &NAMELESS, suggest),
+        ReadError::NotFound(noun, name) => of_refusal(&Refusal::NotFound(noun, name), &NAMELESS, suggest),
         ReadError::Store(error) => unavailable(&error),
     }
 }
 
-/// A read for an end user who is no member of the org (I2).
+/// Returns the status of a read for a viewer who is not a member of the org (I2).
 pub fn viewer_not_a_member(viewer: &UserId) -> Status {
     let metadata = [("rule", "I2".into()), ("user_id", viewer.to_string())];
     let message = format!("the viewer `{viewer}` is not a member of the org");
@@ -123,13 +122,13 @@ pub fn viewer_not_a_member(viewer: &UserId) -> Status {
     )
 }
 
-/// The database did not answer a read. The cause is logged, not sent.
+/// Returns the status of a read without a database. The cause is logged, not sent.
 pub fn unavailable(error: &StoreError) -> Status {
     tracing::warn!(%error, "a read failed");
     plain(ErrorReason::DatabaseUnavailable, "the database does not answer; try again in a moment")
 }
 
-/// A revision that this store cannot answer at.
+/// Returns the status of a read at a revision of another history.
 pub fn behind(behind: Behind) -> Status {
     let mut details = info(ErrorReason::RevisionOfAnotherHistory, []);
     details.add_precondition_failure_violation(
@@ -140,46 +139,47 @@ pub fn behind(behind: Behind) -> Status {
     Status::with_error_details(code(ErrorReason::RevisionOfAnotherHistory), behind.to_string(), details)
 }
 
-/// A field that was refused at the door.
+/// Returns INVALID_FIELD.
 pub fn invalid(field: impl Into<String>, why: impl std::fmt::Display) -> Status {
     violated(ErrorReason::InvalidField, field.into(), why.to_string())
 }
 
-/// More rows than one call may have (P7).
+/// Returns TOO_MANY_ROWS (P7).
 pub fn too_many_rows(field: &str, max: usize, asked: usize) -> Status {
-    violated(ErrorReason::TooManyRows, field.into(), format!("at most {max} rows a call; {asked} were sent"))
+    violated(ErrorReason::TooManyRows, field.into(), format!("must have at most {max} rows; the call has {asked}"))
 }
 
-/// More fields than a request may have; found before the request is read, so that none is named.
+/// Returns TOO_MANY_ROWS for a request that is not decoded yet, so it names no field.
 pub fn too_many_fields(max: usize) -> Status {
-    let why = format!("the request has more than {max} fields, such as rows, items or names; send several");
+    let why = format!("the request has more than {max} fields, such as rows, items or names; send several calls");
     violated(ErrorReason::TooManyRows, String::new(), why)
 }
 
-/// A page token that is none of ours or was given for other arguments.
+/// Returns PAGE_TOKEN_INVALID.
 pub fn page_token() -> Status {
-    let why = "is none of ours, was given for other arguments, or what it was given for is gone or in another order; begin with the first page";
+    let why =
+        "is malformed, belongs to other arguments, or continues a list that has changed; begin with the first page";
     violated(ErrorReason::PageTokenInvalid, "page_token".into(), why.into())
 }
 
-/// A body that is not the message that the method takes.
+/// Returns MALFORMED_REQUEST.
 pub fn malformed(why: &str) -> Status {
     violated(ErrorReason::MalformedRequest, String::new(), format!("the request is malformed: {why}"))
 }
 
-/// A request with more bytes than the method takes; `why` names both numbers.
+/// Returns REQUEST_TOO_LARGE. `why` names the number of bytes and the limit.
 pub fn too_large(why: &str) -> Status {
     let mut details = info(ErrorReason::RequestTooLarge, []);
     details.add_quota_failure_violation("request_bytes", why);
     Status::with_error_details(code(ErrorReason::RequestTooLarge), why, details)
 }
 
-/// A call that failed before it reached a method. It keeps its code.
+/// Returns CALL_FAILED with the code of a call that did not reach a method.
 pub fn call_failed(code: Code, message: &str) -> Status {
     Status::with_error_details(code, message, info(ErrorReason::CallFailed, []))
 }
 
-/// A status that needs no details but its reason.
+/// Returns a status with a reason and no other details.
 pub fn plain(reason: ErrorReason, message: impl Into<String>) -> Status {
     Status::with_error_details(code(reason), message, info(reason, []))
 }
@@ -231,7 +231,7 @@ mod tests {
         let role = crate::domain::RoleName::stored("Ghost");
         let rows = vec![(3, Refusal::RepeatedRole { at: 1, role })];
         let names = Names { row: &|row| format!("rows[{row}].add."), ..NAMELESS };
-        let status = explained(&Refusal::Rows { rows, total: 1 }, &names, &mut |_, _| None);
+        let status = of_refusal(&Refusal::Rows { rows, total: 1 }, &names, &mut |_, _| None);
         assert_eq!(status.code(), Code::InvalidArgument);
         let details = status.get_error_details();
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "rows[3].add.roles[1].role");
@@ -241,12 +241,12 @@ mod tests {
 
     #[test]
     fn the_details_of_a_bulk_refusal_fit_into_headers_and_name_the_first_row() {
-        // The longest there are: a permission of 256 bytes, each of which a header escapes, and one near to it.
+        // The longest names: permissions of 256 bytes that a header escapes.
         let name = |row: usize| format!("{row:02}{}", "é".repeat(127));
         let rows = (0..20).map(|row| (row, Refusal::NotFound(Noun::Permission, name(row)))).collect();
         let refusal = Refusal::Rows { rows, total: 500 };
         let names = Names { row: &|row| format!("rows[{row}].add."), ..NAMELESS };
-        let status = explained(&refusal, &names, &mut |_, _| Some(name(99)));
+        let status = of_refusal(&refusal, &names, &mut |_, _| Some(name(99)));
         let bytes = bytes_of_headers(&status);
         assert!(bytes < 8 * 1_024, "{bytes} bytes of headers");
         let details = status.get_error_details();
@@ -266,7 +266,7 @@ mod tests {
             Refusal::RolesWouldBeDisabled { held, members: 2_700, orgs: 5 },
             Refusal::ReplacementDisabled { replacement, disabled_in },
         ] {
-            let status = explained(&refusal, &NAMELESS, &mut |_, _| None);
+            let status = of_refusal(&refusal, &NAMELESS, &mut |_, _| None);
             assert!(status.message().contains("and 897 more"), "{}", status.message());
             let bytes = bytes_of_headers(&status);
             assert!(bytes < 8 * 1_024, "{bytes} bytes of headers");

@@ -1,4 +1,4 @@
-//! What every write has in common: who calls, request ids, `validate_only`, and how it is answered (A1, A4, R9).
+//! What all writes share: the caller, request ids, `validate_only` and the answer (A1, A4, R9).
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::wire::{self, ErrorReason, storage, storage::outcome::Outcome};
 use crate::writer::{Answer, Written};
 
-/// The metadata in which a caller says who it is; recorded, not yet proven.
+/// The metadata with the caller's name. It is recorded, but not proven yet.
 pub const ACTOR: &str = "rolecall-actor";
 const ANONYMOUS: &str = "anonymous";
 
 /// A request that writes.
 pub trait WriteRequest: Message {
-    /// The RPC's name: the same body sent to another RPC is another request.
+    /// The RPC's name. The same body sent to another RPC is another request.
     const METHOD: &'static str;
 
     fn request_id(&self) -> &str;
@@ -32,7 +32,7 @@ pub trait WriteRequest: Message {
     fn validate_only(&self) -> bool;
     fn impact_digest(&self) -> &str;
 
-    /// The end user on whose behalf it is written; most writes have none.
+    /// The end user on whose behalf the call writes. Most requests have none.
     fn acting_user_id(&self) -> &str {
         ""
     }
@@ -94,17 +94,17 @@ write_requests! {
     BatchWriteMembersRequest "BatchWriteMembers";
 }
 
-/// A write as it is answered.
+/// The answer to a write.
 pub struct Answered {
     pub outcome: Outcome,
-    /// None only where a release that reported none answered first.
+    /// `None` for a remembered answer of a release that reported no impact.
     pub impact: Option<wire::Impact>,
     pub revision: String,
     pub replayed: bool,
 }
 
 impl App {
-    /// Does a write, or with `validate_only` says what it would answer.
+    /// Submits a write, or previews it with `validate_only`.
     pub async fn write<R: WriteRequest>(
         &self,
         metadata: &MetadataMap,
@@ -114,7 +114,7 @@ impl App {
     ) -> Result<Answered, Status> {
         let call = call(metadata, request)?;
         let project = command.project().cloned();
-        // Internal roles are unknown to end users, so that none may be suggested to them (I2).
+        // Do not suggest internal roles to end users (I2).
         let known = Visibility::of(call.acting_user.as_ref());
         let written = match request.validate_only() {
             true => self.writer.preview(command, call).await,
@@ -142,17 +142,16 @@ impl App {
     }
 }
 
-/// For an outcome of another kind than the command gives.
+/// Returns the status for an outcome of another kind than the command has.
 pub fn unexpected() -> Status {
-    internal("an answer is of another kind than the call")
+    internal("an answer is of the wrong kind")
 }
 
 fn internal(what: &str) -> Status {
     tracing::error!(what, "internal error");
-    status::plain(ErrorReason::Internal, "the answer could not be made; this is a bug, please report it")
+    status::plain(ErrorReason::Internal, "the answer could not be created; this is a bug, please report it")
 }
 
-/// What is recorded of a call, and what it is decided under.
 fn call<R: WriteRequest>(metadata: &MetadataMap, request: &R) -> Result<Call, Status> {
     let actor = actor(metadata)?;
     let key = request_key(&actor, request)?;
@@ -166,7 +165,7 @@ fn call<R: WriteRequest>(metadata: &MetadataMap, request: &R) -> Result<Call, St
     })
 }
 
-/// What names the write, if it may be repeated. A dry run is neither looked up nor remembered (A4).
+/// Returns the key of a write that may be repeated. A preview is neither looked up nor remembered (A4).
 fn request_key<R: WriteRequest>(caller: &Actor, request: &R) -> Result<Option<RequestKey>, Status> {
     let request_id = request.request_id();
     if request_id.is_empty() || request.validate_only() {
@@ -179,22 +178,22 @@ fn request_key<R: WriteRequest>(caller: &Actor, request: &R) -> Result<Option<Re
     Ok(Some(RequestKey { caller: caller.clone(), request_id: request_id.into() }))
 }
 
-/// Who calls, as far as the call's metadata says.
+/// Returns the caller that the metadata names.
 fn actor(metadata: &MetadataMap) -> Result<Actor, Status> {
     let Some(value) = metadata.get(ACTOR) else { return Ok(Arc::from(ANONYMOUS)) };
-    // Headers may hold tabs, which `to_str` takes.
+    // `to_str` accepts tabs.
     let printable = value.to_str().ok().filter(|text| text.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     let text = printable.ok_or_else(|| status::invalid(ACTOR, "must be printable ASCII"))?;
     if text.is_empty() || text.len() > ACTOR_BYTES_MAX {
         return Err(status::invalid(ACTOR, format!("must be 1 to {ACTOR_BYTES_MAX} bytes")));
     }
     if text == SYSTEM {
-        return Err(status::invalid(ACTOR, format!("must not be `{SYSTEM}`, as which the service itself acts")));
+        return Err(status::invalid(ACTOR, format!("must not be `{SYSTEM}`, the actor of the service itself")));
     }
     Ok(text.into())
 }
 
-/// Tells one request from another, on every server and in every version that knows the same fields.
+/// Returns a hash of a request. It is the same on every server that knows the same fields.
 fn fingerprint<R: WriteRequest>(request: &R) -> u128 {
     let digest =
         Sha256::new().chain_update(R::METHOD).chain_update([0]).chain_update(request.encode_to_vec()).finalize();

@@ -32,10 +32,10 @@ pub enum StoreError {
     Database(#[from] DbErr),
 }
 
-/// Why the commits after a revision are not to be had.
+/// Why the commits after a revision cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SinceError {
-    #[error("the database holds another history than this server; load the state anew")]
+    #[error("the database holds another history than this server; reload the state")]
     Diverged,
     #[error("{0}")]
     UnknownChange(String),
@@ -43,7 +43,6 @@ pub enum SinceError {
     Store(#[from] StoreError),
 }
 
-/// Why a read has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("{} `{}` does not exist", .0.word(), .1)]
@@ -71,7 +70,7 @@ impl From<UnknownChange> for SinceError {
 }
 
 impl StoreError {
-    /// Whether the connection is to blame rather than the statement: then another connection may succeed.
+    /// Returns true if the connection failed, not the statement. Another connection may succeed.
     pub(super) fn lost_connection(&self) -> bool {
         let Self::Database(error) = self else { return false };
         match driver_error(error) {
@@ -82,7 +81,7 @@ impl StoreError {
     }
 }
 
-/// The error of the driver inside.
+/// Returns the error of the driver. `None` if the error is not the driver's.
 pub(super) fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))

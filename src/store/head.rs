@@ -1,4 +1,4 @@
-//! The newest revision, and what stands at a revision.
+//! The newest revision, and the commit of a revision.
 
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, QuerySelect};
 
@@ -11,22 +11,22 @@ use crate::store::schema::{commit, head};
 pub const HEAD: i64 = 1;
 
 impl Store {
-    /// What tells this store from others, in tokens.
+    /// Returns the id that distinguishes this store from others in tokens.
     pub async fn store_id(&self) -> Result<u32, StoreError> {
         u32_of(row(self.reads()).await?.store_id)
     }
 
-    /// The newest revision in the database.
+    /// Returns the newest revision in the database.
     pub async fn head(&self) -> Result<Revision, StoreError> {
         newest(self.reads()).await
     }
 
-    /// The commit that has this number in this store.
+    /// Returns the revision with this number. `None` if there is none yet.
     pub async fn revision_at(&self, number: u64) -> Result<Option<Revision>, StoreError> {
         committed(self.reads(), number).await
     }
 
-    /// At most `limit` of the newest commits, the oldest of them first.
+    /// Returns at most `limit` of the newest revisions, oldest first.
     pub async fn newest_revisions(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
         let find = commit::Entity::find().order_by_desc(commit::Column::Revision).limit(u64::from(limit));
         let found = find.all(self.reads()).await?;

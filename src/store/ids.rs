@@ -1,4 +1,4 @@
-//! Numbers as tables keep them, signed and 64 bits wide, and as the domain does.
+//! Converts between the numbers of tables, signed with 64 bits, and those of the domain.
 
 use std::num::NonZeroU32;
 
@@ -8,18 +8,15 @@ use crate::domain::model::membership::Origin;
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::{Revision, Time};
 
-/// The id with a stored number.
 pub fn id<I: Numbered>(number: i64) -> Result<I, StoreError> {
     let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
     number.map(I::from_number).ok_or_else(|| unreadable("a number that is no id"))
 }
 
-/// An id as it is stored.
 pub fn number(id: impl Numbered) -> i64 {
     id.index() as i64
 }
 
-/// A stored count or tag.
 pub fn u32_of(number: i64) -> Result<u32, StoreError> {
     u32::try_from(number).map_err(|_| unreadable("a number that is too large"))
 }
@@ -29,7 +26,7 @@ pub fn revision(number: i64, tag: i64, at: i64) -> Result<Revision, StoreError> 
     Ok(Revision { number, tag: u32_of(tag)?, at: Time(at) })
 }
 
-/// A revision's number as it is stored. 2^63 commits are beyond every store.
+/// No store reaches 2^63 commits.
 pub fn revision_number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Loads the whole State in one snapshot: every row is applied as the change that would have made it.
+//! Loads the whole State in one snapshot. Every row is applied as the change that would have created it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::domain::{
 use crate::store::schema::alias::Renamed;
 
 impl Store {
-    /// The State at the newest revision. Hashes in it are made with `hash_key`.
+    /// Returns the State at the newest revision. Its hashes use `hash_key`.
     pub async fn load(&self, hash_key: HashKey) -> Result<State, StoreError> {
         let snapshot = self.snapshot().await?;
         let mut state = State::new(hash_key);
@@ -52,7 +52,7 @@ impl Store {
     }
 }
 
-/// Reads rows one by one; columns are taken in their order, for a million look-ups of names would be felt.
+/// Reads rows one by one. Columns are read in order: looking up their names costs too much for a million rows.
 async fn each(
     tx: &DatabaseTransaction,
     sql: &str,
@@ -66,7 +66,6 @@ async fn each(
     Ok(())
 }
 
-/// The columns of a row, from the first to the last.
 struct Columns<'a> {
     row: &'a QueryResult,
     next: usize,
@@ -100,7 +99,7 @@ impl Columns<'_> {
     }
 }
 
-/// The old names of all things, oldest first.
+/// The old names of permissions, roles and role mappings, oldest first.
 struct Aliases(HashMap<(i16, ProjectId, i64), Vec<String>>);
 
 impl Aliases {
@@ -249,7 +248,7 @@ async fn role_mappings(tx: &DatabaseTransaction, state: &mut State, aliases: &mu
     .await
 }
 
-/// Rows of one mapping and role follow each other; each group of them is one change.
+/// The rows of one mapping and role follow each other and are one change.
 async fn grants(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
     let mut current: Option<(GrantsKey, Vec<PermissionId>)> = None;
     let sql = "SELECT project, role_mapping, role, permission FROM grants
@@ -273,7 +272,7 @@ async fn grants(tx: &DatabaseTransaction, state: &mut State) -> Result<(), Store
     Ok(())
 }
 
-/// Dead ones too: their ids are taken, and some have members still.
+/// Also loads deleted orgs: their ids are retired, and some still have members to purge.
 async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
     let sql = r#"SELECT project, "no", org_id, display_name, metadata, create_time, role_mapping, deleted_at, purged FROM orgs
         ORDER BY project, "no""#;
@@ -292,7 +291,7 @@ async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreEr
     .await
 }
 
-/// Rows of one org follow each other; each group of them is one change.
+/// The rows of one org follow each other and are one change.
 async fn fallbacks(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
     let mut current: Option<(Scoped<OrgNo>, Vec<Fallback>)> = None;
     let mut apply = |row: Option<(Scoped<OrgNo>, Vec<Fallback>)>| {

@@ -1,4 +1,4 @@
-//! Brings the tables of a database to those of this release, and a new store to life.
+//! Creates or alters the tables of a database, and initializes a new store.
 
 use rolecall_migrations::{Migrator, MigratorTrait};
 use sea_orm::sea_query::OnConflict;
@@ -8,19 +8,19 @@ use super::head::HEAD;
 use super::{Database, Store, StoreError};
 use crate::store::schema::head;
 
-/// Held on PostgreSQL while migrating: two servers may start at once. The number is `rolecall` in ASCII.
+/// Held on PostgreSQL while migrating, since two servers may start at once. The number is `rolecall` in ASCII.
 const ADVISORY_LOCK: i64 = 0x726f_6c65_6361_6c6c;
 
 impl Store {
-    /// Makes or alters tables; nothing happens where they are those of this release.
+    /// Creates or alters the tables. Does nothing if they are already those of this release.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let writes = self.writes();
         if self.database() == Database::Sqlite {
-            // The lock file keeps others out.
+            // The lock file keeps other servers out.
             refuse_newer(&writes).await?;
             return Ok(Migrator::up(&writes, None).await?);
         }
-        // The lock is a transaction's on another connection: it goes with it, however this ends.
+        // The lock belongs to a transaction on another connection and is released with it, even after an error.
         let guard = self.reads().begin().await?;
         let lock = format!("SELECT pg_advisory_xact_lock({ADVISORY_LOCK})");
         guard.execute_raw(Statement::from_string(DbBackend::Postgres, lock)).await?;
@@ -29,12 +29,12 @@ impl Store {
         Ok(guard.rollback().await?)
     }
 
-    /// Gives a new store its identity; nothing happens where it has one.
+    /// Gives a new store its id. Does nothing if it has one.
     pub async fn initialize(&self) -> Result<(), StoreError> {
         let mut random = [0; 4];
         let no_randomness = |error: getrandom::Error| StoreError::Unreadable(format!("no random numbers ({error})"));
         getrandom::fill(&mut random).map_err(no_randomness)?;
-        // Zero stands for no store in tokens.
+        // In tokens zero means no store.
         let store_id = u32::from_le_bytes(random).max(1);
         let first = head::ActiveModel {
             id: Set(HEAD),
@@ -44,14 +44,14 @@ impl Store {
             at: Set(0),
             floor: Set(0),
         };
-        // Of two servers that start at once one inserts; the other finds its row.
+        // If two servers start at once, one inserts the row and the other finds it.
         let once = OnConflict::column(head::Column::Id).do_nothing().to_owned();
         head::Entity::insert(first).on_conflict(once).exec_without_returning(&self.writes()).await?;
         Ok(())
     }
 }
 
-/// A migration that this release does not know was made by a newer one, whose tables may be anything.
+/// Refuses a database with a migration that this release does not know: a newer release wrote it.
 async fn refuse_newer(db: &impl ConnectionTrait) -> Result<(), StoreError> {
     Migrator::install(db).await?;
     let known = Migrator::migrations();

@@ -1,4 +1,4 @@
-//! The rows of the tables, as `migrations/` makes them. Ids and times are stored as signed 64-bit numbers.
+//! The rows of the tables that `migrations/` creates. Ids and times are signed 64-bit numbers.
 
 pub mod alias;
 pub mod change;

@@ -1,5 +1,5 @@
-//! The write transaction: lock the head row, catch up, look up request ids, store a group, commit, and find out about a
-//! commit that nobody answered.
+//! The write transaction: lock the head row, catch up, look up request ids, store a group, commit, and settle a commit with an
+//! unknown outcome.
 
 mod persist;
 mod rows;
@@ -21,62 +21,62 @@ use crate::store::schema::{head, request};
 /// Commits read at a time while catching up.
 const CATCH_UP_COMMITS: u32 = 256;
 
-/// A write transaction that holds the head row: nobody else writes to this store while it lives.
+/// A write transaction that locks the head row. Until it ends, no other transaction writes to this store.
 pub struct WriteTx {
     tx: DatabaseTransaction,
     head: Revision,
     database: Database,
 }
 
-/// A group that is stored and waits to be committed.
+/// A group that is stored but not committed yet.
 pub struct Ready {
     tx: DatabaseTransaction,
     database: Database,
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 #[derive(Debug)]
 pub enum Committed {
     Yes,
     /// Nothing of the group is stored.
     No(StoreError),
-    /// Nobody answered: [`Store::settle`] finds out. On SQLite the disk failed, and whatever it says afterwards, what it
-    /// holds may not outlive a loss of power: the writer must stay closed until a restart.
+    /// The database did not answer. [`Store::settle`] finds out whether it committed. On SQLite this means that the disk
+    /// failed. What it reports later may not survive a power failure, so the writer must stay closed until a restart.
     Unknown(StoreError),
 }
 
 impl Store {
-    /// Begins a write once every earlier one has ended.
+    /// Begins a write after every earlier one has ended.
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
         let writes = self.writes();
         match begin(&writes, self.database()).await {
-            // The connection died since the last write. Nothing was begun, so that another may begin.
+            // The connection was lost since the last write. Nothing was begun, so it is safe to try again.
             Err(error) if error.lost_connection() => begin(&writes, self.database()).await,
             begun => begun,
         }
     }
 
-    /// Finds out whether a commit that nobody answered took place.
+    /// Finds out whether a commit with an unknown outcome took place.
     ///
-    /// The head row is locked first, on a new connection: it is free only when the old connection's transaction has ended.
+    /// A new connection locks the head row first. It gets the lock only after the old connection's transaction has ended.
     pub async fn settle(&self, last: Revision) -> Result<bool, StoreError> {
         let connection = self.connect_again().await?;
         let settled = begin(&connection, self.database()).await?;
         let found = committed(&settled.tx, last.number).await?;
         settled.rollback().await;
-        // The old connection may hang for as long as its server's machine does not answer.
+        // The old connection may hang as long as the machine of its server does not answer.
         self.replace_writes(connection);
         Ok(found.is_some_and(|found| found.tag == last.tag))
     }
 }
 
 impl WriteTx {
-    /// The newest revision; nothing follows it while this transaction lives.
+    /// Returns the newest revision. No commit follows it until this transaction ends.
     pub fn head(&self) -> Revision {
         self.head
     }
 
-    /// Brings a state to the head with the commits of other servers, and says through which revisions it went.
+    /// Applies the commits of other servers to a State until it is at the head. Returns it with the revisions in between.
     pub async fn catch_up(&mut self, mut state: State) -> Result<(State, Vec<Revision>), SinceError> {
         let mut passed = Vec::new();
         while (state.revision().number, state.revision().tag) != (self.head.number, self.head.tag) {
@@ -92,7 +92,7 @@ impl WriteTx {
         Ok((state, passed))
     }
 
-    /// Of these request ids those that were used in the last 24 hours (A4).
+    /// Returns those of these request ids that were used in the last 24 hours (A4).
     pub async fn known(&mut self, keys: &[RequestKey], now: Time) -> Result<Known, StoreError> {
         if keys.is_empty() {
             return Ok(Known::new());
@@ -107,19 +107,19 @@ impl WriteTx {
         found.into_iter().map(known_request).collect()
     }
 
-    /// Stores a group of commits. Any error takes the whole group back.
+    /// Stores a group of commits. Any error rolls back the whole group.
     pub async fn persist(self, commits: &[Commit], now: Time) -> Result<Ready, StoreError> {
         match persist::persist(&self.tx, self.head, commits, now).await {
             Ok(()) => Ok(Ready { tx: self.tx, database: self.database }),
             Err(error) => {
-                // PostgreSQL would answer COMMIT with ROLLBACK now, and the driver would call that a success.
+                // PostgreSQL would now answer COMMIT with ROLLBACK, and the driver would report success.
                 self.rollback().await;
                 Err(error)
             }
         }
     }
 
-    /// Ends the transaction with nothing stored.
+    /// Ends the transaction without storing anything.
     pub async fn rollback(self) {
         if let Err(error) = self.tx.rollback().await {
             tracing::debug!(%error, "the database ended a transaction by itself");
@@ -128,7 +128,6 @@ impl WriteTx {
 }
 
 impl Ready {
-    /// Commits.
     pub async fn commit(self) -> Committed {
         match self.tx.commit().await {
             Ok(()) => Committed::Yes,
@@ -144,7 +143,7 @@ async fn begin(connection: &DatabaseConnection, database: Database) -> Result<Wr
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         },
-        // Stated: the operator's default may be another, under which waiting for the head row ends in an error.
+        // Stated explicitly: under another default of the operator, waiting for the head row would end in an error.
         Database::Postgres => TransactionOptions {
             isolation_level: Some(IsolationLevel::ReadCommitted),
             access_mode: Some(AccessMode::ReadWrite),
@@ -168,14 +167,14 @@ fn known_request(row: request::Model) -> Result<(RequestKey, KnownRequest), Stor
     Ok((key, known))
 }
 
-/// Whether the database said for certain that it did not commit.
+/// Returns true if the database certainly did not commit.
 fn refused(error: &sea_orm::DbErr, database: Database) -> bool {
     let Some(sqlx::Error::Database(error)) = super::error::driver_error(error) else { return false };
     let code = error.code().unwrap_or_default();
     match database {
-        // SQLITE_BUSY and its extensions: the transaction is still open. All else is an I/O error, or might be one.
+        // SQLITE_BUSY and its extensions: the transaction is still open. Any other error may be an I/O error.
         Database::Sqlite => code.parse::<i32>().is_ok_and(|code| code & 0xff == 5),
-        // Class 57 and 58 and XX: the server was being stopped, or its disk or itself failed; it may have committed before.
+        // Classes 57, 58 and XX: the server was stopping, or it or its disk failed. It may have committed before that.
         Database::Postgres => !["08", "57", "58", "XX"].iter().any(|class| code.starts_with(class)),
     }
 }

@@ -1,4 +1,4 @@
-//! Changes as they are kept in the table `changes` and fed to followers.
+//! Changes in the encoding of the table `changes`, which other servers follow.
 
 mod value;
 
@@ -15,7 +15,7 @@ use value::{
     read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped, unread,
 };
 
-/// The number of a kind of change, as the table `changes` keeps it: the field of the message.
+/// Returns the number of a kind of change in the table `changes`. It is the number of the field in the message.
 pub fn noun(change: &Change) -> i16 {
     match change {
         Change::Project(_) => 1,
@@ -32,13 +32,12 @@ pub fn noun(change: &Change) -> i16 {
     }
 }
 
-/// The bytes of a change.
 pub fn encode(change: &Change) -> Vec<u8> {
     message(change).encode_to_vec()
 }
 
-/// The change in these bytes. A field that this release does not know is as unknown as a kind: prost would skip it, and a
-/// State without it would be a wrong one, so what was read must be all that was written.
+/// Reads a change. Refuses an unknown field like an unknown kind: prost would skip it, and the State would be wrong. So the
+/// message that was read must be as long as the bytes.
 pub fn decode(bytes: &[u8]) -> Result<Change, UnknownChange> {
     let message = storage::Change::decode(bytes);
     let message = message.map_err(|error| UnknownChange(format!("a stored change cannot be decoded ({error})")))?;
@@ -48,7 +47,6 @@ pub fn decode(bytes: &[u8]) -> Result<Change, UnknownChange> {
     read(message)
 }
 
-/// The message of a change.
 pub fn message(change: &Change) -> storage::Change {
     let kind = match change {
         Change::Project(edit) => Kind::Project(storage::ProjectChange {
@@ -122,7 +120,6 @@ pub fn message(change: &Change) -> storage::Change {
     storage::Change { change: Some(kind) }
 }
 
-/// The change in a message.
 pub fn read(message: storage::Change) -> Result<Change, UnknownChange> {
     let Some(kind) = message.change else {
         return Err(UnknownChange("a stored change is of a kind that this release does not know".into()));
@@ -180,7 +177,7 @@ mod tests {
     use crate::domain::{RoleName, Scoped, Time};
 
     #[test]
-    fn permissions_are_kept_as_differences() {
+    fn permissions_are_stored_as_differences() {
         let ids = [1, 2, 9, 50_000].map(|number| PermissionId::new(number).unwrap());
         let key = GrantsKey { project: id(1).unwrap(), role_mapping: id(2).unwrap(), role: id::<RoleId>(3).unwrap() };
         let change = Change::Grants(Edit { key, before: None, after: Some(ids.into_iter().collect()) });
@@ -190,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_of_plans_write_is_read_as_it_was() {
+    fn changes_of_plan_changes_are_read_as_written() {
         let set = |number| RoleSetId::new(number).unwrap();
         let role = |number| RoleId::new(number).unwrap();
         let org = Scoped { project: id(3).unwrap(), id: id(70_000).unwrap() };
@@ -241,7 +238,7 @@ mod tests {
         assert!(decode(&[0x9a, 0x06, 0x00]).unwrap_err().to_string().contains("kind"));
         assert!(decode(&[]).is_err());
         assert!(decode(b"no message").is_err());
-        // A field 99 in a change that is known otherwise.
+        // A field 99 in a change of a known kind.
         let known = encode(&Change::RoleSet(Edit {
             key: Scoped { project: id(1).unwrap(), id: id(1).unwrap() },
             before: None,

@@ -1,11 +1,10 @@
-//! What a write does to those whom it touches, as answers show it and as it is remembered (R9).
+//! The impact of a write, as answers report it and as it is remembered (R9).
 
 use super::resource::{count, texts};
 use crate::domain::impact::report::{GrantImpact, Impact, Listed, MemberImpact, RoleImpact, Who};
 use crate::domain::{OrgId, PermissionName, RoleName};
 use crate::wire;
 
-/// The report of a write.
 pub fn impact(impact: &Impact) -> wire::Impact {
     wire::Impact {
         digest: impact.digest.clone(),
@@ -51,7 +50,7 @@ fn orgs(orgs: &Listed<OrgId>) -> wire::OrgIds {
     wire::OrgIds { total: count(orgs.total), first: texts(&orgs.first) }
 }
 
-/// A row for one member. For some of many who were not named there is none.
+/// Returns the row of a member. `None` if it stands for several members.
 fn member(impact: &MemberImpact) -> Option<wire::MemberImpact> {
     let Who::Member(user_id) = &impact.who else { return None };
     Some(wire::MemberImpact {
@@ -70,7 +69,7 @@ fn permissions(permissions: &Listed<PermissionName>) -> wire::PermissionNames {
     wire::PermissionNames { total: count(permissions.total), first: texts(&permissions.first) }
 }
 
-/// What is there. Of nothing nothing is said: most answers would be twice as long.
+/// Returns a list. `None` for an empty one, which would make most answers twice as long.
 fn some<T, W>(listed: &Listed<T>, wire: impl Fn(&Listed<T>) -> W) -> Option<W> {
     (listed.total > 0).then(|| wire(listed))
 }
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r9_what_there_is_none_of_is_left_out() {
+    fn r9_empty_lists_are_left_out() {
         assert_eq!(super::impact(&Impact::default()), wire::Impact::default());
         let orgs_left_ownerless = Listed { total: 1, first: vec![OrgId::stored("acme")] };
         let some = super::impact(&Impact { orgs_left_ownerless, ..Impact::default() });

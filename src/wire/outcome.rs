@@ -1,4 +1,4 @@
-//! What an accepted command is answered with, as it is remembered for a repetition (A4).
+//! The answers of accepted commands, as they are remembered for a repeated request (A4).
 
 use prost::Message;
 
@@ -9,7 +9,7 @@ use crate::domain::impact::report::Impact;
 use crate::domain::rules::visibility::Visibility;
 use crate::wire::storage::{self, outcome::Outcome};
 
-/// The answer without its revision, which is kept beside it: the `revision` of a member is left empty for the same reason.
+/// Returns an answer without its revision, which is stored separately. So the `revision` of a member is empty.
 pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
     let kind = match outcome {
         domain::Outcome::Project(project) => Outcome::Project(resource::project(project)),
@@ -40,13 +40,12 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
             let (moved, unchanged) = (count(*moved as u64), count(*unchanged as u64));
             Outcome::OrgsSubscribed(storage::OrgsSubscribed { moved, unchanged })
         }
-        // The service itself asks for it, and remembers no answer.
+        // The purger sends it without a request id.
         domain::Outcome::Purged(_) => Outcome::Removed(storage::Removed {}),
     };
     storage::Outcome { outcome: Some(kind), impact: Some(super::impact::impact(impact)) }
 }
 
-/// The bytes in which an answer is remembered.
 pub fn encode(it: &domain::Outcome, impact: &Impact) -> Vec<u8> {
     outcome(it, impact).encode_to_vec()
 }

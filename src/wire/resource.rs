@@ -1,4 +1,4 @@
-//! Projects, roles, orgs and the rest as answers show them.
+//! The messages of projects, roles, orgs and other resources.
 
 use crate::domain::model::etag::etag;
 use crate::domain::model::id::{RoleId, RoleMappingId};
@@ -87,7 +87,6 @@ pub fn count(number: u64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// Names as messages hold them.
 pub fn texts<N: ToString>(names: &[N]) -> Vec<String> {
     names.iter().map(N::to_string).collect()
 }
@@ -106,7 +105,7 @@ pub fn subscription(org_id: &OrgId, role_mapping: &RoleMappingName) -> wire::Sub
     wire::Subscription { org_id: org_id.to_string(), role_mapping: role_mapping.to_string() }
 }
 
-/// A member; `revision` is the token of the latest change of the membership, in the form that answers give it.
+/// Returns a member. `revision` is the token of the latest change of the membership.
 pub fn member(member: &Member, revision: String) -> wire::Member {
     wire::Member {
         org_id: member.org_id.to_string(),

@@ -1,4 +1,4 @@
-//! One group: transaction, catch-up, deciding, storing, publishing, answering.
+//! Commits one group: begins a transaction, catches up, decides, stores, publishes, answers.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,46 +16,46 @@ use crate::engine::Engine;
 use crate::limits::Limits;
 use crate::store::{Committed, Database, SinceError, Store, WriteTx};
 
-/// Rows from which deciding is moved off the threads that answer checks.
+/// Groups with at least this many rows are decided on a thread that answers no checks.
 const BLOCKING_ROWS: usize = 512;
-/// How long one step of a transaction may take: longer than the timeout of a statement on the server, which ends what
-/// hangs there. What this ends is a server, or a network, that says nothing at all.
+/// How long one step of a transaction may take. It is longer than the timeout of a statement, which ends a statement that
+/// hangs in the server. This one ends the wait for a server or network that does not answer at all.
 const STEP_MAX: Duration = Duration::from_secs(75);
-const SILENT: &str = "the database does not answer";
+const NO_ANSWER: &str = "the database does not answer";
 
 /// Owns the writing side of the store.
 pub(super) struct Committer {
     store: Store,
     engine: Arc<Engine>,
     limits: Limits,
-    /// Whether the last write, or the last look, found the database unable to take one.
+    /// True if the database did not take the last write or probe.
     failing: Arc<AtomicBool>,
-    /// Set once nothing can be written any more until a restart, with the reason.
+    /// Why nothing can be written until a restart. `None` if writes are possible.
     closed: Option<String>,
-    /// A step was given up: its connection is still in use, and must be replaced before anything else is begun.
+    /// A step was abandoned. Its connection is still in use and must be replaced before the next transaction.
     stuck: bool,
 }
 
 type Answers = Vec<oneshot::Sender<Result<Written, Failure>>>;
 
-/// How a group that was decided ended.
+/// The result of an attempt to commit a group.
 enum Attempted {
     Stored(Vec<Verdict>),
-    /// Nothing of it is stored; one of its commands may be the cause.
+    /// Nothing is stored. One of the commands may be the cause.
     Failed(String),
-    /// Nothing of it is stored, since nothing can be stored.
-    Away(String),
-    /// Whether it is stored was not known when the callers had to be answered; they were.
+    /// Nothing is stored, because the database takes no writes.
+    Unavailable(String),
+    /// The outcome was unknown when the callers had to be answered. They have their answer.
     Unknown,
 }
 
-/// What stops a group before it is decided.
+/// Why a group cannot be decided.
 enum Stopped {
-    Away(String),
+    Unavailable(String),
     Diverged(SinceError),
 }
 
-/// A transaction that holds the head row, on the state at that head.
+/// A transaction that holds the head row, and the State at that head.
 struct Begun {
     tx: WriteTx,
     state: State,
@@ -68,20 +68,20 @@ impl Committer {
         Self { store, engine, limits, failing, closed: None, stuck: false }
     }
 
-    /// Whether it is worth looking from time to time if the database takes writes again.
+    /// Returns true if the database should be probed: it did not take the last write.
     pub fn is_failing(&self) -> bool {
         self.closed.is_none() && self.failing.load(Ordering::Relaxed)
     }
 
-    /// Looks whether the database takes writes again.
-    pub async fn look(&mut self) {
+    /// Finds out whether the database takes writes again.
+    pub async fn probe(&mut self) {
         if let Ok(begun) = self.begin(&[]).await {
             step(begun.tx.rollback()).await;
         }
     }
 
-    /// Commits a group and answers every caller. If the group fails, its commands are tried again one by one: what made
-    /// the group fail must not fail the others, and none may rest on a predecessor that is not stored.
+    /// Commits a group and answers every caller. If the group fails, tries its commands one by one: one command must not
+    /// fail the others, and none may build on a predecessor that is not stored.
     pub async fn commit(&mut self, mut group: Vec<Job>) {
         group.retain(|job| !job.answer.is_closed());
         let alone = group.len() == 1;
@@ -94,16 +94,16 @@ impl Committer {
         if alone {
             return answer(answers, Attempted::Failed(why));
         }
-        let mut away: Option<String> = None;
+        let mut unavailable: Option<String> = None;
         for (work, one) in work.into_iter().zip(answers) {
-            if let Some(why) = &away {
-                answer(vec![one], Attempted::Away(why.clone()));
+            if let Some(why) = &unavailable {
+                answer(vec![one], Attempted::Unavailable(why.clone()));
                 continue;
             }
             let (_, one, attempted) = self.attempt(vec![work], vec![one]).await;
-            if let Attempted::Away(why) = &attempted {
-                // The rest would each wait as long for the same answer.
-                away = Some(why.clone());
+            if let Attempted::Unavailable(why) = &attempted {
+                // The others would wait as long for the same answer.
+                unavailable = Some(why.clone());
             }
             answer(one, attempted);
         }
@@ -112,7 +112,7 @@ impl Committer {
     async fn attempt(&mut self, work: Vec<Work>, answers: Answers) -> (Vec<Work>, Answers, Attempted) {
         let Begun { tx, state, known, now } = match self.begin(&work).await {
             Ok(begun) => begun,
-            Err(Stopped::Away(why)) => return (work, answers, Attempted::Away(why)),
+            Err(Stopped::Unavailable(why)) => return (work, answers, Attempted::Unavailable(why)),
             Err(Stopped::Diverged(error)) => {
                 let why = self.diverged(error).await;
                 return (work, answers, Attempted::Failed(why));
@@ -136,7 +136,7 @@ impl Committer {
             Some(Err(error)) => return (work, answers, Attempted::Failed(error.to_string())),
             None => {
                 self.stuck = true;
-                return (work, answers, Attempted::Away(SILENT.into()));
+                return (work, answers, Attempted::Unavailable(NO_ANSWER.into()));
             }
         };
         match step(ready.commit()).await {
@@ -146,34 +146,33 @@ impl Committer {
             }
             Some(Committed::No(error)) => (work, answers, Attempted::Failed(error.to_string())),
             Some(Committed::Unknown(error)) => self.settle(work, answers, group, &revisions, error.to_string()).await,
-            None => self.settle(work, answers, group, &revisions, SILENT.into()).await,
+            None => self.settle(work, answers, group, &revisions, NO_ANSWER.into()).await,
         }
     }
 
-    /// Begins a transaction, brings the State up to the head, and looks up the group's request ids.
+    /// Begins a transaction, catches the State up with the head, and looks up the group's request ids.
     async fn begin(&mut self, work: &[Work]) -> Result<Begun, Stopped> {
         let begun = self.try_begin(work).await;
-        self.failing.store(matches!(begun, Err(Stopped::Away(_))), Ordering::Relaxed);
+        self.failing.store(matches!(begun, Err(Stopped::Unavailable(_))), Ordering::Relaxed);
         begun
     }
 
     async fn try_begin(&mut self, work: &[Work]) -> Result<Begun, Stopped> {
         if let Some(why) = &self.closed {
-            return Err(Stopped::Away(why.clone()));
+            return Err(Stopped::Unavailable(why.clone()));
         }
         if self.stuck {
-            // Settling nothing in particular: it puts a new connection in the place of the one that is stuck, once the
-            // head row is free.
+            // There is nothing to settle. But it replaces the stuck connection once the head row is free.
             let store = self.store.clone();
             match step(async move { store.settle(Revision::default()).await }).await {
                 Some(Ok(_)) => self.stuck = false,
-                Some(Err(error)) => return Err(Stopped::Away(error.to_string())),
-                None => return Err(Stopped::Away(SILENT.into())),
+                Some(Err(error)) => return Err(Stopped::Unavailable(error.to_string())),
+                None => return Err(Stopped::Unavailable(NO_ANSWER.into())),
             }
         }
         let store = self.store.clone();
         let tx = self.unstuck(step(async move { store.begin_write().await }).await)?;
-        let mut tx = tx.map_err(|error| Stopped::Away(error.to_string()))?;
+        let mut tx = tx.map_err(|error| Stopped::Unavailable(error.to_string()))?;
         let state = State::clone(&self.engine.pin().state);
         let caught_up = step(async move {
             let caught_up = tx.catch_up(state).await;
@@ -204,18 +203,18 @@ impl Committer {
             Ok(known) => Ok(Begun { tx, state, known, now }),
             Err(error) => {
                 step(tx.rollback()).await;
-                Err(Stopped::Away(error.to_string()))
+                Err(Stopped::Unavailable(error.to_string()))
             }
         }
     }
 
-    /// Remembers where a step was given up that nothing of the group can have been stored by.
+    /// Records an abandoned step before the commit: nothing of the group can be stored.
     fn unstuck<T>(&mut self, done: Option<T>) -> Result<T, Stopped> {
         self.stuck |= done.is_none();
-        done.ok_or_else(|| Stopped::Away(SILENT.into()))
+        done.ok_or_else(|| Stopped::Unavailable(NO_ANSWER.into()))
     }
 
-    /// Finds out whether a group is stored whose commit was not answered. Until then nothing else is decided.
+    /// Finds out whether a group with an unacknowledged commit is stored. Until then nothing else is decided.
     async fn settle(
         &mut self,
         work: Vec<Work>,
@@ -224,11 +223,11 @@ impl Committer {
         revisions: &[Revision],
         error: String,
     ) -> (Vec<Work>, Answers, Attempted) {
-        tracing::error!(error, "the database did not answer a commit; finding out what became of it");
+        tracing::error!(error, "the database did not answer a commit; finding out whether it is stored");
         self.failing.store(true, Ordering::Relaxed);
         if self.store.database() == Database::Sqlite {
-            // The file's state is unknown to this process for good (a failed fsync is not retried); a restart reads it anew.
-            self.closed = Some("writing the database file failed; restart the server once the disk is well".into());
+            // This process cannot find out what the file holds (a failed fsync is not retried). A restart reads it again.
+            self.closed = Some("writing the database file failed; restart the server once the disk works".into());
             unknown(answers);
             return (work, Vec::new(), Attempted::Unknown);
         }
@@ -245,24 +244,24 @@ impl Committer {
                 self.engine.publish(group.next, revisions);
                 (work, answers, Attempted::Stored(group.verdicts))
             }
-            // Those answered already were told that the outcome is unknown: not done is one of the outcomes.
+            // The callers have their answer: the outcome is unknown.
             false if answers.is_empty() => (work, answers, Attempted::Unknown),
             false => (work, answers, Attempted::Failed(error)),
         }
     }
 
-    /// The store does not go on from the state in memory: reads it anew where that is right.
+    /// Loads the State again if the history of the store differs from the one in memory. Returns the error for callers.
     async fn diverged(&mut self, error: SinceError) -> String {
         match error {
             SinceError::Diverged => {
                 tracing::warn!(
-                    "the store's history is another than the one in memory (restored? failed over?); reading it anew"
+                    "the history of the store differs from the one in memory (restored? failed over?); loading it again"
                 );
                 let mine = self.engine.pin().state.revision();
                 match self.store.load(self.engine.pin().state.hash_key()).await {
                     Ok(state) => {
                         self.engine.replace(mine, state);
-                        "the store's history was replaced; it has been read anew, try again".into()
+                        "the history of the store was replaced and is loaded again; try again".into()
                     }
                     Err(error) => error.to_string(),
                 }
@@ -272,13 +271,13 @@ impl Committer {
     }
 }
 
-/// Takes one step of a transaction in a task of its own, which is never cancelled: a future dropped in the middle would
-/// leave its connection inside a transaction. None, if the step takes too long; what it was given is then dropped when
-/// it ends, and a transaction that is dropped is rolled back.
+/// Runs one step of a transaction in a task of its own, which is never cancelled: a future dropped halfway would leave its
+/// connection inside a transaction. Returns `None` if the step takes too long. The task then drops its transaction at its
+/// end, which rolls it back.
 async fn step<T: Send + 'static>(step: impl Future<Output = T> + Send + 'static) -> Option<T> {
     let done = tokio::time::timeout(STEP_MAX, tokio::spawn(step)).await;
     if done.is_err() {
-        tracing::error!(after = ?STEP_MAX, "{SILENT}; the step is given up");
+        tracing::error!(after = ?STEP_MAX, "{NO_ANSWER}; the step is abandoned");
     }
     done.ok()?.ok()
 }
@@ -288,11 +287,11 @@ fn answer(answers: Answers, attempted: Attempted) {
         Attempted::Unknown => {}
         Attempted::Stored(verdicts) => {
             for (answer, verdict) in answers.into_iter().zip(verdicts) {
-                // A caller that has gone does not mind.
-                let _ = answer.send(told(verdict));
+                // The caller may be gone.
+                let _ = answer.send(written(verdict));
             }
         }
-        Attempted::Failed(why) | Attempted::Away(why) => {
+        Attempted::Failed(why) | Attempted::Unavailable(why) => {
             tracing::warn!(%why, writes = answers.len(), "writes failed");
             for answer in answers {
                 let _ = answer.send(Err(Failure::Unavailable));
@@ -301,7 +300,7 @@ fn answer(answers: Answers, attempted: Attempted) {
     }
 }
 
-/// Decides a group; a heavy one on a thread of its own, so that checks are not held up.
+/// Decides a group. A heavy one gets its own thread, so that checks do not wait.
 pub(super) async fn decided(
     state: State,
     work: Vec<Work>,
@@ -317,11 +316,11 @@ pub(super) async fn decided(
     let work = Arc::new(work);
     let shared = work.clone();
     let group = tokio::task::spawn_blocking(move || decide_group(state, &shared, &known, now, &limits)).await;
-    // The closure is done and its share dropped, so this is the only one left.
+    // The closure has ended, so this is the only reference.
     (Arc::unwrap_or_clone(work), group.ok())
 }
 
-pub(super) fn told(verdict: Verdict) -> Result<Written, Failure> {
+pub(super) fn written(verdict: Verdict) -> Result<Written, Failure> {
     match verdict {
         Verdict::Done { revision, outcome, impact, replayed, .. } => {
             Ok(Written { revision, replayed, answer: Answer::Decided { outcome, impact } })

@@ -8,25 +8,25 @@ use crate::domain::commands::group::Work;
 use crate::domain::impact::report::Impact;
 use crate::domain::{Outcome, Refusal, Revision};
 
-/// A write that was done, or was done before.
+/// A write that is stored, now or by an earlier call.
 pub struct Written {
     pub revision: Revision,
-    /// Whether an earlier write with the same request id is answered again (A4).
+    /// True if this is the answer of an earlier write with the same request id (A4).
     pub replayed: bool,
     pub answer: Answer,
 }
 
-/// What a write is answered with.
+/// The answer to a write.
 pub enum Answer {
     Decided {
         outcome: Outcome,
         impact: Arc<Impact>,
     },
-    /// The encoded outcome of a write of the past.
+    /// The encoded outcome of an earlier write.
     Remembered(Vec<u8>),
 }
 
-/// Why a write was not done, or is not known to be.
+/// Why a write is not stored, or not known to be.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Failure {
     #[error(transparent)]
@@ -36,9 +36,9 @@ pub enum Failure {
     /// The cause is logged, not sent.
     #[error("the database cannot be written now; try again in a moment")]
     Unavailable,
-    #[error("the server is stopping; send the write to another, or again in a moment")]
+    #[error("the server is stopping; send the write to another server, or try again in a moment")]
     Stopping,
-    #[error("the database did not answer whether the write was committed; repeat it with the same `request_id`")]
+    #[error("the database did not say whether the write was stored; retry with the same `request_id`")]
     OutcomeUnknown,
 }
 

@@ -1,4 +1,4 @@
-//! Cuts what is queued into groups, first come first served.
+//! Makes groups of the queued writes, first come first served.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::Job;
 use super::commit::Committer;
 use crate::limits::{GROUP_COMMANDS_MAX, GROUP_ROWS_MAX};
 
-/// How often a database that took no writes is looked at while nobody writes.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often to try a database that took no writes, while nobody writes.
+const PROBE_PAUSE: Duration = Duration::from_secs(2);
 
-/// Commits group after group until told to stop and nothing is queued any more.
+/// Commits groups until `stopped` is true and the queue is empty.
 pub(super) async fn run(mut jobs: mpsc::Receiver<Job>, mut stopped: watch::Receiver<bool>, mut committer: Committer) {
     let mut carried = None;
     loop {
@@ -22,12 +22,12 @@ pub(super) async fn run(mut jobs: mpsc::Receiver<Job>, mut stopped: watch::Recei
                     Some(job) => job,
                     None => return,
                 },
-                () = tokio::time::sleep(LOOK), if committer.is_failing() => {
-                    committer.look().await;
+                () = tokio::time::sleep(PROBE_PAUSE), if committer.is_failing() => {
+                    committer.probe().await;
                     continue;
                 }
-                // After closing, `recv` still yields what is queued, then none.
-                () = told(&mut stopped), if !jobs.is_closed() => {
+                // After `close`, `recv` returns the queued jobs, then `None`.
+                () = wait_for_stop(&mut stopped), if !jobs.is_closed() => {
                     jobs.close();
                     continue;
                 }
@@ -38,13 +38,12 @@ pub(super) async fn run(mut jobs: mpsc::Receiver<Job>, mut stopped: watch::Recei
     }
 }
 
-/// Resolves once the writer is told to stop.
-async fn told(stopped: &mut watch::Receiver<bool>) {
-    // The sender lives as long as the writer; where it is gone there is nobody left to write for.
+async fn wait_for_stop(stopped: &mut watch::Receiver<bool>) {
+    // An error means that the writer is gone, and nobody writes.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Takes what is queued into a group with `first`, up to the limits; what did not fit is carried over.
+/// Returns a group with `first` and queued jobs, up to the limits. Puts a job that does not fit into `carried`.
 fn gather(first: Job, mut next: impl FnMut() -> Option<Job>, carried: &mut Option<Job>) -> Vec<Job> {
     let mut rows = first.work.command.weight();
     let mut group = vec![first];

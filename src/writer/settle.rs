@@ -1,4 +1,4 @@
-//! Asks the store, until it answers, whether a commit that was not acknowledged is there.
+//! Asks the store whether an unacknowledged commit is stored, until it answers.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::store::StoreError;
 
-/// How long callers are kept waiting for the truth.
+/// How long callers wait for the outcome.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Asks until it is known whether a commit is stored; `ask` answers none where the database said nothing. Calls `give_up`
-/// once, when callers have waited for as long as `patience`, be it in the middle of asking.
+/// Asks until the answer is known, and returns true if the commit is stored. `ask` returns `None` if the database does not
+/// answer. Calls `give_up` once, after `patience`, also while asking.
 pub(super) async fn settle<A>(ask: impl Fn() -> A, patience: Duration, mut give_up: impl FnMut()) -> bool
 where
     A: Future<Output = Option<Result<bool, StoreError>>>,
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn callers_are_told_once_that_the_outcome_is_unknown_and_the_truth_is_still_found() {
+    async fn callers_get_an_unknown_outcome_once_and_the_outcome_is_still_found() {
         let (asked, given_up) = (Cell::new(0), Cell::new(0));
         let ask = || {
             asked.set(asked.get() + 1);

@@ -14,7 +14,7 @@ use tonic::Status;
 
 use crate::contract::behavior::{IMMUTABLE, OUTPUT_ONLY, REQUIRED};
 use crate::contract::{Contract, requests, shop};
-use crate::fixture::{in_an_hour, row, set, temporary};
+use crate::fixture::{row, set};
 use crate::raw::Raw;
 use crate::refusals::{Refused, explained, refused};
 use crate::server::{Server, on_both};
@@ -236,7 +236,11 @@ impl Field {
     fn bad(&self) -> Vec<Bad> {
         let mut bad = self.form.bad();
         if self.required {
-            let reason = if self.form == Form::Confirmation { "NOT_CONFIRMED" } else { "INVALID_FIELD" };
+            let reason = match self.name.as_str() {
+                ".rolecall.v1.DeleteProjectRequest.confirm" => "NOT_CONFIRMED",
+                ".rolecall.v1.ReorderRolesRequest.role_order" => "INCOMPLETE_ORDER",
+                _ => "INVALID_FIELD",
+            };
             bad.push(Bad { value: Value::Absent, reason });
         }
         if self.refuses_empty && matches!(self.form, Form::ProjectKey | Form::Name { .. } | Form::Id) {
@@ -582,17 +586,6 @@ async fn nothing_is_found(server: &Server) {
     }
     let unmet: Vec<_> = missing.iter().filter(|(field, ..)| !met.contains(field)).collect();
     assert!(unmet.is_empty(), "{unmet:?}");
-}
-
-#[test]
-fn a_role_cannot_be_both_temporary_and_permanent() {
-    on_both(async |server| {
-        shop(server).await;
-        let both = wire::RoleAssignment { permanent: true, ..temporary("Admin", in_an_hour()) };
-        let request = server.single().adding("acme", "zoe", &[both]);
-        let refused = refused(server.storing_nothing(server.add_member(request)).await, "INVALID_FIELD");
-        assert_eq!(refused.fields(), ["roles[0].permanent"]);
-    });
 }
 
 #[test]

@@ -152,7 +152,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
             "rolecall.v1.RoleMappingService/ListRoleMappingRoles",
             wire::ListRoleMappingRolesRequest {
                 project: project(),
-                role_mapping: "Paid".into(),
+                name: "Paid".into(),
                 roles: texts(&["Owner"]),
                 consistency: at_least(),
                 page_size: 10,

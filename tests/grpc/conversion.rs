@@ -1,21 +1,21 @@
-//! Converting the structure of roles: P5.
+//! Converting the role structure: P5.
 
 use rolecall::wire::{self, Decision, RoleStructure, check_request::Question};
 
-use crate::fixture::{Project, in_an_hour, role, role_changes, roles, temporary, texts};
+use crate::fixture::{Project, in_an_hour, role, role_changes, roles, temporary, texts, without_sample};
 use crate::refusals::refused;
 use crate::server::on_both;
 
-/// Pairs of roles, as `Owner Admin`.
+/// Returns pairs of roles, as `Owner Admin`.
 fn pairs(pairs: &Option<wire::RolePairs>) -> Vec<String> {
     let Some(pairs) = pairs else { return vec![] };
     assert_eq!(pairs.total, pairs.first.len() as i32);
-    assert_ne!(pairs.total, 0, "absent where there are none");
+    assert_ne!(pairs.total, 0, "absent if there are none");
     pairs.first.iter().map(|pair| format!("{} {}", pair.role, pair.other)).collect()
 }
 
 #[test]
-fn p5_to_multi_role_everybody_keeps_the_roles_and_each_role_manages_what_it_did() {
+fn p5_to_multi_role_members_keep_their_roles_and_roles_manage_the_same_roles() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -27,10 +27,10 @@ fn p5_to_multi_role_everybody_keeps_the_roles_and_each_role_manages_what_it_did(
         let dry = wire::ConvertRoleStructureRequest { validate_only: true, ..request.clone() };
         let dry = server.storing_nothing(server.convert_role_structure(dry)).await.unwrap();
         let done = server.convert_role_structure(request.clone()).await.unwrap();
-        assert_eq!(dry.impact, done.impact);
+        assert_eq!(done.impact, without_sample(&dry.impact));
         assert_eq!(done.project.unwrap().role_structure(), RoleStructure::MultiRole);
         let impact = done.impact.unwrap();
-        // Dan passes by both roles: lent and base are equal now.
+        // Dan is not counted: both of his roles are live now, so each check passes by one of them.
         assert_eq!(impact.members_losing_at_least, 2);
         assert_eq!(pairs(&impact.at_least_lost), ["Owner Admin", "Owner Member", "Admin Member"]);
         assert_eq!(pairs(&impact.manages_lost), [""; 0]);
@@ -46,7 +46,7 @@ fn p5_to_multi_role_everybody_keeps_the_roles_and_each_role_manages_what_it_did(
         {
             assert_eq!(project.ask("acme", user, Question::AtLeastRole("Member".into())).await, decision, "{user}");
         }
-        // Who manages whom is as it was: an Admin may still invite members, and no Admin.
+        // Roles manage the same roles as before: an Admin may invite members but no Admin.
         project.add_by("bob", "acme", "eve", &roles(&["Member"])).await.unwrap();
         refused(project.add_by("bob", "acme", "fay", &roles(&["Admin"])).await, "ROLE_OUT_OF_SCOPE");
         project.add("acme", "gil", &roles(&["Admin", "Member"])).await;
@@ -56,7 +56,7 @@ fn p5_to_multi_role_everybody_keeps_the_roles_and_each_role_manages_what_it_did(
 }
 
 #[test]
-fn p5_to_single_role_one_role_is_kept_and_there_and_back_nothing_is_lost() {
+fn p5_converting_to_multi_role_and_back_loses_nothing() {
     on_both(async |server| {
         let project = server.single();
         project.org_with_owner("acme", "ann").await;
@@ -94,7 +94,7 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
             project.add(org, "bob", &roles(&["Clerk", "Admin"])).await;
             project.add(org, "sam", &roles(&["Support", "Member"])).await;
             project.add(org, "tim", &roles(&["Support"])).await;
-            // Lent over the one that it would be preferred to, dropped under one that is preferred to it.
+            // The temporary role is kept only if P5.c prefers it to the permanent one (P5.d).
             project.add(org, "cat", &[role("Member"), temporary("Guest", later)]).await;
             project.add(org, "dan", &[role("Guest"), temporary("Member", later)]).await;
         }
@@ -104,7 +104,7 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
         let dry = wire::ConvertRoleStructureRequest { validate_only: true, ..request.clone() };
         let dry = server.storing_nothing(server.convert_role_structure(dry)).await.unwrap();
         let done = server.convert_role_structure(request).await.unwrap();
-        assert_eq!(dry.impact, done.impact);
+        assert_eq!(done.impact, without_sample(&dry.impact));
         assert_eq!(role_changes(&done.impact), "Support -2, Clerk -1, Admin -2, Guest -1, Member -2");
         assert_eq!(project.role_order().await, order);
         let shown = async |org: &'static str, user: &'static str| project.roles_of(org, user).await;
@@ -117,7 +117,7 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
         assert_eq!(shown("acme", "ann").await, "Clerk live");
         assert_eq!(shown("globex", "ann").await, "Guest live");
         assert_eq!(shown("acme", "bob").await, "Clerk live");
-        // Disabled both: the highest visible one is kept.
+        // Both are disabled, so the highest visible one is kept.
         assert_eq!(shown("globex", "bob").await, "Clerk suspended");
         let restarted = server.restarted().await;
         let project = Project { server: &restarted, ..project };
@@ -128,7 +128,7 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
 }
 
 #[test]
-fn p5_the_order_must_be_that_of_all_roles_and_only_a_hierarchy_has_one() {
+fn p5_only_single_role_takes_an_order_and_it_must_name_every_role_once() {
     on_both(async |server| {
         let project = server.multi().await;
         let single = |names: &[&str]| project.converting_to_single(texts(names));
@@ -159,7 +159,7 @@ fn p5_the_order_must_be_that_of_all_roles_and_only_a_hierarchy_has_one() {
 }
 
 #[test]
-fn p5_an_org_keeps_an_owner_unless_it_may_do_without() {
+fn p5_a_conversion_that_removes_the_last_owner_needs_allow_ownerless() {
     on_both(async |server| {
         let project = server.multi().await;
         project.org("acme", "").await;

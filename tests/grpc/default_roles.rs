@@ -1,4 +1,4 @@
-//! The roles that new members and the creators of orgs hold: R5, and B3 where another owns.
+//! `default_role` and `default_owner_role`: R5, and B3 when the owner role changes.
 
 use rolecall::wire;
 
@@ -7,7 +7,7 @@ use crate::refusals::refused;
 use crate::server::on_both;
 
 #[test]
-fn r5_a_new_default_role_is_what_new_members_get() {
+fn r5_new_members_get_the_new_default_role() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -18,8 +18,8 @@ fn r5_a_new_default_role_is_what_new_members_get() {
             "Admin"
         );
         assert_eq!(project.add("acme", "bob", &[]).await.roles[0].role, "Admin");
-        assert_eq!(project.roles_of("acme", "ann").await, "Member live", "who has a role keeps it");
-        // The old one may be disabled now, and the new one may not.
+        assert_eq!(project.roles_of("acme", "ann").await, "Member live", "existing members keep their role");
+        // The old default role may be disabled now. The new one may not.
         project.disable("Default", &["Member"]).await;
         let request = wire::UpdateRoleMappingRequest {
             name: "Default".into(),
@@ -34,7 +34,7 @@ fn r5_a_new_default_role_is_what_new_members_get() {
 }
 
 #[test]
-fn r5_a_default_role_is_visible_and_enabled_everywhere() {
+fn r5_a_default_role_must_be_visible_and_enabled_in_every_mapping() {
     on_both(async |server| {
         let project = server.single();
         project.internal_role("Support").await;
@@ -68,7 +68,7 @@ fn r5_a_default_role_is_visible_and_enabled_everywhere() {
 }
 
 #[test]
-fn b3_another_default_owner_role_leaves_no_org_without_an_owner_unless_told() {
+fn b3_changing_the_default_owner_role_needs_allow_ownerless_if_an_org_loses_its_owner() {
     on_both(async |server| {
         let project = server.single();
         for org in ["acme", "globex", "initech", "alone", "empty", "never-had-one"] {

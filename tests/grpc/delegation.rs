@@ -1,16 +1,20 @@
-//! Who may manage whom: the writes of acting users, G1 to G4 and G6. What they are told they may do is in `manageable.rs`.
+//! Writes of acting users: G1 to G4 and G6. ListManageableRoles is in `manageable.rs`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rolecall::wire::{self, Decision};
 use tonic::Status;
 
 use crate::contract::Contract;
-use crate::fixture::{Project, in_an_hour, permanent, role, role_changes, roles, soon, temporary, texts, wait_until};
+use crate::fixture::{
+    Project, after, in_an_hour, permanent, role, role_changes, roles, shown, soon, suspending_with_fallback, temporary,
+    texts, wait_until,
+};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
-/// The project `default`, SINGLE_ROLE: in acme an owner, an administrator and two members.
+/// Creates org acme in the project `default`, which is SINGLE_ROLE: Owner olga, Admin adam, Members mia and max.
 async fn shop(server: &Server) -> Project<'_> {
     let project = server.single();
     project.org_with_owner("acme", "olga").await;
@@ -19,7 +23,8 @@ async fn shop(server: &Server) -> Project<'_> {
     project
 }
 
-/// A MULTI_ROLE project in which a Hirer manages clerks, a Chief guests; both change roles, only the Hirer invites.
+/// Creates a MULTI_ROLE project. Role Hirer manages Clerk, Chief manages Guest. Both grant can_change_roles. Only Hirer grants
+/// can_invite. Idle manages three roles but grants nothing.
 async fn agency(server: &Server) -> Project<'_> {
     let project = server.multi().await;
     for name in ["Clerk", "Guest", "Hirer", "Chief", "Idle"] {
@@ -70,7 +75,7 @@ fn lacks<T: std::fmt::Debug>(answer: Result<T, Status>, permission: &str) {
 }
 
 #[test]
-fn g1_only_five_writes_take_an_acting_user() {
+fn g1_only_five_writes_accept_an_acting_user() {
     let contract = Contract::read();
     let takes = |request: &str| contract.fields(request).unwrap().iter().any(|field| field.name() == "acting_user_id");
     let takers: BTreeSet<&str> = contract
@@ -91,7 +96,7 @@ fn g1_an_acting_user_must_be_a_member_of_the_org() {
         wait_until(&soon).await;
         server
             .storing_nothing(async {
-                // Nobody, the owner of another org, and one whose role has ended.
+                // A user without an org, the owner of another org, and a user with an expired role.
                 for acting in ["nobody", "zoe", "tom"] {
                     let no_member = |answer: Result<String, Status>| {
                         let refused = refused(answer, "ACTING_USER_NOT_A_MEMBER");
@@ -101,7 +106,6 @@ fn g1_an_acting_user_must_be_a_member_of_the_org() {
                     no_member(project.add_by(acting, "acme", "eve", &member).await.map(|it| it.revision));
                     no_member(project.set_by(acting, "acme", "mia", &member).await.map(|it| it.revision));
                     no_member(project.remove_by(acting, "acme", "mia").await.map(|it| it.revision));
-                    // Not even of itself can it be said what it is.
                     no_member(project.remove_by(acting, "acme", acting).await.map(|it| it.revision));
                     no_member(update_by(project, acting).await.map(|it| it.revision));
                     no_member(delete_by(project, acting).await.map(|it| it.revision));
@@ -113,7 +117,7 @@ fn g1_an_acting_user_must_be_a_member_of_the_org() {
 }
 
 #[test]
-fn g1_each_write_asks_for_its_ability_of_a_live_role() {
+fn g1_each_write_needs_its_ability_from_a_live_role() {
     on_both(async |server| {
         let project = shop(server).await;
         project.mapping("Bare").await;
@@ -130,7 +134,7 @@ fn g1_each_write_asks_for_its_ability_of_a_live_role() {
                 .await;
         };
         lacks_all("mia").await;
-        // What grants nothing in the mapping of the org allows nothing there.
+        // The mapping of the org counts: Bare grants nothing.
         project.subscribe("acme", "Bare").await;
         lacks_all("olga").await;
         project.subscribe("acme", "Default").await;
@@ -147,7 +151,7 @@ fn g1_each_write_asks_for_its_ability_of_a_live_role() {
 }
 
 #[test]
-fn g1_the_acting_user_is_on_record() {
+fn g1_the_acting_user_is_recorded() {
     on_both(async |server| {
         let project = shop(server).await;
         let before = server.head().await;
@@ -161,7 +165,7 @@ fn g1_the_acting_user_is_on_record() {
 }
 
 #[test]
-fn g1_a_suspended_role_allows_nothing_and_its_fallback_role_does() {
+fn g1_a_fallback_role_gives_abilities_and_a_suspended_role_none() {
     on_both(async |server| {
         let project = shop(server).await;
         project.role("Helper").await;
@@ -171,15 +175,14 @@ fn g1_a_suspended_role_allows_nothing_and_its_fallback_role_does() {
         let order = project.reordering(&["Owner", "Admin", "Helper", "Member"]);
         server.reorder_roles(order).await.unwrap();
         let downgrade = wire::SubscribeOrgRequest {
-            on_disabled: crate::fixture::suspending_with_fallback("Helper"),
+            on_disabled: suspending_with_fallback("Helper"),
             ..project.moving("acme", "Free")
         };
         server.subscribe_org(downgrade).await.unwrap();
         project.add_by("adam", "acme", "eve", &roles(&["Member"])).await.unwrap();
         out_of_scope(project.add_by("adam", "acme", "fay", &roles(&["Helper"])).await, "Helper");
         project.subscribe("acme", "Default").await;
-        let without = project.disable("Default", &["Admin"]);
-        without.await;
+        project.disable("Default", &["Admin"]).await;
         lacks(project.add_by("adam", "acme", "fay", &roles(&["Member"])).await, "rolecall::can_invite");
     });
 }
@@ -194,10 +197,10 @@ fn g1_different_roles_may_be_covered_by_different_roles_of_the_actor() {
         project.add_all("acme", &["eve"], &["Admin"]).await;
         let all = roles(&["Admin", "Clerk", "Guest"]);
         out_of_scope(project.set_by("hal", "acme", "eve", &all).await, "Guest");
-        // The role that manages guests does not grant the ability, and the one that grants it does not manage them.
+        // One role has Guest in its scope, the other grants the ability. A single role must have both (G1.a).
         out_of_scope(project.set_by("idle", "acme", "eve", &all).await, "Guest");
         project.set_by("both", "acme", "eve", &all).await.unwrap();
-        // To invite guests, the Chief would have to be able to invite.
+        // Chief has Guest in its scope but does not grant can_invite.
         project.add_by("both", "acme", "fay", &roles(&["Clerk"])).await.unwrap();
         let refused = out_of_scope(project.add_by("both", "acme", "gil", &roles(&["Clerk", "Guest"])).await, "Guest");
         assert_eq!(refused.metadata("permission"), "rolecall::can_invite");
@@ -205,7 +208,7 @@ fn g1_different_roles_may_be_covered_by_different_roles_of_the_actor() {
 }
 
 #[test]
-fn g2_in_a_single_role_project_a_role_manages_those_below_and_the_highest_itself() {
+fn g2_in_single_role_a_role_manages_lower_roles_and_the_highest_also_itself() {
     on_both(async |server| {
         let project = shop(server).await;
         server
@@ -223,23 +226,23 @@ fn g2_in_a_single_role_project_a_role_manages_those_below_and_the_highest_itself
         }
         project.add_by("olga", "acme", "eve", &roles(&["Owner"])).await.unwrap();
         project.remove_by("olga", "acme", "eve").await.unwrap();
-        let left = project.remove_by("adam", "acme", "max").await.unwrap();
-        assert_eq!(role_changes(&left.impact), "Member -1");
-        // Managing is by the order, which can change.
+        let removed = project.remove_by("adam", "acme", "max").await.unwrap();
+        assert_eq!(role_changes(&removed.impact), "Member -1");
+        // The scope follows the order, which can change.
         server.reorder_roles(project.reordering(&["Admin", "Owner", "Member"])).await.unwrap();
         project.add_by("adam", "acme", "fay", &roles(&["Owner"])).await.unwrap();
     });
 }
 
 #[test]
-fn g2_in_a_multi_role_project_a_role_manages_those_it_is_told_to() {
+fn g2_in_multi_role_a_role_manages_the_roles_in_its_list() {
     on_both(async |server| {
         let project = agency(server).await;
         assert_eq!(project.manages("Owner").await, ["Owner", "Admin", "Member"]);
         assert_eq!(project.manages("Admin").await, ["Member"]);
         project.add_all("acme", &["hal", "hans"], &["Hirer"]).await;
         project.add_by("hal", "acme", "eve", &roles(&["Clerk"])).await.unwrap();
-        // Itself only where it is listed.
+        // A role manages itself only if its list names it.
         out_of_scope(project.add_by("hal", "acme", "fay", &roles(&["Hirer"])).await, "Hirer");
         out_of_scope(project.set_by("hal", "acme", "hans", &roles(&["Clerk"])).await, "Hirer");
         let updated = project.manage("Hirer", &["Hirer", "Guest", "Clerk"]).await;
@@ -249,7 +252,7 @@ fn g2_in_a_multi_role_project_a_role_manages_those_it_is_told_to() {
         let listed = server.list_roles(listed).await.unwrap().roles;
         let hirer = listed.into_iter().find(|role| role.name == "Hirer").unwrap();
         assert_eq!((hirer.manages, hirer.etag), (updated.manages, updated.etag));
-        // A role that is gone is managed by nobody.
+        // A deleted role leaves all lists.
         project.delete_role("Guest", "").await;
         assert_eq!(project.manages("Hirer").await, ["Clerk", "Hirer"]);
         assert_eq!(project.manages("Chief").await, [""; 0]);
@@ -265,7 +268,7 @@ fn g2_in_a_multi_role_project_a_role_manages_those_it_is_told_to() {
 }
 
 #[test]
-fn g2_lists_of_managed_roles_are_for_multi_role_projects_and_name_roles_once() {
+fn g2_only_multi_role_projects_have_lists_of_managed_roles() {
     on_both(async |server| {
         let single = server.single();
         let managing = |project: &str, manages: &[&str]| wire::CreateRoleRequest {
@@ -283,7 +286,7 @@ fn g2_lists_of_managed_roles_are_for_multi_role_projects_and_name_roles_once() {
             .await;
         let multi = server.multi().await;
         let created = server.create_role(managing("multi", &["Member", "Clerk"])).await.unwrap().role.unwrap();
-        assert_eq!(created.manages, ["Member", "Clerk"], "itself among them");
+        assert_eq!(created.manages, ["Member", "Clerk"], "a new role may manage itself");
         let unknown = server.storing_nothing(server.update_role(multi.managing("Clerk", &["Ghost"]))).await;
         assert_eq!(refused(unknown, "ROLE_NOT_FOUND").resource().1, "Ghost");
         let etag = multi.manage("Clerk", &["Member"]).await.etag;
@@ -295,7 +298,7 @@ fn g2_lists_of_managed_roles_are_for_multi_role_projects_and_name_roles_once() {
 }
 
 #[test]
-fn g3_both_the_roles_taken_and_those_given_are_asked_for() {
+fn g3_roles_taken_roles_given_and_changed_expiries_are_concerned() {
     on_both(async |server| {
         let project = agency(server).await;
         project.add_all("acme", &["hal"], &["Hirer"]).await;
@@ -303,13 +306,13 @@ fn g3_both_the_roles_taken_and_those_given_are_asked_for() {
         let set = async |names: &[&str]| project.set_by("hal", "acme", "eve", &roles(names)).await;
         out_of_scope(set(&["Clerk", "Guest"]).await, "Admin");
         out_of_scope(set(&["Clerk", "Guest", "Admin", "Member"]).await, "Member");
-        // What is only repeated is not concerned.
+        // Repeated roles are not concerned.
         set(&["Guest", "Admin"]).await.unwrap();
         set(&["Guest", "Admin", "Clerk"]).await.unwrap();
-        // Neither is an end that stays; another end is.
-        let ending = [role("Admin"), role("Clerk"), temporary("Guest", in_an_hour())];
-        out_of_scope(project.set_by("hal", "acme", "eve", &ending).await, "Guest");
-        // Of a removal all are concerned.
+        // A role with a changed expiry is concerned.
+        let expiring = [role("Admin"), role("Clerk"), temporary("Guest", in_an_hour())];
+        out_of_scope(project.set_by("hal", "acme", "eve", &expiring).await, "Guest");
+        // A removal concerns all roles.
         project.grant("Default", "Hirer", &["rolecall::can_remove_users"]).await;
         refused(project.remove_by("hal", "acme", "eve").await, "ROLE_OUT_OF_SCOPE");
         project.set("acme", "eve", &roles(&["Clerk"])).await;
@@ -318,13 +321,12 @@ fn g3_both_the_roles_taken_and_those_given_are_asked_for() {
 }
 
 #[test]
-fn g3_giving_up_ones_own_needs_nothing_but_an_owner_to_remain() {
+fn g3_giving_up_own_roles_needs_no_ability_but_b3_applies() {
     on_both(async |server| {
         let project = shop(server).await;
-        // Down, never up.
         out_of_scope_or_lacking(project.set_by("mia", "acme", "mia", &roles(&["Admin"])).await);
         let stepped = project.set_by("adam", "acme", "adam", &roles(&["Member"])).await.unwrap();
-        assert_eq!(crate::fixture::shown(&stepped.member.unwrap()), "Member live");
+        assert_eq!(shown(&stepped.member.unwrap()), "Member live");
         out_of_scope_or_lacking(project.set_by("adam", "acme", "adam", &roles(&["Admin"])).await);
         project.remove_by("mia", "acme", "mia").await.unwrap();
         for answer in [
@@ -333,19 +335,18 @@ fn g3_giving_up_ones_own_needs_nothing_but_an_owner_to_remain() {
         ] {
             refused(answer, "LAST_OWNER");
         }
-        let allowing = wire::RemoveMemberRequest {
+        let request = wire::RemoveMemberRequest {
             allow_ownerless: true,
             acting_user_id: "olga".into(),
             ..project.removing("acme", "olga")
         };
-        let refused_field = refused(server.remove_member(allowing).await, "INVALID_FIELD");
-        assert_eq!(refused_field.fields(), ["allow_ownerless"]);
-        let allowing = wire::SetMemberRolesRequest {
+        assert_eq!(refused(server.remove_member(request).await, "INVALID_FIELD").fields(), ["allow_ownerless"]);
+        let request = wire::SetMemberRolesRequest {
             allow_ownerless: true,
             acting_user_id: "olga".into(),
             ..project.setting("acme", "olga", &roles(&["Member"]))
         };
-        assert_eq!(refused(server.set_member_roles(allowing).await, "INVALID_FIELD").fields(), ["allow_ownerless"]);
+        assert_eq!(refused(server.set_member_roles(request).await, "INVALID_FIELD").fields(), ["allow_ownerless"]);
     });
 }
 
@@ -358,7 +359,7 @@ fn out_of_scope_or_lacking<T: std::fmt::Debug>(answer: Result<T, Status>) {
 }
 
 #[test]
-fn g3_in_a_multi_role_project_roles_of_ones_own_are_given_up_one_by_one() {
+fn g3_in_multi_role_own_roles_can_be_given_up_one_by_one() {
     on_both(async |server| {
         let project = agency(server).await;
         project.add_all("acme", &["eve"], &["Clerk", "Guest"]).await;
@@ -370,12 +371,12 @@ fn g3_in_a_multi_role_project_roles_of_ones_own_are_given_up_one_by_one() {
 }
 
 #[test]
-fn g4_an_internal_role_is_as_unknown_to_an_acting_user_as_one_that_is_not() {
+fn g4_an_acting_user_gets_the_same_error_for_an_internal_and_an_unknown_role() {
     on_both(async |server| {
         for project in [shop(server).await, agency(server).await] {
             project.internal_role("Ghost").await;
             let name = if project.key.is_empty() { "adam" } else { "olga" };
-            let told = |status: Status| (status.code(), status.message().replace("Ghoul", "Ghost"));
+            let error = |status: Status| (status.code(), status.message().replace("Ghoul", "Ghost"));
             for acting in [name, "olga"] {
                 let add = async |role: &str| project.add_by(acting, "acme", "eve", &roles(&[role])).await.unwrap_err();
                 let set = async |role: &str| project.set_by(acting, "acme", "olga", &roles(&[role])).await.unwrap_err();
@@ -383,9 +384,9 @@ fn g4_an_internal_role_is_as_unknown_to_an_acting_user_as_one_that_is_not() {
                     [(add("Ghost").await, add("Ghoul").await), (set("Ghost").await, set("Ghoul").await)]
                 {
                     refused::<()>(Err(internal.clone()), "ROLE_NOT_FOUND");
-                    assert_eq!(told(internal), told(unknown));
+                    assert_eq!(error(internal), error(unknown));
                 }
-                // Nor is it suggested.
+                // The internal role is not suggested either.
                 let near = refused(project.add_by(acting, "acme", "eve", &roles(&["Ghos"])).await, "ROLE_NOT_FOUND");
                 assert_eq!(near.metadata("suggestion"), "");
             }
@@ -397,22 +398,22 @@ fn g4_an_internal_role_is_as_unknown_to_an_acting_user_as_one_that_is_not() {
 }
 
 #[test]
-fn g6_nothing_given_outlasts_the_role_by_which_it_is_given() {
+fn g6_a_given_role_cannot_outlast_the_role_it_is_given_by() {
     on_both(async |server| {
         let project = shop(server).await;
-        let (end, later) = (in_an_hour(), crate::fixture::after(std::time::Duration::from_secs(7_200)));
-        project.add("acme", "lent", &[role("Member"), temporary("Admin", end)]).await;
+        let (expiry, later) = (in_an_hour(), after(Duration::from_secs(7_200)));
+        project.add("acme", "tom", &[role("Member"), temporary("Admin", expiry)]).await;
         for given in [role("Member"), temporary("Member", later), permanent("Member")] {
-            let refused = refused(project.add_by("lent", "acme", "eve", &[given]).await, "OUTLASTS_GRANTER");
+            let refused = refused(project.add_by("tom", "acme", "eve", &[given]).await, "OUTLASTS_GRANTER");
             assert_eq!((refused.metadata("role"), refused.metadata("rule")), ("Member", "G6"));
             let max: prost_types::Timestamp = refused.metadata("expire_time_max").parse().unwrap();
-            assert_eq!(max, end);
+            assert_eq!(max, expiry);
         }
-        project.add_by("lent", "acme", "eve", &[temporary("Member", end)]).await.unwrap();
-        // An end that stays is given by nobody; one that would be later is.
-        project.set_by("lent", "acme", "mia", &roles(&["Member"])).await.unwrap();
-        refused(project.set_by("lent", "acme", "eve", &[temporary("Member", later)]).await, "OUTLASTS_GRANTER");
-        refused(project.set_by("lent", "acme", "eve", &[permanent("Member")]).await, "OUTLASTS_GRANTER");
+        project.add_by("tom", "acme", "eve", &[temporary("Member", expiry)]).await.unwrap();
+        // Repeating a role with its expiry gives nothing. A later expiry does.
+        project.set_by("tom", "acme", "mia", &roles(&["Member"])).await.unwrap();
+        refused(project.set_by("tom", "acme", "eve", &[temporary("Member", later)]).await, "OUTLASTS_GRANTER");
+        refused(project.set_by("tom", "acme", "eve", &[permanent("Member")]).await, "OUTLASTS_GRANTER");
         project.set_by("adam", "acme", "eve", &[temporary("Member", later)]).await.unwrap();
     });
 }

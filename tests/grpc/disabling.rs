@@ -1,4 +1,4 @@
-//! What becomes of those who hold a role that gets disabled: M7.
+//! Disabling roles in use with REJECT and SUSPEND: M7. REMAP and fallback roles are in `strategies.rs`.
 
 use rolecall::wire::{self, Decision, DisabledRoleStrategy};
 
@@ -6,8 +6,8 @@ use crate::fixture::{Project, role, roles, soon, suspending, temporary, texts, w
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
-/// A MULTI_ROLE project: in mapping Paid every role is enabled, in Free neither Clerk nor Guest. In acme and globex, both on
-/// Paid, two hold Clerk and three Guest, four of them together.
+/// Creates a MULTI_ROLE project with three orgs on the mapping Paid. Paid enables every role. Free disables Clerk and Guest. In
+/// acme and globex two members hold Clerk and three hold Guest, which are four different members.
 async fn shop(server: &Server) -> Project<'_> {
     let project = server.multi().await;
     project.permission("p").await;
@@ -30,7 +30,7 @@ async fn shop(server: &Server) -> Project<'_> {
     project
 }
 
-/// The refusal that counts who holds what.
+/// Asserts that a refusal has these counts.
 #[track_caller]
 fn counts(refused: &Refused, held: &[(&str, u32)], members: &str, orgs: &str) {
     for (role, members) in held {
@@ -43,7 +43,7 @@ fn counts(refused: &Refused, held: &[(&str, u32)], members: &str, orgs: &str) {
 }
 
 #[test]
-fn m7_disabling_a_role_that_is_held_is_refused_with_the_counts_by_role() {
+fn m7_disabling_a_held_role_is_refused_with_counts_for_each_role() {
     on_both(async |server| {
         let project = shop(server).await;
         let disabling = |names: &[&str], on_disabled| wire::UpdateRoleMappingRequest {
@@ -51,11 +51,11 @@ fn m7_disabling_a_role_that_is_held_is_refused_with_the_counts_by_role() {
             on_disabled,
             ..project.updating("Paid")
         };
-        let said =
+        let with =
             |strategy: DisabledRoleStrategy| Some(wire::OnDisabled { strategy: strategy.into(), ..Default::default() });
         server
             .storing_nothing(async {
-                for on_disabled in [None, said(DisabledRoleStrategy::Unspecified), said(DisabledRoleStrategy::Reject)] {
+                for on_disabled in [None, with(DisabledRoleStrategy::Unspecified), with(DisabledRoleStrategy::Reject)] {
                     let answer = server.update_role_mapping(disabling(&["Clerk", "Guest"], on_disabled)).await;
                     let refused = refused(answer, "ROLES_WOULD_BE_DISABLED");
                     counts(&refused, &[("Clerk", 2), ("Guest", 3)], "4", "2");
@@ -65,7 +65,7 @@ fn m7_disabling_a_role_that_is_held_is_refused_with_the_counts_by_role() {
             })
             .await;
         assert_eq!(project.check("acme", "ann", "p").await, Decision::Allowed);
-        // What nobody holds is disabled without a word.
+        // A role that nobody holds needs no strategy.
         server.update_role_mapping(disabling(&["Admin"], None)).await.unwrap();
         let suspended = server.update_role_mapping(disabling(&["Clerk"], suspending())).await.unwrap();
         assert_eq!(suspended.role_mapping.unwrap().disabled_roles, ["Admin", "Clerk"]);
@@ -75,7 +75,7 @@ fn m7_disabling_a_role_that_is_held_is_refused_with_the_counts_by_role() {
 }
 
 #[test]
-fn m7_roles_suspended_before_and_roles_that_have_ended_are_not_asked_about() {
+fn m7_suspended_and_expired_roles_need_no_strategy() {
     on_both(async |server| {
         let project = shop(server).await;
         let soon = soon();
@@ -85,9 +85,9 @@ fn m7_roles_suspended_before_and_roles_that_have_ended_are_not_asked_about() {
             disable_roles: texts(&[name]),
             ..project.updating(mapping)
         };
-        // It is disabled already.
+        // The role is disabled already.
         server.storing_nothing(server.update_role_mapping(disabling("Paid", "Clerk"))).await.unwrap();
-        // Clerks stay suspended in the other mapping: only guests lose something.
+        // Clerk is suspended before and after the move. Only Guest needs a strategy.
         let moving = server.subscribe_org(project.moving("acme", "Free")).await;
         counts(&refused(moving, "ROLES_WOULD_BE_DISABLED"), &[("Guest", 2)], "2", "1");
         for user in ["bob", "cat"] {
@@ -95,7 +95,7 @@ fn m7_roles_suspended_before_and_roles_that_have_ended_are_not_asked_about() {
         }
         server.subscribe_org(project.moving("acme", "Free")).await.unwrap();
         assert_eq!(project.roles_of("acme", "ann").await, "Clerk suspended");
-        // Whose end has passed, holds it no more.
+        // An expired role is no longer held.
         project.remove("globex", "dan").await;
         wait_until(&soon).await;
         server.update_role_mapping(disabling("Paid", "Guest")).await.unwrap();
@@ -103,13 +103,13 @@ fn m7_roles_suspended_before_and_roles_that_have_ended_are_not_asked_about() {
 }
 
 #[test]
-fn m7_moving_an_org_is_refused_or_suspends() {
+fn m7_moving_an_org_rejects_or_suspends() {
     on_both(async |server| {
         let project = shop(server).await;
         let answer = server.storing_nothing(server.subscribe_org(project.moving("acme", "Free"))).await;
         counts(&refused(answer, "ROLES_WOULD_BE_DISABLED"), &[("Clerk", 2), ("Guest", 2)], "3", "1");
         assert_eq!(project.mapping_of("acme").await, "Paid");
-        // An org in which nobody holds any of them goes without a word, and so does one that loses nothing.
+        // A move needs no strategy if nobody holds a disabled role, or if the new mapping disables none.
         server.subscribe_org(project.moving("initech", "Free")).await.unwrap();
         server.subscribe_org(project.moving("acme", "Default")).await.unwrap();
         server.subscribe_org(project.moving("acme", "Paid")).await.unwrap();
@@ -118,14 +118,14 @@ fn m7_moving_an_org_is_refused_or_suspends() {
         assert_eq!(project.check("acme", "ann", "p").await, Decision::RoleDisabled);
         assert_eq!(project.roles_of("acme", "bob").await, "Clerk suspended, Guest suspended");
         assert_eq!(project.roles_of("acme", "cat").await, "Member live, Guest suspended");
-        // A suspended role works again as soon as the mapping of the org enables it.
+        // A suspended role works again when the org's mapping enables it (M7.d).
         server.subscribe_org(project.moving("acme", "Paid")).await.unwrap();
         assert_eq!(project.check("acme", "ann", "p").await, Decision::Allowed);
     });
 }
 
 #[test]
-fn m7_in_bulk_one_refused_org_refuses_all_and_each_is_named_by_its_row() {
+fn m7_one_refused_org_refuses_a_bulk_move_and_each_refused_row_is_named() {
     on_both(async |server| {
         let project = shop(server).await;
         let moving = || project.moving_all(&["initech", "acme", "globex"], "Free");
@@ -144,7 +144,7 @@ fn m7_in_bulk_one_refused_org_refuses_all_and_each_is_named_by_its_row() {
 }
 
 #[test]
-fn m7_deleting_a_mapping_asks_for_all_its_orgs_together() {
+fn m7_deleting_a_mapping_counts_all_its_orgs_together() {
     on_both(async |server| {
         let project = shop(server).await;
         let answer = server.storing_nothing(server.delete_role_mapping(project.deleting("Paid", "Free"))).await;
@@ -153,7 +153,7 @@ fn m7_deleting_a_mapping_asks_for_all_its_orgs_together() {
             wire::DeleteRoleMappingRequest { on_disabled: suspending(), ..project.deleting("Paid", "Free") };
         assert_eq!(server.delete_role_mapping(suspended).await.unwrap().moved_orgs, 3);
         assert_eq!(project.roles_of("acme", "ann").await, "Clerk suspended");
-        // The way back loses nobody anything.
+        // The move back needs no strategy.
         project.mapping("Paid").await;
         server.delete_role_mapping(project.deleting("Free", "Paid")).await.unwrap();
         assert_eq!(project.roles_of("acme", "ann").await, "Clerk live");
@@ -161,7 +161,7 @@ fn m7_deleting_a_mapping_asks_for_all_its_orgs_together() {
 }
 
 #[test]
-fn m7_a_new_mapping_asks_for_the_orgs_that_it_takes() {
+fn m7_a_new_mapping_needs_a_strategy_for_the_orgs_it_subscribes() {
     on_both(async |server| {
         let project = shop(server).await;
         let creating = || wire::CreateRoleMappingRequest {
@@ -182,7 +182,7 @@ fn m7_a_new_mapping_asks_for_the_orgs_that_it_takes() {
 }
 
 #[test]
-fn m7_orgs_of_other_mappings_and_deleted_orgs_are_not_asked_for() {
+fn m7_orgs_of_other_mappings_and_deleted_orgs_are_not_counted() {
     on_both(async |server| {
         let project = shop(server).await;
         project.org("other", "Default").await;

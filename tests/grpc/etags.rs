@@ -1,4 +1,4 @@
-//! Etags: M9 of projects, roles and the order of roles.
+//! Etags of projects, roles and the role order: M9. Those of mappings are in `mapping_etags.rs`.
 
 use rolecall::wire;
 
@@ -6,14 +6,14 @@ use crate::fixture::{Project, mask, roles};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both};
 
-/// The etag that the error says is the present one.
-fn present(refused: &Refused) -> &str {
+/// Returns the current etag from the error.
+fn current(refused: &Refused) -> &str {
     assert_eq!(refused.metadata("rule"), "M9");
     refused.metadata("etag")
 }
 
 #[test]
-fn m9_an_update_or_deletion_of_a_role_that_names_a_stale_etag_is_aborted() {
+fn m9_a_stale_etag_aborts_an_update_or_deletion_of_a_role() {
     on_both(async |server| {
         let project = server.single();
         let read = project.get_role("Admin").await.unwrap();
@@ -27,23 +27,23 @@ fn m9_an_update_or_deletion_of_a_role_that_names_a_stale_etag_is_aborted() {
         server
             .storing_nothing(async {
                 let stale = refused(server.update_role(named(&read.etag, "Second.")).await, "ETAG_MISMATCH");
-                assert_eq!(present(&stale), first.etag);
+                assert_eq!(current(&stale), first.etag);
                 let stale = refused(server.delete_role(deleting(&read.etag)).await, "ETAG_MISMATCH");
-                assert_eq!(present(&stale), first.etag);
+                assert_eq!(current(&stale), first.etag);
             })
             .await;
         assert_eq!(project.get_role("Admin").await.unwrap(), first);
         let server = &server.restarted().await;
         assert_eq!(server.single().get_role("Admin").await.unwrap().etag, first.etag);
         server.delete_role(deleting(&first.etag)).await.unwrap();
-        // A role of the same name is another one.
+        // A new role with the same name has another etag.
         server.single().role("Admin").await;
         refused(server.update_role(named(&first.etag, "Third.")).await, "ETAG_MISMATCH");
     });
 }
 
 #[test]
-fn m9_the_etag_of_a_role_changes_with_the_role_and_not_with_what_is_around_it() {
+fn m9_only_changes_of_the_role_itself_change_its_etag() {
     on_both(async |server| {
         let project = server.single();
         project.permission("p").await;
@@ -71,7 +71,7 @@ fn m9_the_etag_of_a_role_changes_with_the_role_and_not_with_what_is_around_it() 
 }
 
 #[test]
-fn m9_a_stale_order_is_not_reordered() {
+fn m9_a_stale_etag_aborts_a_reordering() {
     on_both(async |server| {
         let project = server.single();
         let read = project.etag().await;
@@ -80,10 +80,10 @@ fn m9_a_stale_order_is_not_reordered() {
         let answer = server.reorder_roles(named(&read, &["Admin", "Owner", "Member"])).await.unwrap();
         assert_ne!(answer.etag, read);
         let stale = server.storing_nothing(server.reorder_roles(named(&read, &["Owner", "Admin", "Member"]))).await;
-        assert_eq!(present(&refused(stale, "ETAG_MISMATCH")), answer.etag);
+        assert_eq!(current(&refused(stale, "ETAG_MISMATCH")), answer.etag);
         assert_eq!(project.role_order().await, ["Admin", "Owner", "Member"]);
 
-        // What comes into the order or leaves it changes the order; a new name does not.
+        // Creating and deleting roles changes the order. Renaming one does not.
         let mut last = answer.etag;
         project.rename_role("Admin", "Boss").await;
         assert_eq!(project.etag().await, last);
@@ -103,7 +103,7 @@ fn m9_a_stale_order_is_not_reordered() {
 }
 
 #[test]
-fn m9_a_project_that_has_changed_since_it_was_read_is_neither_updated_nor_deleted() {
+fn m9_a_stale_etag_aborts_an_update_or_deletion_of_a_project() {
     on_both(async |server| {
         let project = server.multi().await;
         let read = project.get_project().await;
@@ -116,12 +116,12 @@ fn m9_a_project_that_has_changed_since_it_was_read_is_neither_updated_nor_delete
         server
             .storing_nothing(async {
                 let stale = refused(server.update_project(named(&read.etag, "Second")).await, "ETAG_MISMATCH");
-                assert_eq!(present(&stale), first.etag);
+                assert_eq!(current(&stale), first.etag);
                 let stale = refused(server.delete_project(deleting(&read.etag)).await, "ETAG_MISMATCH");
-                assert_eq!(present(&stale), first.etag);
+                assert_eq!(current(&stale), first.etag);
             })
             .await;
-        // What is in it is no change of the project itself; another default role mapping is.
+        // Objects of the project do not change its etag. Another default mapping does.
         project.role("Clerk").await;
         project.permission("p").await;
         project.mapping("Paid").await;
@@ -132,21 +132,21 @@ fn m9_a_project_that_has_changed_since_it_was_read_is_neither_updated_nor_delete
         server.promote_role_mapping(promotion).await.unwrap();
         let promoted = project.get_project().await.etag;
         assert_ne!(promoted, first.etag);
-        let is_the_same = async |server: &Server| {
+        let is_unchanged = async |server: &Server| {
             let project = Project { server, key: "multi" };
             let listed = server.list_projects(wire::ListProjectsRequest::default()).await.unwrap().projects;
             assert_eq!(listed[1], project.get_project().await);
             assert_eq!(listed[1].etag, promoted);
         };
-        is_the_same(server).await;
+        is_unchanged(server).await;
         let server = &server.restarted().await;
-        is_the_same(server).await;
+        is_unchanged(server).await;
         server.delete_project(deleting(&promoted)).await.unwrap();
     });
 }
 
 #[test]
-fn m9_of_concurrent_updates_that_read_the_same_one_is_done() {
+fn m9_of_concurrent_updates_with_the_same_etag_one_succeeds() {
     on_both(async |server| {
         let project = server.single();
         let etag = project.get_role("Admin").await.unwrap().etag;

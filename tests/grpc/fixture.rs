@@ -11,7 +11,7 @@ use rolecall::wire::{self, Decision, Environment, MemberRoleState, RoleStructure
 use crate::server::Server;
 
 pub use catalog::mask;
-pub use end_users::{role_changes, sampled};
+pub use end_users::{role_changes, sampled, without_sample};
 
 /// A project of a server. Its calls must succeed, unless they return a `Result`.
 #[derive(Clone, Copy)]
@@ -262,7 +262,7 @@ impl Project<'_> {
     pub fn asking_rows(&self, mapping: &str, roles: &[&str]) -> wire::ListRoleMappingRolesRequest {
         wire::ListRoleMappingRolesRequest {
             project: self.key.into(),
-            role_mapping: mapping.into(),
+            name: mapping.into(),
             roles: texts(roles),
             page_size: 1_000,
             ..Default::default()
@@ -270,7 +270,7 @@ impl Project<'_> {
     }
 
     pub async fn rows(&self, mapping: &str) -> Vec<wire::RoleGrants> {
-        self.server.list_role_mapping_roles(self.asking_rows(mapping, &[])).await.unwrap().rows
+        self.server.list_role_mapping_roles(self.asking_rows(mapping, &[])).await.unwrap().roles
     }
 
     /// Returns the permissions in a role's row of a mapping.
@@ -306,7 +306,8 @@ pub fn suspending_with_fallback(fallback_role: &str) -> Option<wire::OnDisabled>
 
 /// Members get replacements for disabled roles.
 pub fn remapping(replacements: &[(&str, &str)], default_replacement: &str) -> Option<wire::OnDisabled> {
-    let entry = |(role, to): &(&str, &str)| wire::RoleReplacement { role: role.to_string(), to: to.to_string() };
+    let entry =
+        |(role, to): &(&str, &str)| wire::RoleReplacement { role: role.to_string(), replacement: to.to_string() };
     Some(wire::OnDisabled {
         strategy: wire::DisabledRoleStrategy::Remap.into(),
         replacements: replacements.iter().map(entry).collect(),

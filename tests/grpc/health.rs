@@ -1,4 +1,4 @@
-//! Health, reflection, the two sockets, and stopping.
+//! Health, reflection, TCP and unix sockets, and shutdown.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -17,24 +17,24 @@ use crate::contract::Contract;
 use crate::refusals::explained;
 use crate::server::on_both;
 
-/// What a server says of the services, the whole first.
-async fn said(channel: &Channel, services: &[String]) -> Vec<ServingStatus> {
+/// Returns the status of the whole server and then of each service.
+async fn statuses(channel: &Channel, services: &[String]) -> Vec<ServingStatus> {
     let mut health = HealthClient::new(channel.clone());
-    let mut said = Vec::new();
+    let mut statuses = Vec::new();
     for service in [String::new()].iter().chain(services) {
         let request = HealthCheckRequest { service: service.clone() };
-        said.push(health.check(request).await.unwrap().into_inner().status());
+        statuses.push(health.check(request).await.unwrap().into_inner().status());
     }
-    said
+    statuses
 }
 
 #[test]
-fn every_service_and_the_whole_are_serving_over_both_sockets() {
+fn every_service_is_serving_over_both_sockets() {
     let services = Contract::read().services;
     assert_eq!(services.len(), 9);
     on_both(async |server| {
         for channel in [server.channel.clone(), server.unix_channel().await] {
-            assert_eq!(said(&channel, &services).await, [ServingStatus::Serving; 10]);
+            assert_eq!(statuses(&channel, &services).await, [ServingStatus::Serving; 10]);
             let mut health = HealthClient::new(channel);
             let unknown = HealthCheckRequest { service: "rolecall.v1.NoService".into() };
             let status = health.check(unknown).await.unwrap_err();
@@ -45,7 +45,7 @@ fn every_service_and_the_whole_are_serving_over_both_sockets() {
 }
 
 #[test]
-fn what_is_written_over_one_socket_is_read_over_the_other() {
+fn a_write_over_one_socket_is_read_over_the_other() {
     on_both(async |server| {
         let mut unix = OrgServiceClient::new(server.unix_channel().await);
         let request = wire::CreateOrgRequest { org_id: "acme".into(), ..Default::default() };
@@ -57,7 +57,7 @@ fn what_is_written_over_one_socket_is_read_over_the_other() {
 }
 
 #[test]
-fn services_that_need_the_database_stop_serving_without_it_and_checks_go_on() {
+fn without_the_database_only_services_that_need_it_are_not_serving() {
     let services = Contract::read().services;
     on_both(async |server| {
         server.app().store.clone().close().await;
@@ -68,16 +68,16 @@ fn services_that_need_the_database_stop_serving_without_it_and_checks_go_on() {
                 _ => ServingStatus::NotServing,
             })
             .collect();
-        let patience = Instant::now() + Duration::from_secs(10);
-        while said(&server.channel, &services).await != expected {
-            assert!(Instant::now() < patience, "{:?}", said(&server.channel, &services).await);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while statuses(&server.channel, &services).await != expected {
+            assert!(Instant::now() < deadline, "{:?}", statuses(&server.channel, &services).await);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
 }
 
 #[test]
-fn a_stopping_server_says_so_finishes_what_was_begun_and_is_gone() {
+fn a_stopping_server_is_not_serving_and_finishes_calls_in_flight() {
     on_both(async |server| {
         let mut watches = Vec::new();
         for service in ["", "rolecall.v1.CheckService", "rolecall.v1.OrgService"] {
@@ -86,8 +86,8 @@ fn a_stopping_server_says_so_finishes_what_was_begun_and_is_gone() {
             assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
             watches.push(watch);
         }
-        // A write is on its way when the server is told to stop.
-        let others_write = server.app().store.begin_write().await.unwrap();
+        // A write is in flight when the server begins to stop.
+        let blocking_write = server.app().store.begin_write().await.unwrap();
         let request = wire::CreateOrgRequest { org_id: "acme".into(), ..Default::default() };
         let in_flight = async {
             let answer = server.create_org(request).await;
@@ -96,21 +96,40 @@ fn a_stopping_server_says_so_finishes_what_was_begun_and_is_gone() {
         let watching = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let stopping = server.stop();
-            let told = async {
+            let notified = async {
                 for mut watch in watches {
                     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
                 }
-                assert!(tokio::net::TcpStream::connect(&server.address).await.is_err(), "nobody new is let in");
-                others_write.rollback().await;
+                assert!(tokio::net::TcpStream::connect(&server.address).await.is_err(), "new connections are refused");
+                blocking_write.rollback().await;
             };
-            tokio::join!(stopping, told);
+            tokio::join!(stopping, notified);
         };
         let began = Instant::now();
         tokio::join!(in_flight, watching);
-        assert!(began.elapsed() < Duration::from_secs(4), "it stops when nothing is left to do, not at the deadline");
-        assert!(!server.socket.exists(), "the socket's file is taken away");
+        assert!(began.elapsed() < Duration::from_secs(4), "the server waited for the drain deadline");
+        assert!(!server.socket.exists(), "the socket file is deleted");
         assert!(server.create_org(wire::CreateOrgRequest::default()).await.is_err());
     });
+}
+
+/// Lists the services by a version of reflection.
+macro_rules! listed_by {
+    ($version:ident, $server:ident) => {{
+        use $version::server_reflection_client::ServerReflectionClient;
+        use $version::server_reflection_request::MessageRequest;
+        use $version::server_reflection_response::MessageResponse;
+        let ask = $version::ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut client = ServerReflectionClient::new($server.channel.clone());
+        let mut answers = client.server_reflection_info(tokio_stream::once(ask)).await.unwrap().into_inner();
+        match answers.message().await.unwrap().unwrap().message_response.unwrap() {
+            MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|it| it.name).collect(),
+            other => panic!("{other:?}"),
+        }
+    }};
 }
 
 #[test]
@@ -118,36 +137,8 @@ fn reflection_lists_every_service_in_both_versions() {
     let mut expected: BTreeSet<String> = Contract::read().services.into_iter().collect();
     expected.insert("grpc.health.v1.Health".into());
     on_both(async |server| {
-        let listed: BTreeSet<String> = {
-            use v1::server_reflection_request::MessageRequest;
-            use v1::server_reflection_response::MessageResponse;
-            let ask = v1::ServerReflectionRequest {
-                host: String::new(),
-                message_request: Some(MessageRequest::ListServices(String::new())),
-            };
-            let mut client = v1::server_reflection_client::ServerReflectionClient::new(server.channel.clone());
-            let mut answers = client.server_reflection_info(tokio_stream::once(ask)).await.unwrap().into_inner();
-            match answers.message().await.unwrap().unwrap().message_response.unwrap() {
-                MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|it| it.name).collect(),
-                other => panic!("{other:?}"),
-            }
-        };
-        assert!(expected.is_subset(&listed), "{listed:?}");
-        let listed: BTreeSet<String> = {
-            use v1alpha::server_reflection_request::MessageRequest;
-            use v1alpha::server_reflection_response::MessageResponse;
-            let ask = v1alpha::ServerReflectionRequest {
-                host: String::new(),
-                message_request: Some(MessageRequest::ListServices(String::new())),
-            };
-            let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(server.channel.clone());
-            let mut answers = client.server_reflection_info(tokio_stream::once(ask)).await.unwrap().into_inner();
-            match answers.message().await.unwrap().unwrap().message_response.unwrap() {
-                MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|it| it.name).collect(),
-                other => panic!("{other:?}"),
-            }
-        };
-        assert!(expected.is_subset(&listed), "{listed:?}");
+        let listed: [BTreeSet<String>; 2] = [listed_by!(v1, server), listed_by!(v1alpha, server)];
+        assert!(listed.iter().all(|listed| expected.is_subset(listed)), "{listed:?}");
     });
 }
 

@@ -1,12 +1,14 @@
-//! What a write says of those whom it touches: R9. That every write can be tried dry is in `previews.rs`.
+//! Impact reports: R9. That every write has a preview is in `previews.rs`.
 
 use rolecall::wire::{self, MemberImpact};
 
-use crate::fixture::{Project, role_changes, roles, row, sampled, set, suspending, suspending_with_fallback, texts};
+use crate::fixture::{
+    Project, add, role_changes, roles, row, sampled, set, suspending, suspending_with_fallback, texts, without_sample,
+};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
-/// A shop whose acme is on Paid: three clerks, 25 members, an owner. Free has no Clerk, and members may do less there.
+/// Creates org acme on the mapping Paid, with three clerks, 25 members and an owner. Free disables Clerk and grants Member less.
 async fn shop(server: &Server) -> Project<'_> {
     let project = server.single();
     project.role("Clerk").await;
@@ -20,10 +22,10 @@ async fn shop(server: &Server) -> Project<'_> {
     project.grant("Paid", "Member", &["buy"]).await;
     project.disable("Free", &["Clerk"]).await;
     project.org("acme", "Paid").await;
-    let clerks = ["clerk-2", "clerk-1", "clerk-3"].map(|user| row("acme", user, crate::fixture::add(&["Clerk"])));
+    let clerks = ["clerk-2", "clerk-1", "clerk-3"].map(|user| row("acme", user, add(&["Clerk"])));
     let users: Vec<String> = (0..25).map(|number| format!("user-{number:02}")).collect();
-    let users = users.iter().map(|user| row("acme", user, crate::fixture::add(&["Member"])));
-    let rows = clerks.into_iter().chain(users).chain([row("acme", "olga", crate::fixture::add(&["Owner"]))]);
+    let users = users.iter().map(|user| row("acme", user, add(&["Member"])));
+    let rows = clerks.into_iter().chain(users).chain([row("acme", "olga", add(&["Owner"]))]);
     server.batch_write_members(project.writing(rows.collect())).await.unwrap();
     project
 }
@@ -35,7 +37,7 @@ fn downgrade(project: Project<'_>) -> wire::SubscribeOrgRequest {
 fn first(permissions: &Option<wire::PermissionNames>) -> Vec<&str> {
     let Some(permissions) = permissions else { return vec![] };
     assert_eq!(permissions.total, permissions.first.len() as i32);
-    assert_ne!(permissions.total, 0, "absent where there are none");
+    assert_ne!(permissions.total, 0, "absent if there are none");
     permissions.first.iter().map(String::as_str).collect()
 }
 
@@ -43,12 +45,12 @@ fn grants(grants: &Option<wire::GrantImpacts>) -> Vec<String> {
     let Some(grants) = grants else { return vec![] };
     let shown = |grant: &wire::GrantImpact| format!("{} {} {}", grant.role_mapping, grant.role, grant.permission);
     assert_eq!(grants.total, grants.first.len() as i32);
-    assert_ne!(grants.total, 0, "absent where there are none");
+    assert_ne!(grants.total, 0, "absent if there are none");
     grants.first.iter().map(shown).collect()
 }
 
 #[test]
-fn r9_a_preview_names_members_and_the_real_call_has_the_same_impact_without_them() {
+fn r9_a_preview_samples_members_and_the_real_call_returns_the_rest() {
     on_both(async |server| {
         let project = shop(server).await;
         let dry = wire::SubscribeOrgRequest { validate_only: true, ..downgrade(project) };
@@ -70,7 +72,7 @@ fn r9_a_preview_names_members_and_the_real_call_has_the_same_impact_without_them
         let real = wire::SubscribeOrgRequest { impact_digest: impact.digest.clone(), ..downgrade(project) };
         let real = server.subscribe_org(real).await.unwrap();
         assert_eq!(real.impact, without_sample(&dry.impact));
-        // On the way back the same members gain what they lost.
+        // Moving back, the same members gain what they lost.
         let back = wire::SubscribeOrgRequest { validate_only: true, ..project.moving("acme", "Paid") };
         let back = server.subscribe_org(back).await.unwrap();
         assert_eq!(role_changes(&back.impact), "Clerk reactivated 3");
@@ -84,7 +86,7 @@ fn r9_a_preview_names_members_and_the_real_call_has_the_same_impact_without_them
 }
 
 #[test]
-fn r9_a_digest_that_no_longer_fits_aborts_the_write() {
+fn r9_a_digest_that_no_longer_matches_aborts_the_write() {
     on_both(async |server| {
         let project = shop(server).await;
         let dry = wire::SubscribeOrgRequest { validate_only: true, ..downgrade(project) };
@@ -110,7 +112,7 @@ fn r9_a_digest_that_no_longer_fits_aborts_the_write() {
 }
 
 #[test]
-fn r9_a_repeat_tells_the_first_impact_also_after_a_restart() {
+fn r9_a_replayed_write_returns_the_first_impact_even_after_a_restart() {
     on_both(async |server| {
         let project = shop(server).await;
         let request = wire::SubscribeOrgRequest { request_id: "downgrade".into(), ..downgrade(project) };
@@ -127,7 +129,7 @@ fn r9_a_repeat_tells_the_first_impact_also_after_a_restart() {
 }
 
 #[test]
-fn r9_what_one_member_gains_and_loses_is_named() {
+fn r9_a_write_of_one_member_reports_what_they_gain_and_lose() {
     on_both(async |server| {
         let project = shop(server).await;
         let adding = project.adding("acme", "zoe", &roles(&["Clerk"]));
@@ -145,7 +147,7 @@ fn r9_what_one_member_gains_and_loses_is_named() {
         assert_eq!((&zoe.roles_given, &zoe.roles_removed), (&texts(&["Member"]), &texts(&["Clerk"])));
         assert_eq!((first(&zoe.permissions_gained), first(&zoe.permissions_lost)), (vec!["buy"], vec!["sell"]));
         assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (1, 1, 0));
-        // What changes nothing touches nobody.
+        // A write that changes nothing affects nobody.
         let again = server.set_member_roles(project.setting("acme", "zoe", &roles(&["Member"]))).await.unwrap();
         let impact = again.impact.unwrap();
         assert_eq!((impact.orgs, impact.members, impact.sample.len()), (0, 0, 0));
@@ -158,24 +160,24 @@ fn r9_what_one_member_gains_and_loses_is_named() {
 }
 
 #[test]
-fn r9_grants_pairs_and_orphaned_orgs_are_listed() {
+fn r9_grants_role_pairs_and_ownerless_orgs_are_listed() {
     on_both(async |server| {
         let project = shop(server).await;
         let edit = wire::GrantEdit { role: "Clerk".into(), add: texts(&["buy"]), remove: texts(&["sell"]) };
-        let edited = wire::UpdateRoleMappingRequest { edits: vec![edit], ..project.updating("Paid") };
-        let impact = server.update_role_mapping(edited).await.unwrap().impact.unwrap();
+        let request = wire::UpdateRoleMappingRequest { edits: vec![edit], ..project.updating("Paid") };
+        let impact = server.update_role_mapping(request).await.unwrap().impact.unwrap();
         assert_eq!(grants(&impact.grants_gained), ["Paid Clerk buy"]);
         assert_eq!(grants(&impact.grants_lost), ["Paid Clerk sell"]);
         assert_eq!((impact.orgs, impact.members), (1, 3));
-        // A role that nobody lives by touches nobody, and its grants are listed all the same.
+        // A change of a role that is not live affects nobody. The report still lists the grants.
         let edit = wire::GrantEdit { role: "Clerk".into(), add: texts(&["buy"]), remove: vec![] };
-        let edited = wire::UpdateRoleMappingRequest { edits: vec![edit], ..project.updating("Free") };
-        let impact = server.update_role_mapping(edited).await.unwrap().impact.unwrap();
+        let request = wire::UpdateRoleMappingRequest { edits: vec![edit], ..project.updating("Free") };
+        let impact = server.update_role_mapping(request).await.unwrap().impact.unwrap();
         assert_eq!((grants(&impact.grants_gained), impact.members), (texts(&["Free Clerk buy"]), 0));
         let gone = server.delete_permission(project.deleting_permission("buy")).await.unwrap().impact.unwrap();
         assert_eq!(grants(&gone.grants_lost).len(), 3, "Paid Clerk, Paid Member, Free Clerk");
         assert_eq!(gone.members, 28);
-        // Put below Member, a Clerk loses "at least Member" and whom it manages.
+        // A Clerk below Member loses "at least Member" and no longer manages Member.
         let ordered = server.reorder_roles(project.reordering(&["Owner", "Admin", "Clerk", "Member"])).await.unwrap();
         assert_eq!(ordered.impact.as_ref().unwrap().members_losing_at_least, 25);
         let back = server.reorder_roles(project.reordering(&["Owner", "Admin", "Member", "Clerk"])).await.unwrap();
@@ -194,7 +196,7 @@ fn r9_grants_pairs_and_orphaned_orgs_are_listed() {
 }
 
 #[test]
-fn r9_who_gets_a_fallback_role_is_named_with_it() {
+fn r9_a_fallback_role_is_reported_as_given() {
     on_both(async |server| {
         let project = shop(server).await;
         let on_disabled = suspending_with_fallback("Admin");
@@ -208,7 +210,7 @@ fn r9_who_gets_a_fallback_role_is_named_with_it() {
 }
 
 #[test]
-fn r9_deleting_a_role_tells_who_gets_which_instead() {
+fn r9_deleting_a_role_reports_who_gets_the_replacement() {
     on_both(async |server| {
         let project = shop(server).await;
         let dry = wire::DeleteRoleRequest { validate_only: true, ..project.deleting_role("Clerk", "Member") };
@@ -218,9 +220,4 @@ fn r9_deleting_a_role_tells_who_gets_which_instead() {
         assert_eq!((role_changes(&done.impact).as_str(), done.migrated_members), ("Member +3, Clerk -3", 3));
         assert_eq!(sampled(&dry.impact), ["clerk-1", "clerk-2", "clerk-3"]);
     });
-}
-
-/// The impact as the real call returns it (R9.d).
-fn without_sample(impact: &Option<wire::Impact>) -> Option<wire::Impact> {
-    impact.clone().map(|impact| wire::Impact { sample: Vec::new(), ..impact })
 }

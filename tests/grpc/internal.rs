@@ -1,14 +1,14 @@
-//! Staff whom customers do not see: I1 to I4. That nothing betrays them is tried in `worlds.rs`.
+//! Internal roles and members: I1 to I4. That nothing reveals them is proved in `internal_hidden.rs`.
 
-use rolecall::wire::{self, Decision, MembershipOrigin, RoleStructure};
+use rolecall::wire::{self, Decision, MembershipOrigin};
 use tonic::Status;
 
-use crate::fixture::{Project, add, in_an_hour, mask, role, role_changes, roles, row, shown, temporary, texts};
+use crate::fixture::{Project, add, in_an_hour, role, role_changes, roles, row, shown, temporary, texts};
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
-/// In the SINGLE_ROLE project `default` the internal role Support, between Admin and Member. In acme sam holds it alone, lee
-/// has it lent over Member, ian has Member lent over it.
+/// Creates org acme and the internal role Support between Admin and Member, in a SINGLE_ROLE project. Sam holds only Support, lee
+/// a temporary Support over Member, ian a temporary Member over Support.
 async fn shop(server: &Server) -> Project<'_> {
     let project = server.single();
     project.internal_role("Support").await;
@@ -23,7 +23,8 @@ async fn shop(server: &Server) -> Project<'_> {
     project
 }
 
-/// A MULTI_ROLE project: in acme sam holds the internal role Support alone, lee beside Clerk. An Owner manages all there is.
+/// Creates org acme and the internal role Support in a MULTI_ROLE project. Sam holds only Support, lee also Clerk. Owner manages
+/// every role.
 async fn agency(server: &Server) -> Project<'_> {
     let project = server.multi().await;
     project.internal_role("Support").await;
@@ -35,8 +36,8 @@ async fn agency(server: &Server) -> Project<'_> {
     project
 }
 
-/// What is said of a failure, with another name in the place of one.
-fn said<T: std::fmt::Debug>(answer: Result<T, Status>, name: &str) -> (tonic::Code, String) {
+/// Returns the code and message of an error with `name` replaced, so that two errors can be compared.
+fn error_without_name<T: std::fmt::Debug>(answer: Result<T, Status>, name: &str) -> (tonic::Code, String) {
     let status = answer.unwrap_err();
     (status.code(), status.message().replace(name, "NAME"))
 }
@@ -50,7 +51,7 @@ fn i1_only_calls_without_an_acting_user_assign_internal_roles() {
                     let support = roles(&["Support"]);
                     refused(project.add_by("olga", "acme", "eve", &support).await, "ROLE_NOT_FOUND");
                     refused(project.set_by("olga", "acme", "lee", &support).await, "ROLE_NOT_FOUND");
-                    // Not even to one who has it, nor by one who has it.
+                    // Sam cannot give it either, although sam holds it.
                     refused(project.set_by("sam", "acme", "sam", &support).await, "ROLE_NOT_FOUND");
                 })
                 .await;
@@ -67,8 +68,8 @@ fn i2_a_viewer_sees_no_internal_role_and_no_internal_member() {
         let expected = ["ian: Member live", "lee: Member live", "mia: Member live", "olga: Owner live"];
         for viewer in ["mia", "olga", "lee", "sam"] {
             assert_eq!(project.seen_by(viewer, "acme").await, expected, "{viewer}");
-            let hidden = said(project.member_for(viewer, "acme", "sam").await, "sam");
-            assert_eq!(hidden, said(project.member_for(viewer, "acme", "nobody").await, "nobody"));
+            let hidden = error_without_name(project.member_for(viewer, "acme", "sam").await, "sam");
+            assert_eq!(hidden, error_without_name(project.member_for(viewer, "acme", "nobody").await, "nobody"));
             let lee = project.member_for(viewer, "acme", "lee").await.unwrap();
             assert_eq!(
                 (shown(&lee).as_str(), lee.origin(), lee.revision.as_str()),
@@ -78,10 +79,10 @@ fn i2_a_viewer_sees_no_internal_role_and_no_internal_member() {
         assert_eq!(
             project.roles_of("acme", "lee").await,
             "Support live, Member overridden",
-            "without a viewer all is seen"
+            "without a viewer all roles are visible"
         );
         assert!(!project.member("acme", "lee").await.unwrap().revision.is_empty());
-        // Lists by role and by permission know of none either.
+        // Filters by role and permission do not find internal members either.
         let filtered = async |role: &str, permission: &str| {
             let request = wire::ListMembersRequest {
                 role: role.into(),
@@ -94,7 +95,10 @@ fn i2_a_viewer_sees_no_internal_role_and_no_internal_member() {
         assert_eq!(filtered("Member", "").await.unwrap(), ["ian", "lee", "mia"]);
         assert_eq!(filtered("", "debug").await.unwrap(), [""; 0]);
         assert_eq!(filtered("", "rolecall::can_view_other_members").await.unwrap(), ["ian", "lee", "mia", "olga"]);
-        assert_eq!(said(filtered("Support", "").await, "Support"), said(filtered("Sapport", "").await, "Sapport"));
+        assert_eq!(
+            error_without_name(filtered("Support", "").await, "Support"),
+            error_without_name(filtered("Sapport", "").await, "Sapport")
+        );
         refused(filtered("Support", "").await, "ROLE_NOT_FOUND");
         let near = refused(filtered("Suport", "").await, "ROLE_NOT_FOUND");
         assert_eq!(near.metadata("suggestion"), "");
@@ -103,7 +107,7 @@ fn i2_a_viewer_sees_no_internal_role_and_no_internal_member() {
 }
 
 #[test]
-fn i2_roles_are_listed_for_a_viewer_as_if_there_were_no_internal_ones() {
+fn i2_role_lists_for_a_viewer_contain_no_internal_roles() {
     on_both(async |server| {
         for project in [shop(server).await, agency(server).await] {
             let asking = |page_size, page_token: &str| wire::ListRolesRequest {
@@ -139,14 +143,14 @@ fn i2_roles_are_listed_for_a_viewer_as_if_there_were_no_internal_ones() {
                 }
             }
             assert_eq!(paged, all.roles);
-            // A token is the viewer's own.
+            // A token belongs to its viewer.
             let token = server.list_roles(asking(1, "")).await.unwrap().next_page_token;
             let another = wire::ListRolesRequest { viewer_user_id: "lee".into(), ..asking(1, &token) };
             refused(server.list_roles(another).await, "PAGE_TOKEN_INVALID");
             let nobody =
                 wire::ListRolesRequest { viewer_user_id: String::new(), org_id: String::new(), ..asking(1, &token) };
             refused(server.list_roles(nobody).await, "PAGE_TOKEN_INVALID");
-            // The list goes on also when the role that the page ended with has another name by then.
+            // The list continues after the last role of the page is renamed.
             server.update_role(project.renaming_role("Owner", "Chief")).await.unwrap();
             assert_eq!(server.list_roles(asking(1, &token)).await.unwrap().roles[0].name, "Admin");
         }
@@ -160,7 +164,7 @@ fn i2_roles_are_listed_for_a_viewer_as_if_there_were_no_internal_ones() {
 }
 
 #[test]
-fn i2_a_viewer_must_be_a_member_and_sees_only_itself_without_the_permission() {
+fn i2_a_viewer_must_be_a_member_and_without_the_permission_sees_only_themselves() {
     on_both(async |server| {
         let project = shop(server).await;
         project.org_with_owner("globex", "zoe").await;
@@ -169,7 +173,7 @@ fn i2_a_viewer_must_be_a_member_and_sees_only_itself_without_the_permission() {
                 wire::GetOrgRequest { org_id: "acme".into(), viewer_user_id: viewer.into(), ..Default::default() };
             let list_roles =
                 wire::ListRolesRequest { org_id: "acme".into(), viewer_user_id: viewer.into(), ..Default::default() };
-            // Also what is not there is not told to them.
+            // The viewer is checked before the role.
             let ghost = wire::ListMembersRequest { role: "Ghost".into(), ..project.viewing(viewer, "acme") };
             for answer in [
                 server.get_org(org).await.map(|it| it.revision),
@@ -192,13 +196,13 @@ fn i2_a_viewer_must_be_a_member_and_sees_only_itself_without_the_permission() {
         assert_eq!(project.member_for("mia", "acme", "mia").await.unwrap().user_id, "mia");
         refused(project.member_for("mia", "acme", "olga").await, "MEMBER_NOT_FOUND");
         project.take("Default", "Support", &["rolecall::can_view_other_members"]).await;
-        assert_eq!(project.seen_by("sam", "acme").await, [""; 0], "itself is internal, too");
+        assert_eq!(project.seen_by("sam", "acme").await, [""; 0], "sam is internal too");
         refused(project.member_for("sam", "acme", "sam").await, "MEMBER_NOT_FOUND");
     });
 }
 
 #[test]
-fn i2_page_tokens_grant_nothing_and_are_one_viewers() {
+fn i2_page_tokens_grant_nothing_and_belong_to_one_viewer() {
     on_both(async |server| {
         let project = shop(server).await;
         let asking = |viewer: &str, page_token: &str| wire::ListMembersRequest {
@@ -211,14 +215,14 @@ fn i2_page_tokens_grant_nothing_and_are_one_viewers() {
         let all = wire::ListMembersRequest { viewer_user_id: String::new(), ..asking("mia", &token) };
         refused(server.list_members(all).await, "PAGE_TOKEN_INVALID");
         assert_eq!(server.list_members(asking("mia", &token)).await.unwrap().members[0].user_id, "lee");
-        // Each page is authorized anew.
+        // Each page is authorized again (B4.b).
         project.remove("acme", "mia").await;
         refused(server.list_members(asking("mia", &token)).await, "VIEWER_NOT_A_MEMBER");
     });
 }
 
 #[test]
-fn i3_a_check_for_an_internal_member_works_like_any_other() {
+fn i3_checks_work_for_internal_members() {
     on_both(async |server| {
         let project = shop(server).await;
         for user in ["sam", "lee"] {
@@ -226,14 +230,18 @@ fn i3_a_check_for_an_internal_member_works_like_any_other() {
         }
         let at_least = wire::check_request::Question::AtLeastRole("Member".into());
         assert_eq!(project.ask("acme", "sam", at_least).await, Decision::Allowed);
-        assert_eq!(project.check("acme", "ian", "debug").await, Decision::MissingPermission, "Member is lent over it");
+        assert_eq!(
+            project.check("acme", "ian", "debug").await,
+            Decision::MissingPermission,
+            "the temporary role Member overrides Support"
+        );
         project.disable("Default", &["Support"]).await;
         assert_eq!(project.check("acme", "sam", "debug").await, Decision::RoleDisabled);
     });
 }
 
 #[test]
-fn i4_a_write_for_an_acting_user_leaves_internal_roles_as_they_are() {
+fn i4_writes_of_an_acting_user_do_not_change_internal_roles() {
     on_both(async |server| {
         let project = agency(server).await;
         let set = project.set_by("olga", "acme", "lee", &roles(&["Member"])).await.unwrap();
@@ -244,33 +252,33 @@ fn i4_a_write_for_an_acting_user_leaves_internal_roles_as_they_are() {
         let removed = project.remove_by("olga", "acme", "lee").await.unwrap();
         assert_eq!(role_changes(&removed.impact), "Member -1");
         assert_eq!(project.roles_of("acme", "lee").await, "Support live");
-        // From now on it is none of hers.
+        // Members without visible roles are unknown to acting users.
         for answer in [
             project.remove_by("olga", "acme", "lee").await.map(|it| it.revision),
             project.set_by("olga", "acme", "sam", &roles(&["Clerk"])).await.map(|it| it.revision),
         ] {
             refused(answer, "MEMBER_NOT_FOUND");
         }
-        // Adding one adds the role.
+        // Adding an internal member adds the role (I4.b).
         let added = project.add_by("olga", "acme", "sam", &roles(&["Clerk"])).await.unwrap();
         assert_eq!(shown(&added.member.unwrap()), "Clerk live");
         assert_eq!(project.roles_of("acme", "sam").await, "Support live, Clerk live");
         refused(project.add_by("olga", "acme", "sam", &roles(&["Clerk"])).await, "MEMBER_ALREADY_EXISTS");
-        // An operator takes all.
+        // Without an acting user all roles are removed.
         project.remove("acme", "sam").await;
         refused(project.member("acme", "sam").await, "MEMBER_NOT_FOUND");
     });
 }
 
 #[test]
-fn i4_where_one_role_is_all_there_is_room_for_an_internal_member_is_not_available() {
+fn i4_in_single_role_an_internal_member_is_not_available() {
     on_both(async |server| {
         let project = shop(server).await;
         let answer = server.storing_nothing(project.add_by("olga", "acme", "sam", &roles(&["Member"]))).await;
         let unavailable = refused(answer, "USER_NOT_AVAILABLE");
         assert_eq!((unavailable.metadata("rule"), unavailable.subjects()), ("I4", vec!["users/sam"]));
         assert!(!unavailable.message.contains("internal") && !unavailable.message.contains("Support"));
-        // The visible role goes, the other stays.
+        // Only the visible role is removed.
         project.remove_by("olga", "acme", "lee").await.unwrap();
         assert_eq!(project.roles_of("acme", "lee").await, "Support live");
         let deleted =
@@ -282,25 +290,11 @@ fn i4_where_one_role_is_all_there_is_room_for_an_internal_member_is_not_availabl
 }
 
 #[test]
-fn i4_what_an_acting_user_is_told_of_a_conversion_or_a_role_is_told_to_operators_only() {
+fn i2_a_report_without_an_acting_user_includes_internal_roles() {
     on_both(async |server| {
-        // Reports without an acting user do know internal roles: they are for those who run the service.
         let project = agency(server).await;
         let rows = vec![row("acme", "eve", add(&["Support"]))];
         let written = server.batch_write_members(project.writing(rows)).await.unwrap();
         assert_eq!(role_changes(&written.impact), "Support +1");
-        let order = texts(&["Owner", "Admin", "Support", "Member", "Clerk"]);
-        server.convert_role_structure(project.converting_to_single(order)).await.unwrap();
-        assert_eq!(project.get_project().await.role_structure(), RoleStructure::SingleRole);
-        assert_eq!(
-            project.roles_of("acme", "lee").await,
-            "Clerk live",
-            "a visible role is kept before an internal one"
-        );
-        let flagged = wire::UpdateRoleRequest {
-            update_mask: mask(&["internal"]),
-            ..project.updating_role("Support", wire::Role::default())
-        };
-        refused(server.update_role(flagged).await, "ROLE_IN_USE");
     });
 }

@@ -74,11 +74,11 @@ impl Plan {
         for user in USERS {
             let first = random.pick(&VISIBLE);
             let second = random.pick(&VISIBLE);
-            let maybe_temporary =
+            let drawn =
                 |name, random: &mut Random| if random.below(3) == 0 { temporary(name, expiry) } else { role(name) };
             let held = match multi {
-                true if first != second => vec![maybe_temporary(first, random), maybe_temporary(second, random)],
-                true => vec![maybe_temporary(first, random)],
+                true if first != second => vec![drawn(first, random), drawn(second, random)],
+                true => vec![drawn(first, random)],
                 false => match random.below(3) {
                     0 if first != second => vec![role(first), temporary(second, expiry)],
                     1 => vec![temporary(first, expiry)],
@@ -89,7 +89,7 @@ impl Plan {
                 let name = random.pick(&INTERNAL);
                 let permanent = held.iter().filter(|held| held.expire_time.is_none()).count();
                 match (multi, permanent, held.len()) {
-                    (true, ..) => staff.push((user, maybe_temporary(name, random))),
+                    (true, ..) => staff.push((user, drawn(name, random))),
                     // A SINGLE_ROLE member can hold one permanent and one temporary role.
                     (false, 1, 1) => staff.push((user, temporary(name, expiry))),
                     (false, 0, 1) => staff.push((user, role(name))),

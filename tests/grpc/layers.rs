@@ -1,5 +1,6 @@
-//! What goes wrong before or around a method: sizes, deadlines, unknown methods, too much at once, no database.
+//! Errors before or around a method: request sizes, deadlines, unknown methods, overload, no database.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -35,11 +36,11 @@ const BULK: [&str; 12] = [
     "rolecall.v1.CheckService/BatchCheck",
 ];
 
-/// The request with a field that nobody knows, so that it has so many bytes.
+/// Returns the request with an unknown field, so that it has `bytes` bytes.
 fn padded(request: &[u8], bytes: usize) -> Vec<u8> {
     let mut padded = request.to_vec();
     encode_key(1_000, WireType::LengthDelimited, &mut padded);
-    // Every length that is asked for here is written in three or four bytes.
+    // Every length needed here is encoded in three or four bytes.
     let mut length = bytes - padded.len() - 3;
     if length >= 1 << 21 {
         length -= 1;
@@ -55,12 +56,11 @@ async fn create_org(raw: &Raw, timeout: &str, request_id: &str) -> Result<bytes:
 }
 
 #[test]
-fn a_request_with_too_many_bytes_is_refused_and_one_with_as_many_as_allowed_is_read() {
+fn a_request_of_the_maximal_size_is_read_and_a_larger_one_is_refused() {
     on_both(async |server| {
         shop(server).await;
         let requests = requests(&server.token().await);
         let raw = server.raw().await;
-        // The last two belong to services that have bulk methods too.
         let ordinary = [
             "rolecall.v1.OrgService/GetOrg",
             "rolecall.v1.ProjectService/GetProject",
@@ -78,20 +78,20 @@ fn a_request_with_too_many_bytes_is_refused_and_one_with_as_many_as_allowed_is_r
             for number in [bytes_max, bytes_max + 1] {
                 assert!(description.contains(&number.to_string()), "{method}: {description}");
             }
-            // It is read: that it cannot be done, since others before it in the list were not, is found after that.
+            // The request is read. It may fail after that, because the requests before it in the list were not sent.
             let answer = raw.call(method, &padded(request, bytes_max)).await;
-            let read = |status: &tonic::Status| {
+            let was_read = |status: &tonic::Status| {
                 let later = [Code::NotFound, Code::FailedPrecondition, Code::AlreadyExists];
                 let incomplete = || status.message().starts_with("the order must name every role");
                 BULK.contains(&method) && (later.contains(&status.code()) || incomplete())
             };
-            assert!(answer.as_ref().err().is_none_or(read), "{method}: {answer:?}");
+            assert!(answer.as_ref().err().is_none_or(was_read), "{method}: {answer:?}");
         }
     });
 }
 
 #[test]
-fn a_method_or_service_that_is_not_there_is_named() {
+fn an_unknown_method_or_service_is_named() {
     on_both(async |server| {
         let raw = server.raw().await;
         for path in [
@@ -109,7 +109,7 @@ fn a_method_or_service_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_compression_that_is_not_read_is_no_unknown_method() {
+fn an_unsupported_compression_is_not_an_unknown_method() {
     on_both(async |server| {
         let raw = server.raw().await;
         let body = framed(1, b"\x1f\x8b");
@@ -118,14 +118,14 @@ fn a_compression_that_is_not_read_is_no_unknown_method() {
         assert_eq!(status.code(), Code::Unimplemented);
         let refused = explained(&status, "CALL_FAILED");
         assert!(refused.message.contains("gzip"), "{}", refused.message);
-        // A compressed message in a request that says nothing of compression.
+        // A compressed message in a request without `grpc-encoding`.
         let answer = raw.send("rolecall.v1.OrgService/GetOrg", &[], framed(1, b"\x1f\x8b")).await;
         self::refused(answer, "MALFORMED_REQUEST");
     });
 }
 
 #[test]
-fn a_body_that_ends_too_early_or_holds_no_message_is_an_error() {
+fn a_truncated_or_empty_body_is_malformed() {
     on_both(async |server| {
         let raw = server.raw().await;
         let whole = framed(0, &wire::CreateOrgRequest::default().encode_to_vec());
@@ -143,16 +143,16 @@ fn a_body_that_ends_too_early_or_holds_no_message_is_an_error() {
 }
 
 #[test]
-fn a_deadline_that_passes_is_said_to_have_passed_and_the_write_can_be_repeated() {
+fn a_write_whose_deadline_passed_can_be_repeated() {
     on_both(async |server| {
         let raw = server.raw().await;
         let before = server.head().await;
-        let others_write = server.app().store.begin_write().await.unwrap();
+        let blocking_write = server.app().store.begin_write().await.unwrap();
         let began = Instant::now();
         refused(create_org(&raw, "200m", "once").await, "DEADLINE_PASSED");
         let waited = began.elapsed();
         assert!((Duration::from_millis(150)..Duration::from_secs(3)).contains(&waited), "{waited:?}");
-        others_write.rollback().await;
+        blocking_write.rollback().await;
         let first = create_org(&raw, "20S", "once").await.unwrap();
         let again = create_org(&raw, "20S", "once").await.unwrap();
         let id = |answer| wire::CreateOrgResponse::decode(answer).unwrap().org.unwrap().org_id;
@@ -162,28 +162,28 @@ fn a_deadline_that_passes_is_said_to_have_passed_and_the_write_can_be_repeated()
 }
 
 #[test]
-fn a_deadline_that_cannot_be_kept_is_said_to_have_passed() {
+fn a_very_short_deadline_is_deadline_exceeded() {
     on_both(async |server| {
         let raw = server.raw().await;
-        let others_write = server.app().store.begin_write().await.unwrap();
-        // Often: two timers run out at nearly the same moment, tonic's and ours.
+        let blocking_write = server.app().store.begin_write().await.unwrap();
+        // Repeated often, because tonic's timer and the server's own expire at nearly the same moment.
         for timeout in ["0n", "1n", "1u", "900u", "1m", "2m", "5m"].iter().cycle().take(210) {
             refused(create_org(&raw, timeout, "").await, "DEADLINE_PASSED");
         }
-        others_write.rollback().await;
-        // What is no timeout by the specification is none at all.
-        for nonsense in ["soon", "-1S", "123456789S", ""] {
-            create_org(&raw, nonsense, "").await.unwrap();
+        blocking_write.rollback().await;
+        // A malformed timeout is ignored.
+        for malformed in ["soon", "-1S", "123456789S", ""] {
+            create_org(&raw, malformed, "").await.unwrap();
         }
     });
 }
 
 #[test]
-fn too_many_waiting_writes_are_told_to_come_back() {
+fn too_many_waiting_writes_are_refused_with_a_retry_delay() {
     on_both(async |server| {
         let app = server.app();
-        let others_write = app.store.begin_write().await.unwrap();
-        // It changes nothing and costs little; the point is that it waits.
+        let blocking_write = app.store.begin_write().await.unwrap();
+        // A command that changes nothing, so that waiting costs little.
         let command = Command::PromoteRoleMapping(PromoteRoleMapping {
             project: ProjectKey::default_project(),
             name: RoleMappingName::stored("Default"),
@@ -193,14 +193,14 @@ fn too_many_waiting_writes_are_told_to_come_back() {
         for _ in 0..6_000 {
             waiting.push(app.writer.submit(command.clone(), call.clone()));
         }
-        // Polled once, each is queued or refused.
+        // One poll queues or refuses each.
         let overloaded = waiting.next().now_or_never();
-        assert!(matches!(overloaded, Some(Some(Err(_)))), "six thousand writes fit");
+        assert!(matches!(overloaded, Some(Some(Err(_)))), "the queue took six thousand writes");
         let refused = refused(server.create_org(wire::CreateOrgRequest::default()).await, "OVERLOADED");
         assert!(refused.details.retry_info().unwrap().retry_delay.unwrap() >= Duration::from_millis(100));
-        // Checks do not queue behind writes.
+        // Checks do not wait for writes.
         server.single().check("acme", "ann", "p").await;
-        others_write.rollback().await;
+        blocking_write.rollback().await;
         while let Some(answer) = waiting.next().await {
             drop(answer);
         }
@@ -209,7 +209,7 @@ fn too_many_waiting_writes_are_told_to_come_back() {
 }
 
 #[test]
-fn without_its_database_a_server_still_checks_and_says_what_it_cannot_do() {
+fn without_the_database_checks_work_and_other_calls_are_unavailable() {
     let contract = Contract::read();
     on_both(async |server| {
         shop(server).await;
@@ -217,13 +217,13 @@ fn without_its_database_a_server_still_checks_and_says_what_it_cannot_do() {
         let requests = requests(&server.token().await);
         server.app().store.clone().close().await;
         let raw = server.raw().await;
-        let mut away = std::collections::BTreeSet::new();
+        let mut unavailable = BTreeSet::new();
         for (method, request) in &requests {
             match method.rsplit_once('/').unwrap() {
                 ("rolecall.v1.CheckService" | "rolecall.v1.ServerService", _) => {}
-                // They are part of the program.
+                // Templates are part of the program.
                 (_, "ListTemplates") => {}
-                // Answered from the state, as checks are.
+                // These are answered from the State.
                 (
                     _,
                     "GetProject"
@@ -243,11 +243,11 @@ fn without_its_database_a_server_still_checks_and_says_what_it_cannot_do() {
                 ) => drop(raw.call(method, request).await.unwrap()),
                 _ => {
                     refused(raw.call(method, request).await, "DATABASE_UNAVAILABLE");
-                    away.insert(*method);
+                    unavailable.insert(*method);
                 }
             }
         }
-        assert_eq!(away.len(), contract.methods.len() - 18);
+        assert_eq!(unavailable.len(), contract.methods.len() - 18);
         let decision = project.check("acme", "ann", "rolecall::can_view_other_members").await;
         assert_eq!(decision, wire::Decision::Allowed);
         let latest = wire::CheckRequest {

@@ -246,7 +246,7 @@ fn p7_names_in_one_list_of_a_request() {
                 };
                 assert_too_many(&refused(server.create_role(role).await, "TOO_MANY_ROWS"), "disabled_in", 1_001, 1_000);
                 let rows = wire::ListRoleMappingRolesRequest {
-                    role_mapping: "Default".into(),
+                    name: "Default".into(),
                     roles: many("Owner"),
                     ..Default::default()
                 };
@@ -354,7 +354,7 @@ fn p7_requests_name_at_most_as_many_roles_as_a_project_can_have() {
     on_both_with(Limits { roles: 4, ..Limits::default() }, async |server| {
         let five = server.single().reordering(&["Owner", "Admin", "Member", "Clerk", "Guest"]);
         let answer = server.storing_nothing(server.reorder_roles(five)).await;
-        assert_too_many(&refused(answer, "TOO_MANY_ROWS"), "roles", 5, 4);
+        assert_too_many(&refused(answer, "TOO_MANY_ROWS"), "role_order", 5, 4);
         let project = server.single();
         project.mapping("Paid").await;
         project.org("acme", "").await;
@@ -557,7 +557,7 @@ fn p7_a_request_of_very_many_empty_rows_is_refused_before_they_are_read() {
             assert!(refused.message.contains("200000 fields"), "{}", refused.message);
             // Fewer rows are read, and refused by their number.
             let rows = refused_rows(raw.call(method, &[tag, 0].repeat(200_000)).await);
-            assert!(rows.contains("200000 were sent"), "{rows}");
+            assert!(rows.contains("the call has 200000"), "{rows}");
         }
     });
 }

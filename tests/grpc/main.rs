@@ -27,6 +27,7 @@ mod health;
 mod impact;
 mod internal;
 mod internal_hidden;
+mod layers;
 mod limits;
 mod lists;
 mod manageable;

@@ -189,7 +189,7 @@ fn m8_a_page_ends_before_its_rows_exceed_the_bytes_of_a_page() {
         for (at, expected) in pages.iter().enumerate() {
             let request = wire::ListRoleMappingRolesRequest { page_token, ..project.asking_rows("Wide", &[]) };
             let page = server.list_role_mapping_roles(request).await.unwrap();
-            assert_eq!(page.rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), *expected);
+            assert_eq!(page.roles.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), *expected);
             page_token = page.next_page_token;
             let request = wire::DiffRoleMappingsRequest { page_token: diff_token, ..comparing("Wide", "Empty") };
             let diff = server.diff_role_mappings(request).await.unwrap();
@@ -197,7 +197,7 @@ fn m8_a_page_ends_before_its_rows_exceed_the_bytes_of_a_page() {
             diff_token = diff.next_page_token;
             assert_eq!((page_token.is_empty(), diff_token.is_empty()), (at == 2, at == 2));
             if at == 2 {
-                assert_eq!((&page.rows[0].permissions, &diff.roles[0].only_left), (&names, &names));
+                assert_eq!((&page.roles[0].permissions, &diff.roles[0].only_left), (&names, &names));
             }
         }
         // Rows that are left out do not count.

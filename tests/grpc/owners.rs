@@ -83,7 +83,7 @@ fn b3_a_temporary_owner_does_not_count() {
         project.add("acme", "bob", &[temporary("Owner", in_an_hour())]).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("acme", "ann"))).await;
         assert_last_owner(&refused(answer, "LAST_OWNER"), "acme");
-        // A temporary owner who becomes permanent counts.
+        // A temporary owner who role_changes permanent counts.
         project.set("acme", "bob", &[permanent("Owner")]).await;
         project.remove("acme", "ann").await;
         assert_eq!(project.roles_of("acme", "bob").await, "Owner live");

@@ -56,7 +56,7 @@ fn r3_every_request_accepts_the_old_names_of_a_role() {
         }
         project.grant("Default", "Admin", &["p"]).await;
         assert_eq!(project.check("acme", "ann", "p").await, Decision::Allowed);
-        let rows = server.list_role_mapping_roles(project.asking_rows("Default", &["Boss"])).await.unwrap().rows;
+        let rows = server.list_role_mapping_roles(project.asking_rows("Default", &["Boss"])).await.unwrap().roles;
         assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Chief"]);
         project.disable("Paid", &["Boss"]).await;
         assert_eq!(project.get_mapping("Paid").await.disabled_roles, ["Chief"]);

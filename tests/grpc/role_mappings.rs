@@ -109,7 +109,7 @@ fn m2_a_mapping_that_is_no_duplicate_enables_every_role_and_grants_nothing() {
         assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Owner", "Admin", "Member"]);
         assert!(rows.iter().all(|row| row.enabled && row.permissions.is_empty()));
         let request = project.asking_rows("Default", &["Member", "Owner"]);
-        let rows = server.list_role_mapping_roles(request).await.unwrap().rows;
+        let rows = server.list_role_mapping_roles(request).await.unwrap().roles;
         assert_eq!(rows.iter().map(|row| row.role.as_str()).collect::<Vec<_>>(), ["Owner", "Member"]);
     });
 }

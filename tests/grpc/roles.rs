@@ -289,14 +289,14 @@ fn r6_a_missing_an_unknown_and_a_repeated_role_are_refused() {
                 for short in [&[][..], &["Owner"], &["Member", "Owner"]] {
                     let answer = server.reorder_roles(project.reordering(short)).await;
                     let answer = refused(answer, "INCOMPLETE_ORDER");
-                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["roles"], "R6"));
+                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["role_order"], "R6"));
                 }
                 let unknown = project.reordering(&["Owner", "Clerk", "Boss", "Member"]);
                 refused(server.reorder_roles(unknown).await, "ROLE_NOT_FOUND");
                 for again in ["Boss", "Admin"] {
                     let twice = project.reordering(&["Owner", "Boss", again, "Member"]);
                     let answer = refused(server.reorder_roles(twice).await, "REPEATED_ROLE");
-                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["roles[2]"], "R6"));
+                    assert_eq!((answer.fields(), answer.metadata("rule")), (vec!["role_order[2]"], "R6"));
                 }
             })
             .await;

@@ -1,4 +1,4 @@
-//! Roles that end: B5, as far as it is built.
+//! Temporary roles: B5.
 
 use std::time::Duration;
 
@@ -8,39 +8,39 @@ use crate::fixture::{Project, after, in_an_hour, micros, permanent, role, roles,
 use crate::refusals::refused;
 use crate::server::on_both;
 
-/// Asks until the end has passed: every answer before it must be the one, every answer from it on the other.
-async fn turns(
+/// Checks until after the expiry. Every check before it must return the first decision, every later one the second.
+async fn changes_at(
     project: Project<'_>,
     user: &str,
     permission: &str,
-    end: &prost_types::Timestamp,
+    expiry: &prost_types::Timestamp,
     decisions: [Decision; 2],
 ) {
     let (mut before, mut since) = (0, 0);
     while since < 3 {
         let answer = project.server.check(project.asking("acme", user, permission)).await.unwrap();
-        let passed = micros(answer.evaluated_at.as_ref().unwrap()) >= micros(end);
-        assert_eq!(answer.decision(), decisions[usize::from(passed)], "passed: {passed}");
-        *if passed { &mut since } else { &mut before } += 1;
+        let expired = micros(answer.evaluated_at.as_ref().unwrap()) >= micros(expiry);
+        assert_eq!(answer.decision(), decisions[usize::from(expired)], "expired: {expired}");
+        *if expired { &mut since } else { &mut before } += 1;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(before > 0, "the end had passed before the first look");
+    assert!(before > 0, "the role had expired before the first check");
 }
 
 #[test]
-fn b5_from_its_end_on_a_role_grants_nothing() {
+fn b5_from_its_expiry_on_a_role_grants_nothing() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
-        let end = soon();
-        let member = project.add("acme", "ann", &[temporary("Admin", end)]).await;
-        assert_eq!((member.roles[0].expire_time, shown(&member)), (Some(end), "Admin live".into()));
+        let expiry = soon();
+        let member = project.add("acme", "ann", &[temporary("Admin", expiry)]).await;
+        assert_eq!((member.roles[0].expire_time, shown(&member)), (Some(expiry), "Admin live".into()));
         let head = server.head().await;
-        turns(project, "ann", "rolecall::can_invite", &end, [Decision::Allowed, Decision::RoleExpired]).await;
-        assert_eq!(server.head().await, head, "without any sweep");
+        changes_at(project, "ann", "rolecall::can_invite", &expiry, [Decision::Allowed, Decision::RoleExpired]).await;
+        assert_eq!(server.head().await, head, "without any commit");
         assert_eq!(project.check("acme", "ann", "rolecall::can_delete_org").await, Decision::MissingPermission);
 
-        // Whose roles have all ended is no member: not there to be changed, and can be added anew.
+        // A user whose roles have all expired is not a member and can be added again.
         refused(project.member("acme", "ann").await, "MEMBER_NOT_FOUND");
         refused(server.remove_member(project.removing("acme", "ann")).await, "MEMBER_NOT_FOUND");
         refused(server.set_member_roles(project.setting("acme", "ann", &roles(&["Admin"]))).await, "MEMBER_NOT_FOUND");
@@ -52,24 +52,24 @@ fn b5_from_its_end_on_a_role_grants_nothing() {
 }
 
 #[test]
-fn b5_a_lent_role_stands_over_the_base_role_which_counts_again_afterwards() {
+fn b5_a_temporary_role_overrides_the_permanent_role_until_it_expires() {
     on_both(async |server| {
         let project = server.single();
-        project.permission("base").await;
-        project.grant("Default", "Member", &["base"]).await;
+        project.permission("view").await;
+        project.grant("Default", "Member", &["view"]).await;
         project.org("acme", "").await;
-        let end = soon();
-        let lent = project.add("acme", "ann", &[role("Member"), temporary("Admin", end)]).await;
-        assert_eq!(shown(&lent), "Admin live, Member overridden");
+        let expiry = soon();
+        let member = project.add("acme", "ann", &[role("Member"), temporary("Admin", expiry)]).await;
+        assert_eq!(shown(&member), "Admin live, Member overridden");
         assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
-        turns(project, "ann", "base", &end, [Decision::MissingPermission, Decision::Allowed]).await;
+        changes_at(project, "ann", "view", &expiry, [Decision::MissingPermission, Decision::Allowed]).await;
         assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::RoleExpired);
         assert_eq!(project.roles_of("acme", "ann").await, "Admin expired, Member live");
     });
 }
 
 #[test]
-fn b5_a_suspended_lent_role_does_not_stand_over_the_base_role() {
+fn b5_a_suspended_temporary_role_overrides_nothing() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;
@@ -83,7 +83,7 @@ fn b5_a_suspended_lent_role_does_not_stand_over_the_base_role() {
 }
 
 #[test]
-fn b5_past_ends_are_refused() {
+fn b5_an_expiry_in_the_past_is_refused() {
     on_both(async |server| {
         let project = server.multi().await;
         project.org("acme", "").await;
@@ -101,7 +101,7 @@ fn b5_past_ends_are_refused() {
 }
 
 #[test]
-fn b5_a_repeated_role_keeps_its_end_unless_the_request_sets_one_or_takes_it_away() {
+fn b2_a_repeated_role_keeps_its_expiry_unless_the_request_sets_another_or_permanent() {
     on_both(async |server| {
         let project = server.multi().await;
         project.org("acme", "").await;
@@ -114,9 +114,9 @@ fn b5_a_repeated_role_keeps_its_end_unless_the_request_sets_one_or_takes_it_away
         assert_eq!((expiry_of(&kept, "Admin"), expiry_of(&kept, "Owner")), (Some(first), None));
         let moved = project.set("acme", "ann", &[temporary("Admin", second)]).await;
         assert_eq!(expiry_of(&moved, "Admin"), Some(second));
-        let taken = project.set("acme", "ann", &[permanent("Admin")]).await;
-        assert_eq!(expiry_of(&taken, "Admin"), None);
-        // Saying so of a new role means what leaving it out means.
+        let without = project.set("acme", "ann", &[permanent("Admin")]).await;
+        assert_eq!(expiry_of(&without, "Admin"), None);
+        // For a new role `permanent` changes nothing.
         let new = project.set("acme", "ann", &[permanent("Owner")]).await;
         assert_eq!(expiry_of(&new, "Owner"), None);
         assert_eq!(project.member("acme", "ann").await.unwrap().roles, new.roles);
@@ -124,7 +124,7 @@ fn b5_a_repeated_role_keeps_its_end_unless_the_request_sets_one_or_takes_it_away
 }
 
 #[test]
-fn b5_finer_digits_than_microseconds_are_dropped_and_ends_outlast_a_restart() {
+fn b5_an_expiry_is_cut_to_microseconds_and_survives_a_restart() {
     on_both(async |server| {
         let project = server.single();
         project.org("acme", "").await;

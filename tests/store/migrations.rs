@@ -4,7 +4,7 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall_migrations::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, Database};
 
-use crate::desk::{Desk, create_project, open};
+use crate::desk::{Desk, create_org, create_project, open};
 use crate::on_both;
 use crate::support::TestDatabase;
 
@@ -22,5 +22,5 @@ async fn tables_are_dropped_and_created_again(database: TestDatabase) {
     direct.close().await.unwrap();
 
     let mut desk = Desk::new(database).await;
-    desk.write(vec![create_project("shop", RoleStructure::SingleRole)]).await;
+    desk.write(vec![create_project("shop", RoleStructure::SingleRole), create_org("shop", "acme", None)]).await;
 }

@@ -287,7 +287,7 @@ async fn rows(desk: &Desk, table: &str) -> Vec<String> {
         "memberships" => {
             "project, org, user_id, role_set, origin, revision, CAST(temporary AS integer), CAST(other_origins AS integer)"
         }
-        "temporary_roles" => r#"project, org, user_id, role, expire_time"#,
+        "temporary_roles" => "project, org, user_id, role, expire_time",
         "role_origins" => "project, org, user_id, role, origin",
         "role_sets" => "project, id, CAST(migrated AS integer), revision",
         "role_set_roles" => "project, role_set, role",

@@ -51,7 +51,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
     let rows = client.all("roles", async |page_token| {
         let request = ListRoleMappingRolesRequest {
             project: client.project(),
-            role_mapping: args.name.clone(),
+            name: args.name.clone(),
             roles: args.roles.clone(),
             page_size: PAGE_SIZE,
             page_token,
@@ -59,7 +59,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
         };
         let mut mappings = mappings.clone();
         let page = client.ask(mappings.list_role_mapping_roles(request)).await?;
-        Ok(Page { entries: page.rows, next_page_token: page.next_page_token, revision: page.revision })
+        Ok(Page { entries: page.roles, next_page_token: page.next_page_token, revision: page.revision })
     });
     let (rows, revision) = rows.await?;
     client.show(&Shown { project: client.project(), role_mapping, rows, revision })

@@ -1,11 +1,12 @@
 //! A keyed 93-bit hash that replaces a text in memory, with a proven bound on collisions.
 //!
-//! The text is a polynomial over the field of 2^61 - 1 elements. Its coefficients are the length and then 7 bytes each. The
-//! hash is its value at two secret points (polynomial hashing: Carter and Wegman 1979; den Boer 1993). Two different texts
-//! of at most `d - 1` words agree at a random point with probability at most `d / 2^61`, since a polynomial has no more
-//! roots than its degree. Only 32 bits of the second value are kept, which leaves `d / 2^31`. For ids of 128 bytes
-//! (`d` = 20) a pair of ids collides with probability below 2^-83, even if an attacker chose them, as long as the key is
-//! secret. The key is drawn at start, and the hashes never leave the process. `docs/decisions.md` explains the bound.
+//! The text is a polynomial over the field of 2^61 - 1 elements. Its coefficients are the length and then 7 bytes each.
+//! The hash is its value at two secret points (polynomial hashing: Carter and Wegman 1979; den Boer 1993). Two
+//! different texts of at most `d - 1` words agree at a random point with probability at most `d / 2^61`, since a
+//! polynomial has no more roots than its degree. Only 32 bits of the second value are kept, which leaves `d / 2^31`.
+//! For ids of 128 bytes (`d` = 20) a pair of ids collides with probability below 2^-83, even if an attacker chose them,
+//! as long as the key is secret. The key is drawn at start, and the hashes never leave the process. `docs/decisions.md`
+//! explains the bound.
 
 /// 2^61 - 1, a Mersenne prime: reducing needs only an addition.
 const P: u64 = (1 << 61) - 1;

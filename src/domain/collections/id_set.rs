@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn sparse_and_dense_sets_answer_alike() {
+    fn sparse_and_dense_sets_give_equal_answers() {
         let dense: Vec<u32> = (1..2_000).filter(|number| number % 3 != 0).collect();
         for numbers in [vec![], vec![7], vec![1, 50_000], dense] {
             let set = set(&numbers);

@@ -1,7 +1,8 @@
 //! A table of hashed entries that is a value. A clone copies two words; an edit copies one leaf and the path to it.
 //!
-//! Inner nodes branch on the high bits of the hash. A leaf is a small table with open addressing, so that a lookup ends in
-//! one or two neighbouring cache lines. Entries with equal hashes count as equal (see [`super::hash`] for the bound).
+//! Inner nodes branch on the high bits of the hash. A leaf is a small table with open addressing, so that a lookup ends
+//! in one or two neighbouring cache lines. Entries with equal hashes count as equal (see [`super::hash`] for the
+//! bound).
 
 use std::sync::Arc;
 
@@ -108,8 +109,8 @@ impl<E: Entry> Trie<E> {
         }
     }
 
-    /// Replaces each entry for which `altered` returns another one, which must have the same hash. Copies only leaves with
-    /// such entries.
+    /// Replaces each entry for which `altered` returns another one, which must have the same hash. Copies only leaves
+    /// with such entries.
     pub fn alter(&mut self, mut altered: impl FnMut(&E) -> Option<E>) {
         self.root.alter(&mut altered);
     }
@@ -324,7 +325,8 @@ mod tests {
         }
     }
 
-    /// Few different hashes, many of them neighbours at the ends of a leaf, so that probing wraps and removals close gaps.
+    /// Few different hashes, many of them neighbours at the ends of a leaf, so that probing wraps and removals close
+    /// gaps.
     fn hash(number: u32) -> TextHash {
         let spread = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         TextHash { tag: (spread & !0xffff_ffff) | (u32::MAX - number % 3) as u64, rest: number }

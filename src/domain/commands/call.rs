@@ -1,38 +1,37 @@
-//! TODO doc
+//! The call that a command came with.
 
 use std::sync::Arc;
 
 use crate::domain::model::name::UserId;
 
-/// Who calls, as far as it is recorded.
+/// The recorded identity of a caller.
 pub type Actor = Arc<str>;
 
-/// The actor of what the service does by itself; no caller may call itself so.
+/// The actor of the service's own commands. No caller may use this name.
 pub const SYSTEM: &str = "system";
 
-/// Names a write that may be repeated (A4).
+/// Identifies a write that may be repeated (A4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestKey {
     pub caller: Actor,
     pub request_id: Arc<str>,
 }
 
-/// What is recorded of the call beside the command.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub actor: Actor,
     pub request: Option<RequestKey>,
-    /// Of the whole request; only compared where there is a request key.
+    /// Identifies the whole request. Compared only with requests of the same key.
     pub fingerprint: u128,
     pub reason: Arc<str>,
-    /// The end user on whose behalf it is written: then G1 to G6 bind.
+    /// The user for whom the call is made. G1 to G6 then apply.
     pub acting_user: Option<UserId>,
-    /// The digest of the impact that the caller was shown (R9).
+    /// The digest of the impact that a preview returned (R9).
     pub impact_digest: Option<Arc<str>>,
 }
 
 impl Call {
-    /// A call that names nothing but who makes it, and why.
+    /// Returns a call with only an actor and a reason.
     pub fn plain(actor: &str, reason: &str) -> Self {
         Self {
             actor: actor.into(),

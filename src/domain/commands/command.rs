@@ -1,11 +1,10 @@
-//! What callers ask to have done. Everything in a command was parsed; whether it may be done is for `decide` to say.
+//! The commands of callers. All their fields are parsed; `decide` accepts or refuses them.
 
 use crate::domain::model::id::{OrgNo, ProjectId};
 use crate::domain::model::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, UserId};
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::time::Time;
 
-/// A write.
 #[derive(Clone, Debug)]
 pub enum Command {
     CreateProject(CreateProject),
@@ -39,11 +38,11 @@ pub struct CreateProject {
     pub display_name: String,
     pub environment: Environment,
     pub role_structure: RoleStructure,
-    /// Whether the key of a deleted project may be given anew (S5).
+    /// Allows the key of a deleted project (S5).
     pub reuse_deleted_key: bool,
 }
 
-/// What is `None` stays as it is, here and in every other update.
+/// A field that is `None` does not change, here and in every other update.
 #[derive(Clone, Debug)]
 pub struct UpdateProject {
     pub project: ProjectKey,
@@ -54,13 +53,13 @@ pub struct UpdateProject {
     pub allow_ownerless: bool,
 }
 
-/// Lets members hold several roles, or one (P5).
+/// Converts between SINGLE_ROLE and MULTI_ROLE (P5).
 #[derive(Clone, Debug)]
 pub struct ConvertRoleStructure {
     pub project: ProjectKey,
     pub etag: Option<String>,
     pub to: RoleStructure,
-    /// All roles, highest first; to SINGLE_ROLE only.
+    /// All roles, highest first. Only for SINGLE_ROLE.
     pub order: Vec<RoleName>,
     pub allow_ownerless: bool,
 }
@@ -69,9 +68,9 @@ pub struct ConvertRoleStructure {
 pub struct DeleteProject {
     pub project: ProjectKey,
     pub etag: Option<String>,
-    /// The key once more (P6).
+    /// Must repeat the key (P6).
     pub confirm: String,
-    /// Also with orgs in it.
+    /// Deletes the project even if it has orgs.
     pub force: bool,
 }
 
@@ -79,7 +78,7 @@ pub struct DeleteProject {
 pub struct CreatePermissions {
     pub project: ProjectKey,
     pub permissions: Vec<NewPermission>,
-    /// Whether the caller asked for a list: then a refusal names the row.
+    /// True for a batch request, whose refusals name the row.
     pub batch: bool,
 }
 
@@ -95,7 +94,7 @@ pub struct UpdatePermission {
     pub name: PermissionName,
     pub new_name: Option<PermissionName>,
     pub description: Option<String>,
-    /// Those of the old names that are kept (R3), here and in every other update.
+    /// The aliases to keep (R3), here and in every other update.
     pub aliases: Option<Vec<PermissionName>>,
 }
 
@@ -113,11 +112,11 @@ pub struct CreateRole {
     pub internal: bool,
     pub place: Place,
     pub disabled_in: Vec<RoleMappingName>,
-    /// The roles that it manages in a MULTI_ROLE project, itself perhaps among them (G2).
+    /// The roles that it manages in a MULTI_ROLE project (G2). It may name itself.
     pub manages: Vec<RoleName>,
 }
 
-/// Where in the order a new role goes (R2).
+/// The position of a new role in the order (R2).
 #[derive(Clone, Debug)]
 pub enum Place {
     Last,
@@ -150,24 +149,24 @@ pub struct DeleteRole {
     pub project: ProjectKey,
     pub name: RoleName,
     pub etag: Option<String>,
-    /// Who takes its place; not named: the default role, and nothing where the role is internal (R4).
+    /// `None` is the default role, for an internal role no replacement (R4).
     pub replacement: Option<RoleName>,
 }
 
-/// What becomes of those who hold a role when it turns from enabled to disabled for them (M7).
+/// What happens to members who hold a role when it turns from enabled to disabled for them (M7).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OnDisabled {
-    /// The write is refused.
+    /// Refuses the write.
     #[default]
     Reject,
-    /// They get another in its place for good.
+    /// Replaces the role. Enabling it again does not undo this.
     Remap {
-        /// Which takes the place of which, all at once.
+        /// Pairs of role and replacement, applied at once.
         replacements: Vec<(RoleName, RoleName)>,
-        /// Takes the place of all that `replacements` does not name.
+        /// Replaces the roles not named in `replacements`.
         default_replacement: Option<RoleName>,
     },
-    /// They keep it, and it grants nothing; meanwhile they hold another, if one is named.
+    /// Keeps the role, which grants nothing, with an optional fallback role.
     Suspend { fallback_role: Option<RoleName> },
 }
 
@@ -232,7 +231,7 @@ pub struct CreateOrg {
     pub role_mapping: Option<RoleMappingName>,
     /// Gets `default_owner_role` (S4).
     pub creator: Option<UserId>,
-    /// Whether the id of a deleted org may be given anew (S5).
+    /// Allows the id of a deleted org (S5).
     pub reuse_deleted_id: bool,
 }
 
@@ -276,7 +275,7 @@ pub enum SubscribeTo {
 pub struct WriteMember {
     pub project: ProjectKey,
     pub row: MemberWrite,
-    /// Whether an org may be left without an owner (B3).
+    /// Allows the org to be left without an owner (B3).
     pub allow_ownerless: bool,
 }
 
@@ -296,35 +295,34 @@ pub struct MemberWrite {
 
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// No role given means the project's `default_role`.
+    /// An empty list means the `default_role` of the project.
     Add(Vec<RoleAssignment>),
-    /// Replaces the whole set; at least one role.
+    /// Replaces all roles. At least one role.
     Set(Vec<RoleAssignment>),
     Remove,
 }
 
-/// A role as a caller gives it.
 #[derive(Clone, Debug)]
 pub struct RoleAssignment {
     pub role: RoleName,
-    /// Until when. `None`: a role that the member has already keeps its end, a new one has none.
+    /// `None` keeps the expiry of a role that the member has. A new role is then permanent.
     pub expire_time: Option<Time>,
-    /// Takes away the end of a role that the member has already.
+    /// Makes a temporary role of the member permanent.
     pub permanent: bool,
 }
 
-/// Purges some of what is dead; the service itself asks for it.
+/// Purges some deleted data. A command of the actor `system`.
 #[derive(Clone, Debug)]
 pub struct Purge {
     pub project: ProjectId,
-    /// Memberships of dead orgs, or of role sets without roles. Only the database knows the ids of users.
+    /// Memberships of deleted orgs or of role sets without roles. Only the database knows the user ids.
     pub members: Vec<(OrgNo, UserId)>,
-    /// Whether the database has no more of them: then what they hung on goes as well.
+    /// True if the database has no other such memberships. Then what they depended on is purged too.
     pub last: bool,
 }
 
 impl Command {
-    /// The RPC by which a command is asked for, as the history names it.
+    /// Returns the name of the RPC, as the history records it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::CreateProject(_) => "CreateProject",
@@ -358,7 +356,7 @@ impl Command {
         }
     }
 
-    /// The project that a command is of; none where it makes one, or is none of a caller's.
+    /// Returns the command's project. `None` for `CreateProject` and `Purge`.
     pub fn project(&self) -> Option<&ProjectKey> {
         match self {
             Self::CreateProject(_) | Self::Purge(_) => None,
@@ -386,13 +384,13 @@ impl Command {
         }
     }
 
-    /// Whether it can be written on behalf of an end user (G1).
+    /// Returns true if the command accepts an acting user (G1).
     pub fn takes_acting_user(&self) -> bool {
         matches!(self, Self::WriteMember(_) | Self::UpdateOrg(_) | Self::DeleteOrg(_))
     }
 
-    /// Roughly how many rows deciding and storing it costs; groups are cut by it. What may touch any number of rows, or
-    /// look through all memberships of a project, commits alone; looking through those of one org counts for some.
+    /// Returns roughly how many rows deciding and storing the command costs. It limits the size of a group. A command
+    /// that may change any number of rows, or scans all memberships of a project, commits alone.
     pub fn weight(&self) -> usize {
         use crate::limits::{GROUP_ROWS_MAX, ORG_ROWS};
         match self {
@@ -418,7 +416,7 @@ impl Command {
             | Self::DeleteRoleMapping(_) => GROUP_ROWS_MAX,
             Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,
             Self::BatchWriteMembers(command) => command.rows.len().max(1),
-            // The last of a project looks for role sets that somebody still has.
+            // The last purge of a project scans all memberships for used role sets.
             Self::Purge(command) if command.last => GROUP_ROWS_MAX,
             Self::Purge(command) => command.members.len().max(1),
             _ => 1,

@@ -1,5 +1,5 @@
-//! What becomes of those who hold a role when it turns from enabled to disabled for them, as the caller says (M7), and of
-//! those whose suspended role is enabled again: its fallback role goes.
+//! Applies the caller's choice for members whose role is disabled (M7). A suspended role that is enabled again loses
+//! its fallback role.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,26 +19,26 @@ use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 use crate::domain::state::role_mapping::RoleMapping;
 
-/// The caller's answer, its names looked up.
-enum Answer {
+/// The choice of the caller, with the names looked up.
+enum Strategy {
     Reject,
     Remap { replacements: BTreeMap<RoleId, RoleId>, default_replacement: Option<RoleId> },
     Suspend { fallback_role: Option<RoleId> },
 }
 
-/// Roles being disabled and enabled for orgs, all of which get the same mapping, or stay with it while it changes.
+/// Disables and enables roles for orgs that move to one mapping, or keep their mapping while it changes.
 pub struct Disabling<'a> {
     project: &'a Project,
-    answer: Answer,
+    strategy: Strategy,
     /// The roles that are disabled afterwards.
     disabled: BTreeSet<RoleId>,
-    /// What orgs of a mapping lose, found once for all of them.
-    lost: BTreeMap<RoleMappingId, Arc<BTreeSet<RoleId>>>,
-    /// The sets made in the place of others, for members of orgs that come from a mapping.
+    /// For each mapping that orgs come from: the roles that turn from enabled to disabled.
+    newly_disabled: BTreeMap<RoleMappingId, Arc<BTreeSet<RoleId>>>,
+    /// The new sets for members of orgs that come from a mapping.
     remapped: BTreeMap<(RoleMappingId, RoleSetId), RoleSetId>,
 }
 
-/// Members who would lose a role without having been asked about.
+/// Counts the members whose roles the strategy does not cover.
 #[derive(Default)]
 struct Uncovered {
     held: BTreeMap<RoleId, u64>,
@@ -47,14 +47,15 @@ struct Uncovered {
 }
 
 impl<'a> Disabling<'a> {
-    /// Looks up what the caller said; the roles named must be enabled in the mapping that results, whose name this is.
+    /// Looks up the names of the choice. Replacements and fallback roles must be enabled in the resulting mapping,
+    /// which is called `role_mapping`.
     pub fn new(
         project: &'a Project,
         on_disabled: &OnDisabled,
         disabled: BTreeSet<RoleId>,
         role_mapping: &RoleMappingName,
     ) -> Result<Self, Refusal> {
-        let to = |name: &RoleName| {
+        let enabled_role = |name: &RoleName| {
             let role = project.role(name)?;
             if disabled.contains(&role) {
                 let role = project.role_name(role);
@@ -62,55 +63,53 @@ impl<'a> Disabling<'a> {
             }
             Ok(role)
         };
-        let answer = match on_disabled {
-            OnDisabled::Reject => Answer::Reject,
-            OnDisabled::Remap { replacements, default_replacement } => {
-                let mut entries = BTreeMap::new();
-                for (name, other) in replacements {
-                    let (role, other) = (project.role(name)?, to(other)?);
-                    check_replacement(project, role, other)?;
-                    if entries.insert(role, other).is_some() {
+        let strategy = match on_disabled {
+            OnDisabled::Reject => Strategy::Reject,
+            OnDisabled::Remap { replacements: named, default_replacement } => {
+                let mut replacements = BTreeMap::new();
+                for (name, replacement) in named {
+                    let (role, replacement) = (project.role(name)?, enabled_role(replacement)?);
+                    check_replacement(project, role, replacement)?;
+                    if replacements.insert(role, replacement).is_some() {
                         return Err(Refusal::RemappedTwice { role: name.clone() });
                     }
                 }
-                Answer::Remap {
-                    replacements: entries,
-                    default_replacement: default_replacement.as_ref().map(to).transpose()?,
-                }
+                let default_replacement = default_replacement.as_ref().map(enabled_role).transpose()?;
+                Strategy::Remap { replacements, default_replacement }
             }
             OnDisabled::Suspend { fallback_role } => {
-                let fallback_role = fallback_role.as_ref().map(to).transpose()?;
+                let fallback_role = fallback_role.as_ref().map(enabled_role).transpose()?;
                 if let Some(role) = fallback_role.filter(|&role| !project.is_visible(role)) {
                     return Err(Refusal::FallbackRoleInternal { role: project.role_name(role) });
                 }
-                Answer::Suspend { fallback_role }
+                Strategy::Suspend { fallback_role }
             }
         };
-        Ok(Self { project, answer, disabled, lost: BTreeMap::new(), remapped: BTreeMap::new() })
+        Ok(Self { project, strategy, disabled, newly_disabled: BTreeMap::new(), remapped: BTreeMap::new() })
     }
 
-    /// The same, for orgs that move to a mapping.
+    /// Does the same for orgs that move to a mapping.
     pub fn moving(project: &'a Project, to: RoleMappingId, on_disabled: &OnDisabled) -> Result<Self, Refusal> {
         let Some(mapping) = project.role_mappings.get(to) else { return Err(Refusal::Panicked) };
         let disabled = mapping.record.disabled_roles.iter().copied().collect();
         Self::new(project, on_disabled, disabled, &mapping.record.name)
     }
 
-    /// Refuses where a member of these orgs would lose a role that the caller's answer does not cover.
-    pub fn covered<'o>(&mut self, orgs: impl Iterator<Item = &'o Org>, now: Time) -> Result<(), Refusal> {
-        if matches!(self.answer, Answer::Suspend { .. }) {
+    /// Refuses if a role of a member would be disabled that the strategy does not cover.
+    pub fn check_covered<'o>(&mut self, orgs: impl Iterator<Item = &'o Org>, now: Time) -> Result<(), Refusal> {
+        if matches!(self.strategy, Strategy::Suspend { .. }) {
             return Ok(());
         }
         let mut uncovered = Uncovered::default();
         for org in orgs {
-            let lost = self.lost(org);
-            if lost.is_empty() {
+            let newly_disabled = self.newly_disabled(org);
+            if newly_disabled.is_empty() {
                 continue;
             }
             let before = uncovered.members;
-            self.project.each_membership(org, |it| {
-                let mut roles = self.loses(org, it, &lost, now);
-                roles.retain(|&role| self.becomes(role).is_none());
+            self.project.each_membership(org, |member| {
+                let mut roles = self.disabled_of(org, member, &newly_disabled, now);
+                roles.retain(|&role| self.replacement_of(role).is_none());
                 uncovered.members += u64::from(!roles.is_empty());
                 roles.into_iter().for_each(|role| *uncovered.held.entry(role).or_default() += 1);
             });
@@ -123,13 +122,14 @@ impl<'a> Disabling<'a> {
         Err(Refusal::RolesWouldBeDisabled { held, members: uncovered.members, orgs: uncovered.orgs })
     }
 
-    /// Does to the members of an org what the caller said, which covers all of them. The org itself is not moved.
+    /// Applies the strategy to the members of an org. The caller has checked that it covers all of them, and moves the
+    /// org itself.
     pub fn apply(&mut self, draft: &mut Draft<'_>, org: &Org) -> Result<(), Refusal> {
-        let lost = self.lost(org);
-        if matches!(self.answer, Answer::Remap { .. }) && !lost.is_empty() {
-            self.remap(draft, org, &lost)?;
+        let newly_disabled = self.newly_disabled(org);
+        if matches!(self.strategy, Strategy::Remap { .. }) && !newly_disabled.is_empty() {
+            self.remap(draft, org, &newly_disabled)?;
         }
-        self.fallbacks(draft, org, &lost);
+        self.set_fallbacks(draft, org, &newly_disabled);
         Ok(())
     }
 
@@ -137,109 +137,115 @@ impl<'a> Disabling<'a> {
         self.project.role_mappings.get(org.record.role_mapping).map(AsRef::as_ref)
     }
 
-    /// The roles that turn from enabled to disabled for an org.
-    fn lost(&mut self, org: &Org) -> Arc<BTreeSet<RoleId>> {
+    /// Returns the roles that turn from enabled to disabled for an org.
+    fn newly_disabled(&mut self, org: &Org) -> Arc<BTreeSet<RoleId>> {
         let from = org.record.role_mapping;
-        if let Some(lost) = self.lost.get(&from) {
-            return lost.clone();
+        if let Some(known) = self.newly_disabled.get(&from) {
+            return known.clone();
         }
         let enabled = |role: &RoleId| self.mapping(org).is_some_and(|mapping| mapping.enabled(*role));
-        let lost: Arc<BTreeSet<RoleId>> = Arc::new(self.disabled.iter().copied().filter(enabled).collect());
-        self.lost.insert(from, lost.clone());
-        lost
+        let roles: Arc<BTreeSet<RoleId>> = Arc::new(self.disabled.iter().copied().filter(enabled).collect());
+        self.newly_disabled.insert(from, roles.clone());
+        roles
     }
 
-    /// What a member loses: roles of its own, and what stands in for one that stays suspended.
-    fn loses(&self, org: &Org, it: Recorded<'_>, lost: &BTreeSet<RoleId>, now: Time) -> BTreeSet<RoleId> {
-        let in_place = |role| self.project.fallback_of(org, role).filter(|_| self.disabled.contains(&role));
-        let roles = it.held(now).filter_map(|role| if lost.contains(&role) { Some(role) } else { in_place(role) });
-        roles.filter(|role| lost.contains(role)).collect()
+    /// Returns the newly disabled roles that a member holds, including fallback roles of roles that stay suspended.
+    fn disabled_of(
+        &self,
+        org: &Org,
+        member: Recorded<'_>,
+        newly_disabled: &BTreeSet<RoleId>,
+        now: Time,
+    ) -> BTreeSet<RoleId> {
+        let fallback_of = |role| self.project.fallback_of(org, role).filter(|_| self.disabled.contains(&role));
+        let effective = |role| if newly_disabled.contains(&role) { Some(role) } else { fallback_of(role) };
+        member.held(now).filter_map(effective).filter(|role| newly_disabled.contains(role)).collect()
     }
 
-    /// What takes the place of a role that is disabled; none, if the caller did not say.
-    fn becomes(&self, role: RoleId) -> Option<RoleId> {
-        let Answer::Remap { replacements, default_replacement } = &self.answer else { return None };
-        let alike = |other: &RoleId| self.project.is_visible(*other) == self.project.is_visible(role);
-        replacements.get(&role).copied().or_else(|| default_replacement.filter(alike))
+    /// Returns the replacement of a disabled role. `None` if the caller named none.
+    fn replacement_of(&self, role: RoleId) -> Option<RoleId> {
+        let Strategy::Remap { replacements, default_replacement } = &self.strategy else { return None };
+        let suitable = |other: &RoleId| self.project.is_visible(*other) == self.project.is_visible(role);
+        replacements.get(&role).copied().or_else(|| default_replacement.filter(suitable))
     }
 
-    fn remap(&mut self, draft: &mut Draft<'_>, org: &Org, lost: &BTreeSet<RoleId>) -> Result<(), Refusal> {
+    fn remap(&mut self, draft: &mut Draft<'_>, org: &Org, newly_disabled: &BTreeSet<RoleId>) -> Result<(), Refusal> {
         let project = self.project;
         let mut sets = BTreeSet::new();
-        project.each_membership(org, |it| {
-            if it.temporary.is_empty() && it.set.roles.iter().any(|role| lost.contains(role)) {
-                sets.insert(it.set_id);
+        project.each_membership(org, |member| {
+            if member.temporary.is_empty() && member.set.roles.iter().any(|role| newly_disabled.contains(role)) {
+                sets.insert(member.set_id);
             }
         });
         let mut with_temporary_roles = Vec::new();
         org.for_each_with_temporary_roles(|user| with_temporary_roles.push(user));
         for user in with_temporary_roles {
             let Some(before) = project.membership(org, user) else { continue };
-            let replacement_of =
-                |role, held: bool| if held && lost.contains(&role) { self.becomes(role) } else { Some(role) };
-            let loses =
-                project.recorded_in(&before).is_some_and(|it| it.held(draft.now()).any(|it| lost.contains(&it)));
-            if loses {
-                let after = replacement::record(draft, project, &before, replacement_of)?;
+            let Some(recorded) = project.recorded_in(&before) else { continue };
+            if recorded.held(draft.now()).any(|role| newly_disabled.contains(&role)) {
+                let after = replacement::record(draft, project, &before, |role, held| {
+                    if held && newly_disabled.contains(&role) { self.replacement_of(role) } else { Some(role) }
+                })?;
                 let key = MembershipKey { project: project.id, org: org.no, user: user.clone() };
                 draft.edit(Change::Membership(Edit { key, before: Some(before), after }));
             }
         }
-        let mut others = Vec::with_capacity(sets.len());
+        let mut replacements = Vec::with_capacity(sets.len());
         for &set in &sets {
-            others.push(self.remapped(draft, org.record.role_mapping, set, lost)?);
+            replacements.push(self.remapped(draft, org.record.role_mapping, set, newly_disabled)?);
         }
         if !sets.is_empty() {
             let key = Scoped { project: project.id, id: org.no };
-            let (before, after) = (Some(sets.into_iter().collect()), Some(others.into()));
+            let (before, after) = (Some(sets.into_iter().collect()), Some(replacements.into()));
             draft.edit(Change::Remap(Edit { key, before, after }));
         }
         Ok(())
     }
 
-    /// The set in the place of another: new, so that whoever has it is known to have got it here.
+    /// Returns the replacement of a set. It is a new set, which proves the origin of its holders' roles.
     fn remapped(
         &mut self,
         draft: &mut Draft<'_>,
         from: RoleMappingId,
         set_id: RoleSetId,
-        lost: &BTreeSet<RoleId>,
+        newly_disabled: &BTreeSet<RoleId>,
     ) -> Result<RoleSetId, Refusal> {
         if let Some(&known) = self.remapped.get(&(from, set_id)) {
             return Ok(known);
         }
         let Some(set) = self.project.role_sets.get(set_id) else { return Err(Refusal::Panicked) };
-        let other = set.migrated(|role| if lost.contains(&role) { self.becomes(role) } else { Some(role) });
-        let other = role_set::add(draft, self.project.id, other)?;
-        self.remapped.insert((from, set_id), other);
-        Ok(other)
+        let replacement_of = |role| if newly_disabled.contains(&role) { self.replacement_of(role) } else { Some(role) };
+        let remapped = role_set::add(draft, self.project.id, set.migrated(replacement_of))?;
+        self.remapped.insert((from, set_id), remapped);
+        Ok(remapped)
     }
 
-    /// Those of roles that are enabled again go. One that is disabled now stays, with what stands in for it, or another
-    /// takes its place.
-    fn fallbacks(&self, draft: &mut Draft<'_>, org: &Org, lost: &BTreeSet<RoleId>) {
-        let stay = org.fallbacks().iter().filter(|it| self.disabled.contains(&it.role)).map(|it| match &self.answer {
-            Answer::Remap { .. } if lost.contains(&it.fallback_role) => {
-                Fallback { fallback_role: self.becomes(it.fallback_role).unwrap_or(it.fallback_role), ..*it }
-            }
-            _ => *it,
-        });
-        let mut fallbacks: BTreeMap<RoleId, RoleId> = stay.map(|it| (it.role, it.fallback_role)).collect();
-        if let Answer::Suspend { fallback_role: Some(fallback_role) } = self.answer
-            && !lost.is_empty()
+    /// Removes the fallback roles of roles that are enabled again. A role that stays disabled keeps its fallback role
+    /// or gets a replacement of it. SUSPEND adds the fallback role of the caller.
+    fn set_fallbacks(&self, draft: &mut Draft<'_>, org: &Org, newly_disabled: &BTreeSet<RoleId>) {
+        let kept = org.fallbacks().iter().filter(|fallback| self.disabled.contains(&fallback.role));
+        let mut fallbacks: BTreeMap<RoleId, RoleId> = BTreeMap::new();
+        for &Fallback { role, fallback_role } in kept {
+            let replacement = self.replacement_of(fallback_role).filter(|_| newly_disabled.contains(&fallback_role));
+            fallbacks.insert(role, replacement.unwrap_or(fallback_role));
+        }
+        if let Strategy::Suspend { fallback_role: Some(fallback_role) } = self.strategy
+            && !newly_disabled.is_empty()
         {
             let now = draft.now();
             let mut held = BTreeSet::new();
-            self.project.each_membership(org, |it| held.extend(self.loses(org, it, lost, now)));
+            self.project.each_membership(org, |member| held.extend(self.disabled_of(org, member, newly_disabled, now)));
             let visible = held.into_iter().filter(|&role| self.project.is_visible(role));
             fallbacks.extend(visible.map(|role| (role, fallback_role)));
         }
-        // What nobody was left to hold may name a role that is disabled now, and lead nowhere.
+        // A fallback role that no member was left to hold may be disabled now, without an enabled one after it.
         let enabled = |role| !self.disabled.contains(&role);
         let all: Vec<Fallback> =
             fallbacks.into_iter().map(|(role, fallback_role)| Fallback { role, fallback_role }).collect();
-        let leads = |it: &&Fallback| fallback_of(&all, it.role, enabled).is_some() || org.fallbacks().contains(it);
-        let all = all.iter().filter(leads).copied().collect();
-        fallback::set(draft, self.project, org, all);
+        let is_useful = |fallback: &&Fallback| {
+            fallback_of(&all, fallback.role, enabled).is_some() || org.fallbacks().contains(fallback)
+        };
+        let useful = all.iter().filter(is_useful).copied().collect();
+        fallback::set(draft, self.project, org, useful);
     }
 }

@@ -1,4 +1,4 @@
-//! TODO doc
+//! The draft that a command is decided on.
 
 use std::sync::Arc;
 
@@ -11,16 +11,15 @@ use crate::domain::state::change::Change;
 use crate::domain::state::project::Project;
 use crate::limits::Limits;
 
-/// What a command is decided under.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
     pub call: &'a Call,
-    /// The instant of the commit, if it comes to one.
+    /// The time of the commit, if the command is accepted.
     pub now: Time,
     pub limits: &'a Limits,
 }
 
-/// The state a command is being decided on, and what it has changed so far.
+/// The state with the changes of the command so far.
 pub struct Draft<'a> {
     state: State,
     changes: Vec<Change>,
@@ -44,7 +43,6 @@ impl<'a> Draft<'a> {
         self.terms.now
     }
 
-    /// The end user on whose behalf it is written, if it is (G1).
     pub fn acting_user(&self) -> Option<UserId> {
         self.terms.call.acting_user.clone()
     }
@@ -53,35 +51,29 @@ impl<'a> Draft<'a> {
         self.terms.limits
     }
 
-    /// The project as the draft has it now.
+    /// Returns the project with the changes so far.
     pub fn project(&self, key: &ProjectKey) -> Result<Arc<Project>, Refusal> {
         let project = self.state.project(key).cloned();
         project.ok_or_else(|| Refusal::NotFound(Noun::Project, key.to_string()))
     }
 
-    /// The project as the draft has it now, given as it was.
-    pub fn again(&self, project: &Project) -> Result<Arc<Project>, Refusal> {
+    /// Returns the project with the changes so far, given an earlier version of it.
+    pub fn latest(&self, project: &Project) -> Result<Arc<Project>, Refusal> {
         let now = self.state.project_numbered(project.id).cloned();
         now.ok_or_else(|| Refusal::NotFound(Noun::Project, project.record.key.to_string()))
     }
 
-    /// Refuses what would be more than a limit of P7.
-    pub fn within(&self, limit: &'static str, max: u64, asked: usize) -> Result<(), Refusal> {
+    /// Refuses a number above a limit (P7).
+    pub fn check_limit(&self, limit: &'static str, max: u64, asked: usize) -> Result<(), Refusal> {
         let asked = asked as u64;
         if asked > max { Err(Refusal::LimitExceeded { limit, max, asked }) } else { Ok(()) }
     }
 
-    /// What was changed so far.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// How many changes were made so far.
-    pub fn changes_len(&self) -> usize {
-        self.changes.len()
-    }
-
-    /// Makes a change, here and in what is returned.
+    /// Applies and records a change.
     pub fn edit(&mut self, change: Change) {
         self.state.apply(&change);
         self.changes.push(change);

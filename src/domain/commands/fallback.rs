@@ -1,4 +1,4 @@
-//! TODO doc
+//! Sets the fallback roles of an org (M7).
 
 use crate::domain::commands::draft::Draft;
 use crate::domain::model::fallback::Fallback;
@@ -6,7 +6,7 @@ use crate::domain::state::change::{Change, Edit, Scoped};
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// Says who stands in for the suspended roles of an org from now on.
+/// Replaces the fallback roles of an org.
 pub fn set(draft: &mut Draft<'_>, project: &Project, org: &Org, fallbacks: Vec<Fallback>) {
     if fallbacks != org.fallbacks() {
         let key = Scoped { project: project.id, id: org.no };

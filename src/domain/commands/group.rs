@@ -1,4 +1,4 @@
-//! Decides a group of commands, each on what its accepted predecessors left: as if one by one, but committed together.
+//! Decides a group of commands, each on the state after its accepted predecessors. They are committed together.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,7 @@ use crate::limits::Limits;
 pub struct Work {
     pub command: Command,
     pub call: Call,
-    /// Drawn at random for the commit, if it comes to one.
+    /// The tag of the revision, drawn at random.
     pub tag: u32,
 }
 
@@ -33,15 +33,14 @@ pub struct Commit {
     pub revision: Revision,
     pub kind: Arc<str>,
     pub actor: Actor,
-    /// On whose behalf it was written (G1).
     pub acting_user: Option<UserId>,
     pub reason: Arc<str>,
-    /// What a repetition is answered with, where the call named a request id.
+    /// Answers a repetition, if the call had a request id.
     pub request: Option<Remembered>,
     pub changes: Vec<Change>,
 }
 
-/// A write that may be repeated, and its answer (A4).
+/// A write that may be repeated, with its answer (A4).
 #[derive(Clone)]
 pub struct Remembered {
     pub key: RequestKey,
@@ -50,10 +49,10 @@ pub struct Remembered {
     pub impact: Arc<Impact>,
 }
 
-/// Writes of the last 24 hours that the group's request ids name.
+/// The writes of the last 24 hours with request ids of the group.
 pub type Known = HashMap<RequestKey, KnownRequest>;
 
-/// A write of the past, as the store remembers it.
+/// An earlier write, as the store records it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnownRequest {
     pub fingerprint: u128,
@@ -62,7 +61,7 @@ pub struct KnownRequest {
     pub outcome: Vec<u8>,
 }
 
-/// What becomes of one command, if the group is committed.
+/// The result of one command, if the group is committed.
 pub enum Verdict {
     Done {
         revision: Revision,
@@ -70,7 +69,7 @@ pub enum Verdict {
         impact: Arc<Impact>,
         replayed: bool,
     },
-    /// Answered with what an earlier write was answered.
+    /// A repeated write gets the answer of the earlier one.
     Remembered {
         revision: Revision,
         outcome: Vec<u8>,
@@ -82,11 +81,11 @@ pub enum Verdict {
 pub struct Group {
     pub next: State,
     pub commits: Vec<Commit>,
-    /// One for each command, in their order.
+    /// The results of the commands, in their order.
     pub verdicts: Vec<Verdict>,
 }
 
-/// Decides a group on `base`. Pure; a panic in deciding refuses that command only.
+/// Decides a group on `base`. Pure. A panic in deciding refuses only that command.
 pub fn decide_group(base: State, work: &[Work], known: &Known, now: Time, limits: &Limits) -> Group {
     let mut group = Group { next: base, commits: Vec::new(), verdicts: Vec::with_capacity(work.len()) };
     for work in work {
@@ -103,7 +102,7 @@ impl Group {
         {
             return verdict;
         }
-        // Time grows from commit to commit, whatever the clock does.
+        // Time grows from commit to commit, even if the clock goes back.
         let now = now.max(self.next.revision().at.next());
         let terms = Terms { call: &work.call, now, limits };
         let state = &self.next;
@@ -150,7 +149,7 @@ impl Group {
         }
     }
 
-    /// The verdict on a request id that was used before, in the past or earlier in this group (A4).
+    /// Returns the result for a request id that was used before, also earlier in this group (A4).
     fn repeated(&self, key: &RequestKey, fingerprint: u128, known: &Known) -> Option<Verdict> {
         let reused = || Some(Verdict::Refused(Refusal::RequestIdReused(key.request_id.to_string())));
         if let Some(known) = known.get(key) {

@@ -1,5 +1,5 @@
-//! What an acting user may do with the roles of an org (G5). The writes themselves are tried and dropped: so the answer is
-//! what they would do.
+//! What an acting user may do with the roles of an org (G5). It tries the writes and drops their results, so the answer
+//! always agrees with what they would do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,33 +20,32 @@ use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 use crate::limits::Limits;
 
-/// About whom is asked, and which part of the list.
+/// The question, and which part of the list to return.
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub project: ProjectKey,
     pub org_id: OrgId,
     pub acting_user: UserId,
-    /// Whose roles would be written; none: anybody's but its own.
+    /// The user whose roles would be written. `None` is any other user.
     pub target: Option<UserId>,
-    /// The list goes on below this role.
+    /// Continues the list below this role.
     pub after: Option<RoleId>,
-    /// Roles at most.
+    /// The most roles to return.
     pub limit: usize,
 }
 
-/// What an acting user may do with visible roles, highest first.
 #[derive(Clone)]
 pub struct Manageable {
     pub project: Arc<Project>,
     pub org: OrgNo,
+    /// Visible roles, highest first.
     pub roles: Vec<ManageableRole>,
-    /// Whether more roles follow.
+    /// True if more roles follow.
     pub more: bool,
-    /// Whether the target, or anybody at all, may be removed.
+    /// True if the target may be removed; without a target, if any member could be.
     pub remove: bool,
 }
 
-/// What an acting user may do with one role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ManageableRole {
     pub id: RoleId,
@@ -54,11 +53,10 @@ pub struct ManageableRole {
     pub invite: bool,
     pub give: bool,
     pub take: bool,
-    /// Until when it can be given at the latest, or where it cannot be given, invited to; none: for ever, or not at all.
+    /// The latest expiry with which the role can be given, or else invited to. `None`: permanently, or not at all.
     pub expire_time_max: Option<Time>,
 }
 
-/// Says what an acting user may do.
 pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Result<Manageable, Refusal> {
     let project = state.project(&ask.project).cloned();
     let project = project.ok_or_else(|| Refusal::NotFound(Noun::Project, ask.project.to_string()))?;
@@ -76,21 +74,20 @@ pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Resul
     let mut rest: Vec<RoleId> = rest.take(ask.limit.saturating_add(1)).collect();
     let more = rest.len() > ask.limit;
     rest.truncate(ask.limit);
-    let on = Context { state, project: &project, org, acting: &acting, ask, now, limits };
+    let context = Context { state, project: &project, org, acting: &acting, ask, now, limits };
     let (roles, remove) = match &ask.target {
         None => {
             let remove = visible.iter().any(|&role| acting.check_scope(CAN_REMOVE_USERS, role).is_ok());
-            (rest.iter().map(|&role| on.role(role)).collect(), remove)
+            (rest.iter().map(|&role| context.role(role)).collect(), remove)
         }
         Some(target) => {
-            let trial = Trial::new(on, target);
+            let trial = Trial::new(context, target);
             (rest.iter().map(|&role| trial.role(role)).collect(), trial.allows(Write::Remove))
         }
     };
     Ok(Manageable { org: org.no, roles, more, remove, project: project.clone() })
 }
 
-/// What is asked of.
 #[derive(Clone, Copy)]
 struct Context<'a> {
     state: &'a State,
@@ -103,7 +100,7 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// About nobody in particular.
+    /// Answers for any other user.
     fn role(&self, id: RoleId) -> ManageableRole {
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping);
         let enabled = mapping.is_some_and(|mapping| mapping.enabled(id));
@@ -120,61 +117,62 @@ impl Context<'_> {
     }
 }
 
-/// About one target: the writes are tried.
+/// Answers for one target by trying the writes.
 struct Trial<'a> {
-    on: Context<'a>,
+    context: Context<'a>,
     target: &'a UserId,
-    /// The visible roles that the target holds, and until when.
+    /// The visible roles of the target and their expiries.
     held: BTreeMap<RoleId, Option<Time>>,
-    /// Whether the org needs the target as its owner (B3). Found once: each trial would look through the org.
+    /// True if the org needs the target as its owner (B3). Computed once, since each trial would scan the org.
     last_owner: bool,
     call: Call,
 }
 
 impl<'a> Trial<'a> {
-    fn new(on: Context<'a>, target: &'a UserId) -> Self {
-        let Context { project, org, now, .. } = on;
+    fn new(context: Context<'a>, target: &'a UserId) -> Self {
+        let Context { project, org, now, .. } = context;
         let record = project.membership(org, target);
         let recorded = record.as_ref().and_then(|record| project.recorded_in(record));
-        let held = recorded.map_or_else(BTreeMap::new, |it| {
-            let visible = it.held(now).filter(|&role| project.is_visible(role));
-            visible.map(|role| (role, it.expiry(role))).collect()
+        let held = recorded.map_or_else(BTreeMap::new, |recorded| {
+            let visible = recorded.held(now).filter(|&role| project.is_visible(role));
+            visible.map(|role| (role, recorded.expiry(role))).collect()
         });
         let owner = project.record.default_owner_role;
         let last_owner = held.get(&owner) == Some(&None) && project.needs_owner(org, target, now);
-        let call = Call { acting_user: Some(on.ask.acting_user.clone()), ..Call::plain("", "") };
-        Self { on, target, held, last_owner, call }
+        let call = Call { acting_user: Some(context.ask.acting_user.clone()), ..Call::plain("", "") };
+        Self { context, target, held, last_owner, call }
     }
 
     fn allows(&self, write: Write) -> bool {
-        if self.last_owner && !self.leaves_owner(&write) {
+        if self.last_owner && !self.keeps_owner(&write) {
             return false;
         }
-        let row = MemberWrite { org_id: self.on.ask.org_id.clone(), user_id: self.target.clone(), write };
-        let command = WriteMember { project: self.on.ask.project.clone(), row, allow_ownerless: true };
-        let terms = Terms { call: &self.call, now: self.on.now, limits: self.on.limits };
-        accepts(self.on.state, &Command::WriteMember(command), &terms)
+        let row = MemberWrite { org_id: self.context.ask.org_id.clone(), user_id: self.target.clone(), write };
+        let command = WriteMember { project: self.context.ask.project.clone(), row, allow_ownerless: true };
+        let terms = Terms { call: &self.call, now: self.context.now, limits: self.context.limits };
+        accepts(self.context.state, &Command::WriteMember(command), &terms)
     }
 
-    /// Whether the target owns the org afterwards as before.
-    fn leaves_owner(&self, write: &Write) -> bool {
-        let owner = self.on.project.role_name(self.on.project.record.default_owner_role);
+    /// Returns true if the target stays a permanent owner.
+    fn keeps_owner(&self, write: &Write) -> bool {
+        let owner = self.context.project.role_name(self.context.project.record.default_owner_role);
         match write {
             Write::Add(_) => true,
             Write::Remove => false,
-            // It has no end, and keeps none where none is said.
+            // The role is permanent, and stays so without an `expire_time`.
             Write::Set(roles) => roles.iter().any(|given| given.role == owner && given.expire_time.is_none()),
         }
     }
 
     fn role(&self, id: RoleId) -> ManageableRole {
-        let invited = self.on.acting.expiry_max(CAN_INVITE, id);
-        let given = self.on.acting.expiry_max(CAN_CHANGE_ROLES, id).into_iter().chain(self.lower(id)).reduce(later);
+        let invited = self.context.acting.expiry_max(CAN_INVITE, id);
+        let given =
+            self.context.acting.expiry_max(CAN_CHANGE_ROLES, id).into_iter().chain(self.step_down(id)).reduce(later);
         let invite = self.allows(Write::Add(vec![self.given(id, invited.flatten())]));
         let holds = self.held.contains_key(&id);
         let others = |others: Vec<RoleAssignment>| if others.is_empty() { Write::Remove } else { Write::Set(others) };
         let kept = |role: RoleId| RoleAssignment {
-            role: self.on.project.role_name(role),
+            role: self.context.project.role_name(role),
             expire_time: None,
             permanent: false,
         };
@@ -182,17 +180,17 @@ impl<'a> Trial<'a> {
             self.held.keys().filter(|&&role| role != id).map(|&role| kept(role)).collect();
         let take = holds && self.allows(others(without.clone()));
         let new = if holds { kept(id) } else { self.given(id, given.flatten()) };
-        let with = match self.on.project.record.role_structure {
+        let with = match self.context.project.record.role_structure {
             RoleStructure::SingleRole => vec![new],
             RoleStructure::MultiRole => without.into_iter().chain([new]).collect(),
         };
         let give = self.allows(Write::Set(with));
-        // What the target holds already and cannot be given anew is kept as it is.
+        // A role that the target has, but could not be given, keeps its expiry.
         let kept = self.held.get(&id).copied();
         let expire_time_max = if give { given.or(kept) } else { invited.filter(|_| invite) };
         ManageableRole {
             id,
-            role: self.on.project.role_name(id),
+            role: self.context.project.role_name(id),
             invite,
             give,
             take,
@@ -201,11 +199,11 @@ impl<'a> Trial<'a> {
     }
 
     fn given(&self, role: RoleId, expire_time: Option<Time>) -> RoleAssignment {
-        RoleAssignment { role: self.on.project.role_name(role), expire_time, permanent: expire_time.is_none() }
+        RoleAssignment { role: self.context.project.role_name(role), expire_time, permanent: expire_time.is_none() }
     }
 
-    /// Until when the acting user may step down to a role itself (G3).
-    fn lower(&self, role: RoleId) -> Option<Option<Time>> {
-        if self.target == self.on.acting.user { self.on.acting.step_down_expiry_max(role) } else { None }
+    /// Returns the latest expiry with which the acting user may step down to a role, if the user is the target (G3).
+    fn step_down(&self, role: RoleId) -> Option<Option<Time>> {
+        if self.target == self.context.acting.user { self.context.acting.step_down_expiry_max(role) } else { None }
     }
 }

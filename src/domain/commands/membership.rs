@@ -1,4 +1,4 @@
-//! Adds, sets and removes members (B1, B2, B3, M3), also on behalf of an acting user (G1, G3, I4).
+//! Adds, sets and removes members (B1, B2, B3, M3), also for an acting user (G1, G3, I4).
 
 pub mod given;
 pub mod member;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, Write, WriteMember};
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::membership::member::Member;
-use crate::domain::commands::outcome::{Done, Outcome, Tally};
+use crate::domain::commands::outcome::{Outcome, RowEffect, Tally};
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::name::{OrgId, ProjectKey, UserId};
 use crate::domain::model::refusal::{Refusal, Rows};
@@ -39,17 +39,17 @@ pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome
 pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result<Outcome, Refusal> {
     draft.project(&command.project)?;
     let mut tally = Tally::default();
-    let mut visibility = BTreeSet::new();
+    let mut named = BTreeSet::new();
     let mut left = Vec::new();
     let mut rows = Rows::default();
     for (number, row) in command.rows.iter().enumerate() {
-        if !visibility.insert((&row.org_id, &row.user_id)) {
+        if !named.insert((&row.org_id, &row.user_id)) {
             rows.push(number, Refusal::RepeatedRow);
             continue;
         }
         match write(draft, &command.project, row, None) {
-            Ok((done, owner_left)) => {
-                tally.count(done);
+            Ok((effect, owner_left)) => {
+                tally.count(effect);
                 left.extend(owner_left.then_some((number, row)));
             }
             Err(refusal) => rows.push(number, refusal),
@@ -57,52 +57,52 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
     }
     rows.none()?;
     if !command.allow_ownerless {
-        all_owned(draft, &command.project, &left)?;
+        check_owners(draft, &command.project, &left)?;
     }
     Ok(Outcome::Tally(tally))
 }
 
-/// Judges the orgs that owners left once all rows are written; each is looked through once.
-fn all_owned(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &MemberWrite)]) -> Result<(), Refusal> {
+/// Checks the orgs that owners left, after all rows are written. Each org is scanned once.
+fn check_owners(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &MemberWrite)]) -> Result<(), Refusal> {
     let project = draft.project(project)?;
     let mut leavers: BTreeMap<&OrgId, BTreeSet<&UserId>> = BTreeMap::new();
     for (_, row) in left {
         leavers.entry(&row.org_id).or_default().insert(&row.user_id);
     }
-    let mut judged: BTreeMap<&OrgId, Refusal> = BTreeMap::new();
+    let mut refused: BTreeMap<&OrgId, Refusal> = BTreeMap::new();
     for (org_id, left) in leavers {
         let org = project.org_or_refusal(org_id)?;
-        judged.extend(check_owner(&project, org, &left, draft.now()).err().map(|refusal| (org_id, refusal)));
+        refused.extend(check_owner(&project, org, &left, draft.now()).err().map(|refusal| (org_id, refusal)));
     }
     let mut rows = Rows::default();
     for (number, row) in left {
-        if let Some(refusal) = judged.get(&row.org_id) {
+        if let Some(refusal) = refused.get(&row.org_id) {
             rows.push(*number, refusal.clone());
         }
     }
     rows.none()
 }
 
-/// Writes one row; also says whether it took a permanent owner from the org.
+/// Writes one row. Also returns true if the member was a permanent owner and no longer is.
 fn write(
     draft: &mut Draft<'_>,
     project: &ProjectKey,
     row: &MemberWrite,
     acting: Option<&UserId>,
-) -> Result<(Done, bool), Refusal> {
+) -> Result<(RowEffect, bool), Refusal> {
     let project = draft.project(project)?;
     let org = project.org_or_refusal(&row.org_id)?;
     let before = project.membership(org, &row.user_id);
     let member = Member { project: &project, org, user: &row.user_id, record: before.as_ref() };
-    let (after, done) = match acting {
+    let (after, effect) = match acting {
         None => member.written(draft, &row.write)?,
         Some(acting) => member.written_by(draft, &row.write, &Acting::new(&project, org, acting, draft.now())?)?,
     };
     if after == before {
-        return Ok((Done::Unchanged, false));
+        return Ok((RowEffect::Unchanged, false));
     }
-    // A set that was just made is in the draft alone.
-    let latest = draft.again(&project)?;
+    // Only the draft has a set that was just created.
+    let latest = draft.latest(&project)?;
     let owner = project.record.default_owner_role;
     let owns = |record: &Option<MembershipRecord>| {
         let recorded = record.as_ref().and_then(|record| latest.recorded_in(record));
@@ -111,5 +111,5 @@ fn write(
     let owner_left = owns(&before) && !owns(&after);
     let key = MembershipKey { project: project.id, org: org.no, user: row.user_id.clone() };
     draft.edit(Change::Membership(Edit { key, before, after }));
-    Ok((done, owner_left))
+    Ok((effect, owner_left))
 }

@@ -1,4 +1,4 @@
-//! Orgs: the customers (S1, S5).
+//! Creates, updates and deletes orgs (S1, S4, S5).
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::domain::state::change::{Change, Edit, MembershipKey, Scoped};
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// Creates an org, subscribed to the mapping named or to the default one of the moment (S1).
+/// Creates an org, subscribed to the given mapping or the present default one (S1).
 pub fn create(draft: &mut Draft<'_>, command: &CreateOrg) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     if project.org(command.org_id.as_str()).is_some() {
@@ -43,13 +43,13 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateOrg) -> Result<Outcome, Ref
     let key = Scoped { project: project.id, id: project.next_org() };
     draft.edit(Change::Org(Edit { key, before: None, after: Some(record.clone()) }));
     if let Some(creator) = &command.creator {
-        own(draft, &project, key.id, creator)?;
+        add_owner(draft, &project, key.id, creator)?;
     }
     Ok(Outcome::Org(project, record))
 }
 
 /// Makes the creator of an org its owner (S4).
-fn own(draft: &mut Draft<'_>, project: &Project, org: OrgNo, creator: &UserId) -> Result<(), Refusal> {
+fn add_owner(draft: &mut Draft<'_>, project: &Project, org: OrgNo, creator: &UserId) -> Result<(), Refusal> {
     let roles = RoleSet::new([project.record.default_owner_role]);
     let role_set = role_set::intern(draft, project.id, roles)?;
     let record = MembershipRecord { role_set, origin: Origin::Creator, temporary: [].into(), origins: [].into() };
@@ -58,11 +58,10 @@ fn own(draft: &mut Draft<'_>, project: &Project, org: OrgNo, creator: &UserId) -
     Ok(())
 }
 
-/// Changes what an org says of itself.
 pub fn update(draft: &mut Draft<'_>, command: &UpdateOrg) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
-    allowed(draft, &project, org, CAN_UPDATE_ORG_METADATA)?;
+    check_acting_user(draft, &project, org, CAN_UPDATE_ORG_METADATA)?;
     let before = &org.record;
     let profile = OrgProfile {
         display_name: command.display_name.as_deref().map_or_else(|| before.profile.display_name.clone(), Into::into),
@@ -78,19 +77,19 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateOrg) -> Result<Outcome, Ref
     Ok(Outcome::Org(project.clone(), after))
 }
 
-/// Refuses an acting user who may not (G1).
-fn allowed(draft: &Draft<'_>, project: &Project, org: &Org, permission: &'static str) -> Result<(), Refusal> {
+/// Refuses an acting user without the ability (G1).
+fn check_acting_user(draft: &Draft<'_>, project: &Project, org: &Org, permission: &'static str) -> Result<(), Refusal> {
     match draft.acting_user() {
         Some(user) => Acting::new(project, org, &user, draft.now())?.check_ability(permission),
         None => Ok(()),
     }
 }
 
-/// Deletes an org: marked dead, it cannot be reached; its memberships are purged afterwards (S5).
+/// Deletes an org. It is marked as deleted and unreachable; its memberships are purged afterwards (S5).
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteOrg) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
-    allowed(draft, &project, org, CAN_DELETE_ORG)?;
+    check_acting_user(draft, &project, org, CAN_DELETE_ORG)?;
     let before = org.record.clone();
     let after = OrgRecord { lifecycle: Lifecycle::Deleted(draft.now()), ..before.clone() };
     let key = Scoped { project: project.id, id: org.no };

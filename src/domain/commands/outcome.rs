@@ -1,4 +1,4 @@
-//! TODO doc
+//! The outcomes of accepted commands.
 
 use std::sync::Arc;
 
@@ -9,16 +9,15 @@ use crate::domain::model::permission::Permission;
 use crate::domain::rules::membership::Member;
 use crate::domain::state::project::Project;
 
-/// What became of one row.
+/// The effect of one row of a bulk write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
+pub enum RowEffect {
     Added,
     Set,
     Removed,
     Unchanged,
 }
 
-/// What an accepted command is answered with.
 #[derive(Clone)]
 pub enum Outcome {
     Project(Arc<Project>),
@@ -34,18 +33,18 @@ pub enum Outcome {
     Member(Member),
     Removed,
     Tally(Tally),
-    /// How many of what hung on a deleted thing went with it or went elsewhere.
+    /// How many dependents of the deleted record were deleted or moved with it.
     Deleted(u64),
     RolesReordered(Arc<Project>),
     OrgsSubscribed {
         moved: usize,
         unchanged: usize,
     },
-    /// How many things were purged: none, where somebody else was quicker.
+    /// How many records were purged. 0 if another server purged them first.
     Purged(usize),
 }
 
-/// What became of the rows of a bulk write.
+/// Counts the effects of the rows of a bulk write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub added: usize,
@@ -55,12 +54,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub(super) fn count(&mut self, done: Done) {
-        match done {
-            Done::Added => self.added += 1,
-            Done::Set => self.set += 1,
-            Done::Removed => self.removed += 1,
-            Done::Unchanged => self.unchanged += 1,
+    pub(super) fn count(&mut self, effect: RowEffect) {
+        match effect {
+            RowEffect::Added => self.added += 1,
+            RowEffect::Set => self.set += 1,
+            RowEffect::Removed => self.removed += 1,
+            RowEffect::Unchanged => self.unchanged += 1,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Permissions: the strings that code asks about (P4, R1).
+//! Creates, updates and deletes permissions (P4, R1, R3, R8).
 
 use crate::domain::commands::alias::Naming;
 use crate::domain::commands::command::{CreatePermissions, DeletePermission, NewPermission, UpdatePermission};
@@ -15,13 +15,17 @@ use crate::domain::state::project::Project;
 /// Creates permissions, all or none.
 pub fn create(draft: &mut Draft<'_>, command: &CreatePermissions) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
-    draft.within("permissions", draft.limits().permissions, project.permissions.len() + command.permissions.len())?;
+    draft.check_limit(
+        "permissions",
+        draft.limits().permissions,
+        project.permissions.len() + command.permissions.len(),
+    )?;
     let mut created = None;
     let mut rows = Rows::default();
     for (row, new) in command.permissions.iter().enumerate() {
         match create_one(draft, &command.project, new) {
             Ok(permission) => created = Some(permission),
-            // A caller who asked for one permission is not told of rows.
+            // The refusal of a single permission names no row.
             Err(refusal) if !command.batch => return Err(refusal),
             Err(refusal) => rows.push(row, refusal),
         }
@@ -35,7 +39,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreatePermissions) -> Result<Outc
 
 fn create_one(draft: &mut Draft<'_>, project: &ProjectKey, new: &NewPermission) -> Result<Permission, Refusal> {
     let project = draft.project(project)?;
-    free(&project, &new.name, None)?;
+    check_name(&project, &new.name, None)?;
     let permission = Permission {
         name: new.name.clone(),
         description: new.description.as_str().into(),
@@ -52,8 +56,8 @@ fn create_one(draft: &mut Draft<'_>, project: &ProjectKey, new: &NewPermission) 
     Ok(permission)
 }
 
-/// Refuses a name that another permission has, or had and is still found by (R3).
-fn free(project: &Project, name: &PermissionName, of: Option<PermissionId>) -> Result<(), Refusal> {
+/// Refuses a name that another permission has as its name or as an alias (R3).
+fn check_name(project: &Project, name: &PermissionName, of: Option<PermissionId>) -> Result<(), Refusal> {
     if name.as_str().starts_with(BUILT_IN_PREFIX) {
         return Err(Refusal::ReservedName { reserved: BUILT_IN_PREFIX });
     }
@@ -67,7 +71,7 @@ fn free(project: &Project, name: &PermissionName, of: Option<PermissionId>) -> R
     })
 }
 
-/// Renames a permission, or changes what it says of itself. A built-in one keeps its name (P4).
+/// Updates a permission. A built-in one keeps its name (P4).
 pub fn update(draft: &mut Draft<'_>, command: &UpdatePermission) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.permission(&command.name)?;
@@ -77,7 +81,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdatePermission) -> Result<Outco
         if before.built_in {
             return Err(Refusal::BuiltIn(before.name.clone()));
         }
-        free(&project, name, Some(id))?;
+        check_name(&project, name, Some(id))?;
     }
     let naming = Naming { name: &before.name, new_name: renamed, kept: command.aliases.as_deref() };
     let after = Permission {
@@ -94,7 +98,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdatePermission) -> Result<Outco
     Ok(Outcome::Permission(after))
 }
 
-/// Deletes a permission and takes it from every mapping (R8).
+/// Deletes a permission and removes it from every mapping (R8).
 pub fn delete(draft: &mut Draft<'_>, command: &DeletePermission) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.permission(&command.name)?;

@@ -67,13 +67,13 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             }),
         }));
     }
-    for (at, (role, it)) in roles.into_iter().zip(B2B.roles).enumerate() {
+    for (at, (role, template)) in roles.into_iter().zip(B2B.roles).enumerate() {
         draft.edit(Change::Role(Edit {
             key: Scoped { project, id: role },
             before: None,
             after: Some(Role {
-                name: RoleName::stored(it.name),
-                description: it.description.into(),
+                name: RoleName::stored(template.name),
+                description: template.description.into(),
                 internal: false,
                 rank: rank_at(at),
                 create_time: now,
@@ -81,7 +81,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
                 version: 1,
                 manages: match command.role_structure {
                     RoleStructure::SingleRole => [].into(),
-                    // As they would by their order: the highest also itself.
+                    // As in a SINGLE_ROLE project: the roles below it, and the highest also itself.
                     RoleStructure::MultiRole => roles.into_iter().skip(if at == 0 { 0 } else { at + 1 }).collect(),
                 },
             }),
@@ -99,8 +99,8 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             version: 1,
         }),
     }));
-    for (role, it) in roles.into_iter().zip(B2B.roles) {
-        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (it.grants)(name));
+    for (role, template) in roles.into_iter().zip(B2B.roles) {
+        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (template.grants)(name));
         let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
         let key = GrantsKey { project, role_mapping: mapping, role };
         draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));
@@ -108,13 +108,13 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
     Ok(Outcome::Project(draft.project(&command.key)?))
 }
 
-/// Changes what people call a project, and its default roles (R5).
+/// Updates a project, also its default roles (R5).
 pub fn update(draft: &mut Draft<'_>, command: &UpdateProject) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let before = &project.record;
     etag::check(command.etag.as_deref(), project.id.number(), before.version)?;
     let role = |name: &Option<RoleName>, present| match name {
-        Some(name) => suitable(&project, project.role(name)?),
+        Some(name) => check_default_role(&project, project.role(name)?),
         None => Ok(present),
     };
     let after = ProjectRecord {
@@ -136,8 +136,8 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateProject) -> Result<Outcome,
     Ok(Outcome::Project(updated))
 }
 
-/// A default role is visible, and enabled everywhere (R5).
-fn suitable(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
+/// Refuses a default role that is internal or disabled in a mapping (R5).
+fn check_default_role(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
     let refused = |why| Err(Refusal::DefaultRoleUnsuitable { role: project.role_name(id), deleting: false, why });
     if project.roles.get(id).is_some_and(|role| role.internal) {
         return refused("it is internal".into());
@@ -148,7 +148,7 @@ fn suitable(project: &Project, id: RoleId) -> Result<RoleId, Refusal> {
     }
 }
 
-/// Deletes a project: marked dead, it cannot be reached; what is in it is purged afterwards (P6).
+/// Deletes a project. It is marked as deleted and unreachable; its contents are purged afterwards (P6).
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let before = &project.record;
@@ -173,7 +173,7 @@ fn built_in(at: usize) -> PermissionId {
     PermissionId(numbered(at))
 }
 
-/// The number of the first, the second thing of a noun and so on: numbers begin at 1.
+/// Returns the id number of the record at an index. Numbers begin at 1.
 fn numbered(at: usize) -> NonZeroU32 {
     NonZeroU32::MIN.saturating_add(at as u32)
 }

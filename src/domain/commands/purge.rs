@@ -1,4 +1,4 @@
-//! What is deleted with all that hangs on it: marked dead at once, purged in chunks afterwards (S5, P6).
+//! Purges deleted data in chunks (S5, P6).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::domain::state::change::{Change, Edit, GrantsKey, MembershipKey, Scope
 use crate::domain::state::project::Project;
 use crate::limits::PURGE_ROWS_MAX;
 
-/// Purges memberships of what is dead, and once there are none, what they hung on. What is not dead stays, whatever the
-/// command names.
+/// Purges memberships of deleted orgs, projects and role sets, and with the last one also these. It purges only deleted
+/// data, even if the command names other data.
 pub fn purge(draft: &mut Draft<'_>, command: &Purge) -> Result<Outcome, Refusal> {
     let Some(project) = draft.state().project_numbered(command.project).cloned() else { return Ok(Outcome::Purged(0)) };
-    // Each once, however often it is named.
+    // Each once, even if it is named several times.
     for (no, user) in command.members.iter().collect::<BTreeSet<_>>() {
         let Some(org) = project.org_numbered(*no) else { continue };
         let record = project.membership(org, user);
@@ -32,17 +32,17 @@ pub fn purge(draft: &mut Draft<'_>, command: &Purge) -> Result<Outcome, Refusal>
         }
     }
     if command.last {
-        let project = draft.again(&project)?;
+        let project = draft.latest(&project)?;
         purge_orgs(draft, &project);
-        purge_sets(draft, &project);
+        purge_role_sets(draft, &project);
         if project.is_being_purged() && project.orgs_being_purged().is_empty() {
             purge_project(draft, &project);
         }
     }
-    Ok(Outcome::Purged(draft.changes_len()))
+    Ok(Outcome::Purged(draft.changes().len()))
 }
 
-/// Of an org the number and the id stay.
+/// Keeps only the number and the id of an org.
 fn purge_orgs(draft: &mut Draft<'_>, project: &Project) {
     for &no in project.orgs_being_purged().iter().take(PURGE_ROWS_MAX) {
         let Some(org) = project.org_numbered(no).filter(|org| org.memberships_len() == 0) else { continue };
@@ -57,7 +57,7 @@ fn purge_orgs(draft: &mut Draft<'_>, project: &Project) {
     }
 }
 
-fn purge_sets(draft: &mut Draft<'_>, project: &Project) {
+fn purge_role_sets(draft: &mut Draft<'_>, project: &Project) {
     if project.role_sets_being_purged().is_empty() {
         return;
     }
@@ -67,9 +67,9 @@ fn purge_sets(draft: &mut Draft<'_>, project: &Project) {
     }
 }
 
-/// Purges a part of a dead project, in the order in which things hang on each other; of the project itself the key stays.
+/// Purges a part of a deleted project, dependents first. Keeps only the key of the project.
 fn purge_project(draft: &mut Draft<'_>, project: &Project) {
-    // Whatever the caller believes: memberships hang on all the rest.
+    // Memberships depend on all other records, so they must be purged first.
     if project.memberships_len() > 0 {
         return;
     }
@@ -87,7 +87,7 @@ fn purge_project(draft: &mut Draft<'_>, project: &Project) {
     draft.edit(Change::Project(Edit { key: project.id, before: Some(before), after: Some(after) }));
 }
 
-/// What takes away all that is left in a project, and how many rows each change costs.
+/// Returns the changes that delete all records of a project, and how many rows each change costs.
 fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
     let in_project = project.id;
     let mut orgs = Vec::new();

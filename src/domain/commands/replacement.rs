@@ -1,7 +1,7 @@
-//! What becomes of members when roles of theirs become others: one is deleted (R4), or disabled with REMAP (M7).
+//! Replaces roles of members: one is deleted (R4), or disabled with REMAP (M7).
 //!
-//! Whoever has no role that ends is changed with the set: the set itself, or another in its place. Whoever has one is
-//! written alone: what becomes of two ends differs from one to the next.
+//! Members without temporary roles change with their role set. Members with temporary roles are written one by one,
+//! since each may have other expiries to combine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,11 @@ use crate::domain::model::role_set::RoleSet;
 use crate::domain::model::time::{Time, later};
 use crate::domain::state::project::Project;
 
-/// What is recorded of a member once each role has become what `fate` says of it, held or ended; none, if nothing is left.
-/// What is not held is never given on. A role keeps its end, and of two ends the later stands.
+/// Returns the record of a member after its roles are replaced. `None` if no role remains.
+///
+/// `replacement_of` takes a role and whether it is held, not expired. It returns the role itself to keep it, or `None`
+/// to drop it. An expired role is never replaced. A replacement keeps the expiry, and of two expiries the later one
+/// counts.
 pub fn record(
     draft: &mut Draft<'_>,
     project: &Project,
@@ -25,32 +28,32 @@ pub fn record(
     let now = draft.now();
     let Some(recorded) = project.recorded_in(before) else { return Ok(None) };
     let set = recorded.set;
-    let fates = set.roles.iter().map(|&role| (role, replacement_of(role, recorded.holds(role, now))));
-    let (stay, go): (Vec<_>, Vec<_>) = fates.partition(|(role, replacement_of)| *replacement_of == Some(*role));
-    let mut ends: BTreeMap<RoleId, Option<Time>> =
-        stay.iter().map(|&(role, _)| (role, recorded.expiry(role))).collect();
+    let replaced = set.roles.iter().map(|&role| (role, replacement_of(role, recorded.holds(role, now))));
+    let (kept, replaced): (Vec<_>, Vec<_>) = replaced.partition(|(role, replacement)| *replacement == Some(*role));
+    let mut roles: BTreeMap<RoleId, Option<Time>> =
+        kept.iter().map(|&(role, _)| (role, recorded.expiry(role))).collect();
     let mut given = BTreeSet::new();
-    for (role, other) in go {
-        let Some(other) = other.filter(|_| recorded.holds(role, now)) else { continue };
-        let end = recorded.expiry(role);
-        let held = stay.iter().any(|(stays, _)| *stays == other) && recorded.holds(other, now);
-        match ends.get_mut(&other).filter(|_| held || given.contains(&other)) {
-            Some(present) => *present = later(*present, end),
+    for (role, replacement) in replaced {
+        let Some(replacement) = replacement.filter(|_| recorded.holds(role, now)) else { continue };
+        let expiry = recorded.expiry(role);
+        let held = kept.iter().any(|(kept, _)| *kept == replacement) && recorded.holds(replacement, now);
+        match roles.get_mut(&replacement).filter(|_| held || given.contains(&replacement)) {
+            Some(present) => *present = later(*present, expiry),
             None => {
-                ends.insert(other, end);
-                given.insert(other);
+                roles.insert(replacement, expiry);
+                given.insert(replacement);
             }
         }
     }
-    if ends.is_empty() {
+    if roles.is_empty() {
         return Ok(None);
     }
-    let temporary = ends
+    let temporary = roles
         .iter()
         .filter_map(|(&role, &expire_time)| Some(TemporaryRole { role, expire_time: expire_time? }))
         .collect();
-    let came = |role| if given.contains(&role) { Origin::Migration } else { before.origin_of(role, set) };
-    let origins = origins(ends.keys().map(|&role| (role, came(role))), Origin::Migration);
-    let role_set = role_set::intern(draft, project.id, RoleSet::new(ends.into_keys()))?;
+    let origin_of = |role| if given.contains(&role) { Origin::Migration } else { before.origin_of(role, set) };
+    let origins = origins(roles.keys().map(|&role| (role, origin_of(role))), Origin::Migration);
+    let role_set = role_set::intern(draft, project.id, RoleSet::new(roles.into_keys()))?;
     Ok(Some(MembershipRecord { role_set, origin: Origin::Migration, temporary, origins }))
 }

@@ -1,4 +1,4 @@
-//! Roles: what end users see and hand to each other (R1, R2, R3, R6, R10). Deleting one is in `role/delete.rs`.
+//! Creates, updates and reorders roles (R1, R2, R3, R6, R10).
 
 pub mod delete;
 pub mod edits;
@@ -10,7 +10,7 @@ use crate::domain::commands::alias::Naming;
 use crate::domain::commands::command::{CreateRole, Place, ReorderRoles, UpdateRole};
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::outcome::Outcome;
-use crate::domain::commands::role::edits::{make_room, order, put_in_order, ranked_anew};
+use crate::domain::commands::role::edits::{complete_order, count_reordering, free_rank, set_order};
 use crate::domain::commands::{alias, role_mapping};
 use crate::domain::model::etag;
 use crate::domain::model::id::{RoleId, RoleMappingId};
@@ -22,11 +22,12 @@ use crate::domain::rules::role::{position, role_order_etag};
 use crate::domain::state::change::{Change, Edit, Scoped};
 use crate::domain::state::project::Project;
 
-/// Creates a role at a place in the order: in every mapping, enabled and granting nothing, save where told (R2).
+/// Creates a role at a position in the order (R2). It grants nothing. It is enabled in every mapping not listed in
+/// `disabled_in`.
 pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
-    free(&project, &command.name, None)?;
-    draft.within("roles", draft.limits().roles, project.roles.len() + 1)?;
+    check_name(&project, &command.name, None)?;
+    draft.check_limit("roles", draft.limits().roles, project.roles.len() + 1)?;
     let disabled_in = command.disabled_in.iter().map(|name| project.role_mapping(name));
     let disabled_in: BTreeSet<RoleMappingId> = disabled_in.collect::<Result<_, _>>()?;
     let position = match &command.place {
@@ -34,7 +35,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
         Place::Above(name) => position(&project, project.role(name)?),
         Place::Below(name) => position(&project, project.role(name)?) + 1,
     };
-    let rank = make_room(draft, &project, position);
+    let rank = free_rank(draft, &project, position);
     let id = project.roles.next_id();
     let role = Role {
         name: command.name.clone(),
@@ -54,7 +55,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
     Ok(Outcome::Role(draft.project(&command.project)?, id))
 }
 
-/// The roles that a role is to manage (G2). A new role, with the number it will have, can name itself.
+/// Looks up the roles that a role shall manage (G2). A new role may name itself.
 fn manages(
     draft: &Draft<'_>,
     project: &Project,
@@ -67,18 +68,18 @@ fn manages(
     let roles: BTreeSet<RoleId> = roles.collect::<Result<_, _>>()?;
     let is = project.record.role_structure;
     if !roles.is_empty() && is == RoleStructure::SingleRole {
-        let why = "there a role manages those below it; convert the project, or name none";
+        let why = "each role manages the roles below it; convert the project, or leave `manages` empty";
         return Err(Refusal::WrongRoleStructure { is, why });
     }
     if roles.len() > before.len() {
         let all: usize = project.roles.entries().map(|(_, role)| role.manages.len()).sum();
-        draft.within("managed_roles", draft.limits().managed_roles, all - before.len() + roles.len())?;
+        draft.check_limit("managed_roles", draft.limits().managed_roles, all - before.len() + roles.len())?;
     }
     Ok(roles.into_iter().collect())
 }
 
-/// Refuses a name that another role has, or had and is still found by (R1, R3).
-fn free(project: &Project, name: &RoleName, of: Option<RoleId>) -> Result<(), Refusal> {
+/// Refuses a name that another role has as its name or as an alias (R1, R3).
+fn check_name(project: &Project, name: &RoleName, of: Option<RoleId>) -> Result<(), Refusal> {
     let taken = project.role_taking(name.as_str()).filter(|&id| Some(id) != of);
     match taken.and_then(|id| project.roles.get(id)) {
         Some(role) => Err(alias::taken(Noun::Role, name.as_str(), role.name.as_str())),
@@ -86,7 +87,6 @@ fn free(project: &Project, name: &RoleName, of: Option<RoleId>) -> Result<(), Re
     }
 }
 
-/// Renames a role, or changes what it says of itself (R3, R5, R10).
 pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.role(&command.name)?;
@@ -94,7 +94,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
     etag::check(command.etag.as_deref(), id.number(), before.version)?;
     let renamed = command.new_name.as_ref().filter(|&name| *name != before.name);
     if let Some(name) = renamed {
-        free(&project, name, Some(id))?;
+        check_name(&project, name, Some(id))?;
     }
     let internal = command.internal.unwrap_or(before.internal);
     if internal != before.internal {
@@ -128,17 +128,16 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
     Ok(Outcome::Role(draft.project(&command.project)?, id))
 }
 
-/// Puts the roles into a new order (R6).
 pub fn reorder(draft: &mut Draft<'_>, command: &ReorderRoles) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let now = role_order_etag(&project);
-    if command.etag.as_ref().is_some_and(|named| *named != now) {
+    if command.etag.as_ref().is_some_and(|expected| *expected != now) {
         return Err(Refusal::EtagMismatch { now });
     }
-    let order = order(&project, &command.roles)?;
+    let order = complete_order(&project, &command.roles)?;
     if order != **project.role_order {
-        put_in_order(draft, &project, &order);
-        ranked_anew(draft, &project);
+        set_order(draft, &project, &order);
+        count_reordering(draft, &project);
     }
     Ok(Outcome::RolesReordered(draft.project(&command.project)?))
 }

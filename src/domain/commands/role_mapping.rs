@@ -1,4 +1,4 @@
-//! Role mappings: for every role, whether it is enabled and what it grants. A plan is a role mapping (M1 to M3, R7).
+//! Creates, updates, promotes and deletes role mappings (M1 to M6, R7).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::state::change::{Change, Edit, GrantsKey, Scoped};
 use crate::domain::state::project::Project;
 
-/// Creates a role mapping, empty or as a duplicate, with edits and orgs to subscribe, in one commit (M2).
+/// Creates a role mapping, empty or as a duplicate, with edits and subscribed orgs (M2).
 pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
-    free(&project, &command.name, None)?;
-    draft.within("role_mappings", draft.limits().role_mappings, project.role_mappings.len() + 1)?;
+    check_name(&project, &command.name, None)?;
+    draft.check_limit("role_mappings", draft.limits().role_mappings, project.role_mappings.len() + 1)?;
     let original = command.duplicate_of.as_ref().map(|name| project.role_mapping(name)).transpose()?;
     let original = original.and_then(|id| project.role_mappings.get(id));
     let id = project.role_mappings.next_id();
@@ -45,16 +45,15 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outc
     }
     let edited = edited(&*draft.project(&command.project)?, id, &command.edits)?;
     write(draft, &project, id, edited)?;
-    grants_within(draft, &project)?;
+    check_grants(draft, &project)?;
     let mut rows = Rows::default();
     let project = draft.project(&command.project)?;
     let mut moves = subscription::Move::new(&project, id, &command.on_disabled)?;
-    let mut visibility = BTreeSet::new();
+    let mut named = BTreeSet::new();
     for (row, org_id) in command.subscribe.iter().enumerate() {
         // Naming an org twice moves it once.
         let subscribed = project.org_or_refusal(org_id);
-        let moved =
-            subscribed.and_then(|org| if visibility.insert(org_id) { moves.org(draft, org) } else { Ok(false) });
+        let moved = subscribed.and_then(|org| if named.insert(org_id) { moves.org(draft, org) } else { Ok(false) });
         if let Err(refusal) = moved {
             rows.push(row, refusal);
         }
@@ -63,7 +62,6 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outc
     Ok(Outcome::RoleMapping(draft.project(&command.project)?, id))
 }
 
-/// Renames a mapping, changes what it says of itself, what roles grant in it and which are enabled.
 pub fn update(draft: &mut Draft<'_>, command: &UpdateRoleMapping) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.role_mapping(&command.name)?;
@@ -72,7 +70,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRoleMapping) -> Result<Outc
     etag::check(command.etag.as_deref(), id.number(), record.version)?;
     let renamed = command.new_name.as_ref().filter(|&name| *name != record.name);
     if let Some(name) = renamed {
-        free(&project, name, Some(id))?;
+        check_name(&project, name, Some(id))?;
     }
     let naming = Naming { name: &record.name, new_name: renamed, kept: command.aliases.as_deref() };
     let aliases = naming.aliases(draft, &record.aliases)?;
@@ -81,7 +79,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRoleMapping) -> Result<Outc
     let mut disabling = Disabling::new(&project, &command.on_disabled, edited.disabled.clone(), &record.name)?;
     if toggled {
         let orgs = project.subscribers(id);
-        disabling.covered(orgs.iter().copied(), draft.now())?;
+        disabling.check_covered(orgs.iter().copied(), draft.now())?;
         for org in orgs {
             disabling.apply(draft, org)?;
         }
@@ -90,11 +88,11 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRoleMapping) -> Result<Outc
     edited.description = command.description.as_deref().map(Into::into);
     edited.aliases = Some(aliases);
     write(draft, &project, id, edited)?;
-    grants_within(draft, &project)?;
+    check_grants(draft, &project)?;
     Ok(Outcome::RoleMapping(draft.project(&command.project)?, id))
 }
 
-/// Deletes a mapping and moves its subscribers (M5, M6).
+/// Deletes a mapping and moves its orgs (M5, M6).
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteRoleMapping) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.role_mapping(&command.name)?;
@@ -115,7 +113,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRoleMapping) -> Result<Outc
         let to = to.ok_or(Refusal::RoleMappingInUse { role_mapping, orgs })?;
         let mut disabling = Disabling::moving(&project, to, &command.on_disabled)?;
         let orgs = project.subscribers(id);
-        disabling.covered(orgs.iter().copied(), draft.now())?;
+        disabling.check_covered(orgs.iter().copied(), draft.now())?;
         for org in orgs {
             disabling.apply(draft, org)?;
             subscription::move_to(draft, &project, org, to);
@@ -131,7 +129,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRoleMapping) -> Result<Outc
     Ok(Outcome::Deleted(moved))
 }
 
-/// Makes a mapping the default one; orgs already subscribed stay where they are (M1, M5).
+/// Makes a mapping the default one. Orgs keep their mappings (M1, M5).
 pub fn promote(draft: &mut Draft<'_>, command: &PromoteRoleMapping) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.role_mapping(&command.name)?;
@@ -144,13 +142,13 @@ pub fn promote(draft: &mut Draft<'_>, command: &PromoteRoleMapping) -> Result<Ou
     Ok(Outcome::RoleMapping(draft.project(&command.project)?, id))
 }
 
-/// Disables a role in a mapping; nothing happens where it is disabled already.
+/// Disables a role in a mapping.
 pub fn disable(draft: &mut Draft<'_>, project: &Project, mapping: RoleMappingId, role: RoleId) {
     let disabled = |roles: &BTreeSet<RoleId>| roles.iter().copied().chain([role]).collect();
     alter(draft, project, mapping, disabled);
 }
 
-/// Counts a change of a mapping, in which a role that goes is disabled no more.
+/// Removes a role from the disabled roles of a mapping, and counts a change even if it was enabled.
 pub fn enable(draft: &mut Draft<'_>, project: &Project, mapping: RoleMappingId, role: RoleId) {
     alter(draft, project, mapping, |roles| roles.iter().copied().filter(|&other| other != role).collect());
 }
@@ -175,8 +173,8 @@ fn alter(
     draft.edit(Change::RoleMapping(Edit { key, before: Some(record.clone()), after: Some(after) }));
 }
 
-/// Refuses a name that another mapping has, or had and is still found by (R1, R3).
-fn free(project: &Project, name: &RoleMappingName, of: Option<RoleMappingId>) -> Result<(), Refusal> {
+/// Refuses a name that another mapping has as its name or as an alias (R1, R3).
+fn check_name(project: &Project, name: &RoleMappingName, of: Option<RoleMappingId>) -> Result<(), Refusal> {
     let taken = project.role_mapping_taking(name.as_str()).filter(|&id| Some(id) != of);
     match taken.and_then(|id| project.role_mappings.get(id)) {
         Some(mapping) => Err(alias::taken(Noun::RoleMapping, name.as_str(), mapping.record.name.as_str())),
@@ -184,17 +182,17 @@ fn free(project: &Project, name: &RoleMappingName, of: Option<RoleMappingId>) ->
     }
 }
 
-/// What edits make of a mapping.
+/// The new fields of a mapping and the changes of its rows.
 struct Edited {
     name: Option<RoleMappingName>,
     description: Option<Box<str>>,
     aliases: Option<Arc<[RoleMappingName]>>,
     disabled: BTreeSet<RoleId>,
-    /// For each row what it loses and what it gains.
+    /// For each row the permissions removed and added.
     rows: Vec<(RoleId, PermissionSet, PermissionSet)>,
 }
 
-/// Reads edits; nothing is changed yet.
+/// Looks up and checks edits.
 fn edited(project: &Project, id: RoleMappingId, edits: &RoleMappingEdits) -> Result<Edited, Refusal> {
     let enable = edits.enable.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>()?;
     let disable = edits.disable.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>()?;
@@ -211,37 +209,37 @@ fn edited(project: &Project, id: RoleMappingId, edits: &RoleMappingEdits) -> Res
     let kept = mapping.record.disabled_roles.iter().copied().filter(|role| !enable.contains(role));
     let disabled = kept.chain(disable).collect();
 
-    // Several edits may name one role and one permission: the last word counts, and each row is made once.
-    let mut said: BTreeMap<RoleId, BTreeMap<PermissionId, bool>> = BTreeMap::new();
+    // Several edits may name the same role and permission: the last one counts. Each row is built once.
+    let mut edited: BTreeMap<RoleId, BTreeMap<PermissionId, bool>> = BTreeMap::new();
     for grant in &edits.grants {
-        let said = said.entry(project.role(&grant.role)?).or_default();
+        let edited = edited.entry(project.role(&grant.role)?).or_default();
         let add = grant.add.iter().map(|name| project.permission(name)).collect::<Result<PermissionSet, _>>()?;
         let remove = grant.remove.iter().map(|name| project.permission(name)).collect::<Result<PermissionSet, _>>()?;
         if let Some(both) = add.iter().find(|&id| remove.contains(id)) {
             let permission = project.permissions.get(both).map(|permission| permission.name.clone());
             return Err(Refusal::AddedAndRemoved { role: grant.role.clone(), permission });
         }
-        said.extend(add.iter().map(|id| (id, true)).chain(remove.iter().map(|id| (id, false))));
+        edited.extend(add.iter().map(|id| (id, true)).chain(remove.iter().map(|id| (id, false))));
     }
     let mut rows = Vec::new();
-    for (role, said) in said {
+    for (role, edited) in edited {
         let row = mapping.row(role);
         let granted = |id| row.is_some_and(|row| row.contains(id));
         let changed = |granted_after: bool| {
-            let said = said.iter().filter(move |(_, after)| **after == granted_after);
-            said.map(|(&id, _)| id).filter(|&id| granted(id) != granted_after).collect::<PermissionSet>()
+            let edited = edited.iter().filter(move |(_, after)| **after == granted_after);
+            edited.map(|(&id, _)| id).filter(|&id| granted(id) != granted_after).collect::<PermissionSet>()
         };
-        let (less, more) = (changed(false), changed(true));
-        if !less.is_empty() || !more.is_empty() {
-            rows.push((role, less, more));
+        let (removed, added) = (changed(false), changed(true));
+        if !removed.is_empty() || !added.is_empty() {
+            rows.push((role, removed, added));
         }
     }
     Ok(Edited { name: None, description: None, aliases: None, disabled, rows })
 }
 
-/// Makes what was read: the rows, and one change of the mapping that counts them (M9).
+/// Writes the rows, and one change of the mapping that counts them (M9).
 fn write(draft: &mut Draft<'_>, project: &Project, id: RoleMappingId, edited: Edited) -> Result<(), Refusal> {
-    let project = draft.again(project)?;
+    let project = draft.latest(project)?;
     let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
     let before = &mapping.record;
     let after = RoleMappingRecord {
@@ -256,16 +254,16 @@ fn write(draft: &mut Draft<'_>, project: &Project, id: RoleMappingId, edited: Ed
         let key = Scoped { project: project.id, id };
         draft.edit(Change::RoleMapping(Edit { key, before: Some(before.clone()), after: Some(after) }));
     }
-    for (role, less, more) in edited.rows {
-        let some = |set: PermissionSet| (!set.is_empty()).then_some(set);
+    for (role, removed, added) in edited.rows {
+        let non_empty = |set: PermissionSet| (!set.is_empty()).then_some(set);
         let key = GrantsKey { project: project.id, role_mapping: id, role };
-        draft.edit(Change::Grants(Edit { key, before: some(less), after: some(more) }));
+        draft.edit(Change::Grants(Edit { key, before: non_empty(removed), after: non_empty(added) }));
     }
     Ok(())
 }
 
-/// Refuses what made the grants of a project more than they may be; what made them fewer is always right.
-fn grants_within(draft: &Draft<'_>, before: &Project) -> Result<(), Refusal> {
+/// Refuses more grants in a project than the limit. Fewer grants than before are always accepted.
+fn check_grants(draft: &Draft<'_>, before: &Project) -> Result<(), Refusal> {
     let grants = draft.project(&before.record.key)?.grants;
-    if grants > before.grants { draft.within("grants", draft.limits().grants, grants as usize) } else { Ok(()) }
+    if grants > before.grants { draft.check_limit("grants", draft.limits().grants, grants as usize) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Role sets: a membership points to the set of roles it has, and many memberships to the same one (P7).
+//! Creates and collects role sets (P7).
 
 use crate::domain::commands::draft::Draft;
 use crate::domain::model::id::{ProjectId, RoleSetId};
@@ -8,7 +8,7 @@ use crate::domain::state::change::{Change, Edit, Scoped};
 use crate::domain::state::membership::ROLE_SET_ID_MAX;
 use crate::limits::ROLE_SETS_BETWEEN_COLLECTIONS;
 
-/// The id of a set with exactly these roles that nothing has altered: one that is there already, or a new one.
+/// Returns the id of a set with exactly these roles that was not migrated. Creates it if there is none.
 pub fn intern(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Result<RoleSetId, Refusal> {
     match draft.state().project_numbered(project).and_then(|project| project.role_set_of(&roles)) {
         Some(id) => Ok(id),
@@ -16,12 +16,12 @@ pub fn intern(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Resu
     }
 }
 
-/// The id of a new set, also where there is one with the same roles. The project is named, not held: whoever held it would
-/// make each new set copy what the project keeps of all others.
+/// Creates a set, even if another one has the same roles. It takes the id of the project: a reference to the project
+/// would make each new set copy the table of sets.
 pub fn add(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Result<RoleSetId, Refusal> {
     let sets = draft.state().project_numbered(project).map(|project| &project.role_sets);
     let Some((id, sets)) = sets.map(|sets| (sets.next_id(), sets.len())) else { return Err(Refusal::Panicked) };
-    draft.within("role_sets", draft.limits().role_sets, sets + 1)?;
+    draft.check_limit("role_sets", draft.limits().role_sets, sets + 1)?;
     if id > ROLE_SET_ID_MAX {
         return Err(Refusal::LimitExceeded {
             limit: "role_set_ids",
@@ -33,16 +33,14 @@ pub fn add(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Result<
     Ok(id)
 }
 
-/// Drops the sets that nobody has any more, each time that so many were made in the place of others: every REMAP makes some
-/// (M7), and they are found by nobody who looks for their roles.
+/// Deletes the unused sets, once per `ROLE_SETS_BETWEEN_COLLECTIONS` new sets. Every REMAP creates sets (M7) that
+/// `intern` never finds.
 pub fn collect(draft: &mut Draft<'_>) {
-    let made = draft.changes().iter().filter_map(|change| match change {
+    let mut created = draft.changes().iter().filter_map(|change| match change {
         Change::RoleSet(Edit { key, before: None, after: Some(set) }) if set.migrated => Some(*key),
         _ => None,
     });
-    let Some(key) =
-        made.into_iter().find(|key| (key.id.number() as usize).is_multiple_of(ROLE_SETS_BETWEEN_COLLECTIONS))
-    else {
+    let Some(key) = created.find(|key| (key.id.number() as usize).is_multiple_of(ROLE_SETS_BETWEEN_COLLECTIONS)) else {
         return;
     };
     let Some(project) = draft.state().project_numbered(key.project).cloned() else { return };

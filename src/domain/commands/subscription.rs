@@ -1,4 +1,4 @@
-//! Subscriptions: the fact that an org uses a role mapping (S2).
+//! Subscribes orgs to role mappings (S2).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::domain::state::change::{Change, Edit, Scoped};
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// Moves one org to a role mapping, or back to the default one.
+/// Moves one org to a role mapping or to the default one.
 pub fn subscribe_org(draft: &mut Draft<'_>, command: &SubscribeOrg) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
@@ -25,12 +25,12 @@ pub fn subscribe_org(draft: &mut Draft<'_>, command: &SubscribeOrg) -> Result<Ou
 pub fn subscribe_orgs(draft: &mut Draft<'_>, command: &BatchSubscribeOrgs) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let to = target(&project, &command.to)?;
-    let mut visibility = BTreeSet::new();
+    let mut named = BTreeSet::new();
     let mut rows = Rows::default();
     let (mut moved, mut unchanged) = (0, 0);
     let mut moves = Move::new(&project, to, &command.on_disabled)?;
     for (row, org_id) in command.org_ids.iter().enumerate() {
-        if !visibility.insert(org_id) {
+        if !named.insert(org_id) {
             rows.push(row, Refusal::RepeatedOrg(org_id.clone()));
             continue;
         }
@@ -45,7 +45,7 @@ pub fn subscribe_orgs(draft: &mut Draft<'_>, command: &BatchSubscribeOrgs) -> Re
     Ok(Outcome::OrgsSubscribed { moved, unchanged })
 }
 
-/// Moves of orgs to one mapping.
+/// Moves orgs to one mapping.
 pub struct Move<'a> {
     project: &'a Project,
     to: RoleMappingId,
@@ -57,20 +57,19 @@ impl<'a> Move<'a> {
         Ok(Self { project, to, disabling: Disabling::moving(project, to, on_disabled)? })
     }
 
-    /// Moves an org, as the caller's answer to M7 allows; nothing happens where it is there already. Returns whether it
-    /// moved.
+    /// Moves an org and applies the caller's choice of M7. Returns false if the org was already subscribed.
     pub fn org(&mut self, draft: &mut Draft<'_>, org: &'a Org) -> Result<bool, Refusal> {
         if org.record.role_mapping == self.to {
             return Ok(false);
         }
-        self.disabling.covered(std::iter::once(org), draft.now())?;
+        self.disabling.check_covered(std::iter::once(org), draft.now())?;
         self.disabling.apply(draft, org)?;
         move_to(draft, self.project, org, self.to);
         Ok(true)
     }
 }
 
-/// Moves an org without asking.
+/// Moves an org without applying M7.
 pub(super) fn move_to(draft: &mut Draft<'_>, project: &Project, org: &Org, to: RoleMappingId) {
     let key = Scoped { project: project.id, id: org.no };
     draft.edit(Change::Subscription(Edit { key, before: Some(org.record.role_mapping), after: Some(to) }));

@@ -1,4 +1,5 @@
-//! The digest of a report: equal where the report is, on every server. It is made of names, not of what one process draws.
+//! The digest of a report. Equal reports have equal digests on every server, so it depends on names and on ids that are
+//! the same on every server, not on the hash key of a process.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +8,26 @@ use sha2::{Digest, Sha256};
 use crate::domain::impact::report::{Impact, MemberImpact, Who};
 use crate::domain::model::name::OrgId;
 
-/// What is marked by numbers alone.
+/// What is marked only by numbers.
 #[derive(Clone, Copy)]
 pub enum Kind {
     GrantGained = 1,
     GrantLost,
     AtLeastLost,
     ManagesLost,
-    /// That a report is an acting user's, which says less.
+    /// The report is for an acting user, so it contains less.
     Visible,
 }
 
-/// Marks of what is told in no order, or only counted in the report: each is hashed, and the sum does not know an order.
+/// Marks of items that have no order in the report, or that it only counts. Each is hashed, and a sum does not depend
+/// on the order.
 #[derive(Debug, Default)]
 pub struct Marks {
     sum: u128,
 }
 
 impl Marks {
-    /// An org, and how many of its members are touched in which way.
+    /// Adds an org, with the number of members for each effect.
     pub fn org(&mut self, org: &OrgId, members: &BTreeMap<u128, u64>) {
         let mut mark = Mark::default();
         mark.text(org.as_str());
@@ -36,14 +38,14 @@ impl Marks {
         self.sum = self.sum.wrapping_add(mark.done());
     }
 
-    /// One of very many things of a kind, named by numbers that are the same on every server.
+    /// Adds an item by numbers that are the same on every server. There may be very many items.
     pub fn add(&mut self, kind: Kind, numbers: &[u32]) {
         let mark = numbers.iter().fold(mixed(0, kind as u64), |mark, &number| mixed(mark, number.into()));
         self.sum = self.sum.wrapping_add(u128::from(mark));
     }
 }
 
-/// One number for texts and numbers.
+/// Hashes texts and numbers to one number.
 #[derive(Default)]
 pub struct Mark(Sha256);
 
@@ -67,7 +69,7 @@ impl Mark {
     }
 }
 
-/// One number for two, quickly: the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
+/// Mixes two numbers into one, quickly: the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
 pub fn mixed(one: u64, other: u64) -> u64 {
     let mut mixed = (one ^ other.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -75,7 +77,7 @@ pub fn mixed(one: u64, other: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// 32 hexadecimal digits that stand for a report, the ids of users aside.
+/// Returns 32 hexadecimal digits for a report, which do not depend on the ids of users.
 pub fn digest(impact: &Impact, marks: &Marks) -> String {
     let mut mark = Mark::default();
     [impact.orgs, impact.members, impact.members_losing_at_least].into_iter().for_each(|number| mark.number(number));
@@ -94,8 +96,8 @@ pub fn digest(impact: &Impact, marks: &Marks) -> String {
     for (role, other) in impact.at_least_lost.first.iter().chain(&impact.manages_lost.first) {
         [role, other].into_iter().for_each(|name| mark.text(name.as_str()));
     }
-    // The sample too: what comes with a new member is told there alone. Members alike may be told of together or one by
-    // one, and in any order.
+    // The sample counts too: only it shows what a new member gains. It may list equal members together or one by one,
+    // in any order.
     let mut sample: Vec<u128> = Vec::new();
     for row in &impact.sample {
         let members = match row.who {
@@ -111,7 +113,7 @@ pub fn digest(impact: &Impact, marks: &Marks) -> String {
     format!("{:032x}", mark.done())
 }
 
-/// Of what one member gains and loses.
+/// Returns the mark of what one member gains and loses.
 fn mark_of(row: &MemberImpact) -> u128 {
     let mut mark = Mark::default();
     mark.text(row.org_id.as_str());

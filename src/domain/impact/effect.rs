@@ -1,4 +1,4 @@
-//! What a write does to one member, or to all who hold the same roles in the same circumstances.
+//! The effect of a write on one member, or on all members of an org with equal roles.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 use crate::domain::state::role_mapping::RoleMapping;
 
-/// What becomes of a member.
+/// The effect on a member.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effect {
     pub touched: bool,
-    /// Whether a role ends or is suspended, or grants less.
+    /// True if the member loses a role or permission, or a role is suspended.
     pub loses: bool,
     pub loses_at_least: bool,
     pub loses_owner: bool,
@@ -27,31 +27,33 @@ pub struct Effect {
     pub removed: Vec<RoleId>,
     pub suspended: Vec<RoleId>,
     pub reactivated: Vec<RoleId>,
-    /// The live roles, before and after.
+    /// The live roles before and after.
     pub live: [Vec<RoleId>; 2],
-    /// Stands for all of it, and for what the live roles come to grant: the same on every server.
+    /// Identifies the effect, and the change of what the live roles grant. Equal on every server.
     pub mark: u128,
 }
 
-/// One side of the comparison: the roles of a member in an org of a project, before the write or after it.
+/// A member in an org of a project, before the write or after it.
 #[derive(Clone, Copy)]
 pub struct Side<'a> {
     pub project: &'a Project,
     pub org: &'a Org,
-    pub it: Recorded<'a>,
+    pub member: Recorded<'a>,
 }
 
+/// A held role and its expiry.
+type Held = (RecordedRole, Option<Time>);
+
 impl<'a> Side<'a> {
-    /// How the roles that are held stand, and until when they are held.
-    fn role_states(self, visibility: Visibility, now: Time) -> Vec<(RecordedRole, Option<Time>)> {
-        let (roles, temporary) = self.project.shown_roles(&self.it.set.roles, self.it.temporary, visibility);
-        let role_states = self.project.role_states_of(self.org, &roles, &temporary, now);
-        let held = role_states.filter(|recorded_role| recorded_role.state != RoleState::Expired);
-        held.map(|recorded_role| (recorded_role, self.it.expiry(recorded_role.role))).collect()
+    fn held(self, visibility: Visibility, now: Time) -> Vec<Held> {
+        let (roles, temporary) = self.project.shown_roles(&self.member.set.roles, self.member.temporary, visibility);
+        let recorded = self.project.role_states_of(self.org, &roles, &temporary, now);
+        let held = recorded.filter(|recorded| recorded.state != RoleState::Expired);
+        held.map(|held| (held, self.member.expiry(held.role))).collect()
     }
 
     fn owns(self) -> bool {
-        self.it.holds_permanently(self.project.record.default_owner_role)
+        self.member.holds_permanently(self.project.record.default_owner_role)
     }
 
     fn mapping(self) -> Option<&'a RoleMapping> {
@@ -59,24 +61,24 @@ impl<'a> Side<'a> {
     }
 }
 
-/// What rows of mappings lose and gain, found once for each.
+/// The changes of mapping rows, each computed once.
 #[derive(Default)]
 pub struct Rows {
-    known: HashMap<(Option<RoleMappingId>, Option<RoleMappingId>, RoleId), RowChange>,
+    changes: HashMap<(Option<RoleMappingId>, Option<RoleMappingId>, RoleId), RowChange>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct RowChange {
     differs: bool,
     loses: bool,
-    /// Stands for what it loses and gains.
+    /// Identifies what the row loses and gains.
     mark: u64,
 }
 
 impl RowChange {
-    fn between(one: &PermissionSet, other: &PermissionSet) -> Self {
+    fn between(before: &PermissionSet, after: &PermissionSet) -> Self {
         let mut change = Self::default();
-        let (lost, gained) = (one.without(other), other.without(one));
+        let (lost, gained) = (before.without(after), after.without(before));
         change.loses = !lost.is_empty();
         change.differs = change.loses || !gained.is_empty();
         let sides = lost.iter().map(|id| (1, id)).chain(gained.iter().map(|id| (2, id)));
@@ -86,42 +88,41 @@ impl RowChange {
 }
 
 impl Rows {
-    /// What becomes of a role's row; a side that is missing grants nothing.
+    /// Compares a role's row before and after. A missing side grants nothing.
     fn change(&mut self, before: Option<Side<'_>>, after: Option<Side<'_>>, role: RoleId) -> RowChange {
         let mapping = |side: Option<Side<'_>>| side.map(|side| side.org.record.role_mapping);
-        *self.known.entry((mapping(before), mapping(after), role)).or_insert_with(|| {
+        *self.changes.entry((mapping(before), mapping(after), role)).or_insert_with(|| {
             let row = |side: Option<Side<'_>>| side?.mapping().and_then(|mapping| mapping.rows.get(role).cloned());
             match (row(before), row(after)) {
-                (Some(one), Some(other)) if Arc::ptr_eq(&one, &other) => RowChange::default(),
-                (one, other) => RowChange::between(&one.unwrap_or_default(), &other.unwrap_or_default()),
+                (Some(before), Some(after)) if Arc::ptr_eq(&before, &after) => RowChange::default(),
+                (before, after) => RowChange::between(&before.unwrap_or_default(), &after.unwrap_or_default()),
             }
         })
     }
 }
 
-/// Compares a member before and after; a side is missing where it is no member, or the org is not there.
+/// Compares a member before and after. A side is missing if the org or the membership does not exist.
 pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, after: Option<Side<'_>>) -> Effect {
-    let role_states =
-        |side: Option<Side<'_>>| side.map_or_else(Vec::new, |side| side.role_states(sides.visibility, sides.now));
-    let (stood, recorded_role) = (role_states(before), role_states(after));
-    let live = [&stood, &recorded_role].map(|all| {
-        let all = all.iter().flat_map(|(recorded_role, _)| recorded_role.roles());
-        all.filter(|(_, state)| *state == RoleState::Live).map(|(role, _)| role).collect::<Vec<_>>()
+    let held = |side: Option<Side<'_>>| side.map_or_else(Vec::new, |side| side.held(sides.visibility, sides.now));
+    let (held_before, held_after) = (held(before), held(after));
+    let live = [&held_before, &held_after].map(|held| {
+        let roles = held.iter().flat_map(|(held, _)| held.roles());
+        roles.filter(|(_, state)| *state == RoleState::Live).map(|(role, _)| role).collect::<Vec<_>>()
     });
-    let mut effect = Effect { touched: stood != recorded_role, ..Effect::default() };
-    let (held_before, held_after) = (held(&stood), held(&recorded_role));
-    for (&role, &enabled) in &held_before {
-        match held_after.get(&role) {
+    let mut effect = Effect { touched: held_before != held_after, ..Effect::default() };
+    let (enabled_before, enabled_after) = (enabled_roles(&held_before), enabled_roles(&held_after));
+    for (&role, &enabled) in &enabled_before {
+        match enabled_after.get(&role) {
             None => effect.removed.push(role),
             Some(&after) if enabled && !after => effect.suspended.push(role),
             Some(&after) if !enabled && after => effect.reactivated.push(role),
             Some(_) => {}
         }
     }
-    effect.given = held_after.keys().copied().filter(|role| !held_before.contains_key(role)).collect();
+    effect.given = enabled_after.keys().copied().filter(|role| !enabled_before.contains_key(role)).collect();
     effect.loses = !effect.removed.is_empty() || !effect.suspended.is_empty();
-    // Who holds nothing that is seen is no member, whatever is recorded (I4).
-    if before.is_some() && after.is_some() && !stood.is_empty() && !recorded_role.is_empty() {
+    // A user without shown roles is no member, whatever is recorded (I4).
+    if before.is_some() && after.is_some() && !held_before.is_empty() && !held_after.is_empty() {
         for &role in &live[0] {
             let change = rows.change(before, after, role);
             effect.touched |= change.differs;
@@ -130,15 +131,16 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
         effect.touched |= live[1].iter().any(|&role| rows.change(before, after, role).differs);
     }
     if effect.touched {
-        // What is granted no more, and what comes to be granted; what is and was, by what becomes of its row.
-        let was = live[0].iter().map(|&role| rows.change(before, after.filter(|_| live[1].contains(&role)), role));
-        let mut marks: Vec<u64> = was.map(|change| change.mark).collect();
+        // Roles that stay live by the change of their row, other roles by what they granted or will grant.
+        let live_before =
+            live[0].iter().map(|&role| rows.change(before, after.filter(|_| live[1].contains(&role)), role));
+        let mut marks: Vec<u64> = live_before.map(|change| change.mark).collect();
         let new = live[1].iter().filter(|role| !live[0].contains(role));
         marks.extend(new.map(|&role| rows.change(None, after, role).mark));
-        // Not in the order of roles, which goes by their numbers; and a row that stays as it is says nothing.
+        // Sorted, since the order of roles follows their ids. An unchanged row has no mark.
         marks.retain(|&mark| mark != 0);
         marks.sort_unstable();
-        effect.mark = sides.mark([&stood, &recorded_role], &marks);
+        effect.mark = sides.mark([&held_before, &held_after], &marks);
     }
     effect.loses_owner = before.is_some_and(Side::owns) && !after.is_some_and(Side::owns);
     effect.loses_at_least = sides.loses_at_least(&live);
@@ -146,36 +148,36 @@ pub fn effect(sides: &Sides<'_>, rows: &mut Rows, before: Option<Side<'_>>, afte
     effect
 }
 
-/// The roles held, and whether each is enabled: of its own or in the place of another.
-fn held(role_states: &[(RecordedRole, Option<Time>)]) -> BTreeMap<RoleId, bool> {
-    let mut held = BTreeMap::new();
-    for (role, state) in role_states.iter().flat_map(|(recorded_role, _)| recorded_role.roles()) {
-        *held.entry(role).or_insert(false) |= state != RoleState::Suspended;
+/// Returns the roles held, also as fallback roles, and for each whether it is enabled.
+fn enabled_roles(held: &[Held]) -> BTreeMap<RoleId, bool> {
+    let mut roles = BTreeMap::new();
+    for (role, state) in held.iter().flat_map(|(held, _)| held.roles()) {
+        *roles.entry(role).or_insert(false) |= state != RoleState::Suspended;
     }
-    held
+    roles
 }
 
-/// What live roles grant together, in an org of a mapping.
+/// Returns what live roles grant together in an org of a mapping.
 pub fn granted(mapping: Option<&RoleMapping>, live: &[RoleId]) -> PermissionSet {
     PermissionSet::union(live.iter().filter_map(|&role| mapping?.row(role)))
 }
 
 impl Sides<'_> {
-    /// A number for how roles stand before and after, by their names, and for what becomes of rows.
-    fn mark(&self, role_states: [&[(RecordedRole, Option<Time>)]; 2], rows: &[u64]) -> u128 {
+    /// Returns a number that identifies the held roles before and after by their names, and the changes of rows.
+    fn mark(&self, held: [&[Held]; 2], rows: &[u64]) -> u128 {
         let mut mark = digest::Mark::default();
-        for (project, role_states) in [self.before, self.after].into_iter().zip(role_states) {
-            mark.number(role_states.len() as u64);
+        for (project, held) in [self.before, self.after].into_iter().zip(held) {
+            mark.number(held.len() as u64);
             let name = |role: RoleId| project.map(|project| project.role_name(role));
-            let mut recorded_role: Vec<_> =
-                role_states.iter().map(|&(it, expire_time)| (name(it.role), it, expire_time)).collect();
-            // Not by number: which numbers roles have is nothing that anybody is told.
-            recorded_role.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-            for (role, recorded_role, expire_time) in recorded_role {
+            let mut held: Vec<_> =
+                held.iter().map(|&(held, expire_time)| (name(held.role), held, expire_time)).collect();
+            // By name: callers must not learn anything from the order of ids.
+            held.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+            for (role, held, expire_time) in held {
                 role.iter().for_each(|name| mark.text(name.as_str()));
-                mark.number(recorded_role.state as u64);
+                mark.number(held.state as u64);
                 mark.number(expire_time.map_or(0, |expire_time| expire_time.0.unsigned_abs()));
-                let fallback_role = recorded_role.fallback_role.and_then(|(role, _)| name(role));
+                let fallback_role = held.fallback_role.and_then(|(role, _)| name(role));
                 mark.text(fallback_role.as_ref().map_or("", |name| name.as_str()));
             }
         }

@@ -1,4 +1,4 @@
-//! What a write does to members. Whoever holds the same roles in the same circumstances is looked at once, and counted.
+//! The impact of a write on members. Members with equal roles in equal circumstances are compared once and counted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,7 +21,7 @@ use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 use crate::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MAX};
 
-/// Counts whom a write touches, and how.
+/// Adds the affected orgs, members and roles to the impact.
 pub fn count(sides: &Sides<'_>, scope: &Scope<'_>, impact: &mut Impact, marks: &mut Marks) {
     let mut counting = Counting::new(sides, scope);
     for no in counting.orgs() {
@@ -30,10 +30,10 @@ pub fn count(sides: &Sides<'_>, scope: &Scope<'_>, impact: &mut Impact, marks: &
     counting.finish(impact);
 }
 
-/// An org before and after.
+/// An org before and after the write.
 type Pair<'a> = (Option<&'a Org>, Option<&'a Org>);
 
-/// The circumstances of members: the mapping and the fallback roles of their org, before and after.
+/// The mapping and the fallback roles of an org, before and after.
 type Circumstances = [Option<(RoleMappingId, Option<Fallbacks>)>; 2];
 
 struct Counting<'a> {
@@ -47,17 +47,17 @@ struct Counting<'a> {
     sample: BTreeMap<SampleKey<'a>, Sampled>,
 }
 
-/// What becomes of the members of one org.
+/// The effects on the members of one org.
 #[derive(Default)]
 struct InOrg {
     members: u64,
     losing_at_least: u64,
     owner_left: bool,
-    /// By the marks of what becomes of them.
-    ways: BTreeMap<u128, u64>,
+    /// The number of members for each [`Effect::mark`].
+    effects: BTreeMap<u128, u64>,
 }
 
-/// Those who lose something first, then by org.
+/// Orders the sample: first members who lose something, then by org.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct SampleKey<'a> {
     gains_only: bool,
@@ -87,7 +87,7 @@ impl<'a> Counting<'a> {
         }
     }
 
-    /// The orgs to look at.
+    /// Returns the orgs to compare.
     fn orgs(&self) -> BTreeSet<OrgNo> {
         let named = self.scope.users.keys().chain(&self.scope.orgs).chain(&self.scope.changed);
         let mut orgs: BTreeSet<OrgNo> = named.copied().collect();
@@ -115,12 +115,12 @@ impl<'a> Counting<'a> {
             self.scan(pair, org, &mut here);
         }
         impact.members_losing_at_least += here.losing_at_least;
-        // One goes also with its project.
-        let comes_or_goes = pair.0.is_some() != pair.1.is_some();
-        if here.members > 0 || comes_or_goes || self.scope.changed.contains(&no) {
+        // The write may create or delete the org, also with its project.
+        let created_or_deleted = pair.0.is_some() != pair.1.is_some();
+        if here.members > 0 || created_or_deleted || self.scope.changed.contains(&no) {
             impact.orgs += 1;
             impact.members += here.members;
-            marks.org(&org.record.profile.org_id, &here.ways);
+            marks.org(&org.record.profile.org_id, &here.effects);
         }
         if here.owner_left
             && let (Some(after), Some(project)) = (pair.1, self.sides.after)
@@ -130,16 +130,16 @@ impl<'a> Counting<'a> {
         }
     }
 
-    /// One member that was written by itself.
+    /// Compares a member that was written individually.
     fn written(&mut self, (before, after): Pair<'a>, user: &UserId) -> Effect {
         let record = |project: Option<&Project>, org: Option<&Org>| project?.membership(org?, user);
-        let (was, is) = (record(self.sides.before, before), record(self.sides.after, after));
-        let was = recorded_side(self.sides.before, before, was.as_ref());
-        let is = recorded_side(self.sides.after, after, is.as_ref());
-        effect(self.sides, &mut self.rows, was, is)
+        let records = (record(self.sides.before, before), record(self.sides.after, after));
+        let before = recorded_side(self.sides.before, before, records.0.as_ref());
+        let after = recorded_side(self.sides.after, after, records.1.as_ref());
+        effect(self.sides, &mut self.rows, before, after)
     }
 
-    /// All other members that an org had.
+    /// Compares all other members that the org had.
     fn scan(&mut self, (before, after): Pair<'a>, org: &'a Org, here: &mut InOrg) {
         let (Some(project), Some(before)) = (self.sides.before, before) else { return };
         let written = self.scope.users.get(&org.no).into_iter().flatten();
@@ -161,9 +161,9 @@ impl<'a> Counting<'a> {
             let effect = match self.effects.get(&(context, set, moved)) {
                 Some(known) => known.clone(),
                 None => {
-                    let was = side(Some(project), Some(before), Some(set), &[]);
-                    let is = side(self.sides.after, after, moved, &[]);
-                    let effect = effect(self.sides, &mut self.rows, was, is);
+                    let side_before = side(Some(project), Some(before), Some(set), &[]);
+                    let side_after = side(self.sides.after, after, moved, &[]);
+                    let effect = effect(self.sides, &mut self.rows, side_before, side_after);
                     self.effects.insert((context, set, moved), effect.clone());
                     effect
                 }
@@ -178,26 +178,26 @@ impl<'a> Counting<'a> {
         }
     }
 
-    /// A number for the circumstances, the same for the same ones.
+    /// Returns a number for the circumstances. Equal circumstances have equal numbers.
     fn circumstances(&mut self, before: Option<&Org>, after: Option<&Org>) -> u32 {
         let of = |org: Option<&Org>| org.map(|org| (org.record.role_mapping, org.fallbacks.clone()));
         let next = self.circumstances.len() as u32;
         *self.circumstances.entry([of(before), of(after)]).or_insert(next)
     }
 
-    /// Counts members alike.
+    /// Counts members with equal effects.
     fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64, here: &mut InOrg) {
         here.owner_left |= effect.loses_owner;
-        // Nothing else need become of them: their roles may just have got another place, or none.
+        // These members need not be touched otherwise: their roles may only have moved in the order.
         here.losing_at_least += if effect.loses_at_least { members } else { 0 };
         if !effect.touched {
             return;
         }
         here.members += members;
-        *here.ways.entry(effect.mark).or_default() += members;
-        let whats = [&effect.given, &effect.removed, &effect.suspended, &effect.reactivated];
-        for (at, what) in whats.into_iter().enumerate() {
-            what.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);
+        *here.effects.entry(effect.mark).or_default() += members;
+        let lists = [&effect.given, &effect.removed, &effect.suspended, &effect.reactivated];
+        for (at, roles) in lists.into_iter().enumerate() {
+            roles.iter().for_each(|&role| self.roles.entry(role).or_default()[at] += members);
         }
         if self.sides.visibility == Visibility::VisibleOnly && !self.is_written(&key) {
             return;
@@ -215,8 +215,8 @@ impl<'a> Counting<'a> {
         });
     }
 
-    /// An acting user is told of those alone whom it wrote: how the others are grouped, and of whom the State knows the id
-    /// since a role of theirs ends, would tell of internal roles.
+    /// Returns true if the write named this member. The sample for an acting user lists only these: how other members
+    /// are grouped, and which of them have temporary roles, could reveal internal roles.
     fn is_written(&self, key: &SampleKey<'_>) -> bool {
         let written = self.scope.users.get(&key.org);
         key.user.as_ref().is_some_and(|user| written.is_some_and(|written| written.contains(user)))
@@ -224,9 +224,9 @@ impl<'a> Counting<'a> {
 
     fn finish(mut self, impact: &mut Impact) {
         let named: BTreeMap<RoleId, [u64; 4]> = std::mem::take(&mut self.roles);
-        let place = |project: Option<&Project>, id: RoleId| project?.roles.get(id).map(|role| role.rank);
+        let rank = |project: Option<&Project>, id: RoleId| project?.roles.get(id).map(|role| role.rank);
         let mut named: Vec<(RoleId, [u64; 4])> = named.into_iter().collect();
-        named.sort_by_key(|&(id, _)| (place(self.sides.after, id).or(place(self.sides.before, id)), id));
+        named.sort_by_key(|&(id, _)| (rank(self.sides.after, id).or(rank(self.sides.before, id)), id));
         impact.roles.extend(named.into_iter().map(|(id, [given, removed, suspended, reactivated])| RoleImpact {
             role: self.name(id),
             given,
@@ -237,10 +237,10 @@ impl<'a> Counting<'a> {
         for &org in &self.ownerless {
             impact.orgs_left_ownerless.add(IMPACT_LIST_MAX, || org.clone());
         }
-        let mut room = IMPACT_SAMPLE_MAX;
+        let mut members_left = IMPACT_SAMPLE_MAX;
         for (key, sampled) in &self.sample {
-            let members = sampled.members.min(room);
-            room -= members;
+            let members = sampled.members.min(members_left);
+            members_left -= members;
             impact.sample.push(self.sampled(key, &sampled.effect, members));
         }
     }
@@ -254,8 +254,9 @@ impl<'a> Counting<'a> {
         let after = granted(mapping(self.sides.after, pair.1), &effect.live[1]);
         let names = |roles: &[RoleId]| {
             let mut roles: Vec<RoleId> = roles.to_vec();
-            let rank =
-                |id| self.sides.after.or(self.sides.before).and_then(|it| it.roles.get(id)).map(|role| role.rank);
+            let rank = |id| {
+                self.sides.after.or(self.sides.before).and_then(|project| project.roles.get(id)).map(|role| role.rank)
+            };
             roles.sort_by_key(|&id| (rank(id), id));
             roles.into_iter().map(|id| self.name(id)).collect::<Vec<RoleName>>()
         };
@@ -265,7 +266,7 @@ impl<'a> Counting<'a> {
             who: match (&key.user, key.set) {
                 (Some(user), _) => Who::Member(user.clone()),
                 (None, Some(role_set)) => Who::SomeOf { role_set, at_most: members },
-                // A group has a set: nobody is left to be named.
+                // Unreachable: a group of members always has a set.
                 (None, None) => Who::Member(UserId::stored("")),
             },
             roles_given: names(&effect.given),
@@ -277,7 +278,7 @@ impl<'a> Counting<'a> {
         }
     }
 
-    /// The name that a role has, or had.
+    /// Returns the name of a role that exists, or existed before.
     fn name(&self, id: RoleId) -> RoleName {
         let of = |project: Option<&Project>| project?.roles.get(id).map(|role| role.name.clone());
         of(self.sides.before).or(of(self.sides.after)).unwrap_or_else(|| RoleName::stored(""))
@@ -308,7 +309,7 @@ fn side<'a>(
 ) -> Option<Side<'a>> {
     let (project, org, set_id) = (project?, org?, role_set?);
     let set = project.role_sets.get(set_id)?;
-    Some(Side { project, org, it: Recorded { set_id, set, temporary } })
+    Some(Side { project, org, member: Recorded { set_id, set, temporary } })
 }
 
 fn recorded_side<'a>(
@@ -319,12 +320,12 @@ fn recorded_side<'a>(
     side(project, org, Some(record?.role_set), &record?.temporary)
 }
 
-/// What is in one set of permissions and not in another.
-fn without(project: Option<&Project>, these: &PermissionSet, those: &PermissionSet) -> Listed<PermissionName> {
+/// Lists the permissions of `set` that are not in `other`.
+fn without(project: Option<&Project>, set: &PermissionSet, other: &PermissionSet) -> Listed<PermissionName> {
     let mut listed = Listed::default();
-    for permission in these.iter().filter(|&permission| !those.contains(permission)) {
+    for permission in set.iter().filter(|&permission| !other.contains(permission)) {
         listed.add(IMPACT_PERMISSIONS_MAX, || {
-            project.map_or_else(|| PermissionName::stored(""), |it| roles::name(it, permission))
+            project.map_or_else(|| PermissionName::stored(""), |project| roles::name(project, permission))
         });
     }
     listed

@@ -1,35 +1,35 @@
-//! TODO doc
+//! The report of R9.
 
 use crate::domain::model::id::{OrgNo, RoleSetId};
 use crate::domain::model::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 
-/// The report. Its words are those of `rolecall.v1.Impact`.
+/// The names are those of `rolecall.v1.Impact`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Impact {
     pub digest: String,
     pub orgs: u64,
     pub members: u64,
     pub members_losing_at_least: u64,
-    /// In the order of the roles; those of which nothing becomes are left out.
+    /// In the order of the roles, without unaffected roles.
     pub roles: Vec<RoleImpact>,
     pub grants_gained: Listed<GrantImpact>,
     pub grants_lost: Listed<GrantImpact>,
-    /// The role that somebody holds, and the one asked for.
+    /// The role held, and the role asked for.
     pub at_least_lost: Listed<(RoleName, RoleName)>,
-    /// The role that manages, and the one that is managed.
+    /// The role that manages, and the role that is managed.
     pub manages_lost: Listed<(RoleName, RoleName)>,
     pub orgs_left_ownerless: Listed<OrgId>,
     pub sample: Vec<MemberImpact>,
 }
 
 impl Impact {
-    /// Whether some of the sample are yet to be named.
+    /// Returns true if the store must still look up users of the sample.
     pub fn has_unnamed(&self) -> bool {
         self.sample.iter().any(|row| matches!(row.who, Who::SomeOf { .. }))
     }
 }
 
-/// How many there are, and the first of them.
+/// A count, and the first items.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed<T> {
     pub total: u64,
@@ -37,11 +37,11 @@ pub struct Listed<T> {
 }
 
 impl<T> Listed<T> {
-    /// Counts one more, and lists it if it is one of the first.
-    pub(super) fn add(&mut self, max: usize, one: impl FnOnce() -> T) {
+    /// Counts an item, and lists it if fewer than `max` are listed.
+    pub(super) fn add(&mut self, max: usize, item: impl FnOnce() -> T) {
         self.total += 1;
         if self.first.len() < max {
-            self.first.push(one());
+            self.first.push(item());
         }
     }
 }
@@ -52,7 +52,7 @@ impl<T> Default for Listed<T> {
     }
 }
 
-/// What becomes of one role: of how many members.
+/// How many members are given a role, lose it, and so on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoleImpact {
     pub role: RoleName,
@@ -62,7 +62,6 @@ pub struct RoleImpact {
     pub reactivated: u64,
 }
 
-/// That a role grants a permission in a role mapping.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrantImpact {
     pub role_mapping: RoleMappingName,
@@ -70,7 +69,7 @@ pub struct GrantImpact {
     pub permission: PermissionName,
 }
 
-/// What one member gains and loses, or some members alike.
+/// What one member, or several equal members, gain and lose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberImpact {
     pub org: OrgNo,
@@ -84,11 +83,11 @@ pub struct MemberImpact {
     pub permissions_lost: Listed<PermissionName>,
 }
 
-/// Whom a row of the sample is about. The ids of users are in the database alone, save where roles end.
+/// The members of a row of the sample. Only the database has the ids of users without temporary roles.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Who {
     Member(UserId),
-    /// As many as this of those who had this role set before the write, and no role that ends: the first by user id.
+    /// The first members by user id, at most `at_most`, that had this role set and no temporary role before the write.
     SomeOf {
         role_set: RoleSetId,
         at_most: usize,

@@ -1,4 +1,4 @@
-//! What a write does to roles themselves: what they grant, and in which relation they are.
+//! The impact of a write on roles: what they grant, and their relations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,13 +16,15 @@ use crate::limits::IMPACT_LIST_MAX;
 
 type Key = (RoleMappingId, RoleId);
 
-/// The grants gained, and those lost.
+/// Returns the grants gained and the grants lost.
 pub fn grants(sides: &Sides<'_>, changes: &[Change], marks: &mut Marks) -> [Listed<GrantImpact>; 2] {
     let mut keys: BTreeSet<Key> = changes.iter().filter_map(grants_key).collect();
-    // A project that goes takes all with it, marked as dead as a whole.
+    // Deleting a project deletes all its grants without a change for each.
     if let (Some(before), None) = (sides.before, sides.after) {
-        let rows =
-            before.role_mappings.entries().flat_map(|(id, it)| it.rows.entries().map(move |(role, _)| (id, role)));
+        let rows = before
+            .role_mappings
+            .entries()
+            .flat_map(|(id, mapping)| mapping.rows.entries().map(move |(role, _)| (id, role)));
         keys.extend(rows);
     }
     let (mut gained, mut lost) = (Listed::default(), Listed::default());
@@ -49,18 +51,18 @@ fn row(project: Option<&Project>, (mapping, role): Key) -> Option<&PermissionSet
     project?.role_mappings.get(mapping)?.row(role)
 }
 
-/// Lists what is in one row and not in the other.
+/// Lists the permissions of `row` that are not in `other`.
 fn list(
     listed: &mut Listed<GrantImpact>,
     project: Option<&Project>,
     (mapping, role): Key,
-    these: Option<&PermissionSet>,
-    those: Option<&PermissionSet>,
+    row: Option<&PermissionSet>,
+    other: Option<&PermissionSet>,
     mut mark: impl FnMut(u32),
 ) {
     let Some(project) = project else { return };
-    let other = |permission: &PermissionId| those.is_none_or(|those| !those.contains(*permission));
-    for permission in these.into_iter().flat_map(PermissionSet::iter).filter(other) {
+    let missing = |permission: &PermissionId| other.is_none_or(|other| !other.contains(*permission));
+    for permission in row.into_iter().flat_map(PermissionSet::iter).filter(missing) {
         mark(permission.number());
         listed.add(IMPACT_LIST_MAX, || GrantImpact {
             role_mapping: project.role_mapping_name(mapping),
@@ -70,23 +72,23 @@ fn list(
     }
 }
 
-/// A permission's name; the id came from this project.
+/// Returns the name of a permission of this project.
 pub fn name(project: &Project, permission: PermissionId) -> PermissionName {
-    project.permissions.get(permission).map_or_else(|| PermissionName::stored(""), |it| it.name.clone())
+    project.permissions.get(permission).map_or_else(|| PermissionName::stored(""), |permission| permission.name.clone())
 }
 
-/// Pairs of roles that are there afterwards of which the first was enough for "at least" the second, and is not any more.
+/// Returns the pairs of roles that exist afterwards where the first role no longer passes "at least" the second.
 pub fn at_least_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, RoleName)> {
     let mut lost = Listed::default();
     let (Some(before), Some(after)) = (sides.before, sides.after) else { return lost };
     if !sides.reordered || before.record.role_structure == RoleStructure::MultiRole {
         return lost;
     }
-    let stays = after.record.role_structure == RoleStructure::SingleRole;
-    let order = places(before, after);
-    for (at, &(role, place)) in order.iter().enumerate() {
-        for &(other, below) in &order[at + 1..] {
-            if !(stays && place < below) {
+    let ranked_after = after.record.role_structure == RoleStructure::SingleRole;
+    let order = positions(before, after);
+    for (at, &(role, position)) in order.iter().enumerate() {
+        for &(other, other_position) in &order[at + 1..] {
+            if !(ranked_after && position < other_position) {
                 marks.add(Kind::AtLeastLost, &[role.number(), other.number()]);
                 lost.add(IMPACT_LIST_MAX, || (before.role_name(role), before.role_name(other)));
             }
@@ -95,13 +97,14 @@ pub fn at_least_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, 
     lost
 }
 
-/// The roles that are there before and after, in the order before, with their places after.
-fn places(before: &Project, after: &Project) -> Vec<(RoleId, usize)> {
-    let places: BTreeMap<RoleId, usize> = after.role_order.iter().enumerate().map(|(at, &role)| (role, at)).collect();
-    before.role_order.iter().filter_map(|&role| Some((role, *places.get(&role)?))).collect()
+/// Returns the roles that exist before and after, in the order before, with their positions after.
+fn positions(before: &Project, after: &Project) -> Vec<(RoleId, usize)> {
+    let positions: BTreeMap<RoleId, usize> =
+        after.role_order.iter().enumerate().map(|(at, &role)| (role, at)).collect();
+    before.role_order.iter().filter_map(|&role| Some((role, *positions.get(&role)?))).collect()
 }
 
-/// Pairs of roles that are there afterwards of which the first managed the second, and does not any more.
+/// Returns the pairs of roles that exist afterwards where the first role no longer manages the second.
 pub fn manages_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, RoleName)> {
     let mut lost = Listed::default();
     let (Some(before), Some(after)) = (sides.before, sides.after) else { return lost };
@@ -112,7 +115,7 @@ pub fn manages_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, R
     match (before.record.role_structure, after.record.role_structure) {
         (RoleStructure::SingleRole, RoleStructure::SingleRole) => ranked(sides.reordered, before, after, lose),
         (RoleStructure::SingleRole, RoleStructure::MultiRole) => {
-            // So many roles as can be converted manage no more than a project can keep.
+            // Conversion is limited to `managed_roles` pairs, so this loop is bounded.
             for &role in before.role_order.iter() {
                 for &other in before.role_order.iter() {
                     if before.manages(role, other) && after.roles.get(role).is_some() && !after.manages(role, other) {
@@ -126,36 +129,37 @@ pub fn manages_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, R
     lost
 }
 
-/// Of roles that manage those below them, and the highest visible one itself. There may be 10,000.
+/// Compares SINGLE_ROLE orders, where a role manages the roles below it, and the highest visible role also itself.
+/// There may be 10,000 roles.
 fn ranked(reordered: bool, before: &Project, after: &Project, mut lose: impl FnMut(RoleId, RoleId)) {
-    let order = places(before, after);
+    let order = positions(before, after);
     let visible: Vec<[bool; 2]> =
         order.iter().map(|&(role, _)| [before, after].map(|project| project.is_visible(role))).collect();
-    let flagged = visible.iter().any(|[was, is]| was != is);
-    for (at, &(role, place)) in order.iter().enumerate() {
+    let flagged = visible.iter().any(|[before, after]| before != after);
+    for (at, &(role, position)) in order.iter().enumerate() {
         if before.manages(role, role) && !after.manages(role, role) {
             lose(role, role);
         }
-        // Where no two changed places and none became internal, those below are below.
+        // If no roles changed places or visibility, the roles below are still below.
         let rest = if reordered || flagged { at + 1 } else { order.len() };
-        for (&(other, below), [was, is]) in order[rest..].iter().zip(&visible[rest..]) {
-            if *was && !(*is && place < below) {
+        for (&(other, other_position), [visible_before, visible_after]) in order[rest..].iter().zip(&visible[rest..]) {
+            if *visible_before && !(*visible_after && position < other_position) {
                 lose(role, other);
             }
         }
     }
 }
 
-/// Of roles that manage those of a list: only lists that changed are looked at, unless roles became internal.
+/// Compares MULTI_ROLE lists. It reads only lists that changed, unless roles became internal or the structure changed.
 fn listed(before: &Project, after: &Project, mut lose: impl FnMut(RoleId, RoleId)) {
     let converted = after.record.role_structure == RoleStructure::SingleRole;
     let flagged = before.roles.entries().any(|(id, _)| before.is_visible(id) && !after.is_visible(id));
     for &id in before.role_order.iter() {
-        let (Some(role), Some(then)) = (before.roles.get(id), after.roles.get(id)) else { continue };
-        if Arc::ptr_eq(&role.manages, &then.manages) && !flagged && !converted {
+        let (Some(role), Some(role_after)) = (before.roles.get(id), after.roles.get(id)) else { continue };
+        if Arc::ptr_eq(&role.manages, &role_after.manages) && !flagged && !converted {
             continue;
         }
-        // By the order of roles, so that lists of pairs can be read.
+        // In the order of roles, so that lists of pairs are readable.
         let mut managed: Vec<RoleId> = role.manages.to_vec();
         managed.sort_by_key(|&other| before.roles.get(other).map(|other| other.rank));
         for other in managed {

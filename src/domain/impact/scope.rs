@@ -1,4 +1,4 @@
-//! Whom the changes of a write can have touched: nobody else is looked at.
+//! Which orgs and members the changes of a write can affect. The report compares no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,6 @@ use crate::domain::model::id::{OrgNo, RoleMappingId};
 use crate::domain::model::name::UserId;
 use crate::domain::state::change::{Change, Edit};
 
-/// Which orgs and members to look at.
 #[derive(Debug, Default)]
 pub struct Scope<'a> {
     /// All members of all orgs.
@@ -17,11 +16,11 @@ pub struct Scope<'a> {
     pub orgs: BTreeSet<OrgNo>,
     /// Orgs that were themselves changed.
     pub changed: BTreeSet<OrgNo>,
-    /// Members that were written one by one.
+    /// Members that were written individually.
     pub users: BTreeMap<OrgNo, BTreeSet<&'a UserId>>,
-    /// Orgs of which members got other sets.
+    /// Orgs whose members got other role sets.
     pub remapped: BTreeSet<OrgNo>,
-    /// Whether roles were, or came to be, in another relation to each other.
+    /// True if the relations between roles may have changed.
     pub roles: bool,
 }
 
@@ -76,7 +75,7 @@ impl<'a> Scope<'a> {
         self.orgs.insert(org);
     }
 
-    /// Whether to look at all members of an org of this mapping.
+    /// Returns true if all members of this org with this mapping are in scope.
     pub fn holds(&self, org: OrgNo, mapping: RoleMappingId) -> bool {
         self.all || self.orgs.contains(&org) || self.role_mappings.contains(&mapping)
     }

@@ -1,4 +1,4 @@
-//! TODO doc
+//! The two sides of the comparison.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -8,54 +8,53 @@ use crate::domain::model::time::Time;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::project::Project;
 
-/// What is compared, and how it is looked at.
+/// The project before and after a write.
 pub struct Sides<'a> {
     pub before: Option<&'a Project>,
     pub after: Option<&'a Project>,
-    /// For an acting user nothing internal is there.
     pub visibility: Visibility,
     pub now: Time,
-    /// Whether roles that were there are in another order now, or the structure is another.
+    /// True if the order of the existing roles changed, or the role structure.
     pub reordered: bool,
-    /// Looked up once, where a member may lose a check.
+    /// Built once, if a member may lose an "at least" check.
     pub hierarchy: OnceCell<Hierarchy>,
 }
 
 impl Sides<'_> {
     pub fn is_reordered(&self) -> bool {
         let (Some(before), Some(after)) = (self.before, self.after) else { return false };
-        let there = |project: &Project, role: RoleId| project.roles.get(role).is_some();
-        let was = before.role_order.iter().filter(|&&role| there(after, role));
-        let is = after.role_order.iter().filter(|&&role| there(before, role));
-        before.record.role_structure != after.record.role_structure || !was.eq(is)
+        let exists = |project: &Project, role: RoleId| project.roles.get(role).is_some();
+        let order_before = before.role_order.iter().filter(|&&role| exists(after, role));
+        let order_after = after.role_order.iter().filter(|&&role| exists(before, role));
+        before.record.role_structure != after.record.role_structure || !order_before.eq(order_after)
     }
 }
 
-/// The places of roles in a hierarchy, 0 for the highest, as they were, and what is to be known of all from one place down;
-/// of the roles alone that are there afterwards.
+/// The positions of roles in the order before and after, 0 for the highest. Summaries per position before count only
+/// visible roles that exist afterwards.
 pub struct Hierarchy {
     pub before: HashMap<RoleId, usize>,
     pub after: HashMap<RoleId, usize>,
-    /// For each place before: of the roles from there down, the highest place that one has afterwards.
+    /// For each position before: the highest position afterwards of the roles from there down.
     pub highest_after: Vec<usize>,
-    /// For each place before: how many roles there are from there down.
+    /// For each position before: the number of roles from there down.
     pub below: Vec<usize>,
 }
 
 impl Hierarchy {
     pub fn new(before: &Project, after: &Project, visibility: Visibility) -> Self {
-        let places = |project: &Project| -> HashMap<RoleId, usize> {
+        let positions = |project: &Project| -> HashMap<RoleId, usize> {
             project.role_order.iter().enumerate().map(|(at, &role)| (role, at)).collect()
         };
-        let (was, is) = (places(before), places(after));
-        let known = |role: RoleId| visibility == Visibility::All || after.is_visible(role);
+        let positions_after = positions(after);
+        let shown = |role: RoleId| visibility == Visibility::All || after.is_visible(role);
         let end = before.role_order.len();
         let (mut highest_after, mut below) = (vec![usize::MAX; end + 1], vec![0; end + 1]);
         for (at, role) in before.role_order.iter().enumerate().rev() {
-            let place = is.get(role).copied().filter(|_| known(*role));
-            highest_after[at] = highest_after[at + 1].min(place.unwrap_or(usize::MAX));
-            below[at] = below[at + 1] + usize::from(place.is_some());
+            let position = positions_after.get(role).copied().filter(|_| shown(*role));
+            highest_after[at] = highest_after[at + 1].min(position.unwrap_or(usize::MAX));
+            below[at] = below[at + 1] + usize::from(position.is_some());
         }
-        Self { before: was, after: is, highest_after, below }
+        Self { before: positions(before), after: positions_after, highest_after, below }
     }
 }

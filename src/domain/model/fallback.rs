@@ -1,7 +1,7 @@
 //! Fallback roles: what the holders of a suspended role hold meanwhile (M7).
 //!
-//! They are kept per (org, suspended role), not per member. Nobody is given a disabled role (M3). So all holders of a
-//! suspended role held it when it was suspended, and one answer of the caller applies to all of them.
+//! They are kept per (org, suspended role), not per member. No member can be given a disabled role (M3). So all holders
+//! of a suspended role held it when it was suspended, and the choice of the caller then applies to all of them.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ pub struct Fallback {
 /// The fallback roles of an org, ascending by suspended role, each once. Never empty.
 pub type Fallbacks = Arc<[Fallback]>;
 
-/// Returns the fallback role of a suspended role, then the fallback role's own one if it is suspended too, and so on to the
-/// first that is enabled.
+/// Returns the fallback role of a suspended role, then the fallback role's own one if it is suspended too, and so on to
+/// the first that is enabled.
 pub fn chain<'a>(
     fallbacks: &'a [Fallback],
     role: RoleId,
@@ -28,8 +28,8 @@ pub fn chain<'a>(
         let at = fallbacks.binary_search_by_key(&role, |fallback| fallback.role).ok()?;
         fallbacks.get(at).map(|fallback| fallback.fallback_role)
     };
-    // Each was enabled when it became a fallback role for those before it, so there is no cycle. The bound only makes that
-    // plain.
+    // Each was enabled when it became a fallback role for those before it, so there is no cycle. The bound only makes
+    // that plain.
     let links = std::iter::successors(next(role), move |&role| if enabled(role) { None } else { next(role) });
     links.take(fallbacks.len())
 }

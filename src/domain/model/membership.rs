@@ -13,8 +13,8 @@ pub struct MembershipRecord {
     pub origin: Origin,
     /// Ascending by role id.
     pub temporary: Arc<[TemporaryRole]>,
-    /// The roles whose origin is not `origin`, ascending by role id. They may name a role deleted since: deleting a role
-    /// rewrites only members with temporary roles.
+    /// The roles whose origin is not `origin`, ascending by role id. They may name a role deleted since: deleting a
+    /// role rewrites only members with temporary roles.
     pub origins: Arc<[RoleOrigin]>,
 }
 

@@ -149,8 +149,8 @@ fn within(text: &str, bytes_max: usize) -> Result<(), BadName> {
 }
 
 /// Returns true for characters by which two names could differ without a visible difference: Unicode's
-/// Default_Ignorable_Code_Point (includes bidirectional and zero-width characters), interlinear annotation characters and
-/// line separators.
+/// Default_Ignorable_Code_Point (includes bidirectional and zero-width characters), interlinear annotation characters
+/// and line separators.
 fn invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,

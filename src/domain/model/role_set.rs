@@ -4,11 +4,11 @@ use crate::domain::model::id::RoleId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleSet {
-    /// Ascending by id, without duplicates. Empty if its only role was deleted: its holders are no members and wait to be
-    /// purged.
+    /// Ascending by id, without duplicates. Empty if its only role was deleted: its holders are no members and wait to
+    /// be purged.
     pub roles: Box<[RoleId]>,
-    /// True if deleting a role (R4), REMAP (M7) or converting the structure (P5) rewrote or created it. It is then never
-    /// given out again, so that it proves the origin of its holders' roles.
+    /// True if deleting a role (R4), REMAP (M7) or converting the structure (P5) rewrote or created it. It is then
+    /// never given out again, so that it proves the origin of its holders' roles.
     pub migrated: bool,
     /// The roles that replaced others.
     pub migrated_roles: Box<[RoleId]>,

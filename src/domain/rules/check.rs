@@ -165,7 +165,8 @@ impl Project {
         self.decide_by_roles(org, member, now, grants)
     }
 
-    /// Returns what is recorded of a member. A set without roles only waits to be purged: its holders are no members (R4).
+    /// Returns what is recorded of a member. A set without roles only waits to be purged: its holders are no members
+    /// (R4).
     #[inline]
     fn member_recorded<'a>(&'a self, org: &'a Org, user: TextHash) -> Option<Recorded<'a>> {
         self.recorded(org, user, org.slot(user)?).filter(|recorded| !recorded.set.roles.is_empty())

@@ -86,20 +86,21 @@ impl<'a> Acting<'a> {
         }
     }
 
-    /// Returns the latest expiry with which a role can be given; `Some(None)` is permanent. `None` if it cannot be given.
+    /// Returns the latest expiry with which a role can be given; `Some(None)` is permanent. `None` if it cannot be
+    /// given.
     pub fn expiry_max(&self, permission: &'static str, role: RoleId) -> Option<Option<Time>> {
         self.managers(permission, role).map(|(_, expire_time)| expire_time).reduce(later)
     }
 
-    /// Returns true if giving oneself a role is stepping down: in a SINGLE_ROLE project from an own higher role that lasts as
-    /// long (G3).
+    /// Returns true if giving oneself a role is stepping down: in a SINGLE_ROLE project from an own higher role that
+    /// lasts as long (G3).
     pub fn steps_down(&self, role: RoleId, expire_time: Option<Time>) -> bool {
         self.step_down_expiry_max(role)
             .is_some_and(|max| max.is_none_or(|max| expire_time.is_some_and(|expire_time| expire_time <= max)))
     }
 
-    /// Returns the latest expiry with which the user may step down to a role; `Some(None)` is permanent. `None` if that would
-    /// not be stepping down.
+    /// Returns the latest expiry with which the user may step down to a role; `Some(None)` is permanent. `None` if that
+    /// would not be stepping down.
     pub fn step_down_expiry_max(&self, role: RoleId) -> Option<Option<Time>> {
         let rank = |role| self.project.roles.get(role).map(|role| role.rank);
         let single = self.project.record.role_structure == RoleStructure::SingleRole;

@@ -61,8 +61,8 @@ impl Project {
         names
     }
 
-    /// Returns the roles from the highest to the lowest, those after a place in the order: below this rank or, where ranks
-    /// are equal, above this id.
+    /// Returns the roles from the highest to the lowest, those after a place in the order: below this rank or, where
+    /// ranks are equal, above this id.
     pub fn roles_after(&self, place: Option<(u64, RoleId)>) -> &[RoleId] {
         let place_of = |role: RoleId| (self.roles.get(role).map_or(0, |role| role.rank), role);
         let start = place.map_or(0, |place| self.role_order.partition_point(|&role| place_of(role) <= place));

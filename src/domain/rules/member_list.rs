@@ -52,8 +52,8 @@ impl Project {
         selected.then(|| self.member(org, user, &record, filter.visibility, now))
     }
 
-    /// Returns the role sets of the members that a filter may select. It ignores expiry and overriding, which differ from
-    /// member to member, so that it may return too many. It looks at every membership: about 10 ms for a million.
+    /// Returns the role sets of the members that a filter may select. It ignores expiry and overriding, which differ
+    /// from member to member, so that it may return too many. It looks at every membership: about 10 ms for a million.
     pub fn matching_sets(&self, org: &Org, filter: MemberFilter) -> MatchingSets {
         let mut ids = Vec::with_capacity(org.memberships_len());
         self.each_membership(org, |recorded| ids.push(recorded.set_id));

@@ -11,8 +11,8 @@ use crate::domain::rules::usage::Recorded;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// Refuses if the org has no owner and keeps visible members. The users in `left` were its owners and do not count, since
-/// their own membership was written.
+/// Refuses if the org has no owner and keeps visible members. The users in `left` were its owners and do not count,
+/// since their own membership was written.
 pub fn check_owner(project: &Project, org: &Org, left: &BTreeSet<&UserId>, now: Time) -> Result<(), Refusal> {
     if project.has_owner(org) {
         return Ok(());

@@ -18,9 +18,9 @@ pub fn role_order_etag_of(project: ProjectId, role_order_version: u32, next_role
     format!("{}.{next_role:x}.{roles:x}", etag::etag(project.number(), role_order_version))
 }
 
-/// Returns a number that identifies the order of the visible roles, each with its create time, highest first. It changes
-/// if a visible role is added, removed or reordered. It reveals nothing that end users do not see: ids would count internal
-/// roles too, so only their order is used.
+/// Returns a number that identifies the order of the visible roles, each with its create time, highest first. It
+/// changes if a visible role is added, removed or reordered. It reveals nothing that end users do not see: ids would
+/// count internal roles too, so only their order is used.
 pub fn visible_order_of(roles: &[(RoleId, Time)]) -> i64 {
     let mut ids: Vec<RoleId> = roles.iter().map(|&(id, _)| id).collect();
     ids.sort_unstable();

@@ -17,8 +17,8 @@ impl<'a> Suggester<'a> {
         Self { project, visibility, steps_left: SUGGESTION_STEPS_MAX }
     }
 
-    /// Returns the name of this noun that is nearest to `unknown`. `None` if none is near, or for orgs and members, whose
-    /// ids nobody may guess.
+    /// Returns the name of this noun that is nearest to `unknown`. `None` if none is near, or for orgs and members,
+    /// whose ids nobody may guess.
     pub fn suggest(&mut self, noun: Noun, unknown: &str) -> Option<&'a str> {
         let project = self.project;
         let steps = &mut self.steps_left;

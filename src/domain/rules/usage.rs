@@ -1,4 +1,5 @@
-//! Who holds what. Nothing is counted in advance: few writes ask, and scanning a million memberships takes some milliseconds.
+//! Who holds what. Nothing is counted in advance: few writes ask, and scanning a million memberships takes some
+//! milliseconds.
 
 use std::collections::BTreeSet;
 
@@ -124,8 +125,8 @@ impl Project {
         holders
     }
 
-    /// Counts the users with a recorded role in an org, expired roles included. A membership that waits to be purged does not
-    /// count (R4). An acting user knows only members with visible roles (I4).
+    /// Counts the users with a recorded role in an org, expired roles included. A membership that waits to be purged
+    /// does not count (R4). An acting user knows only members with visible roles (I4).
     pub(in crate::domain) fn members_len(&self, org: &Org, visibility: Visibility) -> u64 {
         if visibility == Visibility::All && self.role_sets_being_purged().is_empty() {
             return org.memberships_len() as u64;

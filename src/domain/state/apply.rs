@@ -18,7 +18,8 @@ use crate::domain::state::project::Project;
 use crate::domain::state::role_mapping::RoleMapping;
 
 impl State {
-    /// Applies a change. A change of a missing record does nothing. Loading, replication, deciding and undoing all use it.
+    /// Applies a change. A change of a missing record does nothing. Loading, replication, deciding and undoing all use
+    /// it.
     pub fn apply(&mut self, change: &Change) {
         if let Change::Project(edit) = change {
             return self.apply_project(edit.key, edit.after.as_ref());

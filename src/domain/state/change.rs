@@ -51,7 +51,8 @@ pub enum Change {
     Role(Edit<Scoped<RoleId>, Role>),
     RoleSet(Edit<Scoped<RoleSetId>, RoleSet>),
     RoleMapping(Edit<Scoped<RoleMappingId>, RoleMappingRecord>),
-    /// `before` has only what the row loses, `after` only what it gains: a row may have 50,000 permissions and change by one.
+    /// `before` has only what the row loses, `after` only what it gains: a row may have 50,000 permissions and change
+    /// by one.
     Grants(Edit<GrantsKey, PermissionSet>),
     Org(Edit<Scoped<OrgNo>, OrgRecord>),
     Membership(Edit<MembershipKey, MembershipRecord>),
@@ -59,9 +60,9 @@ pub enum Change {
     Subscription(Edit<Scoped<OrgNo>, RoleMappingId>),
     /// Replaces the fallback roles of an org (M7). `None` means that it has none.
     Fallbacks(Edit<Scoped<OrgNo>, Fallbacks>),
-    /// Replaces role sets of the members of an org: each set of `before` by the set at the same place in `after`. Members with
-    /// temporary roles keep theirs. Only the commit that creates a set of `after` gives it to members, so that the change
-    /// can be undone.
+    /// Replaces role sets of the members of an org: each set of `before` by the set at the same place in `after`.
+    /// Members with temporary roles keep theirs. Only the commit that creates a set of `after` gives it to members, so
+    /// that the change can be undone.
     Remap(Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>),
 }
 

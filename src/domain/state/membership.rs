@@ -23,8 +23,8 @@ const TEMPORARY: u32 = 1 << (SET_BITS + ORIGIN_BITS);
 
 const DETAILED: u32 = TEMPORARY << 1;
 
-/// A membership in 16 bytes: 93 bits for the hash of the user, 27 for the role set, 3 for the origin, 1 for "has temporary
-/// roles", 1 for "has a [`DetailSlot`]".
+/// A membership in 16 bytes: 93 bits for the hash of the user, 27 for the role set, 3 for the origin, 1 for "has
+/// temporary roles", 1 for "has a [`DetailSlot`]".
 #[derive(Clone, Copy, PartialEq)]
 pub(in crate::domain) struct MembershipSlot {
     tag: u64,

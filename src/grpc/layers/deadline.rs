@@ -1,4 +1,4 @@
-//! The inner layer: ends a call when its deadline passes.
+//! The inner layer: answers DEADLINE_EXCEEDED when the deadline of a call passes.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -17,7 +17,7 @@ use crate::wire::ErrorReason;
 #[derive(Clone, Copy, Debug)]
 pub struct DeadlineLayer;
 
-/// Answers DEADLINE_EXCEEDED in the place of a service that is too slow.
+/// See the module.
 #[derive(Clone, Debug)]
 pub struct KeepDeadline<S>(S);
 
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_read_as_the_specification_says() {
+    fn timeouts_are_read_as_specified() {
         assert_eq!(parse("20S"), Some(Duration::from_secs(20)));
         assert_eq!(parse("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
         assert_eq!(parse("5m"), Some(Duration::from_millis(5)));

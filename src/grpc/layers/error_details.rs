@@ -1,4 +1,4 @@
-//! The outer layer: gives every error its reason and details, also errors that tonic makes itself.
+//! The outer layer: adds reason and details to errors that tonic makes itself.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,11 +16,11 @@ use crate::wire::ErrorReason;
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorDetailsLayer;
 
-/// Adds reasons and details to the errors of a service.
+/// See the module.
 #[derive(Clone, Debug)]
 pub struct ErrorDetails<S>(S);
 
-/// The answer to come. `F` is `Unpin` (the deadline layer boxes it), so that nothing is boxed again here.
+/// The future of [`ErrorDetails`]. `F` is `Unpin`, because the deadline layer boxes it, so nothing is boxed again here.
 pub struct WithDetails<F> {
     path: String,
     answer: F,
@@ -64,7 +64,7 @@ where
     }
 }
 
-/// Gives an error that tonic made itself the code and details of the contract.
+/// Replaces an error that tonic made itself by one with the code and details of the contract.
 fn with_details(path: &str, response: http::Response<Body>) -> http::Response<Body> {
     let headers = response.headers();
     if !headers.contains_key("grpc-status") {
@@ -83,7 +83,7 @@ fn with_details(path: &str, response: http::Response<Body>) -> http::Response<Bo
         Code::OutOfRange => status::too_large(message),
         // Without a message it is the router's. With one it is about an encoding that is not served.
         Code::Unimplemented if message.is_empty() => {
-            status::plain(ErrorReason::UnknownMethod, format!("`{path}` is no method of this server"))
+            status::plain(ErrorReason::UnknownMethod, format!("this server has no method `{path}`"))
         }
         // tonic's internal errors are about the frames of a request, except those about writing an answer.
         Code::Internal if !message.starts_with("Error ") => status::malformed(message),

@@ -1,4 +1,4 @@
-//! CheckService: answered from memory, without waiting unless asked to.
+//! CheckService. Answers from memory, without waiting unless the caller asks for a revision.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::wire::{
     PermissionList, check_request, timestamp,
 };
 
-/// Items between two moments at which other calls on the thread get their turn.
+/// Items after which a batch yields the thread to other calls.
 const ITEMS_A_TURN: usize = 4_096;
 
 pub struct CheckApi(pub Arc<App>);
@@ -74,7 +74,7 @@ struct Answers {
 }
 
 impl Answers {
-    /// Answers some items in their order. A malformed one is an error of its own and no decision (K3).
+    /// Answers some items in order. A malformed item gets an error instead of a decision (K3).
     fn answer(
         &mut self,
         project: &Project,
@@ -110,7 +110,7 @@ impl Answers {
     }
 }
 
-/// The org, the user and the permission of an item: what it leaves empty is taken from the defaults.
+/// Returns org, user and permission of an item. Takes empty fields from the defaults.
 fn filled<'a>(item: &'a CheckItem, defaults: &'a CheckItem) -> [&'a str; 3] {
     let or = |own: &'a str, default: &'a str| if own.is_empty() { default } else { own };
     [
@@ -120,7 +120,7 @@ fn filled<'a>(item: &'a CheckItem, defaults: &'a CheckItem) -> [&'a str; 3] {
     ]
 }
 
-/// What a check asks, if it is well-formed. Nothing is copied.
+/// Reads the question of a check. Copies nothing.
 fn question(request: &CheckRequest) -> Result<Question<'_>, Status> {
     use check_request::Question as Wire;
     let name = |field: &str, name, check: fn(&str) -> Result<(), BadName>| {
@@ -142,13 +142,13 @@ fn question(request: &CheckRequest) -> Result<Question<'_>, Status> {
         Some(Wire::AllOf(list)) => Ok(Question::AllOf(permissions("all_of.permissions", list)?)),
         Some(Wire::AnyOf(list)) => Ok(Question::AnyOf(permissions("any_of.permissions", list)?)),
         None => {
-            let why = "must be given, or one of `role`, `at_least_role`, `all_of` and `any_of`";
+            let why = "must be set, or `role`, `at_least_role`, `all_of` or `any_of`";
             Err(status::invalid("permission", why))
         }
     }
 }
 
-/// Some names, and no more than one question may have (P7): to ask about none would be answered by whoever reads it.
+/// Reads the names of one question (P7). Refuses none: the answer would be ambiguous.
 fn permissions<'a>(field: &str, list: &'a PermissionList) -> Result<&'a [String], Status> {
     convert::bulk(field, list.permissions.len(), CHECK_LIST_MAX)?;
     for (at, name) in list.permissions.iter().enumerate() {
@@ -157,7 +157,7 @@ fn permissions<'a>(field: &str, list: &'a PermissionList) -> Result<&'a [String]
     Ok(&list.permissions)
 }
 
-/// An unknown project is an error, not a denial (K2).
+/// Returns the project. An unknown one is an error, not a denial (K2).
 fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Status> {
     let key = if key.is_empty() { "default" } else { key };
     match published.state.project_keyed(key) {

@@ -1,4 +1,4 @@
-//! ListManageableRoles: what acting users may do, tried on the State in memory (G5).
+//! ListManageableRoles: tries what an acting user may do on the State in memory (G5).
 
 use tonic::Status;
 
@@ -11,7 +11,6 @@ use crate::grpc::page::{Page, Scope};
 use crate::grpc::{convert, status};
 use crate::wire::{self, ErrorReason};
 
-/// Answers a call.
 pub async fn list(
     app: &App,
     request: &wire::ListManageableRolesRequest,
@@ -28,30 +27,30 @@ pub async fn list(
         after: None,
         limit: page.limit as usize + 1,
     };
-    let unanswered = || status::plain(ErrorReason::Internal, "the question could not be answered");
-    let turn = app.trials.clone().acquire_owned().await.map_err(|_| unanswered())?;
+    let failed = || status::plain(ErrorReason::Internal, "the list could not be computed");
+    let turn = app.trials.clone().acquire_owned().await.map_err(|_| failed())?;
     let published = app.engine.pin();
-    // To an end user a place tells nothing of roles that it does not see: it is the name of a visible one.
+    // The position is the name of a visible role, because a rank would reveal internal roles.
     if let (Some(name), Some(project)) = (&page.after, published.state.project(&project)) {
         ask.after = project.role_named(name).filter(|&role| project.is_visible(role));
     }
-    // Said only to an acting user who is told anything at all; nothing is tried for it.
-    let gone = page.after.is_some() && ask.after.is_none();
-    if gone {
+    // Refuse the position only after the acting user is known to be a member. Try nothing for it.
+    let position_gone = page.after.is_some() && ask.after.is_none();
+    if position_gone {
         ask.limit = 0;
     }
     let (state, limits) = (published.state.clone(), app.limits);
-    // Three writes a role are tried: not on a thread that answers checks. The turn ends with them, also where the caller
-    // gave up before.
+    // Up to three writes per role are tried, so not on a thread that answers checks. Hold the turn until then, also if the
+    // caller is gone.
     let found = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         manageable(&state, &ask, clock::now(), &limits)
     });
-    let found = found.await.map_err(|_| unanswered())?;
+    let found = found.await.map_err(|_| failed())?;
     let unknown =
         |refusal| app.suggesting(Some(&project), Visibility::VisibleOnly, |suggest| status::refused(&refusal, suggest));
     let found = found.map_err(unknown)?;
-    if gone {
+    if position_gone {
         return Err(status::page_token());
     }
     let scope = scope(&found);
@@ -75,7 +74,6 @@ fn shown(role: &ManageableRole) -> wire::ManageableRole {
     }
 }
 
-/// What the list is of, as lists from the database say it.
 fn scope(found: &Manageable) -> Scope {
     let project = &found.project;
     Scope {

@@ -32,7 +32,7 @@ impl MembershipService for MembershipApi {
         let (metadata, _, request) = request.into_parts();
         let write = Write::Add(given("", &request.roles)?);
         let row = row(&request.org_id, &request.user_id, write)?;
-        // Nobody leaves: there is nothing to allow.
+        // Adding a member leaves no org without an owner.
         let command = WriteMember { project: convert::project(&request.project)?, row, allow_ownerless: false };
         let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
         let (member, Answered { revision, replayed, impact, .. }) = member(answered)?;
@@ -141,7 +141,7 @@ impl MembershipService for MembershipApi {
         let (project, now) = (&reading.project, clock::now());
         let unknown = reading.unknown(Visibility::of(viewer.as_ref()));
         let org = project.org_or_refusal(&org_id).map_err(&unknown)?;
-        // Before the names are looked up: a user who is not a member must not learn which exist.
+        // Check the viewer before the names: a user who is not a member must not learn which names exist.
         let view = viewer.as_ref().map(|viewer| reading.view(org, viewer, now)).transpose()?;
         let known = |role: &RoleId| view.is_none() || project.is_visible(*role);
         let known_role = |name: &RoleName| {
@@ -218,7 +218,7 @@ impl MembershipService for MembershipApi {
     }
 }
 
-/// What is shown of members: to a viewer only what is visible.
+/// Returns what a viewer sees of members.
 fn visibility(view: Option<View>) -> Visibility {
     if view.is_some() { Visibility::VisibleOnly } else { Visibility::All }
 }
@@ -250,12 +250,12 @@ fn batch_row(at: usize, row: &wire::MemberWrite) -> Result<MemberWrite, Status> 
             Some(Wire::Add(add)) => Write::Add(given(&path, &add.roles)?),
             Some(Wire::Set(set)) => Write::Set(some(&path, &set.roles)?),
             Some(Wire::Remove(_)) => Write::Remove,
-            None => return Err(status::invalid(format!("rows[{at}]"), "must say `add`, `set` or `remove`")),
+            None => return Err(status::invalid(format!("rows[{at}]"), "must have `add`, `set` or `remove`")),
         },
     })
 }
 
-/// Where the fields of a row's write stand: `rows[3].set.`.
+/// Returns the path of a row's fields, as in `rows[3].set.`.
 fn row_path(at: usize, row: Option<&wire::MemberWrite>) -> String {
     use wire::member_write::Write as Wire;
     match row.and_then(|row| row.write.as_ref()) {
@@ -269,7 +269,7 @@ fn some(path: &str, roles: &[wire::RoleAssignment]) -> Result<Vec<RoleAssignment
     if roles.is_empty() {
         return Err(status::invalid(
             format!("{path}roles"),
-            "must name at least one role; to take all, remove the member",
+            "must name at least one role; to take all roles, remove the member",
         ));
     }
     given(path, roles)

@@ -118,7 +118,7 @@ impl OrgService for OrgApi {
 fn create(request: &wire::CreateOrgRequest) -> Result<Command, Status> {
     Ok(Command::CreateOrg(CreateOrg {
         project: convert::project(&request.project)?,
-        // Ids in the order of their time keep the index of the table compact.
+        // Ids in the order of time keep the index of the table compact.
         org_id: convert::optional(&request.org_id, convert::org_id)?
             .unwrap_or_else(|| OrgId::stored(uuid::Uuid::now_v7().to_string())),
         display_name: convert::text("display_name", &request.display_name, DISPLAY_NAME_BYTES_MAX)?,

@@ -142,18 +142,18 @@ impl ProjectApi {
         let to = match wire::RoleStructure::try_from(request.role_structure) {
             Ok(wire::RoleStructure::SingleRole) => RoleStructure::SingleRole,
             Ok(wire::RoleStructure::MultiRole) => RoleStructure::MultiRole,
-            _ => return Err(status::invalid("role_structure", "must be one of the structures of the contract")),
+            _ => return Err(status::invalid("role_structure", "must be a value of RoleStructure")),
         };
         match (to, request.role_order.is_empty()) {
             (RoleStructure::SingleRole, true) => {
                 return Err(status::invalid("role_order", "must name all roles, highest first"));
             }
             (RoleStructure::MultiRole, false) => {
-                return Err(status::invalid("role_order", "must be empty: several roles have no hierarchy"));
+                return Err(status::invalid("role_order", "must be empty: roles of MULTI_ROLE have no order"));
             }
             _ => {}
         }
-        // A project has no more, so that more is never an order.
+        // A project has no more roles.
         convert::at_most("role_order", request.role_order.len(), convert::roles_max(&self.0.limits))?;
         Ok(Command::ConvertRoleStructure(ConvertRoleStructure {
             project: convert::project(&request.project)?,
@@ -187,7 +187,7 @@ fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
         Err(_) => return Err(status::invalid("role_structure", "is unknown to this version")),
     };
     if !request.template.is_empty() && TEMPLATES.iter().all(|template| template.name != request.template) {
-        return Err(status::invalid("template", "must be empty or what `ListTemplates` names"));
+        return Err(status::invalid("template", "must be empty or a template of `ListTemplates`"));
     }
     Ok(Command::CreateProject(CreateProject {
         key: convert::key("key", &request.key)?,

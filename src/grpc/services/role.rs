@@ -90,7 +90,7 @@ impl RoleService for RoleApi {
         request: Request<wire::ReorderRolesRequest>,
     ) -> Result<Response<wire::ReorderRolesResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        // A project has no more, so that more is never an order.
+        // A project has no more roles.
         convert::at_most("role_order", request.role_order.len(), convert::roles_max(&self.0.limits))?;
         let command = Command::ReorderRoles(ReorderRoles {
             project: convert::project(&request.project)?,
@@ -129,7 +129,7 @@ impl RoleService for RoleApi {
     }
 }
 
-/// For whom roles are listed: an end user in an org.
+/// Returns the org and the viewer for whom roles are listed. `None` if there is no viewer.
 fn viewing(request: &wire::ListRolesRequest) -> Result<Option<(OrgId, UserId)>, Status> {
     match (request.org_id.is_empty(), convert::viewer(&request.viewer_user_id)?) {
         (true, None) => Ok(None),
@@ -165,7 +165,7 @@ fn roles_for(
 ) -> Result<wire::ListRolesResponse, Status> {
     let project = &reading.project;
     let org = project.org_or_refusal(org_id).map_err(reading.unknown(Visibility::All))?;
-    // First of all: a user who is not a member must not learn which names exist.
+    // Check the viewer first: a user who is not a member must not learn which names exist.
     reading.view(org, viewer, clock::now())?;
     let visible = project.role_order.iter().filter(|&&role| project.is_visible(role)).enumerate();
     let start = match &page.after {
@@ -231,7 +231,7 @@ impl RoleApi {
         }))
     }
 
-    /// The roles that a role manages. A project has no more, so that more are never a list of them.
+    /// Reads the roles that a role manages.
     fn manages(&self, field: &str, names: &[String]) -> Result<Vec<RoleName>, Status> {
         convert::at_most(field, names.len(), convert::roles_max(&self.0.limits))?;
         convert::names(field, names, RoleName::parse)

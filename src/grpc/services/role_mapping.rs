@@ -117,7 +117,7 @@ impl RoleMappingService for RoleMappingApi {
     ) -> Result<Response<wire::ListRoleMappingRolesResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
-        let name = convert::role_mapping("role_mapping", &request.role_mapping)?;
+        let name = convert::role_mapping("name", &request.name)?;
         convert::at_most("roles", request.roles.len(), NAMES_MAX)?;
         let only = convert::names("roles", &request.roles, RoleName::parse)?;
         let mut arguments = vec!["ListRoleMappingRoles", project.as_str(), name.as_str()];
@@ -131,7 +131,7 @@ impl RoleMappingService for RoleMappingApi {
         let only = only.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>().map_err(&unknown)?;
         let mapping = project.role_mappings.get(id).ok_or_else(unexpected)?;
         let rest = project.roles_after(after).iter().filter(|role| only.is_empty() || only.contains(role));
-        let (rows, last) = page.fill(rest, |&&role| wire::RoleGrants {
+        let (roles, last) = page.fill(rest, |&&role| wire::RoleGrants {
             role: project.role_name(role).to_string(),
             enabled: mapping.enabled(role),
             permissions: mapping.row(role).map_or_else(Vec::new, |row| texts(&project.permission_names(row))),
@@ -140,7 +140,7 @@ impl RoleMappingService for RoleMappingApi {
         let scope = Scope { role_order: project.record.role_order_version.into(), ..reading.scope() };
         Ok(Response::new(wire::ListRoleMappingRolesResponse {
             next_page_token: page.next_token(scope.naming(id.number()), last.as_deref())?,
-            rows,
+            roles,
             revision: reading.revision(),
         }))
     }
@@ -252,7 +252,7 @@ impl RoleMappingApi {
         }))
     }
 
-    /// Grants added and removed count as rows, one each (P7).
+    /// Reads edits of grants. Each grant counts as a row (P7).
     fn edits(
         &self,
         edits: &[wire::GrantEdit],

@@ -125,5 +125,5 @@ fn named(name: &str) -> Result<SubscribeTo, Status> {
 }
 
 fn nowhere() -> Status {
-    status::invalid("role_mapping", "must be given, or `to_default` be true")
+    status::invalid("role_mapping", "must be set, or `to_default` must be true")
 }

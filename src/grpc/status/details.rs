@@ -1,4 +1,4 @@
-//! What goes with a refusal: the messages that its code asks for, and what they name.
+//! The details of refusals.
 
 use tonic::Code;
 use tonic_types::ErrorDetails;
@@ -10,7 +10,7 @@ use crate::domain::model::refusal::Noun;
 use crate::limits::{VIOLATIONS_BYTES_MAX, VIOLATIONS_MAX};
 use crate::wire::{ErrorReason, timestamp};
 
-/// Adds what is wrong to the details. `row_path` is that of the row refused, if it is one.
+/// Adds the details of a refusal. `row_path` is the path of the refused row. Empty for no row.
 pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row_path: &str, description: String) {
     let reason = ErrorReason::from(refusal.reason());
     let subject = row_path.trim_end_matches('.').to_string();
@@ -19,7 +19,7 @@ pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row
         | Refusal::AlreadyExists(noun, name)
         | Refusal::AliasOf { noun, name, .. }
         | Refusal::Retired(noun, name) => {
-            // There is one ResourceInfo: of several rows it names the first, as the message does.
+            // There is only one ResourceInfo. It names the first row, as the message does.
             if details.resource_info().is_none() {
                 details.set_resource_info(resource(*noun), name.clone(), "", description.clone());
             }
@@ -35,7 +35,7 @@ pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row
             details.add_precondition_failure_violation(reason.as_str_name(), subject, description);
         }
         _ if code(reason) == Code::FailedPrecondition => preconditions(details, reason, refusal, names, &description),
-        // What is there now, or what is missing, is in the metadata.
+        // The metadata says what is stored now, or what is missing.
         _ if matches!(code(reason), Code::Aborted | Code::PermissionDenied) => {}
         _ => {
             details.add_bad_request_violation(format!("{row_path}{}", field(refusal, names)), description);
@@ -43,7 +43,7 @@ pub fn add(details: &mut ErrorDetails, refusal: &Refusal, names: &Names<'_>, row
     }
 }
 
-/// The numbers of a refusal, and what a caller needs to try again.
+/// Returns the metadata: the numbers of a refusal, and what the caller needs to try again.
 pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
     match refusal {
         Refusal::EtagMismatch { now } => vec![("etag", now.clone())],
@@ -73,7 +73,7 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
     }
 }
 
-/// The request field that a refused value stood in.
+/// Returns the request field with the refused value.
 fn field(refusal: &Refusal, names: &Names<'_>) -> String {
     match refusal {
         Refusal::RepeatedRole { at, .. } => format!("roles[{at}].role"),
@@ -94,7 +94,7 @@ fn field(refusal: &Refusal, names: &Names<'_>) -> String {
     }
 }
 
-/// Adds a violation for each thing that stands in the way, as many as an answer has room for.
+/// Adds precondition violations, as many as fit into an answer.
 fn preconditions(
     details: &mut ErrorDetails,
     reason: ErrorReason,

@@ -1,4 +1,4 @@
-//! The commits after a revision, as other servers and followers read them.
+//! Reads the commits after a revision, for other servers and followers.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use crate::store::{SinceError, Store};
 use crate::wire::change::decode;
 
 impl Store {
-    /// At most `limit` commits after `mine`, which must be of this history.
+    /// Returns at most `limit` commits after `mine`, which must belong to this history.
     pub async fn commits_since(&self, mine: Revision, limit: u32) -> Result<Vec<Commit>, SinceError> {
         commits_since(self.reads(), mine, limit).await
     }
 }
 
-/// Commits and changes are never altered: what two statements see of them fits.
+/// Commits and changes are never altered, so two statements see the same ones without a transaction.
 pub async fn commits_since(db: &impl ConnectionTrait, mine: Revision, limit: u32) -> Result<Vec<Commit>, SinceError> {
     let mine_number = revision_number(mine.number);
     let from = commit::Entity::find().filter(commit::Column::Revision.gte(mine_number));
     let rows = from.order_by_asc(commit::Column::Revision).limit(u64::from(limit) + 1).all(db).await?;
     let mut rows = rows.into_iter();
-    // A history that diverged from mine has another commit at my revision, or none.
+    // A diverged history has another commit at this revision, or none.
     if mine.number > 0 {
         let first = rows.next().ok_or(SinceError::Diverged)?;
         if revision(first.revision, first.tag, first.at).map(|it| (it.number, it.tag))? != (mine.number, mine.tag) {

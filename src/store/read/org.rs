@@ -12,27 +12,25 @@ use crate::store::ids::unreadable;
 use crate::store::schema::{membership, org, project, role_mapping, role_set_role, temporary_role};
 use crate::store::{ReadError, Store, StoreError};
 
-/// An org and the name of the role mapping that it is subscribed to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrgRow {
     pub profile: OrgProfile,
     pub role_mapping: RoleMappingName,
 }
 
-/// Which orgs to list.
 #[derive(Clone, Debug)]
 pub struct ListOrgs {
     pub project: ProjectKey,
-    /// Those that are subscribed to it.
+    /// Only orgs subscribed to it.
     pub role_mapping: Option<RoleMappingName>,
-    /// Those in which nobody holds the default owner role without an end.
+    /// Only orgs in which no member holds the default owner role permanently.
     pub ownerless: bool,
     pub after: Option<OrgId>,
     pub limit: u32,
 }
 
 impl Store {
-    /// By id, ascending.
+    /// Returns orgs by ascending id.
     pub async fn list_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(&ask.project).await?;
@@ -60,8 +58,8 @@ pub fn existing(project: i64, role_mapping: Option<i64>, after: Option<&OrgId>) 
     find.order_by_asc(org::Column::OrgId)
 }
 
-/// That nobody holds the default owner role in an org without an end (B3). Whether to look for the sets with that role or
-/// through the members of the org is left to the planner: there may be few such sets or very many.
+/// Selects orgs in which no member holds the default owner role permanently (B3). The planner decides whether to start from
+/// the role sets with that role or from the members of the org: there may be few such sets or very many.
 fn ownerless(project: &project::Model) -> SimpleExpr {
     let of_role = role_set_role::Column::Project.eq(project.id);
     let of_role = of_role.and(role_set_role::Column::Role.eq(project.default_owner_role));
@@ -87,7 +85,6 @@ fn ownerless(project: &project::Model) -> SimpleExpr {
     Expr::exists(owners.into_query()).not()
 }
 
-/// The names of role mappings.
 pub async fn mapping_names(
     snapshot: &Snapshot,
     project: i64,

@@ -81,9 +81,9 @@ impl Past {
                  WHERE project = {project} AND org = {org} AND user_id > {after} ORDER BY user_id LIMIT {limit}"
             )),
             Some(sets) => {
-                // In the text: bound to places, SQLite would look for the name of each.
+                // In the text: SQLite looks up the name of each placeholder.
                 let sets: Vec<String> = sets.iter().map(|&set| number(set).to_string()).collect();
-                // Without statistics either database could go through the members of the org in the order of their ids.
+                // Without statistics either database could scan the members of the org in the order of their ids.
                 let begin = if self.is_sqlite() { "INDEXED BY memberships_by_role_set" } else { "" };
                 sql.push(&format!(
                     "WITH found AS MATERIALIZED (
@@ -106,8 +106,8 @@ impl Past {
         let mut sql = Sql::default();
         let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
         let (at, after) = (sql.bind(revision_number(self.at.number)), sql.bind(after));
-        // Added to nothing, project and org are found by no index: the newer commits are few, and the index of an org
-        // leads through its whole history.
+        // `+ 0` keeps the planner from the index by org, which leads through the whole history of the org. Newer commits
+        // are few.
         sql.push(&format!(
             "SELECT d.user_id, (SELECT max(b.revision) FROM changes b WHERE b.project = {project} AND b.org = {org}
                  AND b.user_id = d.user_id AND b.revision <= {at})
@@ -129,7 +129,7 @@ impl Past {
     pub async fn orgs_of(&self, project: ProjectId, user: &UserId) -> Result<BTreeMap<OrgNo, Earlier>, StoreError> {
         let mut sql = Sql::default();
         let (project_no, user_id) = (sql.bind(number(project)), sql.bind(user.as_str()));
-        // Without statistics SQLite would go through all memberships of the project.
+        // Without statistics SQLite would scan all memberships of the project.
         let begin = if self.is_sqlite() { "INDEXED BY memberships_by_user" } else { "" };
         sql.push(&format!(
             "SELECT org, revision FROM memberships {begin} WHERE project = {project_no} AND user_id = {user_id}"

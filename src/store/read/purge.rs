@@ -1,4 +1,4 @@
-//! Finds the memberships of what is dead. Only the database knows the ids of users.
+//! Finds the memberships to purge. Only the database knows the user ids.
 
 use sea_orm::ConnectionTrait;
 
@@ -8,15 +8,15 @@ use crate::store::ids::{id, number};
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
 
-/// Role sets asked for at a time; those beyond are found once these are purged.
+/// Role sets (or orgs) per statement. The rest are found after these are purged.
 const SETS_MAX: usize = 1_000;
 
 impl Store {
-    /// At most `limit` memberships of these dead orgs, and where there are any, of these role sets in all orgs; by org and
-    /// user, after the last that was found. Fewer than `limit` are the last.
+    /// Returns at most `limit` memberships of these deleted orgs and, in all orgs, of these role sets, by org and user. They
+    /// follow `after`, the last one found before. Fewer than `limit` are the last ones.
     ///
-    /// Memberships of role sets have no index: the way to them leads past all of the project, in one pass, if each call
-    /// goes on where the last one ended.
+    /// No index leads to the memberships of a role set in all orgs. The search scans the project once, if each call continues
+    /// where the last one ended.
     pub async fn purgeable(
         &self,
         project: ProjectId,
@@ -31,7 +31,7 @@ impl Store {
         let mut orgs = orgs.to_vec();
         orgs.sort_unstable();
         let mut found = Vec::new();
-        // Org by org: asked for several, PostgreSQL without statistics may read the whole table instead.
+        // One org per statement: for several orgs PostgreSQL without statistics may scan the whole table.
         for org in orgs {
             let after = match &after {
                 Some((last, _)) if org < *last => continue,
@@ -54,7 +54,7 @@ impl Store {
         Ok(found)
     }
 
-    /// At most `limit` memberships of a dead project. Fewer are the last.
+    /// Returns at most `limit` memberships of a deleted project. Fewer are the last ones.
     pub async fn purgeable_of_project(
         &self,
         project: ProjectId,
@@ -82,7 +82,7 @@ impl Store {
         let orgs = sql.list(orgs.iter().take(SETS_MAX).map(|&org| number(org)));
         let (org, user) = after.map_or((0, String::new()), |(org, user)| (number(org), user.to_string()));
         let (org, user) = (sql.bind(org), sql.bind(user));
-        // Added to nothing, the columns are no invitation to begin with an index of theirs, and to sort what it finds.
+        // `+ 0` keeps the planner from starting with an index on these columns and sorting what it finds.
         sql.push(&format!(
             "SELECT org, user_id FROM memberships
              WHERE project = {project} AND (org, user_id) > ({org}, {user})

@@ -62,7 +62,7 @@ impl Snapshot {
 
     /// Gives the connection back.
     pub async fn end(self) {
-        // Nothing was written: an error here takes nothing from what was read.
+        // Nothing was written, so an error does not affect what was read.
         let _ = self.tx.rollback().await;
     }
 }

@@ -9,7 +9,6 @@ use crate::store::ids::unreadable;
 use crate::store::schema::org;
 use crate::store::{ReadError, Store, StoreError};
 
-/// An org and the role mapping that it uses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionRow {
     pub org_id: OrgId,
@@ -17,7 +16,7 @@ pub struct SubscriptionRow {
 }
 
 impl Store {
-    /// By org id, ascending; only those of a role mapping, where one is named.
+    /// Returns subscriptions by ascending org id; if a role mapping is named, only those to it.
     pub async fn list_subscriptions(
         &self,
         project: &ProjectKey,

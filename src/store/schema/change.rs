@@ -1,4 +1,4 @@
-//! What the commands changed.
+//! The changes of the commits.
 
 use sea_orm::entity::prelude::*;
 

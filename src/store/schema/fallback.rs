@@ -1,4 +1,4 @@
-//! The roles that are held in the place of suspended ones, in orgs.
+//! The fallback roles of orgs.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What roles grant in role mappings.
+//! The permissions that roles grant in role mappings.
 
 use sea_orm::entity::prelude::*;
 

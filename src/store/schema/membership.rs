@@ -1,4 +1,4 @@
-//! Who is in which org, and by which role set.
+//! Memberships: users in orgs with their role sets.
 
 use sea_orm::entity::prelude::*;
 
@@ -15,7 +15,6 @@ pub struct Model {
     pub origin: i16,
     pub revision: i64,
     pub temporary: bool,
-    pub last_expire_time: Option<i64>,
     pub other_origins: bool,
 }
 

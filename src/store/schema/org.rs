@@ -1,4 +1,4 @@
-//! Orgs; a deleted one is marked dead.
+//! Orgs. A deleted one is marked as deleted.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Writes that may be repeated, with their answers.
+//! Request ids with the outcomes of their writes.
 
 use sea_orm::entity::prelude::*;
 

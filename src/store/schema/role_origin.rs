@@ -1,4 +1,4 @@
-//! Roles of members that came by something else than the membership as it is.
+//! Roles of members whose origin differs from that of the membership.
 
 use sea_orm::entity::prelude::*;
 

@@ -10,7 +10,6 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i64,
     pub migrated: bool,
-    pub being_purged: bool,
     pub revision: i64,
 }
 

@@ -1,4 +1,4 @@
-//! The roles of members that end.
+//! The temporary roles of members.
 
 use sea_orm::entity::prelude::*;
 

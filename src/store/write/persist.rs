@@ -1,8 +1,8 @@
-//! Stores a group of commits: the commits themselves, their changes, the answers to repeat, and the rows as they are now.
+//! Stores a group of commits: the commits, their changes, the remembered outcomes, and the final rows.
 //!
-//! A group may change a thing several times. Only its last form is written, so that each row is touched once, in large
-//! statements. What goes, and what gives up a name, is deleted before anything of its noun is written, so that a name given
-//! up can be taken in the same group: two roles may even change names.
+//! A group may change an object several times. Only its last form is written, so that each row is written once, in large
+//! statements. Rows that are deleted or give up a name are deleted before other rows of the same noun are written. So a name
+//! that is given up can be taken in the same group, and two roles can even swap names.
 
 mod catalogue;
 mod collapse;

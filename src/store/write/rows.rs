@@ -7,18 +7,18 @@ use sea_orm::{
     PrimaryKeyToColumn, Statement, Value,
 };
 
-/// Values that one statement may bind.
+/// Values that one statement can bind.
 const SQLITE_VALUES_MAX: usize = 32_766;
 const POSTGRES_VALUES_MAX: usize = 65_535;
-/// Rows that one DELETE of SQLite names: an expression may be 1,000 deep there.
+/// Rows that one DELETE of SQLite names: it limits the depth of an expression to 1,000.
 const SQLITE_TERMS: usize = 256;
 
-/// Inserts rows; none of them may be there already.
+/// Inserts rows. None of them may exist.
 pub async fn insert<E: EntityTrait>(tx: &DatabaseTransaction, rows: &[E::Model]) -> Result<(), DbErr> {
     insert_or::<E>(tx, rows, "").await
 }
 
-/// Inserts rows, or overwrites those that are there, save for the columns in `kept`.
+/// Inserts rows, or overwrites existing ones, except for the columns in `kept`.
 pub async fn upsert<E: EntityTrait>(
     tx: &DatabaseTransaction,
     rows: &[E::Model],
@@ -33,7 +33,7 @@ pub async fn upsert<E: EntityTrait>(
     insert_or::<E>(tx, rows, &format!(" ON CONFLICT ({}) DO {action}", quoted(&key))).await
 }
 
-/// Deletes the rows that have one of these values in `columns`; `values` holds them row by row.
+/// Deletes the rows with these values in `columns`. `values` holds them row by row.
 pub async fn delete<E: EntityTrait>(
     tx: &DatabaseTransaction,
     columns: &[E::Column],
@@ -46,7 +46,7 @@ pub async fn delete<E: EntityTrait>(
     for chunk in values.chunks(rows * names.len()) {
         let mut sql = head.clone();
         if database == DbBackend::Sqlite {
-            // It would read the whole table for a list of rows, and takes the index for each term of an OR.
+            // SQLite scans the whole table for a list of rows, but uses the index for each term of an OR.
             let term: Vec<String> = names.iter().map(|name| format!("\"{name}\" = ?")).collect();
             let terms = vec![format!("({})", term.join(" AND ")); chunk.len() / names.len()];
             sql.push_str(&terms.join(" OR "));
@@ -80,7 +80,8 @@ fn chunk_rows(database: DbBackend, columns: usize) -> usize {
     values_max / columns
 }
 
-/// `($1, $2), ($3, $4)` and so on, and on SQLite `(?, ?), (?, ?)`: there it looks through all numbered places for each.
+/// Writes `($1, $2), ($3, $4)` and so on. On SQLite it writes `(?, ?), (?, ?)`: SQLite looks up each numbered placeholder
+/// among all others.
 fn push_places(sql: &mut String, database: DbBackend, rows: usize, columns: usize) {
     let mut place = 0;
     for row in 0..rows {
@@ -98,7 +99,7 @@ fn push_places(sql: &mut String, database: DbBackend, rows: usize, columns: usiz
     }
 }
 
-/// Some of the columns are words of SQL.
+/// Quotes column names: some are words of SQL.
 fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }

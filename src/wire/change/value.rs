@@ -1,4 +1,4 @@
-//! The values of changes, and what they are read from.
+//! The values in changes.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::domain::model::role_set::RoleSet;
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time};
 use crate::wire::{self, storage};
 
-/// A change that this release cannot read: a newer one wrote it, or the bytes are damaged. It must never be skipped.
+/// A change that this release cannot read: a newer release wrote it, or the bytes are damaged. It must never be skipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}; upgrade this server to the release that wrote it")]
 pub struct UnknownChange(pub String);
@@ -55,7 +55,7 @@ pub(super) fn project_value(record: &ProjectRecord) -> storage::ProjectValue {
         create_time_micros: record.create_time.0,
         version: record.version,
         role_order_version: record.role_order_version,
-        deleted_at_micros: deleted_at(record.lifecycle),
+        delete_time_micros: deleted_at(record.lifecycle),
         purged: record.lifecycle.is_purged(),
     }
 }
@@ -80,17 +80,17 @@ pub(super) fn read_project(value: storage::ProjectValue) -> Result<ProjectRecord
         create_time: Time(value.create_time_micros),
         version: value.version,
         role_order_version: value.role_order_version,
-        lifecycle: lifecycle(value.deleted_at_micros, value.purged),
+        lifecycle: lifecycle(value.delete_time_micros, value.purged),
     })
 }
 
-/// Nothing was deleted in 1970.
+/// 0 means not deleted.
 fn deleted_at(lifecycle: Lifecycle) -> i64 {
     lifecycle.deleted_at().map_or(0, |at| at.0)
 }
 
-fn lifecycle(deleted_at_micros: i64, purged: bool) -> Lifecycle {
-    Lifecycle::stored((deleted_at_micros != 0).then_some(Time(deleted_at_micros)), purged)
+fn lifecycle(delete_time_micros: i64, purged: bool) -> Lifecycle {
+    Lifecycle::stored((delete_time_micros != 0).then_some(Time(delete_time_micros)), purged)
 }
 
 pub(super) fn permission_value(permission: &Permission) -> storage::PermissionValue {
@@ -196,7 +196,7 @@ pub(super) fn org_value(record: &OrgRecord) -> storage::OrgValue {
         metadata: record.profile.metadata.to_string(),
         role_mapping: record.role_mapping.number(),
         create_time_micros: record.profile.create_time.0,
-        deleted_at_micros: deleted_at(record.lifecycle),
+        delete_time_micros: deleted_at(record.lifecycle),
         purged: record.lifecycle.is_purged(),
     }
 }
@@ -204,7 +204,7 @@ pub(super) fn org_value(record: &OrgRecord) -> storage::OrgValue {
 pub(super) fn read_org(value: storage::OrgValue) -> Result<OrgRecord, UnknownChange> {
     Ok(OrgRecord {
         role_mapping: id(value.role_mapping)?,
-        lifecycle: lifecycle(value.deleted_at_micros, value.purged),
+        lifecycle: lifecycle(value.delete_time_micros, value.purged),
         profile: Arc::new(OrgProfile {
             org_id: OrgId::stored(value.org_id),
             display_name: value.display_name.into(),

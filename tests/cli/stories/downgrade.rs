@@ -137,7 +137,7 @@ fn roles_are_suspended_on_a_smaller_plan_and_reactivated(story: Story<'_>) {
             "SubscriptionService/SubscribeOrg",
             json!({"org_id": "globex", "role_mapping": "Free", "on_disabled": {
                 "strategy": "DISABLED_ROLE_STRATEGY_REMAP",
-                "replacements": [{"role": "Admin", "to": "Member"}],
+                "replacements": [{"role": "Admin", "replacement": "Member"}],
             }}),
         )
         .answers(json!({"impact": {"roles": [

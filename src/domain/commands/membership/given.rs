@@ -1,4 +1,4 @@
-//! The roles that a caller gives to a member (B1, B5).
+//! The roles that a caller gives to a member (B1, B5, P7).
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::model::time::Time;
 use crate::domain::state::project::Project;
 
-/// Roles, each once, and until when they are.
+/// Roles and their expiries. `None` is permanent.
 pub type Roles = BTreeMap<RoleId, Option<Time>>;
 
-/// What a caller gives.
+/// A request to give roles.
 pub struct Given<'a> {
     pub project: &'a Project,
     pub roles: &'a [RoleAssignment],
-    /// The record whose ends are kept where the caller does not say another.
+    /// The record whose expiries are kept unless the caller names others.
     pub kept: Option<&'a MembershipRecord>,
-    /// Whether internal roles are as unknown as those that do not exist (G4, I1).
+    /// Treats internal roles as unknown (G4, I1).
     pub visible_only: bool,
 }
 
@@ -34,21 +34,21 @@ impl Given<'_> {
         Ok(role)
     }
 
-    /// Refuses a name that the caller cannot know.
-    pub fn known(&self) -> Result<(), Refusal> {
+    /// Refuses unknown roles.
+    pub fn check_known(&self) -> Result<(), Refusal> {
         self.roles.iter().try_for_each(|given| self.role(&given.role).map(drop))
     }
 }
 
-/// The roles given, none of them twice or with an end that is past; none means the project's default role.
-pub fn given(ask: &Given<'_>, now: Time) -> Result<Roles, Refusal> {
-    if ask.roles.is_empty() {
-        return Ok(Roles::from([(ask.project.record.default_role, None)]));
+/// Looks up the roles to give. Refuses a role named twice or with a past expiry. An empty list means the default role.
+pub fn given(request: &Given<'_>, now: Time) -> Result<Roles, Refusal> {
+    if request.roles.is_empty() {
+        return Ok(Roles::from([(request.project.record.default_role, None)]));
     }
     let mut roles = Roles::new();
-    for (at, given) in ask.roles.iter().enumerate() {
-        let role = ask.role(&given.role)?;
-        let kept = ask.kept.and_then(|record| expiry_of(&record.temporary, role));
+    for (at, given) in request.roles.iter().enumerate() {
+        let role = request.role(&given.role)?;
+        let kept = request.kept.and_then(|record| expiry_of(&record.temporary, role));
         let expire_time = match given.permanent {
             true => given.expire_time,
             false => given.expire_time.or(kept),
@@ -56,7 +56,7 @@ pub fn given(ask: &Given<'_>, now: Time) -> Result<Roles, Refusal> {
         if roles.insert(role, expire_time).is_some() {
             return Err(Refusal::RepeatedRole { at, role: given.role.clone() });
         }
-        // Also an end that is kept: who writes back the names that were read must not revive a role by accident.
+        // Applies to a kept expiry too: writing back the names that were read must not revive an expired role.
         if expire_time.is_some_and(|expire_time| expire_time <= now) {
             return Err(Refusal::EndInThePast { at, role: given.role.clone() });
         }
@@ -64,14 +64,14 @@ pub fn given(ask: &Given<'_>, now: Time) -> Result<Roles, Refusal> {
     Ok(roles)
 }
 
-/// SINGLE_ROLE: one role, and besides it at most one lent until a time; MULTI_ROLE: one to fifty (B1, P7).
-pub fn counted(draft: &Draft<'_>, project: &Project, roles: &Roles) -> Result<(), Refusal> {
+/// Refuses too many roles. SINGLE_ROLE: at most one permanent and one temporary role. MULTI_ROLE: the limit of P7.
+pub fn check_count(draft: &Draft<'_>, project: &Project, roles: &Roles) -> Result<(), Refusal> {
     let temporary = roles.values().flatten().count();
     match project.record.role_structure {
         RoleStructure::SingleRole => {
             let permanent = roles.len() - temporary;
             if permanent > 1 || temporary > 1 { Err(Refusal::TooManyRoles { permanent, temporary }) } else { Ok(()) }
         }
-        RoleStructure::MultiRole => draft.within("member_roles", draft.limits().member_roles, roles.len()),
+        RoleStructure::MultiRole => draft.check_limit("member_roles", draft.limits().member_roles, roles.len()),
     }
 }

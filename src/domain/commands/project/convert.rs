@@ -1,8 +1,8 @@
-//! Converts a project from one role a member to several, or back (P5).
+//! Converts a project between SINGLE_ROLE and MULTI_ROLE (P5).
 //!
-//! To several: nobody's roles change. To one: sets of several roles become sets of the one that is kept. Which one that is
-//! depends on what the org's mapping enables, so a set may come to differ from mapping to mapping; where it does, the orgs
-//! of all but one mapping get others in its place.
+//! To MULTI_ROLE no member's roles change. To SINGLE_ROLE a set of several roles becomes the set of the one role that
+//! is kept. Which one depends on the roles enabled in the org's mapping, so a set may differ between mappings. Then the
+//! orgs of all but one mapping get new sets.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::domain::commands::command::ConvertRoleStructure;
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::outcome::Outcome;
-use crate::domain::commands::role::edits::{order, put_in_order, ranked_anew, set_manages};
+use crate::domain::commands::role::edits::{complete_order, count_reordering, set_manages, set_order};
 use crate::domain::commands::role_set;
 use crate::domain::model::etag;
 use crate::domain::model::id::{OrgNo, RoleId, RoleMappingId, RoleSetId};
@@ -26,7 +26,6 @@ use crate::domain::state::change::{Change, Edit, MembershipKey, Scoped};
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// Lets members of a project hold several roles, or one.
 pub fn convert(draft: &mut Draft<'_>, command: &ConvertRoleStructure) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     etag::check(command.etag.as_deref(), project.id.number(), project.record.version)?;
@@ -38,7 +37,7 @@ pub fn convert(draft: &mut Draft<'_>, command: &ConvertRoleStructure) -> Result<
         RoleStructure::MultiRole => to_multi(draft, &project)?,
         RoleStructure::SingleRole => to_single(draft, &project, command)?,
     }
-    let latest = draft.again(&project)?;
+    let latest = draft.latest(&project)?;
     if !command.allow_ownerless {
         check_owners_kept(&project, &latest, draft.now())?;
     }
@@ -46,18 +45,18 @@ pub fn convert(draft: &mut Draft<'_>, command: &ConvertRoleStructure) -> Result<
 }
 
 fn set_structure(draft: &mut Draft<'_>, project: &Project, role_structure: RoleStructure) -> Result<(), Refusal> {
-    let before = ProjectRecord::clone(&draft.again(project)?.record);
+    let before = ProjectRecord::clone(&draft.latest(project)?.record);
     let after = ProjectRecord { role_structure, version: before.version + 1, ..before.clone() };
     draft.edit(Change::Project(Edit { key: project.id, before: Some(before), after: Some(after) }));
     Ok(())
 }
 
-/// Each role manages what it managed by its place in the order.
+/// Each role manages the roles that it managed by its position in the order.
 fn to_multi(draft: &mut Draft<'_>, project: &Project) -> Result<(), Refusal> {
-    // Each visible role is managed by those above it, and the highest also by itself.
+    // The roles above a visible role manage it, and the highest also itself.
     let above = project.role_order.iter().enumerate().filter(|&(_, &role)| project.is_visible(role)).map(|(at, _)| at);
     let pairs = above.sum::<usize>() + usize::from(project.highest_visible().is_some());
-    draft.within("managed_roles", draft.limits().managed_roles, pairs)?;
+    draft.check_limit("managed_roles", draft.limits().managed_roles, pairs)?;
     set_structure(draft, project, RoleStructure::MultiRole)?;
     for &role in project.role_order.iter() {
         let managed = project.role_order.iter().copied().filter(|&other| project.manages(role, other));
@@ -67,22 +66,22 @@ fn to_multi(draft: &mut Draft<'_>, project: &Project) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Each member keeps one role, and perhaps one that is lent over it.
+/// Each member keeps one role, and perhaps a temporary role that overrides it.
 fn to_single(draft: &mut Draft<'_>, project: &Project, command: &ConvertRoleStructure) -> Result<(), Refusal> {
-    let order = order(project, &command.order)?;
+    let order = complete_order(project, &command.order)?;
     set_structure(draft, project, RoleStructure::SingleRole)?;
     for (role, _) in project.roles.entries() {
         set_manages(draft, project, role, Arc::default());
     }
     if order != **project.role_order {
-        let latest = draft.again(project)?;
-        put_in_order(draft, &latest, &order);
-        ranked_anew(draft, &latest);
+        let latest = draft.latest(project)?;
+        set_order(draft, &latest, &order);
+        count_reordering(draft, &latest);
     }
     let position = order.iter().enumerate().map(|(at, &role)| (role, at)).collect();
     let choice = Choice { project, position, now: draft.now() };
     let (sets, with_temporary_roles) = choice.holders();
-    let others = choice.rewrite_sets(draft, &sets)?;
+    let new_sets = choice.rewrite_sets(draft, &sets)?;
     for (org, users) in with_temporary_roles {
         for user in users {
             let Some(before) = project.membership(org, &user) else { continue };
@@ -93,23 +92,23 @@ fn to_single(draft: &mut Draft<'_>, project: &Project, command: &ConvertRoleStru
             }
         }
     }
-    choice.remap(draft, &sets, &others);
+    choice.remap(draft, &sets, &new_sets);
     Ok(())
 }
 
-/// For each set of several roles the mappings in whose orgs members without ends have it.
+/// For each set of several roles, the mappings and orgs of the members that have it and no temporary roles.
 type Sets = BTreeMap<RoleSetId, BTreeMap<RoleMappingId, BTreeSet<OrgNo>>>;
 
-/// Which of several roles is kept.
+/// Chooses which of several roles is kept.
 struct Choice<'a> {
     project: &'a Project,
-    /// In the new order, 0 for the highest.
+    /// The positions in the new order, 0 for the highest.
     position: BTreeMap<RoleId, usize>,
     now: Time,
 }
 
 impl<'a> Choice<'a> {
-    /// The enabled visible ones first, then the visible ones; among equals the highest.
+    /// Prefers enabled visible roles, then visible roles, then the highest.
     fn preference(&self, mapping: RoleMappingId, role: RoleId) -> impl Ord + use<> {
         let visible = self.project.is_visible(role);
         let enabled = self.project.role_mappings.get(mapping).is_some_and(|mapping| mapping.enabled(role));
@@ -120,7 +119,7 @@ impl<'a> Choice<'a> {
         roles.min_by_key(|&role| self.preference(mapping, role))
     }
 
-    /// Who has several roles: sets, and users some of whose roles end.
+    /// Returns the sets of several roles, and the users with temporary roles.
     fn holders(&self) -> (Sets, Vec<(&'a Org, Vec<UserId>)>) {
         let mut sets = Sets::new();
         let mut with_temporary_roles = Vec::new();
@@ -128,9 +127,9 @@ impl<'a> Choice<'a> {
         self.project.for_each_org(|org| orgs.push(org));
         orgs.sort_unstable_by_key(|org| org.no);
         for org in orgs {
-            self.project.each_membership(org, |it| {
-                if it.temporary.is_empty() && it.set.roles.len() > 1 {
-                    let mappings = sets.entry(it.set_id).or_default();
+            self.project.each_membership(org, |member| {
+                if member.temporary.is_empty() && member.set.roles.len() > 1 {
+                    let mappings = sets.entry(member.set_id).or_default();
                     mappings.entry(org.record.role_mapping).or_default().insert(org.no);
                 }
             });
@@ -144,41 +143,42 @@ impl<'a> Choice<'a> {
         (sets, with_temporary_roles)
     }
 
-    /// Sets become what is kept of them in the first of their mappings; for the others where that differs there are new ones.
+    /// Rewrites each set to the role that is kept in the first of its mappings. Creates new sets for the mappings that
+    /// keep another role.
     fn rewrite_sets(
         &self,
         draft: &mut Draft<'_>,
         sets: &Sets,
     ) -> Result<BTreeMap<(RoleSetId, RoleMappingId), RoleSetId>, Refusal> {
-        let mut others = BTreeMap::new();
+        let mut new_sets = BTreeMap::new();
         for (&id, mappings) in sets {
             let Some(set) = self.project.role_sets.get(id) else { continue };
             let kept = |mapping| self.kept(mapping, set.roles.iter().copied());
             let only = |role: Option<RoleId>| set.migrated(|other| role.filter(|&role| role == other));
             let Some(first) = mappings.keys().next().and_then(|&mapping| kept(mapping)) else { continue };
-            let mut made: BTreeMap<RoleId, RoleSetId> = BTreeMap::from([(first, id)]);
+            let mut by_role: BTreeMap<RoleId, RoleSetId> = BTreeMap::from([(first, id)]);
             for &mapping in mappings.keys() {
                 let Some(role) = kept(mapping).filter(|&role| role != first) else { continue };
-                let other = match made.get(&role) {
-                    Some(&other) => other,
+                let set_id = match by_role.get(&role) {
+                    Some(&set_id) => set_id,
                     None => role_set::add(draft, self.project.id, only(Some(role)))?,
                 };
-                made.insert(role, other);
-                others.insert((id, mapping), other);
+                by_role.insert(role, set_id);
+                new_sets.insert((id, mapping), set_id);
             }
             let key = Scoped { project: self.project.id, id };
             let (before, after) = (Some(RoleSet::clone(set)), Some(only(Some(first))));
             draft.edit(Change::RoleSet(Edit { key, before, after }));
         }
-        Ok(others)
+        Ok(new_sets)
     }
 
-    /// Gives the orgs of a mapping the sets that were made for it.
-    fn remap(&self, draft: &mut Draft<'_>, sets: &Sets, others: &BTreeMap<(RoleSetId, RoleMappingId), RoleSetId>) {
+    /// Gives the orgs of a mapping its new sets.
+    fn remap(&self, draft: &mut Draft<'_>, sets: &Sets, new_sets: &BTreeMap<(RoleSetId, RoleMappingId), RoleSetId>) {
         let mut moves: BTreeMap<OrgNo, Vec<(RoleSetId, RoleSetId)>> = BTreeMap::new();
-        for (&(set, mapping), &other) in others {
+        for (&(set, mapping), &new_set) in new_sets {
             let orgs = sets.get(&set).and_then(|mappings| mappings.get(&mapping));
-            orgs.into_iter().flatten().for_each(|&org| moves.entry(org).or_default().push((set, other)));
+            orgs.into_iter().flatten().for_each(|&org| moves.entry(org).or_default().push((set, new_set)));
         }
         for (org, moves) in moves {
             let (before, after): (Vec<_>, Vec<_>) = moves.into_iter().unzip();
@@ -187,7 +187,8 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// What is kept of a member some of whose roles end: one without an end; and one with, if it is preferred to that.
+    /// Returns the record of a member with temporary roles: the permanent role that is kept, and a temporary one if it
+    /// is preferred to that.
     fn record(
         &self,
         draft: &mut Draft<'_>,
@@ -199,11 +200,12 @@ impl<'a> Choice<'a> {
         let mapping = org.record.role_mapping;
         let roles = || recorded.set.roles.iter().copied();
         let held = |role: &RoleId| recorded.holds(*role, self.now);
-        let base = self.kept(mapping, roles().filter(|&role| recorded.holds_permanently(role)));
-        let lent = self.kept(mapping, roles().filter(held).filter(|&role| !recorded.holds_permanently(role)));
-        let above =
-            |role: &RoleId| base.is_none_or(|base| self.preference(mapping, *role) < self.preference(mapping, base));
-        let mut kept: Vec<RoleId> = base.into_iter().chain(lent.filter(above)).collect();
+        let permanent = self.kept(mapping, roles().filter(|&role| recorded.holds_permanently(role)));
+        let temporary = self.kept(mapping, roles().filter(held).filter(|&role| !recorded.holds_permanently(role)));
+        let preferred = |role: &RoleId| {
+            permanent.is_none_or(|permanent| self.preference(mapping, *role) < self.preference(mapping, permanent))
+        };
+        let mut kept: Vec<RoleId> = permanent.into_iter().chain(temporary.filter(preferred)).collect();
         if kept.is_empty() {
             kept.extend(self.kept(mapping, roles()));
         }
@@ -211,15 +213,15 @@ impl<'a> Choice<'a> {
             if !sets.contains_key(&before.role_set) {
                 return Ok(before.clone());
             }
-            // Its set is rewritten for those whose roles have no end.
+            // The old set is rewritten for members without temporary roles.
             let roles = RoleSet::new(kept);
             let role_set = role_set::intern(draft, self.project.id, roles)?;
             return Ok(MembershipRecord { role_set, ..before.clone() });
         }
         let temporary: Vec<TemporaryRole> =
             before.temporary.iter().copied().filter(|temporary| kept.contains(&temporary.role)).collect();
-        let came = kept.iter().map(|&role| (role, before.origin_of(role, recorded.set)));
-        let origins = origins(came, Origin::Migration);
+        let kept_origins = kept.iter().map(|&role| (role, before.origin_of(role, recorded.set)));
+        let origins = origins(kept_origins, Origin::Migration);
         let role_set = role_set::intern(draft, self.project.id, RoleSet::new(kept))?;
         Ok(MembershipRecord { role_set, origin: Origin::Migration, temporary: temporary.into(), origins })
     }

@@ -1,8 +1,7 @@
-//! Deletes a role and gives whoever holds it another, in one commit (R4).
+//! Deletes a role and gives its holders a replacement, in one commit (R4).
 //!
-//! Memberships point to role sets, and sets are few: each set with the role is rewritten, whoever has it. Only members
-//! some of whose roles have an end are written one by one: what becomes of two ends is for each to say. Sets that nobody
-//! has any more after that go.
+//! Memberships point to role sets, and sets are few: each set with the role is rewritten. Only members with temporary
+//! roles are written one by one, since each may have other expiries to combine. Sets that become unused are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +23,7 @@ use crate::domain::rules::usage::Recorded;
 use crate::domain::state::change::{Change, Edit, GrantsKey, MembershipKey, Scoped};
 use crate::domain::state::project::Project;
 
-/// The role that goes, and who takes its place.
+/// The deleted role and its replacement.
 #[derive(Clone, Copy)]
 struct Deletion {
     deleted: RoleId,
@@ -32,13 +31,13 @@ struct Deletion {
     now: Time,
 }
 
-/// Who has the role, found in one pass over all memberships.
+/// The holders of the role, found by one scan of all memberships.
 #[derive(Default)]
 struct Holders {
     members: u64,
-    /// Those who get the replacement.
+    /// For each mapping, the number of members who get the replacement.
     migrated: BTreeMap<RoleMappingId, u64>,
-    /// The sets of those who keep theirs, as it is rewritten.
+    /// The sets with members who keep their set, which is rewritten.
     sets: BTreeSet<RoleSetId>,
 }
 
@@ -54,19 +53,19 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Re
     }
     let deletion = Deletion { deleted, replacement: replacement(&project, command, deleted)?, now: draft.now() };
     let holders = deletion.holders(&project);
-    deletion.suitable(&project, &holders)?;
+    deletion.check_replacement_enabled(&project, &holders)?;
 
     deletion.rewrite_sets(draft, &project, &holders);
     deletion.rewrite_members(draft, &project)?;
-    deletion.leave_mappings(draft, &project);
-    deletion.leave_fallbacks(draft, &project);
-    deletion.leave_managers(draft, &project);
+    deletion.remove_from_mappings(draft, &project);
+    deletion.remove_from_fallbacks(draft, &project);
+    deletion.remove_from_managers(draft, &project);
     let key = Scoped { project: project.id, id: deleted };
     draft.edit(Change::Role(Edit { key, before: Some(Role::clone(role)), after: None }));
     Ok(Outcome::Deleted(holders.members))
 }
 
-/// The role named, else the default role, and for an internal role none.
+/// Returns the named replacement, else the default role. `None` for an internal role without a named one.
 fn replacement(project: &Project, command: &DeleteRole, deleted: RoleId) -> Result<Option<RoleId>, Refusal> {
     let id = match &command.replacement {
         Some(name) => project.role(name)?,
@@ -78,7 +77,6 @@ fn replacement(project: &Project, command: &DeleteRole, deleted: RoleId) -> Resu
 }
 
 impl Deletion {
-    /// What becomes of a role in anybody's hands.
     fn replacement_of(self, role: RoleId) -> Option<RoleId> {
         if role == self.deleted { self.replacement } else { Some(role) }
     }
@@ -86,41 +84,41 @@ impl Deletion {
     fn holders(self, project: &Project) -> Holders {
         let mut holders = Holders::default();
         project.for_each_org(|org| {
-            project.each_membership(org, |it| {
-                let own = it.holds(self.deleted, self.now);
-                // Whoever holds it in the place of a suspended role gets the replacement in that place.
-                let in_place = project.holds_as_fallback(org, it, self.deleted, self.now);
-                if own || in_place {
+            project.each_membership(org, |member| {
+                let own = member.holds(self.deleted, self.now);
+                // A holder of it as a fallback role gets the replacement as the fallback role.
+                let as_fallback = project.holds_as_fallback(org, member, self.deleted, self.now);
+                if own || as_fallback {
                     holders.members += 1;
                     let migrated = holders.migrated.entry(org.record.role_mapping).or_default();
-                    *migrated += u64::from(in_place || self.gives_replacement(it));
+                    *migrated += u64::from(as_fallback || self.gives_replacement(member));
                 }
-                if it.temporary.is_empty() && it.set.contains(self.deleted) {
-                    holders.sets.insert(it.set_id);
+                if member.temporary.is_empty() && member.set.contains(self.deleted) {
+                    holders.sets.insert(member.set_id);
                 }
             });
         });
-        // Memberships of dead orgs go on pointing to their sets until they are purged.
+        // Memberships of deleted orgs point to their sets until they are purged.
         project.for_each_deleted_org(|org| {
-            project.each_membership(org, |it| {
-                if it.set.contains(self.deleted) {
-                    holders.sets.insert(it.set_id);
+            project.each_membership(org, |member| {
+                if member.set.contains(self.deleted) {
+                    holders.sets.insert(member.set_id);
                 }
             });
         });
         holders
     }
 
-    /// Whether a holder gets the replacement, or gets it for longer.
-    fn gives_replacement(self, it: Recorded<'_>) -> bool {
+    /// Returns true if a holder gets the replacement, or gets it for longer.
+    fn gives_replacement(self, member: Recorded<'_>) -> bool {
         self.replacement.is_some_and(|replacement| {
-            !it.holds(replacement, self.now)
-                || later(it.expiry(self.deleted), it.expiry(replacement)) != it.expiry(replacement)
+            !member.holds(replacement, self.now)
+                || later(member.expiry(self.deleted), member.expiry(replacement)) != member.expiry(replacement)
         })
     }
 
-    /// The replacement is enabled wherever somebody gets it.
-    fn suitable(self, project: &Project, holders: &Holders) -> Result<(), Refusal> {
+    /// Refuses a replacement that is disabled where a member would get it.
+    fn check_replacement_enabled(self, project: &Project, holders: &Holders) -> Result<(), Refusal> {
         let Some(replacement) = self.replacement else { return Ok(()) };
         let disabled = holders.migrated.iter().filter_map(|(&id, &members)| {
             let mapping = project.role_mappings.get(id)?;
@@ -133,7 +131,7 @@ impl Deletion {
         Err(Refusal::ReplacementDisabled { replacement: project.role_name(replacement), disabled_in })
     }
 
-    /// Sets that nobody keeps go; members with ends get others.
+    /// Rewrites the sets that members keep, and deletes the others. Members with temporary roles get other sets.
     fn rewrite_sets(self, draft: &mut Draft<'_>, project: &Project, holders: &Holders) {
         for (id, set) in project.role_sets.entries().filter(|(_, set)| set.contains(self.deleted)) {
             let after = holders.sets.contains(&id).then(|| set.migrated(|role| self.replacement_of(role)));
@@ -161,8 +159,7 @@ impl Deletion {
         Ok(())
     }
 
-    /// The role's rows go, and it is disabled nowhere any more.
-    fn leave_mappings(self, draft: &mut Draft<'_>, project: &Project) {
+    fn remove_from_mappings(self, draft: &mut Draft<'_>, project: &Project) {
         for (id, mapping) in project.role_mappings.entries() {
             let row = mapping.row(self.deleted);
             if row.is_none() && mapping.enabled(self.deleted) {
@@ -176,21 +173,23 @@ impl Deletion {
         }
     }
 
-    /// Nobody stands in for it any more; where it stood in itself, the replacement does.
-    fn leave_fallbacks(self, draft: &mut Draft<'_>, project: &Project) {
+    /// Removes its fallback roles. Where it is a fallback role itself, the replacement takes over.
+    fn remove_from_fallbacks(self, draft: &mut Draft<'_>, project: &Project) {
         project.for_each_org(|org| {
-            let enabled = |role| project.role_mappings.get(org.record.role_mapping).is_some_and(|it| it.enabled(role));
-            let fallbacks = org.fallbacks().iter().filter(|it| it.role != self.deleted).filter_map(|it| {
-                let fallback_role = self.replacement_of(it.fallback_role)?;
-                // Disabled only where nobody holds the suspended role any more: then it was a fallback role for nobody.
-                let fits = fallback_role == it.fallback_role || enabled(fallback_role);
-                fits.then_some(Fallback { role: it.role, fallback_role })
+            let mapping = project.role_mappings.get(org.record.role_mapping);
+            let enabled = |role| mapping.is_some_and(|mapping| mapping.enabled(role));
+            let others = org.fallbacks().iter().filter(|fallback| fallback.role != self.deleted);
+            let fallbacks = others.filter_map(|&Fallback { role, fallback_role }| {
+                let replacement = self.replacement_of(fallback_role)?;
+                // The replacement can be disabled only where no member holds the suspended role any more.
+                let is_useful = replacement == fallback_role || enabled(replacement);
+                is_useful.then_some(Fallback { role, fallback_role: replacement })
             });
             fallback::set(draft, project, org, fallbacks.collect());
         });
     }
 
-    fn leave_managers(self, draft: &mut Draft<'_>, project: &Project) {
+    fn remove_from_managers(self, draft: &mut Draft<'_>, project: &Project) {
         for (id, role) in project.roles.entries() {
             if id != self.deleted && role.manages.contains(&self.deleted) {
                 let manages = role.manages.iter().copied().filter(|&other| other != self.deleted).collect();

@@ -1,6 +1,6 @@
-//! Writes permissions, roles, role sets and role mappings, and the old names of them.
+//! Writes permissions, roles, role sets and role mappings, and their old names.
 //!
-//! A role or a permission may be everywhere: of what lists name, only the difference is written.
+//! Lists of roles or permissions can be long, so only their differences are written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +56,7 @@ pub async fn roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Stor
     Ok(upsert::<role::Entity>(tx, &written, &[]).await?)
 }
 
-/// Who manages whom (G2). A role may manage 10,000: the difference is written.
+/// Writes who manages whom (G2). A role may manage 10,000 roles, so only the difference is written.
 pub async fn managed_roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     use managed_role::Column::{Managed, Project, Role};
     let (mut none, mut lost): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
@@ -82,12 +82,12 @@ pub async fn managed_roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<
     Ok(upsert::<managed_role::Entity>(tx, &gained, &[]).await?)
 }
 
-/// Those of the roles that are not among the others; both ascend.
+/// Returns the roles that are not among the others. Both are sorted.
 fn without(roles: &[RoleId], others: &[RoleId]) -> Vec<i64> {
     roles.iter().copied().filter(|role| others.binary_search(role).is_err()).map(number).collect()
 }
 
-/// A set may be altered where it stands (R4), whoever has it.
+/// A set can be altered in place (R4).
 pub async fn role_sets(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     use role_set_role::Column::{Project, Role, RoleSet};
     let gone = deleted(&all.role_sets);
@@ -103,7 +103,6 @@ pub async fn role_sets(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), 
             project,
             id,
             migrated: after.migrated,
-            being_purged: after.roles.is_empty(),
             revision: if after.migrated { revision_number(last.revision.number) } else { 0 },
         });
         for &role in last.before.iter().flat_map(|before| before.roles.iter()).filter(|&&role| !after.contains(role)) {
@@ -146,7 +145,7 @@ pub async fn role_mappings(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<
             create_time: after.create_time.0,
             version: after.version.into(),
         });
-        // Both are in order.
+        // Both are sorted.
         let before = last.before.map_or(&[][..], |before| &before.disabled_roles);
         for role in without(before, &after.disabled_roles) {
             enabled.extend([project, id, role].map(Value::from));
@@ -159,8 +158,8 @@ pub async fn role_mappings(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<
     Ok(upsert::<disabled_role::Entity>(tx, &disabled, &[]).await?)
 }
 
-/// What a deleted mapping granted went with it. What a deleted role or permission was granted goes by a prefix of an
-/// index: that may be a row in every mapping.
+/// The grants of a deleted mapping are deleted with it. Those of a deleted role or permission, which may be in every mapping,
+/// are deleted by a prefix of an index.
 pub async fn grants(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     use grant::Column::{Permission, Project, Role, RoleMapping};
     let (mut of_roles, mut lost): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
@@ -201,7 +200,7 @@ pub async fn grants(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Sto
     Ok(upsert::<grant::Entity>(tx, &gained, &[]).await?)
 }
 
-/// Old names; all that are given up go first, since another thing may take one in the same group.
+/// Writes old names. Those given up are deleted first, since another object may take them in the same group.
 pub async fn aliases(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     use alias::Column::{Id, Noun, Project};
     let mut aliases = Aliases::default();
@@ -218,7 +217,7 @@ pub async fn aliases(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), St
 /// The old names that a group alters.
 #[derive(Default)]
 struct Aliases {
-    /// Those of things, whole.
+    /// All old names of an object.
     given_up: Vec<Value>,
     written: Vec<alias::Model>,
 }
@@ -250,7 +249,7 @@ impl Aliases {
     }
 }
 
-/// Ranks are unsigned and compared as signed numbers; the highest bit is never reached.
+/// Ranks are unsigned but compared as signed numbers. They never reach the highest bit.
 fn rank_number(rank: u64) -> i64 {
     i64::try_from(rank).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What a group leaves of each thing that it changed.
+//! Collapses the changes of a group to one final form per object.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::domain::state::change::{GrantsKey, MembershipKey};
 use crate::domain::{Change, Edit, Revision, Scoped, UserId};
 use crate::store::ids::number;
 
-/// What a thing was before the group, and what it is after it.
+/// An object before the group and after it.
 pub struct Last<'a, V> {
     pub before: Option<&'a V>,
     pub after: Option<&'a V>,
@@ -31,7 +31,7 @@ pub struct Last<'a, V> {
 
 pub type Lasts<'a, K, V> = BTreeMap<K, Last<'a, V>>;
 
-/// What a group leaves, in the order of the keys: neighbours in a table are written together.
+/// The final forms of a group, sorted by key so that neighbours in a table are written together.
 #[derive(Default)]
 pub struct Final<'a> {
     pub projects: Lasts<'a, ProjectId, ProjectRecord>,
@@ -39,20 +39,18 @@ pub struct Final<'a> {
     pub roles: Lasts<'a, Scoped<RoleId>, Role>,
     pub role_sets: Lasts<'a, Scoped<RoleSetId>, RoleSet>,
     pub role_mappings: Lasts<'a, Scoped<RoleMappingId>, RoleMappingRecord>,
-    /// The edits of each row, in their order: a row may have 50,000 permissions, which are only looked at where they are
-    /// written one by one.
+    /// The edits of each row of a mapping, in order. A row may have 50,000 permissions, so they are not merged here.
     pub grants: BTreeMap<GrantsKey, Vec<&'a Edit<GrantsKey, PermissionSet>>>,
     pub orgs: Lasts<'a, Scoped<OrgNo>, OrgRecord>,
-    /// Where orgs moved to after the last change of the org itself.
+    /// The mappings that orgs moved to after the last change of the org record.
     pub subscriptions: BTreeMap<Scoped<OrgNo>, RoleMappingId>,
     pub memberships: Lasts<'a, &'a MembershipKey, MembershipRecord>,
-    /// The role sets that members got in the place of those in their last records.
+    /// The role sets that replaced those in the last records of members.
     pub remapped: BTreeMap<&'a MembershipKey, RoleSetId>,
-    /// The role sets that all others of an org got who had one and no role that ends, in the place of which they were when
-    /// the group began.
+    /// For each org the role sets that replaced those from before the group, for all other members without temporary roles.
     pub remaps: BTreeMap<Scoped<OrgNo>, BTreeMap<RoleSetId, RoleSetId>>,
     pub fallbacks: Lasts<'a, Scoped<OrgNo>, Fallbacks>,
-    /// The next numbers, of the nouns of which things came; 0 for the others.
+    /// The next numbers of the nouns with new objects. 0 for the others.
     pub counters: BTreeMap<ProjectId, Counters>,
 }
 
@@ -89,7 +87,7 @@ impl<'a> Final<'a> {
             Change::Grants(edit) => self.grants.entry(edit.key).or_default().push(edit),
             Change::Org(edit) => {
                 self.count(edit, |counters| &mut counters.org);
-                // It says where the org is now.
+                // The record contains the mapping.
                 self.subscriptions.remove(&edit.key);
                 take(&mut self.orgs, edit.key, edit, revision);
             }
@@ -97,7 +95,7 @@ impl<'a> Final<'a> {
                 self.subscriptions.extend(edit.after.map(|role_mapping| (edit.key, role_mapping)));
             }
             Change::Membership(edit) => {
-                // It says which set the member has now.
+                // The record contains the role set.
                 self.remapped.remove(&edit.key);
                 take(&mut self.memberships, &edit.key, edit, revision);
             }
@@ -106,8 +104,8 @@ impl<'a> Final<'a> {
         }
     }
 
-    /// Moves the members of an org on from where the changes before have left them: those whom the group wrote, each from
-    /// its last record, and all others, whom it does not know, from the sets that they had when it began.
+    /// Replaces the role sets of the members of an org, as left by the changes before. Members written by the group are
+    /// replaced one by one, from their last records. All others are replaced by the sets that they had before the group.
     fn remap(&mut self, edit: &Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>) {
         let pairs = edit.before.iter().zip(&edit.after).flat_map(|(before, after)| before.iter().zip(after.iter()));
         let pairs: BTreeMap<RoleSetId, RoleSetId> = pairs.map(|(&before, &after)| (before, after)).collect();
@@ -130,7 +128,7 @@ impl<'a> Final<'a> {
         }
     }
 
-    /// A number that was given is never given again, whatever becomes of the thing.
+    /// A number is never reused, even if its object is deleted.
     fn count<I: Numbered, V>(&mut self, edit: &Edit<Scoped<I>, V>, which: impl Fn(&mut Counters) -> &mut u32) {
         if edit.before.is_none() && edit.after.is_some() {
             let none = Counters { permission: 0, role: 0, role_set: 0, role_mapping: 0, org: 0 };
@@ -145,13 +143,13 @@ impl<V> Last<'_, V> {
         self.before.is_some() && self.after.is_none()
     }
 
-    /// Whether it gives up the row that has its name: another may take the name in the same group.
+    /// Returns true if the object gives up its name: another may take it in the same group.
     pub fn gives_up<N: PartialEq>(&self, name: impl Fn(&V) -> &N) -> bool {
         self.before.is_some_and(|before| self.after.is_none_or(|after| name(before) != name(after)))
     }
 }
 
-/// Whether a group leaves nothing of a thing.
+/// Returns true if the group deletes the object.
 pub fn is_gone<K: Ord, V>(lasts: &BTreeMap<K, Last<'_, V>>, key: &K) -> bool {
     lasts.get(key).is_some_and(|last| last.after.is_none())
 }
@@ -162,12 +160,12 @@ fn take<'a, K: Ord, E, V>(lasts: &mut Lasts<'a, K, V>, key: K, edit: &'a Edit<E,
     last.revision = revision;
 }
 
-/// The keys of what is no more.
+/// Returns the keys of the deleted objects.
 pub fn deleted<I: Numbered, V>(lasts: &Lasts<'_, Scoped<I>, V>) -> Vec<Value> {
     keys(lasts, |last| last.is_deleted())
 }
 
-/// The keys of what is no more, or has another name now.
+/// Returns the keys of the objects that are deleted or renamed.
 pub fn given_up<I: Numbered, V, N: PartialEq>(lasts: &Lasts<'_, Scoped<I>, V>, name: impl Fn(&V) -> &N) -> Vec<Value> {
     keys(lasts, |last| last.gives_up(&name))
 }

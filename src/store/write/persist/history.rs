@@ -1,4 +1,4 @@
-//! Commits, changes, remembered answers and the head.
+//! Writes commits, changes, remembered outcomes and the head.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
@@ -14,7 +14,7 @@ use crate::store::sql::Sql;
 use crate::store::write::rows;
 use crate::wire;
 
-/// Answers too old to be repeated are looked for once in so many revisions, and deleted so many at a time.
+/// Every so many revisions, outcomes that are no longer repeated are deleted, at most so many at once.
 const FORGET_EVERY: u64 = 256;
 const FORGET_MAX: i64 = 10_000;
 
@@ -24,12 +24,12 @@ pub async fn write(tx: &DatabaseTransaction, commits: &[Commit]) -> Result<(), S
     let changes: Vec<change::Model> = commits.iter().flat_map(change_rows).collect();
     rows::insert::<change::Entity>(tx, &changes).await?;
     let requests: Vec<request::Model> = commits.iter().filter_map(request_row).collect();
-    // One that was used more than 24 hours ago is used anew.
+    // A request id that was used more than 24 hours ago can be used again.
     rows::upsert::<request::Entity>(tx, &requests, &[]).await?;
     Ok(())
 }
 
-/// Now and then deletes answers that are no longer repeated (A4).
+/// Deletes outcomes that are no longer repeated (A4), once in `FORGET_EVERY` revisions.
 pub async fn forget(tx: &DatabaseTransaction, head: Revision, last: Revision, now: Time) -> Result<(), StoreError> {
     if head.number / FORGET_EVERY == last.number / FORGET_EVERY {
         return Ok(());

@@ -1,24 +1,22 @@
-//! Writes orgs and memberships, and who stands in for suspended roles.
+//! Writes orgs, memberships and fallback roles.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Value};
 
 use super::collapse::{Final, deleted};
 use crate::domain::model::id::{ProjectId, RoleMappingId, RoleSetId};
-use crate::domain::model::membership::MembershipRecord;
 use crate::domain::state::change::MembershipKey;
-use crate::domain::{Scoped, Time};
 use crate::store::StoreError;
-use crate::store::ids::{id, number, revision_number};
+use crate::store::ids::{number, revision_number};
 use crate::store::schema::{fallback, membership, org, role_origin, temporary_role};
 use crate::store::sql::Sql;
 use crate::store::write::rows::{delete, upsert};
 
-/// Orgs that one statement moves.
+/// Orgs per statement.
 const ORGS_A_STATEMENT: usize = 10_000;
 
-/// A deleted org is marked dead with what it last was: its number leads to it from the changes. It goes with its project.
+/// The row of a deleted org stays, marked as deleted: the changes refer to it by number. It is deleted with its project.
 pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     delete::<org::Entity>(tx, &[org::Column::Project, org::Column::No], &deleted(&all.orgs)).await?;
     let rows = all.orgs.iter().filter_map(|(key, last)| {
@@ -35,15 +33,15 @@ pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Store
             purged: record.lifecycle.is_purged(),
         })
     });
-    // The dead first: they free their ids.
-    let (dead, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
-    upsert::<org::Entity>(tx, &dead, &[]).await?;
+    // Deleted ones first: they free their ids.
+    let (deleted_rows, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
+    upsert::<org::Entity>(tx, &deleted_rows, &[]).await?;
     upsert::<org::Entity>(tx, &existing, &[]).await?;
     subscriptions(tx, all).await
 }
 
-/// Moves orgs, those of one mapping in few statements. Their numbers stand in the text: bound to places, SQLite would look
-/// for the name of each.
+/// Moves orgs to other mappings, in few statements per mapping. Their numbers are in the text: SQLite looks up the name of
+/// each placeholder.
 async fn subscriptions(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     let mut moved: BTreeMap<(ProjectId, RoleMappingId), Vec<String>> = BTreeMap::new();
     for (key, &role_mapping) in &all.subscriptions {
@@ -82,13 +80,11 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
     delete::<role_origin::Entity>(tx, &columns, &mixed).await?;
 
     remaps(tx, all).await?;
-    let sizes = set_sizes(tx, all).await?;
     let mut written = Vec::with_capacity(all.memberships.len());
     let (mut temporary, mut origins) = (Vec::new(), Vec::new());
     for (&key, last) in &all.memberships {
         let Some(record) = last.after else { continue };
         let role_set = all.remapped.get(key).copied().unwrap_or(record.role_set);
-        let size = sizes.get(&Scoped { project: key.project, id: record.role_set });
         written.push(membership::Model {
             project: number(key.project),
             org: number(key.org),
@@ -97,7 +93,6 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
             origin: record.origin as i16,
             revision: revision_number(last.revision.number),
             temporary: !record.temporary.is_empty(),
-            last_expire_time: last_expire_time(record, size.copied()).map(|time| time.0),
             other_origins: !record.origins.is_empty(),
         });
         origins.extend(record.origins.iter().map(|other| role_origin::Model {
@@ -120,8 +115,8 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
     Ok(upsert::<role_origin::Entity>(tx, &origins, &[]).await?)
 }
 
-/// Gives members of orgs other role sets, those of many orgs in few statements. Whom the group wrote itself is written
-/// afterwards, whatever becomes of the row here.
+/// Replaces role sets of members, in few statements for many orgs. Members whom the group wrote itself are written
+/// afterwards, so it does not matter what happens to their rows here.
 async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     let mut moved: BTreeMap<(ProjectId, RoleSetId, RoleSetId), Vec<String>> = BTreeMap::new();
     for (key, sets) in &all.remaps {
@@ -129,10 +124,10 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
             moved.entry((key.project, before, after)).or_default().push(number(key.id).to_string());
         }
     }
-    // Without statistics SQLite would go through all members of the orgs for each of the sets.
+    // Without statistics SQLite would scan all members of the orgs for each set.
     let sqlite = tx.get_database_backend() == DbBackend::Sqlite;
     let begin = if sqlite { "INDEXED BY memberships_by_role_set" } else { "" };
-    // The set that another has afterwards is new, and so none of those that are looked for: the order does not matter.
+    // The new sets are none of those replaced, so the order does not matter.
     for ((project, before, after), orgs) in moved {
         for orgs in orgs.chunks(ORGS_A_STATEMENT) {
             let mut sql = Sql::default();
@@ -149,7 +144,7 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Writes who stands in for whom; an org has few of them, which are written whole.
+/// Writes fallback roles. An org has few, so they are all rewritten.
 pub async fn fallbacks(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     let before = all.fallbacks.iter().filter(|(_, last)| last.before.is_some());
     let before: Vec<Value> = before.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
@@ -164,39 +159,4 @@ pub async fn fallbacks(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), 
         })
     });
     Ok(upsert::<fallback::Entity>(tx, &rows.collect::<Vec<_>>(), &[]).await?)
-}
-
-/// Until when somebody is a member: for ever, if one of the roles has no end. A role set that is altered where it stands
-/// (R4) makes none of it wrong: whoever has roles that end is given another set, and written anew.
-fn last_expire_time(record: &MembershipRecord, roles: Option<usize>) -> Option<Time> {
-    let last = record.temporary.iter().map(|temporary| temporary.expire_time).max()?;
-    (roles == Some(record.temporary.len())).then_some(last)
-}
-
-/// How many roles are in the sets of the members whose roles end. Few have any: mostly nothing is asked.
-async fn set_sizes(
-    tx: &DatabaseTransaction,
-    all: &Final<'_>,
-) -> Result<BTreeMap<Scoped<RoleSetId>, usize>, StoreError> {
-    let records = all.memberships.iter().filter_map(|(key, last)| Some((key.project, last.after?)));
-    let temporary = records.filter(|(_, record)| !record.temporary.is_empty());
-    let wanted: BTreeSet<_> = temporary.map(|(project, record)| Scoped { project, id: record.role_set }).collect();
-    let wanted: Vec<_> = wanted.into_iter().collect();
-    let mut sizes = BTreeMap::new();
-    for project in wanted.chunk_by(|one, other| one.project == other.project) {
-        for chunk in project.chunks(10_000) {
-            let mut sql = Sql::default();
-            let project = sql.bind(number(chunk[0].project));
-            let sets = sql.list(chunk.iter().map(|set| number(set.id)));
-            sql.push(&format!(
-                "SELECT role_set, count(*) FROM role_set_roles
-                 WHERE project = {project} AND role_set IN ({sets}) GROUP BY role_set"
-            ));
-            for row in tx.query_all_raw(sql.statement(tx.get_database_backend())).await? {
-                let set = Scoped { project: chunk[0].project, id: id(row.try_get_by_index(0)?)? };
-                sizes.insert(set, row.try_get_by_index::<i64>(1)? as usize);
-            }
-        }
-    }
-    Ok(sizes)
 }

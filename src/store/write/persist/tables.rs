@@ -1,4 +1,4 @@
-//! Writes the rows that a group leaves, table by table; keeps the counters of projects.
+//! Writes the final rows of a group, table by table, and the counters of projects.
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 
@@ -56,14 +56,14 @@ async fn projects(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Store
         deleted_at: record.lifecycle.deleted_at().map(|at| at.0),
         purged: record.lifecycle.is_purged(),
     });
-    // The dead first: they free their keys.
-    let (dead, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
+    // Deleted ones first: they free their keys.
+    let (deleted, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
     let counters = [NextPermission, NextRole, NextRoleSet, NextRoleMapping, NextOrg];
-    upsert::<project::Entity>(tx, &dead, &counters).await?;
+    upsert::<project::Entity>(tx, &deleted, &counters).await?;
     Ok(upsert::<project::Entity>(tx, &existing, &counters).await?)
 }
 
-/// Moves the counters of a project on; they never go back.
+/// Raises the counters of a project. They never go back.
 async fn count(tx: &DatabaseTransaction, project: ProjectId, next: &Counters) -> Result<(), StoreError> {
     let all = [
         ("next_permission", next.permission),
