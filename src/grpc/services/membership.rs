@@ -16,7 +16,7 @@ use crate::domain::{Command, OrgId, Refusal, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::membership_service_server::MembershipService;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::{Answered, unexpected};
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::store::{ListMembers, ListUserMemberships, MemberRow};
 use crate::wire::{self, storage::outcome::Outcome};
@@ -35,8 +35,7 @@ impl MembershipService for MembershipApi {
         // Adding a member leaves no org without an owner.
         let command = WriteMember { project: convert::project(&request.project)?, row, allow_ownerless: false };
         let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
-        let (member, Answered { revision, replayed, impact, .. }) = member(answered)?;
-        Ok(Response::new(wire::AddMemberResponse { member, revision, replayed, impact }))
+        respond!(answered, Outcome::Member(member) => AddMemberResponse { member: Some(member) })
     }
 
     async fn set_member_roles(
@@ -51,8 +50,7 @@ impl MembershipService for MembershipApi {
             allow_ownerless: convert::allow_ownerless(request.allow_ownerless, &request.acting_user_id)?,
         };
         let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
-        let (member, Answered { revision, replayed, impact, .. }) = member(answered)?;
-        Ok(Response::new(wire::SetMemberRolesResponse { member, revision, replayed, impact }))
+        respond!(answered, Outcome::Member(member) => SetMemberRolesResponse { member: Some(member) })
     }
 
     async fn remove_member(
@@ -84,16 +82,7 @@ impl MembershipService for MembershipApi {
         };
         let path = |row: usize| row_path(row, request.rows.get(row));
         let answered = self.0.write(&metadata, &request, Command::BatchWriteMembers(command), &path).await?;
-        let Outcome::Counts(counts) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::BatchWriteMembersResponse {
-            added: counts.added,
-            set: counts.set,
-            removed: counts.removed,
-            unchanged: counts.unchanged,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Counts(counts) => BatchWriteMembersResponse { added: counts.added, set: counts.set, removed: counts.removed, unchanged: counts.unchanged })
     }
 
     async fn get_member(
@@ -227,12 +216,6 @@ impl MembershipApi {
     fn shown(&self, row: &MemberRow) -> wire::Member {
         wire::member(&row.member, row.revision.map_or_else(String::new, |revision| self.0.token(revision)))
     }
-}
-
-fn member(mut answered: Answered) -> Result<(Option<wire::Member>, Answered), Status> {
-    let outcome = std::mem::replace(&mut answered.outcome, Outcome::Removed(wire::storage::Removed {}));
-    let Outcome::Member(member) = outcome else { return Err(unexpected()) };
-    Ok((Some(member), answered))
 }
 
 fn row(org_id: &str, user_id: &str, write: Write) -> Result<MemberWrite, Status> {

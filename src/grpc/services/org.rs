@@ -12,7 +12,7 @@ use crate::grpc::app::App;
 use crate::grpc::generated::org_service_server::OrgService;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::unexpected;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::store::ListOrgs;
@@ -29,13 +29,7 @@ impl OrgService for OrgApi {
         let (metadata, _, request) = request.into_parts();
         let command = create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Org(org) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreateOrgResponse {
-            org: Some(org),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Org(org) => CreateOrgResponse { org: Some(org) })
     }
 
     async fn get_org(&self, request: Request<wire::GetOrgRequest>) -> Result<Response<wire::GetOrgResponse>, Status> {
@@ -86,13 +80,7 @@ impl OrgService for OrgApi {
         let (metadata, _, request) = request.into_parts();
         let command = update(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Org(org) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdateOrgResponse {
-            org: Some(org),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Org(org) => UpdateOrgResponse { org: Some(org) })
     }
 
     async fn delete_org(
@@ -105,13 +93,7 @@ impl OrgService for OrgApi {
             org_id: convert::org_id(&request.org_id)?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeleteOrgResponse {
-            removed_memberships: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeleteOrgResponse { removed_memberships: deleted.affected })
     }
 }
 

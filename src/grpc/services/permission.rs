@@ -12,7 +12,7 @@ use crate::grpc::app::App;
 use crate::grpc::generated::permission_service_server::PermissionService;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::Page;
-use crate::grpc::write::unexpected;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::limits::DESCRIPTION_BYTES_MAX;
 use crate::wire::{self, storage::outcome::Outcome};
@@ -30,13 +30,7 @@ impl PermissionService for PermissionApi {
         let command = CreatePermissions { project: convert::project(&request.project)?, permissions, batch: false };
         let command = Command::CreatePermissions(command);
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Permission(permission) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreatePermissionResponse {
-            permission: Some(permission),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Permission(permission) => CreatePermissionResponse { permission: Some(permission) })
     }
 
     async fn batch_create_permissions(
@@ -51,13 +45,7 @@ impl PermissionService for PermissionApi {
         let command = CreatePermissions { project: convert::project(&request.project)?, permissions, batch: true };
         let command = Command::CreatePermissions(command);
         let answered = self.0.write(&metadata, &request, command, &row_path).await?;
-        let Outcome::PermissionsCreated(created) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::BatchCreatePermissionsResponse {
-            created: created.created,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::PermissionsCreated(created) => BatchCreatePermissionsResponse { created: created.created })
     }
 
     async fn get_permission(
@@ -99,13 +87,7 @@ impl PermissionService for PermissionApi {
     ) -> Result<Response<wire::UpdatePermissionResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let answered = self.0.write(&metadata, &request, update(&request)?, &status::no_rows).await?;
-        let Outcome::Permission(permission) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdatePermissionResponse {
-            permission: Some(permission),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Permission(permission) => UpdatePermissionResponse { permission: Some(permission) })
     }
 
     async fn delete_permission(
@@ -118,13 +100,7 @@ impl PermissionService for PermissionApi {
             name: convert::permission("name", &request.name)?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeletePermissionResponse {
-            removed_grants: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeletePermissionResponse { removed_grants: deleted.affected })
     }
 }
 

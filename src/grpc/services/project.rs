@@ -12,7 +12,7 @@ use crate::grpc::app::App;
 use crate::grpc::generated::project_service_server::ProjectService;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::unexpected;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
 use crate::wire::{self, storage::outcome::Outcome};
@@ -28,13 +28,7 @@ impl ProjectService for ProjectApi {
         let (metadata, _, request) = request.into_parts();
         let command = create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Project(project) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreateProjectResponse {
-            project: Some(project),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Project(project) => CreateProjectResponse { project: Some(project) })
     }
 
     async fn get_project(
@@ -73,13 +67,7 @@ impl ProjectService for ProjectApi {
     ) -> Result<Response<wire::UpdateProjectResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let answered = self.0.write(&metadata, &request, update(&request)?, &status::no_rows).await?;
-        let Outcome::Project(project) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdateProjectResponse {
-            project: Some(project),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Project(project) => UpdateProjectResponse { project: Some(project) })
     }
 
     async fn convert_role_structure(
@@ -89,13 +77,7 @@ impl ProjectService for ProjectApi {
         let (metadata, _, request) = request.into_parts();
         let command = self.convert(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Project(project) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::ConvertRoleStructureResponse {
-            project: Some(project),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Project(project) => ConvertRoleStructureResponse { project: Some(project) })
     }
 
     async fn delete_project(
@@ -110,13 +92,7 @@ impl ProjectService for ProjectApi {
             force: request.force,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeleteProjectResponse {
-            deleted_orgs: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeleteProjectResponse { deleted_orgs: deleted.affected })
     }
 
     async fn list_templates(

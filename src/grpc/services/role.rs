@@ -15,7 +15,7 @@ use crate::grpc::generated::role_service_server::RoleService;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::{Page, Scope};
 use crate::grpc::read::Reading;
-use crate::grpc::write::unexpected;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::wire::{self, create_role_request::Placement, storage::outcome::Outcome};
@@ -31,13 +31,7 @@ impl RoleService for RoleApi {
         let (metadata, _, request) = request.into_parts();
         let command = self.create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Role(role) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreateRoleResponse {
-            role: Some(role),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Role(role) => CreateRoleResponse { role: Some(role) })
     }
 
     async fn get_role(
@@ -76,13 +70,7 @@ impl RoleService for RoleApi {
     ) -> Result<Response<wire::UpdateRoleResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let answered = self.0.write(&metadata, &request, self.update(&request)?, &status::no_rows).await?;
-        let Outcome::Role(role) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdateRoleResponse {
-            role: Some(role),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Role(role) => UpdateRoleResponse { role: Some(role) })
     }
 
     async fn reorder_roles(
@@ -98,13 +86,7 @@ impl RoleService for RoleApi {
             etag: convert::etag(&request.etag),
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::RolesReordered(order) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::ReorderRolesResponse {
-            etag: order.etag,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::RolesReordered(order) => ReorderRolesResponse { etag: order.etag })
     }
 
     async fn delete_role(
@@ -119,13 +101,7 @@ impl RoleService for RoleApi {
             replacement: convert::optional(&request.replacement, |name| convert::role("replacement", name))?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeleteRoleResponse {
-            migrated_members: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeleteRoleResponse { migrated_members: deleted.affected })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::grpc::generated::role_mapping_service_server::RoleMappingService;
 use crate::grpc::mask::Mask;
 use crate::grpc::on_disabled::on_disabled;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::unexpected;
+use crate::grpc::write::{respond, unexpected};
 use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, Limits, NAMES_MAX};
 use crate::wire::resource::texts;
@@ -34,13 +34,7 @@ impl RoleMappingService for RoleMappingApi {
         let (metadata, _, request) = request.into_parts();
         let command = self.create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &|row| format!("subscribe_org_ids[{row}]")).await?;
-        let Outcome::RoleMapping(role_mapping) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreateRoleMappingResponse {
-            role_mapping: Some(role_mapping),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::RoleMapping(role_mapping) => CreateRoleMappingResponse { role_mapping: Some(role_mapping) })
     }
 
     async fn update_role_mapping(
@@ -50,13 +44,7 @@ impl RoleMappingService for RoleMappingApi {
         let (metadata, _, request) = request.into_parts();
         let command = self.update(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::RoleMapping(role_mapping) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdateRoleMappingResponse {
-            role_mapping: Some(role_mapping),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::RoleMapping(role_mapping) => UpdateRoleMappingResponse { role_mapping: Some(role_mapping) })
     }
 
     async fn promote_role_mapping(
@@ -69,13 +57,7 @@ impl RoleMappingService for RoleMappingApi {
             name: convert::role_mapping("name", &request.name)?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::RoleMapping(role_mapping) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::PromoteRoleMappingResponse {
-            role_mapping: Some(role_mapping),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::RoleMapping(role_mapping) => PromoteRoleMappingResponse { role_mapping: Some(role_mapping) })
     }
 
     async fn get_role_mapping(
@@ -152,13 +134,7 @@ impl RoleMappingService for RoleMappingApi {
         let (metadata, _, request) = request.into_parts();
         let command = delete(&request, &self.0.limits)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeleteRoleMappingResponse {
-            moved_orgs: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeleteRoleMappingResponse { moved_orgs: deleted.affected })
     }
 
     async fn diff_role_mappings(

@@ -11,7 +11,7 @@ use crate::grpc::app::App;
 use crate::grpc::generated::subscription_service_server::SubscriptionService;
 use crate::grpc::on_disabled::on_disabled;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::unexpected;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::limits::Limits;
 use crate::wire::{self, batch_subscribe_orgs_request, storage::outcome::Outcome, subscribe_org_request};
@@ -27,13 +27,7 @@ impl SubscriptionService for SubscriptionApi {
         let (metadata, _, request) = request.into_parts();
         let command = subscribe(&request, &self.0.limits)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Subscription(subscription) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::SubscribeOrgResponse {
-            subscription: Some(subscription),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Subscription(subscription) => SubscribeOrgResponse { subscription: Some(subscription) })
     }
 
     async fn get_subscription(
@@ -57,14 +51,7 @@ impl SubscriptionService for SubscriptionApi {
         let (metadata, _, request) = request.into_parts();
         let command = self.subscribe_many(&request)?;
         let answered = self.0.write(&metadata, &request, command, &|row| format!("org_ids[{row}]")).await?;
-        let Outcome::OrgsSubscribed(subscribed) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::BatchSubscribeOrgsResponse {
-            moved: subscribed.moved,
-            unchanged: subscribed.unchanged,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::OrgsSubscribed(subscribed) => BatchSubscribeOrgsResponse { moved: subscribed.moved, unchanged: subscribed.unchanged })
     }
 
     async fn list_subscriptions(
