@@ -82,7 +82,7 @@ impl Engine {
     /// Publishes a newer State. `passed` holds the revisions since the previous one; its own is the last. Changes nothing
     /// and returns false if the published State is as new: the writer and the replica cannot race.
     pub fn publish(&self, next: State, passed: &[Revision]) -> bool {
-        // The lock orders publishers. Readers never take it.
+        // The lock orders publishers. `load` and `pin` never take it; `at_least` takes it to compare a tag.
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         let number = next.revision().number;
         if number <= self.current.load().state.revision().number {

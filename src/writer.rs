@@ -73,12 +73,12 @@ impl Writer {
             let _turn = turn;
             commit::decided(state, work, Known::default(), crate::clock::now(), limits).await.1
         });
-        let mut group = decided.await.ok().flatten().ok_or(Refusal::Panicked)?;
-        let mut verdict = group.verdicts.pop().ok_or(Refusal::Panicked)?;
+        let mut group = decided.await.ok().flatten().ok_or(Refusal::Bug)?;
+        let mut verdict = group.verdicts.pop().ok_or(Refusal::Bug)?;
         if let (Verdict::Done { impact, .. }, Some(commit)) = (&mut verdict, group.commits.first())
             && let Some(change) = commit.changes.first()
         {
-            sample::name(&self.store, &before, change.project(), impact).await.map_err(|error| {
+            sample::fill_user_ids(&self.store, &before, change.project(), impact).await.map_err(|error| {
                 tracing::warn!(%error, "a preview failed");
                 Failure::Unavailable
             })?;

@@ -16,7 +16,7 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("clock", &["domain"]),
     ("wire", &["domain", "limits"]),
     ("store", &["domain", "limits", "wire"]),
-    ("engine", &["domain", "limits", "clock"]),
+    ("engine", &["domain", "limits"]),
     ("writer", &["domain", "limits", "clock", "engine", "store"]),
     ("replica", &["domain", "limits", "clock", "engine", "store", "wire"]),
     ("purger", &["domain", "limits", "engine", "store", "writer"]),

@@ -32,12 +32,12 @@ impl App {
     }
 
     /// Makes the status of a failed read. Suggests a name for an unknown one.
-    pub fn unread(&self, project: &ProjectKey) -> impl FnOnce(ReadError) -> Status {
-        self.unseen(project, Visibility::All)
+    pub fn read_failed(&self, project: &ProjectKey) -> impl FnOnce(ReadError) -> Status {
+        self.read_failed_for(project, Visibility::All)
     }
 
     /// Makes the status of a failed read. Suggests only names that the reader can see.
-    pub fn unseen(&self, project: &ProjectKey, known: Visibility) -> impl FnOnce(ReadError) -> Status {
+    pub fn read_failed_for(&self, project: &ProjectKey, known: Visibility) -> impl FnOnce(ReadError) -> Status {
         move |error| self.suggesting(Some(project), known, |suggest| status::read(error, suggest))
     }
 

@@ -101,8 +101,9 @@ impl Page {
         (shown, None)
     }
 
-    /// Returns the token of the page after the row with key `last`. Empty at the end of the list. Refuses a token of another
-    /// scope: of a deleted org, project or mapping with the same name.
+    /// Returns the token of the page after the row with key `last`. Empty at the end of the list. Also refuses a
+    /// request whose own token is of another list: of a deleted org, project or mapping with the same name, or of another
+    /// order of the roles. So every list calls it, even on its last page.
     pub fn next_token(&self, scope: Scope, last: Option<&str>) -> Result<String, Status> {
         let scope =
             fingerprint(&[scope.project, scope.org, scope.role_order, scope.named].map(|number| number.to_string()));

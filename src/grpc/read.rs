@@ -44,7 +44,7 @@ impl Reading {
     }
 
     /// Turns a refusal into a status that suggests the nearest name (R1).
-    pub fn unknown(&self, known: Visibility) -> impl Fn(Refusal) -> Status {
+    pub fn refused(&self, known: Visibility) -> impl Fn(Refusal) -> Status {
         move |refusal| {
             let mut suggester = Suggester::new(&self.project, known);
             status::refused(&refusal, &mut |noun, name| suggester.suggest(noun, name).map(str::to_owned))

@@ -1,4 +1,4 @@
-//! Opens a database: which one, with which settings, and alone where it must be alone.
+//! Opens the database of a URL with its settings. A SQLite file is locked, so that one server uses it.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -129,13 +129,13 @@ fn lock(database: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// The path without links; of a file that is yet to be made, that of its folder and its name.
+/// Resolves the links in a path. If the file does not exist, resolves its folder and appends its name.
 fn real(file: &Path) -> std::io::Result<PathBuf> {
     match file.canonicalize() {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         done => return done,
     }
-    // A link to a file that is yet to be made.
+    // A link to a file that does not exist yet.
     if let Ok(target) = file.read_link() {
         return real(&file.with_file_name(target));
     }

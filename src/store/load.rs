@@ -301,10 +301,10 @@ async fn fallbacks(tx: &DatabaseTransaction, state: &mut State) -> Result<(), St
     };
     each(tx, "SELECT project, org, role, fallback_role FROM fallback_roles ORDER BY project, org, role", |mut row| {
         let key = row.scoped()?;
-        let recorded_role = Fallback { role: row.id()?, fallback_role: row.id()? };
+        let fallback = Fallback { role: row.id()?, fallback_role: row.id()? };
         match &mut current {
-            Some((last, fallbacks)) if *last == key => fallbacks.push(recorded_role),
-            _ => apply(current.replace((key, vec![recorded_role]))),
+            Some((last, fallbacks)) if *last == key => fallbacks.push(fallback),
+            _ => apply(current.replace((key, vec![fallback]))),
         }
         Ok(())
     })

@@ -1,4 +1,5 @@
-//! Statements written as text, where SQL is clearer than calls. `$1` means the same to both databases.
+//! Statements with few values, written as text where SQL is clearer than calls. `$1` means the same to both databases.
+//! Statements with thousands of values are in `write/rows.rs`, which uses `?` on SQLite.
 
 use std::fmt;
 

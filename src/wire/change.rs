@@ -170,7 +170,7 @@ mod tests {
         let set = |number| RoleSetId::new(number).unwrap();
         let role = |number| RoleId::new(number).unwrap();
         let org = Scoped { project: id(3).unwrap(), id: id(70_000).unwrap() };
-        let recorded_role: Fallbacks =
+        let fallbacks: Fallbacks =
             [(2, 5), (9, 5)].map(|(suspended, by)| Fallback { role: role(suspended), fallback_role: role(by) }).into();
         let manager = Role {
             name: RoleName::stored("Admin"),
@@ -185,13 +185,9 @@ mod tests {
         let alone = Role { manages: [].into(), ..manager.clone() };
         let admin = Scoped { project: id(3).unwrap(), id: role(4) };
         for change in [
-            Change::Fallbacks(Edit { key: org, before: None, after: Some(recorded_role.clone()) }),
-            Change::Fallbacks(Edit {
-                key: org,
-                before: Some(recorded_role.clone()),
-                after: Some(recorded_role[1..].into()),
-            }),
-            Change::Fallbacks(Edit { key: org, before: Some(recorded_role), after: None }),
+            Change::Fallbacks(Edit { key: org, before: None, after: Some(fallbacks.clone()) }),
+            Change::Fallbacks(Edit { key: org, before: Some(fallbacks.clone()), after: Some(fallbacks[1..].into()) }),
+            Change::Fallbacks(Edit { key: org, before: Some(fallbacks), after: None }),
             Change::Remap(Edit {
                 key: org,
                 before: Some([set(1), set(4)].into()),

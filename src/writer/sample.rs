@@ -13,9 +13,9 @@ const PAGES_MAX: usize = 20;
 /// Ids in each page after the first. The first page is as long as the sample.
 const PAGE_ROWS: usize = 1_000;
 
-/// Replaces the rows that stand for several members by one row for each member. `before` is the State that the command
+/// Replaces each row for several members by one row for each of them, with the user id. `before` is the State that the command
 /// was decided on.
-pub(super) async fn name(
+pub(super) async fn fill_user_ids(
     store: &Store,
     before: &State,
     project: ProjectId,

@@ -108,7 +108,7 @@ impl Desk {
         let work: Vec<Work> = commands.into_iter().enumerate().map(work).collect();
         let group = decide_group(self.state.clone(), &work, &Known::new(), self.now, &Limits::default());
         let refused = group.verdicts.iter().filter_map(|verdict| match verdict {
-            Verdict::Refused(Refusal::Panicked) => panic!("a panic in deciding"),
+            Verdict::Refused(Refusal::Bug) => panic!("a panic in deciding"),
             Verdict::Refused(refusal) => Some(refusal.to_string()),
             _ => None,
         });

@@ -373,7 +373,12 @@ impl Command {
             // The last purge of a project scans all memberships for used role sets.
             Self::Purge(command) if command.last => GROUP_ROWS_MAX,
             Self::Purge(command) => command.members.len().max(1),
-            _ => 1,
+            Self::CreateProject(_)
+            | Self::CreateRole(_)
+            | Self::PromoteRoleMapping(_)
+            | Self::CreateOrg(_)
+            | Self::UpdateOrg(_)
+            | Self::WriteMember(_) => 1,
         }
     }
 }

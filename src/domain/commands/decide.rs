@@ -51,7 +51,7 @@ pub fn accepts(state: &State, command: &Command, terms: &Terms<'_>) -> bool {
 fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(Draft<'a>, Outcome), Refusal> {
     // No other command takes an acting user (G1). If the contract ever gets such a field without a rule, refuse.
     if terms.call.acting_user.is_some() && !command.takes_acting_user() {
-        return Err(Refusal::Panicked);
+        return Err(Refusal::Bug);
     }
     let mut draft = Draft::new(state, terms);
     let outcome = match command {

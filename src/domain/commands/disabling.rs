@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::domain::commands::command::OnDisabled;
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::{fallback, replacement, role_set};
-use crate::domain::model::fallback::{Fallback, fallback_of};
+use crate::domain::model::fallback::{Fallback, first_enabled_fallback};
 use crate::domain::model::id::{RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::name::{RoleMappingName, RoleName};
 use crate::domain::model::refusal::Refusal;
@@ -26,7 +26,8 @@ enum Strategy {
     Suspend { fallback_role: Option<RoleId> },
 }
 
-/// Disables and enables roles for orgs that move to one mapping, or keep their mapping while it changes.
+/// Applies the caller's choice (`OnDisabled`) to members whose roles a write disables. The caller writes the mapping or
+/// moves the org.
 pub struct Disabling<'a> {
     project: &'a Project,
     strategy: Strategy,
@@ -88,9 +89,9 @@ impl<'a> Disabling<'a> {
         Ok(Self { project, strategy, disabled, newly_disabled: BTreeMap::new(), remapped: BTreeMap::new() })
     }
 
-    /// Does the same for orgs that move to a mapping.
+    /// As `new`, for orgs that move to a mapping.
     pub fn moving(project: &'a Project, to: RoleMappingId, on_disabled: &OnDisabled) -> Result<Self, Refusal> {
-        let Some(mapping) = project.role_mappings.get(to) else { return Err(Refusal::Panicked) };
+        let Some(mapping) = project.role_mappings.get(to) else { return Err(Refusal::Bug) };
         let disabled = mapping.record.disabled_roles.iter().copied().collect();
         Self::new(project, on_disabled, disabled, &mapping.record.name)
     }
@@ -213,7 +214,7 @@ impl<'a> Disabling<'a> {
         if let Some(&known) = self.remapped.get(&(from, set_id)) {
             return Ok(known);
         }
-        let Some(set) = self.project.role_sets.get(set_id) else { return Err(Refusal::Panicked) };
+        let Some(set) = self.project.role_sets.get(set_id) else { return Err(Refusal::Bug) };
         let replacement_of = |role| if newly_disabled.contains(&role) { self.replacement_of(role) } else { Some(role) };
         let remapped = role_set::add(draft, self.project.id, set.migrated(replacement_of))?;
         self.remapped.insert((from, set_id), remapped);
@@ -243,7 +244,7 @@ impl<'a> Disabling<'a> {
         let all: Vec<Fallback> =
             fallbacks.into_iter().map(|(role, fallback_role)| Fallback { role, fallback_role }).collect();
         let is_useful = |fallback: &&Fallback| {
-            fallback_of(&all, fallback.role, enabled).is_some() || org.fallbacks().contains(fallback)
+            first_enabled_fallback(&all, fallback.role, enabled).is_some() || org.fallbacks().contains(fallback)
         };
         let useful = all.iter().filter(is_useful).copied().collect();
         fallback::set(draft, self.project, org, useful);

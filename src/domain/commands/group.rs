@@ -110,7 +110,7 @@ impl Group {
         let decided = match decided {
             Ok(Ok(decided)) => decided,
             Ok(Err(refusal)) => return Verdict::Refused(refusal),
-            Err(_) => return Verdict::Refused(Refusal::Panicked),
+            Err(_) => return Verdict::Refused(Refusal::Bug),
         };
         let Decided { next, changes, outcome, impact } = decided;
         if changes.is_empty() {

@@ -55,7 +55,7 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
             Err(refusal) => rows.push(number, refusal),
         }
     }
-    rows.none()?;
+    rows.refuse_if_any()?;
     if !command.allow_ownerless {
         check_owners(draft, &command.project, &left)?;
     }
@@ -65,14 +65,14 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
 /// Checks the orgs that owners left, after all rows are written. Each org is scanned once.
 fn check_owners(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &MemberWrite)]) -> Result<(), Refusal> {
     let project = draft.project(project)?;
-    let mut leavers: BTreeMap<&OrgId, BTreeSet<&UserId>> = BTreeMap::new();
+    let mut former_owners_of: BTreeMap<&OrgId, BTreeSet<&UserId>> = BTreeMap::new();
     for (_, row) in left {
-        leavers.entry(&row.org_id).or_default().insert(&row.user_id);
+        former_owners_of.entry(&row.org_id).or_default().insert(&row.user_id);
     }
     let mut refused: BTreeMap<&OrgId, Refusal> = BTreeMap::new();
-    for (org_id, left) in leavers {
+    for (org_id, former_owners) in former_owners_of {
         let org = project.org_or_refusal(org_id)?;
-        refused.extend(check_owner(&project, org, &left, draft.now()).err().map(|refusal| (org_id, refusal)));
+        refused.extend(check_owner(&project, org, &former_owners, draft.now()).err().map(|refusal| (org_id, refusal)));
     }
     let mut rows = Rows::default();
     for (number, row) in left {
@@ -80,7 +80,7 @@ fn check_owners(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &Member
             rows.push(*number, refusal.clone());
         }
     }
-    rows.none()
+    rows.refuse_if_any()
 }
 
 /// Writes one row. Also returns true if the member was a permanent owner and no longer is.

@@ -30,7 +30,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreatePermissions) -> Result<Outc
             Err(refusal) => rows.push(row, refusal),
         }
     }
-    rows.none()?;
+    rows.refuse_if_any()?;
     Ok(match created {
         Some(permission) if !command.batch => Outcome::Permission(permission),
         _ => Outcome::PermissionsCreated(command.permissions.len()),
@@ -75,7 +75,7 @@ fn check_name(project: &Project, name: &PermissionName, of: Option<PermissionId>
 pub fn update(draft: &mut Draft<'_>, command: &UpdatePermission) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.permission(&command.name)?;
-    let Some(before) = project.permissions.get(id) else { return Err(Refusal::Panicked) };
+    let Some(before) = project.permissions.get(id) else { return Err(Refusal::Bug) };
     let renamed = command.new_name.as_ref().filter(|&name| *name != before.name);
     if let Some(name) = renamed {
         if before.built_in {
@@ -102,7 +102,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdatePermission) -> Result<Outco
 pub fn delete(draft: &mut Draft<'_>, command: &DeletePermission) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.permission(&command.name)?;
-    let Some(before) = project.permissions.get(id) else { return Err(Refusal::Panicked) };
+    let Some(before) = project.permissions.get(id) else { return Err(Refusal::Bug) };
     if before.built_in {
         return Err(Refusal::BuiltIn(before.name.clone()));
     }

@@ -90,7 +90,7 @@ fn check_name(project: &Project, name: &RoleName, of: Option<RoleId>) -> Result<
 pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.role(&command.name)?;
-    let Some(before) = project.roles.get(id) else { return Err(Refusal::Panicked) };
+    let Some(before) = project.roles.get(id) else { return Err(Refusal::Bug) };
     etag::check(command.etag.as_deref(), id.number(), before.version)?;
     let renamed = command.new_name.as_ref().filter(|&name| *name != before.name);
     if let Some(name) = renamed {

@@ -58,14 +58,14 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outc
             rows.push(row, refusal);
         }
     }
-    rows.none()?;
+    rows.refuse_if_any()?;
     Ok(Outcome::RoleMapping(draft.project(&command.project)?, id))
 }
 
 pub fn update(draft: &mut Draft<'_>, command: &UpdateRoleMapping) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.role_mapping(&command.name)?;
-    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
+    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Bug) };
     let record = &mapping.record;
     etag::check(command.etag.as_deref(), id.number(), record.version)?;
     let renamed = command.new_name.as_ref().filter(|&name| *name != record.name);
@@ -96,7 +96,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRoleMapping) -> Result<Outc
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteRoleMapping) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let id = project.role_mapping(&command.name)?;
-    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
+    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Bug) };
     etag::check(command.etag.as_deref(), id.number(), mapping.record.version)?;
     if project.record.default_role_mapping == id {
         return Err(Refusal::DefaultRoleMapping(mapping.record.name.clone()));
@@ -142,7 +142,7 @@ pub fn promote(draft: &mut Draft<'_>, command: &PromoteRoleMapping) -> Result<Ou
     Ok(Outcome::RoleMapping(draft.project(&command.project)?, id))
 }
 
-/// Disables a role in a mapping.
+/// Disables a role in a mapping, without the choice of M7. Only for a new role, which nobody holds.
 pub fn disable(draft: &mut Draft<'_>, project: &Project, mapping: RoleMappingId, role: RoleId) {
     let disabled = |roles: &BTreeSet<RoleId>| roles.iter().copied().chain([role]).collect();
     alter(draft, project, mapping, disabled);
@@ -205,7 +205,7 @@ fn edited(project: &Project, id: RoleMappingId, edits: &RoleMappingEdits) -> Res
             return Err(Refusal::DefaultRoleDisabled { role: project.role_name(needed) });
         }
     }
-    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
+    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Bug) };
     let kept = mapping.record.disabled_roles.iter().copied().filter(|role| !enable.contains(role));
     let disabled = kept.chain(disable).collect();
 
@@ -240,7 +240,7 @@ fn edited(project: &Project, id: RoleMappingId, edits: &RoleMappingEdits) -> Res
 /// Writes the rows, and one change of the mapping that counts them (M9).
 fn write(draft: &mut Draft<'_>, project: &Project, id: RoleMappingId, edited: Edited) -> Result<(), Refusal> {
     let project = draft.latest(project)?;
-    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Panicked) };
+    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Bug) };
     let before = &mapping.record;
     let after = RoleMappingRecord {
         name: edited.name.unwrap_or_else(|| before.name.clone()),

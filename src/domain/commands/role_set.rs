@@ -20,7 +20,7 @@ pub fn intern(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Resu
 /// would make each new set copy the table of sets.
 pub fn add(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Result<RoleSetId, Refusal> {
     let sets = draft.state().project_numbered(project).map(|project| &project.role_sets);
-    let Some((id, sets)) = sets.map(|sets| (sets.next_id(), sets.len())) else { return Err(Refusal::Panicked) };
+    let Some((id, sets)) = sets.map(|sets| (sets.next_id(), sets.len())) else { return Err(Refusal::Bug) };
     draft.check_limit("role_sets", draft.limits().role_sets, sets + 1)?;
     if id > ROLE_SET_ID_MAX {
         return Err(Refusal::LimitExceeded {

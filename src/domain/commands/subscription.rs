@@ -41,7 +41,7 @@ pub fn subscribe_orgs(draft: &mut Draft<'_>, command: &BatchSubscribeOrgs) -> Re
             Err(refusal) => rows.push(row, refusal),
         }
     }
-    rows.none()?;
+    rows.refuse_if_any()?;
     Ok(Outcome::OrgsSubscribed { moved, unchanged })
 }
 

@@ -149,7 +149,7 @@ impl<'a> Counting<'a> {
         let mut groups: BTreeMap<(RoleSetId, Option<RoleSetId>), u64> = BTreeMap::new();
         let mut with_temporary_roles: Vec<(TextHash, MembershipSlot)> = Vec::new();
         before.any_slot(|user, slot| {
-            if slot.is_temporary() {
+            if slot.has_temporary_roles() {
                 with_temporary_roles.push((user, slot));
             } else if let Some(set) = slot.role_set().filter(|_| !written.contains(&user)) {
                 let moved = if remapped { after.and_then(|org| org.slot(user)?.role_set()) } else { Some(set) };

@@ -35,7 +35,11 @@ pub fn chain<'a>(
 }
 
 /// Returns the enabled role of the chain. `None` if there is none.
-pub fn fallback_of(fallbacks: &[Fallback], role: RoleId, enabled: impl Fn(RoleId) -> bool + Copy) -> Option<RoleId> {
+pub fn first_enabled_fallback(
+    fallbacks: &[Fallback],
+    role: RoleId,
+    enabled: impl Fn(RoleId) -> bool + Copy,
+) -> Option<RoleId> {
     if fallbacks.is_empty() { None } else { chain(fallbacks, role, enabled).find(|&role| enabled(role)) }
 }
 
@@ -54,7 +58,7 @@ mod tests {
         let held = |role, disabled: &[u32]| {
             let enabled = |role: RoleId| !disabled.contains(&role.number());
             let links: Vec<u32> = chain(&fallbacks, id(role), enabled).map(RoleId::number).collect();
-            (links, fallback_of(&fallbacks, id(role), enabled).map(RoleId::number))
+            (links, first_enabled_fallback(&fallbacks, id(role), enabled).map(RoleId::number))
         };
         assert_eq!(held(1, &[1]), (vec![2], Some(2)), "an enabled role ends the chain");
         assert_eq!(held(1, &[1, 2]), (vec![2, 3], Some(3)));
@@ -66,6 +70,6 @@ mod tests {
     #[test]
     fn m7_an_impossible_cycle_ends() {
         let fallbacks = [(1, 2), (2, 1)].map(|(role, other)| Fallback { role: id(role), fallback_role: id(other) });
-        assert_eq!(fallback_of(&fallbacks, id(1), |_| false), None);
+        assert_eq!(first_enabled_fallback(&fallbacks, id(1), |_| false), None);
     }
 }

@@ -123,7 +123,7 @@ pub enum Refusal {
     #[error("{} refused, the first of them: {}", refused_rows(.total), first(.rows))]
     Rows { rows: Vec<(usize, Refusal)>, total: usize },
     #[error("deciding failed; this is a bug, please report it")]
-    Panicked,
+    Bug,
 }
 
 macro_rules! reasons {
@@ -261,7 +261,7 @@ impl Refusal {
             Self::RepeatedRow | Self::RepeatedOrg(_) => Reason::RepeatedRow,
             Self::RequestIdReused(_) => Reason::RequestIdReused,
             Self::Rows { rows, .. } => rows.first().map_or(Reason::Internal, |(_, refusal)| refusal.reason()),
-            Self::Panicked => Reason::Internal,
+            Self::Bug => Reason::Internal,
         }
     }
 
@@ -309,7 +309,7 @@ impl Refusal {
             Self::RepeatedOrg(_) => "S2",
             Self::RequestIdReused(_) => "A4",
             Self::Rows { rows, .. } => rows.first().map_or("", |(_, refusal)| refusal.rule()),
-            Self::Panicked => "",
+            Self::Bug => "",
         }
     }
 }
@@ -330,7 +330,7 @@ impl Rows {
     }
 
     /// Returns one refusal for all refused rows, if there are any.
-    pub fn none(self) -> Result<(), Refusal> {
+    pub fn refuse_if_any(self) -> Result<(), Refusal> {
         if self.total == 0 { Ok(()) } else { Err(Refusal::Rows { rows: self.rows, total: self.total }) }
     }
 }

@@ -1,4 +1,4 @@
-//! The record of a role set: memberships point to one, and many share it (P7).
+//! The record of a role set: memberships point to one, and many share it (docs/decisions.md).
 
 use crate::domain::model::id::RoleId;
 
@@ -30,6 +30,7 @@ impl RoleSet {
     pub fn bytes(&self) -> Vec<u8> {
         self.roles.iter().flat_map(|role| role.number().to_le_bytes()).collect()
     }
+
     /// Returns the set with each role replaced. `None` from `replacement_of` drops a role; the role itself keeps it.
     pub fn migrated(&self, replacement_of: impl Fn(RoleId) -> Option<RoleId>) -> Self {
         let new = self.roles.iter().filter_map(|&role| replacement_of(role)).filter(|&role| !self.contains(role));

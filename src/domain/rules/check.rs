@@ -43,7 +43,8 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// Returns the place in the order of K2: the first that applies is the answer.
+    /// Returns the place in the order of K2: the first that applies is the answer. For one permission the early returns
+    /// of `decide_permission` apply places 1 to 4.
     fn order(self) -> u8 {
         match self {
             Self::OrgNotFound => 1,

@@ -11,14 +11,14 @@ use crate::domain::rules::usage::Recorded;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// Refuses if the org has no owner and keeps visible members. The users in `left` were its owners and do not count,
-/// since their own membership was written.
-pub fn check_owner(project: &Project, org: &Org, left: &BTreeSet<&UserId>, now: Time) -> Result<(), Refusal> {
+/// Refuses if the org has no owner and keeps visible members. `former_owners` do not count: their own membership was
+/// written.
+pub fn check_owner(project: &Project, org: &Org, former_owners: &BTreeSet<&UserId>, now: Time) -> Result<(), Refusal> {
     if project.has_owner(org) {
         return Ok(());
     }
-    let left: BTreeSet<TextHash> = left.iter().map(|user| project.hash(user.as_str())).collect();
-    if !project.has_visible_member(org, |user, _| left.contains(&user), now) {
+    let former_owners: BTreeSet<TextHash> = former_owners.iter().map(|user| project.hash(user.as_str())).collect();
+    if !project.has_visible_member(org, |user, _| former_owners.contains(&user), now) {
         return Ok(());
     }
     Err(last_owner(project, org))
@@ -31,17 +31,17 @@ pub fn last_owner(project: &Project, org: &Org) -> Refusal {
 
 /// Refuses if an org that had an owner has none now and keeps other visible members.
 pub fn check_owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
-    let mut left: BTreeSet<&OrgId> = BTreeSet::new();
+    let mut ownerless_orgs: BTreeSet<&OrgId> = BTreeSet::new();
     after.for_each_org(|org| {
         let Some(was) = before.org_numbered(org.no) else { return };
         let owned = |user| before.holds_permanently(was, user, before.record.default_owner_role);
         if before.has_owner(was) && !after.has_owner(org) && after.has_visible_member(org, |user, _| owned(user), now) {
-            left.insert(&org.record.profile.org_id);
+            ownerless_orgs.insert(&org.record.profile.org_id);
         }
     });
-    let Some(&first) = left.first() else { return Ok(()) };
+    let Some(&first) = ownerless_orgs.first() else { return Ok(()) };
     let role = after.role_name(after.record.default_owner_role);
-    Err(Refusal::LastOwner { role, first: first.clone(), orgs: left.len() as u64 })
+    Err(Refusal::LastOwner { role, first: first.clone(), orgs: ownerless_orgs.len() as u64 })
 }
 
 impl Project {

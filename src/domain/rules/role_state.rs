@@ -1,6 +1,6 @@
 //! The states of a member's roles (M3, M7, B5).
 
-use crate::domain::model::fallback::{Fallback, fallback_of};
+use crate::domain::model::fallback::{Fallback, first_enabled_fallback};
 use crate::domain::model::id::RoleId;
 use crate::domain::model::membership::{TemporaryRole, expiry_of};
 use crate::domain::model::project::RoleStructure;
@@ -73,10 +73,10 @@ pub fn role_states<'a>(
     fallbacks: &'a [Fallback],
     now: Time,
 ) -> impl Iterator<Item = RecordedRole> + 'a {
-    let fallback_of = move |role| fallback_of(fallbacks, role, enabled);
-    let is_live = |role| enabled(role) || fallback_of(role).is_some();
+    let fallback_of = move |role| first_enabled_fallback(fallbacks, role, enabled);
+    let has_effect = |role| enabled(role) || fallback_of(role).is_some();
     let overrides = structure == RoleStructure::SingleRole
-        && temporary.iter().any(|temporary| temporary.expire_time > now && is_live(temporary.role));
+        && temporary.iter().any(|temporary| temporary.expire_time > now && has_effect(temporary.role));
     roles.iter().map(move |&role| {
         let expire_time = expiry_of(temporary, role);
         let if_enabled = if expire_time.is_none() && overrides { RoleState::Overridden } else { RoleState::Live };

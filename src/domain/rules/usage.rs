@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::collections::hash::TextHash;
-use crate::domain::model::fallback::{chain, fallback_of};
+use crate::domain::model::fallback::{chain, first_enabled_fallback};
 use crate::domain::model::id::{RoleId, RoleSetId};
 use crate::domain::model::membership::{MembershipRecord, TemporaryRole, expiry_of};
 use crate::domain::model::role_set::RoleSet;
@@ -94,7 +94,7 @@ impl Project {
         let fallbacks = org.fallbacks.as_deref()?;
         let mapping = self.role_mappings.get(org.record.role_mapping)?;
         let enabled = |role| mapping.enabled(role);
-        if enabled(role) { None } else { fallback_of(fallbacks, role, enabled) }
+        if enabled(role) { None } else { first_enabled_fallback(fallbacks, role, enabled) }
     }
 
     /// Returns true if the member holds the role, also as a fallback role.

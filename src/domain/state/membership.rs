@@ -1,4 +1,4 @@
-//! A membership in memory (P7).
+//! A membership in memory, in 16 bytes (docs/decisions.md).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl MembershipSlot {
     }
 
     #[inline]
-    pub fn is_temporary(self) -> bool {
+    pub fn has_temporary_roles(self) -> bool {
         self.packed.get() & TEMPORARY != 0
     }
 

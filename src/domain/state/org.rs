@@ -69,14 +69,14 @@ impl Org {
     /// Replaces the role sets of the members without temporary roles.
     pub(super) fn remap(&mut self, replacements: &BTreeMap<RoleSetId, RoleSetId>) {
         self.members.alter(|slot| {
-            let replacement = replacements.get(&slot.role_set()?).filter(|_| !slot.is_temporary())?;
+            let replacement = replacements.get(&slot.role_set()?).filter(|_| !slot.has_temporary_roles())?;
             Some(slot.with_role_set(*replacement))
         });
     }
 
     #[inline]
     pub(in crate::domain) fn temporary_roles(&self, user: TextHash, slot: MembershipSlot) -> &[TemporaryRole] {
-        if !slot.is_temporary() {
+        if !slot.has_temporary_roles() {
             return &[];
         }
         self.details.get(user).map_or(&[], |slot| &slot.temporary)

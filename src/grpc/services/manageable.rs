@@ -47,9 +47,9 @@ pub async fn list(
         manageable(&state, &ask, clock::now(), &limits)
     });
     let found = found.await.map_err(|_| failed())?;
-    let unknown =
+    let refused =
         |refusal| app.suggesting(Some(&project), Visibility::VisibleOnly, |suggest| status::refused(&refusal, suggest));
-    let found = found.map_err(unknown)?;
+    let found = found.map_err(refused)?;
     if position_gone {
         return Err(status::page_token());
     }

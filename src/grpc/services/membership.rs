@@ -86,7 +86,8 @@ impl MembershipService for MembershipApi {
         let viewer = convert::viewer(&request.viewer_user_id)?;
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
         let (project, now) = (&reading.project, clock::now());
-        let org = project.org_or_refusal(&org_id).map_err(reading.unknown(Visibility::All))?;
+        let refused = reading.refused(Visibility::of(viewer.as_ref()));
+        let org = project.org_or_refusal(&org_id).map_err(refused)?;
         let view = viewer.as_ref().map(|viewer| reading.view(org, viewer, now)).transpose()?;
         let hidden = view == Some(View::OnlySelf) && viewer.as_ref() != Some(&user_id);
         let filter = MemberFilter { visibility: visibility(view), ..MemberFilter::ALL };
@@ -116,17 +117,17 @@ impl MembershipService for MembershipApi {
         let permission = convert::optional(permission, |name| convert::permission("permission", name))?;
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
         let (project, now) = (&reading.project, clock::now());
-        let unknown = reading.unknown(Visibility::of(viewer.as_ref()));
-        let org = project.org_or_refusal(&org_id).map_err(&unknown)?;
+        let refused = reading.refused(Visibility::of(viewer.as_ref()));
+        let org = project.org_or_refusal(&org_id).map_err(&refused)?;
         // Check the viewer before the names: a user who is not a member must not learn which names exist.
         let view = viewer.as_ref().map(|viewer| reading.view(org, viewer, now)).transpose()?;
         let known = |role: &RoleId| view.is_none() || project.is_visible(*role);
         let known_role = |name: &RoleName| {
             let role = project.role_named(name.as_str()).filter(known);
-            role.ok_or_else(|| unknown(Refusal::NotFound(Noun::Role, name.to_string())))
+            role.ok_or_else(|| refused(Refusal::NotFound(Noun::Role, name.to_string())))
         };
         let role = role.as_ref().map(known_role).transpose()?;
-        let permission = permission.map(|name| project.permission(&name)).transpose().map_err(&unknown)?;
+        let permission = permission.map(|name| project.permission(&name)).transpose().map_err(&refused)?;
         let mut scope = Scope { org: org.no.number().into(), ..reading.scope() };
         for number in [role.map(RoleId::number), permission.map(PermissionId::number)].into_iter().flatten() {
             scope = scope.naming(number);

@@ -36,7 +36,8 @@ impl OrgService for OrgApi {
         let org_id = convert::org_id(&request.org_id)?;
         let viewer = convert::viewer(&request.viewer_user_id)?;
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
-        let org = reading.project.org_or_refusal(&org_id).map_err(reading.unknown(Visibility::All))?;
+        let refused = reading.refused(Visibility::of(viewer.as_ref()));
+        let org = reading.project.org_or_refusal(&org_id).map_err(refused)?;
         if let Some(viewer) = &viewer {
             reading.view(org, viewer, clock::now())?;
         }
@@ -58,7 +59,7 @@ impl OrgService for OrgApi {
             after: page.after.as_deref().map(OrgId::stored),
             limit: page.limit,
         };
-        let found = self.0.store.list_orgs(ask).await.map_err(self.0.unread(&project))?;
+        let found = self.0.store.list_orgs(ask).await.map_err(self.0.read_failed(&project))?;
         let scope = Scope::of(&found);
         let (orgs, last) = page.fill(found.rows, |row| wire::org(&row.profile, &row.role_mapping));
         Ok(Response::new(wire::ListOrgsResponse {

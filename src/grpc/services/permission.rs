@@ -54,7 +54,7 @@ impl PermissionService for PermissionApi {
         let project = convert::project(&request.project)?;
         let name = convert::permission("name", &request.name)?;
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
-        let id = reading.project.permission(&name).map_err(reading.unknown(Visibility::All))?;
+        let id = reading.project.permission(&name).map_err(reading.refused(Visibility::All))?;
         let permission = reading.project.permissions.get(id).map(|permission| wire::permission(permission));
         Ok(Response::new(wire::GetPermissionResponse { permission, revision: reading.revision() }))
     }

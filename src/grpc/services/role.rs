@@ -37,7 +37,7 @@ impl RoleService for RoleApi {
         let project = convert::project(&request.project)?;
         let name = convert::role("name", &request.name)?;
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
-        let id = reading.project.role(&name).map_err(reading.unknown(Visibility::All))?;
+        let id = reading.project.role(&name).map_err(reading.refused(Visibility::All))?;
         let role = wire::role(&reading.project, id, position(&reading.project, id), Visibility::All);
         Ok(Response::new(wire::GetRoleResponse { role: Some(role), revision: reading.revision() }))
     }
@@ -123,7 +123,7 @@ fn roles_for(
     viewer: &UserId,
 ) -> Result<wire::ListRolesResponse, Status> {
     let project = &reading.project;
-    let org = project.org_or_refusal(org_id).map_err(reading.unknown(Visibility::All))?;
+    let org = project.org_or_refusal(org_id).map_err(reading.refused(Visibility::VisibleOnly))?;
     // Check the viewer first: a user who is not a member must not learn which names exist.
     reading.view(org, viewer, clock::now())?;
     let visible = project.role_order.iter().filter(|&&role| project.is_visible(role)).enumerate();

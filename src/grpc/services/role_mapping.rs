@@ -69,7 +69,7 @@ impl RoleMappingService for RoleMappingApi {
         let project = convert::project(&request.project)?;
         let name = convert::role_mapping("name", &request.name)?;
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
-        let id = reading.project.role_mapping(&name).map_err(reading.unknown(Visibility::All))?;
+        let id = reading.project.role_mapping(&name).map_err(reading.refused(Visibility::All))?;
         let role_mapping = Some(wire::role_mapping(&reading.project, id));
         Ok(Response::new(wire::GetRoleMappingResponse { role_mapping, revision: reading.revision() }))
     }
@@ -109,9 +109,9 @@ impl RoleMappingService for RoleMappingApi {
         let after = page.place()?;
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
         let project = &reading.project;
-        let unknown = reading.unknown(Visibility::All);
-        let id = project.role_mapping(&name).map_err(&unknown)?;
-        let only = only.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>().map_err(&unknown)?;
+        let refused = reading.refused(Visibility::All);
+        let id = project.role_mapping(&name).map_err(&refused)?;
+        let only = only.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>().map_err(&refused)?;
         let mapping = project.role_mappings.get(id).ok_or_else(unexpected)?;
         let rest = project.roles_after(after).iter().filter(|role| only.is_empty() || only.contains(role));
         let (roles, last) = page.fill(rest, |&&role| wire::RoleGrants {
@@ -154,7 +154,7 @@ impl RoleMappingService for RoleMappingApi {
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
         let project = &reading.project;
         let found = |name| {
-            let id = project.role_mapping(name).map_err(reading.unknown(Visibility::All))?;
+            let id = project.role_mapping(name).map_err(reading.refused(Visibility::All))?;
             project.role_mappings.get(id).map(|mapping| (id.number(), mapping)).ok_or_else(unexpected)
         };
         let ((left_id, left), (right_id, right)) = (found(&left)?, found(&right)?);

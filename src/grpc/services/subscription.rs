@@ -36,7 +36,7 @@ impl SubscriptionService for SubscriptionApi {
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
-        let org = reading.project.org_or_refusal(&org_id).map_err(reading.unknown(Visibility::All))?;
+        let org = reading.project.org_or_refusal(&org_id).map_err(reading.refused(Visibility::All))?;
         let role_mapping = reading.project.role_mapping_name(org.record.role_mapping);
         let subscription = Some(wire::subscription(&org_id, &role_mapping));
         Ok(Response::new(wire::GetSubscriptionResponse { subscription, revision: reading.revision() }))
@@ -63,7 +63,7 @@ impl SubscriptionService for SubscriptionApi {
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
         let after = page.after.as_deref().map(OrgId::stored);
         let found = self.0.store.list_subscriptions(&project, mapping.as_ref(), after, page.limit).await;
-        let found = found.map_err(self.0.unread(&project))?;
+        let found = found.map_err(self.0.read_failed(&project))?;
         let scope = Scope::of(&found);
         let (subscriptions, last) = page.fill(found.rows, |row| wire::subscription(&row.org_id, &row.role_mapping));
         Ok(Response::new(wire::ListSubscriptionsResponse {

@@ -215,16 +215,16 @@ pub(super) fn read_org(value: storage::OrgValue) -> Result<OrgRecord, UnknownCha
 }
 
 pub(super) fn fallbacks_value(fallbacks: &Fallbacks) -> storage::FallbacksValue {
-    let value = |recorded_role: &Fallback| storage::FallbackValue {
-        role: recorded_role.role.number(),
-        fallback_role: recorded_role.fallback_role.number(),
+    let value = |fallback: &Fallback| storage::FallbackValue {
+        role: fallback.role.number(),
+        fallback_role: fallback.fallback_role.number(),
     };
     storage::FallbacksValue { fallbacks: fallbacks.iter().map(value).collect() }
 }
 
 pub(super) fn read_fallbacks(value: storage::FallbacksValue) -> Result<Fallbacks, UnknownChange> {
-    let read = |recorded_role: storage::FallbackValue| {
-        Ok(Fallback { role: id(recorded_role.role)?, fallback_role: id(recorded_role.fallback_role)? })
+    let read = |fallback: storage::FallbackValue| {
+        Ok(Fallback { role: id(fallback.role)?, fallback_role: id(fallback.fallback_role)? })
     };
     value.fallbacks.into_iter().map(read).collect()
 }

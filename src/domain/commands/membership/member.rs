@@ -59,7 +59,7 @@ impl Member<'_> {
                 let request = Given { project: self.project, roles, kept: before, visible_only: false };
                 let roles = given(&request, draft.now())?;
                 check_count(draft, self.project, &roles)?;
-                Ok((Some(self.record(draft, before, &held, roles)?), effect))
+                Ok((Some(self.new_record(draft, before, &held, roles)?), effect))
             }
         }
     }
@@ -137,7 +137,7 @@ impl Member<'_> {
         let record = self.record.filter(|_| is_member || !hidden.is_empty());
         let all_held: Roles = held.into_iter().chain(hidden).collect();
         let effect = if is_member { RowEffect::Set } else { RowEffect::Added };
-        Ok((Some(self.record(draft, record, &all_held, all)?), effect))
+        Ok((Some(self.new_record(draft, record, &all_held, all)?), effect))
     }
 
     /// Returns true if these are exactly the recorded visible roles, expired ones included. Then nothing is written,
@@ -186,7 +186,7 @@ impl Member<'_> {
         if hidden.is_empty() {
             return Ok(None);
         }
-        self.record(draft, self.record, &hidden.clone(), hidden).map(Some)
+        self.new_record(draft, self.record, &hidden.clone(), hidden).map(Some)
     }
 
     /// Refuses a new role that is disabled here (M3).
@@ -204,7 +204,7 @@ impl Member<'_> {
     }
 
     /// Returns the record with these roles, or refuses a disabled one.
-    fn record(
+    fn new_record(
         &self,
         draft: &mut Draft<'_>,
         before: Option<&MembershipRecord>,

@@ -44,7 +44,7 @@ struct Holders {
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let deleted = project.role(&command.name)?;
-    let Some(role) = project.roles.get(deleted) else { return Err(Refusal::Panicked) };
+    let Some(role) = project.roles.get(deleted) else { return Err(Refusal::Bug) };
     etag::check(command.etag.as_deref(), deleted.number(), role.version)?;
     let record = &project.record;
     if [record.default_role, record.default_owner_role].contains(&deleted) {

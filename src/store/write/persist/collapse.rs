@@ -105,7 +105,8 @@ impl<'a> Final<'a> {
     }
 
     /// Replaces the role sets of the members of an org, as left by the changes before. Members written by the group are
-    /// replaced one by one, from their last records. All others are replaced by the sets that they had before the group.
+    /// replaced one by one, from their last records. For all other members, whom the group does not know, the replacement
+    /// starts from the set that they had before the group.
     fn remap(&mut self, edit: &Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>) {
         let pairs = edit.before.iter().zip(&edit.after).flat_map(|(before, after)| before.iter().zip(after.iter()));
         let pairs: BTreeMap<RoleSetId, RoleSetId> = pairs.map(|(&before, &after)| (before, after)).collect();

@@ -151,11 +151,11 @@ pub async fn fallbacks(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), 
     delete::<fallback::Entity>(tx, &[fallback::Column::Project, fallback::Column::Org], &before).await?;
     let written = all.fallbacks.iter().filter_map(|(key, last)| Some((key, last.after?)));
     let rows = written.flat_map(|(key, fallbacks)| {
-        fallbacks.iter().map(|recorded_role| fallback::Model {
+        fallbacks.iter().map(|fallback| fallback::Model {
             project: number(key.project),
             org: number(key.id),
-            role: number(recorded_role.role),
-            fallback_role: number(recorded_role.fallback_role),
+            role: number(fallback.role),
+            fallback_role: number(fallback.fallback_role),
         })
     });
     Ok(upsert::<fallback::Entity>(tx, &rows.collect::<Vec<_>>(), &[]).await?)
