@@ -375,6 +375,7 @@ impl Command {
             Self::Purge(command) => command.members.len().max(1),
             Self::CreateProject(_)
             | Self::CreateRole(_)
+            | Self::UpdatePermission(_)
             | Self::PromoteRoleMapping(_)
             | Self::CreateOrg(_)
             | Self::UpdateOrg(_)
