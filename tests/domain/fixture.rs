@@ -22,7 +22,7 @@
 //! delete org acme
 //! subscribe acme to Free            (`to default` for the default mapping; `acme, globex` for several)
 //! add ann to acme: Owner, Admin until 60
-//! set ann in acme: Member lasting
+//! set ann in acme: Member permanent
 //! remove ann from acme
 //! write: add ann to acme | remove bob from globex: …
 //! role Lead above Member; manages Member, Lead   (`update role` has also `manages`)
@@ -30,8 +30,8 @@
 //! convert SINGLE: Owner, *
 //! ```
 //!
-//! Words before a line: `suspending`, `suspending:Member` with a fallback role and `remapping:Admin=Member,*=Billing_Manager`
-//! (M7; `*` for all others, `_` for a space), `as:ann` on behalf of an acting user, `digest:…` (R9), `ownerless` (B3), `anew`
+//! Prefixes before a line: `suspending`, `suspending:Member` with a fallback role and `remapping:Admin=Member,*=Billing_Manager`
+//! (M7; `*` for all others, `_` for a project_model), `as:ann` on behalf of an acting user, `digest:…` (R9), `ownerless` (B3), `anew`
 //! (an id or key once deleted), `forced` (P6), and `etag:…` (M9).
 //!
 //! Times are seconds. A line acts in the project named last; at the start that is `default`, a SINGLE_ROLE project.
@@ -51,11 +51,11 @@ use rolecall::domain::{
 };
 use rolecall::limits::Limits;
 
-use crate::lifecycle::{Lifecycle, call};
-use crate::model::{Answer, Model, Space};
-use crate::seen::{answered, check, seen};
-use crate::strategies::empty_state;
-use crate::symbols::RETRY_DELAY;
+use crate::history_runner::{HistoryRunner, call};
+use crate::model::{Answer, Model, ProjectModel};
+use crate::placeholders::ALL_OTHERS;
+use crate::random_history::empty_state;
+use crate::state_to_model::{answer_of, check, model_of};
 
 pub struct World {
     pub state: State,
@@ -81,7 +81,7 @@ impl World {
     /// Every line must be accepted.
     pub fn run(&mut self, lines: &str) {
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            if let Err(refusal) = self.decided(line) {
+            if let Err(refusal) = self.decide_line(line) {
                 panic!("`{line}` is refused: {refusal}");
             }
         }
@@ -89,14 +89,14 @@ impl World {
 
     /// The answer to a line that must be accepted.
     pub fn answer(&mut self, line: &str) -> Answer {
-        self.decided(line)
-            .map(|(outcome, _)| answered(&outcome))
+        self.decide_line(line)
+            .map(|(outcome, _)| answer_of(&outcome))
             .unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
     }
 
     /// What a line that must be accepted does to those whom it touches.
     pub fn impact(&mut self, line: &str) -> Impact {
-        self.decided(line).map(|(_, impact)| impact).unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
+        self.decide_line(line).map(|(_, impact)| impact).unwrap_or_else(|refusal| panic!("`{line}`: {refusal}"))
     }
 
     /// What it would do; nothing happens.
@@ -111,7 +111,7 @@ impl World {
     #[track_caller]
     pub fn refused(&mut self, line: &str, reason: Reason) -> Refusal {
         let before = self.state.clone();
-        match self.decided(line) {
+        match self.decide_line(line) {
             Ok(_) => panic!("`{line}` is accepted"),
             Err(refusal) => {
                 assert_eq!(refusal.reason(), reason, "`{line}`: {refusal}");
@@ -123,7 +123,7 @@ impl World {
 
     /// The line must be accepted, change nothing, and take no revision.
     #[track_caller]
-    pub fn idle(&mut self, line: &str) {
+    pub fn unchanged(&mut self, line: &str) {
         let before = self.state.clone();
         self.run(line);
         assert!(self.state == before, "`{line}` changes something");
@@ -141,20 +141,20 @@ impl World {
     }
 
     /// The roles of a member, their ends, and by what they came; none, if the user is no member.
-    pub fn given(&self, org: &str, user: &str) -> Option<Vec<(String, Option<Time>, Origin)>> {
-        let model = self.seen();
+    pub fn roles_and_origins(&self, org: &str, user: &str) -> Option<Vec<(String, Option<Time>, Origin)>> {
+        let model = self.model();
         let member = model.projects[&self.project].orgs[org].members.get(user)?;
         Some(member.roles.iter().map(|(role, given)| (role.clone(), given.expire_time, given.origin)).collect())
     }
 
     /// The same without what they came by.
     pub fn member(&self, org: &str, user: &str) -> Option<Vec<(String, Option<Time>)>> {
-        Some(self.given(org, user)?.into_iter().map(|(role, expire_time, _)| (role, expire_time)).collect())
+        Some(self.roles_and_origins(org, user)?.into_iter().map(|(role, expire_time, _)| (role, expire_time)).collect())
     }
 
     /// How a member stands, from the highest role to the lowest: `Admin suspended (Member), Guest live until 60`, the role
     /// that stands in between brackets; empty for no member.
-    pub fn recorded_role(&self, org: &str, user: &str) -> String {
+    pub fn role_states(&self, org: &str, user: &str) -> String {
         let project = self.project();
         let (org, user) = (project.org(org).expect("an org"), UserId::stored(user));
         let Some(record) = project.membership(org, &user) else { return String::new() };
@@ -169,13 +169,13 @@ impl World {
     }
 
     /// All that can be seen; nobody else is ever a member.
-    pub fn seen(&self) -> Model {
-        seen(&self.state, &["ann", "bob", "cid", "dan", "eve"])
+    pub fn model(&self) -> Model {
+        model_of(&self.state, &["ann", "bob", "cid", "dan", "eve"])
     }
 
     /// What can be seen of the project in which lines act.
-    pub fn space(&self) -> Space {
-        self.seen().projects[&self.project].clone()
+    pub fn project_model(&self) -> ProjectModel {
+        self.model().projects[&self.project].clone()
     }
 
     pub fn project(&self) -> &Project {
@@ -195,9 +195,9 @@ impl World {
 
     /// Purges what is dead, so many memberships at a time, until nothing is. Returns how many commands it took.
     pub fn purge_all(&mut self, rows: usize) -> usize {
-        let mut lifecycle = Lifecycle { state: self.state.clone(), clock: self.now, limits: self.limits };
-        let commits = lifecycle.purge(rows, 1_000);
-        self.state = lifecycle.state;
+        let mut runner = HistoryRunner { state: self.state.clone(), clock: self.now, limits: self.limits };
+        let commits = runner.purge(rows, 1_000);
+        self.state = runner.state;
         commits.len()
     }
 
@@ -205,8 +205,8 @@ impl World {
         self.decide_called(command, call()).map(|(outcome, _)| outcome)
     }
 
-    fn decided(&mut self, line: &str) -> Result<(Outcome, Impact), Refusal> {
-        let (command, call) = self.said(line);
+    fn decide_line(&mut self, line: &str) -> Result<(Outcome, Impact), Refusal> {
+        let (command, call) = self.command_and_call(line);
         self.decide_called(&command, call)
     }
 
@@ -222,47 +222,47 @@ impl World {
     }
 
     pub fn command(&mut self, line: &str) -> Command {
-        self.said(line).0
+        self.command_and_call(line).0
     }
 
     /// A command, and how it is called.
-    pub fn said(&mut self, line: &str) -> (Command, Call) {
-        let mut words = Words::default();
+    pub fn command_and_call(&mut self, line: &str) -> (Command, Call) {
+        let mut prefixes = Prefixes::default();
         let mut line = line.trim();
         while let Some((word, rest)) = line.split_once(' ') {
             match word {
-                "suspending" => words.on_disabled = OnDisabled::Suspend { fallback_role: None },
+                "suspending" => prefixes.on_disabled = OnDisabled::Suspend { fallback_role: None },
                 _ if word.starts_with("suspending:") => {
-                    words.on_disabled = OnDisabled::Suspend { fallback_role: Some(joined(&word[11..])) };
+                    prefixes.on_disabled = OnDisabled::Suspend { fallback_role: Some(joined(&word[11..])) };
                 }
-                _ if word.starts_with("remapping:") => words.on_disabled = remap(&word[10..]),
-                _ if word.starts_with("as:") => words.acting_user = Some(user(&word[3..])),
-                _ if word.starts_with("digest:") => words.digest = Some(word[7..].into()),
-                "ownerless" => words.ownerless = true,
-                "anew" => words.anew = true,
-                "forced" => words.forced = true,
-                "internal" => words.internal = true,
-                _ if word.starts_with("etag:") => words.etag = Some(word[5..].into()),
+                _ if word.starts_with("remapping:") => prefixes.on_disabled = remap(&word[10..]),
+                _ if word.starts_with("as:") => prefixes.acting_user = Some(user(&word[3..])),
+                _ if word.starts_with("digest:") => prefixes.digest = Some(word[7..].into()),
+                "ownerless" => prefixes.ownerless = true,
+                "anew" => prefixes.anew = true,
+                "forced" => prefixes.forced = true,
+                "internal" => prefixes.internal = true,
+                _ if word.starts_with("etag:") => prefixes.etag = Some(word[5..].into()),
                 _ => break,
             }
             line = rest;
         }
-        let command = self.plain(line, &words);
-        let call = Call { acting_user: words.acting_user, impact_digest: words.digest, ..call() };
-        (crate::symbols::resolved(&self.state, &command), call)
+        let command = self.plain(line, &prefixes);
+        let call = Call { acting_user: prefixes.acting_user, impact_digest: prefixes.digest, ..call() };
+        (crate::placeholders::resolved(&self.state, &command), call)
     }
 
-    fn plain(&mut self, line: &str, words: &Words) -> Command {
+    fn plain(&mut self, line: &str, prefixes: &Prefixes) -> Command {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let project = ProjectKey::stored(self.project.as_str());
         match verb {
-            "project" => self.create_project(rest, words.anew),
-            "update" => update(project, rest, words),
-            "delete" => delete(project, rest, words),
+            "project" => self.create_project(rest, prefixes.anew),
+            "update" => update(project, rest, prefixes),
+            "delete" => delete(project, rest, prefixes),
             "order" => {
                 let roles =
-                    list(rest).map(|name| if name == RETRY_DELAY { RoleName::stored(RETRY_DELAY) } else { role(name) });
-                Command::ReorderRoles(ReorderRoles { project, roles: roles.collect(), etag: words.etag.clone() })
+                    list(rest).map(|name| if name == ALL_OTHERS { RoleName::stored(ALL_OTHERS) } else { role(name) });
+                Command::ReorderRoles(ReorderRoles { project, roles: roles.collect(), etag: prefixes.etag.clone() })
             }
             "permission" => {
                 let new = |name| NewPermission { name: permission(name), description: String::new() };
@@ -279,7 +279,7 @@ impl World {
                     project,
                     name: role(name),
                     description: String::new(),
-                    internal: words.internal,
+                    internal: prefixes.internal,
                     place,
                     disabled_in: list(off).map(mapping).collect(),
                     manages: list(manages).map(role).collect(),
@@ -296,23 +296,23 @@ impl World {
                     duplicate_of: list(original).map(mapping).next(),
                     edits: mapping_edits(edits),
                     subscribe: list(orgs).map(org).collect(),
-                    on_disabled: words.on_disabled.clone(),
+                    on_disabled: prefixes.on_disabled.clone(),
                 })
             }
             "edit" => {
                 let (name, edits) = rest.split_once(": ").expect("edit MAPPING: EDITS");
-                update_mapping(project, name, Said::default(), mapping_edits(edits), words)
+                update_mapping(project, name, Said::default(), mapping_edits(edits), prefixes)
             }
             "convert" => {
                 let (to, order) = rest.split_once(": ").unwrap_or((rest, ""));
-                let order = list(order)
-                    .map(|name| if name == RETRY_DELAY { RoleName::stored(RETRY_DELAY) } else { role(name) });
+                let order =
+                    list(order).map(|name| if name == ALL_OTHERS { RoleName::stored(ALL_OTHERS) } else { role(name) });
                 Command::ConvertRoleStructure(ConvertRoleStructure {
                     project,
-                    etag: words.etag.clone(),
+                    etag: prefixes.etag.clone(),
                     to: if to == "MULTI" { RoleStructure::MultiRole } else { RoleStructure::SingleRole },
                     order: order.collect(),
-                    allow_ownerless: words.ownerless,
+                    allow_ownerless: prefixes.ownerless,
                 })
             }
             "promote" => Command::PromoteRoleMapping(PromoteRoleMapping { project, name: mapping(rest) }),
@@ -326,13 +326,14 @@ impl World {
                     metadata: String::new(),
                     role_mapping: list(on).map(mapping).next(),
                     creator: list(creator).map(user).next(),
-                    reuse_deleted_id: words.anew,
+                    reuse_deleted_id: prefixes.anew,
                 })
             }
             "subscribe" => {
                 let (ids, to) = rest.split_once(" to ").expect("subscribe ORG to MAPPING");
                 let to = if to == "default" { SubscribeTo::Default } else { SubscribeTo::RoleMapping(mapping(to)) };
-                let (mut org_ids, on_disabled): (Vec<_>, _) = (list(ids).map(org).collect(), words.on_disabled.clone());
+                let (mut org_ids, on_disabled): (Vec<_>, _) =
+                    (list(ids).map(org).collect(), prefixes.on_disabled.clone());
                 if org_ids.len() == 1 {
                     let org_id = org_ids.remove(0);
                     return Command::SubscribeOrg(SubscribeOrg { project, org_id, to, on_disabled });
@@ -341,11 +342,11 @@ impl World {
             }
             "write:" => {
                 let rows = rest.split('|').map(|row| member_write(row.trim())).collect();
-                Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless: words.ownerless })
+                Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless: prefixes.ownerless })
             }
             _ => {
                 let row = member_write(line);
-                Command::WriteMember(WriteMember { project, row, allow_ownerless: words.ownerless })
+                Command::WriteMember(WriteMember { project, row, allow_ownerless: prefixes.ownerless })
             }
         }
     }
@@ -366,7 +367,7 @@ impl World {
 
 /// What stands before a line.
 #[derive(Default)]
-struct Words {
+struct Prefixes {
     on_disabled: OnDisabled,
     ownerless: bool,
     anew: bool,
@@ -437,11 +438,11 @@ impl<'a> Said<'a> {
 }
 
 /// `NOUN NAME: WHAT IT SAYS`
-fn update(project: ProjectKey, rest: &str, words: &Words) -> Command {
+fn update(project: ProjectKey, rest: &str, prefixes: &Prefixes) -> Command {
     let (thing, said) = rest.split_once(": ").expect("update NOUN NAME: …");
     let (noun, name) = thing.split_once(' ').unwrap_or((thing, ""));
     let said = Said::read(said);
-    let etag = words.etag.clone();
+    let etag = prefixes.etag.clone();
     match noun {
         "project" => Command::UpdateProject(UpdateProject {
             project,
@@ -449,7 +450,7 @@ fn update(project: ProjectKey, rest: &str, words: &Words) -> Command {
             display_name: said.name.map(str::to_string),
             default_role: said.default.map(role),
             default_owner_role: said.owner.map(role),
-            allow_ownerless: words.ownerless,
+            allow_ownerless: prefixes.ownerless,
         }),
         "permission" => Command::UpdatePermission(UpdatePermission {
             project,
@@ -468,7 +469,7 @@ fn update(project: ProjectKey, rest: &str, words: &Words) -> Command {
             aliases: said.aliases(role),
             manages: said.manages.map(|names| list(names).map(role).collect()),
         }),
-        "mapping" => update_mapping(project, name, said, RoleMappingEdits::default(), words),
+        "mapping" => update_mapping(project, name, said, RoleMappingEdits::default(), prefixes),
         "org" => Command::UpdateOrg(UpdateOrg {
             project,
             org_id: org(name),
@@ -479,28 +480,34 @@ fn update(project: ProjectKey, rest: &str, words: &Words) -> Command {
     }
 }
 
-fn update_mapping(project: ProjectKey, name: &str, said: Said<'_>, edits: RoleMappingEdits, words: &Words) -> Command {
+fn update_mapping(
+    project: ProjectKey,
+    name: &str,
+    said: Said<'_>,
+    edits: RoleMappingEdits,
+    prefixes: &Prefixes,
+) -> Command {
     Command::UpdateRoleMapping(UpdateRoleMapping {
         project,
         name: mapping(name),
-        etag: words.etag.clone(),
+        etag: prefixes.etag.clone(),
         new_name: said.name.map(mapping),
         description: said.text(),
         aliases: said.aliases(mapping),
         edits,
-        on_disabled: words.on_disabled.clone(),
+        on_disabled: prefixes.on_disabled.clone(),
     })
 }
 
 /// `NOUN NAME`, and what comes in its place.
-fn delete(project: ProjectKey, rest: &str, words: &Words) -> Command {
+fn delete(project: ProjectKey, rest: &str, prefixes: &Prefixes) -> Command {
     let (noun, name) = rest.split_once(' ').expect("delete NOUN NAME");
-    let etag = words.etag.clone();
+    let etag = prefixes.etag.clone();
     match noun {
         "project" => {
             let (key, confirm) = name.split_once(" as ").unwrap_or((name, name));
             let (project, confirm) = (ProjectKey::stored(key), confirm.to_string());
-            Command::DeleteProject(DeleteProject { project, etag, confirm, force: words.forced })
+            Command::DeleteProject(DeleteProject { project, etag, confirm, force: prefixes.forced })
         }
         "permission" => Command::DeletePermission(DeletePermission { project, name: permission(name) }),
         "role" => {
@@ -515,7 +522,7 @@ fn delete(project: ProjectKey, rest: &str, words: &Words) -> Command {
                 name: mapping(name),
                 etag,
                 move_subscribers_to: list(to).map(mapping).next(),
-                on_disabled: words.on_disabled.clone(),
+                on_disabled: prefixes.on_disabled.clone(),
             })
         }
         "org" => Command::DeleteOrg(DeleteOrg { project, org_id: org(name) }),
@@ -539,7 +546,7 @@ fn member_write(line: &str) -> MemberWrite {
 
 fn given_role(text: &str) -> RoleAssignment {
     let (text, expire_time) = text.split_once(" until ").unwrap_or((text, ""));
-    let (name, permanent) = text.strip_suffix(" lasting").map_or((text, false), |name| (name, true));
+    let (name, permanent) = text.strip_suffix(" permanent").map_or((text, false), |name| (name, true));
     let expire_time = (!expire_time.is_empty()).then(|| seconds(expire_time.parse().expect("seconds")));
     RoleAssignment { role: role(name), expire_time, permanent }
 }

@@ -11,13 +11,13 @@ use rolecall::domain::{Call, Change, Reason, RequestKey, Revision, State, Terms,
 use rolecall::limits::Limits;
 
 use crate::model::Answer;
-use crate::seen::answered;
-use crate::strategies::{Digest, History, config, empty_state, history};
-use crate::symbols::resolved;
+use crate::placeholders::resolved;
+use crate::random_history::{Digest, History, config, empty_state, history};
+use crate::state_to_model::answer_of;
 
 /// What a caller is told.
 #[derive(Clone, Debug, PartialEq)]
-enum Told {
+enum Response {
     Done { revision: Revision, answer: Answer, digest: String, replayed: bool },
     Refused(Reason),
 }
@@ -30,24 +30,24 @@ struct OneByOne {
 }
 
 impl OneByOne {
-    fn next(&mut self, work: &Work, clock: Time, limits: &Limits) -> Told {
+    fn next(&mut self, work: &Work, clock: Time, limits: &Limits) -> Response {
         let remembered = work.call.request.as_ref().and_then(|key| self.memory.get(key));
         if let Some((fingerprint, revision, answer, digest)) = remembered {
             return if *fingerprint == work.call.fingerprint {
-                Told::Done { revision: *revision, answer: answer.clone(), digest: digest.clone(), replayed: true }
+                Response::Done { revision: *revision, answer: answer.clone(), digest: digest.clone(), replayed: true }
             } else {
-                Told::Refused(Reason::RequestIdReused)
+                Response::Refused(Reason::RequestIdReused)
             };
         }
         let before = self.state.revision();
         let now = clock.max(Time(before.at.0 + 1));
         let decided = match decide(&self.state, &work.command, &Terms { call: &work.call, now, limits }) {
             Ok(decided) => decided,
-            Err(refusal) => return Told::Refused(refusal.reason()),
+            Err(refusal) => return Response::Refused(refusal.reason()),
         };
-        let (answer, digest) = (answered(&decided.outcome), decided.impact.digest.clone());
+        let (answer, digest) = (answer_of(&decided.outcome), decided.impact.digest.clone());
         if decided.changes.is_empty() {
-            return Told::Done { revision: before, answer, digest, replayed: false };
+            return Response::Done { revision: before, answer, digest, replayed: false };
         }
         let revision = Revision { number: before.number + 1, tag: work.tag, at: now };
         // The state is made of the changes, not taken from the decision.
@@ -56,7 +56,7 @@ impl OneByOne {
         if let Some(key) = &work.call.request {
             self.memory.insert(key.clone(), (work.call.fingerprint, revision, answer.clone(), digest.clone()));
         }
-        Told::Done { revision, answer, digest, replayed: false }
+        Response::Done { revision, answer, digest, replayed: false }
     }
 }
 
@@ -69,12 +69,12 @@ struct InGroups {
 }
 
 impl InGroups {
-    fn next(&mut self, group: &[Work], clock: Time, limits: &Limits) -> Vec<Told> {
+    fn next(&mut self, group: &[Work], clock: Time, limits: &Limits) -> Vec<Response> {
         let group = decide_group(self.state.clone(), group, &self.known, clock, limits);
         self.state = group.next;
         for commit in &group.commits {
             let Some(request) = &commit.request else { continue };
-            let answer = (answered(&request.outcome), request.impact.digest.clone());
+            let answer = (answer_of(&request.outcome), request.impact.digest.clone());
             let outcome = format!("{answer:?}").into_bytes();
             self.answers.insert(outcome.clone(), answer);
             let known = KnownRequest { fingerprint: request.fingerprint, revision: commit.revision, outcome };
@@ -82,17 +82,17 @@ impl InGroups {
         }
         self.committed.extend(group.commits);
         let told = group.verdicts.iter().map(|verdict| match verdict {
-            Verdict::Done { revision, outcome, impact, replayed, .. } => Told::Done {
+            Verdict::Done { revision, outcome, impact, replayed, .. } => Response::Done {
                 revision: *revision,
-                answer: answered(outcome),
+                answer: answer_of(outcome),
                 digest: impact.digest.clone(),
                 replayed: *replayed,
             },
             Verdict::Remembered { revision, outcome } => {
                 let (answer, digest) = self.answers[outcome].clone();
-                Told::Done { revision: *revision, answer, digest, replayed: true }
+                Response::Done { revision: *revision, answer, digest, replayed: true }
             }
-            Verdict::Refused(refusal) => Told::Refused(refusal.reason()),
+            Verdict::Refused(refusal) => Response::Refused(refusal.reason()),
         });
         told.collect()
     }
@@ -117,7 +117,7 @@ proptest! {
     #![proptest_config(config(300))]
 
     #[test]
-    fn a4_a_group_is_its_commands_one_by_one(
+    fn a4_a_group_gives_the_same_result_as_its_commands_one_by_one(
         History { limits, steps, .. } in history(),
         calls in vec(call(), 110),
         sizes in vec(1usize..9, 110),
@@ -140,7 +140,7 @@ proptest! {
             // Etags are those before the group; commands of the group may make them stale.
             let now = |work: &Work| Work { command: resolved(&in_groups.state, &work.command), ..work.clone() };
             let group: Vec<Work> = group.iter().map(|(_, work)| now(work)).collect();
-            let should: Vec<Told> = group.iter().map(|work| one_by_one.next(work, clock, &limits)).collect();
+            let should: Vec<Response> = group.iter().map(|work| one_by_one.next(work, clock, &limits)).collect();
             prop_assert_eq!(in_groups.next(&group, clock, &limits), should);
             prop_assert!(in_groups.state == one_by_one.state);
             prop_assert_eq!(in_groups.state.revision(), one_by_one.state.revision());

@@ -23,24 +23,24 @@ use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Command, Reason, Time};
 use rolecall::limits::Limits;
 
-use crate::symbols::STALE;
-pub use delegation::lasts;
-pub use impact::{Report, Touched, project_of};
+use crate::placeholders::STALE;
+pub use delegation::lasts_as_long;
+pub use impact::{AffectedMember, Report, project_of};
 
 /// Stands for every text of the template.
-pub const OURS: &str = "(of the template)";
+pub const TEMPLATE_TEXT: &str = "(of the template)";
 
 /// All that can be seen of a store.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
-    pub projects: BTreeMap<String, Space>,
+    pub projects: BTreeMap<String, ProjectModel>,
     /// The keys of deleted projects.
     pub retired: BTreeSet<String>,
 }
 
 /// All that can be seen of a project.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Space {
+pub struct ProjectModel {
     pub display_name: String,
     pub environment: Environment,
     pub structure: RoleStructure,
@@ -48,13 +48,13 @@ pub struct Space {
     pub default_role: String,
     pub default_owner_role: String,
     pub default_mapping: String,
-    pub permissions: BTreeMap<String, About>,
+    pub permissions: BTreeMap<String, Details>,
     /// From the highest to the lowest.
-    pub roles: Vec<(String, About)>,
+    pub roles: Vec<(String, Details)>,
     /// Which roles each manages in a MULTI_ROLE project (G2); only lists that are not empty.
     pub manages: BTreeMap<String, BTreeSet<String>>,
     pub mappings: BTreeMap<String, Mapping>,
-    pub orgs: BTreeMap<String, Customer>,
+    pub orgs: BTreeMap<String, OrgModel>,
     /// The ids of deleted orgs.
     pub retired: BTreeSet<String>,
     /// Every different set of roles that a member ever had. How many are left once a role was deleted is nobody's promise:
@@ -64,10 +64,10 @@ pub struct Space {
 
 /// What a permission, a role or a mapping says of itself beside its name.
 #[derive(Clone, Debug, PartialEq)]
-pub struct About {
+pub struct Details {
     pub description: String,
     /// Of a permission: built in. Of a role: internal.
-    pub marked: bool,
+    pub built_in_or_internal: bool,
     pub created: Time,
     /// Old names, oldest first.
     pub aliases: Vec<String>,
@@ -75,14 +75,14 @@ pub struct About {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
-    pub about: About,
+    pub details: Details,
     pub disabled: BTreeSet<String>,
     /// Role to permissions; only rows that are not empty.
     pub grants: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Customer {
+pub struct OrgModel {
     pub display_name: String,
     pub metadata: String,
     pub created: Time,
@@ -106,11 +106,11 @@ impl Default for Member {
     }
 }
 
-pub type Roles = BTreeMap<String, Given>;
+pub type Roles = BTreeMap<String, RoleRecord>;
 
 /// Until when a role was given, and by what.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Given {
+pub struct RoleRecord {
     pub expire_time: Option<Time>,
     pub origin: Origin,
 }
@@ -120,7 +120,7 @@ pub type Shown = (String, Option<Time>, RoleState, Origin, Option<String>);
 
 /// How a command is called, beside the instant.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Called<'a> {
+pub struct CallOptions<'a> {
     pub acting_user: Option<&'a str>,
     /// Whether it names a digest that no impact has (R9).
     pub stale_digest: bool,
@@ -158,7 +158,7 @@ impl Model {
     pub fn run(
         &mut self,
         command: &Command,
-        called: Called<'_>,
+        called: CallOptions<'_>,
         now: Time,
         limits: &Limits,
     ) -> Result<ModelOutcome, Reason> {
@@ -171,7 +171,7 @@ impl Model {
     pub fn after(
         &self,
         command: &Command,
-        called: Called<'_>,
+        called: CallOptions<'_>,
         now: Time,
         limits: &Limits,
     ) -> Result<(ModelOutcome, Self), Reason> {
@@ -180,7 +180,7 @@ impl Model {
             Some(acting) => next.execute_for(acting, command, now, limits)?,
             None => next.execute(command, now, limits)?,
         };
-        next.works_again();
+        next.drop_fallbacks_of_enabled_roles();
         if called.stale_digest {
             return Err(Reason::ImpactChanged);
         }
@@ -193,28 +193,28 @@ impl Model {
         match command {
             CreateProject(command) => self.create_project(command, now),
             UpdateProject(command) => self.update_project(command, now),
-            ConvertRoleStructure(command) => self.space(command.project.as_str())?.convert(command, now, limits),
+            ConvertRoleStructure(command) => self.project(command.project.as_str())?.convert(command, now, limits),
             DeleteProject(command) => self.delete_project(command),
             CreatePermissions(command) => {
-                self.space(command.project.as_str())?.create_permissions(command, now, limits)
+                self.project(command.project.as_str())?.create_permissions(command, now, limits)
             }
-            UpdatePermission(command) => self.space(command.project.as_str())?.update_permission(command),
-            DeletePermission(command) => self.space(command.project.as_str())?.delete_permission(command),
-            CreateRole(command) => self.space(command.project.as_str())?.create_role(command, now, limits),
-            UpdateRole(command) => self.space(command.project.as_str())?.update_role(command, now, limits),
-            ReorderRoles(command) => self.space(command.project.as_str())?.reorder(command),
-            DeleteRole(command) => self.space(command.project.as_str())?.delete_role(command, now),
-            CreateRoleMapping(command) => self.space(command.project.as_str())?.create_mapping(command, now, limits),
-            UpdateRoleMapping(command) => self.space(command.project.as_str())?.update_mapping(command, now, limits),
-            PromoteRoleMapping(command) => self.space(command.project.as_str())?.promote(command),
-            DeleteRoleMapping(command) => self.space(command.project.as_str())?.delete_mapping(command, now),
-            CreateOrg(command) => self.space(command.project.as_str())?.create_org(command, now, limits),
-            UpdateOrg(command) => self.space(command.project.as_str())?.update_org(command),
-            DeleteOrg(command) => self.space(command.project.as_str())?.delete_org(command),
-            SubscribeOrg(command) => self.space(command.project.as_str())?.subscribe_one(command, now),
-            BatchSubscribeOrgs(command) => self.space(command.project.as_str())?.subscribe_many(command, now),
-            WriteMember(command) => self.space(command.project.as_str())?.write_one(command, now, limits),
-            BatchWriteMembers(command) => self.space(command.project.as_str())?.write_many(command, now, limits),
+            UpdatePermission(command) => self.project(command.project.as_str())?.update_permission(command),
+            DeletePermission(command) => self.project(command.project.as_str())?.delete_permission(command),
+            CreateRole(command) => self.project(command.project.as_str())?.create_role(command, now, limits),
+            UpdateRole(command) => self.project(command.project.as_str())?.update_role(command, now, limits),
+            ReorderRoles(command) => self.project(command.project.as_str())?.reorder(command),
+            DeleteRole(command) => self.project(command.project.as_str())?.delete_role(command, now),
+            CreateRoleMapping(command) => self.project(command.project.as_str())?.create_mapping(command, now, limits),
+            UpdateRoleMapping(command) => self.project(command.project.as_str())?.update_mapping(command, now, limits),
+            PromoteRoleMapping(command) => self.project(command.project.as_str())?.promote(command),
+            DeleteRoleMapping(command) => self.project(command.project.as_str())?.delete_mapping(command, now),
+            CreateOrg(command) => self.project(command.project.as_str())?.create_org(command, now, limits),
+            UpdateOrg(command) => self.project(command.project.as_str())?.update_org(command),
+            DeleteOrg(command) => self.project(command.project.as_str())?.delete_org(command),
+            SubscribeOrg(command) => self.project(command.project.as_str())?.subscribe_one(command, now),
+            BatchSubscribeOrgs(command) => self.project(command.project.as_str())?.subscribe_many(command, now),
+            WriteMember(command) => self.project(command.project.as_str())?.write_one(command, now, limits),
+            BatchWriteMembers(command) => self.project(command.project.as_str())?.write_many(command, now, limits),
             // What is deleted cannot be seen; that it is purged cannot either.
             Purge(_) => Ok(Answer::Purged),
         }
@@ -223,19 +223,24 @@ impl Model {
     /// What an acting user may write at all (G1).
     fn execute_for(&mut self, acting: &str, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let key = command.project().expect("such commands have a project").to_string();
-        let space = self.space(&key)?;
+        let project = self.project(&key)?;
         match command {
-            Command::WriteMember(command) => space.write_one_for(acting, command, now, limits),
+            Command::WriteMember(command) => project.write_one_for(acting, command, now, limits),
             Command::UpdateOrg(command) => {
-                space.empowered(acting, command.org_id.as_str(), "rolecall::can_update_org_metadata", now)?;
-                space.update_org(command)
+                project.require_roles_granting(
+                    acting,
+                    command.org_id.as_str(),
+                    "rolecall::can_update_org_metadata",
+                    now,
+                )?;
+                project.update_org(command)
             }
             Command::DeleteOrg(command) => {
                 let org = command.org_id.as_str();
-                space.empowered(acting, org, "rolecall::can_delete_org", now)?;
+                project.require_roles_granting(acting, org, "rolecall::can_delete_org", now)?;
                 // I4: an internal member does not count.
-                let seen = space.visibly(&space.orgs[org]).members.len() as u64;
-                space.delete_org(command)?;
+                let seen = project.without_internal_roles(&project.orgs[org]).members.len() as u64;
+                project.delete_org(command)?;
                 Ok(Answer::Deleted(seen))
             }
             other => panic!("{other:?} takes no acting user"),
@@ -243,11 +248,11 @@ impl Model {
     }
 
     /// M7: a role that is enabled again works, and nothing stands in for it any more.
-    fn works_again(&mut self) {
-        for space in self.projects.values_mut() {
-            for customer in space.orgs.values_mut() {
-                let disabled = &space.mappings[&customer.mapping].disabled;
-                for member in customer.members.values_mut() {
+    fn drop_fallbacks_of_enabled_roles(&mut self) {
+        for project in self.projects.values_mut() {
+            for org_model in project.orgs.values_mut() {
+                let disabled = &project.mappings[&org_model.mapping].disabled;
+                for member in org_model.members.values_mut() {
                     member.fallbacks.retain(|role, _| disabled.contains(role));
                 }
             }
@@ -255,20 +260,20 @@ impl Model {
     }
 
     /// Without the fallback roles of roles that nobody holds: what is recorded for them cannot be seen.
-    pub fn without_idle_fallbacks(&self, now: Time) -> Self {
+    pub fn without_unused_fallbacks(&self, now: Time) -> Self {
         let mut model = self.clone();
-        for space in model.projects.values_mut() {
-            let disabled = space.mappings.iter().map(|(name, mapping)| (name.clone(), mapping.disabled.clone()));
+        for project in model.projects.values_mut() {
+            let disabled = project.mappings.iter().map(|(name, mapping)| (name.clone(), mapping.disabled.clone()));
             let disabled: BTreeMap<String, BTreeSet<String>> = disabled.collect();
-            for customer in space.orgs.values_mut() {
-                let disabled = &disabled[&customer.mapping];
-                customer.members.values_mut().for_each(|member| member.forget_idle_fallbacks(disabled, now));
+            for org_model in project.orgs.values_mut() {
+                let disabled = &disabled[&org_model.mapping];
+                org_model.members.values_mut().for_each(|member| member.drop_unused_fallbacks(disabled, now));
             }
         }
         model
     }
 
-    fn space(&mut self, key: &str) -> Result<&mut Space, Reason> {
+    fn project(&mut self, key: &str) -> Result<&mut ProjectModel, Reason> {
         self.projects.get_mut(key).ok_or(Reason::ProjectNotFound)
     }
 
@@ -284,7 +289,7 @@ impl Model {
         if self.retired.contains(&key) && !command.reuse_deleted_key {
             return Err(Reason::ProjectKeyRetired);
         }
-        let built_in = |text: &str| (format!("rolecall::{text}"), About::new(OURS, true, now));
+        let built_in = |text: &str| (format!("rolecall::{text}"), Details::new(TEMPLATE_TEXT, true, now));
         let permissions = [
             "can_view_other_members",
             "can_invite",
@@ -296,7 +301,7 @@ impl Model {
             "can_edit_org_access",
             "can_update_org_metadata",
         ];
-        let permissions: BTreeMap<String, About> = permissions.into_iter().map(built_in).collect();
+        let permissions: BTreeMap<String, Details> = permissions.into_iter().map(built_in).collect();
         let all: BTreeSet<String> = permissions.keys().cloned().collect();
         let mut most = all.clone();
         most.remove("rolecall::can_delete_org");
@@ -306,10 +311,13 @@ impl Model {
             ("Admin".to_string(), most),
             ("Member".to_string(), BTreeSet::from(["rolecall::can_view_other_members".to_string()])),
         ];
-        let mapping =
-            Mapping { about: About::new(OURS, false, now), disabled: BTreeSet::new(), grants: BTreeMap::from(grants) };
-        let role = |name: &str| (name.to_string(), About::new(OURS, false, now));
-        let mut space = Space {
+        let mapping = Mapping {
+            details: Details::new(TEMPLATE_TEXT, false, now),
+            disabled: BTreeSet::new(),
+            grants: BTreeMap::from(grants),
+        };
+        let role = |name: &str| (name.to_string(), Details::new(TEMPLATE_TEXT, false, now));
+        let mut project = ProjectModel {
             display_name: command.display_name.clone(),
             environment: command.environment,
             structure: command.role_structure,
@@ -326,29 +334,29 @@ impl Model {
             role_sets: Some(BTreeSet::new()),
         };
         if command.role_structure == RoleStructure::MultiRole {
-            space.manages = space.managed_by_order();
+            project.manages = project.managed_by_order();
         }
-        self.projects.insert(key.clone(), space);
+        self.projects.insert(key.clone(), project);
         Ok(Answer::Project(key))
     }
 
     /// R5, B3.
     fn update_project(&mut self, command: &UpdateProject, now: Time) -> Result<Answer, Reason> {
         let key = command.project.to_string();
-        let space = self.space(&key)?;
+        let project = self.project(&key)?;
         fresh(&command.etag)?;
-        let before = space.clone();
+        let before = project.clone();
         if let Some(text) = &command.display_name {
-            space.display_name = text.clone();
+            project.display_name = text.clone();
         }
         if let Some(name) = &command.default_role {
-            space.default_role = before.suitable(name.as_str())?;
+            project.default_role = before.suitable(name.as_str())?;
         }
         if let Some(name) = &command.default_owner_role {
-            space.default_owner_role = before.suitable(name.as_str())?;
+            project.default_owner_role = before.suitable(name.as_str())?;
         }
         if !command.allow_ownerless {
-            space.still_owned(&before, now)?;
+            project.require_owners(&before, now)?;
         }
         Ok(Answer::Project(key))
     }
@@ -356,7 +364,7 @@ impl Model {
     /// P6.
     fn delete_project(&mut self, command: &DeleteProject) -> Result<Answer, Reason> {
         let key = command.project.to_string();
-        let orgs = self.space(&key)?.orgs.len();
+        let orgs = self.project(&key)?.orgs.len();
         if key == "default" {
             return Err(Reason::ProjectPermanent);
         }
@@ -373,9 +381,9 @@ impl Model {
     }
 }
 
-impl About {
-    pub fn new(description: &str, marked: bool, created: Time) -> Self {
-        Self { description: description.into(), marked, created, aliases: Vec::new() }
+impl Details {
+    pub fn new(description: &str, built_in_or_internal: bool, created: Time) -> Self {
+        Self { description: description.into(), built_in_or_internal, created, aliases: Vec::new() }
     }
 
     /// The name and the old ones once a thing called `name` is updated (R3).

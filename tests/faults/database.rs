@@ -77,7 +77,7 @@ async fn soon(what: &str, mut is: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_were_cut_are_replaced_and_nothing_is_lost() {
+async fn cut_connections_are_replaced_and_no_write_is_lost() {
     let Some(world) = World::new().await else { return };
     for round in 0..5 {
         world.create_org(&format!("before-{round}")).await.unwrap();
@@ -91,7 +91,7 @@ async fn connections_that_were_cut_are_replaced_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_cut_off_in_the_middle_are_done_or_refused_and_the_server_knows_which() {
+async fn the_server_knows_the_outcome_of_every_interrupted_write() {
     let Some(world) = World::new().await else { return };
     let mut refused = 0;
     for round in 0..20 {
@@ -123,7 +123,7 @@ async fn writes_cut_off_in_the_middle_are_done_or_refused_and_the_server_knows_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_that_was_set_back_is_read_anew_and_gone_on_from() {
+async fn the_server_reloads_a_restored_database_and_continues() {
     let Some(world) = World::new().await else { return };
     world.create_org("kept").await.unwrap();
     let kept = world.revision();
@@ -144,7 +144,7 @@ async fn a_history_that_was_set_back_is_read_anew_and_gone_on_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_a_newer_server_ends_serving_for_good() {
+async fn a_change_by_a_newer_server_stops_serving_permanently() {
     let Some(world) = World::new().await else { return };
     let next = world.revision() + 1;
     assert!(world.serving("").await);

@@ -26,14 +26,14 @@ const ROWS: usize = 20;
 const DOOMED: &str = "doomed";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_fifty_times_sqlite_loses_nothing_acknowledged_and_halves_nothing() {
+async fn fifty_kills_on_sqlite_lose_no_acknowledged_write_and_split_none() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", folder.path().join("rolecall.db").display());
     killed(&database, folder.path(), 50).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_ten_times_over_postgres_loses_nothing_acknowledged_and_halves_nothing() {
+async fn ten_kills_on_postgres_lose_no_acknowledged_write_and_split_none() {
     let Some(database) = postgres::database().await else { return };
     let folder = tempfile::tempdir().unwrap();
     killed(&database, folder.path(), 10).await;
@@ -130,15 +130,15 @@ async fn make_and_delete(channel: &Channel) -> bool {
     let rows = wire::BatchWriteMembersRequest { rows: (0..ROWS).map(row).collect(), ..Default::default() };
     let gone = wire::DeleteRoleRequest { name: "Doomed".into(), ..Default::default() };
     let dead = wire::DeleteOrgRequest { org_id: DOOMED.into(), ..Default::default() };
-    answered(roles.create_role(made).await)
-        && answered(orgs.create_org(org).await)
-        && answered(members.batch_write_members(rows).await)
-        && answered(roles.delete_role(gone).await)
-        && answered(orgs.delete_org(dead).await)
+    is_answer(roles.create_role(made).await)
+        && is_answer(orgs.create_org(org).await)
+        && is_answer(members.batch_write_members(rows).await)
+        && is_answer(roles.delete_role(gone).await)
+        && is_answer(orgs.delete_org(dead).await)
 }
 
 /// Whether the server did it, or said why not.
-fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> bool {
+fn is_answer<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> bool {
     let refused = |status: &tonic::Status| matches!(status.code(), Code::AlreadyExists | Code::NotFound);
     answer.is_ok() || answer.as_ref().is_err_and(refused)
 }

@@ -11,13 +11,13 @@ mod support;
 #[path = "../domain"]
 mod reference {
     pub mod model;
-    pub mod seen;
-    pub mod strategies;
-    pub mod symbols;
+    pub mod placeholders;
+    pub mod random_history;
+    pub mod state_to_model;
 }
 
 mod database;
 mod kill;
 mod two_writers;
 
-use reference::{model, seen, strategies, symbols};
+use reference::{model, placeholders, random_history, state_to_model};

@@ -15,8 +15,8 @@ use rolecall::store::Store;
 use rolecall::writer::{Failure, Writer};
 
 use crate::model::Model;
-use crate::seen::seen;
-use crate::strategies::{USERS, hash_key, history};
+use crate::random_history::{USERS, hash_key, history};
+use crate::state_to_model::model_of;
 use crate::support::postgres;
 
 /// Commands of both writers together.
@@ -31,7 +31,7 @@ struct Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
+async fn two_writers_make_one_history_without_gaps_that_the_model_accepts() {
     let Some(database) = postgres::database().await else { return };
     let limits = Limits::default();
     let servers = [server(&database, limits).await, server(&database, limits).await];
@@ -66,7 +66,7 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
             let command: &Command =
                 &commands[commit.reason.parse::<usize>().expect("the reason is the command's number")];
             assert_eq!(&*commit.kind, command.kind());
-            let answered = model.run(command, crate::model::Called::default(), commit.revision.at, &limits);
+            let answered = model.run(command, crate::model::CallOptions::default(), commit.revision.at, &limits);
             // Nothing that can be seen changes when what was deleted is purged.
             let purged = matches!(command, Command::Purge(_));
             assert!(
@@ -79,7 +79,7 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
         }
     }
     println!("commits by kind: {by_kind:?}");
-    let mut seen = seen(&state, &USERS);
+    let mut seen = model_of(&state, &USERS);
     for (key, space) in &mut seen.projects {
         // The model gives up counting role sets once a role was deleted.
         if model.projects.get(key).is_some_and(|space| space.role_sets.is_none()) {

@@ -4,28 +4,28 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Decision, Question, Time};
 
-use super::{Customer, Model, Space};
+use super::{Model, OrgModel, ProjectModel};
 
 impl Model {
     /// K1, K2 and K6; the project must be there.
     pub fn check(&self, project: &str, org: &str, user: &str, question: Question<'_>, now: Time) -> Decision {
-        let space = &self.projects[project];
-        let Some(customer) = space.orgs.get(org) else { return Decision::OrgNotFound };
+        let project = &self.projects[project];
+        let Some(org_model) = project.orgs.get(org) else { return Decision::OrgNotFound };
         match question {
-            Question::Permission(name) => space.may(customer, user, name, now),
-            Question::Role(name) => space.has(customer, user, name, false, now),
+            Question::Permission(name) => project.may(org_model, user, name, now),
+            Question::Role(name) => project.has(org_model, user, name, false, now),
             Question::AtLeastRole(name) => {
-                space.has(customer, user, name, space.structure == RoleStructure::SingleRole, now)
+                project.has(org_model, user, name, project.structure == RoleStructure::SingleRole, now)
             }
             Question::AllOf(names) => {
-                let decisions = || names.iter().map(|name| space.may(customer, user, name, now));
+                let decisions = || names.iter().map(|name| project.may(org_model, user, name, now));
                 if decisions().any(|decision| decision == Decision::UnknownPermission) {
                     return Decision::UnknownPermission;
                 }
                 decisions().find(|decision| *decision != Decision::Allowed).unwrap_or(Decision::Allowed)
             }
             Question::AnyOf(names) => {
-                let decisions: Vec<_> = names.iter().map(|name| space.may(customer, user, name, now)).collect();
+                let decisions: Vec<_> = names.iter().map(|name| project.may(org_model, user, name, now)).collect();
                 use Decision::*;
                 let precedence = [Allowed, UnknownPermission, NotAMember, RoleDisabled, RoleExpired, MissingPermission];
                 let found = precedence.into_iter().find(|decision| decisions.contains(decision));
@@ -35,16 +35,16 @@ impl Model {
     }
 }
 
-impl Space {
+impl ProjectModel {
     /// The precedence of K2, the org being there.
-    fn may(&self, customer: &Customer, user: &str, permission: &str, now: Time) -> Decision {
+    fn may(&self, org_model: &OrgModel, user: &str, permission: &str, now: Time) -> Decision {
         let Ok(permission) = self.permission(permission) else { return Decision::UnknownPermission };
-        let grants = &self.mappings[&customer.mapping].grants;
-        self.by(customer, user, |role| grants.get(role).is_some_and(|row| row.contains(&permission)), now)
+        let grants = &self.mappings[&org_model.mapping].grants;
+        self.by(org_model, user, |role| grants.get(role).is_some_and(|row| row.contains(&permission)), now)
     }
 
     /// K6: the role, or one above it.
-    fn has(&self, customer: &Customer, user: &str, role: &str, or_above: bool, now: Time) -> Decision {
+    fn has(&self, org_model: &OrgModel, user: &str, role: &str, or_above: bool, now: Time) -> Decision {
         let Ok(role) = self.role(role) else { return Decision::UnknownRole };
         let mut fitting = Vec::new();
         for (other, _) in &self.roles {
@@ -55,14 +55,14 @@ impl Space {
                 break;
             }
         }
-        self.by(customer, user, |role| fitting.iter().any(|other| other == role), now)
+        self.by(org_model, user, |role| fitting.iter().any(|other| other == role), now)
     }
 
     /// Whether one of the roles that fit is live, else how the best of them stands.
-    fn by(&self, customer: &Customer, user: &str, fits: impl Fn(&str) -> bool, now: Time) -> Decision {
-        let Some(member) = customer.members.get(user) else { return Decision::NotAMember };
+    fn by(&self, org_model: &OrgModel, user: &str, fits: impl Fn(&str) -> bool, now: Time) -> Decision {
+        let Some(member) = org_model.members.get(user) else { return Decision::NotAMember };
         let mut role_states = Vec::new();
-        for (role, state) in self.state(customer, member, now) {
+        for (role, state) in self.state(org_model, member, now) {
             if fits(&role) {
                 role_states.push(state);
             }

@@ -8,18 +8,19 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::members::removed;
-use super::{Answer, Member, Roles, Space, at_most, fresh};
+use super::members::expired;
+use super::{Answer, Member, ProjectModel, Roles, at_most, fresh};
 
-impl Space {
+impl ProjectModel {
     /// G2 in SINGLE: the visible roles below, and the highest visible role manages itself as well.
     pub(super) fn managed_by_order(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut managed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let highest = self.roles.iter().find(|(_, about)| !about.marked).map(|(name, _)| name.clone());
+        let highest =
+            self.roles.iter().find(|(_, details)| !details.built_in_or_internal).map(|(name, _)| name.clone());
         for (at, (name, _)) in self.roles.iter().enumerate() {
             let mut below = BTreeSet::new();
-            for (other, about) in &self.roles[at + 1..] {
-                if !about.marked {
+            for (other, details) in &self.roles[at + 1..] {
+                if !details.built_in_or_internal {
                     below.insert(other.clone());
                 }
             }
@@ -53,11 +54,11 @@ impl Space {
             RoleStructure::SingleRole => {
                 self.roles = self.ordered(&command.order)?;
                 self.manages.clear();
-                for (id, customer) in &before.orgs {
-                    let preferred = self.preferred(&before.mappings[&customer.mapping].disabled);
+                for (id, org_model) in &before.orgs {
+                    let preferred = self.preferred(&before.mappings[&org_model.mapping].disabled);
                     let members = &mut self.orgs.get_mut(id).expect("it stays").members;
-                    for (user, member) in &customer.members {
-                        let Some(roles) = one_role(&preferred, member, now) else { continue };
+                    for (user, member) in &org_model.members {
+                        let Some(roles) = converted_roles(&preferred, member, now) else { continue };
                         let fallbacks = member.fallbacks.clone();
                         members.insert(user.clone(), Member { roles, origin: Origin::Migration, fallbacks });
                     }
@@ -67,7 +68,7 @@ impl Space {
         }
         self.structure = command.to;
         if !command.allow_ownerless {
-            self.still_owned(&before, now)?;
+            self.require_owners(&before, now)?;
         }
         Ok(Answer::Project(command.project.to_string()))
     }
@@ -76,8 +77,8 @@ impl Space {
     fn preferred(&self, disabled: &BTreeSet<String>) -> Vec<String> {
         let mut preferred = Vec::new();
         for wanted in [[true, true], [false, true], [true, false], [false, false]] {
-            for (name, about) in &self.roles {
-                let internal = about.marked;
+            for (name, details) in &self.roles {
+                let internal = details.built_in_or_internal;
                 let enabled = !disabled.contains(name);
                 // Of internal ones it makes no difference whether they are enabled.
                 let kind = if internal { [true, false] } else { [enabled, true] };
@@ -90,16 +91,17 @@ impl Space {
     }
 }
 
-/// The role that a member keeps, and the lent one over it; none where nothing changes.
-fn one_role(preferred: &[String], member: &Member, now: Time) -> Option<Roles> {
-    let best =
-        |fits: &dyn Fn(&super::Given) -> bool| preferred.iter().find(|role| member.roles.get(*role).is_some_and(fits));
+/// The role that a member keeps, and the temporary one over it; none where nothing changes.
+fn converted_roles(preferred: &[String], member: &Member, now: Time) -> Option<Roles> {
+    let best = |fits: &dyn Fn(&super::RoleRecord) -> bool| {
+        preferred.iter().find(|role| member.roles.get(*role).is_some_and(fits))
+    };
     let base = best(&|given| given.expire_time.is_none());
-    let lent = best(&|given| given.expire_time.is_some() && !removed(given, now));
+    let temporary = best(&|given| given.expire_time.is_some() && !expired(given, now));
     let place = |role: &String| preferred.iter().position(|other| other == role);
-    let lent = lent.filter(|lent| base.is_none_or(|base| place(lent) < place(base)));
-    let gone = if base.is_none() && lent.is_none() { best(&|_| true) } else { None };
-    let kept: BTreeSet<&String> = base.into_iter().chain(lent).chain(gone).collect();
+    let temporary = temporary.filter(|temporary| base.is_none_or(|base| place(temporary) < place(base)));
+    let gone = if base.is_none() && temporary.is_none() { best(&|_| true) } else { None };
+    let kept: BTreeSet<&String> = base.into_iter().chain(temporary).chain(gone).collect();
     if kept.len() == member.roles.len() {
         return None;
     }

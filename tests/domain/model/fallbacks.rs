@@ -6,7 +6,7 @@ use rolecall::domain::commands::command::OnDisabled;
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::{Reason, RoleName, Time};
 
-use super::{Customer, Given, Member, Roles, Space};
+use super::{Member, OrgModel, ProjectModel, RoleRecord, Roles};
 
 impl Member {
     /// What the member holds in the place of a suspended role: where that is disabled too, what stands in for that one.
@@ -22,12 +22,12 @@ impl Member {
     }
 
     /// Whether a role stands in for one that the member holds, be it suspended as well.
-    pub(super) fn is_stood_in_by(&self, role: &str, now: Time) -> bool {
-        self.stood_in_for(now).values().any(|fallback_role| fallback_role == role)
+    pub(super) fn has_fallback(&self, role: &str, now: Time) -> bool {
+        self.fallbacks_in_use(now).values().any(|fallback_role| fallback_role == role)
     }
 
     /// The fallback roles of the roles held, and of those.
-    fn stood_in_for(&self, now: Time) -> BTreeMap<String, String> {
+    fn fallbacks_in_use(&self, now: Time) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for role in self.roles.keys().filter(|role| self.holds(role, now)) {
             let mut role = role.clone();
@@ -41,8 +41,8 @@ impl Member {
         found
     }
 
-    pub(super) fn forget_idle_fallbacks(&mut self, disabled: &BTreeSet<String>, now: Time) {
-        self.fallbacks = self.stood_in_for(now);
+    pub(super) fn drop_unused_fallbacks(&mut self, disabled: &BTreeSet<String>, now: Time) {
+        self.fallbacks = self.fallbacks_in_use(now);
         self.fallbacks.retain(|role, _| disabled.contains(role));
     }
 }
@@ -54,7 +54,7 @@ enum Strategy {
     Suspend { fallback_role: Option<String> },
 }
 
-impl Space {
+impl ProjectModel {
     /// The names of a strategy, and whether they suit the mapping that results.
     fn strategy(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<Strategy, Reason> {
         let target = |name: &RoleName| {
@@ -71,7 +71,7 @@ impl Space {
                     if role == to {
                         return Err(Reason::Contradiction);
                     }
-                    if self.about_role(&role).marked != self.about_role(&to).marked {
+                    if self.is_internal(&role) != self.is_internal(&to) {
                         return Err(Reason::ReplacementUnsuitable);
                     }
                     if map.insert(role, to).is_some() {
@@ -87,7 +87,7 @@ impl Space {
             OnDisabled::Suspend { fallback_role: None } => Strategy::Suspend { fallback_role: None },
             OnDisabled::Suspend { fallback_role: Some(role) } => {
                 let role = target(role)?;
-                if self.about_role(&role).marked {
+                if self.is_internal(&role) {
                     return Err(Reason::ReplacementUnsuitable);
                 }
                 Strategy::Suspend { fallback_role: Some(role) }
@@ -96,25 +96,25 @@ impl Space {
     }
 
     /// What a strategy says must make sense, whether or not there is anybody to whom it applies.
-    pub(super) fn makes_sense(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<(), Reason> {
+    pub(super) fn validate_strategy(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<(), Reason> {
         self.strategy(on_disabled, mapping).map(|_| ())
     }
 
     /// M7: what a change, that is made already, does to those for whom it disables roles; `mapping` is what resulted.
-    pub(super) fn on_disabled(
+    pub(super) fn apply_strategy(
         &mut self,
-        before: &Space,
+        before: &ProjectModel,
         on_disabled: &OnDisabled,
         mapping: &str,
         now: Time,
     ) -> Result<(), Reason> {
         let strategy = self.strategy(on_disabled, mapping)?;
         let mut orgs = self.orgs.clone();
-        for (id, customer) in &mut orgs {
+        for (id, org_model) in &mut orgs {
             let was = &before.mappings[&before.orgs[id].mapping].disabled;
-            let is = &self.mappings[&customer.mapping].disabled;
-            for member in customer.members.values_mut() {
-                self.turn(member, &strategy, was, is, now)?;
+            let is = &self.mappings[&org_model.mapping].disabled;
+            for member in org_model.members.values_mut() {
+                self.apply_to_member(member, &strategy, was, is, now)?;
             }
         }
         // Which sets of roles there are once members got others is nobody's promise.
@@ -126,7 +126,7 @@ impl Space {
     }
 
     /// Of one member.
-    fn turn(
+    fn apply_to_member(
         &self,
         member: &mut Member,
         strategy: &Strategy,
@@ -158,7 +158,7 @@ impl Space {
         match strategy {
             Strategy::Reject => Err(Reason::RolesWouldBeDisabled),
             Strategy::Suspend { fallback_role } => {
-                for role in affected.iter().filter(|role| !self.about_role(role).marked) {
+                for role in affected.iter().filter(|role| !self.is_internal(role)) {
                     if let Some(fallback_role) = fallback_role {
                         member.fallbacks.insert(role.clone(), fallback_role.clone());
                     }
@@ -168,9 +168,9 @@ impl Space {
             Strategy::Remap { replacements, default_replacement } => {
                 let mut to = BTreeMap::new();
                 for role in &affected {
-                    let internal = self.about_role(role).marked;
+                    let internal = self.is_internal(role);
                     let default_replacement =
-                        default_replacement.as_ref().filter(|other| self.about_role(other).marked == internal);
+                        default_replacement.as_ref().filter(|other| self.is_internal(other) == internal);
                     let target = replacements.get(role).or(default_replacement).ok_or(Reason::RolesWouldBeDisabled)?;
                     to.insert(role.clone(), target.clone());
                 }
@@ -189,19 +189,19 @@ impl Space {
     }
 
     /// The members as customers know them (I2, I4): no internal role, and nobody who has no other.
-    pub(super) fn visibly(&self, customer: &Customer) -> Customer {
-        let mut customer = customer.clone();
-        for member in customer.members.values_mut() {
-            member.roles.retain(|role, _| !self.about_role(role).marked);
+    pub(super) fn without_internal_roles(&self, org_model: &OrgModel) -> OrgModel {
+        let mut org_model = org_model.clone();
+        for member in org_model.members.values_mut() {
+            member.roles.retain(|role, _| !self.is_internal(role));
         }
-        customer.members.retain(|_, member| !member.roles.is_empty());
-        customer
+        org_model.members.retain(|_, member| !member.roles.is_empty());
+        org_model
     }
 }
 
 /// All at once: what was held, each perhaps as another; two that become one have the later end, and none is the latest.
 fn remapped(roles: &Roles, to: &BTreeMap<String, String>, now: Time) -> Roles {
-    let held = |given: &Given| given.expire_time.is_none_or(|expire_time| expire_time > now);
+    let held = |given: &RoleRecord| given.expire_time.is_none_or(|expire_time| expire_time > now);
     let mut after: Roles = Roles::new();
     for (role, given) in roles.iter().filter(|(role, _)| !to.contains_key(*role)) {
         after.insert(role.clone(), *given);
@@ -209,11 +209,11 @@ fn remapped(roles: &Roles, to: &BTreeMap<String, String>, now: Time) -> Roles {
     for (role, given) in roles.iter().filter(|(_, given)| held(given)) {
         let Some(target) = to.get(role) else { continue };
         let comes = match after.get(target).filter(|there| held(there)) {
-            Some(there) => Given {
+            Some(there) => RoleRecord {
                 expire_time: there.expire_time.zip(given.expire_time).map(|(one, other)| one.max(other)),
                 ..*there
             },
-            None => Given { expire_time: given.expire_time, origin: Origin::Migration },
+            None => RoleRecord { expire_time: given.expire_time, origin: Origin::Migration },
         };
         after.insert(target.clone(), comes);
     }

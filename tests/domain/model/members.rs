@@ -9,37 +9,37 @@ use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::{Answer, Customer, Given, Member, Roles, Shown, Space, at_most};
+use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, Shown, at_most};
 
 impl Member {
     /// Whether a role is recorded and not past its end.
     pub(super) fn holds(&self, role: &str, now: Time) -> bool {
-        self.roles.get(role).is_some_and(|given| !removed(given, now))
+        self.roles.get(role).is_some_and(|given| !expired(given, now))
     }
 
     pub fn is_member(&self, now: Time) -> bool {
-        self.roles.values().any(|given| !removed(given, now))
+        self.roles.values().any(|given| !expired(given, now))
     }
 }
 
-/// Whether a role as it is shown is lent, and it or what stands in for it is live.
-pub(super) fn lies_over((_, expire_time, state, _, fallback_role): &Shown) -> bool {
+/// Whether a role as it is shown is temporary, and it or what stands in for it is live.
+pub(super) fn overrides_permanent((_, expire_time, state, _, fallback_role): &Shown) -> bool {
     expire_time.is_some() && (*state == RoleState::Live || fallback_role.is_some())
 }
 
-pub(super) fn removed(given: &Given, now: Time) -> bool {
+pub(super) fn expired(given: &RoleRecord, now: Time) -> bool {
     given.expire_time.is_some_and(|expire_time| now >= expire_time)
 }
 
-impl Space {
+impl ProjectModel {
     /// The recorded roles of a member from the highest to the lowest, how each stands, and what stands in for it.
-    pub fn shown(&self, customer: &Customer, member: &Member, now: Time) -> Vec<Shown> {
-        let disabled = &self.mappings[&customer.mapping].disabled;
+    pub fn shown(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<Shown> {
+        let disabled = &self.mappings[&org_model.mapping].disabled;
         let mut shown = Vec::new();
         for (name, _) in &self.roles {
             let Some(given) = member.roles.get(name) else { continue };
             let mut fallback_role = None;
-            let state = if removed(given, now) {
+            let state = if expired(given, now) {
                 RoleState::Expired
             } else if disabled.contains(name) {
                 fallback_role = member.fallback_of(name, disabled);
@@ -49,8 +49,8 @@ impl Space {
             };
             shown.push((name.clone(), given.expire_time, state, given.origin, fallback_role));
         }
-        // B5: in SINGLE a lent role, or what stands in for one, lies over the base role.
-        if self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over) {
+        // B5: in SINGLE a temporary role, or what stands in for one, lies over the base role.
+        if self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent) {
             for (_, expire_time, state, ..) in &mut shown {
                 if expire_time.is_none() && *state == RoleState::Live {
                     *state = RoleState::Overridden;
@@ -61,14 +61,14 @@ impl Space {
     }
 
     /// How each role of a member stands, those that stand in for others included: each exactly in the place of the other.
-    pub(super) fn state(&self, customer: &Customer, member: &Member, now: Time) -> Vec<(String, RoleState)> {
-        let shown = self.shown(customer, member, now);
-        let lent = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
+    pub(super) fn state(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<(String, RoleState)> {
+        let shown = self.shown(org_model, member, now);
+        let temporary = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
         let mut state = Vec::new();
         for (role, expire_time, recorded_role, _, fallback_role) in shown {
             state.push((role, recorded_role));
             if let Some(fallback_role) = fallback_role {
-                let behind = lent && expire_time.is_none();
+                let behind = temporary && expire_time.is_none();
                 state.push((fallback_role, if behind { RoleState::Overridden } else { RoleState::Live }));
             }
         }
@@ -85,26 +85,25 @@ impl Space {
     }
 
     /// B3: no org that keeps visible members beside those who were its permanent owners lost them all.
-    pub(super) fn still_owned(&self, before: &Space, now: Time) -> Result<(), Reason> {
-        for (id, customer) in &self.orgs {
-            let Some(was) = before.orgs.get(id).filter(|customer| before.has_owner(customer)) else { continue };
-            let visible = |member: &Member| {
-                member.roles.keys().any(|role| member.holds(role, now) && !self.about_role(role).marked)
-            };
-            let owned = |user: &String| was.members.get(user).is_some_and(|member| before.owns(member));
-            let others = customer.members.iter().any(|(user, member)| visible(member) && !owned(user));
-            if others && !self.has_owner(customer) {
+    pub(super) fn require_owners(&self, before: &ProjectModel, now: Time) -> Result<(), Reason> {
+        for (id, org_model) in &self.orgs {
+            let Some(was) = before.orgs.get(id).filter(|org_model| before.has_owner(org_model)) else { continue };
+            let visible =
+                |member: &Member| member.roles.keys().any(|role| member.holds(role, now) && !self.is_internal(role));
+            let owned = |user: &String| was.members.get(user).is_some_and(|member| before.is_permanent_owner(member));
+            let others = org_model.members.iter().any(|(user, member)| visible(member) && !owned(user));
+            if others && !self.has_owner(org_model) {
                 return Err(Reason::LastOwner);
             }
         }
         Ok(())
     }
 
-    pub(super) fn has_owner(&self, customer: &Customer) -> bool {
-        customer.members.values().any(|member| self.owns(member))
+    pub(super) fn has_owner(&self, org_model: &OrgModel) -> bool {
+        org_model.members.values().any(|member| self.is_permanent_owner(member))
     }
 
-    fn owns(&self, member: &Member) -> bool {
+    fn is_permanent_owner(&self, member: &Member) -> bool {
         member.roles.get(&self.default_owner_role).is_some_and(|it| it.expire_time.is_none())
     }
 
@@ -112,13 +111,13 @@ impl Space {
         let before = self.clone();
         self.write_member(&command.row, now, limits)?;
         if !command.allow_ownerless {
-            self.still_owned(&before, now)?;
+            self.require_owners(&before, now)?;
         }
         let (org, user) = (command.row.org_id.to_string(), command.row.user_id.to_string());
-        let customer = &self.orgs[&org];
-        Ok(match customer.members.get(&user) {
+        let org_model = &self.orgs[&org];
+        Ok(match org_model.members.get(&user) {
             Some(member) => {
-                let (roles, origin) = (self.shown(customer, member, now), Some(member.origin));
+                let (roles, origin) = (self.shown(org_model, member, now), Some(member.origin));
                 Answer::Member { org, user, roles, origin }
             }
             None => Answer::Removed,
@@ -148,7 +147,7 @@ impl Space {
             }
         }
         if !command.allow_ownerless {
-            self.still_owned(&before, now)?;
+            self.require_owners(&before, now)?;
         }
         Ok(Answer::Tally { added, set, removed, unchanged })
     }
@@ -156,16 +155,16 @@ impl Space {
     /// Returns whether anything changed.
     fn write_member(&mut self, row: &MemberWrite, now: Time, limits: &Limits) -> Result<bool, Reason> {
         let (org, user) = (row.org_id.as_str(), row.user_id.as_str());
-        let customer = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
-        let recorded = customer.members.get(user).cloned();
+        let org_model = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
+        let recorded = org_model.members.get(user).cloned();
         let is_member = recorded.as_ref().is_some_and(|member| member.is_member(now));
         let nothing = Member::default();
         let after = match &row.write {
             Write::Add(_) if is_member => return Err(Reason::MemberAlreadyExists),
             Write::Set(_) | Write::Remove if !is_member => return Err(Reason::MemberNotFound),
-            Write::Add(given) => Some(self.roles_given(customer, &nothing, given, now, limits)?),
+            Write::Add(given) => Some(self.assigned_roles(org_model, &nothing, given, now, limits)?),
             Write::Set(given) => {
-                Some(self.roles_given(customer, recorded.as_ref().unwrap_or(&nothing), given, now, limits)?)
+                Some(self.assigned_roles(org_model, recorded.as_ref().unwrap_or(&nothing), given, now, limits)?)
             }
             Write::Remove => None,
         };
@@ -189,9 +188,9 @@ impl Space {
     }
 
     /// B1, B2, B5, B6, M3: the roles that a member has once these are given.
-    pub(super) fn roles_given(
+    pub(super) fn assigned_roles(
         &self,
-        customer: &Customer,
+        org_model: &OrgModel,
         member: &Member,
         given: &[RoleAssignment],
         now: Time,
@@ -199,7 +198,7 @@ impl Space {
     ) -> Result<Roles, Reason> {
         let mut roles = Roles::new();
         if given.is_empty() {
-            roles.insert(self.default_role.clone(), Given { expire_time: None, origin: Origin::Direct });
+            roles.insert(self.default_role.clone(), RoleRecord { expire_time: None, origin: Origin::Direct });
         }
         for one in given {
             let name = self.role(one.role.as_str())?;
@@ -214,17 +213,17 @@ impl Space {
             }
             // Who holds it has it still by what it came by.
             let origin = if member.holds(&name, now) { member.roles[&name].origin } else { Origin::Direct };
-            roles.insert(name, Given { expire_time, origin });
+            roles.insert(name, RoleRecord { expire_time, origin });
         }
         if self.structure == RoleStructure::MultiRole {
             at_most(limits.member_roles, roles.len())?;
         } else {
-            let lent = roles.values().filter(|given| given.expire_time.is_some()).count();
-            if lent > 1 || roles.len() - lent > 1 {
+            let temporary = roles.values().filter(|given| given.expire_time.is_some()).count();
+            if temporary > 1 || roles.len() - temporary > 1 {
                 return Err(Reason::TooManyRoles);
             }
         }
-        let disabled = &self.mappings[&customer.mapping].disabled;
+        let disabled = &self.mappings[&org_model.mapping].disabled;
         if roles.keys().any(|name| disabled.contains(name) && !member.holds(name, now)) {
             return Err(Reason::RoleDisabled);
         }

@@ -7,9 +7,9 @@ use rolecall::domain::{Call, RequestKey, Revision, Time};
 
 use super::plans;
 use crate::fixture::{World, world};
-use crate::lifecycle::call;
+use crate::history_runner::call;
 use crate::model::Answer;
-use crate::seen::answered;
+use crate::state_to_model::answer_of;
 
 fn work(world: &mut World, line: &str, request: &str, fingerprint: u128) -> Work {
     let request = RequestKey { caller: "ops".into(), request_id: request.into() };
@@ -17,12 +17,12 @@ fn work(world: &mut World, line: &str, request: &str, fingerprint: u128) -> Work
     Work { command: world.command(line), call, tag: 3 }
 }
 
-/// The verdicts in words.
+/// The verdicts in prefixes.
 fn told(verdicts: &[Verdict]) -> Vec<String> {
     let word = |verdict: &Verdict| match verdict {
         Verdict::Done { revision, replayed: false, .. } => format!("done at {}", revision.number),
         Verdict::Done { revision, outcome, replayed: true, .. } => {
-            format!("replayed from {}: {:?}", revision.number, answered(outcome))
+            format!("replayed from {}: {:?}", revision.number, answer_of(outcome))
         }
         Verdict::Remembered { revision, outcome } => {
             format!("remembered from {}: {}", revision.number, String::from_utf8_lossy(outcome))
@@ -76,7 +76,7 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
 }
 
 #[test]
-fn a4_request_ids_of_different_callers_do_not_meet() {
+fn a4_request_ids_of_different_callers_are_independent() {
     let mut world = world("org acme");
     let mut group = vec![work(&mut world, "add ann to acme", "1", 10), work(&mut world, "add bob to acme", "1", 11)];
     group[1].call.request = Some(RequestKey { caller: "billing".into(), request_id: "1".into() });

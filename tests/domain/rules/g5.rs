@@ -32,7 +32,7 @@ fn said(world: &World, acting: &str, target: Option<&str>) -> (Vec<String>, bool
 }
 
 #[test]
-fn g5_the_list_says_what_may_be_invited_given_and_taken() {
+fn g5_the_list_says_which_roles_can_be_invited_given_and_taken() {
     let mut world = single();
     let all = ["Owner", "Admin", "Guest invite give take", "Member invite give take"];
     assert_eq!(said(&world, "adm", None), (all.map(String::from).to_vec(), true));
@@ -55,7 +55,7 @@ fn g5_the_list_says_what_may_be_invited_given_and_taken() {
 }
 
 #[test]
-fn g5_the_list_says_until_when_and_knows_no_internal_role() {
+fn g5_the_list_has_the_latest_expiry_and_no_internal_role() {
     let mut world = single();
     world.run("internal role Spy above Guest\n set adm in acme: Admin until 60");
     assert_eq!(
@@ -69,7 +69,7 @@ fn g5_the_list_says_until_when_and_knows_no_internal_role() {
 }
 
 #[test]
-fn g5_who_may_not_see_others_may_not_ask_about_them() {
+fn g5_a_user_who_cannot_view_members_cannot_ask_about_them() {
     let mut world = single();
     world.run("edit Default: Member -rolecall::can_view_other_members");
     let ask = |acting: &str, target: &str| Ask {

@@ -28,7 +28,7 @@ fn told(world: &mut World, line: &str, user: &str, roles: &[(&str, Option<Time>)
 }
 
 #[test]
-fn i1_only_the_callers_own_writes_assign_internal_roles() {
+fn i1_acting_users_cannot_assign_internal_roles() {
     for mut world in [single(), multi()] {
         for line in ["add new to acme: Spy", "set bob in acme: Spy", "set bob in acme: Member, Spy until 60"] {
             let refusal = world.refused(&format!("as:ann {line}"), Reason::RoleNotFound);
@@ -40,7 +40,7 @@ fn i1_only_the_callers_own_writes_assign_internal_roles() {
 }
 
 #[test]
-fn i4_an_internal_member_is_none() {
+fn i4_an_internal_member_is_not_found() {
     for mut world in [single(), multi()] {
         for line in ["set spy in acme: Member", "remove spy from acme"] {
             let refusal = world.refused(&format!("as:ann {line}"), Reason::MemberNotFound);
@@ -51,25 +51,25 @@ fn i4_an_internal_member_is_none() {
 }
 
 #[test]
-fn i4_in_multi_what_is_added_to_an_internal_member_stands_beside() {
+fn i4_in_multi_role_an_internal_member_can_be_added_with_visible_roles() {
     let mut world = multi();
     told(&mut world, "as:ann add spy to acme: Member", "spy", &[("Member", None)]);
-    assert_eq!(world.recorded_role("acme", "spy"), "Member live, Spy live");
+    assert_eq!(world.role_states("acme", "spy"), "Member live, Spy live");
     world.refused("as:ann add spy to acme: Member", Reason::MemberAlreadyExists);
 }
 
 #[test]
-fn i4_in_multi_setting_and_removing_touches_visible_roles_alone() {
+fn i4_in_multi_role_set_and_remove_change_only_visible_roles() {
     let mut world = multi();
     told(&mut world, "as:ann set mix in acme: Guest until 60", "mix", &[("Guest", Some(seconds(60)))]);
-    assert_eq!(world.recorded_role("acme", "mix"), "Spy live, Guest live until 60");
+    assert_eq!(world.role_states("acme", "mix"), "Spy live, Guest live until 60");
     assert_eq!(world.answer("as:ann remove mix from acme"), Answer::Removed);
-    assert_eq!(world.recorded_role("acme", "mix"), "Spy live");
+    assert_eq!(world.role_states("acme", "mix"), "Spy live");
     world.refused("as:ann remove mix from acme", Reason::MemberNotFound);
 }
 
 #[test]
-fn i4_in_single_an_internal_member_is_not_available() {
+fn i4_in_single_role_an_internal_member_is_not_available() {
     let mut world = single();
     world.refused("as:ann add spy to acme", Reason::UserNotAvailable);
     world.refused("as:ann add spy to acme: Guest until 60", Reason::UserNotAvailable);
@@ -78,23 +78,23 @@ fn i4_in_single_an_internal_member_is_not_available() {
     world.refused("as:ann add spy to acme: Ghost", Reason::RoleNotFound);
     world.run("set spy in acme: Spy until 60\n add tim to acme: Spy until 60");
     world.at(60).run("as:ann add spy to acme");
-    assert_eq!(world.recorded_role("acme", "spy"), "Member live");
+    assert_eq!(world.role_states("acme", "spy"), "Member live");
 }
 
 #[test]
-fn i4_in_single_what_has_no_room_beside_an_internal_role_is_not_available() {
+fn i4_in_single_role_a_role_that_conflicts_with_an_internal_one_is_not_available() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
     world.refused("as:ann set bob in acme: Member, Guest until 60", Reason::UserNotAvailable);
     told(&mut world, "as:ann set bob in acme: Guest", "bob", &[("Guest", None)]);
-    assert_eq!(world.recorded_role("acme", "bob"), "Spy live until 60, Guest overridden");
-    world.run("set bob in acme: Spy lasting, Member until 60");
-    world.refused("as:ann set bob in acme: Member lasting", Reason::UserNotAvailable);
+    assert_eq!(world.role_states("acme", "bob"), "Spy live until 60, Guest overridden");
+    world.run("set bob in acme: Spy permanent, Member until 60");
+    world.refused("as:ann set bob in acme: Member permanent", Reason::UserNotAvailable);
     told(&mut world, "as:ann set bob in acme: Guest until 50", "bob", &[("Guest", Some(seconds(50)))]);
 }
 
 #[test]
-fn i4_what_would_be_refused_anyway_is_refused_as_it_would_be() {
+fn i4_other_refusals_come_before_not_available() {
     for internal in ["", ", Spy until 60"] {
         let mut world = single();
         world.run(&format!("add cid to acme: Owner{internal}\n set ann in acme: Admin, Owner until 90"));
@@ -103,16 +103,16 @@ fn i4_what_would_be_refused_anyway_is_refused_as_it_would_be() {
 }
 
 #[test]
-fn i4_standings_are_told_as_if_there_were_no_internal_role() {
+fn i4_role_states_ignore_internal_roles() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
-    assert_eq!(world.recorded_role("acme", "bob"), "Spy live until 60, Member overridden");
+    assert_eq!(world.role_states("acme", "bob"), "Spy live until 60, Member overridden");
     let Answer::Member { roles, .. } = world.answer("as:ann set bob in acme: Guest") else { panic!() };
     assert_eq!(roles[0].2, RoleState::Live);
 }
 
 #[test]
-fn i4_fifty_roles_are_counted_with_those_unseen_without_saying_so() {
+fn i4_internal_roles_count_for_the_limit_without_being_revealed() {
     let mut world = multi();
     world.limits.member_roles = 2;
     world.refused("as:ann set mix in acme: Member, Guest", Reason::UserNotAvailable);
@@ -121,15 +121,15 @@ fn i4_fifty_roles_are_counted_with_those_unseen_without_saying_so() {
 }
 
 #[test]
-fn i4_what_changes_nothing_that_is_seen_changes_nothing() {
+fn i4_a_write_that_changes_no_visible_role_changes_nothing() {
     let mut world = multi();
     world.run("set mix in acme: Member, Spy until 60");
-    world.at(60).idle("as:ann set mix in acme: Member");
-    assert_eq!(world.recorded_role("acme", "mix"), "Member live, Spy expired until 60");
+    world.at(60).unchanged("as:ann set mix in acme: Member");
+    assert_eq!(world.role_states("acme", "mix"), "Member live, Spy expired until 60");
 }
 
 #[test]
-fn i4_a_deleted_org_had_visible_members_alone() {
+fn i4_deleting_an_org_reports_only_visible_members() {
     let mut world = multi();
     world.run("set mix in acme: Member, Spy until 60");
     let impact = world.preview("as:ann delete org acme");
@@ -140,7 +140,7 @@ fn i4_a_deleted_org_had_visible_members_alone() {
 }
 
 #[test]
-fn i4_the_impact_knows_no_internal_role() {
+fn i4_the_impact_ignores_internal_roles() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
     let impact = world.impact("as:ann set bob in acme: Guest");
@@ -154,7 +154,7 @@ fn i4_the_impact_knows_no_internal_role() {
 }
 
 #[test]
-fn i4_staff_acts_by_its_internal_roles() {
+fn i4_internal_members_act_with_their_internal_roles() {
     let mut world = single();
     world.run("edit Default: Spy +rolecall::can_invite\n as:spy add eve to acme: Guest");
     world.refused("as:spy add dan to acme: Owner", Reason::RoleOutOfScope);

@@ -7,7 +7,7 @@ use super::plans;
 use crate::fixture::{seconds, world};
 
 #[test]
-fn k1_allowed_is_a_live_role_that_grants_it_in_that_org() {
+fn k1_allowed_means_a_live_role_grants_the_permission_in_that_org() {
     let mut world = world(
         "permission billing.view
         org acme
@@ -27,7 +27,7 @@ fn k1_allowed_is_a_live_role_that_grants_it_in_that_org() {
 
 /// In a MULTI_ROLE project a user holds roles of every kind. Each row: what grants the permission, and the answer.
 #[test]
-fn k2_the_first_decision_that_fits_is_the_answer() {
+fn k2_the_first_matching_decision_is_the_answer() {
     let table = [
         ("", MissingPermission),
         ("Live", Allowed),
@@ -64,24 +64,24 @@ fn k2_the_first_decision_that_fits_is_the_answer() {
     }
 }
 
-/// The same for a SINGLE_ROLE project: base role Member, lent role Admin. Each row: which of them is disabled, what grants
+/// The same for a SINGLE_ROLE project: base role Member, temporary role Admin. Each row: which of them is disabled, what grants
 /// the permission, and the answer before and after the end.
 #[test]
-fn k2_in_single_the_lent_role_stands_before_the_base_role() {
+fn k2_in_single_role_a_temporary_role_overrides_the_permanent_one() {
     let table = [
-        ("", "Base", MissingPermission, Allowed),
-        ("", "Lent", Allowed, RoleExpired),
-        ("", "Base Lent", Allowed, Allowed),
+        ("", "Permanent", MissingPermission, Allowed),
+        ("", "Temporary", Allowed, RoleExpired),
+        ("", "Permanent Temporary", Allowed, Allowed),
         ("", "", MissingPermission, MissingPermission),
-        ("Base", "Base", RoleDisabled, RoleDisabled),
-        ("Base", "Lent", Allowed, RoleExpired),
-        ("Base", "Base Lent", Allowed, RoleDisabled),
-        ("Lent", "Base", Allowed, Allowed),
-        ("Lent", "Lent", RoleDisabled, RoleExpired),
-        ("Lent", "Base Lent", Allowed, Allowed),
-        ("Base Lent", "Base", RoleDisabled, RoleDisabled),
-        ("Base Lent", "Lent", RoleDisabled, RoleExpired),
-        ("Base Lent", "Base Lent", RoleDisabled, RoleDisabled),
+        ("Permanent", "Permanent", RoleDisabled, RoleDisabled),
+        ("Permanent", "Temporary", Allowed, RoleExpired),
+        ("Permanent", "Permanent Temporary", Allowed, RoleDisabled),
+        ("Temporary", "Permanent", Allowed, Allowed),
+        ("Temporary", "Temporary", RoleDisabled, RoleExpired),
+        ("Temporary", "Permanent Temporary", Allowed, Allowed),
+        ("Permanent Temporary", "Permanent", RoleDisabled, RoleDisabled),
+        ("Permanent Temporary", "Temporary", RoleDisabled, RoleExpired),
+        ("Permanent Temporary", "Permanent Temporary", RoleDisabled, RoleDisabled),
     ];
     for (disabled, granting, before, after) in table {
         let mut world = world("permission p\n org acme\n role Base\n role Lent\n add ann to acme: Base, Lent until 60");
@@ -129,7 +129,7 @@ fn k3_a_batch_is_answered_in_the_order_asked_at_one_instant() {
 /// SINGLE_ROLE, in the order Owner, Admin, Member, Guest. Each row: what ann holds, the role asked for, and the answers to
 /// "has it" and "at least". Admin is disabled, and it is second 60.
 #[test]
-fn k6_in_single_at_least_is_the_role_or_a_higher_one_live() {
+fn k6_in_single_role_at_least_means_the_role_or_a_higher_one() {
     let table = [
         ("Member", "Member", Allowed, Allowed),
         ("Member", "Guest", MissingPermission, Allowed),
@@ -145,7 +145,7 @@ fn k6_in_single_at_least_is_the_role_or_a_higher_one_live() {
         ("Guest, Member until 60", "Guest", Allowed, Allowed),
         ("Guest, Member until 60", "Member", RoleExpired, RoleExpired),
         ("Admin, Member until 60", "Guest", MissingPermission, RoleDisabled),
-        // A lent role lies over the base role, also over a higher one.
+        // A temporary role lies over the base role, also over a higher one.
         ("Member, Guest until 90", "Guest", Allowed, Allowed),
         ("Member, Guest until 90", "Member", MissingPermission, MissingPermission),
         ("Guest, Owner until 90", "Member", MissingPermission, Allowed),
@@ -168,7 +168,7 @@ fn k6_in_single_at_least_is_the_role_or_a_higher_one_live() {
 }
 
 #[test]
-fn k6_in_multi_at_least_is_the_role_itself() {
+fn k6_in_multi_role_at_least_means_the_role_itself() {
     let mut world = world("project shop MULTI\n org acme\n add ann to acme: Owner, Admin until 60");
     world.ask("ann", "acme", Question::AtLeastRole("Owner"), Allowed);
     world.ask("ann", "acme", Question::AtLeastRole("Admin"), Allowed);

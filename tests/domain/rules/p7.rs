@@ -8,7 +8,7 @@ use crate::fixture::{World, world};
 
 /// Decides a line that must be accepted, and returns its commit.
 fn commit(world: &mut World, line: &str) -> Commit {
-    let (command, call) = world.said(line);
+    let (command, call) = world.command_and_call(line);
     let work = Work { command, call, tag: 1 };
     let group = decide_group(world.state.clone(), &[work], &Known::new(), world.now, &world.limits);
     world.state = group.next;
@@ -25,7 +25,7 @@ fn recorded(world: &World, org: OrgNo, user: &str) -> Vec<String> {
 }
 
 #[test]
-fn p7_role_sets_that_nobody_has_any_more_are_dropped() {
+fn p7_unused_role_sets_are_dropped() {
     let mut world = world("project shop MULTI\n role Guest\n mapping Free like Default: off Admin");
     world.run("mapping Paid like Default: off Guest\n org acme by dan\n org globex by dan\n org initech by dan");
     world.run("add ann to acme: Admin\n add bob to acme: Member, Admin\n add cid to acme: Member, Admin until 5000");
@@ -49,12 +49,12 @@ fn p7_role_sets_that_nobody_has_any_more_are_dropped() {
             // Guest is below Member, Admin above.
             let (high, low) =
                 if acme == "Admin" { ("Admin live", "Member live") } else { ("Member live", "Guest live") };
-            assert_eq!(world.recorded_role("acme", "ann"), format!("{acme} live"));
-            assert_eq!(world.recorded_role("acme", "bob"), format!("{high}, {low}"));
+            assert_eq!(world.role_states("acme", "ann"), format!("{acme} live"));
+            assert_eq!(world.role_states("acme", "bob"), format!("{high}, {low}"));
             let temporary =
                 |role: &str| if role.starts_with(acme) { format!("{role} until 5000") } else { role.into() };
-            assert_eq!(world.recorded_role("acme", "cid"), format!("{}, {}", temporary(high), temporary(low)));
-            assert_eq!(world.recorded_role("initech", "eve"), "Admin live, Guest live");
+            assert_eq!(world.role_states("acme", "cid"), format!("{}, {}", temporary(high), temporary(low)));
+            assert_eq!(world.role_states("initech", "eve"), "Admin live, Guest live");
             assert_eq!(recorded(&world, dead, "eve"), ["Owner", "Guest"]);
             assert_eq!(recorded(&world, dead, "bob"), ["Member", "Guest"]);
             // What has collected can be undone, and done again.
@@ -74,5 +74,5 @@ fn p7_role_sets_that_nobody_has_any_more_are_dropped() {
     let gone = world.project().org_numbered(dead).is_none_or(|org| org.memberships_len() == 0);
     assert!(gone, "nobody is left of the dead org");
     world.run("add eve to acme: Member, Owner");
-    assert_eq!(world.recorded_role("acme", "eve"), "Owner live, Member live");
+    assert_eq!(world.role_states("acme", "eve"), "Owner live, Member live");
 }

@@ -55,7 +55,7 @@ fn pairs(listed: &Listed<(RoleName, RoleName)>) -> Vec<String> {
 }
 
 #[test]
-fn r9_a_dry_run_tells_what_the_deed_tells() {
+fn r9_a_preview_and_the_real_call_return_the_same_impact() {
     let mut world = plans();
     for line in [
         "suspending:Guest subscribe acme to Free",
@@ -73,7 +73,7 @@ fn r9_a_dry_run_tells_what_the_deed_tells() {
 }
 
 #[test]
-fn r9_a_move_tells_who_is_suspended_and_what_stands_in() {
+fn r9_a_move_reports_suspended_roles_and_fallback_roles() {
     let mut world = plans();
     let impact = world.impact("suspending:Member subscribe acme to Free");
     assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (1, 1, 1));
@@ -88,7 +88,7 @@ fn r9_a_move_tells_who_is_suspended_and_what_stands_in() {
 }
 
 #[test]
-fn r9_a_lent_role_that_is_suspended_is_told_by_name() {
+fn r9_the_sample_names_a_member_whose_temporary_role_is_suspended() {
     let mut world = plans();
     world.run("set bob in acme: Member, Admin until 60");
     let impact = world.impact("suspending subscribe acme to Free");
@@ -97,7 +97,7 @@ fn r9_a_lent_role_that_is_suspended_is_told_by_name() {
 }
 
 #[test]
-fn r9_an_edit_tells_the_grants_and_those_who_hold_the_role_live() {
+fn r9_an_edit_reports_the_grants_and_the_members_with_the_live_role() {
     let mut world = plans();
     let impact = world.impact("edit Default: Admin -pay +read; Guest +pay");
     let grants = |listed: &Listed<rolecall::domain::impact::report::GrantImpact>| {
@@ -114,7 +114,7 @@ fn r9_an_edit_tells_the_grants_and_those_who_hold_the_role_live() {
 }
 
 #[test]
-fn r9_writes_of_members_tell_what_they_gain_and_lose() {
+fn r9_member_writes_report_what_members_gain_and_lose() {
     let mut world = plans();
     let impact = world.impact("add eve to acme: Guest");
     assert_eq!((roles(&impact), sample(&impact)), (vec!["Guest 1 0 0 0".into()], vec!["acme eve: Guest given".into()]));
@@ -141,7 +141,7 @@ fn r9_writes_of_members_tell_what_they_gain_and_lose() {
 }
 
 #[test]
-fn r9_conversion_tells_the_checks_for_at_least_that_turn_false() {
+fn r9_a_conversion_reports_the_at_least_pairs_lost() {
     let mut world = plans();
     let impact = world.impact("convert MULTI");
     assert_eq!(
@@ -159,7 +159,7 @@ fn r9_conversion_tells_the_checks_for_at_least_that_turn_false() {
 }
 
 #[test]
-fn r9_another_order_tells_which_pairs_are_lost() {
+fn r9_reordering_reports_the_pairs_lost() {
     let mut world = plans();
     let impact = world.impact("order Owner, Member, Admin, Guest");
     assert_eq!(pairs(&impact.at_least_lost), ["Admin Member"]);
@@ -172,7 +172,7 @@ fn r9_another_order_tells_which_pairs_are_lost() {
 }
 
 #[test]
-fn r9_deleting_a_role_tells_who_gets_what() {
+fn r9_deleting_a_role_reports_the_replacement() {
     let mut world = plans();
     let impact = world.impact("delete role Admin");
     assert_eq!((impact.orgs, impact.members), (2, 2));
@@ -182,7 +182,7 @@ fn r9_deleting_a_role_tells_who_gets_what() {
 }
 
 #[test]
-fn r9_orgs_left_without_an_owner_are_named() {
+fn r9_lists_orgs_left_without_an_owner() {
     let mut world = plans();
     world.run("org third by own");
     let impact = world
@@ -193,7 +193,7 @@ fn r9_orgs_left_without_an_owner_are_named() {
 }
 
 #[test]
-fn r9_an_org_counts_that_comes_goes_or_changes_itself() {
+fn r9_a_created_deleted_or_changed_org_is_counted() {
     let mut world = plans();
     for (line, expected) in [
         ("org third", (1, 0)),
@@ -215,7 +215,7 @@ fn r9_an_org_counts_that_comes_goes_or_changes_itself() {
 }
 
 #[test]
-fn r9_a_deed_that_names_a_digest_is_done_only_while_it_fits() {
+fn r9_a_real_call_with_a_stale_digest_is_aborted() {
     let mut world = plans();
     let line = "suspending:Member subscribe acme to Free";
     let digest = world.preview(line).digest;
@@ -248,7 +248,7 @@ fn r9_the_digest_covers_what_members_gain_and_lose() {
 }
 
 #[test]
-fn r9_what_is_long_is_cut_and_counted() {
+fn r9_the_sample_has_at_most_twenty_members() {
     let mut world = world("org acme by own");
     let names: Vec<String> = (0..IMPACT_LIST_MAX + 1).map(|number| format!("p{number}")).collect();
     world.run(&format!("permission {}", names.join(", ")));
@@ -281,7 +281,7 @@ fn said(total: u64, listed: usize, first: &str, last: &str) -> (u64, usize, Stri
 }
 
 #[test]
-fn r9_of_many_grants_the_first_by_mapping_role_and_permission_are_listed() {
+fn r9_long_lists_of_grants_are_cut_in_order_of_mapping_role_and_permission() {
     let mut world = world("org acme by own");
     let names: Vec<String> = (0..60).map(|number| format!("p{number:02}")).collect();
     world.run(&format!("permission {}", names.join(", ")));
@@ -301,7 +301,7 @@ fn r9_of_many_grants_the_first_by_mapping_role_and_permission_are_listed() {
 }
 
 #[test]
-fn r9_of_many_pairs_of_roles_the_first_by_the_order_before_are_listed() {
+fn r9_long_lists_of_role_pairs_are_cut_in_the_order_before() {
     let pair = |(one, other): &(RoleName, RoleName)| format!("{one} {other}");
     let mut world = world("");
     (0..12).for_each(|number| world.run(&format!("role R{number:02}")));
@@ -321,7 +321,7 @@ fn r9_of_many_pairs_of_roles_the_first_by_the_order_before_are_listed() {
 }
 
 #[test]
-fn r9_of_many_orgs_left_ownerless_the_first_by_id_are_listed() {
+fn r9_long_lists_of_ownerless_orgs_are_cut_in_order_of_id() {
     let mut world = world("");
     let orgs: Vec<String> = (0..=100).rev().map(|number| format!("o{number:03}")).collect();
     orgs.iter().for_each(|org| world.run(&format!("org {org} by own")));
@@ -332,7 +332,7 @@ fn r9_of_many_orgs_left_ownerless_the_first_by_id_are_listed() {
 }
 
 #[test]
-fn r9_the_sample_begins_with_those_who_lose_and_goes_by_org() {
+fn r9_the_sample_lists_members_who_lose_first_then_by_org() {
     let mut world = world("permission read");
     for number in (0..10).rev() {
         world.run(&format!("org a{number:02}\n add ann to a{number:02}: Member"));

@@ -9,7 +9,7 @@ use proptest::test_runner::TestCaseResult;
 use rolecall::domain::impact::report::{Impact, Listed, MemberImpact, Who};
 use rolecall::domain::{Project, RoleName, State, UserId};
 
-use crate::model::{Report, Touched};
+use crate::model::{AffectedMember, Report};
 
 /// The states before and after a write, in which nobody but these users is a member.
 pub struct Moment<'a> {
@@ -31,7 +31,7 @@ pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseR
     let mut orgs = report.orgs.clone();
     orgs.extend(other_fallbacks(moment));
     prop_assert_eq!(impact.orgs, orgs.len() as u64, "orgs: {:?}", orgs);
-    prop_assert_eq!(impact.members, report.touched.len() as u64, "members: {:?}", &report.touched);
+    prop_assert_eq!(impact.members, report.affected.len() as u64, "members: {:?}", &report.affected);
     prop_assert_eq!(impact.members_losing_at_least, report.members_losing_at_least, "losing at least");
     let roles = impact.roles.iter();
     let roles = roles.map(|it| (it.role.to_string(), [it.given, it.removed, it.suspended, it.reactivated]));
@@ -77,7 +77,7 @@ fn other_fallbacks(moment: &Moment<'_>) -> BTreeSet<String> {
     found
 }
 
-/// Those who lose come first, then by org; each row is right for whom it is about.
+/// Those who lose come first, then by org; each row is right for whom it is details.
 fn sample(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
     let mut told: Vec<(String, bool)> = Vec::new();
     let mut met: BTreeSet<(String, String)> = BTreeSet::new();
@@ -90,14 +90,19 @@ fn sample(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResu
         prop_assert_eq!(users.len(), wanted, "{:?} stands for {:?}", row, users);
         for user in users {
             let key = (row.org_id.to_string(), user);
-            let touched = report.touched.get(&key);
-            prop_assert_eq!(Some(gist(row)), touched.map(|it| Touched { loses: false, ..it.clone() }), "{:?}", &key);
-            told.push((key.0.clone(), touched.is_some_and(|it| it.loses)));
+            let affected = report.affected.get(&key);
+            prop_assert_eq!(
+                Some(gist(row)),
+                affected.map(|it| AffectedMember { loses: false, ..it.clone() }),
+                "{:?}",
+                &key
+            );
+            told.push((key.0.clone(), affected.is_some_and(|it| it.loses)));
             prop_assert!(met.insert(key), "twice in the sample: {:?}", row);
         }
     }
     let mut should: Vec<(bool, String)> =
-        report.touched.iter().map(|((org, _), it)| (!it.loses, org.clone())).collect();
+        report.affected.iter().map(|((org, _), it)| (!it.loses, org.clone())).collect();
     should.sort();
     should.truncate(SAMPLE);
     let told: Vec<_> = told.into_iter().map(|(org, loses)| (!loses, org)).collect();
@@ -105,13 +110,13 @@ fn sample(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResu
     Ok(())
 }
 
-fn gist(row: &MemberImpact) -> Touched {
+fn gist(row: &MemberImpact) -> AffectedMember {
     let names = |roles: &[RoleName]| {
         let names: BTreeSet<String> = roles.iter().map(ToString::to_string).collect();
         assert_eq!(names.len(), roles.len(), "a role twice: {row:?}");
         names
     };
-    Touched {
+    AffectedMember {
         roles_given: names(&row.roles_given),
         roles_removed: names(&row.roles_removed),
         roles_suspended: names(&row.roles_suspended),
@@ -122,7 +127,7 @@ fn gist(row: &MemberImpact) -> Touched {
     }
 }
 
-/// Those whom a row is about, as the database would find them.
+/// Those whom a row is details, as the database would find them.
 fn users_of(row: &MemberImpact, moment: &Moment<'_>) -> Result<Vec<String>, TestCaseError> {
     let (role_set, at_most) = match &row.who {
         Who::Member(user) => return Ok(vec![user.to_string()]),
@@ -162,12 +167,12 @@ impl Digests {
 pub fn anonymous(impact: &Impact) -> String {
     let mut rows = Vec::new();
     for row in &impact.sample {
-        let (touched, org) = (gist(row), &row.org_id);
+        let (affected, org) = (gist(row), &row.org_id);
         let times = match &row.who {
             Who::Member(_) => 1,
             Who::SomeOf { at_most, .. } => *at_most,
         };
-        rows.extend(std::iter::repeat_n(format!("{org} {touched:?}"), times));
+        rows.extend(std::iter::repeat_n(format!("{org} {affected:?}"), times));
     }
     rows.sort();
     let others = Impact { digest: String::new(), sample: Vec::new(), ..impact.clone() };

@@ -1,4 +1,4 @@
-//! A history that is lived through, by the service and by the model.
+//! A history that is outcome through, by the service and by the model.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -10,21 +10,21 @@ use rolecall::domain::model::id::OrgNo;
 use rolecall::domain::{Call, Command, Outcome, Project, Reason, Refusal, State, Terms, Time, UserId, decide};
 use rolecall::limits::Limits;
 
-use crate::impacts::{self, Digests, Moment};
-use crate::model::{Called, Model, ModelOutcome, project_of};
-use crate::seen::answered;
-use crate::strategies::{Digest, Step, USERS, empty_state};
-use crate::symbols::resolved;
+use crate::impact_comparison::{self, Digests, Moment};
+use crate::model::{CallOptions, Model, ModelOutcome, project_of};
+use crate::placeholders::resolved;
+use crate::random_history::{Digest, Step, USERS, empty_state};
+use crate::state_to_model::answer_of;
 
-/// A history that is being lived through, one command after another.
-pub struct Lifecycle {
+/// A history that is being outcome through, one command after another.
+pub struct HistoryRunner {
     pub state: State,
     pub clock: Time,
     pub limits: Limits,
 }
 
 /// What became of one command.
-pub struct Lived {
+pub struct StepOutcome {
     /// The instant at which it was decided.
     pub now: Time,
     pub result: Result<ModelOutcome, Reason>,
@@ -44,13 +44,13 @@ pub fn call() -> Call {
     }
 }
 
-impl Lifecycle {
+impl HistoryRunner {
     pub fn new(limits: Limits) -> Self {
         Self { state: empty_state(), clock: Time(0), limits }
     }
 
     /// Decides one command, some time later, as the writer would.
-    pub fn live(&mut self, step: &Step) -> Lived {
+    pub fn run(&mut self, step: &Step) -> StepOutcome {
         self.clock = Time(self.clock.0 + step.advance);
         let before = self.state.revision();
         let now = Time(self.clock.0.max(before.at.0 + 1));
@@ -76,7 +76,7 @@ impl Lifecycle {
             Some(Verdict::Refused(refusal)) => (Err(refusal.reason()), Some(refusal), None),
             _ => panic!("a command without a request id was replayed"),
         };
-        Lived { now, result, refusal, impact, commit }
+        StepOutcome { now, result, refusal, impact, commit }
     }
 
     /// Purges what is dead, `rows` memberships at a time, by at most so many commands a project. Returns the commits, each
@@ -93,8 +93,8 @@ impl Lifecycle {
                 // A living member that is named by mistake stays.
                 let named = dead.iter().take(rows).chain(existing.first()).map(|(member, _)| member.clone()).collect();
                 let last = dead.len() <= rows;
-                let lived = self.live(&Step::plain(1, Command::Purge(Purge { project, members: named, last })));
-                let commit = lived.commit.expect("something is dead, so something is purged");
+                let outcome = self.run(&Step::plain(1, Command::Purge(Purge { project, members: named, last })));
+                let commit = outcome.commit.expect("something is dead, so something is purged");
                 assert_eq!(memberships(self.state.project_numbered(project).expect("it stays")).len(), {
                     existing.len() + dead.len() - dead.len().min(rows)
                 });
@@ -120,37 +120,37 @@ fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
 }
 
 /// The service and the model, which live through the same.
-pub struct Both {
-    pub lifecycle: Lifecycle,
+pub struct Comparison {
+    pub runner: HistoryRunner,
     pub model: Model,
     digests: Digests,
 }
 
-impl Both {
-    pub fn new(lifecycle: Lifecycle, model: Model) -> Self {
-        Self { lifecycle, model, digests: Digests::default() }
+impl Comparison {
+    pub fn new(runner: HistoryRunner, model: Model) -> Self {
+        Self { runner, model, digests: Digests::default() }
     }
 
     /// They agree on what becomes of a step, and on its impact.
     pub fn step(&mut self, step: &Step) -> TestCaseResult {
-        let was = self.lifecycle.state.clone();
-        let lived = self.lifecycle.live(step);
-        let should = self.model.after(&step.command, called(step), lived.now, &self.lifecycle.limits);
-        let (should, next) = match (should, &step.command, &lived.result) {
+        let was = self.runner.state.clone();
+        let outcome = self.runner.run(step);
+        let should = self.model.after(&step.command, called(step), outcome.now, &self.runner.limits);
+        let (should, next) = match (should, &step.command, &outcome.result) {
             // That something is purged cannot be seen.
             (Ok((it, next)), Command::Purge(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
             (Ok((it, next)), ..) => (Ok(it), Some(next)),
             (Err(reason), ..) => (Err(reason), None),
         };
-        prop_assert_eq!(&lived.result, &should);
+        prop_assert_eq!(&outcome.result, &should);
         let Some(next) = next else { return Ok(()) };
         let before = std::mem::replace(&mut self.model, next);
-        let Some(impact) = lived.impact.filter(|_| !matches!(step.command, Command::Purge(_))) else { return Ok(()) };
-        let report = before.report(&step.command, &self.model, step.acting_user.is_some(), lived.now);
+        let Some(impact) = outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_))) else { return Ok(()) };
+        let report = before.report(&step.command, &self.model, step.acting_user.is_some(), outcome.now);
         let project = project_of(&step.command);
         let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
-        let after = &self.lifecycle.state;
-        impacts::agree(
+        let after = &self.runner.state;
+        impact_comparison::agree(
             &impact,
             &report,
             &Moment { project: &project, before: &was, after, users: &USERS, nobody_named },
@@ -160,11 +160,11 @@ impl Both {
 }
 
 /// A step as the model takes it.
-pub fn called(step: &Step) -> Called<'_> {
+pub fn called(step: &Step) -> CallOptions<'_> {
     let acting_user = step.acting_user.as_ref().map(UserId::as_str);
-    Called { acting_user, stale_digest: step.digest == Digest::Stale }
+    CallOptions { acting_user, stale_digest: step.digest == Digest::Stale }
 }
 
 fn done(outcome: &Outcome, changed: bool) -> ModelOutcome {
-    ModelOutcome { changed, answer: answered(outcome) }
+    ModelOutcome { changed, answer: answer_of(outcome) }
 }

@@ -20,15 +20,15 @@ use rolecall::domain::rules::suggestions::Suggester;
 use rolecall::domain::rules::visibility::Visibility;
 use rolecall::domain::{Command, Reason, Refusal, RoleName, Time, UserId};
 
-use crate::impacts::anonymous;
-use crate::lifecycle::{Lifecycle, Lived};
+use crate::case_counts::{CaseCounts, check_cases};
+use crate::history_runner::{HistoryRunner, StepOutcome};
+use crate::impact_comparison::anonymous;
 use crate::manageable::ask;
 use crate::model::Shown;
-use crate::seen::seen;
-use crate::strategies::Step;
-use crate::tally::{Tally, hold};
-use crate::teams::{self, PROJECT, START, Team, USERS, VISIBLE, end, members, team, write};
-use crate::wishes::{Wish, wish};
+use crate::random_history::Step;
+use crate::random_org::{self, PROJECT, RandomOrg, START, USERS, VISIBLE, end, members, random_org, write};
+use crate::random_writes::{RandomWrite, random_write};
+use crate::state_to_model::model_of;
 
 /// They act, and hold no internal role.
 const CUSTOMERS: [&str; 2] = ["ann", "bob"];
@@ -42,22 +42,22 @@ fn staff() -> impl Strategy<Value = Vec<(&'static str, &'static str, Option<Time
 }
 
 struct World {
-    lifecycle: Lifecycle,
+    runner: HistoryRunner,
 }
 
 impl World {
     fn new(commands: impl Iterator<Item = Command>) -> Self {
-        let mut lifecycle = Lifecycle::new(rolecall::limits::Limits::default());
+        let mut runner = HistoryRunner::new(rolecall::limits::Limits::default());
         for command in commands {
-            lifecycle.live(&Step::plain(1, command));
+            runner.run(&Step::plain(1, command));
         }
-        Self { lifecycle }
+        Self { runner }
     }
 
     /// The member's roles and these, or these alone.
     fn give(&mut self, user: &str, role: &str, expire_time: Option<Time>) {
-        let project = self.lifecycle.state.project_keyed(PROJECT).expect("there").clone();
-        let org = project.org(teams::ORG).expect("there");
+        let project = self.runner.state.project_keyed(PROJECT).expect("there").clone();
+        let org = project.org(random_org::ORG).expect("there");
         let kept = |role: RoleName| RoleAssignment { role, expire_time: None, permanent: false };
         let record = project.membership(org, &UserId::stored(user));
         let roles = record.as_ref().and_then(|record| project.role_sets.get(record.role_set));
@@ -67,28 +67,28 @@ impl World {
         let write_as = if given.is_empty() { Write::Add } else { Write::Set };
         given.push(new);
         // Where it does not fit, or something has ended, nothing comes of it.
-        self.lifecycle.live(&Step::plain(0, write(user, write_as(given))));
+        self.runner.run(&Step::plain(0, write(user, write_as(given))));
     }
 
     /// All that a caller is told, in the words of the answer.
-    fn told(&self, lived: &Lived) -> String {
-        let impact = lived.impact.as_ref().map(|impact| (anonymous(impact), impact.digest.clone()));
+    fn told(&self, outcome: &StepOutcome) -> String {
+        let impact = outcome.impact.as_ref().map(|impact| (anonymous(impact), impact.digest.clone()));
         let refusal =
-            lived.refusal.as_ref().map(|refusal| (format!("{refusal:?}"), refusal.to_string(), refusal.rule()));
-        let suggestion = match &lived.refusal {
+            outcome.refusal.as_ref().map(|refusal| (format!("{refusal:?}"), refusal.to_string(), refusal.rule()));
+        let suggestion = match &outcome.refusal {
             Some(Refusal::NotFound(noun @ Noun::Role, name)) => {
-                let project = self.lifecycle.state.project_keyed(PROJECT).expect("there");
+                let project = self.runner.state.project_keyed(PROJECT).expect("there");
                 Suggester::new(project, Visibility::VisibleOnly).suggest(*noun, name).map(str::to_string)
             }
             _ => None,
         };
-        format!("{:?} {impact:?} {refusal:?} {suggestion:?}", lived.result)
+        format!("{:?} {impact:?} {refusal:?} {suggestion:?}", outcome.result)
     }
 
-    /// What is manageable for a customer, by the names of roles.
+    /// What is manageable for a org_model, by the names of roles.
     fn manageable(&self, acting: &str, target: Option<&str>) -> String {
-        let limits = &self.lifecycle.limits;
-        match manageable(&self.lifecycle.state, &ask(acting, target), self.lifecycle.clock, limits) {
+        let limits = &self.runner.limits;
+        match manageable(&self.runner.state, &ask(acting, target), self.runner.clock, limits) {
             Ok(it) => {
                 let roles = it.roles.iter();
                 let roles = roles.map(|it| (it.role.to_string(), it.invite, it.give, it.take, it.expire_time_max));
@@ -100,9 +100,9 @@ impl World {
 }
 
 /// Mostly members are written; seldom the org itself.
-fn wishes() -> impl Strategy<Value = Asked> {
+fn writes() -> impl Strategy<Value = Asked> {
     let of_org = (select(&CUSTOMERS[..]), any::<bool>()).prop_map(|(acting, delete)| {
-        let (project, org_id) = (teams::project(), teams::org());
+        let (project, org_id) = (random_org::project(), random_org::org());
         let command = match delete {
             true => Command::DeleteOrg(DeleteOrg { project, org_id }),
             false => {
@@ -112,23 +112,23 @@ fn wishes() -> impl Strategy<Value = Asked> {
         };
         Asked::Step(Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) })
     });
-    prop_oneof![30 => wish(&CUSTOMERS, &NAMES).prop_map(Asked::Wish), 1 => of_org]
+    prop_oneof![30 => random_write(&CUSTOMERS, &NAMES).prop_map(Asked::RandomWrite), 1 => of_org]
 }
 
-fn is_unavailable(lived: &Lived) -> bool {
-    lived.result == Err(Reason::UserNotAvailable)
+fn is_unavailable(outcome: &StepOutcome) -> bool {
+    outcome.result == Err(Reason::UserNotAvailable)
 }
 
 /// What a step is, once it is known how things stand.
 #[derive(Clone, Debug)]
 enum Asked {
-    Wish(Wish),
+    RandomWrite(RandomWrite),
     Step(Step),
 }
 
 /// As often in a thousand cases.
 const WANTED: [(&str, u32); 9] = [
-    ("a changing wish", 1_200),
+    ("a changing random_write", 1_200),
     ("RoleOutOfScope", 200),
     ("RoleNotFound", 150),
     ("MemberNotFound", 100),
@@ -140,26 +140,27 @@ const WANTED: [(&str, u32); 9] = [
 ];
 
 /// What there is of staff.
-fn met_at_first(world: &World, tally: &Tally) {
-    let seen = seen(&world.lifecycle.state, &USERS);
-    let space = &seen.projects[PROJECT];
-    let customer = &space.orgs[teams::ORG];
-    let internal = |role: &String| space.about_role(role).marked;
-    let staff = customer.members.values().filter(|member| member.roles.keys().any(internal));
-    let staff: Vec<Vec<Shown>> = staff.map(|member| space.shown(customer, member, Time(START))).collect();
+fn count_start(world: &World, counts: &CaseCounts) {
+    let seen = model_of(&world.runner.state, &USERS);
+    let project_model = &seen.projects[PROJECT];
+    let org_model = &project_model.orgs[random_org::ORG];
+    let internal = |role: &String| project_model.is_internal(role);
+    let staff = org_model.members.values().filter(|member| member.roles.keys().any(internal));
+    let staff: Vec<Vec<Shown>> = staff.map(|member| project_model.shown(org_model, member, Time(START))).collect();
     let any = |is: &dyn Fn(&Shown) -> bool| staff.iter().any(|roles| roles.iter().any(is));
-    tally.met_if(any(&|it| !internal(&it.0)), "staff with visible roles as well");
-    tally.met_if(staff.iter().any(|roles| roles.iter().all(|it| internal(&it.0))), "staff with internal roles alone");
-    tally.met_if(any(&|it| internal(&it.0) && it.2 == RoleState::Suspended), "a suspended internal role");
-    tally.met_if(any(&|it| it.4.is_some()), "a suspended role with a fallback role beside an internal one");
+    counts.count_if(any(&|it| !internal(&it.0)), "staff with visible roles as well");
+    counts
+        .count_if(staff.iter().any(|roles| roles.iter().all(|it| internal(&it.0))), "staff with internal roles alone");
+    counts.count_if(any(&|it| internal(&it.0) && it.2 == RoleState::Suspended), "a suspended internal role");
+    counts.count_if(any(&|it| it.4.is_some()), "a suspended role with a fallback role beside an internal one");
 }
 
 #[test]
-fn i4_acting_users_are_told_the_same_whether_there_is_staff_or_not() {
-    let worlds = (team(), any::<bool>(), members(&[]), staff());
-    let cases = (worlds, vec(wishes(), 8), select(&USERS[..]));
-    hold(&cases, &WANTED, |((team, roles_too, visible, staff), wishes, target), tally| {
-        let Team { structure, visible: project, internal, disabled, .. } = team;
+fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
+    let worlds = (random_org(), any::<bool>(), members(&[]), staff());
+    let cases = (worlds, vec(writes(), 8), select(&USERS[..]));
+    check_cases(&cases, &WANTED, |((random_org, roles_too, visible, staff), writes, target), counts| {
+        let RandomOrg { structure, visible: project, internal, disabled, .. } = random_org;
         let visible: Vec<Command> = visible.iter().map(|member| member.command(structure)).collect();
         // Without staff there may be no internal role at all.
         let without = internal.clone().into_iter().filter(|_| roles_too);
@@ -169,36 +170,41 @@ fn i4_acting_users_are_told_the_same_whether_there_is_staff_or_not() {
             other.give(user, role, expire_time);
         }
         for command in disabled {
-            let this = one.lifecycle.live(&Step::plain(0, without_internal(&command)));
-            let that = other.lifecycle.live(&Step::plain(0, command));
+            let this = one.runner.run(&Step::plain(0, without_internal(&command)));
+            let that = other.runner.run(&Step::plain(0, command));
             prop_assert_eq!(this.result.is_ok(), that.result.is_ok());
         }
-        // Whatever it took to come so far, it is the same instant in both.
+        // Whatever it took to come so far, it is the same instant in comparison.
         for world in [&mut one, &mut other] {
-            world.lifecycle.clock = Time(START);
+            world.runner.clock = Time(START);
         }
-        met_at_first(&other, tally);
-        let mut now = seen(&one.lifecycle.state, &USERS);
-        for (number, wish) in wishes.iter().enumerate() {
-            let wish = match wish {
-                Asked::Wish(wish) => wish.step(&now.projects[PROJECT], one.lifecycle.clock),
+        count_start(&other, counts);
+        let mut now = model_of(&one.runner.state, &USERS);
+        for (number, random_write) in writes.iter().enumerate() {
+            let random_write = match random_write {
+                Asked::RandomWrite(random_write) => random_write.step(&now.projects[PROJECT], one.runner.clock),
                 Asked::Step(step) => step.clone(),
             };
-            let (before_one, before_other) = (one.lifecycle.state.clone(), other.lifecycle.state.clone());
-            let (this, that) = (one.lifecycle.live(&wish), other.lifecycle.live(&wish));
+            let (before_one, before_other) = (one.runner.state.clone(), other.runner.state.clone());
+            let (this, that) = (one.runner.run(&random_write), other.runner.run(&random_write));
             if let Err(reason) = that.result {
-                tally.met(format!("{reason:?}"));
+                counts.count(format!("{reason:?}"));
             }
             if is_unavailable(&that) {
-                prop_assert!(this.result.is_ok(), "{:?} is refused otherwise: {:?}", wish, this.result);
-                one.lifecycle.state = before_one;
-                other.lifecycle.state = before_other;
+                prop_assert!(this.result.is_ok(), "{:?} is refused otherwise: {:?}", random_write, this.result);
+                one.runner.state = before_one;
+                other.runner.state = before_other;
             } else {
-                prop_assert_eq!(one.told(&this), other.told(&that), "{:?}", wish);
-                prop_assert_eq!(this.commit.is_some(), that.commit.is_some(), "one takes a revision: {:?}", wish);
+                prop_assert_eq!(one.told(&this), other.told(&that), "{:?}", random_write);
+                prop_assert_eq!(
+                    this.commit.is_some(),
+                    that.commit.is_some(),
+                    "one takes a revision: {:?}",
+                    random_write
+                );
                 if this.commit.is_some() {
-                    tally.met("a changing wish");
-                    now = seen(&one.lifecycle.state, &USERS);
+                    counts.count("a changing random_write");
+                    now = model_of(&one.runner.state, &USERS);
                 }
             }
             if number % 4 == 3 {
@@ -226,8 +232,8 @@ fn without_internal(command: &Command) -> Command {
 impl World {
     /// Whether a target holds internal roles: then what it can be given is less (I4).
     fn full(&self, target: Option<&str>) -> bool {
-        let project = self.lifecycle.state.project_keyed(PROJECT).expect("there");
-        let Some(org) = project.org(teams::ORG) else { return false };
+        let project = self.runner.state.project_keyed(PROJECT).expect("there");
+        let Some(org) = project.org(random_org::ORG) else { return false };
         let record = target.and_then(|target| project.membership(org, &UserId::stored(target)));
         let set = record.and_then(|record| project.role_sets.get(record.role_set).map(AsRef::as_ref));
         set.is_some_and(|set: &rolecall::domain::model::role_set::RoleSet| {

@@ -10,11 +10,11 @@ use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use rolecall::limits::Limits;
 
-use crate::lifecycle::{Lifecycle, called};
+use crate::history_runner::{HistoryRunner, called};
 use crate::model::Model;
-use crate::strategies::{ABILITIES, Step};
+use crate::random_history::{ABILITIES, Step};
 
-pub const PROJECT: &str = "team";
+pub const PROJECT: &str = "random_org";
 pub const ORG: &str = "acme";
 pub const USERS: [&str; 5] = ["ann", "bob", "cid", "Ann", "nobody"];
 pub const VISIBLE: [&str; 5] = ["Owner", "Admin", "Auditor", "Member", "Guest"];
@@ -24,7 +24,7 @@ pub const START: i64 = 1_000;
 
 /// What is there before anybody acts, as commands: some of them may be refused.
 #[derive(Clone, Debug)]
-pub struct Team {
+pub struct RandomOrg {
     pub structure: RoleStructure,
     /// The project with its visible roles, and what they grant and manage.
     pub visible: Vec<Command>,
@@ -35,32 +35,32 @@ pub struct Team {
     pub disabled: Vec<Command>,
 }
 
-impl Team {
+impl RandomOrg {
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         self.visible.iter().chain(&self.internal).chain(&self.members).chain(&self.disabled)
     }
 
     /// Lives through the commands.
-    pub fn lived(&self) -> Lifecycle {
-        let mut lifecycle = Lifecycle::new(Limits::default());
+    pub fn run(&self) -> HistoryRunner {
+        let mut runner = HistoryRunner::new(Limits::default());
         for command in self.commands() {
-            lifecycle.live(&Step::plain(1, command.clone()));
+            runner.run(&Step::plain(1, command.clone()));
         }
-        lifecycle.clock = Time(START);
-        lifecycle
+        runner.clock = Time(START);
+        runner
     }
 
     /// The same, and the model goes along: both accept or refuse.
-    pub fn lived_by_both(&self) -> (Lifecycle, Model) {
-        let (mut lifecycle, mut model) = (Lifecycle::new(Limits::default()), Model::default());
+    pub fn run_with_model(&self) -> (HistoryRunner, Model) {
+        let (mut runner, mut model) = (HistoryRunner::new(Limits::default()), Model::default());
         for command in self.commands() {
             let step = Step::plain(1, command.clone());
-            let lived = lifecycle.live(&step);
-            let should = model.run(command, called(&step), lived.now, &lifecycle.limits);
-            assert_eq!(lived.result, should, "{command:?}");
+            let outcome = runner.run(&step);
+            let should = model.run(command, called(&step), outcome.now, &runner.limits);
+            assert_eq!(outcome.result, should, "{command:?}");
         }
-        lifecycle.clock = Time(START);
-        (lifecycle, model)
+        runner.clock = Time(START);
+        (runner, model)
     }
 }
 
@@ -137,7 +137,7 @@ fn described(names: &'static [&'static str]) -> BoxedStrategy<Vec<Command>> {
     names.iter().map(one).collect::<Vec<_>>().prop_map(|all| all.concat()).boxed()
 }
 
-pub fn team() -> BoxedStrategy<Team> {
+pub fn random_org() -> BoxedStrategy<RandomOrg> {
     let structure = select(&[RoleStructure::SingleRole, RoleStructure::MultiRole][..]);
     let place = || {
         prop_oneof![
@@ -175,7 +175,7 @@ pub fn team() -> BoxedStrategy<Team> {
             let disabled = disabled.into_iter().map(|(off, on_disabled)| {
                 edit(RoleMappingEdits { disable: names(off), ..RoleMappingEdits::default() }, on_disabled)
             });
-            Team {
+            RandomOrg {
                 structure,
                 visible: start.into_iter().chain(visible.into_iter().filter(multi)).collect(),
                 internal: [new_role("Boss", true, places.0), new_role("Spy", true, places.1)]
@@ -199,30 +199,30 @@ fn suspended() -> impl Strategy<Value = OnDisabled> {
 
 /// Who is there, with which roles.
 #[derive(Clone, Debug)]
-pub struct Cast {
+pub struct MemberSpec {
     user: &'static str,
     base: &'static str,
-    lent: Option<(&'static str, Time)>,
+    temporary: Option<(&'static str, Time)>,
     /// What there is room for in MULTI_ROLE alone.
     more: Vec<(&'static str, Option<Time>)>,
-    /// In SINGLE_ROLE in the place of the base role, or of the lent one.
+    /// In SINGLE_ROLE in the place of the base role, or of the temporary one.
     internal: Option<(&'static str, Option<Time>)>,
 }
 
-impl Cast {
+impl MemberSpec {
     /// As much of it as the structure has room for.
     pub fn command(&self, structure: RoleStructure) -> Command {
-        let lent = self.lent.map(|(role, expire_time)| (role, Some(expire_time)));
+        let temporary = self.temporary.map(|(role, expire_time)| (role, Some(expire_time)));
         let mut roles = vec![(self.base, None)];
         match structure {
             RoleStructure::SingleRole => {
-                roles.extend(lent);
+                roles.extend(temporary);
                 if let Some((role, expire_time)) = self.internal {
                     roles.retain(|(_, other)| other.is_some() != expire_time.is_some());
                     roles.push((role, expire_time));
                 }
             }
-            RoleStructure::MultiRole => roles.extend(self.more.iter().copied().chain(lent).chain(self.internal)),
+            RoleStructure::MultiRole => roles.extend(self.more.iter().copied().chain(temporary).chain(self.internal)),
         }
         let mut given: Vec<RoleAssignment> = Vec::new();
         for (role, expire_time) in roles {
@@ -235,20 +235,20 @@ impl Cast {
 }
 
 /// `ann` and `bob`, mostly with roles between the highest and the lowest, and some of the others.
-pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<Cast>> {
+pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<MemberSpec>> {
     let cast = move |user: &'static str, roles: [&'static str; 6]| {
         let role = move || select(roles.to_vec());
         let ends = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]).prop_map(Time);
-        let lent = proptest::option::weighted(0.35, (role(), ends));
+        let temporary = proptest::option::weighted(0.35, (role(), ends));
         let more = vec((role(), end()), 0..3);
         let internal = match internal {
             [] => Just(None).boxed(),
             names => proptest::option::weighted(0.25, (select(names), end())).boxed(),
         };
-        (role(), lent, more, internal).prop_map(move |(base, lent, more, internal)| Cast {
+        (role(), temporary, more, internal).prop_map(move |(base, temporary, more, internal)| MemberSpec {
             user,
             base,
-            lent,
+            temporary,
             more,
             internal,
         })
@@ -267,22 +267,22 @@ pub fn end() -> impl Strategy<Value = Option<Time>> {
 }
 
 /// What acting users may ask for.
-pub fn wish(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Step> {
+pub fn random_write(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Step> {
     let given = move || {
         (select(names), end(), prop_oneof![4 => Just(false), 1 => Just(true)]).prop_map(
             |(role, expire_time, permanent)| RoleAssignment { role: RoleName::stored(role), expire_time, permanent },
         )
     };
-    let wish = prop_oneof![
+    let random_write = prop_oneof![
         4 => vec(given(), 0..3).prop_map(Write::Add),
         8 => vec(given(), 1..4).prop_map(Write::Set),
         2 => Just(Write::Remove),
     ];
     let advance = prop_oneof![3 => 0i64..3, 1 => 3i64..12];
-    (select(actors), select(&USERS[..]), wish, advance)
-        .prop_map(|(acting, user, wish, advance)| Step {
+    (select(actors), select(&USERS[..]), random_write, advance)
+        .prop_map(|(acting, user, random_write, advance)| Step {
             acting_user: Some(UserId::stored(acting)),
-            ..Step::plain(advance, write(user, wish))
+            ..Step::plain(advance, write(user, random_write))
         })
         .boxed()
 }

@@ -10,10 +10,10 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{OrgId, RoleMappingName, RoleName};
 
 use crate::histories::{agree_on_checks, agree_on_contents};
-use crate::lifecycle::Both;
-use crate::strategies::{Digest, Step, config};
-use crate::symbols::RETRY_DELAY;
-use crate::teams::{INTERNAL, ORG, Team, USERS, VISIBLE, end, project, team, wish, write};
+use crate::history_runner::Comparison;
+use crate::placeholders::ALL_OTHERS;
+use crate::random_history::{Digest, Step, config};
+use crate::random_org::{INTERNAL, ORG, RandomOrg, USERS, VISIBLE, end, project, random_org, random_write, write};
 
 const MAPPINGS: [&str; 3] = ["Default", "Free", "Paid"];
 const ORGS: [&str; 2] = [ORG, "globex"];
@@ -53,7 +53,7 @@ fn on_disabled() -> BoxedStrategy<OnDisabled> {
     .boxed()
 }
 
-/// The other mappings, and another org, once there is a team.
+/// The other mappings, and another org, once there is a random_org.
 fn plans() -> impl Strategy<Value = Vec<Command>> {
     let off = || subsequence(FREE_TO_GO.to_vec(), 0..4);
     (off(), off()).prop_map(|(free, paid)| {
@@ -153,7 +153,7 @@ fn step() -> BoxedStrategy<Step> {
         } else {
             let mut seen = std::collections::BTreeSet::new();
             order.retain(|role| seen.insert(role.clone()));
-            order.push(RoleName::stored(RETRY_DELAY));
+            order.push(RoleName::stored(ALL_OTHERS));
         }
         Command::ConvertRoleStructure(ConvertRoleStructure {
             project: project(),
@@ -187,7 +187,7 @@ fn step() -> BoxedStrategy<Step> {
     ];
     prop_oneof![
         9 => (advance, command, digest).prop_map(|(advance, command, digest)| Step { digest, ..Step::plain(advance, command) }),
-        2 => wish(&USERS, &VISIBLE),
+        2 => random_write(&USERS, &VISIBLE),
     ]
     .boxed()
 }
@@ -196,20 +196,20 @@ proptest! {
     #![proptest_config(config(2_000))]
 
     #[test]
-    fn m7_what_turns_disabled_and_works_again_does_so_for_each_member_as_the_model_says(
-        team in team(),
+    fn m7_disabling_and_enabling_roles_gives_each_member_the_roles_of_the_model(
+        random_org in random_org(),
         plans in plans(),
         steps in vec(step(), 14),
     ) {
-        let (lifecycle, model) = Team { disabled: vec![], ..team }.lived_by_both();
-        let mut both = Both::new(lifecycle, model);
+        let (runner, model) = RandomOrg { disabled: vec![], ..random_org }.run_with_model();
+        let mut comparison = Comparison::new(runner, model);
         let set_up: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
         for step in set_up.iter().chain(&steps) {
-            both.step(step).map_err(|it| TestCaseError::fail(format!("{step:?}: {it}")))?;
+            comparison.step(step).map_err(|it| TestCaseError::fail(format!("{step:?}: {it}")))?;
         }
-        let now = both.lifecycle.state.revision().at;
-        agree_on_contents(&both.lifecycle.state, &both.model, now)?;
-        agree_on_checks(&both.lifecycle.state, &both.model, now.max(both.lifecycle.clock), |asked| asked % 3 == 0)?;
+        let now = comparison.runner.state.revision().at;
+        agree_on_contents(&comparison.runner.state, &comparison.model, now)?;
+        agree_on_checks(&comparison.runner.state, &comparison.model, now.max(comparison.runner.clock), |asked| asked % 3 == 0)?;
     }
 }
 
@@ -221,27 +221,28 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
 
-    let mut runner = TestRunner::deterministic();
+    let mut test_runner = TestRunner::deterministic();
     let mut met: BTreeMap<String, usize> = BTreeMap::new();
-    let histories = (team(), plans(), vec(step(), 14), vec(wish(&USERS, &VISIBLE), 4));
+    let histories = (random_org(), plans(), vec(step(), 14), vec(random_write(&USERS, &VISIBLE), 4));
     for _ in 0..1_200 {
-        let (team, plans, steps, wishes) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
-        let mut lifecycle = Team { disabled: vec![], ..team }.lived();
+        let (random_org, plans, steps, writes) =
+            histories.new_tree(&mut test_runner).expect("nothing is filtered").current();
+        let mut runner = RandomOrg { disabled: vec![], ..random_org }.run();
         let plans: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
-        for step in wishes.iter().chain(&plans).chain(&steps) {
-            let lived = lifecycle.live(step);
+        for step in writes.iter().chain(&plans).chain(&steps) {
+            let outcome = runner.run(step);
             let by = if step.acting_user.is_some() { " for a user" } else { "" };
-            let name = match &lived.result {
+            let name = match &outcome.result {
                 Ok(outcome) if outcome.changed => format!("{}{by}", step.command.kind()),
                 Ok(_) => "nothing".into(),
                 Err(reason) => format!("{reason:?}"),
             };
             *met.entry(name).or_default() += 1;
-            for change in lived.commit.iter().flat_map(|commit| &commit.changes) {
+            for change in outcome.commit.iter().flat_map(|commit| &commit.changes) {
                 let kind = format!("{change:?}");
                 *met.entry(kind.split('(').next().unwrap_or_default().to_string()).or_default() += 1;
             }
-            for impact in lived.impact.iter() {
+            for impact in outcome.impact.iter() {
                 let roles = |count: fn(&rolecall::domain::impact::report::RoleImpact) -> u64| {
                     impact.roles.iter().map(count).sum()
                 };
@@ -251,7 +252,7 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
                     *met.entry(name.into()).or_default() += count as usize;
                 }
             }
-            let project = lifecycle.state.project_keyed(crate::teams::PROJECT).expect("there").clone();
+            let project = runner.state.project_keyed(crate::random_org::PROJECT).expect("there").clone();
             for fallbacks in ORGS.iter().filter_map(|org| project.org(org)).map(|org| org.fallbacks()) {
                 let chained = fallbacks.iter().any(|it| fallbacks.iter().any(|other| other.role == it.fallback_role));
                 *met.entry("a chain".into()).or_default() += usize::from(chained);

@@ -10,7 +10,7 @@ pub const FRESH: &str = "fresh";
 /// Another one than it has now.
 pub const STALE: &str = "stale";
 /// In an order: all the roles that it does not name.
-pub const RETRY_DELAY: &str = "*";
+pub const ALL_OTHERS: &str = "*";
 
 /// The command with the words replaced by what they stand for in this state.
 pub fn resolved(state: &State, command: &Command) -> Command {
@@ -87,7 +87,7 @@ pub fn mapping_etag(project: &Project, name: &str) -> Option<String> {
 /// The roles named, by whatever name, and after them all others.
 fn all_roles(project: &Project, roles: &mut Vec<RoleName>) {
     let len = roles.len();
-    roles.retain(|name| name.as_str() != RETRY_DELAY);
+    roles.retain(|name| name.as_str() != ALL_OTHERS);
     if roles.len() < len {
         let named: Vec<_> = roles.iter().filter_map(|name| project.role_named(name.as_str())).collect();
         let rest = project.role_order.iter().filter(|id| !named.contains(id));

@@ -9,8 +9,8 @@ use rolecall::domain::rules::membership::MemberRole;
 use rolecall::domain::state::org::Org;
 use rolecall::domain::{Ask, Decision, Outcome, Project, ProjectKey, Question, State, Time, UserId};
 
-use crate::model::{About, Answer, Customer, Given, Mapping, Member, Model, OURS, Space};
-use crate::strategies::{KEYS, ORGS};
+use crate::model::{Answer, Details, Mapping, Member, Model, OrgModel, ProjectModel, RoleRecord, TEMPLATE_TEXT};
+use crate::random_history::{KEYS, ORGS};
 
 /// What the template describes; the model leaves those texts out.
 const TEMPLATE: [&str; 4] = [
@@ -21,7 +21,7 @@ const TEMPLATE: [&str; 4] = [
 ];
 
 /// All that can be seen of a state in which nobody but `users` is a member.
-pub fn seen(state: &State, users: &[&str]) -> Model {
+pub fn model_of(state: &State, users: &[&str]) -> Model {
     let projects = state.projects().map(|project| {
         assert!(state.project(&project.record.key).is_some_and(|found| found.id == project.id));
         (project.record.key.to_string(), space(project, users))
@@ -31,7 +31,7 @@ pub fn seen(state: &State, users: &[&str]) -> Model {
 }
 
 /// What a command was answered with.
-pub fn answered(outcome: &Outcome) -> Answer {
+pub fn answer_of(outcome: &Outcome) -> Answer {
     match outcome {
         Outcome::Project(project) => Answer::Project(project.record.key.to_string()),
         Outcome::Permission(created) => Answer::Permission(created.name.to_string()),
@@ -73,7 +73,7 @@ pub fn check(state: &State, project: &str, org: &str, user: &str, question: Ques
     project.check(&Ask { org_id: org, user_id: user, question }, now)
 }
 
-fn space(project: &Project, users: &[&str]) -> Space {
+fn space(project: &Project, users: &[&str]) -> ProjectModel {
     let record = &project.record;
     let permissions = project.permissions.entries().map(|(id, permission)| {
         for name in permission.aliases.iter().chain([&permission.name]) {
@@ -82,7 +82,10 @@ fn space(project: &Project, users: &[&str]) -> Space {
         let built_in = permission.built_in;
         let description = described(&permission.description);
         let aliases = permission.aliases.iter().map(ToString::to_string).collect();
-        (permission.name.to_string(), About { aliases, ..About::new(description, built_in, permission.create_time) })
+        (
+            permission.name.to_string(),
+            Details { aliases, ..Details::new(description, built_in, permission.create_time) },
+        )
     });
     let roles = project.role_order.iter().map(|&id| {
         let role = project.roles.get(id).expect("the order holds roles");
@@ -90,8 +93,8 @@ fn space(project: &Project, users: &[&str]) -> Space {
             assert_eq!(project.role_named(name.as_str()), Some(id));
         }
         let aliases = role.aliases.iter().map(ToString::to_string).collect();
-        let about = About::new(described(&role.description), role.internal, role.create_time);
-        (role.name.to_string(), About { aliases, ..about })
+        let details = Details::new(described(&role.description), role.internal, role.create_time);
+        (role.name.to_string(), Details { aliases, ..details })
     });
     let mut orgs = BTreeMap::new();
     project.for_each_org(|org| {
@@ -125,7 +128,7 @@ fn space(project: &Project, users: &[&str]) -> Space {
                 "an end without its role"
             );
             let given = |&role: &RoleId| {
-                let given = Given { expire_time: expire_time(role), origin: membership.origin_of(role, set) };
+                let given = RoleRecord { expire_time: expire_time(role), origin: membership.origin_of(role, set) };
                 (role_name(project, role), given)
             };
             let roles = set.roles.iter().map(given).collect();
@@ -133,14 +136,14 @@ fn space(project: &Project, users: &[&str]) -> Space {
             members.insert(user.to_string(), Member { roles, origin: membership.latest_origin(set), fallbacks });
         }
         assert_eq!(members.len() + none, org.memberships_len(), "members whom nobody named");
-        let customer = Customer {
+        let org_model = OrgModel {
             display_name: profile.display_name.to_string(),
             metadata: profile.metadata.to_string(),
             created: profile.create_time,
             mapping: mapping_name(project, org.record.role_mapping),
             members,
         };
-        assert!(orgs.insert(profile.org_id.to_string(), customer).is_none());
+        assert!(orgs.insert(profile.org_id.to_string(), org_model).is_none());
     });
     assert_eq!(orgs.len(), project.orgs_len());
     // A set that was altered when a role was deleted is nobody's any more but of those who have it.
@@ -149,7 +152,7 @@ fn space(project: &Project, users: &[&str]) -> Space {
         assert_eq!(project.role_set_of(set), Some(id), "two sets of the same roles");
         set.roles.iter().map(|&role| role_name(project, role)).collect::<BTreeSet<_>>()
     });
-    let space = Space {
+    let project_model = ProjectModel {
         display_name: record.display_name.to_string(),
         environment: record.environment,
         structure: record.role_structure,
@@ -165,17 +168,17 @@ fn space(project: &Project, users: &[&str]) -> Space {
         role_sets: Some(role_sets.collect()),
         orgs,
     };
-    assert_eq!(space.roles.len(), project.roles.len());
-    assert_eq!(space.grant_count(), project.grants, "the count of grants");
-    for (name, mapping) in &space.mappings {
-        let subscribers = space.orgs.values().filter(|customer| customer.mapping == *name).count();
+    assert_eq!(project_model.roles.len(), project.roles.len());
+    assert_eq!(project_model.grant_count(), project.grants, "the count of grants");
+    for (name, mapping) in &project_model.mappings {
+        let subscribers = project_model.orgs.values().filter(|org_model| org_model.mapping == *name).count();
         let counted = project.role_mapping_named(name).and_then(|id| project.role_mappings.get(id));
         let counted = counted.map(|mapping| mapping.subscribers as usize);
         assert_eq!(counted, Some(subscribers), "the subscribers of {name}");
-        assert!(!mapping.disabled.contains(&space.default_role), "M4");
-        assert!(!mapping.disabled.contains(&space.default_owner_role), "M4");
+        assert!(!mapping.disabled.contains(&project_model.default_role), "M4");
+        assert!(!mapping.disabled.contains(&project_model.default_owner_role), "M4");
     }
-    space
+    project_model
 }
 
 /// What stands in for the roles of a set, and for those that stand in.
@@ -220,9 +223,9 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
                 row.iter().map(|id| project.permissions.get(id).expect("a row grants permissions").name.to_string());
             (role_name(project, role), names.collect::<BTreeSet<_>>())
         });
-        let about = About::new(described(&record.description), false, record.create_time);
+        let details = Details::new(described(&record.description), false, record.create_time);
         let read = Mapping {
-            about: About { aliases: record.aliases.iter().map(ToString::to_string).collect(), ..about },
+            details: Details { aliases: record.aliases.iter().map(ToString::to_string).collect(), ..details },
             disabled: disabled.map(|(_, role)| role.name.to_string()).collect(),
             grants: rows.collect(),
         };
@@ -236,7 +239,7 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
 /// A description, or the word for one that the template made.
 fn described(description: &str) -> &str {
     let built_in = BUILT_INS.iter().any(|(_, text)| *text == description);
-    if built_in || TEMPLATE.contains(&description) { OURS } else { description }
+    if built_in || TEMPLATE.contains(&description) { TEMPLATE_TEXT } else { description }
 }
 
 fn role_name(project: &Project, id: RoleId) -> String {

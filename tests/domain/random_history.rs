@@ -12,7 +12,7 @@ use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, State, Time, UserId};
 use rolecall::limits::Limits;
 
-use crate::symbols::{FRESH, RETRY_DELAY, STALE};
+use crate::placeholders::{ALL_OTHERS, FRESH, STALE};
 
 /// Commands of one history, beside those that set it up.
 pub const STEPS: usize = 50;
@@ -84,7 +84,7 @@ pub fn history() -> BoxedStrategy<History> {
     let asked_at = vec((0i64..600).prop_map(Time), 2);
     (limits(), set_up, vec(step(), STEPS), asked_at)
         .prop_map(|(limits, set_up, steps, asked_at)| {
-            let before = begin().into_iter().chain(if set_up { furnish() } else { Vec::new() });
+            let before = initial_projects().into_iter().chain(if set_up { set_up_commands() } else { Vec::new() });
             let mut steps: Vec<Step> = before.map(|command| Step::plain(0, command)).chain(steps).collect();
             // How many different sets of roles are left once a role was deleted is nobody's promise.
             if limits.role_sets < Limits::default().role_sets {
@@ -155,7 +155,7 @@ fn takes_acting_user(command: &Command) -> bool {
 }
 
 /// The projects that every history begins with.
-fn begin() -> Vec<Command> {
+fn initial_projects() -> Vec<Command> {
     let create = |key, role_structure| {
         Command::CreateProject(CreateProject {
             key: ProjectKey::stored(key),
@@ -170,7 +170,7 @@ fn begin() -> Vec<Command> {
 }
 
 /// Something in each project, so that more of what follows is accepted.
-fn furnish() -> Vec<Command> {
+fn set_up_commands() -> Vec<Command> {
     let mut commands = Vec::new();
     for key in PROJECTS {
         let project = ProjectKey::stored(key);
@@ -265,7 +265,7 @@ fn furnish() -> Vec<Command> {
                 let row = MemberWrite {
                     org_id: OrgId::stored(org),
                     user_id: UserId::stored(user),
-                    write: Write::Add(role.into_iter().map(lasting).collect()),
+                    write: Write::Add(role.into_iter().map(permanent).collect()),
                 };
                 commands.push(Command::WriteMember(WriteMember {
                     project: project.clone(),
@@ -288,7 +288,7 @@ pub const ABILITIES: [&str; 6] = [
     "rolecall::can_update_org_metadata",
 ];
 
-fn lasting(role: &'static str) -> RoleAssignment {
+fn permanent(role: &'static str) -> RoleAssignment {
     RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false }
 }
 
@@ -405,7 +405,7 @@ fn managed() -> impl Strategy<Value = Option<Vec<RoleName>>> {
 fn order() -> impl Strategy<Value = Vec<RoleName>> {
     let rest = prop_oneof![4 => Just(true), 1 => Just(false)];
     (vec(role(), 0..4), rest).prop_map(|(mut roles, rest)| {
-        roles.extend(rest.then(|| RoleName::stored(RETRY_DELAY)));
+        roles.extend(rest.then(|| RoleName::stored(ALL_OTHERS)));
         roles
     })
 }

@@ -8,13 +8,13 @@ use rolecall::domain::commands::command::{RoleAssignment, Write};
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{RoleName, Time, UserId};
 
-use crate::model::{Customer, Space, lasts};
-use crate::strategies::Step;
-use crate::teams::{ORG, USERS, end, write};
+use crate::model::{OrgModel, ProjectModel, lasts_as_long};
+use crate::random_history::Step;
+use crate::random_org::{ORG, USERS, end, write};
 
-/// A wish, before it is known how things stand.
+/// A random_write, before it is known how things stand.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct RandomWrite {
     acting: &'static str,
     kind: Kind,
     /// Whom, of those who are there; or somebody.
@@ -57,7 +57,7 @@ enum End {
 }
 
 /// Some of the names may be such as nobody knows.
-pub fn wish(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Wish> {
+pub fn random_write(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<RandomWrite> {
     let ends = prop_oneof![
         2 => Just(End::Lasting),
         3 => Just(End::Latest),
@@ -77,24 +77,31 @@ pub fn wish(actors: &'static [&'static str], names: &'static [&'static str]) -> 
     let stray = prop_oneof![7 => Just(false), 1 => Just(true)];
     let advance = prop_oneof![3 => 0i64..3, 1 => 3i64..12];
     (select(actors), kind, any::<Index>(), stray, vec(pick, 1..3), advance)
-        .prop_map(|(acting, kind, target, stray, picks, advance)| Wish { acting, kind, target, stray, picks, advance })
+        .prop_map(|(acting, kind, target, stray, picks, advance)| RandomWrite {
+            acting,
+            kind,
+            target,
+            stray,
+            picks,
+            advance,
+        })
         .boxed()
 }
 
-/// The moment in which a wish is made, as customers know it.
+/// The moment in which a random_write is made, as customers know it.
 struct Moment<'a> {
-    space: &'a Space,
-    customer: &'a Customer,
+    project_model: &'a ProjectModel,
+    org_model: &'a OrgModel,
     now: Time,
 }
 
-impl Wish {
-    /// What is asked for, as things stand; `clock` is before the wish's own advance.
-    pub fn step(&self, space: &Space, clock: Time) -> Step {
+impl RandomWrite {
+    /// What is asked for, as things stand; `clock` is before the random_write's own advance.
+    pub fn step(&self, project_model: &ProjectModel, clock: Time) -> Step {
         let user = *self.target.get::<&'static str>(&USERS);
-        let step = match space.orgs.get(ORG) {
-            Some(customer) => {
-                let moment = Moment { space, customer, now: Time(clock.0 + self.advance) };
+        let step = match project_model.orgs.get(ORG) {
+            Some(org_model) => {
+                let moment = Moment { project_model, org_model, now: Time(clock.0 + self.advance) };
                 let user = if self.stray { user } else { self.target_of(&moment) };
                 write(user, self.write(user, &moment))
             }
@@ -120,7 +127,7 @@ impl Wish {
         let but = |left_out: &str| -> Vec<RoleAssignment> {
             held.iter().filter(|(role, _)| role != left_out).map(|(role, _)| kept(role)).collect()
         };
-        let single = moment.space.structure == RoleStructure::SingleRole;
+        let single = moment.project_model.structure == RoleStructure::SingleRole;
         match self.kind {
             Kind::Add => Write::Add(unlike(self.picks.iter().map(picked).collect())),
             Kind::Set => Write::Set(unlike(self.picks.iter().map(picked).collect())),
@@ -143,9 +150,15 @@ impl Wish {
                 }
                 let (role, expire_time) = self.picks[0].index.get(&ending);
                 let later = |expire_time: Time| expire_time.0 + self.picks[0].index.index(20) as i64;
-                let latest = moment.space.longest(moment.customer, self.acting, permission, role, moment.now);
+                let latest = moment.project_model.latest_given_expiry(
+                    moment.org_model,
+                    self.acting,
+                    permission,
+                    role,
+                    moment.now,
+                );
                 let expire_time = match latest {
-                    Some(latest) if lasts(latest, *expire_time) => latest,
+                    Some(latest) if lasts_as_long(latest, *expire_time) => latest,
                     _ => expire_time.map(|expire_time| Time(later(expire_time))),
                 };
                 let mut given = but(role);
@@ -169,18 +182,19 @@ impl Wish {
 impl Moment<'_> {
     /// The visible roles that a user holds, and until when.
     fn held(&self, user: &str) -> Vec<(String, Option<Time>)> {
-        let Some(member) = self.customer.members.get(user) else { return Vec::new() };
+        let Some(member) = self.org_model.members.get(user) else { return Vec::new() };
         let held = |expire_time: Option<Time>| expire_time.is_none_or(|expire_time| expire_time > self.now);
         let roles =
-            member.roles.iter().filter(|(role, it)| held(it.expire_time) && !self.space.about_role(role).marked);
+            member.roles.iter().filter(|(role, it)| held(it.expire_time) && !self.project_model.is_internal(role));
         roles.map(|(role, it)| (role.clone(), it.expire_time)).collect()
     }
 
     fn picked(&self, pick: &Pick, acting: &str, permission: &str, held: &[(String, Option<Time>)]) -> RoleAssignment {
-        let disabled = &self.space.mappings[&self.customer.mapping].disabled;
+        let disabled = &self.project_model.mappings[&self.org_model.mapping].disabled;
         let fits = |role: &str| !disabled.contains(role) || held.iter().any(|(other, _)| other == role);
-        let latest = |role: &str| self.space.longest(self.customer, acting, permission, role, self.now);
-        let names = self.space.roles.iter().map(|(role, _)| role.as_str());
+        let latest =
+            |role: &str| self.project_model.latest_given_expiry(self.org_model, acting, permission, role, self.now);
+        let names = self.project_model.roles.iter().map(|(role, _)| role.as_str());
         let scope: Vec<&str> = names.filter(|role| fits(role) && latest(role).is_some()).collect();
         let role = match pick.name {
             Some(name) => name,

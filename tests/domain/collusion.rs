@@ -1,0 +1,213 @@
+//! No sequence of writes of acting users raises anybody above what their scope allows (G1 to G3, G6).
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use rolecall::domain::commands::command::{Write, WriteMember};
+use rolecall::domain::model::project::RoleStructure;
+use rolecall::domain::rules::role_state::RoleState;
+use rolecall::domain::{Command, State, Time};
+
+use crate::case_counts::{CaseCounts, check_cases};
+use crate::model::{Model, OrgModel, ProjectModel, lasts_as_long};
+use crate::random_history::Step;
+use crate::random_org::{ORG, PROJECT, START, USERS, VISIBLE, random_org};
+use crate::random_writes::random_write;
+use crate::state_to_model::model_of;
+
+/// Until when each role could come to be held at the latest; none is for ever.
+type Reach = BTreeMap<String, Option<Time>>;
+
+/// What may come of the roles that the colluders hold: by what those manage, and what comes of that.
+fn reach(project_model: &ProjectModel, org_model: &OrgModel, colluders: &[&str], now: Time) -> Reach {
+    let mut reach = Reach::new();
+    for user in colluders {
+        raise(&mut reach, held(project_model, org_model, user, now));
+    }
+    let disabled = &project_model.mappings[&org_model.mapping].disabled;
+    loop {
+        let before = reach.clone();
+        for (role, expire_time) in &before {
+            if disabled.contains(role) {
+                continue;
+            }
+            let gives = ["rolecall::can_invite", "rolecall::can_change_roles"];
+            if gives.iter().any(|permission| project_model.grants(org_model, role, permission)) {
+                raise(&mut reach, project_model.scope(role).into_iter().map(|other| (other, *expire_time)));
+            }
+            // G3: whoever holds it can have a lower one instead.
+            if project_model.structure == RoleStructure::SingleRole && !project_model.is_internal(role) {
+                let lower = project_model.roles.iter().skip_while(|(name, _)| name != role);
+                let lower = lower.filter(|(_, details)| !details.built_in_or_internal);
+                raise(&mut reach, lower.map(|(name, _)| (name.clone(), *expire_time)));
+            }
+        }
+        if reach == before {
+            return reach;
+        }
+    }
+}
+
+fn raise(reach: &mut Reach, roles: impl IntoIterator<Item = (String, Option<Time>)>) {
+    for (role, expire_time) in roles {
+        let latest = reach.entry(role).or_insert(expire_time);
+        if lasts_as_long(expire_time, *latest) {
+            *latest = expire_time;
+        }
+    }
+}
+
+/// All that a user holds, suspended roles and those that stand in included, and until when.
+fn held(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Time) -> Vec<(String, Option<Time>)> {
+    let Some(member) = org_model.members.get(user) else { return Vec::new() };
+    let mut held = Vec::new();
+    for (role, expire_time, _, _, fallback_role) in project_model.shown(org_model, member, now) {
+        if expire_time.is_none_or(|expire_time| expire_time > now) {
+            held.push((role, expire_time));
+            held.extend(fallback_role.map(|role| (role, expire_time)));
+        }
+    }
+    held
+}
+
+fn look(state: &State) -> Model {
+    model_of(state, &USERS)
+}
+
+/// Two, of whom one may hold much and the other little; the others look on.
+const COLLUDERS: [&str; 2] = ["ann", "bob"];
+
+/// All that a user holds, each until the latest end.
+fn holds(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Time) -> Reach {
+    let mut reach = Reach::new();
+    raise(&mut reach, held(project_model, org_model, user, now));
+    reach
+}
+
+/// A write that changed something: each role that came or lasts longer is covered by a live one of the acting user, each
+/// that went or ends earlier as well, and nobody else has another.
+fn is_covered(project_model: &ProjectModel, after: &OrgModel, step: &Step, now: Time) -> TestCaseResult {
+    let Command::WriteMember(WriteMember { row, .. }) = &step.command else { unreachable!("writes write members") };
+    let (user, acting) = (row.user_id.as_str(), step.acting_user.as_ref().expect("writes have one").as_str());
+    let permission = match row.write {
+        Write::Add(_) => "rolecall::can_invite",
+        Write::Set(_) => "rolecall::can_change_roles",
+        Write::Remove => "rolecall::can_remove_users",
+    };
+    let org_model = &project_model.orgs[ORG];
+    for other in USERS.into_iter().filter(|&other| other != user) {
+        prop_assert_eq!(org_model.members.get(other), after.members.get(other), "{} is somebody else", other);
+    }
+    let (had, has) = (holds(project_model, org_model, user, now), holds(project_model, after, user, now));
+    let latest_expiry = |role: &str| project_model.latest_given_expiry(org_model, acting, permission, role, now);
+    for (role, expire_time) in &has {
+        if had.get(role).is_none_or(|had| !lasts_as_long(*had, *expire_time)) {
+            let lower =
+                if acting == user { project_model.latest_step_down_expiry(org_model, user, role, now) } else { None };
+            let covered =
+                latest_expiry(role).into_iter().chain(lower).any(|latest| lasts_as_long(latest, *expire_time));
+            prop_assert!(covered, "{user} gets {role} until {expire_time:?} by {acting}");
+        }
+    }
+    for (role, expire_time) in had.iter().filter(|_| acting != user) {
+        let less = has.get(role).is_none_or(|has| !lasts_as_long(*has, *expire_time));
+        prop_assert!(!less || latest_expiry(role).is_some(), "{acting} takes {role} from {user}");
+    }
+    Ok(())
+}
+
+/// What the colluders begin with.
+fn count_start(project_model: &ProjectModel, org_model: &OrgModel, reach: &Reach, counts: &CaseCounts) {
+    let now = Time(START);
+    let shown = COLLUDERS.iter().filter_map(|user| org_model.members.get(*user));
+    let shown: Vec<_> = shown.flat_map(|member| project_model.shown(org_model, member, now)).collect();
+    let recorded_role = |state| shown.iter().any(|(_, _, it, ..)| *it == state);
+    let single = project_model.structure == RoleStructure::SingleRole;
+    let ends = |expire_time: &Option<Time>| expire_time.is_some_and(|expire_time| expire_time > now);
+    let disabled = &project_model.mappings[&org_model.mapping].disabled;
+    counts.count_if(
+        single && shown.iter().any(|(_, expire_time, ..)| ends(expire_time)),
+        "a temporary role in SINGLE_ROLE",
+    );
+    counts.count_if(recorded_role(RoleState::Overridden), "a overridden role");
+    counts.count_if(recorded_role(RoleState::Suspended), "a suspended role");
+    counts.count_if(shown.iter().any(|(.., fallback_role)| fallback_role.is_some()), "a fallback role");
+    counts.count_if(shown.iter().any(|(role, ..)| project_model.is_internal(role)), "an internal role");
+    let built_in_or_internal = |role: &String| project_model.is_internal(role) && disabled.contains(role);
+    counts.count_if(shown.iter().any(|(role, ..)| built_in_or_internal(role)), "a suspended internal role");
+    counts.count_if(VISIBLE.iter().any(|role| !reach.contains_key(*role)), "a role out of reach");
+}
+
+/// As often in a thousand cases.
+const WANTED: [(&str, u32); 12] = [
+    ("two or more changing writes", 500),
+    ("five or more changing writes", 100),
+    ("a temporary role in SINGLE_ROLE", 50),
+    ("a overridden role", 50),
+    ("a suspended role", 50),
+    ("a fallback role", 50),
+    ("an internal role", 50),
+    ("a suspended internal role", 20),
+    ("a role out of reach", 200),
+    ("OutlastsGranter", 50),
+    ("RoleOutOfScope", 50),
+    ("a suspended role is held for longer", 2),
+];
+
+#[test]
+fn g2_colluding_acting_users_never_exceed_their_combined_scope() {
+    check_cases(
+        &(random_org(), vec(random_write(&COLLUDERS, &VISIBLE), 16)),
+        &WANTED,
+        |(random_org, writes), counts| {
+            let mut runner = random_org.run();
+            let start = look(&runner.state);
+            let project_model = &start.projects[PROJECT];
+            let org_model = &project_model.orgs[ORG];
+            let begun = Time(START);
+            let reach = reach(project_model, org_model, &COLLUDERS, begun);
+            count_start(project_model, org_model, &reach, counts);
+            let had: Vec<Reach> = USERS.iter().map(|user| holds(project_model, org_model, user, begun)).collect();
+            let mut now = start.clone();
+            let mut changing = 0;
+            for random_write in &writes {
+                let step = random_write.step(&now.projects[PROJECT], runner.clock);
+                let outcome = runner.run(&step);
+                if let Err(reason) = outcome.result {
+                    counts.count(format!("{reason:?}"));
+                }
+                if outcome.commit.is_none() {
+                    continue;
+                }
+                changing += 1;
+                let before = std::mem::replace(&mut now, look(&runner.state));
+                let (was, project_model) = (&before.projects[PROJECT], &now.projects[PROJECT]);
+                let org_model = &project_model.orgs[ORG];
+                is_covered(was, org_model, &step, outcome.now)?;
+                for (user, had) in USERS.iter().zip(&had) {
+                    let holds = holds(project_model, org_model, user, outcome.now);
+                    for (role, expire_time) in &holds {
+                        let by =
+                            |reach: &Reach| reach.get(role).is_some_and(|latest| lasts_as_long(*latest, *expire_time));
+                        prop_assert!(
+                            by(had) || by(&reach),
+                            "{user} holds {role} until {expire_time:?}; {reach:?}; {step:?}"
+                        );
+                    }
+                    let disabled = &project_model.mappings[&org_model.mapping].disabled;
+                    let longer = |(role, expire_time): (&String, &Option<Time>)| {
+                        disabled.contains(role) && had.get(role).is_some_and(|had| !lasts_as_long(*had, *expire_time))
+                    };
+                    counts.count_if(holds.iter().any(longer), "a suspended role is held for longer");
+                }
+            }
+            counts.count_if(changing >= 2, "two or more changing writes");
+            counts.count_if(changing >= 5, "five or more changing writes");
+            counts.count(format!("{changing:2} changing writes"));
+            Ok(())
+        },
+    );
+}
