@@ -1,4 +1,5 @@
-//! How often a property met what it is details: a property that meets it never says nothing.
+//! Counts how often the cases of a property contain what the property is about. A property that never meets it proves
+//! nothing.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use proptest::test_runner::{TestCaseResult, TestRunner};
 
 use crate::random_history::config;
 
-/// With fewer cases than these nothing is said of how often.
+/// With fewer cases the counts are not checked.
 const CASES_MIN: u32 = 500;
 
 #[derive(Default)]
@@ -26,7 +27,7 @@ impl CaseCounts {
     }
 }
 
-/// Holds a property in 2,000 cases, and each of these things as often as this in every thousand cases at least.
+/// Checks a property in 2,000 cases. Each name in `wanted` must be counted at least that often per thousand cases.
 pub fn check_cases<S: Strategy>(
     strategy: &S,
     wanted: &[(&str, u32)],

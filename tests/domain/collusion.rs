@@ -1,4 +1,4 @@
-//! No sequence of writes of acting users raises anybody above what their scope allows (G1 to G3, G6).
+//! No sequence of writes by acting users gives any user more than their scope allows (G1 to G3, G6).
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,10 @@ use crate::random_org::{ORG, PROJECT, START, USERS, VISIBLE, random_org};
 use crate::random_writes::random_write;
 use crate::state_to_model::model_of;
 
-/// Until when each role could come to be held at the latest; none is for ever.
+/// The latest expiry with which each role could be held. `None` is permanent.
 type Reach = BTreeMap<String, Option<Time>>;
 
-/// What may come of the roles that the colluders hold: by what those manage, and what comes of that.
+/// Returns everything that the roles of the colluders can lead to, in any number of steps.
 fn reach(project_model: &ProjectModel, org_model: &OrgModel, colluders: &[&str], now: Time) -> Reach {
     let mut reach = Reach::new();
     for user in colluders {
@@ -38,7 +38,7 @@ fn reach(project_model: &ProjectModel, org_model: &OrgModel, colluders: &[&str],
             if gives.iter().any(|permission| project_model.grants(org_model, role, permission)) {
                 raise(&mut reach, project_model.scope(role).into_iter().map(|other| (other, *expire_time)));
             }
-            // G3: whoever holds it can have a lower one instead.
+            // G3: its holder can step down to a lower role.
             if project_model.structure == RoleStructure::SingleRole && !project_model.is_internal(role) {
                 let lower = project_model.roles.iter().skip_while(|(name, _)| name != role);
                 let lower = lower.filter(|(_, details)| !details.built_in_or_internal);
@@ -60,7 +60,7 @@ fn raise(reach: &mut Reach, roles: impl IntoIterator<Item = (String, Option<Time
     }
 }
 
-/// All that a user holds, suspended roles and those that stand in included, and until when.
+/// Returns all roles of a user with their expiries, suspended roles and fallback roles included.
 fn held(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Time) -> Vec<(String, Option<Time>)> {
     let Some(member) = org_model.members.get(user) else { return Vec::new() };
     let mut held = Vec::new();
@@ -77,18 +77,18 @@ fn look(state: &State) -> Model {
     model_of(state, &USERS)
 }
 
-/// Two, of whom one may hold much and the other little; the others look on.
+/// The two users who act. The others only receive roles.
 const COLLUDERS: [&str; 2] = ["ann", "bob"];
 
-/// All that a user holds, each until the latest end.
+/// Returns all roles of a user, each with its latest expiry.
 fn holds(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Time) -> Reach {
     let mut reach = Reach::new();
     raise(&mut reach, held(project_model, org_model, user, now));
     reach
 }
 
-/// A write that changed something: each role that came or lasts longer is covered by a live one of the acting user, each
-/// that went or ends earlier as well, and nobody else has another.
+/// Checks a write that changed something. A live role of the acting user must cover each role that was added, extended,
+/// removed or shortened. No other user changes.
 fn is_covered(project_model: &ProjectModel, after: &OrgModel, step: &Step, now: Time) -> TestCaseResult {
     let Command::WriteMember(WriteMember { row, .. }) = &step.command else { unreachable!("writes write members") };
     let (user, acting) = (row.user_id.as_str(), step.acting_user.as_ref().expect("writes have one").as_str());
@@ -119,7 +119,7 @@ fn is_covered(project_model: &ProjectModel, after: &OrgModel, step: &Step, now: 
     Ok(())
 }
 
-/// What the colluders begin with.
+/// Counts the kinds of roles that the colluders start with.
 fn count_start(project_model: &ProjectModel, org_model: &OrgModel, reach: &Reach, counts: &CaseCounts) {
     let now = Time(START);
     let shown = COLLUDERS.iter().filter_map(|user| org_model.members.get(*user));
@@ -141,7 +141,7 @@ fn count_start(project_model: &ProjectModel, org_model: &OrgModel, reach: &Reach
     counts.count_if(VISIBLE.iter().any(|role| !reach.contains_key(*role)), "a role out of reach");
 }
 
-/// As often in a thousand cases.
+/// Minimum counts per thousand cases.
 const WANTED: [(&str, u32); 12] = [
     ("two or more changing writes", 500),
     ("five or more changing writes", 100),

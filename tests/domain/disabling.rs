@@ -1,5 +1,5 @@
-//! Short histories of what turns disabled and enabled again (M7), of roles that go (R4) and of structures that are converted
-//! (P5), where somebody holds the roles: long ones come to it too seldom.
+//! Short histories that disable and enable roles (M7), delete roles (R4) and convert the structure (P5) while members
+//! hold the roles. Long random histories do this too seldom.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ use crate::random_org::{INTERNAL, ORG, RandomOrg, USERS, VISIBLE, end, project, 
 
 const MAPPINGS: [&str; 3] = ["Default", "Free", "Paid"];
 const ORGS: [&str; 2] = [ORG, "globex"];
-/// Those that may be disabled: neither of the default roles.
+/// All roles that can be disabled: the default roles cannot.
 const FREE_TO_GO: [&str; 5] = ["Admin", "Auditor", "Guest", "Boss", "Spy"];
 
 fn role() -> impl Strategy<Value = RoleName> {
@@ -32,7 +32,7 @@ fn org() -> impl Strategy<Value = OrgId> {
     prop_oneof![3 => Just(ORGS[0]), 1 => Just(ORGS[1])].prop_map(OrgId::stored)
 }
 
-/// Mostly such as can be: roles that are never disabled take the place of those that may be.
+/// Mostly valid strategies: the replacements are roles that are seldom disabled.
 fn on_disabled() -> BoxedStrategy<OnDisabled> {
     let stays = || prop_oneof![12 => select(&["Member", "Owner", "Guest", "Auditor", "Guest", "Auditor"][..]), 1 => select(&INTERNAL[..])];
     let stays = || stays().prop_map(RoleName::stored);
@@ -53,7 +53,7 @@ fn on_disabled() -> BoxedStrategy<OnDisabled> {
     .boxed()
 }
 
-/// The other mappings, and another org, once there is a random_org.
+/// Two more mappings and another org.
 fn plans() -> impl Strategy<Value = Vec<Command>> {
     let off = || subsequence(FREE_TO_GO.to_vec(), 0..4);
     (off(), off()).prop_map(|(free, paid)| {
@@ -213,7 +213,7 @@ proptest! {
     }
 }
 
-/// How often the short histories come to what they are made for.
+/// The histories must contain what they are made for.
 #[test]
 fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
     use std::collections::BTreeMap;

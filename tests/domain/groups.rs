@@ -1,4 +1,4 @@
-//! A group decides its commands as if one by one, repetitions of a request id included (A4).
+//! A group gives the same result as its commands decided one by one, repeated request ids included (A4).
 
 use std::collections::HashMap;
 
@@ -15,14 +15,14 @@ use crate::placeholders::resolved;
 use crate::random_history::{Digest, History, config, empty_state, history};
 use crate::state_to_model::answer_of;
 
-/// What a caller is told.
+/// The response to a caller.
 #[derive(Clone, Debug, PartialEq)]
 enum Response {
     Done { revision: Revision, answer: Answer, digest: String, replayed: bool },
     Refused(Reason),
 }
 
-/// Commands decided strictly one after another, with a memory of request ids of its own.
+/// Decides commands strictly one after another and remembers request ids itself.
 struct OneByOne {
     state: State,
     memory: HashMap<RequestKey, (u128, Revision, Answer, String)>,
@@ -50,7 +50,7 @@ impl OneByOne {
             return Response::Done { revision: before, answer, digest, replayed: false };
         }
         let revision = Revision { number: before.number + 1, tag: work.tag, at: now };
-        // The state is made of the changes, not taken from the decision.
+        // Build the state from the changes instead of taking it from the decision.
         self.state.apply_commit(revision, &decided.changes);
         self.committed.push((revision, decided.changes));
         if let Some(key) = &work.call.request {
@@ -60,7 +60,7 @@ impl OneByOne {
     }
 }
 
-/// Commands cut into groups; what the groups before committed is known of the past.
+/// Decides commands in groups. The commits of earlier groups are the known requests.
 struct InGroups {
     state: State,
     known: Known,
@@ -98,7 +98,7 @@ impl InGroups {
     }
 }
 
-/// Few request ids and callers, so that they repeat; seldom with another body.
+/// Few request ids and callers, so that they repeat, sometimes with another body.
 fn call() -> impl Strategy<Value = Call> {
     let key = (select(&["ann", "bob"][..]), select(&["1", "2", "3", "4"][..]));
     let request =
@@ -137,7 +137,7 @@ proptest! {
             let (group, rest) = left.split_at(size.min(left.len()));
             left = rest;
             clock = Time(clock.0 + group.iter().map(|(advance, _)| advance).sum::<i64>());
-            // Etags are those before the group; commands of the group may make them stale.
+            // Etags are those before the group. Commands of the group may make them stale.
             let now = |work: &Work| Work { command: resolved(&in_groups.state, &work.command), ..work.clone() };
             let group: Vec<Work> = group.iter().map(|(_, work)| now(work)).collect();
             let should: Vec<Response> = group.iter().map(|work| one_by_one.next(work, clock, &limits)).collect();

@@ -1,4 +1,4 @@
-//! Random histories: the service and the model must agree on every refusal, every answer and every check.
+//! Random histories: the domain and the model must agree on every refusal, response and check.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::random_history::{History, ORGS, PERMISSIONS, PROJECTS, ROLES, USERS, 
 use crate::random_org::PROJECT as RANDOM_ORG_PROJECT;
 use crate::state_to_model::{check, model_of};
 
-/// Some questions details several permissions: known, unknown, old names, repeated.
+/// Lists of permissions for `AllOf` and `AnyOf`: known, unknown, old and repeated names.
 fn lists() -> Vec<Vec<String>> {
     let lists: [&[&str]; 6] = [
         &["read"],
@@ -33,7 +33,7 @@ fn lists() -> Vec<Vec<String>> {
     lists.iter().map(|names| names.iter().map(ToString::to_string).collect()).collect()
 }
 
-/// All that is asked details a user in an org: with the names of the strategies, and some that nobody has.
+/// Returns all questions about a user in an org, with known and unknown names.
 fn questions(lists: &[Vec<String>]) -> Vec<Question<'_>> {
     let roles = || ROLES.iter().copied();
     let mut questions: Vec<Question<'_>> = PERMISSIONS.iter().copied().map(Question::Permission).collect();
@@ -42,7 +42,7 @@ fn questions(lists: &[Vec<String>]) -> Vec<Question<'_>> {
     questions
 }
 
-/// Asks some of all that can be asked, by its number.
+/// Compares the checks whose number `asked` selects.
 pub fn agree_on_checks(state: &State, model: &Model, now: Time, asked: impl Fn(usize) -> bool) -> TestCaseResult {
     let lists = lists();
     let questions = questions(&lists);
@@ -66,7 +66,7 @@ pub fn agree_on_checks(state: &State, model: &Model, now: Time, asked: impl Fn(u
     Ok(())
 }
 
-/// What is seen is what the model says, as far as it says anything.
+/// Compares everything that reads can show with the model.
 pub fn agree_on_contents(state: &State, model: &Model, now: Time) -> TestCaseResult {
     let (mut seen, model) =
         (model_of(state, &USERS).without_unused_fallbacks(now), model.without_unused_fallbacks(now));
@@ -79,7 +79,7 @@ pub fn agree_on_contents(state: &State, model: &Model, now: Time) -> TestCaseRes
     Ok(())
 }
 
-/// The first lines that differ, and those before them: a whole model is long.
+/// Returns the first lines that differ and their context. A whole model is too long to print.
 fn difference(seen: &Model, model: &Model) -> String {
     let (is, should) = (format!("{seen:#?}"), format!("{model:#?}"));
     let at = is.lines().zip(should.lines()).take_while(|(is, should)| is == should).count();
@@ -90,7 +90,7 @@ fn difference(seen: &Model, model: &Model) -> String {
     format!("{where_to}\nis:\n{}\nshould be:\n{}", after(&is), after(&should))
 }
 
-/// The first end of a role that is recorded: the instant itself and the one before are asked details.
+/// Returns the first recorded expiry. Checks ask about this time and the one just before it.
 fn some_end(model: &Model) -> Option<Time> {
     let spaces = model.projects.values();
     let members =
@@ -119,10 +119,10 @@ proptest! {
         }
         let Comparison { mut runner, model, .. } = comparison;
         agree_on_contents(&runner.state, &model, runner.state.revision().at)?;
-        // A fifth of the questions each time, another one in another history.
+        // Each time ask a fifth of the questions, and another fifth in another history.
         let some = runner.state.revision().number as usize;
         let end = some_end(&model).into_iter().flat_map(|end| [end, Time(end.0 - 1)]);
-        // Nobody asks details the past: who had a role that has ended since had no part in what came after.
+        // Ask only about the present and the future: expired roles had no part in later changes.
         let present = runner.state.revision().at;
         let later = history.asked_at.iter().map(|later| Time(present.0 + later.0));
         let instants = later.chain([present]).chain(end.map(|end| end.max(present)));
@@ -241,7 +241,7 @@ proptest! {
     }
 }
 
-/// What an etag is of, without what only counts.
+/// Returns each etag with the content it identifies, without version numbers.
 fn tagged(state: &State) -> Vec<(String, String)> {
     let mut tagged = Vec::new();
     for project in state.projects() {
@@ -282,7 +282,7 @@ proptest! {
                 let kind = etag.split(' ').next().unwrap_or_default();
                 after.insert(format!("{kind} {content}"), etag);
             }
-            // Contents hold ids, so what is the same before and after is the same thing.
+            // Contents contain ids, so equal content before and after belongs to the same object.
             for (content, etag) in &after {
                 prop_assert_eq!(before.get(content).unwrap_or(etag), etag, "{:?}", &step.command);
             }
@@ -291,7 +291,7 @@ proptest! {
     }
 }
 
-/// How often the histories come to what they are made for: a strategy that always refuses proves nothing.
+/// Random commands that are always refused would prove nothing.
 #[test]
 fn histories_reach_every_answer_and_refusal() {
     use proptest::strategy::ValueTree;

@@ -1,4 +1,4 @@
-//! A history that is outcome through, by the service and by the model.
+//! Runs the steps of a history on the domain and on the model.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -16,16 +16,15 @@ use crate::placeholders::resolved;
 use crate::random_history::{Digest, Step, USERS, empty_state};
 use crate::state_to_model::answer_of;
 
-/// A history that is being outcome through, one command after another.
+/// Runs one step after another on the domain.
 pub struct HistoryRunner {
     pub state: State,
     pub clock: Time,
     pub limits: Limits,
 }
 
-/// What became of one command.
 pub struct StepOutcome {
-    /// The instant at which it was decided.
+    /// The time at which the command was decided.
     pub now: Time,
     pub result: Result<ModelOutcome, Reason>,
     pub refusal: Option<Refusal>,
@@ -49,7 +48,7 @@ impl HistoryRunner {
         Self { state: empty_state(), clock: Time(0), limits }
     }
 
-    /// Decides one command, some time later, as the writer would.
+    /// Advances the clock and decides one command as the writer would.
     pub fn run(&mut self, step: &Step) -> StepOutcome {
         self.clock = Time(self.clock.0 + step.advance);
         let before = self.state.revision();
@@ -79,8 +78,8 @@ impl HistoryRunner {
         StepOutcome { now, result, refusal, impact, commit }
     }
 
-    /// Purges what is dead, `rows` memberships at a time, by at most so many commands a project. Returns the commits, each
-    /// with the state after it.
+    /// Purges deleted data, `rows` memberships at a time, with at most `commands` commands for each project. Returns
+    /// each commit with the state after it.
     pub fn purge(&mut self, rows: usize, commands: usize) -> Vec<(Commit, State)> {
         let mut commits = Vec::new();
         for project in self.state.all_projects().map(|project| project.id).collect::<Vec<_>>() {
@@ -90,7 +89,7 @@ impl HistoryRunner {
                     break;
                 }
                 let (dead, existing): (Vec<_>, Vec<_>) = memberships(&now).into_iter().partition(|(_, dead)| *dead);
-                // A living member that is named by mistake stays.
+                // An existing member that is named by mistake stays.
                 let named = dead.iter().take(rows).chain(existing.first()).map(|(member, _)| member.clone()).collect();
                 let last = dead.len() <= rows;
                 let outcome = self.run(&Step::plain(1, Command::Purge(Purge { project, members: named, last })));
@@ -105,7 +104,7 @@ impl HistoryRunner {
     }
 }
 
-/// The memberships of a project, and whether each is of something dead.
+/// Returns the memberships of a project. The flag is true if the membership is to be purged.
 fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
     let mut found = Vec::new();
     let numbers = (1..project.next_org().number()).filter_map(OrgNo::new);
@@ -119,7 +118,7 @@ fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
     found
 }
 
-/// The service and the model, which live through the same.
+/// Runs the same steps on the domain and on the model.
 pub struct Comparison {
     pub runner: HistoryRunner,
     pub model: Model,
@@ -131,13 +130,13 @@ impl Comparison {
         Self { runner, model, digests: Digests::default() }
     }
 
-    /// They agree on what becomes of a step, and on its impact.
+    /// Compares the results and the impacts of one step.
     pub fn step(&mut self, step: &Step) -> TestCaseResult {
         let was = self.runner.state.clone();
         let outcome = self.runner.run(step);
         let should = self.model.after(&step.command, called(step), outcome.now, &self.runner.limits);
         let (should, next) = match (should, &step.command, &outcome.result) {
-            // That something is purged cannot be seen.
+            // Reads do not show whether something was purged.
             (Ok((it, next)), Command::Purge(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
             (Ok((it, next)), ..) => (Ok(it), Some(next)),
             (Err(reason), ..) => (Err(reason), None),
@@ -159,7 +158,6 @@ impl Comparison {
     }
 }
 
-/// A step as the model takes it.
 pub fn called(step: &Step) -> CallOptions<'_> {
     let acting_user = step.acting_user.as_ref().map(UserId::as_str);
     CallOptions { acting_user, stale_digest: step.digest == Digest::Stale }

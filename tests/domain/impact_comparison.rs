@@ -1,4 +1,4 @@
-//! The impact of a write as the domain tells it against the one that the model finds (R9).
+//! Compares the impact of the domain with the one that the model finds (R9).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -11,22 +11,20 @@ use rolecall::domain::{Project, RoleName, State, UserId};
 
 use crate::model::{AffectedMember, Report};
 
-/// The states before and after a write, in which nobody but these users is a member.
+/// The states before and after a write. Only `users` can be members.
 pub struct Moment<'a> {
-    /// The project's key.
     pub project: &'a str,
     pub before: &'a State,
     pub after: &'a State,
     pub users: &'a [&'a str],
-    /// Whether an acting user deletes an org: it is not told who they were, for how members are told of together would
-    /// tell of internal roles.
+    /// True if an acting user deletes an org. Such an impact has no sample: grouping members would reveal internal
+    /// roles (I4).
     pub nobody_named: bool,
 }
 
-/// More than a report lists of anything does not happen in histories, nor more members than a sample has.
+/// Random histories affect fewer members than this, and fill no list of a report.
 const SAMPLE: usize = 20;
 
-/// The domain tells what the model found.
 pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
     let mut orgs = report.orgs.clone();
     orgs.extend(other_fallbacks(moment));
@@ -54,7 +52,7 @@ pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseR
     sample(impact, report, moment)
 }
 
-/// All that is listed, each once: there is never more than is listed.
+/// Returns all entries of a list. Asserts that it is complete and has no duplicates.
 fn all<T, S: Ord + Debug>(listed: &Listed<T>, text: impl Fn(&T) -> S) -> BTreeSet<S> {
     assert_eq!(listed.total, listed.first.len() as u64, "not all is listed");
     let found: BTreeSet<S> = listed.first.iter().map(text).collect();
@@ -62,7 +60,7 @@ fn all<T, S: Ord + Debug>(listed: &Listed<T>, text: impl Fn(&T) -> S) -> BTreeSe
     found
 }
 
-/// The orgs whose fallback roles are others, also such as nobody holds any more: the model keeps none for those.
+/// Returns the orgs with changed fallback roles. The model does not keep those of roles that nobody holds.
 fn other_fallbacks(moment: &Moment<'_>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     if let Some(before) = moment.before.project_keyed(moment.project) {
@@ -77,7 +75,7 @@ fn other_fallbacks(moment: &Moment<'_>) -> BTreeSet<String> {
     found
 }
 
-/// Those who lose come first, then by org; each row is right for whom it is details.
+/// Checks the sample: members who lose come first, then the order is by org, and each row fits its members.
 fn sample(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
     let mut told: Vec<(String, bool)> = Vec::new();
     let mut met: BTreeSet<(String, String)> = BTreeSet::new();
@@ -127,7 +125,7 @@ fn gist(row: &MemberImpact) -> AffectedMember {
     }
 }
 
-/// Those whom a row is details, as the database would find them.
+/// Returns the members that a row is about, as the database would find them.
 fn users_of(row: &MemberImpact, moment: &Moment<'_>) -> Result<Vec<String>, TestCaseError> {
     let (role_set, at_most) = match &row.who {
         Who::Member(user) => return Ok(vec![user.to_string()]),
@@ -147,7 +145,8 @@ fn users_of(row: &MemberImpact, moment: &Moment<'_>) -> Result<Vec<String>, Test
     found.ok_or_else(|| TestCaseError::fail(format!("nobody is left whom {row:?} is about")))
 }
 
-/// What a digest stands for: one report. That may have several, since it does not name all the orgs that it counts.
+/// The reports by digest. One digest must have one report. One report can have several digests, because it does not
+/// name all the orgs it counts.
 #[derive(Default)]
 pub struct Digests {
     reports: BTreeMap<String, String>,
@@ -163,7 +162,7 @@ impl Digests {
     }
 }
 
-/// A report without the ids of users and what they are kept by.
+/// Formats a report without user ids and role sets.
 pub fn anonymous(impact: &Impact) -> String {
     let mut rows = Vec::new();
     for row in &impact.sample {

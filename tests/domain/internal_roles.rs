@@ -1,12 +1,12 @@
-//! Nothing made for an acting user betrays what is internal (G4, I4): the same calls of acting users in two worlds, of
-//! which one has staff with internal roles, are answered alike.
+//! Acting users learn nothing about internal roles (G4, I4). The same calls get the same answers in two projects, and
+//! only one of the two has internal members.
 //!
-//! What differs all the same, and has to:
-//! - USER_NOT_AVAILABLE, where the one world would do what the other cannot (I4): a SINGLE_ROLE member has no room left, a
-//!   MULTI_ROLE one too many roles. Then nothing is done in either, and the calls go on.
-//! - Revisions, instants and numbers of roles and role sets: they count what happens in all orgs of all projects.
-//! - The limit of different role sets a project (P7), for the same reason.
-//! - What a user may do itself by an internal role of its own: staff acts here in neither world.
+//! These differences are intended:
+//! - USER_NOT_AVAILABLE if an internal role prevents a write that is possible without it (I4). The case goes on from
+//!   before the write.
+//! - Revisions, times, and the numbers of roles and role sets. They count changes in all orgs of all projects.
+//! - The limit on role sets (P7), for the same reason.
+//! - What a user may do with an internal role. No user with an internal role acts here.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -30,13 +30,13 @@ use crate::random_org::{self, PROJECT, RandomOrg, START, USERS, VISIBLE, end, me
 use crate::random_writes::{RandomWrite, random_write};
 use crate::state_to_model::model_of;
 
-/// They act, and hold no internal role.
+/// The acting users. They hold no internal role.
 const CUSTOMERS: [&str; 2] = ["ann", "bob"];
 const STAFF: [&str; 3] = ["cid", "Ann", "nobody"];
-/// Also names that exist in one world alone, and names near to them.
+/// Includes names that exist in one project only, and misspelled names.
 const NAMES: [&str; 9] = ["Owner", "Admin", "Auditor", "Member", "Guest", "Boss", "Bos", "Spy", "Gest"];
 
-/// The commands that make staff: members of internal roles alone, or of internal roles as well.
+/// The internal roles to give, some to users with visible roles.
 fn staff() -> impl Strategy<Value = Vec<(&'static str, &'static str, Option<Time>)>> {
     vec((select(&STAFF[..]), select(&["Boss", "Spy"][..]), end()), 1..5)
 }
@@ -54,7 +54,7 @@ impl World {
         Self { runner }
     }
 
-    /// The member's roles and these, or these alone.
+    /// Adds a role to the roles of a member, or adds a member with this role.
     fn give(&mut self, user: &str, role: &str, expire_time: Option<Time>) {
         let project = self.runner.state.project_keyed(PROJECT).expect("there").clone();
         let org = project.org(random_org::ORG).expect("there");
@@ -66,11 +66,11 @@ impl World {
         let new = RoleAssignment { role: RoleName::stored(role), expire_time, permanent: expire_time.is_none() };
         let write_as = if given.is_empty() { Write::Add } else { Write::Set };
         given.push(new);
-        // Where it does not fit, or something has ended, nothing comes of it.
+        // A refused write changes nothing.
         self.runner.run(&Step::plain(0, write(user, write_as(given))));
     }
 
-    /// All that a caller is told, in the words of the answer.
+    /// Everything that the response tells the caller.
     fn told(&self, outcome: &StepOutcome) -> String {
         let impact = outcome.impact.as_ref().map(|impact| (anonymous(impact), impact.digest.clone()));
         let refusal =
@@ -85,7 +85,6 @@ impl World {
         format!("{:?} {impact:?} {refusal:?} {suggestion:?}", outcome.result)
     }
 
-    /// What is manageable for a org_model, by the names of roles.
     fn manageable(&self, acting: &str, target: Option<&str>) -> String {
         let limits = &self.runner.limits;
         match manageable(&self.runner.state, &ask(acting, target), self.runner.clock, limits) {
@@ -99,7 +98,7 @@ impl World {
     }
 }
 
-/// Mostly members are written; seldom the org itself.
+/// Mostly member writes, sometimes a write of the org itself.
 fn writes() -> impl Strategy<Value = Asked> {
     let of_org = (select(&CUSTOMERS[..]), any::<bool>()).prop_map(|(acting, delete)| {
         let (project, org_id) = (random_org::project(), random_org::org());
@@ -119,14 +118,13 @@ fn is_unavailable(outcome: &StepOutcome) -> bool {
     outcome.result == Err(Reason::UserNotAvailable)
 }
 
-/// What a step is, once it is known how things stand.
 #[derive(Clone, Debug)]
 enum Asked {
     RandomWrite(RandomWrite),
     Step(Step),
 }
 
-/// As often in a thousand cases.
+/// Minimum counts per thousand cases.
 const WANTED: [(&str, u32); 9] = [
     ("a changing random_write", 1_200),
     ("RoleOutOfScope", 200),
@@ -139,7 +137,6 @@ const WANTED: [(&str, u32); 9] = [
     ("a suspended role with a fallback role beside an internal one", 20),
 ];
 
-/// What there is of staff.
 fn count_start(world: &World, counts: &CaseCounts) {
     let seen = model_of(&world.runner.state, &USERS);
     let project_model = &seen.projects[PROJECT];
@@ -162,7 +159,7 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
     check_cases(&cases, &WANTED, |((random_org, roles_too, visible, staff), writes, target), counts| {
         let RandomOrg { structure, visible: project, internal, disabled, .. } = random_org;
         let visible: Vec<Command> = visible.iter().map(|member| member.command(structure)).collect();
-        // Without staff there may be no internal role at all.
+        // Without internal members there may be no internal role at all.
         let without = internal.clone().into_iter().filter(|_| roles_too);
         let mut one = World::new(project.iter().cloned().chain(without).chain(visible.clone()));
         let mut other = World::new(project.iter().cloned().chain(internal).chain(visible));
@@ -174,7 +171,7 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
             let that = other.runner.run(&Step::plain(0, command));
             prop_assert_eq!(this.result.is_ok(), that.result.is_ok());
         }
-        // Whatever it took to come so far, it is the same instant in comparison.
+        // The set-up took different times. Continue both at the same time.
         for world in [&mut one, &mut other] {
             world.runner.clock = Time(START);
         }
@@ -220,7 +217,7 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
     });
 }
 
-/// The same visible roles are disabled in both worlds; internal ones only where there is staff.
+/// Leaves only visible roles to be disabled. Both projects disable the same visible roles.
 fn without_internal(command: &Command) -> Command {
     let mut command = command.clone();
     if let Command::UpdateRoleMapping(update) = &mut command {
@@ -230,7 +227,7 @@ fn without_internal(command: &Command) -> Command {
 }
 
 impl World {
-    /// Whether a target holds internal roles: then what it can be given is less (I4).
+    /// Returns true if the target holds internal roles, which limit what it can be given (I4).
     fn full(&self, target: Option<&str>) -> bool {
         let project = self.runner.state.project_keyed(PROJECT).expect("there");
         let Some(org) = project.org(random_org::ORG) else { return false };

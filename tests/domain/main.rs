@@ -1,4 +1,4 @@
-//! The domain against its rules: random histories compared with a slow model, and plain tests named after the rules.
+//! The rules of the domain: random histories compared with a slow model, and plain tests named after the rules.
 
 // Helpers of tests may panic, as tests may (`clippy.toml`).
 #![allow(clippy::expect_used, clippy::unwrap_used)]

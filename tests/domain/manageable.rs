@@ -1,5 +1,4 @@
-//! What an acting user is told that it may do is what its writes do (G5). The list is made by trying the writes; so it is
-//! held against the model's verdict on them as well.
+//! ListManageableRoles agrees with the writes (G5). It is made by trying the writes, so the model judges them as well.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -27,7 +26,7 @@ pub fn ask(acting: &str, target: Option<&str>) -> Ask {
     }
 }
 
-/// A moment in which writes are tried, by the domain and by the model.
+/// Tries writes of one acting user on the domain and on the model.
 struct Trial<'a> {
     runner: &'a HistoryRunner,
     model: &'a Model,
@@ -46,7 +45,7 @@ impl Trial<'_> {
         &self.project_model().orgs[ORG]
     }
 
-    /// Whether a write would be done, as both say.
+    /// Returns true if the write would be accepted. Asserts that both agree.
     fn allows(&self, user: &str, random_write: Write) -> Result<bool, TestCaseError> {
         let command: Command = write(user, random_write);
         let call = Call { acting_user: Some(UserId::stored(self.acting)), ..call() };
@@ -62,7 +61,7 @@ impl Trial<'_> {
         self.project_model().latest_given_expiry(self.org_model(), self.acting, permission, role, self.now)
     }
 
-    /// The roles of a target that an acting user can know of, held and not ended.
+    /// Returns the visible roles that a target holds.
     fn held(&self, target: &str) -> Vec<String> {
         let Some(member) = self.org_model().members.get(target) else { return Vec::new() };
         let held = |expire_time: End| expire_time.is_none_or(|expire_time| expire_time > self.now);
@@ -94,12 +93,12 @@ impl Trial<'_> {
         let give = self.allows(target, Write::Set(with(this)))?;
         let rest = if others.is_empty() { Write::Remove } else { Write::Set(others.clone()) };
         let take = holds && self.allows(target, rest)?;
-        // What the target holds already and cannot be given anew is kept as it is.
+        // A disabled role that the target already holds is kept as it is.
         let member = self.org_model().members.get(target);
         let kept_until = member.and_then(|it| it.roles.get(role)).filter(|_| holds).map(|given| given.expire_time);
         let expire_time_max = if give { given.or(kept_until) } else { invited.filter(|_| invite) };
         if let Some(Some(expire_time)) = expire_time_max {
-            // And no later.
+            // A later expiry must be refused.
             let later = RoleAssignment { expire_time: Some(Time(expire_time.0 + 1)), ..gives(role, None) };
             let late = if give { Write::Set(with(later)) } else { Write::Add(vec![later]) };
             let held_longer = self.org_model().members.get(target).and_then(|it| it.roles.get(role));
@@ -110,7 +109,7 @@ impl Trial<'_> {
         Ok(Said { invite, give, take, expire_time_max: expire_time_max.flatten() })
     }
 
-    /// Details somebody who is no member, and anybody else.
+    /// Returns the expected rights without a target: to invite a new user, and to change any member.
     fn in_general(&self, role: &str) -> Result<Said, TestCaseError> {
         let enabled = !self.project_model().mappings["Default"].disabled.contains(role);
         let invited = self.latest_given_expiry("rolecall::can_invite", role);
@@ -179,7 +178,6 @@ impl Trial<'_> {
     }
 }
 
-/// What is said of one role.
 #[derive(Debug, PartialEq)]
 struct Said {
     invite: bool,

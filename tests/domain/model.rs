@@ -1,8 +1,8 @@
-//! The rules of `docs/rules.md` once more, as slowly and plainly as they can be said: names for ids, ordered maps for tables.
+//! A second, slow and simple implementation of `docs/rules.md`. It uses names instead of ids and ordered maps instead
+//! of tables.
 //!
-//! It shares no code with `src/domain`, only its vocabulary: commands, reasons, decisions, role_states, origins and limits.
-//! Etags are the words `fresh` and `stale` here, and the role `*` of an order stands for all roles it leaves out; see
-//! `symbols.rs`.
+//! It shares only types with `src/domain`: commands, reasons, decisions, role states, origins and limits. Etags are the
+//! words `fresh` and `stale`, and the role `*` in an order means all other roles (`placeholders.rs`).
 
 mod checks;
 mod conversion;
@@ -27,18 +27,17 @@ use crate::placeholders::STALE;
 pub use delegation::lasts_as_long;
 pub use impact::{AffectedMember, Report, project_of};
 
-/// Stands for every text of the template.
+/// Replaces every description that the template sets.
 pub const TEMPLATE_TEXT: &str = "(of the template)";
 
-/// All that can be seen of a store.
+/// Everything that reads of a store can show.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
     pub projects: BTreeMap<String, ProjectModel>,
-    /// The keys of deleted projects.
     pub retired: BTreeSet<String>,
 }
 
-/// All that can be seen of a project.
+/// Everything that reads of a project can show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProjectModel {
     pub display_name: String,
@@ -49,27 +48,26 @@ pub struct ProjectModel {
     pub default_owner_role: String,
     pub default_mapping: String,
     pub permissions: BTreeMap<String, Details>,
-    /// From the highest to the lowest.
+    /// Highest first.
     pub roles: Vec<(String, Details)>,
-    /// Which roles each manages in a MULTI_ROLE project (G2); only lists that are not empty.
+    /// The managed roles of each role in a MULTI_ROLE project (G2), without empty lists.
     pub manages: BTreeMap<String, BTreeSet<String>>,
     pub mappings: BTreeMap<String, Mapping>,
     pub orgs: BTreeMap<String, OrgModel>,
-    /// The ids of deleted orgs.
     pub retired: BTreeSet<String>,
-    /// Every different set of roles that a member ever had. How many are left once a role was deleted is nobody's promise:
-    /// then none.
+    /// Every different role set that a member ever had. `None` once a role was deleted: how many are kept then is not
+    /// specified.
     pub role_sets: Option<BTreeSet<BTreeSet<String>>>,
 }
 
-/// What a permission, a role or a mapping says of itself beside its name.
+/// The attributes that permissions, roles and mappings have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
     pub description: String,
-    /// Of a permission: built in. Of a role: internal.
+    /// Built in (permission) or internal (role).
     pub built_in_or_internal: bool,
     pub created: Time,
-    /// Old names, oldest first.
+    /// Oldest first.
     pub aliases: Vec<String>,
 }
 
@@ -77,7 +75,7 @@ pub struct Details {
 pub struct Mapping {
     pub details: Details,
     pub disabled: BTreeSet<String>,
-    /// Role to permissions; only rows that are not empty.
+    /// The permissions of each role, without empty rows.
     pub grants: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -90,13 +88,12 @@ pub struct OrgModel {
     pub members: BTreeMap<String, Member>,
 }
 
-/// What is recorded of a user in an org.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
     pub roles: Roles,
-    /// By what it was changed the last time.
+    /// The origin of the latest change.
     pub origin: Origin,
-    /// What stands in for which of the member's suspended roles (M7): perhaps for one that stands in itself.
+    /// The fallback role of each suspended role (M7). A suspended fallback role can have a fallback role too.
     pub fallbacks: BTreeMap<String, String>,
 }
 
@@ -108,33 +105,31 @@ impl Default for Member {
 
 pub type Roles = BTreeMap<String, RoleRecord>;
 
-/// Until when a role was given, and by what.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RoleRecord {
     pub expire_time: Option<Time>,
     pub origin: Origin,
 }
 
-/// A role as it is shown, and what stands in for it.
+/// Role, expiry, state, origin and fallback role.
 pub type Shown = (String, Option<Time>, RoleState, Origin, Option<String>);
 
-/// How a command is called, beside the instant.
+/// The options of a call, except its time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallOptions<'a> {
     pub acting_user: Option<&'a str>,
-    /// Whether it names a digest that no impact has (R9).
+    /// True if the call names a digest that matches no impact (R9).
     pub stale_digest: bool,
 }
 
-/// An accepted command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelOutcome {
-    /// Whether it takes a revision.
+    /// True if the command takes a revision.
     pub changed: bool,
     pub answer: Answer,
 }
 
-/// What an accepted command is answered with, as far as it is more than the contents themselves.
+/// The response to an accepted command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Project(String),
@@ -154,7 +149,7 @@ pub enum Answer {
 }
 
 impl Model {
-    /// Does what the command asks, at `now`, or says why it is not done; then nothing is.
+    /// Applies the command at `now`. A refused command changes nothing.
     pub fn run(
         &mut self,
         command: &Command,
@@ -167,7 +162,7 @@ impl Model {
         Ok(outcome)
     }
 
-    /// The same, beside this one.
+    /// Like `run`, but returns the next model and leaves this one unchanged.
     pub fn after(
         &self,
         command: &Command,
@@ -215,12 +210,12 @@ impl Model {
             BatchSubscribeOrgs(command) => self.project(command.project.as_str())?.subscribe_many(command, now),
             WriteMember(command) => self.project(command.project.as_str())?.write_one(command, now, limits),
             BatchWriteMembers(command) => self.project(command.project.as_str())?.write_many(command, now, limits),
-            // What is deleted cannot be seen; that it is purged cannot either.
+            // Reads show neither deleted data nor that it is purged.
             Purge(_) => Ok(Answer::Purged),
         }
     }
 
-    /// What an acting user may write at all (G1).
+    /// Applies a command of an acting user (G1).
     fn execute_for(&mut self, acting: &str, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let key = command.project().expect("such commands have a project").to_string();
         let project = self.project(&key)?;
@@ -238,7 +233,7 @@ impl Model {
             Command::DeleteOrg(command) => {
                 let org = command.org_id.as_str();
                 project.require_roles_granting(acting, org, "rolecall::can_delete_org", now)?;
-                // I4: an internal member does not count.
+                // I4: internal members are not counted.
                 let seen = project.without_internal_roles(&project.orgs[org]).members.len() as u64;
                 project.delete_org(command)?;
                 Ok(Answer::Deleted(seen))
@@ -247,7 +242,7 @@ impl Model {
         }
     }
 
-    /// M7: a role that is enabled again works, and nothing stands in for it any more.
+    /// M7.d: removes the fallback roles of enabled roles.
     fn drop_fallbacks_of_enabled_roles(&mut self) {
         for project in self.projects.values_mut() {
             for org_model in project.orgs.values_mut() {
@@ -259,7 +254,7 @@ impl Model {
         }
     }
 
-    /// Without the fallback roles of roles that nobody holds: what is recorded for them cannot be seen.
+    /// Removes the fallback roles of roles that nobody holds. Reads do not show them.
     pub fn without_unused_fallbacks(&self, now: Time) -> Self {
         let mut model = self.clone();
         for project in model.projects.values_mut() {
@@ -386,7 +381,7 @@ impl Details {
         Self { description: description.into(), built_in_or_internal, created, aliases: Vec::new() }
     }
 
-    /// The name and the old ones once a thing called `name` is updated (R3).
+    /// Returns the name and the aliases after an update of the object called `name` (R3).
     fn names(
         &self,
         name: &str,
@@ -409,12 +404,12 @@ impl Details {
         Ok((new_name.to_string(), aliases))
     }
 
-    /// Whether requests find by `wanted` what is called `name`.
+    /// Returns true if `wanted` is the name or an alias.
     fn answers_to(&self, name: &str, wanted: &str) -> bool {
         name == wanted || self.aliases.iter().any(|alias| alias == wanted)
     }
 
-    /// The same in whatever case (R1).
+    /// Like `answers_to`, but ignores case (R1).
     fn nearly_answers_to(&self, name: &str, wanted: &str) -> bool {
         alike(name, wanted) || self.aliases.iter().any(|alias| alike(alias, wanted))
     }
@@ -430,7 +425,7 @@ fn at_most(limit: u64, asked: usize) -> Result<(), Reason> {
     if asked as u64 > limit { Err(Reason::LimitExceeded) } else { Ok(()) }
 }
 
-/// Whether two names differ in case alone (R1).
+/// Returns true if two names are equal or differ only in case (R1).
 fn alike(one: &str, other: &str) -> bool {
     one.to_uppercase() == other.to_uppercase()
 }

@@ -1,18 +1,18 @@
-//! What a random command cannot know when it is made up: the etags of the moment, and all the roles there are. It says words
-//! instead, and they are put into their places just before the command is decided.
+//! Placeholders for values that a random command cannot know when it is generated: current etags and the complete role
+//! order. They are replaced just before the command is decided.
 
 use rolecall::domain::model::etag::etag;
 use rolecall::domain::rules::role::role_order_etag;
 use rolecall::domain::{Command, Project, ProjectKey, RoleName, State};
 
-/// The etag that the thing has now.
+/// The current etag.
 pub const FRESH: &str = "fresh";
-/// Another one than it has now.
+/// An older etag.
 pub const STALE: &str = "stale";
-/// In an order: all the roles that it does not name.
+/// In an order: all roles that it does not name.
 pub const ALL_OTHERS: &str = "*";
 
-/// The command with the words replaced by what they stand for in this state.
+/// Returns the command with its placeholders replaced.
 pub fn resolved(state: &State, command: &Command) -> Command {
     let mut command = command.clone();
     let found = |key: &ProjectKey| state.project(key).cloned();
@@ -58,11 +58,11 @@ fn say(said: &mut Option<String>, now: Option<String>) {
     let Some(now) = now else { return };
     *said = match said.as_deref() {
         Some(FRESH) => Some(now),
-        // The etag before this one.
+        // The previous etag.
         Some(STALE) => {
             let mut parts: Vec<u32> =
                 now.split('.').map(|part| u32::from_str_radix(part, 16).expect("a number")).collect();
-            // An id, a version, and for an order what else tells one from another.
+            // An etag is an id and a version. The etag of an order has a third part.
             parts[1] -= 1;
             Some(parts.iter().map(|part| format!("{part:x}")).collect::<Vec<_>>().join("."))
         }
@@ -84,7 +84,7 @@ pub fn mapping_etag(project: &Project, name: &str) -> Option<String> {
     Some(etag(id.number(), project.role_mappings.get(id)?.record.version))
 }
 
-/// The roles named, by whatever name, and after them all others.
+/// Replaces `*` by all roles that are not named.
 fn all_roles(project: &Project, roles: &mut Vec<RoleName>) {
     let len = roles.len();
     roles.retain(|name| name.as_str() != ALL_OTHERS);

@@ -1,4 +1,4 @@
-//! Random histories: few names, so that collisions, repeats and names that nobody has all happen.
+//! Random histories of commands. Few names make collisions, repeats and unknown names likely.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -14,63 +14,61 @@ use rolecall::limits::Limits;
 
 use crate::placeholders::{ALL_OTHERS, FRESH, STALE};
 
-/// Commands of one history, beside those that set it up.
+/// Commands of one history, without the set-up.
 pub const STEPS: usize = 50;
 
 pub const PROJECTS: [&str; 2] = ["single", "multi"];
-/// The keys of projects that ever are, and one that nobody gets.
+/// The keys of all projects, and one that is reserved.
 pub const KEYS: [&str; 5] = ["single", "multi", "third", "default", "workspace"];
 pub const ORGS: [&str; 4] = ["acme", "Acme", "globex", "nowhere"];
 pub const USERS: [&str; 5] = ["ann", "bob", "cid", "Ann", "nobody"];
-/// `rolecall::can_fly` is reserved and never there.
+/// `rolecall::can_fly` is reserved and never exists.
 pub const PERMISSIONS: [&str; 6] = ["read", "Read", "write", "list", "rolecall::can_invite", "rolecall::can_fly"];
 pub const ROLES: [&str; 9] = ["Owner", "Admin", "Member", "Auditor", "Boss", "auditor", "Straße", "STRASSE", "Ghost"];
 const MAPPINGS: [&str; 7] = ["Default", "Free", "free", "Paid", "Trial", "Gold", "Nothing"];
 
-/// Commands one after another, at instants of a clock that may also go back.
+/// Commands one after another. The clock may also go back.
 #[derive(Clone, Debug)]
 pub struct History {
     pub limits: Limits,
     pub steps: Vec<Step>,
-    /// How long after the end everything is asked.
+    /// How long after the last command the checks are compared.
     pub asked_at: Vec<Time>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// By how much the clock goes on before the command.
+    /// How far the clock advances before the command.
     pub advance: i64,
     pub command: Command,
-    /// The end user on whose behalf it is called.
     pub acting_user: Option<UserId>,
     pub digest: Digest,
 }
 
-/// Which digest of an impact a command names (R9).
+/// The impact digest that a command names (R9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Digest {
     None,
-    /// The one that a dry run answers just before.
+    /// The digest that a preview returns just before.
     Fitting,
     Stale,
 }
 
 impl Step {
-    /// A command of the caller's own.
+    /// Returns a step without acting user and digest.
     pub fn plain(advance: i64, command: Command) -> Self {
         Self { advance, command, acting_user: None, digest: Digest::None }
     }
 }
 
-/// As many cases as the environment says (PROPTEST_CASES, for every property alike), else `cases`. What is said in a
-/// `ProptestConfig` itself comes before the environment, save in `proptest!`: so it is asked here, for all.
+/// Returns a configuration with PROPTEST_CASES cases if that is set, else `cases`. Only the macro `proptest!` applies
+/// the environment to an explicit `ProptestConfig`, so this does it for all tests.
 pub fn config(cases: u32) -> ProptestConfig {
     let config =
         ProptestConfig { cases, failure_persistence: None, max_shrink_time: 20_000, ..ProptestConfig::default() };
     contextualize_config(config)
 }
 
-/// The hash key of the tests.
 pub fn hash_key() -> HashKey {
     HashKey::new(*b"a key for tests.")
 }
@@ -86,7 +84,7 @@ pub fn history() -> BoxedStrategy<History> {
         .prop_map(|(limits, set_up, steps, asked_at)| {
             let before = initial_projects().into_iter().chain(if set_up { set_up_commands() } else { Vec::new() });
             let mut steps: Vec<Step> = before.map(|command| Step::plain(0, command)).chain(steps).collect();
-            // How many different sets of roles are left once a role was deleted is nobody's promise.
+            // How many role sets are kept after a role was deleted is not specified.
             if limits.role_sets < Limits::default().role_sets {
                 steps.retain(|step| !alters_sets(&step.command));
             }
@@ -95,7 +93,7 @@ pub fn history() -> BoxedStrategy<History> {
         .boxed()
 }
 
-/// Whether members may get role sets that are given to nobody else.
+/// Returns true if the command may rewrite role sets.
 fn alters_sets(command: &Command) -> bool {
     let remaps = |on_disabled: &OnDisabled| matches!(on_disabled, OnDisabled::Remap { .. });
     match command {
@@ -109,7 +107,7 @@ fn alters_sets(command: &Command) -> bool {
     }
 }
 
-/// Each limit is tight now and then, so that it is met.
+/// Each limit is sometimes small enough to be reached.
 fn limits() -> impl Strategy<Value = Limits> {
     let limit = |tight: std::ops::Range<u64>, default| prop_oneof![5 => Just(default), 1 => tight];
     let defaults = Limits::default();
@@ -147,14 +145,14 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-/// Mostly those who hold much.
+/// Mostly users with many permissions.
 const ACTING: [&str; 6] = ["Ann", "Ann", "ann", "bob", "cid", "nobody"];
 
 fn takes_acting_user(command: &Command) -> bool {
     matches!(command, Command::WriteMember(_) | Command::UpdateOrg(_) | Command::DeleteOrg(_))
 }
 
-/// The projects that every history begins with.
+/// The projects of every history.
 fn initial_projects() -> Vec<Command> {
     let create = |key, role_structure| {
         Command::CreateProject(CreateProject {
@@ -169,7 +167,7 @@ fn initial_projects() -> Vec<Command> {
     vec![create("default", single), create("single", single), create("multi", multi)]
 }
 
-/// Something in each project, so that more of what follows is accepted.
+/// Fills each project, so that more of the random commands are accepted.
 fn set_up_commands() -> Vec<Command> {
     let mut commands = Vec::new();
     for key in PROJECTS {
@@ -278,7 +276,7 @@ fn set_up_commands() -> Vec<Command> {
     commands
 }
 
-/// What an acting user needs for its writes.
+/// The permissions that acting users need.
 pub const ABILITIES: [&str; 6] = [
     "rolecall::can_view_other_members",
     "rolecall::can_invite",
@@ -396,12 +394,12 @@ fn of_roles() -> BoxedStrategy<Command> {
     .boxed()
 }
 
-/// Mostly no list.
+/// Mostly `None`.
 fn managed() -> impl Strategy<Value = Option<Vec<RoleName>>> {
     prop_oneof![6 => Just(None), 1 => Just(Some(vec![])), 3 => vec(role(), 1..5).prop_map(Some)]
 }
 
-/// Mostly some roles and then all the others.
+/// Mostly some roles and then all others.
 fn order() -> impl Strategy<Value = Vec<RoleName>> {
     let rest = prop_oneof![4 => Just(true), 1 => Just(false)];
     (vec(role(), 0..4), rest).prop_map(|(mut roles, rest)| {
@@ -491,7 +489,7 @@ fn of_members() -> BoxedStrategy<Command> {
     .boxed()
 }
 
-/// Of whatever there may be, dead or alive.
+/// Purges members that are deleted, existing or unknown.
 fn purge() -> impl Strategy<Value = Command> {
     let member =
         (1u32..5, select(&USERS[..])).prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
@@ -505,7 +503,7 @@ fn etag() -> impl Strategy<Value = Option<String>> {
     prop_oneof![9 => Just(None), 4 => said(FRESH), 1 => said(STALE)]
 }
 
-/// Whether an id or a key once deleted may be given anew.
+/// Whether a deleted id or key may be reused.
 fn anew() -> impl Strategy<Value = bool> {
     prop_oneof![3 => Just(false), 1 => Just(true)]
 }
@@ -590,7 +588,7 @@ fn member_write() -> BoxedStrategy<MemberWrite> {
         .boxed()
 }
 
-/// Few of them, so that most writes meet somebody who is a member already.
+/// Few users, so that most writes change an existing member.
 fn user() -> impl Strategy<Value = UserId> {
     select(&["ann", "bob", "ann", "bob", "cid", "Ann"][..]).prop_map(UserId::stored)
 }

@@ -1,5 +1,5 @@
-//! Random teams: an org of one project with members of several roles, some of which end, are internal, or suspended with
-//! fallback roles; and what acting users ask for there.
+//! A random project with one org. Its members have several roles: permanent, temporary, internal, or suspended with
+//! fallback roles. Also random writes of acting users in this org.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -19,19 +19,19 @@ pub const ORG: &str = "acme";
 pub const USERS: [&str; 5] = ["ann", "bob", "cid", "Ann", "nobody"];
 pub const VISIBLE: [&str; 5] = ["Owner", "Admin", "Auditor", "Member", "Guest"];
 pub const INTERNAL: [&str; 2] = ["Boss", "Spy"];
-/// When all is set up; ends of roles lie around it.
+/// The time after the set-up. Expiries are before and after it.
 pub const START: i64 = 1_000;
 
-/// What is there before anybody acts, as commands: some of them may be refused.
+/// The set-up, as commands. Some of them may be refused.
 #[derive(Clone, Debug)]
 pub struct RandomOrg {
     pub structure: RoleStructure,
     /// The project with its visible roles, and what they grant and manage.
     pub visible: Vec<Command>,
-    /// The same of the internal roles.
+    /// The internal roles, and what they grant and manage.
     pub internal: Vec<Command>,
     pub members: Vec<Command>,
-    /// Which roles are disabled, and how.
+    /// Edits that disable roles.
     pub disabled: Vec<Command>,
 }
 
@@ -40,7 +40,7 @@ impl RandomOrg {
         self.visible.iter().chain(&self.internal).chain(&self.members).chain(&self.disabled)
     }
 
-    /// Lives through the commands.
+    /// Runs the commands.
     pub fn run(&self) -> HistoryRunner {
         let mut runner = HistoryRunner::new(Limits::default());
         for command in self.commands() {
@@ -50,7 +50,7 @@ impl RandomOrg {
         runner
     }
 
-    /// The same, and the model goes along: both accept or refuse.
+    /// Runs the commands on the domain and on the model, and asserts that both give the same results.
     pub fn run_with_model(&self) -> (HistoryRunner, Model) {
         let (mut runner, mut model) = (HistoryRunner::new(Limits::default()), Model::default());
         for command in self.commands() {
@@ -114,7 +114,7 @@ pub fn edit(edits: RoleMappingEdits, on_disabled: OnDisabled) -> Command {
     })
 }
 
-/// Exactly these abilities.
+/// Grants exactly these of the permissions in `ABILITIES`.
 fn grants(name: &'static str, abilities: Vec<&'static str>) -> Command {
     let permission = |name: &&str| PermissionName::stored(*name);
     let remove = ABILITIES.iter().filter(|name| !abilities.contains(name)).map(permission).collect();
@@ -127,7 +127,7 @@ pub fn write(user: &str, write: Write) -> Command {
     Command::WriteMember(WriteMember { project: project(), row, allow_ownerless: false })
 }
 
-/// Roles of the project: what each manages matters in MULTI alone.
+/// Grants and managed roles of each role. Only MULTI_ROLE uses the managed roles.
 fn described(names: &'static [&'static str]) -> BoxedStrategy<Vec<Command>> {
     let one = |&name: &&'static str| {
         let abilities = prop_oneof![3 => Just(ABILITIES.to_vec()), 2 => subsequence(ABILITIES.to_vec(), 0..5)];
@@ -197,20 +197,20 @@ fn suspended() -> impl Strategy<Value = OnDisabled> {
     fallback_role.prop_map(|fallback_role| OnDisabled::Suspend { fallback_role })
 }
 
-/// Who is there, with which roles.
+/// The roles of one member.
 #[derive(Clone, Debug)]
 pub struct MemberSpec {
     user: &'static str,
     base: &'static str,
     temporary: Option<(&'static str, Time)>,
-    /// What there is room for in MULTI_ROLE alone.
+    /// More roles, in MULTI_ROLE only.
     more: Vec<(&'static str, Option<Time>)>,
-    /// In SINGLE_ROLE in the place of the base role, or of the temporary one.
+    /// In SINGLE_ROLE it replaces the permanent or the temporary role.
     internal: Option<(&'static str, Option<Time>)>,
 }
 
 impl MemberSpec {
-    /// As much of it as the structure has room for.
+    /// Returns the write that adds the member, with the roles that the structure allows.
     pub fn command(&self, structure: RoleStructure) -> Command {
         let temporary = self.temporary.map(|(role, expire_time)| (role, Some(expire_time)));
         let mut roles = vec![(self.base, None)];
@@ -234,7 +234,7 @@ impl MemberSpec {
     }
 }
 
-/// `ann` and `bob`, mostly with roles between the highest and the lowest, and some of the others.
+/// `ann` and `bob`, mostly with roles in the middle of the order, and some other users.
 pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<MemberSpec>> {
     let cast = move |user: &'static str, roles: [&'static str; 6]| {
         let role = move || select(roles.to_vec());
@@ -260,13 +260,13 @@ pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<MemberSpe
     all.prop_map(|members| members.into_iter().flatten().collect()).boxed()
 }
 
-/// Mostly none, or one of few: some are over when the acting begins, some end meanwhile.
+/// Mostly `None`. Some expiries pass during the set-up or the test.
 pub fn end() -> impl Strategy<Value = Option<Time>> {
     let ends = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]);
     prop_oneof![3 => Just(None), 2 => ends.prop_map(|at| Some(Time(at)))]
 }
 
-/// What acting users may ask for.
+/// A random member write of an acting user.
 pub fn random_write(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Step> {
     let given = move || {
         (select(names), end(), prop_oneof![4 => Just(false), 1 => Just(true)]).prop_map(

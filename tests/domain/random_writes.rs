@@ -1,4 +1,5 @@
-//! What acting users ask for who know how things stand: mostly what is in their scope, of those who are there.
+//! Random member writes by acting users that are mostly allowed: on existing members, with roles in the scope of the
+//! acting user.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,12 +13,12 @@ use crate::model::{OrgModel, ProjectModel, lasts_as_long};
 use crate::random_history::Step;
 use crate::random_org::{ORG, USERS, end, write};
 
-/// A random_write, before it is known how things stand.
+/// A member write that is completed when the current roles are known.
 #[derive(Clone, Debug)]
 pub struct RandomWrite {
     acting: &'static str,
     kind: Kind,
-    /// Whom, of those who are there; or somebody.
+    /// Selects an existing member, or any user if `any_user` is set.
     target: Index,
     stray: bool,
     picks: Vec<Pick>,
@@ -27,20 +28,20 @@ pub struct RandomWrite {
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Add,
-    /// These roles in the place of all others.
+    /// Replaces all roles.
     Set,
-    /// One role more beside those held, or another one in SINGLE_ROLE.
+    /// Adds one role, or replaces one in SINGLE_ROLE.
     Change,
-    /// One that ends is held for longer.
+    /// Extends a temporary role.
     Lengthen,
-    /// All but one.
+    /// Removes one role.
     Drop,
     Remove,
 }
 
 #[derive(Clone, Debug)]
 struct Pick {
-    /// Which of the roles in scope, or this one.
+    /// Selects a role in scope, unless `name` is set.
     index: Index,
     name: Option<&'static str>,
     end: End,
@@ -49,14 +50,14 @@ struct Pick {
 #[derive(Clone, Copy, Debug)]
 enum End {
     Lasting,
-    /// As late as can be.
+    /// The latest expiry allowed.
     Latest,
     Until(Option<Time>),
-    /// In some time from now.
+    /// Seconds from now.
     Within(i64),
 }
 
-/// Some of the names may be such as nobody knows.
+/// `names` may contain unknown roles.
 pub fn random_write(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<RandomWrite> {
     let ends = prop_oneof![
         2 => Just(End::Lasting),
@@ -88,7 +89,7 @@ pub fn random_write(actors: &'static [&'static str], names: &'static [&'static s
         .boxed()
 }
 
-/// The moment in which a random_write is made, as customers know it.
+/// The model at the time of the write.
 struct Moment<'a> {
     project_model: &'a ProjectModel,
     org_model: &'a OrgModel,
@@ -96,7 +97,7 @@ struct Moment<'a> {
 }
 
 impl RandomWrite {
-    /// What is asked for, as things stand; `clock` is before the random_write's own advance.
+    /// Completes the write. `clock` is the time before the step advances it.
     pub fn step(&self, project_model: &ProjectModel, clock: Time) -> Step {
         let user = *self.target.get::<&'static str>(&USERS);
         let step = match project_model.orgs.get(ORG) {
@@ -134,7 +135,7 @@ impl RandomWrite {
             Kind::Change => {
                 let new = picked(&self.picks[0]);
                 let mut given = but(new.role.as_str());
-                // There is room for one without end and for one that ends.
+                // SINGLE_ROLE allows one permanent and one temporary role.
                 if single {
                     let ends =
                         |role: &str| held.iter().any(|(other, expire_time)| other == role && expire_time.is_some());
@@ -180,7 +181,7 @@ impl RandomWrite {
 }
 
 impl Moment<'_> {
-    /// The visible roles that a user holds, and until when.
+    /// Returns the visible roles that a user holds, with their expiries.
     fn held(&self, user: &str) -> Vec<(String, Option<Time>)> {
         let Some(member) = self.org_model.members.get(user) else { return Vec::new() };
         let held = |expire_time: Option<Time>| expire_time.is_none_or(|expire_time| expire_time > self.now);
@@ -211,7 +212,7 @@ impl Moment<'_> {
     }
 }
 
-/// Each role once.
+/// Keeps the first assignment of each role.
 fn unlike(given: Vec<RoleAssignment>) -> Vec<RoleAssignment> {
     let mut once: Vec<RoleAssignment> = Vec::new();
     for one in given {

@@ -1,4 +1,4 @@
-//! Reads all that can be seen of a `State` into the shape of the model, through the functions that servers use.
+//! Converts a `State` to the model, with the functions that servers use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use rolecall::domain::{Ask, Decision, Outcome, Project, ProjectKey, Question, St
 use crate::model::{Answer, Details, Mapping, Member, Model, OrgModel, ProjectModel, RoleRecord, TEMPLATE_TEXT};
 use crate::random_history::{KEYS, ORGS};
 
-/// What the template describes; the model leaves those texts out.
+/// The descriptions that the template sets.
 const TEMPLATE: [&str; 4] = [
     "Runs the organization.",
     "Administers the organization for its owners.",
@@ -20,7 +20,7 @@ const TEMPLATE: [&str; 4] = [
     "The default plan of organizations.",
 ];
 
-/// All that can be seen of a state in which nobody but `users` is a member.
+/// Converts a state in which only `users` can be members.
 pub fn model_of(state: &State, users: &[&str]) -> Model {
     let projects = state.projects().map(|project| {
         assert!(state.project(&project.record.key).is_some_and(|found| found.id == project.id));
@@ -30,7 +30,6 @@ pub fn model_of(state: &State, users: &[&str]) -> Model {
     Model { projects: projects.collect(), retired: retired.map(|key| key.to_string()).collect() }
 }
 
-/// What a command was answered with.
 pub fn answer_of(outcome: &Outcome) -> Answer {
     match outcome {
         Outcome::Project(project) => Answer::Project(project.record.key.to_string()),
@@ -67,7 +66,6 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
     }
 }
 
-/// One check by names.
 pub fn check(state: &State, project: &str, org: &str, user: &str, question: Question<'_>, now: Time) -> Decision {
     let project = state.project_keyed(project).expect("the project is there");
     project.check(&Ask { org_id: org, user_id: user, question }, now)
@@ -107,7 +105,7 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
         for user in users {
             let Some(membership) = project.membership(org, &UserId::stored(*user)) else { continue };
             let set = project.role_sets.get(membership.role_set).expect("memberships point to sets");
-            // R4: who is left with nothing is no member, purged or not.
+            // R4: a user left without a role is not a member, purged or not.
             if set.roles.is_empty() {
                 assert!(
                     project.role_sets_being_purged().contains(&membership.role_set),
@@ -146,7 +144,7 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
         assert!(orgs.insert(profile.org_id.to_string(), org_model).is_none());
     });
     assert_eq!(orgs.len(), project.orgs_len());
-    // A set that was altered when a role was deleted is nobody's any more but of those who have it.
+    // A migrated set belongs only to its present members and is never given out again.
     let given_out = project.role_sets.entries().filter(|(_, set)| !set.migrated);
     let role_sets = given_out.map(|(id, set)| {
         assert_eq!(project.role_set_of(set), Some(id), "two sets of the same roles");
@@ -181,7 +179,7 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
     project_model
 }
 
-/// What stands in for the roles of a set, and for those that stand in.
+/// Returns the fallback roles in the chains of a role set.
 fn fallbacks(project: &Project, org: &Org, set: &RoleSet) -> BTreeMap<String, String> {
     let all = org.fallbacks();
     assert!(all.windows(2).all(|two| two[0].role < two[1].role), "fallback roles out of order");
@@ -200,7 +198,6 @@ fn fallbacks(project: &Project, org: &Org, set: &RoleSet) -> BTreeMap<String, St
     found
 }
 
-/// What each role manages, as far as it manages any.
 fn managed(project: &Project) -> BTreeMap<String, BTreeSet<String>> {
     let mut managed = BTreeMap::new();
     for (_, role) in project.roles.entries().filter(|(_, role)| !role.manages.is_empty()) {
@@ -236,7 +233,7 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
     mappings
 }
 
-/// A description, or the word for one that the template made.
+/// Returns the description, or `TEMPLATE_TEXT` if the template set it.
 fn described(description: &str) -> &str {
     let built_in = BUILT_INS.iter().any(|(_, text)| *text == description);
     if built_in || TEMPLATE.contains(&description) { TEMPLATE_TEXT } else { description }

@@ -1,4 +1,4 @@
-//! Changes say all that happened: they can be undone, redone, and replayed where nobody decided anything.
+//! Changes are complete: they can be undone, redone and replayed without a decision.
 
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ use crate::history_runner::HistoryRunner;
 use crate::random_history::{History, USERS, config, empty_state, history};
 use crate::state_to_model::model_of;
 
-/// The commits of a history, and the state before the first and after each.
+/// Returns the commits of a history, and the states before the first and after each.
 fn run_history(History { limits, steps, .. }: &History) -> (Vec<State>, Vec<Commit>) {
     let mut runner = HistoryRunner::new(*limits);
     let mut states = vec![runner.state.clone()];
@@ -37,7 +37,7 @@ fn counters(state: &State) -> Vec<Counters> {
     state.projects().map(|project| project.counters()).collect()
 }
 
-/// Whether `before` of a change is what the state holds, and `after` is something else.
+/// Returns true if `before` is what the state contains and `after` is different.
 fn before_matches_state(state: &State, change: &Change) -> bool {
     let project = state.project_numbered(change.project());
     let Some(project) = project else {
@@ -84,7 +84,7 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
         Change::Remap(edit) => {
             let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return false };
             let org = project.org_numbered(edit.key.id).expect("of an org that is there");
-            // Somebody has each of the sets before, and nobody one of those after.
+            // Some membership has each set before, and none has a set after.
             let has = |set| {
                 let memberships = USERS.map(|user| project.membership(org, &UserId::stored(user)));
                 memberships.into_iter().flatten().any(|it| it.role_set == set && it.temporary.is_empty())
@@ -146,7 +146,7 @@ proptest! {
         let (states, commits) = run_history(&history);
         let last = states.last().expect("at least the empty state");
         let mut replayed = empty_state();
-        // With another key every hash is another one; what can be seen is the same.
+        // Another key gives other hashes, but reads show the same.
         let mut elsewhere = State::new(HashKey::new([3; 16]));
         for commit in &commits {
             replayed.apply_commit(commit.revision, &commit.changes);

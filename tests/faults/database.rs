@@ -1,4 +1,4 @@
-//! A database that goes away, comes back as another, or holds what a newer server wrote.
+//! A database that is cut off, restored from a backup, or written by a newer server.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::support::postgres;
 
 struct World {
     server: Running,
-    /// Somebody else at the same database.
+    /// Another connection to the same database.
     sql: DatabaseConnection,
 }
 
@@ -67,7 +67,6 @@ impl World {
     }
 }
 
-/// Waits for what must come to be.
 async fn soon(what: &str, mut is: impl AsyncFnMut() -> bool) {
     let patience = Instant::now() + Duration::from_secs(30);
     while !is().await {
@@ -128,7 +127,7 @@ async fn the_server_reloads_a_restored_database_and_continues() {
     world.create_org("kept").await.unwrap();
     let kept = world.revision();
     world.create_org("lost").await.unwrap();
-    // What restoring a backup looks like to a server that goes on.
+    // This looks like a restored backup to a server that keeps running.
     let sql = format!(
         "BEGIN; DELETE FROM changes WHERE revision > {kept}; DELETE FROM commits WHERE revision > {kept};
          DELETE FROM orgs WHERE org_id = 'lost';
@@ -156,7 +155,7 @@ async fn a_change_by_a_newer_server_stops_serving_permanently() {
     world.run(&sql).await;
     soon("it does not serve any more", async || !world.serving("").await).await;
     assert!(!world.serving("rolecall.v1.CheckService").await);
-    // The database is well, and that changes nothing.
+    // The database works, but the server must not serve again.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(!world.serving("").await && !world.serving("rolecall.v1.OrgService").await);
     assert!(world.create_org("acme").await.is_err());

@@ -1,4 +1,4 @@
-//! `kill -9` in the middle of writes, again and again, on one store.
+//! Kills the server with `kill -9` during writes, many times on one store.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,11 +18,11 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::support::postgres;
 
-/// Streams of writes at one time; each has an org of its own.
+/// Concurrent streams of writes. Each writes to its own org.
 const STREAMS: usize = 4;
-/// Members of one bulk write: all of them or none.
+/// Members of one bulk write.
 const ROWS: usize = 20;
-/// An org that is made and deleted again and again.
+/// The org that is created and deleted in a loop.
 const DOOMED: &str = "doomed";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +39,7 @@ async fn ten_kills_on_postgres_lose_no_acknowledged_write_and_split_none() {
     killed(&database, folder.path(), 10).await;
 }
 
-/// One bulk write: its users, and whether the server said that it is stored.
+/// A bulk write.
 #[derive(Clone)]
 struct Sent {
     org: String,
@@ -59,7 +59,7 @@ async fn killed(database: &str, folder: &Path, times: u32) {
         let streams: Vec<_> =
             (0..STREAMS).map(|stream| tokio::spawn(write(channel.clone(), round, stream, sent.clone()))).collect();
         let doomed = tokio::spawn(make_and_delete_until_killed(channel.clone()));
-        // Another moment of the write path each time, but never before something was acknowledged that could be lost.
+        // Kill at a different time in each round, but only after writes were acknowledged that could be lost.
         let acknowledged = || sent.lock().unwrap().iter().filter(|sent| sent.acknowledged).count();
         let before = acknowledged();
         let patience = Instant::now() + Duration::from_secs(20);
@@ -83,7 +83,7 @@ async fn killed(database: &str, folder: &Path, times: u32) {
     stored_as_acknowledged(database, &sent).await;
 }
 
-/// Creates an org and fills it, bulk write after bulk write, until the server is gone.
+/// Creates an org and adds members in bulk writes until the server is killed.
 async fn write(channel: Channel, round: u32, stream: usize, sent: Arc<Mutex<Vec<Sent>>>) {
     let org = format!("org-{round}-{stream}");
     let request = wire::CreateOrgRequest { org_id: org.clone(), ..Default::default() };
@@ -108,13 +108,12 @@ async fn write(channel: Channel, round: u32, stream: usize, sent: Arc<Mutex<Vec<
     }
 }
 
-/// Makes an org and a role and deletes them again, both with members, until the server is gone.
 async fn make_and_delete_until_killed(channel: Channel) {
     while make_and_delete(&channel).await {}
 }
 
-/// Makes an org and a role and deletes them again, both with members. What a killed server left undone or half way is gone
-/// on with: a refusal is no reason to stop. Returns whether the server answered to the end.
+/// Creates an org and a role with members, then deletes both. Continues after a refusal, because a killed server may
+/// have done some of these steps. Returns true if the server answered every call.
 async fn make_and_delete(channel: &Channel) -> bool {
     let given =
         || wire::RoleAssignments { roles: vec![wire::RoleAssignment { role: "Doomed".into(), ..Default::default() }] };
@@ -137,13 +136,13 @@ async fn make_and_delete(channel: &Channel) -> bool {
         && is_answer(orgs.delete_org(dead).await)
 }
 
-/// Whether the server did it, or said why not.
+/// Returns true if the server accepted the call or refused it for a known reason.
 fn is_answer<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> bool {
     let refused = |status: &tonic::Status| matches!(status.code(), Code::AlreadyExists | Code::NotFound);
     answer.is_ok() || answer.as_ref().is_err_and(refused)
 }
 
-/// A server that is left alone purges what the killed ones had begun to, the last of them right after a deletion.
+/// A server that keeps running purges what the killed servers left.
 async fn what_is_dead_is_purged_in_the_end(database: &str, socket: &Path) {
     for left_alone in [Duration::ZERO, Duration::from_secs(5)] {
         let mut server = serve(database, socket);
@@ -160,7 +159,7 @@ async fn what_is_dead_is_purged_in_the_end(database: &str, socket: &Path) {
     store.close().await;
 }
 
-/// The restarted server itself answers for everything acknowledged so far.
+/// The restarted server must answer for every acknowledged write.
 async fn answers_what_was_acknowledged(channel: &Channel, sent: &[Sent]) {
     let acknowledged = sent.iter().filter(|sent| sent.acknowledged);
     let items: Vec<wire::CheckItem> = acknowledged
@@ -183,8 +182,8 @@ async fn answers_what_was_acknowledged(channel: &Channel, sent: &[Sent]) {
     }
 }
 
-/// Reads the store that the killed server left: every acknowledged row is there, every other write wholly or not at all,
-/// and the tables, the history, and the history undone and redone say the same.
+/// Reads the store of the killed server. Acknowledged rows must exist. Every other write must be complete or absent.
+/// The tables must equal the history, replayed, undone and redone.
 async fn stored_as_acknowledged(database: &str, sent: &[Sent]) {
     let store = Store::open(database).await.unwrap();
     let key = HashKey::new([5; 16]);
@@ -243,7 +242,7 @@ fn serve(database: &str, socket: &Path) -> Child {
     command.stdin(Stdio::null()).spawn().unwrap()
 }
 
-/// Connects once the server answers.
+/// Connects as soon as the server answers.
 async fn connect(socket: &Path) -> Channel {
     let patience = Instant::now() + Duration::from_secs(30);
     loop {

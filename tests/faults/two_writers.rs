@@ -1,4 +1,4 @@
-//! Two servers on one PostgreSQL: only that proves the head row.
+//! Two servers on one PostgreSQL test the lock on the `head` row.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::support::postgres;
 
 /// Commands of both writers together.
 const COMMANDS: usize = 20_000;
-/// Commands of one writer that wait at one time.
+/// Commands of one writer that wait at the same time.
 const IN_FLIGHT: usize = 48;
 
 struct Server {
@@ -40,7 +40,7 @@ async fn two_writers_make_one_history_without_gaps_that_the_model_accepts() {
     while commands.len() < COMMANDS {
         let history = history().new_tree(&mut runner).expect("histories can be made").current();
         let steps = history.steps.into_iter().map(|step| step.command);
-        // A project that is deleted early would have most of what follows refused.
+        // Most commands after the deletion of a project would be refused.
         commands.extend(steps.filter(|command| !matches!(command, Command::DeleteProject(_))));
     }
     commands.truncate(COMMANDS);
@@ -51,7 +51,7 @@ async fn two_writers_make_one_history_without_gaps_that_the_model_accepts() {
     println!("{COMMANDS} commands in {:?}, {} and {} accepted", begun.elapsed(), one, other);
     assert!(one > 1_000 && other > 1_000, "too little was accepted to prove anything: {one} and {other}");
 
-    // Revisions count by one; each is the command that its reason names.
+    // The reason of a commit is the number of its command.
     let mut model = Model::default();
     let mut state = State::new(hash_key());
     let mut by_kind: HashMap<String, usize> = HashMap::new();
@@ -67,7 +67,7 @@ async fn two_writers_make_one_history_without_gaps_that_the_model_accepts() {
                 &commands[commit.reason.parse::<usize>().expect("the reason is the command's number")];
             assert_eq!(&*commit.kind, command.kind());
             let answered = model.run(command, crate::model::CallOptions::default(), commit.revision.at, &limits);
-            // Nothing that can be seen changes when what was deleted is purged.
+            // Reads do not show that deleted data is purged.
             let purged = matches!(command, Command::Purge(_));
             assert!(
                 answered.is_ok_and(|answered| answered.changed != purged),
@@ -81,7 +81,7 @@ async fn two_writers_make_one_history_without_gaps_that_the_model_accepts() {
     println!("commits by kind: {by_kind:?}");
     let mut seen = model_of(&state, &USERS);
     for (key, space) in &mut seen.projects {
-        // The model gives up counting role sets once a role was deleted.
+        // The model does not count role sets after a role was deleted.
         if model.projects.get(key).is_some_and(|space| space.role_sets.is_none()) {
             space.role_sets = None;
         }
@@ -101,7 +101,7 @@ async fn two_writers_make_one_history_without_gaps_that_the_model_accepts() {
     assert!(loaded == state, "the tables are not the history");
 }
 
-/// Sends every second command, some dozens at a time; returns how many were done.
+/// Submits every second command, several at a time. Returns how many were accepted.
 async fn submit(server: &Server, commands: &Arc<Vec<Command>>, first: usize) -> usize {
     let sent = (first..commands.len()).step_by(2).map(|number| {
         let command = commands[number].clone();

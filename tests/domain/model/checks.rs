@@ -1,4 +1,4 @@
-//! Checks: K1, K2, K6.
+//! Checks (K1, K2, K6).
 
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
@@ -7,7 +7,7 @@ use rolecall::domain::{Decision, Question, Time};
 use super::{Model, OrgModel, ProjectModel};
 
 impl Model {
-    /// K1, K2 and K6; the project must be there.
+    /// Decides a check (K1, K2, K6). The project must exist.
     pub fn check(&self, project: &str, org: &str, user: &str, question: Question<'_>, now: Time) -> Decision {
         let project = &self.projects[project];
         let Some(org_model) = project.orgs.get(org) else { return Decision::OrgNotFound };
@@ -36,14 +36,14 @@ impl Model {
 }
 
 impl ProjectModel {
-    /// The precedence of K2, the org being there.
+    /// K2.
     fn may(&self, org_model: &OrgModel, user: &str, permission: &str, now: Time) -> Decision {
         let Ok(permission) = self.permission(permission) else { return Decision::UnknownPermission };
         let grants = &self.mappings[&org_model.mapping].grants;
         self.by(org_model, user, |role| grants.get(role).is_some_and(|row| row.contains(&permission)), now)
     }
 
-    /// K6: the role, or one above it.
+    /// K6. With `or_above`, a higher role counts as well.
     fn has(&self, org_model: &OrgModel, user: &str, role: &str, or_above: bool, now: Time) -> Decision {
         let Ok(role) = self.role(role) else { return Decision::UnknownRole };
         let mut fitting = Vec::new();
@@ -58,7 +58,7 @@ impl ProjectModel {
         self.by(org_model, user, |role| fitting.iter().any(|other| other == role), now)
     }
 
-    /// Whether one of the roles that fit is live, else how the best of them stands.
+    /// Returns the decision for the matching roles: Live comes before Suspended, and Suspended before Expired.
     fn by(&self, org_model: &OrgModel, user: &str, fits: impl Fn(&str) -> bool, now: Time) -> Decision {
         let Some(member) = org_model.members.get(user) else { return Decision::NotAMember };
         let mut role_states = Vec::new();

@@ -1,4 +1,4 @@
-//! One role or several: P5, and what each role manages by the order: G2.
+//! Converts the role structure (P5).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,8 @@ use super::members::expired;
 use super::{Answer, Member, ProjectModel, Roles, at_most, fresh};
 
 impl ProjectModel {
-    /// G2 in SINGLE: the visible roles below, and the highest visible role manages itself as well.
+    /// Returns the roles that each role manages in SINGLE_ROLE (G2): the visible roles below it. The highest visible
+    /// role manages itself as well.
     pub(super) fn managed_by_order(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut managed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let highest =
@@ -73,14 +74,14 @@ impl ProjectModel {
         Ok(Answer::Project(command.project.to_string()))
     }
 
-    /// All roles as they are preferred: the enabled visible ones, the visible ones, the others, each from the highest.
+    /// Returns all roles in order of preference (P5.c): enabled visible, visible, internal, each from the highest.
     fn preferred(&self, disabled: &BTreeSet<String>) -> Vec<String> {
         let mut preferred = Vec::new();
         for wanted in [[true, true], [false, true], [true, false], [false, false]] {
             for (name, details) in &self.roles {
                 let internal = details.built_in_or_internal;
                 let enabled = !disabled.contains(name);
-                // Of internal ones it makes no difference whether they are enabled.
+                // Whether an internal role is enabled does not matter.
                 let kind = if internal { [true, false] } else { [enabled, true] };
                 if kind == wanted {
                     preferred.push(name.clone());
@@ -91,7 +92,7 @@ impl ProjectModel {
     }
 }
 
-/// The role that a member keeps, and the temporary one over it; none where nothing changes.
+/// Returns the permanent and the temporary role that a member keeps. `None` if nothing changes.
 fn converted_roles(preferred: &[String], member: &Member, now: Time) -> Option<Roles> {
     let best = |fits: &dyn Fn(&super::RoleRecord) -> bool| {
         preferred.iter().find(|role| member.roles.get(*role).is_some_and(fits))

@@ -1,4 +1,4 @@
-//! What acting users may do: G1 to G4, G6, I1, I4.
+//! What acting users may do (G1 to G4, G6, I1, I4).
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub struct LiveRole {
     pub expire_time: Option<Time>,
 }
 
-/// Whether an end is as late as another; none is the latest.
+/// Returns true if the first expiry is not earlier than the second. `None` is the latest.
 pub fn lasts_as_long(expire_time: Option<Time>, other: Option<Time>) -> bool {
     match (expire_time, other) {
         (None, _) => true,
@@ -28,7 +28,7 @@ pub fn lasts_as_long(expire_time: Option<Time>, other: Option<Time>) -> bool {
 }
 
 impl ProjectModel {
-    /// G2, G4: the roles that a role manages.
+    /// Returns the roles that a role manages (G2, G4).
     pub fn scope(&self, role: &str) -> BTreeSet<String> {
         let managed = match self.structure {
             RoleStructure::SingleRole => self.managed_by_order(),
@@ -38,12 +38,12 @@ impl ProjectModel {
         listed.into_iter().filter(|role| !self.is_internal(role)).collect()
     }
 
-    /// Whether a role's row holds a permission in an org's mapping.
+    /// Returns true if a role grants a permission in the mapping of an org.
     pub fn grants(&self, org_model: &OrgModel, role: &str, permission: &str) -> bool {
         self.mappings[&org_model.mapping].grants.get(role).is_some_and(|row| row.contains(permission))
     }
 
-    /// The live roles of a user in an org, those that stand in included.
+    /// Returns the live roles of a user in an org, fallback roles included.
     pub fn live_roles(&self, org_model: &OrgModel, user: &str, now: Time) -> Vec<LiveRole> {
         let Some(member) = org_model.members.get(user) else { return Vec::new() };
         let mut live_roles = Vec::new();
@@ -59,7 +59,7 @@ impl ProjectModel {
         live_roles
     }
 
-    /// G1: the live roles of the acting user that grant what the write needs.
+    /// Returns the live roles of the acting user that grant `permission` (G1). Refuses if there are none.
     pub(super) fn require_roles_granting(
         &self,
         acting: &str,
@@ -125,7 +125,7 @@ impl ProjectModel {
         if !adds && !seen.is_member(now) {
             return Err(Reason::MemberNotFound);
         }
-        // Whether it may or not is said before it is said that there is such a member.
+        // Check permission first: a refused caller must not learn whether the member exists.
         let nobody = Member::default();
         let target = if adds { &nobody } else { &seen };
         self.validate_assignments(target, &given, now)?;
@@ -134,18 +134,18 @@ impl ProjectModel {
             return Err(Reason::MemberAlreadyExists);
         }
 
-        // The usual refusals, as if there were no internal roles.
+        // Apply the usual refusals as if there were no internal roles.
         let after = match &command.row.write {
             Write::Remove => Roles::new(),
             Write::Add(given) | Write::Set(given) => self.assigned_roles(&org_model, target, given, now, limits)?,
         };
-        // I4: and what is only possible as if there were none.
+        // I4: refuse what is possible only without the internal roles.
         let hidden: Roles =
             recorded.roles.iter().filter(|(role, _)| !visible(role)).map(|(r, g)| (r.clone(), *g)).collect();
         let held: Vec<_> =
             hidden.values().filter(|given| given.expire_time.is_none_or(|expire_time| expire_time > now)).collect();
         let single = self.structure == RoleStructure::SingleRole;
-        // What would be refused anyway is refused as it would be.
+        // Another refusal comes first.
         let not_available = || {
             let mut next = self.clone();
             let members = next.orgs.get_mut(org).map(|org_model| &mut org_model.members);
@@ -173,12 +173,12 @@ impl ProjectModel {
             return Ok(());
         }
         let mut roles = after;
-        // What ended of them is written over like all that ended.
+        // Expired internal roles are dropped like all expired roles.
         roles.extend(hidden.into_iter().filter(|(role, _)| recorded.holds(role, now)));
         self.store_roles(org, user, roles, recorded, limits)
     }
 
-    /// Names that an acting user may say: internal roles are unknown (G4).
+    /// Returns the named roles. Refuses an internal role as unknown (G4).
     fn visible_assignments(&self, write: &Write) -> Result<Vec<(String, RoleAssignment)>, Reason> {
         let given = match write {
             Write::Add(given) | Write::Set(given) => given.clone(),
@@ -195,7 +195,7 @@ impl ProjectModel {
         Ok(named)
     }
 
-    /// B1, B5: no role twice, none until a time that is past.
+    /// Refuses repeated roles and past expiries (B1, B5).
     fn validate_assignments(
         &self,
         target: &Member,
@@ -213,13 +213,13 @@ impl ProjectModel {
         Ok(())
     }
 
-    /// Until when a role is given; one that is repeated keeps its end (B2).
+    /// Returns the expiry that a role gets. A repeated role keeps its expiry (B2).
     fn expiry_of(&self, target: &Member, role: &str, given: &RoleAssignment) -> Option<Time> {
         let kept = target.roles.get(role).and_then(|it| it.expire_time).filter(|_| !given.permanent);
         given.expire_time.or(kept)
     }
 
-    /// G3: whether each role concerned is covered, and G6: by one that lasts as long.
+    /// Refuses if a changed role is not covered (G3) or a given role outlasts the covering role (G6).
     fn require_scope(
         &self,
         org_model: &OrgModel,
@@ -232,7 +232,7 @@ impl ProjectModel {
         let disabled = &self.mappings[&org_model.mapping].disabled;
         let mut gets: Vec<(String, Option<Time>)> =
             given.iter().map(|(role, given)| (role.clone(), self.expiry_of(seen, role, given))).collect();
-        // Where nothing is said, it is the default role.
+        // Without roles in the request, the member gets the default role.
         if gets.is_empty() && !seen.is_member(now) {
             gets.push((self.default_role.clone(), None));
         }
@@ -241,7 +241,7 @@ impl ProjectModel {
         for (role, expire_time) in &gets {
             if !seen.holds(role, now) || !lasts_as_long(seen.roles[role].expire_time, *expire_time) {
                 comes.push((role.clone(), *expire_time));
-                // What stands in for it lasts longer as well.
+                // Its fallback role lasts longer as well.
                 let fallback_role =
                     seen.fallback_of(role, disabled).filter(|_| seen.holds(role, now) && disabled.contains(role));
                 comes.extend(fallback_role.map(|fallback_role| (fallback_role, *expire_time)));
@@ -254,7 +254,7 @@ impl ProjectModel {
                 goes.insert(role.clone());
             }
         }
-        // Whom a role is temporary, for the first time or for longer, loses the base role for as long.
+        // A new or extended temporary role overrides the permanent role.
         if self.structure == RoleStructure::SingleRole && comes.iter().any(|(_, expire_time)| expire_time.is_some()) {
             goes.extend(
                 gets.iter()
@@ -262,7 +262,7 @@ impl ProjectModel {
                     .map(|it| it.0.clone()),
             );
         }
-        // What stands in for a role goes with it.
+        // A fallback role is removed together with its role.
         let mut taken = goes.clone();
         for role in goes.iter().filter(|role| disabled.contains(*role)) {
             taken.extend(seen.fallback_of(role, disabled));
@@ -272,7 +272,7 @@ impl ProjectModel {
         };
         let steps_down =
             |role: &str| if itself { self.expiries_of_higher_roles(org_model, seen, role, now) } else { Vec::new() };
-        // Taken first, then given.
+        // Roles taken are checked before roles given.
         if !itself {
             for role in &taken {
                 if granting.is_empty() {
@@ -300,7 +300,8 @@ impl ProjectModel {
         Ok(())
     }
 
-    /// Until when a live_role lasts that manages a role and grants what a write needs, at the longest; none, if there is none.
+    /// Returns the latest expiry that an acting user can give a role with. `None` if the user has no live role that
+    /// manages it and grants the permission.
     pub fn latest_given_expiry(
         &self,
         org_model: &OrgModel,
@@ -316,7 +317,7 @@ impl ProjectModel {
             .reduce(|one, other| if lasts_as_long(one, other) { one } else { other })
     }
 
-    /// The same of what a member may step down to itself.
+    /// Returns the latest expiry of a role that a member may step down to. `None` if the member cannot step down to it.
     pub fn latest_step_down_expiry(
         &self,
         org_model: &OrgModel,
@@ -329,7 +330,8 @@ impl ProjectModel {
         ends.reduce(|one, other| if lasts_as_long(one, other) { one } else { other })
     }
 
-    /// G3: in SINGLE one may step down. The ends of one's own roles that are above, live or behind a temporary one.
+    /// Returns the expiries of the user's live or overridden roles above `role`, from which the user may step down in
+    /// SINGLE_ROLE (G3).
     fn expiries_of_higher_roles(
         &self,
         org_model: &OrgModel,
@@ -349,7 +351,7 @@ impl ProjectModel {
         ends
     }
 
-    /// Writes what was decided; a user without a role is no member.
+    /// Stores the roles of a member. A user without roles is not a member.
     fn store_roles(&mut self, org: &str, user: &str, roles: Roles, was: Member, limits: &Limits) -> Result<(), Reason> {
         if !roles.is_empty() {
             self.count_set(&roles, limits)?;

@@ -1,4 +1,4 @@
-//! What becomes of those who hold a role that turns disabled for them: M7.
+//! Strategies for roles that become disabled for their holders (M7).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use rolecall::domain::{Reason, RoleName, Time};
 use super::{Member, OrgModel, ProjectModel, RoleRecord, Roles};
 
 impl Member {
-    /// What the member holds in the place of a suspended role: where that is disabled too, what stands in for that one.
+    /// Returns the first enabled fallback role in the chain of a suspended role.
     pub(super) fn fallback_of(&self, role: &str, disabled: &BTreeSet<String>) -> Option<String> {
         let mut recorded_role = self.fallbacks.get(role)?;
         let mut steps = 0;
@@ -21,12 +21,12 @@ impl Member {
         Some(recorded_role.clone())
     }
 
-    /// Whether a role stands in for one that the member holds, be it suspended as well.
+    /// Returns true if the member has the role as a fallback, even if the fallback is itself disabled.
     pub(super) fn has_fallback(&self, role: &str, now: Time) -> bool {
         self.fallbacks_in_use(now).values().any(|fallback_role| fallback_role == role)
     }
 
-    /// The fallback roles of the roles held, and of those.
+    /// Returns the fallback roles in the chains of all roles held.
     fn fallbacks_in_use(&self, now: Time) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for role in self.roles.keys().filter(|role| self.holds(role, now)) {
@@ -47,7 +47,7 @@ impl Member {
     }
 }
 
-/// A strategy with the names it says as they are now.
+/// A strategy with current role names.
 enum Strategy {
     Reject,
     Remap { replacements: BTreeMap<String, String>, default_replacement: Option<String> },
@@ -55,7 +55,7 @@ enum Strategy {
 }
 
 impl ProjectModel {
-    /// The names of a strategy, and whether they suit the mapping that results.
+    /// Resolves the names of a strategy. Refuses roles that do not suit the resulting mapping.
     fn strategy(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<Strategy, Reason> {
         let target = |name: &RoleName| {
             let role = self.role(name.as_str())?;
@@ -95,12 +95,13 @@ impl ProjectModel {
         })
     }
 
-    /// What a strategy says must make sense, whether or not there is anybody to whom it applies.
+    /// Refuses a strategy with unsuitable roles, even if it applies to no member.
     pub(super) fn validate_strategy(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<(), Reason> {
         self.strategy(on_disabled, mapping).map(|_| ())
     }
 
-    /// M7: what a change, that is made already, does to those for whom it disables roles; `mapping` is what resulted.
+    /// Applies the strategy to the members for whom a change, already made, disables roles (M7). `mapping` is the
+    /// resulting mapping.
     pub(super) fn apply_strategy(
         &mut self,
         before: &ProjectModel,
@@ -117,7 +118,7 @@ impl ProjectModel {
                 self.apply_to_member(member, &strategy, was, is, now)?;
             }
         }
-        // Which sets of roles there are once members got others is nobody's promise.
+        // How many role sets are kept after members got others is not specified.
         if matches!(strategy, Strategy::Remap { .. }) && orgs != self.orgs {
             self.role_sets = None;
         }
@@ -125,7 +126,6 @@ impl ProjectModel {
         Ok(())
     }
 
-    /// Of one member.
     fn apply_to_member(
         &self,
         member: &mut Member,
@@ -134,12 +134,12 @@ impl ProjectModel {
         is: &BTreeSet<String>,
         now: Time,
     ) -> Result<(), Reason> {
-        // What is enabled again works, and nobody stands in for it.
+        // An enabled role needs no fallback role.
         member.fallbacks.retain(|role, _| is.contains(role));
         let turns = |role: &String| !was.contains(role) && is.contains(role);
         let own: BTreeSet<String> = member.roles.keys().filter(|role| member.holds(role, now)).cloned().collect();
         let mut affected: BTreeSet<String> = own.iter().filter(|role| turns(role)).cloned().collect();
-        // Those that stand in, each held until now: the last of a chain that was enabled.
+        // Fallback roles held until now: the first enabled one in each chain.
         for role in own.iter().filter(|role| is.contains(*role)) {
             let mut role = role.clone();
             while let Some(fallback_role) = member.fallbacks.get(&role).cloned() {
@@ -188,7 +188,7 @@ impl ProjectModel {
         }
     }
 
-    /// The members as customers know them (I2, I4): no internal role, and nobody who has no other.
+    /// Returns the org as acting users know it (I2, I4): without internal roles and internal members.
     pub(super) fn without_internal_roles(&self, org_model: &OrgModel) -> OrgModel {
         let mut org_model = org_model.clone();
         for member in org_model.members.values_mut() {
@@ -199,7 +199,7 @@ impl ProjectModel {
     }
 }
 
-/// All at once: what was held, each perhaps as another; two that become one have the later end, and none is the latest.
+/// Replaces roles all at once. If two become the same role, the later expiry applies; no expiry is the latest.
 fn remapped(roles: &Roles, to: &BTreeMap<String, String>, now: Time) -> Roles {
     let held = |given: &RoleRecord| given.expire_time.is_none_or(|expire_time| expire_time > now);
     let mut after: Roles = Roles::new();

@@ -1,4 +1,4 @@
-//! What a write does to those whom it touches: R9, found by comparing everything before with everything after.
+//! The impact of a write (R9), found by comparing everything before with everything after.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,24 +9,23 @@ use rolecall::domain::{Command, Time};
 use super::members::overrides_permanent;
 use super::{Model, OrgModel, ProjectModel};
 
-/// What `rolecall::domain::impact::report::Impact` says, complete: every list with all there is, every affected member.
+/// The same data as `rolecall::domain::impact::report::Impact`, but with complete lists and all affected members.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     pub orgs: BTreeSet<String>,
     pub members_losing_at_least: u64,
-    /// RoleRecord, ended, suspended, reactivated; of which roles nothing becomes is left out.
+    /// Numbers given, removed, suspended and reactivated, for roles where one is not zero.
     pub roles: BTreeMap<String, [u64; 4]>,
-    /// By role mapping, role and permission.
+    /// Mapping, role and permission.
     pub grants_gained: BTreeSet<(String, String, String)>,
     pub grants_lost: BTreeSet<(String, String, String)>,
     pub at_least_lost: BTreeSet<(String, String)>,
     pub manages_lost: BTreeSet<(String, String)>,
     pub orgs_left_ownerless: BTreeSet<String>,
-    /// By org and user.
+    /// Org and user.
     pub affected: BTreeMap<(String, String), AffectedMember>,
 }
 
-/// What one member gains and loses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AffectedMember {
     pub roles_given: BTreeSet<String>,
@@ -35,19 +34,18 @@ pub struct AffectedMember {
     pub roles_reactivated: BTreeSet<String>,
     pub permissions_gained: BTreeSet<String>,
     pub permissions_lost: BTreeSet<String>,
-    /// Whether it loses something.
     pub loses: bool,
 }
 
-/// Until when a role is held, how it stands, and so for what stands in.
+/// Expiry, state, and the fallback role with its state.
 type Shown = (Option<Time>, RoleState, Option<(String, RoleState)>);
 
-/// How a member stands: its roles with their role_states and fallback roles, and what the live ones grant.
+/// The roles of a member and what the live ones grant.
 #[derive(Default, PartialEq)]
 struct MemberState {
     shown: BTreeMap<String, Shown>,
     held: BTreeMap<String, RoleState>,
-    /// The rows of the live roles.
+    /// The permission rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -57,7 +55,7 @@ impl MemberState {
     }
 }
 
-/// The key of the project that a command is of, or makes.
+/// Returns the key of the project that a command changes or creates.
 pub fn project_of(command: &Command) -> String {
     match command {
         Command::CreateProject(command) => command.key.to_string(),
@@ -66,7 +64,7 @@ pub fn project_of(command: &Command) -> String {
 }
 
 impl Model {
-    /// What becomes of this state by the command that led to `after`: in the names there are afterwards.
+    /// Returns the impact of the command that led to `after`, with the names after the command.
     pub fn report(&self, command: &Command, after: &Model, visible_only: bool, now: Time) -> Report {
         let key = project_of(command);
         let mut before = self.projects.get(&key).cloned();
@@ -115,7 +113,7 @@ fn compared(before: Option<&ProjectModel>, after: Option<&ProjectModel>, now: Ti
             let passed = |project: Option<&ProjectModel>, recorded_role: &MemberState| {
                 let pairs = project.map(ProjectModel::at_least).unwrap_or_default();
                 let passed = pairs.into_iter().filter(|(role, _)| recorded_role.rows.contains_key(role));
-                // Of the roles that there are afterwards.
+                // Count only roles that exist afterwards.
                 let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
                 passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
             };
@@ -172,7 +170,7 @@ fn compared(before: Option<&ProjectModel>, after: Option<&ProjectModel>, now: Ti
 }
 
 impl ProjectModel {
-    /// What is renamed has its new name all along.
+    /// Gives a renamed object its new name before the comparison.
     fn apply_rename(&mut self, command: &Command) {
         match command {
             Command::UpdateRole(command) => {
@@ -205,7 +203,7 @@ impl ProjectModel {
         }
     }
 
-    /// What is lost has the names of before.
+    /// Lost pairs and grants are reported with the old names.
     fn use_old_names(&self, command: &Command, report: &mut Report) {
         match command {
             Command::UpdateRole(command) => {
@@ -243,7 +241,7 @@ impl ProjectModel {
         let shown = shown.collect();
         let mut held: BTreeMap<String, RoleState> = BTreeMap::new();
         for (role, state) in self.state(org_model, member, now) {
-            // One may hold a role and hold it as well in the place of another.
+            // A role can be held and be a fallback role at once.
             let best = held.get(&role).is_none_or(|other| *other != RoleState::Live);
             if state != RoleState::Expired && best {
                 held.insert(role, state);
@@ -265,7 +263,7 @@ impl ProjectModel {
         all
     }
 
-    /// The pairs of roles of which holding the first passes a check for at least the second (K6).
+    /// Returns the pairs of roles where holding the first passes an "at least" check for the second (K6).
     fn at_least(&self) -> BTreeSet<(String, String)> {
         let mut pairs = BTreeSet::new();
         for (at, (role, _)) in self.roles.iter().enumerate() {
@@ -277,7 +275,7 @@ impl ProjectModel {
         pairs
     }
 
-    /// The pairs of roles of which the first manages the second (G2).
+    /// Returns the pairs of roles where the first manages the second (G2).
     fn all_managed(&self) -> BTreeSet<(String, String)> {
         let mut pairs = BTreeSet::new();
         for (role, _) in &self.roles {

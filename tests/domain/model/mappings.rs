@@ -1,4 +1,4 @@
-//! Role mappings and which org uses which: M1 to M7, S2.
+//! Role mappings and subscriptions (M1 to M7, S2).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,13 +17,13 @@ impl ProjectModel {
         found.map(|(name, _)| name.clone()).ok_or(Reason::RoleMappingNotFound)
     }
 
-    /// Whether a mapping other than `of` has this name, or had it (R1, R3).
+    /// Returns true if a mapping other than `of` has this name or alias (R1, R3).
     fn mapping_name_taken(&self, name: &str, of: Option<&str>) -> bool {
         let mut others = self.mappings.iter().filter(|(other, _)| Some(other.as_str()) != of);
         others.any(|(other, mapping)| mapping.details.nearly_answers_to(other, name))
     }
 
-    /// (mapping, role, permission) triples.
+    /// Returns the number of (mapping, role, permission) triples.
     pub fn grant_count(&self) -> u64 {
         self.mappings.values().flat_map(|mapping| mapping.grants.values()).map(|row| row.len() as u64).sum()
     }
@@ -170,7 +170,7 @@ impl ProjectModel {
         }
     }
 
-    /// Returns whether the org was elsewhere.
+    /// Returns true if the org had another mapping.
     fn move_org(&mut self, org: &str, to: &str, on_disabled: &OnDisabled, now: Time) -> Result<bool, Reason> {
         let before = self.clone();
         let org_model = self.orgs.get_mut(org).ok_or(Reason::OrgNotFound)?;

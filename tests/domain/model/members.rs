@@ -1,4 +1,4 @@
-//! Memberships: B1 to B3, B5, B6, M3.
+//! Memberships (B1 to B3, B5, B6, M3).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use rolecall::limits::Limits;
 use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, Shown, at_most};
 
 impl Member {
-    /// Whether a role is recorded and not past its end.
+    /// Returns true if the role is recorded and has not expired.
     pub(super) fn holds(&self, role: &str, now: Time) -> bool {
         self.roles.get(role).is_some_and(|given| !expired(given, now))
     }
@@ -22,7 +22,7 @@ impl Member {
     }
 }
 
-/// Whether a role as it is shown is temporary, and it or what stands in for it is live.
+/// Returns true if a role is temporary, and it or its fallback role is live (B5).
 pub(super) fn overrides_permanent((_, expire_time, state, _, fallback_role): &Shown) -> bool {
     expire_time.is_some() && (*state == RoleState::Live || fallback_role.is_some())
 }
@@ -32,7 +32,7 @@ pub(super) fn expired(given: &RoleRecord, now: Time) -> bool {
 }
 
 impl ProjectModel {
-    /// The recorded roles of a member from the highest to the lowest, how each stands, and what stands in for it.
+    /// Returns the recorded roles of a member, highest first.
     pub fn shown(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<Shown> {
         let disabled = &self.mappings[&org_model.mapping].disabled;
         let mut shown = Vec::new();
@@ -49,7 +49,7 @@ impl ProjectModel {
             };
             shown.push((name.clone(), given.expire_time, state, given.origin, fallback_role));
         }
-        // B5: in SINGLE a temporary role, or what stands in for one, lies over the base role.
+        // B5: a live temporary role, or its live fallback role, overrides the permanent role.
         if self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent) {
             for (_, expire_time, state, ..) in &mut shown {
                 if expire_time.is_none() && *state == RoleState::Live {
@@ -60,7 +60,7 @@ impl ProjectModel {
         shown
     }
 
-    /// How each role of a member stands, those that stand in for others included: each exactly in the place of the other.
+    /// Returns the state of each role of a member and of each fallback role.
     pub(super) fn state(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<(String, RoleState)> {
         let shown = self.shown(org_model, member, now);
         let temporary = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
@@ -75,7 +75,7 @@ impl ProjectModel {
         state
     }
 
-    /// P7: one more different set of roles.
+    /// Counts a new role set (P7).
     pub(super) fn count_set(&mut self, roles: &Roles, limits: &Limits) -> Result<(), Reason> {
         let Some(sets) = &mut self.role_sets else { return Ok(()) };
         if sets.insert(roles.keys().cloned().collect()) {
@@ -84,7 +84,7 @@ impl ProjectModel {
         Ok(())
     }
 
-    /// B3: no org that keeps visible members beside those who were its permanent owners lost them all.
+    /// Refuses if an org lost its last permanent owner and still has other visible members (B3).
     pub(super) fn require_owners(&self, before: &ProjectModel, now: Time) -> Result<(), Reason> {
         for (id, org_model) in &self.orgs {
             let Some(was) = before.orgs.get(id).filter(|org_model| before.has_owner(org_model)) else { continue };
@@ -152,7 +152,7 @@ impl ProjectModel {
         Ok(Answer::Tally { added, set, removed, unchanged })
     }
 
-    /// Returns whether anything changed.
+    /// Returns true if anything changed.
     fn write_member(&mut self, row: &MemberWrite, now: Time, limits: &Limits) -> Result<bool, Reason> {
         let (org, user) = (row.org_id.as_str(), row.user_id.as_str());
         let org_model = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
@@ -172,7 +172,7 @@ impl ProjectModel {
             self.count_set(roles, limits)?;
         }
         let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
-        // Asking for what is there changes nothing, and is nobody's latest change.
+        // A write that changes no role does not change the origin either.
         if after.as_ref().map(ends) == recorded.as_ref().map(|member| ends(&member.roles)) {
             return Ok(false);
         }
@@ -187,7 +187,7 @@ impl ProjectModel {
         Ok(true)
     }
 
-    /// B1, B2, B5, B6, M3: the roles that a member has once these are given.
+    /// Returns the roles of a member after an assignment (B1, B2, B5, B6, M3).
     pub(super) fn assigned_roles(
         &self,
         org_model: &OrgModel,
@@ -205,13 +205,13 @@ impl ProjectModel {
             if roles.contains_key(&name) {
                 return Err(Reason::RepeatedRole);
             }
-            // A repeated role keeps its end, and an end in the past cannot be given.
+            // A repeated role keeps its expiry. A past expiry is refused.
             let kept = if one.permanent { None } else { member.roles.get(&name).and_then(|it| it.expire_time) };
             let expire_time = one.expire_time.or(kept);
             if expire_time.is_some_and(|expire_time| now >= expire_time) {
                 return Err(Reason::EndInThePast);
             }
-            // Who holds it has it still by what it came by.
+            // A role that is still held keeps its origin.
             let origin = if member.holds(&name, now) { member.roles[&name].origin } else { Origin::Direct };
             roles.insert(name, RoleRecord { expire_time, origin });
         }

@@ -1,4 +1,4 @@
-//! Orgs: S1, S4, S5.
+//! Orgs (S1, S4, S5).
 
 use std::collections::BTreeMap;
 

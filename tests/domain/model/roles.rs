@@ -1,4 +1,4 @@
-//! Permissions and roles: R1 to R6, R8, R10, P4.
+//! Permissions and roles (R1 to R6, R8, R10, P4).
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::{Answer, Details, Member, ProjectModel, RoleRecord, at_most, fresh, t
 use crate::placeholders::ALL_OTHERS;
 
 impl ProjectModel {
-    /// The name of the permission that requests find by `wanted`.
+    /// Returns the current name of the permission with this name or alias.
     pub fn permission(&self, wanted: &str) -> Result<String, Reason> {
         let found = self.permissions.iter().find(|(name, details)| details.answers_to(name, wanted));
         found.map(|(name, _)| name.clone()).ok_or(Reason::PermissionNotFound)
@@ -131,7 +131,7 @@ impl ProjectModel {
         Ok(Answer::Role(name))
     }
 
-    /// G2: the list of a role, which it may stand in itself.
+    /// Sets the list of managed roles (G2). A role can list itself.
     fn manage(&mut self, role: &str, managed: &[RoleName], limits: &Limits) -> Result<(), Reason> {
         let mut all = BTreeSet::new();
         for name in managed {
@@ -218,7 +218,7 @@ impl ProjectModel {
         Ok(Answer::RolesReordered)
     }
 
-    /// All roles in an order that names each once; the role `*` stands for the others.
+    /// Returns all roles in the requested order. The name `*` means all other roles.
     pub(super) fn ordered(&self, names: &[RoleName]) -> Result<Vec<(String, Details)>, Reason> {
         let mut order: Vec<(String, Details)> = Vec::new();
         let wanted: Vec<&str> = names.iter().map(|name| name.as_str()).filter(|name| *name != ALL_OTHERS).collect();
@@ -262,7 +262,7 @@ impl ProjectModel {
             let disabled = &self.mappings[&org_model.mapping].disabled;
             for member in org_model.members.values_mut() {
                 let instead = replacement.as_ref().filter(|role| !disabled.contains(*role));
-                // Who holds it in the place of a suspended role gets the replacement in that place.
+                // A holder of the deleted role as a fallback role gets the replacement as the fallback role.
                 let in_place = member.has_fallback(&deleted, now);
                 if in_place && instead.is_none() {
                     return Err(Reason::ReplacementDisabled);
@@ -285,7 +285,7 @@ impl ProjectModel {
                 let Some(replacement) = &replacement else { continue };
                 let already = member.holds(replacement, now).then(|| member.roles[replacement]);
                 let gets = match already {
-                    // Of two ends the later stands, and none is the latest.
+                    // The later of two expiries applies; no expiry is the latest.
                     Some(RoleRecord { expire_time: Some(one), origin }) => {
                         RoleRecord { expire_time: lost.expire_time.map(|other| one.max(other)), origin }
                     }
@@ -313,7 +313,7 @@ impl ProjectModel {
         Ok(Answer::Deleted(holders))
     }
 
-    /// R5: what a default role must be.
+    /// Returns the role if it can be a default role (R5).
     pub(super) fn suitable(&self, wanted: &str) -> Result<String, Reason> {
         let name = self.role(wanted)?;
         let disabled = self.mappings.values().any(|mapping| mapping.disabled.contains(&name));

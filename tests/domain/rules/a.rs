@@ -1,4 +1,4 @@
-//! Repeated writes (A4), and the rules that refusals name.
+//! Repeated requests (A4), and the rules that refusals name.
 
 use rolecall::domain::commands::group::{Known, KnownRequest, Verdict, Work, decide_group};
 use rolecall::domain::model::membership::Origin;
@@ -17,7 +17,6 @@ fn work(world: &mut World, line: &str, request: &str, fingerprint: u128) -> Work
     Work { command: world.command(line), call, tag: 3 }
 }
 
-/// The verdicts in prefixes.
 fn told(verdicts: &[Verdict]) -> Vec<String> {
     let word = |verdict: &Verdict| match verdict {
         Verdict::Done { revision, replayed: false, .. } => format!("done at {}", revision.number),

@@ -39,7 +39,7 @@ fn b1_a_user_who_holds_no_role_is_not_a_member() {
     world.at(60).refused("set ann in acme: Admin", Reason::MemberNotFound);
     world.refused("remove ann from acme", Reason::MemberNotFound);
     world.check("ann", "acme", "rolecall::can_invite", RoleExpired);
-    // Adding such a one is adding, not setting.
+    // Such a user is added, not set.
     world.run("add ann to acme: Member");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Member".into(), None)]));
 }
@@ -53,7 +53,7 @@ fn b2_adding_a_member_again_is_refused_and_setting_replaces_all_roles() {
     world.run("set ann in acme: Owner");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Owner".into(), None)]));
     world.unchanged("set ann in acme: Owner");
-    // Somebody whose role is suspended is a member.
+    // A user whose only role is suspended is a member.
     world.run("add cid to acme: Admin\n suspending edit Default: off Admin");
     world.refused("add cid to acme: Member", Reason::MemberAlreadyExists);
 }
@@ -77,7 +77,7 @@ fn b2_a_repeated_role_keeps_its_expiry_unless_the_request_sets_one() {
 #[test]
 fn b2_an_expired_role_is_given_again_only_on_request() {
     let mut world = world("org acme\n add ann to acme: Member, Admin until 60");
-    // Who reads roles and writes their names back must not revive one by accident.
+    // A client that reads roles and writes their names back must not revive an expired one.
     world.at(60).refused("set ann in acme: Admin", Reason::EndInThePast);
     world.run("set ann in acme: Admin permanent");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Admin".into(), None)]));
@@ -182,11 +182,11 @@ fn b3_the_last_permanent_owner_cannot_leave_other_members() {
             other => panic!("{other}"),
         }
     }
-    // There is another one; or nobody is left behind.
+    // Allowed: another owner is left, or no other member.
     world.run("remove ann from globex");
     world.refused("remove bob from globex", Reason::LastOwner);
     world.run("remove bob from acme\n remove ann from acme\n org third by ann");
-    // Who was the owner is none of the others, also as a member by another role.
+    // A former owner does not count as an other member.
     world.run("set ann in third: Admin");
     world.run("ownerless remove bob from globex");
 }
@@ -198,7 +198,7 @@ fn b3_a_temporary_owner_does_not_count() {
     world.refused("remove ann from acme", Reason::LastOwner);
     world.run("set bob in acme: Owner permanent\n remove ann from acme");
     world.refused("set bob in acme: Owner until 60", Reason::LastOwner);
-    // Whoever had an end is not missed.
+    // Losing a temporary owner is allowed.
     world.run("set cid in acme: Member");
 }
 
@@ -227,14 +227,14 @@ fn b3_a_member_with_a_suspended_role_counts() {
 #[test]
 fn b3_a_bulk_write_is_checked_after_all_its_rows() {
     let mut world = world("org acme by ann\n add bob to acme\n org globex by ann\n add bob to globex");
-    // The owner may go first and the next one come after.
+    // The order of the rows does not matter.
     world.run("write: remove ann from acme | set bob in acme: Owner");
     world.run("write: set bob in acme: Member | add ann to acme: Owner");
     world.run("write: remove ann from acme | remove bob from acme\n add ann to acme: Owner\n add bob to acme");
     let line = "write: set bob in acme: Admin | remove ann from acme | remove ann from globex";
     let Refusal::Rows { rows, total } = world.refused(line, Reason::LastOwner) else { panic!("no rows") };
     assert_eq!((rows.iter().map(|(row, _)| *row).collect::<Vec<_>>(), total), (vec![1, 2], 2));
-    // What is wrong with a row is told first.
+    // Refusals of single rows come first.
     world.refused("write: remove ann from acme | remove eve from acme", Reason::MemberNotFound);
     world.run(&format!("ownerless {line}"));
 }
@@ -272,13 +272,13 @@ fn b6_a_membership_carries_the_origin_of_its_latest_change_and_each_role_its_own
     ];
     let (org, user) = ("acme".into(), "ann".into());
     assert_eq!(answer, Answer::Member { org, user, roles, origin: Some(Origin::Direct) });
-    // Another end is no other giving.
+    // A new expiry does not change the origin.
     world.run("ownerless set ann in acme: Owner until 90, Guest");
     assert_eq!(
         world.roles_and_origins("acme", "ann").unwrap()[1],
         ("Owner".into(), Some(seconds(90)), Origin::Creator)
     );
-    // What was taken away, or had ended, is given by who gives it again.
+    // A role that was removed or had expired gets the origin of the new assignment.
     world.run("set ann in acme: Guest\n set ann in acme: Owner, Guest");
     assert_eq!(world.roles_and_origins("acme", "ann").unwrap()[1], ("Owner".into(), None, Origin::Direct));
     world.run("delete role Guest for Admin\n set bob in acme: Admin until 70");

@@ -5,15 +5,15 @@ use rolecall::domain::{Reason, Refusal};
 use crate::fixture::{World, seconds, world};
 use crate::model::Answer;
 
-/// One role a member, from the highest: Owner, Admin, Guest, Member. Owner and Admin may do all but delete the org, which
-/// only Owner may; Guest may invite alone.
+/// Each member has one role, highest first: Owner, Admin, Guest, Member. Owner and Admin have all permissions, but only
+/// Owner may delete the org. Guest may only invite.
 pub fn single() -> World {
     let mut world = world("role Guest above Member\n edit Default: Guest +rolecall::can_invite\n org acme");
     world.run("add own to acme: Owner\n add adm to acme: Admin\n add gue to acme: Guest\n add mem to acme");
     world
 }
 
-/// Several roles a member: Lead manages Guest and itself, Chief manages Admin, and both may do all.
+/// Members have several roles. Lead manages Guest and itself. Chief manages Admin. Both grant all member permissions.
 fn multi() -> World {
     let mut world =
         world("project shop MULTI\n role Guest\n role Lead; manages Guest, Lead\n role Chief; manages Admin");
@@ -80,7 +80,7 @@ fn g1_an_overridden_role_does_not_count() {
 
 #[test]
 fn g1_the_same_role_must_grant_the_permission_and_manage() {
-    // Lead manages Guest, but may not invite; Admin may, and manages nobody.
+    // Lead manages Guest but may not invite. Admin may invite but manages no role.
     let mut world =
         world("project shop MULTI\n role Guest\n role Lead; manages Guest\n update role Admin: manages\n org acme");
     world.run("add ann to acme: Lead, Admin");
@@ -116,10 +116,10 @@ fn g2_in_single_role_a_role_manages_those_strictly_below() {
 fn g2_in_single_role_the_highest_visible_role_manages_itself() {
     let mut world = single();
     world.run("as:own add new to acme: Owner\n as:own remove new from acme");
-    // Also below an internal one, which manages it as well.
+    // This also holds below an internal role, which manages it as well.
     world.run("internal role Boss above Owner\n edit Default: Boss +rolecall::can_invite\n add staff to acme: Boss");
     world.run("as:own add new to acme: Owner\n as:staff add newer to acme: Owner");
-    // An internal role does not manage itself, though it is the highest; nor is the next one the highest.
+    // An internal role does not manage itself, even if it is the highest. The second visible role is not the highest.
     world.run("order Admin, Owner, *");
     world.refused("as:own add newest to acme: Owner", Reason::RoleOutOfScope);
     world.run("as:adm add newest to acme: Owner\n as:adm add newest2 to acme: Admin");
@@ -139,9 +139,9 @@ fn g2_in_multi_role_a_role_manages_its_list_and_itself_only_if_listed() {
     world.run("as:lea add new to acme: Guest\n as:lea add newer to acme: Lead\n as:chi add newest to acme: Admin");
     world.refused("as:lea add other to acme: Admin", Reason::RoleOutOfScope);
     world.refused("as:chi add other to acme: Chief", Reason::RoleOutOfScope);
-    // The order means nothing there.
+    // The order has no effect in MULTI_ROLE.
     world.refused("as:chi add other to acme: Member", Reason::RoleOutOfScope);
-    // No role of the template manages what it does not in SINGLE.
+    // The roles of the template manage the same roles as in SINGLE_ROLE.
     world.run("as:own add other to acme: Owner");
     world.refused("as:own add more to acme: Lead", Reason::RoleOutOfScope);
 }
@@ -178,7 +178,7 @@ fn g2_only_multi_role_projects_have_lists_of_managed_roles() {
 fn g3_given_and_taken_roles_need_scope_and_kept_roles_do_not() {
     let mut world = multi();
     world.run("add tom to acme: Guest, Member");
-    // Member is out of Lead's scope, and stays.
+    // Lead does not manage Member, which stays.
     world.run("as:lea set tom in acme: Lead, Member");
     world.refused("as:lea set tom in acme: Lead", Reason::RoleOutOfScope);
     world.refused("as:lea set tom in acme: Lead, Member, Admin", Reason::RoleOutOfScope);
@@ -201,7 +201,7 @@ fn g3_changing_an_expiry_needs_scope() {
 fn g3_changing_a_suspended_role_needs_scope_over_its_fallback_role() {
     let mut world = multi();
     world.run("add tom to acme: Guest, Member\n suspending:Admin edit Default: off Guest");
-    // Lead manages Guest, but not Admin, which goes with it, or lasts longer with it.
+    // Lead manages Guest, but not its fallback role Admin.
     world.refused("as:lea set tom in acme: Member", Reason::RoleOutOfScope);
     world.refused("as:lea set tom in acme: Member, Guest until 60", Reason::RoleOutOfScope);
     world.run("as:both set tom in acme: Member, Guest until 60");
@@ -267,7 +267,7 @@ fn g3_stepping_down_does_not_extend_an_expiry() {
     world.run("set mem in acme: Member, Guest until 60");
     world.refused("as:mem set mem in acme: Low", Reason::ActingUserMissingPermission);
     world.refused("as:mem set mem in acme: Member, Low until 70", Reason::ActingUserMissingPermission);
-    // From a base role that is overridden it has all the time.
+    // From an overridden permanent role the user may step down permanently.
     world.run("set mem in acme: Guest permanent, Member until 60\n as:mem set mem in acme: Low");
 }
 
@@ -308,7 +308,7 @@ fn g6_a_given_role_does_not_outlast_the_granting_role() {
     world.refused("as:adm add new to acme: Guest until 61", Reason::OutlastsGranter);
     world.run("as:adm add new to acme: Guest until 60\n as:adm set mem in acme: Member until 50");
     world.refused("as:adm set mem in acme: Member permanent", Reason::OutlastsGranter);
-    // Who takes gives nothing.
+    // G6 does not limit what can be taken.
     world.run("as:adm remove new from acme");
 }
 
@@ -323,7 +323,7 @@ fn g6_the_longest_lasting_granting_role_counts() {
         other => panic!("{other}"),
     }
     world.refused("as:lea add newer to acme: Lead until 61", Reason::OutlastsGranter);
-    // What is out of scope is told first.
+    // Scope is checked before expiry.
     world.refused("as:lea add newer to acme: Guest, Admin", Reason::RoleOutOfScope);
     world.run("set lea in acme: Lead until 60, Scout permanent\n as:lea add newer to acme: Guest");
 }

@@ -1,4 +1,4 @@
-//! What an acting user is told that it may do (G5).
+//! ListManageableRoles (G5).
 
 use rolecall::domain::commands::manageable::{Ask, ManageableRole, manageable};
 use rolecall::domain::{OrgId, ProjectKey, Reason, UserId};
@@ -44,7 +44,7 @@ fn g5_the_list_says_which_roles_can_be_invited_given_and_taken() {
         (["Owner give", "Admin", "Guest", "Member"].map(String::from).to_vec(), false)
     );
     assert_eq!(said(&world, "adm", Some("new")).0, ["Owner", "Admin", "Guest invite", "Member invite"]);
-    // Itself: down, and away.
+    // Own roles: step down, or leave.
     assert_eq!(
         said(&world, "mem", Some("mem")),
         (["Owner", "Admin", "Guest", "Member give take"].map(String::from).to_vec(), true)
@@ -63,7 +63,7 @@ fn g5_the_list_has_the_latest_expiry_and_no_internal_role() {
         ["Guest invite give take until 60", "Member invite give take until 60"]
     );
     assert_eq!(said(&world, "adm", Some("mem")).0[2..], ["Guest give until 60", "Member give take until 60"]);
-    // What it may step down to lasts as long as what it steps down from.
+    // A user may step down for as long as the higher role lasts.
     world.run("set own in acme: Owner, Admin until 70\n add new to acme: Owner");
     assert_eq!(said(&world, "own", Some("own")).0[2..], ["Guest give", "Member give"]);
 }

@@ -1,4 +1,4 @@
-//! Internal roles before acting users (I1, I4).
+//! Internal roles and acting users (I1, I4).
 
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
@@ -73,7 +73,7 @@ fn i4_in_single_role_an_internal_member_is_not_available() {
     let mut world = single();
     world.refused("as:ann add spy to acme", Reason::UserNotAvailable);
     world.refused("as:ann add spy to acme: Guest until 60", Reason::UserNotAvailable);
-    // Who may not is told that first.
+    // Missing permissions are reported first.
     world.refused("as:bob add spy to acme", Reason::ActingUserMissingPermission);
     world.refused("as:ann add spy to acme: Ghost", Reason::RoleNotFound);
     world.run("set spy in acme: Spy until 60\n add tim to acme: Spy until 60");
@@ -147,7 +147,7 @@ fn i4_the_impact_ignores_internal_roles() {
     let roles: Vec<_> = impact.roles.iter().map(|it| (it.role.as_str(), it.given, it.removed)).collect();
     assert_eq!((roles, impact.members), (vec![("Member", 0, 1), ("Guest", 1, 0)], 1));
     assert!(!impact.sample[0].permissions_lost.first.is_empty(), "the role seen was live as far as is told");
-    // Who comes is new, whatever else it is.
+    // An internal member appears as a new member.
     let mut world = multi();
     let (known, new) = (world.preview("as:ann add spy to acme: Guest"), world.preview("as:ann add eve to acme: Guest"));
     assert_eq!(known.digest, new.digest);
@@ -160,7 +160,7 @@ fn i4_internal_members_act_with_their_internal_roles() {
     world.refused("as:spy add dan to acme: Owner", Reason::RoleOutOfScope);
     world.run("order Spy, *\n edit Default: Spy -rolecall::can_change_roles\n set bob in acme: Member, Spy until 60");
     world.refused("as:bob set bob in acme: Owner", Reason::ActingUserMissingPermission);
-    // Its internal role is none to step down from, nor to be given up.
+    // Acting users can neither step down from an internal role nor remove it.
     world.refused("as:spy set spy in acme: Member", Reason::MemberNotFound);
     world.refused("as:spy remove spy from acme", Reason::MemberNotFound);
 }

@@ -25,7 +25,8 @@ fn k1_allowed_means_a_live_role_grants_the_permission_in_that_org() {
     world.check("ann", "acme", "billing.view", NotAMember);
 }
 
-/// In a MULTI_ROLE project a user holds roles of every kind. Each row: what grants the permission, and the answer.
+/// In a MULTI_ROLE project ann has roles in every state. Each row: the roles that grant the permission, and the
+/// decision.
 #[test]
 fn k2_the_first_matching_decision_is_the_answer() {
     let table = [
@@ -55,7 +56,7 @@ fn k2_the_first_matching_decision_is_the_answer() {
             world.run(&format!("edit Default: {role} +p"));
         }
         world.at(60).check("ann", "acme", "p", decision);
-        // What comes before all of that, in its order.
+        // These decisions come before, in this order.
         world.check("bob", "acme", "p", NotAMember);
         world.check("ann", "acme", "q", UnknownPermission);
         world.check("bob", "acme", "q", UnknownPermission);
@@ -64,8 +65,8 @@ fn k2_the_first_matching_decision_is_the_answer() {
     }
 }
 
-/// The same for a SINGLE_ROLE project: base role Member, temporary role Admin. Each row: which of them is disabled, what grants
-/// the permission, and the answer before and after the end.
+/// In a SINGLE_ROLE project ann has the permanent role Permanent and the temporary role Temporary. Each row: the
+/// disabled roles, the roles that grant the permission, and the decisions before and after the expiry.
 #[test]
 fn k2_in_single_role_a_temporary_role_overrides_the_permanent_one() {
     let table = [
@@ -116,7 +117,7 @@ fn k3_a_batch_is_answered_in_the_order_asked_at_one_instant() {
         question: Question::Permission(permission),
     };
     let project = world.state.project_keyed("default").unwrap();
-    // What stands in `out` already stays there.
+    // Decisions are appended to `out`.
     let mut decisions = vec![UserBlocked];
     project.check_batch(rows.iter().map(ask), seconds(60), &mut decisions);
     assert_eq!(decisions[1..], rows.map(|(.., decision)| decision));
@@ -126,8 +127,8 @@ fn k3_a_batch_is_answered_in_the_order_asked_at_one_instant() {
     assert!(decisions.iter().eq(rows.iter().rev().map(|(.., decision)| decision)));
 }
 
-/// SINGLE_ROLE, in the order Owner, Admin, Member, Guest. Each row: what ann holds, the role asked for, and the answers to
-/// "has it" and "at least". Admin is disabled, and it is second 60.
+/// SINGLE_ROLE with the order Owner, Admin, Member, Guest. Each row: the roles of ann, the role asked about, and the
+/// decisions for "has it" and "at least". Admin is disabled, and the time is 60.
 #[test]
 fn k6_in_single_role_at_least_means_the_role_or_a_higher_one() {
     let table = [
@@ -145,7 +146,7 @@ fn k6_in_single_role_at_least_means_the_role_or_a_higher_one() {
         ("Guest, Member until 60", "Guest", Allowed, Allowed),
         ("Guest, Member until 60", "Member", RoleExpired, RoleExpired),
         ("Admin, Member until 60", "Guest", MissingPermission, RoleDisabled),
-        // A temporary role lies over the base role, also over a higher one.
+        // A temporary role overrides the permanent role, even a higher one.
         ("Member, Guest until 90", "Guest", Allowed, Allowed),
         ("Member, Guest until 90", "Member", MissingPermission, MissingPermission),
         ("Guest, Owner until 90", "Member", MissingPermission, Allowed),
@@ -176,8 +177,8 @@ fn k6_in_multi_role_at_least_means_the_role_itself() {
     world.at(60).ask("ann", "acme", Question::AtLeastRole("Admin"), RoleExpired);
 }
 
-/// In a MULTI_ROLE project ann holds roles of every kind, and each grants the permission called after how it stands. Each
-/// row: what is asked, and the answers to "all of" and "any of".
+/// In a MULTI_ROLE project ann has roles in every state. Each grants the permission named after its state. Each row:
+/// the permissions asked about, and the decisions for "all of" and "any of".
 #[test]
 fn k6_all_of_and_any_of_a_list_of_permissions() {
     let table = [
@@ -186,7 +187,7 @@ fn k6_all_of_and_any_of_a_list_of_permissions() {
         ("live missing", MissingPermission, Allowed),
         ("missing live", MissingPermission, Allowed),
         ("live suspended ended missing", RoleDisabled, Allowed),
-        // Of all of them the first that fails, unless one is unknown.
+        // "All of" returns the first failure in the order asked, unless one is unknown.
         ("ended suspended", RoleExpired, RoleDisabled),
         ("suspended ended", RoleDisabled, RoleDisabled),
         ("missing ended", MissingPermission, RoleExpired),
@@ -197,7 +198,7 @@ fn k6_all_of_and_any_of_a_list_of_permissions() {
         ("live unknown", UnknownPermission, Allowed),
         ("unknown live", UnknownPermission, Allowed),
         ("suspended ended unknown", UnknownPermission, UnknownPermission),
-        // An old name is a name.
+        // An alias works like a name.
         ("alive live", Allowed, Allowed),
     ];
     let mut world = world("project shop MULTI\n permission alive, other, suspended, ended, missing\n org acme");

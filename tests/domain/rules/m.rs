@@ -40,7 +40,7 @@ fn m2_a_mapping_is_created_as_a_duplicate_with_edits_and_orgs_in_one_commit() {
     assert!(project.orgs.values().all(|org| org.mapping == "Trial"));
     world.check("bob", "globex", "billing.view", RoleDisabled);
     world.check("bob", "globex", "billing.pay", MissingPermission);
-    // A later edit of one is not seen in the other.
+    // A later edit of the original does not change the duplicate.
     world.run("edit Paid: Owner -billing.view");
     world.check("ann", "acme", "billing.view", Allowed);
 }
@@ -62,7 +62,7 @@ fn m2_contradictory_or_unknown_edits_are_refused() {
     world.refused("edit Free: Owner +billing.sell", Reason::PermissionNotFound);
     world.refused("edit Free: Seller +billing.pay", Reason::RoleNotFound);
     world.refused("edit Nowhere: on Admin", Reason::RoleMappingNotFound);
-    // Several edits of one role go in their order.
+    // Edits of one role apply in their order.
     world.unchanged("edit Free: Admin +billing.pay; Admin -billing.pay");
     world.unchanged("edit Free: off Billing Manager; on Admin; Owner +billing.view -billing.pay");
 }
@@ -138,7 +138,7 @@ fn m6_deleting_a_mapping_with_subscribers_needs_a_mapping_to_move_them_to() {
     assert_eq!(world.project().grants, before - 3);
     let project = world.project_model();
     assert_eq!((project.orgs["globex"].mapping.as_str(), project.mappings.len()), ("Default", 2));
-    // Its names can be given anew.
+    // Its names can be used again.
     world.run("mapping Paid\n mapping Gold");
 }
 
@@ -173,7 +173,7 @@ fn m7_disabling_a_held_role_needs_a_strategy() {
     would_disable(&mut world, "edit Default: off Guest", (&[("Guest", 2)], 2, 1));
     world.run("suspending edit Default: off Guest");
     world.ask("bob", "a", Question::Role("Guest"), RoleDisabled);
-    // What was disabled before is not asked details.
+    // A role that was already disabled needs no strategy.
     world.run("edit Default: off Guest; Owner -rolecall::can_invite\n edit Default: on Guest");
     world.ask("bob", "a", Question::Role("Guest"), Allowed);
 }
@@ -185,7 +185,7 @@ fn m7_moving_an_org_needs_a_strategy_only_if_a_held_role_becomes_disabled() {
     world.run("subscribe acme to Paid\n subscribe acme to Free");
     world.run("suspending subscribe globex to Free");
     world.check("bob", "globex", "billing.view", RoleDisabled);
-    // Disabled here and there: nothing turns.
+    // Disabled before and after: no strategy needed.
     world.run("mapping Trial like Free\n subscribe globex to Trial\n subscribe globex to Paid");
     world.check("bob", "globex", "billing.view", Allowed);
 }
@@ -240,7 +240,7 @@ fn m9_an_update_with_a_stale_etag_is_aborted() {
     }
 }
 
-/// What is changed, and which etags change by it: of the project, the order, the role Guest, the mapping Free.
+/// Each row: a change, and the etags it changes: of the project, the order, the role Guest, the mapping Free.
 #[test]
 fn m9_a_change_changes_only_the_etags_of_what_it_changed() {
     let table = [

@@ -1,4 +1,5 @@
-//! What becomes of those for whom a role turns disabled (M7): REMAP, SUSPEND with a fallback role, and coming back.
+//! Strategies for roles that become disabled for their holders (M7): REMAP, SUSPEND with a fallback role, and enabling
+//! again.
 
 use rolecall::domain::Decision::*;
 use rolecall::domain::model::membership::Origin;
@@ -6,7 +7,7 @@ use rolecall::domain::{Question, Reason, Refusal};
 
 use crate::fixture::{World, world};
 
-/// Several roles a member; Free lacks Admin, Bare lacks Admin and Guest, Other lacks Guest.
+/// MULTI_ROLE. Disabled are: Admin on Free, Admin and Guest on Bare, Guest on Other, Spy on Dark.
 fn multi() -> World {
     let mut world =
         world("project shop MULTI\n permission read, write, pay\n role Guest\n internal role Spy\n internal role Bug");
@@ -16,7 +17,7 @@ fn multi() -> World {
     world
 }
 
-/// One role a member.
+/// SINGLE_ROLE. Disabled are: Admin on Free, Admin and Guest on Bare.
 fn single() -> World {
     let mut world = world("permission read, write\n role Guest\n mapping Free like Default: off Admin");
     world.run("mapping Bare like Default: off Admin; off Guest\n org acme");
@@ -67,7 +68,7 @@ fn m7_disabling_a_fallback_role_needs_a_strategy() {
     assert_eq!((held.len(), held[0].0.as_str(), held[0].1, members, orgs), (1, "Guest", 1, 1, 1));
     world.run("suspending:Member subscribe acme to Bare");
     assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Member)");
-    // A chain: each link works again by itself.
+    // In a chain of fallback roles the first enabled one counts.
     world.run("subscribe acme to Free");
     assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Guest)");
     world.run("suspending:Member subscribe acme to Bare\n subscribe acme to Default");
@@ -126,7 +127,7 @@ fn m7_in_single_role_a_fallback_role_overrides_and_is_overridden_like_the_suspen
     let mut world = single();
     world.run("add ann to acme: Admin, Owner until 60\n add bob to acme: Member, Admin until 60");
     world.run("suspending:Guest subscribe acme to Free");
-    // Behind a temporary role, and before the base role.
+    // Overridden by a temporary role, or overriding the permanent role.
     assert_eq!(world.role_states("acme", "ann"), "Owner live until 60, Admin suspended (Guest)");
     world.ask("ann", "acme", Question::Role("Guest"), MissingPermission);
     assert_eq!(world.role_states("acme", "bob"), "Admin suspended (Guest) until 60, Member overridden");
@@ -170,7 +171,7 @@ fn m7_remap_keeps_the_expiry_and_the_later_of_two_applies() {
         let mut world = multi();
         world.run(&format!("add ann to acme: {line}\n remapping:Admin=Member,Guest=Member subscribe acme to Bare"));
         assert_eq!(world.role_states("acme", "ann"), expected, "{line}");
-        // For good: nothing comes back.
+        // REMAP is permanent: nothing is restored.
         world.run("subscribe acme to Default");
         assert_eq!(world.role_states("acme", "ann"), expected, "{line}");
     }
@@ -248,10 +249,10 @@ fn m7_the_roles_of_a_strategy_must_be_enabled_in_the_resulting_mapping() {
     world.refused("suspending:Guest subscribe acme to Bare", Reason::RoleDisabled);
     world.refused("remapping:Admin=Guest subscribe acme to Bare", Reason::RoleDisabled);
     world.refused("remapping:Admin=Member,*=Guest subscribe acme to Bare", Reason::RoleDisabled);
-    // Also of roles that nobody loses.
+    // Also for roles that nobody loses.
     world.refused("remapping:Admin=Member,Member=Guest subscribe acme to Bare", Reason::RoleDisabled);
     world.refused("suspending:Admin edit Default: off Admin", Reason::RoleDisabled);
-    // Enabled by the same edit is enabled.
+    // A role that the same edit enables is suitable.
     world.run("subscribe acme to Other\n suspending:Guest edit Other: off Admin; on Guest");
     assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Guest)");
 }
@@ -342,7 +343,7 @@ fn m7_a_fallback_role_is_in_use() {
     let mut world = multi();
     world.run("add ann to acme: Admin\n suspending:Guest subscribe acme to Free");
     world.refused("update role Guest: internal", Reason::RoleInUse);
-    // Also while it is suspended: it would come back as an internal one.
+    // Also while the fallback role is itself suspended: otherwise an internal role would return as a fallback role.
     world.run("suspending:Member subscribe acme to Bare");
     world.refused("update role Guest: internal", Reason::RoleInUse);
     world.refused("update role Admin: internal", Reason::RoleInUse);
@@ -356,7 +357,7 @@ fn r4_the_replacement_replaces_a_deleted_fallback_role() {
     );
     assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Member)");
     world.run("edit Free: off Other");
-    // It must be enabled there.
+    // The replacement must be enabled there.
     world.run("role Last\n subscribe acme to Default\n suspending:Last subscribe acme to Free");
     world.refused("delete role Last for Other", Reason::ReplacementDisabled);
     world.refused("delete role Last for Admin", Reason::ReplacementDisabled);

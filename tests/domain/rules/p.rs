@@ -1,4 +1,4 @@
-//! Projects, and what holds of all in them (P1 to P7).
+//! Projects, and the limits of everything in them (P1 to P7).
 
 use rolecall::domain::Command;
 use rolecall::domain::Decision::*;
@@ -55,7 +55,7 @@ fn p2_an_unknown_project_is_not_found_by_any_command() {
         let refusal = world.refused(line, Reason::ProjectNotFound);
         assert_eq!(refusal, Refusal::NotFound(Noun::Project, "nowhere".into()), "{line}");
     }
-    // Nor by a batch without rows, which has nothing else to refuse.
+    // A batch without rows has no other reason to be refused.
     let Command::BatchWriteMembers(mut empty) = world.command("write: add ann to acme") else { unreachable!() };
     empty.rows.clear();
     let refusal = world.decide(&Command::BatchWriteMembers(empty)).err().expect("refused");
@@ -66,7 +66,7 @@ fn p2_an_unknown_project_is_not_found_by_any_command() {
 fn p3_the_template_creates_three_roles_one_mapping_and_the_built_in_permissions() {
     let mut world = world("org acme\n add ann to acme: Owner\n add bob to acme: Admin\n add cid to acme");
     assert_eq!(world.roles(), ["Owner", "Admin", "Member"]);
-    // Owner, Admin, Member
+    // Decisions for Owner, Admin, Member.
     let table = [
         ("can_view_other_members", [Allowed, Allowed, Allowed]),
         ("can_invite", [Allowed, Allowed, MissingPermission]),
@@ -92,7 +92,7 @@ fn p3_the_template_creates_three_roles_one_mapping_and_the_built_in_permissions(
     assert!(project.mappings["Default"].disabled.is_empty());
     let defaults = [&project.default_role, &project.default_owner_role, &project.default_mapping];
     assert_eq!(defaults, ["Member", "Owner", "Default"]);
-    // Everything a template makes can be edited afterwards.
+    // Everything that the template creates can be edited.
     world.run("suspending edit Default: off Admin; Member +rolecall::can_invite -rolecall::can_view_other_members");
     world.check("bob", "acme", "rolecall::can_invite", RoleDisabled);
     world.check("cid", "acme", "rolecall::can_invite", Allowed);
@@ -141,7 +141,7 @@ fn p7_limits_the_grants_of_a_project() {
     world.run("edit Default: Member +a");
     over(&mut world, "edit Default: Member +b", ("grants", 18, 19));
     over(&mut world, "mapping Copy like Default", ("grants", 18, 36));
-    // Giving one for another, or fewer, is no more than before; so it stays even above a limit that was lowered.
+    // A write that does not raise the number of grants is accepted, even above a limit that was lowered.
     world.run("edit Default: Member -a +b");
     world.limits = limits(|limits| limits.grants = 10);
     world.run("edit Default: Admin -rolecall::can_invite");
@@ -163,7 +163,7 @@ fn p7_limits_the_role_sets_of_a_project() {
 fn p7_deleting_a_role_leaves_no_unused_role_set() {
     let mut world = world("org acme\n add own to acme: Owner\n add ann to acme: Member");
     world.limits = limits(|limits| limits.role_sets = 3);
-    // Members with ends are moved to sets of their own; those they had go with the role.
+    // Members with a temporary role get new role sets. The previous sets are deleted with the role.
     for _ in 0..5 {
         world.run("role Trial\n set ann in acme: Member, Trial until 900\n delete role Trial");
     }
@@ -287,7 +287,7 @@ fn p6_a_large_deleted_project_is_purged_in_parts() {
 fn p6_members_are_purged_before_what_they_refer_to() {
     let mut world = world("project shop MULTI\n org acme by ann\n forced delete project shop");
     let project = world.state.all_projects().last().expect("dead").clone();
-    // The database says there are no more members, and there is one.
+    // The purger reports no more members, but there is one.
     let command = Command::Purge(Purge { project: project.id, members: vec![], last: true });
     world.decide(&command).unwrap();
     let after = world.state.project_numbered(project.id).expect("dying");
@@ -308,7 +308,7 @@ fn p7_limits_the_aliases_of_a_name() {
     over(&mut world, "update permission p50: name q", ("aliases", 50, 51));
     over(&mut world, "update role R50: name Q", ("aliases", 50, 51));
     over(&mut world, "update mapping M50: name Q", ("aliases", 50, 51));
-    // Going back to an old name is one name fewer and one more.
+    // Taking back an alias does not raise their number.
     world.run(
         "update role R50: name R0\n update role R0: text Still there.\n update permission p50: name q; aliases p3",
     );

@@ -1,4 +1,4 @@
-//! Converting the structure of roles (P5).
+//! Converting the role structure (P5).
 
 use rolecall::domain::Decision::*;
 use rolecall::domain::model::membership::Origin;
@@ -16,7 +16,7 @@ fn multi(lines: &str) -> World {
     world
 }
 
-/// What is left of a member of these roles in an org of a mapping.
+/// Returns the roles that a member keeps, with `roles` before and the org on `mapping`.
 fn kept(roles: &str, mapping: &str) -> String {
     let mut world = multi(&format!("add ann to acme: {roles}"));
     world.run(&format!("suspending subscribe acme to {mapping}\n ownerless convert SINGLE: *"));

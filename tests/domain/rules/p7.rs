@@ -1,4 +1,4 @@
-//! Role sets that nobody has any more: every REMAP makes new ones (M7), and a project may keep so many (P7).
+//! Unused role sets are dropped. Every REMAP creates new ones (M7), and their number is limited (P7).
 
 use rolecall::domain::UserId;
 use rolecall::domain::commands::group::{Commit, Known, Work, decide_group};
@@ -6,7 +6,7 @@ use rolecall::domain::model::id::OrgNo;
 
 use crate::fixture::{World, world};
 
-/// Decides a line that must be accepted, and returns its commit.
+/// Decides a line, which must be accepted, and returns its commit.
 fn commit(world: &mut World, line: &str) -> Commit {
     let (command, call) = world.command_and_call(line);
     let work = Work { command, call, tag: 1 };
@@ -15,7 +15,7 @@ fn commit(world: &mut World, line: &str) -> Commit {
     group.commits.into_iter().next().unwrap_or_else(|| panic!("`{line}` changes nothing"))
 }
 
-/// The roles that are recorded of a member of an org, dead or alive.
+/// Returns the recorded roles of a member, even in a deleted org.
 fn recorded(world: &World, org: OrgNo, user: &str) -> Vec<String> {
     let project = world.project();
     let org = project.org_numbered(org).expect("not purged yet");
@@ -29,7 +29,7 @@ fn p7_unused_role_sets_are_dropped() {
     let mut world = world("project shop MULTI\n role Guest\n mapping Free like Default: off Admin");
     world.run("mapping Paid like Default: off Guest\n org acme by dan\n org globex by dan\n org initech by dan");
     world.run("add ann to acme: Admin\n add bob to acme: Member, Admin\n add cid to acme: Member, Admin until 5000");
-    // Sets that nobody else has: in an org that lives, and in one that is dead.
+    // Sets with one member, in an existing org and in a deleted one.
     world.run("add eve to initech: Guest, Admin\n add eve to globex: Guest, Owner\n add bob to globex: Guest, Member");
     let dead = world.project().org("globex").expect("alive so far").no;
     world.run("delete org globex");
@@ -57,7 +57,7 @@ fn p7_unused_role_sets_are_dropped() {
             assert_eq!(world.role_states("initech", "eve"), "Admin live, Guest live");
             assert_eq!(recorded(&world, dead, "eve"), ["Owner", "Guest"]);
             assert_eq!(recorded(&world, dead, "bob"), ["Member", "Guest"]);
-            // What has collected can be undone, and done again.
+            // A commit that drops role sets can be undone and redone.
             let mut state = world.state.clone();
             for change in commit.changes.iter().rev() {
                 state.apply(&change.clone().undone());
@@ -69,7 +69,7 @@ fn p7_unused_role_sets_are_dropped() {
         }
     }
     assert!(collecting >= 2, "collected {collecting} times");
-    // The dead ones can be purged still, and a set that was dropped can be given anew.
+    // The deleted org can still be purged, and a dropped set can be used again.
     world.purge_all(1);
     let gone = world.project().org_numbered(dead).is_none_or(|org| org.memberships_len() == 0);
     assert!(gone, "nobody is left of the dead org");

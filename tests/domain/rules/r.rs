@@ -26,7 +26,7 @@ fn r1_role_and_mapping_names_are_unique_after_case_folding_and_looked_up_exactly
 
 #[test]
 fn r1_names_contain_no_invisible_characters() {
-    // Two roles `Owner` that nobody could tell apart; the characters are of Unicode's Default_Ignorable_Code_Point.
+    // Two roles named `Owner` could look the same. The characters are from Unicode's Default_Ignorable_Code_Point.
     let hidden = [
         '\u{00AD}',
         '\u{034F}',
@@ -228,7 +228,7 @@ fn r3_an_update_can_drop_some_aliases() {
     world.run("update role D: aliases C, A");
     assert_eq!(world.project_model().role_details("D").aliases, ["A", "C"]);
     world.refused("update role B: text Nobody.", Reason::RoleNotFound);
-    // The name that is given up with the same request becomes the newest.
+    // The name given up in the same request becomes the newest alias.
     world.run("update role D: name E; aliases C");
     assert_eq!(world.project_model().role_details("E").aliases, ["C", "D"]);
 }
@@ -275,7 +275,7 @@ fn r5_default_roles_cannot_be_deleted_internal_or_disabled() {
         world.refused(&format!("update project: {what} Guest"), Reason::DefaultRoleUnsuitable);
         world.refused(&format!("update project: {what} Nobody"), Reason::RoleNotFound);
     }
-    // Others first.
+    // After others are chosen, they can be deleted.
     world.run("edit Free: on Guest\n update project: default Guest; owner Admin");
     world.refused("delete role Guest", Reason::DefaultRoleUnsuitable);
     world.run("delete role Owner for Admin\n delete role Member\n org acme by ann\n add bob to acme");
@@ -316,7 +316,7 @@ fn r8_deleting_a_permission_removes_it_from_every_mapping() {
     let mut world = plans();
     world.run("edit Default: Member +billing.view");
     let before = world.project().grants;
-    // Owner and Billing Manager in Free and in Paid, and Member in Default.
+    // Owner and Billing Manager on Free and on Paid, and Member on Default.
     assert_eq!(world.answer("delete permission billing.view"), Answer::Deleted(5));
     assert_eq!(world.project().grants, before - 5);
     let project = world.project_model();
@@ -338,12 +338,12 @@ fn r10_the_internal_flag_changes_only_while_nobody_holds_the_role() {
     }
     world.unchanged("update role Guest: visible");
     world.run("update role Guest: text Comes and goes.; name Visitor");
-    // Expired is not held.
+    // An expired role is not held.
     world.at(60).run("update role Guest: internal");
     assert!(world.project_model().is_internal("Visitor"));
     world.run("set ann in globex: Guest permanent, Member");
     world.refused("update role Guest: visible", Reason::RoleInUse);
-    // Suspended is held; in a deleted org nothing is.
+    // A suspended role is held. A role in a deleted org is not.
     world.run("suspending edit Default: off Guest");
     world.refused("update role Guest: visible", Reason::RoleInUse);
     world.run("delete org globex\n update role Guest: visible");

@@ -1,4 +1,4 @@
-//! Deleting a role (R4): who gets what in its place.
+//! Deleting a role (R4).
 
 use rolecall::domain::Command;
 use rolecall::domain::Decision::*;
@@ -17,7 +17,7 @@ fn multi(lines: &str) -> World {
     world
 }
 
-/// `Admin until 60 by Migration, Member`; by Direct where nothing is said.
+/// Parses `Admin until 60 by Migration, Member`. The origin is Direct if not given.
 fn roles(text: &str) -> Option<Roles> {
     let one = |text: &str| {
         let (text, origin) = text.split_once(" by ").unwrap_or((text, "Direct"));
@@ -71,7 +71,7 @@ fn r4_in_multi_role_a_holder_of_the_replacement_only_loses_the_role() {
 
 #[test]
 fn r4_the_replacement_keeps_the_expiry_and_the_later_of_two_applies() {
-    // What ann holds, and what she holds once Guest gave way to Admin.
+    // The roles of ann before and after Guest is replaced by Admin.
     let table = [
         ("Guest until 60", "Admin until 60 by Migration"),
         ("Guest until 60, Member", "Admin until 60 by Migration, Member"),
@@ -93,11 +93,11 @@ fn r4_the_replacement_keeps_the_expiry_and_the_later_of_two_applies() {
 #[test]
 fn r4_an_expired_role_is_removed_without_replacement() {
     let table = [
-        // Nothing is left: no member, and not even an ended role.
+        // No role is left, not even an expired one.
         ("Guest until 60", None),
         ("Guest until 60, Member", roles("Member")),
         ("Guest until 60, Member until 50", roles("Member until 50")),
-        // What ended of the replacement is given anew.
+        // An expired replacement is given again.
         ("Guest, Admin until 60", roles("Admin by Migration")),
         ("Guest until 90, Admin until 60", roles("Admin until 90 by Migration")),
         ("Guest until 60, Admin until 90", roles("Admin until 90")),
@@ -147,7 +147,7 @@ fn r4_an_internal_role_without_replacement_is_removed_from_its_holders() {
     assert_eq!(world.roles_and_origins("acme", "bob"), roles("Member"));
     assert_eq!(world.roles_and_origins("acme", "dan"), roles("Member until 50"));
     assert_eq!(world.roles_and_origins("acme", "eve"), roles("Spy"));
-    // Who is no member can become one, purged or not, and stays one.
+    // A user who is no longer a member can be added again, before or after the purge.
     world.run("add ann to acme: Guest");
     world.purge_all(1);
     assert_eq!(world.roles_and_origins("acme", "ann"), roles("Guest"));
@@ -167,7 +167,7 @@ fn r4_internal_roles_replace_internal_ones_and_visible_roles_visible_ones() {
     world.refused("delete role Guest for Support", Reason::ReplacementUnsuitable);
     world.run("delete role Support for Spy");
     assert_eq!(world.roles_and_origins("acme", "ann"), roles("Spy by Migration"));
-    // Also where nobody holds it.
+    // Also if nobody holds it.
     world.run("remove ann from acme");
     world.refused("delete role Spy for Member", Reason::ReplacementUnsuitable);
 }
@@ -210,14 +210,14 @@ fn r4_suspended_holders_get_the_replacement_too() {
 
 #[test]
 fn r4_the_replacement_may_be_disabled_where_nobody_gets_it() {
-    // Who holds it already, for as long; who holds nothing any more.
+    // Already held for as long, or the deleted role has expired.
     let held = ["Guest, Admin", "Guest until 60, Admin", "Guest until 60, Admin until 60", "Member, Guest until 5"];
     for roles in held {
         let mut world = multi(&format!("add ann to acme: {roles}\n suspending edit Default: off Admin"));
         world.at(10).run("delete role Guest for Admin");
         world.ask("ann", "acme", Question::Role("Guest"), UnknownRole);
     }
-    // For longer is more.
+    // A longer expiry gives the member something.
     for roles in ["Guest, Admin until 60", "Guest until 60, Admin until 50"] {
         let mut world = multi(&format!("add ann to acme: {roles}\n suspending edit Default: off Admin"));
         world.at(10).refused("delete role Guest for Admin", Reason::ReplacementDisabled);
@@ -240,7 +240,7 @@ fn r4_other_roles_keep_their_origin() {
     assert_eq!(world.roles_and_origins("globex", "bob"), roles("Admin by Migration"));
     let project = world.project_model();
     assert!(project.orgs["globex"].members.values().all(|member| member.origin == Origin::Migration));
-    // Asking for what is there changes nothing; another write is the latest change, and the roles keep theirs.
+    // Repeating the roles changes nothing. Another write is the latest change, but the roles keep their origins.
     world.unchanged("set bob in globex: Admin");
     world.run("set bob in globex: Admin, Member");
     assert_eq!(world.roles_and_origins("globex", "bob"), roles("Admin by Migration, Member"));

@@ -1,4 +1,4 @@
-//! What a write does to those whom it touches (R9).
+//! The impact of a write (R9).
 
 use rolecall::domain::impact::report::{GrantImpact, Impact, Listed, MemberImpact, Who};
 use rolecall::domain::{OrgId, PermissionName, Reason, Refusal, RoleName};
@@ -6,7 +6,7 @@ use rolecall::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MA
 
 use crate::fixture::{World, world};
 
-/// Admin may pay on the default mapping, and is off on Free; Member may read.
+/// On Default, Admin grants pay and Member grants read. Admin is disabled on Free.
 fn plans() -> World {
     let mut world = world("permission read, pay\n role Guest\n edit Default: Admin +pay; Member +read");
     world.run("mapping Free like Default: off Admin\n org acme by own\n org globex by own");
@@ -14,13 +14,13 @@ fn plans() -> World {
     world
 }
 
-/// `Admin 0 2 0 0`: given, ended, suspended, reactivated.
+/// Formats as `Admin 0 2 0 0`: given, removed, suspended, reactivated.
 fn roles(impact: &Impact) -> Vec<String> {
     let all = impact.roles.iter();
     all.map(|it| format!("{} {} {} {} {}", it.role, it.given, it.removed, it.suspended, it.reactivated)).collect()
 }
 
-/// `acme ann: Admin suspended, Member given; -pay +read`.
+/// Formats as `acme ann: Member given, Admin suspended, +read, -pay`.
 fn row(row: &MemberImpact) -> String {
     let who = match &row.who {
         Who::Member(user) => user.to_string(),
@@ -108,7 +108,7 @@ fn r9_an_edit_reports_the_grants_and_the_members_with_the_live_role() {
     assert_eq!(grants(&impact.grants_lost), ["Default Admin pay"]);
     assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (2, 2, 0));
     assert_eq!(sample(&impact), ["acme 1: +read, -pay", "globex 1: +read, -pay"]);
-    // Nobody holds Admin live on Free.
+    // Admin is not live on Free.
     world.run("suspending subscribe acme to Free");
     assert_eq!(world.impact("edit Free: Admin -pay").members, 0);
 }
@@ -226,7 +226,7 @@ fn r9_a_real_call_with_a_stale_digest_is_aborted() {
     }
     world.run("remove eve from acme");
     world.run(&format!("digest:{digest} {line}"));
-    // What is refused otherwise is so first.
+    // Other refusals come first.
     world.refused("digest:nonsense subscribe nowhere to Free", Reason::OrgNotFound);
 }
 
@@ -235,15 +235,15 @@ fn r9_the_digest_covers_what_members_gain_and_lose() {
     let mut world = plans();
     let line = "suspending subscribe acme to Free";
     let digest = world.preview(line).digest;
-    // Admin comes to lose more by the move; numbers are the same.
+    // The move takes more from Admin, but the counts are the same.
     world.run("edit Default: Admin +read");
     assert_ne!(world.preview(line).digest, digest);
     world.run("edit Default: Admin -read");
     assert_eq!(world.preview(line).digest, digest);
-    // Who it is makes no difference.
+    // User ids do not matter.
     world.run("add eve to acme: Admin\n remove ann from acme");
     assert_eq!(world.preview(line).digest, digest);
-    // In which org it is does.
+    // The org does.
     assert_ne!(world.preview("suspending subscribe globex to Free").digest, digest);
 }
 
@@ -270,7 +270,7 @@ fn r9_the_sample_has_at_most_twenty_members() {
     assert_eq!(told.sum::<usize>(), IMPACT_SAMPLE_MAX);
 }
 
-/// How many there are, how many of them are listed, the first listed and the last.
+/// Returns the total, the number listed, and the first and last listed.
 fn cut<T>(listed: &Listed<T>, text: impl Fn(&T) -> String) -> (u64, usize, String, String) {
     let end = |one: Option<&T>| one.map(&text).unwrap_or_default();
     (listed.total, listed.first.len(), end(listed.first.first()), end(listed.first.last()))
@@ -307,7 +307,7 @@ fn r9_long_lists_of_role_pairs_are_cut_in_the_order_before() {
     (0..12).for_each(|number| world.run(&format!("role R{number:02}")));
     let mut order = world.roles();
     order.reverse();
-    // Of 15 roles each is above all that come later, and the highest one manages itself as well.
+    // Each of the 15 roles was above all later ones, and the highest managed itself as well.
     let impact = world.impact(&format!("order {}", order.join(", ")));
     assert_eq!(cut(&impact.at_least_lost, pair), said(105, IMPACT_LIST_MAX, "Owner Admin", "R08 R09"));
     assert_eq!(cut(&impact.manages_lost, pair), said(106, IMPACT_LIST_MAX, "Owner Owner", "R07 R11"));

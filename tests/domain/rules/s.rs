@@ -97,7 +97,7 @@ fn s4_the_creator_of_an_org_gets_the_default_owner_role() {
 #[test]
 fn s5_deleting_an_org_deletes_its_memberships() {
     let mut world = world("org acme by ann\n add bob to acme\n add cid to acme: Admin until 60\n org globex by ann");
-    // Also those whose roles have all ended.
+    // Members whose roles have all expired are counted too.
     assert_eq!(world.at(60).answer("delete org acme"), Answer::Deleted(3));
     world.check("ann", "acme", "rolecall::can_invite", OrgNotFound);
     world.check("ann", "globex", "rolecall::can_invite", Allowed);
@@ -115,14 +115,13 @@ fn s5_a_deleted_org_id_is_retired_unless_reuse_is_requested() {
             Refusal::Retired(noun, id) => assert_eq!((noun, id.as_str()), (Noun::Org, "acme")),
             other => panic!("{other}"),
         }
-        // Purged or not.
         world.purge_all(1);
     }
     world.run("org Acme\n reuse org acme by bob");
     world.check("ann", "acme", "rolecall::can_invite", NotAMember);
     world.check("bob", "acme", "rolecall::can_invite", Allowed);
     world.refused("reuse org acme", Reason::OrgAlreadyExists);
-    // It stays retired.
+    // The id is retired again.
     world.run("delete org acme");
     world.refused("org acme", Reason::OrgIdRetired);
     world.run("reuse org acme\n reuse org never-seen");
@@ -186,7 +185,7 @@ fn s5_purging_removes_nothing_that_exists() {
     let elsewhere = Purge { project: ProjectId::new(99).unwrap(), last: true, ..command };
     world.decide(&Command::Purge(elsewhere)).unwrap();
     assert!(world.state == before, "there is no such project");
-    // Nor an org that has members yet.
+    // An org that still has members is not purged.
     let no_more = Purge { project: before.project_keyed("default").unwrap().id, members: vec![], last: true };
     world.decide(&Command::Purge(no_more)).unwrap();
     assert_eq!(world.project().orgs_being_purged().len(), 1);
