@@ -20,8 +20,8 @@ impl CaseCounts {
         *self.0.borrow_mut().entry(what.into()).or_default() += 1;
     }
 
-    pub fn count_if(&self, met: bool, what: &str) {
-        if met {
+    pub fn count_if(&self, counted: bool, what: &str) {
+        if counted {
             self.count(what);
         }
     }
@@ -33,16 +33,16 @@ pub fn check_cases<S: Strategy>(
     wanted: &[(&str, u32)],
     property: impl Fn(S::Value, &CaseCounts) -> TestCaseResult,
 ) {
-    let tally = CaseCounts::default();
+    let counts = CaseCounts::default();
     let config = config(2_000);
     let cases = config.cases;
-    if let Err(failure) = TestRunner::new(config).run(strategy, |value| property(value, &tally)) {
+    if let Err(failure) = TestRunner::new(config).run(strategy, |value| property(value, &counts)) {
         panic!("{failure}");
     }
-    let tally = tally.0.into_inner();
-    println!("of {cases} cases: {tally:#?}");
+    let counts = counts.0.into_inner();
+    println!("of {cases} cases: {counts:#?}");
     for &(what, often) in wanted.iter().filter(|_| cases >= CASES_MIN) {
-        let met = tally.get(what).copied().unwrap_or_default();
-        assert!(met * 1_000 >= often * cases, "{what} only {met} times in {cases} cases: {tally:#?}");
+        let counted = counts.get(what).copied().unwrap_or_default();
+        assert!(counted * 1_000 >= often * cases, "{what} only {counted} times in {cases} cases: {counts:#?}");
     }
 }

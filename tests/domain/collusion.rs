@@ -9,10 +9,10 @@ use proptest::test_runner::TestCaseResult;
 use rolecall::domain::commands::command::{Write, WriteMember};
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
-use rolecall::domain::{Command, State, Time};
+use rolecall::domain::{Command, Time};
 
 use crate::case_counts::{CaseCounts, check_cases};
-use crate::model::{Model, OrgModel, ProjectModel, lasts_as_long};
+use crate::model::{OrgModel, ProjectModel, lasts_as_long};
 use crate::random_history::Step;
 use crate::random_org::{ORG, PROJECT, START, USERS, VISIBLE, random_org};
 use crate::random_writes::random_write;
@@ -25,7 +25,7 @@ type Reach = BTreeMap<String, Option<Time>>;
 fn reach(project_model: &ProjectModel, org_model: &OrgModel, colluders: &[&str], now: Time) -> Reach {
     let mut reach = Reach::new();
     for user in colluders {
-        raise(&mut reach, held(project_model, org_model, user, now));
+        extend_reach(&mut reach, held(project_model, org_model, user, now));
     }
     let disabled = &project_model.mappings[&org_model.mapping].disabled;
     loop {
@@ -36,13 +36,13 @@ fn reach(project_model: &ProjectModel, org_model: &OrgModel, colluders: &[&str],
             }
             let gives = ["rolecall::can_invite", "rolecall::can_change_roles"];
             if gives.iter().any(|permission| project_model.grants(org_model, role, permission)) {
-                raise(&mut reach, project_model.scope(role).into_iter().map(|other| (other, *expire_time)));
+                extend_reach(&mut reach, project_model.scope(role).into_iter().map(|other| (other, *expire_time)));
             }
             // G3: its holder can step down to a lower role.
             if project_model.structure == RoleStructure::SingleRole && !project_model.is_internal(role) {
                 let lower = project_model.roles.iter().skip_while(|(name, _)| name != role);
                 let lower = lower.filter(|(_, details)| !details.built_in_or_internal);
-                raise(&mut reach, lower.map(|(name, _)| (name.clone(), *expire_time)));
+                extend_reach(&mut reach, lower.map(|(name, _)| (name.clone(), *expire_time)));
             }
         }
         if reach == before {
@@ -51,7 +51,7 @@ fn reach(project_model: &ProjectModel, org_model: &OrgModel, colluders: &[&str],
     }
 }
 
-fn raise(reach: &mut Reach, roles: impl IntoIterator<Item = (String, Option<Time>)>) {
+fn extend_reach(reach: &mut Reach, roles: impl IntoIterator<Item = (String, Option<Time>)>) {
     for (role, expire_time) in roles {
         let latest = reach.entry(role).or_insert(expire_time);
         if lasts_as_long(expire_time, *latest) {
@@ -64,7 +64,7 @@ fn raise(reach: &mut Reach, roles: impl IntoIterator<Item = (String, Option<Time
 fn held(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Time) -> Vec<(String, Option<Time>)> {
     let Some(member) = org_model.members.get(user) else { return Vec::new() };
     let mut held = Vec::new();
-    for (role, expire_time, _, _, fallback_role) in project_model.shown(org_model, member, now) {
+    for (role, expire_time, _, _, fallback_role) in project_model.member_roles(org_model, member, now) {
         if expire_time.is_none_or(|expire_time| expire_time > now) {
             held.push((role, expire_time));
             held.extend(fallback_role.map(|role| (role, expire_time)));
@@ -73,25 +73,24 @@ fn held(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Tim
     held
 }
 
-fn look(state: &State) -> Model {
-    model_of(state, &USERS)
-}
-
 /// The two users who act. The others only receive roles.
 const COLLUDERS: [&str; 2] = ["ann", "bob"];
 
 /// Returns all roles of a user, each with its latest expiry.
 fn holds(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Time) -> Reach {
     let mut reach = Reach::new();
-    raise(&mut reach, held(project_model, org_model, user, now));
+    extend_reach(&mut reach, held(project_model, org_model, user, now));
     reach
 }
 
 /// Checks a write that changed something. A live role of the acting user must cover each role that was added, extended,
 /// removed or shortened. No other user changes.
 fn is_covered(project_model: &ProjectModel, after: &OrgModel, step: &Step, now: Time) -> TestCaseResult {
-    let Command::WriteMember(WriteMember { row, .. }) = &step.command else { unreachable!("writes write members") };
-    let (user, acting) = (row.user_id.as_str(), step.acting_user.as_ref().expect("writes have one").as_str());
+    let Command::WriteMember(WriteMember { row, .. }) = &step.command else {
+        unreachable!("random writes write members")
+    };
+    let (user, acting) =
+        (row.user_id.as_str(), step.acting_user.as_ref().expect("random writes have an acting user").as_str());
     let permission = match row.write {
         Write::Add(_) => "rolecall::can_invite",
         Write::Set(_) => "rolecall::can_change_roles",
@@ -99,7 +98,7 @@ fn is_covered(project_model: &ProjectModel, after: &OrgModel, step: &Step, now: 
     };
     let org_model = &project_model.orgs[ORG];
     for other in USERS.into_iter().filter(|&other| other != user) {
-        prop_assert_eq!(org_model.members.get(other), after.members.get(other), "{} is somebody else", other);
+        prop_assert_eq!(org_model.members.get(other), after.members.get(other), "{} changed as well", other);
     }
     let (had, has) = (holds(project_model, org_model, user, now), holds(project_model, after, user, now));
     let latest_expiry = |role: &str| project_model.latest_given_expiry(org_model, acting, permission, role, now);
@@ -123,22 +122,22 @@ fn is_covered(project_model: &ProjectModel, after: &OrgModel, step: &Step, now: 
 fn count_start(project_model: &ProjectModel, org_model: &OrgModel, reach: &Reach, counts: &CaseCounts) {
     let now = Time(START);
     let shown = COLLUDERS.iter().filter_map(|user| org_model.members.get(*user));
-    let shown: Vec<_> = shown.flat_map(|member| project_model.shown(org_model, member, now)).collect();
-    let recorded_role = |state| shown.iter().any(|(_, _, it, ..)| *it == state);
+    let shown: Vec<_> = shown.flat_map(|member| project_model.member_roles(org_model, member, now)).collect();
+    let has_state = |state| shown.iter().any(|(_, _, it, ..)| *it == state);
     let single = project_model.structure == RoleStructure::SingleRole;
-    let ends = |expire_time: &Option<Time>| expire_time.is_some_and(|expire_time| expire_time > now);
+    let not_expired = |expire_time: &Option<Time>| expire_time.is_some_and(|expire_time| expire_time > now);
     let disabled = &project_model.mappings[&org_model.mapping].disabled;
     counts.count_if(
-        single && shown.iter().any(|(_, expire_time, ..)| ends(expire_time)),
+        single && shown.iter().any(|(_, expire_time, ..)| not_expired(expire_time)),
         "a temporary role in SINGLE_ROLE",
     );
-    counts.count_if(recorded_role(RoleState::Overridden), "a overridden role");
-    counts.count_if(recorded_role(RoleState::Suspended), "a suspended role");
+    counts.count_if(has_state(RoleState::Overridden), "an overridden role");
+    counts.count_if(has_state(RoleState::Suspended), "a suspended role");
     counts.count_if(shown.iter().any(|(.., fallback_role)| fallback_role.is_some()), "a fallback role");
     counts.count_if(shown.iter().any(|(role, ..)| project_model.is_internal(role)), "an internal role");
     let built_in_or_internal = |role: &String| project_model.is_internal(role) && disabled.contains(role);
     counts.count_if(shown.iter().any(|(role, ..)| built_in_or_internal(role)), "a suspended internal role");
-    counts.count_if(VISIBLE.iter().any(|role| !reach.contains_key(*role)), "a role out of reach");
+    counts.count_if(VISIBLE.iter().any(|role| !reach.contains_key(*role)), "an unreachable role");
 }
 
 /// Minimum counts per thousand cases.
@@ -146,15 +145,15 @@ const WANTED: [(&str, u32); 12] = [
     ("two or more changing writes", 500),
     ("five or more changing writes", 100),
     ("a temporary role in SINGLE_ROLE", 50),
-    ("a overridden role", 50),
+    ("an overridden role", 50),
     ("a suspended role", 50),
     ("a fallback role", 50),
     ("an internal role", 50),
     ("a suspended internal role", 20),
-    ("a role out of reach", 200),
+    ("an unreachable role", 200),
     ("OutlastsGranter", 50),
     ("RoleOutOfScope", 50),
-    ("a suspended role is held for longer", 2),
+    ("a suspended role is extended", 2),
 ];
 
 #[test]
@@ -164,7 +163,7 @@ fn g2_colluding_acting_users_never_exceed_their_combined_scope() {
         &WANTED,
         |(random_org, writes), counts| {
             let mut runner = random_org.run();
-            let start = look(&runner.state);
+            let start = model_of(&runner.state, &USERS);
             let project_model = &start.projects[PROJECT];
             let org_model = &project_model.orgs[ORG];
             let begun = Time(START);
@@ -173,8 +172,8 @@ fn g2_colluding_acting_users_never_exceed_their_combined_scope() {
             let had: Vec<Reach> = USERS.iter().map(|user| holds(project_model, org_model, user, begun)).collect();
             let mut now = start.clone();
             let mut changing = 0;
-            for random_write in &writes {
-                let step = random_write.step(&now.projects[PROJECT], runner.clock);
+            for write in &writes {
+                let step = write.step(&now.projects[PROJECT], runner.clock);
                 let outcome = runner.run(&step);
                 if let Err(reason) = outcome.result {
                     counts.count(format!("{reason:?}"));
@@ -183,7 +182,7 @@ fn g2_colluding_acting_users_never_exceed_their_combined_scope() {
                     continue;
                 }
                 changing += 1;
-                let before = std::mem::replace(&mut now, look(&runner.state));
+                let before = std::mem::replace(&mut now, model_of(&runner.state, &USERS));
                 let (was, project_model) = (&before.projects[PROJECT], &now.projects[PROJECT]);
                 let org_model = &project_model.orgs[ORG];
                 is_covered(was, org_model, &step, outcome.now)?;
@@ -201,7 +200,7 @@ fn g2_colluding_acting_users_never_exceed_their_combined_scope() {
                     let longer = |(role, expire_time): (&String, &Option<Time>)| {
                         disabled.contains(role) && had.get(role).is_some_and(|had| !lasts_as_long(*had, *expire_time))
                     };
-                    counts.count_if(holds.iter().any(longer), "a suspended role is held for longer");
+                    counts.count_if(holds.iter().any(longer), "a suspended role is extended");
                 }
             }
             counts.count_if(changing >= 2, "two or more changing writes");

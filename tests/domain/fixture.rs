@@ -249,7 +249,7 @@ impl World {
         }
         let command = self.plain(line, &prefixes);
         let call = Call { acting_user: prefixes.acting_user, impact_digest: prefixes.digest, ..call() };
-        (crate::placeholders::resolved(&self.state, &command), call)
+        (crate::placeholders::fill(&self.state, &command), call)
     }
 
     fn plain(&mut self, line: &str, prefixes: &Prefixes) -> Command {

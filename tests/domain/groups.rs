@@ -11,7 +11,7 @@ use rolecall::domain::{Call, Change, Reason, RequestKey, Revision, State, Terms,
 use rolecall::limits::Limits;
 
 use crate::model::Answer;
-use crate::placeholders::resolved;
+use crate::placeholders;
 use crate::random_history::{Digest, History, config, empty_state, history};
 use crate::state_to_model::answer_of;
 
@@ -81,7 +81,7 @@ impl InGroups {
             assert!(self.known.insert(request.key.clone(), known).is_none(), "one request id committed twice");
         }
         self.committed.extend(group.commits);
-        let told = group.verdicts.iter().map(|verdict| match verdict {
+        let responses = group.verdicts.iter().map(|verdict| match verdict {
             Verdict::Done { revision, outcome, impact, replayed, .. } => Response::Done {
                 revision: *revision,
                 answer: answer_of(outcome),
@@ -94,7 +94,7 @@ impl InGroups {
             }
             Verdict::Refused(refusal) => Response::Refused(refusal.reason()),
         });
-        told.collect()
+        responses.collect()
     }
 }
 
@@ -107,7 +107,7 @@ fn call() -> impl Strategy<Value = Call> {
         actor: "tester".into(),
         request,
         fingerprint,
-        reason: "because".into(),
+        reason: "a reason".into(),
         acting_user: None,
         impact_digest: None,
     })
@@ -138,7 +138,7 @@ proptest! {
             left = rest;
             clock = Time(clock.0 + group.iter().map(|(advance, _)| advance).sum::<i64>());
             // Etags are those before the group. Commands of the group may make them stale.
-            let now = |work: &Work| Work { command: resolved(&in_groups.state, &work.command), ..work.clone() };
+            let now = |work: &Work| Work { command: placeholders::fill(&in_groups.state, &work.command), ..work.clone() };
             let group: Vec<Work> = group.iter().map(|(_, work)| now(work)).collect();
             let should: Vec<Response> = group.iter().map(|work| one_by_one.next(work, clock, &limits)).collect();
             prop_assert_eq!(in_groups.next(&group, clock, &limits), should);

@@ -68,30 +68,30 @@ pub fn agree_on_checks(state: &State, model: &Model, now: Time, asked: impl Fn(u
 
 /// Compares everything that reads can show with the model.
 pub fn agree_on_contents(state: &State, model: &Model, now: Time) -> TestCaseResult {
-    let (mut seen, model) =
+    let (mut from_state, model) =
         (model_of(state, &USERS).without_unused_fallbacks(now), model.without_unused_fallbacks(now));
-    for (key, project_model) in &mut seen.projects {
+    for (key, project_model) in &mut from_state.projects {
         if model.projects.get(key).is_some_and(|project_model| project_model.role_sets.is_none()) {
             project_model.role_sets = None;
         }
     }
-    prop_assert!(seen == model, "it is otherwise than the model says:\n{}", difference(&seen, &model));
+    prop_assert!(from_state == model, "the domain and the model differ:\n{}", difference(&from_state, &model));
     Ok(())
 }
 
 /// Returns the first lines that differ and their context. A whole model is too long to print.
-fn difference(seen: &Model, model: &Model) -> String {
-    let (is, should) = (format!("{seen:#?}"), format!("{model:#?}"));
+fn difference(from_state: &Model, model: &Model) -> String {
+    let (is, should) = (format!("{from_state:#?}"), format!("{model:#?}"));
     let at = is.lines().zip(should.lines()).take_while(|(is, should)| is == should).count();
-    let said: Vec<&str> = is.lines().take(at).filter(|line| line.trim_end().ends_with('{')).collect();
-    let where_to = said.iter().rev().take(12).rev();
+    let context: Vec<&str> = is.lines().take(at).filter(|line| line.trim_end().ends_with('{')).collect();
+    let path = context.iter().rev().take(12).rev();
     let after = |text: &str| text.lines().skip(at).take(6).collect::<Vec<_>>().join("\n");
-    let where_to = where_to.copied().collect::<Vec<_>>().join("\n");
-    format!("{where_to}\nis:\n{}\nshould be:\n{}", after(&is), after(&should))
+    let path = path.copied().collect::<Vec<_>>().join("\n");
+    format!("{path}\nis:\n{}\nshould be:\n{}", after(&is), after(&should))
 }
 
 /// Returns the first recorded expiry. Checks ask about this time and the one just before it.
-fn some_end(model: &Model) -> Option<Time> {
+fn first_expiry(model: &Model) -> Option<Time> {
     let spaces = model.projects.values();
     let members =
         spaces.flat_map(|project_model| project_model.orgs.values()).flat_map(|org_model| org_model.members.values());
@@ -121,16 +121,16 @@ proptest! {
         agree_on_contents(&runner.state, &model, runner.state.revision().at)?;
         // Each time ask a fifth of the questions, and another fifth in another history.
         let some = runner.state.revision().number as usize;
-        let end = some_end(&model).into_iter().flat_map(|end| [end, Time(end.0 - 1)]);
+        let expiry = first_expiry(&model).into_iter().flat_map(|expiry| [expiry, Time(expiry.0 - 1)]);
         // Ask only about the present and the future: expired roles had no part in later changes.
         let present = runner.state.revision().at;
         let later = history.asked_at.iter().map(|later| Time(present.0 + later.0));
-        let instants = later.chain([present]).chain(end.map(|end| end.max(present)));
+        let instants = later.chain([present]).chain(expiry.map(|expiry| expiry.max(present)));
         for (turn, now) in instants.enumerate() {
             agree_on_checks(&runner.state, &model, now, |asked| (asked + some) % 5 == turn)?;
         }
         runner.purge(1, 1_000);
-        prop_assert!(runner.state.all_projects().all(|project| !project.has_data_to_purge()), "something is never purged");
+        prop_assert!(runner.state.all_projects().all(|project| !project.has_data_to_purge()), "deleted data is left");
         agree_on_contents(&runner.state, &model, runner.state.revision().at)?;
         agree_on_checks(&runner.state, &model, runner.state.revision().at, |asked| (asked + some).is_multiple_of(5))?;
     }
@@ -142,7 +142,7 @@ proptest! {
     #[test]
     fn a_refused_command_changes_nothing(history in history()) {
         let mut runner = HistoryRunner::new(history.limits);
-        let mut copied = model_of(&runner.state, &USERS);
+        let mut reads = model_of(&runner.state, &USERS);
         for step in &history.steps {
             let before = runner.state.clone();
             let outcome = runner.run(step);
@@ -151,24 +151,24 @@ proptest! {
                 prop_assert!(outcome.commit.is_none());
                 prop_assert!(runner.state == before);
                 prop_assert_eq!(runner.state.revision(), before.revision());
-                prop_assert_eq!(&after, &copied);
+                prop_assert_eq!(&after, &reads);
             }
-            copied = after;
+            reads = after;
         }
     }
 
     #[test]
     fn a_command_that_changes_nothing_takes_no_revision(history in history()) {
         let mut runner = HistoryRunner::new(history.limits);
-        let mut copied = model_of(&runner.state, &USERS);
+        let mut reads = model_of(&runner.state, &USERS);
         for step in &history.steps {
             let before = runner.state.revision();
             let outcome = runner.run(step);
             let after = model_of(&runner.state, &USERS);
-            let changed = after != copied;
-            copied = after;
+            let changed = after != reads;
+            reads = after;
             if matches!(step.command, Command::Purge(_)) {
-                prop_assert!(!changed, "purging can be seen: {:?}", &step.command);
+                prop_assert!(!changed, "a purge changed what reads show: {:?}", &step.command);
             } else {
                 prop_assert_eq!(outcome.commit.is_some(), changed, "{:?}", &step.command);
             }
@@ -203,10 +203,10 @@ proptest! {
             }
             runner.run(step);
         }
-        for (clone, copied, revision) in kept {
+        for (clone, reads, revision) in kept {
             prop_assert_eq!(clone.revision(), revision);
-            prop_assert_eq!(&model_of(&clone, &USERS), &copied);
-            agree_on_checks(&clone, &copied, revision.at, |number| number % 11 == 0)?;
+            prop_assert_eq!(&model_of(&clone, &USERS), &reads);
+            agree_on_checks(&clone, &reads, revision.at, |number| number % 11 == 0)?;
         }
     }
 
@@ -242,26 +242,28 @@ proptest! {
 }
 
 /// Returns each etag with the content it identifies, without version numbers.
-fn tagged(state: &State) -> Vec<(String, String)> {
-    let mut tagged = Vec::new();
+fn etags_with_content(state: &State) -> Vec<(String, String)> {
+    let mut etags_with_content = Vec::new();
     for project in state.projects() {
         let id = project.id.number();
         let record = ProjectRecord { version: 0, role_order_version: 0, ..ProjectRecord::clone(&project.record) };
-        tagged.push((format!("project {}", project_etag(project)), format!("{record:?}")));
-        tagged.push((format!("order {}", role_order_etag(project)), format!("{id} {:?}", project.role_order)));
+        etags_with_content.push((format!("project {}", project_etag(project)), format!("{record:?}")));
+        etags_with_content
+            .push((format!("order {}", role_order_etag(project)), format!("{id} {:?}", project.role_order)));
         for (role_id, role) in project.roles.entries() {
             let record = Role { version: 0, rank: 0, ..Role::clone(role) };
             let etag = role_etag(project, role.name.as_str()).expect("named");
-            tagged.push((format!("role of {id} {etag}"), format!("{id} {role_id:?} {record:?}")));
+            etags_with_content.push((format!("role of {id} {etag}"), format!("{id} {role_id:?} {record:?}")));
         }
         for (mapping_id, mapping) in project.role_mappings.entries() {
             let record = RoleMappingRecord { version: 0, ..mapping.record.clone() };
             let etag = mapping_etag(project, record.name.as_str()).expect("named");
             let rows: Vec<_> = mapping.rows.entries::<RoleId>().collect();
-            tagged.push((format!("mapping of {id} {etag}"), format!("{id} {mapping_id:?} {record:?} {rows:?}")));
+            etags_with_content
+                .push((format!("mapping of {id} {etag}"), format!("{id} {mapping_id:?} {record:?} {rows:?}")));
         }
     }
-    tagged
+    etags_with_content
 }
 
 proptest! {
@@ -277,7 +279,7 @@ proptest! {
                 continue;
             }
             let mut after = BTreeMap::new();
-            for (etag, content) in tagged(&runner.state) {
+            for (etag, content) in etags_with_content(&runner.state) {
                 prop_assert_eq!(ever.entry(etag.clone()).or_insert_with(|| content.clone()), &content, "{}", &etag);
                 let kind = etag.split(' ').next().unwrap_or_default();
                 after.insert(format!("{kind} {content}"), etag);
@@ -300,7 +302,7 @@ fn histories_reach_every_answer_and_refusal() {
     let lists = lists();
     let questions = questions(&lists);
     let mut test_runner = TestRunner::deterministic();
-    let mut met: BTreeMap<String, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..600 {
         let history = history().new_tree(&mut test_runner).expect("strategies do not filter").current();
         let mut runner = HistoryRunner::new(history.limits);
@@ -308,29 +310,30 @@ fn histories_reach_every_answer_and_refusal() {
             let outcome = runner.run(step);
             let name = match &outcome.result {
                 Ok(ModelOutcome { changed, .. }) => {
-                    let by = if step.acting_user.is_some() { " for a user" } else { "" };
+                    let by = if step.acting_user.is_some() { " by an acting user" } else { "" };
                     format!("{}{by} {}", step.command.kind(), if *changed { "changed" } else { "unchanged" })
                 }
                 Err(reason) => format!("{reason:?}"),
             };
-            *met.entry(name).or_default() += 1;
+            *counts.entry(name).or_default() += 1;
         }
         for project in PROJECTS.into_iter().filter(|key| runner.state.project_keyed(key).is_some()) {
-            let there = runner.state.project_keyed(project).expect("looked up above");
+            let project_state = runner.state.project_keyed(project).expect("the project exists");
             for (org, user) in ORGS.iter().flat_map(|org| USERS.map(|user| (org, user))) {
-                let (found, id) = (there.org(org), UserId::stored(user));
-                let record = found.and_then(|org| Some((org, there.membership(org, &id)?)));
-                let member = record.map(|(org, record)| there.member(org, &id, &record, Visibility::All, runner.clock));
+                let (found, id) = (project_state.org(org), UserId::stored(user));
+                let record = found.and_then(|org| Some((org, project_state.membership(org, &id)?)));
+                let member =
+                    record.map(|(org, record)| project_state.member(org, &id, &record, Visibility::All, runner.clock));
                 for role in member.iter().flat_map(|member| &member.roles) {
-                    *met.entry(format!("member: fallback role {}", role.fallback_role.is_some())).or_default() += 1;
-                    *met.entry(format!("member: {:?}", role.state)).or_default() += 1;
-                    *met.entry(format!("member: {:?}", role.origin)).or_default() += 1;
+                    *counts.entry(format!("member: fallback role {}", role.fallback_role.is_some())).or_default() += 1;
+                    *counts.entry(format!("member: {:?}", role.state)).or_default() += 1;
+                    *counts.entry(format!("member: {:?}", role.origin)).or_default() += 1;
                 }
                 for &question in questions.iter().skip(runner.clock.0 as usize % 7).step_by(7) {
                     let decision = check(&runner.state, project, org, user, question, runner.clock);
                     let text = format!("{question:?}");
                     let kind = text.split('(').next().unwrap_or_default();
-                    *met.entry(format!("{kind}: {decision:?}")).or_default() += 1;
+                    *counts.entry(format!("{kind}: {decision:?}")).or_default() += 1;
                 }
             }
         }
@@ -414,11 +417,11 @@ fn histories_reach_every_answer_and_refusal() {
         "LastOwner",
         "ConvertRoleStructure changed",
         "WrongRoleStructure",
-        "AddMember for a user changed",
-        "SetMemberRoles for a user changed",
-        "RemoveMember for a user changed",
-        "UpdateOrg for a user changed",
-        "DeleteOrg for a user changed",
+        "AddMember by an acting user changed",
+        "SetMemberRoles by an acting user changed",
+        "RemoveMember by an acting user changed",
+        "UpdateOrg by an acting user changed",
+        "DeleteOrg by an acting user changed",
         "ActingUserNotAMember",
         "ActingUserMissingPermission",
         "RoleOutOfScope",
@@ -464,7 +467,7 @@ fn histories_reach_every_answer_and_refusal() {
         "AnyOf: OrgNotFound",
         "AnyOf: UnknownPermission",
     ];
-    let missed: Vec<_> = wanted.iter().filter(|name| met.get(**name).is_none_or(|&times| times < 10)).collect();
-    assert!(missed.is_empty(), "hardly ever met: {missed:?} of {met:#?}");
-    println!("{met:#?}");
+    let missed: Vec<_> = wanted.iter().filter(|name| counts.get(**name).is_none_or(|&times| times < 10)).collect();
+    assert!(missed.is_empty(), "too rare: {missed:?} of {counts:#?}");
+    println!("{counts:#?}");
 }

@@ -10,9 +10,9 @@ use rolecall::domain::model::id::OrgNo;
 use rolecall::domain::{Call, Command, Outcome, Project, Reason, Refusal, State, Terms, Time, UserId, decide};
 use rolecall::limits::Limits;
 
-use crate::impact_comparison::{self, Digests, Moment};
+use crate::impact_comparison::{self, BeforeAndAfter, Digests};
 use crate::model::{CallOptions, Model, ModelOutcome, project_of};
-use crate::placeholders::resolved;
+use crate::placeholders;
 use crate::random_history::{Digest, Step, USERS, empty_state};
 use crate::state_to_model::answer_of;
 
@@ -54,13 +54,13 @@ impl HistoryRunner {
         let before = self.state.revision();
         let now = Time(self.clock.0.max(before.at.0 + 1));
         let tag = (before.number as u32).wrapping_mul(0x9e37_79b9);
-        let command = resolved(&self.state, &step.command);
+        let command = placeholders::fill(&self.state, &step.command);
         let call = Call { acting_user: step.acting_user.clone(), ..call() };
         let impact_digest = match step.digest {
             Digest::None => None,
             Digest::Fitting => {
-                let dry = decide(&self.state, &command, &Terms { call: &call, now, limits: &self.limits });
-                dry.ok().map(|dry| dry.impact.digest.as_str().into())
+                let preview = decide(&self.state, &command, &Terms { call: &call, now, limits: &self.limits });
+                preview.ok().map(|preview| preview.impact.digest.as_str().into())
             }
             Digest::Stale => Some("stale".into()),
         };
@@ -84,18 +84,20 @@ impl HistoryRunner {
         let mut commits = Vec::new();
         for project in self.state.all_projects().map(|project| project.id).collect::<Vec<_>>() {
             for _ in 0..commands {
-                let now = self.state.project_numbered(project).expect("it stays").clone();
-                if !now.has_data_to_purge() {
+                let before = self.state.project_numbered(project).expect("the project stays").clone();
+                if !before.has_data_to_purge() {
                     break;
                 }
-                let (dead, existing): (Vec<_>, Vec<_>) = memberships(&now).into_iter().partition(|(_, dead)| *dead);
+                let (to_purge, existing): (Vec<_>, Vec<_>) =
+                    memberships(&before).into_iter().partition(|(_, to_purge)| *to_purge);
                 // An existing member that is named by mistake stays.
-                let named = dead.iter().take(rows).chain(existing.first()).map(|(member, _)| member.clone()).collect();
-                let last = dead.len() <= rows;
+                let named =
+                    to_purge.iter().take(rows).chain(existing.first()).map(|(member, _)| member.clone()).collect();
+                let last = to_purge.len() <= rows;
                 let outcome = self.run(&Step::plain(1, Command::Purge(Purge { project, members: named, last })));
-                let commit = outcome.commit.expect("something is dead, so something is purged");
-                assert_eq!(memberships(self.state.project_numbered(project).expect("it stays")).len(), {
-                    existing.len() + dead.len() - dead.len().min(rows)
+                let commit = outcome.commit.expect("data to purge is purged");
+                assert_eq!(memberships(self.state.project_numbered(project).expect("the project stays")).len(), {
+                    existing.len() + to_purge.len() - to_purge.len().min(rows)
                 });
                 commits.push((commit, self.state.clone()));
             }
@@ -111,8 +113,8 @@ fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
     for org in numbers.filter_map(|no| project.org_numbered(no)) {
         for user in USERS.into_iter().chain(["dan", "eve"]).map(UserId::stored) {
             let Some(record) = project.membership(org, &user) else { continue };
-            let gone = !project.record.lifecycle.exists() || !org.record.lifecycle.exists();
-            found.push(((org.no, user), gone || project.role_sets_being_purged().contains(&record.role_set)));
+            let deleted = !project.record.lifecycle.exists() || !org.record.lifecycle.exists();
+            found.push(((org.no, user), deleted || project.role_sets_being_purged().contains(&record.role_set)));
         }
     }
     found
@@ -134,7 +136,7 @@ impl Comparison {
     pub fn step(&mut self, step: &Step) -> TestCaseResult {
         let was = self.runner.state.clone();
         let outcome = self.runner.run(step);
-        let should = self.model.after(&step.command, called(step), outcome.now, &self.runner.limits);
+        let should = self.model.after(&step.command, call_options(step), outcome.now, &self.runner.limits);
         let (should, next) = match (should, &step.command, &outcome.result) {
             // Reads do not show whether something was purged.
             (Ok((it, next)), Command::Purge(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
@@ -147,18 +149,18 @@ impl Comparison {
         let Some(impact) = outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_))) else { return Ok(()) };
         let report = before.report(&step.command, &self.model, step.acting_user.is_some(), outcome.now);
         let project = project_of(&step.command);
-        let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
+        let no_sample = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
         let after = &self.runner.state;
         impact_comparison::agree(
             &impact,
             &report,
-            &Moment { project: &project, before: &was, after, users: &USERS, nobody_named },
+            &BeforeAndAfter { project: &project, before: &was, after, users: &USERS, no_sample },
         )?;
         self.digests.keep(&impact)
     }
 }
 
-pub fn called(step: &Step) -> CallOptions<'_> {
+pub fn call_options(step: &Step) -> CallOptions<'_> {
     let acting_user = step.acting_user.as_ref().map(UserId::as_str);
     CallOptions { acting_user, stale_digest: step.digest == Digest::Stale }
 }

@@ -12,22 +12,22 @@ use rolecall::domain::{Project, RoleName, State, UserId};
 use crate::model::{AffectedMember, Report};
 
 /// The states before and after a write. Only `users` can be members.
-pub struct Moment<'a> {
+pub struct BeforeAndAfter<'a> {
     pub project: &'a str,
     pub before: &'a State,
     pub after: &'a State,
     pub users: &'a [&'a str],
     /// True if an acting user deletes an org. Such an impact has no sample: grouping members would reveal internal
     /// roles (I4).
-    pub nobody_named: bool,
+    pub no_sample: bool,
 }
 
 /// Random histories affect fewer members than this, and fill no list of a report.
 const SAMPLE: usize = 20;
 
-pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
+pub fn agree(impact: &Impact, report: &Report, states: &BeforeAndAfter<'_>) -> TestCaseResult {
     let mut orgs = report.orgs.clone();
-    orgs.extend(other_fallbacks(moment));
+    orgs.extend(other_fallbacks(states));
     prop_assert_eq!(impact.orgs, orgs.len() as u64, "orgs: {:?}", orgs);
     prop_assert_eq!(impact.members, report.affected.len() as u64, "members: {:?}", &report.affected);
     prop_assert_eq!(impact.members_losing_at_least, report.members_losing_at_least, "losing at least");
@@ -45,26 +45,26 @@ pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseR
     prop_assert_eq!(&pair(&impact.manages_lost), &report.manages_lost, "manages lost");
     prop_assert_eq!(&all(&impact.orgs_left_ownerless, ToString::to_string), &report.orgs_left_ownerless, "ownerless");
     prop_assert!(impact.orgs_left_ownerless.first.is_sorted());
-    if moment.nobody_named {
+    if states.no_sample {
         prop_assert!(impact.sample.is_empty());
         return Ok(());
     }
-    sample(impact, report, moment)
+    sample(impact, report, states)
 }
 
 /// Returns all entries of a list. Asserts that it is complete and has no duplicates.
 fn all<T, S: Ord + Debug>(listed: &Listed<T>, text: impl Fn(&T) -> S) -> BTreeSet<S> {
-    assert_eq!(listed.total, listed.first.len() as u64, "not all is listed");
+    assert_eq!(listed.total, listed.first.len() as u64, "the list is not complete");
     let found: BTreeSet<S> = listed.first.iter().map(text).collect();
     assert_eq!(found.len(), listed.first.len(), "listed twice: {found:?}");
     found
 }
 
 /// Returns the orgs with changed fallback roles. The model does not keep those of roles that nobody holds.
-fn other_fallbacks(moment: &Moment<'_>) -> BTreeSet<String> {
+fn other_fallbacks(states: &BeforeAndAfter<'_>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    if let Some(before) = moment.before.project_keyed(moment.project) {
-        let Some(project) = moment.after.project_numbered(before.id) else { return found };
+    if let Some(before) = states.before.project_keyed(states.project) {
+        let Some(project) = states.after.project_numbered(before.id) else { return found };
         before.for_each_org(|org| {
             let after = project.org_numbered(org.no).filter(|after| after.record.lifecycle.exists());
             if after.is_some_and(|after| after.fallbacks() != org.fallbacks()) {
@@ -76,26 +76,26 @@ fn other_fallbacks(moment: &Moment<'_>) -> BTreeSet<String> {
 }
 
 /// Checks the sample: members who lose come first, then the order is by org, and each row fits its members.
-fn sample(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
-    let mut told: Vec<(String, bool)> = Vec::new();
+fn sample(impact: &Impact, report: &Report, states: &BeforeAndAfter<'_>) -> TestCaseResult {
+    let mut sampled: Vec<(String, bool)> = Vec::new();
     let mut met: BTreeSet<(String, String)> = BTreeSet::new();
     for row in &impact.sample {
-        let users = users_of(row, moment)?;
+        let users = users_of(row, states)?;
         let wanted = match &row.who {
             Who::Member(_) => 1,
             Who::SomeOf { at_most, .. } => *at_most,
         };
-        prop_assert_eq!(users.len(), wanted, "{:?} stands for {:?}", row, users);
+        prop_assert_eq!(users.len(), wanted, "{:?} is about {:?}", row, users);
         for user in users {
             let key = (row.org_id.to_string(), user);
             let affected = report.affected.get(&key);
             prop_assert_eq!(
-                Some(gist(row)),
+                Some(affected_member(row)),
                 affected.map(|it| AffectedMember { loses: false, ..it.clone() }),
                 "{:?}",
                 &key
             );
-            told.push((key.0.clone(), affected.is_some_and(|it| it.loses)));
+            sampled.push((key.0.clone(), affected.is_some_and(|it| it.loses)));
             prop_assert!(met.insert(key), "twice in the sample: {:?}", row);
         }
     }
@@ -103,12 +103,12 @@ fn sample(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResu
         report.affected.iter().map(|((org, _), it)| (!it.loses, org.clone())).collect();
     should.sort();
     should.truncate(SAMPLE);
-    let told: Vec<_> = told.into_iter().map(|(org, loses)| (!loses, org)).collect();
-    prop_assert_eq!(told, should, "the order of the sample");
+    let sampled: Vec<_> = sampled.into_iter().map(|(org, loses)| (!loses, org)).collect();
+    prop_assert_eq!(sampled, should, "the order of the sample");
     Ok(())
 }
 
-fn gist(row: &MemberImpact) -> AffectedMember {
+fn affected_member(row: &MemberImpact) -> AffectedMember {
     let names = |roles: &[RoleName]| {
         let names: BTreeSet<String> = roles.iter().map(ToString::to_string).collect();
         assert_eq!(names.len(), roles.len(), "a role twice: {row:?}");
@@ -126,14 +126,14 @@ fn gist(row: &MemberImpact) -> AffectedMember {
 }
 
 /// Returns the members that a row is about, as the database would find them.
-fn users_of(row: &MemberImpact, moment: &Moment<'_>) -> Result<Vec<String>, TestCaseError> {
+fn users_of(row: &MemberImpact, states: &BeforeAndAfter<'_>) -> Result<Vec<String>, TestCaseError> {
     let (role_set, at_most) = match &row.who {
         Who::Member(user) => return Ok(vec![user.to_string()]),
         Who::SomeOf { role_set, at_most } => (*role_set, *at_most),
     };
     let has = |project: &Project| {
         let org = project.org_numbered(row.org)?;
-        let mut users: Vec<&str> = moment.users.to_vec();
+        let mut users: Vec<&str> = states.users.to_vec();
         users.sort();
         users.retain(|user| {
             let record = project.membership(org, &UserId::stored(*user));
@@ -141,8 +141,8 @@ fn users_of(row: &MemberImpact, moment: &Moment<'_>) -> Result<Vec<String>, Test
         });
         Some(users.into_iter().take(at_most).map(str::to_string).collect::<Vec<_>>())
     };
-    let found = moment.before.project_keyed(moment.project).and_then(|project| has(project));
-    found.ok_or_else(|| TestCaseError::fail(format!("nobody is left whom {row:?} is about")))
+    let found = states.before.project_keyed(states.project).and_then(|project| has(project));
+    found.ok_or_else(|| TestCaseError::fail(format!("{row:?} is about no member")))
 }
 
 /// The reports by digest. One digest must have one report. One report can have several digests, because it does not
@@ -155,7 +155,7 @@ pub struct Digests {
 impl Digests {
     pub fn keep(&mut self, impact: &Impact) -> TestCaseResult {
         prop_assert_ne!(&impact.digest, "");
-        let report = anonymous(impact);
+        let report = without_user_ids(impact);
         let before = self.reports.entry(impact.digest.clone()).or_insert_with(|| report.clone());
         prop_assert_eq!(&*before, &report, "one digest of two reports");
         Ok(())
@@ -163,10 +163,10 @@ impl Digests {
 }
 
 /// Formats a report without user ids and role sets.
-pub fn anonymous(impact: &Impact) -> String {
+pub fn without_user_ids(impact: &Impact) -> String {
     let mut rows = Vec::new();
     for row in &impact.sample {
-        let (affected, org) = (gist(row), &row.org_id);
+        let (affected, org) = (affected_member(row), &row.org_id);
         let times = match &row.who {
             Who::Member(_) => 1,
             Who::SomeOf { at_most, .. } => *at_most,

@@ -27,16 +27,16 @@ pub fn ask(acting: &str, target: Option<&str>) -> Ask {
 }
 
 /// Tries writes of one acting user on the domain and on the model.
-struct Trial<'a> {
+struct WriteTrial<'a> {
     runner: &'a HistoryRunner,
     model: &'a Model,
     now: Time,
     acting: &'a str,
 }
 
-type End = Option<Time>;
+type Expiry = Option<Time>;
 
-impl Trial<'_> {
+impl WriteTrial<'_> {
     fn project_model(&self) -> &ProjectModel {
         &self.model.projects[PROJECT]
     }
@@ -46,8 +46,8 @@ impl Trial<'_> {
     }
 
     /// Returns true if the write would be accepted. Asserts that both agree.
-    fn allows(&self, user: &str, random_write: Write) -> Result<bool, TestCaseError> {
-        let command: Command = write(user, random_write);
+    fn allows(&self, user: &str, member_write: Write) -> Result<bool, TestCaseError> {
+        let command: Command = write(user, member_write);
         let call = Call { acting_user: Some(UserId::stored(self.acting)), ..call() };
         let terms = Terms { call: &call, now: self.now, limits: &self.runner.limits };
         let is = decide(&self.runner.state, &command, &terms).map(drop).map_err(|refusal| refusal.reason());
@@ -57,14 +57,14 @@ impl Trial<'_> {
         Ok(is.is_ok())
     }
 
-    fn latest_given_expiry(&self, permission: &str, role: &str) -> Option<End> {
+    fn latest_given_expiry(&self, permission: &str, role: &str) -> Option<Expiry> {
         self.project_model().latest_given_expiry(self.org_model(), self.acting, permission, role, self.now)
     }
 
     /// Returns the visible roles that a target holds.
     fn held(&self, target: &str) -> Vec<String> {
         let Some(member) = self.org_model().members.get(target) else { return Vec::new() };
-        let held = |expire_time: End| expire_time.is_none_or(|expire_time| expire_time > self.now);
+        let held = |expire_time: Expiry| expire_time.is_none_or(|expire_time| expire_time > self.now);
         let roles = member
             .roles
             .iter()
@@ -72,7 +72,7 @@ impl Trial<'_> {
         roles.map(|(role, _)| role.clone()).collect()
     }
 
-    fn of_target(&self, target: &str, role: &str) -> Result<Said, TestCaseError> {
+    fn rights_over_target(&self, target: &str, role: &str) -> Result<Rights, TestCaseError> {
         let invited = self.latest_given_expiry("rolecall::can_invite", role);
         let mut given = self.latest_given_expiry("rolecall::can_change_roles", role);
         if target == self.acting {
@@ -83,7 +83,7 @@ impl Trial<'_> {
         let held = self.held(target);
         let holds = held.iter().any(|other| other == role);
         let others: Vec<RoleAssignment> = held.iter().filter(|other| *other != role).map(|role| kept(role)).collect();
-        let new = |expire_time: Option<End>| gives(role, expire_time.flatten());
+        let new = |expire_time: Option<Expiry>| assignment(role, expire_time.flatten());
         let invite = self.allows(target, Write::Add(vec![new(invited)]))?;
         let this = if holds { kept(role) } else { new(given) };
         let with = |this: RoleAssignment| match self.project_model().structure {
@@ -99,25 +99,25 @@ impl Trial<'_> {
         let expire_time_max = if give { given.or(kept_until) } else { invited.filter(|_| invite) };
         if let Some(Some(expire_time)) = expire_time_max {
             // A later expiry must be refused.
-            let later = RoleAssignment { expire_time: Some(Time(expire_time.0 + 1)), ..gives(role, None) };
+            let later = RoleAssignment { expire_time: Some(Time(expire_time.0 + 1)), ..assignment(role, None) };
             let late = if give { Write::Set(with(later)) } else { Write::Add(vec![later]) };
             let held_longer = self.org_model().members.get(target).and_then(|it| it.roles.get(role));
             if !held_longer.is_some_and(|given| lasts_as_long(given.expire_time, Some(Time(expire_time.0 + 1)))) {
-                prop_assert!(!self.allows(target, late)?, "{} can be given for longer", role);
+                prop_assert!(!self.allows(target, late)?, "{} can be given with a later expiry", role);
             }
         }
-        Ok(Said { invite, give, take, expire_time_max: expire_time_max.flatten() })
+        Ok(Rights { invite, give, take, expire_time_max: expire_time_max.flatten() })
     }
 
     /// Returns the expected rights without a target: to invite a new user, and to change any member.
-    fn in_general(&self, role: &str) -> Result<Said, TestCaseError> {
+    fn rights_in_general(&self, role: &str) -> Result<Rights, TestCaseError> {
         let enabled = !self.project_model().mappings["Default"].disabled.contains(role);
         let invited = self.latest_given_expiry("rolecall::can_invite", role);
-        let invite = self.allows("nobody", Write::Add(vec![gives(role, invited.flatten())]))?;
+        let invite = self.allows("nobody", Write::Add(vec![assignment(role, invited.flatten())]))?;
         let may_change = self.latest_given_expiry("rolecall::can_change_roles", role);
         let given = may_change.filter(|_| enabled);
         let expire_time_max = given.or(invited.filter(|_| invite)).flatten();
-        Ok(Said { invite, give: given.is_some(), take: may_change.is_some(), expire_time_max })
+        Ok(Rights { invite, give: given.is_some(), take: may_change.is_some(), expire_time_max })
     }
 
     fn agree(&self, target: Option<&str>) -> TestCaseResult {
@@ -146,10 +146,10 @@ impl Trial<'_> {
         prop_assert_eq!(listed.roles.iter().map(|it| it.role.to_string()).collect::<Vec<_>>(), visible.clone());
         for (role, is) in visible.iter().zip(&listed.roles) {
             let should = match target {
-                Some(target) => self.of_target(target, role)?,
-                None => self.in_general(role)?,
+                Some(target) => self.rights_over_target(target, role)?,
+                None => self.rights_in_general(role)?,
             };
-            prop_assert_eq!(Said::of(is), should, "{} for {:?}: {}", self.acting, target, role);
+            prop_assert_eq!(Rights::of(is), should, "{} for {:?}: {}", self.acting, target, role);
         }
         let remove = match target {
             Some(target) => self.allows(target, Write::Remove)?,
@@ -179,14 +179,14 @@ impl Trial<'_> {
 }
 
 #[derive(Debug, PartialEq)]
-struct Said {
+struct Rights {
     invite: bool,
     give: bool,
     take: bool,
-    expire_time_max: End,
+    expire_time_max: Expiry,
 }
 
-impl Said {
+impl Rights {
     fn of(it: &ManageableRole) -> Self {
         Self { invite: it.invite, give: it.give, take: it.take, expire_time_max: it.expire_time_max }
     }
@@ -196,7 +196,7 @@ fn kept(role: &str) -> RoleAssignment {
     RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false }
 }
 
-fn gives(role: &str, expire_time: End) -> RoleAssignment {
+fn assignment(role: &str, expire_time: Expiry) -> RoleAssignment {
     RoleAssignment { role: RoleName::stored(role), expire_time, permanent: expire_time.is_none() }
 }
 
@@ -213,7 +213,7 @@ proptest! {
         let runner = random_org.run();
         let model = model_of(&runner.state, &USERS);
         let now = Time(runner.clock.0 + later);
-        let trial = Trial { runner: &runner, model: &model, now, acting };
+        let trial = WriteTrial { runner: &runner, model: &model, now, acting };
         trial.agree(None)?;
         trial.agree(Some(acting))?;
         if let Some(target) = target {

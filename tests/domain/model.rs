@@ -112,7 +112,7 @@ pub struct RoleRecord {
 }
 
 /// Role, expiry, state, origin and fallback role.
-pub type Shown = (String, Option<Time>, RoleState, Origin, Option<String>);
+pub type ShownRole = (String, Option<Time>, RoleState, Origin, Option<String>);
 
 /// The options of a call, except its time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,7 +141,7 @@ pub enum Answer {
     Org { org: String, display_name: String, metadata: String, mapping: String },
     Subscription { org: String, mapping: String },
     OrgsSubscribed { moved: usize, unchanged: usize },
-    Member { org: String, user: String, roles: Vec<Shown>, origin: Option<Origin> },
+    Member { org: String, user: String, roles: Vec<ShownRole>, origin: Option<Origin> },
     Removed,
     Tally { added: usize, set: usize, removed: usize, unchanged: usize },
     Deleted(u64),
@@ -217,7 +217,7 @@ impl Model {
 
     /// Applies a command of an acting user (G1).
     fn execute_for(&mut self, acting: &str, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
-        let key = command.project().expect("such commands have a project").to_string();
+        let key = command.project().expect("commands of acting users have a project").to_string();
         let project = self.project(&key)?;
         match command {
             Command::WriteMember(command) => project.write_one_for(acting, command, now, limits),
@@ -234,9 +234,9 @@ impl Model {
                 let org = command.org_id.as_str();
                 project.require_roles_granting(acting, org, "rolecall::can_delete_org", now)?;
                 // I4: internal members are not counted.
-                let seen = project.without_internal_roles(&project.orgs[org]).members.len() as u64;
+                let visible_members = project.without_internal_roles(&project.orgs[org]).members.len() as u64;
                 project.delete_org(command)?;
-                Ok(Answer::Deleted(seen))
+                Ok(Answer::Deleted(visible_members))
             }
             other => panic!("{other:?} takes no acting user"),
         }
@@ -390,14 +390,14 @@ impl Details {
     ) -> Result<(String, Vec<String>), Reason> {
         let mut aliases = self.aliases.clone();
         if let Some(kept) = kept {
-            if kept.iter().any(|one| !aliases.contains(one)) {
+            if kept.iter().any(|alias| !aliases.contains(alias)) {
                 return Err(Reason::UnknownAlias);
             }
-            aliases.retain(|one| kept.contains(one));
+            aliases.retain(|alias| kept.contains(alias));
         }
         let new_name = new_name.unwrap_or(name);
         if new_name != name {
-            aliases.retain(|one| one != new_name);
+            aliases.retain(|alias| alias != new_name);
             aliases.push(name.to_string());
         }
         at_most(50, aliases.len())?;
@@ -405,13 +405,13 @@ impl Details {
     }
 
     /// Returns true if `wanted` is the name or an alias.
-    fn answers_to(&self, name: &str, wanted: &str) -> bool {
+    fn matches(&self, name: &str, wanted: &str) -> bool {
         name == wanted || self.aliases.iter().any(|alias| alias == wanted)
     }
 
-    /// Like `answers_to`, but ignores case (R1).
-    fn nearly_answers_to(&self, name: &str, wanted: &str) -> bool {
-        alike(name, wanted) || self.aliases.iter().any(|alias| alike(alias, wanted))
+    /// Like `matches`, but ignores case (R1).
+    fn matches_ignoring_case(&self, name: &str, wanted: &str) -> bool {
+        equal_ignoring_case(name, wanted) || self.aliases.iter().any(|alias| equal_ignoring_case(alias, wanted))
     }
 }
 
@@ -426,7 +426,7 @@ fn at_most(limit: u64, asked: usize) -> Result<(), Reason> {
 }
 
 /// Returns true if two names are equal or differ only in case (R1).
-fn alike(one: &str, other: &str) -> bool {
+fn equal_ignoring_case(one: &str, other: &str) -> bool {
     one.to_uppercase() == other.to_uppercase()
 }
 

@@ -13,50 +13,52 @@ pub const STALE: &str = "stale";
 pub const ALL_OTHERS: &str = "*";
 
 /// Returns the command with its placeholders replaced.
-pub fn resolved(state: &State, command: &Command) -> Command {
+pub fn fill(state: &State, command: &Command) -> Command {
     let mut command = command.clone();
-    let found = |key: &ProjectKey| state.project(key).cloned();
+    let project_of = |key: &ProjectKey| state.project(key).cloned();
     match &mut command {
         Command::UpdateProject(update) => {
-            say(&mut update.etag, found(&update.project).map(|project| project_etag(&project)))
+            fill_etag(&mut update.etag, project_of(&update.project).map(|project| project_etag(&project)))
         }
         Command::ConvertRoleStructure(convert) => {
-            let project = found(&convert.project);
-            say(&mut convert.etag, project.as_ref().map(|project| project_etag(project)));
+            let project = project_of(&convert.project);
+            fill_etag(&mut convert.etag, project.as_ref().map(|project| project_etag(project)));
             if let Some(project) = project {
-                all_roles(&project, &mut convert.order);
+                fill_roles(&project, &mut convert.order);
             }
         }
         Command::DeleteProject(delete) => {
-            say(&mut delete.etag, found(&delete.project).map(|project| project_etag(&project)))
+            fill_etag(&mut delete.etag, project_of(&delete.project).map(|project| project_etag(&project)))
         }
         Command::UpdateRole(update) => {
-            say(&mut update.etag, found(&update.project).and_then(|it| role_etag(&it, update.name.as_str())))
+            fill_etag(&mut update.etag, project_of(&update.project).and_then(|it| role_etag(&it, update.name.as_str())))
         }
         Command::DeleteRole(delete) => {
-            say(&mut delete.etag, found(&delete.project).and_then(|it| role_etag(&it, delete.name.as_str())))
+            fill_etag(&mut delete.etag, project_of(&delete.project).and_then(|it| role_etag(&it, delete.name.as_str())))
         }
         Command::ReorderRoles(reorder) => {
-            let project = found(&reorder.project);
-            say(&mut reorder.etag, project.as_ref().map(|project| role_order_etag(project)));
+            let project = project_of(&reorder.project);
+            fill_etag(&mut reorder.etag, project.as_ref().map(|project| role_order_etag(project)));
             if let Some(project) = project {
-                all_roles(&project, &mut reorder.roles);
+                fill_roles(&project, &mut reorder.roles);
             }
         }
-        Command::UpdateRoleMapping(update) => {
-            say(&mut update.etag, found(&update.project).and_then(|it| mapping_etag(&it, update.name.as_str())))
-        }
-        Command::DeleteRoleMapping(delete) => {
-            say(&mut delete.etag, found(&delete.project).and_then(|it| mapping_etag(&it, delete.name.as_str())))
-        }
+        Command::UpdateRoleMapping(update) => fill_etag(
+            &mut update.etag,
+            project_of(&update.project).and_then(|it| mapping_etag(&it, update.name.as_str())),
+        ),
+        Command::DeleteRoleMapping(delete) => fill_etag(
+            &mut delete.etag,
+            project_of(&delete.project).and_then(|it| mapping_etag(&it, delete.name.as_str())),
+        ),
         _ => {}
     }
     command
 }
 
-fn say(said: &mut Option<String>, now: Option<String>) {
+fn fill_etag(etag: &mut Option<String>, now: Option<String>) {
     let Some(now) = now else { return };
-    *said = match said.as_deref() {
+    *etag = match etag.as_deref() {
         Some(FRESH) => Some(now),
         // The previous etag.
         Some(STALE) => {
@@ -85,7 +87,7 @@ pub fn mapping_etag(project: &Project, name: &str) -> Option<String> {
 }
 
 /// Replaces `*` by all roles that are not named.
-fn all_roles(project: &Project, roles: &mut Vec<RoleName>) {
+fn fill_roles(project: &Project, roles: &mut Vec<RoleName>) {
     let len = roles.len();
     roles.retain(|name| name.as_str() != ALL_OTHERS);
     if roles.len() < len {

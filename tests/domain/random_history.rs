@@ -329,7 +329,7 @@ fn of_projects() -> BoxedStrategy<Command> {
     });
     let confirmed = prop_oneof![3 => Just(true), 1 => Just(false)];
     prop_oneof![
-        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, anew()).prop_map(|(key, role_structure, reuse_deleted_key)| {
+        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, reuse_deleted()).prop_map(|(key, role_structure, reuse_deleted_key)| {
             Command::CreateProject(CreateProject {
                 key: ProjectKey::stored(key),
                 display_name: "Other".into(),
@@ -442,7 +442,7 @@ fn of_role_mappings() -> BoxedStrategy<Command> {
 }
 
 fn of_orgs() -> BoxedStrategy<Command> {
-    let create = (project(), org(), some(role_mapping()), some(user()), anew());
+    let create = (project(), org(), some(role_mapping()), some(user()), reuse_deleted());
     let create = create.prop_map(|(project, org_id, role_mapping, creator, reuse_deleted_id)| {
         let (display_name, metadata) = (format!("{org_id}!"), "{}".into());
         Command::CreateOrg(CreateOrg {
@@ -499,12 +499,12 @@ fn purge() -> impl Strategy<Value = Command> {
 }
 
 fn etag() -> impl Strategy<Value = Option<String>> {
-    let said = |word: &str| Just(Some(word.to_string()));
-    prop_oneof![9 => Just(None), 4 => said(FRESH), 1 => said(STALE)]
+    let placeholder = |word: &str| Just(Some(word.to_string()));
+    prop_oneof![9 => Just(None), 4 => placeholder(FRESH), 1 => placeholder(STALE)]
 }
 
 /// Whether a deleted id or key may be reused.
-fn anew() -> impl Strategy<Value = bool> {
+fn reuse_deleted() -> impl Strategy<Value = bool> {
     prop_oneof![3 => Just(false), 1 => Just(true)]
 }
 

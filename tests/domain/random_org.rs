@@ -10,7 +10,7 @@ use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use rolecall::limits::Limits;
 
-use crate::history_runner::{HistoryRunner, called};
+use crate::history_runner::{HistoryRunner, call_options};
 use crate::model::Model;
 use crate::random_history::{ABILITIES, Step};
 
@@ -56,7 +56,7 @@ impl RandomOrg {
         for command in self.commands() {
             let step = Step::plain(1, command.clone());
             let outcome = runner.run(&step);
-            let should = model.run(command, called(&step), outcome.now, &runner.limits);
+            let should = model.run(command, call_options(&step), outcome.now, &runner.limits);
             assert_eq!(outcome.result, should, "{command:?}");
         }
         runner.clock = Time(START);
@@ -147,7 +147,7 @@ pub fn random_org() -> BoxedStrategy<RandomOrg> {
     };
     let places = (place(), place());
     let off = subsequence(vec!["Admin", "Auditor", "Guest", "Boss", "Spy"], 0..3);
-    let disabled = (off, suspended());
+    let disabled = (off, suspend());
     let roles = (described(&VISIBLE), described(&INTERNAL), places);
     (structure, roles, members(&["Boss", "Spy"]), vec(disabled, 0..3))
         .prop_map(|(structure, (visible, internal, places), members, disabled)| {
@@ -189,7 +189,7 @@ pub fn random_org() -> BoxedStrategy<RandomOrg> {
         .boxed()
 }
 
-fn suspended() -> impl Strategy<Value = OnDisabled> {
+fn suspend() -> impl Strategy<Value = OnDisabled> {
     let fallback_role = proptest::option::weighted(
         0.75,
         select(&["Member", "Owner", "Auditor", "Guest"][..]).prop_map(RoleName::stored),
@@ -201,7 +201,7 @@ fn suspended() -> impl Strategy<Value = OnDisabled> {
 #[derive(Clone, Debug)]
 pub struct MemberSpec {
     user: &'static str,
-    base: &'static str,
+    permanent: &'static str,
     temporary: Option<(&'static str, Time)>,
     /// More roles, in MULTI_ROLE only.
     more: Vec<(&'static str, Option<Time>)>,
@@ -213,7 +213,7 @@ impl MemberSpec {
     /// Returns the write that adds the member, with the roles that the structure allows.
     pub fn command(&self, structure: RoleStructure) -> Command {
         let temporary = self.temporary.map(|(role, expire_time)| (role, Some(expire_time)));
-        let mut roles = vec![(self.base, None)];
+        let mut roles = vec![(self.permanent, None)];
         match structure {
             RoleStructure::SingleRole => {
                 roles.extend(temporary);
@@ -236,18 +236,18 @@ impl MemberSpec {
 
 /// `ann` and `bob`, mostly with roles in the middle of the order, and some other users.
 pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<MemberSpec>> {
-    let cast = move |user: &'static str, roles: [&'static str; 6]| {
+    let spec = move |user: &'static str, roles: [&'static str; 6]| {
         let role = move || select(roles.to_vec());
-        let ends = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]).prop_map(Time);
-        let temporary = proptest::option::weighted(0.35, (role(), ends));
-        let more = vec((role(), end()), 0..3);
+        let expiries = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]).prop_map(Time);
+        let temporary = proptest::option::weighted(0.35, (role(), expiries));
+        let more = vec((role(), expiry()), 0..3);
         let internal = match internal {
             [] => Just(None).boxed(),
-            names => proptest::option::weighted(0.25, (select(names), end())).boxed(),
+            names => proptest::option::weighted(0.25, (select(names), expiry())).boxed(),
         };
-        (role(), temporary, more, internal).prop_map(move |(base, temporary, more, internal)| MemberSpec {
+        (role(), temporary, more, internal).prop_map(move |(permanent, temporary, more, internal)| MemberSpec {
             user,
-            base,
+            permanent,
             temporary,
             more,
             internal,
@@ -255,21 +255,21 @@ pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<MemberSpe
     };
     let often = ["Admin", "Admin", "Auditor", "Auditor", "Guest", "Owner"];
     let any = ["Owner", "Admin", "Auditor", "Member", "Guest", "Owner"];
-    let others = USERS[2..4].iter().map(|&user| proptest::option::weighted(0.8, cast(user, any)).boxed());
-    let all: Vec<_> = USERS[..2].iter().map(|&user| cast(user, often).prop_map(Some).boxed()).chain(others).collect();
+    let others = USERS[2..4].iter().map(|&user| proptest::option::weighted(0.8, spec(user, any)).boxed());
+    let all: Vec<_> = USERS[..2].iter().map(|&user| spec(user, often).prop_map(Some).boxed()).chain(others).collect();
     all.prop_map(|members| members.into_iter().flatten().collect()).boxed()
 }
 
 /// Mostly `None`. Some expiries pass during the set-up or the test.
-pub fn end() -> impl Strategy<Value = Option<Time>> {
-    let ends = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]);
-    prop_oneof![3 => Just(None), 2 => ends.prop_map(|at| Some(Time(at)))]
+pub fn expiry() -> impl Strategy<Value = Option<Time>> {
+    let expiries = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]);
+    prop_oneof![3 => Just(None), 2 => expiries.prop_map(|at| Some(Time(at)))]
 }
 
 /// A random member write of an acting user.
-pub fn random_write(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Step> {
+pub fn acting_user_write(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Step> {
     let given = move || {
-        (select(names), end(), prop_oneof![4 => Just(false), 1 => Just(true)]).prop_map(
+        (select(names), expiry(), prop_oneof![4 => Just(false), 1 => Just(true)]).prop_map(
             |(role, expire_time, permanent)| RoleAssignment { role: RoleName::stored(role), expire_time, permanent },
         )
     };

@@ -11,7 +11,7 @@ use rolecall::domain::{RoleName, Time, UserId};
 
 use crate::model::{OrgModel, ProjectModel, lasts_as_long};
 use crate::random_history::Step;
-use crate::random_org::{ORG, USERS, end, write};
+use crate::random_org::{ORG, USERS, expiry, write};
 
 /// A member write that is completed when the current roles are known.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct RandomWrite {
     kind: Kind,
     /// Selects an existing member, or any user if `any_user` is set.
     target: Index,
-    stray: bool,
+    any_user: bool,
     picks: Vec<Pick>,
     advance: i64,
 }
@@ -33,9 +33,9 @@ enum Kind {
     /// Adds one role, or replaces one in SINGLE_ROLE.
     Change,
     /// Extends a temporary role.
-    Lengthen,
+    Extend,
     /// Removes one role.
-    Drop,
+    RemoveRole,
     Remove,
 }
 
@@ -44,12 +44,12 @@ struct Pick {
     /// Selects a role in scope, unless `name` is set.
     index: Index,
     name: Option<&'static str>,
-    end: End,
+    expiry: Expiry,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum End {
-    Lasting,
+enum Expiry {
+    Permanent,
     /// The latest expiry allowed.
     Latest,
     Until(Option<Time>),
@@ -59,30 +59,30 @@ enum End {
 
 /// `names` may contain unknown roles.
 pub fn random_write(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<RandomWrite> {
-    let ends = prop_oneof![
-        2 => Just(End::Lasting),
-        3 => Just(End::Latest),
-        3 => end().prop_map(End::Until),
-        3 => (1i64..200).prop_map(End::Within),
+    let expiries = prop_oneof![
+        2 => Just(Expiry::Permanent),
+        3 => Just(Expiry::Latest),
+        3 => expiry().prop_map(Expiry::Until),
+        3 => (1i64..200).prop_map(Expiry::Within),
     ];
     let name = prop_oneof![5 => Just(None), 1 => select(names).prop_map(Some)];
-    let pick = (any::<Index>(), name, ends).prop_map(|(index, name, end)| Pick { index, name, end });
+    let pick = (any::<Index>(), name, expiries).prop_map(|(index, name, expiry)| Pick { index, name, expiry });
     let kind = prop_oneof![
         4 => Just(Kind::Add),
         3 => Just(Kind::Set),
         7 => Just(Kind::Change),
-        3 => Just(Kind::Lengthen),
-        2 => Just(Kind::Drop),
+        3 => Just(Kind::Extend),
+        2 => Just(Kind::RemoveRole),
         1 => Just(Kind::Remove),
     ];
-    let stray = prop_oneof![7 => Just(false), 1 => Just(true)];
+    let any_user = prop_oneof![7 => Just(false), 1 => Just(true)];
     let advance = prop_oneof![3 => 0i64..3, 1 => 3i64..12];
-    (select(actors), kind, any::<Index>(), stray, vec(pick, 1..3), advance)
-        .prop_map(|(acting, kind, target, stray, picks, advance)| RandomWrite {
+    (select(actors), kind, any::<Index>(), any_user, vec(pick, 1..3), advance)
+        .prop_map(|(acting, kind, target, any_user, picks, advance)| RandomWrite {
             acting,
             kind,
             target,
-            stray,
+            any_user,
             picks,
             advance,
         })
@@ -90,7 +90,7 @@ pub fn random_write(actors: &'static [&'static str], names: &'static [&'static s
 }
 
 /// The model at the time of the write.
-struct Moment<'a> {
+struct Situation<'a> {
     project_model: &'a ProjectModel,
     org_model: &'a OrgModel,
     now: Time,
@@ -102,61 +102,61 @@ impl RandomWrite {
         let user = *self.target.get::<&'static str>(&USERS);
         let step = match project_model.orgs.get(ORG) {
             Some(org_model) => {
-                let moment = Moment { project_model, org_model, now: Time(clock.0 + self.advance) };
-                let user = if self.stray { user } else { self.target_of(&moment) };
-                write(user, self.write(user, &moment))
+                let situation = Situation { project_model, org_model, now: Time(clock.0 + self.advance) };
+                let user = if self.any_user { user } else { self.target_of(&situation) };
+                write(user, self.write(user, &situation))
             }
             None => write(user, Write::Remove),
         };
         Step { acting_user: Some(UserId::stored(self.acting)), ..Step::plain(self.advance, step) }
     }
 
-    fn target_of(&self, moment: &Moment<'_>) -> &'static str {
-        let is_there = |user: &str| !moment.held(user).is_empty();
+    fn target_of(&self, situation: &Situation<'_>) -> &'static str {
+        let is_there = |user: &str| !situation.held(user).is_empty();
         let adds = matches!(self.kind, Kind::Add);
         let fit: Vec<&'static str> = USERS.into_iter().filter(|user| is_there(user) != adds).collect();
         let fit = if fit.is_empty() { USERS.to_vec() } else { fit };
         self.target.get::<&'static str>(&fit)
     }
 
-    fn write(&self, user: &str, moment: &Moment<'_>) -> Write {
+    fn write(&self, user: &str, situation: &Situation<'_>) -> Write {
         let permission =
             if matches!(self.kind, Kind::Add) { "rolecall::can_invite" } else { "rolecall::can_change_roles" };
-        let held = moment.held(user);
-        let picked = |pick: &Pick| moment.picked(pick, self.acting, permission, &held);
+        let held = situation.held(user);
+        let picked = |pick: &Pick| situation.picked(pick, self.acting, permission, &held);
         let kept = |role: &str| RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false };
         let but = |left_out: &str| -> Vec<RoleAssignment> {
             held.iter().filter(|(role, _)| role != left_out).map(|(role, _)| kept(role)).collect()
         };
-        let single = moment.project_model.structure == RoleStructure::SingleRole;
+        let single = situation.project_model.structure == RoleStructure::SingleRole;
         match self.kind {
-            Kind::Add => Write::Add(unlike(self.picks.iter().map(picked).collect())),
-            Kind::Set => Write::Set(unlike(self.picks.iter().map(picked).collect())),
+            Kind::Add => Write::Add(distinct(self.picks.iter().map(picked).collect())),
+            Kind::Set => Write::Set(distinct(self.picks.iter().map(picked).collect())),
             Kind::Change => {
                 let new = picked(&self.picks[0]);
                 let mut given = but(new.role.as_str());
                 // SINGLE_ROLE allows one permanent and one temporary role.
                 if single {
-                    let ends =
+                    let expiries =
                         |role: &str| held.iter().any(|(other, expire_time)| other == role && expire_time.is_some());
-                    given.retain(|other| ends(other.role.as_str()) != new.expire_time.is_some());
+                    given.retain(|other| expiries(other.role.as_str()) != new.expire_time.is_some());
                 }
                 given.push(new);
                 Write::Set(given)
             }
-            Kind::Lengthen => {
-                let ending: Vec<_> = held.iter().filter(|(_, expire_time)| expire_time.is_some()).collect();
-                if ending.is_empty() {
-                    return Write::Set(unlike(self.picks.iter().map(picked).collect()));
+            Kind::Extend => {
+                let temporary: Vec<_> = held.iter().filter(|(_, expire_time)| expire_time.is_some()).collect();
+                if temporary.is_empty() {
+                    return Write::Set(distinct(self.picks.iter().map(picked).collect()));
                 }
-                let (role, expire_time) = self.picks[0].index.get(&ending);
+                let (role, expire_time) = self.picks[0].index.get(&temporary);
                 let later = |expire_time: Time| expire_time.0 + self.picks[0].index.index(20) as i64;
-                let latest = moment.project_model.latest_given_expiry(
-                    moment.org_model,
+                let latest = situation.project_model.latest_given_expiry(
+                    situation.org_model,
                     self.acting,
                     permission,
                     role,
-                    moment.now,
+                    situation.now,
                 );
                 let expire_time = match latest {
                     Some(latest) if lasts_as_long(latest, *expire_time) => latest,
@@ -170,7 +170,7 @@ impl RandomWrite {
                 });
                 Write::Set(given)
             }
-            Kind::Drop => {
+            Kind::RemoveRole => {
                 let left_out = held.get(self.picks[0].index.index(held.len().max(1))).map(|(role, _)| role.as_str());
                 let rest = but(left_out.unwrap_or_default());
                 if rest.is_empty() { Write::Remove } else { Write::Set(rest) }
@@ -180,7 +180,7 @@ impl RandomWrite {
     }
 }
 
-impl Moment<'_> {
+impl Situation<'_> {
     /// Returns the visible roles that a user holds, with their expiries.
     fn held(&self, user: &str) -> Vec<(String, Option<Time>)> {
         let Some(member) = self.org_model.members.get(user) else { return Vec::new() };
@@ -202,18 +202,18 @@ impl Moment<'_> {
             None if scope.is_empty() => "Member",
             None => pick.index.get(&scope),
         };
-        let expire_time = match pick.end {
-            End::Lasting => None,
-            End::Latest => latest(role).flatten(),
-            End::Until(expire_time) => expire_time,
-            End::Within(time) => Some(Time(self.now.0 + time)),
+        let expire_time = match pick.expiry {
+            Expiry::Permanent => None,
+            Expiry::Latest => latest(role).flatten(),
+            Expiry::Until(expire_time) => expire_time,
+            Expiry::Within(time) => Some(Time(self.now.0 + time)),
         };
         RoleAssignment { role: RoleName::stored(role), expire_time, permanent: expire_time.is_none() }
     }
 }
 
 /// Keeps the first assignment of each role.
-fn unlike(given: Vec<RoleAssignment>) -> Vec<RoleAssignment> {
+fn distinct(given: Vec<RoleAssignment>) -> Vec<RoleAssignment> {
     let mut once: Vec<RoleAssignment> = Vec::new();
     for one in given {
         if !once.iter().any(|other| other.role == one.role) {

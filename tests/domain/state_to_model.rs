@@ -67,7 +67,7 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
 }
 
 pub fn check(state: &State, project: &str, org: &str, user: &str, question: Question<'_>, now: Time) -> Decision {
-    let project = state.project_keyed(project).expect("the project is there");
+    let project = state.project_keyed(project).expect("the project exists");
     project.check(&Ask { org_id: org, user_id: user, question }, now)
 }
 
@@ -86,7 +86,7 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
         )
     });
     let roles = project.role_order.iter().map(|&id| {
-        let role = project.roles.get(id).expect("the order holds roles");
+        let role = project.roles.get(id).expect("the order lists existing roles");
         for name in role.aliases.iter().chain([&role.name]) {
             assert_eq!(project.role_named(name.as_str()), Some(id));
         }
@@ -97,21 +97,21 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
     let mut orgs = BTreeMap::new();
     project.for_each_org(|org| {
         let profile = &org.record.profile;
-        assert!(org.record.lifecycle.exists(), "a dead org among the living");
+        assert!(org.record.lifecycle.exists(), "a deleted org is listed");
         assert!(project.org(profile.org_id.as_str()).is_some_and(|found| found.no == org.no));
         assert!(project.org_numbered(org.no).is_some_and(|found| found.no == org.no));
         let mut members = BTreeMap::new();
-        let mut none = 0;
+        let mut without_roles = 0;
         for user in users {
             let Some(membership) = project.membership(org, &UserId::stored(*user)) else { continue };
-            let set = project.role_sets.get(membership.role_set).expect("memberships point to sets");
+            let set = project.role_sets.get(membership.role_set).expect("the role set exists");
             // R4: a user left without a role is not a member, purged or not.
             if set.roles.is_empty() {
                 assert!(
                     project.role_sets_being_purged().contains(&membership.role_set),
-                    "nobody will purge the membership"
+                    "the membership is not to be purged"
                 );
-                none += 1;
+                without_roles += 1;
                 continue;
             }
             let expire_time = |role: RoleId| {
@@ -123,7 +123,7 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
             };
             assert!(
                 membership.temporary.iter().all(|temporary| set.contains(temporary.role)),
-                "an end without its role"
+                "an expiry without its role"
             );
             let given = |&role: &RoleId| {
                 let given = RoleRecord { expire_time: expire_time(role), origin: membership.origin_of(role, set) };
@@ -133,7 +133,7 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
             let fallbacks = fallbacks(project, org, set);
             members.insert(user.to_string(), Member { roles, origin: membership.latest_origin(set), fallbacks });
         }
-        assert_eq!(members.len() + none, org.memberships_len(), "members whom nobody named");
+        assert_eq!(members.len() + without_roles, org.memberships_len(), "a member is not in `users`");
         let org_model = OrgModel {
             display_name: profile.display_name.to_string(),
             metadata: profile.metadata.to_string(),
@@ -145,9 +145,9 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
     });
     assert_eq!(orgs.len(), project.orgs_len());
     // A migrated set belongs only to its present members and is never given out again.
-    let given_out = project.role_sets.entries().filter(|(_, set)| !set.migrated);
-    let role_sets = given_out.map(|(id, set)| {
-        assert_eq!(project.role_set_of(set), Some(id), "two sets of the same roles");
+    let reusable = project.role_sets.entries().filter(|(_, set)| !set.migrated);
+    let role_sets = reusable.map(|(id, set)| {
+        assert_eq!(project.role_set_of(set), Some(id), "pair sets of the same roles");
         set.roles.iter().map(|&role| role_name(project, role)).collect::<BTreeSet<_>>()
     });
     let project_model = ProjectModel {
@@ -182,17 +182,17 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
 /// Returns the fallback roles in the chains of a role set.
 fn fallbacks(project: &Project, org: &Org, set: &RoleSet) -> BTreeMap<String, String> {
     let all = org.fallbacks();
-    assert!(all.windows(2).all(|two| two[0].role < two[1].role), "fallback roles out of order");
+    assert!(all.windows(2).all(|pair| pair[0].role < pair[1].role), "fallback roles out of order");
     assert!(org.fallbacks.as_ref().is_none_or(|all| !all.is_empty()), "an empty list of fallback roles is kept");
     let enabled = |role| project.role_mappings.get(org.record.role_mapping).is_some_and(|it| it.enabled(role));
-    assert!(all.iter().all(|it| !enabled(it.role)), "something stands in for a role that works");
+    assert!(all.iter().all(|it| !enabled(it.role)), "an enabled role has a fallback role");
     let mut found = BTreeMap::new();
     for &role in &set.roles {
         let mut role = role;
-        while let Some(recorded_role) = all.iter().find(|it| it.role == role) {
-            found.insert(role_name(project, role), role_name(project, recorded_role.fallback_role));
-            assert!(found.len() <= all.len(), "roles that stand in for each other");
-            role = recorded_role.fallback_role;
+        while let Some(fallback) = all.iter().find(|it| it.role == role) {
+            found.insert(role_name(project, role), role_name(project, fallback.fallback_role));
+            assert!(found.len() <= all.len(), "a cycle of fallback roles");
+            role = fallback.fallback_role;
         }
     }
     found
@@ -201,7 +201,7 @@ fn fallbacks(project: &Project, org: &Org, set: &RoleSet) -> BTreeMap<String, St
 fn managed(project: &Project) -> BTreeMap<String, BTreeSet<String>> {
     let mut managed = BTreeMap::new();
     for (_, role) in project.roles.entries().filter(|(_, role)| !role.manages.is_empty()) {
-        assert!(role.manages.windows(2).all(|two| two[0] < two[1]), "managed roles out of order");
+        assert!(role.manages.windows(2).all(|pair| pair[0] < pair[1]), "managed roles out of order");
         managed.insert(role.name.to_string(), role.manages.iter().map(|&id| role_name(project, id)).collect());
     }
     managed
@@ -217,7 +217,7 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
         let disabled = project.roles.entries().filter(|(role, _)| !mapping.enabled(*role));
         let rows = mapping.rows.entries::<RoleId>().map(|(role, row)| {
             let names =
-                row.iter().map(|id| project.permissions.get(id).expect("a row grants permissions").name.to_string());
+                row.iter().map(|id| project.permissions.get(id).expect("the permission exists").name.to_string());
             (role_name(project, role), names.collect::<BTreeSet<_>>())
         });
         let details = Details::new(described(&record.description), false, record.create_time);
@@ -240,9 +240,9 @@ fn described(description: &str) -> &str {
 }
 
 fn role_name(project: &Project, id: RoleId) -> String {
-    project.roles.get(id).expect("ids name roles").name.to_string()
+    project.roles.get(id).expect("the role exists").name.to_string()
 }
 
 fn mapping_name(project: &Project, id: RoleMappingId) -> String {
-    project.role_mappings.get(id).expect("ids name mappings").record.name.to_string()
+    project.role_mappings.get(id).expect("the mapping exists").record.name.to_string()
 }

@@ -63,11 +63,11 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
         Change::Grants(edit) => {
             let empty = PermissionSet::default();
             let row = row(project, edit.key).unwrap_or(&empty);
-            let (less, more) = (edit.before.as_ref().unwrap_or(&empty), edit.after.as_ref().unwrap_or(&empty));
-            let some = edit.before.as_ref().is_none_or(|set| !set.is_empty())
+            let (removed, added) = (edit.before.as_ref().unwrap_or(&empty), edit.after.as_ref().unwrap_or(&empty));
+            let not_empty = edit.before.as_ref().is_none_or(|set| !set.is_empty())
                 && edit.after.as_ref().is_none_or(|set| !set.is_empty())
-                && !(less.is_empty() && more.is_empty());
-            some && less.iter().all(|id| row.contains(id)) && !more.iter().any(|id| row.contains(id))
+                && !(removed.is_empty() && added.is_empty());
+            not_empty && removed.iter().all(|id| row.contains(id)) && !added.iter().any(|id| row.contains(id))
         }
         Change::Org(edit) => {
             let held = project.org_numbered(edit.key.id).map(|org| &org.record);
@@ -83,7 +83,7 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
         }
         Change::Remap(edit) => {
             let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return false };
-            let org = project.org_numbered(edit.key.id).expect("of an org that is there");
+            let org = project.org_numbered(edit.key.id).expect("the org exists");
             // Some membership has each set before, and none has a set after.
             let has = |set| {
                 let memberships = USERS.map(|user| project.membership(org, &UserId::stored(user)));
@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn undoing_all_commits_gives_the_empty_state_and_redoing_them_the_last_one(history in history()) {
         let (states, commits) = run_history(&history);
-        let last = states.last().expect("at least the empty state");
+        let last = states.last().expect("the first state is empty");
         let mut state = last.clone();
         for (commit, before) in commits.iter().zip(&states).rev() {
             for change in commit.changes.iter().rev() {
@@ -144,7 +144,7 @@ proptest! {
     #[test]
     fn replaying_the_changes_gives_an_equal_state_with_equal_counters(history in history()) {
         let (states, commits) = run_history(&history);
-        let last = states.last().expect("at least the empty state");
+        let last = states.last().expect("the first state is empty");
         let mut replayed = empty_state();
         // Another key gives other hashes, but reads show the same.
         let mut elsewhere = State::new(HashKey::new([3; 16]));

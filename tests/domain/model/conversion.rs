@@ -57,7 +57,7 @@ impl ProjectModel {
                 self.manages.clear();
                 for (id, org_model) in &before.orgs {
                     let preferred = self.preferred(&before.mappings[&org_model.mapping].disabled);
-                    let members = &mut self.orgs.get_mut(id).expect("it stays").members;
+                    let members = &mut self.orgs.get_mut(id).expect("conversion keeps orgs").members;
                     for (user, member) in &org_model.members {
                         let Some(roles) = converted_roles(&preferred, member, now) else { continue };
                         let fallbacks = member.fallbacks.clone();
@@ -97,12 +97,12 @@ fn converted_roles(preferred: &[String], member: &Member, now: Time) -> Option<R
     let best = |fits: &dyn Fn(&super::RoleRecord) -> bool| {
         preferred.iter().find(|role| member.roles.get(*role).is_some_and(fits))
     };
-    let base = best(&|given| given.expire_time.is_none());
+    let permanent = best(&|given| given.expire_time.is_none());
     let temporary = best(&|given| given.expire_time.is_some() && !expired(given, now));
     let place = |role: &String| preferred.iter().position(|other| other == role);
-    let temporary = temporary.filter(|temporary| base.is_none_or(|base| place(temporary) < place(base)));
-    let gone = if base.is_none() && temporary.is_none() { best(&|_| true) } else { None };
-    let kept: BTreeSet<&String> = base.into_iter().chain(temporary).chain(gone).collect();
+    let temporary = temporary.filter(|temporary| permanent.is_none_or(|permanent| place(temporary) < place(permanent)));
+    let expired_role = if permanent.is_none() && temporary.is_none() { best(&|_| true) } else { None };
+    let kept: BTreeSet<&String> = permanent.into_iter().chain(temporary).chain(expired_role).collect();
     if kept.len() == member.roles.len() {
         return None;
     }

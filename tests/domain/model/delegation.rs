@@ -47,7 +47,7 @@ impl ProjectModel {
     pub fn live_roles(&self, org_model: &OrgModel, user: &str, now: Time) -> Vec<LiveRole> {
         let Some(member) = org_model.members.get(user) else { return Vec::new() };
         let mut live_roles = Vec::new();
-        let shown = self.shown(org_model, member, now);
+        let shown = self.member_roles(org_model, member, now);
         let overridden = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
         for (role, expire_time, state, _, fallback_role) in shown {
             if state == RoleState::Live {
@@ -96,7 +96,7 @@ impl ProjectModel {
         let org_model = self.without_internal_roles(&self.orgs[&org]);
         Ok(match org_model.members.get(&user) {
             Some(member) if !matches!(command.row.write, Write::Remove) => {
-                Answer::Member { roles: self.shown(&org_model, member, now), origin: None, org, user }
+                Answer::Member { roles: self.member_roles(&org_model, member, now), origin: None, org, user }
             }
             _ => Answer::Removed,
         })
@@ -109,10 +109,10 @@ impl ProjectModel {
             Write::Set(_) => "rolecall::can_change_roles",
             Write::Remove => "rolecall::can_remove_users",
         };
-        let itself = acting == user;
+        let own_roles = acting == user;
         let adds = matches!(command.row.write, Write::Add(_));
         let granting = self.roles_granting(acting, org, permission, now)?;
-        if granting.is_empty() && (adds || !itself) {
+        if granting.is_empty() && (adds || !own_roles) {
             return Err(Reason::ActingUserMissingPermission);
         }
         let given = self.visible_assignments(&command.row.write)?;
@@ -120,17 +120,17 @@ impl ProjectModel {
         let org_model = self.orgs[org].clone();
         let recorded = org_model.members.get(user).cloned().unwrap_or_default();
         let visible = |role: &str| !self.is_internal(role);
-        let mut seen = recorded.clone();
-        seen.roles.retain(|role, _| visible(role));
-        if !adds && !seen.is_member(now) {
+        let mut visible_member = recorded.clone();
+        visible_member.roles.retain(|role, _| visible(role));
+        if !adds && !visible_member.is_member(now) {
             return Err(Reason::MemberNotFound);
         }
         // Check permission first: a refused caller must not learn whether the member exists.
-        let nobody = Member::default();
-        let target = if adds { &nobody } else { &seen };
+        let no_member = Member::default();
+        let target = if adds { &no_member } else { &visible_member };
         self.validate_assignments(target, &given, now)?;
-        self.require_scope(&org_model, target, &granting, itself && !adds, &given, now)?;
-        if adds && seen.is_member(now) {
+        self.require_scope(&org_model, target, &granting, own_roles && !adds, &given, now)?;
+        if adds && visible_member.is_member(now) {
             return Err(Reason::MemberAlreadyExists);
         }
 
@@ -140,10 +140,10 @@ impl ProjectModel {
             Write::Add(given) | Write::Set(given) => self.assigned_roles(&org_model, target, given, now, limits)?,
         };
         // I4: refuse what is possible only without the internal roles.
-        let hidden: Roles =
+        let internal: Roles =
             recorded.roles.iter().filter(|(role, _)| !visible(role)).map(|(r, g)| (r.clone(), *g)).collect();
         let held: Vec<_> =
-            hidden.values().filter(|given| given.expire_time.is_none_or(|expire_time| expire_time > now)).collect();
+            internal.values().filter(|given| given.expire_time.is_none_or(|expire_time| expire_time > now)).collect();
         let single = self.structure == RoleStructure::SingleRole;
         // Another refusal comes first.
         let not_available = || {
@@ -159,8 +159,10 @@ impl ProjectModel {
             return Err(not_available());
         }
         if !matches!(command.row.write, Write::Remove) && !held.is_empty() {
-            let ends = || after.values().chain(held.iter().copied()).map(|given| given.expire_time.is_some());
-            let (temporary, permanent) = (ends().filter(|ends| *ends).count(), ends().filter(|ends| !*ends).count());
+            let temporary_flags =
+                || after.values().chain(held.iter().copied()).map(|given| given.expire_time.is_some());
+            let (temporary, permanent) =
+                (temporary_flags().filter(|it| *it).count(), temporary_flags().filter(|it| !*it).count());
             if single && (temporary > 1 || permanent > 1) {
                 return Err(not_available());
             }
@@ -168,13 +170,14 @@ impl ProjectModel {
                 return Err(not_available());
             }
         }
-        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
-        if ends(&after) == ends(&seen.roles) {
+        let expiries =
+            |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
+        if expiries(&after) == expiries(&visible_member.roles) {
             return Ok(());
         }
         let mut roles = after;
         // Expired internal roles are dropped like all expired roles.
-        roles.extend(hidden.into_iter().filter(|(role, _)| recorded.holds(role, now)));
+        roles.extend(internal.into_iter().filter(|(role, _)| recorded.holds(role, now)));
         self.store_roles(org, user, roles, recorded, limits)
     }
 
@@ -223,57 +226,63 @@ impl ProjectModel {
     fn require_scope(
         &self,
         org_model: &OrgModel,
-        seen: &Member,
+        visible_member: &Member,
         granting: &[LiveRole],
-        itself: bool,
+        own_roles: bool,
         given: &[(String, RoleAssignment)],
         now: Time,
     ) -> Result<(), Reason> {
         let disabled = &self.mappings[&org_model.mapping].disabled;
-        let mut gets: Vec<(String, Option<Time>)> =
-            given.iter().map(|(role, given)| (role.clone(), self.expiry_of(seen, role, given))).collect();
+        let mut wanted: Vec<(String, Option<Time>)> =
+            given.iter().map(|(role, given)| (role.clone(), self.expiry_of(visible_member, role, given))).collect();
         // Without roles in the request, the member gets the default role.
-        if gets.is_empty() && !seen.is_member(now) {
-            gets.push((self.default_role.clone(), None));
+        if wanted.is_empty() && !visible_member.is_member(now) {
+            wanted.push((self.default_role.clone(), None));
         }
-        let mut comes: Vec<(String, Option<Time>)> = Vec::new();
-        let mut goes: BTreeSet<String> = BTreeSet::new();
-        for (role, expire_time) in &gets {
-            if !seen.holds(role, now) || !lasts_as_long(seen.roles[role].expire_time, *expire_time) {
-                comes.push((role.clone(), *expire_time));
+        let mut given_roles: Vec<(String, Option<Time>)> = Vec::new();
+        let mut lost: BTreeSet<String> = BTreeSet::new();
+        for (role, expire_time) in &wanted {
+            if !visible_member.holds(role, now) || !lasts_as_long(visible_member.roles[role].expire_time, *expire_time)
+            {
+                given_roles.push((role.clone(), *expire_time));
                 // Its fallback role lasts longer as well.
-                let fallback_role =
-                    seen.fallback_of(role, disabled).filter(|_| seen.holds(role, now) && disabled.contains(role));
-                comes.extend(fallback_role.map(|fallback_role| (fallback_role, *expire_time)));
-            } else if !lasts_as_long(*expire_time, seen.roles[role].expire_time) {
-                goes.insert(role.clone());
+                let fallback_role = visible_member
+                    .fallback_of(role, disabled)
+                    .filter(|_| visible_member.holds(role, now) && disabled.contains(role));
+                given_roles.extend(fallback_role.map(|fallback_role| (fallback_role, *expire_time)));
+            } else if !lasts_as_long(*expire_time, visible_member.roles[role].expire_time) {
+                lost.insert(role.clone());
             }
         }
-        for role in seen.roles.keys().filter(|role| seen.holds(role, now)) {
-            if !gets.iter().any(|(other, _)| other == role) {
-                goes.insert(role.clone());
+        for role in visible_member.roles.keys().filter(|role| visible_member.holds(role, now)) {
+            if !wanted.iter().any(|(other, _)| other == role) {
+                lost.insert(role.clone());
             }
         }
         // A new or extended temporary role overrides the permanent role.
-        if self.structure == RoleStructure::SingleRole && comes.iter().any(|(_, expire_time)| expire_time.is_some()) {
-            goes.extend(
-                gets.iter()
-                    .filter(|(role, expire_time)| expire_time.is_none() && seen.holds(role, now))
+        if self.structure == RoleStructure::SingleRole
+            && given_roles.iter().any(|(_, expire_time)| expire_time.is_some())
+        {
+            lost.extend(
+                wanted
+                    .iter()
+                    .filter(|(role, expire_time)| expire_time.is_none() && visible_member.holds(role, now))
                     .map(|it| it.0.clone()),
             );
         }
         // A fallback role is removed together with its role.
-        let mut taken = goes.clone();
-        for role in goes.iter().filter(|role| disabled.contains(*role)) {
-            taken.extend(seen.fallback_of(role, disabled));
+        let mut taken = lost.clone();
+        for role in lost.iter().filter(|role| disabled.contains(*role)) {
+            taken.extend(visible_member.fallback_of(role, disabled));
         }
         let covering = |role: &str| {
             granting.iter().filter(|live_role| self.scope(&live_role.role).contains(role)).collect::<Vec<_>>()
         };
-        let steps_down =
-            |role: &str| if itself { self.expiries_of_higher_roles(org_model, seen, role, now) } else { Vec::new() };
+        let steps_down = |role: &str| {
+            if own_roles { self.expiries_of_higher_roles(org_model, visible_member, role, now) } else { Vec::new() }
+        };
         // Roles taken are checked before roles given.
-        if !itself {
+        if !own_roles {
             for role in &taken {
                 if granting.is_empty() {
                     return Err(Reason::ActingUserMissingPermission);
@@ -283,8 +292,9 @@ impl ProjectModel {
                 }
             }
         }
-        comes.retain(|(role, expire_time)| !steps_down(role).iter().any(|end| lasts_as_long(*end, *expire_time)));
-        for (role, _) in &comes {
+        given_roles
+            .retain(|(role, expire_time)| !steps_down(role).iter().any(|expiry| lasts_as_long(*expiry, *expire_time)));
+        for (role, _) in &given_roles {
             if granting.is_empty() {
                 return Err(Reason::ActingUserMissingPermission);
             }
@@ -292,7 +302,7 @@ impl ProjectModel {
                 return Err(Reason::RoleOutOfScope);
             }
         }
-        for (role, expire_time) in &comes {
+        for (role, expire_time) in &given_roles {
             if !covering(role).iter().any(|live_role| lasts_as_long(live_role.expire_time, *expire_time)) {
                 return Err(Reason::OutlastsGranter);
             }
@@ -326,8 +336,8 @@ impl ProjectModel {
         now: Time,
     ) -> Option<Option<Time>> {
         let org_model = self.without_internal_roles(org_model);
-        let ends = self.expiries_of_higher_roles(&org_model, org_model.members.get(user)?, role, now).into_iter();
-        ends.reduce(|one, other| if lasts_as_long(one, other) { one } else { other })
+        let expiries = self.expiries_of_higher_roles(&org_model, org_model.members.get(user)?, role, now).into_iter();
+        expiries.reduce(|one, other| if lasts_as_long(one, other) { one } else { other })
     }
 
     /// Returns the expiries of the user's live or overridden roles above `role`, from which the user may step down in
@@ -335,20 +345,20 @@ impl ProjectModel {
     fn expiries_of_higher_roles(
         &self,
         org_model: &OrgModel,
-        seen: &Member,
+        visible_member: &Member,
         role: &str,
         now: Time,
     ) -> Vec<Option<Time>> {
         let place = |role: &str| self.roles.iter().position(|(other, _)| other == role);
-        let mut ends = Vec::new();
+        let mut expiries = Vec::new();
         if self.structure == RoleStructure::SingleRole {
-            for (own, expire_time, state, ..) in self.shown(org_model, seen, now) {
+            for (own, expire_time, state, ..) in self.member_roles(org_model, visible_member, now) {
                 if matches!(state, RoleState::Live | RoleState::Overridden) && place(&own) < place(role) {
-                    ends.push(expire_time);
+                    expiries.push(expire_time);
                 }
             }
         }
-        ends
+        expiries
     }
 
     /// Stores the roles of a member. A user without roles is not a member.
@@ -356,7 +366,7 @@ impl ProjectModel {
         if !roles.is_empty() {
             self.count_set(&roles, limits)?;
         }
-        let members = &mut self.orgs.get_mut(org).expect("looked up").members;
+        let members = &mut self.orgs.get_mut(org).expect("the org exists").members;
         if roles.is_empty() {
             members.remove(user);
         } else {

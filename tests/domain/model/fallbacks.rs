@@ -11,14 +11,14 @@ use super::{Member, OrgModel, ProjectModel, RoleRecord, Roles};
 impl Member {
     /// Returns the first enabled fallback role in the chain of a suspended role.
     pub(super) fn fallback_of(&self, role: &str, disabled: &BTreeSet<String>) -> Option<String> {
-        let mut recorded_role = self.fallbacks.get(role)?;
+        let mut fallback_role = self.fallbacks.get(role)?;
         let mut steps = 0;
-        while disabled.contains(recorded_role) {
-            recorded_role = self.fallbacks.get(recorded_role)?;
+        while disabled.contains(fallback_role) {
+            fallback_role = self.fallbacks.get(fallback_role)?;
             steps += 1;
-            assert!(steps < 100, "roles that stand in for each other: {self:?}");
+            assert!(steps < 100, "a cycle of fallback roles: {self:?}");
         }
-        Some(recorded_role.clone())
+        Some(fallback_role.clone())
     }
 
     /// Returns true if the member has the role as a fallback, even if the fallback is itself disabled.
@@ -208,14 +208,14 @@ fn remapped(roles: &Roles, to: &BTreeMap<String, String>, now: Time) -> Roles {
     }
     for (role, given) in roles.iter().filter(|(_, given)| held(given)) {
         let Some(target) = to.get(role) else { continue };
-        let comes = match after.get(target).filter(|there| held(there)) {
-            Some(there) => RoleRecord {
-                expire_time: there.expire_time.zip(given.expire_time).map(|(one, other)| one.max(other)),
-                ..*there
+        let added = match after.get(target).filter(|present| held(present)) {
+            Some(present) => RoleRecord {
+                expire_time: present.expire_time.zip(given.expire_time).map(|(one, other)| one.max(other)),
+                ..*present
             },
             None => RoleRecord { expire_time: given.expire_time, origin: Origin::Migration },
         };
-        after.insert(target.clone(), comes);
+        after.insert(target.clone(), added);
     }
     after
 }

@@ -38,12 +38,12 @@ pub struct AffectedMember {
 }
 
 /// Expiry, state, and the fallback role with its state.
-type Shown = (Option<Time>, RoleState, Option<(String, RoleState)>);
+type ShownRole = (Option<Time>, RoleState, Option<(String, RoleState)>);
 
 /// The roles of a member and what the live ones grant.
 #[derive(Default, PartialEq)]
 struct MemberState {
-    shown: BTreeMap<String, Shown>,
+    shown: BTreeMap<String, ShownRole>,
     held: BTreeMap<String, RoleState>,
     /// The permission rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
@@ -94,39 +94,42 @@ fn compared(before: Option<&ProjectModel>, after: Option<&ProjectModel>, now: Ti
     let (were, are) = (orgs(before), orgs(after));
     for id in were.keys().chain(are.keys()).collect::<BTreeSet<_>>() {
         let (was, is) = (were.get(id), are.get(id));
-        let told = |org: &OrgModel| (org.display_name.clone(), org.metadata.clone(), org.created, org.mapping.clone());
-        let renamed = |org: Option<&OrgModel>| org.map(told);
+        let profile =
+            |org: &OrgModel| (org.display_name.clone(), org.metadata.clone(), org.created, org.mapping.clone());
+        let renamed = |org: Option<&OrgModel>| org.map(profile);
         if renamed(was) != renamed(is) {
             report.orgs.insert(id.clone());
         }
         let users = was.into_iter().chain(is).flat_map(|org| org.members.keys()).collect::<BTreeSet<_>>();
         for user in users {
-            let stood = before.zip(was).map(|(project, org)| project.recorded_role(org, user, now)).unwrap_or_default();
-            let recorded_role =
-                after.zip(is).map(|(project, org)| project.recorded_role(org, user, now)).unwrap_or_default();
-            let live = |role: &&String| stood.rows.contains_key(*role) || recorded_role.rows.contains_key(*role);
+            let state_before =
+                before.zip(was).map(|(project, org)| project.member_state(org, user, now)).unwrap_or_default();
+            let state_after =
+                after.zip(is).map(|(project, org)| project.member_state(org, user, now)).unwrap_or_default();
+            let live = |role: &&String| state_before.rows.contains_key(*role) || state_after.rows.contains_key(*role);
             let row = |project: Option<&ProjectModel>, org: Option<&OrgModel>, role: &str| {
                 let grants = project.zip(org).map(|(project, org)| &project.mappings[&org.mapping].grants);
                 grants.and_then(|grants| grants.get(role).cloned()).unwrap_or_default()
             };
-            let roles: BTreeSet<&String> = stood.held.keys().chain(recorded_role.held.keys()).collect();
-            let passed = |project: Option<&ProjectModel>, recorded_role: &MemberState| {
+            let roles: BTreeSet<&String> = state_before.held.keys().chain(state_after.held.keys()).collect();
+            let passed = |project: Option<&ProjectModel>, state: &MemberState| {
                 let pairs = project.map(ProjectModel::at_least).unwrap_or_default();
-                let passed = pairs.into_iter().filter(|(role, _)| recorded_role.rows.contains_key(role));
+                let passed = pairs.into_iter().filter(|(role, _)| state.rows.contains_key(role));
                 // Count only roles that exist afterwards.
                 let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
                 passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
             };
             report.members_losing_at_least +=
-                u64::from(!passed(before, &stood).is_subset(&passed(after, &recorded_role)));
+                u64::from(!passed(before, &state_before).is_subset(&passed(after, &state_after)));
             let differs = |role: &&String| row(before, was, role) != row(after, is, role);
-            if stood.shown == recorded_role.shown && !roles.iter().copied().filter(live).any(|role| differs(&role)) {
+            if state_before.shown == state_after.shown && !roles.iter().copied().filter(live).any(|role| differs(&role))
+            {
                 continue;
             }
             report.orgs.insert(id.clone());
             let mut affected = AffectedMember::default();
             for role in roles.iter().copied() {
-                let replacement_of = match (stood.held.get(role), recorded_role.held.get(role)) {
+                let column = match (state_before.held.get(role), state_after.held.get(role)) {
                     (None, _) => Some((0, &mut affected.roles_given)),
                     (_, None) => Some((1, &mut affected.roles_removed)),
                     (Some(was), Some(is)) => match (*was == RoleState::Suspended, *is == RoleState::Suspended) {
@@ -135,15 +138,15 @@ fn compared(before: Option<&ProjectModel>, after: Option<&ProjectModel>, now: Ti
                         _ => None,
                     },
                 };
-                if let Some((column, roles)) = replacement_of {
+                if let Some((column, roles)) = column {
                     roles.insert(role.clone());
                     report.roles.entry(role.clone()).or_default()[column] += 1;
                 }
             }
-            let (had, has) = (stood.grants(), recorded_role.grants());
+            let (had, has) = (state_before.grants(), state_after.grants());
             affected.permissions_gained = has.difference(&had).cloned().collect();
             affected.permissions_lost = had.difference(&has).cloned().collect();
-            let less = stood.rows.iter().any(|(role, granted)| !granted.is_subset(&row(after, is, role)));
+            let less = state_before.rows.iter().any(|(role, granted)| !granted.is_subset(&row(after, is, role)));
             affected.loses = !affected.roles_removed.is_empty() || !affected.roles_suspended.is_empty() || less;
             report.affected.insert((id.clone(), user.clone()), affected);
         }
@@ -227,16 +230,17 @@ impl ProjectModel {
         }
     }
 
-    fn recorded_role(&self, org_model: &OrgModel, user: &str, now: Time) -> MemberState {
+    fn member_state(&self, org_model: &OrgModel, user: &str, now: Time) -> MemberState {
         let Some(member) = org_model.members.get(user).filter(|member| member.is_member(now)) else {
             return MemberState::default();
         };
-        let shown = self.shown(org_model, member, now);
+        let shown = self.member_roles(org_model, member, now);
         let temporary = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
         let shown = shown.into_iter().filter(|(_, _, state, ..)| *state != RoleState::Expired);
         let shown = shown.map(|(role, expire_time, state, _, fallback_role)| {
-            let behind = if temporary && expire_time.is_none() { RoleState::Overridden } else { RoleState::Live };
-            (role, (expire_time, state, fallback_role.map(|role| (role, behind))))
+            let fallback_state =
+                if temporary && expire_time.is_none() { RoleState::Overridden } else { RoleState::Live };
+            (role, (expire_time, state, fallback_role.map(|role| (role, fallback_state))))
         });
         let shown = shown.collect();
         let mut held: BTreeMap<String, RoleState> = BTreeMap::new();

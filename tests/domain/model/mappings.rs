@@ -13,14 +13,14 @@ use super::{Answer, Details, Mapping, ProjectModel, at_most, fresh, texts};
 
 impl ProjectModel {
     pub fn mapping(&self, wanted: &str) -> Result<String, Reason> {
-        let found = self.mappings.iter().find(|(name, mapping)| mapping.details.answers_to(name, wanted));
+        let found = self.mappings.iter().find(|(name, mapping)| mapping.details.matches(name, wanted));
         found.map(|(name, _)| name.clone()).ok_or(Reason::RoleMappingNotFound)
     }
 
     /// Returns true if a mapping other than `of` has this name or alias (R1, R3).
     fn mapping_name_taken(&self, name: &str, of: Option<&str>) -> bool {
         let mut others = self.mappings.iter().filter(|(other, _)| Some(other.as_str()) != of);
-        others.any(|(other, mapping)| mapping.details.nearly_answers_to(other, name))
+        others.any(|(other, mapping)| mapping.details.matches_ignoring_case(other, name))
     }
 
     /// Returns the number of (mapping, role, permission) triples.
@@ -196,9 +196,9 @@ impl ProjectModel {
         let mapping = self.target(&command.to)?;
         self.validate_strategy(&command.on_disabled, &mapping)?;
         let (mut moved, mut unchanged) = (0, 0);
-        let mut seen = BTreeSet::new();
+        let mut distinct = BTreeSet::new();
         for org in &command.org_ids {
-            if !seen.insert(org.to_string()) {
+            if !distinct.insert(org.to_string()) {
                 return Err(Reason::RepeatedRow);
             }
             match self.move_org(org.as_str(), &mapping, &command.on_disabled, now)? {

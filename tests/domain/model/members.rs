@@ -9,7 +9,7 @@ use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, Shown, at_most};
+use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, ShownRole, at_most};
 
 impl Member {
     /// Returns true if the role is recorded and has not expired.
@@ -23,7 +23,7 @@ impl Member {
 }
 
 /// Returns true if a role is temporary, and it or its fallback role is live (B5).
-pub(super) fn overrides_permanent((_, expire_time, state, _, fallback_role): &Shown) -> bool {
+pub(super) fn overrides_permanent((_, expire_time, state, _, fallback_role): &ShownRole) -> bool {
     expire_time.is_some() && (*state == RoleState::Live || fallback_role.is_some())
 }
 
@@ -33,7 +33,7 @@ pub(super) fn expired(given: &RoleRecord, now: Time) -> bool {
 
 impl ProjectModel {
     /// Returns the recorded roles of a member, highest first.
-    pub fn shown(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<Shown> {
+    pub fn member_roles(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<ShownRole> {
         let disabled = &self.mappings[&org_model.mapping].disabled;
         let mut shown = Vec::new();
         for (name, _) in &self.roles {
@@ -62,7 +62,7 @@ impl ProjectModel {
 
     /// Returns the state of each role of a member and of each fallback role.
     pub(super) fn state(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<(String, RoleState)> {
-        let shown = self.shown(org_model, member, now);
+        let shown = self.member_roles(org_model, member, now);
         let temporary = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
         let mut state = Vec::new();
         for (role, expire_time, recorded_role, _, fallback_role) in shown {
@@ -117,7 +117,7 @@ impl ProjectModel {
         let org_model = &self.orgs[&org];
         Ok(match org_model.members.get(&user) {
             Some(member) => {
-                let (roles, origin) = (self.shown(org_model, member, now), Some(member.origin));
+                let (roles, origin) = (self.member_roles(org_model, member, now), Some(member.origin));
                 Answer::Member { org, user, roles, origin }
             }
             None => Answer::Removed,
@@ -132,10 +132,10 @@ impl ProjectModel {
         limits: &Limits,
     ) -> Result<Answer, Reason> {
         let before = self.clone();
-        let mut seen = BTreeSet::new();
+        let mut distinct = BTreeSet::new();
         let (mut added, mut set, mut removed, mut unchanged) = (0, 0, 0, 0);
         for row in &command.rows {
-            if !seen.insert((row.org_id.to_string(), row.user_id.to_string())) {
+            if !distinct.insert((row.org_id.to_string(), row.user_id.to_string())) {
                 return Err(Reason::RepeatedRow);
             }
             let changed = self.write_member(row, now, limits)?;
@@ -171,12 +171,13 @@ impl ProjectModel {
         if let Some(roles) = &after {
             self.count_set(roles, limits)?;
         }
-        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
+        let expiries =
+            |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
         // A write that changes no role does not change the origin either.
-        if after.as_ref().map(ends) == recorded.as_ref().map(|member| ends(&member.roles)) {
+        if after.as_ref().map(expiries) == recorded.as_ref().map(|member| expiries(&member.roles)) {
             return Ok(false);
         }
-        let members = &mut self.orgs.get_mut(org).expect("looked up above").members;
+        let members = &mut self.orgs.get_mut(org).expect("the org exists").members;
         match after {
             Some(roles) => {
                 let fallbacks = recorded.map(|member| member.fallbacks).unwrap_or_default();
@@ -200,14 +201,14 @@ impl ProjectModel {
         if given.is_empty() {
             roles.insert(self.default_role.clone(), RoleRecord { expire_time: None, origin: Origin::Direct });
         }
-        for one in given {
-            let name = self.role(one.role.as_str())?;
+        for assignment in given {
+            let name = self.role(assignment.role.as_str())?;
             if roles.contains_key(&name) {
                 return Err(Reason::RepeatedRole);
             }
             // A repeated role keeps its expiry. A past expiry is refused.
-            let kept = if one.permanent { None } else { member.roles.get(&name).and_then(|it| it.expire_time) };
-            let expire_time = one.expire_time.or(kept);
+            let kept = if assignment.permanent { None } else { member.roles.get(&name).and_then(|it| it.expire_time) };
+            let expire_time = assignment.expire_time.or(kept);
             if expire_time.is_some_and(|expire_time| now >= expire_time) {
                 return Err(Reason::EndInThePast);
             }

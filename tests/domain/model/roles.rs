@@ -16,17 +16,17 @@ use crate::placeholders::ALL_OTHERS;
 impl ProjectModel {
     /// Returns the current name of the permission with this name or alias.
     pub fn permission(&self, wanted: &str) -> Result<String, Reason> {
-        let found = self.permissions.iter().find(|(name, details)| details.answers_to(name, wanted));
+        let found = self.permissions.iter().find(|(name, details)| details.matches(name, wanted));
         found.map(|(name, _)| name.clone()).ok_or(Reason::PermissionNotFound)
     }
 
     pub fn role(&self, wanted: &str) -> Result<String, Reason> {
-        let found = self.roles.iter().find(|(name, details)| details.answers_to(name, wanted));
+        let found = self.roles.iter().find(|(name, details)| details.matches(name, wanted));
         found.map(|(name, _)| name.clone()).ok_or(Reason::RoleNotFound)
     }
 
     pub fn role_details(&self, name: &str) -> &Details {
-        &self.roles.iter().find(|(role, _)| role == name).expect("a role of this name").1
+        &self.roles.iter().find(|(role, _)| role == name).expect("the role exists").1
     }
 
     pub fn is_internal(&self, role: &str) -> bool {
@@ -109,7 +109,7 @@ impl ProjectModel {
     /// R1, R2.
     pub(super) fn create_role(&mut self, command: &CreateRole, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let name = command.name.to_string();
-        if self.roles.iter().any(|(other, details)| details.nearly_answers_to(other, &name)) {
+        if self.roles.iter().any(|(other, details)| details.matches_ignoring_case(other, &name)) {
             return Err(Reason::RoleAlreadyExists);
         }
         at_most(limits.roles, self.roles.len() + 1)?;
@@ -159,7 +159,7 @@ impl ProjectModel {
         let new_name = command.new_name.as_ref().map(|name| name.as_str());
         if let Some(new_name) = new_name {
             let others = self.roles.iter().filter(|(other, _)| *other != name);
-            if others.into_iter().any(|(other, details)| details.nearly_answers_to(other, new_name)) {
+            if others.into_iter().any(|(other, details)| details.matches_ignoring_case(other, new_name)) {
                 return Err(Reason::RoleAlreadyExists);
             }
         }
@@ -263,11 +263,11 @@ impl ProjectModel {
             for member in org_model.members.values_mut() {
                 let instead = replacement.as_ref().filter(|role| !disabled.contains(*role));
                 // A holder of the deleted role as a fallback role gets the replacement as the fallback role.
-                let in_place = member.has_fallback(&deleted, now);
-                if in_place && instead.is_none() {
+                let as_fallback = member.has_fallback(&deleted, now);
+                if as_fallback && instead.is_none() {
                     return Err(Reason::ReplacementDisabled);
                 }
-                holders += u64::from(in_place || member.holds(&deleted, now));
+                holders += u64::from(as_fallback || member.holds(&deleted, now));
                 member.fallbacks.remove(&deleted);
                 let fallbacks =
                     std::mem::take(&mut member.fallbacks).into_iter().filter_map(|(role, fallback_role)| {
