@@ -22,12 +22,12 @@ use crate::state_to_model::model_of;
 type Reach = BTreeMap<String, Option<Time>>;
 
 /// Returns everything that the roles of the colluders can lead to, in any number of steps.
-fn reach(project_model: &ProjectModel, org_model: &OrgModel, colluders: &[&str], now: Time) -> Reach {
+fn reach(project: &ProjectModel, org: &OrgModel, colluders: &[&str], now: Time) -> Reach {
     let mut reach = Reach::new();
     for user in colluders {
-        extend_reach(&mut reach, held(project_model, org_model, user, now));
+        extend_reach(&mut reach, held(project, org, user, now));
     }
-    let disabled = &project_model.mappings[&org_model.mapping].disabled;
+    let disabled = &project.mappings[&org.mapping].disabled;
     loop {
         let before = reach.clone();
         for (role, expire_time) in &before {
@@ -35,12 +35,12 @@ fn reach(project_model: &ProjectModel, org_model: &OrgModel, colluders: &[&str],
                 continue;
             }
             let gives = ["rolecall::can_invite", "rolecall::can_change_roles"];
-            if gives.iter().any(|permission| project_model.grants(org_model, role, permission)) {
-                extend_reach(&mut reach, project_model.scope(role).into_iter().map(|other| (other, *expire_time)));
+            if gives.iter().any(|permission| project.grants(org, role, permission)) {
+                extend_reach(&mut reach, project.scope(role).into_iter().map(|other| (other, *expire_time)));
             }
             // G3: its holder can step down to a lower role.
-            if project_model.structure == RoleStructure::SingleRole && !project_model.is_internal(role) {
-                let lower = project_model.roles.iter().skip_while(|(name, _)| name != role);
+            if project.structure == RoleStructure::SingleRole && !project.is_internal(role) {
+                let lower = project.roles.iter().skip_while(|(name, _)| name != role);
                 let lower = lower.filter(|(_, details)| !details.built_in_or_internal);
                 extend_reach(&mut reach, lower.map(|(name, _)| (name.clone(), *expire_time)));
             }
@@ -61,10 +61,10 @@ fn extend_reach(reach: &mut Reach, roles: impl IntoIterator<Item = (String, Opti
 }
 
 /// Returns all roles of a user with their expiries, suspended roles and fallback roles included.
-fn held(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Time) -> Vec<(String, Option<Time>)> {
-    let Some(member) = org_model.members.get(user) else { return Vec::new() };
+fn held(project: &ProjectModel, org: &OrgModel, user: &str, now: Time) -> Vec<(String, Option<Time>)> {
+    let Some(member) = org.members.get(user) else { return Vec::new() };
     let mut held = Vec::new();
-    for (role, expire_time, _, _, fallback_role) in project_model.member_roles(org_model, member, now) {
+    for (role, expire_time, _, _, fallback_role) in project.member_roles(org, member, now) {
         if expire_time.is_none_or(|expire_time| expire_time > now) {
             held.push((role, expire_time));
             held.extend(fallback_role.map(|role| (role, expire_time)));
@@ -77,15 +77,15 @@ fn held(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Tim
 const COLLUDERS: [&str; 2] = ["ann", "bob"];
 
 /// Returns all roles of a user, each with its latest expiry.
-fn holds(project_model: &ProjectModel, org_model: &OrgModel, user: &str, now: Time) -> Reach {
+fn holds(project: &ProjectModel, org: &OrgModel, user: &str, now: Time) -> Reach {
     let mut reach = Reach::new();
-    extend_reach(&mut reach, held(project_model, org_model, user, now));
+    extend_reach(&mut reach, held(project, org, user, now));
     reach
 }
 
 /// Checks a write that changed something. A live role of the acting user must cover each role that was added, extended,
 /// removed or shortened. No other user changes.
-fn is_covered(project_model: &ProjectModel, after: &OrgModel, step: &Step, now: Time) -> TestCaseResult {
+fn is_covered(project: &ProjectModel, after: &OrgModel, step: &Step, now: Time) -> TestCaseResult {
     let Command::WriteMember(WriteMember { row, .. }) = &step.command else {
         unreachable!("random writes write members")
     };
@@ -96,16 +96,15 @@ fn is_covered(project_model: &ProjectModel, after: &OrgModel, step: &Step, now: 
         Write::Set(_) => "rolecall::can_change_roles",
         Write::Remove => "rolecall::can_remove_users",
     };
-    let org_model = &project_model.orgs[ORG];
+    let org = &project.orgs[ORG];
     for other in USERS.into_iter().filter(|&other| other != user) {
-        prop_assert_eq!(org_model.members.get(other), after.members.get(other), "{} changed as well", other);
+        prop_assert_eq!(org.members.get(other), after.members.get(other), "{} changed as well", other);
     }
-    let (had, has) = (holds(project_model, org_model, user, now), holds(project_model, after, user, now));
-    let latest_expiry = |role: &str| project_model.latest_given_expiry(org_model, acting, permission, role, now);
+    let (had, has) = (holds(project, org, user, now), holds(project, after, user, now));
+    let latest_expiry = |role: &str| project.latest_given_expiry(org, acting, permission, role, now);
     for (role, expire_time) in &has {
         if had.get(role).is_none_or(|had| !lasts_as_long(*had, *expire_time)) {
-            let lower =
-                if acting == user { project_model.latest_step_down_expiry(org_model, user, role, now) } else { None };
+            let lower = if acting == user { project.latest_step_down_expiry(org, user, role, now) } else { None };
             let covered =
                 latest_expiry(role).into_iter().chain(lower).any(|latest| lasts_as_long(latest, *expire_time));
             prop_assert!(covered, "{user} gets {role} until {expire_time:?} by {acting}");
@@ -119,14 +118,14 @@ fn is_covered(project_model: &ProjectModel, after: &OrgModel, step: &Step, now: 
 }
 
 /// Counts the kinds of roles that the colluders start with.
-fn count_start(project_model: &ProjectModel, org_model: &OrgModel, reach: &Reach, counts: &CaseCounts) {
+fn count_start(project: &ProjectModel, org: &OrgModel, reach: &Reach, counts: &CaseCounts) {
     let now = Time(START);
-    let shown = COLLUDERS.iter().filter_map(|user| org_model.members.get(*user));
-    let shown: Vec<_> = shown.flat_map(|member| project_model.member_roles(org_model, member, now)).collect();
+    let shown = COLLUDERS.iter().filter_map(|user| org.members.get(*user));
+    let shown: Vec<_> = shown.flat_map(|member| project.member_roles(org, member, now)).collect();
     let has_state = |state| shown.iter().any(|(_, _, it, ..)| *it == state);
-    let single = project_model.structure == RoleStructure::SingleRole;
+    let single = project.structure == RoleStructure::SingleRole;
     let not_expired = |expire_time: &Option<Time>| expire_time.is_some_and(|expire_time| expire_time > now);
-    let disabled = &project_model.mappings[&org_model.mapping].disabled;
+    let disabled = &project.mappings[&org.mapping].disabled;
     counts.count_if(
         single && shown.iter().any(|(_, expire_time, ..)| not_expired(expire_time)),
         "a temporary role in SINGLE_ROLE",
@@ -134,8 +133,8 @@ fn count_start(project_model: &ProjectModel, org_model: &OrgModel, reach: &Reach
     counts.count_if(has_state(RoleState::Overridden), "an overridden role");
     counts.count_if(has_state(RoleState::Suspended), "a suspended role");
     counts.count_if(shown.iter().any(|(.., fallback_role)| fallback_role.is_some()), "a fallback role");
-    counts.count_if(shown.iter().any(|(role, ..)| project_model.is_internal(role)), "an internal role");
-    let built_in_or_internal = |role: &String| project_model.is_internal(role) && disabled.contains(role);
+    counts.count_if(shown.iter().any(|(role, ..)| project.is_internal(role)), "an internal role");
+    let built_in_or_internal = |role: &String| project.is_internal(role) && disabled.contains(role);
     counts.count_if(shown.iter().any(|(role, ..)| built_in_or_internal(role)), "a suspended internal role");
     counts.count_if(VISIBLE.iter().any(|role| !reach.contains_key(*role)), "an unreachable role");
 }
@@ -164,12 +163,12 @@ fn g2_colluding_acting_users_never_exceed_their_combined_scope() {
         |(random_org, writes), counts| {
             let mut runner = random_org.run();
             let start = model_of(&runner.state, &USERS);
-            let project_model = &start.projects[PROJECT];
-            let org_model = &project_model.orgs[ORG];
+            let project = &start.projects[PROJECT];
+            let org = &project.orgs[ORG];
             let begun = Time(START);
-            let reach = reach(project_model, org_model, &COLLUDERS, begun);
-            count_start(project_model, org_model, &reach, counts);
-            let had: Vec<Reach> = USERS.iter().map(|user| holds(project_model, org_model, user, begun)).collect();
+            let reach = reach(project, org, &COLLUDERS, begun);
+            count_start(project, org, &reach, counts);
+            let had: Vec<Reach> = USERS.iter().map(|user| holds(project, org, user, begun)).collect();
             let mut now = start.clone();
             let mut changing = 0;
             for write in &writes {
@@ -183,11 +182,11 @@ fn g2_colluding_acting_users_never_exceed_their_combined_scope() {
                 }
                 changing += 1;
                 let before = std::mem::replace(&mut now, model_of(&runner.state, &USERS));
-                let (was, project_model) = (&before.projects[PROJECT], &now.projects[PROJECT]);
-                let org_model = &project_model.orgs[ORG];
-                is_covered(was, org_model, &step, outcome.now)?;
+                let (was, project) = (&before.projects[PROJECT], &now.projects[PROJECT]);
+                let org = &project.orgs[ORG];
+                is_covered(was, org, &step, outcome.now)?;
                 for (user, had) in USERS.iter().zip(&had) {
-                    let holds = holds(project_model, org_model, user, outcome.now);
+                    let holds = holds(project, org, user, outcome.now);
                     for (role, expire_time) in &holds {
                         let by =
                             |reach: &Reach| reach.get(role).is_some_and(|latest| lasts_as_long(*latest, *expire_time));
@@ -196,7 +195,7 @@ fn g2_colluding_acting_users_never_exceed_their_combined_scope() {
                             "{user} holds {role} until {expire_time:?}; {reach:?}; {step:?}"
                         );
                     }
-                    let disabled = &project_model.mappings[&org_model.mapping].disabled;
+                    let disabled = &project.mappings[&org.mapping].disabled;
                     let longer = |(role, expire_time): (&String, &Option<Time>)| {
                         disabled.contains(role) && had.get(role).is_some_and(|had| !lasts_as_long(*had, *expire_time))
                     };

@@ -91,18 +91,18 @@ pub fn random_write(actors: &'static [&'static str], names: &'static [&'static s
 
 /// The model at the time of the write.
 struct Situation<'a> {
-    project_model: &'a ProjectModel,
-    org_model: &'a OrgModel,
+    project: &'a ProjectModel,
+    org: &'a OrgModel,
     now: Time,
 }
 
 impl RandomWrite {
     /// Completes the write. `clock` is the time before the step advances it.
-    pub fn step(&self, project_model: &ProjectModel, clock: Time) -> Step {
+    pub fn step(&self, project: &ProjectModel, clock: Time) -> Step {
         let user = *self.target.get::<&'static str>(&USERS);
-        let step = match project_model.orgs.get(ORG) {
-            Some(org_model) => {
-                let situation = Situation { project_model, org_model, now: Time(clock.0 + self.advance) };
+        let step = match project.orgs.get(ORG) {
+            Some(org) => {
+                let situation = Situation { project, org, now: Time(clock.0 + self.advance) };
                 let user = if self.any_user { user } else { self.target_of(&situation) };
                 write(user, self.write(user, &situation))
             }
@@ -112,9 +112,9 @@ impl RandomWrite {
     }
 
     fn target_of(&self, situation: &Situation<'_>) -> &'static str {
-        let is_there = |user: &str| !situation.held(user).is_empty();
+        let is_member = |user: &str| !situation.held(user).is_empty();
         let adds = matches!(self.kind, Kind::Add);
-        let fit: Vec<&'static str> = USERS.into_iter().filter(|user| is_there(user) != adds).collect();
+        let fit: Vec<&'static str> = USERS.into_iter().filter(|user| is_member(user) != adds).collect();
         let fit = if fit.is_empty() { USERS.to_vec() } else { fit };
         self.target.get::<&'static str>(&fit)
     }
@@ -125,21 +125,21 @@ impl RandomWrite {
         let held = situation.held(user);
         let picked = |pick: &Pick| situation.picked(pick, self.acting, permission, &held);
         let kept = |role: &str| RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false };
-        let but = |left_out: &str| -> Vec<RoleAssignment> {
+        let all_but = |left_out: &str| -> Vec<RoleAssignment> {
             held.iter().filter(|(role, _)| role != left_out).map(|(role, _)| kept(role)).collect()
         };
-        let single = situation.project_model.structure == RoleStructure::SingleRole;
+        let single = situation.project.structure == RoleStructure::SingleRole;
         match self.kind {
             Kind::Add => Write::Add(distinct(self.picks.iter().map(picked).collect())),
             Kind::Set => Write::Set(distinct(self.picks.iter().map(picked).collect())),
             Kind::Change => {
                 let new = picked(&self.picks[0]);
-                let mut given = but(new.role.as_str());
+                let mut given = all_but(new.role.as_str());
                 // SINGLE_ROLE allows one permanent and one temporary role.
                 if single {
-                    let expiries =
+                    let is_temporary =
                         |role: &str| held.iter().any(|(other, expire_time)| other == role && expire_time.is_some());
-                    given.retain(|other| expiries(other.role.as_str()) != new.expire_time.is_some());
+                    given.retain(|other| is_temporary(other.role.as_str()) != new.expire_time.is_some());
                 }
                 given.push(new);
                 Write::Set(given)
@@ -151,18 +151,13 @@ impl RandomWrite {
                 }
                 let (role, expire_time) = self.picks[0].index.get(&temporary);
                 let later = |expire_time: Time| expire_time.0 + self.picks[0].index.index(20) as i64;
-                let latest = situation.project_model.latest_given_expiry(
-                    situation.org_model,
-                    self.acting,
-                    permission,
-                    role,
-                    situation.now,
-                );
+                let latest =
+                    situation.project.latest_given_expiry(situation.org, self.acting, permission, role, situation.now);
                 let expire_time = match latest {
                     Some(latest) if lasts_as_long(latest, *expire_time) => latest,
                     _ => expire_time.map(|expire_time| Time(later(expire_time))),
                 };
-                let mut given = but(role);
+                let mut given = all_but(role);
                 given.push(RoleAssignment {
                     role: RoleName::stored(role.as_str()),
                     expire_time,
@@ -172,7 +167,7 @@ impl RandomWrite {
             }
             Kind::RemoveRole => {
                 let left_out = held.get(self.picks[0].index.index(held.len().max(1))).map(|(role, _)| role.as_str());
-                let rest = but(left_out.unwrap_or_default());
+                let rest = all_but(left_out.unwrap_or_default());
                 if rest.is_empty() { Write::Remove } else { Write::Set(rest) }
             }
             Kind::Remove => Write::Remove,
@@ -183,19 +178,17 @@ impl RandomWrite {
 impl Situation<'_> {
     /// Returns the visible roles that a user holds, with their expiries.
     fn held(&self, user: &str) -> Vec<(String, Option<Time>)> {
-        let Some(member) = self.org_model.members.get(user) else { return Vec::new() };
+        let Some(member) = self.org.members.get(user) else { return Vec::new() };
         let held = |expire_time: Option<Time>| expire_time.is_none_or(|expire_time| expire_time > self.now);
-        let roles =
-            member.roles.iter().filter(|(role, it)| held(it.expire_time) && !self.project_model.is_internal(role));
+        let roles = member.roles.iter().filter(|(role, it)| held(it.expire_time) && !self.project.is_internal(role));
         roles.map(|(role, it)| (role.clone(), it.expire_time)).collect()
     }
 
     fn picked(&self, pick: &Pick, acting: &str, permission: &str, held: &[(String, Option<Time>)]) -> RoleAssignment {
-        let disabled = &self.project_model.mappings[&self.org_model.mapping].disabled;
+        let disabled = &self.project.mappings[&self.org.mapping].disabled;
         let fits = |role: &str| !disabled.contains(role) || held.iter().any(|(other, _)| other == role);
-        let latest =
-            |role: &str| self.project_model.latest_given_expiry(self.org_model, acting, permission, role, self.now);
-        let names = self.project_model.roles.iter().map(|(role, _)| role.as_str());
+        let latest = |role: &str| self.project.latest_given_expiry(self.org, acting, permission, role, self.now);
+        let names = self.project.roles.iter().map(|(role, _)| role.as_str());
         let scope: Vec<&str> = names.filter(|role| fits(role) && latest(role).is_some()).collect();
         let role = match pick.name {
             Some(name) => name,

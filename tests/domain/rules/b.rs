@@ -61,13 +61,13 @@ fn b2_adding_a_member_again_is_refused_and_setting_replaces_all_roles() {
 #[test]
 fn b2_a_repeated_role_keeps_its_expiry_unless_the_request_sets_one() {
     let mut world = world("project shop MULTI\n org acme\n add ann to acme: Admin until 60");
-    let end = |time: i64| Some(vec![("Admin".to_string(), Some(seconds(time)))]);
+    let admin_until = |time: i64| Some(vec![("Admin".to_string(), Some(seconds(time)))]);
     world.unchanged("set ann in acme: Admin");
     world.run("set ann in acme: Admin, Member");
     world.run("set ann in acme: Admin");
-    assert_eq!(world.member("acme", "ann"), end(60));
+    assert_eq!(world.member("acme", "ann"), admin_until(60));
     world.run("set ann in acme: Admin until 90");
-    assert_eq!(world.member("acme", "ann"), end(90));
+    assert_eq!(world.member("acme", "ann"), admin_until(90));
     world.run("set ann in acme: Admin permanent");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Admin".into(), None)]));
     world.run("set ann in acme: Member\n set ann in acme: Admin");
@@ -126,7 +126,7 @@ fn b2_a_bulk_write_counts_the_refused_rows_it_does_not_list() {
             row
         })
         .collect();
-    let refusal = world.decide(&Command::BatchWriteMembers(batch)).err().expect("nobody is a member");
+    let refusal = world.decide(&Command::BatchWriteMembers(batch)).err().expect("no user is a member");
     let Refusal::Rows { rows, total } = refusal else { panic!("{refusal}") };
     assert_eq!((rows.len(), total), (rolecall::limits::VIOLATIONS_MAX, 50));
 }

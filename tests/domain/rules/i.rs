@@ -20,9 +20,11 @@ fn multi() -> World {
 }
 
 #[track_caller]
-fn told(world: &mut World, line: &str, user: &str, roles: &[(&str, Option<Time>)]) {
-    let Answer::Member { org, user: told, roles: shown, origin } = world.answer(line) else { panic!("`{line}`") };
-    assert_eq!((org.as_str(), told.as_str(), origin), ("acme", user, None));
+fn answers(world: &mut World, line: &str, user: &str, roles: &[(&str, Option<Time>)]) {
+    let Answer::Member { org, user: answered_user, roles: shown, origin } = world.answer(line) else {
+        panic!("`{line}`")
+    };
+    assert_eq!((org.as_str(), answered_user.as_str(), origin), ("acme", user, None));
     let shown: Vec<_> = shown.iter().map(|(role, expire_time, ..)| (role.as_str(), *expire_time)).collect();
     assert_eq!(shown, roles, "{line}");
 }
@@ -53,7 +55,7 @@ fn i4_an_internal_member_is_not_found() {
 #[test]
 fn i4_in_multi_role_an_internal_member_can_be_added_with_visible_roles() {
     let mut world = multi();
-    told(&mut world, "as:ann add spy to acme: Member", "spy", &[("Member", None)]);
+    answers(&mut world, "as:ann add spy to acme: Member", "spy", &[("Member", None)]);
     assert_eq!(world.role_states("acme", "spy"), "Member live, Spy live");
     world.refused("as:ann add spy to acme: Member", Reason::MemberAlreadyExists);
 }
@@ -61,7 +63,7 @@ fn i4_in_multi_role_an_internal_member_can_be_added_with_visible_roles() {
 #[test]
 fn i4_in_multi_role_set_and_remove_change_only_visible_roles() {
     let mut world = multi();
-    told(&mut world, "as:ann set mix in acme: Guest until 60", "mix", &[("Guest", Some(seconds(60)))]);
+    answers(&mut world, "as:ann set mix in acme: Guest until 60", "mix", &[("Guest", Some(seconds(60)))]);
     assert_eq!(world.role_states("acme", "mix"), "Spy live, Guest live until 60");
     assert_eq!(world.answer("as:ann remove mix from acme"), Answer::Removed);
     assert_eq!(world.role_states("acme", "mix"), "Spy live");
@@ -86,11 +88,11 @@ fn i4_in_single_role_a_role_that_conflicts_with_an_internal_one_is_not_available
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
     world.refused("as:ann set bob in acme: Member, Guest until 60", Reason::UserNotAvailable);
-    told(&mut world, "as:ann set bob in acme: Guest", "bob", &[("Guest", None)]);
+    answers(&mut world, "as:ann set bob in acme: Guest", "bob", &[("Guest", None)]);
     assert_eq!(world.role_states("acme", "bob"), "Spy live until 60, Guest overridden");
     world.run("set bob in acme: Spy permanent, Member until 60");
     world.refused("as:ann set bob in acme: Member permanent", Reason::UserNotAvailable);
-    told(&mut world, "as:ann set bob in acme: Guest until 50", "bob", &[("Guest", Some(seconds(50)))]);
+    answers(&mut world, "as:ann set bob in acme: Guest until 50", "bob", &[("Guest", Some(seconds(50)))]);
 }
 
 #[test]
@@ -107,7 +109,7 @@ fn i4_role_states_ignore_internal_roles() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
     assert_eq!(world.role_states("acme", "bob"), "Spy live until 60, Member overridden");
-    let Answer::Member { roles, .. } = world.answer("as:ann set bob in acme: Guest") else { panic!() };
+    let Answer::Member { roles, .. } = world.answer("as:ann set bob in acme: Guest") else { panic!("not a member") };
     assert_eq!(roles[0].2, RoleState::Live);
 }
 
@@ -134,7 +136,7 @@ fn i4_deleting_an_org_reports_only_visible_members() {
     world.run("set mix in acme: Member, Spy until 60");
     let impact = world.preview("as:ann delete org acme");
     assert_eq!((impact.members, impact.orgs), (3, 1));
-    assert!(impact.sample.is_empty(), "how members are told of together would tell of internal roles");
+    assert!(impact.sample.is_empty(), "grouping members would reveal internal roles");
     assert!(impact.roles.iter().all(|it| it.role.as_str() != "Spy"));
     assert_eq!(world.answer("as:ann delete org acme"), Answer::Deleted(3));
 }
@@ -146,7 +148,7 @@ fn i4_the_impact_ignores_internal_roles() {
     let impact = world.impact("as:ann set bob in acme: Guest");
     let roles: Vec<_> = impact.roles.iter().map(|it| (it.role.as_str(), it.given, it.removed)).collect();
     assert_eq!((roles, impact.members), (vec![("Member", 0, 1), ("Guest", 1, 0)], 1));
-    assert!(!impact.sample[0].permissions_lost.first.is_empty(), "the role seen was live as far as is told");
+    assert!(!impact.sample[0].permissions_lost.first.is_empty(), "without internal roles the role was live");
     // An internal member appears as a new member.
     let mut world = multi();
     let (known, new) = (world.preview("as:ann add spy to acme: Guest"), world.preview("as:ann add eve to acme: Guest"));

@@ -34,7 +34,7 @@ fn k2_the_first_matching_decision_is_the_answer() {
         ("Live", Allowed),
         ("Suspended", RoleDisabled),
         ("Expired", RoleExpired),
-        ("Both", RoleExpired), // ended and disabled: it is held no longer
+        ("Both", RoleExpired), // expired and disabled: not held
         ("Other", MissingPermission),
         ("Live Suspended", Allowed),
         ("Live Expired", Allowed),
@@ -186,24 +186,24 @@ fn k6_all_of_and_any_of_a_list_of_permissions() {
         ("live other", Allowed, Allowed),
         ("live missing", MissingPermission, Allowed),
         ("missing live", MissingPermission, Allowed),
-        ("live suspended ended missing", RoleDisabled, Allowed),
+        ("live suspended expired missing", RoleDisabled, Allowed),
         // "All of" returns the first failure in the order asked, unless one is unknown.
-        ("ended suspended", RoleExpired, RoleDisabled),
-        ("suspended ended", RoleDisabled, RoleDisabled),
-        ("missing ended", MissingPermission, RoleExpired),
+        ("expired suspended", RoleExpired, RoleDisabled),
+        ("suspended expired", RoleDisabled, RoleDisabled),
+        ("missing expired", MissingPermission, RoleExpired),
         ("missing suspended", MissingPermission, RoleDisabled),
         ("missing", MissingPermission, MissingPermission),
         ("unknown", UnknownPermission, UnknownPermission),
         ("missing unknown", UnknownPermission, UnknownPermission),
         ("live unknown", UnknownPermission, Allowed),
         ("unknown live", UnknownPermission, Allowed),
-        ("suspended ended unknown", UnknownPermission, UnknownPermission),
+        ("suspended expired unknown", UnknownPermission, UnknownPermission),
         // An alias works like a name.
-        ("alive live", Allowed, Allowed),
+        ("old_live live", Allowed, Allowed),
     ];
-    let mut world = world("project shop MULTI\n permission alive, other, suspended, ended, missing\n org acme");
-    world.run("role Live\n role Suspended\n role Expired\n update permission alive: name live");
-    world.run("edit Default: Live +live +other; Suspended +suspended; Expired +ended");
+    let mut world = world("project shop MULTI\n permission old_live, other, suspended, expired, missing\n org acme");
+    world.run("role Live\n role Suspended\n role Expired\n update permission old_live: name live");
+    world.run("edit Default: Live +live +other; Suspended +suspended; Expired +expired");
     world.run("add ann to acme: Live, Suspended, Expired until 60\n suspending edit Default: off Suspended");
     world.at(60);
     for (names, all, any) in table {

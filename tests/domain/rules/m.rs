@@ -4,7 +4,7 @@ use rolecall::domain::Decision::*;
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::rules::role::role_order_etag;
 use rolecall::domain::rules::role_state::RoleState;
-use rolecall::domain::{Question, Reason, Refusal};
+use rolecall::domain::{Reason, Refusal};
 
 use super::plans;
 use crate::fixture::{World, world};
@@ -33,7 +33,7 @@ fn m2_a_mapping_is_created_as_a_duplicate_with_edits_and_orgs_in_one_commit() {
     let project = &model.projects["default"];
     let (trial, paid) = (&project.mappings["Trial"], &project.mappings["Paid"]);
     assert_eq!(trial.disabled.iter().collect::<Vec<_>>(), ["Billing Manager"]);
-    assert!(paid.disabled.is_empty(), "the original stays as it was");
+    assert!(paid.disabled.is_empty(), "the original is unchanged");
     assert_eq!(trial.grants["Owner"], paid.grants["Owner"]);
     assert_eq!(trial.grants["Billing Manager"].iter().collect::<Vec<_>>(), ["billing.view"]);
     assert_eq!(paid.grants["Billing Manager"].len(), 2);
@@ -148,76 +148,6 @@ fn m6_a_mapping_without_subscribers_is_deleted_without_a_target() {
     world.run("subscribe globex to Default\n delete org acme");
     assert_eq!(world.answer("delete mapping Paid"), Answer::Deleted(0));
     assert_eq!(world.answer("delete mapping Free"), Answer::Deleted(0));
-}
-
-#[track_caller]
-fn would_disable(world: &mut World, line: &str, expected: (&[(&str, u64)], u64, u64)) {
-    let refusal = match world.refused(line, Reason::RolesWouldBeDisabled) {
-        Refusal::Rows { mut rows, .. } => rows.remove(0).1,
-        other => other,
-    };
-    let Refusal::RolesWouldBeDisabled { held, members, orgs } = refusal else { panic!("{refusal}") };
-    let held: Vec<_> = held.iter().map(|(name, count)| (name.as_str(), *count)).collect();
-    assert_eq!((held.as_slice(), members, orgs), expected);
-}
-
-#[test]
-fn m7_disabling_a_held_role_needs_a_strategy() {
-    let mut world = world("project shop MULTI\n mapping Free\n role Guest\n org a\n org b\n org c on Free");
-    world.run(
-        "add ann to a: Admin, Guest\n add bob to a: Guest\n add ann to b: Guest until 60, Member\n add ann to c: Admin",
-    );
-    would_disable(&mut world, "edit Default: off Admin; off Guest", (&[("Admin", 1), ("Guest", 3)], 3, 2));
-    would_disable(&mut world, "edit Default: off Admin", (&[("Admin", 1)], 1, 1));
-    world.at(60);
-    would_disable(&mut world, "edit Default: off Guest", (&[("Guest", 2)], 2, 1));
-    world.run("suspending edit Default: off Guest");
-    world.ask("bob", "a", Question::Role("Guest"), RoleDisabled);
-    // A role that was already disabled needs no strategy.
-    world.run("edit Default: off Guest; Owner -rolecall::can_invite\n edit Default: on Guest");
-    world.ask("bob", "a", Question::Role("Guest"), Allowed);
-}
-
-#[test]
-fn m7_moving_an_org_needs_a_strategy_only_if_a_held_role_becomes_disabled() {
-    let mut world = plans();
-    would_disable(&mut world, "subscribe globex to Free", (&[("Billing Manager", 1)], 1, 1));
-    world.run("subscribe acme to Paid\n subscribe acme to Free");
-    world.run("suspending subscribe globex to Free");
-    world.check("bob", "globex", "billing.view", RoleDisabled);
-    // Disabled before and after: no strategy needed.
-    world.run("mapping Trial like Free\n subscribe globex to Trial\n subscribe globex to Paid");
-    world.check("bob", "globex", "billing.view", Allowed);
-}
-
-#[test]
-fn m7_moving_many_orgs_is_refused_for_all_where_it_is_for_one() {
-    let mut world = plans();
-    world.run("org third on Paid");
-    let refusal = world.refused("subscribe acme, third, globex to Free", Reason::RolesWouldBeDisabled);
-    let Refusal::Rows { rows, total } = refusal else { panic!("{refusal}") };
-    assert_eq!((rows[0].0, total), (2, 1));
-    assert_eq!(world.project_model().orgs["third"].mapping, "Paid");
-    let answer = world.answer("suspending subscribe acme, third, globex to Free");
-    assert_eq!(answer, Answer::OrgsSubscribed { moved: 2, unchanged: 1 });
-    world.check("bob", "globex", "billing.view", RoleDisabled);
-}
-
-#[test]
-fn m7_deleting_a_mapping_needs_a_word_where_a_role_turns_disabled_for_somebody() {
-    let mut world = plans();
-    would_disable(&mut world, "delete mapping Paid to Free", (&[("Billing Manager", 1)], 1, 1));
-    assert_eq!(world.answer("suspending delete mapping Paid to Free"), Answer::Deleted(1));
-    world.check("bob", "globex", "billing.view", RoleDisabled);
-}
-
-#[test]
-fn m7_creating_a_mapping_for_orgs_needs_a_word_where_a_role_turns_disabled_for_somebody() {
-    let mut world = plans();
-    would_disable(&mut world, "mapping Trial like Free for acme, globex", (&[("Billing Manager", 1)], 1, 1));
-    would_disable(&mut world, "mapping Trial for globex: off Billing Manager", (&[("Billing Manager", 1)], 1, 1));
-    world.run("suspending mapping Trial like Free for acme, globex");
-    assert!(world.project_model().orgs.values().all(|org| org.mapping == "Trial"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use rolecall::domain::Decision::*;
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::{Question, Reason, Refusal};
 
+use super::plans;
 use crate::fixture::{World, world};
 
 /// MULTI_ROLE. Disabled are: Admin on Free, Admin and Guest on Bare, Guest on Other, Spy on Dark.
@@ -24,6 +25,45 @@ fn single() -> World {
     world
 }
 
+#[track_caller]
+fn would_disable(world: &mut World, line: &str, expected: (&[(&str, u64)], u64, u64)) {
+    let refusal = match world.refused(line, Reason::RolesWouldBeDisabled) {
+        Refusal::Rows { mut rows, .. } => rows.remove(0).1,
+        other => other,
+    };
+    let Refusal::RolesWouldBeDisabled { held, members, orgs } = refusal else { panic!("{refusal}") };
+    let held: Vec<_> = held.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    assert_eq!((held.as_slice(), members, orgs), expected);
+}
+
+#[test]
+fn m7_disabling_a_held_role_needs_a_strategy() {
+    let mut world = world("project shop MULTI\n mapping Free\n role Guest\n org a\n org b\n org c on Free");
+    world.run(
+        "add ann to a: Admin, Guest\n add bob to a: Guest\n add ann to b: Guest until 60, Member\n add ann to c: Admin",
+    );
+    would_disable(&mut world, "edit Default: off Admin; off Guest", (&[("Admin", 1), ("Guest", 3)], 3, 2));
+    would_disable(&mut world, "edit Default: off Admin", (&[("Admin", 1)], 1, 1));
+    world.at(60);
+    would_disable(&mut world, "edit Default: off Guest", (&[("Guest", 2)], 2, 1));
+    world.run("suspending edit Default: off Guest");
+    world.ask("bob", "a", Question::Role("Guest"), RoleDisabled);
+    // A role that was already disabled needs no strategy.
+    world.run("edit Default: off Guest; Owner -rolecall::can_invite\n edit Default: on Guest");
+    world.ask("bob", "a", Question::Role("Guest"), Allowed);
+}
+
+#[test]
+fn m7_moving_an_org_needs_no_strategy_if_no_held_role_becomes_disabled() {
+    let mut world = plans();
+    // Nobody in acme holds Billing Manager.
+    world.run("subscribe acme to Paid\n subscribe acme to Free");
+    // The role is disabled before and after.
+    world.run("suspending subscribe globex to Free\n mapping Trial like Free\n subscribe globex to Trial");
+    world.run("subscribe globex to Paid");
+    world.check("bob", "globex", "billing.view", Allowed);
+}
+
 #[test]
 fn m7_a_fallback_role_is_held_until_the_org_moves_back() {
     let mut world = multi();
@@ -39,7 +79,7 @@ fn m7_a_fallback_role_is_held_until_the_org_moves_back() {
     world.check("ann", "acme", "pay", Allowed);
     world.check("ann", "acme", "write", MissingPermission);
     world.run("suspending subscribe acme to Free");
-    assert_eq!(world.role_states("acme", "ann"), "Admin suspended", "the fallback role of before is forgotten");
+    assert_eq!(world.role_states("acme", "ann"), "Admin suspended", "the previous fallback role is not kept");
 }
 
 #[test]
@@ -63,9 +103,7 @@ fn m7_moving_between_mappings_that_both_disable_the_role_keeps_the_fallback_role
 fn m7_disabling_a_fallback_role_needs_a_strategy() {
     let mut world = multi();
     world.run("add ann to acme: Admin\n suspending:Guest subscribe acme to Free");
-    let refusal = world.refused("subscribe acme to Bare", Reason::RolesWouldBeDisabled);
-    let Refusal::RolesWouldBeDisabled { held, members, orgs } = refusal else { panic!("{refusal}") };
-    assert_eq!((held.len(), held[0].0.as_str(), held[0].1, members, orgs), (1, "Guest", 1, 1, 1));
+    would_disable(&mut world, "subscribe acme to Bare", (&[("Guest", 1)], 1, 1));
     world.run("suspending:Member subscribe acme to Bare");
     assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Member)");
     // In a chain of fallback roles the first enabled one counts.
@@ -97,7 +135,7 @@ fn m7_remap_replaces_a_fallback_role() {
     let mut world = multi();
     world.run("add ann to acme: Admin\n suspending:Guest subscribe acme to Free\n remapping:Guest=Member subscribe acme to Bare");
     assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Member)");
-    assert_eq!(world.roles_and_origins("acme", "ann").unwrap()[0].2, Origin::Direct, "its own role is the same");
+    assert_eq!(world.roles_and_origins("acme", "ann").unwrap()[0].2, Origin::Direct, "its own role is unchanged");
     world.run("subscribe acme to Default");
     assert_eq!(world.role_states("acme", "ann"), "Admin live");
 }
@@ -190,7 +228,7 @@ fn m7_remap_replaces_all_roles_at_once_with_origin_migration() {
     assert_eq!(
         world.project_model().orgs["acme"].members["cid"].origin,
         Origin::Direct,
-        "who lost nothing was not changed"
+        "a member who lost nothing is unchanged"
     );
 }
 
@@ -209,10 +247,7 @@ fn m7_in_single_role_remap_may_merge_the_permanent_and_the_temporary_role() {
 fn m7_roles_that_remap_does_not_cover_are_refused_and_counted() {
     let mut world = multi();
     world.run("add ann to acme: Admin, Guest\n add bob to acme: Guest\n add cid to acme: Admin");
-    let refusal = world.refused("remapping:Admin=Member subscribe acme to Bare", Reason::RolesWouldBeDisabled);
-    let Refusal::RolesWouldBeDisabled { held, members, orgs } = refusal else { panic!("{refusal}") };
-    let held: Vec<_> = held.iter().map(|(role, count)| (role.as_str(), *count)).collect();
-    assert_eq!((held, members, orgs), (vec![("Guest", 2)], 2, 1));
+    would_disable(&mut world, "remapping:Admin=Member subscribe acme to Bare", (&[("Guest", 2)], 2, 1));
     world.refused("remapping: subscribe acme to Free", Reason::RolesWouldBeDisabled);
     world.run("remapping:Admin=Member,Guest=Owner subscribe acme to Bare");
 }
@@ -277,6 +312,7 @@ fn m7_every_call_that_disables_a_held_role_needs_a_strategy() {
         "subscribe acme, globex to Free",
         "delete mapping Extra to Free",
         "mapping New like Free for acme",
+        "mapping New for acme: off Admin",
     ] {
         for (strategy, expected) in [
             ("suspending", "Admin suspended"),
@@ -289,7 +325,7 @@ fn m7_every_call_that_disables_a_held_role_needs_a_strategy() {
                 world.run("mapping Extra like Default\n subscribe acme to Extra");
             }
             world.run("add ann to acme: Admin");
-            world.refused(line, Reason::RolesWouldBeDisabled);
+            would_disable(&mut world, line, (&[("Admin", 1)], 1, 1));
             world.run(&format!("{strategy} {line}"));
             assert_eq!(world.role_states("acme", "ann"), expected, "{strategy} {line}");
         }

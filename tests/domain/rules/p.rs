@@ -5,7 +5,7 @@ use rolecall::domain::Decision::*;
 use rolecall::domain::commands::command::Purge;
 use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::model::refusal::Noun;
-use rolecall::domain::{ProjectKey, Reason, Refusal};
+use rolecall::domain::{Reason, Refusal};
 
 use super::{limits, over};
 use crate::fixture::world;
@@ -20,9 +20,6 @@ fn p1_a_project_has_an_environment_a_structure_and_a_unique_key() {
     assert_eq!((project.environment, project.structure), (Environment::Live, RoleStructure::MultiRole));
     assert_eq!(model.projects["default"].structure, RoleStructure::SingleRole);
     world.refused("project shop SINGLE", Reason::ProjectAlreadyExists);
-    for bad in ["Shop", "1shop", "", "shop_eu", &"s".repeat(64)] {
-        assert!(ProjectKey::parse(bad).is_err(), "{bad}");
-    }
 }
 
 #[test]
@@ -104,7 +101,9 @@ fn p4_no_permission_is_created_with_or_renamed_into_the_reserved_prefix() {
     let mut world = world("");
     world.refused("permission rolecall::can_fly", Reason::ReservedName);
     world.refused("permission rolecall::can_invite", Reason::ReservedName);
-    world.run("permission Rolecall::can_fly, rolecall:can_fly, my.rolecall::can_fly");
+    world.run("permission Rolecall::can_fly, rolecall:can_fly, my.rolecall::can_fly, read");
+    world.refused("update permission read: name rolecall::can_fly", Reason::ReservedName);
+    world.refused("update permission read: name rolecall::can_invite", Reason::ReservedName);
 }
 
 #[test]
@@ -147,6 +146,18 @@ fn p7_limits_the_grants_of_a_project() {
     world.run("edit Default: Admin -rolecall::can_invite");
     world.run("edit Default: Admin -rolecall::can_setup_sso +rolecall::can_invite");
     over(&mut world, "edit Default: Admin +rolecall::can_setup_sso", ("grants", 10, 18));
+}
+
+#[test]
+fn p7_limits_the_managed_roles_of_a_project() {
+    let mut world = world("");
+    world.limits = limits(|limits| limits.managed_roles = 3);
+    over(&mut world, "convert MULTI", ("managed_roles", 3, 4));
+    world.limits.managed_roles = 4;
+    world.run("convert MULTI");
+    world.refused("role Lead; manages Owner", Reason::LimitExceeded);
+    world.run("update role Owner: manages Owner, Admin\n role Lead; manages Lead");
+    world.refused("update role Lead: manages Lead, Owner", Reason::LimitExceeded);
 }
 
 #[test]
@@ -214,13 +225,6 @@ fn p4_a_built_in_permission_can_only_get_another_description() {
 }
 
 #[test]
-fn p4_no_permission_is_renamed_into_the_reserved_prefix() {
-    let mut world = world("permission read");
-    world.refused("update permission read: name rolecall::can_fly", Reason::ReservedName);
-    world.refused("update permission read: name rolecall::can_invite", Reason::ReservedName);
-}
-
-#[test]
 fn p6_deleting_a_project_needs_its_key_as_confirmation() {
     let mut world = world("project shop MULTI");
     world.refused("delete project shop as Shop", Reason::NotConfirmed);
@@ -240,12 +244,8 @@ fn p6_only_a_project_with_existing_orgs_needs_force() {
     }
     assert_eq!(world.answer("forced delete project shop"), Answer::Deleted(1));
     assert!(world.state.project_keyed("shop").is_none());
-}
-
-#[test]
-fn p6_a_project_whose_orgs_were_deleted_needs_no_force() {
-    let mut world = world("project shop MULTI\n org acme\n add ann to acme\n delete org acme");
-    assert_eq!(world.answer("delete project shop"), Answer::Deleted(0));
+    world.run("project other MULTI\n org acme\n add ann to acme\n delete org acme");
+    assert_eq!(world.answer("delete project other"), Answer::Deleted(0));
 }
 
 #[test]
@@ -260,16 +260,16 @@ fn p6_a_deleted_project_is_purged_and_its_key_stays_retired() {
     let mut world = world("project shop MULTI\n permission read\n role Guest\n mapping Free like Default");
     world.run("org acme on Free by ann\n add bob to acme: Guest until 60, Member\n org globex by ann");
     world.run("delete org globex\n forced delete project shop");
-    let id = world.state.all_projects().find(|it| it.record.key.as_str() == "shop").expect("dead").id;
+    let id = world.state.all_projects().find(|it| it.record.key.as_str() == "shop").expect("the deleted project").id;
     world.purge_all(1);
-    let left = world.state.project_numbered(id).expect("the key stays");
+    let left = world.state.project_numbered(id).expect("a deleted project keeps its number");
     assert!(left.record.lifecycle.is_purged() && !left.has_data_to_purge());
     assert!(left.permissions.is_empty() && left.roles.is_empty() && left.role_mappings.is_empty());
     assert!(left.role_sets.is_empty() && left.orgs_len() == 0 && left.role_order.is_empty());
     assert_eq!((left.grants, left.record.display_name.as_ref()), (0, ""));
     world.refused("project shop SINGLE", Reason::ProjectKeyRetired);
     world.run("reuse project shop SINGLE");
-    assert_ne!(world.project().id, id, "a number is given once");
+    assert_ne!(world.project().id, id, "numbers are never reused");
 }
 
 #[test]
@@ -286,13 +286,13 @@ fn p6_a_large_deleted_project_is_purged_in_parts() {
 #[test]
 fn p6_members_are_purged_before_what_they_refer_to() {
     let mut world = world("project shop MULTI\n org acme by ann\n forced delete project shop");
-    let project = world.state.all_projects().last().expect("dead").clone();
+    let project = world.state.all_projects().last().expect("the deleted project").clone();
     // The purger reports no more members, but there is one.
     let command = Command::Purge(Purge { project: project.id, members: vec![], last: true });
     world.decide(&command).unwrap();
-    let after = world.state.project_numbered(project.id).expect("dying");
+    let after = world.state.project_numbered(project.id).expect("the project is being purged");
     assert!(after.has_data_to_purge());
-    assert_eq!(after.role_sets.len(), 1, "somebody has it");
+    assert_eq!(after.role_sets.len(), 1, "a member has it");
     world.purge_all(1);
     assert!(world.state.all_projects().all(|project| !project.has_data_to_purge()));
 }

@@ -5,7 +5,6 @@ use rolecall::domain::model::membership::Origin;
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Question, Reason, Refusal};
 
-use super::limits;
 use crate::fixture::{World, world};
 
 fn multi(lines: &str) -> World {
@@ -33,16 +32,12 @@ fn p5_to_multi_role_members_keep_their_roles_and_roles_manage_what_they_did() {
     assert_eq!(project.structure, RoleStructure::MultiRole);
     let managed = |role: &str| project.manages.get(role).map(|it| it.iter().cloned().collect::<Vec<_>>().join(" "));
     assert_eq!(managed("Owner").as_deref(), Some("Admin Guest Member Owner"));
-    assert_eq!(
-        managed("Spy").as_deref(),
-        Some("Admin Guest Member"),
-        "internal roles manage, and are managed by nobody"
-    );
+    assert_eq!(managed("Spy").as_deref(), Some("Admin Guest Member"), "no role manages an internal role");
     assert_eq!(managed("Admin").as_deref(), Some("Guest Member"));
     assert_eq!(managed("Member").as_deref(), Some("Guest"));
     assert_eq!(managed("Guest"), None);
     assert_eq!(world.role_states("acme", "ann"), "Owner live until 60, Admin live");
-    assert_eq!(world.project_model().orgs["acme"].members["ann"].origin, Origin::Direct, "nobody was changed");
+    assert_eq!(world.project_model().orgs["acme"].members["ann"].origin, Origin::Direct, "no member changed");
     world.ask("bob", "acme", Question::AtLeastRole("Guest"), MissingPermission);
     world.refused("convert MULTI", Reason::WrongRoleStructure);
 }
@@ -125,18 +120,18 @@ fn p5_the_role_kept_depends_on_the_mapping_of_the_org() {
     world.run("suspending subscribe acme to Free\n add bob to third: Admin, Member\n subscribe globex to Default");
     world.run("set ann in globex: Admin, Member\n suspending subscribe globex to Free\n add cid to third: Admin, Member until 60");
     world.run("add dan to third: Member, Admin until 60\n convert SINGLE: *");
-    let recorded_role = [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid"), ("third", "dan")];
-    let recorded_role = recorded_role.map(|(org, user)| world.role_states(org, user));
+    let members = [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid"), ("third", "dan")];
+    let states = members.map(|(org, user)| world.role_states(org, user));
     assert_eq!(
-        recorded_role,
+        states,
         ["Member live", "Member live", "Admin live", "Admin live", "Admin live until 60, Member overridden"]
     );
     for (org, user) in [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid")] {
         let member = world.project_model().orgs[org].members[user].clone();
         assert_eq!(member.origin, Origin::Migration, "{org} {user}");
-        assert!(member.roles.values().all(|given| given.origin == Origin::Direct), "its role came as it came");
+        assert!(member.roles.values().all(|given| given.origin == Origin::Direct), "the role keeps its origin");
     }
-    assert_eq!(world.project_model().orgs["third"].members["dan"].origin, Origin::Direct, "nothing changed for dan");
+    assert_eq!(world.project_model().orgs["third"].members["dan"].origin, Origin::Direct, "dan did not change");
     world.run("set ann in acme: Guest\n add eve to acme: Member\n set bob in third: Member");
     assert_eq!(world.role_states("globex", "ann"), "Member live");
 }
@@ -180,19 +175,4 @@ fn p5_converting_twice_restores_the_project() {
     let before = world.project_model();
     world.run("convert MULTI\n convert SINGLE: *");
     assert_eq!(world.project_model(), before);
-}
-
-#[test]
-fn p7_limits_the_managed_roles_of_a_project() {
-    let mut world = world("");
-    world.limits = limits(|limits| limits.managed_roles = 3);
-    match world.refused("convert MULTI", Reason::LimitExceeded) {
-        Refusal::LimitExceeded { limit, max, asked } => assert_eq!((limit, max, asked), ("managed_roles", 3, 4)),
-        other => panic!("{other}"),
-    }
-    world.limits.managed_roles = 4;
-    world.run("convert MULTI");
-    world.refused("role Lead; manages Owner", Reason::LimitExceeded);
-    world.run("update role Owner: manages Owner, Admin\n role Lead; manages Lead");
-    world.refused("update role Lead: manages Lead, Owner", Reason::LimitExceeded);
 }

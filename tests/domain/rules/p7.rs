@@ -20,7 +20,7 @@ fn recorded(world: &World, org: OrgNo, user: &str) -> Vec<String> {
     let project = world.project();
     let org = project.org_numbered(org).expect("not purged yet");
     let record = project.membership(org, &UserId::stored(user)).expect("not purged yet");
-    let set = project.role_sets.get(record.role_set).expect("memberships point to sets");
+    let set = project.role_sets.get(record.role_set).expect("the role set exists");
     set.roles.iter().map(|&role| project.role_name(role).to_string()).collect()
 }
 
@@ -31,17 +31,17 @@ fn p7_unused_role_sets_are_dropped() {
     world.run("add ann to acme: Admin\n add bob to acme: Member, Admin\n add cid to acme: Member, Admin until 5000");
     // Sets with one member, in an existing org and in a deleted one.
     world.run("add eve to initech: Guest, Admin\n add eve to globex: Guest, Owner\n add bob to globex: Guest, Member");
-    let dead = world.project().org("globex").expect("alive so far").no;
+    let deleted = world.project().org("globex").expect("the org exists").no;
     world.run("delete org globex");
 
     let mut collecting = 0;
     for _ in 0..1_100 {
         for line in ["remapping:Admin=Guest subscribe acme to Free", "remapping:Guest=Admin subscribe acme to Paid"] {
-            let (before, kept) = (world.state.clone(), world.project().role_sets.len());
+            let (before, len_before) = (world.state.clone(), world.project().role_sets.len());
             let commit = commit(&mut world, line);
-            let keeps = world.project().role_sets.len();
-            assert!(keeps < 1_100, "{keeps} role sets are kept");
-            if keeps > kept {
+            let len = world.project().role_sets.len();
+            assert!(len < 1_100, "{len} role sets are kept");
+            if len > len_before {
                 continue;
             }
             collecting += 1;
@@ -55,8 +55,8 @@ fn p7_unused_role_sets_are_dropped() {
                 |role: &str| if role.starts_with(acme) { format!("{role} until 5000") } else { role.into() };
             assert_eq!(world.role_states("acme", "cid"), format!("{}, {}", temporary(high), temporary(low)));
             assert_eq!(world.role_states("initech", "eve"), "Admin live, Guest live");
-            assert_eq!(recorded(&world, dead, "eve"), ["Owner", "Guest"]);
-            assert_eq!(recorded(&world, dead, "bob"), ["Member", "Guest"]);
+            assert_eq!(recorded(&world, deleted, "eve"), ["Owner", "Guest"]);
+            assert_eq!(recorded(&world, deleted, "bob"), ["Member", "Guest"]);
             // A commit that drops role sets can be undone and redone.
             let mut state = world.state.clone();
             for change in commit.changes.iter().rev() {
@@ -68,11 +68,11 @@ fn p7_unused_role_sets_are_dropped() {
             assert!(state == world.state, "redone");
         }
     }
-    assert!(collecting >= 2, "collected {collecting} times");
+    assert!(collecting >= 2, "sets were dropped {collecting} times");
     // The deleted org can still be purged, and a dropped set can be used again.
     world.purge_all(1);
-    let gone = world.project().org_numbered(dead).is_none_or(|org| org.memberships_len() == 0);
-    assert!(gone, "nobody is left of the dead org");
+    let purged = world.project().org_numbered(deleted).is_none_or(|org| org.memberships_len() == 0);
+    assert!(purged, "the deleted org has no memberships");
     world.run("add eve to acme: Member, Owner");
     assert_eq!(world.role_states("acme", "eve"), "Owner live, Member live");
 }

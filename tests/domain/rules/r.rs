@@ -27,7 +27,7 @@ fn r1_role_and_mapping_names_are_unique_after_case_folding_and_looked_up_exactly
 #[test]
 fn r1_names_contain_no_invisible_characters() {
     // Two roles named `Owner` could look the same. The characters are from Unicode's Default_Ignorable_Code_Point.
-    let hidden = [
+    let invisible = [
         '\u{00AD}',
         '\u{034F}',
         '\u{061C}',
@@ -54,7 +54,7 @@ fn r1_names_contain_no_invisible_characters() {
         '\u{E0041}',
         '\u{E0100}',
     ];
-    for character in hidden {
+    for character in invisible {
         let name = format!("Owner{character}");
         assert_eq!(RoleName::parse(&name), Err(BadName::Invisible), "{character:?}");
         assert_eq!(PermissionName::parse(&name), Err(BadName::Invisible), "{character:?}");

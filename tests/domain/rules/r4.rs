@@ -19,7 +19,7 @@ fn multi(lines: &str) -> World {
 
 /// Parses `Admin until 60 by Migration, Member`. The origin is Direct if not given.
 fn roles(text: &str) -> Option<Roles> {
-    let one = |text: &str| {
+    let role = |text: &str| {
         let (text, origin) = text.split_once(" by ").unwrap_or((text, "Direct"));
         let (name, expire_time) = text.split_once(" until ").unwrap_or((text, ""));
         let origin = match origin {
@@ -30,7 +30,7 @@ fn roles(text: &str) -> Option<Roles> {
         };
         (name.to_string(), expire_time.parse().ok().map(seconds), origin)
     };
-    Some(text.split(", ").map(one).collect())
+    Some(text.split(", ").map(role).collect())
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn r4_memberships_of_deleted_orgs_are_not_counted() {
 fn r4_a_role_set_stays_while_a_membership_of_a_deleted_org_uses_it() {
     let mut world = multi("org globex\n add ann to globex: Support\n add bob to globex: Guest\n delete org globex");
     world.run("delete role Guest\n delete role Support");
-    let whole = |world: &World| {
+    let complete = |world: &World| {
         let project = world.project();
         let org = project.orgs_being_purged().first().and_then(|&no| project.org_numbered(no)).expect("not purged");
         ["ann", "bob"].map(UserId::stored).iter().all(|user| {
@@ -289,10 +289,10 @@ fn r4_a_role_set_stays_while_a_membership_of_a_deleted_org_uses_it() {
             membership.is_some_and(|it| project.role_sets.get(it.role_set).is_some())
         })
     };
-    assert!(whole(&world), "nothing that a membership points to is gone");
+    assert!(complete(&world), "the role sets of the memberships exist");
     let project = world.project().id;
     world.decide(&Command::Purge(Purge { project, members: vec![], last: true })).unwrap();
-    assert!(whole(&world), "nor is it purged before the membership");
+    assert!(complete(&world), "role sets are purged after the memberships");
     world.purge_all(1);
     assert!(
         world

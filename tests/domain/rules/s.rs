@@ -124,7 +124,7 @@ fn s5_a_deleted_org_id_is_retired_unless_reuse_is_requested() {
     // The id is retired again.
     world.run("delete org acme");
     world.refused("org acme", Reason::OrgIdRetired);
-    world.run("reuse org acme\n reuse org never-seen");
+    world.run("reuse org acme\n reuse org new");
 }
 
 #[test]
@@ -132,16 +132,16 @@ fn s5_nothing_bound_to_the_old_org_reaches_the_new_one() {
     let mut world = world(
         "project shop MULTI\n internal role Support\n org acme by ann\n add bob to acme: Support until 60, Member",
     );
-    let before = world.project().org("acme").expect("living").no;
+    let before = world.project().org("acme").expect("the org exists").no;
     world.run("delete org acme\n reuse org acme");
-    assert_ne!(world.project().org("acme").expect("living").no, before);
+    assert_ne!(world.project().org("acme").expect("the org exists").no, before);
     world.run("add bob to acme: Admin");
     world.purge_all(1);
     assert_eq!(world.roles_and_origins("acme", "bob"), Some(vec![("Admin".into(), None, Origin::Direct)]));
     assert_eq!(world.roles_and_origins("acme", "ann"), None);
-    let dead = world.project().org_numbered(before).expect("its id stays taken");
-    assert!(dead.record.lifecycle.is_purged() && dead.memberships_len() == 0);
-    assert_eq!((dead.record.profile.display_name.as_ref(), dead.record.profile.metadata.as_ref()), ("", ""));
+    let deleted = world.project().org_numbered(before).expect("a deleted org keeps its number");
+    assert!(deleted.record.lifecycle.is_purged() && deleted.memberships_len() == 0);
+    assert_eq!((deleted.record.profile.display_name.as_ref(), deleted.record.profile.metadata.as_ref()), ("", ""));
 }
 
 #[test]
@@ -161,12 +161,12 @@ fn s5_a_deleted_project_key_is_retired_unless_reuse_is_requested() {
 fn s5_an_org_has_a_display_name_and_metadata() {
     let mut world = world("org acme");
     world.run("update org acme: name Acme, Inc.; text {\"size\": 3}");
-    let org_model = world.project_model().orgs["acme"].clone();
-    assert_eq!((org_model.display_name.as_str(), org_model.metadata.as_str()), ("Acme, Inc.", "{\"size\": 3}"));
+    let org = world.project_model().orgs["acme"].clone();
+    assert_eq!((org.display_name.as_str(), org.metadata.as_str()), ("Acme, Inc.", "{\"size\": 3}"));
     world.unchanged("update org acme: name Acme, Inc.");
     world.run("update org acme: text");
-    let org_model = world.project_model().orgs["acme"].clone();
-    assert_eq!((org_model.display_name.as_str(), org_model.metadata.as_str()), ("Acme, Inc.", ""));
+    let org = world.project_model().orgs["acme"].clone();
+    assert_eq!((org.display_name.as_str(), org.metadata.as_str()), ("Acme, Inc.", ""));
     world.refused("update org nowhere: name N", Reason::OrgNotFound);
 }
 
@@ -174,17 +174,17 @@ fn s5_an_org_has_a_display_name_and_metadata() {
 fn s5_purging_removes_nothing_that_exists() {
     let mut world = world("org acme by ann\n add bob to acme: Admin until 60\n org globex by ann\n delete org globex");
     let project = world.project();
-    let existing = project.org("acme").expect("living").no;
+    let existing = project.org("acme").expect("the org exists").no;
     let members = ["ann", "bob", "nobody"].map(|user| (existing, UserId::stored(user)));
     let unknown = (OrgNo::new(99).unwrap(), UserId::stored("ann"));
     let members = members.into_iter().chain([unknown]).collect();
     let command = Purge { project: project.id, members, last: false };
     let before = world.state.clone();
     world.decide(&Command::Purge(command.clone())).unwrap();
-    assert!(world.state == before, "nothing is dead of these");
+    assert!(world.state == before, "none of these is deleted");
     let elsewhere = Purge { project: ProjectId::new(99).unwrap(), last: true, ..command };
     world.decide(&Command::Purge(elsewhere)).unwrap();
-    assert!(world.state == before, "there is no such project");
+    assert!(world.state == before, "the project does not exist");
     // An org that still has members is not purged.
     let no_more = Purge { project: before.project_keyed("default").unwrap().id, members: vec![], last: true };
     world.decide(&Command::Purge(no_more)).unwrap();
