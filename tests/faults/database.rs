@@ -58,6 +58,14 @@ impl World {
         self.sql.execute_unprepared(sql).await.unwrap();
     }
 
+    async fn cut_connections(&self) {
+        self.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+    }
+
     async fn serving(&self, service: &str) -> bool {
         let Listen::Tcp(address) = &self.server.addresses[0] else { unreachable!("the test listens on TCP") };
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
@@ -67,10 +75,10 @@ impl World {
     }
 }
 
-async fn soon(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(30);
-    while !is().await {
-        assert!(Instant::now() < patience, "not in 30 s: {what}");
+async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not in 30 s: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -80,9 +88,7 @@ async fn cut_connections_are_replaced_and_no_write_is_lost() {
     let Some(world) = World::new().await else { return };
     for round in 0..5 {
         world.create_org(&format!("before-{round}")).await.unwrap();
-        world
-            .run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-            .await;
+        world.cut_connections().await;
         world.create_org(&format!("after-{round}")).await.unwrap();
         assert!(world.knows(&format!("before-{round}")) && world.knows(&format!("after-{round}")));
     }
@@ -98,9 +104,7 @@ async fn the_server_knows_the_outcome_of_every_interrupted_write() {
         let writes = futures_util::future::join_all(ids.iter().map(|id| world.create_org(id)));
         let cut = async {
             tokio::time::sleep(Duration::from_micros(round * 300)).await;
-            world
-                .run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-                .await;
+            world.cut_connections().await;
         };
         let (written, ()) = tokio::join!(writes, cut);
         for (id, written) in ids.iter().zip(written) {
@@ -111,10 +115,10 @@ async fn the_server_knows_the_outcome_of_every_interrupted_write() {
             }
         }
     }
-    println!("{refused} of 160 writes were told that the database was away");
+    println!("{refused} of 160 writes were refused because the database was unavailable");
     let state = world.server.app.engine.pin();
     let loaded = world.server.app.store.load(state.state.hash_key()).await.unwrap();
-    soon("the state is the database's", async || {
+    wait_until("the state equals the database", async || {
         *world.server.app.engine.pin().state == loaded && loaded.revision() == state.state.revision()
     })
     .await;
@@ -135,7 +139,7 @@ async fn the_server_reloads_a_restored_database_and_continues() {
              at = (SELECT at FROM commits WHERE revision = {kept}); COMMIT"
     );
     world.run(&sql).await;
-    soon("the history of the database is read", async || world.revision() == kept).await;
+    wait_until("the server reloads the database", async || world.revision() == kept).await;
     assert!(world.knows("kept") && !world.knows("lost"));
     world.create_org("next").await.unwrap();
     assert_eq!(world.revision(), kept + 1);
@@ -153,7 +157,7 @@ async fn a_change_by_a_newer_server_stops_serving_permanently() {
          UPDATE head SET revision = {next}, tag = 7, at = at + 1; COMMIT"
     );
     world.run(&sql).await;
-    soon("it does not serve any more", async || !world.serving("").await).await;
+    wait_until("the server stops serving", async || !world.serving("").await).await;
     assert!(!world.serving("rolecall.v1.CheckService").await);
     // The database works, but the server must not serve again.
     tokio::time::sleep(Duration::from_secs(5)).await;
