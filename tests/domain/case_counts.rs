@@ -20,8 +20,8 @@ impl CaseCounts {
         *self.0.borrow_mut().entry(what.into()).or_default() += 1;
     }
 
-    pub fn count_if(&self, counted: bool, what: &str) {
-        if counted {
+    pub fn count_if(&self, condition: bool, what: &str) {
+        if condition {
             self.count(what);
         }
     }

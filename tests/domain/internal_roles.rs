@@ -37,7 +37,7 @@ const INTERNAL_USERS: [&str; 3] = ["cid", "Ann", "nobody"];
 const NAMES: [&str; 9] = ["Owner", "Admin", "Auditor", "Member", "Guest", "Boss", "Bos", "Spy", "Gest"];
 
 /// The internal roles to give, some to users with visible roles.
-fn internal_assignments() -> impl Strategy<Value = Vec<(&'static str, &'static str, Option<Time>)>> {
+fn assignments() -> impl Strategy<Value = Vec<(&'static str, &'static str, Option<Time>)>> {
     vec((select(&INTERNAL_USERS[..]), select(&["Boss", "Spy"][..]), expiry()), 1..5)
 }
 
@@ -157,12 +157,12 @@ fn count_start(world: &World, counts: &CaseCounts) {
 
 #[test]
 fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
-    let worlds = (random_org(), any::<bool>(), members(&[]), internal_assignments());
+    let worlds = (random_org(), any::<bool>(), members(&[]), assignments());
     let cases = (worlds, vec(writes(), 8), select(&USERS[..]));
     check_cases(
         &cases,
         &WANTED,
-        |((random_org, keep_internal_roles, visible, internal_assignments), writes, target), counts| {
+        |((random_org, keep_internal_roles, visible, assignments), writes, target), counts| {
             let RandomOrg { structure, visible: project, internal, disabled, .. } = random_org;
             let visible: Vec<Command> = visible.iter().map(|member| member.command(structure)).collect();
             // Without internal members there may be no internal role at all.
@@ -170,13 +170,13 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
             let mut without_internal =
                 World::new(project.iter().cloned().chain(unused_internal).chain(visible.clone()));
             let mut with_internal = World::new(project.iter().cloned().chain(internal).chain(visible));
-            for (user, role, expire_time) in internal_assignments {
+            for (user, role, expire_time) in assignments {
                 with_internal.give(user, role, expire_time);
             }
             for command in disabled {
                 let outcome = without_internal.runner.run(&Step::plain(0, visible_only(&command)));
-                let other_outcome = with_internal.runner.run(&Step::plain(0, command));
-                prop_assert_eq!(outcome.result.is_ok(), other_outcome.result.is_ok());
+                let other = with_internal.runner.run(&Step::plain(0, command));
+                prop_assert_eq!(outcome.result.is_ok(), other.result.is_ok());
             }
             // The set-up took different times. Continue both at the same time.
             for world in [&mut without_internal, &mut with_internal] {
@@ -191,24 +191,24 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
                 };
                 let (state_without_internal, state_with_internal) =
                     (without_internal.runner.state.clone(), with_internal.runner.state.clone());
-                let (outcome, other_outcome) = (without_internal.runner.run(&step), with_internal.runner.run(&step));
-                if let Err(reason) = other_outcome.result {
+                let (outcome, other) = (without_internal.runner.run(&step), with_internal.runner.run(&step));
+                if let Err(reason) = other.result {
                     counts.count(format!("{reason:?}"));
                 }
-                if is_not_available(&other_outcome) {
+                if is_not_available(&other) {
                     prop_assert!(outcome.result.is_ok(), "{:?} is refused in both: {:?}", step, outcome.result);
                     without_internal.runner.state = state_without_internal;
                     with_internal.runner.state = state_with_internal;
                 } else {
                     prop_assert_eq!(
                         without_internal.response_text(&outcome),
-                        with_internal.response_text(&other_outcome),
+                        with_internal.response_text(&other),
                         "{:?}",
                         step
                     );
                     prop_assert_eq!(
                         outcome.commit.is_some(),
-                        other_outcome.commit.is_some(),
+                        other.commit.is_some(),
                         "only one takes a revision: {:?}",
                         step
                     );

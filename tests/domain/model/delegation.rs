@@ -8,8 +8,8 @@ use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::members::overrides_permanent;
-use super::{Answer, Member, OrgModel, ProjectModel, Roles, at_most};
+use super::members::{expiries, overrides_permanent};
+use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, at_most};
 
 /// A live role of an acting user.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl ProjectModel {
             return Err(Reason::ActingUserNotAMember);
         }
         let live_roles = self.live_roles(org_model, acting, now);
-        Ok(live_roles.into_iter().filter(|live_role| self.grants(org_model, &live_role.role, permission)).collect())
+        Ok(live_roles.into_iter().filter(|it| self.grants(org_model, &it.role, permission)).collect())
     }
 
     pub(super) fn write_one_for(
@@ -159,19 +159,16 @@ impl ProjectModel {
             return Err(not_available());
         }
         if !matches!(command.row.write, Write::Remove) && !held.is_empty() {
-            let temporary_flags =
-                || after.values().chain(held.iter().copied()).map(|given| given.expire_time.is_some());
-            let (temporary, permanent) =
-                (temporary_flags().filter(|it| *it).count(), temporary_flags().filter(|it| !*it).count());
-            if single && (temporary > 1 || permanent > 1) {
+            let roles = after.values().chain(held.iter().copied());
+            let (temporary, permanent): (Vec<&RoleRecord>, Vec<_>) =
+                roles.partition(|given| given.expire_time.is_some());
+            if single && (temporary.len() > 1 || permanent.len() > 1) {
                 return Err(not_available());
             }
-            if !single && at_most(limits.member_roles, temporary + permanent).is_err() {
+            if !single && at_most(limits.member_roles, temporary.len() + permanent.len()).is_err() {
                 return Err(not_available());
             }
         }
-        let expiries =
-            |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
         if expiries(&after) == expiries(&visible_member.roles) {
             return Ok(());
         }
@@ -226,7 +223,7 @@ impl ProjectModel {
     fn require_scope(
         &self,
         org_model: &OrgModel,
-        visible_member: &Member,
+        member: &Member,
         granting: &[LiveRole],
         own_roles: bool,
         given: &[(String, RoleAssignment)],
@@ -234,27 +231,25 @@ impl ProjectModel {
     ) -> Result<(), Reason> {
         let disabled = &self.mappings[&org_model.mapping].disabled;
         let mut wanted: Vec<(String, Option<Time>)> =
-            given.iter().map(|(role, given)| (role.clone(), self.expiry_of(visible_member, role, given))).collect();
+            given.iter().map(|(role, given)| (role.clone(), self.expiry_of(member, role, given))).collect();
         // Without roles in the request, the member gets the default role.
-        if wanted.is_empty() && !visible_member.is_member(now) {
+        if wanted.is_empty() && !member.is_member(now) {
             wanted.push((self.default_role.clone(), None));
         }
         let mut given_roles: Vec<(String, Option<Time>)> = Vec::new();
         let mut lost: BTreeSet<String> = BTreeSet::new();
         for (role, expire_time) in &wanted {
-            if !visible_member.holds(role, now) || !lasts_as_long(visible_member.roles[role].expire_time, *expire_time)
-            {
+            if !member.holds(role, now) || !lasts_as_long(member.roles[role].expire_time, *expire_time) {
                 given_roles.push((role.clone(), *expire_time));
                 // Its fallback role lasts longer as well.
-                let fallback_role = visible_member
-                    .fallback_of(role, disabled)
-                    .filter(|_| visible_member.holds(role, now) && disabled.contains(role));
+                let fallback_role =
+                    member.fallback_of(role, disabled).filter(|_| member.holds(role, now) && disabled.contains(role));
                 given_roles.extend(fallback_role.map(|fallback_role| (fallback_role, *expire_time)));
-            } else if !lasts_as_long(*expire_time, visible_member.roles[role].expire_time) {
+            } else if !lasts_as_long(*expire_time, member.roles[role].expire_time) {
                 lost.insert(role.clone());
             }
         }
-        for role in visible_member.roles.keys().filter(|role| visible_member.holds(role, now)) {
+        for role in member.roles.keys().filter(|role| member.holds(role, now)) {
             if !wanted.iter().any(|(other, _)| other == role) {
                 lost.insert(role.clone());
             }
@@ -266,20 +261,19 @@ impl ProjectModel {
             lost.extend(
                 wanted
                     .iter()
-                    .filter(|(role, expire_time)| expire_time.is_none() && visible_member.holds(role, now))
+                    .filter(|(role, expire_time)| expire_time.is_none() && member.holds(role, now))
                     .map(|it| it.0.clone()),
             );
         }
         // A fallback role is removed together with its role.
         let mut taken = lost.clone();
         for role in lost.iter().filter(|role| disabled.contains(*role)) {
-            taken.extend(visible_member.fallback_of(role, disabled));
+            taken.extend(member.fallback_of(role, disabled));
         }
-        let covering = |role: &str| {
-            granting.iter().filter(|live_role| self.scope(&live_role.role).contains(role)).collect::<Vec<_>>()
-        };
+        let covering =
+            |role: &str| granting.iter().filter(|it| self.scope(&it.role).contains(role)).collect::<Vec<_>>();
         let steps_down = |role: &str| {
-            if own_roles { self.expiries_of_higher_roles(org_model, visible_member, role, now) } else { Vec::new() }
+            if own_roles { self.expiries_of_higher_roles(org_model, member, role, now) } else { Vec::new() }
         };
         // Roles taken are checked before roles given.
         if !own_roles {
@@ -303,7 +297,7 @@ impl ProjectModel {
             }
         }
         for (role, expire_time) in &given_roles {
-            if !covering(role).iter().any(|live_role| lasts_as_long(live_role.expire_time, *expire_time)) {
+            if !covering(role).iter().any(|it| lasts_as_long(it.expire_time, *expire_time)) {
                 return Err(Reason::OutlastsGranter);
             }
         }
@@ -323,8 +317,7 @@ impl ProjectModel {
         let live_roles = self.live_roles(org_model, acting, now).into_iter();
         let fits =
             live_roles.filter(|it| self.grants(org_model, &it.role, permission) && self.scope(&it.role).contains(role));
-        fits.map(|live_role| live_role.expire_time)
-            .reduce(|one, other| if lasts_as_long(one, other) { one } else { other })
+        fits.map(|it| it.expire_time).reduce(|one, other| if lasts_as_long(one, other) { one } else { other })
     }
 
     /// Returns the latest expiry of a role that a member may step down to. `None` if the member cannot step down to it.
@@ -345,14 +338,14 @@ impl ProjectModel {
     fn expiries_of_higher_roles(
         &self,
         org_model: &OrgModel,
-        visible_member: &Member,
+        member: &Member,
         role: &str,
         now: Time,
     ) -> Vec<Option<Time>> {
         let place = |role: &str| self.roles.iter().position(|(other, _)| other == role);
         let mut expiries = Vec::new();
         if self.structure == RoleStructure::SingleRole {
-            for (own, expire_time, state, ..) in self.member_roles(org_model, visible_member, now) {
+            for (own, expire_time, state, ..) in self.member_roles(org_model, member, now) {
                 if matches!(state, RoleState::Live | RoleState::Overridden) && place(&own) < place(role) {
                     expiries.push(expire_time);
                 }

@@ -31,6 +31,10 @@ pub(super) fn expired(given: &RoleRecord, now: Time) -> bool {
     given.expire_time.is_some_and(|expire_time| now >= expire_time)
 }
 
+pub(super) fn expiries(roles: &Roles) -> Vec<(&String, Option<Time>)> {
+    roles.iter().map(|(role, record)| (role, record.expire_time)).collect()
+}
+
 impl ProjectModel {
     /// Returns the recorded roles of a member, highest first.
     pub fn member_roles(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<ShownRole> {
@@ -171,8 +175,6 @@ impl ProjectModel {
         if let Some(roles) = &after {
             self.count_set(roles, limits)?;
         }
-        let expiries =
-            |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
         // A write that changes no role does not change the origin either.
         if after.as_ref().map(expiries) == recorded.as_ref().map(|member| expiries(&member.roles)) {
             return Ok(false);

@@ -191,9 +191,9 @@ fn g3_changing_an_expiry_needs_scope() {
     let mut world = multi();
     world.run("add tom to acme: Member until 60, Guest until 60");
     world.unchanged("as:lea set tom in acme: Member, Guest");
-    for end in ["until 50", "until 70", "permanent"] {
-        world.refused(&format!("as:lea set tom in acme: Member {end}, Guest"), Reason::RoleOutOfScope);
-        world.run(&format!("as:lea set tom in acme: Member, Guest {end}"));
+    for expiry in ["until 50", "until 70", "permanent"] {
+        world.refused(&format!("as:lea set tom in acme: Member {expiry}, Guest"), Reason::RoleOutOfScope);
+        world.run(&format!("as:lea set tom in acme: Member, Guest {expiry}"));
     }
 }
 

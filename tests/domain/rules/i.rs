@@ -46,8 +46,8 @@ fn i4_an_internal_member_is_not_found() {
     for mut world in [single(), multi()] {
         for line in ["set spy in acme: Member", "remove spy from acme"] {
             let refusal = world.refused(&format!("as:ann {line}"), Reason::MemberNotFound);
-            let nobody = world.refused(&format!("as:ann {}", line.replace("spy", "eve")), Reason::MemberNotFound);
-            assert_eq!(refusal.to_string().replace("spy", "eve"), nobody.to_string());
+            let unknown = world.refused(&format!("as:ann {}", line.replace("spy", "eve")), Reason::MemberNotFound);
+            assert_eq!(refusal.to_string().replace("spy", "eve"), unknown.to_string());
         }
     }
 }
