@@ -1,4 +1,4 @@
-//! A group decides its commands as if one by one, repetitions of a request id included (A4).
+//! A group gives the same result as its commands decided one by one, repeated request ids included (A4).
 
 use std::collections::HashMap;
 
@@ -11,18 +11,18 @@ use rolecall::domain::{Call, Change, Reason, RequestKey, Revision, State, Terms,
 use rolecall::limits::Limits;
 
 use crate::model::Answer;
-use crate::seen::answered;
-use crate::strategies::{Digest, History, config, empty_state, history};
-use crate::symbols::resolved;
+use crate::placeholders;
+use crate::random_history::{Digest, History, config, empty_state, history};
+use crate::state_to_model::answer_of;
 
-/// What a caller is told.
+/// The response to a caller.
 #[derive(Clone, Debug, PartialEq)]
-enum Told {
+enum Response {
     Done { revision: Revision, answer: Answer, digest: String, replayed: bool },
     Refused(Reason),
 }
 
-/// Commands decided strictly one after another, with a memory of request ids of its own.
+/// Decides commands strictly one after another and remembers request ids itself.
 struct OneByOne {
     state: State,
     memory: HashMap<RequestKey, (u128, Revision, Answer, String)>,
@@ -30,37 +30,37 @@ struct OneByOne {
 }
 
 impl OneByOne {
-    fn next(&mut self, work: &Work, clock: Time, limits: &Limits) -> Told {
+    fn next(&mut self, work: &Work, clock: Time, limits: &Limits) -> Response {
         let remembered = work.call.request.as_ref().and_then(|key| self.memory.get(key));
         if let Some((fingerprint, revision, answer, digest)) = remembered {
             return if *fingerprint == work.call.fingerprint {
-                Told::Done { revision: *revision, answer: answer.clone(), digest: digest.clone(), replayed: true }
+                Response::Done { revision: *revision, answer: answer.clone(), digest: digest.clone(), replayed: true }
             } else {
-                Told::Refused(Reason::RequestIdReused)
+                Response::Refused(Reason::RequestIdReused)
             };
         }
         let before = self.state.revision();
         let now = clock.max(Time(before.at.0 + 1));
         let decided = match decide(&self.state, &work.command, &Terms { call: &work.call, now, limits }) {
             Ok(decided) => decided,
-            Err(refusal) => return Told::Refused(refusal.reason()),
+            Err(refusal) => return Response::Refused(refusal.reason()),
         };
-        let (answer, digest) = (answered(&decided.outcome), decided.impact.digest.clone());
+        let (answer, digest) = (answer_of(&decided.outcome), decided.impact.digest.clone());
         if decided.changes.is_empty() {
-            return Told::Done { revision: before, answer, digest, replayed: false };
+            return Response::Done { revision: before, answer, digest, replayed: false };
         }
         let revision = Revision { number: before.number + 1, tag: work.tag, at: now };
-        // The state is made of the changes, not taken from the decision.
+        // Build the state from the changes instead of taking it from the decision.
         self.state.apply_commit(revision, &decided.changes);
         self.committed.push((revision, decided.changes));
         if let Some(key) = &work.call.request {
             self.memory.insert(key.clone(), (work.call.fingerprint, revision, answer.clone(), digest.clone()));
         }
-        Told::Done { revision, answer, digest, replayed: false }
+        Response::Done { revision, answer, digest, replayed: false }
     }
 }
 
-/// Commands cut into groups; what the groups before committed is known of the past.
+/// Decides commands in groups. The commits of earlier groups are the known requests.
 struct InGroups {
     state: State,
     known: Known,
@@ -69,36 +69,36 @@ struct InGroups {
 }
 
 impl InGroups {
-    fn next(&mut self, group: &[Work], clock: Time, limits: &Limits) -> Vec<Told> {
+    fn next(&mut self, group: &[Work], clock: Time, limits: &Limits) -> Vec<Response> {
         let group = decide_group(self.state.clone(), group, &self.known, clock, limits);
         self.state = group.next;
         for commit in &group.commits {
             let Some(request) = &commit.request else { continue };
-            let answer = (answered(&request.outcome), request.impact.digest.clone());
+            let answer = (answer_of(&request.outcome), request.impact.digest.clone());
             let outcome = format!("{answer:?}").into_bytes();
             self.answers.insert(outcome.clone(), answer);
             let known = KnownRequest { fingerprint: request.fingerprint, revision: commit.revision, outcome };
             assert!(self.known.insert(request.key.clone(), known).is_none(), "one request id committed twice");
         }
         self.committed.extend(group.commits);
-        let told = group.verdicts.iter().map(|verdict| match verdict {
-            Verdict::Done { revision, outcome, impact, replayed, .. } => Told::Done {
+        let responses = group.verdicts.iter().map(|verdict| match verdict {
+            Verdict::Done { revision, outcome, impact, replayed, .. } => Response::Done {
                 revision: *revision,
-                answer: answered(outcome),
+                answer: answer_of(outcome),
                 digest: impact.digest.clone(),
                 replayed: *replayed,
             },
             Verdict::Remembered { revision, outcome } => {
                 let (answer, digest) = self.answers[outcome].clone();
-                Told::Done { revision: *revision, answer, digest, replayed: true }
+                Response::Done { revision: *revision, answer, digest, replayed: true }
             }
-            Verdict::Refused(refusal) => Told::Refused(refusal.reason()),
+            Verdict::Refused(refusal) => Response::Refused(refusal.reason()),
         });
-        told.collect()
+        responses.collect()
     }
 }
 
-/// Few request ids and callers, so that they repeat; seldom with another body.
+/// Few request ids and callers, so that they repeat, sometimes with another body.
 fn call() -> impl Strategy<Value = Call> {
     let key = (select(&["ann", "bob"][..]), select(&["1", "2", "3", "4"][..]));
     let request =
@@ -107,7 +107,7 @@ fn call() -> impl Strategy<Value = Call> {
         actor: "tester".into(),
         request,
         fingerprint,
-        reason: "because".into(),
+        reason: "a reason".into(),
         acting_user: None,
         impact_digest: None,
     })
@@ -117,7 +117,7 @@ proptest! {
     #![proptest_config(config(300))]
 
     #[test]
-    fn a4_a_group_is_its_commands_one_by_one(
+    fn a4_a_group_gives_the_same_result_as_its_commands_one_by_one(
         History { limits, steps, .. } in history(),
         calls in vec(call(), 110),
         sizes in vec(1usize..9, 110),
@@ -137,10 +137,10 @@ proptest! {
             let (group, rest) = left.split_at(size.min(left.len()));
             left = rest;
             clock = Time(clock.0 + group.iter().map(|(advance, _)| advance).sum::<i64>());
-            // Etags are those before the group; commands of the group may make them stale.
-            let now = |work: &Work| Work { command: resolved(&in_groups.state, &work.command), ..work.clone() };
+            // Etags are those before the group. Commands of the group may make them stale.
+            let now = |work: &Work| Work { command: placeholders::fill(&in_groups.state, &work.command), ..work.clone() };
             let group: Vec<Work> = group.iter().map(|(_, work)| now(work)).collect();
-            let should: Vec<Told> = group.iter().map(|work| one_by_one.next(work, clock, &limits)).collect();
+            let should: Vec<Response> = group.iter().map(|work| one_by_one.next(work, clock, &limits)).collect();
             prop_assert_eq!(in_groups.next(&group, clock, &limits), should);
             prop_assert!(in_groups.state == one_by_one.state);
             prop_assert_eq!(in_groups.state.revision(), one_by_one.state.revision());

@@ -1,23 +1,23 @@
-//! The domain against its rules: random histories compared with a slow model, and plain tests named after the rules.
+//! The rules of the domain: random histories compared with a slow model, and plain tests named after the rules.
 
 // Helpers of tests may panic, as tests may (`clippy.toml`).
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-mod conspiracies;
+mod case_counts;
+mod collusion;
+mod disabling;
 mod fixture;
 mod groups;
-mod hidden;
 mod histories;
-mod impacts;
-mod lifecycle;
+mod history_runner;
+mod impact_comparison;
+mod internal_roles;
 mod manageable;
 mod model;
+mod placeholders;
+mod random_history;
+mod random_org;
+mod random_writes;
 mod rules;
-mod seen;
-mod strategies;
-mod suspensions;
-mod symbols;
-mod tally;
-mod teams;
+mod state_to_model;
 mod undo;
-mod wishes;

@@ -1,5 +1,4 @@
-//! What an acting user is told that it may do is what its writes do (G5). The list is made by trying the writes; so it is
-//! held against the model's verdict on them as well.
+//! ListManageableRoles agrees with the writes (G5). It is made by trying the writes, so the model judges them as well.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -10,11 +9,11 @@ use rolecall::domain::commands::manageable::{Ask, Manageable, ManageableRole, ma
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Call, Command, Reason, RoleName, Terms, Time, UserId, decide};
 
-use crate::lifecycle::{Lifecycle, call};
-use crate::model::{Called, Customer, Model, Space, lasts};
-use crate::seen::seen;
-use crate::strategies::config;
-use crate::teams::{ORG, PROJECT, USERS, org, project, team, write};
+use crate::history_runner::{HistoryRunner, call};
+use crate::model::{CallOptions, Model, OrgModel, ProjectModel, lasts_as_long};
+use crate::random_history::config;
+use crate::random_org::{ORG, PROJECT, USERS, org, project, random_org, write};
+use crate::state_to_model::model_of;
 
 pub fn ask(acting: &str, target: Option<&str>) -> Ask {
     Ask {
@@ -27,105 +26,107 @@ pub fn ask(acting: &str, target: Option<&str>) -> Ask {
     }
 }
 
-/// A moment in which writes are tried, by the domain and by the model.
-struct Trial<'a> {
-    lifecycle: &'a Lifecycle,
+/// Tries writes of one acting user on the domain and on the model.
+struct WriteTrial<'a> {
+    runner: &'a HistoryRunner,
     model: &'a Model,
     now: Time,
     acting: &'a str,
 }
 
-type End = Option<Time>;
+type Expiry = Option<Time>;
 
-impl Trial<'_> {
-    fn space(&self) -> &Space {
+impl WriteTrial<'_> {
+    fn project_model(&self) -> &ProjectModel {
         &self.model.projects[PROJECT]
     }
 
-    fn customer(&self) -> &Customer {
-        &self.space().orgs[ORG]
+    fn org_model(&self) -> &OrgModel {
+        &self.project_model().orgs[ORG]
     }
 
-    /// Whether a write would be done, as both say.
-    fn allows(&self, user: &str, wish: Write) -> Result<bool, TestCaseError> {
-        let command: Command = write(user, wish);
+    /// Returns true if the write would be accepted. Asserts that both agree.
+    fn allows(&self, user: &str, member_write: Write) -> Result<bool, TestCaseError> {
+        let command: Command = write(user, member_write);
         let call = Call { acting_user: Some(UserId::stored(self.acting)), ..call() };
-        let terms = Terms { call: &call, now: self.now, limits: &self.lifecycle.limits };
-        let is = decide(&self.lifecycle.state, &command, &terms).map(drop).map_err(|refusal| refusal.reason());
-        let called = Called { acting_user: Some(self.acting), stale_digest: false };
-        let should = self.model.clone().run(&command, called, self.now, &self.lifecycle.limits).map(drop);
+        let terms = Terms { call: &call, now: self.now, limits: &self.runner.limits };
+        let is = decide(&self.runner.state, &command, &terms).map(drop).map_err(|refusal| refusal.reason());
+        let called = CallOptions { acting_user: Some(self.acting), stale_digest: false };
+        let should = self.model.clone().run(&command, called, self.now, &self.runner.limits).map(drop);
         prop_assert_eq!(&is, &should, "{} on {}: {:?}", self.acting, user, command);
         Ok(is.is_ok())
     }
 
-    fn longest(&self, permission: &str, role: &str) -> Option<End> {
-        self.space().longest(self.customer(), self.acting, permission, role, self.now)
+    fn latest_given_expiry(&self, permission: &str, role: &str) -> Option<Expiry> {
+        self.project_model().latest_given_expiry(self.org_model(), self.acting, permission, role, self.now)
     }
 
-    /// The roles of a target that an acting user can know of, held and not ended.
+    /// Returns the visible roles that a target holds.
     fn held(&self, target: &str) -> Vec<String> {
-        let Some(member) = self.customer().members.get(target) else { return Vec::new() };
-        let held = |expire_time: End| expire_time.is_none_or(|expire_time| expire_time > self.now);
+        let Some(member) = self.org_model().members.get(target) else { return Vec::new() };
+        let held = |expire_time: Expiry| expire_time.is_none_or(|expire_time| expire_time > self.now);
         let roles = member
             .roles
             .iter()
-            .filter(|(role, given)| held(given.expire_time) && !self.space().about_role(role).marked);
+            .filter(|(role, given)| held(given.expire_time) && !self.project_model().is_internal(role));
         roles.map(|(role, _)| role.clone()).collect()
     }
 
-    fn of_target(&self, target: &str, role: &str) -> Result<Said, TestCaseError> {
-        let invited = self.longest("rolecall::can_invite", role);
-        let mut given = self.longest("rolecall::can_change_roles", role);
+    fn rights_over_target(&self, target: &str, role: &str) -> Result<Rights, TestCaseError> {
+        let invited = self.latest_given_expiry("rolecall::can_invite", role);
+        let mut given = self.latest_given_expiry("rolecall::can_change_roles", role);
         if target == self.acting {
-            let lower = self.space().lowers_to(self.customer(), target, role, self.now);
-            given = given.into_iter().chain(lower).reduce(|one, other| if lasts(one, other) { one } else { other });
+            let lower = self.project_model().latest_step_down_expiry(self.org_model(), target, role, self.now);
+            given =
+                given.into_iter().chain(lower).reduce(|one, other| if lasts_as_long(one, other) { one } else { other });
         }
         let held = self.held(target);
         let holds = held.iter().any(|other| other == role);
         let others: Vec<RoleAssignment> = held.iter().filter(|other| *other != role).map(|role| kept(role)).collect();
-        let new = |expire_time: Option<End>| gives(role, expire_time.flatten());
+        let new = |expire_time: Option<Expiry>| assignment(role, expire_time.flatten());
         let invite = self.allows(target, Write::Add(vec![new(invited)]))?;
         let this = if holds { kept(role) } else { new(given) };
-        let with = |this: RoleAssignment| match self.space().structure {
+        let with = |this: RoleAssignment| match self.project_model().structure {
             RoleStructure::SingleRole => vec![this],
             RoleStructure::MultiRole => others.iter().cloned().chain([this]).collect(),
         };
         let give = self.allows(target, Write::Set(with(this)))?;
         let rest = if others.is_empty() { Write::Remove } else { Write::Set(others.clone()) };
         let take = holds && self.allows(target, rest)?;
-        // What the target holds already and cannot be given anew is kept as it is.
-        let member = self.customer().members.get(target);
+        // A disabled role that the target already holds is kept as it is.
+        let member = self.org_model().members.get(target);
         let kept_until = member.and_then(|it| it.roles.get(role)).filter(|_| holds).map(|given| given.expire_time);
         let expire_time_max = if give { given.or(kept_until) } else { invited.filter(|_| invite) };
         if let Some(Some(expire_time)) = expire_time_max {
-            // And no later.
-            let later = RoleAssignment { expire_time: Some(Time(expire_time.0 + 1)), ..gives(role, None) };
+            // A later expiry must be refused.
+            let later = RoleAssignment { expire_time: Some(Time(expire_time.0 + 1)), ..assignment(role, None) };
             let late = if give { Write::Set(with(later)) } else { Write::Add(vec![later]) };
-            let held_longer = self.customer().members.get(target).and_then(|it| it.roles.get(role));
-            if !held_longer.is_some_and(|given| lasts(given.expire_time, Some(Time(expire_time.0 + 1)))) {
-                prop_assert!(!self.allows(target, late)?, "{} can be given for longer", role);
+            let held_longer = self.org_model().members.get(target).and_then(|it| it.roles.get(role));
+            if !held_longer.is_some_and(|given| lasts_as_long(given.expire_time, Some(Time(expire_time.0 + 1)))) {
+                prop_assert!(!self.allows(target, late)?, "{} can be given with a later expiry", role);
             }
         }
-        Ok(Said { invite, give, take, expire_time_max: expire_time_max.flatten() })
+        Ok(Rights { invite, give, take, expire_time_max: expire_time_max.flatten() })
     }
 
-    /// About somebody who is no member, and anybody else.
-    fn in_general(&self, role: &str) -> Result<Said, TestCaseError> {
-        let enabled = !self.space().mappings["Default"].disabled.contains(role);
-        let invited = self.longest("rolecall::can_invite", role);
-        let invite = self.allows("nobody", Write::Add(vec![gives(role, invited.flatten())]))?;
-        let may_change = self.longest("rolecall::can_change_roles", role);
+    /// Returns the expected rights without a target: to invite a new user, and to change any member.
+    fn rights_in_general(&self, role: &str) -> Result<Rights, TestCaseError> {
+        let enabled = !self.project_model().mappings["Default"].disabled.contains(role);
+        let invited = self.latest_given_expiry("rolecall::can_invite", role);
+        let invite = self.allows("nobody", Write::Add(vec![assignment(role, invited.flatten())]))?;
+        let may_change = self.latest_given_expiry("rolecall::can_change_roles", role);
         let given = may_change.filter(|_| enabled);
         let expire_time_max = given.or(invited.filter(|_| invite)).flatten();
-        Ok(Said { invite, give: given.is_some(), take: may_change.is_some(), expire_time_max })
+        Ok(Rights { invite, give: given.is_some(), take: may_change.is_some(), expire_time_max })
     }
 
     fn agree(&self, target: Option<&str>) -> TestCaseResult {
-        let listed = manageable(&self.lifecycle.state, &ask(self.acting, target), self.now, &self.lifecycle.limits);
-        let sees = self.space().powers(self.customer(), self.acting, self.now);
-        let sees =
-            sees.iter().any(|it| self.space().grants(self.customer(), &it.role, "rolecall::can_view_other_members"));
-        let member = self.customer().members.get(self.acting);
+        let listed = manageable(&self.runner.state, &ask(self.acting, target), self.now, &self.runner.limits);
+        let sees = self.project_model().live_roles(self.org_model(), self.acting, self.now);
+        let sees = sees
+            .iter()
+            .any(|it| self.project_model().grants(self.org_model(), &it.role, "rolecall::can_view_other_members"));
+        let member = self.org_model().members.get(self.acting);
         let expected = if !member.is_some_and(|member| member.is_member(self.now)) {
             Err(Reason::ActingUserNotAMember)
         } else if target.is_some_and(|target| target != self.acting) && !sees {
@@ -135,19 +136,24 @@ impl Trial<'_> {
         };
         prop_assert_eq!(listed.as_ref().map(drop).map_err(|refusal| refusal.reason()), expected);
         let Ok(listed) = listed else { return Ok(()) };
-        let visible = self.space().roles.iter().filter(|(_, about)| !about.marked).map(|(name, _)| name.clone());
+        let visible = self
+            .project_model()
+            .roles
+            .iter()
+            .filter(|(_, details)| !details.built_in_or_internal)
+            .map(|(name, _)| name.clone());
         let visible: Vec<String> = visible.collect();
         prop_assert_eq!(listed.roles.iter().map(|it| it.role.to_string()).collect::<Vec<_>>(), visible.clone());
         for (role, is) in visible.iter().zip(&listed.roles) {
             let should = match target {
-                Some(target) => self.of_target(target, role)?,
-                None => self.in_general(role)?,
+                Some(target) => self.rights_over_target(target, role)?,
+                None => self.rights_in_general(role)?,
             };
-            prop_assert_eq!(Said::of(is), should, "{} for {:?}: {}", self.acting, target, role);
+            prop_assert_eq!(Rights::of(is), should, "{} for {:?}: {}", self.acting, target, role);
         }
         let remove = match target {
             Some(target) => self.allows(target, Write::Remove)?,
-            None => visible.iter().any(|role| self.longest("rolecall::can_remove_users", role).is_some()),
+            None => visible.iter().any(|role| self.latest_given_expiry("rolecall::can_remove_users", role).is_some()),
         };
         prop_assert_eq!(listed.remove, remove, "{} removes {:?}", self.acting, target);
         self.by_pages(target, &listed)
@@ -158,7 +164,7 @@ impl Trial<'_> {
         let mut pages = Vec::new();
         loop {
             let ask = Ask { after, limit: 2, ..ask(self.acting, target) };
-            let page = manageable(&self.lifecycle.state, &ask, self.now, &self.lifecycle.limits);
+            let page = manageable(&self.runner.state, &ask, self.now, &self.runner.limits);
             let page = page.map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
             prop_assert_eq!(page.remove, whole.remove);
             after = page.roles.last().map(|it| it.id);
@@ -172,16 +178,15 @@ impl Trial<'_> {
     }
 }
 
-/// What is said of one role.
 #[derive(Debug, PartialEq)]
-struct Said {
+struct Rights {
     invite: bool,
     give: bool,
     take: bool,
-    expire_time_max: End,
+    expire_time_max: Expiry,
 }
 
-impl Said {
+impl Rights {
     fn of(it: &ManageableRole) -> Self {
         Self { invite: it.invite, give: it.give, take: it.take, expire_time_max: it.expire_time_max }
     }
@@ -191,7 +196,7 @@ fn kept(role: &str) -> RoleAssignment {
     RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false }
 }
 
-fn gives(role: &str, expire_time: End) -> RoleAssignment {
+fn assignment(role: &str, expire_time: Expiry) -> RoleAssignment {
     RoleAssignment { role: RoleName::stored(role), expire_time, permanent: expire_time.is_none() }
 }
 
@@ -199,16 +204,16 @@ proptest! {
     #![proptest_config(config(2_000))]
 
     #[test]
-    fn g5_what_is_manageable_is_what_the_writes_do(
-        team in team(),
+    fn g5_manageable_roles_agree_with_the_writes(
+        random_org in random_org(),
         acting in select(&USERS[..4]),
         target in proptest::option::of(select(&USERS[..])),
         later in prop_oneof![Just(0i64), Just(10)],
     ) {
-        let lifecycle = team.lived();
-        let model = seen(&lifecycle.state, &USERS);
-        let now = Time(lifecycle.clock.0 + later);
-        let trial = Trial { lifecycle: &lifecycle, model: &model, now, acting };
+        let runner = random_org.run();
+        let model = model_of(&runner.state, &USERS);
+        let now = Time(runner.clock.0 + later);
+        let trial = WriteTrial { runner: &runner, model: &model, now, acting };
         trial.agree(None)?;
         trial.agree(Some(acting))?;
         if let Some(target) = target {

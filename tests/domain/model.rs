@@ -1,8 +1,8 @@
-//! The rules of `docs/rules.md` once more, as slowly and plainly as they can be said: names for ids, ordered maps for tables.
+//! A second, slow and simple implementation of `docs/rules.md`. It uses names instead of ids and ordered maps instead
+//! of tables.
 //!
-//! It shares no code with `src/domain`, only its vocabulary: commands, reasons, decisions, role_states, origins and limits.
-//! Etags are the words `fresh` and `stale` here, and the role `*` of an order stands for all roles it leaves out; see
-//! `symbols.rs`.
+//! It shares only types with `src/domain`: commands, reasons, decisions, role states, origins and limits. Etags are the
+//! words `fresh` and `stale`, and the role `*` in an order means all other roles (`placeholders.rs`).
 
 mod checks;
 mod conversion;
@@ -23,24 +23,23 @@ use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Command, Reason, Time};
 use rolecall::limits::Limits;
 
-use crate::symbols::STALE;
-pub use delegation::lasts;
-pub use impact::{Report, Touched, project_of};
+use crate::placeholders::STALE;
+pub use delegation::lasts_as_long;
+pub use impact::{AffectedMember, Report, project_of};
 
-/// Stands for every text of the template.
-pub const OURS: &str = "(of the template)";
+/// Replaces every description that the template sets.
+pub const TEMPLATE_TEXT: &str = "(of the template)";
 
-/// All that can be seen of a store.
+/// Everything that reads of a store can show.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
-    pub projects: BTreeMap<String, Space>,
-    /// The keys of deleted projects.
+    pub projects: BTreeMap<String, ProjectModel>,
     pub retired: BTreeSet<String>,
 }
 
-/// All that can be seen of a project.
+/// Everything that reads of a project can show.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Space {
+pub struct ProjectModel {
     pub display_name: String,
     pub environment: Environment,
     pub structure: RoleStructure,
@@ -48,41 +47,40 @@ pub struct Space {
     pub default_role: String,
     pub default_owner_role: String,
     pub default_mapping: String,
-    pub permissions: BTreeMap<String, About>,
-    /// From the highest to the lowest.
-    pub roles: Vec<(String, About)>,
-    /// Which roles each manages in a MULTI_ROLE project (G2); only lists that are not empty.
+    pub permissions: BTreeMap<String, Details>,
+    /// Highest first.
+    pub roles: Vec<(String, Details)>,
+    /// The managed roles of each role in a MULTI_ROLE project (G2), without empty lists.
     pub manages: BTreeMap<String, BTreeSet<String>>,
     pub mappings: BTreeMap<String, Mapping>,
-    pub orgs: BTreeMap<String, Customer>,
-    /// The ids of deleted orgs.
+    pub orgs: BTreeMap<String, OrgModel>,
     pub retired: BTreeSet<String>,
-    /// Every different set of roles that a member ever had. How many are left once a role was deleted is nobody's promise:
-    /// then none.
+    /// Every different role set that a member ever had. `None` once a role was deleted: how many are kept then is not
+    /// specified.
     pub role_sets: Option<BTreeSet<BTreeSet<String>>>,
 }
 
-/// What a permission, a role or a mapping says of itself beside its name.
+/// The attributes that permissions, roles and mappings have in common.
 #[derive(Clone, Debug, PartialEq)]
-pub struct About {
+pub struct Details {
     pub description: String,
-    /// Of a permission: built in. Of a role: internal.
-    pub marked: bool,
+    /// Built in (permission) or internal (role).
+    pub built_in_or_internal: bool,
     pub created: Time,
-    /// Old names, oldest first.
+    /// Oldest first.
     pub aliases: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
-    pub about: About,
+    pub details: Details,
     pub disabled: BTreeSet<String>,
-    /// Role to permissions; only rows that are not empty.
+    /// The permissions of each role, without empty rows.
     pub grants: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Customer {
+pub struct OrgModel {
     pub display_name: String,
     pub metadata: String,
     pub created: Time,
@@ -90,13 +88,12 @@ pub struct Customer {
     pub members: BTreeMap<String, Member>,
 }
 
-/// What is recorded of a user in an org.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
     pub roles: Roles,
-    /// By what it was changed the last time.
+    /// The origin of the latest change.
     pub origin: Origin,
-    /// What stands in for which of the member's suspended roles (M7): perhaps for one that stands in itself.
+    /// The fallback role of each suspended role (M7). A suspended fallback role can have a fallback role too.
     pub fallbacks: BTreeMap<String, String>,
 }
 
@@ -106,35 +103,33 @@ impl Default for Member {
     }
 }
 
-pub type Roles = BTreeMap<String, Given>;
+pub type Roles = BTreeMap<String, RoleRecord>;
 
-/// Until when a role was given, and by what.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Given {
+pub struct RoleRecord {
     pub expire_time: Option<Time>,
     pub origin: Origin,
 }
 
-/// A role as it is shown, and what stands in for it.
-pub type Shown = (String, Option<Time>, RoleState, Origin, Option<String>);
+/// Role, expiry, state, origin and fallback role.
+pub type ShownRole = (String, Option<Time>, RoleState, Origin, Option<String>);
 
-/// How a command is called, beside the instant.
+/// The options of a call, except its time.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Called<'a> {
+pub struct CallOptions<'a> {
     pub acting_user: Option<&'a str>,
-    /// Whether it names a digest that no impact has (R9).
+    /// True if the call names a digest that matches no impact (R9).
     pub stale_digest: bool,
 }
 
-/// An accepted command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelOutcome {
-    /// Whether it takes a revision.
+    /// True if the command takes a revision.
     pub changed: bool,
     pub answer: Answer,
 }
 
-/// What an accepted command is answered with, as far as it is more than the contents themselves.
+/// The response to an accepted command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Project(String),
@@ -146,7 +141,7 @@ pub enum Answer {
     Org { org: String, display_name: String, metadata: String, mapping: String },
     Subscription { org: String, mapping: String },
     OrgsSubscribed { moved: usize, unchanged: usize },
-    Member { org: String, user: String, roles: Vec<Shown>, origin: Option<Origin> },
+    Member { org: String, user: String, roles: Vec<ShownRole>, origin: Option<Origin> },
     Removed,
     Tally { added: usize, set: usize, removed: usize, unchanged: usize },
     Deleted(u64),
@@ -154,11 +149,11 @@ pub enum Answer {
 }
 
 impl Model {
-    /// Does what the command asks, at `now`, or says why it is not done; then nothing is.
+    /// Applies the command at `now`. A refused command changes nothing.
     pub fn run(
         &mut self,
         command: &Command,
-        called: Called<'_>,
+        called: CallOptions<'_>,
         now: Time,
         limits: &Limits,
     ) -> Result<ModelOutcome, Reason> {
@@ -167,11 +162,11 @@ impl Model {
         Ok(outcome)
     }
 
-    /// The same, beside this one.
+    /// Like `run`, but returns the next model and leaves this one unchanged.
     pub fn after(
         &self,
         command: &Command,
-        called: Called<'_>,
+        called: CallOptions<'_>,
         now: Time,
         limits: &Limits,
     ) -> Result<(ModelOutcome, Self), Reason> {
@@ -180,7 +175,7 @@ impl Model {
             Some(acting) => next.execute_for(acting, command, now, limits)?,
             None => next.execute(command, now, limits)?,
         };
-        next.works_again();
+        next.drop_fallbacks_of_enabled_roles();
         if called.stale_digest {
             return Err(Reason::ImpactChanged);
         }
@@ -193,82 +188,87 @@ impl Model {
         match command {
             CreateProject(command) => self.create_project(command, now),
             UpdateProject(command) => self.update_project(command, now),
-            ConvertRoleStructure(command) => self.space(command.project.as_str())?.convert(command, now, limits),
+            ConvertRoleStructure(command) => self.project(command.project.as_str())?.convert(command, now, limits),
             DeleteProject(command) => self.delete_project(command),
             CreatePermissions(command) => {
-                self.space(command.project.as_str())?.create_permissions(command, now, limits)
+                self.project(command.project.as_str())?.create_permissions(command, now, limits)
             }
-            UpdatePermission(command) => self.space(command.project.as_str())?.update_permission(command),
-            DeletePermission(command) => self.space(command.project.as_str())?.delete_permission(command),
-            CreateRole(command) => self.space(command.project.as_str())?.create_role(command, now, limits),
-            UpdateRole(command) => self.space(command.project.as_str())?.update_role(command, now, limits),
-            ReorderRoles(command) => self.space(command.project.as_str())?.reorder(command),
-            DeleteRole(command) => self.space(command.project.as_str())?.delete_role(command, now),
-            CreateRoleMapping(command) => self.space(command.project.as_str())?.create_mapping(command, now, limits),
-            UpdateRoleMapping(command) => self.space(command.project.as_str())?.update_mapping(command, now, limits),
-            PromoteRoleMapping(command) => self.space(command.project.as_str())?.promote(command),
-            DeleteRoleMapping(command) => self.space(command.project.as_str())?.delete_mapping(command, now),
-            CreateOrg(command) => self.space(command.project.as_str())?.create_org(command, now, limits),
-            UpdateOrg(command) => self.space(command.project.as_str())?.update_org(command),
-            DeleteOrg(command) => self.space(command.project.as_str())?.delete_org(command),
-            SubscribeOrg(command) => self.space(command.project.as_str())?.subscribe_one(command, now),
-            BatchSubscribeOrgs(command) => self.space(command.project.as_str())?.subscribe_many(command, now),
-            WriteMember(command) => self.space(command.project.as_str())?.write_one(command, now, limits),
-            BatchWriteMembers(command) => self.space(command.project.as_str())?.write_many(command, now, limits),
-            // What is deleted cannot be seen; that it is purged cannot either.
+            UpdatePermission(command) => self.project(command.project.as_str())?.update_permission(command),
+            DeletePermission(command) => self.project(command.project.as_str())?.delete_permission(command),
+            CreateRole(command) => self.project(command.project.as_str())?.create_role(command, now, limits),
+            UpdateRole(command) => self.project(command.project.as_str())?.update_role(command, now, limits),
+            ReorderRoles(command) => self.project(command.project.as_str())?.reorder(command),
+            DeleteRole(command) => self.project(command.project.as_str())?.delete_role(command, now),
+            CreateRoleMapping(command) => self.project(command.project.as_str())?.create_mapping(command, now, limits),
+            UpdateRoleMapping(command) => self.project(command.project.as_str())?.update_mapping(command, now, limits),
+            PromoteRoleMapping(command) => self.project(command.project.as_str())?.promote(command),
+            DeleteRoleMapping(command) => self.project(command.project.as_str())?.delete_mapping(command, now),
+            CreateOrg(command) => self.project(command.project.as_str())?.create_org(command, now, limits),
+            UpdateOrg(command) => self.project(command.project.as_str())?.update_org(command),
+            DeleteOrg(command) => self.project(command.project.as_str())?.delete_org(command),
+            SubscribeOrg(command) => self.project(command.project.as_str())?.subscribe_one(command, now),
+            BatchSubscribeOrgs(command) => self.project(command.project.as_str())?.subscribe_many(command, now),
+            WriteMember(command) => self.project(command.project.as_str())?.write_one(command, now, limits),
+            BatchWriteMembers(command) => self.project(command.project.as_str())?.write_many(command, now, limits),
+            // Reads show neither deleted data nor that it is purged.
             Purge(_) => Ok(Answer::Purged),
         }
     }
 
-    /// What an acting user may write at all (G1).
+    /// Applies a command of an acting user (G1).
     fn execute_for(&mut self, acting: &str, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
-        let key = command.project().expect("such commands have a project").to_string();
-        let space = self.space(&key)?;
+        let key = command.project().expect("commands of acting users have a project").to_string();
+        let project = self.project(&key)?;
         match command {
-            Command::WriteMember(command) => space.write_one_for(acting, command, now, limits),
+            Command::WriteMember(command) => project.write_one_for(acting, command, now, limits),
             Command::UpdateOrg(command) => {
-                space.empowered(acting, command.org_id.as_str(), "rolecall::can_update_org_metadata", now)?;
-                space.update_org(command)
+                project.require_roles_granting(
+                    acting,
+                    command.org_id.as_str(),
+                    "rolecall::can_update_org_metadata",
+                    now,
+                )?;
+                project.update_org(command)
             }
             Command::DeleteOrg(command) => {
                 let org = command.org_id.as_str();
-                space.empowered(acting, org, "rolecall::can_delete_org", now)?;
-                // I4: an internal member does not count.
-                let seen = space.visibly(&space.orgs[org]).members.len() as u64;
-                space.delete_org(command)?;
-                Ok(Answer::Deleted(seen))
+                project.require_roles_granting(acting, org, "rolecall::can_delete_org", now)?;
+                // I4: internal members are not counted.
+                let visible_members = project.without_internal_roles(&project.orgs[org]).members.len() as u64;
+                project.delete_org(command)?;
+                Ok(Answer::Deleted(visible_members))
             }
             other => panic!("{other:?} takes no acting user"),
         }
     }
 
-    /// M7: a role that is enabled again works, and nothing stands in for it any more.
-    fn works_again(&mut self) {
-        for space in self.projects.values_mut() {
-            for customer in space.orgs.values_mut() {
-                let disabled = &space.mappings[&customer.mapping].disabled;
-                for member in customer.members.values_mut() {
+    /// M7.d: removes the fallback roles of enabled roles.
+    fn drop_fallbacks_of_enabled_roles(&mut self) {
+        for project in self.projects.values_mut() {
+            for org_model in project.orgs.values_mut() {
+                let disabled = &project.mappings[&org_model.mapping].disabled;
+                for member in org_model.members.values_mut() {
                     member.fallbacks.retain(|role, _| disabled.contains(role));
                 }
             }
         }
     }
 
-    /// Without the fallback roles of roles that nobody holds: what is recorded for them cannot be seen.
-    pub fn without_idle_fallbacks(&self, now: Time) -> Self {
+    /// Removes the fallback roles of roles that nobody holds. Reads do not show them.
+    pub fn without_unused_fallbacks(&self, now: Time) -> Self {
         let mut model = self.clone();
-        for space in model.projects.values_mut() {
-            let disabled = space.mappings.iter().map(|(name, mapping)| (name.clone(), mapping.disabled.clone()));
+        for project in model.projects.values_mut() {
+            let disabled = project.mappings.iter().map(|(name, mapping)| (name.clone(), mapping.disabled.clone()));
             let disabled: BTreeMap<String, BTreeSet<String>> = disabled.collect();
-            for customer in space.orgs.values_mut() {
-                let disabled = &disabled[&customer.mapping];
-                customer.members.values_mut().for_each(|member| member.forget_idle_fallbacks(disabled, now));
+            for org_model in project.orgs.values_mut() {
+                let disabled = &disabled[&org_model.mapping];
+                org_model.members.values_mut().for_each(|member| member.drop_unused_fallbacks(disabled, now));
             }
         }
         model
     }
 
-    fn space(&mut self, key: &str) -> Result<&mut Space, Reason> {
+    fn project(&mut self, key: &str) -> Result<&mut ProjectModel, Reason> {
         self.projects.get_mut(key).ok_or(Reason::ProjectNotFound)
     }
 
@@ -284,7 +284,7 @@ impl Model {
         if self.retired.contains(&key) && !command.reuse_deleted_key {
             return Err(Reason::ProjectKeyRetired);
         }
-        let built_in = |text: &str| (format!("rolecall::{text}"), About::new(OURS, true, now));
+        let built_in = |text: &str| (format!("rolecall::{text}"), Details::new(TEMPLATE_TEXT, true, now));
         let permissions = [
             "can_view_other_members",
             "can_invite",
@@ -296,7 +296,7 @@ impl Model {
             "can_edit_org_access",
             "can_update_org_metadata",
         ];
-        let permissions: BTreeMap<String, About> = permissions.into_iter().map(built_in).collect();
+        let permissions: BTreeMap<String, Details> = permissions.into_iter().map(built_in).collect();
         let all: BTreeSet<String> = permissions.keys().cloned().collect();
         let mut most = all.clone();
         most.remove("rolecall::can_delete_org");
@@ -306,10 +306,13 @@ impl Model {
             ("Admin".to_string(), most),
             ("Member".to_string(), BTreeSet::from(["rolecall::can_view_other_members".to_string()])),
         ];
-        let mapping =
-            Mapping { about: About::new(OURS, false, now), disabled: BTreeSet::new(), grants: BTreeMap::from(grants) };
-        let role = |name: &str| (name.to_string(), About::new(OURS, false, now));
-        let mut space = Space {
+        let mapping = Mapping {
+            details: Details::new(TEMPLATE_TEXT, false, now),
+            disabled: BTreeSet::new(),
+            grants: BTreeMap::from(grants),
+        };
+        let role = |name: &str| (name.to_string(), Details::new(TEMPLATE_TEXT, false, now));
+        let mut project = ProjectModel {
             display_name: command.display_name.clone(),
             environment: command.environment,
             structure: command.role_structure,
@@ -326,29 +329,29 @@ impl Model {
             role_sets: Some(BTreeSet::new()),
         };
         if command.role_structure == RoleStructure::MultiRole {
-            space.manages = space.managed_by_order();
+            project.manages = project.managed_by_order();
         }
-        self.projects.insert(key.clone(), space);
+        self.projects.insert(key.clone(), project);
         Ok(Answer::Project(key))
     }
 
     /// R5, B3.
     fn update_project(&mut self, command: &UpdateProject, now: Time) -> Result<Answer, Reason> {
         let key = command.project.to_string();
-        let space = self.space(&key)?;
+        let project = self.project(&key)?;
         fresh(&command.etag)?;
-        let before = space.clone();
+        let before = project.clone();
         if let Some(text) = &command.display_name {
-            space.display_name = text.clone();
+            project.display_name = text.clone();
         }
         if let Some(name) = &command.default_role {
-            space.default_role = before.suitable(name.as_str())?;
+            project.default_role = before.suitable(name.as_str())?;
         }
         if let Some(name) = &command.default_owner_role {
-            space.default_owner_role = before.suitable(name.as_str())?;
+            project.default_owner_role = before.suitable(name.as_str())?;
         }
         if !command.allow_ownerless {
-            space.still_owned(&before, now)?;
+            project.require_owners(&before, now)?;
         }
         Ok(Answer::Project(key))
     }
@@ -356,7 +359,7 @@ impl Model {
     /// P6.
     fn delete_project(&mut self, command: &DeleteProject) -> Result<Answer, Reason> {
         let key = command.project.to_string();
-        let orgs = self.space(&key)?.orgs.len();
+        let orgs = self.project(&key)?.orgs.len();
         if key == "default" {
             return Err(Reason::ProjectPermanent);
         }
@@ -373,12 +376,12 @@ impl Model {
     }
 }
 
-impl About {
-    pub fn new(description: &str, marked: bool, created: Time) -> Self {
-        Self { description: description.into(), marked, created, aliases: Vec::new() }
+impl Details {
+    pub fn new(description: &str, built_in_or_internal: bool, created: Time) -> Self {
+        Self { description: description.into(), built_in_or_internal, created, aliases: Vec::new() }
     }
 
-    /// The name and the old ones once a thing called `name` is updated (R3).
+    /// Returns the name and the aliases after an update of the object called `name` (R3).
     fn names(
         &self,
         name: &str,
@@ -387,28 +390,28 @@ impl About {
     ) -> Result<(String, Vec<String>), Reason> {
         let mut aliases = self.aliases.clone();
         if let Some(kept) = kept {
-            if kept.iter().any(|one| !aliases.contains(one)) {
+            if kept.iter().any(|alias| !aliases.contains(alias)) {
                 return Err(Reason::UnknownAlias);
             }
-            aliases.retain(|one| kept.contains(one));
+            aliases.retain(|alias| kept.contains(alias));
         }
         let new_name = new_name.unwrap_or(name);
         if new_name != name {
-            aliases.retain(|one| one != new_name);
+            aliases.retain(|alias| alias != new_name);
             aliases.push(name.to_string());
         }
         at_most(50, aliases.len())?;
         Ok((new_name.to_string(), aliases))
     }
 
-    /// Whether requests find by `wanted` what is called `name`.
-    fn answers_to(&self, name: &str, wanted: &str) -> bool {
+    /// Returns true if `wanted` is the name or an alias.
+    fn matches(&self, name: &str, wanted: &str) -> bool {
         name == wanted || self.aliases.iter().any(|alias| alias == wanted)
     }
 
-    /// The same in whatever case (R1).
-    fn nearly_answers_to(&self, name: &str, wanted: &str) -> bool {
-        alike(name, wanted) || self.aliases.iter().any(|alias| alike(alias, wanted))
+    /// Like `matches`, but ignores case (R1).
+    fn matches_ignoring_case(&self, name: &str, wanted: &str) -> bool {
+        equal_ignoring_case(name, wanted) || self.aliases.iter().any(|alias| equal_ignoring_case(alias, wanted))
     }
 }
 
@@ -422,8 +425,8 @@ fn at_most(limit: u64, asked: usize) -> Result<(), Reason> {
     if asked as u64 > limit { Err(Reason::LimitExceeded) } else { Ok(()) }
 }
 
-/// Whether two names differ in case alone (R1).
-fn alike(one: &str, other: &str) -> bool {
+/// Returns true if two names are equal or differ only in case (R1).
+fn equal_ignoring_case(one: &str, other: &str) -> bool {
     one.to_uppercase() == other.to_uppercase()
 }
 

@@ -1,4 +1,4 @@
-//! The rules of `docs/rules.md` that this domain holds, one by one: the number of the rule begins the name of the test.
+//! Tests of single rules of `docs/rules.md`. The name of a test begins with the number of its rule.
 
 mod a;
 mod b;
@@ -21,7 +21,7 @@ use rolecall::limits::Limits;
 
 use crate::fixture::{World, world};
 
-/// The plan example: Billing Manager exists on both plans and works on Paid alone.
+/// Two plans. The role Billing Manager is disabled on Free and enabled on Paid.
 const PLANS: &str = "
     permission billing.view, billing.pay
     role Billing Manager below Admin

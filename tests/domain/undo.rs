@@ -1,4 +1,4 @@
-//! Changes say all that happened: they can be undone, redone, and replayed where nobody decided anything.
+//! Changes are complete: they can be undone, redone and replayed without a decision.
 
 use proptest::prelude::*;
 
@@ -10,22 +10,22 @@ use rolecall::domain::state::Counters;
 use rolecall::domain::state::change::{GrantsKey, MembershipKey};
 use rolecall::domain::{Change, Project, Revision, State, UserId};
 
-use crate::lifecycle::Lifecycle;
-use crate::seen::seen;
-use crate::strategies::{History, USERS, config, empty_state, history};
+use crate::history_runner::HistoryRunner;
+use crate::random_history::{History, USERS, config, empty_state, history};
+use crate::state_to_model::model_of;
 
-/// The commits of a history, and the state before the first and after each.
-fn lived(History { limits, steps, .. }: &History) -> (Vec<State>, Vec<Commit>) {
-    let mut lifecycle = Lifecycle::new(*limits);
-    let mut states = vec![lifecycle.state.clone()];
+/// Returns the commits of a history, and the states before the first and after each.
+fn run_history(History { limits, steps, .. }: &History) -> (Vec<State>, Vec<Commit>) {
+    let mut runner = HistoryRunner::new(*limits);
+    let mut states = vec![runner.state.clone()];
     let mut commits = Vec::new();
     for (number, step) in steps.iter().enumerate() {
-        if let Some(commit) = lifecycle.live(step).commit {
+        if let Some(commit) = runner.run(step).commit {
             commits.push(commit);
-            states.push(lifecycle.state.clone());
+            states.push(runner.state.clone());
         }
         if number % 24 == 23 {
-            let (purging, after): (Vec<_>, Vec<_>) = lifecycle.purge(2, 4).into_iter().unzip();
+            let (purging, after): (Vec<_>, Vec<_>) = runner.purge(2, 4).into_iter().unzip();
             commits.extend(purging);
             states.extend(after);
         }
@@ -37,8 +37,8 @@ fn counters(state: &State) -> Vec<Counters> {
     state.projects().map(|project| project.counters()).collect()
 }
 
-/// Whether `before` of a change is what the state holds, and `after` is something else.
-fn tells_the_truth(state: &State, change: &Change) -> bool {
+/// Returns true if `before` is what the state contains and `after` is different.
+fn before_matches_state(state: &State, change: &Change) -> bool {
     let project = state.project_numbered(change.project());
     let Some(project) = project else {
         return matches!(change, Change::Project(edit) if edit.before.is_none() && edit.after.is_some());
@@ -63,11 +63,11 @@ fn tells_the_truth(state: &State, change: &Change) -> bool {
         Change::Grants(edit) => {
             let empty = PermissionSet::default();
             let row = row(project, edit.key).unwrap_or(&empty);
-            let (less, more) = (edit.before.as_ref().unwrap_or(&empty), edit.after.as_ref().unwrap_or(&empty));
-            let some = edit.before.as_ref().is_none_or(|set| !set.is_empty())
+            let (removed, added) = (edit.before.as_ref().unwrap_or(&empty), edit.after.as_ref().unwrap_or(&empty));
+            let not_empty = edit.before.as_ref().is_none_or(|set| !set.is_empty())
                 && edit.after.as_ref().is_none_or(|set| !set.is_empty())
-                && !(less.is_empty() && more.is_empty());
-            some && less.iter().all(|id| row.contains(id)) && !more.iter().any(|id| row.contains(id))
+                && !(removed.is_empty() && added.is_empty());
+            not_empty && removed.iter().all(|id| row.contains(id)) && !added.iter().any(|id| row.contains(id))
         }
         Change::Org(edit) => {
             let held = project.org_numbered(edit.key.id).map(|org| &org.record);
@@ -83,8 +83,8 @@ fn tells_the_truth(state: &State, change: &Change) -> bool {
         }
         Change::Remap(edit) => {
             let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return false };
-            let org = project.org_numbered(edit.key.id).expect("of an org that is there");
-            // Somebody has each of the sets before, and nobody one of those after.
+            let org = project.org_numbered(edit.key.id).expect("the org exists");
+            // Some membership has each set before, and none has a set after.
             let has = |set| {
                 let memberships = USERS.map(|user| project.membership(org, &UserId::stored(user)));
                 memberships.into_iter().flatten().any(|it| it.role_set == set && it.temporary.is_empty())
@@ -111,9 +111,9 @@ proptest! {
     #![proptest_config(config(150))]
 
     #[test]
-    fn what_is_undone_in_reverse_was_never_done_and_can_be_redone(history in history()) {
-        let (states, commits) = lived(&history);
-        let last = states.last().expect("at least the empty state");
+    fn undoing_all_commits_gives_the_empty_state_and_redoing_them_the_last_one(history in history()) {
+        let (states, commits) = run_history(&history);
+        let last = states.last().expect("the first state is empty");
         let mut state = last.clone();
         for (commit, before) in commits.iter().zip(&states).rev() {
             for change in commit.changes.iter().rev() {
@@ -121,7 +121,7 @@ proptest! {
             }
             state.set_revision(before.revision());
             prop_assert!(state == *before, "undone: revision {:?}", commit.revision);
-            prop_assert_eq!(seen(&state, &USERS), seen(before, &USERS));
+            prop_assert_eq!(model_of(&state, &USERS), model_of(before, &USERS));
         }
         prop_assert!(state == empty_state());
         for (commit, after) in commits.iter().zip(&states[1..]) {
@@ -130,12 +130,12 @@ proptest! {
         }
         prop_assert_eq!(counters(&state), counters(last));
         prop_assert_eq!(state.revision(), last.revision());
-        prop_assert_eq!(seen(&state, &USERS), seen(last, &USERS));
+        prop_assert_eq!(model_of(&state, &USERS), model_of(last, &USERS));
     }
 
     #[test]
-    fn undone_twice_is_the_change_itself(history in history()) {
-        let (_, commits) = lived(&history);
+    fn a_change_undone_twice_is_unchanged(history in history()) {
+        let (_, commits) = run_history(&history);
         for change in commits.iter().flat_map(|commit| &commit.changes) {
             prop_assert_eq!(&change.clone().undone().undone(), change);
         }
@@ -143,10 +143,10 @@ proptest! {
 
     #[test]
     fn replaying_the_changes_gives_an_equal_state_with_equal_counters(history in history()) {
-        let (states, commits) = lived(&history);
-        let last = states.last().expect("at least the empty state");
+        let (states, commits) = run_history(&history);
+        let last = states.last().expect("the first state is empty");
         let mut replayed = empty_state();
-        // With another key every hash is another one; what can be seen is the same.
+        // Another key gives other hashes, but reads show the same.
         let mut elsewhere = State::new(HashKey::new([3; 16]));
         for commit in &commits {
             replayed.apply_commit(commit.revision, &commit.changes);
@@ -155,19 +155,19 @@ proptest! {
         prop_assert!(replayed == *last);
         prop_assert_eq!(replayed.revision(), last.revision());
         prop_assert_eq!(counters(&replayed), counters(last));
-        prop_assert_eq!(seen(&elsewhere, &USERS), seen(last, &USERS));
+        prop_assert_eq!(model_of(&elsewhere, &USERS), model_of(last, &USERS));
         prop_assert_eq!(counters(&elsewhere), counters(last));
     }
 
     #[test]
-    fn the_before_of_every_change_is_what_the_state_held(history in history()) {
-        let (states, commits) = lived(&history);
+    fn the_before_of_every_change_equals_the_state(history in history()) {
+        let (states, commits) = run_history(&history);
         for (commit, before) in commits.iter().zip(&states) {
             let mut draft = before.clone();
             for change in &commit.changes {
-                prop_assert!(tells_the_truth(&draft, change), "{:?}", change);
+                prop_assert!(before_matches_state(&draft, change), "{:?}", change);
                 draft.apply(change);
-                prop_assert!(tells_the_truth(&draft, &change.clone().undone()), "undone: {:?}", change);
+                prop_assert!(before_matches_state(&draft, &change.clone().undone()), "undone: {:?}", change);
             }
             draft.set_revision(Revision { ..commit.revision });
             prop_assert_eq!(draft.revision().number, before.revision().number + 1);

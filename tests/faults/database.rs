@@ -1,4 +1,4 @@
-//! A database that goes away, comes back as another, or holds what a newer server wrote.
+//! A database that is cut off, restored from a backup, or written by a newer server.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::support::postgres;
 
 struct World {
     server: Running,
-    /// Somebody else at the same database.
+    /// Another connection to the same database.
     sql: DatabaseConnection,
 }
 
@@ -58,6 +58,14 @@ impl World {
         self.sql.execute_unprepared(sql).await.unwrap();
     }
 
+    async fn cut_connections(&self) {
+        self.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+    }
+
     async fn serving(&self, service: &str) -> bool {
         let Listen::Tcp(address) = &self.server.addresses[0] else { unreachable!("the test listens on TCP") };
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
@@ -67,23 +75,20 @@ impl World {
     }
 }
 
-/// Waits for what must come to be.
-async fn soon(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(30);
-    while !is().await {
-        assert!(Instant::now() < patience, "not in 30 s: {what}");
+async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not in 30 s: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_were_cut_are_replaced_and_nothing_is_lost() {
+async fn cut_connections_are_replaced_and_no_write_is_lost() {
     let Some(world) = World::new().await else { return };
     for round in 0..5 {
         world.create_org(&format!("before-{round}")).await.unwrap();
-        world
-            .run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-            .await;
+        world.cut_connections().await;
         world.create_org(&format!("after-{round}")).await.unwrap();
         assert!(world.knows(&format!("before-{round}")) && world.knows(&format!("after-{round}")));
     }
@@ -91,7 +96,7 @@ async fn connections_that_were_cut_are_replaced_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_cut_off_in_the_middle_are_done_or_refused_and_the_server_knows_which() {
+async fn the_server_knows_the_outcome_of_every_interrupted_write() {
     let Some(world) = World::new().await else { return };
     let mut refused = 0;
     for round in 0..20 {
@@ -99,9 +104,7 @@ async fn writes_cut_off_in_the_middle_are_done_or_refused_and_the_server_knows_w
         let writes = futures_util::future::join_all(ids.iter().map(|id| world.create_org(id)));
         let cut = async {
             tokio::time::sleep(Duration::from_micros(round * 300)).await;
-            world
-                .run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-                .await;
+            world.cut_connections().await;
         };
         let (written, ()) = tokio::join!(writes, cut);
         for (id, written) in ids.iter().zip(written) {
@@ -112,10 +115,10 @@ async fn writes_cut_off_in_the_middle_are_done_or_refused_and_the_server_knows_w
             }
         }
     }
-    println!("{refused} of 160 writes were told that the database was away");
+    println!("{refused} of 160 writes were refused because the database was unavailable");
     let state = world.server.app.engine.pin();
     let loaded = world.server.app.store.load(state.state.hash_key()).await.unwrap();
-    soon("the state is the database's", async || {
+    wait_until("the state equals the database", async || {
         *world.server.app.engine.pin().state == loaded && loaded.revision() == state.state.revision()
     })
     .await;
@@ -123,12 +126,12 @@ async fn writes_cut_off_in_the_middle_are_done_or_refused_and_the_server_knows_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_that_was_set_back_is_read_anew_and_gone_on_from() {
+async fn the_server_reloads_a_restored_database_and_continues() {
     let Some(world) = World::new().await else { return };
     world.create_org("kept").await.unwrap();
     let kept = world.revision();
     world.create_org("lost").await.unwrap();
-    // What restoring a backup looks like to a server that goes on.
+    // This looks like a restored backup to a server that keeps running.
     let sql = format!(
         "BEGIN; DELETE FROM changes WHERE revision > {kept}; DELETE FROM commits WHERE revision > {kept};
          DELETE FROM orgs WHERE org_id = 'lost';
@@ -136,7 +139,7 @@ async fn a_history_that_was_set_back_is_read_anew_and_gone_on_from() {
              at = (SELECT at FROM commits WHERE revision = {kept}); COMMIT"
     );
     world.run(&sql).await;
-    soon("the history of the database is read", async || world.revision() == kept).await;
+    wait_until("the server reloads the database", async || world.revision() == kept).await;
     assert!(world.knows("kept") && !world.knows("lost"));
     world.create_org("next").await.unwrap();
     assert_eq!(world.revision(), kept + 1);
@@ -144,7 +147,7 @@ async fn a_history_that_was_set_back_is_read_anew_and_gone_on_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_a_newer_server_ends_serving_for_good() {
+async fn a_change_by_a_newer_server_stops_serving_permanently() {
     let Some(world) = World::new().await else { return };
     let next = world.revision() + 1;
     assert!(world.serving("").await);
@@ -154,9 +157,9 @@ async fn a_change_of_a_newer_server_ends_serving_for_good() {
          UPDATE head SET revision = {next}, tag = 7, at = at + 1; COMMIT"
     );
     world.run(&sql).await;
-    soon("it does not serve any more", async || !world.serving("").await).await;
+    wait_until("the server stops serving", async || !world.serving("").await).await;
     assert!(!world.serving("rolecall.v1.CheckService").await);
-    // The database is well, and that changes nothing.
+    // The database works, but the server must not serve again.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(!world.serving("").await && !world.serving("rolecall.v1.OrgService").await);
     assert!(world.create_org("acme").await.is_err());

@@ -1,4 +1,4 @@
-//! `kill -9` in the middle of writes, again and again, on one store.
+//! Kills the server with `kill -9` during writes, many times on one store.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,28 +18,28 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::support::postgres;
 
-/// Streams of writes at one time; each has an org of its own.
+/// Concurrent streams of writes. Each writes to its own org.
 const STREAMS: usize = 4;
-/// Members of one bulk write: all of them or none.
+/// Members of one bulk write.
 const ROWS: usize = 20;
-/// An org that is made and deleted again and again.
-const DOOMED: &str = "doomed";
+/// The org that is created and deleted in a loop.
+const DELETED_ORG: &str = "deleted";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_fifty_times_sqlite_loses_nothing_acknowledged_and_halves_nothing() {
+async fn fifty_kills_on_sqlite_lose_no_acknowledged_write_and_split_none() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", folder.path().join("rolecall.db").display());
-    killed(&database, folder.path(), 50).await;
+    kill_and_restart(&database, folder.path(), 50).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_ten_times_over_postgres_loses_nothing_acknowledged_and_halves_nothing() {
+async fn ten_kills_on_postgres_lose_no_acknowledged_write_and_split_none() {
     let Some(database) = postgres::database().await else { return };
     let folder = tempfile::tempdir().unwrap();
-    killed(&database, folder.path(), 10).await;
+    kill_and_restart(&database, folder.path(), 10).await;
 }
 
-/// One bulk write: its users, and whether the server said that it is stored.
+/// A bulk write.
 #[derive(Clone)]
 struct Sent {
     org: String,
@@ -47,7 +47,7 @@ struct Sent {
     acknowledged: bool,
 }
 
-async fn killed(database: &str, folder: &Path, times: u32) {
+async fn kill_and_restart(database: &str, folder: &Path, times: u32) {
     let socket = folder.join("rolecall.sock");
     let sent: Arc<Mutex<Vec<Sent>>> = Arc::default();
     let mut acknowledged_before_kill = 0;
@@ -55,15 +55,15 @@ async fn killed(database: &str, folder: &Path, times: u32) {
         let mut server = serve(database, &socket);
         let channel = connect(&socket).await;
         let so_far = sent.lock().unwrap().clone();
-        answers_what_was_acknowledged(&channel, &so_far).await;
+        assert_acknowledged_writes_are_served(&channel, &so_far).await;
         let streams: Vec<_> =
             (0..STREAMS).map(|stream| tokio::spawn(write(channel.clone(), round, stream, sent.clone()))).collect();
-        let doomed = tokio::spawn(make_and_delete_until_killed(channel.clone()));
-        // Another moment of the write path each time, but never before something was acknowledged that could be lost.
+        let deletions = tokio::spawn(create_and_delete_until_killed(channel.clone()));
+        // Kill at a different time in each round, but only after writes were acknowledged that could be lost.
         let acknowledged = || sent.lock().unwrap().iter().filter(|sent| sent.acknowledged).count();
         let before = acknowledged();
-        let patience = Instant::now() + Duration::from_secs(20);
-        while acknowledged() < before + 2 && Instant::now() < patience {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while acknowledged() < before + 2 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::time::sleep(Duration::from_micros(u64::from(round) * 977 % 25_000)).await;
@@ -72,18 +72,18 @@ async fn killed(database: &str, folder: &Path, times: u32) {
         for stream in streams {
             stream.await.unwrap();
         }
-        doomed.await.unwrap();
+        deletions.await.unwrap();
         let sent = sent.lock().unwrap().clone();
         acknowledged_before_kill = sent.iter().filter(|sent| sent.acknowledged).count();
-        stored_as_acknowledged(database, &sent).await;
+        assert_stored(database, &sent).await;
     }
-    assert!(acknowledged_before_kill > times as usize, "the streams wrote too little to prove anything");
-    what_is_dead_is_purged_in_the_end(database, &socket).await;
+    assert!(acknowledged_before_kill > times as usize, "too few writes were acknowledged");
+    deleted_data_is_purged(database, &socket).await;
     let sent = sent.lock().unwrap().clone();
-    stored_as_acknowledged(database, &sent).await;
+    assert_stored(database, &sent).await;
 }
 
-/// Creates an org and fills it, bulk write after bulk write, until the server is gone.
+/// Creates an org and adds members in bulk writes until the server is killed.
 async fn write(channel: Channel, round: u32, stream: usize, sent: Arc<Mutex<Vec<Sent>>>) {
     let org = format!("org-{round}-{stream}");
     let request = wire::CreateOrgRequest { org_id: org.clone(), ..Default::default() };
@@ -108,60 +108,59 @@ async fn write(channel: Channel, round: u32, stream: usize, sent: Arc<Mutex<Vec<
     }
 }
 
-/// Makes an org and a role and deletes them again, both with members, until the server is gone.
-async fn make_and_delete_until_killed(channel: Channel) {
-    while make_and_delete(&channel).await {}
+async fn create_and_delete_until_killed(channel: Channel) {
+    while create_and_delete(&channel).await {}
 }
 
-/// Makes an org and a role and deletes them again, both with members. What a killed server left undone or half way is gone
-/// on with: a refusal is no reason to stop. Returns whether the server answered to the end.
-async fn make_and_delete(channel: &Channel) -> bool {
+/// Creates an org and a role with members, then deletes both. Continues after a refusal, because a killed server may
+/// have done some of these steps. Returns true if the server answered every call.
+async fn create_and_delete(channel: &Channel) -> bool {
     let given =
-        || wire::RoleAssignments { roles: vec![wire::RoleAssignment { role: "Doomed".into(), ..Default::default() }] };
+        || wire::RoleAssignments { roles: vec![wire::RoleAssignment { role: "Deleted".into(), ..Default::default() }] };
     let row = |number: usize| wire::MemberWrite {
-        org_id: DOOMED.into(),
+        org_id: DELETED_ORG.into(),
         user_id: format!("user-{number}"),
         write: Some(wire::member_write::Write::Add(given())),
     };
     let (mut orgs, mut roles) = (OrgServiceClient::new(channel.clone()), RoleServiceClient::new(channel.clone()));
     let mut members = MembershipServiceClient::new(channel.clone());
-    let made = wire::CreateRoleRequest { name: "Doomed".into(), ..Default::default() };
-    let org = wire::CreateOrgRequest { org_id: DOOMED.into(), reuse_deleted_id: true, ..Default::default() };
+    let create_role = wire::CreateRoleRequest { name: "Deleted".into(), ..Default::default() };
+    let org = wire::CreateOrgRequest { org_id: DELETED_ORG.into(), reuse_deleted_id: true, ..Default::default() };
     let rows = wire::BatchWriteMembersRequest { rows: (0..ROWS).map(row).collect(), ..Default::default() };
-    let gone = wire::DeleteRoleRequest { name: "Doomed".into(), ..Default::default() };
-    let dead = wire::DeleteOrgRequest { org_id: DOOMED.into(), ..Default::default() };
-    answered(roles.create_role(made).await)
-        && answered(orgs.create_org(org).await)
-        && answered(members.batch_write_members(rows).await)
-        && answered(roles.delete_role(gone).await)
-        && answered(orgs.delete_org(dead).await)
+    let delete_role = wire::DeleteRoleRequest { name: "Deleted".into(), ..Default::default() };
+    let delete_org = wire::DeleteOrgRequest { org_id: DELETED_ORG.into(), ..Default::default() };
+    is_answer(roles.create_role(create_role).await)
+        && is_answer(orgs.create_org(org).await)
+        && is_answer(members.batch_write_members(rows).await)
+        && is_answer(roles.delete_role(delete_role).await)
+        && is_answer(orgs.delete_org(delete_org).await)
 }
 
-/// Whether the server did it, or said why not.
-fn answered<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> bool {
+/// Returns true if the server accepted the call or refused it for a known reason.
+fn is_answer<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> bool {
     let refused = |status: &tonic::Status| matches!(status.code(), Code::AlreadyExists | Code::NotFound);
     answer.is_ok() || answer.as_ref().is_err_and(refused)
 }
 
-/// A server that is left alone purges what the killed ones had begun to, the last of them right after a deletion.
-async fn what_is_dead_is_purged_in_the_end(database: &str, socket: &Path) {
-    for left_alone in [Duration::ZERO, Duration::from_secs(5)] {
+/// A server that keeps running purges what the killed servers left.
+async fn deleted_data_is_purged(database: &str, socket: &Path) {
+    for purge_time in [Duration::ZERO, Duration::from_secs(5)] {
         let mut server = serve(database, socket);
-        assert!(make_and_delete(&connect(socket).await).await);
-        tokio::time::sleep(left_alone).await;
+        assert!(create_and_delete(&connect(socket).await).await);
+        tokio::time::sleep(purge_time).await;
         server.kill().unwrap();
         server.wait().unwrap();
     }
     let store = Store::open(database).await.unwrap();
     let state = store.load(HashKey::new([5; 16])).await.unwrap();
-    assert!(state.all_projects().all(|project| !project.has_data_to_purge()), "something dead is left");
+    assert!(state.all_projects().all(|project| !project.has_data_to_purge()), "deleted data is left");
     let project = state.project(&ProjectKey::default_project()).unwrap();
-    assert!(project.was_deleted(DOOMED), "nothing was deleted");
+    assert!(project.was_deleted(DELETED_ORG), "nothing was deleted");
     store.close().await;
 }
 
-/// The restarted server itself answers for everything acknowledged so far.
-async fn answers_what_was_acknowledged(channel: &Channel, sent: &[Sent]) {
+/// The restarted server must answer for every acknowledged write.
+async fn assert_acknowledged_writes_are_served(channel: &Channel, sent: &[Sent]) {
     let acknowledged = sent.iter().filter(|sent| sent.acknowledged);
     let items: Vec<wire::CheckItem> = acknowledged
         .flat_map(|sent| sent.users.iter().map(|user| (sent.org.clone(), user.clone())))
@@ -183,22 +182,21 @@ async fn answers_what_was_acknowledged(channel: &Channel, sent: &[Sent]) {
     }
 }
 
-/// Reads the store that the killed server left: every acknowledged row is there, every other write wholly or not at all,
-/// and the tables, the history, and the history undone and redone say the same.
-async fn stored_as_acknowledged(database: &str, sent: &[Sent]) {
+/// Reads the store of the killed server. Acknowledged rows must exist. Every other write must be complete or absent.
+/// The tables must equal the history, replayed, undone and redone.
+async fn assert_stored(database: &str, sent: &[Sent]) {
     let store = Store::open(database).await.unwrap();
     let key = HashKey::new([5; 16]);
     let loaded = store.load(key).await.unwrap();
-    let project =
-        loaded.project(&ProjectKey::default_project()).expect("the default project is made at the first start");
+    let project = loaded.project(&ProjectKey::default_project()).expect("the first start creates the default project");
     for write in sent {
         let org = project.org(&write.org);
         let there =
             |user: &&String| org.is_some_and(|org| project.membership(org, &UserId::stored(user.as_str())).is_some());
         let there = write.users.iter().filter(there).count();
         match write.acknowledged {
-            true => assert_eq!(there, ROWS, "an acknowledged write to {} is not whole", write.org),
-            false => assert!(there == 0 || there == ROWS, "half a write to {}: {there} of {ROWS}", write.org),
+            true => assert_eq!(there, ROWS, "an acknowledged write to {} is incomplete", write.org),
+            false => assert!(there == 0 || there == ROWS, "a write to {} is split: {there} of {ROWS}", write.org),
         }
     }
     let history = history(&store).await;
@@ -216,11 +214,11 @@ async fn stored_as_acknowledged(database: &str, sent: &[Sent]) {
         changes.iter().rev().for_each(|change| undone.apply(&change.clone().undone()));
     }
     undone.set_revision(Revision::default());
-    assert!(undone == State::new(key), "undoing everything leaves something");
+    assert!(undone == State::new(key), "undoing everything leaves data");
     for (revision, changes) in &history {
         undone.apply_commit(*revision, changes);
     }
-    assert!(undone == loaded, "undone and redone differs");
+    assert!(undone == loaded, "the state differs after undo and redo");
     store.close().await;
 }
 
@@ -243,9 +241,9 @@ fn serve(database: &str, socket: &Path) -> Child {
     command.stdin(Stdio::null()).spawn().unwrap()
 }
 
-/// Connects once the server answers.
+/// Connects as soon as the server answers.
 async fn connect(socket: &Path) -> Channel {
-    let patience = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let path: PathBuf = socket.into();
         let connector = tower::service_fn(move |_: Uri| {
@@ -254,7 +252,7 @@ async fn connect(socket: &Path) -> Channel {
         });
         match Endpoint::from_static("http://localhost").connect_with_connector(connector).await {
             Ok(channel) => return channel,
-            Err(error) => assert!(Instant::now() < patience, "the server does not start: {error}"),
+            Err(error) => assert!(Instant::now() < deadline, "the server does not start: {error}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,4 +1,5 @@
-//! What must hold whatever dies or races: nothing acknowledged is lost, nothing is half done, histories stay one.
+//! Killed servers, lost connections and concurrent servers: no acknowledged write is lost, none is split, and there is
+//! one history.
 
 // Helpers of tests may panic, as tests may (`clippy.toml`).
 #![allow(clippy::expect_used, clippy::unwrap_used)]
@@ -6,18 +7,18 @@
 #[path = "../support/database.rs"]
 mod support;
 
-/// The model of the rules, and the random histories that are held against it.
+/// The model of the rules and the random histories that are compared with it.
 #[allow(dead_code, unused_imports)]
 #[path = "../domain"]
 mod reference {
     pub mod model;
-    pub mod seen;
-    pub mod strategies;
-    pub mod symbols;
+    pub mod placeholders;
+    pub mod random_history;
+    pub mod state_to_model;
 }
 
 mod database;
 mod kill;
 mod two_writers;
 
-use reference::{model, seen, strategies, symbols};
+use reference::{model, placeholders, random_history, state_to_model};

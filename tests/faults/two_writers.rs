@@ -1,4 +1,4 @@
-//! Two servers on one PostgreSQL: only that proves the head row.
+//! Two servers on one PostgreSQL test the lock on the `head` row.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use rolecall::store::Store;
 use rolecall::writer::{Failure, Writer};
 
 use crate::model::Model;
-use crate::seen::seen;
-use crate::strategies::{USERS, hash_key, history};
+use crate::random_history::{USERS, hash_key, history};
+use crate::state_to_model::model_of;
 use crate::support::postgres;
 
 /// Commands of both writers together.
 const COMMANDS: usize = 20_000;
-/// Commands of one writer that wait at one time.
+/// Commands of one writer that wait at the same time.
 const IN_FLIGHT: usize = 48;
 
 struct Server {
@@ -31,16 +31,16 @@ struct Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
+async fn two_writers_make_one_history_without_gaps_that_the_model_accepts() {
     let Some(database) = postgres::database().await else { return };
     let limits = Limits::default();
     let servers = [server(&database, limits).await, server(&database, limits).await];
     let mut runner = TestRunner::deterministic();
     let mut commands = Vec::new();
     while commands.len() < COMMANDS {
-        let history = history().new_tree(&mut runner).expect("histories can be made").current();
+        let history = history().new_tree(&mut runner).expect("strategies do not filter").current();
         let steps = history.steps.into_iter().map(|step| step.command);
-        // A project that is deleted early would have most of what follows refused.
+        // Most commands after the deletion of a project would be refused.
         commands.extend(steps.filter(|command| !matches!(command, Command::DeleteProject(_))));
     }
     commands.truncate(COMMANDS);
@@ -49,9 +49,9 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
     let begun = Instant::now();
     let (one, other) = tokio::join!(submit(&servers[0], &commands, 0), submit(&servers[1], &commands, 1));
     println!("{COMMANDS} commands in {:?}, {} and {} accepted", begun.elapsed(), one, other);
-    assert!(one > 1_000 && other > 1_000, "too little was accepted to prove anything: {one} and {other}");
+    assert!(one > 1_000 && other > 1_000, "too few commands were accepted: {one} and {other}");
 
-    // Revisions count by one; each is the command that its reason names.
+    // The reason of a commit is the number of its command.
     let mut model = Model::default();
     let mut state = State::new(hash_key());
     let mut by_kind: HashMap<String, usize> = HashMap::new();
@@ -61,16 +61,16 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
             break;
         }
         for commit in commits {
-            assert_eq!(commit.revision.number, state.revision().number + 1, "a gap");
-            assert!(commit.revision.at > state.revision().at, "time stands still");
+            assert_eq!(commit.revision.number, state.revision().number + 1, "a revision is missing");
+            assert!(commit.revision.at > state.revision().at, "the time of revisions does not grow");
             let command: &Command =
                 &commands[commit.reason.parse::<usize>().expect("the reason is the command's number")];
             assert_eq!(&*commit.kind, command.kind());
-            let answered = model.run(command, crate::model::Called::default(), commit.revision.at, &limits);
-            // Nothing that can be seen changes when what was deleted is purged.
+            let result = model.run(command, crate::model::CallOptions::default(), commit.revision.at, &limits);
+            // Reads do not show that deleted data is purged.
             let purged = matches!(command, Command::Purge(_));
             assert!(
-                answered.is_ok_and(|answered| answered.changed != purged),
+                result.is_ok_and(|outcome| outcome.changed != purged),
                 "the model refuses {command:?} at {:?}",
                 commit.revision
             );
@@ -79,29 +79,29 @@ async fn two_writers_make_one_history_without_a_gap_and_the_model_agrees() {
         }
     }
     println!("commits by kind: {by_kind:?}");
-    let mut seen = seen(&state, &USERS);
-    for (key, space) in &mut seen.projects {
-        // The model gives up counting role sets once a role was deleted.
-        if model.projects.get(key).is_some_and(|space| space.role_sets.is_none()) {
-            space.role_sets = None;
+    let mut from_state = model_of(&state, &USERS);
+    for (key, project) in &mut from_state.projects {
+        // The model does not count role sets after a role was deleted.
+        if model.projects.get(key).is_some_and(|project| project.role_sets.is_none()) {
+            project.role_sets = None;
         }
     }
-    assert!(seen == model, "the history and the model differ");
+    assert!(from_state == model, "the history and the model differ");
 
     let [first, second] = &servers;
     for server in [first, second] {
-        let patience = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while server.engine.load().state.revision() != state.revision() {
-            assert!(Instant::now() < patience, "a server does not catch up");
+            assert!(Instant::now() < deadline, "a server does not catch up");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        assert!(*server.engine.load().state == state, "a server's state is not the history's");
+        assert!(*server.engine.load().state == state, "the state of a server differs from the history");
     }
     let loaded = first.store.load(hash_key()).await.unwrap();
-    assert!(loaded == state, "the tables are not the history");
+    assert!(loaded == state, "the tables differ from the history");
 }
 
-/// Sends every second command, some dozens at a time; returns how many were done.
+/// Submits every second command, several at a time. Returns how many were accepted.
 async fn submit(server: &Server, commands: &Arc<Vec<Command>>, first: usize) -> usize {
     let sent = (first..commands.len()).step_by(2).map(|number| {
         let command = commands[number].clone();

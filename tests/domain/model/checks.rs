@@ -1,69 +1,70 @@
-//! Checks: K1, K2, K6.
+//! Checks (K1, K2, K6).
 
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Decision, Question, Time};
 
-use super::{Customer, Model, Space};
+use super::{Model, OrgModel, ProjectModel};
 
 impl Model {
-    /// K1, K2 and K6; the project must be there.
+    /// Decides a check (K1, K2, K6). The project must exist.
     pub fn check(&self, project: &str, org: &str, user: &str, question: Question<'_>, now: Time) -> Decision {
-        let space = &self.projects[project];
-        let Some(customer) = space.orgs.get(org) else { return Decision::OrgNotFound };
+        let project = &self.projects[project];
+        let Some(org_model) = project.orgs.get(org) else { return Decision::OrgNotFound };
         match question {
-            Question::Permission(name) => space.may(customer, user, name, now),
-            Question::Role(name) => space.has(customer, user, name, false, now),
+            Question::Permission(name) => project.check_permission(org_model, user, name, now),
+            Question::Role(name) => project.check_role(org_model, user, name, false, now),
             Question::AtLeastRole(name) => {
-                space.has(customer, user, name, space.structure == RoleStructure::SingleRole, now)
+                project.check_role(org_model, user, name, project.structure == RoleStructure::SingleRole, now)
             }
             Question::AllOf(names) => {
-                let decisions = || names.iter().map(|name| space.may(customer, user, name, now));
+                let decisions = || names.iter().map(|name| project.check_permission(org_model, user, name, now));
                 if decisions().any(|decision| decision == Decision::UnknownPermission) {
                     return Decision::UnknownPermission;
                 }
                 decisions().find(|decision| *decision != Decision::Allowed).unwrap_or(Decision::Allowed)
             }
             Question::AnyOf(names) => {
-                let decisions: Vec<_> = names.iter().map(|name| space.may(customer, user, name, now)).collect();
+                let decisions: Vec<_> =
+                    names.iter().map(|name| project.check_permission(org_model, user, name, now)).collect();
                 use Decision::*;
                 let precedence = [Allowed, UnknownPermission, NotAMember, RoleDisabled, RoleExpired, MissingPermission];
                 let found = precedence.into_iter().find(|decision| decisions.contains(decision));
-                found.expect("something was asked")
+                found.expect("the list is not empty")
             }
         }
     }
 }
 
-impl Space {
-    /// The precedence of K2, the org being there.
-    fn may(&self, customer: &Customer, user: &str, permission: &str, now: Time) -> Decision {
+impl ProjectModel {
+    /// K2.
+    fn check_permission(&self, org_model: &OrgModel, user: &str, permission: &str, now: Time) -> Decision {
         let Ok(permission) = self.permission(permission) else { return Decision::UnknownPermission };
-        let grants = &self.mappings[&customer.mapping].grants;
-        self.by(customer, user, |role| grants.get(role).is_some_and(|row| row.contains(&permission)), now)
+        let grants = &self.mappings[&org_model.mapping].grants;
+        self.decision_of(org_model, user, |role| grants.get(role).is_some_and(|row| row.contains(&permission)), now)
     }
 
-    /// K6: the role, or one above it.
-    fn has(&self, customer: &Customer, user: &str, role: &str, or_above: bool, now: Time) -> Decision {
+    /// K6. With `or_above`, a higher role counts as well.
+    fn check_role(&self, org_model: &OrgModel, user: &str, role: &str, or_above: bool, now: Time) -> Decision {
         let Ok(role) = self.role(role) else { return Decision::UnknownRole };
-        let mut fitting = Vec::new();
+        let mut matching = Vec::new();
         for (other, _) in &self.roles {
             if or_above || *other == role {
-                fitting.push(other.clone());
+                matching.push(other.clone());
             }
             if *other == role {
                 break;
             }
         }
-        self.by(customer, user, |role| fitting.iter().any(|other| other == role), now)
+        self.decision_of(org_model, user, |role| matching.iter().any(|other| other == role), now)
     }
 
-    /// Whether one of the roles that fit is live, else how the best of them stands.
-    fn by(&self, customer: &Customer, user: &str, fits: impl Fn(&str) -> bool, now: Time) -> Decision {
-        let Some(member) = customer.members.get(user) else { return Decision::NotAMember };
+    /// Returns the decision for the matching roles: Live comes before Suspended, and Suspended before Expired.
+    fn decision_of(&self, org_model: &OrgModel, user: &str, matches: impl Fn(&str) -> bool, now: Time) -> Decision {
+        let Some(member) = org_model.members.get(user) else { return Decision::NotAMember };
         let mut role_states = Vec::new();
-        for (role, state) in self.state(customer, member, now) {
-            if fits(&role) {
+        for (role, state) in self.state(org_model, member, now) {
+            if matches(&role) {
                 role_states.push(state);
             }
         }

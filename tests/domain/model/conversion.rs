@@ -1,4 +1,4 @@
-//! One role or several: P5, and what each role manages by the order: G2.
+//! Converts the role structure (P5).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,18 +8,20 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::members::removed;
-use super::{Answer, Member, Roles, Space, at_most, fresh};
+use super::members::expired;
+use super::{Answer, Member, ProjectModel, Roles, at_most, fresh};
 
-impl Space {
-    /// G2 in SINGLE: the visible roles below, and the highest visible role manages itself as well.
+impl ProjectModel {
+    /// Returns the roles that each role manages in SINGLE_ROLE (G2): the visible roles below it. The highest visible
+    /// role manages itself as well.
     pub(super) fn managed_by_order(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut managed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let highest = self.roles.iter().find(|(_, about)| !about.marked).map(|(name, _)| name.clone());
+        let highest =
+            self.roles.iter().find(|(_, details)| !details.built_in_or_internal).map(|(name, _)| name.clone());
         for (at, (name, _)) in self.roles.iter().enumerate() {
             let mut below = BTreeSet::new();
-            for (other, about) in &self.roles[at + 1..] {
-                if !about.marked {
+            for (other, details) in &self.roles[at + 1..] {
+                if !details.built_in_or_internal {
                     below.insert(other.clone());
                 }
             }
@@ -53,11 +55,11 @@ impl Space {
             RoleStructure::SingleRole => {
                 self.roles = self.ordered(&command.order)?;
                 self.manages.clear();
-                for (id, customer) in &before.orgs {
-                    let preferred = self.preferred(&before.mappings[&customer.mapping].disabled);
-                    let members = &mut self.orgs.get_mut(id).expect("it stays").members;
-                    for (user, member) in &customer.members {
-                        let Some(roles) = one_role(&preferred, member, now) else { continue };
+                for (id, org_model) in &before.orgs {
+                    let preferred = self.preferred(&before.mappings[&org_model.mapping].disabled);
+                    let members = &mut self.orgs.get_mut(id).expect("conversion keeps orgs").members;
+                    for (user, member) in &org_model.members {
+                        let Some(roles) = converted_roles(&preferred, member, now) else { continue };
                         let fallbacks = member.fallbacks.clone();
                         members.insert(user.clone(), Member { roles, origin: Origin::Migration, fallbacks });
                     }
@@ -67,19 +69,19 @@ impl Space {
         }
         self.structure = command.to;
         if !command.allow_ownerless {
-            self.still_owned(&before, now)?;
+            self.require_owners(&before, now)?;
         }
         Ok(Answer::Project(command.project.to_string()))
     }
 
-    /// All roles as they are preferred: the enabled visible ones, the visible ones, the others, each from the highest.
+    /// Returns all roles in order of preference (P5.c): enabled visible, visible, internal, each from the highest.
     fn preferred(&self, disabled: &BTreeSet<String>) -> Vec<String> {
         let mut preferred = Vec::new();
         for wanted in [[true, true], [false, true], [true, false], [false, false]] {
-            for (name, about) in &self.roles {
-                let internal = about.marked;
+            for (name, details) in &self.roles {
+                let internal = details.built_in_or_internal;
                 let enabled = !disabled.contains(name);
-                // Of internal ones it makes no difference whether they are enabled.
+                // Whether an internal role is enabled does not matter.
                 let kind = if internal { [true, false] } else { [enabled, true] };
                 if kind == wanted {
                     preferred.push(name.clone());
@@ -90,16 +92,17 @@ impl Space {
     }
 }
 
-/// The role that a member keeps, and the lent one over it; none where nothing changes.
-fn one_role(preferred: &[String], member: &Member, now: Time) -> Option<Roles> {
-    let best =
-        |fits: &dyn Fn(&super::Given) -> bool| preferred.iter().find(|role| member.roles.get(*role).is_some_and(fits));
-    let base = best(&|given| given.expire_time.is_none());
-    let lent = best(&|given| given.expire_time.is_some() && !removed(given, now));
+/// Returns the permanent and the temporary role that a member keeps. `None` if nothing changes.
+fn converted_roles(preferred: &[String], member: &Member, now: Time) -> Option<Roles> {
+    let best = |fits: &dyn Fn(&super::RoleRecord) -> bool| {
+        preferred.iter().find(|role| member.roles.get(*role).is_some_and(fits))
+    };
+    let permanent = best(&|given| given.expire_time.is_none());
+    let temporary = best(&|given| given.expire_time.is_some() && !expired(given, now));
     let place = |role: &String| preferred.iter().position(|other| other == role);
-    let lent = lent.filter(|lent| base.is_none_or(|base| place(lent) < place(base)));
-    let gone = if base.is_none() && lent.is_none() { best(&|_| true) } else { None };
-    let kept: BTreeSet<&String> = base.into_iter().chain(lent).chain(gone).collect();
+    let temporary = temporary.filter(|temporary| permanent.is_none_or(|permanent| place(temporary) < place(permanent)));
+    let expired_role = if permanent.is_none() && temporary.is_none() { best(&|_| true) } else { None };
+    let kept: BTreeSet<&String> = permanent.into_iter().chain(temporary).chain(expired_role).collect();
     if kept.len() == member.roles.len() {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What acting users may do: G1 to G4, G6, I1, I4.
+//! What acting users may do (G1 to G4, G6, I1, I4).
 
 use std::collections::BTreeSet;
 
@@ -8,18 +8,18 @@ use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::members::lies_over;
-use super::{Answer, Customer, Member, Roles, Space, at_most};
+use super::members::{expiries, overrides_permanent};
+use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, at_most};
 
 /// A live role of an acting user.
 #[derive(Clone, Debug)]
-pub struct Power {
+pub struct LiveRole {
     pub role: String,
     pub expire_time: Option<Time>,
 }
 
-/// Whether an end is as late as another; none is the latest.
-pub fn lasts(expire_time: Option<Time>, other: Option<Time>) -> bool {
+/// Returns true if the first expiry is not earlier than the second. `None` is the latest.
+pub fn lasts_as_long(expire_time: Option<Time>, other: Option<Time>) -> bool {
     match (expire_time, other) {
         (None, _) => true,
         (Some(_), None) => false,
@@ -27,51 +27,57 @@ pub fn lasts(expire_time: Option<Time>, other: Option<Time>) -> bool {
     }
 }
 
-impl Space {
-    /// G2, G4: the roles that a role manages.
+impl ProjectModel {
+    /// Returns the roles that a role manages (G2, G4).
     pub fn scope(&self, role: &str) -> BTreeSet<String> {
         let managed = match self.structure {
             RoleStructure::SingleRole => self.managed_by_order(),
             RoleStructure::MultiRole => self.manages.clone(),
         };
         let listed = managed.get(role).cloned().unwrap_or_default();
-        listed.into_iter().filter(|role| !self.about_role(role).marked).collect()
+        listed.into_iter().filter(|role| !self.is_internal(role)).collect()
     }
 
-    /// Whether a role's row holds a permission in an org's mapping.
-    pub fn grants(&self, customer: &Customer, role: &str, permission: &str) -> bool {
-        self.mappings[&customer.mapping].grants.get(role).is_some_and(|row| row.contains(permission))
+    /// Returns true if a role grants a permission in the mapping of an org.
+    pub fn grants(&self, org_model: &OrgModel, role: &str, permission: &str) -> bool {
+        self.mappings[&org_model.mapping].grants.get(role).is_some_and(|row| row.contains(permission))
     }
 
-    /// The live roles of a user in an org, those that stand in included.
-    pub fn powers(&self, customer: &Customer, user: &str, now: Time) -> Vec<Power> {
-        let Some(member) = customer.members.get(user) else { return Vec::new() };
-        let mut powers = Vec::new();
-        let shown = self.shown(customer, member, now);
-        let overridden = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
+    /// Returns the live roles of a user in an org, fallback roles included.
+    pub fn live_roles(&self, org_model: &OrgModel, user: &str, now: Time) -> Vec<LiveRole> {
+        let Some(member) = org_model.members.get(user) else { return Vec::new() };
+        let mut live_roles = Vec::new();
+        let shown = self.member_roles(org_model, member, now);
+        let overridden = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
         for (role, expire_time, state, _, fallback_role) in shown {
             if state == RoleState::Live {
-                powers.push(Power { role, expire_time });
+                live_roles.push(LiveRole { role, expire_time });
             } else if let Some(role) = fallback_role.filter(|_| expire_time.is_some() || !overridden) {
-                powers.push(Power { role, expire_time });
+                live_roles.push(LiveRole { role, expire_time });
             }
         }
-        powers
+        live_roles
     }
 
-    /// G1: the live roles of the acting user that grant what the write needs.
-    pub(super) fn empowered(&self, acting: &str, org: &str, permission: &str, now: Time) -> Result<Vec<Power>, Reason> {
-        let able = self.able(acting, org, permission, now)?;
-        if able.is_empty() { Err(Reason::ActingUserMissingPermission) } else { Ok(able) }
+    /// Returns the live roles of the acting user that grant `permission` (G1). Refuses if there are none.
+    pub(super) fn require_roles_granting(
+        &self,
+        acting: &str,
+        org: &str,
+        permission: &str,
+        now: Time,
+    ) -> Result<Vec<LiveRole>, Reason> {
+        let granting = self.roles_granting(acting, org, permission, now)?;
+        if granting.is_empty() { Err(Reason::ActingUserMissingPermission) } else { Ok(granting) }
     }
 
-    fn able(&self, acting: &str, org: &str, permission: &str, now: Time) -> Result<Vec<Power>, Reason> {
-        let customer = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
-        if !customer.members.get(acting).is_some_and(|member| member.is_member(now)) {
+    fn roles_granting(&self, acting: &str, org: &str, permission: &str, now: Time) -> Result<Vec<LiveRole>, Reason> {
+        let org_model = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
+        if !org_model.members.get(acting).is_some_and(|member| member.is_member(now)) {
             return Err(Reason::ActingUserNotAMember);
         }
-        let powers = self.powers(customer, acting, now);
-        Ok(powers.into_iter().filter(|power| self.grants(customer, &power.role, permission)).collect())
+        let live_roles = self.live_roles(org_model, acting, now);
+        Ok(live_roles.into_iter().filter(|it| self.grants(org_model, &it.role, permission)).collect())
     }
 
     pub(super) fn write_one_for(
@@ -84,13 +90,13 @@ impl Space {
         let before = self.clone();
         self.write_for(acting, command, now, limits)?;
         if !command.allow_ownerless {
-            self.still_owned(&before, now)?;
+            self.require_owners(&before, now)?;
         }
         let (org, user) = (command.row.org_id.to_string(), command.row.user_id.to_string());
-        let customer = self.visibly(&self.orgs[&org]);
-        Ok(match customer.members.get(&user) {
+        let org_model = self.without_internal_roles(&self.orgs[&org]);
+        Ok(match org_model.members.get(&user) {
             Some(member) if !matches!(command.row.write, Write::Remove) => {
-                Answer::Member { roles: self.shown(&customer, member, now), origin: None, org, user }
+                Answer::Member { roles: self.member_roles(&org_model, member, now), origin: None, org, user }
             }
             _ => Answer::Removed,
         })
@@ -103,77 +109,77 @@ impl Space {
             Write::Set(_) => "rolecall::can_change_roles",
             Write::Remove => "rolecall::can_remove_users",
         };
-        let itself = acting == user;
+        let own_roles = acting == user;
         let adds = matches!(command.row.write, Write::Add(_));
-        let able = self.able(acting, org, permission, now)?;
-        if able.is_empty() && (adds || !itself) {
+        let granting = self.roles_granting(acting, org, permission, now)?;
+        if granting.is_empty() && (adds || !own_roles) {
             return Err(Reason::ActingUserMissingPermission);
         }
-        let given = self.given_by(&command.row.write)?;
+        let given = self.visible_assignments(&command.row.write)?;
 
-        let customer = self.orgs[org].clone();
-        let recorded = customer.members.get(user).cloned().unwrap_or_default();
-        let visible = |role: &str| !self.about_role(role).marked;
-        let mut seen = recorded.clone();
-        seen.roles.retain(|role, _| visible(role));
-        if !adds && !seen.is_member(now) {
+        let org_model = self.orgs[org].clone();
+        let recorded = org_model.members.get(user).cloned().unwrap_or_default();
+        let visible = |role: &str| !self.is_internal(role);
+        let mut visible_member = recorded.clone();
+        visible_member.roles.retain(|role, _| visible(role));
+        if !adds && !visible_member.is_member(now) {
             return Err(Reason::MemberNotFound);
         }
-        // Whether it may or not is said before it is said that there is such a member.
-        let nobody = Member::default();
-        let target = if adds { &nobody } else { &seen };
-        self.well_said(target, &given, now)?;
-        self.in_scope(&customer, target, &able, itself && !adds, &given, now)?;
-        if adds && seen.is_member(now) {
+        // Check permission first: a refused caller must not learn whether the member exists.
+        let no_member = Member::default();
+        let target = if adds { &no_member } else { &visible_member };
+        self.validate_assignments(target, &given, now)?;
+        self.require_scope(&org_model, target, &granting, own_roles && !adds, &given, now)?;
+        if adds && visible_member.is_member(now) {
             return Err(Reason::MemberAlreadyExists);
         }
 
-        // The usual refusals, as if there were no internal roles.
+        // Apply the usual refusals as if there were no internal roles.
         let after = match &command.row.write {
             Write::Remove => Roles::new(),
-            Write::Add(given) | Write::Set(given) => self.roles_given(&customer, target, given, now, limits)?,
+            Write::Add(given) | Write::Set(given) => self.assigned_roles(&org_model, target, given, now, limits)?,
         };
-        // I4: and what is only possible as if there were none.
-        let hidden: Roles =
+        // I4: refuse what is possible only without the internal roles.
+        let internal: Roles =
             recorded.roles.iter().filter(|(role, _)| !visible(role)).map(|(r, g)| (r.clone(), *g)).collect();
         let held: Vec<_> =
-            hidden.values().filter(|given| given.expire_time.is_none_or(|expire_time| expire_time > now)).collect();
+            internal.values().filter(|given| given.expire_time.is_none_or(|expire_time| expire_time > now)).collect();
         let single = self.structure == RoleStructure::SingleRole;
-        // What would be refused anyway is refused as it would be.
+        // Another refusal comes first.
         let not_available = || {
             let mut next = self.clone();
-            let members = next.orgs.get_mut(org).map(|customer| &mut customer.members);
+            let members = next.orgs.get_mut(org).map(|org_model| &mut org_model.members);
             if let Some(member) = members.and_then(|members| members.get_mut(user)) {
                 member.roles = after.clone();
             }
-            let owned = if command.allow_ownerless { Ok(()) } else { next.still_owned(self, now) };
+            let owned = if command.allow_ownerless { Ok(()) } else { next.require_owners(self, now) };
             owned.err().unwrap_or(Reason::UserNotAvailable)
         };
         if single && !held.is_empty() && matches!(command.row.write, Write::Add(_)) {
             return Err(not_available());
         }
         if !matches!(command.row.write, Write::Remove) && !held.is_empty() {
-            let ends = || after.values().chain(held.iter().copied()).map(|given| given.expire_time.is_some());
-            let (lent, lasting) = (ends().filter(|ends| *ends).count(), ends().filter(|ends| !*ends).count());
-            if single && (lent > 1 || lasting > 1) {
+            let roles = after.values().chain(held.iter().copied());
+            let (temporary, permanent): (Vec<&RoleRecord>, Vec<_>) =
+                roles.partition(|given| given.expire_time.is_some());
+            if single && (temporary.len() > 1 || permanent.len() > 1) {
                 return Err(not_available());
             }
-            if !single && at_most(limits.member_roles, lent + lasting).is_err() {
+            if !single && at_most(limits.member_roles, temporary.len() + permanent.len()).is_err() {
                 return Err(not_available());
             }
         }
-        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
-        if ends(&after) == ends(&seen.roles) {
+        if expiries(&after) == expiries(&visible_member.roles) {
             return Ok(());
         }
         let mut roles = after;
-        // What ended of them is written over like all that ended.
-        roles.extend(hidden.into_iter().filter(|(role, _)| recorded.holds(role, now)));
-        self.put(org, user, roles, recorded, limits)
+        // Expired internal roles are dropped like all expired roles.
+        roles.extend(internal.into_iter().filter(|(role, _)| recorded.holds(role, now)));
+        self.store_roles(org, user, roles, recorded, limits)
     }
 
-    /// Names that an acting user may say: internal roles are unknown (G4).
-    fn given_by(&self, write: &Write) -> Result<Vec<(String, RoleAssignment)>, Reason> {
+    /// Returns the named roles. Refuses an internal role as unknown (G4).
+    fn visible_assignments(&self, write: &Write) -> Result<Vec<(String, RoleAssignment)>, Reason> {
         let given = match write {
             Write::Add(given) | Write::Set(given) => given.clone(),
             Write::Remove => return Ok(Vec::new()),
@@ -181,7 +187,7 @@ impl Space {
         let mut named = Vec::new();
         for given in given {
             let role = self.role(given.role.as_str())?;
-            if self.about_role(&role).marked {
+            if self.is_internal(&role) {
                 return Err(Reason::RoleNotFound);
             }
             named.push((role, given));
@@ -189,8 +195,13 @@ impl Space {
         Ok(named)
     }
 
-    /// B1, B5: no role twice, none until a time that is past.
-    fn well_said(&self, target: &Member, given: &[(String, RoleAssignment)], now: Time) -> Result<(), Reason> {
+    /// Refuses repeated roles and past expiries (B1, B5).
+    fn validate_assignments(
+        &self,
+        target: &Member,
+        given: &[(String, RoleAssignment)],
+        now: Time,
+    ) -> Result<(), Reason> {
         for (at, (role, one)) in given.iter().enumerate() {
             if given[..at].iter().any(|(other, _)| other == role) {
                 return Err(Reason::RepeatedRole);
@@ -202,67 +213,72 @@ impl Space {
         Ok(())
     }
 
-    /// Until when a role is given; one that is repeated keeps its end (B2).
+    /// Returns the expiry that a role gets. A repeated role keeps its expiry (B2).
     fn expiry_of(&self, target: &Member, role: &str, given: &RoleAssignment) -> Option<Time> {
         let kept = target.roles.get(role).and_then(|it| it.expire_time).filter(|_| !given.permanent);
         given.expire_time.or(kept)
     }
 
-    /// G3: whether each role concerned is covered, and G6: by one that lasts as long.
-    fn in_scope(
+    /// Refuses if a changed role is not covered (G3) or a given role outlasts the covering role (G6).
+    fn require_scope(
         &self,
-        customer: &Customer,
-        seen: &Member,
-        able: &[Power],
-        itself: bool,
+        org_model: &OrgModel,
+        member: &Member,
+        granting: &[LiveRole],
+        own_roles: bool,
         given: &[(String, RoleAssignment)],
         now: Time,
     ) -> Result<(), Reason> {
-        let disabled = &self.mappings[&customer.mapping].disabled;
-        let mut gets: Vec<(String, Option<Time>)> =
-            given.iter().map(|(role, given)| (role.clone(), self.expiry_of(seen, role, given))).collect();
-        // Where nothing is said, it is the default role.
-        if gets.is_empty() && !seen.is_member(now) {
-            gets.push((self.default_role.clone(), None));
+        let disabled = &self.mappings[&org_model.mapping].disabled;
+        let mut wanted: Vec<(String, Option<Time>)> =
+            given.iter().map(|(role, given)| (role.clone(), self.expiry_of(member, role, given))).collect();
+        // Without roles in the request, the member gets the default role.
+        if wanted.is_empty() && !member.is_member(now) {
+            wanted.push((self.default_role.clone(), None));
         }
-        let mut comes: Vec<(String, Option<Time>)> = Vec::new();
-        let mut goes: BTreeSet<String> = BTreeSet::new();
-        for (role, expire_time) in &gets {
-            if !seen.holds(role, now) || !lasts(seen.roles[role].expire_time, *expire_time) {
-                comes.push((role.clone(), *expire_time));
-                // What stands in for it lasts longer as well.
+        let mut given_roles: Vec<(String, Option<Time>)> = Vec::new();
+        let mut lost: BTreeSet<String> = BTreeSet::new();
+        for (role, expire_time) in &wanted {
+            if !member.holds(role, now) || !lasts_as_long(member.roles[role].expire_time, *expire_time) {
+                given_roles.push((role.clone(), *expire_time));
+                // Its fallback role lasts longer as well.
                 let fallback_role =
-                    seen.fallback_of(role, disabled).filter(|_| seen.holds(role, now) && disabled.contains(role));
-                comes.extend(fallback_role.map(|fallback_role| (fallback_role, *expire_time)));
-            } else if !lasts(*expire_time, seen.roles[role].expire_time) {
-                goes.insert(role.clone());
+                    member.fallback_of(role, disabled).filter(|_| member.holds(role, now) && disabled.contains(role));
+                given_roles.extend(fallback_role.map(|fallback_role| (fallback_role, *expire_time)));
+            } else if !lasts_as_long(*expire_time, member.roles[role].expire_time) {
+                lost.insert(role.clone());
             }
         }
-        for role in seen.roles.keys().filter(|role| seen.holds(role, now)) {
-            if !gets.iter().any(|(other, _)| other == role) {
-                goes.insert(role.clone());
+        for role in member.roles.keys().filter(|role| member.holds(role, now)) {
+            if !wanted.iter().any(|(other, _)| other == role) {
+                lost.insert(role.clone());
             }
         }
-        // Whom a role is lent, for the first time or for longer, loses the base role for as long.
-        if self.structure == RoleStructure::SingleRole && comes.iter().any(|(_, expire_time)| expire_time.is_some()) {
-            goes.extend(
-                gets.iter()
-                    .filter(|(role, expire_time)| expire_time.is_none() && seen.holds(role, now))
+        // A new or extended temporary role overrides the permanent role.
+        if self.structure == RoleStructure::SingleRole
+            && given_roles.iter().any(|(_, expire_time)| expire_time.is_some())
+        {
+            lost.extend(
+                wanted
+                    .iter()
+                    .filter(|(role, expire_time)| expire_time.is_none() && member.holds(role, now))
                     .map(|it| it.0.clone()),
             );
         }
-        // What stands in for a role goes with it.
-        let mut taken = goes.clone();
-        for role in goes.iter().filter(|role| disabled.contains(*role)) {
-            taken.extend(seen.fallback_of(role, disabled));
+        // A fallback role is removed together with its role.
+        let mut taken = lost.clone();
+        for role in lost.iter().filter(|role| disabled.contains(*role)) {
+            taken.extend(member.fallback_of(role, disabled));
         }
         let covering =
-            |role: &str| able.iter().filter(|power| self.scope(&power.role).contains(role)).collect::<Vec<_>>();
-        let steps_down = |role: &str| if itself { self.above(customer, seen, role, now) } else { Vec::new() };
-        // Taken first, then given.
-        if !itself {
+            |role: &str| granting.iter().filter(|it| self.scope(&it.role).contains(role)).collect::<Vec<_>>();
+        let steps_down = |role: &str| {
+            if own_roles { self.expiries_of_higher_roles(org_model, member, role, now) } else { Vec::new() }
+        };
+        // Roles taken are checked before roles given.
+        if !own_roles {
             for role in &taken {
-                if able.is_empty() {
+                if granting.is_empty() {
                     return Err(Reason::ActingUserMissingPermission);
                 }
                 if covering(role).is_empty() {
@@ -270,65 +286,80 @@ impl Space {
                 }
             }
         }
-        comes.retain(|(role, expire_time)| !steps_down(role).iter().any(|end| lasts(*end, *expire_time)));
-        for (role, _) in &comes {
-            if able.is_empty() {
+        given_roles
+            .retain(|(role, expire_time)| !steps_down(role).iter().any(|expiry| lasts_as_long(*expiry, *expire_time)));
+        for (role, _) in &given_roles {
+            if granting.is_empty() {
                 return Err(Reason::ActingUserMissingPermission);
             }
             if covering(role).is_empty() {
                 return Err(Reason::RoleOutOfScope);
             }
         }
-        for (role, expire_time) in &comes {
-            if !covering(role).iter().any(|power| lasts(power.expire_time, *expire_time)) {
+        for (role, expire_time) in &given_roles {
+            if !covering(role).iter().any(|it| lasts_as_long(it.expire_time, *expire_time)) {
                 return Err(Reason::OutlastsGranter);
             }
         }
         Ok(())
     }
 
-    /// Until when a power lasts that manages a role and grants what a write needs, at the longest; none, if there is none.
-    pub fn longest(
+    /// Returns the latest expiry that an acting user can give a role with. `None` if the user has no live role that
+    /// manages it and grants the permission.
+    pub fn latest_given_expiry(
         &self,
-        customer: &Customer,
+        org_model: &OrgModel,
         acting: &str,
         permission: &str,
         role: &str,
         now: Time,
     ) -> Option<Option<Time>> {
-        let powers = self.powers(customer, acting, now).into_iter();
+        let live_roles = self.live_roles(org_model, acting, now).into_iter();
         let fits =
-            powers.filter(|it| self.grants(customer, &it.role, permission) && self.scope(&it.role).contains(role));
-        fits.map(|power| power.expire_time).reduce(|one, other| if lasts(one, other) { one } else { other })
+            live_roles.filter(|it| self.grants(org_model, &it.role, permission) && self.scope(&it.role).contains(role));
+        fits.map(|it| it.expire_time).reduce(|one, other| if lasts_as_long(one, other) { one } else { other })
     }
 
-    /// The same of what a member may step down to itself.
-    pub fn lowers_to(&self, customer: &Customer, user: &str, role: &str, now: Time) -> Option<Option<Time>> {
-        let customer = self.visibly(customer);
-        let ends = self.above(&customer, customer.members.get(user)?, role, now).into_iter();
-        ends.reduce(|one, other| if lasts(one, other) { one } else { other })
+    /// Returns the latest expiry of a role that a member may step down to. `None` if the member cannot step down to it.
+    pub fn latest_step_down_expiry(
+        &self,
+        org_model: &OrgModel,
+        user: &str,
+        role: &str,
+        now: Time,
+    ) -> Option<Option<Time>> {
+        let org_model = self.without_internal_roles(org_model);
+        let expiries = self.expiries_of_higher_roles(&org_model, org_model.members.get(user)?, role, now).into_iter();
+        expiries.reduce(|one, other| if lasts_as_long(one, other) { one } else { other })
     }
 
-    /// G3: in SINGLE one may step down. The ends of one's own roles that are above, live or behind a lent one.
-    fn above(&self, customer: &Customer, seen: &Member, role: &str, now: Time) -> Vec<Option<Time>> {
+    /// Returns the expiries of the user's live or overridden roles above `role`, from which the user may step down in
+    /// SINGLE_ROLE (G3).
+    fn expiries_of_higher_roles(
+        &self,
+        org_model: &OrgModel,
+        member: &Member,
+        role: &str,
+        now: Time,
+    ) -> Vec<Option<Time>> {
         let place = |role: &str| self.roles.iter().position(|(other, _)| other == role);
-        let mut ends = Vec::new();
+        let mut expiries = Vec::new();
         if self.structure == RoleStructure::SingleRole {
-            for (own, expire_time, state, ..) in self.shown(customer, seen, now) {
+            for (own, expire_time, state, ..) in self.member_roles(org_model, member, now) {
                 if matches!(state, RoleState::Live | RoleState::Overridden) && place(&own) < place(role) {
-                    ends.push(expire_time);
+                    expiries.push(expire_time);
                 }
             }
         }
-        ends
+        expiries
     }
 
-    /// Writes what was decided; a user without a role is no member.
-    fn put(&mut self, org: &str, user: &str, roles: Roles, was: Member, limits: &Limits) -> Result<(), Reason> {
+    /// Stores the roles of a member. A user without roles is not a member.
+    fn store_roles(&mut self, org: &str, user: &str, roles: Roles, was: Member, limits: &Limits) -> Result<(), Reason> {
         if !roles.is_empty() {
             self.count_set(&roles, limits)?;
         }
-        let members = &mut self.orgs.get_mut(org).expect("looked up").members;
+        let members = &mut self.orgs.get_mut(org).expect("the org exists").members;
         if roles.is_empty() {
             members.remove(user);
         } else {

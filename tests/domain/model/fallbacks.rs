@@ -1,4 +1,4 @@
-//! What becomes of those who hold a role that turns disabled for them: M7.
+//! Strategies for roles that become disabled for their holders (M7).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,28 +6,28 @@ use rolecall::domain::commands::command::OnDisabled;
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::{Reason, RoleName, Time};
 
-use super::{Customer, Given, Member, Roles, Space};
+use super::{Member, OrgModel, ProjectModel, RoleRecord, Roles};
 
 impl Member {
-    /// What the member holds in the place of a suspended role: where that is disabled too, what stands in for that one.
+    /// Returns the first enabled fallback role in the chain of a suspended role.
     pub(super) fn fallback_of(&self, role: &str, disabled: &BTreeSet<String>) -> Option<String> {
-        let mut recorded_role = self.fallbacks.get(role)?;
+        let mut fallback_role = self.fallbacks.get(role)?;
         let mut steps = 0;
-        while disabled.contains(recorded_role) {
-            recorded_role = self.fallbacks.get(recorded_role)?;
+        while disabled.contains(fallback_role) {
+            fallback_role = self.fallbacks.get(fallback_role)?;
             steps += 1;
-            assert!(steps < 100, "roles that stand in for each other: {self:?}");
+            assert!(steps < 100, "a cycle of fallback roles: {self:?}");
         }
-        Some(recorded_role.clone())
+        Some(fallback_role.clone())
     }
 
-    /// Whether a role stands in for one that the member holds, be it suspended as well.
-    pub(super) fn is_stood_in_by(&self, role: &str, now: Time) -> bool {
-        self.stood_in_for(now).values().any(|fallback_role| fallback_role == role)
+    /// Returns true if the member has the role as a fallback, even if the fallback is itself disabled.
+    pub(super) fn has_fallback(&self, role: &str, now: Time) -> bool {
+        self.fallbacks_in_use(now).values().any(|fallback_role| fallback_role == role)
     }
 
-    /// The fallback roles of the roles held, and of those.
-    fn stood_in_for(&self, now: Time) -> BTreeMap<String, String> {
+    /// Returns the fallback roles in the chains of all roles held.
+    fn fallbacks_in_use(&self, now: Time) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for role in self.roles.keys().filter(|role| self.holds(role, now)) {
             let mut role = role.clone();
@@ -41,21 +41,21 @@ impl Member {
         found
     }
 
-    pub(super) fn forget_idle_fallbacks(&mut self, disabled: &BTreeSet<String>, now: Time) {
-        self.fallbacks = self.stood_in_for(now);
+    pub(super) fn drop_unused_fallbacks(&mut self, disabled: &BTreeSet<String>, now: Time) {
+        self.fallbacks = self.fallbacks_in_use(now);
         self.fallbacks.retain(|role, _| disabled.contains(role));
     }
 }
 
-/// A strategy with the names it says as they are now.
+/// A strategy with current role names.
 enum Strategy {
     Reject,
     Remap { replacements: BTreeMap<String, String>, default_replacement: Option<String> },
     Suspend { fallback_role: Option<String> },
 }
 
-impl Space {
-    /// The names of a strategy, and whether they suit the mapping that results.
+impl ProjectModel {
+    /// Resolves the names of a strategy. Refuses roles that do not suit the resulting mapping.
     fn strategy(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<Strategy, Reason> {
         let target = |name: &RoleName| {
             let role = self.role(name.as_str())?;
@@ -71,7 +71,7 @@ impl Space {
                     if role == to {
                         return Err(Reason::Contradiction);
                     }
-                    if self.about_role(&role).marked != self.about_role(&to).marked {
+                    if self.is_internal(&role) != self.is_internal(&to) {
                         return Err(Reason::ReplacementUnsuitable);
                     }
                     if map.insert(role, to).is_some() {
@@ -87,7 +87,7 @@ impl Space {
             OnDisabled::Suspend { fallback_role: None } => Strategy::Suspend { fallback_role: None },
             OnDisabled::Suspend { fallback_role: Some(role) } => {
                 let role = target(role)?;
-                if self.about_role(&role).marked {
+                if self.is_internal(&role) {
                     return Err(Reason::ReplacementUnsuitable);
                 }
                 Strategy::Suspend { fallback_role: Some(role) }
@@ -95,29 +95,30 @@ impl Space {
         })
     }
 
-    /// What a strategy says must make sense, whether or not there is anybody to whom it applies.
-    pub(super) fn makes_sense(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<(), Reason> {
+    /// Refuses a strategy with unsuitable roles, even if it applies to no member.
+    pub(super) fn validate_strategy(&self, on_disabled: &OnDisabled, mapping: &str) -> Result<(), Reason> {
         self.strategy(on_disabled, mapping).map(|_| ())
     }
 
-    /// M7: what a change, that is made already, does to those for whom it disables roles; `mapping` is what resulted.
-    pub(super) fn on_disabled(
+    /// Applies the strategy to the members for whom a change, already made, disables roles (M7). `mapping` is the
+    /// resulting mapping.
+    pub(super) fn apply_strategy(
         &mut self,
-        before: &Space,
+        before: &ProjectModel,
         on_disabled: &OnDisabled,
         mapping: &str,
         now: Time,
     ) -> Result<(), Reason> {
         let strategy = self.strategy(on_disabled, mapping)?;
         let mut orgs = self.orgs.clone();
-        for (id, customer) in &mut orgs {
+        for (id, org_model) in &mut orgs {
             let was = &before.mappings[&before.orgs[id].mapping].disabled;
-            let is = &self.mappings[&customer.mapping].disabled;
-            for member in customer.members.values_mut() {
-                self.turn(member, &strategy, was, is, now)?;
+            let is = &self.mappings[&org_model.mapping].disabled;
+            for member in org_model.members.values_mut() {
+                self.apply_to_member(member, &strategy, was, is, now)?;
             }
         }
-        // Which sets of roles there are once members got others is nobody's promise.
+        // How many role sets are kept after members got others is not specified.
         if matches!(strategy, Strategy::Remap { .. }) && orgs != self.orgs {
             self.role_sets = None;
         }
@@ -125,8 +126,7 @@ impl Space {
         Ok(())
     }
 
-    /// Of one member.
-    fn turn(
+    fn apply_to_member(
         &self,
         member: &mut Member,
         strategy: &Strategy,
@@ -134,12 +134,12 @@ impl Space {
         is: &BTreeSet<String>,
         now: Time,
     ) -> Result<(), Reason> {
-        // What is enabled again works, and nobody stands in for it.
+        // An enabled role needs no fallback role.
         member.fallbacks.retain(|role, _| is.contains(role));
         let turns = |role: &String| !was.contains(role) && is.contains(role);
         let own: BTreeSet<String> = member.roles.keys().filter(|role| member.holds(role, now)).cloned().collect();
         let mut affected: BTreeSet<String> = own.iter().filter(|role| turns(role)).cloned().collect();
-        // Those that stand in, each held until now: the last of a chain that was enabled.
+        // Fallback roles held until now: the first enabled one in each chain.
         for role in own.iter().filter(|role| is.contains(*role)) {
             let mut role = role.clone();
             while let Some(fallback_role) = member.fallbacks.get(&role).cloned() {
@@ -158,7 +158,7 @@ impl Space {
         match strategy {
             Strategy::Reject => Err(Reason::RolesWouldBeDisabled),
             Strategy::Suspend { fallback_role } => {
-                for role in affected.iter().filter(|role| !self.about_role(role).marked) {
+                for role in affected.iter().filter(|role| !self.is_internal(role)) {
                     if let Some(fallback_role) = fallback_role {
                         member.fallbacks.insert(role.clone(), fallback_role.clone());
                     }
@@ -168,9 +168,9 @@ impl Space {
             Strategy::Remap { replacements, default_replacement } => {
                 let mut to = BTreeMap::new();
                 for role in &affected {
-                    let internal = self.about_role(role).marked;
+                    let internal = self.is_internal(role);
                     let default_replacement =
-                        default_replacement.as_ref().filter(|other| self.about_role(other).marked == internal);
+                        default_replacement.as_ref().filter(|other| self.is_internal(other) == internal);
                     let target = replacements.get(role).or(default_replacement).ok_or(Reason::RolesWouldBeDisabled)?;
                     to.insert(role.clone(), target.clone());
                 }
@@ -188,34 +188,34 @@ impl Space {
         }
     }
 
-    /// The members as customers know them (I2, I4): no internal role, and nobody who has no other.
-    pub(super) fn visibly(&self, customer: &Customer) -> Customer {
-        let mut customer = customer.clone();
-        for member in customer.members.values_mut() {
-            member.roles.retain(|role, _| !self.about_role(role).marked);
+    /// Returns the org as acting users know it (I2, I4): without internal roles and internal members.
+    pub(super) fn without_internal_roles(&self, org_model: &OrgModel) -> OrgModel {
+        let mut org_model = org_model.clone();
+        for member in org_model.members.values_mut() {
+            member.roles.retain(|role, _| !self.is_internal(role));
         }
-        customer.members.retain(|_, member| !member.roles.is_empty());
-        customer
+        org_model.members.retain(|_, member| !member.roles.is_empty());
+        org_model
     }
 }
 
-/// All at once: what was held, each perhaps as another; two that become one have the later end, and none is the latest.
+/// Replaces roles all at once. If two become the same role, the later expiry applies; no expiry is the latest.
 fn remapped(roles: &Roles, to: &BTreeMap<String, String>, now: Time) -> Roles {
-    let held = |given: &Given| given.expire_time.is_none_or(|expire_time| expire_time > now);
+    let held = |given: &RoleRecord| given.expire_time.is_none_or(|expire_time| expire_time > now);
     let mut after: Roles = Roles::new();
     for (role, given) in roles.iter().filter(|(role, _)| !to.contains_key(*role)) {
         after.insert(role.clone(), *given);
     }
     for (role, given) in roles.iter().filter(|(_, given)| held(given)) {
         let Some(target) = to.get(role) else { continue };
-        let comes = match after.get(target).filter(|there| held(there)) {
-            Some(there) => Given {
-                expire_time: there.expire_time.zip(given.expire_time).map(|(one, other)| one.max(other)),
-                ..*there
+        let added = match after.get(target).filter(|present| held(present)) {
+            Some(present) => RoleRecord {
+                expire_time: present.expire_time.zip(given.expire_time).map(|(one, other)| one.max(other)),
+                ..*present
             },
-            None => Given { expire_time: given.expire_time, origin: Origin::Migration },
+            None => RoleRecord { expire_time: given.expire_time, origin: Origin::Migration },
         };
-        after.insert(target.clone(), comes);
+        after.insert(target.clone(), added);
     }
     after
 }

@@ -1,4 +1,4 @@
-//! What a write does to those whom it touches: R9, found by comparing everything before with everything after.
+//! The impact of a write (R9), found by comparing everything before with everything after.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,58 +6,56 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Command, Time};
 
-use super::members::lies_over;
-use super::{Customer, Model, Space};
+use super::members::overrides_permanent;
+use super::{Model, OrgModel, ProjectModel};
 
-/// What `rolecall::domain::impact::report::Impact` says, complete: every list with all there is, every touched member.
+/// The same data as `rolecall::domain::impact::report::Impact`, but with complete lists and all affected members.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     pub orgs: BTreeSet<String>,
     pub members_losing_at_least: u64,
-    /// Given, ended, suspended, reactivated; of which roles nothing becomes is left out.
+    /// Numbers given, removed, suspended and reactivated, for roles where one is not zero.
     pub roles: BTreeMap<String, [u64; 4]>,
-    /// By role mapping, role and permission.
+    /// Mapping, role and permission.
     pub grants_gained: BTreeSet<(String, String, String)>,
     pub grants_lost: BTreeSet<(String, String, String)>,
     pub at_least_lost: BTreeSet<(String, String)>,
     pub manages_lost: BTreeSet<(String, String)>,
     pub orgs_left_ownerless: BTreeSet<String>,
-    /// By org and user.
-    pub touched: BTreeMap<(String, String), Touched>,
+    /// Org and user.
+    pub affected: BTreeMap<(String, String), AffectedMember>,
 }
 
-/// What one member gains and loses.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Touched {
+pub struct AffectedMember {
     pub roles_given: BTreeSet<String>,
     pub roles_removed: BTreeSet<String>,
     pub roles_suspended: BTreeSet<String>,
     pub roles_reactivated: BTreeSet<String>,
     pub permissions_gained: BTreeSet<String>,
     pub permissions_lost: BTreeSet<String>,
-    /// Whether it loses something.
     pub loses: bool,
 }
 
-/// Until when a role is held, how it stands, and so for what stands in.
-type Shown = (Option<Time>, RoleState, Option<(String, RoleState)>);
+/// Expiry, state, and the fallback role with its state.
+type ShownRole = (Option<Time>, RoleState, Option<(String, RoleState)>);
 
-/// How a member stands: its roles with their role_states and fallback roles, and what the live ones grant.
+/// The roles of a member and what the live ones grant.
 #[derive(Default, PartialEq)]
-struct RecordedRole {
-    shown: BTreeMap<String, Shown>,
+struct MemberState {
+    shown: BTreeMap<String, ShownRole>,
     held: BTreeMap<String, RoleState>,
-    /// The rows of the live roles.
+    /// The permission rows of the live roles.
     rows: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl RecordedRole {
+impl MemberState {
     fn grants(&self) -> BTreeSet<String> {
         self.rows.values().flatten().cloned().collect()
     }
 }
 
-/// The key of the project that a command is of, or makes.
+/// Returns the key of the project that a command changes or creates.
 pub fn project_of(command: &Command) -> String {
     match command {
         Command::CreateProject(command) => command.key.to_string(),
@@ -66,96 +64,100 @@ pub fn project_of(command: &Command) -> String {
 }
 
 impl Model {
-    /// What becomes of this state by the command that led to `after`: in the names there are afterwards.
+    /// Returns the impact of the command that led to `after`, with the names after the command.
     pub fn report(&self, command: &Command, after: &Model, visible_only: bool, now: Time) -> Report {
         let key = project_of(command);
         let mut before = self.projects.get(&key).cloned();
         let mut after = after.projects.get(&key).cloned();
-        if let Some(space) = &mut before {
-            space.rename_as(command);
+        if let Some(project) = &mut before {
+            project.apply_rename(command);
         }
         if visible_only {
-            for space in before.iter_mut().chain(&mut after) {
-                let orgs: Vec<_> = space.orgs.iter().map(|(id, org)| (id.clone(), space.visibly(org))).collect();
-                space.orgs = orgs.into_iter().collect();
+            for project in before.iter_mut().chain(&mut after) {
+                let orgs: Vec<_> =
+                    project.orgs.iter().map(|(id, org)| (id.clone(), project.without_internal_roles(org))).collect();
+                project.orgs = orgs.into_iter().collect();
             }
         }
         let mut report = compared(before.as_ref(), after.as_ref(), now);
-        if let Some(space) = self.projects.get(&key) {
-            space.as_it_was_called(command, &mut report);
+        if let Some(project) = self.projects.get(&key) {
+            project.use_old_names(command, &mut report);
         }
         report
     }
 }
 
-fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report {
+fn compared(before: Option<&ProjectModel>, after: Option<&ProjectModel>, now: Time) -> Report {
     let mut report = Report::default();
     let none = BTreeMap::new();
-    let orgs = |space: Option<&Space>| space.map_or_else(|| none.clone(), |space| space.orgs.clone());
+    let orgs = |project: Option<&ProjectModel>| project.map_or_else(|| none.clone(), |project| project.orgs.clone());
     let (were, are) = (orgs(before), orgs(after));
     for id in were.keys().chain(are.keys()).collect::<BTreeSet<_>>() {
         let (was, is) = (were.get(id), are.get(id));
-        let told = |org: &Customer| (org.display_name.clone(), org.metadata.clone(), org.created, org.mapping.clone());
-        let renamed = |org: Option<&Customer>| org.map(told);
+        let profile =
+            |org: &OrgModel| (org.display_name.clone(), org.metadata.clone(), org.created, org.mapping.clone());
+        let renamed = |org: Option<&OrgModel>| org.map(profile);
         if renamed(was) != renamed(is) {
             report.orgs.insert(id.clone());
         }
         let users = was.into_iter().chain(is).flat_map(|org| org.members.keys()).collect::<BTreeSet<_>>();
         for user in users {
-            let stood = before.zip(was).map(|(space, org)| space.recorded_role(org, user, now)).unwrap_or_default();
-            let recorded_role =
-                after.zip(is).map(|(space, org)| space.recorded_role(org, user, now)).unwrap_or_default();
-            let live = |role: &&String| stood.rows.contains_key(*role) || recorded_role.rows.contains_key(*role);
-            let row = |space: Option<&Space>, org: Option<&Customer>, role: &str| {
-                let grants = space.zip(org).map(|(space, org)| &space.mappings[&org.mapping].grants);
+            let state_before =
+                before.zip(was).map(|(project, org)| project.member_state(org, user, now)).unwrap_or_default();
+            let state_after =
+                after.zip(is).map(|(project, org)| project.member_state(org, user, now)).unwrap_or_default();
+            let live = |role: &&String| state_before.rows.contains_key(*role) || state_after.rows.contains_key(*role);
+            let row = |project: Option<&ProjectModel>, org: Option<&OrgModel>, role: &str| {
+                let grants = project.zip(org).map(|(project, org)| &project.mappings[&org.mapping].grants);
                 grants.and_then(|grants| grants.get(role).cloned()).unwrap_or_default()
             };
-            let roles: BTreeSet<&String> = stood.held.keys().chain(recorded_role.held.keys()).collect();
-            let passed = |space: Option<&Space>, recorded_role: &RecordedRole| {
-                let pairs = space.map(Space::at_least).unwrap_or_default();
-                let passed = pairs.into_iter().filter(|(role, _)| recorded_role.rows.contains_key(role));
-                // Of the roles that there are afterwards.
+            let roles: BTreeSet<&String> = state_before.held.keys().chain(state_after.held.keys()).collect();
+            let passed = |project: Option<&ProjectModel>, state: &MemberState| {
+                let pairs = project.map(ProjectModel::at_least).unwrap_or_default();
+                let passed = pairs.into_iter().filter(|(role, _)| state.rows.contains_key(role));
+                // Count only roles that exist afterwards.
                 let there = |role: &String| after.is_some_and(|it| it.roles.iter().any(|(other, _)| other == role));
                 passed.map(|(_, asked)| asked).filter(there).collect::<BTreeSet<_>>()
             };
             report.members_losing_at_least +=
-                u64::from(!passed(before, &stood).is_subset(&passed(after, &recorded_role)));
+                u64::from(!passed(before, &state_before).is_subset(&passed(after, &state_after)));
             let differs = |role: &&String| row(before, was, role) != row(after, is, role);
-            if stood.shown == recorded_role.shown && !roles.iter().copied().filter(live).any(|role| differs(&role)) {
+            if state_before.shown == state_after.shown && !roles.iter().copied().filter(live).any(|role| differs(&role))
+            {
                 continue;
             }
             report.orgs.insert(id.clone());
-            let mut touched = Touched::default();
+            let mut affected = AffectedMember::default();
             for role in roles.iter().copied() {
-                let replacement_of = match (stood.held.get(role), recorded_role.held.get(role)) {
-                    (None, _) => Some((0, &mut touched.roles_given)),
-                    (_, None) => Some((1, &mut touched.roles_removed)),
+                let column = match (state_before.held.get(role), state_after.held.get(role)) {
+                    (None, _) => Some((0, &mut affected.roles_given)),
+                    (_, None) => Some((1, &mut affected.roles_removed)),
                     (Some(was), Some(is)) => match (*was == RoleState::Suspended, *is == RoleState::Suspended) {
-                        (false, true) => Some((2, &mut touched.roles_suspended)),
-                        (true, false) => Some((3, &mut touched.roles_reactivated)),
+                        (false, true) => Some((2, &mut affected.roles_suspended)),
+                        (true, false) => Some((3, &mut affected.roles_reactivated)),
                         _ => None,
                     },
                 };
-                if let Some((column, roles)) = replacement_of {
+                if let Some((column, roles)) = column {
                     roles.insert(role.clone());
                     report.roles.entry(role.clone()).or_default()[column] += 1;
                 }
             }
-            let (had, has) = (stood.grants(), recorded_role.grants());
-            touched.permissions_gained = has.difference(&had).cloned().collect();
-            touched.permissions_lost = had.difference(&has).cloned().collect();
-            let less = stood.rows.iter().any(|(role, granted)| !granted.is_subset(&row(after, is, role)));
-            touched.loses = !touched.roles_removed.is_empty() || !touched.roles_suspended.is_empty() || less;
-            report.touched.insert((id.clone(), user.clone()), touched);
+            let (had, has) = (state_before.grants(), state_after.grants());
+            affected.permissions_gained = has.difference(&had).cloned().collect();
+            affected.permissions_lost = had.difference(&has).cloned().collect();
+            let less = state_before.rows.iter().any(|(role, granted)| !granted.is_subset(&row(after, is, role)));
+            affected.loses = !affected.roles_removed.is_empty() || !affected.roles_suspended.is_empty() || less;
+            report.affected.insert((id.clone(), user.clone()), affected);
         }
-        let owned = |space: Option<&Space>, org: Option<&Customer>| {
-            space.zip(org).is_some_and(|(space, org)| space.has_owner(org))
+        let owned = |project: Option<&ProjectModel>, org: Option<&OrgModel>| {
+            project.zip(org).is_some_and(|(project, org)| project.has_owner(org))
         };
         if is.is_some() && owned(before, was) && !owned(after, is) {
             report.orgs_left_ownerless.insert(id.clone());
         }
     }
-    let grants = |space: Option<&Space>| space.map(Space::all_grants).unwrap_or_default();
+    let grants = |project: Option<&ProjectModel>| project.map(ProjectModel::all_grants).unwrap_or_default();
     report.grants_gained = grants(after).difference(&grants(before)).cloned().collect();
     report.grants_lost = grants(before).difference(&grants(after)).cloned().collect();
     if let Some((before, after)) = before.zip(after) {
@@ -170,9 +172,9 @@ fn compared(before: Option<&Space>, after: Option<&Space>, now: Time) -> Report 
     report
 }
 
-impl Space {
-    /// What is renamed has its new name all along.
-    fn rename_as(&mut self, command: &Command) {
+impl ProjectModel {
+    /// Gives a renamed object its new name before the comparison.
+    fn apply_rename(&mut self, command: &Command) {
         match command {
             Command::UpdateRole(command) => {
                 if let Some((role, new_name)) = self.role(command.name.as_str()).ok().zip(command.new_name.as_ref()) {
@@ -204,8 +206,8 @@ impl Space {
         }
     }
 
-    /// What is lost has the names of before.
-    fn as_it_was_called(&self, command: &Command, report: &mut Report) {
+    /// Lost pairs and grants are reported with the old names.
+    fn use_old_names(&self, command: &Command, report: &mut Report) {
         match command {
             Command::UpdateRole(command) => {
                 let old = self.role(command.name.as_str()).ok().zip(command.new_name.as_ref());
@@ -228,30 +230,31 @@ impl Space {
         }
     }
 
-    fn recorded_role(&self, customer: &Customer, user: &str, now: Time) -> RecordedRole {
-        let Some(member) = customer.members.get(user).filter(|member| member.is_member(now)) else {
-            return RecordedRole::default();
+    fn member_state(&self, org_model: &OrgModel, user: &str, now: Time) -> MemberState {
+        let Some(member) = org_model.members.get(user).filter(|member| member.is_member(now)) else {
+            return MemberState::default();
         };
-        let shown = self.shown(customer, member, now);
-        let lent = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
+        let shown = self.member_roles(org_model, member, now);
+        let temporary = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
         let shown = shown.into_iter().filter(|(_, _, state, ..)| *state != RoleState::Expired);
         let shown = shown.map(|(role, expire_time, state, _, fallback_role)| {
-            let behind = if lent && expire_time.is_none() { RoleState::Overridden } else { RoleState::Live };
-            (role, (expire_time, state, fallback_role.map(|role| (role, behind))))
+            let fallback_state =
+                if temporary && expire_time.is_none() { RoleState::Overridden } else { RoleState::Live };
+            (role, (expire_time, state, fallback_role.map(|role| (role, fallback_state))))
         });
         let shown = shown.collect();
         let mut held: BTreeMap<String, RoleState> = BTreeMap::new();
-        for (role, state) in self.state(customer, member, now) {
-            // One may hold a role and hold it as well in the place of another.
+        for (role, state) in self.state(org_model, member, now) {
+            // A role can be held and be a fallback role at once.
             let best = held.get(&role).is_none_or(|other| *other != RoleState::Live);
             if state != RoleState::Expired && best {
                 held.insert(role, state);
             }
         }
-        let grants = &self.mappings[&customer.mapping].grants;
+        let grants = &self.mappings[&org_model.mapping].grants;
         let live = held.iter().filter(|(_, state)| **state == RoleState::Live);
         let rows = live.map(|(role, _)| (role.clone(), grants.get(role).cloned().unwrap_or_default())).collect();
-        RecordedRole { shown, held, rows }
+        MemberState { shown, held, rows }
     }
 
     fn all_grants(&self) -> BTreeSet<(String, String, String)> {
@@ -264,7 +267,7 @@ impl Space {
         all
     }
 
-    /// The pairs of roles of which holding the first passes a check for at least the second (K6).
+    /// Returns the pairs of roles where holding the first passes an "at least" check for the second (K6).
     fn at_least(&self) -> BTreeSet<(String, String)> {
         let mut pairs = BTreeSet::new();
         for (at, (role, _)) in self.roles.iter().enumerate() {
@@ -276,7 +279,7 @@ impl Space {
         pairs
     }
 
-    /// The pairs of roles of which the first manages the second (G2).
+    /// Returns the pairs of roles where the first manages the second (G2).
     fn all_managed(&self) -> BTreeSet<(String, String)> {
         let mut pairs = BTreeSet::new();
         for (role, _) in &self.roles {

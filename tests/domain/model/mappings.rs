@@ -1,4 +1,4 @@
-//! Role mappings and which org uses which: M1 to M7, S2.
+//! Role mappings and subscriptions (M1 to M7, S2).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +9,21 @@ use rolecall::domain::commands::command::{
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::{About, Answer, Mapping, Space, at_most, fresh, texts};
+use super::{Answer, Details, Mapping, ProjectModel, at_most, fresh, texts};
 
-impl Space {
+impl ProjectModel {
     pub fn mapping(&self, wanted: &str) -> Result<String, Reason> {
-        let found = self.mappings.iter().find(|(name, mapping)| mapping.about.answers_to(name, wanted));
+        let found = self.mappings.iter().find(|(name, mapping)| mapping.details.matches(name, wanted));
         found.map(|(name, _)| name.clone()).ok_or(Reason::RoleMappingNotFound)
     }
 
-    /// Whether a mapping other than `of` has this name, or had it (R1, R3).
+    /// Returns true if a mapping other than `of` has this name or alias (R1, R3).
     fn mapping_name_taken(&self, name: &str, of: Option<&str>) -> bool {
         let mut others = self.mappings.iter().filter(|(other, _)| Some(other.as_str()) != of);
-        others.any(|(other, mapping)| mapping.about.nearly_answers_to(other, name))
+        others.any(|(other, mapping)| mapping.details.matches_ignoring_case(other, name))
     }
 
-    /// (mapping, role, permission) triples.
+    /// Returns the number of (mapping, role, permission) triples.
     pub fn grant_count(&self) -> u64 {
         self.mappings.values().flat_map(|mapping| mapping.grants.values()).map(|row| row.len() as u64).sum()
     }
@@ -40,19 +40,19 @@ impl Space {
             return Err(Reason::RoleMappingAlreadyExists);
         }
         at_most(limits.role_mappings, self.mappings.len() + 1)?;
-        let about = About::new(&command.description, false, now);
+        let details = Details::new(&command.description, false, now);
         let mapping = match &command.duplicate_of {
             Some(original) => {
                 let original = self.mapping(original.as_str())?;
-                Mapping { about, ..self.mappings[&original].clone() }
+                Mapping { details, ..self.mappings[&original].clone() }
             }
-            None => Mapping { about, disabled: BTreeSet::new(), grants: BTreeMap::new() },
+            None => Mapping { details, disabled: BTreeSet::new(), grants: BTreeMap::new() },
         };
         let grants = self.grant_count();
         self.mappings.insert(name.clone(), mapping);
         self.edit_mapping(&name, &command.edits)?;
         self.grants_at_most(limits, grants)?;
-        self.makes_sense(&command.on_disabled, &name)?;
+        self.validate_strategy(&command.on_disabled, &name)?;
         for org in &command.subscribe {
             self.move_org(org.as_str(), &name, &command.on_disabled, now)?;
         }
@@ -71,22 +71,22 @@ impl Space {
         if new_name.is_some_and(|new_name| self.mapping_name_taken(new_name, Some(&name))) {
             return Err(Reason::RoleMappingAlreadyExists);
         }
-        let (new_name, aliases) = self.mappings[&name].about.names(&name, new_name, texts(&command.aliases))?;
+        let (new_name, aliases) = self.mappings[&name].details.names(&name, new_name, texts(&command.aliases))?;
         let before = self.clone();
         self.edit_mapping(&name, &command.edits)?;
-        self.on_disabled(&before, &command.on_disabled, &name, now)?;
+        self.apply_strategy(&before, &command.on_disabled, &name, now)?;
         self.grants_at_most(limits, before.grant_count())?;
         let mut mapping = self.mappings.remove(&name).expect("found");
-        mapping.about.aliases = aliases;
+        mapping.details.aliases = aliases;
         if let Some(text) = &command.description {
-            mapping.about.description = text.clone();
+            mapping.details.description = text.clone();
         }
         self.mappings.insert(new_name.clone(), mapping);
         if self.default_mapping == name {
             self.default_mapping = new_name.clone();
         }
-        for customer in self.orgs.values_mut().filter(|customer| customer.mapping == name) {
-            customer.mapping = new_name.clone();
+        for org_model in self.orgs.values_mut().filter(|org_model| org_model.mapping == name) {
+            org_model.mapping = new_name.clone();
         }
         Ok(Answer::RoleMapping(new_name))
     }
@@ -152,12 +152,12 @@ impl Space {
         }
         let before = self.clone();
         let mut moved = 0;
-        for customer in self.orgs.values_mut().filter(|customer| customer.mapping == name) {
-            customer.mapping = to.clone().ok_or(Reason::RoleMappingInUse)?;
+        for org_model in self.orgs.values_mut().filter(|org_model| org_model.mapping == name) {
+            org_model.mapping = to.clone().ok_or(Reason::RoleMappingInUse)?;
             moved += 1;
         }
         if let Some(to) = to.filter(|_| moved > 0) {
-            self.on_disabled(&before, &command.on_disabled, &to, now)?;
+            self.apply_strategy(&before, &command.on_disabled, &to, now)?;
         }
         self.mappings.remove(&name);
         Ok(Answer::Deleted(moved))
@@ -170,13 +170,13 @@ impl Space {
         }
     }
 
-    /// Returns whether the org was elsewhere.
+    /// Returns true if the org had another mapping.
     fn move_org(&mut self, org: &str, to: &str, on_disabled: &OnDisabled, now: Time) -> Result<bool, Reason> {
         let before = self.clone();
-        let customer = self.orgs.get_mut(org).ok_or(Reason::OrgNotFound)?;
-        let moved = customer.mapping != to;
-        customer.mapping = to.to_string();
-        self.on_disabled(&before, on_disabled, to, now)?;
+        let org_model = self.orgs.get_mut(org).ok_or(Reason::OrgNotFound)?;
+        let moved = org_model.mapping != to;
+        org_model.mapping = to.to_string();
+        self.apply_strategy(&before, on_disabled, to, now)?;
         Ok(moved)
     }
 
@@ -194,11 +194,11 @@ impl Space {
     /// S2: all or none.
     pub(super) fn subscribe_many(&mut self, command: &BatchSubscribeOrgs, now: Time) -> Result<Answer, Reason> {
         let mapping = self.target(&command.to)?;
-        self.makes_sense(&command.on_disabled, &mapping)?;
+        self.validate_strategy(&command.on_disabled, &mapping)?;
         let (mut moved, mut unchanged) = (0, 0);
-        let mut seen = BTreeSet::new();
+        let mut distinct = BTreeSet::new();
         for org in &command.org_ids {
-            if !seen.insert(org.to_string()) {
+            if !distinct.insert(org.to_string()) {
                 return Err(Reason::RepeatedRow);
             }
             match self.move_org(org.as_str(), &mapping, &command.on_disabled, now)? {

@@ -1,4 +1,4 @@
-//! Memberships: B1 to B3, B5, B6, M3.
+//! Memberships (B1 to B3, B5, B6, M3).
 
 use std::collections::BTreeSet;
 
@@ -9,37 +9,41 @@ use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::{Answer, Customer, Given, Member, Roles, Shown, Space, at_most};
+use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, ShownRole, at_most};
 
 impl Member {
-    /// Whether a role is recorded and not past its end.
+    /// Returns true if the role is recorded and has not expired.
     pub(super) fn holds(&self, role: &str, now: Time) -> bool {
-        self.roles.get(role).is_some_and(|given| !removed(given, now))
+        self.roles.get(role).is_some_and(|given| !expired(given, now))
     }
 
     pub fn is_member(&self, now: Time) -> bool {
-        self.roles.values().any(|given| !removed(given, now))
+        self.roles.values().any(|given| !expired(given, now))
     }
 }
 
-/// Whether a role as it is shown is lent, and it or what stands in for it is live.
-pub(super) fn lies_over((_, expire_time, state, _, fallback_role): &Shown) -> bool {
+/// Returns true if a role is temporary, and it or its fallback role is live (B5).
+pub(super) fn overrides_permanent((_, expire_time, state, _, fallback_role): &ShownRole) -> bool {
     expire_time.is_some() && (*state == RoleState::Live || fallback_role.is_some())
 }
 
-pub(super) fn removed(given: &Given, now: Time) -> bool {
+pub(super) fn expired(given: &RoleRecord, now: Time) -> bool {
     given.expire_time.is_some_and(|expire_time| now >= expire_time)
 }
 
-impl Space {
-    /// The recorded roles of a member from the highest to the lowest, how each stands, and what stands in for it.
-    pub fn shown(&self, customer: &Customer, member: &Member, now: Time) -> Vec<Shown> {
-        let disabled = &self.mappings[&customer.mapping].disabled;
+pub(super) fn expiries(roles: &Roles) -> Vec<(&String, Option<Time>)> {
+    roles.iter().map(|(role, record)| (role, record.expire_time)).collect()
+}
+
+impl ProjectModel {
+    /// Returns the recorded roles of a member, highest first.
+    pub fn member_roles(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<ShownRole> {
+        let disabled = &self.mappings[&org_model.mapping].disabled;
         let mut shown = Vec::new();
         for (name, _) in &self.roles {
             let Some(given) = member.roles.get(name) else { continue };
             let mut fallback_role = None;
-            let state = if removed(given, now) {
+            let state = if expired(given, now) {
                 RoleState::Expired
             } else if disabled.contains(name) {
                 fallback_role = member.fallback_of(name, disabled);
@@ -49,8 +53,8 @@ impl Space {
             };
             shown.push((name.clone(), given.expire_time, state, given.origin, fallback_role));
         }
-        // B5: in SINGLE a lent role, or what stands in for one, lies over the base role.
-        if self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over) {
+        // B5: a live temporary role, or its live fallback role, overrides the permanent role.
+        if self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent) {
             for (_, expire_time, state, ..) in &mut shown {
                 if expire_time.is_none() && *state == RoleState::Live {
                     *state = RoleState::Overridden;
@@ -60,22 +64,22 @@ impl Space {
         shown
     }
 
-    /// How each role of a member stands, those that stand in for others included: each exactly in the place of the other.
-    pub(super) fn state(&self, customer: &Customer, member: &Member, now: Time) -> Vec<(String, RoleState)> {
-        let shown = self.shown(customer, member, now);
-        let lent = self.structure == RoleStructure::SingleRole && shown.iter().any(lies_over);
+    /// Returns the state of each role of a member and of each fallback role.
+    pub(super) fn state(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<(String, RoleState)> {
+        let shown = self.member_roles(org_model, member, now);
+        let temporary = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
         let mut state = Vec::new();
         for (role, expire_time, recorded_role, _, fallback_role) in shown {
             state.push((role, recorded_role));
             if let Some(fallback_role) = fallback_role {
-                let behind = lent && expire_time.is_none();
+                let behind = temporary && expire_time.is_none();
                 state.push((fallback_role, if behind { RoleState::Overridden } else { RoleState::Live }));
             }
         }
         state
     }
 
-    /// P7: one more different set of roles.
+    /// Counts a new role set (P7).
     pub(super) fn count_set(&mut self, roles: &Roles, limits: &Limits) -> Result<(), Reason> {
         let Some(sets) = &mut self.role_sets else { return Ok(()) };
         if sets.insert(roles.keys().cloned().collect()) {
@@ -84,27 +88,26 @@ impl Space {
         Ok(())
     }
 
-    /// B3: no org that keeps visible members beside those who were its permanent owners lost them all.
-    pub(super) fn still_owned(&self, before: &Space, now: Time) -> Result<(), Reason> {
-        for (id, customer) in &self.orgs {
-            let Some(was) = before.orgs.get(id).filter(|customer| before.has_owner(customer)) else { continue };
-            let visible = |member: &Member| {
-                member.roles.keys().any(|role| member.holds(role, now) && !self.about_role(role).marked)
-            };
-            let owned = |user: &String| was.members.get(user).is_some_and(|member| before.owns(member));
-            let others = customer.members.iter().any(|(user, member)| visible(member) && !owned(user));
-            if others && !self.has_owner(customer) {
+    /// Refuses if an org lost its last permanent owner and still has other visible members (B3).
+    pub(super) fn require_owners(&self, before: &ProjectModel, now: Time) -> Result<(), Reason> {
+        for (id, org_model) in &self.orgs {
+            let Some(was) = before.orgs.get(id).filter(|org_model| before.has_owner(org_model)) else { continue };
+            let visible =
+                |member: &Member| member.roles.keys().any(|role| member.holds(role, now) && !self.is_internal(role));
+            let owned = |user: &String| was.members.get(user).is_some_and(|member| before.is_permanent_owner(member));
+            let others = org_model.members.iter().any(|(user, member)| visible(member) && !owned(user));
+            if others && !self.has_owner(org_model) {
                 return Err(Reason::LastOwner);
             }
         }
         Ok(())
     }
 
-    pub(super) fn has_owner(&self, customer: &Customer) -> bool {
-        customer.members.values().any(|member| self.owns(member))
+    pub(super) fn has_owner(&self, org_model: &OrgModel) -> bool {
+        org_model.members.values().any(|member| self.is_permanent_owner(member))
     }
 
-    fn owns(&self, member: &Member) -> bool {
+    fn is_permanent_owner(&self, member: &Member) -> bool {
         member.roles.get(&self.default_owner_role).is_some_and(|it| it.expire_time.is_none())
     }
 
@@ -112,13 +115,13 @@ impl Space {
         let before = self.clone();
         self.write_member(&command.row, now, limits)?;
         if !command.allow_ownerless {
-            self.still_owned(&before, now)?;
+            self.require_owners(&before, now)?;
         }
         let (org, user) = (command.row.org_id.to_string(), command.row.user_id.to_string());
-        let customer = &self.orgs[&org];
-        Ok(match customer.members.get(&user) {
+        let org_model = &self.orgs[&org];
+        Ok(match org_model.members.get(&user) {
             Some(member) => {
-                let (roles, origin) = (self.shown(customer, member, now), Some(member.origin));
+                let (roles, origin) = (self.member_roles(org_model, member, now), Some(member.origin));
                 Answer::Member { org, user, roles, origin }
             }
             None => Answer::Removed,
@@ -133,10 +136,10 @@ impl Space {
         limits: &Limits,
     ) -> Result<Answer, Reason> {
         let before = self.clone();
-        let mut seen = BTreeSet::new();
+        let mut distinct = BTreeSet::new();
         let (mut added, mut set, mut removed, mut unchanged) = (0, 0, 0, 0);
         for row in &command.rows {
-            if !seen.insert((row.org_id.to_string(), row.user_id.to_string())) {
+            if !distinct.insert((row.org_id.to_string(), row.user_id.to_string())) {
                 return Err(Reason::RepeatedRow);
             }
             let changed = self.write_member(row, now, limits)?;
@@ -148,36 +151,35 @@ impl Space {
             }
         }
         if !command.allow_ownerless {
-            self.still_owned(&before, now)?;
+            self.require_owners(&before, now)?;
         }
         Ok(Answer::Tally { added, set, removed, unchanged })
     }
 
-    /// Returns whether anything changed.
+    /// Returns true if anything changed.
     fn write_member(&mut self, row: &MemberWrite, now: Time, limits: &Limits) -> Result<bool, Reason> {
         let (org, user) = (row.org_id.as_str(), row.user_id.as_str());
-        let customer = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
-        let recorded = customer.members.get(user).cloned();
+        let org_model = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
+        let recorded = org_model.members.get(user).cloned();
         let is_member = recorded.as_ref().is_some_and(|member| member.is_member(now));
         let nothing = Member::default();
         let after = match &row.write {
             Write::Add(_) if is_member => return Err(Reason::MemberAlreadyExists),
             Write::Set(_) | Write::Remove if !is_member => return Err(Reason::MemberNotFound),
-            Write::Add(given) => Some(self.roles_given(customer, &nothing, given, now, limits)?),
+            Write::Add(given) => Some(self.assigned_roles(org_model, &nothing, given, now, limits)?),
             Write::Set(given) => {
-                Some(self.roles_given(customer, recorded.as_ref().unwrap_or(&nothing), given, now, limits)?)
+                Some(self.assigned_roles(org_model, recorded.as_ref().unwrap_or(&nothing), given, now, limits)?)
             }
             Write::Remove => None,
         };
         if let Some(roles) = &after {
             self.count_set(roles, limits)?;
         }
-        let ends = |roles: &Roles| roles.iter().map(|(role, it)| (role.clone(), it.expire_time)).collect::<Vec<_>>();
-        // Asking for what is there changes nothing, and is nobody's latest change.
-        if after.as_ref().map(ends) == recorded.as_ref().map(|member| ends(&member.roles)) {
+        // A write that changes no role does not change the origin either.
+        if after.as_ref().map(expiries) == recorded.as_ref().map(|member| expiries(&member.roles)) {
             return Ok(false);
         }
-        let members = &mut self.orgs.get_mut(org).expect("looked up above").members;
+        let members = &mut self.orgs.get_mut(org).expect("the org exists").members;
         match after {
             Some(roles) => {
                 let fallbacks = recorded.map(|member| member.fallbacks).unwrap_or_default();
@@ -188,10 +190,10 @@ impl Space {
         Ok(true)
     }
 
-    /// B1, B2, B5, B6, M3: the roles that a member has once these are given.
-    pub(super) fn roles_given(
+    /// Returns the roles of a member after an assignment (B1, B2, B5, B6, M3).
+    pub(super) fn assigned_roles(
         &self,
-        customer: &Customer,
+        org_model: &OrgModel,
         member: &Member,
         given: &[RoleAssignment],
         now: Time,
@@ -199,32 +201,32 @@ impl Space {
     ) -> Result<Roles, Reason> {
         let mut roles = Roles::new();
         if given.is_empty() {
-            roles.insert(self.default_role.clone(), Given { expire_time: None, origin: Origin::Direct });
+            roles.insert(self.default_role.clone(), RoleRecord { expire_time: None, origin: Origin::Direct });
         }
-        for one in given {
-            let name = self.role(one.role.as_str())?;
+        for assignment in given {
+            let name = self.role(assignment.role.as_str())?;
             if roles.contains_key(&name) {
                 return Err(Reason::RepeatedRole);
             }
-            // A repeated role keeps its end, and an end in the past cannot be given.
-            let kept = if one.permanent { None } else { member.roles.get(&name).and_then(|it| it.expire_time) };
-            let expire_time = one.expire_time.or(kept);
+            // A repeated role keeps its expiry. A past expiry is refused.
+            let kept = if assignment.permanent { None } else { member.roles.get(&name).and_then(|it| it.expire_time) };
+            let expire_time = assignment.expire_time.or(kept);
             if expire_time.is_some_and(|expire_time| now >= expire_time) {
                 return Err(Reason::EndInThePast);
             }
-            // Who holds it has it still by what it came by.
+            // A role that is still held keeps its origin.
             let origin = if member.holds(&name, now) { member.roles[&name].origin } else { Origin::Direct };
-            roles.insert(name, Given { expire_time, origin });
+            roles.insert(name, RoleRecord { expire_time, origin });
         }
         if self.structure == RoleStructure::MultiRole {
             at_most(limits.member_roles, roles.len())?;
         } else {
-            let lent = roles.values().filter(|given| given.expire_time.is_some()).count();
-            if lent > 1 || roles.len() - lent > 1 {
+            let temporary = roles.values().filter(|given| given.expire_time.is_some()).count();
+            if temporary > 1 || roles.len() - temporary > 1 {
                 return Err(Reason::TooManyRoles);
             }
         }
-        let disabled = &self.mappings[&customer.mapping].disabled;
+        let disabled = &self.mappings[&org_model.mapping].disabled;
         if roles.keys().any(|name| disabled.contains(name) && !member.holds(name, now)) {
             return Err(Reason::RoleDisabled);
         }

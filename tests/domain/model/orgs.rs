@@ -1,4 +1,4 @@
-//! Orgs: S1, S4, S5.
+//! Orgs (S1, S4, S5).
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use rolecall::domain::model::membership::Origin;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::{Answer, Customer, Given, Member, Roles, Space};
+use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles};
 
-impl Space {
+impl ProjectModel {
     /// S1, S4, S5.
     pub(super) fn create_org(&mut self, command: &CreateOrg, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let org = command.org_id.to_string();
@@ -26,29 +26,29 @@ impl Space {
         let mut members = BTreeMap::new();
         if let Some(creator) = &command.creator {
             let origin = Origin::Creator;
-            let roles = Roles::from([(self.default_owner_role.clone(), Given { expire_time: None, origin })]);
+            let roles = Roles::from([(self.default_owner_role.clone(), RoleRecord { expire_time: None, origin })]);
             self.count_set(&roles, limits)?;
             members.insert(creator.to_string(), Member { roles, origin, fallbacks: BTreeMap::new() });
         }
-        let customer = Customer {
+        let org_model = OrgModel {
             display_name: command.display_name.clone(),
             metadata: command.metadata.clone(),
             created: now,
             mapping,
             members,
         };
-        self.orgs.insert(org.clone(), customer);
+        self.orgs.insert(org.clone(), org_model);
         Ok(self.org(org))
     }
 
     pub(super) fn update_org(&mut self, command: &UpdateOrg) -> Result<Answer, Reason> {
         let org = command.org_id.to_string();
-        let customer = self.orgs.get_mut(&org).ok_or(Reason::OrgNotFound)?;
+        let org_model = self.orgs.get_mut(&org).ok_or(Reason::OrgNotFound)?;
         if let Some(text) = &command.display_name {
-            customer.display_name = text.clone();
+            org_model.display_name = text.clone();
         }
         if let Some(text) = &command.metadata {
-            customer.metadata = text.clone();
+            org_model.metadata = text.clone();
         }
         Ok(self.org(org))
     }
@@ -56,13 +56,13 @@ impl Space {
     /// S5.
     pub(super) fn delete_org(&mut self, command: &DeleteOrg) -> Result<Answer, Reason> {
         let org = command.org_id.to_string();
-        let customer = self.orgs.remove(&org).ok_or(Reason::OrgNotFound)?;
+        let org_model = self.orgs.remove(&org).ok_or(Reason::OrgNotFound)?;
         self.retired.insert(org);
-        Ok(Answer::Deleted(customer.members.len() as u64))
+        Ok(Answer::Deleted(org_model.members.len() as u64))
     }
 
     fn org(&self, org: String) -> Answer {
-        let Customer { display_name, metadata, mapping, .. } = self.orgs[&org].clone();
+        let OrgModel { display_name, metadata, mapping, .. } = self.orgs[&org].clone();
         Answer::Org { org, display_name, metadata, mapping }
     }
 }

@@ -1,4 +1,4 @@
-//! Permissions and roles: R1 to R6, R8, R10, P4.
+//! Permissions and roles (R1 to R6, R8, R10, P4).
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,27 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Reason, RoleName, Time};
 use rolecall::limits::Limits;
 
-use super::{About, Answer, Given, Member, Space, at_most, fresh, texts};
-use crate::symbols::RETRY_DELAY;
+use super::{Answer, Details, Member, ProjectModel, RoleRecord, at_most, fresh, texts};
+use crate::placeholders::ALL_OTHERS;
 
-impl Space {
-    /// The name of the permission that requests find by `wanted`.
+impl ProjectModel {
+    /// Returns the current name of the permission with this name or alias.
     pub fn permission(&self, wanted: &str) -> Result<String, Reason> {
-        let found = self.permissions.iter().find(|(name, about)| about.answers_to(name, wanted));
+        let found = self.permissions.iter().find(|(name, details)| details.matches(name, wanted));
         found.map(|(name, _)| name.clone()).ok_or(Reason::PermissionNotFound)
     }
 
     pub fn role(&self, wanted: &str) -> Result<String, Reason> {
-        let found = self.roles.iter().find(|(name, about)| about.answers_to(name, wanted));
+        let found = self.roles.iter().find(|(name, details)| details.matches(name, wanted));
         found.map(|(name, _)| name.clone()).ok_or(Reason::RoleNotFound)
     }
 
-    pub fn about_role(&self, name: &str) -> &About {
-        &self.roles.iter().find(|(role, _)| role == name).expect("a role of this name").1
+    pub fn role_details(&self, name: &str) -> &Details {
+        &self.roles.iter().find(|(role, _)| role == name).expect("the role exists").1
+    }
+
+    pub fn is_internal(&self, role: &str) -> bool {
+        self.role_details(role).built_in_or_internal
     }
 
     pub(super) fn create_permissions(
@@ -45,7 +49,7 @@ impl Space {
             if self.permission(&name).is_ok() {
                 return Err(Reason::PermissionAlreadyExists);
             }
-            self.permissions.insert(name.clone(), About::new(&new.description, false, now));
+            self.permissions.insert(name.clone(), Details::new(&new.description, false, now));
             created.push(name);
         }
         Ok(match created.pop() {
@@ -57,10 +61,10 @@ impl Space {
     /// R3, P4.
     pub(super) fn update_permission(&mut self, command: &UpdatePermission) -> Result<Answer, Reason> {
         let name = self.permission(command.name.as_str())?;
-        let mut about = self.permissions[&name].clone();
+        let mut details = self.permissions[&name].clone();
         let new_name = command.new_name.as_ref().map(|name| name.as_str());
         if let Some(new_name) = new_name.filter(|new| *new != name) {
-            if about.marked {
+            if details.built_in_or_internal {
                 return Err(Reason::BuiltIn);
             }
             if new_name.starts_with("rolecall::") {
@@ -70,13 +74,13 @@ impl Space {
                 return Err(Reason::PermissionAlreadyExists);
             }
         }
-        let (new_name, aliases) = about.names(&name, new_name, texts(&command.aliases))?;
-        about.aliases = aliases;
+        let (new_name, aliases) = details.names(&name, new_name, texts(&command.aliases))?;
+        details.aliases = aliases;
         if let Some(text) = &command.description {
-            about.description = text.clone();
+            details.description = text.clone();
         }
         self.permissions.remove(&name);
-        self.permissions.insert(new_name.clone(), about);
+        self.permissions.insert(new_name.clone(), details);
         for row in self.mappings.values_mut().flat_map(|mapping| mapping.grants.values_mut()) {
             if row.remove(&name) {
                 row.insert(new_name.clone());
@@ -88,7 +92,7 @@ impl Space {
     /// R8.
     pub(super) fn delete_permission(&mut self, command: &DeletePermission) -> Result<Answer, Reason> {
         let name = self.permission(command.name.as_str())?;
-        if self.permissions[&name].marked {
+        if self.permissions[&name].built_in_or_internal {
             return Err(Reason::BuiltIn);
         }
         self.permissions.remove(&name);
@@ -105,7 +109,7 @@ impl Space {
     /// R1, R2.
     pub(super) fn create_role(&mut self, command: &CreateRole, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let name = command.name.to_string();
-        if self.roles.iter().any(|(other, about)| about.nearly_answers_to(other, &name)) {
+        if self.roles.iter().any(|(other, details)| details.matches_ignoring_case(other, &name)) {
             return Err(Reason::RoleAlreadyExists);
         }
         at_most(limits.roles, self.roles.len() + 1)?;
@@ -122,12 +126,12 @@ impl Space {
             Place::Above(other) => position(other.as_str())?,
             Place::Below(other) => position(other.as_str())? + 1,
         };
-        self.roles.insert(at, (name.clone(), About::new(&command.description, command.internal, now)));
+        self.roles.insert(at, (name.clone(), Details::new(&command.description, command.internal, now)));
         self.manage(&name, &command.manages, limits)?;
         Ok(Answer::Role(name))
     }
 
-    /// G2: the list of a role, which it may stand in itself.
+    /// Sets the list of managed roles (G2). A role can list itself.
     fn manage(&mut self, role: &str, managed: &[RoleName], limits: &Limits) -> Result<(), Reason> {
         let mut all = BTreeSet::new();
         for name in managed {
@@ -151,35 +155,35 @@ impl Space {
     pub(super) fn update_role(&mut self, command: &UpdateRole, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let name = self.role(command.name.as_str())?;
         fresh(&command.etag)?;
-        let mut about = self.about_role(&name).clone();
+        let mut details = self.role_details(&name).clone();
         let new_name = command.new_name.as_ref().map(|name| name.as_str());
         if let Some(new_name) = new_name {
             let others = self.roles.iter().filter(|(other, _)| *other != name);
-            if others.into_iter().any(|(other, about)| about.nearly_answers_to(other, new_name)) {
+            if others.into_iter().any(|(other, details)| details.matches_ignoring_case(other, new_name)) {
                 return Err(Reason::RoleAlreadyExists);
             }
         }
-        if let Some(internal) = command.internal.filter(|internal| *internal != about.marked) {
+        if let Some(internal) = command.internal.filter(|internal| *internal != details.built_in_or_internal) {
             if internal && (name == self.default_role || name == self.default_owner_role) {
                 return Err(Reason::DefaultRoleUnsuitable);
             }
-            let holds = |member: &Member| member.holds(&name, now) || member.is_stood_in_by(&name, now);
-            if self.orgs.values().flat_map(|customer| customer.members.values()).any(holds) {
+            let holds = |member: &Member| member.holds(&name, now) || member.has_fallback(&name, now);
+            if self.orgs.values().flat_map(|org_model| org_model.members.values()).any(holds) {
                 return Err(Reason::RoleInUse);
             }
-            about.marked = internal;
+            details.built_in_or_internal = internal;
         }
-        let (new_name, aliases) = about.names(&name, new_name, texts(&command.aliases))?;
-        about.aliases = aliases;
+        let (new_name, aliases) = details.names(&name, new_name, texts(&command.aliases))?;
+        details.aliases = aliases;
         if let Some(text) = &command.description {
-            about.description = text.clone();
+            details.description = text.clone();
         }
         if let Some(managed) = &command.manages {
             self.manage(&name, managed, limits)?;
         }
         for (role, old) in &mut self.roles {
             if *role == name {
-                *old = about.clone();
+                *old = details.clone();
             }
         }
         self.rename_role(&name, &new_name);
@@ -199,7 +203,7 @@ impl Space {
             mapping.disabled = mapping.disabled.iter().map(changed).collect();
             mapping.grants = mapping.grants.iter().map(|(role, row)| (changed(role), row.clone())).collect();
         }
-        for member in self.orgs.values_mut().flat_map(|customer| customer.members.values_mut()) {
+        for member in self.orgs.values_mut().flat_map(|org_model| org_model.members.values_mut()) {
             member.roles = member.roles.iter().map(|(role, given)| (changed(role), *given)).collect();
             member.fallbacks =
                 member.fallbacks.iter().map(|(role, fallback_role)| (changed(role), changed(fallback_role))).collect();
@@ -214,16 +218,16 @@ impl Space {
         Ok(Answer::RolesReordered)
     }
 
-    /// All roles in an order that names each once; the role `*` stands for the others.
-    pub(super) fn ordered(&self, names: &[RoleName]) -> Result<Vec<(String, About)>, Reason> {
-        let mut order: Vec<(String, About)> = Vec::new();
-        let wanted: Vec<&str> = names.iter().map(|name| name.as_str()).filter(|name| *name != RETRY_DELAY).collect();
+    /// Returns all roles in the requested order. The name `*` means all other roles.
+    pub(super) fn ordered(&self, names: &[RoleName]) -> Result<Vec<(String, Details)>, Reason> {
+        let mut order: Vec<(String, Details)> = Vec::new();
+        let wanted: Vec<&str> = names.iter().map(|name| name.as_str()).filter(|name| *name != ALL_OTHERS).collect();
         for name in &wanted {
             let name = self.role(name)?;
             if order.iter().any(|(other, _)| *other == name) {
                 return Err(Reason::RepeatedRole);
             }
-            order.push((name.clone(), self.about_role(&name).clone()));
+            order.push((name.clone(), self.role_details(&name).clone()));
         }
         let rest: Vec<_> = self.roles.iter().filter(|role| !order.contains(role)).cloned().collect();
         if wanted.len() < names.len() {
@@ -241,7 +245,7 @@ impl Space {
         if deleted == self.default_role || deleted == self.default_owner_role {
             return Err(Reason::DefaultRoleUnsuitable);
         }
-        let internal = self.about_role(&deleted).marked;
+        let internal = self.is_internal(&deleted);
         let replacement = match &command.replacement {
             Some(name) => Some(self.role(name.as_str())?),
             None if internal => None,
@@ -250,20 +254,20 @@ impl Space {
         if replacement.as_ref() == Some(&deleted) {
             return Err(Reason::Contradiction);
         }
-        if replacement.as_ref().is_some_and(|name| self.about_role(name).marked != internal) {
+        if replacement.as_ref().is_some_and(|name| self.is_internal(name) != internal) {
             return Err(Reason::ReplacementUnsuitable);
         }
         let mut holders = 0;
-        for customer in self.orgs.values_mut() {
-            let disabled = &self.mappings[&customer.mapping].disabled;
-            for member in customer.members.values_mut() {
+        for org_model in self.orgs.values_mut() {
+            let disabled = &self.mappings[&org_model.mapping].disabled;
+            for member in org_model.members.values_mut() {
                 let instead = replacement.as_ref().filter(|role| !disabled.contains(*role));
-                // Who holds it in the place of a suspended role gets the replacement in that place.
-                let in_place = member.is_stood_in_by(&deleted, now);
-                if in_place && instead.is_none() {
+                // A holder of the deleted role as a fallback role gets the replacement as the fallback role.
+                let as_fallback = member.has_fallback(&deleted, now);
+                if as_fallback && instead.is_none() {
                     return Err(Reason::ReplacementDisabled);
                 }
-                holders += u64::from(in_place || member.holds(&deleted, now));
+                holders += u64::from(as_fallback || member.holds(&deleted, now));
                 member.fallbacks.remove(&deleted);
                 let fallbacks =
                     std::mem::take(&mut member.fallbacks).into_iter().filter_map(|(role, fallback_role)| {
@@ -281,19 +285,19 @@ impl Space {
                 let Some(replacement) = &replacement else { continue };
                 let already = member.holds(replacement, now).then(|| member.roles[replacement]);
                 let gets = match already {
-                    // Of two ends the later stands, and none is the latest.
-                    Some(Given { expire_time: Some(one), origin }) => {
-                        Given { expire_time: lost.expire_time.map(|other| one.max(other)), origin }
+                    // The later of two expiries applies; no expiry is the latest.
+                    Some(RoleRecord { expire_time: Some(one), origin }) => {
+                        RoleRecord { expire_time: lost.expire_time.map(|other| one.max(other)), origin }
                     }
-                    Some(lasting) => lasting,
-                    None => Given { expire_time: lost.expire_time, origin: Origin::Migration },
+                    Some(permanent) => permanent,
+                    None => RoleRecord { expire_time: lost.expire_time, origin: Origin::Migration },
                 };
                 if Some(gets) != already && disabled.contains(replacement) {
                     return Err(Reason::ReplacementDisabled);
                 }
                 member.roles.insert(replacement.clone(), gets);
             }
-            customer.members.retain(|_, member| !member.roles.is_empty());
+            org_model.members.retain(|_, member| !member.roles.is_empty());
         }
         self.roles.retain(|(name, _)| *name != deleted);
         self.manages.remove(&deleted);
@@ -309,10 +313,10 @@ impl Space {
         Ok(Answer::Deleted(holders))
     }
 
-    /// R5: what a default role must be.
+    /// Returns the role if it can be a default role (R5).
     pub(super) fn suitable(&self, wanted: &str) -> Result<String, Reason> {
         let name = self.role(wanted)?;
         let disabled = self.mappings.values().any(|mapping| mapping.disabled.contains(&name));
-        if disabled || self.about_role(&name).marked { Err(Reason::DefaultRoleUnsuitable) } else { Ok(name) }
+        if disabled || self.is_internal(&name) { Err(Reason::DefaultRoleUnsuitable) } else { Ok(name) }
     }
 }

@@ -1,4 +1,4 @@
-//! Repeated writes (A4), and the rules that refusals name.
+//! Repeated requests (A4), and the rules that refusals name.
 
 use rolecall::domain::commands::group::{Known, KnownRequest, Verdict, Work, decide_group};
 use rolecall::domain::model::membership::Origin;
@@ -7,9 +7,9 @@ use rolecall::domain::{Call, RequestKey, Revision, Time};
 
 use super::plans;
 use crate::fixture::{World, world};
-use crate::lifecycle::call;
+use crate::history_runner::call;
 use crate::model::Answer;
-use crate::seen::answered;
+use crate::state_to_model::answer_of;
 
 fn work(world: &mut World, line: &str, request: &str, fingerprint: u128) -> Work {
     let request = RequestKey { caller: "ops".into(), request_id: request.into() };
@@ -17,19 +17,18 @@ fn work(world: &mut World, line: &str, request: &str, fingerprint: u128) -> Work
     Work { command: world.command(line), call, tag: 3 }
 }
 
-/// The verdicts in words.
-fn told(verdicts: &[Verdict]) -> Vec<String> {
-    let word = |verdict: &Verdict| match verdict {
+fn verdict_texts(verdicts: &[Verdict]) -> Vec<String> {
+    let text = |verdict: &Verdict| match verdict {
         Verdict::Done { revision, replayed: false, .. } => format!("done at {}", revision.number),
         Verdict::Done { revision, outcome, replayed: true, .. } => {
-            format!("replayed from {}: {:?}", revision.number, answered(outcome))
+            format!("replayed from {}: {:?}", revision.number, answer_of(outcome))
         }
         Verdict::Remembered { revision, outcome } => {
             format!("remembered from {}: {}", revision.number, String::from_utf8_lossy(outcome))
         }
         Verdict::Refused(refusal) => format!("{:?}", refusal.reason()),
     };
-    verdicts.iter().map(word).collect()
+    verdicts.iter().map(text).collect()
 }
 
 #[test]
@@ -37,18 +36,18 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
     let mut world = world("org acme");
     let group = [
         work(&mut world, "add ann to acme", "1", 10),
-        work(&mut world, "add ann to acme", "1", 10), // would be MemberAlreadyExists
+        work(&mut world, "add ann to acme", "1", 10), // else MemberAlreadyExists
         work(&mut world, "add ann to acme", "1", 11), // another body
         work(&mut world, "add bob to nowhere", "2", 10), // refused: not remembered
         work(&mut world, "add bob to acme", "2", 11),
         work(&mut world, "set bob in acme: Member", "3", 10), // changes nothing: not remembered
         work(&mut world, "set bob in acme: Admin", "3", 11),
-        work(&mut world, "add cid to acme", "past", 10),
-        work(&mut world, "add cid to acme", "past", 11),
+        work(&mut world, "add cid to acme", "earlier", 10),
+        work(&mut world, "add cid to acme", "earlier", 11),
     ];
-    let key = RequestKey { caller: "ops".into(), request_id: "past".into() };
+    let key = RequestKey { caller: "ops".into(), request_id: "earlier".into() };
     let revision = Revision { number: 1, tag: 3, at: Time(1) };
-    let known = Known::from([(key, KnownRequest { fingerprint: 10, revision, outcome: b"as it was".to_vec() })]);
+    let known = Known::from([(key, KnownRequest { fingerprint: 10, revision, outcome: b"stored outcome".to_vec() })]);
     assert_eq!(world.state.revision().number, 2);
     let group = decide_group(world.state.clone(), &group, &known, world.now, &world.limits);
     let ann = Answer::Member {
@@ -58,7 +57,7 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
         origin: Some(Origin::Direct),
     };
     assert_eq!(
-        told(&group.verdicts),
+        verdict_texts(&group.verdicts),
         [
             "done at 3".to_string(),
             format!("replayed from 3: {ann:?}"),
@@ -67,7 +66,7 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
             "done at 4".into(),
             "done at 4".into(),
             "done at 5".into(),
-            "remembered from 1: as it was".into(),
+            "remembered from 1: stored outcome".into(),
             "RequestIdReused".into(),
         ]
     );
@@ -76,12 +75,12 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
 }
 
 #[test]
-fn a4_request_ids_of_different_callers_do_not_meet() {
+fn a4_request_ids_of_different_callers_are_independent() {
     let mut world = world("org acme");
     let mut group = vec![work(&mut world, "add ann to acme", "1", 10), work(&mut world, "add bob to acme", "1", 11)];
     group[1].call.request = Some(RequestKey { caller: "billing".into(), request_id: "1".into() });
     let group = decide_group(world.state.clone(), &group, &Known::new(), world.now, &world.limits);
-    assert_eq!(told(&group.verdicts), ["done at 3", "done at 4"]);
+    assert_eq!(verdict_texts(&group.verdicts), ["done at 3", "done at 4"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::fixture::{seconds, world};
 use crate::model::Answer;
 
 #[test]
-fn b1_single_holds_one_role_and_at_most_one_lent_one() {
+fn b1_in_single_role_a_member_holds_at_most_one_permanent_and_one_temporary_role() {
     let mut world = world("org acme\n add ann to acme");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Member".into(), None)]));
     world.refused("set ann in acme: Member, Admin", Reason::TooManyRoles);
@@ -23,7 +23,7 @@ fn b1_single_holds_one_role_and_at_most_one_lent_one() {
 }
 
 #[test]
-fn b1_multi_holds_many_roles_each_once() {
+fn b1_in_multi_role_a_member_holds_several_different_roles() {
     let mut world = world("project shop MULTI\n org acme\n add ann to acme: Owner, Admin, Member until 9");
     world.refused("set ann in acme: Owner, Owner", Reason::RepeatedRole);
     world.refused("set ann in acme: Owner, Boss", Reason::RoleNotFound);
@@ -32,54 +32,54 @@ fn b1_multi_holds_many_roles_each_once() {
 }
 
 #[test]
-fn b1_who_holds_no_role_is_no_member() {
+fn b1_a_user_who_holds_no_role_is_not_a_member() {
     let mut world = world("org acme\n add ann to acme: Admin until 60\n add bob to acme\n remove bob from acme");
     world.refused("set bob in acme: Admin", Reason::MemberNotFound);
     world.check("bob", "acme", "rolecall::can_invite", NotAMember);
     world.at(60).refused("set ann in acme: Admin", Reason::MemberNotFound);
     world.refused("remove ann from acme", Reason::MemberNotFound);
     world.check("ann", "acme", "rolecall::can_invite", RoleExpired);
-    // Adding such a one is adding, not setting.
+    // Such a user is added, not set.
     world.run("add ann to acme: Member");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Member".into(), None)]));
 }
 
 #[test]
-fn b2_adding_a_member_again_is_refused_and_setting_replaces_the_whole_set() {
+fn b2_adding_a_member_again_is_refused_and_setting_replaces_all_roles() {
     let mut world = world("project shop MULTI\n org acme\n add ann to acme: Admin, Member");
     world.refused("add ann to acme: Owner", Reason::MemberAlreadyExists);
     world.refused("set bob in acme: Owner", Reason::MemberNotFound);
     world.refused("add bob to nowhere", Reason::OrgNotFound);
     world.run("set ann in acme: Owner");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Owner".into(), None)]));
-    world.idle("set ann in acme: Owner");
-    // Somebody whose role is suspended is a member.
+    world.unchanged("set ann in acme: Owner");
+    // A user whose only role is suspended is a member.
     world.run("add cid to acme: Admin\n suspending edit Default: off Admin");
     world.refused("add cid to acme: Member", Reason::MemberAlreadyExists);
 }
 
 #[test]
-fn b2_a_repeated_role_keeps_its_end_unless_the_request_sets_one() {
+fn b2_a_repeated_role_keeps_its_expiry_unless_the_request_sets_one() {
     let mut world = world("project shop MULTI\n org acme\n add ann to acme: Admin until 60");
-    let end = |time: i64| Some(vec![("Admin".to_string(), Some(seconds(time)))]);
-    world.idle("set ann in acme: Admin");
+    let admin_until = |time: i64| Some(vec![("Admin".to_string(), Some(seconds(time)))]);
+    world.unchanged("set ann in acme: Admin");
     world.run("set ann in acme: Admin, Member");
     world.run("set ann in acme: Admin");
-    assert_eq!(world.member("acme", "ann"), end(60));
+    assert_eq!(world.member("acme", "ann"), admin_until(60));
     world.run("set ann in acme: Admin until 90");
-    assert_eq!(world.member("acme", "ann"), end(90));
-    world.run("set ann in acme: Admin lasting");
+    assert_eq!(world.member("acme", "ann"), admin_until(90));
+    world.run("set ann in acme: Admin permanent");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Admin".into(), None)]));
     world.run("set ann in acme: Member\n set ann in acme: Admin");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Admin".into(), None)]));
 }
 
 #[test]
-fn b2_a_role_that_ended_is_given_anew_only_by_saying_so() {
+fn b2_an_expired_role_is_given_again_only_on_request() {
     let mut world = world("org acme\n add ann to acme: Member, Admin until 60");
-    // Who reads roles and writes their names back must not revive one by accident.
+    // A client that reads roles and writes their names back must not revive an expired one.
     world.at(60).refused("set ann in acme: Admin", Reason::EndInThePast);
-    world.run("set ann in acme: Admin lasting");
+    world.run("set ann in acme: Admin permanent");
     assert_eq!(world.member("acme", "ann"), Some(vec![("Admin".into(), None)]));
     world.check("ann", "acme", "rolecall::can_invite", Allowed);
 }
@@ -114,7 +114,7 @@ fn b2_a_bulk_write_is_all_or_nothing_and_names_every_bad_row() {
 }
 
 #[test]
-fn b2_a_bulk_write_counts_the_rows_it_does_not_name() {
+fn b2_a_bulk_write_counts_the_refused_rows_it_does_not_list() {
     let mut world = world("org acme");
     let Command::BatchWriteMembers(mut batch) = world.command("write: remove ann from acme") else { unreachable!() };
     let row = batch.rows[0].clone();
@@ -126,13 +126,13 @@ fn b2_a_bulk_write_counts_the_rows_it_does_not_name() {
             row
         })
         .collect();
-    let refusal = world.decide(&Command::BatchWriteMembers(batch)).err().expect("nobody is a member");
+    let refusal = world.decide(&Command::BatchWriteMembers(batch)).err().expect("no user is a member");
     let Refusal::Rows { rows, total } = refusal else { panic!("{refusal}") };
     assert_eq!((rows.len(), total), (rolecall::limits::VIOLATIONS_MAX, 50));
 }
 
 #[test]
-fn b5_a_role_grants_until_its_end_and_not_at_it() {
+fn b5_a_role_grants_until_its_expiry_and_not_at_it() {
     let mut world = world("project shop MULTI\n org acme\n add ann to acme: Admin until 60");
     world.now = Time(seconds(60).0 - 1);
     world.check("ann", "acme", "rolecall::can_invite", Allowed);
@@ -142,17 +142,17 @@ fn b5_a_role_grants_until_its_end_and_not_at_it() {
 }
 
 #[test]
-fn b5_in_single_a_role_is_lent_over_the_base_role_which_counts_again_afterwards() {
-    let mut world = world("permission base, lent\n edit Default: Member +base; Admin +lent\n org acme");
+fn b5_in_single_role_a_temporary_role_overrides_the_permanent_one_until_it_expires() {
+    let mut world = world("permission base, temporary\n edit Default: Member +base; Admin +temporary\n org acme");
     world.run("add ann to acme: Member, Admin until 60");
-    world.check("ann", "acme", "lent", Allowed);
+    world.check("ann", "acme", "temporary", Allowed);
     world.check("ann", "acme", "base", MissingPermission);
-    world.at(60).check("ann", "acme", "lent", RoleExpired);
+    world.at(60).check("ann", "acme", "temporary", RoleExpired);
     world.check("ann", "acme", "base", Allowed);
 }
 
 #[test]
-fn b5_in_multi_a_role_with_an_end_stands_beside_the_others() {
+fn b5_in_multi_role_a_temporary_role_overrides_nothing() {
     let mut world = world("project shop MULTI\n permission one, other\n org acme");
     world.run("edit Default: Member +one; Admin +other\n add ann to acme: Member, Admin until 60");
     world.check("ann", "acme", "one", Allowed);
@@ -162,16 +162,16 @@ fn b5_in_multi_a_role_with_an_end_stands_beside_the_others() {
 }
 
 #[test]
-fn b5_a_lent_role_that_is_suspended_does_not_lie_over_the_base_role() {
-    let mut world = world("permission base, lent\n edit Default: Member +base; Admin +lent\n org acme");
+fn b5_a_suspended_temporary_role_does_not_override_the_permanent_one() {
+    let mut world = world("permission base, temporary\n edit Default: Member +base; Admin +temporary\n org acme");
     world.run("add ann to acme: Member, Admin until 60\n suspending edit Default: off Admin");
     world.check("ann", "acme", "base", Allowed);
-    world.check("ann", "acme", "lent", RoleDisabled);
-    world.at(60).check("ann", "acme", "lent", RoleExpired);
+    world.check("ann", "acme", "temporary", RoleDisabled);
+    world.at(60).check("ann", "acme", "temporary", RoleExpired);
 }
 
 #[test]
-fn b3_the_last_permanent_owner_does_not_leave_others_behind() {
+fn b3_the_last_permanent_owner_cannot_leave_other_members() {
     let mut world =
         world("org acme by ann\n add bob to acme\n org globex by ann\n add bob to globex: Owner\n add cid to globex");
     for line in ["remove ann from acme", "set ann in acme: Admin", "set ann in acme: Owner until 60"] {
@@ -182,34 +182,34 @@ fn b3_the_last_permanent_owner_does_not_leave_others_behind() {
             other => panic!("{other}"),
         }
     }
-    // There is another one; or nobody is left behind.
+    // Allowed: another owner is left, or no other member.
     world.run("remove ann from globex");
     world.refused("remove bob from globex", Reason::LastOwner);
     world.run("remove bob from acme\n remove ann from acme\n org third by ann");
-    // Who was the owner is none of the others, also as a member by another role.
+    // A former owner does not count as an other member.
     world.run("set ann in third: Admin");
     world.run("ownerless remove bob from globex");
 }
 
 #[test]
-fn b3_a_holder_with_an_end_does_not_count() {
+fn b3_a_temporary_owner_does_not_count() {
     let mut world =
         world("org acme by ann\n add bob to acme: Owner until 60\n add cid to acme: Member, Owner until 60");
     world.refused("remove ann from acme", Reason::LastOwner);
-    world.run("set bob in acme: Owner lasting\n remove ann from acme");
+    world.run("set bob in acme: Owner permanent\n remove ann from acme");
     world.refused("set bob in acme: Owner until 60", Reason::LastOwner);
-    // Whoever had an end is not missed.
+    // Losing a temporary owner is allowed.
     world.run("set cid in acme: Member");
 }
 
 #[test]
-fn b3_an_org_that_has_no_owner_is_not_asked_about() {
+fn b3_an_org_without_an_owner_is_not_checked() {
     let mut world = world("org acme\n add ann to acme\n add bob to acme: Owner until 60\n add cid to acme");
     world.run("remove bob from acme\n remove ann from acme\n set cid in acme: Admin");
 }
 
 #[test]
-fn b3_internal_and_ended_members_are_not_left_behind() {
+fn b3_internal_and_expired_members_do_not_count() {
     let mut world = world("project shop MULTI\n internal role Support\n org acme by ann\n add bob to acme: Support");
     world.run("add cid to acme: Member until 60\n add dan to acme: Support, Member until 60");
     world.refused("remove ann from acme", Reason::LastOwner);
@@ -219,28 +219,28 @@ fn b3_internal_and_ended_members_are_not_left_behind() {
 }
 
 #[test]
-fn b3_who_holds_a_suspended_role_is_left_behind_too() {
+fn b3_a_member_with_a_suspended_role_counts() {
     let mut world = world("org acme by ann\n add bob to acme: Admin\n suspending edit Default: off Admin");
     world.refused("remove ann from acme", Reason::LastOwner);
 }
 
 #[test]
-fn b3_a_bulk_write_is_judged_once_all_of_it_is_written() {
+fn b3_a_bulk_write_is_checked_after_all_its_rows() {
     let mut world = world("org acme by ann\n add bob to acme\n org globex by ann\n add bob to globex");
-    // The owner may go first and the next one come after.
+    // The order of the rows does not matter.
     world.run("write: remove ann from acme | set bob in acme: Owner");
     world.run("write: set bob in acme: Member | add ann to acme: Owner");
     world.run("write: remove ann from acme | remove bob from acme\n add ann to acme: Owner\n add bob to acme");
     let line = "write: set bob in acme: Admin | remove ann from acme | remove ann from globex";
     let Refusal::Rows { rows, total } = world.refused(line, Reason::LastOwner) else { panic!("no rows") };
     assert_eq!((rows.iter().map(|(row, _)| *row).collect::<Vec<_>>(), total), (vec![1, 2], 2));
-    // What is wrong with a row is told first.
+    // Refusals of single rows come first.
     world.refused("write: remove ann from acme | remove eve from acme", Reason::MemberNotFound);
     world.run(&format!("ownerless {line}"));
 }
 
 #[test]
-fn b3_naming_another_default_owner_role_leaves_no_org_without_an_owner() {
+fn b3_changing_the_default_owner_role_leaves_no_org_without_an_owner() {
     let mut world = world("org acme by ann\n add bob to acme: Admin\n org globex by ann\n add bob to globex: Member");
     match world.refused("update project: owner Admin", Reason::LastOwner) {
         Refusal::LastOwner { role, first, orgs } => {
@@ -251,11 +251,11 @@ fn b3_naming_another_default_owner_role_leaves_no_org_without_an_owner() {
     world.run("set bob in globex: Admin until 60");
     world.refused("update project: owner Admin", Reason::LastOwner);
     world.run(
-        "set bob in globex: Admin lasting\n org third\n add cid to third\n org empty\n update project: owner Admin",
+        "set bob in globex: Admin permanent\n org third\n add cid to third\n org empty\n update project: owner Admin",
     );
     world.refused("remove bob from acme", Reason::LastOwner);
     world.run("remove ann from acme");
-    world.idle("update project: owner Admin");
+    world.unchanged("update project: owner Admin");
     world.refused("update project: owner Member; name Shop", Reason::LastOwner);
     world.run("ownerless update project: owner Member; name Shop");
 }
@@ -263,8 +263,8 @@ fn b3_naming_another_default_owner_role_leaves_no_org_without_an_owner() {
 #[test]
 fn b6_a_membership_carries_the_origin_of_its_latest_change_and_each_role_its_own() {
     let mut world = world("project shop MULTI\n role Guest\n org acme by ann\n add bob to acme: Guest");
-    world.idle("set ann in acme: Owner");
-    assert_eq!(world.space().orgs["acme"].members["ann"].origin, Origin::Creator);
+    world.unchanged("set ann in acme: Owner");
+    assert_eq!(world.project_model().orgs["acme"].members["ann"].origin, Origin::Creator);
     let answer = world.answer("set ann in acme: Owner, Guest until 60");
     let roles = vec![
         ("Owner".into(), None, RoleState::Live, Origin::Creator, None),
@@ -272,14 +272,20 @@ fn b6_a_membership_carries_the_origin_of_its_latest_change_and_each_role_its_own
     ];
     let (org, user) = ("acme".into(), "ann".into());
     assert_eq!(answer, Answer::Member { org, user, roles, origin: Some(Origin::Direct) });
-    // Another end is no other giving.
+    // A new expiry does not change the origin.
     world.run("ownerless set ann in acme: Owner until 90, Guest");
-    assert_eq!(world.given("acme", "ann").unwrap()[1], ("Owner".into(), Some(seconds(90)), Origin::Creator));
-    // What was taken away, or had ended, is given by who gives it again.
+    assert_eq!(
+        world.roles_and_origins("acme", "ann").unwrap()[1],
+        ("Owner".into(), Some(seconds(90)), Origin::Creator)
+    );
+    // A role that was removed or had expired gets the origin of the new assignment.
     world.run("set ann in acme: Guest\n set ann in acme: Owner, Guest");
-    assert_eq!(world.given("acme", "ann").unwrap()[1], ("Owner".into(), None, Origin::Direct));
+    assert_eq!(world.roles_and_origins("acme", "ann").unwrap()[1], ("Owner".into(), None, Origin::Direct));
     world.run("delete role Guest for Admin\n set bob in acme: Admin until 70");
-    assert_eq!(world.given("acme", "bob"), Some(vec![("Admin".into(), Some(seconds(70)), Origin::Migration)]));
+    assert_eq!(
+        world.roles_and_origins("acme", "bob"),
+        Some(vec![("Admin".into(), Some(seconds(70)), Origin::Migration)])
+    );
     world.at(70).run("add bob to acme: Admin");
-    assert_eq!(world.given("acme", "bob"), Some(vec![("Admin".into(), None, Origin::Direct)]));
+    assert_eq!(world.roles_and_origins("acme", "bob"), Some(vec![("Admin".into(), None, Origin::Direct)]));
 }

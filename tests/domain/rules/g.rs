@@ -5,15 +5,15 @@ use rolecall::domain::{Reason, Refusal};
 use crate::fixture::{World, seconds, world};
 use crate::model::Answer;
 
-/// One role a member, from the highest: Owner, Admin, Guest, Member. Owner and Admin may do all but delete the org, which
-/// only Owner may; Guest may invite alone.
+/// Each member has one role, highest first: Owner, Admin, Guest, Member. Owner and Admin have all permissions, but only
+/// Owner may delete the org. Guest may only invite.
 pub fn single() -> World {
     let mut world = world("role Guest above Member\n edit Default: Guest +rolecall::can_invite\n org acme");
     world.run("add own to acme: Owner\n add adm to acme: Admin\n add gue to acme: Guest\n add mem to acme");
     world
 }
 
-/// Several roles a member: Lead manages Guest and itself, Chief manages Admin, and both may do all.
+/// Members have several roles. Lead manages Guest and itself. Chief manages Admin. Both grant all member permissions.
 fn multi() -> World {
     let mut world =
         world("project shop MULTI\n role Guest\n role Lead; manages Guest, Lead\n role Chief; manages Admin");
@@ -27,7 +27,7 @@ fn multi() -> World {
 }
 
 #[test]
-fn g1_the_acting_user_is_a_member_whose_live_role_grants_the_ability() {
+fn g1_the_acting_user_needs_a_live_role_that_grants_the_permission() {
     let mut world = single();
     for line in [
         "add new to acme",
@@ -51,7 +51,7 @@ fn g1_the_acting_user_is_a_member_whose_live_role_grants_the_ability() {
 }
 
 #[test]
-fn g1_whose_roles_have_ended_is_no_member_and_a_suspended_role_grants_nothing() {
+fn g1_expired_and_suspended_roles_do_not_count() {
     let mut world = single();
     world.run("set adm in acme: Admin until 60");
     world.run("as:adm add new to acme: Member until 60");
@@ -63,7 +63,7 @@ fn g1_whose_roles_have_ended_is_no_member_and_a_suspended_role_grants_nothing() 
 }
 
 #[test]
-fn g1_what_stands_in_for_a_suspended_role_is_live() {
+fn g1_a_fallback_role_counts() {
     let mut world = single();
     world.run("suspending:Guest edit Default: off Admin\n as:adm add new to acme");
     world.refused("as:adm add newer to acme: Guest", Reason::RoleOutOfScope);
@@ -71,7 +71,7 @@ fn g1_what_stands_in_for_a_suspended_role_is_live() {
 }
 
 #[test]
-fn g1_a_role_behind_a_lent_one_grants_nothing() {
+fn g1_an_overridden_role_does_not_count() {
     let mut world = single();
     world.run("set adm in acme: Admin, Member until 60");
     world.refused("as:adm add new to acme", Reason::ActingUserMissingPermission);
@@ -79,8 +79,8 @@ fn g1_a_role_behind_a_lent_one_grants_nothing() {
 }
 
 #[test]
-fn g1_one_role_grants_the_ability_and_manages() {
-    // Lead manages Guest, but may not invite; Admin may, and manages nobody.
+fn g1_the_same_role_must_grant_the_permission_and_manage() {
+    // Lead manages Guest but may not invite. Admin may invite but manages no role.
     let mut world =
         world("project shop MULTI\n role Guest\n role Lead; manages Guest\n update role Admin: manages\n org acme");
     world.run("add ann to acme: Lead, Admin");
@@ -89,7 +89,7 @@ fn g1_one_role_grants_the_ability_and_manages() {
 }
 
 #[test]
-fn g1_different_roles_concerned_may_be_covered_by_different_roles() {
+fn g1_different_changed_roles_may_be_covered_by_different_roles() {
     let mut world = multi();
     world.refused("as:lea add new to acme: Guest, Admin", Reason::RoleOutOfScope);
     world.refused("as:chi add new to acme: Guest, Admin", Reason::RoleOutOfScope);
@@ -97,7 +97,7 @@ fn g1_different_roles_concerned_may_be_covered_by_different_roles() {
 }
 
 #[test]
-fn g2_in_single_a_role_manages_those_strictly_below() {
+fn g2_in_single_role_a_role_manages_those_strictly_below() {
     let mut world = single();
     world.refused("as:adm add new to acme: Owner", Reason::RoleOutOfScope);
     world.refused("as:adm add new to acme: Admin", Reason::RoleOutOfScope);
@@ -113,20 +113,20 @@ fn g2_in_single_a_role_manages_those_strictly_below() {
 }
 
 #[test]
-fn g2_in_single_the_highest_visible_role_manages_itself() {
+fn g2_in_single_role_the_highest_visible_role_manages_itself() {
     let mut world = single();
     world.run("as:own add new to acme: Owner\n as:own remove new from acme");
-    // Also below an internal one, which manages it as well.
+    // This also holds below an internal role, which manages it as well.
     world.run("internal role Boss above Owner\n edit Default: Boss +rolecall::can_invite\n add staff to acme: Boss");
     world.run("as:own add new to acme: Owner\n as:staff add newer to acme: Owner");
-    // An internal role does not manage itself, though it is the highest; nor is the next one the highest.
+    // An internal role does not manage itself, even if it is the highest. The second visible role is not the highest.
     world.run("order Admin, Owner, *");
     world.refused("as:own add newest to acme: Owner", Reason::RoleOutOfScope);
     world.run("as:adm add newest to acme: Owner\n as:adm add newest2 to acme: Admin");
 }
 
 #[test]
-fn g2_internal_roles_manage_the_visible_ones_below_them() {
+fn g2_an_internal_role_manages_the_visible_roles_below_it() {
     let mut world = single();
     world.run("internal role Boss above Guest\n edit Default: Boss +rolecall::can_invite\n add staff to acme: Boss");
     world.run("as:staff add new to acme: Guest");
@@ -134,51 +134,51 @@ fn g2_internal_roles_manage_the_visible_ones_below_them() {
 }
 
 #[test]
-fn g2_in_multi_a_role_manages_those_listed_and_itself_only_if_listed() {
+fn g2_in_multi_role_a_role_manages_its_list_and_itself_only_if_listed() {
     let mut world = multi();
     world.run("as:lea add new to acme: Guest\n as:lea add newer to acme: Lead\n as:chi add newest to acme: Admin");
     world.refused("as:lea add other to acme: Admin", Reason::RoleOutOfScope);
     world.refused("as:chi add other to acme: Chief", Reason::RoleOutOfScope);
-    // The order means nothing there.
+    // The order has no effect in MULTI_ROLE.
     world.refused("as:chi add other to acme: Member", Reason::RoleOutOfScope);
-    // No role of the template manages what it does not in SINGLE.
+    // The roles of the template manage the same roles as in SINGLE_ROLE.
     world.run("as:own add other to acme: Owner");
     world.refused("as:own add more to acme: Lead", Reason::RoleOutOfScope);
 }
 
 #[test]
-fn g2_a_project_of_several_roles_manages_as_the_template_would_by_its_order() {
+fn g2_the_lists_of_a_new_multi_role_project_follow_the_order_of_the_template() {
     let mut world = world("");
     world.run("project shop MULTI");
-    let space = world.space();
-    let managed = |role: &str| space.manages.get(role).cloned().unwrap_or_default().into_iter().collect::<Vec<_>>();
+    let project = world.project_model();
+    let managed = |role: &str| project.manages.get(role).cloned().unwrap_or_default().into_iter().collect::<Vec<_>>();
     assert_eq!(managed("Owner"), ["Admin", "Member", "Owner"]);
     assert_eq!(managed("Admin"), ["Member"]);
     assert!(managed("Member").is_empty());
 }
 
 #[test]
-fn g2_who_manages_whom_is_said_of_projects_of_several_roles_alone() {
+fn g2_only_multi_role_projects_have_lists_of_managed_roles() {
     let mut world = world("role Guest");
     world.refused("update role Guest: manages Member", Reason::WrongRoleStructure);
     world.refused("role Lead; manages Member", Reason::WrongRoleStructure);
-    world.idle("update role Guest: manages");
+    world.unchanged("update role Guest: manages");
     world.run("project shop MULTI\n role Lead; manages Lead, Member");
-    assert_eq!(world.space().manages["Lead"].iter().collect::<Vec<_>>(), ["Lead", "Member"]);
+    assert_eq!(world.project_model().manages["Lead"].iter().collect::<Vec<_>>(), ["Lead", "Member"]);
     world.refused("update role Lead: manages Ghost", Reason::RoleNotFound);
     world.run("update role Lead: manages Owner; name Chief");
-    assert_eq!(world.space().manages["Chief"].iter().collect::<Vec<_>>(), ["Owner"]);
+    assert_eq!(world.project_model().manages["Chief"].iter().collect::<Vec<_>>(), ["Owner"]);
     world.run("update role Chief: manages Admin, Member\n delete role Admin");
-    assert_eq!(world.space().manages["Chief"].iter().collect::<Vec<_>>(), ["Member"]);
+    assert_eq!(world.project_model().manages["Chief"].iter().collect::<Vec<_>>(), ["Member"]);
     world.run("update role Chief: manages");
-    assert!(!world.space().manages.contains_key("Chief"));
+    assert!(!world.project_model().manages.contains_key("Chief"));
 }
 
 #[test]
-fn g3_roles_given_and_roles_taken_are_concerned_and_those_kept_are_not() {
+fn g3_given_and_taken_roles_need_scope_and_kept_roles_do_not() {
     let mut world = multi();
     world.run("add tom to acme: Guest, Member");
-    // Member is out of Lead's scope, and stays.
+    // Lead does not manage Member, which stays.
     world.run("as:lea set tom in acme: Lead, Member");
     world.refused("as:lea set tom in acme: Lead", Reason::RoleOutOfScope);
     world.refused("as:lea set tom in acme: Lead, Member, Admin", Reason::RoleOutOfScope);
@@ -187,21 +187,21 @@ fn g3_roles_given_and_roles_taken_are_concerned_and_those_kept_are_not() {
 }
 
 #[test]
-fn g3_another_end_concerns_the_role() {
+fn g3_changing_an_expiry_needs_scope() {
     let mut world = multi();
     world.run("add tom to acme: Member until 60, Guest until 60");
-    world.idle("as:lea set tom in acme: Member, Guest");
-    for end in ["until 50", "until 70", "lasting"] {
-        world.refused(&format!("as:lea set tom in acme: Member {end}, Guest"), Reason::RoleOutOfScope);
-        world.run(&format!("as:lea set tom in acme: Member, Guest {end}"));
+    world.unchanged("as:lea set tom in acme: Member, Guest");
+    for expiry in ["until 50", "until 70", "permanent"] {
+        world.refused(&format!("as:lea set tom in acme: Member {expiry}, Guest"), Reason::RoleOutOfScope);
+        world.run(&format!("as:lea set tom in acme: Member, Guest {expiry}"));
     }
 }
 
 #[test]
-fn g3_a_suspended_role_is_concerned_and_what_stands_in_for_it() {
+fn g3_changing_a_suspended_role_needs_scope_over_its_fallback_role() {
     let mut world = multi();
     world.run("add tom to acme: Guest, Member\n suspending:Admin edit Default: off Guest");
-    // Lead manages Guest, but not Admin, which goes with it, or lasts longer with it.
+    // Lead manages Guest, but not its fallback role Admin.
     world.refused("as:lea set tom in acme: Member", Reason::RoleOutOfScope);
     world.refused("as:lea set tom in acme: Member, Guest until 60", Reason::RoleOutOfScope);
     world.run("as:both set tom in acme: Member, Guest until 60");
@@ -210,15 +210,15 @@ fn g3_a_suspended_role_is_concerned_and_what_stands_in_for_it() {
 }
 
 #[test]
-fn g3_ended_roles_are_not_concerned() {
+fn g3_removing_an_expired_role_needs_no_scope() {
     let mut world = multi();
     world.run("add tom to acme: Guest, Member until 60");
     world.at(60).run("as:lea set tom in acme: Guest until 70");
-    assert_eq!(world.recorded_role("acme", "tom"), "Guest live until 70");
+    assert_eq!(world.role_states("acme", "tom"), "Guest live until 70");
 }
 
 #[test]
-fn g3_in_single_a_role_lent_to_somebody_takes_the_base_role_for_as_long() {
+fn g3_in_single_role_giving_a_temporary_role_takes_the_permanent_one() {
     let mut world = single();
     world.refused("as:adm set own in acme: Owner, Member until 60", Reason::RoleOutOfScope);
     world.run("as:adm set mem in acme: Member, Guest until 60");
@@ -228,7 +228,7 @@ fn g3_in_single_a_role_lent_to_somebody_takes_the_base_role_for_as_long() {
 }
 
 #[test]
-fn g3_ones_own_roles_may_be_given_up() {
+fn g3_users_may_give_up_their_own_roles() {
     let mut world = multi();
     world.run("add tom to acme: Member, Guest, Admin until 60");
     world.run(
@@ -241,7 +241,7 @@ fn g3_ones_own_roles_may_be_given_up() {
 }
 
 #[test]
-fn g3_the_last_owner_does_not_leave() {
+fn g3_the_last_owner_cannot_leave() {
     let mut world = single();
     world.refused("as:own remove own from acme", Reason::LastOwner);
     world.refused("as:own set own in acme: Member", Reason::LastOwner);
@@ -250,7 +250,7 @@ fn g3_the_last_owner_does_not_leave() {
 }
 
 #[test]
-fn g3_in_single_one_may_step_down_to_a_lower_enabled_role_without_any_ability() {
+fn g3_in_single_role_users_may_step_down_to_a_lower_enabled_role() {
     let mut world = single();
     world.run("role Low\n edit Default: Guest -rolecall::can_invite\n as:gue set gue in acme: Member");
     world.refused("as:gue set gue in acme: Guest", Reason::ActingUserMissingPermission);
@@ -260,19 +260,19 @@ fn g3_in_single_one_may_step_down_to_a_lower_enabled_role_without_any_ability() 
 }
 
 #[test]
-fn g3_who_steps_down_gains_no_time() {
+fn g3_stepping_down_does_not_extend_an_expiry() {
     let mut world = single();
     world.run("set mem in acme: Member, Guest until 60");
     world.run("role Low above Member\n as:mem set mem in acme: Member, Low until 60");
     world.run("set mem in acme: Member, Guest until 60");
     world.refused("as:mem set mem in acme: Low", Reason::ActingUserMissingPermission);
     world.refused("as:mem set mem in acme: Member, Low until 70", Reason::ActingUserMissingPermission);
-    // From a base role that is overridden it has all the time.
-    world.run("set mem in acme: Guest lasting, Member until 60\n as:mem set mem in acme: Low");
+    // From an overridden permanent role the user may step down permanently.
+    world.run("set mem in acme: Guest permanent, Member until 60\n as:mem set mem in acme: Low");
 }
 
 #[test]
-fn g3_nobody_steps_down_from_a_suspended_role_nor_in_multi() {
+fn g3_no_stepping_down_from_a_suspended_role_or_in_multi_role() {
     let mut world = single();
     world.run("suspending edit Default: off Guest");
     world.refused("as:gue set gue in acme: Member", Reason::ActingUserMissingPermission);
@@ -283,7 +283,7 @@ fn g3_nobody_steps_down_from_a_suspended_role_nor_in_multi() {
 }
 
 #[test]
-fn g4_internal_roles_are_in_nobodys_scope() {
+fn g4_internal_roles_are_never_in_scope() {
     let mut world = single();
     world.run("internal role Spy\n add staff to acme: Spy");
     world.refused("as:own add new to acme: Spy", Reason::RoleNotFound);
@@ -294,7 +294,7 @@ fn g4_internal_roles_are_in_nobodys_scope() {
 }
 
 #[test]
-fn g6_what_is_given_does_not_outlast_the_role_by_which_it_is_given() {
+fn g6_a_given_role_does_not_outlast_the_granting_role() {
     let mut world = single();
     world.run("set adm in acme: Admin until 60");
     for line in
@@ -307,13 +307,13 @@ fn g6_what_is_given_does_not_outlast_the_role_by_which_it_is_given() {
     }
     world.refused("as:adm add new to acme: Guest until 61", Reason::OutlastsGranter);
     world.run("as:adm add new to acme: Guest until 60\n as:adm set mem in acme: Member until 50");
-    world.refused("as:adm set mem in acme: Member lasting", Reason::OutlastsGranter);
-    // Who takes gives nothing.
+    world.refused("as:adm set mem in acme: Member permanent", Reason::OutlastsGranter);
+    // G6 does not limit what can be taken.
     world.run("as:adm remove new from acme");
 }
 
 #[test]
-fn g6_of_several_granters_the_longest_counts() {
+fn g6_the_longest_lasting_granting_role_counts() {
     let mut world = multi();
     world.run("role Scout; manages Guest\n set lea in acme: Lead until 60, Scout until 90");
     world.refused("as:lea add new to acme: Guest until 61", Reason::OutlastsGranter);
@@ -323,13 +323,13 @@ fn g6_of_several_granters_the_longest_counts() {
         other => panic!("{other}"),
     }
     world.refused("as:lea add newer to acme: Lead until 61", Reason::OutlastsGranter);
-    // What is out of scope is told first.
+    // Scope is checked before expiry.
     world.refused("as:lea add newer to acme: Guest, Admin", Reason::RoleOutOfScope);
-    world.run("set lea in acme: Lead until 60, Scout lasting\n as:lea add newer to acme: Guest");
+    world.run("set lea in acme: Lead until 60, Scout permanent\n as:lea add newer to acme: Guest");
 }
 
 #[test]
-fn g6_a_role_that_is_kept_is_not_given() {
+fn g6_a_kept_role_is_not_limited_by_the_granting_role() {
     let mut world = multi();
     world.run("add tom to acme: Guest\n set lea in acme: Lead until 60\n as:lea set tom in acme: Guest, Lead until 60");
 }

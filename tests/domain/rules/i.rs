@@ -1,4 +1,4 @@
-//! Internal roles before acting users (I1, I4).
+//! Internal roles and acting users (I1, I4).
 
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
@@ -20,15 +20,17 @@ fn multi() -> World {
 }
 
 #[track_caller]
-fn told(world: &mut World, line: &str, user: &str, roles: &[(&str, Option<Time>)]) {
-    let Answer::Member { org, user: told, roles: shown, origin } = world.answer(line) else { panic!("`{line}`") };
-    assert_eq!((org.as_str(), told.as_str(), origin), ("acme", user, None));
+fn answers(world: &mut World, line: &str, user: &str, roles: &[(&str, Option<Time>)]) {
+    let Answer::Member { org, user: answered_user, roles: shown, origin } = world.answer(line) else {
+        panic!("`{line}`")
+    };
+    assert_eq!((org.as_str(), answered_user.as_str(), origin), ("acme", user, None));
     let shown: Vec<_> = shown.iter().map(|(role, expire_time, ..)| (role.as_str(), *expire_time)).collect();
     assert_eq!(shown, roles, "{line}");
 }
 
 #[test]
-fn i1_only_the_callers_own_writes_assign_internal_roles() {
+fn i1_acting_users_cannot_assign_internal_roles() {
     for mut world in [single(), multi()] {
         for line in ["add new to acme: Spy", "set bob in acme: Spy", "set bob in acme: Member, Spy until 60"] {
             let refusal = world.refused(&format!("as:ann {line}"), Reason::RoleNotFound);
@@ -40,61 +42,61 @@ fn i1_only_the_callers_own_writes_assign_internal_roles() {
 }
 
 #[test]
-fn i4_an_internal_member_is_none() {
+fn i4_an_internal_member_is_not_found() {
     for mut world in [single(), multi()] {
         for line in ["set spy in acme: Member", "remove spy from acme"] {
             let refusal = world.refused(&format!("as:ann {line}"), Reason::MemberNotFound);
-            let nobody = world.refused(&format!("as:ann {}", line.replace("spy", "eve")), Reason::MemberNotFound);
-            assert_eq!(refusal.to_string().replace("spy", "eve"), nobody.to_string());
+            let unknown = world.refused(&format!("as:ann {}", line.replace("spy", "eve")), Reason::MemberNotFound);
+            assert_eq!(refusal.to_string().replace("spy", "eve"), unknown.to_string());
         }
     }
 }
 
 #[test]
-fn i4_in_multi_what_is_added_to_an_internal_member_stands_beside() {
+fn i4_in_multi_role_an_internal_member_can_be_added_with_visible_roles() {
     let mut world = multi();
-    told(&mut world, "as:ann add spy to acme: Member", "spy", &[("Member", None)]);
-    assert_eq!(world.recorded_role("acme", "spy"), "Member live, Spy live");
+    answers(&mut world, "as:ann add spy to acme: Member", "spy", &[("Member", None)]);
+    assert_eq!(world.role_states("acme", "spy"), "Member live, Spy live");
     world.refused("as:ann add spy to acme: Member", Reason::MemberAlreadyExists);
 }
 
 #[test]
-fn i4_in_multi_setting_and_removing_touches_visible_roles_alone() {
+fn i4_in_multi_role_set_and_remove_change_only_visible_roles() {
     let mut world = multi();
-    told(&mut world, "as:ann set mix in acme: Guest until 60", "mix", &[("Guest", Some(seconds(60)))]);
-    assert_eq!(world.recorded_role("acme", "mix"), "Spy live, Guest live until 60");
+    answers(&mut world, "as:ann set mix in acme: Guest until 60", "mix", &[("Guest", Some(seconds(60)))]);
+    assert_eq!(world.role_states("acme", "mix"), "Spy live, Guest live until 60");
     assert_eq!(world.answer("as:ann remove mix from acme"), Answer::Removed);
-    assert_eq!(world.recorded_role("acme", "mix"), "Spy live");
+    assert_eq!(world.role_states("acme", "mix"), "Spy live");
     world.refused("as:ann remove mix from acme", Reason::MemberNotFound);
 }
 
 #[test]
-fn i4_in_single_an_internal_member_is_not_available() {
+fn i4_in_single_role_an_internal_member_is_not_available() {
     let mut world = single();
     world.refused("as:ann add spy to acme", Reason::UserNotAvailable);
     world.refused("as:ann add spy to acme: Guest until 60", Reason::UserNotAvailable);
-    // Who may not is told that first.
+    // Missing permissions are reported first.
     world.refused("as:bob add spy to acme", Reason::ActingUserMissingPermission);
     world.refused("as:ann add spy to acme: Ghost", Reason::RoleNotFound);
     world.run("set spy in acme: Spy until 60\n add tim to acme: Spy until 60");
     world.at(60).run("as:ann add spy to acme");
-    assert_eq!(world.recorded_role("acme", "spy"), "Member live");
+    assert_eq!(world.role_states("acme", "spy"), "Member live");
 }
 
 #[test]
-fn i4_in_single_what_has_no_room_beside_an_internal_role_is_not_available() {
+fn i4_in_single_role_a_role_that_conflicts_with_an_internal_one_is_not_available() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
     world.refused("as:ann set bob in acme: Member, Guest until 60", Reason::UserNotAvailable);
-    told(&mut world, "as:ann set bob in acme: Guest", "bob", &[("Guest", None)]);
-    assert_eq!(world.recorded_role("acme", "bob"), "Spy live until 60, Guest overridden");
-    world.run("set bob in acme: Spy lasting, Member until 60");
-    world.refused("as:ann set bob in acme: Member lasting", Reason::UserNotAvailable);
-    told(&mut world, "as:ann set bob in acme: Guest until 50", "bob", &[("Guest", Some(seconds(50)))]);
+    answers(&mut world, "as:ann set bob in acme: Guest", "bob", &[("Guest", None)]);
+    assert_eq!(world.role_states("acme", "bob"), "Spy live until 60, Guest overridden");
+    world.run("set bob in acme: Spy permanent, Member until 60");
+    world.refused("as:ann set bob in acme: Member permanent", Reason::UserNotAvailable);
+    answers(&mut world, "as:ann set bob in acme: Guest until 50", "bob", &[("Guest", Some(seconds(50)))]);
 }
 
 #[test]
-fn i4_what_would_be_refused_anyway_is_refused_as_it_would_be() {
+fn i4_other_refusals_come_before_not_available() {
     for internal in ["", ", Spy until 60"] {
         let mut world = single();
         world.run(&format!("add cid to acme: Owner{internal}\n set ann in acme: Admin, Owner until 90"));
@@ -103,16 +105,16 @@ fn i4_what_would_be_refused_anyway_is_refused_as_it_would_be() {
 }
 
 #[test]
-fn i4_standings_are_told_as_if_there_were_no_internal_role() {
+fn i4_role_states_ignore_internal_roles() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
-    assert_eq!(world.recorded_role("acme", "bob"), "Spy live until 60, Member overridden");
-    let Answer::Member { roles, .. } = world.answer("as:ann set bob in acme: Guest") else { panic!() };
+    assert_eq!(world.role_states("acme", "bob"), "Spy live until 60, Member overridden");
+    let Answer::Member { roles, .. } = world.answer("as:ann set bob in acme: Guest") else { panic!("not a member") };
     assert_eq!(roles[0].2, RoleState::Live);
 }
 
 #[test]
-fn i4_fifty_roles_are_counted_with_those_unseen_without_saying_so() {
+fn i4_internal_roles_count_for_the_limit_without_being_revealed() {
     let mut world = multi();
     world.limits.member_roles = 2;
     world.refused("as:ann set mix in acme: Member, Guest", Reason::UserNotAvailable);
@@ -121,46 +123,46 @@ fn i4_fifty_roles_are_counted_with_those_unseen_without_saying_so() {
 }
 
 #[test]
-fn i4_what_changes_nothing_that_is_seen_changes_nothing() {
+fn i4_a_write_that_changes_no_visible_role_changes_nothing() {
     let mut world = multi();
     world.run("set mix in acme: Member, Spy until 60");
-    world.at(60).idle("as:ann set mix in acme: Member");
-    assert_eq!(world.recorded_role("acme", "mix"), "Member live, Spy expired until 60");
+    world.at(60).unchanged("as:ann set mix in acme: Member");
+    assert_eq!(world.role_states("acme", "mix"), "Member live, Spy expired until 60");
 }
 
 #[test]
-fn i4_a_deleted_org_had_visible_members_alone() {
+fn i4_deleting_an_org_reports_only_visible_members() {
     let mut world = multi();
     world.run("set mix in acme: Member, Spy until 60");
     let impact = world.preview("as:ann delete org acme");
     assert_eq!((impact.members, impact.orgs), (3, 1));
-    assert!(impact.sample.is_empty(), "how members are told of together would tell of internal roles");
+    assert!(impact.sample.is_empty(), "grouping members would reveal internal roles");
     assert!(impact.roles.iter().all(|it| it.role.as_str() != "Spy"));
     assert_eq!(world.answer("as:ann delete org acme"), Answer::Deleted(3));
 }
 
 #[test]
-fn i4_the_impact_knows_no_internal_role() {
+fn i4_the_impact_ignores_internal_roles() {
     let mut world = single();
     world.run("set bob in acme: Member, Spy until 60");
     let impact = world.impact("as:ann set bob in acme: Guest");
     let roles: Vec<_> = impact.roles.iter().map(|it| (it.role.as_str(), it.given, it.removed)).collect();
     assert_eq!((roles, impact.members), (vec![("Member", 0, 1), ("Guest", 1, 0)], 1));
-    assert!(!impact.sample[0].permissions_lost.first.is_empty(), "the role seen was live as far as is told");
-    // Who comes is new, whatever else it is.
+    assert!(!impact.sample[0].permissions_lost.first.is_empty(), "without internal roles the role was live");
+    // An internal member appears as a new member.
     let mut world = multi();
     let (known, new) = (world.preview("as:ann add spy to acme: Guest"), world.preview("as:ann add eve to acme: Guest"));
     assert_eq!(known.digest, new.digest);
 }
 
 #[test]
-fn i4_staff_acts_by_its_internal_roles() {
+fn i4_internal_members_act_with_their_internal_roles() {
     let mut world = single();
     world.run("edit Default: Spy +rolecall::can_invite\n as:spy add eve to acme: Guest");
     world.refused("as:spy add dan to acme: Owner", Reason::RoleOutOfScope);
     world.run("order Spy, *\n edit Default: Spy -rolecall::can_change_roles\n set bob in acme: Member, Spy until 60");
     world.refused("as:bob set bob in acme: Owner", Reason::ActingUserMissingPermission);
-    // Its internal role is none to step down from, nor to be given up.
+    // Acting users can neither step down from an internal role nor remove it.
     world.refused("as:spy set spy in acme: Member", Reason::MemberNotFound);
     world.refused("as:spy remove spy from acme", Reason::MemberNotFound);
 }

@@ -7,7 +7,7 @@ use super::plans;
 use crate::fixture::{seconds, world};
 
 #[test]
-fn k1_allowed_is_a_live_role_that_grants_it_in_that_org() {
+fn k1_allowed_means_a_live_role_grants_the_permission_in_that_org() {
     let mut world = world(
         "permission billing.view
         org acme
@@ -25,15 +25,16 @@ fn k1_allowed_is_a_live_role_that_grants_it_in_that_org() {
     world.check("ann", "acme", "billing.view", NotAMember);
 }
 
-/// In a MULTI_ROLE project a user holds roles of every kind. Each row: what grants the permission, and the answer.
+/// In a MULTI_ROLE project ann has roles in every state. Each row: the roles that grant the permission, and the
+/// decision.
 #[test]
-fn k2_the_first_decision_that_fits_is_the_answer() {
+fn k2_the_first_matching_decision_is_the_answer() {
     let table = [
         ("", MissingPermission),
         ("Live", Allowed),
         ("Suspended", RoleDisabled),
         ("Expired", RoleExpired),
-        ("Both", RoleExpired), // ended and disabled: it is held no longer
+        ("Both", RoleExpired), // expired and disabled: not held
         ("Other", MissingPermission),
         ("Live Suspended", Allowed),
         ("Live Expired", Allowed),
@@ -55,7 +56,7 @@ fn k2_the_first_decision_that_fits_is_the_answer() {
             world.run(&format!("edit Default: {role} +p"));
         }
         world.at(60).check("ann", "acme", "p", decision);
-        // What comes before all of that, in its order.
+        // These decisions come before, in this order.
         world.check("bob", "acme", "p", NotAMember);
         world.check("ann", "acme", "q", UnknownPermission);
         world.check("bob", "acme", "q", UnknownPermission);
@@ -64,24 +65,24 @@ fn k2_the_first_decision_that_fits_is_the_answer() {
     }
 }
 
-/// The same for a SINGLE_ROLE project: base role Member, lent role Admin. Each row: which of them is disabled, what grants
-/// the permission, and the answer before and after the end.
+/// In a SINGLE_ROLE project ann has the permanent role Permanent and the temporary role Temporary. Each row: the
+/// disabled roles, the roles that grant the permission, and the decisions before and after the expiry.
 #[test]
-fn k2_in_single_the_lent_role_stands_before_the_base_role() {
+fn k2_in_single_role_a_temporary_role_overrides_the_permanent_one() {
     let table = [
-        ("", "Base", MissingPermission, Allowed),
-        ("", "Lent", Allowed, RoleExpired),
-        ("", "Base Lent", Allowed, Allowed),
+        ("", "Permanent", MissingPermission, Allowed),
+        ("", "Temporary", Allowed, RoleExpired),
+        ("", "Permanent Temporary", Allowed, Allowed),
         ("", "", MissingPermission, MissingPermission),
-        ("Base", "Base", RoleDisabled, RoleDisabled),
-        ("Base", "Lent", Allowed, RoleExpired),
-        ("Base", "Base Lent", Allowed, RoleDisabled),
-        ("Lent", "Base", Allowed, Allowed),
-        ("Lent", "Lent", RoleDisabled, RoleExpired),
-        ("Lent", "Base Lent", Allowed, Allowed),
-        ("Base Lent", "Base", RoleDisabled, RoleDisabled),
-        ("Base Lent", "Lent", RoleDisabled, RoleExpired),
-        ("Base Lent", "Base Lent", RoleDisabled, RoleDisabled),
+        ("Permanent", "Permanent", RoleDisabled, RoleDisabled),
+        ("Permanent", "Temporary", Allowed, RoleExpired),
+        ("Permanent", "Permanent Temporary", Allowed, RoleDisabled),
+        ("Temporary", "Permanent", Allowed, Allowed),
+        ("Temporary", "Temporary", RoleDisabled, RoleExpired),
+        ("Temporary", "Permanent Temporary", Allowed, Allowed),
+        ("Permanent Temporary", "Permanent", RoleDisabled, RoleDisabled),
+        ("Permanent Temporary", "Temporary", RoleDisabled, RoleExpired),
+        ("Permanent Temporary", "Permanent Temporary", RoleDisabled, RoleDisabled),
     ];
     for (disabled, granting, before, after) in table {
         let mut world = world("permission p\n org acme\n role Base\n role Lent\n add ann to acme: Base, Lent until 60");
@@ -116,7 +117,7 @@ fn k3_a_batch_is_answered_in_the_order_asked_at_one_instant() {
         question: Question::Permission(permission),
     };
     let project = world.state.project_keyed("default").unwrap();
-    // What stands in `out` already stays there.
+    // Decisions are appended to `out`.
     let mut decisions = vec![UserBlocked];
     project.check_batch(rows.iter().map(ask), seconds(60), &mut decisions);
     assert_eq!(decisions[1..], rows.map(|(.., decision)| decision));
@@ -126,10 +127,10 @@ fn k3_a_batch_is_answered_in_the_order_asked_at_one_instant() {
     assert!(decisions.iter().eq(rows.iter().rev().map(|(.., decision)| decision)));
 }
 
-/// SINGLE_ROLE, in the order Owner, Admin, Member, Guest. Each row: what ann holds, the role asked for, and the answers to
-/// "has it" and "at least". Admin is disabled, and it is second 60.
+/// SINGLE_ROLE with the order Owner, Admin, Member, Guest. Each row: the roles of ann, the role asked about, and the
+/// decisions for "has it" and "at least". Admin is disabled, and the time is 60.
 #[test]
-fn k6_in_single_at_least_is_the_role_or_a_higher_one_live() {
+fn k6_in_single_role_at_least_means_the_role_or_a_higher_one() {
     let table = [
         ("Member", "Member", Allowed, Allowed),
         ("Member", "Guest", MissingPermission, Allowed),
@@ -145,7 +146,7 @@ fn k6_in_single_at_least_is_the_role_or_a_higher_one_live() {
         ("Guest, Member until 60", "Guest", Allowed, Allowed),
         ("Guest, Member until 60", "Member", RoleExpired, RoleExpired),
         ("Admin, Member until 60", "Guest", MissingPermission, RoleDisabled),
-        // A lent role lies over the base role, also over a higher one.
+        // A temporary role overrides the permanent role, even a higher one.
         ("Member, Guest until 90", "Guest", Allowed, Allowed),
         ("Member, Guest until 90", "Member", MissingPermission, MissingPermission),
         ("Guest, Owner until 90", "Member", MissingPermission, Allowed),
@@ -168,7 +169,7 @@ fn k6_in_single_at_least_is_the_role_or_a_higher_one_live() {
 }
 
 #[test]
-fn k6_in_multi_at_least_is_the_role_itself() {
+fn k6_in_multi_role_at_least_means_the_role_itself() {
     let mut world = world("project shop MULTI\n org acme\n add ann to acme: Owner, Admin until 60");
     world.ask("ann", "acme", Question::AtLeastRole("Owner"), Allowed);
     world.ask("ann", "acme", Question::AtLeastRole("Admin"), Allowed);
@@ -176,8 +177,8 @@ fn k6_in_multi_at_least_is_the_role_itself() {
     world.at(60).ask("ann", "acme", Question::AtLeastRole("Admin"), RoleExpired);
 }
 
-/// In a MULTI_ROLE project ann holds roles of every kind, and each grants the permission called after how it stands. Each
-/// row: what is asked, and the answers to "all of" and "any of".
+/// In a MULTI_ROLE project ann has roles in every state. Each grants the permission named after its state. Each row:
+/// the permissions asked about, and the decisions for "all of" and "any of".
 #[test]
 fn k6_all_of_and_any_of_a_list_of_permissions() {
     let table = [
@@ -185,24 +186,24 @@ fn k6_all_of_and_any_of_a_list_of_permissions() {
         ("live other", Allowed, Allowed),
         ("live missing", MissingPermission, Allowed),
         ("missing live", MissingPermission, Allowed),
-        ("live suspended ended missing", RoleDisabled, Allowed),
-        // Of all of them the first that fails, unless one is unknown.
-        ("ended suspended", RoleExpired, RoleDisabled),
-        ("suspended ended", RoleDisabled, RoleDisabled),
-        ("missing ended", MissingPermission, RoleExpired),
+        ("live suspended expired missing", RoleDisabled, Allowed),
+        // "All of" returns the first failure in the order asked, unless one is unknown.
+        ("expired suspended", RoleExpired, RoleDisabled),
+        ("suspended expired", RoleDisabled, RoleDisabled),
+        ("missing expired", MissingPermission, RoleExpired),
         ("missing suspended", MissingPermission, RoleDisabled),
         ("missing", MissingPermission, MissingPermission),
         ("unknown", UnknownPermission, UnknownPermission),
         ("missing unknown", UnknownPermission, UnknownPermission),
         ("live unknown", UnknownPermission, Allowed),
         ("unknown live", UnknownPermission, Allowed),
-        ("suspended ended unknown", UnknownPermission, UnknownPermission),
-        // An old name is a name.
-        ("alive live", Allowed, Allowed),
+        ("suspended expired unknown", UnknownPermission, UnknownPermission),
+        // An alias works like a name.
+        ("old_live live", Allowed, Allowed),
     ];
-    let mut world = world("project shop MULTI\n permission alive, other, suspended, ended, missing\n org acme");
-    world.run("role Live\n role Suspended\n role Expired\n update permission alive: name live");
-    world.run("edit Default: Live +live +other; Suspended +suspended; Expired +ended");
+    let mut world = world("project shop MULTI\n permission old_live, other, suspended, expired, missing\n org acme");
+    world.run("role Live\n role Suspended\n role Expired\n update permission old_live: name live");
+    world.run("edit Default: Live +live +other; Suspended +suspended; Expired +expired");
     world.run("add ann to acme: Live, Suspended, Expired until 60\n suspending edit Default: off Suspended");
     world.at(60);
     for (names, all, any) in table {

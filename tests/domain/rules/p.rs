@@ -1,32 +1,29 @@
-//! Projects, and what holds of all in them (P1 to P7).
+//! Projects, and the limits of everything in them (P1 to P7).
 
 use rolecall::domain::Command;
 use rolecall::domain::Decision::*;
 use rolecall::domain::commands::command::Purge;
 use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::model::refusal::Noun;
-use rolecall::domain::{ProjectKey, Reason, Refusal};
+use rolecall::domain::{Reason, Refusal};
 
 use super::{limits, over};
 use crate::fixture::world;
 use crate::model::Answer;
 
 #[test]
-fn p1_a_project_has_a_key_an_environment_and_a_structure_and_its_key_is_taken_once() {
+fn p1_a_project_has_an_environment_a_structure_and_a_unique_key() {
     let mut world = world("");
     world.run("project shop MULTI");
-    let model = world.seen();
+    let model = world.model();
     let project = &model.projects["shop"];
     assert_eq!((project.environment, project.structure), (Environment::Live, RoleStructure::MultiRole));
     assert_eq!(model.projects["default"].structure, RoleStructure::SingleRole);
     world.refused("project shop SINGLE", Reason::ProjectAlreadyExists);
-    for bad in ["Shop", "1shop", "", "shop_eu", &"s".repeat(64)] {
-        assert!(ProjectKey::parse(bad).is_err(), "{bad}");
-    }
 }
 
 #[test]
-fn p1_projects_do_not_see_each_other() {
+fn p1_projects_are_isolated() {
     let mut world = world("permission read\n role Guest\n mapping Free\n org acme\n add ann to acme: Owner");
     world.run("project shop MULTI\n org acme");
     world.check("ann", "acme", "read", UnknownPermission);
@@ -55,7 +52,7 @@ fn p2_an_unknown_project_is_not_found_by_any_command() {
         let refusal = world.refused(line, Reason::ProjectNotFound);
         assert_eq!(refusal, Refusal::NotFound(Noun::Project, "nowhere".into()), "{line}");
     }
-    // Nor by a batch without rows, which has nothing else to refuse.
+    // A batch without rows has no other reason to be refused.
     let Command::BatchWriteMembers(mut empty) = world.command("write: add ann to acme") else { unreachable!() };
     empty.rows.clear();
     let refusal = world.decide(&Command::BatchWriteMembers(empty)).err().expect("refused");
@@ -63,10 +60,10 @@ fn p2_an_unknown_project_is_not_found_by_any_command() {
 }
 
 #[test]
-fn p3_the_template_makes_three_roles_one_mapping_and_the_built_in_permissions() {
+fn p3_the_template_creates_three_roles_one_mapping_and_the_built_in_permissions() {
     let mut world = world("org acme\n add ann to acme: Owner\n add bob to acme: Admin\n add cid to acme");
     assert_eq!(world.roles(), ["Owner", "Admin", "Member"]);
-    // Owner, Admin, Member
+    // Decisions for Owner, Admin, Member.
     let table = [
         ("can_view_other_members", [Allowed, Allowed, Allowed]),
         ("can_invite", [Allowed, Allowed, MissingPermission]),
@@ -83,16 +80,16 @@ fn p3_the_template_makes_three_roles_one_mapping_and_the_built_in_permissions() 
             world.check(user, "acme", &format!("rolecall::{permission}"), decision);
         }
     }
-    let model = world.seen();
+    let model = world.model();
     let project = &model.projects["default"];
     assert_eq!(project.permissions.len(), 9);
-    assert!(project.permissions.values().all(|about| about.marked), "built in");
-    assert!(project.roles.iter().all(|(_, about)| !about.marked), "visible");
+    assert!(project.permissions.values().all(|details| details.built_in_or_internal), "built in");
+    assert!(project.roles.iter().all(|(_, details)| !details.built_in_or_internal), "visible");
     assert_eq!(project.mappings.keys().collect::<Vec<_>>(), ["Default"]);
     assert!(project.mappings["Default"].disabled.is_empty());
     let defaults = [&project.default_role, &project.default_owner_role, &project.default_mapping];
     assert_eq!(defaults, ["Member", "Owner", "Default"]);
-    // Everything a template makes can be edited afterwards.
+    // Everything that the template creates can be edited.
     world.run("suspending edit Default: off Admin; Member +rolecall::can_invite -rolecall::can_view_other_members");
     world.check("bob", "acme", "rolecall::can_invite", RoleDisabled);
     world.check("cid", "acme", "rolecall::can_invite", Allowed);
@@ -100,15 +97,17 @@ fn p3_the_template_makes_three_roles_one_mapping_and_the_built_in_permissions() 
 }
 
 #[test]
-fn p4_the_prefix_of_the_built_in_permissions_is_reserved() {
+fn p4_no_permission_is_created_with_or_renamed_into_the_reserved_prefix() {
     let mut world = world("");
     world.refused("permission rolecall::can_fly", Reason::ReservedName);
     world.refused("permission rolecall::can_invite", Reason::ReservedName);
-    world.run("permission Rolecall::can_fly, rolecall:can_fly, my.rolecall::can_fly");
+    world.run("permission Rolecall::can_fly, rolecall:can_fly, my.rolecall::can_fly, read");
+    world.refused("update permission read: name rolecall::can_fly", Reason::ReservedName);
+    world.refused("update permission read: name rolecall::can_invite", Reason::ReservedName);
 }
 
 #[test]
-fn p7_roles_a_project() {
+fn p7_limits_the_roles_of_a_project() {
     let mut world = world("");
     world.limits = limits(|limits| limits.roles = 4);
     world.run("role Guest");
@@ -117,7 +116,7 @@ fn p7_roles_a_project() {
 }
 
 #[test]
-fn p7_permissions_a_project() {
+fn p7_limits_the_permissions_of_a_project() {
     let mut world = world("");
     world.limits = limits(|limits| limits.permissions = 11);
     over(&mut world, "permission a, b, c", ("permissions", 11, 12));
@@ -126,7 +125,7 @@ fn p7_permissions_a_project() {
 }
 
 #[test]
-fn p7_role_mappings_a_project() {
+fn p7_limits_the_role_mappings_of_a_project() {
     let mut world = world("");
     world.limits = limits(|limits| limits.role_mappings = 2);
     world.run("mapping Free");
@@ -134,14 +133,14 @@ fn p7_role_mappings_a_project() {
 }
 
 #[test]
-fn p7_grants_a_project() {
+fn p7_limits_the_grants_of_a_project() {
     // The template grants 9 + 7 + 1.
     let mut world = world("permission a, b");
     world.limits = limits(|limits| limits.grants = 18);
     world.run("edit Default: Member +a");
     over(&mut world, "edit Default: Member +b", ("grants", 18, 19));
     over(&mut world, "mapping Copy like Default", ("grants", 18, 36));
-    // Giving one for another, or fewer, is no more than before; so it stays even above a limit that was lowered.
+    // A write that does not raise the number of grants is accepted, even above a limit that was lowered.
     world.run("edit Default: Member -a +b");
     world.limits = limits(|limits| limits.grants = 10);
     world.run("edit Default: Admin -rolecall::can_invite");
@@ -150,7 +149,19 @@ fn p7_grants_a_project() {
 }
 
 #[test]
-fn p7_different_role_sets_a_project() {
+fn p7_limits_the_managed_roles_of_a_project() {
+    let mut world = world("");
+    world.limits = limits(|limits| limits.managed_roles = 3);
+    over(&mut world, "convert MULTI", ("managed_roles", 3, 4));
+    world.limits.managed_roles = 4;
+    world.run("convert MULTI");
+    world.refused("role Lead; manages Owner", Reason::LimitExceeded);
+    world.run("update role Owner: manages Owner, Admin\n role Lead; manages Lead");
+    world.refused("update role Lead: manages Lead, Owner", Reason::LimitExceeded);
+}
+
+#[test]
+fn p7_limits_the_role_sets_of_a_project() {
     let mut world = world("org acme");
     world.limits = limits(|limits| limits.role_sets = 2);
     world.run("add ann to acme: Owner\n add bob to acme: Admin\n add cid to acme: Owner");
@@ -160,10 +171,10 @@ fn p7_different_role_sets_a_project() {
 }
 
 #[test]
-fn p7_a_role_that_is_deleted_leaves_no_set_that_nobody_has() {
+fn p7_deleting_a_role_leaves_no_unused_role_set() {
     let mut world = world("org acme\n add own to acme: Owner\n add ann to acme: Member");
     world.limits = limits(|limits| limits.role_sets = 3);
-    // Members with ends are moved to sets of their own; those they had go with the role.
+    // Members with a temporary role get new role sets. The previous sets are deleted with the role.
     for _ in 0..5 {
         world.run("role Trial\n set ann in acme: Member, Trial until 900\n delete role Trial");
     }
@@ -171,7 +182,7 @@ fn p7_a_role_that_is_deleted_leaves_no_set_that_nobody_has() {
 }
 
 #[test]
-fn p7_a_deletion_that_needs_as_many_sets_as_before_is_within_the_limit() {
+fn p7_deleting_a_role_that_adds_no_role_set_is_within_the_limit() {
     let mut world = world("role Clerk\n org acme\n add own to acme: Owner\n add ann to acme: Clerk until 900");
     world.limits = limits(|limits| limits.role_sets = 2);
     world.run("delete role Clerk for Admin");
@@ -179,7 +190,7 @@ fn p7_a_deletion_that_needs_as_many_sets_as_before_is_within_the_limit() {
 }
 
 #[test]
-fn p7_roles_a_member() {
+fn p7_limits_the_roles_of_a_member() {
     let mut world = world("project shop MULTI\n org acme");
     world.limits = limits(|limits| limits.member_roles = 2);
     world.run("add ann to acme: Owner, Admin");
@@ -188,7 +199,7 @@ fn p7_roles_a_member() {
 }
 
 #[test]
-fn p7_by_default_a_member_holds_fifty_roles() {
+fn p7_by_default_a_member_holds_at_most_fifty_roles() {
     let mut world = world("project shop MULTI\n org acme");
     let names: Vec<String> = (0..51).map(|number| format!("R{number}")).collect();
     names.iter().for_each(|name| world.run(&format!("role {name}")));
@@ -197,31 +208,24 @@ fn p7_by_default_a_member_holds_fifty_roles() {
 }
 
 #[test]
-fn p1_the_key_of_the_operators_is_given_to_nobody() {
+fn p1_the_key_workspace_is_reserved() {
     let mut world = world("");
     world.refused("project workspace SINGLE", Reason::ReservedName);
-    world.refused("anew project workspace SINGLE", Reason::ReservedName);
+    world.refused("reuse project workspace SINGLE", Reason::ReservedName);
 }
 
 #[test]
-fn p4_a_built_in_permission_is_neither_renamed_nor_deleted_but_described() {
+fn p4_a_built_in_permission_can_only_get_another_description() {
     let mut world = world("");
     world.refused("update permission rolecall::can_invite: name invite", Reason::BuiltIn);
     world.refused("delete permission rolecall::can_invite", Reason::BuiltIn);
-    world.idle("update permission rolecall::can_invite: name rolecall::can_invite");
+    world.unchanged("update permission rolecall::can_invite: name rolecall::can_invite");
     world.run("update permission rolecall::can_invite: text Brings people in.");
-    assert_eq!(world.space().permissions["rolecall::can_invite"].description, "Brings people in.");
+    assert_eq!(world.project_model().permissions["rolecall::can_invite"].description, "Brings people in.");
 }
 
 #[test]
-fn p4_no_permission_is_renamed_into_the_reserved_prefix() {
-    let mut world = world("permission read");
-    world.refused("update permission read: name rolecall::can_fly", Reason::ReservedName);
-    world.refused("update permission read: name rolecall::can_invite", Reason::ReservedName);
-}
-
-#[test]
-fn p6_a_project_is_deleted_by_saying_its_key_again() {
+fn p6_deleting_a_project_needs_its_key_as_confirmation() {
     let mut world = world("project shop MULTI");
     world.refused("delete project shop as Shop", Reason::NotConfirmed);
     world.refused("forced delete project shop as default", Reason::NotConfirmed);
@@ -232,7 +236,7 @@ fn p6_a_project_is_deleted_by_saying_its_key_again() {
 }
 
 #[test]
-fn p6_a_project_with_orgs_is_deleted_by_force_alone() {
+fn p6_only_a_project_with_existing_orgs_needs_force() {
     let mut world = world("project shop MULTI\n org acme\n org globex\n delete org globex");
     match world.refused("delete project shop", Reason::ProjectHasOrgs) {
         Refusal::ProjectHasOrgs { orgs } => assert_eq!(orgs, 1),
@@ -240,40 +244,36 @@ fn p6_a_project_with_orgs_is_deleted_by_force_alone() {
     }
     assert_eq!(world.answer("forced delete project shop"), Answer::Deleted(1));
     assert!(world.state.project_keyed("shop").is_none());
+    world.run("project other MULTI\n org acme\n add ann to acme\n delete org acme");
+    assert_eq!(world.answer("delete project other"), Answer::Deleted(0));
 }
 
 #[test]
-fn p6_a_project_whose_orgs_were_deleted_needs_no_force() {
-    let mut world = world("project shop MULTI\n org acme\n add ann to acme\n delete org acme");
-    assert_eq!(world.answer("delete project shop"), Answer::Deleted(0));
-}
-
-#[test]
-fn p6_the_project_default_is_never_deleted() {
+fn p6_the_project_default_cannot_be_deleted() {
     let mut world = world("");
     world.refused("forced delete project default", Reason::ProjectPermanent);
     world.refused("forced delete project default as shop", Reason::ProjectPermanent);
 }
 
 #[test]
-fn p6_what_is_in_a_deleted_project_is_purged_and_its_key_stays_taken() {
+fn p6_a_deleted_project_is_purged_and_its_key_stays_retired() {
     let mut world = world("project shop MULTI\n permission read\n role Guest\n mapping Free like Default");
     world.run("org acme on Free by ann\n add bob to acme: Guest until 60, Member\n org globex by ann");
     world.run("delete org globex\n forced delete project shop");
-    let id = world.state.all_projects().find(|it| it.record.key.as_str() == "shop").expect("dead").id;
+    let id = world.state.all_projects().find(|it| it.record.key.as_str() == "shop").expect("the deleted project").id;
     world.purge_all(1);
-    let left = world.state.project_numbered(id).expect("the key stays");
+    let left = world.state.project_numbered(id).expect("a deleted project keeps its number");
     assert!(left.record.lifecycle.is_purged() && !left.has_data_to_purge());
     assert!(left.permissions.is_empty() && left.roles.is_empty() && left.role_mappings.is_empty());
     assert!(left.role_sets.is_empty() && left.orgs_len() == 0 && left.role_order.is_empty());
     assert_eq!((left.grants, left.record.display_name.as_ref()), (0, ""));
     world.refused("project shop SINGLE", Reason::ProjectKeyRetired);
-    world.run("anew project shop SINGLE");
-    assert_ne!(world.project().id, id, "a number is given once");
+    world.run("reuse project shop SINGLE");
+    assert_ne!(world.project().id, id, "numbers are never reused");
 }
 
 #[test]
-fn p6_a_dead_project_of_many_rows_is_purged_part_by_part() {
+fn p6_a_large_deleted_project_is_purged_in_parts() {
     let mut world = world("project shop MULTI\n mapping Free");
     let names: Vec<String> = (0..rolecall::limits::PURGE_ROWS_MAX).map(|number| format!("p{number}")).collect();
     world.run(&format!("permission {}", names.join(", ")));
@@ -284,21 +284,21 @@ fn p6_a_dead_project_of_many_rows_is_purged_part_by_part() {
 }
 
 #[test]
-fn p6_nothing_that_members_hang_on_is_purged_before_them() {
+fn p6_members_are_purged_before_what_they_refer_to() {
     let mut world = world("project shop MULTI\n org acme by ann\n forced delete project shop");
-    let project = world.state.all_projects().last().expect("dead").clone();
-    // The database says there are no more members, and there is one.
+    let project = world.state.all_projects().last().expect("the deleted project").clone();
+    // The purger reports no more members, but there is one.
     let command = Command::Purge(Purge { project: project.id, members: vec![], last: true });
     world.decide(&command).unwrap();
-    let after = world.state.project_numbered(project.id).expect("dying");
+    let after = world.state.project_numbered(project.id).expect("the project is being purged");
     assert!(after.has_data_to_purge());
-    assert_eq!(after.role_sets.len(), 1, "somebody has it");
+    assert_eq!(after.role_sets.len(), 1, "a member has it");
     world.purge_all(1);
     assert!(world.state.all_projects().all(|project| !project.has_data_to_purge()));
 }
 
 #[test]
-fn p7_fifty_old_names_a_thing() {
+fn p7_limits_the_aliases_of_a_name() {
     let mut world = world("permission p0\n role R0\n mapping M0");
     for number in 0..50 {
         let (from, to) = (number, number + 1);
@@ -308,15 +308,15 @@ fn p7_fifty_old_names_a_thing() {
     over(&mut world, "update permission p50: name q", ("aliases", 50, 51));
     over(&mut world, "update role R50: name Q", ("aliases", 50, 51));
     over(&mut world, "update mapping M50: name Q", ("aliases", 50, 51));
-    // Going back to an old name is one name fewer and one more.
+    // Taking back an alias does not raise their number.
     world.run(
         "update role R50: name R0\n update role R0: text Still there.\n update permission p50: name q; aliases p3",
     );
-    assert_eq!(world.space().permissions["q"].aliases, ["p3", "p50"]);
+    assert_eq!(world.project_model().permissions["q"].aliases, ["p3", "p50"]);
 }
 
 #[test]
-fn p7_what_was_deleted_counts_no_more() {
+fn p7_deleted_objects_do_not_count() {
     let mut world = world("role Guest\n permission read\n mapping Free like Default");
     world.limits = limits(|limits| {
         (limits.roles, limits.permissions, limits.role_mappings, limits.grants) = (4, 10, 2, 34);

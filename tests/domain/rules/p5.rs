@@ -1,11 +1,10 @@
-//! Converting the structure of roles (P5).
+//! Converting the role structure (P5).
 
 use rolecall::domain::Decision::*;
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Question, Reason, Refusal};
 
-use super::limits;
 use crate::fixture::{World, world};
 
 fn multi(lines: &str) -> World {
@@ -16,47 +15,43 @@ fn multi(lines: &str) -> World {
     world
 }
 
-/// What is left of a member of these roles in an org of a mapping.
+/// Returns the roles that a member keeps, with `roles` before and the org on `mapping`.
 fn kept(roles: &str, mapping: &str) -> String {
     let mut world = multi(&format!("add ann to acme: {roles}"));
     world.run(&format!("suspending subscribe acme to {mapping}\n ownerless convert SINGLE: *"));
-    world.recorded_role("acme", "ann")
+    world.role_states("acme", "ann")
 }
 
 #[test]
-fn p5_to_several_roles_nobody_loses_one_and_each_role_manages_what_it_did() {
+fn p5_to_multi_role_members_keep_their_roles_and_roles_manage_what_they_did() {
     let mut world = world(
         "role Guest\n internal role Spy above Admin\n org acme\n add ann to acme: Admin, Owner until 60\n add bob to acme",
     );
     world.run("convert MULTI");
-    let space = world.space();
-    assert_eq!(space.structure, RoleStructure::MultiRole);
-    let managed = |role: &str| space.manages.get(role).map(|it| it.iter().cloned().collect::<Vec<_>>().join(" "));
+    let project = world.project_model();
+    assert_eq!(project.structure, RoleStructure::MultiRole);
+    let managed = |role: &str| project.manages.get(role).map(|it| it.iter().cloned().collect::<Vec<_>>().join(" "));
     assert_eq!(managed("Owner").as_deref(), Some("Admin Guest Member Owner"));
-    assert_eq!(
-        managed("Spy").as_deref(),
-        Some("Admin Guest Member"),
-        "internal roles manage, and are managed by nobody"
-    );
+    assert_eq!(managed("Spy").as_deref(), Some("Admin Guest Member"), "no role manages an internal role");
     assert_eq!(managed("Admin").as_deref(), Some("Guest Member"));
     assert_eq!(managed("Member").as_deref(), Some("Guest"));
     assert_eq!(managed("Guest"), None);
-    assert_eq!(world.recorded_role("acme", "ann"), "Owner live until 60, Admin live");
-    assert_eq!(world.space().orgs["acme"].members["ann"].origin, Origin::Direct, "nobody was changed");
+    assert_eq!(world.role_states("acme", "ann"), "Owner live until 60, Admin live");
+    assert_eq!(world.project_model().orgs["acme"].members["ann"].origin, Origin::Direct, "no member changed");
     world.ask("bob", "acme", Question::AtLeastRole("Guest"), MissingPermission);
     world.refused("convert MULTI", Reason::WrongRoleStructure);
 }
 
 #[test]
-fn p5_the_highest_visible_role_manages_itself_though_an_internal_one_is_above() {
+fn p5_the_highest_visible_role_manages_itself_below_an_internal_role() {
     let mut world = world("internal role Spy above Owner");
     world.run("convert MULTI");
-    assert!(world.space().manages["Owner"].contains("Owner"));
-    assert!(!world.space().manages["Spy"].contains("Spy"));
+    assert!(world.project_model().manages["Owner"].contains("Owner"));
+    assert!(!world.project_model().manages["Spy"].contains("Spy"));
 }
 
 #[test]
-fn p5_to_one_role_needs_the_order_of_all_roles() {
+fn p5_to_single_role_needs_the_order_of_all_roles() {
     let mut world = multi("");
     world.refused("convert SINGLE", Reason::IncompleteOrder);
     world.refused("convert SINGLE: Owner, Admin, Member, Guest, Spy", Reason::IncompleteOrder);
@@ -67,12 +62,12 @@ fn p5_to_one_role_needs_the_order_of_all_roles() {
     world.refused("etag:stale convert SINGLE: *", Reason::EtagMismatch);
     world.run("etag:fresh convert SINGLE: Guest, Member, *");
     assert_eq!(world.roles()[..2], ["Guest", "Member"]);
-    assert!(world.space().manages.is_empty());
+    assert!(world.project_model().manages.is_empty());
     world.refused("convert SINGLE: *", Reason::WrongRoleStructure);
 }
 
 #[test]
-fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
+fn p5_the_highest_enabled_visible_role_is_kept() {
     for (roles, mapping, expected) in [
         ("Admin, Member", "Default", "Admin live"),
         ("Member, Guest", "Default", "Member live"),
@@ -88,7 +83,7 @@ fn p5_of_several_roles_the_highest_enabled_visible_one_is_kept() {
 }
 
 #[test]
-fn p5_of_those_that_end_one_is_kept_where_it_would_be_preferred() {
+fn p5_a_temporary_role_is_kept_if_preferred_to_the_permanent_one() {
     for (roles, mapping, expected) in [
         ("Member, Admin until 60", "Default", "Admin live until 60, Member overridden"),
         ("Member, Admin until 60, Owner until 70", "Default", "Owner live until 70, Member overridden"),
@@ -106,7 +101,7 @@ fn p5_of_those_that_end_one_is_kept_where_it_would_be_preferred() {
 }
 
 #[test]
-fn p5_ended_roles_are_dropped_unless_nothing_else_is_left() {
+fn p5_expired_roles_are_dropped_unless_no_other_role_is_left() {
     for (roles, expected) in [
         ("Member, Admin until 60", "Member live"),
         ("Member until 60, Admin until 60", "Admin expired until 60"),
@@ -114,43 +109,43 @@ fn p5_ended_roles_are_dropped_unless_nothing_else_is_left() {
     ] {
         let mut world = multi(&format!("add ann to acme: {roles}"));
         world.at(60).run("convert SINGLE: *");
-        assert_eq!(world.recorded_role("acme", "ann"), expected, "{roles}");
+        assert_eq!(world.role_states("acme", "ann"), expected, "{roles}");
     }
 }
 
 #[test]
-fn p5_one_set_of_roles_becomes_another_where_the_mapping_is_another() {
+fn p5_the_role_kept_depends_on_the_mapping_of_the_org() {
     let mut world =
         multi("org globex on Free\n org third\n add ann to acme: Admin, Member\n add ann to globex: Member");
     world.run("suspending subscribe acme to Free\n add bob to third: Admin, Member\n subscribe globex to Default");
     world.run("set ann in globex: Admin, Member\n suspending subscribe globex to Free\n add cid to third: Admin, Member until 60");
     world.run("add dan to third: Member, Admin until 60\n convert SINGLE: *");
-    let recorded_role = [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid"), ("third", "dan")];
-    let recorded_role = recorded_role.map(|(org, user)| world.recorded_role(org, user));
+    let members = [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid"), ("third", "dan")];
+    let states = members.map(|(org, user)| world.role_states(org, user));
     assert_eq!(
-        recorded_role,
+        states,
         ["Member live", "Member live", "Admin live", "Admin live", "Admin live until 60, Member overridden"]
     );
     for (org, user) in [("acme", "ann"), ("globex", "ann"), ("third", "bob"), ("third", "cid")] {
-        let member = world.space().orgs[org].members[user].clone();
+        let member = world.project_model().orgs[org].members[user].clone();
         assert_eq!(member.origin, Origin::Migration, "{org} {user}");
-        assert!(member.roles.values().all(|given| given.origin == Origin::Direct), "its role came as it came");
+        assert!(member.roles.values().all(|given| given.origin == Origin::Direct), "the role keeps its origin");
     }
-    assert_eq!(world.space().orgs["third"].members["dan"].origin, Origin::Direct, "nothing changed for dan");
+    assert_eq!(world.project_model().orgs["third"].members["dan"].origin, Origin::Direct, "dan did not change");
     world.run("set ann in acme: Guest\n add eve to acme: Member\n set bob in third: Member");
-    assert_eq!(world.recorded_role("globex", "ann"), "Member live");
+    assert_eq!(world.role_states("globex", "ann"), "Member live");
 }
 
 #[test]
-fn p5_by_another_order_another_role_is_kept() {
+fn p5_the_role_kept_depends_on_the_order() {
     let mut world = multi("add ann to acme: Owner, Guest");
     world.run("ownerless convert SINGLE: Guest, *");
-    assert_eq!(world.recorded_role("acme", "ann"), "Guest live");
+    assert_eq!(world.role_states("acme", "ann"), "Guest live");
     world.ask("ann", "acme", Question::AtLeastRole("Owner"), Allowed);
 }
 
 #[test]
-fn p5_no_org_loses_its_last_owner_unasked() {
+fn p5_a_conversion_that_removes_the_last_owner_is_refused() {
     let mut world = multi("add ann to acme: Owner, Guest\n add bob to acme");
     match world.refused("convert SINGLE: Guest, *", Reason::LastOwner) {
         Refusal::LastOwner { first, orgs, .. } => assert_eq!((first.as_str(), orgs), ("acme", 1)),
@@ -162,37 +157,22 @@ fn p5_no_org_loses_its_last_owner_unasked() {
 }
 
 #[test]
-fn p5_a_fallback_role_stays_where_its_role_does() {
+fn p5_a_fallback_role_stays_with_its_suspended_role() {
     let mut world =
         multi("add ann to acme: Admin\n add bob to acme: Admin, Member\n suspending:Guest subscribe acme to Free");
     world.run("convert SINGLE: *");
     assert_eq!(
-        (world.recorded_role("acme", "ann"), world.recorded_role("acme", "bob")),
+        (world.role_states("acme", "ann"), world.role_states("acme", "bob")),
         ("Admin suspended (Guest)".into(), "Member live".into())
     );
     world.run("convert MULTI");
-    assert_eq!(world.recorded_role("acme", "ann"), "Admin suspended (Guest)");
+    assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Guest)");
 }
 
 #[test]
-fn p5_there_and_back_leaves_all_as_it_was() {
+fn p5_converting_twice_restores_the_project() {
     let mut world = world("role Guest\n org acme by ann\n add bob to acme: Guest, Admin until 60");
-    let before = world.space();
+    let before = world.project_model();
     world.run("convert MULTI\n convert SINGLE: *");
-    assert_eq!(world.space(), before);
-}
-
-#[test]
-fn p7_who_manages_whom_is_bounded() {
-    let mut world = world("");
-    world.limits = limits(|limits| limits.managed_roles = 3);
-    match world.refused("convert MULTI", Reason::LimitExceeded) {
-        Refusal::LimitExceeded { limit, max, asked } => assert_eq!((limit, max, asked), ("managed_roles", 3, 4)),
-        other => panic!("{other}"),
-    }
-    world.limits.managed_roles = 4;
-    world.run("convert MULTI");
-    world.refused("role Lead; manages Owner", Reason::LimitExceeded);
-    world.run("update role Owner: manages Owner, Admin\n role Lead; manages Lead");
-    world.refused("update role Lead: manages Lead, Owner", Reason::LimitExceeded);
+    assert_eq!(world.project_model(), before);
 }

@@ -25,9 +25,9 @@ fn r1_role_and_mapping_names_are_unique_after_case_folding_and_looked_up_exactly
 }
 
 #[test]
-fn r1_names_hold_nothing_that_cannot_be_seen() {
-    // Two roles `Owner` that nobody could tell apart; the characters are of Unicode's Default_Ignorable_Code_Point.
-    let hidden = [
+fn r1_names_contain_no_invisible_characters() {
+    // Two roles named `Owner` could look the same. The characters are from Unicode's Default_Ignorable_Code_Point.
+    let invisible = [
         '\u{00AD}',
         '\u{034F}',
         '\u{061C}',
@@ -54,7 +54,7 @@ fn r1_names_hold_nothing_that_cannot_be_seen() {
         '\u{E0041}',
         '\u{E0100}',
     ];
-    for character in hidden {
+    for character in invisible {
         let name = format!("Owner{character}");
         assert_eq!(RoleName::parse(&name), Err(BadName::Invisible), "{character:?}");
         assert_eq!(PermissionName::parse(&name), Err(BadName::Invisible), "{character:?}");
@@ -77,7 +77,7 @@ fn r1_permission_names_are_compared_byte_for_byte() {
 }
 
 #[test]
-fn r2_a_new_role_goes_last_or_above_or_below_another() {
+fn r2_a_new_role_is_placed_last_or_above_or_below_another() {
     let mut world = world("role Guest");
     assert_eq!(world.roles(), ["Owner", "Admin", "Member", "Guest"]);
     world.run("role Founder above Owner\n role Lead below Admin\n role Intern above Member\n role Ghost below Guest");
@@ -86,7 +86,7 @@ fn r2_a_new_role_goes_last_or_above_or_below_another() {
 }
 
 #[test]
-fn r2_there_is_always_room_between_two_roles() {
+fn r2_eighty_roles_fit_at_any_one_position() {
     for place in ["above Owner", "below Owner", "above Admin", "below Admin", "above Member"] {
         let (other, above) = (&place[6..], place.starts_with("above"));
         let mut world = world("");
@@ -101,7 +101,7 @@ fn r2_there_is_always_room_between_two_roles() {
 }
 
 #[test]
-fn r2_between_roles_that_come_from_both_sides_there_is_always_room() {
+fn r2_a_hundred_roles_fit_between_the_last_two_created() {
     let mut world = world("role R0 above Admin");
     let mut expected = world.roles();
     for number in 1..100 {
@@ -115,9 +115,9 @@ fn r2_between_roles_that_come_from_both_sides_there_is_always_room() {
 }
 
 #[test]
-fn r2_a_new_role_is_enabled_everywhere_and_grants_nothing_unless_told() {
+fn r2_a_new_role_grants_nothing_and_is_enabled_unless_disabled_in_the_request() {
     let mut world = world("mapping Free\n role Guest\n role Auditor, off in Free, Default\n org acme on Free");
-    let model = world.seen();
+    let model = world.model();
     let mappings = &model.projects["default"].mappings;
     for name in ["Default", "Free"] {
         assert_eq!(mappings[name].disabled.iter().collect::<Vec<_>>(), ["Auditor"]);
@@ -129,7 +129,7 @@ fn r2_a_new_role_is_enabled_everywhere_and_grants_nothing_unless_told() {
 }
 
 #[test]
-fn r7_a_role_grants_what_its_own_row_says_and_nothing_from_below() {
+fn r7_a_role_inherits_no_permissions_from_lower_roles() {
     let mut world = world("permission read\n org acme\n add ann to acme: Owner\n add cid to acme: Member");
     world.run("edit Default: Member +read");
     world.check("cid", "acme", "read", Allowed);
@@ -137,7 +137,7 @@ fn r7_a_role_grants_what_its_own_row_says_and_nothing_from_below() {
 }
 
 #[test]
-fn r7_a_role_grants_in_each_mapping_what_the_row_there_says() {
+fn r7_a_role_grants_what_its_row_in_each_mapping_lists() {
     let mut world = plans();
     world.run("subscribe acme to Paid\n ownerless set ann in acme: Billing Manager");
     world.check("ann", "acme", "billing.pay", Allowed);
@@ -146,23 +146,23 @@ fn r7_a_role_grants_in_each_mapping_what_the_row_there_says() {
 }
 
 #[test]
-fn r3_the_old_name_of_a_permission_goes_on_working() {
+fn r3_the_old_name_of_a_permission_keeps_working() {
     let mut world = world("permission read\n edit Default: Member +read\n org acme\n add ann to acme");
     world.run("update permission read: name docs.read; text Reads documents.");
     for name in ["read", "docs.read"] {
         world.check("ann", "acme", name, Allowed);
     }
     world.check("ann", "acme", "write", UnknownPermission);
-    assert_eq!(world.space().permissions["docs.read"].aliases, ["read"]);
+    assert_eq!(world.project_model().permissions["docs.read"].aliases, ["read"]);
     world.run("edit Default: Admin +read; Member -read");
     world.check("ann", "acme", "docs.read", MissingPermission);
     world.refused("edit Default: Member +read -docs.read", Reason::Contradiction);
     world.run("update permission read: name documents.read");
-    assert_eq!(world.space().permissions["documents.read"].aliases, ["read", "docs.read"]);
+    assert_eq!(world.project_model().permissions["documents.read"].aliases, ["read", "docs.read"]);
 }
 
 #[test]
-fn r3_the_old_name_of_a_role_goes_on_working_everywhere() {
+fn r3_the_old_name_of_a_role_keeps_working_everywhere() {
     let mut world = world("project shop MULTI\n mapping Free\n org acme\n role Guest");
     world.run("update role Admin: name Boss\n update role Boss: name Chief");
     assert_eq!(world.roles(), ["Owner", "Chief", "Member", "Guest"]);
@@ -181,22 +181,22 @@ fn r3_the_old_name_of_a_role_goes_on_working_everywhere() {
 }
 
 #[test]
-fn r3_the_old_name_of_a_mapping_goes_on_working() {
+fn r3_the_old_name_of_a_mapping_keeps_working() {
     let mut world = plans();
     world.run("update mapping Paid: name Gold; text The dear one.\n org a on Paid\n subscribe acme to Paid");
     world.run("promote Paid\n mapping Trial like Paid\n edit Paid: Member +billing.view\n org b");
-    let space = world.space();
-    assert_eq!((space.default_mapping.as_str(), space.orgs["b"].mapping.as_str()), ("Gold", "Gold"));
-    assert_eq!(space.mappings["Gold"].about.aliases, ["Paid"]);
-    assert_eq!(space.mappings["Gold"].about.description, "The dear one.");
-    assert!(space.mappings["Trial"].about.aliases.is_empty(), "a duplicate has a name of its own");
+    let project = world.project_model();
+    assert_eq!((project.default_mapping.as_str(), project.orgs["b"].mapping.as_str()), ("Gold", "Gold"));
+    assert_eq!(project.mappings["Gold"].details.aliases, ["Paid"]);
+    assert_eq!(project.mappings["Gold"].details.description, "The dear one.");
+    assert!(project.mappings["Trial"].details.aliases.is_empty(), "a duplicate has a name of its own");
     world.refused("mapping Paid", Reason::RoleMappingAlreadyExists);
     world.refused("mapping PAID", Reason::RoleMappingAlreadyExists);
     world.run("update mapping Gold: aliases\n mapping Paid");
 }
 
 #[test]
-fn r3_an_old_name_cannot_be_given_anew_until_it_is_dropped() {
+fn r3_an_alias_cannot_be_given_to_another_object_until_it_is_dropped() {
     let mut world = world("permission read, write\n role Guest");
     world.run("update role Admin: name Boss\n update permission read: name see");
     for line in ["role Admin", "role ADMIN", "update role Guest: name Admin", "update role Guest: name admin"] {
@@ -216,38 +216,38 @@ fn r3_an_old_name_cannot_be_given_anew_until_it_is_dropped() {
     world.refused("update role Admin: text Nobody.", Reason::RoleNotFound);
     world.refused("update permission read: text Nothing.", Reason::PermissionNotFound);
     world.run("role Admin\n permission read");
-    assert!(!world.space().mappings["Default"].grants.contains_key("Admin"), "it inherits nothing");
+    assert!(!world.project_model().mappings["Default"].grants.contains_key("Admin"), "it inherits nothing");
 }
 
 #[test]
-fn r3_dropping_leaves_out_some_of_the_present_old_names() {
+fn r3_an_update_can_drop_some_aliases() {
     let mut world = world("role A\n update role A: name B\n update role B: name C\n update role C: name D");
     world.refused("update role D: aliases A, X", Reason::UnknownAlias);
     world.refused("update role D: aliases D", Reason::UnknownAlias);
-    world.idle("update role D: aliases C, B, A");
+    world.unchanged("update role D: aliases C, B, A");
     world.run("update role D: aliases C, A");
-    assert_eq!(world.space().about_role("D").aliases, ["A", "C"]);
+    assert_eq!(world.project_model().role_details("D").aliases, ["A", "C"]);
     world.refused("update role B: text Nobody.", Reason::RoleNotFound);
-    // The name that is given up with the same request becomes the newest.
+    // The name given up in the same request becomes the newest alias.
     world.run("update role D: name E; aliases C");
-    assert_eq!(world.space().about_role("E").aliases, ["C", "D"]);
+    assert_eq!(world.project_model().role_details("E").aliases, ["C", "D"]);
 }
 
 #[test]
-fn r3_a_thing_may_go_back_to_an_old_name_and_change_the_case_of_its_own() {
+fn r3_an_object_may_take_back_an_alias_or_change_its_case() {
     let mut world = world("role Guest\n update role Guest: name Visitor\n update role Visitor: name Guest");
-    assert_eq!(world.space().about_role("Guest").aliases, ["Visitor"]);
+    assert_eq!(world.project_model().role_details("Guest").aliases, ["Visitor"]);
     world.run("update role Guest: name GUEST");
-    assert_eq!(world.space().about_role("GUEST").aliases, ["Visitor", "Guest"]);
+    assert_eq!(world.project_model().role_details("GUEST").aliases, ["Visitor", "Guest"]);
     world.refused("role guest", Reason::RoleAlreadyExists);
     world.run("update role GUEST: aliases Visitor");
     world.refused("update role Guest: text Nobody.", Reason::RoleNotFound);
     world.refused("role guest", Reason::RoleAlreadyExists);
-    world.idle("update role Visitor: name GUEST");
+    world.unchanged("update role Visitor: name GUEST");
 }
 
 #[test]
-fn r3_a_deleted_name_can_be_given_anew_with_its_old_names_and_inherits_nothing() {
+fn r3_a_deleted_name_and_its_aliases_can_be_used_again_and_inherit_nothing() {
     let mut world = world("permission a\n edit Default: Owner +a; Admin +a\n update permission a: name b");
     world.run("role Guest\n update role Guest: name Visitor\n edit Default: off Visitor; Visitor +b");
     world.run("mapping Free: Owner +b\n update mapping Free: name Basic");
@@ -257,12 +257,12 @@ fn r3_a_deleted_name_can_be_given_anew_with_its_old_names_and_inherits_nothing()
     world.check("ann", "acme", "a", MissingPermission);
     world.check("ann", "acme", "b", MissingPermission);
     world.ask("bob", "acme", Question::Role("Guest"), MissingPermission);
-    let space = world.space();
-    assert!(space.mappings["Basic"].grants.is_empty() && space.mappings["Default"].disabled.is_empty());
+    let project = world.project_model();
+    assert!(project.mappings["Basic"].grants.is_empty() && project.mappings["Default"].disabled.is_empty());
 }
 
 #[test]
-fn r5_the_default_roles_are_not_deleted_nor_internal_nor_disabled_anywhere() {
+fn r5_default_roles_cannot_be_deleted_internal_or_disabled() {
     let mut world = world("mapping Free\n internal role Support\n role Guest, off in Free");
     for role in ["Owner", "Member"] {
         world.refused(&format!("delete role {role} for Admin"), Reason::DefaultRoleUnsuitable);
@@ -275,7 +275,7 @@ fn r5_the_default_roles_are_not_deleted_nor_internal_nor_disabled_anywhere() {
         world.refused(&format!("update project: {what} Guest"), Reason::DefaultRoleUnsuitable);
         world.refused(&format!("update project: {what} Nobody"), Reason::RoleNotFound);
     }
-    // Others first.
+    // After others are chosen, they can be deleted.
     world.run("edit Free: on Guest\n update project: default Guest; owner Admin");
     world.refused("delete role Guest", Reason::DefaultRoleUnsuitable);
     world.run("delete role Owner for Admin\n delete role Member\n org acme by ann\n add bob to acme");
@@ -288,7 +288,7 @@ fn r6_an_order_names_every_role_once() {
     let mut world = world("role Guest");
     assert_eq!(world.answer("order Guest, Member, Owner, Admin"), Answer::RolesReordered);
     assert_eq!(world.roles(), ["Guest", "Member", "Owner", "Admin"]);
-    world.idle("order Guest, Member, Owner, Admin");
+    world.unchanged("order Guest, Member, Owner, Admin");
     match world.refused("order Guest, Member, Admin", Reason::IncompleteOrder) {
         Refusal::IncompleteOrder { missing } => assert_eq!(missing.as_str(), "Owner"),
         other => panic!("{other}"),
@@ -302,7 +302,7 @@ fn r6_an_order_names_every_role_once() {
 }
 
 #[test]
-fn r6_the_order_decides_at_least_and_new_roles_find_their_place_in_it() {
+fn r6_the_order_decides_at_least() {
     let mut world = world("org acme\n add ann to acme: Admin");
     world.ask("ann", "acme", Question::AtLeastRole("Member"), Allowed);
     world.run("order Owner, Member, Admin\n role Guest above Admin\n role Lead below Owner");
@@ -312,16 +312,16 @@ fn r6_the_order_decides_at_least_and_new_roles_find_their_place_in_it() {
 }
 
 #[test]
-fn r8_a_deleted_permission_goes_from_every_mapping() {
+fn r8_deleting_a_permission_removes_it_from_every_mapping() {
     let mut world = plans();
     world.run("edit Default: Member +billing.view");
     let before = world.project().grants;
-    // Owner and Billing Manager in Free and in Paid, and Member in Default.
+    // Owner and Billing Manager on Free and on Paid, and Member on Default.
     assert_eq!(world.answer("delete permission billing.view"), Answer::Deleted(5));
     assert_eq!(world.project().grants, before - 5);
-    let space = world.space();
-    assert!(!space.permissions.contains_key("billing.view"));
-    assert!(space.mappings["Free"].grants.is_empty());
+    let project = world.project_model();
+    assert!(!project.permissions.contains_key("billing.view"));
+    assert!(project.mappings["Free"].grants.is_empty());
     world.check("ann", "acme", "billing.view", UnknownPermission);
     world.check("bob", "globex", "billing.pay", Allowed);
     world.refused("delete permission billing.view", Reason::PermissionNotFound);
@@ -336,14 +336,14 @@ fn r10_the_internal_flag_changes_only_while_nobody_holds_the_role() {
         Refusal::RoleInUse { members, .. } => assert_eq!(members, 1),
         other => panic!("{other}"),
     }
-    world.idle("update role Guest: visible");
+    world.unchanged("update role Guest: visible");
     world.run("update role Guest: text Comes and goes.; name Visitor");
-    // Expired is not held.
+    // An expired role is not held.
     world.at(60).run("update role Guest: internal");
-    assert!(world.space().about_role("Visitor").marked);
-    world.run("set ann in globex: Guest lasting, Member");
+    assert!(world.project_model().is_internal("Visitor"));
+    world.run("set ann in globex: Guest permanent, Member");
     world.refused("update role Guest: visible", Reason::RoleInUse);
-    // Suspended is held; in a deleted org nothing is.
+    // A suspended role is held. A role in a deleted org is not.
     world.run("suspending edit Default: off Guest");
     world.refused("update role Guest: visible", Reason::RoleInUse);
     world.run("delete org globex\n update role Guest: visible");

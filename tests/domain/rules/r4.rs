@@ -1,4 +1,4 @@
-//! Deleting a role (R4): who gets what in its place.
+//! Deleting a role (R4).
 
 use rolecall::domain::Command;
 use rolecall::domain::Decision::*;
@@ -17,9 +17,9 @@ fn multi(lines: &str) -> World {
     world
 }
 
-/// `Admin until 60 by Migration, Member`; by Direct where nothing is said.
+/// Parses `Admin until 60 by Migration, Member`. The origin is Direct if not given.
 fn roles(text: &str) -> Option<Roles> {
-    let one = |text: &str| {
+    let role = |text: &str| {
         let (text, origin) = text.split_once(" by ").unwrap_or((text, "Direct"));
         let (name, expire_time) = text.split_once(" until ").unwrap_or((text, ""));
         let origin = match origin {
@@ -30,7 +30,7 @@ fn roles(text: &str) -> Option<Roles> {
         };
         (name.to_string(), expire_time.parse().ok().map(seconds), origin)
     };
-    Some(text.split(", ").map(one).collect())
+    Some(text.split(", ").map(role).collect())
 }
 
 #[test]
@@ -39,10 +39,10 @@ fn r4_holders_get_the_replacement_or_the_default_role() {
         "role Guest\n role Lead\n org acme\n add ann to acme: Guest\n add bob to acme: Lead\n add cid to acme: Guest",
     );
     assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(2));
-    assert_eq!(world.given("acme", "ann"), roles("Admin by Migration"));
-    assert_eq!(world.given("acme", "cid"), roles("Admin by Migration"));
+    assert_eq!(world.roles_and_origins("acme", "ann"), roles("Admin by Migration"));
+    assert_eq!(world.roles_and_origins("acme", "cid"), roles("Admin by Migration"));
     assert_eq!(world.answer("delete role Lead"), Answer::Deleted(1));
-    assert_eq!(world.given("acme", "bob"), roles("Member by Migration"));
+    assert_eq!(world.roles_and_origins("acme", "bob"), roles("Member by Migration"));
     world.check("ann", "acme", "rolecall::can_invite", Allowed);
     world.check("bob", "acme", "rolecall::can_invite", MissingPermission);
     world.ask("ann", "acme", Question::Role("Guest"), UnknownRole);
@@ -51,27 +51,27 @@ fn r4_holders_get_the_replacement_or_the_default_role() {
 }
 
 #[test]
-fn r4_a_role_that_nobody_holds_just_goes_with_its_rows() {
+fn r4_deleting_a_role_without_holders_removes_its_permission_rows() {
     let mut world = world(
         "role Guest\n mapping Free\n edit Free: off Guest; Guest +rolecall::can_invite\n edit Default: Guest +rolecall::can_invite",
     );
     assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(0));
-    let space = world.space();
-    assert!(space.mappings["Free"].grants.is_empty() && space.mappings["Free"].disabled.is_empty());
-    assert!(!space.mappings["Default"].grants.contains_key("Guest"));
+    let project = world.project_model();
+    assert!(project.mappings["Free"].grants.is_empty() && project.mappings["Free"].disabled.is_empty());
+    assert!(!project.mappings["Default"].grants.contains_key("Guest"));
 }
 
 #[test]
-fn r4_in_multi_who_holds_the_replacement_just_loses_the_role() {
+fn r4_in_multi_role_a_holder_of_the_replacement_only_loses_the_role() {
     let mut world = multi("add ann to acme: Guest, Admin\n add bob to acme: Guest, Member");
     assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(2));
-    assert_eq!(world.given("acme", "ann"), roles("Admin"));
-    assert_eq!(world.given("acme", "bob"), roles("Admin by Migration, Member"));
+    assert_eq!(world.roles_and_origins("acme", "ann"), roles("Admin"));
+    assert_eq!(world.roles_and_origins("acme", "bob"), roles("Admin by Migration, Member"));
 }
 
 #[test]
-fn r4_a_role_with_an_end_keeps_it_and_of_two_ends_the_later_stands() {
-    // What ann holds, and what she holds once Guest gave way to Admin.
+fn r4_the_replacement_keeps_the_expiry_and_the_later_of_two_applies() {
+    // The roles of ann before and after Guest is replaced by Admin.
     let table = [
         ("Guest until 60", "Admin until 60 by Migration"),
         ("Guest until 60, Member", "Admin until 60 by Migration, Member"),
@@ -86,18 +86,18 @@ fn r4_a_role_with_an_end_keeps_it_and_of_two_ends_the_later_stands() {
     for (before, after) in table {
         let mut world = multi(&format!("add ann to acme: {before}\n add bob to acme: Guest, Admin"));
         assert_eq!(world.answer("delete role Guest for Admin"), Answer::Deleted(2));
-        assert_eq!(world.given("acme", "ann"), roles(after), "{before}");
+        assert_eq!(world.roles_and_origins("acme", "ann"), roles(after), "{before}");
     }
 }
 
 #[test]
-fn r4_an_ended_role_is_not_held_and_just_goes() {
+fn r4_an_expired_role_is_removed_without_replacement() {
     let table = [
-        // Nothing is left: no member, and not even an ended role.
+        // No role is left, not even an expired one.
         ("Guest until 60", None),
         ("Guest until 60, Member", roles("Member")),
         ("Guest until 60, Member until 50", roles("Member until 50")),
-        // What ended of the replacement is given anew.
+        // An expired replacement is given again.
         ("Guest, Admin until 60", roles("Admin by Migration")),
         ("Guest until 90, Admin until 60", roles("Admin until 90 by Migration")),
         ("Guest until 60, Admin until 90", roles("Admin until 90")),
@@ -107,7 +107,7 @@ fn r4_an_ended_role_is_not_held_and_just_goes() {
         let mut world = multi(&format!("add ann to acme: {before}"));
         let held = u64::from(before.contains("Guest,") || before.contains("Guest until 90"));
         assert_eq!(world.at(60).answer("delete role Guest for Admin"), Answer::Deleted(held), "{before}");
-        assert_eq!(world.given("acme", "ann"), after, "{before}");
+        assert_eq!(world.roles_and_origins("acme", "ann"), after, "{before}");
         if after.is_none() {
             world.check("ann", "acme", "rolecall::can_invite", NotAMember);
             world.run("add ann to acme: Member");
@@ -116,7 +116,7 @@ fn r4_an_ended_role_is_not_held_and_just_goes() {
 }
 
 #[test]
-fn r4_in_single_the_lent_role_and_the_base_role_are_replaced_alike() {
+fn r4_in_single_role_temporary_and_permanent_roles_are_replaced_alike() {
     let table = [
         ("Guest, Member until 60", "Admin", "Admin by Migration, Member until 60"),
         ("Member, Guest until 60", "Admin", "Admin until 60 by Migration, Member"),
@@ -127,53 +127,53 @@ fn r4_in_single_the_lent_role_and_the_base_role_are_replaced_alike() {
     for (before, replacement, after) in table {
         let mut world = world(&format!("role Guest\n org acme\n add ann to acme: {before}"));
         world.run(&format!("delete role Guest for {replacement}"));
-        assert_eq!(world.given("acme", "ann"), roles(after), "{before} for {replacement}");
+        assert_eq!(world.roles_and_origins("acme", "ann"), roles(after), "{before} for {replacement}");
     }
 }
 
 #[test]
-fn r4_an_internal_role_without_a_replacement_is_just_taken_away() {
+fn r4_an_internal_role_without_replacement_is_removed_from_its_holders() {
     let mut world =
         multi("add ann to acme: Support\n add bob to acme: Support, Member\n add cid to acme: Support until 60");
     world.run("add dan to acme: Support until 60, Member until 50\n add eve to acme: Spy, Support");
     assert_eq!(world.answer("delete role Support"), Answer::Deleted(5));
     for user in ["ann", "cid"] {
-        assert_eq!(world.given("acme", user), None);
+        assert_eq!(world.roles_and_origins("acme", user), None);
         world.check(user, "acme", "rolecall::can_invite", NotAMember);
         world.ask(user, "acme", Question::Role("Member"), NotAMember);
         world.refused(&format!("set {user} in acme: Member"), Reason::MemberNotFound);
         world.refused(&format!("remove {user} from acme"), Reason::MemberNotFound);
     }
-    assert_eq!(world.given("acme", "bob"), roles("Member"));
-    assert_eq!(world.given("acme", "dan"), roles("Member until 50"));
-    assert_eq!(world.given("acme", "eve"), roles("Spy"));
-    // Who is no member can become one, purged or not, and stays one.
+    assert_eq!(world.roles_and_origins("acme", "bob"), roles("Member"));
+    assert_eq!(world.roles_and_origins("acme", "dan"), roles("Member until 50"));
+    assert_eq!(world.roles_and_origins("acme", "eve"), roles("Spy"));
+    // A user who is no longer a member can be added again, before or after the purge.
     world.run("add ann to acme: Guest");
     world.purge_all(1);
-    assert_eq!(world.given("acme", "ann"), roles("Guest"));
-    assert_eq!(world.given("acme", "cid"), None);
+    assert_eq!(world.roles_and_origins("acme", "ann"), roles("Guest"));
+    assert_eq!(world.roles_and_origins("acme", "cid"), None);
 }
 
 #[test]
-fn r4_who_is_left_with_nothing_does_not_count_any_more() {
+fn r4_a_user_without_roles_is_not_counted_as_a_member() {
     let mut world = multi("add ann to acme: Support\n add bob to acme: Support\n delete role Support");
     assert_eq!(world.answer("delete org acme"), Answer::Deleted(0));
 }
 
 #[test]
-fn r4_internal_by_internal_and_visible_by_visible() {
+fn r4_internal_roles_replace_internal_ones_and_visible_roles_visible_ones() {
     let mut world = multi("add ann to acme: Support\n add bob to acme: Guest");
     world.refused("delete role Support for Member", Reason::ReplacementUnsuitable);
     world.refused("delete role Guest for Support", Reason::ReplacementUnsuitable);
     world.run("delete role Support for Spy");
-    assert_eq!(world.given("acme", "ann"), roles("Spy by Migration"));
-    // Also where nobody holds it.
+    assert_eq!(world.roles_and_origins("acme", "ann"), roles("Spy by Migration"));
+    // Also if nobody holds it.
     world.run("remove ann from acme");
     world.refused("delete role Spy for Member", Reason::ReplacementUnsuitable);
 }
 
 #[test]
-fn r4_a_role_is_not_replaced_by_itself_nor_by_one_that_is_not_there() {
+fn r4_a_role_cannot_be_replaced_by_itself_or_an_unknown_role() {
     let mut world = multi("update role Guest: name Visitor");
     world.refused("delete role Guest for Visitor", Reason::Contradiction);
     world.refused("delete role Visitor for Guest", Reason::Contradiction);
@@ -183,7 +183,7 @@ fn r4_a_role_is_not_replaced_by_itself_nor_by_one_that_is_not_there() {
 }
 
 #[test]
-fn r4_the_replacement_is_enabled_wherever_somebody_gets_it() {
+fn r4_the_replacement_must_be_enabled_where_a_member_gets_it() {
     let mut world = multi(
         "mapping Free: off Admin\n org globex on Free\n add ann to globex: Guest\n add bob to globex: Guest, Member",
     );
@@ -196,11 +196,11 @@ fn r4_the_replacement_is_enabled_wherever_somebody_gets_it() {
         other => panic!("{other}"),
     }
     world.run("delete org globex\n delete role Guest for Admin");
-    assert_eq!(world.given("acme", "cid"), roles("Admin by Migration"));
+    assert_eq!(world.roles_and_origins("acme", "cid"), roles("Admin by Migration"));
 }
 
 #[test]
-fn r4_suspended_holders_are_migrated_too_and_need_the_replacement_enabled() {
+fn r4_suspended_holders_get_the_replacement_too() {
     let mut world =
         multi("mapping Free: off Guest; off Admin\n add ann to acme: Guest\n suspending subscribe acme to Free");
     world.refused("delete role Guest for Admin", Reason::ReplacementDisabled);
@@ -209,15 +209,15 @@ fn r4_suspended_holders_are_migrated_too_and_need_the_replacement_enabled() {
 }
 
 #[test]
-fn r4_a_disabled_replacement_is_no_matter_for_those_who_get_nothing_by_it() {
-    // Who holds it already, for as long; who holds nothing any more.
+fn r4_the_replacement_may_be_disabled_where_nobody_gets_it() {
+    // Already held for as long, or the deleted role has expired.
     let held = ["Guest, Admin", "Guest until 60, Admin", "Guest until 60, Admin until 60", "Member, Guest until 5"];
     for roles in held {
         let mut world = multi(&format!("add ann to acme: {roles}\n suspending edit Default: off Admin"));
         world.at(10).run("delete role Guest for Admin");
         world.ask("ann", "acme", Question::Role("Guest"), UnknownRole);
     }
-    // For longer is more.
+    // A longer expiry gives the member something.
     for roles in ["Guest, Admin until 60", "Guest until 60, Admin until 50"] {
         let mut world = multi(&format!("add ann to acme: {roles}\n suspending edit Default: off Admin"));
         world.at(10).refused("delete role Guest for Admin", Reason::ReplacementDisabled);
@@ -225,7 +225,7 @@ fn r4_a_disabled_replacement_is_no_matter_for_those_who_get_nothing_by_it() {
 }
 
 #[test]
-fn r4_its_names_and_old_names_are_free_at_once_and_mean_nobody() {
+fn r4_the_names_and_aliases_of_a_deleted_role_can_be_used_again() {
     let mut world = multi("add ann to acme: Guest\n update role Guest: name Visitor\n delete role Visitor for Admin");
     world.run("role Guest\n role visitor");
     world.ask("ann", "acme", Question::Role("Guest"), MissingPermission);
@@ -233,43 +233,43 @@ fn r4_its_names_and_old_names_are_free_at_once_and_mean_nobody() {
 }
 
 #[test]
-fn r4_roles_given_before_keep_what_they_came_by() {
+fn r4_other_roles_keep_their_origin() {
     let mut world = multi("org globex by ann\n add bob to globex: Guest");
     world.run("set ann in globex: Owner, Guest\n delete role Guest for Admin");
-    assert_eq!(world.given("globex", "ann"), roles("Admin by Migration, Owner by Creator"));
-    assert_eq!(world.given("globex", "bob"), roles("Admin by Migration"));
-    let space = world.space();
-    assert!(space.orgs["globex"].members.values().all(|member| member.origin == Origin::Migration));
-    // Asking for what is there changes nothing; another write is the latest change, and the roles keep theirs.
-    world.idle("set bob in globex: Admin");
+    assert_eq!(world.roles_and_origins("globex", "ann"), roles("Admin by Migration, Owner by Creator"));
+    assert_eq!(world.roles_and_origins("globex", "bob"), roles("Admin by Migration"));
+    let project = world.project_model();
+    assert!(project.orgs["globex"].members.values().all(|member| member.origin == Origin::Migration));
+    // Repeating the roles changes nothing. Another write is the latest change, but the roles keep their origins.
+    world.unchanged("set bob in globex: Admin");
     world.run("set bob in globex: Admin, Member");
-    assert_eq!(world.given("globex", "bob"), roles("Admin by Migration, Member"));
-    assert_eq!(world.space().orgs["globex"].members["bob"].origin, Origin::Direct);
+    assert_eq!(world.roles_and_origins("globex", "bob"), roles("Admin by Migration, Member"));
+    assert_eq!(world.project_model().orgs["globex"].members["bob"].origin, Origin::Direct);
 }
 
 #[test]
-fn r4_whoever_gets_the_same_roles_later_did_not_get_them_by_that() {
+fn r4_a_later_member_with_the_same_roles_has_origin_direct() {
     let world =
         multi("add ann to acme: Guest\n add bob to acme: Admin\n delete role Guest for Admin\n add cid to acme: Admin");
-    assert_eq!(world.given("acme", "ann"), roles("Admin by Migration"));
-    assert_eq!(world.given("acme", "bob"), roles("Admin"));
-    assert_eq!(world.given("acme", "cid"), roles("Admin"));
-    let origins: Vec<_> = world.space().orgs["acme"].members.values().map(|member| member.origin).collect();
+    assert_eq!(world.roles_and_origins("acme", "ann"), roles("Admin by Migration"));
+    assert_eq!(world.roles_and_origins("acme", "bob"), roles("Admin"));
+    assert_eq!(world.roles_and_origins("acme", "cid"), roles("Admin"));
+    let origins: Vec<_> = world.project_model().orgs["acme"].members.values().map(|member| member.origin).collect();
     assert_eq!(origins, [Origin::Migration, Origin::Direct, Origin::Direct]);
 }
 
 #[test]
-fn r4_one_after_another() {
+fn r4_roles_can_be_deleted_one_after_another() {
     let mut world = multi("add ann to acme: Guest\n add bob to acme: Guest, Member until 60\n role Lead");
     world.run(
         "delete role Guest for Lead\n delete role Lead for Admin\n set ann in acme: Admin, Member\n delete role Admin",
     );
-    assert_eq!(world.given("acme", "ann"), roles("Member"));
-    assert_eq!(world.given("acme", "bob"), roles("Member"));
+    assert_eq!(world.roles_and_origins("acme", "ann"), roles("Member"));
+    assert_eq!(world.roles_and_origins("acme", "bob"), roles("Member"));
 }
 
 #[test]
-fn r4_memberships_of_deleted_orgs_are_nobodys() {
+fn r4_memberships_of_deleted_orgs_are_not_counted() {
     let mut world =
         multi("org globex\n add ann to globex: Guest\n add bob to globex: Guest until 60, Member\n delete org globex");
     assert_eq!(world.answer("delete role Guest"), Answer::Deleted(0));
@@ -278,10 +278,10 @@ fn r4_memberships_of_deleted_orgs_are_nobodys() {
 }
 
 #[test]
-fn r4_a_set_stays_while_a_membership_of_a_deleted_org_has_it() {
+fn r4_a_role_set_stays_while_a_membership_of_a_deleted_org_uses_it() {
     let mut world = multi("org globex\n add ann to globex: Support\n add bob to globex: Guest\n delete org globex");
     world.run("delete role Guest\n delete role Support");
-    let whole = |world: &World| {
+    let complete = |world: &World| {
         let project = world.project();
         let org = project.orgs_being_purged().first().and_then(|&no| project.org_numbered(no)).expect("not purged");
         ["ann", "bob"].map(UserId::stored).iter().all(|user| {
@@ -289,10 +289,10 @@ fn r4_a_set_stays_while_a_membership_of_a_deleted_org_has_it() {
             membership.is_some_and(|it| project.role_sets.get(it.role_set).is_some())
         })
     };
-    assert!(whole(&world), "nothing that a membership points to is gone");
+    assert!(complete(&world), "the role sets of the memberships exist");
     let project = world.project().id;
     world.decide(&Command::Purge(Purge { project, members: vec![], last: true })).unwrap();
-    assert!(whole(&world), "nor is it purged before the membership");
+    assert!(complete(&world), "role sets are purged after the memberships");
     world.purge_all(1);
     assert!(
         world

@@ -1,4 +1,4 @@
-//! What a write does to those whom it touches (R9).
+//! The impact of a write (R9).
 
 use rolecall::domain::impact::report::{GrantImpact, Impact, Listed, MemberImpact, Who};
 use rolecall::domain::{OrgId, PermissionName, Reason, Refusal, RoleName};
@@ -6,7 +6,7 @@ use rolecall::limits::{IMPACT_LIST_MAX, IMPACT_PERMISSIONS_MAX, IMPACT_SAMPLE_MA
 
 use crate::fixture::{World, world};
 
-/// Admin may pay on the default mapping, and is off on Free; Member may read.
+/// On Default, Admin grants pay and Member grants read. Admin is disabled on Free.
 fn plans() -> World {
     let mut world = world("permission read, pay\n role Guest\n edit Default: Admin +pay; Member +read");
     world.run("mapping Free like Default: off Admin\n org acme by own\n org globex by own");
@@ -14,35 +14,35 @@ fn plans() -> World {
     world
 }
 
-/// `Admin 0 2 0 0`: given, ended, suspended, reactivated.
+/// Formats as `Admin 0 2 0 0`: given, removed, suspended, reactivated.
 fn roles(impact: &Impact) -> Vec<String> {
     let all = impact.roles.iter();
     all.map(|it| format!("{} {} {} {} {}", it.role, it.given, it.removed, it.suspended, it.reactivated)).collect()
 }
 
-/// `acme ann: Admin suspended, Member given; -pay +read`.
+/// Formats as `acme ann: Member given, Admin suspended, +read, -pay`.
 fn row(row: &MemberImpact) -> String {
     let who = match &row.who {
         Who::Member(user) => user.to_string(),
         Who::SomeOf { at_most, .. } => at_most.to_string(),
     };
-    let mut words = Vec::new();
+    let mut parts = Vec::new();
     let lists = [
         ("given", &row.roles_given),
-        ("ended", &row.roles_removed),
+        ("removed", &row.roles_removed),
         ("suspended", &row.roles_suspended),
         ("reactivated", &row.roles_reactivated),
     ];
-    for (word, roles) in lists {
-        words.extend(roles.iter().map(|role: &RoleName| format!("{role} {word}")));
+    for (verb, roles) in lists {
+        parts.extend(roles.iter().map(|role: &RoleName| format!("{role} {verb}")));
     }
     let own = |names: &Listed<rolecall::domain::PermissionName>, sign: &str| {
         let names = names.first.iter().filter(|name| !name.as_str().starts_with("rolecall::"));
         names.map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
     };
-    words.extend(own(&row.permissions_gained, "+"));
-    words.extend(own(&row.permissions_lost, "-"));
-    format!("{} {who}: {}", row.org_id, words.join(", "))
+    parts.extend(own(&row.permissions_gained, "+"));
+    parts.extend(own(&row.permissions_lost, "-"));
+    format!("{} {who}: {}", row.org_id, parts.join(", "))
 }
 
 fn sample(impact: &Impact) -> Vec<String> {
@@ -55,7 +55,7 @@ fn pairs(listed: &Listed<(RoleName, RoleName)>) -> Vec<String> {
 }
 
 #[test]
-fn r9_a_dry_run_tells_what_the_deed_tells() {
+fn r9_a_preview_and_the_real_call_return_the_same_impact() {
     let mut world = plans();
     for line in [
         "suspending:Guest subscribe acme to Free",
@@ -73,22 +73,22 @@ fn r9_a_dry_run_tells_what_the_deed_tells() {
 }
 
 #[test]
-fn r9_a_move_tells_who_is_suspended_and_what_stands_in() {
+fn r9_a_move_reports_suspended_roles_and_fallback_roles() {
     let mut world = plans();
     let impact = world.impact("suspending:Member subscribe acme to Free");
     assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (1, 1, 1));
     assert_eq!(roles(&impact), ["Admin 0 0 1 0", "Member 1 0 0 0"]);
     assert_eq!(sample(&impact), ["acme 1: Member given, Admin suspended, +read, -pay"]);
-    assert_eq!((impact.grants_gained.total, impact.grants_lost.total), (0, 0), "mappings are as they were");
+    assert_eq!((impact.grants_gained.total, impact.grants_lost.total), (0, 0), "mappings are unchanged");
     let impact = world.impact("subscribe acme to Default");
     assert_eq!(roles(&impact), ["Admin 0 0 0 1", "Member 0 1 0 0"]);
-    assert_eq!(sample(&impact), ["acme 1: Member ended, Admin reactivated, +pay, -read"]);
+    assert_eq!(sample(&impact), ["acme 1: Member removed, Admin reactivated, +pay, -read"]);
     let impact = world.impact("subscribe acme to Default");
     assert_eq!((impact.orgs, impact.members), (0, 0));
 }
 
 #[test]
-fn r9_a_lent_role_that_is_suspended_is_told_by_name() {
+fn r9_the_sample_names_a_member_whose_temporary_role_is_suspended() {
     let mut world = plans();
     world.run("set bob in acme: Member, Admin until 60");
     let impact = world.impact("suspending subscribe acme to Free");
@@ -97,37 +97,37 @@ fn r9_a_lent_role_that_is_suspended_is_told_by_name() {
 }
 
 #[test]
-fn r9_an_edit_tells_the_grants_and_those_who_hold_the_role_live() {
+fn r9_an_edit_reports_the_grants_and_the_members_with_the_live_role() {
     let mut world = plans();
     let impact = world.impact("edit Default: Admin -pay +read; Guest +pay");
     let grants = |listed: &Listed<rolecall::domain::impact::report::GrantImpact>| {
-        let words = listed.first.iter().map(|it| format!("{} {} {}", it.role_mapping, it.role, it.permission));
-        words.collect::<Vec<_>>()
+        let texts = listed.first.iter().map(|it| format!("{} {} {}", it.role_mapping, it.role, it.permission));
+        texts.collect::<Vec<_>>()
     };
     assert_eq!(grants(&impact.grants_gained), ["Default Admin read", "Default Guest pay"]);
     assert_eq!(grants(&impact.grants_lost), ["Default Admin pay"]);
     assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (2, 2, 0));
     assert_eq!(sample(&impact), ["acme 1: +read, -pay", "globex 1: +read, -pay"]);
-    // Nobody holds Admin live on Free.
+    // Admin is not live on Free.
     world.run("suspending subscribe acme to Free");
     assert_eq!(world.impact("edit Free: Admin -pay").members, 0);
 }
 
 #[test]
-fn r9_writes_of_members_tell_what_they_gain_and_lose() {
+fn r9_member_writes_report_what_members_gain_and_lose() {
     let mut world = plans();
     let impact = world.impact("add eve to acme: Guest");
     assert_eq!((roles(&impact), sample(&impact)), (vec!["Guest 1 0 0 0".into()], vec!["acme eve: Guest given".into()]));
     let impact = world.impact("set ann in acme: Member");
     assert_eq!(roles(&impact), ["Admin 0 1 0 0", "Member 1 0 0 0"]);
-    assert_eq!(sample(&impact), ["acme ann: Member given, Admin ended, +read, -pay"]);
+    assert_eq!(sample(&impact), ["acme ann: Member given, Admin removed, +read, -pay"]);
     let impact = world.impact("write: remove ann from acme | set bob in acme: Admin | add dan to globex");
     assert_eq!((impact.orgs, impact.members, impact.members_losing_at_least), (2, 3, 1));
     assert_eq!(
         sample(&impact),
         [
-            "acme ann: Member ended, -read",
-            "acme bob: Admin given, Member ended, +pay, -read",
+            "acme ann: Member removed, -read",
+            "acme bob: Admin given, Member removed, +pay, -read",
             "globex dan: Member given, +read"
         ]
     );
@@ -141,7 +141,7 @@ fn r9_writes_of_members_tell_what_they_gain_and_lose() {
 }
 
 #[test]
-fn r9_conversion_tells_the_checks_for_at_least_that_turn_false() {
+fn r9_a_conversion_reports_the_at_least_pairs_lost() {
     let mut world = plans();
     let impact = world.impact("convert MULTI");
     assert_eq!(
@@ -149,7 +149,7 @@ fn r9_conversion_tells_the_checks_for_at_least_that_turn_false() {
         ["Owner Admin", "Owner Member", "Owner Guest", "Admin Member", "Admin Guest", "Member Guest"]
     );
     assert_eq!((impact.members, impact.members_losing_at_least), (0, 5));
-    assert!(impact.manages_lost.first.is_empty(), "each manages whom it managed");
+    assert!(impact.manages_lost.first.is_empty(), "each role manages the same roles");
     let impact = world.impact("ownerless convert SINGLE: Guest, Admin, *");
     assert_eq!(impact.members_losing_at_least, 0);
     assert_eq!(
@@ -159,7 +159,7 @@ fn r9_conversion_tells_the_checks_for_at_least_that_turn_false() {
 }
 
 #[test]
-fn r9_another_order_tells_which_pairs_are_lost() {
+fn r9_reordering_reports_the_pairs_lost() {
     let mut world = plans();
     let impact = world.impact("order Owner, Member, Admin, Guest");
     assert_eq!(pairs(&impact.at_least_lost), ["Admin Member"]);
@@ -172,17 +172,17 @@ fn r9_another_order_tells_which_pairs_are_lost() {
 }
 
 #[test]
-fn r9_deleting_a_role_tells_who_gets_what() {
+fn r9_deleting_a_role_reports_the_replacement() {
     let mut world = plans();
     let impact = world.impact("delete role Admin");
     assert_eq!((impact.orgs, impact.members), (2, 2));
     assert_eq!(roles(&impact), ["Admin 0 2 0 0", "Member 2 0 0 0"]);
     assert!(impact.grants_lost.total > 0);
-    assert!(pairs(&impact.at_least_lost).is_empty(), "of roles that are there afterwards");
+    assert!(pairs(&impact.at_least_lost).is_empty(), "only pairs of existing roles");
 }
 
 #[test]
-fn r9_orgs_left_without_an_owner_are_named() {
+fn r9_lists_orgs_left_without_an_owner() {
     let mut world = plans();
     world.run("org third by own");
     let impact = world
@@ -193,7 +193,7 @@ fn r9_orgs_left_without_an_owner_are_named() {
 }
 
 #[test]
-fn r9_an_org_counts_that_comes_goes_or_changes_itself() {
+fn r9_a_created_deleted_or_changed_org_is_counted() {
     let mut world = plans();
     for (line, expected) in [
         ("org third", (1, 0)),
@@ -210,12 +210,12 @@ fn r9_an_org_counts_that_comes_goes_or_changes_itself() {
     }
     world.run("org empty");
     let impact = world.impact("forced delete project other");
-    assert_eq!((impact.orgs, impact.members), (1, 0), "an org without members goes with its project");
+    assert_eq!((impact.orgs, impact.members), (1, 0), "an org without members is deleted with its project");
     assert!(impact.grants_lost.total > 0);
 }
 
 #[test]
-fn r9_a_deed_that_names_a_digest_is_done_only_while_it_fits() {
+fn r9_a_real_call_with_a_stale_digest_is_aborted() {
     let mut world = plans();
     let line = "suspending:Member subscribe acme to Free";
     let digest = world.preview(line).digest;
@@ -226,7 +226,7 @@ fn r9_a_deed_that_names_a_digest_is_done_only_while_it_fits() {
     }
     world.run("remove eve from acme");
     world.run(&format!("digest:{digest} {line}"));
-    // What is refused otherwise is so first.
+    // Other refusals come first.
     world.refused("digest:nonsense subscribe nowhere to Free", Reason::OrgNotFound);
 }
 
@@ -235,53 +235,46 @@ fn r9_the_digest_covers_what_members_gain_and_lose() {
     let mut world = plans();
     let line = "suspending subscribe acme to Free";
     let digest = world.preview(line).digest;
-    // Admin comes to lose more by the move; numbers are the same.
+    // The move takes more from Admin, but the counts are the same.
     world.run("edit Default: Admin +read");
     assert_ne!(world.preview(line).digest, digest);
     world.run("edit Default: Admin -read");
     assert_eq!(world.preview(line).digest, digest);
-    // Who it is makes no difference.
+    // User ids do not matter.
     world.run("add eve to acme: Admin\n remove ann from acme");
     assert_eq!(world.preview(line).digest, digest);
-    // In which org it is does.
+    // The org does.
     assert_ne!(world.preview("suspending subscribe globex to Free").digest, digest);
 }
 
 #[test]
-fn r9_what_is_long_is_cut_and_counted() {
+fn r9_the_sample_has_at_most_twenty_members() {
     let mut world = world("org acme by own");
-    let names: Vec<String> = (0..IMPACT_LIST_MAX + 1).map(|number| format!("p{number}")).collect();
-    world.run(&format!("permission {}", names.join(", ")));
-    let all = names.iter().map(|name| format!(" +{name}")).collect::<String>();
-    let impact = world.impact(&format!("edit Default: Owner{all}"));
-    assert_eq!((impact.grants_gained.total, impact.grants_gained.first.len()), (101, IMPACT_LIST_MAX));
-    let row = &impact.sample[0];
-    assert_eq!((row.permissions_gained.total, row.permissions_gained.first.len()), (101, 20));
     for number in 0..30 {
         world.run(&format!("add u{number} to acme: Admin"));
     }
     world.run("add timed to acme: Member, Admin until 60");
     let impact = world.impact("suspending edit Default: off Admin");
     assert_eq!((impact.members, roles(&impact)), (31, vec!["Admin 0 0 31 0".to_string()]));
-    let told = impact.sample.iter().map(|row| match &row.who {
+    let members = impact.sample.iter().map(|row| match &row.who {
         Who::Member(_) => 1,
         Who::SomeOf { at_most, .. } => *at_most,
     });
-    assert_eq!(told.sum::<usize>(), IMPACT_SAMPLE_MAX);
+    assert_eq!(members.sum::<usize>(), IMPACT_SAMPLE_MAX);
 }
 
-/// How many there are, how many of them are listed, the first listed and the last.
+/// Returns the total, the number listed, and the first and last listed.
 fn cut<T>(listed: &Listed<T>, text: impl Fn(&T) -> String) -> (u64, usize, String, String) {
-    let end = |one: Option<&T>| one.map(&text).unwrap_or_default();
-    (listed.total, listed.first.len(), end(listed.first.first()), end(listed.first.last()))
+    let text_of = |item: Option<&T>| item.map(&text).unwrap_or_default();
+    (listed.total, listed.first.len(), text_of(listed.first.first()), text_of(listed.first.last()))
 }
 
-fn said(total: u64, listed: usize, first: &str, last: &str) -> (u64, usize, String, String) {
+fn cut_list(total: u64, listed: usize, first: &str, last: &str) -> (u64, usize, String, String) {
     (total, listed, first.to_string(), last.to_string())
 }
 
 #[test]
-fn r9_of_many_grants_the_first_by_mapping_role_and_permission_are_listed() {
+fn r9_long_lists_of_grants_are_cut_in_order_of_mapping_role_and_permission() {
     let mut world = world("org acme by own");
     let names: Vec<String> = (0..60).map(|number| format!("p{number:02}")).collect();
     world.run(&format!("permission {}", names.join(", ")));
@@ -289,10 +282,10 @@ fn r9_of_many_grants_the_first_by_mapping_role_and_permission_are_listed() {
     let grant = |it: &GrantImpact| format!("{} {} {}", it.role_mapping, it.role, it.permission);
     let permission = |it: &PermissionName| it.to_string();
     let more = world.impact(&format!("edit Default: Member{0}; Owner{0}", all('+')));
-    let wanted = said(120, IMPACT_LIST_MAX, "Default Owner p00", "Default Member p39");
+    let wanted = cut_list(120, IMPACT_LIST_MAX, "Default Owner p00", "Default Member p39");
     assert_eq!(cut(&more.grants_gained, grant), wanted);
     assert_eq!(more.grants_lost, Listed::default());
-    let wanted_of_one = said(60, IMPACT_PERMISSIONS_MAX, "p00", "p19");
+    let wanted_of_one = cut_list(60, IMPACT_PERMISSIONS_MAX, "p00", "p19");
     assert_eq!(cut(&more.sample[0].permissions_gained, permission), wanted_of_one);
     let less = world.impact(&format!("edit Default: Member{0}; Owner{0}", all('-')));
     assert_eq!(cut(&less.grants_lost, grant), wanted);
@@ -301,38 +294,38 @@ fn r9_of_many_grants_the_first_by_mapping_role_and_permission_are_listed() {
 }
 
 #[test]
-fn r9_of_many_pairs_of_roles_the_first_by_the_order_before_are_listed() {
+fn r9_long_lists_of_role_pairs_are_cut_in_the_order_before() {
     let pair = |(one, other): &(RoleName, RoleName)| format!("{one} {other}");
     let mut world = world("");
     (0..12).for_each(|number| world.run(&format!("role R{number:02}")));
     let mut order = world.roles();
     order.reverse();
-    // Of 15 roles each is above all that come later, and the highest one manages itself as well.
+    // Each of the 15 roles was above all later ones, and the highest managed itself as well.
     let impact = world.impact(&format!("order {}", order.join(", ")));
-    assert_eq!(cut(&impact.at_least_lost, pair), said(105, IMPACT_LIST_MAX, "Owner Admin", "R08 R09"));
-    assert_eq!(cut(&impact.manages_lost, pair), said(106, IMPACT_LIST_MAX, "Owner Owner", "R07 R11"));
+    assert_eq!(cut(&impact.at_least_lost, pair), cut_list(105, IMPACT_LIST_MAX, "Owner Admin", "R08 R09"));
+    assert_eq!(cut(&impact.manages_lost, pair), cut_list(106, IMPACT_LIST_MAX, "Owner Owner", "R07 R11"));
 
     world.run("project shop MULTI");
     let roles: Vec<String> = (0..=100).map(|number| format!("R{number:03}")).collect();
     roles.iter().for_each(|role| world.run(&format!("role {role}")));
     world.run(&format!("role Boss; manages {}\n order R100, *", roles.join(", ")));
     let impact = world.impact("update role Boss: manages");
-    assert_eq!(cut(&impact.manages_lost, pair), said(101, IMPACT_LIST_MAX, "Boss R100", "Boss R098"));
+    assert_eq!(cut(&impact.manages_lost, pair), cut_list(101, IMPACT_LIST_MAX, "Boss R100", "Boss R098"));
 }
 
 #[test]
-fn r9_of_many_orgs_left_ownerless_the_first_by_id_are_listed() {
+fn r9_long_lists_of_ownerless_orgs_are_cut_in_order_of_id() {
     let mut world = world("");
     let orgs: Vec<String> = (0..=100).rev().map(|number| format!("o{number:03}")).collect();
     orgs.iter().for_each(|org| world.run(&format!("org {org} by own")));
     let rows: Vec<String> = orgs.iter().map(|org| format!("remove own from {org}")).collect();
     let impact = world.impact(&format!("ownerless write: {}", rows.join(" | ")));
     let org = |id: &OrgId| id.to_string();
-    assert_eq!(cut(&impact.orgs_left_ownerless, org), said(101, IMPACT_LIST_MAX, "o000", "o099"));
+    assert_eq!(cut(&impact.orgs_left_ownerless, org), cut_list(101, IMPACT_LIST_MAX, "o000", "o099"));
 }
 
 #[test]
-fn r9_the_sample_begins_with_those_who_lose_and_goes_by_org() {
+fn r9_the_sample_lists_members_who_lose_first_then_by_org() {
     let mut world = world("permission read");
     for number in (0..10).rev() {
         world.run(&format!("org a{number:02}\n add ann to a{number:02}: Member"));

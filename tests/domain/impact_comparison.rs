@@ -1,4 +1,4 @@
-//! The impact of a write as the domain tells it against the one that the model finds (R9).
+//! Compares the impact of the domain with the one that the model finds (R9).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -9,29 +9,27 @@ use proptest::test_runner::TestCaseResult;
 use rolecall::domain::impact::report::{Impact, Listed, MemberImpact, Who};
 use rolecall::domain::{Project, RoleName, State, UserId};
 
-use crate::model::{Report, Touched};
+use crate::model::{AffectedMember, Report};
 
-/// The states before and after a write, in which nobody but these users is a member.
-pub struct Moment<'a> {
-    /// The project's key.
+/// The states before and after a write. Only `users` can be members.
+pub struct BeforeAndAfter<'a> {
     pub project: &'a str,
     pub before: &'a State,
     pub after: &'a State,
     pub users: &'a [&'a str],
-    /// Whether an acting user deletes an org: it is not told who they were, for how members are told of together would
-    /// tell of internal roles.
-    pub nobody_named: bool,
+    /// True if an acting user deletes an org. Such an impact has no sample: grouping members would reveal internal
+    /// roles (I4).
+    pub no_sample: bool,
 }
 
-/// More than a report lists of anything does not happen in histories, nor more members than a sample has.
+/// Random histories affect fewer members than this, and fill no list of a report.
 const SAMPLE: usize = 20;
 
-/// The domain tells what the model found.
-pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
+pub fn agree(impact: &Impact, report: &Report, states: &BeforeAndAfter<'_>) -> TestCaseResult {
     let mut orgs = report.orgs.clone();
-    orgs.extend(other_fallbacks(moment));
+    orgs.extend(other_fallbacks(states));
     prop_assert_eq!(impact.orgs, orgs.len() as u64, "orgs: {:?}", orgs);
-    prop_assert_eq!(impact.members, report.touched.len() as u64, "members: {:?}", &report.touched);
+    prop_assert_eq!(impact.members, report.affected.len() as u64, "members: {:?}", &report.affected);
     prop_assert_eq!(impact.members_losing_at_least, report.members_losing_at_least, "losing at least");
     let roles = impact.roles.iter();
     let roles = roles.map(|it| (it.role.to_string(), [it.given, it.removed, it.suspended, it.reactivated]));
@@ -47,26 +45,26 @@ pub fn agree(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseR
     prop_assert_eq!(&pair(&impact.manages_lost), &report.manages_lost, "manages lost");
     prop_assert_eq!(&all(&impact.orgs_left_ownerless, ToString::to_string), &report.orgs_left_ownerless, "ownerless");
     prop_assert!(impact.orgs_left_ownerless.first.is_sorted());
-    if moment.nobody_named {
+    if states.no_sample {
         prop_assert!(impact.sample.is_empty());
         return Ok(());
     }
-    sample(impact, report, moment)
+    sample(impact, report, states)
 }
 
-/// All that is listed, each once: there is never more than is listed.
+/// Returns all entries of a list. Asserts that it is complete and has no duplicates.
 fn all<T, S: Ord + Debug>(listed: &Listed<T>, text: impl Fn(&T) -> S) -> BTreeSet<S> {
-    assert_eq!(listed.total, listed.first.len() as u64, "not all is listed");
+    assert_eq!(listed.total, listed.first.len() as u64, "the list is not complete");
     let found: BTreeSet<S> = listed.first.iter().map(text).collect();
     assert_eq!(found.len(), listed.first.len(), "listed twice: {found:?}");
     found
 }
 
-/// The orgs whose fallback roles are others, also such as nobody holds any more: the model keeps none for those.
-fn other_fallbacks(moment: &Moment<'_>) -> BTreeSet<String> {
+/// Returns the orgs with changed fallback roles. The model does not keep those of roles that nobody holds.
+fn other_fallbacks(states: &BeforeAndAfter<'_>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    if let Some(before) = moment.before.project_keyed(moment.project) {
-        let Some(project) = moment.after.project_numbered(before.id) else { return found };
+    if let Some(before) = states.before.project_keyed(states.project) {
+        let Some(project) = states.after.project_numbered(before.id) else { return found };
         before.for_each_org(|org| {
             let after = project.org_numbered(org.no).filter(|after| after.record.lifecycle.exists());
             if after.is_some_and(|after| after.fallbacks() != org.fallbacks()) {
@@ -77,41 +75,46 @@ fn other_fallbacks(moment: &Moment<'_>) -> BTreeSet<String> {
     found
 }
 
-/// Those who lose come first, then by org; each row is right for whom it is about.
-fn sample(impact: &Impact, report: &Report, moment: &Moment<'_>) -> TestCaseResult {
-    let mut told: Vec<(String, bool)> = Vec::new();
+/// Checks the sample: members who lose come first, then the order is by org, and each row fits its members.
+fn sample(impact: &Impact, report: &Report, states: &BeforeAndAfter<'_>) -> TestCaseResult {
+    let mut sampled: Vec<(String, bool)> = Vec::new();
     let mut met: BTreeSet<(String, String)> = BTreeSet::new();
     for row in &impact.sample {
-        let users = users_of(row, moment)?;
+        let users = users_of(row, states)?;
         let wanted = match &row.who {
             Who::Member(_) => 1,
             Who::SomeOf { at_most, .. } => *at_most,
         };
-        prop_assert_eq!(users.len(), wanted, "{:?} stands for {:?}", row, users);
+        prop_assert_eq!(users.len(), wanted, "{:?} is about {:?}", row, users);
         for user in users {
             let key = (row.org_id.to_string(), user);
-            let touched = report.touched.get(&key);
-            prop_assert_eq!(Some(gist(row)), touched.map(|it| Touched { loses: false, ..it.clone() }), "{:?}", &key);
-            told.push((key.0.clone(), touched.is_some_and(|it| it.loses)));
+            let affected = report.affected.get(&key);
+            prop_assert_eq!(
+                Some(affected_member(row)),
+                affected.map(|it| AffectedMember { loses: false, ..it.clone() }),
+                "{:?}",
+                &key
+            );
+            sampled.push((key.0.clone(), affected.is_some_and(|it| it.loses)));
             prop_assert!(met.insert(key), "twice in the sample: {:?}", row);
         }
     }
     let mut should: Vec<(bool, String)> =
-        report.touched.iter().map(|((org, _), it)| (!it.loses, org.clone())).collect();
+        report.affected.iter().map(|((org, _), it)| (!it.loses, org.clone())).collect();
     should.sort();
     should.truncate(SAMPLE);
-    let told: Vec<_> = told.into_iter().map(|(org, loses)| (!loses, org)).collect();
-    prop_assert_eq!(told, should, "the order of the sample");
+    let sampled: Vec<_> = sampled.into_iter().map(|(org, loses)| (!loses, org)).collect();
+    prop_assert_eq!(sampled, should, "the order of the sample");
     Ok(())
 }
 
-fn gist(row: &MemberImpact) -> Touched {
+fn affected_member(row: &MemberImpact) -> AffectedMember {
     let names = |roles: &[RoleName]| {
         let names: BTreeSet<String> = roles.iter().map(ToString::to_string).collect();
         assert_eq!(names.len(), roles.len(), "a role twice: {row:?}");
         names
     };
-    Touched {
+    AffectedMember {
         roles_given: names(&row.roles_given),
         roles_removed: names(&row.roles_removed),
         roles_suspended: names(&row.roles_suspended),
@@ -122,15 +125,15 @@ fn gist(row: &MemberImpact) -> Touched {
     }
 }
 
-/// Those whom a row is about, as the database would find them.
-fn users_of(row: &MemberImpact, moment: &Moment<'_>) -> Result<Vec<String>, TestCaseError> {
+/// Returns the members that a row is about, as the database would find them.
+fn users_of(row: &MemberImpact, states: &BeforeAndAfter<'_>) -> Result<Vec<String>, TestCaseError> {
     let (role_set, at_most) = match &row.who {
         Who::Member(user) => return Ok(vec![user.to_string()]),
         Who::SomeOf { role_set, at_most } => (*role_set, *at_most),
     };
     let has = |project: &Project| {
         let org = project.org_numbered(row.org)?;
-        let mut users: Vec<&str> = moment.users.to_vec();
+        let mut users: Vec<&str> = states.users.to_vec();
         users.sort();
         users.retain(|user| {
             let record = project.membership(org, &UserId::stored(*user));
@@ -138,11 +141,12 @@ fn users_of(row: &MemberImpact, moment: &Moment<'_>) -> Result<Vec<String>, Test
         });
         Some(users.into_iter().take(at_most).map(str::to_string).collect::<Vec<_>>())
     };
-    let found = moment.before.project_keyed(moment.project).and_then(|project| has(project));
-    found.ok_or_else(|| TestCaseError::fail(format!("nobody is left whom {row:?} is about")))
+    let found = states.before.project_keyed(states.project).and_then(|project| has(project));
+    found.ok_or_else(|| TestCaseError::fail(format!("{row:?} is about no member")))
 }
 
-/// What a digest stands for: one report. That may have several, since it does not name all the orgs that it counts.
+/// The reports by digest. One digest must have one report. One report can have several digests, because it does not
+/// name all the orgs it counts.
 #[derive(Default)]
 pub struct Digests {
     reports: BTreeMap<String, String>,
@@ -151,23 +155,23 @@ pub struct Digests {
 impl Digests {
     pub fn keep(&mut self, impact: &Impact) -> TestCaseResult {
         prop_assert_ne!(&impact.digest, "");
-        let report = anonymous(impact);
+        let report = without_user_ids(impact);
         let before = self.reports.entry(impact.digest.clone()).or_insert_with(|| report.clone());
         prop_assert_eq!(&*before, &report, "one digest of two reports");
         Ok(())
     }
 }
 
-/// A report without the ids of users and what they are kept by.
-pub fn anonymous(impact: &Impact) -> String {
+/// Formats a report without user ids and role sets.
+pub fn without_user_ids(impact: &Impact) -> String {
     let mut rows = Vec::new();
     for row in &impact.sample {
-        let (touched, org) = (gist(row), &row.org_id);
+        let (affected, org) = (affected_member(row), &row.org_id);
         let times = match &row.who {
             Who::Member(_) => 1,
             Who::SomeOf { at_most, .. } => *at_most,
         };
-        rows.extend(std::iter::repeat_n(format!("{org} {touched:?}"), times));
+        rows.extend(std::iter::repeat_n(format!("{org} {affected:?}"), times));
     }
     rows.sort();
     let others = Impact { digest: String::new(), sample: Vec::new(), ..impact.clone() };

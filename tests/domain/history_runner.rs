@@ -1,4 +1,4 @@
-//! A history that is lived through, by the service and by the model.
+//! Runs the steps of a history on the domain and on the model.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -10,22 +10,21 @@ use rolecall::domain::model::id::OrgNo;
 use rolecall::domain::{Call, Command, Outcome, Project, Reason, Refusal, State, Terms, Time, UserId, decide};
 use rolecall::limits::Limits;
 
-use crate::impacts::{self, Digests, Moment};
-use crate::model::{Called, Model, ModelOutcome, project_of};
-use crate::seen::answered;
-use crate::strategies::{Digest, Step, USERS, empty_state};
-use crate::symbols::resolved;
+use crate::impact_comparison::{self, BeforeAndAfter, Digests};
+use crate::model::{CallOptions, Model, ModelOutcome, project_of};
+use crate::placeholders;
+use crate::random_history::{Digest, Step, USERS, empty_state};
+use crate::state_to_model::answer_of;
 
-/// A history that is being lived through, one command after another.
-pub struct Lifecycle {
+/// Runs one step after another on the domain.
+pub struct HistoryRunner {
     pub state: State,
     pub clock: Time,
     pub limits: Limits,
 }
 
-/// What became of one command.
-pub struct Lived {
-    /// The instant at which it was decided.
+pub struct StepOutcome {
+    /// The time at which the command was decided.
     pub now: Time,
     pub result: Result<ModelOutcome, Reason>,
     pub refusal: Option<Refusal>,
@@ -44,24 +43,24 @@ pub fn call() -> Call {
     }
 }
 
-impl Lifecycle {
+impl HistoryRunner {
     pub fn new(limits: Limits) -> Self {
         Self { state: empty_state(), clock: Time(0), limits }
     }
 
-    /// Decides one command, some time later, as the writer would.
-    pub fn live(&mut self, step: &Step) -> Lived {
+    /// Advances the clock and decides one command as the writer would.
+    pub fn run(&mut self, step: &Step) -> StepOutcome {
         self.clock = Time(self.clock.0 + step.advance);
         let before = self.state.revision();
         let now = Time(self.clock.0.max(before.at.0 + 1));
         let tag = (before.number as u32).wrapping_mul(0x9e37_79b9);
-        let command = resolved(&self.state, &step.command);
+        let command = placeholders::fill(&self.state, &step.command);
         let call = Call { acting_user: step.acting_user.clone(), ..call() };
         let impact_digest = match step.digest {
             Digest::None => None,
             Digest::Fitting => {
-                let dry = decide(&self.state, &command, &Terms { call: &call, now, limits: &self.limits });
-                dry.ok().map(|dry| dry.impact.digest.as_str().into())
+                let preview = decide(&self.state, &command, &Terms { call: &call, now, limits: &self.limits });
+                preview.ok().map(|preview| preview.impact.digest.as_str().into())
             }
             Digest::Stale => Some("stale".into()),
         };
@@ -76,27 +75,29 @@ impl Lifecycle {
             Some(Verdict::Refused(refusal)) => (Err(refusal.reason()), Some(refusal), None),
             _ => panic!("a command without a request id was replayed"),
         };
-        Lived { now, result, refusal, impact, commit }
+        StepOutcome { now, result, refusal, impact, commit }
     }
 
-    /// Purges what is dead, `rows` memberships at a time, by at most so many commands a project. Returns the commits, each
-    /// with the state after it.
+    /// Purges deleted data, `rows` memberships at a time, with at most `commands` commands for each project. Returns
+    /// each commit with the state after it.
     pub fn purge(&mut self, rows: usize, commands: usize) -> Vec<(Commit, State)> {
         let mut commits = Vec::new();
         for project in self.state.all_projects().map(|project| project.id).collect::<Vec<_>>() {
             for _ in 0..commands {
-                let now = self.state.project_numbered(project).expect("it stays").clone();
-                if !now.has_data_to_purge() {
+                let before = self.state.project_numbered(project).expect("the project stays").clone();
+                if !before.has_data_to_purge() {
                     break;
                 }
-                let (dead, existing): (Vec<_>, Vec<_>) = memberships(&now).into_iter().partition(|(_, dead)| *dead);
-                // A living member that is named by mistake stays.
-                let named = dead.iter().take(rows).chain(existing.first()).map(|(member, _)| member.clone()).collect();
-                let last = dead.len() <= rows;
-                let lived = self.live(&Step::plain(1, Command::Purge(Purge { project, members: named, last })));
-                let commit = lived.commit.expect("something is dead, so something is purged");
-                assert_eq!(memberships(self.state.project_numbered(project).expect("it stays")).len(), {
-                    existing.len() + dead.len() - dead.len().min(rows)
+                let (to_purge, existing): (Vec<_>, Vec<_>) =
+                    memberships(&before).into_iter().partition(|(_, to_purge)| *to_purge);
+                // An existing member that is named by mistake stays.
+                let named =
+                    to_purge.iter().take(rows).chain(existing.first()).map(|(member, _)| member.clone()).collect();
+                let last = to_purge.len() <= rows;
+                let outcome = self.run(&Step::plain(1, Command::Purge(Purge { project, members: named, last })));
+                let commit = outcome.commit.expect("data to purge is purged");
+                assert_eq!(memberships(self.state.project_numbered(project).expect("the project stays")).len(), {
+                    existing.len() + to_purge.len() - to_purge.len().min(rows)
                 });
                 commits.push((commit, self.state.clone()));
             }
@@ -105,66 +106,65 @@ impl Lifecycle {
     }
 }
 
-/// The memberships of a project, and whether each is of something dead.
+/// Returns the memberships of a project. The flag is true if the membership is to be purged.
 fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
     let mut found = Vec::new();
     let numbers = (1..project.next_org().number()).filter_map(OrgNo::new);
     for org in numbers.filter_map(|no| project.org_numbered(no)) {
         for user in USERS.into_iter().chain(["dan", "eve"]).map(UserId::stored) {
             let Some(record) = project.membership(org, &user) else { continue };
-            let gone = !project.record.lifecycle.exists() || !org.record.lifecycle.exists();
-            found.push(((org.no, user), gone || project.role_sets_being_purged().contains(&record.role_set)));
+            let deleted = !project.record.lifecycle.exists() || !org.record.lifecycle.exists();
+            found.push(((org.no, user), deleted || project.role_sets_being_purged().contains(&record.role_set)));
         }
     }
     found
 }
 
-/// The service and the model, which live through the same.
-pub struct Both {
-    pub lifecycle: Lifecycle,
+/// Runs the same steps on the domain and on the model.
+pub struct Comparison {
+    pub runner: HistoryRunner,
     pub model: Model,
     digests: Digests,
 }
 
-impl Both {
-    pub fn new(lifecycle: Lifecycle, model: Model) -> Self {
-        Self { lifecycle, model, digests: Digests::default() }
+impl Comparison {
+    pub fn new(runner: HistoryRunner, model: Model) -> Self {
+        Self { runner, model, digests: Digests::default() }
     }
 
-    /// They agree on what becomes of a step, and on its impact.
+    /// Compares the results and the impacts of one step.
     pub fn step(&mut self, step: &Step) -> TestCaseResult {
-        let was = self.lifecycle.state.clone();
-        let lived = self.lifecycle.live(step);
-        let should = self.model.after(&step.command, called(step), lived.now, &self.lifecycle.limits);
-        let (should, next) = match (should, &step.command, &lived.result) {
-            // That something is purged cannot be seen.
+        let was = self.runner.state.clone();
+        let outcome = self.runner.run(step);
+        let should = self.model.after(&step.command, call_options(step), outcome.now, &self.runner.limits);
+        let (should, next) = match (should, &step.command, &outcome.result) {
+            // Reads do not show whether something was purged.
             (Ok((it, next)), Command::Purge(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
             (Ok((it, next)), ..) => (Ok(it), Some(next)),
             (Err(reason), ..) => (Err(reason), None),
         };
-        prop_assert_eq!(&lived.result, &should);
+        prop_assert_eq!(&outcome.result, &should);
         let Some(next) = next else { return Ok(()) };
         let before = std::mem::replace(&mut self.model, next);
-        let Some(impact) = lived.impact.filter(|_| !matches!(step.command, Command::Purge(_))) else { return Ok(()) };
-        let report = before.report(&step.command, &self.model, step.acting_user.is_some(), lived.now);
+        let Some(impact) = outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_))) else { return Ok(()) };
+        let report = before.report(&step.command, &self.model, step.acting_user.is_some(), outcome.now);
         let project = project_of(&step.command);
-        let nobody_named = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
-        let after = &self.lifecycle.state;
-        impacts::agree(
+        let no_sample = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));
+        let after = &self.runner.state;
+        impact_comparison::agree(
             &impact,
             &report,
-            &Moment { project: &project, before: &was, after, users: &USERS, nobody_named },
+            &BeforeAndAfter { project: &project, before: &was, after, users: &USERS, no_sample },
         )?;
         self.digests.keep(&impact)
     }
 }
 
-/// A step as the model takes it.
-pub fn called(step: &Step) -> Called<'_> {
+pub fn call_options(step: &Step) -> CallOptions<'_> {
     let acting_user = step.acting_user.as_ref().map(UserId::as_str);
-    Called { acting_user, stale_digest: step.digest == Digest::Stale }
+    CallOptions { acting_user, stale_digest: step.digest == Digest::Stale }
 }
 
 fn done(outcome: &Outcome, changed: bool) -> ModelOutcome {
-    ModelOutcome { changed, answer: answered(outcome) }
+    ModelOutcome { changed, answer: answer_of(outcome) }
 }

@@ -1,5 +1,5 @@
-//! Random teams: an org of one project with members of several roles, some of which end, are internal, or suspended with
-//! fallback roles; and what acting users ask for there.
+//! A random project with one org. Its members have several roles: permanent, temporary, internal, or suspended with
+//! fallback roles. Also random writes of acting users in this org.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,57 +10,57 @@ use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use rolecall::limits::Limits;
 
-use crate::lifecycle::{Lifecycle, called};
+use crate::history_runner::{HistoryRunner, call_options};
 use crate::model::Model;
-use crate::strategies::{ABILITIES, Step};
+use crate::random_history::{ABILITIES, Step};
 
-pub const PROJECT: &str = "team";
+pub const PROJECT: &str = "random_org";
 pub const ORG: &str = "acme";
 pub const USERS: [&str; 5] = ["ann", "bob", "cid", "Ann", "nobody"];
 pub const VISIBLE: [&str; 5] = ["Owner", "Admin", "Auditor", "Member", "Guest"];
 pub const INTERNAL: [&str; 2] = ["Boss", "Spy"];
-/// When all is set up; ends of roles lie around it.
+/// The time after the set-up. Expiries are before and after it.
 pub const START: i64 = 1_000;
 
-/// What is there before anybody acts, as commands: some of them may be refused.
+/// The set-up, as commands. Some of them may be refused.
 #[derive(Clone, Debug)]
-pub struct Team {
+pub struct RandomOrg {
     pub structure: RoleStructure,
     /// The project with its visible roles, and what they grant and manage.
     pub visible: Vec<Command>,
-    /// The same of the internal roles.
+    /// The internal roles, and what they grant and manage.
     pub internal: Vec<Command>,
     pub members: Vec<Command>,
-    /// Which roles are disabled, and how.
+    /// Edits that disable roles.
     pub disabled: Vec<Command>,
 }
 
-impl Team {
+impl RandomOrg {
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         self.visible.iter().chain(&self.internal).chain(&self.members).chain(&self.disabled)
     }
 
-    /// Lives through the commands.
-    pub fn lived(&self) -> Lifecycle {
-        let mut lifecycle = Lifecycle::new(Limits::default());
+    /// Runs the commands.
+    pub fn run(&self) -> HistoryRunner {
+        let mut runner = HistoryRunner::new(Limits::default());
         for command in self.commands() {
-            lifecycle.live(&Step::plain(1, command.clone()));
+            runner.run(&Step::plain(1, command.clone()));
         }
-        lifecycle.clock = Time(START);
-        lifecycle
+        runner.clock = Time(START);
+        runner
     }
 
-    /// The same, and the model goes along: both accept or refuse.
-    pub fn lived_by_both(&self) -> (Lifecycle, Model) {
-        let (mut lifecycle, mut model) = (Lifecycle::new(Limits::default()), Model::default());
+    /// Runs the commands on the domain and on the model, and asserts that both give the same results.
+    pub fn run_with_model(&self) -> (HistoryRunner, Model) {
+        let (mut runner, mut model) = (HistoryRunner::new(Limits::default()), Model::default());
         for command in self.commands() {
             let step = Step::plain(1, command.clone());
-            let lived = lifecycle.live(&step);
-            let should = model.run(command, called(&step), lived.now, &lifecycle.limits);
-            assert_eq!(lived.result, should, "{command:?}");
+            let outcome = runner.run(&step);
+            let should = model.run(command, call_options(&step), outcome.now, &runner.limits);
+            assert_eq!(outcome.result, should, "{command:?}");
         }
-        lifecycle.clock = Time(START);
-        (lifecycle, model)
+        runner.clock = Time(START);
+        (runner, model)
     }
 }
 
@@ -114,7 +114,7 @@ pub fn edit(edits: RoleMappingEdits, on_disabled: OnDisabled) -> Command {
     })
 }
 
-/// Exactly these abilities.
+/// Grants exactly these of the permissions in `ABILITIES`.
 fn grants(name: &'static str, abilities: Vec<&'static str>) -> Command {
     let permission = |name: &&str| PermissionName::stored(*name);
     let remove = ABILITIES.iter().filter(|name| !abilities.contains(name)).map(permission).collect();
@@ -127,7 +127,7 @@ pub fn write(user: &str, write: Write) -> Command {
     Command::WriteMember(WriteMember { project: project(), row, allow_ownerless: false })
 }
 
-/// Roles of the project: what each manages matters in MULTI alone.
+/// Grants and managed roles of each role. Only MULTI_ROLE uses the managed roles.
 fn described(names: &'static [&'static str]) -> BoxedStrategy<Vec<Command>> {
     let one = |&name: &&'static str| {
         let abilities = prop_oneof![3 => Just(ABILITIES.to_vec()), 2 => subsequence(ABILITIES.to_vec(), 0..5)];
@@ -137,7 +137,7 @@ fn described(names: &'static [&'static str]) -> BoxedStrategy<Vec<Command>> {
     names.iter().map(one).collect::<Vec<_>>().prop_map(|all| all.concat()).boxed()
 }
 
-pub fn team() -> BoxedStrategy<Team> {
+pub fn random_org() -> BoxedStrategy<RandomOrg> {
     let structure = select(&[RoleStructure::SingleRole, RoleStructure::MultiRole][..]);
     let place = || {
         prop_oneof![
@@ -147,7 +147,7 @@ pub fn team() -> BoxedStrategy<Team> {
     };
     let places = (place(), place());
     let off = subsequence(vec!["Admin", "Auditor", "Guest", "Boss", "Spy"], 0..3);
-    let disabled = (off, suspended());
+    let disabled = (off, suspend());
     let roles = (described(&VISIBLE), described(&INTERNAL), places);
     (structure, roles, members(&["Boss", "Spy"]), vec(disabled, 0..3))
         .prop_map(|(structure, (visible, internal, places), members, disabled)| {
@@ -175,7 +175,7 @@ pub fn team() -> BoxedStrategy<Team> {
             let disabled = disabled.into_iter().map(|(off, on_disabled)| {
                 edit(RoleMappingEdits { disable: names(off), ..RoleMappingEdits::default() }, on_disabled)
             });
-            Team {
+            RandomOrg {
                 structure,
                 visible: start.into_iter().chain(visible.into_iter().filter(multi)).collect(),
                 internal: [new_role("Boss", true, places.0), new_role("Spy", true, places.1)]
@@ -189,7 +189,7 @@ pub fn team() -> BoxedStrategy<Team> {
         .boxed()
 }
 
-fn suspended() -> impl Strategy<Value = OnDisabled> {
+fn suspend() -> impl Strategy<Value = OnDisabled> {
     let fallback_role = proptest::option::weighted(
         0.75,
         select(&["Member", "Owner", "Auditor", "Guest"][..]).prop_map(RoleName::stored),
@@ -197,32 +197,32 @@ fn suspended() -> impl Strategy<Value = OnDisabled> {
     fallback_role.prop_map(|fallback_role| OnDisabled::Suspend { fallback_role })
 }
 
-/// Who is there, with which roles.
+/// The roles of one member.
 #[derive(Clone, Debug)]
-pub struct Cast {
+pub struct MemberSpec {
     user: &'static str,
-    base: &'static str,
-    lent: Option<(&'static str, Time)>,
-    /// What there is room for in MULTI_ROLE alone.
+    permanent: &'static str,
+    temporary: Option<(&'static str, Time)>,
+    /// More roles, in MULTI_ROLE only.
     more: Vec<(&'static str, Option<Time>)>,
-    /// In SINGLE_ROLE in the place of the base role, or of the lent one.
+    /// In SINGLE_ROLE it replaces the permanent or the temporary role.
     internal: Option<(&'static str, Option<Time>)>,
 }
 
-impl Cast {
-    /// As much of it as the structure has room for.
+impl MemberSpec {
+    /// Returns the write that adds the member, with the roles that the structure allows.
     pub fn command(&self, structure: RoleStructure) -> Command {
-        let lent = self.lent.map(|(role, expire_time)| (role, Some(expire_time)));
-        let mut roles = vec![(self.base, None)];
+        let temporary = self.temporary.map(|(role, expire_time)| (role, Some(expire_time)));
+        let mut roles = vec![(self.permanent, None)];
         match structure {
             RoleStructure::SingleRole => {
-                roles.extend(lent);
+                roles.extend(temporary);
                 if let Some((role, expire_time)) = self.internal {
                     roles.retain(|(_, other)| other.is_some() != expire_time.is_some());
                     roles.push((role, expire_time));
                 }
             }
-            RoleStructure::MultiRole => roles.extend(self.more.iter().copied().chain(lent).chain(self.internal)),
+            RoleStructure::MultiRole => roles.extend(self.more.iter().copied().chain(temporary).chain(self.internal)),
         }
         let mut given: Vec<RoleAssignment> = Vec::new();
         for (role, expire_time) in roles {
@@ -234,55 +234,55 @@ impl Cast {
     }
 }
 
-/// `ann` and `bob`, mostly with roles between the highest and the lowest, and some of the others.
-pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<Cast>> {
-    let cast = move |user: &'static str, roles: [&'static str; 6]| {
+/// `ann` and `bob`, mostly with roles in the middle of the order, and some other users.
+pub fn members(internal: &'static [&'static str]) -> BoxedStrategy<Vec<MemberSpec>> {
+    let spec = move |user: &'static str, roles: [&'static str; 6]| {
         let role = move || select(roles.to_vec());
-        let ends = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]).prop_map(Time);
-        let lent = proptest::option::weighted(0.35, (role(), ends));
-        let more = vec((role(), end()), 0..3);
+        let expiries = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]).prop_map(Time);
+        let temporary = proptest::option::weighted(0.35, (role(), expiries));
+        let more = vec((role(), expiry()), 0..3);
         let internal = match internal {
             [] => Just(None).boxed(),
-            names => proptest::option::weighted(0.25, (select(names), end())).boxed(),
+            names => proptest::option::weighted(0.25, (select(names), expiry())).boxed(),
         };
-        (role(), lent, more, internal).prop_map(move |(base, lent, more, internal)| Cast {
+        (role(), temporary, more, internal).prop_map(move |(permanent, temporary, more, internal)| MemberSpec {
             user,
-            base,
-            lent,
+            permanent,
+            temporary,
             more,
             internal,
         })
     };
     let often = ["Admin", "Admin", "Auditor", "Auditor", "Guest", "Owner"];
     let any = ["Owner", "Admin", "Auditor", "Member", "Guest", "Owner"];
-    let others = USERS[2..4].iter().map(|&user| proptest::option::weighted(0.8, cast(user, any)).boxed());
-    let all: Vec<_> = USERS[..2].iter().map(|&user| cast(user, often).prop_map(Some).boxed()).chain(others).collect();
+    let others = USERS[2..4].iter().map(|&user| proptest::option::weighted(0.8, spec(user, any)).boxed());
+    let all: Vec<_> = USERS[..2].iter().map(|&user| spec(user, often).prop_map(Some).boxed()).chain(others).collect();
     all.prop_map(|members| members.into_iter().flatten().collect()).boxed()
 }
 
-/// Mostly none, or one of few: some are over when the acting begins, some end meanwhile.
-pub fn end() -> impl Strategy<Value = Option<Time>> {
-    let ends = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]);
-    prop_oneof![3 => Just(None), 2 => ends.prop_map(|at| Some(Time(at)))]
+/// Mostly `None`. Some expiries pass during the set-up or the test.
+pub fn expiry() -> impl Strategy<Value = Option<Time>> {
+    let expiries = select(&[START - 100, START + 5, START + 20, START + 20, START + 1_000][..]);
+    prop_oneof![3 => Just(None), 2 => expiries.prop_map(|at| Some(Time(at)))]
 }
 
-/// What acting users may ask for.
-pub fn wish(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Step> {
+/// A random member write of an acting user.
+pub fn acting_user_write(actors: &'static [&'static str], names: &'static [&'static str]) -> BoxedStrategy<Step> {
     let given = move || {
-        (select(names), end(), prop_oneof![4 => Just(false), 1 => Just(true)]).prop_map(
+        (select(names), expiry(), prop_oneof![4 => Just(false), 1 => Just(true)]).prop_map(
             |(role, expire_time, permanent)| RoleAssignment { role: RoleName::stored(role), expire_time, permanent },
         )
     };
-    let wish = prop_oneof![
+    let random_write = prop_oneof![
         4 => vec(given(), 0..3).prop_map(Write::Add),
         8 => vec(given(), 1..4).prop_map(Write::Set),
         2 => Just(Write::Remove),
     ];
     let advance = prop_oneof![3 => 0i64..3, 1 => 3i64..12];
-    (select(actors), select(&USERS[..]), wish, advance)
-        .prop_map(|(acting, user, wish, advance)| Step {
+    (select(actors), select(&USERS[..]), random_write, advance)
+        .prop_map(|(acting, user, random_write, advance)| Step {
             acting_user: Some(UserId::stored(acting)),
-            ..Step::plain(advance, write(user, wish))
+            ..Step::plain(advance, write(user, random_write))
         })
         .boxed()
 }

@@ -1,5 +1,5 @@
-//! Short histories of what turns disabled and enabled again (M7), of roles that go (R4) and of structures that are converted
-//! (P5), where somebody holds the roles: long ones come to it too seldom.
+//! Short histories that disable and enable roles (M7), delete roles (R4) and convert the structure (P5) while members
+//! hold the roles. Long random histories do this too seldom.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,15 +10,17 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{OrgId, RoleMappingName, RoleName};
 
 use crate::histories::{agree_on_checks, agree_on_contents};
-use crate::lifecycle::Both;
-use crate::strategies::{Digest, Step, config};
-use crate::symbols::RETRY_DELAY;
-use crate::teams::{INTERNAL, ORG, Team, USERS, VISIBLE, end, project, team, wish, write};
+use crate::history_runner::Comparison;
+use crate::placeholders::ALL_OTHERS;
+use crate::random_history::{Digest, Step, config};
+use crate::random_org::{
+    INTERNAL, ORG, RandomOrg, USERS, VISIBLE, acting_user_write, expiry, project, random_org, write,
+};
 
 const MAPPINGS: [&str; 3] = ["Default", "Free", "Paid"];
 const ORGS: [&str; 2] = [ORG, "globex"];
-/// Those that may be disabled: neither of the default roles.
-const FREE_TO_GO: [&str; 5] = ["Admin", "Auditor", "Guest", "Boss", "Spy"];
+/// All roles that can be disabled: the default roles cannot.
+const CAN_BE_DISABLED: [&str; 5] = ["Admin", "Auditor", "Guest", "Boss", "Spy"];
 
 fn role() -> impl Strategy<Value = RoleName> {
     prop_oneof![6 => select(&VISIBLE[..]), 1 => select(&INTERNAL[..])].prop_map(RoleName::stored)
@@ -32,30 +34,29 @@ fn org() -> impl Strategy<Value = OrgId> {
     prop_oneof![3 => Just(ORGS[0]), 1 => Just(ORGS[1])].prop_map(OrgId::stored)
 }
 
-/// Mostly such as can be: roles that are never disabled take the place of those that may be.
+/// Mostly valid strategies: the replacements are roles that are seldom disabled.
 fn on_disabled() -> BoxedStrategy<OnDisabled> {
-    let stays = || prop_oneof![12 => select(&["Member", "Owner", "Guest", "Auditor", "Guest", "Auditor"][..]), 1 => select(&INTERNAL[..])];
-    let stays = || stays().prop_map(RoleName::stored);
-    let lost =
-        prop_oneof![6 => subsequence(FREE_TO_GO[..3].to_vec(), 0..3), 1 => subsequence(FREE_TO_GO.to_vec(), 1..3)];
-    let entries = (lost, stays(), stays());
+    let replacement = || prop_oneof![12 => select(&["Member", "Owner", "Guest", "Auditor", "Guest", "Auditor"][..]), 1 => select(&INTERNAL[..])];
+    let replacement = || replacement().prop_map(RoleName::stored);
+    let lost = prop_oneof![6 => subsequence(CAN_BE_DISABLED[..3].to_vec(), 0..3), 1 => subsequence(CAN_BE_DISABLED.to_vec(), 1..3)];
+    let entries = (lost, replacement(), replacement());
     let entries = entries.prop_map(|(roles, one, other)| {
         let to = [one, other].into_iter().cycle();
         roles.into_iter().map(RoleName::stored).zip(to).collect::<Vec<_>>()
     });
-    let default_replacement = prop_oneof![1 => Just(None), 4 => stays().prop_map(Some)];
+    let default_replacement = prop_oneof![1 => Just(None), 4 => replacement().prop_map(Some)];
     prop_oneof![
         1 => Just(OnDisabled::Reject),
         2 => Just(OnDisabled::Suspend { fallback_role: None }),
-        6 => stays().prop_map(|role| OnDisabled::Suspend { fallback_role: Some(role) }),
+        6 => replacement().prop_map(|role| OnDisabled::Suspend { fallback_role: Some(role) }),
         6 => (entries, default_replacement).prop_map(|(replacements, default_replacement)| OnDisabled::Remap { replacements, default_replacement }),
     ]
     .boxed()
 }
 
-/// The other mappings, and another org, once there is a team.
+/// Two more mappings and another org.
 fn plans() -> impl Strategy<Value = Vec<Command>> {
-    let off = || subsequence(FREE_TO_GO.to_vec(), 0..4);
+    let off = || subsequence(CAN_BE_DISABLED.to_vec(), 0..4);
     (off(), off()).prop_map(|(free, paid)| {
         let mut commands = Vec::new();
         for (name, off) in [("Free", free), ("Paid", paid)] {
@@ -84,8 +85,7 @@ fn plans() -> impl Strategy<Value = Vec<Command>> {
 }
 
 fn step() -> BoxedStrategy<Step> {
-    let names =
-        prop_oneof![2 => subsequence(FREE_TO_GO[..3].to_vec(), 1..3), 1 => subsequence(FREE_TO_GO.to_vec(), 1..4)];
+    let names = prop_oneof![2 => subsequence(CAN_BE_DISABLED[..3].to_vec(), 1..3), 1 => subsequence(CAN_BE_DISABLED.to_vec(), 1..4)];
     let toggle = (names, prop_oneof![2 => Just(false), 1 => Just(true)]);
     let toggle = toggle.prop_map(|(names, enable)| {
         let names = names.into_iter().map(RoleName::stored).collect();
@@ -151,9 +151,9 @@ fn step() -> BoxedStrategy<Step> {
         if multi {
             order.clear();
         } else {
-            let mut seen = std::collections::BTreeSet::new();
-            order.retain(|role| seen.insert(role.clone()));
-            order.push(RoleName::stored(RETRY_DELAY));
+            let mut distinct = std::collections::BTreeSet::new();
+            order.retain(|role| distinct.insert(role.clone()));
+            order.push(RoleName::stored(ALL_OTHERS));
         }
         Command::ConvertRoleStructure(ConvertRoleStructure {
             project: project(),
@@ -163,15 +163,17 @@ fn step() -> BoxedStrategy<Step> {
             allow_ownerless,
         })
     });
-    let given = (role(), end()).prop_map(|(role, expire_time)| RoleAssignment { role, expire_time, permanent: false });
+    let given =
+        (role(), expiry()).prop_map(|(role, expire_time)| RoleAssignment { role, expire_time, permanent: false });
     let member = (select(&USERS[..4]), vec(given, 1..4), any::<bool>(), org());
     let member = member.prop_map(|(user, given, add, org_id)| {
-        let Command::WriteMember(mut one) = write(user, if add { Write::Add(given) } else { Write::Set(given) }) else {
-            unreachable!("it writes a member")
+        let Command::WriteMember(mut command) = write(user, if add { Write::Add(given) } else { Write::Set(given) })
+        else {
+            unreachable!("write() writes a member")
         };
-        one.row.org_id = org_id;
-        one.allow_ownerless = true;
-        Command::WriteMember(one)
+        command.row.org_id = org_id;
+        command.allow_ownerless = true;
+        Command::WriteMember(command)
     });
     let advance = prop_oneof![4 => 0i64..4, 1 => 4i64..30];
     let digest = prop_oneof![6 => Just(Digest::None), 1 => Just(Digest::Fitting)];
@@ -187,7 +189,7 @@ fn step() -> BoxedStrategy<Step> {
     ];
     prop_oneof![
         9 => (advance, command, digest).prop_map(|(advance, command, digest)| Step { digest, ..Step::plain(advance, command) }),
-        2 => wish(&USERS, &VISIBLE),
+        2 => acting_user_write(&USERS, &VISIBLE),
     ]
     .boxed()
 }
@@ -196,24 +198,24 @@ proptest! {
     #![proptest_config(config(2_000))]
 
     #[test]
-    fn m7_what_turns_disabled_and_works_again_does_so_for_each_member_as_the_model_says(
-        team in team(),
+    fn m7_disabling_and_enabling_roles_gives_each_member_the_roles_of_the_model(
+        random_org in random_org(),
         plans in plans(),
         steps in vec(step(), 14),
     ) {
-        let (lifecycle, model) = Team { disabled: vec![], ..team }.lived_by_both();
-        let mut both = Both::new(lifecycle, model);
+        let (runner, model) = RandomOrg { disabled: vec![], ..random_org }.run_with_model();
+        let mut comparison = Comparison::new(runner, model);
         let set_up: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
         for step in set_up.iter().chain(&steps) {
-            both.step(step).map_err(|it| TestCaseError::fail(format!("{step:?}: {it}")))?;
+            comparison.step(step).map_err(|it| TestCaseError::fail(format!("{step:?}: {it}")))?;
         }
-        let now = both.lifecycle.state.revision().at;
-        agree_on_contents(&both.lifecycle.state, &both.model, now)?;
-        agree_on_checks(&both.lifecycle.state, &both.model, now.max(both.lifecycle.clock), |asked| asked % 3 == 0)?;
+        let now = comparison.runner.state.revision().at;
+        agree_on_contents(&comparison.runner.state, &comparison.model, now)?;
+        agree_on_checks(&comparison.runner.state, &comparison.model, now.max(comparison.runner.clock), |asked| asked % 3 == 0)?;
     }
 }
 
-/// How often the short histories come to what they are made for.
+/// The histories must contain what they are made for.
 #[test]
 fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
     use std::collections::BTreeMap;
@@ -221,40 +223,41 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
 
-    let mut runner = TestRunner::deterministic();
-    let mut met: BTreeMap<String, usize> = BTreeMap::new();
-    let histories = (team(), plans(), vec(step(), 14), vec(wish(&USERS, &VISIBLE), 4));
+    let mut test_runner = TestRunner::deterministic();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let histories = (random_org(), plans(), vec(step(), 14), vec(acting_user_write(&USERS, &VISIBLE), 4));
     for _ in 0..1_200 {
-        let (team, plans, steps, wishes) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
-        let mut lifecycle = Team { disabled: vec![], ..team }.lived();
+        let (random_org, plans, steps, writes) =
+            histories.new_tree(&mut test_runner).expect("strategies do not filter").current();
+        let mut runner = RandomOrg { disabled: vec![], ..random_org }.run();
         let plans: Vec<Step> = plans.into_iter().map(|command| Step::plain(0, command)).collect();
-        for step in wishes.iter().chain(&plans).chain(&steps) {
-            let lived = lifecycle.live(step);
-            let by = if step.acting_user.is_some() { " for a user" } else { "" };
-            let name = match &lived.result {
+        for step in writes.iter().chain(&plans).chain(&steps) {
+            let outcome = runner.run(step);
+            let by = if step.acting_user.is_some() { " by an acting user" } else { "" };
+            let name = match &outcome.result {
                 Ok(outcome) if outcome.changed => format!("{}{by}", step.command.kind()),
-                Ok(_) => "nothing".into(),
+                Ok(_) => "unchanged".into(),
                 Err(reason) => format!("{reason:?}"),
             };
-            *met.entry(name).or_default() += 1;
-            for change in lived.commit.iter().flat_map(|commit| &commit.changes) {
+            *counts.entry(name).or_default() += 1;
+            for change in outcome.commit.iter().flat_map(|commit| &commit.changes) {
                 let kind = format!("{change:?}");
-                *met.entry(kind.split('(').next().unwrap_or_default().to_string()).or_default() += 1;
+                *counts.entry(kind.split('(').next().unwrap_or_default().to_string()).or_default() += 1;
             }
-            for impact in lived.impact.iter() {
+            for impact in outcome.impact.iter() {
                 let roles = |count: fn(&rolecall::domain::impact::report::RoleImpact) -> u64| {
                     impact.roles.iter().map(count).sum()
                 };
-                let counts: [(&str, u64); 2] =
+                let role_counts: [(&str, u64); 2] =
                     [("suspended", roles(|it| it.suspended)), ("reactivated", roles(|it| it.reactivated))];
-                for (name, count) in counts {
-                    *met.entry(name.into()).or_default() += count as usize;
+                for (name, count) in role_counts {
+                    *counts.entry(name.into()).or_default() += count as usize;
                 }
             }
-            let project = lifecycle.state.project_keyed(crate::teams::PROJECT).expect("there").clone();
+            let project = runner.state.project_keyed(crate::random_org::PROJECT).expect("there").clone();
             for fallbacks in ORGS.iter().filter_map(|org| project.org(org)).map(|org| org.fallbacks()) {
                 let chained = fallbacks.iter().any(|it| fallbacks.iter().any(|other| other.role == it.fallback_role));
-                *met.entry("a chain".into()).or_default() += usize::from(chained);
+                *counts.entry("a chain of fallback roles".into()).or_default() += usize::from(chained);
             }
         }
     }
@@ -262,7 +265,7 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
         "Fallbacks",
         "Remap",
         "Subscription",
-        "a chain",
+        "a chain of fallback roles",
         "suspended",
         "reactivated",
         "SubscribeOrg",
@@ -271,9 +274,9 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
         "DeleteRoleMapping",
         "DeleteRole",
         "ConvertRoleStructure",
-        "AddMember for a user",
-        "SetMemberRoles for a user",
-        "RemoveMember for a user",
+        "AddMember by an acting user",
+        "SetMemberRoles by an acting user",
+        "RemoveMember by an acting user",
         "RolesWouldBeDisabled",
         "ReplacementUnsuitable",
         "RoleInUse",
@@ -284,6 +287,6 @@ fn short_histories_reach_every_strategy_and_every_refusal_of_an_acting_user() {
         "MemberAlreadyExists",
         "MemberNotFound",
     ];
-    let missed: Vec<_> = wanted.iter().filter(|name| met.get(**name).is_none_or(|&times| times < 8)).collect();
-    assert!(missed.is_empty(), "hardly ever met: {missed:?} of {met:#?}");
+    let missed: Vec<_> = wanted.iter().filter(|name| counts.get(**name).is_none_or(|&times| times < 8)).collect();
+    assert!(missed.is_empty(), "too rare: {missed:?} of {counts:#?}");
 }

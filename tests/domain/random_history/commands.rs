@@ -1,298 +1,18 @@
-//! Random histories: few names, so that collisions, repeats and names that nobody has all happen.
+//! Random commands.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::contextualize_config;
 
-use rolecall::domain::collections::hash::HashKey;
 use rolecall::domain::commands::command::*;
 use rolecall::domain::model::id::{OrgNo, ProjectId};
 use rolecall::domain::model::project::{Environment, RoleStructure};
-use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, State, Time, UserId};
-use rolecall::limits::Limits;
+use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 
-use crate::symbols::{FRESH, RETRY_DELAY, STALE};
+use super::{MAPPINGS, PERMISSIONS, PROJECTS, ROLES, USERS};
+use crate::placeholders::{ALL_OTHERS, FRESH, STALE};
 
-/// Commands of one history, beside those that set it up.
-pub const STEPS: usize = 50;
-
-pub const PROJECTS: [&str; 2] = ["single", "multi"];
-/// The keys of projects that ever are, and one that nobody gets.
-pub const KEYS: [&str; 5] = ["single", "multi", "third", "default", "workspace"];
-pub const ORGS: [&str; 4] = ["acme", "Acme", "globex", "nowhere"];
-pub const USERS: [&str; 5] = ["ann", "bob", "cid", "Ann", "nobody"];
-/// `rolecall::can_fly` is reserved and never there.
-pub const PERMISSIONS: [&str; 6] = ["read", "Read", "write", "list", "rolecall::can_invite", "rolecall::can_fly"];
-pub const ROLES: [&str; 9] = ["Owner", "Admin", "Member", "Auditor", "Boss", "auditor", "Straße", "STRASSE", "Ghost"];
-const MAPPINGS: [&str; 7] = ["Default", "Free", "free", "Paid", "Trial", "Gold", "Nothing"];
-
-/// Commands one after another, at instants of a clock that may also go back.
-#[derive(Clone, Debug)]
-pub struct History {
-    pub limits: Limits,
-    pub steps: Vec<Step>,
-    /// How long after the end everything is asked.
-    pub asked_at: Vec<Time>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// By how much the clock goes on before the command.
-    pub advance: i64,
-    pub command: Command,
-    /// The end user on whose behalf it is called.
-    pub acting_user: Option<UserId>,
-    pub digest: Digest,
-}
-
-/// Which digest of an impact a command names (R9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Digest {
-    None,
-    /// The one that a dry run answers just before.
-    Fitting,
-    Stale,
-}
-
-impl Step {
-    /// A command of the caller's own.
-    pub fn plain(advance: i64, command: Command) -> Self {
-        Self { advance, command, acting_user: None, digest: Digest::None }
-    }
-}
-
-/// As many cases as the environment says (PROPTEST_CASES, for every property alike), else `cases`. What is said in a
-/// `ProptestConfig` itself comes before the environment, save in `proptest!`: so it is asked here, for all.
-pub fn config(cases: u32) -> ProptestConfig {
-    let config =
-        ProptestConfig { cases, failure_persistence: None, max_shrink_time: 20_000, ..ProptestConfig::default() };
-    contextualize_config(config)
-}
-
-/// The hash key of the tests.
-pub fn hash_key() -> HashKey {
-    HashKey::new(*b"a key for tests.")
-}
-
-pub fn empty_state() -> State {
-    State::new(hash_key())
-}
-
-pub fn history() -> BoxedStrategy<History> {
-    let set_up = prop_oneof![9 => Just(true), 1 => Just(false)];
-    let asked_at = vec((0i64..600).prop_map(Time), 2);
-    (limits(), set_up, vec(step(), STEPS), asked_at)
-        .prop_map(|(limits, set_up, steps, asked_at)| {
-            let before = begin().into_iter().chain(if set_up { furnish() } else { Vec::new() });
-            let mut steps: Vec<Step> = before.map(|command| Step::plain(0, command)).chain(steps).collect();
-            // How many different sets of roles are left once a role was deleted is nobody's promise.
-            if limits.role_sets < Limits::default().role_sets {
-                steps.retain(|step| !alters_sets(&step.command));
-            }
-            History { limits, steps, asked_at }
-        })
-        .boxed()
-}
-
-/// Whether members may get role sets that are given to nobody else.
-fn alters_sets(command: &Command) -> bool {
-    let remaps = |on_disabled: &OnDisabled| matches!(on_disabled, OnDisabled::Remap { .. });
-    match command {
-        Command::DeleteRole(_) | Command::ConvertRoleStructure(_) => true,
-        Command::CreateRoleMapping(command) => remaps(&command.on_disabled),
-        Command::UpdateRoleMapping(command) => remaps(&command.on_disabled),
-        Command::DeleteRoleMapping(command) => remaps(&command.on_disabled),
-        Command::SubscribeOrg(command) => remaps(&command.on_disabled),
-        Command::BatchSubscribeOrgs(command) => remaps(&command.on_disabled),
-        _ => false,
-    }
-}
-
-/// Each limit is tight now and then, so that it is met.
-fn limits() -> impl Strategy<Value = Limits> {
-    let limit = |tight: std::ops::Range<u64>, default| prop_oneof![5 => Just(default), 1 => tight];
-    let defaults = Limits::default();
-    let tight = (
-        limit(5..8, defaults.roles),
-        limit(11..14, defaults.permissions),
-        limit(3..6, defaults.role_mappings),
-        limit(38..60, defaults.grants),
-        limit(3..7, defaults.role_sets),
-        limit(1..4, defaults.member_roles),
-        limit(4..14, defaults.managed_roles),
-    );
-    tight.prop_map(move |(roles, permissions, role_mappings, grants, role_sets, member_roles, managed_roles)| Limits {
-        roles,
-        permissions,
-        role_mappings,
-        grants,
-        role_sets,
-        member_roles,
-        managed_roles,
-        ..defaults
-    })
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let advance = prop_oneof![5 => 0i64..4, 5 => 0i64..40, 1 => -60i64..0];
-    let acting_user = prop_oneof![1 => Just(None), 1 => select(&ACTING[..]).prop_map(|id| Some(UserId::stored(id)))];
-    let digest = prop_oneof![14 => Just(Digest::None), 2 => Just(Digest::Fitting), 1 => Just(Digest::Stale)];
-    (advance, command(), acting_user, digest).prop_map(|(advance, mut command, acting_user, digest)| {
-        let acting_user = acting_user.filter(|_| takes_acting_user(&command));
-        if let (Command::WriteMember(command), Some(_)) = (&mut command, &acting_user) {
-            command.allow_ownerless = false;
-        }
-        Step { advance, command, acting_user, digest }
-    })
-}
-
-/// Mostly those who hold much.
-const ACTING: [&str; 6] = ["Ann", "Ann", "ann", "bob", "cid", "nobody"];
-
-fn takes_acting_user(command: &Command) -> bool {
-    matches!(command, Command::WriteMember(_) | Command::UpdateOrg(_) | Command::DeleteOrg(_))
-}
-
-/// The projects that every history begins with.
-fn begin() -> Vec<Command> {
-    let create = |key, role_structure| {
-        Command::CreateProject(CreateProject {
-            key: ProjectKey::stored(key),
-            display_name: "One".into(),
-            environment: Environment::Live,
-            role_structure,
-            reuse_deleted_key: false,
-        })
-    };
-    let (single, multi) = (RoleStructure::SingleRole, RoleStructure::MultiRole);
-    vec![create("default", single), create("single", single), create("multi", multi)]
-}
-
-/// Something in each project, so that more of what follows is accepted.
-fn furnish() -> Vec<Command> {
-    let mut commands = Vec::new();
-    for key in PROJECTS {
-        let project = ProjectKey::stored(key);
-        let new = |name| NewPermission { name: PermissionName::stored(name), description: String::new() };
-        commands.push(Command::CreatePermissions(CreatePermissions {
-            project: project.clone(),
-            permissions: vec![new("read"), new("write")],
-            batch: true,
-        }));
-        commands.push(Command::CreateRole(CreateRole {
-            project: project.clone(),
-            name: RoleName::stored("Auditor"),
-            description: String::new(),
-            internal: false,
-            place: Place::Above(RoleName::stored("Member")),
-            disabled_in: vec![],
-            manages: vec![],
-        }));
-        commands.push(Command::CreateRole(CreateRole {
-            project: project.clone(),
-            name: RoleName::stored("Boss"),
-            description: String::new(),
-            internal: true,
-            place: Place::Below(RoleName::stored("Owner")),
-            disabled_in: vec![],
-            manages: vec![],
-        }));
-        if key == "multi" {
-            for (name, managed) in [("Owner", &["Owner", "Admin", "Auditor", "Member"][..]), ("Boss", &["Auditor"][..])]
-            {
-                commands.push(Command::UpdateRole(UpdateRole {
-                    project: project.clone(),
-                    name: RoleName::stored(name),
-                    etag: None,
-                    new_name: None,
-                    description: None,
-                    internal: None,
-                    aliases: None,
-                    manages: Some(managed.iter().map(|&name| RoleName::stored(name)).collect()),
-                }));
-            }
-        }
-        let grant = |role, add: &[&'static str]| GrantEdit {
-            role: RoleName::stored(role),
-            add: add.iter().map(|&name| PermissionName::stored(name)).collect(),
-            remove: vec![],
-        };
-        commands.push(Command::CreateRoleMapping(CreateRoleMapping {
-            project: project.clone(),
-            name: RoleMappingName::stored("Free"),
-            description: String::new(),
-            duplicate_of: None,
-            edits: RoleMappingEdits {
-                grants: vec![
-                    grant("Owner", &ABILITIES),
-                    grant("Auditor", &["read", "rolecall::can_invite", "rolecall::can_change_roles"]),
-                    grant("Admin", &["write"]),
-                    grant("Member", &["read"]),
-                ],
-                enable: vec![],
-                disable: vec![RoleName::stored("Admin")],
-            },
-            subscribe: vec![],
-            on_disabled: OnDisabled::Reject,
-        }));
-        commands.push(Command::CreateRoleMapping(CreateRoleMapping {
-            project: project.clone(),
-            name: RoleMappingName::stored("Paid"),
-            description: String::new(),
-            duplicate_of: Some(RoleMappingName::stored("Default")),
-            edits: RoleMappingEdits { grants: vec![grant("Admin", &["read", "write"])], ..RoleMappingEdits::default() },
-            subscribe: vec![],
-            on_disabled: OnDisabled::Reject,
-        }));
-        for (org, mapping) in [("acme", "Free"), ("globex", "Paid")] {
-            commands.push(Command::CreateOrg(CreateOrg {
-                project: project.clone(),
-                org_id: OrgId::stored(org),
-                display_name: org.to_uppercase(),
-                metadata: String::new(),
-                role_mapping: None,
-                creator: Some(UserId::stored("Ann")),
-                reuse_deleted_id: false,
-            }));
-            commands.push(Command::SubscribeOrg(SubscribeOrg {
-                project: project.clone(),
-                org_id: OrgId::stored(org),
-                to: SubscribeTo::RoleMapping(RoleMappingName::stored(mapping)),
-                on_disabled: OnDisabled::Reject,
-            }));
-            for (user, role) in [("ann", None), ("bob", Some("Auditor")), ("cid", Some("Admin"))] {
-                let row = MemberWrite {
-                    org_id: OrgId::stored(org),
-                    user_id: UserId::stored(user),
-                    write: Write::Add(role.into_iter().map(lasting).collect()),
-                };
-                commands.push(Command::WriteMember(WriteMember {
-                    project: project.clone(),
-                    row,
-                    allow_ownerless: false,
-                }));
-            }
-        }
-    }
-    commands
-}
-
-/// What an acting user needs for its writes.
-pub const ABILITIES: [&str; 6] = [
-    "rolecall::can_view_other_members",
-    "rolecall::can_invite",
-    "rolecall::can_change_roles",
-    "rolecall::can_remove_users",
-    "rolecall::can_delete_org",
-    "rolecall::can_update_org_metadata",
-];
-
-fn lasting(role: &'static str) -> RoleAssignment {
-    RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false }
-}
-
-fn command() -> BoxedStrategy<Command> {
+pub fn command() -> BoxedStrategy<Command> {
     prop_oneof![
         13 => of_projects(),
         11 => of_permissions(),
@@ -331,7 +51,7 @@ fn of_projects() -> BoxedStrategy<Command> {
     });
     let confirmed = prop_oneof![3 => Just(true), 1 => Just(false)];
     prop_oneof![
-        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, anew()).prop_map(|(key, role_structure, reuse_deleted_key)| {
+        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, reuse_deleted()).prop_map(|(key, role_structure, reuse_deleted_key)| {
             Command::CreateProject(CreateProject {
                 key: ProjectKey::stored(key),
                 display_name: "Other".into(),
@@ -396,16 +116,16 @@ fn of_roles() -> BoxedStrategy<Command> {
     .boxed()
 }
 
-/// Mostly no list.
+/// Mostly `None`.
 fn managed() -> impl Strategy<Value = Option<Vec<RoleName>>> {
     prop_oneof![6 => Just(None), 1 => Just(Some(vec![])), 3 => vec(role(), 1..5).prop_map(Some)]
 }
 
-/// Mostly some roles and then all the others.
+/// Mostly some roles and then all others.
 fn order() -> impl Strategy<Value = Vec<RoleName>> {
     let rest = prop_oneof![4 => Just(true), 1 => Just(false)];
     (vec(role(), 0..4), rest).prop_map(|(mut roles, rest)| {
-        roles.extend(rest.then(|| RoleName::stored(RETRY_DELAY)));
+        roles.extend(rest.then(|| RoleName::stored(ALL_OTHERS)));
         roles
     })
 }
@@ -444,7 +164,7 @@ fn of_role_mappings() -> BoxedStrategy<Command> {
 }
 
 fn of_orgs() -> BoxedStrategy<Command> {
-    let create = (project(), org(), some(role_mapping()), some(user()), anew());
+    let create = (project(), org(), some(role_mapping()), some(user()), reuse_deleted());
     let create = create.prop_map(|(project, org_id, role_mapping, creator, reuse_deleted_id)| {
         let (display_name, metadata) = (format!("{org_id}!"), "{}".into());
         Command::CreateOrg(CreateOrg {
@@ -491,7 +211,7 @@ fn of_members() -> BoxedStrategy<Command> {
     .boxed()
 }
 
-/// Of whatever there may be, dead or alive.
+/// Purges members that are deleted, existing or unknown.
 fn purge() -> impl Strategy<Value = Command> {
     let member =
         (1u32..5, select(&USERS[..])).prop_map(|(no, user)| (OrgNo::new(no).expect("a number"), UserId::stored(user)));
@@ -501,12 +221,12 @@ fn purge() -> impl Strategy<Value = Command> {
 }
 
 fn etag() -> impl Strategy<Value = Option<String>> {
-    let said = |word: &str| Just(Some(word.to_string()));
-    prop_oneof![9 => Just(None), 4 => said(FRESH), 1 => said(STALE)]
+    let placeholder = |word: &str| Just(Some(word.to_string()));
+    prop_oneof![9 => Just(None), 4 => placeholder(FRESH), 1 => placeholder(STALE)]
 }
 
-/// Whether an id or a key once deleted may be given anew.
-fn anew() -> impl Strategy<Value = bool> {
+/// Whether a deleted id or key may be reused.
+fn reuse_deleted() -> impl Strategy<Value = bool> {
     prop_oneof![3 => Just(false), 1 => Just(true)]
 }
 
@@ -590,7 +310,7 @@ fn member_write() -> BoxedStrategy<MemberWrite> {
         .boxed()
 }
 
-/// Few of them, so that most writes meet somebody who is a member already.
+/// Few users, so that most writes change an existing member.
 fn user() -> impl Strategy<Value = UserId> {
     select(&["ann", "bob", "ann", "bob", "cid", "Ann"][..]).prop_map(UserId::stored)
 }

@@ -1,4 +1,4 @@
-//! Reads all that can be seen of a `State` into the shape of the model, through the functions that servers use.
+//! Converts a `State` to the model, with the functions that servers use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use rolecall::domain::rules::membership::MemberRole;
 use rolecall::domain::state::org::Org;
 use rolecall::domain::{Ask, Decision, Outcome, Project, ProjectKey, Question, State, Time, UserId};
 
-use crate::model::{About, Answer, Customer, Given, Mapping, Member, Model, OURS, Space};
-use crate::strategies::{KEYS, ORGS};
+use crate::model::{Answer, Details, Mapping, Member, Model, OrgModel, ProjectModel, RoleRecord, TEMPLATE_TEXT};
+use crate::random_history::{KEYS, ORGS};
 
-/// What the template describes; the model leaves those texts out.
+/// The descriptions that the template sets.
 const TEMPLATE: [&str; 4] = [
     "Runs the organization.",
     "Administers the organization for its owners.",
@@ -20,8 +20,8 @@ const TEMPLATE: [&str; 4] = [
     "The default plan of organizations.",
 ];
 
-/// All that can be seen of a state in which nobody but `users` is a member.
-pub fn seen(state: &State, users: &[&str]) -> Model {
+/// Converts a state in which only `users` can be members.
+pub fn model_of(state: &State, users: &[&str]) -> Model {
     let projects = state.projects().map(|project| {
         assert!(state.project(&project.record.key).is_some_and(|found| found.id == project.id));
         (project.record.key.to_string(), space(project, users))
@@ -30,8 +30,7 @@ pub fn seen(state: &State, users: &[&str]) -> Model {
     Model { projects: projects.collect(), retired: retired.map(|key| key.to_string()).collect() }
 }
 
-/// What a command was answered with.
-pub fn answered(outcome: &Outcome) -> Answer {
+pub fn answer_of(outcome: &Outcome) -> Answer {
     match outcome {
         Outcome::Project(project) => Answer::Project(project.record.key.to_string()),
         Outcome::Permission(created) => Answer::Permission(created.name.to_string()),
@@ -67,13 +66,12 @@ pub fn answered(outcome: &Outcome) -> Answer {
     }
 }
 
-/// One check by names.
 pub fn check(state: &State, project: &str, org: &str, user: &str, question: Question<'_>, now: Time) -> Decision {
-    let project = state.project_keyed(project).expect("the project is there");
+    let project = state.project_keyed(project).expect("the project exists");
     project.check(&Ask { org_id: org, user_id: user, question }, now)
 }
 
-fn space(project: &Project, users: &[&str]) -> Space {
+fn space(project: &Project, users: &[&str]) -> ProjectModel {
     let record = &project.record;
     let permissions = project.permissions.entries().map(|(id, permission)| {
         for name in permission.aliases.iter().chain([&permission.name]) {
@@ -82,35 +80,38 @@ fn space(project: &Project, users: &[&str]) -> Space {
         let built_in = permission.built_in;
         let description = described(&permission.description);
         let aliases = permission.aliases.iter().map(ToString::to_string).collect();
-        (permission.name.to_string(), About { aliases, ..About::new(description, built_in, permission.create_time) })
+        (
+            permission.name.to_string(),
+            Details { aliases, ..Details::new(description, built_in, permission.create_time) },
+        )
     });
     let roles = project.role_order.iter().map(|&id| {
-        let role = project.roles.get(id).expect("the order holds roles");
+        let role = project.roles.get(id).expect("the order lists existing roles");
         for name in role.aliases.iter().chain([&role.name]) {
             assert_eq!(project.role_named(name.as_str()), Some(id));
         }
         let aliases = role.aliases.iter().map(ToString::to_string).collect();
-        let about = About::new(described(&role.description), role.internal, role.create_time);
-        (role.name.to_string(), About { aliases, ..about })
+        let details = Details::new(described(&role.description), role.internal, role.create_time);
+        (role.name.to_string(), Details { aliases, ..details })
     });
     let mut orgs = BTreeMap::new();
     project.for_each_org(|org| {
         let profile = &org.record.profile;
-        assert!(org.record.lifecycle.exists(), "a dead org among the living");
+        assert!(org.record.lifecycle.exists(), "a deleted org is listed");
         assert!(project.org(profile.org_id.as_str()).is_some_and(|found| found.no == org.no));
         assert!(project.org_numbered(org.no).is_some_and(|found| found.no == org.no));
         let mut members = BTreeMap::new();
-        let mut none = 0;
+        let mut without_roles = 0;
         for user in users {
             let Some(membership) = project.membership(org, &UserId::stored(*user)) else { continue };
-            let set = project.role_sets.get(membership.role_set).expect("memberships point to sets");
-            // R4: who is left with nothing is no member, purged or not.
+            let set = project.role_sets.get(membership.role_set).expect("the role set exists");
+            // R4: a user left without a role is not a member, purged or not.
             if set.roles.is_empty() {
                 assert!(
                     project.role_sets_being_purged().contains(&membership.role_set),
-                    "nobody will purge the membership"
+                    "the membership is not to be purged"
                 );
-                none += 1;
+                without_roles += 1;
                 continue;
             }
             let expire_time = |role: RoleId| {
@@ -122,34 +123,34 @@ fn space(project: &Project, users: &[&str]) -> Space {
             };
             assert!(
                 membership.temporary.iter().all(|temporary| set.contains(temporary.role)),
-                "an end without its role"
+                "an expiry without its role"
             );
             let given = |&role: &RoleId| {
-                let given = Given { expire_time: expire_time(role), origin: membership.origin_of(role, set) };
+                let given = RoleRecord { expire_time: expire_time(role), origin: membership.origin_of(role, set) };
                 (role_name(project, role), given)
             };
             let roles = set.roles.iter().map(given).collect();
             let fallbacks = fallbacks(project, org, set);
             members.insert(user.to_string(), Member { roles, origin: membership.latest_origin(set), fallbacks });
         }
-        assert_eq!(members.len() + none, org.memberships_len(), "members whom nobody named");
-        let customer = Customer {
+        assert_eq!(members.len() + without_roles, org.memberships_len(), "a member is not in `users`");
+        let org_model = OrgModel {
             display_name: profile.display_name.to_string(),
             metadata: profile.metadata.to_string(),
             created: profile.create_time,
             mapping: mapping_name(project, org.record.role_mapping),
             members,
         };
-        assert!(orgs.insert(profile.org_id.to_string(), customer).is_none());
+        assert!(orgs.insert(profile.org_id.to_string(), org_model).is_none());
     });
     assert_eq!(orgs.len(), project.orgs_len());
-    // A set that was altered when a role was deleted is nobody's any more but of those who have it.
-    let given_out = project.role_sets.entries().filter(|(_, set)| !set.migrated);
-    let role_sets = given_out.map(|(id, set)| {
-        assert_eq!(project.role_set_of(set), Some(id), "two sets of the same roles");
+    // A migrated set belongs only to its present members and is never given out again.
+    let reusable = project.role_sets.entries().filter(|(_, set)| !set.migrated);
+    let role_sets = reusable.map(|(id, set)| {
+        assert_eq!(project.role_set_of(set), Some(id), "pair sets of the same roles");
         set.roles.iter().map(|&role| role_name(project, role)).collect::<BTreeSet<_>>()
     });
-    let space = Space {
+    let project_model = ProjectModel {
         display_name: record.display_name.to_string(),
         environment: record.environment,
         structure: record.role_structure,
@@ -165,43 +166,42 @@ fn space(project: &Project, users: &[&str]) -> Space {
         role_sets: Some(role_sets.collect()),
         orgs,
     };
-    assert_eq!(space.roles.len(), project.roles.len());
-    assert_eq!(space.grant_count(), project.grants, "the count of grants");
-    for (name, mapping) in &space.mappings {
-        let subscribers = space.orgs.values().filter(|customer| customer.mapping == *name).count();
+    assert_eq!(project_model.roles.len(), project.roles.len());
+    assert_eq!(project_model.grant_count(), project.grants, "the count of grants");
+    for (name, mapping) in &project_model.mappings {
+        let subscribers = project_model.orgs.values().filter(|org_model| org_model.mapping == *name).count();
         let counted = project.role_mapping_named(name).and_then(|id| project.role_mappings.get(id));
         let counted = counted.map(|mapping| mapping.subscribers as usize);
         assert_eq!(counted, Some(subscribers), "the subscribers of {name}");
-        assert!(!mapping.disabled.contains(&space.default_role), "M4");
-        assert!(!mapping.disabled.contains(&space.default_owner_role), "M4");
+        assert!(!mapping.disabled.contains(&project_model.default_role), "M4");
+        assert!(!mapping.disabled.contains(&project_model.default_owner_role), "M4");
     }
-    space
+    project_model
 }
 
-/// What stands in for the roles of a set, and for those that stand in.
+/// Returns the fallback roles in the chains of a role set.
 fn fallbacks(project: &Project, org: &Org, set: &RoleSet) -> BTreeMap<String, String> {
     let all = org.fallbacks();
-    assert!(all.windows(2).all(|two| two[0].role < two[1].role), "fallback roles out of order");
+    assert!(all.windows(2).all(|pair| pair[0].role < pair[1].role), "fallback roles out of order");
     assert!(org.fallbacks.as_ref().is_none_or(|all| !all.is_empty()), "an empty list of fallback roles is kept");
     let enabled = |role| project.role_mappings.get(org.record.role_mapping).is_some_and(|it| it.enabled(role));
-    assert!(all.iter().all(|it| !enabled(it.role)), "something stands in for a role that works");
+    assert!(all.iter().all(|it| !enabled(it.role)), "an enabled role has a fallback role");
     let mut found = BTreeMap::new();
     for &role in &set.roles {
         let mut role = role;
-        while let Some(recorded_role) = all.iter().find(|it| it.role == role) {
-            found.insert(role_name(project, role), role_name(project, recorded_role.fallback_role));
-            assert!(found.len() <= all.len(), "roles that stand in for each other");
-            role = recorded_role.fallback_role;
+        while let Some(fallback) = all.iter().find(|it| it.role == role) {
+            found.insert(role_name(project, role), role_name(project, fallback.fallback_role));
+            assert!(found.len() <= all.len(), "a cycle of fallback roles");
+            role = fallback.fallback_role;
         }
     }
     found
 }
 
-/// What each role manages, as far as it manages any.
 fn managed(project: &Project) -> BTreeMap<String, BTreeSet<String>> {
     let mut managed = BTreeMap::new();
     for (_, role) in project.roles.entries().filter(|(_, role)| !role.manages.is_empty()) {
-        assert!(role.manages.windows(2).all(|two| two[0] < two[1]), "managed roles out of order");
+        assert!(role.manages.windows(2).all(|pair| pair[0] < pair[1]), "managed roles out of order");
         managed.insert(role.name.to_string(), role.manages.iter().map(|&id| role_name(project, id)).collect());
     }
     managed
@@ -217,12 +217,12 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
         let disabled = project.roles.entries().filter(|(role, _)| !mapping.enabled(*role));
         let rows = mapping.rows.entries::<RoleId>().map(|(role, row)| {
             let names =
-                row.iter().map(|id| project.permissions.get(id).expect("a row grants permissions").name.to_string());
+                row.iter().map(|id| project.permissions.get(id).expect("the permission exists").name.to_string());
             (role_name(project, role), names.collect::<BTreeSet<_>>())
         });
-        let about = About::new(described(&record.description), false, record.create_time);
+        let details = Details::new(described(&record.description), false, record.create_time);
         let read = Mapping {
-            about: About { aliases: record.aliases.iter().map(ToString::to_string).collect(), ..about },
+            details: Details { aliases: record.aliases.iter().map(ToString::to_string).collect(), ..details },
             disabled: disabled.map(|(_, role)| role.name.to_string()).collect(),
             grants: rows.collect(),
         };
@@ -233,16 +233,16 @@ fn mappings(project: &Project) -> BTreeMap<String, Mapping> {
     mappings
 }
 
-/// A description, or the word for one that the template made.
+/// Returns the description, or `TEMPLATE_TEXT` if the template set it.
 fn described(description: &str) -> &str {
     let built_in = BUILT_INS.iter().any(|(_, text)| *text == description);
-    if built_in || TEMPLATE.contains(&description) { OURS } else { description }
+    if built_in || TEMPLATE.contains(&description) { TEMPLATE_TEXT } else { description }
 }
 
 fn role_name(project: &Project, id: RoleId) -> String {
-    project.roles.get(id).expect("ids name roles").name.to_string()
+    project.roles.get(id).expect("the role exists").name.to_string()
 }
 
 fn mapping_name(project: &Project, id: RoleMappingId) -> String {
-    project.role_mappings.get(id).expect("ids name mappings").record.name.to_string()
+    project.role_mappings.get(id).expect("the mapping exists").record.name.to_string()
 }

@@ -1,0 +1,255 @@
+//! Acting users learn nothing about internal roles (G4, I4). The same calls get the same answers in two projects, and
+//! only one of the two has internal members.
+//!
+//! These differences are intended:
+//! - USER_NOT_AVAILABLE if an internal role prevents a write that is possible without it (I4). The case goes on from
+//!   before the write.
+//! - Revisions, times, and the numbers of roles and role sets. They count changes in all orgs of all projects.
+//! - The limit on role sets (P7), for the same reason.
+//! - What a user may do with an internal role. No user with an internal role acts here.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use rolecall::domain::commands::command::{DeleteOrg, RoleAssignment, UpdateOrg, Write};
+use rolecall::domain::commands::manageable::manageable;
+use rolecall::domain::model::refusal::Noun;
+use rolecall::domain::rules::role_state::RoleState;
+use rolecall::domain::rules::suggestions::Suggester;
+use rolecall::domain::rules::visibility::Visibility;
+use rolecall::domain::{Command, Reason, Refusal, RoleName, Time, UserId};
+
+use crate::case_counts::{CaseCounts, check_cases};
+use crate::history_runner::{HistoryRunner, StepOutcome};
+use crate::impact_comparison::without_user_ids;
+use crate::manageable::ask;
+use crate::model::ShownRole;
+use crate::random_history::Step;
+use crate::random_org::{self, PROJECT, RandomOrg, START, USERS, VISIBLE, expiry, members, random_org, write};
+use crate::random_writes::{RandomWrite, random_write};
+use crate::state_to_model::model_of;
+
+/// The acting users. They hold no internal role.
+const ACTING_USERS: [&str; 2] = ["ann", "bob"];
+const INTERNAL_USERS: [&str; 3] = ["cid", "Ann", "nobody"];
+/// Includes names that exist in one project only, and misspelled names.
+const NAMES: [&str; 9] = ["Owner", "Admin", "Auditor", "Member", "Guest", "Boss", "Bos", "Spy", "Gest"];
+
+/// The internal roles to give, some to users with visible roles.
+fn assignments() -> impl Strategy<Value = Vec<(&'static str, &'static str, Option<Time>)>> {
+    vec((select(&INTERNAL_USERS[..]), select(&["Boss", "Spy"][..]), expiry()), 1..5)
+}
+
+struct World {
+    runner: HistoryRunner,
+}
+
+impl World {
+    fn new(commands: impl Iterator<Item = Command>) -> Self {
+        let mut runner = HistoryRunner::new(rolecall::limits::Limits::default());
+        for command in commands {
+            runner.run(&Step::plain(1, command));
+        }
+        Self { runner }
+    }
+
+    /// Adds a role to the roles of a member, or adds a member with this role.
+    fn give(&mut self, user: &str, role: &str, expire_time: Option<Time>) {
+        let project = self.runner.state.project_keyed(PROJECT).expect("it exists").clone();
+        let org = project.org(random_org::ORG).expect("it exists");
+        let kept = |role: RoleName| RoleAssignment { role, expire_time: None, permanent: false };
+        let record = project.membership(org, &UserId::stored(user));
+        let roles = record.as_ref().and_then(|record| project.role_sets.get(record.role_set));
+        let mut given: Vec<RoleAssignment> =
+            roles.into_iter().flat_map(|set| set.roles.iter()).map(|&id| kept(project.role_name(id))).collect();
+        let new = RoleAssignment { role: RoleName::stored(role), expire_time, permanent: expire_time.is_none() };
+        let write_as = if given.is_empty() { Write::Add } else { Write::Set };
+        given.push(new);
+        // A refused write changes nothing.
+        self.runner.run(&Step::plain(0, write(user, write_as(given))));
+    }
+
+    /// Everything that the response tells the caller.
+    fn response_text(&self, outcome: &StepOutcome) -> String {
+        let impact = outcome.impact.as_ref().map(|impact| (without_user_ids(impact), impact.digest.clone()));
+        let refusal =
+            outcome.refusal.as_ref().map(|refusal| (format!("{refusal:?}"), refusal.to_string(), refusal.rule()));
+        let suggestion = match &outcome.refusal {
+            Some(Refusal::NotFound(noun @ Noun::Role, name)) => {
+                let project = self.runner.state.project_keyed(PROJECT).expect("it exists");
+                Suggester::new(project, Visibility::VisibleOnly).suggest(*noun, name).map(str::to_string)
+            }
+            _ => None,
+        };
+        format!("{:?} {impact:?} {refusal:?} {suggestion:?}", outcome.result)
+    }
+
+    fn manageable(&self, acting: &str, target: Option<&str>) -> String {
+        let limits = &self.runner.limits;
+        match manageable(&self.runner.state, &ask(acting, target), self.runner.clock, limits) {
+            Ok(it) => {
+                let roles = it.roles.iter();
+                let roles = roles.map(|it| (it.role.to_string(), it.invite, it.give, it.take, it.expire_time_max));
+                format!("{:?} {} {}", roles.collect::<Vec<_>>(), it.remove, it.more)
+            }
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+}
+
+/// Mostly member writes, sometimes a write of the org itself.
+fn writes() -> impl Strategy<Value = RandomStep> {
+    let of_org = (select(&ACTING_USERS[..]), any::<bool>()).prop_map(|(acting, delete)| {
+        let (project, org_id) = (random_org::project(), random_org::org());
+        let command = match delete {
+            true => Command::DeleteOrg(DeleteOrg { project, org_id }),
+            false => {
+                let display_name = Some(format!("of {acting}"));
+                Command::UpdateOrg(UpdateOrg { project, org_id, display_name, metadata: None })
+            }
+        };
+        RandomStep::Step(Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) })
+    });
+    prop_oneof![30 => random_write(&ACTING_USERS, &NAMES).prop_map(RandomStep::Write), 1 => of_org]
+}
+
+fn is_not_available(outcome: &StepOutcome) -> bool {
+    outcome.result == Err(Reason::UserNotAvailable)
+}
+
+#[derive(Clone, Debug)]
+enum RandomStep {
+    Write(RandomWrite),
+    Step(Step),
+}
+
+/// Minimum counts per thousand cases.
+const WANTED: [(&str, u32); 9] = [
+    ("a changing write", 1_200),
+    ("RoleOutOfScope", 200),
+    ("RoleNotFound", 150),
+    ("MemberNotFound", 100),
+    ("UserNotAvailable", 50),
+    ("an internal role beside a visible one", 100),
+    ("a member with internal roles only", 100),
+    ("a suspended internal role", 50),
+    ("a fallback role beside an internal role", 20),
+];
+
+fn count_start(world: &World, counts: &CaseCounts) {
+    let model = model_of(&world.runner.state, &USERS);
+    let project_model = &model.projects[PROJECT];
+    let org_model = &project_model.orgs[random_org::ORG];
+    let internal = |role: &String| project_model.is_internal(role);
+    let members = org_model.members.values().filter(|member| member.roles.keys().any(internal));
+    let members: Vec<Vec<ShownRole>> =
+        members.map(|member| project_model.member_roles(org_model, member, Time(START))).collect();
+    let any = |is: &dyn Fn(&ShownRole) -> bool| members.iter().any(|roles| roles.iter().any(is));
+    counts.count_if(any(&|it| !internal(&it.0)), "an internal role beside a visible one");
+    counts.count_if(
+        members.iter().any(|roles| roles.iter().all(|it| internal(&it.0))),
+        "a member with internal roles only",
+    );
+    counts.count_if(any(&|it| internal(&it.0) && it.2 == RoleState::Suspended), "a suspended internal role");
+    counts.count_if(any(&|it| it.4.is_some()), "a fallback role beside an internal role");
+}
+
+#[test]
+fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
+    let worlds = (random_org(), any::<bool>(), members(&[]), assignments());
+    let cases = (worlds, vec(writes(), 8), select(&USERS[..]));
+    check_cases(
+        &cases,
+        &WANTED,
+        |((random_org, keep_internal_roles, visible, assignments), writes, target), counts| {
+            let RandomOrg { structure, visible: project, internal, disabled, .. } = random_org;
+            let visible: Vec<Command> = visible.iter().map(|member| member.command(structure)).collect();
+            // Without internal members there may be no internal role at all.
+            let unused_internal = internal.clone().into_iter().filter(|_| keep_internal_roles);
+            let mut without_internal =
+                World::new(project.iter().cloned().chain(unused_internal).chain(visible.clone()));
+            let mut with_internal = World::new(project.iter().cloned().chain(internal).chain(visible));
+            for (user, role, expire_time) in assignments {
+                with_internal.give(user, role, expire_time);
+            }
+            for command in disabled {
+                let outcome = without_internal.runner.run(&Step::plain(0, visible_only(&command)));
+                let other = with_internal.runner.run(&Step::plain(0, command));
+                prop_assert_eq!(outcome.result.is_ok(), other.result.is_ok());
+            }
+            // The set-up took different times. Continue both at the same time.
+            for world in [&mut without_internal, &mut with_internal] {
+                world.runner.clock = Time(START);
+            }
+            count_start(&with_internal, counts);
+            let mut now = model_of(&without_internal.runner.state, &USERS);
+            for (number, random_step) in writes.iter().enumerate() {
+                let step = match random_step {
+                    RandomStep::Write(write) => write.step(&now.projects[PROJECT], without_internal.runner.clock),
+                    RandomStep::Step(step) => step.clone(),
+                };
+                let (state_without_internal, state_with_internal) =
+                    (without_internal.runner.state.clone(), with_internal.runner.state.clone());
+                let (outcome, other) = (without_internal.runner.run(&step), with_internal.runner.run(&step));
+                if let Err(reason) = other.result {
+                    counts.count(format!("{reason:?}"));
+                }
+                if is_not_available(&other) {
+                    prop_assert!(outcome.result.is_ok(), "{:?} is refused in both: {:?}", step, outcome.result);
+                    without_internal.runner.state = state_without_internal;
+                    with_internal.runner.state = state_with_internal;
+                } else {
+                    prop_assert_eq!(
+                        without_internal.response_text(&outcome),
+                        with_internal.response_text(&other),
+                        "{:?}",
+                        step
+                    );
+                    prop_assert_eq!(
+                        outcome.commit.is_some(),
+                        other.commit.is_some(),
+                        "only one takes a revision: {:?}",
+                        step
+                    );
+                    if outcome.commit.is_some() {
+                        counts.count("a changing write");
+                        now = model_of(&without_internal.runner.state, &USERS);
+                    }
+                }
+                if number % 4 == 3 {
+                    for target in [None, Some(target), Some("ann")] {
+                        let (is, should) =
+                            (with_internal.manageable("ann", target), without_internal.manageable("ann", target));
+                        if !with_internal.holds_internal_role(target) {
+                            prop_assert_eq!(is, should, "{:?}", target);
+                        }
+                    }
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// Leaves only visible roles to be disabled. Both projects disable the same visible roles.
+fn visible_only(command: &Command) -> Command {
+    let mut command = command.clone();
+    if let Command::UpdateRoleMapping(update) = &mut command {
+        update.edits.disable.retain(|role| VISIBLE.contains(&role.as_str()));
+    }
+    command
+}
+
+impl World {
+    /// Returns true if the target holds internal roles, which limit what it can be given (I4).
+    fn holds_internal_role(&self, target: Option<&str>) -> bool {
+        let project = self.runner.state.project_keyed(PROJECT).expect("it exists");
+        let Some(org) = project.org(random_org::ORG) else { return false };
+        let record = target.and_then(|target| project.membership(org, &UserId::stored(target)));
+        let set = record.and_then(|record| project.role_sets.get(record.role_set).map(AsRef::as_ref));
+        set.is_some_and(|set: &rolecall::domain::model::role_set::RoleSet| {
+            set.roles.iter().any(|&role| !project.is_visible(role))
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! Placeholders for values that a random command cannot know when it is generated: current etags and the complete role
+//! order. They are replaced just before the command is decided.
+
+use rolecall::domain::model::etag::etag;
+use rolecall::domain::rules::role::role_order_etag;
+use rolecall::domain::{Command, Project, ProjectKey, RoleName, State};
+
+/// The current etag.
+pub const FRESH: &str = "fresh";
+/// An older etag.
+pub const STALE: &str = "stale";
+/// In an order: all roles that it does not name.
+pub const ALL_OTHERS: &str = "*";
+
+/// Returns the command with its placeholders replaced.
+pub fn fill(state: &State, command: &Command) -> Command {
+    let mut command = command.clone();
+    let project_of = |key: &ProjectKey| state.project(key).cloned();
+    match &mut command {
+        Command::UpdateProject(update) => {
+            fill_etag(&mut update.etag, project_of(&update.project).map(|project| project_etag(&project)))
+        }
+        Command::ConvertRoleStructure(convert) => {
+            let project = project_of(&convert.project);
+            fill_etag(&mut convert.etag, project.as_ref().map(|project| project_etag(project)));
+            if let Some(project) = project {
+                fill_roles(&project, &mut convert.order);
+            }
+        }
+        Command::DeleteProject(delete) => {
+            fill_etag(&mut delete.etag, project_of(&delete.project).map(|project| project_etag(&project)))
+        }
+        Command::UpdateRole(update) => {
+            fill_etag(&mut update.etag, project_of(&update.project).and_then(|it| role_etag(&it, update.name.as_str())))
+        }
+        Command::DeleteRole(delete) => {
+            fill_etag(&mut delete.etag, project_of(&delete.project).and_then(|it| role_etag(&it, delete.name.as_str())))
+        }
+        Command::ReorderRoles(reorder) => {
+            let project = project_of(&reorder.project);
+            fill_etag(&mut reorder.etag, project.as_ref().map(|project| role_order_etag(project)));
+            if let Some(project) = project {
+                fill_roles(&project, &mut reorder.roles);
+            }
+        }
+        Command::UpdateRoleMapping(update) => fill_etag(
+            &mut update.etag,
+            project_of(&update.project).and_then(|it| mapping_etag(&it, update.name.as_str())),
+        ),
+        Command::DeleteRoleMapping(delete) => fill_etag(
+            &mut delete.etag,
+            project_of(&delete.project).and_then(|it| mapping_etag(&it, delete.name.as_str())),
+        ),
+        _ => {}
+    }
+    command
+}
+
+fn fill_etag(etag: &mut Option<String>, now: Option<String>) {
+    let Some(now) = now else { return };
+    *etag = match etag.as_deref() {
+        Some(FRESH) => Some(now),
+        // The previous etag.
+        Some(STALE) => {
+            let mut parts: Vec<u32> =
+                now.split('.').map(|part| u32::from_str_radix(part, 16).expect("a number")).collect();
+            // An etag is an id and a version. The etag of an order has a third part.
+            parts[1] -= 1;
+            Some(parts.iter().map(|part| format!("{part:x}")).collect::<Vec<_>>().join("."))
+        }
+        other => other.map(str::to_string),
+    };
+}
+
+pub fn project_etag(project: &Project) -> String {
+    etag(project.id.number(), project.record.version)
+}
+
+pub fn role_etag(project: &Project, name: &str) -> Option<String> {
+    let id = project.role_named(name)?;
+    Some(etag(id.number(), project.roles.get(id)?.version))
+}
+
+pub fn mapping_etag(project: &Project, name: &str) -> Option<String> {
+    let id = project.role_mapping_named(name)?;
+    Some(etag(id.number(), project.role_mappings.get(id)?.record.version))
+}
+
+/// Replaces `*` by all roles that are not named.
+fn fill_roles(project: &Project, roles: &mut Vec<RoleName>) {
+    let len = roles.len();
+    roles.retain(|name| name.as_str() != ALL_OTHERS);
+    if roles.len() < len {
+        let named: Vec<_> = roles.iter().filter_map(|name| project.role_named(name.as_str())).collect();
+        let rest = project.role_order.iter().filter(|id| !named.contains(id));
+        roles.extend(rest.map(|&id| project.role_name(id)));
+    }
+}
