@@ -17,6 +17,7 @@ use crate::grpc::generated::role_mapping_service_server::RoleMappingService;
 use crate::grpc::mask::Mask;
 use crate::grpc::on_disabled::on_disabled;
 use crate::grpc::page::{Page, Scope};
+use crate::grpc::services::Reply;
 use crate::grpc::write::{respond, unexpected};
 use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, Limits, NAMES_MAX};
@@ -30,7 +31,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn create_role_mapping(
         &self,
         request: Request<wire::CreateRoleMappingRequest>,
-    ) -> Result<Response<wire::CreateRoleMappingResponse>, Status> {
+    ) -> Reply<wire::CreateRoleMappingResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = self.create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &|row| format!("subscribe_org_ids[{row}]")).await?;
@@ -40,7 +41,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn update_role_mapping(
         &self,
         request: Request<wire::UpdateRoleMappingRequest>,
-    ) -> Result<Response<wire::UpdateRoleMappingResponse>, Status> {
+    ) -> Reply<wire::UpdateRoleMappingResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = self.update(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
@@ -50,7 +51,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn promote_role_mapping(
         &self,
         request: Request<wire::PromoteRoleMappingRequest>,
-    ) -> Result<Response<wire::PromoteRoleMappingResponse>, Status> {
+    ) -> Reply<wire::PromoteRoleMappingResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = Command::PromoteRoleMapping(PromoteRoleMapping {
             project: convert::project(&request.project)?,
@@ -63,7 +64,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn get_role_mapping(
         &self,
         request: Request<wire::GetRoleMappingRequest>,
-    ) -> Result<Response<wire::GetRoleMappingResponse>, Status> {
+    ) -> Reply<wire::GetRoleMappingResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let name = convert::role_mapping("name", &request.name)?;
@@ -76,7 +77,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn list_role_mappings(
         &self,
         request: Request<wire::ListRoleMappingsRequest>,
-    ) -> Result<Response<wire::ListRoleMappingsResponse>, Status> {
+    ) -> Reply<wire::ListRoleMappingsResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let page = Page::read(&["ListRoleMappings", project.as_str()], request.page_size, &request.page_token)?;
@@ -96,7 +97,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn list_role_mapping_roles(
         &self,
         request: Request<wire::ListRoleMappingRolesRequest>,
-    ) -> Result<Response<wire::ListRoleMappingRolesResponse>, Status> {
+    ) -> Reply<wire::ListRoleMappingRolesResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let name = convert::role_mapping("name", &request.name)?;
@@ -130,7 +131,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn delete_role_mapping(
         &self,
         request: Request<wire::DeleteRoleMappingRequest>,
-    ) -> Result<Response<wire::DeleteRoleMappingResponse>, Status> {
+    ) -> Reply<wire::DeleteRoleMappingResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = delete(&request, &self.0.limits)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
@@ -140,7 +141,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn diff_role_mappings(
         &self,
         request: Request<wire::DiffRoleMappingsRequest>,
-    ) -> Result<Response<wire::DiffRoleMappingsResponse>, Status> {
+    ) -> Reply<wire::DiffRoleMappingsResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let left = convert::role_mapping("left", &request.left)?;

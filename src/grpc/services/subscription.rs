@@ -11,6 +11,7 @@ use crate::grpc::app::App;
 use crate::grpc::generated::subscription_service_server::SubscriptionService;
 use crate::grpc::on_disabled::on_disabled;
 use crate::grpc::page::{Page, Scope};
+use crate::grpc::services::Reply;
 use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::limits::Limits;
@@ -20,10 +21,7 @@ pub struct SubscriptionApi(pub Arc<App>);
 
 #[tonic::async_trait]
 impl SubscriptionService for SubscriptionApi {
-    async fn subscribe_org(
-        &self,
-        request: Request<wire::SubscribeOrgRequest>,
-    ) -> Result<Response<wire::SubscribeOrgResponse>, Status> {
+    async fn subscribe_org(&self, request: Request<wire::SubscribeOrgRequest>) -> Reply<wire::SubscribeOrgResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = subscribe(&request, &self.0.limits)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
@@ -33,7 +31,7 @@ impl SubscriptionService for SubscriptionApi {
     async fn get_subscription(
         &self,
         request: Request<wire::GetSubscriptionRequest>,
-    ) -> Result<Response<wire::GetSubscriptionResponse>, Status> {
+    ) -> Reply<wire::GetSubscriptionResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
@@ -47,7 +45,7 @@ impl SubscriptionService for SubscriptionApi {
     async fn batch_subscribe_orgs(
         &self,
         request: Request<wire::BatchSubscribeOrgsRequest>,
-    ) -> Result<Response<wire::BatchSubscribeOrgsResponse>, Status> {
+    ) -> Reply<wire::BatchSubscribeOrgsResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = self.subscribe_many(&request)?;
         let answered = self.0.write(&metadata, &request, command, &|row| format!("org_ids[{row}]")).await?;
@@ -57,7 +55,7 @@ impl SubscriptionService for SubscriptionApi {
     async fn list_subscriptions(
         &self,
         request: Request<wire::ListSubscriptionsRequest>,
-    ) -> Result<Response<wire::ListSubscriptionsResponse>, Status> {
+    ) -> Reply<wire::ListSubscriptionsResponse> {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let mapping = convert::optional(&request.role_mapping, |name| convert::role_mapping("role_mapping", name))?;

@@ -214,7 +214,7 @@ pub(super) fn read_org(value: storage::OrgValue) -> Result<OrgRecord, UnknownCha
     })
 }
 
-pub(super) fn fallbacks_value(fallbacks: &[Fallback]) -> storage::FallbacksValue {
+pub(super) fn fallbacks_value(fallbacks: &Fallbacks) -> storage::FallbacksValue {
     let value = |fallback: &Fallback| storage::FallbackValue {
         role: fallback.role.number(),
         fallback_role: fallback.fallback_role.number(),
