@@ -374,6 +374,7 @@ impl Command {
             Self::Purge(command) if command.last => GROUP_ROWS_MAX,
             Self::Purge(command) => command.members.len().max(1),
             Self::CreateProject(_)
+            | Self::UpdatePermission(_)
             | Self::CreateRole(_)
             | Self::UpdatePermission(_)
             | Self::PromoteRoleMapping(_)
