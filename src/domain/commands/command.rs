@@ -376,7 +376,6 @@ impl Command {
             Self::CreateProject(_)
             | Self::UpdatePermission(_)
             | Self::CreateRole(_)
-            | Self::UpdatePermission(_)
             | Self::PromoteRoleMapping(_)
             | Self::CreateOrg(_)
             | Self::UpdateOrg(_)
