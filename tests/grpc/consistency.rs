@@ -149,9 +149,9 @@ fn k5_after_a_write_every_later_check_on_the_same_server_sees_it() {
 
 #[test]
 fn k4_reads_of_another_server_see_a_write_when_they_ask_for_its_revision() {
-    on_postgres(async |url| {
-        let here = Server::start(url.clone(), Limits::default()).await;
-        let there = Server::start(url, Limits::default()).await;
+    on_postgres(async |database| {
+        let here = Server::start(database.url.clone(), Limits::default()).await;
+        let there = Server::start(database.url, Limits::default()).await;
         let project = here.single();
         project.org("acme", "").await;
         for round in 0..5 {
