@@ -208,7 +208,7 @@ mod tests {
     use crate::domain::collections::hash::HashKey;
     use crate::domain::commands::command::CreateProject;
     use crate::domain::model::project::{Environment, RoleStructure};
-    use crate::domain::{Ask, Call, Decision, Question, Revision, Terms, Time, decide};
+    use crate::domain::{Call, Revision, Terms, Time, decide};
     use crate::limits::Limits;
 
     const NOW: Time = Time(1_000_000);
@@ -269,28 +269,5 @@ mod tests {
         for name in [FREE, PAID] {
             RoleMappingName::parse(name).unwrap();
         }
-    }
-
-    #[test]
-    fn m3_the_billing_manager_of_acme_waits_for_the_paid_plan() {
-        let state = steps().iter().fold(first_start(), |state, command| written(&state, command));
-        let may = |state: &State, org_id, user_id, permission| {
-            let project = state.project(&ProjectKey::default_project()).unwrap();
-            project.check(&Ask { org_id, user_id, question: Question::Permission(permission) }, NOW)
-        };
-        assert_eq!(may(&state, GLOBEX, "bob", "billing.manage"), Decision::Allowed);
-        assert_eq!(may(&state, ACME, "bea", "billing.manage"), Decision::RoleDisabled);
-        let paid = written(&state, &move_acme(PAID, OnDisabled::Reject));
-        assert_eq!(may(&paid, ACME, "bea", "billing.manage"), Decision::Allowed);
-    }
-
-    #[test]
-    fn m7_acme_cannot_leave_the_paid_plan_without_a_strategy_for_its_billing_manager() {
-        let state = steps().iter().fold(first_start(), |state, command| written(&state, command));
-        let paid = written(&state, &move_acme(PAID, OnDisabled::Reject));
-        let call = Call::plain("demo", "");
-        let terms = Terms { call: &call, now: NOW, limits: &Limits::default() };
-        let refusal = decide(&paid, &move_acme(FREE, OnDisabled::Reject), &terms).map(|_| ()).unwrap_err();
-        assert_eq!(refusal.reason(), crate::domain::model::refusal::Reason::RolesWouldBeDisabled);
     }
 }

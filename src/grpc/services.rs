@@ -10,3 +10,6 @@ pub mod role;
 pub mod role_mapping;
 pub mod server;
 pub mod subscription;
+
+/// What every handler returns.
+type Reply<T> = Result<tonic::Response<T>, tonic::Status>;

@@ -94,6 +94,16 @@ write_requests! {
     BatchWriteMembersRequest "BatchWriteMembers";
 }
 
+/// Answers a write: names the outcome that its command has, and the response without the fields that all writes share.
+macro_rules! respond {
+    ($answered:ident, $outcome:pat => $response:ident { $($field:ident $(: $value:expr)?),* $(,)? }) => {{
+        let $crate::grpc::write::Answered { outcome, impact, revision, replayed } = $answered;
+        let $outcome = outcome else { return Err($crate::grpc::write::unexpected()) };
+        Ok(Response::new(wire::$response { $($field $(: $value)?,)* revision, replayed, impact }))
+    }};
+}
+pub(super) use respond;
+
 /// The answer to a write.
 pub struct Answered {
     pub outcome: Outcome,

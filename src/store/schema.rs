@@ -1,5 +1,16 @@
 //! The rows of the tables that `migrations/` creates. Ids and times are signed 64-bit numbers.
 
+/// What sea-orm asks of every entity beside its row. There are no foreign keys, so no entity has relations.
+macro_rules! without_relations {
+    () => {
+        #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+        pub enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+    };
+}
+use without_relations;
+
 pub mod alias;
 pub mod change;
 pub mod commit;

@@ -48,73 +48,52 @@ pub fn decode(bytes: &[u8]) -> Result<Change, UnknownChange> {
 }
 
 pub fn message(change: &Change) -> storage::Change {
+    macro_rules! edit {
+        ($kind:ident($message:ident), $edit:ident, $value:ident, { $($field:ident: $number:expr),* }) => {
+            Kind::$kind(storage::$message {
+                $($field: $number,)*
+                before: $edit.before.as_ref().map($value),
+                after: $edit.after.as_ref().map($value),
+            })
+        };
+    }
+    let project = change.project().number();
     let kind = match change {
-        Change::Project(edit) => Kind::Project(storage::ProjectChange {
-            project: edit.key.number(),
-            before: edit.before.as_ref().map(project_value),
-            after: edit.after.as_ref().map(project_value),
+        Change::Project(it) => edit!(Project(ProjectChange), it, project_value, { project: project }),
+        Change::Permission(it) => {
+            edit!(Permission(PermissionChange), it, permission_value, { project: project, permission: it.key.id.number() })
+        }
+        Change::Role(it) => edit!(Role(RoleChange), it, role_value, { project: project, role: it.key.id.number() }),
+        Change::RoleSet(it) => {
+            edit!(RoleSet(RoleSetChange), it, role_set_value, { project: project, role_set: it.key.id.number() })
+        }
+        Change::RoleMapping(it) => {
+            let role_mapping = it.key.id.number();
+            edit!(RoleMapping(RoleMappingChange), it, role_mapping_value, { project: project, role_mapping: role_mapping })
+        }
+        Change::Grants(it) => {
+            let (role_mapping, role) = (it.key.role_mapping.number(), it.key.role.number());
+            edit!(Grants(GrantsChange), it, permission_ids, { project: project, role_mapping: role_mapping, role: role })
+        }
+        Change::Org(it) => edit!(Org(OrgChange), it, org_value, { project: project, org: it.key.id.number() }),
+        Change::Membership(it) => {
+            let (org, user_id) = (it.key.org.number(), it.key.user.to_string());
+            edit!(Membership(MembershipChange), it, membership_value, { project: project, org: org, user_id: user_id })
+        }
+        Change::Subscription(it) => Kind::Subscription(storage::SubscriptionChange {
+            project,
+            org: it.key.id.number(),
+            before: it.before.map_or(0, |mapping| mapping.number()),
+            after: it.after.map_or(0, |mapping| mapping.number()),
         }),
-        Change::Permission(edit) => Kind::Permission(storage::PermissionChange {
-            project: edit.key.project.number(),
-            permission: edit.key.id.number(),
-            before: edit.before.as_ref().map(permission_value),
-            after: edit.after.as_ref().map(permission_value),
-        }),
-        Change::Role(edit) => Kind::Role(storage::RoleChange {
-            project: edit.key.project.number(),
-            role: edit.key.id.number(),
-            before: edit.before.as_ref().map(role_value),
-            after: edit.after.as_ref().map(role_value),
-        }),
-        Change::RoleSet(edit) => Kind::RoleSet(storage::RoleSetChange {
-            project: edit.key.project.number(),
-            role_set: edit.key.id.number(),
-            before: edit.before.as_ref().map(role_set_value),
-            after: edit.after.as_ref().map(role_set_value),
-        }),
-        Change::RoleMapping(edit) => Kind::RoleMapping(storage::RoleMappingChange {
-            project: edit.key.project.number(),
-            role_mapping: edit.key.id.number(),
-            before: edit.before.as_ref().map(role_mapping_value),
-            after: edit.after.as_ref().map(role_mapping_value),
-        }),
-        Change::Grants(edit) => Kind::Grants(storage::GrantsChange {
-            project: edit.key.project.number(),
-            role_mapping: edit.key.role_mapping.number(),
-            role: edit.key.role.number(),
-            before: edit.before.as_ref().map(permission_ids),
-            after: edit.after.as_ref().map(permission_ids),
-        }),
-        Change::Org(edit) => Kind::Org(storage::OrgChange {
-            project: edit.key.project.number(),
-            org: edit.key.id.number(),
-            before: edit.before.as_ref().map(org_value),
-            after: edit.after.as_ref().map(org_value),
-        }),
-        Change::Membership(edit) => Kind::Membership(storage::MembershipChange {
-            project: edit.key.project.number(),
-            org: edit.key.org.number(),
-            user_id: edit.key.user.to_string(),
-            before: edit.before.as_ref().map(membership_value),
-            after: edit.after.as_ref().map(membership_value),
-        }),
-        Change::Subscription(edit) => Kind::Subscription(storage::SubscriptionChange {
-            project: edit.key.project.number(),
-            org: edit.key.id.number(),
-            before: edit.before.map_or(0, |mapping| mapping.number()),
-            after: edit.after.map_or(0, |mapping| mapping.number()),
-        }),
-        Change::Fallbacks(edit) => Kind::Fallbacks(storage::FallbacksChange {
-            project: edit.key.project.number(),
-            org: edit.key.id.number(),
-            before: edit.before.as_deref().map(fallbacks_value),
-            after: edit.after.as_deref().map(fallbacks_value),
-        }),
-        Change::Remap(edit) => Kind::Remap(storage::RemapChange {
-            project: edit.key.project.number(),
-            org: edit.key.id.number(),
-            before: numbers(edit.before.as_deref().unwrap_or_default()),
-            after: numbers(edit.after.as_deref().unwrap_or_default()),
+        Change::Fallbacks(it) => {
+            edit!(Fallbacks(FallbacksChange), it, fallbacks_value, { project: project, org: it.key.id.number() })
+        }
+        Change::Remap(it) => Kind::Remap(storage::RemapChange {
+            project,
+            org: it.key.id.number(),
+            before: numbers(it.before.as_deref().unwrap_or_default()),
+            after: numbers(it.after.as_deref().unwrap_or_default()),
         }),
     };
     storage::Change { change: Some(kind) }

@@ -368,7 +368,7 @@ fn projects_permissions_roles_and_mappings_are_listed_completely_at_every_page_s
             let names: Vec<&str> = mappings.iter().map(|mapping| &*mapping.name).collect();
             assert_eq!(names, ["Default", "zeta", "Alpha", "ähm"]);
             let request = project.asking_rows("Default", &[]);
-            let rows = pages!(server, list_role_mapping_roles, request.clone(), rows, page_size);
+            let rows = pages!(server, list_role_mapping_roles, request.clone(), roles, page_size);
             let names: Vec<&str> = rows.iter().map(|row| &*row.role).collect();
             assert_eq!(names, ["Owner", "Admin", "Member", "zeta", "Alpha", "ähm"]);
             assert_eq!(rows[3].permissions, ["Alpha", "rolecall::can_invite", "zeta", "ähm"], "in byte order");

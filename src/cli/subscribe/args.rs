@@ -29,8 +29,8 @@ JSON (--json), one object:
   impact                      what changes for members, as rolecall.v1.Impact: digest, orgs, members,
                               members_losing_at_least, roles (role, given, removed, suspended, reactivated),
                               grants_gained, grants_lost, at_least_lost, manages_lost and orgs_left_ownerless (each total
-                              and first), sample (org_id, user_id, roles_given, roles_removed, roles_suspended,
-                              roles_reactivated, permissions_gained, permissions_lost)
+                              and first), sample (only with --dry-run: org_id, user_id, roles_given, roles_removed,
+                              roles_suspended, roles_reactivated, permissions_gained, permissions_lost)
   command                     with --dry-run: the command that moves the org, and is refused if the impact has changed
   revision                    the state that was written or previewed
 

@@ -35,7 +35,7 @@ impl<N: Clone + PartialEq + Display> Naming<'_, N> {
     }
 }
 
-/// Returns the refusal of a name that `by` has, differs from only in case, or has as an alias (R1, R3).
+/// Returns the refusal of a name that `by` has, up to case, or has as an alias (R1, R3).
 pub fn taken(noun: Noun, name: &str, by: &str) -> Refusal {
     if folded(by) == folded(name) {
         Refusal::AlreadyExists(noun, by.to_string())

@@ -5,31 +5,47 @@ use crate::domain::model::name::{OrgId, PermissionName, ProjectKey, RoleMappingN
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::time::Time;
 
-#[derive(Clone, Debug)]
-pub enum Command {
-    CreateProject(CreateProject),
-    UpdateProject(UpdateProject),
-    ConvertRoleStructure(ConvertRoleStructure),
-    DeleteProject(DeleteProject),
-    CreatePermissions(CreatePermissions),
-    UpdatePermission(UpdatePermission),
-    DeletePermission(DeletePermission),
-    CreateRole(CreateRole),
-    UpdateRole(UpdateRole),
-    ReorderRoles(ReorderRoles),
-    DeleteRole(DeleteRole),
-    CreateRoleMapping(CreateRoleMapping),
-    UpdateRoleMapping(UpdateRoleMapping),
-    PromoteRoleMapping(PromoteRoleMapping),
-    DeleteRoleMapping(DeleteRoleMapping),
-    CreateOrg(CreateOrg),
-    UpdateOrg(UpdateOrg),
-    DeleteOrg(DeleteOrg),
-    SubscribeOrg(SubscribeOrg),
-    BatchSubscribeOrgs(BatchSubscribeOrgs),
-    WriteMember(WriteMember),
-    BatchWriteMembers(BatchWriteMembers),
-    Purge(Purge),
+/// Defines `Command`: the commands of a project that has to exist, and `CreateProject` and `Purge`.
+macro_rules! commands {
+    ($($command:ident)*) => {
+        #[derive(Clone, Debug)]
+        pub enum Command {
+            CreateProject(CreateProject),
+            Purge(Purge),
+            $($command($command),)*
+        }
+
+        impl Command {
+            /// Returns the name of the RPC, as the history records it.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    Self::CreatePermissions(command) if command.batch => "BatchCreatePermissions",
+                    Self::CreatePermissions(command) if !command.batch => "CreatePermission",
+                    Self::WriteMember(WriteMember { row: MemberWrite { write: Write::Add(_), .. }, .. }) => "AddMember",
+                    Self::WriteMember(WriteMember { row: MemberWrite { write: Write::Set(_), .. }, .. }) => "SetMemberRoles",
+                    Self::WriteMember(command) if matches!(command.row.write, Write::Remove) => "RemoveMember",
+                    Self::CreateProject(_) => "CreateProject",
+                    Self::Purge(_) => "Purge",
+                    $(Self::$command(_) => stringify!($command),)*
+                }
+            }
+
+            /// Returns the command's project. `None` for `CreateProject` and `Purge`.
+            pub fn project(&self) -> Option<&ProjectKey> {
+                match self {
+                    Self::CreateProject(_) | Self::Purge(_) => None,
+                    $(Self::$command(command) => Some(&command.project),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    UpdateProject ConvertRoleStructure DeleteProject CreatePermissions UpdatePermission DeletePermission
+    CreateRole UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
+    DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
+    BatchWriteMembers
 }
 
 #[derive(Clone, Debug)]
@@ -159,7 +175,7 @@ pub enum OnDisabled {
     /// Refuses the write.
     #[default]
     Reject,
-    /// Replaces the role for good.
+    /// Replaces the role. Enabling it again does not undo this.
     Remap {
         /// Pairs of role and replacement, applied at once.
         replacements: Vec<(RoleName, RoleName)>,
@@ -322,68 +338,6 @@ pub struct Purge {
 }
 
 impl Command {
-    /// Returns the name of the RPC, as the history records it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::CreateProject(_) => "CreateProject",
-            Self::UpdateProject(_) => "UpdateProject",
-            Self::ConvertRoleStructure(_) => "ConvertRoleStructure",
-            Self::DeleteProject(_) => "DeleteProject",
-            Self::CreatePermissions(CreatePermissions { batch: true, .. }) => "BatchCreatePermissions",
-            Self::CreatePermissions(_) => "CreatePermission",
-            Self::UpdatePermission(_) => "UpdatePermission",
-            Self::DeletePermission(_) => "DeletePermission",
-            Self::CreateRole(_) => "CreateRole",
-            Self::UpdateRole(_) => "UpdateRole",
-            Self::ReorderRoles(_) => "ReorderRoles",
-            Self::DeleteRole(_) => "DeleteRole",
-            Self::CreateRoleMapping(_) => "CreateRoleMapping",
-            Self::UpdateRoleMapping(_) => "UpdateRoleMapping",
-            Self::PromoteRoleMapping(_) => "PromoteRoleMapping",
-            Self::DeleteRoleMapping(_) => "DeleteRoleMapping",
-            Self::CreateOrg(_) => "CreateOrg",
-            Self::UpdateOrg(_) => "UpdateOrg",
-            Self::DeleteOrg(_) => "DeleteOrg",
-            Self::SubscribeOrg(_) => "SubscribeOrg",
-            Self::BatchSubscribeOrgs(_) => "BatchSubscribeOrgs",
-            Self::WriteMember(WriteMember { row, .. }) => match row.write {
-                Write::Add(_) => "AddMember",
-                Write::Set(_) => "SetMemberRoles",
-                Write::Remove => "RemoveMember",
-            },
-            Self::BatchWriteMembers(_) => "BatchWriteMembers",
-            Self::Purge(_) => "Purge",
-        }
-    }
-
-    /// Returns the command's project. `None` for `CreateProject` and `Purge`.
-    pub fn project(&self) -> Option<&ProjectKey> {
-        match self {
-            Self::CreateProject(_) | Self::Purge(_) => None,
-            Self::UpdateProject(command) => Some(&command.project),
-            Self::ConvertRoleStructure(command) => Some(&command.project),
-            Self::DeleteProject(command) => Some(&command.project),
-            Self::CreatePermissions(command) => Some(&command.project),
-            Self::UpdatePermission(command) => Some(&command.project),
-            Self::DeletePermission(command) => Some(&command.project),
-            Self::CreateRole(command) => Some(&command.project),
-            Self::UpdateRole(command) => Some(&command.project),
-            Self::ReorderRoles(command) => Some(&command.project),
-            Self::DeleteRole(command) => Some(&command.project),
-            Self::CreateRoleMapping(command) => Some(&command.project),
-            Self::UpdateRoleMapping(command) => Some(&command.project),
-            Self::PromoteRoleMapping(command) => Some(&command.project),
-            Self::DeleteRoleMapping(command) => Some(&command.project),
-            Self::CreateOrg(command) => Some(&command.project),
-            Self::UpdateOrg(command) => Some(&command.project),
-            Self::DeleteOrg(command) => Some(&command.project),
-            Self::SubscribeOrg(command) => Some(&command.project),
-            Self::BatchSubscribeOrgs(command) => Some(&command.project),
-            Self::WriteMember(command) => Some(&command.project),
-            Self::BatchWriteMembers(command) => Some(&command.project),
-        }
-    }
-
     /// Returns true if the command accepts an acting user (G1).
     pub fn takes_acting_user(&self) -> bool {
         matches!(self, Self::WriteMember(_) | Self::UpdateOrg(_) | Self::DeleteOrg(_))

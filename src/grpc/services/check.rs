@@ -12,6 +12,7 @@ use crate::engine::Published;
 use crate::grpc::app::App;
 use crate::grpc::generated::check_service_server::CheckService;
 use crate::grpc::layers::deadline::Deadline;
+use crate::grpc::services::Reply;
 use crate::grpc::{convert, status};
 use crate::limits::CHECK_LIST_MAX;
 use crate::wire::{
@@ -26,7 +27,7 @@ pub struct CheckApi(pub Arc<App>);
 
 #[tonic::async_trait]
 impl CheckService for CheckApi {
-    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+    async fn check(&self, request: Request<CheckRequest>) -> Reply<CheckResponse> {
         let deadline = request.extensions().get::<Deadline>().copied();
         let request = request.get_ref();
         convert::own_ids(&request.org_id, &request.user_id).map_err(|(field, why)| status::invalid(field, why))?;
@@ -43,7 +44,7 @@ impl CheckService for CheckApi {
         }))
     }
 
-    async fn batch_check(&self, request: Request<BatchCheckRequest>) -> Result<Response<BatchCheckResponse>, Status> {
+    async fn batch_check(&self, request: Request<BatchCheckRequest>) -> Reply<BatchCheckResponse> {
         let deadline = request.extensions().get::<Deadline>().copied();
         let request = request.get_ref();
         convert::at_most("items", request.items.len(), self.0.limits.batch_check_items)?;

@@ -16,7 +16,8 @@ use crate::domain::{Command, OrgId, Refusal, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::membership_service_server::MembershipService;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::{Answered, unexpected};
+use crate::grpc::services::Reply;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::store::{ListMembers, ListUserMemberships, MemberRow};
 use crate::wire::{self, storage::outcome::Outcome};
@@ -25,24 +26,20 @@ pub struct MembershipApi(pub Arc<App>);
 
 #[tonic::async_trait]
 impl MembershipService for MembershipApi {
-    async fn add_member(
-        &self,
-        request: Request<wire::AddMemberRequest>,
-    ) -> Result<Response<wire::AddMemberResponse>, Status> {
+    async fn add_member(&self, request: Request<wire::AddMemberRequest>) -> Reply<wire::AddMemberResponse> {
         let (metadata, _, request) = request.into_parts();
         let write = Write::Add(given("", &request.roles)?);
         let row = row(&request.org_id, &request.user_id, write)?;
         // Adding a member leaves no org without an owner.
         let command = WriteMember { project: convert::project(&request.project)?, row, allow_ownerless: false };
         let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
-        let (member, Answered { revision, replayed, impact, .. }) = member(answered)?;
-        Ok(Response::new(wire::AddMemberResponse { member, revision, replayed, impact }))
+        respond!(answered, Outcome::Member(member) => AddMemberResponse { member: Some(member) })
     }
 
     async fn set_member_roles(
         &self,
         request: Request<wire::SetMemberRolesRequest>,
-    ) -> Result<Response<wire::SetMemberRolesResponse>, Status> {
+    ) -> Reply<wire::SetMemberRolesResponse> {
         let (metadata, _, request) = request.into_parts();
         let write = Write::Set(some("", &request.roles)?);
         let command = WriteMember {
@@ -51,14 +48,10 @@ impl MembershipService for MembershipApi {
             allow_ownerless: convert::allow_ownerless(request.allow_ownerless, &request.acting_user_id)?,
         };
         let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
-        let (member, Answered { revision, replayed, impact, .. }) = member(answered)?;
-        Ok(Response::new(wire::SetMemberRolesResponse { member, revision, replayed, impact }))
+        respond!(answered, Outcome::Member(member) => SetMemberRolesResponse { member: Some(member) })
     }
 
-    async fn remove_member(
-        &self,
-        request: Request<wire::RemoveMemberRequest>,
-    ) -> Result<Response<wire::RemoveMemberResponse>, Status> {
+    async fn remove_member(&self, request: Request<wire::RemoveMemberRequest>) -> Reply<wire::RemoveMemberResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = Command::WriteMember(WriteMember {
             project: convert::project(&request.project)?,
@@ -66,14 +59,13 @@ impl MembershipService for MembershipApi {
             allow_ownerless: convert::allow_ownerless(request.allow_ownerless, &request.acting_user_id)?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Answered { revision, replayed, impact, .. } = answered;
-        Ok(Response::new(wire::RemoveMemberResponse { revision, replayed, impact }))
+        respond!(answered, Outcome::Removed(_) => RemoveMemberResponse {})
     }
 
     async fn batch_write_members(
         &self,
         request: Request<wire::BatchWriteMembersRequest>,
-    ) -> Result<Response<wire::BatchWriteMembersResponse>, Status> {
+    ) -> Reply<wire::BatchWriteMembersResponse> {
         let (metadata, _, request) = request.into_parts();
         convert::bulk("rows", request.rows.len(), self.0.limits.bulk_rows)?;
         let rows = request.rows.iter().enumerate().map(|(at, row)| batch_row(at, row)).collect::<Result<_, _>>()?;
@@ -84,22 +76,10 @@ impl MembershipService for MembershipApi {
         };
         let path = |row: usize| row_path(row, request.rows.get(row));
         let answered = self.0.write(&metadata, &request, Command::BatchWriteMembers(command), &path).await?;
-        let Outcome::Counts(counts) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::BatchWriteMembersResponse {
-            added: counts.added,
-            set: counts.set,
-            removed: counts.removed,
-            unchanged: counts.unchanged,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Counts(counts) => BatchWriteMembersResponse { added: counts.added, set: counts.set, removed: counts.removed, unchanged: counts.unchanged })
     }
 
-    async fn get_member(
-        &self,
-        request: Request<wire::GetMemberRequest>,
-    ) -> Result<Response<wire::GetMemberResponse>, Status> {
+    async fn get_member(&self, request: Request<wire::GetMemberRequest>) -> Reply<wire::GetMemberResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let (org_id, user_id) = (convert::org_id(&request.org_id)?, convert::user_id(&request.user_id)?);
@@ -124,10 +104,7 @@ impl MembershipService for MembershipApi {
         Ok(Response::new(wire::GetMemberResponse { member, revision: reading.revision() }))
     }
 
-    async fn list_members(
-        &self,
-        request: Request<wire::ListMembersRequest>,
-    ) -> Result<Response<wire::ListMembersResponse>, Status> {
+    async fn list_members(&self, request: Request<wire::ListMembersRequest>) -> Reply<wire::ListMembersResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let wire::ListMembersRequest { org_id, role, permission, viewer_user_id, .. } = &request;
@@ -185,14 +162,14 @@ impl MembershipService for MembershipApi {
     async fn list_manageable_roles(
         &self,
         request: Request<wire::ListManageableRolesRequest>,
-    ) -> Result<Response<wire::ListManageableRolesResponse>, Status> {
+    ) -> Reply<wire::ListManageableRolesResponse> {
         manageable::list(&self.0, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_user_memberships(
         &self,
         request: Request<wire::ListUserMembershipsRequest>,
-    ) -> Result<Response<wire::ListUserMembershipsResponse>, Status> {
+    ) -> Reply<wire::ListUserMembershipsResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let user_id = convert::user_id(&request.user_id)?;
@@ -227,12 +204,6 @@ impl MembershipApi {
     fn shown(&self, row: &MemberRow) -> wire::Member {
         wire::member(&row.member, row.revision.map_or_else(String::new, |revision| self.0.token(revision)))
     }
-}
-
-fn member(mut answered: Answered) -> Result<(Option<wire::Member>, Answered), Status> {
-    let outcome = std::mem::replace(&mut answered.outcome, Outcome::Removed(wire::storage::Removed {}));
-    let Outcome::Member(member) = outcome else { return Err(unexpected()) };
-    Ok((Some(member), answered))
 }
 
 fn row(org_id: &str, user_id: &str, write: Write) -> Result<MemberWrite, Status> {

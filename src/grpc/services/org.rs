@@ -12,7 +12,8 @@ use crate::grpc::app::App;
 use crate::grpc::generated::org_service_server::OrgService;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::unexpected;
+use crate::grpc::services::Reply;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::store::ListOrgs;
@@ -22,23 +23,14 @@ pub struct OrgApi(pub Arc<App>);
 
 #[tonic::async_trait]
 impl OrgService for OrgApi {
-    async fn create_org(
-        &self,
-        request: Request<wire::CreateOrgRequest>,
-    ) -> Result<Response<wire::CreateOrgResponse>, Status> {
+    async fn create_org(&self, request: Request<wire::CreateOrgRequest>) -> Reply<wire::CreateOrgResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Org(org) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreateOrgResponse {
-            org: Some(org),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Org(org) => CreateOrgResponse { org: Some(org) })
     }
 
-    async fn get_org(&self, request: Request<wire::GetOrgRequest>) -> Result<Response<wire::GetOrgResponse>, Status> {
+    async fn get_org(&self, request: Request<wire::GetOrgRequest>) -> Reply<wire::GetOrgResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
@@ -53,10 +45,7 @@ impl OrgService for OrgApi {
         Ok(Response::new(wire::GetOrgResponse { org, revision: reading.revision() }))
     }
 
-    async fn list_orgs(
-        &self,
-        request: Request<wire::ListOrgsRequest>,
-    ) -> Result<Response<wire::ListOrgsResponse>, Status> {
+    async fn list_orgs(&self, request: Request<wire::ListOrgsRequest>) -> Reply<wire::ListOrgsResponse> {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let of_whom = if request.ownerless { "ownerless" } else { "all" };
@@ -79,39 +68,21 @@ impl OrgService for OrgApi {
         }))
     }
 
-    async fn update_org(
-        &self,
-        request: Request<wire::UpdateOrgRequest>,
-    ) -> Result<Response<wire::UpdateOrgResponse>, Status> {
+    async fn update_org(&self, request: Request<wire::UpdateOrgRequest>) -> Reply<wire::UpdateOrgResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = update(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Org(org) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdateOrgResponse {
-            org: Some(org),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Org(org) => UpdateOrgResponse { org: Some(org) })
     }
 
-    async fn delete_org(
-        &self,
-        request: Request<wire::DeleteOrgRequest>,
-    ) -> Result<Response<wire::DeleteOrgResponse>, Status> {
+    async fn delete_org(&self, request: Request<wire::DeleteOrgRequest>) -> Reply<wire::DeleteOrgResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = Command::DeleteOrg(DeleteOrg {
             project: convert::project(&request.project)?,
             org_id: convert::org_id(&request.org_id)?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeleteOrgResponse {
-            removed_memberships: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeleteOrgResponse { removed_memberships: deleted.affected })
     }
 }
 

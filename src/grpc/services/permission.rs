@@ -12,7 +12,8 @@ use crate::grpc::app::App;
 use crate::grpc::generated::permission_service_server::PermissionService;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::Page;
-use crate::grpc::write::unexpected;
+use crate::grpc::services::Reply;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::limits::DESCRIPTION_BYTES_MAX;
 use crate::wire::{self, storage::outcome::Outcome};
@@ -24,25 +25,19 @@ impl PermissionService for PermissionApi {
     async fn create_permission(
         &self,
         request: Request<wire::CreatePermissionRequest>,
-    ) -> Result<Response<wire::CreatePermissionResponse>, Status> {
+    ) -> Reply<wire::CreatePermissionResponse> {
         let (metadata, _, request) = request.into_parts();
         let permissions = vec![new_permission("", &request.name, &request.description)?];
         let command = CreatePermissions { project: convert::project(&request.project)?, permissions, batch: false };
         let command = Command::CreatePermissions(command);
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Permission(permission) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreatePermissionResponse {
-            permission: Some(permission),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Permission(permission) => CreatePermissionResponse { permission: Some(permission) })
     }
 
     async fn batch_create_permissions(
         &self,
         request: Request<wire::BatchCreatePermissionsRequest>,
-    ) -> Result<Response<wire::BatchCreatePermissionsResponse>, Status> {
+    ) -> Reply<wire::BatchCreatePermissionsResponse> {
         let (metadata, _, request) = request.into_parts();
         convert::bulk("permissions", request.permissions.len(), self.0.limits.bulk_rows)?;
         let new =
@@ -51,19 +46,10 @@ impl PermissionService for PermissionApi {
         let command = CreatePermissions { project: convert::project(&request.project)?, permissions, batch: true };
         let command = Command::CreatePermissions(command);
         let answered = self.0.write(&metadata, &request, command, &row_path).await?;
-        let Outcome::PermissionsCreated(created) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::BatchCreatePermissionsResponse {
-            created: created.created,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::PermissionsCreated(created) => BatchCreatePermissionsResponse { created: created.created })
     }
 
-    async fn get_permission(
-        &self,
-        request: Request<wire::GetPermissionRequest>,
-    ) -> Result<Response<wire::GetPermissionResponse>, Status> {
+    async fn get_permission(&self, request: Request<wire::GetPermissionRequest>) -> Reply<wire::GetPermissionResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let name = convert::permission("name", &request.name)?;
@@ -76,7 +62,7 @@ impl PermissionService for PermissionApi {
     async fn list_permissions(
         &self,
         request: Request<wire::ListPermissionsRequest>,
-    ) -> Result<Response<wire::ListPermissionsResponse>, Status> {
+    ) -> Reply<wire::ListPermissionsResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let page = Page::read(&["ListPermissions", project.as_str()], request.page_size, &request.page_token)?;
@@ -96,35 +82,23 @@ impl PermissionService for PermissionApi {
     async fn update_permission(
         &self,
         request: Request<wire::UpdatePermissionRequest>,
-    ) -> Result<Response<wire::UpdatePermissionResponse>, Status> {
+    ) -> Reply<wire::UpdatePermissionResponse> {
         let (metadata, _, request) = request.into_parts();
         let answered = self.0.write(&metadata, &request, update(&request)?, &status::no_rows).await?;
-        let Outcome::Permission(permission) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdatePermissionResponse {
-            permission: Some(permission),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Permission(permission) => UpdatePermissionResponse { permission: Some(permission) })
     }
 
     async fn delete_permission(
         &self,
         request: Request<wire::DeletePermissionRequest>,
-    ) -> Result<Response<wire::DeletePermissionResponse>, Status> {
+    ) -> Reply<wire::DeletePermissionResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = Command::DeletePermission(DeletePermission {
             project: convert::project(&request.project)?,
             name: convert::permission("name", &request.name)?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeletePermissionResponse {
-            removed_grants: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeletePermissionResponse { removed_grants: deleted.affected })
     }
 }
 

@@ -12,7 +12,8 @@ use crate::grpc::app::App;
 use crate::grpc::generated::project_service_server::ProjectService;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::unexpected;
+use crate::grpc::services::Reply;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::limits::DISPLAY_NAME_BYTES_MAX;
 use crate::wire::{self, storage::outcome::Outcome};
@@ -21,26 +22,14 @@ pub struct ProjectApi(pub Arc<App>);
 
 #[tonic::async_trait]
 impl ProjectService for ProjectApi {
-    async fn create_project(
-        &self,
-        request: Request<wire::CreateProjectRequest>,
-    ) -> Result<Response<wire::CreateProjectResponse>, Status> {
+    async fn create_project(&self, request: Request<wire::CreateProjectRequest>) -> Reply<wire::CreateProjectResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Project(project) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreateProjectResponse {
-            project: Some(project),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Project(project) => CreateProjectResponse { project: Some(project) })
     }
 
-    async fn get_project(
-        &self,
-        request: Request<wire::GetProjectRequest>,
-    ) -> Result<Response<wire::GetProjectResponse>, Status> {
+    async fn get_project(&self, request: Request<wire::GetProjectRequest>) -> Reply<wire::GetProjectResponse> {
         let (_, extensions, request) = request.into_parts();
         let key = convert::project(&request.project)?;
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &key).await?;
@@ -48,10 +37,7 @@ impl ProjectService for ProjectApi {
         Ok(Response::new(wire::GetProjectResponse { project, revision: reading.revision() }))
     }
 
-    async fn list_projects(
-        &self,
-        request: Request<wire::ListProjectsRequest>,
-    ) -> Result<Response<wire::ListProjectsResponse>, Status> {
+    async fn list_projects(&self, request: Request<wire::ListProjectsRequest>) -> Reply<wire::ListProjectsResponse> {
         let (_, extensions, request) = request.into_parts();
         let page = Page::read(&["ListProjects"], request.page_size, &request.page_token)?;
         let published = self.0.at(request.consistency.as_ref(), extensions.get().copied()).await?;
@@ -67,41 +53,23 @@ impl ProjectService for ProjectApi {
         }))
     }
 
-    async fn update_project(
-        &self,
-        request: Request<wire::UpdateProjectRequest>,
-    ) -> Result<Response<wire::UpdateProjectResponse>, Status> {
+    async fn update_project(&self, request: Request<wire::UpdateProjectRequest>) -> Reply<wire::UpdateProjectResponse> {
         let (metadata, _, request) = request.into_parts();
         let answered = self.0.write(&metadata, &request, update(&request)?, &status::no_rows).await?;
-        let Outcome::Project(project) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdateProjectResponse {
-            project: Some(project),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Project(project) => UpdateProjectResponse { project: Some(project) })
     }
 
     async fn convert_role_structure(
         &self,
         request: Request<wire::ConvertRoleStructureRequest>,
-    ) -> Result<Response<wire::ConvertRoleStructureResponse>, Status> {
+    ) -> Reply<wire::ConvertRoleStructureResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = self.convert(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Project(project) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::ConvertRoleStructureResponse {
-            project: Some(project),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Project(project) => ConvertRoleStructureResponse { project: Some(project) })
     }
 
-    async fn delete_project(
-        &self,
-        request: Request<wire::DeleteProjectRequest>,
-    ) -> Result<Response<wire::DeleteProjectResponse>, Status> {
+    async fn delete_project(&self, request: Request<wire::DeleteProjectRequest>) -> Reply<wire::DeleteProjectResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = Command::DeleteProject(DeleteProject {
             project: convert::key("project", &request.project)?,
@@ -110,19 +78,10 @@ impl ProjectService for ProjectApi {
             force: request.force,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeleteProjectResponse {
-            deleted_orgs: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeleteProjectResponse { deleted_orgs: deleted.affected })
     }
 
-    async fn list_templates(
-        &self,
-        request: Request<wire::ListTemplatesRequest>,
-    ) -> Result<Response<wire::ListTemplatesResponse>, Status> {
+    async fn list_templates(&self, request: Request<wire::ListTemplatesRequest>) -> Reply<wire::ListTemplatesResponse> {
         let request = request.get_ref();
         let page = Page::read(&["ListTemplates"], request.page_size, &request.page_token)?;
         let after = page.after.as_deref().unwrap_or_default();

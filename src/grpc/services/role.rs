@@ -15,7 +15,8 @@ use crate::grpc::generated::role_service_server::RoleService;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::{Page, Scope};
 use crate::grpc::read::Reading;
-use crate::grpc::write::unexpected;
+use crate::grpc::services::Reply;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, NAMES_MAX};
 use crate::wire::{self, create_role_request::Placement, storage::outcome::Outcome};
@@ -24,26 +25,14 @@ pub struct RoleApi(pub Arc<App>);
 
 #[tonic::async_trait]
 impl RoleService for RoleApi {
-    async fn create_role(
-        &self,
-        request: Request<wire::CreateRoleRequest>,
-    ) -> Result<Response<wire::CreateRoleResponse>, Status> {
+    async fn create_role(&self, request: Request<wire::CreateRoleRequest>) -> Reply<wire::CreateRoleResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = self.create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Role(role) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreateRoleResponse {
-            role: Some(role),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Role(role) => CreateRoleResponse { role: Some(role) })
     }
 
-    async fn get_role(
-        &self,
-        request: Request<wire::GetRoleRequest>,
-    ) -> Result<Response<wire::GetRoleResponse>, Status> {
+    async fn get_role(&self, request: Request<wire::GetRoleRequest>) -> Reply<wire::GetRoleResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let name = convert::role("name", &request.name)?;
@@ -53,10 +42,7 @@ impl RoleService for RoleApi {
         Ok(Response::new(wire::GetRoleResponse { role: Some(role), revision: reading.revision() }))
     }
 
-    async fn list_roles(
-        &self,
-        request: Request<wire::ListRolesRequest>,
-    ) -> Result<Response<wire::ListRolesResponse>, Status> {
+    async fn list_roles(&self, request: Request<wire::ListRolesRequest>) -> Reply<wire::ListRolesResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let arguments = ["ListRoles", project.as_str(), &request.viewer_user_id, &request.org_id];
@@ -70,25 +56,13 @@ impl RoleService for RoleApi {
         .map(Response::new)
     }
 
-    async fn update_role(
-        &self,
-        request: Request<wire::UpdateRoleRequest>,
-    ) -> Result<Response<wire::UpdateRoleResponse>, Status> {
+    async fn update_role(&self, request: Request<wire::UpdateRoleRequest>) -> Reply<wire::UpdateRoleResponse> {
         let (metadata, _, request) = request.into_parts();
         let answered = self.0.write(&metadata, &request, self.update(&request)?, &status::no_rows).await?;
-        let Outcome::Role(role) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdateRoleResponse {
-            role: Some(role),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Role(role) => UpdateRoleResponse { role: Some(role) })
     }
 
-    async fn reorder_roles(
-        &self,
-        request: Request<wire::ReorderRolesRequest>,
-    ) -> Result<Response<wire::ReorderRolesResponse>, Status> {
+    async fn reorder_roles(&self, request: Request<wire::ReorderRolesRequest>) -> Reply<wire::ReorderRolesResponse> {
         let (metadata, _, request) = request.into_parts();
         // A project has no more roles.
         convert::at_most("role_order", request.role_order.len(), convert::roles_max(&self.0.limits))?;
@@ -98,19 +72,10 @@ impl RoleService for RoleApi {
             etag: convert::etag(&request.etag),
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::RolesReordered(order) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::ReorderRolesResponse {
-            etag: order.etag,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::RolesReordered(order) => ReorderRolesResponse { etag: order.etag })
     }
 
-    async fn delete_role(
-        &self,
-        request: Request<wire::DeleteRoleRequest>,
-    ) -> Result<Response<wire::DeleteRoleResponse>, Status> {
+    async fn delete_role(&self, request: Request<wire::DeleteRoleRequest>) -> Reply<wire::DeleteRoleResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = Command::DeleteRole(DeleteRole {
             project: convert::project(&request.project)?,
@@ -119,13 +84,7 @@ impl RoleService for RoleApi {
             replacement: convert::optional(&request.replacement, |name| convert::role("replacement", name))?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeleteRoleResponse {
-            migrated_members: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeleteRoleResponse { migrated_members: deleted.affected })
     }
 }
 

@@ -17,7 +17,8 @@ use crate::grpc::generated::role_mapping_service_server::RoleMappingService;
 use crate::grpc::mask::Mask;
 use crate::grpc::on_disabled::on_disabled;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::unexpected;
+use crate::grpc::services::Reply;
+use crate::grpc::write::{respond, unexpected};
 use crate::grpc::{convert, page, status};
 use crate::limits::{DESCRIPTION_BYTES_MAX, Limits, NAMES_MAX};
 use crate::wire::resource::texts;
@@ -30,58 +31,40 @@ impl RoleMappingService for RoleMappingApi {
     async fn create_role_mapping(
         &self,
         request: Request<wire::CreateRoleMappingRequest>,
-    ) -> Result<Response<wire::CreateRoleMappingResponse>, Status> {
+    ) -> Reply<wire::CreateRoleMappingResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = self.create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &|row| format!("subscribe_org_ids[{row}]")).await?;
-        let Outcome::RoleMapping(role_mapping) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::CreateRoleMappingResponse {
-            role_mapping: Some(role_mapping),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::RoleMapping(role_mapping) => CreateRoleMappingResponse { role_mapping: Some(role_mapping) })
     }
 
     async fn update_role_mapping(
         &self,
         request: Request<wire::UpdateRoleMappingRequest>,
-    ) -> Result<Response<wire::UpdateRoleMappingResponse>, Status> {
+    ) -> Reply<wire::UpdateRoleMappingResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = self.update(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::RoleMapping(role_mapping) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::UpdateRoleMappingResponse {
-            role_mapping: Some(role_mapping),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::RoleMapping(role_mapping) => UpdateRoleMappingResponse { role_mapping: Some(role_mapping) })
     }
 
     async fn promote_role_mapping(
         &self,
         request: Request<wire::PromoteRoleMappingRequest>,
-    ) -> Result<Response<wire::PromoteRoleMappingResponse>, Status> {
+    ) -> Reply<wire::PromoteRoleMappingResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = Command::PromoteRoleMapping(PromoteRoleMapping {
             project: convert::project(&request.project)?,
             name: convert::role_mapping("name", &request.name)?,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::RoleMapping(role_mapping) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::PromoteRoleMappingResponse {
-            role_mapping: Some(role_mapping),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::RoleMapping(role_mapping) => PromoteRoleMappingResponse { role_mapping: Some(role_mapping) })
     }
 
     async fn get_role_mapping(
         &self,
         request: Request<wire::GetRoleMappingRequest>,
-    ) -> Result<Response<wire::GetRoleMappingResponse>, Status> {
+    ) -> Reply<wire::GetRoleMappingResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let name = convert::role_mapping("name", &request.name)?;
@@ -94,7 +77,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn list_role_mappings(
         &self,
         request: Request<wire::ListRoleMappingsRequest>,
-    ) -> Result<Response<wire::ListRoleMappingsResponse>, Status> {
+    ) -> Reply<wire::ListRoleMappingsResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let page = Page::read(&["ListRoleMappings", project.as_str()], request.page_size, &request.page_token)?;
@@ -114,7 +97,7 @@ impl RoleMappingService for RoleMappingApi {
     async fn list_role_mapping_roles(
         &self,
         request: Request<wire::ListRoleMappingRolesRequest>,
-    ) -> Result<Response<wire::ListRoleMappingRolesResponse>, Status> {
+    ) -> Reply<wire::ListRoleMappingRolesResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let name = convert::role_mapping("name", &request.name)?;
@@ -148,23 +131,17 @@ impl RoleMappingService for RoleMappingApi {
     async fn delete_role_mapping(
         &self,
         request: Request<wire::DeleteRoleMappingRequest>,
-    ) -> Result<Response<wire::DeleteRoleMappingResponse>, Status> {
+    ) -> Reply<wire::DeleteRoleMappingResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = delete(&request, &self.0.limits)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Deleted(deleted) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::DeleteRoleMappingResponse {
-            moved_orgs: deleted.affected,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Deleted(deleted) => DeleteRoleMappingResponse { moved_orgs: deleted.affected })
     }
 
     async fn diff_role_mappings(
         &self,
         request: Request<wire::DiffRoleMappingsRequest>,
-    ) -> Result<Response<wire::DiffRoleMappingsResponse>, Status> {
+    ) -> Reply<wire::DiffRoleMappingsResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let left = convert::role_mapping("left", &request.left)?;

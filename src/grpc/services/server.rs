@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response};
 
 use crate::grpc::app::App;
 use crate::grpc::generated::server_service_server::ServerService;
+use crate::grpc::services::Reply;
 use crate::limits::{BULK_REQUEST_BYTES_MAX, PAGE_SIZE_MAX, REQUEST_BYTES_MAX};
 use crate::store::Database;
 use crate::wire::{self, resource::count, timestamp};
@@ -14,10 +15,7 @@ pub struct ServerApi(pub Arc<App>);
 
 #[tonic::async_trait]
 impl ServerService for ServerApi {
-    async fn get_server_info(
-        &self,
-        _: Request<wire::GetServerInfoRequest>,
-    ) -> Result<Response<wire::GetServerInfoResponse>, Status> {
+    async fn get_server_info(&self, _: Request<wire::GetServerInfoRequest>) -> Reply<wire::GetServerInfoResponse> {
         let app = &self.0;
         let limits = app.limits;
         Ok(Response::new(wire::GetServerInfoResponse {

@@ -11,7 +11,8 @@ use crate::grpc::app::App;
 use crate::grpc::generated::subscription_service_server::SubscriptionService;
 use crate::grpc::on_disabled::on_disabled;
 use crate::grpc::page::{Page, Scope};
-use crate::grpc::write::unexpected;
+use crate::grpc::services::Reply;
+use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::limits::Limits;
 use crate::wire::{self, batch_subscribe_orgs_request, storage::outcome::Outcome, subscribe_org_request};
@@ -20,26 +21,17 @@ pub struct SubscriptionApi(pub Arc<App>);
 
 #[tonic::async_trait]
 impl SubscriptionService for SubscriptionApi {
-    async fn subscribe_org(
-        &self,
-        request: Request<wire::SubscribeOrgRequest>,
-    ) -> Result<Response<wire::SubscribeOrgResponse>, Status> {
+    async fn subscribe_org(&self, request: Request<wire::SubscribeOrgRequest>) -> Reply<wire::SubscribeOrgResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = subscribe(&request, &self.0.limits)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
-        let Outcome::Subscription(subscription) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::SubscribeOrgResponse {
-            subscription: Some(subscription),
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::Subscription(subscription) => SubscribeOrgResponse { subscription: Some(subscription) })
     }
 
     async fn get_subscription(
         &self,
         request: Request<wire::GetSubscriptionRequest>,
-    ) -> Result<Response<wire::GetSubscriptionResponse>, Status> {
+    ) -> Reply<wire::GetSubscriptionResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
         let org_id = convert::org_id(&request.org_id)?;
@@ -53,24 +45,17 @@ impl SubscriptionService for SubscriptionApi {
     async fn batch_subscribe_orgs(
         &self,
         request: Request<wire::BatchSubscribeOrgsRequest>,
-    ) -> Result<Response<wire::BatchSubscribeOrgsResponse>, Status> {
+    ) -> Reply<wire::BatchSubscribeOrgsResponse> {
         let (metadata, _, request) = request.into_parts();
         let command = self.subscribe_many(&request)?;
         let answered = self.0.write(&metadata, &request, command, &|row| format!("org_ids[{row}]")).await?;
-        let Outcome::OrgsSubscribed(subscribed) = answered.outcome else { return Err(unexpected()) };
-        Ok(Response::new(wire::BatchSubscribeOrgsResponse {
-            moved: subscribed.moved,
-            unchanged: subscribed.unchanged,
-            revision: answered.revision,
-            replayed: answered.replayed,
-            impact: answered.impact,
-        }))
+        respond!(answered, Outcome::OrgsSubscribed(subscribed) => BatchSubscribeOrgsResponse { moved: subscribed.moved, unchanged: subscribed.unchanged })
     }
 
     async fn list_subscriptions(
         &self,
         request: Request<wire::ListSubscriptionsRequest>,
-    ) -> Result<Response<wire::ListSubscriptionsResponse>, Status> {
+    ) -> Reply<wire::ListSubscriptionsResponse> {
         let request = request.get_ref();
         let project = convert::project(&request.project)?;
         let mapping = convert::optional(&request.role_mapping, |name| convert::role_mapping("role_mapping", name))?;

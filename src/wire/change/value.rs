@@ -214,7 +214,7 @@ pub(super) fn read_org(value: storage::OrgValue) -> Result<OrgRecord, UnknownCha
     })
 }
 
-pub(super) fn fallbacks_value(fallbacks: &[Fallback]) -> storage::FallbacksValue {
+pub(super) fn fallbacks_value(fallbacks: &Fallbacks) -> storage::FallbacksValue {
     let value = |recorded_role: &Fallback| storage::FallbackValue {
         role: recorded_role.role.number(),
         fallback_role: recorded_role.fallback_role.number(),
