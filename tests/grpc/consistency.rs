@@ -182,7 +182,7 @@ fn k4_reads_of_another_server_see_a_write_when_they_ask_for_its_revision() {
 fn k5_another_server_on_the_same_database_sees_a_write_when_asked_for_its_revision() {
     on_postgres(async |database| {
         let here = Server::start(database.url.clone(), Limits::default()).await;
-        let there = Server::start(database.url, Limits::default()).await;
+        let there = Server::start(database.url.clone(), Limits::default()).await;
         here.single().org("acme", "").await;
         for round in 0..5 {
             let added = here.add_member(here.single().adding("acme", "ann", &[])).await.unwrap().revision;
