@@ -27,9 +27,10 @@ use crate::grpc::app::App;
 use crate::grpc::layers::{deadline::DeadlineLayer, error_details::ErrorDetailsLayer};
 use crate::grpc::{DESCRIPTORS, routes};
 use crate::limits::TRIALS_MAX;
+use crate::purger;
+use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
-use crate::{purger, replica};
 pub use config::Config;
 pub use listen::{Bound, Listen};
 

@@ -537,7 +537,7 @@ async fn nothing_is_found(server: &Server) {
         ("duplicate_of", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("role_order[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("on_disabled.replacements[0].role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
-        ("on_disabled.replacements[0].to", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("on_disabled.replacements[0].replacement", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("disabled_in[0]", "Nothing", "ROLE_MAPPING_NOT_FOUND", "rolecall.v1.RoleMapping"),
         ("above", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("below", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),

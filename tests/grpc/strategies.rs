@@ -165,7 +165,7 @@ fn m7_a_field_of_another_strategy_is_refused_by_its_path() {
         }
         let malformed = remapping(&[("Clerk", "Helper"), ("Guest", "Helper"), ("Owner", " Helper")], "");
         let answer = refused_move(project, malformed, "INVALID_FIELD").await;
-        assert_eq!(answer.fields(), ["on_disabled.replacements[2].to"]);
+        assert_eq!(answer.fields(), ["on_disabled.replacements[2].replacement"]);
         // More entries than a project can have roles.
         let many = remapping(&vec![("Clerk", "Helper"); 10_001], "");
         assert_eq!(refused_move(project, many, "TOO_MANY_ROWS").await.fields(), ["on_disabled.replacements"]);

@@ -85,7 +85,9 @@ fn k2_in_single_role_a_temporary_role_overrides_the_permanent_one() {
         ("Permanent Temporary", "Permanent Temporary", RoleDisabled, RoleDisabled),
     ];
     for (disabled, granting, before, after) in table {
-        let mut world = world("permission p\n org acme\n role Base\n role Lent\n add ann to acme: Base, Lent until 60");
+        let mut world = world(
+            "permission p\n org acme\n role Permanent\n role Temporary\n add ann to acme: Permanent, Temporary until 60",
+        );
         disabled.split_whitespace().for_each(|role| world.run(&format!("suspending edit Default: off {role}")));
         granting.split_whitespace().for_each(|role| world.run(&format!("edit Default: {role} +p")));
         world.now = Time(seconds(60).0 - 1);
