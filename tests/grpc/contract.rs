@@ -241,7 +241,6 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 org_id: "acme".into(),
                 viewer_user_id: "ann".into(),
                 consistency: at_least(),
-                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -297,13 +296,8 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.SubscriptionService/GetSubscription",
-            wire::GetSubscriptionRequest {
-                project: project(),
-                org_id: "acme".into(),
-                consistency: at_least(),
-                ..Default::default()
-            }
-            .encode_to_vec(),
+            wire::GetSubscriptionRequest { project: project(), org_id: "acme".into(), consistency: at_least() }
+                .encode_to_vec(),
         ),
         (
             "rolecall.v1.SubscriptionService/BatchSubscribeOrgs",
@@ -359,7 +353,6 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 user_id: "ann".into(),
                 viewer_user_id: "ann".into(),
                 consistency: at_least(),
-                ..Default::default()
             }
             .encode_to_vec(),
         ),

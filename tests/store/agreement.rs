@@ -145,7 +145,7 @@ fn latest(history: &[Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> 
                         }
                     }
                 }
-                // Whoever has a set is changed with it.
+                // The members of a set change with it.
                 Change::RoleSet(edit) => {
                     let having = all.iter_mut().filter(|((project, ..), _)| *project == edit.key.project);
                     let having = having.filter(|(_, last)| last.role_set == edit.key.id);

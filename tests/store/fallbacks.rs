@@ -119,7 +119,7 @@ async fn m7_a_fallback_role_of_a_lent_role_shadows_the_base_role(database: TestD
     .await;
     let (before, after) = (now.plus_seconds(30), now.plus_seconds(60));
     let look = || Some(permission("look"));
-    assert!(listed(&desk, None, look(), before).await.is_empty(), "what stands in for the lent role is live");
+    assert!(listed(&desk, None, look(), before).await.is_empty(), "the fallback role of the temporary role is live");
     assert_eq!(listed(&desk, None, look(), after).await, ["ann"]);
     assert_eq!(listed(&desk, None, Some(permission("read")), before).await, ["ann", "bob", "cid"]);
     assert_eq!(listed(&desk, None, Some(permission("read")), after).await, ["bob", "cid"]);
@@ -127,7 +127,7 @@ async fn m7_a_fallback_role_of_a_lent_role_shadows_the_base_role(database: TestD
         shows_members(&desk, &USERS).await;
         desk.now = after;
     }
-    // Without what stands in for it, a suspended lent role shadows nothing.
+    // Without a fallback role, a suspended temporary role overrides nothing.
     desk.write(vec![subscribe("shop", "acme", "Paid"), subscribe("shop", "acme", "Free")]).await;
     assert_eq!(listed(&desk, None, look(), before).await, ["ann"]);
     agrees(&desk).await;

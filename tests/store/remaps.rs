@@ -85,7 +85,7 @@ async fn m7_members_with_and_without_ends_are_remapped_in_one_commit(database: T
     assert!(revision.number < here.number);
     let owner = vec![is("Owner", false, Creator), is("Member", false, Migration)];
     assert_eq!(shown("made-by-globex", "creator").await, (owner, Migration, commits[1].revision));
-    // Back on the old plan nothing comes back, and whoever is written anew shows that.
+    // Back on the old plan the replacements stay. A member who is written again shows that.
     desk.write(vec![
         subscribe("shop", "acme", "Paid"),
         write_member("shop", "acme", "ann", Write::Set(given(&["Editor"], now))),

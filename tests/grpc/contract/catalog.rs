@@ -47,8 +47,7 @@ pub fn first(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.ProjectService/GetProject",
-            wire::GetProjectRequest { project: "default".into(), consistency: at_least(token), ..Default::default() }
-                .encode_to_vec(),
+            wire::GetProjectRequest { project: "default".into(), consistency: at_least(token) }.encode_to_vec(),
         ),
         (
             "rolecall.v1.ProjectService/ListProjects",
@@ -84,7 +83,6 @@ pub fn first(token: &str) -> Vec<Sent> {
                 project: "default".into(),
                 name: "invoices.view".into(),
                 consistency: at_least(token),
-                ..Default::default()
             }
             .encode_to_vec(),
         ),
@@ -113,13 +111,8 @@ pub fn first(token: &str) -> Vec<Sent> {
         ("rolecall.v1.RoleService/CreateRole", new_role("Auditor", Placement::Above("Admin".into())).encode_to_vec()),
         (
             "rolecall.v1.RoleService/GetRole",
-            wire::GetRoleRequest {
-                project: "default".into(),
-                name: "Owner".into(),
-                consistency: at_least(token),
-                ..Default::default()
-            }
-            .encode_to_vec(),
+            wire::GetRoleRequest { project: "default".into(), name: "Owner".into(), consistency: at_least(token) }
+                .encode_to_vec(),
         ),
         (
             "rolecall.v1.RoleService/ListRoles",
