@@ -76,9 +76,11 @@ impl Past {
         let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
         let (after, limit) = (sql.bind(after), sql.bind(limit as i64));
         match sets {
+            // Compared as rows: without statistics PostgreSQL would otherwise read and sort all members of the org.
             None => sql.push(&format!(
                 "SELECT user_id, revision FROM memberships
-                 WHERE project = {project} AND org = {org} AND user_id > {after} ORDER BY user_id LIMIT {limit}"
+                 WHERE (project, org, user_id) > ({project}, {org}, {after}) AND (project, org) <= ({project}, {org})
+                 ORDER BY project, org, user_id LIMIT {limit}"
             )),
             Some(sets) => {
                 // In the text: SQLite looks up the name of each placeholder.

@@ -31,7 +31,7 @@ impl Store {
         let mut orgs = orgs.to_vec();
         orgs.sort_unstable();
         let mut found = Vec::new();
-        // One org per statement: for several orgs PostgreSQL without statistics may scan the whole table.
+        // One org per statement, compared as rows: otherwise PostgreSQL without statistics may scan the whole table.
         for org in orgs {
             let after = match &after {
                 Some((last, _)) if org < *last => continue,
@@ -47,7 +47,8 @@ impl Store {
             let (after, rest) = (sql.bind(after), sql.bind(rest));
             sql.push(&format!(
                 "SELECT org, user_id FROM memberships
-                 WHERE project = {project} AND org = {org} AND user_id > {after} ORDER BY user_id LIMIT {rest}"
+                 WHERE (project, org, user_id) > ({project}, {org}, {after}) AND (project, org) <= ({project}, {org})
+                 ORDER BY project, org, user_id LIMIT {rest}"
             ));
             found.extend(self.purgeable_rows(sql).await?);
         }
