@@ -82,9 +82,6 @@ pub const CHECK_LIST_MAX: usize = 100;
 /// Memberships that one command purges.
 pub const PURGE_ROWS_MAX: usize = 2_000;
 
-/// Permissions in one page of a role mapping or a diff. The first row may exceed it. Clients take answers of 4 MiB.
-pub const PAGE_GRANTS_MAX: usize = 20_000;
-
 /// Bytes of the rows of one page. The first row may exceed it. Clients take answers of 4 MiB.
 pub const PAGE_BYTES_MAX: usize = 3 << 20;
 

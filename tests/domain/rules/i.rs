@@ -1,7 +1,8 @@
 //! Internal roles and acting users (I1, I4).
 
 use rolecall::domain::rules::role_state::RoleState;
-use rolecall::domain::{Reason, Time};
+use rolecall::domain::rules::viewer::View;
+use rolecall::domain::{Reason, Time, UserId};
 
 use crate::fixture::{World, seconds, world};
 use crate::model::Answer;
@@ -39,6 +40,33 @@ fn i1_acting_users_cannot_assign_internal_roles() {
         }
         world.run("add new to acme: Spy");
     }
+}
+
+#[test]
+fn i2_a_viewer_is_a_member_with_any_held_role_and_sees_others_by_a_live_one() {
+    let mut world = world("project shop MULTI\n internal role Spy\n role Guest\n role Blind\n org acme\n org other");
+    world.run("edit Default: Guest +rolecall::can_view_other_members; Spy +rolecall::can_view_other_members");
+    world.run("add bob to acme: Blind\n add gus to acme: Guest\n add spy to acme: Spy\n add eve to other: Guest");
+    world.run("add cid to acme: Guest until 60\n add dan to acme: Blind, Guest until 60");
+    let view = |world: &World, user: &str| {
+        world.project().view_of(world.project().org("acme").unwrap(), &UserId::stored(user), world.now)
+    };
+    for (user, expected) in [
+        ("bob", Some(View::OnlySelf)),
+        ("gus", Some(View::AllMembers)),
+        ("spy", Some(View::AllMembers)),
+        ("cid", Some(View::AllMembers)),
+        ("dan", Some(View::AllMembers)),
+        ("eve", None),
+        ("nobody", None),
+    ] {
+        assert_eq!(view(&world, user), expected, "{user}");
+    }
+    world.at(60);
+    assert_eq!(view(&world, "cid"), None, "the only role has expired");
+    assert_eq!(view(&world, "dan"), Some(View::OnlySelf));
+    world.run("suspending edit Default: off Guest");
+    assert_eq!(view(&world, "gus"), Some(View::OnlySelf), "a suspended role is held, but not live");
 }
 
 #[test]
