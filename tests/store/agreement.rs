@@ -1,4 +1,4 @@
-//! What a store holds, compared with what was decided: loaded, replayed, undone, and as lists show it.
+//! Compares what a store holds with what was decided: loaded, replayed, undone, and in lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use sea_orm::{ConnectionTrait, Database, Statement};
 use crate::desk::{Desk, hash_key, user};
 use crate::lists::whole;
 
-/// The State that is loaded and the State that is replayed are the State that was decided.
+/// Asserts that the loaded State and the replayed State equal the decided one.
 pub async fn agrees(desk: &Desk) {
     let loaded = desk.store.load(hash_key()).await.unwrap();
     same(&loaded, &desk.state, "loaded");
@@ -27,7 +27,7 @@ pub async fn agrees(desk: &Desk) {
     nothing_is_left_over(desk, &commits).await;
 }
 
-/// Loading does not see rows of what is no more, and they would stay for ever.
+/// Loading ignores the rows of deleted objects, so they would stay unnoticed.
 async fn nothing_is_left_over(desk: &Desk, history: &[Commit]) {
     let mut memberships = BTreeMap::new();
     let mut fallbacks = BTreeMap::new();
@@ -79,7 +79,7 @@ async fn nothing_is_left_over(desk: &Desk, history: &[Commit]) {
     direct.close().await.unwrap();
 }
 
-/// What was loaded, undone to the beginning, is the State of an empty store, and done again what it was.
+/// Asserts that undoing all changes gives an empty State, and that applying them again gives the decided State.
 pub async fn undoes(desk: &Desk) {
     let commits = desk.store.commits_since(Revision::default(), 10_000).await.unwrap();
     let mut state = desk.store.load(hash_key()).await.unwrap();
@@ -94,7 +94,7 @@ pub async fn undoes(desk: &Desk) {
 
 fn same(found: &State, decided: &State, how: &str) {
     assert_eq!(found.revision(), decided.revision());
-    // Part by part first: the message then says where to look.
+    // Part by part first, so that the message says where they differ.
     for project in decided.all_projects() {
         let key = &project.record.key;
         let other = found.project_numbered(project.id).unwrap_or_else(|| panic!("{how} without `{key}`"));
@@ -105,7 +105,7 @@ fn same(found: &State, decided: &State, how: &str) {
         assert!(other.role_sets == project.role_sets, "{how}: the role sets of `{key}`");
         assert!(other.role_mappings == project.role_mappings, "{how}: the role mappings of `{key}`");
         assert_eq!(other.counters(), project.counters(), "{how}: the counters of `{key}`");
-        assert_eq!(other.orgs_being_purged(), project.orgs_being_purged(), "{how}: the dead orgs of `{key}`");
+        assert_eq!(other.orgs_being_purged(), project.orgs_being_purged(), "{how}: the orgs being purged of `{key}`");
         assert_eq!(
             other.role_sets_being_purged(),
             project.role_sets_being_purged(),
@@ -115,7 +115,7 @@ fn same(found: &State, decided: &State, how: &str) {
     assert!(found == decided, "{how}");
 }
 
-/// Which commit was the last that changed each membership, as its history tells it.
+/// Returns the commit that changed each membership last, from the history.
 fn latest(history: &[Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> {
     struct Last {
         role_set: RoleSetId,
@@ -158,13 +158,12 @@ fn latest(history: &[Commit]) -> BTreeMap<(ProjectId, OrgNo, UserId), Revision> 
     all.into_iter().map(|(key, last)| (key, last.revision)).collect()
 }
 
-/// Lists show of these users, who must be all there are, in every existing org what the State says of them, to callers and to
-/// viewers.
+/// Asserts that in every org the lists show what the State says, to callers and to viewers. `users` must name all users.
 pub async fn shows_members(desk: &Desk, users: &[&str]) {
     shows_members_at(desk, &desk.state, users).await;
 }
 
-/// The same at the revision of an earlier State, which the database has left behind.
+/// Asserts the same at the revision of an earlier State, while the database is ahead.
 pub async fn shows_members_at(desk: &Desk, state: &State, users: &[&str]) {
     let users: Vec<UserId> = users.iter().map(|name| user(name)).collect();
     let mut history = desk.store.commits_since(Revision::default(), 10_000).await.unwrap();
@@ -206,7 +205,7 @@ pub async fn shows_members_at(desk: &Desk, state: &State, users: &[&str]) {
     }
 }
 
-/// Somebody looks at an org.
+/// An org as callers or as viewers see it.
 #[derive(Clone, Copy)]
 struct Look<'a> {
     desk: &'a Desk,
@@ -217,14 +216,14 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// A member as the State says. `None` if nothing is held that is shown.
+    /// Returns a member as the State says. `None` if no held role is shown.
     fn member(&self, user: &UserId) -> Option<Member> {
         let record = self.project.membership(self.org, user)?;
         let member = self.project.member(self.org, user, &record, self.visibility, self.desk.now);
         member.roles.iter().any(|role| role.state != RoleState::Expired).then_some(member)
     }
 
-    /// Of the roles that are shown: those held, fallback roles included, and those live.
+    /// Returns the shown roles that are held, fallback roles included, and those that are live.
     fn roles(&self, user: &UserId) -> (BTreeSet<RoleId>, BTreeSet<RoleId>) {
         let Some(record) = self.project.membership(self.org, user) else { return Default::default() };
         let set = self.project.role_sets.get(record.role_set).unwrap();
@@ -240,7 +239,7 @@ impl Look<'_> {
         (held, live)
     }
 
-    /// Lists show these users as `row` says, and by every role and permission those who hold it and have it.
+    /// Asserts that lists show these users as `row` says, also by every role and permission. Returns the rows.
     async fn shows(&self, users: &[UserId], row: impl Fn(&UserId) -> Option<MemberRow>) -> Vec<MemberRow> {
         let mut expected: Vec<MemberRow> = users.iter().filter_map(row).collect();
         expected.sort_by_key(|row| row.member.user_id.clone());

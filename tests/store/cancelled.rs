@@ -1,4 +1,4 @@
-//! Reads whose callers go away in the middle: they leave nothing behind on the connections that others use next.
+//! A cancelled read leaves nothing behind on its connection, which others use next.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -18,7 +18,7 @@ on_both! {
     a_cancelled_read_leaves_its_connection_clean
 }
 
-/// Callers at once: more than there are connections, so that some go away while they wait for one.
+/// Concurrent callers: more than there are connections, so that some are cancelled while they wait for one.
 const CALLERS: usize = 16;
 const READS: usize = 100;
 
@@ -32,7 +32,7 @@ async fn a_cancelled_read_leaves_its_connection_clean(database: TestDatabase) {
             for read in 0..READS {
                 go_away_after((caller + read) % 12, &store).await;
                 let time = Duration::from_micros((caller * READS + read) as u64 * 37 % 2_000);
-                // Whether it was answered in time is of no interest.
+                // It does not matter if it was answered in time.
                 let _ = tokio::time::timeout(time, orgs(&store)).await;
             }
         })
@@ -44,7 +44,7 @@ async fn a_cancelled_read_leaves_its_connection_clean(database: TestDatabase) {
         let store = store.clone();
         tokio::spawn(async move {
             for _ in 0..READS {
-                // Outside of a transaction, so that one left open would go on with a query in it.
+                // Outside of a transaction: a query would continue a transaction that was left open.
                 store.head().await.unwrap();
                 orgs(&store).await.unwrap();
             }
@@ -63,8 +63,8 @@ async fn orgs(store: &Store) -> Result<Page<OrgRow>, ReadError> {
     store.list_orgs(listing(&key("shop"), None, None, 10)).await
 }
 
-/// Begins to read and drops the future when it was polled so many times: every place where it waits comes up, which
-/// timers of a millisecond do not hit.
+/// Begins to read and drops the future after so many polls. That reaches every point where it waits; timers of a millisecond
+/// do not.
 async fn go_away_after(polls: usize, store: &Store) {
     let mut reading = pin!(orgs(store));
     let mut polled = 0;

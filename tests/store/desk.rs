@@ -1,4 +1,4 @@
-//! Writes to a store as a writer does: decide a group, persist it, commit it.
+//! Writes to a store as the writer does: decides a group, persists it, commits it.
 
 use std::sync::Arc;
 
@@ -24,16 +24,15 @@ use rolecall::store::{Committed, ListMembers, MemberRow, Store};
 use crate::lists::whole;
 use crate::support::TestDatabase;
 
-/// When the tests begin.
+/// The time at which the tests begin.
 pub const START: Time = Time(1_700_000_000_000_000);
 
 pub struct Desk {
     pub store: Store,
     pub state: State,
     pub now: Time,
-    /// On whose behalf is written.
     pub acting_user: Option<UserId>,
-    /// Gone with the desk.
+    /// Dropped with the desk.
     pub database: TestDatabase,
 }
 
@@ -48,21 +47,21 @@ impl Desk {
         Self { store, state, now: START, acting_user: None, database }
     }
 
-    /// One group of these commands, all of which must be accepted.
+    /// Writes these commands as one group. All must be accepted.
     pub async fn write(&mut self, commands: Vec<Command>) -> Vec<Commit> {
         let commits = self.decide(commands, None);
         self.persist(&commits).await;
         commits
     }
 
-    /// One group of these commands, some of which may be refused.
+    /// Writes these commands as one group. Some may be refused.
     pub async fn try_write(&mut self, commands: Vec<Command>) -> Vec<Commit> {
         let (commits, _) = self.decide_all(commands, None);
         self.persist(&commits).await;
         commits
     }
 
-    /// Purges all that is dead, at most so many memberships at a time, as the purger does.
+    /// Purges all deleted data as the purger does, at most `limit` memberships at a time.
     pub async fn purge(&mut self, limit: u32) -> Vec<Commit> {
         let mut all = Vec::new();
         for _ in 0..10_000 {
@@ -82,14 +81,14 @@ impl Desk {
         panic!("purging does not come to an end");
     }
 
-    /// Decides without storing; the state moves on.
+    /// Decides without storing. The state moves on.
     pub fn decide(&mut self, commands: Vec<Command>, request: Option<RequestKey>) -> Vec<Commit> {
         let (commits, refused) = self.decide_all(commands, request);
         assert_eq!(refused, [""; 0]);
         commits
     }
 
-    /// Also says why commands were refused.
+    /// Also returns why commands were refused.
     fn decide_all(&mut self, commands: Vec<Command>, request: Option<RequestKey>) -> (Vec<Commit>, Vec<String>) {
         self.now = self.now.plus_seconds(1);
         let base = self.state.revision().number as u32;
@@ -123,7 +122,7 @@ impl Desk {
         assert!(matches!(ready.commit().await, Committed::Yes));
     }
 
-    /// A member as the State says, with the revision that the store says.
+    /// Returns a member from the State with the revision from the store.
     pub async fn member(&self, project: &str, org_id: &str, user_id: &str) -> Option<MemberRow> {
         let project = self.state.project(&key(project))?;
         let org = project.org(org_id)?;
@@ -132,7 +131,7 @@ impl Desk {
         Some(MemberRow { member, revision: Some(revision.unwrap()) })
     }
 
-    /// The members of an org at the revision of a State, by pages.
+    /// Returns all pages of the members of an org, at the revision of a State.
     pub async fn listed(&self, at: &State, of: (&str, &str), filter: MemberFilter, limit: u32) -> Vec<MemberRow> {
         let project = at.project(&key(of.0)).unwrap();
         let org = project.org(of.1).unwrap();
@@ -260,18 +259,18 @@ pub fn subscribe(project: &str, org_id: &str, name: &str) -> Command {
     Command::SubscribeOrg(SubscribeOrg { project: key(project), org_id: org(org_id), to, on_disabled: suspend(None) })
 }
 
-/// They keep the role, and hold another meanwhile, if one is named.
+/// Holders keep the role, with a fallback role if one is named.
 pub fn suspend(fallback_role: Option<&str>) -> OnDisabled {
     OnDisabled::Suspend { fallback_role: fallback_role.map(role) }
 }
 
-/// They get another role in its place.
+/// Holders get another role.
 pub fn remap(replacements: &[(&str, &str)], default_replacement: Option<&str>) -> OnDisabled {
     let replacements = replacements.iter().map(|(from, to)| (role(from), role(to))).collect();
     OnDisabled::Remap { replacements, default_replacement: default_replacement.map(role) }
 }
 
-/// The command with another answer to what becomes of those who hold a role that is disabled.
+/// Returns the command with another `on_disabled`.
 pub fn answering(command: Command, on_disabled: OnDisabled) -> Command {
     match command {
         Command::SubscribeOrg(it) => Command::SubscribeOrg(SubscribeOrg { on_disabled, ..it }),
@@ -292,7 +291,7 @@ pub fn convert(project: &str, to: RoleStructure, order: &[&str]) -> Command {
     })
 }
 
-/// Roles as `Name`, or `Name for 60` seconds from `now`.
+/// Reads roles such as `Name`, or `Name for 60` (seconds from `now`).
 pub fn given(roles: &[&str], now: Time) -> Vec<RoleAssignment> {
     let one = |text: &&str| match text.split_once(" for ") {
         None => RoleAssignment { role: role(text), expire_time: None, permanent: true },
@@ -320,7 +319,7 @@ pub fn write_members(project: &str, rows: Vec<MemberWrite>) -> Command {
     Command::BatchWriteMembers(BatchWriteMembers { project: key(project), rows, allow_ownerless: true })
 }
 
-/// What is `None` stays as it is; `Some(&[])` drops the old names.
+/// `None` keeps a value. `Some(&[])` drops the old names.
 pub fn rename_role(project: &str, name: &str, new_name: Option<&str>, kept: Option<&[&str]>) -> Command {
     Command::UpdateRole(UpdateRole {
         project: key(project),
@@ -334,7 +333,7 @@ pub fn rename_role(project: &str, name: &str, new_name: Option<&str>, kept: Opti
     })
 }
 
-/// Says anew which roles a role manages.
+/// Replaces the roles that a role manages.
 pub fn manage(project: &str, name: &str, managed: &[&str]) -> Command {
     let Command::UpdateRole(update) = rename_role(project, name, None, None) else { unreachable!() };
     Command::UpdateRole(UpdateRole { manages: Some(managed.iter().map(|name| role(name)).collect()), ..update })

@@ -1,4 +1,4 @@
-//! Roles that are held in the place of suspended ones, as the store keeps, shows and lists them.
+//! Fallback roles as the store keeps and lists them.
 
 use rolecall::domain::commands::command::{Place, RoleMappingEdits, Write};
 use rolecall::domain::model::project::RoleStructure;
@@ -17,16 +17,16 @@ use crate::on_both;
 use crate::support::TestDatabase;
 
 on_both! {
-    m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place
-    m7_a_fallback_role_of_a_lent_role_shadows_the_base_role
-    m7_a_chain_of_fallbacks_ends_at_the_first_that_is_enabled
-    m7_fallbacks_go_with_what_they_hang_on
-    g2_who_manages_whom_is_kept_in_the_order_of_the_roles
+    m7_holders_of_a_suspended_role_are_listed_by_its_fallback_role
+    m7_the_fallback_role_of_a_temporary_role_overrides_the_permanent_role
+    m7_the_first_enabled_role_of_a_chain_of_fallbacks_counts
+    m7_fallback_roles_are_deleted_with_their_org_or_role
+    g2_managed_roles_are_stored
 }
 
 const USERS: [&str; 4] = ["ann", "bob", "cid", "dan"];
 
-/// Three plans: nothing disabled in `Paid`, `Editor` in `Free`, in `Bare` also `Reader`.
+/// Three mappings: `Paid` disables nothing, `Free` disables `Editor`, `Bare` disables `Editor` and `Reader`.
 async fn shop(database: TestDatabase, structure: RoleStructure) -> Desk {
     let mut desk = Desk::new(database).await;
     let edits = |disable: &[&str]| RoleMappingEdits {
@@ -67,7 +67,7 @@ async fn listed(desk: &Desk, by: Option<RoleName>, having: Option<PermissionName
     rows.iter().map(|row| row.member.user_id.to_string()).collect()
 }
 
-async fn m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place(database: TestDatabase) {
+async fn m7_holders_of_a_suspended_role_are_listed_by_its_fallback_role(database: TestDatabase) {
     let mut desk = shop(database, RoleStructure::MultiRole).await;
     let now = desk.now;
     let write = |user, roles: &[&str]| write_member("shop", "acme", user, Write::Add(given(roles, now)));
@@ -85,14 +85,14 @@ async fn m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place(datab
     assert_eq!(listed(&desk, role("Reader"), None, before).await, ["ann", "bob", "cid", "dan"]);
     assert_eq!(listed(&desk, None, permission("read"), before).await, ["ann", "bob", "cid", "dan"]);
     assert!(listed(&desk, None, permission("edit"), before).await.is_empty());
-    // It has exactly the place of the other: its end, too.
+    // The fallback role has the expiry of the suspended role.
     assert_eq!(listed(&desk, role("Reader"), None, after).await, ["ann", "cid", "dan"]);
     assert_eq!(listed(&desk, None, permission("read"), after).await, ["ann", "cid", "dan"]);
     for seconds in [0, 60] {
         desk.now = desk.now.plus_seconds(seconds);
         shows_members(&desk, &USERS).await;
     }
-    // Another org of the same mapping has none.
+    // Another org of the same mapping has no fallback role.
     desk.write(vec![
         write_member("shop", "globex", "ann", Write::Add(given(&["Editor"], now))),
         subscribe("shop", "globex", "Free"),
@@ -106,7 +106,7 @@ async fn m7_holders_of_a_suspended_role_are_listed_by_the_one_in_its_place(datab
     undoes(&desk).await;
 }
 
-async fn m7_a_fallback_role_of_a_lent_role_shadows_the_base_role(database: TestDatabase) {
+async fn m7_the_fallback_role_of_a_temporary_role_overrides_the_permanent_role(database: TestDatabase) {
     let mut desk = shop(database, RoleStructure::SingleRole).await;
     let now = desk.now;
     let write = |user, roles: &[&str]| write_member("shop", "acme", user, Write::Add(given(roles, now)));
@@ -134,7 +134,7 @@ async fn m7_a_fallback_role_of_a_lent_role_shadows_the_base_role(database: TestD
     undoes(&desk).await;
 }
 
-async fn m7_a_chain_of_fallbacks_ends_at_the_first_that_is_enabled(database: TestDatabase) {
+async fn m7_the_first_enabled_role_of_a_chain_of_fallbacks_counts(database: TestDatabase) {
     let mut desk = shop(database, RoleStructure::MultiRole).await;
     let now = desk.now;
     let write = |user, roles: &[&str]| write_member("shop", "acme", user, Write::Add(given(roles, now)));
@@ -151,7 +151,7 @@ async fn m7_a_chain_of_fallbacks_ends_at_the_first_that_is_enabled(database: Tes
     assert_eq!(listed(&desk, None, Some(permission("look")), now).await, ["ann", "bob"]);
     assert_eq!(listed(&desk, Some(role("Reader")), None, now).await, ["bob"]);
     shows_members(&desk, &USERS).await;
-    // In one org of a user's; the other shows what is so there.
+    // Another org of the user has no chain.
     desk.write(vec![write_member("shop", "globex", "ann", Write::Add(given(&["Editor"], now)))]).await;
     shows_members(&desk, &USERS).await;
     desk.write(vec![subscribe("shop", "acme", "Free")]).await;
@@ -160,7 +160,7 @@ async fn m7_a_chain_of_fallbacks_ends_at_the_first_that_is_enabled(database: Tes
     undoes(&desk).await;
 }
 
-async fn m7_fallbacks_go_with_what_they_hang_on(database: TestDatabase) {
+async fn m7_fallback_roles_are_deleted_with_their_org_or_role(database: TestDatabase) {
     let mut desk = shop(database, RoleStructure::MultiRole).await;
     let now = desk.now;
     let add = |id, user, roles: &[&str]| write_member("shop", id, user, Write::Add(given(roles, now)));
@@ -175,7 +175,7 @@ async fn m7_fallbacks_go_with_what_they_hang_on(database: TestDatabase) {
     ])
     .await;
     agrees(&desk).await;
-    // In the group in which it came, too.
+    // Also in the group that created it.
     desk.write(vec![
         subscribe("shop", "acme", "Paid"),
         answering(subscribe("shop", "acme", "Free"), suspend(Some("Member"))),
@@ -195,7 +195,7 @@ async fn m7_fallbacks_go_with_what_they_hang_on(database: TestDatabase) {
     undoes(&desk).await;
 }
 
-async fn g2_who_manages_whom_is_kept_in_the_order_of_the_roles(database: TestDatabase) {
+async fn g2_managed_roles_are_stored(database: TestDatabase) {
     let mut desk = shop(database, RoleStructure::MultiRole).await;
     desk.write(vec![
         manage("shop", "Owner", &["Reader", "Owner", "Staff", "Admin"]),

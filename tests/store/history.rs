@@ -1,4 +1,4 @@
-//! Catching up, histories that diverged, answers to repeat, commits that nobody answered.
+//! Catching up, diverged histories, remembered outcomes, commits with an unknown outcome.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ on_both! {
     a_history_with_another_tag_has_diverged
     an_unknown_change_is_an_error
     a4_request_ids_are_known_for_24_hours_and_then_forgotten
-    an_unanswered_commit_is_settled
-    a1_a_commit_says_on_whose_behalf_it_was_written
+    a_commit_with_an_unknown_outcome_is_settled
+    a1_a_commit_records_its_acting_user
 }
 
 async fn a_state_that_is_behind_catches_up(database: TestDatabase) {
@@ -94,14 +94,14 @@ async fn a4_request_ids_are_known_for_24_hours_and_then_forgotten(database: Test
     assert_eq!(self::known(&desk.store, &asked, day.plus_seconds(-1)).await.len(), 1);
     assert!(self::known(&desk.store, &asked, day).await.is_empty());
 
-    // The id can be used anew then.
+    // Then the id can be used again.
     desk.now = day;
     let commits = desk.decide(vec![create_org("shop", "globex", None)], Some(request("one")));
     desk.persist(&commits).await;
     let known = self::known(&desk.store, &asked, desk.now).await;
     assert_eq!(known[&request("one")].revision, desk.revision());
 
-    // Now and then what is too old is deleted.
+    // Outcomes that are too old are deleted once in a while.
     let old = desk.now;
     desk.now = old.plus_seconds(REQUEST_ID_SECONDS);
     let orgs: Vec<String> = (0..300).map(|number| format!("org-{number}")).collect();
@@ -120,18 +120,18 @@ async fn known(
     known
 }
 
-async fn an_unanswered_commit_is_settled(database: TestDatabase) {
+async fn a_commit_with_an_unknown_outcome_is_settled(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     desk.write(vec![create_project("shop", RoleStructure::SingleRole)]).await;
     let commits = desk.decide(vec![create_org("shop", "acme", None)], None);
     let last = desk.revision();
     assert!(!desk.store.settle(last).await.unwrap());
-    // The next write goes on on the new connection.
+    // The next write uses the new connection.
     desk.persist(&commits).await;
     assert!(desk.store.settle(last).await.unwrap());
     assert!(!desk.store.settle(Revision { tag: last.tag + 1, ..last }).await.unwrap());
 
-    // While the transaction in question is open, settling waits for it.
+    // Settling waits while that transaction is open.
     let commits = desk.decide(vec![create_org("shop", "globex", None)], None);
     let last = desk.revision();
     let tx = desk.store.begin_write().await.unwrap();
@@ -146,7 +146,7 @@ async fn an_unanswered_commit_is_settled(database: TestDatabase) {
     assert!(loaded == desk.state);
 }
 
-async fn a1_a_commit_says_on_whose_behalf_it_was_written(database: TestDatabase) {
+async fn a1_a_commit_records_its_acting_user(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     desk.write(vec![

@@ -13,12 +13,12 @@ use crate::on_both;
 use crate::support::TestDatabase;
 
 on_both! {
-    ids_are_ordered_by_their_bytes
+    ids_are_in_byte_order
     s3_orgs_are_listed_by_role_mapping
     the_largest_page_is_answered
 }
 
-/// The pages of a list, put together. A page says that another follows by one row more.
+/// Returns all pages of a list. One row more than `limit` means that another page follows.
 pub async fn whole<T, K, E: std::fmt::Debug>(
     limit: u32,
     key: impl Fn(&T) -> K,
@@ -45,7 +45,7 @@ pub fn listing(
     ListOrgs { project: project.clone(), role_mapping: role_mapping.cloned(), ownerless: false, after, limit }
 }
 
-/// All pages of a list of orgs.
+/// Returns all pages of a list of orgs.
 async fn orgs(desk: &Desk, role_mapping: Option<&RoleMappingName>, limit: u32) -> Vec<OrgRow> {
     let page = async |after| {
         let page = desk.store.list_orgs(listing(&key("shop"), role_mapping, after, limit)).await?;
@@ -55,7 +55,7 @@ async fn orgs(desk: &Desk, role_mapping: Option<&RoleMappingName>, limit: u32) -
     whole(limit, |row: &OrgRow| row.profile.org_id.clone(), page).await
 }
 
-async fn ids_are_ordered_by_their_bytes(database: TestDatabase) {
+async fn ids_are_in_byte_order(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let mut ids = ["b", "B", "a", "ä", "Z", "z", "_", "-", "ab", "a-b", "aB", "é", "e", "管", "0", "10", "9"];
     let mut commands = vec![create_project("shop", RoleStructure::SingleRole)];
@@ -86,7 +86,7 @@ async fn s3_orgs_are_listed_by_role_mapping(database: TestDatabase) {
         assert_eq!(&*orgs[0].profile.display_name, "The org org-00");
         assert_eq!(&*orgs[0].profile.metadata, r#"{"seats": 3}"#);
     }
-    // By an old name, too (R3), which is looked up exactly (R1).
+    // Also by an old name (R3), which is looked up exactly (R1).
     desk.write(vec![rename_mapping("shop", "Paid", Some("Gold"), None)]).await;
     assert_eq!(orgs(&desk, Some(&paid), 100).await.len(), 7);
     for name in ["gold", "paid", "Free"] {
@@ -97,7 +97,7 @@ async fn s3_orgs_are_listed_by_role_mapping(database: TestDatabase) {
     assert!(matches!(list, Err(ReadError::NotFound(Noun::Project, _))));
 }
 
-/// A page may be larger than what one statement may say.
+/// A page may have more rows than one statement can bind values.
 async fn the_largest_page_is_answered(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let names: Vec<String> = (0..=PAGE_SIZE_MAX).map(|number| format!("name-{number:04}")).collect();

@@ -1,4 +1,4 @@
-//! The store, on SQLite and on PostgreSQL: the same bodies on both.
+//! The store. Every test runs on SQLite and on PostgreSQL.
 
 // Helpers of tests may panic, as tests may (`clippy.toml`).
 #![allow(clippy::expect_used, clippy::unwrap_used)]

@@ -1,4 +1,4 @@
-//! Members of orgs and of users, by role and by permission, as the State says.
+//! Lists of members by role and permission, and of a user's orgs, compared with the State.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,13 @@ use crate::on_both;
 use crate::support::TestDatabase;
 
 on_both! {
-    b4_members_are_listed_by_role_and_permission_page_by_page
-    b4_memberships_of_a_user_are_listed_page_by_page
-    i2_pages_are_full_whoever_is_left_out
+    b4_members_are_listed_by_role_and_permission_by_pages
+    b4_memberships_of_a_user_are_listed_by_pages
+    i2_pages_for_a_viewer_are_full_without_internal_members
 }
 
-/// Two projects, one of each structure; mappings in which roles are disabled, and orgs in which others stand in for them;
-/// roles that end, at 100 s steps.
+/// Two projects, one of each role structure, with disabled roles, fallback roles, and temporary roles that expire in steps of
+/// 100 s.
 async fn crowd(database: TestDatabase) -> Desk {
     let mut desk = Desk::new(database).await;
     let now = START;
@@ -57,7 +57,7 @@ async fn crowd(database: TestDatabase) -> Desk {
         ])
         .await;
     }
-    // Given while nothing is disabled; then the org moves to the mapping in which two roles are.
+    // Roles are given while all are enabled. Then the org moves to a mapping that disables two of them.
     let mut roles_of = BTreeMap::from([("multi", Vec::new()), ("single", Vec::new())]);
     let names = ["Owner", "Admin", "Member", "Guest"];
     for first in names {
@@ -99,7 +99,7 @@ fn users(rows: &[MemberRow]) -> Vec<&str> {
     rows.iter().map(|row| row.member.user_id.as_str()).collect()
 }
 
-/// What selects members by these names.
+/// Returns the filter of these names.
 fn filter(project: &Project, filters: &(Option<RoleName>, Option<PermissionName>)) -> MemberFilter {
     MemberFilter {
         visibility: Visibility::All,
@@ -119,7 +119,7 @@ async fn members_of(
     desk.listed(&desk.state, (project, org_id), filter, limit).await
 }
 
-/// The State's own answer, user by user.
+/// Returns the answer of the State, user by user.
 fn expected(
     desk: &Desk,
     project_key: &str,
@@ -149,11 +149,11 @@ fn expected(
     users
 }
 
-async fn b4_members_are_listed_by_role_and_permission_page_by_page(database: TestDatabase) {
+async fn b4_members_are_listed_by_role_and_permission_by_pages(database: TestDatabase) {
     let mut desk = crowd(database).await;
     let roles = [None, Some("Owner"), Some("Admin"), Some("Guest"), Some("Member"), Some("Temp")];
     let permissions = [None, Some("read"), Some("write"), Some("look"), Some("never")];
-    // Before any end, at one, between two, after all.
+    // Before any expiry, at one, between two, after all.
     for seconds in [10, 100, 180, 300] {
         desk.now = START.plus_seconds(seconds);
         for project in ["multi", "single"] {
@@ -180,7 +180,7 @@ async fn b4_members_are_listed_by_role_and_permission_page_by_page(database: Tes
     }
 }
 
-async fn b4_memberships_of_a_user_are_listed_page_by_page(database: TestDatabase) {
+async fn b4_memberships_of_a_user_are_listed_by_pages(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let ids = ["Z", "a", "b", "c", "ä"];
@@ -218,14 +218,14 @@ async fn b4_memberships_of_a_user_are_listed_page_by_page(database: TestDatabase
     assert!(listed("eve", now, 9).await.is_empty());
 }
 
-/// Some members are left out by their roles, so that chunks of users have to be fetched until a page is full.
-async fn i2_pages_are_full_whoever_is_left_out(database: TestDatabase) {
+/// Some members have only internal roles, so a page needs several chunks of users.
+async fn i2_pages_for_a_viewer_are_full_without_internal_members(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let kinds: [&[&str]; 4] = [&["Staff"], &["Member"], &["Staff", "Staff two for 60"], &["Member", "Staff"]];
     let add =
         |number: usize, roles: &[&str]| member("acme", &format!("user-{number:02}"), Write::Add(given(roles, START)));
     let mut rows: Vec<_> = (0..40).map(|number| add(number, kinds[number * 7 % 4])).collect();
-    // The last users are all internal, so that the last page has to say that it is the last.
+    // The last users are all internal members, and the last visible page must end the list.
     rows.extend((40..50).map(|number| add(number, &["Staff"])));
     desk.write(vec![
         create_project("shop", RoleStructure::MultiRole),

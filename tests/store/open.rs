@@ -1,4 +1,4 @@
-//! Opening, migrating, initializing; and who may not.
+//! Opening, migrating and initializing a store, and when they are refused.
 
 use rolecall::domain::Revision;
 use rolecall::store::{Database, Store, StoreError};
@@ -10,15 +10,15 @@ use crate::support::{TestDatabase, sqlite};
 use rolecall::domain::model::project::RoleStructure;
 
 on_both! {
-    a_new_store_has_an_identity_that_stays
-    a_database_without_tables_is_no_store_yet
+    a_new_store_has_a_permanent_id
+    a_database_without_tables_is_refused
     a_newer_migration_is_refused_and_named
     a_closed_store_opens_again_as_it_was
     revisions_are_found_by_number
     the_newest_revisions_are_listed_in_order
 }
 
-async fn a_new_store_has_an_identity_that_stays(database: TestDatabase) {
+async fn a_new_store_has_a_permanent_id(database: TestDatabase) {
     let store = open(&database).await;
     let id = store.store_id().await.unwrap();
     assert_ne!(id, 0);
@@ -30,7 +30,7 @@ async fn a_new_store_has_an_identity_that_stays(database: TestDatabase) {
     assert_eq!(store.database(), kind);
 }
 
-async fn a_database_without_tables_is_no_store_yet(database: TestDatabase) {
+async fn a_database_without_tables_is_refused(database: TestDatabase) {
     let store = Store::open(&database.url).await.unwrap();
     assert!(store.head().await.is_err());
     store.migrate().await.unwrap();
@@ -57,7 +57,7 @@ async fn a_closed_store_opens_again_as_it_was(database: TestDatabase) {
     let Desk { store, state, database, .. } = desk;
     store.close().await;
     if let Some(file) = database.file() {
-        assert!(!file.with_extension("db-wal").exists(), "the log of SQLite is folded in");
+        assert!(!file.with_extension("db-wal").exists(), "the log of SQLite is merged");
     }
     let again = Desk::new(database).await;
     assert!(again.state == state);
@@ -101,7 +101,7 @@ async fn one_server_a_sqlite_file_under_whatever_name() {
     let link = file.with_file_name("link.db");
     std::os::unix::fs::symlink("rolecall.db", &link).unwrap();
     let link = format!("sqlite://{}", link.display());
-    // First where the file is yet to be made, then where it is there.
+    // First before the file exists, then after.
     for urls in [[&link, &database.url], [&database.url, &link]] {
         let first = Store::open(urls[0]).await.unwrap();
         let error = Store::open(urls[1]).await.err().unwrap();

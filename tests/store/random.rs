@@ -1,5 +1,5 @@
-//! Long histories of commands drawn at random over few names, so that they meet: names are given up and taken, things are
-//! deleted while others point to them, in groups of every size.
+//! Long random histories of commands over few names, in groups of every size, so that they interact: names are given up and
+//! taken, objects are deleted while others refer to them.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ const MAPPINGS: [&str; 4] = ["Default", "Paid", "paid", "Free"];
 const ORGS: [&str; 4] = ["acme", "globex", "made-by-somebody", "initech"];
 const USERS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "creator"];
 
-/// Groups of a history, and the seeds of the histories.
+/// Groups per history, and the seeds of the histories.
 const GROUPS: usize = 110;
 const SEEDS: [u64; 3] = [3, 77, 2_026];
 
@@ -40,7 +40,7 @@ async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase
     let mut changed = [0; 12];
     for seed in SEEDS {
         let mut dice = Dice(seed);
-        // The State of a server that has not followed yet.
+        // The State of a server that is behind the database.
         let mut earlier = desk.state.clone();
         for group in 0..GROUPS {
             let commands: Vec<Command> = (0..dice.below(20) + 1).map(|_| dice.command(&desk)).collect();
@@ -71,13 +71,13 @@ async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase
     agrees(&desk).await;
     shows_members(&desk, &USERS).await;
     undoes(&desk).await;
-    // A history in which nearly all is refused proves little.
+    // A history in which nearly all commands are refused proves little.
     let rare: Vec<_> = accepted.iter().filter(|(_, count)| **count < 5).collect();
     assert!(changed[1..].iter().all(|count| *count >= 10), "hardly ever changed: {changed:?}");
     assert!(accepted.len() >= 21 && rare.is_empty(), "hardly ever accepted: {rare:?} of {accepted:?}");
 }
 
-/// The names that there are in a project.
+/// The existing names of a project.
 struct Present {
     roles: Vec<String>,
     permissions: Vec<String>,
@@ -99,7 +99,7 @@ impl Present {
     }
 }
 
-/// Throws that follow from the seed: Marsaglia's xorshift.
+/// Random numbers from a seed: Marsaglia's xorshift.
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -125,7 +125,7 @@ impl Dice {
         chosen
     }
 
-    /// One of those that there are, mostly.
+    /// Returns mostly an existing name.
     fn one_of(&mut self, present: &[String], names: &[&str]) -> String {
         if present.is_empty() || self.below(8) == 0 {
             return self.of(names).into();
@@ -175,7 +175,7 @@ impl Dice {
         let other_mapping = self.one_of(&present.mappings, &MAPPINGS);
         let permission = self.one_of(&present.permissions, &PERMISSIONS);
         let org = self.one_of(&present.orgs, &ORGS);
-        // Old names are dropped now and then, or nothing would be free after a while.
+        // Old names are dropped sometimes. Otherwise no name would be free after a while.
         let kept: Option<&[&str]> = if self.below(2) == 0 { Some(&[]) } else { None };
         let half = self.below(2) == 0;
         let command = match self.below(96) {
@@ -233,7 +233,7 @@ impl Dice {
             0 | 1 => suspend(None),
             2..=4 => suspend(Some(&self.one_of(&present.roles, &ROLES))),
             _ => {
-                // A visible role takes the place of visible ones only.
+                // A visible role can only replace visible ones.
                 let alike =
                     |from: &&str| *from != other_role && from.starts_with("Staff") == other_role.starts_with("Staff");
                 let from = self.several(&present.roles).into_iter().filter(alike);
@@ -244,7 +244,7 @@ impl Dice {
         answering(command, on_disabled)
     }
 
-    /// Disables a role that somebody holds, or moves an org to where one is disabled, with an answer that may do.
+    /// Disables a role that is held, or moves an org to a mapping that disables one, with a strategy.
     fn disabling(&mut self, desk: &Desk, project_key: &str) -> Option<Command> {
         let project = desk.state.project(&key(project_key))?;
         let mut held = Vec::new();
@@ -287,7 +287,7 @@ impl Dice {
         Some(answering(command, answer))
     }
 
-    /// Some of those that there are.
+    /// Returns some existing names.
     fn several<'a>(&mut self, present: &'a [String]) -> Vec<&'a str> {
         present.iter().filter(|_| self.below(3) == 0).map(String::as_str).collect()
     }

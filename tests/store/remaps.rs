@@ -1,5 +1,5 @@
-//! Members who get other role sets many at a time, in groups with all else that happens to them: what is stored does not
-//! depend on how commits were grouped.
+//! Replacing the role sets of many members, in groups with other changes. What is stored does not depend on how commits are
+//! grouped.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use crate::random::Dice;
 use crate::support::{TestDatabase, sqlite};
 
 on_both! {
-    m7_members_with_and_without_ends_are_remapped_in_one_commit
-    remaps_in_one_group_end_as_one_by_one
+    m7_members_with_and_without_temporary_roles_are_remapped_in_one_commit
+    remaps_in_one_group_equal_remaps_one_by_one
     m7_a_thousand_orgs_are_remapped_at_once
 }
 
 const USERS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "fay"];
 
-async fn m7_members_with_and_without_ends_are_remapped_in_one_commit(database: TestDatabase) {
+async fn m7_members_with_and_without_temporary_roles_are_remapped_in_one_commit(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let disable = |names: &[&str]| RoleMappingEdits {
@@ -131,9 +131,9 @@ async fn m7_a_thousand_orgs_are_remapped_at_once(database: TestDatabase) {
     assert_eq!(found.revision, Some(desk.revision()));
 }
 
-/// Not what callers can have done, but anything that changes of these kinds can say: sets that members get in the place of
-/// others, remapped once more, given up, taken again by a write, in whatever order.
-async fn remaps_in_one_group_end_as_one_by_one(database: TestDatabase) {
+/// The changes are more than callers can cause: sets that are replaced, replaced once more, given up, or taken again by a
+/// write, in any order.
+async fn remaps_in_one_group_equal_remaps_one_by_one(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let mut one = Desk::new(sqlite()).await;
     for desk in [&mut desk, &mut one] {
@@ -179,10 +179,10 @@ fn beginning() -> Vec<Command> {
     commands
 }
 
-/// Commits drawn at random.
+/// Random commits.
 struct History {
     dice: Dice,
-    /// Members who got another set in the place of theirs.
+    /// Members whose set was replaced.
     remapped: usize,
 }
 
@@ -210,18 +210,18 @@ impl History {
         project.org(ORGS[self.dice.below(ORGS.len())]).unwrap().no
     }
 
-    /// Roles of the project, at least one.
+    /// Returns at least one role of the project.
     fn roles(&mut self) -> RoleSet {
         let first = self.dice.below(5);
         RoleSet::new([first, self.dice.below(5)].map(|at| RoleId::new(at as u32 + 1).unwrap()))
     }
 
-    /// Sets that nobody has, each in the place of one that there is.
+    /// Replaces existing sets by new ones.
     fn remap(&mut self, project: &Project) -> Vec<Change> {
         let id = self.org(project);
         let (mut changes, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
         let first = project.role_sets.next_id().number();
-        // Some of those that members have, and one that perhaps nobody has.
+        // Some sets of members, and one that may have no members.
         let org = project.org_numbered(id).unwrap();
         let records: Vec<_> = USERS.iter().filter_map(|name| project.membership(org, &user(name))).collect();
         let held = records.iter().map(|record| record.role_set).filter(|_| self.dice.below(2) == 0);
@@ -243,7 +243,7 @@ impl History {
         changes
     }
 
-    /// A member comes, goes, or is written anew, also back to a set that others were remapped from.
+    /// Adds, removes or changes a member, sometimes back to a set that was replaced for others.
     fn membership(&mut self, project: &Project) -> Vec<Change> {
         let org = self.org(project);
         let user = user(USERS[self.dice.below(USERS.len())]);
@@ -280,7 +280,7 @@ impl History {
     }
 }
 
-/// All rows of a table, as texts.
+/// Returns all rows of a table as texts.
 async fn rows(desk: &Desk, table: &str) -> Vec<String> {
     let direct = Database::connect(&desk.database.url).await.unwrap();
     let columns = match table {

@@ -1,4 +1,4 @@
-//! What was decided is what is loaded, what is replayed, and what is left when everything is undone and done again.
+//! The decided State equals the loaded one, the replayed one, and the one after undoing and redoing all changes.
 
 use rolecall::domain::commands::command::{Place, RoleMappingEdits, Write};
 use rolecall::domain::commands::group::Commit;
@@ -16,12 +16,12 @@ use crate::support::TestDatabase;
 on_both! {
     a_state_loaded_equals_the_state_decided
     a_state_replayed_equals_the_state_loaded_equals_the_state_undone_and_redone
-    a_group_that_changes_a_thing_twice_stores_what_is_left
+    a_group_that_changes_an_object_twice_stores_its_last_form
     a_group_larger_than_a_statement_is_stored_whole
     a_refused_commit_leaves_nothing
 }
 
-/// Every kind of change, in groups of several commands.
+/// Writes every kind of change, in groups of several commands.
 pub async fn story(desk: &mut Desk) -> Vec<Commit> {
     let now = desk.now;
     let names: Vec<String> = (0..200).map(|number| format!("permission {number}")).collect();
@@ -104,7 +104,7 @@ async fn a_state_loaded_equals_the_state_decided(database: TestDatabase) {
 async fn a_state_replayed_equals_the_state_loaded_equals_the_state_undone_and_redone(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let written = story(&mut desk).await;
-    // Pages of every size.
+    // In pages of several sizes.
     for limit in [1, 3, 100] {
         let mut replayed = State::new(hash_key());
         loop {
@@ -134,7 +134,7 @@ async fn a_state_replayed_equals_the_state_loaded_equals_the_state_undone_and_re
     assert!(state == desk.state);
 }
 
-async fn a_group_that_changes_a_thing_twice_stores_what_is_left(database: TestDatabase) {
+async fn a_group_that_changes_an_object_twice_stores_its_last_form(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let edits = |add: &[&str], remove: &[&str]| RoleMappingEdits {
@@ -188,10 +188,10 @@ async fn a_refused_commit_leaves_nothing(database: TestDatabase) {
     let before = desk.state.clone();
     let commands: Vec<Command> = vec![create_org("shop", "acme", None), create_org("shop", "globex", None)];
     let commits = desk.decide(commands, None);
-    // The second of them alone does not follow the head.
+    // The second commit alone does not follow the head.
     let tx = desk.store.begin_write().await.unwrap();
     assert!(tx.persist(&commits[1..], desk.now).await.is_err());
-    // An id that is taken fails in the middle of the group, on the database's side.
+    // An id that is taken makes the database fail in the middle of the group.
     let mut twice = commits.clone();
     let Change::Org(mut edit) = commits[0].changes[0].clone() else { panic!() };
     edit.key.id = OrgNo::new(77).unwrap();

@@ -1,4 +1,4 @@
-//! The names of some of those who have a role set.
+//! The ids of some members with a role set.
 
 use rolecall::domain::commands::command::Write;
 use rolecall::domain::model::project::RoleStructure;
@@ -9,10 +9,10 @@ use crate::on_both;
 use crate::support::TestDatabase;
 
 on_both! {
-    r9_members_with_a_role_set_are_named_in_order
+    r9_members_with_a_role_set_are_returned_in_order
 }
 
-async fn r9_members_with_a_role_set_are_named_in_order(database: TestDatabase) {
+async fn r9_members_with_a_role_set_are_returned_in_order(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let add = |id: &str, user: &str, roles: &[&str]| member(id, user, Write::Add(given(roles, now)));

@@ -1,4 +1,4 @@
-//! Updates, deletes and renamings: what was decided is what is stored, and what becomes of names and ids.
+//! Updates, deletions and renamings are stored as decided, with their names and ids.
 
 use rolecall::domain::commands::command::{CreateOrg, Place, RoleMappingEdits, UpdateOrg, Write};
 use rolecall::domain::model::membership::Origin;
@@ -17,15 +17,15 @@ use crate::support::TestDatabase;
 
 on_both! {
     every_command_of_the_core_is_stored_as_it_was_decided
-    r3_two_things_change_names_in_one_group
+    r3_two_objects_swap_names_in_one_group
     r3_a_name_that_is_given_up_is_taken_in_the_same_group
-    s5_an_id_is_given_anew_in_the_group_that_deletes_it
-    r4_whoever_held_a_deleted_role_shows_where_the_other_came_from
-    r4_whoever_is_left_without_a_role_is_in_no_list
+    s5_an_id_is_used_again_in_the_group_that_deletes_it
+    r4_the_replacement_of_a_deleted_role_has_the_origin_migration
+    r4_a_member_left_without_a_role_is_in_no_list
     r8_a_deleted_permission_is_granted_nowhere
-    m5_a_deleted_mapping_takes_its_rows_along
-    s5_what_is_dead_is_purged_in_chunks_and_stays_taken
-    what_is_to_be_purged_is_found_in_order
+    m5_the_rows_of_a_deleted_mapping_are_deleted
+    s5_deleted_data_is_purged_in_chunks_and_its_ids_stay_retired
+    memberships_to_purge_are_found_in_order
 }
 
 async fn every_command_of_the_core_is_stored_as_it_was_decided(database: TestDatabase) {
@@ -101,7 +101,7 @@ async fn every_command_of_the_core_is_stored_as_it_was_decided(database: TestDat
             update_project("shop", "The shop", Some("Admin")),
         ],
         vec![delete_org("shop", "globex"), delete_permission("shop", "look")],
-        // Also those of the dead org point to the sets that are rewritten.
+        // The memberships of the deleted org refer to the rewritten sets, too.
         vec![delete_role("shop", "Caller", Some("Member"))],
         vec![delete_role("shop", "Staff", None), delete_role("shop", "Member", None)],
         vec![promote("shop", "Free"), delete_mapping("shop", "Gold", Some("Default"))],
@@ -131,7 +131,7 @@ async fn every_command_of_the_core_is_stored_as_it_was_decided(database: TestDat
     undoes(&desk).await;
 }
 
-async fn r3_two_things_change_names_in_one_group(database: TestDatabase) {
+async fn r3_two_objects_swap_names_in_one_group(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     desk.write(vec![
         create_project("shop", RoleStructure::SingleRole),
@@ -151,7 +151,7 @@ async fn r3_two_things_change_names_in_one_group(database: TestDatabase) {
         swap(rename_permission, "a", "b"),
         swap(rename_role, "One", "Two"),
         swap(rename_mapping, "Paid", "Free"),
-        // Only the case: the folded name stays.
+        // Only the case changes: the folded name stays.
         vec![rename_role("shop", "Admin", Some("ADMIN"), None)],
     ];
     desk.write(group.concat()).await;
@@ -180,7 +180,7 @@ async fn r3_a_name_that_is_given_up_is_taken_in_the_same_group(database: TestDat
     ]);
     desk.write(first).await;
     agrees(&desk).await;
-    // `one` is deleted and given anew, `two` is dropped as an old name and becomes an old name of another thing.
+    // `one` is deleted and used again. `two` is dropped as an old name and becomes an old name of another object.
     let mut second =
         vec![delete_permission("shop", "one"), delete_role("shop", "one", None), delete_mapping("shop", "one", None)];
     named(&mut second, "one");
@@ -197,7 +197,7 @@ async fn r3_a_name_that_is_given_up_is_taken_in_the_same_group(database: TestDat
     ]);
     desk.write(second).await;
     agrees(&desk).await;
-    // What has old names goes with them, and they are free.
+    // Deleting an object frees its old names.
     let mut third =
         vec![delete_permission("shop", "two"), delete_role("shop", "two", None), delete_mapping("shop", "two", None)];
     named(&mut third, "two");
@@ -207,7 +207,7 @@ async fn r3_a_name_that_is_given_up_is_taken_in_the_same_group(database: TestDat
     undoes(&desk).await;
 }
 
-async fn s5_an_id_is_given_anew_in_the_group_that_deletes_it(database: TestDatabase) {
+async fn s5_an_id_is_used_again_in_the_group_that_deletes_it(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let add = || write_member("shop", "acme", "ann", Write::Add(given(&["Owner"], now)));
@@ -221,7 +221,7 @@ async fn s5_an_id_is_given_anew_in_the_group_that_deletes_it(database: TestDatab
     ])
     .await;
     agrees(&desk).await;
-    assert_eq!(desk.member("shop", "acme", "ann").await, None, "members of the old org are none of the new one");
+    assert_eq!(desk.member("shop", "acme", "ann").await, None, "members of the old org are not members of the new one");
     shows_members(&desk, &["ann"]).await;
     desk.write(vec![
         delete_project("shop"),
@@ -237,7 +237,7 @@ async fn s5_an_id_is_given_anew_in_the_group_that_deletes_it(database: TestDatab
     undoes(&desk).await;
 }
 
-async fn r4_whoever_held_a_deleted_role_shows_where_the_other_came_from(database: TestDatabase) {
+async fn r4_the_replacement_of_a_deleted_role_has_the_origin_migration(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let write = |user, write| write_member("shop", "made-by-creator", user, write);
@@ -275,21 +275,21 @@ async fn r4_whoever_held_a_deleted_role_shows_where_the_other_came_from(database
     assert_eq!(shown(&desk, "creator").await, creator);
     let users = ["ann", "bob", "cid", "dan", "creator"];
     shows_members(&desk, &users).await;
-    // Who is written anew shows that, and the roles it had what they came by.
+    // A member who is written again has that origin. Roles that stay keep theirs.
     let set = Write::Set(given(&["New", "Admin"], now));
     let written = desk.write(vec![write("ann", set)]).await[0].revision;
     assert_eq!(shown(&desk, "ann").await, (roles(&[("Admin", Direct), ("New", Migration)]), Direct, written));
-    // New members get a set that no deletion altered.
+    // New members get a set that no deletion rewrote.
     let added = desk.write(vec![write("eve", Write::Add(given(&["New"], now)))]).await[0].revision;
     assert_eq!(shown(&desk, "eve").await, (roles(&[("New", Direct)]), Direct, added));
-    // And once more.
+    // Once more.
     desk.write(vec![delete_role("shop", "New", Some("Member"))]).await;
     shows_members(&desk, &[&users[..], &["eve"]].concat()).await;
     agrees(&desk).await;
     undoes(&desk).await;
 }
 
-async fn r4_whoever_is_left_without_a_role_is_in_no_list(database: TestDatabase) {
+async fn r4_a_member_left_without_a_role_is_in_no_list(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let mut commands = vec![
@@ -308,11 +308,11 @@ async fn r4_whoever_is_left_without_a_role_is_in_no_list(database: TestDatabase)
     desk.write(commands).await;
     let commits = desk.write(vec![delete_role("shop", "Staff", None)]).await;
     let memberships = commits[0].changes.iter().filter(|change| matches!(change, Change::Membership(_)));
-    assert_eq!(memberships.count(), 0, "nobody is written: the sets are");
+    assert_eq!(memberships.count(), 0, "the sets are written, not the members");
     let users: Vec<&str> = users.iter().map(String::as_str).collect();
     agrees(&desk).await;
     shows_members(&desk, &users).await;
-    // One of them comes back before it is purged.
+    // One user is added again before the purge.
     desk.write(vec![write_member("shop", "acme", "user-01", Write::Add(given(&["Member"], now)))]).await;
     shows_members(&desk, &users).await;
     let commits = desk.purge(5).await;
@@ -344,7 +344,7 @@ async fn r8_a_deleted_permission_is_granted_nowhere(database: TestDatabase) {
     }
     desk.write(commands).await;
     agrees(&desk).await;
-    // Granted, taken and deleted in one group, with another that takes its name.
+    // Granted, taken and deleted in one group, and another permission takes the name.
     let edits = |add: &[&str], remove: &[&str]| RoleMappingEdits {
         grants: vec![grant("Member", add, remove)],
         ..RoleMappingEdits::default()
@@ -363,7 +363,7 @@ async fn r8_a_deleted_permission_is_granted_nowhere(database: TestDatabase) {
     undoes(&desk).await;
 }
 
-async fn m5_a_deleted_mapping_takes_its_rows_along(database: TestDatabase) {
+async fn m5_the_rows_of_a_deleted_mapping_are_deleted(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let edits = |add: &[&str], disable: &[&str]| RoleMappingEdits {
         grants: vec![grant("Guest", add, &[])],
@@ -379,7 +379,7 @@ async fn m5_a_deleted_mapping_takes_its_rows_along(database: TestDatabase) {
         create_mapping("shop", "Free", Some("Paid"), edits(&["b"], &["Other"])),
     ])
     .await;
-    // Its rows change, a role of it goes, and it goes itself; another comes and goes.
+    // Its rows change, a role is deleted, the mapping is deleted, and another is created and deleted.
     desk.write(vec![
         update_mapping("shop", "Paid", edits(&["b"], &["Other"])),
         delete_role("shop", "Guest", None),
@@ -393,7 +393,7 @@ async fn m5_a_deleted_mapping_takes_its_rows_along(database: TestDatabase) {
     undoes(&desk).await;
 }
 
-async fn s5_what_is_dead_is_purged_in_chunks_and_stays_taken(database: TestDatabase) {
+async fn s5_deleted_data_is_purged_in_chunks_and_its_ids_stay_retired(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let project = |key: &str| {
@@ -425,13 +425,13 @@ async fn s5_what_is_dead_is_purged_in_chunks_and_stays_taken(database: TestDatab
     let Command::CreateOrg(again) = create_org("shop", "acme", None) else { unreachable!() };
     let refused = Command::CreateOrg(CreateOrg { reuse_deleted_id: false, ..again });
     assert!(desk.try_write(vec![refused]).await.is_empty());
-    // What is dead and not purged, loaded anew, is still known to have been deleted.
+    // An org that is deleted but not purged is still deleted after loading.
     desk.write(vec![delete_org("shop", "globex")]).await;
     agrees(&desk).await;
     undoes(&desk).await;
 }
 
-async fn what_is_to_be_purged_is_found_in_order(database: TestDatabase) {
+async fn memberships_to_purge_are_found_in_order(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     let mut commands = vec![
