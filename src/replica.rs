@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
-use crate::store::{SinceError, Store};
+use crate::store::{SinceError, Store, StoreError};
 
 /// How often to read the database when nobody waits for a revision.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -41,12 +41,9 @@ async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
     let mut state = State::clone(&engine.pin().state);
     let mine = state.revision();
     let commits = match store.commits_since(mine, COMMITS_MAX).await {
-        Err(SinceError::Diverged) => {
-            tracing::warn!(
-                "the history of the store differs from the one in memory (restored? failed over?); loading it again"
-            );
-            engine.replace(mine, store.load(state.hash_key()).await.map_err(SinceError::Store)?);
-            return Ok(false);
+        Err(SinceError::Diverged) => return reload(store, engine, mine).await,
+        Err(SinceError::Store(StoreError::Behind { .. })) if store.has_lost(mine).await? => {
+            return reload(store, engine, mine).await;
         }
         commits => commits?,
     };
@@ -56,4 +53,13 @@ async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
     let passed: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
     engine.publish(state, &passed);
     Ok(commits.len() == COMMITS_MAX as usize)
+}
+
+/// Replaces a State at `mine` whose history the store no longer has.
+async fn reload(store: &Store, engine: &Engine, mine: Revision) -> Result<bool, SinceError> {
+    tracing::warn!(
+        "the history of the store differs from the one in memory (restored? failed over?); loading it again"
+    );
+    engine.replace(mine, store.load(engine.pin().state.hash_key()).await?);
+    Ok(false)
 }

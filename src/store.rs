@@ -16,6 +16,7 @@ mod sql;
 mod write;
 
 use std::fs::File;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
@@ -45,6 +46,10 @@ struct Inner {
     /// One connection. It is replaced when an unknown outcome was settled.
     writes: Mutex<DatabaseConnection>,
     write_options: ConnectOptions,
+    /// The newest timeline of PostgreSQL seen. A promoted standby has a higher one than the primary before it.
+    timeline: AtomicU32,
+    /// Whether the server tells its timeline. Some managed ones do not.
+    has_timelines: bool,
     /// Held while the store is open: one server per file.
     _lock: Option<File>,
 }

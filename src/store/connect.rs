@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ impl Store {
             reads: connect(&reads).await?,
             writes: Mutex::new(write_pool),
             write_options: writes,
+            timeline: AtomicU32::default(),
+            has_timelines: false,
             _lock: Some(lock),
         })))
     }
@@ -75,11 +78,14 @@ impl Store {
         reads.map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS));
         let write_pool = connect(&writes).await?;
         warn_of_asynchronous_commits(&write_pool).await?;
+        let has_timelines = has_timelines(&write_pool).await;
         Ok(Self(Arc::new(Inner {
             database: Database::Postgres,
             reads: connect(&reads).await?,
             writes: Mutex::new(write_pool),
             write_options: writes,
+            timeline: AtomicU32::default(),
+            has_timelines,
             _lock: None,
         })))
     }
@@ -150,6 +156,12 @@ async fn warn_of_asynchronous_commits(pool: &DatabaseConnection) -> Result<(), S
         tracing::warn!("PostgreSQL's synchronous_commit is off: answered writes are lost when it crashes; turn it on");
     }
     Ok(())
+}
+
+/// Returns true if the server tells its timeline.
+async fn has_timelines(pool: &DatabaseConnection) -> bool {
+    let ask = Statement::from_string(DbBackend::Postgres, "SELECT pg_walfile_name(pg_current_wal_lsn())");
+    pool.query_one_raw(ask).await.is_ok()
 }
 
 /// The innermost message: the driver's own words.

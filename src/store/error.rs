@@ -28,6 +28,14 @@ pub enum StoreError {
     OutOfOrder { head: u64, found: u64 },
     #[error("the database is at revision {head} and this server at {state}; the database lags or was restored")]
     Behind { head: u64, state: u64 },
+    #[error("the database has another revision {state} than this server, which loads it again")]
+    AnotherHistory { state: u64 },
+    #[error("the database server is a standby; lead the connections of this server to the primary")]
+    Standby,
+    #[error("the database server has timeline {timeline}, a former primary; the newest one seen is {newest}")]
+    OldTimeline { timeline: u32, newest: u32 },
+    #[error("the changes of revision {0} are not complete in the database; restore them from a backup")]
+    Incomplete(i64),
     #[error("the database failed: {0}; see its log and try again")]
     Database(#[from] DbErr),
 }

@@ -6,17 +6,18 @@ mod rows;
 
 use sea_orm::{
     AccessMode, ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
-    IsolationLevel, QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+    IsolationLevel, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
 
-use super::head::{HEAD, committed, revision_of};
+use super::head::committed;
 use super::ids::{revision, unreadable};
 use super::read::changes::commits_since;
+use super::read::snapshot::joined;
 use super::{Database, SinceError, Store, StoreError};
 use crate::domain::commands::group::{Commit, Known, KnownRequest};
 use crate::domain::{RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
-use crate::store::schema::{head, request};
+use crate::store::schema::request;
 
 /// Commits read at a time while catching up.
 const CATCH_UP_COMMITS: u32 = 256;
@@ -49,11 +50,25 @@ impl Store {
     /// Begins a write after every earlier one has ended.
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
         let writes = self.writes();
-        match begin(&writes, self.database()).await {
+        match begin(self, &writes).await {
             // The connection was lost since the last write. Nothing was begun, so it is safe to try again.
-            Err(error) if error.lost_connection() => begin(&writes, self.database()).await,
+            Err(error) if error.lost_connection() => begin(self, &writes).await,
             begun => begun,
         }
+    }
+
+    /// Returns true if the store has lost `mine`, a revision that it had: its newest revision is an earlier one. Locks the head
+    /// row to be sure. A copy that lags cannot be locked.
+    pub async fn has_lost(&self, mine: Revision) -> Result<bool, StoreError> {
+        let store = self.clone();
+        // In a task of its own, because the caller may be cancelled, see `snapshot`.
+        let asking = tokio::spawn(async move {
+            let tx = store.begin_write().await?;
+            let lost = tx.head.number < mine.number;
+            tx.rollback().await;
+            Ok(lost)
+        });
+        joined(asking.await)?
     }
 
     /// Finds out whether a commit with an unknown outcome took place.
@@ -61,7 +76,7 @@ impl Store {
     /// A new connection locks the head row first. It gets the lock only after the old connection's transaction has ended.
     pub async fn settle(&self, last: Revision) -> Result<bool, StoreError> {
         let connection = self.connect_again().await?;
-        let settled = begin(&connection, self.database()).await?;
+        let settled = begin(self, &connection).await?;
         let found = committed(&settled.tx, last.number).await?;
         settled.rollback().await;
         // The old connection may hang as long as the machine of its server does not answer.
@@ -79,6 +94,9 @@ impl WriteTx {
     /// Applies the commits of other servers to a State until it is at the head. Returns it with the revisions in between.
     pub async fn catch_up(&mut self, mut state: State) -> Result<(State, Vec<Revision>), SinceError> {
         let mut passed = Vec::new();
+        if self.head.number < state.revision().number {
+            return Err(SinceError::Diverged);
+        }
         while (state.revision().number, state.revision().tag) != (self.head.number, self.head.tag) {
             let commits = commits_since(&self.tx, state.revision(), CATCH_UP_COMMITS).await?;
             if commits.is_empty() {
@@ -137,22 +155,22 @@ impl Ready {
     }
 }
 
-async fn begin(connection: &DatabaseConnection, database: Database) -> Result<WriteTx, StoreError> {
-    let options = match database {
-        Database::Sqlite => TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        },
+async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx, StoreError> {
+    let database = store.database();
+    let (options, locking) = match database {
+        Database::Sqlite => {
+            let mode = Some(SqliteTransactionMode::Immediate);
+            (TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() }, "")
+        }
         // Stated explicitly: under another default of the operator, waiting for the head row would end in an error.
-        Database::Postgres => TransactionOptions {
-            isolation_level: Some(IsolationLevel::ReadCommitted),
-            access_mode: Some(AccessMode::ReadWrite),
-            ..TransactionOptions::default()
-        },
+        Database::Postgres => {
+            let isolation_level = Some(IsolationLevel::ReadCommitted);
+            let access_mode = Some(AccessMode::ReadWrite);
+            (TransactionOptions { isolation_level, access_mode, ..TransactionOptions::default() }, "FOR UPDATE")
+        }
     };
     let tx = connection.begin_with_options(options).await?;
-    let head = head::Entity::find_by_id(HEAD).lock_exclusive().one(&tx).await?;
-    let head = revision_of(&head.ok_or(StoreError::Empty)?)?;
+    let head = store.read_head(&tx, locking).await?.revision;
     Ok(WriteTx { tx, head, database })
 }
 
