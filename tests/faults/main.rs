@@ -19,6 +19,7 @@ mod reference {
 
 mod database;
 mod kill;
+mod standby;
 mod two_writers;
 
 use reference::{model, placeholders, random_history, state_to_model};

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // No binary uses all of it.
 
 pub mod postgres;
+pub mod proxy;
 
 use tempfile::TempDir;
 
