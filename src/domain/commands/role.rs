@@ -42,7 +42,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
         description: command.description.as_str().into(),
         internal: command.internal,
         rank,
-        create_time: draft.now(),
+        create_time: draft.commit_time(),
         aliases: [].into(),
         version: 1,
         manages: manages(draft, &project, &command.manages, &[], Some((&command.name, id)))?,

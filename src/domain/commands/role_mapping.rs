@@ -34,7 +34,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outc
         name: command.name.clone(),
         description: command.description.as_str().into(),
         disabled_roles: original.map_or_else(|| [].into(), |mapping| mapping.record.disabled_roles.clone()),
-        create_time: draft.now(),
+        create_time: draft.commit_time(),
         aliases: [].into(),
         version: 1,
     };
