@@ -10,11 +10,10 @@ use super::app::App;
 use super::layers::deadline::Deadline;
 use super::status;
 use crate::engine::{Behind, Published, Token};
+use crate::limits::WAIT_MAX;
 use crate::store::StoreError;
 use crate::wire::{Consistency, ErrorReason, consistency::Requirement};
 
-/// How long a call without a deadline waits for a revision.
-const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long before the caller's deadline the wait ends, so that the answer arrives in time.
 const WAIT_MARGIN: Duration = Duration::from_millis(10);
 

@@ -19,7 +19,7 @@ const PULSE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Health {
     reporter: HealthReporter,
-    /// Set once nothing serves any more. A database that comes back then changes nothing.
+    /// Set once NOT_SERVING is reported for good. A database that comes back then changes nothing.
     stopped_for_good: Arc<AtomicBool>,
 }
 
@@ -32,7 +32,7 @@ impl Health {
         (health, service)
     }
 
-    /// Reports that nothing serves any more.
+    /// Reports NOT_SERVING for good.
     pub async fn stopped(&self) {
         self.stopped_for_good.store(true, Ordering::SeqCst);
         self.set(|_| false).await;

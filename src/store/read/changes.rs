@@ -1,4 +1,4 @@
-//! Reads the commits after a revision, for other servers and followers.
+//! Reads the commits after a revision, for the replica and for a writer that catches up.
 
 use std::sync::Arc;
 
