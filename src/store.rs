@@ -15,12 +15,12 @@ mod schema;
 mod sql;
 mod write;
 
-use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sea_orm::{ConnectOptions, DatabaseConnection};
+use sea_orm::DatabaseConnection;
 
-pub use error::{ReadError, SinceError, StoreError};
+use connect::Address;
+pub use error::{ErrorClass, ReadError, SinceError, StoreError};
 pub use read::member_ids::MembersWith;
 pub use read::membership::{ListMembers, ListUserMemberships, MemberRow};
 pub use read::org::{ListOrgs, OrgRow};
@@ -39,19 +39,20 @@ pub enum Database {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    database: Database,
     /// Several connections, for lists and loading.
     reads: DatabaseConnection,
     /// One connection. It is replaced when an unknown outcome was settled.
     writes: Mutex<DatabaseConnection>,
-    write_options: ConnectOptions,
-    /// Held while the store is open: one server per file.
-    _lock: Option<File>,
+    /// Dropped last: it holds the lock of a SQLite file.
+    address: Address,
 }
 
 impl Store {
     pub fn database(&self) -> Database {
-        self.0.database
+        match self.0.address {
+            Address::Sqlite(_) => Database::Sqlite,
+            Address::Postgres(_) => Database::Postgres,
+        }
     }
 
     /// Closes the connections, so that SQLite merges its `-wal` file into the database.

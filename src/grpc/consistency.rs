@@ -33,7 +33,7 @@ impl App {
                 return Err(status::invalid("consistency.latest", "must be true if it is set"));
             }
             Some(Requirement::Latest(true)) => {
-                let head = self.store.head().await.map_err(|error| status::unavailable(&error))?;
+                let head = self.store.head().await.map_err(|error| status::unread(&error))?;
                 Token::new(self.engine.store_id(), head)
             }
             Some(Requirement::AtLeast(text)) => Token::decode(text)
@@ -62,7 +62,7 @@ impl App {
 
     /// Checks an old token's tag in the database: the engine knows only the tags of recent revisions.
     async fn at_old_revision(&self, token: &Token) -> Result<Arc<Published>, Status> {
-        let then = self.store.revision_at(token.number).await.map_err(|error| status::unavailable(&error))?;
+        let then = self.store.revision_at(token.number).await.map_err(|error| status::unread(&error))?;
         match then {
             Some(revision) if revision.tag == token.tag => Ok(self.engine.pin()),
             _ => Err(status::behind(Behind::AnotherHistory)),

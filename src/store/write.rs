@@ -5,14 +5,14 @@ mod persist;
 mod rows;
 
 use sea_orm::{
-    AccessMode, ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
-    IsolationLevel, QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+    ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, IsolationLevel,
+    QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
 
 use super::head::{HEAD, committed, revision_of};
 use super::ids::{revision, unreadable};
 use super::read::changes::commits_since;
-use super::{Database, SinceError, Store, StoreError};
+use super::{Database, ErrorClass, SinceError, Store, StoreError};
 use crate::domain::commands::group::{Commit, Known, KnownRequest};
 use crate::domain::{RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
@@ -49,9 +49,17 @@ impl Store {
     /// Begins a write after every earlier one has ended.
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
         let writes = self.writes();
-        match begin(&writes, self.database()).await {
-            // The connection was lost since the last write. Nothing was begun, so it is safe to try again.
-            Err(error) if error.lost_connection() => begin(&writes, self.database()).await,
+        let begun = match begin(&writes, self.database()).await {
+            // Nothing was begun, so it is safe to try again.
+            Err(error) if error.lost_connection() || error.class() == ErrorClass::WrongServer => {
+                tracing::warn!(%error, "connecting to the database again");
+                self.reconnect();
+                begin(&writes, self.database()).await
+            }
+            begun => begun,
+        };
+        match begun {
+            Err(error) => Err(self.explained(error).await),
             begun => begun,
         }
     }
@@ -143,12 +151,11 @@ async fn begin(connection: &DatabaseConnection, database: Database) -> Result<Wr
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         },
-        // Stated explicitly: under another default of the operator, waiting for the head row would end in an error.
-        Database::Postgres => TransactionOptions {
-            isolation_level: Some(IsolationLevel::ReadCommitted),
-            access_mode: Some(AccessMode::ReadWrite),
-            ..TransactionOptions::default()
-        },
+        // Under another default of the operator, waiting for the head row would end in an error. The access mode is not
+        // set: a server that is read-only by default must not be written to.
+        Database::Postgres => {
+            TransactionOptions { isolation_level: Some(IsolationLevel::ReadCommitted), ..TransactionOptions::default() }
+        }
     };
     let tx = connection.begin_with_options(options).await?;
     let head = head::Entity::find_by_id(HEAD).lock_exclusive().one(&tx).await?;

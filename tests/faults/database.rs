@@ -166,3 +166,18 @@ async fn a_change_by_a_newer_server_stops_serving_permanently() {
     assert!(!world.knows("acme"));
     world.server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_a_statement_is_not_an_absent_database() {
+    let Some(world) = World::new().await else { return };
+    world.run("ALTER TABLE orgs RENAME TO hidden").await;
+    let error = world.create_org("acme").await.err();
+    assert!(matches!(error, Some(Failure::Internal)), "{error:?}");
+    world.run("ALTER TABLE hidden RENAME TO orgs").await;
+    world.run("ALTER TABLE head RENAME TO hidden").await;
+    let error = world.create_org("acme").await.err();
+    assert!(matches!(error, Some(Failure::Internal)), "{error:?}");
+    world.run("ALTER TABLE hidden RENAME TO head").await;
+    world.create_org("acme").await.unwrap();
+    world.server.stop().await;
+}

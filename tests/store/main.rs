@@ -9,6 +9,7 @@ mod support;
 mod agreement;
 mod cancelled;
 mod desk;
+mod errors;
 mod fallbacks;
 mod history;
 mod lists;
