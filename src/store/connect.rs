@@ -21,7 +21,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The database of a store.
 pub enum Address {
     Sqlite(Sqlite),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 impl Store {
@@ -29,7 +29,7 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let address = match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => Address::Sqlite(Sqlite::new(url)?),
-            Some("postgres" | "postgresql") => Address::Postgres(Postgres::new(url)?),
+            Some("postgres" | "postgresql") => Address::Postgres(Box::new(Postgres::new(url)?)),
             _ => return Err(StoreError::Url(shown(url))),
         };
         let (writes, reads) = match &address {

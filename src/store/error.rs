@@ -25,6 +25,8 @@ pub enum StoreError {
     InUse(PathBuf),
     #[error("the database was migrated by a newer release (migration `{0}`); upgrade this binary")]
     Newer(String),
+    #[error("the tables must be created or altered, which this role may not do; run `rolecall migrate` as their owner")]
+    MayNotMigrate,
     #[error("the database has no tables of a store yet; run `rolecall migrate` or `rolecall serve` on it")]
     Empty,
     #[error("the database holds {0}, which this release cannot read; restore a backup or upgrade this binary")]
@@ -157,6 +159,11 @@ fn class_of_sqlstate(code: &str) -> ErrorClass {
         _ if ["08", "28", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => ErrorClass::Away,
         _ => ErrorClass::Statement,
     }
+}
+
+/// Returns true if the role lacks a privilege.
+pub(super) fn is_forbidden(error: &DbErr) -> bool {
+    matches!(driver_error(error), Some(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501"))
 }
 
 /// Returns the error of the driver. `None` if the error is not the driver's.

@@ -18,7 +18,10 @@ impl Store {
 
     /// Returns the newest revision in the database.
     pub async fn head(&self) -> Result<Revision, StoreError> {
-        newest(self.reads()).await
+        match newest(self.reads()).await {
+            Err(error) => Err(self.explained(error).await),
+            newest => newest,
+        }
     }
 
     /// Returns the revision with this number. `None` if there is none yet.

@@ -20,6 +20,8 @@ mod reference {
 mod database;
 mod failover;
 mod kill;
+mod pooler;
+mod roles;
 mod two_writers;
 
 use reference::{model, placeholders, random_history, state_to_model};

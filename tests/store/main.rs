@@ -20,4 +20,5 @@ mod random;
 mod remaps;
 mod round_trip;
 mod samples;
+mod tls;
 mod whole_core;

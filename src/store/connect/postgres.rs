@@ -66,7 +66,7 @@ enum Unsuitable {
     #[error("its encoding is {0}, which cannot hold every name; create the database with ENCODING 'UTF8'")]
     Encoding(String),
     #[error(
-        "a pooler gives each transaction another session (pgbouncer's `pool_mode = transaction`); set `pool_mode = session` \
+        "a pooler leads to it that keeps no sessions (such as pgbouncer with `pool_mode = transaction`); set `pool_mode = session` \
          for this database, or connect to PostgreSQL directly"
     )]
     TransactionPooler,
@@ -141,8 +141,13 @@ impl Postgres {
     async fn refuse_transaction_pooler(&self, first: &mut PgConnection) -> Result<(), sqlx::Error> {
         const PID: &str = "SELECT pg_backend_pid()::text";
         let before: String = ask(first, PID).await?.try_get(0)?;
-        let mut second = self.connect().await?;
-        sqlx::raw_sql("BEGIN").execute(&mut second).await?;
+        // A pool of one session never answers the second connection of a client.
+        let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, self.connect()).await;
+        let mut second = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        if let Err(error) = sqlx::raw_sql("BEGIN").execute(&mut second).await {
+            // A statement pooler has no transactions.
+            return Err(if is_protocol_violation(&error) { unsuitable(Unsuitable::TransactionPooler) } else { error });
+        }
         let other: String = ask(&mut second, PID).await?.try_get(0)?;
         let mut shared = before == other;
         for _ in 0..4 {
@@ -220,7 +225,8 @@ impl Postgres {
 async fn check(connection: &mut PgConnection, purpose: Purpose) -> Result<(), sqlx::Error> {
     let settings: Vec<String> = SETTINGS.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
     let sql = format!(
-        "SELECT pg_is_in_recovery()::text, current_setting('default_transaction_read_only'),
+        // First by itself: the role's own timeout may be shorter than what follows.
+        "SET statement_timeout = 0; SELECT pg_is_in_recovery()::text, current_setting('default_transaction_read_only'),
             current_setting('server_encoding'), (SELECT count(set_config(name, wanted.value, false))
             FROM (VALUES {}) AS wanted (name, value) JOIN pg_settings USING (name))::text",
         settings.join(", ")
@@ -237,6 +243,10 @@ async fn check(connection: &mut PgConnection, purpose: Purpose) -> Result<(), sq
         return Err(unsuitable(Unsuitable::ReadOnly));
     }
     Ok(())
+}
+
+fn is_protocol_violation(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("08P01"))
 }
 
 /// Asks without a prepared statement, which a pooler may run in another session.
@@ -279,4 +289,40 @@ fn known(url: &str) -> Result<String, StoreError> {
     );
     parsed.query_pairs_mut().clear().extend_pairs(known);
     Ok(parsed.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_warned_of_only_where_it_leaves_the_machine() {
+        let is_plain = |url: &str| Postgres::new(url).unwrap().may_be_plain_text();
+        for url in [
+            "postgres://localhost/db",
+            "postgres://127.0.0.1/db",
+            "postgres://[::1]/db",
+            "postgres://localhost/db?host=/run/postgresql",
+            "postgres://%2Frun%2Fpostgresql/db",
+            "postgres://db.example.com/db?sslmode=require",
+            "postgres://db.example.com/db?sslmode=verify-full",
+        ] {
+            assert!(!is_plain(url), "{url}");
+        }
+        for url in [
+            "postgres://db.example.com/db",
+            "postgres://10.0.0.1/db?sslmode=prefer",
+            "postgres://db/db?sslmode=disable",
+        ] {
+            assert!(is_plain(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_driver_sees_no_unknown_parameter() {
+        let url = "postgres://ann@h/db?sslpassword=s3cret&sslmode=require&options[work_mem]=1&x";
+        assert_eq!(known(url).unwrap(), "postgres://ann@h/db?sslmode=require&options%5Bwork_mem%5D=1");
+        let url = "postgres://ann:a%20b@h/db?sslmode=require";
+        assert_eq!(known(url).unwrap(), url);
+    }
 }

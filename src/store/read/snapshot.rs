@@ -47,7 +47,10 @@ impl Store {
             let revision = head::newest(&tx).await?;
             Ok(Snapshot { tx, revision })
         });
-        joined(beginning.await)?
+        match joined(beginning.await)? {
+            Err(error) => Err(self.explained(error).await),
+            begun => begun,
+        }
     }
 }
 
