@@ -61,24 +61,22 @@ impl App {
         let give_up = give_up(deadline);
         let mine = self.engine.load().state.revision().number;
         let head = timeout_at(give_up, self.store.head()).await.map_err(|_| not_reached())?;
-        let head = head.map_err(|error| status::unavailable(&error))?;
+        let head = head.map_err(|error| status::unread(&error))?;
         if head.number < mine {
-            return Err(status::unavailable(&StoreError::Behind { head: head.number, state: mine }));
+            return Err(status::unread(&StoreError::Behind { head: head.number, state: mine }));
         }
         let token = Token::new(self.engine.store_id(), head);
         match timeout_at(give_up, self.engine.at_least(&token)).await {
             Ok(Ok(published)) => Ok(published),
             Ok(Err(Behind::TooOld)) => self.at_old_revision(&token).await,
-            Ok(Err(Behind::AnotherHistory)) => {
-                Err(status::unavailable(&StoreError::AnotherHistory { state: head.number }))
-            }
+            Ok(Err(Behind::AnotherHistory)) => Err(status::unread(&StoreError::AnotherHistory { state: head.number })),
             Err(_) => Err(not_reached()),
         }
     }
 
     /// Checks an old token's tag in the database: the engine knows only the tags of recent revisions.
     async fn at_old_revision(&self, token: &Token) -> Result<Arc<Published>, Status> {
-        let then = self.store.revision_at(token.number).await.map_err(|error| status::unavailable(&error))?;
+        let then = self.store.revision_at(token.number).await.map_err(|error| status::unread(&error))?;
         match then {
             Some(revision) if revision.tag == token.tag => Ok(self.engine.pin()),
             _ => Err(status::behind(Behind::AnotherHistory)),

@@ -5,15 +5,15 @@ mod persist;
 mod rows;
 
 use sea_orm::{
-    AccessMode, ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
-    IsolationLevel, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+    ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, IsolationLevel,
+    QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
 
 use super::head::committed;
 use super::ids::{revision, unreadable};
 use super::read::changes::commits_since;
 use super::read::snapshot::joined;
-use super::{Database, SinceError, Store, StoreError};
+use super::{Database, ErrorClass, SinceError, Store, StoreError};
 use crate::domain::commands::group::{Commit, Known, KnownRequest};
 use crate::domain::{RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
@@ -50,9 +50,17 @@ impl Store {
     /// Begins a write after every earlier one has ended.
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
         let writes = self.writes();
-        match begin(self, &writes).await {
-            // The connection was lost since the last write. Nothing was begun, so it is safe to try again.
-            Err(error) if error.lost_connection() => begin(self, &writes).await,
+        let begun = match begin(self, &writes).await {
+            // Nothing was begun, so it is safe to try again.
+            Err(error) if error.lost_connection() || error.class() == ErrorClass::WrongServer => {
+                tracing::warn!(%error, "connecting to the database again");
+                self.failed(error).await;
+                begin(self, &writes).await
+            }
+            begun => begun,
+        };
+        match begun {
+            Err(error) => Err(self.failed(error).await),
             begun => begun,
         }
     }
@@ -162,11 +170,11 @@ async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx
             let mode = Some(SqliteTransactionMode::Immediate);
             (TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() }, "")
         }
-        // Stated explicitly: under another default of the operator, waiting for the head row would end in an error.
+        // Under another default of the operator, waiting for the head row would end in an error. The access mode is not
+        // set: a server that is read-only by default must not be written to.
         Database::Postgres => {
             let isolation_level = Some(IsolationLevel::ReadCommitted);
-            let access_mode = Some(AccessMode::ReadWrite);
-            (TransactionOptions { isolation_level, access_mode, ..TransactionOptions::default() }, "FOR UPDATE")
+            (TransactionOptions { isolation_level, ..TransactionOptions::default() }, "FOR UPDATE")
         }
     };
     let tx = connection.begin_with_options(options).await?;

@@ -18,7 +18,10 @@ mod reference {
 }
 
 mod database;
+mod failover;
 mod kill;
+mod pooler;
+mod roles;
 mod standby;
 mod two_writers;
 

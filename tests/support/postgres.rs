@@ -34,107 +34,33 @@ fn server() -> Option<&'static str> {
 }
 
 fn start() -> Option<String> {
-    let cluster = Cluster::new()?;
-    let url = cluster.url("postgres");
-    keep(cluster);
-    Some(url)
-}
-
-/// A PostgreSQL server in its own folder, on a unix socket there. Dropping it stops the server and deletes the folder.
-pub struct Cluster {
-    programs: PathBuf,
-    pub folder: PathBuf,
-    /// Its input closes when this is dropped.
-    _stop: Child,
-}
-
-impl Cluster {
-    /// Creates and starts a server. `None` if there is no PostgreSQL.
-    pub fn new() -> Option<Self> {
-        let Some(programs) = programs() else {
-            // Written directly, because the test harness hides what a passing test prints.
-            let _ = std::io::stderr()
-                .write_all(b"\nskipped: PostgreSQL not found; install it or set ROLECALL_TEST_POSTGRES\n\n");
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "PostgreSQL not found, and CI must not skip");
-            return None;
-        };
-        let folder = new_folder();
-        // This locale does not sort by bytes, so that a missing COLLATE shows. PostgreSQL before 15 cannot set it.
-        let initdb = |locale: &[&str]| {
-            let common = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"];
-            let mut initdb = program(&programs, "initdb");
-            initdb.arg("-D").arg(folder.join("data")).args(common).args(locale).stdout(Stdio::null()).status()
-        };
-        let made = initdb(&["--locale-provider=icu", "--icu-locale=en"]).expect("initdb can be run");
-        if !made.success() {
-            assert!(initdb(&[]).expect("initdb can be run").success(), "initdb failed");
-        }
-        Some(Self::started(programs, folder, ""))
+    let programs = Programs::find()?;
+    let folder = programs.folder();
+    let data = folder.join("data");
+    let program = |name: &str| programs.command(name);
+    // This locale does not sort by bytes, so that a missing COLLATE shows. PostgreSQL before 15 cannot set it.
+    let initdb = |locale: &[&str]| {
+        let common = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"];
+        program("initdb").arg("-D").arg(&data).args(common).args(locale).stdout(Stdio::null()).status()
+    };
+    let made = initdb(&["--locale-provider=icu", "--icu-locale=en"]).expect("initdb can be run");
+    if !made.success() {
+        assert!(initdb(&[]).expect("initdb can be run").success(), "initdb failed");
     }
-
-    /// Creates and starts a streaming standby that applies each commit `delay_ms` later.
-    pub fn standby(&self, delay_ms: u32) -> Self {
-        let folder = new_folder();
-        let mut copy = program(&self.programs, "pg_basebackup");
-        copy.args(["-U", "postgres", "-R", "--checkpoint=fast", "-h"]).arg(&self.folder);
-        run(copy.arg("-D").arg(folder.join("data")).current_dir("/"));
-        Self::started(self.programs.clone(), folder, &format!("-c recovery_min_apply_delay={delay_ms}"))
-    }
-
-    fn started(programs: PathBuf, folder: PathBuf, more: &str) -> Self {
-        // No test survives a power failure, so commits need not reach the disk.
-        let options = format!(
-            "-c listen_addresses='' -c unix_socket_directories={} -c fsync=off -c max_connections=300 {more}",
-            folder.display()
-        );
-        let mut start = pg_ctl(&programs, &folder);
-        run(start.arg("-w").arg("-l").arg(folder.join("log")).arg("-o").arg(options).arg("start"));
-        let stop = stop_on_exit(&pg_ctl(&programs, &folder), &folder);
-        Self { programs, folder, _stop: stop }
-    }
-
-    pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}", self.folder.display())
-    }
-
-    /// Returns the socket on which the server listens.
-    pub fn socket(&self) -> PathBuf {
-        self.folder.join(".s.PGSQL.5432")
-    }
-}
-
-fn new_folder() -> PathBuf {
-    let folder =
-        tempfile::Builder::new().prefix("rolecall-pg-").tempdir_in("/tmp").expect("a folder can be made").keep();
-    if is_root() {
-        // PostgreSQL refuses to run as root.
-        run(Command::new("chown").arg("postgres:").arg(&folder));
-    }
-    folder
-}
-
-fn is_root() -> bool {
-    output(Command::new("id").arg("-u")) == "0"
-}
-
-fn program(programs: &Path, name: &str) -> Command {
-    let path = programs.join(name);
-    if !is_root() {
-        return Command::new(path);
-    }
-    let mut command = Command::new("runuser");
-    command.args(["-u", "postgres", "--"]).arg(path);
-    command
-}
-
-fn pg_ctl(programs: &Path, folder: &Path) -> Command {
-    let mut pg_ctl = program(programs, "pg_ctl");
-    pg_ctl.arg("-D").arg(folder.join("data")).stdout(Stdio::null()).current_dir("/");
-    pg_ctl
+    // No test survives a power failure, so commits need not reach the disk.
+    let options = format!(
+        "-c listen_addresses='' -c unix_socket_directories={} -c fsync=off -c max_connections=300",
+        folder.display()
+    );
+    let mut pg_ctl = program("pg_ctl");
+    pg_ctl.arg("-D").arg(&data).arg("-w").arg("-l").arg(folder.join("log")).arg("-o").arg(options).arg("start");
+    run(pg_ctl.stdout(Stdio::null()).current_dir("/"));
+    keep(stop_on_exit(program("pg_ctl").arg("-D").arg(&data), &folder));
+    Some(format!("postgres://postgres@localhost/postgres?host={}", folder.display()))
 }
 
 /// Starts the shell that stops the server after this process exits.
-fn stop_on_exit(pg_ctl: &Command, folder: &Path) -> Child {
+pub fn stop_on_exit(pg_ctl: &Command, folder: &Path) -> Child {
     let words = std::iter::once(pg_ctl.get_program()).chain(pg_ctl.get_args());
     let stop: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
     let script = format!(
@@ -147,10 +73,60 @@ fn stop_on_exit(pg_ctl: &Command, folder: &Path) -> Child {
     shell.spawn().expect("a shell can be started")
 }
 
-/// Keeps the server until this process exits.
-fn keep(cluster: Cluster) {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    let _ = CLUSTER.set(cluster);
+/// Holds the shell's input open until this process exits.
+fn keep(shell: Child) {
+    static SHELL: OnceLock<Child> = OnceLock::new();
+    let _ = SHELL.set(shell);
+}
+
+/// The programs of PostgreSQL, run as a user who may run them.
+pub struct Programs {
+    bin: PathBuf,
+    as_root: bool,
+}
+
+impl Programs {
+    /// Returns `None` if there is no PostgreSQL.
+    pub fn find() -> Option<Self> {
+        let Some(bin) = programs() else {
+            skipped("PostgreSQL not found; install it or set ROLECALL_TEST_POSTGRES");
+            return None;
+        };
+        Some(Self { bin, as_root: output(Command::new("id").arg("-u")) == "0" })
+    }
+
+    /// Creates a folder that belongs to the user who runs the programs.
+    pub fn folder(&self) -> PathBuf {
+        let folder = tempfile::Builder::new().prefix("rolecall-pg-").tempdir_in("/tmp");
+        let folder = folder.expect("a folder can be made").keep();
+        self.give(&folder);
+        folder
+    }
+
+    pub fn give(&self, path: &Path) {
+        if self.as_root {
+            run(Command::new("chown").arg("postgres:").arg(path));
+        }
+    }
+
+    /// PostgreSQL and pgbouncer refuse to run as root.
+    pub fn command(&self, name: &str) -> Command {
+        let path = self.bin.join(name);
+        let path = if path.is_file() { path } else { name.into() };
+        if !self.as_root {
+            return Command::new(path);
+        }
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(path).current_dir("/");
+        command
+    }
+}
+
+/// Reports a skipped test. Fails it where nothing may be skipped.
+pub fn skipped(why: &str) {
+    // Written directly, because the test harness hides what a passing test prints.
+    let _ = std::io::stderr().write_all(format!("\nskipped: {why}\n\n").as_bytes());
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{why}, and CI must not skip");
 }
 
 /// Returns the folder with the programs of the newest PostgreSQL.
@@ -164,18 +140,18 @@ fn programs() -> Option<PathBuf> {
     })
 }
 
-fn run(command: &mut Command) {
+pub fn run(command: &mut Command) {
     let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(status.success(), "{command:?}: {status}");
 }
 
-fn output(command: &mut Command) -> String {
+pub fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     String::from_utf8_lossy(&output.stdout).trim().into()
 }
 
 /// Returns the URL of another database of the same server.
-fn with_database(server: &str, name: &str) -> String {
+pub fn with_database(server: &str, name: &str) -> String {
     let (address, parameters) =
         server.split_once('?').map_or((server, String::new()), |(it, rest)| (it, format!("?{rest}")));
     let host = address.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");

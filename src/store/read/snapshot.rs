@@ -47,7 +47,10 @@ impl Store {
             let revision = store.read_head(&tx, "").await?.revision;
             Ok(Snapshot { tx, revision })
         });
-        joined(beginning.await)?
+        match joined(beginning.await)? {
+            Err(error) => Err(self.failed(error).await),
+            begun => begun,
+        }
     }
 }
 
