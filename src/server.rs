@@ -163,12 +163,6 @@ impl Running {
             tracing::warn!(deadline = ?self.drain, "calls were still in flight at the deadline");
             self.listeners.shutdown().await;
         }
-        for address in &self.addresses {
-            if let Listen::Unix(path) = address {
-                // The file may be gone already.
-                let _ = std::fs::remove_file(path);
-            }
-        }
         self.follower.abort();
         self.purger.abort();
         self.app.writer.stop();
@@ -216,7 +210,11 @@ async fn listen(bound: Bound, routes: Routes, mut stop: watch::Receiver<bool>) {
     let router = server.add_routes(routes);
     let served = match bound {
         Bound::Tcp(listener, _) => router.serve_with_incoming_shutdown(incoming(listener), stopped).await,
-        Bound::Unix(listener, _) => {
+        Bound::Unix(file, listener) => {
+            let stopped = async move {
+                stopped.await;
+                drop(file);
+            };
             router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped).await
         }
     };

@@ -3,6 +3,7 @@
 use clap::{ArgAction, Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::database::DatabaseArgs;
 use super::demo;
 use crate::limits::Limits;
 use crate::server::{Config, Listen, Running, telemetry};
@@ -10,15 +11,8 @@ use crate::server::{Config, Listen, Running, telemetry};
 /// Every flag has an environment variable.
 #[derive(Parser)]
 pub struct Args {
-    /// The database: `sqlite://FILE` (created if missing) or `postgres://USER@HOST/NAME`.
-    #[arg(
-        long,
-        env = "ROLECALL_DATABASE",
-        default_value = "sqlite://rolecall.db",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    database: String,
+    #[command(flatten)]
+    database: DatabaseArgs,
 
     /// Where to listen: `HOST:PORT` or `unix:PATH`; can be given several times, or separated by commas.
     #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051", value_delimiter = ',', action = ArgAction::Append)]
@@ -87,8 +81,12 @@ pub async fn run(args: Args) -> Result<(), String> {
     telemetry::start(&args.log, matches!(args.log_format, LogFormat::Json))?;
     // Before anything starts: a signal during a long load must not be lost.
     let stop = stop_signal()?;
+    let database = args.database.url()?;
+    if let Some(warning) = database.warning {
+        tracing::warn!("{warning}");
+    }
     let config = Config {
-        database: args.database,
+        database: database.url,
         listen: args.listen,
         limits: Limits {
             roles: args.limits.roles_max,
