@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rolecall::domain::commands::command::CreateOrg;
 use rolecall::domain::{Call, Command, OrgId, ProjectKey};
 use rolecall::limits::Limits;
-use rolecall::server::{Config, Listen, Running};
+use rolecall::server::{Config, ConnectionLimits, Listen, Running};
 use rolecall::writer::{Failure, Written};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tonic::transport::Endpoint;
@@ -25,8 +25,13 @@ impl World {
     async fn new() -> Option<Self> {
         let database = postgres::database().await?;
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        let config =
-            Config { database: database.clone(), listen, limits: Limits::default(), drain: Duration::from_secs(5) };
+        let config = Config {
+            database: database.clone(),
+            listen,
+            limits: Limits::default(),
+            connections: ConnectionLimits::default(),
+            drain: Duration::from_secs(5),
+        };
         let server = Running::start(config).await.unwrap();
         Some(Self { server, sql: Database::connect(database).await.unwrap() })
     }

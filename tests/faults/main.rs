@@ -18,6 +18,7 @@ mod reference {
 }
 
 mod database;
+mod hostile;
 mod kill;
 mod two_writers;
 
