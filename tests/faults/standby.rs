@@ -1,16 +1,14 @@
 //! A server whose connections lead to a primary and to a standby that lags, as behind a pooler that balances reads.
 
-use std::time::Duration;
-
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
 use rolecall::grpc::generated::org_service_client::OrgServiceClient;
-use rolecall::limits::Limits;
-use rolecall::server::{Config, Listen, Running};
+use rolecall::server::{Listen, Running};
 use rolecall::wire::{self, Decision, check_request::Question, consistency::Requirement};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::database::serve;
 use crate::support::cluster::{CUT, Cluster, psql};
 use crate::support::proxy::Proxy;
 
@@ -18,9 +16,7 @@ use crate::support::proxy::Proxy;
 const CHANGES: usize = 200;
 
 async fn start(database: String) -> (Running, Channel) {
-    let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    let config = Config { database, listen, limits: Limits::default(), drain: Duration::from_secs(5) };
-    let server = Running::start(config).await.unwrap();
+    let server = serve(&database).await.unwrap();
     let Listen::Tcp(address) = &server.addresses[0] else { unreachable!("the test listens on TCP") };
     let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     (server, channel)
