@@ -88,15 +88,13 @@ impl ProjectModel {
         Ok(())
     }
 
-    /// Refuses if an org lost its last permanent owner and still has other visible members (B3).
+    /// Refuses if an org lost its last permanent owner and still has visible members (B3).
     pub(super) fn require_owners(&self, before: &ProjectModel, now: Time) -> Result<(), Reason> {
         for (id, org_model) in &self.orgs {
-            let Some(was) = before.orgs.get(id).filter(|org_model| before.has_owner(org_model)) else { continue };
+            let owned = before.orgs.get(id).is_some_and(|org_model| before.has_owner(org_model));
             let visible =
                 |member: &Member| member.roles.keys().any(|role| member.holds(role, now) && !self.is_internal(role));
-            let owned = |user: &String| was.members.get(user).is_some_and(|member| before.is_permanent_owner(member));
-            let others = org_model.members.iter().any(|(user, member)| visible(member) && !owned(user));
-            if others && !self.has_owner(org_model) {
+            if owned && org_model.members.values().any(visible) && !self.has_owner(org_model) {
                 return Err(Reason::LastOwner);
             }
         }
