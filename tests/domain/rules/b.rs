@@ -5,7 +5,7 @@ use rolecall::domain::Decision::*;
 use rolecall::domain::commands::command::Write;
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::rules::role_state::RoleState;
-use rolecall::domain::{Reason, Refusal, Time, UserId};
+use rolecall::domain::{Question, Reason, Refusal, Time, UserId};
 
 use crate::fixture::{seconds, world};
 use crate::model::Answer;
@@ -168,6 +168,19 @@ fn b5_a_suspended_temporary_role_does_not_override_the_permanent_one() {
     world.check("ann", "acme", "base", Allowed);
     world.check("ann", "acme", "temporary", RoleDisabled);
     world.at(60).check("ann", "acme", "temporary", RoleExpired);
+}
+
+#[test]
+fn b5_a_temporary_role_also_overrides_the_fallback_role_of_the_permanent_one() {
+    let mut world = world("permission p\n role Low\n edit Default: Low +p\n org acme");
+    world.run("add ann to acme: Admin, Member until 60\n suspending:Low edit Default: off Admin");
+    assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Low overridden), Member live until 60");
+    world.check("ann", "acme", "p", MissingPermission);
+    world.ask("ann", "acme", Question::Role("Low"), MissingPermission);
+    world.ask("ann", "acme", Question::Role("Admin"), MissingPermission);
+    world.at(60).check("ann", "acme", "p", Allowed);
+    assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Low), Member expired until 60");
+    world.ask("ann", "acme", Question::Role("Admin"), RoleDisabled);
 }
 
 #[test]
