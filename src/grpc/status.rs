@@ -167,6 +167,15 @@ pub fn too_many_rows(field: &str, max: usize, asked: usize) -> Status {
     violated(ErrorReason::TooManyRows, field.into(), format!("must have at most {max} rows; the call has {asked}"))
 }
 
+/// Returns TOO_MANY_ROWS for the edits of a role mapping.
+pub fn too_many_edits(max: usize, asked: usize) -> Status {
+    let why = format!(
+        "must have at most {max} edits, permissions in `add` and `remove`, and roles to enable or disable together; the \
+         call has {asked}"
+    );
+    violated(ErrorReason::TooManyRows, "edits".into(), why)
+}
+
 /// Returns TOO_MANY_ROWS for a request that is not decoded yet, so it names no field.
 pub fn too_many_fields(max: usize) -> Status {
     let why = format!("the request has more than {max} fields, such as rows, items or names; send several calls");
