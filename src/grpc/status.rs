@@ -41,7 +41,7 @@ pub fn failed(failure: Failure, names: &Names<'_>, suggest: Suggest<'_>) -> Stat
 }
 
 /// Returns OVERLOADED.
-fn overloaded(message: String) -> Status {
+pub fn overloaded(message: String) -> Status {
     let mut details = info(ErrorReason::Overloaded, []);
     details.set_retry_info(Some(Duration::from_millis(500)));
     Status::with_error_details(code(ErrorReason::Overloaded), message, details)

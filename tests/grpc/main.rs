@@ -15,6 +15,7 @@ mod refusals;
 mod server;
 
 mod bad_input;
+mod busy_lists;
 mod checks;
 mod consistency;
 mod conversion;
