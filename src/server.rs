@@ -123,7 +123,10 @@ impl Running {
             let (store, health) = (store.clone(), health.clone());
             async move {
                 let why = replica::follow(store, engine).await;
-                tracing::error!(why, "no longer serving");
+                tracing::error!(
+                    why,
+                    "NOT_SERVING for good: writes are refused, checks use the last state; take it out of service"
+                );
                 health.stopped().await;
             }
         });

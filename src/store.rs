@@ -15,6 +15,7 @@ mod schema;
 mod sql;
 mod write;
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::DatabaseConnection;
@@ -43,6 +44,10 @@ struct Inner {
     reads: DatabaseConnection,
     /// One connection. It is replaced when an unknown outcome was settled.
     writes: Mutex<DatabaseConnection>,
+    /// The newest timeline of PostgreSQL seen. A promoted standby has a higher one than the primary before it.
+    timeline: AtomicU32,
+    /// Whether the server tells its timeline. Some managed ones do not.
+    has_timelines: bool,
     /// Dropped last: it holds the lock of a SQLite file.
     address: Address,
 }

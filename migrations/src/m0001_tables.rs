@@ -103,7 +103,7 @@ fn history(database: DbBackend) -> [NewTable; 4] {
             .columns([number("floor")]),
         table("commits", &["revision"])
             .columns([number("revision"), number("tag"), number("at"), text("kind"), text("actor"), text("reason")])
-            .columns([optional(text("request_id")), optional(text("acting_user"))])
+            .columns([optional(text("request_id")), optional(text("acting_user")), number("digest")])
             .clustered(),
         table("changes", &["revision", "seq"])
             .columns([number("revision"), number("seq"), number("project"), optional(number("org"))])

@@ -3,10 +3,11 @@
 pub mod postgres;
 pub mod sqlite;
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use url::Url;
 
 use self::postgres::{Postgres, Purpose};
@@ -39,7 +40,15 @@ impl Store {
                 (server.pool(Purpose::Writes).await?, server.pool(Purpose::Reads).await?)
             }
         };
-        Ok(Self(Arc::new(Inner { reads, writes: Mutex::new(writes), address })))
+        if let Address::Sqlite(file) = &address {
+            // Reading opens the log.
+            let read = Statement::from_string(DbBackend::Sqlite, "SELECT count(*) FROM sqlite_master");
+            writes.query_one_raw(read).await?;
+            file.check()?;
+        }
+        let has_timelines = matches!(address, Address::Postgres(_)) && has_timelines(&writes).await;
+        let (writes, timeline) = (Mutex::new(writes), AtomicU32::default());
+        Ok(Self(Arc::new(Inner { reads, writes, timeline, has_timelines, address })))
     }
 
     /// Opens another writing connection beside the one in use.
@@ -57,6 +66,14 @@ impl Store {
         }
     }
 
+    /// Refuses a SQLite file that is no longer the one that was opened.
+    pub(super) fn check_file(&self) -> Result<(), StoreError> {
+        match &self.0.address {
+            Address::Sqlite(file) => file.check(),
+            Address::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Replaces the error of a pool that waited too long by the reason.
     pub(super) async fn explained(&self, error: StoreError) -> StoreError {
         match (&self.0.address, &error) {
@@ -66,6 +83,12 @@ impl Store {
             _ => error,
         }
     }
+}
+
+/// Returns true if the server tells its timeline.
+async fn has_timelines(pool: &DatabaseConnection) -> bool {
+    let ask = Statement::from_string(DbBackend::Postgres, "SELECT pg_walfile_name(pg_current_wal_lsn())");
+    pool.query_one_raw(ask).await.is_ok()
 }
 
 /// The innermost message: the driver's own words.

@@ -23,6 +23,10 @@ pub enum StoreError {
     NoConnection(String),
     #[error("`{0}` is in use by another server; stop that one, or name another database")]
     InUse(PathBuf),
+    #[error("`{0}` has several names (hard links), and each may have its own `-wal` file; keep one name")]
+    HardLinks(PathBuf),
+    #[error("`{0}` was removed or replaced while it was in use; put it back, or restart the server")]
+    Replaced(PathBuf),
     #[error("the database was migrated by a newer release (migration `{0}`); upgrade this binary")]
     Newer(String),
     #[error("the tables must be created or altered, which this role may not do; run `rolecall migrate` as their owner")]
@@ -35,6 +39,14 @@ pub enum StoreError {
     OutOfOrder { head: u64, found: u64 },
     #[error("the database is at revision {head} and this server at {state}; the database lags or was restored")]
     Behind { head: u64, state: u64 },
+    #[error("the database has another revision {state} than this server, which loads it again")]
+    AnotherHistory { state: u64 },
+    #[error("the database server is a standby; lead the connections of this server to the primary")]
+    Standby,
+    #[error("the database server has timeline {timeline}, a former primary; the newest one seen is {newest}")]
+    OldTimeline { timeline: u32, newest: u32 },
+    #[error("the changes of revision {0} are not complete in the database; restore them from a backup")]
+    Incomplete(i64),
     #[error("the database failed: {0}; see its log and try again")]
     Database(#[from] DbErr),
 }
@@ -97,7 +109,10 @@ impl StoreError {
                 (None, DbErr::Conn(_) | DbErr::ConnectionAcquire(_) | DbErr::Custom(_)) => ErrorClass::Away,
                 (None, _) => ErrorClass::Statement,
             },
-            Self::Newer(_) | Self::Unreadable(_) | Self::OutOfOrder { .. } => ErrorClass::Statement,
+            Self::Standby | Self::OldTimeline { .. } => ErrorClass::WrongServer,
+            Self::Newer(_) | Self::Unreadable(_) | Self::OutOfOrder { .. } | Self::Incomplete(_) => {
+                ErrorClass::Statement
+            }
             _ => ErrorClass::Away,
         }
     }

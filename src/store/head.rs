@@ -1,55 +1,96 @@
-//! The newest revision, and the commit of a revision.
+//! The newest revision, and the commit of a revision. Refuses a PostgreSQL server that is not the primary.
+
+use std::sync::atomic::Ordering;
 
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, QuerySelect};
 
-use super::ids::{revision, revision_number, u32_of};
-use super::{Store, StoreError};
+use super::ids::{revision, revision_number, u32_of, unreadable};
+use super::sql::Sql;
+use super::{Database, Store, StoreError};
 use crate::domain::Revision;
-use crate::store::schema::{commit, head};
+use crate::store::schema::commit;
 
 /// The id of the only row of `head`.
 pub const HEAD: i64 = 1;
 
+/// What is read with the newest revision.
+pub struct Head {
+    pub revision: Revision,
+    store_id: i64,
+}
+
 impl Store {
     /// Returns the id that distinguishes this store from others in tokens.
     pub async fn store_id(&self) -> Result<u32, StoreError> {
-        u32_of(row(self.reads()).await?.store_id)
+        u32_of(self.read_head(self.reads(), "").await?.store_id)
     }
 
     /// Returns the newest revision in the database.
     pub async fn head(&self) -> Result<Revision, StoreError> {
-        match newest(self.reads()).await {
+        match self.read_head(self.reads(), "").await {
             Err(error) => Err(self.explained(error).await),
-            newest => newest,
+            head => {
+                self.check_file()?;
+                Ok(head?.revision)
+            }
         }
     }
 
     /// Returns the revision with this number. `None` if there is none yet.
     pub async fn revision_at(&self, number: u64) -> Result<Option<Revision>, StoreError> {
-        committed(self.reads(), number).await
+        let snapshot = self.snapshot().await?;
+        let found = committed(&snapshot.tx, number).await;
+        snapshot.end().await;
+        found
     }
 
     /// Returns at most `limit` of the newest revisions, oldest first.
     pub async fn newest_revisions(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        let snapshot = self.snapshot().await?;
         let find = commit::Entity::find().order_by_desc(commit::Column::Revision).limit(u64::from(limit));
-        let found = find.all(self.reads()).await?;
-        found.into_iter().rev().map(|commit| revision(commit.revision, commit.tag, commit.at)).collect()
+        let found = find.all(&snapshot.tx).await;
+        snapshot.end().await;
+        found?.into_iter().rev().map(|commit| revision(commit.revision, commit.tag, commit.at)).collect()
     }
-}
 
-pub async fn newest(db: &impl ConnectionTrait) -> Result<Revision, StoreError> {
-    revision_of(&row(db).await?)
-}
-
-pub fn revision_of(head: &head::Model) -> Result<Revision, StoreError> {
-    revision(head.revision, head.tag, head.at)
+    /// Reads the head row. Refuses a server in recovery (a standby) and one of an older timeline than seen before (a former
+    /// primary): both may lag behind what this process has read or written.
+    pub(in crate::store) async fn read_head(
+        &self,
+        db: &impl ConnectionTrait,
+        locking: &str,
+    ) -> Result<Head, StoreError> {
+        let mut sql = Sql::default();
+        let id = sql.bind(HEAD);
+        let (recovery, timeline) = match (self.database(), self.0.has_timelines) {
+            (Database::Sqlite, _) => ("FALSE", "NULL"),
+            (Database::Postgres, false) => ("pg_is_in_recovery()", "NULL"),
+            // A standby has no current position in the log. The first eight digits of a file's name are its timeline.
+            (Database::Postgres, true) => (
+                "pg_is_in_recovery()",
+                "CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END",
+            ),
+        };
+        sql.push(&format!(
+            r#"SELECT store_id, revision, tag, "at", {recovery}, {timeline} FROM head WHERE id = {id} {locking}"#
+        ));
+        let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(StoreError::Empty)?;
+        if row.try_get_by_index(4)? {
+            return Err(StoreError::Standby);
+        }
+        if let Some(timeline) = row.try_get_by_index::<Option<String>>(5)? {
+            let timeline = u32::from_str_radix(&timeline, 16).map_err(|_| unreadable("an unknown timeline"))?;
+            let newest = self.0.timeline.fetch_max(timeline, Ordering::Relaxed);
+            if timeline < newest {
+                return Err(StoreError::OldTimeline { timeline, newest });
+            }
+        }
+        let revision = revision(row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?)?;
+        Ok(Head { revision, store_id: row.try_get_by_index(0)? })
+    }
 }
 
 pub async fn committed(db: &impl ConnectionTrait, number: u64) -> Result<Option<Revision>, StoreError> {
     let found = commit::Entity::find_by_id(revision_number(number)).one(db).await?;
     found.map(|commit| revision(commit.revision, commit.tag, commit.at)).transpose()
-}
-
-async fn row(db: &impl ConnectionTrait) -> Result<head::Model, StoreError> {
-    head::Entity::find_by_id(HEAD).one(db).await?.ok_or(StoreError::Empty)
 }

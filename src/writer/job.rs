@@ -9,7 +9,7 @@ use crate::domain::impact::report::Impact;
 use crate::domain::{Outcome, Refusal, Revision};
 use crate::store::{ErrorClass, StoreError};
 
-/// A write that is stored, now or by an earlier call.
+/// A write that is not refused: stored now or by an earlier call, previewed, or without a change.
 pub struct Written {
     pub revision: Revision,
     /// True if this is the answer of an earlier write with the same request id (A4).

@@ -169,7 +169,8 @@ async fn a_change_by_a_newer_server_stops_serving_permanently() {
     let next = world.revision() + 1;
     assert!(world.serving("").await);
     let sql = format!(
-        "BEGIN; INSERT INTO commits SELECT {next}, 7, at + 1, kind, actor, reason, NULL FROM commits WHERE revision = {next} - 1;
+        "BEGIN; INSERT INTO commits (revision, tag, at, kind, actor, reason, digest)
+             SELECT {next}, 7, at + 1, kind, actor, reason, 0 FROM commits WHERE revision = {next} - 1;
          INSERT INTO changes (revision, seq, project, noun, payload) VALUES ({next}, 0, 1, 99, '\\x9a0600');
          UPDATE head SET revision = {next}, tag = 7, at = at + 1; COMMIT"
     );

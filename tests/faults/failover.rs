@@ -19,20 +19,20 @@ struct Pair {
 impl Pair {
     async fn start() -> Option<Self> {
         let primary = Cluster::start(&[])?;
-        let standby = primary.standby();
-        let name = Proxy::to(primary.port).await;
+        let standby = primary.standby(0);
+        let name = Proxy::new(vec![primary.socket()]).await;
         Some(Self { primary, standby, name })
     }
 
     fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.name.port)
+        self.name.url("postgres")
     }
 
     /// Waits until the standby has everything, promotes it, and leads the name to it.
     async fn fail_over(&self) {
         self.standby_has_everything().await;
         self.standby.promote();
-        self.name.lead_to(self.standby.port);
+        self.name.lead_to(vec![self.standby.socket()]);
     }
 
     async fn standby_has_everything(&self) {
@@ -73,7 +73,7 @@ async fn a_primary_that_restarts_as_a_standby_is_left() {
     let error = create_org(&server, "nowhere").await.err();
     assert!(matches!(error, Some(Failure::Unavailable)), "{error:?}");
     pair.standby.promote();
-    pair.name.lead_to(pair.standby.port);
+    pair.name.lead_to(vec![pair.standby.socket()]);
     writes_work_again(&server, "second").await;
     assert_eq!(orgs(&pair.standby), "first\nsecond");
     assert_eq!(orgs(&pair.primary), "first");
@@ -108,7 +108,7 @@ async fn a_start_on_a_server_that_takes_no_writes_is_refused() {
     let refused = async |url: &str| serve(url).await.err().expect("the start is refused").to_string();
     let error = refused(&pair.standby.url()).await;
     assert!(error.contains("is a standby"), "{error}");
-    let read_only = format!("{}?options=-c%20default_transaction_read_only%3Don", pair.url());
+    let read_only = format!("{}&options=-c%20default_transaction_read_only%3Don", pair.url());
     let error = refused(&read_only).await;
     assert!(error.contains("takes no writes"), "{error}");
 }

@@ -1,46 +1,46 @@
-//! A TCP proxy: a name that can lead to another server while old connections live.
+//! A TCP proxy in front of servers on unix sockets. A test decides where each new connection goes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixStream};
 
+/// Each new connection goes to the next of the targets in turn.
 pub struct Proxy {
     pub port: u16,
-    target: Arc<AtomicU16>,
-    task: tokio::task::JoinHandle<()>,
+    targets: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Proxy {
-    pub async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let here = listener.local_addr().expect("it is bound").port();
-        let target = Arc::new(AtomicU16::new(port));
-        let task = tokio::spawn(serve(listener, target.clone()));
-        Self { port: here, target, task }
-    }
-
-    /// Leads new connections to another port.
-    pub fn lead_to(&self, port: u16) {
-        self.target.store(port, Ordering::SeqCst);
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn serve(listener: TcpListener, target: Arc<AtomicU16>) {
-    while let Ok((mut client, _)) = listener.accept().await {
-        let port = target.load(Ordering::SeqCst);
+    pub async fn new(targets: Vec<PathBuf>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let targets = Arc::new(Mutex::new(targets));
+        let mine = targets.clone();
         tokio::spawn(async move {
-            // A refused connection closes that of the client.
-            if let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await {
-                let _ = copy_bidirectional(&mut client, &mut server).await;
+            for turn in 0.. {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let target = {
+                    let targets = mine.lock().unwrap();
+                    targets[turn % targets.len()].clone()
+                };
+                tokio::spawn(async move {
+                    if let Ok(mut server) = UnixStream::connect(target).await {
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
             }
         });
+        Self { port, targets }
+    }
+
+    /// Leads new connections elsewhere. Existing ones stay.
+    pub fn lead_to(&self, targets: Vec<PathBuf>) {
+        *self.targets.lock().unwrap() = targets;
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 }

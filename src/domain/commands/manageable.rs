@@ -149,7 +149,7 @@ impl<'a> Trial<'a> {
         }
         let row = MemberWrite { org_id: self.context.ask.org_id.clone(), user_id: self.target.clone(), write };
         let command = WriteMember { project: self.context.ask.project.clone(), row, allow_ownerless: true };
-        let terms = Terms { call: &self.call, now: self.context.now, limits: self.context.limits };
+        let terms = Terms::new(&self.call, self.context.now, self.context.limits);
         accepts(self.context.state, &Command::WriteMember(command), &terms)
     }
 

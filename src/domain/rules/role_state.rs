@@ -26,7 +26,7 @@ pub enum RoleState {
 pub struct RecordedRole {
     pub role: RoleId,
     pub state: RoleState,
-    /// Its state is live or overridden.
+    /// The fallback role and its state: live or overridden.
     pub fallback_role: Option<(RoleId, RoleState)>,
 }
 

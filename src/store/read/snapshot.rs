@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 use crate::domain::Revision;
 use crate::domain::model::id::{ProjectId, RoleMappingId};
 use crate::store::ids::id;
-use crate::store::{Database, ReadError, Store, StoreError, head};
+use crate::store::{Database, ReadError, Store, StoreError};
 
 /// A page of a list, and what it was read in.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,14 +37,14 @@ impl Store {
                 ..TransactionOptions::default()
             },
         };
-        let reads = self.reads().clone();
+        let store = self.clone();
         // In a task of its own, which goes on when the caller is cancelled (by a deadline or a client that left). The
         // driver rolls back a transaction only once it knows that BEGIN succeeded. A caller cancelled during BEGIN would
         // return the connection inside a transaction, and the next read on it would fail. A snapshot that no caller takes
         // is dropped whole, and that rolls back.
         let beginning = tokio::spawn(async move {
-            let tx = reads.begin_with_options(options).await?;
-            let revision = head::newest(&tx).await?;
+            let tx = store.reads().begin_with_options(options).await?;
+            let revision = store.read_head(&tx, "").await?.revision;
             Ok(Snapshot { tx, revision })
         });
         match joined(beginning.await)? {
