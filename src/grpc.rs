@@ -4,6 +4,7 @@ pub mod app;
 pub mod codec;
 mod consistency;
 mod convert;
+mod fields;
 pub mod layers;
 mod mask;
 mod on_disabled;

@@ -99,9 +99,24 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 pub const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// Top-level fields of one request, counted before it is decoded: an empty message takes 2 bytes on the wire and 72 in
-/// memory. It also bounds the items of a batch check, whatever their limit is. Nested fields (the roles of a row, the names
-/// of a `GrantEdit`) are bounded only by the bytes of the request.
+/// memory. It also bounds the items of a batch check, whatever their limit is.
 pub const REQUEST_FIELDS_MAX: usize = 200_000;
+
+/// Fields of one request at all depths, counted before it is decoded. A batch check of 100,000 items needs 400,000.
+pub const REQUEST_NESTED_FIELDS_MAX: usize = 500_000;
+/// Bytes that a decoded field takes at most, besides its own bytes.
+pub const FIELD_BYTES: usize = 100;
+/// Bytes of a request whose fields are not counted. Half as many fields fit into it.
+pub const UNCOUNTED_REQUEST_BYTES: usize = 128 << 10;
+/// Bytes of decoded fields that are taken for each byte of an uncounted request.
+pub const UNCOUNTED_FIELD_BYTES: usize = 8;
+
+/// Bytes that each call in flight takes, whatever its size.
+pub const CALL_BYTES: usize = 4 << 10;
+/// Bytes of a large call. Large calls leave a quarter of the memory of all calls to others.
+pub const LARGE_CALL_BYTES: usize = 4 << 20;
+/// Bytes of an answer that is sent even if the memory of all calls is used up.
+pub const REFUSABLE_ANSWER_BYTES: usize = 64 << 10;
 
 /// Commands of one group commit.
 pub const GROUP_COMMANDS_MAX: usize = 256;

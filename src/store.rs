@@ -15,12 +15,12 @@ mod schema;
 mod sql;
 mod write;
 
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::DatabaseConnection;
 
 use connect::Address;
+use connect::postgres::ServerId;
 pub use error::{ErrorClass, ReadError, SinceError, StoreError};
 pub use read::member_ids::MembersWith;
 pub use read::membership::{ListMembers, ListUserMemberships, MemberRow};
@@ -44,10 +44,8 @@ struct Inner {
     reads: DatabaseConnection,
     /// One connection. It is replaced when an unknown outcome was settled.
     writes: Mutex<DatabaseConnection>,
-    /// The newest timeline of PostgreSQL seen. A promoted standby has a higher one than the primary before it.
-    timeline: AtomicU32,
-    /// Whether the server tells its timeline. Some managed ones do not.
-    has_timelines: bool,
+    /// The PostgreSQL server that answered last. `None` if it does not tell its timeline.
+    server: Option<Mutex<ServerId>>,
     /// Dropped last: it holds the lock of a SQLite file.
     address: Address,
 }

@@ -153,7 +153,7 @@ impl Client {
 
 /// Returns the first address that a server in this environment listens on.
 fn listen_address(listen: Option<&str>) -> Result<Listen, Trouble> {
-    let first = listen.and_then(|list| list.split(',').next()).filter(|first| !first.is_empty());
+    let first = listen.and_then(|list| list.split(',').next()).filter(|first| !first.trim().is_empty());
     first.unwrap_or(DEFAULT_SERVER).parse().map_err(|why: String| {
         let what = format!("`{}` in {LISTEN} is no address", plain(first.unwrap_or_default()));
         Trouble::new(what, why)
@@ -239,7 +239,9 @@ mod tests {
     #[test]
     fn the_server_is_found_where_one_would_listen() {
         assert_eq!(listen_address(None), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
-        assert_eq!(listen_address(Some("")), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
+        for none in ["", " \n"] {
+            assert_eq!(listen_address(Some(none)), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
+        }
         assert_eq!(listen_address(Some("unix:/r.sock,127.0.0.1:7")), Ok(Listen::Unix("/r.sock".into())));
         assert!(listen_address(Some("nonsense")).unwrap_err().what.contains("`nonsense` in ROLECALL_LISTEN"));
     }

@@ -31,17 +31,28 @@ pub type Suggest<'a> = &'a mut dyn FnMut(Noun, &str) -> Option<String>;
 pub fn failed(failure: Failure, names: &Names<'_>, suggest: Suggest<'_>) -> Status {
     match failure {
         Failure::Refused(refusal) => of_refusal(&refusal, names, suggest),
-        Failure::Overloaded => {
-            let mut details = info(ErrorReason::Overloaded, []);
-            details.set_retry_info(Some(Duration::from_millis(500)));
-            Status::with_error_details(code(ErrorReason::Overloaded), failure.to_string(), details)
-        }
+        Failure::Overloaded => overloaded(failure.to_string()),
         Failure::Internal => plain(ErrorReason::Internal, failure.to_string()),
         Failure::Unavailable | Failure::NoSpace | Failure::Stopping => {
             plain(ErrorReason::DatabaseUnavailable, failure.to_string())
         }
         Failure::OutcomeUnknown => plain(ErrorReason::OutcomeUnknown, failure.to_string()),
     }
+}
+
+/// Returns OVERLOADED.
+fn overloaded(message: String) -> Status {
+    let mut details = info(ErrorReason::Overloaded, []);
+    details.set_retry_info(Some(Duration::from_millis(500)));
+    Status::with_error_details(code(ErrorReason::Overloaded), message, details)
+}
+
+/// Returns OVERLOADED for a call that would exceed the memory of all calls.
+pub fn out_of_memory(max: usize) -> Status {
+    overloaded(format!(
+        "the calls in flight already take the {} MiB that they may take; try again in a moment",
+        max >> 20
+    ))
 }
 
 /// Returns the status of a refused read.

@@ -3,7 +3,6 @@
 pub mod postgres;
 pub mod sqlite;
 
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use url::Url;
 
 use self::postgres::{Postgres, Purpose};
 use self::sqlite::Sqlite;
-use super::{Inner, Store, StoreError};
+use super::{ErrorClass, Inner, Store, StoreError};
 
 /// Connections for lists and loading.
 const READ_CONNECTIONS: u32 = 8;
@@ -33,11 +32,11 @@ impl Store {
             Some("postgres" | "postgresql") => Address::Postgres(Box::new(Postgres::new(url)?)),
             _ => return Err(StoreError::Url(shown(url))),
         };
-        let (writes, reads) = match &address {
-            Address::Sqlite(file) => (file.writes().await?, file.reads().await?),
+        let (writes, reads, server) = match &address {
+            Address::Sqlite(file) => (file.writes().await?, file.reads().await?, None),
             Address::Postgres(server) => {
-                server.look().await?;
-                (server.pool(Purpose::Writes).await?, server.pool(Purpose::Reads).await?)
+                let id = server.look().await?;
+                (server.pool(Purpose::Writes).await?, server.pool(Purpose::Reads).await?, id)
             }
         };
         if let Address::Sqlite(file) = &address {
@@ -46,9 +45,7 @@ impl Store {
             writes.query_one_raw(read).await?;
             file.check()?;
         }
-        let has_timelines = matches!(address, Address::Postgres(_)) && has_timelines(&writes).await;
-        let (writes, timeline) = (Mutex::new(writes), AtomicU32::default());
-        Ok(Self(Arc::new(Inner { reads, writes, timeline, has_timelines, address })))
+        Ok(Self(Arc::new(Inner { reads, writes: Mutex::new(writes), server: server.map(Mutex::new), address })))
     }
 
     /// Opens another writing connection beside the one in use.
@@ -60,7 +57,7 @@ impl Store {
     }
 
     /// Closes the open connections before their next use: they may lead to the wrong server.
-    pub(super) fn reconnect(&self) {
+    fn reconnect(&self) {
         if let Address::Postgres(server) = &self.0.address {
             server.reconnect();
         }
@@ -74,8 +71,11 @@ impl Store {
         }
     }
 
-    /// Replaces the error of a pool that waited too long by the reason.
-    pub(super) async fn explained(&self, error: StoreError) -> StoreError {
+    /// Closes connections to the wrong server. Replaces the error of a pool that waited too long by the reason.
+    pub(super) async fn failed(&self, error: StoreError) -> StoreError {
+        if error.class() == ErrorClass::WrongServer {
+            self.reconnect();
+        }
         match (&self.0.address, &error) {
             (Address::Postgres(server), StoreError::Database(DbErr::ConnectionAcquire(_))) => {
                 StoreError::NoConnection(server.cause().await)
@@ -83,12 +83,6 @@ impl Store {
             _ => error,
         }
     }
-}
-
-/// Returns true if the server tells its timeline.
-async fn has_timelines(pool: &DatabaseConnection) -> bool {
-    let ask = Statement::from_string(DbBackend::Postgres, "SELECT pg_walfile_name(pg_current_wal_lsn())");
-    pool.query_one_raw(ask).await.is_ok()
 }
 
 /// The innermost message: the driver's own words.

@@ -44,7 +44,7 @@ pub enum StoreError {
     #[error("the database server is a standby; lead the connections of this server to the primary")]
     Standby,
     #[error("the database server has timeline {timeline}, a former primary; the newest one seen is {newest}")]
-    OldTimeline { timeline: u32, newest: u32 },
+    FormerPrimary { timeline: String, newest: String },
     #[error("the changes of revision {0} are not complete in the database; restore them from a backup")]
     Incomplete(i64),
     #[error("the database failed: {0}; see its log and try again")]
@@ -109,10 +109,10 @@ impl StoreError {
                 (None, DbErr::Conn(_) | DbErr::ConnectionAcquire(_) | DbErr::Custom(_)) => ErrorClass::Away,
                 (None, _) => ErrorClass::Statement,
             },
-            Self::Standby | Self::OldTimeline { .. } => ErrorClass::WrongServer,
-            Self::Newer(_) | Self::Unreadable(_) | Self::OutOfOrder { .. } | Self::Incomplete(_) => {
+            Self::Newer(_) | Self::Unreadable(_) | Self::Incomplete(_) | Self::OutOfOrder { .. } => {
                 ErrorClass::Statement
             }
+            Self::Standby | Self::FormerPrimary { .. } => ErrorClass::WrongServer,
             _ => ErrorClass::Away,
         }
     }

@@ -49,17 +49,18 @@ pub enum Committed {
 impl Store {
     /// Begins a write after every earlier one has ended.
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
-        let begun = match begin(self, &self.writes()).await {
+        let writes = self.writes();
+        let begun = match begin(self, &writes).await {
             // Nothing was begun, so it is safe to try again.
             Err(error) if error.lost_connection() || error.class() == ErrorClass::WrongServer => {
                 tracing::warn!(%error, "connecting to the database again");
-                self.reconnect();
-                begin(self, &self.writes()).await
+                self.failed(error).await;
+                begin(self, &writes).await
             }
             begun => begun,
         };
         match begun {
-            Err(error) => Err(self.explained(error).await),
+            Err(error) => Err(self.failed(error).await),
             begun => begun,
         }
     }

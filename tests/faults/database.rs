@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rolecall::domain::commands::command::CreateOrg;
 use rolecall::domain::{Call, Command, OrgId, ProjectKey};
 use rolecall::limits::Limits;
-use rolecall::server::{Config, Listen, Running, StartError};
+use rolecall::server::{Config, ConnectionLimits, Listen, Running, StartError};
 use rolecall::writer::{Failure, Written};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tonic::transport::Endpoint;
@@ -28,6 +28,7 @@ pub async fn serve(database: &str) -> Result<Running, StartError> {
         database: database.into(),
         listen,
         limits: Limits::default(),
+        connections: ConnectionLimits::default(),
         drain: Duration::from_secs(5),
     })
     .await

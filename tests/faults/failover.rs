@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use rolecall::domain::ProjectKey;
 use rolecall::server::Running;
 use rolecall::writer::Failure;
 
 use crate::database::{create_org, serve, wait_until};
-use crate::support::cluster::{Cluster, psql};
+use crate::support::cluster::{CUT, Cluster, psql};
+use crate::support::postgres::run;
 use crate::support::proxy::Proxy;
 
 /// A primary, its standby, and a name that leads to the primary.
@@ -19,20 +21,20 @@ struct Pair {
 impl Pair {
     async fn start() -> Option<Self> {
         let primary = Cluster::start(&[])?;
-        let standby = primary.standby(0);
-        let name = Proxy::new(vec![primary.socket()]).await;
+        let standby = primary.standby();
+        let name = Proxy::to(primary.port).await;
         Some(Self { primary, standby, name })
     }
 
     fn url(&self) -> String {
-        self.name.url("postgres")
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.name.port)
     }
 
     /// Waits until the standby has everything, promotes it, and leads the name to it.
     async fn fail_over(&self) {
         self.standby_has_everything().await;
         self.standby.promote();
-        self.name.lead_to(vec![self.standby.socket()]);
+        self.name.lead_to(self.standby.port);
     }
 
     async fn standby_has_everything(&self) {
@@ -73,7 +75,7 @@ async fn a_primary_that_restarts_as_a_standby_is_left() {
     let error = create_org(&server, "nowhere").await.err();
     assert!(matches!(error, Some(Failure::Unavailable)), "{error:?}");
     pair.standby.promote();
-    pair.name.lead_to(vec![pair.standby.socket()]);
+    pair.name.lead_to(pair.standby.port);
     writes_work_again(&server, "second").await;
     assert_eq!(orgs(&pair.standby), "first\nsecond");
     assert_eq!(orgs(&pair.primary), "first");
@@ -108,7 +110,55 @@ async fn a_start_on_a_server_that_takes_no_writes_is_refused() {
     let refused = async |url: &str| serve(url).await.err().expect("the start is refused").to_string();
     let error = refused(&pair.standby.url()).await;
     assert!(error.contains("is a standby"), "{error}");
-    let read_only = format!("{}&options=-c%20default_transaction_read_only%3Don", pair.url());
+    let read_only = format!("{}?options=-c%20default_transaction_read_only%3Don", pair.url());
     let error = refused(&read_only).await;
     assert!(error.contains("takes no writes"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_former_primary_that_still_takes_writes_is_refused() {
+    let Some(pair) = Pair::start().await else { return };
+    let server = serve(&pair.url()).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    pair.fail_over().await;
+    psql(&pair.primary.url(), CUT);
+    writes_work_again(&server, "second").await;
+    pair.name.lead_to(pair.primary.port);
+    psql(&pair.standby.url(), CUT);
+    let error = create_org(&server, "nowhere").await.err();
+    assert!(matches!(error, Some(Failure::Unavailable)), "{error:?}");
+    pair.name.lead_to(pair.standby.port);
+    writes_work_again(&server, "third").await;
+    assert_eq!(orgs(&pair.standby), "first\nsecond\nthird");
+    assert_eq!(orgs(&pair.primary), "first");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_restored_on_a_new_system_is_loaded() {
+    let Some(pair) = Pair::start().await else { return };
+    let server = serve(&pair.url()).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    pair.fail_over().await;
+    psql(&pair.primary.url(), CUT);
+    let restored = Cluster::start(&[]).expect("PostgreSQL was found");
+    let dump = pair.standby.programs().command("pg_dump").arg(pair.standby.url()).output().unwrap().stdout;
+    restored.write("dump.sql", &String::from_utf8(dump).unwrap());
+    let mut load = restored.programs().command("psql");
+    run(load
+        .args(["-X", "-q", "-o", "/dev/null", "-f"])
+        .arg(restored.folder().join("data/dump.sql"))
+        .arg(restored.url()));
+    writes_work_again(&server, "lost").await;
+    pair.name.lead_to(restored.port);
+    psql(&pair.standby.url(), CUT);
+    wait_until("the restored database is loaded", async || {
+        let state = server.app.engine.pin();
+        let project = state.state.project(&ProjectKey::default_project()).unwrap();
+        project.org("lost").is_none() && project.org("first").is_some()
+    })
+    .await;
+    writes_work_again(&server, "second").await;
+    assert_eq!(orgs(&restored), "first\nsecond");
+    server.stop().await;
 }

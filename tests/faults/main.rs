@@ -20,6 +20,7 @@ mod reference {
 mod database;
 mod failover;
 mod files;
+mod hostile;
 mod kill;
 mod pooler;
 mod roles;

@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::database::{create_org, serve};
-use crate::support::cluster::{Cluster, free_port, psql, skipped};
+use crate::support::cluster::{Cluster, free_port, psql};
+use crate::support::postgres::skipped;
 
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
 

@@ -1,30 +1,22 @@
 //! A server whose connections lead to a primary and to a standby that lags, as behind a pooler that balances reads.
 
-use std::time::Duration;
-
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
 use rolecall::grpc::generated::org_service_client::OrgServiceClient;
-use rolecall::limits::Limits;
-use rolecall::server::{Config, Listen, Running};
+use rolecall::server::{Listen, Running};
 use rolecall::wire::{self, Decision, check_request::Question, consistency::Requirement};
-use sea_orm::{ConnectionTrait, Database};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::support::cluster::Cluster;
+use crate::database::serve;
+use crate::support::cluster::{CUT, Cluster, psql};
 use crate::support::proxy::Proxy;
 
-/// Ends the connections through the proxy, so that new ones are made.
-const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
 /// Membership changes. By hand more are tried: `ROLECALL_TEST_CHANGES=2000`.
 const CHANGES: usize = 200;
 
 async fn start(database: String) -> (Running, Channel) {
-    let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    let config = Config { database, listen, limits: Limits::default(), drain: Duration::from_secs(5) };
-    let server = Running::start(config).await.unwrap();
+    let server = serve(&database).await.unwrap();
     let Listen::Tcp(address) = &server.addresses[0] else { unreachable!("the test listens on TCP") };
     let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     (server, channel)
@@ -32,15 +24,14 @@ async fn start(database: String) -> (Running, Channel) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn k4_a_server_that_also_reads_a_standby_is_never_wrong() {
-    let Some(primary) = Cluster::start(&[]) else { return };
+    let Some(primary) = Cluster::start(&["recovery_min_apply_delay = 300"]) else { return };
     let (writing, channel) = start(primary.url()).await;
-    let standby = primary.standby(300);
-    let proxy = Proxy::new(vec![primary.socket()]).await;
-    let (reading, checking) = start(proxy.url("postgres")).await;
+    let standby = primary.standby();
+    let proxy = Proxy::to(primary.port).await;
+    let (reading, checking) = start(format!("postgres://postgres@127.0.0.1:{}/postgres", proxy.port)).await;
     // From now on every second connection leads to the standby.
-    proxy.lead_to(vec![standby.socket(), primary.socket()]);
-    let admin = Database::connect(primary.url()).await.unwrap();
-    admin.execute_unprepared(CUT).await.unwrap();
+    proxy.lead_in_turn(&[standby.port, primary.port]);
+    psql(&primary.url(), CUT);
     let mut orgs = OrgServiceClient::new(channel.clone());
     orgs.create_org(wire::CreateOrgRequest { org_id: "acme".into(), ..Default::default() }).await.unwrap();
     let mut members = MembershipServiceClient::new(channel);

@@ -1,46 +1,54 @@
-//! A TCP proxy in front of servers on unix sockets. A test decides where each new connection goes.
+//! A TCP proxy: a name that can lead to another server while old connections live.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 
-/// Each new connection goes to the next of the targets in turn.
 pub struct Proxy {
     pub port: u16,
-    targets: Arc<Mutex<Vec<PathBuf>>>,
+    targets: Arc<Mutex<Vec<u16>>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Proxy {
-    pub async fn new(targets: Vec<PathBuf>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let targets = Arc::new(Mutex::new(targets));
-        let mine = targets.clone();
+    pub async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let here = listener.local_addr().expect("it is bound").port();
+        let targets = Arc::new(Mutex::new(vec![port]));
+        let task = tokio::spawn(serve(listener, targets.clone()));
+        Self { port: here, targets, task }
+    }
+
+    /// Leads new connections to another port.
+    pub fn lead_to(&self, port: u16) {
+        self.lead_in_turn(&[port]);
+    }
+
+    /// Leads new connections to these ports in turn.
+    pub fn lead_in_turn(&self, ports: &[u16]) {
+        *self.targets.lock().expect("no test panics here") = ports.to_vec();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, targets: Arc<Mutex<Vec<u16>>>) {
+    for turn in 0.. {
+        let Ok((mut client, _)) = listener.accept().await else { return };
+        let port = {
+            let targets = targets.lock().expect("no test panics here");
+            targets[turn % targets.len()]
+        };
         tokio::spawn(async move {
-            for turn in 0.. {
-                let (mut client, _) = listener.accept().await.unwrap();
-                let target = {
-                    let targets = mine.lock().unwrap();
-                    targets[turn % targets.len()].clone()
-                };
-                tokio::spawn(async move {
-                    if let Ok(mut server) = UnixStream::connect(target).await {
-                        let _ = copy_bidirectional(&mut client, &mut server).await;
-                    }
-                });
+            // A refused connection closes that of the client.
+            if let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await {
+                let _ = copy_bidirectional(&mut client, &mut server).await;
             }
         });
-        Self { port, targets }
-    }
-
-    /// Leads new connections elsewhere. Existing ones stay.
-    pub fn lead_to(&self, targets: Vec<PathBuf>) {
-        *self.targets.lock().unwrap() = targets;
-    }
-
-    pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 }

@@ -78,6 +78,22 @@ pub enum Purpose {
     Writes,
 }
 
+/// Which PostgreSQL server answers. A promoted standby has a higher timeline than the primary before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerId {
+    /// Eight hexadecimal digits.
+    pub timeline: String,
+    /// The same for a primary and its standbys.
+    pub system: String,
+}
+
+impl ServerId {
+    /// The name of a file of the log begins with its timeline. A standby has no current position in the log.
+    pub const TIMELINE: &str =
+        "CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END";
+    pub const SYSTEM: &str = "SELECT system_identifier::text FROM pg_control_system()";
+}
+
 /// The address of a PostgreSQL database.
 pub struct Postgres {
     url: String,
@@ -98,7 +114,7 @@ impl Postgres {
     }
 
     /// Refuses a server that cannot be used, and warns of settings that lose or show data.
-    pub async fn look(&self) -> Result<(), StoreError> {
+    pub async fn look(&self) -> Result<Option<ServerId>, StoreError> {
         self.try_look().await.map_err(|error| match &error {
             sqlx::Error::Configuration(why) if why.is::<Unsuitable>() => {
                 StoreError::Unsuitable { database: shown(&self.url), cause: why.to_string() }
@@ -107,7 +123,7 @@ impl Postgres {
         })
     }
 
-    async fn try_look(&self) -> Result<(), sqlx::Error> {
+    async fn try_look(&self) -> Result<Option<ServerId>, sqlx::Error> {
         let began = Instant::now();
         let mut first = loop {
             match self.connect().await {
@@ -133,8 +149,16 @@ impl Postgres {
                 );
             }
         }
+        // Some managed servers do not allow it.
+        let id = self.id(&mut first).await.ok();
         let _ = first.close().await;
-        Ok(())
+        Ok(id)
+    }
+
+    async fn id(&self, connection: &mut PgConnection) -> Result<ServerId, sqlx::Error> {
+        const TIMELINE: &str = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+        let timeline = ask(connection, TIMELINE).await?.try_get(0)?;
+        Ok(ServerId { timeline, system: ask(connection, ServerId::SYSTEM).await?.try_get(0)? })
     }
 
     /// Two connections of a transaction pooler share a session, and a connection has several.

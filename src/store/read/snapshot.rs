@@ -48,7 +48,7 @@ impl Store {
             Ok(Snapshot { tx, revision })
         });
         match joined(beginning.await)? {
-            Err(error) => Err(self.explained(error).await),
+            Err(error) => Err(self.failed(error).await),
             begun => begun,
         }
     }
