@@ -13,7 +13,9 @@ use crate::store::Store;
 use crate::writer::Writer;
 
 /// How often to ask whether the database answers.
-const PULSE: Duration = Duration::from_secs(2);
+const PULSE: Duration = Duration::from_millis(500);
+/// How long the database may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// The reported health of this server.
 #[derive(Clone)]
@@ -61,7 +63,7 @@ pub async fn pulse(store: Store, writer: Arc<Writer>, health: Health) {
     let mut there = true;
     loop {
         tokio::time::sleep(PULSE).await;
-        let answered = tokio::time::timeout(PULSE, store.head()).await;
+        let answered = tokio::time::timeout(ANSWER_MAX, store.head()).await;
         let now = matches!(answered, Ok(Ok(_))) && !writer.is_failing();
         if now != there {
             tracing::warn!(there = now, "the database {}", if now { "is back" } else { "does not answer" });

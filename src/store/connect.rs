@@ -6,7 +6,7 @@ pub mod sqlite;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use url::Url;
 
 use self::postgres::Postgres;
@@ -57,6 +57,12 @@ impl Store {
         let writes = address.pool(Purpose::Writes, 1).await?;
         let reads = address.pool(Purpose::Reads, READ_CONNECTIONS).await?;
         let reserved = address.pool(Purpose::Reads, RESERVED_CONNECTIONS).await?;
+        if let Address::Sqlite(file) = &address {
+            // Reading opens the log.
+            let read = Statement::from_string(DbBackend::Sqlite, "SELECT count(*) FROM sqlite_master");
+            writes.query_one_raw(read).await?;
+            file.check()?;
+        }
         let (writes, server) = (Mutex::new(writes), server.map(Mutex::new));
         Ok(Self(Arc::new(Inner { reads, reserved, writes, server, address })))
     }
@@ -70,6 +76,14 @@ impl Store {
     fn reconnect(&self) {
         if let Address::Postgres(server) = &self.0.address {
             server.reconnect();
+        }
+    }
+
+    /// Refuses a SQLite file that is no longer the one that was opened.
+    pub(super) fn check_file(&self) -> Result<(), StoreError> {
+        match &self.0.address {
+            Address::Sqlite(file) => file.check(),
+            Address::Postgres(_) => Ok(()),
         }
     }
 

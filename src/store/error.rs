@@ -23,6 +23,10 @@ pub enum StoreError {
     NoConnection(String),
     #[error("`{0}` is in use by another server; stop that one, or name another database")]
     InUse(PathBuf),
+    #[error("`{0}` has several names (hard links), and each may have its own `-wal` file; keep one name")]
+    HardLinks(PathBuf),
+    #[error("`{0}` was removed or replaced while it was in use; put it back, or restart the server")]
+    Replaced(PathBuf),
     #[error("the database was migrated by a newer release (migration `{0}`); upgrade this binary")]
     Newer(String),
     #[error("the tables must be created or altered, which this role may not do; run `rolecall migrate` as their owner")]

@@ -30,7 +30,10 @@ impl Store {
     pub async fn head(&self) -> Result<Revision, StoreError> {
         match self.read_head(self.reserved(), "").await {
             Err(error) => Err(self.failed(error).await),
-            head => Ok(head?.revision),
+            head => {
+                self.check_file()?;
+                Ok(head?.revision)
+            }
         }
     }
 

@@ -180,6 +180,7 @@ async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx
     };
     let tx = connection.begin_with_options(options).await?;
     let head = store.read_head(&tx, locking).await?.revision;
+    store.check_file()?;
     Ok(WriteTx { tx, head, database })
 }
 
@@ -203,8 +204,9 @@ fn refused(error: &sea_orm::DbErr, database: Database) -> bool {
     let Some(sqlx::Error::Database(error)) = super::error::driver_error(error) else { return false };
     let code = error.code().unwrap_or_default();
     match database {
-        // SQLITE_BUSY and its extensions: the transaction is still open. Any other error may be an I/O error.
-        Database::Sqlite => code.parse::<i32>().is_ok_and(|code| code & 0xff == 5),
+        // ERROR, BUSY, LOCKED, READONLY, FULL, CONSTRAINT: the log has no frame that ends the transaction. Any other error
+        // may be an I/O error, as of the fsync that follows that frame.
+        Database::Sqlite => code.parse::<i32>().is_ok_and(|code| [1, 5, 6, 8, 13, 19].contains(&(code & 0xff))),
         // Classes 57, 58 and XX: the server was stopping, or it or its disk failed. It may have committed before that.
         Database::Postgres => !["08", "57", "58", "XX"].iter().any(|class| code.starts_with(class)),
     }

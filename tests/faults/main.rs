@@ -19,6 +19,7 @@ mod reference {
 
 mod database;
 mod failover;
+mod files;
 mod hostile;
 mod kill;
 mod pooler;
