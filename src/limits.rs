@@ -84,6 +84,9 @@ pub const IMPACT_PERMISSIONS_MAX: usize = 20;
 /// Permissions in one question of a check (P7).
 pub const CHECK_LIST_MAX: usize = 100;
 
+/// Malformed items that the answer of a batch check lists. The rest are counted.
+pub const ITEM_ERRORS_MAX: usize = 100;
+
 /// Memberships that one command purges.
 pub const PURGE_ROWS_MAX: usize = 2_000;
 

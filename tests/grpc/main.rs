@@ -14,6 +14,7 @@ mod raw;
 mod refusals;
 mod server;
 
+mod answers;
 mod bad_input;
 mod busy_lists;
 mod checks;
