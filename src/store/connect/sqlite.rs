@@ -18,6 +18,9 @@ use crate::store::StoreError;
 /// How long SQLite waits for a lock; there is one writer a file, so that only checkpoints are waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The rows that SQLite reads ahead of a load.
+pub const ROWS_AHEAD: usize = 4_096;
+
 /// An open SQLite file.
 pub struct Sqlite {
     url: String,
@@ -83,7 +86,8 @@ impl Sqlite {
 
     pub async fn reads(&self) -> Result<DatabaseConnection, StoreError> {
         let mut options = options_for(&self.url, READ_CONNECTIONS);
-        options.map_sqlx_sqlite_opts(|options| settings(options).pragma("query_only", "ON"));
+        options
+            .map_sqlx_sqlite_opts(|options| settings(options).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD));
         connect(options).await
     }
 }
