@@ -84,11 +84,19 @@ pub const IMPACT_PERMISSIONS_MAX: usize = 20;
 /// Permissions in one question of a check (P7).
 pub const CHECK_LIST_MAX: usize = 100;
 
+/// Malformed items that the answer of a batch check lists. The rest are counted.
+pub const ITEM_ERRORS_MAX: usize = 100;
+
 /// Memberships that one command purges.
 pub const PURGE_ROWS_MAX: usize = 2_000;
 
 /// Bytes of the rows of one page. The first row may exceed it. Clients take answers of 4 MiB.
 pub const PAGE_BYTES_MAX: usize = 3 << 20;
+
+/// Lists of one project answered at one time, so that other projects get connections to the database too.
+pub const LISTS_PER_PROJECT_MAX: usize = 4;
+/// Lists of one project that wait for their turn. More are refused as OVERLOADED.
+pub const LISTS_WAITING_MAX: usize = 256;
 
 /// Names in one list of a request.
 pub const NAMES_MAX: usize = 1_000;

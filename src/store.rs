@@ -40,8 +40,10 @@ pub enum Database {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    /// Several connections, for lists and loading.
+    /// For lists and loading.
     reads: DatabaseConnection,
+    /// Connections that lists cannot take: for the newest revision, following and health.
+    reserved: DatabaseConnection,
     /// One connection. It is replaced when an unknown outcome was settled.
     writes: Mutex<DatabaseConnection>,
     /// The PostgreSQL server that answered last. `None` if it does not tell its timeline.
@@ -62,11 +64,16 @@ impl Store {
     pub async fn close(self) {
         // An error while closing loses nothing that was committed.
         let _ = self.0.reads.close_by_ref().await;
+        let _ = self.0.reserved.close_by_ref().await;
         let _ = self.writes().close().await;
     }
 
     fn reads(&self) -> &DatabaseConnection {
         &self.0.reads
+    }
+
+    fn reserved(&self) -> &DatabaseConnection {
+        &self.0.reserved
     }
 
     fn writes(&self) -> DatabaseConnection {

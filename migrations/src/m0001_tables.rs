@@ -109,9 +109,9 @@ fn history(database: DbBackend) -> [NewTable; 4] {
             .columns([number("revision"), number("seq"), number("project"), optional(number("org"))])
             .columns([optional(text("user_id")), small("noun"), bytes("payload")])
             .clustered(),
-        table("requests", &["caller", "request_id"])
-            .columns([text("caller"), text("request_id"), bytes("fingerprint"), number("revision"), number("tag")])
-            .columns([number("at"), bytes("outcome")]),
+        table("requests", &["caller", "project", "request_id"])
+            .columns([text("caller"), text("project"), text("request_id"), bytes("fingerprint"), number("revision")])
+            .columns([number("tag"), number("at"), bytes("outcome")]),
     ]
 }
 

@@ -32,6 +32,10 @@ impl App {
             Some(Requirement::Latest(false)) => {
                 return Err(status::invalid("consistency.latest", "must be true if it is set"));
             }
+            Some(Requirement::Unknown(_)) => {
+                let why = "has a requirement that this server does not know; upgrade the server";
+                return Err(status::invalid("consistency", why));
+            }
             Some(Requirement::Latest(true)) => {
                 return self.at_latest(deadline).await;
             }

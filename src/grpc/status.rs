@@ -41,7 +41,7 @@ pub fn failed(failure: Failure, names: &Names<'_>, suggest: Suggest<'_>) -> Stat
 }
 
 /// Returns OVERLOADED.
-fn overloaded(message: String) -> Status {
+pub fn overloaded(message: String) -> Status {
     let mut details = info(ErrorReason::Overloaded, []);
     details.set_retry_info(Some(Duration::from_millis(500)));
     Status::with_error_details(code(ErrorReason::Overloaded), message, details)
@@ -165,6 +165,15 @@ pub fn invalid(field: impl Into<String>, why: impl std::fmt::Display) -> Status 
 /// Returns TOO_MANY_ROWS (P7).
 pub fn too_many_rows(field: &str, max: usize, asked: usize) -> Status {
     violated(ErrorReason::TooManyRows, field.into(), format!("must have at most {max} rows; the call has {asked}"))
+}
+
+/// Returns TOO_MANY_ROWS for the edits of a role mapping.
+pub fn too_many_edits(max: usize, asked: usize) -> Status {
+    let why = format!(
+        "must have at most {max} edits, permissions in `add` and `remove`, and roles to enable or disable together; the \
+         call has {asked}"
+    );
+    violated(ErrorReason::TooManyRows, "edits".into(), why)
 }
 
 /// Returns TOO_MANY_ROWS for a request that is not decoded yet, so it names no field.

@@ -9,12 +9,14 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use url::Url;
 
-use self::postgres::{Postgres, Purpose};
+use self::postgres::Postgres;
 use self::sqlite::Sqlite;
 use super::{ErrorClass, Inner, Store, StoreError};
 
 /// Connections for lists and loading.
 const READ_CONNECTIONS: u32 = 8;
+/// Connections for the newest revision, following and health.
+const RESERVED_CONNECTIONS: u32 = 3;
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,6 +24,22 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Address {
     Sqlite(Sqlite),
     Postgres(Box<Postgres>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Reads,
+    Writes,
+}
+
+impl Address {
+    /// Opens a pool. The first connection for writes creates a SQLite file and sets WAL, so open it first.
+    async fn pool(&self, purpose: Purpose, connections: u32) -> Result<DatabaseConnection, StoreError> {
+        match self {
+            Self::Sqlite(file) => file.pool(purpose, connections).await,
+            Self::Postgres(server) => server.pool(purpose, connections).await,
+        }
+    }
 }
 
 impl Store {
@@ -32,28 +50,26 @@ impl Store {
             Some("postgres" | "postgresql") => Address::Postgres(Box::new(Postgres::new(url)?)),
             _ => return Err(StoreError::Url(shown(url))),
         };
-        let (writes, reads, server) = match &address {
-            Address::Sqlite(file) => (file.writes().await?, file.reads().await?, None),
-            Address::Postgres(server) => {
-                let id = server.look().await?;
-                (server.pool(Purpose::Writes).await?, server.pool(Purpose::Reads).await?, id)
-            }
+        let server = match &address {
+            Address::Sqlite(_) => None,
+            Address::Postgres(server) => server.look().await?,
         };
+        let writes = address.pool(Purpose::Writes, 1).await?;
+        let reads = address.pool(Purpose::Reads, READ_CONNECTIONS).await?;
+        let reserved = address.pool(Purpose::Reads, RESERVED_CONNECTIONS).await?;
         if let Address::Sqlite(file) = &address {
             // Reading opens the log.
             let read = Statement::from_string(DbBackend::Sqlite, "SELECT count(*) FROM sqlite_master");
             writes.query_one_raw(read).await?;
             file.check()?;
         }
-        Ok(Self(Arc::new(Inner { reads, writes: Mutex::new(writes), server: server.map(Mutex::new), address })))
+        let (writes, server) = (Mutex::new(writes), server.map(Mutex::new));
+        Ok(Self(Arc::new(Inner { reads, reserved, writes, server, address })))
     }
 
     /// Opens another writing connection beside the one in use.
     pub(super) async fn connect_again(&self) -> Result<DatabaseConnection, StoreError> {
-        match &self.0.address {
-            Address::Sqlite(file) => file.writes().await,
-            Address::Postgres(server) => server.pool(Purpose::Writes).await,
-        }
+        self.0.address.pool(Purpose::Writes, 1).await
     }
 
     /// Closes the open connections before their next use: they may lead to the wrong server.

@@ -23,12 +23,12 @@ pub struct Head {
 impl Store {
     /// Returns the id that distinguishes this store from others in tokens.
     pub async fn store_id(&self) -> Result<u32, StoreError> {
-        u32_of(self.read_head(self.reads(), "").await?.store_id)
+        u32_of(self.read_head(self.reserved(), "").await?.store_id)
     }
 
     /// Returns the newest revision in the database.
     pub async fn head(&self) -> Result<Revision, StoreError> {
-        match self.read_head(self.reads(), "").await {
+        match self.read_head(self.reserved(), "").await {
             Err(error) => Err(self.failed(error).await),
             head => {
                 self.check_file()?;
@@ -39,7 +39,7 @@ impl Store {
 
     /// Returns the revision with this number. `None` if there is none yet.
     pub async fn revision_at(&self, number: u64) -> Result<Option<Revision>, StoreError> {
-        let snapshot = self.snapshot().await?;
+        let snapshot = self.reserved_snapshot().await?;
         let found = committed(&snapshot.tx, number).await;
         snapshot.end().await;
         found
@@ -47,7 +47,7 @@ impl Store {
 
     /// Returns at most `limit` of the newest revisions, oldest first.
     pub async fn newest_revisions(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
-        let snapshot = self.snapshot().await?;
+        let snapshot = self.reserved_snapshot().await?;
         let find = commit::Entity::find().order_by_desc(commit::Column::Revision).limit(u64::from(limit));
         let found = find.all(&snapshot.tx).await;
         snapshot.end().await;

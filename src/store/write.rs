@@ -15,7 +15,7 @@ use super::read::changes::commits_since;
 use super::read::snapshot::joined;
 use super::{Database, ErrorClass, SinceError, Store, StoreError};
 use crate::domain::commands::group::{Commit, Known, KnownRequest};
-use crate::domain::{RequestKey, Revision, State, Time};
+use crate::domain::{ProjectKey, RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
 use crate::store::schema::request;
 
@@ -126,7 +126,8 @@ impl WriteTx {
         let mut any = Condition::any();
         for key in keys {
             let caller = request::Column::Caller.eq(&*key.caller);
-            any = any.add(caller.and(request::Column::RequestId.eq(&*key.request_id)));
+            let project = request::Column::Project.eq(key.project.as_str());
+            any = any.add(caller.and(project).and(request::Column::RequestId.eq(&*key.request_id)));
         }
         let young = request::Column::At.gt(now.plus_seconds(-REQUEST_ID_SECONDS).0);
         let found = request::Entity::find().filter(any).filter(young).all(&self.tx).await?;
@@ -184,7 +185,11 @@ async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx
 }
 
 fn known_request(row: request::Model) -> Result<(RequestKey, KnownRequest), StoreError> {
-    let key = RequestKey { caller: row.caller.into(), request_id: row.request_id.into() };
+    let key = RequestKey {
+        caller: row.caller.into(),
+        project: ProjectKey::stored(row.project),
+        request_id: row.request_id.into(),
+    };
     let fingerprint = row.fingerprint.try_into().map_err(|_| unreadable("a fingerprint that is not 16 bytes long"))?;
     let known = KnownRequest {
         fingerprint: u128::from_be_bytes(fingerprint),

@@ -32,6 +32,7 @@ pub(super) struct Committer {
     failing: Arc<AtomicBool>,
     /// Why nothing can be written until a restart. `None` if writes are possible.
     closed: Option<String>,
+    closed_for_good: Arc<AtomicBool>,
     /// A step was abandoned. Its connection is still in use and must be replaced before the next transaction.
     stuck: bool,
 }
@@ -71,8 +72,14 @@ struct Begun {
 }
 
 impl Committer {
-    pub fn new(store: Store, engine: Arc<Engine>, limits: Limits, failing: Arc<AtomicBool>) -> Self {
-        Self { store, engine, limits, failing, closed: None, stuck: false }
+    pub fn new(
+        store: Store,
+        engine: Arc<Engine>,
+        limits: Limits,
+        failing: Arc<AtomicBool>,
+        closed_for_good: Arc<AtomicBool>,
+    ) -> Self {
+        Self { store, engine, limits, failing, closed: None, closed_for_good, stuck: false }
     }
 
     /// Returns true if the database should be probed: it did not take the last write.
@@ -236,6 +243,7 @@ impl Committer {
         if self.store.database() == Database::Sqlite {
             // This process cannot find out what the file holds (a failed fsync is not retried). A restart reads it again.
             self.closed = Some("writing the database file failed; restart the server once the disk works".into());
+            self.closed_for_good.store(true, Ordering::Relaxed);
             unknown(answers);
             return (work, Vec::new(), Attempted::Unknown);
         }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use rolecall::domain::commands::group::{Commit, Known, KnownRequest, Verdict, Work, decide_group};
-use rolecall::domain::{Call, Change, Reason, RequestKey, Revision, State, Terms, Time, decide};
+use rolecall::domain::{Call, Change, ProjectKey, Reason, RequestKey, Revision, State, Terms, Time, decide};
 use rolecall::limits::Limits;
 
 use crate::model::Answer;
@@ -101,9 +101,12 @@ impl InGroups {
 
 /// Few request ids and callers, so that they repeat, sometimes with another body.
 fn call() -> impl Strategy<Value = Call> {
-    let key = (select(&["ann", "bob"][..]), select(&["1", "2", "3", "4"][..]));
-    let request =
-        proptest::option::of(key.prop_map(|(caller, id)| RequestKey { caller: caller.into(), request_id: id.into() }));
+    let key = (select(&["ann", "bob"][..]), select(&["shop", "default"][..]), select(&["1", "2"][..]));
+    let request = proptest::option::of(key.prop_map(|(caller, project, id)| RequestKey {
+        caller: caller.into(),
+        project: ProjectKey::stored(project),
+        request_id: id.into(),
+    }));
     (request, prop_oneof![4 => Just(7), 1 => Just(8)]).prop_map(|(request, fingerprint)| Call {
         actor: "tester".into(),
         request,

@@ -111,8 +111,8 @@ pub struct RoleRecord {
     pub origin: Origin,
 }
 
-/// Role, expiry, state, origin and fallback role.
-pub type ShownRole = (String, Option<Time>, RoleState, Origin, Option<String>);
+/// Role, expiry, state, origin, and fallback role with its state.
+pub type ShownRole = (String, Option<Time>, RoleState, Origin, Option<(String, RoleState)>);
 
 /// The options of a call, except its time.
 #[derive(Clone, Copy, Debug, Default)]

@@ -154,6 +154,7 @@ fn k3_a_malformed_item_is_an_item_error_and_never_a_denial() {
         let expected = [allowed, none, none, allowed, none, none, none, Decision::OrgNotFound];
         assert_eq!(answer.decisions().collect::<Vec<_>>(), expected);
         let errors: Vec<_> = answer.errors.iter().map(|error| (error.index, error.field.as_str())).collect();
+        assert_eq!(answer.errors_total, 5);
         assert_eq!(errors, [(1, "org_id"), (2, "user_id"), (4, "permission"), (5, "permission"), (6, "user_id")]);
         assert!(answer.errors.iter().all(|error| error.reason == "INVALID_FIELD" && !error.description.is_empty()));
     });

@@ -63,6 +63,27 @@ fn k4_every_response_carries_the_revision_it_was_read_at() {
 }
 
 #[test]
+fn k4_a_requirement_of_a_newer_client_is_refused() {
+    on_both(async |server| {
+        let raw = server.raw().await;
+        let ask = |consistency: &[u8]| {
+            let mut request = asking().encode_to_vec();
+            // Field 20 of the request.
+            request.extend([0xa2, 0x01]);
+            request.push(consistency.len() as u8);
+            request.extend(consistency);
+            request
+        };
+        raw.call("rolecall.v1.CheckService/Check", &ask(b"")).await.unwrap();
+        raw.call("rolecall.v1.CheckService/Check", &ask(b"\x08\x01")).await.unwrap();
+        for newer in [&b"\x20\x01"[..], b"\x20\x01\x08\x01", b"\x08\x01\x20\x01", b"\x2a\x03abc"] {
+            let refused = refused(raw.call("rolecall.v1.CheckService/Check", &ask(newer)).await, "INVALID_FIELD");
+            assert_eq!(refused.fields(), ["consistency"]);
+        }
+    });
+}
+
+#[test]
 fn k4_a_revision_ahead_of_the_database_is_refused_at_once() {
     on_both(async |server| {
         // After a backup was restored clients may hold revisions that it does not contain.

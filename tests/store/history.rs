@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rolecall::domain::commands::command::{Write, WriteMember};
 use rolecall::domain::model::project::RoleStructure;
-use rolecall::domain::{Command, RequestKey, Revision, State};
+use rolecall::domain::{Command, ProjectKey, RequestKey, Revision, State};
 use rolecall::limits::REQUEST_ID_SECONDS;
 use rolecall::store::{SinceError, Store, StoreError};
 use rolecall::wire;
@@ -96,7 +96,11 @@ async fn an_unknown_change_is_an_error(database: TestDatabase) {
 async fn a4_request_ids_are_known_for_24_hours_and_then_forgotten(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     desk.write(vec![create_project("shop", RoleStructure::SingleRole)]).await;
-    let request = |id: &str| RequestKey { caller: Arc::from("ann"), request_id: Arc::from(id) };
+    let request = |id: &str| RequestKey {
+        caller: Arc::from("ann"),
+        project: ProjectKey::stored("shop"),
+        request_id: Arc::from(id),
+    };
     let commits = desk.decide(vec![create_org("shop", "acme", None)], Some(request("one")));
     desk.persist(&commits).await;
     let asked = [request("one"), request("two")];

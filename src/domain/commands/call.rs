@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::model::name::UserId;
+use crate::domain::model::name::{ProjectKey, UserId};
 
 /// The recorded identity of a caller.
 pub type Actor = Arc<str>;
@@ -14,6 +14,8 @@ pub const SYSTEM: &str = "system";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestKey {
     pub caller: Actor,
+    /// The project that the command names or creates.
+    pub project: ProjectKey,
     pub request_id: Arc<str>,
 }
 

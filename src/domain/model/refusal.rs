@@ -62,7 +62,7 @@ pub enum Refusal {
     #[error("this would disable roles held by {} of {}: {}; set `on_disabled` to choose what happens to them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
     RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, orgs: u64 },
     #[error(
-        "{} with other members would be left without an owner (role `{role}`), for example `{first}`; give the role to another member there, or set `allow_ownerless`",
+        "{} with members would be left without an owner (role `{role}`), for example `{first}`; make another member the owner there first, or set `allow_ownerless`",
         count(.orgs, "org")
     )]
     LastOwner { role: RoleName, first: OrgId, orgs: u64 },

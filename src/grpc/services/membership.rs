@@ -97,6 +97,7 @@ impl MembershipService for MembershipApi {
             Some(_) => None,
             None => {
                 let at = reading.published.state.revision();
+                let _turn = self.0.list_turns.next(project.id).await?;
                 let revision = self.0.store.membership_revision(at, project, org, &user_id).await;
                 Some(revision.map_err(|error| status::unread(&error))?)
             }
@@ -149,6 +150,7 @@ impl MembershipService for MembershipApi {
                     limit: page.limit,
                     now,
                 };
+                let _turn = self.0.list_turns.next(project.id).await?;
                 self.0.store.list_members(&ask).await.map_err(|error| status::unread(&error))?
             }
         };
@@ -185,6 +187,7 @@ impl MembershipService for MembershipApi {
             limit: page.limit,
             now: clock::now(),
         };
+        let _turn = self.0.list_turns.next(reading.project.id).await?;
         let rows = self.0.store.list_user_memberships(&ask).await.map_err(|error| status::unread(&error))?;
         let (memberships, last) = page.fill(rows, |row| self.shown(row));
         let last = last.as_ref().map(|row| row.member.org_id.as_str());

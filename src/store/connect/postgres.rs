@@ -9,7 +9,7 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode}
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use url::Url;
 
-use super::{ACQUIRE_TIMEOUT, READ_CONNECTIONS, shown};
+use super::{ACQUIRE_TIMEOUT, Purpose, shown};
 use crate::store::StoreError;
 use crate::store::error::{ErrorClass, class_of};
 
@@ -70,12 +70,6 @@ enum Unsuitable {
          for this database, or connect to PostgreSQL directly"
     )]
     TransactionPooler,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    Reads,
-    Writes,
 }
 
 /// Which PostgreSQL server answers. A promoted standby has a higher timeline than the primary before it.
@@ -181,11 +175,10 @@ impl Postgres {
         if shared { Err(unsuitable(Unsuitable::TransactionPooler)) } else { Ok(()) }
     }
 
-    /// Opens a pool for reads, or one connection for writes.
-    pub async fn pool(&self, purpose: Purpose) -> Result<DatabaseConnection, StoreError> {
+    pub async fn pool(&self, purpose: Purpose, connections: u32) -> Result<DatabaseConnection, StoreError> {
         let oldest = self.oldest.clone();
         let pool = PgPoolOptions::new()
-            .max_connections(if purpose == Purpose::Reads { READ_CONNECTIONS } else { 1 })
+            .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             // A round trip less on every write: `begin_write` tries a second connection if the first one is lost.
             .test_before_acquire(purpose == Purpose::Reads)

@@ -12,7 +12,7 @@ use sea_orm::sqlx::Connection;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, DatabaseConnection};
 
-use super::{ACQUIRE_TIMEOUT, READ_CONNECTIONS, cause, shown};
+use super::{ACQUIRE_TIMEOUT, Purpose, cause, shown};
 use crate::store::StoreError;
 
 /// How long SQLite waits for a lock; there is one writer a file, so that only checkpoints are waited for.
@@ -77,40 +77,25 @@ impl Sqlite {
         }
     }
 
-    /// Opens the connection for writes. It creates the file and sets WAL, so open it first.
-    pub async fn writes(&self) -> Result<DatabaseConnection, StoreError> {
-        let mut options = options_for(&self.url, 1);
-        options.map_sqlx_sqlite_opts(|options| settings(options).create_if_missing(true));
-        connect(options).await
+    pub async fn pool(&self, purpose: Purpose, connections: u32) -> Result<DatabaseConnection, StoreError> {
+        let mut options = ConnectOptions::new(&self.url);
+        options.max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+        // A connection that opens the file later would find another one in its place. And SQLite deletes the log with the last
+        // connection.
+        options.idle_timeout(None).max_lifetime(None);
+        // If SQLite has rolled back by itself, as on a full disk, the driver's own ROLLBACK fails. It then takes the next
+        // transaction for a nested one and never commits it.
+        options.map_sqlx_sqlite_before_acquire(|connection, _| {
+            let is_free = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_free) })
+        });
+        options.map_sqlx_sqlite_opts(move |options| match purpose {
+            Purpose::Reads => settings(options).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD),
+            Purpose::Writes => settings(options).create_if_missing(true),
+        });
+        let opened = sea_orm::Database::connect(options).await;
+        opened.map_err(|error| StoreError::Open { database: shown(&self.url), cause: cause(&error) })
     }
-
-    pub async fn reads(&self) -> Result<DatabaseConnection, StoreError> {
-        let mut options = options_for(&self.url, READ_CONNECTIONS);
-        options
-            .map_sqlx_sqlite_opts(|options| settings(options).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD));
-        connect(options).await
-    }
-}
-
-fn options_for(url: &str, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
-    // A connection that opens the file later would find another one in its place. And SQLite deletes the log with the last
-    // connection.
-    options.idle_timeout(None).max_lifetime(None);
-    // If SQLite has rolled back by itself, as on a full disk, the driver's own ROLLBACK fails. It then takes the next
-    // transaction for a nested one and never commits it.
-    options.map_sqlx_sqlite_before_acquire(|connection, _| {
-        let is_free = !connection.is_in_transaction();
-        Box::pin(async move { Ok(is_free) })
-    });
-    options
-}
-
-async fn connect(options: ConnectOptions) -> Result<DatabaseConnection, StoreError> {
-    let database = shown(options.get_url());
-    let opened = sea_orm::Database::connect(options).await;
-    opened.map_err(|error| StoreError::Open { database, cause: cause(&error) })
 }
 
 fn settings(options: SqliteConnectOptions) -> SqliteConnectOptions {

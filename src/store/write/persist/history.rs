@@ -44,8 +44,8 @@ pub async fn forget(tx: &DatabaseTransaction, head: Revision, last: Revision, no
     let old = sql.bind(now.plus_seconds(-REQUEST_ID_SECONDS).0);
     let max = sql.bind(FORGET_MAX);
     sql.push(&format!(
-        r#"DELETE FROM requests WHERE (caller, request_id) IN
-             (SELECT caller, request_id FROM requests WHERE "at" <= {old} ORDER BY "at" LIMIT {max})"#
+        r#"DELETE FROM requests WHERE (caller, project, request_id) IN
+             (SELECT caller, project, request_id FROM requests WHERE "at" <= {old} ORDER BY "at" LIMIT {max})"#
     ));
     tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
     Ok(())
@@ -91,6 +91,7 @@ fn request_row(commit: &Commit) -> Option<request::Model> {
     let request = commit.request.as_ref()?;
     Some(request::Model {
         caller: request.key.caller.to_string(),
+        project: request.key.project.to_string(),
         request_id: request.key.request_id.to_string(),
         fingerprint: request.fingerprint.to_be_bytes().into(),
         revision: revision_number(commit.revision.number),
