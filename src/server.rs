@@ -19,6 +19,7 @@ use crate::domain::commands::call::SYSTEM;
 use crate::domain::commands::command::CreateProject;
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::refusal::Noun;
+use crate::domain::model::template::B2B;
 use crate::domain::{Call, Command, ProjectKey, Refusal};
 use crate::engine::Engine;
 use crate::grpc::app::App;
@@ -206,6 +207,8 @@ async fn default_project(engine: &Engine, writer: &Writer) -> Result<(), Failure
         environment: Environment::Live,
         role_structure: RoleStructure::SingleRole,
         reuse_deleted_key: false,
+        template: &B2B,
+        owner_role: None,
     });
     let call = Call::plain(SYSTEM, "first start");
     match writer.submit(command, call).await {

@@ -208,6 +208,7 @@ mod tests {
     use crate::domain::collections::hash::HashKey;
     use crate::domain::commands::command::CreateProject;
     use crate::domain::model::project::{Environment, RoleStructure};
+    use crate::domain::model::template::B2B;
     use crate::domain::{Call, Revision, Terms, Time, decide};
     use crate::limits::Limits;
 
@@ -229,6 +230,8 @@ mod tests {
             environment: Environment::Live,
             role_structure: RoleStructure::SingleRole,
             reuse_deleted_key: false,
+            template: &B2B,
+            owner_role: None,
         });
         written(&State::new(HashKey::new([5; 16])), &command)
     }

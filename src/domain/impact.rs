@@ -34,12 +34,12 @@ pub fn impact(before: &State, after: &State, changes: &[Change], visibility: Vis
         let (before, after) = (existing(before, project), existing(after, project));
         let scope = Scope::of(changes);
         let mut sides = Sides { before, after, visibility, now, reordered: false, hierarchy: OnceCell::new() };
-        sides.reordered = scope.roles && sides.is_reordered();
+        sides.reordered = scope.reordered && sides.is_reordered();
         members::count(&sides, &scope, &mut impact, &mut marks);
         [impact.grants_gained, impact.grants_lost] = roles::grants(&sides, changes, &mut marks);
         if scope.roles {
             impact.at_least_lost = roles::at_least_lost(&sides, &mut marks);
-            impact.manages_lost = roles::manages_lost(&sides, &mut marks);
+            impact.manages_lost = roles::manages_lost(&sides, &scope, &mut marks);
         }
     }
     impact.digest = digest::digest(&impact, &marks);

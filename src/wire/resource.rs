@@ -70,7 +70,7 @@ pub fn role_mapping(project: &Project, id: RoleMappingId) -> wire::RoleMapping {
         description: record.description.to_string(),
         is_default: project.record.default_role_mapping == id,
         disabled_roles: role_names(project, &project.in_role_order(&record.disabled_roles)),
-        grant_count: count(mapping.grant_count() as u64),
+        grant_count: count(mapping.grants),
         create_time: Some(timestamp(record.create_time)),
         aliases: texts(&record.aliases),
         etag: etag(id.number(), record.version),

@@ -55,7 +55,7 @@ pub struct ProjectModel {
     pub mappings: BTreeMap<String, Mapping>,
     pub orgs: BTreeMap<String, OrgModel>,
     pub retired: BTreeSet<String>,
-    /// Every different role set that a member ever had. `None` once a role was deleted: how many are kept then is not
+    /// Every different role set that a member had since the unused ones were dropped. `None` once a role was deleted: how many are kept then is not
     /// specified.
     pub role_sets: Option<BTreeSet<BTreeSet<String>>>,
 }
@@ -172,11 +172,18 @@ impl Model {
         now: Time,
         limits: &Limits,
     ) -> Result<(ModelOutcome, Self), Reason> {
-        let mut next = self.clone();
         let created = called.commit_time.unwrap_or(now);
-        let answer = match called.acting_user {
-            Some(acting) => next.execute_for(acting, command, now, limits)?,
-            None => next.execute(command, now, created, limits)?,
+        let execute = |mut next: Self| {
+            let answer = match called.acting_user {
+                Some(acting) => next.execute_for(acting, command, now, limits)?,
+                None => next.execute(command, now, created, limits)?,
+            };
+            Ok((answer, next))
+        };
+        // P7: role sets that nobody holds are dropped before a limit refuses a command.
+        let (answer, mut next) = match execute(self.clone()) {
+            Err(Reason::LimitExceeded) => execute(self.without_unused_role_sets(command))?,
+            result => result?,
         };
         next.drop_fallbacks_of_enabled_roles();
         if called.stale_digest {
@@ -184,6 +191,17 @@ impl Model {
         }
         let changed = next != *self;
         Ok((ModelOutcome { changed, answer }, next))
+    }
+
+    fn without_unused_role_sets(&self, command: &Command) -> Self {
+        let mut model = self.clone();
+        let Some(project) = command.project().and_then(|key| model.projects.get_mut(key.as_str())) else {
+            return model;
+        };
+        let members = project.orgs.values().flat_map(|org_model| org_model.members.values());
+        let used: BTreeSet<BTreeSet<String>> = members.map(|member| member.roles.keys().cloned().collect()).collect();
+        project.role_sets = project.role_sets.is_some().then_some(used);
+        model
     }
 
     fn execute(&mut self, command: &Command, now: Time, created: Time, limits: &Limits) -> Result<Answer, Reason> {
@@ -306,27 +324,30 @@ impl Model {
         let mut most = all.clone();
         most.remove("rolecall::can_delete_org");
         most.remove("rolecall::can_edit_org_access");
-        let grants = [
-            ("Owner".to_string(), all),
-            ("Admin".to_string(), most),
-            ("Member".to_string(), BTreeSet::from(["rolecall::can_view_other_members".to_string()])),
-        ];
+        let empty = command.template.name == "empty";
+        let owner = command.owner_role.as_ref().map_or("Owner".to_string(), ToString::to_string);
+        let mut grants = vec![(owner.clone(), all)];
+        if !empty {
+            let view = BTreeSet::from(["rolecall::can_view_other_members".to_string()]);
+            grants.extend([("Admin".to_string(), most), ("Member".to_string(), view)]);
+        }
+        let roles: Vec<String> = grants.iter().map(|(name, _)| name.clone()).collect();
         let mapping = Mapping {
             details: Details::new(TEMPLATE_TEXT, false, created),
             disabled: BTreeSet::new(),
-            grants: BTreeMap::from(grants),
+            grants: BTreeMap::from_iter(grants),
         };
-        let role = |name: &str| (name.to_string(), Details::new(TEMPLATE_TEXT, false, created));
+        let role = |name: String| (name, Details::new(TEMPLATE_TEXT, false, created));
         let mut project = ProjectModel {
             display_name: command.display_name.clone(),
             environment: command.environment,
             structure: command.role_structure,
             created,
-            default_role: "Member".into(),
-            default_owner_role: "Owner".into(),
+            default_role: if empty { owner.clone() } else { "Member".into() },
+            default_owner_role: owner,
             default_mapping: "Default".into(),
             permissions,
-            roles: vec![role("Owner"), role("Admin"), role("Member")],
+            roles: roles.into_iter().map(role).collect(),
             manages: BTreeMap::new(),
             mappings: BTreeMap::from([("Default".into(), mapping)]),
             orgs: BTreeMap::new(),

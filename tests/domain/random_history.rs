@@ -86,7 +86,7 @@ pub fn history() -> BoxedStrategy<History> {
         .prop_map(|(limits, set_up, steps, asked_at)| {
             let before = initial_projects().into_iter().chain(if set_up { set_up_commands() } else { Vec::new() });
             let mut steps: Vec<Step> = before.map(|command| Step::plain(0, command)).chain(steps).collect();
-            // How many role sets are kept after a role was deleted is not specified.
+            // How many role sets are kept after a role was deleted, or for members who wait to be purged, is not specified.
             if limits.role_sets < Limits::default().role_sets {
                 steps.retain(|step| !alters_sets(&step.command));
             }
@@ -95,11 +95,11 @@ pub fn history() -> BoxedStrategy<History> {
         .boxed()
 }
 
-/// Returns true if the command may rewrite role sets.
+/// Returns true if the command may rewrite role sets, or leave sets that only deleted members hold.
 fn alters_sets(command: &Command) -> bool {
     let remaps = |on_disabled: &OnDisabled| matches!(on_disabled, OnDisabled::Remap { .. });
     match command {
-        Command::DeleteRole(_) | Command::ConvertRoleStructure(_) => true,
+        Command::DeleteRole(_) | Command::ConvertRoleStructure(_) | Command::DeleteOrg(_) => true,
         Command::CreateRoleMapping(command) => remaps(&command.on_disabled),
         Command::UpdateRoleMapping(command) => remaps(&command.on_disabled),
         Command::DeleteRoleMapping(command) => remaps(&command.on_disabled),

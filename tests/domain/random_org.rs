@@ -7,6 +7,7 @@ use proptest::sample::{select, subsequence};
 
 use rolecall::domain::commands::command::*;
 use rolecall::domain::model::project::{Environment, RoleStructure};
+use rolecall::domain::model::template::B2B;
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use rolecall::limits::Limits;
 
@@ -157,6 +158,8 @@ pub fn random_org() -> BoxedStrategy<RandomOrg> {
                 environment: Environment::Live,
                 role_structure: structure,
                 reuse_deleted_key: false,
+                template: &B2B,
+                owner_role: None,
             });
             let create_org = Command::CreateOrg(CreateOrg {
                 project: project(),

@@ -67,6 +67,7 @@ fn form(message: &str, field: &str) -> Form {
         ("CreateProjectRequest", "environment") => Form::Environment,
         ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
         ("CreateProjectRequest", "template") => Form::Template,
+        ("CreateProjectRequest", "owner_role") => NAME,
         ("ConvertRoleStructureRequest", "role_structure") => Form::ConvertedStructure,
         ("DeleteProjectRequest", "confirm") => Form::Confirmation,
         ("OnDisabled", "strategy") => Form::DisabledRoleStrategy,
@@ -158,7 +159,7 @@ impl Form {
                 ["a b", " a", "a\t", "a\n", "a\0", "a\u{85}b", "a\u{a0}b", "a\u{2003}b", &long(128)].map(text).into()
             }
             Self::Text { bytes_max } => ["a\0b", &long(bytes_max)].map(text).into(),
-            Self::Template => ["b2c", "B2B", "a\0"].map(text).into(),
+            Self::Template => ["b2c", "B2B", "b2b ", "a\0"].map(text).into(),
             Self::RequestId => ["a\0", "a\n", "a\u{7f}", "é", &long(128)].map(text).into(),
             Self::PageSize => [-1, i64::from(i32::MIN)].map(number).into(),
             Self::PageToken => {

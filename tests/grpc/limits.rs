@@ -3,7 +3,7 @@
 use rolecall::limits::Limits;
 use rolecall::wire::{self, check_request::Question};
 
-use crate::fixture::{add, in_an_hour, remapping, role, roles, row, set, temporary, texts};
+use crate::fixture::{Project, add, in_an_hour, remapping, role, roles, row, set, temporary, texts};
 use crate::refusals::{Refused, refused};
 use crate::server::{Server, on_both, on_both_with};
 
@@ -128,6 +128,52 @@ fn p7_different_role_sets_per_project() {
         let [(limit, description)] = refused.quotas()[..] else { panic!("{refused:?}") };
         assert_eq!(limit, "role_sets");
         assert!(description.contains("rows[1]"), "the row is named: {description}");
+    });
+}
+
+#[test]
+fn p7_one_org_cannot_use_up_the_role_sets_of_all() {
+    on_both_with(Limits { role_sets: 6, ..Limits::default() }, async |server| {
+        let project = server.multi().await;
+        for name in ["Guest", "Clerk"] {
+            project.role(name).await;
+        }
+        let managing = wire::Role { manages: texts(&["Admin", "Member", "Guest", "Clerk"]), ..Default::default() };
+        let managing = wire::UpdateRoleRequest {
+            project: project.key.into(),
+            name: "Owner".into(),
+            resource: Some(managing),
+            ..Default::default()
+        };
+        server.update_role(managing).await.unwrap();
+        project.org_with_owner("acme", "ann").await;
+        project.add("acme", "bob", &roles(&["Member"])).await;
+        // The owner gives one member every combination of roles.
+        let names = ["Admin", "Member", "Guest", "Clerk"];
+        for combination in 1..1 << names.len() {
+            let chosen: Vec<&str> =
+                names.iter().enumerate().filter(|(at, _)| combination >> at & 1 == 1).map(|(_, &name)| name).collect();
+            let setting = project.setting("acme", "bob", &roles(&chosen));
+            let setting = wire::SetMemberRolesRequest { acting_user_id: "ann".into(), ..setting };
+            server.set_member_roles(setting).await.unwrap();
+        }
+        // Another org can still give a new combination, also after a restart.
+        project.org("globex", "").await;
+        project.add("globex", "cid", &roles(&["Owner", "Guest"])).await;
+        let restarted = server.restarted().await;
+        let project = Project { server: &restarted, key: project.key };
+        project.add("globex", "dan", &roles(&["Owner", "Clerk"])).await;
+        assert_eq!(project.roles_of("acme", "bob").await, "Admin live, Member live, Guest live, Clerk live");
+        assert_eq!(project.roles_of("globex", "cid").await, "Owner live, Guest live");
+        // Roles that come and go strand nothing.
+        for _ in 0..8 {
+            project.role("Trial").await;
+            project.set("globex", "dan", &roles(&["Trial"])).await;
+            let deleting =
+                wire::DeleteRoleRequest { project: project.key.into(), name: "Trial".into(), ..Default::default() };
+            restarted.delete_role(deleting).await.unwrap();
+            project.set("globex", "dan", &roles(&["Owner", "Clerk"])).await;
+        }
     });
 }
 

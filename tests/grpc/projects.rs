@@ -4,7 +4,7 @@ use rolecall::wire::{self, Decision, Environment, RoleStructure};
 
 use crate::fixture::{Project, mask, roles};
 use crate::refusals::refused;
-use crate::server::on_both;
+use crate::server::{Server, on_both};
 
 const BUILT_INS: [&str; 9] = [
     "rolecall::can_view_other_members",
@@ -236,23 +236,73 @@ fn p1_the_display_name_can_be_changed_and_the_key_cannot() {
 fn p3_list_templates_shows_what_a_template_creates() {
     on_both(async |server| {
         let request = wire::ListTemplatesRequest { page_size: 1, ..Default::default() };
-        let answer = server.list_templates(request).await.unwrap();
-        assert_eq!(answer.next_page_token, "");
-        let [template] = &answer.templates[..] else { panic!("{:?}", answer.templates) };
-        assert!(!template.description.is_empty());
-        let request = wire::CreateProjectRequest {
-            key: "made".into(),
-            environment: wire::Environment::Test.into(),
-            template: template.name.clone(),
-            ..Default::default()
+        let first = server.list_templates(request.clone()).await.unwrap();
+        let request = wire::ListTemplatesRequest { page_token: first.next_page_token, ..request };
+        let second = server.list_templates(request).await.unwrap();
+        assert_eq!(second.next_page_token, "");
+        let templates: Vec<_> = first.templates.into_iter().chain(second.templates).collect();
+        assert_eq!(templates.iter().map(|template| &*template.name).collect::<Vec<_>>(), ["b2b", "empty"]);
+        for template in templates {
+            shows_what_it_creates(server, &template).await;
+        }
+    });
+}
+
+/// Creates a project from the template and compares.
+async fn shows_what_it_creates(server: &Server, template: &wire::Template) {
+    let key: &'static str = if template.name == "empty" { "made-empty" } else { "made" };
+    assert!(!template.description.is_empty());
+    let request = wire::CreateProjectRequest {
+        key: key.into(),
+        environment: wire::Environment::Test.into(),
+        template: template.name.clone(),
+        ..Default::default()
+    };
+    server.create_project(request).await.unwrap();
+    let project = Project { server, key };
+    assert_eq!(template.roles, project.role_order().await);
+    let request = wire::ListPermissionsRequest { project: key.into(), ..Default::default() };
+    let permissions = server.list_permissions(request).await.unwrap().permissions;
+    assert_eq!(template.permissions, permissions.into_iter().map(|it| it.name).collect::<Vec<_>>());
+    let mappings: Vec<String> = project.mappings().await.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(template.role_mappings, mappings);
+}
+
+#[test]
+fn p3_the_empty_template_has_one_role_and_leaves_other_names_free() {
+    on_both(async |server| {
+        let empty = |key: &str, owner_role: &str| wire::CreateProjectRequest {
+            template: "empty".into(),
+            owner_role: owner_role.into(),
+            ..creating(key)
         };
+        for (key, owner_role, name) in [("one", "", "Owner"), ("two", "superuser", "superuser")] {
+            let created = server.create_project(empty(key, owner_role)).await.unwrap().project.unwrap();
+            assert_eq!((&*created.default_role, &*created.default_owner_role), (name, name));
+            let project = Project { server, key };
+            assert_eq!(project.role_order().await, [name]);
+            assert_eq!(project.mappings().await, [("Default".to_string(), true)]);
+            assert_eq!(project.row("Default", name).await, sorted(&BUILT_INS));
+            for other in ["admin", "member", "MEMBER GUEST"] {
+                project.role(other).await;
+            }
+            project.org_with_owner("acme", "ann").await;
+            assert_eq!(project.roles_of("acme", "ann").await, format!("{name} live"));
+            assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
+        }
+        let multi = wire::RoleStructure::MultiRole.into();
+        let request = wire::CreateProjectRequest { role_structure: multi, ..empty("three", "Boss") };
         server.create_project(request).await.unwrap();
-        let project = Project { server, key: "made" };
-        assert_eq!(template.roles, project.role_order().await);
-        let request = wire::ListPermissionsRequest { project: "made".into(), ..Default::default() };
-        let permissions = server.list_permissions(request).await.unwrap().permissions;
-        assert_eq!(template.permissions, permissions.into_iter().map(|it| it.name).collect::<Vec<_>>());
-        let mappings: Vec<String> = project.mappings().await.into_iter().map(|(name, _)| name).collect();
-        assert_eq!(template.role_mappings, mappings);
+        let request = wire::GetRoleRequest { project: "three".into(), name: "Boss".into(), ..Default::default() };
+        assert_eq!(server.get_role(request).await.unwrap().role.unwrap().manages, ["Boss"]);
+        server
+            .storing_nothing(async {
+                for template in ["", "b2b"] {
+                    let request = wire::CreateProjectRequest { template: template.into(), ..empty("four", "Boss") };
+                    let refused = refused(server.create_project(request).await, "INVALID_FIELD");
+                    assert_eq!(refused.fields(), ["owner_role"]);
+                }
+            })
+            .await;
     });
 }

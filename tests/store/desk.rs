@@ -13,6 +13,7 @@ use rolecall::domain::commands::command::{
 };
 use rolecall::domain::commands::group::{Commit, Known, Verdict, Work, decide_group};
 use rolecall::domain::model::project::{Environment, RoleStructure};
+use rolecall::domain::model::template::B2B;
 use rolecall::domain::rules::member_list::MemberFilter;
 use rolecall::domain::{
     Call, Command, OrgId, PermissionName, ProjectKey, RequestKey, Revision, RoleMappingName, RoleName, State, Time,
@@ -184,6 +185,8 @@ pub fn create_project(project: &str, role_structure: RoleStructure) -> Command {
         environment: Environment::Test,
         role_structure,
         reuse_deleted_key: true,
+        template: &B2B,
+        owner_role: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::domain::model::id::{OrgNo, ProjectId};
 use crate::domain::model::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, UserId};
 use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::model::template::Template;
 use crate::domain::model::time::Time;
 
 /// Defines `Command`: the commands of a project that has to exist, and `CreateProject` and `Purge`.
@@ -56,6 +57,9 @@ pub struct CreateProject {
     pub role_structure: RoleStructure,
     /// Allows the key of a deleted project (S5).
     pub reuse_deleted_key: bool,
+    pub template: &'static Template,
+    /// The name of the first role of the template. `None` keeps the name that the template gives it.
+    pub owner_role: Option<RoleName>,
 }
 
 /// A field that is `None` does not change, here and in every other update.

@@ -14,6 +14,7 @@ use crate::domain::model::refusal::Refusal;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::State;
 use crate::domain::state::change::Change;
+use crate::domain::state::project::Project;
 
 /// An accepted command.
 pub struct Decided {
@@ -27,7 +28,20 @@ pub struct Decided {
 
 /// Decides one command. A refused command changes nothing.
 pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Decided, Refusal> {
-    let (draft, outcome) = draft(state, command, terms)?;
+    let (draft, outcome) = match draft(state, command, terms) {
+        // Sets that nobody holds do not count. Otherwise one org could use up the limit for all, by giving a member one
+        // combination of roles after the other.
+        Err(refusal) if refusal.exceeds(role_set::LIMIT) => {
+            let mut collected = Draft::new(state, terms);
+            let project = command.project().and_then(|key| state.project(key)).map(|project| project.id);
+            if !project.is_some_and(|project| role_set::delete_unused(&mut collected, project)) {
+                return Err(refusal);
+            }
+            let outcome = run(&mut collected, command)?;
+            (collected, outcome)
+        }
+        drafted => drafted?,
+    };
     let (next, changes) = draft.into_parts();
     let impact = match command {
         // Purging deleted data affects no members.
@@ -43,7 +57,7 @@ pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Dec
     Ok(Decided { next, changes, outcome, impact: Arc::new(impact) })
 }
 
-/// Returns true if the command would be accepted.
+/// Returns true if the command would be accepted. Role sets that nobody holds count, see [`without_unused_sets`].
 pub fn accepts(state: &State, command: &Command, terms: &Terms<'_>) -> bool {
     draft(state, command, terms).is_ok()
 }
@@ -54,31 +68,44 @@ fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(
         return Err(Refusal::Bug);
     }
     let mut draft = Draft::new(state, terms);
-    let outcome = match command {
-        Command::CreateProject(command) => project::create(&mut draft, command),
-        Command::UpdateProject(command) => project::update(&mut draft, command),
-        Command::ConvertRoleStructure(command) => project::convert::convert(&mut draft, command),
-        Command::DeleteProject(command) => project::delete(&mut draft, command),
-        Command::CreatePermissions(command) => permission::create(&mut draft, command),
-        Command::UpdatePermission(command) => permission::update(&mut draft, command),
-        Command::DeletePermission(command) => permission::delete(&mut draft, command),
-        Command::CreateRole(command) => role::create(&mut draft, command),
-        Command::UpdateRole(command) => role::update(&mut draft, command),
-        Command::ReorderRoles(command) => role::reorder(&mut draft, command),
-        Command::DeleteRole(command) => role::delete::delete(&mut draft, command),
-        Command::CreateRoleMapping(command) => role_mapping::create(&mut draft, command),
-        Command::UpdateRoleMapping(command) => role_mapping::update(&mut draft, command),
-        Command::PromoteRoleMapping(command) => role_mapping::promote(&mut draft, command),
-        Command::DeleteRoleMapping(command) => role_mapping::delete(&mut draft, command),
-        Command::CreateOrg(command) => org::create(&mut draft, command),
-        Command::UpdateOrg(command) => org::update(&mut draft, command),
-        Command::DeleteOrg(command) => org::delete(&mut draft, command),
-        Command::SubscribeOrg(command) => subscription::subscribe_org(&mut draft, command),
-        Command::BatchSubscribeOrgs(command) => subscription::subscribe_orgs(&mut draft, command),
-        Command::WriteMember(command) => membership::write_one(&mut draft, command),
-        Command::BatchWriteMembers(command) => membership::write_batch(&mut draft, command),
-        Command::Purge(command) => purge::purge(&mut draft, command),
-    }?;
+    let outcome = run(&mut draft, command)?;
     role_set::collect(&mut draft);
     Ok((draft, outcome))
+}
+
+/// Returns the state that a command is decided on if the limit of role sets would refuse one more.
+pub fn without_unused_sets(state: &State, project: &Project, terms: &Terms<'_>) -> State {
+    let mut draft = Draft::new(state, terms);
+    if project.role_sets.len() as u64 >= terms.limits.role_sets {
+        role_set::delete_unused(&mut draft, project.id);
+    }
+    draft.into_parts().0
+}
+
+fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
+    match command {
+        Command::CreateProject(command) => project::create(draft, command),
+        Command::UpdateProject(command) => project::update(draft, command),
+        Command::ConvertRoleStructure(command) => project::convert::convert(draft, command),
+        Command::DeleteProject(command) => project::delete(draft, command),
+        Command::CreatePermissions(command) => permission::create(draft, command),
+        Command::UpdatePermission(command) => permission::update(draft, command),
+        Command::DeletePermission(command) => permission::delete(draft, command),
+        Command::CreateRole(command) => role::create(draft, command),
+        Command::UpdateRole(command) => role::update(draft, command),
+        Command::ReorderRoles(command) => role::reorder(draft, command),
+        Command::DeleteRole(command) => role::delete::delete(draft, command),
+        Command::CreateRoleMapping(command) => role_mapping::create(draft, command),
+        Command::UpdateRoleMapping(command) => role_mapping::update(draft, command),
+        Command::PromoteRoleMapping(command) => role_mapping::promote(draft, command),
+        Command::DeleteRoleMapping(command) => role_mapping::delete(draft, command),
+        Command::CreateOrg(command) => org::create(draft, command),
+        Command::UpdateOrg(command) => org::update(draft, command),
+        Command::DeleteOrg(command) => org::delete(draft, command),
+        Command::SubscribeOrg(command) => subscription::subscribe_org(draft, command),
+        Command::BatchSubscribeOrgs(command) => subscription::subscribe_orgs(draft, command),
+        Command::WriteMember(command) => membership::write_one(draft, command),
+        Command::BatchWriteMembers(command) => membership::write_batch(draft, command),
+        Command::Purge(command) => purge::purge(draft, command),
+    }
 }

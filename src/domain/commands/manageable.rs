@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::commands::call::Call;
 use crate::domain::commands::command::{Command, MemberWrite, RoleAssignment, Write, WriteMember};
-use crate::domain::commands::decide::accepts;
+use crate::domain::commands::decide::{accepts, without_unused_sets};
 use crate::domain::commands::draft::Terms;
 use crate::domain::model::id::{OrgNo, RoleId};
 use crate::domain::model::name::{OrgId, ProjectKey, RoleName, UserId};
@@ -74,6 +74,8 @@ pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Resul
     let mut rest: Vec<RoleId> = rest.take(ask.limit.saturating_add(1)).collect();
     let more = rest.len() > ask.limit;
     rest.truncate(ask.limit);
+    let call = Call::plain("", "");
+    let state = &without_unused_sets(state, &project, &Terms::new(&call, now, limits));
     let context = Context { state, project: &project, org, acting: &acting, ask, now, limits };
     let (roles, remove) = match &ask.target {
         None => {

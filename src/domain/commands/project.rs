@@ -17,12 +17,11 @@ use crate::domain::model::project::{ProjectRecord, RoleStructure, WORKSPACE};
 use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::model::role::{Role, rank_at};
 use crate::domain::model::role_mapping::RoleMappingRecord;
-use crate::domain::model::template::B2B;
 use crate::domain::rules::owners::check_owners_kept;
 use crate::domain::state::change::{Change, Edit, GrantsKey, Scoped};
 use crate::domain::state::project::Project;
 
-/// Creates a project from the template `b2b` (P3).
+/// Creates a project from a template (P3).
 pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome, Refusal> {
     if command.key.as_str() == WORKSPACE {
         return Err(Refusal::ReservedName { reserved: WORKSPACE });
@@ -35,7 +34,9 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
     }
     let project = draft.state().next_project();
     let now = draft.commit_time();
-    let roles @ [owner, _, member] = std::array::from_fn(|at| RoleId(numbered(at)));
+    let template = command.template;
+    let roles: Vec<RoleId> = (0..template.roles.len()).map(|at| RoleId(numbered(at))).collect();
+    let (Some(&owner), Some(&member)) = (roles.first(), roles.last()) else { return Err(Refusal::Bug) };
     let mapping = RoleMappingId::from_number(NonZeroU32::MIN);
     draft.edit(Change::Project(Edit {
         key: project,
@@ -67,13 +68,14 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             }),
         }));
     }
-    for (at, (role, template)) in roles.into_iter().zip(B2B.roles).enumerate() {
+    for (at, (&role, new)) in roles.iter().zip(template.roles).enumerate() {
+        let renamed = command.owner_role.clone().filter(|_| role == owner);
         draft.edit(Change::Role(Edit {
             key: Scoped { project, id: role },
             before: None,
             after: Some(Role {
-                name: RoleName::stored(template.name),
-                description: template.description.into(),
+                name: renamed.unwrap_or_else(|| RoleName::stored(new.name)),
+                description: new.description.into(),
                 internal: false,
                 rank: rank_at(at),
                 create_time: now,
@@ -82,7 +84,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
                 manages: match command.role_structure {
                     RoleStructure::SingleRole => [].into(),
                     // As in a SINGLE_ROLE project: the roles below it, and the highest also itself.
-                    RoleStructure::MultiRole => roles.into_iter().skip(if at == 0 { 0 } else { at + 1 }).collect(),
+                    RoleStructure::MultiRole => roles.iter().copied().skip(if at == 0 { 0 } else { at + 1 }).collect(),
                 },
             }),
         }));
@@ -91,16 +93,16 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
         key: Scoped { project, id: mapping },
         before: None,
         after: Some(RoleMappingRecord {
-            name: RoleMappingName::stored(B2B.role_mapping.0),
-            description: B2B.role_mapping.1.into(),
+            name: RoleMappingName::stored(template.role_mapping.0),
+            description: template.role_mapping.1.into(),
             disabled_roles: [].into(),
             create_time: now,
             aliases: [].into(),
             version: 1,
         }),
     }));
-    for (role, template) in roles.into_iter().zip(B2B.roles) {
-        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (template.grants)(name));
+    for (role, new) in roles.into_iter().zip(template.roles) {
+        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (new.grants)(name));
         let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
         let key = GrantsKey { project, role_mapping: mapping, role };
         draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));

@@ -8,6 +8,9 @@ use crate::domain::state::change::{Change, Edit, Scoped};
 use crate::domain::state::membership::ROLE_SET_ID_MAX;
 use crate::limits::ROLE_SETS_BETWEEN_COLLECTIONS;
 
+/// The name of the limit on sets.
+pub const LIMIT: &str = "role_sets";
+
 /// Returns the id of a set with exactly these roles that was not migrated. Creates it if there is none.
 pub fn intern(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Result<RoleSetId, Refusal> {
     match draft.state().project_numbered(project).and_then(|project| project.role_set_of(&roles)) {
@@ -21,7 +24,7 @@ pub fn intern(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Resu
 pub fn add(draft: &mut Draft<'_>, project: ProjectId, roles: RoleSet) -> Result<RoleSetId, Refusal> {
     let sets = draft.state().project_numbered(project).map(|project| &project.role_sets);
     let Some((id, sets)) = sets.map(|sets| (sets.next_id(), sets.len())) else { return Err(Refusal::Bug) };
-    draft.check_limit("role_sets", draft.limits().role_sets, sets + 1)?;
+    draft.check_limit(LIMIT, draft.limits().role_sets, sets + 1)?;
     if id > ROLE_SET_ID_MAX {
         return Err(Refusal::LimitExceeded {
             limit: "role_set_ids",
@@ -43,11 +46,17 @@ pub fn collect(draft: &mut Draft<'_>) {
     let Some(key) = created.find(|key| (key.id.number() as usize).is_multiple_of(ROLE_SETS_BETWEEN_COLLECTIONS)) else {
         return;
     };
-    let Some(project) = draft.state().project_numbered(key.project).cloned() else { return };
+    delete_unused(draft, key.project);
+}
+
+/// Deletes the sets that nobody holds. Nothing may be about to use one of them. Returns true if there were any.
+pub fn delete_unused(draft: &mut Draft<'_>, project: ProjectId) -> bool {
+    let Some(project) = draft.state().project_numbered(project).cloned() else { return false };
     let used = project.used_role_sets();
     let unused: Vec<_> = project.role_sets.entries().filter(|(id, _)| !used.contains(id)).collect();
-    for (id, set) in unused {
-        let (key, before) = (Scoped { project: project.id, id }, Some(RoleSet::clone(set)));
+    for (id, set) in &unused {
+        let (key, before) = (Scoped { project: project.id, id: *id }, Some(RoleSet::clone(set)));
         draft.edit(Change::RoleSet(Edit { key, before, after: None }));
     }
+    !unused.is_empty()
 }

@@ -148,7 +148,15 @@ impl<'a> Counting<'a> {
         let remapped = self.scope.remapped.contains(&org.no);
         let mut groups: BTreeMap<(RoleSetId, Option<RoleSetId>), u64> = BTreeMap::new();
         let mut with_temporary_roles: Vec<(TextHash, MembershipSlot)> = Vec::new();
+        let roles = self.scope.roles_in(before);
+        let holds_any = |slot: MembershipSlot, roles: &BTreeSet<RoleId>| {
+            let set = slot.role_set().and_then(|set| project.role_sets.get(set));
+            set.is_some_and(|set| set.roles.iter().any(|role| roles.contains(role)))
+        };
         before.any_slot(|user, slot| {
+            if roles.is_some_and(|roles| !holds_any(slot, roles)) {
+                return false;
+            }
             if slot.has_temporary_roles() {
                 with_temporary_roles.push((user, slot));
             } else if let Some(set) = slot.role_set().filter(|_| !written.contains(&user)) {

@@ -1,10 +1,10 @@
 //! The impact of a write on roles: what they grant, and their relations.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::domain::impact::digest::{Kind, Marks};
 use crate::domain::impact::report::{GrantImpact, Listed};
+use crate::domain::impact::scope::Scope;
 use crate::domain::impact::sides::Sides;
 use crate::domain::model::id::{PermissionId, RoleId, RoleMappingId};
 use crate::domain::model::name::{PermissionName, RoleName};
@@ -105,7 +105,7 @@ fn positions(before: &Project, after: &Project) -> Vec<(RoleId, usize)> {
 }
 
 /// Returns the pairs of roles that exist afterwards where the first role no longer manages the second.
-pub fn manages_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, RoleName)> {
+pub fn manages_lost(sides: &Sides<'_>, scope: &Scope<'_>, marks: &mut Marks) -> Listed<(RoleName, RoleName)> {
     let mut lost = Listed::default();
     let (Some(before), Some(after)) = (sides.before, sides.after) else { return lost };
     let mut lose = |role: RoleId, other: RoleId| {
@@ -113,7 +113,14 @@ pub fn manages_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, R
         lost.add(IMPACT_LIST_MAX, || (before.role_name(role), before.role_name(other)));
     };
     match (before.record.role_structure, after.record.role_structure) {
-        (RoleStructure::SingleRole, RoleStructure::SingleRole) => ranked(sides.reordered, before, after, lose),
+        (RoleStructure::SingleRole, RoleStructure::SingleRole) if !sides.reordered && !scope.flagged => {
+            // The roles below are still below. A new highest role takes from the former one that it manages itself.
+            let highest = before.highest_visible().filter(|&role| after.roles.get(role).is_some());
+            if let Some(role) = highest.filter(|&role| !after.manages(role, role)) {
+                lose(role, role);
+            }
+        }
+        (RoleStructure::SingleRole, RoleStructure::SingleRole) => ranked(before, after, lose),
         (RoleStructure::SingleRole, RoleStructure::MultiRole) => {
             // Conversion is limited to `managed_roles` pairs, so this loop is bounded.
             for &role in before.role_order.iter() {
@@ -124,24 +131,25 @@ pub fn manages_lost(sides: &Sides<'_>, marks: &mut Marks) -> Listed<(RoleName, R
                 }
             }
         }
-        (RoleStructure::MultiRole, _) => listed(before, after, lose),
+        (RoleStructure::MultiRole, _) => {
+            let all = scope.flagged || after.record.role_structure == RoleStructure::SingleRole;
+            listed(before, after, (!all).then_some(&scope.changed_roles), lose)
+        }
     }
     lost
 }
 
 /// Compares SINGLE_ROLE orders, where a role manages the roles below it, and the highest visible role also itself.
 /// There may be 10,000 roles.
-fn ranked(reordered: bool, before: &Project, after: &Project, mut lose: impl FnMut(RoleId, RoleId)) {
+fn ranked(before: &Project, after: &Project, mut lose: impl FnMut(RoleId, RoleId)) {
     let order = positions(before, after);
     let visible: Vec<[bool; 2]> =
         order.iter().map(|&(role, _)| [before, after].map(|project| project.is_visible(role))).collect();
-    let flagged = visible.iter().any(|[before, after]| before != after);
     for (at, &(role, position)) in order.iter().enumerate() {
         if before.manages(role, role) && !after.manages(role, role) {
             lose(role, role);
         }
-        // If no roles changed places or visibility, the roles below are still below.
-        let rest = if reordered || flagged { at + 1 } else { order.len() };
+        let rest = at + 1;
         for (&(other, other_position), [visible_before, visible_after]) in order[rest..].iter().zip(&visible[rest..]) {
             if *visible_before && !(*visible_after && position < other_position) {
                 lose(role, other);
@@ -150,19 +158,16 @@ fn ranked(reordered: bool, before: &Project, after: &Project, mut lose: impl FnM
     }
 }
 
-/// Compares MULTI_ROLE lists. It reads only lists that changed, unless roles became internal or the structure changed.
-fn listed(before: &Project, after: &Project, mut lose: impl FnMut(RoleId, RoleId)) {
-    let converted = after.record.role_structure == RoleStructure::SingleRole;
-    let flagged = before.roles.entries().any(|(id, _)| before.is_visible(id) && !after.is_visible(id));
-    for &id in before.role_order.iter() {
-        let (Some(role), Some(role_after)) = (before.roles.get(id), after.roles.get(id)) else { continue };
-        if Arc::ptr_eq(&role.manages, &role_after.manages) && !flagged && !converted {
-            continue;
-        }
-        // In the order of roles, so that lists of pairs are readable.
-        let mut managed: Vec<RoleId> = role.manages.to_vec();
-        managed.sort_by_key(|&other| before.roles.get(other).map(|other| other.rank));
-        for other in managed {
+/// Compares the MULTI_ROLE lists of the changed roles. `None` compares all lists.
+fn listed(before: &Project, after: &Project, changed: Option<&BTreeSet<RoleId>>, mut lose: impl FnMut(RoleId, RoleId)) {
+    // In the order of roles, so that lists of pairs are readable.
+    let roles = match changed {
+        Some(changed) => before.in_role_order(&changed.iter().copied().collect::<Vec<_>>()),
+        None => before.role_order.to_vec(),
+    };
+    for id in roles {
+        let Some(role) = before.roles.get(id).filter(|_| after.roles.get(id).is_some()) else { continue };
+        for other in before.in_role_order(&role.manages) {
             if after.roles.get(other).is_some() && before.manages(id, other) && !after.manages(id, other) {
                 lose(id, other);
             }

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::model::id::{OrgNo, RoleMappingId};
+use crate::domain::model::id::{OrgNo, RoleId, RoleMappingId};
 use crate::domain::model::name::UserId;
 use crate::domain::state::change::{Change, Edit};
+use crate::domain::state::org::Org;
 
 #[derive(Debug, Default)]
 pub struct Scope<'a> {
     /// All members of all orgs.
     pub all: bool,
-    /// All members of the orgs of these mappings.
-    pub role_mappings: BTreeSet<RoleMappingId>,
+    /// The roles that mappings enable, disable, or grant something different. Only members with these roles in the orgs
+    /// of these mappings can be affected. Nobody holds a new role yet.
+    pub role_mappings: BTreeMap<RoleMappingId, BTreeSet<RoleId>>,
     /// All members of these orgs.
     pub orgs: BTreeSet<OrgNo>,
     /// Orgs that were themselves changed.
@@ -22,12 +24,26 @@ pub struct Scope<'a> {
     pub remapped: BTreeSet<OrgNo>,
     /// True if the relations between roles may have changed.
     pub roles: bool,
+    /// True if an existing role got another place, or the role structure changed.
+    pub reordered: bool,
+    /// True if an existing role became internal or visible.
+    pub flagged: bool,
+    pub changed_roles: BTreeSet<RoleId>,
 }
 
 impl<'a> Scope<'a> {
     pub fn of(changes: &'a [Change]) -> Self {
         let mut scope = Self::default();
         changes.iter().for_each(|change| scope.add(change));
+        let created = changes.iter().filter_map(|change| match change {
+            Change::Role(Edit { key, before: None, .. }) => Some(key.id),
+            _ => None,
+        });
+        let created: BTreeSet<RoleId> = created.collect();
+        scope.role_mappings.retain(|_, roles| {
+            roles.retain(|role| !created.contains(role));
+            !roles.is_empty()
+        });
         scope
     }
 
@@ -40,16 +56,26 @@ impl<'a> Scope<'a> {
                     || before.lifecycle != after.lifecycle
                     || before.role_order_version != after.role_order_version;
                 self.roles |= structure;
+                self.reordered |= structure;
             }
-            Change::Role(_) => self.roles = true,
+            Change::Role(edit) => {
+                self.roles = true;
+                self.changed_roles.insert(edit.key.id);
+                if let (Some(before), Some(after)) = (&edit.before, &edit.after) {
+                    self.reordered |= before.rank != after.rank;
+                    self.flagged |= before.internal != after.internal;
+                }
+            }
             Change::RoleSet(Edit { before: Some(_), after: Some(_), .. }) => self.all = true,
             Change::RoleMapping(Edit { key, before: Some(before), after: Some(after) })
                 if before.disabled_roles != after.disabled_roles =>
             {
-                self.role_mappings.insert(key.id);
+                let sides = [&before.disabled_roles, &after.disabled_roles].map(|roles| roles.iter().copied());
+                let [before, after] = sides.map(BTreeSet::from_iter);
+                self.role_mappings.entry(key.id).or_default().extend(before.symmetric_difference(&after));
             }
             Change::Grants(edit) => {
-                self.role_mappings.insert(edit.key.role_mapping);
+                self.role_mappings.entry(edit.key.role_mapping).or_default().insert(edit.key.role);
             }
             Change::Org(edit) => {
                 self.changed.insert(edit.key.id);
@@ -75,8 +101,18 @@ impl<'a> Scope<'a> {
         self.orgs.insert(org);
     }
 
-    /// Returns true if all members of this org with this mapping are in scope.
+    /// Returns true if members of this org with this mapping are in scope.
     pub fn holds(&self, org: OrgNo, mapping: RoleMappingId) -> bool {
-        self.all || self.orgs.contains(&org) || self.role_mappings.contains(&mapping)
+        self.all || self.orgs.contains(&org) || self.role_mappings.contains_key(&mapping)
+    }
+
+    /// Returns the roles whose holders in an org are in scope. `None` if all its members are.
+    pub fn roles_in(&self, org: &Org) -> Option<&BTreeSet<RoleId>> {
+        if self.all || self.orgs.contains(&org.no) {
+            return None;
+        }
+        let roles = self.role_mappings.get(&org.record.role_mapping)?;
+        // The holders of another role may have one of these roles as their fallback role.
+        org.fallbacks().iter().all(|fallback| !roles.contains(&fallback.fallback_role)).then_some(roles)
     }
 }

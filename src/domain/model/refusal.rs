@@ -263,6 +263,15 @@ impl Refusal {
         }
     }
 
+    /// Returns true if the command, or a row of it, exceeds this limit.
+    pub fn exceeds(&self, name: &str) -> bool {
+        match self {
+            Self::LimitExceeded { limit, .. } => *limit == name,
+            Self::Rows { rows, .. } => rows.iter().any(|(_, refusal)| refusal.exceeds(name)),
+            _ => false,
+        }
+    }
+
     /// Returns the rule of the domain that refuses the command.
     pub fn rule(&self) -> &'static str {
         match self {

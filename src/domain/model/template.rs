@@ -7,8 +7,8 @@ use crate::domain::model::permission::BUILT_INS;
 pub struct Template {
     pub name: &'static str,
     pub description: &'static str,
-    /// Highest first.
-    pub roles: [TemplateRole; 3],
+    /// Highest first. The first is the default owner role, the last is the default role.
+    pub roles: &'static [TemplateRole],
     /// The name and description of the one role mapping, in which all roles are enabled.
     pub role_mapping: (&'static str, &'static str),
 }
@@ -21,11 +21,11 @@ pub struct TemplateRole {
     pub grants: fn(&str) -> bool,
 }
 
-/// The only template, for customers that are businesses.
-pub const B2B: Template = Template {
+/// For customers that are businesses.
+pub static B2B: Template = Template {
     name: "b2b",
     description: "For customers that are organizations: owners, administrators and members.",
-    roles: [
+    roles: &[
         TemplateRole { name: "Owner", description: "Runs the organization.", grants: |_| true },
         TemplateRole {
             name: "Admin",
@@ -41,7 +41,16 @@ pub const B2B: Template = Template {
     role_mapping: ("Default", "The default plan of organizations."),
 };
 
-pub const TEMPLATES: [Template; 1] = [B2B];
+/// For importers: one role, so that hardly an imported name is taken.
+pub static EMPTY: Template = Template {
+    name: "empty",
+    description: "For imports: one owner role and nothing else.",
+    roles: &[TemplateRole { name: "Owner", description: "Runs the organization.", grants: |_| true }],
+    role_mapping: ("Default", "The default plan of organizations."),
+};
+
+/// The templates by name.
+pub static TEMPLATES: [&Template; 2] = [&B2B, &EMPTY];
 
 impl Template {
     /// Returns the permissions of a new project: the built-in ones.

@@ -110,7 +110,9 @@ impl Project {
                 let removed = edit.before.clone().unwrap_or_default();
                 let added = edit.after.clone().unwrap_or_default();
                 let edited = row.edited(&removed, &added);
-                self.grants = self.grants - row.len() as u64 + edited.len() as u64;
+                let (before, after) = (row.len() as u64, edited.len() as u64);
+                mapping.grants = mapping.grants - before + after;
+                self.grants = self.grants - before + after;
                 mapping.rows.set(edit.key.role, (!edited.is_empty()).then(|| Arc::new(edited)));
             }
             Change::Org(edit) => self.apply_org(edit.key.id, edit.after.as_ref()),
@@ -169,12 +171,11 @@ impl Project {
         match (after, self.role_mappings.get_mut(id)) {
             (Some(record), Some(mapping)) => mapping.record = record.clone(),
             (Some(record), None) => {
-                let mapping = RoleMapping { record: record.clone(), rows: Pages::default(), subscribers: 0 };
+                let mapping = RoleMapping { record: record.clone(), rows: Pages::default(), grants: 0, subscribers: 0 };
                 self.role_mappings.set(id, Some(mapping));
             }
             (None, mapping) => {
-                let grants = mapping.map_or(0, |mapping| mapping.grant_count());
-                self.grants -= grants as u64;
+                self.grants -= mapping.map_or(0, |mapping| mapping.grants);
                 self.role_mappings.set(id, None);
             }
         }

@@ -12,6 +12,8 @@ pub struct RoleMapping {
     pub record: RoleMappingRecord,
     /// The permissions of each role. A role without a row grants nothing. Duplicates of this mapping share the rows.
     pub rows: Pages<Arc<PermissionSet>>,
+    /// Counts the pairs of role and permission in the rows.
+    pub grants: u64,
     /// Counts the existing orgs that are subscribed to it (S3).
     pub subscribers: u32,
 }
@@ -26,9 +28,5 @@ impl RoleMapping {
     #[inline]
     pub fn row(&self, role: RoleId) -> Option<&PermissionSet> {
         self.rows.get(role).map(Arc::as_ref)
-    }
-
-    pub fn grant_count(&self) -> usize {
-        self.rows.iter().map(|row| row.len()).sum()
     }
 }

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use crate::domain::commands::command::{ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
 use crate::domain::model::project::{Environment, RoleStructure};
-use crate::domain::model::template::{TEMPLATES, Template};
+use crate::domain::model::template::{B2B, TEMPLATES, Template};
 use crate::domain::{Command, RoleName};
 use crate::grpc::app::App;
 use crate::grpc::generated::project_service_server::ProjectService;
@@ -145,8 +145,13 @@ fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
         Ok(wire::RoleStructure::MultiRole) => RoleStructure::MultiRole,
         Err(_) => return Err(status::invalid("role_structure", "is unknown to this version")),
     };
-    if !request.template.is_empty() && TEMPLATES.iter().all(|template| template.name != request.template) {
+    let name = if request.template.is_empty() { B2B.name } else { &request.template };
+    let Some(template) = TEMPLATES.into_iter().find(|template| template.name == name) else {
         return Err(status::invalid("template", "must be empty or a template of `ListTemplates`"));
+    };
+    let owner_role = convert::optional(&request.owner_role, |text| convert::role("owner_role", text))?;
+    if owner_role.is_some() && template.roles.len() > 1 {
+        return Err(status::invalid("owner_role", "must be empty unless `template` is `empty`"));
     }
     Ok(Command::CreateProject(CreateProject {
         key: convert::key("key", &request.key)?,
@@ -154,6 +159,8 @@ fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
         environment,
         role_structure,
         reuse_deleted_key: request.reuse_deleted_key,
+        template,
+        owner_role,
     }))
 }
 

@@ -7,6 +7,7 @@ use proptest::sample::select;
 use rolecall::domain::commands::command::*;
 use rolecall::domain::model::id::{OrgNo, ProjectId};
 use rolecall::domain::model::project::{Environment, RoleStructure};
+use rolecall::domain::model::template::{B2B, EMPTY};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 
 use super::{MAPPINGS, PERMISSIONS, PROJECTS, ROLES, USERS};
@@ -50,14 +51,21 @@ fn of_projects() -> BoxedStrategy<Command> {
         Command::ConvertRoleStructure(ConvertRoleStructure { project, etag, to, order, allow_ownerless })
     });
     let confirmed = prop_oneof![3 => Just(true), 1 => Just(false)];
+    let template = prop_oneof![
+        4 => Just((&B2B, None)),
+        1 => Just((&EMPTY, None)),
+        1 => Just((&EMPTY, Some(RoleName::stored("Boss")))),
+    ];
     prop_oneof![
-        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, reuse_deleted()).prop_map(|(key, role_structure, reuse_deleted_key)| {
+        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, reuse_deleted(), template).prop_map(|(key, role_structure, reuse_deleted_key, (template, owner_role))| {
             Command::CreateProject(CreateProject {
                 key: ProjectKey::stored(key),
                 display_name: "Other".into(),
                 environment: Environment::Test,
                 role_structure,
                 reuse_deleted_key,
+                template,
+                owner_role,
             })
         }),
         6 => update.boxed(),

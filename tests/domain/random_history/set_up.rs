@@ -2,6 +2,7 @@
 
 use rolecall::domain::commands::command::*;
 use rolecall::domain::model::project::{Environment, RoleStructure};
+use rolecall::domain::model::template::B2B;
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, UserId};
 
 use super::{ABILITIES, PROJECTS};
@@ -15,6 +16,8 @@ pub fn initial_projects() -> Vec<Command> {
             environment: Environment::Live,
             role_structure,
             reuse_deleted_key: false,
+            template: &B2B,
+            owner_role: None,
         })
     };
     let (single, multi) = (RoleStructure::SingleRole, RoleStructure::MultiRole);

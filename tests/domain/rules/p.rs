@@ -171,6 +171,25 @@ fn p7_limits_the_role_sets_of_a_project() {
 }
 
 #[test]
+fn p7_role_sets_that_nobody_holds_do_not_count() {
+    let mut world = world("project shop MULTI\n role Guest\n org acme by ann\n add bob to acme");
+    world.run("update role Owner: manages Admin, Member, Guest");
+    world.limits = limits(|limits| limits.role_sets = 3);
+    for roles in ["Guest", "Member, Guest", "Admin", "Admin, Guest", "Admin, Member", "Admin, Member, Guest", "Member"]
+    {
+        world.run(&format!("as:ann set bob in acme: {roles}"));
+    }
+    // A role that is created, held and deleted strands no set, whether its holders leave or stay.
+    for _ in 0..5 {
+        world.run("role Trial\n set bob in acme: Trial\n delete role Trial\n set bob in acme: Guest");
+    }
+    world.run("org globex\n write: add cid to globex: Admin | add dan to globex: Admin");
+    over(&mut world, "add eve to globex: Admin, Guest", ("role_sets", 3, 4));
+    over(&mut world, "write: add eve to globex: Admin | add fay to globex: Admin, Guest", ("role_sets", 3, 4));
+    world.run("remove bob from acme\n add eve to globex: Admin, Guest");
+}
+
+#[test]
 fn p7_deleting_a_role_leaves_no_unused_role_set() {
     let mut world = world("org acme\n add own to acme: Owner\n add ann to acme: Member");
     world.limits = limits(|limits| limits.role_sets = 3);

@@ -37,8 +37,9 @@ pub fn first(token: &str) -> Vec<Sent> {
                 display_name: "Shop".into(),
                 environment: wire::Environment::Test.into(),
                 role_structure: wire::RoleStructure::MultiRole.into(),
-                template: "b2b".into(),
+                template: "empty".into(),
                 reuse_deleted_key: true,
+                owner_role: "Boss".into(),
                 request_id: request_id("project"),
                 reason: "because".into(),
                 ..Default::default()
