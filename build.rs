@@ -33,7 +33,7 @@ const PRINTED: [&str; 16] = [
 ];
 
 /// Fields that serde cannot print by itself, and the functions of `wire::json` that do.
-const PRINTED_BY: [(&str, &str); 15] = [
+const PRINTED_BY: [(&str, &str); 16] = [
     ("CheckResponse.decision", "decision"),
     ("CheckResponse.evaluated_at", "time"),
     ("Impact.grants_gained", "or_default"),
@@ -46,14 +46,19 @@ const PRINTED_BY: [(&str, &str); 15] = [
     ("MemberImpact.permissions_gained", "or_default"),
     ("MemberImpact.permissions_lost", "or_default"),
     ("MemberRole.expire_time", "time"),
+    ("MemberRole.fallback_role_state", "role_state"),
     ("MemberRole.origin", "origin"),
     ("MemberRole.state", "role_state"),
     ("RoleMapping.create_time", "time"),
 ];
 
 /// Fields that JSON leaves out if they are not set.
-const PRINTED_IF_SET: [&str; 3] =
-    ["ManageableRole.expire_time_max", "MemberRole.expire_time", "MemberRole.fallback_role"];
+const PRINTED_IF_SET: [&str; 4] = [
+    "ManageableRole.expire_time_max",
+    "MemberRole.expire_time",
+    "MemberRole.fallback_role",
+    "MemberRole.fallback_role_state",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTO_ROOT}");

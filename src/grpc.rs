@@ -6,6 +6,7 @@ mod consistency;
 mod convert;
 mod fields;
 pub mod layers;
+pub mod list_turns;
 mod mask;
 mod on_disabled;
 mod page;

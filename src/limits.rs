@@ -1,4 +1,6 @@
-//! Every limit of the service, with its unit.
+//! Every limit that callers notice, with its unit.
+
+use std::time::Duration;
 
 /// The limits of rule P7: what a project may hold and what one call may have. Each has a flag of `rolecall serve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,9 @@ pub const ACTOR_BYTES_MAX: usize = 256;
 /// Seconds for which a request id is remembered (A4).
 pub const REQUEST_ID_SECONDS: i64 = 24 * 60 * 60;
 
+/// The longest wait of any call for a revision (K4).
+pub const WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// Rows of a page when the request names no size.
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
 /// Rows of the largest page. A larger size is read as this.
@@ -88,12 +93,17 @@ pub const PURGE_ROWS_MAX: usize = 2_000;
 /// Bytes of the rows of one page. The first row may exceed it. Clients take answers of 4 MiB.
 pub const PAGE_BYTES_MAX: usize = 3 << 20;
 
+/// Lists of one project answered at one time, so that other projects get connections to the database too.
+pub const LISTS_PER_PROJECT_MAX: usize = 4;
+/// Lists of one project that wait for their turn. More are refused as OVERLOADED.
+pub const LISTS_WAITING_MAX: usize = 256;
+
 /// Names in one list of a request.
 pub const NAMES_MAX: usize = 1_000;
 
 /// Bytes of an ordinary request.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a bulk write or a batch check.
+/// Bytes of a request whose RPC's comment allows 16 MiB: those in `BULK` of `grpc/codec.rs`.
 pub const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// Top-level fields of one request, counted before it is decoded: an empty message takes 2 bytes on the wire and 72 in

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock;
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
-use crate::store::{SinceError, Store};
+use crate::store::{SinceError, Store, StoreError};
 
 /// How often to read the database when nobody waits for a revision.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -16,7 +17,16 @@ const COMMITS_MAX: u32 = 1_000;
 
 /// Follows the store until dropped. Returns a reason if it reads a change that this version does not know.
 pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
+    let mut clock_warned = false;
     loop {
+        let behind = clock::behind(engine.load().state.revision().at);
+        if let Some(behind) = behind.filter(|_| !clock_warned) {
+            tracing::warn!(
+                ?behind,
+                "this clock is behind the time of the newest commit; compare the clocks of all servers"
+            );
+        }
+        clock_warned = behind.is_some();
         tokio::select! {
             () = engine.wanted() => {}
             () = tokio::time::sleep(PAUSE) => {}
@@ -41,12 +51,9 @@ async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
     let mut state = State::clone(&engine.pin().state);
     let mine = state.revision();
     let commits = match store.commits_since(mine, COMMITS_MAX).await {
-        Err(SinceError::Diverged) => {
-            tracing::warn!(
-                "the history of the store differs from the one in memory (restored? failed over?); loading it again"
-            );
-            engine.replace(mine, store.load(state.hash_key()).await.map_err(SinceError::Store)?);
-            return Ok(false);
+        Err(SinceError::Diverged) => return reload(store, engine, mine).await,
+        Err(SinceError::Store(StoreError::Behind { .. })) if store.has_lost(mine).await? => {
+            return reload(store, engine, mine).await;
         }
         commits => commits?,
     };
@@ -56,4 +63,13 @@ async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
     let passed: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
     engine.publish(state, &passed);
     Ok(commits.len() == COMMITS_MAX as usize)
+}
+
+/// Replaces a State at `mine` whose history the store no longer has.
+async fn reload(store: &Store, engine: &Engine, mine: Revision) -> Result<bool, SinceError> {
+    tracing::warn!(
+        "the history of the store differs from the one in memory (restored? failed over?); loading it again"
+    );
+    engine.replace(mine, store.load(engine.pin().state.hash_key()).await?);
+    Ok(false)
 }

@@ -22,6 +22,7 @@ use crate::domain::model::refusal::Noun;
 use crate::domain::{Call, Command, ProjectKey, Refusal};
 use crate::engine::Engine;
 use crate::grpc::app::App;
+use crate::grpc::list_turns::ListTurns;
 use crate::grpc::{DESCRIPTORS, routes};
 use crate::limits::TRIALS_MAX;
 use crate::purger;
@@ -112,6 +113,7 @@ impl Running {
             limits: config.limits,
             start_time,
             trials: Arc::new(Semaphore::new(TRIALS_MAX)),
+            list_turns: ListTurns::default(),
         });
 
         let (health, health_service) = health::Health::new().await;
@@ -120,7 +122,10 @@ impl Running {
             let (store, health) = (store.clone(), health.clone());
             async move {
                 let why = replica::follow(store, engine).await;
-                tracing::error!(why, "no longer serving");
+                tracing::error!(
+                    why,
+                    "NOT_SERVING for good: writes are refused, checks use the last state; take it out of service"
+                );
                 health.stopped().await;
             }
         });

@@ -82,7 +82,7 @@ impl Writer {
         {
             sample::fill_user_ids(&self.store, &before, change.project(), impact).await.map_err(|error| {
                 tracing::warn!(%error, "a preview failed");
-                Failure::Unavailable
+                Failure::from(&error)
             })?;
         }
         // The decided State is dropped. The revision is that of the State that it was decided on.

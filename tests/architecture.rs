@@ -18,7 +18,7 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("store", &["domain", "limits", "wire"]),
     ("engine", &["domain", "limits"]),
     ("writer", &["domain", "limits", "clock", "engine", "store"]),
-    ("replica", &["domain", "limits", "clock", "engine", "store", "wire"]),
+    ("replica", &["domain", "limits", "engine", "store"]),
     ("purger", &["domain", "limits", "engine", "store", "writer"]),
     ("demo", &["domain", "limits", "wire", "engine", "writer"]),
     ("grpc", &["domain", "limits", "clock", "engine", "store", "wire", "writer"]),

@@ -103,15 +103,15 @@ fn history(database: DbBackend) -> [NewTable; 4] {
             .columns([number("floor")]),
         table("commits", &["revision"])
             .columns([number("revision"), number("tag"), number("at"), text("kind"), text("actor"), text("reason")])
-            .columns([optional(text("request_id")), optional(text("acting_user"))])
+            .columns([optional(text("request_id")), optional(text("acting_user")), number("digest")])
             .clustered(),
         table("changes", &["revision", "seq"])
             .columns([number("revision"), number("seq"), number("project"), optional(number("org"))])
             .columns([optional(text("user_id")), small("noun"), bytes("payload")])
             .clustered(),
-        table("requests", &["caller", "request_id"])
-            .columns([text("caller"), text("request_id"), bytes("fingerprint"), number("revision"), number("tag")])
-            .columns([number("at"), bytes("outcome")]),
+        table("requests", &["caller", "project", "request_id"])
+            .columns([text("caller"), text("project"), text("request_id"), bytes("fingerprint"), number("revision")])
+            .columns([number("tag"), number("at"), bytes("outcome")]),
     ]
 }
 

@@ -93,10 +93,10 @@ impl Answer for Subscribed {
         }
         let bold = anstyle::Style::new().bold();
         let dim = anstyle::Style::new().dimmed();
-        let touched = impact::sentence(&self.impact);
+        let affected = impact::sentence(&self.impact);
         let sentence = match self.dry_run {
-            true => format!("Moving {org} from {from} to {to} would touch {touched}."),
-            false => format!("Moved {org} from {from} to {to}. That touched {touched}."),
+            true => format!("Moving {org} from {from} to {to} would affect {affected}."),
+            false => format!("Moved {org} from {from} to {to}. That affected {affected}."),
         };
         let mut text = format!("{bold}{sentence}{bold:#}\n{}", impact::tables(&self.impact));
         if let Some(command) = &self.command {

@@ -18,7 +18,7 @@ JSON (--json), one object:
   project, org_id, permission    what was asked about
   members                        by user id, as rolecall.v1.Member: org_id, user_id, origin, revision, and roles, highest
                                  first: role, state, origin, expire_time (absent for a permanent role), fallback_role
-                                 (held while the role is suspended; absent for none)
+                                 (held while the role is suspended; absent for none) and fallback_role_state
   revision                       the state that the last page was read at
 
 Example:
@@ -89,7 +89,10 @@ impl Answer for WhoCan {
 fn shown(role: &MemberRole) -> String {
     let state = role.state().as_str_name().trim_start_matches("MEMBER_ROLE_STATE_").to_lowercase();
     let state = (role.state() != MemberRoleState::Live).then_some(state);
-    let fallback_role = (!role.fallback_role.is_empty()).then(|| format!("{} instead", plain(&role.fallback_role)));
+    let overridden = role.fallback_role_state() == MemberRoleState::Overridden;
+    let fallback_state = if overridden { ", itself overridden" } else { "" };
+    let fallback_role =
+        (!role.fallback_role.is_empty()).then(|| format!("{} instead{fallback_state}", plain(&role.fallback_role)));
     let expiry = role.expire_time.map(|time| format!("until {time}"));
     let notes: Vec<String> = state.into_iter().chain(fallback_role).chain(expiry).collect();
     let name = plain(&role.role);
@@ -120,5 +123,13 @@ mod tests {
             "Admin (expired, until 2026-01-01T00:00:00Z)"
         );
         assert_eq!(line(MemberRoleState::Suspended, None, "Member"), "Admin (suspended, Member instead)");
+        let overridden = MemberRole {
+            role: "Admin".into(),
+            state: MemberRoleState::Suspended as i32,
+            fallback_role: "Member".into(),
+            fallback_role_state: MemberRoleState::Overridden as i32,
+            ..Default::default()
+        };
+        assert_eq!(shown(&overridden), "Admin (suspended, Member instead, itself overridden)");
     }
 }

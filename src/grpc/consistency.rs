@@ -10,10 +10,10 @@ use super::app::App;
 use super::layers::deadline::Deadline;
 use super::status;
 use crate::engine::{Behind, Published, Token};
+use crate::limits::WAIT_MAX;
+use crate::store::StoreError;
 use crate::wire::{Consistency, ErrorReason, consistency::Requirement};
 
-/// How long a call without a deadline waits for a revision.
-const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long before the caller's deadline the wait ends, so that the answer arrives in time.
 const WAIT_MARGIN: Duration = Duration::from_millis(10);
 
@@ -37,14 +37,12 @@ impl App {
                 return Err(status::invalid("consistency", why));
             }
             Some(Requirement::Latest(true)) => {
-                let head = self.store.head().await.map_err(|error| status::unavailable(&error))?;
-                Token::new(self.engine.store_id(), head)
+                return self.at_latest(deadline).await;
             }
             Some(Requirement::AtLeast(text)) => Token::decode(text)
                 .ok_or_else(|| status::invalid("consistency.at_least", "must be the `revision` of an answer"))?,
         };
-        let longest = Instant::now() + WAIT_MAX;
-        let give_up = deadline.map_or(longest, |Deadline(at)| longest.min(at.checked_sub(WAIT_MARGIN).unwrap_or(at)));
+        let give_up = give_up(deadline);
         if token.store_id == self.engine.store_id() && token.number > self.engine.load().state.revision().number {
             // A token is returned after its commit is in the database. A token that is ahead of the database was lost
             // with it. If the database does not answer, wait for the revision.
@@ -57,19 +55,45 @@ impl App {
             Ok(Ok(published)) => Ok(published),
             Ok(Err(Behind::TooOld)) => self.at_old_revision(&token).await,
             Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),
-            Err(_) => Err(status::plain(
-                ErrorReason::RevisionNotReached,
-                "this server did not reach the revision in time; retry",
-            )),
+            Err(_) => Err(not_reached()),
+        }
+    }
+
+    /// Returns a State as new as the newest revision of the database. UNAVAILABLE if the database has another history than
+    /// the State: this server loads it again.
+    async fn at_latest(&self, deadline: Option<Deadline>) -> Result<Arc<Published>, Status> {
+        let give_up = give_up(deadline);
+        let mine = self.engine.load().state.revision().number;
+        let head = timeout_at(give_up, self.store.head()).await.map_err(|_| not_reached())?;
+        let head = head.map_err(|error| status::unread(&error))?;
+        if head.number < mine {
+            return Err(status::unread(&StoreError::Behind { head: head.number, state: mine }));
+        }
+        let token = Token::new(self.engine.store_id(), head);
+        match timeout_at(give_up, self.engine.at_least(&token)).await {
+            Ok(Ok(published)) => Ok(published),
+            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token).await,
+            Ok(Err(Behind::AnotherHistory)) => Err(status::unread(&StoreError::AnotherHistory { state: head.number })),
+            Err(_) => Err(not_reached()),
         }
     }
 
     /// Checks an old token's tag in the database: the engine knows only the tags of recent revisions.
     async fn at_old_revision(&self, token: &Token) -> Result<Arc<Published>, Status> {
-        let then = self.store.revision_at(token.number).await.map_err(|error| status::unavailable(&error))?;
+        let then = self.store.revision_at(token.number).await.map_err(|error| status::unread(&error))?;
         match then {
             Some(revision) if revision.tag == token.tag => Ok(self.engine.pin()),
             _ => Err(status::behind(Behind::AnotherHistory)),
         }
     }
+}
+
+/// Returns when a call stops waiting for a revision.
+fn give_up(deadline: Option<Deadline>) -> Instant {
+    let longest = Instant::now() + WAIT_MAX;
+    deadline.map_or(longest, |Deadline(at)| longest.min(at.checked_sub(WAIT_MARGIN).unwrap_or(at)))
+}
+
+fn not_reached() -> Status {
+    status::plain(ErrorReason::RevisionNotReached, "this server did not reach the revision in time; retry")
 }

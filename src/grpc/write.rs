@@ -122,8 +122,8 @@ impl App {
         command: Command,
         row_path: RowPath<'_>,
     ) -> Result<Answered, Status> {
-        let call = call(metadata, request)?;
         let project = command.project().cloned();
+        let call = call(metadata, request, &command)?;
         // Do not suggest internal roles to end users (I2).
         let known = Visibility::of(call.acting_user.as_ref());
         let written = match request.validate_only() {
@@ -162,9 +162,9 @@ fn internal(what: &str) -> Status {
     status::plain(ErrorReason::Internal, "the answer could not be created; this is a bug, please report it")
 }
 
-fn call<R: WriteRequest>(metadata: &MetadataMap, request: &R) -> Result<Call, Status> {
+fn call<R: WriteRequest>(metadata: &MetadataMap, request: &R, command: &Command) -> Result<Call, Status> {
     let actor = actor(metadata)?;
-    let key = request_key(&actor, request)?;
+    let key = request_key(&actor, request, command)?;
     Ok(Call {
         fingerprint: key.as_ref().map_or(0, |_| fingerprint(request)),
         request: key,
@@ -176,7 +176,7 @@ fn call<R: WriteRequest>(metadata: &MetadataMap, request: &R) -> Result<Call, St
 }
 
 /// Returns the key of a write that may be repeated. A preview is neither looked up nor remembered (A4).
-fn request_key<R: WriteRequest>(caller: &Actor, request: &R) -> Result<Option<RequestKey>, Status> {
+fn request_key<R: WriteRequest>(caller: &Actor, request: &R, command: &Command) -> Result<Option<RequestKey>, Status> {
     let request_id = request.request_id();
     if request_id.is_empty() || request.validate_only() {
         return Ok(None);
@@ -185,7 +185,12 @@ fn request_key<R: WriteRequest>(caller: &Actor, request: &R) -> Result<Option<Re
         let why = format!("must be at most {REQUEST_ID_BYTES_MAX} printable ASCII characters");
         return Err(status::invalid("request_id", why));
     }
-    Ok(Some(RequestKey { caller: caller.clone(), request_id: request_id.into() }))
+    let project = match command {
+        Command::CreateProject(command) => Some(&command.key),
+        command => command.project(),
+    };
+    let project = project.cloned().unwrap_or_else(ProjectKey::default_project);
+    Ok(Some(RequestKey { caller: caller.clone(), project, request_id: request_id.into() }))
 }
 
 /// Returns the caller that the metadata names.

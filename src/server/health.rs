@@ -18,13 +18,15 @@ use crate::store::Store;
 use crate::writer::Writer;
 
 /// How often to ask whether the database answers.
-const PULSE: Duration = Duration::from_secs(2);
+const PULSE: Duration = Duration::from_millis(500);
+/// How long the database may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// The reported health of this server.
 #[derive(Clone)]
 pub struct Health {
     reporter: HealthReporter,
-    /// Set once nothing serves any more. A database that comes back then changes nothing.
+    /// Set once NOT_SERVING is reported for good. A database that comes back then changes nothing.
     stopped_for_good: Arc<AtomicBool>,
 }
 
@@ -37,7 +39,7 @@ impl Health {
         (health, service)
     }
 
-    /// Reports that nothing serves any more.
+    /// Reports NOT_SERVING for good.
     pub async fn stopped(&self) {
         self.stopped_for_good.store(true, Ordering::SeqCst);
         self.set(|_| false).await;
@@ -77,7 +79,7 @@ pub async fn pulse(store: Store, writer: Arc<Writer>, health: Health) {
     let mut before = Database::There;
     loop {
         tokio::time::sleep(PULSE).await;
-        let answered = tokio::time::timeout(PULSE, store.head()).await;
+        let answered = tokio::time::timeout(ANSWER_MAX, store.head()).await;
         let now = match answered {
             _ if writer.is_closed_for_good() => Database::ClosedForGood,
             Ok(Ok(_)) if !writer.is_failing() => Database::There,

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use sha2::{Digest, Sha256};
+
 use super::StoreError;
 use crate::domain::collections::numbered::Numbered;
 use crate::domain::model::membership::Origin;
@@ -24,6 +26,19 @@ pub fn u32_of(number: i64) -> Result<u32, StoreError> {
 pub fn revision(number: i64, tag: i64, at: i64) -> Result<Revision, StoreError> {
     let number = u64::try_from(number).map_err(|_| unreadable("a negative revision"))?;
     Ok(Revision { number, tag: u32_of(tag)?, at: Time(at) })
+}
+
+/// Returns the digest of a commit's changes: the first 8 bytes of the SHA-256 of their number and their payloads, each after
+/// its length.
+pub fn changes_digest<'a>(payloads: impl ExactSizeIterator<Item = &'a [u8]>) -> i64 {
+    let mut hash = Sha256::new_with_prefix((payloads.len() as u64).to_be_bytes());
+    for payload in payloads {
+        hash.update((payload.len() as u64).to_be_bytes());
+        hash.update(payload);
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// No store reaches 2^63 commits.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use sea_orm::{DatabaseTransaction, QueryResult, Statement, StreamTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, Statement, StreamTrait};
 
 use super::ids::{environment, id, number, origin, role_structure, u32_of};
-use super::{Store, StoreError};
+use super::{Database, Store, StoreError};
 use crate::domain::collections::hash::HashKey;
 use crate::domain::collections::numbered::Numbered;
 use crate::domain::model::fallback::Fallback;
@@ -31,6 +31,10 @@ impl Store {
     /// Returns the State at the newest revision. Its hashes use `hash_key`.
     pub async fn load(&self, hash_key: HashKey) -> Result<State, StoreError> {
         let snapshot = self.snapshot().await?;
+        if self.database() == Database::Postgres {
+            // A large table takes longer than a statement of a list may.
+            snapshot.tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        }
         let mut state = State::new(hash_key);
         let counters = projects(&snapshot.tx, &mut state).await?;
         let mut aliases = Aliases::read(&snapshot.tx).await?;
@@ -58,7 +62,7 @@ async fn each(
     sql: &str,
     mut take: impl FnMut(Columns<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let database = sea_orm::ConnectionTrait::get_database_backend(tx);
+    let database = ConnectionTrait::get_database_backend(tx);
     let mut rows = tx.stream_raw(Statement::from_string(database, sql)).await?;
     while let Some(row) = rows.try_next().await? {
         take(Columns { row: &row, next: 0 })?;

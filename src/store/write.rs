@@ -5,18 +5,19 @@ mod persist;
 mod rows;
 
 use sea_orm::{
-    AccessMode, ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
-    IsolationLevel, QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+    ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, IsolationLevel,
+    QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
 
-use super::head::{HEAD, committed, revision_of};
+use super::head::committed;
 use super::ids::{revision, unreadable};
 use super::read::changes::commits_since;
-use super::{Database, SinceError, Store, StoreError};
+use super::read::snapshot::joined;
+use super::{Database, ErrorClass, SinceError, Store, StoreError};
 use crate::domain::commands::group::{Commit, Known, KnownRequest};
-use crate::domain::{RequestKey, Revision, State, Time};
+use crate::domain::{ProjectKey, RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
-use crate::store::schema::{head, request};
+use crate::store::schema::request;
 
 /// Commits read at a time while catching up.
 const CATCH_UP_COMMITS: u32 = 256;
@@ -49,11 +50,33 @@ impl Store {
     /// Begins a write after every earlier one has ended.
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
         let writes = self.writes();
-        match begin(&writes, self.database()).await {
-            // The connection was lost since the last write. Nothing was begun, so it is safe to try again.
-            Err(error) if error.lost_connection() => begin(&writes, self.database()).await,
+        let begun = match begin(self, &writes).await {
+            // Nothing was begun, so it is safe to try again.
+            Err(error) if error.lost_connection() || error.class() == ErrorClass::WrongServer => {
+                tracing::warn!(%error, "connecting to the database again");
+                self.failed(error).await;
+                begin(self, &writes).await
+            }
+            begun => begun,
+        };
+        match begun {
+            Err(error) => Err(self.failed(error).await),
             begun => begun,
         }
+    }
+
+    /// Returns true if the store has lost `mine`, a revision that it had: its newest revision is an earlier one. Locks the head
+    /// row to be sure. A copy that lags cannot be locked.
+    pub async fn has_lost(&self, mine: Revision) -> Result<bool, StoreError> {
+        let store = self.clone();
+        // In a task of its own, because the caller may be cancelled, see `snapshot`.
+        let asking = tokio::spawn(async move {
+            let tx = store.begin_write().await?;
+            let lost = tx.head.number < mine.number;
+            tx.rollback().await;
+            Ok(lost)
+        });
+        joined(asking.await)?
     }
 
     /// Finds out whether a commit with an unknown outcome took place.
@@ -61,7 +84,7 @@ impl Store {
     /// A new connection locks the head row first. It gets the lock only after the old connection's transaction has ended.
     pub async fn settle(&self, last: Revision) -> Result<bool, StoreError> {
         let connection = self.connect_again().await?;
-        let settled = begin(&connection, self.database()).await?;
+        let settled = begin(self, &connection).await?;
         let found = committed(&settled.tx, last.number).await?;
         settled.rollback().await;
         // The old connection may hang as long as the machine of its server does not answer.
@@ -79,6 +102,9 @@ impl WriteTx {
     /// Applies the commits of other servers to a State until it is at the head. Returns it with the revisions in between.
     pub async fn catch_up(&mut self, mut state: State) -> Result<(State, Vec<Revision>), SinceError> {
         let mut passed = Vec::new();
+        if self.head.number < state.revision().number {
+            return Err(SinceError::Diverged);
+        }
         while (state.revision().number, state.revision().tag) != (self.head.number, self.head.tag) {
             let commits = commits_since(&self.tx, state.revision(), CATCH_UP_COMMITS).await?;
             if commits.is_empty() {
@@ -100,7 +126,8 @@ impl WriteTx {
         let mut any = Condition::any();
         for key in keys {
             let caller = request::Column::Caller.eq(&*key.caller);
-            any = any.add(caller.and(request::Column::RequestId.eq(&*key.request_id)));
+            let project = request::Column::Project.eq(key.project.as_str());
+            any = any.add(caller.and(project).and(request::Column::RequestId.eq(&*key.request_id)));
         }
         let young = request::Column::At.gt(now.plus_seconds(-REQUEST_ID_SECONDS).0);
         let found = request::Entity::find().filter(any).filter(young).all(&self.tx).await?;
@@ -137,27 +164,32 @@ impl Ready {
     }
 }
 
-async fn begin(connection: &DatabaseConnection, database: Database) -> Result<WriteTx, StoreError> {
-    let options = match database {
-        Database::Sqlite => TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        },
-        // Stated explicitly: under another default of the operator, waiting for the head row would end in an error.
-        Database::Postgres => TransactionOptions {
-            isolation_level: Some(IsolationLevel::ReadCommitted),
-            access_mode: Some(AccessMode::ReadWrite),
-            ..TransactionOptions::default()
-        },
+async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx, StoreError> {
+    let database = store.database();
+    let (options, locking) = match database {
+        Database::Sqlite => {
+            let mode = Some(SqliteTransactionMode::Immediate);
+            (TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() }, "")
+        }
+        // Under another default of the operator, waiting for the head row would end in an error. The access mode is not
+        // set: a server that is read-only by default must not be written to.
+        Database::Postgres => {
+            let isolation_level = Some(IsolationLevel::ReadCommitted);
+            (TransactionOptions { isolation_level, ..TransactionOptions::default() }, "FOR UPDATE")
+        }
     };
     let tx = connection.begin_with_options(options).await?;
-    let head = head::Entity::find_by_id(HEAD).lock_exclusive().one(&tx).await?;
-    let head = revision_of(&head.ok_or(StoreError::Empty)?)?;
+    let head = store.read_head(&tx, locking).await?.revision;
+    store.check_file()?;
     Ok(WriteTx { tx, head, database })
 }
 
 fn known_request(row: request::Model) -> Result<(RequestKey, KnownRequest), StoreError> {
-    let key = RequestKey { caller: row.caller.into(), request_id: row.request_id.into() };
+    let key = RequestKey {
+        caller: row.caller.into(),
+        project: ProjectKey::stored(row.project),
+        request_id: row.request_id.into(),
+    };
     let fingerprint = row.fingerprint.try_into().map_err(|_| unreadable("a fingerprint that is not 16 bytes long"))?;
     let known = KnownRequest {
         fingerprint: u128::from_be_bytes(fingerprint),
@@ -172,8 +204,9 @@ fn refused(error: &sea_orm::DbErr, database: Database) -> bool {
     let Some(sqlx::Error::Database(error)) = super::error::driver_error(error) else { return false };
     let code = error.code().unwrap_or_default();
     match database {
-        // SQLITE_BUSY and its extensions: the transaction is still open. Any other error may be an I/O error.
-        Database::Sqlite => code.parse::<i32>().is_ok_and(|code| code & 0xff == 5),
+        // ERROR, BUSY, LOCKED, READONLY, FULL, CONSTRAINT: the log has no frame that ends the transaction. Any other error
+        // may be an I/O error, as of the fsync that follows that frame.
+        Database::Sqlite => code.parse::<i32>().is_ok_and(|code| [1, 5, 6, 8, 13, 19].contains(&(code & 0xff))),
         // Classes 57, 58 and XX: the server was stopping, or it or its disk failed. It may have committed before that.
         Database::Postgres => !["08", "57", "58", "XX"].iter().any(|class| code.starts_with(class)),
     }

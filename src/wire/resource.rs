@@ -9,7 +9,7 @@ use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::rules::membership::{Member, MemberRole};
 use crate::domain::rules::role_state::RoleState;
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{OrgId, Project, RoleMappingName, RoleName, Time};
+use crate::domain::{OrgId, Project, RoleMappingName, Time};
 use crate::wire;
 
 pub fn timestamp(time: Time) -> prost_types::Timestamp {
@@ -116,19 +116,26 @@ pub fn member(member: &Member, revision: String) -> wire::Member {
     }
 }
 
-fn member_role(role: &MemberRole) -> wire::MemberRole {
-    let state = match role.state {
+fn role_state(state: RoleState) -> wire::MemberRoleState {
+    match state {
         RoleState::Live => wire::MemberRoleState::Live,
         RoleState::Suspended => wire::MemberRoleState::Suspended,
         RoleState::Overridden => wire::MemberRoleState::Overridden,
         RoleState::Expired => wire::MemberRoleState::Expired,
-    };
+    }
+}
+
+fn member_role(role: &MemberRole) -> wire::MemberRole {
+    let fallback_role = role.fallback_role.as_ref();
     wire::MemberRole {
         role: role.role.to_string(),
         expire_time: role.expire_time.map(timestamp),
-        state: state.into(),
+        state: role_state(role.state).into(),
         origin: origin(role.origin).into(),
-        fallback_role: role.fallback_role.as_ref().map_or_else(String::new, RoleName::to_string),
+        fallback_role: fallback_role.map_or_else(String::new, |(role, _)| role.to_string()),
+        fallback_role_state: fallback_role
+            .map_or(wire::MemberRoleState::Unspecified, |(_, state)| role_state(*state))
+            .into(),
     }
 }
 

@@ -67,7 +67,7 @@ fn held(project: &ProjectModel, org: &OrgModel, user: &str, now: Time) -> Vec<(S
     for (role, expire_time, _, _, fallback_role) in project.member_roles(org, member, now) {
         if expire_time.is_none_or(|expire_time| expire_time > now) {
             held.push((role, expire_time));
-            held.extend(fallback_role.map(|role| (role, expire_time)));
+            held.extend(fallback_role.map(|(role, _)| (role, expire_time)));
         }
     }
     held

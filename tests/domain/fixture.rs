@@ -5,6 +5,7 @@ mod lines;
 use rolecall::domain::commands::group::{Known, Verdict, Work, decide_group};
 use rolecall::domain::impact::report::Impact;
 use rolecall::domain::model::membership::Origin;
+use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::rules::visibility::Visibility;
 use rolecall::domain::{Call, Command, Decision, Outcome, Project, Question, Reason, Refusal, State, Time, UserId};
 use rolecall::limits::Limits;
@@ -118,7 +119,10 @@ impl World {
             let expire_time = role
                 .expire_time
                 .map_or(String::new(), |expire_time| format!(" until {}", expire_time.0 / seconds(1).0));
-            let fallback_role = role.fallback_role.map_or(String::new(), |fallback_role| format!(" ({fallback_role})"));
+            let fallback_role = role.fallback_role.map_or(String::new(), |(fallback_role, state)| match state {
+                RoleState::Live => format!(" ({fallback_role})"),
+                state => format!(" ({fallback_role} {})", format!("{state:?}").to_lowercase()),
+            });
             format!("{} {}{fallback_role}{expire_time}", role.role, format!("{:?}", role.state).to_lowercase())
         });
         shown.collect::<Vec<_>>().join(", ")

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use rolecall::domain::commands::group::{Commit, Known, KnownRequest, Verdict, Work, decide_group};
-use rolecall::domain::{Call, Change, Reason, RequestKey, Revision, State, Terms, Time, decide};
+use rolecall::domain::{Call, Change, ProjectKey, Reason, RequestKey, Revision, State, Terms, Time, decide};
 use rolecall::limits::Limits;
 
 use crate::model::Answer;
@@ -40,8 +40,9 @@ impl OneByOne {
             };
         }
         let before = self.state.revision();
-        let now = clock.max(Time(before.at.0 + 1));
-        let decided = match decide(&self.state, &work.command, &Terms { call: &work.call, now, limits }) {
+        let commit_time = clock.max(Time(before.at.0 + 1));
+        let terms = Terms { commit_time, ..Terms::new(&work.call, clock, limits) };
+        let decided = match decide(&self.state, &work.command, &terms) {
             Ok(decided) => decided,
             Err(refusal) => return Response::Refused(refusal.reason()),
         };
@@ -49,7 +50,7 @@ impl OneByOne {
         if decided.changes.is_empty() {
             return Response::Done { revision: before, answer, digest, replayed: false };
         }
-        let revision = Revision { number: before.number + 1, tag: work.tag, at: now };
+        let revision = Revision { number: before.number + 1, tag: work.tag, at: commit_time };
         // Build the state from the changes instead of taking it from the decision.
         self.state.apply_commit(revision, &decided.changes);
         self.committed.push((revision, decided.changes));
@@ -100,9 +101,12 @@ impl InGroups {
 
 /// Few request ids and callers, so that they repeat, sometimes with another body.
 fn call() -> impl Strategy<Value = Call> {
-    let key = (select(&["ann", "bob"][..]), select(&["1", "2", "3", "4"][..]));
-    let request =
-        proptest::option::of(key.prop_map(|(caller, id)| RequestKey { caller: caller.into(), request_id: id.into() }));
+    let key = (select(&["ann", "bob"][..]), select(&["shop", "default"][..]), select(&["1", "2"][..]));
+    let request = proptest::option::of(key.prop_map(|(caller, project, id)| RequestKey {
+        caller: caller.into(),
+        project: ProjectKey::stored(project),
+        request_id: id.into(),
+    }));
     (request, prop_oneof![4 => Just(7), 1 => Just(8)]).prop_map(|(request, fingerprint)| Call {
         actor: "tester".into(),
         request,

@@ -111,8 +111,8 @@ pub struct RoleRecord {
     pub origin: Origin,
 }
 
-/// Role, expiry, state, origin and fallback role.
-pub type ShownRole = (String, Option<Time>, RoleState, Origin, Option<String>);
+/// Role, expiry, state, origin, and fallback role with its state.
+pub type ShownRole = (String, Option<Time>, RoleState, Origin, Option<(String, RoleState)>);
 
 /// The options of a call, except its time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,6 +120,8 @@ pub struct CallOptions<'a> {
     pub acting_user: Option<&'a str>,
     /// True if the call names a digest that matches no impact (R9).
     pub stale_digest: bool,
+    /// The time of the commit, if it is not the clock's.
+    pub commit_time: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -171,9 +173,10 @@ impl Model {
         limits: &Limits,
     ) -> Result<(ModelOutcome, Self), Reason> {
         let mut next = self.clone();
+        let created = called.commit_time.unwrap_or(now);
         let answer = match called.acting_user {
             Some(acting) => next.execute_for(acting, command, now, limits)?,
-            None => next.execute(command, now, limits)?,
+            None => next.execute(command, now, created, limits)?,
         };
         next.drop_fallbacks_of_enabled_roles();
         if called.stale_digest {
@@ -183,27 +186,29 @@ impl Model {
         Ok((ModelOutcome { changed, answer }, next))
     }
 
-    fn execute(&mut self, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
+    fn execute(&mut self, command: &Command, now: Time, created: Time, limits: &Limits) -> Result<Answer, Reason> {
         use Command::*;
         match command {
-            CreateProject(command) => self.create_project(command, now),
+            CreateProject(command) => self.create_project(command, created),
             UpdateProject(command) => self.update_project(command, now),
             ConvertRoleStructure(command) => self.project(command.project.as_str())?.convert(command, now, limits),
             DeleteProject(command) => self.delete_project(command),
             CreatePermissions(command) => {
-                self.project(command.project.as_str())?.create_permissions(command, now, limits)
+                self.project(command.project.as_str())?.create_permissions(command, created, limits)
             }
             UpdatePermission(command) => self.project(command.project.as_str())?.update_permission(command),
             DeletePermission(command) => self.project(command.project.as_str())?.delete_permission(command),
-            CreateRole(command) => self.project(command.project.as_str())?.create_role(command, now, limits),
+            CreateRole(command) => self.project(command.project.as_str())?.create_role(command, created, limits),
             UpdateRole(command) => self.project(command.project.as_str())?.update_role(command, now, limits),
             ReorderRoles(command) => self.project(command.project.as_str())?.reorder(command),
             DeleteRole(command) => self.project(command.project.as_str())?.delete_role(command, now),
-            CreateRoleMapping(command) => self.project(command.project.as_str())?.create_mapping(command, now, limits),
+            CreateRoleMapping(command) => {
+                self.project(command.project.as_str())?.create_mapping(command, now, created, limits)
+            }
             UpdateRoleMapping(command) => self.project(command.project.as_str())?.update_mapping(command, now, limits),
             PromoteRoleMapping(command) => self.project(command.project.as_str())?.promote(command),
             DeleteRoleMapping(command) => self.project(command.project.as_str())?.delete_mapping(command, now),
-            CreateOrg(command) => self.project(command.project.as_str())?.create_org(command, now, limits),
+            CreateOrg(command) => self.project(command.project.as_str())?.create_org(command, created, limits),
             UpdateOrg(command) => self.project(command.project.as_str())?.update_org(command),
             DeleteOrg(command) => self.project(command.project.as_str())?.delete_org(command),
             SubscribeOrg(command) => self.project(command.project.as_str())?.subscribe_one(command, now),
@@ -273,7 +278,7 @@ impl Model {
     }
 
     /// P3, P4.
-    fn create_project(&mut self, command: &CreateProject, now: Time) -> Result<Answer, Reason> {
+    fn create_project(&mut self, command: &CreateProject, created: Time) -> Result<Answer, Reason> {
         let key = command.key.to_string();
         if key == "workspace" {
             return Err(Reason::ReservedName);
@@ -284,7 +289,7 @@ impl Model {
         if self.retired.contains(&key) && !command.reuse_deleted_key {
             return Err(Reason::ProjectKeyRetired);
         }
-        let built_in = |text: &str| (format!("rolecall::{text}"), Details::new(TEMPLATE_TEXT, true, now));
+        let built_in = |text: &str| (format!("rolecall::{text}"), Details::new(TEMPLATE_TEXT, true, created));
         let permissions = [
             "can_view_other_members",
             "can_invite",
@@ -307,16 +312,16 @@ impl Model {
             ("Member".to_string(), BTreeSet::from(["rolecall::can_view_other_members".to_string()])),
         ];
         let mapping = Mapping {
-            details: Details::new(TEMPLATE_TEXT, false, now),
+            details: Details::new(TEMPLATE_TEXT, false, created),
             disabled: BTreeSet::new(),
             grants: BTreeMap::from(grants),
         };
-        let role = |name: &str| (name.to_string(), Details::new(TEMPLATE_TEXT, false, now));
+        let role = |name: &str| (name.to_string(), Details::new(TEMPLATE_TEXT, false, created));
         let mut project = ProjectModel {
             display_name: command.display_name.clone(),
             environment: command.environment,
             structure: command.role_structure,
-            created: now,
+            created,
             default_role: "Member".into(),
             default_owner_role: "Owner".into(),
             default_mapping: "Default".into(),

@@ -49,7 +49,8 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
         }
         Outcome::OrgsSubscribed { moved, unchanged } => Answer::OrgsSubscribed { moved: *moved, unchanged: *unchanged },
         Outcome::Member(member) => {
-            let fallback_role = |it: &MemberRole| it.fallback_role.as_ref().map(ToString::to_string);
+            let fallback_role =
+                |it: &MemberRole| it.fallback_role.as_ref().map(|(role, state)| (role.to_string(), *state));
             let shown = member
                 .roles
                 .iter()

@@ -89,7 +89,8 @@ fn k2_an_error_is_never_a_denial() {
     on_both(async |server| {
         let nowhere = Project { server, key: "nowhere" };
         let answer = server.check(nowhere.asking("acme", "ann", "p")).await;
-        assert_eq!(refused(answer, "PROJECT_NOT_FOUND").resource(), ("rolecall.v1.Project", "nowhere"));
+        let unknown = refused(answer, "PROJECT_NOT_FOUND");
+        assert_eq!((unknown.resource(), unknown.metadata("rule")), (("rolecall.v1.Project", "nowhere"), "P1"));
         let answer = server.batch_check(batch(nowhere, vec![item("acme", "ann", "p")])).await;
         refused(answer, "PROJECT_NOT_FOUND");
         refused(server.batch_check(batch(nowhere, vec![])).await, "PROJECT_NOT_FOUND");

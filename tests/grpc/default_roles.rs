@@ -89,7 +89,7 @@ fn b3_changing_the_default_owner_role_needs_allow_ownerless_if_an_org_loses_its_
         let admin = || wire::Project { default_owner_role: "Admin".into(), ..Default::default() };
         let answer = server.storing_nothing(server.update_project(project.updating_project(admin()))).await;
         let answer = refused(answer, "LAST_OWNER");
-        assert_eq!((answer.subjects(), answer.metadata("orgs")), (vec!["orgs/acme"], "2"));
+        assert_eq!((answer.subjects(), answer.metadata("orgs")), (vec!["orgs/acme"], "3"));
         let request = wire::UpdateProjectRequest { allow_ownerless: true, ..project.updating_project(admin()) };
         assert_eq!(server.update_project(request).await.unwrap().project.unwrap().default_owner_role, "Admin");
     });

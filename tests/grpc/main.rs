@@ -16,6 +16,7 @@ mod server;
 
 mod answers;
 mod bad_input;
+mod busy_lists;
 mod checks;
 mod consistency;
 mod conversion;

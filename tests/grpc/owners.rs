@@ -116,19 +116,17 @@ fn b3_allow_ownerless_overrides_the_rule() {
 }
 
 #[test]
-fn b3_the_owner_may_leave_if_no_other_visible_member_is_left() {
+fn b3_the_owner_may_leave_if_no_visible_member_is_left() {
     on_both(async |server| {
         let project = server.multi().await;
         project.internal_role("Support").await;
-        for org in ["alone", "steps-down", "served", "expired"] {
+        for org in ["alone", "becomes-internal", "served", "expired"] {
             project.org_with_owner(org, "ann").await;
         }
         project.remove("alone", "ann").await;
-        project.set("steps-down", "ann", &roles(&["Member"])).await;
-        // Internal members do not count.
+        // Internal members do not count, not even a former owner.
+        project.set("becomes-internal", "ann", &roles(&["Support"])).await;
         project.add("served", "ivy", &roles(&["Support"])).await;
-        project.set("served", "ann", &roles(&["Admin"])).await;
-        project.set("served", "ann", &roles(&["Owner"])).await;
         project.remove("served", "ann").await;
         // Neither do members whose roles have all expired.
         let soon = soon();
@@ -142,6 +140,80 @@ fn b3_the_owner_may_leave_if_no_other_visible_member_is_left() {
         project.add("both", "ivy", &roles(&["Support", "Member"])).await;
         let answer = server.storing_nothing(server.remove_member(project.removing("both", "ann"))).await;
         assert_last_owner(&refused(answer, "LAST_OWNER"), "both");
+    });
+}
+
+#[test]
+fn b3_owners_cannot_all_step_down_in_one_call() {
+    on_both(async |server| {
+        let project = server.multi().await;
+        project.org_with_owner("acme", "ann").await;
+        project.add("acme", "bob", &roles(&["Owner"])).await;
+        for (other, subjects) in [
+            (set(&["Member"]), ["rows[0].set", "rows[1].set"]),
+            (set(&["Admin", "Member"]), ["rows[0].set", "rows[1].set"]),
+            (remove(), ["rows[0].set", "rows[1]"]),
+        ] {
+            let rows = vec![row("acme", "ann", set(&["Member"])), row("acme", "bob", other)];
+            let answer = server.storing_nothing(server.batch_write_members(project.writing(rows))).await;
+            assert_eq!(refused(answer, "LAST_OWNER").subjects(), subjects);
+        }
+        // Nobody is left, so nobody needs an owner.
+        let rows = vec![row("acme", "ann", remove()), row("acme", "bob", remove())];
+        server.batch_write_members(project.writing(rows)).await.unwrap();
+    });
+}
+
+#[test]
+fn b3_the_only_owner_cannot_step_down() {
+    on_both(async |server| {
+        for project in [server.single(), server.multi().await] {
+            project.org_with_owner("alone", "ann").await;
+            project.org_with_owner("acme", "ann").await;
+            project.add("acme", "bob", &roles(&["Member"])).await;
+            for org in ["alone", "acme"] {
+                for given in [vec![role("Member")], vec![temporary("Owner", in_an_hour())]] {
+                    for acting_user_id in ["", "ann"] {
+                        let setting = project.setting(org, "ann", &given);
+                        let setting = wire::SetMemberRolesRequest { acting_user_id: acting_user_id.into(), ..setting };
+                        let answer = server.storing_nothing(server.set_member_roles(setting)).await;
+                        assert_last_owner(&refused(answer, "LAST_OWNER"), org);
+                    }
+                }
+                let ask = wire::ListManageableRolesRequest {
+                    project: project.key.into(),
+                    org_id: org.into(),
+                    acting_user_id: "ann".into(),
+                    target_user_id: "ann".into(),
+                    ..Default::default()
+                };
+                let manageable = server.list_manageable_roles(ask).await.unwrap();
+                let owner = manageable.roles.iter().find(|role| role.role == "Owner").unwrap();
+                assert_eq!((owner.take, manageable.remove), (org == "alone", org == "alone"));
+            }
+            // The last member may leave.
+            let leaving =
+                wire::RemoveMemberRequest { acting_user_id: "ann".into(), ..project.removing("alone", "ann") };
+            server.remove_member(leaving).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn b3_another_default_owner_role_is_refused_where_orgs_have_only_owners() {
+    on_both(async |server| {
+        let project = server.multi().await;
+        for org in ["b", "a"] {
+            project.org_with_owner(org, "ann").await;
+        }
+        project.org("nobody", "").await;
+        let answer = server.storing_nothing(server.update_project(changing_owner_role(project, "Admin"))).await;
+        let refused_change = refused(answer, "LAST_OWNER");
+        assert_eq!((refused_change.subjects(), refused_change.metadata("orgs")), (vec!["orgs/a"], "2"));
+        for org in ["a", "b"] {
+            project.set(org, "ann", &roles(&["Owner", "Admin"])).await;
+        }
+        server.update_project(changing_owner_role(project, "Admin")).await.unwrap();
     });
 }
 
@@ -252,8 +324,8 @@ fn b3_another_default_owner_role_is_checked_in_every_org() {
             project.org_with_owner(org, "ann").await;
             project.add(org, "bob", &roles(&["Member"])).await;
         }
-        project.org_with_owner("alone", "ann").await;
-        project.org_with_owner("served", "ann").await;
+        // Internal members need no owner.
+        project.org("served", "").await;
         project.add("served", "ivy", &roles(&["Support"])).await;
         let answer = server.storing_nothing(server.update_project(changing_owner_role(project, "Admin"))).await;
         let refused_change = refused(answer, "LAST_OWNER");

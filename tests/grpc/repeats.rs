@@ -111,6 +111,44 @@ fn a4_another_body_with_the_same_request_id_is_refused() {
 }
 
 #[test]
+fn a4_request_ids_of_different_projects_are_independent() {
+    on_both(async |server| {
+        let project = |key: &str| wire::CreateProjectRequest {
+            key: key.into(),
+            environment: wire::Environment::Live.into(),
+            request_id: "1".into(),
+            ..Default::default()
+        };
+        let org = |project: &str| wire::CreateOrgRequest { project: project.into(), ..creating("acme", "2") };
+        let keys = ["shop", "forum"];
+        for key in keys {
+            assert!(!server.create_project(project(key)).await.unwrap().replayed, "{key}");
+            assert!(!server.create_org(org(key)).await.unwrap().replayed, "{key}");
+        }
+        // An empty name means `default`.
+        assert!(!server.create_org(org("")).await.unwrap().replayed);
+        refused(server.create_org(org("default")).await, "REQUEST_ID_REUSED");
+        let server = server.restarted().await;
+        for key in keys {
+            assert!(server.create_project(project(key)).await.unwrap().replayed, "{key}");
+            assert!(server.create_org(org(key)).await.unwrap().replayed, "{key}");
+            let request = wire::CreateOrgRequest { request_id: "1".into(), ..org(key) };
+            refused(server.create_org(request).await, "REQUEST_ID_REUSED");
+            // A repeated deletion still finds the first answer.
+            let deleting = wire::DeleteProjectRequest {
+                project: key.into(),
+                confirm: key.into(),
+                force: true,
+                request_id: "3".into(),
+                ..Default::default()
+            };
+            assert!(!server.delete_project(deleting.clone()).await.unwrap().replayed);
+            assert!(server.delete_project(deleting).await.unwrap().replayed);
+        }
+    });
+}
+
+#[test]
 fn a4_request_ids_of_different_callers_are_independent() {
     on_both(async |server| {
         let first = server.create_org(by("support", creating("", "once"))).await.unwrap();

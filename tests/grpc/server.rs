@@ -73,7 +73,17 @@ impl Server {
 
     /// Stops this server and starts another one on the same database.
     pub async fn restarted(&self) -> Self {
+        self.restarted_after("").await
+    }
+
+    /// Runs statements on the database between the stop and the start.
+    pub async fn restarted_after(&self, sql: &str) -> Self {
         self.stop().await;
+        if !sql.is_empty() {
+            let database = sea_orm::Database::connect(&self.config.database).await.unwrap();
+            sea_orm::ConnectionTrait::execute_unprepared(&database, sql).await.unwrap();
+            database.close().await.unwrap();
+        }
         Self::run(self.config.clone(), self.folder.clone()).await
     }
 

@@ -1,6 +1,8 @@
 //! REMAP and fallback roles (M7). REJECT and plain SUSPEND are tested in `disabling.rs`.
 
-use rolecall::wire::{self, Decision, DisabledRoleStrategy, MembershipOrigin, check_request::Question};
+use rolecall::wire::{
+    self, Decision, DisabledRoleStrategy, MemberRoleState, MembershipOrigin, check_request::Question,
+};
 use tonic::Status;
 
 use crate::fixture::{
@@ -296,10 +298,55 @@ fn m7_in_a_single_role_project_a_fallback_role_takes_the_exact_place_of_its_role
         assert_eq!(project.roles_of("acme", "bob").await, "Member overridden, Clerk suspended");
         assert_eq!(project.check("acme", "bob", "help").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::MissingPermission);
+        let fallback_state =
+            async |user| project.member("acme", user).await.unwrap().roles.pop().unwrap().fallback_role_state();
+        assert_eq!(fallback_state("bob").await, MemberRoleState::Live);
+        assert_eq!(fallback_state("ann").await, MemberRoleState::Live);
         wait_until(&expiry).await;
         assert_eq!(project.roles_of("acme", "bob").await, "Member live, Clerk expired");
         assert_eq!(project.check("acme", "bob", "sell").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "help").await, Decision::MissingPermission);
+    });
+}
+
+#[test]
+fn k2_enabling_a_role_that_a_temporary_role_overrides_would_not_help() {
+    on_both(async |server| {
+        let project = server.single();
+        project.permission("help").await;
+        project.permission("sell").await;
+        for name in ["Clerk", "Helper"] {
+            project.role(name).await;
+        }
+        project.grant("Default", "Helper", &["help"]).await;
+        project.grant("Default", "Clerk", &["sell"]).await;
+        project.org("acme", "").await;
+        let expiry = soon();
+        project.add("acme", "ann", &[role("Clerk"), temporary("Member", expiry)]).await;
+        let disabling = wire::UpdateRoleMappingRequest {
+            disable_roles: texts(&["Clerk"]),
+            on_disabled: suspending_with_fallback("Helper"),
+            ..project.updating("Default")
+        };
+        server.update_role_mapping(disabling).await.unwrap();
+        let clerk = async || {
+            let roles = project.member("acme", "ann").await.unwrap().roles;
+            let clerk = roles.into_iter().find(|role| role.role == "Clerk").unwrap();
+            (clerk.state(), clerk.fallback_role.clone(), clerk.fallback_role_state())
+        };
+        let suspended = |state| (MemberRoleState::Suspended, "Helper".into(), state);
+        assert_eq!(clerk().await, suspended(MemberRoleState::Overridden));
+        for (permission, decision) in [("help", Decision::MissingPermission), ("sell", Decision::MissingPermission)] {
+            assert_eq!(project.check("acme", "ann", permission).await, decision, "{permission}");
+        }
+        for name in ["Clerk", "Helper"] {
+            let is = Question::Role(name.into());
+            assert_eq!(project.ask("acme", "ann", is).await, Decision::MissingPermission, "{name}");
+        }
+        wait_until(&expiry).await;
+        assert_eq!(clerk().await, suspended(MemberRoleState::Live));
+        assert_eq!(project.check("acme", "ann", "help").await, Decision::Allowed);
+        assert_eq!(project.check("acme", "ann", "sell").await, Decision::RoleDisabled);
     });
 }
 

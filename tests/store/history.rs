@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rolecall::domain::commands::command::{Write, WriteMember};
 use rolecall::domain::model::project::RoleStructure;
-use rolecall::domain::{Command, RequestKey, Revision, State};
+use rolecall::domain::{Command, ProjectKey, RequestKey, Revision, State};
 use rolecall::limits::REQUEST_ID_SECONDS;
-use rolecall::store::{SinceError, Store};
+use rolecall::store::{SinceError, Store, StoreError};
 use rolecall::wire;
 use sea_orm::ConnectionTrait;
 
@@ -19,6 +19,7 @@ on_both! {
     a_state_that_is_behind_catches_up
     a_history_with_another_tag_has_diverged
     an_unknown_change_is_an_error
+    a_commit_without_all_of_its_changes_is_refused
     a4_request_ids_are_known_for_24_hours_and_then_forgotten
     a_commit_with_an_unknown_outcome_is_settled
     a1_a_commit_records_its_acting_user
@@ -42,14 +43,17 @@ async fn a_history_with_another_tag_has_diverged(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     story(&mut desk).await;
     let mine = desk.revision();
-    let others = [
-        Revision { tag: mine.tag + 1, ..mine },
-        Revision { number: mine.number - 3, ..mine },
-        Revision { number: mine.number + 1, ..mine },
-    ];
+    let lost = Revision { number: mine.number + 1, ..mine };
+    let others = [Revision { tag: mine.tag + 1, ..mine }, Revision { number: mine.number - 3, ..mine }, lost];
     for other in others {
         let error = desk.store.commits_since(other, 10).await.err().unwrap();
-        assert!(matches!(error, SinceError::Diverged), "{other:?}: {error}");
+        // A database that is only behind may lag: a read cannot know. The locked head row decides.
+        let expected = match other == lost {
+            true => matches!(error, SinceError::Store(StoreError::Behind { .. })),
+            false => matches!(error, SinceError::Diverged),
+        };
+        assert!(expected, "{other:?}: {error}");
+        assert_eq!(desk.store.has_lost(other).await.unwrap(), other == lost);
         let mut state = desk.state.clone();
         state.set_revision(other);
         let mut tx = desk.store.begin_write().await.unwrap();
@@ -58,6 +62,22 @@ async fn a_history_with_another_tag_has_diverged(database: TestDatabase) {
         tx.rollback().await;
     }
     assert!(desk.store.commits_since(mine, 10).await.unwrap().is_empty());
+}
+
+async fn a_commit_without_all_of_its_changes_is_refused(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    story(&mut desk).await;
+    let mine = desk.revision();
+    let direct = sea_orm::Database::connect(&desk.database.url).await.unwrap();
+    for damage in [
+        format!("DELETE FROM changes WHERE revision = {}", mine.number),
+        format!("DELETE FROM commits WHERE revision = {}", mine.number - 1),
+    ] {
+        assert!(direct.execute_unprepared(&damage).await.unwrap().rows_affected() > 0);
+        let error = desk.store.commits_since(Revision::default(), 1_000).await.err().unwrap();
+        assert!(matches!(error, SinceError::Store(StoreError::Incomplete(number)) if number as u64 == mine.number));
+    }
+    direct.close().await.unwrap();
 }
 
 async fn an_unknown_change_is_an_error(database: TestDatabase) {
@@ -76,7 +96,11 @@ async fn an_unknown_change_is_an_error(database: TestDatabase) {
 async fn a4_request_ids_are_known_for_24_hours_and_then_forgotten(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     desk.write(vec![create_project("shop", RoleStructure::SingleRole)]).await;
-    let request = |id: &str| RequestKey { caller: Arc::from("ann"), request_id: Arc::from(id) };
+    let request = |id: &str| RequestKey {
+        caller: Arc::from("ann"),
+        project: ProjectKey::stored("shop"),
+        request_id: Arc::from(id),
+    };
     let commits = desk.decide(vec![create_org("shop", "acme", None)], Some(request("one")));
     desk.persist(&commits).await;
     let asked = [request("one"), request("two")];

@@ -135,8 +135,10 @@ fn expected(
         let Some(record) = project.membership(found, &user(&id)) else { continue };
         let member = project.member(found, &user(&id), &record, Visibility::All, now);
         let held = member.roles.iter().filter(|role| role.state != RoleState::Expired);
-        let held: Vec<&RoleName> =
-            held.flat_map(|role| [Some(&role.role), role.fallback_role.as_ref()]).flatten().collect();
+        let held: Vec<&RoleName> = held
+            .flat_map(|role| [Some(&role.role), role.fallback_role.as_ref().map(|(role, _)| role)])
+            .flatten()
+            .collect();
         let by_role = filters.0.as_ref().is_none_or(|role| held.contains(&role));
         let by_permission = filters.1.as_ref().is_none_or(|permission| {
             let question = Question::Permission(permission.as_str());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::model::name::UserId;
+use crate::domain::model::name::{ProjectKey, UserId};
 
 /// The recorded identity of a caller.
 pub type Actor = Arc<str>;
@@ -14,6 +14,8 @@ pub const SYSTEM: &str = "system";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestKey {
     pub caller: Actor,
+    /// The project that the command names or creates.
+    pub project: ProjectKey,
     pub request_id: Arc<str>,
 }
 
@@ -24,7 +26,7 @@ pub struct Call {
     /// Identifies the whole request. Compared only with requests of the same key.
     pub fingerprint: u128,
     pub reason: Arc<str>,
-    /// The user for whom the call is made. G1 to G6 then apply.
+    /// The user on whose behalf the call writes. G1 to G6 then apply.
     pub acting_user: Option<UserId>,
     /// The digest of the impact that a preview returned (R9).
     pub impact_digest: Option<Arc<str>>,

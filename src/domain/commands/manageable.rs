@@ -123,8 +123,10 @@ struct Trial<'a> {
     target: &'a UserId,
     /// The visible roles of the target and their expiries.
     held: BTreeMap<RoleId, Option<Time>>,
-    /// True if the org needs the target as its owner (B3). Computed once, since each trial would scan the org.
-    last_owner: bool,
+    /// True if the target is the only owner (B3). Computed once, since each trial would scan the org.
+    only_owner: bool,
+    /// True if the target is the only owner and another visible member exists.
+    owner_of_others: bool,
     call: Call,
 }
 
@@ -138,29 +140,32 @@ impl<'a> Trial<'a> {
             visible.map(|role| (role, recorded.expiry(role))).collect()
         });
         let owner = project.record.default_owner_role;
-        let last_owner = held.get(&owner) == Some(&None) && project.needs_owner(org, target, now);
+        let only_owner = held.get(&owner) == Some(&None) && project.is_only_owner(org, target);
+        let owner_of_others = only_owner && project.has_other_visible_member(org, target, now);
         let call = Call { acting_user: Some(context.ask.acting_user.clone()), ..Call::plain("", "") };
-        Self { context, target, held, last_owner, call }
+        Self { context, target, held, only_owner, owner_of_others, call }
     }
 
     fn allows(&self, write: Write) -> bool {
-        if self.last_owner && !self.keeps_owner(&write) {
+        if self.leaves_ownerless(&write) {
             return false;
         }
         let row = MemberWrite { org_id: self.context.ask.org_id.clone(), user_id: self.target.clone(), write };
         let command = WriteMember { project: self.context.ask.project.clone(), row, allow_ownerless: true };
-        let terms = Terms { call: &self.call, now: self.context.now, limits: self.context.limits };
+        let terms = Terms::new(&self.call, self.context.now, self.context.limits);
         accepts(self.context.state, &Command::WriteMember(command), &terms)
     }
 
-    /// Returns true if the target stays a permanent owner.
-    fn keeps_owner(&self, write: &Write) -> bool {
+    /// Returns true if the write would leave visible members without an owner (B3).
+    fn leaves_ownerless(&self, write: &Write) -> bool {
         let owner = self.context.project.role_name(self.context.project.record.default_owner_role);
         match write {
-            Write::Add(_) => true,
-            Write::Remove => false,
+            Write::Add(_) => false,
+            Write::Remove => self.owner_of_others,
             // The role is permanent, and stays so without an `expire_time`.
-            Write::Set(roles) => roles.iter().any(|given| given.role == owner && given.expire_time.is_none()),
+            Write::Set(roles) => {
+                self.only_owner && !roles.iter().any(|given| given.role == owner && given.expire_time.is_none())
+            }
         }
     }
 

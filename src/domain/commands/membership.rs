@@ -24,7 +24,7 @@ pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.row.org_id)?;
     if left && !command.allow_ownerless {
-        check_owner(&project, org, &BTreeSet::from([&command.row.user_id]), draft.now())?;
+        check_owner(&project, org, draft.now())?;
     }
     let record = project.membership(org, &command.row.user_id);
     let record = record.filter(|_| !matches!(command.row.write, Write::Remove));
@@ -65,14 +65,11 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
 /// Checks the orgs that owners left, after all rows are written. Each org is scanned once.
 fn check_owners(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &MemberWrite)]) -> Result<(), Refusal> {
     let project = draft.project(project)?;
-    let mut former_owners_of: BTreeMap<&OrgId, BTreeSet<&UserId>> = BTreeMap::new();
-    for (_, row) in left {
-        former_owners_of.entry(&row.org_id).or_default().insert(&row.user_id);
-    }
+    let orgs: BTreeSet<&OrgId> = left.iter().map(|(_, row)| &row.org_id).collect();
     let mut refused: BTreeMap<&OrgId, Refusal> = BTreeMap::new();
-    for (org_id, former_owners) in former_owners_of {
+    for org_id in orgs {
         let org = project.org_or_refusal(org_id)?;
-        refused.extend(check_owner(&project, org, &former_owners, draft.now()).err().map(|refusal| (org_id, refusal)));
+        refused.extend(check_owner(&project, org, draft.now()).err().map(|refusal| (org_id, refusal)));
     }
     let mut rows = Rows::default();
     for (number, row) in left {

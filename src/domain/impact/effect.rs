@@ -49,7 +49,8 @@ impl<'a> Side<'a> {
         let (roles, temporary) = self.project.shown_roles(&self.member.set.roles, self.member.temporary, visibility);
         let recorded = self.project.role_states_of(self.org, &roles, &temporary, now);
         let held = recorded.filter(|recorded| recorded.state != RoleState::Expired);
-        held.map(|held| (held, self.member.expiry(held.role))).collect()
+        // A suspended role grants nothing, whether a temporary role would override it or not.
+        held.map(|held| (RecordedRole { overridden: false, ..held }, self.member.expiry(held.role))).collect()
     }
 
     fn owns(self) -> bool {

@@ -181,13 +181,17 @@ impl Project {
         now: Time,
         answers: impl Fn(RoleId) -> bool,
     ) -> Decision {
-        let roles = self.role_states(org, member.set, member.temporary, now).flat_map(RecordedRole::roles);
-        let decisions = roles.filter(|&(role, _)| answers(role)).map(|(_, state)| match state {
-            RoleState::Live => Decision::Allowed,
-            RoleState::Suspended => Decision::RoleDisabled,
-            RoleState::Expired => Decision::RoleExpired,
-            RoleState::Overridden => Decision::MissingPermission,
-        });
+        let decision_of = |recorded: RecordedRole| {
+            let states = recorded.roles().filter(|&(role, _)| answers(role)).map(|(_, state)| match state {
+                RoleState::Live => Decision::Allowed,
+                // Enabling an overridden role would not help.
+                RoleState::Suspended if !recorded.overridden => Decision::RoleDisabled,
+                RoleState::Expired => Decision::RoleExpired,
+                RoleState::Suspended | RoleState::Overridden => Decision::MissingPermission,
+            });
+            states.fold(Decision::MissingPermission, Decision::or)
+        };
+        let decisions = self.role_states(org, member.set, member.temporary, now).map(decision_of);
         decisions.fold(Decision::MissingPermission, Decision::or)
     }
 }

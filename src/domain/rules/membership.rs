@@ -14,7 +14,8 @@ pub struct MemberRole {
     pub expire_time: Option<Time>,
     pub state: RoleState,
     pub origin: Origin,
-    pub fallback_role: Option<RoleName>,
+    /// The fallback role, live or overridden.
+    pub fallback_role: Option<(RoleName, RoleState)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +49,7 @@ impl Project {
                 expire_time: expiry_of(&record.temporary, recorded.role),
                 state: recorded.state,
                 origin: record.origin_of(recorded.role, set),
-                fallback_role: recorded.fallback_role.map(|(role, _)| self.role_name(role)),
+                fallback_role: recorded.fallback_role.map(|(role, state)| (self.role_name(role), state)),
             }));
         }
         let org_id = org.record.profile.org_id.clone();

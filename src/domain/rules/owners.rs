@@ -3,22 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::domain::collections::hash::TextHash;
-use crate::domain::model::id::RoleId;
 use crate::domain::model::name::{OrgId, UserId};
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::time::Time;
-use crate::domain::rules::usage::Recorded;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
-/// Refuses if the org has no owner and keeps visible members. `former_owners` do not count: their own membership was
-/// written.
-pub fn check_owner(project: &Project, org: &Org, former_owners: &BTreeSet<&UserId>, now: Time) -> Result<(), Refusal> {
-    if project.has_owner(org) {
-        return Ok(());
-    }
-    let former_owners: BTreeSet<TextHash> = former_owners.iter().map(|user| project.hash(user.as_str())).collect();
-    if !project.has_visible_member(org, |user, _| former_owners.contains(&user), now) {
+/// Refuses if the org has no owner and keeps visible members. A former owner counts as a member.
+pub fn check_owner(project: &Project, org: &Org, now: Time) -> Result<(), Refusal> {
+    if project.has_owner(org) || !project.has_visible_member(org, |_| true, now) {
         return Ok(());
     }
     Err(last_owner(project, org))
@@ -29,13 +22,12 @@ pub fn last_owner(project: &Project, org: &Org) -> Refusal {
     Refusal::LastOwner { role, first: org.record.profile.org_id.clone(), orgs: 1 }
 }
 
-/// Refuses if an org that had an owner has none now and keeps other visible members.
+/// Refuses if an org that had an owner has none now and keeps visible members.
 pub fn check_owners_kept(before: &Project, after: &Project, now: Time) -> Result<(), Refusal> {
     let mut ownerless_orgs: BTreeSet<&OrgId> = BTreeSet::new();
     after.for_each_org(|org| {
-        let Some(was) = before.org_numbered(org.no) else { return };
-        let owned = |user| before.holds_permanently(was, user, before.record.default_owner_role);
-        if before.has_owner(was) && !after.has_owner(org) && after.has_visible_member(org, |user, _| owned(user), now) {
+        if before.org_numbered(org.no).is_some_and(|was| before.has_owner(was)) && check_owner(after, org, now).is_err()
+        {
             ownerless_orgs.insert(&org.record.profile.org_id);
         }
     });
@@ -45,33 +37,31 @@ pub fn check_owners_kept(before: &Project, after: &Project, now: Time) -> Result
 }
 
 impl Project {
-    fn holds_permanently(&self, org: &Org, user: TextHash, role: RoleId) -> bool {
-        let recorded = org.slot(user).and_then(|slot| self.recorded(org, user, slot));
-        recorded.is_some_and(|recorded| recorded.holds_permanently(role))
-    }
-
     /// Returns true if a member holds the default owner role permanently.
     pub fn has_owner(&self, org: &Org) -> bool {
+        self.has_owner_among(org, |_| true)
+    }
+
+    /// Returns true if a user of `included` holds the default owner role permanently.
+    fn has_owner_among(&self, org: &Org, included: impl Fn(TextHash) -> bool) -> bool {
         let owner = self.record.default_owner_role;
-        self.any_membership(org, |recorded| recorded.holds_permanently(owner))
+        self.any_member(org, |user, recorded| included(user) && recorded.holds_permanently(owner))
     }
 
-    /// Returns true if a member holds a visible role and is not `excluded`.
-    pub(in crate::domain) fn has_visible_member<'a>(
-        &'a self,
-        org: &'a Org,
-        excluded: impl Fn(TextHash, Recorded<'a>) -> bool,
-        now: Time,
-    ) -> bool {
+    /// Returns true if a user of `included` holds a visible role.
+    fn has_visible_member(&self, org: &Org, included: impl Fn(TextHash) -> bool, now: Time) -> bool {
         let visible = |role| self.is_visible(role);
-        self.any_member(org, |user, recorded| recorded.held(now).any(visible) && !excluded(user, recorded))
+        self.any_member(org, |user, recorded| included(user) && recorded.held(now).any(visible))
     }
 
-    /// Returns true if the org would have no owner, but other visible members, without this user as its owner.
-    pub(in crate::domain) fn needs_owner(&self, org: &Org, owner: &UserId, now: Time) -> bool {
+    /// Returns true if no other user is an owner.
+    pub(in crate::domain) fn is_only_owner(&self, org: &Org, owner: &UserId) -> bool {
         let owner = self.hash(owner.as_str());
-        let role = self.record.default_owner_role;
-        let another = self.any_member(org, |user, recorded| user != owner && recorded.holds_permanently(role));
-        !another && self.has_visible_member(org, |user, _| user == owner, now)
+        !self.has_owner_among(org, |user| user != owner)
+    }
+
+    pub(in crate::domain) fn has_other_visible_member(&self, org: &Org, user: &UserId, now: Time) -> bool {
+        let user = self.hash(user.as_str());
+        self.has_visible_member(org, |other| other != user, now)
     }
 }

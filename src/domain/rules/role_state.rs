@@ -26,7 +26,9 @@ pub enum RoleState {
 pub struct RecordedRole {
     pub role: RoleId,
     pub state: RoleState,
-    /// Its state is live or overridden.
+    /// True if a temporary role overrides this role, or would if this role were enabled.
+    pub overridden: bool,
+    /// The fallback role and its state: live or overridden.
     pub fallback_role: Option<(RoleId, RoleState)>,
 }
 
@@ -79,12 +81,13 @@ pub fn role_states<'a>(
         && temporary.iter().any(|temporary| temporary.expire_time > now && has_effect(temporary.role));
     roles.iter().map(move |&role| {
         let expire_time = expiry_of(temporary, role);
-        let if_enabled = if expire_time.is_none() && overrides { RoleState::Overridden } else { RoleState::Live };
+        let overridden = expire_time.is_none() && overrides;
+        let if_enabled = if overridden { RoleState::Overridden } else { RoleState::Live };
         let (state, fallback_role) = match expire_time {
             Some(expire_time) if expire_time <= now => (RoleState::Expired, None),
             _ if !enabled(role) => (RoleState::Suspended, fallback_of(role).map(|role| (role, if_enabled))),
             _ => (if_enabled, None),
         };
-        RecordedRole { role, state, fallback_role }
+        RecordedRole { role, state, overridden, fallback_role }
     })
 }

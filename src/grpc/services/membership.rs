@@ -97,8 +97,9 @@ impl MembershipService for MembershipApi {
             Some(_) => None,
             None => {
                 let at = reading.published.state.revision();
+                let _turn = self.0.list_turns.next(project.id).await?;
                 let revision = self.0.store.membership_revision(at, project, org, &user_id).await;
-                Some(revision.map_err(|error| status::unavailable(&error))?)
+                Some(revision.map_err(|error| status::unread(&error))?)
             }
         };
         let member = Some(self.shown(&MemberRow { member, revision }));
@@ -149,7 +150,8 @@ impl MembershipService for MembershipApi {
                     limit: page.limit,
                     now,
                 };
-                self.0.store.list_members(&ask).await.map_err(|error| status::unavailable(&error))?
+                let _turn = self.0.list_turns.next(project.id).await?;
+                self.0.store.list_members(&ask).await.map_err(|error| status::unread(&error))?
             }
         };
         let (members, last) = page.fill(rows, |row| self.shown(row));
@@ -185,7 +187,8 @@ impl MembershipService for MembershipApi {
             limit: page.limit,
             now: clock::now(),
         };
-        let rows = self.0.store.list_user_memberships(&ask).await.map_err(|error| status::unavailable(&error))?;
+        let _turn = self.0.list_turns.next(reading.project.id).await?;
+        let rows = self.0.store.list_user_memberships(&ask).await.map_err(|error| status::unread(&error))?;
         let (memberships, last) = page.fill(rows, |row| self.shown(row));
         let last = last.as_ref().map(|row| row.member.org_id.as_str());
         Ok(Response::new(wire::ListUserMembershipsResponse {

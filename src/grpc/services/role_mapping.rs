@@ -229,7 +229,7 @@ impl RoleMappingApi {
         }))
     }
 
-    /// Reads edits of grants. Each grant counts as a row (P7).
+    /// Reads edits of grants. Each edit, each permission in it and each role to enable or disable counts (P7).
     fn edits(
         &self,
         edits: &[wire::GrantEdit],
@@ -237,7 +237,10 @@ impl RoleMappingApi {
         disable: &[String],
     ) -> Result<RoleMappingEdits, Status> {
         let rows = edits.iter().map(|edit| 1 + edit.add.len() + edit.remove.len()).sum::<usize>();
-        convert::at_most("edits", rows + enable.len() + disable.len(), self.0.limits.bulk_rows.saturating_mul(2))?;
+        let (rows, max) = (rows + enable.len() + disable.len(), self.0.limits.bulk_rows.saturating_mul(2));
+        if rows > max {
+            return Err(status::too_many_edits(max, rows));
+        }
         let grant = |(at, edit): (usize, &wire::GrantEdit)| {
             Ok(GrantEdit {
                 role: convert::role(&format!("edits[{at}].role"), &edit.role)?,

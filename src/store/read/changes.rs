@@ -1,30 +1,37 @@
-//! Reads the commits after a revision, for other servers and followers.
+//! Reads the commits after a revision, for the replica and for a writer that catches up.
 
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, UserId};
-use crate::store::ids::{revision, revision_number};
+use crate::store::ids::{changes_digest, revision, revision_number};
 use crate::store::schema::{change, commit};
-use crate::store::{SinceError, Store};
+use crate::store::{SinceError, Store, StoreError};
 use crate::wire::change::decode;
 
 impl Store {
     /// Returns at most `limit` commits after `mine`, which must belong to this history.
     pub async fn commits_since(&self, mine: Revision, limit: u32) -> Result<Vec<Commit>, SinceError> {
-        commits_since(self.reads(), mine, limit).await
+        let snapshot = self.reserved_snapshot().await?;
+        let head = snapshot.revision;
+        let commits = match (head.number, head.tag) {
+            (number, tag) if (number, tag) == (mine.number, mine.tag) => Ok(Vec::new()),
+            (number, _) if number < mine.number => Err(StoreError::Behind { head: number, state: mine.number }.into()),
+            _ => commits_since(&snapshot.tx, mine, limit).await,
+        };
+        snapshot.end().await;
+        commits
     }
 }
 
-/// Commits and changes are never altered, so two statements see the same ones without a transaction.
-pub async fn commits_since(db: &impl ConnectionTrait, mine: Revision, limit: u32) -> Result<Vec<Commit>, SinceError> {
+/// Reads with two statements, so `db` must be a transaction that sees one revision, or that locks the head row.
+pub async fn commits_since(db: &DatabaseTransaction, mine: Revision, limit: u32) -> Result<Vec<Commit>, SinceError> {
     let mine_number = revision_number(mine.number);
     let from = commit::Entity::find().filter(commit::Column::Revision.gte(mine_number));
     let rows = from.order_by_asc(commit::Column::Revision).limit(u64::from(limit) + 1).all(db).await?;
     let mut rows = rows.into_iter();
-    // A diverged history has another commit at this revision, or none.
     if mine.number > 0 {
         let first = rows.next().ok_or(SinceError::Diverged)?;
         if revision(first.revision, first.tag, first.at).map(|it| (it.number, it.tag))? != (mine.number, mine.tag) {
@@ -37,12 +44,15 @@ pub async fn commits_since(db: &impl ConnectionTrait, mine: Revision, limit: u32
     let changes = change::Entity::find().select_only().column(change::Column::Revision).column(change::Column::Payload);
     let changes = changes.filter(between).order_by_asc(change::Column::Revision).order_by_asc(change::Column::Seq);
     let changes: Vec<(i64, Vec<u8>)> = changes.into_tuple().all(db).await?;
-    let mut changes = changes.into_iter().peekable();
+    let mut rest = &*changes;
     let mut commits = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut decoded = Vec::new();
-        while let Some((_, payload)) = changes.next_if(|(number, _)| *number == row.revision) {
-            decoded.push(decode(&payload)?);
+    for (at, row) in rows.into_iter().enumerate() {
+        let (mine, later) = rest.split_at(rest.partition_point(|(number, _)| *number <= row.revision));
+        rest = later;
+        let decoded = mine.iter().map(|(_, payload)| decode(payload)).collect::<Result<Vec<_>, _>>()?;
+        let complete = row.digest == changes_digest(mine.iter().map(|(_, payload)| &**payload));
+        if !complete || row.revision != mine_number + 1 + at as i64 {
+            return Err(StoreError::Incomplete(row.revision).into());
         }
         commits.push(Commit {
             revision: revision(row.revision, row.tag, row.at)?,

@@ -11,6 +11,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter,
 use super::snapshot::Snapshot;
 use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
 use crate::domain::{Change, Revision, UserId};
+use crate::store::head::committed;
 use crate::store::ids::{id, number, revision, revision_number, unreadable};
 use crate::store::schema::commit;
 use crate::store::sql::Sql;
@@ -35,13 +36,21 @@ pub struct Changed {
 }
 
 impl Past {
-    /// Refuses a database that is behind the State: a copy that lags, or one that was restored.
+    /// Refuses a database that does not have the State's revision: a copy that lags, or one that was restored.
     pub async fn at(store: &Store, at: Revision) -> Result<Self, StoreError> {
         let snapshot = store.snapshot().await?;
         if snapshot.revision.number < at.number {
             let head = snapshot.revision.number;
             snapshot.end().await;
             return Err(StoreError::Behind { head, state: at.number });
+        }
+        let same = match snapshot.revision.number == at.number {
+            true => Some(snapshot.revision),
+            false => committed(&snapshot.tx, at.number).await?,
+        };
+        if same.is_none_or(|same| same.tag != at.tag) && at.number > 0 {
+            snapshot.end().await;
+            return Err(StoreError::AnotherHistory { state: at.number });
         }
         Ok(Self { snapshot, at })
     }

@@ -1,12 +1,14 @@
 //! The database at one revision: a read transaction that reads the newest revision first.
 
-use sea_orm::{AccessMode, DatabaseTransaction, DbErr, IsolationLevel, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    AccessMode, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, TransactionOptions, TransactionTrait,
+};
 use tokio::task::JoinError;
 
 use crate::domain::Revision;
 use crate::domain::model::id::{ProjectId, RoleMappingId};
 use crate::store::ids::id;
-use crate::store::{Database, ReadError, Store, StoreError, head};
+use crate::store::{Database, ReadError, Store, StoreError};
 
 /// A page of a list, and what it was read in.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +30,15 @@ pub struct Snapshot {
 impl Store {
     /// Begins to read. The snapshot sees nothing that is committed from now on.
     pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.snapshot_on(self.reads().clone()).await
+    }
+
+    /// Begins to read on a connection that lists cannot take.
+    pub(in crate::store) async fn reserved_snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.snapshot_on(self.reserved().clone()).await
+    }
+
+    async fn snapshot_on(&self, connections: DatabaseConnection) -> Result<Snapshot, StoreError> {
         let options = match self.database() {
             // A transaction of SQLite reads one snapshot from its first statement on. It takes no options.
             Database::Sqlite => TransactionOptions::default(),
@@ -37,17 +48,20 @@ impl Store {
                 ..TransactionOptions::default()
             },
         };
-        let reads = self.reads().clone();
+        let store = self.clone();
         // In a task of its own, which goes on when the caller is cancelled (by a deadline or a client that left). The
         // driver rolls back a transaction only once it knows that BEGIN succeeded. A caller cancelled during BEGIN would
         // return the connection inside a transaction, and the next read on it would fail. A snapshot that no caller takes
         // is dropped whole, and that rolls back.
         let beginning = tokio::spawn(async move {
-            let tx = reads.begin_with_options(options).await?;
-            let revision = head::newest(&tx).await?;
+            let tx = connections.begin_with_options(options).await?;
+            let revision = store.read_head(&tx, "").await?.revision;
             Ok(Snapshot { tx, revision })
         });
-        joined(beginning.await)?
+        match joined(beginning.await)? {
+            Err(error) => Err(self.failed(error).await),
+            begun => begun,
+        }
     }
 }
 

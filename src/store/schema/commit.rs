@@ -14,6 +14,8 @@ pub struct Model {
     pub reason: String,
     pub request_id: Option<String>,
     pub acting_user: Option<String>,
+    /// Of its changes, so that a commit is never applied in part.
+    pub digest: i64,
 }
 
 super::without_relations!();

@@ -1,4 +1,4 @@
-//! Request ids with the outcomes of their writes.
+//! Request ids of callers in projects with the outcomes of their writes.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,6 +7,8 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub caller: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub project: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub request_id: String,
     pub fingerprint: Vec<u8>,

@@ -59,18 +59,27 @@ impl ProjectModel {
         self.decision_of(org_model, user, |role| matching.iter().any(|other| other == role), now)
     }
 
-    /// Returns the decision for the matching roles: Live comes before Suspended, and Suspended before Expired.
+    /// Returns the decision for the matching roles. The order is: a live role, a role that enabling it would make live,
+    /// an expired role.
     fn decision_of(&self, org_model: &OrgModel, user: &str, matches: impl Fn(&str) -> bool, now: Time) -> Decision {
         let Some(member) = org_model.members.get(user) else { return Decision::NotAMember };
         let mut role_states = Vec::new();
+        let mut would_grant = false;
         for (role, state) in self.state(org_model, member, now) {
-            if matches(&role) {
-                role_states.push(state);
+            if !matches(&role) {
+                continue;
             }
+            if state == RoleState::Suspended {
+                let mut disabled = self.mappings[&org_model.mapping].disabled.clone();
+                disabled.remove(&role);
+                let enabled = self.member_roles_if(&disabled, member, now);
+                would_grant |= enabled.iter().any(|(other, _, state, ..)| *other == role && *state == RoleState::Live);
+            }
+            role_states.push(state);
         }
         if role_states.contains(&RoleState::Live) {
             Decision::Allowed
-        } else if role_states.contains(&RoleState::Suspended) {
+        } else if would_grant {
             Decision::RoleDisabled
         } else if role_states.contains(&RoleState::Expired) {
             Decision::RoleExpired

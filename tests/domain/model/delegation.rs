@@ -8,7 +8,7 @@ use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
 use rolecall::limits::Limits;
 
-use super::members::{expiries, overrides_permanent};
+use super::members::expiries;
 use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, at_most};
 
 /// A live role of an acting user.
@@ -48,13 +48,10 @@ impl ProjectModel {
         let Some(member) = org_model.members.get(user) else { return Vec::new() };
         let mut live_roles = Vec::new();
         let shown = self.member_roles(org_model, member, now);
-        let overridden = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
         for (role, expire_time, state, _, fallback_role) in shown {
-            if state == RoleState::Live {
-                live_roles.push(LiveRole { role, expire_time });
-            } else if let Some(role) = fallback_role.filter(|_| expire_time.is_some() || !overridden) {
-                live_roles.push(LiveRole { role, expire_time });
-            }
+            let states = std::iter::once((role, state)).chain(fallback_role);
+            let live = states.filter(|(_, state)| *state == RoleState::Live);
+            live_roles.extend(live.map(|(role, _)| LiveRole { role, expire_time }));
         }
         live_roles
     }

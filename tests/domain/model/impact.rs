@@ -6,7 +6,6 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Command, Time};
 
-use super::members::overrides_permanent;
 use super::{Model, OrgModel, ProjectModel};
 
 /// The same data as `rolecall::domain::impact::report::Impact`, but with complete lists and all affected members.
@@ -235,13 +234,9 @@ impl ProjectModel {
             return MemberState::default();
         };
         let shown = self.member_roles(org_model, member, now);
-        let temporary = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
         let shown = shown.into_iter().filter(|(_, _, state, ..)| *state != RoleState::Expired);
-        let shown = shown.map(|(role, expire_time, state, _, fallback_role)| {
-            let fallback_state =
-                if temporary && expire_time.is_none() { RoleState::Overridden } else { RoleState::Live };
-            (role, (expire_time, state, fallback_role.map(|role| (role, fallback_state))))
-        });
+        let shown =
+            shown.map(|(role, expire_time, state, _, fallback_role)| (role, (expire_time, state, fallback_role)));
         let shown = shown.collect();
         let mut held: BTreeMap<String, RoleState> = BTreeMap::new();
         for (role, state) in self.state(org_model, member, now) {

@@ -38,7 +38,11 @@ pub(super) fn expiries(roles: &Roles) -> Vec<(&String, Option<Time>)> {
 impl ProjectModel {
     /// Returns the recorded roles of a member, highest first.
     pub fn member_roles(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<ShownRole> {
-        let disabled = &self.mappings[&org_model.mapping].disabled;
+        self.member_roles_if(&self.mappings[&org_model.mapping].disabled, member, now)
+    }
+
+    /// Returns the recorded roles of a member as they would be with these disabled roles.
+    pub(super) fn member_roles_if(&self, disabled: &BTreeSet<String>, member: &Member, now: Time) -> Vec<ShownRole> {
         let mut shown = Vec::new();
         for (name, _) in &self.roles {
             let Some(given) = member.roles.get(name) else { continue };
@@ -46,7 +50,7 @@ impl ProjectModel {
             let state = if expired(given, now) {
                 RoleState::Expired
             } else if disabled.contains(name) {
-                fallback_role = member.fallback_of(name, disabled);
+                fallback_role = member.fallback_of(name, disabled).map(|role| (role, RoleState::Live));
                 RoleState::Suspended
             } else {
                 RoleState::Live
@@ -55,9 +59,12 @@ impl ProjectModel {
         }
         // B5: a live temporary role, or its live fallback role, overrides the permanent role.
         if self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent) {
-            for (_, expire_time, state, ..) in &mut shown {
-                if expire_time.is_none() && *state == RoleState::Live {
-                    *state = RoleState::Overridden;
+            for (_, _, state, _, fallback_role) in shown.iter_mut().filter(|(_, expire_time, ..)| expire_time.is_none())
+            {
+                for state in [state].into_iter().chain(fallback_role.as_mut().map(|(_, state)| state)) {
+                    if *state == RoleState::Live {
+                        *state = RoleState::Overridden;
+                    }
                 }
             }
         }
@@ -67,16 +74,10 @@ impl ProjectModel {
     /// Returns the state of each role of a member and of each fallback role.
     pub(super) fn state(&self, org_model: &OrgModel, member: &Member, now: Time) -> Vec<(String, RoleState)> {
         let shown = self.member_roles(org_model, member, now);
-        let temporary = self.structure == RoleStructure::SingleRole && shown.iter().any(overrides_permanent);
-        let mut state = Vec::new();
-        for (role, expire_time, recorded_role, _, fallback_role) in shown {
-            state.push((role, recorded_role));
-            if let Some(fallback_role) = fallback_role {
-                let behind = temporary && expire_time.is_none();
-                state.push((fallback_role, if behind { RoleState::Overridden } else { RoleState::Live }));
-            }
-        }
-        state
+        let states = shown
+            .into_iter()
+            .flat_map(|(role, _, state, _, fallback_role)| std::iter::once((role, state)).chain(fallback_role));
+        states.collect()
     }
 
     /// Counts a new role set (P7).
@@ -88,15 +89,13 @@ impl ProjectModel {
         Ok(())
     }
 
-    /// Refuses if an org lost its last permanent owner and still has other visible members (B3).
+    /// Refuses if an org lost its last permanent owner and still has visible members (B3).
     pub(super) fn require_owners(&self, before: &ProjectModel, now: Time) -> Result<(), Reason> {
         for (id, org_model) in &self.orgs {
-            let Some(was) = before.orgs.get(id).filter(|org_model| before.has_owner(org_model)) else { continue };
+            let owned = before.orgs.get(id).is_some_and(|org_model| before.has_owner(org_model));
             let visible =
                 |member: &Member| member.roles.keys().any(|role| member.holds(role, now) && !self.is_internal(role));
-            let owned = |user: &String| was.members.get(user).is_some_and(|member| before.is_permanent_owner(member));
-            let others = org_model.members.iter().any(|(user, member)| visible(member) && !owned(user));
-            if others && !self.has_owner(org_model) {
+            if owned && org_model.members.values().any(visible) && !self.has_owner(org_model) {
                 return Err(Reason::LastOwner);
             }
         }

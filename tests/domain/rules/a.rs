@@ -3,7 +3,7 @@
 use rolecall::domain::commands::group::{Known, KnownRequest, Verdict, Work, decide_group};
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::rules::role_state::RoleState;
-use rolecall::domain::{Call, RequestKey, Revision, Time};
+use rolecall::domain::{Call, ProjectKey, RequestKey, Revision, Time};
 
 use super::plans;
 use crate::fixture::{World, world};
@@ -12,7 +12,7 @@ use crate::model::Answer;
 use crate::state_to_model::answer_of;
 
 fn work(world: &mut World, line: &str, request: &str, fingerprint: u128) -> Work {
-    let request = RequestKey { caller: "ops".into(), request_id: request.into() };
+    let request = RequestKey { caller: "ops".into(), project: ProjectKey::stored("shop"), request_id: request.into() };
     let call = Call { request: Some(request), fingerprint, ..call() };
     Work { command: world.command(line), call, tag: 3 }
 }
@@ -45,7 +45,7 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
         work(&mut world, "add cid to acme", "earlier", 10),
         work(&mut world, "add cid to acme", "earlier", 11),
     ];
-    let key = RequestKey { caller: "ops".into(), request_id: "earlier".into() };
+    let key = RequestKey { caller: "ops".into(), project: ProjectKey::stored("shop"), request_id: "earlier".into() };
     let revision = Revision { number: 1, tag: 3, at: Time(1) };
     let known = Known::from([(key, KnownRequest { fingerprint: 10, revision, outcome: b"stored outcome".to_vec() })]);
     assert_eq!(world.state.revision().number, 2);
@@ -78,7 +78,8 @@ fn a4_a_repeated_request_id_is_answered_as_before_and_changes_nothing() {
 fn a4_request_ids_of_different_callers_are_independent() {
     let mut world = world("org acme");
     let mut group = vec![work(&mut world, "add ann to acme", "1", 10), work(&mut world, "add bob to acme", "1", 11)];
-    group[1].call.request = Some(RequestKey { caller: "billing".into(), request_id: "1".into() });
+    group[1].call.request =
+        Some(RequestKey { caller: "billing".into(), project: ProjectKey::stored("shop"), request_id: "1".into() });
     let group = decide_group(world.state.clone(), &group, &Known::new(), world.now, &world.limits);
     assert_eq!(verdict_texts(&group.verdicts), ["done at 3", "done at 4"]);
 }

@@ -5,7 +5,7 @@ use rolecall::domain::Decision::*;
 use rolecall::domain::commands::command::Write;
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::rules::role_state::RoleState;
-use rolecall::domain::{Reason, Refusal, Time, UserId};
+use rolecall::domain::{Question, Reason, Refusal, Time, UserId};
 
 use crate::fixture::{seconds, world};
 use crate::model::Answer;
@@ -171,7 +171,20 @@ fn b5_a_suspended_temporary_role_does_not_override_the_permanent_one() {
 }
 
 #[test]
-fn b3_the_last_permanent_owner_cannot_leave_other_members() {
+fn b5_a_temporary_role_also_overrides_the_fallback_role_of_the_permanent_one() {
+    let mut world = world("permission p\n role Low\n edit Default: Low +p\n org acme");
+    world.run("add ann to acme: Admin, Member until 60\n suspending:Low edit Default: off Admin");
+    assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Low overridden), Member live until 60");
+    world.check("ann", "acme", "p", MissingPermission);
+    world.ask("ann", "acme", Question::Role("Low"), MissingPermission);
+    world.ask("ann", "acme", Question::Role("Admin"), MissingPermission);
+    world.at(60).check("ann", "acme", "p", Allowed);
+    assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Low), Member expired until 60");
+    world.ask("ann", "acme", Question::Role("Admin"), RoleDisabled);
+}
+
+#[test]
+fn b3_the_last_permanent_owner_cannot_leave_members() {
     let mut world =
         world("org acme by ann\n add bob to acme\n org globex by ann\n add bob to globex: Owner\n add cid to globex");
     for line in ["remove ann from acme", "set ann in acme: Admin", "set ann in acme: Owner until 60"] {
@@ -182,12 +195,13 @@ fn b3_the_last_permanent_owner_cannot_leave_other_members() {
             other => panic!("{other}"),
         }
     }
-    // Allowed: another owner is left, or no other member.
+    // Allowed: another owner is left, or no member.
     world.run("remove ann from globex");
     world.refused("remove bob from globex", Reason::LastOwner);
     world.run("remove bob from acme\n remove ann from acme\n org third by ann");
-    // A former owner does not count as an other member.
-    world.run("set ann in third: Admin");
+    // A former owner counts as a member.
+    world.refused("set ann in third: Admin", Reason::LastOwner);
+    world.refused("set ann in third: Owner until 60", Reason::LastOwner);
     world.run("ownerless remove bob from globex");
 }
 
@@ -240,6 +254,14 @@ fn b3_a_bulk_write_is_checked_after_all_its_rows() {
 }
 
 #[test]
+fn b3_owners_cannot_all_be_demoted_or_removed_together() {
+    let mut world = world("org acme by ann\n add bob to acme: Owner");
+    world.refused("write: set ann in acme: Member | set bob in acme: Member", Reason::LastOwner);
+    world.refused("write: set ann in acme: Member | remove bob from acme", Reason::LastOwner);
+    world.run("write: remove ann from acme | remove bob from acme");
+}
+
+#[test]
 fn b3_changing_the_default_owner_role_leaves_no_org_without_an_owner() {
     let mut world = world("org acme by ann\n add bob to acme: Admin\n org globex by ann\n add bob to globex: Member");
     match world.refused("update project: owner Admin", Reason::LastOwner) {
@@ -250,9 +272,10 @@ fn b3_changing_the_default_owner_role_leaves_no_org_without_an_owner() {
     }
     world.run("set bob in globex: Admin until 60");
     world.refused("update project: owner Admin", Reason::LastOwner);
-    world.run(
-        "set bob in globex: Admin permanent\n org third\n add cid to third\n org empty\n update project: owner Admin",
-    );
+    world.run("set bob in globex: Admin permanent\n org third\n add cid to third\n org empty\n org fourth by dan");
+    // An org that has only owners needs one too.
+    world.refused("update project: owner Admin", Reason::LastOwner);
+    world.run("remove dan from fourth\n update project: owner Admin");
     world.refused("remove bob from acme", Reason::LastOwner);
     world.run("remove ann from acme");
     world.unchanged("update project: owner Admin");

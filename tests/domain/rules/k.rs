@@ -74,7 +74,8 @@ fn k2_in_single_role_a_temporary_role_overrides_the_permanent_one() {
         ("", "Temporary", Allowed, RoleExpired),
         ("", "Permanent Temporary", Allowed, Allowed),
         ("", "", MissingPermission, MissingPermission),
-        ("Permanent", "Permanent", RoleDisabled, RoleDisabled),
+        // Enabling the permanent role would not help while the temporary one overrides it.
+        ("Permanent", "Permanent", MissingPermission, RoleDisabled),
         ("Permanent", "Temporary", Allowed, RoleExpired),
         ("Permanent", "Permanent Temporary", Allowed, RoleDisabled),
         ("Temporary", "Permanent", Allowed, Allowed),

@@ -166,7 +166,7 @@ fn m7_in_single_role_a_fallback_role_overrides_and_is_overridden_like_the_suspen
     world.run("add ann to acme: Admin, Owner until 60\n add bob to acme: Member, Admin until 60");
     world.run("suspending:Guest subscribe acme to Free");
     // Overridden by a temporary role, or overriding the permanent role.
-    assert_eq!(world.role_states("acme", "ann"), "Owner live until 60, Admin suspended (Guest)");
+    assert_eq!(world.role_states("acme", "ann"), "Owner live until 60, Admin suspended (Guest overridden)");
     world.ask("ann", "acme", Question::Role("Guest"), MissingPermission);
     assert_eq!(world.role_states("acme", "bob"), "Admin suspended (Guest) until 60, Member overridden");
     world.ask("bob", "acme", Question::Role("Member"), MissingPermission);
@@ -360,7 +360,7 @@ fn m7_a_fallback_role_makes_no_owner_and_does_not_count_as_a_role() {
     assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Owner)");
     world.refused("remove bob from acme", Reason::LastOwner);
     world.run("set ann in acme: Admin, Member until 60");
-    assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Owner), Member live until 60");
+    assert_eq!(world.role_states("acme", "ann"), "Admin suspended (Owner overridden), Member live until 60");
     world.refused("set ann in acme: Admin, Owner, Member until 60", Reason::TooManyRoles);
 }
 

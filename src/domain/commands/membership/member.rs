@@ -128,8 +128,9 @@ impl Member<'_> {
         let all: Roles = to.into_iter().chain(hidden.clone()).collect();
         let internal_role_conflicts = single && !is_member && !hidden.is_empty();
         if internal_role_conflicts || !hidden.is_empty() && check_count(draft, self.project, &all).is_err() {
-            // A write that would be refused without internal roles gets that refusal.
-            if owner_left && self.project.needs_owner(self.org, self.user, now) {
+            // A write that would be refused without internal roles gets that refusal: the user would stay a visible
+            // member.
+            if owner_left && self.project.is_only_owner(self.org, self.user) {
                 return Err(last_owner(self.project, self.org));
             }
             return Err(Refusal::UserNotAvailable(self.user.clone()));

@@ -8,7 +8,7 @@ use crate::domain::{Revision, Time};
 use crate::limits::REQUEST_ID_SECONDS;
 use crate::store::StoreError;
 use crate::store::head::HEAD;
-use crate::store::ids::{number, revision_number};
+use crate::store::ids::{changes_digest, number, revision_number};
 use crate::store::schema::{change, commit, head, request};
 use crate::store::sql::Sql;
 use crate::store::write::rows;
@@ -19,9 +19,15 @@ const FORGET_EVERY: u64 = 256;
 const FORGET_MAX: i64 = 10_000;
 
 pub async fn write(tx: &DatabaseTransaction, commits: &[Commit]) -> Result<(), StoreError> {
-    let all: Vec<commit::Model> = commits.iter().map(commit_row).collect();
+    let mut all = Vec::with_capacity(commits.len());
+    let mut changes = Vec::new();
+    for commit in commits {
+        let first = changes.len();
+        changes.extend(change_rows(commit));
+        let payloads = changes[first..].iter().map(|change: &change::Model| &*change.payload);
+        all.push(commit_row(commit, changes_digest(payloads)));
+    }
     rows::insert::<commit::Entity>(tx, &all).await?;
-    let changes: Vec<change::Model> = commits.iter().flat_map(change_rows).collect();
     rows::insert::<change::Entity>(tx, &changes).await?;
     let requests: Vec<request::Model> = commits.iter().filter_map(request_row).collect();
     // A request id that was used more than 24 hours ago can be used again.
@@ -38,8 +44,8 @@ pub async fn forget(tx: &DatabaseTransaction, head: Revision, last: Revision, no
     let old = sql.bind(now.plus_seconds(-REQUEST_ID_SECONDS).0);
     let max = sql.bind(FORGET_MAX);
     sql.push(&format!(
-        r#"DELETE FROM requests WHERE (caller, request_id) IN
-             (SELECT caller, request_id FROM requests WHERE "at" <= {old} ORDER BY "at" LIMIT {max})"#
+        r#"DELETE FROM requests WHERE (caller, project, request_id) IN
+             (SELECT caller, project, request_id FROM requests WHERE "at" <= {old} ORDER BY "at" LIMIT {max})"#
     ));
     tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
     Ok(())
@@ -55,7 +61,7 @@ pub async fn advance(tx: &DatabaseTransaction, last: Revision) -> Result<(), Sto
     if updated == 1 { Ok(()) } else { Err(StoreError::Empty) }
 }
 
-fn commit_row(commit: &Commit) -> commit::Model {
+fn commit_row(commit: &Commit, digest: i64) -> commit::Model {
     commit::Model {
         revision: revision_number(commit.revision.number),
         tag: commit.revision.tag.into(),
@@ -65,6 +71,7 @@ fn commit_row(commit: &Commit) -> commit::Model {
         reason: commit.reason.to_string(),
         request_id: commit.request.as_ref().map(|request| request.key.request_id.to_string()),
         acting_user: commit.acting_user.as_ref().map(ToString::to_string),
+        digest,
     }
 }
 
@@ -84,6 +91,7 @@ fn request_row(commit: &Commit) -> Option<request::Model> {
     let request = commit.request.as_ref()?;
     Some(request::Model {
         caller: request.key.caller.to_string(),
+        project: request.key.project.to_string(),
         request_id: request.key.request_id.to_string(),
         fingerprint: request.fingerprint.to_be_bytes().into(),
         revision: revision_number(commit.revision.number),
