@@ -12,7 +12,7 @@ use super::impact;
 use super::table::plain;
 use super::trouble::{Failed, Trouble};
 use crate::grpc::generated::subscription_service_client::SubscriptionServiceClient;
-use crate::wire::{self, Impact, subscribe_org_request::Target};
+use crate::wire::{self, ErrorReason, Impact, subscribe_org_request::Target};
 pub use args::Args;
 
 #[derive(Serialize)]
@@ -74,9 +74,9 @@ async fn refused(client: &Client, args: &Args, status: &Status) -> Failed {
     if !matches!(status.code(), Code::FailedPrecondition | Code::Aborted) {
         return Failed::Question(Trouble { what, next });
     }
-    let next = match reason(status).as_str() {
-        "ROLES_WOULD_BE_DISABLED" => choices::choices(client, args, status).await,
-        "IMPACT_CHANGED" => {
+    let next = match ErrorReason::from_str_name(&reason(status)) {
+        Some(ErrorReason::RolesWouldBeDisabled) => choices::choices(client, args, status).await,
+        Some(ErrorReason::ImpactChanged) => {
             let again = Args { impact: None, dry_run: true, ..args.clone() };
             format!("preview it again:\n{}", again.command())
         }

@@ -53,7 +53,7 @@ impl App {
         }
         match timeout_at(give_up, self.engine.at_least(&token)).await {
             Ok(Ok(published)) => Ok(published),
-            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token).await,
+            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token, give_up).await,
             Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),
             Err(_) => Err(not_reached()),
         }
@@ -72,15 +72,16 @@ impl App {
         let token = Token::new(self.engine.store_id(), head);
         match timeout_at(give_up, self.engine.at_least(&token)).await {
             Ok(Ok(published)) => Ok(published),
-            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token).await,
+            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token, give_up).await,
             Ok(Err(Behind::AnotherHistory)) => Err(status::unread(&StoreError::AnotherHistory { state: head.number })),
             Err(_) => Err(not_reached()),
         }
     }
 
     /// Checks an old token's tag in the database: the engine knows only the tags of recent revisions.
-    async fn at_old_revision(&self, token: &Token) -> Result<Arc<Published>, Status> {
-        let then = self.store.revision_at(token.number).await.map_err(|error| status::unread(&error))?;
+    async fn at_old_revision(&self, token: &Token, give_up: Instant) -> Result<Arc<Published>, Status> {
+        let then = timeout_at(give_up, self.store.revision_at(token.number)).await.map_err(|_| not_reached())?;
+        let then = then.map_err(|error| status::unread(&error))?;
         match then {
             Some(revision) if revision.tag == token.tag => Ok(self.engine.pin()),
             _ => Err(status::behind(Behind::AnotherHistory)),

@@ -192,6 +192,13 @@ fn k4_reads_of_another_server_see_a_write_when_they_ask_for_its_revision() {
             };
             let listed = there.list_members(list).await.unwrap().members;
             assert_eq!(listed, [added.member.map(|it| wire::Member { revision: added.revision, ..it }).unwrap()]);
+            let manageable = wire::ListManageableRolesRequest {
+                org_id: "acme".into(),
+                acting_user_id: user,
+                consistency: at_least(&listed[0].revision),
+                ..Default::default()
+            };
+            there.list_manageable_roles(manageable).await.unwrap();
             let latest = Some(wire::Consistency { requirement: Some(Requirement::Latest(true)) });
             let projects = wire::ListProjectsRequest { consistency: latest, ..Default::default() };
             assert_eq!(there.list_projects(projects).await.unwrap().revision, here.token().await);

@@ -12,6 +12,7 @@ mod desk;
 mod errors;
 mod fallbacks;
 mod history;
+mod large;
 mod lists;
 mod members;
 mod migrations;

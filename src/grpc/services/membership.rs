@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::manageable;
 use crate::clock;
 use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
-use crate::domain::model::id::{PermissionId, RoleId};
+use crate::domain::model::id::RoleId;
 use crate::domain::model::refusal::Noun;
 use crate::domain::rules::member_list::MemberFilter;
 use crate::domain::rules::viewer::View;
@@ -15,6 +15,7 @@ use crate::domain::rules::visibility::Visibility;
 use crate::domain::{Command, OrgId, Refusal, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::membership_service_server::MembershipService;
+use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::page::{Page, Scope};
 use crate::grpc::services::Reply;
 use crate::grpc::write::respond;
@@ -129,9 +130,11 @@ impl MembershipService for MembershipApi {
         };
         let role = role.as_ref().map(known_role).transpose()?;
         let permission = permission.map(|name| project.permission(&name)).transpose().map_err(&refused)?;
-        let mut scope = Scope { org: org.no.number().into(), ..reading.scope() };
-        for number in [role.map(RoleId::number), permission.map(PermissionId::number)].into_iter().flatten() {
-            scope = scope.naming(number);
+        let mut scope = Scope { org: org.record.profile.create_time.0, ..reading.scope() };
+        let role_created = role.and_then(|role| Some(project.roles.get(role)?.create_time.0));
+        let permission_created = permission.and_then(|id| Some(project.permissions.get(id)?.create_time.0));
+        for created in [role_created, permission_created].into_iter().flatten() {
+            scope = scope.naming(created);
         }
         let filter = MemberFilter { visibility: visibility(view), role, permission };
         let rows = match &viewer {
@@ -166,7 +169,8 @@ impl MembershipService for MembershipApi {
         &self,
         request: Request<wire::ListManageableRolesRequest>,
     ) -> Reply<wire::ListManageableRolesResponse> {
-        manageable::list(&self.0, request.get_ref()).await.map(Response::new)
+        let deadline = request.extensions().get::<Deadline>().copied();
+        manageable::list(&self.0, deadline, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_user_memberships(

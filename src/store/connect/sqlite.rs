@@ -18,6 +18,9 @@ use crate::store::StoreError;
 /// How long SQLite waits for a lock; there is one writer a file, so that only checkpoints are waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The rows that SQLite reads ahead of a load.
+pub const ROWS_AHEAD: usize = 4_096;
+
 /// An open SQLite file.
 pub struct Sqlite {
     url: String,
@@ -87,7 +90,7 @@ impl Sqlite {
             Box::pin(async move { Ok(is_free) })
         });
         options.map_sqlx_sqlite_opts(move |options| match purpose {
-            Purpose::Reads => settings(options).pragma("query_only", "ON"),
+            Purpose::Reads => settings(options).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD),
             Purpose::Writes => settings(options).create_if_missing(true),
         });
         let opened = sea_orm::Database::connect(options).await;
