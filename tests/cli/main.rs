@@ -10,6 +10,7 @@ mod addresses;
 mod ask;
 mod commands;
 mod demo;
+mod descriptors;
 mod errors;
 mod examples;
 mod exits;

@@ -63,7 +63,8 @@ impl World {
     async fn client(&self) -> Client {
         let stream = TcpStream::connect(&self.address).await.unwrap();
         let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new());
+        // The windows of a client that sets none.
+        builder.timer(TokioTimer::new()).initial_stream_window_size(65_535).initial_connection_window_size(65_535);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Client(sender)
@@ -369,7 +370,9 @@ fn a_stop_waits_only_for_calls_in_flight() {
         world.stop().await;
         assert_eq!(health.get_mut().message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
         assert_eq!(health.get_mut().message().await.unwrap_err().code(), Code::Unavailable);
-        assert_eq!(reflection.get_mut().message().await.unwrap_err().code(), Code::Unavailable);
+        // The service may notice first that there are no more requests.
+        let ended = reflection.get_mut().message().await;
+        assert!(!matches!(ended, Ok(Some(_))), "{ended:?}");
         drop((silent, half_open));
     });
 }
