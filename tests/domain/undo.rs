@@ -71,7 +71,11 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
         }
         Change::Org(edit) => {
             let held = project.org_numbered(edit.key.id).map(|org| &org.record);
-            edit.before.as_ref() == held && edit.before != edit.after
+            let before = edit.before.as_ref();
+            // Of a purged org the state knows only that its id was used.
+            let purged = before.filter(|record| record.lifecycle.is_purged());
+            let is_known = purged.is_none_or(|record| project.was_deleted(record.profile.org_id.as_str()));
+            before.filter(|record| !record.lifecycle.is_purged()) == held && is_known && before != edit.after.as_ref()
         }
         Change::Subscription(edit) => {
             let held = project.org_numbered(edit.key.id).map(|org| org.record.role_mapping);

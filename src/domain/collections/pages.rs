@@ -53,11 +53,15 @@ impl<T: Clone> Pages<T> {
             let grown = (index / PAGE + 1).max(self.pages.len() * 3 / 2);
             self.pages = self.pages.iter().cloned().chain(std::iter::repeat(None)).take(grown).collect();
         }
-        let page = &mut Arc::make_mut(&mut self.pages)[index / PAGE];
-        let page = page.get_or_insert_with(|| Arc::new([const { None }; PAGE]));
+        let place = &mut Arc::make_mut(&mut self.pages)[index / PAGE];
+        let page = place.get_or_insert_with(|| Arc::new([const { None }; PAGE]));
         self.len += usize::from(value.is_some());
         let before = std::mem::replace(&mut Arc::make_mut(page)[index % PAGE], value);
         self.len -= usize::from(before.is_some());
+        // Ids are not reused. A page whose ids are all deleted must not take memory for ever.
+        if page.iter().all(Option::is_none) {
+            *place = None;
+        }
         before
     }
 

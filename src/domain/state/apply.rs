@@ -115,11 +115,11 @@ impl Project {
                 self.grants = self.grants - before + after;
                 mapping.rows.set(edit.key.role, (!edited.is_empty()).then(|| Arc::new(edited)));
             }
-            Change::Org(edit) => self.apply_org(edit.key.id, edit.after.as_ref()),
+            Change::Org(edit) => self.apply_org(edit.key.id, edit.before.as_ref(), edit.after.as_ref()),
             Change::Subscription(edit) => {
                 let before = self.org_numbered(edit.key.id).map(|org| org.record.clone());
                 let Some((before, role_mapping)) = before.zip(edit.after) else { return };
-                self.apply_org(edit.key.id, Some(&OrgRecord { role_mapping, ..before }));
+                self.apply_org(edit.key.id, Some(&before), Some(&OrgRecord { role_mapping, ..before.clone() }));
             }
             Change::Fallbacks(edit) => {
                 if let Some(org) = self.org_mut(edit.key.id) {
@@ -185,8 +185,9 @@ impl Project {
         }
     }
 
-    fn apply_org(&mut self, no: OrgNo, after: Option<&OrgRecord>) {
-        let before = self.org_numbered(no).map(|org| org.record.clone());
+    /// `stated` is the record before the change. Of a purged org only the hash of its id is kept, so it has no other.
+    fn apply_org(&mut self, no: OrgNo, stated: Option<&OrgRecord>, after: Option<&OrgRecord>) {
+        let before = self.org_numbered(no).map(|org| org.record.clone()).or_else(|| stated.cloned());
         if let Some(before) = before.as_ref().filter(|record| record.lifecycle.exists()) {
             self.count_subscriber(before.role_mapping, |count| count.saturating_sub(1));
         }
@@ -200,16 +201,21 @@ impl Project {
         };
         self.next_org = self.next_org.max(no.number().saturating_add(1));
         // Most changes neither delete nor restore the org.
-        if before.as_ref().is_some_and(|before| before.lifecycle.exists() == record.lifecycle.exists()) {
-            if let Some(org) = self.org_mut(no) {
-                org.record = record.clone();
-            }
+        if before.as_ref().is_some_and(|before| before.lifecycle.exists() == record.lifecycle.exists())
+            && !record.lifecycle.is_purged()
+            && let Some(org) = self.org_mut(no)
+        {
+            org.record = record.clone();
             return;
         }
         let taken = self.take_org(no, before.as_ref());
+        let hash = self.hash_key.text(record.profile.org_id.as_str());
+        if record.lifecycle.is_purged() {
+            self.retired.insert(Named::new(hash, no.0));
+            return;
+        }
         let mut org = taken.map_or_else(|| Org::new(no, record.clone()), Arc::unwrap_or_clone);
         org.record = record.clone();
-        let hash = self.hash_key.text(record.profile.org_id.as_str());
         if record.lifecycle.exists() {
             self.org_hashes.set(no, Some(hash));
             self.orgs.insert(OrgSlot::new(hash, org));

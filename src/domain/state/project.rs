@@ -41,9 +41,9 @@ pub struct Project {
     pub(super) orgs: Trie<OrgSlot>,
     pub(super) org_hashes: Pages<TextHash>,
     pub(super) next_org: u32,
-    /// Deleted orgs, with their data that is not purged yet.
+    /// Deleted orgs that are being purged.
     pub(super) deleted_orgs: Pages<Arc<Org>>,
-    /// The ids of deleted orgs.
+    /// The ids of deleted orgs. A purged org has nothing else in memory.
     pub(super) retired: Trie<Named>,
     pub(super) orgs_being_purged: Arc<BTreeSet<OrgNo>>,
     pub(super) role_sets_being_purged: Arc<BTreeSet<RoleSetId>>,
@@ -108,7 +108,7 @@ impl Project {
         self.orgs.get(self.hash_key.text(org_id)).map(|slot| &slot.org)
     }
 
-    /// Returns the org with this number, even if it is deleted.
+    /// Returns the org with this number, even if it is being purged.
     pub fn org_numbered(&self, no: OrgNo) -> Option<&Arc<Org>> {
         match self.org_hashes.get(no) {
             Some(&hash) => self.orgs.get(hash).map(|slot| &slot.org),
@@ -121,7 +121,7 @@ impl Project {
         self.retired.get(self.hash_key.text(org_id)).is_some()
     }
 
-    /// Visits the deleted orgs, with their data that is not purged yet.
+    /// Visits the orgs that are being purged.
     pub(in crate::domain) fn for_each_deleted_org<'a>(&'a self, visit: impl FnMut(&'a Org)) {
         self.deleted_orgs.iter().map(AsRef::as_ref).for_each(visit);
     }
