@@ -87,6 +87,9 @@ pub const CHECK_LIST_MAX: usize = 100;
 /// Malformed items that the answer of a batch check lists. The rest are counted.
 pub const ITEM_ERRORS_MAX: usize = 100;
 
+/// Days for which the history of changes is kept, unless configured.
+pub const HISTORY_DAYS: u32 = 400;
+
 /// Memberships that one command purges.
 pub const PURGE_ROWS_MAX: usize = 2_000;
 

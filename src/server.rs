@@ -64,6 +64,7 @@ pub struct Running {
     follower: JoinHandle<()>,
     pulse: JoinHandle<()>,
     purger: JoinHandle<()>,
+    compaction: Option<JoinHandle<()>>,
     writing: JoinHandle<()>,
     drain: Duration,
 }
@@ -119,6 +120,7 @@ impl Running {
 
         let (health, health_service) = health::Health::new().await;
         let purger = tokio::spawn(purger::run(store.clone(), engine.clone(), app.writer.clone()));
+        let compaction = config.history_days.map(|days| tokio::spawn(purger::history::run(store.clone(), days)));
         let follower = tokio::spawn({
             let (store, health) = (store.clone(), health.clone());
             async move {
@@ -154,7 +156,19 @@ impl Running {
         for address in &addresses {
             tracing::info!(%address, "listening");
         }
-        Ok(Self { app, addresses, health, stop, listeners, follower, pulse, purger, writing, drain: config.drain })
+        Ok(Self {
+            app,
+            addresses,
+            health,
+            stop,
+            listeners,
+            follower,
+            pulse,
+            purger,
+            compaction,
+            writing,
+            drain: config.drain,
+        })
     }
 
     /// Reports NOT_SERVING, lets calls in flight finish until the drain deadline, and closes the store.
@@ -170,6 +184,7 @@ impl Running {
         }
         self.follower.abort();
         self.purger.abort();
+        self.compaction.inspect(JoinHandle::abort);
         self.app.writer.stop();
         // Finish a started write: its caller may not have an answer yet. Give up if the database does not answer.
         let store = self.app.store.clone();

@@ -19,7 +19,7 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("engine", &["domain", "limits"]),
     ("writer", &["domain", "limits", "clock", "engine", "store"]),
     ("replica", &["domain", "limits", "clock", "engine", "store"]),
-    ("purger", &["domain", "limits", "engine", "store", "writer"]),
+    ("purger", &["domain", "limits", "clock", "engine", "store", "writer"]),
     ("demo", &["domain", "limits", "wire", "engine", "writer"]),
     ("grpc", &["domain", "limits", "clock", "engine", "store", "wire", "writer"]),
     ("server", &["domain", "limits", "clock", "engine", "store", "wire", "writer", "replica", "purger", "grpc"]),

@@ -78,6 +78,7 @@ impl Target {
             listen: vec![Listen::Tcp("127.0.0.1:0".into())],
             limits: Limits::default(),
             connections: ConnectionLimits::default(),
+            history_days: None,
             drain: Duration::from_secs(5),
         };
         let running = runtime.block_on(Running::start(config)).map_err(|error| error.to_string())?;

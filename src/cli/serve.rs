@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::DatabaseArgs;
 use super::demo;
-use crate::limits::Limits;
+use crate::limits::{HISTORY_DAYS, Limits};
 use crate::server::{Config, ConnectionLimits, Listen, Running, telemetry};
 
 /// Every flag has an environment variable.
@@ -31,6 +31,10 @@ pub struct Args {
     /// Which log lines: `error`, `warn`, `info`, `debug`, or per module, as in `info,rolecall::writer=debug`.
     #[arg(long, env = "ROLECALL_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
+
+    /// Days for which the history of changes is kept; 0 keeps all.
+    #[arg(long, env = "ROLECALL_HISTORY_DAYS", default_value_t = HISTORY_DAYS, value_name = "DAYS")]
+    history_days: u32,
 
     /// Seconds that calls in flight have to finish when the server stops.
     #[arg(long, env = "ROLECALL_DRAIN_SECONDS", default_value_t = 10, value_name = "SECONDS")]
@@ -150,6 +154,7 @@ pub async fn run(args: Args) -> Result<(), String> {
             batch_check_items: args.limits.batch_check_items_max,
         },
         connections: args.connections.into(),
+        history_days: Some(args.history_days).filter(|days| *days > 0),
         drain: Duration::from_secs(args.drain_seconds),
     };
     let server = Running::start(config).await.map_err(|error| error.to_string())?;

@@ -13,6 +13,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     pub limits: Limits,
     pub connections: ConnectionLimits,
+    /// How many days of history to keep. `None` keeps all.
+    pub history_days: Option<u32>,
     /// How long calls in flight have to finish when the server stops.
     pub drain: Duration,
 }

@@ -17,6 +17,8 @@ pub const HEAD: i64 = 1;
 /// What is read with the newest revision.
 pub struct Head {
     pub revision: Revision,
+    /// The oldest commit that is kept. Its changes and those before it are deleted. 0 if all are kept.
+    pub floor: i64,
     store_id: i64,
 }
 
@@ -70,17 +72,17 @@ impl Store {
             (Database::Postgres, Some(_)) => ("pg_is_in_recovery()", ServerId::TIMELINE),
         };
         sql.push(&format!(
-            r#"SELECT store_id, revision, tag, "at", {recovery}, {timeline} FROM head WHERE id = {id} {locking}"#
+            r#"SELECT store_id, revision, tag, "at", floor, {recovery}, {timeline} FROM head WHERE id = {id} {locking}"#
         ));
         let row = db.query_one_raw(sql.statement(db.get_database_backend())).await?.ok_or(StoreError::Empty)?;
-        if row.try_get_by_index(4)? {
+        if row.try_get_by_index(5)? {
             return Err(StoreError::Standby);
         }
-        if let (Some(server), Some(timeline)) = (&self.0.server, row.try_get_by_index::<Option<String>>(5)?) {
+        if let (Some(server), Some(timeline)) = (&self.0.server, row.try_get_by_index::<Option<String>>(6)?) {
             check_server(db, server, &timeline).await?;
         }
         let revision = revision(row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?)?;
-        Ok(Head { revision, store_id: row.try_get_by_index(0)? })
+        Ok(Head { revision, floor: row.try_get_by_index(4)?, store_id: row.try_get_by_index(0)? })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The write transaction: lock the head row, catch up, look up request ids, store a group, commit, and settle a commit with an
 //! unknown outcome.
 
+mod compact;
 mod persist;
 mod rows;
 
@@ -9,7 +10,7 @@ use sea_orm::{
     QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
 
-use super::head::committed;
+use super::head::{Head, committed};
 use super::ids::{revision, unreadable};
 use super::read::changes::commits_since;
 use super::read::snapshot::joined;
@@ -26,6 +27,7 @@ const CATCH_UP_COMMITS: u32 = 256;
 pub struct WriteTx {
     tx: DatabaseTransaction,
     head: Revision,
+    floor: i64,
     database: Database,
 }
 
@@ -179,9 +181,9 @@ async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx
         }
     };
     let tx = connection.begin_with_options(options).await?;
-    let head = store.read_head(&tx, locking).await?.revision;
+    let Head { revision: head, floor, .. } = store.read_head(&tx, locking).await?;
     store.check_file()?;
-    Ok(WriteTx { tx, head, database })
+    Ok(WriteTx { tx, head, floor, database })
 }
 
 fn known_request(row: request::Model) -> Result<(RequestKey, KnownRequest), StoreError> {

@@ -29,6 +29,7 @@ pub async fn serve(database: &str) -> Result<Running, StartError> {
         listen,
         limits: Limits::default(),
         connections: ConnectionLimits::default(),
+        history_days: None,
         drain: Duration::from_secs(5),
     })
     .await

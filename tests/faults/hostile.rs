@@ -48,6 +48,7 @@ async fn start(connections: ConnectionLimits) -> World {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         limits: Limits::default(),
         connections,
+        history_days: None,
         drain: DRAIN,
     };
     let server = Running::start(config).await.unwrap();

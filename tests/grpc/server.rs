@@ -57,8 +57,18 @@ impl Server {
         let folder = Arc::new(TempDir::new().unwrap());
         let socket = folder.path().join("rolecall.sock");
         let listen = vec![Listen::Tcp("127.0.0.1:0".into()), Listen::Unix(socket)];
-        Self::run(Config { database, listen, limits, connections: ConnectionLimits::default(), drain: DRAIN }, folder)
-            .await
+        Self::run(
+            Config {
+                database,
+                listen,
+                limits,
+                connections: ConnectionLimits::default(),
+                history_days: None,
+                drain: DRAIN,
+            },
+            folder,
+        )
+        .await
     }
 
     async fn run(config: Config, folder: Arc<TempDir>) -> Self {

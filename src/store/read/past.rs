@@ -183,7 +183,8 @@ impl Past {
     }
 
     /// Returns when memberships were changed last (B6), in the same order: each is a membership's own revision and, where
-    /// its role set was migrated, that set. The migration of a set is the latest change of its members.
+    /// its role set was migrated, that set. The migration of a set is the latest change of its members. A change before the
+    /// kept history has the revision of the oldest commit that is kept.
     pub async fn revisions(
         &self,
         project: ProjectId,
@@ -192,16 +193,15 @@ impl Past {
         let sets: BTreeSet<RoleSetId> = memberships.iter().filter_map(|(_, set)| *set).collect();
         let sets = self.migrations(project, sets).await?;
         let latest = |(own, set): &(Earlier, Option<RoleSetId>)| set.map_or(*own, |set| sets.get(&set).copied());
-        let latest: Vec<Earlier> = memberships.iter().map(latest).collect();
-        let numbers: BTreeSet<i64> = latest.iter().copied().flatten().collect();
+        let latest: Vec<i64> = memberships.iter().map(|it| latest(it).unwrap_or(0).max(self.snapshot.floor)).collect();
+        let numbers: BTreeSet<i64> = latest.iter().copied().collect();
         let mut commits = HashMap::new();
         let find = commit::Entity::find().filter(commit::Column::Revision.is_in(numbers));
         for row in find.all(&self.snapshot.tx).await? {
             commits.insert(row.revision, revision(row.revision, row.tag, row.at)?);
         }
-        let commit = |number: &Earlier| number.and_then(|number| commits.get(&number).copied());
         let missing = || unreadable("a membership whose commit is missing");
-        latest.iter().map(|number| commit(number).ok_or_else(missing)).collect()
+        latest.iter().map(|number| commits.get(number).copied().ok_or_else(missing)).collect()
     }
 
     /// Returns the revision at which each of these role sets was migrated last.

@@ -7,6 +7,7 @@ use tokio::task::JoinError;
 
 use crate::domain::Revision;
 use crate::domain::model::id::{ProjectId, RoleMappingId};
+use crate::store::head::Head;
 use crate::store::ids::id;
 use crate::store::{Database, ReadError, Store, StoreError};
 
@@ -25,6 +26,8 @@ pub struct Page<T> {
 pub struct Snapshot {
     pub tx: DatabaseTransaction,
     pub revision: Revision,
+    /// The oldest commit that is kept.
+    pub floor: i64,
 }
 
 impl Store {
@@ -55,8 +58,8 @@ impl Store {
         // is dropped whole, and that rolls back.
         let beginning = tokio::spawn(async move {
             let tx = connections.begin_with_options(options).await?;
-            let revision = store.read_head(&tx, "").await?.revision;
-            Ok(Snapshot { tx, revision })
+            let Head { revision, floor, .. } = store.read_head(&tx, "").await?;
+            Ok(Snapshot { tx, revision, floor })
         });
         match joined(beginning.await)? {
             Err(error) => Err(self.failed(error).await),
