@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use rolecall::domain::commands::command::{Write, WriteMember};
 use rolecall::domain::model::project::RoleStructure;
-use rolecall::domain::{Command, ProjectKey, RequestKey, Revision, State};
+use rolecall::domain::rules::member_list::MemberFilter;
+use rolecall::domain::{Command, ProjectKey, RequestKey, Revision, State, Time};
 use rolecall::limits::REQUEST_ID_SECONDS;
-use rolecall::store::{SinceError, Store, StoreError};
+use rolecall::store::{ListMembers, SinceError, Store, StoreError};
 use rolecall::wire;
 use sea_orm::ConnectionTrait;
 
@@ -19,6 +20,7 @@ on_both! {
     a_state_that_is_behind_catches_up
     a_history_with_another_tag_has_diverged
     an_unknown_change_is_an_error
+    old_history_is_deleted_and_servers_go_on
     a_commit_without_all_of_its_changes_is_refused
     a4_request_ids_are_known_for_24_hours_and_then_forgotten
     a_commit_with_an_unknown_outcome_is_settled
@@ -84,6 +86,50 @@ async fn a_commit_without_all_of_its_changes_is_refused(database: TestDatabase) 
         }
     }
     direct.close().await.unwrap();
+}
+
+async fn old_history_is_deleted_and_servers_go_on(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    story(&mut desk).await;
+    let (behind, old) = (desk.state.clone(), desk.revision());
+    desk.now = desk.now.plus_seconds(1_000);
+    let add = Write::Add(given(&["Member"], desk.now));
+    desk.write(vec![create_org("shop", "young", None), write_member("shop", "young", "ann", add)]).await;
+    assert!(!desk.store.compact(Time(0)).await.unwrap(), "nothing is so old");
+    assert!(!desk.store.compact(Time(old.at.0 + 1)).await.unwrap());
+    // The newest old commit is kept: servers may be there.
+    let newest = desk.store.newest_revisions(1_000).await.unwrap();
+    assert_eq!(newest.len(), 3);
+    assert_eq!((newest[0], newest[2]), (old, desk.revision()));
+    let commits = desk.store.commits_since(old, 10).await.unwrap();
+    assert_eq!(commits.len(), 2);
+    let mut tx = desk.store.begin_write().await.unwrap();
+    let (state, _) = tx.catch_up(behind.clone()).await.unwrap();
+    tx.rollback().await;
+    assert!(state == desk.state);
+    // A server that is further behind loads the State again.
+    let error = desk.store.commits_since(Revision { number: old.number - 1, ..old }, 10).await.err().unwrap();
+    assert!(matches!(error, SinceError::Diverged), "{error}");
+    assert!(desk.store.load(hash_key()).await.unwrap() == desk.state);
+    // An older membership has the revision of the oldest commit that is kept.
+    let shop = desk.state.project(&key("shop")).unwrap();
+    let mut orgs = Vec::new();
+    shop.for_each_org(|org| orgs.push(org.record.profile.org_id.to_string()));
+    let mut revisions = Vec::new();
+    for id in &orgs {
+        let ask = ListMembers {
+            at: desk.revision(),
+            project: shop.clone(),
+            org: shop.org(id).unwrap().clone(),
+            filter: MemberFilter::ALL,
+            after: None,
+            limit: 100,
+            now: desk.now,
+        };
+        revisions.extend(desk.store.list_members(&ask).await.unwrap().into_iter().map(|row| row.revision.unwrap()));
+    }
+    assert!(revisions.contains(&old) && revisions.contains(&desk.revision()), "{revisions:?}");
+    assert!(revisions.iter().all(|revision| [old, desk.revision()].contains(revision)));
 }
 
 async fn an_unknown_change_is_an_error(database: TestDatabase) {
