@@ -15,9 +15,10 @@ use crate::limits::{BULK_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, REQUEST_FIELDS_MA
 
 /// The requests with rows, or with names of many roles. They may be large. Other requests must be small, because nested
 /// fields are decoded before they can be counted. A service itself only bounds its largest request.
-pub const BULK: [&str; 12] = [
+pub const BULK: [&str; 13] = [
     "BatchCheckRequest",
     "BatchCreatePermissionsRequest",
+    "BatchCreateRolesRequest",
     "BatchSubscribeOrgsRequest",
     "BatchWriteMembersRequest",
     "ConvertRoleStructureRequest",

@@ -176,6 +176,7 @@ rpcs! {
     }
     RoleServiceClient {
         create_role(CreateRoleRequest) -> CreateRoleResponse;
+        batch_create_roles(BatchCreateRolesRequest) -> BatchCreateRolesResponse;
         get_role(GetRoleRequest) -> GetRoleResponse;
         list_roles(ListRolesRequest) -> ListRolesResponse;
         update_role(UpdateRoleRequest) -> UpdateRoleResponse;
