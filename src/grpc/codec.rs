@@ -20,9 +20,10 @@ use crate::limits::{
 };
 
 /// The requests with rows, or with names of many roles. They may be large. A service itself only bounds its largest request.
-pub const BULK: [&str; 12] = [
+pub const BULK: [&str; 13] = [
     "BatchCheckRequest",
     "BatchCreatePermissionsRequest",
+    "BatchCreateRolesRequest",
     "BatchSubscribeOrgsRequest",
     "BatchWriteMembersRequest",
     "ConvertRoleStructureRequest",

@@ -76,6 +76,7 @@ write_requests! {
     UpdatePermissionRequest "UpdatePermission";
     DeletePermissionRequest "DeletePermission";
     CreateRoleRequest "CreateRole";
+    BatchCreateRolesRequest "BatchCreateRoles";
     UpdateRoleRequest "UpdateRole";
     ReorderRolesRequest "ReorderRoles";
     DeleteRoleRequest "DeleteRole";

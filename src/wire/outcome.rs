@@ -21,6 +21,9 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
             let position = domain::rules::role::position(project, *id);
             Outcome::Role(resource::role(project, *id, position, Visibility::All))
         }
+        domain::Outcome::RolesCreated(created) => {
+            Outcome::RolesCreated(storage::RolesCreated { created: count(*created as u64) })
+        }
         domain::Outcome::RoleMapping(project, id) => Outcome::RoleMapping(resource::role_mapping(project, *id)),
         domain::Outcome::Org(project, org) => {
             Outcome::Org(resource::org(&org.profile, &project.role_mapping_name(org.role_mapping)))

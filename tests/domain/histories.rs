@@ -344,6 +344,7 @@ fn histories_reach_every_answer_and_refusal() {
         "CreatePermission unchanged",
         "BatchCreatePermissions changed",
         "CreateRole changed",
+        "BatchCreateRoles changed",
         "CreateRoleMapping changed",
         "UpdateRoleMapping changed",
         "UpdateRoleMapping unchanged",

@@ -34,6 +34,7 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
     match outcome {
         Outcome::Project(project) => Answer::Project(project.record.key.to_string()),
         Outcome::Permission(created) => Answer::Permission(created.name.to_string()),
+        Outcome::RolesCreated(created) => Answer::RolesCreated(*created),
         Outcome::PermissionsCreated(created) => Answer::PermissionsCreated(*created),
         Outcome::Role(project, id) => Answer::Role(role_name(project, *id)),
         Outcome::RolesReordered(_) => Answer::RolesReordered,

@@ -88,6 +88,8 @@ fn form(message: &str, field: &str) -> Form {
         ("MemberWrite", "add" | "set")
         | ("OnDisabled", "replacements")
         | ("BatchCreatePermissionsRequest", "permissions")
+        | ("BatchCreateRolesRequest", "roles")
+        | ("RoleSpec", "grants")
         | ("AddMemberRequest" | "SetMemberRolesRequest" | "RoleAssignments", "roles")
         | (_, "resource" | "on_disabled" | "edits" | "consistency" | "rows" | "items" | "defaults")
         | (_, "all_of" | "any_of") => Form::Message,

@@ -21,10 +21,11 @@ const REQUEST_BYTES_MAX: usize = 1 << 20;
 const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// The methods that take 16 MiB.
-const BULK: [&str; 12] = [
+const BULK: [&str; 13] = [
     "rolecall.v1.PermissionService/BatchCreatePermissions",
     "rolecall.v1.ProjectService/ConvertRoleStructure",
     "rolecall.v1.RoleService/CreateRole",
+    "rolecall.v1.RoleService/BatchCreateRoles",
     "rolecall.v1.RoleService/UpdateRole",
     "rolecall.v1.RoleService/ReorderRoles",
     "rolecall.v1.SubscriptionService/BatchSubscribeOrgs",

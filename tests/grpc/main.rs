@@ -49,6 +49,7 @@ mod purge;
 mod questions;
 mod renames;
 mod repeats;
+mod role_batches;
 mod role_deletion;
 mod role_mappings;
 mod roles;

@@ -109,7 +109,7 @@ fn b2_setting_roles_replaces_the_whole_set() {
     on_both(async |server| {
         let project = server.multi().await;
         project.org("acme", "").await;
-        project.add("acme", "ann", &roles(&["Owner", "Member"])).await;
+        project.add("acme", "ann", &roles(&["Admin", "Member"])).await;
         let answer = server.set_member_roles(project.setting("acme", "ann", &roles(&["Admin"]))).await.unwrap();
         assert_eq!(shown(answer.member.as_ref().unwrap()), "Admin live");
         let read = project.member("acme", "ann").await.unwrap();

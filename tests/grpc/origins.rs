@@ -108,6 +108,7 @@ fn b6_setting_an_expiry_keeps_the_origin_of_the_role() {
     on_both(async |server| {
         let project = server.multi().await;
         project.org_with_owner("acme", "ann").await;
+        project.add("acme", "bob", &roles(&["Owner"])).await;
         project.set("acme", "ann", &[temporary("Owner", in_an_hour())]).await;
         assert_eq!(origins_of(project, "acme", "ann").await, "direct: Owner creator");
         let server = server.restarted().await;

@@ -71,6 +71,15 @@ fn r9_a_preview_stores_nothing_and_returns_what_the_real_call_returns() {
                 ..Default::default()
             })
         );
+        let specs = ["Cook", "Waiter"].map(|name| wire::RoleSpec {
+            name: name.into(),
+            grants: vec![wire::RoleSpecGrants { role_mapping: "Paid".into(), permissions: texts(&["p"]) }],
+            ..Default::default()
+        });
+        previewed!(
+            methods,
+            server.batch_create_roles(wire::BatchCreateRolesRequest { roles: specs.into(), ..Default::default() })
+        );
         previewed!(
             methods,
             server.create_role(wire::CreateRoleRequest {
@@ -131,6 +140,7 @@ fn r9_a_preview_stores_nothing_and_returns_what_the_real_call_returns() {
                 ..Default::default()
             })
         );
+        project.add("initech", "zoe", &roles(&["Owner"])).await;
         let adding = project.adding("initech", "cat", &[]);
         server.add_member(wire::AddMemberRequest { validate_only: true, ..adding }).await.unwrap();
         let decision = project.check("initech", "cat", "rolecall::can_view_other_members").await;

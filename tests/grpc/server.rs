@@ -197,6 +197,7 @@ rpcs! {
     }
     RoleServiceClient {
         create_role(CreateRoleRequest) -> CreateRoleResponse;
+        batch_create_roles(BatchCreateRolesRequest) -> BatchCreateRolesResponse;
         get_role(GetRoleRequest) -> GetRoleResponse;
         list_roles(ListRolesRequest) -> ListRolesResponse;
         update_role(UpdateRoleRequest) -> UpdateRoleResponse;

@@ -104,7 +104,7 @@ fn b5_an_expiry_in_the_past_is_refused() {
 fn b2_a_repeated_role_keeps_its_expiry_unless_the_request_sets_another_or_permanent() {
     on_both(async |server| {
         let project = server.multi().await;
-        project.org("acme", "").await;
+        project.org_with_owner("acme", "bob").await;
         let (first, second) = (in_an_hour(), after(Duration::from_secs(7_200)));
         let expiry_of =
             |member: &wire::Member, name: &str| member.roles.iter().find(|role| role.role == name).unwrap().expire_time;

@@ -44,7 +44,7 @@ macro_rules! commands {
 
 commands! {
     UpdateProject ConvertRoleStructure DeleteProject CreatePermissions UpdatePermission DeletePermission
-    CreateRole UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
+    CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
     BatchWriteMembers
 }
@@ -122,6 +122,25 @@ pub struct UpdatePermission {
 pub struct DeletePermission {
     pub project: ProjectKey,
     pub name: PermissionName,
+}
+
+/// Creates roles below all others, the highest first.
+#[derive(Clone, Debug)]
+pub struct BatchCreateRoles {
+    pub project: ProjectKey,
+    pub roles: Vec<NewRole>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewRole {
+    pub name: RoleName,
+    pub description: String,
+    pub internal: bool,
+    pub disabled_in: Vec<RoleMappingName>,
+    /// The roles that it manages in a MULTI_ROLE project (G2). It may name itself and earlier roles.
+    pub manages: Vec<RoleName>,
+    /// What it grants in each mapping.
+    pub grants: Vec<(RoleMappingName, Vec<PermissionName>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -353,6 +372,10 @@ impl Command {
         use crate::limits::{GROUP_ROWS_MAX, ORG_ROWS};
         match self {
             Self::CreatePermissions(command) => command.permissions.len().max(1),
+            Self::BatchCreateRoles(command) => {
+                let grants = command.roles.iter().flat_map(|role| &role.grants).map(|(_, names)| names.len());
+                command.roles.len() + grants.sum::<usize>()
+            }
             Self::UpdateRoleMapping(command) if command.edits.is_empty() => 1,
             Self::CreateRoleMapping(CreateRoleMapping { duplicate_of: None, subscribe, edits, .. })
                 if subscribe.is_empty() =>

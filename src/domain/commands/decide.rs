@@ -92,6 +92,7 @@ fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
         Command::UpdatePermission(command) => permission::update(draft, command),
         Command::DeletePermission(command) => permission::delete(draft, command),
         Command::CreateRole(command) => role::create(draft, command),
+        Command::BatchCreateRoles(command) => role::batch::create(draft, command),
         Command::UpdateRole(command) => role::update(draft, command),
         Command::ReorderRoles(command) => role::reorder(draft, command),
         Command::DeleteRole(command) => role::delete::delete(draft, command),

@@ -24,6 +24,7 @@ pub enum Outcome {
     Permission(Permission),
     PermissionsCreated(usize),
     Role(Arc<Project>, RoleId),
+    RolesCreated(usize),
     RoleMapping(Arc<Project>, RoleMappingId),
     Org(Arc<Project>, OrgRecord),
     Subscription {

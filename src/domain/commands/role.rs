@@ -1,5 +1,6 @@
 //! Creates, updates and reorders roles (R1, R2, R3, R6, R10).
 
+pub mod batch;
 pub mod delete;
 pub mod edits;
 
@@ -56,13 +57,11 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
 }
 
 /// Looks up the roles that a role shall manage (G2). A new role may name itself.
-fn manages(
-    draft: &Draft<'_>,
+fn managed(
     project: &Project,
     names: &[RoleName],
-    before: &[RoleId],
     new: Option<(&RoleName, RoleId)>,
-) -> Result<Arc<[RoleId]>, Refusal> {
+) -> Result<BTreeSet<RoleId>, Refusal> {
     let itself = |name: &RoleName| new.filter(|(new, _)| *new == name).map(|(_, id)| id);
     let roles = names.iter().map(|name| itself(name).map_or_else(|| project.role(name), Ok));
     let roles: BTreeSet<RoleId> = roles.collect::<Result<_, _>>()?;
@@ -71,6 +70,18 @@ fn manages(
         let why = "each role manages the roles below it; convert the project, or leave `manages` empty";
         return Err(Refusal::WrongRoleStructure { is, why, rule: "G2" });
     }
+    Ok(roles)
+}
+
+/// Like [`managed`], and refuses more pairs in the project than the limit.
+fn manages(
+    draft: &Draft<'_>,
+    project: &Project,
+    names: &[RoleName],
+    before: &[RoleId],
+    new: Option<(&RoleName, RoleId)>,
+) -> Result<Arc<[RoleId]>, Refusal> {
+    let roles = managed(project, names, new)?;
     if roles.len() > before.len() {
         let all: usize = project.roles.entries().map(|(_, role)| role.manages.len()).sum();
         draft.check_limit("managed_roles", draft.limits().managed_roles, all - before.len() + roles.len())?;

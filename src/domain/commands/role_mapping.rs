@@ -142,6 +142,22 @@ pub fn promote(draft: &mut Draft<'_>, command: &PromoteRoleMapping) -> Result<Ou
     Ok(Outcome::RoleMapping(draft.project(&command.project)?, id))
 }
 
+/// What new roles are in a mapping.
+#[derive(Default)]
+pub struct NewRows {
+    pub disabled: BTreeSet<RoleId>,
+    pub rows: BTreeMap<RoleId, PermissionSet>,
+}
+
+/// Adds roles that nobody holds yet to a mapping.
+pub fn add_roles(draft: &mut Draft<'_>, project: &Project, id: RoleMappingId, new: NewRows) -> Result<(), Refusal> {
+    let Some(mapping) = project.role_mappings.get(id) else { return Err(Refusal::Bug) };
+    let disabled = mapping.record.disabled_roles.iter().copied().chain(new.disabled).collect();
+    let rows = new.rows.into_iter().filter(|(_, row)| !row.is_empty());
+    let rows = rows.map(|(role, row)| (role, PermissionSet::default(), row)).collect();
+    write(draft, project, id, Edited { name: None, description: None, aliases: None, disabled, rows })
+}
+
 /// Disables a role in a mapping, without a strategy (M7). Only for a new role, which nobody holds.
 pub fn disable(draft: &mut Draft<'_>, project: &Project, mapping: RoleMappingId, role: RoleId) {
     let disabled = |roles: &BTreeSet<RoleId>| roles.iter().copied().chain([role]).collect();
@@ -263,7 +279,7 @@ fn write(draft: &mut Draft<'_>, project: &Project, id: RoleMappingId, edited: Ed
 }
 
 /// Refuses more grants in a project than the limit. Fewer grants than before are always accepted.
-fn check_grants(draft: &Draft<'_>, before: &Project) -> Result<(), Refusal> {
+pub fn check_grants(draft: &Draft<'_>, before: &Project) -> Result<(), Refusal> {
     let grants = draft.project(&before.record.key)?.grants;
     if grants > before.grants { draft.check_limit("grants", draft.limits().grants, grants as usize) } else { Ok(()) }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::clock;
-use crate::domain::commands::command::{CreateRole, DeleteRole, Place, ReorderRoles, UpdateRole};
+use crate::domain::commands::command::{
+    BatchCreateRoles, CreateRole, DeleteRole, NewRole, Place, ReorderRoles, UpdateRole,
+};
 use crate::domain::model::id::RoleId;
 use crate::domain::rules::role::{position, role_order_etag, visible_order};
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{Command, OrgId, RoleMappingName, RoleName, UserId};
+use crate::domain::{Command, OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::role_service_server::RoleService;
 use crate::grpc::mask::Mask;
@@ -30,6 +32,20 @@ impl RoleService for RoleApi {
         let command = self.create(&request)?;
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         respond!(answered, Outcome::Role(role) => CreateRoleResponse { role: Some(role) })
+    }
+
+    async fn batch_create_roles(
+        &self,
+        request: Request<wire::BatchCreateRolesRequest>,
+    ) -> Reply<wire::BatchCreateRolesResponse> {
+        let (metadata, _, request) = request.into_parts();
+        convert::bulk("roles", request.roles.len(), self.0.limits.bulk_rows)?;
+        let new = |(row, new): (usize, &wire::RoleSpec)| self.new_role(&row_path(row), new);
+        let roles = request.roles.iter().enumerate().map(new).collect::<Result<_, _>>()?;
+        let command =
+            Command::BatchCreateRoles(BatchCreateRoles { project: convert::project(&request.project)?, roles });
+        let answered = self.0.write(&metadata, &request, command, &row_path).await?;
+        respond!(answered, Outcome::RolesCreated(created) => BatchCreateRolesResponse { created: created.created })
     }
 
     async fn get_role(&self, request: Request<wire::GetRoleRequest>) -> Reply<wire::GetRoleResponse> {
@@ -166,6 +182,26 @@ impl RoleApi {
         }))
     }
 
+    /// Reads a row of BatchCreateRoles.
+    fn new_role(&self, row: &str, new: &wire::RoleSpec) -> Result<NewRole, Status> {
+        let field = |name: &str| format!("{row}{name}");
+        convert::at_most(&field("disabled_in"), new.disabled_in.len(), NAMES_MAX)?;
+        convert::at_most(&field("grants"), new.grants.len(), NAMES_MAX)?;
+        let grants = new.grants.iter().enumerate().map(|(at, grants)| {
+            let field = |name: &str| format!("{row}grants[{at}].{name}");
+            let role_mapping = convert::role_mapping(&field("role_mapping"), &grants.role_mapping)?;
+            Ok((role_mapping, convert::names(&field("permissions"), &grants.permissions, PermissionName::parse)?))
+        });
+        Ok(NewRole {
+            name: convert::role(&field("name"), &new.name)?,
+            description: convert::text(&field("description"), &new.description, DESCRIPTION_BYTES_MAX)?,
+            internal: new.internal,
+            disabled_in: convert::names(&field("disabled_in"), &new.disabled_in, RoleMappingName::parse)?,
+            manages: self.manages(&field("manages"), &new.manages)?,
+            grants: grants.collect::<Result<_, Status>>()?,
+        })
+    }
+
     fn update(&self, request: &wire::UpdateRoleRequest) -> Result<Command, Status> {
         let project = convert::project(&request.project)?;
         let name = convert::role("name", &request.name)?;
@@ -195,4 +231,8 @@ impl RoleApi {
         convert::at_most(field, names.len(), convert::roles_max(&self.0.limits))?;
         convert::names(field, names, RoleName::parse)
     }
+}
+
+fn row_path(row: usize) -> String {
+    format!("roles[{row}].")
 }

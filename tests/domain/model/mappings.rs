@@ -126,7 +126,7 @@ impl ProjectModel {
         Ok(())
     }
 
-    fn grants_at_most(&self, limits: &Limits, before: u64) -> Result<(), Reason> {
+    pub(super) fn grants_at_most(&self, limits: &Limits, before: u64) -> Result<(), Reason> {
         let grants = self.grant_count();
         if grants > before && grants > limits.grants { Err(Reason::LimitExceeded) } else { Ok(()) }
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use rolecall::domain::commands::command::{
-    CreatePermissions, CreateRole, DeletePermission, DeleteRole, Place, ReorderRoles, UpdatePermission, UpdateRole,
+    BatchCreateRoles, CreatePermissions, CreateRole, DeletePermission, DeleteRole, Place, ReorderRoles,
+    UpdatePermission, UpdateRole,
 };
 use rolecall::domain::model::membership::Origin;
 use rolecall::domain::model::project::RoleStructure;
@@ -136,6 +137,48 @@ impl ProjectModel {
         Ok(Answer::Role(name))
     }
 
+    /// R2, all or none.
+    pub(super) fn create_roles(
+        &mut self,
+        command: &BatchCreateRoles,
+        now: Time,
+        limits: &Limits,
+    ) -> Result<Answer, Reason> {
+        at_most(limits.roles, self.roles.len() + command.roles.len())?;
+        let (pairs_before, grants_before) = (self.managed_pairs(), self.grant_count());
+        for new in &command.roles {
+            let create = CreateRole {
+                project: command.project.clone(),
+                name: new.name.clone(),
+                description: new.description.clone(),
+                internal: new.internal,
+                place: Place::Last,
+                disabled_in: new.disabled_in.clone(),
+                manages: Vec::new(),
+            };
+            self.create_role(&create, now, &Limits::default())?;
+            for (mapping, permissions) in &new.grants {
+                let permissions = permissions.iter().map(|name| self.permission(name.as_str()));
+                let permissions = permissions.collect::<Result<Vec<String>, _>>()?;
+                let mapping = self.mapping(mapping.as_str())?;
+                if !permissions.is_empty() {
+                    let grants = &mut self.mappings.get_mut(&mapping).expect("found").grants;
+                    grants.entry(new.name.to_string()).or_default().extend(permissions);
+                }
+            }
+            self.manage(new.name.as_str(), &new.manages, &Limits::default())?;
+        }
+        if self.managed_pairs() > pairs_before {
+            at_most(limits.managed_roles, self.managed_pairs())?;
+        }
+        self.grants_at_most(limits, grants_before)?;
+        Ok(Answer::RolesCreated(command.roles.len()))
+    }
+
+    fn managed_pairs(&self) -> usize {
+        self.manages.values().map(BTreeSet::len).sum()
+    }
+
     /// Sets the list of managed roles (G2). A role can list itself.
     fn manage(&mut self, role: &str, managed: &[RoleName], limits: &Limits) -> Result<(), Reason> {
         let mut all = BTreeSet::new();
@@ -151,7 +194,7 @@ impl ProjectModel {
         }
         let before = self.manages.insert(role.to_string(), all.clone()).unwrap_or_default();
         if all.len() > before.len() {
-            at_most(limits.managed_roles, self.manages.values().map(BTreeSet::len).sum())?;
+            at_most(limits.managed_roles, self.managed_pairs())?;
         }
         Ok(())
     }

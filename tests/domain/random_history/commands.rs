@@ -57,7 +57,7 @@ fn of_projects() -> BoxedStrategy<Command> {
         1 => Just((&EMPTY, Some(RoleName::stored("Boss")))),
     ];
     prop_oneof![
-        4 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, reuse_deleted(), template).prop_map(|(key, role_structure, reuse_deleted_key, (template, owner_role))| {
+        6 => (select(&["third", "single", "multi", "third", "third", "third", "third", "workspace"][..]), structure, reuse_deleted(), template).prop_map(|(key, role_structure, reuse_deleted_key, (template, owner_role))| {
             Command::CreateProject(CreateProject {
                 key: ProjectKey::stored(key),
                 display_name: "Other".into(),
@@ -111,6 +111,7 @@ fn of_roles() -> BoxedStrategy<Command> {
     let deleted = select(&["Admin", "Auditor", "Boss", "Admin", "Auditor", "auditor", "Straße", "Ghost", "Member"][..]);
     prop_oneof![
         4 => create_role(project()).boxed(),
+        4 => create_roles().boxed(),
         7 => update.boxed(),
         2 => (project(), order(), etag()).prop_map(|(project, roles, etag)| {
             Command::ReorderRoles(ReorderRoles { project, roles, etag })
@@ -122,6 +123,21 @@ fn of_roles() -> BoxedStrategy<Command> {
         ),
     ]
     .boxed()
+}
+
+/// One or two roles. Some names repeat or are taken.
+fn create_roles() -> impl Strategy<Value = Command> {
+    let new = (create_role(project()), vec((role_mapping(), vec(new_permission(), 0..3)), 0..3));
+    (project(), vec(new, 1..3)).prop_map(|(project, new)| {
+        let roles = new.into_iter().filter_map(|(create, grants)| {
+            let names = |new: Vec<NewPermission>| new.into_iter().map(|new| new.name).collect();
+            let grants = grants.into_iter().map(|(mapping, permissions)| (mapping, names(permissions))).collect();
+            let Command::CreateRole(create) = create else { return None };
+            let CreateRole { name, description, internal, disabled_in, manages, .. } = create;
+            Some(NewRole { name, description, internal, disabled_in, manages, grants })
+        });
+        Command::BatchCreateRoles(BatchCreateRoles { project, roles: roles.collect() })
+    })
 }
 
 /// Mostly `None`.

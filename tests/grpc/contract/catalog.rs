@@ -111,6 +111,27 @@ pub fn first(token: &str) -> Vec<Sent> {
         ("rolecall.v1.RoleService/CreateRole", new_role("Viewer", Placement::Below("Admin".into())).encode_to_vec()),
         ("rolecall.v1.RoleService/CreateRole", new_role("Auditor", Placement::Above("Admin".into())).encode_to_vec()),
         (
+            "rolecall.v1.RoleService/BatchCreateRoles",
+            wire::BatchCreateRolesRequest {
+                project: "default".into(),
+                roles: vec![wire::RoleSpec {
+                    name: "Reporter".into(),
+                    description: "Reports.".into(),
+                    internal: true,
+                    disabled_in: texts(&["Default"]),
+                    manages: Vec::new(),
+                    grants: vec![wire::RoleSpecGrants {
+                        role_mapping: "Default".into(),
+                        permissions: texts(&["rolecall::can_invite"]),
+                    }],
+                }],
+                request_id: request_id("new-roles"),
+                reason: "because".into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
             "rolecall.v1.RoleService/GetRole",
             wire::GetRoleRequest { project: "default".into(), name: "Owner".into(), consistency: at_least(token) }
                 .encode_to_vec(),
