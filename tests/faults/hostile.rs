@@ -370,8 +370,9 @@ fn a_stop_waits_only_for_calls_in_flight() {
         assert_eq!(idle.call("CheckService/BatchCheck", &batch(1, "u")).await.code(), Code::Ok);
         world.stop().await;
         assert_eq!(health.get_mut().message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
-        assert_eq!(health.get_mut().message().await.unwrap_err().code(), Code::Unavailable);
-        // The service may notice first that there are no more requests.
+        // Whether the service or the connection ends first is not promised.
+        let ended = health.get_mut().message().await;
+        assert!(!matches!(ended, Ok(Some(_))), "{ended:?}");
         let ended = reflection.get_mut().message().await;
         assert!(!matches!(ended, Ok(Some(_))), "{ended:?}");
         drop((silent, half_open));
