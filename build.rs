@@ -88,6 +88,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(false)
         .build_server(false)
         .bytes(".")
+        // Written by hand, see there.
+        .extern_path(".rolecall.v1.Consistency", "crate::wire::Consistency")
         .out_dir(empty(&out_dir.join("messages"))?)
         .compile_fds_with_config(descriptors.clone(), named)?;
 

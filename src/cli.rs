@@ -4,6 +4,7 @@ mod answer;
 mod check;
 mod client;
 mod connect;
+mod database;
 mod demo;
 mod health;
 mod impact;

@@ -1,4 +1,4 @@
-//! The rules: the state of all projects ([`State`]), how a command is decided ([`decide`]) and how a check is answered
+//! The domain: the state of all projects ([`State`]), how a command is decided ([`decide`]) and how a check is answered
 //! ([`Project::check`]).
 //!
 //! This module does not wait, lock, log or read a clock, and it knows no database and no wire format. Time is an

@@ -1,4 +1,6 @@
-//! Every limit of the service, with its unit.
+//! Every limit that callers notice, with its unit.
+
+use std::time::Duration;
 
 /// The limits of rule P7: what a project may hold and what one call may have. Each has a flag of `rolecall serve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,9 @@ pub const ACTOR_BYTES_MAX: usize = 256;
 /// Seconds for which a request id is remembered (A4).
 pub const REQUEST_ID_SECONDS: i64 = 24 * 60 * 60;
 
+/// The longest wait of any call for a revision (K4).
+pub const WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// Rows of a page when the request names no size.
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
 /// Rows of the largest page. A larger size is read as this.
@@ -79,24 +84,47 @@ pub const IMPACT_PERMISSIONS_MAX: usize = 20;
 /// Permissions in one question of a check (P7).
 pub const CHECK_LIST_MAX: usize = 100;
 
+/// Malformed items that the answer of a batch check lists. The rest are counted.
+pub const ITEM_ERRORS_MAX: usize = 100;
+
 /// Memberships that one command purges.
 pub const PURGE_ROWS_MAX: usize = 2_000;
 
 /// Bytes of the rows of one page. The first row may exceed it. Clients take answers of 4 MiB.
 pub const PAGE_BYTES_MAX: usize = 3 << 20;
 
+/// Lists of one project answered at one time, so that other projects get connections to the database too.
+pub const LISTS_PER_PROJECT_MAX: usize = 4;
+/// Lists of one project that wait for their turn. More are refused as OVERLOADED.
+pub const LISTS_WAITING_MAX: usize = 256;
+
 /// Names in one list of a request.
 pub const NAMES_MAX: usize = 1_000;
 
 /// Bytes of an ordinary request.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a bulk write or a batch check.
+/// Bytes of a request whose RPC's comment allows 16 MiB: those in `BULK` of `grpc/codec.rs`.
 pub const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// Top-level fields of one request, counted before it is decoded: an empty message takes 2 bytes on the wire and 72 in
-/// memory. It also bounds the items of a batch check, whatever their limit is. Nested fields (the roles of a row, the names
-/// of a `GrantEdit`) are bounded only by the bytes of the request.
+/// memory. It also bounds the items of a batch check, whatever their limit is.
 pub const REQUEST_FIELDS_MAX: usize = 200_000;
+
+/// Fields of one request at all depths, counted before it is decoded. A batch check of 100,000 items needs 400,000.
+pub const REQUEST_NESTED_FIELDS_MAX: usize = 500_000;
+/// Bytes that a decoded field takes at most, besides its own bytes.
+pub const FIELD_BYTES: usize = 100;
+/// Bytes of a request whose fields are not counted. Half as many fields fit into it.
+pub const UNCOUNTED_REQUEST_BYTES: usize = 128 << 10;
+/// Bytes of decoded fields that are taken for each byte of an uncounted request.
+pub const UNCOUNTED_FIELD_BYTES: usize = 8;
+
+/// Bytes that each call in flight takes, whatever its size.
+pub const CALL_BYTES: usize = 4 << 10;
+/// Bytes of a large call. Large calls leave a quarter of the memory of all calls to others.
+pub const LARGE_CALL_BYTES: usize = 4 << 20;
+/// Bytes of an answer that is sent even if the memory of all calls is used up.
+pub const REFUSABLE_ANSWER_BYTES: usize = 64 << 10;
 
 /// Commands of one group commit.
 pub const GROUP_COMMANDS_MAX: usize = 256;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock;
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::store::{SinceError, Store, StoreError};
@@ -16,7 +17,16 @@ const COMMITS_MAX: u32 = 1_000;
 
 /// Follows the store until dropped. Returns a reason if it reads a change that this version does not know.
 pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
+    let mut clock_warned = false;
     loop {
+        let behind = clock::behind(engine.load().state.revision().at);
+        if let Some(behind) = behind.filter(|_| !clock_warned) {
+            tracing::warn!(
+                ?behind,
+                "this clock is behind the time of the newest commit; compare the clocks of all servers"
+            );
+        }
+        clock_warned = behind.is_some();
         tokio::select! {
             () = engine.wanted() => {}
             () = tokio::time::sleep(PAUSE) => {}

@@ -1,6 +1,8 @@
 //! Starts every part of a server in order, and stops them in reverse.
 
+mod accept;
 mod config;
+mod connection;
 mod health;
 mod listen;
 pub mod telemetry;
@@ -8,12 +10,8 @@ pub mod telemetry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_stream::wrappers::UnixListenerStream;
-use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 
 use crate::clock;
 use crate::domain::collections::hash::HashKey;
@@ -25,14 +23,14 @@ use crate::domain::model::template::B2B;
 use crate::domain::{Call, Command, ProjectKey, Refusal};
 use crate::engine::Engine;
 use crate::grpc::app::App;
-use crate::grpc::layers::{deadline::DeadlineLayer, error_details::ErrorDetailsLayer};
+use crate::grpc::list_turns::ListTurns;
 use crate::grpc::{DESCRIPTORS, routes};
 use crate::limits::TRIALS_MAX;
 use crate::purger;
 use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
-pub use config::Config;
+pub use config::{Config, ConnectionLimits};
 pub use listen::{Bound, Listen};
 
 /// Revisions from before the start whose tags are kept in memory.
@@ -116,6 +114,7 @@ impl Running {
             limits: config.limits,
             start_time,
             trials: Arc::new(Semaphore::new(TRIALS_MAX)),
+            list_turns: ListTurns::default(),
         });
 
         let (health, health_service) = health::Health::new().await;
@@ -124,7 +123,10 @@ impl Running {
             let (store, health) = (store.clone(), health.clone());
             async move {
                 let why = replica::follow(store, engine).await;
-                tracing::error!(why, "no longer serving");
+                tracing::error!(
+                    why,
+                    "NOT_SERVING for good: writes are refused, checks use the last state; take it out of service"
+                );
                 health.stopped().await;
             }
         });
@@ -143,9 +145,11 @@ impl Running {
 
         let stop = watch::Sender::new(false);
         let addresses: Vec<Listen> = bound.iter().map(Bound::address).collect();
+        let shared = connection::Shared::new(routes, config.connections, stop.subscribe());
+        let connections = Arc::new(accept::Connections::default());
         let mut listeners = JoinSet::new();
         for bound in bound {
-            listeners.spawn(listen(bound, routes.clone(), stop.subscribe()));
+            listeners.spawn(accept::accept(bound, connections.clone(), shared.clone()));
         }
         for address in &addresses {
             tracing::info!(%address, "listening");
@@ -163,12 +167,6 @@ impl Running {
         if drained.await.is_err() {
             tracing::warn!(deadline = ?self.drain, "calls were still in flight at the deadline");
             self.listeners.shutdown().await;
-        }
-        for address in &self.addresses {
-            if let Listen::Unix(path) = address {
-                // The file may be gone already.
-                let _ = std::fs::remove_file(path);
-            }
         }
         self.follower.abort();
         self.purger.abort();
@@ -195,39 +193,6 @@ async fn bind(listen: &[Listen]) -> Result<Vec<Bound>, StartError> {
         })?);
     }
     Ok(bound)
-}
-
-/// Serves one socket until `stop`, then finishes the calls in flight. Sets every option.
-async fn listen(bound: Bound, routes: Routes, mut stop: watch::Receiver<bool>) {
-    let stopped = async move {
-        // Also if the sender is dropped.
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
-    let server = tonic::transport::Server::builder()
-        .layer(ErrorDetailsLayer)
-        .layer(DeadlineLayer)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
-        .max_concurrent_streams(1_024)
-        .max_frame_size(1 << 20)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .accept_http1(false);
-    let mut server = server;
-    let router = server.add_routes(routes);
-    let served = match bound {
-        Bound::Tcp(listener, _) => router.serve_with_incoming_shutdown(incoming(listener), stopped).await,
-        Bound::Unix(listener, _) => {
-            router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped).await
-        }
-    };
-    if let Err(error) = served {
-        tracing::error!(%error, "a listener failed");
-    }
-}
-
-fn incoming(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(60)))
 }
 
 /// Creates the project `default` at the first start of a store (P2).

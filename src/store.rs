@@ -15,13 +15,13 @@ mod schema;
 mod sql;
 mod write;
 
-use std::fs::File;
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sea_orm::{ConnectOptions, DatabaseConnection};
+use sea_orm::DatabaseConnection;
 
-pub use error::{ReadError, SinceError, StoreError};
+use connect::Address;
+use connect::postgres::ServerId;
+pub use error::{ErrorClass, ReadError, SinceError, StoreError};
 pub use read::member_ids::MembersWith;
 pub use read::membership::{ListMembers, ListUserMemberships, MemberRow};
 pub use read::org::{ListOrgs, OrgRow};
@@ -40,34 +40,40 @@ pub enum Database {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    database: Database,
-    /// Several connections, for lists and loading.
+    /// For lists and loading.
     reads: DatabaseConnection,
+    /// Connections that lists cannot take: for the newest revision, following and health.
+    reserved: DatabaseConnection,
     /// One connection. It is replaced when an unknown outcome was settled.
     writes: Mutex<DatabaseConnection>,
-    write_options: ConnectOptions,
-    /// The newest timeline of PostgreSQL seen. A promoted standby has a higher one than the primary before it.
-    timeline: AtomicU32,
-    /// Whether the server tells its timeline. Some managed ones do not.
-    has_timelines: bool,
-    /// Held while the store is open: one server per file.
-    _lock: Option<File>,
+    /// The PostgreSQL server that answered last. `None` if it does not tell its timeline.
+    server: Option<Mutex<ServerId>>,
+    /// Dropped last: it holds the lock of a SQLite file.
+    address: Address,
 }
 
 impl Store {
     pub fn database(&self) -> Database {
-        self.0.database
+        match self.0.address {
+            Address::Sqlite(_) => Database::Sqlite,
+            Address::Postgres(_) => Database::Postgres,
+        }
     }
 
     /// Closes the connections, so that SQLite merges its `-wal` file into the database.
     pub async fn close(self) {
         // An error while closing loses nothing that was committed.
         let _ = self.0.reads.close_by_ref().await;
+        let _ = self.0.reserved.close_by_ref().await;
         let _ = self.writes().close().await;
     }
 
     fn reads(&self) -> &DatabaseConnection {
         &self.0.reads
+    }
+
+    fn reserved(&self) -> &DatabaseConnection {
+        &self.0.reserved
     }
 
     fn writes(&self) -> DatabaseConnection {

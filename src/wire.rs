@@ -14,12 +14,14 @@ mod rolecall {
 }
 
 pub mod change;
+pub mod consistency;
 pub mod error_reason;
 pub mod impact;
 pub mod json;
 pub mod outcome;
 pub mod resource;
 
+pub use consistency::Consistency;
 pub use outcome::outcome;
 pub use resource::{member, org, permission, project, role, role_mapping, subscription, timestamp};
 pub use rolecall::storage::v1 as storage;

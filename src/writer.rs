@@ -27,6 +27,7 @@ pub struct Writer {
     limits: Limits,
     stop: watch::Sender<bool>,
     failing: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
     /// Bounds the previews that are decided at one time. Each may take as much memory as the write.
     previews: Arc<Semaphore>,
 }
@@ -37,10 +38,11 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(WRITE_QUEUE_MAX);
         let (stop, stopped) = watch::channel(false);
         let failing = Arc::<AtomicBool>::default();
-        let committer = commit::Committer::new(store.clone(), engine.clone(), limits, failing.clone());
+        let closed = Arc::<AtomicBool>::default();
+        let committer = commit::Committer::new(store.clone(), engine.clone(), limits, failing.clone(), closed.clone());
         let task = tokio::spawn(queue::run(jobs, stopped, committer));
         let previews = Arc::new(Semaphore::new(PREVIEWS_MAX));
-        (Arc::new(Self { queue, engine, store, limits, stop, failing, previews }), task)
+        (Arc::new(Self { queue, engine, store, limits, stop, failing, closed, previews }), task)
     }
 
     /// Refuses new writes. Queued writes are still committed.
@@ -80,7 +82,7 @@ impl Writer {
         {
             sample::fill_user_ids(&self.store, &before, change.project(), impact).await.map_err(|error| {
                 tracing::warn!(%error, "a preview failed");
-                Failure::Unavailable
+                Failure::from(&error)
             })?;
         }
         // The decided State is dropped. The revision is that of the State that it was decided on.
@@ -90,6 +92,11 @@ impl Writer {
     /// Returns true if the database did not take the last write. The writing task finds out when it takes writes again.
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if nothing can be written until a restart.
+    pub fn is_closed_for_good(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rolecall::limits::Limits;
-use rolecall::server::{Config, Listen, Running};
+use rolecall::server::{Config, ConnectionLimits, Listen, Running};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
@@ -77,6 +77,7 @@ impl Target {
             database,
             listen: vec![Listen::Tcp("127.0.0.1:0".into())],
             limits: Limits::default(),
+            connections: ConnectionLimits::default(),
             drain: Duration::from_secs(5),
         };
         let running = runtime.block_on(Running::start(config)).map_err(|error| error.to_string())?;

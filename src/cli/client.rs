@@ -153,7 +153,7 @@ impl Client {
 
 /// Returns the first address that a server in this environment listens on.
 fn listen_address(listen: Option<&str>) -> Result<Listen, Trouble> {
-    let first = listen.and_then(|list| list.split(',').next()).filter(|first| !first.is_empty());
+    let first = listen.and_then(|list| list.split(',').next()).filter(|first| !first.trim().is_empty());
     first.unwrap_or(DEFAULT_SERVER).parse().map_err(|why: String| {
         let what = format!("`{}` in {LISTEN} is no address", plain(first.unwrap_or_default()));
         Trouble::new(what, why)
@@ -187,20 +187,21 @@ fn trouble(status: &Status, address: &Listen) -> Trouble {
 
 /// Returns what to do about a reason, with commands of this command line if they help.
 fn next(reason: &str) -> &'static str {
-    match reason {
-        "PROJECT_NOT_FOUND" => "name the project with --project; ProjectService/ListProjects lists the projects",
-        "ORG_NOT_FOUND" => "check the id of the org, and --project; OrgService/ListOrgs lists the orgs of the project",
-        "PERMISSION_NOT_FOUND" => "`rolecall mappings show NAME` shows the permissions that roles have",
-        "ROLE_NOT_FOUND" => "`rolecall mappings show NAME` shows the roles of the project",
-        "ROLE_MAPPING_NOT_FOUND" => "`rolecall mappings list` shows the role mappings of the project",
-        "UNKNOWN_METHOD" => "the server is of another version; use the `rolecall` that it was started with",
-        _ => {
-            let known = ErrorReason::from_str_name(reason);
-            known.map_or(
-                "the server is newer than this client and its contract explains the reason",
-                ErrorReason::meaning,
-            )
+    match ErrorReason::from_str_name(reason) {
+        None => "the server is newer than this client and its contract explains the reason",
+        Some(ErrorReason::ProjectNotFound) => {
+            "name the project with --project; ProjectService/ListProjects lists the projects"
         }
+        Some(ErrorReason::OrgNotFound) => {
+            "check the id of the org, and --project; OrgService/ListOrgs lists the orgs of the project"
+        }
+        Some(ErrorReason::PermissionNotFound) => "`rolecall mappings show NAME` shows the permissions that roles have",
+        Some(ErrorReason::RoleNotFound) => "`rolecall mappings show NAME` shows the roles of the project",
+        Some(ErrorReason::RoleMappingNotFound) => "`rolecall mappings list` shows the role mappings of the project",
+        Some(ErrorReason::UnknownMethod) => {
+            "the server is of another version; use the `rolecall` that it was started with"
+        }
+        Some(reason) => reason.meaning(),
     }
 }
 
@@ -239,7 +240,9 @@ mod tests {
     #[test]
     fn the_server_is_found_where_one_would_listen() {
         assert_eq!(listen_address(None), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
-        assert_eq!(listen_address(Some("")), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
+        for none in ["", " \n"] {
+            assert_eq!(listen_address(Some(none)), Ok(Listen::Tcp(DEFAULT_SERVER.into())));
+        }
         assert_eq!(listen_address(Some("unix:/r.sock,127.0.0.1:7")), Ok(Listen::Unix("/r.sock".into())));
         assert!(listen_address(Some("nonsense")).unwrap_err().what.contains("`nonsense` in ROLECALL_LISTEN"));
     }
@@ -253,10 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_says_what_to_do() {
-        for (reason, ..) in crate::wire::error_reason::ERROR_REASONS {
-            assert!(!next(reason).is_empty(), "{reason}");
-        }
+    fn codes_are_named_as_in_the_contract() {
         assert_eq!(canonical(Code::FailedPrecondition), "FAILED_PRECONDITION");
     }
 }

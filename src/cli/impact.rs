@@ -52,7 +52,7 @@ pub fn tables(impact: &Impact) -> String {
 }
 
 fn table_of_roles(impact: &Impact) -> Table {
-    let mut rows = table(["ROLE", "SUSPENDED", "LOST", "GIVEN", "BACK"].map(String::from));
+    let mut rows = table(["ROLE", "SUSPENDED", "REMOVED", "GIVEN", "REACTIVATED"].map(String::from));
     let cell = |count: i32, colour: Color| {
         let cell = Cell::new(if count == 0 { String::new() } else { count.to_string() });
         cell.set_alignment(CellAlignment::Right).fg(colour)
@@ -91,9 +91,9 @@ type Kind = (&'static str, fn(&RoleImpact) -> i32);
 
 const KINDS: [Kind; 4] = [
     ("is suspended for", |role| role.suspended),
-    ("is lost by", |role| role.removed),
+    ("is removed from", |role| role.removed),
     ("is given to", |role| role.given),
-    ("works again for", |role| role.reactivated),
+    ("is reactivated for", |role| role.reactivated),
 ];
 
 /// Returns `keeps Admin suspended, gets Member`.
@@ -179,9 +179,9 @@ mod tests {
             lines(&shown),
             [
                 "",
-                "ROLE             SUSPENDED  LOST  GIVEN  BACK",
+                "ROLE             SUSPENDED  REMOVED  GIVEN  REACTIVATED",
                 "Billing Manager          1",
-                "Member                                1",
+                "Member                                   1",
                 "",
                 "USER  ROLES                                         PERMISSIONS LOST    PERMISSIONS GAINED",
                 "bea   keeps Billing Manager suspended, gets Member  a, b, c and 6 more  z",

@@ -71,6 +71,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             target_user_id: args.target_user_id.clone().unwrap_or_default(),
             page_size: PAGE_SIZE,
             page_token,
+            consistency: None,
         };
         let page = client.ask(MembershipServiceClient::new(client.channel()).list_manageable_roles(request)).await?;
         remove = page.remove;

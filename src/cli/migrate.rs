@@ -2,23 +2,21 @@
 
 use clap::Parser;
 
+use super::database::DatabaseArgs;
 use crate::server;
 
 #[derive(Parser)]
 pub struct Args {
-    /// The database: `sqlite://FILE` (created if missing) or `postgres://USER@HOST/NAME`.
-    #[arg(
-        long,
-        env = "ROLECALL_DATABASE",
-        default_value = "sqlite://rolecall.db",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    database: String,
+    #[command(flatten)]
+    database: DatabaseArgs,
 }
 
 pub async fn run(args: Args) -> Result<(), String> {
-    server::migrate(&args.database).await.map_err(|error| error.to_string())?;
+    let database = args.database.url()?;
+    if let Some(warning) = database.warning {
+        eprintln!("warning: {warning}");
+    }
+    server::migrate(&database.url).await.map_err(|error| error.to_string())?;
     println!("the database has the tables of rolecall {}", env!("CARGO_PKG_VERSION"));
     Ok(())
 }

@@ -1,24 +1,20 @@
 //! `rolecall serve`.
 
+use std::time::Duration;
+
 use clap::{ArgAction, Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::database::DatabaseArgs;
 use super::demo;
 use crate::limits::Limits;
-use crate::server::{Config, Listen, Running, telemetry};
+use crate::server::{Config, ConnectionLimits, Listen, Running, telemetry};
 
 /// Every flag has an environment variable.
 #[derive(Parser)]
 pub struct Args {
-    /// The database: `sqlite://FILE` (created if missing) or `postgres://USER@HOST/NAME`.
-    #[arg(
-        long,
-        env = "ROLECALL_DATABASE",
-        default_value = "sqlite://rolecall.db",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    database: String,
+    #[command(flatten)]
+    database: DatabaseArgs,
 
     /// Where to listen: `HOST:PORT` or `unix:PATH`; can be given several times, or separated by commas.
     #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051", value_delimiter = ',', action = ArgAction::Append)]
@@ -41,7 +37,55 @@ pub struct Args {
     drain_seconds: u64,
 
     #[command(flatten)]
+    connections: ConnectionArgs,
+
+    #[command(flatten)]
     limits: LimitArgs,
+}
+
+/// The limits of what clients use of a server.
+#[derive(Parser)]
+#[command(next_help_heading = "Connections")]
+struct ConnectionArgs {
+    /// Connections of all clients.
+    #[arg(long, env = "ROLECALL_CONNECTIONS_MAX", default_value_t = 10_000, value_name = "N")]
+    connections_max: usize,
+    /// Connections from one IP address.
+    #[arg(long, env = "ROLECALL_CONNECTIONS_PER_PEER_MAX", default_value_t = 1_000, value_name = "N")]
+    connections_per_peer_max: usize,
+    /// Seconds in which a new connection must begin HTTP/2.
+    #[arg(long, env = "ROLECALL_HANDSHAKE_SECONDS", default_value_t = 10, value_name = "SECONDS", value_parser = at_least_1())]
+    handshake_seconds: u64,
+    /// Seconds in which the body of a request must arrive.
+    #[arg(long, env = "ROLECALL_BODY_SECONDS", default_value_t = 30, value_name = "SECONDS", value_parser = at_least_1())]
+    body_seconds: u64,
+    /// Seconds that an answer may wait to be read, before its connection is closed.
+    #[arg(long, env = "ROLECALL_ANSWER_SECONDS", default_value_t = 30, value_name = "SECONDS", value_parser = at_least_1())]
+    answer_seconds: u64,
+    /// Seconds without a call after which a connection is closed.
+    #[arg(long, env = "ROLECALL_IDLE_SECONDS", default_value_t = 900, value_name = "SECONDS", value_parser = at_least_1())]
+    idle_seconds: u64,
+    /// MiB that all calls in flight may take: requests that are read and decoded, and answers that are not sent yet.
+    #[arg(long, env = "ROLECALL_CALLS_MIB_MAX", default_value_t = 256, value_name = "N", value_parser = at_least_1())]
+    calls_mib_max: u64,
+}
+
+fn at_least_1() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=u64::from(u32::MAX))
+}
+
+impl From<ConnectionArgs> for ConnectionLimits {
+    fn from(args: ConnectionArgs) -> Self {
+        Self {
+            total: args.connections_max,
+            per_peer: args.connections_per_peer_max,
+            handshake: Duration::from_secs(args.handshake_seconds),
+            body: Duration::from_secs(args.body_seconds),
+            answer: Duration::from_secs(args.answer_seconds),
+            idle: Duration::from_secs(args.idle_seconds),
+            call_bytes: (args.calls_mib_max as usize) << 20,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -87,8 +131,12 @@ pub async fn run(args: Args) -> Result<(), String> {
     telemetry::start(&args.log, matches!(args.log_format, LogFormat::Json))?;
     // Before anything starts: a signal during a long load must not be lost.
     let stop = stop_signal()?;
+    let database = args.database.url()?;
+    if let Some(warning) = database.warning {
+        tracing::warn!("{warning}");
+    }
     let config = Config {
-        database: args.database,
+        database: database.url,
         listen: args.listen,
         limits: Limits {
             roles: args.limits.roles_max,
@@ -101,7 +149,8 @@ pub async fn run(args: Args) -> Result<(), String> {
             bulk_rows: args.limits.bulk_rows_max,
             batch_check_items: args.limits.batch_check_items_max,
         },
-        drain: std::time::Duration::from_secs(args.drain_seconds),
+        connections: args.connections.into(),
+        drain: Duration::from_secs(args.drain_seconds),
     };
     let server = Running::start(config).await.map_err(|error| error.to_string())?;
     let done = if args.demo { demo::run(&server).await } else { Ok(()) };

@@ -12,7 +12,7 @@ use super::impact;
 use super::table::plain;
 use super::trouble::{Failed, Trouble};
 use crate::grpc::generated::subscription_service_client::SubscriptionServiceClient;
-use crate::wire::{self, Impact, subscribe_org_request::Target};
+use crate::wire::{self, ErrorReason, Impact, subscribe_org_request::Target};
 pub use args::Args;
 
 #[derive(Serialize)]
@@ -74,9 +74,9 @@ async fn refused(client: &Client, args: &Args, status: &Status) -> Failed {
     if !matches!(status.code(), Code::FailedPrecondition | Code::Aborted) {
         return Failed::Question(Trouble { what, next });
     }
-    let next = match reason(status).as_str() {
-        "ROLES_WOULD_BE_DISABLED" => choices::choices(client, args, status).await,
-        "IMPACT_CHANGED" => {
+    let next = match ErrorReason::from_str_name(&reason(status)) {
+        Some(ErrorReason::RolesWouldBeDisabled) => choices::choices(client, args, status).await,
+        Some(ErrorReason::ImpactChanged) => {
             let again = Args { impact: None, dry_run: true, ..args.clone() };
             format!("preview it again:\n{}", again.command())
         }
@@ -93,10 +93,10 @@ impl Answer for Subscribed {
         }
         let bold = anstyle::Style::new().bold();
         let dim = anstyle::Style::new().dimmed();
-        let touched = impact::sentence(&self.impact);
+        let affected = impact::sentence(&self.impact);
         let sentence = match self.dry_run {
-            true => format!("Moving {org} from {from} to {to} would touch {touched}."),
-            false => format!("Moved {org} from {from} to {to}. That touched {touched}."),
+            true => format!("Moving {org} from {from} to {to} would affect {affected}."),
+            false => format!("Moved {org} from {from} to {to}. That affected {affected}."),
         };
         let mut text = format!("{bold}{sentence}{bold:#}\n{}", impact::tables(&self.impact));
         if let Some(command) = &self.command {

@@ -52,7 +52,8 @@ pub fn calls(state: &State, now: Time) -> Vec<ExampleCall> {
 /// Returns the State with acme on the paid plan. Returns it unchanged if acme cannot move.
 fn upgraded(state: &State, now: Time) -> State {
     let call = Call::plain("demo", "");
-    let terms = Terms { call: &call, now, limits: &Limits::default() };
+    let limits = Limits::default();
+    let terms = Terms::new(&call, now, &limits);
     decide(state, &move_acme(PAID, OnDisabled::Reject), &terms).map_or_else(|_| state.clone(), |decided| decided.next)
 }
 

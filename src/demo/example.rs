@@ -216,7 +216,7 @@ mod tests {
 
     fn written(state: &State, command: &Command) -> State {
         let call = Call::plain("demo", "");
-        let decided = decide(state, command, &Terms { call: &call, now: NOW, limits: &Limits::default() }).unwrap();
+        let decided = decide(state, command, &Terms::new(&call, NOW, &Limits::default())).unwrap();
         assert!(!decided.changes.is_empty(), "a step that changes nothing takes no revision");
         let mut next = decided.next;
         next.set_revision(Revision { number: state.revision().number + 1, tag: 0, at: NOW });

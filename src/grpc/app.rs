@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tonic::Status;
 
+use super::list_turns::{ListTurns, Turn};
 use super::status;
 use crate::domain::rules::suggestions::Suggester;
 use crate::domain::rules::visibility::Visibility;
@@ -23,9 +24,19 @@ pub struct App {
     pub start_time: Time,
     /// Bounds the calls of ListManageableRoles at one time (G5).
     pub trials: Arc<Semaphore>,
+    pub list_turns: ListTurns,
 }
 
 impl App {
+    /// Waits until a list of the project may read the database. `None` if the project does not exist.
+    pub async fn list_turn(&self, project: &ProjectKey) -> Result<Option<Turn>, Status> {
+        let project = self.engine.load().state.project(project).map(|project| project.id);
+        match project {
+            Some(project) => self.list_turns.next(project).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Returns the token of a revision.
     pub fn token(&self, revision: Revision) -> String {
         Token::new(self.engine.store_id(), revision).encode()

@@ -10,11 +10,10 @@ use super::app::App;
 use super::layers::deadline::Deadline;
 use super::status;
 use crate::engine::{Behind, Published, Token};
+use crate::limits::WAIT_MAX;
 use crate::store::StoreError;
 use crate::wire::{Consistency, ErrorReason, consistency::Requirement};
 
-/// How long a call without a deadline waits for a revision.
-const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long before the caller's deadline the wait ends, so that the answer arrives in time.
 const WAIT_MARGIN: Duration = Duration::from_millis(10);
 
@@ -33,6 +32,10 @@ impl App {
             Some(Requirement::Latest(false)) => {
                 return Err(status::invalid("consistency.latest", "must be true if it is set"));
             }
+            Some(Requirement::Unknown(_)) => {
+                let why = "has a requirement that this server does not know; upgrade the server";
+                return Err(status::invalid("consistency", why));
+            }
             Some(Requirement::Latest(true)) => {
                 return self.at_latest(deadline).await;
             }
@@ -50,7 +53,7 @@ impl App {
         }
         match timeout_at(give_up, self.engine.at_least(&token)).await {
             Ok(Ok(published)) => Ok(published),
-            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token).await,
+            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token, give_up).await,
             Ok(Err(Behind::AnotherHistory)) => Err(status::behind(Behind::AnotherHistory)),
             Err(_) => Err(not_reached()),
         }
@@ -62,24 +65,23 @@ impl App {
         let give_up = give_up(deadline);
         let mine = self.engine.load().state.revision().number;
         let head = timeout_at(give_up, self.store.head()).await.map_err(|_| not_reached())?;
-        let head = head.map_err(|error| status::unavailable(&error))?;
+        let head = head.map_err(|error| status::unread(&error))?;
         if head.number < mine {
-            return Err(status::unavailable(&StoreError::Behind { head: head.number, state: mine }));
+            return Err(status::unread(&StoreError::Behind { head: head.number, state: mine }));
         }
         let token = Token::new(self.engine.store_id(), head);
         match timeout_at(give_up, self.engine.at_least(&token)).await {
             Ok(Ok(published)) => Ok(published),
-            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token).await,
-            Ok(Err(Behind::AnotherHistory)) => {
-                Err(status::unavailable(&StoreError::AnotherHistory { state: head.number }))
-            }
+            Ok(Err(Behind::TooOld)) => self.at_old_revision(&token, give_up).await,
+            Ok(Err(Behind::AnotherHistory)) => Err(status::unread(&StoreError::AnotherHistory { state: head.number })),
             Err(_) => Err(not_reached()),
         }
     }
 
     /// Checks an old token's tag in the database: the engine knows only the tags of recent revisions.
-    async fn at_old_revision(&self, token: &Token) -> Result<Arc<Published>, Status> {
-        let then = self.store.revision_at(token.number).await.map_err(|error| status::unavailable(&error))?;
+    async fn at_old_revision(&self, token: &Token, give_up: Instant) -> Result<Arc<Published>, Status> {
+        let then = timeout_at(give_up, self.store.revision_at(token.number)).await.map_err(|_| not_reached())?;
+        let then = then.map_err(|error| status::unread(&error))?;
         match then {
             Some(revision) if revision.tag == token.tag => Ok(self.engine.pin()),
             _ => Err(status::behind(Behind::AnotherHistory)),

@@ -14,8 +14,9 @@ use crate::store;
 
 const FINGERPRINT: usize = 8;
 
-/// Identifies what a page was read in, by numbers that are never reused. An org id or project key can be reused after
-/// deletion. A page token must not continue in the new org or project (S5).
+/// Identifies what a page was read in, by numbers that are never reused: ids, or create times if the caller must not learn
+/// how many others there are (I2). An org id or project key can be reused after deletion. A page token must not continue in
+/// the new org or project (S5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     pub project: i64,
@@ -35,8 +36,8 @@ impl Scope {
     }
 
     /// Adds a permission, role or mapping that the request names.
-    pub fn naming(self, number: u32) -> Self {
-        Self { named: self.named.wrapping_mul(1 << 21).wrapping_add(number.into()), ..self }
+    pub fn naming(self, number: impl Into<i64>) -> Self {
+        Self { named: self.named.rotate_left(32).wrapping_add(number.into()), ..self }
     }
 }
 

@@ -58,6 +58,6 @@ impl Reading {
 
     /// Returns the scope of a list of the project.
     pub fn scope(&self) -> Scope {
-        Scope { project: self.project.id.number().into(), ..Scope::default() }
+        Scope { project: self.project.record.create_time.0, ..Scope::default() }
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::model::refusal::Noun;
 use crate::domain::{Refusal, UserId};
 use crate::engine::Behind;
 use crate::limits::VIOLATIONS_BYTES_MAX;
-use crate::store::{ReadError, StoreError};
+use crate::store::{ErrorClass, ReadError, StoreError};
 use crate::wire::ErrorReason;
 use crate::writer::Failure;
 
@@ -31,14 +31,28 @@ pub type Suggest<'a> = &'a mut dyn FnMut(Noun, &str) -> Option<String>;
 pub fn failed(failure: Failure, names: &Names<'_>, suggest: Suggest<'_>) -> Status {
     match failure {
         Failure::Refused(refusal) => of_refusal(&refusal, names, suggest),
-        Failure::Overloaded => {
-            let mut details = info(ErrorReason::Overloaded, []);
-            details.set_retry_info(Some(Duration::from_millis(500)));
-            Status::with_error_details(code(ErrorReason::Overloaded), failure.to_string(), details)
+        Failure::Overloaded => overloaded(failure.to_string()),
+        Failure::Internal => plain(ErrorReason::Internal, failure.to_string()),
+        Failure::Unavailable | Failure::NoSpace | Failure::Stopping => {
+            plain(ErrorReason::DatabaseUnavailable, failure.to_string())
         }
-        Failure::Unavailable | Failure::Stopping => plain(ErrorReason::DatabaseUnavailable, failure.to_string()),
         Failure::OutcomeUnknown => plain(ErrorReason::OutcomeUnknown, failure.to_string()),
     }
+}
+
+/// Returns OVERLOADED.
+pub fn overloaded(message: String) -> Status {
+    let mut details = info(ErrorReason::Overloaded, []);
+    details.set_retry_info(Some(Duration::from_millis(500)));
+    Status::with_error_details(code(ErrorReason::Overloaded), message, details)
+}
+
+/// Returns OVERLOADED for a call that would exceed the memory of all calls.
+pub fn out_of_memory(max: usize) -> Status {
+    overloaded(format!(
+        "the calls in flight already take the {} MiB that they may take; try again in a moment",
+        max >> 20
+    ))
 }
 
 /// Returns the status of a refused read.
@@ -107,7 +121,7 @@ fn with_suggestion(message: String, suggestion: Option<&str>) -> String {
 pub fn read(error: ReadError, suggest: Suggest<'_>) -> Status {
     match error {
         ReadError::NotFound(noun, name) => of_refusal(&Refusal::NotFound(noun, name), &NAMELESS, suggest),
-        ReadError::Store(error) => unavailable(&error),
+        ReadError::Store(error) => unread(&error),
     }
 }
 
@@ -122,8 +136,12 @@ pub fn viewer_not_a_member(viewer: &UserId) -> Status {
     )
 }
 
-/// Returns the status of a read without a database. The cause is logged, not sent.
-pub fn unavailable(error: &StoreError) -> Status {
+/// Returns the status of a read that the database failed. The cause is logged, not sent.
+pub fn unread(error: &StoreError) -> Status {
+    if error.class() == ErrorClass::Statement {
+        tracing::error!(%error, "a read failed");
+        return plain(ErrorReason::Internal, "the read failed; this is a bug, please report it with the server's log");
+    }
     tracing::warn!(%error, "a read failed");
     plain(ErrorReason::DatabaseUnavailable, "the database does not answer; try again in a moment")
 }
@@ -233,6 +251,14 @@ mod tests {
     fn bytes_of_headers(status: &Status) -> usize {
         let headers = status.clone().into_http::<()>().headers().clone();
         headers.iter().map(|(key, value)| key.as_str().len() + value.len() + 32).sum()
+    }
+
+    #[test]
+    fn only_an_absent_database_asks_to_try_again() {
+        assert_eq!(unread(&StoreError::NoConnection("refused".into())).code(), Code::Unavailable);
+        let status = unread(&StoreError::Unreadable("a bad row".into()));
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("try again") && !status.message().contains("a bad row"));
     }
 
     #[test]

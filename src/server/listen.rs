@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -18,18 +19,38 @@ pub enum Listen {
 /// A bound socket.
 pub enum Bound {
     Tcp(TcpListener, SocketAddr),
-    Unix(UnixListener, PathBuf),
+    /// The file is dropped first.
+    Unix(SocketFile, UnixListener),
+}
+
+/// The file of a bound unix socket. Removes it when dropped, unless another server has replaced it. Drop it before the
+/// listener is closed: until then the file's inode number is not reused, and no other server replaces the file.
+pub struct SocketFile {
+    path: PathBuf,
+    made: Option<(u64, u64)>,
 }
 
 impl FromStr for Listen {
     type Err = String;
 
+    /// Drops blanks and line ends around the address: files and variables often end with them.
     fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() { Err("`unix:` needs a path".into()) } else { Ok(Self::Unix(path.into())) };
+            return match path {
+                "" => Err("`unix:` needs a path".into()),
+                _ if path.trim_start() != path || path.contains(char::is_control) => {
+                    Err("a path has no control characters, and no blanks after `unix:`".into())
+                }
+                _ => Ok(Self::Unix(path.into())),
+            };
         }
         match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self::Tcp(text.into())),
+            Some((host, port))
+                if !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok() =>
+            {
+                Ok(Self::Tcp(text.into()))
+            }
             _ => Err("give `HOST:PORT` or `unix:PATH`".into()),
         }
     }
@@ -45,7 +66,7 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
-    /// Binds the socket. Replaces a socket file on which no server answers.
+    /// Binds the socket. Replaces a socket file on which no server listens.
     pub async fn bind(&self) -> io::Result<Bound> {
         match self {
             Self::Tcp(address) => {
@@ -54,18 +75,41 @@ impl Listen {
                 Ok(Bound::Tcp(listener, address))
             }
             Self::Unix(path) => {
-                if UnixStream::connect(path).await.is_ok() {
-                    return Err(io::ErrorKind::AddrInUse.into());
-                }
-                match std::fs::symlink_metadata(path) {
-                    Ok(found) if std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) => {
-                        std::fs::remove_file(path)?;
-                    }
-                    // Do not remove another kind of file. Binding fails.
-                    _ => {}
-                }
-                Ok(Bound::Unix(UnixListener::bind(path)?, path.clone()))
+                remove_unused(path).await?;
+                let listener = UnixListener::bind(path)?;
+                Ok(Bound::Unix(SocketFile { path: path.clone(), made: identity(path) }, listener))
             }
+        }
+    }
+}
+
+/// Removes a socket file that a stopped server left. Only a refused connection proves that nobody listens: a server whose
+/// backlog is full, or whose file this user may not open, answers otherwise. Other kinds of files remain, and binding fails.
+async fn remove_unused(path: &Path) -> io::Result<()> {
+    let found = identity(path);
+    match UnixStream::connect(path).await {
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            // Another server may have replaced the file since.
+            if found.is_some() && identity(path) == found { std::fs::remove_file(path) } else { Ok(()) }
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns device and inode of a socket file. `None` if there is none.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    found.file_type().is_socket().then(|| (found.dev(), found.ino()))
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.made.is_some() && identity(&self.path) == self.made {
+            // A file that cannot be removed is replaced by the next server.
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }
@@ -75,7 +119,7 @@ impl Bound {
     pub fn address(&self) -> Listen {
         match self {
             Self::Tcp(_, address) => Listen::Tcp(address.to_string()),
-            Self::Unix(_, path) => Listen::Unix(path.clone()),
+            Self::Unix(file, _) => Listen::Unix(file.path.clone()),
         }
     }
 }
@@ -94,13 +138,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn blanks_around_an_address_are_dropped_and_others_refused() {
+        assert_eq!(" 127.0.0.1:0\n".parse(), Ok(Listen::Tcp("127.0.0.1:0".into())));
+        assert_eq!("\tunix:/run/r.sock \r\n".parse(), Ok(Listen::Unix("/run/r.sock".into())));
+        assert_eq!("unix:/run/my server.sock".parse(), Ok(Listen::Unix("/run/my server.sock".into())));
+        for bad in ["unix: /r.sock", "unix:/r\n.sock", "unix:\n", "local host:1", "localhost\n:1", "localhost :1"] {
+            assert!(bad.parse::<Listen>().is_err(), "{bad:?}");
+        }
+    }
+
     #[tokio::test]
-    async fn a_socket_file_is_replaced_unless_a_server_answers_on_it() {
+    async fn a_socket_file_is_replaced_unless_a_server_uses_it() {
         let folder = tempfile::tempdir().unwrap();
-        let listen = Listen::Unix(folder.path().join("r.sock"));
+        let path = folder.path().join("r.sock");
+        let listen = Listen::Unix(path.clone());
         let existing = listen.bind().await.unwrap();
         assert_eq!(listen.bind().await.map(|_| ()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(existing);
+        assert!(!path.exists(), "a server removes its file");
+        // A killed server leaves its file.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(listen.bind().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_server_with_a_full_backlog_uses_its_socket_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.sock");
+        let socket = tokio::net::UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let _busy = socket.listen(0).unwrap();
+        let _waiting = UnixStream::connect(&path).await.unwrap();
+        assert!(Listen::Unix(path.clone()).bind().await.is_err());
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn only_the_own_socket_file_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.sock");
+        let first = Listen::Unix(path.clone()).bind().await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let _second = Listen::Unix(path.clone()).bind().await.unwrap();
+        drop(first);
+        assert!(path.exists(), "the file of another server was removed");
     }
 }

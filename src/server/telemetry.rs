@@ -2,8 +2,9 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// These crates log routine work at `info`. A filter can name them to see it.
-const QUIET: &str = "sea_orm_migration=warn,sqlx=warn";
+/// These crates log routine work at `info`. A filter can name them to see it. The pool logs each attempt to reach a server that
+/// is refused; the store logs the outcome.
+const QUIET: &str = "sea_orm_migration=warn,sqlx=warn,sqlx_core::pool=off";
 
 /// Starts logging. `filter` has the syntax of `RUST_LOG`.
 pub fn start(filter: &str, json: bool) -> Result<(), String> {

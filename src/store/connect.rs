@@ -1,167 +1,104 @@
-//! Opens the database of a URL with its settings. A SQLite file is locked, so that one server uses it.
+//! Opens the database of a URL with its settings.
 
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
+pub mod postgres;
+pub mod sqlite;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use url::Url;
 
-use super::{Database, Inner, Store, StoreError};
+use self::postgres::Postgres;
+use self::sqlite::Sqlite;
+use super::{ErrorClass, Inner, Store, StoreError};
 
 /// Connections for lists and loading.
 const READ_CONNECTIONS: u32 = 8;
+/// Connections for the newest revision, following and health.
+const RESERVED_CONNECTIONS: u32 = 3;
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long SQLite waits for a lock; there is one writer a file, so that only checkpoints are waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Ends what hangs: a writer's future is never cancelled, so the server must give up by itself.
-const POSTGRES_WRITE_SETTINGS: [(&str, &str); 2] =
-    [("statement_timeout", "60s"), ("idle_in_transaction_session_timeout", "60s")];
-/// The driver sets no keepalive; without it the locks of a client whose machine is gone are held for hours.
-const POSTGRES_SETTINGS: [(&str, &str); 4] = [
-    ("tcp_keepalives_idle", "15"),
-    ("tcp_keepalives_interval", "5"),
-    ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "30000"),
-];
+/// The database of a store.
+pub enum Address {
+    Sqlite(Sqlite),
+    Postgres(Box<Postgres>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Reads,
+    Writes,
+}
+
+impl Address {
+    /// Opens a pool. The first connection for writes creates a SQLite file and sets WAL, so open it first.
+    async fn pool(&self, purpose: Purpose, connections: u32) -> Result<DatabaseConnection, StoreError> {
+        match self {
+            Self::Sqlite(file) => file.pool(purpose, connections).await,
+            Self::Postgres(server) => server.pool(purpose, connections).await,
+        }
+    }
+}
 
 impl Store {
-    /// Connects to `sqlite://<path>` (made if missing) or `postgres://…`; looks at nothing in it.
+    /// Connects to `sqlite://<path>` (made if missing) or `postgres://…`. Does not look at what it holds.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => Self::open_sqlite(url).await,
-            Some("postgres" | "postgresql") => Self::open_postgres(url).await,
-            _ => Err(StoreError::Url(shown(url))),
+        let address = match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Address::Sqlite(Sqlite::new(url)?),
+            Some("postgres" | "postgresql") => Address::Postgres(Box::new(Postgres::new(url)?)),
+            _ => return Err(StoreError::Url(shown(url))),
+        };
+        let server = match &address {
+            Address::Sqlite(_) => None,
+            Address::Postgres(server) => server.look().await?,
+        };
+        let writes = address.pool(Purpose::Writes, 1).await?;
+        let reads = address.pool(Purpose::Reads, READ_CONNECTIONS).await?;
+        let reserved = address.pool(Purpose::Reads, RESERVED_CONNECTIONS).await?;
+        if let Address::Sqlite(file) = &address {
+            // Reading opens the log.
+            let read = Statement::from_string(DbBackend::Sqlite, "SELECT count(*) FROM sqlite_master");
+            writes.query_one_raw(read).await?;
+            file.check()?;
         }
+        let (writes, server) = (Mutex::new(writes), server.map(Mutex::new));
+        Ok(Self(Arc::new(Inner { reads, reserved, writes, server, address })))
     }
 
-    async fn open_sqlite(url: &str) -> Result<Self, StoreError> {
-        if url.contains(":memory:") || url.contains("mode=memory") {
-            return Err(StoreError::InMemory);
-        }
-        let options: SqliteConnectOptions = url.parse().map_err(|_| StoreError::Url(shown(url)))?;
-        let file = options.get_filename();
-        if file.as_os_str().is_empty() {
-            return Err(StoreError::Url(shown(url)));
-        }
-        let lock = lock(file)?;
-        let mut writes = options_for(url, 1);
-        writes.map_sqlx_sqlite_opts(sqlite_settings);
-        let mut reads = options_for(url, READ_CONNECTIONS);
-        reads.map_sqlx_sqlite_opts(|options| sqlite_settings(options).pragma("query_only", "ON"));
-        // The writing connection comes first: it makes the file and turns it to WAL.
-        let write_pool = connect(&writes).await?;
-        Ok(Self(Arc::new(Inner {
-            database: Database::Sqlite,
-            reads: connect(&reads).await?,
-            writes: Mutex::new(write_pool),
-            write_options: writes,
-            timeline: AtomicU32::default(),
-            has_timelines: false,
-            _lock: Some(lock),
-        })))
-    }
-
-    async fn open_postgres(url: &str) -> Result<Self, StoreError> {
-        let mut writes = options_for(url, 1);
-        // A round trip less on every write; a connection that died is found by the first statement, see `begin_write`.
-        writes.test_before_acquire(false);
-        writes.map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS).options(POSTGRES_WRITE_SETTINGS));
-        let mut reads = options_for(url, READ_CONNECTIONS);
-        reads.map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS));
-        let write_pool = connect(&writes).await?;
-        warn_of_asynchronous_commits(&write_pool).await?;
-        let has_timelines = has_timelines(&write_pool).await;
-        Ok(Self(Arc::new(Inner {
-            database: Database::Postgres,
-            reads: connect(&reads).await?,
-            writes: Mutex::new(write_pool),
-            write_options: writes,
-            timeline: AtomicU32::default(),
-            has_timelines,
-            _lock: None,
-        })))
-    }
-
-    /// Another writing connection beside the one in use.
+    /// Opens another writing connection beside the one in use.
     pub(super) async fn connect_again(&self) -> Result<DatabaseConnection, StoreError> {
-        connect(&self.0.write_options).await
+        self.0.address.pool(Purpose::Writes, 1).await
     }
-}
 
-fn options_for(url: &str, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
-    options
-}
-
-async fn connect(options: &ConnectOptions) -> Result<DatabaseConnection, StoreError> {
-    let opened = sea_orm::Database::connect(options.clone()).await;
-    opened.map_err(|error| StoreError::Open { database: shown(options.get_url()), cause: cause(&error) })
-}
-
-fn sqlite_settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
-    options
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // NORMAL may lose the last commits when the power fails; an answered write must not be lost.
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
-}
-
-/// Two servers on one file would each trust a state of their own. The lock lies beside the file itself, under whatever
-/// name it was reached.
-fn lock(database: &Path) -> Result<File, StoreError> {
-    let failed = |path: &Path, cause: std::io::Error| StoreError::Open {
-        database: path.display().to_string(),
-        cause: cause.to_string(),
-    };
-    let mut name = OsString::from(real(database).map_err(|cause| failed(database, cause))?);
-    name.push(".lock");
-    let path = PathBuf::from(name);
-    let open = |cause| failed(&path, cause);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(open)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.into())),
-        Err(TryLockError::Error(error)) => Err(open(error)),
+    /// Closes the open connections before their next use: they may lead to the wrong server.
+    fn reconnect(&self) {
+        if let Address::Postgres(server) = &self.0.address {
+            server.reconnect();
+        }
     }
-}
 
-/// Resolves the links in a path. If the file does not exist, resolves its folder and appends its name.
-fn real(file: &Path) -> std::io::Result<PathBuf> {
-    match file.canonicalize() {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        done => return done,
+    /// Refuses a SQLite file that is no longer the one that was opened.
+    pub(super) fn check_file(&self) -> Result<(), StoreError> {
+        match &self.0.address {
+            Address::Sqlite(file) => file.check(),
+            Address::Postgres(_) => Ok(()),
+        }
     }
-    // A link to a file that does not exist yet.
-    if let Ok(target) = file.read_link() {
-        return real(&file.with_file_name(target));
-    }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(folder.canonicalize()?.join(file.file_name().unwrap_or_default()))
-}
 
-async fn warn_of_asynchronous_commits(pool: &DatabaseConnection) -> Result<(), StoreError> {
-    let ask = Statement::from_string(DbBackend::Postgres, "SHOW synchronous_commit");
-    let setting = pool.query_one_raw(ask).await?.map(|row| row.try_get_by_index::<String>(0)).transpose()?;
-    if setting.as_deref() == Some("off") {
-        tracing::warn!("PostgreSQL's synchronous_commit is off: answered writes are lost when it crashes; turn it on");
+    /// Closes connections to the wrong server. Replaces the error of a pool that waited too long by the reason.
+    pub(super) async fn failed(&self, error: StoreError) -> StoreError {
+        if error.class() == ErrorClass::WrongServer {
+            self.reconnect();
+        }
+        match (&self.0.address, &error) {
+            (Address::Postgres(server), StoreError::Database(DbErr::ConnectionAcquire(_))) => {
+                StoreError::NoConnection(server.cause().await)
+            }
+            _ => error,
+        }
     }
-    Ok(())
-}
-
-/// Returns true if the server tells its timeline.
-async fn has_timelines(pool: &DatabaseConnection) -> bool {
-    let ask = Statement::from_string(DbBackend::Postgres, "SELECT pg_walfile_name(pg_current_wal_lsn())");
-    pool.query_one_raw(ask).await.is_ok()
 }
 
 /// The innermost message: the driver's own words.

@@ -1,10 +1,11 @@
 //! The newest revision, and the commit of a revision. Refuses a PostgreSQL server that is not the primary.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
-use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, QuerySelect};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, QuerySelect, Statement};
 
-use super::ids::{revision, revision_number, u32_of, unreadable};
+use super::connect::postgres::ServerId;
+use super::ids::{revision, revision_number, u32_of};
 use super::sql::Sql;
 use super::{Database, Store, StoreError};
 use crate::domain::Revision;
@@ -22,17 +23,23 @@ pub struct Head {
 impl Store {
     /// Returns the id that distinguishes this store from others in tokens.
     pub async fn store_id(&self) -> Result<u32, StoreError> {
-        u32_of(self.read_head(self.reads(), "").await?.store_id)
+        u32_of(self.read_head(self.reserved(), "").await?.store_id)
     }
 
     /// Returns the newest revision in the database.
     pub async fn head(&self) -> Result<Revision, StoreError> {
-        Ok(self.read_head(self.reads(), "").await?.revision)
+        match self.read_head(self.reserved(), "").await {
+            Err(error) => Err(self.failed(error).await),
+            head => {
+                self.check_file()?;
+                Ok(head?.revision)
+            }
+        }
     }
 
     /// Returns the revision with this number. `None` if there is none yet.
     pub async fn revision_at(&self, number: u64) -> Result<Option<Revision>, StoreError> {
-        let snapshot = self.snapshot().await?;
+        let snapshot = self.reserved_snapshot().await?;
         let found = committed(&snapshot.tx, number).await;
         snapshot.end().await;
         found
@@ -40,15 +47,15 @@ impl Store {
 
     /// Returns at most `limit` of the newest revisions, oldest first.
     pub async fn newest_revisions(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
-        let snapshot = self.snapshot().await?;
+        let snapshot = self.reserved_snapshot().await?;
         let find = commit::Entity::find().order_by_desc(commit::Column::Revision).limit(u64::from(limit));
         let found = find.all(&snapshot.tx).await;
         snapshot.end().await;
         found?.into_iter().rev().map(|commit| revision(commit.revision, commit.tag, commit.at)).collect()
     }
 
-    /// Reads the head row. Refuses a server in recovery (a standby) and one of an older timeline than seen before (a former
-    /// primary): both may lag behind what this process has read or written.
+    /// Reads the head row. Refuses a server in recovery (a standby) and a former primary: both may lag behind what this
+    /// process has read or written.
     pub(in crate::store) async fn read_head(
         &self,
         db: &impl ConnectionTrait,
@@ -56,14 +63,11 @@ impl Store {
     ) -> Result<Head, StoreError> {
         let mut sql = Sql::default();
         let id = sql.bind(HEAD);
-        let (recovery, timeline) = match (self.database(), self.0.has_timelines) {
+        let (recovery, timeline) = match (self.database(), &self.0.server) {
             (Database::Sqlite, _) => ("FALSE", "NULL"),
-            (Database::Postgres, false) => ("pg_is_in_recovery()", "NULL"),
-            // A standby has no current position in the log. The first eight digits of a file's name are its timeline.
-            (Database::Postgres, true) => (
-                "pg_is_in_recovery()",
-                "CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END",
-            ),
+            (Database::Postgres, None) => ("pg_is_in_recovery()", "NULL"),
+            // A standby has no current position in the log.
+            (Database::Postgres, Some(_)) => ("pg_is_in_recovery()", ServerId::TIMELINE),
         };
         sql.push(&format!(
             r#"SELECT store_id, revision, tag, "at", {recovery}, {timeline} FROM head WHERE id = {id} {locking}"#
@@ -72,16 +76,30 @@ impl Store {
         if row.try_get_by_index(4)? {
             return Err(StoreError::Standby);
         }
-        if let Some(timeline) = row.try_get_by_index::<Option<String>>(5)? {
-            let timeline = u32::from_str_radix(&timeline, 16).map_err(|_| unreadable("an unknown timeline"))?;
-            let newest = self.0.timeline.fetch_max(timeline, Ordering::Relaxed);
-            if timeline < newest {
-                return Err(StoreError::OldTimeline { timeline, newest });
-            }
+        if let (Some(server), Some(timeline)) = (&self.0.server, row.try_get_by_index::<Option<String>>(5)?) {
+            check_server(db, server, &timeline).await?;
         }
         let revision = revision(row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?)?;
         Ok(Head { revision, store_id: row.try_get_by_index(0)? })
     }
+}
+
+/// Refuses a former primary. It has a lower timeline than its successor, while another system (a restored database) may have
+/// any.
+async fn check_server(db: &impl ConnectionTrait, known: &Mutex<ServerId>, timeline: &str) -> Result<(), StoreError> {
+    let newest = known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if newest.timeline == timeline {
+        return Ok(());
+    }
+    let ask = Statement::from_string(db.get_database_backend(), ServerId::SYSTEM);
+    let row = db.query_one_raw(ask).await?.ok_or(StoreError::Empty)?;
+    let found = ServerId { timeline: timeline.into(), system: row.try_get_by_index(0)? };
+    // The digits are hexadecimal and always eight.
+    if found.system == newest.system && found.timeline < newest.timeline {
+        return Err(StoreError::FormerPrimary { timeline: found.timeline, newest: newest.timeline });
+    }
+    *known.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    Ok(())
 }
 
 pub async fn committed(db: &impl ConnectionTrait, number: u64) -> Result<Option<Revision>, StoreError> {

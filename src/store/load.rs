@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::TryStreamExt;
-use sea_orm::{DatabaseTransaction, QueryResult, Statement, StreamTrait};
+use futures_util::{FutureExt, TryStreamExt};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, StreamTrait};
 
-use super::ids::{environment, id, number, origin, role_structure, u32_of};
-use super::{Store, StoreError};
+use super::connect::sqlite::ROWS_AHEAD;
+use super::ids::{environment, id, number, origin, role_structure, u32_of, unreadable};
+use super::{Database, Store, StoreError};
 use crate::domain::collections::hash::HashKey;
 use crate::domain::collections::numbered::Numbered;
 use crate::domain::model::fallback::Fallback;
@@ -27,10 +29,17 @@ use crate::domain::{
 };
 use crate::store::schema::alias::Renamed;
 
+/// How long SQLite reads ahead, at most [`ROWS_AHEAD`] rows.
+const READ_AHEAD: Duration = Duration::from_millis(1);
+
 impl Store {
     /// Returns the State at the newest revision. Its hashes use `hash_key`.
     pub async fn load(&self, hash_key: HashKey) -> Result<State, StoreError> {
         let snapshot = self.snapshot().await?;
+        if self.database() == Database::Postgres {
+            // A large table takes longer than a statement of a list may.
+            snapshot.tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        }
         let mut state = State::new(hash_key);
         let counters = projects(&snapshot.tx, &mut state).await?;
         let mut aliases = Aliases::read(&snapshot.tx).await?;
@@ -52,16 +61,41 @@ impl Store {
     }
 }
 
-/// Reads rows one by one. Columns are read in order: looking up their names costs too much for a million rows.
+/// Reads rows in order. Columns are read in order: looking up their names costs too much for a million rows.
 async fn each(
     tx: &DatabaseTransaction,
     sql: &str,
     mut take: impl FnMut(Columns<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let database = sea_orm::ConnectionTrait::get_database_backend(tx);
+    let database = ConnectionTrait::get_database_backend(tx);
     let mut rows = tx.stream_raw(Statement::from_string(database, sql)).await?;
-    while let Some(row) = rows.try_next().await? {
-        take(Columns { row: &row, next: 0 })?;
+    let mut chunk = Vec::with_capacity(ROWS_AHEAD);
+    let mut ended = false;
+    while !ended {
+        // Take what is there at once, then work on it while the database reads ahead.
+        while chunk.len() < ROWS_AHEAD
+            && let Some(row) = rows.try_next().now_or_never()
+        {
+            let Some(row) = row? else {
+                ended = true;
+                break;
+            };
+            chunk.push(row);
+        }
+        if chunk.is_empty() && !ended {
+            if database == DbBackend::Sqlite {
+                // Waking this task for each row costs as much as the row.
+                tokio::time::sleep(READ_AHEAD).await;
+                continue;
+            }
+            match rows.try_next().await? {
+                Some(row) => chunk.push(row),
+                None => ended = true,
+            }
+        }
+        for row in chunk.drain(..) {
+            take(Columns { row: &row, next: 0 })?;
+        }
     }
     Ok(())
 }
@@ -248,28 +282,26 @@ async fn role_mappings(tx: &DatabaseTransaction, state: &mut State, aliases: &mu
     .await
 }
 
-/// The rows of one mapping and role follow each other and are one change.
+/// The permissions of one mapping and role are one row and one change.
 async fn grants(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
-    let mut current: Option<(GrantsKey, Vec<PermissionId>)> = None;
-    let sql = "SELECT project, role_mapping, role, permission FROM grants
-        ORDER BY project, role_mapping, role, permission";
-    let mut apply = |row: Option<(GrantsKey, Vec<PermissionId>)>| {
-        if let Some((key, permissions)) = row {
-            state.apply(&Change::Grants(created(key, permissions.into_iter().collect())));
-        }
+    let permissions = match ConnectionTrait::get_database_backend(tx) {
+        DbBackend::Postgres => "string_agg(permission::text, ',')",
+        _ => "group_concat(permission)",
     };
-    each(tx, sql, |mut row| {
+    let sql = format!(
+        "SELECT project, role_mapping, role, {permissions} FROM grants
+        GROUP BY project, role_mapping, role ORDER BY project, role_mapping, role"
+    );
+    each(tx, &sql, |mut row| {
         let key = GrantsKey { project: row.id()?, role_mapping: row.id()?, role: row.id()? };
-        let permission = row.id()?;
-        match &mut current {
-            Some((last, permissions)) if *last == key => permissions.push(permission),
-            _ => apply(current.replace((key, vec![permission]))),
-        }
+        let text = row.text()?;
+        let number = |text: &str| text.parse().map_err(|_| unreadable("a permission that is no number")).and_then(id);
+        let mut permissions = text.split(',').map(number).collect::<Result<Vec<PermissionId>, _>>()?;
+        permissions.sort_unstable();
+        state.apply(&Change::Grants(created(key, permissions.into_iter().collect())));
         Ok(())
     })
-    .await?;
-    apply(current);
-    Ok(())
+    .await
 }
 
 /// Also loads deleted orgs: their ids are retired, and some still have members to purge.

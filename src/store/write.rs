@@ -5,15 +5,15 @@ mod persist;
 mod rows;
 
 use sea_orm::{
-    AccessMode, ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
-    IsolationLevel, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
+    ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, IsolationLevel,
+    QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
 
 use super::head::committed;
 use super::ids::{revision, unreadable};
 use super::read::changes::commits_since;
 use super::read::snapshot::joined;
-use super::{Database, SinceError, Store, StoreError};
+use super::{Database, ErrorClass, SinceError, Store, StoreError};
 use crate::domain::commands::group::{Commit, Known, KnownRequest};
 use crate::domain::{ProjectKey, RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
@@ -50,9 +50,17 @@ impl Store {
     /// Begins a write after every earlier one has ended.
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
         let writes = self.writes();
-        match begin(self, &writes).await {
-            // The connection was lost since the last write. Nothing was begun, so it is safe to try again.
-            Err(error) if error.lost_connection() => begin(self, &writes).await,
+        let begun = match begin(self, &writes).await {
+            // Nothing was begun, so it is safe to try again.
+            Err(error) if error.lost_connection() || error.class() == ErrorClass::WrongServer => {
+                tracing::warn!(%error, "connecting to the database again");
+                self.failed(error).await;
+                begin(self, &writes).await
+            }
+            begun => begun,
+        };
+        match begun {
+            Err(error) => Err(self.failed(error).await),
             begun => begun,
         }
     }
@@ -163,15 +171,16 @@ async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx
             let mode = Some(SqliteTransactionMode::Immediate);
             (TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() }, "")
         }
-        // Stated explicitly: under another default of the operator, waiting for the head row would end in an error.
+        // Under another default of the operator, waiting for the head row would end in an error. The access mode is not
+        // set: a server that is read-only by default must not be written to.
         Database::Postgres => {
             let isolation_level = Some(IsolationLevel::ReadCommitted);
-            let access_mode = Some(AccessMode::ReadWrite);
-            (TransactionOptions { isolation_level, access_mode, ..TransactionOptions::default() }, "FOR UPDATE")
+            (TransactionOptions { isolation_level, ..TransactionOptions::default() }, "FOR UPDATE")
         }
     };
     let tx = connection.begin_with_options(options).await?;
     let head = store.read_head(&tx, locking).await?.revision;
+    store.check_file()?;
     Ok(WriteTx { tx, head, database })
 }
 
@@ -195,8 +204,9 @@ fn refused(error: &sea_orm::DbErr, database: Database) -> bool {
     let Some(sqlx::Error::Database(error)) = super::error::driver_error(error) else { return false };
     let code = error.code().unwrap_or_default();
     match database {
-        // SQLITE_BUSY and its extensions: the transaction is still open. Any other error may be an I/O error.
-        Database::Sqlite => code.parse::<i32>().is_ok_and(|code| code & 0xff == 5),
+        // ERROR, BUSY, LOCKED, READONLY, FULL, CONSTRAINT: the log has no frame that ends the transaction. Any other error
+        // may be an I/O error, as of the fsync that follows that frame.
+        Database::Sqlite => code.parse::<i32>().is_ok_and(|code| [1, 5, 6, 8, 13, 19].contains(&(code & 0xff))),
         // Classes 57, 58 and XX: the server was stopping, or it or its disk failed. It may have committed before that.
         Database::Postgres => !["08", "57", "58", "XX"].iter().any(|class| code.starts_with(class)),
     }

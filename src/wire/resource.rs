@@ -82,7 +82,8 @@ fn role_names(project: &Project, roles: &[RoleId]) -> Vec<String> {
     roles.iter().map(|&role| project.role_name(role).to_string()).collect()
 }
 
-/// Returns a count as messages hold it. No count of a project can exceed 2^31 with the limits of this service.
+/// Returns a count as messages hold it. Only a limit above 2^31 that an operator sets could make one larger. It is then
+/// shown as the largest number.
 pub fn count(number: u64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }

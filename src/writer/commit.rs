@@ -14,7 +14,7 @@ use crate::domain::commands::group::{Group, Known, Verdict, Work, decide_group};
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::limits::Limits;
-use crate::store::{Committed, Database, SinceError, Store, WriteTx};
+use crate::store::{Committed, Database, SinceError, Store, StoreError, WriteTx};
 
 /// Groups with at least this many rows are decided on a thread that answers no checks.
 const BLOCKING_ROWS: usize = 512;
@@ -32,6 +32,7 @@ pub(super) struct Committer {
     failing: Arc<AtomicBool>,
     /// Why nothing can be written until a restart. `None` if writes are possible.
     closed: Option<String>,
+    closed_for_good: Arc<AtomicBool>,
     /// A step was abandoned. Its connection is still in use and must be replaced before the next transaction.
     stuck: bool,
 }
@@ -42,16 +43,23 @@ type Answers = Vec<oneshot::Sender<Result<Written, Failure>>>;
 enum Attempted {
     Stored(Vec<Verdict>),
     /// Nothing is stored. One of the commands may be the cause.
-    Failed(String),
+    Failed(Why),
     /// Nothing is stored, because the database takes no writes.
-    Unavailable(String),
+    Unavailable(Why),
     /// The outcome was unknown when the callers had to be answered. They have their answer.
     Unknown,
 }
 
+/// Why a write failed: the words for the log, and the answer.
+#[derive(Clone)]
+struct Why {
+    text: String,
+    answer: Failure,
+}
+
 /// Why a group cannot be decided.
 enum Stopped {
-    Unavailable(String),
+    Unavailable(Why),
     Diverged(SinceError),
 }
 
@@ -64,8 +72,14 @@ struct Begun {
 }
 
 impl Committer {
-    pub fn new(store: Store, engine: Arc<Engine>, limits: Limits, failing: Arc<AtomicBool>) -> Self {
-        Self { store, engine, limits, failing, closed: None, stuck: false }
+    pub fn new(
+        store: Store,
+        engine: Arc<Engine>,
+        limits: Limits,
+        failing: Arc<AtomicBool>,
+        closed_for_good: Arc<AtomicBool>,
+    ) -> Self {
+        Self { store, engine, limits, failing, closed: None, closed_for_good, stuck: false }
     }
 
     /// Returns true if the database should be probed: it did not take the last write.
@@ -94,7 +108,7 @@ impl Committer {
         if alone {
             return answer(answers, Attempted::Failed(why));
         }
-        let mut unavailable: Option<String> = None;
+        let mut unavailable: Option<Why> = None;
         for (work, one) in work.into_iter().zip(answers) {
             if let Some(why) = &unavailable {
                 answer(vec![one], Attempted::Unavailable(why.clone()));
@@ -121,7 +135,8 @@ impl Committer {
         let (work, group) = decided(state, work, known, now, self.limits).await;
         let Some(mut group) = group else {
             step(tx.rollback()).await;
-            return (work, answers, Attempted::Failed("deciding failed; this is a bug, please report it".into()));
+            let why = Why { text: "deciding failed".into(), answer: Failure::Internal };
+            return (work, answers, Attempted::Failed(why));
         };
         if group.commits.is_empty() {
             step(tx.rollback()).await;
@@ -133,10 +148,10 @@ impl Committer {
         let revisions: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
         let ready = match step(async move { tx.persist(&commits, now).await }).await {
             Some(Ok(ready)) => ready,
-            Some(Err(error)) => return (work, answers, Attempted::Failed(error.to_string())),
+            Some(Err(error)) => return (work, answers, Attempted::Failed(Why::from(&error))),
             None => {
                 self.stuck = true;
-                return (work, answers, Attempted::Unavailable(NO_ANSWER.into()));
+                return (work, answers, Attempted::Unavailable(Why::away(NO_ANSWER)));
             }
         };
         match step(ready.commit()).await {
@@ -144,7 +159,7 @@ impl Committer {
                 self.engine.publish(group.next, &revisions);
                 (work, answers, Attempted::Stored(group.verdicts))
             }
-            Some(Committed::No(error)) => (work, answers, Attempted::Failed(error.to_string())),
+            Some(Committed::No(error)) => (work, answers, Attempted::Failed(Why::from(&error))),
             Some(Committed::Unknown(error)) => self.settle(work, answers, group, &revisions, error.to_string()).await,
             None => self.settle(work, answers, group, &revisions, NO_ANSWER.into()).await,
         }
@@ -159,20 +174,20 @@ impl Committer {
 
     async fn try_begin(&mut self, work: &[Work]) -> Result<Begun, Stopped> {
         if let Some(why) = &self.closed {
-            return Err(Stopped::Unavailable(why.clone()));
+            return Err(Stopped::Unavailable(Why::away(why)));
         }
         if self.stuck {
             // There is nothing to settle. But it replaces the stuck connection once the head row is free.
             let store = self.store.clone();
             match step(async move { store.settle(Revision::default()).await }).await {
                 Some(Ok(_)) => self.stuck = false,
-                Some(Err(error)) => return Err(Stopped::Unavailable(error.to_string())),
-                None => return Err(Stopped::Unavailable(NO_ANSWER.into())),
+                Some(Err(error)) => return Err(Stopped::Unavailable(Why::from(&error))),
+                None => return Err(Stopped::Unavailable(Why::away(NO_ANSWER))),
             }
         }
         let store = self.store.clone();
         let tx = self.unstuck(step(async move { store.begin_write().await }).await)?;
-        let mut tx = tx.map_err(|error| Stopped::Unavailable(error.to_string()))?;
+        let mut tx = tx.map_err(|error| Stopped::Unavailable(Why::from(&error)))?;
         let state = State::clone(&self.engine.pin().state);
         let caught_up = step(async move {
             let caught_up = tx.catch_up(state).await;
@@ -203,7 +218,7 @@ impl Committer {
             Ok(known) => Ok(Begun { tx, state, known, now }),
             Err(error) => {
                 step(tx.rollback()).await;
-                Err(Stopped::Unavailable(error.to_string()))
+                Err(Stopped::Unavailable(Why::from(&error)))
             }
         }
     }
@@ -211,7 +226,7 @@ impl Committer {
     /// Records an abandoned step before the commit: nothing of the group can be stored.
     fn unstuck<T>(&mut self, done: Option<T>) -> Result<T, Stopped> {
         self.stuck |= done.is_none();
-        done.ok_or_else(|| Stopped::Unavailable(NO_ANSWER.into()))
+        done.ok_or_else(|| Stopped::Unavailable(Why::away(NO_ANSWER)))
     }
 
     /// Finds out whether a group with an unacknowledged commit is stored. Until then nothing else is decided.
@@ -228,10 +243,13 @@ impl Committer {
         if self.store.database() == Database::Sqlite {
             // This process cannot find out what the file holds (a failed fsync is not retried). A restart reads it again.
             self.closed = Some("writing the database file failed; restart the server once the disk works".into());
+            self.closed_for_good.store(true, Ordering::Relaxed);
             unknown(answers);
             return (work, Vec::new(), Attempted::Unknown);
         }
-        let Some(last) = revisions.last() else { return (work, answers, Attempted::Failed(error)) };
+        let Some(last) = revisions.last() else {
+            return (work, answers, Attempted::Failed(Why::away(error)));
+        };
         let mut answers = answers;
         let ask = || {
             let (store, last) = (self.store.clone(), *last);
@@ -246,12 +264,12 @@ impl Committer {
             }
             // The callers have their answer: the outcome is unknown.
             false if answers.is_empty() => (work, answers, Attempted::Unknown),
-            false => (work, answers, Attempted::Failed(error)),
+            false => (work, answers, Attempted::Failed(Why::away(error))),
         }
     }
 
     /// Loads the State again if the history of the store differs from the one in memory. Returns the error for callers.
-    async fn diverged(&mut self, error: SinceError) -> String {
+    async fn diverged(&mut self, error: SinceError) -> Why {
         match error {
             SinceError::Diverged => {
                 tracing::warn!(
@@ -261,13 +279,26 @@ impl Committer {
                 match self.store.load(self.engine.pin().state.hash_key()).await {
                     Ok(state) => {
                         self.engine.replace(mine, state);
-                        "the history of the store was replaced and is loaded again; try again".into()
+                        Why::away("the history of the store was replaced and is loaded again")
                     }
-                    Err(error) => error.to_string(),
+                    Err(error) => Why::from(&error),
                 }
             }
-            error => error.to_string(),
+            SinceError::Store(error) => Why::from(&error),
+            error => Why::away(error.to_string()),
         }
+    }
+}
+
+impl Why {
+    fn away(text: impl Into<String>) -> Self {
+        Self { text: text.into(), answer: Failure::Unavailable }
+    }
+}
+
+impl From<&StoreError> for Why {
+    fn from(error: &StoreError) -> Self {
+        Self { text: error.to_string(), answer: error.into() }
     }
 }
 
@@ -292,9 +323,9 @@ fn answer(answers: Answers, attempted: Attempted) {
             }
         }
         Attempted::Failed(why) | Attempted::Unavailable(why) => {
-            tracing::warn!(%why, writes = answers.len(), "writes failed");
+            tracing::warn!(why = why.text, writes = answers.len(), "writes failed");
             for answer in answers {
-                let _ = answer.send(Err(Failure::Unavailable));
+                let _ = answer.send(Err(why.answer.clone()));
             }
         }
     }

@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 use crate::domain::commands::group::Work;
 use crate::domain::impact::report::Impact;
 use crate::domain::{Outcome, Refusal, Revision};
+use crate::store::{ErrorClass, StoreError};
 
-/// A write that is stored, now or by an earlier call.
+/// A write that is not refused: stored now or by an earlier call, previewed, or without a change.
 pub struct Written {
     pub revision: Revision,
     /// True if this is the answer of an earlier write with the same request id (A4).
@@ -36,10 +37,25 @@ pub enum Failure {
     /// The cause is logged, not sent.
     #[error("the database cannot be written now; try again in a moment")]
     Unavailable,
+    #[error("the database has no space left; free some, then try again")]
+    NoSpace,
+    /// The cause is logged, not sent.
+    #[error("the write failed; this is a bug, please report it with the server's log")]
+    Internal,
     #[error("the server is stopping; send the write to another server, or try again in a moment")]
     Stopping,
     #[error("the database did not say whether the write was stored; retry with the same `request_id`")]
     OutcomeUnknown,
+}
+
+impl From<&StoreError> for Failure {
+    fn from(error: &StoreError) -> Self {
+        match error.class() {
+            ErrorClass::Away | ErrorClass::WrongServer => Self::Unavailable,
+            ErrorClass::NoSpace => Self::NoSpace,
+            ErrorClass::Statement => Self::Internal,
+        }
+    }
 }
 
 pub struct Job {

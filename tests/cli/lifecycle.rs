@@ -13,12 +13,12 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::run::{Server, both, output, rolecall, serve};
 
-async fn channel(server: &Server) -> Channel {
+pub async fn channel(server: &Server) -> Channel {
     Endpoint::from_shared(format!("http://{}", server.address)).unwrap().connect().await.unwrap()
 }
 
 /// Starts a write that is in flight as long as the returned connection holds the lock of the database file.
-async fn write_in_flight(channel: Channel, folder: &Path) -> (JoinHandle<Result<(), Status>>, DatabaseConnection) {
+pub async fn write_in_flight(channel: Channel, folder: &Path) -> (JoinHandle<Result<(), Status>>, DatabaseConnection) {
     let mut options = ConnectOptions::new(format!("sqlite://{}", folder.join("rolecall.db").display()));
     let lock = sea_orm::Database::connect(options.max_connections(1).to_owned()).await.unwrap();
     lock.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();

@@ -6,6 +6,7 @@
 #[path = "../support/database.rs"]
 mod support;
 
+mod addresses;
 mod ask;
 mod commands;
 mod demo;

@@ -26,11 +26,11 @@ fn r9_a_preview_shows_the_impact_and_the_command_that_applies_it() {
     assert_eq!(
         text,
         [
-            "Moving globex from Paid to Free would touch 3 members: Billing Manager is suspended for 1, Member is given to 1.",
+            "Moving globex from Paid to Free would affect 3 members: Billing Manager is suspended for 1, Member is given to 1.",
             "",
-            "ROLE             SUSPENDED  LOST  GIVEN  BACK",
+            "ROLE             SUSPENDED  REMOVED  GIVEN  REACTIVATED",
             "Billing Manager          1",
-            "Member                                1",
+            "Member                                   1",
             "",
             "USER  ROLES                                         PERMISSIONS LOST                              PERMISSIONS GAINED",
             "bob   keeps Billing Manager suspended, gets Member  reports.export, billing.view, billing.manage  rolecall::can_view_other_members",
@@ -52,7 +52,7 @@ fn r9_a_preview_shows_the_impact_and_the_command_that_applies_it() {
     // Only a preview lists members (R9.d).
     let parts: Vec<&str> = text.split("\n\n").collect();
     let [_, roles, _, at_least, _] = parts[..] else { panic!("{text}") };
-    let sentence = "Moved globex from Paid to Free. That touched 3 members: Billing Manager is suspended for 1, Member is given to 1.";
+    let sentence = "Moved globex from Paid to Free. That affected 3 members: Billing Manager is suspended for 1, Member is given to 1.";
     assert_eq!(says, format!("{sentence}\n\n{roles}\n\n{at_least}\n"));
     assert_eq!(plan(&demo), "Free");
     let who = demo.says(0, &["who-can", "reports.view", "--org", "globex"]);
@@ -67,7 +67,7 @@ fn r9_a_preview_shows_the_impact_and_the_command_that_applies_it() {
     assert_eq!(demo.says(0, &["subscribe", "globex", "Free"]), "globex is on Free already: nothing changes\n");
     let back = demo.says(0, &["subscribe", "globex", "Paid", "--reason", "paid again"]);
     assert!(
-        back.starts_with("Moved globex from Free to Paid. That touched 3 members: Member is lost by 1, Billing Manager works again for 1."),
+        back.starts_with("Moved globex from Free to Paid. That affected 3 members: Member is removed from 1, Billing Manager is reactivated for 1."),
         "{back}"
     );
 }

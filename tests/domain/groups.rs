@@ -40,8 +40,9 @@ impl OneByOne {
             };
         }
         let before = self.state.revision();
-        let now = clock.max(Time(before.at.0 + 1));
-        let decided = match decide(&self.state, &work.command, &Terms { call: &work.call, now, limits }) {
+        let commit_time = clock.max(Time(before.at.0 + 1));
+        let terms = Terms { commit_time, ..Terms::new(&work.call, clock, limits) };
+        let decided = match decide(&self.state, &work.command, &terms) {
             Ok(decided) => decided,
             Err(refusal) => return Response::Refused(refusal.reason()),
         };
@@ -49,7 +50,7 @@ impl OneByOne {
         if decided.changes.is_empty() {
             return Response::Done { revision: before, answer, digest, replayed: false };
         }
-        let revision = Revision { number: before.number + 1, tag: work.tag, at: now };
+        let revision = Revision { number: before.number + 1, tag: work.tag, at: commit_time };
         // Build the state from the changes instead of taking it from the decision.
         self.state.apply_commit(revision, &decided.changes);
         self.committed.push((revision, decided.changes));

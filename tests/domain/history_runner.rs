@@ -24,8 +24,9 @@ pub struct HistoryRunner {
 }
 
 pub struct StepOutcome {
-    /// The time at which the command was decided.
+    /// The clock when the command was decided.
     pub now: Time,
+    pub commit_time: Time,
     pub result: Result<ModelOutcome, Reason>,
     pub refusal: Option<Refusal>,
     pub impact: Option<Impact>,
@@ -52,14 +53,15 @@ impl HistoryRunner {
     pub fn run(&mut self, step: &Step) -> StepOutcome {
         self.clock = Time(self.clock.0 + step.advance);
         let before = self.state.revision();
-        let now = Time(self.clock.0.max(before.at.0 + 1));
+        let (now, commit_time) = (self.clock, Time(self.clock.0.max(before.at.0 + 1)));
         let tag = (before.number as u32).wrapping_mul(0x9e37_79b9);
         let command = placeholders::fill(&self.state, &step.command);
         let call = Call { acting_user: step.acting_user.clone(), ..call() };
         let impact_digest = match step.digest {
             Digest::None => None,
             Digest::Fitting => {
-                let preview = decide(&self.state, &command, &Terms { call: &call, now, limits: &self.limits });
+                let preview =
+                    decide(&self.state, &command, &Terms { commit_time, ..Terms::new(&call, now, &self.limits) });
                 preview.ok().map(|preview| preview.impact.digest.as_str().into())
             }
             Digest::Stale => Some("stale".into()),
@@ -75,7 +77,7 @@ impl HistoryRunner {
             Some(Verdict::Refused(refusal)) => (Err(refusal.reason()), Some(refusal), None),
             _ => panic!("a command without a request id was replayed"),
         };
-        StepOutcome { now, result, refusal, impact, commit }
+        StepOutcome { now, commit_time, result, refusal, impact, commit }
     }
 
     /// Purges deleted data, `rows` memberships at a time, with at most `commands` commands for each project. Returns
@@ -136,7 +138,8 @@ impl Comparison {
     pub fn step(&mut self, step: &Step) -> TestCaseResult {
         let was = self.runner.state.clone();
         let outcome = self.runner.run(step);
-        let should = self.model.after(&step.command, call_options(step), outcome.now, &self.runner.limits);
+        let options = CallOptions { commit_time: Some(outcome.commit_time), ..call_options(step) };
+        let should = self.model.after(&step.command, options, outcome.now, &self.runner.limits);
         let (should, next) = match (should, &step.command, &outcome.result) {
             // Reads do not show whether something was purged.
             (Ok((it, next)), Command::Purge(_), Ok(is)) => (Ok(ModelOutcome { changed: is.changed, ..it }), Some(next)),
@@ -162,7 +165,7 @@ impl Comparison {
 
 pub fn call_options(step: &Step) -> CallOptions<'_> {
     let acting_user = step.acting_user.as_ref().map(UserId::as_str);
-    CallOptions { acting_user, stale_digest: step.digest == Digest::Stale }
+    CallOptions { acting_user, stale_digest: step.digest == Digest::Stale, commit_time: None }
 }
 
 fn done(outcome: &Outcome, changed: bool) -> ModelOutcome {

@@ -49,9 +49,9 @@ impl WriteTrial<'_> {
     fn allows(&self, user: &str, member_write: Write) -> Result<bool, TestCaseError> {
         let command: Command = write(user, member_write);
         let call = Call { acting_user: Some(UserId::stored(self.acting)), ..call() };
-        let terms = Terms { call: &call, now: self.now, limits: &self.runner.limits };
+        let terms = Terms::new(&call, self.now, &self.runner.limits);
         let is = decide(&self.runner.state, &command, &terms).map(drop).map_err(|refusal| refusal.reason());
-        let called = CallOptions { acting_user: Some(self.acting), stale_digest: false };
+        let called = CallOptions { acting_user: Some(self.acting), ..CallOptions::default() };
         let should = self.model.clone().run(&command, called, self.now, &self.runner.limits).map(drop);
         prop_assert_eq!(&is, &should, "{} on {}: {:?}", self.acting, user, command);
         Ok(is.is_ok())

@@ -120,6 +120,8 @@ pub struct CallOptions<'a> {
     pub acting_user: Option<&'a str>,
     /// True if the call names a digest that matches no impact (R9).
     pub stale_digest: bool,
+    /// The time of the commit, if it is not the clock's.
+    pub commit_time: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -171,10 +173,11 @@ impl Model {
         now: Time,
         limits: &Limits,
     ) -> Result<(ModelOutcome, Self), Reason> {
+        let created = called.commit_time.unwrap_or(now);
         let execute = |mut next: Self| {
             let answer = match called.acting_user {
                 Some(acting) => next.execute_for(acting, command, now, limits)?,
-                None => next.execute(command, now, limits)?,
+                None => next.execute(command, now, created, limits)?,
             };
             Ok((answer, next))
         };
@@ -202,28 +205,30 @@ impl Model {
         model
     }
 
-    fn execute(&mut self, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
+    fn execute(&mut self, command: &Command, now: Time, created: Time, limits: &Limits) -> Result<Answer, Reason> {
         use Command::*;
         match command {
-            CreateProject(command) => self.create_project(command, now),
+            CreateProject(command) => self.create_project(command, created),
             UpdateProject(command) => self.update_project(command, now),
             ConvertRoleStructure(command) => self.project(command.project.as_str())?.convert(command, now, limits),
             DeleteProject(command) => self.delete_project(command),
             CreatePermissions(command) => {
-                self.project(command.project.as_str())?.create_permissions(command, now, limits)
+                self.project(command.project.as_str())?.create_permissions(command, created, limits)
             }
             UpdatePermission(command) => self.project(command.project.as_str())?.update_permission(command),
             DeletePermission(command) => self.project(command.project.as_str())?.delete_permission(command),
-            CreateRole(command) => self.project(command.project.as_str())?.create_role(command, now, limits),
-            BatchCreateRoles(command) => self.project(command.project.as_str())?.create_roles(command, now, limits),
+            CreateRole(command) => self.project(command.project.as_str())?.create_role(command, created, limits),
+            BatchCreateRoles(command) => self.project(command.project.as_str())?.create_roles(command, created, limits),
             UpdateRole(command) => self.project(command.project.as_str())?.update_role(command, now, limits),
             ReorderRoles(command) => self.project(command.project.as_str())?.reorder(command),
             DeleteRole(command) => self.project(command.project.as_str())?.delete_role(command, now),
-            CreateRoleMapping(command) => self.project(command.project.as_str())?.create_mapping(command, now, limits),
+            CreateRoleMapping(command) => {
+                self.project(command.project.as_str())?.create_mapping(command, now, created, limits)
+            }
             UpdateRoleMapping(command) => self.project(command.project.as_str())?.update_mapping(command, now, limits),
             PromoteRoleMapping(command) => self.project(command.project.as_str())?.promote(command),
             DeleteRoleMapping(command) => self.project(command.project.as_str())?.delete_mapping(command, now),
-            CreateOrg(command) => self.project(command.project.as_str())?.create_org(command, now, limits),
+            CreateOrg(command) => self.project(command.project.as_str())?.create_org(command, created, limits),
             UpdateOrg(command) => self.project(command.project.as_str())?.update_org(command),
             DeleteOrg(command) => self.project(command.project.as_str())?.delete_org(command),
             SubscribeOrg(command) => self.project(command.project.as_str())?.subscribe_one(command, now),
@@ -293,7 +298,7 @@ impl Model {
     }
 
     /// P3, P4.
-    fn create_project(&mut self, command: &CreateProject, now: Time) -> Result<Answer, Reason> {
+    fn create_project(&mut self, command: &CreateProject, created: Time) -> Result<Answer, Reason> {
         let key = command.key.to_string();
         if key == "workspace" {
             return Err(Reason::ReservedName);
@@ -304,7 +309,7 @@ impl Model {
         if self.retired.contains(&key) && !command.reuse_deleted_key {
             return Err(Reason::ProjectKeyRetired);
         }
-        let built_in = |text: &str| (format!("rolecall::{text}"), Details::new(TEMPLATE_TEXT, true, now));
+        let built_in = |text: &str| (format!("rolecall::{text}"), Details::new(TEMPLATE_TEXT, true, created));
         let permissions = [
             "can_view_other_members",
             "can_invite",
@@ -330,16 +335,16 @@ impl Model {
         }
         let roles: Vec<String> = grants.iter().map(|(name, _)| name.clone()).collect();
         let mapping = Mapping {
-            details: Details::new(TEMPLATE_TEXT, false, now),
+            details: Details::new(TEMPLATE_TEXT, false, created),
             disabled: BTreeSet::new(),
             grants: BTreeMap::from_iter(grants),
         };
-        let role = |name: String| (name, Details::new(TEMPLATE_TEXT, false, now));
+        let role = |name: String| (name, Details::new(TEMPLATE_TEXT, false, created));
         let mut project = ProjectModel {
             display_name: command.display_name.clone(),
             environment: command.environment,
             structure: command.role_structure,
-            created: now,
+            created,
             default_role: if empty { owner.clone() } else { "Member".into() },
             default_owner_role: owner,
             default_mapping: "Default".into(),

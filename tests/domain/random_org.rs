@@ -57,7 +57,7 @@ impl RandomOrg {
         for command in self.commands() {
             let step = Step::plain(1, command.clone());
             let outcome = runner.run(&step);
-            let should = model.run(command, call_options(&step), outcome.now, &runner.limits);
+            let should = model.run(command, call_options(&step), outcome.commit_time, &runner.limits);
             assert_eq!(outcome.result, should, "{command:?}");
         }
         runner.clock = Time(START);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rolecall::domain::commands::command::CreateOrg;
 use rolecall::domain::{Call, Command, OrgId, ProjectKey};
 use rolecall::limits::Limits;
-use rolecall::server::{Config, Listen, Running};
+use rolecall::server::{Config, ConnectionLimits, Listen, Running, StartError};
 use rolecall::writer::{Failure, Written};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tonic::transport::Endpoint;
@@ -21,28 +21,41 @@ struct World {
     sql: DatabaseConnection,
 }
 
+/// Starts a server on a database.
+pub async fn serve(database: &str) -> Result<Running, StartError> {
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
+    Running::start(Config {
+        database: database.into(),
+        listen,
+        limits: Limits::default(),
+        connections: ConnectionLimits::default(),
+        drain: Duration::from_secs(5),
+    })
+    .await
+}
+
+/// Creates an org in the default project.
+pub async fn create_org(server: &Running, id: &str) -> Result<Written, Failure> {
+    let command = Command::CreateOrg(CreateOrg {
+        project: ProjectKey::default_project(),
+        org_id: OrgId::stored(id),
+        display_name: String::new(),
+        metadata: String::new(),
+        role_mapping: None,
+        creator: None,
+        reuse_deleted_id: false,
+    });
+    server.app.writer.submit(command, Call::plain("test", "")).await
+}
+
 impl World {
     async fn new() -> Option<Self> {
         let database = postgres::database().await?;
-        let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        let config =
-            Config { database: database.clone(), listen, limits: Limits::default(), drain: Duration::from_secs(5) };
-        let server = Running::start(config).await.unwrap();
-        Some(Self { server, sql: Database::connect(database).await.unwrap() })
+        Some(Self { server: serve(&database).await.unwrap(), sql: Database::connect(database).await.unwrap() })
     }
 
     async fn create_org(&self, id: &str) -> Result<Written, Failure> {
-        let command = Command::CreateOrg(CreateOrg {
-            project: ProjectKey::default_project(),
-            org_id: OrgId::stored(id),
-            display_name: String::new(),
-            metadata: String::new(),
-            role_mapping: None,
-            creator: None,
-            reuse_deleted_id: false,
-        });
-        let call = Call::plain("test", "");
-        self.server.app.writer.submit(command, call).await
+        create_org(&self.server, id).await
     }
 
     fn revision(&self) -> u64 {
@@ -67,15 +80,20 @@ impl World {
     }
 
     async fn serving(&self, service: &str) -> bool {
-        let Listen::Tcp(address) = &self.server.addresses[0] else { unreachable!("the test listens on TCP") };
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        let mut health = HealthClient::new(channel);
-        let answer = health.check(HealthCheckRequest { service: service.into() }).await;
-        answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+        serving(&self.server, service).await
     }
 }
 
-async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+/// Returns what the health service says.
+pub async fn serving(server: &Running, service: &str) -> bool {
+    let Listen::Tcp(address) = &server.addresses[0] else { unreachable!("the test listens on TCP") };
+    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let mut health = HealthClient::new(channel);
+    let answer = health.check(HealthCheckRequest { service: service.into() }).await;
+    answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+}
+
+pub async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !condition().await {
         assert!(Instant::now() < deadline, "not in 30 s: {what}");
@@ -165,5 +183,20 @@ async fn a_change_by_a_newer_server_stops_serving_permanently() {
     assert!(!world.serving("").await && !world.serving("rolecall.v1.OrgService").await);
     assert!(world.create_org("acme").await.is_err());
     assert!(!world.knows("acme"));
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_a_statement_is_not_an_absent_database() {
+    let Some(world) = World::new().await else { return };
+    world.run("ALTER TABLE orgs RENAME TO hidden").await;
+    let error = world.create_org("acme").await.err();
+    assert!(matches!(error, Some(Failure::Internal)), "{error:?}");
+    world.run("ALTER TABLE hidden RENAME TO orgs").await;
+    world.run("ALTER TABLE head RENAME TO hidden").await;
+    let error = world.create_org("acme").await.err();
+    assert!(matches!(error, Some(Failure::Internal)), "{error:?}");
+    world.run("ALTER TABLE hidden RENAME TO head").await;
+    world.create_org("acme").await.unwrap();
     world.server.stop().await;
 }

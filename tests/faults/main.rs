@@ -18,7 +18,13 @@ mod reference {
 }
 
 mod database;
+mod failover;
+mod files;
+mod hostile;
 mod kill;
+mod pooler;
+mod roles;
+mod standby;
 mod two_writers;
 
 use reference::{model, placeholders, random_history, state_to_model};

@@ -89,7 +89,8 @@ fn k2_an_error_is_never_a_denial() {
     on_both(async |server| {
         let nowhere = Project { server, key: "nowhere" };
         let answer = server.check(nowhere.asking("acme", "ann", "p")).await;
-        assert_eq!(refused(answer, "PROJECT_NOT_FOUND").resource(), ("rolecall.v1.Project", "nowhere"));
+        let unknown = refused(answer, "PROJECT_NOT_FOUND");
+        assert_eq!((unknown.resource(), unknown.metadata("rule")), (("rolecall.v1.Project", "nowhere"), "P1"));
         let answer = server.batch_check(batch(nowhere, vec![item("acme", "ann", "p")])).await;
         refused(answer, "PROJECT_NOT_FOUND");
         refused(server.batch_check(batch(nowhere, vec![])).await, "PROJECT_NOT_FOUND");
@@ -153,6 +154,7 @@ fn k3_a_malformed_item_is_an_item_error_and_never_a_denial() {
         let expected = [allowed, none, none, allowed, none, none, none, Decision::OrgNotFound];
         assert_eq!(answer.decisions().collect::<Vec<_>>(), expected);
         let errors: Vec<_> = answer.errors.iter().map(|error| (error.index, error.field.as_str())).collect();
+        assert_eq!(answer.errors_total, 5);
         assert_eq!(errors, [(1, "org_id"), (2, "user_id"), (4, "permission"), (5, "permission"), (6, "user_id")]);
         assert!(answer.errors.iter().all(|error| error.reason == "INVALID_FIELD" && !error.description.is_empty()));
     });

@@ -63,6 +63,27 @@ fn k4_every_response_carries_the_revision_it_was_read_at() {
 }
 
 #[test]
+fn k4_a_requirement_of_a_newer_client_is_refused() {
+    on_both(async |server| {
+        let raw = server.raw().await;
+        let ask = |consistency: &[u8]| {
+            let mut request = asking().encode_to_vec();
+            // Field 20 of the request.
+            request.extend([0xa2, 0x01]);
+            request.push(consistency.len() as u8);
+            request.extend(consistency);
+            request
+        };
+        raw.call("rolecall.v1.CheckService/Check", &ask(b"")).await.unwrap();
+        raw.call("rolecall.v1.CheckService/Check", &ask(b"\x08\x01")).await.unwrap();
+        for newer in [&b"\x20\x01"[..], b"\x20\x01\x08\x01", b"\x08\x01\x20\x01", b"\x2a\x03abc"] {
+            let refused = refused(raw.call("rolecall.v1.CheckService/Check", &ask(newer)).await, "INVALID_FIELD");
+            assert_eq!(refused.fields(), ["consistency"]);
+        }
+    });
+}
+
+#[test]
 fn k4_a_revision_ahead_of_the_database_is_refused_at_once() {
     on_both(async |server| {
         // After a backup was restored clients may hold revisions that it does not contain.
@@ -171,6 +192,13 @@ fn k4_reads_of_another_server_see_a_write_when_they_ask_for_its_revision() {
             };
             let listed = there.list_members(list).await.unwrap().members;
             assert_eq!(listed, [added.member.map(|it| wire::Member { revision: added.revision, ..it }).unwrap()]);
+            let manageable = wire::ListManageableRolesRequest {
+                org_id: "acme".into(),
+                acting_user_id: user,
+                consistency: at_least(&listed[0].revision),
+                ..Default::default()
+            };
+            there.list_manageable_roles(manageable).await.unwrap();
             let latest = Some(wire::Consistency { requirement: Some(Requirement::Latest(true)) });
             let projects = wire::ListProjectsRequest { consistency: latest, ..Default::default() };
             assert_eq!(there.list_projects(projects).await.unwrap().revision, here.token().await);

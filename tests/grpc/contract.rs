@@ -378,6 +378,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 acting_user_id: "ann".into(),
                 target_user_id: "bob".into(),
                 page_size: 10,
+                consistency: at_least(),
                 ..Default::default()
             }
             .encode_to_vec(),

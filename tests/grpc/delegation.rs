@@ -280,7 +280,7 @@ fn g2_only_multi_role_projects_have_lists_of_managed_roles() {
         server
             .storing_nothing(async {
                 let created = refused(server.create_role(managing("", &["Member"])).await, "WRONG_ROLE_STRUCTURE");
-                assert_eq!(created.subjects(), ["projects/default"]);
+                assert_eq!((created.subjects(), created.metadata("rule")), (vec!["projects/default"], "G2"));
                 refused(server.update_role(single.managing("Admin", &["Member"])).await, "WRONG_ROLE_STRUCTURE");
             })
             .await;

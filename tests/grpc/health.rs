@@ -40,6 +40,11 @@ fn every_service_is_serving_over_both_sockets() {
             let status = health.check(unknown).await.unwrap_err();
             assert_eq!(status.code(), Code::NotFound);
             explained(&status, "CALL_FAILED");
+            let unknown = HealthCheckRequest { service: "rolecall.v1.NoService".into() };
+            let mut watch = health.watch(unknown).await.unwrap().into_inner();
+            assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
+            let next = tokio::time::timeout(Duration::from_millis(300), watch.message()).await;
+            assert!(next.is_err(), "the watch stays open: {next:?}");
         }
     });
 }

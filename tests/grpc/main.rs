@@ -14,7 +14,9 @@ mod raw;
 mod refusals;
 mod server;
 
+mod answers;
 mod bad_input;
+mod busy_lists;
 mod checks;
 mod consistency;
 mod conversion;

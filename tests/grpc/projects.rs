@@ -67,6 +67,7 @@ fn p1_keys_are_unique_and_workspace_is_reserved() {
                     assert_eq!(refused.resource(), ("rolecall.v1.Project", taken));
                 }
                 let refused = refused(server.create_project(creating("workspace")).await, "RESERVED_NAME");
+                assert_eq!(refused.metadata("rule"), "W1");
                 assert_eq!(refused.fields(), ["key"]);
             })
             .await;

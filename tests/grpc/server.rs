@@ -17,7 +17,7 @@ use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::grpc::generated::server_service_client::ServerServiceClient;
 use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceClient;
 use rolecall::limits::Limits;
-use rolecall::server::{Config, Listen, Running};
+use rolecall::server::{Config, ConnectionLimits, Listen, Running};
 use rolecall::wire;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -57,7 +57,8 @@ impl Server {
         let folder = Arc::new(TempDir::new().unwrap());
         let socket = folder.path().join("rolecall.sock");
         let listen = vec![Listen::Tcp("127.0.0.1:0".into()), Listen::Unix(socket)];
-        Self::run(Config { database, listen, limits, drain: DRAIN }, folder).await
+        Self::run(Config { database, listen, limits, connections: ConnectionLimits::default(), drain: DRAIN }, folder)
+            .await
     }
 
     async fn run(config: Config, folder: Arc<TempDir>) -> Self {
@@ -72,7 +73,17 @@ impl Server {
 
     /// Stops this server and starts another one on the same database.
     pub async fn restarted(&self) -> Self {
+        self.restarted_after("").await
+    }
+
+    /// Runs statements on the database between the stop and the start.
+    pub async fn restarted_after(&self, sql: &str) -> Self {
         self.stop().await;
+        if !sql.is_empty() {
+            let database = sea_orm::Database::connect(&self.config.database).await.unwrap();
+            sea_orm::ConnectionTrait::execute_unprepared(&database, sql).await.unwrap();
+            database.close().await.unwrap();
+        }
         Self::run(self.config.clone(), self.folder.clone()).await
     }
 

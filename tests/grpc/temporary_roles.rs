@@ -6,7 +6,7 @@ use rolecall::wire::{self, Decision};
 
 use crate::fixture::{Project, after, in_an_hour, micros, permanent, role, roles, shown, soon, temporary, wait_until};
 use crate::refusals::refused;
-use crate::server::on_both;
+use crate::server::{Server, on_both};
 
 /// Checks until after the expiry. Every check before it must return the first decision, every later one the second.
 async fn changes_at(
@@ -140,5 +140,33 @@ fn b5_an_expiry_is_cut_to_microseconds_and_survives_a_restart() {
         wait_until(&soon).await;
         assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
         assert_eq!(project.check("acme", "bob", "rolecall::can_invite").await, Decision::RoleExpired);
+    });
+}
+
+#[test]
+fn g5_expiries_are_judged_by_the_clock_even_after_a_commit_by_a_clock_that_was_ahead() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        project.add("acme", "ann", &[temporary("Admin", in_an_hour())]).await;
+        let behind =
+            async |server: &Server| server.get_server_info(wire::GetServerInfoRequest {}).await.unwrap().clock_behind;
+        assert_eq!(behind(server).await, None);
+        let day = 24 * 60 * 60;
+        let ahead = format!(
+            r#"UPDATE head SET "at" = "at" + {day}000000; UPDATE commits SET "at" = "at" + {day}000000
+                WHERE revision = (SELECT revision FROM head)"#
+        );
+        let server = server.restarted_after(&ahead).await;
+        let project = server.single();
+        let behind = behind(&server).await.unwrap();
+        assert!((day - 60..=day).contains(&behind.seconds), "{behind:?}");
+        assert_eq!(project.check("acme", "ann", "rolecall::can_invite").await, Decision::Allowed);
+        // The role is still held, so it is removed with its holder.
+        project.add("acme", "bob", &[temporary("Admin", in_an_hour())]).await;
+        assert_eq!(project.check("acme", "bob", "rolecall::can_invite").await, Decision::Allowed);
+        project.remove("acme", "ann").await;
+        let kept = project.set("acme", "bob", &[role("Admin")]).await;
+        assert!(kept.roles[0].expire_time.is_some());
     });
 }

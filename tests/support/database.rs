@@ -1,7 +1,9 @@
 //! What the test binaries share: new databases, and tests that run on both kinds of them.
 #![allow(dead_code)] // No binary uses all of it.
 
+pub mod cluster;
 pub mod postgres;
+pub mod proxy;
 
 use tempfile::TempDir;
 
@@ -32,7 +34,7 @@ pub fn on_postgres(test: impl AsyncFn(TestDatabase)) {
     });
 }
 
-fn block_on(test: impl Future<Output = ()>) {
+pub fn block_on(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime can be built").block_on(test);
 }

@@ -34,30 +34,10 @@ fn server() -> Option<&'static str> {
 }
 
 fn start() -> Option<String> {
-    let Some(programs) = programs() else {
-        // Written directly, because the test harness hides what a passing test prints.
-        let _ = std::io::stderr()
-            .write_all(b"\nskipped: PostgreSQL not found; install it or set ROLECALL_TEST_POSTGRES\n\n");
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "PostgreSQL not found, and CI must not skip");
-        return None;
-    };
-    let folder =
-        tempfile::Builder::new().prefix("rolecall-pg-").tempdir_in("/tmp").expect("a folder can be made").keep();
+    let programs = Programs::find()?;
+    let folder = programs.folder();
     let data = folder.join("data");
-    let as_root = output(Command::new("id").arg("-u")) == "0";
-    if as_root {
-        // PostgreSQL refuses to run as root.
-        run(Command::new("chown").arg("postgres:").arg(&folder));
-    }
-    let program = |name: &str| {
-        let path = programs.join(name);
-        if !as_root {
-            return Command::new(path);
-        }
-        let mut command = Command::new("runuser");
-        command.args(["-u", "postgres", "--"]).arg(path);
-        command
-    };
+    let program = |name: &str| programs.command(name);
     // This locale does not sort by bytes, so that a missing COLLATE shows. PostgreSQL before 15 cannot set it.
     let initdb = |locale: &[&str]| {
         let common = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"];
@@ -80,7 +60,7 @@ fn start() -> Option<String> {
 }
 
 /// Starts the shell that stops the server after this process exits.
-fn stop_on_exit(pg_ctl: &Command, folder: &Path) -> Child {
+pub fn stop_on_exit(pg_ctl: &Command, folder: &Path) -> Child {
     let words = std::iter::once(pg_ctl.get_program()).chain(pg_ctl.get_args());
     let stop: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
     let script = format!(
@@ -99,6 +79,56 @@ fn keep(shell: Child) {
     let _ = SHELL.set(shell);
 }
 
+/// The programs of PostgreSQL, run as a user who may run them.
+pub struct Programs {
+    bin: PathBuf,
+    as_root: bool,
+}
+
+impl Programs {
+    /// Returns `None` if there is no PostgreSQL.
+    pub fn find() -> Option<Self> {
+        let Some(bin) = programs() else {
+            skipped("PostgreSQL not found; install it or set ROLECALL_TEST_POSTGRES");
+            return None;
+        };
+        Some(Self { bin, as_root: output(Command::new("id").arg("-u")) == "0" })
+    }
+
+    /// Creates a folder that belongs to the user who runs the programs.
+    pub fn folder(&self) -> PathBuf {
+        let folder = tempfile::Builder::new().prefix("rolecall-pg-").tempdir_in("/tmp");
+        let folder = folder.expect("a folder can be made").keep();
+        self.give(&folder);
+        folder
+    }
+
+    pub fn give(&self, path: &Path) {
+        if self.as_root {
+            run(Command::new("chown").arg("postgres:").arg(path));
+        }
+    }
+
+    /// PostgreSQL and pgbouncer refuse to run as root.
+    pub fn command(&self, name: &str) -> Command {
+        let path = self.bin.join(name);
+        let path = if path.is_file() { path } else { name.into() };
+        if !self.as_root {
+            return Command::new(path);
+        }
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(path).current_dir("/");
+        command
+    }
+}
+
+/// Reports a skipped test. Fails it where nothing may be skipped.
+pub fn skipped(why: &str) {
+    // Written directly, because the test harness hides what a passing test prints.
+    let _ = std::io::stderr().write_all(format!("\nskipped: {why}\n\n").as_bytes());
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{why}, and CI must not skip");
+}
+
 /// Returns the folder with the programs of the newest PostgreSQL.
 fn programs() -> Option<PathBuf> {
     let debian =
@@ -110,18 +140,18 @@ fn programs() -> Option<PathBuf> {
     })
 }
 
-fn run(command: &mut Command) {
+pub fn run(command: &mut Command) {
     let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(status.success(), "{command:?}: {status}");
 }
 
-fn output(command: &mut Command) -> String {
+pub fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     String::from_utf8_lossy(&output.stdout).trim().into()
 }
 
 /// Returns the URL of another database of the same server.
-fn with_database(server: &str, name: &str) -> String {
+pub fn with_database(server: &str, name: &str) -> String {
     let (address, parameters) =
         server.split_once('?').map_or((server, String::new()), |(it, rest)| (it, format!("?{rest}")));
     let host = address.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");

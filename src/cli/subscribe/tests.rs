@@ -115,8 +115,8 @@ fn a_fallback_role_means_suspend_and_a_replacement_remap() {
 #[test]
 fn the_first_line_says_what_changes_for_members() {
     let first = |answer: &Subscribed| text(answer).lines().next().unwrap_or_default().to_owned();
-    assert_eq!(first(&answered(true, 1, 0)), "Moving acme from Paid to Free would touch no member.");
-    assert_eq!(first(&answered(false, 1, 0)), "Moved acme from Paid to Free. That touched no member.");
+    assert_eq!(first(&answered(true, 1, 0)), "Moving acme from Paid to Free would affect no member.");
+    assert_eq!(first(&answered(false, 1, 0)), "Moved acme from Paid to Free. That affected no member.");
     assert_eq!(text(&answered(true, 0, 0)), "acme is on Paid already: nothing changes\n");
     let dry = text(&answered(true, 1, 2));
     assert!(dry.ends_with("\nrolecall subscribe acme Free --impact d\n"), "{dry}");

@@ -26,7 +26,7 @@ pub struct Call {
     /// Identifies the whole request. Compared only with requests of the same key.
     pub fingerprint: u128,
     pub reason: Arc<str>,
-    /// The user for whom the call is made. G1 to G6 then apply.
+    /// The user on whose behalf the call writes. G1 to G6 then apply.
     pub acting_user: Option<UserId>,
     /// The digest of the impact that a preview returned (R9).
     pub impact_digest: Option<Arc<str>>,

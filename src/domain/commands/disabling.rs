@@ -1,4 +1,4 @@
-//! Applies the caller's choice for members whose role is disabled (M7). A suspended role that is enabled again loses
+//! Applies the strategy for members whose role is disabled (M7). A suspended role that is enabled again loses
 //! its fallback role.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,14 +19,14 @@ use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 use crate::domain::state::role_mapping::RoleMapping;
 
-/// The choice of the caller, with the names looked up.
+/// The strategy of a request, with the names looked up.
 enum Strategy {
     Reject,
     Remap { replacements: BTreeMap<RoleId, RoleId>, default_replacement: Option<RoleId> },
     Suspend { fallback_role: Option<RoleId> },
 }
 
-/// Applies the caller's choice (`OnDisabled`) to members whose roles a write disables. The caller writes the mapping or
+/// Applies the strategy (`OnDisabled`) to members whose roles a write disables. The caller writes the mapping or
 /// moves the org.
 pub struct Disabling<'a> {
     project: &'a Project,
@@ -48,7 +48,7 @@ struct Uncovered {
 }
 
 impl<'a> Disabling<'a> {
-    /// Looks up the names of the choice. Replacements and fallback roles must be enabled in the resulting mapping,
+    /// Looks up the names of the strategy. Replacements and fallback roles must be enabled in the resulting mapping,
     /// which is called `role_mapping`.
     pub fn new(
         project: &'a Project,

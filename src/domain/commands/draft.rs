@@ -14,9 +14,18 @@ use crate::limits::Limits;
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
     pub call: &'a Call,
-    /// The time of the commit, if the command is accepted.
+    /// The clock of this machine. Expiries are judged by it, in writes as in checks (G5).
     pub now: Time,
+    /// The time of the commit, if the command is accepted. It is later than `now` after a commit by a clock that was ahead.
+    pub commit_time: Time,
     pub limits: &'a Limits,
+}
+
+impl<'a> Terms<'a> {
+    /// Returns the terms of a command that is committed now.
+    pub fn new(call: &'a Call, now: Time, limits: &'a Limits) -> Self {
+        Self { call, now, commit_time: now, limits }
+    }
 }
 
 /// The state with the changes of the command so far.
@@ -41,6 +50,10 @@ impl<'a> Draft<'a> {
 
     pub fn now(&self) -> Time {
         self.terms.now
+    }
+
+    pub fn commit_time(&self) -> Time {
+        self.terms.commit_time
     }
 
     pub fn acting_user(&self) -> Option<UserId> {

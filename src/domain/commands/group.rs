@@ -102,9 +102,9 @@ impl Group {
         {
             return verdict;
         }
-        // Time grows from commit to commit, even if the clock goes back.
-        let now = now.max(self.next.revision().at.next());
-        let terms = Terms { call: &work.call, now, limits };
+        // The time of commits grows from commit to commit, even if the clock goes back.
+        let commit_time = now.max(self.next.revision().at.next());
+        let terms = Terms { commit_time, ..Terms::new(&work.call, now, limits) };
         let state = &self.next;
         let decided = catch_unwind(AssertUnwindSafe(|| decide(state, &work.command, &terms)));
         let decided = match decided {
@@ -117,7 +117,7 @@ impl Group {
             let revision = self.next.revision();
             return Verdict::Done { revision, outcome, impact, replayed: false };
         }
-        let revision = Revision { number: self.next.revision().number + 1, tag: work.tag, at: now };
+        let revision = Revision { number: self.next.revision().number + 1, tag: work.tag, at: commit_time };
         self.next = next;
         self.next.set_revision(revision);
         self.commits.push(Commit {

@@ -74,8 +74,8 @@ pub fn manageable(state: &State, ask: &Ask, now: Time, limits: &Limits) -> Resul
     let mut rest: Vec<RoleId> = rest.take(ask.limit.saturating_add(1)).collect();
     let more = rest.len() > ask.limit;
     rest.truncate(ask.limit);
-    let terms = Terms { call: &Call::plain("", ""), now, limits };
-    let state = &without_unused_sets(state, &project, &terms);
+    let call = Call::plain("", "");
+    let state = &without_unused_sets(state, &project, &Terms::new(&call, now, limits));
     let context = Context { state, project: &project, org, acting: &acting, ask, now, limits };
     let (roles, remove) = match &ask.target {
         None => {
@@ -154,7 +154,7 @@ impl<'a> Trial<'a> {
         }
         let row = MemberWrite { org_id: self.context.ask.org_id.clone(), user_id: self.target.clone(), write };
         let command = WriteMember { project: self.context.ask.project.clone(), row, allow_ownerless: true };
-        let terms = Terms { call: &self.call, now: self.context.now, limits: self.context.limits };
+        let terms = Terms::new(&self.call, self.context.now, self.context.limits);
         accepts(self.context.state, &Command::WriteMember(command), &terms)
     }
 

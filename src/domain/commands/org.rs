@@ -35,7 +35,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateOrg) -> Result<Outcome, Ref
             org_id: command.org_id.clone(),
             display_name: command.display_name.as_str().into(),
             metadata: command.metadata.as_str().into(),
-            create_time: draft.now(),
+            create_time: draft.commit_time(),
         }),
         role_mapping: named.unwrap_or(project.record.default_role_mapping),
         lifecycle: Lifecycle::Existing,
@@ -91,7 +91,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteOrg) -> Result<Outcome, Ref
     let org = project.org_or_refusal(&command.org_id)?;
     check_acting_user(draft, &project, org, CAN_DELETE_ORG)?;
     let before = org.record.clone();
-    let after = OrgRecord { lifecycle: Lifecycle::Deleted(draft.now()), ..before.clone() };
+    let after = OrgRecord { lifecycle: Lifecycle::Deleted(draft.commit_time()), ..before.clone() };
     let key = Scoped { project: project.id, id: org.no };
     draft.edit(Change::Org(Edit { key, before: Some(before), after: Some(after) }));
     let visibility = Visibility::of(draft.acting_user().as_ref());

@@ -44,7 +44,7 @@ fn create_one(draft: &mut Draft<'_>, project: &ProjectKey, new: &NewPermission) 
         name: new.name.clone(),
         description: new.description.as_str().into(),
         built_in: false,
-        create_time: draft.now(),
+        create_time: draft.commit_time(),
         aliases: [].into(),
     };
     let id: PermissionId = project.permissions.next_id();

@@ -33,7 +33,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
         return Err(Refusal::Retired(Noun::Project, command.key.to_string()));
     }
     let project = draft.state().next_project();
-    let now = draft.now();
+    let now = draft.commit_time();
     let template = command.template;
     let roles: Vec<RoleId> = (0..template.roles.len()).map(|at| RoleId(numbered(at))).collect();
     let (Some(&owner), Some(&member)) = (roles.first(), roles.last()) else { return Err(Refusal::Bug) };
@@ -165,7 +165,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome,
     if orgs > 0 && !command.force {
         return Err(Refusal::ProjectHasOrgs { orgs });
     }
-    let after = ProjectRecord { lifecycle: Lifecycle::Deleted(draft.now()), ..ProjectRecord::clone(before) };
+    let after = ProjectRecord { lifecycle: Lifecycle::Deleted(draft.commit_time()), ..ProjectRecord::clone(before) };
     let before = Some(ProjectRecord::clone(before));
     draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
     Ok(Outcome::Deleted(orgs))

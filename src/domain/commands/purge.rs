@@ -49,7 +49,7 @@ fn purge_orgs(draft: &mut Draft<'_>, project: &Project) {
         fallback::set(draft, project, org, Vec::new());
         let before = org.record.clone();
         let profile = OrgProfile { display_name: "".into(), metadata: "".into(), ..OrgProfile::clone(&before.profile) };
-        let deleted_at = before.lifecycle.deleted_at().unwrap_or(draft.now());
+        let deleted_at = before.lifecycle.deleted_at().unwrap_or(draft.commit_time());
         let after =
             OrgRecord { profile: Arc::new(profile), lifecycle: Lifecycle::Purged(deleted_at), ..before.clone() };
         let key = Scoped { project: project.id, id: no };
@@ -82,7 +82,7 @@ fn purge_project(draft: &mut Draft<'_>, project: &Project) {
         draft.edit(change);
     }
     let before = ProjectRecord::clone(&project.record);
-    let deleted_at = before.lifecycle.deleted_at().unwrap_or(draft.now());
+    let deleted_at = before.lifecycle.deleted_at().unwrap_or(draft.commit_time());
     let after = ProjectRecord { display_name: "".into(), lifecycle: Lifecycle::Purged(deleted_at), ..before.clone() };
     draft.edit(Change::Project(Edit { key: project.id, before: Some(before), after: Some(after) }));
 }

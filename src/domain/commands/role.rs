@@ -43,7 +43,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRole) -> Result<Outcome, Re
         description: command.description.as_str().into(),
         internal: command.internal,
         rank,
-        create_time: draft.now(),
+        create_time: draft.commit_time(),
         aliases: [].into(),
         version: 1,
         manages: manages(draft, &project, &command.manages, &[], Some((&command.name, id)))?,
@@ -68,7 +68,7 @@ fn managed(
     let is = project.record.role_structure;
     if !roles.is_empty() && is == RoleStructure::SingleRole {
         let why = "each role manages the roles below it; convert the project, or leave `manages` empty";
-        return Err(Refusal::WrongRoleStructure { is, why });
+        return Err(Refusal::WrongRoleStructure { is, why, rule: "G2" });
     }
     Ok(roles)
 }
@@ -110,6 +110,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
     let internal = command.internal.unwrap_or(before.internal);
     if internal != before.internal {
         let record = &project.record;
+        // A default role is visible (R5).
         if internal && [record.default_role, record.default_owner_role].contains(&id) {
             let why = "it would be internal; name another first".into();
             return Err(Refusal::DefaultRoleUnsuitable { role: before.name.clone(), deleting: false, why });

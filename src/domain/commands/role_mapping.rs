@@ -34,7 +34,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateRoleMapping) -> Result<Outc
         name: command.name.clone(),
         description: command.description.as_str().into(),
         disabled_roles: original.map_or_else(|| [].into(), |mapping| mapping.record.disabled_roles.clone()),
-        create_time: draft.now(),
+        create_time: draft.commit_time(),
         aliases: [].into(),
         version: 1,
     };
@@ -158,7 +158,7 @@ pub fn add_roles(draft: &mut Draft<'_>, project: &Project, id: RoleMappingId, ne
     write(draft, project, id, Edited { name: None, description: None, aliases: None, disabled, rows })
 }
 
-/// Disables a role in a mapping, without the choice of M7. Only for a new role, which nobody holds.
+/// Disables a role in a mapping, without a strategy (M7). Only for a new role, which nobody holds.
 pub fn disable(draft: &mut Draft<'_>, project: &Project, mapping: RoleMappingId, role: RoleId) {
     let disabled = |roles: &BTreeSet<RoleId>| roles.iter().copied().chain([role]).collect();
     alter(draft, project, mapping, disabled);
@@ -208,7 +208,7 @@ struct Edited {
     rows: Vec<(RoleId, PermissionSet, PermissionSet)>,
 }
 
-/// Looks up and checks edits.
+/// Looks up and checks edits. Refuses to disable a default role (M4).
 fn edited(project: &Project, id: RoleMappingId, edits: &RoleMappingEdits) -> Result<Edited, Refusal> {
     let enable = edits.enable.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>()?;
     let disable = edits.disable.iter().map(|name| project.role(name)).collect::<Result<BTreeSet<_>, _>>()?;

@@ -57,7 +57,7 @@ impl<'a> Move<'a> {
         Ok(Self { project, to, disabling: Disabling::moving(project, to, on_disabled)? })
     }
 
-    /// Moves an org and applies the caller's choice of M7. Returns false if the org was already subscribed.
+    /// Moves an org and applies the strategy (M7). Returns false if the org was already subscribed.
     pub fn org(&mut self, draft: &mut Draft<'_>, org: &'a Org) -> Result<bool, Refusal> {
         if org.record.role_mapping == self.to {
             return Ok(false);

@@ -196,7 +196,7 @@ impl<'a> Counting<'a> {
     /// Counts members with equal effects.
     fn add(&mut self, key: SampleKey<'a>, effect: &Effect, members: u64, here: &mut InOrg) {
         here.owner_left |= effect.loses_owner;
-        // These members need not be touched otherwise: their roles may only have moved in the order.
+        // These members need not be affected otherwise: their roles may only have moved in the order.
         here.losing_at_least += if effect.loses_at_least { members } else { 0 };
         if !effect.touched {
             return;

@@ -1,7 +1,7 @@
 //! Fallback roles: what the holders of a suspended role hold meanwhile (M7).
 //!
 //! They are kept per (org, suspended role), not per member. No member can be given a disabled role (M3). So all holders
-//! of a suspended role held it when it was suspended, and the choice of the caller then applies to all of them.
+//! of a suspended role held it when it was suspended, and the strategy of that write applies to all of them.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Why a command is refused: one variant per rule. The [`Reason`] is part of the API.
+//! Why a command is refused: one variant per cause. The [`Reason`] is part of the API.
 
 use crate::domain::model::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
-use crate::domain::model::project::RoleStructure;
+use crate::domain::model::project::{RoleStructure, WORKSPACE};
 use crate::domain::model::time::Time;
 use crate::limits::REFUSAL_NAMES_MAX;
 
@@ -71,7 +71,7 @@ pub enum Refusal {
     #[error("role `{role}` is internal; only a visible role can be a fallback role")]
     FallbackRoleInternal { role: RoleName },
     #[error("the project is {}: {why}", structure(.is))]
-    WrongRoleStructure { is: RoleStructure, why: &'static str },
+    WrongRoleStructure { is: RoleStructure, why: &'static str, rule: &'static str },
     #[error("the impact has changed since the preview (its digest is now `{now}`); preview the write again")]
     ImpactChanged { now: String },
     #[error("the acting user `{0}` is not a member of the org")]
@@ -88,9 +88,7 @@ pub enum Refusal {
     ViewerMissingPermission { permission: &'static str },
     #[error("the name or prefix `{reserved}` is reserved; choose another name")]
     ReservedName { reserved: &'static str },
-    #[error(
-        "{limit}: {asked} would be more than {max}; ask the operator to raise the limit or remove what is not used"
-    )]
+    #[error("{limit}: {asked} would be more than {max}; remove what is not used, or raise the limit of the server")]
     LimitExceeded { limit: &'static str, max: u64, asked: u64 },
     #[error("role `{role}` cannot be enabled and disabled at once")]
     EnabledAndDisabled { role: RoleName },
@@ -277,7 +275,7 @@ impl Refusal {
     /// Returns the rule of the domain that refuses the command.
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::NotFound(Noun::Project, _) => "P2",
+            Self::NotFound(Noun::Project, _) | Self::AlreadyExists(Noun::Project, _) => "P1",
             Self::NotFound(Noun::Org, _) => "S5",
             Self::NotFound(Noun::Member, _) => "B1",
             Self::NotFound(..) => "R1",
@@ -296,17 +294,17 @@ impl Refusal {
             Self::RoleMappingInUse { .. } => "M6",
             Self::RolesWouldBeDisabled { .. } | Self::RemappedTwice { .. } | Self::FallbackRoleInternal { .. } => "M7",
             Self::LastOwner { .. } => "B3",
-            Self::AlreadyExists(Noun::Project, _) => "P1",
             Self::AlreadyExists(Noun::Org, _) => "S5",
             Self::AlreadyExists(Noun::Member, _) => "B2",
             Self::AlreadyExists(..) => "R1",
-            Self::WrongRoleStructure { .. } => "P5",
+            Self::WrongRoleStructure { rule, .. } => rule,
             Self::ImpactChanged { .. } => "R9",
             Self::ActingUserNotAMember(_) | Self::ActingUserMissingPermission { .. } => "G1",
             Self::RoleOutOfScope { .. } => "G2",
             Self::OutlastsGranter { .. } => "G6",
             Self::UserNotAvailable(_) => "I4",
             Self::ViewerMissingPermission { .. } => "I2",
+            Self::ReservedName { reserved: WORKSPACE } => "W1",
             Self::ReservedName { .. } => "P4",
             Self::LimitExceeded { .. } => "P7",
             Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => "M2",

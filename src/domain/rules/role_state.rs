@@ -28,7 +28,7 @@ pub struct RecordedRole {
     pub state: RoleState,
     /// True if a temporary role overrides this role, or would if this role were enabled.
     pub overridden: bool,
-    /// Its state is live or overridden.
+    /// The fallback role and its state: live or overridden.
     pub fallback_role: Option<(RoleId, RoleState)>,
 }
 

@@ -1,12 +1,12 @@
 //! The inner layer: answers DEADLINE_EXCEEDED when the deadline of a call passes.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -49,35 +49,15 @@ where
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let timeout = request.headers().get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
         let Some(timeout) = timeout else { return Box::pin(self.0.call(request)) };
-        let deadline = Instant::now() + timeout.saturating_sub(margin(timeout));
+        let deadline = Instant::now() + timeout;
         request.extensions_mut().insert(Deadline(deadline));
         let answer = self.0.call(request);
         Box::pin(async move {
-            in_time(deadline, answer).await.unwrap_or_else(|| {
+            tokio::time::timeout_at(deadline, answer).await.unwrap_or_else(|_| {
                 Ok(status::plain(ErrorReason::DeadlinePassed, "the deadline of the call has passed").into_http())
             })
         })
     }
-}
-
-/// Returns the answer. `None` if the deadline passes first. Reads the clock besides the timer: if tonic's own timer fires
-/// in the same millisecond, it may wake the call first.
-async fn in_time<T>(deadline: Instant, answer: impl Future<Output = T>) -> Option<T> {
-    let mut answer = pin!(answer);
-    let mut timer = pin!(sleep_until(deadline));
-    poll_fn(|cx| {
-        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-            return Poll::Ready(Some(answer));
-        }
-        let passed = Instant::now() >= deadline || timer.as_mut().poll(cx).is_ready();
-        if passed { Poll::Ready(None) } else { Poll::Pending }
-    })
-    .await
-}
-
-/// Returns how much earlier this layer gives up than tonic, which answers CANCELLED and not DEADLINE_EXCEEDED.
-fn margin(timeout: Duration) -> Duration {
-    (timeout / 10).min(Duration::from_millis(5))
 }
 
 /// Reads a `grpc-timeout`: at most 8 digits and a unit (the gRPC over HTTP/2 specification).

@@ -14,7 +14,7 @@ use crate::grpc::generated::check_service_server::CheckService;
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::services::Reply;
 use crate::grpc::{convert, status};
-use crate::limits::CHECK_LIST_MAX;
+use crate::limits::{CHECK_LIST_MAX, ITEM_ERRORS_MAX};
 use crate::wire::{
     BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, ErrorReason, ItemError,
     PermissionList, check_request, timestamp,
@@ -52,7 +52,8 @@ impl CheckService for CheckApi {
         let project = project(&published, &request.project)?;
         let now = clock::now();
         let defaults = request.defaults.clone().unwrap_or_default();
-        let mut answers = Answers { decisions: Vec::with_capacity(request.items.len()), errors: Vec::new() };
+        let decisions = Vec::with_capacity(request.items.len());
+        let mut answers = Answers { decisions, errors: Vec::new(), errors_total: 0 };
         let mut scratch = Vec::with_capacity(ITEMS_A_TURN.min(request.items.len()));
         for items in request.items.chunks(ITEMS_A_TURN) {
             if !answers.decisions.is_empty() {
@@ -63,6 +64,7 @@ impl CheckService for CheckApi {
         Ok(Response::new(BatchCheckResponse {
             decisions: answers.decisions,
             errors: answers.errors,
+            errors_total: answers.errors_total,
             revision: published.token.to_string(),
             evaluated_at: Some(timestamp(now)),
         }))
@@ -72,6 +74,7 @@ impl CheckService for CheckApi {
 struct Answers {
     decisions: Vec<i32>,
     errors: Vec<ItemError>,
+    errors_total: i32,
 }
 
 impl Answers {
@@ -85,16 +88,20 @@ impl Answers {
         scratch: &mut Vec<Decision>,
     ) {
         let first = self.decisions.len();
-        let errors_before = self.errors.len();
+        let mut malformed = Vec::new();
         for (at, item) in items.iter().enumerate() {
             let [org_id, user_id, permission] = filled(item, defaults);
             if let Err((field, why)) = convert::checked(org_id, user_id, permission) {
-                self.errors.push(ItemError {
-                    index: (first + at) as i32,
-                    reason: ErrorReason::InvalidField.as_str_name().into(),
-                    field: field.into(),
-                    description: why.to_string(),
-                });
+                malformed.push(first + at);
+                self.errors_total += 1;
+                if self.errors.len() < ITEM_ERRORS_MAX {
+                    self.errors.push(ItemError {
+                        index: (first + at) as i32,
+                        reason: ErrorReason::InvalidField.as_str_name().into(),
+                        field: field.into(),
+                        description: why.to_string(),
+                    });
+                }
             }
         }
         scratch.clear();
@@ -105,8 +112,8 @@ impl Answers {
         });
         project.check_batch(asks, now, scratch);
         self.decisions.extend(scratch.iter().map(|&decision| decision as i32));
-        for error in &self.errors[errors_before..] {
-            self.decisions[error.index as usize] = crate::wire::Decision::Unspecified as i32;
+        for at in malformed {
+            self.decisions[at] = crate::wire::Decision::Unspecified as i32;
         }
     }
 }

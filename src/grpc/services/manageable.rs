@@ -7,12 +7,14 @@ use crate::domain::commands::manageable::{Ask, Manageable, ManageableRole, manag
 use crate::domain::rules::role::visible_order;
 use crate::domain::rules::visibility::Visibility;
 use crate::grpc::app::App;
+use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::page::{Page, Scope};
 use crate::grpc::{convert, status};
 use crate::wire::{self, ErrorReason};
 
 pub async fn list(
     app: &App,
+    deadline: Option<Deadline>,
     request: &wire::ListManageableRolesRequest,
 ) -> Result<wire::ListManageableRolesResponse, Status> {
     let project = convert::project(&request.project)?;
@@ -28,8 +30,8 @@ pub async fn list(
         limit: page.limit as usize + 1,
     };
     let failed = || status::plain(ErrorReason::Internal, "the list could not be computed");
+    let published = app.at(request.consistency.as_ref(), deadline).await?;
     let turn = app.trials.clone().acquire_owned().await.map_err(|_| failed())?;
-    let published = app.engine.pin();
     // The position is the name of a visible role, because a rank would reveal internal roles.
     if let (Some(name), Some(project)) = (&page.after, published.state.project(&project)) {
         ask.after = project.role_named(name).filter(|&role| project.is_visible(role));
@@ -77,8 +79,8 @@ fn shown(role: &ManageableRole) -> wire::ManageableRole {
 fn scope(found: &Manageable) -> Scope {
     let project = &found.project;
     Scope {
-        project: project.id.number().into(),
-        org: found.org.number().into(),
+        project: project.record.create_time.0,
+        org: project.org_numbered(found.org).map_or(0, |org| org.record.profile.create_time.0),
         role_order: visible_order(project),
         named: 0,
     }

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::manageable;
 use crate::clock;
 use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
-use crate::domain::model::id::{PermissionId, RoleId};
+use crate::domain::model::id::RoleId;
 use crate::domain::model::refusal::Noun;
 use crate::domain::rules::member_list::MemberFilter;
 use crate::domain::rules::viewer::View;
@@ -15,6 +15,7 @@ use crate::domain::rules::visibility::Visibility;
 use crate::domain::{Command, OrgId, Refusal, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::membership_service_server::MembershipService;
+use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::page::{Page, Scope};
 use crate::grpc::services::Reply;
 use crate::grpc::write::respond;
@@ -97,8 +98,9 @@ impl MembershipService for MembershipApi {
             Some(_) => None,
             None => {
                 let at = reading.published.state.revision();
+                let _turn = self.0.list_turns.next(project.id).await?;
                 let revision = self.0.store.membership_revision(at, project, org, &user_id).await;
-                Some(revision.map_err(|error| status::unavailable(&error))?)
+                Some(revision.map_err(|error| status::unread(&error))?)
             }
         };
         let member = Some(self.shown(&MemberRow { member, revision }));
@@ -128,9 +130,11 @@ impl MembershipService for MembershipApi {
         };
         let role = role.as_ref().map(known_role).transpose()?;
         let permission = permission.map(|name| project.permission(&name)).transpose().map_err(&refused)?;
-        let mut scope = Scope { org: org.no.number().into(), ..reading.scope() };
-        for number in [role.map(RoleId::number), permission.map(PermissionId::number)].into_iter().flatten() {
-            scope = scope.naming(number);
+        let mut scope = Scope { org: org.record.profile.create_time.0, ..reading.scope() };
+        let role_created = role.and_then(|role| Some(project.roles.get(role)?.create_time.0));
+        let permission_created = permission.and_then(|id| Some(project.permissions.get(id)?.create_time.0));
+        for created in [role_created, permission_created].into_iter().flatten() {
+            scope = scope.naming(created);
         }
         let filter = MemberFilter { visibility: visibility(view), role, permission };
         let rows = match &viewer {
@@ -149,7 +153,8 @@ impl MembershipService for MembershipApi {
                     limit: page.limit,
                     now,
                 };
-                self.0.store.list_members(&ask).await.map_err(|error| status::unavailable(&error))?
+                let _turn = self.0.list_turns.next(project.id).await?;
+                self.0.store.list_members(&ask).await.map_err(|error| status::unread(&error))?
             }
         };
         let (members, last) = page.fill(rows, |row| self.shown(row));
@@ -164,7 +169,8 @@ impl MembershipService for MembershipApi {
         &self,
         request: Request<wire::ListManageableRolesRequest>,
     ) -> Reply<wire::ListManageableRolesResponse> {
-        manageable::list(&self.0, request.get_ref()).await.map(Response::new)
+        let deadline = request.extensions().get::<Deadline>().copied();
+        manageable::list(&self.0, deadline, request.get_ref()).await.map(Response::new)
     }
 
     async fn list_user_memberships(
@@ -185,7 +191,8 @@ impl MembershipService for MembershipApi {
             limit: page.limit,
             now: clock::now(),
         };
-        let rows = self.0.store.list_user_memberships(&ask).await.map_err(|error| status::unavailable(&error))?;
+        let _turn = self.0.list_turns.next(reading.project.id).await?;
+        let rows = self.0.store.list_user_memberships(&ask).await.map_err(|error| status::unread(&error))?;
         let (memberships, last) = page.fill(rows, |row| self.shown(row));
         let last = last.as_ref().map(|row| row.member.org_id.as_str());
         Ok(Response::new(wire::ListUserMembershipsResponse {

@@ -59,6 +59,7 @@ impl OrgService for OrgApi {
             after: page.after.as_deref().map(OrgId::stored),
             limit: page.limit,
         };
+        let _turn = self.0.list_turn(&project).await?;
         let found = self.0.store.list_orgs(ask).await.map_err(self.0.read_failed(&project))?;
         let scope = Scope::of(&found);
         let (orgs, last) = page.fill(found.rows, |row| wire::org(&row.profile, &row.role_mapping));

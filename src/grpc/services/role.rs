@@ -155,7 +155,7 @@ fn roles_for(
     let show = |&(position, &id): &(usize, &RoleId)| wire::role(project, id, position, Visibility::VisibleOnly);
     let (roles, last) = page.fill(visible.skip(start), show);
     let last = last.map(|(_, &id)| project.role_name(id));
-    let scope = Scope { org: org.no.number().into(), role_order: visible_order(project), ..reading.scope() };
+    let scope = Scope { org: org.record.profile.create_time.0, role_order: visible_order(project), ..reading.scope() };
     Ok(wire::ListRolesResponse {
         next_page_token: page.next_token(scope, last.as_ref().map(RoleName::as_str))?,
         roles,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response};
 
+use crate::clock;
 use crate::grpc::app::App;
 use crate::grpc::generated::server_service_server::ServerService;
 use crate::grpc::services::Reply;
@@ -40,6 +41,10 @@ impl ServerService for ServerApi {
                 Database::Postgres => "postgres".into(),
             },
             start_time: Some(timestamp(app.start_time)),
+            clock_behind: clock::behind(app.engine.load().state.revision().at).map(|behind| prost_types::Duration {
+                seconds: behind.as_secs() as i64,
+                nanos: behind.subsec_nanos() as i32,
+            }),
             revision: app.engine.load().token.to_string(),
         }))
     }

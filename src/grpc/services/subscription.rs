@@ -62,6 +62,7 @@ impl SubscriptionService for SubscriptionApi {
         let arguments = ["ListSubscriptions", project.as_str(), &request.role_mapping];
         let page = Page::read(&arguments, request.page_size, &request.page_token)?;
         let after = page.after.as_deref().map(OrgId::stored);
+        let _turn = self.0.list_turn(&project).await?;
         let found = self.0.store.list_subscriptions(&project, mapping.as_ref(), after, page.limit).await;
         let found = found.map_err(self.0.read_failed(&project))?;
         let scope = Scope::of(&found);

@@ -8,7 +8,7 @@ pub type RowPath<'a> = &'a (dyn Fn(usize) -> String + Sync);
 pub struct Names<'a> {
     /// The project's key, if the request has one.
     pub project: &'a str,
-    /// The path under which an update has the fields of the resource: `role.`.
+    /// The path under which an update has the fields of the resource: `resource.`.
     pub resource: &'a str,
     pub row: RowPath<'a>,
 }

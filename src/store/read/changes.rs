@@ -1,4 +1,4 @@
-//! Reads the commits after a revision, for other servers and followers.
+//! Reads the commits after a revision, for the replica and for a writer that catches up.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::wire::change::decode;
 impl Store {
     /// Returns at most `limit` commits after `mine`, which must belong to this history.
     pub async fn commits_since(&self, mine: Revision, limit: u32) -> Result<Vec<Commit>, SinceError> {
-        let snapshot = self.snapshot().await?;
+        let snapshot = self.reserved_snapshot().await?;
         let head = snapshot.revision;
         let commits = match (head.number, head.tag) {
             (number, tag) if (number, tag) == (mine.number, mine.tag) => Ok(Vec::new()),

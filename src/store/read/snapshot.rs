@@ -1,6 +1,8 @@
 //! The database at one revision: a read transaction that reads the newest revision first.
 
-use sea_orm::{AccessMode, DatabaseTransaction, DbErr, IsolationLevel, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    AccessMode, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, TransactionOptions, TransactionTrait,
+};
 use tokio::task::JoinError;
 
 use crate::domain::Revision;
@@ -28,6 +30,15 @@ pub struct Snapshot {
 impl Store {
     /// Begins to read. The snapshot sees nothing that is committed from now on.
     pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.snapshot_on(self.reads().clone()).await
+    }
+
+    /// Begins to read on a connection that lists cannot take.
+    pub(in crate::store) async fn reserved_snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.snapshot_on(self.reserved().clone()).await
+    }
+
+    async fn snapshot_on(&self, connections: DatabaseConnection) -> Result<Snapshot, StoreError> {
         let options = match self.database() {
             // A transaction of SQLite reads one snapshot from its first statement on. It takes no options.
             Database::Sqlite => TransactionOptions::default(),
@@ -43,11 +54,14 @@ impl Store {
         // return the connection inside a transaction, and the next read on it would fail. A snapshot that no caller takes
         // is dropped whole, and that rolls back.
         let beginning = tokio::spawn(async move {
-            let tx = store.reads().begin_with_options(options).await?;
+            let tx = connections.begin_with_options(options).await?;
             let revision = store.read_head(&tx, "").await?.revision;
             Ok(Snapshot { tx, revision })
         });
-        joined(beginning.await)?
+        match joined(beginning.await)? {
+            Err(error) => Err(self.failed(error).await),
+            begun => begun,
+        }
     }
 }
 

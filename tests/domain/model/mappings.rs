@@ -33,6 +33,7 @@ impl ProjectModel {
         &mut self,
         command: &CreateRoleMapping,
         now: Time,
+        created: Time,
         limits: &Limits,
     ) -> Result<Answer, Reason> {
         let name = command.name.to_string();
@@ -40,7 +41,7 @@ impl ProjectModel {
             return Err(Reason::RoleMappingAlreadyExists);
         }
         at_most(limits.role_mappings, self.mappings.len() + 1)?;
-        let details = Details::new(&command.description, false, now);
+        let details = Details::new(&command.description, false, created);
         let mapping = match &command.duplicate_of {
             Some(original) => {
                 let original = self.mapping(original.as_str())?;

@@ -11,7 +11,7 @@ use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles};
 
 impl ProjectModel {
     /// S1, S4, S5.
-    pub(super) fn create_org(&mut self, command: &CreateOrg, now: Time, limits: &Limits) -> Result<Answer, Reason> {
+    pub(super) fn create_org(&mut self, command: &CreateOrg, created: Time, limits: &Limits) -> Result<Answer, Reason> {
         let org = command.org_id.to_string();
         if self.orgs.contains_key(&org) {
             return Err(Reason::OrgAlreadyExists);
@@ -33,7 +33,7 @@ impl ProjectModel {
         let org_model = OrgModel {
             display_name: command.display_name.clone(),
             metadata: command.metadata.clone(),
-            created: now,
+            created,
             mapping,
             members,
         };

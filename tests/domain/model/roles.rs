@@ -37,11 +37,11 @@ impl ProjectModel {
     pub(super) fn create_permissions(
         &mut self,
         command: &CreatePermissions,
-        now: Time,
+        created: Time,
         limits: &Limits,
     ) -> Result<Answer, Reason> {
         at_most(limits.permissions, self.permissions.len() + command.permissions.len())?;
-        let mut created = Vec::new();
+        let mut names = Vec::new();
         for new in &command.permissions {
             let name = new.name.to_string();
             if name.starts_with("rolecall::") {
@@ -50,10 +50,10 @@ impl ProjectModel {
             if self.permission(&name).is_ok() {
                 return Err(Reason::PermissionAlreadyExists);
             }
-            self.permissions.insert(name.clone(), Details::new(&new.description, false, now));
-            created.push(name);
+            self.permissions.insert(name.clone(), Details::new(&new.description, false, created));
+            names.push(name);
         }
-        Ok(match created.pop() {
+        Ok(match names.pop() {
             Some(only) if !command.batch => Answer::Permission(only),
             _ => Answer::PermissionsCreated(command.permissions.len()),
         })
@@ -108,7 +108,12 @@ impl ProjectModel {
     }
 
     /// R1, R2.
-    pub(super) fn create_role(&mut self, command: &CreateRole, now: Time, limits: &Limits) -> Result<Answer, Reason> {
+    pub(super) fn create_role(
+        &mut self,
+        command: &CreateRole,
+        created: Time,
+        limits: &Limits,
+    ) -> Result<Answer, Reason> {
         let name = command.name.to_string();
         if self.roles.iter().any(|(other, details)| details.matches_ignoring_case(other, &name)) {
             return Err(Reason::RoleAlreadyExists);
@@ -127,7 +132,7 @@ impl ProjectModel {
             Place::Above(other) => position(other.as_str())?,
             Place::Below(other) => position(other.as_str())? + 1,
         };
-        self.roles.insert(at, (name.clone(), Details::new(&command.description, command.internal, now)));
+        self.roles.insert(at, (name.clone(), Details::new(&command.description, command.internal, created)));
         self.manage(&name, &command.manages, limits)?;
         Ok(Answer::Role(name))
     }

@@ -31,7 +31,7 @@ pub fn convert(draft: &mut Draft<'_>, command: &ConvertRoleStructure) -> Result<
     etag::check(command.etag.as_deref(), project.id.number(), project.record.version)?;
     let is = project.record.role_structure;
     if is == command.to {
-        return Err(Refusal::WrongRoleStructure { is, why: "there is nothing to convert" });
+        return Err(Refusal::WrongRoleStructure { is, why: "there is nothing to convert", rule: "P5" });
     }
     match command.to {
         RoleStructure::MultiRole => to_multi(draft, &project)?,

@@ -65,7 +65,7 @@ fn create_one(
             description: new.description.as_str().into(),
             internal: new.internal,
             rank: lowest + RANK_STEP,
-            create_time: draft.now(),
+            create_time: draft.commit_time(),
             aliases: [].into(),
             version: 1,
             manages: managed(&project, &new.manages, Some((&new.name, id)))?.into_iter().collect(),

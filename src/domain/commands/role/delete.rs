@@ -47,6 +47,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Re
     let Some(role) = project.roles.get(deleted) else { return Err(Refusal::Bug) };
     etag::check(command.etag.as_deref(), deleted.number(), role.version)?;
     let record = &project.record;
+    // A default role cannot be deleted (R5).
     if [record.default_role, record.default_owner_role].contains(&deleted) {
         let why = "it is the project's default role or default owner role; name another first".into();
         return Err(Refusal::DefaultRoleUnsuitable { role: role.name.clone(), deleting: true, why });

@@ -1,0 +1,222 @@
+//! The outermost service of a connection: bounds the memory of each call and the time for its body, and ends streams when
+//! the server stops.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::sync::watch;
+use tokio::time::Sleep;
+use tonic::body::Body;
+use tonic::codegen::StdError;
+use tonic::{Code, Status};
+
+use super::calls::{Call, Calls, Kind};
+use crate::grpc::status;
+use crate::limits::REFUSABLE_ANSWER_BYTES;
+use crate::wire::ErrorReason;
+
+/// Serves the calls of one connection.
+pub struct Bounded<S> {
+    pub inner: S,
+    pub calls: Arc<Calls>,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: Duration,
+    /// Becomes true when the server stops.
+    pub stop: watch::Receiver<bool>,
+}
+
+type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Resolves when the server stops.
+fn stopped(mut stop: watch::Receiver<bool>) -> Stopped {
+    Box::pin(async move {
+        // Also if the sender is dropped.
+        let _ = stop.wait_for(|stop| *stop).await;
+    })
+}
+
+impl<S> Bounded<S>
+where
+    S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible> + Clone,
+{
+    /// Begins a call.
+    pub fn call<B>(&self, request: http::Request<B>) -> BoundedCall<S::Future>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<StdError>,
+    {
+        let kind = kind(request.uri().path());
+        let call = match self.calls.begin(kind) {
+            Ok(call) => call,
+            Err(status) => return BoundedCall::Refused(Some(status)),
+        };
+        let stop = (kind == Kind::Stream).then(|| self.stop.clone());
+        let limit = match &stop {
+            None => Limit::Within(self.body_timeout, None),
+            Some(stop) => Limit::UntilStop(stopped(stop.clone())),
+        };
+        let call_of_body = call.clone();
+        let request = request.map(|inner| Body::new(RequestBody { inner, call: call_of_body, limit }));
+        // Routes are always ready.
+        let answer = self.inner.clone().call(request);
+        BoundedCall::Running { call, answer, stop }
+    }
+}
+
+fn kind(path: &str) -> Kind {
+    match path {
+        "/grpc.health.v1.Health/Watch" => Kind::Stream,
+        "/grpc.health.v1.Health/Check" => Kind::Health,
+        _ if path.starts_with("/grpc.reflection.") => Kind::Stream,
+        _ => Kind::Plain,
+    }
+}
+
+/// The future of [`Bounded`].
+pub enum BoundedCall<F> {
+    Refused(Option<Status>),
+    Running { call: Arc<Call>, answer: F, stop: Option<watch::Receiver<bool>> },
+}
+
+impl<F> Future for BoundedCall<F>
+where
+    F: Future<Output = Result<http::Response<Body>, Infallible>> + Unpin,
+{
+    type Output = Result<http::Response<AnswerBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (call, answer, stop) = match &mut *self {
+            Self::Refused(status) => {
+                let status = status.take().unwrap_or_else(|| Status::internal("polled after it was answered"));
+                return Poll::Ready(Ok(status.into_http()));
+            }
+            Self::Running { call, answer, stop } => (call, answer, stop),
+        };
+        let response = ready!(call.run(|| Pin::new(answer).poll(cx)))?;
+        call.answered();
+        let (head, inner) = response.into_parts();
+        let mut body = AnswerBody { inner, first: None, call: Some(call.clone()), stop: stop.take().map(stopped) };
+        if body.stop.is_none() {
+            // Encode the answer now, so that its bytes are counted even if the client never reads it.
+            if let Poll::Ready(Some(frame)) = Pin::new(&mut body.inner).poll_frame(cx) {
+                let bytes = frame.as_ref().ok().and_then(|frame| frame.data_ref().map(Bytes::len)).unwrap_or(0);
+                let taken = call.take(bytes);
+                // A small answer may be the only record of a write.
+                if let Err(status) = taken
+                    && bytes > REFUSABLE_ANSWER_BYTES
+                {
+                    return Poll::Ready(Ok(status.into_http()));
+                }
+                body.first = Some(frame);
+            }
+        }
+        Poll::Ready(Ok(http::Response::from_parts(head, body)))
+    }
+}
+
+/// When a body must have arrived.
+enum Limit {
+    /// The timer starts when the body has to be waited for.
+    Within(Duration, Option<Pin<Box<Sleep>>>),
+    UntilStop(Stopped),
+}
+
+/// The body of a request. Its bytes are taken from the budget as they arrive.
+struct RequestBody<B> {
+    inner: B,
+    call: Arc<Call>,
+    limit: Limit,
+}
+
+impl<B> http_body::Body for RequestBody<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: Into<StdError>,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
+            let Some(frame) = frame else { return Poll::Ready(None) };
+            let frame = frame.map_err(|error| Status::from_error(error.into()))?;
+            self.call.take(frame.data_ref().map_or(0, Bytes::len))?;
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        match &mut self.limit {
+            Limit::Within(timeout, timer) => {
+                let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(*timeout)));
+                ready!(timer.as_mut().poll(cx));
+                let why = format!("the body of the request did not arrive within {} s", timeout.as_secs_f32());
+                Poll::Ready(Some(Err(status::plain(ErrorReason::DeadlinePassed, why))))
+            }
+            Limit::UntilStop(stopped) => {
+                ready!(stopped.as_mut().poll(cx));
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The body of an answer. The call is in flight until the last byte is sent.
+#[derive(Default)]
+pub struct AnswerBody {
+    inner: Body,
+    first: Option<Result<Frame<Bytes>, Status>>,
+    call: Option<Arc<Call>>,
+    stop: Option<Stopped>,
+}
+
+/// Bytes that keep their call in flight.
+struct Unsent {
+    bytes: Bytes,
+    _call: Option<Arc<Call>>,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = match self.first.take() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Pin::new(&mut self.inner).poll_frame(cx),
+        };
+        if frame.is_pending() {
+            let Some(stop) = &mut self.stop else { return Poll::Pending };
+            ready!(stop.as_mut().poll(cx));
+            self.stop = None;
+            self.inner = Body::empty();
+            let status = status::call_failed(Code::Unavailable, "the server is stopping");
+            let mut trailers = http::HeaderMap::new();
+            status.add_header(&mut trailers)?;
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        let call = self.call.clone();
+        frame.map_ok(|frame| frame.map_data(|bytes| Bytes::from_owner(Unsent { bytes, _call: call })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.inner.is_end_stream()
+    }
+}

@@ -1,0 +1,233 @@
+//! Accounts for the memory of all calls, and for the calls of each connection that are in flight.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tonic::Status;
+
+use crate::grpc::status;
+use crate::limits::{CALL_BYTES, LARGE_CALL_BYTES};
+
+tokio::task_local! {
+    /// The call whose request is being decoded: a codec does not see the request's extensions.
+    static CURRENT: Arc<Call>;
+}
+
+/// The bytes that all calls of a server take: requests that are read, decoded and answered, and answers not yet sent.
+pub struct Budget {
+    used: AtomicUsize,
+    max: usize,
+}
+
+impl Budget {
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), max })
+    }
+
+    /// Takes bytes for a call that has `held` bytes with them. Large calls leave a quarter of the budget to small ones.
+    fn take(&self, bytes: usize, held: usize) -> Result<(), Status> {
+        let max = if held > LARGE_CALL_BYTES { self.max / 4 * 3 } else { self.max };
+        if self.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= max {
+            return Ok(());
+        }
+        self.give_back(bytes);
+        Err(status::out_of_memory(self.max))
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// How many periods of unsent answers are told apart.
+const PERIODS: usize = 4;
+
+/// The calls of one connection.
+pub struct Calls {
+    budget: Arc<Budget>,
+    /// Calls whose answer is not sent yet, without streams that last as long as the connection.
+    in_flight: AtomicUsize,
+    streams: AtomicUsize,
+    started: AtomicU64,
+    period: AtomicUsize,
+    /// Answers that wait to be sent, by the period in which they were made.
+    unsent: [AtomicUsize; PERIODS],
+}
+
+impl Calls {
+    pub fn new(budget: Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self {
+            budget,
+            in_flight: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
+            started: AtomicU64::new(0),
+            period: AtomicUsize::new(0),
+            unsent: Default::default(),
+        })
+    }
+
+    /// Begins a call. Refuses it if the memory of calls is used up. Health checks are always answered.
+    pub(super) fn begin(self: &Arc<Self>, kind: Kind) -> Result<Arc<Call>, Status> {
+        let charged = if kind == Kind::Health { 0 } else { CALL_BYTES };
+        self.budget.take(charged, charged)?;
+        self.counter(kind).fetch_add(1, Ordering::Relaxed);
+        self.started.fetch_add(1, Ordering::Relaxed);
+        let calls = self.clone();
+        Ok(Arc::new(Call { calls, kind, charged: AtomicUsize::new(charged), answered_in: AtomicUsize::new(0) }))
+    }
+
+    fn counter(&self, kind: Kind) -> &AtomicUsize {
+        if kind == Kind::Stream { &self.streams } else { &self.in_flight }
+    }
+
+    /// Returns true if a stop must wait for a call.
+    pub fn any_in_flight(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns the number of calls so far, or `None` if one is in flight or a stream is open.
+    pub fn idle_after(&self) -> Option<u64> {
+        let idle = !self.any_in_flight() && self.streams.load(Ordering::Relaxed) == 0;
+        idle.then(|| self.started.load(Ordering::Relaxed))
+    }
+
+    /// Begins a period. Returns true if an answer was made two periods ago or earlier and is not sent yet.
+    pub fn answer_is_stuck(&self) -> bool {
+        let period = self.period.fetch_add(1, Ordering::Relaxed) + 1;
+        period >= 2 && self.unsent[(period - 2) % PERIODS].load(Ordering::Relaxed) > 0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Plain,
+    Health,
+    /// Health watches and reflection. They last until the client ends them.
+    Stream,
+}
+
+/// A call. It is in flight and its bytes are taken until everything that holds it is dropped.
+pub struct Call {
+    calls: Arc<Calls>,
+    kind: Kind,
+    charged: AtomicUsize,
+    /// One more than the period of the answer. 0 before it.
+    answered_in: AtomicUsize,
+}
+
+impl Call {
+    /// Takes bytes, or refuses the call. Streams have small messages and take none.
+    pub(super) fn take(&self, bytes: usize) -> Result<(), Status> {
+        if self.kind != Kind::Plain {
+            return Ok(());
+        }
+        let held = self.charged.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let taken = self.calls.budget.take(bytes, held);
+        if taken.is_err() {
+            self.charged.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Gives back what the request took: it has been answered and dropped.
+    pub(super) fn answered(&self) {
+        if self.kind == Kind::Stream {
+            return;
+        }
+        let held = self.charged.load(Ordering::Relaxed);
+        let kept = held.min(CALL_BYTES);
+        self.charged.store(kept, Ordering::Relaxed);
+        self.calls.budget.give_back(held - kept);
+        let period = self.calls.period.load(Ordering::Relaxed);
+        self.calls.unsent[period % PERIODS].fetch_add(1, Ordering::Relaxed);
+        self.answered_in.store(period + 1, Ordering::Relaxed);
+    }
+
+    /// Runs a part of the call, so that decoding finds the call.
+    pub(super) fn run<T>(self: &Arc<Self>, part: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self.clone(), part)
+    }
+}
+
+/// Takes bytes for the request that is being decoded, or refuses the call.
+pub fn take_for_decoding(bytes: usize) -> Result<(), Status> {
+    // Only tests decode outside of a call.
+    CURRENT.try_with(|call| call.take(bytes)).unwrap_or(Ok(()))
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.calls.budget.give_back(self.charged.load(Ordering::Relaxed));
+        if let Some(period) = self.answered_in.load(Ordering::Relaxed).checked_sub(1) {
+            self.calls.unsent[period % PERIODS].fetch_sub(1, Ordering::Relaxed);
+        }
+        self.calls.counter(self.kind).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn calls_share_one_budget_and_return_it() {
+        let budget = Budget::new(16 * LARGE_CALL_BYTES);
+        let (one, other) = (Calls::new(budget.clone()), Calls::new(budget.clone()));
+        let large = one.begin(Kind::Plain).unwrap();
+        large.take(11 * LARGE_CALL_BYTES).unwrap();
+        // Three quarters are for large calls.
+        assert_eq!(large.take(LARGE_CALL_BYTES).unwrap_err().code(), Code::ResourceExhausted);
+        let small = other.begin(Kind::Plain).unwrap();
+        for _ in 0..3 {
+            other.begin(Kind::Plain).unwrap().take(LARGE_CALL_BYTES - CALL_BYTES).unwrap();
+        }
+        assert!(small.take(LARGE_CALL_BYTES * 2).is_err());
+        small.take(LARGE_CALL_BYTES / 2).unwrap();
+        large.answered();
+        large.take(LARGE_CALL_BYTES).unwrap();
+        drop((large, small));
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+        assert!(!one.any_in_flight() && !other.any_in_flight());
+    }
+
+    #[test]
+    fn a_full_budget_refuses_all_calls_but_health_checks() {
+        let budget = Budget::new(CALL_BYTES);
+        let calls = Calls::new(budget);
+        let _call = calls.begin(Kind::Plain).unwrap();
+        let refused = calls.begin(Kind::Plain).map(|_| ()).unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert!(tonic_types::StatusExt::get_details_retry_info(&refused).is_some());
+        assert!(calls.begin(Kind::Health).is_ok());
+    }
+
+    #[test]
+    fn an_answer_is_stuck_after_two_periods() {
+        let calls = Calls::new(Budget::new(1 << 20));
+        for _ in 0..10 {
+            let call = calls.begin(Kind::Plain).unwrap();
+            assert!(!calls.answer_is_stuck());
+            call.answered();
+            assert!(!calls.answer_is_stuck());
+            let sent = calls.begin(Kind::Plain).unwrap();
+            sent.answered();
+            drop(sent);
+            assert!(calls.answer_is_stuck());
+        }
+    }
+
+    #[test]
+    fn a_connection_is_idle_without_calls_and_streams() {
+        let calls = Calls::new(Budget::new(1 << 20));
+        let stream = calls.begin(Kind::Stream).unwrap();
+        assert!(!calls.any_in_flight(), "a stop does not wait for a stream");
+        assert_eq!(calls.idle_after(), None);
+        drop(stream);
+        assert_eq!(calls.idle_after(), Some(1));
+        let _call = calls.begin(Kind::Plain).unwrap();
+        assert_eq!(calls.idle_after(), None);
+        assert!(calls.any_in_flight());
+    }
+}

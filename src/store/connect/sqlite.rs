@@ -1,0 +1,141 @@
+//! Opens a SQLite file, and locks it, so that one server uses it.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use sea_orm::sqlx::Connection;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, DatabaseConnection};
+
+use super::{ACQUIRE_TIMEOUT, Purpose, cause, shown};
+use crate::store::StoreError;
+
+/// How long SQLite waits for a lock; there is one writer a file, so that only checkpoints are waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The rows that SQLite reads ahead of a load.
+pub const ROWS_AHEAD: usize = 4_096;
+
+/// An open SQLite file.
+pub struct Sqlite {
+    url: String,
+    file: PathBuf,
+    wal: PathBuf,
+    /// The file and its log as they were opened.
+    opened: Mutex<Option<[FileId; 2]>>,
+    /// Held while the store is open.
+    _lock: File,
+}
+
+/// The device and inode of a file.
+type FileId = (u64, u64);
+
+impl Sqlite {
+    pub fn new(url: &str) -> Result<Self, StoreError> {
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            return Err(StoreError::InMemory);
+        }
+        let options: SqliteConnectOptions = url.parse().map_err(|_| StoreError::Url(shown(url)))?;
+        let file = options.get_filename();
+        if file.as_os_str().is_empty() {
+            return Err(StoreError::Url(shown(url)));
+        }
+        let failed = |path: &Path, cause: std::io::Error| StoreError::Open {
+            database: path.display().to_string(),
+            cause: cause.to_string(),
+        };
+        let file = real(file).map_err(|cause| failed(file, cause))?;
+        let lock = lock(&file)?;
+        // The lock and the log lie beside a name of the file. Another name would lead to another lock and another log.
+        match file.metadata() {
+            Ok(metadata) if metadata.nlink() > 1 => return Err(StoreError::HardLinks(file)),
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(failed(&file, cause)),
+            _ => {}
+        }
+        Ok(Self { url: url.into(), wal: beside(&file, "-wal"), file, opened: Mutex::default(), _lock: lock })
+    }
+
+    /// Refuses a file that was removed or replaced since it was opened: what is written to it now is lost. The first call
+    /// remembers the file. It must follow a transaction, which creates the log.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let id = |path: &Path| match path.metadata() {
+            Ok(metadata) => Ok((metadata.dev(), metadata.ino())),
+            Err(_) => Err(StoreError::Replaced(path.into())),
+        };
+        let now = [id(&self.file)?, id(&self.wal)?];
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let [file, wal] = *opened.get_or_insert(now);
+        match now {
+            [now, _] if now != file => Err(StoreError::Replaced(self.file.clone())),
+            [_, now] if now != wal => Err(StoreError::Replaced(self.wal.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    pub async fn pool(&self, purpose: Purpose, connections: u32) -> Result<DatabaseConnection, StoreError> {
+        let mut options = ConnectOptions::new(&self.url);
+        options.max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+        // A connection that opens the file later would find another one in its place. And SQLite deletes the log with the last
+        // connection.
+        options.idle_timeout(None).max_lifetime(None);
+        // If SQLite has rolled back by itself, as on a full disk, the driver's own ROLLBACK fails. It then takes the next
+        // transaction for a nested one and never commits it.
+        options.map_sqlx_sqlite_before_acquire(|connection, _| {
+            let is_free = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_free) })
+        });
+        options.map_sqlx_sqlite_opts(move |options| match purpose {
+            Purpose::Reads => settings(options).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD),
+            Purpose::Writes => settings(options).create_if_missing(true),
+        });
+        let opened = sea_orm::Database::connect(options).await;
+        opened.map_err(|error| StoreError::Open { database: shown(&self.url), cause: cause(&error) })
+    }
+}
+
+fn settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL may lose the last commits when the power fails; an answered write must not be lost.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+/// Two servers on one file would each trust a state of their own. The lock lies beside the file itself, under whatever
+/// name it was reached.
+fn lock(database: &Path) -> Result<File, StoreError> {
+    let path = beside(database, ".lock");
+    let open =
+        |cause: std::io::Error| StoreError::Open { database: path.display().to_string(), cause: cause.to_string() };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(open)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.into())),
+        Err(TryLockError::Error(error)) => Err(open(error)),
+    }
+}
+
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(ending);
+    name.into()
+}
+
+/// Resolves the links in a path. If the file does not exist, resolves its folder and appends its name.
+fn real(file: &Path) -> std::io::Result<PathBuf> {
+    match file.canonicalize() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        done => return done,
+    }
+    // A link to a file that does not exist yet.
+    if let Ok(target) = file.read_link() {
+        return real(&file.with_file_name(target));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(folder.canonicalize()?.join(file.file_name().unwrap_or_default()))
+}

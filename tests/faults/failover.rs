@@ -1,0 +1,164 @@
+//! A name that leads to another PostgreSQL server, and servers that must not be written to.
+
+use std::time::{Duration, Instant};
+
+use rolecall::domain::ProjectKey;
+use rolecall::server::Running;
+use rolecall::writer::Failure;
+
+use crate::database::{create_org, serve, wait_until};
+use crate::support::cluster::{CUT, Cluster, psql};
+use crate::support::postgres::run;
+use crate::support::proxy::Proxy;
+
+/// A primary, its standby, and a name that leads to the primary.
+struct Pair {
+    primary: Cluster,
+    standby: Cluster,
+    name: Proxy,
+}
+
+impl Pair {
+    async fn start() -> Option<Self> {
+        let primary = Cluster::start(&[])?;
+        let standby = primary.standby();
+        let name = Proxy::to(primary.port).await;
+        Some(Self { primary, standby, name })
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.name.port)
+    }
+
+    /// Waits until the standby has everything, promotes it, and leads the name to it.
+    async fn fail_over(&self) {
+        self.standby_has_everything().await;
+        self.standby.promote();
+        self.name.lead_to(self.standby.port);
+    }
+
+    async fn standby_has_everything(&self) {
+        let ask = "SELECT coalesce(max(revision), 0) FROM commits";
+        wait_until("the standby has everything", async || {
+            psql(&self.primary.url(), ask) == psql(&self.standby.url(), ask)
+        })
+        .await;
+    }
+}
+
+fn orgs(cluster: &Cluster) -> String {
+    psql(&cluster.url(), "SELECT org_id FROM orgs ORDER BY 1")
+}
+
+/// Writes until a write is stored. Every earlier one must be refused as unavailable, not as a bug.
+async fn writes_work_again(server: &Running, org: &str) {
+    let began = Instant::now();
+    loop {
+        match create_org(server, org).await {
+            Ok(_) => return,
+            Err(Failure::Unavailable) => {}
+            Err(failure) => panic!("{failure:?}"),
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "writes still fail");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_restarts_as_a_standby_is_left() {
+    let Some(pair) = Pair::start().await else { return };
+    let server = serve(&pair.url()).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    pair.standby_has_everything().await;
+    pair.primary.demote();
+    // The name still leads to the old server, which answers reads.
+    let error = create_org(&server, "nowhere").await.err();
+    assert!(matches!(error, Some(Failure::Unavailable)), "{error:?}");
+    pair.standby.promote();
+    pair.name.lead_to(pair.standby.port);
+    writes_work_again(&server, "second").await;
+    assert_eq!(orgs(&pair.standby), "first\nsecond");
+    assert_eq!(orgs(&pair.primary), "first");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_primary_is_not_written_to_and_left_with_its_connections_open() {
+    let Some(pair) = Pair::start().await else { return };
+    let server = serve(&pair.url()).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    pair.primary.set(&["default_transaction_read_only = on"]);
+    pair.primary.reload();
+    wait_until("the primary is read-only", async || {
+        psql(&pair.primary.url(), "SHOW default_transaction_read_only") == "on"
+    })
+    .await;
+    let error = create_org(&server, "nowhere").await.err();
+    assert!(matches!(error, Some(Failure::Unavailable)), "{error:?}");
+    pair.fail_over().await;
+    writes_work_again(&server, "second").await;
+    assert_eq!(orgs(&pair.standby), "first\nsecond");
+    assert_eq!(orgs(&pair.primary), "first");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_a_server_that_takes_no_writes_is_refused() {
+    let Some(pair) = Pair::start().await else { return };
+    serve(&pair.url()).await.unwrap().stop().await;
+    pair.standby_has_everything().await;
+    let refused = async |url: &str| serve(url).await.err().expect("the start is refused").to_string();
+    let error = refused(&pair.standby.url()).await;
+    assert!(error.contains("is a standby"), "{error}");
+    let read_only = format!("{}?options=-c%20default_transaction_read_only%3Don", pair.url());
+    let error = refused(&read_only).await;
+    assert!(error.contains("takes no writes"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_former_primary_that_still_takes_writes_is_refused() {
+    let Some(pair) = Pair::start().await else { return };
+    let server = serve(&pair.url()).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    pair.fail_over().await;
+    psql(&pair.primary.url(), CUT);
+    writes_work_again(&server, "second").await;
+    pair.name.lead_to(pair.primary.port);
+    psql(&pair.standby.url(), CUT);
+    let error = create_org(&server, "nowhere").await.err();
+    assert!(matches!(error, Some(Failure::Unavailable)), "{error:?}");
+    pair.name.lead_to(pair.standby.port);
+    writes_work_again(&server, "third").await;
+    assert_eq!(orgs(&pair.standby), "first\nsecond\nthird");
+    assert_eq!(orgs(&pair.primary), "first");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_restored_on_a_new_system_is_loaded() {
+    let Some(pair) = Pair::start().await else { return };
+    let server = serve(&pair.url()).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    pair.fail_over().await;
+    psql(&pair.primary.url(), CUT);
+    let restored = Cluster::start(&[]).expect("PostgreSQL was found");
+    let dump = pair.standby.programs().command("pg_dump").arg(pair.standby.url()).output().unwrap().stdout;
+    restored.write("dump.sql", &String::from_utf8(dump).unwrap());
+    let mut load = restored.programs().command("psql");
+    run(load
+        .args(["-X", "-q", "-o", "/dev/null", "-f"])
+        .arg(restored.folder().join("data/dump.sql"))
+        .arg(restored.url()));
+    writes_work_again(&server, "lost").await;
+    pair.name.lead_to(restored.port);
+    psql(&pair.standby.url(), CUT);
+    wait_until("the restored database is loaded", async || {
+        let state = server.app.engine.pin();
+        let project = state.state.project(&ProjectKey::default_project()).unwrap();
+        project.org("lost").is_none() && project.org("first").is_some()
+    })
+    .await;
+    writes_work_again(&server, "second").await;
+    assert_eq!(orgs(&restored), "first\nsecond");
+    server.stop().await;
+}

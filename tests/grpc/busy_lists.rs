@@ -1,0 +1,63 @@
+//! Lists that keep the database busy: they do not delay checks, health and other projects.
+
+use std::time::Duration;
+
+use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
+use rolecall::limits::{LISTS_PER_PROJECT_MAX, LISTS_WAITING_MAX, Limits};
+use rolecall::wire::{self, Decision, consistency::Requirement};
+use sea_orm::{ConnectionTrait, Database, TransactionTrait};
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::server::Server;
+use crate::support::on_postgres;
+
+#[test]
+fn k4_lists_delay_neither_the_newest_revision_nor_health_nor_other_projects() {
+    on_postgres(async |database| {
+        let here = Server::start(database.url.clone(), Limits::default()).await;
+        let there = Server::start(database.url.clone(), Limits::default()).await;
+        let project = here.single();
+        project.org("acme", "").await;
+        let other = here.multi().await;
+        project.add("acme", "ann", &[]).await;
+        let check = |org_id: &str, requirement| wire::CheckRequest {
+            consistency: Some(wire::Consistency { requirement: Some(requirement) }),
+            ..project.asking(org_id, "ann", "rolecall::can_view_other_members")
+        };
+        assert!(there.check(check("acme", Requirement::Latest(true))).await.unwrap().allowed);
+        // Lists of members now wait until the lock is released, as a slow list would.
+        let direct = Database::connect(&database.url).await.unwrap();
+        let lock = direct.begin().await.unwrap();
+        lock.execute_unprepared("LOCK TABLE memberships IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let list = wire::ListMembersRequest { org_id: "acme".into(), ..Default::default() };
+        let mut lists = tokio::task::JoinSet::new();
+        for _ in 0..LISTS_PER_PROJECT_MAX + LISTS_WAITING_MAX + 20 {
+            let (channel, list) = (there.channel.clone(), list.clone());
+            lists.spawn(async move { MembershipServiceClient::new(channel).list_members(list).await });
+        }
+        // The lists that find no place are refused.
+        for _ in 0..20 {
+            let refused = lists.join_next().await.unwrap().unwrap().unwrap_err();
+            assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+        }
+        let created = here.create_org(wire::CreateOrgRequest { org_id: "late".into(), ..Default::default() }).await;
+        let revision = created.unwrap().revision;
+        for requirement in [Requirement::AtLeast(revision), Requirement::Latest(true)] {
+            assert_eq!(there.check(check("late", requirement)).await.unwrap().decision(), Decision::NotAMember);
+        }
+        let orgs = wire::ListOrgsRequest { project: other.key.into(), ..Default::default() };
+        there.list_orgs(orgs).await.unwrap();
+        // Longer than the pause between two looks at the database.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let health = HealthClient::new(there.channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
+        assert_eq!(health.into_inner().status(), ServingStatus::Serving);
+        lock.rollback().await.unwrap();
+        while let Some(answer) = lists.join_next().await {
+            assert_eq!(answer.unwrap().unwrap().into_inner().members.len(), 1);
+        }
+        direct.close().await.unwrap();
+    });
+}
