@@ -101,7 +101,7 @@ impl Store {
     }
 }
 
-/// The innermost message: the driver's own words.
+/// Returns the message of the driver.
 fn cause(error: &DbErr) -> String {
     super::error::driver_error(error).map_or_else(|| error.to_string(), |error| error.to_string())
 }

@@ -95,7 +95,7 @@ async fn one_server_a_sqlite_file() {
 }
 
 #[tokio::test]
-async fn one_server_a_sqlite_file_under_whatever_name() {
+async fn one_server_a_sqlite_file_also_through_links() {
     let database = sqlite();
     let file = database.file().unwrap();
     let link = file.with_file_name("link.db");

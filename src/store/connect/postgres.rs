@@ -17,17 +17,17 @@ use crate::store::error::{ErrorClass, class_of};
 const PROBE_MAX: Duration = Duration::from_secs(2);
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// They override what the role or the database sets, also through pgbouncer, which drops startup parameters. A setting that
-/// the server does not have is skipped.
+/// The settings of every connection. They override those of the role and the database. They are set by SQL, because
+/// pgbouncer drops startup parameters. A setting that the server does not have is skipped.
 const SETTINGS: [(&str, &str); 9] = [
-    // Ends what hangs: the future of a write is never cancelled, so the server must give up by itself.
+    // The future of a write is never cancelled, so the server must end a statement that hangs.
     ("statement_timeout", "60s"),
     ("idle_in_transaction_session_timeout", "60s"),
     ("transaction_timeout", "0"),
     ("idle_session_timeout", "0"),
     // A write waits for the head row as long as another server's write takes.
     ("lock_timeout", "0"),
-    // The driver sets no keepalive; without it the locks of a client whose machine is gone are held for hours.
+    // The driver sets no keepalive. Without it the locks of a client whose machine is gone are held for hours.
     ("tcp_keepalives_idle", "15"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
@@ -180,7 +180,7 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A round trip less on every write: `begin_write` tries a second connection if the first one is lost.
+            // Saves a round trip on every write. `begin_write` tries a second connection if the first is lost.
             .test_before_acquire(purpose == Purpose::Reads)
             // The pool tries again until its timeout, and each attempt resolves the name of the host.
             .after_connect(move |connection, _| Box::pin(check(connection, purpose)))

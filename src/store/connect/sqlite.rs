@@ -15,7 +15,7 @@ use sea_orm::{ConnectOptions, DatabaseConnection};
 use super::{ACQUIRE_TIMEOUT, Purpose, cause, shown};
 use crate::store::StoreError;
 
-/// How long SQLite waits for a lock; there is one writer a file, so that only checkpoints are waited for.
+/// How long SQLite waits for a lock. A file has one writer, so only a checkpoint makes it wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The rows that SQLite reads ahead of a load.
@@ -51,7 +51,7 @@ impl Sqlite {
         };
         let file = real(file).map_err(|cause| failed(file, cause))?;
         let lock = lock(&file)?;
-        // The lock and the log lie beside a name of the file. Another name would lead to another lock and another log.
+        // The lock file and the log are beside one name of the file. Another name would lead to another lock and log.
         match file.metadata() {
             Ok(metadata) if metadata.nlink() > 1 => return Err(StoreError::HardLinks(file)),
             Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(failed(&file, cause)),
@@ -101,13 +101,13 @@ impl Sqlite {
 fn settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
         .journal_mode(SqliteJournalMode::Wal)
-        // NORMAL may lose the last commits when the power fails; an answered write must not be lost.
+        // NORMAL may lose the last commits when the power fails. An answered write must not be lost.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
 }
 
-/// Two servers on one file would each trust a state of their own. The lock lies beside the file itself, under whatever
-/// name it was reached.
+/// Locks a file for one server. Two servers on one file would each have a State of their own. The lock file is beside the
+/// file itself, so all links lead to one lock.
 fn lock(database: &Path) -> Result<File, StoreError> {
     let path = beside(database, ".lock");
     let open =
