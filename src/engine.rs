@@ -79,13 +79,16 @@ impl Engine {
         self.current.load_full()
     }
 
-    /// Publishes a newer State. `passed` holds the revisions since the previous one; its own is the last. Changes nothing
-    /// and returns false if the published State is as new: the writer and the replica cannot race.
-    pub fn publish(&self, next: State, passed: &[Revision]) -> bool {
+    /// Publishes a newer State. `passed` holds the revisions since `base`; its own is the last. Changes nothing and returns
+    /// false if the published State is as new, or is not in between: the writer and the replica cannot race, and a State
+    /// that was replaced does not come back.
+    pub fn publish(&self, base: Revision, next: State, passed: &[Revision]) -> bool {
         // The lock orders publishers. `load` and `pin` never take it; `at_least` takes it to compare a tag.
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         let number = next.revision().number;
-        if number <= self.current.load().state.revision().number {
+        let current = self.current.load().state.revision();
+        let precedes = |revision: &Revision| (revision.number, revision.tag) == (current.number, current.tag);
+        if number <= current.number || !(precedes(&base) || passed.iter().any(precedes)) {
             return false;
         }
         tags.extend(passed);
@@ -191,10 +194,22 @@ mod tests {
     #[tokio::test]
     async fn an_older_state_never_replaces_a_newer() {
         let engine = Engine::new(9, state(5), &[]);
-        assert!(engine.publish(state(7), &[at(6), at(7)]));
-        assert!(!engine.publish(state(6), &[at(6)]));
-        assert!(!engine.publish(state(7), &[at(7)]));
+        assert!(engine.publish(at(5), state(7), &[at(6), at(7)]));
+        assert!(!engine.publish(at(5), state(6), &[at(6)]));
+        assert!(!engine.publish(at(6), state(7), &[at(7)]));
         assert_eq!(engine.pin().state.revision().number, 7);
+        // The writer has published a part of what the replica read.
+        assert!(engine.publish(at(6), state(8), &[at(7), at(8)]));
+    }
+
+    #[tokio::test]
+    async fn a_state_of_a_replaced_history_does_not_come_back() {
+        let engine = Engine::new(9, state(5), &[]);
+        let mut other = state(3);
+        other.set_revision(Revision { tag: 1, ..at(3) });
+        engine.replace(at(5), other);
+        assert!(!engine.publish(at(5), state(6), &[at(6)]));
+        assert_eq!(engine.pin().state.revision().tag, 1);
     }
 
     #[tokio::test]
@@ -228,14 +243,14 @@ mod tests {
             async move { engine.at_least(&token(6)).await.map(|published| published.state.revision().number) }
         });
         engine.wanted().await;
-        engine.publish(state(6), &[at(6)]);
+        engine.publish(at(5), state(6), &[at(6)]);
         assert_eq!(waiting.await.unwrap(), Ok(6));
     }
 
     #[tokio::test]
     async fn k4_a_token_of_another_history_is_refused_at_once() {
         let engine = Engine::new(9, state(5), &[]);
-        engine.publish(state(8), &[at(6), at(7), at(8)]);
+        engine.publish(at(5), state(8), &[at(6), at(7), at(8)]);
         let refused = |token: Token| {
             let engine = &engine;
             async move { engine.at_least(&token).await.map(|_| ()) }

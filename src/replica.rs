@@ -61,7 +61,7 @@ async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
         state.apply_commit(commit.revision, &commit.changes);
     }
     let passed: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
-    engine.publish(state, &passed);
+    engine.publish(mine, state, &passed);
     Ok(commits.len() == COMMITS_MAX as usize)
 }
 

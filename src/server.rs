@@ -120,7 +120,8 @@ impl Running {
 
         let (health, health_service) = health::Health::new().await;
         let purger = tokio::spawn(purger::run(store.clone(), engine.clone(), app.writer.clone()));
-        let compaction = config.history_days.map(|days| tokio::spawn(purger::history::run(store.clone(), days)));
+        let compaction =
+            config.history_days.map(|days| tokio::spawn(purger::history::run(store.clone(), app.writer.clone(), days)));
         let follower = tokio::spawn({
             let (store, health) = (store.clone(), health.clone());
             async move {

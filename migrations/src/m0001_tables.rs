@@ -68,7 +68,7 @@ impl MigrationTrait for Migration {
 
 const INDEXES: [(&str, &str, &[&str]); 7] = [
     ("changes_by_object", "changes", &["project", "org", "user_id", "revision"]),
-    ("requests_by_age", "requests", &["at"]),
+    ("requests_by_age", "requests", &["used_at"]),
     ("role_set_roles_by_role", "role_set_roles", &["project", "role", "role_set"]),
     ("grants_by_permission", "grants", &["project", "permission", "role_mapping"]),
     ("memberships_by_user", "memberships", &["project", "user_id", "org"]),
@@ -111,7 +111,7 @@ fn history(database: DbBackend) -> [NewTable; 4] {
             .clustered(),
         table("requests", &["caller", "project", "request_id"])
             .columns([text("caller"), text("project"), text("request_id"), bytes("fingerprint"), number("revision")])
-            .columns([number("tag"), number("at"), bytes("outcome")]),
+            .columns([number("tag"), number("at"), number("used_at"), bytes("outcome")]),
     ]
 }
 

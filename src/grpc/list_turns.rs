@@ -10,6 +10,9 @@ use super::status;
 use crate::domain::model::id::ProjectId;
 use crate::limits::{LISTS_PER_PROJECT_MAX, LISTS_WAITING_MAX};
 
+/// Projects after which those without a list are forgotten.
+const PROJECTS_MAX: usize = 1_000;
+
 #[derive(Default)]
 pub struct ListTurns(Mutex<HashMap<ProjectId, Project>>);
 
@@ -30,6 +33,9 @@ impl ListTurns {
     pub async fn next(&self, project: ProjectId) -> Result<Turn, Status> {
         let (turns, place) = {
             let mut projects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if projects.len() >= PROJECTS_MAX {
+                projects.retain(|_, project| Arc::strong_count(&project.turns) > 1);
+            }
             let project = projects.entry(project).or_insert_with(|| Project {
                 turns: Arc::new(Semaphore::new(LISTS_PER_PROJECT_MAX)),
                 places: Arc::new(Semaphore::new(LISTS_PER_PROJECT_MAX + LISTS_WAITING_MAX)),

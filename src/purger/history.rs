@@ -1,9 +1,11 @@
 //! Deletes history that is older than the configured time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
 use crate::store::Store;
+use crate::writer::Writer;
 
 /// How often to look for old history.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
@@ -11,9 +13,10 @@ const PAUSE: Duration = Duration::from_secs(60 * 60);
 const CHUNK_DELAY: Duration = Duration::from_millis(50);
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
-/// Deletes changes and commits that are older than `days`, until dropped.
-pub async fn run(store: Store, days: u32) {
-    loop {
+/// Deletes changes and commits that are older than `days`, until dropped or until nothing may be written any more.
+pub async fn run(store: Store, writer: Arc<Writer>, days: u32) {
+    // A file that failed once must not be written to again.
+    while !writer.is_closed_for_good() {
         let before = clock::now().plus_seconds(-i64::from(days) * DAY_SECONDS);
         let pause = match store.compact(before).await {
             Ok(true) => CHUNK_DELAY,

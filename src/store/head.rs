@@ -100,7 +100,11 @@ async fn check_server(db: &impl ConnectionTrait, known: &Mutex<ServerId>, timeli
     if found.system == newest.system && found.timeline < newest.timeline {
         return Err(StoreError::FormerPrimary { timeline: found.timeline, newest: newest.timeline });
     }
-    *known.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    // Another read may have found a newer one meanwhile.
+    if *known == newest {
+        *known = found;
+    }
     Ok(())
 }
 

@@ -131,7 +131,7 @@ impl WriteTx {
             let project = request::Column::Project.eq(key.project.as_str());
             any = any.add(caller.and(project).and(request::Column::RequestId.eq(&*key.request_id)));
         }
-        let young = request::Column::At.gt(now.plus_seconds(-REQUEST_ID_SECONDS).0);
+        let young = request::Column::UsedAt.gt(now.plus_seconds(-REQUEST_ID_SECONDS).0);
         let found = request::Entity::find().filter(any).filter(young).all(&self.tx).await?;
         found.into_iter().map(known_request).collect()
     }

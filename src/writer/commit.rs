@@ -21,6 +21,8 @@ const BLOCKING_ROWS: usize = 512;
 /// How long one step of a transaction may take. It is longer than the timeout of a statement, which ends a statement that
 /// hangs in the server. This one ends the wait for a server or network that does not answer at all.
 const STEP_MAX: Duration = Duration::from_secs(75);
+/// How long loading the State again may take.
+const LOAD_MAX: Duration = Duration::from_secs(120);
 const NO_ANSWER: &str = "the database does not answer";
 
 /// Owns the writing side of the store.
@@ -132,6 +134,7 @@ impl Committer {
                 return (work, answers, Attempted::Failed(why));
             }
         };
+        let base = state.revision();
         let (work, group) = decided(state, work, known, now, self.limits).await;
         let Some(mut group) = group else {
             step(tx.rollback()).await;
@@ -156,12 +159,14 @@ impl Committer {
         };
         match step(ready.commit()).await {
             Some(Committed::Yes) => {
-                self.engine.publish(group.next, &revisions);
+                self.engine.publish(base, group.next, &revisions);
                 (work, answers, Attempted::Stored(group.verdicts))
             }
             Some(Committed::No(error)) => (work, answers, Attempted::Failed(Why::from(&error))),
-            Some(Committed::Unknown(error)) => self.settle(work, answers, group, &revisions, error.to_string()).await,
-            None => self.settle(work, answers, group, &revisions, NO_ANSWER.into()).await,
+            Some(Committed::Unknown(error)) => {
+                self.settle(work, answers, (base, group), &revisions, error.to_string()).await
+            }
+            None => self.settle(work, answers, (base, group), &revisions, NO_ANSWER.into()).await,
         }
     }
 
@@ -189,6 +194,7 @@ impl Committer {
         let tx = self.unstuck(step(async move { store.begin_write().await }).await)?;
         let mut tx = tx.map_err(|error| Stopped::Unavailable(Why::from(&error)))?;
         let state = State::clone(&self.engine.pin().state);
+        let base = state.revision();
         let caught_up = step(async move {
             let caught_up = tx.catch_up(state).await;
             (tx, caught_up)
@@ -198,11 +204,14 @@ impl Committer {
             Ok(caught_up) => caught_up,
             Err(error) => {
                 step(tx.rollback()).await;
-                return Err(Stopped::Diverged(error));
+                return Err(match error {
+                    SinceError::Store(error) => Stopped::Unavailable(Why::from(&error)),
+                    error => Stopped::Diverged(error),
+                });
             }
         };
         if !passed.is_empty() {
-            self.engine.publish(state.clone(), &passed);
+            self.engine.publish(base, state.clone(), &passed);
         }
         let now = clock::now();
         let keys: Vec<_> = work.iter().filter_map(|work| work.call.request.clone()).collect();
@@ -234,7 +243,7 @@ impl Committer {
         &mut self,
         work: Vec<Work>,
         answers: Answers,
-        group: Group,
+        (base, group): (Revision, Group),
         revisions: &[Revision],
         error: String,
     ) -> (Vec<Work>, Answers, Attempted) {
@@ -259,7 +268,7 @@ impl Committer {
         self.failing.store(false, Ordering::Relaxed);
         match stored {
             true => {
-                self.engine.publish(group.next, revisions);
+                self.engine.publish(base, group.next, revisions);
                 (work, answers, Attempted::Stored(group.verdicts))
             }
             // The callers have their answer: the outcome is unknown.
@@ -276,12 +285,14 @@ impl Committer {
                     "the history of the store differs from the one in memory (restored? failed over?); loading it again"
                 );
                 let mine = self.engine.pin().state.revision();
-                match self.store.load(self.engine.pin().state.hash_key()).await {
-                    Ok(state) => {
+                let load = self.store.load(self.engine.pin().state.hash_key());
+                match tokio::time::timeout(LOAD_MAX, load).await {
+                    Err(_) => Why::away(NO_ANSWER),
+                    Ok(Ok(state)) => {
                         self.engine.replace(mine, state);
                         Why::away("the history of the store was replaced and is loaded again")
                     }
-                    Err(error) => Why::from(&error),
+                    Ok(Err(error)) => Why::from(&error),
                 }
             }
             SinceError::Store(error) => Why::from(&error),

@@ -15,6 +15,8 @@ pub struct Model {
     pub revision: i64,
     pub tag: i64,
     pub at: i64,
+    /// The clock of the server, by which the outcome is forgotten. `at` is the time of the commit.
+    pub used_at: i64,
     pub outcome: Vec<u8>,
 }
 

@@ -29,7 +29,7 @@ pub async fn persist(
             return Err(StoreError::OutOfOrder { head: head.number, found: commit.revision.number });
         }
     }
-    history::write(tx, commits).await?;
+    history::write(tx, commits, now).await?;
     history::forget(tx, head, last.revision, now).await?;
     tables::write(tx, &Final::of(commits)).await?;
     history::advance(tx, last.revision).await

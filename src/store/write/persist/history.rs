@@ -18,7 +18,7 @@ use crate::wire;
 const FORGET_EVERY: u64 = 256;
 const FORGET_MAX: i64 = 10_000;
 
-pub async fn write(tx: &DatabaseTransaction, commits: &[Commit]) -> Result<(), StoreError> {
+pub async fn write(tx: &DatabaseTransaction, commits: &[Commit], now: Time) -> Result<(), StoreError> {
     let mut all = Vec::with_capacity(commits.len());
     let mut changes = Vec::new();
     for commit in commits {
@@ -29,7 +29,7 @@ pub async fn write(tx: &DatabaseTransaction, commits: &[Commit]) -> Result<(), S
     }
     rows::insert::<commit::Entity>(tx, &all).await?;
     rows::insert::<change::Entity>(tx, &changes).await?;
-    let requests: Vec<request::Model> = commits.iter().filter_map(request_row).collect();
+    let requests: Vec<request::Model> = commits.iter().filter_map(|commit| request_row(commit, now)).collect();
     // A request id that was used more than 24 hours ago can be used again.
     rows::upsert::<request::Entity>(tx, &requests, &[]).await?;
     Ok(())
@@ -45,7 +45,7 @@ pub async fn forget(tx: &DatabaseTransaction, head: Revision, last: Revision, no
     let max = sql.bind(FORGET_MAX);
     sql.push(&format!(
         r#"DELETE FROM requests WHERE (caller, project, request_id) IN
-             (SELECT caller, project, request_id FROM requests WHERE "at" <= {old} ORDER BY "at" LIMIT {max})"#
+             (SELECT caller, project, request_id FROM requests WHERE used_at <= {old} ORDER BY used_at LIMIT {max})"#
     ));
     tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
     Ok(())
@@ -87,7 +87,7 @@ fn change_rows(commit: &Commit) -> impl Iterator<Item = change::Model> {
     })
 }
 
-fn request_row(commit: &Commit) -> Option<request::Model> {
+fn request_row(commit: &Commit, now: Time) -> Option<request::Model> {
     let request = commit.request.as_ref()?;
     Some(request::Model {
         caller: request.key.caller.to_string(),
@@ -97,6 +97,7 @@ fn request_row(commit: &Commit) -> Option<request::Model> {
         revision: revision_number(commit.revision.number),
         tag: commit.revision.tag.into(),
         at: commit.revision.at.0,
+        used_at: now.0,
         outcome: wire::outcome::encode(&request.outcome, &request.impact),
     })
 }
