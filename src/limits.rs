@@ -124,8 +124,10 @@ pub const UNCOUNTED_FIELD_BYTES: usize = 8;
 
 /// Bytes that each call in flight takes, whatever its size.
 pub const CALL_BYTES: usize = 4 << 10;
-/// Bytes of a large call. Large calls leave a quarter of the memory of all calls to others.
-pub const LARGE_CALL_BYTES: usize = 4 << 20;
+/// Bytes of a small call. Only small calls may use the last quarter of the memory of all calls.
+pub const SMALL_CALL_BYTES: usize = 512 << 10;
+/// Bytes of one message and of one frame that the health and reflection services take.
+pub const PROBE_BYTES_MAX: usize = 4 << 10;
 /// Bytes of an answer that is sent even if the memory of all calls is used up.
 pub const REFUSABLE_ANSWER_BYTES: usize = 64 << 10;
 
