@@ -122,6 +122,10 @@ pub const UNCOUNTED_REQUEST_BYTES: usize = 128 << 10;
 /// Bytes of decoded fields that are taken for each byte of an uncounted request.
 pub const UNCOUNTED_FIELD_BYTES: usize = 8;
 
+/// Large requests that are decoded or wait for it. They block threads, and the runtime has 512. More are refused as
+/// OVERLOADED.
+pub const LARGE_REQUESTS_MAX: usize = 64;
+
 /// Bytes that each call in flight takes, whatever its size.
 pub const CALL_BYTES: usize = 4 << 10;
 /// Bytes of a small call. Only small calls may use the last quarter of the memory of all calls.
