@@ -187,6 +187,19 @@ fn nested_fields_are_counted_before_they_take_memory() {
 }
 
 #[test]
+fn a_small_request_takes_memory_for_as_many_fields_as_fit_into_it() {
+    block_on(async {
+        let world = start(ConnectionLimits { call_bytes: 1 << 20, ..Default::default() }).await;
+        let client = world.client().await;
+        // 30,000 items of 72 bytes in memory are 2 MB.
+        let items = [0x12, 0].repeat(30_000);
+        assert_eq!(reason(&client.call("CheckService/BatchCheck", &items).await), "OVERLOADED");
+        assert_eq!(client.call("CheckService/BatchCheck", &batch(100, "u")).await.code(), Code::Ok);
+        world.stop().await;
+    });
+}
+
+#[test]
 fn large_calls_share_one_budget_that_leaves_memory_for_checks() {
     block_on(async {
         let world = start(ConnectionLimits { call_bytes: 24 << 20, ..Default::default() }).await;

@@ -129,12 +129,13 @@ pub(super) enum Kind {
     Stream,
 }
 
-/// A call. It is in flight and its bytes are taken until everything that holds it is dropped.
+/// A call in flight. Its request, its answer and the unsent bytes of its answer hold it. It gives its bytes back when the
+/// last of them is dropped.
 pub struct Call {
     calls: Arc<Calls>,
     kind: Kind,
     charged: AtomicUsize,
-    /// One more than the period of the answer. 0 before it.
+    /// The period in which the call was answered, plus 1. 0 means that it is not answered yet.
     answered_in: AtomicUsize,
 }
 
@@ -143,8 +144,11 @@ impl Call {
     /// keep one message and one frame at most.
     pub(super) fn take(&self, bytes: usize) -> Result<(), Status> {
         if self.kind != Kind::Plain {
-            let why = || format!("a frame has {bytes} bytes; this service takes {PROBE_BYTES_MAX}");
-            return if bytes > PROBE_BYTES_MAX { Err(status::too_large(&why())) } else { Ok(()) };
+            if bytes > PROBE_BYTES_MAX {
+                let why = format!("a frame of the request has {bytes} bytes; {PROBE_BYTES_MAX} are allowed");
+                return Err(status::too_large(&why));
+            }
+            return Ok(());
         }
         let held = self.charged.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let taken = self.calls.take(bytes, held);
