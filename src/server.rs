@@ -25,7 +25,7 @@ use crate::engine::Engine;
 use crate::grpc::app::App;
 use crate::grpc::list_turns::ListTurns;
 use crate::grpc::{DESCRIPTORS, routes};
-use crate::limits::TRIALS_MAX;
+use crate::limits::{PROBE_BYTES_MAX, TRIALS_MAX};
 use crate::purger;
 use crate::replica;
 use crate::store::{Store, StoreError};
@@ -143,8 +143,12 @@ impl Running {
         };
         let routes = routes(&app)
             .add_service(health_service)
-            .add_service(reflect().build_v1().map_err(StartError::Reflection)?)
-            .add_service(reflect().build_v1alpha().map_err(StartError::Reflection)?);
+            .add_service(
+                reflect().build_v1().map_err(StartError::Reflection)?.max_decoding_message_size(PROBE_BYTES_MAX),
+            )
+            .add_service(
+                reflect().build_v1alpha().map_err(StartError::Reflection)?.max_decoding_message_size(PROBE_BYTES_MAX),
+            );
 
         let stop = watch::Sender::new(false);
         let addresses: Vec<Listen> = bound.iter().map(Bound::address).collect();

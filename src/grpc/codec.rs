@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use prost::bytes::Buf;
 use prost::{Message, Name};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf};
@@ -15,8 +16,8 @@ use tonic_prost::ProstEncoder;
 use super::layers::calls::take_for_decoding;
 use super::{fields, status};
 use crate::limits::{
-    BULK_REQUEST_BYTES_MAX, FIELD_BYTES, REQUEST_BYTES_MAX, REQUEST_FIELDS_MAX, REQUEST_NESTED_FIELDS_MAX,
-    UNCOUNTED_FIELD_BYTES, UNCOUNTED_REQUEST_BYTES,
+    BULK_REQUEST_BYTES_MAX, FIELD_BYTES, LARGE_REQUESTS_MAX, REQUEST_BYTES_MAX, REQUEST_FIELDS_MAX,
+    REQUEST_NESTED_FIELDS_MAX, UNCOUNTED_FIELD_BYTES, UNCOUNTED_REQUEST_BYTES,
 };
 
 /// The requests with rows, or with names of many roles. They may be large. A service itself only bounds its largest request.
@@ -79,6 +80,11 @@ impl<U: Message + Name + Default> tonic::codec::Decoder for Decoder<U> {
         if bytes > LARGE_BYTES
             && Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread)
         {
+            let Ok(_turn) = LARGE_TURNS.try_acquire() else {
+                let why =
+                    format!("{LARGE_REQUESTS_MAX} large requests already wait to be decoded; try again in a moment");
+                return Err(status::overloaded(why));
+            };
             // The other calls of this thread go on in another thread.
             return block_in_place(|| {
                 let _one_at_a_time = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +99,8 @@ impl<U: Message + Name + Default> tonic::codec::Decoder for Decoder<U> {
 const LARGE_BYTES: usize = 256 << 10;
 /// Held while a large request is decoded, so that decoding takes one processor at most.
 static LARGE: Mutex<()> = Mutex::new(());
+/// Bounds the threads that wait for `LARGE`.
+static LARGE_TURNS: Semaphore = Semaphore::const_new(LARGE_REQUESTS_MAX);
 
 fn decode<U: Message + Name + Default>(buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
     let bytes = buf.remaining();
@@ -116,4 +124,58 @@ fn decode<U: Message + Name + Default>(buf: &mut DecodeBuf<'_>) -> Result<Option
 
 fn bytes_max(request: &str) -> usize {
     if BULK.contains(&request) { BULK_REQUEST_BYTES_MAX } else { REQUEST_BYTES_MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use http_body_util::Full;
+    use tokio::runtime::{Builder, Runtime};
+    use tonic::codec::Streaming;
+
+    use super::*;
+    use crate::wire;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Decodes a request of more than so many bytes in a task.
+    fn decode_in(runtime: &Runtime, bytes: usize, decoded: Sender<Result<(), Status>>) {
+        let request = wire::BatchCheckRequest { project: "p".repeat(bytes), ..Default::default() }.encode_to_vec();
+        let mut body = vec![0];
+        body.extend((request.len() as u32).to_be_bytes());
+        body.extend(request);
+        let body = Full::new(prost::bytes::Bytes::from(body));
+        let decoder = Decoder::<wire::BatchCheckRequest>(PhantomData);
+        let mut requests = Streaming::new_request(decoder, body, None, None);
+        runtime.spawn(async move { decoded.send(requests.message().await.map(|_| ())) });
+    }
+
+    fn next(decoded: &Receiver<Result<(), Status>>) -> Result<(), Status> {
+        decoded.recv_timeout(PATIENCE).expect("a request is decoded or refused")
+    }
+
+    #[test]
+    fn small_requests_are_decoded_while_large_ones_wait_and_too_many_are_refused() {
+        let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let ((large, large_decoded), (small, small_decoded)) = (channel(), channel());
+        let one_is_decoded = LARGE.lock().unwrap();
+        for _ in 0..LARGE_REQUESTS_MAX + 3 {
+            decode_in(&runtime, LARGE_BYTES, large.clone());
+        }
+        for _ in 0..3 {
+            let refused = next(&large_decoded).unwrap_err();
+            assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+            assert!(tonic_types::StatusExt::get_details_retry_info(&refused).is_some());
+        }
+        // All others wait: there are more of them than threads of the runtime.
+        decode_in(&runtime, 1, small);
+        next(&small_decoded).unwrap();
+        assert!(large_decoded.try_recv().is_err());
+        drop(one_is_decoded);
+        for _ in 0..LARGE_REQUESTS_MAX {
+            next(&large_decoded).unwrap();
+        }
+    }
 }

@@ -47,12 +47,9 @@ pub fn overloaded(message: String) -> Status {
     Status::with_error_details(code(ErrorReason::Overloaded), message, details)
 }
 
-/// Returns OVERLOADED for a call that would exceed the memory of all calls.
-pub fn out_of_memory(max: usize) -> Status {
-    overloaded(format!(
-        "the calls in flight already take the {} MiB that they may take; try again in a moment",
-        max >> 20
-    ))
+/// Returns OVERLOADED for a call that needs memory while `holders` have as much as they may have.
+pub fn out_of_memory(holders: &str, max: usize) -> Status {
+    overloaded(format!("{holders} may take {} KiB of memory and leave too little; try again in a moment", max >> 10))
 }
 
 /// Returns the status of a refused read.

@@ -142,7 +142,7 @@ async fn one(bound: &mut Bound, failures: &mut Failures) -> Accepted {
     }
 }
 
-/// Errors of accepting in a row, and those that come back soon.
+/// A series of errors of accepting. It is over when connections have been accepted for a while.
 #[derive(Default)]
 struct Failures {
     wait: Option<Duration>,
@@ -172,7 +172,7 @@ impl Failures {
         Some(wait)
     }
 
-    /// Notes a success. Reports the end of a series after it has not come back for a while.
+    /// Notes an accepted connection. Ends the series if its last error was a while ago.
     fn over(&mut self) {
         self.wait = None;
         if self.last.is_some_and(|last| last.elapsed() >= RETRY_MAX * 2) {

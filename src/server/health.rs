@@ -14,6 +14,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::grpc::SERVICES;
+use crate::limits::PROBE_BYTES_MAX;
 use crate::store::Store;
 use crate::writer::Writer;
 
@@ -36,7 +37,7 @@ impl Health {
         let health = Self { reporter: HealthReporter::new(), stopped_for_good: Arc::default() };
         health.set(|_| true).await;
         let service = HealthServer::new(Protocol(HealthService::from_health_reporter(health.reporter.clone())));
-        (health, service)
+        (health, service.max_decoding_message_size(PROBE_BYTES_MAX))
     }
 
     /// Reports NOT_SERVING for good.

@@ -1,6 +1,5 @@
 //! Clients that are slow, silent or greedy: they stop neither other clients nor the server's stop.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -95,7 +94,8 @@ impl Client {
         } else {
             BodyExt::boxed(StreamBody::new(part.chain(stream::pending())))
         };
-        let request = http::Request::post(format!("http://localhost/rolecall.v1.{path}"))
+        let package = if path.starts_with("grpc.") { "" } else { "rolecall.v1." };
+        let request = http::Request::post(format!("http://localhost/{package}{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
         self.0.clone().send_request(request.body(body).unwrap()).await
@@ -187,18 +187,29 @@ fn nested_fields_are_counted_before_they_take_memory() {
 }
 
 #[test]
+fn a_small_request_takes_memory_for_as_many_fields_as_fit_into_it() {
+    block_on(async {
+        let world = start(ConnectionLimits { call_bytes: 1 << 20, ..Default::default() }).await;
+        let client = world.client().await;
+        // 30,000 items of 72 bytes in memory are 2 MB.
+        let items = [0x12, 0].repeat(30_000);
+        assert_eq!(reason(&client.call("CheckService/BatchCheck", &items).await), "OVERLOADED");
+        assert_eq!(client.call("CheckService/BatchCheck", &batch(100, "u")).await.code(), Code::Ok);
+        world.stop().await;
+    });
+}
+
+#[test]
 fn large_calls_share_one_budget_that_leaves_memory_for_checks() {
     block_on(async {
         let world = start(ConnectionLimits { call_bytes: 24 << 20, ..Default::default() }).await;
-        let client = world.client().await;
         // Bodies that never end hold most of the budget.
         let part = framed(&vec![0x7a; 9 << 20]).slice(..8 << 20);
-        let holders: Vec<_> = (0..4)
-            .map(|_| {
-                let (client, part) = (client.clone(), part.clone());
-                tokio::spawn(async move { client.begin("CheckService/BatchCheck", part, false).await })
-            })
-            .collect();
+        let mut holders = Vec::new();
+        for _ in 0..4 {
+            let (client, part) = (world.client().await, part.clone());
+            holders.push(tokio::spawn(async move { client.begin("CheckService/BatchCheck", part, false).await }));
+        }
         // Two of them do not fit beside the others.
         let mut refused = 0;
         let mut waiting = Vec::new();
@@ -218,12 +229,59 @@ fn large_calls_share_one_budget_that_leaves_memory_for_checks() {
         for holder in waiting {
             holder.abort();
         }
-        drop(client);
         // Their bytes are given back.
         let began = Instant::now();
         while world.client().await.call("CheckService/BatchCheck", &batch(20_000, "u")).await.code() != Code::Ok {
             assert!(began.elapsed() < PATIENCE);
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        world.stop().await;
+    });
+}
+
+#[test]
+fn one_connection_cannot_hold_the_memory_of_all_calls() {
+    block_on(async {
+        let world = start(ConnectionLimits { call_bytes: 24 << 20, ..Default::default() }).await;
+        let client = world.client().await;
+        // They send 30 MB.
+        let part = framed(&vec![0x7a; 600 << 10]).slice(..500 << 10);
+        let mut calls: stream::FuturesUnordered<_> =
+            (0..60).map(|_| client.begin("CheckService/BatchCheck", part.clone(), false)).collect();
+        // 6 MiB is a quarter: at most 13 of them wait for the rest of their bodies.
+        for _ in 0..60 - 13 {
+            let answered = tokio::time::timeout(PATIENCE, calls.next()).await.expect("47 are refused").unwrap();
+            let status = status(answered.unwrap()).await;
+            assert_eq!(reason(&status), "OVERLOADED", "{status:?}");
+            assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+        }
+        check(world.channel().await).await.unwrap();
+        assert_eq!(world.client().await.call("CheckService/BatchCheck", &batch(20_000, "u")).await.code(), Code::Ok);
+        drop(calls);
+        world.stop().await;
+    });
+}
+
+#[test]
+fn health_and_reflection_take_only_small_messages() {
+    block_on(async {
+        let world = start(ConnectionLimits::default()).await;
+        let client = world.client().await;
+        let announced = framed(&vec![0; 1 << 20]).slice(..6);
+        let many: Bytes = framed(&[]).repeat(20_000).into();
+        for part in [announced, many] {
+            for path in ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"] {
+                let answer = client.begin(path, part.clone(), false);
+                let answer = tokio::time::timeout(PATIENCE / 3, answer).await.expect("the call is refused");
+                let status = status(answer.unwrap()).await;
+                assert_eq!(reason(&status), "REQUEST_TOO_LARGE", "{path}: {status:?}");
+            }
+            for version in ["v1", "v1alpha"] {
+                let path = format!("grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+                let answer = client.begin(&path, part.clone(), false).await.unwrap();
+                // The service ends the stream without an error.
+                tokio::time::timeout(PATIENCE / 3, status(answer)).await.expect("the call is ended");
+            }
         }
         world.stop().await;
     });
@@ -243,6 +301,10 @@ fn a_body_that_does_not_arrive_is_given_up() {
             let status = status(answer.unwrap()).await;
             assert_eq!((status.code(), reason(&status).as_str()), (Code::DeadlineExceeded, "DEADLINE_PASSED"));
         }
+        // A stream whose first message does not arrive.
+        let watch = client.begin("grpc.health.v1.Health/Watch", Bytes::new(), false);
+        let watch = tokio::time::timeout(PATIENCE, watch).await.expect("the watch is given up");
+        assert_eq!(reason(&status(watch.unwrap()).await), "DEADLINE_PASSED");
         assert_eq!(client.call("CheckService/BatchCheck", &batch(10, "u")).await.code(), Code::Ok);
         world.stop().await;
     });
@@ -376,33 +438,5 @@ fn a_stop_waits_only_for_calls_in_flight() {
         let ended = reflection.get_mut().message().await;
         assert!(!matches!(ended, Ok(Some(_))), "{ended:?}");
         drop((silent, half_open));
-    });
-}
-
-#[test]
-fn checks_are_answered_while_large_requests_are_decoded() {
-    block_on(async {
-        let world = start(ConnectionLimits::default()).await;
-        let client = world.client().await;
-        let message = Arc::new(framed(&batch(100_000, "u")));
-        let large: Vec<_> = (0..6)
-            .map(|_| {
-                let (client, message) = (client.clone(), message.clone());
-                tokio::spawn(async move {
-                    status(client.begin("CheckService/BatchCheck", (*message).clone(), true).await.unwrap()).await
-                })
-            })
-            .collect();
-        let channel = world.channel().await;
-        let mut checks = 0;
-        while !large.iter().all(tokio::task::JoinHandle::is_finished) {
-            check(channel.clone()).await.unwrap();
-            checks += 1;
-        }
-        assert!(checks > 0);
-        for call in large {
-            assert_eq!(call.await.unwrap().code(), Code::Ok);
-        }
-        world.stop().await;
     });
 }

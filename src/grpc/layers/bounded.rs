@@ -57,12 +57,11 @@ where
             Err(status) => return BoundedCall::Refused(Some(status)),
         };
         let stop = (kind == Kind::Stream).then(|| self.stop.clone());
-        let limit = match &stop {
-            None => Limit::Within(self.body_timeout, None),
-            Some(stop) => Limit::UntilStop(stopped(stop.clone())),
-        };
-        let call_of_body = call.clone();
-        let request = request.map(|inner| Body::new(RequestBody { inner, call: call_of_body, limit }));
+        let (call_of_body, timeout) = (call.clone(), Some(self.body_timeout));
+        let stop_of_body = stop.clone().map(stopped);
+        let request = request.map(|inner| {
+            Body::new(RequestBody { inner, call: call_of_body, timeout, timer: None, stop: stop_of_body })
+        });
         // Routes are always ready.
         let answer = self.inner.clone().call(request);
         BoundedCall::Running { call, answer, stop }
@@ -120,18 +119,16 @@ where
     }
 }
 
-/// When a body must have arrived.
-enum Limit {
-    /// The timer starts when the body has to be waited for.
-    Within(Duration, Option<Pin<Box<Sleep>>>),
-    UntilStop(Stopped),
-}
-
 /// The body of a request. Its bytes are taken from the budget as they arrive.
 struct RequestBody<B> {
     inner: B,
     call: Arc<Call>,
-    limit: Limit,
+    /// The time in which the body must arrive. `None` for a stream after its first bytes.
+    timeout: Option<Duration>,
+    /// Starts when the body has to be waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Ends the body of a stream.
+    stop: Option<Stopped>,
 }
 
 impl<B> http_body::Body for RequestBody<B>
@@ -146,21 +143,23 @@ where
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             let Some(frame) = frame else { return Poll::Ready(None) };
             let frame = frame.map_err(|error| Status::from_error(error.into()))?;
-            self.call.take(frame.data_ref().map_or(0, Bytes::len))?;
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            self.call.take(bytes)?;
+            if self.stop.is_some() && bytes > 0 {
+                (self.timeout, self.timer) = (None, None);
+            }
             return Poll::Ready(Some(Ok(frame)));
         }
-        match &mut self.limit {
-            Limit::Within(timeout, timer) => {
-                let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(*timeout)));
-                ready!(timer.as_mut().poll(cx));
-                let why = format!("the body of the request did not arrive within {} s", timeout.as_secs_f32());
-                Poll::Ready(Some(Err(status::plain(ErrorReason::DeadlinePassed, why))))
-            }
-            Limit::UntilStop(stopped) => {
-                ready!(stopped.as_mut().poll(cx));
-                Poll::Ready(None)
-            }
+        if let Some(stop) = &mut self.stop
+            && stop.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(None);
         }
+        let Some(timeout) = self.timeout else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        ready!(timer.as_mut().poll(cx));
+        let why = format!("the body of the request did not arrive within {} s", timeout.as_secs_f32());
+        Poll::Ready(Some(Err(status::plain(ErrorReason::DeadlinePassed, why))))
     }
 
     fn is_end_stream(&self) -> bool {

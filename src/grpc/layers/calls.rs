@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tonic::Status;
 
 use crate::grpc::status;
-use crate::limits::{CALL_BYTES, LARGE_CALL_BYTES};
+use crate::limits::{CALL_BYTES, PROBE_BYTES_MAX, SMALL_CALL_BYTES};
 
 tokio::task_local! {
     /// The call whose request is being decoded: a codec does not see the request's extensions.
@@ -24,18 +24,14 @@ impl Budget {
         Arc::new(Self { used: AtomicUsize::new(0), max })
     }
 
-    /// Takes bytes for a call that has `held` bytes with them. Large calls leave a quarter of the budget to small ones.
+    /// Takes bytes for a call that has `held` bytes with them. Only small calls may use the last quarter of the budget.
     fn take(&self, bytes: usize, held: usize) -> Result<(), Status> {
-        let max = if held > LARGE_CALL_BYTES { self.max / 4 * 3 } else { self.max };
+        let max = if held > SMALL_CALL_BYTES { self.max / 4 * 3 } else { self.max };
         if self.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= max {
             return Ok(());
         }
-        self.give_back(bytes);
-        Err(status::out_of_memory(self.max))
-    }
-
-    fn give_back(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
+        Err(status::out_of_memory("all calls in flight", max))
     }
 }
 
@@ -45,6 +41,8 @@ const PERIODS: usize = 4;
 /// The calls of one connection.
 pub struct Calls {
     budget: Arc<Budget>,
+    /// The bytes of the budget that this connection holds.
+    held: AtomicUsize,
     /// Calls whose answer is not sent yet, without streams that last as long as the connection.
     in_flight: AtomicUsize,
     streams: AtomicUsize,
@@ -58,6 +56,7 @@ impl Calls {
     pub fn new(budget: Arc<Budget>) -> Arc<Self> {
         Arc::new(Self {
             budget,
+            held: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             started: AtomicU64::new(0),
@@ -69,11 +68,35 @@ impl Calls {
     /// Begins a call. Refuses it if the memory of calls is used up. Health checks are always answered.
     pub(super) fn begin(self: &Arc<Self>, kind: Kind) -> Result<Arc<Call>, Status> {
         let charged = if kind == Kind::Health { 0 } else { CALL_BYTES };
-        self.budget.take(charged, charged)?;
+        self.take(charged, charged)?;
         self.counter(kind).fetch_add(1, Ordering::Relaxed);
         self.started.fetch_add(1, Ordering::Relaxed);
         let calls = self.clone();
         Ok(Arc::new(Call { calls, kind, charged: AtomicUsize::new(charged), answered_in: AtomicUsize::new(0) }))
+    }
+
+    /// Takes bytes for a call that has `held` bytes with them. Refuses them if the other calls of the connection hold more
+    /// than a quarter of the budget. So a connection with one call may still send the largest request.
+    fn take(&self, bytes: usize, held: usize) -> Result<(), Status> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let others = (self.held.fetch_add(bytes, Ordering::Relaxed) + bytes).saturating_sub(held);
+        let others_max = self.budget.max / 4;
+        let taken = if others > others_max {
+            Err(status::out_of_memory("the other calls of this connection", others_max))
+        } else {
+            self.budget.take(bytes, held)
+        };
+        if taken.is_err() {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn counter(&self, kind: Kind) -> &AtomicUsize {
@@ -106,23 +129,29 @@ pub(super) enum Kind {
     Stream,
 }
 
-/// A call. It is in flight and its bytes are taken until everything that holds it is dropped.
+/// A call in flight. Its request, its answer and the unsent bytes of its answer hold it. It gives its bytes back when the
+/// last of them is dropped.
 pub struct Call {
     calls: Arc<Calls>,
     kind: Kind,
     charged: AtomicUsize,
-    /// One more than the period of the answer. 0 before it.
+    /// The period in which the call was answered, plus 1. 0 means that it is not answered yet.
     answered_in: AtomicUsize,
 }
 
 impl Call {
-    /// Takes bytes, or refuses the call. Streams have small messages and take none.
+    /// Takes bytes, or refuses the call. The bytes of health checks and streams are not taken but bounded: their decoders
+    /// keep one message and one frame at most.
     pub(super) fn take(&self, bytes: usize) -> Result<(), Status> {
         if self.kind != Kind::Plain {
+            if bytes > PROBE_BYTES_MAX {
+                let why = format!("a frame of the request has {bytes} bytes; {PROBE_BYTES_MAX} are allowed");
+                return Err(status::too_large(&why));
+            }
             return Ok(());
         }
         let held = self.charged.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let taken = self.calls.budget.take(bytes, held);
+        let taken = self.calls.take(bytes, held);
         if taken.is_err() {
             self.charged.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -137,7 +166,7 @@ impl Call {
         let held = self.charged.load(Ordering::Relaxed);
         let kept = held.min(CALL_BYTES);
         self.charged.store(kept, Ordering::Relaxed);
-        self.calls.budget.give_back(held - kept);
+        self.calls.give_back(held - kept);
         let period = self.calls.period.load(Ordering::Relaxed);
         self.calls.unsent[period % PERIODS].fetch_add(1, Ordering::Relaxed);
         self.answered_in.store(period + 1, Ordering::Relaxed);
@@ -157,7 +186,7 @@ pub fn take_for_decoding(bytes: usize) -> Result<(), Status> {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.calls.budget.give_back(self.charged.load(Ordering::Relaxed));
+        self.calls.give_back(self.charged.load(Ordering::Relaxed));
         if let Some(period) = self.answered_in.load(Ordering::Relaxed).checked_sub(1) {
             self.calls.unsent[period % PERIODS].fetch_sub(1, Ordering::Relaxed);
         }
@@ -173,23 +202,69 @@ mod tests {
 
     #[test]
     fn calls_share_one_budget_and_return_it() {
-        let budget = Budget::new(16 * LARGE_CALL_BYTES);
+        let budget = Budget::new(16 * SMALL_CALL_BYTES);
         let (one, other) = (Calls::new(budget.clone()), Calls::new(budget.clone()));
         let large = one.begin(Kind::Plain).unwrap();
-        large.take(11 * LARGE_CALL_BYTES).unwrap();
+        large.take(11 * SMALL_CALL_BYTES).unwrap();
         // Three quarters are for large calls.
-        assert_eq!(large.take(LARGE_CALL_BYTES).unwrap_err().code(), Code::ResourceExhausted);
+        assert_eq!(large.take(SMALL_CALL_BYTES).unwrap_err().code(), Code::ResourceExhausted);
         let small = other.begin(Kind::Plain).unwrap();
         for _ in 0..3 {
-            other.begin(Kind::Plain).unwrap().take(LARGE_CALL_BYTES - CALL_BYTES).unwrap();
+            other.begin(Kind::Plain).unwrap().take(SMALL_CALL_BYTES - CALL_BYTES).unwrap();
         }
-        assert!(small.take(LARGE_CALL_BYTES * 2).is_err());
-        small.take(LARGE_CALL_BYTES / 2).unwrap();
+        assert!(small.take(SMALL_CALL_BYTES * 2).is_err());
+        small.take(SMALL_CALL_BYTES / 2).unwrap();
         large.answered();
-        large.take(LARGE_CALL_BYTES).unwrap();
+        large.take(SMALL_CALL_BYTES).unwrap();
         drop((large, small));
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+        assert_eq!(one.held.load(Ordering::Relaxed), 0);
         assert!(!one.any_in_flight() && !other.any_in_flight());
+    }
+
+    #[test]
+    fn the_calls_of_one_connection_share_a_quarter_of_the_budget() {
+        let budget = Budget::new(64 << 20);
+        let (one, other) = (Calls::new(budget.clone()), Calls::new(budget.clone()));
+        // A call by itself may have more than a quarter.
+        let largest = one.begin(Kind::Plain).unwrap();
+        largest.take(40 << 20).unwrap();
+        assert!(one.begin(Kind::Plain).is_err());
+        assert!(other.begin(Kind::Plain).is_ok());
+        drop(largest);
+        let mut calls = Vec::new();
+        while let Ok(call) = one.begin(Kind::Plain)
+            && call.take(1 << 20).is_ok()
+        {
+            calls.push(call);
+        }
+        assert_eq!(calls.len(), 16);
+        other.begin(Kind::Plain).unwrap().take(40 << 20).map_err(|_| "too much").unwrap_err();
+        other.begin(Kind::Plain).unwrap().take(30 << 20).unwrap();
+        drop(calls);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn medium_calls_of_many_connections_leave_a_quarter_to_small_ones() {
+        let budget = Budget::new(64 << 20);
+        let connections: Vec<_> = (0..8).map(|_| Calls::new(budget.clone())).collect();
+        let mut held = Vec::new();
+        for calls in connections.iter().cycle().take(8 * 15) {
+            held.extend(calls.begin(Kind::Plain).ok().filter(|call| call.take(1 << 20).is_ok()));
+        }
+        assert_eq!(held.len(), 47);
+        Calls::new(budget).begin(Kind::Plain).unwrap().take(SMALL_CALL_BYTES - CALL_BYTES).unwrap();
+    }
+
+    #[test]
+    fn frames_of_probes_are_bounded() {
+        let calls = Calls::new(Budget::new(1 << 20));
+        for kind in [Kind::Health, Kind::Stream] {
+            let call = calls.begin(kind).unwrap();
+            call.take(PROBE_BYTES_MAX).unwrap();
+            assert!(call.take(PROBE_BYTES_MAX + 1).is_err());
+        }
     }
 
     #[test]
