@@ -117,10 +117,12 @@ pub const REQUEST_FIELDS_MAX: usize = 200_000;
 pub const REQUEST_NESTED_FIELDS_MAX: usize = 500_000;
 /// Bytes that a decoded field takes at most, besides its own bytes.
 pub const FIELD_BYTES: usize = 100;
-/// Bytes of a request whose fields are not counted. Counting a batch check takes 5 % of its time.
-pub const UNCOUNTED_REQUEST_BYTES: usize = 64 << 10;
-/// Bytes that are taken for each byte of an uncounted request. The shortest field has two.
-pub const UNCOUNTED_FIELD_BYTES: usize = FIELD_BYTES / 2;
+/// Bytes of a request whose fields are not counted.
+pub const SMALL_REQUEST_BYTES: usize = 1 << 10;
+/// Bytes of a batch check of which only the items are counted. To count all fields costs it 5 % of its time.
+pub const UNCOUNTED_REQUEST_BYTES: usize = 128 << 10;
+/// Bytes that are taken for each byte of such a request. The shortest text has 3 bytes there and 32 in memory.
+pub const UNCOUNTED_BYTE_BYTES: usize = 11;
 
 /// Large requests that are decoded or wait for it. They block threads, and the runtime has 512. More are refused as
 /// OVERLOADED.

@@ -17,7 +17,7 @@ use super::layers::calls::take_for_decoding;
 use super::{fields, status};
 use crate::limits::{
     BULK_REQUEST_BYTES_MAX, FIELD_BYTES, LARGE_REQUESTS_MAX, REQUEST_BYTES_MAX, REQUEST_FIELDS_MAX,
-    REQUEST_NESTED_FIELDS_MAX, UNCOUNTED_FIELD_BYTES, UNCOUNTED_REQUEST_BYTES,
+    REQUEST_NESTED_FIELDS_MAX, SMALL_REQUEST_BYTES, UNCOUNTED_BYTE_BYTES, UNCOUNTED_REQUEST_BYTES,
 };
 
 /// The requests with rows, or with names of many roles. They may be large. A service itself only bounds its largest request.
@@ -104,11 +104,16 @@ static LARGE_TURNS: Semaphore = Semaphore::const_new(LARGE_REQUESTS_MAX);
 
 fn decode<U: Message + Name + Default>(buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
     let bytes = buf.remaining();
-    let memory = if bytes <= UNCOUNTED_REQUEST_BYTES {
-        bytes * UNCOUNTED_FIELD_BYTES
+    // tonic passes one chunk.
+    let whole = buf.chunk();
+    let memory = if bytes <= SMALL_REQUEST_BYTES {
+        // The shortest field has two bytes.
+        bytes * FIELD_BYTES / 2
+    } else if bytes <= UNCOUNTED_REQUEST_BYTES && U::NAME == "BatchCheckRequest" {
+        // Of a batch check only the items, which hold texts: these take at most 11 times their bytes.
+        let items = fields::count("", whole, REQUEST_NESTED_FIELDS_MAX).top_level;
+        bytes * UNCOUNTED_BYTE_BYTES + items * FIELD_BYTES
     } else {
-        // tonic passes one chunk.
-        let whole = buf.chunk();
         let fields = fields::count(&U::full_name(), whole, REQUEST_NESTED_FIELDS_MAX);
         if fields.top_level > REQUEST_FIELDS_MAX {
             return Err(status::too_many_fields(REQUEST_FIELDS_MAX));
