@@ -64,7 +64,7 @@ pub struct Running {
     follower: JoinHandle<()>,
     pulse: JoinHandle<()>,
     purger: JoinHandle<()>,
-    compaction: Option<JoinHandle<()>>,
+    history: Option<JoinHandle<()>>,
     writing: JoinHandle<()>,
     drain: Duration,
 }
@@ -120,7 +120,7 @@ impl Running {
 
         let (health, health_service) = health::Health::new().await;
         let purger = tokio::spawn(purger::run(store.clone(), engine.clone(), app.writer.clone()));
-        let compaction =
+        let history =
             config.history_days.map(|days| tokio::spawn(purger::history::run(store.clone(), app.writer.clone(), days)));
         let follower = tokio::spawn({
             let (store, health) = (store.clone(), health.clone());
@@ -170,7 +170,7 @@ impl Running {
             follower,
             pulse,
             purger,
-            compaction,
+            history,
             writing,
             drain: config.drain,
         })
@@ -189,7 +189,7 @@ impl Running {
         }
         self.follower.abort();
         self.purger.abort();
-        self.compaction.inspect(JoinHandle::abort);
+        self.history.inspect(JoinHandle::abort);
         self.app.writer.stop();
         // Finish a started write: its caller may not have an answer yet. Give up if the database does not answer.
         let store = self.app.store.clone();

@@ -18,7 +18,7 @@ pub async fn run(store: Store, writer: Arc<Writer>, days: u32) {
     // A file that failed once must not be written to again.
     while !writer.is_closed_for_good() {
         let before = clock::now().plus_seconds(-i64::from(days) * DAY_SECONDS);
-        let pause = match store.compact(before).await {
+        let pause = match store.delete_old_history(before).await {
             Ok(true) => CHUNK_DELAY,
             Ok(false) => PAUSE,
             Err(error) => {

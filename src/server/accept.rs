@@ -30,7 +30,7 @@ struct Open {
     logged: Option<Instant>,
 }
 
-/// One open connection. Dropping it closes the connection for the limits.
+/// One open connection. Dropping it takes the connection off the counts.
 struct Slot {
     connections: Arc<Connections>,
     peer: Option<IpAddr>,

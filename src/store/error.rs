@@ -41,7 +41,7 @@ pub enum StoreError {
     Behind { head: u64, state: u64 },
     #[error("the database has another revision {state} than this server, which loads it again")]
     AnotherHistory { state: u64 },
-    #[error("the database server is a standby; lead the connections of this server to the primary")]
+    #[error("the database server is a standby; connect this server to the primary")]
     Standby,
     #[error("the database server has timeline {timeline}, a former primary; the newest one seen is {newest}")]
     FormerPrimary { timeline: String, newest: String },
@@ -54,7 +54,7 @@ pub enum StoreError {
 /// Why the commits after a revision cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SinceError {
-    #[error("the database holds another history than this server; reload the state")]
+    #[error("the database holds another history than this server, which loads it again; try again in a moment")]
     Diverged,
     #[error("{0}")]
     UnknownChange(String),

@@ -1,7 +1,7 @@
 //! The write transaction: lock the head row, catch up, look up request ids, store a group, commit, and settle a commit with an
 //! unknown outcome.
 
-mod compact;
+mod old_history;
 mod persist;
 mod rows;
 

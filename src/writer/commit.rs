@@ -21,8 +21,6 @@ const BLOCKING_ROWS: usize = 512;
 /// How long one step of a transaction may take. It is longer than the timeout of a statement, which ends a statement that
 /// hangs in the server. This one ends the wait for a server or network that does not answer at all.
 const STEP_MAX: Duration = Duration::from_secs(75);
-/// How long loading the State again may take.
-const LOAD_MAX: Duration = Duration::from_secs(120);
 const NO_ANSWER: &str = "the database does not answer";
 
 /// Owns the writing side of the store.
@@ -57,12 +55,6 @@ enum Attempted {
 struct Why {
     text: String,
     answer: Failure,
-}
-
-/// Why a group cannot be decided.
-enum Stopped {
-    Unavailable(Why),
-    Diverged(SinceError),
 }
 
 /// A transaction that holds the head row, and the State at that head.
@@ -128,11 +120,7 @@ impl Committer {
     async fn attempt(&mut self, work: Vec<Work>, answers: Answers) -> (Vec<Work>, Answers, Attempted) {
         let Begun { tx, state, known, now } = match self.begin(&work).await {
             Ok(begun) => begun,
-            Err(Stopped::Unavailable(why)) => return (work, answers, Attempted::Unavailable(why)),
-            Err(Stopped::Diverged(error)) => {
-                let why = self.diverged(error).await;
-                return (work, answers, Attempted::Failed(why));
-            }
+            Err(why) => return (work, answers, Attempted::Unavailable(why)),
         };
         let base = state.revision();
         let (work, group) = decided(state, work, known, now, self.limits).await;
@@ -171,28 +159,28 @@ impl Committer {
     }
 
     /// Begins a transaction, catches the State up with the head, and looks up the group's request ids.
-    async fn begin(&mut self, work: &[Work]) -> Result<Begun, Stopped> {
+    async fn begin(&mut self, work: &[Work]) -> Result<Begun, Why> {
         let begun = self.try_begin(work).await;
-        self.failing.store(matches!(begun, Err(Stopped::Unavailable(_))), Ordering::Relaxed);
+        self.failing.store(begun.is_err(), Ordering::Relaxed);
         begun
     }
 
-    async fn try_begin(&mut self, work: &[Work]) -> Result<Begun, Stopped> {
+    async fn try_begin(&mut self, work: &[Work]) -> Result<Begun, Why> {
         if let Some(why) = &self.closed {
-            return Err(Stopped::Unavailable(Why::away(why)));
+            return Err(Why::away(why));
         }
         if self.stuck {
             // There is nothing to settle. But it replaces the stuck connection once the head row is free.
             let store = self.store.clone();
             match step(async move { store.settle(Revision::default()).await }).await {
                 Some(Ok(_)) => self.stuck = false,
-                Some(Err(error)) => return Err(Stopped::Unavailable(Why::from(&error))),
-                None => return Err(Stopped::Unavailable(Why::away(NO_ANSWER))),
+                Some(Err(error)) => return Err(Why::from(&error)),
+                None => return Err(Why::away(NO_ANSWER)),
             }
         }
         let store = self.store.clone();
         let tx = self.unstuck(step(async move { store.begin_write().await }).await)?;
-        let mut tx = tx.map_err(|error| Stopped::Unavailable(Why::from(&error)))?;
+        let mut tx = tx.map_err(|error| Why::from(&error))?;
         let state = State::clone(&self.engine.pin().state);
         let base = state.revision();
         let caught_up = step(async move {
@@ -205,8 +193,9 @@ impl Committer {
             Err(error) => {
                 step(tx.rollback()).await;
                 return Err(match error {
-                    SinceError::Store(error) => Stopped::Unavailable(Why::from(&error)),
-                    error => Stopped::Diverged(error),
+                    SinceError::Store(error) => Why::from(&error),
+                    // The replica loads the State again.
+                    error => Why::away(error.to_string()),
                 });
             }
         };
@@ -227,15 +216,15 @@ impl Committer {
             Ok(known) => Ok(Begun { tx, state, known, now }),
             Err(error) => {
                 step(tx.rollback()).await;
-                Err(Stopped::Unavailable(Why::from(&error)))
+                Err(Why::from(&error))
             }
         }
     }
 
     /// Records an abandoned step before the commit: nothing of the group can be stored.
-    fn unstuck<T>(&mut self, done: Option<T>) -> Result<T, Stopped> {
+    fn unstuck<T>(&mut self, done: Option<T>) -> Result<T, Why> {
         self.stuck |= done.is_none();
-        done.ok_or_else(|| Stopped::Unavailable(Why::away(NO_ANSWER)))
+        done.ok_or_else(|| Why::away(NO_ANSWER))
     }
 
     /// Finds out whether a group with an unacknowledged commit is stored. Until then nothing else is decided.
@@ -274,29 +263,6 @@ impl Committer {
             // The callers have their answer: the outcome is unknown.
             false if answers.is_empty() => (work, answers, Attempted::Unknown),
             false => (work, answers, Attempted::Failed(Why::away(error))),
-        }
-    }
-
-    /// Loads the State again if the history of the store differs from the one in memory. Returns the error for callers.
-    async fn diverged(&mut self, error: SinceError) -> Why {
-        match error {
-            SinceError::Diverged => {
-                tracing::warn!(
-                    "the history of the store differs from the one in memory (restored? failed over?); loading it again"
-                );
-                let mine = self.engine.pin().state.revision();
-                let load = self.store.load(self.engine.pin().state.hash_key());
-                match tokio::time::timeout(LOAD_MAX, load).await {
-                    Err(_) => Why::away(NO_ANSWER),
-                    Ok(Ok(state)) => {
-                        self.engine.replace(mine, state);
-                        Why::away("the history of the store was replaced and is loaded again")
-                    }
-                    Ok(Err(error)) => Why::from(&error),
-                }
-            }
-            SinceError::Store(error) => Why::from(&error),
-            error => Why::away(error.to_string()),
         }
     }
 }

@@ -95,8 +95,8 @@ async fn old_history_is_deleted_and_servers_go_on(database: TestDatabase) {
     desk.now = desk.now.plus_seconds(1_000);
     let add = Write::Add(given(&["Member"], desk.now));
     desk.write(vec![create_org("shop", "young", None), write_member("shop", "young", "ann", add)]).await;
-    assert!(!desk.store.compact(Time(0)).await.unwrap(), "nothing is so old");
-    assert!(!desk.store.compact(Time(old.at.0 + 1)).await.unwrap());
+    assert!(!desk.store.delete_old_history(Time(0)).await.unwrap(), "nothing is so old");
+    assert!(!desk.store.delete_old_history(Time(old.at.0 + 1)).await.unwrap());
     // The newest old commit is kept: servers may be there.
     let newest = desk.store.newest_revisions(1_000).await.unwrap();
     assert_eq!(newest.len(), 3);

@@ -41,7 +41,7 @@ pub static B2B: Template = Template {
     role_mapping: ("Default", "The default plan of organizations."),
 };
 
-/// For importers: one role, so that hardly an imported name is taken.
+/// For imports: one role, so that few imported names collide with it.
 pub static EMPTY: Template = Template {
     name: "empty",
     description: "For imports: one owner role and nothing else.",

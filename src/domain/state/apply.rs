@@ -185,7 +185,7 @@ impl Project {
         }
     }
 
-    /// `stated` is the record before the change. Of a purged org only the hash of its id is kept, so it has no other.
+    /// `stated` is the record before the change. It is used for a purged org, which has no record in memory.
     fn apply_org(&mut self, no: OrgNo, stated: Option<&OrgRecord>, after: Option<&OrgRecord>) {
         let before = self.org_numbered(no).map(|org| org.record.clone()).or_else(|| stated.cloned());
         if let Some(before) = before.as_ref().filter(|record| record.lifecycle.exists()) {

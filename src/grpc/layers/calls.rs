@@ -35,7 +35,7 @@ impl Budget {
     }
 }
 
-/// How many periods of unsent answers are told apart.
+/// Unsent answers are counted for each of this many periods.
 const PERIODS: usize = 4;
 
 /// The calls of one connection.

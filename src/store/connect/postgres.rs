@@ -150,8 +150,8 @@ impl Postgres {
     }
 
     async fn id(&self, connection: &mut PgConnection) -> Result<ServerId, sqlx::Error> {
-        const TIMELINE: &str = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)";
-        let timeline = ask(connection, TIMELINE).await?.try_get(0)?;
+        let timeline = sqlx::raw_sql(AssertSqlSafe(format!("SELECT {}", ServerId::TIMELINE)));
+        let timeline = timeline.fetch_one(&mut *connection).await?.try_get(0)?;
         Ok(ServerId { timeline, system: ask(connection, ServerId::SYSTEM).await?.try_get(0)? })
     }
 

@@ -12,23 +12,23 @@ use crate::store::schema::{change, commit, head};
 use crate::store::{Store, StoreError};
 
 /// Revisions, and changes of them, that one transaction deletes. Writes wait for it. A commit is deleted whole.
-const COMPACT_COMMITS: u64 = 256;
-const COMPACT_CHANGES: i64 = 10_000;
+const COMMITS_MAX: u64 = 256;
+const CHANGES_MAX: i64 = 10_000;
 
 impl Store {
     /// Deletes the changes and commits of some of the oldest revisions, if they are older than `before`.
     /// Keeps the newest of these commits, from which servers may still follow. Returns true if there may be more.
-    pub async fn compact(&self, before: Time) -> Result<bool, StoreError> {
+    pub async fn delete_old_history(&self, before: Time) -> Result<bool, StoreError> {
         let store = self.clone();
         // In a task of its own, because the caller may be cancelled, see `snapshot`.
-        joined(tokio::spawn(async move { store.compact_once(before).await }).await)?
+        joined(tokio::spawn(async move { store.delete_some(before).await }).await)?
     }
 
-    async fn compact_once(&self, before: Time) -> Result<bool, StoreError> {
+    async fn delete_some(&self, before: Time) -> Result<bool, StoreError> {
         let write = self.begin_write().await?;
         let oldest = commit::Entity::find().select_only().column(commit::Column::Revision).column(commit::Column::At);
         let oldest = oldest.filter(commit::Column::Revision.gt(write.floor)).order_by_asc(commit::Column::Revision);
-        let oldest: Vec<(i64, i64)> = oldest.limit(COMPACT_COMMITS).into_tuple().all(&write.tx).await?;
+        let oldest: Vec<(i64, i64)> = oldest.limit(COMMITS_MAX).into_tuple().all(&write.tx).await?;
         let old: Vec<i64> = oldest.iter().take_while(|(_, at)| *at < before.0).map(|(revision, _)| *revision).collect();
         let (Some(first), Some(last)) = (old.first(), old.last()) else {
             write.rollback().await;
@@ -41,10 +41,10 @@ impl Store {
         let mut changes = 0;
         let small = old.iter().take_while(|revision| {
             changes += sizes.get(revision).copied().unwrap_or(0);
-            changes <= COMPACT_CHANGES
+            changes <= CHANGES_MAX
         });
         let floor = small.last().copied().unwrap_or(*first);
-        let more = floor < *last || old.len() as u64 == COMPACT_COMMITS;
+        let more = floor < *last || old.len() as u64 == COMMITS_MAX;
         change::Entity::delete_many().filter(change::Column::Revision.lte(floor)).exec(&write.tx).await?;
         commit::Entity::delete_many().filter(commit::Column::Revision.lt(floor)).exec(&write.tx).await?;
         let advance = head::Entity::update_many().col_expr(head::Column::Floor, Expr::value(floor));
