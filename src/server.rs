@@ -3,6 +3,7 @@
 mod accept;
 mod config;
 mod connection;
+mod descriptors;
 mod health;
 mod listen;
 pub mod telemetry;
@@ -152,7 +153,18 @@ impl Running {
 
         let stop = watch::Sender::new(false);
         let addresses: Vec<Listen> = bound.iter().map(Bound::address).collect();
-        let shared = connection::Shared::new(routes, config.connections, stop.subscribe());
+        let mut limits = config.connections;
+        let possible = descriptors::connections_max();
+        if possible < limits.total {
+            let wanted = limits.total;
+            tracing::warn!(
+                wanted,
+                possible,
+                "the limit of open files leaves room for fewer connections; raise `ulimit -n`"
+            );
+            limits.total = possible;
+        }
+        let shared = connection::Shared::new(routes, limits, stop.subscribe());
         let connections = Arc::new(accept::Connections::default());
         let mut listeners = JoinSet::new();
         for bound in bound {

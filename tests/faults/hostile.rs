@@ -38,7 +38,7 @@ struct World {
 
 /// A connection that sends any body and reads answers only if asked to.
 #[derive(Clone)]
-struct Client(SendRequest<BoxBody<Bytes, std::convert::Infallible>>);
+pub struct Client(SendRequest<BoxBody<Bytes, std::convert::Infallible>>);
 
 async fn start(connections: ConnectionLimits) -> World {
     let database = sqlite();
@@ -61,13 +61,7 @@ impl World {
     }
 
     async fn client(&self) -> Client {
-        let stream = TcpStream::connect(&self.address).await.unwrap();
-        let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-        // The windows of a client that sets none.
-        builder.timer(TokioTimer::new()).initial_stream_window_size(65_535).initial_connection_window_size(65_535);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Client(sender)
+        Client::over(TcpStream::connect(&self.address).await.unwrap()).await.unwrap()
     }
 
     /// Stops the server. Fails if it waits for the deadline of calls in flight.
@@ -78,7 +72,7 @@ impl World {
     }
 }
 
-fn framed(message: &[u8]) -> Bytes {
+pub fn framed(message: &[u8]) -> Bytes {
     let mut body = vec![0];
     body.extend((message.len() as u32).to_be_bytes());
     body.extend(message);
@@ -86,8 +80,17 @@ fn framed(message: &[u8]) -> Bytes {
 }
 
 impl Client {
+    pub async fn over(stream: TcpStream) -> hyper::Result<Self> {
+        let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        // The windows of a client that sets none.
+        builder.timer(TokioTimer::new()).initial_stream_window_size(65_535).initial_connection_window_size(65_535);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self(sender))
+    }
+
     /// Sends the beginning of a body, and its end if `whole`.
-    async fn begin(&self, path: &str, part: Bytes, whole: bool) -> hyper::Result<http::Response<Incoming>> {
+    pub async fn begin(&self, path: &str, part: Bytes, whole: bool) -> hyper::Result<http::Response<Incoming>> {
         let part = stream::iter([Ok(Frame::data(part))]);
         let body = if whole {
             BodyExt::boxed(StreamBody::new(part))
@@ -102,7 +105,7 @@ impl Client {
     }
 
     /// Sends a whole request, and returns the status of the answer.
-    async fn call(&self, path: &str, message: &[u8]) -> Status {
+    pub async fn call(&self, path: &str, message: &[u8]) -> Status {
         status(self.begin(path, framed(message), true).await.unwrap()).await
     }
 }
@@ -116,7 +119,7 @@ async fn status(response: http::Response<Incoming>) -> Status {
     body.trailers().and_then(Status::from_header_map).expect("the trailers carry a status")
 }
 
-fn reason(status: &Status) -> String {
+pub fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
@@ -131,7 +134,7 @@ async fn check(channel: Channel) -> Result<(), Status> {
 }
 
 /// A batch check with this many items.
-fn batch(items: usize, user_id: &str) -> Vec<u8> {
+pub fn batch(items: usize, user_id: &str) -> Vec<u8> {
     let item = wire::CheckItem { org_id: "a".into(), user_id: user_id.into(), permission: "p".into() };
     wire::BatchCheckRequest { items: vec![item; items], ..Default::default() }.encode_to_vec()
 }

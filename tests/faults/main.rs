@@ -17,6 +17,7 @@ mod reference {
     pub mod state_to_model;
 }
 
+mod attack;
 mod database;
 mod failover;
 mod files;
