@@ -7,7 +7,6 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::domain::Time;
 use crate::store::head::HEAD;
-use crate::store::read::snapshot::joined;
 use crate::store::schema::{change, commit, head};
 use crate::store::{Store, StoreError};
 
@@ -20,8 +19,7 @@ impl Store {
     /// Keeps the newest of these commits, from which servers may still follow. Returns true if there may be more.
     pub async fn delete_old_history(&self, before: Time) -> Result<bool, StoreError> {
         let store = self.clone();
-        // In a task of its own, because the caller may be cancelled, see `snapshot`.
-        joined(tokio::spawn(async move { store.delete_some(before).await }).await)?
+        self.beside_the_writer(async move { store.delete_some(before).await }).await
     }
 
     async fn delete_some(&self, before: Time) -> Result<bool, StoreError> {
