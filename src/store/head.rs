@@ -17,7 +17,7 @@ pub const HEAD: i64 = 1;
 /// What is read with the newest revision.
 pub struct Head {
     pub revision: Revision,
-    /// The oldest commit that is kept. Its changes and those before it are deleted. 0 if all are kept.
+    /// The oldest commit that is kept. Its changes and those before it are deleted, or will be. 0 if all are kept.
     pub floor: i64,
     store_id: i64,
 }
