@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, QuerySelect, Statement};
 
+use super::connect::SHORT_MAX;
 use super::connect::postgres::ServerId;
 use super::ids::{revision, revision_number, u32_of};
 use super::sql::Sql;
@@ -30,7 +31,7 @@ impl Store {
 
     /// Returns the newest revision in the database.
     pub async fn head(&self) -> Result<Revision, StoreError> {
-        match self.read_head(self.reserved(), "").await {
+        match self.answered(SHORT_MAX, self.read_head(self.reserved(), "")).await {
             Err(error) => Err(self.failed(error).await),
             head => {
                 self.check_file()?;
