@@ -6,13 +6,13 @@ mod consistency;
 mod convert;
 mod fields;
 pub mod layers;
-pub mod list_turns;
 mod mask;
 mod on_disabled;
 mod page;
 mod read;
 mod services;
 pub mod status;
+pub mod turns;
 pub mod write;
 
 use std::sync::Arc;

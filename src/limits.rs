@@ -98,8 +98,8 @@ pub const PAGE_BYTES_MAX: usize = 3 << 20;
 
 /// Lists of one project answered at one time, so that other projects get connections to the database too.
 pub const LISTS_PER_PROJECT_MAX: usize = 4;
-/// Lists of one project that wait for their turn. More are refused as OVERLOADED.
-pub const LISTS_WAITING_MAX: usize = 256;
+/// Lists, previews or calls of ListManageableRoles of one project that wait for their turn. More are refused as OVERLOADED.
+pub const TURNS_WAITING_MAX: usize = 256;
 
 /// Names in one list of a request.
 pub const NAMES_MAX: usize = 1_000;
@@ -149,8 +149,12 @@ pub const WRITE_QUEUE_MAX: usize = 4_096;
 
 /// Previews decided at one time. Others wait.
 pub const PREVIEWS_MAX: usize = 2;
+/// Previews of one project decided at one time. It leaves a turn for another project.
+pub const PREVIEWS_PER_PROJECT_MAX: usize = 1;
 /// Calls of ListManageableRoles (G5) answered at one time. Each tries up to 3,000 writes. Others wait.
 pub const TRIALS_MAX: usize = 2;
+/// Calls of ListManageableRoles of one project answered at one time. It leaves a turn for another project.
+pub const TRIALS_PER_PROJECT_MAX: usize = 1;
 
 /// New role sets between two collections of unused ones.
 pub const ROLE_SETS_BETWEEN_COLLECTIONS: usize = 1_024;

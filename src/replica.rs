@@ -37,7 +37,7 @@ pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
                 Ok(Ok(false)) => break,
                 Ok(Err(SinceError::UnknownChange(why))) => return why,
                 Ok(Err(error)) => tracing::warn!(%error, "cannot follow the database"),
-                // The connection may be broken without an error. The next attempt uses another one.
+                // The store closes the connection unless it answers. The next attempt uses another one.
                 Err(_) => tracing::warn!(after = ?READ_MAX, "cannot follow the database: it does not answer"),
             }
             tokio::time::sleep(PAUSE * 4).await;

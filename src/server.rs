@@ -11,7 +11,7 @@ pub mod telemetry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock;
@@ -24,9 +24,9 @@ use crate::domain::model::template::B2B;
 use crate::domain::{Call, Command, ProjectKey, Refusal};
 use crate::engine::Engine;
 use crate::grpc::app::App;
-use crate::grpc::list_turns::ListTurns;
+use crate::grpc::turns::Turns;
 use crate::grpc::{DESCRIPTORS, routes};
-use crate::limits::{PROBE_BYTES_MAX, TRIALS_MAX};
+use crate::limits::PROBE_BYTES_MAX;
 use crate::purger;
 use crate::replica;
 use crate::store::{Store, StoreError};
@@ -115,8 +115,9 @@ impl Running {
             store: store.clone(),
             limits: config.limits,
             start_time,
-            trials: Arc::new(Semaphore::new(TRIALS_MAX)),
-            list_turns: ListTurns::default(),
+            list_turns: Turns::of_lists(),
+            preview_turns: Turns::of_previews(),
+            trial_turns: Turns::of_trials(),
         });
 
         let (health, health_service) = health::Health::new().await;

@@ -9,12 +9,13 @@ mod settle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::domain::commands::group::{Known, Verdict, Work};
+use crate::domain::commands::group::{Known, Work};
+use crate::domain::model::id::ProjectId;
 use crate::domain::{Call, Command, Refusal, State};
 use crate::engine::Engine;
-use crate::limits::{Limits, PREVIEWS_MAX, WRITE_QUEUE_MAX};
+use crate::limits::{Limits, WRITE_QUEUE_MAX};
 use crate::store::Store;
 use job::Job;
 pub use job::{Answer, Failure, Written};
@@ -28,8 +29,22 @@ pub struct Writer {
     stop: watch::Sender<bool>,
     failing: Arc<AtomicBool>,
     closed: Arc<AtomicBool>,
-    /// Bounds the previews that are decided at one time. Each may take as much memory as the write.
-    previews: Arc<Semaphore>,
+}
+
+/// A write that was decided, but not stored.
+pub struct Preview {
+    written: Written,
+    /// What it was decided on.
+    before: State,
+    /// `None` if it changes nothing.
+    project: Option<ProjectId>,
+}
+
+impl Preview {
+    /// Returns true if [`Writer::name_members`] reads the database.
+    pub fn has_unnamed_members(&self) -> bool {
+        matches!(&self.written.answer, Answer::Decided { impact, .. } if impact.has_unnamed())
+    }
 }
 
 impl Writer {
@@ -41,8 +56,7 @@ impl Writer {
         let closed = Arc::<AtomicBool>::default();
         let committer = commit::Committer::new(store.clone(), engine.clone(), limits, failing.clone(), closed.clone());
         let task = tokio::spawn(queue::run(jobs, stopped, committer));
-        let previews = Arc::new(Semaphore::new(PREVIEWS_MAX));
-        (Arc::new(Self { queue, engine, store, limits, stop, failing, closed, previews }), task)
+        (Arc::new(Self { queue, engine, store, limits, stop, failing, closed }), task)
     }
 
     /// Refuses new writes. Queued writes are still committed.
@@ -52,9 +66,19 @@ impl Writer {
 
     /// Queues a command and waits for its commit. Dropping the future drops the command only if it has not started.
     pub async fn submit(&self, command: Command, call: Call) -> Result<Written, Failure> {
+        self.submit_holding(command, call, ()).await
+    }
+
+    /// Does the same, and keeps `held` as long as the command, also if the caller is gone.
+    pub async fn submit_holding(
+        &self,
+        command: Command,
+        call: Call,
+        held: impl Send + 'static,
+    ) -> Result<Written, Failure> {
         let tag = random_tag()?;
         let (answer, answered) = oneshot::channel();
-        let job = Job { work: Work { command, call, tag }, answer };
+        let job = Job { work: Work { command, call, tag }, answer, held: Box::new(held) };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failure::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Failure::Stopping,
@@ -63,30 +87,34 @@ impl Writer {
         answered.await.unwrap_or(Err(Failure::OutcomeUnknown))
     }
 
-    /// Decides a command on the newest State and stores nothing (`validate_only`).
-    pub async fn preview(&self, command: Command, call: Call) -> Result<Written, Failure> {
-        let turn = self.previews.clone().acquire_owned().await.map_err(|_| Failure::Stopping)?;
+    /// Decides a command on the newest State and stores nothing (`validate_only`). Keeps `held` until the command is decided,
+    /// also if the caller is gone.
+    pub async fn preview(&self, command: Command, call: Call, held: impl Send + 'static) -> Result<Preview, Failure> {
         let before = State::clone(&self.engine.pin().state);
-        let (state, revision) = (before.clone(), before.revision());
+        let state = before.clone();
         let work = vec![Work { command, call: Call { request: None, ..call }, tag: 0 }];
         let limits = self.limits;
-        // Hold the turn until the command is decided, also if the caller is gone.
         let decided = tokio::spawn(async move {
-            let _turn = turn;
+            let _held = held;
             commit::decided(state, work, Known::default(), crate::clock::now(), limits).await.1
         });
         let mut group = decided.await.ok().flatten().ok_or(Refusal::Bug)?;
-        let mut verdict = group.verdicts.pop().ok_or(Refusal::Bug)?;
-        if let (Verdict::Done { impact, .. }, Some(commit)) = (&mut verdict, group.commits.first())
-            && let Some(change) = commit.changes.first()
-        {
-            sample::fill_user_ids(&self.store, &before, change.project(), impact).await.map_err(|error| {
+        let written = commit::written(group.verdicts.pop().ok_or(Refusal::Bug)?)?;
+        let project = group.commits.first().and_then(|commit| commit.changes.first()).map(|change| change.project());
+        // The decided State is dropped. The revision is that of the State that it was decided on.
+        Ok(Preview { written: Written { revision: before.revision(), ..written }, before, project })
+    }
+
+    /// Names the members in the sample of a preview (R9.d).
+    pub async fn name_members(&self, preview: Preview) -> Result<Written, Failure> {
+        let Preview { mut written, before, project } = preview;
+        if let (Answer::Decided { impact, .. }, Some(project)) = (&mut written.answer, project) {
+            sample::fill_user_ids(&self.store, &before, project, impact).await.map_err(|error| {
                 tracing::warn!(%error, "a preview failed");
                 Failure::from(&error)
             })?;
         }
-        // The decided State is dropped. The revision is that of the State that it was decided on.
-        Ok(Written { revision, ..commit::written(verdict)? })
+        Ok(written)
     }
 
     /// Returns true if the database did not take the last write. The writing task finds out when it takes writes again.

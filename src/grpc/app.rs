@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tonic::Status;
 
-use super::list_turns::{ListTurns, Turn};
 use super::status;
+use super::turns::{Turn, Turns};
+use crate::domain::model::id::ProjectId;
 use crate::domain::rules::suggestions::Suggester;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::{ProjectKey, Revision, Time};
@@ -22,19 +22,20 @@ pub struct App {
     pub store: Store,
     pub limits: Limits,
     pub start_time: Time,
-    /// Bounds the calls of ListManageableRoles at one time (G5).
-    pub trials: Arc<Semaphore>,
-    pub list_turns: ListTurns,
+    pub list_turns: Turns,
+    pub preview_turns: Turns,
+    pub trial_turns: Turns,
 }
 
 impl App {
-    /// Waits until a list of the project may read the database. `None` if the project does not exist.
-    pub async fn list_turn(&self, project: &ProjectKey) -> Result<Option<Turn>, Status> {
-        let project = self.engine.load().state.project(project).map(|project| project.id);
-        match project {
-            Some(project) => self.list_turns.next(project).await.map(Some),
-            None => Ok(None),
-        }
+    /// Waits until a list of the project may read the database.
+    pub async fn list_turn(&self, project: &ProjectKey) -> Result<Turn, Status> {
+        self.list_turns.next(self.project_id(project)).await
+    }
+
+    /// `None` if the project does not exist.
+    pub fn project_id(&self, project: &ProjectKey) -> Option<ProjectId> {
+        self.engine.load().state.project(project).map(|project| project.id)
     }
 
     /// Returns the token of a revision.

@@ -140,6 +140,9 @@ pub fn unread(error: &StoreError) -> Status {
         return plain(ErrorReason::Internal, "the read failed; this is a bug, please report it with the server's log");
     }
     tracing::warn!(%error, "a read failed");
+    if error.class() == ErrorClass::NoSpace {
+        return plain(ErrorReason::DatabaseUnavailable, Failure::NoSpace.to_string());
+    }
     plain(ErrorReason::DatabaseUnavailable, "the database does not answer; try again in a moment")
 }
 

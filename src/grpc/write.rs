@@ -9,6 +9,7 @@ use tonic::metadata::MetadataMap;
 
 use super::app::App;
 use super::convert;
+use super::layers::calls::hold_memory;
 use super::status::{self, Names, RowPath};
 use crate::domain::commands::call::SYSTEM;
 use crate::domain::rules::visibility::Visibility;
@@ -16,7 +17,7 @@ use crate::domain::{Actor, Call, Command, ProjectKey, RequestKey};
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::wire::{self, ErrorReason, storage, storage::outcome::Outcome};
-use crate::writer::{Answer, Written};
+use crate::writer::{Answer, Failure, Written};
 
 /// The metadata with the caller's name. It is recorded, but not proven yet.
 pub const ACTOR: &str = "rolecall-actor";
@@ -128,8 +129,8 @@ impl App {
         // Do not suggest internal roles to end users (I2).
         let known = Visibility::of(call.acting_user.as_ref());
         let written = match request.validate_only() {
-            true => self.writer.preview(command, call).await,
-            false => self.writer.submit(command, call).await,
+            true => self.preview(project.as_ref(), command, call).await?,
+            false => self.writer.submit_holding(command, call, hold_memory()).await,
         };
         let names = Names {
             project: project.as_ref().map_or("", ProjectKey::as_str),
@@ -139,6 +140,25 @@ impl App {
         let refused =
             |failure| self.suggesting(project.as_ref(), known, |suggest| status::failed(failure, &names, suggest));
         self.answered(written.map_err(refused)?)
+    }
+
+    async fn preview(
+        &self,
+        project: Option<&ProjectKey>,
+        command: Command,
+        call: Call,
+    ) -> Result<Result<Written, Failure>, Status> {
+        let project = project.and_then(|project| self.project_id(project));
+        let turn = self.preview_turns.next(project).await?;
+        let preview = match self.writer.preview(command, call, (turn, hold_memory())).await {
+            Ok(preview) => preview,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let _turn = match preview.has_unnamed_members() {
+            true => Some(self.list_turns.next(project).await?),
+            false => None,
+        };
+        Ok(self.writer.name_members(preview).await)
     }
 
     fn answered(&self, written: Written) -> Result<Answered, Status> {

@@ -19,6 +19,10 @@ const READ_CONNECTIONS: u32 = 8;
 const RESERVED_CONNECTIONS: u32 = 3;
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for a connection and the answer to one short statement.
+pub(super) const SHORT_MAX: Duration = Duration::from_secs(15);
+/// How long to wait for a statement that may be long. PostgreSQL itself ends it after 60 s.
+pub(super) const LONG_MAX: Duration = Duration::from_secs(75);
 
 /// The database of a store.
 pub enum Address {
@@ -29,6 +33,8 @@ pub enum Address {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Reads,
+    /// For short reads.
+    Reserved,
     Writes,
 }
 
@@ -56,7 +62,7 @@ impl Store {
         };
         let writes = address.pool(Purpose::Writes, 1).await?;
         let reads = address.pool(Purpose::Reads, READ_CONNECTIONS).await?;
-        let reserved = address.pool(Purpose::Reads, RESERVED_CONNECTIONS).await?;
+        let reserved = address.pool(Purpose::Reserved, RESERVED_CONNECTIONS).await?;
         if let Address::Sqlite(file) = &address {
             // Reading opens the log.
             let read = Statement::from_string(DbBackend::Sqlite, "SELECT count(*) FROM sqlite_master");
@@ -70,6 +76,31 @@ impl Store {
     /// Opens another writing connection beside the one in use.
     pub(super) async fn connect_again(&self) -> Result<DatabaseConnection, StoreError> {
         self.0.address.pool(Purpose::Writes, 1).await
+    }
+
+    /// Replaces the connection for writes, which does not answer. Its pool would wait for it as long as TCP does.
+    pub(super) async fn replace_lost_writes(&self) -> Result<(), StoreError> {
+        self.replace_writes(self.connect_again().await?);
+        Ok(())
+    }
+
+    /// Gives up waiting for PostgreSQL after a time: a machine that has vanished never answers. The connection in use is then
+    /// closed, and older ones before their next use. SQLite ends its waits itself.
+    pub(super) async fn answered<T, E: From<StoreError>>(
+        &self,
+        max: Duration,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        if matches!(self.0.address, Address::Sqlite(_)) {
+            return read.await;
+        }
+        match tokio::time::timeout(max, read).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.reconnect();
+                Err(StoreError::NoAnswer(max).into())
+            }
+        }
     }
 
     /// Closes the open connections before their next use: they may lead to the wrong server.

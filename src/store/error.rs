@@ -1,6 +1,7 @@
 //! What can go wrong between the service and its database.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::SqliteError;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
@@ -21,6 +22,8 @@ pub enum StoreError {
     Unsuitable { database: String, cause: String },
     #[error("no connection to the database: {0}")]
     NoConnection(String),
+    #[error("the database did not answer within {0:?}")]
+    NoAnswer(Duration),
     #[error("`{0}` is in use by another server; stop that one, or name another database")]
     InUse(PathBuf),
     #[error("`{0}` has several names (hard links), and each may have its own `-wal` file; keep one name")]
@@ -112,7 +115,7 @@ impl StoreError {
             Self::Newer(_) | Self::Unreadable(_) | Self::Incomplete(_) | Self::OutOfOrder { .. } => {
                 ErrorClass::Statement
             }
-            Self::Standby | Self::FormerPrimary { .. } => ErrorClass::WrongServer,
+            Self::Standby | Self::FormerPrimary { .. } | Self::NoAnswer(_) => ErrorClass::WrongServer,
             _ => ErrorClass::Away,
         }
     }

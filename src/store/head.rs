@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, QuerySelect, Statement};
 
+use super::connect::SHORT_MAX;
 use super::connect::postgres::ServerId;
 use super::ids::{revision, revision_number, u32_of};
 use super::sql::Sql;
@@ -17,7 +18,7 @@ pub const HEAD: i64 = 1;
 /// What is read with the newest revision.
 pub struct Head {
     pub revision: Revision,
-    /// The oldest commit that is kept. Its changes and those before it are deleted. 0 if all are kept.
+    /// The oldest commit that is kept. Its changes and those before it are deleted, or will be. 0 if all are kept.
     pub floor: i64,
     store_id: i64,
 }
@@ -30,7 +31,7 @@ impl Store {
 
     /// Returns the newest revision in the database.
     pub async fn head(&self) -> Result<Revision, StoreError> {
-        match self.read_head(self.reserved(), "").await {
+        match self.answered(SHORT_MAX, self.read_head(self.reserved(), "")).await {
             Err(error) => Err(self.failed(error).await),
             head => {
                 self.check_file()?;

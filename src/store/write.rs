@@ -5,11 +5,14 @@ mod old_history;
 mod persist;
 mod rows;
 
+use std::time::Duration;
+
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, IsolationLevel,
     QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
 };
 
+use super::connect::{LONG_MAX, SHORT_MAX};
 use super::head::{Head, committed};
 use super::ids::{revision, unreadable};
 use super::read::changes::commits_since;
@@ -20,6 +23,8 @@ use crate::domain::{ProjectKey, RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
 use crate::store::schema::request;
 
+/// How long work on the connection for writes may take that is not the writer's.
+const BESIDE_MAX: Duration = Duration::from_secs(300);
 /// Commits read at a time while catching up.
 const CATCH_UP_COMMITS: u32 = 256;
 
@@ -51,13 +56,15 @@ pub enum Committed {
 impl Store {
     /// Begins a write after every earlier one has ended.
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
-        let writes = self.writes();
-        let begun = match begin(self, &writes).await {
+        let begun = match begin(self, &self.writes()).await {
             // Nothing was begun, so it is safe to try again.
             Err(error) if error.lost_connection() || error.class() == ErrorClass::WrongServer => {
                 tracing::warn!(%error, "connecting to the database again");
+                if matches!(error, StoreError::NoAnswer(_)) {
+                    self.replace_lost_writes().await?;
+                }
                 self.failed(error).await;
-                begin(self, &writes).await
+                begin(self, &self.writes()).await
             }
             begun => begun,
         };
@@ -71,14 +78,30 @@ impl Store {
     /// row to be sure. A copy that lags cannot be locked.
     pub async fn has_lost(&self, mine: Revision) -> Result<bool, StoreError> {
         let store = self.clone();
-        // In a task of its own, because the caller may be cancelled, see `snapshot`.
-        let asking = tokio::spawn(async move {
+        self.beside_the_writer(async move {
             let tx = store.begin_write().await?;
             let lost = tx.head.number < mine.number;
             tx.rollback().await;
             Ok(lost)
+        })
+        .await
+    }
+
+    /// Uses the connection for writes while the writer does not.
+    async fn beside_the_writer<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        // In a task of its own, because the caller may be cancelled, see `snapshot`.
+        let done = tokio::spawn(async move {
+            let done = store.answered(BESIDE_MAX, work).await;
+            if matches!(done, Err(StoreError::NoAnswer(_))) {
+                store.replace_lost_writes().await?;
+            }
+            done
         });
-        joined(asking.await)?
+        joined(done.await)?
     }
 
     /// Finds out whether a commit with an unknown outcome took place.
@@ -180,8 +203,9 @@ async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx
             (TransactionOptions { isolation_level, ..TransactionOptions::default() }, "FOR UPDATE")
         }
     };
-    let tx = connection.begin_with_options(options).await?;
-    let Head { revision: head, floor, .. } = store.read_head(&tx, locking).await?;
+    let begun = async { Ok(connection.begin_with_options(options).await?) };
+    let tx = store.answered::<_, StoreError>(SHORT_MAX, begun).await?;
+    let Head { revision: head, floor, .. } = store.answered(LONG_MAX, store.read_head(&tx, locking)).await?;
     store.check_file()?;
     Ok(WriteTx { tx, head, floor, database })
 }

@@ -93,26 +93,33 @@ impl Committer {
     pub async fn commit(&mut self, mut group: Vec<Job>) {
         group.retain(|job| !job.answer.is_closed());
         let alone = group.len() == 1;
-        let (work, answers): (Vec<Work>, Answers) = group.into_iter().map(|job| (job.work, job.answer)).unzip();
+        let (mut work, mut answers, mut held) = (Vec::new(), Answers::new(), Vec::new());
+        for job in group {
+            work.push(job.work);
+            answers.push(job.answer);
+            held.push(job.held);
+        }
         if work.is_empty() {
             return;
         }
         let (work, answers, attempted) = self.attempt(work, answers).await;
-        let Attempted::Failed(why) = attempted else { return answer(answers, attempted) };
-        if alone {
-            return answer(answers, Attempted::Failed(why));
+        if alone || !matches!(attempted, Attempted::Failed(_)) {
+            // Before the answers, which take memory too.
+            drop((work, held));
+            return answer(answers, attempted);
         }
         let mut unavailable: Option<Why> = None;
-        for (work, one) in work.into_iter().zip(answers) {
+        for ((work, one), held) in work.into_iter().zip(answers).zip(held) {
             if let Some(why) = &unavailable {
                 answer(vec![one], Attempted::Unavailable(why.clone()));
                 continue;
             }
-            let (_, one, attempted) = self.attempt(vec![work], vec![one]).await;
+            let (work, one, attempted) = self.attempt(vec![work], vec![one]).await;
             if let Attempted::Unavailable(why) = &attempted {
                 // The others would wait as long for the same answer.
                 unavailable = Some(why.clone());
             }
+            drop((work, held));
             answer(one, attempted);
         }
     }

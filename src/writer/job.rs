@@ -61,4 +61,6 @@ impl From<&StoreError> for Failure {
 pub struct Job {
     pub work: Work,
     pub answer: oneshot::Sender<Result<Written, Failure>>,
+    /// Kept as long as the command: the memory that the call has taken for it.
+    pub held: Box<dyn Send>,
 }

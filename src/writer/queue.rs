@@ -75,7 +75,7 @@ mod tests {
         let command = CreatePermissions { project: ProjectKey::default_project(), permissions, batch: true };
         let call = Call::plain("test", "");
         let work = Work { command: Command::CreatePermissions(command), call, tag: 0 };
-        Job { work, answer: oneshot::channel().0 }
+        Job { work, answer: oneshot::channel().0, held: Box::new(()) }
     }
 
     fn sizes(rows: &[usize]) -> Vec<usize> {

@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use rolecall::domain::commands::command::CreateOrg;
 use rolecall::domain::{Call, Command, OrgId, ProjectKey};
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
 use rolecall::limits::Limits;
 use rolecall::server::{Config, ConnectionLimits, Listen, Running, StartError};
+use rolecall::wire;
 use rolecall::writer::{Failure, Written};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
-use tonic::transport::Endpoint;
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -85,11 +88,14 @@ impl World {
     }
 }
 
+async fn channel(server: &Running) -> Channel {
+    let Listen::Tcp(address) = &server.addresses[0] else { unreachable!("the test listens on TCP") };
+    Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+}
+
 /// Returns what the health service says.
 pub async fn serving(server: &Running, service: &str) -> bool {
-    let Listen::Tcp(address) = &server.addresses[0] else { unreachable!("the test listens on TCP") };
-    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-    let mut health = HealthClient::new(channel);
+    let mut health = HealthClient::new(channel(server).await);
     let answer = health.check(HealthCheckRequest { service: service.into() }).await;
     answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
 }
@@ -199,5 +205,22 @@ async fn an_error_of_a_statement_is_not_an_absent_database() {
     assert!(matches!(error, Some(Failure::Internal)), "{error:?}");
     world.run("ALTER TABLE hidden RENAME TO head").await;
     world.create_org("acme").await.unwrap();
+    world.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_without_space_says_so() {
+    let Some(world) = World::new().await else { return };
+    // A sort that does not fit into memory fails with this code on a full disk.
+    let full = "ALTER TABLE orgs RENAME TO hidden;
+        CREATE FUNCTION full_disk() RETURNS bool LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'a test' USING ERRCODE = '53100'; END $$;
+        CREATE VIEW orgs AS SELECT * FROM hidden WHERE full_disk()";
+    world.create_org("acme").await.unwrap();
+    world.run(full).await;
+    let mut orgs = OrgServiceClient::new(channel(&world.server).await);
+    let status = orgs.list_orgs(wire::ListOrgsRequest::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("no space left"), "{status:?}");
     world.server.stop().await;
 }

@@ -4,12 +4,17 @@ use std::time::{Duration, Instant};
 
 use rolecall::domain::ProjectKey;
 use rolecall::server::Running;
+use rolecall::store::ListOrgs;
 use rolecall::writer::Failure;
+use sea_orm::{ConnectionTrait, Database, TransactionTrait};
 
-use crate::database::{create_org, serve, wait_until};
+use crate::database::{create_org, serve, serving, wait_until};
 use crate::support::cluster::{CUT, Cluster, psql};
 use crate::support::postgres::run;
 use crate::support::proxy::Proxy;
+
+/// Much shorter than TCP waits for a machine that has vanished.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A primary, its standby, and a name that leads to the primary.
 struct Pair {
@@ -160,5 +165,57 @@ async fn a_backup_restored_on_a_new_system_is_loaded() {
     .await;
     writes_work_again(&server, "second").await;
     assert_eq!(orgs(&restored), "first\nsecond");
+    server.stop().await;
+}
+
+/// The machine of a server vanishes, and no packet says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_cut_off_are_replaced() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let name = Proxy::to(cluster.port).await;
+    let server = serve(&format!("postgres://postgres@127.0.0.1:{}/postgres", name.port)).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    let store = &server.app.store;
+    let list = || {
+        let project = ProjectKey::default_project();
+        store.list_orgs(ListOrgs { project, role_mapping: None, ownerless: false, after: None, limit: 10 })
+    };
+    // Statements on all connections for reads are in flight when the connections are cut off.
+    let direct = Database::connect(cluster.url()).await.unwrap();
+    let lock = direct.begin().await.unwrap();
+    lock.execute_unprepared("LOCK TABLE head IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let abandoned =
+        futures_util::future::join_all((0..8).map(|_| tokio::time::timeout(Duration::from_secs(1), list()))).await;
+    assert!(abandoned.iter().all(Result::is_err));
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    wait_until("all connections wait", async || psql(&cluster.url(), waiting) == "11").await;
+    name.cut_off();
+    lock.rollback().await.unwrap();
+    let began = Instant::now();
+    let revision = server.app.engine.load().state.revision();
+    while !store.head().await.is_ok_and(|head| head == revision) {
+        assert!(began.elapsed() < PATIENCE, "the newest revision is not read");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    while list().await.is_err() {
+        assert!(began.elapsed() < PATIENCE, "lists fail");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    wait_until("health says so", async || serving(&server, "rolecall.v1.OrgService").await).await;
+    // The follower sees the commit of another server.
+    let other = serve(&cluster.url()).await.unwrap();
+    create_org(&other, "second").await.unwrap();
+    let project = ProjectKey::default_project();
+    wait_until("the follower goes on", async || {
+        server.app.engine.pin().state.project(&project).unwrap().org("second").is_some()
+    })
+    .await;
+    other.stop().await;
+    // The connection for writes was idle.
+    name.cut_off();
+    let began = Instant::now();
+    writes_work_again(&server, "third").await;
+    assert!(began.elapsed() < PATIENCE);
+    direct.close().await.unwrap();
     server.stop().await;
 }

@@ -10,6 +10,7 @@ use rolecall::store::{Store, StoreError};
 use rolecall::writer::Failure;
 
 use crate::database::{create_org, serve, serving, wait_until};
+use crate::support::postgres::{run, skipped};
 use crate::support::sqlite;
 
 fn knows(server: &Running, org: &str) -> bool {
@@ -21,19 +22,30 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", file.display()))
 }
 
+/// Set in the process that runs a test as root of its own namespace.
+const IN_A_NAMESPACE: &str = "ROLECALL_TEST_IN_A_NAMESPACE";
+
 /// A small file system in memory.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None` if this process may not mount.
-    fn mount() -> Option<Self> {
+    /// `None` if this process may not mount. Then the test has run in another process that may, or is skipped.
+    fn mount(test: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
         let mounted = mount.args(["-t", "tmpfs", "-o", "size=4m", "rolecall-test"]).arg(folder.path()).output();
         if mounted.is_ok_and(|done| done.status.success()) {
             return Some(Self(folder));
         }
-        eprintln!("skipped: this process may not mount");
+        let mut unshare = Command::new("unshare");
+        let may_unshare = unshare.args(["-Urm", "true"]).output().is_ok_and(|done| done.status.success());
+        if std::env::var_os(IN_A_NAMESPACE).is_some() || !may_unshare {
+            skipped("this process may neither mount nor run in a namespace where it may (`unshare -Urm`)");
+            return None;
+        }
+        let mut again = Command::new("unshare");
+        again.arg("-Urm").arg(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
+        run(again.env(IN_A_NAMESPACE, "true"));
         None
     }
 
@@ -57,7 +69,7 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writing_goes_on_once_a_full_disk_is_freed() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::mount("files::writing_goes_on_once_a_full_disk_is_freed") else { return };
     let url = format!("sqlite://{}", disk.path("rolecall.db").display());
     let server = serve(&url).await.unwrap();
     let mut stored = Vec::new();

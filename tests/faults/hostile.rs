@@ -13,6 +13,7 @@ use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::limits::Limits;
 use rolecall::server::{Config, ConnectionLimits, Running};
 use rolecall::wire;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
@@ -24,7 +25,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request};
 use tonic_types::StatusExt;
 
-use crate::support::{TestDatabase, block_on, sqlite};
+use crate::support::{TestDatabase, block_on, on_postgres, sqlite};
 
 /// Longer than every wait, so that a wait for it is seen.
 const DRAIN: Duration = Duration::from_secs(60);
@@ -41,7 +42,10 @@ struct World {
 pub struct Client(SendRequest<BoxBody<Bytes, std::convert::Infallible>>);
 
 async fn start(connections: ConnectionLimits) -> World {
-    let database = sqlite();
+    start_on(sqlite(), connections).await
+}
+
+async fn start_on(database: TestDatabase, connections: ConnectionLimits) -> World {
     let config = Config {
         database: database.url.clone(),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
@@ -91,6 +95,16 @@ impl Client {
 
     /// Sends the beginning of a body, and its end if `whole`.
     pub async fn begin(&self, path: &str, part: Bytes, whole: bool) -> hyper::Result<http::Response<Incoming>> {
+        self.begin_with(path, part, whole, None).await
+    }
+
+    async fn begin_with(
+        &self,
+        path: &str,
+        part: Bytes,
+        whole: bool,
+        timeout: Option<&str>,
+    ) -> hyper::Result<http::Response<Incoming>> {
         let part = stream::iter([Ok(Frame::data(part))]);
         let body = if whole {
             BodyExt::boxed(StreamBody::new(part))
@@ -98,9 +112,12 @@ impl Client {
             BodyExt::boxed(StreamBody::new(part.chain(stream::pending())))
         };
         let package = if path.starts_with("grpc.") { "" } else { "rolecall.v1." };
-        let request = http::Request::post(format!("http://localhost/{package}{path}"))
+        let mut request = http::Request::post(format!("http://localhost/{package}{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
+        if let Some(timeout) = timeout {
+            request = request.header("grpc-timeout", timeout);
+        }
         self.0.clone().send_request(request.body(body).unwrap()).await
     }
 
@@ -263,6 +280,71 @@ fn one_connection_cannot_hold_the_memory_of_all_calls() {
         drop(calls);
         world.stop().await;
     });
+}
+
+#[test]
+fn abandoned_writes_hold_their_memory_until_they_are_decided() {
+    on_postgres(async |database| {
+        let url = database.url.clone();
+        let world = start_on(database, ConnectionLimits { call_bytes: 4 << 20, ..Default::default() }).await;
+        let direct = sea_orm::Database::connect(&url).await.unwrap();
+        for gives_up in [GivesUp::AtItsDeadline, GivesUp::ByClosing] {
+            // No write is decided while this transaction lasts.
+            let lock = direct.begin().await.unwrap();
+            lock.execute_unprepared("SELECT * FROM head FOR UPDATE").await.unwrap();
+            let began = Instant::now();
+            for number in 0.. {
+                assert!(began.elapsed() < PATIENCE, "{number} abandoned writes were accepted");
+                let status = abandoned(&world, gives_up, number).await;
+                if let Some(refused) = status.filter(|status| reason(status) == "OVERLOADED") {
+                    assert!(refused.message().contains("memory"), "{refused:?}");
+                    break;
+                }
+            }
+            check(world.channel().await).await.unwrap();
+            lock.rollback().await.unwrap();
+            let after = permissions(&format!("after-{gives_up:?}").to_lowercase(), 0);
+            let began = Instant::now();
+            while world.client().await.call(CREATE, &after).await.code() != Code::Ok {
+                assert!(began.elapsed() < PATIENCE, "the memory is not given back");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        direct.close().await.unwrap();
+        world.stop().await;
+    });
+}
+
+const CREATE: &str = "PermissionService/BatchCreatePermissions";
+
+/// How a caller leaves a write that waits.
+#[derive(Clone, Copy, Debug)]
+enum GivesUp {
+    AtItsDeadline,
+    ByClosing,
+}
+
+/// A write of about 100 KiB.
+fn permissions(kind: &str, number: usize) -> Vec<u8> {
+    let spec = |at| wire::PermissionSpec { name: format!("{kind}-{number}-{at}"), description: "d".repeat(1_000) };
+    wire::BatchCreatePermissionsRequest { permissions: (0..100).map(spec).collect(), ..Default::default() }
+        .encode_to_vec()
+}
+
+/// Sends a write on a new connection and gives up. Returns its status if it was answered.
+async fn abandoned(world: &World, how: GivesUp, number: usize) -> Option<Status> {
+    let client = world.client().await;
+    let message = framed(&permissions(&format!("{how:?}").to_lowercase(), number));
+    match how {
+        GivesUp::AtItsDeadline => {
+            let answer = client.begin_with(CREATE, message, true, Some("100m")).await.unwrap();
+            Some(status(answer).await)
+        }
+        GivesUp::ByClosing => {
+            let answer = tokio::time::timeout(Duration::from_millis(100), client.begin(CREATE, message, true)).await;
+            Some(status(answer.ok()?.unwrap()).await)
+        }
+    }
 }
 
 #[test]

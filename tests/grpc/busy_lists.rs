@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
-use rolecall::limits::{LISTS_PER_PROJECT_MAX, LISTS_WAITING_MAX, Limits};
+use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceClient;
+use rolecall::limits::{LISTS_PER_PROJECT_MAX, Limits, TURNS_WAITING_MAX};
 use rolecall::wire::{self, Decision, consistency::Requirement};
 use sea_orm::{ConnectionTrait, Database, TransactionTrait};
 use tonic::Code;
@@ -11,6 +12,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::fixture::suspending;
 use crate::server::Server;
 use crate::support::on_postgres;
 
@@ -34,7 +36,7 @@ fn k4_lists_delay_neither_the_newest_revision_nor_health_nor_other_projects() {
         lock.execute_unprepared("LOCK TABLE memberships IN ACCESS EXCLUSIVE MODE").await.unwrap();
         let list = wire::ListMembersRequest { org_id: "acme".into(), ..Default::default() };
         let mut lists = tokio::task::JoinSet::new();
-        for _ in 0..LISTS_PER_PROJECT_MAX + LISTS_WAITING_MAX + 20 {
+        for _ in 0..LISTS_PER_PROJECT_MAX + TURNS_WAITING_MAX + 20 {
             let (channel, list) = (there.channel.clone(), list.clone());
             lists.spawn(async move { MembershipServiceClient::new(channel).list_members(list).await });
         }
@@ -57,6 +59,56 @@ fn k4_lists_delay_neither_the_newest_revision_nor_health_nor_other_projects() {
         lock.rollback().await.unwrap();
         while let Some(answer) = lists.join_next().await {
             assert_eq!(answer.unwrap().unwrap().into_inner().members.len(), 1);
+        }
+        direct.close().await.unwrap();
+    });
+}
+
+/// A preview names members from the database (R9.d).
+#[test]
+fn r9_previews_of_one_project_delay_no_list_of_another() {
+    on_postgres(async |database| {
+        let server = Server::start(database.url.clone(), Limits::default()).await;
+        let project = server.single();
+        for permission in ["sell", "buy"] {
+            project.permission(permission).await;
+        }
+        project.mapping("Paid").await;
+        project.mapping("Free").await;
+        project.grant("Paid", "Member", &["sell"]).await;
+        project.org("acme", "Paid").await;
+        project.add("acme", "ann", &crate::fixture::roles(&["Member"])).await;
+        let other = server.multi().await;
+        let direct = Database::connect(&database.url).await.unwrap();
+        let lock = direct.begin().await.unwrap();
+        lock.execute_unprepared("LOCK TABLE memberships IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let preview = wire::SubscribeOrgRequest {
+            validate_only: true,
+            on_disabled: suspending(),
+            ..project.moving("acme", "Free")
+        };
+        let mut previews = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let (channel, preview) = (server.channel.clone(), preview.clone());
+            previews.spawn(async move { SubscriptionServiceClient::new(channel).subscribe_org(preview).await });
+        }
+        // As many previews read members as may.
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, waiting);
+        let began = std::time::Instant::now();
+        let mut reading = 0;
+        while reading < LISTS_PER_PROJECT_MAX as i64 {
+            assert!(began.elapsed() < Duration::from_secs(30), "{reading} previews read");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let row = direct.query_one_raw(waiting.clone()).await.unwrap().unwrap();
+            reading = row.try_get_by_index(0).unwrap();
+        }
+        let orgs = wire::ListOrgsRequest { project: other.key.into(), ..Default::default() };
+        server.list_orgs(orgs).await.unwrap();
+        lock.rollback().await.unwrap();
+        while let Some(answer) = previews.join_next().await {
+            assert_eq!(answer.unwrap().unwrap().into_inner().impact.unwrap().sample[0].user_id, "ann");
         }
         direct.close().await.unwrap();
     });

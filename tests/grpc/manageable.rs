@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rolecall::limits::TRIALS_MAX;
+use rolecall::domain::ProjectKey;
 use rolecall::wire;
 use tonic::Status;
 
@@ -261,19 +261,18 @@ fn g5_the_acting_user_must_be_a_member_and_see_the_target() {
 }
 
 #[test]
-fn g5_few_calls_run_at_the_same_time_and_the_others_wait() {
+fn g5_calls_of_a_project_wait_for_each_other_and_delay_no_other_project() {
     on_both(async |server| {
         let project = single(server).await;
-        let trials = server.app().trials.clone();
-        let permits = trials.clone().acquire_many_owned(TRIALS_MAX as u32).await.unwrap();
+        let other = server.multi().await;
+        other.org_with_owner("acme", "adam").await;
+        let app = server.app();
+        let turn = app.trial_turns.next(app.project_id(&ProjectKey::default_project())).await.unwrap();
         let mut waiting = std::pin::pin!(project.manageable("acme", "adam", "mia"));
-        assert!(
-            tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err(),
-            "no permit was released"
-        );
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err(), "no turn is free");
         assert_eq!(project.check("acme", "mia", "rolecall::can_view_other_members").await, wire::Decision::Allowed);
-        drop(permits);
+        other.manageable("acme", "adam", "").await;
+        drop(turn);
         assert_eq!(waiting.await, "Clerk give, Member give take; remove");
-        assert_eq!(trials.available_permits(), TRIALS_MAX);
     });
 }

@@ -9,7 +9,7 @@ use rolecall::domain::{Command, ProjectKey, RequestKey, Revision, State, Time};
 use rolecall::limits::REQUEST_ID_SECONDS;
 use rolecall::store::{ListMembers, SinceError, Store, StoreError};
 use rolecall::wire;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Statement};
 
 use crate::desk::{Desk, create_org, create_project, given, hash_key, key, member, user, write_member};
 use crate::on_both;
@@ -21,6 +21,7 @@ on_both! {
     a_history_with_another_tag_has_diverged
     an_unknown_change_is_an_error
     old_history_is_deleted_and_servers_go_on
+    the_history_of_a_large_commit_is_deleted_in_steps
     a_commit_without_all_of_its_changes_is_refused
     a4_request_ids_are_known_for_24_hours_and_then_forgotten
     a_commit_with_an_unknown_outcome_is_settled
@@ -96,7 +97,7 @@ async fn old_history_is_deleted_and_servers_go_on(database: TestDatabase) {
     let add = Write::Add(given(&["Member"], desk.now));
     desk.write(vec![create_org("shop", "young", None), write_member("shop", "young", "ann", add)]).await;
     assert!(!desk.store.delete_old_history(Time(0)).await.unwrap(), "nothing is so old");
-    assert!(!desk.store.delete_old_history(Time(old.at.0 + 1)).await.unwrap());
+    while desk.store.delete_old_history(Time(old.at.0 + 1)).await.unwrap() {}
     // The newest old commit is kept: servers may be there.
     let newest = desk.store.newest_revisions(1_000).await.unwrap();
     assert_eq!(newest.len(), 3);
@@ -130,6 +131,42 @@ async fn old_history_is_deleted_and_servers_go_on(database: TestDatabase) {
     }
     assert!(revisions.contains(&old) && revisions.contains(&desk.revision()), "{revisions:?}");
     assert!(revisions.iter().all(|revision| [old, desk.revision()].contains(revision)));
+}
+
+async fn the_history_of_a_large_commit_is_deleted_in_steps(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    story(&mut desk).await;
+    let (before, old) = (desk.revision(), desk.revision().number - 1);
+    let direct = sea_orm::Database::connect(&desk.database.url).await.unwrap();
+    // Their payloads are never read.
+    let many = format!(
+        "INSERT INTO changes (revision, seq, project, noun, payload)
+         WITH RECURSIVE numbers (n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM numbers WHERE n < 30999)
+         SELECT {old}, n, 1, noun, payload FROM numbers, changes WHERE revision = 1 AND seq = 0"
+    );
+    assert_eq!(direct.execute_unprepared(&many).await.unwrap().rows_affected(), 30_000);
+    let count = Statement::from_string(
+        direct.get_database_backend(),
+        format!("SELECT count(*) FROM changes WHERE revision <= {old}"),
+    );
+    let count =
+        async || direct.query_one_raw(count.clone()).await.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap();
+    let mut rest = count().await;
+    let end = Time(before.at.0);
+    let mut more = true;
+    while more {
+        more = desk.store.delete_old_history(end).await.unwrap();
+        let now = count().await;
+        assert!(rest - now <= 10_000, "{} changes were deleted in one step", rest - now);
+        rest = now;
+        // A server at the newest revision goes on.
+        assert!(desk.store.commits_since(before, 10).await.unwrap().is_empty());
+    }
+    assert_eq!(rest, 0);
+    let kept = desk.store.newest_revisions(1_000).await.unwrap();
+    assert_eq!(kept.iter().map(|it| it.number).collect::<Vec<_>>(), [old, before.number]);
+    assert_eq!(desk.store.commits_since(kept[0], 10).await.unwrap().len(), 1);
+    direct.close().await.unwrap();
 }
 
 async fn an_unknown_change_is_an_error(database: TestDatabase) {

@@ -61,7 +61,8 @@ fn purge_role_sets(draft: &mut Draft<'_>, project: &Project) {
     if project.role_sets_being_purged().is_empty() {
         return;
     }
-    for &id in project.role_sets_being_purged().difference(&project.used_role_sets()) {
+    let unused = project.unused_role_sets();
+    for id in unused.into_iter().filter(|id| project.role_sets_being_purged().contains(id)) {
         let before = project.role_sets.get(id).map(|set| RoleSet::clone(set));
         draft.edit(Change::RoleSet(Edit { key: Scoped { project: project.id, id }, before, after: None }));
     }

@@ -52,11 +52,10 @@ pub fn collect(draft: &mut Draft<'_>) {
 /// Deletes the sets that nobody holds. Nothing may be about to use one of them. Returns true if there were any.
 pub fn delete_unused(draft: &mut Draft<'_>, project: ProjectId) -> bool {
     let Some(project) = draft.state().project_numbered(project).cloned() else { return false };
-    let used = project.used_role_sets();
-    let unused: Vec<_> = project.role_sets.entries().filter(|(id, _)| !used.contains(id)).collect();
-    for (id, set) in &unused {
-        let (key, before) = (Scoped { project: project.id, id: *id }, Some(RoleSet::clone(set)));
-        draft.edit(Change::RoleSet(Edit { key, before, after: None }));
+    let unused = project.unused_role_sets();
+    for &id in &unused {
+        let before = project.role_sets.get(id).map(|set| RoleSet::clone(set));
+        draft.edit(Change::RoleSet(Edit { key: Scoped { project: project.id, id }, before, after: None }));
     }
     !unused.is_empty()
 }

@@ -184,6 +184,28 @@ pub fn take_for_decoding(bytes: usize) -> Result<(), Status> {
     CURRENT.try_with(|call| call.take(bytes)).unwrap_or(Ok(()))
 }
 
+/// The memory of a request that is used when its call is answered or gone. It is given back when this is dropped.
+pub struct Held {
+    calls: Arc<Calls>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.calls.give_back(self.bytes);
+    }
+}
+
+/// Moves the memory that the current call has taken for its request out of the call. `None` if there is no call, as in tests.
+pub fn hold_memory() -> Option<Held> {
+    let hold = |call: &Arc<Call>| {
+        let bytes = call.charged.load(Ordering::Relaxed).saturating_sub(CALL_BYTES);
+        call.charged.fetch_sub(bytes, Ordering::Relaxed);
+        Held { calls: call.calls.clone(), bytes }
+    };
+    CURRENT.try_with(hold).ok()
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
         self.calls.give_back(self.charged.load(Ordering::Relaxed));

@@ -31,7 +31,7 @@ pub async fn list(
     };
     let failed = || status::plain(ErrorReason::Internal, "the list could not be computed");
     let published = app.at(request.consistency.as_ref(), deadline).await?;
-    let turn = app.trials.clone().acquire_owned().await.map_err(|_| failed())?;
+    let turn = app.trial_turns.next(published.state.project(&project).map(|project| project.id)).await?;
     // The position is the name of a visible role, because a rank would reveal internal roles.
     if let (Some(name), Some(project)) = (&page.after, published.state.project(&project)) {
         ask.after = project.role_named(name).filter(|&role| project.is_visible(role));

@@ -1,20 +1,22 @@
 //! Connects to PostgreSQL. A connection is checked and gets its settings when it is opened.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_orm::DatabaseConnection;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
+use tokio::sync::watch;
 use url::Url;
 
-use super::{ACQUIRE_TIMEOUT, Purpose, shown};
+use super::{ACQUIRE_TIMEOUT, LONG_MAX, Purpose, shown};
 use crate::store::StoreError;
 use crate::store::error::{ErrorClass, class_of};
 
 /// How long to look for the reason why there is no connection, and how long to keep it.
 const PROBE_MAX: Duration = Duration::from_secs(2);
+/// How long a connection may take to answer when nothing else runs on it.
+const PING_MAX: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// The settings of every connection. They override those of the role and the database. They are set by SQL, because
@@ -93,7 +95,7 @@ pub struct Postgres {
     url: String,
     options: PgConnectOptions,
     /// Connections that are older are closed instead of used.
-    oldest: Arc<Mutex<Instant>>,
+    oldest: watch::Sender<Instant>,
     /// Why the last probe got no connection.
     cause: tokio::sync::Mutex<Option<(Instant, String)>>,
 }
@@ -103,7 +105,7 @@ impl Postgres {
         let options: PgConnectOptions = known(url)?.parse().map_err(|_| StoreError::Url(shown(url)))?;
         // pgbouncer refuses startup parameters that it does not know.
         let options = options.extra_float_digits(None).disable_statement_logging();
-        let oldest = Arc::new(Mutex::new(Instant::now()));
+        let oldest = watch::Sender::new(Instant::now());
         Ok(Self { url: url.into(), options, oldest, cause: tokio::sync::Mutex::default() })
     }
 
@@ -176,17 +178,36 @@ impl Postgres {
     }
 
     pub async fn pool(&self, purpose: Purpose, connections: u32) -> Result<DatabaseConnection, StoreError> {
-        let oldest = self.oldest.clone();
+        let (oldest, lost) = (self.oldest.subscribe(), self.oldest.clone());
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // Saves a round trip on every write. `begin_write` tries a second connection if the first is lost.
-            .test_before_acquire(purpose == Purpose::Reads)
+            // `before_acquire` does it with a time limit.
+            .test_before_acquire(false)
             // The pool tries again until its timeout, and each attempt resolves the name of the host.
             .after_connect(move |connection, _| Box::pin(check(connection, purpose)))
-            .before_acquire(move |_, connection| {
-                let oldest = *oldest.lock().unwrap_or_else(PoisonError::into_inner);
-                Box::pin(async move { Ok(connection.age < oldest.elapsed()) })
+            .before_acquire(move |connection, metadata| {
+                let young = metadata.age < oldest.borrow().elapsed();
+                Box::pin(async move {
+                    // Saves a round trip on every write. `begin_write` tries a second connection if the first is lost.
+                    Ok(young && (purpose == Purpose::Writes || answers(connection, PING_MAX).await))
+                })
+            })
+            .after_release(move |connection, _| {
+                // A caller that gave up may have left a statement. The pool then waits for its end without a limit.
+                let max = match purpose {
+                    Purpose::Writes => return Box::pin(async { Ok(true) }),
+                    Purpose::Reserved => PING_MAX,
+                    // A connection more for each slow list that was given up would be too many for the server.
+                    Purpose::Reads => LONG_MAX,
+                };
+                let mut lost = lost.subscribe();
+                Box::pin(async move {
+                    tokio::select! {
+                        answers = answers(connection, max) => Ok(answers),
+                        _ = lost.changed() => Ok(false),
+                    }
+                })
             });
         match pool.connect_with(self.options.clone()).await {
             Ok(pool) => Ok(pool.into()),
@@ -197,7 +218,7 @@ impl Postgres {
 
     /// Closes every connection before its next use. New ones resolve the name of the host again.
     pub fn reconnect(&self) {
-        *self.oldest.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.oldest.send_replace(Instant::now());
     }
 
     /// Returns why a pool has no free connection. The pool itself reports only that it waited too long.
@@ -236,6 +257,16 @@ impl Postgres {
             matches!(self.options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
         !is_here && !demands_tls
     }
+}
+
+/// Returns true if the server answers in time. If not, the connection must be closed.
+async fn answers(connection: &mut PgConnection, max: Duration) -> bool {
+    let ping = tokio::time::timeout(max, connection.ping()).await;
+    let answers = matches!(ping, Ok(Ok(())));
+    if !answers {
+        tracing::info!("a connection to the database is closed: it does not answer");
+    }
+    answers
 }
 
 /// Sets the session up, and refuses a server that must not be used.

@@ -90,7 +90,9 @@ impl Sqlite {
             Box::pin(async move { Ok(is_free) })
         });
         options.map_sqlx_sqlite_opts(move |options| match purpose {
-            Purpose::Reads => settings(options).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD),
+            Purpose::Reads | Purpose::Reserved => {
+                settings(options).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD)
+            }
             Purpose::Writes => settings(options).create_if_missing(true),
         });
         let opened = sea_orm::Database::connect(options).await;

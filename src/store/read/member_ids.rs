@@ -4,6 +4,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::domain::UserId;
 use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
+use crate::store::connect::LONG_MAX;
 use crate::store::ids::number;
 use crate::store::sql::Sql;
 use crate::store::{Database, Store, StoreError};
@@ -39,7 +40,8 @@ impl Store {
              ORDER BY user_id LIMIT {at_most}"
         ));
         let db = self.reads();
-        let rows = db.query_all_raw(sql.statement(db.get_database_backend())).await?;
+        let read = async { Ok(db.query_all_raw(sql.statement(db.get_database_backend())).await?) };
+        let rows = self.answered::<_, StoreError>(LONG_MAX, read).await?;
         rows.iter().map(|row| Ok(UserId::stored(row.try_get_by_index::<String>(0)?))).collect()
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::rules::membership::Member;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::org::Org;
 use crate::domain::{OrgId, Project, Revision, Time, UserId};
+use crate::store::connect::LONG_MAX;
 use crate::store::ids::unreadable;
 use crate::store::{Store, StoreError};
 
@@ -61,6 +62,10 @@ struct Selected {
 impl Store {
     /// Returns members by ascending user id, one more than `limit` if more follow.
     pub async fn list_members(&self, ask: &ListMembers) -> Result<Vec<MemberRow>, StoreError> {
+        self.answered(LONG_MAX, self.read_members(ask)).await
+    }
+
+    async fn read_members(&self, ask: &ListMembers) -> Result<Vec<MemberRow>, StoreError> {
         let past = Past::at(self, ask.at).await?;
         let selected = Listing::new(ask, &past).await?.selected().await?;
         let rows = rows(&past, &ask.project, ask.filter.visibility, selected).await?;
@@ -70,6 +75,10 @@ impl Store {
 
     /// Returns memberships by ascending org id, one more than `limit` if more follow.
     pub async fn list_user_memberships(&self, ask: &ListUserMemberships) -> Result<Vec<MemberRow>, StoreError> {
+        self.answered(LONG_MAX, self.read_user_memberships(ask)).await
+    }
+
+    async fn read_user_memberships(&self, ask: &ListUserMemberships) -> Result<Vec<MemberRow>, StoreError> {
         let past = Past::at(self, ask.at).await?;
         let project = &ask.project;
         let orgs = past.orgs_of(project.id, &ask.user_id).await?;
@@ -90,6 +99,16 @@ impl Store {
     /// Returns the commit that changed a membership last (B6). `at` is the revision of the State that `project` and `org` are
     /// from.
     pub async fn membership_revision(
+        &self,
+        at: Revision,
+        project: &Project,
+        org: &Org,
+        user: &UserId,
+    ) -> Result<Revision, StoreError> {
+        self.answered(LONG_MAX, self.read_membership_revision(at, project, org, user)).await
+    }
+
+    async fn read_membership_revision(
         &self,
         at: Revision,
         project: &Project,

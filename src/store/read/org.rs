@@ -8,6 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, Quer
 use super::snapshot::{Page, Snapshot};
 use crate::domain::model::org::OrgProfile;
 use crate::domain::{OrgId, ProjectKey, RoleMappingName, Time};
+use crate::store::connect::LONG_MAX;
 use crate::store::ids::unreadable;
 use crate::store::schema::{membership, org, project, role_mapping, role_set_role, temporary_role};
 use crate::store::{ReadError, Store, StoreError};
@@ -32,6 +33,10 @@ pub struct ListOrgs {
 impl Store {
     /// Returns orgs by ascending id.
     pub async fn list_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
+        self.answered(LONG_MAX, self.read_orgs(ask)).await
+    }
+
+    async fn read_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
         let snapshot = self.snapshot().await?;
         let project = snapshot.project(&ask.project).await?;
         let role_mapping = snapshot.named_mapping(project.id, ask.role_mapping.as_ref()).await?;

@@ -4,6 +4,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::domain::UserId;
 use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
+use crate::store::connect::LONG_MAX;
 use crate::store::ids::{id, number};
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
@@ -95,7 +96,8 @@ impl Store {
 
     async fn purgeable_rows(&self, sql: Sql) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
         let reads = self.reads();
-        let rows = reads.query_all_raw(sql.statement(reads.get_database_backend())).await?;
+        let read = async { Ok(reads.query_all_raw(sql.statement(reads.get_database_backend())).await?) };
+        let rows = self.answered::<_, StoreError>(LONG_MAX, read).await?;
         let row = |row: &sea_orm::QueryResult| {
             Ok((id(row.try_get_by_index(0)?)?, UserId::stored(row.try_get_by_index::<String>(1)?)))
         };

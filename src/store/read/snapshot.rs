@@ -7,6 +7,7 @@ use tokio::task::JoinError;
 
 use crate::domain::Revision;
 use crate::domain::model::id::{ProjectId, RoleMappingId};
+use crate::store::connect::SHORT_MAX;
 use crate::store::head::Head;
 use crate::store::ids::id;
 use crate::store::{Database, ReadError, Store, StoreError};
@@ -56,11 +57,13 @@ impl Store {
         // driver rolls back a transaction only once it knows that BEGIN succeeded. A caller cancelled during BEGIN would
         // return the connection inside a transaction, and the next read on it would fail. A snapshot that no caller takes
         // is dropped whole, and that rolls back.
-        let beginning = tokio::spawn(async move {
+        let begin = async move {
             let tx = connections.begin_with_options(options).await?;
             let Head { revision, floor, .. } = store.read_head(&tx, "").await?;
             Ok(Snapshot { tx, revision, floor })
-        });
+        };
+        let store = self.clone();
+        let beginning = tokio::spawn(async move { store.answered(SHORT_MAX, begin).await });
         match joined(beginning.await)? {
             Err(error) => Err(self.failed(error).await),
             begun => begun,

@@ -5,6 +5,7 @@ use sea_orm::QuerySelect;
 use super::org::{existing, mapping_names};
 use super::snapshot::Page;
 use crate::domain::{OrgId, ProjectKey, RoleMappingName};
+use crate::store::connect::LONG_MAX;
 use crate::store::ids::unreadable;
 use crate::store::schema::org;
 use crate::store::{ReadError, Store, StoreError};
@@ -18,6 +19,16 @@ pub struct SubscriptionRow {
 impl Store {
     /// Returns subscriptions by ascending org id; if a role mapping is named, only those to it.
     pub async fn list_subscriptions(
+        &self,
+        project: &ProjectKey,
+        role_mapping: Option<&RoleMappingName>,
+        after: Option<OrgId>,
+        limit: u32,
+    ) -> Result<Page<SubscriptionRow>, ReadError> {
+        self.answered(LONG_MAX, self.read_subscriptions(project, role_mapping, after, limit)).await
+    }
+
+    async fn read_subscriptions(
         &self,
         project: &ProjectKey,
         role_mapping: Option<&RoleMappingName>,
