@@ -66,13 +66,14 @@ impl MigrationTrait for Migration {
     }
 }
 
-const INDEXES: [(&str, &str, &[&str]); 7] = [
+const INDEXES: [(&str, &str, &[&str]); 8] = [
     ("changes_by_object", "changes", &["project", "org", "user_id", "revision"]),
     ("requests_by_age", "requests", &["used_at"]),
     ("role_set_roles_by_role", "role_set_roles", &["project", "role", "role_set"]),
     ("grants_by_permission", "grants", &["project", "permission", "role_mapping"]),
     ("memberships_by_user", "memberships", &["project", "user_id", "org"]),
     ("memberships_by_role_set", "memberships", &["project", "org", "role_set", "user_id"]),
+    ("invitations_by_age", "invitations", &["settled_at"]),
     ("aliases_by_object", "aliases", &["project", "noun", "id"]),
 ];
 
@@ -159,8 +160,8 @@ fn catalogue(database: DbBackend) -> [NewTable; 10] {
     ]
 }
 
-/// Orgs and their members.
-fn members(database: DbBackend) -> [NewTable; 5] {
+/// Orgs with their members and invitations.
+fn members(database: DbBackend) -> [NewTable; 6] {
     let text = |name| text(database, name);
     [
         table("orgs", &["project", "no"])
@@ -180,6 +181,13 @@ fn members(database: DbBackend) -> [NewTable; 5] {
         // The roles that members hold while another is suspended. Most orgs have none.
         table("fallback_roles", &["project", "org", "role"])
             .columns([number("project"), number("org"), number("role"), number("fallback_role")])
+            .clustered(),
+        // A pending invitation has a `role_set`. An accepted or revoked one has the time `settled_at`, the numbers of its
+        // `roles`, and perhaps the user who accepted. `revision` is that of its latest change.
+        table("invitations", &["project", "org", "id"])
+            .columns([number("project"), number("org"), text("id"), text("email"), optional(text("inviter"))])
+            .columns([number("create_time"), number("expire_time"), optional(number("role_set"))])
+            .columns([optional(number("settled_at")), optional(text("accepted_by")), text("roles"), number("revision")])
             .clustered(),
     ]
 }

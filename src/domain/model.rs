@@ -4,6 +4,7 @@ pub mod email;
 pub mod etag;
 pub mod fallback;
 pub mod id;
+pub mod invitation;
 pub mod lifecycle;
 pub mod membership;
 pub mod name;

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod change;
+pub mod invitation;
 pub mod membership;
 pub mod name_index;
 pub mod org;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::StoreError;
 use crate::domain::collections::numbered::Numbered;
+use crate::domain::model::id::RoleId;
 use crate::domain::model::membership::Origin;
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::{Revision, Time};
@@ -79,6 +80,17 @@ pub fn role_structure_number(structure: RoleStructure) -> i16 {
 pub fn origin(number: i16) -> Result<Origin, StoreError> {
     let origin = u8::try_from(number).ok().and_then(Origin::from_number);
     origin.ok_or_else(|| unreadable("an unknown origin of a membership"))
+}
+
+/// Returns the numbers of roles as a text, as in `1,7`.
+pub fn roles_text(roles: &[RoleId]) -> String {
+    roles.iter().map(|role| role.number().to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// Reads what [`roles_text`] returns.
+pub fn roles(text: &str) -> Result<Vec<RoleId>, StoreError> {
+    let number = |text: &str| text.parse().map_err(|_| unreadable("a role that is no number")).and_then(id);
+    text.split(',').filter(|text| !text.is_empty()).map(number).collect()
 }
 
 pub fn unreadable(what: &str) -> StoreError {

@@ -12,8 +12,10 @@ use super::ids::{environment, id, number, origin, role_structure, u32_of, unread
 use super::{Database, Store, StoreError};
 use crate::domain::collections::hash::HashKey;
 use crate::domain::collections::numbered::Numbered;
+use crate::domain::model::email::EmailAddress;
 use crate::domain::model::fallback::Fallback;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::model::invitation::{InvitationId, InvitationRecord, Stage};
 use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::membership::{MembershipRecord, RoleOrigin, TemporaryRole};
 use crate::domain::model::org::{OrgProfile, OrgRecord};
@@ -23,7 +25,7 @@ use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::state::Counters;
-use crate::domain::state::change::{GrantsKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey};
 use crate::domain::{
     Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, Time, UserId,
 };
@@ -52,6 +54,7 @@ impl Store {
         orgs(&snapshot.tx, &mut state).await?;
         fallbacks(&snapshot.tx, &mut state).await?;
         memberships(&snapshot.tx, &mut state).await?;
+        invitations(&snapshot.tx, &mut state).await?;
         for (project, counters) in counters {
             state.restore_counters(project, &counters);
         }
@@ -384,6 +387,26 @@ async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
         }
         let key = MembershipKey { project, org, user: UserId::stored(place.2) };
         state.apply(&Change::Membership(created(key, record)));
+        Ok(())
+    })
+    .await
+}
+
+/// Loads pending invitations only. The database keeps the others.
+async fn invitations(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let sql = "SELECT project, org, id, email, inviter, create_time, expire_time, role_set FROM invitations
+        WHERE role_set IS NOT NULL ORDER BY project, org, id";
+    each(tx, sql, |mut row| {
+        let (project, org, id) = (row.id()?, row.id()?, row.text()?);
+        let id = InvitationId::parse(&id).ok_or_else(|| unreadable("an invitation with a malformed id"))?;
+        let record = InvitationRecord {
+            email: EmailAddress::stored(row.text()?),
+            inviter: row.next::<Option<String>>()?.map(UserId::stored),
+            create_time: row.time()?,
+            expire_time: row.time()?,
+            stage: Stage::Pending { role_set: row.id()? },
+        };
+        state.apply(&Change::Invitation(created(InvitationKey { project, org, id }, record)));
         Ok(())
     })
     .await

@@ -18,6 +18,7 @@ pub mod disabled_role;
 pub mod fallback;
 pub mod grant;
 pub mod head;
+pub mod invitation;
 pub mod managed_role;
 pub mod membership;
 pub mod org;

@@ -4,15 +4,17 @@ mod value;
 
 use prost::Message;
 
-use crate::domain::state::change::{GrantsKey, MembershipKey};
+use crate::domain::model::invitation::InvitationId;
+use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey};
 use crate::domain::{Change, Edit, UserId};
 use crate::wire::storage;
 use crate::wire::storage::change::Change as Kind;
 pub use value::UnknownChange;
 use value::{
-    fallbacks_value, id, ids, membership_value, numbers, org_value, permission_ids, permission_value, project_value,
-    read_fallbacks, read_membership, read_org, read_permission, read_permission_ids, read_project, read_role,
-    read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped, unread,
+    fallbacks_value, id, ids, invitation_value, membership_value, numbers, org_value, permission_ids, permission_value,
+    project_value, read_fallbacks, read_invitation, read_membership, read_org, read_permission, read_permission_ids,
+    read_project, read_role, read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped,
+    unread,
 };
 
 /// Returns the number of a kind of change in the table `changes`. It is the number of the field in the message.
@@ -29,6 +31,7 @@ pub fn noun(change: &Change) -> i16 {
         Change::Subscription(_) => 9,
         Change::Fallbacks(_) => 10,
         Change::Remap(_) => 11,
+        Change::Invitation(_) => 13,
     }
 }
 
@@ -95,6 +98,10 @@ pub fn message(change: &Change) -> storage::Change {
             before: numbers(it.before.as_deref().unwrap_or_default()),
             after: numbers(it.after.as_deref().unwrap_or_default()),
         }),
+        Change::Invitation(it) => {
+            let (org, invitation_id) = (it.key.org.number(), it.key.id.to_string());
+            edit!(Invitation(InvitationChange), it, invitation_value, { project: project, org: org, invitation_id: invitation_id })
+        }
     };
     storage::Change { change: Some(kind) }
 }
@@ -135,6 +142,11 @@ pub fn read(message: storage::Change) -> Result<Change, UnknownChange> {
             let read = |sets| Ok(ids(sets)?.into());
             Change::Remap(edit(scoped(it.project, it.org)?, Some(it.before), Some(it.after), read)?)
         }
+        Kind::Invitation(it) => {
+            let invitation_id = InvitationId::parse(&it.invitation_id).ok_or_else(|| unread("id"))?;
+            let key = InvitationKey { project: id(it.project)?, org: id(it.org)?, id: invitation_id };
+            Change::Invitation(edit(key, it.before, it.after, read_invitation)?)
+        }
     })
 }
 
@@ -150,8 +162,10 @@ fn edit<K, W, V>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::model::email::EmailAddress;
     use crate::domain::model::fallback::{Fallback, Fallbacks};
     use crate::domain::model::id::{PermissionId, RoleId, RoleSetId};
+    use crate::domain::model::invitation::{InvitationRecord, Settled, Stage};
     use crate::domain::model::role::Role;
     use crate::domain::{RoleName, Scoped, Time};
 
@@ -184,6 +198,17 @@ mod tests {
         };
         let alone = Role { manages: [].into(), ..manager.clone() };
         let admin = Scoped { project: id(3).unwrap(), id: role(4) };
+        let invited = InvitationKey { project: id(3).unwrap(), org: id(70_000).unwrap(), id: InvitationId(9) };
+        let pending = InvitationRecord {
+            email: EmailAddress::stored("bea@acme.example"),
+            inviter: Some(UserId::stored("ann")),
+            create_time: Time(5),
+            expire_time: Time(9),
+            stage: Stage::Pending { role_set: set(7) },
+        };
+        let settled = |user| Stage::Settled(Settled { at: Time(7), user, roles: [role(1), role(300)].into() });
+        let accepted = InvitationRecord { stage: settled(Some(UserId::stored("bea"))), ..pending.clone() };
+        let revoked = InvitationRecord { inviter: None, stage: settled(None), ..pending.clone() };
         for change in [
             Change::Fallbacks(Edit { key: org, before: None, after: Some(fallbacks.clone()) }),
             Change::Fallbacks(Edit { key: org, before: Some(fallbacks.clone()), after: Some(fallbacks[1..].into()) }),
@@ -194,6 +219,9 @@ mod tests {
                 after: Some([set(8), set(7)].into()),
             }),
             Change::Role(Edit { key: admin, before: Some(alone), after: Some(manager) }),
+            Change::Invitation(Edit { key: invited, before: None, after: Some(pending.clone()) }),
+            Change::Invitation(Edit { key: invited, before: Some(pending.clone()), after: Some(accepted) }),
+            Change::Invitation(Edit { key: invited, before: Some(pending), after: Some(revoked) }),
         ] {
             assert_eq!(decode(&encode(&change)).unwrap(), change);
             let undone = change.undone();

@@ -158,6 +158,7 @@ pub(super) fn origin(origin: Origin) -> wire::MembershipOrigin {
     match origin {
         Origin::Direct => wire::MembershipOrigin::Direct,
         Origin::Creator => wire::MembershipOrigin::Creator,
+        Origin::Invitation => wire::MembershipOrigin::Invitation,
         Origin::Migration => wire::MembershipOrigin::Migration,
     }
 }

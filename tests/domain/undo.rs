@@ -88,10 +88,11 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
         Change::Remap(edit) => {
             let (Some(before), Some(after)) = (&edit.before, &edit.after) else { return false };
             let org = project.org_numbered(edit.key.id).expect("the org exists");
-            // Some membership has each set before, and none has a set after.
+            // Some membership or invitation has each set before, and none has a set after.
             let has = |set| {
                 let memberships = USERS.map(|user| project.membership(org, &UserId::stored(user)));
                 memberships.into_iter().flatten().any(|it| it.role_set == set && it.temporary.is_empty())
+                    || org.any_invitation(|invitation| invitation.record.role_set() == Some(set))
             };
             before.len() == after.len()
                 && !before.is_empty()
@@ -103,6 +104,12 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
             let MembershipKey { org, user, .. } = &edit.key;
             let held = project.org_numbered(*org).and_then(|org| project.membership(org, user));
             edit.before == held && edit.before != edit.after
+        }
+        Change::Invitation(edit) => {
+            let org = project.org_numbered(edit.key.org).expect("the org exists");
+            let invitations = org.invitations();
+            let held = invitations.into_iter().find(|invitation| invitation.id == edit.key.id);
+            edit.before == held.map(|invitation| invitation.record.clone()) && edit.before != edit.after
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_set::RoleSet;
-use crate::domain::state::change::{Change, Edit, GrantsKey, MembershipKey, Scoped};
+use crate::domain::state::change::{Change, Edit, GrantsKey, InvitationKey, MembershipKey, Scoped};
 use crate::domain::state::project::Project;
 use crate::limits::PURGE_ROWS_MAX;
 
@@ -33,6 +33,11 @@ pub fn purge(draft: &mut Draft<'_>, command: &Purge) -> Result<Outcome, Refusal>
     }
     if command.last {
         let project = draft.latest(&project)?;
+        let rows = purge_invitations(draft, &project);
+        if rows >= PURGE_ROWS_MAX {
+            return Ok(Outcome::Purged(draft.changes().len()));
+        }
+        let project = draft.latest(&project)?;
         purge_orgs(draft, &project);
         purge_role_sets(draft, &project);
         if project.is_being_purged() && project.orgs_being_purged().is_empty() {
@@ -40,6 +45,25 @@ pub fn purge(draft: &mut Draft<'_>, command: &Purge) -> Result<Outcome, Refusal>
         }
     }
     Ok(Outcome::Purged(draft.changes().len()))
+}
+
+/// Purges pending invitations of deleted orgs, or of all orgs of a deleted project. Returns how many.
+fn purge_invitations(draft: &mut Draft<'_>, project: &Project) -> usize {
+    let mut orgs = Vec::new();
+    if project.is_being_purged() {
+        project.for_each_org(|org| orgs.push(org));
+    }
+    project.for_each_deleted_org(|org| orgs.push(org));
+    orgs.retain(|org| org.invitations_len() > 0);
+    orgs.sort_unstable_by_key(|org| org.no);
+    let invitations = orgs.into_iter().flat_map(|org| org.invitations().into_iter().map(|it| (org.no, it)));
+    let mut rows = 0;
+    for (org, invitation) in invitations.take(PURGE_ROWS_MAX) {
+        let key = InvitationKey { project: project.id, org, id: invitation.id };
+        draft.edit(Change::Invitation(Edit { key, before: Some(invitation.record.clone()), after: None }));
+        rows += 1;
+    }
+    rows
 }
 
 /// Keeps only the number and the id of an org.

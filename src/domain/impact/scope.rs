@@ -92,7 +92,11 @@ impl<'a> Scope<'a> {
             Change::Membership(edit) => {
                 self.users.entry(edit.key.org).or_default().insert(&edit.key.user);
             }
-            Change::Project(_) | Change::Permission(_) | Change::RoleSet(_) | Change::RoleMapping(_) => {}
+            Change::Project(_)
+            | Change::Permission(_)
+            | Change::RoleSet(_)
+            | Change::RoleMapping(_)
+            | Change::Invitation(_) => {}
         }
     }
 

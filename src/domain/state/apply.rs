@@ -131,13 +131,19 @@ impl Project {
                 let replacements: BTreeMap<RoleSetId, RoleSetId> =
                     before.iter().copied().zip(after.iter().copied()).collect();
                 if let Some(org) = self.org_mut(edit.key.id) {
-                    org.remap(&replacements);
+                    org.remap(&key, &replacements);
                 }
             }
             Change::Membership(edit) => {
                 let user = &edit.key.user;
                 if let Some(org) = self.org_mut(edit.key.org) {
                     org.set_membership(key.text(user.as_str()), user, edit.after.as_ref());
+                }
+            }
+            Change::Invitation(edit) => {
+                let pending = edit.after.as_ref().filter(|record| record.role_set().is_some());
+                if let Some(org) = self.org_mut(edit.key.org) {
+                    org.set_invitation(&key, edit.key.id, pending);
                 }
             }
         }

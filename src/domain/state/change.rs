@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::model::fallback::Fallbacks;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::model::invitation::{InvitationId, InvitationRecord};
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::name::UserId;
 use crate::domain::model::org::OrgRecord;
@@ -43,6 +44,13 @@ pub struct MembershipKey {
     pub user: UserId,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InvitationKey {
+    pub project: ProjectId,
+    pub org: OrgNo,
+    pub id: InvitationId,
+}
+
 /// One change. It is complete: undoing it needs no other data.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -60,10 +68,12 @@ pub enum Change {
     Subscription(Edit<Scoped<OrgNo>, RoleMappingId>),
     /// Replaces the fallback roles of an org (M7). `None` means that it has none.
     Fallbacks(Edit<Scoped<OrgNo>, Fallbacks>),
-    /// Replaces role sets of the members of an org: each set of `before` by the set at the same place in `after`.
+    /// Replaces role sets of the members and pending invitations of an org: each set of `before` by the set at the same place in `after`.
     /// Members with temporary roles keep theirs. Only the commit that creates a set of `after` gives it to members, so
     /// that the change can be undone.
     Remap(Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>),
+    /// An accepted or revoked invitation does not change, and only the database has it.
+    Invitation(Edit<InvitationKey, InvitationRecord>),
 }
 
 impl<K, V> Edit<K, V> {
@@ -87,6 +97,7 @@ impl Change {
             Self::Subscription(edit) => Self::Subscription(edit.undone()),
             Self::Fallbacks(edit) => Self::Fallbacks(edit.undone()),
             Self::Remap(edit) => Self::Remap(edit.undone()),
+            Self::Invitation(edit) => Self::Invitation(edit.undone()),
         }
     }
 
@@ -103,6 +114,7 @@ impl Change {
             Self::Subscription(edit) => edit.key.project,
             Self::Fallbacks(edit) => edit.key.project,
             Self::Remap(edit) => edit.key.project,
+            Self::Invitation(edit) => edit.key.project,
         }
     }
 
@@ -113,6 +125,7 @@ impl Change {
             Self::Subscription(edit) => Some(edit.key.id),
             Self::Fallbacks(edit) => Some(edit.key.id),
             Self::Remap(edit) => Some(edit.key.id),
+            Self::Invitation(edit) => Some(edit.key.org),
             _ => None,
         }
     }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::collections::hash::TextHash;
+use crate::domain::collections::hash::{HashKey, TextHash};
 use crate::domain::collections::trie::{Entry, Trie};
 use crate::domain::model::fallback::{Fallback, Fallbacks};
 use crate::domain::model::id::{OrgNo, RoleSetId};
+use crate::domain::model::invitation::{InvitationId, InvitationRecord};
 use crate::domain::model::membership::{MembershipRecord, TemporaryRole};
 use crate::domain::model::name::UserId;
 use crate::domain::model::org::OrgRecord;
+use crate::domain::state::invitation::{Invitation, Invitations, id_hash};
 use crate::domain::state::membership::{DetailSlot, MembershipSlot};
 
 #[derive(Clone, PartialEq)]
@@ -19,11 +21,13 @@ pub struct Org {
     pub fallbacks: Option<Fallbacks>,
     pub(super) members: Trie<MembershipSlot>,
     pub(super) details: Trie<DetailSlot>,
+    /// `None` if there are none: most orgs have no pending invitation.
+    invitations: Option<Arc<Invitations>>,
 }
 
 impl Org {
     pub(super) fn new(no: OrgNo, record: OrgRecord) -> Self {
-        Self { no, record, fallbacks: None, members: Trie::default(), details: Trie::default() }
+        Self { no, record, fallbacks: None, members: Trie::default(), details: Trie::default(), invitations: None }
     }
 
     /// Returns the fallback roles, ascending by suspended role (M7).
@@ -66,8 +70,53 @@ impl Org {
         }
     }
 
-    /// Replaces the role sets of the members without temporary roles.
-    pub(super) fn remap(&mut self, replacements: &BTreeMap<RoleSetId, RoleSetId>) {
+    /// Returns the pending invitation with this id, even if it has expired.
+    pub(in crate::domain) fn invitation(&self, key: &HashKey, id: InvitationId) -> Option<&Arc<Invitation>> {
+        self.invitations.as_ref()?.with_id(id_hash(key, id))
+    }
+
+    /// Returns the pending invitation of an address, even if it has expired.
+    pub(in crate::domain) fn invitation_of(&self, email: TextHash) -> Option<&Arc<Invitation>> {
+        self.invitations.as_ref()?.with_email(email)
+    }
+
+    /// Counts the pending invitations, including those that have expired.
+    pub fn invitations_len(&self) -> usize {
+        self.invitations.as_ref().map_or(0, |invitations| invitations.len())
+    }
+
+    /// Returns true if any pending invitation matches `predicate`. Stops at the first match.
+    pub fn any_invitation<'a>(&'a self, predicate: impl FnMut(&'a Arc<Invitation>) -> bool) -> bool {
+        self.invitations.as_ref().is_some_and(|invitations| invitations.any(predicate))
+    }
+
+    /// Returns the pending invitations by ascending id, including those that have expired.
+    pub fn invitations(&self) -> Vec<&Arc<Invitation>> {
+        let mut invitations = Vec::with_capacity(self.invitations_len());
+        self.any_invitation(|invitation| {
+            invitations.push(invitation);
+            false
+        });
+        invitations.sort_unstable_by_key(|invitation| invitation.id);
+        invitations
+    }
+
+    pub(super) fn set_invitation(&mut self, key: &HashKey, id: InvitationId, record: Option<&InvitationRecord>) {
+        if record.is_none() && self.invitations.is_none() {
+            return;
+        }
+        let invitations = self.invitations.get_or_insert_default();
+        Arc::make_mut(invitations).set(key, id, record);
+        if invitations.len() == 0 {
+            self.invitations = None;
+        }
+    }
+
+    /// Replaces the role sets of the members without temporary roles, and of pending invitations.
+    pub(super) fn remap(&mut self, key: &HashKey, replacements: &BTreeMap<RoleSetId, RoleSetId>) {
+        if let Some(invitations) = &mut self.invitations {
+            Arc::make_mut(invitations).remap(key, replacements);
+        }
         self.members.alter(|slot| {
             let replacement = replacements.get(&slot.role_set()?).filter(|_| !slot.has_temporary_roles())?;
             Some(slot.with_role_set(*replacement))

@@ -7,6 +7,7 @@
 mod catalogue;
 mod collapse;
 mod history;
+mod invitations;
 mod members;
 mod tables;
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::super::resource::texts;
 use crate::domain::collections::numbered::Numbered;
+use crate::domain::model::email::EmailAddress;
 use crate::domain::model::fallback::{Fallback, Fallbacks};
 use crate::domain::model::id::{PermissionId, ProjectId, RoleId};
+use crate::domain::model::invitation::{InvitationRecord, Settled, Stage};
 use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
 use crate::domain::model::org::{OrgProfile, OrgRecord};
@@ -14,7 +16,7 @@ use crate::domain::model::project::{Environment, ProjectRecord, RoleStructure};
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
-use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time};
+use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time, UserId};
 use crate::wire::{self, storage};
 
 /// A change that this release cannot read: a newer release wrote it, or the bytes are damaged. It must never be skipped.
@@ -250,6 +252,7 @@ fn read_origin(origin: wire::MembershipOrigin) -> Result<Origin, UnknownChange> 
     match origin {
         wire::MembershipOrigin::Direct => Ok(Origin::Direct),
         wire::MembershipOrigin::Creator => Ok(Origin::Creator),
+        wire::MembershipOrigin::Invitation => Ok(Origin::Invitation),
         wire::MembershipOrigin::Migration => Ok(Origin::Migration),
         wire::MembershipOrigin::Unspecified => Err(unread("origin")),
     }
@@ -265,5 +268,44 @@ pub(super) fn read_membership(value: storage::MembershipValue) -> Result<Members
         role_set: id(value.role_set)?,
         temporary: value.temporary.iter().map(temporary).collect::<Result<_, UnknownChange>>()?,
         origins: value.origins.iter().map(origin).collect::<Result<_, UnknownChange>>()?,
+    })
+}
+
+pub(super) fn invitation_value(record: &InvitationRecord) -> storage::InvitationValue {
+    let text = |user: &Option<UserId>| user.as_ref().map_or_else(String::new, ToString::to_string);
+    let value = storage::InvitationValue {
+        email: record.email.to_string(),
+        inviter: text(&record.inviter),
+        create_time_micros: record.create_time.0,
+        expire_time_micros: record.expire_time.0,
+        ..Default::default()
+    };
+    match &record.stage {
+        Stage::Pending { role_set } => storage::InvitationValue { role_set: role_set.number(), ..value },
+        Stage::Settled(settled) => storage::InvitationValue {
+            settle_time_micros: settled.at.0,
+            accepted_by: text(&settled.user),
+            roles: numbers(&settled.roles),
+            ..value
+        },
+    }
+}
+
+pub(super) fn read_invitation(value: storage::InvitationValue) -> Result<InvitationRecord, UnknownChange> {
+    let user = |text: String| Some(text).filter(|text| !text.is_empty()).map(UserId::stored);
+    let stage = match value.role_set {
+        0 => Stage::Settled(Settled {
+            at: Time(value.settle_time_micros),
+            user: user(value.accepted_by),
+            roles: ids(value.roles)?.into(),
+        }),
+        role_set => Stage::Pending { role_set: id(role_set)? },
+    };
+    Ok(InvitationRecord {
+        email: EmailAddress::stored(value.email),
+        inviter: user(value.inviter),
+        create_time: Time(value.create_time_micros),
+        expire_time: Time(value.expire_time_micros),
+        stage,
     })
 }

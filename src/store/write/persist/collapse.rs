@@ -9,6 +9,7 @@ use crate::domain::collections::numbered::Numbered;
 use crate::domain::commands::group::Commit;
 use crate::domain::model::fallback::Fallbacks;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::model::invitation::{InvitationId, InvitationRecord};
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::org::OrgRecord;
 use crate::domain::model::permission::{Permission, PermissionSet};
@@ -17,7 +18,7 @@ use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::state::Counters;
-use crate::domain::state::change::{GrantsKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey};
 use crate::domain::{Change, Edit, Revision, Scoped, UserId};
 use crate::store::ids::number;
 
@@ -47,7 +48,11 @@ pub struct Final<'a> {
     pub memberships: Lasts<'a, &'a MembershipKey, MembershipRecord>,
     /// The role sets that replaced those in the last records of members.
     pub remapped: BTreeMap<&'a MembershipKey, RoleSetId>,
-    /// For each org the role sets that replaced those from before the group, for all other members without temporary roles.
+    pub invitations: Lasts<'a, InvitationKey, InvitationRecord>,
+    /// The role sets that replaced those in the last records of invitations.
+    pub remapped_invitations: BTreeMap<InvitationKey, RoleSetId>,
+    /// For each org the role sets that replaced those from before the group, for all other members without temporary roles
+    /// and all other invitations.
     pub remaps: BTreeMap<Scoped<OrgNo>, BTreeMap<RoleSetId, RoleSetId>>,
     pub fallbacks: Lasts<'a, Scoped<OrgNo>, Fallbacks>,
     /// The next numbers of the nouns with new objects. 0 for the others.
@@ -101,10 +106,14 @@ impl<'a> Final<'a> {
             }
             Change::Fallbacks(edit) => take(&mut self.fallbacks, edit.key, edit, revision),
             Change::Remap(edit) => self.remap(edit),
+            Change::Invitation(edit) => {
+                self.remapped_invitations.remove(&edit.key);
+                take(&mut self.invitations, edit.key, edit, revision);
+            }
         }
     }
 
-    /// Replaces the role sets of the members of an org, as left by the changes before. Members written by the group are
+    /// Replaces the role sets of the members and invitations of an org, as left by the changes before. Members written by the group are
     /// replaced one by one, from their last records. For all other members, whom the group does not know, the replacement
     /// starts from the set that they had before the group.
     fn remap(&mut self, edit: &Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>) {
@@ -118,6 +127,15 @@ impl<'a> Final<'a> {
             let set = self.remapped.get(key).unwrap_or(&record.role_set);
             if let Some(&after) = pairs.get(set) {
                 self.remapped.insert(key, after);
+            }
+        }
+        let first = InvitationKey { project, org, id: InvitationId(0) };
+        let written = self.invitations.range(first..);
+        for (&key, last) in written.take_while(|(key, _)| (key.project, key.org) == (project, org)) {
+            let Some(set) = last.after.and_then(InvitationRecord::role_set) else { continue };
+            let set = self.remapped_invitations.get(&key).copied().unwrap_or(set);
+            if let Some(&after) = pairs.get(&set) {
+                self.remapped_invitations.insert(key, after);
             }
         }
         let others = self.remaps.entry(edit.key).or_default();

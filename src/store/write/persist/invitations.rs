@@ -1,0 +1,75 @@
+//! Writes invitations.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, Value};
+
+use super::collapse::Final;
+use crate::domain::model::invitation::{InvitationRecord, Stage};
+use crate::domain::state::change::InvitationKey;
+use crate::store::StoreError;
+use crate::store::ids::{number, revision_number, roles_text};
+use crate::store::schema::invitation::{Column, Entity, Model};
+use crate::store::write::rows::{delete, upsert};
+
+pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    let gone = all.invitations.iter().filter(|(_, last)| last.is_deleted());
+    let gone = gone.flat_map(|(key, _)| -> [Value; 3] {
+        [number(key.project).into(), number(key.org).into(), key.id.to_string().into()]
+    });
+    delete::<Entity>(tx, &[Column::Project, Column::Org, Column::Id], &gone.collect::<Vec<_>>()).await?;
+    remaps(tx, all).await?;
+    settled_of_purged(tx, all).await?;
+    let written = all.invitations.iter().filter_map(|(key, last)| Some((key, last.after?, last.revision)));
+    let rows: Vec<Model> = written
+        .map(|(key, record, revision)| Model { revision: revision_number(revision.number), ..row(key, record, all) })
+        .collect();
+    Ok(upsert::<Entity>(tx, &rows, &[]).await?)
+}
+
+fn row(key: &InvitationKey, record: &InvitationRecord, all: &Final<'_>) -> Model {
+    let row = Model {
+        project: number(key.project),
+        org: number(key.org),
+        id: key.id.to_string(),
+        email: record.email.to_string(),
+        inviter: record.inviter.as_ref().map(ToString::to_string),
+        create_time: record.create_time.0,
+        expire_time: record.expire_time.0,
+        role_set: None,
+        settled_at: None,
+        accepted_by: None,
+        roles: String::new(),
+        revision: 0,
+    };
+    match &record.stage {
+        Stage::Pending { role_set } => {
+            Model { role_set: Some(number(*all.remapped_invitations.get(key).unwrap_or(role_set))), ..row }
+        }
+        Stage::Settled(settled) => Model {
+            settled_at: Some(settled.at.0),
+            accepted_by: settled.user.as_ref().map(ToString::to_string),
+            roles: roles_text(&settled.roles),
+            ..row
+        },
+    }
+}
+
+/// Replaces role sets of invitations. Those that the group wrote itself are written afterwards.
+async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    for (key, sets) in &all.remaps {
+        // The new sets are none of those replaced, so the order does not matter.
+        for (&before, &after) in sets {
+            let update = Entity::update_many().col_expr(Column::RoleSet, Expr::value(number(after)));
+            let of_org = Column::Project.eq(number(key.project)).and(Column::Org.eq(number(key.id)));
+            update.filter(of_org.and(Column::RoleSet.eq(number(before)))).exec(tx).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the accepted and revoked invitations of purged orgs. Only the database has them.
+async fn settled_of_purged(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+    let purged = all.orgs.iter().filter(|(_, last)| last.after.is_none_or(|record| record.lifecycle.is_purged()));
+    let purged: Vec<Value> = purged.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
+    Ok(delete::<Entity>(tx, &[Column::Project, Column::Org], &purged).await?)
+}
