@@ -19,6 +19,8 @@ pub struct Limits {
     pub managed_roles: u64,
     /// Roles per member of a MULTI_ROLE project.
     pub member_roles: u64,
+    /// Pending invitations per org.
+    pub org_invitations: u64,
     /// Rows of one bulk write.
     pub bulk_rows: usize,
     /// Items of one batch check.
@@ -35,6 +37,7 @@ impl Default for Limits {
             role_sets: 1_000_000,
             managed_roles: 1_000_000,
             member_roles: 50,
+            org_invitations: 10_000,
             bulk_rows: 10_000,
             batch_check_items: 100_000,
         }
@@ -63,6 +66,10 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const REASON_BYTES_MAX: usize = 1_024;
 /// Bytes of the actor recorded with a write.
 pub const ACTOR_BYTES_MAX: usize = 256;
+/// Days for which an invitation is valid, unless the request says otherwise (V1).
+pub const INVITATION_DAYS: i64 = 7;
+/// Days for which an invitation is valid at most (V1).
+pub const INVITATION_DAYS_MAX: i64 = 90;
 /// Seconds for which a request id is remembered (A4).
 pub const REQUEST_ID_SECONDS: i64 = 24 * 60 * 60;
 

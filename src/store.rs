@@ -22,6 +22,7 @@ use sea_orm::DatabaseConnection;
 use connect::Address;
 use connect::postgres::ServerId;
 pub use error::{ErrorClass, ReadError, SinceError, StoreError};
+pub use read::invitation::SettledInvitations;
 pub use read::member_ids::MembersWith;
 pub use read::membership::{ListMembers, ListUserMemberships, MemberRow};
 pub use read::org::{ListOrgs, OrgRow};

@@ -8,6 +8,7 @@ pub mod disabling;
 pub mod draft;
 pub mod fallback;
 pub mod group;
+pub mod invitation;
 pub mod manageable;
 pub mod membership;
 pub mod org;

@@ -21,8 +21,9 @@ use crate::limits::{
 };
 
 /// The requests with rows, or with names of many roles. They may be large. A service itself only bounds its largest request.
-pub const BULK: [&str; 13] = [
+pub const BULK: [&str; 14] = [
     "BatchCheckRequest",
+    "BatchCreateInvitationsRequest",
     "BatchCreatePermissionsRequest",
     "BatchCreateRolesRequest",
     "BatchSubscribeOrgsRequest",

@@ -1,6 +1,7 @@
 //! The handlers, one file per noun.
 
 pub mod check;
+pub mod invitation;
 mod manageable;
 pub mod membership;
 pub mod org;

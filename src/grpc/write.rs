@@ -94,6 +94,10 @@ write_requests! {
     SetMemberRolesRequest "SetMemberRoles" by acting_user_id;
     RemoveMemberRequest "RemoveMember" by acting_user_id;
     BatchWriteMembersRequest "BatchWriteMembers";
+    CreateInvitationRequest "CreateInvitation" by acting_user_id;
+    BatchCreateInvitationsRequest "BatchCreateInvitations" by acting_user_id;
+    RevokeInvitationRequest "RevokeInvitation" by acting_user_id;
+    AcceptInvitationRequest "AcceptInvitation";
 }
 
 /// Answers a write: names the outcome that its command has, and the response without the fields that all writes share.

@@ -2,6 +2,7 @@
 
 pub mod changes;
 mod find;
+pub mod invitation;
 pub mod member_ids;
 pub mod membership;
 pub mod org;

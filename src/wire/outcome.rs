@@ -4,9 +4,12 @@ use prost::Message;
 
 use super::resource::{self, count};
 use crate::domain;
+use crate::domain::Refusal;
 use crate::domain::commands::outcome::Tally;
 use crate::domain::impact::report::Impact;
+use crate::domain::model::invitation::InvitationId;
 use crate::domain::rules::visibility::Visibility;
+use crate::wire;
 use crate::wire::storage::{self, outcome::Outcome};
 
 /// Returns an answer without its revision, which is stored separately. So the `revision` of a member is empty.
@@ -43,6 +46,11 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
             let (moved, unchanged) = (count(*moved as u64), count(*unchanged as u64));
             Outcome::OrgsSubscribed(storage::OrgsSubscribed { moved, unchanged })
         }
+        domain::Outcome::Invitation(invitation) => Outcome::Invitation(resource::invitation(invitation)),
+        domain::Outcome::Invitations(rows) => {
+            let results = rows.iter().map(invitation_result).collect();
+            Outcome::InvitationResults(storage::InvitationResults { results })
+        }
         // The purger sends it without a request id.
         domain::Outcome::Purged(_) => Outcome::Removed(storage::Removed {}),
     };
@@ -59,5 +67,16 @@ fn counts(tally: Tally) -> storage::MemberWriteCounts {
         set: count(tally.set as u64),
         removed: count(tally.removed as u64),
         unchanged: count(tally.unchanged as u64),
+    }
+}
+
+fn invitation_result(row: &Result<InvitationId, Refusal>) -> wire::InvitationResult {
+    match row {
+        Ok(id) => wire::InvitationResult { invitation_id: id.to_string(), ..Default::default() },
+        Err(refusal) => wire::InvitationResult {
+            reason: wire::ErrorReason::from(refusal.reason()).into(),
+            description: refusal.to_string(),
+            ..Default::default()
+        },
     }
 }

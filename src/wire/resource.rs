@@ -1,11 +1,14 @@
 //! The messages of projects, roles, orgs and other resources.
 
+use crate::domain::UserId;
 use crate::domain::model::etag::etag;
 use crate::domain::model::id::{RoleId, RoleMappingId};
+use crate::domain::model::invitation::InvitationState;
 use crate::domain::model::membership::Origin;
 use crate::domain::model::org::OrgProfile;
 use crate::domain::model::permission::Permission;
 use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::rules::invitation::Invitation;
 use crate::domain::rules::membership::{Member, MemberRole};
 use crate::domain::rules::role_state::RoleState;
 use crate::domain::rules::visibility::Visibility;
@@ -114,6 +117,31 @@ pub fn member(member: &Member, revision: String) -> wire::Member {
         roles: member.roles.iter().map(member_role).collect(),
         origin: member.origin.map_or(wire::MembershipOrigin::Unspecified, origin).into(),
         revision,
+    }
+}
+
+pub fn invitation(invitation: &Invitation) -> wire::Invitation {
+    let text = |user: &Option<UserId>| user.as_ref().map_or_else(String::new, ToString::to_string);
+    let state = match invitation.state {
+        InvitationState::Pending => wire::InvitationState::Pending,
+        InvitationState::Accepted => wire::InvitationState::Accepted,
+        InvitationState::Revoked => wire::InvitationState::Revoked,
+        InvitationState::Expired => wire::InvitationState::Expired,
+    };
+    let why = invitation.unacceptable.as_ref().map(|refusal| wire::ErrorReason::from(refusal.reason()));
+    wire::Invitation {
+        org_id: invitation.org_id.to_string(),
+        invitation_id: invitation.id.to_string(),
+        email: invitation.email.to_string(),
+        roles: texts(&invitation.roles),
+        inviter_user_id: text(&invitation.inviter),
+        create_time: Some(timestamp(invitation.create_time)),
+        expire_time: Some(timestamp(invitation.expire_time)),
+        state: state.into(),
+        acceptable: invitation.state == InvitationState::Pending && why.is_none(),
+        unacceptable_reason: why.unwrap_or_default().into(),
+        settle_time: invitation.settle_time.map(timestamp),
+        accepted_user_id: text(&invitation.accepted_by),
     }
 }
 

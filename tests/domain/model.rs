@@ -235,6 +235,9 @@ impl Model {
             BatchSubscribeOrgs(command) => self.project(command.project.as_str())?.subscribe_many(command, now),
             WriteMember(command) => self.project(command.project.as_str())?.write_one(command, now, limits),
             BatchWriteMembers(command) => self.project(command.project.as_str())?.write_many(command, now, limits),
+            CreateInvitations(_) | RevokeInvitation(_) | AcceptInvitation(_) => {
+                panic!("the model has no invitations, and the histories create none")
+            }
             // Reads show neither deleted data nor that it is purged.
             Purge(_) => Ok(Answer::Purged),
         }

@@ -64,6 +64,7 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
             Answer::Tally { added: tally.added, set: tally.set, removed: tally.removed, unchanged: tally.unchanged }
         }
         Outcome::Deleted(count) => Answer::Deleted(*count),
+        Outcome::Invitation(_) | Outcome::Invitations(_) => panic!("the model has no invitations"),
         Outcome::Purged(_) => Answer::Purged,
     }
 }

@@ -29,6 +29,7 @@ mod health;
 mod impact;
 mod internal;
 mod internal_hidden;
+mod invitations;
 mod layers;
 mod limits;
 mod lists;

@@ -8,6 +8,7 @@ use rolecall::domain::Revision;
 use rolecall::domain::commands::group::Commit;
 use rolecall::grpc::app::App;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::invitation_service_client::InvitationServiceClient;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
 use rolecall::grpc::generated::org_service_client::OrgServiceClient;
 use rolecall::grpc::generated::permission_service_client::PermissionServiceClient;
@@ -236,6 +237,14 @@ rpcs! {
         set_member_roles(SetMemberRolesRequest) -> SetMemberRolesResponse;
         remove_member(RemoveMemberRequest) -> RemoveMemberResponse;
         batch_write_members(BatchWriteMembersRequest) -> BatchWriteMembersResponse;
+    }
+    InvitationServiceClient {
+        create_invitation(CreateInvitationRequest) -> CreateInvitationResponse;
+        batch_create_invitations(BatchCreateInvitationsRequest) -> BatchCreateInvitationsResponse;
+        get_invitation(GetInvitationRequest) -> GetInvitationResponse;
+        list_invitations(ListInvitationsRequest) -> ListInvitationsResponse;
+        revoke_invitation(RevokeInvitationRequest) -> RevokeInvitationResponse;
+        accept_invitation(AcceptInvitationRequest) -> AcceptInvitationResponse;
     }
     CheckServiceClient {
         check(CheckRequest) -> CheckResponse;

@@ -1,6 +1,8 @@
 //! The commands of callers. All their fields are parsed; `decide` accepts or refuses them.
 
+use crate::domain::model::email::EmailAddress;
 use crate::domain::model::id::{OrgNo, ProjectId};
+use crate::domain::model::invitation::InvitationId;
 use crate::domain::model::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, UserId};
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::template::Template;
@@ -25,6 +27,8 @@ macro_rules! commands {
                     Self::WriteMember(WriteMember { row: MemberWrite { write: Write::Add(_), .. }, .. }) => "AddMember",
                     Self::WriteMember(WriteMember { row: MemberWrite { write: Write::Set(_), .. }, .. }) => "SetMemberRoles",
                     Self::WriteMember(command) if matches!(command.row.write, Write::Remove) => "RemoveMember",
+                    Self::CreateInvitations(command) if command.batch => "BatchCreateInvitations",
+                    Self::CreateInvitations(command) if !command.batch => "CreateInvitation",
                     Self::CreateProject(_) => "CreateProject",
                     Self::Purge(_) => "Purge",
                     $(Self::$command(_) => stringify!($command),)*
@@ -46,7 +50,7 @@ commands! {
     UpdateProject ConvertRoleStructure DeleteProject CreatePermissions UpdatePermission DeletePermission
     CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
-    BatchWriteMembers
+    BatchWriteMembers CreateInvitations RevokeInvitation AcceptInvitation
 }
 
 #[derive(Clone, Debug)]
@@ -350,6 +354,45 @@ pub struct RoleAssignment {
     pub permanent: bool,
 }
 
+#[derive(Clone, Debug)]
+pub struct CreateInvitations {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub rows: Vec<NewInvitation>,
+    /// True for a batch request, which answers for each row.
+    pub batch: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewInvitation {
+    pub id: InvitationId,
+    pub email: EmailAddress,
+    /// Permanent roles. An empty list means the `default_role` of the project.
+    pub roles: Vec<RoleAssignment>,
+    /// `None` is the default expiry (V1).
+    pub expire_time: Option<Time>,
+    /// Revokes a pending invitation of the address.
+    pub replace: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct RevokeInvitation {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub id: InvitationId,
+}
+
+#[derive(Clone, Debug)]
+pub struct AcceptInvitation {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub id: InvitationId,
+    pub user_id: UserId,
+    pub email: EmailAddress,
+    /// True if the caller has verified that the address is the user's.
+    pub email_verified: bool,
+}
+
 /// Purges some deleted data. A command of the actor `system`.
 #[derive(Clone, Debug)]
 pub struct Purge {
@@ -363,7 +406,14 @@ pub struct Purge {
 impl Command {
     /// Returns true if the command accepts an acting user (G1).
     pub fn takes_acting_user(&self) -> bool {
-        matches!(self, Self::WriteMember(_) | Self::UpdateOrg(_) | Self::DeleteOrg(_))
+        matches!(
+            self,
+            Self::WriteMember(_)
+                | Self::UpdateOrg(_)
+                | Self::DeleteOrg(_)
+                | Self::CreateInvitations(_)
+                | Self::RevokeInvitation(_)
+        )
     }
 
     /// Returns roughly how many rows deciding and storing the command costs. It limits the size of a group. A command
@@ -397,6 +447,7 @@ impl Command {
             | Self::DeleteRoleMapping(_) => GROUP_ROWS_MAX,
             Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,
             Self::BatchWriteMembers(command) => command.rows.len().max(1),
+            Self::CreateInvitations(command) => command.rows.len().max(1),
             // The last purge of a project scans all memberships for used role sets.
             Self::Purge(command) if command.last => GROUP_ROWS_MAX,
             Self::Purge(command) => command.members.len().max(1),
@@ -406,7 +457,9 @@ impl Command {
             | Self::PromoteRoleMapping(_)
             | Self::CreateOrg(_)
             | Self::UpdateOrg(_)
-            | Self::WriteMember(_) => 1,
+            | Self::WriteMember(_)
+            | Self::RevokeInvitation(_)
+            | Self::AcceptInvitation(_) => 1,
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::domain::rules::delegation::Acting;
 use crate::domain::rules::owners::check_owner;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::change::{Change, Edit, MembershipKey};
+use crate::domain::state::org::Org;
+use crate::domain::state::project::Project;
 
 /// Adds, sets or removes one member.
 pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome, Refusal> {
@@ -98,15 +100,31 @@ fn write(
     if after == before {
         return Ok((RowEffect::Unchanged, false));
     }
+    let owner_left = record(draft, &project, org, &row.user_id, after)?;
+    Ok((effect, owner_left))
+}
+
+/// Records the roles of a user. Returns true if the user was a permanent owner and no longer is.
+pub(in crate::domain::commands) fn record(
+    draft: &mut Draft<'_>,
+    project: &Project,
+    org: &Org,
+    user: &UserId,
+    after: Option<MembershipRecord>,
+) -> Result<bool, Refusal> {
+    let before = project.membership(org, user);
+    if after == before {
+        return Ok(false);
+    }
     // Only the draft has a set that was just created.
-    let latest = draft.latest(&project)?;
+    let latest = draft.latest(project)?;
     let owner = project.record.default_owner_role;
     let owns = |record: &Option<MembershipRecord>| {
         let recorded = record.as_ref().and_then(|record| latest.recorded_in(record));
         recorded.is_some_and(|recorded| recorded.holds_permanently(owner))
     };
     let owner_left = owns(&before) && !owns(&after);
-    let key = MembershipKey { project: project.id, org: org.no, user: row.user_id.clone() };
+    let key = MembershipKey { project: project.id, org: org.no, user: user.clone() };
     draft.edit(Change::Membership(Edit { key, before, after }));
-    Ok((effect, owner_left))
+    Ok(owner_left)
 }

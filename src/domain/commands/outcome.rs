@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::domain::model::id::{RoleId, RoleMappingId};
+use crate::domain::model::invitation::InvitationId;
 use crate::domain::model::name::{OrgId, RoleMappingName};
 use crate::domain::model::org::OrgRecord;
 use crate::domain::model::permission::Permission;
+use crate::domain::model::refusal::Refusal;
+use crate::domain::rules::invitation::Invitation;
 use crate::domain::rules::membership::Member;
 use crate::domain::state::project::Project;
 
@@ -41,6 +44,9 @@ pub enum Outcome {
         moved: usize,
         unchanged: usize,
     },
+    Invitation(Invitation),
+    /// For each row of a batch its id, or why it is refused.
+    Invitations(Vec<Result<InvitationId, Refusal>>),
     /// How many records were purged. 0 if another server purged them first.
     Purged(usize),
 }

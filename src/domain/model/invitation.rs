@@ -72,21 +72,22 @@ impl InvitationRecord {
     }
 }
 
-/// The state of an invitation (V2). The numbers are stored.
+/// The state of an invitation (V2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum InvitationState {
-    Pending = 1,
-    Accepted = 2,
-    Revoked = 3,
-    /// Never stored: the clock decides.
-    Expired = 4,
+    Pending,
+    Accepted,
+    Revoked,
+    /// The clock decides.
+    Expired,
 }
 
 impl InvitationRecord {
     pub fn state(&self, now: Time) -> InvitationState {
         match &self.stage {
             Stage::Settled(Settled { user: Some(_), .. }) => InvitationState::Accepted,
+            // It was replaced or swept after its expiry.
+            Stage::Settled(Settled { at, .. }) if *at >= self.expire_time => InvitationState::Expired,
             Stage::Settled(_) => InvitationState::Revoked,
             Stage::Pending { .. } if self.has_expired(now) => InvitationState::Expired,
             Stage::Pending { .. } => InvitationState::Pending,

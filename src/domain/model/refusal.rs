@@ -1,9 +1,11 @@
 //! Why a command is refused: one variant per cause. The [`Reason`] is part of the API.
 
+use crate::domain::model::email::EmailAddress;
+use crate::domain::model::invitation::{InvitationId, InvitationState};
 use crate::domain::model::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 use crate::domain::model::project::{RoleStructure, WORKSPACE};
 use crate::domain::model::time::Time;
-use crate::limits::REFUSAL_NAMES_MAX;
+use crate::limits::{INVITATION_DAYS_MAX, REFUSAL_NAMES_MAX};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noun {
@@ -13,6 +15,7 @@ pub enum Noun {
     RoleMapping,
     Org,
     Member,
+    Invitation,
 }
 
 /// Why a command is refused. A refused command stores nothing.
@@ -84,6 +87,22 @@ pub enum Refusal {
     OutlastsGranter { role: RoleName, expire_time: Time },
     #[error("user `{0}` is not available for this")]
     UserNotAvailable(UserId),
+    #[error("address `{0}` is not available for this")]
+    AddressNotAvailable(EmailAddress),
+    #[error("the invitation is {} and can be neither accepted nor revoked", state_word(.state))]
+    InvitationNotPending { id: InvitationId, state: InvitationState },
+    #[error("the invitation has expired; create another one")]
+    InvitationExpired { expire_time: Time },
+    #[error("the user who invited could no longer invite to these roles; somebody else must invite again")]
+    InviterMayNot,
+    #[error("the invitation is for another address than `{0}`")]
+    EmailMismatch(EmailAddress),
+    #[error("address `{0}` is not verified; set `email_verified` once the user has proved that it is theirs")]
+    EmailNotVerified(EmailAddress),
+    #[error("the expiry of the invitation has passed; set a later `expire_time`")]
+    InvitationExpiryPast,
+    #[error("an invitation is valid for at most {INVITATION_DAYS_MAX} days; set an earlier `expire_time`")]
+    InvitationExpiryTooLate,
     #[error("no live role of the viewer grants `{permission}`; without it viewers see only themselves")]
     ViewerMissingPermission { permission: &'static str },
     #[error("the name or prefix `{reserved}` is reserved; choose another name")]
@@ -188,6 +207,14 @@ reasons! {
     RepeatedRow = 19,
     RequestIdReused = 27,
     Internal = 62,
+    InvitationNotFound = 70,
+    InvitationAlreadyExists = 71,
+    InvitationNotPending = 72,
+    InvitationExpired = 73,
+    InviterMayNot = 74,
+    EmailMismatch = 75,
+    EmailNotVerified = 76,
+    InvitationExpiryTooLate = 77,
 }
 
 impl Noun {
@@ -199,6 +226,7 @@ impl Noun {
             Self::RoleMapping => "role mapping",
             Self::Org => "org",
             Self::Member => "member",
+            Self::Invitation => "invitation",
         }
     }
 }
@@ -213,6 +241,7 @@ impl Refusal {
                 Noun::RoleMapping => Reason::RoleMappingNotFound,
                 Noun::Org => Reason::OrgNotFound,
                 Noun::Member => Reason::MemberNotFound,
+                Noun::Invitation => Reason::InvitationNotFound,
             },
             Self::AlreadyExists(noun, _) | Self::AliasOf { noun, .. } => match noun {
                 Noun::Project => Reason::ProjectAlreadyExists,
@@ -221,6 +250,7 @@ impl Refusal {
                 Noun::RoleMapping => Reason::RoleMappingAlreadyExists,
                 Noun::Org => Reason::OrgAlreadyExists,
                 Noun::Member => Reason::MemberAlreadyExists,
+                Noun::Invitation => Reason::InvitationAlreadyExists,
             },
             Self::Retired(Noun::Project, _) => Reason::ProjectKeyRetired,
             Self::Retired(..) => Reason::OrgIdRetired,
@@ -246,7 +276,13 @@ impl Refusal {
             Self::ActingUserMissingPermission { .. } => Reason::ActingUserMissingPermission,
             Self::RoleOutOfScope { .. } => Reason::RoleOutOfScope,
             Self::OutlastsGranter { .. } => Reason::OutlastsGranter,
-            Self::UserNotAvailable(_) => Reason::UserNotAvailable,
+            Self::UserNotAvailable(_) | Self::AddressNotAvailable(_) => Reason::UserNotAvailable,
+            Self::InvitationNotPending { .. } => Reason::InvitationNotPending,
+            Self::InvitationExpired { .. } => Reason::InvitationExpired,
+            Self::InviterMayNot => Reason::InviterMayNot,
+            Self::EmailMismatch(_) => Reason::EmailMismatch,
+            Self::EmailNotVerified(_) => Reason::EmailNotVerified,
+            Self::InvitationExpiryTooLate => Reason::InvitationExpiryTooLate,
             Self::ViewerMissingPermission { .. } => Reason::ViewerMissingPermission,
             Self::ReservedName { .. } => Reason::ReservedName,
             Self::LimitExceeded { .. } => Reason::LimitExceeded,
@@ -254,7 +290,7 @@ impl Refusal {
             Self::DefaultRoleDisabled { .. } => Reason::DefaultRoleDisabled,
             Self::RoleDisabled { .. } => Reason::RoleDisabled,
             Self::RepeatedRole { .. } | Self::RepeatedInOrder { .. } => Reason::RepeatedRole,
-            Self::EndInThePast { .. } => Reason::EndInThePast,
+            Self::EndInThePast { .. } | Self::InvitationExpiryPast => Reason::EndInThePast,
             Self::TooManyRoles { .. } => Reason::TooManyRoles,
             Self::RepeatedRow | Self::RepeatedOrg(_) => Reason::RepeatedRow,
             Self::RequestIdReused(_) => Reason::RequestIdReused,
@@ -278,6 +314,7 @@ impl Refusal {
             Self::NotFound(Noun::Project, _) | Self::AlreadyExists(Noun::Project, _) => "P1",
             Self::NotFound(Noun::Org, _) => "S5",
             Self::NotFound(Noun::Member, _) => "B1",
+            Self::NotFound(Noun::Invitation, _) => "V2",
             Self::NotFound(..) => "R1",
             Self::AliasOf { .. } | Self::UnknownAlias { .. } => "R3",
             Self::Retired(..) => "S5",
@@ -296,13 +333,17 @@ impl Refusal {
             Self::LastOwner { .. } => "B3",
             Self::AlreadyExists(Noun::Org, _) => "S5",
             Self::AlreadyExists(Noun::Member, _) => "B2",
+            Self::AlreadyExists(Noun::Invitation, _) => "V1",
             Self::AlreadyExists(..) => "R1",
             Self::WrongRoleStructure { rule, .. } => rule,
             Self::ImpactChanged { .. } => "R9",
             Self::ActingUserNotAMember(_) | Self::ActingUserMissingPermission { .. } => "G1",
             Self::RoleOutOfScope { .. } => "G2",
             Self::OutlastsGranter { .. } => "G6",
-            Self::UserNotAvailable(_) => "I4",
+            Self::UserNotAvailable(_) | Self::AddressNotAvailable(_) => "I4",
+            Self::InvitationNotPending { .. } | Self::EmailMismatch(_) | Self::EmailNotVerified(_) => "V2",
+            Self::InvitationExpired { .. } | Self::InviterMayNot => "V3",
+            Self::InvitationExpiryPast | Self::InvitationExpiryTooLate => "V1",
             Self::ViewerMissingPermission { .. } => "I2",
             Self::ReservedName { reserved: WORKSPACE } => "W1",
             Self::ReservedName { .. } => "P4",
@@ -392,4 +433,13 @@ fn refused_rows(total: &usize) -> String {
 
 fn first(rows: &[(usize, Refusal)]) -> String {
     rows.first().map_or_else(String::new, |(row, refusal)| format!("row {row}: {refusal}"))
+}
+
+fn state_word(state: &InvitationState) -> &'static str {
+    match state {
+        InvitationState::Pending => "pending",
+        InvitationState::Accepted => "accepted",
+        InvitationState::Revoked => "revoked",
+        InvitationState::Expired => "expired",
+    }
 }

@@ -8,7 +8,9 @@ use crate::domain::collections::hash::{HashKey, TextHash};
 use crate::domain::collections::pages::Pages;
 use crate::domain::collections::table::Table;
 use crate::domain::collections::trie::Trie;
+use crate::domain::model::email::EmailAddress;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
+use crate::domain::model::invitation::InvitationId;
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 use crate::domain::model::permission::{Permission, PermissionSet};
@@ -17,6 +19,7 @@ use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::model::role::Role;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::state::Counters;
+use crate::domain::state::invitation::Invitation;
 use crate::domain::state::name_index::{NameIndex, Named};
 use crate::domain::state::org::{Org, OrgSlot};
 use crate::domain::state::role_mapping::RoleMapping;
@@ -216,6 +219,16 @@ impl Project {
             temporary: details.map_or_else(|| [].into(), |details| details.temporary.clone()),
             origins: details.map_or_else(|| [].into(), |details| details.origins.clone()),
         })
+    }
+
+    /// Returns the pending invitation with this id, even if it has expired.
+    pub fn pending_invitation<'a>(&self, org: &'a Org, id: InvitationId) -> Option<&'a Arc<Invitation>> {
+        org.invitation(&self.hash_key, id)
+    }
+
+    /// Returns the pending invitation of an address, even if it has expired.
+    pub fn invitation_of<'a>(&self, org: &'a Org, email: &EmailAddress) -> Option<&'a Arc<Invitation>> {
+        org.invitation_of(self.hash_key.text(email.as_str()))
     }
 
     pub fn counters(&self) -> Counters {

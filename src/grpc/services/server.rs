@@ -30,6 +30,7 @@ impl ServerService for ServerApi {
                 role_sets_max: count(limits.role_sets),
                 managed_roles_max: count(limits.managed_roles),
                 member_roles_max: count(limits.member_roles),
+                org_invitations_max: count(limits.org_invitations),
                 bulk_rows_max: count(limits.bulk_rows as u64),
                 batch_check_items_max: count(limits.batch_check_items as u64),
                 page_size_max: PAGE_SIZE_MAX as i32,

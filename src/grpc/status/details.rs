@@ -90,6 +90,7 @@ fn field(refusal: &Refusal, names: &Names<'_>) -> String {
         Refusal::EnabledAndDisabled { .. } => "disable_roles".into(),
         Refusal::AddedAndRemoved { .. } => "edits".into(),
         Refusal::RequestIdReused(_) => "request_id".into(),
+        Refusal::InvitationExpiryPast | Refusal::InvitationExpiryTooLate => "expire_time".into(),
         _ => String::new(),
     }
 }
@@ -125,6 +126,10 @@ fn preconditions(
         }
         Refusal::LastOwner { first, .. } => one(format!("orgs/{first}")),
         Refusal::UserNotAvailable(user) => one(format!("users/{user}")),
+        Refusal::InvitationNotPending { id, .. } => one(format!("invitations/{id}")),
+        Refusal::AddressNotAvailable(email) | Refusal::EmailMismatch(email) | Refusal::EmailNotVerified(email) => {
+            one(format!("emails/{email}"))
+        }
         Refusal::BuiltIn(permission) => one(format!("permissions/{permission}")),
         Refusal::ProjectHasOrgs { .. } | Refusal::ProjectPermanent(_) | Refusal::WrongRoleStructure { .. } => {
             one(format!("projects/{}", names.project))
@@ -149,5 +154,6 @@ fn resource(noun: Noun) -> &'static str {
         Noun::RoleMapping => "rolecall.v1.RoleMapping",
         Noun::Org => "rolecall.v1.Org",
         Noun::Member => "rolecall.v1.Member",
+        Noun::Invitation => "rolecall.v1.Invitation",
     }
 }

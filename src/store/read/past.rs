@@ -20,8 +20,8 @@ use crate::wire::change::decode;
 
 /// The database, read as it was at an earlier revision.
 pub struct Past {
-    snapshot: Snapshot,
-    at: Revision,
+    pub(super) snapshot: Snapshot,
+    pub(super) at: Revision,
 }
 
 /// A membership that was changed since, and the revision that it had before; `None` if it did not exist.
@@ -63,7 +63,7 @@ impl Past {
         self.snapshot.revision.number == self.at.number
     }
 
-    async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>, StoreError> {
+    pub(super) async fn rows(&self, sql: Sql) -> Result<Vec<QueryResult>, StoreError> {
         let tx = &self.snapshot.tx;
         Ok(tx.query_all_raw(sql.statement(tx.get_database_backend())).await?)
     }

@@ -59,7 +59,7 @@ impl Member<'_> {
                 let request = Given { project: self.project, roles, kept: before, visible_only: false };
                 let roles = given(&request, draft.now())?;
                 check_count(draft, self.project, &roles)?;
-                Ok((Some(self.new_record(draft, before, &held, roles)?), effect))
+                Ok((Some(self.new_record(draft, before, &held, roles, Origin::Direct)?), effect))
             }
         }
     }
@@ -138,7 +138,35 @@ impl Member<'_> {
         let record = self.record.filter(|_| is_member || !hidden.is_empty());
         let all_held: Roles = held.into_iter().chain(hidden).collect();
         let effect = if is_member { RowEffect::Set } else { RowEffect::Added };
-        Ok((Some(self.new_record(draft, record, &all_held, all)?), effect))
+        Ok((Some(self.new_record(draft, record, &all_held, all, Origin::Direct)?), effect))
+    }
+
+    /// Returns the record after the user accepts an invitation to these roles (V3.b). `inviter` is the acting user who
+    /// invited.
+    pub fn accepted(
+        &self,
+        draft: &mut Draft<'_>,
+        invited: &[RoleId],
+        inviter: Option<&Acting<'_>>,
+    ) -> Result<MembershipRecord, Refusal> {
+        let held = self.held(draft.now());
+        let mut roles = held.clone();
+        match self.project.record.role_structure {
+            RoleStructure::MultiRole => roles.extend(invited.iter().map(|&role| (role, None))),
+            RoleStructure::SingleRole => {
+                let Some(&invited) = invited.first() else { return Err(Refusal::Bug) };
+                let permanent = held.iter().find(|(_, expire_time)| expire_time.is_none()).map(|(&role, _)| role);
+                let rank = |role| self.project.roles.get(role).map(|role| role.rank);
+                let covered = |held| inviter.is_none_or(|inviter| inviter.check_scope(CAN_INVITE, held).is_ok());
+                if permanent.is_none_or(|held| rank(invited) < rank(held) && covered(held)) {
+                    roles.retain(|_, expire_time| expire_time.is_some());
+                    roles.insert(invited, None);
+                }
+            }
+        }
+        check_count(draft, self.project, &roles)?;
+        let record = self.record.filter(|_| !held.is_empty());
+        self.new_record(draft, record, &held, roles, Origin::Invitation)
     }
 
     /// Returns true if these are exactly the recorded visible roles, expired ones included. Then nothing is written,
@@ -187,7 +215,7 @@ impl Member<'_> {
         if hidden.is_empty() {
             return Ok(None);
         }
-        self.new_record(draft, self.record, &hidden.clone(), hidden).map(Some)
+        self.new_record(draft, self.record, &hidden.clone(), hidden, Origin::Direct).map(Some)
     }
 
     /// Refuses a new role that is disabled here (M3).
@@ -211,6 +239,7 @@ impl Member<'_> {
         before: Option<&MembershipRecord>,
         held: &Roles,
         roles: Roles,
+        origin: Origin,
     ) -> Result<MembershipRecord, Refusal> {
         self.check_enabled(held, &roles)?;
         let temporary: Vec<TemporaryRole> = roles
@@ -227,10 +256,10 @@ impl Member<'_> {
         }
         let origin_of = |role| match set {
             Some((record, set)) if held.contains_key(&role) => record.origin_of(role, set),
-            _ => Origin::Direct,
+            _ => origin,
         };
-        let origins = origins(roles.keys().map(|&role| (role, origin_of(role))), Origin::Direct);
+        let origins = origins(roles.keys().map(|&role| (role, origin_of(role))), origin);
         let role_set = role_set::intern(draft, self.project.id, RoleSet::new(roles.into_keys()))?;
-        Ok(MembershipRecord { role_set, origin: Origin::Direct, temporary: temporary.into(), origins })
+        Ok(MembershipRecord { role_set, origin, temporary: temporary.into(), origins })
     }
 }
