@@ -298,7 +298,7 @@ mod tests {
         let disabled_in = (0..900).map(|at| (RoleMappingName::stored(name(at)), 3)).collect();
         let replacement = RoleName::stored(name(0));
         for refusal in [
-            Refusal::RolesWouldBeDisabled { held, members: 2_700, orgs: 5 },
+            Refusal::RolesWouldBeDisabled { held, members: 2_700, invitations: 0, orgs: 5 },
             Refusal::ReplacementDisabled { replacement, disabled_in },
         ] {
             let status = of_refusal(&refusal, &NAMELESS, &mut |_, _| None);

@@ -3,7 +3,7 @@
 use rolecall::wire::{self, ErrorReason, InvitationState, MembershipOrigin};
 use tonic::Status;
 
-use crate::fixture::{Project, role, roles, shown};
+use crate::fixture::{Project, remapping, role, roles, shown};
 use crate::refusals::refused;
 use crate::server::on_both;
 
@@ -324,5 +324,42 @@ fn v5_each_row_of_a_batch_has_its_own_result() {
         assert!(again.replayed);
         assert_eq!(again.results, answer.results);
         assert_eq!(project.invited("acme", "", &[]).await, ["bea@acme.example", "dan@acme.example"]);
+    });
+}
+
+#[test]
+fn v4_pending_invitations_follow_deleted_and_disabled_roles() {
+    on_both(async |server| {
+        let project = server.single();
+        for name in ["Editor", "Author"] {
+            project.role(name).await;
+        }
+        project.internal_role("Support").await;
+        project.mapping("Other").await;
+        project.org("acme", "").await;
+        let editor = project.invite("acme", "editor@acme.example", &["Editor"]).await;
+        let author = project.invite("acme", "author@acme.example", &["Author"]).await;
+        let internal = project.invite("acme", "support@acme.example", &["Support"]).await;
+        project.delete_role("Editor", "Admin").await;
+        assert_eq!(project.invitation(&editor, "").await.unwrap().roles, ["Admin"]);
+        project.delete_role("Support", "").await;
+        assert_eq!(project.state_of(&internal).await, InvitationState::Revoked);
+
+        let disabling = wire::UpdateRoleMappingRequest {
+            name: "Default".into(),
+            disable_roles: vec!["Author".into()],
+            ..Default::default()
+        };
+        let rejected = refused(server.update_role_mapping(disabling.clone()).await, "ROLES_WOULD_BE_DISABLED");
+        assert_eq!(rejected.metadata("invitations"), "1");
+        let on_disabled = remapping(&[("Author", "Admin")], "");
+        let disabling = wire::UpdateRoleMappingRequest { on_disabled, ..disabling };
+        server.update_role_mapping(disabling).await.unwrap();
+        assert_eq!(project.invitation(&author, "").await.unwrap().roles, ["Admin"]);
+        let server = server.restarted().await;
+        let project = server.single();
+        assert_eq!(project.invitation(&author, "").await.unwrap().roles, ["Admin"]);
+        assert_eq!(shown(&project.accept(&editor, "eve").await), "Admin live");
+        server.stop().await;
     });
 }

@@ -39,11 +39,12 @@ pub struct Disabling<'a> {
     remapped: BTreeMap<(RoleMappingId, RoleSetId), RoleSetId>,
 }
 
-/// Counts the members whose roles the strategy does not cover.
+/// Counts the members and pending invitations whose roles the strategy does not cover.
 #[derive(Default)]
 struct Uncovered {
     held: BTreeMap<RoleId, u64>,
     members: u64,
+    invitations: u64,
     orgs: u64,
 }
 
@@ -96,7 +97,7 @@ impl<'a> Disabling<'a> {
         Self::new(project, on_disabled, disabled, &mapping.record.name)
     }
 
-    /// Refuses if a role of a member would be disabled that the strategy does not cover.
+    /// Refuses if a role of a member or pending invitation would be disabled that the strategy does not cover.
     pub fn check_covered<'o>(&mut self, orgs: impl Iterator<Item = &'o Org>, now: Time) -> Result<(), Refusal> {
         if matches!(self.strategy, Strategy::Suspend { .. }) {
             return Ok(());
@@ -107,20 +108,28 @@ impl<'a> Disabling<'a> {
             if newly_disabled.is_empty() {
                 continue;
             }
-            let before = uncovered.members;
+            let before = uncovered.members + uncovered.invitations;
             self.project.each_membership(org, |member| {
                 let mut roles = self.disabled_of(org, member, &newly_disabled, now);
                 roles.retain(|&role| self.replacement_of(role).is_none());
                 uncovered.members += u64::from(!roles.is_empty());
                 roles.into_iter().for_each(|role| *uncovered.held.entry(role).or_default() += 1);
             });
-            uncovered.orgs += u64::from(uncovered.members > before);
+            self.project.each_invitation(org, now, |_, set| {
+                let uncovered_role =
+                    |role: &&RoleId| newly_disabled.contains(role) && self.replacement_of(**role).is_none();
+                let roles: Vec<RoleId> = set.roles.iter().filter(uncovered_role).copied().collect();
+                uncovered.invitations += u64::from(!roles.is_empty());
+                roles.into_iter().for_each(|role| *uncovered.held.entry(role).or_default() += 1);
+            });
+            uncovered.orgs += u64::from(uncovered.members + uncovered.invitations > before);
         }
-        if uncovered.members == 0 {
+        let Uncovered { members, invitations, orgs, .. } = uncovered;
+        if members + invitations == 0 {
             return Ok(());
         }
         let held = uncovered.held.into_iter().map(|(role, count)| (self.project.role_name(role), count)).collect();
-        Err(Refusal::RolesWouldBeDisabled { held, members: uncovered.members, orgs: uncovered.orgs })
+        Err(Refusal::RolesWouldBeDisabled { held, members, invitations, orgs })
     }
 
     /// Applies the strategy to the members of an org. The caller has checked that it covers all of them, and moves the
@@ -176,6 +185,11 @@ impl<'a> Disabling<'a> {
         project.each_membership(org, |member| {
             if member.temporary.is_empty() && member.set.roles.iter().any(|role| newly_disabled.contains(role)) {
                 sets.insert(member.set_id);
+            }
+        });
+        project.each_invitation(org, draft.now(), |set_id, set| {
+            if set.roles.iter().any(|role| newly_disabled.contains(role)) {
+                sets.insert(set_id);
             }
         });
         let mut with_temporary_roles = Vec::new();

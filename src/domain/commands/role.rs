@@ -116,8 +116,9 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
             return Err(Refusal::DefaultRoleUnsuitable { role: before.name.clone(), deleting: false, why });
         }
         let members = project.holders(id, draft.now());
+        let invitations = project.invitations_to(id, draft.now());
         if members > 0 {
-            return Err(Refusal::RoleInUse { role: before.name.clone(), members });
+            return Err(Refusal::RoleInUse { role: before.name.clone(), members, invitations });
         }
     }
     let naming = Naming { name: &before.name, new_name: renamed, kept: command.aliases.as_deref() };

@@ -43,8 +43,12 @@ pub enum Refusal {
     BuiltIn(PermissionName),
     #[error("role `{role}` cannot be {}: {why}", wanted(.deleting))]
     DefaultRoleUnsuitable { role: RoleName, deleting: bool, why: String },
-    #[error("role `{role}` is held by {}; `internal` can change only while nobody holds the role", count(.members, "member"))]
-    RoleInUse { role: RoleName, members: u64 },
+    #[error(
+        "role `{role}` is held by {} and {}; `internal` can change only while nobody holds the role or is invited to it",
+        count(.members, "member"),
+        count(.invitations, "pending invitation")
+    )]
+    RoleInUse { role: RoleName, members: u64, invitations: u64 },
     #[error("the order must name every role; `{missing}` is missing")]
     IncompleteOrder { missing: RoleName },
     #[error("{} `{name}` cannot replace itself", .noun.word())]
@@ -62,8 +66,14 @@ pub enum Refusal {
     DefaultRoleMapping(RoleMappingName),
     #[error("role mapping `{role_mapping}` has {} subscribed; set `move_subscribers_to` to move them", count(.orgs, "org"))]
     RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
-    #[error("this would disable roles held by {} of {}: {}; set `on_disabled` to choose what happens to them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
-    RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, orgs: u64 },
+    #[error(
+        "this would disable roles of {} and {} in {}: {}; set `on_disabled` to choose what happens to them",
+        count(.members, "member"),
+        count(.invitations, "pending invitation"),
+        count(.orgs, "org"),
+        roles(.held)
+    )]
+    RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, invitations: u64, orgs: u64 },
     #[error(
         "{} with members would be left without an owner (role `{role}`), for example `{first}`; make another member the owner there first, or set `allow_ownerless`",
         count(.orgs, "org")

@@ -124,6 +124,31 @@ impl Project {
         holders
     }
 
+    /// Counts the pending invitations of all orgs that invite to a role (R10).
+    pub(in crate::domain) fn invitations_to(&self, role: RoleId, now: Time) -> u64 {
+        let mut count = 0;
+        self.for_each_org(|org| {
+            self.each_invitation(org, now, |_, set| count += u64::from(set.contains(role)));
+        });
+        count
+    }
+
+    /// Visits the pending invitations of an org that have not expired, by their role sets.
+    pub(in crate::domain) fn each_invitation<'a>(
+        &'a self,
+        org: &'a Org,
+        now: Time,
+        mut visit: impl FnMut(RoleSetId, &'a RoleSet),
+    ) {
+        org.any_invitation(|invitation| {
+            let pending = invitation.record.role_set().filter(|_| !invitation.record.has_expired(now));
+            if let Some((id, set)) = pending.and_then(|id| Some((id, self.role_sets.get(id)?))) {
+                visit(id, set);
+            }
+            false
+        });
+    }
+
     /// Counts the users with a recorded role in an org, expired roles included. A membership that waits to be purged
     /// does not count (R4). An acting user knows only members with visible roles (I4).
     pub(in crate::domain) fn members_len(&self, org: &Org, visibility: Visibility) -> u64 {

@@ -61,13 +61,16 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
         Refusal::ProjectHasOrgs { orgs } | Refusal::RoleMappingInUse { orgs, .. } | Refusal::LastOwner { orgs, .. } => {
             vec![("orgs", orgs.to_string())]
         }
-        Refusal::RoleInUse { members, .. } => vec![("members", members.to_string())],
+        Refusal::RoleInUse { members, invitations, .. } => {
+            vec![("members", members.to_string()), ("invitations", invitations.to_string())]
+        }
         Refusal::ReplacementDisabled { disabled_in, .. } => {
             let members: u64 = disabled_in.iter().map(|(_, members)| members).sum();
             vec![("members", members.to_string())]
         }
-        Refusal::RolesWouldBeDisabled { members, orgs, .. } => {
-            vec![("members", members.to_string()), ("orgs", orgs.to_string())]
+        Refusal::RolesWouldBeDisabled { members, invitations, orgs, .. } => {
+            let counts = [("members", members), ("invitations", invitations), ("orgs", orgs)];
+            counts.map(|(name, count)| (name, count.to_string())).into()
         }
         _ => vec![],
     }
@@ -119,7 +122,10 @@ fn preconditions(
         }
         Refusal::RolesWouldBeDisabled { held, .. } => {
             let held = held.iter().take(VIOLATIONS_MAX);
-            held.map(|(role, members)| (format!("roles/{role}"), format!("members who hold it: {members}"))).collect()
+            held.map(|(role, members)| {
+                (format!("roles/{role}"), format!("members who hold it and pending invitations to it: {members}"))
+            })
+            .collect()
         }
         Refusal::DefaultRoleMapping(role_mapping) | Refusal::RoleMappingInUse { role_mapping, .. } => {
             one(format!("role_mappings/{role_mapping}"))

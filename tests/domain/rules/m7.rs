@@ -31,7 +31,7 @@ fn would_disable(world: &mut World, line: &str, expected: (&[(&str, u64)], u64, 
         Refusal::Rows { mut rows, .. } => rows.remove(0).1,
         other => other,
     };
-    let Refusal::RolesWouldBeDisabled { held, members, orgs } = refusal else { panic!("{refusal}") };
+    let Refusal::RolesWouldBeDisabled { held, members, orgs, .. } = refusal else { panic!("{refusal}") };
     let held: Vec<_> = held.iter().map(|(name, count)| (name.as_str(), *count)).collect();
     assert_eq!((held.as_slice(), members, orgs), expected);
 }

@@ -96,7 +96,8 @@ fn to_single(draft: &mut Draft<'_>, project: &Project, command: &ConvertRoleStru
     Ok(())
 }
 
-/// For each set of several roles, the mappings and orgs of the members that have it and no temporary roles.
+/// For each set of several roles, the mappings and orgs of the invitations and of the members without temporary roles
+/// that have it.
 type Sets = BTreeMap<RoleSetId, BTreeMap<RoleMappingId, BTreeSet<OrgNo>>>;
 
 /// Chooses which of several roles is kept.
@@ -132,6 +133,15 @@ impl<'a> Choice<'a> {
                     let mappings = sets.entry(member.set_id).or_default();
                     mappings.entry(org.record.role_mapping).or_default().insert(org.no);
                 }
+            });
+            // An expired invitation too: it must not keep several roles.
+            org.any_invitation(|invitation| {
+                let set = invitation.record.role_set();
+                let set = set.filter(|&id| self.project.role_sets.get(id).is_some_and(|set| set.roles.len() > 1));
+                if let Some(id) = set {
+                    sets.entry(id).or_default().entry(org.record.role_mapping).or_default().insert(org.no);
+                }
+                false
             });
             let mut users = Vec::new();
             org.for_each_with_temporary_roles(|user| users.push(user.clone()));

@@ -9,10 +9,11 @@ use crate::domain::commands::command::DeleteRole;
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::role::edits;
-use crate::domain::commands::{fallback, replacement, role_mapping};
+use crate::domain::commands::{fallback, invitation, replacement, role_mapping};
 use crate::domain::model::etag;
 use crate::domain::model::fallback::Fallback;
 use crate::domain::model::id::{RoleId, RoleMappingId, RoleSetId};
+use crate::domain::model::invitation::InvitationRecord;
 use crate::domain::model::permission::PermissionSet;
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::role::Role;
@@ -37,7 +38,7 @@ struct Holders {
     members: u64,
     /// For each mapping, the number of members who get the replacement.
     migrated: BTreeMap<RoleMappingId, u64>,
-    /// The sets with members who keep their set, which is rewritten.
+    /// The sets with invitations or members who keep their set, which is rewritten.
     sets: BTreeSet<RoleSetId>,
 }
 
@@ -56,6 +57,7 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteRole) -> Result<Outcome, Re
     let holders = deletion.holders(&project);
     deletion.check_replacement_enabled(&project, &holders)?;
 
+    deletion.revoke_invitations(draft, &project);
     deletion.rewrite_sets(draft, &project, &holders);
     deletion.rewrite_members(draft, &project)?;
     deletion.remove_from_mappings(draft, &project);
@@ -98,6 +100,17 @@ impl Deletion {
                     holders.sets.insert(member.set_id);
                 }
             });
+            org.any_invitation(|invitation| {
+                let set = invitation.record.role_set().and_then(|id| Some((id, project.role_sets.get(id)?)));
+                let Some((id, set)) = set.filter(|(_, set)| set.contains(self.deleted)) else { return false };
+                if !self.leaves_nothing(set) {
+                    holders.sets.insert(id);
+                }
+                let gives = self.replacement.is_some_and(|role| !set.contains(role));
+                let pending = !invitation.record.has_expired(self.now);
+                *holders.migrated.entry(org.record.role_mapping).or_default() += u64::from(gives && pending);
+                false
+            });
         });
         // Memberships of deleted orgs point to their sets until they are purged.
         project.for_each_deleted_org(|org| {
@@ -106,6 +119,7 @@ impl Deletion {
                     holders.sets.insert(member.set_id);
                 }
             });
+            holders.sets.extend(org.invitations().iter().filter_map(|invitation| invitation.record.role_set()));
         });
         holders
     }
@@ -116,6 +130,21 @@ impl Deletion {
             !member.holds(replacement, self.now)
                 || later(member.expiry(self.deleted), member.expiry(replacement)) != member.expiry(replacement)
         })
+    }
+
+    /// Returns true if the deletion takes the only role of a set.
+    fn leaves_nothing(self, set: &RoleSet) -> bool {
+        self.replacement.is_none() && *set.roles == [self.deleted]
+    }
+
+    /// Revokes the invitations that would invite to no role.
+    fn revoke_invitations(self, draft: &mut Draft<'_>, project: &Project) {
+        let set = |record: &InvitationRecord| record.role_set().and_then(|id| project.role_sets.get(id));
+        project.for_each_org(|org| {
+            invitation::revoke_where(draft, project, org, |record| {
+                set(record).is_some_and(|set| self.leaves_nothing(set))
+            });
+        });
     }
 
     /// Refuses a replacement that is disabled where a member would get it.
