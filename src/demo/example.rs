@@ -199,6 +199,7 @@ fn all_members() -> Command {
         project: ProjectKey::default_project(),
         rows: MEMBERS.into_iter().map(row).collect(),
         allow_ownerless: false,
+        keep_invitations: false,
     })
 }
 

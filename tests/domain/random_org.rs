@@ -125,7 +125,7 @@ fn grants(name: &'static str, abilities: Vec<&'static str>) -> Command {
 
 pub fn write(user: &str, write: Write) -> Command {
     let row = MemberWrite { org_id: org(), user_id: UserId::stored(user), write };
-    Command::WriteMember(WriteMember { project: project(), row, allow_ownerless: false })
+    Command::WriteMember(WriteMember { project: project(), row, allow_ownerless: false, keep_invitations: false })
 }
 
 /// Grants and managed roles of each role. Only MULTI_ROLE uses the managed roles.

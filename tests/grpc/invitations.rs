@@ -363,3 +363,26 @@ fn v4_pending_invitations_follow_deleted_and_disabled_roles() {
         server.stop().await;
     });
 }
+
+#[test]
+fn v6_the_invitations_of_a_removed_inviter_are_revoked_unless_they_are_kept() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        project.add("acme", "ann", &roles(&["Owner"])).await;
+        let states = async |keep_invitations: bool| {
+            project.add("acme", "abe", &roles(&["Admin"])).await;
+            let own =
+                project.invite_by("abe", "acme", &format!("own{keep_invitations}@acme.example"), &[]).await.unwrap();
+            let other =
+                project.invite_by("ann", "acme", &format!("other{keep_invitations}@acme.example"), &[]).await.unwrap();
+            let removing = wire::RemoveMemberRequest { keep_invitations, ..project.removing("acme", "abe") };
+            server.remove_member(removing).await.unwrap();
+            let kept = project.invitation(&own, "").await.unwrap();
+            assert!(!kept.acceptable, "the inviter may not invite any more");
+            (kept.state(), project.state_of(&other).await)
+        };
+        assert_eq!(states(false).await, (InvitationState::Revoked, InvitationState::Pending));
+        assert_eq!(states(true).await, (InvitationState::Pending, InvitationState::Pending));
+    });
+}

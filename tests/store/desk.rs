@@ -315,11 +315,17 @@ pub fn write_member(project: &str, org_id: &str, user_id: &str, write: Write) ->
         project: key(project),
         row: member(org_id, user_id, write),
         allow_ownerless: true,
+        keep_invitations: false,
     })
 }
 
 pub fn write_members(project: &str, rows: Vec<MemberWrite>) -> Command {
-    Command::BatchWriteMembers(BatchWriteMembers { project: key(project), rows, allow_ownerless: true })
+    Command::BatchWriteMembers(BatchWriteMembers {
+        project: key(project),
+        rows,
+        allow_ownerless: true,
+        keep_invitations: false,
+    })
 }
 
 /// `None` keeps a value. `Some(&[])` drops the old names.

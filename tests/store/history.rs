@@ -273,6 +273,7 @@ async fn a1_a_commit_records_its_acting_user(database: TestDatabase) {
         project: key("shop"),
         row: member("acme", "bob", Write::Add(given(&["Member"], now))),
         allow_ownerless: false,
+        keep_invitations: false,
     };
     let written = desk.write(vec![Command::WriteMember(row)]).await;
     assert_eq!(written[0].acting_user, Some(user("Ännchen")));

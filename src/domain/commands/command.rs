@@ -320,6 +320,8 @@ pub struct WriteMember {
     pub row: MemberWrite,
     /// Allows the org to be left without an owner (B3).
     pub allow_ownerless: bool,
+    /// Keeps the pending invitations of a removed inviter (V6), here and in the batch.
+    pub keep_invitations: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -327,6 +329,7 @@ pub struct BatchWriteMembers {
     pub project: ProjectKey,
     pub rows: Vec<MemberWrite>,
     pub allow_ownerless: bool,
+    pub keep_invitations: bool,
 }
 
 #[derive(Clone, Debug)]

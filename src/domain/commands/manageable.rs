@@ -153,7 +153,12 @@ impl<'a> Trial<'a> {
             return false;
         }
         let row = MemberWrite { org_id: self.context.ask.org_id.clone(), user_id: self.target.clone(), write };
-        let command = WriteMember { project: self.context.ask.project.clone(), row, allow_ownerless: true };
+        let command = WriteMember {
+            project: self.context.ask.project.clone(),
+            row,
+            allow_ownerless: true,
+            keep_invitations: false,
+        };
         let terms = Terms::new(&self.call, self.context.now, self.context.limits);
         accepts(self.context.state, &Command::WriteMember(command), &terms)
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, Write, WriteMember};
 use crate::domain::commands::draft::Draft;
+use crate::domain::commands::invitation;
 use crate::domain::commands::membership::member::Member;
 use crate::domain::commands::outcome::{Outcome, RowEffect, Tally};
 use crate::domain::model::membership::MembershipRecord;
@@ -22,7 +23,10 @@ use crate::domain::state::project::Project;
 /// Adds, sets or removes one member.
 pub fn write_one(draft: &mut Draft<'_>, command: &WriteMember) -> Result<Outcome, Refusal> {
     let acting = draft.acting_user();
-    let (_, left) = write(draft, &command.project, &command.row, acting.as_ref())?;
+    let (effect, left) = write(draft, &command.project, &command.row, acting.as_ref())?;
+    if effect == RowEffect::Removed && !command.keep_invitations {
+        revoke_invitations(draft, &command.project, &[&command.row])?;
+    }
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.row.org_id)?;
     if left && !command.allow_ownerless {
@@ -42,7 +46,7 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
     draft.project(&command.project)?;
     let mut tally = Tally::default();
     let mut named = BTreeSet::new();
-    let mut left = Vec::new();
+    let (mut left, mut removed) = (Vec::new(), Vec::new());
     let mut rows = Rows::default();
     for (number, row) in command.rows.iter().enumerate() {
         if !named.insert((&row.org_id, &row.user_id)) {
@@ -52,6 +56,7 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
         match write(draft, &command.project, row, None) {
             Ok((effect, owner_left)) => {
                 tally.count(effect);
+                removed.extend((effect == RowEffect::Removed).then_some(row));
                 left.extend(owner_left.then_some((number, row)));
             }
             Err(refusal) => rows.push(number, refusal),
@@ -60,6 +65,9 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
     rows.refuse_if_any()?;
     if !command.allow_ownerless {
         check_owners(draft, &command.project, &left)?;
+    }
+    if !command.keep_invitations {
+        revoke_invitations(draft, &command.project, &removed)?;
     }
     Ok(Outcome::Tally(tally))
 }
@@ -80,6 +88,19 @@ fn check_owners(draft: &Draft<'_>, project: &ProjectKey, left: &[(usize, &Member
         }
     }
     rows.refuse_if_any()
+}
+
+/// Revokes the pending invitations of removed members (V6). Each org is scanned once.
+fn revoke_invitations(draft: &mut Draft<'_>, project: &ProjectKey, removed: &[&MemberWrite]) -> Result<(), Refusal> {
+    let mut users: BTreeMap<&OrgId, BTreeSet<&UserId>> = BTreeMap::new();
+    for row in removed {
+        users.entry(&row.org_id).or_default().insert(&row.user_id);
+    }
+    let project = draft.project(project)?;
+    for (org_id, users) in users {
+        invitation::revoke_of(draft, &project, project.org_or_refusal(org_id)?, |inviter| users.contains(inviter));
+    }
+    Ok(())
 }
 
 /// Writes one row. Also returns true if the member was a permanent owner and no longer is.

@@ -32,7 +32,12 @@ impl MembershipService for MembershipApi {
         let write = Write::Add(given("", &request.roles)?);
         let row = row(&request.org_id, &request.user_id, write)?;
         // Adding a member leaves no org without an owner.
-        let command = WriteMember { project: convert::project(&request.project)?, row, allow_ownerless: false };
+        let command = WriteMember {
+            project: convert::project(&request.project)?,
+            row,
+            allow_ownerless: false,
+            keep_invitations: false,
+        };
         let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
         respond!(answered, Outcome::Member(member) => AddMemberResponse { member: Some(member) })
     }
@@ -47,6 +52,7 @@ impl MembershipService for MembershipApi {
             project: convert::project(&request.project)?,
             row: row(&request.org_id, &request.user_id, write)?,
             allow_ownerless: convert::allow_ownerless(request.allow_ownerless, &request.acting_user_id)?,
+            keep_invitations: false,
         };
         let answered = self.0.write(&metadata, &request, Command::WriteMember(command), &status::no_rows).await?;
         respond!(answered, Outcome::Member(member) => SetMemberRolesResponse { member: Some(member) })
@@ -58,6 +64,7 @@ impl MembershipService for MembershipApi {
             project: convert::project(&request.project)?,
             row: row(&request.org_id, &request.user_id, Write::Remove)?,
             allow_ownerless: convert::allow_ownerless(request.allow_ownerless, &request.acting_user_id)?,
+            keep_invitations: request.keep_invitations,
         });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         respond!(answered, Outcome::Removed(_) => RemoveMemberResponse {})
@@ -74,6 +81,7 @@ impl MembershipService for MembershipApi {
             project: convert::project(&request.project)?,
             rows,
             allow_ownerless: request.allow_ownerless,
+            keep_invitations: request.keep_invitations,
         };
         let path = |row: usize| row_path(row, request.rows.get(row));
         let answered = self.0.write(&metadata, &request, Command::BatchWriteMembers(command), &path).await?;

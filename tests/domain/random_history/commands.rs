@@ -224,11 +224,11 @@ fn of_members() -> BoxedStrategy<Command> {
     let ownerless = || prop_oneof![2 => Just(false), 1 => Just(true)];
     prop_oneof![
         5 => (project(), member_write(), ownerless()).prop_map(|(project, row, allow_ownerless)| {
-            Command::WriteMember(WriteMember { project, row, allow_ownerless })
+            Command::WriteMember(WriteMember { project, row, allow_ownerless, keep_invitations: false })
         }),
         1 => (project(), prop_oneof![vec(member_write(), 0..3), vec(member_write(), 0..6)], ownerless()).prop_map(
             |(project, rows, allow_ownerless)| {
-                Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless })
+                Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless, keep_invitations: false })
             }
         ),
     ]

@@ -126,6 +126,7 @@ pub fn set_up_commands() -> Vec<Command> {
                     project: project.clone(),
                     row,
                     allow_ownerless: false,
+                    keep_invitations: false,
                 }));
             }
         }
