@@ -235,6 +235,10 @@ impl Model {
             BatchSubscribeOrgs(command) => self.project(command.project.as_str())?.subscribe_many(command, now),
             WriteMember(command) => self.project(command.project.as_str())?.write_one(command, now, limits),
             BatchWriteMembers(command) => self.project(command.project.as_str())?.write_many(command, now, limits),
+            RemoveExpiredRoles(command) => {
+                self.project(command.project.as_str())?.remove_expired_roles(now);
+                Ok(Answer::Purged)
+            }
             // Reads show neither deleted data nor that it is purged.
             Purge(_) => Ok(Answer::Purged),
         }

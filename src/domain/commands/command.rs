@@ -46,7 +46,7 @@ commands! {
     UpdateProject ConvertRoleStructure DeleteProject CreatePermissions UpdatePermission DeletePermission
     CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
-    BatchWriteMembers
+    BatchWriteMembers RemoveExpiredRoles
 }
 
 #[derive(Clone, Debug)]
@@ -350,6 +350,12 @@ pub struct RoleAssignment {
     pub permanent: bool,
 }
 
+/// Removes the roles that expired 30 days ago from a chunk of members. A command of the actor `system` (B5).
+#[derive(Clone, Debug)]
+pub struct RemoveExpiredRoles {
+    pub project: ProjectKey,
+}
+
 /// Purges some deleted data. A command of the actor `system`.
 #[derive(Clone, Debug)]
 pub struct Purge {
@@ -394,6 +400,7 @@ impl Command {
             | Self::ReorderRoles(_)
             | Self::DeleteRole(_)
             | Self::BatchSubscribeOrgs(_)
+            | Self::RemoveExpiredRoles(_)
             | Self::DeleteRoleMapping(_) => GROUP_ROWS_MAX,
             Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,
             Self::BatchWriteMembers(command) => command.rows.len().max(1),

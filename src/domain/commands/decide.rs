@@ -6,7 +6,7 @@ use crate::domain::commands::command::Command;
 use crate::domain::commands::draft::{Draft, Terms};
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::{
-    membership, org, permission, project, purge, role, role_mapping, role_set, subscription,
+    expired_roles, membership, org, permission, project, purge, role, role_mapping, role_set, subscription,
 };
 use crate::domain::impact::impact;
 use crate::domain::impact::report::Impact;
@@ -44,8 +44,8 @@ pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Dec
     };
     let (next, changes) = draft.into_parts();
     let impact = match command {
-        // Purging deleted data affects no members.
-        Command::Purge(_) => Impact::default(),
+        // Neither deleted data nor expired roles affect members.
+        Command::Purge(_) | Command::RemoveExpiredRoles(_) => Impact::default(),
         _ => {
             let visibility = Visibility::of(terms.call.acting_user.as_ref());
             impact(state, &next, &changes, visibility, terms.now)
@@ -107,6 +107,7 @@ fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
         Command::BatchSubscribeOrgs(command) => subscription::subscribe_orgs(draft, command),
         Command::WriteMember(command) => membership::write_one(draft, command),
         Command::BatchWriteMembers(command) => membership::write_batch(draft, command),
+        Command::RemoveExpiredRoles(command) => expired_roles::remove(draft, command),
         Command::Purge(command) => purge::purge(draft, command),
     }
 }

@@ -22,6 +22,7 @@ pub fn command() -> BoxedStrategy<Command> {
         22 => of_orgs(),
         50 => of_members(),
         3 => purge().boxed(),
+        1 => project().prop_map(|project| Command::RemoveExpiredRoles(RemoveExpiredRoles { project })).boxed(),
     ]
     .boxed()
 }
