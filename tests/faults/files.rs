@@ -25,28 +25,33 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
 /// Set in the process that runs a test as root of its own namespace.
 const IN_A_NAMESPACE: &str = "ROLECALL_TEST_IN_A_NAMESPACE";
 
+/// Mounts. False if this process may not. Then the test has run in another process that may, or is skipped.
+fn mounted(test: &str, mut mount: Command) -> bool {
+    if mount.output().is_ok_and(|done| done.status.success()) {
+        return true;
+    }
+    let mut unshare = Command::new("unshare");
+    let may_unshare = unshare.args(["-Urm", "true"]).output().is_ok_and(|done| done.status.success());
+    if std::env::var_os(IN_A_NAMESPACE).is_some() || !may_unshare {
+        skipped("this process may neither mount nor run in a namespace where it may (`unshare -Urm`)");
+        return false;
+    }
+    let mut again = Command::new("unshare");
+    again.arg("-Urm").arg(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
+    run(again.env(IN_A_NAMESPACE, "true"));
+    false
+}
+
 /// A small file system in memory.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None` if this process may not mount. Then the test has run in another process that may, or is skipped.
+    /// `None` as [`mounted`] says.
     fn mount(test: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", "size=4m", "rolecall-test"]).arg(folder.path()).output();
-        if mounted.is_ok_and(|done| done.status.success()) {
-            return Some(Self(folder));
-        }
-        let mut unshare = Command::new("unshare");
-        let may_unshare = unshare.args(["-Urm", "true"]).output().is_ok_and(|done| done.status.success());
-        if std::env::var_os(IN_A_NAMESPACE).is_some() || !may_unshare {
-            skipped("this process may neither mount nor run in a namespace where it may (`unshare -Urm`)");
-            return None;
-        }
-        let mut again = Command::new("unshare");
-        again.arg("-Urm").arg(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
-        run(again.env(IN_A_NAMESPACE, "true"));
-        None
+        mount.args(["-t", "tmpfs", "-o", "size=4m", "rolecall-test"]).arg(folder.path());
+        mounted(test, mount).then_some(Self(folder))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -65,6 +70,24 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mounted_file_is_refused() {
+    let database = sqlite();
+    serve(&database.url).await.unwrap().stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("rolecall.db");
+    std::fs::write(&other, "").unwrap();
+    let mut mount = Command::new("mount");
+    mount.arg("--bind").arg(database.file().unwrap()).arg(&other);
+    if !mounted("files::a_mounted_file_is_refused", mount) {
+        return;
+    }
+    let error = Store::open(&format!("sqlite://{}", other.display())).await.err();
+    Command::new("umount").arg(&other).status().unwrap();
+    assert!(matches!(error, Some(StoreError::MountPoint(_))), "{error:?}");
+    serve(&database.url).await.unwrap().stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
