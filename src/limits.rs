@@ -84,6 +84,9 @@ pub const IMPACT_PERMISSIONS_MAX: usize = 20;
 /// Permissions in one question of a check (P7).
 pub const CHECK_LIST_MAX: usize = 100;
 
+/// Role mappings that an explanation lists. The rest are counted.
+pub const ALLOWED_ON_MAX: usize = 100;
+
 /// Malformed items that the answer of a batch check lists. The rest are counted.
 pub const ITEM_ERRORS_MAX: usize = 100;
 

@@ -23,6 +23,8 @@ pub mod resource;
 
 pub use consistency::Consistency;
 pub use outcome::outcome;
-pub use resource::{member, org, permission, project, role, role_mapping, subscription, timestamp};
+pub use resource::{
+    access, member, member_role, org, permission, project, role, role_mapping, subscription, timestamp,
+};
 pub use rolecall::storage::v1 as storage;
 pub use rolecall::v1::*;

@@ -86,7 +86,7 @@ impl Answer for WhoCan {
 }
 
 /// Returns `Admin`, `Admin (suspended, Member instead)` or `Admin (until 2027-01-01T00:00:00Z)`.
-fn shown(role: &MemberRole) -> String {
+pub fn shown(role: &MemberRole) -> String {
     let state = role.state().as_str_name().trim_start_matches("MEMBER_ROLE_STATE_").to_lowercase();
     let state = (role.state() != MemberRoleState::Live).then_some(state);
     let overridden = role.fallback_role_state() == MemberRoleState::Overridden;

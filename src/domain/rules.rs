@@ -1,5 +1,6 @@
 //! Questions about a State: checks, role states, delegation, usage. They change nothing.
 
+pub mod access;
 pub mod check;
 pub mod delegation;
 pub mod expired_roles;

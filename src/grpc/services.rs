@@ -1,5 +1,6 @@
 //! The handlers, one file per noun.
 
+mod access;
 pub mod check;
 mod manageable;
 pub mod membership;

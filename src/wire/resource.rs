@@ -6,6 +6,7 @@ use crate::domain::model::membership::Origin;
 use crate::domain::model::org::OrgProfile;
 use crate::domain::model::permission::Permission;
 use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::rules::access::Access;
 use crate::domain::rules::membership::{Member, MemberRole};
 use crate::domain::rules::role_state::RoleState;
 use crate::domain::rules::visibility::Visibility;
@@ -114,6 +115,15 @@ pub fn member(member: &Member, revision: String) -> wire::Member {
         roles: member.roles.iter().map(member_role).collect(),
         origin: member.origin.map_or(wire::MembershipOrigin::Unspecified, origin).into(),
         revision,
+        access: None,
+    }
+}
+
+pub fn access(access: &Access) -> wire::Access {
+    wire::Access {
+        role_mapping: access.role_mapping.to_string(),
+        at_least_roles: texts(&access.at_least_roles),
+        permissions: texts(&access.permissions),
     }
 }
 
@@ -126,7 +136,7 @@ fn role_state(state: RoleState) -> wire::MemberRoleState {
     }
 }
 
-fn member_role(role: &MemberRole) -> wire::MemberRole {
+pub fn member_role(role: &MemberRole) -> wire::MemberRole {
     let fallback_role = role.fallback_role.as_ref();
     wire::MemberRole {
         role: role.role.to_string(),

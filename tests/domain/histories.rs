@@ -21,7 +21,7 @@ use crate::random_org::PROJECT as RANDOM_ORG_PROJECT;
 use crate::state_to_model::{check, model_of};
 
 /// Lists of permissions for `AllOf` and `AnyOf`: known, unknown, old and repeated names.
-fn lists() -> Vec<Vec<String>> {
+pub fn lists() -> Vec<Vec<String>> {
     let lists: [&[&str]; 6] = [
         &["read"],
         &["read", "write"],
@@ -34,7 +34,7 @@ fn lists() -> Vec<Vec<String>> {
 }
 
 /// Returns all questions about a user in an org, with known and unknown names.
-fn questions(lists: &[Vec<String>]) -> Vec<Question<'_>> {
+pub fn questions(lists: &[Vec<String>]) -> Vec<Question<'_>> {
     let roles = || ROLES.iter().copied();
     let mut questions: Vec<Question<'_>> = PERMISSIONS.iter().copied().map(Question::Permission).collect();
     questions.extend(roles().map(Question::Role).chain(roles().map(Question::AtLeastRole)));

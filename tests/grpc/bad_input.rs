@@ -42,6 +42,7 @@ enum Form {
     Confirmation,
     Environment,
     RoleStructure,
+    View,
     /// The role structure that a project is converted to.
     ConvertedStructure,
     DisabledRoleStrategy,
@@ -66,6 +67,7 @@ fn form(message: &str, field: &str) -> Form {
         (_, "project") | ("CreateProjectRequest", "key") => Form::ProjectKey,
         ("CreateProjectRequest", "environment") => Form::Environment,
         ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
+        ("ListUserMembershipsRequest", "view") => Form::View,
         ("CreateProjectRequest", "template") => Form::Template,
         ("CreateProjectRequest", "owner_role") => NAME,
         ("ConvertRoleStructureRequest", "role_structure") => Form::ConvertedStructure,
@@ -188,7 +190,7 @@ impl Form {
                 .map(|key| Bad { value: Value::Bytes(key.into()), reason: "NOT_CONFIRMED" })
                 .into(),
             Self::Environment => [0, 3, 99, -1].map(number).into(),
-            Self::RoleStructure => [3, 99, -1].map(number).into(),
+            Self::View | Self::RoleStructure => [3, 99, -1].map(number).into(),
             Self::ConvertedStructure => [0, 3, 99, -1].map(number).into(),
             Self::DisabledRoleStrategy => [4, 99, -1].map(number).into(),
             Self::UpdateMask => {
@@ -570,11 +572,13 @@ async fn nothing_is_found(server: &Server) {
             };
             // A check denies a missing object (K2). Creating needs no existing one, and neither does a user (U1). A message
             // has no name.
-            let denies = method.contains("CheckService") && *field != "project";
+            let answers = ["Check", "BatchCheck", "Explain"].contains(&method.rsplit('/').next().unwrap());
+            let denies = answers && *field != "project";
             let creates = matches!(form, Form::Message)
                 || matches!(
                     (method.rsplit('/').next().unwrap(), *field),
-                    ("CreateOrg", "org_id") | ("AddMember" | "ListUserMemberships", "user_id")
+                    ("CreateOrg", "org_id")
+                        | ("AddMember" | "ListUserMemberships" | "ListOrgsWithPermission", "user_id")
                 );
             if denies || creates {
                 continue;

@@ -9,7 +9,8 @@ use prost::Message;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use rolecall::grpc::DESCRIPTORS;
 use rolecall::wire::{
-    self, batch_subscribe_orgs_request, check_request, consistency, member_write, subscribe_org_request,
+    self, batch_subscribe_orgs_request, check_request, consistency, explain_request, member_write,
+    subscribe_org_request,
 };
 
 use crate::fixture::{in_an_hour, mask, remapping, roles, suspending, suspending_with_fallback, temporary, texts};
@@ -113,6 +114,15 @@ pub fn requests(token: &str) -> Vec<Sent> {
         user_id: "ann".into(),
         question: Some(question),
         ..Default::default()
+    };
+    let explaining = |question: explain_request::Question| {
+        let request = wire::ExplainRequest {
+            org_id: "acme".into(),
+            user_id: "ann".into(),
+            question: Some(question),
+            ..Default::default()
+        };
+        ("rolecall.v1.CheckService/Explain", request.encode_to_vec())
     };
     let ann = || wire::CheckItem { org_id: "acme".into(), user_id: "ann".into(), permission: "invoices.view".into() };
     let edits = || {
@@ -388,6 +398,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
             wire::ListUserMembershipsRequest {
                 project: project(),
                 user_id: "ann".into(),
+                view: wire::MembershipView::Full.into(),
                 page_size: 10,
                 consistency: at_least(),
                 ..Default::default()
@@ -471,6 +482,57 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 question: question(),
                 consistency: requirement(consistency::Requirement::Latest(true)),
                 ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/Explain",
+            wire::ExplainRequest {
+                project: project(),
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                question: Some(explain_request::Question::Permission("invoices.view".into())),
+                consistency: at_least(),
+            }
+            .encode_to_vec(),
+        ),
+        explaining(explain_request::Question::Role("Member".into())),
+        explaining(explain_request::Question::AtLeastRole("Admin".into())),
+        explaining(explain_request::Question::AllOf(listed())),
+        explaining(explain_request::Question::AnyOf(listed())),
+        (
+            "rolecall.v1.CheckService/GetAccess",
+            wire::GetAccessRequest {
+                project: project(),
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                consistency: at_least(),
+                viewer_user_id: "ann".into(),
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/ListMembersWithPermission",
+            wire::ListMembersWithPermissionRequest {
+                project: project(),
+                org_id: "acme".into(),
+                permission: "invoices.view".into(),
+                consistency: at_least(),
+                viewer_user_id: "ann".into(),
+                page_size: 10,
+                page_token: String::new(),
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/ListOrgsWithPermission",
+            wire::ListOrgsWithPermissionRequest {
+                project: project(),
+                user_id: "ann".into(),
+                permission: "invoices.view".into(),
+                consistency: at_least(),
+                page_size: 10,
+                page_token: String::new(),
             }
             .encode_to_vec(),
         ),

@@ -14,6 +14,7 @@ mod raw;
 mod refusals;
 mod server;
 
+mod access;
 mod answers;
 mod bad_input;
 mod busy_lists;

@@ -239,6 +239,10 @@ rpcs! {
     }
     CheckServiceClient {
         check(CheckRequest) -> CheckResponse;
+        explain(ExplainRequest) -> ExplainResponse;
+        get_access(GetAccessRequest) -> GetAccessResponse;
+        list_members_with_permission(ListMembersWithPermissionRequest) -> ListMembersWithPermissionResponse;
+        list_orgs_with_permission(ListOrgsWithPermissionRequest) -> ListOrgsWithPermissionResponse;
         batch_check(BatchCheckRequest) -> BatchCheckResponse;
     }
     ServerServiceClient {

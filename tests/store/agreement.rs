@@ -194,6 +194,7 @@ pub async fn shows_members_at(desk: &Desk, state: &State, users: &[&str]) {
                 at: state.revision(),
                 project: state.project(&project.record.key).unwrap().clone(),
                 user_id: user.clone(),
+                filter: MemberFilter::ALL,
                 after,
                 limit: 2,
                 now: desk.now,

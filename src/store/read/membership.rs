@@ -47,6 +47,7 @@ pub struct ListUserMemberships {
     pub at: Revision,
     pub project: Arc<Project>,
     pub user_id: UserId,
+    pub filter: MemberFilter,
     pub after: Option<OrgId>,
     pub limit: u32,
     pub now: Time,
@@ -89,7 +90,7 @@ impl Store {
         orgs.sort_unstable_by_key(|(org, _)| &org.record.profile.org_id);
         let selected = orgs
             .into_iter()
-            .filter_map(|(org, revision)| select(project, org, &ask.user_id, revision, MemberFilter::ALL, ask.now));
+            .filter_map(|(org, revision)| select(project, org, &ask.user_id, revision, ask.filter, ask.now));
         let selected = selected.take(ask.limit as usize + 1).collect();
         let rows = rows(&past, project, Visibility::All, selected).await?;
         past.end().await;
