@@ -20,3 +20,4 @@ pub mod role;
 pub mod role_mapping;
 pub mod role_set;
 pub mod subscription;
+pub mod user;

@@ -17,3 +17,4 @@ pub mod role_mapping;
 pub mod role_set;
 pub mod template;
 pub mod time;
+pub mod user;

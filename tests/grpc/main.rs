@@ -57,3 +57,4 @@ mod strategies;
 mod subscriptions;
 mod temporary_roles;
 mod tokens;
+mod users;

@@ -141,6 +141,9 @@ impl Project {
         let Some(org) = org else { return Decision::OrgNotFound };
         let rank = |id| self.roles.get(id).map(|role| role.rank);
         let Some((asked, lowest)) = role.and_then(|id| Some((id, rank(id)?))) else { return Decision::UnknownRole };
+        if self.is_blocked(user) {
+            return Decision::UserBlocked;
+        }
         let Some(member) = self.member_recorded(org, user) else { return Decision::NotAMember };
         let fits = |role| role == asked || or_higher && rank(role).is_some_and(|rank| rank < lowest);
         self.decide_by_roles(org, member, now, fits)
@@ -156,6 +159,9 @@ impl Project {
     ) -> Decision {
         let Some(org) = org else { return Decision::OrgNotFound };
         let Some(permission) = permission else { return Decision::UnknownPermission };
+        if self.is_blocked(user) {
+            return Decision::UserBlocked;
+        }
         let Some(member) = self.member_recorded(org, user) else { return Decision::NotAMember };
         let Some(mapping) = self.role_mappings.get(org.record.role_mapping) else { return Decision::MissingPermission };
         let grants = |role| mapping.row(role).is_some_and(|row| row.contains(permission));
