@@ -572,6 +572,7 @@ async fn nothing_is_found(server: &Server) {
             // has no name.
             let denies = method.contains("CheckService") && *field != "project";
             let creates = matches!(form, Form::Message)
+                || method.contains("UserService") && *field == "user_id"
                 || matches!(
                     (method.rsplit('/').next().unwrap(), *field),
                     ("CreateOrg", "org_id") | ("AddMember" | "ListUserMemberships", "user_id")
