@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod delegation;
+pub mod expired_roles;
 pub mod mapping_rows;
 pub mod member_list;
 pub mod membership;

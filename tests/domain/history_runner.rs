@@ -149,7 +149,11 @@ impl Comparison {
         prop_assert_eq!(&outcome.result, &should);
         let Some(next) = next else { return Ok(()) };
         let before = std::mem::replace(&mut self.model, next);
-        let Some(impact) = outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_))) else { return Ok(()) };
+        let Some(impact) =
+            outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_) | Command::RemoveExpiredRoles(_)))
+        else {
+            return Ok(());
+        };
         let report = before.report(&step.command, &self.model, step.acting_user.is_some(), outcome.now);
         let project = project_of(&step.command);
         let no_sample = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));

@@ -242,6 +242,10 @@ impl Model {
             BlockUser(command) => self.project(command.project.as_str())?.block(command, created),
             UnblockUser(command) => self.project(command.project.as_str())?.unblock(command),
             DeleteUser(command) => self.project(command.project.as_str())?.delete_user(command),
+            RemoveExpiredRoles(command) => {
+                self.project(command.project.as_str())?.remove_expired_roles(now);
+                Ok(Answer::Purged)
+            }
             // Reads show neither deleted data nor that it is purged.
             Purge(_) => Ok(Answer::Purged),
         }

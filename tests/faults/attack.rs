@@ -381,11 +381,12 @@ fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
         let server = Server::start(&database.url).await;
         let channel = server.channel().await;
         set_up(&channel).await;
+        let attack = Attack { server: server.address, over: Arc::default(), rounds: Arc::default() };
+        // Lists open the connections to the database, which then stay open with their caches.
+        lists(attack.client().await.unwrap()).await.unwrap();
         keep_to_the_rules(channel.clone(), time / 4).await.print("alone");
         let before = server.memory("VmRSS");
 
-        let over = Arc::new(AtomicBool::new(false));
-        let attack = Attack { server: server.address, over: over.clone(), rounds: Arc::default() };
         let next = Arc::new(AtomicU64::new(0));
         let mut attackers = vec![
             tokio::spawn(attack.clone().repeat("nested", nested)),
@@ -405,7 +406,7 @@ fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
             assert!(began.elapsed() < Duration::from_secs(300), "{:?}", attack.rounds.lock().unwrap());
             keep_to_the_rules(channel.clone(), Duration::from_secs(1)).await;
         }
-        over.store(true, Ordering::Relaxed);
+        attack.over.store(true, Ordering::Relaxed);
         for attacker in attackers {
             attacker.await.unwrap();
         }

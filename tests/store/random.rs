@@ -37,7 +37,7 @@ const SEEDS: [u64; 3] = [3, 77, 2_026];
 async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
-    let mut changed = [0; 12];
+    let mut changed = [0; 13];
     for seed in SEEDS {
         let mut dice = Dice(seed);
         // The State of a server that is behind the database.

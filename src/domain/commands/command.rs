@@ -46,7 +46,7 @@ commands! {
     UpdateProject ConvertRoleStructure DeleteProject CreatePermissions UpdatePermission DeletePermission
     CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
-    BatchWriteMembers BlockUser UnblockUser DeleteUser
+    BatchWriteMembers BlockUser UnblockUser DeleteUser RemoveExpiredRoles
 }
 
 #[derive(Clone, Debug)]
@@ -370,6 +370,12 @@ pub struct DeleteUser {
     pub user_id: UserId,
 }
 
+/// Removes the roles that expired 30 days ago from a chunk of members. A command of the actor `system` (B5).
+#[derive(Clone, Debug)]
+pub struct RemoveExpiredRoles {
+    pub project: ProjectKey,
+}
+
 /// Purges some deleted data. A command of the actor `system`.
 #[derive(Clone, Debug)]
 pub struct Purge {
@@ -415,6 +421,7 @@ impl Command {
             | Self::DeleteRole(_)
             | Self::BatchSubscribeOrgs(_)
             | Self::DeleteRoleMapping(_)
+            | Self::RemoveExpiredRoles(_)
             // It looks for the user in every org.
             | Self::DeleteUser(_) => GROUP_ROWS_MAX,
             Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,

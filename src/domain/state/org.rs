@@ -48,9 +48,14 @@ impl Org {
 
     /// Visits the users with temporary roles.
     pub(in crate::domain) fn for_each_with_temporary_roles<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
+        self.for_each_temporary(|user, _| visit(user));
+    }
+
+    /// Visits the users with temporary roles, and these roles.
+    pub(in crate::domain) fn for_each_temporary<'a>(&'a self, mut visit: impl FnMut(&'a UserId, &'a [TemporaryRole])) {
         self.details.for_each(|slot| {
             if !slot.temporary.is_empty() {
-                visit(&slot.user);
+                visit(&slot.user, &slot.temporary);
             }
         });
     }

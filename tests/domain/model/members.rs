@@ -7,7 +7,7 @@ use rolecall::domain::model::membership::Origin;
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
-use rolecall::limits::Limits;
+use rolecall::limits::{EXPIRED_ROLE_SECONDS, Limits};
 
 use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, ShownRole, at_most};
 
@@ -125,6 +125,19 @@ impl ProjectModel {
             }
             None => Answer::Removed,
         })
+    }
+
+    /// B5: an expired role is removed 30 days later.
+    pub(super) fn remove_expired_roles(&mut self, now: Time) {
+        let is_kept = |given: &RoleRecord| {
+            given.expire_time.is_none_or(|expire_time| now.0 - expire_time.0 < EXPIRED_ROLE_SECONDS * 1_000_000)
+        };
+        for org_model in self.orgs.values_mut() {
+            for member in org_model.members.values_mut() {
+                member.roles.retain(|_, given| is_kept(given));
+            }
+            org_model.members.retain(|_, member| !member.roles.is_empty());
+        }
     }
 
     /// B2: all or none, each (org, user) once.

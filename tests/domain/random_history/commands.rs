@@ -23,6 +23,7 @@ pub fn command() -> BoxedStrategy<Command> {
         50 => of_members(),
         10 => of_users(),
         3 => purge().boxed(),
+        1 => project().prop_map(|project| Command::RemoveExpiredRoles(RemoveExpiredRoles { project })).boxed(),
     ]
     .boxed()
 }
