@@ -49,6 +49,8 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const PERMISSION_NAME_BYTES_MAX: usize = 256;
 /// Bytes of an org's or a user's id (S5, U1).
 pub const ID_BYTES_MAX: usize = 128;
+/// Bytes of an e-mail address (V1).
+pub const EMAIL_BYTES_MAX: usize = 254;
 /// Bytes of a display name.
 pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
 /// Bytes of a description.

@@ -159,8 +159,8 @@ fn catalogue(database: DbBackend) -> [NewTable; 10] {
     ]
 }
 
-/// Orgs and their members.
-fn members(database: DbBackend) -> [NewTable; 5] {
+/// Orgs and their members, and blocked users.
+fn members(database: DbBackend) -> [NewTable; 6] {
     let text = |name| text(database, name);
     [
         table("orgs", &["project", "no"])
@@ -180,6 +180,9 @@ fn members(database: DbBackend) -> [NewTable; 5] {
         // The roles that members hold while another is suspended. Most orgs have none.
         table("fallback_roles", &["project", "org", "role"])
             .columns([number("project"), number("org"), number("role"), number("fallback_role")])
+            .clustered(),
+        table("blocked_users", &["project", "user_id"])
+            .columns([number("project"), text("user_id"), number("block_time")])
             .clustered(),
     ]
 }

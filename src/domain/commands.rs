@@ -21,3 +21,4 @@ pub mod role;
 pub mod role_mapping;
 pub mod role_set;
 pub mod subscription;
+pub mod user;

@@ -1,5 +1,6 @@
 //! Ids, names, time, refusals, and the record of every noun.
 
+pub mod email;
 pub mod etag;
 pub mod fallback;
 pub mod id;
@@ -16,3 +17,4 @@ pub mod role_mapping;
 pub mod role_set;
 pub mod template;
 pub mod time;
+pub mod user;

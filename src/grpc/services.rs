@@ -11,6 +11,7 @@ pub mod role;
 pub mod role_mapping;
 pub mod server;
 pub mod subscription;
+pub mod user;
 
 /// What every handler returns.
 type Reply<T> = Result<tonic::Response<T>, tonic::Status>;

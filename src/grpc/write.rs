@@ -94,6 +94,9 @@ write_requests! {
     SetMemberRolesRequest "SetMemberRoles" by acting_user_id;
     RemoveMemberRequest "RemoveMember" by acting_user_id;
     BatchWriteMembersRequest "BatchWriteMembers";
+    BlockUserRequest "BlockUser";
+    UnblockUserRequest "UnblockUser";
+    DeleteUserRequest "DeleteUser";
 }
 
 /// Answers a write: names the outcome that its command has, and the response without the fields that all writes share.

@@ -22,8 +22,9 @@ use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
-use crate::domain::state::change::{GrantsKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, MembershipKey, UserKey};
 use crate::domain::{
     Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, Time, UserId,
 };
@@ -52,6 +53,7 @@ impl Store {
         orgs(&snapshot.tx, &mut state).await?;
         fallbacks(&snapshot.tx, &mut state).await?;
         memberships(&snapshot.tx, &mut state).await?;
+        blocks(&snapshot.tx, &mut state).await?;
         for (project, counters) in counters {
             state.restore_counters(project, &counters);
         }
@@ -384,6 +386,15 @@ async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
         }
         let key = MembershipKey { project, org, user: UserId::stored(place.2) };
         state.apply(&Change::Membership(created(key, record)));
+        Ok(())
+    })
+    .await
+}
+
+async fn blocks(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    each(tx, "SELECT project, user_id, block_time FROM blocked_users ORDER BY project, user_id", |mut row| {
+        let key = UserKey { project: row.id()?, user: UserId::stored(row.text()?) };
+        state.apply(&Change::Block(created(key, Block { block_time: row.time()? })));
         Ok(())
     })
     .await

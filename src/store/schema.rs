@@ -12,6 +12,7 @@ macro_rules! without_relations {
 use without_relations;
 
 pub mod alias;
+pub mod blocked_user;
 pub mod change;
 pub mod commit;
 pub mod disabled_role;

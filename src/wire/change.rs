@@ -4,15 +4,16 @@ mod value;
 
 use prost::Message;
 
-use crate::domain::state::change::{GrantsKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, MembershipKey, UserKey};
 use crate::domain::{Change, Edit, UserId};
 use crate::wire::storage;
 use crate::wire::storage::change::Change as Kind;
 pub use value::UnknownChange;
 use value::{
-    fallbacks_value, id, ids, membership_value, numbers, org_value, permission_ids, permission_value, project_value,
-    read_fallbacks, read_membership, read_org, read_permission, read_permission_ids, read_project, read_role,
-    read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped, unread,
+    block_value, fallbacks_value, id, ids, membership_value, numbers, org_value, permission_ids, permission_value,
+    project_value, read_block, read_fallbacks, read_membership, read_org, read_permission, read_permission_ids,
+    read_project, read_role, read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped,
+    unread,
 };
 
 /// Returns the number of a kind of change in the table `changes`. It is the number of the field in the message.
@@ -29,6 +30,7 @@ pub fn noun(change: &Change) -> i16 {
         Change::Subscription(_) => 9,
         Change::Fallbacks(_) => 10,
         Change::Remap(_) => 11,
+        Change::Block(_) => 12,
     }
 }
 
@@ -95,6 +97,9 @@ pub fn message(change: &Change) -> storage::Change {
             before: numbers(it.before.as_deref().unwrap_or_default()),
             after: numbers(it.after.as_deref().unwrap_or_default()),
         }),
+        Change::Block(it) => {
+            edit!(Block(BlockChange), it, block_value, { project: project, user_id: it.key.user.to_string() })
+        }
     };
     storage::Change { change: Some(kind) }
 }
@@ -134,6 +139,10 @@ pub fn read(message: storage::Change) -> Result<Change, UnknownChange> {
         Kind::Remap(it) => {
             let read = |sets| Ok(ids(sets)?.into());
             Change::Remap(edit(scoped(it.project, it.org)?, Some(it.before), Some(it.after), read)?)
+        }
+        Kind::Block(it) => {
+            let key = UserKey { project: id(it.project)?, user: UserId::stored(it.user_id) };
+            Change::Block(edit(key, it.before, it.after, read_block)?)
         }
     })
 }

@@ -32,6 +32,7 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
             Outcome::Subscription(resource::subscription(org_id, role_mapping))
         }
         domain::Outcome::Member(member) => Outcome::Member(resource::member(member, String::new())),
+        domain::Outcome::User(user_id, block) => Outcome::User(resource::user(user_id, *block)),
         domain::Outcome::Removed => Outcome::Removed(storage::Removed {}),
         domain::Outcome::Tally(tally) => Outcome::Counts(counts(*tally)),
         domain::Outcome::Deleted(affected) => Outcome::Deleted(storage::Deleted { affected: count(*affected) }),

@@ -6,11 +6,12 @@ use crate::domain::model::membership::Origin;
 use crate::domain::model::org::OrgProfile;
 use crate::domain::model::permission::Permission;
 use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::model::user::Block;
 use crate::domain::rules::access::Access;
 use crate::domain::rules::membership::{Member, MemberRole};
 use crate::domain::rules::role_state::RoleState;
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{OrgId, Project, RoleMappingName, Time};
+use crate::domain::{OrgId, Project, RoleMappingName, Time, UserId};
 use crate::wire;
 
 pub fn timestamp(time: Time) -> prost_types::Timestamp {
@@ -105,6 +106,14 @@ pub fn org(profile: &OrgProfile, role_mapping: &RoleMappingName) -> wire::Org {
 
 pub fn subscription(org_id: &OrgId, role_mapping: &RoleMappingName) -> wire::Subscription {
     wire::Subscription { org_id: org_id.to_string(), role_mapping: role_mapping.to_string() }
+}
+
+pub fn user(user_id: &UserId, block: Option<Block>) -> wire::User {
+    wire::User {
+        user_id: user_id.to_string(),
+        blocked: block.is_some(),
+        block_time: block.map(|block| timestamp(block.block_time)),
+    }
 }
 
 /// Returns a member. `revision` is the token of the latest change of the membership.

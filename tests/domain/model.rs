@@ -13,6 +13,7 @@ mod mappings;
 mod members;
 mod orgs;
 mod roles;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +56,8 @@ pub struct ProjectModel {
     pub mappings: BTreeMap<String, Mapping>,
     pub orgs: BTreeMap<String, OrgModel>,
     pub retired: BTreeSet<String>,
+    /// Since when users are blocked.
+    pub blocked: BTreeMap<String, Time>,
     /// Every different role set that a member had since the unused ones were dropped. `None` once a role was deleted: how many are kept then is not
     /// specified.
     pub role_sets: Option<BTreeSet<BTreeSet<String>>>,
@@ -146,6 +149,7 @@ pub enum Answer {
     OrgsSubscribed { moved: usize, unchanged: usize },
     Member { org: String, user: String, roles: Vec<ShownRole>, origin: Option<Origin> },
     Removed,
+    User { user: String, blocked: Option<Time> },
     Tally { added: usize, set: usize, removed: usize, unchanged: usize },
     Deleted(u64),
     Purged,
@@ -235,6 +239,9 @@ impl Model {
             BatchSubscribeOrgs(command) => self.project(command.project.as_str())?.subscribe_many(command, now),
             WriteMember(command) => self.project(command.project.as_str())?.write_one(command, now, limits),
             BatchWriteMembers(command) => self.project(command.project.as_str())?.write_many(command, now, limits),
+            BlockUser(command) => self.project(command.project.as_str())?.block(command, created),
+            UnblockUser(command) => self.project(command.project.as_str())?.unblock(command),
+            DeleteUser(command) => self.project(command.project.as_str())?.delete_user(command),
             RemoveExpiredRoles(command) => {
                 self.project(command.project.as_str())?.remove_expired_roles(now);
                 Ok(Answer::Purged)
@@ -358,6 +365,7 @@ impl Model {
             mappings: BTreeMap::from([("Default".into(), mapping)]),
             orgs: BTreeMap::new(),
             retired: BTreeSet::new(),
+            blocked: BTreeMap::new(),
             role_sets: Some(BTreeSet::new()),
         };
         if command.role_structure == RoleStructure::MultiRole {

@@ -15,6 +15,7 @@ mod r;
 mod r4;
 mod r9;
 mod s;
+mod u;
 
 use rolecall::domain::{Reason, Refusal};
 use rolecall::limits::Limits;

@@ -60,6 +60,9 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
             Answer::Member { org, user, roles: shown.collect(), origin: member.origin }
         }
         Outcome::Removed => Answer::Removed,
+        Outcome::User(user, block) => {
+            Answer::User { user: user.to_string(), blocked: block.map(|block| block.block_time) }
+        }
         Outcome::Tally(tally) => {
             Answer::Tally { added: tally.added, set: tally.set, removed: tally.removed, unchanged: tally.unchanged }
         }
@@ -165,6 +168,7 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
         manages: managed(project),
         mappings: mappings(project),
         retired: ORGS.iter().filter(|id| project.was_deleted(id)).map(ToString::to_string).collect(),
+        blocked: users.iter().filter_map(|user| Some((user.to_string(), project.block_of(user)?.block_time))).collect(),
         role_sets: Some(role_sets.collect()),
         orgs,
     };

@@ -104,6 +104,7 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
             let held = project.org_numbered(*org).and_then(|org| project.membership(org, user));
             edit.before == held && edit.before != edit.after
         }
+        Change::Block(edit) => edit.before == project.block_of(edit.key.user.as_str()) && edit.before != edit.after,
     }
 }
 

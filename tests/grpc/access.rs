@@ -262,6 +262,10 @@ fn k8_lists_by_permission_agree_with_checks_and_are_complete_beside_a_writer() {
         let once: BTreeSet<&String> = listed.iter().collect();
         assert!(once.len() == listed.len() && allowed.iter().all(|org| once.contains(org)), "{listed:?}");
 
+        let block = wire::BlockUserRequest { user_id: "ann".into(), ..Default::default() };
+        server.block_user(block).await.unwrap();
+        assert_eq!(orgs_with(server, 0, async || {}).await, [""; 0], "a blocked user has no permission");
+
         let unknown = wire::ListMembersWithPermissionRequest {
             org_id: "acme".into(),
             permission: "nothing".into(),

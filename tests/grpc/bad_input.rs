@@ -575,6 +575,7 @@ async fn nothing_is_found(server: &Server) {
             let answers = ["Check", "BatchCheck", "Explain"].contains(&method.rsplit('/').next().unwrap());
             let denies = answers && *field != "project";
             let creates = matches!(form, Form::Message)
+                || method.contains("UserService") && *field == "user_id"
                 || matches!(
                     (method.rsplit('/').next().unwrap(), *field),
                     ("CreateOrg", "org_id")

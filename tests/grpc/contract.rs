@@ -561,6 +561,43 @@ pub fn requests(token: &str) -> Vec<Sent> {
             .encode_to_vec(),
         ),
         (
+            "rolecall.v1.UserService/BlockUser",
+            wire::BlockUserRequest {
+                project: project(),
+                user_id: "zoe".into(),
+                request_id: request_id("block"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.UserService/GetUser",
+            wire::GetUserRequest { project: project(), user_id: "zoe".into(), consistency: at_least() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.UserService/UnblockUser",
+            wire::UnblockUserRequest {
+                project: project(),
+                user_id: "zoe".into(),
+                request_id: request_id("unblock"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.UserService/DeleteUser",
+            wire::DeleteUserRequest {
+                project: project(),
+                user_id: "ann".into(),
+                request_id: request_id("user-deletion"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
             "rolecall.v1.RoleMappingService/DeleteRoleMapping",
             wire::DeleteRoleMappingRequest {
                 project: project(),

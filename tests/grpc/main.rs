@@ -58,3 +58,4 @@ mod strategies;
 mod subscriptions;
 mod temporary_roles;
 mod tokens;
+mod users;

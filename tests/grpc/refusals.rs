@@ -69,6 +69,8 @@ pub const REASONS: &[(&str, Code)] = &[
     ("UNKNOWN_METHOD", Code::Unimplemented),
     ("CALL_FAILED", Code::Unknown),
     ("INTERNAL", Code::Internal),
+    ("ACTING_USER_BLOCKED", Code::PermissionDenied),
+    ("VIEWER_BLOCKED", Code::PermissionDenied),
 ];
 
 /// An error with its details.

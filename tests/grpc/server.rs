@@ -16,6 +16,7 @@ use rolecall::grpc::generated::role_mapping_service_client::RoleMappingServiceCl
 use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::grpc::generated::server_service_client::ServerServiceClient;
 use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceClient;
+use rolecall::grpc::generated::user_service_client::UserServiceClient;
 use rolecall::limits::Limits;
 use rolecall::server::{Config, ConnectionLimits, Listen, Running};
 use rolecall::wire;
@@ -236,6 +237,12 @@ rpcs! {
         set_member_roles(SetMemberRolesRequest) -> SetMemberRolesResponse;
         remove_member(RemoveMemberRequest) -> RemoveMemberResponse;
         batch_write_members(BatchWriteMembersRequest) -> BatchWriteMembersResponse;
+    }
+    UserServiceClient {
+        get_user(GetUserRequest) -> GetUserResponse;
+        block_user(BlockUserRequest) -> BlockUserResponse;
+        unblock_user(UnblockUserRequest) -> UnblockUserResponse;
+        delete_user(DeleteUserRequest) -> DeleteUserResponse;
     }
     CheckServiceClient {
         check(CheckRequest) -> CheckResponse;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rolecall::domain::Refusal;
 use rolecall::domain::collections::hash::HashKey;
 use rolecall::domain::commands::command::{
-    BatchWriteMembers, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole,
-    CreateRoleMapping, DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, GrantEdit,
-    MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, Purge, ReorderRoles, RoleAssignment,
-    RoleMappingEdits, SubscribeOrg, SubscribeTo, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write,
-    WriteMember,
+    BatchWriteMembers, BlockUser, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole,
+    CreateRoleMapping, DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, DeleteUser,
+    GrantEdit, MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, Purge, ReorderRoles, RoleAssignment,
+    RoleMappingEdits, SubscribeOrg, SubscribeTo, UnblockUser, UpdatePermission, UpdateProject, UpdateRole,
+    UpdateRoleMapping, Write, WriteMember,
 };
 use rolecall::domain::commands::group::{Commit, Known, Verdict, Work, decide_group};
 use rolecall::domain::model::project::{Environment, RoleStructure};
@@ -401,4 +401,16 @@ pub fn delete_project(project: &str) -> Command {
 
 pub fn delete_org(project: &str, org_id: &str) -> Command {
     Command::DeleteOrg(DeleteOrg { project: key(project), org_id: org(org_id) })
+}
+
+pub fn block_user(project: &str, user_id: &str) -> Command {
+    Command::BlockUser(BlockUser { project: key(project), user_id: user(user_id) })
+}
+
+pub fn unblock_user(project: &str, user_id: &str) -> Command {
+    Command::UnblockUser(UnblockUser { project: key(project), user_id: user(user_id) })
+}
+
+pub fn delete_user(project: &str, user_id: &str) -> Command {
+    Command::DeleteUser(DeleteUser { project: key(project), user_id: user(user_id) })
 }

@@ -11,10 +11,10 @@ use rolecall::wire::change::noun;
 
 use crate::agreement::{agrees, shows_members, shows_members_at, undoes};
 use crate::desk::{
-    Desk, answering, convert, create_mapping, create_org, create_permissions, create_project, create_role,
-    delete_mapping, delete_org, delete_permission, delete_project, delete_role, given, grant, key, manage, promote,
-    remap, rename_mapping, rename_permission, rename_role, reorder_roles, role, subscribe, suspend, update_mapping,
-    update_project, user, write_member,
+    Desk, answering, block_user, convert, create_mapping, create_org, create_permissions, create_project, create_role,
+    delete_mapping, delete_org, delete_permission, delete_project, delete_role, delete_user, given, grant, key, manage,
+    promote, remap, rename_mapping, rename_permission, rename_role, reorder_roles, role, subscribe, suspend,
+    unblock_user, update_mapping, update_project, user, write_member,
 };
 use crate::on_both;
 use crate::support::TestDatabase;
@@ -37,7 +37,7 @@ const SEEDS: [u64; 3] = [3, 77, 2_026];
 async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
-    let mut changed = [0; 12];
+    let mut changed = [0; 13];
     for seed in SEEDS {
         let mut dice = Dice(seed);
         // The State of a server that is behind the database.
@@ -222,7 +222,12 @@ impl Dice {
                 let to = [RoleStructure::MultiRole, RoleStructure::SingleRole][self.below(2)];
                 convert(project, to, if to == RoleStructure::SingleRole { &names } else { &[] })
             }
-            41..=47 => subscribe(project, &org, &mapping_name),
+            41 => match self.below(5) {
+                0 | 1 => block_user(project, self.of(&USERS)),
+                2 | 3 => unblock_user(project, self.of(&USERS)),
+                _ => delete_user(project, self.of(&USERS)),
+            },
+            42..=47 => subscribe(project, &org, &mapping_name),
             48..=59 => {
                 let add = |org: &str, user| write_member(project, org, user, Write::Add(Vec::new()));
                 return self.disabling(desk, project).unwrap_or_else(|| add(&org, USERS[0]));

@@ -46,7 +46,7 @@ commands! {
     UpdateProject ConvertRoleStructure DeleteProject CreatePermissions UpdatePermission DeletePermission
     CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
-    BatchWriteMembers RemoveExpiredRoles
+    BatchWriteMembers BlockUser UnblockUser DeleteUser RemoveExpiredRoles
 }
 
 #[derive(Clone, Debug)]
@@ -350,6 +350,26 @@ pub struct RoleAssignment {
     pub permanent: bool,
 }
 
+/// Blocks a user in the project (U1).
+#[derive(Clone, Debug)]
+pub struct BlockUser {
+    pub project: ProjectKey,
+    pub user_id: UserId,
+}
+
+#[derive(Clone, Debug)]
+pub struct UnblockUser {
+    pub project: ProjectKey,
+    pub user_id: UserId,
+}
+
+/// Removes a user from every org (U2).
+#[derive(Clone, Debug)]
+pub struct DeleteUser {
+    pub project: ProjectKey,
+    pub user_id: UserId,
+}
+
 /// Removes the roles that expired 30 days ago from a chunk of members. A command of the actor `system` (B5).
 #[derive(Clone, Debug)]
 pub struct RemoveExpiredRoles {
@@ -400,8 +420,10 @@ impl Command {
             | Self::ReorderRoles(_)
             | Self::DeleteRole(_)
             | Self::BatchSubscribeOrgs(_)
+            | Self::DeleteRoleMapping(_)
             | Self::RemoveExpiredRoles(_)
-            | Self::DeleteRoleMapping(_) => GROUP_ROWS_MAX,
+            // It looks for the user in every org.
+            | Self::DeleteUser(_) => GROUP_ROWS_MAX,
             Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,
             Self::BatchWriteMembers(command) => command.rows.len().max(1),
             // The last purge of a project scans all memberships for used role sets.
@@ -413,7 +435,9 @@ impl Command {
             | Self::PromoteRoleMapping(_)
             | Self::CreateOrg(_)
             | Self::UpdateOrg(_)
-            | Self::WriteMember(_) => 1,
+            | Self::WriteMember(_)
+            | Self::BlockUser(_)
+            | Self::UnblockUser(_) => 1,
         }
     }
 }

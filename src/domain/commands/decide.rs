@@ -6,7 +6,7 @@ use crate::domain::commands::command::Command;
 use crate::domain::commands::draft::{Draft, Terms};
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::{
-    expired_roles, membership, org, permission, project, purge, role, role_mapping, role_set, subscription,
+    expired_roles, membership, org, permission, project, purge, role, role_mapping, role_set, subscription, user,
 };
 use crate::domain::impact::impact;
 use crate::domain::impact::report::Impact;
@@ -107,6 +107,9 @@ fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
         Command::BatchSubscribeOrgs(command) => subscription::subscribe_orgs(draft, command),
         Command::WriteMember(command) => membership::write_one(draft, command),
         Command::BatchWriteMembers(command) => membership::write_batch(draft, command),
+        Command::BlockUser(command) => user::block(draft, command),
+        Command::UnblockUser(command) => user::unblock(draft, command),
+        Command::DeleteUser(command) => user::delete(draft, command),
         Command::RemoveExpiredRoles(command) => expired_roles::remove(draft, command),
         Command::Purge(command) => purge::purge(draft, command),
     }

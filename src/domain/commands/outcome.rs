@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::domain::model::id::{RoleId, RoleMappingId};
-use crate::domain::model::name::{OrgId, RoleMappingName};
+use crate::domain::model::name::{OrgId, RoleMappingName, UserId};
 use crate::domain::model::org::OrgRecord;
 use crate::domain::model::permission::Permission;
+use crate::domain::model::user::Block;
 use crate::domain::rules::membership::Member;
 use crate::domain::state::project::Project;
 
@@ -33,6 +34,8 @@ pub enum Outcome {
     },
     Member(Member),
     Removed,
+    /// A user, and the block if the user is blocked.
+    User(UserId, Option<Block>),
     Tally(Tally),
     /// How many dependents of the deleted record were deleted or moved with it.
     Deleted(u64),

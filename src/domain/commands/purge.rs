@@ -14,7 +14,7 @@ use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_set::RoleSet;
-use crate::domain::state::change::{Change, Edit, GrantsKey, MembershipKey, Scoped};
+use crate::domain::state::change::{Change, Edit, GrantsKey, MembershipKey, Scoped, UserKey};
 use crate::domain::state::project::Project;
 use crate::limits::PURGE_ROWS_MAX;
 
@@ -102,6 +102,12 @@ fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
             fallbacks.map(|before| (Change::Fallbacks(Edit { key, before: Some(before), after: None }), weight));
         fallbacks.into_iter().chain([(Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)])
     });
+    let mut blocked = Vec::new();
+    project.for_each_blocked(|user| blocked.push(user));
+    let blocks = blocked.into_iter().map(move |blocked| {
+        let key = UserKey { project: in_project, user: blocked.user.clone() };
+        (Change::Block(Edit { key, before: Some(blocked.block), after: None }), 1)
+    });
     let sets = project.role_sets.entries().map(move |(id, set)| {
         let key = Scoped { project: in_project, id };
         (Change::RoleSet(Edit { key, before: Some(RoleSet::clone(set)), after: None }), set.roles.len())
@@ -123,5 +129,5 @@ fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
         let key = Scoped { project: in_project, id };
         (Change::Permission(Edit { key, before: Some(Permission::clone(permission)), after: None }), 1)
     });
-    orgs.chain(sets).chain(mappings).chain(roles).chain(permissions)
+    orgs.chain(blocks).chain(sets).chain(mappings).chain(roles).chain(permissions)
 }

@@ -92,7 +92,12 @@ impl<'a> Scope<'a> {
             Change::Membership(edit) => {
                 self.users.entry(edit.key.org).or_default().insert(&edit.key.user);
             }
-            Change::Project(_) | Change::Permission(_) | Change::RoleSet(_) | Change::RoleMapping(_) => {}
+            // A block changes no role (R9.g).
+            Change::Block(_)
+            | Change::Project(_)
+            | Change::Permission(_)
+            | Change::RoleSet(_)
+            | Change::RoleMapping(_) => {}
         }
     }
 

@@ -151,7 +151,7 @@ fn within(text: &str, bytes_max: usize) -> Result<(), BadName> {
 /// Returns true for characters by which two names could differ without a visible difference: Unicode's
 /// Default_Ignorable_Code_Point (includes bidirectional and zero-width characters), interlinear annotation characters
 /// and line separators.
-fn invisible(c: char) -> bool {
+pub fn invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'

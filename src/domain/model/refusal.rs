@@ -74,6 +74,8 @@ pub enum Refusal {
     WrongRoleStructure { is: RoleStructure, why: &'static str, rule: &'static str },
     #[error("the impact has changed since the preview (its digest is now `{now}`); preview the write again")]
     ImpactChanged { now: String },
+    #[error("the acting user `{0}` is blocked in the project")]
+    ActingUserBlocked(UserId),
     #[error("the acting user `{0}` is not a member of the org")]
     ActingUserNotAMember(UserId),
     #[error("no live role of the acting user grants `{permission}`")]
@@ -171,6 +173,7 @@ reasons! {
     LastOwner = 39,
     WrongRoleStructure = 32,
     ImpactChanged = 45,
+    ActingUserBlocked = 63,
     ActingUserNotAMember = 46,
     ActingUserMissingPermission = 47,
     RoleOutOfScope = 48,
@@ -242,6 +245,7 @@ impl Refusal {
             Self::LastOwner { .. } => Reason::LastOwner,
             Self::WrongRoleStructure { .. } => Reason::WrongRoleStructure,
             Self::ImpactChanged { .. } => Reason::ImpactChanged,
+            Self::ActingUserBlocked(_) => Reason::ActingUserBlocked,
             Self::ActingUserNotAMember(_) => Reason::ActingUserNotAMember,
             Self::ActingUserMissingPermission { .. } => Reason::ActingUserMissingPermission,
             Self::RoleOutOfScope { .. } => Reason::RoleOutOfScope,
@@ -299,7 +303,9 @@ impl Refusal {
             Self::AlreadyExists(..) => "R1",
             Self::WrongRoleStructure { rule, .. } => rule,
             Self::ImpactChanged { .. } => "R9",
-            Self::ActingUserNotAMember(_) | Self::ActingUserMissingPermission { .. } => "G1",
+            Self::ActingUserBlocked(_) | Self::ActingUserNotAMember(_) | Self::ActingUserMissingPermission { .. } => {
+                "G1"
+            }
             Self::RoleOutOfScope { .. } => "G2",
             Self::OutlastsGranter { .. } => "G6",
             Self::UserNotAvailable(_) => "I4",

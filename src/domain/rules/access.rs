@@ -55,7 +55,10 @@ impl Project {
         let set = self.role_sets.get(record.role_set)?;
         let (roles, temporary) = self.shown_roles(&set.roles, &record.temporary, visibility);
         let states = self.role_states_of(org, &roles, &temporary, now).flat_map(|recorded| recorded.roles());
-        let live: Vec<RoleId> = states.filter(|(_, state)| *state == RoleState::Live).map(|(role, _)| role).collect();
+        // Nothing is allowed to a blocked user (K2).
+        let blocked = self.block_of(user.as_str()).is_some();
+        let states = states.filter(|(_, state)| *state == RoleState::Live && !blocked);
+        let live: Vec<RoleId> = states.map(|(role, _)| role).collect();
         let reached = |&asked: &RoleId| live.iter().any(|&role| self.reaches(role, asked));
         let known = |role: RoleId| visibility == Visibility::All || self.is_visible(role);
         let known = self.role_order.iter().copied().filter(|&role| known(role));

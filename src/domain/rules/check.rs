@@ -142,6 +142,9 @@ impl Project {
     ) -> Decision {
         let Some(org) = org else { return Decision::OrgNotFound };
         let Some(asked) = role else { return Decision::UnknownRole };
+        if self.is_blocked(user) {
+            return Decision::UserBlocked;
+        }
         let Some(member) = self.member_recorded(org, user) else { return Decision::NotAMember };
         self.decide_by_roles(org, member, now, |role| self.fits(role, asked, or_higher))
     }
@@ -188,6 +191,9 @@ impl Project {
     ) -> Decision {
         let Some(org) = org else { return Decision::OrgNotFound };
         let Some(permission) = permission else { return Decision::UnknownPermission };
+        if self.is_blocked(user) {
+            return Decision::UserBlocked;
+        }
         let Some(member) = self.member_recorded(org, user) else { return Decision::NotAMember };
         let Some(mapping) = self.role_mappings.get(org.record.role_mapping) else { return Decision::MissingPermission };
         let grants = |role| mapping.row(role).is_some_and(|row| row.contains(permission));

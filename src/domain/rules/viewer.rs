@@ -15,8 +15,8 @@ pub enum View {
 }
 
 impl Project {
-    /// Returns which members of an org a viewer sees. `None` if the viewer is not a member (I2.a). A member who holds
-    /// only internal or suspended roles is a viewer too.
+    /// Returns which members of an org a viewer sees. `None` if the viewer is blocked or not a member (I2.a). A member
+    /// who holds only internal or suspended roles is a viewer too.
     pub fn view_of(&self, org: &Org, viewer: &UserId, now: Time) -> Option<View> {
         let viewer = Acting::new(self, org, viewer, now).ok()?;
         Some(if viewer.check_ability(CAN_VIEW_OTHER_MEMBERS).is_ok() { View::AllMembers } else { View::OnlySelf })

@@ -12,6 +12,7 @@ use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 
 /// A value before and after. `None` before creates it, `None` after deletes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +44,12 @@ pub struct MembershipKey {
     pub user: UserId,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserKey {
+    pub project: ProjectId,
+    pub user: UserId,
+}
+
 /// One change. It is complete: undoing it needs no other data.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -64,6 +71,8 @@ pub enum Change {
     /// Members with temporary roles keep theirs. Only the commit that creates a set of `after` gives it to members, so
     /// that the change can be undone.
     Remap(Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>),
+    /// Blocks or unblocks a user (U1).
+    Block(Edit<UserKey, Block>),
 }
 
 impl<K, V> Edit<K, V> {
@@ -87,6 +96,7 @@ impl Change {
             Self::Subscription(edit) => Self::Subscription(edit.undone()),
             Self::Fallbacks(edit) => Self::Fallbacks(edit.undone()),
             Self::Remap(edit) => Self::Remap(edit.undone()),
+            Self::Block(edit) => Self::Block(edit.undone()),
         }
     }
 
@@ -103,6 +113,7 @@ impl Change {
             Self::Subscription(edit) => edit.key.project,
             Self::Fallbacks(edit) => edit.key.project,
             Self::Remap(edit) => edit.key.project,
+            Self::Block(edit) => edit.key.project,
         }
     }
 
@@ -120,6 +131,7 @@ impl Change {
     pub fn user(&self) -> Option<&UserId> {
         match self {
             Self::Membership(edit) => Some(&edit.key.user),
+            Self::Block(edit) => Some(&edit.key.user),
             _ => None,
         }
     }

@@ -16,10 +16,12 @@ use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::model::role::Role;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
 use crate::domain::state::name_index::{NameIndex, Named};
 use crate::domain::state::org::{Org, OrgSlot};
 use crate::domain::state::role_mapping::RoleMapping;
+use crate::domain::state::user::BlockedUser;
 
 #[derive(Clone)]
 pub struct Project {
@@ -47,6 +49,7 @@ pub struct Project {
     pub(super) retired: Trie<Named>,
     pub(super) orgs_being_purged: Arc<BTreeSet<OrgNo>>,
     pub(super) role_sets_being_purged: Arc<BTreeSet<RoleSetId>>,
+    pub(super) blocked: Trie<BlockedUser>,
 }
 
 impl Project {
@@ -72,6 +75,7 @@ impl Project {
             retired: Trie::default(),
             orgs_being_purged: Arc::default(),
             role_sets_being_purged: Arc::default(),
+            blocked: Trie::default(),
         }
     }
 
@@ -218,6 +222,22 @@ impl Project {
         })
     }
 
+    /// Returns the block of a user. `None` if the user is not blocked (U1).
+    pub fn block_of(&self, user_id: &str) -> Option<Block> {
+        self.blocked.get(self.hash(user_id)).map(|blocked| blocked.block)
+    }
+
+    /// A project without blocks pays one branch.
+    #[inline]
+    pub(in crate::domain) fn is_blocked(&self, user: TextHash) -> bool {
+        !self.blocked.is_empty() && self.blocked.get(user).is_some()
+    }
+
+    /// Visits the blocked users, in no meaningful order.
+    pub(in crate::domain) fn for_each_blocked<'a>(&'a self, visit: impl FnMut(&'a BlockedUser)) {
+        self.blocked.for_each(visit);
+    }
+
     pub fn counters(&self) -> Counters {
         Counters {
             permission: self.permissions.next_number(),
@@ -272,5 +292,6 @@ impl PartialEq for Project {
             && self.org_hashes == other.org_hashes
             && self.deleted_orgs == other.deleted_orgs
             && self.retired == other.retired
+            && self.blocked == other.blocked
     }
 }

@@ -48,7 +48,7 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
     match refusal {
         Refusal::EtagMismatch { now } => vec![("etag", now.clone())],
         Refusal::ImpactChanged { now } => vec![("impact_digest", now.clone())],
-        Refusal::ActingUserNotAMember(user) => vec![("user_id", user.to_string())],
+        Refusal::ActingUserBlocked(user) | Refusal::ActingUserNotAMember(user) => vec![("user_id", user.to_string())],
         Refusal::ActingUserMissingPermission { permission } | Refusal::ViewerMissingPermission { permission } => {
             vec![("permission", permission.to_string())]
         }

@@ -9,6 +9,7 @@ mod collapse;
 mod history;
 mod members;
 mod tables;
+mod user;
 
 use sea_orm::DatabaseTransaction;
 

@@ -14,6 +14,7 @@ use crate::domain::model::project::{Environment, ProjectRecord, RoleStructure};
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time};
 use crate::wire::{self, storage};
 
@@ -266,4 +267,12 @@ pub(super) fn read_membership(value: storage::MembershipValue) -> Result<Members
         temporary: value.temporary.iter().map(temporary).collect::<Result<_, UnknownChange>>()?,
         origins: value.origins.iter().map(origin).collect::<Result<_, UnknownChange>>()?,
     })
+}
+
+pub(super) fn block_value(block: &Block) -> storage::BlockValue {
+    storage::BlockValue { block_time_micros: block.block_time.0 }
+}
+
+pub(super) fn read_block(value: storage::BlockValue) -> Result<Block, UnknownChange> {
+    Ok(Block { block_time: Time(value.block_time_micros) })
 }

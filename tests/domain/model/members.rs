@@ -177,6 +177,7 @@ impl ProjectModel {
         let nothing = Member::default();
         let after = match &row.write {
             Write::Add(_) if is_member => return Err(Reason::MemberAlreadyExists),
+            Write::Add(_) if self.is_blocked(user) => return Err(Reason::UserNotAvailable),
             Write::Set(_) | Write::Remove if !is_member => return Err(Reason::MemberNotFound),
             Write::Add(given) => Some(self.assigned_roles(org_model, &nothing, given, now, limits)?),
             Write::Set(given) => {

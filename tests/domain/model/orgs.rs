@@ -25,6 +25,9 @@ impl ProjectModel {
         };
         let mut members = BTreeMap::new();
         if let Some(creator) = &command.creator {
+            if self.is_blocked(creator.as_str()) {
+                return Err(Reason::UserNotAvailable);
+            }
             let origin = Origin::Creator;
             let roles = Roles::from([(self.default_owner_role.clone(), RoleRecord { expire_time: None, origin })]);
             self.count_set(&roles, limits)?;

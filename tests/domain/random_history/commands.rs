@@ -21,6 +21,7 @@ pub fn command() -> BoxedStrategy<Command> {
         24 => of_role_mappings(),
         22 => of_orgs(),
         50 => of_members(),
+        10 => of_users(),
         3 => purge().boxed(),
         1 => project().prop_map(|project| Command::RemoveExpiredRoles(RemoveExpiredRoles { project })).boxed(),
     ]
@@ -232,6 +233,17 @@ fn of_members() -> BoxedStrategy<Command> {
                 Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless })
             }
         ),
+    ]
+    .boxed()
+}
+
+fn of_users() -> BoxedStrategy<Command> {
+    // Mostly a user on whom little depends, and unblocked as often as blocked.
+    let user = || prop_oneof![3 => Just(UserId::stored("bob")), 1 => user()];
+    prop_oneof![
+        4 => (project(), user()).prop_map(|(project, user_id)| Command::BlockUser(BlockUser { project, user_id })),
+        4 => (project(), user()).prop_map(|(project, user_id)| Command::UnblockUser(UnblockUser { project, user_id })),
+        2 => (project(), user()).prop_map(|(project, user_id)| Command::DeleteUser(DeleteUser { project, user_id })),
     ]
     .boxed()
 }

@@ -16,8 +16,9 @@ use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
-use crate::domain::state::change::{GrantsKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, MembershipKey, UserKey};
 use crate::domain::{Change, Edit, Revision, Scoped, UserId};
 use crate::store::ids::number;
 
@@ -50,6 +51,7 @@ pub struct Final<'a> {
     /// For each org the role sets that replaced those from before the group, for all other members without temporary roles.
     pub remaps: BTreeMap<Scoped<OrgNo>, BTreeMap<RoleSetId, RoleSetId>>,
     pub fallbacks: Lasts<'a, Scoped<OrgNo>, Fallbacks>,
+    pub blocks: Lasts<'a, &'a UserKey, Block>,
     /// The next numbers of the nouns with new objects. 0 for the others.
     pub counters: BTreeMap<ProjectId, Counters>,
 }
@@ -101,6 +103,7 @@ impl<'a> Final<'a> {
             }
             Change::Fallbacks(edit) => take(&mut self.fallbacks, edit.key, edit, revision),
             Change::Remap(edit) => self.remap(edit),
+            Change::Block(edit) => take(&mut self.blocks, &edit.key, edit, revision),
         }
     }
 
