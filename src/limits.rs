@@ -157,11 +157,11 @@ pub const WRITE_QUEUE_MAX: usize = 4_096;
 
 /// Previews decided at one time. Others wait.
 pub const PREVIEWS_MAX: usize = 2;
-/// Previews of one project decided at one time. It leaves a turn for another project.
+/// Previews of one project decided at one time, so that another project gets a turn.
 pub const PREVIEWS_PER_PROJECT_MAX: usize = 1;
 /// Calls of ListManageableRoles (G5) answered at one time. Each tries up to 3,000 writes. Others wait.
 pub const TRIALS_MAX: usize = 2;
-/// Calls of ListManageableRoles of one project answered at one time. It leaves a turn for another project.
+/// Calls of ListManageableRoles of one project answered at one time, so that another project gets a turn.
 pub const TRIALS_PER_PROJECT_MAX: usize = 1;
 
 /// New role sets between two collections of unused ones.

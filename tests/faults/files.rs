@@ -26,7 +26,7 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
 const IN_A_NAMESPACE: &str = "ROLECALL_TEST_IN_A_NAMESPACE";
 
 /// Mounts. False if this process may not. Then the test has run in another process that may, or is skipped.
-fn mounted(test: &str, mut mount: Command) -> bool {
+fn mounted(mut mount: Command) -> bool {
     if mount.output().is_ok_and(|done| done.status.success()) {
         return true;
     }
@@ -36,8 +36,9 @@ fn mounted(test: &str, mut mount: Command) -> bool {
         skipped("this process may neither mount nor run in a namespace where it may (`unshare -Urm`)");
         return false;
     }
+    let test = std::thread::current();
     let mut again = Command::new("unshare");
-    again.arg("-Urm").arg(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
+    again.arg("-Urm").arg(std::env::current_exe().unwrap()).args(["--exact", test.name().unwrap(), "--nocapture"]);
     run(again.env(IN_A_NAMESPACE, "true"));
     false
 }
@@ -47,11 +48,11 @@ struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// `None` as [`mounted`] says.
-    fn mount(test: &str) -> Option<Self> {
+    fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=4m", "rolecall-test"]).arg(folder.path());
-        mounted(test, mount).then_some(Self(folder))
+        mounted(mount).then_some(Self(folder))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -81,7 +82,7 @@ async fn a_mounted_file_is_refused() {
     std::fs::write(&other, "").unwrap();
     let mut mount = Command::new("mount");
     mount.arg("--bind").arg(database.file().unwrap()).arg(&other);
-    if !mounted("files::a_mounted_file_is_refused", mount) {
+    if !mounted(mount) {
         return;
     }
     let error = Store::open(&format!("sqlite://{}", other.display())).await.err();
@@ -92,7 +93,7 @@ async fn a_mounted_file_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writing_goes_on_once_a_full_disk_is_freed() {
-    let Some(disk) = SmallDisk::mount("files::writing_goes_on_once_a_full_disk_is_freed") else { return };
+    let Some(disk) = SmallDisk::mount() else { return };
     let url = format!("sqlite://{}", disk.path("rolecall.db").display());
     let server = serve(&url).await.unwrap();
     let mut stored = Vec::new();

@@ -8,22 +8,21 @@ use crate::domain::state::project::Project;
 use crate::limits::EXPIRED_ROLE_SECONDS;
 
 /// Returns true if a role expired so long ago that it is removed.
-pub fn is_outdated(role: &TemporaryRole, now: Time) -> bool {
+pub fn is_long_expired(role: &TemporaryRole, now: Time) -> bool {
     role.expire_time.plus_seconds(EXPIRED_ROLE_SECONDS) <= now
 }
 
 impl Project {
-    /// Returns at most `max` members with outdated roles.
-    pub fn with_outdated_roles(&self, now: Time, max: usize) -> Vec<(OrgNo, UserId)> {
+    /// Returns at most `max` members with roles that expired long ago. Which of more is not specified.
+    pub fn with_long_expired_roles(&self, now: Time, max: usize) -> Vec<(OrgNo, UserId)> {
         let mut found = Vec::new();
         self.for_each_org(|org| {
             org.for_each_temporary(|user, roles| {
-                if found.len() < max && roles.iter().any(|role| is_outdated(role, now)) {
+                if found.len() < max && roles.iter().any(|role| is_long_expired(role, now)) {
                     found.push((org.no, user.clone()));
                 }
             });
         });
-        // In an order that does not depend on the process.
         found.sort();
         found
     }

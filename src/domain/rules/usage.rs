@@ -142,8 +142,8 @@ impl Project {
         let mut used = vec![0u64; self.role_sets.next_number() as usize / 64 + 1];
         let mut missing = self.role_sets.len();
         let mut find = |org: &Org| {
-            let _ = missing == 0
-                || org.any_slot(|_, slot| {
+            if missing > 0 {
+                org.any_slot(|_, slot| {
                     let Some(id) = slot.role_set() else { return false };
                     let bit = 1 << (id.index() % 64);
                     if let Some(word) = used.get_mut(id.index() / 64).filter(|word| **word & bit == 0) {
@@ -152,6 +152,7 @@ impl Project {
                     }
                     missing == 0
                 });
+            }
         };
         self.for_each_org(&mut find);
         self.for_each_deleted_org(find);

@@ -334,3 +334,19 @@ fn b5_an_expired_role_is_removed_30_days_later_and_leaves_the_others_as_they_wer
     world.check("dan", "acme", "rolecall::can_invite", NotAMember);
     assert_eq!(world.member("acme", "ann"), Some(vec![("Owner".into(), None)]));
 }
+
+#[test]
+fn b5_expired_roles_are_removed_at_the_limit_of_role_sets_too() {
+    let mut world = world("project shop MULTI\n org acme by ann\n add bob to acme: Admin until 60");
+    world.run("add cid to acme: Owner, Admin until 60, Member");
+    world.limits.role_sets = world.project().role_sets.len() as u64;
+    // `bob` needs no new set and frees one, which `cid` needs.
+    world.at(60 + 30 * 24 * 60 * 60).run("expire");
+    assert_eq!(
+        (world.role_states("acme", "bob"), world.role_states("acme", "cid").matches(',').count()),
+        ("".into(), 2)
+    );
+    world.run("expire");
+    assert_eq!(world.role_states("acme", "cid"), "Owner live, Member live");
+    world.unchanged("expire");
+}
