@@ -58,11 +58,13 @@ impl Store {
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
         let begun = match begin(self, &self.writes()).await {
             // Nothing was begun, so it is safe to try again.
+            Err(error) if self.writes_hang(&error) => {
+                tracing::warn!(%error, "connecting to the database again");
+                self.replace_lost_writes().await?;
+                begin(self, &self.writes()).await
+            }
             Err(error) if error.lost_connection() || error.class() == ErrorClass::WrongServer => {
                 tracing::warn!(%error, "connecting to the database again");
-                if matches!(error, StoreError::NoAnswer(_)) {
-                    self.replace_lost_writes().await?;
-                }
                 self.failed(error).await;
                 begin(self, &self.writes()).await
             }
@@ -173,8 +175,10 @@ impl WriteTx {
 
     /// Ends the transaction without storing anything.
     pub async fn rollback(self) {
-        if let Err(error) = self.tx.rollback().await {
-            tracing::debug!(%error, "the database ended a transaction by itself");
+        match tokio::time::timeout(SHORT_MAX, self.tx.rollback()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the database ended a transaction by itself"),
+            Err(_) => tracing::warn!(after = ?SHORT_MAX, "the database did not answer a rollback"),
         }
     }
 }

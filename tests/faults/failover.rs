@@ -219,3 +219,31 @@ async fn connections_that_are_cut_off_are_replaced() {
     direct.close().await.unwrap();
     server.stop().await;
 }
+
+/// The pool still waits for a sign of life from the connection for writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_off_after_a_commit_is_replaced() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let name = Proxy::to(cluster.port).await;
+    let server = serve(&format!("postgres://postgres@127.0.0.1:{}/postgres", name.port)).await.unwrap();
+    // The answer of the server, with the next message.
+    name.cut_off_after(b"COMMIT\0Z");
+    create_org(&server, "first").await.unwrap();
+    writes_work_again(&server, "second").await;
+    assert_eq!(orgs(&cluster), "first\nsecond");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_off_during_a_rollback_is_replaced() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let name = Proxy::to(cluster.port).await;
+    let server = serve(&format!("postgres://postgres@127.0.0.1:{}/postgres", name.port)).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    name.cut_off_after(b"ROLLBACK\0");
+    let error = create_org(&server, "first").await.err();
+    assert!(matches!(error, Some(Failure::Refused(_))), "{error:?}");
+    writes_work_again(&server, "second").await;
+    assert_eq!(orgs(&cluster), "first\nsecond");
+    server.stop().await;
+}
