@@ -1,6 +1,6 @@
 //! A queued write, and how it is answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -59,8 +59,31 @@ impl From<&StoreError> for Failure {
 }
 
 pub struct Job {
-    pub work: Work,
+    pub waiting: Waiting,
+    pub weight: usize,
     pub answer: oneshot::Sender<Result<Written, Failure>>,
-    /// Kept as long as the command: the memory that the call has taken for it.
-    pub held: Box<dyn Send>,
+}
+
+/// A command until it starts, and what is kept as long as the command: the memory that the call has taken for it.
+#[derive(Clone)]
+pub struct Waiting(Arc<Mutex<Option<(Work, Box<dyn Send>)>>>);
+
+impl Waiting {
+    pub fn new(work: Work, held: impl Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some((work, Box::new(held))))))
+    }
+
+    /// Returns the command, which now starts. `None` if its caller is gone.
+    pub fn start(&self) -> Option<(Work, Box<dyn Send>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Drops the command of a caller that is gone, unless the command has started.
+pub struct Caller(pub Waiting);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.start();
+    }
 }
