@@ -15,19 +15,20 @@ use crate::wire::change::decode;
 impl Store {
     /// Returns at most `limit` commits after `mine`, which must belong to this history.
     pub async fn commits_since(&self, mine: Revision, limit: u32) -> Result<Vec<Commit>, SinceError> {
-        self.answered(LONG_MAX, self.read_commits_since(mine, limit)).await
-    }
-
-    async fn read_commits_since(&self, mine: Revision, limit: u32) -> Result<Vec<Commit>, SinceError> {
-        let snapshot = self.reserved_snapshot().await?;
-        let head = snapshot.revision;
-        let commits = match (head.number, head.tag) {
-            (number, tag) if (number, tag) == (mine.number, mine.tag) => Ok(Vec::new()),
-            (number, _) if number < mine.number => Err(StoreError::Behind { head: number, state: mine.number }.into()),
-            _ => commits_since(&snapshot.tx, mine, limit).await,
+        let read = async {
+            let snapshot = self.reserved_snapshot().await?;
+            let head = snapshot.revision;
+            let commits = match (head.number, head.tag) {
+                (number, tag) if (number, tag) == (mine.number, mine.tag) => Ok(Vec::new()),
+                (number, _) if number < mine.number => {
+                    Err(StoreError::Behind { head: number, state: mine.number }.into())
+                }
+                _ => commits_since(&snapshot.tx, mine, limit).await,
+            };
+            snapshot.end().await;
+            commits
         };
-        snapshot.end().await;
-        commits
+        self.answered(LONG_MAX, read).await
     }
 }
 

@@ -33,20 +33,19 @@ pub struct ListOrgs {
 impl Store {
     /// Returns orgs by ascending id.
     pub async fn list_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
-        self.answered(LONG_MAX, self.read_orgs(ask)).await
-    }
-
-    async fn read_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
-        let snapshot = self.snapshot().await?;
-        let project = snapshot.project(&ask.project).await?;
-        let role_mapping = snapshot.named_mapping(project.id, ask.role_mapping.as_ref()).await?;
-        let mut find = existing(project.id, role_mapping, ask.after.as_ref());
-        if ask.ownerless {
-            find = find.filter(ownerless(&project));
-        }
-        let found = find.limit(u64::from(ask.limit) + 1).all(&snapshot.tx).await?;
-        let rows = rows(&snapshot, project.id, found).await?;
-        snapshot.page(rows, project.id, role_mapping).await
+        let read = async {
+            let snapshot = self.snapshot().await?;
+            let project = snapshot.project(&ask.project).await?;
+            let role_mapping = snapshot.named_mapping(project.id, ask.role_mapping.as_ref()).await?;
+            let mut find = existing(project.id, role_mapping, ask.after.as_ref());
+            if ask.ownerless {
+                find = find.filter(ownerless(&project));
+            }
+            let found = find.limit(u64::from(ask.limit) + 1).all(&snapshot.tx).await?;
+            let rows = rows(&snapshot, project.id, found).await?;
+            snapshot.page(rows, project.id, role_mapping).await
+        };
+        self.answered(LONG_MAX, read).await
     }
 }
 
