@@ -12,7 +12,9 @@ mod health;
 mod impact;
 mod manageable;
 mod mappings;
+mod members;
 mod migrate;
+mod orgs;
 mod progress;
 mod serve;
 mod shell;
@@ -49,6 +51,10 @@ enum Command {
     Explain(explain::Args),
     /// Shows what a user may do in an org: roles, the roles reached by "at least", permissions.
     Access(access::Args),
+    /// Lists the members of an org with their roles.
+    Members(members::Args),
+    /// Lists the orgs of a user, with the user's roles and the plan of each.
+    Orgs(orgs::Args),
     /// Asks a running server who in an org has a permission.
     WhoCan(who_can::Args),
     /// Asks a running server which roles a user may give and take in an org.
@@ -76,6 +82,8 @@ pub fn run() -> ExitCode {
             Command::Check(args) => return check::run(args).await.map_err(Failed::Question),
             Command::Explain(args) => explain::run(args).await.map_err(Failed::Question),
             Command::Access(args) => access::run(args).await.map_err(Failed::Question),
+            Command::Members(args) => members::run(args).await.map_err(Failed::Question),
+            Command::Orgs(args) => orgs::run(args).await.map_err(Failed::Question),
             Command::WhoCan(args) => who_can::run(args).await.map_err(Failed::Question),
             Command::Manageable(args) => manageable::run(args).await.map_err(Failed::Question),
             Command::Subscribe(args) => subscribe::run(args).await,

@@ -291,6 +291,21 @@ fn k8_access_is_shown_with_the_plan() {
 }
 
 #[test]
+fn b4_members_and_orgs_are_tables() {
+    let demo = Demo::start(&[]);
+    let owners = demo.says(0, &["members", "globex", "--role", "Owner"]);
+    assert_eq!(owners, "USER  ROLES\ngil   Owner\n");
+    let members = demo.json(0, &["members", "acme"]);
+    assert!(members["members"].as_array().unwrap().iter().any(|member| member["user_id"] == "bea"), "{members}");
+    demo.refuses(&["members", "nowhere"], &["NOT_FOUND ORG_NOT_FOUND: "]);
+    let orgs = demo.says(0, &["orgs", "bob"]);
+    assert!(orgs.starts_with("ORG     PLAN  ROLES            PERMISSIONS\nglobex  Paid  Billing Manager"), "{orgs}");
+    let orgs = demo.json(0, &["orgs", "bob"]);
+    assert_eq!(orgs["memberships"][0]["access"]["at_least_roles"], json!(["Billing Manager", "Member"]));
+    assert_eq!(demo.json(0, &["orgs", "nobody"])["memberships"], json!([]));
+}
+
+#[test]
 fn g5_manageable_roles_are_a_table() {
     let demo = Demo::start(&[]);
     let table = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
