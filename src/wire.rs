@@ -23,6 +23,6 @@ pub mod resource;
 
 pub use consistency::Consistency;
 pub use outcome::outcome;
-pub use resource::{member, org, permission, project, role, role_mapping, subscription, timestamp, user};
+pub use resource::{member, org, org_domain, permission, project, role, role_mapping, subscription, timestamp, user};
 pub use rolecall::storage::v1 as storage;
 pub use rolecall::v1::*;

@@ -60,6 +60,7 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
             Answer::Member { org, user, roles: shown.collect(), origin: member.origin }
         }
         Outcome::Removed => Answer::Removed,
+        Outcome::OrgDomains(_) | Outcome::Provisioned(..) => panic!("no random history has domains"),
         Outcome::User(user, block) => {
             Answer::User { user: user.to_string(), blocked: block.map(|block| block.block_time) }
         }
