@@ -303,7 +303,7 @@ fn histories_reach_every_answer_and_refusal() {
     let questions = questions(&lists);
     let mut test_runner = TestRunner::deterministic();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..600 {
+    for _ in 0..800 {
         let history = history().new_tree(&mut test_runner).expect("strategies do not filter").current();
         let mut runner = HistoryRunner::new(history.limits);
         for step in &history.steps {
