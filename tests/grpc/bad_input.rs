@@ -52,8 +52,6 @@ enum Form {
     ImpactDigest,
     /// A flag that must be true if it is set.
     True,
-    /// The `email_verified` of a request.
-    Verified,
     /// Contradicts the `expire_time` that the request sets.
     Permanent,
     /// Every value is well-formed.
@@ -87,7 +85,7 @@ fn form(message: &str, field: &str) -> Form {
         (_, "any" | "latest" | "to_default") => Form::True,
         // `MemberWrite.remove` is an empty message.
         ("MemberWrite", "remove")
-        | (_, "apply_to_existing" | "allow_provisioning")
+        | (_, "apply_to_existing" | "allow_provisioning" | "email_verified")
         | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
         ("SetOrgDomainsRequest", "domains")
@@ -102,7 +100,6 @@ fn form(message: &str, field: &str) -> Form {
         (_, "acting_user_id" | "viewer_user_id" | "target_user_id" | "creator_user_id" | "org_id" | "user_id")
         | (_, "org_ids" | "subscribe_org_ids") => Form::Id,
         (_, "email") => Form::Email,
-        (_, "email_verified") => Form::Verified,
         (_, "domain") => Form::EmailDomain,
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
@@ -243,7 +240,6 @@ impl Form {
                 [" ", "0", "stale", "a\0", &long(10_000)].map(digest).into()
             }
             Self::True => vec![number(0)],
-            Self::Verified => vec![Bad { value: Value::Number(0), reason: "EMAIL_NOT_VERIFIED" }],
             Self::Permanent => vec![number(1)],
             Self::Anything | Self::Message => vec![],
         };
