@@ -33,7 +33,7 @@ const ORGS: [&str; 4] = ["acme", "globex", "made-by-somebody", "initech"];
 const USERS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "creator"];
 
 /// Groups per history, and the seeds of the histories.
-const GROUPS: usize = 110;
+const GROUPS: usize = 160;
 const SEEDS: [u64; 3] = [3, 77, 2_026];
 
 async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase) {
