@@ -227,17 +227,16 @@ impl Dice {
                 let to = [RoleStructure::MultiRole, RoleStructure::SingleRole][self.below(2)];
                 convert(project, to, if to == RoleStructure::SingleRole { &names } else { &[] })
             }
-            41 => match self.below(5) {
+            41 | 42 => match self.below(6) {
                 0 | 1 => block_user(project, self.of(&USERS)),
                 2 | 3 => unblock_user(project, self.of(&USERS)),
                 _ => delete_user(project, self.of(&USERS)),
             },
-            42 | 43 => {
+            43 | 44 => {
                 let roles = self.several(&present.roles);
                 set_domains(project, &org, &[("a.example", &roles), ("b.example", &roles[..roles.len().min(1)])])
             }
-            44 | 45 => provision(project, &org, self.of(&USERS), self.of(&["a.example", "b.example", "c.example"])),
-            46 | 47 => subscribe(project, &org, &mapping_name),
+            45..=47 => provision(project, &org, self.of(&USERS), self.of(&["a.example", "b.example", "c.example"])),
             48..=59 => {
                 let add = |org: &str, user| write_member(project, org, user, Write::Add(Vec::new()));
                 return self.disabling(desk, project).unwrap_or_else(|| add(&org, USERS[0]));
