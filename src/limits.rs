@@ -19,6 +19,8 @@ pub struct Limits {
     pub managed_roles: u64,
     /// Roles per member of a MULTI_ROLE project.
     pub member_roles: u64,
+    /// E-mail domains per org.
+    pub org_domains: u64,
     /// Rows of one bulk write.
     pub bulk_rows: usize,
     /// Items of one batch check.
@@ -35,6 +37,7 @@ impl Default for Limits {
             role_sets: 1_000_000,
             managed_roles: 1_000_000,
             member_roles: 50,
+            org_domains: 100,
             bulk_rows: 10_000,
             batch_check_items: 100_000,
         }

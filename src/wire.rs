@@ -24,7 +24,8 @@ pub mod resource;
 pub use consistency::Consistency;
 pub use outcome::outcome;
 pub use resource::{
-    access, member, member_role, org, permission, project, role, role_mapping, subscription, timestamp, user,
+    access, member, member_role, org, org_domain, permission, project, role, role_mapping, subscription, timestamp,
+    user,
 };
 pub use rolecall::storage::v1 as storage;
 pub use rolecall::v1::*;

@@ -66,13 +66,14 @@ impl MigrationTrait for Migration {
     }
 }
 
-const INDEXES: [(&str, &str, &[&str]); 7] = [
+const INDEXES: [(&str, &str, &[&str]); 8] = [
     ("changes_by_object", "changes", &["project", "org", "user_id", "revision"]),
     ("requests_by_age", "requests", &["used_at"]),
     ("role_set_roles_by_role", "role_set_roles", &["project", "role", "role_set"]),
     ("grants_by_permission", "grants", &["project", "permission", "role_mapping"]),
     ("memberships_by_user", "memberships", &["project", "user_id", "org"]),
     ("memberships_by_role_set", "memberships", &["project", "org", "role_set", "user_id"]),
+    ("org_domains_by_domain", "org_domains", &["project", "domain", "org"]),
     ("aliases_by_object", "aliases", &["project", "noun", "id"]),
 ];
 
@@ -160,7 +161,7 @@ fn catalogue(database: DbBackend) -> [NewTable; 10] {
 }
 
 /// Orgs and their members, and blocked users.
-fn members(database: DbBackend) -> [NewTable; 6] {
+fn members(database: DbBackend) -> [NewTable; 8] {
     let text = |name| text(database, name);
     [
         table("orgs", &["project", "no"])
@@ -183,6 +184,14 @@ fn members(database: DbBackend) -> [NewTable; 6] {
             .clustered(),
         table("blocked_users", &["project", "user_id"])
             .columns([number("project"), text("user_id"), number("block_time")])
+            .clustered(),
+        table("org_domains", &["project", "org", "domain"])
+            .columns([number("project"), number("org"), text("domain"), optional(number("role_set"))])
+            .columns([flag("verified"), flag("apply_to_existing")])
+            .clustered(),
+        // Users whom somebody else removed: a domain does not bring them back.
+        table("removed_members", &["project", "org", "user_id"])
+            .columns([number("project"), number("org"), text("user_id")])
             .clustered(),
     ]
 }

@@ -123,6 +123,9 @@ struct LimitArgs {
     /// Roles per member of a MULTI_ROLE project.
     #[arg(long, env = "ROLECALL_MEMBER_ROLES_MAX", default_value_t = Limits::default().member_roles, value_name = "N")]
     member_roles_max: u64,
+    /// E-mail domains per org.
+    #[arg(long, env = "ROLECALL_ORG_DOMAINS_MAX", default_value_t = Limits::default().org_domains, value_name = "N")]
+    org_domains_max: u64,
     /// Rows of one bulk write.
     #[arg(long, env = "ROLECALL_BULK_ROWS_MAX", default_value_t = Limits::default().bulk_rows, value_name = "N")]
     bulk_rows_max: usize,
@@ -150,6 +153,7 @@ pub async fn run(args: Args) -> Result<(), String> {
             role_sets: args.limits.role_sets_max,
             managed_roles: args.limits.managed_roles_max,
             member_roles: args.limits.member_roles_max,
+            org_domains: args.limits.org_domains_max,
             bulk_rows: args.limits.bulk_rows_max,
             batch_check_items: args.limits.batch_check_items_max,
         },

@@ -8,6 +8,7 @@ pub mod lifecycle;
 pub mod membership;
 pub mod name;
 pub mod org;
+pub mod org_domain;
 pub mod permission;
 pub mod project;
 pub mod refusal;

@@ -7,6 +7,7 @@ pub mod expired_roles;
 pub mod mapping_rows;
 pub mod member_list;
 pub mod membership;
+pub mod org_domain;
 pub mod owners;
 pub mod replacement;
 pub mod role;

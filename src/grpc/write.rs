@@ -94,6 +94,9 @@ write_requests! {
     SetMemberRolesRequest "SetMemberRoles" by acting_user_id;
     RemoveMemberRequest "RemoveMember" by acting_user_id;
     BatchWriteMembersRequest "BatchWriteMembers";
+    SetOrgDomainsRequest "SetOrgDomains" by acting_user_id;
+    VerifyOrgDomainRequest "VerifyOrgDomain";
+    ProvisionMemberRequest "ProvisionMember";
     BlockUserRequest "BlockUser";
     UnblockUserRequest "UnblockUser";
     DeleteUserRequest "DeleteUser";

@@ -10,10 +10,10 @@ use crate::wire::storage;
 use crate::wire::storage::change::Change as Kind;
 pub use value::UnknownChange;
 use value::{
-    block_value, fallbacks_value, id, ids, membership_value, numbers, org_value, permission_ids, permission_value,
-    project_value, read_block, read_fallbacks, read_membership, read_org, read_permission, read_permission_ids,
-    read_project, read_role, read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped,
-    unread,
+    block_value, fallbacks_value, id, ids, membership_value, numbers, org_domains_value, org_value, permission_ids,
+    permission_value, project_value, read_block, read_fallbacks, read_membership, read_org, read_org_domains,
+    read_permission, read_permission_ids, read_project, read_role, read_role_mapping, read_role_set,
+    role_mapping_value, role_set_value, role_value, scoped, unread,
 };
 
 /// Returns the number of a kind of change in the table `changes`. It is the number of the field in the message.
@@ -31,6 +31,8 @@ pub fn noun(change: &Change) -> i16 {
         Change::Fallbacks(_) => 10,
         Change::Remap(_) => 11,
         Change::Block(_) => 12,
+        Change::OrgDomains(_) => 14,
+        Change::Removal(_) => 15,
     }
 }
 
@@ -97,6 +99,16 @@ pub fn message(change: &Change) -> storage::Change {
             before: numbers(it.before.as_deref().unwrap_or_default()),
             after: numbers(it.after.as_deref().unwrap_or_default()),
         }),
+        Change::OrgDomains(it) => {
+            edit!(OrgDomains(OrgDomainsChange), it, org_domains_value, { project: project, org: it.key.id.number() })
+        }
+        Change::Removal(it) => Kind::Removal(storage::RemovalChange {
+            project,
+            org: it.key.org.number(),
+            user_id: it.key.user.to_string(),
+            before: it.before.is_some(),
+            after: it.after.is_some(),
+        }),
         Change::Block(it) => {
             edit!(Block(BlockChange), it, block_value, { project: project, user_id: it.key.user.to_string() })
         }
@@ -139,6 +151,13 @@ pub fn read(message: storage::Change) -> Result<Change, UnknownChange> {
         Kind::Remap(it) => {
             let read = |sets| Ok(ids(sets)?.into());
             Change::Remap(edit(scoped(it.project, it.org)?, Some(it.before), Some(it.after), read)?)
+        }
+        Kind::OrgDomains(it) => {
+            Change::OrgDomains(edit(scoped(it.project, it.org)?, it.before, it.after, read_org_domains)?)
+        }
+        Kind::Removal(it) => {
+            let key = MembershipKey { project: id(it.project)?, org: id(it.org)?, user: UserId::stored(it.user_id) };
+            Change::Removal(Edit { key, before: it.before.then_some(()), after: it.after.then_some(()) })
         }
         Kind::Block(it) => {
             let key = UserKey { project: id(it.project)?, user: UserId::stored(it.user_id) };

@@ -9,6 +9,7 @@ use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::user::Block;
 use crate::domain::rules::access::Access;
 use crate::domain::rules::membership::{Member, MemberRole};
+use crate::domain::rules::org_domain::ShownDomain;
 use crate::domain::rules::role_state::RoleState;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::{OrgId, Project, RoleMappingName, Time, UserId};
@@ -94,6 +95,7 @@ pub fn texts<N: ToString>(names: &[N]) -> Vec<String> {
     names.iter().map(N::to_string).collect()
 }
 
+/// Returns an org without its e-mail domains.
 pub fn org(profile: &OrgProfile, role_mapping: &RoleMappingName) -> wire::Org {
     wire::Org {
         org_id: profile.org_id.to_string(),
@@ -101,6 +103,16 @@ pub fn org(profile: &OrgProfile, role_mapping: &RoleMappingName) -> wire::Org {
         metadata: profile.metadata.to_string(),
         role_mapping: role_mapping.to_string(),
         create_time: Some(timestamp(profile.create_time)),
+        domains: Vec::new(),
+    }
+}
+
+pub fn org_domain(shown: &ShownDomain) -> wire::OrgDomain {
+    wire::OrgDomain {
+        domain: shown.domain.to_string(),
+        roles: texts(&shown.roles),
+        verified: shown.verified,
+        apply_to_existing: shown.apply_to_existing,
     }
 }
 
@@ -177,6 +189,7 @@ pub(super) fn origin(origin: Origin) -> wire::MembershipOrigin {
     match origin {
         Origin::Direct => wire::MembershipOrigin::Direct,
         Origin::Creator => wire::MembershipOrigin::Creator,
+        Origin::Domain => wire::MembershipOrigin::Domain,
         Origin::Migration => wire::MembershipOrigin::Migration,
     }
 }

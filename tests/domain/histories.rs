@@ -303,7 +303,7 @@ fn histories_reach_every_answer_and_refusal() {
     let questions = questions(&lists);
     let mut test_runner = TestRunner::deterministic();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..800 {
+    for _ in 0..1_000 {
         let history = history().new_tree(&mut test_runner).expect("strategies do not filter").current();
         let mut runner = HistoryRunner::new(history.limits);
         for step in &history.steps {
@@ -365,6 +365,16 @@ fn histories_reach_every_answer_and_refusal() {
         "UnblockUser unchanged",
         "DeleteUser changed",
         "DeleteUser unchanged",
+        "SetOrgDomains changed",
+        "SetOrgDomains unchanged",
+        "ProvisionMember changed",
+        "ProvisionMember unchanged",
+        "EmailNotVerified",
+        "DomainNotListed",
+        "RepeatedDomain",
+        "RoleInternal",
+        "OrgDomainNotFound",
+        "member: Domain",
         "ActingUserBlocked",
         "Permission: UserBlocked",
         "AtLeastRole: UserBlocked",

@@ -7,6 +7,7 @@
 mod checks;
 mod conversion;
 mod delegation;
+mod domains;
 mod fallbacks;
 mod impact;
 mod mappings;
@@ -26,6 +27,7 @@ use rolecall::limits::Limits;
 
 use crate::placeholders::STALE;
 pub use delegation::lasts_as_long;
+pub use domains::DomainModel;
 pub use impact::{AffectedMember, Report, project_of};
 
 /// Replaces every description that the template sets.
@@ -89,6 +91,9 @@ pub struct OrgModel {
     pub created: Time,
     pub mapping: String,
     pub members: BTreeMap<String, Member>,
+    pub domains: BTreeMap<String, DomainModel>,
+    /// Users whom somebody else removed (J3).
+    pub removed: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -150,6 +155,8 @@ pub enum Answer {
     Member { org: String, user: String, roles: Vec<ShownRole>, origin: Option<Origin> },
     Removed,
     User { user: String, blocked: Option<Time> },
+    Domains(BTreeMap<String, DomainModel>),
+    Provisioned { user: String, roles: Vec<ShownRole>, origin: Option<Origin>, skipped: BTreeSet<String> },
     Tally { added: usize, set: usize, removed: usize, unchanged: usize },
     Deleted(u64),
     Purged,
@@ -205,6 +212,9 @@ impl Model {
         };
         let members = project.orgs.values().flat_map(|org_model| org_model.members.values());
         let used: BTreeSet<BTreeSet<String>> = members.map(|member| member.roles.keys().cloned().collect()).collect();
+        let named = project.orgs.values().flat_map(|org_model| org_model.domains.values());
+        let named = named.map(|rule| rule.roles.clone()).filter(|roles| !roles.is_empty());
+        let used = used.into_iter().chain(named).collect();
         project.role_sets = project.role_sets.is_some().then_some(used);
         model
     }
@@ -246,6 +256,9 @@ impl Model {
                 self.project(command.project.as_str())?.remove_expired_roles(now);
                 Ok(Answer::Purged)
             }
+            SetOrgDomains(command) => self.project(command.project.as_str())?.set_domains(None, command, now, limits),
+            VerifyOrgDomain(command) => self.project(command.project.as_str())?.verify_domain(command),
+            ProvisionMember(command) => self.project(command.project.as_str())?.provision(command, now, limits),
             // Reads show neither deleted data nor that it is purged.
             Purge(_) => Ok(Answer::Purged),
         }
@@ -257,6 +270,7 @@ impl Model {
         let project = self.project(&key)?;
         match command {
             Command::WriteMember(command) => project.write_one_for(acting, command, now, limits),
+            Command::SetOrgDomains(command) => project.set_domains(Some(acting), command, now, limits),
             Command::UpdateOrg(command) => {
                 project.require_roles_granting(
                     acting,

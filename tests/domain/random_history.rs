@@ -156,15 +156,19 @@ fn step() -> impl Strategy<Value = Step> {
 const ACTING: [&str; 6] = ["Ann", "Ann", "ann", "bob", "cid", "nobody"];
 
 fn takes_acting_user(command: &Command) -> bool {
-    matches!(command, Command::WriteMember(_) | Command::UpdateOrg(_) | Command::DeleteOrg(_))
+    matches!(
+        command,
+        Command::WriteMember(_) | Command::UpdateOrg(_) | Command::DeleteOrg(_) | Command::SetOrgDomains(_)
+    )
 }
 
 /// The permissions that acting users need.
-pub const ABILITIES: [&str; 6] = [
+pub const ABILITIES: [&str; 7] = [
     "rolecall::can_view_other_members",
     "rolecall::can_invite",
     "rolecall::can_change_roles",
     "rolecall::can_remove_users",
     "rolecall::can_delete_org",
     "rolecall::can_update_org_metadata",
+    "rolecall::can_edit_org_access",
 ];

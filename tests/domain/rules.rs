@@ -5,6 +5,7 @@ mod b;
 mod g;
 mod g5;
 mod i;
+mod j;
 mod k;
 mod m;
 mod m7;

@@ -26,6 +26,8 @@ enum Form {
     Name {
         bytes_max: usize,
     },
+    Email,
+    EmailDomain,
     /// The id of an org or user.
     Id,
     /// Free text, which is only shown.
@@ -85,9 +87,11 @@ fn form(message: &str, field: &str) -> Form {
         (_, "any" | "latest" | "to_default") => Form::True,
         // `MemberWrite.remove` is an empty message.
         ("MemberWrite", "remove")
+        | (_, "apply_to_existing" | "allow_provisioning" | "email_verified")
         | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
-        ("MemberWrite", "add" | "set")
+        ("SetOrgDomainsRequest", "domains")
+        | ("MemberWrite", "add" | "set")
         | ("OnDisabled", "replacements")
         | ("BatchCreatePermissionsRequest", "permissions")
         | ("BatchCreateRolesRequest", "roles")
@@ -97,6 +101,8 @@ fn form(message: &str, field: &str) -> Form {
         | (_, "all_of" | "any_of") => Form::Message,
         (_, "acting_user_id" | "viewer_user_id" | "target_user_id" | "creator_user_id" | "org_id" | "user_id")
         | (_, "org_ids" | "subscribe_org_ids") => Form::Id,
+        (_, "email") => Form::Email,
+        (_, "domain") => Form::EmailDomain,
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
         (_, "description" | "reason") => Form::Text { bytes_max: 1_024 },
@@ -162,6 +168,37 @@ impl Form {
             Self::Id => {
                 ["a b", " a", "a\t", "a\n", "a\0", "a\u{85}b", "a\u{a0}b", "a\u{2003}b", &long(128)].map(text).into()
             }
+            Self::Email => [
+                "bea",
+                "@acme.example",
+                "bea@",
+                "bea@b@acme.example",
+                "\"bea\"@acme.example",
+                "bea m@acme.example",
+                " bea@acme.example",
+                "bea\0@acme.example",
+                "bea@acme..example",
+                "bea@acme.example..",
+                "bea@xn--a.example",
+                &format!("{}@acme.example", "l".repeat(242)),
+            ]
+            .map(text)
+            .into(),
+            Self::EmailDomain => [
+                "a@b.example",
+                ".",
+                "a..example",
+                "a.example..",
+                "a b.example",
+                "a\0.example",
+                "-a.example",
+                "xn--a.example",
+                "*.a.example",
+                &long(254),
+                &"d".repeat(64),
+            ]
+            .map(text)
+            .into(),
             Self::Text { bytes_max } => ["a\0b", &long(bytes_max)].map(text).into(),
             Self::Template => ["b2c", "B2B", "b2b ", "a\0"].map(text).into(),
             Self::RequestId => ["a\0", "a\n", "a\u{7f}", "é", &long(128)].map(text).into(),
@@ -248,7 +285,9 @@ impl Field {
             };
             bad.push(Bad { value: Value::Absent, reason });
         }
-        if self.refuses_empty && matches!(self.form, Form::ProjectKey | Form::Name { .. } | Form::Id) {
+        if self.refuses_empty
+            && matches!(self.form, Form::ProjectKey | Form::Name { .. } | Form::Id | Form::EmailDomain)
+        {
             bad.push(Bad { value: Value::Bytes(Vec::new()), reason: "INVALID_FIELD" });
         }
         bad
@@ -558,6 +597,8 @@ async fn nothing_is_found(server: &Server) {
         ("edits[0].add[0]", "nothing", "PERMISSION_NOT_FOUND", "rolecall.v1.Permission"),
         ("edits[0].remove[0]", "nothing", "PERMISSION_NOT_FOUND", "rolecall.v1.Permission"),
         ("permission", "nothing", "PERMISSION_NOT_FOUND", "rolecall.v1.Permission"),
+        ("domains[0].roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("domain", "nothing.example", "ORG_DOMAIN_NOT_FOUND", "rolecall.v1.OrgDomain"),
         ("rows[0].org_id", "nowhere", "ORG_NOT_FOUND", "rolecall.v1.Org"),
         ("rows[1].user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),
         ("rows[2].user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),
@@ -579,7 +620,10 @@ async fn nothing_is_found(server: &Server) {
                 || matches!(
                     (method.rsplit('/').next().unwrap(), *field),
                     ("CreateOrg", "org_id")
-                        | ("AddMember" | "ListUserMemberships" | "ListOrgsWithPermission", "user_id")
+                        | (
+                            "AddMember" | "ListUserMemberships" | "ListOrgsWithPermission" | "ProvisionMember",
+                            "user_id"
+                        )
                 );
             if denies || creates {
                 continue;

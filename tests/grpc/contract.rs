@@ -97,6 +97,17 @@ pub async fn shop(server: &Server) {
     for user in ["ann", "bob", "eve", "fay"] {
         shop.add("acme", user, &roles(&["Member"])).await;
     }
+    // A verified domain, and an unverified one.
+    shop.add("acme", "olga", &roles(&["Owner"])).await;
+    for (org_id, domain, acting) in [("globex", "globex.example", ""), ("acme", "acme.example", "olga")] {
+        let request = wire::SetOrgDomainsRequest {
+            org_id: org_id.into(),
+            domains: vec![wire::OrgDomainSpec { domain: domain.into(), ..Default::default() }],
+            acting_user_id: acting.into(),
+            ..Default::default()
+        };
+        server.set_org_domains(request).await.unwrap();
+    }
 }
 
 /// Returns requests of every RPC with every field set. They succeed on [`shop`] in this order. A method has several requests
@@ -556,6 +567,60 @@ pub fn requests(token: &str) -> Vec<Sent> {
             wire::BatchCheckRequest {
                 items: vec![ann()],
                 consistency: requirement(consistency::Requirement::Latest(true)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/SetOrgDomains",
+            wire::SetOrgDomainsRequest {
+                project: project(),
+                org_id: "acme".into(),
+                domains: vec![wire::OrgDomainSpec {
+                    domain: "acme.example".into(),
+                    roles: texts(&["Member"]),
+                    apply_to_existing: true,
+                }],
+                request_id: request_id("domains"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/VerifyOrgDomain",
+            wire::VerifyOrgDomainRequest {
+                project: project(),
+                org_id: "acme".into(),
+                domain: "acme.example".into(),
+                request_id: request_id("verification"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/ListJoinableOrgs",
+            wire::ListJoinableOrgsRequest {
+                project: project(),
+                email: "zoe@acme.example".into(),
+                email_verified: true,
+                page_size: 10,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/ProvisionMember",
+            wire::ProvisionMemberRequest {
+                project: project(),
+                org_id: "globex".into(),
+                user_id: "yan".into(),
+                email: "yan@globex.example".into(),
+                email_verified: true,
+                allow_provisioning: true,
+                request_id: request_id("provisioning"),
+                reason: reason(),
                 ..Default::default()
             }
             .encode_to_vec(),

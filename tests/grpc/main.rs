@@ -25,6 +25,7 @@ mod coverage;
 mod default_roles;
 mod delegation;
 mod disabling;
+mod domains;
 mod etags;
 mod health;
 mod impact;

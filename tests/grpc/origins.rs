@@ -24,6 +24,7 @@ fn shown(member: &wire::Member) -> String {
         MembershipOrigin::Unspecified => "unspecified",
         MembershipOrigin::Direct => "direct",
         MembershipOrigin::Creator => "creator",
+        MembershipOrigin::Domain => "domain",
         MembershipOrigin::Migration => "migration",
     };
     let roles: Vec<String> = member.roles.iter().map(|role| format!("{} {}", role.role, word(role.origin()))).collect();

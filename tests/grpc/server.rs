@@ -221,6 +221,9 @@ rpcs! {
         list_orgs(ListOrgsRequest) -> ListOrgsResponse;
         update_org(UpdateOrgRequest) -> UpdateOrgResponse;
         delete_org(DeleteOrgRequest) -> DeleteOrgResponse;
+        set_org_domains(SetOrgDomainsRequest) -> SetOrgDomainsResponse;
+        verify_org_domain(VerifyOrgDomainRequest) -> VerifyOrgDomainResponse;
+        list_joinable_orgs(ListJoinableOrgsRequest) -> ListJoinableOrgsResponse;
     }
     SubscriptionServiceClient {
         subscribe_org(SubscribeOrgRequest) -> SubscribeOrgResponse;
@@ -237,6 +240,7 @@ rpcs! {
         set_member_roles(SetMemberRolesRequest) -> SetMemberRolesResponse;
         remove_member(RemoveMemberRequest) -> RemoveMemberResponse;
         batch_write_members(BatchWriteMembersRequest) -> BatchWriteMembersResponse;
+        provision_member(ProvisionMemberRequest) -> ProvisionMemberResponse;
     }
     UserServiceClient {
         get_user(GetUserRequest) -> GetUserResponse;

@@ -8,8 +8,8 @@ use rolecall::domain::{Change, Command, State};
 
 use crate::desk::{
     Desk, block_user, create_mapping, create_org, create_permissions, create_project, create_role, delete_user, given,
-    grant, hash_key, key, member, promote, role, subscribe, unblock_user, update_mapping, user, write_member,
-    write_members,
+    grant, hash_key, key, member, promote, provision, role, set_domains, subscribe, unblock_user, update_mapping, user,
+    write_member, write_members,
 };
 use crate::on_both;
 use crate::support::TestDatabase;
@@ -89,6 +89,10 @@ pub async fn story(desk: &mut Desk) -> Vec<Commit> {
             block_user("forum", "user-1"),
             unblock_user("shop", "stranger"),
             delete_user("shop", "user-3"),
+            set_domains("shop", "globex", &[("a.example", &["Member", "Admin"]), ("b.example", &[])]),
+            provision("shop", "globex", "user-7", "a.example"),
+            set_domains("shop", "globex", &[("a.example", &["Member", "Admin"])]),
+            provision("shop", "globex", "new", "a.example"),
         ])
         .await,
     );

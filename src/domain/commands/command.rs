@@ -1,5 +1,6 @@
 //! The commands of callers. All their fields are parsed; `decide` accepts or refuses them.
 
+use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::id::{OrgNo, ProjectId};
 use crate::domain::model::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, UserId};
 use crate::domain::model::project::{Environment, RoleStructure};
@@ -46,7 +47,8 @@ commands! {
     UpdateProject ConvertRoleStructure DeleteProject CreatePermissions UpdatePermission DeletePermission
     CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
-    BatchWriteMembers BlockUser UnblockUser DeleteUser RemoveExpiredRoles
+    BatchWriteMembers BlockUser UnblockUser DeleteUser SetOrgDomains
+    VerifyOrgDomain ProvisionMember RemoveExpiredRoles
 }
 
 #[derive(Clone, Debug)]
@@ -350,6 +352,41 @@ pub struct RoleAssignment {
     pub permanent: bool,
 }
 
+/// Replaces the e-mail domains of an org (J1).
+#[derive(Clone, Debug)]
+pub struct SetOrgDomains {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub domains: Vec<NewOrgDomain>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewOrgDomain {
+    pub domain: EmailDomain,
+    /// An empty list means the `default_role` of the project at the time of joining.
+    pub roles: Vec<RoleName>,
+    pub apply_to_existing: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct VerifyOrgDomain {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub domain: EmailDomain,
+}
+
+/// Makes a user a member by the domain of the user's address (J2).
+#[derive(Clone, Debug)]
+pub struct ProvisionMember {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub user_id: UserId,
+    pub email: EmailAddress,
+    pub email_verified: bool,
+    /// Allows a user whom somebody else removed (J3).
+    pub allow_provisioning: bool,
+}
+
 /// Blocks a user in the project (U1).
 #[derive(Clone, Debug)]
 pub struct BlockUser {
@@ -389,7 +426,7 @@ pub struct Purge {
 impl Command {
     /// Returns true if the command accepts an acting user (G1).
     pub fn takes_acting_user(&self) -> bool {
-        matches!(self, Self::WriteMember(_) | Self::UpdateOrg(_) | Self::DeleteOrg(_))
+        matches!(self, Self::WriteMember(_) | Self::UpdateOrg(_) | Self::DeleteOrg(_) | Self::SetOrgDomains(_))
     }
 
     /// Returns roughly how many rows deciding and storing the command costs. It limits the size of a group. A command
@@ -437,7 +474,10 @@ impl Command {
             | Self::UpdateOrg(_)
             | Self::WriteMember(_)
             | Self::BlockUser(_)
-            | Self::UnblockUser(_) => 1,
+            | Self::UnblockUser(_)
+            | Self::VerifyOrgDomain(_)
+            | Self::ProvisionMember(_) => 1,
+            Self::SetOrgDomains(command) => command.domains.len().max(1),
         }
     }
 }

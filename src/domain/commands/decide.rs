@@ -6,7 +6,8 @@ use crate::domain::commands::command::Command;
 use crate::domain::commands::draft::{Draft, Terms};
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::{
-    expired_roles, membership, org, permission, project, purge, role, role_mapping, role_set, subscription, user,
+    expired_roles, membership, org, org_domain, permission, project, provisioning, purge, role, role_mapping, role_set,
+    subscription, user,
 };
 use crate::domain::impact::impact;
 use crate::domain::impact::report::Impact;
@@ -110,6 +111,9 @@ fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
         Command::BlockUser(command) => user::block(draft, command),
         Command::UnblockUser(command) => user::unblock(draft, command),
         Command::DeleteUser(command) => user::delete(draft, command),
+        Command::SetOrgDomains(command) => org_domain::set(draft, command),
+        Command::VerifyOrgDomain(command) => org_domain::verify(draft, command),
+        Command::ProvisionMember(command) => provisioning::provision(draft, command),
         Command::RemoveExpiredRoles(command) => expired_roles::remove(draft, command),
         Command::Purge(command) => purge::purge(draft, command),
     }

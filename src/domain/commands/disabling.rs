@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::commands::command::OnDisabled;
 use crate::domain::commands::draft::Draft;
-use crate::domain::commands::{fallback, replacement, role_set};
+use crate::domain::commands::{fallback, org_domain, replacement, role_set};
 use crate::domain::model::fallback::{Fallback, first_enabled_fallback};
 use crate::domain::model::id::{RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::name::{RoleMappingName, RoleName};
@@ -114,9 +114,19 @@ impl<'a> Disabling<'a> {
                 uncovered.members += u64::from(!roles.is_empty());
                 roles.into_iter().for_each(|role| *uncovered.held.entry(role).or_default() += 1);
             });
-            uncovered.orgs += u64::from(uncovered.members > before);
+            let mut here = uncovered.members > before;
+            for rule in org.domains() {
+                let roles = self.project.domain_roles(rule).iter().copied();
+                let roles: Vec<RoleId> = roles.filter(|role| newly_disabled.contains(role)).collect();
+                let rest = roles.into_iter().filter(|&role| self.replacement_of(role).is_none());
+                for role in rest {
+                    here = true;
+                    uncovered.held.entry(role).or_default();
+                }
+            }
+            uncovered.orgs += u64::from(here);
         }
-        if uncovered.members == 0 {
+        if uncovered.orgs == 0 {
             return Ok(());
         }
         let held = uncovered.held.into_iter().map(|(role, count)| (self.project.role_name(role), count)).collect();
@@ -129,6 +139,7 @@ impl<'a> Disabling<'a> {
         let newly_disabled = self.newly_disabled(org);
         if matches!(self.strategy, Strategy::Remap { .. }) && !newly_disabled.is_empty() {
             self.remap(draft, org, &newly_disabled)?;
+            self.remap_domains(draft, org, &newly_disabled)?;
         }
         self.set_fallbacks(draft, org, &newly_disabled);
         Ok(())
@@ -200,6 +211,24 @@ impl<'a> Disabling<'a> {
             let (before, after) = (Some(sets.into_iter().collect()), Some(replacements.into()));
             draft.edit(Change::Remap(Edit { key, before, after }));
         }
+        Ok(())
+    }
+
+    /// Replaces disabled roles of the e-mail domains of an org.
+    fn remap_domains(
+        &mut self,
+        draft: &mut Draft<'_>,
+        org: &Org,
+        newly_disabled: &BTreeSet<RoleId>,
+    ) -> Result<(), Refusal> {
+        let mut rules = org.domains().to_vec();
+        for rule in &mut rules {
+            let disabled = self.project.domain_roles(rule).iter().any(|role| newly_disabled.contains(role));
+            if let Some(set) = rule.role_set.filter(|_| disabled) {
+                rule.role_set = Some(self.remapped(draft, org.record.role_mapping, set, newly_disabled)?);
+            }
+        }
+        org_domain::replace(draft, self.project, org, rules);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 pub mod given;
 pub mod member;
+pub mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,5 +109,10 @@ fn write(
     let owner_left = owns(&before) && !owns(&after);
     let key = MembershipKey { project: project.id, org: org.no, user: row.user_id.clone() };
     draft.edit(Change::Membership(Edit { key, before, after }));
+    match row.write {
+        Write::Remove if acting == Some(&row.user_id) => {}
+        Write::Remove => removal::record(draft, &project, org, &row.user_id),
+        Write::Add(_) | Write::Set(_) => removal::forget(draft, &project, org, &row.user_id),
+    }
     Ok((effect, owner_left))
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::domain::commands::command::Purge;
 use crate::domain::commands::draft::Draft;
-use crate::domain::commands::fallback;
+use crate::domain::commands::membership::removal;
 use crate::domain::commands::outcome::Outcome;
+use crate::domain::commands::{fallback, org_domain};
 use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::org::{OrgProfile, OrgRecord};
 use crate::domain::model::permission::{Permission, PermissionSet};
@@ -30,6 +31,9 @@ pub fn purge(draft: &mut Draft<'_>, command: &Purge) -> Result<Outcome, Refusal>
             let key = MembershipKey { project: project.id, org: *no, user: user.clone() };
             draft.edit(Change::Membership(Edit { key, before: Some(before), after: None }));
         }
+        if !project.record.lifecycle.exists() || !org.record.lifecycle.exists() {
+            removal::forget(draft, &project, org, user);
+        }
     }
     if command.last {
         let project = draft.latest(&project)?;
@@ -45,8 +49,11 @@ pub fn purge(draft: &mut Draft<'_>, command: &Purge) -> Result<Outcome, Refusal>
 /// Keeps only the number and the id of an org.
 fn purge_orgs(draft: &mut Draft<'_>, project: &Project) {
     for &no in project.orgs_being_purged().iter().take(PURGE_ROWS_MAX) {
-        let Some(org) = project.org_numbered(no).filter(|org| org.memberships_len() == 0) else { continue };
+        let Some(org) = project.org_numbered(no).filter(|org| org.memberships_len() + org.removed_len() == 0) else {
+            continue;
+        };
         fallback::set(draft, project, org, Vec::new());
+        org_domain::replace(draft, project, org, Vec::new());
         let before = org.record.clone();
         let profile = OrgProfile { display_name: "".into(), metadata: "".into(), ..OrgProfile::clone(&before.profile) };
         let deleted_at = before.lifecycle.deleted_at().unwrap_or(draft.commit_time());
@@ -71,7 +78,7 @@ fn purge_role_sets(draft: &mut Draft<'_>, project: &Project) {
 /// Purges a part of a deleted project, dependents first. Keeps only the key of the project.
 fn purge_project(draft: &mut Draft<'_>, project: &Project) {
     // Memberships depend on all other records, so they must be purged first.
-    if project.memberships_len() > 0 {
+    if project.has_members_to_purge() {
         return;
     }
     let mut rows = 0;
@@ -97,10 +104,18 @@ fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
     let orgs = orgs.into_iter().flat_map(move |org| {
         let key = Scoped { project: in_project, id: org.no };
         let fallbacks = org.fallbacks.clone();
+        let domains = org.domains.clone();
+        let domains = domains.map(|before| {
+            let weight = before.len();
+            (Change::OrgDomains(Edit { key, before: Some(before), after: None }), weight)
+        });
         let weight = fallbacks.as_deref().map_or(0, <[_]>::len);
         let fallbacks =
             fallbacks.map(|before| (Change::Fallbacks(Edit { key, before: Some(before), after: None }), weight));
-        fallbacks.into_iter().chain([(Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)])
+        fallbacks
+            .into_iter()
+            .chain(domains)
+            .chain([(Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)])
     });
     let mut blocked = Vec::new();
     project.for_each_blocked(|user| blocked.push(user));

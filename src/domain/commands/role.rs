@@ -116,7 +116,9 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
             return Err(Refusal::DefaultRoleUnsuitable { role: before.name.clone(), deleting: false, why });
         }
         let members = project.holders(id, draft.now());
-        if members > 0 {
+        let mut named = false;
+        project.for_each_domain_with(id, |_, _| named = true);
+        if members > 0 || named {
             return Err(Refusal::RoleInUse { role: before.name.clone(), members });
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::domain::commands::command::{BlockUser, DeleteUser, UnblockUser};
 use crate::domain::commands::draft::Draft;
+use crate::domain::commands::membership::removal;
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::user::Block;
@@ -43,6 +44,9 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteUser) -> Result<Outcome, Re
     for (org, before) in removed {
         let key = MembershipKey { project: project.id, org, user: command.user_id.clone() };
         draft.edit(Change::Membership(Edit { key, before: Some(before), after: None }));
+        if let Some(org) = project.org_numbered(org) {
+            removal::record(draft, &project, org, &command.user_id);
+        }
     }
     Ok(Outcome::Deleted(count))
 }

@@ -85,6 +85,9 @@ impl<'a> Scope<'a> {
             }
             Change::Subscription(edit) => self.org(edit.key.id),
             Change::Fallbacks(edit) => self.org(edit.key.id),
+            Change::OrgDomains(edit) => {
+                self.changed.insert(edit.key.id);
+            }
             Change::Remap(edit) => {
                 self.orgs.insert(edit.key.id);
                 self.remapped.insert(edit.key.id);
@@ -94,6 +97,7 @@ impl<'a> Scope<'a> {
             }
             // A block changes no role (R9.g).
             Change::Block(_)
+            | Change::Removal(_)
             | Change::Project(_)
             | Change::Permission(_)
             | Change::RoleSet(_)

@@ -70,12 +70,14 @@ pub enum Origin {
     Direct = 1,
     /// The user created the org (S4).
     Creator = 2,
+    /// The user joined by an e-mail domain (J2).
+    Domain = 4,
     /// The role replaced another one (R4, M7), or the structure was converted (P5).
     Migration = 5,
 }
 
 impl Origin {
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Direct, Self::Creator, Self::Migration].into_iter().find(|&origin| origin as u8 == number)
+        [Self::Direct, Self::Creator, Self::Domain, Self::Migration].into_iter().find(|&origin| origin as u8 == number)
     }
 }

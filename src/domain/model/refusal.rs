@@ -1,5 +1,6 @@
 //! Why a command is refused: one variant per cause. The [`Reason`] is part of the API.
 
+use crate::domain::model::email::EmailDomain;
 use crate::domain::model::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 use crate::domain::model::project::{RoleStructure, WORKSPACE};
 use crate::domain::model::time::Time;
@@ -12,6 +13,7 @@ pub enum Noun {
     Role,
     RoleMapping,
     Org,
+    OrgDomain,
     Member,
 }
 
@@ -40,7 +42,10 @@ pub enum Refusal {
     BuiltIn(PermissionName),
     #[error("role `{role}` cannot be {}: {why}", wanted(.deleting))]
     DefaultRoleUnsuitable { role: RoleName, deleting: bool, why: String },
-    #[error("role `{role}` is held by {}; `internal` can change only while nobody holds the role", count(.members, "member"))]
+    #[error(
+        "role `{role}` is held by {} or given by an e-mail domain of an org; `internal` can change only while nobody holds or gets the role",
+        count(.members, "member")
+    )]
     RoleInUse { role: RoleName, members: u64 },
     #[error("the order must name every role; `{missing}` is missing")]
     IncompleteOrder { missing: RoleName },
@@ -59,7 +64,7 @@ pub enum Refusal {
     DefaultRoleMapping(RoleMappingName),
     #[error("role mapping `{role_mapping}` has {} subscribed; set `move_subscribers_to` to move them", count(.orgs, "org"))]
     RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
-    #[error("this would disable roles held by {} of {}: {}; set `on_disabled` to choose what happens to them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
+    #[error("this would disable roles held by {}, or given by e-mail domains, of {}: {}; set `on_disabled` to choose what happens to them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
     RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, orgs: u64 },
     #[error(
         "{} with members would be left without an owner (role `{role}`), for example `{first}`; make another member the owner there first, or set `allow_ownerless`",
@@ -84,6 +89,26 @@ pub enum Refusal {
     RoleOutOfScope { role: RoleName, permission: &'static str },
     #[error("role `{role}` would outlast the acting user's role by which it is given; set an earlier `expire_time`")]
     OutlastsGranter { role: RoleName, expire_time: Time },
+    #[error("the e-mail address is not verified")]
+    EmailNotVerified,
+    #[error("the org does not list the e-mail domain `{domain}`")]
+    DomainNotListed { domain: String },
+    #[error("the e-mail domain `{domain}` is not verified; VerifyOrgDomain does that")]
+    DomainNotVerified { domain: EmailDomain },
+    #[error("every role of the e-mail domain `{domain}` is disabled in the org's role mapping")]
+    NoEnabledRole { domain: EmailDomain },
+    #[error("user `{0}` was removed from the org; add or invite the user, or set `allow_provisioning`")]
+    RemovedBefore(UserId),
+    #[error("`{domain}` is a domain of a public mail provider, where anybody can get an address")]
+    PublicDomain { at: usize, domain: EmailDomain },
+    #[error("the e-mail domain `{domain}` appears twice")]
+    RepeatedDomain { at: usize, domain: EmailDomain },
+    #[error("role `{role}` is given twice")]
+    RepeatedDomainRole { at: usize, role: RoleName },
+    #[error("in a SINGLE_ROLE project an e-mail domain gives at most one role")]
+    TooManyDomainRoles { at: usize },
+    #[error("role `{role}` is internal; an e-mail domain gives only visible roles")]
+    InternalRole { role: RoleName },
     #[error("user `{0}` is not available for this")]
     UserNotAvailable(UserId),
     #[error("no live role of the viewer grants `{permission}`; without it viewers see only themselves")]
@@ -174,6 +199,15 @@ reasons! {
     WrongRoleStructure = 32,
     ImpactChanged = 45,
     ActingUserBlocked = 63,
+    EmailNotVerified = 80,
+    DomainNotListed = 81,
+    DomainNotVerified = 82,
+    NoEnabledRole = 83,
+    RemovedBefore = 84,
+    PublicDomain = 85,
+    RoleInternal = 86,
+    OrgDomainNotFound = 87,
+    RepeatedDomain = 88,
     ActingUserNotAMember = 46,
     ActingUserMissingPermission = 47,
     RoleOutOfScope = 48,
@@ -201,6 +235,7 @@ impl Noun {
             Self::Role => "role",
             Self::RoleMapping => "role mapping",
             Self::Org => "org",
+            Self::OrgDomain => "e-mail domain",
             Self::Member => "member",
         }
     }
@@ -215,6 +250,7 @@ impl Refusal {
                 Noun::Role => Reason::RoleNotFound,
                 Noun::RoleMapping => Reason::RoleMappingNotFound,
                 Noun::Org => Reason::OrgNotFound,
+                Noun::OrgDomain => Reason::OrgDomainNotFound,
                 Noun::Member => Reason::MemberNotFound,
             },
             Self::AlreadyExists(noun, _) | Self::AliasOf { noun, .. } => match noun {
@@ -223,6 +259,7 @@ impl Refusal {
                 Noun::Role => Reason::RoleAlreadyExists,
                 Noun::RoleMapping => Reason::RoleMappingAlreadyExists,
                 Noun::Org => Reason::OrgAlreadyExists,
+                Noun::OrgDomain => Reason::RepeatedDomain,
                 Noun::Member => Reason::MemberAlreadyExists,
             },
             Self::Retired(Noun::Project, _) => Reason::ProjectKeyRetired,
@@ -250,6 +287,16 @@ impl Refusal {
             Self::ActingUserMissingPermission { .. } => Reason::ActingUserMissingPermission,
             Self::RoleOutOfScope { .. } => Reason::RoleOutOfScope,
             Self::OutlastsGranter { .. } => Reason::OutlastsGranter,
+            Self::EmailNotVerified => Reason::EmailNotVerified,
+            Self::DomainNotListed { .. } => Reason::DomainNotListed,
+            Self::DomainNotVerified { .. } => Reason::DomainNotVerified,
+            Self::NoEnabledRole { .. } => Reason::NoEnabledRole,
+            Self::RemovedBefore(_) => Reason::RemovedBefore,
+            Self::PublicDomain { .. } => Reason::PublicDomain,
+            Self::RepeatedDomain { .. } => Reason::RepeatedDomain,
+            Self::RepeatedDomainRole { .. } => Reason::RepeatedRole,
+            Self::TooManyDomainRoles { .. } => Reason::TooManyRoles,
+            Self::InternalRole { .. } => Reason::RoleInternal,
             Self::UserNotAvailable(_) => Reason::UserNotAvailable,
             Self::ViewerMissingPermission { .. } => Reason::ViewerMissingPermission,
             Self::ReservedName { .. } => Reason::ReservedName,
@@ -282,6 +329,7 @@ impl Refusal {
             Self::NotFound(Noun::Project, _) | Self::AlreadyExists(Noun::Project, _) => "P1",
             Self::NotFound(Noun::Org, _) => "S5",
             Self::NotFound(Noun::Member, _) => "B1",
+            Self::NotFound(Noun::OrgDomain, _) => "J1",
             Self::NotFound(..) => "R1",
             Self::AliasOf { .. } | Self::UnknownAlias { .. } => "R3",
             Self::Retired(..) => "S5",
@@ -308,6 +356,12 @@ impl Refusal {
             }
             Self::RoleOutOfScope { .. } => "G2",
             Self::OutlastsGranter { .. } => "G6",
+            Self::EmailNotVerified | Self::DomainNotListed { .. } | Self::NoEnabledRole { .. } => "J2",
+            Self::RemovedBefore(_) => "J3",
+            Self::DomainNotVerified { .. }
+            | Self::PublicDomain { .. }
+            | Self::RepeatedDomain { .. }
+            | Self::InternalRole { .. } => "J1",
             Self::UserNotAvailable(_) => "I4",
             Self::ViewerMissingPermission { .. } => "I2",
             Self::ReservedName { reserved: WORKSPACE } => "W1",
@@ -316,7 +370,10 @@ impl Refusal {
             Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => "M2",
             Self::DefaultRoleDisabled { .. } => "M4",
             Self::RoleDisabled { .. } => "M3",
-            Self::RepeatedRole { .. } | Self::TooManyRoles { .. } => "B1",
+            Self::RepeatedRole { .. }
+            | Self::TooManyRoles { .. }
+            | Self::RepeatedDomainRole { .. }
+            | Self::TooManyDomainRoles { .. } => "B1",
             Self::EndInThePast { .. } => "B5",
             Self::RepeatedRow => "B2",
             Self::RepeatedOrg(_) => "S2",

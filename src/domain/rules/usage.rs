@@ -136,22 +136,23 @@ impl Project {
         members
     }
 
-    /// Returns the role sets that no membership has, deleted orgs included, in the order of creation. At the limit of role sets
+    /// Returns the role sets that no membership and no e-mail domain has, deleted orgs included, in the order of creation. At the limit of role sets
     /// every refused write asks (P7), so the walk only sets bits, and stops once it has found all sets.
     pub(in crate::domain) fn unused_role_sets(&self) -> Vec<RoleSetId> {
         let mut used = vec![0u64; self.role_sets.next_number() as usize / 64 + 1];
         let mut missing = self.role_sets.len();
         let mut find = |org: &Org| {
-            if missing > 0 {
-                org.any_slot(|_, slot| {
-                    let Some(id) = slot.role_set() else { return false };
-                    let bit = 1 << (id.index() % 64);
-                    if let Some(word) = used.get_mut(id.index() / 64).filter(|word| **word & bit == 0) {
-                        *word |= bit;
-                        missing -= usize::from(self.role_sets.get(id).is_some());
-                    }
-                    missing == 0
-                });
+            let mut use_set = |id: Option<RoleSetId>| {
+                let Some(id) = id else { return false };
+                let bit = 1 << (id.index() % 64);
+                if let Some(word) = used.get_mut(id.index() / 64).filter(|word| **word & bit == 0) {
+                    *word |= bit;
+                    missing -= usize::from(self.role_sets.get(id).is_some());
+                }
+                missing == 0
+            };
+            if !org.domains().iter().any(|rule| use_set(rule.role_set)) {
+                org.any_slot(|_, slot| use_set(slot.role_set()));
             }
         };
         self.for_each_org(&mut find);

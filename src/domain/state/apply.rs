@@ -135,6 +135,16 @@ impl Project {
                     org.remap(&replacements);
                 }
             }
+            Change::OrgDomains(edit) => {
+                if let Some(org) = self.org_mut(edit.key.id) {
+                    org.domains = edit.after.clone().filter(|domains| !domains.is_empty());
+                }
+            }
+            Change::Removal(edit) => {
+                if let Some(org) = self.org_mut(edit.key.org) {
+                    org.set_removed(key.text(edit.key.user.as_str()), edit.after.is_some());
+                }
+            }
             Change::Block(edit) => {
                 let (hash, user) = (key.text(edit.key.user.as_str()), &edit.key.user);
                 match edit.after {

@@ -7,6 +7,7 @@ use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappi
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::name::UserId;
 use crate::domain::model::org::OrgRecord;
+use crate::domain::model::org_domain::OrgDomains;
 use crate::domain::model::permission::{Permission, PermissionSet};
 use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::role::Role;
@@ -73,6 +74,10 @@ pub enum Change {
     Remap(Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>),
     /// Blocks or unblocks a user (U1).
     Block(Edit<UserKey, Block>),
+    /// Replaces the e-mail domains of an org (J1). `None` means that it has none.
+    OrgDomains(Edit<Scoped<OrgNo>, OrgDomains>),
+    /// Records that somebody else removed a user from an org, or forgets it (J3).
+    Removal(Edit<MembershipKey, ()>),
 }
 
 impl<K, V> Edit<K, V> {
@@ -97,6 +102,8 @@ impl Change {
             Self::Fallbacks(edit) => Self::Fallbacks(edit.undone()),
             Self::Remap(edit) => Self::Remap(edit.undone()),
             Self::Block(edit) => Self::Block(edit.undone()),
+            Self::OrgDomains(edit) => Self::OrgDomains(edit.undone()),
+            Self::Removal(edit) => Self::Removal(edit.undone()),
         }
     }
 
@@ -114,6 +121,8 @@ impl Change {
             Self::Fallbacks(edit) => edit.key.project,
             Self::Remap(edit) => edit.key.project,
             Self::Block(edit) => edit.key.project,
+            Self::OrgDomains(edit) => edit.key.project,
+            Self::Removal(edit) => edit.key.project,
         }
     }
 
@@ -124,6 +133,8 @@ impl Change {
             Self::Subscription(edit) => Some(edit.key.id),
             Self::Fallbacks(edit) => Some(edit.key.id),
             Self::Remap(edit) => Some(edit.key.id),
+            Self::OrgDomains(edit) => Some(edit.key.id),
+            Self::Removal(edit) => Some(edit.key.org),
             _ => None,
         }
     }
@@ -131,6 +142,7 @@ impl Change {
     pub fn user(&self) -> Option<&UserId> {
         match self {
             Self::Membership(edit) => Some(&edit.key.user),
+            Self::Removal(edit) => Some(&edit.key.user),
             Self::Block(edit) => Some(&edit.key.user),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! An org with its memberships.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::domain::collections::hash::TextHash;
@@ -10,25 +11,61 @@ use crate::domain::model::id::{OrgNo, RoleSetId};
 use crate::domain::model::membership::{MembershipRecord, TemporaryRole};
 use crate::domain::model::name::UserId;
 use crate::domain::model::org::OrgRecord;
+use crate::domain::model::org_domain::{OrgDomain, OrgDomains};
 use crate::domain::state::membership::{DetailSlot, MembershipSlot};
+use crate::domain::state::name_index::Named;
 
 #[derive(Clone, PartialEq)]
 pub struct Org {
     pub no: OrgNo,
     pub record: OrgRecord,
     pub fallbacks: Option<Fallbacks>,
+    pub domains: Option<OrgDomains>,
+    /// The users whom somebody else removed (J3). Most orgs have none, so that a pointer is all they pay.
+    pub(super) removed: Option<Arc<Trie<Named>>>,
     pub(super) members: Trie<MembershipSlot>,
     pub(super) details: Trie<DetailSlot>,
 }
 
 impl Org {
     pub(super) fn new(no: OrgNo, record: OrgRecord) -> Self {
-        Self { no, record, fallbacks: None, members: Trie::default(), details: Trie::default() }
+        Self {
+            no,
+            record,
+            fallbacks: None,
+            domains: None,
+            removed: None,
+            members: Trie::default(),
+            details: Trie::default(),
+        }
     }
 
     /// Returns the fallback roles, ascending by suspended role (M7).
     pub fn fallbacks(&self) -> &[Fallback] {
         self.fallbacks.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the e-mail domains, ascending (J1).
+    pub fn domains(&self) -> &[OrgDomain] {
+        self.domains.as_deref().unwrap_or_default()
+    }
+
+    pub(in crate::domain) fn was_removed(&self, user: TextHash) -> bool {
+        self.removed.as_ref().is_some_and(|removed| removed.get(user).is_some())
+    }
+
+    /// Counts the users whom somebody else removed.
+    pub fn removed_len(&self) -> usize {
+        self.removed.as_ref().map_or(0, |removed| removed.len())
+    }
+
+    pub(super) fn set_removed(&mut self, user: TextHash, removed: bool) {
+        let mut all = self.removed.take().unwrap_or_default();
+        match removed {
+            true => Arc::make_mut(&mut all).insert(Named::new(user, NonZeroU32::MIN)),
+            false => Arc::make_mut(&mut all).remove(user, |_| true),
+        }
+        self.removed = Some(all).filter(|all| !all.is_empty());
     }
 
     #[inline]

@@ -146,6 +146,13 @@ impl Project {
         len
     }
 
+    /// Returns true if an existing org has memberships, or users whom somebody else removed.
+    pub fn has_members_to_purge(&self) -> bool {
+        let mut has = false;
+        self.for_each_org(|org| has |= org.memberships_len() + org.removed_len() > 0);
+        has
+    }
+
     pub fn next_org(&self) -> OrgNo {
         OrgNo(NonZeroU32::new(self.next_org).unwrap_or(NonZeroU32::MAX))
     }
@@ -220,6 +227,11 @@ impl Project {
             temporary: details.map_or_else(|| [].into(), |details| details.temporary.clone()),
             origins: details.map_or_else(|| [].into(), |details| details.origins.clone()),
         })
+    }
+
+    /// Returns true if somebody else removed the user from the org, and nobody added the user since (J3).
+    pub fn was_removed(&self, org: &Org, user: &UserId) -> bool {
+        org.was_removed(self.hash(user.as_str()))
     }
 
     /// Returns the block of a user. `None` if the user is not blocked (U1).

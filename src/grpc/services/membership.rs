@@ -6,7 +6,9 @@ use tonic::{Extensions, Request, Response, Status};
 
 use super::manageable;
 use crate::clock;
-use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
+use crate::domain::commands::command::{
+    BatchWriteMembers, MemberWrite, ProvisionMember, RoleAssignment, Write, WriteMember,
+};
 use crate::domain::model::id::RoleId;
 use crate::domain::model::refusal::Noun;
 use crate::domain::rules::member_list::MemberFilter;
@@ -79,6 +81,23 @@ impl MembershipService for MembershipApi {
         let path = |row: usize| row_path(row, request.rows.get(row));
         let answered = self.0.write(&metadata, &request, Command::BatchWriteMembers(command), &path).await?;
         respond!(answered, Outcome::Counts(counts) => BatchWriteMembersResponse { added: counts.added, set: counts.set, removed: counts.removed, unchanged: counts.unchanged })
+    }
+
+    async fn provision_member(
+        &self,
+        request: Request<wire::ProvisionMemberRequest>,
+    ) -> Reply<wire::ProvisionMemberResponse> {
+        let (metadata, _, request) = request.into_parts();
+        let command = Command::ProvisionMember(ProvisionMember {
+            project: convert::project(&request.project)?,
+            org_id: convert::org_id(&request.org_id)?,
+            user_id: convert::user_id(&request.user_id)?,
+            email: convert::email(&request.email)?,
+            email_verified: request.email_verified,
+            allow_provisioning: request.allow_provisioning,
+        });
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        respond!(answered, Outcome::Provisioned(provisioned) => ProvisionMemberResponse { member: provisioned.member, skipped_roles: provisioned.skipped_roles })
     }
 
     async fn get_member(&self, request: Request<wire::GetMemberRequest>) -> Reply<wire::GetMemberResponse> {

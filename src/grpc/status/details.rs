@@ -80,6 +80,8 @@ fn field(refusal: &Refusal, names: &Names<'_>) -> String {
         Refusal::RepeatedInOrder { at, .. } => format!("role_order[{at}]"),
         Refusal::EndInThePast { at, .. } => format!("roles[{at}].expire_time"),
         Refusal::TooManyRoles { .. } => "roles".into(),
+        Refusal::PublicDomain { at, .. } | Refusal::RepeatedDomain { at, .. } => format!("domains[{at}].domain"),
+        Refusal::RepeatedDomainRole { at, .. } | Refusal::TooManyDomainRoles { at } => format!("domains[{at}].roles"),
         Refusal::IncompleteOrder { .. } => "role_order".into(),
         Refusal::ReservedName { reserved: crate::domain::model::project::WORKSPACE } => "key".into(),
         Refusal::ReservedName { .. } => format!("{}name", names.resource),
@@ -124,7 +126,11 @@ fn preconditions(
             one(format!("role_mappings/{role_mapping}"))
         }
         Refusal::LastOwner { first, .. } => one(format!("orgs/{first}")),
-        Refusal::UserNotAvailable(user) => one(format!("users/{user}")),
+        Refusal::UserNotAvailable(user) | Refusal::RemovedBefore(user) => one(format!("users/{user}")),
+        Refusal::EmailNotVerified => one("email".into()),
+        Refusal::DomainNotListed { domain } => one(format!("domains/{domain}")),
+        Refusal::DomainNotVerified { domain } | Refusal::NoEnabledRole { domain } => one(format!("domains/{domain}")),
+        Refusal::InternalRole { role } => one(format!("roles/{role}")),
         Refusal::BuiltIn(permission) => one(format!("permissions/{permission}")),
         Refusal::ProjectHasOrgs { .. } | Refusal::ProjectPermanent(_) | Refusal::WrongRoleStructure { .. } => {
             one(format!("projects/{}", names.project))
@@ -148,6 +154,7 @@ fn resource(noun: Noun) -> &'static str {
         Noun::Role => "rolecall.v1.Role",
         Noun::RoleMapping => "rolecall.v1.RoleMapping",
         Noun::Org => "rolecall.v1.Org",
+        Noun::OrgDomain => "rolecall.v1.OrgDomain",
         Noun::Member => "rolecall.v1.Member",
     }
 }

@@ -8,6 +8,7 @@ mod catalogue;
 mod collapse;
 mod history;
 mod members;
+mod org_domain;
 mod tables;
 mod user;
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::super::resource::texts;
 use crate::domain::collections::numbered::Numbered;
+use crate::domain::model::email::EmailDomain;
 use crate::domain::model::fallback::{Fallback, Fallbacks};
-use crate::domain::model::id::{PermissionId, ProjectId, RoleId};
+use crate::domain::model::id::{PermissionId, ProjectId, RoleId, RoleSetId};
 use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
 use crate::domain::model::org::{OrgProfile, OrgRecord};
+use crate::domain::model::org_domain::{OrgDomain, OrgDomains};
 use crate::domain::model::permission::{Permission, PermissionSet};
 use crate::domain::model::project::{Environment, ProjectRecord, RoleStructure};
 use crate::domain::model::role::Role;
@@ -251,6 +253,7 @@ fn read_origin(origin: wire::MembershipOrigin) -> Result<Origin, UnknownChange> 
     match origin {
         wire::MembershipOrigin::Direct => Ok(Origin::Direct),
         wire::MembershipOrigin::Creator => Ok(Origin::Creator),
+        wire::MembershipOrigin::Domain => Ok(Origin::Domain),
         wire::MembershipOrigin::Migration => Ok(Origin::Migration),
         wire::MembershipOrigin::Unspecified => Err(unread("origin")),
     }
@@ -275,4 +278,26 @@ pub(super) fn block_value(block: &Block) -> storage::BlockValue {
 
 pub(super) fn read_block(value: storage::BlockValue) -> Result<Block, UnknownChange> {
     Ok(Block { block_time: Time(value.block_time_micros) })
+}
+
+pub(super) fn org_domains_value(domains: &OrgDomains) -> storage::OrgDomainsValue {
+    let value = |rule: &OrgDomain| storage::OrgDomainValue {
+        domain: rule.domain.to_string(),
+        role_set: rule.role_set.map_or(0, |set| set.number()),
+        verified: rule.verified,
+        apply_to_existing: rule.apply_to_existing,
+    };
+    storage::OrgDomainsValue { domains: domains.iter().map(value).collect() }
+}
+
+pub(super) fn read_org_domains(value: storage::OrgDomainsValue) -> Result<OrgDomains, UnknownChange> {
+    let read = |value: storage::OrgDomainValue| {
+        Ok(OrgDomain {
+            domain: EmailDomain::stored(value.domain),
+            role_set: RoleSetId::new(value.role_set),
+            verified: value.verified,
+            apply_to_existing: value.apply_to_existing,
+        })
+    };
+    value.domains.into_iter().map(read).collect()
 }

@@ -175,6 +175,16 @@ impl ProjectModel {
         let mut roles = after;
         // Expired internal roles are dropped like all expired roles.
         roles.extend(internal.into_iter().filter(|(role, _)| recorded.holds(role, now)));
+        let removed = &mut self.orgs.get_mut(org).expect("the org exists").removed;
+        match command.row.write {
+            Write::Remove if own_roles => {}
+            Write::Remove => {
+                removed.insert(user.to_string());
+            }
+            _ => {
+                removed.remove(user);
+            }
+        }
         self.store_roles(org, user, roles, recorded, limits)
     }
 

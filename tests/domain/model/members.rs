@@ -192,7 +192,12 @@ impl ProjectModel {
         if after.as_ref().map(expiries) == recorded.as_ref().map(|member| expiries(&member.roles)) {
             return Ok(false);
         }
-        let members = &mut self.orgs.get_mut(org).expect("the org exists").members;
+        let org_model = self.orgs.get_mut(org).expect("the org exists");
+        match row.write {
+            Write::Remove => org_model.removed.insert(user.to_string()),
+            _ => org_model.removed.remove(user),
+        };
+        let members = &mut org_model.members;
         match after {
             Some(roles) => {
                 let fallbacks = recorded.map(|member| member.fallbacks).unwrap_or_default();

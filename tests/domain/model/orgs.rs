@@ -1,6 +1,6 @@
 //! Orgs (S1, S4, S5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::commands::command::{CreateOrg, DeleteOrg, UpdateOrg};
 use rolecall::domain::model::membership::Origin;
@@ -39,6 +39,8 @@ impl ProjectModel {
             created,
             mapping,
             members,
+            domains: BTreeMap::new(),
+            removed: BTreeSet::new(),
         };
         self.orgs.insert(org.clone(), org_model);
         Ok(self.org(org))

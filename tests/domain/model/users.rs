@@ -20,8 +20,14 @@ impl ProjectModel {
 
     /// U2: B3 is not checked.
     pub(super) fn delete_user(&mut self, command: &DeleteUser) -> Result<Answer, Reason> {
-        let removed = self.orgs.values_mut().filter_map(|org_model| org_model.members.remove(command.user_id.as_str()));
-        Ok(Answer::Deleted(removed.count() as u64))
+        let mut removed = 0;
+        for org_model in self.orgs.values_mut() {
+            if org_model.members.remove(command.user_id.as_str()).is_some() {
+                org_model.removed.insert(command.user_id.to_string());
+                removed += 1;
+            }
+        }
+        Ok(Answer::Deleted(removed))
     }
 
     pub(super) fn is_blocked(&self, user: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::domain::model::fallback::Fallbacks;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::org::OrgRecord;
+use crate::domain::model::org_domain::OrgDomains;
 use crate::domain::model::permission::{Permission, PermissionSet};
 use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::role::Role;
@@ -52,6 +53,8 @@ pub struct Final<'a> {
     pub remaps: BTreeMap<Scoped<OrgNo>, BTreeMap<RoleSetId, RoleSetId>>,
     pub fallbacks: Lasts<'a, Scoped<OrgNo>, Fallbacks>,
     pub blocks: Lasts<'a, &'a UserKey, Block>,
+    pub org_domains: Lasts<'a, Scoped<OrgNo>, OrgDomains>,
+    pub removals: Lasts<'a, &'a MembershipKey, ()>,
     /// The next numbers of the nouns with new objects. 0 for the others.
     pub counters: BTreeMap<ProjectId, Counters>,
 }
@@ -103,6 +106,8 @@ impl<'a> Final<'a> {
             }
             Change::Fallbacks(edit) => take(&mut self.fallbacks, edit.key, edit, revision),
             Change::Remap(edit) => self.remap(edit),
+            Change::OrgDomains(edit) => take(&mut self.org_domains, edit.key, edit, revision),
+            Change::Removal(edit) => take(&mut self.removals, &edit.key, edit, revision),
             Change::Block(edit) => take(&mut self.blocks, &edit.key, edit, revision),
         }
     }
