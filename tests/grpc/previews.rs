@@ -163,6 +163,38 @@ fn r9_a_preview_stores_nothing_and_returns_what_the_real_call_returns() {
             ]))
         );
         previewed!(methods, server.remove_member(project.removing("initech", "ann")));
+        let (org_id, domain) = (|| "initech".to_string(), || "initech.example".to_string());
+        previewed!(
+            methods,
+            server.set_org_domains(wire::SetOrgDomainsRequest {
+                org_id: org_id(),
+                domains: vec![wire::OrgDomainSpec { domain: domain(), ..Default::default() }],
+                acting_user_id: "zoe".into(),
+                ..Default::default()
+            })
+        );
+        previewed!(
+            methods,
+            server.verify_org_domain(wire::VerifyOrgDomainRequest {
+                org_id: org_id(),
+                domain: domain(),
+                ..Default::default()
+            })
+        );
+        previewed!(
+            methods,
+            server.provision_member(wire::ProvisionMemberRequest {
+                org_id: org_id(),
+                user_id: "dan".into(),
+                email: "dan@initech.example".into(),
+                email_verified: true,
+                ..Default::default()
+            })
+        );
+        let user_id = || "dan".to_string();
+        previewed!(methods, server.block_user(wire::BlockUserRequest { user_id: user_id(), ..Default::default() }));
+        previewed!(methods, server.unblock_user(wire::UnblockUserRequest { user_id: user_id(), ..Default::default() }));
+        previewed!(methods, server.delete_user(wire::DeleteUserRequest { user_id: user_id(), ..Default::default() }));
         previewed!(methods, server.delete_role_mapping(project.deleting("Paid", "Gold")));
         let org_id = "initech".into();
         previewed!(methods, server.delete_org(wire::DeleteOrgRequest { org_id, ..Default::default() }));
