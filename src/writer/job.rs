@@ -64,9 +64,12 @@ pub struct Job {
     pub answer: oneshot::Sender<Result<Written, Failure>>,
 }
 
-/// A command until it starts, and what is kept as long as the command: the memory that the call has taken for it.
+/// A command, and what is kept as long as the command: the memory that the call has taken for it.
+type Held = (Work, Box<dyn Send>);
+
+/// A command until it starts.
 #[derive(Clone)]
-pub struct Waiting(Arc<Mutex<Option<(Work, Box<dyn Send>)>>>);
+pub struct Waiting(Arc<Mutex<Option<Held>>>);
 
 impl Waiting {
     pub fn new(work: Work, held: impl Send + 'static) -> Self {
@@ -74,7 +77,7 @@ impl Waiting {
     }
 
     /// Returns the command, which now starts. `None` if its caller is gone.
-    pub fn start(&self) -> Option<(Work, Box<dyn Send>)> {
+    pub fn start(&self) -> Option<Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

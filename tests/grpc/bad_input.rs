@@ -463,7 +463,9 @@ fn expected_fields(contract: &Contract) -> BTreeSet<String> {
     while let Some(message) = messages.pop() {
         let Some(fields) = contract.fields(&message) else { continue };
         for field in fields {
-            if reached.insert(format!("{message}.{}", field.name())) && field.r#type() == Type::Message {
+            let name = format!("{message}.{}", field.name());
+            let is_input = !contract.has_behavior(&name, &[OUTPUT_ONLY]);
+            if reached.insert(name) && is_input && field.r#type() == Type::Message {
                 messages.push(field.type_name().into());
             }
         }

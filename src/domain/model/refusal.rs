@@ -64,7 +64,7 @@ pub enum Refusal {
     DefaultRoleMapping(RoleMappingName),
     #[error("role mapping `{role_mapping}` has {} subscribed; set `move_subscribers_to` to move them", count(.orgs, "org"))]
     RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
-    #[error("this would disable roles held by {}, or given by e-mail domains, of {}: {}; set `on_disabled` to choose what happens to them", count(.members, "member"), count(.orgs, "org"), roles(.held))]
+    #[error("this would disable roles held by {} of {}: {}; set `on_disabled` to choose what happens to them", holders(.held, .members), count(.orgs, "org"), roles(.held))]
     RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, orgs: u64 },
     #[error(
         "{} with members would be left without an owner (role `{role}`), for example `{first}`; make another member the owner there first, or set `allow_ownerless`",
@@ -418,6 +418,13 @@ fn structure(structure: &RoleStructure) -> &'static str {
 
 fn wanted(deleting: &bool) -> &'static str {
     if *deleting { "deleted" } else { "a default role" }
+}
+
+/// Returns how many members hold roles. A role that nobody holds is given by a domain.
+fn holders(held: &[(RoleName, u64)], members: &u64) -> String {
+    let by_domains = held.iter().any(|(_, count)| *count == 0);
+    let suffix = if by_domains { ", or given by e-mail domains," } else { "" };
+    format!("{}{suffix}", count(members, "member"))
 }
 
 fn count(number: &u64, noun: &str) -> String {
