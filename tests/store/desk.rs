@@ -437,6 +437,6 @@ pub fn provision(project: &str, org_id: &str, user_id: &str, domain: &str) -> Co
         user_id: user(user_id),
         email: EmailAddress::stored(format!("x@{domain}")),
         email_verified: true,
-        allow_provisioning: user_id.len() % 2 == 0,
+        allow_provisioning: user_id.len().is_multiple_of(2),
     })
 }
