@@ -1,14 +1,13 @@
 //! `rolecall members`: who is in an org?
 
 use clap::Parser;
-use comfy_table::Cell;
 use serde::Serialize;
 
 use super::answer::{Answer, EXIT_CODES};
 use super::client::{Client, PAGE_SIZE, Page, ServerArgs};
-use super::table::{plain, table, text};
+use super::table::plain;
 use super::trouble::Trouble;
-use super::who_can::shown;
+use super::who_can::user_table;
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::wire::{ListMembersRequest, Member};
 
@@ -69,11 +68,6 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
 
 impl Answer for Members {
     fn text(&self) -> String {
-        let mut rows = table(["USER", "ROLES"].map(String::from));
-        for member in &self.members {
-            let roles: Vec<String> = member.roles.iter().map(shown).collect();
-            rows.add_row([Cell::new(plain(&member.user_id)), Cell::new(roles.join(", "))]);
-        }
-        text(rows)
+        user_table(&self.members)
     }
 }

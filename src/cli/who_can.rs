@@ -76,13 +76,18 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
 
 impl Answer for WhoCan {
     fn text(&self) -> String {
-        let mut rows = table(["USER", "ROLES"].map(String::from));
-        for member in &self.members {
-            let roles: Vec<String> = member.roles.iter().map(shown).collect();
-            rows.add_row([Cell::new(plain(&member.user_id)), Cell::new(roles.join(", "))]);
-        }
-        text(rows)
+        user_table(&self.members)
     }
+}
+
+/// Returns a table of users and their roles.
+pub fn user_table(members: &[Member]) -> String {
+    let mut rows = table(["USER", "ROLES"].map(String::from));
+    for member in members {
+        let roles: Vec<String> = member.roles.iter().map(shown).collect();
+        rows.add_row([Cell::new(plain(&member.user_id)), Cell::new(roles.join(", "))]);
+    }
+    text(rows)
 }
 
 /// Returns `Admin`, `Admin (suspended, Member instead)` or `Admin (until 2027-01-01T00:00:00Z)`.

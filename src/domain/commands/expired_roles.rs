@@ -30,8 +30,8 @@ pub fn remove(draft: &mut Draft<'_>, command: &RemoveExpiredRoles) -> Result<Out
     for (key, before, set) in with_other_roles {
         match without_long_expired(draft, &project, &before, set) {
             Ok(after) => draft.edit(Change::Membership(Edit { key, before: Some(before), after: Some(after) })),
-            Err(refusal) if draft.changes().is_empty() => return Err(refusal),
-            Err(_) => break,
+            Err(refusal) if refusal.exceeds(role_set::LIMIT) && !draft.changes().is_empty() => break,
+            Err(refusal) => return Err(refusal),
         }
     }
     Ok(Outcome::Purged(draft.changes().len()))

@@ -25,7 +25,7 @@ pub fn provision(draft: &mut Draft<'_>, command: &ProvisionMember) -> Result<Out
         return Err(Refusal::EmailNotVerified);
     }
     let user = &command.user_id;
-    if project.block_of(user.as_str()).is_some() {
+    if project.is_user_blocked(user) {
         return Err(Refusal::UserNotAvailable(user.clone()));
     }
     let rule = org.domains().iter().find(|rule| rule.domain.as_str() == command.email.domain());

@@ -2,7 +2,7 @@
 
 use crate::domain::model::time::Time;
 
-/// That a user is blocked in a project (U1).
+/// The block of a user in a project (U1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     pub block_time: Time,

@@ -56,7 +56,7 @@ impl Project {
         let (roles, temporary) = self.shown_roles(&set.roles, &record.temporary, visibility);
         let states = self.role_states_of(org, &roles, &temporary, now).flat_map(|recorded| recorded.roles());
         // Nothing is allowed to a blocked user (K2).
-        let blocked = self.block_of(user.as_str()).is_some();
+        let blocked = self.is_user_blocked(user);
         let states = states.filter(|(_, state)| *state == RoleState::Live && !blocked);
         let live: Vec<RoleId> = states.map(|(role, _)| role).collect();
         let reached = |&asked: &RoleId| live.iter().any(|&role| self.reaches(role, asked));

@@ -42,7 +42,7 @@ pub struct Acting<'a> {
 impl<'a> Acting<'a> {
     /// Refuses a user who is blocked or not a member of the org (G1).
     pub fn new(project: &'a Project, org: &'a Org, user: &'a UserId, now: Time) -> Result<Self, Refusal> {
-        if project.block_of(user.as_str()).is_some() {
+        if project.is_user_blocked(user) {
             return Err(Refusal::ActingUserBlocked(user.clone()));
         }
         let record = project.membership(org, user);

@@ -37,7 +37,7 @@ impl Project {
     /// Returns a user of an org as a member. `None` if the user holds no role there, or none that the filter selects.
     pub fn selected_member(&self, org: &Org, user: &UserId, filter: MemberFilter, now: Time) -> Option<Member> {
         // A blocked user has no permission (K2).
-        if filter.permission.is_some() && self.block_of(user.as_str()).is_some() {
+        if filter.permission.is_some() && self.is_user_blocked(user) {
             return None;
         }
         let record = self.membership(org, user)?;

@@ -239,6 +239,10 @@ impl Project {
         self.blocked.get(self.hash(user_id)).map(|blocked| blocked.block)
     }
 
+    pub fn is_user_blocked(&self, user: &UserId) -> bool {
+        self.is_blocked(self.hash(user.as_str()))
+    }
+
     /// A project without blocks pays one branch.
     #[inline]
     pub(in crate::domain) fn is_blocked(&self, user: TextHash) -> bool {

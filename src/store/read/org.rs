@@ -59,25 +59,18 @@ impl Store {
         after: Option<&OrgId>,
         limit: u32,
     ) -> Result<Page<(OrgId, String)>, ReadError> {
-        self.answered(LONG_MAX, self.read_joinable_orgs(project, domain, after, limit)).await
-    }
-
-    async fn read_joinable_orgs(
-        &self,
-        project: &ProjectKey,
-        domain: &str,
-        after: Option<&OrgId>,
-        limit: u32,
-    ) -> Result<Page<(OrgId, String)>, ReadError> {
-        let snapshot = self.snapshot().await?;
-        let project = snapshot.project(project).await?;
-        let listed = org_domain::Column::Project.eq(project.id).and(org_domain::Column::Domain.eq(domain));
-        let listed = listed.and(org_domain::Column::Verified.eq(true));
-        let orgs = org_domain::Entity::find().select_only().column(org_domain::Column::Org).filter(listed);
-        let find = existing(project.id, None, after).filter(org::Column::No.in_subquery(orgs.into_query()));
-        let found = find.limit(u64::from(limit) + 1).all(&snapshot.tx).await.map_err(StoreError::from)?;
-        let rows = found.into_iter().map(|org| (OrgId::stored(org.org_id), org.display_name)).collect();
-        snapshot.page(rows, project.id, None).await
+        let read = async {
+            let snapshot = self.snapshot().await?;
+            let project = snapshot.project(project).await?;
+            let listed = org_domain::Column::Project.eq(project.id).and(org_domain::Column::Domain.eq(domain));
+            let listed = listed.and(org_domain::Column::Verified.eq(true));
+            let orgs = org_domain::Entity::find().select_only().column(org_domain::Column::Org).filter(listed);
+            let find = existing(project.id, None, after).filter(org::Column::No.in_subquery(orgs.into_query()));
+            let found = find.limit(u64::from(limit) + 1).all(&snapshot.tx).await.map_err(StoreError::from)?;
+            let rows = found.into_iter().map(|org| (OrgId::stored(org.org_id), org.display_name)).collect();
+            snapshot.page(rows, project.id, None).await
+        };
+        self.answered(LONG_MAX, read).await
     }
 }
 

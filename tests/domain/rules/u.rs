@@ -108,7 +108,7 @@ fn i2_a_blocked_viewer_sees_nothing() {
     let mut world = member();
     let view = |world: &World| {
         let project = world.project();
-        project.view_of(project.org("acme").unwrap(), &UserId::stored("ann"), world.now)
+        project.view_of(project.org("acme").unwrap(), &UserId::stored("ann"), world.now).ok()
     };
     assert!(view(&world).is_some());
     world.run("block ann");

@@ -37,7 +37,7 @@ impl Member<'_> {
     }
 
     fn is_blocked(&self) -> bool {
-        self.project.block_of(self.user.as_str()).is_some()
+        self.project.is_user_blocked(self.user)
     }
 
     fn not_found(&self) -> Refusal {
