@@ -13,8 +13,12 @@ const PROTO_ROOT: &str = "proto";
 const PACKAGES: [&str; 2] = ["proto/rolecall/v1", "proto/rolecall/storage/v1"];
 
 /// The messages that the command line prints as JSON.
-const PRINTED: [&str; 16] = [
+const PRINTED: [&str; 21] = [
+    "Access",
     "CheckResponse",
+    "ExplainResponse",
+    "ExplainedRole",
+    "GetAccessResponse",
     "GrantImpact",
     "GrantImpacts",
     "Impact",
@@ -23,6 +27,7 @@ const PRINTED: [&str; 16] = [
     "MemberImpact",
     "MemberRole",
     "OrgIds",
+    "PermissionDecision",
     "PermissionNames",
     "RoleDiff",
     "RoleGrants",
@@ -33,9 +38,12 @@ const PRINTED: [&str; 16] = [
 ];
 
 /// Fields that serde cannot print by itself, and the functions of `wire::json` that do.
-const PRINTED_BY: [(&str, &str); 16] = [
+const PRINTED_BY: [(&str, &str); 20] = [
     ("CheckResponse.decision", "decision"),
     ("CheckResponse.evaluated_at", "time"),
+    ("ExplainResponse.decision", "decision"),
+    ("ExplainResponse.evaluated_at", "time"),
+    ("GetAccessResponse.evaluated_at", "time"),
     ("Impact.grants_gained", "or_default"),
     ("Impact.grants_lost", "or_default"),
     ("Impact.at_least_lost", "or_default"),
@@ -49,12 +57,14 @@ const PRINTED_BY: [(&str, &str); 16] = [
     ("MemberRole.fallback_role_state", "role_state"),
     ("MemberRole.origin", "origin"),
     ("MemberRole.state", "role_state"),
+    ("PermissionDecision.decision", "decision"),
     ("RoleMapping.create_time", "time"),
 ];
 
 /// Fields that JSON leaves out if they are not set.
-const PRINTED_IF_SET: [&str; 4] = [
+const PRINTED_IF_SET: [&str; 5] = [
     "ManageableRole.expire_time_max",
+    "Member.access",
     "MemberRole.expire_time",
     "MemberRole.fallback_role",
     "MemberRole.fallback_role_state",

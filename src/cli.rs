@@ -1,16 +1,20 @@
 //! The command line. `serve` and `migrate` open a database. All other commands are clients of a running server.
 
+mod access;
 mod answer;
 mod check;
 mod client;
 mod connect;
 mod database;
 mod demo;
+mod explain;
 mod health;
 mod impact;
 mod manageable;
 mod mappings;
+mod members;
 mod migrate;
+mod orgs;
 mod progress;
 mod serve;
 mod shell;
@@ -43,6 +47,14 @@ enum Command {
     Health(health::Args),
     /// Asks a running server whether a user may do something in an org; the exit code is the answer.
     Check(check::Args),
+    /// Explains the answer of `check`: the user's roles, what each grants, and which plan would allow it.
+    Explain(explain::Args),
+    /// Shows what a user may do in an org: roles, the roles reached by "at least", permissions.
+    Access(access::Args),
+    /// Lists the members of an org with their roles.
+    Members(members::Args),
+    /// Lists the orgs of a user, with the user's roles and the plan of each.
+    Orgs(orgs::Args),
     /// Asks a running server who in an org has a permission.
     WhoCan(who_can::Args),
     /// Asks a running server which roles a user may give and take in an org.
@@ -68,6 +80,10 @@ pub fn run() -> ExitCode {
             Command::Migrate(args) => migrate::run(args).await.map_err(Failed::Server),
             Command::Health(args) => health::run(args).await.map_err(Failed::Server),
             Command::Check(args) => return check::run(args).await.map_err(Failed::Question),
+            Command::Explain(args) => explain::run(args).await.map_err(Failed::Question),
+            Command::Access(args) => access::run(args).await.map_err(Failed::Question),
+            Command::Members(args) => members::run(args).await.map_err(Failed::Question),
+            Command::Orgs(args) => orgs::run(args).await.map_err(Failed::Question),
             Command::WhoCan(args) => who_can::run(args).await.map_err(Failed::Question),
             Command::Manageable(args) => manageable::run(args).await.map_err(Failed::Question),
             Command::Subscribe(args) => subscribe::run(args).await,

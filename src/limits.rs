@@ -21,6 +21,8 @@ pub struct Limits {
     pub member_roles: u64,
     /// Pending invitations per org.
     pub org_invitations: u64,
+    /// E-mail domains per org.
+    pub org_domains: u64,
     /// Rows of one bulk write.
     pub bulk_rows: usize,
     /// Items of one batch check.
@@ -38,6 +40,7 @@ impl Default for Limits {
             managed_roles: 1_000_000,
             member_roles: 50,
             org_invitations: 10_000,
+            org_domains: 100,
             bulk_rows: 10_000,
             batch_check_items: 100_000,
         }
@@ -93,11 +96,17 @@ pub const IMPACT_PERMISSIONS_MAX: usize = 20;
 /// Permissions in one question of a check (P7).
 pub const CHECK_LIST_MAX: usize = 100;
 
+/// Role mappings that an explanation lists. The rest are counted.
+pub const ALLOWED_ON_MAX: usize = 100;
+
 /// Malformed items that the answer of a batch check lists. The rest are counted.
 pub const ITEM_ERRORS_MAX: usize = 100;
 
 /// Days for which the history of changes is kept, unless configured.
 pub const HISTORY_DAYS: u32 = 400;
+
+/// Seconds for which an expired role is kept (B5): 30 days.
+pub const EXPIRED_ROLE_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 /// Memberships that one command purges.
 pub const PURGE_ROWS_MAX: usize = 2_000;
@@ -158,11 +167,11 @@ pub const WRITE_QUEUE_MAX: usize = 4_096;
 
 /// Previews decided at one time. Others wait.
 pub const PREVIEWS_MAX: usize = 2;
-/// Previews of one project decided at one time. It leaves a turn for another project.
+/// Previews of one project decided at one time, so that another project gets a turn.
 pub const PREVIEWS_PER_PROJECT_MAX: usize = 1;
 /// Calls of ListManageableRoles (G5) answered at one time. Each tries up to 3,000 writes. Others wait.
 pub const TRIALS_MAX: usize = 2;
-/// Calls of ListManageableRoles of one project answered at one time. It leaves a turn for another project.
+/// Calls of ListManageableRoles of one project answered at one time, so that another project gets a turn.
 pub const TRIALS_PER_PROJECT_MAX: usize = 1;
 
 /// New role sets between two collections of unused ones.

@@ -10,7 +10,7 @@ use crate::store::{SinceError, Store, StoreError};
 
 /// How often to read the database when nobody waits for a revision.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How long a read may take. A large State may have to be loaded again.
+/// How long a read may take. A large State may have to be loaded again. Other reads have shorter limits of their own.
 const READ_MAX: Duration = Duration::from_secs(120);
 /// Commits of one read.
 const COMMITS_MAX: u32 = 1_000;

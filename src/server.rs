@@ -65,6 +65,7 @@ pub struct Running {
     follower: JoinHandle<()>,
     pulse: JoinHandle<()>,
     purger: JoinHandle<()>,
+    expired_roles: JoinHandle<()>,
     history: Option<JoinHandle<()>>,
     writing: JoinHandle<()>,
     drain: Duration,
@@ -122,6 +123,7 @@ impl Running {
 
         let (health, health_service) = health::Health::new().await;
         let purger = tokio::spawn(purger::run(store.clone(), engine.clone(), app.writer.clone()));
+        let expired_roles = tokio::spawn(purger::expired_roles::run(engine.clone(), app.writer.clone()));
         let history =
             config.history_days.map(|days| tokio::spawn(purger::history::run(store.clone(), app.writer.clone(), days)));
         let follower = tokio::spawn({
@@ -183,6 +185,7 @@ impl Running {
             follower,
             pulse,
             purger,
+            expired_roles,
             history,
             writing,
             drain: config.drain,
@@ -202,6 +205,7 @@ impl Running {
         }
         self.follower.abort();
         self.purger.abort();
+        self.expired_roles.abort();
         self.history.inspect(JoinHandle::abort);
         self.app.writer.stop();
         // Finish a started write: its caller may not have an answer yet. Give up if the database does not answer.

@@ -23,6 +23,9 @@ pub mod resource;
 
 pub use consistency::Consistency;
 pub use outcome::outcome;
-pub use resource::{invitation, member, org, permission, project, role, role_mapping, subscription, timestamp};
+pub use resource::{
+    access, invitation, member, member_role, org, org_domain, permission, project, role, role_mapping, subscription,
+    timestamp, user,
+};
 pub use rolecall::storage::v1 as storage;
 pub use rolecall::v1::*;

@@ -17,8 +17,8 @@ use crate::domain::{Call, Command, Refusal, State};
 use crate::engine::Engine;
 use crate::limits::{Limits, WRITE_QUEUE_MAX};
 use crate::store::Store;
-use job::Job;
 pub use job::{Answer, Failure, Written};
+use job::{Caller, Job, Waiting};
 
 /// Queues writes for the task that commits them.
 pub struct Writer {
@@ -69,7 +69,7 @@ impl Writer {
         self.submit_holding(command, call, ()).await
     }
 
-    /// Does the same, and keeps `held` as long as the command, also if the caller is gone.
+    /// Does the same, and keeps `held` as long as the command.
     pub async fn submit_holding(
         &self,
         command: Command,
@@ -78,7 +78,10 @@ impl Writer {
     ) -> Result<Written, Failure> {
         let tag = random_tag()?;
         let (answer, answered) = oneshot::channel();
-        let job = Job { work: Work { command, call, tag }, answer, held: Box::new(held) };
+        let weight = command.weight();
+        let waiting = Waiting::new(Work { command, call, tag }, held);
+        let _caller = Caller(waiting.clone());
+        let job = Job { waiting, weight, answer };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failure::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Failure::Stopping,

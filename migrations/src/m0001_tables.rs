@@ -66,7 +66,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const INDEXES: [(&str, &str, &[&str]); 8] = [
+const INDEXES: [(&str, &str, &[&str]); 9] = [
     ("changes_by_object", "changes", &["project", "org", "user_id", "revision"]),
     ("requests_by_age", "requests", &["used_at"]),
     ("role_set_roles_by_role", "role_set_roles", &["project", "role", "role_set"]),
@@ -74,6 +74,7 @@ const INDEXES: [(&str, &str, &[&str]); 8] = [
     ("memberships_by_user", "memberships", &["project", "user_id", "org"]),
     ("memberships_by_role_set", "memberships", &["project", "org", "role_set", "user_id"]),
     ("invitations_by_age", "invitations", &["settled_at"]),
+    ("org_domains_by_domain", "org_domains", &["project", "domain", "org"]),
     ("aliases_by_object", "aliases", &["project", "noun", "id"]),
 ];
 
@@ -160,8 +161,8 @@ fn catalogue(database: DbBackend) -> [NewTable; 10] {
     ]
 }
 
-/// Orgs with their members and invitations.
-fn members(database: DbBackend) -> [NewTable; 6] {
+/// Orgs with their members, invitations and e-mail domains, and blocked users.
+fn members(database: DbBackend) -> [NewTable; 9] {
     let text = |name| text(database, name);
     [
         table("orgs", &["project", "no"])
@@ -188,6 +189,17 @@ fn members(database: DbBackend) -> [NewTable; 6] {
             .columns([number("project"), number("org"), text("id"), text("email"), optional(text("inviter"))])
             .columns([number("create_time"), number("expire_time"), optional(number("role_set"))])
             .columns([optional(number("settled_at")), optional(text("accepted_by")), text("roles"), number("revision")])
+            .clustered(),
+        table("blocked_users", &["project", "user_id"])
+            .columns([number("project"), text("user_id"), number("block_time")])
+            .clustered(),
+        table("org_domains", &["project", "org", "domain"])
+            .columns([number("project"), number("org"), text("domain"), optional(number("role_set"))])
+            .columns([flag("verified"), flag("apply_to_existing")])
+            .clustered(),
+        // Users whom somebody else removed: a domain does not bring them back.
+        table("removed_members", &["project", "org", "user_id"])
+            .columns([number("project"), number("org"), text("user_id")])
             .clustered(),
     ]
 }

@@ -52,12 +52,22 @@ Examples:
     override_usage = USAGE,
     after_help = AFTER_HELP,
     after_long_help = AFTER_LONG_HELP,
-    group(ArgGroup::new("question").required(true).args(["permissions", "role", "at_least"])),
 )]
 pub struct Args {
+    #[command(flatten)]
+    asked: Asked,
+
+    #[command(flatten)]
+    client: ServerArgs,
+}
+
+/// What a check asks.
+#[derive(clap::Args)]
+#[command(group(ArgGroup::new("question").required(true).args(["permissions", "role", "at_least"])))]
+pub struct Asked {
     /// The id of the user.
     #[arg(value_name = "USER")]
-    user_id: String,
+    pub user_id: String,
 
     /// The name of a permission; several with --all or --any.
     #[arg(value_name = "PERMISSION")]
@@ -65,7 +75,7 @@ pub struct Args {
 
     /// The id of the org.
     #[arg(long = "org", value_name = "ORG")]
-    org_id: String,
+    pub org_id: String,
 
     /// Asks whether the user has this role and it is live.
     #[arg(long)]
@@ -82,14 +92,11 @@ pub struct Args {
     /// Asks for any one of the permissions.
     #[arg(long, conflicts_with_all = ["role", "at_least"])]
     any: bool,
-
-    #[command(flatten)]
-    client: ServerArgs,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Question {
+pub enum Question {
     Permission(String),
     Role(String),
     AtLeastRole(String),
@@ -111,12 +118,13 @@ struct Checked {
 }
 
 pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
-    let question = question(args.permissions, args.role, args.at_least, args.all, args.any)?;
+    let asked = args.asked;
+    let question = asked.question()?;
     let client = Client::connect(args.client).await?;
     let request = wire::CheckRequest {
         project: client.project(),
-        org_id: args.org_id.clone(),
-        user_id: args.user_id.clone(),
+        org_id: asked.org_id.clone(),
+        user_id: asked.user_id.clone(),
         question: Some(question.clone().into()),
         consistency: None,
     };
@@ -134,31 +142,27 @@ pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
         _ => None,
     };
     let allowed = answer.allowed;
-    let (org_id, user_id) = (args.org_id, args.user_id);
+    let (org_id, user_id) = (asked.org_id, asked.user_id);
     client.show(&Checked { project: client.project(), org_id, user_id, question, suggestion, answer })?;
     Ok(if allowed { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn question(
-    mut permissions: Vec<String>,
-    role: Option<String>,
-    at_least: Option<String>,
-    all: bool,
-    any: bool,
-) -> Result<Question, Trouble> {
-    if let Some(role) = role {
-        return Ok(Question::Role(role));
-    }
-    if let Some(role) = at_least {
-        return Ok(Question::AtLeastRole(role));
-    }
-    match (all, any, permissions.len()) {
-        (true, ..) => Ok(Question::AllOf(permissions)),
-        (_, true, _) => Ok(Question::AnyOf(permissions)),
-        (_, _, 1) => Ok(Question::Permission(permissions.remove(0))),
-        (.., several) => {
-            let what = format!("{several} permissions are given, without --all or --any");
-            Err(Trouble::new(what, "add --all to require all of them, or --any to require one"))
+impl Asked {
+    pub fn question(&self) -> Result<Question, Trouble> {
+        if let Some(role) = &self.role {
+            return Ok(Question::Role(role.clone()));
+        }
+        if let Some(role) = &self.at_least {
+            return Ok(Question::AtLeastRole(role.clone()));
+        }
+        match (self.all, self.any, self.permissions.as_slice()) {
+            (true, _, names) => Ok(Question::AllOf(names.to_vec())),
+            (_, true, names) => Ok(Question::AnyOf(names.to_vec())),
+            (_, _, [name]) => Ok(Question::Permission(name.clone())),
+            (.., several) => {
+                let what = format!("{} permissions are given, without --all or --any", several.len());
+                Err(Trouble::new(what, "add --all to require all of them, or --any to require one"))
+            }
         }
     }
 }
@@ -213,7 +217,7 @@ impl Answer for Checked {
     }
 }
 
-fn why(decision: Decision) -> &'static str {
+pub fn why(decision: Decision) -> &'static str {
     match decision {
         Decision::Unspecified | Decision::Allowed => "",
         Decision::NotAMember => "the user is not a member of the org",
@@ -263,11 +267,15 @@ mod tests {
 
     #[test]
     fn several_permissions_need_all_or_any() {
+        let asked = |permissions: &[&str], all, any| {
+            let permissions = permissions.iter().map(|name| name.to_string()).collect();
+            let (user_id, org_id) = ("bea".into(), "acme".into());
+            Asked { user_id, permissions, org_id, role: None, at_least: None, all, any }.question()
+        };
         let two = || vec!["a".to_string(), "b".to_string()];
-        assert!(question(two(), None, None, false, false).unwrap_err().next.contains("--all"));
-        assert_eq!(question(two(), None, None, true, false), Ok(Question::AllOf(two())));
-        assert_eq!(question(two(), None, None, false, true), Ok(Question::AnyOf(two())));
-        let one = question(vec!["a".into()], None, None, false, false);
-        assert_eq!(one, Ok(Question::Permission("a".into())));
+        assert!(asked(&["a", "b"], false, false).unwrap_err().next.contains("--all"));
+        assert_eq!(asked(&["a", "b"], true, false), Ok(Question::AllOf(two())));
+        assert_eq!(asked(&["a", "b"], false, true), Ok(Question::AnyOf(two())));
+        assert_eq!(asked(&["a"], false, false), Ok(Question::Permission("a".into())));
     }
 }

@@ -126,6 +126,9 @@ struct LimitArgs {
     /// Pending invitations per org.
     #[arg(long, env = "ROLECALL_ORG_INVITATIONS_MAX", default_value_t = Limits::default().org_invitations, value_name = "N")]
     org_invitations_max: u64,
+    /// E-mail domains per org.
+    #[arg(long, env = "ROLECALL_ORG_DOMAINS_MAX", default_value_t = Limits::default().org_domains, value_name = "N")]
+    org_domains_max: u64,
     /// Rows of one bulk write.
     #[arg(long, env = "ROLECALL_BULK_ROWS_MAX", default_value_t = Limits::default().bulk_rows, value_name = "N")]
     bulk_rows_max: usize,
@@ -154,6 +157,7 @@ pub async fn run(args: Args) -> Result<(), String> {
             managed_roles: args.limits.managed_roles_max,
             member_roles: args.limits.member_roles_max,
             org_invitations: args.limits.org_invitations_max,
+            org_domains: args.limits.org_domains_max,
             bulk_rows: args.limits.bulk_rows_max,
             batch_check_items: args.limits.batch_check_items_max,
         },

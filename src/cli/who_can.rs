@@ -76,17 +76,22 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
 
 impl Answer for WhoCan {
     fn text(&self) -> String {
-        let mut rows = table(["USER", "ROLES"].map(String::from));
-        for member in &self.members {
-            let roles: Vec<String> = member.roles.iter().map(shown).collect();
-            rows.add_row([Cell::new(plain(&member.user_id)), Cell::new(roles.join(", "))]);
-        }
-        text(rows)
+        user_table(&self.members)
     }
 }
 
+/// Returns a table of users and their roles.
+pub fn user_table(members: &[Member]) -> String {
+    let mut rows = table(["USER", "ROLES"].map(String::from));
+    for member in members {
+        let roles: Vec<String> = member.roles.iter().map(shown).collect();
+        rows.add_row([Cell::new(plain(&member.user_id)), Cell::new(roles.join(", "))]);
+    }
+    text(rows)
+}
+
 /// Returns `Admin`, `Admin (suspended, Member instead)` or `Admin (until 2027-01-01T00:00:00Z)`.
-fn shown(role: &MemberRole) -> String {
+pub fn shown(role: &MemberRole) -> String {
     let state = role.state().as_str_name().trim_start_matches("MEMBER_ROLE_STATE_").to_lowercase();
     let state = (role.state() != MemberRoleState::Live).then_some(state);
     let overridden = role.fallback_role_state() == MemberRoleState::Overridden;

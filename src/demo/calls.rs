@@ -30,6 +30,11 @@ pub fn calls(state: &State, now: Time) -> Vec<ExampleCall> {
         check("may bob, Billing Manager of globex, change the payment method?", state, GLOBEX, "bob"),
         check("may bea, Billing Manager of acme, whose plan does not have that role?", state, ACME, "bea"),
         call(
+            "why is that, and on which plans may she?",
+            r#"{"org_id":"acme","user_id":"bea","permission":"billing.manage"}"#,
+            "rolecall.v1.CheckService/Explain",
+        ),
+        call(
             "many checks at once, all answered from one revision",
             r#"{"defaults":{"org_id":"globex","user_id":"bob"},"items":[{"permission":"reports.view"},{"permission":"sso.configure"},{"user_id":"gil","permission":"sso.configure"}]}"#,
             "rolecall.v1.CheckService/BatchCheck",

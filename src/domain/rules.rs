@@ -1,11 +1,14 @@
 //! Questions about a State: checks, role states, delegation, usage. They change nothing.
 
+pub mod access;
 pub mod check;
 pub mod delegation;
+pub mod expired_roles;
 pub mod invitation;
 pub mod mapping_rows;
 pub mod member_list;
 pub mod membership;
+pub mod org_domain;
 pub mod owners;
 pub mod replacement;
 pub mod role;

@@ -8,6 +8,7 @@ pub mod name_index;
 pub mod org;
 pub mod project;
 pub mod role_mapping;
+pub mod user;
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@ use prost_types::Timestamp;
 use tonic::Status;
 
 use super::status;
+use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::name::{BadName, own_id, permission_name};
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use crate::limits::{Limits, NAMES_MAX};
@@ -42,6 +43,16 @@ pub fn allow_ownerless(allowed: bool, acting_user_id: &str) -> Result<bool, Stat
         return Err(status::invalid("allow_ownerless", "must not be set together with `acting_user_id`"));
     }
     Ok(allowed)
+}
+
+/// Reads an e-mail address (V1).
+pub fn email(text: &str) -> Result<EmailAddress, Status> {
+    EmailAddress::parse(text).map_err(|why| status::invalid("email", why))
+}
+
+/// Reads an e-mail domain (J1).
+pub fn email_domain(field: &str, text: &str) -> Result<EmailDomain, Status> {
+    EmailDomain::parse(text).map_err(|why| status::invalid(field, why))
 }
 
 pub fn role(field: &str, text: &str) -> Result<RoleName, Status> {

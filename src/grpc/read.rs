@@ -51,9 +51,12 @@ impl Reading {
         }
     }
 
-    /// Returns which members of an org a viewer sees. Refuses a viewer who is not a member (I2.a).
+    /// Returns which members of an org a viewer sees. Refuses a viewer who is blocked or not a member (I2.a).
     pub fn view(&self, org: &Org, viewer: &UserId, now: Time) -> Result<View, Status> {
-        self.project.view_of(org, viewer, now).ok_or_else(|| status::viewer_not_a_member(viewer))
+        self.project.view_of(org, viewer, now).map_err(|refusal| match refusal {
+            Refusal::ActingUserBlocked(_) => status::viewer_blocked(viewer),
+            _ => status::viewer_not_a_member(viewer),
+        })
     }
 
     /// Returns the scope of a list of the project.

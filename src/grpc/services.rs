@@ -1,5 +1,6 @@
 //! The handlers, one file per noun.
 
+mod access;
 pub mod check;
 pub mod invitation;
 mod manageable;
@@ -11,6 +12,7 @@ pub mod role;
 pub mod role_mapping;
 pub mod server;
 pub mod subscription;
+pub mod user;
 
 /// What every handler returns.
 type Reply<T> = Result<tonic::Response<T>, tonic::Status>;

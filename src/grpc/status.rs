@@ -133,6 +133,14 @@ pub fn viewer_not_a_member(viewer: &UserId) -> Status {
     )
 }
 
+/// Returns the status of a read for a blocked viewer (I2).
+pub fn viewer_blocked(viewer: &UserId) -> Status {
+    let metadata = [("rule", "I2".into()), ("user_id", viewer.to_string())];
+    let message = format!("the viewer `{viewer}` is blocked in the project");
+    let reason = ErrorReason::ViewerBlocked;
+    Status::with_error_details(code(reason), message, info(reason, metadata))
+}
+
 /// Returns the status of a read that the database failed. The cause is logged, not sent.
 pub fn unread(error: &StoreError) -> Status {
     if error.class() == ErrorClass::Statement {
@@ -298,7 +306,7 @@ mod tests {
         let disabled_in = (0..900).map(|at| (RoleMappingName::stored(name(at)), 3)).collect();
         let replacement = RoleName::stored(name(0));
         for refusal in [
-            Refusal::RolesWouldBeDisabled { held, members: 2_700, invitations: 0, orgs: 5 },
+            Refusal::RolesWouldBeDisabled { held, members: 2_700, invitations: 0, domains: 0, orgs: 5 },
             Refusal::ReplacementDisabled { replacement, disabled_in },
         ] {
             let status = of_refusal(&refusal, &NAMELESS, &mut |_, _| None);

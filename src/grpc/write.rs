@@ -98,6 +98,12 @@ write_requests! {
     BatchCreateInvitationsRequest "BatchCreateInvitations" by acting_user_id;
     RevokeInvitationRequest "RevokeInvitation" by acting_user_id;
     AcceptInvitationRequest "AcceptInvitation";
+    SetOrgDomainsRequest "SetOrgDomains" by acting_user_id;
+    VerifyOrgDomainRequest "VerifyOrgDomain";
+    ProvisionMemberRequest "ProvisionMember";
+    BlockUserRequest "BlockUser";
+    UnblockUserRequest "UnblockUser";
+    DeleteUserRequest "DeleteUser";
 }
 
 /// Answers a write: names the outcome that its command has, and the response without the fields that all writes share.

@@ -78,6 +78,19 @@ impl Store {
         self.0.address.pool(Purpose::Writes, 1).await
     }
 
+    /// Returns true if PostgreSQL did not answer on the connection for writes. The pool pings a connection after each
+    /// transaction, waits without a limit, and lets nobody have it meanwhile.
+    pub(super) fn writes_hang(&self, error: &StoreError) -> bool {
+        match (&self.0.address, error) {
+            (Address::Postgres(_), StoreError::NoAnswer(_)) => true,
+            // An empty pool could not connect.
+            (Address::Postgres(_), StoreError::Database(DbErr::ConnectionAcquire(_))) => {
+                self.writes().get_postgres_connection_pool().size() > 0
+            }
+            _ => false,
+        }
+    }
+
     /// Replaces the connection for writes, which does not answer. Its pool would wait for it as long as TCP does.
     pub(super) async fn replace_lost_writes(&self) -> Result<(), StoreError> {
         self.replace_writes(self.connect_again().await?);

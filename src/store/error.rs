@@ -28,6 +28,8 @@ pub enum StoreError {
     InUse(PathBuf),
     #[error("`{0}` has several names (hard links), and each may have its own `-wal` file; keep one name")]
     HardLinks(PathBuf),
+    #[error("`{0}` is a mount point, and its `-wal` file beside it would not be part of the mount; mount the folder")]
+    MountPoint(PathBuf),
     #[error("`{0}` was removed or replaced while it was in use; put it back, or restart the server")]
     Replaced(PathBuf),
     #[error("the database was migrated by a newer release (migration `{0}`); upgrade this binary")]

@@ -12,20 +12,22 @@ use super::ids::{environment, id, number, origin, role_structure, u32_of, unread
 use super::{Database, Store, StoreError};
 use crate::domain::collections::hash::HashKey;
 use crate::domain::collections::numbered::Numbered;
-use crate::domain::model::email::EmailAddress;
+use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::fallback::Fallback;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::invitation::{InvitationId, InvitationRecord, Stage};
 use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::membership::{MembershipRecord, RoleOrigin, TemporaryRole};
 use crate::domain::model::org::{OrgProfile, OrgRecord};
+use crate::domain::model::org_domain::OrgDomain;
 use crate::domain::model::permission::Permission;
 use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
-use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey, UserKey};
 use crate::domain::{
     Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, Time, UserId,
 };
@@ -55,6 +57,9 @@ impl Store {
         fallbacks(&snapshot.tx, &mut state).await?;
         memberships(&snapshot.tx, &mut state).await?;
         invitations(&snapshot.tx, &mut state).await?;
+        blocks(&snapshot.tx, &mut state).await?;
+        org_domains(&snapshot.tx, &mut state).await?;
+        removals(&snapshot.tx, &mut state).await?;
         for (project, counters) in counters {
             state.restore_counters(project, &counters);
         }
@@ -407,6 +412,51 @@ async fn invitations(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
             stage: Stage::Pending { role_set: row.id()? },
         };
         state.apply(&Change::Invitation(created(InvitationKey { project, org, id }, record)));
+        Ok(())
+    })
+    .await
+}
+
+async fn blocks(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    each(tx, "SELECT project, user_id, block_time FROM blocked_users ORDER BY project, user_id", |mut row| {
+        let key = UserKey { project: row.id()?, user: UserId::stored(row.text()?) };
+        state.apply(&Change::Block(created(key, Block { block_time: row.time()? })));
+        Ok(())
+    })
+    .await
+}
+
+/// The rows of one org follow each other and are one change.
+async fn org_domains(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let mut current: Option<(Scoped<OrgNo>, Vec<OrgDomain>)> = None;
+    let mut apply = |row: Option<(Scoped<OrgNo>, Vec<OrgDomain>)>| {
+        if let Some((key, domains)) = row {
+            state.apply(&Change::OrgDomains(created(key, domains.into())));
+        }
+    };
+    let sql = "SELECT project, org, domain, role_set, verified, apply_to_existing FROM org_domains
+        ORDER BY project, org, domain";
+    each(tx, sql, |mut row| {
+        let key = row.scoped()?;
+        let domain = EmailDomain::stored(row.text()?);
+        let role_set: Option<i64> = row.next()?;
+        let role_set = role_set.map(id).transpose()?;
+        let rule = OrgDomain { domain, role_set, verified: row.next()?, apply_to_existing: row.next()? };
+        match &mut current {
+            Some((last, domains)) if *last == key => domains.push(rule),
+            _ => apply(current.replace((key, vec![rule]))),
+        }
+        Ok(())
+    })
+    .await?;
+    apply(current);
+    Ok(())
+}
+
+async fn removals(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    each(tx, "SELECT project, org, user_id FROM removed_members ORDER BY project, org, user_id", |mut row| {
+        let key = MembershipKey { project: row.id()?, org: row.id()?, user: UserId::stored(row.text()?) };
+        state.apply(&Change::Removal(created(key, ())));
         Ok(())
     })
     .await

@@ -12,6 +12,7 @@ macro_rules! without_relations {
 use without_relations;
 
 pub mod alias;
+pub mod blocked_user;
 pub mod change;
 pub mod commit;
 pub mod disabled_role;
@@ -22,8 +23,10 @@ pub mod invitation;
 pub mod managed_role;
 pub mod membership;
 pub mod org;
+pub mod org_domain;
 pub mod permission;
 pub mod project;
+pub mod removed_member;
 pub mod request;
 pub mod role;
 pub mod role_mapping;

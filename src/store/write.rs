@@ -5,8 +5,6 @@ mod old_history;
 mod persist;
 mod rows;
 
-use std::time::Duration;
-
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, IsolationLevel,
     QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,
@@ -23,8 +21,6 @@ use crate::domain::{ProjectKey, RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
 use crate::store::schema::request;
 
-/// How long work on the connection for writes may take that is not the writer's.
-const BESIDE_MAX: Duration = Duration::from_secs(300);
 /// Commits read at a time while catching up.
 const CATCH_UP_COMMITS: u32 = 256;
 
@@ -58,11 +54,13 @@ impl Store {
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
         let begun = match begin(self, &self.writes()).await {
             // Nothing was begun, so it is safe to try again.
+            Err(error) if self.writes_hang(&error) => {
+                tracing::warn!(%error, "connecting to the database again");
+                self.replace_lost_writes().await?;
+                begin(self, &self.writes()).await
+            }
             Err(error) if error.lost_connection() || error.class() == ErrorClass::WrongServer => {
                 tracing::warn!(%error, "connecting to the database again");
-                if matches!(error, StoreError::NoAnswer(_)) {
-                    self.replace_lost_writes().await?;
-                }
                 self.failed(error).await;
                 begin(self, &self.writes()).await
             }
@@ -78,30 +76,14 @@ impl Store {
     /// row to be sure. A copy that lags cannot be locked.
     pub async fn has_lost(&self, mine: Revision) -> Result<bool, StoreError> {
         let store = self.clone();
-        self.beside_the_writer(async move {
+        // In a task of its own, because the caller may be cancelled, see `snapshot`.
+        let asked = tokio::spawn(async move {
             let tx = store.begin_write().await?;
             let lost = tx.head.number < mine.number;
             tx.rollback().await;
             Ok(lost)
-        })
-        .await
-    }
-
-    /// Uses the connection for writes while the writer does not.
-    async fn beside_the_writer<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let store = self.clone();
-        // In a task of its own, because the caller may be cancelled, see `snapshot`.
-        let done = tokio::spawn(async move {
-            let done = store.answered(BESIDE_MAX, work).await;
-            if matches!(done, Err(StoreError::NoAnswer(_))) {
-                store.replace_lost_writes().await?;
-            }
-            done
         });
-        joined(done.await)?
+        joined(asked.await)?
     }
 
     /// Finds out whether a commit with an unknown outcome took place.
@@ -173,8 +155,10 @@ impl WriteTx {
 
     /// Ends the transaction without storing anything.
     pub async fn rollback(self) {
-        if let Err(error) = self.tx.rollback().await {
-            tracing::debug!(%error, "the database ended a transaction by itself");
+        match tokio::time::timeout(SHORT_MAX, self.tx.rollback()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the database ended a transaction by itself"),
+            Err(_) => tracing::warn!(after = ?SHORT_MAX, "the database did not answer a rollback"),
         }
     }
 }

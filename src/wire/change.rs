@@ -5,16 +5,16 @@ mod value;
 use prost::Message;
 
 use crate::domain::model::invitation::InvitationId;
-use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey, UserKey};
 use crate::domain::{Change, Edit, UserId};
 use crate::wire::storage;
 use crate::wire::storage::change::Change as Kind;
 pub use value::UnknownChange;
 use value::{
-    fallbacks_value, id, ids, invitation_value, membership_value, numbers, org_value, permission_ids, permission_value,
-    project_value, read_fallbacks, read_invitation, read_membership, read_org, read_permission, read_permission_ids,
-    read_project, read_role, read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped,
-    unread,
+    block_value, fallbacks_value, id, ids, invitation_value, membership_value, numbers, org_domains_value, org_value,
+    permission_ids, permission_value, project_value, read_block, read_fallbacks, read_invitation, read_membership,
+    read_org, read_org_domains, read_permission, read_permission_ids, read_project, read_role, read_role_mapping,
+    read_role_set, role_mapping_value, role_set_value, role_value, scoped, unread,
 };
 
 /// Returns the number of a kind of change in the table `changes`. It is the number of the field in the message.
@@ -32,6 +32,9 @@ pub fn noun(change: &Change) -> i16 {
         Change::Fallbacks(_) => 10,
         Change::Remap(_) => 11,
         Change::Invitation(_) => 13,
+        Change::Block(_) => 12,
+        Change::OrgDomains(_) => 14,
+        Change::Removal(_) => 15,
     }
 }
 
@@ -102,6 +105,19 @@ pub fn message(change: &Change) -> storage::Change {
             let (org, invitation_id) = (it.key.org.number(), it.key.id.to_string());
             edit!(Invitation(InvitationChange), it, invitation_value, { project: project, org: org, invitation_id: invitation_id })
         }
+        Change::OrgDomains(it) => {
+            edit!(OrgDomains(OrgDomainsChange), it, org_domains_value, { project: project, org: it.key.id.number() })
+        }
+        Change::Removal(it) => Kind::Removal(storage::RemovalChange {
+            project,
+            org: it.key.org.number(),
+            user_id: it.key.user.to_string(),
+            before: it.before.is_some(),
+            after: it.after.is_some(),
+        }),
+        Change::Block(it) => {
+            edit!(Block(BlockChange), it, block_value, { project: project, user_id: it.key.user.to_string() })
+        }
     };
     storage::Change { change: Some(kind) }
 }
@@ -146,6 +162,17 @@ pub fn read(message: storage::Change) -> Result<Change, UnknownChange> {
             let invitation_id = InvitationId::parse(&it.invitation_id).ok_or_else(|| unread("id"))?;
             let key = InvitationKey { project: id(it.project)?, org: id(it.org)?, id: invitation_id };
             Change::Invitation(edit(key, it.before, it.after, read_invitation)?)
+        }
+        Kind::OrgDomains(it) => {
+            Change::OrgDomains(edit(scoped(it.project, it.org)?, it.before, it.after, read_org_domains)?)
+        }
+        Kind::Removal(it) => {
+            let key = MembershipKey { project: id(it.project)?, org: id(it.org)?, user: UserId::stored(it.user_id) };
+            Change::Removal(Edit { key, before: it.before.then_some(()), after: it.after.then_some(()) })
+        }
+        Kind::Block(it) => {
+            let key = UserKey { project: id(it.project)?, user: UserId::stored(it.user_id) };
+            Change::Block(edit(key, it.before, it.after, read_block)?)
         }
     })
 }

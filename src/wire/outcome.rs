@@ -35,6 +35,14 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
             Outcome::Subscription(resource::subscription(org_id, role_mapping))
         }
         domain::Outcome::Member(member) => Outcome::Member(resource::member(member, String::new())),
+        domain::Outcome::User(user_id, block) => Outcome::User(resource::user(user_id, *block)),
+        domain::Outcome::OrgDomains(domains) => {
+            Outcome::OrgDomains(storage::OrgDomains { domains: domains.iter().map(resource::org_domain).collect() })
+        }
+        domain::Outcome::Provisioned(member, skipped) => Outcome::Provisioned(storage::Provisioned {
+            member: Some(resource::member(member, String::new())),
+            skipped_roles: resource::texts(skipped),
+        }),
         domain::Outcome::Removed => Outcome::Removed(storage::Removed {}),
         domain::Outcome::Tally(tally) => Outcome::Counts(counts(*tally)),
         domain::Outcome::Deleted(affected) => Outcome::Deleted(storage::Deleted { affected: count(*affected) }),

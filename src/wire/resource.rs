@@ -1,6 +1,5 @@
 //! The messages of projects, roles, orgs and other resources.
 
-use crate::domain::UserId;
 use crate::domain::model::etag::etag;
 use crate::domain::model::id::{RoleId, RoleMappingId};
 use crate::domain::model::invitation::InvitationState;
@@ -8,11 +7,14 @@ use crate::domain::model::membership::Origin;
 use crate::domain::model::org::OrgProfile;
 use crate::domain::model::permission::Permission;
 use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::model::user::Block;
+use crate::domain::rules::access::Access;
 use crate::domain::rules::invitation::Invitation;
 use crate::domain::rules::membership::{Member, MemberRole};
+use crate::domain::rules::org_domain::ShownDomain;
 use crate::domain::rules::role_state::RoleState;
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{OrgId, Project, RoleMappingName, Time};
+use crate::domain::{OrgId, Project, RoleMappingName, Time, UserId};
 use crate::wire;
 
 pub fn timestamp(time: Time) -> prost_types::Timestamp {
@@ -95,6 +97,7 @@ pub fn texts<N: ToString>(names: &[N]) -> Vec<String> {
     names.iter().map(N::to_string).collect()
 }
 
+/// Returns an org without its e-mail domains.
 pub fn org(profile: &OrgProfile, role_mapping: &RoleMappingName) -> wire::Org {
     wire::Org {
         org_id: profile.org_id.to_string(),
@@ -102,11 +105,29 @@ pub fn org(profile: &OrgProfile, role_mapping: &RoleMappingName) -> wire::Org {
         metadata: profile.metadata.to_string(),
         role_mapping: role_mapping.to_string(),
         create_time: Some(timestamp(profile.create_time)),
+        domains: Vec::new(),
+    }
+}
+
+pub fn org_domain(shown: &ShownDomain) -> wire::OrgDomain {
+    wire::OrgDomain {
+        domain: shown.domain.to_string(),
+        roles: texts(&shown.roles),
+        verified: shown.verified,
+        apply_to_existing: shown.apply_to_existing,
     }
 }
 
 pub fn subscription(org_id: &OrgId, role_mapping: &RoleMappingName) -> wire::Subscription {
     wire::Subscription { org_id: org_id.to_string(), role_mapping: role_mapping.to_string() }
+}
+
+pub fn user(user_id: &UserId, block: Option<Block>) -> wire::User {
+    wire::User {
+        user_id: user_id.to_string(),
+        blocked: block.is_some(),
+        block_time: block.map(|block| timestamp(block.block_time)),
+    }
 }
 
 /// Returns a member. `revision` is the token of the latest change of the membership.
@@ -117,6 +138,15 @@ pub fn member(member: &Member, revision: String) -> wire::Member {
         roles: member.roles.iter().map(member_role).collect(),
         origin: member.origin.map_or(wire::MembershipOrigin::Unspecified, origin).into(),
         revision,
+        access: None,
+    }
+}
+
+pub fn access(access: &Access) -> wire::Access {
+    wire::Access {
+        role_mapping: access.role_mapping.to_string(),
+        at_least_roles: texts(&access.at_least_roles),
+        permissions: texts(&access.permissions),
     }
 }
 
@@ -154,7 +184,7 @@ fn role_state(state: RoleState) -> wire::MemberRoleState {
     }
 }
 
-fn member_role(role: &MemberRole) -> wire::MemberRole {
+pub fn member_role(role: &MemberRole) -> wire::MemberRole {
     let fallback_role = role.fallback_role.as_ref();
     wire::MemberRole {
         role: role.role.to_string(),
@@ -187,6 +217,7 @@ pub(super) fn origin(origin: Origin) -> wire::MembershipOrigin {
         Origin::Direct => wire::MembershipOrigin::Direct,
         Origin::Creator => wire::MembershipOrigin::Creator,
         Origin::Invitation => wire::MembershipOrigin::Invitation,
+        Origin::Domain => wire::MembershipOrigin::Domain,
         Origin::Migration => wire::MembershipOrigin::Migration,
     }
 }

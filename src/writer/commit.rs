@@ -90,18 +90,18 @@ impl Committer {
 
     /// Commits a group and answers every caller. If the group fails, tries its commands one by one: one command must not
     /// fail the others, and none may build on a predecessor that is not stored.
-    pub async fn commit(&mut self, mut group: Vec<Job>) {
-        group.retain(|job| !job.answer.is_closed());
-        let alone = group.len() == 1;
+    pub async fn commit(&mut self, group: Vec<Job>) {
         let (mut work, mut answers, mut held) = (Vec::new(), Answers::new(), Vec::new());
         for job in group {
-            work.push(job.work);
+            let Some((command, memory)) = job.waiting.start() else { continue };
+            work.push(command);
             answers.push(job.answer);
-            held.push(job.held);
+            held.push(memory);
         }
         if work.is_empty() {
             return;
         }
+        let alone = work.len() == 1;
         let (work, answers, attempted) = self.attempt(work, answers).await;
         if alone || !matches!(attempted, Attempted::Failed(_)) {
             // Before the answers, which take memory too.

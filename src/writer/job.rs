@@ -1,6 +1,6 @@
 //! A queued write, and how it is answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -59,8 +59,34 @@ impl From<&StoreError> for Failure {
 }
 
 pub struct Job {
-    pub work: Work,
+    pub waiting: Waiting,
+    pub weight: usize,
     pub answer: oneshot::Sender<Result<Written, Failure>>,
-    /// Kept as long as the command: the memory that the call has taken for it.
-    pub held: Box<dyn Send>,
+}
+
+/// A command, and what is kept as long as the command: the memory that the call has taken for it.
+type Held = (Work, Box<dyn Send>);
+
+/// A command until it starts.
+#[derive(Clone)]
+pub struct Waiting(Arc<Mutex<Option<Held>>>);
+
+impl Waiting {
+    pub fn new(work: Work, held: impl Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some((work, Box::new(held))))))
+    }
+
+    /// Returns the command, which now starts. `None` if its caller is gone.
+    pub fn start(&self) -> Option<Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Drops the command of a caller that is gone, unless the command has started.
+pub struct Caller(pub Waiting);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.start();
+    }
 }

@@ -45,16 +45,15 @@ async fn wait_for_stop(stopped: &mut watch::Receiver<bool>) {
 
 /// Returns a group with `first` and queued jobs, up to the limits. Puts a job that does not fit into `carried`.
 fn gather(first: Job, mut next: impl FnMut() -> Option<Job>, carried: &mut Option<Job>) -> Vec<Job> {
-    let mut rows = first.work.command.weight();
+    let mut rows = first.weight;
     let mut group = vec![first];
     while group.len() < GROUP_COMMANDS_MAX && rows < GROUP_ROWS_MAX {
         let Some(job) = next() else { break };
-        let weight = job.work.command.weight();
-        if rows + weight > GROUP_ROWS_MAX {
+        if rows + job.weight > GROUP_ROWS_MAX {
             *carried = Some(job);
             break;
         }
-        rows += weight;
+        rows += job.weight;
         group.push(job);
     }
     group
@@ -68,14 +67,16 @@ mod tests {
     use crate::domain::commands::command::{CreatePermissions, NewPermission};
     use crate::domain::commands::group::Work;
     use crate::domain::{Call, Command, PermissionName, ProjectKey};
+    use crate::writer::job::Waiting;
 
     fn job(rows: usize) -> Job {
         let new = NewPermission { name: PermissionName::stored("p"), description: String::new() };
         let permissions = vec![new; rows];
         let command = CreatePermissions { project: ProjectKey::default_project(), permissions, batch: true };
-        let call = Call::plain("test", "");
-        let work = Work { command: Command::CreatePermissions(command), call, tag: 0 };
-        Job { work, answer: oneshot::channel().0, held: Box::new(()) }
+        let command = Command::CreatePermissions(command);
+        let weight = command.weight();
+        let work = Work { command, call: Call::plain("test", ""), tag: 0 };
+        Job { waiting: Waiting::new(work, ()), weight, answer: oneshot::channel().0 }
     }
 
     fn sizes(rows: &[usize]) -> Vec<usize> {

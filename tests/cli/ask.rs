@@ -251,6 +251,61 @@ fn tables_are_aligned_and_plain_without_a_terminal() {
 }
 
 #[test]
+fn k7_an_explanation_is_a_tree_and_names_the_plan_that_would_allow_it() {
+    let demo = Demo::start(&[]);
+    let tree = [
+        "bea",
+        "├─ org acme on Free",
+        "├─ role Billing Manager (suspended): grants it, but is not live",
+        "├─ denied ROLE_DISABLED: a role of the user grants it, but is disabled in the org's role mapping",
+        "└─ would be allowed on: Paid",
+    ];
+    let said = demo.says(0, &["explain", "bea", "billing.manage", "--org", "acme"]);
+    assert_eq!(said.lines().collect::<Vec<_>>(), tree);
+    let mut explained = demo.json(0, &["explain", "bea", "billing.manage", "--org", "acme"]);
+    let object = explained.as_object_mut().unwrap();
+    assert!(object.remove("revision").is_some() && object.remove("evaluated_at").is_some());
+    assert!(object.remove("role_mapping_etag").is_some());
+    let role = json!({"role": "Billing Manager", "state": "MEMBER_ROLE_STATE_SUSPENDED",
+        "origin": "MEMBERSHIP_ORIGIN_DIRECT"});
+    assert_eq!(
+        explained,
+        json!({"project": "default", "org_id": "acme", "user_id": "bea", "permission": "billing.manage",
+            "allowed": false, "decision": "DECISION_ROLE_DISABLED", "role_mapping": "Free",
+            "roles": [{"role": role, "grants": true, "fallback_role_grants": false}],
+            "allowed_on": ["Paid"], "allowed_on_total": 1, "permissions": []})
+    );
+}
+
+#[test]
+fn k8_access_is_shown_with_the_plan() {
+    let demo = Demo::start(&[]);
+    let said = demo.says(0, &["access", "bob", "--org", "globex"]);
+    for part in ["plan", "Paid", "Billing Manager", "Billing Manager, Member", "billing.manage"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let access = demo.json(0, &["access", "bob", "--org", "globex"]);
+    assert_eq!(access["access"]["role_mapping"], "Paid");
+    assert_eq!(access["access"]["at_least_roles"], json!(["Billing Manager", "Member"]));
+    demo.refuses(&["access", "nobody", "--org", "globex"], &["NOT_FOUND MEMBER_NOT_FOUND: "]);
+}
+
+#[test]
+fn b4_members_and_orgs_are_tables() {
+    let demo = Demo::start(&[]);
+    let owners = demo.says(0, &["members", "globex", "--role", "Owner"]);
+    assert_eq!(owners, "USER  ROLES\ngil   Owner\n");
+    let members = demo.json(0, &["members", "acme"]);
+    assert!(members["members"].as_array().unwrap().iter().any(|member| member["user_id"] == "bea"), "{members}");
+    demo.refuses(&["members", "nowhere"], &["NOT_FOUND ORG_NOT_FOUND: "]);
+    let orgs = demo.says(0, &["orgs", "bob"]);
+    assert!(orgs.starts_with("ORG     PLAN  ROLES            PERMISSIONS\nglobex  Paid  Billing Manager"), "{orgs}");
+    let orgs = demo.json(0, &["orgs", "bob"]);
+    assert_eq!(orgs["memberships"][0]["access"]["at_least_roles"], json!(["Billing Manager", "Member"]));
+    assert_eq!(demo.json(0, &["orgs", "nobody"])["memberships"], json!([]));
+}
+
+#[test]
 fn g5_manageable_roles_are_a_table() {
     let demo = Demo::start(&[]);
     let table = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();

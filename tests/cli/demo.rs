@@ -51,7 +51,7 @@ fn works_as_printed(grpcurl: &Path, folder: &Path, database: &str) {
             decisions.push(decision);
         }
     }
-    assert_eq!(calls, 10, "{printed}");
+    assert_eq!(calls, 11, "{printed}");
     assert_eq!(decisions, ["ALLOWED", "ROLE_DISABLED", "ALLOWED"]);
     server.stop();
 

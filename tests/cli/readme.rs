@@ -70,6 +70,7 @@ fn the_limits_and_flags_of_a_server_are_those_of_the_code() {
         (limits.role_sets, "different role sets"),
         (limits.managed_roles, "pairs of role and managed role"),
         (limits.member_roles, "roles"),
+        (limits.org_domains, "e-mail domains"),
         (limits.bulk_rows as u64, "rows"),
         (limits.batch_check_items as u64, "items"),
     ] {

@@ -164,6 +164,11 @@ impl World {
         self.decide_call(command, call()).map(|(outcome, _)| outcome)
     }
 
+    pub fn decide_by(&mut self, acting: &str, command: &Command) -> Result<Outcome, Refusal> {
+        let call = Call { acting_user: Some(UserId::stored(acting)), ..call() };
+        self.decide_call(command, call).map(|(outcome, _)| outcome)
+    }
+
     fn decide_line(&mut self, line: &str) -> Result<(Outcome, Impact), Refusal> {
         let (command, call) = self.command_and_call(line);
         self.decide_call(&command, call)

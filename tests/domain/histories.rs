@@ -21,7 +21,7 @@ use crate::random_org::PROJECT as RANDOM_ORG_PROJECT;
 use crate::state_to_model::{check, model_of};
 
 /// Lists of permissions for `AllOf` and `AnyOf`: known, unknown, old and repeated names.
-fn lists() -> Vec<Vec<String>> {
+pub fn lists() -> Vec<Vec<String>> {
     let lists: [&[&str]; 6] = [
         &["read"],
         &["read", "write"],
@@ -34,7 +34,7 @@ fn lists() -> Vec<Vec<String>> {
 }
 
 /// Returns all questions about a user in an org, with known and unknown names.
-fn questions(lists: &[Vec<String>]) -> Vec<Question<'_>> {
+pub fn questions(lists: &[Vec<String>]) -> Vec<Question<'_>> {
     let roles = || ROLES.iter().copied();
     let mut questions: Vec<Question<'_>> = PERMISSIONS.iter().copied().map(Question::Permission).collect();
     questions.extend(roles().map(Question::Role).chain(roles().map(Question::AtLeastRole)));
@@ -303,7 +303,7 @@ fn histories_reach_every_answer_and_refusal() {
     let questions = questions(&lists);
     let mut test_runner = TestRunner::deterministic();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..600 {
+    for _ in 0..1_000 {
         let history = history().new_tree(&mut test_runner).expect("strategies do not filter").current();
         let mut runner = HistoryRunner::new(history.limits);
         for step in &history.steps {
@@ -359,6 +359,27 @@ fn histories_reach_every_answer_and_refusal() {
         "RemoveMember changed",
         "BatchWriteMembers changed",
         "BatchWriteMembers unchanged",
+        "BlockUser changed",
+        "BlockUser unchanged",
+        "UnblockUser changed",
+        "UnblockUser unchanged",
+        "DeleteUser changed",
+        "DeleteUser unchanged",
+        "SetOrgDomains changed",
+        "SetOrgDomains unchanged",
+        "ProvisionMember changed",
+        "ProvisionMember unchanged",
+        "EmailNotVerified",
+        "DomainNotListed",
+        "RepeatedDomain",
+        "RoleInternal",
+        "OrgDomainNotFound",
+        "member: Domain",
+        "ActingUserBlocked",
+        "Permission: UserBlocked",
+        "AtLeastRole: UserBlocked",
+        "AllOf: UserBlocked",
+        "AnyOf: UserBlocked",
         "ProjectNotFound",
         "PermissionNotFound",
         "RoleNotFound",

@@ -108,15 +108,22 @@ impl HistoryRunner {
     }
 }
 
-/// Returns the memberships of a project. The flag is true if the membership is to be purged.
+/// Returns the memberships of a project, and the removals to be purged. The flag is true if it is to be purged.
 fn memberships(project: &Project) -> Vec<((OrgNo, UserId), bool)> {
     let mut found = Vec::new();
     let numbers = (1..project.next_org().number()).filter_map(OrgNo::new);
     for org in numbers.filter_map(|no| project.org_numbered(no)) {
         for user in USERS.into_iter().chain(["dan", "eve"]).map(UserId::stored) {
-            let Some(record) = project.membership(org, &user) else { continue };
             let deleted = !project.record.lifecycle.exists() || !org.record.lifecycle.exists();
-            found.push(((org.no, user), deleted || project.role_sets_being_purged().contains(&record.role_set)));
+            match project.membership(org, &user) {
+                Some(record) => {
+                    let without_roles = project.role_sets_being_purged().contains(&record.role_set);
+                    found.push(((org.no, user), deleted || without_roles));
+                }
+                // Its removal is purged.
+                None if deleted && project.was_removed(org, &user) => found.push(((org.no, user), true)),
+                None => {}
+            }
         }
     }
     found
@@ -149,7 +156,11 @@ impl Comparison {
         prop_assert_eq!(&outcome.result, &should);
         let Some(next) = next else { return Ok(()) };
         let before = std::mem::replace(&mut self.model, next);
-        let Some(impact) = outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_))) else { return Ok(()) };
+        let Some(impact) =
+            outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_) | Command::RemoveExpiredRoles(_)))
+        else {
+            return Ok(());
+        };
         let report = before.report(&step.command, &self.model, step.acting_user.is_some(), outcome.now);
         let project = project_of(&step.command);
         let no_sample = step.acting_user.is_some() && matches!(step.command, Command::DeleteOrg(_));

@@ -6,6 +6,7 @@
 mod case_counts;
 mod collusion;
 mod disabling;
+mod explain;
 mod fixture;
 mod groups;
 mod histories;

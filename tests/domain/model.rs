@@ -7,12 +7,14 @@
 mod checks;
 mod conversion;
 mod delegation;
+mod domains;
 mod fallbacks;
 mod impact;
 mod mappings;
 mod members;
 mod orgs;
 mod roles;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +27,7 @@ use rolecall::limits::Limits;
 
 use crate::placeholders::STALE;
 pub use delegation::lasts_as_long;
+pub use domains::DomainModel;
 pub use impact::{AffectedMember, Report, project_of};
 
 /// Replaces every description that the template sets.
@@ -55,6 +58,8 @@ pub struct ProjectModel {
     pub mappings: BTreeMap<String, Mapping>,
     pub orgs: BTreeMap<String, OrgModel>,
     pub retired: BTreeSet<String>,
+    /// Since when users are blocked.
+    pub blocked: BTreeMap<String, Time>,
     /// Every different role set that a member had since the unused ones were dropped. `None` once a role was deleted: how many are kept then is not
     /// specified.
     pub role_sets: Option<BTreeSet<BTreeSet<String>>>,
@@ -86,6 +91,9 @@ pub struct OrgModel {
     pub created: Time,
     pub mapping: String,
     pub members: BTreeMap<String, Member>,
+    pub domains: BTreeMap<String, DomainModel>,
+    /// Users whom somebody else removed (J3).
+    pub removed: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +154,9 @@ pub enum Answer {
     OrgsSubscribed { moved: usize, unchanged: usize },
     Member { org: String, user: String, roles: Vec<ShownRole>, origin: Option<Origin> },
     Removed,
+    User { user: String, blocked: Option<Time> },
+    Domains(BTreeMap<String, DomainModel>),
+    Provisioned { user: String, roles: Vec<ShownRole>, origin: Option<Origin>, skipped: BTreeSet<String> },
     Tally { added: usize, set: usize, removed: usize, unchanged: usize },
     Deleted(u64),
     Purged,
@@ -201,6 +212,9 @@ impl Model {
         };
         let members = project.orgs.values().flat_map(|org_model| org_model.members.values());
         let used: BTreeSet<BTreeSet<String>> = members.map(|member| member.roles.keys().cloned().collect()).collect();
+        let named = project.orgs.values().flat_map(|org_model| org_model.domains.values());
+        let named = named.map(|rule| rule.roles.clone()).filter(|roles| !roles.is_empty());
+        let used = used.into_iter().chain(named).collect();
         project.role_sets = project.role_sets.is_some().then_some(used);
         model
     }
@@ -238,6 +252,16 @@ impl Model {
             CreateInvitations(_) | RevokeInvitation(_) | AcceptInvitation(_) => {
                 panic!("the model has no invitations, and the histories create none")
             }
+            BlockUser(command) => self.project(command.project.as_str())?.block(command, created),
+            UnblockUser(command) => self.project(command.project.as_str())?.unblock(command),
+            DeleteUser(command) => self.project(command.project.as_str())?.delete_user(command),
+            RemoveExpiredRoles(command) => {
+                self.project(command.project.as_str())?.remove_expired_roles(now);
+                Ok(Answer::Purged)
+            }
+            SetOrgDomains(command) => self.project(command.project.as_str())?.set_domains(None, command, now, limits),
+            VerifyOrgDomain(command) => self.project(command.project.as_str())?.verify_domain(command),
+            ProvisionMember(command) => self.project(command.project.as_str())?.provision(command, now, limits),
             // Reads show neither deleted data nor that it is purged.
             Purge(_) => Ok(Answer::Purged),
         }
@@ -249,6 +273,7 @@ impl Model {
         let project = self.project(&key)?;
         match command {
             Command::WriteMember(command) => project.write_one_for(acting, command, now, limits),
+            Command::SetOrgDomains(command) => project.set_domains(Some(acting), command, now, limits),
             Command::UpdateOrg(command) => {
                 project.require_roles_granting(
                     acting,
@@ -357,6 +382,7 @@ impl Model {
             mappings: BTreeMap::from([("Default".into(), mapping)]),
             orgs: BTreeMap::new(),
             retired: BTreeSet::new(),
+            blocked: BTreeMap::new(),
             role_sets: Some(BTreeSet::new()),
         };
         if command.role_structure == RoleStructure::MultiRole {

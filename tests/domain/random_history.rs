@@ -11,7 +11,7 @@ use proptest::test_runner::contextualize_config;
 use rolecall::domain::collections::hash::HashKey;
 use rolecall::domain::commands::command::OnDisabled;
 use rolecall::domain::{Command, State, Time, UserId};
-use rolecall::limits::Limits;
+use rolecall::limits::{EXPIRED_ROLE_SECONDS, Limits};
 
 use commands::command;
 use set_up::{initial_projects, set_up_commands};
@@ -99,7 +99,10 @@ pub fn history() -> BoxedStrategy<History> {
 fn alters_sets(command: &Command) -> bool {
     let remaps = |on_disabled: &OnDisabled| matches!(on_disabled, OnDisabled::Remap { .. });
     match command {
-        Command::DeleteRole(_) | Command::ConvertRoleStructure(_) | Command::DeleteOrg(_) => true,
+        Command::DeleteRole(_)
+        | Command::ConvertRoleStructure(_)
+        | Command::DeleteOrg(_)
+        | Command::RemoveExpiredRoles(_) => true,
         Command::CreateRoleMapping(command) => remaps(&command.on_disabled),
         Command::UpdateRoleMapping(command) => remaps(&command.on_disabled),
         Command::DeleteRoleMapping(command) => remaps(&command.on_disabled),
@@ -135,7 +138,9 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let advance = prop_oneof![5 => 0i64..4, 5 => 0i64..40, 1 => -60i64..0];
+    // Once in a while so far that expired roles are removed (B5).
+    let month = Time::default().plus_seconds(EXPIRED_ROLE_SECONDS).0;
+    let advance = prop_oneof![100 => 0i64..4, 100 => 0i64..40, 20 => -60i64..0, 1 => month..month + 100];
     let acting_user = prop_oneof![1 => Just(None), 1 => select(&ACTING[..]).prop_map(|id| Some(UserId::stored(id)))];
     let digest = prop_oneof![14 => Just(Digest::None), 2 => Just(Digest::Fitting), 1 => Just(Digest::Stale)];
     (advance, command(), acting_user, digest).prop_map(|(advance, mut command, acting_user, digest)| {
@@ -151,15 +156,19 @@ fn step() -> impl Strategy<Value = Step> {
 const ACTING: [&str; 6] = ["Ann", "Ann", "ann", "bob", "cid", "nobody"];
 
 fn takes_acting_user(command: &Command) -> bool {
-    matches!(command, Command::WriteMember(_) | Command::UpdateOrg(_) | Command::DeleteOrg(_))
+    matches!(
+        command,
+        Command::WriteMember(_) | Command::UpdateOrg(_) | Command::DeleteOrg(_) | Command::SetOrgDomains(_)
+    )
 }
 
 /// The permissions that acting users need.
-pub const ABILITIES: [&str; 6] = [
+pub const ABILITIES: [&str; 7] = [
     "rolecall::can_view_other_members",
     "rolecall::can_invite",
     "rolecall::can_change_roles",
     "rolecall::can_remove_users",
     "rolecall::can_delete_org",
     "rolecall::can_update_org_metadata",
+    "rolecall::can_edit_org_access",
 ];

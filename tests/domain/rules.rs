@@ -5,6 +5,7 @@ mod b;
 mod g;
 mod g5;
 mod i;
+mod j;
 mod k;
 mod m;
 mod m7;
@@ -15,6 +16,7 @@ mod r;
 mod r4;
 mod r9;
 mod s;
+mod u;
 
 use rolecall::domain::{Reason, Refusal};
 use rolecall::limits::Limits;

@@ -6,10 +6,13 @@ use rolecall::domain::model::id::{RoleId, RoleMappingId};
 use rolecall::domain::model::permission::BUILT_INS;
 use rolecall::domain::model::role_set::RoleSet;
 use rolecall::domain::rules::membership::MemberRole;
+use rolecall::domain::rules::org_domain::ShownDomain;
 use rolecall::domain::state::org::Org;
 use rolecall::domain::{Ask, Decision, Outcome, Project, ProjectKey, Question, State, Time, UserId};
 
-use crate::model::{Answer, Details, Mapping, Member, Model, OrgModel, ProjectModel, RoleRecord, TEMPLATE_TEXT};
+use crate::model::{
+    Answer, Details, DomainModel, Mapping, Member, Model, OrgModel, ProjectModel, RoleRecord, TEMPLATE_TEXT,
+};
 use crate::random_history::{KEYS, ORGS};
 
 /// The descriptions that the template sets.
@@ -60,6 +63,17 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
             Answer::Member { org, user, roles: shown.collect(), origin: member.origin }
         }
         Outcome::Removed => Answer::Removed,
+        Outcome::OrgDomains(shown) => Answer::Domains(domains(shown)),
+        Outcome::Provisioned(member, skipped) => match answer_of(&Outcome::Member(member.clone())) {
+            Answer::Member { user, roles, origin, .. } => {
+                let skipped = skipped.iter().map(ToString::to_string).collect();
+                Answer::Provisioned { user, roles, origin, skipped }
+            }
+            _ => unreachable!("a member is answered with a member"),
+        },
+        Outcome::User(user, block) => {
+            Answer::User { user: user.to_string(), blocked: block.map(|block| block.block_time) }
+        }
         Outcome::Tally(tally) => {
             Answer::Tally { added: tally.added, set: tally.set, removed: tally.removed, unchanged: tally.unchanged }
         }
@@ -143,6 +157,12 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
             created: profile.create_time,
             mapping: mapping_name(project, org.record.role_mapping),
             members,
+            domains: domains(&project.shown_domains(org)),
+            removed: users
+                .iter()
+                .filter(|user| project.was_removed(org, &UserId::stored(**user)))
+                .map(ToString::to_string)
+                .collect(),
         };
         assert!(orgs.insert(profile.org_id.to_string(), org_model).is_none());
     });
@@ -166,6 +186,7 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
         manages: managed(project),
         mappings: mappings(project),
         retired: ORGS.iter().filter(|id| project.was_deleted(id)).map(ToString::to_string).collect(),
+        blocked: users.iter().filter_map(|user| Some((user.to_string(), project.block_of(user)?.block_time))).collect(),
         role_sets: Some(role_sets.collect()),
         orgs,
     };
@@ -180,6 +201,15 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
         assert!(!mapping.disabled.contains(&project_model.default_owner_role), "M4");
     }
     project_model
+}
+
+fn domains(shown: &[ShownDomain]) -> BTreeMap<String, DomainModel> {
+    let rule = |shown: &ShownDomain| DomainModel {
+        roles: shown.roles.iter().map(ToString::to_string).collect(),
+        verified: shown.verified,
+        apply_to_existing: shown.apply_to_existing,
+    };
+    shown.iter().map(|shown| (shown.domain.to_string(), rule(shown))).collect()
 }
 
 /// Returns the fallback roles in the chains of a role set.

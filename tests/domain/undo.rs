@@ -111,6 +111,16 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
             let held = invitations.into_iter().find(|invitation| invitation.id == edit.key.id);
             edit.before == held.map(|invitation| invitation.record.clone()) && edit.before != edit.after
         }
+        Change::OrgDomains(edit) => {
+            let held = project.org_numbered(edit.key.id).and_then(|org| org.domains.clone());
+            edit.before == held && edit.before != edit.after
+        }
+        Change::Removal(edit) => {
+            let removed =
+                project.org_numbered(edit.key.org).is_some_and(|org| project.was_removed(org, &edit.key.user));
+            edit.before.is_some() == removed && edit.before != edit.after
+        }
+        Change::Block(edit) => edit.before == project.block_of(edit.key.user.as_str()) && edit.before != edit.after,
     }
 }
 

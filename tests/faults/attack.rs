@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use prost::Message;
@@ -124,11 +123,12 @@ async fn answer(client: &Client, path: &str, message: &[u8]) -> Option<Code> {
     status.or_else(|| body.trailers().and_then(tonic::Status::from_header_map)).map(|status| status.code())
 }
 
-async fn send(client: &Client, path: &str, message: Bytes, whole: bool) -> Option<()> {
-    client.begin(path, message, whole).await.ok().map(drop)
+/// Returns true if the server began to answer. A call that is refused at once has its status in the headers.
+fn began(answer: &hyper::Result<http::Response<hyper::body::Incoming>>) -> bool {
+    answer.as_ref().is_ok_and(|answer| !answer.headers().contains_key("grpc-status"))
 }
 
-/// Nested empty messages: in a row's roles, in edits, and as deep as a request may be long.
+/// Nested empty messages: in a row's roles, and in edits.
 async fn nested(client: Client) -> Option<()> {
     let roles = vec![wire::RoleAssignment::default(); 1_500_000];
     let add = wire::member_write::Write::Add(wire::RoleAssignments { roles });
@@ -136,8 +136,9 @@ async fn nested(client: Client) -> Option<()> {
     let rows = wire::BatchWriteMembersRequest { rows: vec![row], ..Default::default() }.encode_to_vec();
     let edit = wire::GrantEdit { role: "Admin".into(), add: vec![String::new(); 500_000], remove: Vec::new() };
     let edits = wire::UpdateRoleMappingRequest { edits: vec![edit], ..Default::default() }.encode_to_vec();
-    send(&client, "MembershipService/BatchWriteMembers", framed(&rows), true).await?;
-    send(&client, "RoleMappingService/UpdateRoleMapping", framed(&edits), true).await
+    let refused = answer(&client, "MembershipService/BatchWriteMembers", &rows).await?;
+    answer(&client, "RoleMappingService/UpdateRoleMapping", &edits).await?;
+    (refused == Code::InvalidArgument).then_some(())
 }
 
 /// Batch checks of empty items, whose answers are not read.
@@ -146,16 +147,18 @@ async fn unread(client: Client) -> Option<()> {
     let calls = (0..100).map(|_| client.begin("CheckService/BatchCheck", message.clone(), true));
     let held = join_all(calls).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    held.into_iter().any(|answer| answer.is_ok()).then_some(())
+    held.iter().any(began).then_some(())
 }
 
-/// Bodies of which only the half arrives.
+/// Bodies that arrive by half.
 async fn halves(client: Client) -> Option<()> {
     let message = framed(&batch(20_000, "u"));
     let half = message.slice(..message.len() / 2);
-    let calls = join_all((0..200).map(|_| client.begin("CheckService/BatchCheck", half.clone(), false)));
-    let _ = tokio::time::timeout(Duration::from_secs(8), calls).await;
-    Some(())
+    let calls = join_all((0..200).map(|_| client.begin("CheckService/BatchCheck", half.clone(), false))).await;
+    let is_late = |answer: &http::Response<hyper::body::Incoming>| {
+        tonic::Status::from_header_map(answer.headers()).is_some_and(|status| status.code() == Code::DeadlineExceeded)
+    };
+    calls.iter().flatten().any(is_late).then_some(())
 }
 
 /// Lists of many members.
@@ -198,7 +201,7 @@ async fn streams(client: Client) -> Option<()> {
     let watch = framed(&[]);
     let held = join_all((0..50).map(|_| client.begin("grpc.health.v1.Health/Watch", watch.clone(), true))).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    held.into_iter().any(|answer| answer.is_ok()).then_some(())
+    held.iter().any(began).then_some(())
 }
 
 /// More connections than the server has file descriptors, some silent and some that begin HTTP/2.
@@ -381,11 +384,12 @@ fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
         let server = Server::start(&database.url).await;
         let channel = server.channel().await;
         set_up(&channel).await;
+        let attack = Attack { server: server.address, over: Arc::default(), rounds: Arc::default() };
+        // Lists open the connections to the database, which then stay open with their caches.
+        lists(attack.client().await.unwrap()).await.unwrap();
         keep_to_the_rules(channel.clone(), time / 4).await.print("alone");
         let before = server.memory("VmRSS");
 
-        let over = Arc::new(AtomicBool::new(false));
-        let attack = Attack { server: server.address, over: over.clone(), rounds: Arc::default() };
         let next = Arc::new(AtomicU64::new(0));
         let mut attackers = vec![
             tokio::spawn(attack.clone().repeat("nested", nested)),
@@ -405,7 +409,7 @@ fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
             assert!(began.elapsed() < Duration::from_secs(300), "{:?}", attack.rounds.lock().unwrap());
             keep_to_the_rules(channel.clone(), Duration::from_secs(1)).await;
         }
-        over.store(true, Ordering::Relaxed);
+        attack.over.store(true, Ordering::Relaxed);
         for attacker in attackers {
             attacker.await.unwrap();
         }
@@ -433,8 +437,6 @@ fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
         while after > enough {
             assert!(began.elapsed() < Duration::from_secs(300), "{after} KiB are not given back");
             tokio::time::sleep(Duration::from_secs(1)).await;
-            // An allocator gives memory back when it is used.
-            assert_eq!(asked(&channel, "member-1", None).await.0, Decision::Allowed as i32);
             after = server.memory("VmRSS");
         }
         println!("memory {:?} after the attack: {after} KiB", began.elapsed());

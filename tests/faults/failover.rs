@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rolecall::domain::ProjectKey;
+use rolecall::domain::{ProjectKey, Time};
 use rolecall::server::Running;
 use rolecall::store::ListOrgs;
 use rolecall::writer::Failure;
@@ -15,6 +15,9 @@ use crate::support::proxy::Proxy;
 
 /// Much shorter than TCP waits for a machine that has vanished.
 const PATIENCE: Duration = Duration::from_secs(120);
+const LIST_CONNECTIONS: usize = 8;
+/// With those that are reserved for short reads.
+const READ_CONNECTIONS: usize = LIST_CONNECTIONS + 3;
 
 /// A primary, its standby, and a name that leads to the primary.
 struct Pair {
@@ -184,11 +187,16 @@ async fn connections_that_are_cut_off_are_replaced() {
     let direct = Database::connect(cluster.url()).await.unwrap();
     let lock = direct.begin().await.unwrap();
     lock.execute_unprepared("LOCK TABLE head IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let abandoned =
-        futures_util::future::join_all((0..8).map(|_| tokio::time::timeout(Duration::from_secs(1), list()))).await;
+    let abandoned = futures_util::future::join_all(
+        (0..LIST_CONNECTIONS).map(|_| tokio::time::timeout(Duration::from_secs(1), list())),
+    )
+    .await;
     assert!(abandoned.iter().all(Result::is_err));
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-    wait_until("all connections wait", async || psql(&cluster.url(), waiting) == "11").await;
+    wait_until("all connections for reads wait", async || {
+        psql(&cluster.url(), waiting).parse::<usize>().unwrap() >= READ_CONNECTIONS
+    })
+    .await;
     name.cut_off();
     lock.rollback().await.unwrap();
     let began = Instant::now();
@@ -217,5 +225,52 @@ async fn connections_that_are_cut_off_are_replaced() {
     writes_work_again(&server, "third").await;
     assert!(began.elapsed() < PATIENCE);
     direct.close().await.unwrap();
+    server.stop().await;
+}
+
+/// The pool still waits for a sign of life from the connection for writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_off_after_a_commit_is_replaced() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let name = Proxy::to(cluster.port).await;
+    let server = serve(&format!("postgres://postgres@127.0.0.1:{}/postgres", name.port)).await.unwrap();
+    // The answer of the server, with the next message.
+    name.cut_off_after(b"COMMIT\0Z");
+    create_org(&server, "first").await.unwrap();
+    writes_work_again(&server, "second").await;
+    assert_eq!(orgs(&cluster), "first\nsecond");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_off_during_a_rollback_is_replaced() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let name = Proxy::to(cluster.port).await;
+    let server = serve(&format!("postgres://postgres@127.0.0.1:{}/postgres", name.port)).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    name.cut_off_after(b"ROLLBACK\0");
+    let error = create_org(&server, "first").await.err();
+    assert!(matches!(error, Some(Failure::Refused(_))), "{error:?}");
+    writes_work_again(&server, "second").await;
+    assert_eq!(orgs(&cluster), "first\nsecond");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_go_on_while_the_deletion_of_old_history_gets_no_answer() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let name = Proxy::to(cluster.port).await;
+    let server = serve(&format!("postgres://postgres@127.0.0.1:{}/postgres", name.port)).await.unwrap();
+    create_org(&server, "first").await.unwrap();
+    name.cut_off_after(b"DELETE FROM");
+    let store = server.app.store.clone();
+    let deleting = tokio::spawn(async move { store.delete_old_history(Time(i64::MAX)).await });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE 'DELETE%'";
+    wait_until("the answer is lost", async || psql(&cluster.url(), waiting) == "1").await;
+    // PostgreSQL itself does so some time after its client has vanished.
+    psql(&cluster.url(), CUT);
+    writes_work_again(&server, "second").await;
+    assert!(!deleting.is_finished());
+    deleting.abort();
     server.stop().await;
 }

@@ -25,28 +25,34 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
 /// Set in the process that runs a test as root of its own namespace.
 const IN_A_NAMESPACE: &str = "ROLECALL_TEST_IN_A_NAMESPACE";
 
+/// Mounts. False if this process may not. Then the test has run in another process that may, or is skipped.
+fn mounted(mut mount: Command) -> bool {
+    if mount.output().is_ok_and(|done| done.status.success()) {
+        return true;
+    }
+    let mut unshare = Command::new("unshare");
+    let may_unshare = unshare.args(["-Urm", "true"]).output().is_ok_and(|done| done.status.success());
+    if std::env::var_os(IN_A_NAMESPACE).is_some() || !may_unshare {
+        skipped("this process may neither mount nor run in a namespace where it may (`unshare -Urm`)");
+        return false;
+    }
+    let test = std::thread::current();
+    let mut again = Command::new("unshare");
+    again.arg("-Urm").arg(std::env::current_exe().unwrap()).args(["--exact", test.name().unwrap(), "--nocapture"]);
+    run(again.env(IN_A_NAMESPACE, "true"));
+    false
+}
+
 /// A small file system in memory.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None` if this process may not mount. Then the test has run in another process that may, or is skipped.
-    fn mount(test: &str) -> Option<Self> {
+    /// `None` as [`mounted`] says.
+    fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", "size=4m", "rolecall-test"]).arg(folder.path()).output();
-        if mounted.is_ok_and(|done| done.status.success()) {
-            return Some(Self(folder));
-        }
-        let mut unshare = Command::new("unshare");
-        let may_unshare = unshare.args(["-Urm", "true"]).output().is_ok_and(|done| done.status.success());
-        if std::env::var_os(IN_A_NAMESPACE).is_some() || !may_unshare {
-            skipped("this process may neither mount nor run in a namespace where it may (`unshare -Urm`)");
-            return None;
-        }
-        let mut again = Command::new("unshare");
-        again.arg("-Urm").arg(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
-        run(again.env(IN_A_NAMESPACE, "true"));
-        None
+        mount.args(["-t", "tmpfs", "-o", "size=4m", "rolecall-test"]).arg(folder.path());
+        mounted(mount).then_some(Self(folder))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -68,8 +74,26 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mounted_file_is_refused() {
+    let database = sqlite();
+    serve(&database.url).await.unwrap().stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("rolecall.db");
+    std::fs::write(&other, "").unwrap();
+    let mut mount = Command::new("mount");
+    mount.arg("--bind").arg(database.file().unwrap()).arg(&other);
+    if !mounted(mount) {
+        return;
+    }
+    let error = Store::open(&format!("sqlite://{}", other.display())).await.err();
+    Command::new("umount").arg(&other).status().unwrap();
+    assert!(matches!(error, Some(StoreError::MountPoint(_))), "{error:?}");
+    serve(&database.url).await.unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn writing_goes_on_once_a_full_disk_is_freed() {
-    let Some(disk) = SmallDisk::mount("files::writing_goes_on_once_a_full_disk_is_freed") else { return };
+    let Some(disk) = SmallDisk::mount() else { return };
     let url = format!("sqlite://{}", disk.path("rolecall.db").display());
     let server = serve(&url).await.unwrap();
     let mut stored = Vec::new();

@@ -283,27 +283,42 @@ fn one_connection_cannot_hold_the_memory_of_all_calls() {
 }
 
 #[test]
-fn abandoned_writes_hold_their_memory_until_they_are_decided() {
+fn an_abandoned_write_holds_its_memory_only_if_it_has_started() {
     on_postgres(async |database| {
         let url = database.url.clone();
-        let world = start_on(database, ConnectionLimits { call_bytes: 4 << 20, ..Default::default() }).await;
+        let world = start_on(database, ConnectionLimits { call_bytes: 2 << 20, ..Default::default() }).await;
         let direct = sea_orm::Database::connect(&url).await.unwrap();
         for gives_up in [GivesUp::AtItsDeadline, GivesUp::ByClosing] {
+            let kind = format!("{gives_up:?}").to_lowercase();
             // No write is decided while this transaction lasts.
             let lock = direct.begin().await.unwrap();
             lock.execute_unprepared("SELECT * FROM head FOR UPDATE").await.unwrap();
+            let large = permissions(&format!("large-{kind}"), LARGE);
+            let accepted = abandoned(&world, gives_up, &large).await;
+            assert!(accepted.as_ref().is_none_or(|status| reason(status) != "OVERLOADED"), "{accepted:?}");
+            let waiting = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let waiting = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, waiting);
             let began = Instant::now();
-            for number in 0.. {
-                assert!(began.elapsed() < PATIENCE, "{number} abandoned writes were accepted");
-                let status = abandoned(&world, gives_up, number).await;
-                if let Some(refused) = status.filter(|status| reason(status) == "OVERLOADED") {
-                    assert!(refused.message().contains("memory"), "{refused:?}");
-                    break;
-                }
+            while direct.query_one_raw(waiting.clone()).await.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap() == 0
+            {
+                assert!(began.elapsed() < PATIENCE, "the large write does not start");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
+            // These take more than all memory together.
+            let mut accepted = 0;
+            while accepted < 30 {
+                assert!(began.elapsed() < PATIENCE * 2, "only {accepted} abandoned writes were accepted");
+                let small = permissions(&format!("{kind}-{accepted}"), SMALL);
+                let status = abandoned(&world, gives_up, &small).await;
+                accepted += usize::from(status.is_none_or(|status| reason(&status) != "OVERLOADED"));
+            }
+            let refused = world.client().await.call(CREATE, &large).await;
+            assert_eq!(reason(&refused), "OVERLOADED", "{refused:?}");
+            assert!(refused.message().contains("memory"), "{refused:?}");
             check(world.channel().await).await.unwrap();
             lock.rollback().await.unwrap();
-            let after = permissions(&format!("after-{gives_up:?}").to_lowercase(), 0);
+            let after = permissions(&format!("after-{kind}"), LARGE);
             let began = Instant::now();
             while world.client().await.call(CREATE, &after).await.code() != Code::Ok {
                 assert!(began.elapsed() < PATIENCE, "the memory is not given back");
@@ -324,17 +339,21 @@ enum GivesUp {
     ByClosing,
 }
 
-/// A write of about 100 KiB.
-fn permissions(kind: &str, number: usize) -> Vec<u8> {
-    let spec = |at| wire::PermissionSpec { name: format!("{kind}-{number}-{at}"), description: "d".repeat(1_000) };
-    wire::BatchCreatePermissionsRequest { permissions: (0..100).map(spec).collect(), ..Default::default() }
+/// Two writes of as many KiB do not fit into the memory for large calls.
+const LARGE: usize = 450;
+const SMALL: usize = 100;
+
+/// A write of about `kib` KiB.
+fn permissions(prefix: &str, kib: usize) -> Vec<u8> {
+    let spec = |at| wire::PermissionSpec { name: format!("{prefix}-{at}"), description: "d".repeat(1_000) };
+    wire::BatchCreatePermissionsRequest { permissions: (0..kib).map(spec).collect(), ..Default::default() }
         .encode_to_vec()
 }
 
 /// Sends a write on a new connection and gives up. Returns its status if it was answered.
-async fn abandoned(world: &World, how: GivesUp, number: usize) -> Option<Status> {
+async fn abandoned(world: &World, how: GivesUp, request: &[u8]) -> Option<Status> {
     let client = world.client().await;
-    let message = framed(&permissions(&format!("{how:?}").to_lowercase(), number));
+    let message = framed(request);
     match how {
         GivesUp::AtItsDeadline => {
             let answer = client.begin_with(CREATE, message, true, Some("100m")).await.unwrap();

@@ -26,6 +26,8 @@ enum Form {
     Name {
         bytes_max: usize,
     },
+    Email,
+    EmailDomain,
     /// The id of an org or user.
     Id,
     /// Free text, which is only shown.
@@ -42,6 +44,7 @@ enum Form {
     Confirmation,
     Environment,
     RoleStructure,
+    View,
     /// The role structure that a project is converted to.
     ConvertedStructure,
     DisabledRoleStrategy,
@@ -66,6 +69,7 @@ fn form(message: &str, field: &str) -> Form {
         (_, "project") | ("CreateProjectRequest", "key") => Form::ProjectKey,
         ("CreateProjectRequest", "environment") => Form::Environment,
         ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
+        ("ListUserMembershipsRequest", "view") => Form::View,
         ("CreateProjectRequest", "template") => Form::Template,
         ("CreateProjectRequest", "owner_role") => NAME,
         ("ConvertRoleStructureRequest", "role_structure") => Form::ConvertedStructure,
@@ -83,9 +87,11 @@ fn form(message: &str, field: &str) -> Form {
         (_, "any" | "latest" | "to_default") => Form::True,
         // `MemberWrite.remove` is an empty message.
         ("MemberWrite", "remove")
+        | (_, "apply_to_existing" | "allow_provisioning" | "email_verified")
         | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
-        ("MemberWrite", "add" | "set")
+        ("SetOrgDomainsRequest", "domains")
+        | ("MemberWrite", "add" | "set")
         | ("OnDisabled", "replacements")
         | ("BatchCreatePermissionsRequest", "permissions")
         | ("BatchCreateRolesRequest", "roles")
@@ -95,6 +101,8 @@ fn form(message: &str, field: &str) -> Form {
         | (_, "all_of" | "any_of") => Form::Message,
         (_, "acting_user_id" | "viewer_user_id" | "target_user_id" | "creator_user_id" | "org_id" | "user_id")
         | (_, "org_ids" | "subscribe_org_ids") => Form::Id,
+        (_, "email") => Form::Email,
+        (_, "domain") => Form::EmailDomain,
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
         (_, "description" | "reason") => Form::Text { bytes_max: 1_024 },
@@ -160,6 +168,37 @@ impl Form {
             Self::Id => {
                 ["a b", " a", "a\t", "a\n", "a\0", "a\u{85}b", "a\u{a0}b", "a\u{2003}b", &long(128)].map(text).into()
             }
+            Self::Email => [
+                "bea",
+                "@acme.example",
+                "bea@",
+                "bea@b@acme.example",
+                "\"bea\"@acme.example",
+                "bea m@acme.example",
+                " bea@acme.example",
+                "bea\0@acme.example",
+                "bea@acme..example",
+                "bea@acme.example..",
+                "bea@xn--a.example",
+                &format!("{}@acme.example", "l".repeat(242)),
+            ]
+            .map(text)
+            .into(),
+            Self::EmailDomain => [
+                "a@b.example",
+                ".",
+                "a..example",
+                "a.example..",
+                "a b.example",
+                "a\0.example",
+                "-a.example",
+                "xn--a.example",
+                "*.a.example",
+                &long(254),
+                &"d".repeat(64),
+            ]
+            .map(text)
+            .into(),
             Self::Text { bytes_max } => ["a\0b", &long(bytes_max)].map(text).into(),
             Self::Template => ["b2c", "B2B", "b2b ", "a\0"].map(text).into(),
             Self::RequestId => ["a\0", "a\n", "a\u{7f}", "é", &long(128)].map(text).into(),
@@ -188,7 +227,7 @@ impl Form {
                 .map(|key| Bad { value: Value::Bytes(key.into()), reason: "NOT_CONFIRMED" })
                 .into(),
             Self::Environment => [0, 3, 99, -1].map(number).into(),
-            Self::RoleStructure => [3, 99, -1].map(number).into(),
+            Self::View | Self::RoleStructure => [3, 99, -1].map(number).into(),
             Self::ConvertedStructure => [0, 3, 99, -1].map(number).into(),
             Self::DisabledRoleStrategy => [4, 99, -1].map(number).into(),
             Self::UpdateMask => {
@@ -246,7 +285,9 @@ impl Field {
             };
             bad.push(Bad { value: Value::Absent, reason });
         }
-        if self.refuses_empty && matches!(self.form, Form::ProjectKey | Form::Name { .. } | Form::Id) {
+        if self.refuses_empty
+            && matches!(self.form, Form::ProjectKey | Form::Name { .. } | Form::Id | Form::EmailDomain)
+        {
             bad.push(Bad { value: Value::Bytes(Vec::new()), reason: "INVALID_FIELD" });
         }
         bad
@@ -422,7 +463,9 @@ fn expected_fields(contract: &Contract) -> BTreeSet<String> {
     while let Some(message) = messages.pop() {
         let Some(fields) = contract.fields(&message) else { continue };
         for field in fields {
-            if reached.insert(format!("{message}.{}", field.name())) && field.r#type() == Type::Message {
+            let name = format!("{message}.{}", field.name());
+            let is_input = !contract.has_behavior(&name, &[OUTPUT_ONLY]);
+            if reached.insert(name) && is_input && field.r#type() == Type::Message {
                 messages.push(field.type_name().into());
             }
         }
@@ -556,6 +599,8 @@ async fn nothing_is_found(server: &Server) {
         ("edits[0].add[0]", "nothing", "PERMISSION_NOT_FOUND", "rolecall.v1.Permission"),
         ("edits[0].remove[0]", "nothing", "PERMISSION_NOT_FOUND", "rolecall.v1.Permission"),
         ("permission", "nothing", "PERMISSION_NOT_FOUND", "rolecall.v1.Permission"),
+        ("domains[0].roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
+        ("domain", "nothing.example", "ORG_DOMAIN_NOT_FOUND", "rolecall.v1.OrgDomain"),
         ("rows[0].org_id", "nowhere", "ORG_NOT_FOUND", "rolecall.v1.Org"),
         ("rows[1].user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),
         ("rows[2].user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),
@@ -570,11 +615,17 @@ async fn nothing_is_found(server: &Server) {
             };
             // A check denies a missing object (K2). Creating needs no existing one, and neither does a user (U1). A message
             // has no name.
-            let denies = method.contains("CheckService") && *field != "project";
+            let answers = ["Check", "BatchCheck", "Explain"].contains(&method.rsplit('/').next().unwrap());
+            let denies = answers && *field != "project";
             let creates = matches!(form, Form::Message)
+                || method.contains("UserService") && *field == "user_id"
                 || matches!(
                     (method.rsplit('/').next().unwrap(), *field),
-                    ("CreateOrg", "org_id") | ("AddMember" | "ListUserMemberships", "user_id")
+                    ("CreateOrg", "org_id")
+                        | (
+                            "AddMember" | "ListUserMemberships" | "ListOrgsWithPermission" | "ProvisionMember",
+                            "user_id"
+                        )
                 );
             if denies || creates {
                 continue;

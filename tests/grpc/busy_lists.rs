@@ -1,13 +1,13 @@
 //! Lists that keep the database busy: they do not delay checks, health and other projects.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
 use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceClient;
 use rolecall::limits::{LISTS_PER_PROJECT_MAX, Limits, TURNS_WAITING_MAX};
 use rolecall::wire::{self, Decision, consistency::Requirement};
 use sea_orm::{ConnectionTrait, Database, TransactionTrait};
-use tonic::Code;
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -15,6 +15,9 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::fixture::suspending;
 use crate::server::Server;
 use crate::support::on_postgres;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const PREVIEWS: usize = 20;
 
 #[test]
 fn k4_lists_delay_neither_the_newest_revision_nor_health_nor_other_projects() {
@@ -87,28 +90,46 @@ fn r9_previews_of_one_project_delay_no_list_of_another() {
             on_disabled: suspending(),
             ..project.moving("acme", "Free")
         };
-        let mut previews = tokio::task::JoinSet::new();
-        for _ in 0..20 {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..PREVIEWS {
             let (channel, preview) = (server.channel.clone(), preview.clone());
-            previews.spawn(async move { SubscriptionServiceClient::new(channel).subscribe_org(preview).await });
+            calls.spawn(async move {
+                let answer = SubscriptionServiceClient::new(channel).subscribe_org(preview).await?.into_inner();
+                Ok::<_, Status>(answer.impact.unwrap().sample[0].user_id.clone())
+            });
         }
-        // As many previews read members as may.
         let waiting = "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let waiting = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, waiting);
-        let began = std::time::Instant::now();
-        let mut reading = 0;
-        while reading < LISTS_PER_PROJECT_MAX as i64 {
-            assert!(began.elapsed() < Duration::from_secs(30), "{reading} previews read");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let reading = async || {
             let row = direct.query_one_raw(waiting.clone()).await.unwrap().unwrap();
-            reading = row.try_get_by_index(0).unwrap();
+            row.try_get_by_index::<i64>(0).unwrap() as usize
+        };
+        let began = Instant::now();
+        while reading().await < LISTS_PER_PROJECT_MAX {
+            assert!(began.elapsed() < PATIENCE, "{} previews read", reading().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        // No more calls read or wait than may, so the rest is refused.
+        for _ in 0..LISTS_PER_PROJECT_MAX + TURNS_WAITING_MAX {
+            let channel = server.channel.clone();
+            let list = wire::ListMembersRequest { org_id: "acme".into(), ..Default::default() };
+            calls.spawn(async move {
+                let answer = MembershipServiceClient::new(channel).list_members(list).await?.into_inner();
+                Ok(answer.members[0].user_id.clone())
+            });
+        }
+        for _ in 0..PREVIEWS {
+            let refused = tokio::time::timeout(PATIENCE, calls.join_next()).await.expect("the rest is refused");
+            let refused = refused.unwrap().unwrap().unwrap_err();
+            assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+        }
+        assert_eq!(reading().await, LISTS_PER_PROJECT_MAX);
         let orgs = wire::ListOrgsRequest { project: other.key.into(), ..Default::default() };
         server.list_orgs(orgs).await.unwrap();
         lock.rollback().await.unwrap();
-        while let Some(answer) = previews.join_next().await {
-            assert_eq!(answer.unwrap().unwrap().into_inner().impact.unwrap().sample[0].user_id, "ann");
+        while let Some(answer) = calls.join_next().await {
+            assert_eq!(answer.unwrap().unwrap(), "ann");
         }
         direct.close().await.unwrap();
     });

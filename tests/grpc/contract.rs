@@ -9,7 +9,8 @@ use prost::Message;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use rolecall::grpc::DESCRIPTORS;
 use rolecall::wire::{
-    self, batch_subscribe_orgs_request, check_request, consistency, member_write, subscribe_org_request,
+    self, batch_subscribe_orgs_request, check_request, consistency, explain_request, member_write,
+    subscribe_org_request,
 };
 
 use crate::fixture::{in_an_hour, mask, remapping, roles, suspending, suspending_with_fallback, temporary, texts};
@@ -96,6 +97,17 @@ pub async fn shop(server: &Server) {
     for user in ["ann", "bob", "eve", "fay"] {
         shop.add("acme", user, &roles(&["Member"])).await;
     }
+    // A verified domain, and an unverified one.
+    shop.add("acme", "olga", &roles(&["Owner"])).await;
+    for (org_id, domain, acting) in [("globex", "globex.example", ""), ("acme", "acme.example", "olga")] {
+        let request = wire::SetOrgDomainsRequest {
+            org_id: org_id.into(),
+            domains: vec![wire::OrgDomainSpec { domain: domain.into(), ..Default::default() }],
+            acting_user_id: acting.into(),
+            ..Default::default()
+        };
+        server.set_org_domains(request).await.unwrap();
+    }
 }
 
 /// Returns requests of every RPC with every field set. They succeed on [`shop`] in this order. A method has several requests
@@ -113,6 +125,15 @@ pub fn requests(token: &str) -> Vec<Sent> {
         user_id: "ann".into(),
         question: Some(question),
         ..Default::default()
+    };
+    let explaining = |question: explain_request::Question| {
+        let request = wire::ExplainRequest {
+            org_id: "acme".into(),
+            user_id: "ann".into(),
+            question: Some(question),
+            ..Default::default()
+        };
+        ("rolecall.v1.CheckService/Explain", request.encode_to_vec())
     };
     let ann = || wire::CheckItem { org_id: "acme".into(), user_id: "ann".into(), permission: "invoices.view".into() };
     let edits = || {
@@ -388,6 +409,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
             wire::ListUserMembershipsRequest {
                 project: project(),
                 user_id: "ann".into(),
+                view: wire::MembershipView::Full.into(),
                 page_size: 10,
                 consistency: at_least(),
                 ..Default::default()
@@ -475,6 +497,57 @@ pub fn requests(token: &str) -> Vec<Sent> {
             .encode_to_vec(),
         ),
         (
+            "rolecall.v1.CheckService/Explain",
+            wire::ExplainRequest {
+                project: project(),
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                question: Some(explain_request::Question::Permission("invoices.view".into())),
+                consistency: at_least(),
+            }
+            .encode_to_vec(),
+        ),
+        explaining(explain_request::Question::Role("Member".into())),
+        explaining(explain_request::Question::AtLeastRole("Admin".into())),
+        explaining(explain_request::Question::AllOf(listed())),
+        explaining(explain_request::Question::AnyOf(listed())),
+        (
+            "rolecall.v1.CheckService/GetAccess",
+            wire::GetAccessRequest {
+                project: project(),
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                consistency: at_least(),
+                viewer_user_id: "ann".into(),
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/ListMembersWithPermission",
+            wire::ListMembersWithPermissionRequest {
+                project: project(),
+                org_id: "acme".into(),
+                permission: "invoices.view".into(),
+                consistency: at_least(),
+                viewer_user_id: "ann".into(),
+                page_size: 10,
+                page_token: String::new(),
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/ListOrgsWithPermission",
+            wire::ListOrgsWithPermissionRequest {
+                project: project(),
+                user_id: "ann".into(),
+                permission: "invoices.view".into(),
+                consistency: at_least(),
+                page_size: 10,
+                page_token: String::new(),
+            }
+            .encode_to_vec(),
+        ),
+        (
             "rolecall.v1.CheckService/BatchCheck",
             wire::BatchCheckRequest { project: project(), items: vec![ann()], defaults: None, consistency: at_least() }
                 .encode_to_vec(),
@@ -494,6 +567,97 @@ pub fn requests(token: &str) -> Vec<Sent> {
             wire::BatchCheckRequest {
                 items: vec![ann()],
                 consistency: requirement(consistency::Requirement::Latest(true)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/SetOrgDomains",
+            wire::SetOrgDomainsRequest {
+                project: project(),
+                org_id: "acme".into(),
+                domains: vec![wire::OrgDomainSpec {
+                    domain: "acme.example".into(),
+                    roles: texts(&["Member"]),
+                    apply_to_existing: true,
+                }],
+                request_id: request_id("domains"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/VerifyOrgDomain",
+            wire::VerifyOrgDomainRequest {
+                project: project(),
+                org_id: "acme".into(),
+                domain: "acme.example".into(),
+                request_id: request_id("verification"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.OrgService/ListJoinableOrgs",
+            wire::ListJoinableOrgsRequest {
+                project: project(),
+                email: "zoe@acme.example".into(),
+                email_verified: true,
+                page_size: 10,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.MembershipService/ProvisionMember",
+            wire::ProvisionMemberRequest {
+                project: project(),
+                org_id: "globex".into(),
+                user_id: "yan".into(),
+                email: "yan@globex.example".into(),
+                email_verified: true,
+                allow_provisioning: true,
+                request_id: request_id("provisioning"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.UserService/BlockUser",
+            wire::BlockUserRequest {
+                project: project(),
+                user_id: "zoe".into(),
+                request_id: request_id("block"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.UserService/GetUser",
+            wire::GetUserRequest { project: project(), user_id: "zoe".into(), consistency: at_least() }.encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.UserService/UnblockUser",
+            wire::UnblockUserRequest {
+                project: project(),
+                user_id: "zoe".into(),
+                request_id: request_id("unblock"),
+                reason: reason(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.UserService/DeleteUser",
+            wire::DeleteUserRequest {
+                project: project(),
+                user_id: "ann".into(),
+                request_id: request_id("user-deletion"),
+                reason: reason(),
                 ..Default::default()
             }
             .encode_to_vec(),

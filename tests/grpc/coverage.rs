@@ -54,7 +54,7 @@ fn every_rpc_returns_a_revision_that_at_least_accepts_and_revisions_grow() {
 
 #[test]
 fn every_reason_has_its_code_and_a_test() {
-    let reasons = (1..).map_while(|number| ErrorReason::try_from(number).ok());
+    let reasons = (1..1_000).filter_map(|number| ErrorReason::try_from(number).ok());
     let table: Vec<_> = reasons.map(|reason| (reason.as_str_name(), status::code(reason))).collect();
     assert_eq!(table, REASONS, "reasons and their codes are part of the API");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/grpc");

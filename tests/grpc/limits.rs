@@ -476,6 +476,7 @@ fn p7_get_server_info_returns_the_limits() {
         managed_roles: 19,
         member_roles: 16,
         org_invitations: 20,
+        org_domains: 20,
         bulk_rows: 17,
         batch_check_items: 18,
     };
@@ -490,6 +491,7 @@ fn p7_get_server_info_returns_the_limits() {
             managed_roles_max: 19,
             member_roles_max: 16,
             org_invitations_max: 20,
+            org_domains_max: 20,
             bulk_rows_max: 17,
             batch_check_items_max: 18,
             page_size_max: 1_000,

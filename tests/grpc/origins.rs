@@ -25,6 +25,7 @@ fn shown(member: &wire::Member) -> String {
         MembershipOrigin::Direct => "direct",
         MembershipOrigin::Creator => "creator",
         MembershipOrigin::Invitation => "invitation",
+        MembershipOrigin::Domain => "domain",
         MembershipOrigin::Migration => "migration",
     };
     let roles: Vec<String> = member.roles.iter().map(|role| format!("{} {}", role.role, word(role.origin()))).collect();

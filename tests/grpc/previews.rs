@@ -8,9 +8,18 @@ use crate::fixture::{Project, add, in_an_hour, remove, role, roles, row, set, te
 use crate::refusals::refused;
 use crate::server::{on_both, on_both_with};
 
+macro_rules! time_of {
+    ($resource:expr) => {
+        $resource.create_time
+    };
+    ($resource:expr, $time:ident) => {
+        $resource.$time
+    };
+}
+
 /// Previews a write, applies it, and compares the two answers except for times of creation and revisions.
 macro_rules! previewed {
-    ($methods:ident, $server:ident.$method:ident($request:expr) $(, $resource:ident)?) => {
+    ($methods:ident, $server:ident.$method:ident($request:expr) $(, $resource:ident $($time:ident)?)?) => {
         // Boxed: otherwise the future of the test would hold every write and overflow the stack.
         Box::pin(async {
         let mut request = $request;
@@ -30,7 +39,7 @@ macro_rules! previewed {
         assert_ne!(done.revision, before);
         for answer in [&mut preview, &mut done] {
             answer.revision.clear();
-            $(answer.$resource.as_mut().unwrap().create_time.take().unwrap();)?
+            $(time_of!(answer.$resource.as_mut().unwrap() $(, $time)?).take().unwrap();)?
         }
         preview.impact = without_sample(&preview.impact);
         assert_eq!(preview, done);
@@ -163,6 +172,40 @@ fn r9_a_preview_stores_nothing_and_returns_what_the_real_call_returns() {
             ]))
         );
         previewed!(methods, server.remove_member(project.removing("initech", "ann")));
+        project.grant("Paid", "Owner", &["rolecall::can_edit_org_access", "rolecall::can_invite"]).await;
+        let (org_id, domain) = (|| "initech".to_string(), || "initech.example".to_string());
+        previewed!(
+            methods,
+            server.set_org_domains(wire::SetOrgDomainsRequest {
+                org_id: org_id(),
+                domains: vec![wire::OrgDomainSpec { domain: domain(), ..Default::default() }],
+                acting_user_id: "zoe".into(),
+                ..Default::default()
+            })
+        );
+        previewed!(
+            methods,
+            server.verify_org_domain(wire::VerifyOrgDomainRequest {
+                org_id: org_id(),
+                domain: domain(),
+                ..Default::default()
+            })
+        );
+        previewed!(
+            methods,
+            server.provision_member(wire::ProvisionMemberRequest {
+                org_id: org_id(),
+                user_id: "dan".into(),
+                email: "dan@initech.example".into(),
+                email_verified: true,
+                ..Default::default()
+            })
+        );
+        let user_id = || "dan".to_string();
+        let block = wire::BlockUserRequest { user_id: user_id(), ..Default::default() };
+        previewed!(methods, server.block_user(block), user block_time);
+        previewed!(methods, server.unblock_user(wire::UnblockUserRequest { user_id: user_id(), ..Default::default() }));
+        previewed!(methods, server.delete_user(wire::DeleteUserRequest { user_id: user_id(), ..Default::default() }));
         previewed!(methods, server.delete_role_mapping(project.deleting("Paid", "Gold")));
         let org_id = "initech".into();
         previewed!(methods, server.delete_org(wire::DeleteOrgRequest { org_id, ..Default::default() }));

@@ -90,6 +90,8 @@ fn p6_the_data_of_a_deleted_project_is_purged_and_its_key_stays_retired() {
             fill(project, org_id, 30).await;
         }
         project.delete_org("initech").await;
+        let block = wire::BlockUserRequest { project: "multi".into(), user_id: "user-1".into(), ..Default::default() };
+        server.block_user(block).await.unwrap();
         let request = wire::DeleteProjectRequest {
             project: "multi".into(),
             confirm: "multi".into(),
@@ -107,6 +109,7 @@ fn p6_the_data_of_a_deleted_project_is_purged_and_its_key_stays_retired() {
                 && purged.grants == 0
                 && purged.orgs_len() == 0
                 && purged.memberships_len() == 0
+                && purged.block_of("user-1").is_none()
         );
         let create = |reuse_deleted_key| wire::CreateProjectRequest {
             key: "multi".into(),

@@ -77,6 +77,17 @@ pub const REASONS: &[(&str, Code)] = &[
     ("UNKNOWN_METHOD", Code::Unimplemented),
     ("CALL_FAILED", Code::Unknown),
     ("INTERNAL", Code::Internal),
+    ("ACTING_USER_BLOCKED", Code::PermissionDenied),
+    ("VIEWER_BLOCKED", Code::PermissionDenied),
+    ("EMAIL_NOT_VERIFIED", Code::FailedPrecondition),
+    ("DOMAIN_NOT_LISTED", Code::FailedPrecondition),
+    ("DOMAIN_NOT_VERIFIED", Code::FailedPrecondition),
+    ("NO_ENABLED_ROLE", Code::FailedPrecondition),
+    ("REMOVED_BEFORE", Code::FailedPrecondition),
+    ("PUBLIC_DOMAIN", Code::InvalidArgument),
+    ("ROLE_INTERNAL", Code::FailedPrecondition),
+    ("ORG_DOMAIN_NOT_FOUND", Code::NotFound),
+    ("REPEATED_DOMAIN", Code::InvalidArgument),
 ];
 
 /// An error with its details.

@@ -17,6 +17,7 @@ use rolecall::grpc::generated::role_mapping_service_client::RoleMappingServiceCl
 use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::grpc::generated::server_service_client::ServerServiceClient;
 use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceClient;
+use rolecall::grpc::generated::user_service_client::UserServiceClient;
 use rolecall::limits::Limits;
 use rolecall::server::{Config, ConnectionLimits, Listen, Running};
 use rolecall::wire;
@@ -221,6 +222,9 @@ rpcs! {
         list_orgs(ListOrgsRequest) -> ListOrgsResponse;
         update_org(UpdateOrgRequest) -> UpdateOrgResponse;
         delete_org(DeleteOrgRequest) -> DeleteOrgResponse;
+        set_org_domains(SetOrgDomainsRequest) -> SetOrgDomainsResponse;
+        verify_org_domain(VerifyOrgDomainRequest) -> VerifyOrgDomainResponse;
+        list_joinable_orgs(ListJoinableOrgsRequest) -> ListJoinableOrgsResponse;
     }
     SubscriptionServiceClient {
         subscribe_org(SubscribeOrgRequest) -> SubscribeOrgResponse;
@@ -237,6 +241,13 @@ rpcs! {
         set_member_roles(SetMemberRolesRequest) -> SetMemberRolesResponse;
         remove_member(RemoveMemberRequest) -> RemoveMemberResponse;
         batch_write_members(BatchWriteMembersRequest) -> BatchWriteMembersResponse;
+        provision_member(ProvisionMemberRequest) -> ProvisionMemberResponse;
+    }
+    UserServiceClient {
+        get_user(GetUserRequest) -> GetUserResponse;
+        block_user(BlockUserRequest) -> BlockUserResponse;
+        unblock_user(UnblockUserRequest) -> UnblockUserResponse;
+        delete_user(DeleteUserRequest) -> DeleteUserResponse;
     }
     InvitationServiceClient {
         create_invitation(CreateInvitationRequest) -> CreateInvitationResponse;
@@ -248,6 +259,10 @@ rpcs! {
     }
     CheckServiceClient {
         check(CheckRequest) -> CheckResponse;
+        explain(ExplainRequest) -> ExplainResponse;
+        get_access(GetAccessRequest) -> GetAccessResponse;
+        list_members_with_permission(ListMembersWithPermissionRequest) -> ListMembersWithPermissionResponse;
+        list_orgs_with_permission(ListOrgsWithPermissionRequest) -> ListOrgsWithPermissionResponse;
         batch_check(BatchCheckRequest) -> BatchCheckResponse;
     }
     ServerServiceClient {

@@ -1,8 +1,10 @@
 //! Temporary roles: B5.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rolecall::wire::{self, Decision};
+use rolecall::clock;
+use rolecall::limits::EXPIRED_ROLE_SECONDS;
+use rolecall::wire::{self, Decision, consistency::Requirement};
 
 use crate::fixture::{Project, after, in_an_hour, micros, permanent, role, roles, shown, soon, temporary, wait_until};
 use crate::refusals::refused;
@@ -168,5 +170,34 @@ fn g5_expiries_are_judged_by_the_clock_even_after_a_commit_by_a_clock_that_was_a
         project.remove("acme", "ann").await;
         let kept = project.set("acme", "bob", &[role("Admin")]).await;
         assert!(kept.roles[0].expire_time.is_some());
+    });
+}
+
+#[test]
+fn b5_the_system_removes_roles_that_expired_30_days_ago() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        project.add("acme", "ann", &roles(&["Admin"])).await;
+        project.add("acme", "bob", &[temporary("Admin", in_an_hour())]).await;
+        let before = server.head().await;
+        let micros = (clock::now().0 - (EXPIRED_ROLE_SECONDS + 60) * 1_000_000).to_string();
+        let server = server.restarted_after(&format!("UPDATE temporary_roles SET expire_time = {micros}")).await;
+        let began = Instant::now();
+        let removal = loop {
+            assert!(began.elapsed() < Duration::from_secs(60), "the role is not removed");
+            match server.commits_since(before).await.pop() {
+                Some(commit) => break commit,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        assert_eq!((removal.kind.as_ref(), removal.actor.as_ref()), ("RemoveExpiredRoles", "system"));
+        for (user, decision) in [("bob", Decision::NotAMember), ("ann", Decision::Allowed)] {
+            let latest = wire::CheckRequest {
+                consistency: Some(wire::Consistency { requirement: Some(Requirement::Latest(true)) }),
+                ..server.single().asking("acme", user, "rolecall::can_invite")
+            };
+            assert_eq!(server.check(latest).await.unwrap().decision(), decision);
+        }
     });
 }

@@ -194,6 +194,7 @@ pub async fn shows_members_at(desk: &Desk, state: &State, users: &[&str]) {
                 at: state.revision(),
                 project: state.project(&project.record.key).unwrap().clone(),
                 user_id: user.clone(),
+                filter: MemberFilter::ALL,
                 after,
                 limit: 2,
                 now: desk.now,
@@ -257,7 +258,11 @@ impl Look<'_> {
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping).unwrap();
         for (id, permission) in self.project.permissions.entries().filter(|(id, _)| id.number() % 3 != 0) {
             let granted = |role: &RoleId| mapping.row(*role).is_some_and(|row| row.contains(id));
-            let having = |row: &&MemberRow| self.roles(&row.member.user_id).1.iter().any(granted);
+            let blocked = |user: &UserId| self.project.block_of(user.as_str()).is_some();
+            let having = |row: &&MemberRow| {
+                let user = &row.member.user_id;
+                !blocked(user) && self.roles(user).1.iter().any(granted)
+            };
             let having: Vec<MemberRow> = expected.iter().filter(having).cloned().collect();
             let listed = self.listed(MemberFilter { permission: Some(id), ..all }, 1).await;
             assert_eq!(listed, having, "members with `{}`", permission.name);

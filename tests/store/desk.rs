@@ -5,13 +5,14 @@ use std::sync::Arc;
 use rolecall::domain::Refusal;
 use rolecall::domain::collections::hash::HashKey;
 use rolecall::domain::commands::command::{
-    BatchWriteMembers, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole,
-    CreateRoleMapping, DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, GrantEdit,
-    MemberWrite, NewPermission, OnDisabled, Place, PromoteRoleMapping, Purge, ReorderRoles, RoleAssignment,
-    RoleMappingEdits, SubscribeOrg, SubscribeTo, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write,
-    WriteMember,
+    BatchWriteMembers, BlockUser, ConvertRoleStructure, CreateOrg, CreatePermissions, CreateProject, CreateRole,
+    CreateRoleMapping, DeleteOrg, DeletePermission, DeleteProject, DeleteRole, DeleteRoleMapping, DeleteUser,
+    GrantEdit, MemberWrite, NewOrgDomain, NewPermission, OnDisabled, Place, PromoteRoleMapping, ProvisionMember, Purge,
+    ReorderRoles, RoleAssignment, RoleMappingEdits, SetOrgDomains, SubscribeOrg, SubscribeTo, UnblockUser,
+    UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping, Write, WriteMember,
 };
 use rolecall::domain::commands::group::{Commit, Known, Verdict, Work, decide_group};
+use rolecall::domain::model::email::{EmailAddress, EmailDomain};
 use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::model::template::B2B;
 use rolecall::domain::rules::member_list::MemberFilter;
@@ -407,4 +408,41 @@ pub fn delete_project(project: &str) -> Command {
 
 pub fn delete_org(project: &str, org_id: &str) -> Command {
     Command::DeleteOrg(DeleteOrg { project: key(project), org_id: org(org_id) })
+}
+
+pub fn block_user(project: &str, user_id: &str) -> Command {
+    Command::BlockUser(BlockUser { project: key(project), user_id: user(user_id) })
+}
+
+pub fn unblock_user(project: &str, user_id: &str) -> Command {
+    Command::UnblockUser(UnblockUser { project: key(project), user_id: user(user_id) })
+}
+
+pub fn delete_user(project: &str, user_id: &str) -> Command {
+    Command::DeleteUser(DeleteUser { project: key(project), user_id: user(user_id) })
+}
+
+/// Domains with the names of their roles. Each applies to existing members.
+pub fn set_domains(project: &str, org_id: &str, domains: &[(&str, &[&str])]) -> Command {
+    let new = |(domain, roles): &(&str, &[&str])| NewOrgDomain {
+        domain: EmailDomain::stored(*domain),
+        roles: roles.iter().map(|name| role(name)).collect(),
+        apply_to_existing: true,
+    };
+    Command::SetOrgDomains(SetOrgDomains {
+        project: key(project),
+        org_id: org(org_id),
+        domains: domains.iter().map(new).collect(),
+    })
+}
+
+pub fn provision(project: &str, org_id: &str, user_id: &str, domain: &str) -> Command {
+    Command::ProvisionMember(ProvisionMember {
+        project: key(project),
+        org_id: org(org_id),
+        user_id: user(user_id),
+        email: EmailAddress::stored(format!("x@{domain}")),
+        email_verified: true,
+        allow_provisioning: user_id.len().is_multiple_of(2),
+    })
 }

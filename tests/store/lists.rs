@@ -117,7 +117,15 @@ async fn the_largest_page_is_answered(database: TestDatabase) {
     let (at, project) = (desk.revision(), desk.state.project(&key("shop")).unwrap().clone());
     let org = project.org(&names[0]).unwrap().clone();
     let (now, limit) = (desk.now, PAGE_SIZE_MAX);
-    let ask = ListUserMemberships { at, project: project.clone(), user_id: user("ann"), after: None, limit, now };
+    let ask = ListUserMemberships {
+        at,
+        project: project.clone(),
+        user_id: user("ann"),
+        filter: MemberFilter::ALL,
+        after: None,
+        limit,
+        now,
+    };
     assert_eq!(desk.store.list_user_memberships(&ask).await.unwrap().len(), full);
     let ask = ListMembers { at, project, org, filter: MemberFilter::ALL, after: None, limit, now };
     assert_eq!(desk.store.list_members(&ask).await.unwrap().len(), full);

@@ -200,6 +200,7 @@ async fn b4_memberships_of_a_user_are_listed_by_pages(database: TestDatabase) {
             at: desk.revision(),
             project: project.clone(),
             user_id: user(user_id),
+            filter: MemberFilter::ALL,
             after,
             limit,
             now,

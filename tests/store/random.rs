@@ -11,10 +11,10 @@ use rolecall::wire::change::noun;
 
 use crate::agreement::{agrees, shows_members, shows_members_at, undoes};
 use crate::desk::{
-    Desk, answering, convert, create_mapping, create_org, create_permissions, create_project, create_role,
-    delete_mapping, delete_org, delete_permission, delete_project, delete_role, given, grant, key, manage, promote,
-    remap, rename_mapping, rename_permission, rename_role, reorder_roles, role, subscribe, suspend, update_mapping,
-    update_project, user, write_member,
+    Desk, answering, block_user, convert, create_mapping, create_org, create_permissions, create_project, create_role,
+    delete_mapping, delete_org, delete_permission, delete_project, delete_role, delete_user, given, grant, key, manage,
+    promote, provision, remap, rename_mapping, rename_permission, rename_role, reorder_roles, role, set_domains,
+    subscribe, suspend, unblock_user, update_mapping, update_project, user, write_member,
 };
 use crate::on_both;
 use crate::support::TestDatabase;
@@ -23,6 +23,8 @@ on_both! {
     random_histories_are_stored_as_they_were_decided
 }
 
+/// No command here invites.
+const INVITATION: usize = 13;
 const PROJECTS: [&str; 2] = ["shop", "forum"];
 const ROLES: [&str; 7] = ["Owner", "Admin", "Member", "Guest", "GUEST", "Staff", "Staff two"];
 const PERMISSIONS: [&str; 5] = ["a", "b", "c", "d", "rolecall::can_invite"];
@@ -31,13 +33,13 @@ const ORGS: [&str; 4] = ["acme", "globex", "made-by-somebody", "initech"];
 const USERS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "creator"];
 
 /// Groups per history, and the seeds of the histories.
-const GROUPS: usize = 110;
+const GROUPS: usize = 160;
 const SEEDS: [u64; 3] = [3, 77, 2_026];
 
 async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
-    let mut changed = [0; 12];
+    let mut changed = [0; 16];
     for seed in SEEDS {
         let mut dice = Dice(seed);
         // The State of a server that is behind the database.
@@ -73,7 +75,10 @@ async fn random_histories_are_stored_as_they_were_decided(database: TestDatabase
     undoes(&desk).await;
     // A history in which nearly all commands are refused proves little.
     let rare: Vec<_> = accepted.iter().filter(|(_, count)| **count < 5).collect();
-    assert!(changed[1..].iter().all(|count| *count >= 10), "hardly ever changed: {changed:?}");
+    assert!(
+        changed[1..].iter().enumerate().all(|(at, count)| at + 1 == INVITATION || *count >= 10),
+        "hardly ever changed: {changed:?}"
+    );
     assert!(accepted.len() >= 21 && rare.is_empty(), "hardly ever accepted: {rare:?} of {accepted:?}");
 }
 
@@ -222,7 +227,16 @@ impl Dice {
                 let to = [RoleStructure::MultiRole, RoleStructure::SingleRole][self.below(2)];
                 convert(project, to, if to == RoleStructure::SingleRole { &names } else { &[] })
             }
-            41..=47 => subscribe(project, &org, &mapping_name),
+            41 | 42 => match self.below(6) {
+                0 | 1 => block_user(project, self.of(&USERS)),
+                2 | 3 => unblock_user(project, self.of(&USERS)),
+                _ => delete_user(project, self.of(&USERS)),
+            },
+            43 | 44 => {
+                let roles = self.several(&present.roles);
+                set_domains(project, &org, &[("a.example", &roles), ("b.example", &roles[..roles.len().min(1)])])
+            }
+            45..=47 => provision(project, &org, self.of(&USERS), self.of(&["a.example", "b.example", "c.example"])),
             48..=59 => {
                 let add = |org: &str, user| write_member(project, org, user, Write::Add(Vec::new()));
                 return self.disabling(desk, project).unwrap_or_else(|| add(&org, USERS[0]));

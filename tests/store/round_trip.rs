@@ -7,8 +7,9 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::{Change, Command, State};
 
 use crate::desk::{
-    Desk, create_mapping, create_org, create_permissions, create_project, create_role, given, grant, hash_key, key,
-    member, promote, role, subscribe, update_mapping, user, write_member, write_members,
+    Desk, block_user, create_mapping, create_org, create_permissions, create_project, create_role, delete_user, given,
+    grant, hash_key, key, member, promote, provision, role, set_domains, subscribe, unblock_user, update_mapping, user,
+    write_member, write_members,
 };
 use crate::on_both;
 use crate::support::TestDatabase;
@@ -83,9 +84,19 @@ pub async fn story(desk: &mut Desk) -> Vec<Commit> {
             write_member("shop", "globex", "user-1", Write::Set(given(&["Billing Manager"], now))),
             write_member("shop", "globex", "user-2", Write::Remove),
             write_member("shop", "acme", "user-1", Write::Remove),
+            block_user("shop", "user-1"),
+            block_user("shop", "stranger"),
+            block_user("forum", "user-1"),
+            unblock_user("shop", "stranger"),
+            delete_user("shop", "user-3"),
+            set_domains("shop", "globex", &[("a.example", &["Member", "Admin"]), ("b.example", &[])]),
+            provision("shop", "globex", "user-7", "a.example"),
+            set_domains("shop", "globex", &[("a.example", &["Member", "Admin"])]),
+            provision("shop", "globex", "new", "a.example"),
         ])
         .await,
     );
+    commits.extend(desk.write(vec![unblock_user("forum", "user-1"), block_user("forum", "user-2")]).await);
     commits
 }
 

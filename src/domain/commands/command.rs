@@ -1,6 +1,6 @@
 //! The commands of callers. All their fields are parsed; `decide` accepts or refuses them.
 
-use crate::domain::model::email::EmailAddress;
+use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::id::{OrgNo, ProjectId};
 use crate::domain::model::invitation::InvitationId;
 use crate::domain::model::name::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, UserId};
@@ -50,7 +50,8 @@ commands! {
     UpdateProject ConvertRoleStructure DeleteProject CreatePermissions UpdatePermission DeletePermission
     CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
-    BatchWriteMembers CreateInvitations RevokeInvitation AcceptInvitation
+    BatchWriteMembers BlockUser UnblockUser DeleteUser CreateInvitations RevokeInvitation AcceptInvitation
+    SetOrgDomains VerifyOrgDomain ProvisionMember RemoveExpiredRoles
 }
 
 #[derive(Clone, Debug)]
@@ -396,6 +397,67 @@ pub struct AcceptInvitation {
     pub email_verified: bool,
 }
 
+/// Replaces the e-mail domains of an org (J1).
+#[derive(Clone, Debug)]
+pub struct SetOrgDomains {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub domains: Vec<NewOrgDomain>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewOrgDomain {
+    pub domain: EmailDomain,
+    /// An empty list means the `default_role` of the project at the time of joining.
+    pub roles: Vec<RoleName>,
+    pub apply_to_existing: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct VerifyOrgDomain {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub domain: EmailDomain,
+}
+
+/// Makes a user a member by the domain of the user's address (J2).
+#[derive(Clone, Debug)]
+pub struct ProvisionMember {
+    pub project: ProjectKey,
+    pub org_id: OrgId,
+    pub user_id: UserId,
+    pub email: EmailAddress,
+    pub email_verified: bool,
+    /// Allows a user whom somebody else removed (J3).
+    pub allow_provisioning: bool,
+}
+
+/// Blocks a user in the project (U1).
+#[derive(Clone, Debug)]
+pub struct BlockUser {
+    pub project: ProjectKey,
+    pub user_id: UserId,
+}
+
+#[derive(Clone, Debug)]
+pub struct UnblockUser {
+    pub project: ProjectKey,
+    pub user_id: UserId,
+}
+
+/// Removes a user from every org (U2).
+#[derive(Clone, Debug)]
+pub struct DeleteUser {
+    pub project: ProjectKey,
+    pub user_id: UserId,
+}
+
+/// Removes the roles that expired 30 days ago from a chunk of members. A command of the actor `system` (B5).
+#[derive(Clone, Debug)]
+pub struct RemoveExpiredRoles {
+    pub project: ProjectKey,
+}
+
 /// Purges some deleted data. A command of the actor `system`.
 #[derive(Clone, Debug)]
 pub struct Purge {
@@ -416,6 +478,7 @@ impl Command {
                 | Self::DeleteOrg(_)
                 | Self::CreateInvitations(_)
                 | Self::RevokeInvitation(_)
+                | Self::SetOrgDomains(_)
         )
     }
 
@@ -447,7 +510,10 @@ impl Command {
             | Self::ReorderRoles(_)
             | Self::DeleteRole(_)
             | Self::BatchSubscribeOrgs(_)
-            | Self::DeleteRoleMapping(_) => GROUP_ROWS_MAX,
+            | Self::DeleteRoleMapping(_)
+            | Self::RemoveExpiredRoles(_)
+            // It looks for the user in every org.
+            | Self::DeleteUser(_) => GROUP_ROWS_MAX,
             Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,
             Self::BatchWriteMembers(command) => command.rows.len().max(1),
             Self::CreateInvitations(command) => command.rows.len().max(1),
@@ -462,7 +528,12 @@ impl Command {
             | Self::UpdateOrg(_)
             | Self::WriteMember(_)
             | Self::RevokeInvitation(_)
-            | Self::AcceptInvitation(_) => 1,
+            | Self::AcceptInvitation(_)
+            | Self::BlockUser(_)
+            | Self::UnblockUser(_)
+            | Self::VerifyOrgDomain(_)
+            | Self::ProvisionMember(_) => 1,
+            Self::SetOrgDomains(command) => command.domains.len().max(1),
         }
     }
 }

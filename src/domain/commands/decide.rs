@@ -6,7 +6,8 @@ use crate::domain::commands::command::Command;
 use crate::domain::commands::draft::{Draft, Terms};
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::{
-    invitation, membership, org, permission, project, purge, role, role_mapping, role_set, subscription,
+    expired_roles, invitation, membership, org, org_domain, permission, project, provisioning, purge, role,
+    role_mapping, role_set, subscription, user,
 };
 use crate::domain::impact::impact;
 use crate::domain::impact::report::Impact;
@@ -44,8 +45,8 @@ pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Dec
     };
     let (next, changes) = draft.into_parts();
     let impact = match command {
-        // Purging deleted data affects no members.
-        Command::Purge(_) => Impact::default(),
+        // Neither deleted data nor expired roles affect members.
+        Command::Purge(_) | Command::RemoveExpiredRoles(_) => Impact::default(),
         _ => {
             let visibility = Visibility::of(terms.call.acting_user.as_ref());
             impact(state, &next, &changes, visibility, terms.now)
@@ -110,6 +111,13 @@ fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
         Command::CreateInvitations(command) => invitation::create(draft, command),
         Command::RevokeInvitation(command) => invitation::revoke(draft, command),
         Command::AcceptInvitation(command) => invitation::accept(draft, command),
+        Command::BlockUser(command) => user::block(draft, command),
+        Command::UnblockUser(command) => user::unblock(draft, command),
+        Command::DeleteUser(command) => user::delete(draft, command),
+        Command::SetOrgDomains(command) => org_domain::set(draft, command),
+        Command::VerifyOrgDomain(command) => org_domain::verify(draft, command),
+        Command::ProvisionMember(command) => provisioning::provision(draft, command),
+        Command::RemoveExpiredRoles(command) => expired_roles::remove(draft, command),
         Command::Purge(command) => purge::purge(draft, command),
     }
 }

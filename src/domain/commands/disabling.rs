@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::commands::command::OnDisabled;
 use crate::domain::commands::draft::Draft;
-use crate::domain::commands::{fallback, replacement, role_set};
+use crate::domain::commands::{fallback, org_domain, replacement, role_set};
 use crate::domain::model::fallback::{Fallback, first_enabled_fallback};
 use crate::domain::model::id::{RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::name::{RoleMappingName, RoleName};
@@ -39,13 +39,20 @@ pub struct Disabling<'a> {
     remapped: BTreeMap<(RoleMappingId, RoleSetId), RoleSetId>,
 }
 
-/// Counts the members and pending invitations whose roles the strategy does not cover.
+/// Counts the members, pending invitations and e-mail domains whose roles the strategy does not cover.
 #[derive(Default)]
 struct Uncovered {
     held: BTreeMap<RoleId, u64>,
     members: u64,
     invitations: u64,
+    domains: u64,
     orgs: u64,
+}
+
+impl Uncovered {
+    fn total(&self) -> u64 {
+        self.members + self.invitations + self.domains
+    }
 }
 
 impl<'a> Disabling<'a> {
@@ -97,7 +104,7 @@ impl<'a> Disabling<'a> {
         Self::new(project, on_disabled, disabled, &mapping.record.name)
     }
 
-    /// Refuses if a role of a member or pending invitation would be disabled that the strategy does not cover.
+    /// Refuses if a role of a member, pending invitation or e-mail domain would be disabled that the strategy does not cover.
     pub fn check_covered<'o>(&mut self, orgs: impl Iterator<Item = &'o Org>, now: Time) -> Result<(), Refusal> {
         if matches!(self.strategy, Strategy::Suspend { .. }) {
             return Ok(());
@@ -108,28 +115,35 @@ impl<'a> Disabling<'a> {
             if newly_disabled.is_empty() {
                 continue;
             }
-            let before = uncovered.members + uncovered.invitations;
+            let before = uncovered.total();
             self.project.each_membership(org, |member| {
                 let mut roles = self.disabled_of(org, member, &newly_disabled, now);
                 roles.retain(|&role| self.replacement_of(role).is_none());
                 uncovered.members += u64::from(!roles.is_empty());
                 roles.into_iter().for_each(|role| *uncovered.held.entry(role).or_default() += 1);
             });
+            let uncovered_of = |roles: &[RoleId]| -> Vec<RoleId> {
+                let disabled = roles.iter().copied().filter(|role| newly_disabled.contains(role));
+                disabled.filter(|&role| self.replacement_of(role).is_none()).collect()
+            };
             self.project.each_invitation(org, now, |_, set| {
-                let uncovered_role =
-                    |role: &&RoleId| newly_disabled.contains(role) && self.replacement_of(**role).is_none();
-                let roles: Vec<RoleId> = set.roles.iter().filter(uncovered_role).copied().collect();
+                let roles = uncovered_of(&set.roles);
                 uncovered.invitations += u64::from(!roles.is_empty());
                 roles.into_iter().for_each(|role| *uncovered.held.entry(role).or_default() += 1);
             });
-            uncovered.orgs += u64::from(uncovered.members + uncovered.invitations > before);
+            for rule in org.domains() {
+                let roles = uncovered_of(self.project.domain_roles(rule));
+                uncovered.domains += u64::from(!roles.is_empty());
+                roles.into_iter().for_each(|role| *uncovered.held.entry(role).or_default() += 1);
+            }
+            uncovered.orgs += u64::from(uncovered.total() > before);
         }
-        let Uncovered { members, invitations, orgs, .. } = uncovered;
-        if members + invitations == 0 {
+        let Uncovered { members, invitations, domains, orgs, .. } = uncovered;
+        if orgs == 0 {
             return Ok(());
         }
         let held = uncovered.held.into_iter().map(|(role, count)| (self.project.role_name(role), count)).collect();
-        Err(Refusal::RolesWouldBeDisabled { held, members, invitations, orgs })
+        Err(Refusal::RolesWouldBeDisabled { held, members, invitations, domains, orgs })
     }
 
     /// Applies the strategy to the members of an org. The caller has checked that it covers all of them, and moves the
@@ -138,6 +152,7 @@ impl<'a> Disabling<'a> {
         let newly_disabled = self.newly_disabled(org);
         if matches!(self.strategy, Strategy::Remap { .. }) && !newly_disabled.is_empty() {
             self.remap(draft, org, &newly_disabled)?;
+            self.remap_domains(draft, org, &newly_disabled)?;
         }
         self.set_fallbacks(draft, org, &newly_disabled);
         Ok(())
@@ -214,6 +229,24 @@ impl<'a> Disabling<'a> {
             let (before, after) = (Some(sets.into_iter().collect()), Some(replacements.into()));
             draft.edit(Change::Remap(Edit { key, before, after }));
         }
+        Ok(())
+    }
+
+    /// Replaces disabled roles of the e-mail domains of an org.
+    fn remap_domains(
+        &mut self,
+        draft: &mut Draft<'_>,
+        org: &Org,
+        newly_disabled: &BTreeSet<RoleId>,
+    ) -> Result<(), Refusal> {
+        let mut rules = org.domains().to_vec();
+        for rule in &mut rules {
+            let disabled = self.project.domain_roles(rule).iter().any(|role| newly_disabled.contains(role));
+            if let Some(set) = rule.role_set.filter(|_| disabled) {
+                rule.role_set = Some(self.remapped(draft, org.record.role_mapping, set, newly_disabled)?);
+            }
+        }
+        org_domain::replace(draft, self.project, org, rules);
         Ok(())
     }
 

@@ -82,7 +82,7 @@ pub fn accept(draft: &mut Draft<'_>, command: &AcceptInvitation) -> Result<Outco
     let now = draft.now();
     let invitation = pending(&project, org, command.id)?;
     if !command.email_verified {
-        return Err(Refusal::EmailNotVerified(command.email.clone()));
+        return Err(Refusal::EmailNotVerified { rule: "V2" });
     }
     if command.email != invitation.email {
         return Err(Refusal::EmailMismatch(command.email.clone()));

@@ -2,6 +2,7 @@
 
 pub mod given;
 pub mod member;
+pub mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,6 +123,11 @@ fn write(
         return Ok((RowEffect::Unchanged, false));
     }
     let owner_left = record(draft, &project, org, &row.user_id, after)?;
+    match row.write {
+        Write::Remove if acting == Some(&row.user_id) => {}
+        Write::Remove => removal::record(draft, &project, org, &row.user_id),
+        Write::Add(_) | Write::Set(_) => removal::forget(draft, &project, org, &row.user_id),
+    }
     Ok((effect, owner_left))
 }
 

@@ -43,6 +43,9 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateOrg) -> Result<Outcome, Ref
     let key = Scoped { project: project.id, id: project.next_org() };
     draft.edit(Change::Org(Edit { key, before: None, after: Some(record.clone()) }));
     if let Some(creator) = &command.creator {
+        if project.is_user_blocked(creator) {
+            return Err(Refusal::UserNotAvailable(creator.clone()));
+        }
         add_owner(draft, &project, key.id, creator)?;
     }
     Ok(Outcome::Org(project, record))

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::domain::model::id::{RoleId, RoleMappingId};
 use crate::domain::model::invitation::InvitationId;
-use crate::domain::model::name::{OrgId, RoleMappingName};
+use crate::domain::model::name::{OrgId, RoleMappingName, RoleName, UserId};
 use crate::domain::model::org::OrgRecord;
 use crate::domain::model::permission::Permission;
 use crate::domain::model::refusal::Refusal;
+use crate::domain::model::user::Block;
 use crate::domain::rules::invitation::Invitation;
 use crate::domain::rules::membership::Member;
+use crate::domain::rules::org_domain::ShownDomain;
 use crate::domain::state::project::Project;
 
 /// The effect of one row of a bulk write.
@@ -36,6 +38,12 @@ pub enum Outcome {
     },
     Member(Member),
     Removed,
+    /// A user, and the block if the user is blocked.
+    User(UserId, Option<Block>),
+    /// The e-mail domains of an org.
+    OrgDomains(Vec<ShownDomain>),
+    /// A member by an e-mail domain, and the roles of the domain that are disabled in the org.
+    Provisioned(Member, Vec<RoleName>),
     Tally(Tally),
     /// How many dependents of the deleted record were deleted or moved with it.
     Deleted(u64),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::domain::commands::command::Purge;
 use crate::domain::commands::draft::Draft;
-use crate::domain::commands::fallback;
+use crate::domain::commands::membership::removal;
 use crate::domain::commands::outcome::Outcome;
+use crate::domain::commands::{fallback, org_domain};
 use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::org::{OrgProfile, OrgRecord};
 use crate::domain::model::permission::{Permission, PermissionSet};
@@ -14,7 +15,7 @@ use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_set::RoleSet;
-use crate::domain::state::change::{Change, Edit, GrantsKey, InvitationKey, MembershipKey, Scoped};
+use crate::domain::state::change::{Change, Edit, GrantsKey, InvitationKey, MembershipKey, Scoped, UserKey};
 use crate::domain::state::project::Project;
 use crate::limits::PURGE_ROWS_MAX;
 
@@ -29,6 +30,9 @@ pub fn purge(draft: &mut Draft<'_>, command: &Purge) -> Result<Outcome, Refusal>
         if let Some(before) = record.filter(|record| project.is_deleted(org, record.role_set)) {
             let key = MembershipKey { project: project.id, org: *no, user: user.clone() };
             draft.edit(Change::Membership(Edit { key, before: Some(before), after: None }));
+        }
+        if !project.record.lifecycle.exists() || !org.record.lifecycle.exists() {
+            removal::forget(draft, &project, org, user);
         }
     }
     if command.last {
@@ -69,8 +73,11 @@ fn purge_invitations(draft: &mut Draft<'_>, project: &Project) -> usize {
 /// Keeps only the number and the id of an org.
 fn purge_orgs(draft: &mut Draft<'_>, project: &Project) {
     for &no in project.orgs_being_purged().iter().take(PURGE_ROWS_MAX) {
-        let Some(org) = project.org_numbered(no).filter(|org| org.memberships_len() == 0) else { continue };
+        let Some(org) = project.org_numbered(no).filter(|org| org.memberships_len() + org.removed_len() == 0) else {
+            continue;
+        };
         fallback::set(draft, project, org, Vec::new());
+        org_domain::replace(draft, project, org, Vec::new());
         let before = org.record.clone();
         let profile = OrgProfile { display_name: "".into(), metadata: "".into(), ..OrgProfile::clone(&before.profile) };
         let deleted_at = before.lifecycle.deleted_at().unwrap_or(draft.commit_time());
@@ -95,7 +102,7 @@ fn purge_role_sets(draft: &mut Draft<'_>, project: &Project) {
 /// Purges a part of a deleted project, dependents first. Keeps only the key of the project.
 fn purge_project(draft: &mut Draft<'_>, project: &Project) {
     // Memberships depend on all other records, so they must be purged first.
-    if project.memberships_len() > 0 {
+    if project.has_members_to_purge() {
         return;
     }
     let mut rows = 0;
@@ -121,10 +128,24 @@ fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
     let orgs = orgs.into_iter().flat_map(move |org| {
         let key = Scoped { project: in_project, id: org.no };
         let fallbacks = org.fallbacks.clone();
+        let domains = org.domains.clone();
+        let domains = domains.map(|before| {
+            let weight = before.len();
+            (Change::OrgDomains(Edit { key, before: Some(before), after: None }), weight)
+        });
         let weight = fallbacks.as_deref().map_or(0, <[_]>::len);
         let fallbacks =
             fallbacks.map(|before| (Change::Fallbacks(Edit { key, before: Some(before), after: None }), weight));
-        fallbacks.into_iter().chain([(Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)])
+        fallbacks
+            .into_iter()
+            .chain(domains)
+            .chain([(Change::Org(Edit { key, before: Some(org.record.clone()), after: None }), 1)])
+    });
+    let mut blocked = Vec::new();
+    project.for_each_blocked(|user| blocked.push(user));
+    let blocks = blocked.into_iter().map(move |blocked| {
+        let key = UserKey { project: in_project, user: blocked.user.clone() };
+        (Change::Block(Edit { key, before: Some(blocked.block), after: None }), 1)
     });
     let sets = project.role_sets.entries().map(move |(id, set)| {
         let key = Scoped { project: in_project, id };
@@ -147,5 +168,5 @@ fn remains(project: &Project) -> impl Iterator<Item = (Change, usize)> {
         let key = Scoped { project: in_project, id };
         (Change::Permission(Edit { key, before: Some(Permission::clone(permission)), after: None }), 1)
     });
-    orgs.chain(sets).chain(mappings).chain(roles).chain(permissions)
+    orgs.chain(blocks).chain(sets).chain(mappings).chain(roles).chain(permissions)
 }

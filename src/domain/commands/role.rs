@@ -117,8 +117,10 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateRole) -> Result<Outcome, Re
         }
         let members = project.holders(id, draft.now());
         let invitations = project.invitations_to(id, draft.now());
-        if members > 0 {
-            return Err(Refusal::RoleInUse { role: before.name.clone(), members, invitations });
+        let mut domains = 0;
+        project.for_each_domain_with(id, |_, _| domains += 1);
+        if members + invitations + domains > 0 {
+            return Err(Refusal::RoleInUse { role: before.name.clone(), members, invitations, domains });
         }
     }
     let naming = Naming { name: &before.name, new_name: renamed, kept: command.aliases.as_deref() };

@@ -117,7 +117,8 @@ impl<'a> Counting<'a> {
         impact.members_losing_at_least += here.losing_at_least;
         // The write may create or delete the org, also with its project.
         let created_or_deleted = pair.0.is_some() != pair.1.is_some();
-        if here.members > 0 || created_or_deleted || self.scope.changed.contains(&no) {
+        let domains = self.domains_differ(pair);
+        if here.members > 0 || created_or_deleted || domains || self.scope.changed.contains(&no) {
             impact.orgs += 1;
             impact.members += here.members;
             marks.org(&org.record.profile.org_id, &here.effects);
@@ -128,6 +129,17 @@ impl<'a> Counting<'a> {
         {
             self.ownerless.insert(&org.record.profile.org_id);
         }
+    }
+
+    /// Returns true if an e-mail domain gives other roles than before.
+    fn domains_differ(&self, pair: Pair<'_>) -> bool {
+        let ((Some(was), Some(before)), (Some(is), Some(after))) =
+            ((self.sides.before, pair.0), (self.sides.after, pair.1))
+        else {
+            return false;
+        };
+        let roles = before.domains().iter().map(|rule| was.domain_roles(rule));
+        !roles.eq(after.domains().iter().map(|rule| is.domain_roles(rule)))
     }
 
     /// Compares a member that was written individually.

@@ -85,6 +85,9 @@ impl<'a> Scope<'a> {
             }
             Change::Subscription(edit) => self.org(edit.key.id),
             Change::Fallbacks(edit) => self.org(edit.key.id),
+            Change::OrgDomains(edit) => {
+                self.changed.insert(edit.key.id);
+            }
             Change::Remap(edit) => {
                 self.orgs.insert(edit.key.id);
                 self.remapped.insert(edit.key.id);
@@ -92,11 +95,14 @@ impl<'a> Scope<'a> {
             Change::Membership(edit) => {
                 self.users.entry(edit.key.org).or_default().insert(&edit.key.user);
             }
-            Change::Project(_)
+            // A block changes no role (R9.g).
+            Change::Block(_)
+            | Change::Invitation(_)
+            | Change::Removal(_)
+            | Change::Project(_)
             | Change::Permission(_)
             | Change::RoleSet(_)
-            | Change::RoleMapping(_)
-            | Change::Invitation(_) => {}
+            | Change::RoleMapping(_) => {}
         }
     }
 

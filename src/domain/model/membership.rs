@@ -72,13 +72,15 @@ pub enum Origin {
     Creator = 2,
     /// The user accepted an invitation (V2).
     Invitation = 3,
+    /// The user joined by an e-mail domain (J2).
+    Domain = 4,
     /// The role replaced another one (R4, M7), or the structure was converted (P5).
     Migration = 5,
 }
 
 impl Origin {
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Direct, Self::Creator, Self::Invitation, Self::Migration]
+        [Self::Direct, Self::Creator, Self::Invitation, Self::Domain, Self::Migration]
             .into_iter()
             .find(|&origin| origin as u8 == number)
     }

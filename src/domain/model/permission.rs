@@ -38,6 +38,7 @@ pub const CAN_INVITE: &str = "rolecall::can_invite";
 pub const CAN_CHANGE_ROLES: &str = "rolecall::can_change_roles";
 pub const CAN_REMOVE_USERS: &str = "rolecall::can_remove_users";
 pub const CAN_UPDATE_ORG_METADATA: &str = "rolecall::can_update_org_metadata";
+pub const CAN_EDIT_ORG_ACCESS: &str = "rolecall::can_edit_org_access";
 pub const CAN_DELETE_ORG: &str = "rolecall::can_delete_org";
 pub const CAN_VIEW_OTHER_MEMBERS: &str = "rolecall::can_view_other_members";
 

@@ -1,6 +1,6 @@
 //! Why a command is refused: one variant per cause. The [`Reason`] is part of the API.
 
-use crate::domain::model::email::EmailAddress;
+use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::invitation::{InvitationId, InvitationState};
 use crate::domain::model::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
 use crate::domain::model::project::{RoleStructure, WORKSPACE};
@@ -14,6 +14,7 @@ pub enum Noun {
     Role,
     RoleMapping,
     Org,
+    OrgDomain,
     Member,
     Invitation,
 }
@@ -44,11 +45,12 @@ pub enum Refusal {
     #[error("role `{role}` cannot be {}: {why}", wanted(.deleting))]
     DefaultRoleUnsuitable { role: RoleName, deleting: bool, why: String },
     #[error(
-        "role `{role}` is held by {} and {}; `internal` can change only while nobody holds the role or is invited to it",
+        "role `{role}` is held by {}, given by {} and by {}; `internal` can change only while nobody holds or gets the role",
         count(.members, "member"),
-        count(.invitations, "pending invitation")
+        count(.invitations, "pending invitation"),
+        count(.domains, "e-mail domain")
     )]
-    RoleInUse { role: RoleName, members: u64, invitations: u64 },
+    RoleInUse { role: RoleName, members: u64, invitations: u64, domains: u64 },
     #[error("the order must name every role; `{missing}` is missing")]
     IncompleteOrder { missing: RoleName },
     #[error("{} `{name}` cannot replace itself", .noun.word())]
@@ -67,13 +69,14 @@ pub enum Refusal {
     #[error("role mapping `{role_mapping}` has {} subscribed; set `move_subscribers_to` to move them", count(.orgs, "org"))]
     RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
     #[error(
-        "this would disable roles of {} and {} in {}: {}; set `on_disabled` to choose what happens to them",
+        "this would disable roles of {}, {} and {} in {}: {}; set `on_disabled` to choose what happens to them",
         count(.members, "member"),
         count(.invitations, "pending invitation"),
+        count(.domains, "e-mail domain"),
         count(.orgs, "org"),
         roles(.held)
     )]
-    RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, invitations: u64, orgs: u64 },
+    RolesWouldBeDisabled { held: Vec<(RoleName, u64)>, members: u64, invitations: u64, domains: u64, orgs: u64 },
     #[error(
         "{} with members would be left without an owner (role `{role}`), for example `{first}`; make another member the owner there first, or set `allow_ownerless`",
         count(.orgs, "org")
@@ -87,6 +90,8 @@ pub enum Refusal {
     WrongRoleStructure { is: RoleStructure, why: &'static str, rule: &'static str },
     #[error("the impact has changed since the preview (its digest is now `{now}`); preview the write again")]
     ImpactChanged { now: String },
+    #[error("the acting user `{0}` is blocked in the project")]
+    ActingUserBlocked(UserId),
     #[error("the acting user `{0}` is not a member of the org")]
     ActingUserNotAMember(UserId),
     #[error("no live role of the acting user grants `{permission}`")]
@@ -95,6 +100,26 @@ pub enum Refusal {
     RoleOutOfScope { role: RoleName, permission: &'static str },
     #[error("role `{role}` would outlast the acting user's role by which it is given; set an earlier `expire_time`")]
     OutlastsGranter { role: RoleName, expire_time: Time },
+    #[error("the e-mail address is not verified; set `email_verified` once the user has proved that it is theirs")]
+    EmailNotVerified { rule: &'static str },
+    #[error("the org does not list the e-mail domain `{domain}`")]
+    DomainNotListed { domain: String },
+    #[error("the e-mail domain `{domain}` is not verified; VerifyOrgDomain does that")]
+    DomainNotVerified { domain: EmailDomain },
+    #[error("every role of the e-mail domain `{domain}` is disabled in the org's role mapping")]
+    NoEnabledRole { domain: EmailDomain },
+    #[error("user `{0}` was removed from the org; add or invite the user, or set `allow_provisioning`")]
+    RemovedBefore(UserId),
+    #[error("`{domain}` is a domain of a public mail provider, where anybody can get an address")]
+    PublicDomain { at: usize, domain: EmailDomain },
+    #[error("the e-mail domain `{domain}` appears twice")]
+    RepeatedDomain { at: usize, domain: EmailDomain },
+    #[error("role `{role}` is given twice")]
+    RepeatedDomainRole { at: usize, role: RoleName },
+    #[error("in a SINGLE_ROLE project an e-mail domain gives at most one role")]
+    TooManyDomainRoles { at: usize },
+    #[error("role `{role}` is internal; an e-mail domain gives only visible roles")]
+    InternalRole { role: RoleName },
     #[error("user `{0}` is not available for this")]
     UserNotAvailable(UserId),
     #[error("address `{0}` is not available for this")]
@@ -107,8 +132,6 @@ pub enum Refusal {
     InviterMayNot,
     #[error("the invitation is for another address than `{0}`")]
     EmailMismatch(EmailAddress),
-    #[error("address `{0}` is not verified; set `email_verified` once the user has proved that it is theirs")]
-    EmailNotVerified(EmailAddress),
     #[error("the expiry of the invitation has passed; set a later `expire_time`")]
     InvitationExpiryPast,
     #[error("an invitation is valid for at most {INVITATION_DAYS_MAX} days; set an earlier `expire_time`")]
@@ -200,6 +223,16 @@ reasons! {
     LastOwner = 39,
     WrongRoleStructure = 32,
     ImpactChanged = 45,
+    ActingUserBlocked = 63,
+    EmailNotVerified = 80,
+    DomainNotListed = 81,
+    DomainNotVerified = 82,
+    NoEnabledRole = 83,
+    RemovedBefore = 84,
+    PublicDomain = 85,
+    RoleInternal = 86,
+    OrgDomainNotFound = 87,
+    RepeatedDomain = 88,
     ActingUserNotAMember = 46,
     ActingUserMissingPermission = 47,
     RoleOutOfScope = 48,
@@ -223,7 +256,6 @@ reasons! {
     InvitationExpired = 73,
     InviterMayNot = 74,
     EmailMismatch = 75,
-    EmailNotVerified = 76,
     InvitationExpiryTooLate = 77,
 }
 
@@ -235,6 +267,7 @@ impl Noun {
             Self::Role => "role",
             Self::RoleMapping => "role mapping",
             Self::Org => "org",
+            Self::OrgDomain => "e-mail domain",
             Self::Member => "member",
             Self::Invitation => "invitation",
         }
@@ -250,6 +283,7 @@ impl Refusal {
                 Noun::Role => Reason::RoleNotFound,
                 Noun::RoleMapping => Reason::RoleMappingNotFound,
                 Noun::Org => Reason::OrgNotFound,
+                Noun::OrgDomain => Reason::OrgDomainNotFound,
                 Noun::Member => Reason::MemberNotFound,
                 Noun::Invitation => Reason::InvitationNotFound,
             },
@@ -259,6 +293,7 @@ impl Refusal {
                 Noun::Role => Reason::RoleAlreadyExists,
                 Noun::RoleMapping => Reason::RoleMappingAlreadyExists,
                 Noun::Org => Reason::OrgAlreadyExists,
+                Noun::OrgDomain => Reason::RepeatedDomain,
                 Noun::Member => Reason::MemberAlreadyExists,
                 Noun::Invitation => Reason::InvitationAlreadyExists,
             },
@@ -282,17 +317,28 @@ impl Refusal {
             Self::LastOwner { .. } => Reason::LastOwner,
             Self::WrongRoleStructure { .. } => Reason::WrongRoleStructure,
             Self::ImpactChanged { .. } => Reason::ImpactChanged,
+            Self::ActingUserBlocked(_) => Reason::ActingUserBlocked,
             Self::ActingUserNotAMember(_) => Reason::ActingUserNotAMember,
             Self::ActingUserMissingPermission { .. } => Reason::ActingUserMissingPermission,
             Self::RoleOutOfScope { .. } => Reason::RoleOutOfScope,
             Self::OutlastsGranter { .. } => Reason::OutlastsGranter,
-            Self::UserNotAvailable(_) | Self::AddressNotAvailable(_) => Reason::UserNotAvailable,
+            Self::AddressNotAvailable(_) => Reason::UserNotAvailable,
             Self::InvitationNotPending { .. } => Reason::InvitationNotPending,
             Self::InvitationExpired { .. } => Reason::InvitationExpired,
             Self::InviterMayNot => Reason::InviterMayNot,
             Self::EmailMismatch(_) => Reason::EmailMismatch,
-            Self::EmailNotVerified(_) => Reason::EmailNotVerified,
             Self::InvitationExpiryTooLate => Reason::InvitationExpiryTooLate,
+            Self::EmailNotVerified { .. } => Reason::EmailNotVerified,
+            Self::DomainNotListed { .. } => Reason::DomainNotListed,
+            Self::DomainNotVerified { .. } => Reason::DomainNotVerified,
+            Self::NoEnabledRole { .. } => Reason::NoEnabledRole,
+            Self::RemovedBefore(_) => Reason::RemovedBefore,
+            Self::PublicDomain { .. } => Reason::PublicDomain,
+            Self::RepeatedDomain { .. } => Reason::RepeatedDomain,
+            Self::RepeatedDomainRole { .. } => Reason::RepeatedRole,
+            Self::TooManyDomainRoles { .. } => Reason::TooManyRoles,
+            Self::InternalRole { .. } => Reason::RoleInternal,
+            Self::UserNotAvailable(_) => Reason::UserNotAvailable,
             Self::ViewerMissingPermission { .. } => Reason::ViewerMissingPermission,
             Self::ReservedName { .. } => Reason::ReservedName,
             Self::LimitExceeded { .. } => Reason::LimitExceeded,
@@ -325,6 +371,7 @@ impl Refusal {
             Self::NotFound(Noun::Org, _) => "S5",
             Self::NotFound(Noun::Member, _) => "B1",
             Self::NotFound(Noun::Invitation, _) => "V2",
+            Self::NotFound(Noun::OrgDomain, _) => "J1",
             Self::NotFound(..) => "R1",
             Self::AliasOf { .. } | Self::UnknownAlias { .. } => "R3",
             Self::Retired(..) => "S5",
@@ -347,13 +394,23 @@ impl Refusal {
             Self::AlreadyExists(..) => "R1",
             Self::WrongRoleStructure { rule, .. } => rule,
             Self::ImpactChanged { .. } => "R9",
-            Self::ActingUserNotAMember(_) | Self::ActingUserMissingPermission { .. } => "G1",
+            Self::ActingUserBlocked(_) | Self::ActingUserNotAMember(_) | Self::ActingUserMissingPermission { .. } => {
+                "G1"
+            }
             Self::RoleOutOfScope { .. } => "G2",
             Self::OutlastsGranter { .. } => "G6",
-            Self::UserNotAvailable(_) | Self::AddressNotAvailable(_) => "I4",
-            Self::InvitationNotPending { .. } | Self::EmailMismatch(_) | Self::EmailNotVerified(_) => "V2",
+            Self::AddressNotAvailable(_) => "I4",
+            Self::InvitationNotPending { .. } | Self::EmailMismatch(_) => "V2",
+            Self::EmailNotVerified { rule } => rule,
             Self::InvitationExpired { .. } | Self::InviterMayNot => "V3",
             Self::InvitationExpiryPast | Self::InvitationExpiryTooLate => "V1",
+            Self::DomainNotListed { .. } | Self::NoEnabledRole { .. } => "J2",
+            Self::RemovedBefore(_) => "J3",
+            Self::DomainNotVerified { .. }
+            | Self::PublicDomain { .. }
+            | Self::RepeatedDomain { .. }
+            | Self::InternalRole { .. } => "J1",
+            Self::UserNotAvailable(_) => "I4",
             Self::ViewerMissingPermission { .. } => "I2",
             Self::ReservedName { reserved: WORKSPACE } => "W1",
             Self::ReservedName { .. } => "P4",
@@ -361,7 +418,10 @@ impl Refusal {
             Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => "M2",
             Self::DefaultRoleDisabled { .. } => "M4",
             Self::RoleDisabled { .. } => "M3",
-            Self::RepeatedRole { .. } | Self::TooManyRoles { .. } => "B1",
+            Self::RepeatedRole { .. }
+            | Self::TooManyRoles { .. }
+            | Self::RepeatedDomainRole { .. }
+            | Self::TooManyDomainRoles { .. } => "B1",
             Self::EndInThePast { .. } => "B5",
             Self::RepeatedRow => "B2",
             Self::RepeatedOrg(_) => "S2",

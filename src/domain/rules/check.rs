@@ -65,9 +65,12 @@ impl Decision {
 
 impl Project {
     pub fn check(&self, ask: &Ask<'_>, now: Time) -> Decision {
-        let org = self.org(ask.org_id).map(AsRef::as_ref);
-        let user = self.hash(ask.user_id);
-        self.decide_question(org, ask.question, user, now)
+        self.check_in(self.org(ask.org_id).map(AsRef::as_ref), ask, now)
+    }
+
+    /// Answers as if this were the org that `ask` names.
+    pub(in crate::domain) fn check_in(&self, org: Option<&Org>, ask: &Ask<'_>, now: Time) -> Decision {
+        self.decide_question(org, ask.question, self.hash(ask.user_id), now)
     }
 
     /// Answers many checks from this one state, in their order.
@@ -97,8 +100,7 @@ impl Project {
             Question::Permission(name) => self.decide_permission(org, self.permission_named(name), user, now),
             Question::Role(name) => self.decide_role(org, self.role_named(name), false, user, now),
             Question::AtLeastRole(name) => {
-                let or_higher = self.record.role_structure == RoleStructure::SingleRole;
-                self.decide_role(org, self.role_named(name), or_higher, user, now)
+                self.decide_role(org, self.role_named(name), self.has_hierarchy(), user, now)
             }
             Question::AllOf(names) => self.decide_all(org, names, user, now),
             Question::AnyOf(names) => self.decide_any(org, names, user, now),
@@ -139,11 +141,44 @@ impl Project {
         now: Time,
     ) -> Decision {
         let Some(org) = org else { return Decision::OrgNotFound };
-        let rank = |id| self.roles.get(id).map(|role| role.rank);
-        let Some((asked, lowest)) = role.and_then(|id| Some((id, rank(id)?))) else { return Decision::UnknownRole };
+        let Some(asked) = role else { return Decision::UnknownRole };
+        if self.is_blocked(user) {
+            return Decision::UserBlocked;
+        }
         let Some(member) = self.member_recorded(org, user) else { return Decision::NotAMember };
-        let fits = |role| role == asked || or_higher && rank(role).is_some_and(|rank| rank < lowest);
-        self.decide_by_roles(org, member, now, fits)
+        self.decide_by_roles(org, member, now, |role| self.fits(role, asked, or_higher))
+    }
+
+    /// Returns true if a role answers a question about the role `asked`: it is that role, or also a higher one (K6).
+    fn fits(&self, role: RoleId, asked: RoleId, or_higher: bool) -> bool {
+        let rank = |id| self.roles.get(id).map(|role| role.rank);
+        role == asked || or_higher && rank(role).zip(rank(asked)).is_some_and(|(rank, lowest)| rank < lowest)
+    }
+
+    /// Returns true if "at least" means that role or a higher one. In a MULTI_ROLE project it means the role itself (K6).
+    fn has_hierarchy(&self) -> bool {
+        self.record.role_structure == RoleStructure::SingleRole
+    }
+
+    /// Returns true if a live role allows "at least" the role `asked`.
+    pub(in crate::domain) fn reaches(&self, live: RoleId, asked: RoleId) -> bool {
+        self.fits(live, asked, self.has_hierarchy())
+    }
+
+    /// Returns true if a role would answer a question in an org if it were live: the same as its part in the decision.
+    pub(in crate::domain) fn answers(&self, org: &Org, question: Question<'_>, role: RoleId) -> bool {
+        let row = self.role_mappings.get(org.record.role_mapping).and_then(|mapping| mapping.row(role));
+        let grants = |name: &str| {
+            self.permission_named(name).is_some_and(|permission| row.is_some_and(|row| row.contains(permission)))
+        };
+        let fits = |name, or_higher| self.role_named(name).is_some_and(|asked| self.fits(role, asked, or_higher));
+        match question {
+            Question::Permission(name) => grants(name),
+            Question::Role(name) => fits(name, false),
+            Question::AtLeastRole(name) => fits(name, self.has_hierarchy()),
+            Question::AllOf(names) => names.iter().all(|name| grants(name)),
+            Question::AnyOf(names) => names.iter().any(|name| grants(name)),
+        }
     }
 
     #[inline]
@@ -156,6 +191,9 @@ impl Project {
     ) -> Decision {
         let Some(org) = org else { return Decision::OrgNotFound };
         let Some(permission) = permission else { return Decision::UnknownPermission };
+        if self.is_blocked(user) {
+            return Decision::UserBlocked;
+        }
         let Some(member) = self.member_recorded(org, user) else { return Decision::NotAMember };
         let Some(mapping) = self.role_mappings.get(org.record.role_mapping) else { return Decision::MissingPermission };
         let grants = |role| mapping.row(role).is_some_and(|row| row.contains(permission));

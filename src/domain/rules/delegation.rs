@@ -40,8 +40,11 @@ pub struct Acting<'a> {
 }
 
 impl<'a> Acting<'a> {
-    /// Refuses a user who is not a member of the org (G1).
+    /// Refuses a user who is blocked or not a member of the org (G1).
     pub fn new(project: &'a Project, org: &'a Org, user: &'a UserId, now: Time) -> Result<Self, Refusal> {
+        if project.is_user_blocked(user) {
+            return Err(Refusal::ActingUserBlocked(user.clone()));
+        }
         let record = project.membership(org, user);
         let recorded = record.as_ref().and_then(|record| project.recorded_in(record));
         let recorded = recorded.filter(|recorded| recorded.held(now).next().is_some());

@@ -36,6 +36,10 @@ pub struct MatchingSets {
 impl Project {
     /// Returns a user of an org as a member. `None` if the user holds no role there, or none that the filter selects.
     pub fn selected_member(&self, org: &Org, user: &UserId, filter: MemberFilter, now: Time) -> Option<Member> {
+        // A blocked user has no permission (K2).
+        if filter.permission.is_some() && self.is_user_blocked(user) {
+            return None;
+        }
         let record = self.membership(org, user)?;
         let set = self.role_sets.get(record.role_set)?;
         let (roles, temporary) = self.shown_roles(&set.roles, &record.temporary, filter.visibility);

@@ -161,13 +161,14 @@ impl Project {
         members
     }
 
-    /// Returns the role sets that no membership and no pending invitation has, deleted orgs included, in the order of creation. At the limit of role sets
+    /// Returns the role sets that no membership, pending invitation or e-mail domain has, deleted orgs included, in the
+    /// order of creation. At the limit of role sets
     /// every refused write asks (P7), so the walk only sets bits, and stops once it has found all sets.
     pub(in crate::domain) fn unused_role_sets(&self) -> Vec<RoleSetId> {
         let mut used = vec![0u64; self.role_sets.next_number() as usize / 64 + 1];
         let mut missing = self.role_sets.len();
         let mut find = |org: &Org| {
-            let mut all_found = |id: Option<RoleSetId>| {
+            let mut use_set = |id: Option<RoleSetId>| {
                 let Some(id) = id else { return missing == 0 };
                 let bit = 1 << (id.index() % 64);
                 if let Some(word) = used.get_mut(id.index() / 64).filter(|word| **word & bit == 0) {
@@ -177,9 +178,10 @@ impl Project {
                 missing == 0
             };
             // Asks before the first membership: the sets may all be found already.
-            let _ = all_found(None)
-                || org.any_slot(|_, slot| all_found(slot.role_set()))
-                || org.any_invitation(|invitation| all_found(invitation.record.role_set()));
+            let _ = use_set(None)
+                || org.domains().iter().any(|rule| use_set(rule.role_set))
+                || org.any_slot(|_, slot| use_set(slot.role_set()))
+                || org.any_invitation(|invitation| use_set(invitation.record.role_set()));
         };
         self.for_each_org(&mut find);
         self.for_each_deleted_org(find);

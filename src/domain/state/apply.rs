@@ -16,6 +16,7 @@ use crate::domain::state::name_index::Named;
 use crate::domain::state::org::{Org, OrgSlot};
 use crate::domain::state::project::Project;
 use crate::domain::state::role_mapping::RoleMapping;
+use crate::domain::state::user::BlockedUser;
 
 impl State {
     /// Applies a change. A change of a missing record does nothing. Loading, replication, deciding and undoing all use
@@ -132,6 +133,23 @@ impl Project {
                     before.iter().copied().zip(after.iter().copied()).collect();
                 if let Some(org) = self.org_mut(edit.key.id) {
                     org.remap(&key, &replacements);
+                }
+            }
+            Change::OrgDomains(edit) => {
+                if let Some(org) = self.org_mut(edit.key.id) {
+                    org.domains = edit.after.clone().filter(|domains| !domains.is_empty());
+                }
+            }
+            Change::Removal(edit) => {
+                if let Some(org) = self.org_mut(edit.key.org) {
+                    org.set_removed(key.text(edit.key.user.as_str()), edit.after.is_some());
+                }
+            }
+            Change::Block(edit) => {
+                let (hash, user) = (key.text(edit.key.user.as_str()), &edit.key.user);
+                match edit.after {
+                    Some(block) => self.blocked.insert(BlockedUser::new(hash, user.clone(), block)),
+                    None => self.blocked.remove(hash, |_| true),
                 }
             }
             Change::Membership(edit) => {

@@ -8,11 +8,13 @@ use crate::domain::model::invitation::{InvitationId, InvitationRecord};
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::name::UserId;
 use crate::domain::model::org::OrgRecord;
+use crate::domain::model::org_domain::OrgDomains;
 use crate::domain::model::permission::{Permission, PermissionSet};
 use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 
 /// A value before and after. `None` before creates it, `None` after deletes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +53,12 @@ pub struct InvitationKey {
     pub id: InvitationId,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserKey {
+    pub project: ProjectId,
+    pub user: UserId,
+}
+
 /// One change. It is complete: undoing it needs no other data.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -74,6 +82,12 @@ pub enum Change {
     Remap(Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>),
     /// An accepted or revoked invitation does not change, and only the database has it.
     Invitation(Edit<InvitationKey, InvitationRecord>),
+    /// Blocks or unblocks a user (U1).
+    Block(Edit<UserKey, Block>),
+    /// Replaces the e-mail domains of an org (J1). `None` means that it has none.
+    OrgDomains(Edit<Scoped<OrgNo>, OrgDomains>),
+    /// Records that somebody else removed a user from an org, or forgets it (J3).
+    Removal(Edit<MembershipKey, ()>),
 }
 
 impl<K, V> Edit<K, V> {
@@ -98,6 +112,9 @@ impl Change {
             Self::Fallbacks(edit) => Self::Fallbacks(edit.undone()),
             Self::Remap(edit) => Self::Remap(edit.undone()),
             Self::Invitation(edit) => Self::Invitation(edit.undone()),
+            Self::Block(edit) => Self::Block(edit.undone()),
+            Self::OrgDomains(edit) => Self::OrgDomains(edit.undone()),
+            Self::Removal(edit) => Self::Removal(edit.undone()),
         }
     }
 
@@ -115,6 +132,9 @@ impl Change {
             Self::Fallbacks(edit) => edit.key.project,
             Self::Remap(edit) => edit.key.project,
             Self::Invitation(edit) => edit.key.project,
+            Self::Block(edit) => edit.key.project,
+            Self::OrgDomains(edit) => edit.key.project,
+            Self::Removal(edit) => edit.key.project,
         }
     }
 
@@ -126,6 +146,8 @@ impl Change {
             Self::Fallbacks(edit) => Some(edit.key.id),
             Self::Remap(edit) => Some(edit.key.id),
             Self::Invitation(edit) => Some(edit.key.org),
+            Self::OrgDomains(edit) => Some(edit.key.id),
+            Self::Removal(edit) => Some(edit.key.org),
             _ => None,
         }
     }
@@ -133,6 +155,8 @@ impl Change {
     pub fn user(&self) -> Option<&UserId> {
         match self {
             Self::Membership(edit) => Some(&edit.key.user),
+            Self::Removal(edit) => Some(&edit.key.user),
+            Self::Block(edit) => Some(&edit.key.user),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! An org with its memberships.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::domain::collections::hash::{HashKey, TextHash};
@@ -11,14 +12,19 @@ use crate::domain::model::invitation::{InvitationId, InvitationRecord};
 use crate::domain::model::membership::{MembershipRecord, TemporaryRole};
 use crate::domain::model::name::UserId;
 use crate::domain::model::org::OrgRecord;
+use crate::domain::model::org_domain::{OrgDomain, OrgDomains};
 use crate::domain::state::invitation::{Invitation, Invitations, id_hash};
 use crate::domain::state::membership::{DetailSlot, MembershipSlot};
+use crate::domain::state::name_index::Named;
 
 #[derive(Clone, PartialEq)]
 pub struct Org {
     pub no: OrgNo,
     pub record: OrgRecord,
     pub fallbacks: Option<Fallbacks>,
+    pub domains: Option<OrgDomains>,
+    /// The users whom somebody else removed (J3). Most orgs have none, so that a pointer is all they pay.
+    pub(super) removed: Option<Arc<Trie<Named>>>,
     pub(super) members: Trie<MembershipSlot>,
     pub(super) details: Trie<DetailSlot>,
     /// `None` if there are none: most orgs have no pending invitation.
@@ -27,12 +33,44 @@ pub struct Org {
 
 impl Org {
     pub(super) fn new(no: OrgNo, record: OrgRecord) -> Self {
-        Self { no, record, fallbacks: None, members: Trie::default(), details: Trie::default(), invitations: None }
+        Self {
+            no,
+            record,
+            fallbacks: None,
+            domains: None,
+            removed: None,
+            members: Trie::default(),
+            details: Trie::default(),
+            invitations: None,
+        }
     }
 
     /// Returns the fallback roles, ascending by suspended role (M7).
     pub fn fallbacks(&self) -> &[Fallback] {
         self.fallbacks.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the e-mail domains, ascending (J1).
+    pub fn domains(&self) -> &[OrgDomain] {
+        self.domains.as_deref().unwrap_or_default()
+    }
+
+    pub(in crate::domain) fn was_removed(&self, user: TextHash) -> bool {
+        self.removed.as_ref().is_some_and(|removed| removed.get(user).is_some())
+    }
+
+    /// Counts the users whom somebody else removed.
+    pub fn removed_len(&self) -> usize {
+        self.removed.as_ref().map_or(0, |removed| removed.len())
+    }
+
+    pub(super) fn set_removed(&mut self, user: TextHash, removed: bool) {
+        let mut all = self.removed.take().unwrap_or_default();
+        match removed {
+            true => Arc::make_mut(&mut all).insert(Named::new(user, NonZeroU32::MIN)),
+            false => Arc::make_mut(&mut all).remove(user, |_| true),
+        }
+        self.removed = Some(all).filter(|all| !all.is_empty());
     }
 
     #[inline]
@@ -52,9 +90,14 @@ impl Org {
 
     /// Visits the users with temporary roles.
     pub(in crate::domain) fn for_each_with_temporary_roles<'a>(&'a self, mut visit: impl FnMut(&'a UserId)) {
+        self.for_each_temporary(|user, _| visit(user));
+    }
+
+    /// Visits the users with temporary roles, and these roles.
+    pub(in crate::domain) fn for_each_temporary<'a>(&'a self, mut visit: impl FnMut(&'a UserId, &'a [TemporaryRole])) {
         self.details.for_each(|slot| {
             if !slot.temporary.is_empty() {
-                visit(&slot.user);
+                visit(&slot.user, &slot.temporary);
             }
         });
     }

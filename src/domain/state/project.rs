@@ -18,11 +18,13 @@ use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::model::role::Role;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
 use crate::domain::state::invitation::Invitation;
 use crate::domain::state::name_index::{NameIndex, Named};
 use crate::domain::state::org::{Org, OrgSlot};
 use crate::domain::state::role_mapping::RoleMapping;
+use crate::domain::state::user::BlockedUser;
 
 #[derive(Clone)]
 pub struct Project {
@@ -50,6 +52,7 @@ pub struct Project {
     pub(super) retired: Trie<Named>,
     pub(super) orgs_being_purged: Arc<BTreeSet<OrgNo>>,
     pub(super) role_sets_being_purged: Arc<BTreeSet<RoleSetId>>,
+    pub(super) blocked: Trie<BlockedUser>,
 }
 
 impl Project {
@@ -75,6 +78,7 @@ impl Project {
             retired: Trie::default(),
             orgs_being_purged: Arc::default(),
             role_sets_being_purged: Arc::default(),
+            blocked: Trie::default(),
         }
     }
 
@@ -143,6 +147,13 @@ impl Project {
         let mut len = 0;
         self.for_each_org(|org| len += org.memberships_len());
         len
+    }
+
+    /// Returns true if an existing org has memberships, or users whom somebody else removed.
+    pub fn has_members_to_purge(&self) -> bool {
+        let mut has = false;
+        self.for_each_org(|org| has |= org.memberships_len() + org.removed_len() > 0);
+        has
     }
 
     pub fn next_org(&self) -> OrgNo {
@@ -231,6 +242,31 @@ impl Project {
         org.invitation_of(self.hash_key.text(email.as_str()))
     }
 
+    /// Returns true if somebody else removed the user from the org, and nobody added the user since (J3).
+    pub fn was_removed(&self, org: &Org, user: &UserId) -> bool {
+        org.was_removed(self.hash(user.as_str()))
+    }
+
+    /// Returns the block of a user. `None` if the user is not blocked (U1).
+    pub fn block_of(&self, user_id: &str) -> Option<Block> {
+        self.blocked.get(self.hash(user_id)).map(|blocked| blocked.block)
+    }
+
+    pub fn is_user_blocked(&self, user: &UserId) -> bool {
+        self.is_blocked(self.hash(user.as_str()))
+    }
+
+    /// A project without blocks pays one branch.
+    #[inline]
+    pub(in crate::domain) fn is_blocked(&self, user: TextHash) -> bool {
+        !self.blocked.is_empty() && self.blocked.get(user).is_some()
+    }
+
+    /// Visits the blocked users, in no meaningful order.
+    pub(in crate::domain) fn for_each_blocked<'a>(&'a self, visit: impl FnMut(&'a BlockedUser)) {
+        self.blocked.for_each(visit);
+    }
+
     pub fn counters(&self) -> Counters {
         Counters {
             permission: self.permissions.next_number(),
@@ -285,5 +321,6 @@ impl PartialEq for Project {
             && self.org_hashes == other.org_hashes
             && self.deleted_orgs == other.deleted_orgs
             && self.retired == other.retired
+            && self.blocked == other.blocked
     }
 }

@@ -12,11 +12,11 @@ use crate::engine::Published;
 use crate::grpc::app::App;
 use crate::grpc::generated::check_service_server::CheckService;
 use crate::grpc::layers::deadline::Deadline;
-use crate::grpc::services::Reply;
+use crate::grpc::services::{Reply, access};
 use crate::grpc::{convert, status};
 use crate::limits::{CHECK_LIST_MAX, ITEM_ERRORS_MAX};
 use crate::wire::{
-    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, ErrorReason, ItemError,
+    self, BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, ErrorReason, ItemError,
     PermissionList, check_request, timestamp,
 };
 
@@ -68,6 +68,28 @@ impl CheckService for CheckApi {
             revision: published.token.to_string(),
             evaluated_at: Some(timestamp(now)),
         }))
+    }
+
+    async fn explain(&self, request: Request<wire::ExplainRequest>) -> Reply<wire::ExplainResponse> {
+        access::explain(&self.0, request).await
+    }
+
+    async fn get_access(&self, request: Request<wire::GetAccessRequest>) -> Reply<wire::GetAccessResponse> {
+        access::get(&self.0, request).await
+    }
+
+    async fn list_members_with_permission(
+        &self,
+        request: Request<wire::ListMembersWithPermissionRequest>,
+    ) -> Reply<wire::ListMembersWithPermissionResponse> {
+        access::list_members(&self.0, request).await
+    }
+
+    async fn list_orgs_with_permission(
+        &self,
+        request: Request<wire::ListOrgsWithPermissionRequest>,
+    ) -> Reply<wire::ListOrgsWithPermissionResponse> {
+        access::list_orgs(&self.0, request).await
     }
 }
 
@@ -129,7 +151,7 @@ fn filled<'a>(item: &'a CheckItem, defaults: &'a CheckItem) -> [&'a str; 3] {
 }
 
 /// Reads the question of a check. Copies nothing.
-fn question(request: &CheckRequest) -> Result<Question<'_>, Status> {
+pub(super) fn question(request: &CheckRequest) -> Result<Question<'_>, Status> {
     use check_request::Question as Wire;
     let name = |field: &str, name, check: fn(&str) -> Result<(), BadName>| {
         check(name).map_err(|why| status::invalid(field, why))
@@ -166,7 +188,7 @@ fn permissions<'a>(field: &str, list: &'a PermissionList) -> Result<&'a [String]
 }
 
 /// Returns the project. An unknown one is an error, not a denial (K2).
-fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Status> {
+pub(super) fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Status> {
     let key = if key.is_empty() { "default" } else { key };
     match published.state.project_keyed(key) {
         Some(project) => Ok(project),

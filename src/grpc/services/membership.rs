@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status};
 
 use super::manageable;
 use crate::clock;
-use crate::domain::commands::command::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
+use crate::domain::commands::command::{
+    BatchWriteMembers, MemberWrite, ProvisionMember, RoleAssignment, Write, WriteMember,
+};
 use crate::domain::model::id::RoleId;
 use crate::domain::model::refusal::Noun;
 use crate::domain::rules::member_list::MemberFilter;
+use crate::domain::rules::membership::Member;
 use crate::domain::rules::viewer::View;
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{Command, OrgId, Refusal, RoleName, UserId};
+use crate::domain::{Command, OrgId, PermissionName, Refusal, RoleName, UserId};
 use crate::grpc::app::App;
 use crate::grpc::generated::membership_service_server::MembershipService;
 use crate::grpc::layers::deadline::Deadline;
@@ -21,7 +24,7 @@ use crate::grpc::services::Reply;
 use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
 use crate::store::{ListMembers, ListUserMemberships, MemberRow};
-use crate::wire::{self, storage::outcome::Outcome};
+use crate::wire::{self, MembershipView, storage::outcome::Outcome};
 
 pub struct MembershipApi(pub Arc<App>);
 
@@ -88,6 +91,23 @@ impl MembershipService for MembershipApi {
         respond!(answered, Outcome::Counts(counts) => BatchWriteMembersResponse { added: counts.added, set: counts.set, removed: counts.removed, unchanged: counts.unchanged })
     }
 
+    async fn provision_member(
+        &self,
+        request: Request<wire::ProvisionMemberRequest>,
+    ) -> Reply<wire::ProvisionMemberResponse> {
+        let (metadata, _, request) = request.into_parts();
+        let command = Command::ProvisionMember(ProvisionMember {
+            project: convert::project(&request.project)?,
+            org_id: convert::org_id(&request.org_id)?,
+            user_id: convert::user_id(&request.user_id)?,
+            email: convert::email(&request.email)?,
+            email_verified: request.email_verified,
+            allow_provisioning: request.allow_provisioning,
+        });
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        respond!(answered, Outcome::Provisioned(provisioned) => ProvisionMemberResponse { member: provisioned.member, skipped_roles: provisioned.skipped_roles })
+    }
+
     async fn get_member(&self, request: Request<wire::GetMemberRequest>) -> Reply<wire::GetMemberResponse> {
         let (_, extensions, request) = request.into_parts();
         let project = convert::project(&request.project)?;
@@ -111,66 +131,13 @@ impl MembershipService for MembershipApi {
                 Some(revision.map_err(|error| status::unread(&error))?)
             }
         };
-        let member = Some(self.shown(&MemberRow { member, revision }));
+        let member = Some(shown(&self.0, &MemberRow { member, revision }));
         Ok(Response::new(wire::GetMemberResponse { member, revision: reading.revision() }))
     }
 
     async fn list_members(&self, request: Request<wire::ListMembersRequest>) -> Reply<wire::ListMembersResponse> {
         let (_, extensions, request) = request.into_parts();
-        let project = convert::project(&request.project)?;
-        let wire::ListMembersRequest { org_id, role, permission, viewer_user_id, .. } = &request;
-        let arguments = ["ListMembers", project.as_str(), org_id, role, permission, viewer_user_id];
-        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let viewer = convert::viewer(viewer_user_id)?;
-        let org_id = convert::org_id(org_id)?;
-        let role = convert::optional(role, |name| convert::role("role", name))?;
-        let permission = convert::optional(permission, |name| convert::permission("permission", name))?;
-        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
-        let (project, now) = (&reading.project, clock::now());
-        let refused = reading.refused(Visibility::of(viewer.as_ref()));
-        let org = project.org_or_refusal(&org_id).map_err(&refused)?;
-        // Check the viewer before the names: a user who is not a member must not learn which names exist.
-        let view = viewer.as_ref().map(|viewer| reading.view(org, viewer, now)).transpose()?;
-        let known = |role: &RoleId| view.is_none() || project.is_visible(*role);
-        let known_role = |name: &RoleName| {
-            let role = project.role_named(name.as_str()).filter(known);
-            role.ok_or_else(|| refused(Refusal::NotFound(Noun::Role, name.to_string())))
-        };
-        let role = role.as_ref().map(known_role).transpose()?;
-        let permission = permission.map(|name| project.permission(&name)).transpose().map_err(&refused)?;
-        let mut scope = Scope { org: org.record.profile.create_time.0, ..reading.scope() };
-        let role_created = role.and_then(|role| Some(project.roles.get(role)?.create_time.0));
-        let permission_created = permission.and_then(|id| Some(project.permissions.get(id)?.create_time.0));
-        for created in [role_created, permission_created].into_iter().flatten() {
-            scope = scope.naming(created);
-        }
-        let filter = MemberFilter { visibility: visibility(view), role, permission };
-        let rows = match &viewer {
-            Some(viewer) if view == Some(View::OnlySelf) => {
-                let itself = project.selected_member(org, viewer, filter, now);
-                let rest = itself.filter(|_| page.after.as_deref().unwrap_or_default() < viewer.as_str());
-                rest.map(|member| MemberRow { member, revision: None }).into_iter().collect()
-            }
-            _ => {
-                let ask = ListMembers {
-                    at: reading.published.state.revision(),
-                    project: project.clone(),
-                    org: org.clone(),
-                    filter,
-                    after: page.after.as_deref().map(UserId::stored),
-                    limit: page.limit,
-                    now,
-                };
-                let _turn = self.0.list_turns.next(project.id).await?;
-                self.0.store.list_members(&ask).await.map_err(|error| status::unread(&error))?
-            }
-        };
-        let (members, last) = page.fill(rows, |row| self.shown(row));
-        Ok(Response::new(wire::ListMembersResponse {
-            next_page_token: page.next_token(scope, last.as_ref().map(|row| row.member.user_id.as_str()))?,
-            members,
-            revision: reading.revision(),
-        }))
+        list_members(&self.0, &extensions, "ListMembers", &request).await.map(Response::new)
     }
 
     async fn list_manageable_roles(
@@ -186,28 +153,7 @@ impl MembershipService for MembershipApi {
         request: Request<wire::ListUserMembershipsRequest>,
     ) -> Reply<wire::ListUserMembershipsResponse> {
         let (_, extensions, request) = request.into_parts();
-        let project = convert::project(&request.project)?;
-        let user_id = convert::user_id(&request.user_id)?;
-        let arguments = ["ListUserMemberships", project.as_str(), &request.user_id];
-        let page = Page::read(&arguments, request.page_size, &request.page_token)?;
-        let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
-        let ask = ListUserMemberships {
-            at: reading.published.state.revision(),
-            project: reading.project.clone(),
-            user_id,
-            after: page.after.as_deref().map(OrgId::stored),
-            limit: page.limit,
-            now: clock::now(),
-        };
-        let _turn = self.0.list_turns.next(reading.project.id).await?;
-        let rows = self.0.store.list_user_memberships(&ask).await.map_err(|error| status::unread(&error))?;
-        let (memberships, last) = page.fill(rows, |row| self.shown(row));
-        let last = last.as_ref().map(|row| row.member.org_id.as_str());
-        Ok(Response::new(wire::ListUserMembershipsResponse {
-            next_page_token: page.next_token(reading.scope(), last)?,
-            memberships,
-            revision: reading.revision(),
-        }))
+        list_of_user(&self.0, &extensions, "ListUserMemberships", &request, None).await.map(Response::new)
     }
 }
 
@@ -216,10 +162,120 @@ fn visibility(view: Option<View>) -> Visibility {
     if view.is_some() { Visibility::VisibleOnly } else { Visibility::All }
 }
 
-impl MembershipApi {
-    fn shown(&self, row: &MemberRow) -> wire::Member {
-        wire::member(&row.member, row.revision.map_or_else(String::new, |revision| self.0.token(revision)))
+/// Lists the members of an org. `method` makes page tokens valid for one RPC only.
+pub(super) async fn list_members(
+    app: &App,
+    extensions: &Extensions,
+    method: &str,
+    request: &wire::ListMembersRequest,
+) -> Result<wire::ListMembersResponse, Status> {
+    let project = convert::project(&request.project)?;
+    let wire::ListMembersRequest { org_id, role, permission, viewer_user_id, .. } = request;
+    let arguments = [method, project.as_str(), org_id, role, permission, viewer_user_id];
+    let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+    let viewer = convert::viewer(viewer_user_id)?;
+    let org_id = convert::org_id(org_id)?;
+    let role = convert::optional(role, |name| convert::role("role", name))?;
+    let permission = convert::optional(permission, |name| convert::permission("permission", name))?;
+    let reading = app.reading(extensions, request.consistency.as_ref(), &project).await?;
+    let (project, now) = (&reading.project, clock::now());
+    let refused = reading.refused(Visibility::of(viewer.as_ref()));
+    let org = project.org_or_refusal(&org_id).map_err(&refused)?;
+    // Check the viewer before the names: a user who is not a member must not learn which names exist.
+    let view = viewer.as_ref().map(|viewer| reading.view(org, viewer, now)).transpose()?;
+    let known = |role: &RoleId| view.is_none() || project.is_visible(*role);
+    let known_role = |name: &RoleName| {
+        let role = project.role_named(name.as_str()).filter(known);
+        role.ok_or_else(|| refused(Refusal::NotFound(Noun::Role, name.to_string())))
+    };
+    let role = role.as_ref().map(known_role).transpose()?;
+    let permission = permission.map(|name| project.permission(&name)).transpose().map_err(&refused)?;
+    let mut scope = Scope { org: org.record.profile.create_time.0, ..reading.scope() };
+    let role_created = role.and_then(|role| Some(project.roles.get(role)?.create_time.0));
+    let permission_created = permission.and_then(|id| Some(project.permissions.get(id)?.create_time.0));
+    for created in [role_created, permission_created].into_iter().flatten() {
+        scope = scope.naming(created);
     }
+    let filter = MemberFilter { visibility: visibility(view), role, permission };
+    let rows = match &viewer {
+        Some(viewer) if view == Some(View::OnlySelf) => {
+            let itself = project.selected_member(org, viewer, filter, now);
+            let rest = itself.filter(|_| page.after.as_deref().unwrap_or_default() < viewer.as_str());
+            rest.map(|member| MemberRow { member, revision: None }).into_iter().collect()
+        }
+        _ => {
+            let ask = ListMembers {
+                at: reading.published.state.revision(),
+                project: project.clone(),
+                org: org.clone(),
+                filter,
+                after: page.after.as_deref().map(UserId::stored),
+                limit: page.limit,
+                now,
+            };
+            let _turn = app.list_turns.next(project.id).await?;
+            app.store.list_members(&ask).await.map_err(|error| status::unread(&error))?
+        }
+    };
+    let (members, last) = page.fill(rows, |row| shown(app, row));
+    Ok(wire::ListMembersResponse {
+        next_page_token: page.next_token(scope, last.as_ref().map(|row| row.member.user_id.as_str()))?,
+        members,
+        revision: reading.revision(),
+    })
+}
+
+/// Lists the memberships of a user, with a permission only those in which the user has it.
+pub(super) async fn list_of_user(
+    app: &App,
+    extensions: &Extensions,
+    method: &str,
+    request: &wire::ListUserMembershipsRequest,
+    permission: Option<&PermissionName>,
+) -> Result<wire::ListUserMembershipsResponse, Status> {
+    let project = convert::project(&request.project)?;
+    let user_id = convert::user_id(&request.user_id)?;
+    let view = MembershipView::try_from(request.view)
+        .map_err(|_| status::invalid("view", "must be MEMBERSHIP_VIEW_BASIC or MEMBERSHIP_VIEW_FULL"))?;
+    let arguments =
+        [method, project.as_str(), &request.user_id, permission.map_or("", PermissionName::as_str), view.as_str_name()];
+    let page = Page::read(&arguments, request.page_size, &request.page_token)?;
+    let reading = app.reading(extensions, request.consistency.as_ref(), &project).await?;
+    let (project, now) = (&reading.project, clock::now());
+    let permission = permission.map(|name| project.permission(name)).transpose();
+    let permission = permission.map_err(reading.refused(Visibility::All))?;
+    let created = permission.and_then(|id| Some(project.permissions.get(id)?.create_time.0));
+    let scope = created.map_or_else(|| reading.scope(), |created| reading.scope().naming(created));
+    let ask = ListUserMemberships {
+        at: reading.published.state.revision(),
+        project: project.clone(),
+        user_id,
+        filter: MemberFilter { permission, ..MemberFilter::ALL },
+        after: page.after.as_deref().map(OrgId::stored),
+        limit: page.limit,
+        now,
+    };
+    let _turn = app.list_turns.next(project.id).await?;
+    let rows = app.store.list_user_memberships(&ask).await.map_err(|error| status::unread(&error))?;
+    let access = |member: &Member| {
+        let org = project.org(member.org_id.as_str())?;
+        let (_, access) = project.access(org, &member.user_id, Visibility::All, now)?;
+        Some(wire::access(&access))
+    };
+    let (memberships, last) = page.fill(rows, |row| wire::Member {
+        access: if view == MembershipView::Full { access(&row.member) } else { None },
+        ..shown(app, row)
+    });
+    let last = last.as_ref().map(|row| row.member.org_id.as_str());
+    Ok(wire::ListUserMembershipsResponse {
+        next_page_token: page.next_token(scope, last)?,
+        memberships,
+        revision: reading.revision(),
+    })
+}
+
+fn shown(app: &App, row: &MemberRow) -> wire::Member {
+    wire::member(&row.member, row.revision.map_or_else(String::new, |revision| app.token(revision)))
 }
 
 fn row(org_id: &str, user_id: &str, write: Write) -> Result<MemberWrite, Status> {

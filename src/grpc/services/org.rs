@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::clock;
-use crate::domain::commands::command::{CreateOrg, DeleteOrg, UpdateOrg};
+use crate::domain::commands::command::{CreateOrg, DeleteOrg, NewOrgDomain, SetOrgDomains, UpdateOrg, VerifyOrgDomain};
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{Command, OrgId};
+use crate::domain::{Command, OrgId, Refusal, RoleName};
 use crate::grpc::app::App;
 use crate::grpc::generated::org_service_server::OrgService;
 use crate::grpc::mask::Mask;
@@ -15,7 +15,7 @@ use crate::grpc::page::{Page, Scope};
 use crate::grpc::services::Reply;
 use crate::grpc::write::respond;
 use crate::grpc::{convert, status};
-use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
+use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX, NAMES_MAX};
 use crate::store::ListOrgs;
 use crate::wire::{self, storage::outcome::Outcome};
 
@@ -38,11 +38,16 @@ impl OrgService for OrgApi {
         let reading = self.0.reading(&extensions, request.consistency.as_ref(), &project).await?;
         let refused = reading.refused(Visibility::of(viewer.as_ref()));
         let org = reading.project.org_or_refusal(&org_id).map_err(refused)?;
+        let mut shows_domains = true;
         if let Some(viewer) = &viewer {
-            reading.view(org, viewer, clock::now())?;
+            let now = clock::now();
+            reading.view(org, viewer, now)?;
+            shows_domains = reading.project.sees_domains(org, viewer, now);
         }
         let role_mapping = reading.project.role_mapping_name(org.record.role_mapping);
-        let org = Some(wire::org(&org.record.profile, &role_mapping));
+        let shown = if shows_domains { reading.project.shown_domains(org) } else { Vec::new() };
+        let domains = shown.iter().map(wire::org_domain).collect();
+        let org = Some(wire::Org { domains, ..wire::org(&org.record.profile, &role_mapping) });
         Ok(Response::new(wire::GetOrgResponse { org, revision: reading.revision() }))
     }
 
@@ -62,7 +67,10 @@ impl OrgService for OrgApi {
         let _turn = self.0.list_turn(&project).await?;
         let found = self.0.store.list_orgs(ask).await.map_err(self.0.read_failed(&project))?;
         let scope = Scope::of(&found);
-        let (orgs, last) = page.fill(found.rows, |row| wire::org(&row.profile, &row.role_mapping));
+        let (orgs, last) = page.fill(found.rows, |row| wire::Org {
+            domains: row.domains.iter().map(wire::org_domain).collect(),
+            ..wire::org(&row.profile, &row.role_mapping)
+        });
         Ok(Response::new(wire::ListOrgsResponse {
             next_page_token: page.next_token(scope, last.as_ref().map(|row| row.profile.org_id.as_str()))?,
             orgs,
@@ -86,6 +94,75 @@ impl OrgService for OrgApi {
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         respond!(answered, Outcome::Deleted(deleted) => DeleteOrgResponse { removed_memberships: deleted.affected })
     }
+
+    async fn set_org_domains(
+        &self,
+        request: Request<wire::SetOrgDomainsRequest>,
+    ) -> Reply<wire::SetOrgDomainsResponse> {
+        let (metadata, _, request) = request.into_parts();
+        let domains = request.domains.iter().enumerate().map(|(at, spec)| new_domain(at, spec));
+        let command = Command::SetOrgDomains(SetOrgDomains {
+            project: convert::project(&request.project)?,
+            org_id: convert::org_id(&request.org_id)?,
+            domains: domains.collect::<Result<_, _>>()?,
+        });
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        respond!(answered, Outcome::OrgDomains(shown) => SetOrgDomainsResponse { domains: shown.domains })
+    }
+
+    async fn verify_org_domain(
+        &self,
+        request: Request<wire::VerifyOrgDomainRequest>,
+    ) -> Reply<wire::VerifyOrgDomainResponse> {
+        let (metadata, _, request) = request.into_parts();
+        let command = Command::VerifyOrgDomain(VerifyOrgDomain {
+            project: convert::project(&request.project)?,
+            org_id: convert::org_id(&request.org_id)?,
+            domain: convert::email_domain("domain", &request.domain)?,
+        });
+        let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
+        respond!(answered, Outcome::OrgDomains(shown) => VerifyOrgDomainResponse { domains: shown.domains })
+    }
+
+    async fn list_joinable_orgs(
+        &self,
+        request: Request<wire::ListJoinableOrgsRequest>,
+    ) -> Reply<wire::ListJoinableOrgsResponse> {
+        let request = request.get_ref();
+        let project = convert::project(&request.project)?;
+        let email = convert::email(&request.email)?;
+        if !request.email_verified {
+            return Err(status::refused(&Refusal::EmailNotVerified { rule: "J2" }, &mut |_, _| None));
+        }
+        let page = Page::read(
+            &["ListJoinableOrgs", project.as_str(), email.domain()],
+            request.page_size,
+            &request.page_token,
+        )?;
+        let after = page.after.as_deref().map(OrgId::stored);
+        let _turn = self.0.list_turn(&project).await?;
+        let found = self.0.store.list_joinable_orgs(&project, email.domain(), after.as_ref(), page.limit).await;
+        let found = found.map_err(self.0.read_failed(&project))?;
+        let scope = Scope::of(&found);
+        let (orgs, last) = page.fill(found.rows, |(org_id, display_name)| wire::JoinableOrg {
+            org_id: org_id.to_string(),
+            display_name: display_name.clone(),
+        });
+        Ok(Response::new(wire::ListJoinableOrgsResponse {
+            next_page_token: page.next_token(scope, last.as_ref().map(|(org_id, _)| org_id.as_str()))?,
+            orgs,
+            revision: self.0.token(found.revision),
+        }))
+    }
+}
+
+fn new_domain(at: usize, spec: &wire::OrgDomainSpec) -> Result<NewOrgDomain, Status> {
+    convert::at_most(&format!("domains[{at}].roles"), spec.roles.len(), NAMES_MAX)?;
+    Ok(NewOrgDomain {
+        domain: convert::email_domain(&format!("domains[{at}].domain"), &spec.domain)?,
+        roles: convert::names(&format!("domains[{at}].roles"), &spec.roles, RoleName::parse)?,
+        apply_to_existing: spec.apply_to_existing,
+    })
 }
 
 fn create(request: &wire::CreateOrgRequest) -> Result<Command, Status> {

@@ -29,6 +29,7 @@ impl ServerService for ServerApi {
                 grants_max: count(limits.grants),
                 role_sets_max: count(limits.role_sets),
                 managed_roles_max: count(limits.managed_roles),
+                org_domains_max: count(limits.org_domains),
                 member_roles_max: count(limits.member_roles),
                 org_invitations_max: count(limits.org_invitations),
                 bulk_rows_max: count(limits.bulk_rows as u64),

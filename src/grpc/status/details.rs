@@ -48,7 +48,7 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
     match refusal {
         Refusal::EtagMismatch { now } => vec![("etag", now.clone())],
         Refusal::ImpactChanged { now } => vec![("impact_digest", now.clone())],
-        Refusal::ActingUserNotAMember(user) => vec![("user_id", user.to_string())],
+        Refusal::ActingUserBlocked(user) | Refusal::ActingUserNotAMember(user) => vec![("user_id", user.to_string())],
         Refusal::ActingUserMissingPermission { permission } | Refusal::ViewerMissingPermission { permission } => {
             vec![("permission", permission.to_string())]
         }
@@ -61,15 +61,16 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
         Refusal::ProjectHasOrgs { orgs } | Refusal::RoleMappingInUse { orgs, .. } | Refusal::LastOwner { orgs, .. } => {
             vec![("orgs", orgs.to_string())]
         }
-        Refusal::RoleInUse { members, invitations, .. } => {
-            vec![("members", members.to_string()), ("invitations", invitations.to_string())]
+        Refusal::RoleInUse { members, invitations, domains, .. } => {
+            let counts = [("members", members), ("invitations", invitations), ("domains", domains)];
+            counts.map(|(name, count)| (name, count.to_string())).into()
         }
         Refusal::ReplacementDisabled { disabled_in, .. } => {
             let members: u64 = disabled_in.iter().map(|(_, members)| members).sum();
             vec![("members", members.to_string())]
         }
-        Refusal::RolesWouldBeDisabled { members, invitations, orgs, .. } => {
-            let counts = [("members", members), ("invitations", invitations), ("orgs", orgs)];
+        Refusal::RolesWouldBeDisabled { members, invitations, domains, orgs, .. } => {
+            let counts = [("members", members), ("invitations", invitations), ("domains", domains), ("orgs", orgs)];
             counts.map(|(name, count)| (name, count.to_string())).into()
         }
         _ => vec![],
@@ -83,6 +84,8 @@ fn field(refusal: &Refusal, names: &Names<'_>) -> String {
         Refusal::RepeatedInOrder { at, .. } => format!("role_order[{at}]"),
         Refusal::EndInThePast { at, .. } => format!("roles[{at}].expire_time"),
         Refusal::TooManyRoles { .. } => "roles".into(),
+        Refusal::PublicDomain { at, .. } | Refusal::RepeatedDomain { at, .. } => format!("domains[{at}].domain"),
+        Refusal::RepeatedDomainRole { at, .. } | Refusal::TooManyDomainRoles { at } => format!("domains[{at}].roles"),
         Refusal::IncompleteOrder { .. } => "role_order".into(),
         Refusal::ReservedName { reserved: crate::domain::model::project::WORKSPACE } => "key".into(),
         Refusal::ReservedName { .. } => format!("{}name", names.resource),
@@ -123,7 +126,7 @@ fn preconditions(
         Refusal::RolesWouldBeDisabled { held, .. } => {
             let held = held.iter().take(VIOLATIONS_MAX);
             held.map(|(role, members)| {
-                (format!("roles/{role}"), format!("members who hold it and pending invitations to it: {members}"))
+                (format!("roles/{role}"), format!("members, pending invitations and e-mail domains with it: {members}"))
             })
             .collect()
         }
@@ -131,11 +134,13 @@ fn preconditions(
             one(format!("role_mappings/{role_mapping}"))
         }
         Refusal::LastOwner { first, .. } => one(format!("orgs/{first}")),
-        Refusal::UserNotAvailable(user) => one(format!("users/{user}")),
         Refusal::InvitationNotPending { id, .. } => one(format!("invitations/{id}")),
-        Refusal::AddressNotAvailable(email) | Refusal::EmailMismatch(email) | Refusal::EmailNotVerified(email) => {
-            one(format!("emails/{email}"))
-        }
+        Refusal::AddressNotAvailable(email) | Refusal::EmailMismatch(email) => one(format!("emails/{email}")),
+        Refusal::UserNotAvailable(user) | Refusal::RemovedBefore(user) => one(format!("users/{user}")),
+        Refusal::EmailNotVerified { .. } => one("email".into()),
+        Refusal::DomainNotListed { domain } => one(format!("domains/{domain}")),
+        Refusal::DomainNotVerified { domain } | Refusal::NoEnabledRole { domain } => one(format!("domains/{domain}")),
+        Refusal::InternalRole { role } => one(format!("roles/{role}")),
         Refusal::BuiltIn(permission) => one(format!("permissions/{permission}")),
         Refusal::ProjectHasOrgs { .. } | Refusal::ProjectPermanent(_) | Refusal::WrongRoleStructure { .. } => {
             one(format!("projects/{}", names.project))
@@ -159,6 +164,7 @@ fn resource(noun: Noun) -> &'static str {
         Noun::Role => "rolecall.v1.Role",
         Noun::RoleMapping => "rolecall.v1.RoleMapping",
         Noun::Org => "rolecall.v1.Org",
+        Noun::OrgDomain => "rolecall.v1.OrgDomain",
         Noun::Member => "rolecall.v1.Member",
         Noun::Invitation => "rolecall.v1.Invitation",
     }

@@ -57,6 +57,9 @@ impl Sqlite {
             Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(failed(&file, cause)),
             _ => {}
         }
+        if is_mount_point(&file) {
+            return Err(StoreError::MountPoint(file));
+        }
         Ok(Self { url: url.into(), wal: beside(&file, "-wal"), file, opened: Mutex::default(), _lock: lock })
     }
 
@@ -119,6 +122,22 @@ fn lock(database: &Path) -> Result<File, StoreError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.into())),
         Err(TryLockError::Error(error)) => Err(open(error)),
+    }
+}
+
+/// Returns true if the file itself is mounted, as containers can do. Its lock file and its log would then be in another folder
+/// than those of a server that opens the file by its other name. Other systems than Linux do not tell.
+fn is_mount_point(file: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+        let found = statx(CWD, file, AtFlags::empty(), StatxFlags::BASIC_STATS);
+        found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
     }
 }
 

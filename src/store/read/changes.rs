@@ -6,6 +6,7 @@ use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFil
 
 use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, UserId};
+use crate::store::connect::LONG_MAX;
 use crate::store::ids::{changes_digest, revision, revision_number};
 use crate::store::schema::{change, commit};
 use crate::store::{SinceError, Store, StoreError};
@@ -14,15 +15,20 @@ use crate::wire::change::decode;
 impl Store {
     /// Returns at most `limit` commits after `mine`, which must belong to this history.
     pub async fn commits_since(&self, mine: Revision, limit: u32) -> Result<Vec<Commit>, SinceError> {
-        let snapshot = self.reserved_snapshot().await?;
-        let head = snapshot.revision;
-        let commits = match (head.number, head.tag) {
-            (number, tag) if (number, tag) == (mine.number, mine.tag) => Ok(Vec::new()),
-            (number, _) if number < mine.number => Err(StoreError::Behind { head: number, state: mine.number }.into()),
-            _ => commits_since(&snapshot.tx, mine, limit).await,
+        let read = async {
+            let snapshot = self.reserved_snapshot().await?;
+            let head = snapshot.revision;
+            let commits = match (head.number, head.tag) {
+                (number, tag) if (number, tag) == (mine.number, mine.tag) => Ok(Vec::new()),
+                (number, _) if number < mine.number => {
+                    Err(StoreError::Behind { head: number, state: mine.number }.into())
+                }
+                _ => commits_since(&snapshot.tx, mine, limit).await,
+            };
+            snapshot.end().await;
+            commits
         };
-        snapshot.end().await;
-        commits
+        self.answered(LONG_MAX, read).await
     }
 }
 

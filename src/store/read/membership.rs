@@ -47,6 +47,7 @@ pub struct ListUserMemberships {
     pub at: Revision,
     pub project: Arc<Project>,
     pub user_id: UserId,
+    pub filter: MemberFilter,
     pub after: Option<OrgId>,
     pub limit: u32,
     pub now: Time,
@@ -62,38 +63,36 @@ struct Selected {
 impl Store {
     /// Returns members by ascending user id, one more than `limit` if more follow.
     pub async fn list_members(&self, ask: &ListMembers) -> Result<Vec<MemberRow>, StoreError> {
-        self.answered(LONG_MAX, self.read_members(ask)).await
-    }
-
-    async fn read_members(&self, ask: &ListMembers) -> Result<Vec<MemberRow>, StoreError> {
-        let past = Past::at(self, ask.at).await?;
-        let selected = Listing::new(ask, &past).await?.selected().await?;
-        let rows = rows(&past, &ask.project, ask.filter.visibility, selected).await?;
-        past.end().await;
-        Ok(rows)
+        let read = async {
+            let past = Past::at(self, ask.at).await?;
+            let selected = Listing::new(ask, &past).await?.selected().await?;
+            let rows = rows(&past, &ask.project, ask.filter.visibility, selected).await?;
+            past.end().await;
+            Ok(rows)
+        };
+        self.answered(LONG_MAX, read).await
     }
 
     /// Returns memberships by ascending org id, one more than `limit` if more follow.
     pub async fn list_user_memberships(&self, ask: &ListUserMemberships) -> Result<Vec<MemberRow>, StoreError> {
-        self.answered(LONG_MAX, self.read_user_memberships(ask)).await
-    }
-
-    async fn read_user_memberships(&self, ask: &ListUserMemberships) -> Result<Vec<MemberRow>, StoreError> {
-        let past = Past::at(self, ask.at).await?;
-        let project = &ask.project;
-        let orgs = past.orgs_of(project.id, &ask.user_id).await?;
-        let orgs = orgs.into_iter().filter_map(|(no, revision)| Some((project.org_numbered(no)?, revision)));
-        let existing = orgs.filter(|(org, _)| org.record.lifecycle.exists());
-        let mut orgs: Vec<_> =
-            existing.filter(|(org, _)| Some(&org.record.profile.org_id) > ask.after.as_ref()).collect();
-        orgs.sort_unstable_by_key(|(org, _)| &org.record.profile.org_id);
-        let selected = orgs
-            .into_iter()
-            .filter_map(|(org, revision)| select(project, org, &ask.user_id, revision, MemberFilter::ALL, ask.now));
-        let selected = selected.take(ask.limit as usize + 1).collect();
-        let rows = rows(&past, project, Visibility::All, selected).await?;
-        past.end().await;
-        Ok(rows)
+        let read = async {
+            let past = Past::at(self, ask.at).await?;
+            let project = &ask.project;
+            let orgs = past.orgs_of(project.id, &ask.user_id).await?;
+            let orgs = orgs.into_iter().filter_map(|(no, revision)| Some((project.org_numbered(no)?, revision)));
+            let existing = orgs.filter(|(org, _)| org.record.lifecycle.exists());
+            let mut orgs: Vec<_> =
+                existing.filter(|(org, _)| Some(&org.record.profile.org_id) > ask.after.as_ref()).collect();
+            orgs.sort_unstable_by_key(|(org, _)| &org.record.profile.org_id);
+            let selected = orgs
+                .into_iter()
+                .filter_map(|(org, revision)| select(project, org, &ask.user_id, revision, ask.filter, ask.now));
+            let selected = selected.take(ask.limit as usize + 1).collect();
+            let rows = rows(&past, project, Visibility::All, selected).await?;
+            past.end().await;
+            Ok(rows)
+        };
+        self.answered(LONG_MAX, read).await
     }
 
     /// Returns the commit that changed a membership last (B6). `at` is the revision of the State that `project` and `org` are
@@ -105,21 +104,14 @@ impl Store {
         org: &Org,
         user: &UserId,
     ) -> Result<Revision, StoreError> {
-        self.answered(LONG_MAX, self.read_membership_revision(at, project, org, user)).await
-    }
-
-    async fn read_membership_revision(
-        &self,
-        at: Revision,
-        project: &Project,
-        org: &Org,
-        user: &UserId,
-    ) -> Result<Revision, StoreError> {
-        let past = Past::at(self, at).await?;
-        let own = past.membership((project.id, org.no), user).await?;
-        let revisions = past.revisions(project.id, &[(own, migrated_set(project, org, user))]).await?;
-        past.end().await;
-        revisions.first().copied().ok_or_else(|| unreadable("a membership without a revision"))
+        let read = async {
+            let past = Past::at(self, at).await?;
+            let own = past.membership((project.id, org.no), user).await?;
+            let revisions = past.revisions(project.id, &[(own, migrated_set(project, org, user))]).await?;
+            past.end().await;
+            revisions.first().copied().ok_or_else(|| unreadable("a membership without a revision"))
+        };
+        self.answered(LONG_MAX, read).await
     }
 }
 

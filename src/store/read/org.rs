@@ -6,17 +6,20 @@ use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
 use super::snapshot::{Page, Snapshot};
+use crate::domain::model::email::EmailDomain;
 use crate::domain::model::org::OrgProfile;
-use crate::domain::{OrgId, ProjectKey, RoleMappingName, Time};
+use crate::domain::rules::org_domain::ShownDomain;
+use crate::domain::{OrgId, ProjectKey, RoleMappingName, RoleName, Time};
 use crate::store::connect::LONG_MAX;
 use crate::store::ids::unreadable;
-use crate::store::schema::{membership, org, project, role_mapping, role_set_role, temporary_role};
+use crate::store::schema::{membership, org, org_domain, project, role, role_mapping, role_set_role, temporary_role};
 use crate::store::{ReadError, Store, StoreError};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrgRow {
     pub profile: OrgProfile,
     pub role_mapping: RoleMappingName,
+    pub domains: Vec<ShownDomain>,
 }
 
 #[derive(Clone, Debug)]
@@ -33,20 +36,41 @@ pub struct ListOrgs {
 impl Store {
     /// Returns orgs by ascending id.
     pub async fn list_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
-        self.answered(LONG_MAX, self.read_orgs(ask)).await
+        let read = async {
+            let snapshot = self.snapshot().await?;
+            let project = snapshot.project(&ask.project).await?;
+            let role_mapping = snapshot.named_mapping(project.id, ask.role_mapping.as_ref()).await?;
+            let mut find = existing(project.id, role_mapping, ask.after.as_ref());
+            if ask.ownerless {
+                find = find.filter(ownerless(&project));
+            }
+            let found = find.limit(u64::from(ask.limit) + 1).all(&snapshot.tx).await?;
+            let rows = rows(&snapshot, project.id, found).await?;
+            snapshot.page(rows, project.id, role_mapping).await
+        };
+        self.answered(LONG_MAX, read).await
     }
 
-    async fn read_orgs(&self, ask: ListOrgs) -> Result<Page<OrgRow>, ReadError> {
-        let snapshot = self.snapshot().await?;
-        let project = snapshot.project(&ask.project).await?;
-        let role_mapping = snapshot.named_mapping(project.id, ask.role_mapping.as_ref()).await?;
-        let mut find = existing(project.id, role_mapping, ask.after.as_ref());
-        if ask.ownerless {
-            find = find.filter(ownerless(&project));
-        }
-        let found = find.limit(u64::from(ask.limit) + 1).all(&snapshot.tx).await?;
-        let rows = rows(&snapshot, project.id, found).await?;
-        snapshot.page(rows, project.id, role_mapping).await
+    /// Returns the orgs that list an e-mail domain, verified: ids, ascending, with display names (J1.d).
+    pub async fn list_joinable_orgs(
+        &self,
+        project: &ProjectKey,
+        domain: &str,
+        after: Option<&OrgId>,
+        limit: u32,
+    ) -> Result<Page<(OrgId, String)>, ReadError> {
+        let read = async {
+            let snapshot = self.snapshot().await?;
+            let project = snapshot.project(project).await?;
+            let listed = org_domain::Column::Project.eq(project.id).and(org_domain::Column::Domain.eq(domain));
+            let listed = listed.and(org_domain::Column::Verified.eq(true));
+            let orgs = org_domain::Entity::find().select_only().column(org_domain::Column::Org).filter(listed);
+            let find = existing(project.id, None, after).filter(org::Column::No.in_subquery(orgs.into_query()));
+            let found = find.limit(u64::from(limit) + 1).all(&snapshot.tx).await.map_err(StoreError::from)?;
+            let rows = found.into_iter().map(|org| (OrgId::stored(org.org_id), org.display_name)).collect();
+            snapshot.page(rows, project.id, None).await
+        };
+        self.answered(LONG_MAX, read).await
     }
 }
 
@@ -103,10 +127,12 @@ pub async fn mapping_names(
 
 async fn rows(snapshot: &Snapshot, project: i64, found: Vec<org::Model>) -> Result<Vec<OrgRow>, StoreError> {
     let names = mapping_names(snapshot, project, found.iter().map(|org| org.role_mapping)).await?;
+    let mut domains = domains(snapshot, project, found.iter().map(|org| org.no)).await?;
     let row = |org: org::Model| {
         let role_mapping = names.get(&org.role_mapping).cloned();
         Ok(OrgRow {
             role_mapping: role_mapping.ok_or_else(|| unreadable("an org whose role mapping is missing"))?,
+            domains: domains.remove(&org.no).unwrap_or_default(),
             profile: OrgProfile {
                 org_id: OrgId::stored(org.org_id),
                 display_name: org.display_name.into(),
@@ -116,4 +142,38 @@ async fn rows(snapshot: &Snapshot, project: i64, found: Vec<org::Model>) -> Resu
         })
     };
     found.into_iter().map(row).collect()
+}
+
+/// Returns the e-mail domains of these orgs, ascending, with the names of their roles from the highest to the lowest.
+async fn domains(
+    snapshot: &Snapshot,
+    project: i64,
+    orgs: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, Vec<ShownDomain>>, StoreError> {
+    let listed = org_domain::Column::Project.eq(project).and(org_domain::Column::Org.is_in(orgs));
+    let find = org_domain::Entity::find().filter(listed).order_by_asc(org_domain::Column::Domain);
+    let found = find.all(&snapshot.tx).await?;
+    let sets: BTreeSet<i64> = found.iter().filter_map(|rule| rule.role_set).collect();
+    let mut names: HashMap<i64, Vec<RoleName>> = HashMap::new();
+    if !sets.is_empty() {
+        let in_sets = role_set_role::Column::Project.eq(project).and(role_set_role::Column::RoleSet.is_in(sets));
+        let in_sets = role_set_role::Entity::find().filter(in_sets).all(&snapshot.tx).await?;
+        let ids: BTreeSet<i64> = in_sets.iter().map(|row| row.role).collect();
+        let roles = role::Column::Project.eq(project).and(role::Column::Id.is_in(ids));
+        for role in role::Entity::find().filter(roles).order_by_asc(role::Column::Rank).all(&snapshot.tx).await? {
+            for row in in_sets.iter().filter(|row| row.role == role.id) {
+                names.entry(row.role_set).or_default().push(RoleName::stored(role.name.as_str()));
+            }
+        }
+    }
+    let mut domains: HashMap<i64, Vec<ShownDomain>> = HashMap::new();
+    for rule in found {
+        domains.entry(rule.org).or_default().push(ShownDomain {
+            domain: EmailDomain::stored(rule.domain),
+            roles: rule.role_set.and_then(|set| names.get(&set).cloned()).unwrap_or_default(),
+            verified: rule.verified,
+            apply_to_existing: rule.apply_to_existing,
+        });
+    }
+    Ok(domains)
 }

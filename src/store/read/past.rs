@@ -159,7 +159,7 @@ impl Past {
             "SELECT d.org, (SELECT max(b.revision) FROM changes b WHERE b.project = {project} AND b.org = d.org
                  AND b.user_id = {user} AND b.revision <= {at})
              FROM (SELECT DISTINCT org FROM changes
-                 WHERE revision > {at} AND project + 0 = {project} AND user_id = {user}) d"
+                 WHERE revision > {at} AND project + 0 = {project} AND user_id = {user} AND org IS NOT NULL) d"
         ));
         for row in self.rows(sql).await? {
             orgs.insert(id(row.try_get_by_index(0)?)?, row.try_get_by_index(1)?);

@@ -1,4 +1,4 @@
-//! Finds the memberships to purge. Only the database knows the user ids.
+//! Finds the memberships and recorded removals to purge. Only the database knows the user ids.
 
 use sea_orm::ConnectionTrait;
 
@@ -6,7 +6,7 @@ use crate::domain::UserId;
 use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
 use crate::store::connect::LONG_MAX;
 use crate::store::ids::{id, number};
-use crate::store::sql::Sql;
+use crate::store::sql::{Bound, Sql};
 use crate::store::{Store, StoreError};
 
 /// Role sets (or orgs) per statement. The rest are found after these are purged.
@@ -46,11 +46,11 @@ impl Store {
             let mut sql = Sql::default();
             let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
             let (after, rest) = (sql.bind(after), sql.bind(rest));
-            sql.push(&format!(
-                "SELECT org, user_id FROM memberships
-                 WHERE (project, org, user_id) > ({project}, {org}, {after}) AND (project, org) <= ({project}, {org})
-                 ORDER BY project, org, user_id LIMIT {rest}"
-            ));
+            let these = format!(
+                "(project, org, user_id) > ({project}, {org}, {after}) AND (project, org) <= ({project}, {org})
+                 ORDER BY project, org, user_id"
+            );
+            sql.push(&in_both(&these, &these, &rest));
             found.extend(self.purgeable_rows(sql).await?);
         }
         Ok(found)
@@ -64,9 +64,8 @@ impl Store {
     ) -> Result<Vec<(OrgNo, UserId)>, StoreError> {
         let mut sql = Sql::default();
         let (project, limit) = (sql.bind(number(project)), sql.bind(i64::from(limit)));
-        sql.push(&format!(
-            "SELECT org, user_id FROM memberships WHERE project = {project} ORDER BY org, user_id LIMIT {limit}"
-        ));
+        let these = format!("project = {project} ORDER BY org, user_id");
+        sql.push(&in_both(&these, &these, &limit));
         self.purgeable_rows(sql).await
     }
 
@@ -85,12 +84,9 @@ impl Store {
         let (org, user) = after.map_or((0, String::new()), |(org, user)| (number(org), user.to_string()));
         let (org, user) = (sql.bind(org), sql.bind(user));
         // `+ 0` keeps the planner from starting with an index on these columns and sorting what it finds.
-        sql.push(&format!(
-            "SELECT org, user_id FROM memberships
-             WHERE project = {project} AND (org, user_id) > ({org}, {user})
-             AND (role_set + 0 IN ({sets}) OR org + 0 IN ({orgs}))
-             ORDER BY org, user_id LIMIT {limit}"
-        ));
+        let these = format!("project = {project} AND (org, user_id) > ({org}, {user})");
+        let members = format!("{these} AND (role_set + 0 IN ({sets}) OR org + 0 IN ({orgs})) ORDER BY org, user_id");
+        sql.push(&in_both(&members, &format!("{these} AND org + 0 IN ({orgs}) ORDER BY org, user_id"), &limit));
         self.purgeable_rows(sql).await
     }
 
@@ -103,4 +99,14 @@ impl Store {
         };
         rows.iter().map(row).collect()
     }
+}
+
+/// Selects the first of the memberships and removals that match. Each table is searched in the order of its key.
+fn in_both(members: &str, removals: &str, limit: &Bound) -> String {
+    format!(
+        "SELECT org, user_id FROM (
+             SELECT * FROM (SELECT org, user_id FROM memberships WHERE {members} LIMIT {limit}) a
+             UNION SELECT * FROM (SELECT org, user_id FROM removed_members WHERE {removals} LIMIT {limit}) b) found
+         ORDER BY org, user_id LIMIT {limit}"
+    )
 }

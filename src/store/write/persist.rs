@@ -9,7 +9,9 @@ mod collapse;
 mod history;
 mod invitations;
 mod members;
+mod org_domain;
 mod tables;
+mod user;
 
 use sea_orm::DatabaseTransaction;
 

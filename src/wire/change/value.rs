@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use super::super::resource::texts;
 use crate::domain::collections::numbered::Numbered;
-use crate::domain::model::email::EmailAddress;
+use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::fallback::{Fallback, Fallbacks};
-use crate::domain::model::id::{PermissionId, ProjectId, RoleId};
+use crate::domain::model::id::{PermissionId, ProjectId, RoleId, RoleSetId};
 use crate::domain::model::invitation::{InvitationRecord, Settled, Stage};
 use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
 use crate::domain::model::org::{OrgProfile, OrgRecord};
+use crate::domain::model::org_domain::{OrgDomain, OrgDomains};
 use crate::domain::model::permission::{Permission, PermissionSet};
 use crate::domain::model::project::{Environment, ProjectRecord, RoleStructure};
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, Time, UserId};
 use crate::wire::{self, storage};
 
@@ -253,6 +255,7 @@ fn read_origin(origin: wire::MembershipOrigin) -> Result<Origin, UnknownChange> 
         wire::MembershipOrigin::Direct => Ok(Origin::Direct),
         wire::MembershipOrigin::Creator => Ok(Origin::Creator),
         wire::MembershipOrigin::Invitation => Ok(Origin::Invitation),
+        wire::MembershipOrigin::Domain => Ok(Origin::Domain),
         wire::MembershipOrigin::Migration => Ok(Origin::Migration),
         wire::MembershipOrigin::Unspecified => Err(unread("origin")),
     }
@@ -269,6 +272,14 @@ pub(super) fn read_membership(value: storage::MembershipValue) -> Result<Members
         temporary: value.temporary.iter().map(temporary).collect::<Result<_, UnknownChange>>()?,
         origins: value.origins.iter().map(origin).collect::<Result<_, UnknownChange>>()?,
     })
+}
+
+pub(super) fn block_value(block: &Block) -> storage::BlockValue {
+    storage::BlockValue { block_time_micros: block.block_time.0 }
+}
+
+pub(super) fn read_block(value: storage::BlockValue) -> Result<Block, UnknownChange> {
+    Ok(Block { block_time: Time(value.block_time_micros) })
 }
 
 pub(super) fn invitation_value(record: &InvitationRecord) -> storage::InvitationValue {
@@ -308,4 +319,26 @@ pub(super) fn read_invitation(value: storage::InvitationValue) -> Result<Invitat
         expire_time: Time(value.expire_time_micros),
         stage,
     })
+}
+
+pub(super) fn org_domains_value(domains: &OrgDomains) -> storage::OrgDomainsValue {
+    let value = |rule: &OrgDomain| storage::OrgDomainValue {
+        domain: rule.domain.to_string(),
+        role_set: rule.role_set.map_or(0, |set| set.number()),
+        verified: rule.verified,
+        apply_to_existing: rule.apply_to_existing,
+    };
+    storage::OrgDomainsValue { domains: domains.iter().map(value).collect() }
+}
+
+pub(super) fn read_org_domains(value: storage::OrgDomainsValue) -> Result<OrgDomains, UnknownChange> {
+    let read = |value: storage::OrgDomainValue| {
+        Ok(OrgDomain {
+            domain: EmailDomain::stored(value.domain),
+            role_set: RoleSetId::new(value.role_set),
+            verified: value.verified,
+            apply_to_existing: value.apply_to_existing,
+        })
+    };
+    value.domains.into_iter().map(read).collect()
 }

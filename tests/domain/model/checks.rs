@@ -28,7 +28,8 @@ impl Model {
                 let decisions: Vec<_> =
                     names.iter().map(|name| project.check_permission(org_model, user, name, now)).collect();
                 use Decision::*;
-                let precedence = [Allowed, UnknownPermission, NotAMember, RoleDisabled, RoleExpired, MissingPermission];
+                let precedence =
+                    [Allowed, UnknownPermission, UserBlocked, NotAMember, RoleDisabled, RoleExpired, MissingPermission];
                 let found = precedence.into_iter().find(|decision| decisions.contains(decision));
                 found.expect("the list is not empty")
             }
@@ -62,6 +63,9 @@ impl ProjectModel {
     /// Returns the decision for the matching roles. The order is: a live role, a role that enabling it would make live,
     /// an expired role.
     fn decision_of(&self, org_model: &OrgModel, user: &str, matches: impl Fn(&str) -> bool, now: Time) -> Decision {
+        if self.is_blocked(user) {
+            return Decision::UserBlocked;
+        }
         let Some(member) = org_model.members.get(user) else { return Decision::NotAMember };
         let mut role_states = Vec::new();
         let mut would_grant = false;

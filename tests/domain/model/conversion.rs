@@ -57,7 +57,12 @@ impl ProjectModel {
                 self.manages.clear();
                 for (id, org_model) in &before.orgs {
                     let preferred = self.preferred(&before.mappings[&org_model.mapping].disabled);
-                    let members = &mut self.orgs.get_mut(id).expect("conversion keeps orgs").members;
+                    let kept = self.orgs.get_mut(id).expect("conversion keeps orgs");
+                    for rule in kept.domains.values_mut() {
+                        rule.roles =
+                            preferred.iter().find(|role| rule.roles.contains(*role)).cloned().into_iter().collect();
+                    }
+                    let members = &mut kept.members;
                     for (user, member) in &org_model.members {
                         let Some(roles) = converted_roles(&preferred, member, now) else { continue };
                         let fallbacks = member.fallbacks.clone();

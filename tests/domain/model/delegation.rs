@@ -70,6 +70,9 @@ impl ProjectModel {
 
     fn roles_granting(&self, acting: &str, org: &str, permission: &str, now: Time) -> Result<Vec<LiveRole>, Reason> {
         let org_model = self.orgs.get(org).ok_or(Reason::OrgNotFound)?;
+        if self.is_blocked(acting) {
+            return Err(Reason::ActingUserBlocked);
+        }
         if !org_model.members.get(acting).is_some_and(|member| member.is_member(now)) {
             return Err(Reason::ActingUserNotAMember);
         }
@@ -152,7 +155,7 @@ impl ProjectModel {
             let owned = if command.allow_ownerless { Ok(()) } else { next.require_owners(self, now) };
             owned.err().unwrap_or(Reason::UserNotAvailable)
         };
-        if single && !held.is_empty() && matches!(command.row.write, Write::Add(_)) {
+        if adds && (self.is_blocked(user) || single && !held.is_empty()) {
             return Err(not_available());
         }
         if !matches!(command.row.write, Write::Remove) && !held.is_empty() {
@@ -172,6 +175,16 @@ impl ProjectModel {
         let mut roles = after;
         // Expired internal roles are dropped like all expired roles.
         roles.extend(internal.into_iter().filter(|(role, _)| recorded.holds(role, now)));
+        let removed = &mut self.orgs.get_mut(org).expect("the org exists").removed;
+        match command.row.write {
+            Write::Remove if own_roles => {}
+            Write::Remove => {
+                removed.insert(user.to_string());
+            }
+            _ => {
+                removed.remove(user);
+            }
+        }
         self.store_roles(org, user, roles, recorded, limits)
     }
 

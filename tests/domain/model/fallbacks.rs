@@ -117,6 +117,15 @@ impl ProjectModel {
             for member in org_model.members.values_mut() {
                 self.apply_to_member(member, &strategy, was, is, now)?;
             }
+            for rule in org_model.domains.values_mut() {
+                let roles = rule
+                    .roles
+                    .iter()
+                    .map(|role| (role.clone(), RoleRecord { expire_time: None, origin: Origin::Domain }));
+                let mut joining = Member { roles: roles.collect(), ..Member::default() };
+                self.apply_to_member(&mut joining, &strategy, was, is, now)?;
+                rule.roles = joining.roles.into_keys().collect();
+            }
         }
         // How many role sets are kept after members got others is not specified.
         if matches!(strategy, Strategy::Remap { .. }) && orgs != self.orgs {

@@ -93,8 +93,9 @@ fn compared(before: Option<&ProjectModel>, after: Option<&ProjectModel>, now: Ti
     let (were, are) = (orgs(before), orgs(after));
     for id in were.keys().chain(are.keys()).collect::<BTreeSet<_>>() {
         let (was, is) = (were.get(id), are.get(id));
-        let profile =
-            |org: &OrgModel| (org.display_name.clone(), org.metadata.clone(), org.created, org.mapping.clone());
+        let profile = |org: &OrgModel| {
+            (org.display_name.clone(), org.metadata.clone(), org.created, org.mapping.clone(), org.domains.clone())
+        };
         let renamed = |org: Option<&OrgModel>| org.map(profile);
         if renamed(was) != renamed(is) {
             report.orgs.insert(id.clone());

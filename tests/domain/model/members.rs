@@ -7,7 +7,7 @@ use rolecall::domain::model::membership::Origin;
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
-use rolecall::limits::Limits;
+use rolecall::limits::{EXPIRED_ROLE_SECONDS, Limits};
 
 use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, ShownRole, at_most};
 
@@ -127,6 +127,19 @@ impl ProjectModel {
         })
     }
 
+    /// B5: an expired role is removed 30 days later.
+    pub(super) fn remove_expired_roles(&mut self, now: Time) {
+        let is_kept = |given: &RoleRecord| {
+            given.expire_time.is_none_or(|expire_time| now.0 - expire_time.0 < EXPIRED_ROLE_SECONDS * 1_000_000)
+        };
+        for org_model in self.orgs.values_mut() {
+            for member in org_model.members.values_mut() {
+                member.roles.retain(|_, given| is_kept(given));
+            }
+            org_model.members.retain(|_, member| !member.roles.is_empty());
+        }
+    }
+
     /// B2: all or none, each (org, user) once.
     pub(super) fn write_many(
         &mut self,
@@ -164,6 +177,7 @@ impl ProjectModel {
         let nothing = Member::default();
         let after = match &row.write {
             Write::Add(_) if is_member => return Err(Reason::MemberAlreadyExists),
+            Write::Add(_) if self.is_blocked(user) => return Err(Reason::UserNotAvailable),
             Write::Set(_) | Write::Remove if !is_member => return Err(Reason::MemberNotFound),
             Write::Add(given) => Some(self.assigned_roles(org_model, &nothing, given, now, limits)?),
             Write::Set(given) => {
@@ -178,7 +192,12 @@ impl ProjectModel {
         if after.as_ref().map(expiries) == recorded.as_ref().map(|member| expiries(&member.roles)) {
             return Ok(false);
         }
-        let members = &mut self.orgs.get_mut(org).expect("the org exists").members;
+        let org_model = self.orgs.get_mut(org).expect("the org exists");
+        match row.write {
+            Write::Remove => org_model.removed.insert(user.to_string()),
+            _ => org_model.removed.remove(user),
+        };
+        let members = &mut org_model.members;
         match after {
             Some(roles) => {
                 let fallbacks = recorded.map(|member| member.fallbacks).unwrap_or_default();

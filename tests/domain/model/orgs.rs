@@ -1,6 +1,6 @@
 //! Orgs (S1, S4, S5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::commands::command::{CreateOrg, DeleteOrg, UpdateOrg};
 use rolecall::domain::model::membership::Origin;
@@ -25,6 +25,9 @@ impl ProjectModel {
         };
         let mut members = BTreeMap::new();
         if let Some(creator) = &command.creator {
+            if self.is_blocked(creator.as_str()) {
+                return Err(Reason::UserNotAvailable);
+            }
             let origin = Origin::Creator;
             let roles = Roles::from([(self.default_owner_role.clone(), RoleRecord { expire_time: None, origin })]);
             self.count_set(&roles, limits)?;
@@ -36,6 +39,8 @@ impl ProjectModel {
             created,
             mapping,
             members,
+            domains: BTreeMap::new(),
+            removed: BTreeSet::new(),
         };
         self.orgs.insert(org.clone(), org_model);
         Ok(self.org(org))

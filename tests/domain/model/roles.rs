@@ -216,6 +216,10 @@ impl ProjectModel {
                 return Err(Reason::DefaultRoleUnsuitable);
             }
             let holds = |member: &Member| member.holds(&name, now) || member.has_fallback(&name, now);
+            let named = |org_model: &super::OrgModel| org_model.domains.values().any(|rule| rule.roles.contains(&name));
+            if self.orgs.values().any(named) {
+                return Err(Reason::RoleInUse);
+            }
             if self.orgs.values().flat_map(|org_model| org_model.members.values()).any(holds) {
                 return Err(Reason::RoleInUse);
             }
@@ -255,6 +259,9 @@ impl ProjectModel {
             member.roles = member.roles.iter().map(|(role, given)| (changed(role), *given)).collect();
             member.fallbacks =
                 member.fallbacks.iter().map(|(role, fallback_role)| (changed(role), changed(fallback_role))).collect();
+        }
+        for rule in self.orgs.values_mut().flat_map(|org_model| org_model.domains.values_mut()) {
+            rule.roles = set(&rule.roles);
         }
         self.role_sets = self.role_sets.as_ref().map(|sets| sets.iter().map(set).collect());
     }
@@ -346,6 +353,15 @@ impl ProjectModel {
                 member.roles.insert(replacement.clone(), gets);
             }
             org_model.members.retain(|_, member| !member.roles.is_empty());
+            for rule in org_model.domains.values_mut() {
+                if !rule.roles.remove(&deleted) {
+                    continue;
+                }
+                if replacement.as_ref().is_some_and(|replacement| disabled.contains(replacement)) {
+                    return Err(Reason::ReplacementDisabled);
+                }
+                rule.roles.extend(replacement.clone());
+            }
         }
         self.roles.retain(|(name, _)| *name != deleted);
         self.manages.remove(&deleted);

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use rolecall::domain::commands::command::*;
+use rolecall::domain::model::email::{EmailAddress, EmailDomain};
 use rolecall::domain::model::id::{OrgNo, ProjectId};
 use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::model::template::{B2B, EMPTY};
@@ -21,7 +22,10 @@ pub fn command() -> BoxedStrategy<Command> {
         24 => of_role_mappings(),
         22 => of_orgs(),
         50 => of_members(),
+        10 => of_users(),
+        20 => of_domains(),
         3 => purge().boxed(),
+        1 => project().prop_map(|project| Command::RemoveExpiredRoles(RemoveExpiredRoles { project })).boxed(),
     ]
     .boxed()
 }
@@ -231,6 +235,51 @@ fn of_members() -> BoxedStrategy<Command> {
                 Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless, keep_invitations: false })
             }
         ),
+    ]
+    .boxed()
+}
+
+fn of_domains() -> BoxedStrategy<Command> {
+    let org = || prop_oneof![6 => select(&["acme", "globex"][..]), 1 => Just("nowhere")].prop_map(OrgId::stored);
+    let domain = || select(&["a.example", "a.example", "a.example", "b.example"][..]);
+    let roles = prop_oneof![4 => Just(vec![]), 3 => vec(role(), 1), 1 => vec(role(), 0..3)];
+    let new = (domain(), roles, any::<bool>()).prop_map(|(domain, roles, apply_to_existing)| NewOrgDomain {
+        domain: EmailDomain::stored(domain),
+        roles,
+        apply_to_existing,
+    });
+    let often = prop_oneof![6 => Just(true), 1 => Just(false)];
+    prop_oneof![
+        5 => (project(), org(), prop_oneof![4 => vec(new.clone(), 1), 1 => vec(new, 0..3)]).prop_map(|(project, org_id, domains)| {
+            Command::SetOrgDomains(SetOrgDomains { project, org_id, domains })
+        }),
+        2 => (project(), org(), domain()).prop_map(|(project, org_id, domain)| {
+            Command::VerifyOrgDomain(VerifyOrgDomain { project, org_id, domain: EmailDomain::stored(domain) })
+        }),
+        9 => (project(), org(), user(), domain(), often, any::<bool>()).prop_map(
+            |(project, org_id, user_id, domain, email_verified, allow_provisioning)| {
+                let email = EmailAddress::stored(format!("x@{domain}"));
+                Command::ProvisionMember(ProvisionMember {
+                    project,
+                    org_id,
+                    user_id,
+                    email,
+                    email_verified,
+                    allow_provisioning,
+                })
+            }
+        ),
+    ]
+    .boxed()
+}
+
+fn of_users() -> BoxedStrategy<Command> {
+    // Mostly a user on whom little depends, and unblocked as often as blocked.
+    let user = || prop_oneof![3 => Just(UserId::stored("bob")), 1 => user()];
+    prop_oneof![
+        4 => (project(), user()).prop_map(|(project, user_id)| Command::BlockUser(BlockUser { project, user_id })),
+        4 => (project(), user()).prop_map(|(project, user_id)| Command::UnblockUser(UnblockUser { project, user_id })),
+        2 => (project(), user()).prop_map(|(project, user_id)| Command::DeleteUser(DeleteUser { project, user_id })),
     ]
     .boxed()
 }

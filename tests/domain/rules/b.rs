@@ -7,7 +7,7 @@ use rolecall::domain::model::membership::Origin;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Question, Reason, Refusal, Time, UserId};
 
-use crate::fixture::{seconds, world};
+use crate::fixture::{World, seconds, world};
 use crate::model::Answer;
 
 #[test]
@@ -311,4 +311,42 @@ fn b6_a_membership_carries_the_origin_of_its_latest_change_and_each_role_its_own
     );
     world.at(70).run("add bob to acme: Admin");
     assert_eq!(world.roles_and_origins("acme", "bob"), Some(vec![("Admin".into(), None, Origin::Direct)]));
+}
+
+#[test]
+fn b5_an_expired_role_is_removed_30_days_later_and_leaves_the_others_as_they_were() {
+    let month = 30 * 24 * 60 * 60;
+    let mut world = world("project shop MULTI\n org acme by ann");
+    world.run(
+        "add bob to acme: Admin until 60\n add cid to acme: Admin until 60, Member\n add dan to acme: Admin until 61",
+    );
+    let cid = |world: &World| world.roles_and_origins("acme", "cid");
+    assert_eq!(cid(&world).map(|roles| roles.len()), Some(2));
+    world.at(60 + month - 1).unchanged("expire");
+    world.check("bob", "acme", "rolecall::can_invite", RoleExpired);
+    world.at(60 + month).run("expire");
+    world.check("bob", "acme", "rolecall::can_invite", NotAMember);
+    world.check("cid", "acme", "rolecall::can_invite", MissingPermission);
+    world.check("dan", "acme", "rolecall::can_invite", RoleExpired);
+    assert_eq!(cid(&world), Some(vec![("Member".into(), None, Origin::Direct)]));
+    world.unchanged("expire");
+    world.at(61 + month).run("expire");
+    world.check("dan", "acme", "rolecall::can_invite", NotAMember);
+    assert_eq!(world.member("acme", "ann"), Some(vec![("Owner".into(), None)]));
+}
+
+#[test]
+fn b5_expired_roles_are_removed_at_the_limit_of_role_sets_too() {
+    let mut world = world("project shop MULTI\n org acme by ann\n add bob to acme: Admin until 60");
+    world.run("add cid to acme: Owner, Admin until 60, Member");
+    world.limits.role_sets = world.project().role_sets.len() as u64;
+    // `bob` needs no new set and frees one, which `cid` needs.
+    world.at(60 + 30 * 24 * 60 * 60).run("expire");
+    assert_eq!(
+        (world.role_states("acme", "bob"), world.role_states("acme", "cid").matches(',').count()),
+        ("".into(), 2)
+    );
+    world.run("expire");
+    assert_eq!(world.role_states("acme", "cid"), "Owner live, Member live");
+    world.unchanged("expire");
 }

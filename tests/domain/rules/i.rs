@@ -49,7 +49,7 @@ fn i2_a_viewer_is_a_member_with_any_held_role_and_sees_others_by_a_live_one() {
     world.run("add bob to acme: Blind\n add gus to acme: Guest\n add spy to acme: Spy\n add eve to other: Guest");
     world.run("add cid to acme: Guest until 60\n add dan to acme: Blind, Guest until 60");
     let view = |world: &World, user: &str| {
-        world.project().view_of(world.project().org("acme").unwrap(), &UserId::stored(user), world.now)
+        world.project().view_of(world.project().org("acme").unwrap(), &UserId::stored(user), world.now).ok()
     };
     for (user, expected) in [
         ("bob", Some(View::OnlySelf)),

@@ -36,6 +36,10 @@ impl Member<'_> {
         recorded.map_or_else(Roles::new, held)
     }
 
+    fn is_blocked(&self) -> bool {
+        self.project.is_user_blocked(self.user)
+    }
+
     fn not_found(&self) -> Refusal {
         Refusal::NotFound(Noun::Member, self.user.to_string())
     }
@@ -49,6 +53,7 @@ impl Member<'_> {
         let held = self.held(draft.now());
         match write {
             Write::Add(_) if !held.is_empty() => Err(self.exists()),
+            Write::Add(_) if self.is_blocked() => Err(Refusal::UserNotAvailable(self.user.clone())),
             Write::Set(_) | Write::Remove if held.is_empty() => Err(self.not_found()),
             Write::Remove => Ok((None, RowEffect::Removed)),
             Write::Add(roles) | Write::Set(roles) => {
@@ -126,8 +131,9 @@ impl Member<'_> {
         let owner = self.project.record.default_owner_role;
         let owner_left = held.get(&owner) == Some(&None) && to.get(&owner) != Some(&None);
         let all: Roles = to.into_iter().chain(hidden.clone()).collect();
-        let internal_role_conflicts = single && !is_member && !hidden.is_empty();
-        if internal_role_conflicts || !hidden.is_empty() && check_count(draft, self.project, &all).is_err() {
+        // The same refusal for both, so that it does not reveal an internal role (I4).
+        let unavailable = !is_member && (self.is_blocked() || single && !hidden.is_empty());
+        if unavailable || !hidden.is_empty() && check_count(draft, self.project, &all).is_err() {
             // A write that would be refused without internal roles gets that refusal: the user would stay a visible
             // member.
             if owner_left && self.project.is_only_owner(self.org, self.user) {

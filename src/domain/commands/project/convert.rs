@@ -12,7 +12,7 @@ use crate::domain::commands::command::ConvertRoleStructure;
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::role::edits::{complete_order, count_reordering, set_manages, set_order};
-use crate::domain::commands::role_set;
+use crate::domain::commands::{org_domain, role_set};
 use crate::domain::model::etag;
 use crate::domain::model::id::{OrgNo, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::membership::{MembershipRecord, Origin, TemporaryRole, origins};
@@ -93,6 +93,14 @@ fn to_single(draft: &mut Draft<'_>, project: &Project, command: &ConvertRoleStru
         }
     }
     choice.remap(draft, &sets, &new_sets);
+    project.for_each_org(|org| {
+        let mut rules = org.domains().to_vec();
+        for rule in &mut rules {
+            let new_set = rule.role_set.and_then(|set| new_sets.get(&(set, org.record.role_mapping)).copied());
+            rule.role_set = new_set.or(rule.role_set);
+        }
+        org_domain::replace(draft, project, org, rules);
+    });
     Ok(())
 }
 
@@ -143,6 +151,12 @@ impl<'a> Choice<'a> {
                 }
                 false
             });
+            // The orgs are those of members: a domain is written by a change of its own.
+            for set in org.domains().iter().filter_map(|rule| rule.role_set) {
+                if self.project.role_sets.get(set).is_some_and(|set| set.roles.len() > 1) {
+                    sets.entry(set).or_default().entry(org.record.role_mapping).or_default();
+                }
+            }
             let mut users = Vec::new();
             org.for_each_with_temporary_roles(|user| users.push(user.clone()));
             users.sort_unstable();

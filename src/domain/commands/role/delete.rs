@@ -36,9 +36,9 @@ struct Deletion {
 #[derive(Default)]
 struct Holders {
     members: u64,
-    /// For each mapping, the number of members who get the replacement.
+    /// For each mapping, the number of members, invitations and e-mail domains that get the replacement.
     migrated: BTreeMap<RoleMappingId, u64>,
-    /// The sets with invitations or members who keep their set, which is rewritten.
+    /// The sets of members, invitations and e-mail domains that keep their set, which is rewritten.
     sets: BTreeSet<RoleSetId>,
 }
 
@@ -112,8 +112,15 @@ impl Deletion {
                 false
             });
         });
+        // A new member by the domain would get the replacement.
+        project.for_each_domain_with(self.deleted, |role_mapping, rule| {
+            *holders.migrated.entry(role_mapping).or_default() += u64::from(self.replacement.is_some());
+            holders.sets.extend(rule.role_set);
+        });
         // Memberships of deleted orgs point to their sets until they are purged.
         project.for_each_deleted_org(|org| {
+            let named = org.domains().iter().filter(|rule| project.domain_roles(rule).contains(&self.deleted));
+            holders.sets.extend(named.filter_map(|rule| rule.role_set));
             project.each_membership(org, |member| {
                 if member.set.contains(self.deleted) {
                     holders.sets.insert(member.set_id);

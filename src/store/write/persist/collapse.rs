@@ -12,13 +12,15 @@ use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappi
 use crate::domain::model::invitation::{InvitationId, InvitationRecord};
 use crate::domain::model::membership::MembershipRecord;
 use crate::domain::model::org::OrgRecord;
+use crate::domain::model::org_domain::OrgDomains;
 use crate::domain::model::permission::{Permission, PermissionSet};
 use crate::domain::model::project::ProjectRecord;
 use crate::domain::model::role::Role;
 use crate::domain::model::role_mapping::RoleMappingRecord;
 use crate::domain::model::role_set::RoleSet;
+use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
-use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey};
+use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey, UserKey};
 use crate::domain::{Change, Edit, Revision, Scoped, UserId};
 use crate::store::ids::number;
 
@@ -55,6 +57,9 @@ pub struct Final<'a> {
     /// and all other invitations.
     pub remaps: BTreeMap<Scoped<OrgNo>, BTreeMap<RoleSetId, RoleSetId>>,
     pub fallbacks: Lasts<'a, Scoped<OrgNo>, Fallbacks>,
+    pub blocks: Lasts<'a, &'a UserKey, Block>,
+    pub org_domains: Lasts<'a, Scoped<OrgNo>, OrgDomains>,
+    pub removals: Lasts<'a, &'a MembershipKey, ()>,
     /// The next numbers of the nouns with new objects. 0 for the others.
     pub counters: BTreeMap<ProjectId, Counters>,
 }
@@ -110,6 +115,9 @@ impl<'a> Final<'a> {
                 self.remapped_invitations.remove(&edit.key);
                 take(&mut self.invitations, edit.key, edit, revision);
             }
+            Change::OrgDomains(edit) => take(&mut self.org_domains, edit.key, edit, revision),
+            Change::Removal(edit) => take(&mut self.removals, &edit.key, edit, revision),
+            Change::Block(edit) => take(&mut self.blocks, &edit.key, edit, revision),
         }
     }
 

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 
 use super::collapse::Final;
-use super::{catalogue, invitations, members};
+use super::{catalogue, invitations, members, org_domain, user};
 use crate::domain::model::id::ProjectId;
 use crate::domain::state::Counters;
 use crate::store::StoreError;
@@ -25,6 +25,9 @@ pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Stor
     members::memberships(tx, all).await?;
     members::fallbacks(tx, all).await?;
     invitations::write(tx, all).await?;
+    user::blocks(tx, all).await?;
+    org_domain::domains(tx, all).await?;
+    org_domain::removals(tx, all).await?;
     for (&project, counters) in &all.counters {
         count(tx, project, counters).await?;
     }
