@@ -10,6 +10,7 @@ use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::fixture::{Project, in_an_hour, role, suspending_with_fallback, temporary, texts};
+use crate::random::Random;
 use crate::server::{Server, on_both};
 
 const VISIBLE: [&str; 5] = ["Owner", "Admin", "Member", "Clerk", "Guest"];
@@ -27,21 +28,6 @@ const ABILITIES: [&str; 4] = [
     "rolecall::can_change_roles",
     "rolecall::can_remove_users",
 ];
-
-/// Repeatable random numbers. A failure names the seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        // The high bits of the MMIX generator are random enough here.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % bound
-    }
-
-    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-}
 
 /// What the two projects have in common, and the internal roles of one of them.
 struct Plan {
