@@ -7,13 +7,18 @@
 //! - Revisions, times, and the numbers of roles and role sets. They count changes in all orgs of all projects.
 //! - The limit on role sets (P7), for the same reason.
 //! - What a user may do with an internal role. No user with an internal role acts here.
+//! - Whether a user with an internal role joins by an e-mail domain. No acting user makes that call, so it is left out.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use rolecall::domain::commands::command::{BlockUser, DeleteOrg, RoleAssignment, UpdateOrg, Write};
+use rolecall::domain::commands::command::{
+    BlockUser, DeleteOrg, NewOrgDomain, ProvisionMember, RoleAssignment, SetOrgDomains, UpdateOrg, VerifyOrgDomain,
+    Write,
+};
 use rolecall::domain::commands::manageable::manageable;
+use rolecall::domain::model::email::{EmailAddress, EmailDomain};
 use rolecall::domain::model::refusal::Noun;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::rules::suggestions::Suggester;
@@ -98,7 +103,51 @@ impl World {
     }
 }
 
-/// Mostly member writes, sometimes a write of the org itself.
+const DOMAINS: [&str; 2] = ["acme.example", "other.example"];
+
+/// Sets the e-mail domains of the org, each with at most one role.
+fn set_domains(names: &'static [&'static str]) -> BoxedStrategy<Command> {
+    let domain = |domain: &'static str| {
+        let role = proptest::option::weighted(0.7, select(names).prop_map(RoleName::stored));
+        let domain = (role, any::<bool>()).prop_map(move |(role, apply_to_existing)| NewOrgDomain {
+            domain: EmailDomain::stored(domain),
+            roles: role.into_iter().collect(),
+            apply_to_existing,
+        });
+        proptest::option::weighted(0.8, domain)
+    };
+    (domain(DOMAINS[0]), domain(DOMAINS[1]))
+        .prop_map(|(one, other)| {
+            let (project, org_id) = (random_org::project(), random_org::org());
+            Command::SetOrgDomains(SetOrgDomains { project, org_id, domains: one.into_iter().chain(other).collect() })
+        })
+        .boxed()
+}
+
+/// Calls about domains, of acting users and without one. The latter name only visible roles.
+fn domain_steps() -> BoxedStrategy<RandomStep> {
+    let by = |acting_user, command| RandomStep::Step(Step { acting_user, ..Step::plain(1, command) });
+    let by_user = (select(&ACTING_USERS[..]), set_domains(&NAMES))
+        .prop_map(move |(acting, command)| by(Some(UserId::stored(acting)), command));
+    let verify = select(&DOMAINS[..]).prop_map(|domain| {
+        let (project, org_id) = (random_org::project(), random_org::org());
+        Command::VerifyOrgDomain(VerifyOrgDomain { project, org_id, domain: EmailDomain::stored(domain) })
+    });
+    let provision = (select(&USERS[..]), select(&DOMAINS[..]), any::<bool>()).prop_map(|(user, domain, verified)| {
+        Command::ProvisionMember(ProvisionMember {
+            project: random_org::project(),
+            org_id: random_org::org(),
+            user_id: UserId::stored(user),
+            email: EmailAddress::stored(format!("{user}@{domain}")),
+            email_verified: verified || user != "nobody",
+            allow_provisioning: verified && domain == DOMAINS[1],
+        })
+    });
+    let by_nobody = prop_oneof![2 => set_domains(&VISIBLE), 1 => verify, 8 => provision];
+    prop_oneof![1 => by_user, 1 => by_nobody.prop_map(move |command| by(None, command))].boxed()
+}
+
+/// Mostly member writes, sometimes a write of the org itself or about its domains.
 fn writes() -> impl Strategy<Value = RandomStep> {
     let of_org = (select(&ACTING_USERS[..]), any::<bool>()).prop_map(|(acting, delete)| {
         let (project, org_id) = (random_org::project(), random_org::org());
@@ -111,7 +160,8 @@ fn writes() -> impl Strategy<Value = RandomStep> {
         };
         RandomStep::Step(Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) })
     });
-    prop_oneof![30 => random_write(&ACTING_USERS, &NAMES).prop_map(RandomStep::Write), 1 => of_org]
+    let of_members = random_write(&ACTING_USERS, &NAMES).prop_map(RandomStep::Write);
+    prop_oneof![30 => of_members, 1 => of_org, 12 => domain_steps()]
 }
 
 fn is_not_available(outcome: &StepOutcome) -> bool {
@@ -125,7 +175,7 @@ enum RandomStep {
 }
 
 /// Minimum counts per thousand cases.
-const WANTED: [(&str, u32); 10] = [
+const WANTED: [(&str, u32); 15] = [
     ("a changing write", 1_200),
     ("RoleOutOfScope", 200),
     ("RoleNotFound", 150),
@@ -136,6 +186,11 @@ const WANTED: [(&str, u32); 10] = [
     ("a member with internal roles only", 100),
     ("a suspended internal role", 50),
     ("a fallback role beside an internal role", 20),
+    ("an acting user sets domains", 60),
+    ("a user joins by a domain", 25),
+    ("DomainNotListed", 20),
+    ("RemovedBefore", 2),
+    ("an internal member is blocked in one world", 50),
 ];
 
 fn count_start(world: &World, counts: &CaseCounts) {
@@ -159,14 +214,24 @@ fn count_start(world: &World, counts: &CaseCounts) {
 #[test]
 fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
     let blocked = vec(select(&["bob", "cid", "Ann", "nobody"][..]), 0..3);
-    let worlds = (random_org(), any::<bool>(), members(&[]), assignments(), blocked);
-    let cases = (worlds, vec(writes(), 8), select(&USERS[..]));
+    let removed = proptest::option::weighted(0.9, select(&USERS[2..4]).prop_map(|user| write(user, Write::Remove)));
+    // Both worlds begin with domains, and mostly with a user whom somebody removed.
+    let start = (set_domains(&VISIBLE), removed).prop_map(|(domains, removed)| [Some(domains), removed]);
+    let worlds = (random_org(), any::<bool>(), (members(&[]), start), assignments(), blocked);
+    let cases = (worlds, vec(writes(), 10), select(&USERS[..]), any::<bool>());
     check_cases(
         &cases,
         &WANTED,
-        |((random_org, keep_internal_roles, visible, assignments, blocked), writes, target), counts| {
+        |(
+            (random_org, keep_internal_roles, (visible, start), assignments, blocked),
+            writes,
+            target,
+            block_internal,
+        ),
+         counts| {
             let RandomOrg { structure, visible: project, internal, disabled, .. } = random_org;
-            let visible: Vec<Command> = visible.iter().map(|member| member.command(structure)).collect();
+            let visible: Vec<Command> =
+                visible.iter().map(|member| member.command(structure)).chain(start.into_iter().flatten()).collect();
             // Without internal members there may be no internal role at all.
             let unused_internal = internal.clone().into_iter().filter(|_| keep_internal_roles);
             let mut without_internal =
@@ -186,6 +251,9 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
                 without_internal.runner.run(&block);
                 with_internal.runner.run(&block);
             }
+            if block_internal && with_internal.block_internal_members(&without_internal) {
+                counts.count("an internal member is blocked in one world");
+            }
             // The set-up took different times. Continue both at the same time.
             for world in [&mut without_internal, &mut with_internal] {
                 world.runner.clock = Time(START);
@@ -197,6 +265,11 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
                     RandomStep::Write(write) => write.step(&now.projects[PROJECT], without_internal.runner.clock),
                     RandomStep::Step(step) => step.clone(),
                 };
+                if let Command::ProvisionMember(command) = &step.command
+                    && with_internal.holds_internal_role(Some(command.user_id.as_str()))
+                {
+                    continue;
+                }
                 let (state_without_internal, state_with_internal) =
                     (without_internal.runner.state.clone(), with_internal.runner.state.clone());
                 let (outcome, other) = (without_internal.runner.run(&step), with_internal.runner.run(&step));
@@ -220,8 +293,16 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
                         "only one takes a revision: {:?}",
                         step
                     );
+                    prop_assert_eq!(without_internal.domains(), with_internal.domains());
                     if outcome.commit.is_some() {
                         counts.count("a changing write");
+                        match &step.command {
+                            Command::SetOrgDomains(_) if step.acting_user.is_some() => {
+                                counts.count("an acting user sets domains");
+                            }
+                            Command::ProvisionMember(_) => counts.count("a user joins by a domain"),
+                            _ => {}
+                        }
                         now = model_of(&without_internal.runner.state, &USERS);
                     }
                 }
@@ -250,6 +331,28 @@ fn visible_only(command: &Command) -> Command {
 }
 
 impl World {
+    /// Blocks the members who do not exist in the other world. Returns true if there is one.
+    fn block_internal_members(&mut self, other: &World) -> bool {
+        let hidden =
+            USERS.into_iter().filter(|user| self.is_member(user) && !other.is_member(user)).collect::<Vec<_>>();
+        for user in &hidden {
+            let (project, user_id) = (random_org::project(), UserId::stored(*user));
+            self.runner.run(&Step::plain(0, Command::BlockUser(BlockUser { project, user_id })));
+        }
+        !hidden.is_empty()
+    }
+
+    fn is_member(&self, user: &str) -> bool {
+        let project = self.runner.state.project_keyed(PROJECT).expect("it exists");
+        project.org(random_org::ORG).is_some_and(|org| project.membership(org, &UserId::stored(user)).is_some())
+    }
+
+    /// Returns the domains as reads show them.
+    fn domains(&self) -> String {
+        let project = self.runner.state.project_keyed(PROJECT).expect("it exists");
+        format!("{:?}", project.org(random_org::ORG).map(|org| project.shown_domains(org)))
+    }
+
     /// Returns true if the target holds internal roles, which limit what it can be given (I4).
     fn holds_internal_role(&self, target: Option<&str>) -> bool {
         let project = self.runner.state.project_keyed(PROJECT).expect("it exists");
