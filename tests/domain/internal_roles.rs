@@ -7,19 +7,22 @@
 //! - Revisions, times, and the numbers of roles and role sets. They count changes in all orgs of all projects.
 //! - The limit on role sets (P7), for the same reason.
 //! - What a user may do with an internal role. No user with an internal role acts here.
-//! - Whether a user with an internal role joins by an e-mail domain. No acting user makes that call, so it is left out.
+//! - Whether a user with an internal role joins by an e-mail domain or accepts an invitation. No acting user makes these
+//!   calls, so they are left out.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use rolecall::domain::commands::command::{
-    BlockUser, DeleteOrg, NewOrgDomain, ProvisionMember, RoleAssignment, SetOrgDomains, UpdateOrg, VerifyOrgDomain,
-    Write,
+    AcceptInvitation, BlockUser, CreateInvitations, DeleteOrg, NewInvitation, NewOrgDomain, ProvisionMember,
+    RevokeInvitation, RoleAssignment, SetOrgDomains, UpdateOrg, VerifyOrgDomain, Write,
 };
 use rolecall::domain::commands::manageable::manageable;
 use rolecall::domain::model::email::{EmailAddress, EmailDomain};
+use rolecall::domain::model::invitation::InvitationId;
 use rolecall::domain::model::refusal::Noun;
+use rolecall::domain::rules::invitation::InvitationViewer;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::rules::suggestions::Suggester;
 use rolecall::domain::rules::visibility::Visibility;
@@ -30,6 +33,7 @@ use crate::history_runner::{HistoryRunner, StepOutcome};
 use crate::impact_comparison::without_user_ids;
 use crate::manageable::ask;
 use crate::model::ShownRole;
+use crate::placeholders::EMAILS;
 use crate::random_history::Step;
 use crate::random_org::{self, PROJECT, RandomOrg, START, USERS, VISIBLE, expiry, members, random_org, write};
 use crate::random_writes::{RandomWrite, random_write};
@@ -75,8 +79,39 @@ impl World {
         self.runner.run(&Step::plain(0, write(user, write_as(given))));
     }
 
-    /// Everything that the response tells the caller.
-    fn response_text(&self, outcome: &StepOutcome) -> String {
+    /// Invites an address to an internal role. A refused call changes nothing.
+    fn invite(&mut self, email: &str, role: &str) {
+        self.runner.run(&Step::plain(0, invite(email, Some(role), false)));
+    }
+
+    /// Returns the id of the pending invitation of an address.
+    fn invitation_of(&self, email: &str) -> Option<InvitationId> {
+        let project = self.runner.state.project_keyed(PROJECT)?;
+        let org = project.org(random_org::ORG)?;
+        project.invitation_of(org, &EmailAddress::stored(email)).map(|invitation| invitation.id)
+    }
+
+    /// Returns the invitations as each acting user reads them, without their ids.
+    fn invitations(&self) -> Vec<String> {
+        let project = self.runner.state.project_keyed(PROJECT).expect("it exists");
+        let Some(org) = project.org(random_org::ORG) else { return Vec::new() };
+        let of_viewer = |user: &str| {
+            let user = UserId::stored(user);
+            let viewer = InvitationViewer::new(project, org, &user, self.runner.clock);
+            let viewer = viewer.map_err(|refusal| refusal.to_string())?;
+            let shown = EMAILS.iter().filter_map(|email| {
+                let found = project.invitation_of(org, &EmailAddress::stored(*email))?;
+                let shown = project.invitation(org, (found.id, &found.record), Some(&viewer), self.runner.clock)?;
+                let shown = rolecall::domain::rules::invitation::Invitation { id: InvitationId(0), ..shown };
+                Some(format!("{shown:?}"))
+            });
+            Ok::<_, String>(shown.collect::<Vec<_>>())
+        };
+        ACTING_USERS.iter().map(|user| format!("{:?}", of_viewer(user))).collect()
+    }
+
+    /// Everything that the response tells the caller. `ids` are the ids that the call may name.
+    fn response_text(&self, outcome: &StepOutcome, ids: &[InvitationId]) -> String {
         let impact = outcome.impact.as_ref().map(|impact| (without_user_ids(impact), impact.digest.clone()));
         let refusal =
             outcome.refusal.as_ref().map(|refusal| (format!("{refusal:?}"), refusal.to_string(), refusal.rule()));
@@ -87,7 +122,10 @@ impl World {
             }
             _ => None,
         };
-        format!("{:?} {impact:?} {refusal:?} {suggestion:?}", outcome.result)
+        let text = format!("{:?} {impact:?} {refusal:?} {suggestion:?}", outcome.result);
+        // The same address can have another id in the other world.
+        let ids = ids.iter().chain([&InvitationId(u128::MAX)]);
+        ids.fold(text, |text, id| text.replace(&id.to_string(), "id").replace(&format!("{id:?}"), "id"))
     }
 
     fn manageable(&self, acting: &str, target: Option<&str>) -> String {
@@ -147,7 +185,46 @@ fn domain_steps() -> BoxedStrategy<RandomStep> {
     prop_oneof![1 => by_user, 1 => by_nobody.prop_map(move |command| by(None, command))].boxed()
 }
 
-/// Mostly member writes, sometimes a write of the org itself or about its domains.
+/// Returns the call that invites an address, to one role or to the default role.
+fn invite(email: &str, role: Option<&str>, replace: bool) -> Command {
+    let given = |role: &str| RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: true };
+    let row = NewInvitation {
+        id: InvitationId(0),
+        email: EmailAddress::stored(email),
+        roles: role.into_iter().map(given).collect(),
+        expire_time: None,
+        replace,
+    };
+    let (project, org_id) = (random_org::project(), random_org::org());
+    Command::CreateInvitations(CreateInvitations { project, org_id, rows: vec![row], batch: false })
+}
+
+/// Calls about invitations. Only acting users invite and revoke.
+fn invitation_steps() -> BoxedStrategy<RandomStep> {
+    let by = |acting_user, command| RandomStep::Step(Step { acting_user, ..Step::plain(1, command) });
+    let role = proptest::option::weighted(0.7, select(&NAMES[..]));
+    let create =
+        (select(&EMAILS[..]), role, any::<bool>()).prop_map(|(email, role, replace)| invite(email, role, replace));
+    let revoke = (0..EMAILS.len() as u128).prop_map(|at| {
+        let (project, org_id) = (random_org::project(), random_org::org());
+        Command::RevokeInvitation(RevokeInvitation { project, org_id, id: InvitationId(at) })
+    });
+    let by_user = (select(&ACTING_USERS[..]), prop_oneof![5 => create, 2 => revoke])
+        .prop_map(move |(acting, command)| by(Some(UserId::stored(acting)), command));
+    let accept = (select(&USERS[..]), 0..EMAILS.len()).prop_map(|(user, at)| {
+        Command::AcceptInvitation(AcceptInvitation {
+            project: random_org::project(),
+            org_id: random_org::org(),
+            id: InvitationId(at as u128),
+            user_id: UserId::stored(user),
+            email: EmailAddress::stored(EMAILS[at]),
+            email_verified: true,
+        })
+    });
+    prop_oneof![4 => by_user, 1 => accept.prop_map(move |command| by(None, command))].boxed()
+}
+
+/// Mostly member writes, sometimes a write of the org itself, about its domains, or about invitations.
 fn writes() -> impl Strategy<Value = RandomStep> {
     let of_org = (select(&ACTING_USERS[..]), any::<bool>()).prop_map(|(acting, delete)| {
         let (project, org_id) = (random_org::project(), random_org::org());
@@ -161,7 +238,7 @@ fn writes() -> impl Strategy<Value = RandomStep> {
         RandomStep::Step(Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) })
     });
     let of_members = random_write(&ACTING_USERS, &NAMES).prop_map(RandomStep::Write);
-    prop_oneof![30 => of_members, 1 => of_org, 12 => domain_steps()]
+    prop_oneof![30 => of_members, 1 => of_org, 12 => domain_steps(), 12 => invitation_steps()]
 }
 
 fn is_not_available(outcome: &StepOutcome) -> bool {
@@ -175,7 +252,7 @@ enum RandomStep {
 }
 
 /// Minimum counts per thousand cases.
-const WANTED: [(&str, u32); 15] = [
+const WANTED: [(&str, u32); 20] = [
     ("a changing write", 1_200),
     ("RoleOutOfScope", 200),
     ("RoleNotFound", 150),
@@ -191,6 +268,11 @@ const WANTED: [(&str, u32); 15] = [
     ("DomainNotListed", 20),
     ("RemovedBefore", 2),
     ("an internal member is blocked in one world", 50),
+    ("an acting user invites", 60),
+    ("an acting user revokes", 5),
+    ("a user accepts", 5),
+    ("InvitationAlreadyExists", 5),
+    ("InvitationNotFound", 5),
 ];
 
 fn count_start(world: &World, counts: &CaseCounts) {
@@ -218,7 +300,8 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
     // Both worlds begin with domains, and mostly with a user whom somebody removed.
     let start = (set_domains(&VISIBLE), removed).prop_map(|(domains, removed)| [Some(domains), removed]);
     let worlds = (random_org(), any::<bool>(), (members(&[]), start), assignments(), blocked);
-    let cases = (worlds, vec(writes(), 10), select(&USERS[..]), any::<bool>());
+    let hidden_invitations = vec((select(&EMAILS[1..]), select(&["Boss", "Spy"][..])), 0..3);
+    let cases = (worlds, vec(writes(), 12), select(&USERS[..]), (any::<bool>(), hidden_invitations));
     check_cases(
         &cases,
         &WANTED,
@@ -226,7 +309,7 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
             (random_org, keep_internal_roles, (visible, start), assignments, blocked),
             writes,
             target,
-            block_internal,
+            (block_internal, hidden_invitations),
         ),
          counts| {
             let RandomOrg { structure, visible: project, internal, disabled, .. } = random_org;
@@ -251,6 +334,9 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
                 without_internal.runner.run(&block);
                 with_internal.runner.run(&block);
             }
+            for (email, role) in &hidden_invitations {
+                with_internal.invite(email, role);
+            }
             if block_internal && with_internal.block_internal_members(&without_internal) {
                 counts.count("an internal member is blocked in one world");
             }
@@ -272,6 +358,17 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
                 }
                 let (state_without_internal, state_with_internal) =
                     (without_internal.runner.state.clone(), with_internal.runner.state.clone());
+                if let Command::AcceptInvitation(command) = &step.command {
+                    let email = command.email.as_str();
+                    let hidden =
+                        with_internal.invitation_of(email).is_some() && without_internal.invitation_of(email).is_none();
+                    if hidden || with_internal.holds_internal_role(Some(command.user_id.as_str())) {
+                        continue;
+                    }
+                }
+                let ids =
+                    |world: &World| EMAILS.iter().filter_map(|email| world.invitation_of(email)).collect::<Vec<_>>();
+                let (ids, other_ids) = (ids(&without_internal), ids(&with_internal));
                 let (outcome, other) = (without_internal.runner.run(&step), with_internal.runner.run(&step));
                 if let Err(reason) = &other.result {
                     counts.count(format!("{reason:?}"));
@@ -282,8 +379,8 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
                     with_internal.runner.state = state_with_internal;
                 } else {
                     prop_assert_eq!(
-                        without_internal.response_text(&outcome),
-                        with_internal.response_text(&other),
+                        without_internal.response_text(&outcome, &ids),
+                        with_internal.response_text(&other, &other_ids),
                         "{:?}",
                         step
                     );
@@ -294,6 +391,7 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
                         step
                     );
                     prop_assert_eq!(without_internal.domains(), with_internal.domains());
+                    prop_assert_eq!(without_internal.invitations(), with_internal.invitations());
                     if outcome.commit.is_some() {
                         counts.count("a changing write");
                         match &step.command {
@@ -301,6 +399,9 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
                                 counts.count("an acting user sets domains");
                             }
                             Command::ProvisionMember(_) => counts.count("a user joins by a domain"),
+                            Command::CreateInvitations(_) => counts.count("an acting user invites"),
+                            Command::RevokeInvitation(_) => counts.count("an acting user revokes"),
+                            Command::AcceptInvitation(_) => counts.count("a user accepts"),
                             _ => {}
                         }
                         now = model_of(&without_internal.runner.state, &USERS);
