@@ -33,7 +33,7 @@ pub mod generated {
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("rolecall.v1");
 
 /// The full name of every service, and whether it needs the database.
-pub const SERVICES: [(&str, bool); 10] = [
+pub const SERVICES: [(&str, bool); 11] = [
     ("rolecall.v1.ProjectService", true),
     ("rolecall.v1.PermissionService", true),
     ("rolecall.v1.RoleService", true),
@@ -42,6 +42,7 @@ pub const SERVICES: [(&str, bool); 10] = [
     ("rolecall.v1.SubscriptionService", true),
     ("rolecall.v1.MembershipService", true),
     ("rolecall.v1.UserService", true),
+    ("rolecall.v1.InsightsService", true),
     ("rolecall.v1.CheckService", false),
     ("rolecall.v1.ServerService", false),
 ];
@@ -74,6 +75,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
         ))
         .add_service(service!(membership_service_server::MembershipServiceServer, membership::MembershipApi, BULK))
         .add_service(service!(user_service_server::UserServiceServer, user::UserApi, PLAIN))
+        .add_service(service!(insights_service_server::InsightsServiceServer, insights::InsightsApi, PLAIN))
         .add_service(service!(check_service_server::CheckServiceServer, check::CheckApi, BULK))
         .add_service(service!(server_service_server::ServerServiceServer, server::ServerApi, PLAIN))
 }

@@ -1,9 +1,11 @@
 //! Questions about a State: checks, role states, delegation, usage. They change nothing.
 
 pub mod access;
+pub mod activity;
 pub mod check;
 pub mod delegation;
 pub mod expired_roles;
+pub mod insights;
 pub mod mapping_rows;
 pub mod member_list;
 pub mod membership;

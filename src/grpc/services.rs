@@ -2,6 +2,7 @@
 
 mod access;
 pub mod check;
+pub mod insights;
 mod manageable;
 pub mod membership;
 pub mod org;
