@@ -29,6 +29,7 @@ mod domains;
 mod etags;
 mod health;
 mod impact;
+mod insights;
 mod internal;
 mod internal_hidden;
 mod layers;

@@ -8,6 +8,7 @@ use rolecall::domain::Revision;
 use rolecall::domain::commands::group::Commit;
 use rolecall::grpc::app::App;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::insights_service_client::InsightsServiceClient;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
 use rolecall::grpc::generated::org_service_client::OrgServiceClient;
 use rolecall::grpc::generated::permission_service_client::PermissionServiceClient;
@@ -247,6 +248,9 @@ rpcs! {
         block_user(BlockUserRequest) -> BlockUserResponse;
         unblock_user(UnblockUserRequest) -> UnblockUserResponse;
         delete_user(DeleteUserRequest) -> DeleteUserResponse;
+    }
+    InsightsServiceClient {
+        get_insights(GetInsightsRequest) -> GetInsightsResponse;
     }
     CheckServiceClient {
         check(CheckRequest) -> CheckResponse;
