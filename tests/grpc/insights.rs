@@ -201,6 +201,37 @@ fn i3_internal_members_never_make_an_org_active() {
 }
 
 #[test]
+fn u4_a_day_is_to_be_written_until_it_is_written_and_then_noted_no_more() {
+    on_both(async |server| {
+        let project = orgs(server, &["acme", "globex"]).await;
+        let app = server.app();
+        let activity = &app.engine.activity;
+        let check = async |org| assert_eq!(project.check(org, "ann", "read").await, Decision::Allowed);
+        // Checks need no database. What cannot be written is kept.
+        app.store.clone().close().await;
+        check("acme").await;
+        check("acme").await;
+        let [(id, acme, day)] = activity.unwritten()[..] else { panic!("{:?}", activity.unwritten()) };
+        check("globex").await;
+        assert_eq!(activity.unwritten().len(), 2);
+        activity.written(&[(id, acme, day.minus(1))]);
+        assert_eq!(activity.unwritten().len(), 2, "the day has changed since");
+        activity.written(&[(id, acme, day)]);
+        assert_eq!(activity.unwritten().len(), 1);
+        check("acme").await;
+        if rolecall::clock::now().day() == day {
+            assert_eq!(activity.unwritten().len(), 1);
+        }
+        // In another history the numbers may be those of other orgs.
+        let published = app.engine.pin();
+        app.engine.replace(published.state.revision(), rolecall::domain::State::clone(&published.state));
+        assert_eq!(activity.unwritten(), []);
+        check("acme").await;
+        assert_eq!(activity.unwritten().len(), 1);
+    });
+}
+
+#[test]
 fn u4_activity_survives_a_restart() {
     on_both(async |server| {
         let project = orgs(server, &["acme", "globex", "initech"]).await;
