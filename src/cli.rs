@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod health;
 mod impact;
+mod insights;
 mod manageable;
 mod mappings;
 mod members;
@@ -55,6 +56,8 @@ enum Command {
     Members(members::Args),
     /// Lists the orgs of a user, with the user's roles and the plan of each.
     Orgs(orgs::Args),
+    /// Shows how many orgs and members a project has, and how many orgs are active.
+    Insights(insights::Args),
     /// Asks a running server who in an org has a permission.
     WhoCan(who_can::Args),
     /// Asks a running server which roles a user may give and take in an org.
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
             Command::Access(args) => access::run(args).await.map_err(Failed::Question),
             Command::Members(args) => members::run(args).await.map_err(Failed::Question),
             Command::Orgs(args) => orgs::run(args).await.map_err(Failed::Question),
+            Command::Insights(args) => insights::run(args).await.map_err(Failed::Question),
             Command::WhoCan(args) => who_can::run(args).await.map_err(Failed::Question),
             Command::Manageable(args) => manageable::run(args).await.map_err(Failed::Question),
             Command::Subscribe(args) => subscribe::run(args).await,

@@ -87,7 +87,7 @@ fn form(message: &str, field: &str) -> Form {
         (_, "any" | "latest" | "to_default") => Form::True,
         // `MemberWrite.remove` is an empty message.
         ("MemberWrite", "remove")
-        | (_, "apply_to_existing" | "allow_provisioning" | "email_verified")
+        | (_, "apply_to_existing" | "allow_provisioning" | "email_verified" | "no_activity")
         | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
         ("SetOrgDomainsRequest", "domains")

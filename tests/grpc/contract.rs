@@ -463,6 +463,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 org_id: "acme".into(),
                 user_id: "ann".into(),
                 question: question(),
+                no_activity: true,
                 consistency: at_least(),
             }
             .encode_to_vec(),
@@ -549,8 +550,14 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.CheckService/BatchCheck",
-            wire::BatchCheckRequest { project: project(), items: vec![ann()], defaults: None, consistency: at_least() }
-                .encode_to_vec(),
+            wire::BatchCheckRequest {
+                project: project(),
+                items: vec![ann()],
+                defaults: None,
+                no_activity: true,
+                consistency: at_least(),
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.CheckService/BatchCheck",
@@ -624,6 +631,10 @@ pub fn requests(token: &str) -> Vec<Sent> {
                 ..Default::default()
             }
             .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.InsightsService/GetInsights",
+            wire::GetInsightsRequest { project: project(), consistency: at_least() }.encode_to_vec(),
         ),
         (
             "rolecall.v1.UserService/BlockUser",

@@ -30,6 +30,7 @@ mod domains;
 mod etags;
 mod health;
 mod impact;
+mod insights;
 mod interleaved_lists;
 mod internal;
 mod internal_hidden;
