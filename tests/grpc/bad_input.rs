@@ -90,7 +90,11 @@ fn form(message: &str, field: &str) -> Form {
         // `MemberWrite.remove` is an empty message.
         ("MemberWrite", "remove")
         | (_, "apply_to_existing" | "allow_provisioning" | "email_verified")
-        | (_, "force" | "allow_ownerless" | "replace" | "keep_invitations" | "internal" | "ownerless" | "only_different" | "validate_only")
+        | (
+            _,
+            "force" | "allow_ownerless" | "replace" | "keep_invitations" | "internal" | "ownerless" | "only_different"
+            | "validate_only",
+        )
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
         ("SetOrgDomainsRequest", "domains")
         | ("MemberWrite", "add" | "set")
@@ -631,12 +635,7 @@ async fn nothing_is_found(server: &Server) {
         ("permission", "nothing", "PERMISSION_NOT_FOUND", "rolecall.v1.Permission"),
         ("domains[0].roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("domain", "nothing.example", "ORG_DOMAIN_NOT_FOUND", "rolecall.v1.OrgDomain"),
-        (
-            "invitation_id",
-            "0192f0c1-2a3b-7c4d-8e5f-60718293a4b5",
-            "INVITATION_NOT_FOUND",
-            "rolecall.v1.Invitation",
-        ),
+        ("invitation_id", "0192f0c1-2a3b-7c4d-8e5f-60718293a4b5", "INVITATION_NOT_FOUND", "rolecall.v1.Invitation"),
         ("rows[0].org_id", "nowhere", "ORG_NOT_FOUND", "rolecall.v1.Org"),
         ("rows[1].user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),
         ("rows[2].user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),

@@ -31,6 +31,7 @@ mod health;
 mod impact;
 mod internal;
 mod internal_hidden;
+mod invitation_input;
 mod invitations;
 mod layers;
 mod limits;
