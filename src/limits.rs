@@ -106,7 +106,7 @@ pub const ITEM_ERRORS_MAX: usize = 100;
 pub const HISTORY_DAYS: u32 = 400;
 
 /// Seconds for which an expired role is kept (B5): 30 days.
-pub const EXPIRED_ROLE_SECONDS: i64 = 30 * 24 * 60 * 60;
+pub const EXPIRED_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 /// Memberships that one command purges.
 pub const PURGE_ROWS_MAX: usize = 2_000;

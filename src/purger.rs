@@ -4,7 +4,7 @@
 //! The State knows what is being purged. Only the database knows the ids of users. Several servers may select the same
 //! rows. The second one finds nothing to purge.
 
-pub mod expired_roles;
+pub mod expired;
 pub mod history;
 
 use std::sync::Arc;

@@ -65,7 +65,7 @@ pub struct Running {
     follower: JoinHandle<()>,
     pulse: JoinHandle<()>,
     purger: JoinHandle<()>,
-    expired_roles: JoinHandle<()>,
+    expired: JoinHandle<()>,
     history: Option<JoinHandle<()>>,
     writing: JoinHandle<()>,
     drain: Duration,
@@ -123,7 +123,7 @@ impl Running {
 
         let (health, health_service) = health::Health::new().await;
         let purger = tokio::spawn(purger::run(store.clone(), engine.clone(), app.writer.clone()));
-        let expired_roles = tokio::spawn(purger::expired_roles::run(engine.clone(), app.writer.clone()));
+        let expired = tokio::spawn(purger::expired::run(engine.clone(), app.writer.clone()));
         let history =
             config.history_days.map(|days| tokio::spawn(purger::history::run(store.clone(), app.writer.clone(), days)));
         let follower = tokio::spawn({
@@ -185,7 +185,7 @@ impl Running {
             follower,
             pulse,
             purger,
-            expired_roles,
+            expired,
             history,
             writing,
             drain: config.drain,
@@ -205,7 +205,7 @@ impl Running {
         }
         self.follower.abort();
         self.purger.abort();
-        self.expired_roles.abort();
+        self.expired.abort();
         self.history.inspect(JoinHandle::abort);
         self.app.writer.stop();
         // Finish a started write: its caller may not have an answer yet. Give up if the database does not answer.

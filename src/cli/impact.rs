@@ -8,10 +8,15 @@ use crate::wire::{Impact, MemberImpact, PermissionNames, RoleImpact};
 /// Names listed before the rest is only counted.
 const NAMES_MAX: usize = 3;
 
-/// Returns `1 member: Admin is suspended for 1, Member is given to 1`.
+/// Returns `1 member: Admin is suspended for 1, Member is given to 1`. Invitations follow after the roles of members.
 pub fn sentence(impact: &Impact) -> String {
+    let invitations = match impact.invitations {
+        0 => String::new(),
+        1 => "; 1 pending invitation".into(),
+        several => format!("; {several} pending invitations"),
+    };
     let members = match impact.members {
-        0 => return "no member".into(),
+        0 => return format!("no member{invitations}"),
         1 => "1 member".into(),
         several => format!("{several} members"),
     };
@@ -26,8 +31,8 @@ pub fn sentence(impact: &Impact) -> String {
         parts.push(format!("and {more} more changes of roles"));
     }
     match parts.is_empty() {
-        true => format!("{members}: nobody's roles change, but what they grant does"),
-        false => format!("{members}: {}", parts.join(", ")),
+        true => format!("{members}: nobody's roles change, but what they grant does{invitations}"),
+        false => format!("{members}: {}{invitations}", parts.join(", ")),
     }
 }
 

@@ -6,7 +6,7 @@ pub mod command;
 pub mod decide;
 pub mod disabling;
 pub mod draft;
-pub mod expired_roles;
+pub mod expired;
 pub mod fallback;
 pub mod group;
 pub mod invitation;

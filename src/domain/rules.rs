@@ -3,7 +3,7 @@
 pub mod access;
 pub mod check;
 pub mod delegation;
-pub mod expired_roles;
+pub mod expired;
 pub mod invitation;
 pub mod mapping_rows;
 pub mod member_list;

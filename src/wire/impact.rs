@@ -10,6 +10,7 @@ pub fn impact(impact: &Impact) -> wire::Impact {
         digest: impact.digest.clone(),
         orgs: count(impact.orgs),
         members: count(impact.members),
+        invitations: count(impact.invitations),
         members_losing_at_least: count(impact.members_losing_at_least),
         roles: impact.roles.iter().map(role).collect(),
         grants_gained: some(&impact.grants_gained, grants),

@@ -157,7 +157,7 @@ impl Comparison {
         let Some(next) = next else { return Ok(()) };
         let before = std::mem::replace(&mut self.model, next);
         let Some(impact) =
-            outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_) | Command::RemoveExpiredRoles(_)))
+            outcome.impact.filter(|_| !matches!(step.command, Command::Purge(_) | Command::RemoveExpired(_)))
         else {
             return Ok(());
         };

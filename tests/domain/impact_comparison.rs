@@ -30,6 +30,7 @@ pub fn agree(impact: &Impact, report: &Report, states: &BeforeAndAfter<'_>) -> T
     orgs.extend(other_fallbacks(states));
     prop_assert_eq!(impact.orgs, orgs.len() as u64, "orgs: {:?}", orgs);
     prop_assert_eq!(impact.members, report.affected.len() as u64, "members: {:?}", &report.affected);
+    prop_assert_eq!(impact.invitations, report.invitations, "invitations");
     prop_assert_eq!(impact.members_losing_at_least, report.members_losing_at_least, "losing at least");
     let roles = impact.roles.iter();
     let roles = roles.map(|it| (it.role.to_string(), [it.given, it.removed, it.suspended, it.reactivated]));

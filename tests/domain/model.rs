@@ -10,6 +10,7 @@ mod delegation;
 mod domains;
 mod fallbacks;
 mod impact;
+mod invitations;
 mod mappings;
 mod members;
 mod orgs;
@@ -29,6 +30,7 @@ use crate::placeholders::STALE;
 pub use delegation::lasts_as_long;
 pub use domains::DomainModel;
 pub use impact::{AffectedMember, Report, project_of};
+pub use invitations::InvitationModel;
 
 /// Replaces every description that the template sets.
 pub const TEMPLATE_TEXT: &str = "(of the template)";
@@ -92,6 +94,8 @@ pub struct OrgModel {
     pub mapping: String,
     pub members: BTreeMap<String, Member>,
     pub domains: BTreeMap<String, DomainModel>,
+    /// Pending invitations by address, including those that have expired.
+    pub invitations: BTreeMap<String, InvitationModel>,
     /// Users whom somebody else removed (J3).
     pub removed: BTreeSet<String>,
 }
@@ -156,6 +160,8 @@ pub enum Answer {
     Removed,
     User { user: String, blocked: Option<Time> },
     Domains(BTreeMap<String, DomainModel>),
+    Invitation { email: String, invitation: InvitationModel },
+    Invitations(Vec<Result<(), Reason>>),
     Provisioned { user: String, roles: Vec<ShownRole>, origin: Option<Origin>, skipped: BTreeSet<String> },
     Tally { added: usize, set: usize, removed: usize, unchanged: usize },
     Deleted(u64),
@@ -187,7 +193,7 @@ impl Model {
         let created = called.commit_time.unwrap_or(now);
         let execute = |mut next: Self| {
             let answer = match called.acting_user {
-                Some(acting) => next.execute_for(acting, command, now, limits)?,
+                Some(acting) => next.execute_for(acting, command, (now, created), limits)?,
                 None => next.execute(command, now, created, limits)?,
             };
             Ok((answer, next))
@@ -214,7 +220,9 @@ impl Model {
         let used: BTreeSet<BTreeSet<String>> = members.map(|member| member.roles.keys().cloned().collect()).collect();
         let named = project.orgs.values().flat_map(|org_model| org_model.domains.values());
         let named = named.map(|rule| rule.roles.clone()).filter(|roles| !roles.is_empty());
-        let used = used.into_iter().chain(named).collect();
+        let invitations = project.orgs.values().flat_map(|org_model| org_model.invitations.values());
+        let invited = invitations.map(|invitation| invitation.roles.clone());
+        let used = used.into_iter().chain(named).chain(invited).collect();
         project.role_sets = project.role_sets.is_some().then_some(used);
         model
     }
@@ -249,14 +257,16 @@ impl Model {
             BatchSubscribeOrgs(command) => self.project(command.project.as_str())?.subscribe_many(command, now),
             WriteMember(command) => self.project(command.project.as_str())?.write_one(command, now, limits),
             BatchWriteMembers(command) => self.project(command.project.as_str())?.write_many(command, now, limits),
-            CreateInvitations(_) | RevokeInvitation(_) | AcceptInvitation(_) => {
-                panic!("the model has no invitations, and the histories create none")
+            CreateInvitations(command) => {
+                self.project(command.project.as_str())?.invite(None, command, (now, created), limits)
             }
+            RevokeInvitation(command) => self.project(command.project.as_str())?.revoke(None, command, now),
+            AcceptInvitation(command) => self.project(command.project.as_str())?.accept(command, now, limits),
             BlockUser(command) => self.project(command.project.as_str())?.block(command, created),
             UnblockUser(command) => self.project(command.project.as_str())?.unblock(command),
             DeleteUser(command) => self.project(command.project.as_str())?.delete_user(command),
-            RemoveExpiredRoles(command) => {
-                self.project(command.project.as_str())?.remove_expired_roles(now);
+            RemoveExpired(command) => {
+                self.project(command.project.as_str())?.remove_expired(now);
                 Ok(Answer::Purged)
             }
             SetOrgDomains(command) => self.project(command.project.as_str())?.set_domains(None, command, now, limits),
@@ -268,12 +278,20 @@ impl Model {
     }
 
     /// Applies a command of an acting user (G1).
-    fn execute_for(&mut self, acting: &str, command: &Command, now: Time, limits: &Limits) -> Result<Answer, Reason> {
+    fn execute_for(
+        &mut self,
+        acting: &str,
+        command: &Command,
+        (now, created): (Time, Time),
+        limits: &Limits,
+    ) -> Result<Answer, Reason> {
         let key = command.project().expect("commands of acting users have a project").to_string();
         let project = self.project(&key)?;
         match command {
             Command::WriteMember(command) => project.write_one_for(acting, command, now, limits),
             Command::SetOrgDomains(command) => project.set_domains(Some(acting), command, now, limits),
+            Command::CreateInvitations(command) => project.invite(Some(acting), command, (now, created), limits),
+            Command::RevokeInvitation(command) => project.revoke(Some(acting), command, now),
             Command::UpdateOrg(command) => {
                 project.require_roles_granting(
                     acting,

@@ -1,9 +1,13 @@
-//! Placeholders for values that a random command cannot know when it is generated: current etags and the complete role
-//! order. They are replaced just before the command is decided.
+//! Placeholders for values that a random command cannot know when it is generated: current etags, the complete role
+//! order, and ids of invitations. They are replaced just before the command is decided.
 
+use std::sync::Arc;
+
+use rolecall::domain::model::email::EmailAddress;
 use rolecall::domain::model::etag::etag;
+use rolecall::domain::model::invitation::InvitationId;
 use rolecall::domain::rules::role::role_order_etag;
-use rolecall::domain::{Command, Project, ProjectKey, RoleName, State};
+use rolecall::domain::{Command, OrgId, Project, ProjectKey, RoleName, State};
 
 /// The current etag.
 pub const FRESH: &str = "fresh";
@@ -11,6 +15,9 @@ pub const FRESH: &str = "fresh";
 pub const STALE: &str = "stale";
 /// In an order: all roles that it does not name.
 pub const ALL_OTHERS: &str = "*";
+
+/// The addresses that histories invite. The id of an invitation in a random command is the position of its address.
+pub const EMAILS: [&str; 3] = ["x@a.example", "y@a.example", "z@b.example"];
 
 /// Returns the command with its placeholders replaced.
 pub fn fill(state: &State, command: &Command) -> Command {
@@ -51,9 +58,27 @@ pub fn fill(state: &State, command: &Command) -> Command {
             &mut delete.etag,
             project_of(&delete.project).and_then(|it| mapping_etag(&it, delete.name.as_str())),
         ),
+        Command::CreateInvitations(create) => {
+            let next = u128::from(state.revision().number + 1) << 64;
+            for (number, row) in create.rows.iter_mut().enumerate() {
+                row.id = InvitationId(next + number as u128);
+            }
+        }
+        Command::RevokeInvitation(revoke) => fill_id(&mut revoke.id, project_of(&revoke.project), &revoke.org_id),
+        Command::AcceptInvitation(accept) => fill_id(&mut accept.id, project_of(&accept.project), &accept.org_id),
         _ => {}
     }
     command
+}
+
+/// Replaces the position of an address by the id of its pending invitation.
+fn fill_id(id: &mut InvitationId, project: Option<Arc<Project>>, org_id: &OrgId) {
+    let email = EMAILS.get(id.0 as usize).map(|email| EmailAddress::stored(*email));
+    let found = project.zip(email).and_then(|(project, email)| {
+        let org = project.org(org_id.as_str())?;
+        project.invitation_of(org, &email).map(|invitation| invitation.id)
+    });
+    *id = found.unwrap_or(InvitationId(u128::MAX));
 }
 
 fn fill_etag(etag: &mut Option<String>, now: Option<String>) {

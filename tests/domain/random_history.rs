@@ -11,13 +11,13 @@ use proptest::test_runner::contextualize_config;
 use rolecall::domain::collections::hash::HashKey;
 use rolecall::domain::commands::command::OnDisabled;
 use rolecall::domain::{Command, State, Time, UserId};
-use rolecall::limits::{EXPIRED_ROLE_SECONDS, Limits};
+use rolecall::limits::{EXPIRED_SECONDS, Limits};
 
 use commands::command;
 use set_up::{initial_projects, set_up_commands};
 
 /// Commands of one history, without the set-up.
-pub const STEPS: usize = 50;
+pub const STEPS: usize = 80;
 
 pub const PROJECTS: [&str; 2] = ["single", "multi"];
 /// The keys of all projects, and one that is reserved.
@@ -102,7 +102,7 @@ fn alters_sets(command: &Command) -> bool {
         Command::DeleteRole(_)
         | Command::ConvertRoleStructure(_)
         | Command::DeleteOrg(_)
-        | Command::RemoveExpiredRoles(_) => true,
+        | Command::RemoveExpired(_) => true,
         Command::CreateRoleMapping(command) => remaps(&command.on_disabled),
         Command::UpdateRoleMapping(command) => remaps(&command.on_disabled),
         Command::DeleteRoleMapping(command) => remaps(&command.on_disabled),
@@ -124,22 +124,28 @@ fn limits() -> impl Strategy<Value = Limits> {
         limit(3..7, defaults.role_sets),
         limit(1..4, defaults.member_roles),
         limit(4..14, defaults.managed_roles),
+        limit(1..3, defaults.org_invitations),
     );
-    tight.prop_map(move |(roles, permissions, role_mappings, grants, role_sets, member_roles, managed_roles)| Limits {
-        roles,
-        permissions,
-        role_mappings,
-        grants,
-        role_sets,
-        member_roles,
-        managed_roles,
-        ..defaults
-    })
+    tight.prop_map(
+        move |(roles, permissions, role_mappings, grants, role_sets, member_roles, managed_roles, org_invitations)| {
+            Limits {
+                roles,
+                permissions,
+                role_mappings,
+                grants,
+                role_sets,
+                member_roles,
+                managed_roles,
+                org_invitations,
+                ..defaults
+            }
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
     // Once in a while so far that expired roles are removed (B5).
-    let month = Time::default().plus_seconds(EXPIRED_ROLE_SECONDS).0;
+    let month = Time::default().plus_seconds(EXPIRED_SECONDS).0;
     let advance = prop_oneof![100 => 0i64..4, 100 => 0i64..40, 20 => -60i64..0, 1 => month..month + 100];
     let acting_user = prop_oneof![1 => Just(None), 1 => select(&ACTING[..]).prop_map(|id| Some(UserId::stored(id)))];
     let digest = prop_oneof![14 => Just(Digest::None), 2 => Just(Digest::Fitting), 1 => Just(Digest::Stale)];

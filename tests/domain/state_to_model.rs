@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rolecall::domain::model::id::{RoleId, RoleMappingId};
 use rolecall::domain::model::permission::BUILT_INS;
+use rolecall::domain::model::refusal::Refusal;
 use rolecall::domain::model::role_set::RoleSet;
 use rolecall::domain::rules::membership::MemberRole;
 use rolecall::domain::rules::org_domain::ShownDomain;
@@ -11,7 +12,8 @@ use rolecall::domain::state::org::Org;
 use rolecall::domain::{Ask, Decision, Outcome, Project, ProjectKey, Question, State, Time, UserId};
 
 use crate::model::{
-    Answer, Details, DomainModel, Mapping, Member, Model, OrgModel, ProjectModel, RoleRecord, TEMPLATE_TEXT,
+    Answer, Details, DomainModel, InvitationModel, Mapping, Member, Model, OrgModel, ProjectModel, RoleRecord,
+    TEMPLATE_TEXT,
 };
 use crate::random_history::{KEYS, ORGS};
 
@@ -78,7 +80,19 @@ pub fn answer_of(outcome: &Outcome) -> Answer {
             Answer::Tally { added: tally.added, set: tally.set, removed: tally.removed, unchanged: tally.unchanged }
         }
         Outcome::Deleted(count) => Answer::Deleted(*count),
-        Outcome::Invitation(_) | Outcome::Invitations(_) => panic!("the model has no invitations"),
+        Outcome::Invitation(shown) => Answer::Invitation {
+            email: shown.email.to_string(),
+            invitation: InvitationModel {
+                roles: shown.roles.iter().map(ToString::to_string).collect(),
+                inviter: shown.inviter.as_ref().map(ToString::to_string),
+                created: shown.create_time,
+                expire_time: shown.expire_time,
+            },
+        },
+        Outcome::Invitations(results) => {
+            let result = |result: &Result<_, Refusal>| result.as_ref().map(|_| ()).map_err(Refusal::reason);
+            Answer::Invitations(results.iter().map(result).collect())
+        }
         Outcome::Purged(_) => Answer::Purged,
     }
 }
@@ -158,6 +172,7 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
             mapping: mapping_name(project, org.record.role_mapping),
             members,
             domains: domains(&project.shown_domains(org)),
+            invitations: invitations(project, org),
             removed: users
                 .iter()
                 .filter(|user| project.was_removed(org, &UserId::stored(**user)))
@@ -201,6 +216,25 @@ fn space(project: &Project, users: &[&str]) -> ProjectModel {
         assert!(!mapping.disabled.contains(&project_model.default_owner_role), "M4");
     }
     project_model
+}
+
+fn invitations(project: &Project, org: &Org) -> BTreeMap<String, InvitationModel> {
+    let mut found = BTreeMap::new();
+    for invitation in org.invitations() {
+        let record = &invitation.record;
+        assert_eq!(project.pending_invitation(org, invitation.id), Some(invitation));
+        assert_eq!(project.invitation_of(org, &record.email), Some(invitation));
+        let model = InvitationModel {
+            roles: project.invited_roles(record).iter().map(|&role| role_name(project, role)).collect(),
+            inviter: record.inviter.as_ref().map(ToString::to_string),
+            created: record.create_time,
+            expire_time: record.expire_time,
+        };
+        assert!(!model.roles.is_empty(), "an invitation to no role");
+        assert!(found.insert(record.email.to_string(), model).is_none(), "two invitations of one address");
+    }
+    assert_eq!(found.len(), org.invitations_len());
+    found
 }
 
 fn domains(shown: &[ShownDomain]) -> BTreeMap<String, DomainModel> {

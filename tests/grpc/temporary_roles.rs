@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rolecall::clock;
-use rolecall::limits::EXPIRED_ROLE_SECONDS;
+use rolecall::limits::EXPIRED_SECONDS;
 use rolecall::wire::{self, Decision, consistency::Requirement};
 
 use crate::fixture::{Project, after, in_an_hour, micros, permanent, role, roles, shown, soon, temporary, wait_until};
@@ -181,7 +181,7 @@ fn b5_the_system_removes_roles_that_expired_30_days_ago() {
         project.add("acme", "ann", &roles(&["Admin"])).await;
         project.add("acme", "bob", &[temporary("Admin", in_an_hour())]).await;
         let before = server.head().await;
-        let micros = (clock::now().0 - (EXPIRED_ROLE_SECONDS + 60) * 1_000_000).to_string();
+        let micros = (clock::now().0 - (EXPIRED_SECONDS + 60) * 1_000_000).to_string();
         let server = server.restarted_after(&format!("UPDATE temporary_roles SET expire_time = {micros}")).await;
         let began = Instant::now();
         let removal = loop {
@@ -191,7 +191,7 @@ fn b5_the_system_removes_roles_that_expired_30_days_ago() {
                 None => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
-        assert_eq!((removal.kind.as_ref(), removal.actor.as_ref()), ("RemoveExpiredRoles", "system"));
+        assert_eq!((removal.kind.as_ref(), removal.actor.as_ref()), ("RemoveExpired", "system"));
         for (user, decision) in [("bob", Decision::NotAMember), ("ann", Decision::Allowed)] {
             let latest = wire::CheckRequest {
                 consistency: Some(wire::Consistency { requirement: Some(Requirement::Latest(true)) }),

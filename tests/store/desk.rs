@@ -419,7 +419,7 @@ pub fn unblock_user(project: &str, user_id: &str) -> Command {
 }
 
 pub fn delete_user(project: &str, user_id: &str) -> Command {
-    Command::DeleteUser(DeleteUser { project: key(project), user_id: user(user_id) })
+    Command::DeleteUser(DeleteUser { keep_invitations: false, project: key(project), user_id: user(user_id) })
 }
 
 /// Domains with the names of their roles. Each applies to existing members.

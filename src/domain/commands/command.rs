@@ -51,7 +51,7 @@ commands! {
     CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
     BatchWriteMembers BlockUser UnblockUser DeleteUser CreateInvitations RevokeInvitation AcceptInvitation
-    SetOrgDomains VerifyOrgDomain ProvisionMember RemoveExpiredRoles
+    SetOrgDomains VerifyOrgDomain ProvisionMember RemoveExpired
 }
 
 #[derive(Clone, Debug)]
@@ -450,11 +450,13 @@ pub struct UnblockUser {
 pub struct DeleteUser {
     pub project: ProjectKey,
     pub user_id: UserId,
+    /// Does not revoke the pending invitations that the user made as an acting user (V6).
+    pub keep_invitations: bool,
 }
 
-/// Removes the roles that expired 30 days ago from a chunk of members. A command of the actor `system` (B5).
+/// Removes the roles that expired 30 days ago from a chunk of members, and invitations that expired as long ago. A command of the actor `system` (B5).
 #[derive(Clone, Debug)]
-pub struct RemoveExpiredRoles {
+pub struct RemoveExpired {
     pub project: ProjectKey,
 }
 
@@ -511,7 +513,7 @@ impl Command {
             | Self::DeleteRole(_)
             | Self::BatchSubscribeOrgs(_)
             | Self::DeleteRoleMapping(_)
-            | Self::RemoveExpiredRoles(_)
+            | Self::RemoveExpired(_)
             // It looks for the user in every org.
             | Self::DeleteUser(_) => GROUP_ROWS_MAX,
             Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,

@@ -6,8 +6,8 @@ use crate::domain::commands::command::Command;
 use crate::domain::commands::draft::{Draft, Terms};
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::{
-    expired_roles, invitation, membership, org, org_domain, permission, project, provisioning, purge, role,
-    role_mapping, role_set, subscription, user,
+    expired, invitation, membership, org, org_domain, permission, project, provisioning, purge, role, role_mapping,
+    role_set, subscription, user,
 };
 use crate::domain::impact::impact;
 use crate::domain::impact::report::Impact;
@@ -46,7 +46,7 @@ pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Dec
     let (next, changes) = draft.into_parts();
     let impact = match command {
         // Neither deleted data nor expired roles affect members.
-        Command::Purge(_) | Command::RemoveExpiredRoles(_) => Impact::default(),
+        Command::Purge(_) | Command::RemoveExpired(_) => Impact::default(),
         _ => {
             let visibility = Visibility::of(terms.call.acting_user.as_ref());
             impact(state, &next, &changes, visibility, terms.now)
@@ -117,7 +117,7 @@ fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
         Command::SetOrgDomains(command) => org_domain::set(draft, command),
         Command::VerifyOrgDomain(command) => org_domain::verify(draft, command),
         Command::ProvisionMember(command) => provisioning::provision(draft, command),
-        Command::RemoveExpiredRoles(command) => expired_roles::remove(draft, command),
+        Command::RemoveExpired(command) => expired::remove(draft, command),
         Command::Purge(command) => purge::purge(draft, command),
     }
 }

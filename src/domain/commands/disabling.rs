@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::commands::command::OnDisabled;
 use crate::domain::commands::draft::Draft;
-use crate::domain::commands::{fallback, org_domain, replacement, role_set};
+use crate::domain::commands::{fallback, invitation, org_domain, replacement, role_set};
 use crate::domain::model::fallback::{Fallback, first_enabled_fallback};
 use crate::domain::model::id::{RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::name::{RoleMappingName, RoleName};
@@ -195,14 +195,16 @@ impl<'a> Disabling<'a> {
     }
 
     fn remap(&mut self, draft: &mut Draft<'_>, org: &Org, newly_disabled: &BTreeSet<RoleId>) -> Result<(), Refusal> {
-        let project = self.project;
+        let (project, now) = (self.project, draft.now());
+        // An expired invitation does not follow, and nobody chose a replacement for its roles.
+        invitation::revoke_where(draft, project, org, |record| record.has_expired(now));
         let mut sets = BTreeSet::new();
         project.each_membership(org, |member| {
             if member.temporary.is_empty() && member.set.roles.iter().any(|role| newly_disabled.contains(role)) {
                 sets.insert(member.set_id);
             }
         });
-        project.each_invitation(org, draft.now(), |set_id, set| {
+        project.each_invitation(org, now, |set_id, set| {
             if set.roles.iter().any(|role| newly_disabled.contains(role)) {
                 sets.insert(set_id);
             }
@@ -212,7 +214,7 @@ impl<'a> Disabling<'a> {
         for user in with_temporary_roles {
             let Some(before) = project.membership(org, user) else { continue };
             let Some(recorded) = project.recorded_in(&before) else { continue };
-            if recorded.held(draft.now()).any(|role| newly_disabled.contains(&role)) {
+            if recorded.held(now).any(|role| newly_disabled.contains(&role)) {
                 let after = replacement::record(draft, project, &before, |role, held| {
                     if held && newly_disabled.contains(&role) { self.replacement_of(role) } else { Some(role) }
                 })?;

@@ -1,10 +1,12 @@
 //! Creates, revokes and accepts invitations (V1 to V6).
 
+use std::sync::Arc;
+
 use crate::domain::commands::command::{AcceptInvitation, CreateInvitations, NewInvitation, RevokeInvitation};
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::membership::given::{Given, check_count, given};
 use crate::domain::commands::membership::member::Member;
-use crate::domain::commands::membership::record;
+use crate::domain::commands::membership::{record, removal};
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::role_set;
 use crate::domain::model::id::RoleId;
@@ -15,10 +17,10 @@ use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::model::time::Time;
 use crate::domain::rules::delegation::Acting;
-use crate::domain::rules::invitation::may_revoke;
 use crate::domain::rules::owners::check_owner;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::change::{Change, Edit, InvitationKey};
+use crate::domain::state::invitation::Invitation;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 use crate::limits::{INVITATION_DAYS, INVITATION_DAYS_MAX};
@@ -87,6 +89,9 @@ pub fn accept(draft: &mut Draft<'_>, command: &AcceptInvitation) -> Result<Outco
     if command.email != invitation.email {
         return Err(Refusal::EmailMismatch(command.email.clone()));
     }
+    if project.is_user_blocked(&command.user_id) {
+        return Err(Refusal::UserNotAvailable(command.user_id.clone()));
+    }
     project.check_acceptable(org, invitation, now)?;
     let inviter = invitation.inviter.as_ref().map(|inviter| Acting::new(&project, org, inviter, now)).transpose()?;
     let before = project.membership(org, &command.user_id);
@@ -96,6 +101,7 @@ pub fn accept(draft: &mut Draft<'_>, command: &AcceptInvitation) -> Result<Outco
         let latest = draft.latest(&project)?;
         check_owner(&latest, latest.org_or_refusal(&command.org_id)?, now)?;
     }
+    removal::forget(draft, &project, org, &command.user_id);
     let at = draft.commit_time();
     settle(draft, &project, org, (command.id, invitation), Some(command.user_id.clone()), at);
     let latest = draft.latest(&project)?;
@@ -120,6 +126,13 @@ pub fn revoke_where(
     for invitation in org.invitations().into_iter().filter(|invitation| predicate(&invitation.record)) {
         settle(draft, project, org, (invitation.id, &invitation.record), None, at);
     }
+}
+
+/// Settles an invitation that has expired. It stays EXPIRED, and no longer takes memory.
+pub fn settle_expired(draft: &mut Draft<'_>, project: &Project, org: &Org, id: InvitationId) -> Result<(), Refusal> {
+    let at = draft.commit_time();
+    settle(draft, project, org, (id, pending(project, org, id)?), None, at);
+    Ok(())
 }
 
 fn shown(draft: &Draft<'_>, project: &Project, org: &Org, id: InvitationId) -> Result<Outcome, Refusal> {
@@ -169,15 +182,17 @@ impl Inviting<'_> {
         let request = Given { project, roles: &row.roles, kept: None, visible_only: self.acting.is_some() };
         let roles = given(&request, now)?;
         if let Some(acting) = &self.acting {
-            // An invited role is permanent (G6).
+            // First the scope of all roles, then how long they last: an invited role is permanent (G6).
+            roles.keys().try_for_each(|&role| acting.check_scope(CAN_INVITE, role))?;
             roles.keys().try_for_each(|&role| acting.check_give(CAN_INVITE, role, None))?;
         }
         check_count(draft, project, &roles)?;
         let roles: Vec<RoleId> = roles.into_keys().collect();
         self.check_enabled(&roles)?;
         let expire_time = expiry(row.expire_time, now)?;
-        self.take_address(draft, row)?;
-        self.check_limit(draft)?;
+        self.check_address(draft, row)?;
+        self.check_limit(draft, row)?;
+        self.settle_before(draft, row);
         let role_set = role_set::intern(draft, project.id, RoleSet::new(roles))?;
         let record = InvitationRecord {
             email: row.email.clone(),
@@ -199,39 +214,44 @@ impl Inviting<'_> {
         Err(Refusal::RoleDisabled { role: self.project.role_name(role), role_mapping })
     }
 
-    /// Settles the pending invitation of the address, or refuses. One that has expired is in nobody's way.
-    fn take_address(&self, draft: &mut Draft<'_>, row: &NewInvitation) -> Result<(), Refusal> {
-        let latest = draft.state().project_numbered(self.project.id);
-        let of_address = latest.and_then(|latest| {
-            let before = latest.invitation_of(latest.org_numbered(self.org.no)?, &row.email)?;
-            Some((before.clone(), latest.invited_roles(&before.record).to_vec()))
-        });
-        let Some((before, roles)) = of_address else { return Ok(()) };
-        if !before.record.has_expired(draft.now()) {
-            if let Some(acting) = &self.acting {
-                // The acting user must not learn of an invitation to an internal role (I2.c).
-                if !roles.iter().all(|&role| self.project.is_visible(role)) {
-                    return Err(Refusal::AddressNotAvailable(row.email.clone()));
-                }
-                if row.replace && !may_revoke(acting, &roles) {
-                    roles.iter().try_for_each(|&role| acting.check_scope(CAN_INVITE, role))?;
-                }
+    /// Returns the pending invitation of the address, and its roles.
+    fn before(&self, draft: &Draft<'_>, row: &NewInvitation) -> Option<(Arc<Invitation>, Box<[RoleId]>)> {
+        let latest = draft.state().project_numbered(self.project.id)?;
+        let before = latest.invitation_of(latest.org_numbered(self.org.no)?, &row.email)?;
+        Some((before.clone(), latest.invited_roles(&before.record).into()))
+    }
+
+    /// Refuses an address with a pending invitation that the call does not replace. One that has expired is in nobody's
+    /// way.
+    fn check_address(&self, draft: &Draft<'_>, row: &NewInvitation) -> Result<(), Refusal> {
+        let before = self.before(draft, row);
+        let Some((_, roles)) = before.filter(|(before, _)| !before.record.has_expired(draft.now())) else {
+            return Ok(());
+        };
+        if let Some(acting) = &self.acting {
+            // The acting user must not learn of an invitation to an internal role (I2.c).
+            if !roles.iter().all(|&role| self.project.is_visible(role)) {
+                return Err(Refusal::AddressNotAvailable(row.email.clone()));
             }
-            if !row.replace {
-                return Err(Refusal::AlreadyExists(Noun::Invitation, row.email.to_string()));
+            if row.replace {
+                roles.iter().try_for_each(|&role| acting.check_scope(CAN_INVITE, role))?;
             }
         }
-        let at = draft.commit_time();
-        let stage = Stage::Settled(Settled { at, user: None, roles: roles.into() });
+        if row.replace { Ok(()) } else { Err(Refusal::AlreadyExists(Noun::Invitation, row.email.to_string())) }
+    }
+
+    /// Settles the pending invitation of the address.
+    fn settle_before(&self, draft: &mut Draft<'_>, row: &NewInvitation) {
+        let Some((before, roles)) = self.before(draft, row) else { return };
+        let stage = Stage::Settled(Settled { at: draft.commit_time(), user: None, roles });
         let after = InvitationRecord { stage, ..before.record.clone() };
         let key = InvitationKey { project: self.project.id, org: self.org.no, id: before.id };
         draft.edit(Change::Invitation(Edit { key, before: Some(before.record.clone()), after: Some(after) }));
-        Ok(())
     }
 
     /// Refuses one more pending invitation than the org may have (P7). At the limit, expired ones are settled first, once
     /// per call.
-    fn check_limit(&mut self, draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    fn check_limit(&mut self, draft: &mut Draft<'_>, row: &NewInvitation) -> Result<(), Refusal> {
         let pending = |draft: &Draft<'_>| {
             let org = draft.state().project_numbered(self.project.id).and_then(|it| it.org_numbered(self.org.no));
             org.map_or(0, |org| org.invitations_len())
@@ -245,7 +265,8 @@ impl Inviting<'_> {
                 revoke_where(draft, &latest, org, |record| record.has_expired(now));
             }
         }
-        draft.check_limit("org_invitations", max, pending(draft) + 1)
+        let replaced = usize::from(self.before(draft, row).is_some());
+        draft.check_limit("org_invitations", max, pending(draft) + 1 - replaced)
     }
 }
 

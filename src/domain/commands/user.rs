@@ -2,6 +2,7 @@
 
 use crate::domain::commands::command::{BlockUser, DeleteUser, UnblockUser};
 use crate::domain::commands::draft::Draft;
+use crate::domain::commands::invitation;
 use crate::domain::commands::membership::removal;
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::model::refusal::Refusal;
@@ -29,7 +30,8 @@ pub fn unblock(draft: &mut Draft<'_>, command: &UnblockUser) -> Result<Outcome, 
     Ok(Outcome::User(command.user_id.clone(), None))
 }
 
-/// Removes the memberships of a user in every org. Owners are not checked (B3). A block stays.
+/// Removes the memberships of a user in every org, and revokes the invitations that the user made (V6). Owners are not
+/// checked (B3). A block stays.
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteUser) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let mut removed = Vec::new();
@@ -47,6 +49,11 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteUser) -> Result<Outcome, Re
         if let Some(org) = project.org_numbered(org) {
             removal::record(draft, &project, org, &command.user_id);
         }
+    }
+    if !command.keep_invitations {
+        project.for_each_org(|org| {
+            invitation::revoke_of(draft, &project, org, |inviter| *inviter == command.user_id);
+        });
     }
     Ok(Outcome::Deleted(count))
 }

@@ -27,13 +27,16 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Adds an org, with the number of members for each effect.
-    pub fn org(&mut self, org: &OrgId, members: &BTreeMap<u128, u64>) {
+    /// Adds an org, with the number of members and of invitations for each effect.
+    pub fn org(&mut self, org: &OrgId, members: &BTreeMap<u128, u64>, invitations: &BTreeMap<u128, u64>) {
         let mut mark = Mark::default();
         mark.text(org.as_str());
-        for (&effect, &members) in members {
-            mark.mark(effect);
-            mark.number(members);
+        for effects in [members, invitations] {
+            mark.number(effects.len() as u64);
+            for (&effect, &affected) in effects {
+                mark.mark(effect);
+                mark.number(affected);
+            }
         }
         self.sum = self.sum.wrapping_add(mark.done());
     }
@@ -80,7 +83,8 @@ pub fn mixed(one: u64, other: u64) -> u64 {
 /// Returns 32 hexadecimal digits for a report, which do not depend on the ids of users.
 pub fn digest(impact: &Impact, marks: &Marks) -> String {
     let mut mark = Mark::default();
-    [impact.orgs, impact.members, impact.members_losing_at_least].into_iter().for_each(|number| mark.number(number));
+    let numbers = [impact.orgs, impact.members, impact.invitations, impact.members_losing_at_least];
+    numbers.into_iter().for_each(|number| mark.number(number));
     for role in &impact.roles {
         mark.text(role.role.as_str());
         [role.given, role.removed, role.suspended, role.reactivated].into_iter().for_each(|number| mark.number(number));

@@ -39,6 +39,8 @@ pub struct Side<'a> {
     pub project: &'a Project,
     pub org: &'a Org,
     pub member: Recorded<'a>,
+    /// True for an invitation. Its suspended roles have no fallback roles: it waits until they are enabled.
+    pub invited: bool,
 }
 
 /// A held role and its expiry.
@@ -50,7 +52,9 @@ impl<'a> Side<'a> {
         let recorded = self.project.role_states_of(self.org, &roles, &temporary, now);
         let held = recorded.filter(|recorded| recorded.state != RoleState::Expired);
         // A suspended role grants nothing, whether a temporary role would override it or not.
-        held.map(|held| (RecordedRole { overridden: false, ..held }, self.member.expiry(held.role))).collect()
+        let fallback_of = |held: &RecordedRole| held.fallback_role.filter(|_| !self.invited);
+        let shown = held.map(|held| RecordedRole { overridden: false, fallback_role: fallback_of(&held), ..held });
+        shown.map(|shown| (shown, self.member.expiry(shown.role))).collect()
     }
 
     fn owns(self) -> bool {

@@ -1,4 +1,5 @@
-//! The impact of a write on members. Members with equal roles in equal circumstances are compared once and counted.
+//! The impact of a write on members and invitations. Those with equal roles in equal circumstances are compared once
+//! and counted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -89,7 +90,8 @@ impl<'a> Counting<'a> {
 
     /// Returns the orgs to compare.
     fn orgs(&self) -> BTreeSet<OrgNo> {
-        let named = self.scope.users.keys().chain(&self.scope.orgs).chain(&self.scope.changed);
+        let named = self.scope.users.keys().chain(self.scope.invitations.keys());
+        let named = named.chain(&self.scope.orgs).chain(&self.scope.changed);
         let mut orgs: BTreeSet<OrgNo> = named.copied().collect();
         if self.scope.all || !self.scope.role_mappings.is_empty() {
             for project in [self.sides.before, self.sides.after].into_iter().flatten() {
@@ -114,14 +116,17 @@ impl<'a> Counting<'a> {
         if self.scope.holds(no, org.record.role_mapping) {
             self.scan(pair, org, &mut here);
         }
+        let invitations = self.invitations(pair, org);
+        let invited = invitations.values().sum::<u64>();
         impact.members_losing_at_least += here.losing_at_least;
         // The write may create or delete the org, also with its project.
         let created_or_deleted = pair.0.is_some() != pair.1.is_some();
         let domains = self.domains_differ(pair);
-        if here.members > 0 || created_or_deleted || domains || self.scope.changed.contains(&no) {
+        if here.members + invited > 0 || created_or_deleted || domains || self.scope.changed.contains(&no) {
             impact.orgs += 1;
             impact.members += here.members;
-            marks.org(&org.record.profile.org_id, &here.effects);
+            impact.invitations += invited;
+            marks.org(&org.record.profile.org_id, &here.effects, &invitations);
         }
         if here.owner_left
             && let (Some(after), Some(project)) = (pair.1, self.sides.after)
@@ -196,6 +201,41 @@ impl<'a> Counting<'a> {
             let effect = self.written((Some(before), after), &user);
             self.add(SampleKey::new(org, &effect, None, None, Some(user)), &effect, 1, here);
         }
+    }
+
+    /// Counts the affected invitations for each [`Effect::mark`]. A pending invitation is affected as a member with its
+    /// roles would be.
+    fn invitations(&mut self, (before, after): Pair<'a>, org: &'a Org) -> BTreeMap<u128, u64> {
+        let mut ids = self.scope.invitations.get(&org.no).cloned().unwrap_or_default();
+        if let Some(before) = before.filter(|org| self.scope.holds(org.no, org.record.role_mapping)) {
+            before.any_invitation(|invitation| {
+                ids.insert(invitation.id);
+                false
+            });
+        }
+        let set_of = |project: Option<&'a Project>, org: Option<&'a Org>, id| {
+            let (project, org) = (project?, org?);
+            let record = &project.pending_invitation(org, id)?.record;
+            let set_id = record.role_set().filter(|_| !record.has_expired(self.sides.now))?;
+            let shown = |&role: &RoleId| self.sides.visibility == Visibility::All || project.is_visible(role);
+            project.role_sets.get(set_id).filter(|set| set.roles.iter().all(shown)).map(|_| set_id)
+        };
+        let mut groups: BTreeMap<[Option<RoleSetId>; 2], u64> = BTreeMap::new();
+        for id in ids {
+            let sets = [set_of(self.sides.before, before, id), set_of(self.sides.after, after, id)];
+            *groups.entry(sets).or_default() += 1;
+        }
+        let mut effects = BTreeMap::new();
+        for ([set, moved], invitations) in groups {
+            let invited = |side: Option<Side<'a>>| side.map(|side| Side { invited: true, ..side });
+            let side_before = invited(side(self.sides.before, before, set, &[]));
+            let side_after = invited(side(self.sides.after, after, moved, &[]));
+            let effect = effect(self.sides, &mut self.rows, side_before, side_after);
+            if effect.touched {
+                *effects.entry(effect.mark).or_default() += invitations;
+            }
+        }
+        effects
     }
 
     /// Returns a number for the circumstances. Equal circumstances have equal numbers.
@@ -329,7 +369,7 @@ fn side<'a>(
 ) -> Option<Side<'a>> {
     let (project, org, set_id) = (project?, org?, role_set?);
     let set = project.role_sets.get(set_id)?;
-    Some(Side { project, org, member: Recorded { set_id, set, temporary } })
+    Some(Side { project, org, member: Recorded { set_id, set, temporary }, invited: false })
 }
 
 fn recorded_side<'a>(

@@ -9,6 +9,7 @@ pub struct Impact {
     pub digest: String,
     pub orgs: u64,
     pub members: u64,
+    pub invitations: u64,
     pub members_losing_at_least: u64,
     /// In the order of the roles, without unaffected roles.
     pub roles: Vec<RoleImpact>,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::model::id::{OrgNo, RoleId, RoleMappingId};
+use crate::domain::model::invitation::InvitationId;
 use crate::domain::model::name::UserId;
 use crate::domain::state::change::{Change, Edit};
 use crate::domain::state::org::Org;
@@ -20,6 +21,8 @@ pub struct Scope<'a> {
     pub changed: BTreeSet<OrgNo>,
     /// Members that were written individually.
     pub users: BTreeMap<OrgNo, BTreeSet<&'a UserId>>,
+    /// Invitations that were written individually.
+    pub invitations: BTreeMap<OrgNo, BTreeSet<InvitationId>>,
     /// Orgs whose members got other role sets.
     pub remapped: BTreeSet<OrgNo>,
     /// True if the relations between roles may have changed.
@@ -95,9 +98,11 @@ impl<'a> Scope<'a> {
             Change::Membership(edit) => {
                 self.users.entry(edit.key.org).or_default().insert(&edit.key.user);
             }
+            Change::Invitation(edit) => {
+                self.invitations.entry(edit.key.org).or_default().insert(edit.key.id);
+            }
             // A block changes no role (R9.g).
             Change::Block(_)
-            | Change::Invitation(_)
             | Change::Removal(_)
             | Change::Project(_)
             | Change::Permission(_)

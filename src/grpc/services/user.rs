@@ -45,7 +45,7 @@ impl UserService for UserApi {
     async fn delete_user(&self, request: Request<wire::DeleteUserRequest>) -> Reply<wire::DeleteUserResponse> {
         let (metadata, _, request) = request.into_parts();
         let (project, user_id) = (convert::project(&request.project)?, convert::user_id(&request.user_id)?);
-        let command = Command::DeleteUser(DeleteUser { project, user_id });
+        let command = Command::DeleteUser(DeleteUser { project, user_id, keep_invitations: request.keep_invitations });
         let answered = self.0.write(&metadata, &request, command, &status::no_rows).await?;
         respond!(answered, Outcome::Deleted(deleted) => DeleteUserResponse { removed_memberships: deleted.affected })
     }

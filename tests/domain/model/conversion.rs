@@ -62,6 +62,10 @@ impl ProjectModel {
                         rule.roles =
                             preferred.iter().find(|role| rule.roles.contains(*role)).cloned().into_iter().collect();
                     }
+                    for invitation in kept.invitations.values_mut() {
+                        let kept_role = preferred.iter().find(|role| invitation.roles.contains(*role));
+                        invitation.roles = kept_role.cloned().into_iter().collect();
+                    }
                     let members = &mut kept.members;
                     for (user, member) in &org_model.members {
                         let Some(roles) = converted_roles(&preferred, member, now) else { continue };

@@ -89,6 +89,9 @@ impl ProjectModel {
     ) -> Result<Answer, Reason> {
         let before = self.clone();
         self.write_for(acting, command, now, limits)?;
+        if matches!(command.row.write, Write::Remove) && !command.keep_invitations {
+            self.revoke_of(command.row.org_id.as_str(), command.row.user_id.as_str());
+        }
         if !command.allow_ownerless {
             self.require_owners(&before, now)?;
         }

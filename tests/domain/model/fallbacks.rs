@@ -117,6 +117,15 @@ impl ProjectModel {
             for member in org_model.members.values_mut() {
                 self.apply_to_member(member, &strategy, was, is, now)?;
             }
+            let is_remap = matches!(strategy, Strategy::Remap { .. });
+            if is_remap && is.iter().any(|role| !was.contains(role)) {
+                org_model.settle_expired(now);
+            }
+            for invitation in org_model.invitations.values_mut().filter(|invitation| !invitation.has_expired(now)) {
+                let mut joining = invitation.as_member();
+                self.apply_to_member(&mut joining, &strategy, was, is, now)?;
+                invitation.roles = joining.roles.into_keys().collect();
+            }
             for rule in org_model.domains.values_mut() {
                 let roles = rule
                     .roles
@@ -204,6 +213,8 @@ impl ProjectModel {
             member.roles.retain(|role, _| !self.is_internal(role));
         }
         org_model.members.retain(|_, member| !member.roles.is_empty());
+        let visible = |role: &String| !self.is_internal(role);
+        org_model.invitations.retain(|_, invitation| invitation.roles.iter().all(visible));
         org_model
     }
 }

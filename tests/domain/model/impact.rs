@@ -6,12 +6,14 @@ use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Command, Time};
 
-use super::{Model, OrgModel, ProjectModel};
+use super::{InvitationModel, Member, Model, OrgModel, ProjectModel};
 
 /// The same data as `rolecall::domain::impact::report::Impact`, but with complete lists and all affected members.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     pub orgs: BTreeSet<String>,
+    /// How many pending invitations are affected.
+    pub invitations: u64,
     pub members_losing_at_least: u64,
     /// Numbers given, removed, suspended and reactivated, for roles where one is not zero.
     pub roles: BTreeMap<String, [u64; 4]>,
@@ -100,6 +102,7 @@ fn compared(before: Option<&ProjectModel>, after: Option<&ProjectModel>, now: Ti
         if renamed(was) != renamed(is) {
             report.orgs.insert(id.clone());
         }
+        let invitations = report.invitations;
         let users = was.into_iter().chain(is).flat_map(|org| org.members.keys()).collect::<BTreeSet<_>>();
         for user in users {
             let state_before =
@@ -150,6 +153,23 @@ fn compared(before: Option<&ProjectModel>, after: Option<&ProjectModel>, now: Ti
             affected.loses = !affected.roles_removed.is_empty() || !affected.roles_suspended.is_empty() || less;
             report.affected.insert((id.clone(), user.clone()), affected);
         }
+        let emails = was.into_iter().chain(is).flat_map(|org| org.invitations.keys()).collect::<BTreeSet<_>>();
+        for email in emails {
+            let state = |project: Option<&ProjectModel>, org: Option<&OrgModel>| {
+                let (project, org) = project.zip(org)?;
+                let invitation = org.invitations.get(email).filter(|invitation| !invitation.has_expired(now))?;
+                Some((invitation.clone(), project.state_of(org, &invitation.as_member(), now)))
+            };
+            // A replaced invitation and its replacement are two.
+            report.invitations += match (state(before, was), state(after, is)) {
+                (None, None) => 0,
+                (Some((was, before)), Some((is, after))) if same(&was, &is) => u64::from(before != after),
+                (before, after) => u64::from(before.is_some()) + u64::from(after.is_some()),
+            };
+        }
+        if report.invitations > invitations {
+            report.orgs.insert(id.clone());
+        }
         let owned = |project: Option<&ProjectModel>, org: Option<&OrgModel>| {
             project.zip(org).is_some_and(|(project, org)| project.has_owner(org))
         };
@@ -170,6 +190,11 @@ fn compared(before: Option<&ProjectModel>, after: Option<&ProjectModel>, now: Ti
         report.manages_lost = lost(before.all_managed(), after.all_managed());
     }
     report
+}
+
+/// Returns true if both are the same invitation. Its roles may change. Two commits never have the same time.
+fn same(one: &InvitationModel, other: &InvitationModel) -> bool {
+    one.created == other.created
 }
 
 impl ProjectModel {
@@ -231,9 +256,11 @@ impl ProjectModel {
     }
 
     fn member_state(&self, org_model: &OrgModel, user: &str, now: Time) -> MemberState {
-        let Some(member) = org_model.members.get(user).filter(|member| member.is_member(now)) else {
-            return MemberState::default();
-        };
+        let member = org_model.members.get(user).filter(|member| member.is_member(now));
+        member.map_or_else(MemberState::default, |member| self.state_of(org_model, member, now))
+    }
+
+    fn state_of(&self, org_model: &OrgModel, member: &Member, now: Time) -> MemberState {
         let shown = self.member_roles(org_model, member, now);
         let shown = shown.into_iter().filter(|(_, _, state, ..)| *state != RoleState::Expired);
         let shown =

@@ -7,7 +7,7 @@ use rolecall::domain::model::membership::Origin;
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::role_state::RoleState;
 use rolecall::domain::{Reason, Time};
-use rolecall::limits::{EXPIRED_ROLE_SECONDS, Limits};
+use rolecall::limits::{EXPIRED_SECONDS, Limits};
 
 use super::{Answer, Member, OrgModel, ProjectModel, RoleRecord, Roles, ShownRole, at_most};
 
@@ -113,6 +113,9 @@ impl ProjectModel {
     pub(super) fn write_one(&mut self, command: &WriteMember, now: Time, limits: &Limits) -> Result<Answer, Reason> {
         let before = self.clone();
         self.write_member(&command.row, now, limits)?;
+        if matches!(command.row.write, Write::Remove) && !command.keep_invitations {
+            self.revoke_of(command.row.org_id.as_str(), command.row.user_id.as_str());
+        }
         if !command.allow_ownerless {
             self.require_owners(&before, now)?;
         }
@@ -127,12 +130,17 @@ impl ProjectModel {
         })
     }
 
-    /// B5: an expired role is removed 30 days later.
-    pub(super) fn remove_expired_roles(&mut self, now: Time) {
-        let is_kept = |given: &RoleRecord| {
-            given.expire_time.is_none_or(|expire_time| now.0 - expire_time.0 < EXPIRED_ROLE_SECONDS * 1_000_000)
-        };
+    /// V6.
+    pub(super) fn revoke_of(&mut self, org: &str, user: &str) {
+        self.orgs.get_mut(org).expect("the org exists").revoke_of(user);
+    }
+
+    /// B5: an expired role is removed 30 days later. So is an expired invitation.
+    pub(super) fn remove_expired(&mut self, now: Time) {
+        let is_recent = |expire_time: Time| now.0 - expire_time.0 < EXPIRED_SECONDS * 1_000_000;
+        let is_kept = |given: &RoleRecord| given.expire_time.is_none_or(is_recent);
         for org_model in self.orgs.values_mut() {
+            org_model.invitations.retain(|_, invitation| is_recent(invitation.expire_time));
             for member in org_model.members.values_mut() {
                 member.roles.retain(|_, given| is_kept(given));
             }
@@ -160,6 +168,9 @@ impl ProjectModel {
                 Write::Add(_) => added += 1,
                 Write::Set(_) => set += 1,
                 Write::Remove => removed += 1,
+            }
+            if matches!(row.write, Write::Remove) && !command.keep_invitations {
+                self.revoke_of(row.org_id.as_str(), row.user_id.as_str());
             }
         }
         if !command.allow_ownerless {

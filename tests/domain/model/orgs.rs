@@ -40,6 +40,7 @@ impl ProjectModel {
             mapping,
             members,
             domains: BTreeMap::new(),
+            invitations: BTreeMap::new(),
             removed: BTreeSet::new(),
         };
         self.orgs.insert(org.clone(), org_model);

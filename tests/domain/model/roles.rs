@@ -217,7 +217,11 @@ impl ProjectModel {
             }
             let holds = |member: &Member| member.holds(&name, now) || member.has_fallback(&name, now);
             let named = |org_model: &super::OrgModel| org_model.domains.values().any(|rule| rule.roles.contains(&name));
-            if self.orgs.values().any(named) {
+            let invited = |org_model: &super::OrgModel| {
+                let mut pending = org_model.invitations.values().filter(|invitation| !invitation.has_expired(now));
+                pending.any(|invitation| invitation.roles.contains(&name))
+            };
+            if self.orgs.values().any(named) || self.orgs.values().any(invited) {
                 return Err(Reason::RoleInUse);
             }
             if self.orgs.values().flat_map(|org_model| org_model.members.values()).any(holds) {
@@ -262,6 +266,9 @@ impl ProjectModel {
         }
         for rule in self.orgs.values_mut().flat_map(|org_model| org_model.domains.values_mut()) {
             rule.roles = set(&rule.roles);
+        }
+        for invitation in self.orgs.values_mut().flat_map(|org_model| org_model.invitations.values_mut()) {
+            invitation.roles = set(&invitation.roles);
         }
         self.role_sets = self.role_sets.as_ref().map(|sets| sets.iter().map(set).collect());
     }
@@ -362,6 +369,15 @@ impl ProjectModel {
                 }
                 rule.roles.extend(replacement.clone());
             }
+            for invitation in org_model.invitations.values_mut().filter(|it| it.roles.contains(&deleted)) {
+                let gets = replacement.as_ref().filter(|role| !invitation.roles.contains(*role));
+                if !invitation.has_expired(now) && gets.is_some_and(|role| disabled.contains(role)) {
+                    return Err(Reason::ReplacementDisabled);
+                }
+                invitation.roles.remove(&deleted);
+                invitation.roles.extend(replacement.clone());
+            }
+            org_model.invitations.retain(|_, invitation| !invitation.roles.is_empty());
         }
         self.roles.retain(|(name, _)| *name != deleted);
         self.manages.remove(&deleted);

@@ -26,6 +26,9 @@ impl ProjectModel {
                 org_model.removed.insert(command.user_id.to_string());
                 removed += 1;
             }
+            if !command.keep_invitations {
+                org_model.revoke_of(command.user_id.as_str());
+            }
         }
         Ok(Answer::Deleted(removed))
     }

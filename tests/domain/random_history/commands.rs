@@ -7,12 +7,13 @@ use proptest::sample::select;
 use rolecall::domain::commands::command::*;
 use rolecall::domain::model::email::{EmailAddress, EmailDomain};
 use rolecall::domain::model::id::{OrgNo, ProjectId};
+use rolecall::domain::model::invitation::InvitationId;
 use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::model::template::{B2B, EMPTY};
 use rolecall::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 
 use super::{MAPPINGS, PERMISSIONS, PROJECTS, ROLES, USERS};
-use crate::placeholders::{ALL_OTHERS, FRESH, STALE};
+use crate::placeholders::{ALL_OTHERS, EMAILS, FRESH, STALE};
 
 pub fn command() -> BoxedStrategy<Command> {
     prop_oneof![
@@ -24,8 +25,9 @@ pub fn command() -> BoxedStrategy<Command> {
         50 => of_members(),
         10 => of_users(),
         20 => of_domains(),
+        24 => of_invitations(),
         3 => purge().boxed(),
-        1 => project().prop_map(|project| Command::RemoveExpiredRoles(RemoveExpiredRoles { project })).boxed(),
+        1 => project().prop_map(|project| Command::RemoveExpired(RemoveExpired { project })).boxed(),
     ]
     .boxed()
 }
@@ -227,14 +229,15 @@ fn of_orgs() -> BoxedStrategy<Command> {
 fn of_members() -> BoxedStrategy<Command> {
     let ownerless = || prop_oneof![2 => Just(false), 1 => Just(true)];
     prop_oneof![
-        5 => (project(), member_write(), ownerless()).prop_map(|(project, row, allow_ownerless)| {
-            Command::WriteMember(WriteMember { project, row, allow_ownerless, keep_invitations: false })
-        }),
-        1 => (project(), prop_oneof![vec(member_write(), 0..3), vec(member_write(), 0..6)], ownerless()).prop_map(
-            |(project, rows, allow_ownerless)| {
-                Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless, keep_invitations: false })
+        5 => (project(), member_write(), ownerless(), any::<bool>()).prop_map(
+            |(project, row, allow_ownerless, keep_invitations)| {
+                Command::WriteMember(WriteMember { project, row, allow_ownerless, keep_invitations })
             }
         ),
+        1 => (project(), prop_oneof![vec(member_write(), 0..3), vec(member_write(), 0..6)], ownerless(), any::<bool>())
+            .prop_map(|(project, rows, allow_ownerless, keep_invitations)| {
+                Command::BatchWriteMembers(BatchWriteMembers { project, rows, allow_ownerless, keep_invitations })
+            }),
     ]
     .boxed()
 }
@@ -273,13 +276,54 @@ fn of_domains() -> BoxedStrategy<Command> {
     .boxed()
 }
 
+fn of_invitations() -> BoxedStrategy<Command> {
+    let org = || prop_oneof![12 => select(&["acme", "globex"][..]), 1 => Just("nowhere")].prop_map(OrgId::stored);
+    let given = || role().prop_map(|role| RoleAssignment { role, expire_time: None, permanent: true });
+    let roles = prop_oneof![3 => Just(vec![]), 5 => vec(given(), 1), 2 => vec(given(), 0..3)];
+    let far = Time(100 * 24 * 60 * 60 * 1_000_000);
+    let expire_time =
+        prop_oneof![8 => Just(None), 4 => (0i64..500).prop_map(|at| Some(Time(at))), 1 => Just(Some(far))];
+    let new = (select(&EMAILS[..]), roles, expire_time, any::<bool>());
+    let new = new.prop_map(|(email, roles, expire_time, replace)| NewInvitation {
+        id: InvitationId(0),
+        email: EmailAddress::stored(email),
+        roles,
+        expire_time,
+        replace,
+    });
+    let which = || 0..EMAILS.len() as u128 + 1;
+    let often = || prop_oneof![8 => Just(true), 1 => Just(false)];
+    prop_oneof![
+        7 => (project(), org(), new.clone()).prop_map(|(project, org_id, row)| {
+            Command::CreateInvitations(CreateInvitations { project, org_id, rows: vec![row], batch: false })
+        }),
+        3 => (project(), org(), vec(new, 0..4)).prop_map(|(project, org_id, rows)| {
+            Command::CreateInvitations(CreateInvitations { project, org_id, rows, batch: true })
+        }),
+        2 => (project(), org(), which()).prop_map(|(project, org_id, id)| {
+            Command::RevokeInvitation(RevokeInvitation { project, org_id, id: InvitationId(id) })
+        }),
+        9 => (project(), org(), which(), user(), often(), often()).prop_map(
+            |(project, org_id, which, user_id, email_verified, fits)| {
+                let at = if fits { which } else { which + 1 };
+                let email = EmailAddress::stored(EMAILS[at as usize % EMAILS.len()]);
+                let id = InvitationId(which);
+                Command::AcceptInvitation(AcceptInvitation { project, org_id, id, user_id, email, email_verified })
+            }
+        ),
+    ]
+    .boxed()
+}
+
 fn of_users() -> BoxedStrategy<Command> {
     // Mostly a user on whom little depends, and unblocked as often as blocked.
     let user = || prop_oneof![3 => Just(UserId::stored("bob")), 1 => user()];
     prop_oneof![
         4 => (project(), user()).prop_map(|(project, user_id)| Command::BlockUser(BlockUser { project, user_id })),
         4 => (project(), user()).prop_map(|(project, user_id)| Command::UnblockUser(UnblockUser { project, user_id })),
-        2 => (project(), user()).prop_map(|(project, user_id)| Command::DeleteUser(DeleteUser { project, user_id })),
+        2 => (project(), user(), any::<bool>()).prop_map(|(project, user_id, keep_invitations)| {
+            Command::DeleteUser(DeleteUser { project, user_id, keep_invitations })
+        }),
     ]
     .boxed()
 }

@@ -1,20 +1,20 @@
-//! Removes roles that expired long ago (B5).
+//! Removes roles and invitations that expired long ago (B5, V2).
 
-use crate::domain::commands::command::RemoveExpiredRoles;
+use crate::domain::commands::command::RemoveExpired;
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::outcome::Outcome;
-use crate::domain::commands::role_set;
+use crate::domain::commands::{invitation, role_set};
 use crate::domain::model::membership::{MembershipRecord, origins};
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::role_set::RoleSet;
-use crate::domain::rules::expired_roles::is_long_expired;
+use crate::domain::rules::expired::is_long_expired;
 use crate::domain::state::change::{Change, Edit, MembershipKey};
 use crate::domain::state::project::Project;
 use crate::limits::PURGE_ROWS_MAX;
 
-/// Removes the roles that expired long ago from a chunk of members. Members without other roles are removed first: that needs
+/// Removes the roles that expired long ago from a chunk of members, and as many invitations from the State. Members without other roles are removed first: that needs
 /// no new role set, and may free some. At the limit of role sets the command does what it can.
-pub fn remove(draft: &mut Draft<'_>, command: &RemoveExpiredRoles) -> Result<Outcome, Refusal> {
+pub fn remove(draft: &mut Draft<'_>, command: &RemoveExpired) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let mut with_other_roles = Vec::new();
     for (no, user) in project.with_long_expired_roles(draft.now(), PURGE_ROWS_MAX) {
@@ -33,6 +33,11 @@ pub fn remove(draft: &mut Draft<'_>, command: &RemoveExpiredRoles) -> Result<Out
             Err(refusal) if refusal.exceeds(role_set::LIMIT) && !draft.changes().is_empty() => break,
             Err(refusal) => return Err(refusal),
         }
+    }
+    let rows_left = PURGE_ROWS_MAX.saturating_sub(draft.changes().len());
+    for (no, id) in project.long_expired_invitations(draft.now(), rows_left) {
+        let Some(org) = project.org_numbered(no) else { return Err(Refusal::Bug) };
+        invitation::settle_expired(draft, &project, org, id)?;
     }
     Ok(Outcome::Purged(draft.changes().len()))
 }

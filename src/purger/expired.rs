@@ -1,16 +1,16 @@
-//! Removes roles that expired long ago, by recorded commands of the actor `system` (B5).
+//! Removes roles and invitations that expired long ago, by recorded commands of the actor `system` (B5).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
 use crate::domain::commands::call::SYSTEM;
-use crate::domain::commands::command::RemoveExpiredRoles;
+use crate::domain::commands::command::RemoveExpired;
 use crate::domain::{Call, Command, Outcome, ProjectKey};
 use crate::engine::Engine;
 use crate::writer::{Answer, Failure, Writer};
 
-/// How often to look for such roles.
+/// How often to look for them.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Between two chunks, for other writes.
 const CHUNK_DELAY: Duration = Duration::from_millis(50);
@@ -25,7 +25,7 @@ pub async fn run(engine: Arc<Engine>, writer: Arc<Writer>) {
                     Ok(false) => break,
                     Err(Failure::Stopping) => return,
                     Err(failure) => {
-                        tracing::warn!(%project, %failure, "cannot remove expired roles; trying again in an hour");
+                        tracing::warn!(%project, %failure, "cannot remove expired roles and invitations; trying again in an hour");
                         break;
                     }
                 }
@@ -37,19 +37,20 @@ pub async fn run(engine: Arc<Engine>, writer: Arc<Writer>) {
 
 /// Removes a chunk. Returns false if there was nothing to remove: perhaps another server did it.
 async fn remove(writer: &Writer, project: &ProjectKey) -> Result<bool, Failure> {
-    let command = Command::RemoveExpiredRoles(RemoveExpiredRoles { project: project.clone() });
-    let written = writer.submit(command, Call::plain(SYSTEM, "removing roles that expired long ago")).await?;
+    let command = Command::RemoveExpired(RemoveExpired { project: project.clone() });
+    let written =
+        writer.submit(command, Call::plain(SYSTEM, "removing roles and invitations that expired long ago")).await?;
     Ok(!matches!(written.answer, Answer::Decided { outcome: Outcome::Purged(0), .. }))
 }
 
-/// Returns the projects with roles that expired long ago. It visits all orgs, so it does not run on the threads that answer
+/// Returns the projects with roles or invitations that expired long ago. It visits all orgs, so it does not run on the threads that answer
 /// checks.
 async fn long_expired(engine: &Engine) -> Vec<ProjectKey> {
     let published = engine.pin();
     let find = move || {
         let now = clock::now();
         let projects = published.state.projects();
-        let long_expired = projects.filter(|project| !project.with_long_expired_roles(now, 1).is_empty());
+        let long_expired = projects.filter(|project| project.has_long_expired(now));
         long_expired.map(|project| project.record.key.clone()).collect()
     };
     tokio::task::spawn_blocking(find).await.unwrap_or_default()
