@@ -10,6 +10,8 @@ mod demo;
 mod explain;
 mod health;
 mod impact;
+mod invitations;
+mod invite;
 mod manageable;
 mod mappings;
 mod members;
@@ -55,6 +57,10 @@ enum Command {
     Members(members::Args),
     /// Lists the orgs of a user, with the user's roles and the plan of each.
     Orgs(orgs::Args),
+    /// Invites an e-mail address to an org. Sends no mail.
+    Invite(invite::Args),
+    /// Lists the invitations of an org.
+    Invitations(invitations::Args),
     /// Asks a running server who in an org has a permission.
     WhoCan(who_can::Args),
     /// Asks a running server which roles a user may give and take in an org.
@@ -84,6 +90,8 @@ pub fn run() -> ExitCode {
             Command::Access(args) => access::run(args).await.map_err(Failed::Question),
             Command::Members(args) => members::run(args).await.map_err(Failed::Question),
             Command::Orgs(args) => orgs::run(args).await.map_err(Failed::Question),
+            Command::Invite(args) => invite::run(args).await,
+            Command::Invitations(args) => invitations::run(args).await.map_err(Failed::Question),
             Command::WhoCan(args) => who_can::run(args).await.map_err(Failed::Question),
             Command::Manageable(args) => manageable::run(args).await.map_err(Failed::Question),
             Command::Subscribe(args) => subscribe::run(args).await,
