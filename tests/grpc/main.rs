@@ -32,6 +32,7 @@ mod impact;
 mod internal;
 mod internal_hidden;
 mod invitation_input;
+mod invitation_lists;
 mod invitations;
 mod layers;
 mod limits;
