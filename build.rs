@@ -13,7 +13,7 @@ const PROTO_ROOT: &str = "proto";
 const PACKAGES: [&str; 2] = ["proto/rolecall/v1", "proto/rolecall/storage/v1"];
 
 /// The messages that the command line prints as JSON.
-const PRINTED: [&str; 22] = [
+const PRINTED: [&str; 23] = [
     "Access",
     "CheckResponse",
     "ExplainResponse",
@@ -23,6 +23,7 @@ const PRINTED: [&str; 22] = [
     "GrantImpact",
     "GrantImpacts",
     "Impact",
+    "Invitation",
     "ManageableRole",
     "Member",
     "MemberImpact",
@@ -39,7 +40,7 @@ const PRINTED: [&str; 22] = [
 ];
 
 /// Fields that serde cannot print by itself, and the functions of `wire::json` that do.
-const PRINTED_BY: [(&str, &str); 21] = [
+const PRINTED_BY: [(&str, &str); 26] = [
     ("CheckResponse.decision", "decision"),
     ("CheckResponse.evaluated_at", "time"),
     ("ExplainResponse.decision", "decision"),
@@ -51,6 +52,11 @@ const PRINTED_BY: [(&str, &str); 21] = [
     ("Impact.at_least_lost", "or_default"),
     ("Impact.manages_lost", "or_default"),
     ("Impact.orgs_left_ownerless", "or_default"),
+    ("Invitation.create_time", "time"),
+    ("Invitation.expire_time", "time"),
+    ("Invitation.settle_time", "time"),
+    ("Invitation.state", "invitation_state"),
+    ("Invitation.unacceptable_reason", "error_reason"),
     ("ManageableRole.expire_time_max", "time"),
     ("Member.origin", "origin"),
     ("MemberImpact.permissions_gained", "or_default"),
@@ -64,7 +70,11 @@ const PRINTED_BY: [(&str, &str); 21] = [
 ];
 
 /// Fields that JSON leaves out if they are not set.
-const PRINTED_IF_SET: [&str; 5] = [
+const PRINTED_IF_SET: [&str; 9] = [
+    "Invitation.accepted_user_id",
+    "Invitation.inviter_user_id",
+    "Invitation.settle_time",
+    "Invitation.unacceptable_reason",
     "ManageableRole.expire_time_max",
     "Member.access",
     "MemberRole.expire_time",

@@ -11,6 +11,8 @@ mod explain;
 mod health;
 mod impact;
 mod insights;
+mod invitations;
+mod invite;
 mod manageable;
 mod mappings;
 mod members;
@@ -58,6 +60,10 @@ enum Command {
     Orgs(orgs::Args),
     /// Shows how many orgs and members a project has, and how many orgs are active.
     Insights(insights::Args),
+    /// Invites an e-mail address to an org. Sends no mail.
+    Invite(invite::Args),
+    /// Lists the invitations of an org.
+    Invitations(invitations::Args),
     /// Asks a running server who in an org has a permission.
     WhoCan(who_can::Args),
     /// Asks a running server which roles a user may give and take in an org.
@@ -88,6 +94,8 @@ pub fn run() -> ExitCode {
             Command::Members(args) => members::run(args).await.map_err(Failed::Question),
             Command::Orgs(args) => orgs::run(args).await.map_err(Failed::Question),
             Command::Insights(args) => insights::run(args).await.map_err(Failed::Question),
+            Command::Invite(args) => invite::run(args).await,
+            Command::Invitations(args) => invitations::run(args).await.map_err(Failed::Question),
             Command::WhoCan(args) => who_can::run(args).await.map_err(Failed::Question),
             Command::Manageable(args) => manageable::run(args).await.map_err(Failed::Question),
             Command::Subscribe(args) => subscribe::run(args).await,

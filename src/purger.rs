@@ -76,6 +76,9 @@ async fn purge(store: &Store, writer: &Writer, project: &Project, walk: &mut Opt
         Some(after) if looks_for_sets && !last => Some(Walk { project: project.id, after: after.clone() }),
         _ => None,
     };
+    if last && purge_invitations(store, project).await.map_err(|error| Stopped::Failed(error.to_string()))? {
+        return Ok(Purged::Something);
+    }
     let command = Command::Purge(Purge { project: project.id, members: found, last });
     let call = Call::plain(SYSTEM, "purging deleted data");
     match writer.submit(command, call).await {
@@ -84,6 +87,17 @@ async fn purge(store: &Store, writer: &Writer, project: &Project, walk: &mut Opt
         Err(Failure::Stopping) => Err(Stopped::Stopping),
         Err(failure) => Err(Stopped::Failed(failure.to_string())),
     }
+}
+
+/// Purges a chunk of the accepted and revoked invitations of deleted orgs, which are in the database only. So no command
+/// records it. Returns false if there were none.
+async fn purge_invitations(store: &Store, project: &Project) -> Result<bool, StoreError> {
+    if project.is_being_purged() {
+        return store.delete_invitations_of(project.id, None).await;
+    }
+    // As many orgs as the last command may purge.
+    let orgs: Vec<OrgNo> = project.orgs_being_purged().iter().copied().take(PURGE_ROWS_MAX).collect();
+    if orgs.is_empty() { Ok(false) } else { store.delete_invitations_of(project.id, Some(&orgs)).await }
 }
 
 /// Returns a number between 0 and 1. Without randomness all servers wait equally long, which does no harm.

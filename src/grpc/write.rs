@@ -145,6 +145,7 @@ impl App {
         let names = Names {
             project: project.as_ref().map_or("", ProjectKey::as_str),
             resource: if R::METHOD.starts_with("Update") { "resource." } else { "" },
+            role: if R::METHOD == "CreateInvitation" { "" } else { ".role" },
             row: row_path,
         };
         let refused =

@@ -3,6 +3,7 @@
 
 mod activity;
 mod old_history;
+mod old_invitations;
 mod persist;
 mod rows;
 

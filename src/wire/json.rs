@@ -3,7 +3,7 @@
 use prost_types::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{Decision, MemberRoleState, MembershipOrigin};
+use super::{Decision, ErrorReason, InvitationState, MemberRoleState, MembershipOrigin};
 
 pub fn is_unset<T: Default + PartialEq>(field: &T) -> bool {
     *field == T::default()
@@ -32,6 +32,8 @@ macro_rules! by_name {
 
 by_name! {
     decision Decision;
+    error_reason ErrorReason;
+    invitation_state InvitationState;
     origin MembershipOrigin;
     role_state MemberRoleState;
 }

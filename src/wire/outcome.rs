@@ -84,7 +84,18 @@ fn invitation_result(row: &Result<InvitationId, Refusal>) -> wire::InvitationRes
         Err(refusal) => wire::InvitationResult {
             reason: wire::ErrorReason::from(refusal.reason()).into(),
             description: refusal.to_string(),
+            field: refused_field(refusal),
             ..Default::default()
         },
+    }
+}
+
+/// Returns the field of a NewInvitation with the refused value. Empty if no value of its own is at fault.
+fn refused_field(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::InvitationExpiryPast | Refusal::InvitationExpiryTooLate => "expire_time".into(),
+        Refusal::RepeatedRole { at, .. } => format!("roles[{at}]"),
+        Refusal::TooManyRoles { .. } => "roles".into(),
+        _ => String::new(),
     }
 }

@@ -322,6 +322,54 @@ fn u4_insights_are_a_table_and_checks_of_the_command_line_do_not_count() {
 }
 
 #[test]
+fn v1_invite_creates_an_invitation_and_invitations_lists_it() {
+    let demo = Demo::start(&[]);
+    let nothing = demo.ask(&["invitations", "--org", "globex"]);
+    assert_eq!((nothing.status.code(), both(&nothing)), (Some(0), "`globex` has no invitations\n".to_string()));
+    let said = demo.says(0, &["invite", "Dora@Acme.example", "--org", "globex", "--role", "Admin", "--as", "gil"]);
+    assert!(said.starts_with("Invited dora@acme.example to globex as Admin, until "), "{said}");
+    let list = demo.says(0, &["invitations", "--org", "globex"]);
+    let lines: Vec<&str> = list.lines().collect();
+    let [head, row] = lines[..] else { panic!("{list}") };
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["EMAIL", "ROLES", "STATE", "EXPIRES", "ID"]);
+    let row: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(row[..3], ["dora@acme.example", "Admin", "pending"]);
+    assert!(said.ends_with(&format!("until {}.\ninvitation_id {}\n", row[3], row[4])), "{said}{list}");
+
+    let again = ["invite", "dora@acme.example", "--org", "globex"];
+    refused_with(1, &demo.ask(&again), &["ALREADY_EXISTS INVITATION_ALREADY_EXISTS: "]);
+    let by_member = [&again[..], &["--as", "mia", "--role", "Owner"]].concat();
+    refused_with(1, &demo.ask(&by_member), &["PERMISSION_DENIED ROLE_OUT_OF_SCOPE: "]);
+    let mut replaced = demo.json(0, &[&again[..], &["--replace", "--expires-in", "12h"]].concat());
+    let invitation = replaced["invitation"].as_object_mut().unwrap();
+    let time = |name: &str| invitation[name].as_str().unwrap().parse::<prost_types::Timestamp>().unwrap().seconds;
+    assert!((12 * 3_600 - 60..=12 * 3_600 + 60).contains(&(time("expire_time") - time("create_time"))));
+    for name in ["invitation_id", "expire_time", "create_time"] {
+        assert!(invitation.remove(name).is_some(), "{name}");
+    }
+    assert_eq!(
+        replaced["invitation"],
+        json!({"org_id": "globex", "email": "dora@acme.example", "roles": ["Member"],
+            "state": "INVITATION_STATE_PENDING", "acceptable": true})
+    );
+    let states: Vec<Value> = demo.json(0, &["invitations", "--org", "globex"])["invitations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|invitation| invitation["state"].clone())
+        .collect();
+    assert_eq!(states, ["INVITATION_STATE_REVOKED", "INVITATION_STATE_PENDING"]);
+
+    demo.refuses(&["invite", "no address", "--org", "globex"], &["INVALID_ARGUMENT INVALID_FIELD: "]);
+    demo.refuses(&["invite", "eve@acme.example", "--org", "nowhere"], &["NOT_FOUND ORG_NOT_FOUND: "]);
+    demo.refuses(&["invitations", "--org", "nowhere"], &["NOT_FOUND ORG_NOT_FOUND: "]);
+    let late = ["invite", "eve@acme.example", "--org", "globex", "--expires-in", "91d"];
+    demo.refuses(&late, &["INVALID_ARGUMENT INVITATION_EXPIRY_TOO_LATE: "]);
+    let usage = demo.ask(&["invite", "eve@acme.example", "--org", "globex", "--expires-in", "soon"]);
+    assert!(usage.status.code() == Some(2) && both(&usage).contains("`7d`"), "{}", both(&usage));
+}
+
+#[test]
 fn g5_manageable_roles_are_a_table() {
     let demo = Demo::start(&[]);
     let table = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();

@@ -1,7 +1,8 @@
 //! Runs the commands of a document, in their order, against one server.
 //!
 //! Every line of a block marked `sh ci` must succeed, and every line of a block marked `sh ci fails` must fail. The answer
-//! before a `json` or `text` block contains the lines of the block, in their order.
+//! before a `json` or `text` block contains the lines of the block, in their order. A line `NAME=$(...)` sets a variable for the
+//! lines after it.
 
 use std::fs;
 use std::path::Path;
@@ -40,13 +41,14 @@ pub fn work(document: &str, at_least: usize) {
     let Some(grpcurl) = grpcurl() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut server = None;
+    let mut variables = String::new();
     let mut last = String::new();
     let mut ran = 0;
     for block in blocks(&file(document)) {
         match block.kind.as_str() {
             kind @ ("sh ci" | "sh ci fails") => {
                 for line in &block.lines {
-                    last = run(line, kind == "sh ci", &grpcurl, folder.path(), &mut server);
+                    last = run(line, kind == "sh ci", &grpcurl, folder.path(), (&mut server, &mut variables));
                     ran += 1;
                 }
             }
@@ -64,7 +66,13 @@ pub fn work(document: &str, at_least: usize) {
 }
 
 /// Runs one command with the binary of this build, against the port of its server.
-fn run(line: &str, works: bool, grpcurl: &Path, folder: &Path, server: &mut Option<Server>) -> String {
+fn run(
+    line: &str,
+    works: bool,
+    grpcurl: &Path,
+    folder: &Path,
+    (server, variables): (&mut Option<Server>, &mut String),
+) -> String {
     // It would run this test again.
     if line == "cargo test" {
         assert!(file(".ci/run").contains("cargo test"));
@@ -83,10 +91,17 @@ fn run(line: &str, works: bool, grpcurl: &Path, folder: &Path, server: &mut Opti
         Some(arguments) => output(rolecall(folder).args(words(arguments)).env("ROLECALL_LISTEN", address)),
         None => {
             let line = line.replace("127.0.0.1:50051", address).replace("localhost:50051", address);
-            shell(grpcurl, &line)
+            // Every line runs in a shell of its own.
+            let assigned = line.split_once("=$(").map(|(name, _)| format!("\necho \"${name}\""));
+            shell(grpcurl, &format!("{variables}{line}{}", assigned.as_deref().unwrap_or_default()))
         }
     };
     assert_eq!(finished.status.success(), works, "{line}\n{}", both(&finished));
+    if let Some((name, _)) = line.split_once("=$(") {
+        let value = String::from_utf8_lossy(&finished.stdout).trim().to_string();
+        assert!(!value.is_empty() && !value.contains('\''), "{line} sets {name} to {value:?}");
+        variables.push_str(&format!("{name}='{value}'\n"));
+    }
     both(&finished)
 }
 

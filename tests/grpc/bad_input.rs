@@ -27,6 +27,8 @@ enum Form {
         bytes_max: usize,
     },
     Email,
+    InvitationId,
+    InvitationState,
     EmailDomain,
     /// The id of an org or user.
     Id,
@@ -75,7 +77,7 @@ fn form(message: &str, field: &str) -> Form {
         ("ConvertRoleStructureRequest", "role_structure") => Form::ConvertedStructure,
         ("DeleteProjectRequest", "confirm") => Form::Confirmation,
         ("OnDisabled", "strategy") => Form::DisabledRoleStrategy,
-        ("RoleAssignment", "expire_time") => Form::ExpireTime,
+        ("RoleAssignment" | "CreateInvitationRequest" | "NewInvitation", "expire_time") => Form::ExpireTime,
         ("RoleAssignment", "permanent") => Form::Permanent,
         ("Consistency", "at_least") => Form::Revision,
         (_, "update_mask") => Form::UpdateMask,
@@ -88,7 +90,11 @@ fn form(message: &str, field: &str) -> Form {
         // `MemberWrite.remove` is an empty message.
         ("MemberWrite", "remove")
         | (_, "apply_to_existing" | "allow_provisioning" | "email_verified" | "no_activity")
-        | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
+        | (
+            _,
+            "force" | "allow_ownerless" | "replace" | "keep_invitations" | "internal" | "ownerless" | "only_different"
+            | "validate_only",
+        )
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
         ("SetOrgDomainsRequest", "domains")
         | ("MemberWrite", "add" | "set")
@@ -102,6 +108,8 @@ fn form(message: &str, field: &str) -> Form {
         (_, "acting_user_id" | "viewer_user_id" | "target_user_id" | "creator_user_id" | "org_id" | "user_id")
         | (_, "org_ids" | "subscribe_org_ids") => Form::Id,
         (_, "email") => Form::Email,
+        (_, "invitation_id") => Form::InvitationId,
+        (_, "states") => Form::InvitationState,
         (_, "domain") => Form::EmailDomain,
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
@@ -184,6 +192,19 @@ impl Form {
             ]
             .map(text)
             .into(),
+            Self::InvitationId => [
+                "x",
+                "0192F0C1-2A3B-7C4D-8E5F-60718293A4B5",
+                "0192f0c12a3b7c4d8e5f60718293a4b5",
+                "0192f0c1-2a3b-7c4d-8e5f-60718293a4b5 ",
+                "0192f0c1-2a3b-7c4d-8e5f-60718293a4b",
+                "{0192f0c1-2a3b-7c4d-8e5f-60718293a4b5}",
+                "+192f0c1-2a3b-7c4d-8e5f-60718293a4b5",
+                "a\0",
+            ]
+            .map(text)
+            .into(),
+            Self::InvitationState => [0, 5, 99, -1].map(number).into(),
             Self::EmailDomain => [
                 "a@b.example",
                 ".",
@@ -439,7 +460,7 @@ fn every_malformed_or_missing_field_is_refused_with_its_path_and_nothing_is_stor
         shop(server).await;
         let raw = server.raw().await;
         let mut covered = BTreeSet::new();
-        for (method, request) in requests(&server.token().await) {
+        for (method, request) in requests(server).await {
             let fields = fields_of(&contract, method, &request);
             // An empty field of an item is well-formed if the batch has defaults.
             let has_defaults = fields.iter().any(|field| field.path.text == "defaults");
@@ -482,6 +503,10 @@ async fn refuses_all(raw: &Raw, method: &str, request: &[u8], field: &Field) {
             Some((part, field)) if reason == "INVALID_FIELD" && (part.starts_with("items[") || part == "defaults") => {
                 is_an_item_error(answer, field, &context);
             }
+            // Nor is a malformed row an error of the other invitations (V5).
+            Some((_, field)) if method.ends_with("/BatchCreateInvitations") && reason != "MALFORMED_REQUEST" => {
+                is_a_refused_row(answer, reason, field, &context);
+            }
             _ => {
                 let refused = the_refusal(answer, reason, &context);
                 // A stale etag or digest is not the fault of a field.
@@ -512,6 +537,15 @@ fn is_an_item_error(answer: Result<Bytes, Status>, field: &str, context: &str) {
     let [error] = &answer.errors[..] else { panic!("{context}: {:?}", answer.errors) };
     assert_eq!((error.index, error.reason.as_str(), error.field.as_str()), (0, "INVALID_FIELD", field), "{context}");
     assert!(!error.description.is_empty());
+}
+
+#[track_caller]
+fn is_a_refused_row(answer: Result<Bytes, Status>, reason: &str, field: &str, context: &str) {
+    let answer = answer.unwrap_or_else(|status| panic!("{context}: {status:?}"));
+    let answer = wire::BatchCreateInvitationsResponse::decode(answer).unwrap();
+    let [row] = &answer.results[..] else { panic!("{context}: {answer:?}") };
+    assert_eq!((row.reason().as_str_name(), row.field.as_str()), (reason, field), "{context}");
+    assert!(row.invitation_id.is_empty() && !row.description.is_empty(), "{context}");
 }
 
 #[test]
@@ -601,6 +635,7 @@ async fn nothing_is_found(server: &Server) {
         ("permission", "nothing", "PERMISSION_NOT_FOUND", "rolecall.v1.Permission"),
         ("domains[0].roles[0]", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
         ("domain", "nothing.example", "ORG_DOMAIN_NOT_FOUND", "rolecall.v1.OrgDomain"),
+        ("invitation_id", "0192f0c1-2a3b-7c4d-8e5f-60718293a4b5", "INVITATION_NOT_FOUND", "rolecall.v1.Invitation"),
         ("rows[0].org_id", "nowhere", "ORG_NOT_FOUND", "rolecall.v1.Org"),
         ("rows[1].user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),
         ("rows[2].user_id", "nobody", "MEMBER_NOT_FOUND", "rolecall.v1.Member"),
@@ -608,7 +643,7 @@ async fn nothing_is_found(server: &Server) {
         ("rows[1].set.roles[0].role", "Nothing", "ROLE_NOT_FOUND", "rolecall.v1.Role"),
     ];
     let mut met = BTreeSet::new();
-    for (method, request) in requests(&server.token().await) {
+    for (method, request) in requests(server).await {
         for Field { path, form, .. } in fields_of(&contract, method, &request) {
             let Some((field, name, reason, resource)) = missing.iter().find(|(field, ..)| *field == path.text) else {
                 continue;
@@ -623,7 +658,11 @@ async fn nothing_is_found(server: &Server) {
                     (method.rsplit('/').next().unwrap(), *field),
                     ("CreateOrg", "org_id")
                         | (
-                            "AddMember" | "ListUserMemberships" | "ListOrgsWithPermission" | "ProvisionMember",
+                            "AddMember"
+                                | "ListUserMemberships"
+                                | "ListOrgsWithPermission"
+                                | "ProvisionMember"
+                                | "AcceptInvitation",
                             "user_id"
                         )
                 );

@@ -2,6 +2,7 @@
 
 pub mod behavior;
 mod catalog;
+mod invitations;
 
 use std::collections::BTreeMap;
 
@@ -108,11 +109,18 @@ pub async fn shop(server: &Server) {
         };
         server.set_org_domains(request).await.unwrap();
     }
+    for email in ["first@acme.example", "second@acme.example"] {
+        shop.invite("acme", email, &["Member"]).await;
+    }
 }
 
 /// Returns requests of every RPC with every field set. They succeed on [`shop`] in this order. A method has several requests
 /// if a `oneof` has several fields.
-pub fn requests(token: &str) -> Vec<Sent> {
+pub async fn requests(server: &Server) -> Vec<Sent> {
+    let token = &server.token().await;
+    let request = wire::ListInvitationsRequest { org_id: "acme".into(), ..Default::default() };
+    let invited = server.list_invitations(request).await.unwrap().invitations;
+    let [first, second, ..] = &invited[..] else { panic!("the shop has two invitations") };
     let project = || "default".to_string();
     let request_id = |id: &str| format!("request-{id}");
     let reason = || "because".to_string();
@@ -699,6 +707,7 @@ pub fn requests(token: &str) -> Vec<Sent> {
         ),
         ("rolecall.v1.ServerService/GetServerInfo", wire::GetServerInfoRequest {}.encode_to_vec()),
     ];
+    let invitations = invitations::requests(token, &first.invitation_id, &second.invitation_id);
     // Renames and deletions come last.
-    [catalog::first(token), others, catalog::last()].concat()
+    [catalog::first(token), invitations, others, catalog::last()].concat()
 }

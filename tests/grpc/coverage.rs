@@ -31,7 +31,7 @@ fn every_rpc_returns_a_revision_that_at_least_accepts_and_revisions_grow() {
         let mut called = BTreeSet::new();
         let mut last = 0;
         let writes: BTreeSet<&str> = contract.writes().map(|method| method.path.as_str()).collect();
-        for (method, request) in requests(&server.token().await) {
+        for (method, request) in requests(server).await {
             let before = server.settled().await;
             let answer = raw.call(method, &request).await.unwrap_or_else(|status| panic!("{method}: {status:?}"));
             let revision = AnyResponse::decode(answer).unwrap().revision;

@@ -34,6 +34,8 @@ mod insights;
 mod interleaved_lists;
 mod internal;
 mod internal_hidden;
+mod invitation_input;
+mod invitation_lists;
 mod invitations;
 mod layers;
 mod limits;

@@ -19,7 +19,7 @@ macro_rules! time_of {
 
 /// Previews a write, applies it, and compares the two answers except for times of creation and revisions.
 macro_rules! previewed {
-    ($methods:ident, $server:ident.$method:ident($request:expr) $(, $resource:ident $($time:ident)?)?) => {
+    ($methods:ident, $server:ident.$method:ident($request:expr) $(, $resource:ident $($time:ident)?)? $(; $clear:expr)?) => {
         // Boxed: otherwise the future of the test would hold every write and overflow the stack.
         Box::pin(async {
         let mut request = $request;
@@ -40,6 +40,7 @@ macro_rules! previewed {
         for answer in [&mut preview, &mut done] {
             answer.revision.clear();
             $(time_of!(answer.$resource.as_mut().unwrap() $(, $time)?).take().unwrap();)?
+            $($clear(answer);)?
         }
         preview.impact = without_sample(&preview.impact);
         assert_eq!(preview, done);
@@ -201,6 +202,35 @@ fn r9_a_preview_stores_nothing_and_returns_what_the_real_call_returns() {
                 ..Default::default()
             })
         );
+        let inviting = wire::CreateInvitationRequest {
+            acting_user_id: "zoe".into(),
+            ..project.inviting("initech", "fay@acme.example", &["Member"])
+        };
+        // The id and the expiry are of the moment of each call.
+        let clear = |answer: &mut wire::CreateInvitationResponse| {
+            let invitation = answer.invitation.as_mut().unwrap();
+            assert!(!std::mem::take(&mut invitation.invitation_id).is_empty());
+            invitation.expire_time.take().unwrap();
+        };
+        previewed!(methods, server.create_invitation(inviting), invitation; clear);
+        let rows = ["gil@acme.example", "no address"]
+            .map(|email| wire::NewInvitation { email: email.into(), ..Default::default() });
+        let clear = |answer: &mut wire::BatchCreateInvitationsResponse| {
+            assert!(!std::mem::take(&mut answer.results[0].invitation_id).is_empty());
+        };
+        previewed!(
+            methods,
+            server.batch_create_invitations(wire::BatchCreateInvitationsRequest {
+                org_id: org_id(),
+                rows: rows.into(),
+                ..Default::default()
+            });
+            clear
+        );
+        let accepted = project.invite("initech", "hal@acme.example", &["Member"]).await;
+        previewed!(methods, server.accept_invitation(project.accepting(&accepted, "hal", "hal@acme.example")));
+        let revoked = project.invite("initech", "ina@acme.example", &["Member"]).await;
+        previewed!(methods, server.revoke_invitation(project.revoking(&revoked, "")));
         let user_id = || "dan".to_string();
         let block = wire::BlockUserRequest { user_id: user_id(), ..Default::default() };
         previewed!(methods, server.block_user(block), user block_time);

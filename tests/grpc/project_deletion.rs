@@ -96,7 +96,7 @@ fn p6_nothing_in_a_deleted_project_can_be_reached() {
 async fn nothing_is_reached(server: &Server, contract: &Contract) {
     let raw = server.raw().await;
     let mut called = std::collections::BTreeSet::new();
-    for (method, request) in requests(&server.token().await) {
+    for (method, request) in requests(server).await {
         let Some(request) = with_project(b"retired", &request) else { continue };
         if method.ends_with("/DeleteProject") {
             continue;

@@ -78,6 +78,28 @@ fn s5_purging_continues_after_a_restart_and_spares_a_reused_id() {
 }
 
 #[test]
+fn s5_all_invitations_of_a_deleted_org_are_purged() {
+    on_both(async |server| {
+        let project = server.single();
+        for org in ["acme", "globex"] {
+            project.org(org, "").await;
+            let accepted = project.invite(org, "accepted@acme.example", &[]).await;
+            project.accept(&accepted, "bea").await;
+            project.invite(org, "pending@acme.example", &[]).await;
+        }
+        project.delete_org("acme").await;
+        server.settled().await;
+        let direct = sea_orm::Database::connect(&server.config.database).await.unwrap();
+        let sql = "SELECT count(*) FROM invitations";
+        let count = sea_orm::Statement::from_string(direct.get_database_backend(), sql);
+        let row = direct.query_one_raw(count).await.unwrap().unwrap();
+        assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 2, "those of globex");
+        assert_eq!(project.invited("globex", "", &[]).await.len(), 2);
+        direct.close().await.unwrap();
+    });
+}
+
+#[test]
 fn p6_the_data_of_a_deleted_project_is_purged_and_its_key_stays_retired() {
     on_both(async |server| {
         let project = server.multi().await;

@@ -44,11 +44,10 @@ fn a4_a_repeat_of_any_write_returns_the_first_answer_and_changes_nothing() {
     let writes: Vec<&str> = contract.writes().map(|method| method.path.as_str()).collect();
     on_both(async |server| {
         shop(server).await;
-        let token = server.token().await;
         let raw = server.raw().await;
         let mut first_answers = Vec::new();
         let mut repeated = std::collections::BTreeSet::new();
-        for (method, request) in requests(&token) {
+        for (method, request) in requests(server).await {
             // Requests without a request id only show another form of a `oneof`.
             if !writes.contains(&method) || !String::from_utf8_lossy(&request).contains("request-") {
                 continue;
@@ -258,7 +257,7 @@ fn a1_every_commit_records_its_actor_reason_and_method() {
         shop(server).await;
         let writes: Vec<&str> = contract.writes().map(|method| method.path.as_str()).collect();
         let raw = server.raw().await;
-        for (method, request) in requests(&server.token().await) {
+        for (method, request) in requests(server).await {
             if !writes.contains(&method) {
                 continue;
             }

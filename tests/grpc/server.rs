@@ -41,7 +41,7 @@ pub struct Server {
     pub address: String,
     pub socket: PathBuf,
     running: Mutex<Option<Running>>,
-    config: Config,
+    pub config: Config,
     folder: Arc<TempDir>,
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rolecall::domain::commands::command::{Write, WriteMember};
+use rolecall::domain::model::id::{OrgNo, ProjectId};
 use rolecall::domain::model::project::RoleStructure;
 use rolecall::domain::rules::member_list::MemberFilter;
 use rolecall::domain::{Command, ProjectKey, RequestKey, Revision, State, Time};
@@ -22,6 +23,7 @@ on_both! {
     an_unknown_change_is_an_error
     old_history_is_deleted_and_servers_go_on
     the_history_of_a_large_commit_is_deleted_in_steps
+    settled_invitations_are_deleted_in_steps
     a_commit_without_all_of_its_changes_is_refused
     a4_request_ids_are_known_for_24_hours_and_then_forgotten
     a_commit_with_an_unknown_outcome_is_settled
@@ -131,6 +133,41 @@ async fn old_history_is_deleted_and_servers_go_on(database: TestDatabase) {
     }
     assert!(revisions.contains(&old) && revisions.contains(&desk.revision()), "{revisions:?}");
     assert!(revisions.iter().all(|revision| [old, desk.revision()].contains(revision)));
+}
+
+async fn settled_invitations_are_deleted_in_steps(database: TestDatabase) {
+    let mut desk = Desk::new(database).await;
+    story(&mut desk).await;
+    let direct = sea_orm::Database::connect(&desk.database.url).await.unwrap();
+    direct.execute_unprepared("DELETE FROM invitations").await.unwrap();
+    // In each of three orgs: 1,200 of the time 10, 300 of the time 20, and a pending one.
+    for org in 1..=3 {
+        for (from, to, settled_at) in [(1, 1_200, "10"), (1_201, 1_500, "20"), (1_501, 1_501, "NULL")] {
+            let many = format!(
+                "INSERT INTO invitations (project, org, id, email, create_time, expire_time, settled_at, roles, revision)
+                 WITH RECURSIVE numbers (n) AS (SELECT {from} UNION ALL SELECT n + 1 FROM numbers WHERE n < {to})
+                 SELECT 1, {org}, 'id-' || n, 'email-' || n, 1, 5, {settled_at}, '1', 1 FROM numbers"
+            );
+            direct.execute_unprepared(&many).await.unwrap();
+        }
+    }
+    let count = async |what: &str| {
+        let sql = format!("SELECT count(*) FROM invitations WHERE {what}");
+        let row = direct.query_one_raw(Statement::from_string(direct.get_database_backend(), sql)).await.unwrap();
+        row.unwrap().try_get_by_index::<i64>(0).unwrap()
+    };
+    let mut steps = 0;
+    while desk.store.delete_old_invitations(Time(20)).await.unwrap() {
+        steps += 1;
+        assert!(count("settled_at = 10").await >= 3_600 - steps * 1_000, "a step deletes a thousand");
+    }
+    assert_eq!((steps, count("settled_at = 10").await, count("settled_at = 20").await), (4, 0, 900));
+    let (project, orgs) = (ProjectId::new(1).unwrap(), [2, 3].map(|org| OrgNo::new(org).unwrap()));
+    while desk.store.delete_invitations_of(project, Some(&orgs[..1])).await.unwrap() {}
+    assert_eq!((count("org = 1").await, count("org = 2").await, count("org = 3").await), (301, 1, 301));
+    while desk.store.delete_invitations_of(project, None).await.unwrap() {}
+    assert_eq!((count("settled_at IS NOT NULL").await, count("settled_at IS NULL").await), (0, 3));
+    direct.close().await.unwrap();
 }
 
 async fn the_history_of_a_large_commit_is_deleted_in_steps(database: TestDatabase) {

@@ -23,6 +23,7 @@ use crate::grpc::read::Reading;
 use crate::grpc::services::Reply;
 use crate::grpc::write::{WriteRequest, respond};
 use crate::grpc::{convert, status};
+use crate::limits::PAGE_SIZE_MAX;
 use crate::store::SettledInvitations;
 use crate::wire::{self, ErrorReason, storage::outcome::Outcome};
 
@@ -218,11 +219,13 @@ impl InvitationApi {
         }
         let ask = settled_of(reading, listing.org);
         let (mut settled, mut after) = (Vec::new(), after);
+        // Many rows at once, because a viewer or `states` may hide nearly all of them.
+        let rows_max = PAGE_SIZE_MAX as usize;
         let _turn = self.0.list_turns.next(reading.project.id).await?;
         while settled.len() < limit {
-            let rows = self.0.store.settled_invitations_after(ask, after, limit as u32).await;
+            let rows = self.0.store.settled_invitations_after(ask, after, rows_max as u32).await;
             let rows = rows.map_err(|error| status::unread(&error))?;
-            let full = rows.len() == limit;
+            let full = rows.len() == rows_max;
             after = rows.last().map(|(id, _)| *id);
             settled.extend(rows.iter().filter_map(|(id, record)| listing.shown(*id, record)));
             if !full {

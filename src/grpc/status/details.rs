@@ -80,7 +80,7 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
 /// Returns the request field with the refused value.
 fn field(refusal: &Refusal, names: &Names<'_>) -> String {
     match refusal {
-        Refusal::RepeatedRole { at, .. } => format!("roles[{at}].role"),
+        Refusal::RepeatedRole { at, .. } => format!("roles[{at}]{}", names.role),
         Refusal::RepeatedInOrder { at, .. } => format!("role_order[{at}]"),
         Refusal::EndInThePast { at, .. } => format!("roles[{at}].expire_time"),
         Refusal::TooManyRoles { .. } => "roles".into(),

@@ -10,6 +10,8 @@ pub struct Names<'a> {
     pub project: &'a str,
     /// The path under which an update has the fields of the resource: `resource.`.
     pub resource: &'a str,
+    /// The path from an element of `roles` to the name of the role: `.role`. Empty if the elements are names.
+    pub role: &'a str,
     pub row: RowPath<'a>,
 }
 
@@ -18,4 +20,4 @@ pub fn no_rows(_: usize) -> String {
     String::new()
 }
 
-pub const NAMELESS: Names<'_> = Names { project: "", resource: "", row: &no_rows };
+pub const NAMELESS: Names<'_> = Names { project: "", resource: "", role: ".role", row: &no_rows };

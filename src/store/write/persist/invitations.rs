@@ -67,7 +67,8 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Deletes the accepted and revoked invitations of purged orgs. Only the database has them.
+/// Deletes the accepted and revoked invitations of purged orgs. Only the database has them. The purger has deleted nearly
+/// all of them before, in chunks.
 async fn settled_of_purged(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     let purged = all.orgs.iter().filter(|(_, last)| last.after.is_none_or(|record| record.lifecycle.is_purged()));
     let purged: Vec<Value> = purged.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
