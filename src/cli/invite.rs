@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use prost_types::Timestamp;
 use serde::Serialize;
 use tonic::Code;
 
@@ -75,7 +74,7 @@ pub async fn run(args: Args) -> Result<(), Failed> {
         org_id: args.org_id,
         email: args.email,
         roles: args.roles,
-        expire_time: args.expires_in.map(|duration| Timestamp::from(SystemTime::now() + duration)),
+        expire_time: args.expires_in.map(|duration| (SystemTime::now() + duration).into()),
         replace: args.replace,
         acting_user_id: args.acting_user_id.unwrap_or_default(),
         ..Default::default()

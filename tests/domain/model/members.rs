@@ -142,7 +142,12 @@ impl ProjectModel {
         for org_model in self.orgs.values_mut() {
             org_model.invitations.retain(|_, invitation| is_recent(invitation.expire_time));
             for member in org_model.members.values_mut() {
+                let before = member.roles.len();
                 member.roles.retain(|_, given| is_kept(given));
+                if (1..before).contains(&member.roles.len()) {
+                    let set = member.roles.keys().cloned().collect();
+                    self.role_sets.iter_mut().for_each(|sets| drop(sets.insert(BTreeSet::clone(&set))));
+                }
             }
             org_model.members.retain(|_, member| !member.roles.is_empty());
         }
