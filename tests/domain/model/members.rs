@@ -144,9 +144,10 @@ impl ProjectModel {
             for member in org_model.members.values_mut() {
                 let before = member.roles.len();
                 member.roles.retain(|_, given| is_kept(given));
-                if (1..before).contains(&member.roles.len()) {
-                    let set = member.roles.keys().cloned().collect();
-                    self.role_sets.iter_mut().for_each(|sets| drop(sets.insert(BTreeSet::clone(&set))));
+                if (1..before).contains(&member.roles.len())
+                    && let Some(sets) = &mut self.role_sets
+                {
+                    sets.insert(member.roles.keys().cloned().collect());
                 }
             }
             org_model.members.retain(|_, member| !member.roles.is_empty());
