@@ -99,6 +99,16 @@ impl Server {
         Self::run(self.config.clone(), self.folder.clone()).await
     }
 
+    /// Counts the rows of a table.
+    pub async fn count(&self, table: &str) -> i64 {
+        let database = sea_orm::Database::connect(&self.config.database).await.unwrap();
+        let sql = format!("SELECT count(*) FROM {table}");
+        let count = sea_orm::Statement::from_string(database.get_database_backend(), sql);
+        let row = sea_orm::ConnectionTrait::query_one_raw(&database, count).await.unwrap().unwrap();
+        database.close().await.unwrap();
+        row.try_get_by_index(0).unwrap()
+    }
+
     /// Returns what the handlers work with. Drop it before the server stops, because it holds the lock of the database.
     pub fn app(&self) -> Arc<App> {
         self.running.lock().unwrap().as_ref().expect("the server runs").app.clone()
