@@ -13,12 +13,13 @@ const PROTO_ROOT: &str = "proto";
 const PACKAGES: [&str; 2] = ["proto/rolecall/v1", "proto/rolecall/storage/v1"];
 
 /// The messages that the command line prints as JSON.
-const PRINTED: [&str; 22] = [
+const PRINTED: [&str; 23] = [
     "Access",
     "CheckResponse",
     "ExplainResponse",
     "ExplainedRole",
     "GetAccessResponse",
+    "GetInsightsResponse",
     "GrantImpact",
     "GrantImpacts",
     "Impact",
@@ -39,12 +40,13 @@ const PRINTED: [&str; 22] = [
 ];
 
 /// Fields that serde cannot print by itself, and the functions of `wire::json` that do.
-const PRINTED_BY: [(&str, &str); 25] = [
+const PRINTED_BY: [(&str, &str); 26] = [
     ("CheckResponse.decision", "decision"),
     ("CheckResponse.evaluated_at", "time"),
     ("ExplainResponse.decision", "decision"),
     ("ExplainResponse.evaluated_at", "time"),
     ("GetAccessResponse.evaluated_at", "time"),
+    ("GetInsightsResponse.evaluated_at", "time"),
     ("Impact.grants_gained", "or_default"),
     ("Impact.grants_lost", "or_default"),
     ("Impact.at_least_lost", "or_default"),

@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod health;
 mod impact;
+mod insights;
 mod invitations;
 mod invite;
 mod manageable;
@@ -57,6 +58,8 @@ enum Command {
     Members(members::Args),
     /// Lists the orgs of a user, with the user's roles and the plan of each.
     Orgs(orgs::Args),
+    /// Shows how many orgs and members a project has, and how many orgs are active.
+    Insights(insights::Args),
     /// Invites an e-mail address to an org. Sends no mail.
     Invite(invite::Args),
     /// Lists the invitations of an org.
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
             Command::Access(args) => access::run(args).await.map_err(Failed::Question),
             Command::Members(args) => members::run(args).await.map_err(Failed::Question),
             Command::Orgs(args) => orgs::run(args).await.map_err(Failed::Question),
+            Command::Insights(args) => insights::run(args).await.map_err(Failed::Question),
             Command::Invite(args) => invite::run(args).await,
             Command::Invitations(args) => invitations::run(args).await.map_err(Failed::Question),
             Command::WhoCan(args) => who_can::run(args).await.map_err(Failed::Question),

@@ -3,11 +3,13 @@
 mod calls;
 mod example;
 
+use crate::domain::rules::membership::MemberRole;
+use crate::domain::rules::role_state::RoleState;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::{Ask, Call, Decision, OrgId, Project, Question, Time, UserId};
 use crate::engine::Engine;
 use crate::writer::Writer;
-pub use calls::{ExampleCall, HEALTH, calls};
+pub use calls::{EXPLAIN, ExampleCall, HEALTH, calls};
 pub use example::{PERMISSIONS, is_there};
 
 /// The actor of the example's writes.
@@ -29,14 +31,15 @@ pub struct Row {
     pub org_id: OrgId,
     pub role_mapping: String,
     pub user_id: UserId,
+    /// Without overridden roles. A note says if a role is temporary or expired, or the member blocked.
     pub roles: Vec<String>,
     pub decisions: Vec<Decision>,
 }
 
 /// Writes what is missing of the example. Writes nothing to a store that holds other data.
-pub async fn fill(engine: &Engine, writer: &Writer) -> Result<Filled, String> {
-    let Some(done) = example::steps_done(&engine.pin().state) else { return Ok(Filled::Nothing) };
-    for command in example::steps().into_iter().skip(done) {
+pub async fn fill(engine: &Engine, writer: &Writer, now: Time) -> Result<Filled, String> {
+    let Some(done) = example::steps_done(&engine.pin().state, now) else { return Ok(Filled::Nothing) };
+    for command in example::steps(now).into_iter().skip(done) {
         let written = writer.submit(command, Call::plain(ACTOR, "example data")).await;
         written
             .map_err(|failure| format!("the demo could not write its example: {failure}; start again with --demo"))?;
@@ -54,15 +57,27 @@ fn row(project: &Project, org_id: &str, user_id: &str, now: Time) -> Option<Row>
     let org = project.org(org_id.as_str())?;
     let record = project.membership(org, &user_id)?;
     let member = project.member(org, &user_id, &record, Visibility::All, now);
+    let blocked = project.is_user_blocked(&user_id);
+    let roles = member.roles.into_iter().filter(|role| role.state != RoleState::Overridden);
     let decision = |(permission, _): &(&str, &str)| {
         let question = Question::Permission(permission);
         project.check(&Ask { org_id: org_id.as_str(), user_id: user_id.as_str(), question }, now)
     };
     Some(Row {
         role_mapping: project.role_mapping_name(org.record.role_mapping).to_string(),
-        roles: member.roles.into_iter().map(|held| held.role.to_string()).collect(),
+        roles: roles.map(|role| described(&role, blocked)).collect(),
         decisions: PERMISSIONS.iter().map(decision).collect(),
         org_id,
         user_id,
     })
+}
+
+fn described(role: &MemberRole, blocked: bool) -> String {
+    let note = match role.state {
+        _ if blocked => " (blocked)",
+        RoleState::Expired => " (expired)",
+        _ if role.expire_time.is_some() => " (temporary)",
+        _ => "",
+    };
+    format!("{}{note}", role.role)
 }

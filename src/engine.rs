@@ -1,5 +1,6 @@
 //! Holds the State of this process, and lets callers wait for a revision (K4).
 
+pub mod activity;
 pub mod token;
 
 use std::collections::VecDeque;
@@ -9,6 +10,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{Notify, watch};
 
 use crate::domain::{Revision, State};
+use activity::Activity;
 pub use token::Token;
 
 /// Tags kept, of the latest revisions, 4 bytes each. The database knows the tags of older ones.
@@ -22,6 +24,7 @@ pub struct Published {
 
 /// See the module.
 pub struct Engine {
+    pub activity: Activity,
     store_id: u32,
     current: ArcSwap<Published>,
     tags: Mutex<Tags>,
@@ -56,6 +59,7 @@ impl Engine {
         tags.extend(&past);
         tags.extend(&[revision]);
         Self {
+            activity: Activity::default(),
             store_id,
             tags: Mutex::new(tags),
             newest: watch::Sender::new(revision.number),
@@ -107,6 +111,7 @@ impl Engine {
         let revision = state.revision();
         *tags = Tags { first: revision.number, tags: VecDeque::from([revision.tag]) };
         self.current.store(Arc::new(published(self.store_id, state)));
+        self.activity.clear();
         self.newest.send_replace(revision.number);
     }
 

@@ -33,7 +33,7 @@ pub mod generated {
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("rolecall.v1");
 
 /// The full name of every service, and whether it needs the database.
-pub const SERVICES: [(&str, bool); 11] = [
+pub const SERVICES: [(&str, bool); 12] = [
     ("rolecall.v1.ProjectService", true),
     ("rolecall.v1.PermissionService", true),
     ("rolecall.v1.RoleService", true),
@@ -43,6 +43,7 @@ pub const SERVICES: [(&str, bool); 11] = [
     ("rolecall.v1.MembershipService", true),
     ("rolecall.v1.InvitationService", true),
     ("rolecall.v1.UserService", true),
+    ("rolecall.v1.InsightsService", true),
     ("rolecall.v1.CheckService", false),
     ("rolecall.v1.ServerService", false),
 ];
@@ -76,6 +77,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .add_service(service!(membership_service_server::MembershipServiceServer, membership::MembershipApi, BULK))
         .add_service(service!(invitation_service_server::InvitationServiceServer, invitation::InvitationApi, BULK))
         .add_service(service!(user_service_server::UserServiceServer, user::UserApi, PLAIN))
+        .add_service(service!(insights_service_server::InsightsServiceServer, insights::InsightsApi, PLAIN))
         .add_service(service!(check_service_server::CheckServiceServer, check::CheckApi, BULK))
         .add_service(service!(server_service_server::ServerServiceServer, server::ServerApi, PLAIN))
 }

@@ -173,6 +173,10 @@ pub const PREVIEWS_PER_PROJECT_MAX: usize = 1;
 pub const TRIALS_MAX: usize = 2;
 /// Calls of ListManageableRoles of one project answered at one time, so that another project gets a turn.
 pub const TRIALS_PER_PROJECT_MAX: usize = 1;
+/// Calls of GetInsights (U4) answered at one time. Each looks at every membership of a project. Others wait.
+pub const INSIGHTS_MAX: usize = 2;
+/// Calls of GetInsights of one project answered at one time, so that another project gets a turn.
+pub const INSIGHTS_PER_PROJECT_MAX: usize = 1;
 
 /// New role sets between two collections of unused ones.
 pub const ROLE_SETS_BETWEEN_COLLECTIONS: usize = 1_024;

@@ -1,6 +1,7 @@
 //! Starts every part of a server in order, and stops them in reverse.
 
 mod accept;
+mod activity;
 mod config;
 mod connection;
 mod descriptors;
@@ -66,6 +67,7 @@ pub struct Running {
     pulse: JoinHandle<()>,
     purger: JoinHandle<()>,
     expired: JoinHandle<()>,
+    activity: JoinHandle<()>,
     history: Option<JoinHandle<()>>,
     writing: JoinHandle<()>,
     drain: Duration,
@@ -119,11 +121,13 @@ impl Running {
             list_turns: Turns::of_lists(),
             preview_turns: Turns::of_previews(),
             trial_turns: Turns::of_trials(),
+            insight_turns: Turns::of_insights(),
         });
 
         let (health, health_service) = health::Health::new().await;
         let purger = tokio::spawn(purger::run(store.clone(), engine.clone(), app.writer.clone()));
         let expired = tokio::spawn(purger::expired::run(engine.clone(), app.writer.clone()));
+        let activity = tokio::spawn(activity::run(store.clone(), engine.clone(), app.writer.clone()));
         let history =
             config.history_days.map(|days| tokio::spawn(purger::history::run(store.clone(), app.writer.clone(), days)));
         let follower = tokio::spawn({
@@ -186,6 +190,7 @@ impl Running {
             pulse,
             purger,
             expired,
+            activity,
             history,
             writing,
             drain: config.drain,
@@ -206,13 +211,17 @@ impl Running {
         self.follower.abort();
         self.purger.abort();
         self.expired.abort();
+        self.activity.abort();
         self.history.inspect(JoinHandle::abort);
         self.app.writer.stop();
         // Finish a started write: its caller may not have an answer yet. Give up if the database does not answer.
-        let store = self.app.store.clone();
+        let app = self.app;
         let closed = async {
             let _ = self.writing.await;
-            store.close().await;
+            if let Err(error) = activity::write(&app.store, &app.engine, &app.writer).await {
+                tracing::warn!(%error, "the latest activity of orgs is lost: it cannot be stored");
+            }
+            app.store.clone().close().await;
         };
         if tokio::time::timeout(self.drain, closed).await.is_err() {
             tracing::warn!(deadline = ?self.drain, "the database did not close by the deadline");

@@ -28,7 +28,7 @@ pub use read::membership::{ListMembers, ListUserMemberships, MemberRow};
 pub use read::org::{ListOrgs, OrgRow};
 pub use read::snapshot::Page;
 pub use read::subscription::SubscriptionRow;
-pub use write::{Committed, Ready, WriteTx};
+pub use write::{ACTIVE_ORGS_MAX, Committed, Ready, WriteTx};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Database {

@@ -162,7 +162,7 @@ fn catalogue(database: DbBackend) -> [NewTable; 10] {
 }
 
 /// Orgs with their members, invitations and e-mail domains, and blocked users.
-fn members(database: DbBackend) -> [NewTable; 9] {
+fn members(database: DbBackend) -> [NewTable; 10] {
     let text = |name| text(database, name);
     [
         table("orgs", &["project", "no"])
@@ -196,6 +196,10 @@ fn members(database: DbBackend) -> [NewTable; 9] {
         table("org_domains", &["project", "org", "domain"])
             .columns([number("project"), number("org"), text("domain"), optional(number("role_set"))])
             .columns([flag("verified"), flag("apply_to_existing")])
+            .clustered(),
+        // The day as a number of days since 1970. It is no part of the State: no revision, no history.
+        table("org_activity", &["project", "org"])
+            .columns([number("project"), number("org"), number("last_active_day")])
             .clustered(),
         // Users whom somebody else removed: a domain does not bring them back.
         table("removed_members", &["project", "org", "user_id"])

@@ -126,6 +126,8 @@ pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
         org_id: asked.org_id.clone(),
         user_id: asked.user_id.clone(),
         question: Some(question.clone().into()),
+        // A question of an operator is no use of the product.
+        no_activity: true,
         consistency: None,
     };
     let answer = client.ask(CheckServiceClient::new(client.channel()).check(request)).await?;

@@ -7,15 +7,15 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
 use super::shell;
 use crate::clock;
-use crate::demo::{self, ExampleCall, Filled, HEALTH, Row};
+use crate::demo::{self, EXPLAIN, ExampleCall, Filled, HEALTH, Row};
 use crate::domain::{Decision, ProjectKey, State, Time};
 use crate::server::{Listen, Running};
 
 /// Fills an empty store with the example. Prints the example if the store holds it.
 pub async fn run(server: &Running) -> Result<(), String> {
-    let filled = demo::fill(&server.app.engine, &server.app.writer).await?;
-    let published = server.app.engine.pin();
     let now = clock::now();
+    let filled = demo::fill(&server.app.engine, &server.app.writer, now).await?;
+    let published = server.app.engine.pin();
     let mut text = String::from(match filled {
         Filled::Wrote => "The store was empty: it holds the example now.\n",
         Filled::Completed => "An earlier demo was interrupted: the rest of its example is written now.\n",
@@ -70,6 +70,9 @@ fn calls(addresses: &[Listen], state: &State, now: Time) -> String {
     if let Some(address) = tcp.or(unix) {
         for ExampleCall { says, body, method } in demo::calls(state, now) {
             add(&says, line(address, Some(&body), method));
+            if method == EXPLAIN {
+                add("the same as a tree", explain(address));
+            }
         }
         let describe = line(address, None, "describe rolecall.v1.CheckService.Check");
         add("what a method does, from the comments of its contract", describe);
@@ -94,6 +97,16 @@ fn line(address: &Listen, body: Option<&str>, what: &str) -> String {
             format!("grpcurl -plaintext -unix -authority localhost {body}{path} {what}")
         }
     }
+}
+
+/// Returns the explanation of the command line, by the path of this program.
+fn explain(address: &Listen) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "rolecall".into());
+    let server = match address {
+        Listen::Tcp(address) => reachable(address),
+        Listen::Unix(_) => shell::word(&address.to_string()),
+    };
+    format!("{} explain bea billing.manage --org acme --server {server}", shell::word(&program))
 }
 
 /// Returns the address at which a client on this machine reaches a server that listens on `address`.

@@ -6,7 +6,9 @@ use crate::domain::{Ask, Call, ProjectKey, Question, State, Terms, Time, decide}
 use crate::limits::Limits;
 use crate::wire;
 
+const BILLING: &str = "billing.manage";
 const CHECK: &str = "rolecall.v1.CheckService/Check";
+pub const EXPLAIN: &str = "rolecall.v1.CheckService/Explain";
 /// The method that says whether a service answers.
 pub const HEALTH: &str = "grpc.health.v1.Health/Check";
 
@@ -20,24 +22,36 @@ pub struct ExampleCall {
 /// Returns the calls, with the decisions that the server makes from this State.
 pub fn calls(state: &State, now: Time) -> Vec<ExampleCall> {
     let call = |says: &str, body: &str, method| ExampleCall { says: says.into(), body: body.into(), method };
-    let check = |says: &str, state: &State, org_id: &str, user_id: &str| {
-        let permission = "billing.manage";
+    let check = |says: &str, state: &State, org_id: &str, user_id: &str, permission: &str| {
         let says = format!("{says} {}", decision(state, org_id, user_id, permission, now));
         let body = format!(r#"{{"org_id":"{org_id}","user_id":"{user_id}","permission":"{permission}"}}"#);
         ExampleCall { says, body, method: CHECK }
     };
     vec![
-        check("may bob, Billing Manager of globex, change the payment method?", state, GLOBEX, "bob"),
-        check("may bea, Billing Manager of acme, whose plan does not have that role?", state, ACME, "bea"),
+        check("may bob, Billing Manager of globex, change the payment method?", state, GLOBEX, "bob", BILLING),
+        check("may bea, Billing Manager of acme, whose plan does not have that role?", state, ACME, "bea", BILLING),
         call(
             "why is that, and on which plans may she?",
             r#"{"org_id":"acme","user_id":"bea","permission":"billing.manage"}"#,
-            "rolecall.v1.CheckService/Explain",
+            EXPLAIN,
         ),
         call(
             "many checks at once, all answered from one revision",
             r#"{"defaults":{"org_id":"globex","user_id":"bob"},"items":[{"permission":"reports.view"},{"permission":"sso.configure"},{"user_id":"gil","permission":"sso.configure"}]}"#,
             "rolecall.v1.CheckService/BatchCheck",
+        ),
+        check(
+            "may max, Member of acme and its Admin for 30 days, remove people?",
+            state,
+            ACME,
+            "max",
+            "members.manage",
+        ),
+        check("may eve, whom the product has blocked, see reports?", state, ACME, "eve", "reports.view"),
+        call(
+            "zoe signs up: acme has verified the domain of her address",
+            r#"{"org_id":"acme","user_id":"zoe","email":"zoe@acme.example","email_verified":true}"#,
+            "rolecall.v1.MembershipService/ProvisionMember",
         ),
         call("who is in acme?", r#"{"org_id":"acme"}"#, "rolecall.v1.MembershipService/ListMembers"),
         call(
@@ -45,7 +59,7 @@ pub fn calls(state: &State, now: Time) -> Vec<ExampleCall> {
             r#"{"org_id":"acme","role_mapping":"Paid","reason":"upgraded"}"#,
             "rolecall.v1.SubscriptionService/SubscribeOrg",
         ),
-        check("and bea now?", &upgraded(state, now), ACME, "bea"),
+        check("and bea now?", &upgraded(state, now), ACME, "bea", BILLING),
         call(
             "what would going back change for members? the answer has it in `impact`; nothing is stored",
             r#"{"org_id":"acme","role_mapping":"Free","on_disabled":{"strategy":"DISABLED_ROLE_STRATEGY_SUSPEND","fallback_role":"Member"},"validate_only":true}"#,

@@ -2,10 +2,12 @@
 
 use crate::domain::Command;
 use crate::domain::commands::command::{
-    BatchWriteMembers, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite,
-    NewPermission, OnDisabled, Place, RoleAssignment, RoleMappingEdits, SubscribeOrg, SubscribeTo, Write,
+    BatchWriteMembers, BlockUser, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite,
+    NewOrgDomain, NewPermission, OnDisabled, Place, RoleAssignment, RoleMappingEdits, SetOrgDomains, SubscribeOrg,
+    SubscribeTo, Write,
 };
-use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, UserId};
+use crate::domain::model::email::EmailDomain;
+use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, Time, UserId};
 
 /// The revision of a store after its first start, which creates the project `default`.
 const FIRST_START: u64 = 1;
@@ -25,6 +27,13 @@ pub const GLOBEX: &str = "globex";
 pub const FREE: &str = "Free";
 pub const PAID: &str = "Paid";
 const BILLING_MANAGER: &str = "Billing Manager";
+/// Users with a verified address there may join acme.
+const ACME_DOMAIN: &str = "acme.example";
+/// A member whom the product has blocked.
+const BLOCKED: &str = "eve";
+/// A Member who is Admin for 30 days.
+const TEMPORARY_ADMIN: &str = "max";
+const THIRTY_DAYS: i64 = 30 * 86_400 * 1_000_000;
 
 const FREE_GRANTS: [(&str, &[&str]); 4] = [
     ("Owner", &["reports.view", "billing.view", "billing.manage", "members.manage"]),
@@ -39,12 +48,13 @@ const PAID_GRANTS_MORE: [(&str, &[&str]); 3] = [
     (BILLING_MANAGER, &["reports.export"]),
 ];
 
-const MEMBERS: [(&str, &str, &str); 9] = [
+const MEMBERS: [(&str, &str, &str); 10] = [
     (ACME, "ann", "Owner"),
     (ACME, "ben", "Admin"),
     (ACME, "bea", BILLING_MANAGER),
-    (ACME, "max", "Member"),
+    (ACME, TEMPORARY_ADMIN, "Member"),
     (ACME, "mia", "Member"),
+    (ACME, BLOCKED, "Member"),
     (GLOBEX, "gil", "Owner"),
     (GLOBEX, "mia", "Admin"),
     (GLOBEX, "bob", BILLING_MANAGER),
@@ -57,17 +67,17 @@ pub fn members() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// Returns the commands that write the example, in order.
-pub fn steps() -> Vec<Command> {
-    script().into_iter().map(|step| step.command).collect()
+pub fn steps(now: Time) -> Vec<Command> {
+    script(now).into_iter().map(|step| step.command).collect()
 }
 
 /// Returns how many steps an earlier demo wrote, or `None` if all are written or other data is.
 ///
 /// A step is one command and takes one revision. If the first n steps have left their traces and the store is n revisions
 /// past its first start, then only those steps were written. An interrupted demo continues there.
-pub fn steps_done(state: &State) -> Option<usize> {
+pub fn steps_done(state: &State, now: Time) -> Option<usize> {
     let project = state.project(&ProjectKey::default_project())?;
-    let script = script();
+    let script = script(now);
     let done = script.iter().take_while(|step| (step.left_trace)(project)).count();
     let untouched = state.revision().number == FIRST_START + done as u64;
     (untouched && done < script.len()).then_some(done)
@@ -95,7 +105,7 @@ struct Step {
     left_trace: fn(&Project) -> bool,
 }
 
-fn script() -> [Step; 8] {
+fn script(now: Time) -> [Step; 10] {
     let step = |command, left_trace| Step { command, left_trace };
     [
         step(permissions(), |project| project.permission_named(PERMISSIONS[0].0).is_some()),
@@ -104,13 +114,15 @@ fn script() -> [Step; 8] {
         step(paid(), |project| project.role_mapping_named(PAID).is_some()),
         step(org(GLOBEX, "Globex Corporation"), |project| project.org(GLOBEX).is_some()),
         step(org(ACME, "Acme Inc."), |project| project.org(ACME).is_some()),
-        step(all_members(), |project| project.org(ACME).is_some_and(|acme| acme.memberships_len() > 0)),
+        step(all_members(now), |project| project.org(ACME).is_some_and(|acme| acme.memberships_len() > 0)),
         // Acme has paid before, so it has a Billing Manager. The free plan disables that role: she keeps it suspended until
         // acme pays again.
         step(move_acme(FREE, OnDisabled::Suspend { fallback_role: None }), |project| {
             let plan = project.org(ACME).map(|acme| acme.record.role_mapping);
             plan.is_some() && plan == project.role_mapping_named(FREE)
         }),
+        step(acme_domain(), |project| project.org(ACME).is_some_and(|acme| !acme.domains().is_empty())),
+        step(block(), |project| project.block_of(BLOCKED).is_some()),
     ]
 }
 
@@ -189,11 +201,17 @@ fn org(org_id: &str, display_name: &str) -> Command {
     })
 }
 
-fn all_members() -> Command {
-    let row = |(org_id, user_id, role): (&str, &str, &str)| MemberWrite {
-        org_id: OrgId::stored(org_id),
-        user_id: UserId::stored(user_id),
-        write: Write::Add(vec![RoleAssignment { role: RoleName::stored(role), expire_time: None, permanent: false }]),
+fn all_members(now: Time) -> Command {
+    let assignment =
+        |role: &str, expire_time| RoleAssignment { role: RoleName::stored(role), expire_time, permanent: false };
+    let in_thirty_days = Time(now.0.saturating_add(THIRTY_DAYS));
+    let row = |(org_id, user_id, role): (&str, &str, &str)| {
+        let temporary = (user_id == TEMPORARY_ADMIN).then(|| assignment("Admin", Some(in_thirty_days)));
+        MemberWrite {
+            org_id: OrgId::stored(org_id),
+            user_id: UserId::stored(user_id),
+            write: Write::Add([assignment(role, None)].into_iter().chain(temporary).collect()),
+        }
     };
     Command::BatchWriteMembers(BatchWriteMembers {
         project: ProjectKey::default_project(),
@@ -201,6 +219,22 @@ fn all_members() -> Command {
         allow_ownerless: false,
         keep_invitations: false,
     })
+}
+
+fn acme_domain() -> Command {
+    Command::SetOrgDomains(SetOrgDomains {
+        project: ProjectKey::default_project(),
+        org_id: OrgId::stored(ACME),
+        domains: vec![NewOrgDomain {
+            domain: EmailDomain::stored(ACME_DOMAIN),
+            roles: Vec::new(),
+            apply_to_existing: false,
+        }],
+    })
+}
+
+fn block() -> Command {
+    Command::BlockUser(BlockUser { project: ProjectKey::default_project(), user_id: UserId::stored(BLOCKED) })
 }
 
 #[cfg(test)]
@@ -240,11 +274,11 @@ mod tests {
     #[test]
     fn a_demo_that_was_interrupted_after_any_step_continues_there() {
         let mut state = first_start();
-        for (number, command) in steps().iter().enumerate() {
-            assert_eq!(steps_done(&state), Some(number));
+        for (number, command) in steps(NOW).iter().enumerate() {
+            assert_eq!(steps_done(&state, NOW), Some(number));
             state = written(&state, command);
         }
-        assert_eq!(steps_done(&state), None);
+        assert_eq!(steps_done(&state, NOW), None);
     }
 
     #[test]
@@ -253,10 +287,10 @@ mod tests {
         let Command::CreateOrg(other) = other else { unreachable!() };
         let other = Command::CreateOrg(CreateOrg { role_mapping: None, ..other });
         let mut state = first_start();
-        assert_eq!(steps_done(&written(&state, &other)), None);
-        for command in steps() {
+        assert_eq!(steps_done(&written(&state, &other), NOW), None);
+        for command in steps(NOW) {
             state = written(&state, &command);
-            assert_eq!(steps_done(&written(&state, &other)), None);
+            assert_eq!(steps_done(&written(&state, &other), NOW), None);
         }
     }
 
@@ -270,6 +304,7 @@ mod tests {
             UserId::parse(user_id).unwrap();
             RoleName::parse(role).unwrap();
         }
+        EmailDomain::parse(ACME_DOMAIN).unwrap();
         for name in [FREE, PAID] {
             RoleMappingName::parse(name).unwrap();
         }

@@ -1,9 +1,11 @@
 //! Questions about a State: checks, role states, delegation, usage. They change nothing.
 
 pub mod access;
+pub mod activity;
 pub mod check;
 pub mod delegation;
 pub mod expired;
+pub mod insights;
 pub mod invitation;
 pub mod mapping_rows;
 pub mod member_list;

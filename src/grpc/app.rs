@@ -25,6 +25,7 @@ pub struct App {
     pub list_turns: Turns,
     pub preview_turns: Turns,
     pub trial_turns: Turns,
+    pub insight_turns: Turns,
 }
 
 impl App {

@@ -2,6 +2,7 @@
 
 mod access;
 pub mod check;
+pub mod insights;
 pub mod invitation;
 mod manageable;
 pub mod membership;

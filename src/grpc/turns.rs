@@ -9,8 +9,8 @@ use tonic::Status;
 use super::status;
 use crate::domain::model::id::ProjectId;
 use crate::limits::{
-    LISTS_PER_PROJECT_MAX, PREVIEWS_MAX, PREVIEWS_PER_PROJECT_MAX, TRIALS_MAX, TRIALS_PER_PROJECT_MAX,
-    TURNS_WAITING_MAX,
+    INSIGHTS_MAX, INSIGHTS_PER_PROJECT_MAX, LISTS_PER_PROJECT_MAX, PREVIEWS_MAX, PREVIEWS_PER_PROJECT_MAX, TRIALS_MAX,
+    TRIALS_PER_PROJECT_MAX, TURNS_WAITING_MAX,
 };
 
 /// Projects after which those without a call are forgotten.
@@ -53,6 +53,11 @@ impl Turns {
     /// Returns the turns of ListManageableRoles (G5).
     pub fn of_trials() -> Self {
         Self::new("calls of ListManageableRoles", TRIALS_PER_PROJECT_MAX, Some(TRIALS_MAX))
+    }
+
+    /// Returns the turns of GetInsights, which looks at every membership (U4).
+    pub fn of_insights() -> Self {
+        Self::new("calls of GetInsights", INSIGHTS_PER_PROJECT_MAX, Some(INSIGHTS_MAX))
     }
 
     fn new(calls: &'static str, per_project: usize, total: Option<usize>) -> Self {

@@ -1,5 +1,6 @@
 //! Reads: lists that the State cannot answer alone, commits, and what is left to purge.
 
+mod activity;
 pub mod changes;
 mod find;
 pub mod invitation;

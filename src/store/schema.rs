@@ -23,6 +23,7 @@ pub mod invitation;
 pub mod managed_role;
 pub mod membership;
 pub mod org;
+pub mod org_activity;
 pub mod org_domain;
 pub mod permission;
 pub mod project;

@@ -1,11 +1,13 @@
 //! The write transaction: lock the head row, catch up, look up request ids, store a group, commit, and settle a commit with an
 //! unknown outcome.
 
+mod activity;
 mod old_history;
 mod old_invitations;
 mod persist;
 mod rows;
 
+pub use activity::ACTIVE_ORGS_MAX;
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait, IsolationLevel,
     QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait, sqlx,

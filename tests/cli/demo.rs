@@ -29,30 +29,37 @@ fn works_as_printed(grpcurl: &Path, folder: &Path, database: &str) {
     let printed = server.demo();
     assert!(printed.contains("The store was empty"), "{printed}");
     assert!(!printed.contains('\u{1b}'), "no colours without a terminal: {printed}");
-    assert!(printed.contains("│ acme   ┆ Free ┆ bea  ┆ Billing Manager ┆ off"), "{printed}");
-    assert!(printed.contains("│ globex ┆ Paid ┆ gil  ┆ Owner           ┆ yes"), "{printed}");
+    assert!(printed.contains("│ acme   ┆ Free ┆ bea  ┆ Billing Manager   ┆ off"), "{printed}");
+    assert!(printed.contains("│ globex ┆ Paid ┆ gil  ┆ Owner             ┆ yes"), "{printed}");
+    assert!(printed.contains("│ acme   ┆ Free ┆ max  ┆ Admin (temporary) ┆ yes"), "{printed}");
+    assert!(printed.contains("│ acme   ┆ Free ┆ eve  ┆ Member (blocked)  ┆ no"), "{printed}");
 
     let mut comment = "";
-    let mut calls = 0;
+    let (mut calls, mut explanations) = (0, 0);
     let mut decisions = Vec::new();
     for line in printed.lines() {
         if line.starts_with("# ") {
             comment = line;
         }
-        if !line.starts_with("grpcurl ") {
-            continue;
+        let explain = format!("{} explain ", env!("CARGO_BIN_EXE_rolecall"));
+        match () {
+            () if line.starts_with("grpcurl ") => calls += 1,
+            () if line.starts_with(&explain) => explanations += 1,
+            () => continue,
         }
-        calls += 1;
         let output = shell(grpcurl, line);
         assert!(output.status.success(), "{line}\n{}", both(&output));
+        if line.contains("/ProvisionMember") {
+            assert!(both(&output).contains(r#""MEMBERSHIP_ORIGIN_DOMAIN""#), "{}", both(&output));
+        }
         if let Some((_, decision)) = comment.split_once("? DECISION_") {
             let answer = format!(r#""decision": "DECISION_{decision}""#);
             assert!(both(&output).contains(&answer), "{comment}\n{line}\n{}", both(&output));
             decisions.push(decision);
         }
     }
-    assert_eq!(calls, 11, "{printed}");
-    assert_eq!(decisions, ["ALLOWED", "ROLE_DISABLED", "ALLOWED"]);
+    assert_eq!((calls, explanations), (14, 1), "{printed}");
+    assert_eq!(decisions, ["ALLOWED", "ROLE_DISABLED", "ALLOWED", "USER_BLOCKED", "ALLOWED"]);
     server.stop();
 
     let again = Server::start(folder, &["--database", database]);
@@ -73,7 +80,7 @@ fn the_demo_changes_nothing_in_a_store_that_holds_its_own_example() {
     let mut again = Server::start(folder.path(), &["--demo"]);
     let printed = again.demo();
     assert!(printed.contains("holds data already: the demo changed nothing"), "{printed}");
-    assert!(printed.contains("│ acme   ┆ Free ┆ bea  ┆ Billing Manager ┆ off"), "{printed}");
+    assert!(printed.contains("│ acme   ┆ Free ┆ bea  ┆ Billing Manager   ┆ off"), "{printed}");
     assert_eq!(revision(&again, &grpcurl), before);
 }
 

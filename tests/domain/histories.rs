@@ -9,9 +9,10 @@ use rolecall::domain::model::id::RoleId;
 use rolecall::domain::model::project::ProjectRecord;
 use rolecall::domain::model::role::Role;
 use rolecall::domain::model::role_mapping::RoleMappingRecord;
+use rolecall::domain::rules::activity::AllowedMember;
 use rolecall::domain::rules::role::role_order_etag;
 use rolecall::domain::rules::visibility::Visibility;
-use rolecall::domain::{Ask, Command, Question, State, Time, UserId};
+use rolecall::domain::{Ask, Command, Decision, Question, State, Time, UserId};
 
 use crate::history_runner::{Comparison, HistoryRunner};
 use crate::model::{Model, ModelOutcome};
@@ -233,10 +234,18 @@ proptest! {
         }).collect();
         for key in PROJECTS {
             let Some(project) = runner.state.project_keyed(key) else { continue };
-            let mut decisions = Vec::new();
-            project.check_batch(asks.iter().copied(), runner.clock, &mut decisions);
-            let one_by_one: Vec<_> = asks.iter().map(|ask| project.check(ask, runner.clock)).collect();
-            prop_assert_eq!(decisions, one_by_one);
+            let (mut decisions, mut activity) = (Vec::new(), Vec::new());
+            let note = |noted: &mut Vec<_>, member: AllowedMember<'_>| {
+                noted.push((member.org.no, member.counts_as_activity(runner.clock)));
+            };
+            let noted = |member: AllowedMember<'_>| note(&mut activity, member);
+            project.check_batch(asks.iter().copied(), runner.clock, &mut decisions, noted);
+            let mut noted = Vec::new();
+            let check = |ask| project.check_noting(ask, runner.clock, |member| note(&mut noted, member));
+            let one_by_one: Vec<_> = asks.iter().map(check).collect();
+            let allowed = decisions.iter().filter(|&&decision| decision == Decision::Allowed).count();
+            prop_assert_eq!((decisions, allowed), (one_by_one, noted.len()));
+            prop_assert_eq!(activity, noted);
         }
     }
 }
@@ -375,6 +384,23 @@ fn histories_reach_every_answer_and_refusal() {
         "RoleInternal",
         "OrgDomainNotFound",
         "member: Domain",
+        "CreateInvitation changed",
+        "BatchCreateInvitations changed",
+        "BatchCreateInvitations unchanged",
+        "RevokeInvitation changed",
+        "AcceptInvitation changed",
+        "CreateInvitation by an acting user changed",
+        "BatchCreateInvitations by an acting user changed",
+        "RevokeInvitation by an acting user changed",
+        "InvitationNotFound",
+        "InvitationAlreadyExists",
+        "InvitationNotPending",
+        "InvitationExpired",
+        "InvitationExpiryTooLate",
+        "InviterMayNot",
+        "EmailMismatch",
+        "UserNotAvailable",
+        "member: Invitation",
         "ActingUserBlocked",
         "Permission: UserBlocked",
         "AtLeastRole: UserBlocked",

@@ -471,6 +471,7 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
                 org_id: "acme".into(),
                 user_id: "ann".into(),
                 question: question(),
+                no_activity: true,
                 consistency: at_least(),
             }
             .encode_to_vec(),
@@ -557,8 +558,14 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
         ),
         (
             "rolecall.v1.CheckService/BatchCheck",
-            wire::BatchCheckRequest { project: project(), items: vec![ann()], defaults: None, consistency: at_least() }
-                .encode_to_vec(),
+            wire::BatchCheckRequest {
+                project: project(),
+                items: vec![ann()],
+                defaults: None,
+                no_activity: true,
+                consistency: at_least(),
+            }
+            .encode_to_vec(),
         ),
         (
             "rolecall.v1.CheckService/BatchCheck",
@@ -632,6 +639,10 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
                 ..Default::default()
             }
             .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.InsightsService/GetInsights",
+            wire::GetInsightsRequest { project: project(), consistency: at_least() }.encode_to_vec(),
         ),
         (
             "rolecall.v1.UserService/BlockUser",

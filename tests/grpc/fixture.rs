@@ -235,6 +235,7 @@ impl Project<'_> {
             org_id: org_id.into(),
             user_id: user_id.into(),
             question: Some(wire::check_request::Question::Permission(permission.into())),
+            no_activity: false,
             consistency: None,
         }
     }

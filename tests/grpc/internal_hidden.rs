@@ -10,6 +10,7 @@ use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::fixture::{Project, in_an_hour, role, suspending_with_fallback, temporary, texts};
+use crate::random::Random;
 use crate::server::{Server, on_both};
 
 const VISIBLE: [&str; 5] = ["Owner", "Admin", "Member", "Clerk", "Guest"];
@@ -21,27 +22,15 @@ const USERS: [&str; 5] = ["ann", "bob", "cat", "dan", "eve"];
 const STAFF: [&str; 3] = ["aaa", "cam", "zed"];
 /// The number of writes of acting users in each project.
 const WRITES: usize = 48;
-const ABILITIES: [&str; 4] = [
+const ABILITIES: [&str; 5] = [
     "rolecall::can_view_other_members",
     "rolecall::can_invite",
     "rolecall::can_change_roles",
     "rolecall::can_remove_users",
+    EDIT_ORG_ACCESS,
 ];
-
-/// Repeatable random numbers. A failure names the seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        // The high bits of the MMIX generator are random enough here.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % bound
-    }
-
-    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-}
+/// Without it a viewer or acting user sees no domains of the org (J1.e).
+const EDIT_ORG_ACCESS: &str = "rolecall::can_edit_org_access";
 
 /// What the two projects have in common, and the internal roles of one of them.
 struct Plan {
@@ -51,6 +40,8 @@ struct Plan {
     members: Vec<(&'static str, Vec<wire::RoleAssignment>)>,
     /// The internal roles of users and of `STAFF`. They exist only in the project with internal roles.
     staff: Vec<(&'static str, wire::RoleAssignment)>,
+    /// A user who is blocked in both projects.
+    blocked: &'static str,
     disabled: &'static str,
     fallback_role: &'static str,
     /// The expiry of all temporary roles. It appears in answers.
@@ -108,6 +99,7 @@ impl Plan {
             manages: manages.into(),
             members,
             staff,
+            blocked: random.pick(&["bob", "cat", "eve", "zed"]),
             disabled: random.pick(&["Clerk", "Guest", "Admin"]),
             fallback_role: random.pick(&["", "Member"]),
             expiry,
@@ -170,8 +162,48 @@ impl Plan {
             ..project.updating("Default")
         };
         server.update_role_mapping(disabling).await.unwrap();
+        project.set_domain("acme.example").await;
+        let block = wire::BlockUserRequest { project: key.into(), user_id: self.blocked.into(), ..Default::default() };
+        server.block_user(block).await.unwrap();
         project
     }
+}
+
+impl Project<'_> {
+    /// Makes this the only domain of acme, verified.
+    async fn set_domain(&self, domain: &str) {
+        self.server.set_org_domains(self.setting_domain("", domain, &[])).await.unwrap();
+    }
+
+    fn setting_domain(&self, acting: &str, domain: &str, roles: &[&str]) -> wire::SetOrgDomainsRequest {
+        let domain = wire::OrgDomainSpec { domain: domain.into(), roles: texts(roles), ..Default::default() };
+        wire::SetOrgDomainsRequest {
+            project: self.key.into(),
+            org_id: "acme".into(),
+            domains: vec![domain],
+            acting_user_id: acting.into(),
+            ..Default::default()
+        }
+    }
+
+    /// Joins a new user by a domain of acme, without an acting user.
+    async fn join(&self, user: &str, domain: &str) -> String {
+        let request = wire::ProvisionMemberRequest {
+            project: self.key.into(),
+            org_id: "acme".into(),
+            user_id: user.into(),
+            email: format!("{user}@{domain}"),
+            email_verified: true,
+            ..Default::default()
+        };
+        let answer = self.server.provision_member(request).await;
+        text_of(answer.map(|answer| (roles_only(answer.member), answer.skipped_roles)))
+    }
+}
+
+/// Returns the roles of a member without revisions, which differ between projects.
+fn roles_only(member: Option<wire::Member>) -> Vec<String> {
+    member.into_iter().flat_map(|member| member.roles).map(|role| role.role).collect()
 }
 
 /// Returns an answer as text: of an error everything, with its details.
@@ -199,10 +231,47 @@ async fn read_as(project: Project<'_>, viewer: &str, answers: &mut Vec<(String, 
         viewer_user_id: viewer.into(),
         ..Default::default()
     };
-    let org = server.get_org(org).await.map(|answer| answer.org.unwrap().org_id);
+    let org = server.get_org(org).await.map(|answer| wire::Org { create_time: None, ..answer.org.unwrap() });
     note("org".into(), text_of(org));
     for user in USERS.into_iter().chain(STAFF).chain(["nobody"]) {
         note(format!("member {user}"), text_of(project.member_for(viewer, "acme", user).await));
+        let access = wire::GetAccessRequest {
+            project: project.key.into(),
+            org_id: "acme".into(),
+            user_id: user.into(),
+            viewer_user_id: viewer.into(),
+            ..Default::default()
+        };
+        let access = server.get_access(access).await.map(|answer| (answer.roles, answer.access));
+        note(format!("access of {user}"), text_of(access));
+    }
+    for permission in [ABILITIES[0], "spy.on"] {
+        let (mut pages, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = wire::ListMembersWithPermissionRequest {
+                project: project.key.into(),
+                org_id: "acme".into(),
+                permission: permission.into(),
+                viewer_user_id: viewer.into(),
+                page_size: 1,
+                page_token,
+                ..Default::default()
+            };
+            match server.list_members_with_permission(request).await {
+                Err(status) => {
+                    pages.push(text_of::<()>(Err(status)));
+                    break;
+                }
+                Ok(page) => {
+                    pages.push(format!("{:?}", page.members));
+                    page_token = page.next_page_token;
+                    if page_token.is_empty() {
+                        break;
+                    }
+                }
+            }
+        }
+        note(format!("who can {permission}"), pages.join("\n"));
     }
     let filters =
         [("", ""), ("Member", ""), ("Clerk", ""), ("Support", ""), ("Suport", ""), ("", "spy.on"), ("", ABILITIES[0])];
@@ -338,6 +407,12 @@ async fn preview_as(project: Project<'_>, acting: &str, plan: &Plan, answers: &m
         let removed = server.remove_member(remove).await.map(|answer| answer.impact);
         note(format!("remove {target}"), text_of(removed));
     }
+    for name in ["Owner", "Member", "Support", "Suport"] {
+        let mut domains = project.setting_domain(acting, "new.example", &[name]);
+        domains.validate_only = true;
+        let set = server.set_org_domains(domains).await.map(|answer| (answer.domains, answer.impact));
+        note(format!("set a domain with {name}"), text_of(set));
+    }
     let delete = wire::DeleteOrgRequest {
         project: project.key.into(),
         org_id: "acme".into(),
@@ -358,9 +433,10 @@ fn writes<'a>(random: &mut Random, plan: &Plan, customers: &[&'a str]) -> Vec<(&
         let acting = if random.below(2) == 0 { "ann" } else { random.pick(customers) };
         let name = random.pick(&VISIBLE);
         let given = if random.below(3) == 0 { temporary(name, plan.expiry) } else { role(name) };
-        let write = match random.below(5) {
+        let write = match random.below(6) {
             0 | 1 => Write::Add(given),
             2 | 3 => Write::Set(given),
+            4 => Write::Domain(random.pick(&["acme.example", "new.example"]), name),
             _ => Write::Remove,
         };
         (acting, random.pick(&targets), write)
@@ -371,6 +447,7 @@ fn writes<'a>(random: &mut Random, plan: &Plan, customers: &[&'a str]) -> Vec<(&
 enum Write {
     Add(wire::RoleAssignment),
     Set(wire::RoleAssignment),
+    Domain(&'static str, &'static str),
     Remove,
 }
 
@@ -387,15 +464,19 @@ async fn apply(
             Write::Add(given) => project
                 .add_by(acting, "acme", target, std::slice::from_ref(given))
                 .await
-                .map(|answer| (answer.member, answer.impact)),
+                .map(|answer| (format!("{:?}", answer.member), answer.impact)),
             Write::Set(given) => project
                 .set_by(acting, "acme", target, std::slice::from_ref(given))
                 .await
-                .map(|answer| (answer.member, answer.impact)),
+                .map(|answer| (format!("{:?}", answer.member), answer.impact)),
+            Write::Domain(domain, role) => server
+                .set_org_domains(project.setting_domain(acting, domain, &[role]))
+                .await
+                .map(|answer| (format!("{:?}", answer.domains), answer.impact)),
             Write::Remove => {
                 let request =
                     wire::RemoveMemberRequest { acting_user_id: (*acting).into(), ..project.removing("acme", target) };
-                server.remove_member(request).await.map(|answer| (None, answer.impact))
+                server.remove_member(request).await.map(|answer| (String::new(), answer.impact))
             }
         };
         accepted += usize::from(answer.is_ok());
@@ -435,7 +516,13 @@ async fn compare(server: &Server, seed: u64, multi: bool) {
     let accepted = apply(plain, &writes, &mut plain_answers).await;
     apply(with_internal, &writes, &mut internal_answers).await;
     assert!(seed != 7 || accepted >= 3, "{plain_answers:#?}");
-    for user in customers.into_iter().chain(["new", "newer"]) {
+    for domain in ["acme.example", "new.example"] {
+        let joined = |answer| (format!("joined by {domain}"), answer);
+        let user = domain.replace('.', "-");
+        plain_answers.push(joined(plain.join(&user, domain).await));
+        internal_answers.push(joined(with_internal.join(&user, domain).await));
+    }
+    for user in customers.iter().copied().chain(["new", "newer"]) {
         read_as(plain, user, &mut plain_answers).await;
         read_as(with_internal, user, &mut internal_answers).await;
     }
@@ -443,6 +530,26 @@ async fn compare(server: &Server, seed: u64, multi: bool) {
     for ((what, plain), (_, with_internal)) in plain_answers.into_iter().zip(internal_answers) {
         assert_eq!(plain, with_internal, "seed {seed}, multi {multi}, after the writes: {what}");
     }
+    without_domains_in_sight(plain, &plan, &customers, seed).await;
+}
+
+/// Changes the domains, and asserts that the answers to users without the ability to see them stay the same.
+async fn without_domains_in_sight(project: Project<'_>, plan: &Plan, customers: &[&str], seed: u64) {
+    let mut blind = vec!["nobody"];
+    for user in customers {
+        if project.check("acme", user, EDIT_ORG_ACCESS).await != wire::Decision::Allowed {
+            blind.push(user);
+        }
+    }
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for (domain, answers) in [("first.example", &mut before), ("second.example", &mut after)] {
+        project.set_domain(domain).await;
+        for user in &blind {
+            read_as(project, user, answers).await;
+            preview_as(project, user, plan, answers).await;
+        }
+    }
+    assert_eq!(before, after, "seed {seed}, multi {}", plan.multi);
 }
 
 #[test]

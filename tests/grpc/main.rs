@@ -10,6 +10,7 @@ mod support;
 
 mod contract;
 mod fixture;
+mod random;
 mod raw;
 mod refusals;
 mod server;
@@ -29,6 +30,8 @@ mod domains;
 mod etags;
 mod health;
 mod impact;
+mod insights;
+mod interleaved_lists;
 mod internal;
 mod internal_hidden;
 mod invitation_input;

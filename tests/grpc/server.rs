@@ -8,6 +8,7 @@ use rolecall::domain::Revision;
 use rolecall::domain::commands::group::Commit;
 use rolecall::grpc::app::App;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::insights_service_client::InsightsServiceClient;
 use rolecall::grpc::generated::invitation_service_client::InvitationServiceClient;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
 use rolecall::grpc::generated::org_service_client::OrgServiceClient;
@@ -266,6 +267,9 @@ rpcs! {
         list_invitations(ListInvitationsRequest) -> ListInvitationsResponse;
         revoke_invitation(RevokeInvitationRequest) -> RevokeInvitationResponse;
         accept_invitation(AcceptInvitationRequest) -> AcceptInvitationResponse;
+    }
+    InsightsServiceClient {
+        get_insights(GetInsightsRequest) -> GetInsightsResponse;
     }
     CheckServiceClient {
         check(CheckRequest) -> CheckResponse;

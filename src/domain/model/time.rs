@@ -10,9 +10,29 @@ impl Time {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
+    /// Returns the UTC day. A clock outside of the years 1970 to 2149 gets the nearest day of them.
+    pub fn day(self) -> Day {
+        const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+        Day(u16::try_from((self.0 / DAY_MICROS).max(0)).unwrap_or(u16::MAX))
+    }
+
     /// Returns the next distinct time.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+/// A UTC day: the number of days since 1970-01-01.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(pub u16);
+
+impl Day {
+    /// No org was active on it, and no day is before it.
+    pub const NEVER: Self = Self(0);
+
+    /// Returns the day `days` earlier.
+    pub fn minus(self, days: u16) -> Self {
+        Self(self.0.saturating_sub(days))
     }
 }
 

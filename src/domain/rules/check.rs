@@ -4,6 +4,7 @@ use crate::domain::collections::hash::TextHash;
 use crate::domain::model::id::{PermissionId, RoleId};
 use crate::domain::model::project::RoleStructure;
 use crate::domain::model::time::Time;
+use crate::domain::rules::activity::AllowedMember;
 use crate::domain::rules::role_state::{RecordedRole, RoleState};
 use crate::domain::rules::usage::Recorded;
 use crate::domain::state::org::Org;
@@ -65,7 +66,17 @@ impl Decision {
 
 impl Project {
     pub fn check(&self, ask: &Ask<'_>, now: Time) -> Decision {
-        self.check_in(self.org(ask.org_id).map(AsRef::as_ref), ask, now)
+        self.check_noting(ask, now, |_| {})
+    }
+
+    /// Answers as `check`. Passes the member to `allowed` if the decision is ALLOWED.
+    pub fn check_noting(&self, ask: &Ask<'_>, now: Time, allowed: impl FnOnce(AllowedMember<'_>)) -> Decision {
+        let (org, user) = (self.org(ask.org_id).map(AsRef::as_ref), self.hash(ask.user_id));
+        let decision = self.decide_question(org, ask.question, user, now);
+        if let (Decision::Allowed, Some(org)) = (decision, org) {
+            allowed(AllowedMember { project: self, org, user });
+        }
+        decision
     }
 
     /// Answers as if this were the org that `ask` names.
@@ -73,8 +84,14 @@ impl Project {
         self.decide_question(org, ask.question, self.hash(ask.user_id), now)
     }
 
-    /// Answers many checks from this one state, in their order.
-    pub fn check_batch<'a>(&self, asks: impl Iterator<Item = Ask<'a>>, now: Time, out: &mut Vec<Decision>) {
+    /// Answers many checks from this one state, in their order. Passes the member of each allowed one to `allowed`.
+    pub fn check_batch<'a>(
+        &self,
+        asks: impl Iterator<Item = Ask<'a>>,
+        now: Time,
+        out: &mut Vec<Decision>,
+        mut allowed: impl FnMut(AllowedMember<'_>),
+    ) {
         // Rows of one batch often repeat the org or the permission of the row before.
         let mut last_org: (&str, Option<&Org>) = ("", None);
         let mut last_permission: (&str, Option<PermissionId>) = ("", None);
@@ -83,7 +100,7 @@ impl Project {
                 last_org = (ask.org_id, self.org(ask.org_id).map(AsRef::as_ref));
             }
             let user = self.hash(ask.user_id);
-            out.push(match ask.question {
+            let decision = match ask.question {
                 Question::Permission(permission) => {
                     if last_permission.0 != permission {
                         last_permission = (permission, self.permission_named(permission));
@@ -91,7 +108,11 @@ impl Project {
                     self.decide_permission(last_org.1, last_permission.1, user, now)
                 }
                 question => self.decide_question(last_org.1, question, user, now),
-            });
+            };
+            if let (Decision::Allowed, Some(org)) = (decision, last_org.1) {
+                allowed(AllowedMember { project: self, org, user });
+            }
+            out.push(decision);
         }
     }
 
@@ -207,7 +228,7 @@ impl Project {
     /// Returns what is recorded of a member. A set without roles only waits to be purged: its holders are no members
     /// (R4).
     #[inline]
-    fn member_recorded<'a>(&'a self, org: &'a Org, user: TextHash) -> Option<Recorded<'a>> {
+    pub(in crate::domain) fn member_recorded<'a>(&'a self, org: &'a Org, user: TextHash) -> Option<Recorded<'a>> {
         self.recorded(org, user, org.slot(user)?).filter(|recorded| !recorded.set.roles.is_empty())
     }
 

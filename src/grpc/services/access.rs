@@ -70,6 +70,7 @@ fn as_check(request: wire::ExplainRequest) -> wire::CheckRequest {
             Question::AllOf(list) => Asked::AllOf(list),
             Question::AnyOf(list) => Asked::AnyOf(list),
         }),
+        no_activity: true,
         consistency: request.consistency,
     }
 }

@@ -7,7 +7,9 @@ use tonic::{Request, Response, Status};
 use crate::clock;
 use crate::domain::model::name::{BadName, permission_name, role_name};
 use crate::domain::model::refusal::Noun;
-use crate::domain::{Ask, Decision, Project, Question};
+use crate::domain::model::time::Day;
+use crate::domain::rules::activity::AllowedMember;
+use crate::domain::{Ask, Decision, Project, Question, Time};
 use crate::engine::Published;
 use crate::grpc::app::App;
 use crate::grpc::generated::check_service_server::CheckService;
@@ -35,7 +37,10 @@ impl CheckService for CheckApi {
         let published = self.0.at(request.consistency.as_ref(), deadline).await?;
         let project = project(&published, &request.project)?;
         let now = clock::now();
-        let decision = project.check(&Ask { org_id: &request.org_id, user_id: &request.user_id, question }, now);
+        let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
+        let (activity, day) = (&self.0.engine.activity, activity_day(request.no_activity, now));
+        let noted = |member: AllowedMember<'_>| activity.note(activity.load().of(project.id), day, member, now);
+        let decision = project.check_noting(&ask, now, noted);
         Ok(Response::new(CheckResponse {
             allowed: decision == Decision::Allowed,
             decision: decision as i32,
@@ -53,13 +58,17 @@ impl CheckService for CheckApi {
         let now = clock::now();
         let defaults = request.defaults.clone().unwrap_or_default();
         let decisions = Vec::with_capacity(request.items.len());
+        let (activity, day) = (&self.0.engine.activity, activity_day(request.no_activity, now));
         let mut answers = Answers { decisions, errors: Vec::new(), errors_total: 0 };
         let mut scratch = Vec::with_capacity(ITEMS_A_TURN.min(request.items.len()));
         for items in request.items.chunks(ITEMS_A_TURN) {
             if !answers.decisions.is_empty() {
                 tokio::task::yield_now().await;
             }
-            answers.answer(project, items, &defaults, now, &mut scratch);
+            let days = activity.load();
+            let noted = days.of(project.id);
+            let allowed = |member: AllowedMember<'_>| activity.note(noted, day, member, now);
+            answers.answer(project, items, &defaults, now, &mut scratch, allowed);
         }
         Ok(Response::new(BatchCheckResponse {
             decisions: answers.decisions,
@@ -106,8 +115,9 @@ impl Answers {
         project: &Project,
         items: &[CheckItem],
         defaults: &CheckItem,
-        now: crate::domain::Time,
+        now: Time,
         scratch: &mut Vec<Decision>,
+        allowed: impl FnMut(AllowedMember<'_>),
     ) {
         let first = self.decisions.len();
         let mut malformed = Vec::new();
@@ -132,12 +142,17 @@ impl Answers {
             user_id,
             question: Question::Permission(permission),
         });
-        project.check_batch(asks, now, scratch);
+        project.check_batch(asks, now, scratch, allowed);
         self.decisions.extend(scratch.iter().map(|&decision| decision as i32));
         for at in malformed {
             self.decisions[at] = crate::wire::Decision::Unspecified as i32;
         }
     }
+}
+
+/// Returns the day on which a check may make an org active (U4).
+fn activity_day(no_activity: bool, now: Time) -> Day {
+    if no_activity { Day::NEVER } else { now.day() }
 }
 
 /// Returns org, user and permission of an item. Takes empty fields from the defaults.

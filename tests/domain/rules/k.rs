@@ -122,11 +122,11 @@ fn k3_a_batch_is_answered_in_the_order_asked_at_one_instant() {
     let project = world.state.project_keyed("default").unwrap();
     // Decisions are appended to `out`.
     let mut decisions = vec![UserBlocked];
-    project.check_batch(rows.iter().map(ask), seconds(60), &mut decisions);
+    project.check_batch(rows.iter().map(ask), seconds(60), &mut decisions, |_| {});
     assert_eq!(decisions[1..], rows.map(|(.., decision)| decision));
     assert_eq!(decisions[0], UserBlocked);
     decisions.clear();
-    project.check_batch(rows.iter().rev().map(ask), seconds(60), &mut decisions);
+    project.check_batch(rows.iter().rev().map(ask), seconds(60), &mut decisions, |_| {});
     assert!(decisions.iter().eq(rows.iter().rev().map(|(.., decision)| decision)));
 }
 

@@ -9,7 +9,7 @@ use crate::domain::model::id::{ProjectId, RoleMappingId, RoleSetId};
 use crate::domain::state::change::MembershipKey;
 use crate::store::StoreError;
 use crate::store::ids::{number, revision_number};
-use crate::store::schema::{fallback, membership, org, role_origin, temporary_role};
+use crate::store::schema::{fallback, membership, org, org_activity, role_origin, temporary_role};
 use crate::store::sql::Sql;
 use crate::store::write::rows::{delete, upsert};
 
@@ -19,6 +19,10 @@ const ORGS_A_STATEMENT: usize = 10_000;
 /// The row of a deleted org stays, marked as deleted: the changes refer to it by number. It is deleted with its project.
 pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     delete::<org::Entity>(tx, &[org::Column::Project, org::Column::No], &deleted(&all.orgs)).await?;
+    let purged = all.orgs.iter().filter(|(_, last)| last.after.is_none_or(|record| record.lifecycle.is_purged()));
+    let purged: Vec<Value> = purged.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
+    let columns = [org_activity::Column::Project, org_activity::Column::Org];
+    delete::<org_activity::Entity>(tx, &columns, &purged).await?;
     let rows = all.orgs.iter().filter_map(|(key, last)| {
         let record = last.after?;
         Some(org::Model {
