@@ -19,7 +19,7 @@ line do not count.
 
 JSON (--json), one object:
   project                     what was asked about
-  orgs, visible_members, internal_members
+  orgs, visible_members, internal_members, pending_invitations
                               numbers; a user counts in each org
   daily_active_orgs, weekly_active_orgs, monthly_active_orgs
                               the orgs that were active today, in the last 7 and in the last 30 days
@@ -56,6 +56,7 @@ impl Answer for Shown {
             ("orgs", self.answer.orgs),
             ("visible members", self.answer.visible_members),
             ("internal members", self.answer.internal_members),
+            ("pending invitations", self.answer.pending_invitations),
             ("active orgs today", self.answer.daily_active_orgs),
             ("active orgs in 7 days", self.answer.weekly_active_orgs),
             ("active orgs in 30 days", self.answer.monthly_active_orgs),

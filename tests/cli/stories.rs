@@ -5,6 +5,7 @@ mod downgrade;
 mod first_customers;
 mod like_stripe;
 mod mars_and_earth;
+mod people;
 mod staff;
 
 use std::path::Path;
