@@ -90,7 +90,7 @@ fn state(invitation: &Invitation) -> String {
 
 /// Returns the expiry to the second.
 pub fn expiry(invitation: &Invitation) -> String {
-    let Some(mut expire_time) = invitation.expire_time else { return String::new() };
-    expire_time.nanos = 0;
-    expire_time.to_string()
+    let Some(mut time) = invitation.expire_time else { return String::new() };
+    time.nanos = 0;
+    time.to_string()
 }

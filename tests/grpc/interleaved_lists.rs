@@ -17,6 +17,8 @@ const ADDRESS: &str = "ann@acme.example";
 /// The rows that exist throughout. Each has a guest before it and one after it.
 const STAYING: usize = 7;
 const LISTINGS: usize = 5;
+/// Writes and pages of a listing after which the writer stops: new invitations come last, so their list would never end.
+const HISTORY_MAX: usize = 100;
 
 /// What a list lists, and so what the writer adds and removes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,8 @@ enum Churn {
     Admin,
     /// Members of acme who are blocked for a while.
     Block,
+    /// Pending invitations to acme.
+    Invitation,
     /// Orgs that ann is a member of.
     Membership,
     Org,
@@ -75,7 +79,7 @@ macro_rules! list {
 
 /// Every RPC that lists, with the arguments that make it read in another way.
 #[rustfmt::skip]
-const LISTS: [List; 22] = [
+const LISTS: [List; 24] = [
     list!("members", "MembershipService/ListMembers", Member,
         list_members(ListMembersRequest { project: "members", org_id: ACME }).members.user_id),
     list!("members-of-role", "MembershipService/ListMembers", Admin,
@@ -88,6 +92,10 @@ const LISTS: [List; 22] = [
         list_members_with_permission(ListMembersWithPermissionRequest { project: "who-can", org_id: ACME, permission: "rolecall::can_invite" }).members.user_id),
     list!("who-can-and-blocks", "CheckService/ListMembersWithPermission", Block,
         list_members_with_permission(ListMembersWithPermissionRequest { project: "who-can-and-blocks", org_id: ACME, permission: "rolecall::can_invite" }).members.user_id),
+    list!("invitations", "InvitationService/ListInvitations", Invitation,
+        list_invitations(ListInvitationsRequest { project: "invitations", org_id: ACME, viewer_user_id: ANN }).invitations.email),
+    list!("invitations-pending", "InvitationService/ListInvitations", Invitation,
+        list_invitations(ListInvitationsRequest { project: "invitations-pending", org_id: ACME, states: [wire::InvitationState::Pending as i32] }).invitations.email),
     list!("memberships", "MembershipService/ListUserMemberships", Membership,
         list_user_memberships(ListUserMembershipsRequest { project: "memberships", user_id: ANN }).memberships.org_id),
     list!("memberships-full", "MembershipService/ListUserMemberships", Membership,
@@ -161,7 +169,8 @@ impl List {
             let (mut rows, mut token, mut history) = (Vec::new(), String::new(), Vec::new());
             loop {
                 let writer = async {
-                    for _ in 0..=random.below(3) {
+                    let writes = if history.len() < HISTORY_MAX { 1 + random.below(3) } else { 0 };
+                    for _ in 0..writes {
                         let guest = random.below(guests.len());
                         let (name, is_there) = &mut guests[guest];
                         *is_there = !*is_there;
@@ -191,6 +200,7 @@ impl List {
     fn staying(&self) -> Vec<String> {
         match self.churn {
             Churn::Template => ["b2b", "empty"].map(String::from).into(),
+            Churn::Invitation => (0..STAYING).map(|number| format!("row-{number}@acme.example")).collect(),
             _ => (0..STAYING).map(|number| format!("row-{number}")).collect(),
         }
     }
@@ -241,6 +251,7 @@ impl Churn {
                 let request = wire::UnblockUserRequest { project: key, user_id: name.into(), ..Default::default() };
                 server.unblock_user(request).await.unwrap();
             }
+            Self::Invitation => drop(project.invite(ACME, name, &["Member"]).await),
             Self::Membership => drop(project.add(name, ANN, &[temporary("Admin", in_an_hour())]).await),
             Self::Org => {
                 let request = wire::CreateOrgRequest {
@@ -288,6 +299,14 @@ impl Churn {
             Self::Block => {
                 let request = wire::BlockUserRequest { project: key, user_id: name, ..Default::default() };
                 server.block_user(request).await.unwrap();
+            }
+            Self::Invitation => {
+                let states = vec![wire::InvitationState::Pending.into()];
+                let request =
+                    wire::ListInvitationsRequest { project: key, org_id: ACME.into(), states, ..Default::default() };
+                let pending = server.list_invitations(request).await.unwrap().invitations;
+                let invitation = pending.iter().find(|invitation| invitation.email == name).unwrap();
+                server.revoke_invitation(project.revoking(invitation, "")).await.unwrap();
             }
             Self::Membership => project.remove(&name, ANN).await,
             Self::Org => drop(project.delete_org(&name).await),

@@ -6,6 +6,7 @@ use rolecall::engine::Token;
 use rolecall::wire::{self, InvitationState};
 
 use crate::fixture::{Project, roles, soon, wait_until};
+use crate::random::Random;
 use crate::refusals::refused;
 use crate::server::{Server, on_both};
 
@@ -25,21 +26,11 @@ impl Project<'_> {
     }
 }
 
-/// Numbers that depend on the seed only.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
 /// Creates, accepts, revokes and replaces invitations, but none whose address contains `stays`.
 async fn write_something(server: &Server, random: &mut Random, number: &mut u64) {
     let project = server.single();
     *number += 1;
-    let role = ["Member", "Admin", "Owner"][random.below(3) as usize];
+    let role = ["Member", "Admin", "Owner"][random.below(3)];
     let created = project.invite("acme", &format!("new{number}@acme.example"), &[role]).await;
     match random.below(4) {
         0 => drop(project.accept(&created, &format!("user-{number}")).await),
