@@ -34,6 +34,8 @@ enum Churn {
     Subscription,
     /// Orgs that list the domain of [`ADDRESS`].
     Domain,
+    /// Pending invitations to acme, each of its own address. The listing goes on by id, so what comes again is a new row.
+    Invitation,
     Project,
     Permission,
     Role,
