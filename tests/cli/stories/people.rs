@@ -173,25 +173,25 @@ fn an_invitation_waits(story: Story<'_>) {
         .step("Paid is like Default.")
         .call("RoleMappingService/CreateRoleMapping", json!({"name": "Paid", "duplicate_of": "Default"}))
         .works();
-    let subscribe = |mapping: &str| {
-        story
-            .step(&format!("Acme moves to {mapping}."))
-            .call("SubscriptionService/SubscribeOrg", json!({"org_id": "acme", "role_mapping": mapping}))
-            .works();
+    let subscribe = |mapping: &str, strategy: &str| {
+        let on_disabled = json!({"strategy": format!("DISABLED_ROLE_STRATEGY_{strategy}")});
+        let body = json!({"org_id": "acme", "role_mapping": mapping, "on_disabled": on_disabled});
+        story.step(&format!("Acme moves to {mapping}.")).call("SubscriptionService/SubscribeOrg", body)
     };
-    subscribe("Paid");
+    subscribe("Paid", "REJECT").works();
     story
         .step("Default has no Admin any more.")
-        .call("RoleMappingService/UpdateRoleMapping", json!({"name": "Default", "disable": ["Admin"]}))
+        .call("RoleMappingService/UpdateRoleMapping", json!({"name": "Default", "disable_roles": ["Admin"]}))
         .works();
     let invitation = invited(story, "ann", "dora", "Admin");
-    subscribe("Default");
+    subscribe("Default", "REJECT").refused_with("ROLES_WOULD_BE_DISABLED", "1 pending invitation");
+    subscribe("Default", "SUSPEND").works();
     waits(story, &invitation, "ROLE_DISABLED");
     let accept = || story.step("Dora accepts.").call(ACCEPT, accepting(&invitation, "dora"));
     accept().refused_with("ROLE_DISABLED", "");
     waits(story, &invitation, "ROLE_DISABLED");
 
-    subscribe("Paid");
+    subscribe("Paid", "REJECT").works();
     waits(story, &invitation, "");
     accept().answers(json!({"member": {"roles": [{"role": "Admin"}]}}));
     story.may("dora", "acme", INVITE, "ALLOWED");
