@@ -17,8 +17,9 @@ const ADDRESS: &str = "ann@acme.example";
 /// The rows that exist throughout. Each has a guest before it and one after it.
 const STAYING: usize = 7;
 const LISTINGS: usize = 5;
-/// Writes and pages of a listing after which the writer stops: new invitations come last, so their list would never end.
-const HISTORY_MAX: usize = 100;
+/// The writer stops after these pages, so that a list in order of creation comes to its end.
+const BUSY_PAGES: usize = 3 * STAYING;
+const PENDING: [i32; 1] = [wire::InvitationState::Pending as i32];
 
 /// What a list lists, and so what the writer adds and removes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,6 @@ enum Churn {
     Admin,
     /// Members of acme who are blocked for a while.
     Block,
-    /// Pending invitations to acme.
-    Invitation,
     /// Orgs that ann is a member of.
     Membership,
     Org,
@@ -38,6 +37,8 @@ enum Churn {
     Subscription,
     /// Orgs that list the domain of [`ADDRESS`].
     Domain,
+    /// Invitations to acme. A guest that is invited again is the last row.
+    Invitation,
     Project,
     Permission,
     Role,
@@ -93,9 +94,9 @@ const LISTS: [List; 24] = [
     list!("who-can-and-blocks", "CheckService/ListMembersWithPermission", Block,
         list_members_with_permission(ListMembersWithPermissionRequest { project: "who-can-and-blocks", org_id: ACME, permission: "rolecall::can_invite" }).members.user_id),
     list!("invitations", "InvitationService/ListInvitations", Invitation,
-        list_invitations(ListInvitationsRequest { project: "invitations", org_id: ACME, viewer_user_id: ANN }).invitations.email),
+        list_invitations(ListInvitationsRequest { project: "invitations", org_id: ACME }).invitations.email),
     list!("invitations-pending", "InvitationService/ListInvitations", Invitation,
-        list_invitations(ListInvitationsRequest { project: "invitations-pending", org_id: ACME, states: [wire::InvitationState::Pending as i32] }).invitations.email),
+        list_invitations(ListInvitationsRequest { project: "invitations-pending", org_id: ACME, viewer_user_id: ANN, states: PENDING }).invitations.email),
     list!("memberships", "MembershipService/ListUserMemberships", Membership,
         list_user_memberships(ListUserMembershipsRequest { project: "memberships", user_id: ANN }).memberships.org_id),
     list!("memberships-full", "MembershipService/ListUserMemberships", Membership,
@@ -167,9 +168,9 @@ impl List {
         for listing in 0..LISTINGS {
             let page_size = 1 + random.below(5) as i32;
             let (mut rows, mut token, mut history) = (Vec::new(), String::new(), Vec::new());
-            loop {
+            for pages in 0.. {
                 let writer = async {
-                    let writes = if history.len() < HISTORY_MAX { 1 + random.below(3) } else { 0 };
+                    let writes = if pages < BUSY_PAGES { 1 + random.below(3) } else { 0 };
                     for _ in 0..writes {
                         let guest = random.below(guests.len());
                         let (name, is_there) = &mut guests[guest];
@@ -229,6 +230,19 @@ impl Project<'_> {
         };
         self.server.set_org_domains(request).await.unwrap();
     }
+
+    /// Revokes the pending invitation of an address to acme.
+    async fn revoke(self, email: &str) {
+        let request = wire::ListInvitationsRequest {
+            project: self.key.into(),
+            org_id: ACME.into(),
+            states: PENDING.into(),
+            ..Default::default()
+        };
+        let pending = self.server.list_invitations(request).await.unwrap().invitations;
+        let invitation = pending.iter().find(|invitation| invitation.email == email).unwrap();
+        self.server.revoke_invitation(self.revoking(invitation, "")).await.unwrap();
+    }
 }
 
 impl Churn {
@@ -251,7 +265,6 @@ impl Churn {
                 let request = wire::UnblockUserRequest { project: key, user_id: name.into(), ..Default::default() };
                 server.unblock_user(request).await.unwrap();
             }
-            Self::Invitation => drop(project.invite(ACME, name, &["Member"]).await),
             Self::Membership => drop(project.add(name, ANN, &[temporary("Admin", in_an_hour())]).await),
             Self::Org => {
                 let request = wire::CreateOrgRequest {
@@ -264,6 +277,7 @@ impl Churn {
             }
             Self::Subscription => project.subscribe(name, "Paid").await,
             Self::Domain => project.set_domains(name, &["acme.example"]).await,
+            Self::Invitation => drop(project.invite(ACME, name, &[]).await),
             Self::Project => {
                 let request = wire::CreateProjectRequest {
                     key: name.into(),
@@ -300,18 +314,11 @@ impl Churn {
                 let request = wire::BlockUserRequest { project: key, user_id: name, ..Default::default() };
                 server.block_user(request).await.unwrap();
             }
-            Self::Invitation => {
-                let states = vec![wire::InvitationState::Pending.into()];
-                let request =
-                    wire::ListInvitationsRequest { project: key, org_id: ACME.into(), states, ..Default::default() };
-                let pending = server.list_invitations(request).await.unwrap().invitations;
-                let invitation = pending.iter().find(|invitation| invitation.email == name).unwrap();
-                server.revoke_invitation(project.revoking(invitation, "")).await.unwrap();
-            }
             Self::Membership => project.remove(&name, ANN).await,
             Self::Org => drop(project.delete_org(&name).await),
             Self::Subscription => project.subscribe(&name, "Default").await,
             Self::Domain => project.set_domains(&name, &[]).await,
+            Self::Invitation => project.revoke(&name).await,
             Self::Project => {
                 let request = wire::DeleteProjectRequest { project: name.clone(), confirm: name, ..Default::default() };
                 server.delete_project(request).await.unwrap();
