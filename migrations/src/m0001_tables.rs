@@ -66,13 +66,14 @@ impl MigrationTrait for Migration {
     }
 }
 
-const INDEXES: [(&str, &str, &[&str]); 9] = [
+const INDEXES: [(&str, &str, &[&str]); 10] = [
     ("changes_by_object", "changes", &["project", "org", "user_id", "revision"]),
     ("requests_by_age", "requests", &["used_at"]),
     ("role_set_roles_by_role", "role_set_roles", &["project", "role", "role_set"]),
     ("grants_by_permission", "grants", &["project", "permission", "role_mapping"]),
     ("memberships_by_user", "memberships", &["project", "user_id", "org"]),
     ("memberships_by_role_set", "memberships", &["project", "org", "role_set", "user_id"]),
+    ("invitations_by_role_set", "invitations", &["project", "org", "role_set"]),
     ("invitations_by_age", "invitations", &["settled_at"]),
     ("org_domains_by_domain", "org_domains", &["project", "domain", "org"]),
     ("aliases_by_object", "aliases", &["project", "noun", "id"]),

@@ -6,10 +6,16 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use rolecall::domain::commands::command::{CreateInvitations, NewInvitation, RevokeInvitation};
 use rolecall::domain::commands::group::{Commit, Known, KnownRequest, Verdict, Work, decide_group};
-use rolecall::domain::{Call, Change, ProjectKey, Reason, RequestKey, Revision, State, Terms, Time, decide};
+use rolecall::domain::model::email::EmailAddress;
+use rolecall::domain::model::invitation::{InvitationId, InvitationState};
+use rolecall::domain::{
+    Call, Change, Command, OrgId, ProjectKey, Reason, RequestKey, Revision, State, Terms, Time, decide,
+};
 use rolecall::limits::Limits;
 
+use crate::fixture::{seconds, world};
 use crate::model::Answer;
 use crate::placeholders;
 use crate::random_history::{Digest, History, config, empty_state, history};
@@ -154,4 +160,30 @@ proptest! {
             in_groups.committed.into_iter().map(|commit| (commit.revision, commit.changes)).collect();
         prop_assert_eq!(committed, one_by_one.committed);
     }
+}
+
+/// A commit by a clock that was ahead makes the next commit times later than the expiry of an invitation.
+#[test]
+fn an_invitation_revoked_in_time_is_revoked_even_if_its_commit_time_is_later_than_its_expiry() {
+    let mut world = world("org acme by ann");
+    world.at(100).run("org globex by ann");
+    world.at(1);
+    let org_id = || OrgId::parse("acme").unwrap();
+    let project = ProjectKey::default_project;
+    let id = InvitationId(1);
+    let row = NewInvitation {
+        id,
+        email: EmailAddress::parse("bea@acme.example").unwrap(),
+        roles: vec![],
+        expire_time: Some(seconds(50)),
+        replace: false,
+    };
+    let create = CreateInvitations { project: project(), org_id: org_id(), rows: vec![row], batch: false };
+    world.decide(&Command::CreateInvitations(create)).unwrap();
+    let command = Command::RevokeInvitation(RevokeInvitation { project: project(), org_id: org_id(), id });
+    let work = Work { command, call: crate::history_runner::call(), tag: 1 };
+    let group = decide_group(world.state.clone(), &[work], &Known::new(), world.now, &world.limits);
+    let [Change::Invitation(edit)] = &*group.commits[0].changes else { panic!("one invitation is changed") };
+    assert!(group.commits[0].revision.at > seconds(50));
+    assert_eq!(edit.after.as_ref().unwrap().state(world.now), InvitationState::Revoked);
 }

@@ -12,8 +12,9 @@ use crate::domain::state::change::{Change, Edit, MembershipKey};
 use crate::domain::state::project::Project;
 use crate::limits::PURGE_ROWS_MAX;
 
-/// Removes the roles that expired long ago from a chunk of members, and as many invitations from the State. Members without other roles are removed first: that needs
-/// no new role set, and may free some. At the limit of role sets the command does what it can.
+/// Removes roles that expired long ago from a chunk of members, then settles invitations that expired long ago, up to
+/// the size of the chunk. Members without other roles are removed first: that needs no new role set, and may free some.
+/// At the limit of role sets the command does what it can.
 pub fn remove(draft: &mut Draft<'_>, command: &RemoveExpired) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let mut with_other_roles = Vec::new();

@@ -73,8 +73,7 @@ pub fn revoke(draft: &mut Draft<'_>, command: &RevokeInvitation) -> Result<Outco
     if record.has_expired(draft.now()) {
         return Err(Refusal::InvitationNotPending { id: command.id, state: InvitationState::Expired });
     }
-    let at = draft.commit_time();
-    settle(draft, &project, org, (command.id, record), None, at);
+    settle(draft, &project, org, (command.id, record), None);
     Ok(Outcome::Removed)
 }
 
@@ -102,8 +101,7 @@ pub fn accept(draft: &mut Draft<'_>, command: &AcceptInvitation) -> Result<Outco
         check_owner(&latest, latest.org_or_refusal(&command.org_id)?, now)?;
     }
     removal::forget(draft, &project, org, &command.user_id);
-    let at = draft.commit_time();
-    settle(draft, &project, org, (command.id, invitation), Some(command.user_id.clone()), at);
+    settle(draft, &project, org, (command.id, invitation), Some(command.user_id.clone()));
     let latest = draft.latest(&project)?;
     let org = latest.org_or_refusal(&command.org_id)?;
     let Some(record) = latest.membership(org, &command.user_id) else { return Err(Refusal::Bug) };
@@ -122,16 +120,14 @@ pub fn revoke_where(
     org: &Org,
     predicate: impl Fn(&InvitationRecord) -> bool,
 ) {
-    let at = draft.commit_time();
     for invitation in org.invitations().into_iter().filter(|invitation| predicate(&invitation.record)) {
-        settle(draft, project, org, (invitation.id, &invitation.record), None, at);
+        settle(draft, project, org, (invitation.id, &invitation.record), None);
     }
 }
 
 /// Settles an invitation that has expired. It stays EXPIRED, and no longer takes memory.
 pub fn settle_expired(draft: &mut Draft<'_>, project: &Project, org: &Org, id: InvitationId) -> Result<(), Refusal> {
-    let at = draft.commit_time();
-    settle(draft, project, org, (id, pending(project, org, id)?), None, at);
+    settle(draft, project, org, (id, pending(project, org, id)?), None);
     Ok(())
 }
 
@@ -158,8 +154,12 @@ fn settle(
     org: &Org,
     (id, record): (InvitationId, &InvitationRecord),
     user: Option<UserId>,
-    at: Time,
 ) {
+    let mut at = draft.commit_time();
+    if !record.has_expired(draft.now()) {
+        // The commit time may be ahead of the clock. Without this an invitation revoked in time would read as EXPIRED.
+        at = at.min(record.expire_time.previous());
+    }
     let roles = project.invited_roles(record).into();
     let after = InvitationRecord { stage: Stage::Settled(Settled { at, user, roles }), ..record.clone() };
     let key = InvitationKey { project: project.id, org: org.no, id };
@@ -192,8 +192,9 @@ impl Inviting<'_> {
         let expire_time = expiry(row.expire_time, now)?;
         self.check_address(draft, row)?;
         self.check_limit(draft, row)?;
-        self.settle_before(draft, row);
+        // Before the change to the pending invitation: a refused row of a batch must change nothing.
         let role_set = role_set::intern(draft, project.id, RoleSet::new(roles))?;
+        self.settle_before(draft, row)?;
         let record = InvitationRecord {
             email: row.email.clone(),
             inviter: self.acting.as_ref().map(|acting| acting.user.clone()),
@@ -241,12 +242,13 @@ impl Inviting<'_> {
     }
 
     /// Settles the pending invitation of the address.
-    fn settle_before(&self, draft: &mut Draft<'_>, row: &NewInvitation) {
-        let Some((before, roles)) = self.before(draft, row) else { return };
-        let stage = Stage::Settled(Settled { at: draft.commit_time(), user: None, roles });
-        let after = InvitationRecord { stage, ..before.record.clone() };
-        let key = InvitationKey { project: self.project.id, org: self.org.no, id: before.id };
-        draft.edit(Change::Invitation(Edit { key, before: Some(before.record.clone()), after: Some(after) }));
+    fn settle_before(&self, draft: &mut Draft<'_>, row: &NewInvitation) -> Result<(), Refusal> {
+        let latest = draft.latest(self.project)?;
+        let before = self.before(draft, row);
+        if let Some((before, _)) = before {
+            settle(draft, &latest, self.org, (before.id, &before.record), None);
+        }
+        Ok(())
     }
 
     /// Refuses one more pending invitation than the org may have (P7). At the limit, expired ones are settled first, once

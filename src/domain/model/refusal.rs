@@ -132,7 +132,7 @@ pub enum Refusal {
     InvitationExpiryPast,
     #[error("an invitation is valid for at most {INVITATION_DAYS_MAX} days; set an earlier `expire_time`")]
     InvitationExpiryTooLate,
-    #[error("no live role of the viewer grants `{permission}`; without it viewers see only themselves")]
+    #[error("no live role of the viewer grants `{permission}`, which this call needs")]
     ViewerMissingPermission { permission: &'static str },
     #[error("the name or prefix `{reserved}` is reserved; choose another name")]
     ReservedName { reserved: &'static str },

@@ -20,6 +20,11 @@ impl Time {
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// Returns the distinct time before.
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 /// A UTC day: the number of days since 1970-01-01.

@@ -1,7 +1,6 @@
 //! Writes invitations.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, Value};
+use sea_orm::{DatabaseTransaction, Value};
 
 use super::collapse::Final;
 use crate::domain::model::invitation::{InvitationRecord, Stage};
@@ -11,13 +10,13 @@ use crate::store::ids::{number, revision_number, roles_text};
 use crate::store::schema::invitation::{Column, Entity, Model};
 use crate::store::write::rows::{delete, upsert};
 
+/// Writes the invitations that the group wrote. `memberships` has replaced the role sets of the others.
 pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     let gone = all.invitations.iter().filter(|(_, last)| last.is_deleted());
     let gone = gone.flat_map(|(key, _)| -> [Value; 3] {
         [number(key.project).into(), number(key.org).into(), key.id.to_string().into()]
     });
     delete::<Entity>(tx, &[Column::Project, Column::Org, Column::Id], &gone.collect::<Vec<_>>()).await?;
-    remaps(tx, all).await?;
     settled_of_purged(tx, all).await?;
     let written = all.invitations.iter().filter_map(|(key, last)| Some((key, last.after?, last.revision)));
     let rows: Vec<Model> = written
@@ -52,19 +51,6 @@ fn row(key: &InvitationKey, record: &InvitationRecord, all: &Final<'_>) -> Model
             ..row
         },
     }
-}
-
-/// Replaces role sets of invitations. Those that the group wrote itself are written afterwards.
-async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
-    for (key, sets) in &all.remaps {
-        // The new sets are none of those replaced, so the order does not matter.
-        for (&before, &after) in sets {
-            let update = Entity::update_many().col_expr(Column::RoleSet, Expr::value(number(after)));
-            let of_org = Column::Project.eq(number(key.project)).and(Column::Org.eq(number(key.id)));
-            update.filter(of_org.and(Column::RoleSet.eq(number(before)))).exec(tx).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Deletes the accepted and revoked invitations of purged orgs. Only the database has them. The purger has deleted nearly

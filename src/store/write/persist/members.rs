@@ -119,8 +119,8 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
     Ok(upsert::<role_origin::Entity>(tx, &origins, &[]).await?)
 }
 
-/// Replaces role sets of members, in few statements for many orgs. Members whom the group wrote itself are written
-/// afterwards, so it does not matter what happens to their rows here.
+/// Replaces role sets of members and invitations, in few statements for many orgs. The rows that the group wrote itself
+/// are written afterwards, so it does not matter what happens to them here.
 async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
     let mut moved: BTreeMap<(ProjectId, RoleSetId, RoleSetId), Vec<String>> = BTreeMap::new();
     for (key, sets) in &all.remaps {
@@ -128,21 +128,27 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
             moved.entry((key.project, before, after)).or_default().push(number(key.id).to_string());
         }
     }
-    // Without statistics SQLite would scan all members of the orgs for each set.
+    // Without statistics SQLite would scan all members or invitations of the orgs for each set.
     let sqlite = tx.get_database_backend() == DbBackend::Sqlite;
-    let begin = if sqlite { "INDEXED BY memberships_by_role_set" } else { "" };
+    let indexed = |index: &str| if sqlite { format!("INDEXED BY {index}") } else { String::new() };
+    let members = indexed("memberships_by_role_set");
+    let invitations = indexed("invitations_by_role_set");
     // The new sets are none of those replaced, so the order does not matter.
     for ((project, before, after), orgs) in moved {
         for orgs in orgs.chunks(ORGS_A_STATEMENT) {
-            let mut sql = Sql::default();
-            let (project, before, after) =
-                (sql.bind(number(project)), sql.bind(number(before)), sql.bind(number(after)));
-            sql.push(&format!(
-                "UPDATE memberships {begin} SET role_set = {after}
-                 WHERE project = {project} AND org IN ({}) AND role_set = {before} AND NOT temporary",
-                orgs.join(", ")
-            ));
-            tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+            let orgs = orgs.join(", ");
+            for (table, filter) in
+                [(format!("memberships {members}"), "AND NOT temporary"), (format!("invitations {invitations}"), "")]
+            {
+                let mut sql = Sql::default();
+                let (project, before, after) =
+                    (sql.bind(number(project)), sql.bind(number(before)), sql.bind(number(after)));
+                sql.push(&format!(
+                    "UPDATE {table} SET role_set = {after}
+                     WHERE project = {project} AND org IN ({orgs}) AND role_set = {before} {filter}"
+                ));
+                tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+            }
         }
     }
     Ok(())
