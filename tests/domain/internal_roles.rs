@@ -297,8 +297,9 @@ fn count_start(world: &World, counts: &CaseCounts) {
 fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
     let blocked = vec(select(&["bob", "cid", "Ann", "nobody"][..]), 0..3);
     let removed = proptest::option::weighted(0.9, select(&USERS[2..4]).prop_map(|user| write(user, Write::Remove)));
-    // Both worlds begin with domains, and mostly with a user whom somebody removed.
-    let start = (set_domains(&VISIBLE), removed).prop_map(|(domains, removed)| [Some(domains), removed]);
+    // Both worlds begin with domains and an invitation, and mostly with a user whom somebody removed.
+    let start = (set_domains(&VISIBLE), removed)
+        .prop_map(|(domains, removed)| [Some(domains), Some(invite(EMAILS[0], None, false)), removed]);
     let worlds = (random_org(), any::<bool>(), (members(&[]), start), assignments(), blocked);
     let hidden_invitations = vec((select(&EMAILS[1..]), select(&["Boss", "Spy"][..])), 0..3);
     let cases = (worlds, vec(writes(), 12), select(&USERS[..]), (any::<bool>(), hidden_invitations));

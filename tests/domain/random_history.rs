@@ -150,7 +150,7 @@ fn step() -> impl Strategy<Value = Step> {
     let acting_user = prop_oneof![1 => Just(None), 1 => select(&ACTING[..]).prop_map(|id| Some(UserId::stored(id)))];
     let digest = prop_oneof![14 => Just(Digest::None), 2 => Just(Digest::Fitting), 1 => Just(Digest::Stale)];
     (advance, command(), acting_user, digest).prop_map(|(advance, mut command, acting_user, digest)| {
-        let acting_user = acting_user.filter(|_| takes_acting_user(&command));
+        let acting_user = acting_user.filter(|_| command.takes_acting_user());
         if let (Command::WriteMember(command), Some(_)) = (&mut command, &acting_user) {
             command.allow_ownerless = false;
         }
@@ -160,13 +160,6 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Mostly users with many permissions.
 const ACTING: [&str; 6] = ["Ann", "Ann", "ann", "bob", "cid", "nobody"];
-
-fn takes_acting_user(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::WriteMember(_) | Command::UpdateOrg(_) | Command::DeleteOrg(_) | Command::SetOrgDomains(_)
-    )
-}
 
 /// The permissions that acting users need.
 pub const ABILITIES: [&str; 7] = [

@@ -109,7 +109,9 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
             let org = project.org_numbered(edit.key.org).expect("the org exists");
             let invitations = org.invitations();
             let held = invitations.into_iter().find(|invitation| invitation.id == edit.key.id);
-            edit.before == held.map(|invitation| invitation.record.clone()) && edit.before != edit.after
+            // The State has pending ones only.
+            let pending = edit.before.as_ref().filter(|record| record.role_set().is_some());
+            pending == held.map(|invitation| &invitation.record) && edit.before != edit.after
         }
         Change::OrgDomains(edit) => {
             let held = project.org_numbered(edit.key.id).and_then(|org| org.domains.clone());
