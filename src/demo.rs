@@ -3,17 +3,16 @@
 mod calls;
 mod example;
 
+use crate::domain::model::invitation::InvitationState;
+use crate::domain::rules::invitation::Invitation;
 use crate::domain::rules::membership::MemberRole;
 use crate::domain::rules::role_state::RoleState;
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{Ask, Call, Decision, OrgId, Project, Question, Time, UserId};
+use crate::domain::{Ask, Decision, OrgId, Project, Question, Time, UserId};
 use crate::engine::Engine;
 use crate::writer::Writer;
 pub use calls::{EXPLAIN, ExampleCall, HEALTH, calls};
 pub use example::{PERMISSIONS, is_there};
-
-/// The actor of the example's writes.
-const ACTOR: &str = "demo";
 
 /// What [`fill`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +38,8 @@ pub struct Row {
 /// Writes what is missing of the example. Writes nothing to a store that holds other data.
 pub async fn fill(engine: &Engine, writer: &Writer, now: Time) -> Result<Filled, String> {
     let Some(done) = example::steps_done(&engine.pin().state, now) else { return Ok(Filled::Nothing) };
-    for command in example::steps(now).into_iter().skip(done) {
-        let written = writer.submit(command, Call::plain(ACTOR, "example data")).await;
+    for (command, call) in example::steps(now).into_iter().skip(done) {
+        let written = writer.submit(command, call).await;
         written
             .map_err(|failure| format!("the demo could not write its example: {failure}; start again with --demo"))?;
     }
@@ -50,6 +49,13 @@ pub async fn fill(engine: &Engine, writer: &Writer, now: Time) -> Result<Filled,
 /// Returns a row for every member of the example who still exists, as checks decide now.
 pub fn decisions(project: &Project, now: Time) -> Vec<Row> {
     example::members().filter_map(|(org_id, user_id)| row(project, org_id, user_id, now)).collect()
+}
+
+/// Returns the invitation of the example. `None` if it is no longer pending or has expired.
+pub fn invitation(project: &Project, now: Time) -> Option<Invitation> {
+    let pending = example::invitation(project)?;
+    let invitation = project.invitation(project.org(example::ACME)?, (pending.id, &pending.record), None, now);
+    invitation.filter(|invitation| invitation.state == InvitationState::Pending)
 }
 
 fn row(project: &Project, org_id: &str, user_id: &str, now: Time) -> Option<Row> {

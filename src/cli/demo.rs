@@ -8,6 +8,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use super::shell;
 use crate::clock;
 use crate::demo::{self, EXPLAIN, ExampleCall, Filled, HEALTH, Row};
+use crate::domain::rules::invitation::Invitation;
 use crate::domain::{Decision, ProjectKey, State, Time};
 use crate::server::{Listen, Running};
 
@@ -27,6 +28,7 @@ pub async fn run(server: &Running) -> Result<(), String> {
             let table = table(demo::decisions(project, now));
             text.push_str(&format!("\nWho may do what, as this server decides it now:\n{table}\n"));
             text.push_str("yes: allowed; no: denied; off: the role would grant it, but is disabled on this plan\n");
+            text.push_str(&demo::invitation(project, now).map(invited).unwrap_or_default());
             text.push_str(&calls(&server.addresses, &published.state, now));
         }
         None => text.push_str("The data is not the example, so there is nothing to show.\n"),
@@ -50,6 +52,13 @@ fn table(rows: Vec<Row>) -> Table {
         table.add_row(texts.into_iter().map(Cell::new).chain(row.decisions.into_iter().map(answer)));
     }
     table
+}
+
+fn invited(invitation: Invitation) -> String {
+    let Invitation { org_id, email, unacceptable, .. } = invitation;
+    let roles = invitation.roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let now = if unacceptable.is_some() { ", but cannot accept now" } else { "" };
+    format!("{email} is invited to {org_id} as {roles}{now}\n")
 }
 
 fn answer(decision: Decision) -> Cell {

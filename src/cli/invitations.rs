@@ -90,6 +90,7 @@ fn state(invitation: &Invitation) -> String {
 
 /// Returns the expiry to the second.
 pub fn expiry(invitation: &Invitation) -> String {
-    let second = |time: prost_types::Timestamp| prost_types::Timestamp { nanos: 0, ..time }.to_string();
-    invitation.expire_time.map(second).unwrap_or_default()
+    let Some(mut time) = invitation.expire_time else { return String::new() };
+    time.nanos = 0;
+    time.to_string()
 }

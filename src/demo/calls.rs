@@ -55,6 +55,11 @@ pub fn calls(state: &State, now: Time) -> Vec<ExampleCall> {
         ),
         call("who is in acme?", r#"{"org_id":"acme"}"#, "rolecall.v1.MembershipService/ListMembers"),
         call(
+            "who is invited? dora can accept once acme upgrades",
+            r#"{"org_id":"acme","states":["INVITATION_STATE_PENDING"]}"#,
+            "rolecall.v1.InvitationService/ListInvitations",
+        ),
+        call(
             "acme upgrades",
             r#"{"org_id":"acme","role_mapping":"Paid","reason":"upgraded"}"#,
             "rolecall.v1.SubscriptionService/SubscribeOrg",

@@ -2,12 +2,14 @@
 
 use crate::domain::Command;
 use crate::domain::commands::command::{
-    BatchWriteMembers, BlockUser, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping, GrantEdit, MemberWrite,
-    NewOrgDomain, NewPermission, OnDisabled, Place, RoleAssignment, RoleMappingEdits, SetOrgDomains, SubscribeOrg,
-    SubscribeTo, Write,
+    BatchWriteMembers, BlockUser, CreateInvitations, CreateOrg, CreatePermissions, CreateRole, CreateRoleMapping,
+    GrantEdit, MemberWrite, NewInvitation, NewOrgDomain, NewPermission, OnDisabled, Place, RoleAssignment,
+    RoleMappingEdits, SetOrgDomains, SubscribeOrg, SubscribeTo, Write,
 };
-use crate::domain::model::email::EmailDomain;
-use crate::domain::{OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, Time, UserId};
+use crate::domain::model::email::{EmailAddress, EmailDomain};
+use crate::domain::model::invitation::InvitationId;
+use crate::domain::state::invitation::Invitation;
+use crate::domain::{Call, OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, Time, UserId};
 
 /// The revision of a store after its first start, which creates the project `default`.
 const FIRST_START: u64 = 1;
@@ -31,6 +33,9 @@ const BILLING_MANAGER: &str = "Billing Manager";
 const ACME_DOMAIN: &str = "acme.example";
 /// A member whom the product has blocked.
 const BLOCKED: &str = "eve";
+/// Acme invites this address.
+const INVITED: &str = "dora@mail.example";
+const INVITER: &str = "ann";
 /// A Member who is Admin for 30 days.
 const TEMPORARY_ADMIN: &str = "max";
 const THIRTY_DAYS: i64 = 30 * 86_400 * 1_000_000;
@@ -49,7 +54,7 @@ const PAID_GRANTS_MORE: [(&str, &[&str]); 3] = [
 ];
 
 const MEMBERS: [(&str, &str, &str); 10] = [
-    (ACME, "ann", "Owner"),
+    (ACME, INVITER, "Owner"),
     (ACME, "ben", "Admin"),
     (ACME, "bea", BILLING_MANAGER),
     (ACME, TEMPORARY_ADMIN, "Member"),
@@ -66,9 +71,11 @@ pub fn members() -> impl Iterator<Item = (&'static str, &'static str)> {
     MEMBERS.into_iter().map(|(org_id, user_id, _)| (org_id, user_id))
 }
 
-/// Returns the commands that write the example, in order.
-pub fn steps(now: Time) -> Vec<Command> {
-    script(now).into_iter().map(|step| step.command).collect()
+/// Returns the writes of the example, in order.
+pub fn steps(now: Time) -> Vec<(Command, Call)> {
+    let call =
+        |step: &Step| Call { acting_user: step.acting_user.map(UserId::stored), ..Call::plain("demo", "example data") };
+    script(now).into_iter().map(|step| (step.command.clone(), call(&step))).collect()
 }
 
 /// Returns how many steps an earlier demo wrote, or `None` if all are written or other data is.
@@ -89,6 +96,11 @@ pub fn is_there(project: &Project) -> bool {
     permissions && [ACME, GLOBEX].into_iter().all(|org_id| project.org(org_id).is_some())
 }
 
+/// Returns the pending invitation of the example. `None` if it is no longer pending.
+pub fn invitation(project: &Project) -> Option<&Invitation> {
+    project.invitation_of(project.org(ACME)?, &EmailAddress::stored(INVITED)).map(AsRef::as_ref)
+}
+
 /// Returns the command that moves acme to a plan.
 pub fn move_acme(plan: &str, on_disabled: OnDisabled) -> Command {
     let to = SubscribeTo::RoleMapping(RoleMappingName::stored(plan));
@@ -102,11 +114,12 @@ pub fn move_acme(plan: &str, on_disabled: OnDisabled) -> Command {
 
 struct Step {
     command: Command,
+    acting_user: Option<&'static str>,
     left_trace: fn(&Project) -> bool,
 }
 
-fn script(now: Time) -> [Step; 10] {
-    let step = |command, left_trace| Step { command, left_trace };
+fn script(now: Time) -> [Step; 11] {
+    let step = |command, left_trace| Step { command, acting_user: None, left_trace };
     [
         step(permissions(), |project| project.permission_named(PERMISSIONS[0].0).is_some()),
         step(billing_manager(), |project| project.role_named(BILLING_MANAGER).is_some()),
@@ -115,8 +128,9 @@ fn script(now: Time) -> [Step; 10] {
         step(org(GLOBEX, "Globex Corporation"), |project| project.org(GLOBEX).is_some()),
         step(org(ACME, "Acme Inc."), |project| project.org(ACME).is_some()),
         step(all_members(now), |project| project.org(ACME).is_some_and(|acme| acme.memberships_len() > 0)),
-        // Acme has paid before, so it has a Billing Manager. The free plan disables that role: she keeps it suspended until
-        // acme pays again.
+        Step { acting_user: Some(INVITER), ..step(invite(), |project| invitation(project).is_some()) },
+        // Acme has paid before, so it has a Billing Manager and has invited another. The free plan disables that role: both
+        // wait until acme pays again.
         step(move_acme(FREE, OnDisabled::Suspend { fallback_role: None }), |project| {
             let plan = project.org(ACME).map(|acme| acme.record.role_mapping);
             plan.is_some() && plan == project.role_mapping_named(FREE)
@@ -221,6 +235,25 @@ fn all_members(now: Time) -> Command {
     })
 }
 
+fn invite() -> Command {
+    Command::CreateInvitations(CreateInvitations {
+        project: ProjectKey::default_project(),
+        org_id: OrgId::stored(ACME),
+        rows: vec![NewInvitation {
+            id: InvitationId(uuid::Uuid::now_v7().as_u128()),
+            email: EmailAddress::stored(INVITED),
+            roles: vec![RoleAssignment {
+                role: RoleName::stored(BILLING_MANAGER),
+                expire_time: None,
+                permanent: false,
+            }],
+            expire_time: None,
+            replace: false,
+        }],
+        batch: false,
+    })
+}
+
 fn acme_domain() -> Command {
     Command::SetOrgDomains(SetOrgDomains {
         project: ProjectKey::default_project(),
@@ -244,14 +277,13 @@ mod tests {
     use crate::domain::commands::command::CreateProject;
     use crate::domain::model::project::{Environment, RoleStructure};
     use crate::domain::model::template::B2B;
-    use crate::domain::{Call, Revision, Terms, Time, decide};
+    use crate::domain::{Revision, Terms, Time, decide};
     use crate::limits::Limits;
 
     const NOW: Time = Time(1_000_000);
 
-    fn written(state: &State, command: &Command) -> State {
-        let call = Call::plain("demo", "");
-        let decided = decide(state, command, &Terms::new(&call, NOW, &Limits::default())).unwrap();
+    fn written(state: &State, command: &Command, call: &Call) -> State {
+        let decided = decide(state, command, &Terms::new(call, NOW, &Limits::default())).unwrap();
         assert!(!decided.changes.is_empty(), "a step that changes nothing takes no revision");
         let mut next = decided.next;
         next.set_revision(Revision { number: state.revision().number + 1, tag: 0, at: NOW });
@@ -268,15 +300,15 @@ mod tests {
             template: &B2B,
             owner_role: None,
         });
-        written(&State::new(HashKey::new([5; 16])), &command)
+        written(&State::new(HashKey::new([5; 16])), &command, &Call::plain("demo", ""))
     }
 
     #[test]
     fn a_demo_that_was_interrupted_after_any_step_continues_there() {
         let mut state = first_start();
-        for (number, command) in steps(NOW).iter().enumerate() {
+        for (number, (command, call)) in steps(NOW).iter().enumerate() {
             assert_eq!(steps_done(&state, NOW), Some(number));
-            state = written(&state, command);
+            state = written(&state, command, call);
         }
         assert_eq!(steps_done(&state, NOW), None);
     }
@@ -286,11 +318,12 @@ mod tests {
         let other = org("initech", "Initech");
         let Command::CreateOrg(other) = other else { unreachable!() };
         let other = Command::CreateOrg(CreateOrg { role_mapping: None, ..other });
+        let plain = Call::plain("demo", "");
         let mut state = first_start();
-        assert_eq!(steps_done(&written(&state, &other), NOW), None);
-        for command in steps(NOW) {
-            state = written(&state, &command);
-            assert_eq!(steps_done(&written(&state, &other), NOW), None);
+        assert_eq!(steps_done(&written(&state, &other, &plain), NOW), None);
+        for (command, call) in steps(NOW) {
+            state = written(&state, &command, &call);
+            assert_eq!(steps_done(&written(&state, &other, &plain), NOW), None);
         }
     }
 
@@ -305,6 +338,7 @@ mod tests {
             RoleName::parse(role).unwrap();
         }
         EmailDomain::parse(ACME_DOMAIN).unwrap();
+        EmailAddress::parse(INVITED).unwrap();
         for name in [FREE, PAID] {
             RoleMappingName::parse(name).unwrap();
         }

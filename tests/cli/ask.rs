@@ -306,22 +306,6 @@ fn b4_members_and_orgs_are_tables() {
 }
 
 #[test]
-fn u4_insights_are_a_table_and_checks_of_the_command_line_do_not_count() {
-    let demo = Demo::start(&[]);
-    assert_eq!(demo.says(0, &BOB), "allowed\n");
-    let said = demo.says(0, &["insights"]);
-    for part in ["default ", "NUMBER\n", "orgs                    2\n", "active orgs today       0\n"] {
-        assert!(said.contains(part), "{said}");
-    }
-    let shown = demo.json(0, &["insights"]);
-    assert_eq!(
-        (&shown["project"], &shown["orgs"], &shown["monthly_active_orgs"]),
-        (&json!("default"), &json!(2), &json!(0))
-    );
-    demo.refuses(&["insights", "--project", "nowhere"], &["NOT_FOUND PROJECT_NOT_FOUND: "]);
-}
-
-#[test]
 fn v1_invite_creates_an_invitation_and_invitations_lists_it() {
     let demo = Demo::start(&[]);
     let nothing = demo.ask(&["invitations", "--org", "globex"]);
@@ -367,6 +351,22 @@ fn v1_invite_creates_an_invitation_and_invitations_lists_it() {
     demo.refuses(&late, &["INVALID_ARGUMENT INVITATION_EXPIRY_TOO_LATE: "]);
     let usage = demo.ask(&["invite", "eve@acme.example", "--org", "globex", "--expires-in", "soon"]);
     assert!(usage.status.code() == Some(2) && both(&usage).contains("`7d`"), "{}", both(&usage));
+}
+
+#[test]
+fn u4_insights_are_a_table_and_checks_of_the_command_line_do_not_count() {
+    let demo = Demo::start(&[]);
+    assert_eq!(demo.says(0, &BOB), "allowed\n");
+    let said = demo.says(0, &["insights"]);
+    for part in ["default ", "NUMBER\n", "orgs                    2\n", "active orgs today       0\n"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let shown = demo.json(0, &["insights"]);
+    assert_eq!(
+        (&shown["project"], &shown["orgs"], &shown["monthly_active_orgs"]),
+        (&json!("default"), &json!(2), &json!(0))
+    );
+    demo.refuses(&["insights", "--project", "nowhere"], &["NOT_FOUND PROJECT_NOT_FOUND: "]);
 }
 
 #[test]

@@ -34,6 +34,9 @@ fn works_as_printed(grpcurl: &Path, folder: &Path, database: &str) {
     assert!(printed.contains("│ acme   ┆ Free ┆ max  ┆ Admin (temporary) ┆ yes"), "{printed}");
     assert!(printed.contains("│ acme   ┆ Free ┆ eve  ┆ Member (blocked)  ┆ no"), "{printed}");
 
+    let invited = "\ndora@mail.example is invited to acme as Billing Manager, but cannot accept now\n";
+    assert!(printed.contains(invited), "{printed}");
+
     let mut comment = "";
     let (mut calls, mut explanations) = (0, 0);
     let mut decisions = Vec::new();
@@ -52,13 +55,18 @@ fn works_as_printed(grpcurl: &Path, folder: &Path, database: &str) {
         if line.contains("/ProvisionMember") {
             assert!(both(&output).contains(r#""MEMBERSHIP_ORIGIN_DOMAIN""#), "{}", both(&output));
         }
+        if line.contains("/ListInvitations") {
+            for shown in [r#""inviterUserId": "ann""#, r#""unacceptableReason": "ROLE_DISABLED""#] {
+                assert!(both(&output).contains(shown), "{}", both(&output));
+            }
+        }
         if let Some((_, decision)) = comment.split_once("? DECISION_") {
             let answer = format!(r#""decision": "DECISION_{decision}""#);
             assert!(both(&output).contains(&answer), "{comment}\n{line}\n{}", both(&output));
             decisions.push(decision);
         }
     }
-    assert_eq!((calls, explanations), (14, 1), "{printed}");
+    assert_eq!((calls, explanations), (15, 1), "{printed}");
     assert_eq!(decisions, ["ALLOWED", "ROLE_DISABLED", "ALLOWED", "USER_BLOCKED", "ALLOWED"]);
     server.stop();
 

@@ -168,7 +168,7 @@ fn json_has_the_impact_with_the_names_of_the_api() {
     let sample = previewed["impact"]["sample"].take();
     assert_eq!(
         previewed["impact"],
-        json!({"digest": digest, "orgs": 1, "members": 3, "members_losing_at_least": 1,
+        json!({"digest": digest, "orgs": 1, "members": 3, "invitations": 0, "members_losing_at_least": 1,
             "roles": [
                 {"role": "Billing Manager", "given": 0, "removed": 0, "suspended": 1, "reactivated": 0},
                 {"role": "Member", "given": 1, "removed": 0, "suspended": 0, "reactivated": 0},

@@ -164,7 +164,7 @@ fn set_domains(names: &'static [&'static str]) -> BoxedStrategy<Command> {
 
 /// Calls about domains, of acting users and without one. The latter name only visible roles.
 fn domain_steps() -> BoxedStrategy<RandomStep> {
-    let by = |acting_user, command| RandomStep::Step(Step { acting_user, ..Step::plain(1, command) });
+    let by = |acting_user, command| RandomStep::Step(Box::new(Step { acting_user, ..Step::plain(1, command) }));
     let by_user = (select(&ACTING_USERS[..]), set_domains(&NAMES))
         .prop_map(move |(acting, command)| by(Some(UserId::stored(acting)), command));
     let verify = select(&DOMAINS[..]).prop_map(|domain| {
@@ -201,7 +201,7 @@ fn invite(email: &str, role: Option<&str>, replace: bool) -> Command {
 
 /// Calls about invitations. Only acting users invite and revoke.
 fn invitation_steps() -> BoxedStrategy<RandomStep> {
-    let by = |acting_user, command| RandomStep::Step(Step { acting_user, ..Step::plain(1, command) });
+    let by = |acting_user, command| RandomStep::Step(Box::new(Step { acting_user, ..Step::plain(1, command) }));
     let role = proptest::option::weighted(0.7, select(&NAMES[..]));
     let create =
         (select(&EMAILS[..]), role, any::<bool>()).prop_map(|(email, role, replace)| invite(email, role, replace));
@@ -235,7 +235,7 @@ fn writes() -> impl Strategy<Value = RandomStep> {
                 Command::UpdateOrg(UpdateOrg { project, org_id, display_name, metadata: None })
             }
         };
-        RandomStep::Step(Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) })
+        RandomStep::Step(Box::new(Step { acting_user: Some(UserId::stored(acting)), ..Step::plain(1, command) }))
     });
     let of_members = random_write(&ACTING_USERS, &NAMES).prop_map(RandomStep::Write);
     prop_oneof![30 => of_members, 1 => of_org, 12 => domain_steps(), 12 => invitation_steps()]
@@ -248,7 +248,7 @@ fn is_not_available(outcome: &StepOutcome) -> bool {
 #[derive(Clone, Debug)]
 enum RandomStep {
     Write(RandomWrite),
-    Step(Step),
+    Step(Box<Step>),
 }
 
 /// Minimum counts per thousand cases.
@@ -349,7 +349,7 @@ fn i4_acting_users_get_the_same_answers_with_and_without_internal_members() {
             for (number, random_step) in writes.iter().enumerate() {
                 let step = match random_step {
                     RandomStep::Write(write) => write.step(&now.projects[PROJECT], without_internal.runner.clock),
-                    RandomStep::Step(step) => step.clone(),
+                    RandomStep::Step(step) => Step::clone(step),
                 };
                 if let Command::ProvisionMember(command) = &step.command
                     && with_internal.holds_internal_role(Some(command.user_id.as_str()))

@@ -89,12 +89,9 @@ fn form(message: &str, field: &str) -> Form {
         (_, "any" | "latest" | "to_default") => Form::True,
         // `MemberWrite.remove` is an empty message.
         ("MemberWrite", "remove")
-        | (_, "apply_to_existing" | "allow_provisioning" | "email_verified" | "no_activity")
-        | (
-            _,
-            "force" | "allow_ownerless" | "replace" | "keep_invitations" | "internal" | "ownerless" | "only_different"
-            | "validate_only",
-        )
+        | (_, "apply_to_existing" | "allow_provisioning" | "email_verified" | "no_activity" | "replace")
+        | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
+        | (_, "keep_invitations")
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
         ("SetOrgDomainsRequest", "domains")
         | ("MemberWrite", "add" | "set")

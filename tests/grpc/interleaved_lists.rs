@@ -17,6 +17,9 @@ const ADDRESS: &str = "ann@acme.example";
 /// The rows that exist throughout. Each has a guest before it and one after it.
 const STAYING: usize = 7;
 const LISTINGS: usize = 5;
+/// The writer stops after these pages, so that a list in order of creation comes to its end.
+const BUSY_PAGES: usize = 3 * STAYING;
+const PENDING: [i32; 1] = [wire::InvitationState::Pending as i32];
 
 /// What a list lists, and so what the writer adds and removes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,8 @@ enum Churn {
     Subscription,
     /// Orgs that list the domain of [`ADDRESS`].
     Domain,
+    /// Invitations to acme. A guest that is invited again is the last row.
+    Invitation,
     Project,
     Permission,
     Role,
@@ -75,7 +80,7 @@ macro_rules! list {
 
 /// Every RPC that lists, with the arguments that make it read in another way.
 #[rustfmt::skip]
-const LISTS: [List; 22] = [
+const LISTS: [List; 24] = [
     list!("members", "MembershipService/ListMembers", Member,
         list_members(ListMembersRequest { project: "members", org_id: ACME }).members.user_id),
     list!("members-of-role", "MembershipService/ListMembers", Admin,
@@ -88,6 +93,10 @@ const LISTS: [List; 22] = [
         list_members_with_permission(ListMembersWithPermissionRequest { project: "who-can", org_id: ACME, permission: "rolecall::can_invite" }).members.user_id),
     list!("who-can-and-blocks", "CheckService/ListMembersWithPermission", Block,
         list_members_with_permission(ListMembersWithPermissionRequest { project: "who-can-and-blocks", org_id: ACME, permission: "rolecall::can_invite" }).members.user_id),
+    list!("invitations", "InvitationService/ListInvitations", Invitation,
+        list_invitations(ListInvitationsRequest { project: "invitations", org_id: ACME }).invitations.email),
+    list!("invitations-pending", "InvitationService/ListInvitations", Invitation,
+        list_invitations(ListInvitationsRequest { project: "invitations-pending", org_id: ACME, viewer_user_id: ANN, states: PENDING }).invitations.email),
     list!("memberships", "MembershipService/ListUserMemberships", Membership,
         list_user_memberships(ListUserMembershipsRequest { project: "memberships", user_id: ANN }).memberships.org_id),
     list!("memberships-full", "MembershipService/ListUserMemberships", Membership,
@@ -159,9 +168,10 @@ impl List {
         for listing in 0..LISTINGS {
             let page_size = 1 + random.below(5) as i32;
             let (mut rows, mut token, mut history) = (Vec::new(), String::new(), Vec::new());
-            loop {
+            for pages in 0.. {
                 let writer = async {
-                    for _ in 0..=random.below(3) {
+                    let writes = if pages < BUSY_PAGES { 1 + random.below(3) } else { 0 };
+                    for _ in 0..writes {
                         let guest = random.below(guests.len());
                         let (name, is_there) = &mut guests[guest];
                         *is_there = !*is_there;
@@ -191,6 +201,7 @@ impl List {
     fn staying(&self) -> Vec<String> {
         match self.churn {
             Churn::Template => ["b2b", "empty"].map(String::from).into(),
+            Churn::Invitation => (0..STAYING).map(|number| format!("row-{number}@acme.example")).collect(),
             _ => (0..STAYING).map(|number| format!("row-{number}")).collect(),
         }
     }
@@ -218,6 +229,19 @@ impl Project<'_> {
             ..Default::default()
         };
         self.server.set_org_domains(request).await.unwrap();
+    }
+
+    /// Revokes the pending invitation of an address to acme.
+    async fn revoke(self, email: &str) {
+        let request = wire::ListInvitationsRequest {
+            project: self.key.into(),
+            org_id: ACME.into(),
+            states: PENDING.into(),
+            ..Default::default()
+        };
+        let pending = self.server.list_invitations(request).await.unwrap().invitations;
+        let invitation = pending.iter().find(|invitation| invitation.email == email).unwrap();
+        self.server.revoke_invitation(self.revoking(invitation, "")).await.unwrap();
     }
 }
 
@@ -253,6 +277,7 @@ impl Churn {
             }
             Self::Subscription => project.subscribe(name, "Paid").await,
             Self::Domain => project.set_domains(name, &["acme.example"]).await,
+            Self::Invitation => drop(project.invite(ACME, name, &[]).await),
             Self::Project => {
                 let request = wire::CreateProjectRequest {
                     key: name.into(),
@@ -293,6 +318,7 @@ impl Churn {
             Self::Org => drop(project.delete_org(&name).await),
             Self::Subscription => project.subscribe(&name, "Default").await,
             Self::Domain => project.set_domains(&name, &[]).await,
+            Self::Invitation => project.revoke(&name).await,
             Self::Project => {
                 let request = wire::DeleteProjectRequest { project: name.clone(), confirm: name, ..Default::default() };
                 server.delete_project(request).await.unwrap();

@@ -12,6 +12,9 @@ use crate::server::{Server, on_both, on_both_with};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Who invites, the roles, the expiry, and the refusal with its field.
+type Case = (&'static str, &'static [&'static str], Option<Timestamp>, &'static str, &'static str);
+
 impl Project<'_> {
     fn inviting_all(&self, org: &str, rows: Vec<wire::NewInvitation>) -> wire::BatchCreateInvitationsRequest {
         wire::BatchCreateInvitationsRequest { project: self.key.into(), org_id: org.into(), rows, ..Default::default() }
@@ -148,8 +151,7 @@ fn v1_one_address_has_several_spellings() {
 fn v1_refused_invitations_have_the_same_reason_alone_and_in_a_batch() {
     let at = |time: Duration| Some(after(time));
     let past = Some(Timestamp { seconds: 1_600_000_000, nanos: 0 });
-    // Who invites, the roles, the expiry, and the refusal with its field.
-    let cases: [(&str, &[&str], Option<Timestamp>, &str, &str); 17] = [
+    let cases: [Case; 17] = [
         ("", &["Ghost"], None, "ROLE_NOT_FOUND", ""),
         ("", &["Guest"], None, "ROLE_DISABLED", ""),
         ("", &["Member", "Member"], None, "REPEATED_ROLE", "roles[1]"),

@@ -354,7 +354,8 @@ fn v4_pending_invitations_follow_deleted_and_disabled_roles() {
         assert_eq!(rejected.metadata("invitations"), "1");
         let on_disabled = remapping(&[("Author", "Admin")], "");
         let disabling = wire::UpdateRoleMappingRequest { on_disabled, ..disabling };
-        server.update_role_mapping(disabling).await.unwrap();
+        let impact = server.update_role_mapping(disabling).await.unwrap().impact.unwrap();
+        assert_eq!((impact.orgs, impact.members, impact.invitations), (1, 0, 1));
         assert_eq!(project.invitation(&author, "").await.unwrap().roles, ["Admin"]);
         let server = server.restarted().await;
         let project = server.single();

@@ -41,7 +41,7 @@ pub struct Server {
     pub address: String,
     pub socket: PathBuf,
     running: Mutex<Option<Running>>,
-    pub config: Config,
+    config: Config,
     folder: Arc<TempDir>,
 }
 
@@ -98,6 +98,16 @@ impl Server {
             database.close().await.unwrap();
         }
         Self::run(self.config.clone(), self.folder.clone()).await
+    }
+
+    /// Counts the rows of a table.
+    pub async fn count(&self, table: &str) -> i64 {
+        let database = sea_orm::Database::connect(&self.config.database).await.unwrap();
+        let sql = format!("SELECT count(*) FROM {table}");
+        let count = sea_orm::Statement::from_string(database.get_database_backend(), sql);
+        let row = sea_orm::ConnectionTrait::query_one_raw(&database, count).await.unwrap().unwrap();
+        database.close().await.unwrap();
+        row.try_get_by_index(0).unwrap()
     }
 
     /// Returns what the handlers work with. Drop it before the server stops, because it holds the lock of the database.

@@ -26,7 +26,7 @@ JSON (--json), one object:
   project, org_id             what was moved
   from, role_mapping          the role mappings before and after
   dry_run                     true if nothing was changed
-  impact                      what changes for members, as rolecall.v1.Impact: digest, orgs, members,
+  impact                      what changes, as rolecall.v1.Impact: digest, orgs, members, invitations,
                               members_losing_at_least, roles (role, given, removed, suspended, reactivated),
                               grants_gained, grants_lost, at_least_lost, manages_lost and orgs_left_ownerless (each total
                               and first), sample (only with --dry-run: org_id, user_id, roles_given, roles_removed,

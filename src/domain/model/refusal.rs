@@ -45,10 +45,8 @@ pub enum Refusal {
     #[error("role `{role}` cannot be {}: {why}", wanted(.deleting))]
     DefaultRoleUnsuitable { role: RoleName, deleting: bool, why: String },
     #[error(
-        "role `{role}` is held by {}, given by {} and by {}; `internal` can change only while nobody holds or gets the role",
-        count(.members, "member"),
-        count(.invitations, "pending invitation"),
-        count(.domains, "e-mail domain")
+        "role `{role}` is a role of {}; `internal` can change only while nobody holds or gets the role",
+        holders(.members, .invitations, .domains)
     )]
     RoleInUse { role: RoleName, members: u64, invitations: u64, domains: u64 },
     #[error("the order must name every role; `{missing}` is missing")]
@@ -69,10 +67,8 @@ pub enum Refusal {
     #[error("role mapping `{role_mapping}` has {} subscribed; set `move_subscribers_to` to move them", count(.orgs, "org"))]
     RoleMappingInUse { role_mapping: RoleMappingName, orgs: u64 },
     #[error(
-        "this would disable roles of {}, {} and {} in {}: {}; set `on_disabled` to choose what happens to them",
-        count(.members, "member"),
-        count(.invitations, "pending invitation"),
-        count(.domains, "e-mail domain"),
+        "this would disable roles of {} in {}: {}; set `on_disabled` to choose what happens to them",
+        holders(.members, .invitations, .domains),
         count(.orgs, "org"),
         roles(.held)
     )]
@@ -470,6 +466,13 @@ fn wanted(deleting: &bool) -> &'static str {
 
 fn count(number: &u64, noun: &str) -> String {
     if *number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// For example: 3 members, 1 pending invitation.
+fn holders(members: &u64, invitations: &u64, domains: &u64) -> String {
+    let all = [(members, "member"), (invitations, "pending invitation"), (domains, "e-mail domain")];
+    let counted = all.into_iter().filter(|(number, _)| **number > 0).map(|(number, noun)| count(number, noun));
+    counted.collect::<Vec<_>>().join(", ")
 }
 
 /// Returns what identifies a noun, and the field that allows to reuse it.

@@ -152,7 +152,7 @@ fn a_new_product_and_its_first_customers(story: Story<'_>) {
     story
         .step("Acme cannot move back without a strategy: the role of Eve would be disabled.")
         .call("SubscriptionService/SubscribeOrg", json!({"org_id": "acme", "role_mapping": "Free"}))
-        .refused_with("ROLES_WOULD_BE_DISABLED", "this would disable roles held by 1 member of 1 org: `Editor` (1)");
+        .refused_with("ROLES_WOULD_BE_DISABLED", "this would disable roles of 1 member in 1 org: `Editor` (1)");
     story.may("eve", "acme", "docs.share", "ALLOWED");
     story
         .step("With SUSPEND it moves back, and Eve keeps her role.")

@@ -1,4 +1,4 @@
-//! People come and go: by the domain of their address, for an hour, blocked, and after their role was deleted.
+//! People come and go: invited, by the domain of their address, for an hour, blocked, and after their role was deleted.
 
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
@@ -8,13 +8,47 @@ use serde_json::{Value, json};
 
 use super::{Story, on_postgres, on_sqlite};
 
+const INVITE_ADDRESS: &str = "InvitationService/CreateInvitation";
+const GET_INVITATION: &str = "InvitationService/GetInvitation";
+const ACCEPT: &str = "InvitationService/AcceptInvitation";
 const ADD: &str = "MembershipService/AddMember";
 const SET: &str = "MembershipService/SetMemberRoles";
 const GET: &str = "MembershipService/GetMember";
+const REMOVE: &str = "MembershipService/RemoveMember";
 const PROVISION: &str = "MembershipService/ProvisionMember";
 const JOINABLE: &str = "OrgService/ListJoinableOrgs";
 const SET_DOMAINS: &str = "OrgService/SetOrgDomains";
 const INVITE: &str = "rolecall::can_invite";
+
+#[test]
+fn v2_an_invitation_belongs_to_one_address_on_sqlite() {
+    on_sqlite(the_wrong_address);
+}
+
+#[tokio::test]
+async fn v2_an_invitation_belongs_to_one_address_on_postgres() {
+    on_postgres(the_wrong_address).await;
+}
+
+#[test]
+fn v3_an_invitation_waits_for_the_upgrade_on_sqlite() {
+    on_sqlite(an_invitation_waits);
+}
+
+#[tokio::test]
+async fn v3_an_invitation_waits_for_the_upgrade_on_postgres() {
+    on_postgres(an_invitation_waits).await;
+}
+
+#[test]
+fn v6_the_invitations_of_a_member_who_leaves_are_revoked_on_sqlite() {
+    on_sqlite(an_inviter_leaves);
+}
+
+#[tokio::test]
+async fn v6_the_invitations_of_a_member_who_leaves_are_revoked_on_postgres() {
+    on_postgres(an_inviter_leaves).await;
+}
 
 #[test]
 fn j1_j2_a_user_joins_by_a_verified_domain_on_sqlite() {
@@ -57,12 +91,12 @@ async fn u1_a_blocked_user_may_do_nothing_in_any_org_on_postgres() {
 }
 
 #[test]
-fn r4_members_and_domains_of_a_deleted_role_get_the_replacement_on_sqlite() {
+fn r4_members_invitations_and_domains_of_a_deleted_role_get_the_replacement_on_sqlite() {
     on_sqlite(a_deleted_role);
 }
 
 #[tokio::test]
-async fn r4_members_and_domains_of_a_deleted_role_get_the_replacement_on_postgres() {
+async fn r4_members_invitations_and_domains_of_a_deleted_role_get_the_replacement_on_postgres() {
     on_postgres(a_deleted_role).await;
 }
 
@@ -84,6 +118,113 @@ fn verified_domain(story: Story<'_>, roles: &[&str]) {
 fn joining(user_id: &str) -> Value {
     let email = format!("{user_id}@acme.example");
     json!({"org_id": "acme", "user_id": user_id, "email": email, "email_verified": true})
+}
+
+/// Invites the address that a user has at acme.example. Returns what names the invitation in later calls.
+#[track_caller]
+fn invited(story: Story<'_>, inviter: &str, user_id: &str, role: &str) -> Value {
+    let email = format!("{user_id}@acme.example");
+    let body = json!({"org_id": "acme", "email": email, "roles": [role], "acting_user_id": inviter});
+    let text = format!("{inviter} invites {email} as {role}.");
+    let answer = story.step(&text).call(INVITE_ADDRESS, body).answers(json!({"invitation": {"acceptable": true}}));
+    json!({"org_id": "acme", "invitation_id": answer["invitation"]["invitationId"]})
+}
+
+fn accepting(invitation: &Value, user_id: &str) -> Value {
+    let mut body = joining(user_id);
+    body["invitation_id"] = invitation["invitation_id"].clone();
+    body
+}
+
+/// Asserts the state of the invitation, and why it cannot be accepted. An empty reason means that it can.
+#[track_caller]
+fn waits(story: Story<'_>, invitation: &Value, unacceptable_reason: &str) {
+    let answer = story.step("The invitation is pending.").call(GET_INVITATION, invitation.clone());
+    let answer = answer.answers(json!({"invitation": {"state": "INVITATION_STATE_PENDING"}}));
+    let reason = answer["invitation"]["unacceptableReason"].as_str().unwrap_or_default();
+    assert_eq!(reason, unacceptable_reason, "{answer}");
+    assert_eq!(answer["invitation"]["acceptable"] == true, unacceptable_reason.is_empty(), "{answer}");
+}
+
+fn the_wrong_address(story: Story<'_>) {
+    org(story, "acme");
+    let invitation = invited(story, "ann", "dora", "Admin");
+    let accepted_as = |email: &str, email_verified: bool| {
+        let mut body = accepting(&invitation, "dora");
+        (body["email"], body["email_verified"]) = (json!(email), json!(email_verified));
+        story.step(&format!("Dora accepts as {email}.")).call(ACCEPT, body)
+    };
+    for email in ["dora@mail.example", "dora@mail.acme.example", "dora+1@acme.example"] {
+        accepted_as(email, true).refused_with("EMAIL_MISMATCH", "");
+    }
+    accepted_as("dora@acme.example", false).refused_with("EMAIL_NOT_VERIFIED", "");
+    waits(story, &invitation, "");
+    story.may("dora", "acme", INVITE, "NOT_A_MEMBER");
+
+    accepted_as("Dora@ACME.example", true)
+        .answers(json!({"member": {"roles": [{"role": "Admin"}], "origin": "MEMBERSHIP_ORIGIN_INVITATION"}}));
+    story.may("dora", "acme", INVITE, "ALLOWED");
+    accepted_as("dora@acme.example", true).refused_with("INVITATION_NOT_PENDING", "");
+}
+
+fn an_invitation_waits(story: Story<'_>) {
+    org(story, "acme");
+    story
+        .step("Paid is like Default.")
+        .call("RoleMappingService/CreateRoleMapping", json!({"name": "Paid", "duplicate_of": "Default"}))
+        .works();
+    let subscribe = |mapping: &str, strategy: &str| {
+        let on_disabled = json!({"strategy": format!("DISABLED_ROLE_STRATEGY_{strategy}")});
+        let body = json!({"org_id": "acme", "role_mapping": mapping, "on_disabled": on_disabled});
+        story.step(&format!("Acme moves to {mapping}.")).call("SubscriptionService/SubscribeOrg", body)
+    };
+    subscribe("Paid", "REJECT").works();
+    story
+        .step("Default has no Admin any more.")
+        .call("RoleMappingService/UpdateRoleMapping", json!({"name": "Default", "disable_roles": ["Admin"]}))
+        .works();
+    let invitation = invited(story, "ann", "dora", "Admin");
+    subscribe("Default", "REJECT").refused_with("ROLES_WOULD_BE_DISABLED", "1 pending invitation");
+    subscribe("Default", "SUSPEND").works();
+    waits(story, &invitation, "ROLE_DISABLED");
+    let accept = || story.step("Dora accepts.").call(ACCEPT, accepting(&invitation, "dora"));
+    accept().refused_with("ROLE_DISABLED", "");
+    waits(story, &invitation, "ROLE_DISABLED");
+
+    subscribe("Paid", "REJECT").works();
+    waits(story, &invitation, "");
+    accept().answers(json!({"member": {"roles": [{"role": "Admin"}]}}));
+    story.may("dora", "acme", INVITE, "ALLOWED");
+}
+
+fn an_inviter_leaves(story: Story<'_>) {
+    org(story, "acme");
+    for (user_id, keep_invitations) in [("ben", false), ("bob", true)] {
+        story
+            .step("An Admin may invite.")
+            .call(ADD, json!({"org_id": "acme", "user_id": user_id, "roles": [{"role": "Admin"}]}))
+            .works();
+        let invitation = invited(story, user_id, "dora", "Member");
+        story
+            .step("Ann removes the Admin.")
+            .call(
+                REMOVE,
+                json!({"org_id": "acme", "user_id": user_id, "acting_user_id": "ann", "keep_invitations": keep_invitations}),
+            )
+            .works();
+        let accept = || story.step("Dora accepts.").call(ACCEPT, accepting(&invitation, "dora"));
+        if !keep_invitations {
+            accept().refused_with("INVITATION_NOT_PENDING", "");
+            continue;
+        }
+        accept().refused_with("INVITER_MAY_NOT", "");
+        waits(story, &invitation, "INVITER_MAY_NOT");
+        story
+            .step("Ann takes him back.")
+            .call(ADD, json!({"org_id": "acme", "user_id": user_id, "roles": [{"role": "Admin"}]}))
+            .works();
+        accept().works();
+    }
 }
 
 fn zoe_signs_up(story: Story<'_>) {
@@ -126,12 +267,12 @@ fn a_removed_member_stays_out(story: Story<'_>) {
     story.step("Zoe joins.").call(PROVISION, joining("zoe")).works();
     story
         .step("She leaves on her own.")
-        .call("MembershipService/RemoveMember", json!({"org_id": "acme", "user_id": "zoe", "acting_user_id": "zoe"}))
+        .call(REMOVE, json!({"org_id": "acme", "user_id": "zoe", "acting_user_id": "zoe"}))
         .works();
     story.step("So she may come back.").call(PROVISION, joining("zoe")).works();
     story
         .step("Ann removes her.")
-        .call("MembershipService/RemoveMember", json!({"org_id": "acme", "user_id": "zoe", "acting_user_id": "ann"}))
+        .call(REMOVE, json!({"org_id": "acme", "user_id": "zoe", "acting_user_id": "ann"}))
         .works();
     story.step("Now her address is not enough.").call(PROVISION, joining("zoe")).refused_with("REMOVED_BEFORE", "");
     story.may("zoe", "acme", "rolecall::can_view_other_members", "NOT_A_MEMBER");
@@ -140,6 +281,14 @@ fn a_removed_member_stays_out(story: Story<'_>) {
         .call(ADD, json!({"org_id": "acme", "user_id": "zoe", "acting_user_id": "ann"}))
         .works();
     story.may("zoe", "acme", "rolecall::can_view_other_members", "ALLOWED");
+
+    let remove = json!({"org_id": "acme", "user_id": "zoe", "acting_user_id": "ann"});
+    story.step("Ann removes her again.").call(REMOVE, remove).works();
+    let invitation = invited(story, "ann", "zoe", "Member");
+    story.step("An invitation is enough.").call(ACCEPT, accepting(&invitation, "zoe")).works();
+    let leave = json!({"org_id": "acme", "user_id": "zoe", "acting_user_id": "zoe"});
+    story.step("She leaves on her own.").call(REMOVE, leave).works();
+    story.step("The removal is forgotten.").call(PROVISION, joining("zoe")).works();
 }
 
 fn a_role_for_an_hour(story: Story<'_>) {
@@ -200,6 +349,7 @@ fn a_deleted_role(story: Story<'_>) {
         .step("Tim joins as Trainee.")
         .call(PROVISION, joining("tim"))
         .answers(json!({"member": {"roles": [{"role": "Trainee"}]}}));
+    let invitation = invited(story, "ann", "tess", "Trainee");
     story
         .step("Trainees become Analysts.")
         .call("RoleService/DeleteRole", json!({"name": "Trainee", "replacement": "Analyst"}))
@@ -215,5 +365,9 @@ fn a_deleted_role(story: Story<'_>) {
     story
         .step("Tom joins as Analyst.")
         .call(PROVISION, joining("tom"))
+        .answers(json!({"member": {"roles": [{"role": "Analyst"}]}}));
+    story
+        .step("Tess accepts as Analyst.")
+        .call(ACCEPT, accepting(&invitation, "tess"))
         .answers(json!({"member": {"roles": [{"role": "Analyst"}]}}));
 }

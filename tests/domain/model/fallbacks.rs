@@ -114,8 +114,13 @@ impl ProjectModel {
         for (id, org_model) in &mut orgs {
             let was = &before.mappings[&before.orgs[id].mapping].disabled;
             let is = &self.mappings[&org_model.mapping].disabled;
+            let mut suspended = BTreeMap::new();
             for member in org_model.members.values_mut() {
-                self.apply_to_member(member, &strategy, was, is, now)?;
+                suspended.extend(self.apply_to_member(member, &strategy, was, is, now)?);
+            }
+            // The fallback roles are those of the org. They count for an expired role too, if the clock goes back.
+            for member in org_model.members.values_mut() {
+                member.fallbacks.extend(suspended.clone());
             }
             let is_remap = matches!(strategy, Strategy::Remap { .. });
             if is_remap && is.iter().any(|role| !was.contains(role)) {
@@ -144,6 +149,7 @@ impl ProjectModel {
         Ok(())
     }
 
+    /// Returns the fallback roles of the roles that are suspended.
     fn apply_to_member(
         &self,
         member: &mut Member,
@@ -151,7 +157,7 @@ impl ProjectModel {
         was: &BTreeSet<String>,
         is: &BTreeSet<String>,
         now: Time,
-    ) -> Result<(), Reason> {
+    ) -> Result<BTreeMap<String, String>, Reason> {
         // An enabled role needs no fallback role.
         member.fallbacks.retain(|role, _| is.contains(role));
         let turns = |role: &String| !was.contains(role) && is.contains(role);
@@ -171,17 +177,14 @@ impl ProjectModel {
             }
         }
         if affected.is_empty() {
-            return Ok(());
+            return Ok(BTreeMap::new());
         }
         match strategy {
             Strategy::Reject => Err(Reason::RolesWouldBeDisabled),
             Strategy::Suspend { fallback_role } => {
-                for role in affected.iter().filter(|role| !self.is_internal(role)) {
-                    if let Some(fallback_role) = fallback_role {
-                        member.fallbacks.insert(role.clone(), fallback_role.clone());
-                    }
-                }
-                Ok(())
+                let Some(fallback_role) = fallback_role else { return Ok(BTreeMap::new()) };
+                let visible = affected.into_iter().filter(|role| !self.is_internal(role));
+                Ok(visible.map(|role| (role, fallback_role.clone())).collect())
             }
             Strategy::Remap { replacements, default_replacement } => {
                 let mut to = BTreeMap::new();
@@ -201,7 +204,7 @@ impl ProjectModel {
                     member.roles = remapped(&member.roles, &to, now);
                     member.origin = Origin::Migration;
                 }
-                Ok(())
+                Ok(BTreeMap::new())
             }
         }
     }

@@ -142,7 +142,13 @@ impl ProjectModel {
         for org_model in self.orgs.values_mut() {
             org_model.invitations.retain(|_, invitation| is_recent(invitation.expire_time));
             for member in org_model.members.values_mut() {
+                let before = member.roles.len();
                 member.roles.retain(|_, given| is_kept(given));
+                if (1..before).contains(&member.roles.len())
+                    && let Some(sets) = &mut self.role_sets
+                {
+                    sets.insert(member.roles.keys().cloned().collect());
+                }
             }
             org_model.members.retain(|_, member| !member.roles.is_empty());
         }
