@@ -83,6 +83,9 @@ pub const WAIT_MAX: Duration = Duration::from_secs(10);
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
 /// Rows of the largest page. A larger size is read as this.
 pub const PAGE_SIZE_MAX: u32 = 1_000;
+/// How often a page of invitations reads `PAGE_SIZE_MAX` rows that its filter may leave out. The next page goes on from
+/// there.
+pub const LIST_READS_MAX: usize = 10;
 
 /// Old names of one object (R3).
 pub const ALIASES_MAX: u64 = 50;

@@ -43,8 +43,8 @@ async fn remove(writer: &Writer, project: &ProjectKey) -> Result<bool, Failure> 
     Ok(!matches!(written.answer, Answer::Decided { outcome: Outcome::Purged(0), .. }))
 }
 
-/// Returns the projects with roles or invitations that expired long ago. It visits all orgs, so it does not run on the threads that answer
-/// checks.
+/// Returns the projects with roles or invitations that expired long ago. It visits all orgs, so it does not run on the
+/// threads that answer checks.
 async fn long_expired(engine: &Engine) -> Vec<ProjectKey> {
     let published = engine.pin();
     let find = move || {

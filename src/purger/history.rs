@@ -13,7 +13,8 @@ const PAUSE: Duration = Duration::from_secs(60 * 60);
 const CHUNK_DELAY: Duration = Duration::from_millis(50);
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
-/// Deletes changes, commits, and accepted and revoked invitations that are older than `days`, until dropped or until nothing may be written any more.
+/// Deletes changes, commits, and accepted and revoked invitations that are older than `days`, until dropped or until
+/// nothing may be written any more.
 pub async fn run(store: Store, writer: Arc<Writer>, days: u32) {
     // A file that failed once must not be written to again.
     while !writer.is_closed_for_good() {

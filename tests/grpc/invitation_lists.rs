@@ -1,6 +1,7 @@
 //! Lists of invitations: pages while others write (B4), filters, and what viewers see (I2).
 
 use rolecall::engine::Token;
+use rolecall::limits::{LIST_READS_MAX, PAGE_SIZE_MAX};
 use rolecall::wire::{self, InvitationState};
 
 use crate::fixture::{Project, roles, soon, wait_until};
@@ -91,6 +92,37 @@ fn v2_lists_are_filtered_by_the_state_of_the_moment() {
         assert_eq!(listed(&each[2]).await, of(&["revoked"]));
         assert_eq!(listed(&each[3]).await, of(&["expires", "swept"]));
         assert_eq!(listed(&[ALL[3], ALL[1]]).await, of(&["expires", "swept", "accepted"]));
+    });
+}
+
+/// A page reads a bounded number of rows. The next page goes on after them.
+#[test]
+fn b4_a_page_that_leaves_out_many_invitations_ends_before_the_list() {
+    on_both(async |server| {
+        let project = server.single();
+        project.org("acme", "").await;
+        let new = |at: usize| wire::NewInvitation {
+            email: format!("u{at}@acme.example"),
+            replace: true,
+            ..Default::default()
+        };
+        // The second batch revokes the first one.
+        for _ in 0..2 {
+            let rows = (0..(LIST_READS_MAX * PAGE_SIZE_MAX as usize)).map(new).collect();
+            let (project, org_id) = (project.key.into(), "acme".into());
+            let request = wire::BatchCreateInvitationsRequest { project, org_id, rows, ..Default::default() };
+            server.batch_create_invitations(request).await.unwrap();
+        }
+        let replacing = wire::CreateInvitationRequest { replace: true, ..project.inviting("acme", &new(0).email, &[]) };
+        let last = server.create_invitation(replacing).await.unwrap().invitation.unwrap();
+        project.accept(&last, "bea").await;
+        let accepted = project.listing_invitations("", &ALL[1..2]);
+        let first = server.list_invitations(accepted.clone()).await.unwrap();
+        assert_eq!(first.invitations, []);
+        let next = wire::ListInvitationsRequest { page_token: first.next_page_token, ..accepted };
+        let next = server.list_invitations(next).await.unwrap();
+        assert_eq!(next.invitations.iter().map(|it| &it.email).collect::<Vec<_>>(), [&new(0).email]);
+        assert_eq!(next.next_page_token, "");
     });
 }
 

@@ -104,7 +104,8 @@ impl<'a> Disabling<'a> {
         Self::new(project, on_disabled, disabled, &mapping.record.name)
     }
 
-    /// Refuses if a role of a member, pending invitation or e-mail domain would be disabled that the strategy does not cover.
+    /// Refuses if the strategy does not cover a role of a member, pending invitation or e-mail domain that would be
+    /// disabled.
     pub fn check_covered<'o>(&mut self, orgs: impl Iterator<Item = &'o Org>, now: Time) -> Result<(), Refusal> {
         if matches!(self.strategy, Strategy::Suspend { .. }) {
             return Ok(());

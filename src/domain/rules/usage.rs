@@ -162,8 +162,8 @@ impl Project {
     }
 
     /// Returns the role sets that no membership, pending invitation or e-mail domain has, deleted orgs included, in the
-    /// order of creation. At the limit of role sets
-    /// every refused write asks (P7), so the walk only sets bits, and stops once it has found all sets.
+    /// order of creation. At the limit of role sets every refused write asks (P7), so the walk only sets bits, and stops
+    /// once it has found all sets.
     pub(in crate::domain) fn unused_role_sets(&self) -> Vec<RoleSetId> {
         let mut used = vec![0u64; self.role_sets.next_number() as usize / 64 + 1];
         let mut missing = self.role_sets.len();

@@ -76,7 +76,8 @@ pub enum Change {
     Subscription(Edit<Scoped<OrgNo>, RoleMappingId>),
     /// Replaces the fallback roles of an org (M7). `None` means that it has none.
     Fallbacks(Edit<Scoped<OrgNo>, Fallbacks>),
-    /// Replaces role sets of the members and pending invitations of an org: each set of `before` by the set at the same place in `after`.
+    /// Replaces role sets of the members and pending invitations of an org: each set of `before` by the set at the same
+    /// place in `after`.
     /// Members with temporary roles keep theirs. Only the commit that creates a set of `after` gives it to members, so
     /// that the change can be undone.
     Remap(Edit<Scoped<OrgNo>, Arc<[RoleSetId]>>),

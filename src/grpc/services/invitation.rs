@@ -23,7 +23,7 @@ use crate::grpc::read::Reading;
 use crate::grpc::services::Reply;
 use crate::grpc::write::{WriteRequest, respond};
 use crate::grpc::{convert, status};
-use crate::limits::PAGE_SIZE_MAX;
+use crate::limits::{LIST_READS_MAX, PAGE_SIZE_MAX};
 use crate::store::SettledInvitations;
 use crate::wire::{self, ErrorReason, storage::outcome::Outcome};
 
@@ -119,11 +119,12 @@ impl InvitationService for InvitationApi {
         let org = project.org_or_refusal(&org_id).map_err(reading.refused(Visibility::of(viewer.as_ref())))?;
         let viewer = viewer.as_ref().map(|viewer| viewing(&reading, org, viewer, now)).transpose()?;
         let listing = Listing { project, org, viewer, states, now };
-        let rows = self.listed(&reading, &listing, after, page.limit as usize + 1).await?;
+        let (rows, stopped) = self.listed(&reading, &listing, after, page.limit as usize + 1).await?;
         let scope = Scope { org: org.record.profile.create_time.0, ..reading.scope() };
         let (invitations, last) = page.fill(rows, wire::invitation);
+        let last = last.map(|row| row.id).or(stopped);
         Ok(Response::new(wire::ListInvitationsResponse {
-            next_page_token: page.next_token(scope, last.map(|row| row.id.to_string()).as_deref())?,
+            next_page_token: page.next_token(scope, last.map(|id| id.to_string()).as_deref())?,
             invitations,
             revision: reading.revision(),
         }))
@@ -203,39 +204,46 @@ impl InvitationApi {
         self.0.store.settled_invitation(ask, id).await.map_err(|error| status::unread(&error))
     }
 
-    /// Returns up to `limit` invitations by ascending id: pending ones from the State, the others from the database.
+    /// Returns up to `limit` invitations by ascending id: pending ones from the State, the others from the database. Also
+    /// returns the id after which it stopped searching. `None` if it searched to the end or found enough.
     async fn listed(
         &self,
         reading: &Reading,
         listing: &Listing<'_>,
         after: Option<InvitationId>,
         limit: usize,
-    ) -> Result<Vec<Invitation>, Status> {
+    ) -> Result<(Vec<Invitation>, Option<InvitationId>), Status> {
         let pending = listing.org.invitations().into_iter().filter(|invitation| Some(invitation.id) > after);
         let shown = pending.filter_map(|invitation| listing.shown(invitation.id, &invitation.record));
         let mut found: Vec<Invitation> = shown.take(limit).collect();
         if listing.states == [InvitationState::Pending] {
-            return Ok(found);
+            return Ok((found, None));
         }
         let ask = settled_of(reading, listing.org);
-        let (mut settled, mut after) = (Vec::new(), after);
+        let (mut settled, mut after, mut stopped) = (Vec::new(), after, None);
         // Many rows at once, because a viewer or `states` may hide nearly all of them.
         let rows_max = PAGE_SIZE_MAX as usize;
         let _turn = self.0.list_turns.next(reading.project.id).await?;
-        while settled.len() < limit {
+        for read in 1.. {
             let rows = self.0.store.settled_invitations_after(ask, after, rows_max as u32).await;
             let rows = rows.map_err(|error| status::unread(&error))?;
             let full = rows.len() == rows_max;
             after = rows.last().map(|(id, _)| *id);
             settled.extend(rows.iter().filter_map(|(id, record)| listing.shown(*id, record)));
-            if !full {
+            if !full || settled.len() >= limit {
+                break;
+            }
+            // For a viewer a short page would reveal that others are hidden (I2).
+            if read == LIST_READS_MAX && listing.viewer.is_none() {
+                stopped = after;
                 break;
             }
         }
         found.extend(settled);
+        found.retain(|invitation| stopped.is_none_or(|stopped| invitation.id <= stopped));
         found.sort_unstable_by_key(|invitation| invitation.id);
         found.truncate(limit);
-        Ok(found)
+        Ok((found, stopped))
     }
 
     /// Returns INVITATION_NOT_PENDING instead of INVITATION_NOT_FOUND for an accepted or revoked invitation, which only
