@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+use rolecall::domain::model::invitation::InvitationId;
 use rolecall::domain::{Call, Command, State};
 use rolecall::engine::Engine;
 use rolecall::limits::Limits;
@@ -44,6 +45,13 @@ async fn two_writers_make_one_history_without_gaps_that_the_model_accepts() {
         commands.extend(steps.filter(|command| !matches!(command, Command::DeleteProject(_))));
     }
     commands.truncate(COMMANDS);
+    // No two invitations have one id.
+    for (number, command) in commands.iter_mut().enumerate() {
+        if let Command::CreateInvitations(create) = command {
+            let ids = (number as u128 + 1) << 32;
+            create.rows.iter_mut().zip(ids..).for_each(|(row, id)| row.id = InvitationId(id));
+        }
+    }
     let commands = Arc::new(commands);
 
     let begun = Instant::now();
