@@ -45,11 +45,15 @@ async fn two_writers_make_one_history_without_gaps_that_the_model_accepts() {
         commands.extend(steps.filter(|command| !matches!(command, Command::DeleteProject(_))));
     }
     commands.truncate(COMMANDS);
-    // No two invitations have one id.
+    // No two invitations have one id. The model does not know the clock, by which a default expiry is set.
+    let next_month = rolecall::clock::now().plus_seconds(30 * 24 * 60 * 60);
     for (number, command) in commands.iter_mut().enumerate() {
         if let Command::CreateInvitations(create) = command {
             let ids = (number as u128 + 1) << 32;
-            create.rows.iter_mut().zip(ids..).for_each(|(row, id)| row.id = InvitationId(id));
+            for (row, id) in create.rows.iter_mut().zip(ids..) {
+                row.id = InvitationId(id);
+                row.expire_time = row.expire_time.or(Some(next_month));
+            }
         }
     }
     let commands = Arc::new(commands);
