@@ -74,7 +74,8 @@ commands! {
     SetOrgDomains VerifyOrgDomain ProvisionMember RemoveExpired
 }
 
-/// Removes the roles that expired 30 days ago from a chunk of members, and invitations that expired as long ago. A command of the actor `system` (B5).
+/// Removes the roles that expired 30 days ago from a chunk of members, and settles invitations that expired as long ago
+/// (B5). A command of the actor `system`.
 #[derive(Clone, Debug)]
 pub struct RemoveExpired {
     pub project: ProjectKey,

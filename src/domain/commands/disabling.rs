@@ -198,7 +198,7 @@ impl<'a> Disabling<'a> {
     fn remap(&mut self, draft: &mut Draft<'_>, org: &Org, newly_disabled: &BTreeSet<RoleId>) -> Result<(), Refusal> {
         let (project, now) = (self.project, draft.now());
         // An expired invitation does not follow, and nobody chose a replacement for its roles.
-        invitation::revoke_where(draft, project, org, |record| record.has_expired(now));
+        invitation::settle_where(draft, project, org, |record| record.has_expired(now));
         let mut sets = BTreeSet::new();
         project.each_membership(org, |member| {
             if member.temporary.is_empty() && member.set.roles.iter().any(|role| newly_disabled.contains(role)) {

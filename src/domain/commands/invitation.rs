@@ -32,10 +32,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateInvitations) -> Result<Outc
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
     let user = draft.acting_user();
-    let acting = user.as_ref().map(|user| Acting::new(&project, org, user, draft.now())).transpose()?;
-    if let Some(acting) = &acting {
-        acting.check_ability(CAN_INVITE)?;
-    }
+    let acting = Acting::with_ability(&project, org, user.as_ref(), CAN_INVITE, draft.now())?;
     let mut inviting = Inviting { project: &project, org, acting, may_sweep: true };
     if !command.batch {
         let Some(row) = command.rows.first() else { return Err(Refusal::Bug) };
@@ -58,10 +55,7 @@ pub fn revoke(draft: &mut Draft<'_>, command: &RevokeInvitation) -> Result<Outco
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
     let user = draft.acting_user();
-    let acting = user.as_ref().map(|user| Acting::new(&project, org, user, draft.now())).transpose()?;
-    if let Some(acting) = &acting {
-        acting.check_ability(CAN_INVITE)?;
-    }
+    let acting = Acting::with_ability(&project, org, user.as_ref(), CAN_INVITE, draft.now())?;
     let record = pending(&project, org, command.id)?;
     if let Some(acting) = &acting {
         let roles = project.invited_roles(record);
@@ -110,11 +104,11 @@ pub fn accept(draft: &mut Draft<'_>, command: &AcceptInvitation) -> Result<Outco
 
 /// Revokes the pending invitations of these inviters in an org (V6).
 pub fn revoke_of(draft: &mut Draft<'_>, project: &Project, org: &Org, left: impl Fn(&UserId) -> bool) {
-    revoke_where(draft, project, org, |record| record.inviter.as_ref().is_some_and(&left));
+    settle_where(draft, project, org, |record| record.inviter.as_ref().is_some_and(&left));
 }
 
-/// Revokes the pending invitations of an org that match `predicate`.
-pub fn revoke_where(
+/// Settles the pending invitations of an org that match `predicate`: revokes them, or ends those that have expired.
+pub fn settle_where(
     draft: &mut Draft<'_>,
     project: &Project,
     org: &Org,
@@ -188,7 +182,7 @@ impl Inviting<'_> {
         }
         check_count(draft, project, &roles)?;
         let roles: Vec<RoleId> = roles.into_keys().collect();
-        self.check_enabled(&roles)?;
+        project.check_enabled(self.org, roles.iter().copied())?;
         let expire_time = expiry(row.expire_time, now)?;
         self.check_address(draft, row)?;
         self.check_limit(draft, row)?;
@@ -205,14 +199,6 @@ impl Inviting<'_> {
         let key = InvitationKey { project: project.id, org: self.org.no, id: row.id };
         draft.edit(Change::Invitation(Edit { key, before: None, after: Some(record) }));
         Ok(())
-    }
-
-    fn check_enabled(&self, roles: &[RoleId]) -> Result<(), Refusal> {
-        let mapping = self.project.role_mappings.get(self.org.record.role_mapping);
-        let disabled = |role: &&RoleId| !mapping.is_some_and(|mapping| mapping.enabled(**role));
-        let Some(&role) = roles.iter().find(disabled) else { return Ok(()) };
-        let role_mapping = self.project.role_mapping_name(self.org.record.role_mapping);
-        Err(Refusal::RoleDisabled { role: self.project.role_name(role), role_mapping })
     }
 
     /// Returns the pending invitation of the address, and its roles.
@@ -264,7 +250,7 @@ impl Inviting<'_> {
             let latest = draft.latest(self.project)?;
             if let Some(org) = latest.org_numbered(self.org.no) {
                 let now = draft.now();
-                revoke_where(draft, &latest, org, |record| record.has_expired(now));
+                settle_where(draft, &latest, org, |record| record.has_expired(now));
             }
         }
         let replaced = usize::from(self.before(draft, row).is_some());

@@ -82,10 +82,7 @@ pub fn update(draft: &mut Draft<'_>, command: &UpdateOrg) -> Result<Outcome, Ref
 
 /// Refuses an acting user without the ability (G1).
 fn check_acting_user(draft: &Draft<'_>, project: &Project, org: &Org, permission: &'static str) -> Result<(), Refusal> {
-    match draft.acting_user() {
-        Some(user) => Acting::new(project, org, &user, draft.now())?.check_ability(permission),
-        None => Ok(()),
-    }
+    Acting::with_ability(project, org, draft.acting_user().as_ref(), permission, draft.now()).map(drop)
 }
 
 /// Deletes an org. It is marked as deleted and unreachable; its memberships are purged afterwards (S5).

@@ -23,10 +23,7 @@ pub fn set(draft: &mut Draft<'_>, command: &SetOrgDomains) -> Result<Outcome, Re
     let project = draft.project(&command.project)?;
     let org = project.org_or_refusal(&command.org_id)?;
     let user = draft.acting_user();
-    let acting = user.as_ref().map(|user| Acting::new(&project, org, user, draft.now())).transpose()?;
-    if let Some(acting) = &acting {
-        acting.check_ability(CAN_EDIT_ORG_ACCESS)?;
-    }
+    let acting = Acting::with_ability(&project, org, user.as_ref(), CAN_EDIT_ORG_ACCESS, draft.now())?;
     draft.check_limit("org_domains", draft.limits().org_domains, command.domains.len())?;
     let mut rules: BTreeMap<&EmailDomain, OrgDomain> = BTreeMap::new();
     for (at, given) in command.domains.iter().enumerate() {
@@ -90,12 +87,7 @@ fn given_roles(
         }
         new.iter().try_for_each(|&role| acting.check_give(CAN_INVITE, role, None))?;
     }
-    let mapping = project.role_mappings.get(org.record.role_mapping);
-    let disabled = new.iter().find(|&&role| !named.contains(&role) && !mapping.is_some_and(|it| it.enabled(role)));
-    if let Some(&role) = disabled {
-        let role_mapping = project.role_mapping_name(org.record.role_mapping);
-        return Err(Refusal::RoleDisabled { role: project.role_name(role), role_mapping });
-    }
+    project.check_enabled(org, new.iter().copied().filter(|role| !named.contains(role)))?;
     let set = RoleSet::new(roles);
     if let Some(before) = before.and_then(|rule| rule.role_set)
         && project.role_sets.get(before).is_some_and(|recorded| recorded.roles == set.roles)

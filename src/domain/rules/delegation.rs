@@ -61,6 +61,20 @@ impl<'a> Acting<'a> {
         Ok(Self { project, org, user, live, own })
     }
 
+    /// Returns the acting user of a call that needs the ability. `None` if the call has no acting user.
+    pub fn with_ability(
+        project: &'a Project,
+        org: &'a Org,
+        user: Option<&'a UserId>,
+        permission: &'static str,
+        now: Time,
+    ) -> Result<Option<Self>, Refusal> {
+        let Some(user) = user else { return Ok(None) };
+        let acting = Self::new(project, org, user, now)?;
+        acting.check_ability(permission)?;
+        Ok(Some(acting))
+    }
+
     /// Refuses if no live role grants the ability.
     pub fn check_ability(&self, permission: &'static str) -> Result<(), Refusal> {
         match self.granters(permission).next() {

@@ -87,15 +87,7 @@ impl Project {
         if record.has_expired(now) {
             return Err(Refusal::InvitationExpired { expire_time: record.expire_time });
         }
-        let mapping = self.role_mappings.get(org.record.role_mapping);
-        let disabled = |role: &&RoleId| !mapping.is_some_and(|mapping| mapping.enabled(**role));
-        match self.invited_roles(record).iter().find(disabled) {
-            Some(&role) => Err(Refusal::RoleDisabled {
-                role: self.role_name(role),
-                role_mapping: self.role_mapping_name(org.record.role_mapping),
-            }),
-            None => Ok(()),
-        }
+        self.check_enabled(org, self.invited_roles(record).iter().copied())
     }
 
     /// Returns an invitation as an answer shows it. `None` if the viewer may not know of it. For a viewer the inviter is

@@ -4,6 +4,7 @@ use crate::domain::model::fallback::{Fallback, first_enabled_fallback};
 use crate::domain::model::id::RoleId;
 use crate::domain::model::membership::{TemporaryRole, expiry_of};
 use crate::domain::model::project::RoleStructure;
+use crate::domain::model::refusal::Refusal;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::model::time::Time;
 use crate::domain::state::org::Org;
@@ -40,6 +41,19 @@ impl RecordedRole {
 }
 
 impl Project {
+    /// Refuses a role that is disabled in the role mapping of an org (M3).
+    pub fn check_enabled(&self, org: &Org, roles: impl IntoIterator<Item = RoleId>) -> Result<(), Refusal> {
+        let mapping = self.role_mappings.get(org.record.role_mapping);
+        let mut disabled = roles.into_iter().filter(|&role| !mapping.is_some_and(|mapping| mapping.enabled(role)));
+        match disabled.next() {
+            Some(role) => Err(Refusal::RoleDisabled {
+                role: self.role_name(role),
+                role_mapping: self.role_mapping_name(org.record.role_mapping),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the state of each role of a set for a member of an org with these temporary roles.
     pub fn role_states<'a>(
         &'a self,

@@ -226,16 +226,7 @@ impl Member<'_> {
 
     /// Refuses a new role that is disabled here (M3).
     fn check_enabled(&self, held: &Roles, to: &Roles) -> Result<(), Refusal> {
-        let mapping = self.project.role_mappings.get(self.org.record.role_mapping);
-        for role in to.keys() {
-            if !mapping.is_some_and(|mapping| mapping.enabled(*role)) && !held.contains_key(role) {
-                return Err(Refusal::RoleDisabled {
-                    role: self.project.role_name(*role),
-                    role_mapping: self.project.role_mapping_name(self.org.record.role_mapping),
-                });
-            }
-        }
-        Ok(())
+        self.project.check_enabled(self.org, to.keys().copied().filter(|role| !held.contains_key(role)))
     }
 
     /// Returns the record with these roles, or refuses a disabled one.

@@ -148,7 +148,7 @@ impl Deletion {
     fn revoke_invitations(self, draft: &mut Draft<'_>, project: &Project) {
         let set = |record: &InvitationRecord| record.role_set().and_then(|id| project.role_sets.get(id));
         project.for_each_org(|org| {
-            invitation::revoke_where(draft, project, org, |record| {
+            invitation::settle_where(draft, project, org, |record| {
                 set(record).is_some_and(|set| self.leaves_nothing(set))
             });
         });
