@@ -12,6 +12,7 @@ pub mod org;
 pub mod org_domain;
 pub mod permission;
 pub mod project;
+pub mod reason;
 pub mod refusal;
 pub mod revision;
 pub mod role;
