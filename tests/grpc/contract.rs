@@ -561,9 +561,9 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
             wire::BatchCheckRequest {
                 project: project(),
                 items: vec![ann()],
-                defaults: None,
                 no_activity: true,
                 consistency: at_least(),
+                ..Default::default()
             }
             .encode_to_vec(),
         ),
