@@ -12,7 +12,7 @@ use prost::encoding::{DecodeContext, WireType, decode_varint};
 use prost::{DecodeError, Message, Name};
 use prost_types::Timestamp;
 
-pub use columns::{Column, Columns};
+pub use columns::{COLUMN_PATHS, Column, Columns};
 pub use read::{BatchCheck, Check, Items, Unreadable};
 
 /// An encoded `BatchCheckRequest`. Decoding copies and judges nothing; [`BatchCheckBody::read`] does.

@@ -570,6 +570,21 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
         (
             "rolecall.v1.CheckService/BatchCheck",
             wire::BatchCheckRequest {
+                columns: Some(wire::CheckColumns {
+                    orgs: texts(&["acme"]),
+                    users: texts(&["ann"]),
+                    permissions: texts(&["invoices.view"]),
+                    org_ix: vec![0],
+                    user_ix: vec![0],
+                    permission_ix: vec![0],
+                }),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/BatchCheck",
+            wire::BatchCheckRequest {
                 items: vec![wire::CheckItem::default()],
                 defaults: Some(ann()),
                 consistency: requirement(consistency::Requirement::Any(true)),

@@ -7,13 +7,20 @@ use prost::{DecodeError, Message};
 use super::read::{Check, within};
 use super::texts::Texts;
 
-/// The fields of `CheckColumns`: three tables, then three index arrays.
-const FIELDS: [&str; 6] = ["orgs", "users", "permissions", "org_ix", "user_ix", "permission_ix"];
+/// The paths of the fields of `CheckColumns`: three tables, then three index arrays.
+pub const COLUMN_PATHS: [&str; 6] = [
+    "columns.orgs",
+    "columns.users",
+    "columns.permissions",
+    "columns.org_ix",
+    "columns.user_ix",
+    "columns.permission_ix",
+];
 
 /// What a field of `CheckColumns` is, by its number.
 fn column(tag: u32) -> Option<(&'static str, Part)> {
     let field = (tag as usize).checked_sub(1)?;
-    let name = FIELDS.get(field)?;
+    let name = COLUMN_PATHS.get(field)?.trim_start_matches("columns.");
     Some((name, if field < 3 { Part::Table(field) } else { Part::Indices(field - 3) }))
 }
 
@@ -42,16 +49,16 @@ impl<'a> Shape<'a> {
         self.indices.into_iter().max().unwrap_or(0)
     }
 
-    /// Returns the first index array that is neither empty nor as long as the longest one.
+    /// Returns the path and size of the first index array that is neither empty nor as long as the longest one.
     pub fn uneven(&self) -> Option<(&'static str, usize)> {
         let differs = |&at: &usize| self.indices[at] != 0 && self.indices[at] != self.checks();
-        (0..3).find(differs).map(|at| (FIELDS[3 + at], self.indices[at]))
+        (0..3).find(differs).map(|at| (COLUMN_PATHS[3 + at], self.indices[at]))
     }
 
-    /// Returns the largest table and its number of strings.
+    /// Returns the path of the largest table and its number of strings.
     pub fn largest_table(&self) -> (&'static str, usize) {
         let largest = (0..3).max_by_key(|&at| self.tables[at]).unwrap_or(0);
-        (FIELDS[largest], self.tables[largest])
+        (COLUMN_PATHS[largest], self.tables[largest])
     }
 
     /// Returns the memory that pass 2 takes.
@@ -109,10 +116,9 @@ pub struct Columns<'a> {
 /// Org, user or permission of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column<'a> {
-    /// The string, and the name of its table.
-    Text(&'a str, &'static str),
-    /// An index that the table does not have, the name of its array, and the size of the table.
-    OutOfRange(u32, &'static str, usize),
+    Text(&'a str),
+    /// An index that the table does not have, and the number of its strings.
+    OutOfRange(u32, usize),
 }
 
 impl<'a> Columns<'a> {
@@ -124,17 +130,17 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Returns the checks from `from` on. An index out of range gives the empty string, which nothing has as its name.
-    pub fn checks(&self, from: usize) -> impl Iterator<Item = Check<'a>> {
+    /// Returns the checks. An index out of range gives the empty string, which nothing has as its name.
+    pub fn checks(&self) -> impl Iterator<Item = Check<'a>> + Clone {
         let checks = self.indices.iter().map(Vec::len).max().unwrap_or(0);
-        (from..checks).map(move |at| [0, 1, 2].map(|column| self.text(column, at).unwrap_or("")))
+        (0..checks).map(move |at| [0, 1, 2].map(|column| self.text(column, at).unwrap_or("")))
     }
 
     /// Returns org, user and permission of a check, for its error.
     pub fn explained(&self, at: usize) -> [Column<'a>; 3] {
         [0, 1, 2].map(|column| match self.text(column, at) {
-            Some(text) => Column::Text(text, FIELDS[column]),
-            None => Column::OutOfRange(self.index(column, at), FIELDS[3 + column], self.tables[column].len()),
+            Some(text) => Column::Text(text),
+            None => Column::OutOfRange(self.index(column, at), self.tables[column].len()),
         })
     }
 
