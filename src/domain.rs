@@ -23,7 +23,7 @@ pub use model::refusal::Refusal;
 pub use model::revision::Revision;
 pub use model::time::Time;
 pub use rules::check::{Ask, Question};
-pub use rules::check_batch::Item;
+pub use rules::check_batch::{Columns, Item};
 pub use state::State;
 pub use state::change::{Change, Edit, Scoped};
 pub use state::project::Project;

@@ -12,7 +12,7 @@ use crate::domain::state::membership::MembershipSlot;
 use crate::domain::state::org::{Org, OrgSlot};
 use crate::domain::state::project::Project;
 
-/// Checks of one block. TODO figure.
+/// Checks of one block.
 const BLOCK: usize = 32;
 
 /// Names kept in `Names`.
@@ -47,14 +47,37 @@ impl Default for Names<'_> {
 impl<'a> Names<'a> {
     #[inline]
     fn permission(&mut self, project: &Project, name: &'a [u8]) -> Option<PermissionId> {
-        // Names of one batch often differ only at their ends.
-        let end = name.last_chunk::<8>().map_or(0, |end| u64::from_le_bytes(*end));
-        let place = (end.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - NAMES.ilog2())) as usize;
+        // Names of one batch often differ only at their beginning or end.
+        let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let ends = word(name.first_chunk()).rotate_left(32) ^ word(name.last_chunk());
+        let place = (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - NAMES.ilog2())) as usize;
         let known = &mut self.0[place];
         if known.0 != name {
             *known = (name, project.permission_hashed(project.hash_bytes(name)));
         }
         known.1
+    }
+}
+
+/// The orgs, users and permissions of a batch, looked up or hashed once.
+#[derive(Default)]
+pub struct Columns<'p> {
+    orgs: Vec<Option<&'p Org>>,
+    users: Vec<TextHash>,
+    permissions: Vec<Option<PermissionId>>,
+}
+
+impl<'p> Columns<'p> {
+    pub fn add_orgs(&mut self, project: &'p Project, ids: &[&str]) {
+        self.orgs.extend(ids.iter().map(|id| project.org(id).map(AsRef::as_ref)));
+    }
+
+    pub fn add_users(&mut self, project: &'p Project, ids: &[&str]) {
+        self.users.extend(ids.iter().map(|id| project.hash(id)));
+    }
+
+    pub fn add_permissions(&mut self, project: &'p Project, names: &[&str]) {
+        self.permissions.extend(names.iter().map(|name| project.permission_named(name)));
     }
 }
 
@@ -94,6 +117,34 @@ impl Project {
                 }
             }
             self.check_block(block, now, out, &mut allowed);
+        }
+    }
+
+    /// Answers checks that name their org, user and permission by their places in columns. What is not in a column is
+    /// not found.
+    pub fn check_columns(
+        &self,
+        columns: &Columns<'_>,
+        mut rows: impl Iterator<Item = [u32; 3]>,
+        now: Time,
+        out: &mut Vec<Decision>,
+        mut allowed: impl FnMut(AllowedMember<'_>),
+    ) {
+        let nobody = self.hash("");
+        let mut block = [Asked::default(); BLOCK];
+        loop {
+            let mut len = 0;
+            for (asked, row) in block.iter_mut().zip(rows.by_ref()) {
+                let [org, user, permission] = row.map(|at| at as usize);
+                asked.org = columns.orgs.get(org).copied().flatten();
+                asked.user = columns.users.get(user).copied().unwrap_or(nobody);
+                asked.permission = columns.permissions.get(permission).copied().flatten();
+                len += 1;
+            }
+            if len == 0 {
+                return;
+            }
+            self.check_block(&block[..len], now, out, &mut allowed);
         }
     }
 
