@@ -29,6 +29,7 @@ impl Named {
 
 impl Entry for Named {
     const LEAF_MAX: u32 = 256;
+    const SPARE: usize = 100;
 
     #[inline]
     fn hash(&self) -> TextHash {

@@ -210,6 +210,7 @@ impl OrgSlot {
 
 impl Entry for OrgSlot {
     const LEAF_MAX: u32 = 48;
+    const SPARE: usize = 100;
 
     #[inline]
     fn hash(&self) -> TextHash {
