@@ -70,8 +70,8 @@ async fn measure(
     is_asked: impl Fn(&str) -> bool,
     named: impl Fn(&str) -> bool,
 ) {
-    let reference = Reference::new(product, own).await;
-    let mut bench = Bench { product: Product::start(product, named("request-ids")).await, reference, number: 1 };
+    let started = Product::start(product, named("request-ids")).await;
+    let mut bench = Bench { product: started, reference: Reference::new(product, own).await, number: 1 };
     // Orgs for the other measurements, role sets, and statements that are prepared once.
     bench.bulk(ROUNDS / 3).await;
     if is_asked("bulk") {
