@@ -1,11 +1,14 @@
 //! Compares writes of the product with plain sqlx that writes the same rows: `cargo bench --bench writes`.
 //!
-//! Arguments choose what to run: `sqlite`, `postgres`, `bulk`, `group`, `single`. `load` adds 1,000,000 members instead.
+//! Arguments choose what to run: `sqlite`, `postgres`, `bulk`, `group`, `single`. `load` adds 1,000,000 members instead,
+//! and `phases` shows how bulk writes spend their time.
 //! `request-ids` gives every write a request id. Product and reference alternate; a line shows the medians, and the median
 //! of the ratios. Commits reach the disk. Without PostgreSQL only SQLite is measured.
 
 #![allow(clippy::expect_used)]
 
+#[path = "writes/phases.rs"]
+mod phases;
 #[path = "writes/product.rs"]
 mod product;
 #[path = "writes/reference.rs"]
@@ -15,6 +18,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use phases::Phases;
 use product::{MEMBERS, Product};
 use reference::Reference;
 use support::cluster::{Cluster, psql};
@@ -44,7 +48,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let named = |name: &str| arguments.iter().any(|argument| argument == name);
     let database = |name: &str| named(name) || !named("sqlite") && !named("postgres");
-    let is_asked = |name: &str| named(name) || !["bulk", "group", "single", "load"].into_iter().any(named);
+    let is_asked = |name: &str| named(name) || !["bulk", "group", "single", "load", "phases"].into_iter().any(named);
     support::block_on(async {
         println!("{:<10} {:<8} {:>14} {:>14} {:>8}", "database", "what", "product/s", "plain sqlx/s", "ratio");
         if database("sqlite") {
@@ -89,6 +93,10 @@ async fn measure(
         let together = print(database, "group", CALLERS * WRITES_A_CALLER, &rounds);
         println!("{:<10} {:<8} {CALLERS} callers write {:.1} times as fast as one", "", "", together / one_caller);
     }
+    if named("phases") {
+        bench.phases(database).await;
+        return;
+    }
     if named("load") {
         for part in 0..10 {
             print(database, &format!("load {part}"), BULK, &bench.bulk(10).await);
@@ -110,6 +118,25 @@ impl Bench {
             rounds.push((product, self.repeat(before, usize::MAX).await));
         }
         rounds
+    }
+
+    /// Adds a million members by bulk calls, and prints the phases of the first and the last ten calls.
+    async fn phases(&mut self, database: &str) {
+        const CALLS: usize = 100;
+        self.product.create_orgs(CALLS * BULK.div_ceil(MEMBERS)).await;
+        self.product.take_state();
+        let mut phases = Phases::default();
+        for call in 1..=CALLS {
+            let command = self.product.batch_at(call - 1, BULK);
+            phases.write(&mut self.product, command).await;
+            if call % 10 == 0 {
+                if call == 10 || call == CALLS {
+                    println!("{database}: phases of the calls up to {call}");
+                    phases.print(10 * BULK);
+                }
+                phases = Phases::default();
+            }
+        }
     }
 
     /// Adds members one after the other.

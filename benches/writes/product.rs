@@ -8,7 +8,7 @@ use rolecall::domain::commands::command::{
 };
 use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::model::template::B2B;
-use rolecall::domain::{Call, Command, OrgId, ProjectKey, RequestKey, RoleName, UserId};
+use rolecall::domain::{Call, Command, OrgId, ProjectKey, RequestKey, RoleName, State, UserId};
 use rolecall::engine::Engine;
 use rolecall::limits::Limits;
 use rolecall::store::Store;
@@ -21,6 +21,9 @@ const ACTOR: &str = "console";
 
 pub struct Product {
     pub writer: Arc<Writer>,
+    pub store: Store,
+    /// The newest State, for [`super::phases`].
+    pub state: State,
     engine: Arc<Engine>,
     orgs: usize,
     users: u64,
@@ -33,7 +36,7 @@ impl Product {
     pub async fn start(url: &str, request_ids: bool) -> Self {
         let store = prepare(url).await;
         let state = store.load(HashKey::new([7; 16])).await.expect("the State loads");
-        let engine = Arc::new(Engine::new(store.store_id().await.expect("it has an id"), state, &[]));
+        let engine = Arc::new(Engine::new(store.store_id().await.expect("it has an id"), state.clone(), &[]));
         let (writer, _) = Writer::start(store.clone(), engine.clone(), Limits::default());
         let project = Command::CreateProject(CreateProject {
             key: project(),
@@ -44,7 +47,7 @@ impl Product {
             template: &B2B,
             owner_role: None,
         });
-        let product = Self { writer, engine, orgs: 0, users: 0, request_ids };
+        let product = Self { writer, store, state, engine, orgs: 0, users: 0, request_ids };
         product.submit(project, 0).await;
         product
     }
@@ -64,6 +67,11 @@ impl Product {
 
     pub fn revision(&self) -> i64 {
         self.engine.pin().state.revision().number as i64
+    }
+
+    /// Takes the State that the writer has published.
+    pub fn take_state(&mut self) {
+        self.state = State::clone(&self.engine.pin().state);
     }
 
     /// Creates more orgs.
@@ -93,6 +101,15 @@ impl Product {
     /// Returns a command that adds members to the newest orgs.
     pub fn batch(&mut self, rows: usize) -> Command {
         let first = self.orgs - rows.div_ceil(MEMBERS);
+        self.batch_from(first, rows)
+    }
+
+    /// Returns the same for the orgs of a call, if all orgs were created before.
+    pub fn batch_at(&mut self, call: usize, rows: usize) -> Command {
+        self.batch_from(call * rows.div_ceil(MEMBERS), rows)
+    }
+
+    fn batch_from(&mut self, first: usize, rows: usize) -> Command {
         let rows = (0..rows).map(|row| self.row(first + row / MEMBERS)).collect();
         let batch = BatchWriteMembers { project: project(), rows, allow_ownerless: false, keep_invitations: false };
         Command::BatchWriteMembers(batch)
