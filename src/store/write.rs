@@ -2,6 +2,7 @@
 //! unknown outcome.
 
 mod activity;
+mod batch;
 mod old_history;
 mod old_invitations;
 mod persist;

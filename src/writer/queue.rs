@@ -33,6 +33,9 @@ pub(super) async fn run(mut jobs: mpsc::Receiver<Job>, mut stopped: watch::Recei
                 }
             },
         };
+        // Callers that were just answered may submit their next writes at once. Without this the first of them would be a group
+        // alone.
+        tokio::task::yield_now().await;
         let group = gather(first, || jobs.try_recv().ok(), &mut carried);
         committer.commit(group).await;
     }

@@ -18,6 +18,13 @@ use crate::store::StoreError;
 /// How long SQLite waits for a lock. A file has one writer, so only a checkpoint makes it wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The pages that the writing connection keeps, in KiB with a minus sign. SQLite's own 2 MiB are less than a large transaction
+/// changes: it would write pages several times.
+const WRITE_CACHE: &str = "-65536";
+/// The pages of the log after which SQLite moves them into the file. Members are random keys, so 64 of them change several
+/// hundred pages, and with the default of 1,000 every few commits would wait for such a move.
+const LOG_PAGES: &str = "4000";
+
 /// The rows that SQLite reads ahead of a load.
 pub const ROWS_AHEAD: usize = 4_096;
 
@@ -86,6 +93,8 @@ impl Sqlite {
         // A connection that opens the file later would find another one in its place. And SQLite deletes the log with the last
         // connection.
         options.idle_timeout(None).max_lifetime(None);
+        // A ping tells nothing: the connection is a thread of this process.
+        options.test_before_acquire(false);
         // If SQLite has rolled back by itself, as on a full disk, the driver's own ROLLBACK fails. It then takes the next
         // transaction for a nested one and never commits it.
         options.map_sqlx_sqlite_before_acquire(|connection, _| {
@@ -96,7 +105,10 @@ impl Sqlite {
             Purpose::Reads | Purpose::Reserved => {
                 settings(options).pragma("query_only", "ON").row_buffer_size(ROWS_AHEAD)
             }
-            Purpose::Writes => settings(options).create_if_missing(true),
+            Purpose::Writes => settings(options)
+                .create_if_missing(true)
+                .pragma("cache_size", WRITE_CACHE)
+                .pragma("wal_autocheckpoint", LOG_PAGES),
         });
         let opened = sea_orm::Database::connect(options).await;
         opened.map_err(|error| StoreError::Open { database: shown(&self.url), cause: cause(&error) })

@@ -8,6 +8,7 @@ use crate::store::connect::LONG_MAX;
 use crate::store::ids::number;
 use crate::store::read::snapshot::joined;
 use crate::store::schema::invitation::{Column, Entity};
+use crate::store::write::batch::Batch;
 use crate::store::write::rows::delete;
 use crate::store::{Store, StoreError};
 
@@ -46,7 +47,9 @@ impl Store {
         let deleting = tokio::spawn(async move {
             let write = store.begin_write().await?;
             let deleting = async {
-                delete::<Entity>(&write.tx, &KEY, &keys).await?;
+                let mut batch = Batch::new(&write.tx);
+                delete::<Entity>(&mut batch, &KEY, &keys).await?;
+                batch.send().await?;
                 Ok(write.tx.commit().await?)
             };
             store.answered::<_, StoreError>(LONG_MAX, deleting).await

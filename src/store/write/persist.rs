@@ -18,6 +18,7 @@ use sea_orm::DatabaseTransaction;
 use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, Time};
 use crate::store::StoreError;
+use crate::store::write::batch::Batch;
 use collapse::Final;
 
 pub async fn persist(
@@ -32,8 +33,10 @@ pub async fn persist(
             return Err(StoreError::OutOfOrder { head: head.number, found: commit.revision.number });
         }
     }
-    history::write(tx, commits, now).await?;
-    history::forget(tx, head, last.revision, now).await?;
-    tables::write(tx, &Final::of(commits)).await?;
-    history::advance(tx, last.revision).await
+    let mut batch = Batch::new(tx);
+    history::write(&mut batch, commits, now).await?;
+    history::forget(&mut batch, head, last.revision, now).await?;
+    tables::write(&mut batch, &Final::of(commits)).await?;
+    history::advance(&mut batch, last.revision).await?;
+    Ok(batch.send().await?)
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{DatabaseTransaction, Value};
+use sea_orm::Value;
 
 use super::collapse::{Final, Lasts, deleted, given_up, is_gone};
 use crate::domain::collections::numbered::Numbered;
@@ -17,11 +17,12 @@ use crate::store::schema::alias::Renamed;
 use crate::store::schema::{
     alias, disabled_role, grant, managed_role, permission, role, role_mapping, role_set, role_set_role,
 };
+use crate::store::write::batch::Batch;
 use crate::store::write::rows::{delete, upsert};
 
-pub async fn permissions(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn permissions(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     use permission::Column::{Id, Project};
-    delete::<permission::Entity>(tx, &[Project, Id], &given_up(&all.permissions, |it| &it.name)).await?;
+    delete::<permission::Entity>(batch, &[Project, Id], &given_up(&all.permissions, |it| &it.name)).await?;
     let written = all.permissions.iter().filter_map(|(&key, last)| Some((key, last.after?)));
     let written: Vec<permission::Model> = written
         .map(|(key, permission)| permission::Model {
@@ -33,12 +34,12 @@ pub async fn permissions(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
             create_time: permission.create_time.0,
         })
         .collect();
-    Ok(upsert::<permission::Entity>(tx, &written, &[]).await?)
+    Ok(upsert::<permission::Entity>(batch, &written, &[]).await?)
 }
 
-pub async fn roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn roles(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     use role::Column::{Id, Project};
-    delete::<role::Entity>(tx, &[Project, Id], &given_up(&all.roles, |it| &it.name)).await?;
+    delete::<role::Entity>(batch, &[Project, Id], &given_up(&all.roles, |it| &it.name)).await?;
     let written = all.roles.iter().filter_map(|(&key, last)| Some((key, last.after?)));
     let written: Vec<role::Model> = written
         .map(|(key, role)| role::Model {
@@ -53,11 +54,11 @@ pub async fn roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Stor
             version: role.version.into(),
         })
         .collect();
-    Ok(upsert::<role::Entity>(tx, &written, &[]).await?)
+    Ok(upsert::<role::Entity>(batch, &written, &[]).await?)
 }
 
 /// Writes who manages whom (G2). A role may manage 10,000 roles, so only the difference is written.
-pub async fn managed_roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn managed_roles(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     use managed_role::Column::{Managed, Project, Role};
     let (mut none, mut lost): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     let mut gained = Vec::new();
@@ -77,9 +78,9 @@ pub async fn managed_roles(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<
         let rows = without(after, before).into_iter();
         gained.extend(rows.map(|managed| managed_role::Model { project, role, managed }));
     }
-    delete::<managed_role::Entity>(tx, &[Project, Role], &none).await?;
-    delete::<managed_role::Entity>(tx, &[Project, Role, Managed], &lost).await?;
-    Ok(upsert::<managed_role::Entity>(tx, &gained, &[]).await?)
+    delete::<managed_role::Entity>(batch, &[Project, Role], &none).await?;
+    delete::<managed_role::Entity>(batch, &[Project, Role, Managed], &lost).await?;
+    Ok(upsert::<managed_role::Entity>(batch, &gained, &[]).await?)
 }
 
 /// Returns the roles that are not among the others. Both are sorted.
@@ -88,11 +89,11 @@ fn without(roles: &[RoleId], others: &[RoleId]) -> Vec<i64> {
 }
 
 /// A set can be altered in place (R4).
-pub async fn role_sets(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn role_sets(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     use role_set_role::Column::{Project, Role, RoleSet};
     let gone = deleted(&all.role_sets);
-    delete::<role_set::Entity>(tx, &[role_set::Column::Project, role_set::Column::Id], &gone).await?;
-    delete::<role_set_role::Entity>(tx, &[Project, RoleSet], &gone).await?;
+    delete::<role_set::Entity>(batch, &[role_set::Column::Project, role_set::Column::Id], &gone).await?;
+    delete::<role_set_role::Entity>(batch, &[Project, RoleSet], &gone).await?;
     let mut sets = Vec::new();
     let mut lost: Vec<Value> = Vec::new();
     let mut roles = Vec::new();
@@ -118,18 +119,19 @@ pub async fn role_sets(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), 
             }
         }
     }
-    upsert::<role_set::Entity>(tx, &sets, &[]).await?;
-    delete::<role_set_role::Entity>(tx, &[Project, RoleSet, Role], &lost).await?;
-    Ok(upsert::<role_set_role::Entity>(tx, &roles, &[]).await?)
+    upsert::<role_set::Entity>(batch, &sets, &[]).await?;
+    delete::<role_set_role::Entity>(batch, &[Project, RoleSet, Role], &lost).await?;
+    Ok(upsert::<role_set_role::Entity>(batch, &roles, &[]).await?)
 }
 
-pub async fn role_mappings(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn role_mappings(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     use disabled_role::Column::{Project, Role, RoleMapping};
     let gone = deleted(&all.role_mappings);
-    delete::<grant::Entity>(tx, &[grant::Column::Project, grant::Column::RoleMapping], &gone).await?;
-    delete::<disabled_role::Entity>(tx, &[Project, RoleMapping], &gone).await?;
+    delete::<grant::Entity>(batch, &[grant::Column::Project, grant::Column::RoleMapping], &gone).await?;
+    delete::<disabled_role::Entity>(batch, &[Project, RoleMapping], &gone).await?;
     let given_up = given_up(&all.role_mappings, |it| &it.name);
-    delete::<role_mapping::Entity>(tx, &[role_mapping::Column::Project, role_mapping::Column::Id], &given_up).await?;
+    delete::<role_mapping::Entity>(batch, &[role_mapping::Column::Project, role_mapping::Column::Id], &given_up)
+        .await?;
     let mut mappings = Vec::new();
     let mut enabled: Vec<Value> = Vec::new();
     let mut disabled = Vec::new();
@@ -153,14 +155,14 @@ pub async fn role_mappings(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<
         let rows = without(&after.disabled_roles, before).into_iter();
         disabled.extend(rows.map(|role| disabled_role::Model { project, role_mapping: id, role }));
     }
-    upsert::<role_mapping::Entity>(tx, &mappings, &[]).await?;
-    delete::<disabled_role::Entity>(tx, &[Project, RoleMapping, Role], &enabled).await?;
-    Ok(upsert::<disabled_role::Entity>(tx, &disabled, &[]).await?)
+    upsert::<role_mapping::Entity>(batch, &mappings, &[]).await?;
+    delete::<disabled_role::Entity>(batch, &[Project, RoleMapping, Role], &enabled).await?;
+    Ok(upsert::<disabled_role::Entity>(batch, &disabled, &[]).await?)
 }
 
 /// The grants of a deleted mapping are deleted with it. Those of a deleted role or permission, which may be in every mapping,
 /// are deleted by a prefix of an index.
-pub async fn grants(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn grants(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     use grant::Column::{Permission, Project, Role, RoleMapping};
     let (mut of_roles, mut lost): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     let mut of_permissions = BTreeSet::new();
@@ -194,14 +196,14 @@ pub async fn grants(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Sto
         }
     }
     let of_permissions: Vec<Value> = of_permissions.into_iter().flatten().map(Value::from).collect();
-    delete::<grant::Entity>(tx, &[Project, Permission], &of_permissions).await?;
-    delete::<grant::Entity>(tx, &[Project, RoleMapping, Role], &of_roles).await?;
-    delete::<grant::Entity>(tx, &[Project, RoleMapping, Role, Permission], &lost).await?;
-    Ok(upsert::<grant::Entity>(tx, &gained, &[]).await?)
+    delete::<grant::Entity>(batch, &[Project, Permission], &of_permissions).await?;
+    delete::<grant::Entity>(batch, &[Project, RoleMapping, Role], &of_roles).await?;
+    delete::<grant::Entity>(batch, &[Project, RoleMapping, Role, Permission], &lost).await?;
+    Ok(upsert::<grant::Entity>(batch, &gained, &[]).await?)
 }
 
 /// Writes old names. Those given up are deleted first, since another object may take them in the same group.
-pub async fn aliases(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn aliases(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     use alias::Column::{Id, Noun, Project};
     let mut aliases = Aliases::default();
     aliases
@@ -210,8 +212,8 @@ pub async fn aliases(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), St
     aliases.collect(&all.role_mappings, Renamed::RoleMapping, |it| {
         it.aliases.iter().map(RoleMappingName::as_str).collect()
     });
-    delete::<alias::Entity>(tx, &[Project, Noun, Id], &aliases.given_up).await?;
-    Ok(upsert::<alias::Entity>(tx, &aliases.written, &[]).await?)
+    delete::<alias::Entity>(batch, &[Project, Noun, Id], &aliases.given_up).await?;
+    Ok(upsert::<alias::Entity>(batch, &aliases.written, &[]).await?)
 }
 
 /// The old names that a group alters.

@@ -1,24 +1,21 @@
 //! Writes commits, changes, remembered outcomes and the head.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
-
 use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, Time};
 use crate::limits::REQUEST_ID_SECONDS;
 use crate::store::StoreError;
 use crate::store::head::HEAD;
 use crate::store::ids::{changes_digest, number, revision_number};
-use crate::store::schema::{change, commit, head, request};
+use crate::store::schema::{change, commit, request};
 use crate::store::sql::Sql;
-use crate::store::write::rows;
+use crate::store::write::{batch::Batch, rows};
 use crate::wire;
 
 /// Every so many revisions, outcomes that are no longer repeated are deleted, at most so many at once.
 const FORGET_EVERY: u64 = 256;
 const FORGET_MAX: i64 = 10_000;
 
-pub async fn write(tx: &DatabaseTransaction, commits: &[Commit], now: Time) -> Result<(), StoreError> {
+pub async fn write(batch: &mut Batch<'_>, commits: &[Commit], now: Time) -> Result<(), StoreError> {
     let mut all = Vec::with_capacity(commits.len());
     let mut changes = Vec::new();
     for commit in commits {
@@ -27,16 +24,16 @@ pub async fn write(tx: &DatabaseTransaction, commits: &[Commit], now: Time) -> R
         let payloads = changes[first..].iter().map(|change: &change::Model| &*change.payload);
         all.push(commit_row(commit, changes_digest(payloads)));
     }
-    rows::insert::<commit::Entity>(tx, &all).await?;
-    rows::insert::<change::Entity>(tx, &changes).await?;
+    rows::insert::<commit::Entity>(batch, &all).await?;
+    rows::insert::<change::Entity>(batch, &changes).await?;
     let requests: Vec<request::Model> = commits.iter().filter_map(|commit| request_row(commit, now)).collect();
     // A request id that was used more than 24 hours ago can be used again.
-    rows::upsert::<request::Entity>(tx, &requests, &[]).await?;
+    rows::upsert::<request::Entity>(batch, &requests, &[]).await?;
     Ok(())
 }
 
 /// Deletes outcomes that are no longer repeated (A4), once in `FORGET_EVERY` revisions.
-pub async fn forget(tx: &DatabaseTransaction, head: Revision, last: Revision, now: Time) -> Result<(), StoreError> {
+pub async fn forget(batch: &mut Batch<'_>, head: Revision, last: Revision, now: Time) -> Result<(), StoreError> {
     if head.number / FORGET_EVERY == last.number / FORGET_EVERY {
         return Ok(());
     }
@@ -47,18 +44,18 @@ pub async fn forget(tx: &DatabaseTransaction, head: Revision, last: Revision, no
         r#"DELETE FROM requests WHERE (caller, project, request_id) IN
              (SELECT caller, project, request_id FROM requests WHERE used_at <= {old} ORDER BY used_at LIMIT {max})"#
     ));
-    tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+    batch.execute(sql).await?;
     Ok(())
 }
 
-pub async fn advance(tx: &DatabaseTransaction, last: Revision) -> Result<(), StoreError> {
-    let update = head::Entity::update_many()
-        .col_expr(head::Column::Revision, Expr::value(revision_number(last.number)))
-        .col_expr(head::Column::Tag, Expr::value(i64::from(last.tag)))
-        .col_expr(head::Column::At, Expr::value(last.at.0))
-        .filter(head::Column::Id.eq(HEAD));
-    let updated = update.exec(tx).await?.rows_affected;
-    if updated == 1 { Ok(()) } else { Err(StoreError::Empty) }
+/// Moves the head, which the transaction has locked.
+pub async fn advance(batch: &mut Batch<'_>, last: Revision) -> Result<(), StoreError> {
+    let update = |batch: &mut Batch<'_>| {
+        let (revision, tag) = (batch.bind(revision_number(last.number)), batch.bind(i64::from(last.tag)));
+        let (at, id) = (batch.bind(last.at.0), batch.bind(HEAD));
+        Ok(format!(r#"UPDATE head SET revision = {revision}, tag = {tag}, "at" = {at} WHERE id = {id}"#))
+    };
+    Ok(batch.add("head", 4, update).await?)
 }
 
 fn commit_row(commit: &Commit, digest: i64) -> commit::Model {

@@ -1,6 +1,6 @@
 //! Writes invitations.
 
-use sea_orm::{DatabaseTransaction, Value};
+use sea_orm::Value;
 
 use super::collapse::Final;
 use crate::domain::model::invitation::{InvitationRecord, Stage};
@@ -8,21 +8,22 @@ use crate::domain::state::change::InvitationKey;
 use crate::store::StoreError;
 use crate::store::ids::{number, revision_number, roles_text};
 use crate::store::schema::invitation::{Column, Entity, Model};
+use crate::store::write::batch::Batch;
 use crate::store::write::rows::{delete, upsert};
 
 /// Writes the invitations that the group wrote. `memberships` has replaced the role sets of the others.
-pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn write(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     let gone = all.invitations.iter().filter(|(_, last)| last.is_deleted());
     let gone = gone.flat_map(|(key, _)| -> [Value; 3] {
         [number(key.project).into(), number(key.org).into(), key.id.to_string().into()]
     });
-    delete::<Entity>(tx, &[Column::Project, Column::Org, Column::Id], &gone.collect::<Vec<_>>()).await?;
-    settled_of_purged(tx, all).await?;
+    delete::<Entity>(batch, &[Column::Project, Column::Org, Column::Id], &gone.collect::<Vec<_>>()).await?;
+    settled_of_purged(batch, all).await?;
     let written = all.invitations.iter().filter_map(|(key, last)| Some((key, last.after?, last.revision)));
     let rows: Vec<Model> = written
         .map(|(key, record, revision)| Model { revision: revision_number(revision.number), ..row(key, record, all) })
         .collect();
-    Ok(upsert::<Entity>(tx, &rows, &[]).await?)
+    Ok(upsert::<Entity>(batch, &rows, &[]).await?)
 }
 
 fn row(key: &InvitationKey, record: &InvitationRecord, all: &Final<'_>) -> Model {
@@ -55,8 +56,8 @@ fn row(key: &InvitationKey, record: &InvitationRecord, all: &Final<'_>) -> Model
 
 /// Deletes the accepted and revoked invitations of purged orgs. Only the database has them. The purger has deleted nearly
 /// all of them before, in chunks.
-async fn settled_of_purged(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+async fn settled_of_purged(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     let purged = all.orgs.iter().filter(|(_, last)| last.after.is_none_or(|record| record.lifecycle.is_purged()));
     let purged: Vec<Value> = purged.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
-    Ok(delete::<Entity>(tx, &[Column::Project, Column::Org], &purged).await?)
+    Ok(delete::<Entity>(batch, &[Column::Project, Column::Org], &purged).await?)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Value};
+use sea_orm::{DbBackend, Value};
 
 use super::collapse::{Final, deleted};
 use crate::domain::model::id::{ProjectId, RoleMappingId, RoleSetId};
@@ -11,18 +11,19 @@ use crate::store::StoreError;
 use crate::store::ids::{number, revision_number};
 use crate::store::schema::{fallback, membership, org, org_activity, role_origin, temporary_role};
 use crate::store::sql::Sql;
+use crate::store::write::batch::Batch;
 use crate::store::write::rows::{delete, upsert};
 
 /// Orgs per statement.
 const ORGS_A_STATEMENT: usize = 10_000;
 
 /// The row of a deleted org stays, marked as deleted: the changes refer to it by number. It is deleted with its project.
-pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
-    delete::<org::Entity>(tx, &[org::Column::Project, org::Column::No], &deleted(&all.orgs)).await?;
+pub async fn orgs(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
+    delete::<org::Entity>(batch, &[org::Column::Project, org::Column::No], &deleted(&all.orgs)).await?;
     let purged = all.orgs.iter().filter(|(_, last)| last.after.is_none_or(|record| record.lifecycle.is_purged()));
     let purged: Vec<Value> = purged.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
     let columns = [org_activity::Column::Project, org_activity::Column::Org];
-    delete::<org_activity::Entity>(tx, &columns, &purged).await?;
+    delete::<org_activity::Entity>(batch, &columns, &purged).await?;
     let rows = all.orgs.iter().filter_map(|(key, last)| {
         let record = last.after?;
         Some(org::Model {
@@ -39,14 +40,14 @@ pub async fn orgs(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Store
     });
     // Deleted ones first: they free their ids.
     let (deleted_rows, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
-    upsert::<org::Entity>(tx, &deleted_rows, &[]).await?;
-    upsert::<org::Entity>(tx, &existing, &[]).await?;
-    subscriptions(tx, all).await
+    upsert::<org::Entity>(batch, &deleted_rows, &[]).await?;
+    upsert::<org::Entity>(batch, &existing, &[]).await?;
+    subscriptions(batch, all).await
 }
 
 /// Moves orgs to other mappings, in few statements per mapping. Their numbers are in the text: SQLite looks up the name of
 /// each placeholder.
-async fn subscriptions(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+async fn subscriptions(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     let mut moved: BTreeMap<(ProjectId, RoleMappingId), Vec<String>> = BTreeMap::new();
     for (key, &role_mapping) in &all.subscriptions {
         moved.entry((key.project, role_mapping)).or_default().push(number(key.id).to_string());
@@ -59,31 +60,31 @@ async fn subscriptions(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), 
                 r#"UPDATE orgs SET role_mapping = {role_mapping} WHERE project = {project} AND "no" IN ({})"#,
                 orgs.join(", ")
             ));
-            tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+            batch.execute(sql).await?;
         }
     }
     Ok(())
 }
 
-pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn memberships(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     use membership::Column::{Org, Project, UserId};
     let place = |key: &MembershipKey| -> [Value; 3] {
         [number(key.project).into(), number(key.org).into(), key.user.as_str().into()]
     };
     let gone = all.memberships.iter().filter(|(_, last)| last.is_deleted());
     let gone: Vec<Value> = gone.flat_map(|(key, _)| place(key)).collect();
-    delete::<membership::Entity>(tx, &[Project, Org, UserId], &gone).await?;
+    delete::<membership::Entity>(batch, &[Project, Org, UserId], &gone).await?;
     let removed =
         all.memberships.iter().filter(|(_, last)| last.before.is_some_and(|before| !before.temporary.is_empty()));
     let removed: Vec<Value> = removed.flat_map(|(key, _)| place(key)).collect();
     let columns = [temporary_role::Column::Project, temporary_role::Column::Org, temporary_role::Column::UserId];
-    delete::<temporary_role::Entity>(tx, &columns, &removed).await?;
+    delete::<temporary_role::Entity>(batch, &columns, &removed).await?;
     let mixed = all.memberships.iter().filter(|(_, last)| last.before.is_some_and(|before| !before.origins.is_empty()));
     let mixed: Vec<Value> = mixed.flat_map(|(key, _)| place(key)).collect();
     let columns = [role_origin::Column::Project, role_origin::Column::Org, role_origin::Column::UserId];
-    delete::<role_origin::Entity>(tx, &columns, &mixed).await?;
+    delete::<role_origin::Entity>(batch, &columns, &mixed).await?;
 
-    remaps(tx, all).await?;
+    remaps(batch, all).await?;
     let mut written = Vec::with_capacity(all.memberships.len());
     let (mut temporary, mut origins) = (Vec::new(), Vec::new());
     for (&key, last) in &all.memberships {
@@ -114,14 +115,14 @@ pub async fn memberships(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<()
             expire_time: temporary.expire_time.0,
         }));
     }
-    upsert::<membership::Entity>(tx, &written, &[]).await?;
-    upsert::<temporary_role::Entity>(tx, &temporary, &[]).await?;
-    Ok(upsert::<role_origin::Entity>(tx, &origins, &[]).await?)
+    upsert::<membership::Entity>(batch, &written, &[]).await?;
+    upsert::<temporary_role::Entity>(batch, &temporary, &[]).await?;
+    Ok(upsert::<role_origin::Entity>(batch, &origins, &[]).await?)
 }
 
 /// Replaces role sets of members and invitations, in few statements for many orgs. The rows that the group wrote itself
 /// are written afterwards, so it does not matter what happens to them here.
-async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+async fn remaps(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     let mut moved: BTreeMap<(ProjectId, RoleSetId, RoleSetId), Vec<String>> = BTreeMap::new();
     for (key, sets) in &all.remaps {
         for (&before, &after) in sets {
@@ -129,7 +130,7 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
         }
     }
     // Without statistics SQLite would scan all members or invitations of the orgs for each set.
-    let sqlite = tx.get_database_backend() == DbBackend::Sqlite;
+    let sqlite = batch.database() == DbBackend::Sqlite;
     let indexed = |index: &str| if sqlite { format!("INDEXED BY {index}") } else { String::new() };
     let members = indexed("memberships_by_role_set");
     let invitations = indexed("invitations_by_role_set");
@@ -147,7 +148,7 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
                     "UPDATE {table} SET role_set = {after}
                      WHERE project = {project} AND org IN ({orgs}) AND role_set = {before} {filter}"
                 ));
-                tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
+                batch.execute(sql).await?;
             }
         }
     }
@@ -155,10 +156,10 @@ async fn remaps(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreEr
 }
 
 /// Writes fallback roles. An org has few, so they are all rewritten.
-pub async fn fallbacks(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+pub async fn fallbacks(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     let before = all.fallbacks.iter().filter(|(_, last)| last.before.is_some());
     let before: Vec<Value> = before.flat_map(|(key, _)| [number(key.project).into(), number(key.id).into()]).collect();
-    delete::<fallback::Entity>(tx, &[fallback::Column::Project, fallback::Column::Org], &before).await?;
+    delete::<fallback::Entity>(batch, &[fallback::Column::Project, fallback::Column::Org], &before).await?;
     let written = all.fallbacks.iter().filter_map(|(key, last)| Some((key, last.after?)));
     let rows = written.flat_map(|(key, fallbacks)| {
         fallbacks.iter().map(|fallback| fallback::Model {
@@ -168,5 +169,5 @@ pub async fn fallbacks(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), 
             fallback_role: number(fallback.fallback_role),
         })
     });
-    Ok(upsert::<fallback::Entity>(tx, &rows.collect::<Vec<_>>(), &[]).await?)
+    Ok(upsert::<fallback::Entity>(batch, &rows.collect::<Vec<_>>(), &[]).await?)
 }

@@ -1,6 +1,6 @@
 //! Writes the final rows of a group, table by table, and the counters of projects.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+use sea_orm::Value;
 
 use super::collapse::Final;
 use super::{catalogue, invitations, members, org_domain, user};
@@ -9,36 +9,36 @@ use crate::domain::state::Counters;
 use crate::store::StoreError;
 use crate::store::ids::{environment_number, number, role_structure_number};
 use crate::store::schema::project;
-use crate::store::sql::Sql;
+use crate::store::write::batch::Batch;
 use crate::store::write::rows::{delete, upsert};
 
-pub async fn write(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
-    projects(tx, all).await?;
-    catalogue::permissions(tx, all).await?;
-    catalogue::roles(tx, all).await?;
-    catalogue::managed_roles(tx, all).await?;
-    catalogue::role_sets(tx, all).await?;
-    catalogue::role_mappings(tx, all).await?;
-    catalogue::grants(tx, all).await?;
-    catalogue::aliases(tx, all).await?;
-    members::orgs(tx, all).await?;
-    members::memberships(tx, all).await?;
-    members::fallbacks(tx, all).await?;
-    invitations::write(tx, all).await?;
-    user::blocks(tx, all).await?;
-    org_domain::domains(tx, all).await?;
-    org_domain::removals(tx, all).await?;
+pub async fn write(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
+    projects(batch, all).await?;
+    catalogue::permissions(batch, all).await?;
+    catalogue::roles(batch, all).await?;
+    catalogue::managed_roles(batch, all).await?;
+    catalogue::role_sets(batch, all).await?;
+    catalogue::role_mappings(batch, all).await?;
+    catalogue::grants(batch, all).await?;
+    catalogue::aliases(batch, all).await?;
+    members::orgs(batch, all).await?;
+    members::memberships(batch, all).await?;
+    members::fallbacks(batch, all).await?;
+    invitations::write(batch, all).await?;
+    user::blocks(batch, all).await?;
+    org_domain::domains(batch, all).await?;
+    org_domain::removals(batch, all).await?;
     for (&project, counters) in &all.counters {
-        count(tx, project, counters).await?;
+        count(batch, project, counters).await?;
     }
     Ok(())
 }
 
-async fn projects(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), StoreError> {
+async fn projects(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreError> {
     use project::Column::{Id, NextOrg, NextPermission, NextRole, NextRoleMapping, NextRoleSet};
     let deleted = all.projects.iter().filter(|(_, last)| last.is_deleted());
     let deleted: Vec<Value> = deleted.map(|(&id, _)| number(id).into()).collect();
-    delete::<project::Entity>(tx, &[Id], &deleted).await?;
+    delete::<project::Entity>(batch, &[Id], &deleted).await?;
     let written = all.projects.iter().filter_map(|(&id, last)| Some((id, last.after?)));
     let rows = written.map(|(id, record)| project::Model {
         id: number(id),
@@ -63,12 +63,12 @@ async fn projects(tx: &DatabaseTransaction, all: &Final<'_>) -> Result<(), Store
     // Deleted ones first: they free their keys.
     let (deleted, existing): (Vec<_>, Vec<_>) = rows.partition(|row| row.deleted_at.is_some());
     let counters = [NextPermission, NextRole, NextRoleSet, NextRoleMapping, NextOrg];
-    upsert::<project::Entity>(tx, &deleted, &counters).await?;
-    Ok(upsert::<project::Entity>(tx, &existing, &counters).await?)
+    upsert::<project::Entity>(batch, &deleted, &counters).await?;
+    Ok(upsert::<project::Entity>(batch, &existing, &counters).await?)
 }
 
 /// Raises the counters of a project. They never go back.
-async fn count(tx: &DatabaseTransaction, project: ProjectId, next: &Counters) -> Result<(), StoreError> {
+async fn count(batch: &mut Batch<'_>, project: ProjectId, next: &Counters) -> Result<(), StoreError> {
     let all = [
         ("next_permission", next.permission),
         ("next_role", next.role),
@@ -76,17 +76,14 @@ async fn count(tx: &DatabaseTransaction, project: ProjectId, next: &Counters) ->
         ("next_role_mapping", next.role_mapping),
         ("next_org", next.org),
     ];
-    let mut sql = Sql::default();
-    let moved: Vec<String> = all
-        .into_iter()
-        .filter(|&(_, next)| next > 0)
-        .map(|(column, next)| {
-            let next = sql.bind(i64::from(next));
-            format!("{column} = CASE WHEN {column} < {next} THEN {next} ELSE {column} END")
-        })
-        .collect();
-    let project = sql.bind(number(project));
-    sql.push(&format!("UPDATE projects SET {} WHERE id = {project}", moved.join(", ")));
-    tx.execute_raw(sql.statement(tx.get_database_backend())).await?;
-    Ok(())
+    let moved = all.into_iter().filter(|&(_, next)| next > 0);
+    let update = |batch: &mut Batch<'_>| {
+        let set = moved.map(|(column, next)| {
+            let (one, other) = (batch.bind(i64::from(next)), batch.bind(i64::from(next)));
+            format!("{column} = CASE WHEN {column} < {one} THEN {other} ELSE {column} END")
+        });
+        let set = set.collect::<Vec<_>>().join(", ");
+        Ok(format!("UPDATE projects SET {set} WHERE id = {}", batch.bind(number(project))))
+    };
+    Ok(batch.add("projects", 2 * all.len() + 1, update).await?)
 }
