@@ -372,22 +372,25 @@ async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), 
     })
     .await?;
     let (no_ends, no_origins): (Arc<[TemporaryRole]>, Arc<[RoleOrigin]>) = (Arc::from([]), Arc::from([]));
-    let sql = "SELECT project, org, user_id, role_set, origin, temporary, other_origins FROM memberships
-        ORDER BY project, org, user_id";
+    // In any order: sorting a large table takes PostgreSQL longer than reading it. In three columns: the driver copies and
+    // decodes each column by itself, and that takes most of the time of a load.
+    let sql = "SELECT (project << 32) | org, user_id,
+            (role_set << 5) | (origin << 2) | (CAST(temporary AS integer) << 1) | CAST(other_origins AS integer)
+        FROM memberships";
     each(tx, sql, |mut row| {
-        let (project, org, user) = (row.id()?, row.id()?, row.text()?);
+        let (place, user, packed): (i64, String, i64) = (row.next()?, row.text()?, row.next()?);
+        let (project, org) = (id(place >> 32)?, id(place & i64::from(u32::MAX))?);
         let mut record = MembershipRecord {
-            role_set: row.id()?,
-            origin: origin(row.next()?)?,
+            role_set: id(packed >> 5)?,
+            origin: origin((packed >> 2 & 7) as i16)?,
             temporary: no_ends.clone(),
             origins: no_origins.clone(),
         };
-        let (temporary, other_origins) = (row.next()?, row.next()?);
         let place = (project, org, user);
-        if temporary {
+        if packed & 2 != 0 {
             record.temporary = ends.remove(&place).unwrap_or_default().into();
         }
-        if other_origins {
+        if packed & 1 != 0 {
             record.origins = origins.remove(&place).unwrap_or_default().into();
         }
         let key = MembershipKey { project, org, user: UserId::stored(place.2) };
