@@ -1,11 +1,13 @@
 //! Loads the whole State in one snapshot. Every row is applied as the change that would have created it.
 
+mod memberships;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
 
-use super::ids::{environment, id, number, origin, role_structure, u32_of, unreadable};
+use super::ids::{environment, id, number, role_structure, u32_of, unreadable};
 use super::rows::each;
 use super::{Database, Store, StoreError};
 use crate::domain::collections::hash::HashKey;
@@ -14,7 +16,6 @@ use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::fallback::Fallback;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::invitation::{InvitationId, InvitationRecord, Stage};
-use crate::domain::model::membership::{MembershipRecord, RoleOrigin, TemporaryRole};
 use crate::domain::model::org::{OrgProfile, OrgRecord};
 use crate::domain::model::org_domain::OrgDomain;
 use crate::domain::model::permission::Permission;
@@ -49,7 +50,7 @@ impl Store {
         state.share_rows();
         orgs(&snapshot.tx, &mut state).await?;
         fallbacks(&snapshot.tx, &mut state).await?;
-        memberships(&snapshot.tx, &mut state).await?;
+        state = memberships::load(&snapshot.tx, state).await?;
         invitations(&snapshot.tx, &mut state).await?;
         blocks(&snapshot.tx, &mut state).await?;
         org_domains(&snapshot.tx, &mut state).await?;
@@ -273,53 +274,6 @@ async fn fallbacks(tx: &DatabaseTransaction, state: &mut State) -> Result<(), St
     .await?;
     apply(current);
     Ok(())
-}
-
-async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
-    let mut ends: HashMap<(ProjectId, OrgNo, String), Vec<TemporaryRole>> = HashMap::new();
-    let sql =
-        r#"SELECT project, org, user_id, role, expire_time FROM temporary_roles ORDER BY project, org, user_id, role"#;
-    each(tx, sql, |mut row| {
-        let key = (row.id()?, row.id()?, row.text()?);
-        ends.entry(key).or_default().push(TemporaryRole { role: row.id()?, expire_time: row.time()? });
-        Ok(())
-    })
-    .await?;
-    let mut origins: HashMap<(ProjectId, OrgNo, String), Vec<RoleOrigin>> = HashMap::new();
-    let sql = "SELECT project, org, user_id, role, origin FROM role_origins ORDER BY project, org, user_id, role";
-    each(tx, sql, |mut row| {
-        let key = (row.id()?, row.id()?, row.text()?);
-        origins.entry(key).or_default().push(RoleOrigin { role: row.id()?, origin: origin(row.next()?)? });
-        Ok(())
-    })
-    .await?;
-    let (no_ends, no_origins): (Arc<[TemporaryRole]>, Arc<[RoleOrigin]>) = (Arc::from([]), Arc::from([]));
-    // In any order: sorting a large table takes PostgreSQL longer than reading it. In three columns: the driver copies and
-    // decodes each column by itself, and that takes most of the time of a load.
-    let sql = "SELECT (project << 32) | org, user_id,
-            (role_set << 5) | (origin << 2) | (CAST(temporary AS integer) << 1) | CAST(other_origins AS integer)
-        FROM memberships";
-    each(tx, sql, |mut row| {
-        let (place, user, packed): (i64, String, i64) = (row.next()?, row.text()?, row.next()?);
-        let (project, org) = (id(place >> 32)?, id(place & i64::from(u32::MAX))?);
-        let mut record = MembershipRecord {
-            role_set: id(packed >> 5)?,
-            origin: origin((packed >> 2 & 7) as i16)?,
-            temporary: no_ends.clone(),
-            origins: no_origins.clone(),
-        };
-        let place = (project, org, user);
-        if packed & 2 != 0 {
-            record.temporary = ends.remove(&place).unwrap_or_default().into();
-        }
-        if packed & 1 != 0 {
-            record.origins = origins.remove(&place).unwrap_or_default().into();
-        }
-        let key = MembershipKey { project, org, user: UserId::stored(place.2) };
-        state.apply(&Change::Membership(created(key, record)));
-        Ok(())
-    })
-    .await
 }
 
 /// Loads pending invitations only. The database keeps the others.
