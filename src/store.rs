@@ -11,6 +11,7 @@ mod ids;
 mod load;
 mod migrate;
 mod read;
+mod rows;
 mod schema;
 mod sql;
 mod write;

@@ -2,11 +2,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder, QuerySelect, Statement};
+use sea_orm::{ConnectionTrait, EntityTrait, Statement};
 
 use super::connect::SHORT_MAX;
 use super::connect::postgres::ServerId;
 use super::ids::{revision, revision_number, u32_of};
+use super::rows::each;
 use super::sql::Sql;
 use super::{Database, Store, StoreError};
 use crate::domain::Revision;
@@ -51,10 +52,17 @@ impl Store {
     /// Returns at most `limit` of the newest revisions, oldest first.
     pub async fn newest_revisions(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
         let snapshot = self.reserved_snapshot().await?;
-        let find = commit::Entity::find().order_by_desc(commit::Column::Revision).limit(u64::from(limit));
-        let found = find.all(&snapshot.tx).await;
+        let mut revisions = Vec::new();
+        let sql = format!(r#"SELECT revision, tag, "at" FROM commits ORDER BY revision DESC LIMIT {limit}"#);
+        let read = each(&snapshot.tx, &sql, |mut row| {
+            revisions.push(revision(row.next()?, row.next()?, row.next()?)?);
+            Ok(())
+        });
+        let read = read.await;
         snapshot.end().await;
-        found?.into_iter().rev().map(|commit| revision(commit.revision, commit.tag, commit.at)).collect()
+        read?;
+        revisions.reverse();
+        Ok(revisions)
     }
 
     /// Reads the head row. Refuses a server in recovery (a standby) and a former primary: both may lag behind what this

@@ -1,14 +1,14 @@
 //! Loads the whole State in one snapshot. Every row is applied as the change that would have created it.
 
+mod memberships;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::{FutureExt, TryStreamExt};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, StreamTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
 
-use super::connect::sqlite::ROWS_AHEAD;
-use super::ids::{environment, id, number, origin, role_structure, u32_of, unreadable};
+use super::ids::{environment, id, number, role_structure, u32_of, unreadable};
+use super::rows::each;
 use super::{Database, Store, StoreError};
 use crate::domain::collections::hash::HashKey;
 use crate::domain::collections::numbered::Numbered;
@@ -16,8 +16,6 @@ use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::fallback::Fallback;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::invitation::{InvitationId, InvitationRecord, Stage};
-use crate::domain::model::lifecycle::Lifecycle;
-use crate::domain::model::membership::{MembershipRecord, RoleOrigin, TemporaryRole};
 use crate::domain::model::org::{OrgProfile, OrgRecord};
 use crate::domain::model::org_domain::OrgDomain;
 use crate::domain::model::permission::Permission;
@@ -29,12 +27,9 @@ use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
 use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey, UserKey};
 use crate::domain::{
-    Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, Time, UserId,
+    Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, UserId,
 };
 use crate::store::schema::alias::Renamed;
-
-/// How long SQLite reads ahead, at most [`ROWS_AHEAD`] rows.
-const READ_AHEAD: Duration = Duration::from_millis(1);
 
 impl Store {
     /// Returns the State at the newest revision. Its hashes use `hash_key`.
@@ -55,7 +50,7 @@ impl Store {
         state.share_rows();
         orgs(&snapshot.tx, &mut state).await?;
         fallbacks(&snapshot.tx, &mut state).await?;
-        memberships(&snapshot.tx, &mut state).await?;
+        state = memberships::load(&snapshot.tx, state).await?;
         invitations(&snapshot.tx, &mut state).await?;
         blocks(&snapshot.tx, &mut state).await?;
         org_domains(&snapshot.tx, &mut state).await?;
@@ -66,78 +61,6 @@ impl Store {
         state.set_revision(snapshot.revision);
         snapshot.end().await;
         Ok(state)
-    }
-}
-
-/// Reads rows in order. Columns are read in order: looking up their names costs too much for a million rows.
-async fn each(
-    tx: &DatabaseTransaction,
-    sql: &str,
-    mut take: impl FnMut(Columns<'_>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let database = ConnectionTrait::get_database_backend(tx);
-    let mut rows = tx.stream_raw(Statement::from_string(database, sql)).await?;
-    let mut chunk = Vec::with_capacity(ROWS_AHEAD);
-    let mut ended = false;
-    while !ended {
-        // Take what is there at once, then work on it while the database reads ahead.
-        while chunk.len() < ROWS_AHEAD
-            && let Some(row) = rows.try_next().now_or_never()
-        {
-            let Some(row) = row? else {
-                ended = true;
-                break;
-            };
-            chunk.push(row);
-        }
-        if chunk.is_empty() && !ended {
-            if database == DbBackend::Sqlite {
-                // Waking this task for each row costs as much as the row.
-                tokio::time::sleep(READ_AHEAD).await;
-                continue;
-            }
-            match rows.try_next().await? {
-                Some(row) => chunk.push(row),
-                None => ended = true,
-            }
-        }
-        for row in chunk.drain(..) {
-            take(Columns { row: &row, next: 0 })?;
-        }
-    }
-    Ok(())
-}
-
-struct Columns<'a> {
-    row: &'a QueryResult,
-    next: usize,
-}
-
-impl Columns<'_> {
-    fn next<T: sea_orm::TryGetable>(&mut self) -> Result<T, StoreError> {
-        self.next += 1;
-        Ok(self.row.try_get_by_index(self.next - 1)?)
-    }
-
-    fn id<I: Numbered>(&mut self) -> Result<I, StoreError> {
-        id(self.next()?)
-    }
-
-    fn scoped<I: Numbered>(&mut self) -> Result<Scoped<I>, StoreError> {
-        Ok(Scoped { project: self.id()?, id: self.id()? })
-    }
-
-    fn text(&mut self) -> Result<String, StoreError> {
-        self.next()
-    }
-
-    fn time(&mut self) -> Result<Time, StoreError> {
-        Ok(Time(self.next()?))
-    }
-
-    fn lifecycle(&mut self) -> Result<Lifecycle, StoreError> {
-        let deleted_at: Option<i64> = self.next()?;
-        Ok(Lifecycle::stored(deleted_at.map(Time), self.next()?))
     }
 }
 
@@ -351,50 +274,6 @@ async fn fallbacks(tx: &DatabaseTransaction, state: &mut State) -> Result<(), St
     .await?;
     apply(current);
     Ok(())
-}
-
-async fn memberships(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
-    let mut ends: HashMap<(ProjectId, OrgNo, String), Vec<TemporaryRole>> = HashMap::new();
-    let sql =
-        r#"SELECT project, org, user_id, role, expire_time FROM temporary_roles ORDER BY project, org, user_id, role"#;
-    each(tx, sql, |mut row| {
-        let key = (row.id()?, row.id()?, row.text()?);
-        ends.entry(key).or_default().push(TemporaryRole { role: row.id()?, expire_time: row.time()? });
-        Ok(())
-    })
-    .await?;
-    let mut origins: HashMap<(ProjectId, OrgNo, String), Vec<RoleOrigin>> = HashMap::new();
-    let sql = "SELECT project, org, user_id, role, origin FROM role_origins ORDER BY project, org, user_id, role";
-    each(tx, sql, |mut row| {
-        let key = (row.id()?, row.id()?, row.text()?);
-        origins.entry(key).or_default().push(RoleOrigin { role: row.id()?, origin: origin(row.next()?)? });
-        Ok(())
-    })
-    .await?;
-    let (no_ends, no_origins): (Arc<[TemporaryRole]>, Arc<[RoleOrigin]>) = (Arc::from([]), Arc::from([]));
-    let sql = "SELECT project, org, user_id, role_set, origin, temporary, other_origins FROM memberships
-        ORDER BY project, org, user_id";
-    each(tx, sql, |mut row| {
-        let (project, org, user) = (row.id()?, row.id()?, row.text()?);
-        let mut record = MembershipRecord {
-            role_set: row.id()?,
-            origin: origin(row.next()?)?,
-            temporary: no_ends.clone(),
-            origins: no_origins.clone(),
-        };
-        let (temporary, other_origins) = (row.next()?, row.next()?);
-        let place = (project, org, user);
-        if temporary {
-            record.temporary = ends.remove(&place).unwrap_or_default().into();
-        }
-        if other_origins {
-            record.origins = origins.remove(&place).unwrap_or_default().into();
-        }
-        let key = MembershipKey { project, org, user: UserId::stored(place.2) };
-        state.apply(&Change::Membership(created(key, record)));
-        Ok(())
-    })
-    .await
 }
 
 /// Loads pending invitations only. The database keeps the others.
