@@ -8,7 +8,7 @@ use prost::encoding::{self, DecodeContext, WireType, decode_key, message, skip_f
 use prost::{DecodeError, Message};
 
 use super::columns::{Columns, Shape};
-use super::texts::Texts;
+use super::texts::{Texts, cut_off};
 use crate::wire::Consistency;
 
 /// The fields of `BatchCheckRequest`.
@@ -26,13 +26,37 @@ const ITEM_KEY: u8 = (ITEMS as u8) << 3 | WireType::LengthDelimited as u8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     Malformed(DecodeError),
-    /// It has more top-level fields than allowed.
-    TooManyFields,
+    /// It has more fields than this.
+    TooManyFields(usize),
 }
 
 impl From<DecodeError> for Unreadable {
     fn from(error: DecodeError) -> Self {
         Self::Malformed(error)
+    }
+}
+
+/// How many fields a request may have: they bound the time of pass 1.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldLimits {
+    pub top_level: usize,
+    /// At all depths, without those of usual items and of groups.
+    pub all: usize,
+}
+
+/// How many fields may still come. Negative after one too many.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FieldsLeft(i64);
+
+impl FieldsLeft {
+    fn new(max: usize) -> Self {
+        Self(i64::try_from(max).unwrap_or(i64::MAX))
+    }
+
+    /// Counts a field. If it is one too many, fails with an error that [`read`] replaces.
+    pub fn take(&mut self) -> Result<(), DecodeError> {
+        self.0 -= 1;
+        if self.0 < 0 { cut_off() } else { Ok(()) }
     }
 }
 
@@ -53,10 +77,11 @@ pub struct BatchCheck<'a> {
     /// The sizes of the columns.
     pub columns: Shape<'a>,
     columns_in: Range<usize>,
+    left: FieldsLeft,
 }
 
 /// Pass 1. Accepts and refuses what prost does.
-pub(super) fn read(body: &[u8], fields_max: usize) -> Result<BatchCheck<'_>, Unreadable> {
+pub(super) fn read(body: &[u8], limits: FieldLimits) -> Result<BatchCheck<'_>, Unreadable> {
     let texts = Texts::new(body);
     let mut read = BatchCheck {
         texts,
@@ -68,12 +93,13 @@ pub(super) fn read(body: &[u8], fields_max: usize) -> Result<BatchCheck<'_>, Unr
         items_in: 0..0,
         columns: Shape::new(texts),
         columns_in: 0..0,
+        left: FieldsLeft::new(limits.all),
     };
     let (mut fields, mut at) = (0, 0);
     while at < body.len() {
         fields += 1;
-        if fields > fields_max {
-            return Err(Unreadable::TooManyFields);
+        if fields > limits.top_level {
+            return Err(Unreadable::TooManyFields(limits.top_level));
         }
         let from = at;
         if let Some((_, next)) = plain_item(&texts, at) {
@@ -84,7 +110,12 @@ pub(super) fn read(body: &[u8], fields_max: usize) -> Result<BatchCheck<'_>, Unr
         }
         let mut rest = &body[at..];
         let (tag, wire_type) = decode_key(&mut rest)?;
-        read.field(tag, wire_type, &mut rest)?;
+        if let Err(error) = read.field(tag, wire_type, &mut rest) {
+            return Err(match read.left.0 < 0 {
+                true => Unreadable::TooManyFields(limits.all),
+                false => error.into(),
+            });
+        }
         at = body.len() - rest.len();
         match tag {
             ITEMS => widen(&mut read.items_in, from..at),
@@ -106,21 +137,24 @@ fn widen(all: &mut Range<usize>, part: Range<usize>) {
 impl<'a> BatchCheck<'a> {
     /// Reads any field. `rest` is the end of the body, from the content of the field on.
     fn field(&mut self, tag: u32, wire_type: WireType, rest: &mut &'a [u8]) -> Result<(), DecodeError> {
-        let (texts, ctx) = (self.texts, DecodeContext::default());
+        let ctx = DecodeContext::default();
         let (name, read) = match tag {
-            PROJECT => ("project", texts.take(wire_type, rest).map(|project| self.project = project)),
+            PROJECT => ("project", self.texts.take(wire_type, rest).map(|project| self.project = project)),
             ITEMS => {
                 self.items += 1;
-                ("items", message::merge(wire_type, &mut Item::new(texts), rest, ctx))
+                ("items", self.item([""; 3], wire_type, rest).map(|_| ()))
             }
+            // A message that comes twice is merged.
             DEFAULTS => {
-                // A message that comes twice is merged.
-                let mut defaults = Item { texts, check: self.defaults };
-                let read = message::merge(wire_type, &mut defaults, rest, ctx);
-                self.defaults = defaults.check;
-                ("defaults", read)
+                let defaults = self.item(self.defaults, wire_type, rest);
+                ("defaults", defaults.map(|defaults| self.defaults = defaults))
             }
-            COLUMNS => ("columns", message::merge(wire_type, &mut self.columns, rest, ctx)),
+            COLUMNS => {
+                self.columns.left = self.left;
+                let read = message::merge(wire_type, &mut self.columns, rest, ctx);
+                self.left = self.columns.left;
+                ("columns", read)
+            }
             NO_ACTIVITY => ("no_activity", encoding::bool::merge(wire_type, &mut self.no_activity, rest, ctx)),
             CONSISTENCY => {
                 let consistency = self.consistency.get_or_insert_default();
@@ -129,6 +163,14 @@ impl<'a> BatchCheck<'a> {
             _ => return skip_field(wire_type, tag, rest, ctx),
         };
         read.map_err(|error| within("BatchCheckRequest", name, error))
+    }
+
+    /// Reads an item or `defaults` over what is known of it.
+    fn item(&mut self, check: Check<'a>, wire_type: WireType, rest: &mut &'a [u8]) -> Result<Check<'a>, DecodeError> {
+        let mut item = Item { texts: self.texts, check, left: self.left };
+        let read = message::merge(wire_type, &mut item, rest, DecodeContext::default());
+        self.left = item.left;
+        read.map(|()| item.check)
     }
 
     /// Pass 2 of the items, with the values of `defaults` in empty fields.
@@ -187,7 +229,7 @@ impl<'a> Items<'a> {
     fn any_item(&mut self) -> Option<Check<'a>> {
         let body = self.texts.body;
         let mut rest = &body[self.at..];
-        let mut item = Item::new(self.texts);
+        let mut item = Item { texts: self.texts, check: [""; 3], left: FieldsLeft::new(usize::MAX) };
         // Pass 1 has found no error. If there were one, the number of items would not be that of pass 1.
         loop {
             let (tag, wire_type) = decode_key(&mut rest).ok()?;
@@ -243,12 +285,7 @@ pub(super) fn plain_item<'a>(texts: &Texts<'a>, mut at: usize) -> Option<(Check<
 struct Item<'a> {
     texts: Texts<'a>,
     check: Check<'a>,
-}
-
-impl<'a> Item<'a> {
-    fn new(texts: Texts<'a>) -> Self {
-        Self { texts, check: [""; 3] }
-    }
+    left: FieldsLeft,
 }
 
 impl Message for Item<'_> {
@@ -259,6 +296,7 @@ impl Message for Item<'_> {
         rest: &mut impl Buf,
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
+        self.left.take()?;
         let (field, name) = match tag {
             1 => (0, "org_id"),
             2 => (1, "user_id"),
