@@ -87,10 +87,11 @@ fn measure(name: &str, checks: usize, encoded: Vec<u8>) {
     let first = best(|| body.read(LIMITS).map(|read| read.items));
     let Ok(read) = body.read(LIMITS) else { return };
     let second = best(|| {
-        let lengths = |[org, user, permission]: [&str; 3]| org.len() + user.len() * 3 + permission.len() * 5;
+        let lengths = |[org, user, permission]: [&[u8]; 3]| org.len() + user.len() * 3 + permission.len() * 5;
         let items: usize = read.items().map(lengths).sum();
-        let columns = read.columns().map(|columns| columns.checks().map(lengths).sum::<usize>());
-        items + columns.unwrap_or_default()
+        let indices = |[org, user, permission]: [u32; 3]| org + user * 3 + permission * 5;
+        let columns = read.columns().map(|columns| columns.rows().map(indices).sum::<u32>());
+        items + columns.unwrap_or_default() as usize
     });
     let [owned, first, second] = [owned, first, second].map(|nanos| nanos / checks as f64);
     println!("{name:27} {owned:6.1}   {first:6.1}   {second:6.1}");

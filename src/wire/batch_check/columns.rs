@@ -4,7 +4,7 @@ use prost::bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, decode_varint, merge_loop, skip_field, uint32};
 use prost::{DecodeError, Message};
 
-use super::read::{Check, FieldsLeft, within};
+use super::read::{FieldsLeft, within};
 use super::texts::Texts;
 
 /// The paths of the fields of `CheckColumns`: three tables, then three index arrays.
@@ -16,6 +16,9 @@ pub const COLUMN_PATHS: [&str; 6] = [
     "columns.user_ix",
     "columns.permission_ix",
 ];
+
+/// Bytes that a string takes once it is hashed or looked up.
+const LOOKED_UP_BYTES: usize = 16;
 
 /// Returns what a field of `CheckColumns` is, by its number. `None` for an unknown one.
 fn part(tag: u32) -> Option<Part> {
@@ -64,10 +67,10 @@ impl<'a> Shape<'a> {
         (COLUMN_PATHS[largest], self.tables[largest])
     }
 
-    /// Returns the memory that pass 2 takes.
+    /// Returns the memory that pass 2 and looking up the strings take.
     pub fn bytes(&self) -> usize {
         let (strings, indices) = (self.tables.iter().sum::<usize>(), self.indices.iter().sum::<usize>());
-        strings * size_of::<&str>() + indices * size_of::<u32>()
+        strings * (size_of::<&str>() + LOOKED_UP_BYTES) + indices * size_of::<u32>()
     }
 }
 
@@ -165,10 +168,8 @@ fn append(packed: &[u8], indices: &mut Vec<u32>) {
 #[derive(Debug)]
 pub struct Columns<'a> {
     texts: Texts<'a>,
-    /// The strings of orgs, users and permissions.
-    pub tables: [Vec<&'a str>; 3],
-    /// The indices of the checks. An empty array means index 0 for every check.
-    pub indices: [Vec<u32>; 3],
+    tables: [Vec<&'a str>; 3],
+    indices: [Vec<u32>; 3],
 }
 
 /// Org, user or permission of a check.
@@ -188,10 +189,15 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Returns the checks. An index out of range gives the empty string, which nothing has as its name.
-    pub fn checks(&self) -> impl Iterator<Item = Check<'a>> + Clone {
+    /// Returns a table: 0 orgs, 1 users, 2 permissions.
+    pub fn table(&self, column: usize) -> &[&'a str] {
+        &self.tables[column]
+    }
+
+    /// Returns the indices of each check.
+    pub fn rows(&self) -> impl Iterator<Item = [u32; 3]> + Clone {
         let checks = self.indices.iter().map(Vec::len).max().unwrap_or(0);
-        (0..checks).map(move |at| [0, 1, 2].map(|column| self.text(column, at).unwrap_or("")))
+        (0..checks).map(move |at| [0, 1, 2].map(|column| self.index(column, at)))
     }
 
     /// Returns org, user and permission of a check, for its error.
@@ -204,6 +210,7 @@ impl<'a> Columns<'a> {
 
     #[inline]
     fn index(&self, column: usize, at: usize) -> u32 {
+        // An empty array means index 0.
         self.indices[column].get(at).copied().unwrap_or(0)
     }
 

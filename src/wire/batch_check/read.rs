@@ -60,8 +60,8 @@ impl FieldsLeft {
     }
 }
 
-/// Org, user and permission of a check.
-pub type Check<'a> = [&'a str; 3];
+/// Org, user and permission of a check. They are UTF-8.
+pub type Check<'a> = [&'a [u8]; 3];
 
 /// A well-formed request. Its strings are parts of its bytes.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub(super) fn read(body: &[u8], limits: FieldLimits) -> Result<BatchCheck<'_>, U
         project: "",
         no_activity: false,
         consistency: None,
-        defaults: [""; 3],
+        defaults: [b""; 3],
         items: 0,
         items_in: 0..0,
         columns: Shape::new(texts),
@@ -102,7 +102,9 @@ pub(super) fn read(body: &[u8], limits: FieldLimits) -> Result<BatchCheck<'_>, U
             return Err(Unreadable::TooManyFields(limits.top_level));
         }
         let from = at;
-        if let Some((_, next)) = plain_item(&texts, at) {
+        if let Some((item, next)) = plain_item(body, at)
+            && texts.are_utf8(&item)
+        {
             at = next;
             read.items += 1;
             widen(&mut read.items_in, from..at);
@@ -142,7 +144,7 @@ impl<'a> BatchCheck<'a> {
             PROJECT => ("project", self.texts.take(wire_type, rest).map(|project| self.project = project)),
             ITEMS => {
                 self.items += 1;
-                ("items", self.item([""; 3], wire_type, rest).map(|_| ()))
+                ("items", self.item([b""; 3], wire_type, rest).map(|_| ()))
             }
             // A message that comes twice is merged.
             DEFAULTS => {
@@ -211,14 +213,14 @@ impl<'a> Iterator for Items<'a> {
         if self.at == self.to {
             return None;
         }
-        let item = match plain_item(&self.texts, self.at) {
+        let item = match plain_item(self.texts.body, self.at) {
             Some((item, next)) => {
                 self.at = next;
                 item
             }
             None => self.any_item()?,
         };
-        let or = |own: &'a str, default: &'a str| if own.is_empty() { default } else { own };
+        let or = |own: &'a [u8], default: &'a [u8]| if own.is_empty() { default } else { own };
         Some([or(item[0], self.defaults[0]), or(item[1], self.defaults[1]), or(item[2], self.defaults[2])])
     }
 }
@@ -229,7 +231,7 @@ impl<'a> Items<'a> {
     fn any_item(&mut self) -> Option<Check<'a>> {
         let body = self.texts.body;
         let mut rest = &body[self.at..];
-        let mut item = Item { texts: self.texts, check: [""; 3], left: FieldsLeft::new(usize::MAX) };
+        let mut item = Item { texts: self.texts, check: [b""; 3], left: FieldsLeft::new(usize::MAX) };
         // Pass 1 has found no error. If there were one, the number of items would not be that of pass 1.
         loop {
             let (tag, wire_type) = decode_key(&mut rest).ok()?;
@@ -246,8 +248,7 @@ impl<'a> Items<'a> {
 /// Reads an item of the usual form: the fields in their order, at most once, each shorter than 128 bytes. Returns it and
 /// where it ends. `None` does not say that anything is malformed.
 #[inline]
-pub(super) fn plain_item<'a>(texts: &Texts<'a>, mut at: usize) -> Option<(Check<'a>, usize)> {
-    let body = texts.body;
+pub(super) fn plain_item(body: &[u8], mut at: usize) -> Option<(Check<'_>, usize)> {
     if *body.get(at)? != ITEM_KEY {
         return None;
     }
@@ -263,7 +264,7 @@ pub(super) fn plain_item<'a>(texts: &Texts<'a>, mut at: usize) -> Option<(Check<
     }
     let end = at + length;
     let item = body.get(..end)?;
-    let mut check = [""; 3];
+    let mut check: Check<'_> = [b""; 3];
     for (field, text) in check.iter_mut().enumerate() {
         let key = (field as u8 + 1) << 3 | WireType::LengthDelimited as u8;
         if item.get(at) != Some(&key) {
@@ -271,10 +272,10 @@ pub(super) fn plain_item<'a>(texts: &Texts<'a>, mut at: usize) -> Option<(Check<
         }
         let length = usize::from(*item.get(at + 1)?);
         let (from, to) = (at + 2, at + 2 + length);
-        if length >= 0x80 || to > end {
+        if length >= 0x80 {
             return None;
         }
-        *text = texts.get(from..to)?;
+        *text = item.get(from..to)?;
         at = to;
     }
     (at == end).then_some((check, end))
@@ -303,7 +304,8 @@ impl Message for Item<'_> {
             3 => (2, "permission"),
             _ => return skip_field(wire_type, tag, rest, ctx),
         };
-        self.check[field] = self.texts.take(wire_type, rest).map_err(|error| within("CheckItem", name, error))?;
+        let text = self.texts.take(wire_type, rest).map_err(|error| within("CheckItem", name, error))?;
+        self.check[field] = text.as_bytes();
         Ok(())
     }
 
