@@ -10,8 +10,7 @@ use prost::encoding::{DecodeContext, WireType, check_wire_type, decode_varint, s
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Texts<'a> {
     pub body: &'a [u8],
-    /// True if the whole body is ASCII. Most bodies are: only a length or an index above 127 and text
-    /// that is not ASCII prevent it. One look at
+    /// True if the whole body is ASCII. Most are: a length or an index above 127 is not, nor are some strings. One look at
     /// the whole body costs less than one at each string.
     ascii: bool,
 }
