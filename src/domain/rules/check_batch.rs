@@ -2,7 +2,6 @@
 //! reads it in stages: each stage reads one thing for a block of checks, and these reads overlap.
 
 use crate::domain::collections::hash::TextHash;
-use crate::domain::collections::prefetch::prefetch;
 use crate::domain::collections::trie::Trie;
 use crate::domain::model::decision::Decision;
 use crate::domain::model::id::PermissionId;
@@ -14,9 +13,6 @@ use crate::domain::state::project::Project;
 
 /// Checks of one block.
 const BLOCK: usize = 32;
-
-/// Names kept in `Names`.
-const NAMES: usize = 256;
 
 /// May a user do something in an org? The ids and the name are compared byte for byte, so they need not be UTF-8.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,31 +28,6 @@ struct Asked<'p> {
     org: Option<&'p Org>,
     permission: Option<PermissionId>,
     user: TextHash,
-}
-
-/// The permissions that the rows of a batch named before. To compare a name costs a third of hashing it and looking it
-/// up.
-struct Names<'a>([(&'a [u8], Option<PermissionId>); NAMES]);
-
-impl Default for Names<'_> {
-    fn default() -> Self {
-        Self([(b"", None); NAMES])
-    }
-}
-
-impl<'a> Names<'a> {
-    #[inline]
-    fn permission(&mut self, project: &Project, name: &'a [u8]) -> Option<PermissionId> {
-        // Names of one batch often differ only at their beginning or end.
-        let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let ends = word(name.first_chunk()).rotate_left(32) ^ word(name.last_chunk());
-        let place = (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - NAMES.ilog2())) as usize;
-        let known = &mut self.0[place];
-        if known.0 != name {
-            *known = (name, project.permission_hashed(project.hash_bytes(name)));
-        }
-        known.1
-    }
 }
 
 /// The orgs, users and permissions of a batch, looked up or hashed once.
@@ -90,14 +61,12 @@ impl Project {
         out: &mut Vec<Decision>,
         mut allowed: impl FnMut(AllowedMember<'_>),
     ) {
-        let mut names = Names::default();
-        let mut hashes = [[TextHash::default(); 2]; BLOCK];
+        let mut hashes = [[TextHash::default(); 3]; BLOCK];
         let mut block = [Asked::default(); BLOCK];
         loop {
             let mut len = 0;
-            for ((hashes, asked), item) in hashes.iter_mut().zip(&mut block).zip(items.by_ref()) {
-                *hashes = [item.org_id, item.user_id].map(|id| self.hash_bytes(id));
-                asked.permission = names.permission(self, item.permission);
+            for (hashes, item) in hashes.iter_mut().zip(items.by_ref()) {
+                *hashes = [item.org_id, item.user_id, item.permission].map(|text| self.hash_bytes(text));
                 len += 1;
             }
             if len == 0 {
@@ -105,16 +74,16 @@ impl Project {
             }
             let block = &mut block[..len];
             let mut leaves: [&[Option<OrgSlot>]; BLOCK] = [&[]; BLOCK];
-            for (leaf, &[org, _]) in leaves.iter_mut().zip(&hashes[..len]) {
+            for (leaf, &[org, ..]) in leaves.iter_mut().zip(&hashes[..len]) {
                 *leaf = self.org_leaf(org);
                 Trie::prefetch(leaf, org);
             }
-            for ((asked, leaf), &[org, user]) in block.iter_mut().zip(leaves).zip(&hashes) {
-                asked.org = Trie::find(leaf, org).map(|slot| slot.org.as_ref());
-                asked.user = user;
-                if let Some(org) = asked.org {
-                    prefetch(org);
+            for ((asked, leaf), &[org, user, permission]) in block.iter_mut().zip(leaves).zip(&hashes) {
+                let org = Trie::find(leaf, org).map(|slot| slot.org.as_ref());
+                if let Some(org) = org {
+                    org.prefetch();
                 }
+                *asked = Asked { org, permission: self.permission_hashed(permission), user };
             }
             self.check_block(block, now, out, &mut allowed);
         }
