@@ -4,9 +4,11 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use prost::Message;
-use rolecall::wire::batch_check::BatchCheckBody;
+use rolecall::limits::{REQUEST_FIELDS_MAX, REQUEST_NESTED_FIELDS_MAX};
+use rolecall::wire::batch_check::{BatchCheckBody, FieldLimits};
 use rolecall::wire::{BatchCheckRequest, CheckColumns, CheckItem};
 
+const LIMITS: FieldLimits = FieldLimits { top_level: REQUEST_FIELDS_MAX, all: REQUEST_NESTED_FIELDS_MAX };
 /// Each figure is the best of this many runs.
 const RUNS: usize = 15;
 
@@ -28,7 +30,7 @@ fn main() {
     println!("\nms per hostile request of 16 MiB: pass 1");
     for (name, body) in hostile() {
         let request = BatchCheckBody::decode(&body[..]).unwrap_or_default();
-        println!("{name:40} {:6.1}", best(|| request.read(200_000).is_ok()) / 1e6);
+        println!("{name:40} {:6.1}", best(|| request.read(LIMITS).is_ok()) / 1e6);
     }
 }
 
@@ -82,13 +84,14 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
 fn measure(name: &str, checks: usize, encoded: Vec<u8>) {
     let owned = best(|| BatchCheckRequest::decode(black_box(&encoded[..])));
     let Ok(body) = BatchCheckBody::decode(&encoded[..]) else { return };
-    let first = best(|| body.read(usize::MAX).map(|read| read.items));
-    let Ok(read) = body.read(usize::MAX) else { return };
+    let first = best(|| body.read(LIMITS).map(|read| read.items));
+    let Ok(read) = body.read(LIMITS) else { return };
     let second = best(|| {
-        let lengths = |[org, user, permission]: [&str; 3]| org.len() + user.len() * 3 + permission.len() * 5;
+        let lengths = |[org, user, permission]: [&[u8]; 3]| org.len() + user.len() * 3 + permission.len() * 5;
         let items: usize = read.items().map(lengths).sum();
-        let columns = read.columns().map(|columns| columns.checks().map(lengths).sum::<usize>());
-        items + columns.unwrap_or_default()
+        let indices = |[org, user, permission]: [u32; 3]| org + user * 3 + permission * 5;
+        let columns = read.columns().map(|columns| columns.rows().map(indices).sum::<u32>());
+        items + columns.unwrap_or_default() as usize
     });
     let [owned, first, second] = [owned, first, second].map(|nanos| nanos / checks as f64);
     println!("{name:27} {owned:6.1}   {first:6.1}   {second:6.1}");

@@ -99,6 +99,7 @@ impl Asker {
             no_activity: true,
             // A server that has not yet read the loaded data waits until it has.
             consistency: Some(Consistency { requirement: Some(Requirement::AtLeast(self.loaded.revision.clone())) }),
+            ..Default::default()
         }
     }
 }

@@ -13,7 +13,7 @@ use prost::{DecodeError, Message, Name};
 use prost_types::Timestamp;
 
 pub use columns::{COLUMN_PATHS, Column, Columns};
-pub use read::{BatchCheck, Check, Items, Unreadable};
+pub use read::{BatchCheck, Check, FieldLimits, Items, Unreadable};
 
 /// An encoded `BatchCheckRequest`. Decoding copies and judges nothing; [`BatchCheckBody::read`] does.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,9 +24,9 @@ impl BatchCheckBody {
         self.0.len()
     }
 
-    /// Reads all of the request but its checks, and judges it as prost would. `fields_max` bounds the top-level fields.
-    pub fn read(&self, fields_max: usize) -> Result<BatchCheck<'_>, Unreadable> {
-        read::read(&self.0, fields_max)
+    /// Reads all of the request but its checks, and judges it as prost would.
+    pub fn read(&self, limits: FieldLimits) -> Result<BatchCheck<'_>, Unreadable> {
+        read::read(&self.0, limits)
     }
 }
 

@@ -18,9 +18,10 @@ use crate::grpc::layers::calls::take_for_decoding;
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::services::Reply;
 use crate::grpc::{convert, status};
-use crate::limits::{ITEM_ERRORS_MAX, REQUEST_FIELDS_MAX};
+use crate::limits::{ITEM_ERRORS_MAX, REQUEST_FIELDS_MAX, REQUEST_NESTED_FIELDS_MAX};
 use crate::wire::batch_check::{
-    self, BatchCheck, BatchCheckAnswer, BatchCheckBody, COLUMN_PATHS, Check, CheckError, Column, Unreadable,
+    self, BatchCheck, BatchCheckAnswer, BatchCheckBody, COLUMN_PATHS, Check, CheckError, Column, FieldLimits,
+    Unreadable,
 };
 use crate::wire::{Decision as Wire, ErrorReason, timestamp};
 
@@ -28,6 +29,7 @@ use crate::wire::{Decision as Wire, ErrorReason, timestamp};
 const CHECKS_A_TURN: usize = 4_096;
 /// Requests above this are read off the threads that answer checks. Smaller ones take at most a few milliseconds.
 const LARGE_BYTES: usize = 1 << 20;
+const FIELDS: FieldLimits = FieldLimits { top_level: REQUEST_FIELDS_MAX, all: REQUEST_NESTED_FIELDS_MAX };
 
 pub(super) async fn batch_check(app: &Arc<App>, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
     let deadline = request.extensions().get::<Deadline>().copied();
@@ -55,9 +57,10 @@ pub(super) async fn batch_check(app: &Arc<App>, request: Request<BatchCheckBody>
         scratch.clear();
         if first < asked.items {
             let turn = items.clone();
-            let checks = items.by_ref().take(CHECKS_A_TURN).map(|check| {
-                let [org_id, user_id, permission] = check.map(str::as_bytes);
-                Item { org_id, user_id, permission }
+            let checks = items.by_ref().take(CHECKS_A_TURN).map(|[org_id, user_id, permission]| Item {
+                org_id,
+                user_id,
+                permission,
             });
             project.check_batch(checks, now, &mut scratch, allowed);
             answers.add(&scratch, turn, malformed_item);
@@ -82,13 +85,13 @@ pub(super) async fn batch_check(app: &Arc<App>, request: Request<BatchCheckBody>
 
 /// Reads all but the checks.
 fn read(request: &BatchCheckBody) -> Result<BatchCheck<'_>, Status> {
-    let read = || request.read(REQUEST_FIELDS_MAX);
+    let read = || request.read(FIELDS);
     let large = request.bytes() > LARGE_BYTES
         && Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread);
     let read = if large { block_in_place(read) } else { read() };
     read.map_err(|why| match why {
         Unreadable::Malformed(error) => status::malformed(&error.to_string()),
-        Unreadable::TooManyFields => status::too_many_fields(REQUEST_FIELDS_MAX),
+        Unreadable::TooManyFields(max) => status::too_many_fields(max),
     })
 }
 
@@ -180,7 +183,8 @@ impl fmt::Display for Malformed {
 
 /// Returns the malformed field of an item.
 fn malformed_item(check: Check<'_>) -> Option<(&'static str, Malformed)> {
-    let (at, why) = malformed(check.map(Column::Text))?;
+    // They are UTF-8: pass 1 has checked it. An empty one is malformed.
+    let (at, why) = malformed(check.map(|text| Column::Text(str::from_utf8(text).unwrap_or_default())))?;
     Some((["org_id", "user_id", "permission"][at], why))
 }
 

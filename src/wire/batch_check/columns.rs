@@ -4,7 +4,7 @@ use prost::bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, decode_varint, merge_loop, skip_field, uint32};
 use prost::{DecodeError, Message};
 
-use super::read::{Check, within};
+use super::read::{FieldsLeft, within};
 use super::texts::Texts;
 
 /// The paths of the fields of `CheckColumns`: three tables, then three index arrays.
@@ -20,11 +20,13 @@ pub const COLUMN_PATHS: [&str; 6] = [
 /// Bytes that a string takes once it is hashed or looked up.
 const LOOKED_UP_BYTES: usize = 16;
 
-/// What a field of `CheckColumns` is, by its number.
-fn column(tag: u32) -> Option<(&'static str, Part)> {
-    let field = (tag as usize).checked_sub(1)?;
-    let name = COLUMN_PATHS.get(field)?.trim_start_matches("columns.");
-    Some((name, if field < 3 { Part::Table(field) } else { Part::Indices(field - 3) }))
+/// Returns what a field of `CheckColumns` is, by its number. `None` for an unknown one.
+fn part(tag: u32) -> Option<Part> {
+    match tag {
+        1..=3 => Some(Part::Table(tag as usize - 1)),
+        4..=6 => Some(Part::Indices(tag as usize - 4)),
+        _ => None,
+    }
 }
 
 enum Part {
@@ -40,11 +42,12 @@ pub struct Shape<'a> {
     pub tables: [usize; 3],
     /// The entries of each index array.
     pub indices: [usize; 3],
+    pub(super) left: FieldsLeft,
 }
 
 impl<'a> Shape<'a> {
     pub(super) fn new(texts: Texts<'a>) -> Self {
-        Self { texts, tables: [0; 3], indices: [0; 3] }
+        Self { texts, tables: [0; 3], indices: [0; 3], left: FieldsLeft::default() }
     }
 
     /// Returns the number of checks.
@@ -79,12 +82,16 @@ impl Message for Shape<'_> {
         rest: &mut impl Buf,
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
-        let Some((name, part)) = column(tag) else { return skip_field(wire_type, tag, rest, ctx) };
+        self.left.take()?;
+        let Some(part) = part(tag) else { return skip_field(wire_type, tag, rest, ctx) };
         let read = match part {
             Part::Table(at) => self.texts.take(wire_type, rest).map(|_| self.tables[at] += 1),
             Part::Indices(at) => count(wire_type, &mut self.indices[at], rest, ctx),
         };
-        read.map_err(|error| within("CheckColumns", name, error))
+        read.map_err(|error| {
+            let field = COLUMN_PATHS[tag as usize - 1].trim_start_matches("columns.");
+            within("CheckColumns", field, error)
+        })
     }
 
     fn encode_raw(&self, _: &mut impl BufMut) {}
@@ -102,10 +109,59 @@ fn count(wire_type: WireType, number: &mut usize, rest: &mut impl Buf, ctx: Deco
         *number += 1;
         return uint32::merge(wire_type, &mut 0, rest, ctx);
     }
+    if let Some((packed, bytes)) = packed(rest.chunk())
+        && let Some(short) = count_short(packed)
+    {
+        rest.advance(bytes);
+        *number += short;
+        return Ok(());
+    }
     merge_loop(number, rest, ctx, |number, rest, _| {
         *number += 1;
         decode_varint(rest).map(|_| ())
     })
+}
+
+/// Returns the content of a packed array, and where it ends.
+fn packed(mut from: &[u8]) -> Option<(&[u8], usize)> {
+    let all = from.len();
+    let length = usize::try_from(decode_varint(&mut from).ok()?).ok()?;
+    Some((from.get(..length)?, all - from.len() + length))
+}
+
+/// Counts varints. `None` if one has ten bytes, which may be malformed, or has no end.
+fn count_short(packed: &[u8]) -> Option<usize> {
+    if packed.is_ascii() {
+        return Some(packed.len());
+    }
+    let (mut number, mut open) = (0, 0);
+    for &byte in packed {
+        open = if byte < 0x80 { 0 } else { open + 1 };
+        if open == 9 {
+            return None;
+        }
+        number += usize::from(byte < 0x80);
+    }
+    (open == 0).then_some(number)
+}
+
+/// Appends well-formed varints.
+fn append(packed: &[u8], indices: &mut Vec<u32>) {
+    if packed.is_ascii() {
+        indices.extend(packed.iter().map(|&byte| u32::from(byte)));
+        return;
+    }
+    let (mut index, mut shift) = (0, 0);
+    for &byte in packed {
+        // As prost does: the bits above 32 are dropped.
+        index |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            indices.push(index as u32);
+            (index, shift) = (0, 0);
+        } else {
+            shift += 7;
+        }
+    }
 }
 
 /// The columns of a well-formed request: pass 2.
@@ -144,12 +200,6 @@ impl<'a> Columns<'a> {
         (0..checks).map(move |at| [0, 1, 2].map(|column| self.index(column, at)))
     }
 
-    /// Returns the checks. An index out of range gives the empty string, which nothing has as its name.
-    pub fn checks(&self) -> impl Iterator<Item = Check<'a>> + Clone {
-        let checks = self.indices.iter().map(Vec::len).max().unwrap_or(0);
-        (0..checks).map(move |at| [0, 1, 2].map(|column| self.text(column, at).unwrap_or("")))
-    }
-
     /// Returns org, user and permission of a check, for its error.
     pub fn explained(&self, at: usize) -> [Column<'a>; 3] {
         [0, 1, 2].map(|column| match self.text(column, at) {
@@ -178,9 +228,15 @@ impl Message for Columns<'_> {
         rest: &mut impl Buf,
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
-        match column(tag) {
-            Some((_, Part::Table(at))) => self.tables[at].push(self.texts.take(wire_type, rest)?),
-            Some((_, Part::Indices(at))) => uint32::merge_repeated(wire_type, &mut self.indices[at], rest, ctx)?,
+        match part(tag) {
+            Some(Part::Table(at)) => self.tables[at].push(self.texts.take(wire_type, rest)?),
+            Some(Part::Indices(at)) => match packed(rest.chunk()).filter(|_| wire_type == WireType::LengthDelimited) {
+                Some((packed, bytes)) => {
+                    append(packed, &mut self.indices[at]);
+                    rest.advance(bytes);
+                }
+                None => uint32::merge_repeated(wire_type, &mut self.indices[at], rest, ctx)?,
+            },
             None => skip_field(wire_type, tag, rest, ctx)?,
         }
         Ok(())

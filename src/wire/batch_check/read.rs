@@ -8,7 +8,7 @@ use prost::encoding::{self, DecodeContext, WireType, decode_key, message, skip_f
 use prost::{DecodeError, Message};
 
 use super::columns::{Columns, Shape};
-use super::texts::Texts;
+use super::texts::{Texts, cut_off};
 use crate::wire::Consistency;
 
 /// The fields of `BatchCheckRequest`.
@@ -26,8 +26,8 @@ const ITEM_KEY: u8 = (ITEMS as u8) << 3 | WireType::LengthDelimited as u8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     Malformed(DecodeError),
-    /// It has more top-level fields than allowed.
-    TooManyFields,
+    /// It has more fields than this.
+    TooManyFields(usize),
 }
 
 impl From<DecodeError> for Unreadable {
@@ -36,8 +36,32 @@ impl From<DecodeError> for Unreadable {
     }
 }
 
-/// Org, user and permission of a check.
-pub type Check<'a> = [&'a str; 3];
+/// How many fields a request may have: they bound the time of pass 1.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldLimits {
+    pub top_level: usize,
+    /// At all depths, without those of usual items and of groups.
+    pub all: usize,
+}
+
+/// How many fields may still come. Negative after one too many.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FieldsLeft(i64);
+
+impl FieldsLeft {
+    fn new(max: usize) -> Self {
+        Self(i64::try_from(max).unwrap_or(i64::MAX))
+    }
+
+    /// Counts a field. If it is one too many, fails with an error that [`read`] replaces.
+    pub fn take(&mut self) -> Result<(), DecodeError> {
+        self.0 -= 1;
+        if self.0 < 0 { cut_off() } else { Ok(()) }
+    }
+}
+
+/// Org, user and permission of a check. They are UTF-8.
+pub type Check<'a> = [&'a [u8]; 3];
 
 /// A well-formed request. Its strings are parts of its bytes.
 #[derive(Debug)]
@@ -53,30 +77,34 @@ pub struct BatchCheck<'a> {
     /// The sizes of the columns.
     pub columns: Shape<'a>,
     columns_in: Range<usize>,
+    left: FieldsLeft,
 }
 
 /// Pass 1. Accepts and refuses what prost does.
-pub(super) fn read(body: &[u8], fields_max: usize) -> Result<BatchCheck<'_>, Unreadable> {
+pub(super) fn read(body: &[u8], limits: FieldLimits) -> Result<BatchCheck<'_>, Unreadable> {
     let texts = Texts::new(body);
     let mut read = BatchCheck {
         texts,
         project: "",
         no_activity: false,
         consistency: None,
-        defaults: [""; 3],
+        defaults: [b""; 3],
         items: 0,
         items_in: 0..0,
         columns: Shape::new(texts),
         columns_in: 0..0,
+        left: FieldsLeft::new(limits.all),
     };
     let (mut fields, mut at) = (0, 0);
     while at < body.len() {
         fields += 1;
-        if fields > fields_max {
-            return Err(Unreadable::TooManyFields);
+        if fields > limits.top_level {
+            return Err(Unreadable::TooManyFields(limits.top_level));
         }
         let from = at;
-        if let Some((_, next)) = plain_item(&texts, at) {
+        if let Some((item, next)) = plain_item(body, at)
+            && texts.are_utf8(&item)
+        {
             at = next;
             read.items += 1;
             widen(&mut read.items_in, from..at);
@@ -84,7 +112,12 @@ pub(super) fn read(body: &[u8], fields_max: usize) -> Result<BatchCheck<'_>, Unr
         }
         let mut rest = &body[at..];
         let (tag, wire_type) = decode_key(&mut rest)?;
-        read.field(tag, wire_type, &mut rest)?;
+        if let Err(error) = read.field(tag, wire_type, &mut rest) {
+            return Err(match read.left.0 < 0 {
+                true => Unreadable::TooManyFields(limits.all),
+                false => error.into(),
+            });
+        }
         at = body.len() - rest.len();
         match tag {
             ITEMS => widen(&mut read.items_in, from..at),
@@ -106,21 +139,24 @@ fn widen(all: &mut Range<usize>, part: Range<usize>) {
 impl<'a> BatchCheck<'a> {
     /// Reads any field. `rest` is the end of the body, from the content of the field on.
     fn field(&mut self, tag: u32, wire_type: WireType, rest: &mut &'a [u8]) -> Result<(), DecodeError> {
-        let (texts, ctx) = (self.texts, DecodeContext::default());
+        let ctx = DecodeContext::default();
         let (name, read) = match tag {
-            PROJECT => ("project", texts.take(wire_type, rest).map(|project| self.project = project)),
+            PROJECT => ("project", self.texts.take(wire_type, rest).map(|project| self.project = project)),
             ITEMS => {
                 self.items += 1;
-                ("items", message::merge(wire_type, &mut Item::new(texts), rest, ctx))
+                ("items", self.item([b""; 3], wire_type, rest).map(|_| ()))
             }
+            // A message that comes twice is merged.
             DEFAULTS => {
-                // A message that comes twice is merged.
-                let mut defaults = Item { texts, check: self.defaults };
-                let read = message::merge(wire_type, &mut defaults, rest, ctx);
-                self.defaults = defaults.check;
-                ("defaults", read)
+                let defaults = self.item(self.defaults, wire_type, rest);
+                ("defaults", defaults.map(|defaults| self.defaults = defaults))
             }
-            COLUMNS => ("columns", message::merge(wire_type, &mut self.columns, rest, ctx)),
+            COLUMNS => {
+                self.columns.left = self.left;
+                let read = message::merge(wire_type, &mut self.columns, rest, ctx);
+                self.left = self.columns.left;
+                ("columns", read)
+            }
             NO_ACTIVITY => ("no_activity", encoding::bool::merge(wire_type, &mut self.no_activity, rest, ctx)),
             CONSISTENCY => {
                 let consistency = self.consistency.get_or_insert_default();
@@ -129,6 +165,14 @@ impl<'a> BatchCheck<'a> {
             _ => return skip_field(wire_type, tag, rest, ctx),
         };
         read.map_err(|error| within("BatchCheckRequest", name, error))
+    }
+
+    /// Reads an item or `defaults` over what is known of it.
+    fn item(&mut self, check: Check<'a>, wire_type: WireType, rest: &mut &'a [u8]) -> Result<Check<'a>, DecodeError> {
+        let mut item = Item { texts: self.texts, check, left: self.left };
+        let read = message::merge(wire_type, &mut item, rest, DecodeContext::default());
+        self.left = item.left;
+        read.map(|()| item.check)
     }
 
     /// Pass 2 of the items, with the values of `defaults` in empty fields.
@@ -169,14 +213,14 @@ impl<'a> Iterator for Items<'a> {
         if self.at == self.to {
             return None;
         }
-        let item = match plain_item(&self.texts, self.at) {
+        let item = match plain_item(self.texts.body, self.at) {
             Some((item, next)) => {
                 self.at = next;
                 item
             }
             None => self.any_item()?,
         };
-        let or = |own: &'a str, default: &'a str| if own.is_empty() { default } else { own };
+        let or = |own: &'a [u8], default: &'a [u8]| if own.is_empty() { default } else { own };
         Some([or(item[0], self.defaults[0]), or(item[1], self.defaults[1]), or(item[2], self.defaults[2])])
     }
 }
@@ -187,7 +231,7 @@ impl<'a> Items<'a> {
     fn any_item(&mut self) -> Option<Check<'a>> {
         let body = self.texts.body;
         let mut rest = &body[self.at..];
-        let mut item = Item::new(self.texts);
+        let mut item = Item { texts: self.texts, check: [b""; 3], left: FieldsLeft::new(usize::MAX) };
         // Pass 1 has found no error. If there were one, the number of items would not be that of pass 1.
         loop {
             let (tag, wire_type) = decode_key(&mut rest).ok()?;
@@ -204,8 +248,7 @@ impl<'a> Items<'a> {
 /// Reads an item of the usual form: the fields in their order, at most once, each shorter than 128 bytes. Returns it and
 /// where it ends. `None` does not say that anything is malformed.
 #[inline]
-pub(super) fn plain_item<'a>(texts: &Texts<'a>, mut at: usize) -> Option<(Check<'a>, usize)> {
-    let body = texts.body;
+pub(super) fn plain_item(body: &[u8], mut at: usize) -> Option<(Check<'_>, usize)> {
     if *body.get(at)? != ITEM_KEY {
         return None;
     }
@@ -221,7 +264,7 @@ pub(super) fn plain_item<'a>(texts: &Texts<'a>, mut at: usize) -> Option<(Check<
     }
     let end = at + length;
     let item = body.get(..end)?;
-    let mut check = [""; 3];
+    let mut check: Check<'_> = [b""; 3];
     for (field, text) in check.iter_mut().enumerate() {
         let key = (field as u8 + 1) << 3 | WireType::LengthDelimited as u8;
         if item.get(at) != Some(&key) {
@@ -229,10 +272,10 @@ pub(super) fn plain_item<'a>(texts: &Texts<'a>, mut at: usize) -> Option<(Check<
         }
         let length = usize::from(*item.get(at + 1)?);
         let (from, to) = (at + 2, at + 2 + length);
-        if length >= 0x80 || to > end {
+        if length >= 0x80 {
             return None;
         }
-        *text = texts.get(from..to)?;
+        *text = item.get(from..to)?;
         at = to;
     }
     (at == end).then_some((check, end))
@@ -243,12 +286,7 @@ pub(super) fn plain_item<'a>(texts: &Texts<'a>, mut at: usize) -> Option<(Check<
 struct Item<'a> {
     texts: Texts<'a>,
     check: Check<'a>,
-}
-
-impl<'a> Item<'a> {
-    fn new(texts: Texts<'a>) -> Self {
-        Self { texts, check: [""; 3] }
-    }
+    left: FieldsLeft,
 }
 
 impl Message for Item<'_> {
@@ -259,13 +297,15 @@ impl Message for Item<'_> {
         rest: &mut impl Buf,
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
+        self.left.take()?;
         let (field, name) = match tag {
             1 => (0, "org_id"),
             2 => (1, "user_id"),
             3 => (2, "permission"),
             _ => return skip_field(wire_type, tag, rest, ctx),
         };
-        self.check[field] = self.texts.take(wire_type, rest).map_err(|error| within("CheckItem", name, error))?;
+        let text = self.texts.take(wire_type, rest).map_err(|error| within("CheckItem", name, error))?;
+        self.check[field] = text.as_bytes();
         Ok(())
     }
 

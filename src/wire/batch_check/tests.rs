@@ -6,6 +6,8 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use super::*;
 use crate::wire::{BatchCheckRequest, CheckColumns, CheckItem};
 
+const UNBOUNDED: FieldLimits = FieldLimits { top_level: usize::MAX, all: usize::MAX };
+
 /// Returns org, user and permission of every item, with the defaults.
 fn items(request: &BatchCheckRequest) -> Vec<[String; 3]> {
     let fields = |item: &CheckItem| [item.org_id.clone(), item.user_id.clone(), item.permission.clone()];
@@ -31,14 +33,14 @@ fn columns(request: &BatchCheckRequest) -> Vec<[String; 3]> {
 }
 
 fn owned(check: Check<'_>) -> [String; 3] {
-    check.map(str::to_owned)
+    check.map(|text| String::from_utf8(text.to_vec()).unwrap())
 }
 
 /// Fails unless both read the same. Returns true if the request is well-formed.
 #[track_caller]
 fn compare(encoded: &[u8]) -> bool {
     let body = BatchCheckBody::decode(encoded).unwrap();
-    let (ours, theirs) = (body.read(usize::MAX), BatchCheckRequest::decode(encoded));
+    let (ours, theirs) = (body.read(UNBOUNDED), BatchCheckRequest::decode(encoded));
     let (ours, theirs) = match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => (ours, theirs),
         (Err(ours), Err(theirs)) => {
@@ -57,7 +59,9 @@ fn compare(encoded: &[u8]) -> bool {
     let indices = [table.org_ix.len(), table.user_ix.len(), table.permission_ix.len()];
     assert_eq!(ours.columns.indices, indices, "{encoded:02x?}");
     let read = ours.columns().unwrap();
-    assert_eq!(read.checks().map(owned).collect::<Vec<_>>(), columns(&theirs), "{encoded:02x?}");
+    let text = |column: usize, index: u32| read.table(column).get(index as usize).map_or("", |text| text).to_owned();
+    let row = |[org, user, permission]: [u32; 3]| [text(0, org), text(1, user), text(2, permission)];
+    assert_eq!(read.rows().map(row).collect::<Vec<_>>(), columns(&theirs), "{encoded:02x?}");
     true
 }
 
@@ -287,10 +291,9 @@ fn a_usual_request_is_read_without_the_slow_path() {
         let [org_id, user_id, permission] = lengths.map(text);
         let item = CheckItem { org_id, user_id, permission };
         let encoded = BatchCheckRequest { items: vec![item; 3], ..Default::default() }.encode_to_vec();
-        let texts = texts::Texts::new(&encoded);
         let (mut at, mut read) = (0, 0);
-        while let Some((check, next)) = read::plain_item(&texts, at) {
-            assert_eq!(check.map(str::len), lengths);
+        while let Some((check, next)) = read::plain_item(&encoded, at) {
+            assert_eq!(check.map(<[u8]>::len), lengths);
             (at, read) = (next, read + 1);
         }
         assert_eq!((at, read), (encoded.len(), 3), "{lengths:?}");
@@ -299,11 +302,24 @@ fn a_usual_request_is_read_without_the_slow_path() {
 }
 
 #[test]
-fn a_request_has_at_most_so_many_top_level_fields() {
-    let request = BatchCheckRequest { items: vec![CheckItem::default(); 5], ..Default::default() }.encode_to_vec();
-    let body = BatchCheckBody::decode(&request[..]).unwrap();
-    assert_eq!(body.read(5).unwrap().items, 5);
-    assert_eq!(body.read(4).unwrap_err(), Unreadable::TooManyFields);
+fn a_request_has_at_most_so_many_fields() {
+    let read = |request: BatchCheckRequest, limits| {
+        let body = BatchCheckBody::decode(&request.encode_to_vec()[..]).unwrap();
+        body.read(limits).map(|read| read.items + read.columns.checks())
+    };
+    let items = || BatchCheckRequest { items: vec![CheckItem::default(); 5], ..Default::default() };
+    assert_eq!(read(items(), FieldLimits { top_level: 5, ..UNBOUNDED }), Ok(5));
+    assert_eq!(read(items(), FieldLimits { top_level: 4, ..UNBOUNDED }), Err(Unreadable::TooManyFields(4)));
+    // A packed array is one field.
+    let columns = CheckColumns { users: vec!["u".into(); 3], user_ix: vec![0; 9], ..Default::default() };
+    let columns = || BatchCheckRequest { columns: Some(columns.clone()), ..items() };
+    assert_eq!(read(columns(), FieldLimits { all: 5, ..UNBOUNDED }), Ok(14));
+    assert_eq!(read(columns(), FieldLimits { all: 3, ..UNBOUNDED }), Err(Unreadable::TooManyFields(3)));
+    let mut unusual = CheckItem { org_id: "o".into(), ..Default::default() }.encode_to_vec().repeat(4);
+    unusual.splice(..0, [0x12, unusual.len() as u8]);
+    let body = BatchCheckBody::decode(&unusual[..]).unwrap();
+    assert_eq!(body.read(FieldLimits { all: 3, ..UNBOUNDED }).unwrap_err(), Unreadable::TooManyFields(3));
+    assert_eq!(body.read(FieldLimits { all: 5, ..UNBOUNDED }).unwrap().items, 1);
 }
 
 #[test]
@@ -315,7 +331,7 @@ fn two_parts_are_one_request() {
     };
     let mut body = BatchCheckBody::decode(&part("one", 2).encode_to_vec()[..]).unwrap();
     body.merge(&part("two", 3).encode_to_vec()[..]).unwrap();
-    let read = body.read(9).unwrap();
+    let read = body.read(UNBOUNDED).unwrap();
     assert_eq!((read.project, read.items), ("two", 5));
 }
 

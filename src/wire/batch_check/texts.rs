@@ -1,6 +1,5 @@
 //! The strings of a request, as parts of its bytes.
 
-use std::ops::Range;
 use std::str;
 
 use prost::DecodeError;
@@ -11,24 +10,20 @@ use prost::encoding::{DecodeContext, WireType, check_wire_type, decode_varint, s
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Texts<'a> {
     pub body: &'a [u8],
-    /// The whole body, if it is valid UTF-8. It is unless a length above 127, a large index or a strange string is in it.
-    /// One look at the whole body costs less than one at each string.
-    whole: Option<&'a str>,
+    /// True if the whole body is ASCII. Most are: a length or an index above 127 is not, nor are some strings. One look at
+    /// the whole body costs less than one at each string.
+    ascii: bool,
 }
 
 impl<'a> Texts<'a> {
     pub fn new(body: &'a [u8]) -> Self {
-        Self { body, whole: str::from_utf8(body).ok() }
+        Self { body, ascii: body.is_ascii() }
     }
 
-    /// Returns a part of the body, or `None` if it is not in the body or not UTF-8.
+    /// Returns true if parts of the body are UTF-8, as strings must be.
     #[inline]
-    pub fn get(&self, part: Range<usize>) -> Option<&'a str> {
-        match self.whole {
-            // A part of valid UTF-8 is valid if and only if it begins and ends between characters.
-            Some(whole) => whole.get(part),
-            None => str::from_utf8(self.body.get(part)?).ok(),
-        }
+    pub fn are_utf8(&self, parts: &[&[u8]]) -> bool {
+        self.ascii || parts.iter().all(|part| part.is_ascii() || str::from_utf8(part).is_ok())
     }
 
     /// Reads the length and content of a string field. `rest` is the end of the body, from the length on.
@@ -40,7 +35,7 @@ impl<'a> Texts<'a> {
             return cut_off().map(|()| "");
         }
         let length = length as usize;
-        let Some(text) = self.get(from..from + length) else { return not_utf8().map(|()| "") };
+        let Ok(text) = str::from_utf8(&self.body[from..from + length]) else { return not_utf8().map(|()| "") };
         rest.advance(length);
         Ok(text)
     }
