@@ -16,6 +16,7 @@ mod rolecall {
 pub mod change;
 pub mod consistency;
 pub mod error_reason;
+pub mod frame;
 pub mod impact;
 pub mod json;
 pub mod outcome;
