@@ -106,7 +106,7 @@ impl Server {
     pub async fn stop(mut self) {
         if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
             // It fails if the server has exited.
-            drop(kill_process(pid, Signal::TERM));
+            let _ = kill_process(pid, Signal::TERM);
         }
         let began = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < STOP_TIMEOUT {
@@ -118,8 +118,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have exited already.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -68,8 +68,8 @@ pub async fn compare(target: &Target, requests: &Arc<Requests>) -> Result<Compar
             .work(target.in_flight, |session, client| {
                 let compared = compared.clone();
                 async move {
-                    while let Some(at) = session.next.get().checked_sub(1) {
-                        session.next.set(at);
+                    while session.next.get() < session.requests.frames.len() {
+                        let at = session.next.replace(session.next.get() + 1);
                         let answer = session.call(&client, at, true).await?;
                         let mut compared = compared.borrow_mut();
                         compared.answer_bytes += answer.len();
@@ -105,8 +105,7 @@ pub async fn measure(target: &Target, requests: &Arc<Requests>, length: Duration
             let (latencies, counts, stops) = (latencies.clone(), counts.clone(), stops.clone());
             async move {
                 while !stops.get() {
-                    let at = session.next.get() % session.requests.frames.len();
-                    session.next.set(at + 1);
+                    let at = session.next.replace(session.next.get() + 1) % session.requests.frames.len();
                     let start = Instant::now();
                     session.call(&client, at, false).await?;
                     if counts.get() {
@@ -179,7 +178,7 @@ impl Session {
             .body(())
             .map_err(|error| trouble(&error))?;
         let (template, ()) = template.into_parts();
-        let next = Cell::new(requests.frames.len());
+        let next = Cell::new(0);
         Ok(Rc::new(Self { clients, template, requests, address: target.address.clone(), next }))
     }
 
