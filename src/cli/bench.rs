@@ -201,7 +201,7 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
         workload: workload.name.clone(),
         memberships: workload.memberships,
         load_seconds: None,
-        load_rows_per_second: None,
+        load_memberships_per_second: None,
         start_seconds: None,
         resident_bytes_after_load: None,
         resident_bytes_after_start: None,
@@ -249,7 +249,7 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
 impl WorkloadReport {
     fn loaded(&mut self, loaded: Option<Loaded>) {
         self.load_seconds = loaded.as_ref().map(|loaded| loaded.seconds);
-        self.load_rows_per_second = loaded.map(|loaded| loaded.rows as f64 / loaded.seconds);
+        self.load_memberships_per_second = loaded.map(|loaded| loaded.memberships_per_second);
     }
 
     fn started(&mut self, server: &Server) {

@@ -42,7 +42,7 @@ fn a_server_of_its_own_is_loaded_verified_and_measured_against_the_echo() {
     assert_eq!(report["transport"], "tcp");
     let workload = &report["workloads"][0];
     assert_eq!(workload["memberships"], 2_050);
-    for field in ["load_seconds", "load_rows_per_second", "start_seconds"] {
+    for field in ["load_seconds", "load_memberships_per_second", "start_seconds"] {
         assert!(workload[field].as_f64().is_some_and(|figure| figure > 0.0), "{field} of {workload}");
     }
     for field in ["resident_bytes_after_load", "resident_bytes_after_start", "bytes_per_membership"] {

@@ -38,7 +38,7 @@ const ORG_CALLS: usize = 128;
 /// How long loading took.
 pub struct Loaded {
     pub seconds: f64,
-    pub rows: u64,
+    pub memberships_per_second: f64,
 }
 
 /// A project on a server.
@@ -67,7 +67,9 @@ pub async fn load(place: &Place, workload: &Workload) -> Result<Option<Loaded>, 
     let began = Instant::now();
     catalogue(place, workload, format!("{mark}{UNFINISHED}")).await?;
     orgs(place, workload).await?;
+    let began_members = Instant::now();
     members(place, workload).await?;
+    let memberships_per_second = workload.memberships as f64 / began_members.elapsed().as_secs_f64();
     disable_roles(place, &workload.model).await?;
     let request = UpdateProjectRequest {
         project: place.project.clone(),
@@ -75,7 +77,7 @@ pub async fn load(place: &Place, workload: &Workload) -> Result<Option<Loaded>, 
         ..Default::default()
     };
     place.ask(ProjectServiceClient::new(place.channel.clone()).update_project(request)).await?;
-    Ok(Some(Loaded { seconds: began.elapsed().as_secs_f64(), rows: workload.memberships }))
+    Ok(Some(Loaded { seconds: began.elapsed().as_secs_f64(), memberships_per_second }))
 }
 
 /// Returns the display name of the project. `None` if it does not exist.

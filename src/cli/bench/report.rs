@@ -28,7 +28,8 @@ pub struct WorkloadReport {
     pub memberships: u64,
     /// `null` if it was there already.
     pub load_seconds: Option<f64>,
-    pub load_rows_per_second: Option<f64>,
+    /// While memberships were written. Orgs take the rest of the time.
+    pub load_memberships_per_second: Option<f64>,
     /// The rest of these are `null` for a running server.
     pub start_seconds: Option<f64>,
     pub resident_bytes_after_load: Option<u64>,
@@ -116,8 +117,9 @@ fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
 
 impl Answer for Report {
     fn text(&self) -> String {
-        let mut stores =
-            table(["MEMBERSHIPS", "LOADED IN", "ROWS/S", "MEMORY", "BYTES/MEMBERSHIP", "START"].map(String::from));
+        let mut stores = table(
+            ["MEMBERSHIPS", "LOADED IN", "MEMBERSHIPS/S", "MEMORY", "BYTES/MEMBERSHIP", "START"].map(String::from),
+        );
         let mut rates = table(
             [
                 "MEMBERSHIPS",
@@ -139,7 +141,7 @@ impl Answer for Report {
             stores.add_row(right([
                 memberships.clone(),
                 shown(workload.load_seconds, |seconds| format!("{seconds:.1} s")),
-                shown(workload.load_rows_per_second, count),
+                shown(workload.load_memberships_per_second, count),
                 shown(workload.resident_bytes_after_start, |bytes| HumanBytes(bytes).to_string()),
                 shown(workload.bytes_per_membership, |bytes| format!("{bytes:.0}")),
                 shown(workload.start_seconds, |seconds| format!("{seconds:.2} s")),

@@ -149,19 +149,22 @@ impl Workload {
     }
 
     pub fn check(&self, number: u64) -> Check {
-        let (member, permission) = match &self.files {
-            Some(files) => {
-                let (member, permission) = files.checks[number as usize % files.checks.len()];
-                (u64::from(member), usize::from(permission))
-            }
-            None => {
-                let member = random(Kind::CheckedMember, number) % self.memberships;
-                (member, below(random(Kind::CheckedPermission, number), self.model.permissions.len()))
-            }
+        let member = self.checked_member(number);
+        let permission = match &self.files {
+            Some(files) => usize::from(files.checks[number as usize % files.checks.len()].1),
+            None => below(random(Kind::CheckedPermission, number), self.model.permissions.len()),
         };
-        let org = self.org_of(member);
-        let expected = self.model.decision(self.mapping(org), self.role(member), permission);
-        Check { org_id: self.org_id(org), user_id: self.user_id(member), permission, expected }
+        let Member { org_id, user_id, role } = self.member(member);
+        let expected = self.model.decision(self.mapping(self.org_of(member)), role, permission);
+        Check { org_id, user_id, permission, expected }
+    }
+
+    /// Returns the member whom a check asks about.
+    pub fn checked_member(&self, number: u64) -> u64 {
+        match &self.files {
+            Some(files) => u64::from(files.checks[number as usize % files.checks.len()].0),
+            None => random(Kind::CheckedMember, number) % self.memberships,
+        }
     }
 
     /// Returns the id of a user whom no check asks about.
@@ -169,7 +172,7 @@ impl Workload {
         id(Kind::UncheckedUser, number)
     }
 
-    fn org_of(&self, member: u64) -> u64 {
+    pub fn org_of(&self, member: u64) -> u64 {
         match &self.files {
             Some(files) => u64::from(files.members[member as usize].0),
             None => member / ORG_MEMBERS,
