@@ -15,7 +15,7 @@ use tokio::task::{JoinSet, LocalSet, spawn_local};
 use super::process;
 use super::requests::Requests;
 use crate::cli::table::plain;
-use crate::cli::trouble::Trouble;
+use crate::cli::trouble::{BUG, Trouble};
 use crate::server::Listen;
 
 /// Windows and frames that hold a batch of 100,000 answers, as those of the echo server hold its requests.
@@ -269,7 +269,7 @@ async fn on_thread<T: Send + 'static>(
         // The receiver is gone if the command was interrupted.
         drop(send.send(done));
     });
-    receive.await.unwrap_or_else(|_| Err(Trouble::new("the client ended early", "this is a bug; please report it")))
+    receive.await.unwrap_or_else(|_| Err(Trouble::new("the client ended early", BUG)))
 }
 
 fn failed(address: &Listen, error: &dyn std::fmt::Display) -> Trouble {

@@ -9,7 +9,7 @@ use tonic::{Response, Status};
 
 use super::workload::{Model, Row, Workload};
 use crate::cli::client::{reason, trouble};
-use crate::cli::trouble::Trouble;
+use crate::cli::trouble::{BUG, Trouble};
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::grpc::generated::org_service_client::OrgServiceClient;
 use crate::grpc::generated::permission_service_client::PermissionServiceClient;
@@ -246,9 +246,7 @@ where
 
 fn finished(done: Option<Result<Result<(), Trouble>, tokio::task::JoinError>>) -> Result<(), Trouble> {
     match done {
-        Some(Err(error)) => {
-            Err(Trouble::new(format!("a call ended early: {error}"), "this is a bug; please report it"))
-        }
+        Some(Err(error)) => Err(Trouble::new(format!("a call ended early: {error}"), BUG)),
         Some(Ok(done)) => done,
         None => Ok(()),
     }

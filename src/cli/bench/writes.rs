@@ -2,19 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::drive::Round;
 use super::load::{Place, assigned, row, write};
 use super::workload::Workload;
 use crate::cli::client::{reason, trouble};
-use crate::cli::trouble::Trouble;
+use crate::cli::trouble::{BUG, Trouble};
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::wire::{ErrorReason, GetMemberRequest, MemberWrite, member_write::Write};
 
 /// How often a call is made, and how often that is in a second.
 const PERIOD: Duration = Duration::from_millis(20);
 const CALLS_PER_SECOND: u64 = 50;
+/// Calls in flight. The server commits those that wait together.
+const CALLS: usize = 16;
 /// Members are added in groups: all of a group exist, or none.
 const GROUP: u64 = 1_000;
 
@@ -26,6 +29,7 @@ pub struct Writer {
     /// No role mapping disables them.
     roles: [String; 2],
     rows_per_call: usize,
+    next: usize,
     written: usize,
 }
 
@@ -49,7 +53,7 @@ impl Writer {
             }
         }
         let rows_per_call = rate.div_ceil(CALLS_PER_SECOND) as usize;
-        Ok(Self { place: place.clone(), members, roles, rows_per_call, written: 0 })
+        Ok(Self { place: place.clone(), members, roles, rows_per_call, next: 0, written: 0 })
     }
 
     /// Writes while a round is measured. Returns also the changes of a second.
@@ -70,17 +74,27 @@ impl Writer {
         let mut ticks = tokio::time::interval(PERIOD);
         // Makes up for late calls: the rate is that of the whole round.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut calls = JoinSet::new();
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick(), if calls.len() < CALLS => {}
+                Some(done) = calls.join_next() => match done {
+                    Ok(Ok(())) => {
+                        self.written += self.rows_per_call;
+                        continue;
+                    }
+                    Ok(Err(trouble)) => return trouble,
+                    Err(error) => return Trouble::new(format!("a write ended early: {error}"), BUG),
+                }
+            }
             let row = |number: usize| {
                 let (turn, at) = (number / self.members.len(), number % self.members.len());
                 change(&self.members[at], Write::Set(assigned(&self.roles[turn % 2])))
             };
-            let rows = (self.written..self.written + self.rows_per_call).map(row).collect();
-            if let Err(error) = write(&self.place, rows).await {
-                return error;
-            }
-            self.written += self.rows_per_call;
+            let rows: Vec<MemberWrite> = (self.next..self.next + self.rows_per_call).map(row).collect();
+            self.next += self.rows_per_call;
+            let place = self.place.clone();
+            calls.spawn(async move { write(&place, rows).await });
         }
     }
 }
