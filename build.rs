@@ -120,6 +120,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_client(false)
         .extern_path(".rolecall.v1", "crate::wire")
+        // Written by hand, see there. Clients use the generated messages.
+        .extern_path(".rolecall.v1.BatchCheckRequest", "crate::wire::batch_check::BatchCheckBody")
+        .extern_path(".rolecall.v1.BatchCheckResponse", "crate::wire::batch_check::BatchCheckAnswer")
         .codec_path("crate::grpc::codec::Codec")
         .out_dir(empty(&out_dir.join("services"))?)
         .compile_fds(descriptors.clone())?;

@@ -134,17 +134,12 @@ pub const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
 /// memory. It also bounds the items of a batch check, whatever their limit is.
 pub const REQUEST_FIELDS_MAX: usize = 200_000;
 
-/// Fields of one request at all depths, counted before it is decoded. A batch check of 100,000 items needs 400,000.
+/// Fields of one request at all depths, counted before it is decoded.
 pub const REQUEST_NESTED_FIELDS_MAX: usize = 500_000;
 /// Bytes that a decoded field takes at most, besides its own bytes.
 pub const FIELD_BYTES: usize = 100;
 /// Bytes of a request whose fields are not counted.
 pub const SMALL_REQUEST_BYTES: usize = 1 << 10;
-/// Bytes of a batch check whose fields are not counted. To count only its items costs it 5 % of its time.
-pub const UNCOUNTED_REQUEST_BYTES: usize = 128 << 10;
-/// Bytes that are taken for each byte of such a batch check. Real items take about 3. Empty items take 36, so a batch of
-/// these can take 1.5 times what is taken for it.
-pub const UNCOUNTED_BYTE_BYTES: usize = 24;
 
 /// Large requests that are decoded or wait for it. They block threads, and the runtime has 512. More are refused as
 /// OVERLOADED.

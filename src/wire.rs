@@ -13,6 +13,7 @@ mod rolecall {
     }
 }
 
+pub mod batch_check;
 pub mod change;
 pub mod consistency;
 pub mod error_reason;

@@ -5,7 +5,7 @@ use tonic::Status;
 
 use super::status;
 use crate::domain::model::email::{EmailAddress, EmailDomain};
-use crate::domain::model::name::{BadName, own_id, permission_name};
+use crate::domain::model::name::{BadName, own_id};
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use crate::limits::{Limits, NAMES_MAX};
 
@@ -123,12 +123,6 @@ pub fn roles_max(limits: &Limits) -> usize {
 /// Refuses no rows, and more than one call may have (P7).
 pub fn bulk(field: &str, rows: usize, max: usize) -> Result<(), Status> {
     if rows == 0 { Err(status::invalid(field, "must not be empty")) } else { at_most(field, rows, max) }
-}
-
-/// Refuses a malformed check, and names the field. Copies nothing.
-pub fn checked<'a>(org_id: &str, user_id: &str, permission: &str) -> Result<(), (&'a str, BadName)> {
-    own_ids(org_id, user_id)?;
-    permission_name(permission).map_err(|why| ("permission", why))
 }
 
 /// Refuses malformed ids of a check.

@@ -207,13 +207,20 @@ fn nested_fields_are_counted_before_they_take_memory() {
 }
 
 #[test]
-fn a_small_request_takes_memory_for_as_many_fields_as_fit_into_it() {
+fn a_request_takes_memory_for_its_fields_and_a_batch_check_only_for_its_answer() {
     block_on(async {
         let world = start(ConnectionLimits { call_bytes: 1 << 20, ..Default::default() }).await;
         let client = world.client().await;
-        // 30,000 items of 72 bytes in memory are 2 MB.
-        let items = [0x12, 0].repeat(30_000);
-        assert_eq!(reason(&client.call("CheckService/BatchCheck", &items).await), "OVERLOADED");
+        // 30,000 messages of 72 bytes in memory are 2 MB. Items are read in place.
+        let rows = [0x12, 0].repeat(30_000);
+        assert_eq!(reason(&client.call("MembershipService/BatchWriteMembers", &rows).await), "OVERLOADED");
+        assert_eq!(client.call("CheckService/BatchCheck", &rows).await.code(), Code::Ok);
+        // A string of a table takes 16 bytes.
+        let strings = [0x0a, 0].repeat(90_000);
+        let mut tables = vec![0x22];
+        prost::encoding::encode_varint(strings.len() as u64, &mut tables);
+        tables.extend(strings);
+        assert_eq!(reason(&client.call("CheckService/BatchCheck", &tables).await), "OVERLOADED");
         assert_eq!(client.call("CheckService/BatchCheck", &batch(100, "u")).await.code(), Code::Ok);
         world.stop().await;
     });
@@ -244,7 +251,9 @@ fn large_calls_share_one_budget_that_leaves_memory_for_checks() {
         }
         waiting.extend(holders);
         check(world.channel().await).await.unwrap();
-        let status = world.client().await.call("CheckService/BatchCheck", &batch(100_000, "u")).await;
+        // Its fields would take 20 MB.
+        let rows = [0x12, 0].repeat(200_000);
+        let status = world.client().await.call("MembershipService/BatchWriteMembers", &rows).await;
         assert_eq!(reason(&status), "OVERLOADED");
         for holder in waiting {
             holder.abort();

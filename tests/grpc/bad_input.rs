@@ -57,6 +57,8 @@ enum Form {
     True,
     /// Contradicts the `expire_time` that the request sets.
     Permanent,
+    /// An index of a table with one string.
+    Index,
     /// Every value is well-formed.
     Anything,
     /// A message with fields of its own.
@@ -87,6 +89,7 @@ fn form(message: &str, field: &str) -> Form {
         (_, "page_size") => Form::PageSize,
         (_, "page_token") => Form::PageToken,
         (_, "any" | "latest" | "to_default") => Form::True,
+        ("CheckColumns", "org_ix" | "user_ix" | "permission_ix") => Form::Index,
         // `MemberWrite.remove` is an empty message.
         ("MemberWrite", "remove")
         | (_, "apply_to_existing" | "allow_provisioning" | "email_verified" | "no_activity" | "replace")
@@ -100,10 +103,10 @@ fn form(message: &str, field: &str) -> Form {
         | ("BatchCreateRolesRequest", "roles")
         | ("RoleSpec", "grants")
         | ("AddMemberRequest" | "SetMemberRolesRequest" | "RoleAssignments", "roles")
-        | (_, "resource" | "on_disabled" | "edits" | "consistency" | "rows" | "items" | "defaults")
+        | (_, "resource" | "on_disabled" | "edits" | "consistency" | "rows" | "items" | "defaults" | "columns")
         | (_, "all_of" | "any_of") => Form::Message,
         (_, "acting_user_id" | "viewer_user_id" | "target_user_id" | "creator_user_id" | "org_id" | "user_id")
-        | (_, "org_ids" | "subscribe_org_ids") => Form::Id,
+        | (_, "org_ids" | "subscribe_org_ids" | "orgs" | "users") => Form::Id,
         (_, "email") => Form::Email,
         (_, "invitation_id") => Form::InvitationId,
         (_, "states") => Form::InvitationState,
@@ -259,6 +262,7 @@ impl Form {
                 let digest = |digest: &str| Bad { value: Value::Bytes(digest.into()), reason: "IMPACT_CHANGED" };
                 [" ", "0", "stale", "a\0", &long(10_000)].map(digest).into()
             }
+            Self::Index => [1, 1 << 31, -1].map(number).into(),
             Self::True => vec![number(0)],
             Self::Permanent => vec![number(1)],
             Self::Anything | Self::Message => vec![],
@@ -499,6 +503,9 @@ async fn refuses_all(raw: &Raw, method: &str, request: &[u8], field: &Field) {
             // A malformed item of a batch check is not an error of the batch (K3).
             Some((part, field)) if reason == "INVALID_FIELD" && (part.starts_with("items[") || part == "defaults") => {
                 is_an_item_error(answer, field, &context);
+            }
+            Some(("columns", _)) if reason == "INVALID_FIELD" => {
+                is_an_item_error(answer, field.path.text.trim_end_matches("[0]"), &context);
             }
             // Nor is a malformed row an error of the other invitations (V5).
             Some((_, field)) if method.ends_with("/BatchCreateInvitations") && reason != "MALFORMED_REQUEST" => {

@@ -561,9 +561,24 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
             wire::BatchCheckRequest {
                 project: project(),
                 items: vec![ann()],
-                defaults: None,
                 no_activity: true,
                 consistency: at_least(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/BatchCheck",
+            wire::BatchCheckRequest {
+                columns: Some(wire::CheckColumns {
+                    orgs: texts(&["acme"]),
+                    users: texts(&["ann"]),
+                    permissions: texts(&["invoices.view"]),
+                    org_ix: vec![0],
+                    user_ix: vec![0],
+                    permission_ix: vec![0],
+                }),
+                ..Default::default()
             }
             .encode_to_vec(),
         ),

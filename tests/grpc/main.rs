@@ -18,6 +18,7 @@ mod server;
 mod access;
 mod answers;
 mod bad_input;
+mod batches;
 mod busy_lists;
 mod checks;
 mod consistency;

@@ -14,16 +14,11 @@ use crate::engine::Published;
 use crate::grpc::app::App;
 use crate::grpc::generated::check_service_server::CheckService;
 use crate::grpc::layers::deadline::Deadline;
-use crate::grpc::services::{Reply, access};
+use crate::grpc::services::{Reply, access, batch_check};
 use crate::grpc::{convert, status};
-use crate::limits::{CHECK_LIST_MAX, ITEM_ERRORS_MAX};
-use crate::wire::{
-    self, BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, ErrorReason, ItemError,
-    PermissionList, check_request, timestamp,
-};
-
-/// Items after which a batch yields the thread to other calls.
-const ITEMS_A_TURN: usize = 4_096;
+use crate::limits::CHECK_LIST_MAX;
+use crate::wire::batch_check::{BatchCheckAnswer, BatchCheckBody};
+use crate::wire::{self, CheckRequest, CheckResponse, PermissionList, check_request, timestamp};
 
 pub struct CheckApi(pub Arc<App>);
 
@@ -49,34 +44,8 @@ impl CheckService for CheckApi {
         }))
     }
 
-    async fn batch_check(&self, request: Request<BatchCheckRequest>) -> Reply<BatchCheckResponse> {
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let request = request.get_ref();
-        convert::at_most("items", request.items.len(), self.0.limits.batch_check_items)?;
-        let published = self.0.at(request.consistency.as_ref(), deadline).await?;
-        let project = project(&published, &request.project)?;
-        let now = clock::now();
-        let defaults = request.defaults.clone().unwrap_or_default();
-        let decisions = Vec::with_capacity(request.items.len());
-        let (activity, day) = (&self.0.engine.activity, activity_day(request.no_activity, now));
-        let mut answers = Answers { decisions, errors: Vec::new(), errors_total: 0 };
-        let mut scratch = Vec::with_capacity(ITEMS_A_TURN.min(request.items.len()));
-        for items in request.items.chunks(ITEMS_A_TURN) {
-            if !answers.decisions.is_empty() {
-                tokio::task::yield_now().await;
-            }
-            let days = activity.load();
-            let noted = days.of(project.id);
-            let allowed = |member: AllowedMember<'_>| activity.note(noted, day, member, now);
-            answers.answer(project, items, &defaults, now, &mut scratch, allowed);
-        }
-        Ok(Response::new(BatchCheckResponse {
-            decisions: answers.decisions,
-            errors: answers.errors,
-            errors_total: answers.errors_total,
-            revision: published.token.to_string(),
-            evaluated_at: Some(timestamp(now)),
-        }))
+    async fn batch_check(&self, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
+        batch_check::batch_check(&self.0, request).await
     }
 
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Reply<wire::ExplainResponse> {
@@ -102,67 +71,9 @@ impl CheckService for CheckApi {
     }
 }
 
-struct Answers {
-    decisions: Vec<i32>,
-    errors: Vec<ItemError>,
-    errors_total: i32,
-}
-
-impl Answers {
-    /// Answers some items in order. A malformed item gets an error instead of a decision (K3).
-    fn answer(
-        &mut self,
-        project: &Project,
-        items: &[CheckItem],
-        defaults: &CheckItem,
-        now: Time,
-        scratch: &mut Vec<Decision>,
-        allowed: impl FnMut(AllowedMember<'_>),
-    ) {
-        let first = self.decisions.len();
-        let mut malformed = Vec::new();
-        for (at, item) in items.iter().enumerate() {
-            let [org_id, user_id, permission] = filled(item, defaults);
-            if let Err((field, why)) = convert::checked(org_id, user_id, permission) {
-                malformed.push(first + at);
-                self.errors_total += 1;
-                if self.errors.len() < ITEM_ERRORS_MAX {
-                    self.errors.push(ItemError {
-                        index: (first + at) as i32,
-                        reason: ErrorReason::InvalidField.as_str_name().into(),
-                        field: field.into(),
-                        description: why.to_string(),
-                    });
-                }
-            }
-        }
-        scratch.clear();
-        let asks = items.iter().map(|item| filled(item, defaults)).map(|[org_id, user_id, permission]| Ask {
-            org_id,
-            user_id,
-            question: Question::Permission(permission),
-        });
-        project.check_batch(asks, now, scratch, allowed);
-        self.decisions.extend(scratch.iter().map(|&decision| decision as i32));
-        for at in malformed {
-            self.decisions[at] = crate::wire::Decision::Unspecified as i32;
-        }
-    }
-}
-
 /// Returns the day on which a check may make an org active (U4).
-fn activity_day(no_activity: bool, now: Time) -> Day {
+pub(super) fn activity_day(no_activity: bool, now: Time) -> Day {
     if no_activity { Day::NEVER } else { now.day() }
-}
-
-/// Returns org, user and permission of an item. Takes empty fields from the defaults.
-fn filled<'a>(item: &'a CheckItem, defaults: &'a CheckItem) -> [&'a str; 3] {
-    let or = |own: &'a str, default: &'a str| if own.is_empty() { default } else { own };
-    [
-        or(&item.org_id, &defaults.org_id),
-        or(&item.user_id, &defaults.user_id),
-        or(&item.permission, &defaults.permission),
-    ]
 }
 
 /// Reads the question of a check. Copies nothing.

@@ -1,0 +1,197 @@
+//! BatchCheck: many checks, answered from one State at one time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prost::bytes::Bytes;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
+use tonic::{Request, Response, Status};
+
+use super::check::{activity_day, project};
+use crate::clock;
+use crate::domain::model::name::{BadName, own_id, permission_name};
+use crate::domain::rules::activity::AllowedMember;
+use crate::domain::{Ask, Decision, Project, Question, Time};
+use crate::grpc::app::App;
+use crate::grpc::layers::calls::take_for_decoding;
+use crate::grpc::layers::deadline::Deadline;
+use crate::grpc::services::Reply;
+use crate::grpc::{convert, status};
+use crate::limits::{ITEM_ERRORS_MAX, REQUEST_FIELDS_MAX};
+use crate::wire::batch_check::{
+    BatchCheck, BatchCheckAnswer, BatchCheckBody, COLUMN_PATHS, Check, CheckError, Column, Unreadable,
+};
+use crate::wire::{Decision as Wire, ErrorReason, timestamp};
+
+/// Checks after which a batch yields the thread to other calls.
+const CHECKS_A_TURN: usize = 4_096;
+/// Requests above this are read off the threads that answer checks. Smaller ones take at most a few milliseconds.
+const LARGE_BYTES: usize = 1 << 20;
+
+pub(super) async fn batch_check(app: &Arc<App>, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
+    let deadline = request.extensions().get::<Deadline>().copied();
+    let asked = read(request.get_ref())?;
+    let checks = asked.items + asked.columns.checks();
+    bounded(&asked, checks, app.limits.batch_check_items)?;
+    take_for_decoding(checks + asked.columns.bytes())?;
+    let published = app.at(asked.consistency.as_ref(), deadline).await?;
+    let project = project(&published, asked.project)?;
+    let columns = asked.columns().map_err(|error| status::malformed(&error.to_string()))?;
+    let now = clock::now();
+    let (activity, day) = (&app.engine.activity, activity_day(asked.no_activity, now));
+    let mut answers = Answers { decisions: Vec::with_capacity(checks), errors: Vec::new(), errors_total: 0 };
+    let (mut items, mut rows) = (asked.items(), columns.checks());
+    let mut scratch = Vec::with_capacity(CHECKS_A_TURN.min(checks));
+    while answers.decisions.len() < checks {
+        let first = answers.decisions.len();
+        if first > 0 {
+            tokio::task::yield_now().await;
+        }
+        let days = activity.load();
+        let noted = days.of(project.id);
+        let allowed = |member: AllowedMember<'_>| activity.note(noted, day, member, now);
+        scratch.clear();
+        if first < asked.items {
+            let turn = items.clone();
+            decide(project, items.by_ref().take(CHECKS_A_TURN), now, &mut scratch, allowed);
+            answers.add(&scratch, turn, |_, check| malformed_item(check));
+        } else {
+            let turn = rows.clone();
+            decide(project, rows.by_ref().take(CHECKS_A_TURN), now, &mut scratch, allowed);
+            answers.add(&scratch, turn, |at, _| malformed_row(columns.explained(at - asked.items)));
+        }
+        if scratch.is_empty() {
+            // Both passes over a request find the same checks.
+            return Err(status::plain(ErrorReason::Internal, "a check was not read; this is a bug, please report it"));
+        }
+    }
+    Ok(Response::new(BatchCheckAnswer {
+        decisions: answers.decisions,
+        errors: answers.errors,
+        errors_total: answers.errors_total,
+        revision: Bytes::copy_from_slice(published.token.as_bytes()),
+        evaluated_at: Some(timestamp(now)),
+    }))
+}
+
+/// Reads all but the checks.
+fn read(request: &BatchCheckBody) -> Result<BatchCheck<'_>, Status> {
+    let read = || request.read(REQUEST_FIELDS_MAX);
+    let large = request.bytes() > LARGE_BYTES
+        && Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread);
+    let read = if large { block_in_place(read) } else { read() };
+    read.map_err(|why| match why {
+        Unreadable::Malformed(error) => status::malformed(&error.to_string()),
+        Unreadable::TooManyFields => status::too_many_fields(REQUEST_FIELDS_MAX),
+    })
+}
+
+/// Refuses too many checks or strings (P7), and columns that do not fit together.
+fn bounded(asked: &BatchCheck<'_>, checks: usize, max: usize) -> Result<(), Status> {
+    convert::at_most(if asked.items > max { "items" } else { "columns" }, checks, max)?;
+    let (table, strings) = asked.columns.largest_table();
+    convert::at_most(table, strings, max)?;
+    if let Some((array, entries)) = asked.columns.uneven() {
+        let longest = asked.columns.checks();
+        let why = format!("must be empty or have {longest} entries, as the longest index array; it has {entries}");
+        return Err(status::invalid(array, why));
+    }
+    Ok(())
+}
+
+/// Decides some checks.
+fn decide<'a>(
+    project: &Project,
+    checks: impl Iterator<Item = Check<'a>>,
+    now: Time,
+    decisions: &mut Vec<Decision>,
+    allowed: impl FnMut(AllowedMember<'_>),
+) {
+    let asks =
+        checks.map(|[org_id, user_id, permission]| Ask { org_id, user_id, question: Question::Permission(permission) });
+    project.check_batch(asks, now, decisions, allowed);
+}
+
+struct Answers {
+    decisions: Vec<u8>,
+    errors: Vec<CheckError>,
+    errors_total: i32,
+}
+
+impl Answers {
+    /// Adds the decisions on the first of `checks`. A malformed check gets an error instead (K3). `malformed` takes a check
+    /// and its index.
+    fn add<'a>(
+        &mut self,
+        decisions: &[Decision],
+        checks: impl Iterator<Item = Check<'a>>,
+        malformed: impl Fn(usize, Check<'a>) -> Option<(&'static str, Malformed)>,
+    ) {
+        let first = self.decisions.len();
+        self.decisions.extend(decisions.iter().map(|&decision| decision as u8));
+        if !decisions.iter().copied().any(may_be_malformed) {
+            return;
+        }
+        for (at, (check, &decision)) in (first..).zip(checks.zip(decisions)) {
+            if !may_be_malformed(decision) {
+                continue;
+            }
+            let Some((field, why)) = malformed(at, check) else { continue };
+            self.decisions[at] = Wire::Unspecified as u8;
+            self.errors_total += 1;
+            if self.errors.len() < ITEM_ERRORS_MAX {
+                self.errors.push(CheckError {
+                    index: at as i32,
+                    reason: Bytes::from_static(ErrorReason::InvalidField.as_str_name().as_bytes()),
+                    field: Bytes::from_static(field.as_bytes()),
+                    description: why.to_string(),
+                });
+            }
+        }
+    }
+}
+
+/// Returns true if an org, permission or user was not found. What is found is stored, and only well-formed names are stored:
+/// so the checks with any other decision need not be examined.
+fn may_be_malformed(decision: Decision) -> bool {
+    matches!(decision, Decision::OrgNotFound | Decision::UnknownPermission | Decision::NotAMember)
+}
+
+/// What is wrong with a part of a check.
+enum Malformed {
+    Name(BadName),
+    Index(u32, usize),
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(why) => why.fmt(f),
+            Self::Index(index, strings) => write!(f, "has the index {index} of a table with {strings} strings"),
+        }
+    }
+}
+
+/// Returns the malformed field of an item.
+fn malformed_item(check: Check<'_>) -> Option<(&'static str, Malformed)> {
+    let (at, why) = malformed(check.map(Column::Text))?;
+    Some((["org_id", "user_id", "permission"][at], why))
+}
+
+/// Returns the column in which a check of `columns` is malformed.
+fn malformed_row(row: [Column<'_>; 3]) -> Option<(&'static str, Malformed)> {
+    let (at, why) = malformed(row)?;
+    let path = if matches!(why, Malformed::Index(..)) { 3 + at } else { at };
+    Some((COLUMN_PATHS[path], why))
+}
+
+fn malformed(check: [Column<'_>; 3]) -> Option<(usize, Malformed)> {
+    check.into_iter().enumerate().find_map(|(at, column)| match column {
+        Column::OutOfRange(index, strings) => Some((at, Malformed::Index(index, strings))),
+        Column::Text(text) => {
+            let checked = if at == 2 { permission_name(text) } else { own_id(text) };
+            checked.err().map(|why| (at, Malformed::Name(why)))
+        }
+    })
+}

@@ -1,0 +1,182 @@
+//! The columns of a request: tables of strings, and arrays of indices into them.
+
+use prost::bytes::{Buf, BufMut};
+use prost::encoding::{DecodeContext, WireType, decode_varint, merge_loop, skip_field, uint32};
+use prost::{DecodeError, Message};
+
+use super::read::{Check, within};
+use super::texts::Texts;
+
+/// The paths of the fields of `CheckColumns`: three tables, then three index arrays.
+pub const COLUMN_PATHS: [&str; 6] = [
+    "columns.orgs",
+    "columns.users",
+    "columns.permissions",
+    "columns.org_ix",
+    "columns.user_ix",
+    "columns.permission_ix",
+];
+
+/// What a field of `CheckColumns` is, by its number.
+fn column(tag: u32) -> Option<(&'static str, Part)> {
+    let field = (tag as usize).checked_sub(1)?;
+    let name = COLUMN_PATHS.get(field)?.trim_start_matches("columns.");
+    Some((name, if field < 3 { Part::Table(field) } else { Part::Indices(field - 3) }))
+}
+
+enum Part {
+    Table(usize),
+    Indices(usize),
+}
+
+/// The sizes of the columns: pass 1.
+#[derive(Debug)]
+pub struct Shape<'a> {
+    texts: Texts<'a>,
+    /// The strings of each table.
+    pub tables: [usize; 3],
+    /// The entries of each index array.
+    pub indices: [usize; 3],
+}
+
+impl<'a> Shape<'a> {
+    pub(super) fn new(texts: Texts<'a>) -> Self {
+        Self { texts, tables: [0; 3], indices: [0; 3] }
+    }
+
+    /// Returns the number of checks.
+    pub fn checks(&self) -> usize {
+        self.indices.into_iter().max().unwrap_or(0)
+    }
+
+    /// Returns the path and size of the first index array that is neither empty nor as long as the longest one.
+    pub fn uneven(&self) -> Option<(&'static str, usize)> {
+        let differs = |&at: &usize| self.indices[at] != 0 && self.indices[at] != self.checks();
+        (0..3).find(differs).map(|at| (COLUMN_PATHS[3 + at], self.indices[at]))
+    }
+
+    /// Returns the path of the largest table and its number of strings.
+    pub fn largest_table(&self) -> (&'static str, usize) {
+        let largest = (0..3).max_by_key(|&at| self.tables[at]).unwrap_or(0);
+        (COLUMN_PATHS[largest], self.tables[largest])
+    }
+
+    /// Returns the memory that pass 2 takes.
+    pub fn bytes(&self) -> usize {
+        let (strings, indices) = (self.tables.iter().sum::<usize>(), self.indices.iter().sum::<usize>());
+        strings * size_of::<&str>() + indices * size_of::<u32>()
+    }
+}
+
+impl Message for Shape<'_> {
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        rest: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        let Some((name, part)) = column(tag) else { return skip_field(wire_type, tag, rest, ctx) };
+        let read = match part {
+            Part::Table(at) => self.texts.take(wire_type, rest).map(|_| self.tables[at] += 1),
+            Part::Indices(at) => count(wire_type, &mut self.indices[at], rest, ctx),
+        };
+        read.map_err(|error| within("CheckColumns", name, error))
+    }
+
+    fn encode_raw(&self, _: &mut impl BufMut) {}
+
+    fn encoded_len(&self) -> usize {
+        0
+    }
+
+    fn clear(&mut self) {}
+}
+
+/// Counts indices, packed or not.
+fn count(wire_type: WireType, number: &mut usize, rest: &mut impl Buf, ctx: DecodeContext) -> Result<(), DecodeError> {
+    if wire_type != WireType::LengthDelimited {
+        *number += 1;
+        return uint32::merge(wire_type, &mut 0, rest, ctx);
+    }
+    merge_loop(number, rest, ctx, |number, rest, _| {
+        *number += 1;
+        decode_varint(rest).map(|_| ())
+    })
+}
+
+/// The columns of a well-formed request: pass 2.
+#[derive(Debug)]
+pub struct Columns<'a> {
+    texts: Texts<'a>,
+    tables: [Vec<&'a str>; 3],
+    indices: [Vec<u32>; 3],
+}
+
+/// Org, user or permission of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column<'a> {
+    Text(&'a str),
+    /// An index that the table does not have, and the number of its strings.
+    OutOfRange(u32, usize),
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn new(shape: &Shape<'a>) -> Self {
+        Self {
+            texts: shape.texts,
+            tables: shape.tables.map(Vec::with_capacity),
+            indices: shape.indices.map(Vec::with_capacity),
+        }
+    }
+
+    /// Returns the checks. An index out of range gives the empty string, which nothing has as its name.
+    pub fn checks(&self) -> impl Iterator<Item = Check<'a>> + Clone {
+        let checks = self.indices.iter().map(Vec::len).max().unwrap_or(0);
+        (0..checks).map(move |at| [0, 1, 2].map(|column| self.text(column, at).unwrap_or("")))
+    }
+
+    /// Returns org, user and permission of a check, for its error.
+    pub fn explained(&self, at: usize) -> [Column<'a>; 3] {
+        [0, 1, 2].map(|column| match self.text(column, at) {
+            Some(text) => Column::Text(text),
+            None => Column::OutOfRange(self.index(column, at), self.tables[column].len()),
+        })
+    }
+
+    #[inline]
+    fn index(&self, column: usize, at: usize) -> u32 {
+        // An empty array means index 0.
+        self.indices[column].get(at).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn text(&self, column: usize, at: usize) -> Option<&'a str> {
+        self.tables[column].get(self.index(column, at) as usize).copied()
+    }
+}
+
+impl Message for Columns<'_> {
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        rest: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        match column(tag) {
+            Some((_, Part::Table(at))) => self.tables[at].push(self.texts.take(wire_type, rest)?),
+            Some((_, Part::Indices(at))) => uint32::merge_repeated(wire_type, &mut self.indices[at], rest, ctx)?,
+            None => skip_field(wire_type, tag, rest, ctx)?,
+        }
+        Ok(())
+    }
+
+    fn encode_raw(&self, _: &mut impl BufMut) {}
+
+    fn encoded_len(&self) -> usize {
+        0
+    }
+
+    fn clear(&mut self) {}
+}
