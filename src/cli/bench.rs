@@ -74,7 +74,7 @@ pub struct Args {
     workload: Option<PathBuf>,
 
     /// What to call.
-    #[arg(long, default_value = "batch,check", value_name = "MODE", value_delimiter = ',')]
+    #[arg(long, default_value = "batch,check,columns", value_name = "MODE", value_delimiter = ',')]
     mode: Vec<Mode>,
 
     /// The checks of one BatchCheck.
@@ -233,7 +233,7 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
     for &mode in &args.mode {
         let requests = Arc::new(mode.requests(workload, project, args.checks, args.batch));
         let default = match mode {
-            Mode::Batch => 4,
+            Mode::Batch | Mode::Columns => 4,
             Mode::Check => 16,
         };
         let in_flight = args.in_flight.unwrap_or(default).into();

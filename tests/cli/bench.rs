@@ -49,9 +49,9 @@ fn a_server_of_its_own_is_loaded_verified_and_measured_against_the_echo() {
         assert!(workload.get(field).is_some(), "{field} of {workload}");
     }
     let calls = workload["calls"].as_array().unwrap();
-    assert_eq!(calls.iter().map(|calls| calls["mode"].clone()).collect::<Vec<_>>(), ["batch", "check"]);
-    for calls in calls {
-        assert_eq!(calls["checks_verified"], 2_000, "before and after the rounds: {calls}");
+    assert_eq!(calls.iter().map(|calls| calls["mode"].clone()).collect::<Vec<_>>(), ["batch", "check", "columns"]);
+    for (calls, checks) in calls.iter().zip([1_000, 1_000, 10_000]) {
+        assert_eq!(calls["checks_verified"], 2 * checks, "before and after the rounds: {calls}");
         for side in ["rolecall", "echo", "with_writes"] {
             measured(&calls[side]);
         }

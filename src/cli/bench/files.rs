@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::path::Path;
 
 use super::workload::{Mapping, Model, Row, Workload};
@@ -16,10 +17,17 @@ const NEXT: &str = "the help of --workload describes the files";
 pub struct Files {
     /// The id of an org and its role mapping.
     pub orgs: Vec<(String, usize)>,
-    /// The org of a member, the id of the user, and the role.
+    /// The org of a member, the id of the user, and the role. Sorted by org.
     pub members: Vec<(u32, Box<str>, u16)>,
     /// The member whom a check asks about, and the permission.
     pub checks: Vec<(u32, u16)>,
+}
+
+impl Files {
+    pub fn members_of(&self, org: usize) -> Range<u64> {
+        let begin = |org: usize| self.members.partition_point(|member| (member.0 as usize) < org) as u64;
+        begin(org)..begin(org + 1)
+    }
 }
 
 /// Reads the files. Refuses checks whose answer differs from what the other files say.
@@ -39,6 +47,7 @@ pub fn read(folder: &Path) -> Result<Workload, Trouble> {
         members.push((*org, Box::from(user_id), role as u16));
         Ok(())
     })?;
+    members.sort_by_key(|member| member.0);
     let member_numbers: HashMap<(u32, &str), u32> =
         members.iter().zip(0..).map(|(member, number)| ((member.0, &*member.1), number)).collect();
     let permissions: HashMap<&str, usize> =
@@ -135,7 +144,7 @@ mod tests {
     #[test]
     fn the_files_give_members_and_checks() {
         let read = workload("acme\tann\towner\tfree\twrite\t1\nglobex\tann\tguest\tfree\tread\t0\n").unwrap();
-        assert_eq!((read.memberships, read.orgs), (3, 2));
+        assert_eq!((read.memberships, read.orgs, read.members_of(0), read.members_of(1)), (3, 2, 0..2, 2..3));
         let expected: Vec<Decision> = (0..2).map(|number| read.check(number).expected).collect();
         assert_eq!(expected, [Decision::Allowed, Decision::RoleDisabled]);
     }

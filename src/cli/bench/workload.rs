@@ -1,5 +1,7 @@
 //! The data of a benchmark and the questions about it: generated from a seed, or read from files.
 
+use std::ops::Range;
+
 use uuid::Builder;
 
 use super::files::Files;
@@ -138,6 +140,14 @@ impl Workload {
         Member { org_id, user_id, role: self.role(number) }
     }
 
+    /// Returns the members of an org.
+    pub fn members_of(&self, org: u64) -> Range<u64> {
+        match &self.files {
+            Some(files) => files.members_of(org as usize),
+            None => org * ORG_MEMBERS..((org + 1) * ORG_MEMBERS).min(self.memberships),
+        }
+    }
+
     pub fn check(&self, number: u64) -> Check {
         let member = self.checked_member(number);
         let permission = match &self.files {
@@ -256,7 +266,7 @@ mod tests {
     #[test]
     fn a_generated_workload_has_the_shape_of_the_yardstick() {
         let workload = Workload::generated(2_050);
-        assert_eq!(workload.orgs, 21);
+        assert_eq!((workload.orgs, workload.members_of(20)), (21, 2_000..2_050));
         assert_eq!((workload.model.roles.len(), workload.model.permissions.len()), (10, 200));
         let disabled =
             workload.model.mappings.iter().map(|mapping| mapping.rows.iter().filter(|row| row.disabled).count());
