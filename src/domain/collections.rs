@@ -5,5 +5,6 @@ pub mod hash;
 pub mod id_set;
 pub mod numbered;
 pub mod pages;
+pub mod prefetch;
 pub mod table;
 pub mod trie;

@@ -1,5 +1,6 @@
 //! Ids, names, time, refusals, and the record of every noun.
 
+pub mod decision;
 pub mod email;
 pub mod etag;
 pub mod fallback;

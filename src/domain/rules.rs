@@ -3,6 +3,8 @@
 pub mod access;
 pub mod activity;
 pub mod check;
+pub mod check_batch;
+pub mod decision_row;
 pub mod delegation;
 pub mod expired;
 pub mod insights;

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod change;
+pub mod decision_rows;
 pub mod invitation;
 pub mod membership;
 pub mod name_index;
@@ -54,7 +55,7 @@ impl State {
     }
 
     pub fn hash_key(&self) -> HashKey {
-        self.hash_key
+        self.hash_key.clone()
     }
 
     pub fn project(&self, key: &ProjectKey) -> Option<&Arc<Project>> {

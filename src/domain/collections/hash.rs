@@ -8,18 +8,24 @@
 //! as long as the key is secret. The key is drawn at start, and the hashes never leave the process. `docs/decisions.md`
 //! explains the bound.
 
+use std::sync::Arc;
+
 /// 2^61 - 1, a Mersenne prime: reducing needs only an addition.
 const P: u64 = (1 << 61) - 1;
 
-/// The secret points of one process.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct HashKey {
-    first: u64,
-    second: u64,
-}
+/// Words that are hashed at once. The longest name (256 bytes) has 37.
+const WORDS_MAX: usize = 37;
+
+/// The secret points of one process. A clone copies a pointer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HashKey(Arc<Powers>);
+
+/// The powers of both points, from `WORDS_MAX + 1` down to 0. With them the terms of the polynomial do not wait for each
+/// other, as they do in Horner's rule.
+type Powers = [[u64; 2]; WORDS_MAX + 2];
 
 /// The hash of a text. Comparable only with hashes made with the same key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TextHash {
     /// 61 bits, spread over 64.
     pub tag: u64,
@@ -31,7 +37,12 @@ impl HashKey {
         let random = u128::from_le_bytes(random);
         // 64 random bits modulo P are uniform to within 2^-61; zero would make every hash zero.
         let point = |bits: u64| (bits % (P - 1)) + 1;
-        Self { first: point(random as u64), second: point((random >> 64) as u64) }
+        let points = [point(random as u64), point((random >> 64) as u64)];
+        let mut powers = [[1; 2]; WORDS_MAX + 2];
+        for at in (0..=WORDS_MAX).rev() {
+            powers[at] = [0, 1].map(|point| reduced(powers[at + 1][point] as u128 * points[point] as u128));
+        }
+        Self(Arc::new(powers))
     }
 
     #[inline]
@@ -42,25 +53,43 @@ impl HashKey {
     /// Hashes bytes of at most 2^56 length.
     #[inline]
     pub fn bytes(&self, bytes: &[u8]) -> TextHash {
-        let mut first = bytes.len() as u64 + 1;
-        let mut second = first;
-        let mut step = |word: u64| {
-            first = multiply(first, self.first) + word;
-            second = multiply(second, self.second) + word;
-        };
+        let mut values = [bytes.len() as u64 + 1; 2];
         let mut left = bytes;
-        while let Some(eight) = left.first_chunk::<8>() {
-            step(u64::from_le_bytes(*eight) & ((1 << 56) - 1));
+        while let Some((block, rest)) = left.split_at_checked(WORDS_MAX * 7).filter(|(_, rest)| !rest.is_empty()) {
+            values = self.block(values, block, 0);
+            left = rest;
+        }
+        let [first, second] = self.block(values, left, 1);
+        TextHash { tag: spread(first), rest: second as u32 }
+    }
+
+    /// Appends the words of a block to the polynomials, and multiplies them by the points `factors` times more.
+    #[inline]
+    fn block(&self, values: [u64; 2], block: &[u8], factors: usize) -> [u64; 2] {
+        let words = block.len().div_ceil(7);
+        let end = self.0.len() - factors;
+        let Some((power, powers)) = self.0.get(end - words - 1..end).and_then(<[_]>::split_first) else {
+            return values;
+        };
+        // At most 2^61 * 2^61 + 37 * 2^56 * 2^61.
+        let mut sums = [0, 1].map(|at| values[at] as u128 * power[at] as u128);
+        let mut add = |word: u64, power: &[u64; 2]| {
+            sums[0] += word as u128 * power[0] as u128;
+            sums[1] += word as u128 * power[1] as u128;
+        };
+        let Some((last_power, powers)) = powers.split_last() else { return sums.map(reduced) };
+        let mut left = block;
+        for power in powers {
+            let Some(eight) = left.first_chunk::<8>() else { break };
+            add(u64::from_le_bytes(*eight) & ((1 << 56) - 1), power);
             left = &left[7..];
         }
-        if !left.is_empty() {
-            let mut word = [0; 8];
-            word[..left.len()].copy_from_slice(left);
-            step(u64::from_le_bytes(word));
-        }
-        let first = canonical(multiply(first, self.first));
-        let second = canonical(multiply(second, self.second));
-        TextHash { tag: spread(first), rest: second as u32 }
+        let last = match block.last_chunk::<8>() {
+            Some(eight) => u64::from_le_bytes(*eight) >> (64 - 8 * left.len()),
+            None => left.iter().rev().fold(0, |word, &byte| word << 8 | byte as u64),
+        };
+        add(last, last_power);
+        sums.map(reduced)
     }
 }
 
@@ -76,16 +105,10 @@ impl std::fmt::Debug for TextHash {
     }
 }
 
-/// `a * b` modulo P, not fully reduced: below 2^62 for `a` below 2^63 and `b` below 2^61.
+/// `value` modulo P, for a value below 2^124.
 #[inline]
-fn multiply(a: u64, b: u64) -> u64 {
-    let product = a as u128 * b as u128;
-    let sum = (product as u64 & P) + (product >> 61) as u64;
-    (sum & P) + (sum >> 61)
-}
-
-#[inline]
-fn canonical(value: u64) -> u64 {
+fn reduced(value: u128) -> u64 {
+    let value = (value as u64 & P) + (value >> 61) as u64;
     let value = (value & P) + (value >> 61);
     if value >= P { value - P } else { value }
 }
@@ -118,14 +141,19 @@ mod tests {
         (value * point as u128 % p) as u64
     }
 
+    /// Returns a secret point: its first power.
+    fn point(key: &HashKey, at: usize) -> u64 {
+        key.0[WORDS_MAX][at]
+    }
+
     #[test]
     fn is_the_polynomial_it_claims_to_be() {
         let key = HashKey::new(*b"0123456789abcdef");
-        let text: Vec<u8> = (0..=255).collect();
-        for length in 0..=256 {
+        let text: Vec<u8> = (0..=255).cycle().take(1_200).collect();
+        for length in 0..=1_200 {
             let hash = key.bytes(&text[..length]);
-            assert_eq!(hash.tag, spread(slow(&text[..length], key.first)), "length {length}");
-            assert_eq!(hash.rest, slow(&text[..length], key.second) as u32, "length {length}");
+            assert_eq!(hash.tag, spread(slow(&text[..length], point(&key, 0))), "length {length}");
+            assert_eq!(hash.rest, slow(&text[..length], point(&key, 1)) as u32, "length {length}");
         }
     }
 

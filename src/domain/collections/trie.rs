@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::domain::collections::hash::TextHash;
+use crate::domain::collections::prefetch::prefetch;
 
 const FAN_OUT_BITS: u32 = 4;
 
@@ -56,8 +57,13 @@ impl<E: Entry> Trie<E> {
 
     #[inline]
     pub fn get(&self, hash: TextHash) -> Option<&E> {
-        let slots = self.leaf(hash);
-        find(slots, hash, |_| true).and_then(|at| slots[at].as_ref())
+        Self::find(self.leaf(hash), hash)
+    }
+
+    /// Returns the entry with this hash in its leaf.
+    #[inline]
+    pub fn find(leaf: &[Option<E>], hash: TextHash) -> Option<&E> {
+        find(leaf, hash, |_| true).and_then(|at| leaf[at].as_ref())
     }
 
     /// The caller must not change the hash of the entry.
@@ -80,8 +86,17 @@ impl<E: Entry> Trie<E> {
             .filter(move |entry| entry.hash() == hash)
     }
 
+    /// Starts to read the place where the search for an entry in its leaf begins.
     #[inline]
-    fn leaf(&self, hash: TextHash) -> &[Option<E>] {
+    pub fn prefetch(leaf: &[Option<E>], hash: TextHash) {
+        if let Some(slot) = leaf.get(home(hash, leaf.len())) {
+            prefetch(slot);
+        }
+    }
+
+    /// Returns the leaf that has the entry with this hash, if any has.
+    #[inline]
+    pub fn leaf(&self, hash: TextHash) -> &[Option<E>] {
         let mut node = &self.root;
         let mut depth = 0;
         loop {

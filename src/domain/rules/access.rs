@@ -1,9 +1,10 @@
 //! What a user may do in an org (K8), and why a check is decided as it is (K7).
 
+use crate::domain::model::decision::Decision;
 use crate::domain::model::id::{RoleId, RoleMappingId};
 use crate::domain::model::name::{PermissionName, RoleMappingName, RoleName, UserId};
 use crate::domain::model::time::Time;
-use crate::domain::rules::check::{Ask, Decision, Question};
+use crate::domain::rules::check::{Ask, Question};
 use crate::domain::rules::membership::{Member, MemberRole};
 use crate::domain::rules::role_state::RoleState;
 use crate::domain::rules::visibility::Visibility;

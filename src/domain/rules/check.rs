@@ -1,12 +1,14 @@
 //! Checks: may this user do that in this org? (K1, K2, K6)
 
 use crate::domain::collections::hash::TextHash;
+use crate::domain::model::decision::Decision;
 use crate::domain::model::id::{PermissionId, RoleId};
 use crate::domain::model::project::RoleStructure;
 use crate::domain::model::time::Time;
 use crate::domain::rules::activity::AllowedMember;
 use crate::domain::rules::role_state::{RecordedRole, RoleState};
 use crate::domain::rules::usage::Recorded;
+use crate::domain::state::membership::MembershipSlot;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
@@ -28,42 +30,6 @@ pub enum Question<'a> {
     AnyOf(&'a [String]),
 }
 
-/// The answer to a check (K2). The numbers are those of `rolecall.v1.Decision`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Decision {
-    Allowed = 1,
-    NotAMember = 2,
-    MissingPermission = 3,
-    RoleDisabled = 4,
-    UserBlocked = 5,
-    RoleExpired = 6,
-    OrgNotFound = 7,
-    UnknownPermission = 8,
-    UnknownRole = 9,
-}
-
-impl Decision {
-    /// Returns the place in the order of K2: the first that applies is the answer. For one permission the early returns
-    /// of `decide_permission` apply places 1 to 4.
-    fn order(self) -> u8 {
-        match self {
-            Self::OrgNotFound => 1,
-            Self::UnknownPermission | Self::UnknownRole => 2,
-            Self::UserBlocked => 3,
-            Self::NotAMember => 4,
-            Self::Allowed => 5,
-            Self::RoleDisabled => 6,
-            Self::RoleExpired => 7,
-            Self::MissingPermission => 8,
-        }
-    }
-
-    fn or(self, other: Self) -> Self {
-        if other.order() < self.order() { other } else { self }
-    }
-}
-
 impl Project {
     pub fn check(&self, ask: &Ask<'_>, now: Time) -> Decision {
         self.check_noting(ask, now, |_| {})
@@ -82,38 +48,6 @@ impl Project {
     /// Answers as if this were the org that `ask` names.
     pub(in crate::domain) fn check_in(&self, org: Option<&Org>, ask: &Ask<'_>, now: Time) -> Decision {
         self.decide_question(org, ask.question, self.hash(ask.user_id), now)
-    }
-
-    /// Answers many checks from this one state, in their order. Passes the member of each allowed one to `allowed`.
-    pub fn check_batch<'a>(
-        &self,
-        asks: impl Iterator<Item = Ask<'a>>,
-        now: Time,
-        out: &mut Vec<Decision>,
-        mut allowed: impl FnMut(AllowedMember<'_>),
-    ) {
-        // Rows of one batch often repeat the org or the permission of the row before.
-        let mut last_org: (&str, Option<&Org>) = ("", None);
-        let mut last_permission: (&str, Option<PermissionId>) = ("", None);
-        for ask in asks {
-            if last_org.0 != ask.org_id {
-                last_org = (ask.org_id, self.org(ask.org_id).map(AsRef::as_ref));
-            }
-            let user = self.hash(ask.user_id);
-            let decision = match ask.question {
-                Question::Permission(permission) => {
-                    if last_permission.0 != permission {
-                        last_permission = (permission, self.permission_named(permission));
-                    }
-                    self.decide_permission(last_org.1, last_permission.1, user, now)
-                }
-                question => self.decide_question(last_org.1, question, user, now),
-            };
-            if let (Decision::Allowed, Some(org)) = (decision, last_org.1) {
-                allowed(AllowedMember { project: self, org, user });
-            }
-            out.push(decision);
-        }
     }
 
     fn decide_question(&self, org: Option<&Org>, question: Question<'_>, user: TextHash, now: Time) -> Decision {
@@ -210,18 +144,32 @@ impl Project {
         user: TextHash,
         now: Time,
     ) -> Decision {
+        self.decide_by_slot(org, permission, user, org.and_then(|org| org.slot(user)), now)
+    }
+
+    /// Decides for a user whose slot in the org was looked up.
+    #[inline]
+    pub(super) fn decide_by_slot(
+        &self,
+        org: Option<&Org>,
+        permission: Option<PermissionId>,
+        user: TextHash,
+        slot: Option<MembershipSlot>,
+        now: Time,
+    ) -> Decision {
         let Some(org) = org else { return Decision::OrgNotFound };
         let Some(permission) = permission else { return Decision::UnknownPermission };
         if self.is_blocked(user) {
             return Decision::UserBlocked;
         }
-        let Some(member) = self.member_recorded(org, user) else { return Decision::NotAMember };
+        let Some(slot) = slot else { return Decision::NotAMember };
+        // Most checks end here.
+        if let Some(decision) = self.decide_by_row(org, permission, slot) {
+            return decision;
+        }
+        let Some(member) = self.member_in(org, user, slot) else { return Decision::NotAMember };
         let Some(mapping) = self.role_mappings.get(org.record.role_mapping) else { return Decision::MissingPermission };
         let grants = |role| mapping.row(role).is_some_and(|row| row.contains(permission));
-        // Most checks end here: without temporary roles an enabled role is live.
-        if member.temporary.is_empty() && member.set.roles.iter().any(|&role| grants(role) && mapping.enabled(role)) {
-            return Decision::Allowed;
-        }
         self.decide_by_roles(org, member, now, grants)
     }
 
@@ -229,7 +177,12 @@ impl Project {
     /// (R4).
     #[inline]
     pub(in crate::domain) fn member_recorded<'a>(&'a self, org: &'a Org, user: TextHash) -> Option<Recorded<'a>> {
-        self.recorded(org, user, org.slot(user)?).filter(|recorded| !recorded.set.roles.is_empty())
+        self.member_in(org, user, org.slot(user)?)
+    }
+
+    #[inline]
+    fn member_in<'a>(&'a self, org: &'a Org, user: TextHash, slot: MembershipSlot) -> Option<Recorded<'a>> {
+        self.recorded(org, user, slot).filter(|recorded| !recorded.set.roles.is_empty())
     }
 
     /// Decides by the states of the roles that answer the question.
@@ -240,17 +193,24 @@ impl Project {
         now: Time,
         answers: impl Fn(RoleId) -> bool,
     ) -> Decision {
-        let decision_of = |recorded: RecordedRole| {
-            let states = recorded.roles().filter(|&(role, _)| answers(role)).map(|(_, state)| match state {
-                RoleState::Live => Decision::Allowed,
-                // Enabling an overridden role would not help.
-                RoleState::Suspended if !recorded.overridden => Decision::RoleDisabled,
-                RoleState::Expired => Decision::RoleExpired,
-                RoleState::Suspended | RoleState::Overridden => Decision::MissingPermission,
-            });
-            states.fold(Decision::MissingPermission, Decision::or)
-        };
-        let decisions = self.role_states(org, member.set, member.temporary, now).map(decision_of);
-        decisions.fold(Decision::MissingPermission, Decision::or)
+        let states = self.role_states(org, member.set, member.temporary, now);
+        states.map(|recorded| decision_by(recorded, &answers)).fold(Decision::MissingPermission, Decision::or)
+    }
+}
+
+/// Decides by the state of a role and that of its fallback role.
+fn decision_by(recorded: RecordedRole, answers: impl Fn(RoleId) -> bool) -> Decision {
+    let states = recorded.roles().filter(|&(role, _)| answers(role));
+    states.map(|(_, state)| decision_of(state, recorded.overridden)).fold(Decision::MissingPermission, Decision::or)
+}
+
+/// Decides by the state of a role that answers the question.
+pub(super) fn decision_of(state: RoleState, overridden: bool) -> Decision {
+    match state {
+        RoleState::Live => Decision::Allowed,
+        // Enabling an overridden role would not help.
+        RoleState::Suspended if !overridden => Decision::RoleDisabled,
+        RoleState::Expired => Decision::RoleExpired,
+        RoleState::Suspended | RoleState::Overridden => Decision::MissingPermission,
     }
 }

@@ -36,7 +36,7 @@ impl State {
     }
 
     fn apply_project(&mut self, id: ProjectId, after: Option<&ProjectRecord>) {
-        let key = self.hash_key;
+        let key = self.hash_key.clone();
         if let Some(before) = self.projects.get(id) {
             let hash = key.text(before.record.key.as_str());
             self.keys.remove(hash, |named| named.number == id.0);
@@ -48,9 +48,13 @@ impl State {
                 let names = if record.lifecycle.exists() { &mut self.keys } else { &mut self.retired };
                 names.insert(Named::new(key.text(record.key.as_str()), id.0));
                 match self.projects.get_mut(id) {
-                    Some(project) => Arc::make_mut(project).record = Arc::new(record.clone()),
+                    Some(project) => {
+                        let project = Arc::make_mut(project);
+                        project.record = Arc::new(record.clone());
+                        project.decisions = Arc::default();
+                    }
                     None => {
-                        self.projects.set(id, Some(Arc::new(Project::new(id, record.clone(), key))));
+                        self.projects.set(id, Some(Arc::new(Project::new(id, record.clone(), key.clone()))));
                     }
                 }
             }
@@ -63,7 +67,20 @@ impl State {
 
 impl Project {
     fn apply(&mut self, change: &Change) {
-        let key = self.hash_key;
+        let key = self.hash_key.clone();
+        match change {
+            Change::Org(_)
+            | Change::Membership(_)
+            | Change::Subscription(_)
+            | Change::Fallbacks(_)
+            | Change::Remap(_)
+            | Change::Invitation(_)
+            | Change::Block(_)
+            | Change::OrgDomains(_)
+            | Change::Removal(_) => {}
+            // Not cleared but replaced: a copy of this project without the change has the old ones.
+            _ => self.decisions = Arc::default(),
+        }
         match change {
             Change::Project(_) => {}
             Change::Permission(edit) => {
@@ -187,7 +204,7 @@ impl Project {
     }
 
     fn apply_role_mapping(&mut self, id: RoleMappingId, after: Option<&RoleMappingRecord>) {
-        let key = self.hash_key;
+        let key = self.hash_key.clone();
         if let Some(before) = self.role_mappings.get(id) {
             let names = named(&before.record.name, &before.record.aliases, RoleMappingName::as_str);
             self.role_mapping_names.remove(&key, names, id.0);

@@ -78,6 +78,12 @@ impl Org {
         self.members.get(user).copied()
     }
 
+    /// Returns the leaf that has the slot of the user, if any has.
+    #[inline]
+    pub(in crate::domain) fn leaf_of(&self, user: TextHash) -> &[Option<MembershipSlot>] {
+        self.members.leaf(user)
+    }
+
     /// Returns the id of a user with temporary roles or roles of different origins. `None` for any other user.
     pub(in crate::domain) fn detailed_user(&self, user: TextHash) -> Option<&UserId> {
         self.details.get(user).map(|details| &details.user)

@@ -8,6 +8,7 @@ use crate::domain::collections::hash::{HashKey, TextHash};
 use crate::domain::collections::pages::Pages;
 use crate::domain::collections::table::Table;
 use crate::domain::collections::trie::Trie;
+use crate::domain::model::decision::Decision;
 use crate::domain::model::email::EmailAddress;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::invitation::InvitationId;
@@ -20,6 +21,7 @@ use crate::domain::model::role::Role;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
+use crate::domain::state::decision_rows::{Bounds, DecisionRows, Row};
 use crate::domain::state::invitation::Invitation;
 use crate::domain::state::name_index::{NameIndex, Named};
 use crate::domain::state::org::{Org, OrgSlot};
@@ -53,6 +55,8 @@ pub struct Project {
     pub(super) orgs_being_purged: Arc<BTreeSet<OrgNo>>,
     pub(super) role_sets_being_purged: Arc<BTreeSet<RoleSetId>>,
     pub(super) blocked: Trie<BlockedUser>,
+    /// Shared with copies of this project that have the same roles, role sets, permissions and role mappings.
+    pub(super) decisions: Arc<DecisionRows>,
 }
 
 impl Project {
@@ -79,6 +83,7 @@ impl Project {
             orgs_being_purged: Arc::default(),
             role_sets_being_purged: Arc::default(),
             blocked: Trie::default(),
+            decisions: Arc::default(),
         }
     }
 
@@ -88,8 +93,18 @@ impl Project {
     }
 
     #[inline]
+    pub(in crate::domain) fn hash_bytes(&self, text: &[u8]) -> TextHash {
+        self.hash_key.bytes(text)
+    }
+
+    #[inline]
     pub fn permission_named(&self, name: &str) -> Option<PermissionId> {
-        self.permission_names.get(self.hash_key.text(name)).map(|named| PermissionId(named.number))
+        self.permission_hashed(self.hash(name))
+    }
+
+    #[inline]
+    pub(in crate::domain) fn permission_hashed(&self, name: TextHash) -> Option<PermissionId> {
+        self.permission_names.get(name).map(|named| PermissionId(named.number))
     }
 
     pub fn role_named(&self, name: &str) -> Option<RoleId> {
@@ -113,6 +128,12 @@ impl Project {
     #[inline]
     pub fn org(&self, org_id: &str) -> Option<&Arc<Org>> {
         self.orgs.get(self.hash_key.text(org_id)).map(|slot| &slot.org)
+    }
+
+    /// Returns the leaf that has the slot of the org, if any has.
+    #[inline]
+    pub(in crate::domain) fn org_leaf(&self, org_id: TextHash) -> &[Option<OrgSlot>] {
+        self.orgs.leaf(org_id)
     }
 
     /// Returns the org with this number, even if it is being purged.
@@ -275,6 +296,27 @@ impl Project {
             role_mapping: self.role_mappings.next_number(),
             org: self.next_org,
         }
+    }
+
+    /// Returns the decisions on every permission for the holders of a role set in orgs of a role mapping, if they are
+    /// kept.
+    #[inline]
+    pub(in crate::domain) fn decisions(&self, mapping: RoleMappingId, set: RoleSetId) -> Option<&[Decision]> {
+        self.decisions.get(mapping, set)
+    }
+
+    /// Keeps such decisions and returns them. `None` if they would take too much memory.
+    pub(in crate::domain) fn keep_decisions(
+        &self,
+        mapping: RoleMappingId,
+        set: RoleSetId,
+        row: Row,
+    ) -> Option<&[Decision]> {
+        let bounds = Bounds {
+            role_mappings: self.role_mappings.next_number() as usize,
+            role_sets: self.role_sets.next_number() as usize,
+        };
+        self.decisions.keep(mapping, set, bounds, row)
     }
 
     /// Returns true if the project itself is being purged.

@@ -12,7 +12,7 @@ use super::check::{activity_day, project};
 use crate::clock;
 use crate::domain::model::name::{BadName, own_id, permission_name};
 use crate::domain::rules::activity::AllowedMember;
-use crate::domain::{Ask, Decision, Project, Question, Time};
+use crate::domain::{Columns, Decision, Item, Project};
 use crate::grpc::app::App;
 use crate::grpc::layers::calls::take_for_decoding;
 use crate::grpc::layers::deadline::Deadline;
@@ -20,7 +20,7 @@ use crate::grpc::services::Reply;
 use crate::grpc::{convert, status};
 use crate::limits::{ITEM_ERRORS_MAX, REQUEST_FIELDS_MAX};
 use crate::wire::batch_check::{
-    BatchCheck, BatchCheckAnswer, BatchCheckBody, COLUMN_PATHS, Check, CheckError, Column, Unreadable,
+    self, BatchCheck, BatchCheckAnswer, BatchCheckBody, COLUMN_PATHS, Check, CheckError, Column, Unreadable,
 };
 use crate::wire::{Decision as Wire, ErrorReason, timestamp};
 
@@ -41,7 +41,8 @@ pub(super) async fn batch_check(app: &Arc<App>, request: Request<BatchCheckBody>
     let now = clock::now();
     let (activity, day) = (&app.engine.activity, activity_day(asked.no_activity, now));
     let mut answers = Answers { decisions: Vec::with_capacity(checks), errors: Vec::new(), errors_total: 0 };
-    let (mut items, mut rows) = (asked.items(), columns.checks());
+    let found = looked_up(project, &columns).await;
+    let (mut items, mut rows) = (asked.items(), columns.rows());
     let mut scratch = Vec::with_capacity(CHECKS_A_TURN.min(checks));
     while answers.decisions.len() < checks {
         let first = answers.decisions.len();
@@ -54,12 +55,16 @@ pub(super) async fn batch_check(app: &Arc<App>, request: Request<BatchCheckBody>
         scratch.clear();
         if first < asked.items {
             let turn = items.clone();
-            decide(project, items.by_ref().take(CHECKS_A_TURN), now, &mut scratch, allowed);
-            answers.add(&scratch, turn, |_, check| malformed_item(check));
+            let checks = items.by_ref().take(CHECKS_A_TURN).map(|check| {
+                let [org_id, user_id, permission] = check.map(str::as_bytes);
+                Item { org_id, user_id, permission }
+            });
+            project.check_batch(checks, now, &mut scratch, allowed);
+            answers.add(&scratch, turn, malformed_item);
         } else {
-            let turn = rows.clone();
-            decide(project, rows.by_ref().take(CHECKS_A_TURN), now, &mut scratch, allowed);
-            answers.add(&scratch, turn, |at, _| malformed_row(columns.explained(at - asked.items)));
+            project.check_columns(&found, rows.by_ref().take(CHECKS_A_TURN), now, &mut scratch, allowed);
+            let explained = (first - asked.items..).map(|at| columns.explained(at));
+            answers.add(&scratch, explained, malformed_row);
         }
         if scratch.is_empty() {
             // Both passes over a request find the same checks.
@@ -100,17 +105,18 @@ fn bounded(asked: &BatchCheck<'_>, checks: usize, max: usize) -> Result<(), Stat
     Ok(())
 }
 
-/// Decides some checks.
-fn decide<'a>(
-    project: &Project,
-    checks: impl Iterator<Item = Check<'a>>,
-    now: Time,
-    decisions: &mut Vec<Decision>,
-    allowed: impl FnMut(AllowedMember<'_>),
-) {
-    let asks =
-        checks.map(|[org_id, user_id, permission]| Ask { org_id, user_id, question: Question::Permission(permission) });
-    project.check_batch(asks, now, decisions, allowed);
+/// Looks up the strings of the columns.
+async fn looked_up<'p>(project: &'p Project, columns: &batch_check::Columns<'_>) -> Columns<'p> {
+    let mut found = Columns::default();
+    for (column, add) in [Columns::add_orgs, Columns::add_users, Columns::add_permissions].into_iter().enumerate() {
+        for (turn, strings) in columns.table(column).chunks(CHECKS_A_TURN).enumerate() {
+            if turn > 0 {
+                tokio::task::yield_now().await;
+            }
+            add(&mut found, project, strings);
+        }
+    }
+    found
 }
 
 struct Answers {
@@ -120,13 +126,12 @@ struct Answers {
 }
 
 impl Answers {
-    /// Adds the decisions on the first of `checks`. A malformed check gets an error instead (K3). `malformed` takes a check
-    /// and its index.
-    fn add<'a>(
+    /// Adds the decisions on the first of `checks`. A malformed check gets an error instead (K3).
+    fn add<C>(
         &mut self,
         decisions: &[Decision],
-        checks: impl Iterator<Item = Check<'a>>,
-        malformed: impl Fn(usize, Check<'a>) -> Option<(&'static str, Malformed)>,
+        checks: impl Iterator<Item = C>,
+        malformed: impl Fn(C) -> Option<(&'static str, Malformed)>,
     ) {
         let first = self.decisions.len();
         self.decisions.extend(decisions.iter().map(|&decision| decision as u8));
@@ -137,7 +142,7 @@ impl Answers {
             if !may_be_malformed(decision) {
                 continue;
             }
-            let Some((field, why)) = malformed(at, check) else { continue };
+            let Some((field, why)) = malformed(check) else { continue };
             self.decisions[at] = Wire::Unspecified as u8;
             self.errors_total += 1;
             if self.errors.len() < ITEM_ERRORS_MAX {

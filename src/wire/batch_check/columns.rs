@@ -17,6 +17,9 @@ pub const COLUMN_PATHS: [&str; 6] = [
     "columns.permission_ix",
 ];
 
+/// Bytes that a string takes once it is hashed or looked up.
+const LOOKED_UP_BYTES: usize = 16;
+
 /// What a field of `CheckColumns` is, by its number.
 fn column(tag: u32) -> Option<(&'static str, Part)> {
     let field = (tag as usize).checked_sub(1)?;
@@ -61,10 +64,10 @@ impl<'a> Shape<'a> {
         (COLUMN_PATHS[largest], self.tables[largest])
     }
 
-    /// Returns the memory that pass 2 takes.
+    /// Returns the memory that pass 2 and looking up the strings take.
     pub fn bytes(&self) -> usize {
         let (strings, indices) = (self.tables.iter().sum::<usize>(), self.indices.iter().sum::<usize>());
-        strings * size_of::<&str>() + indices * size_of::<u32>()
+        strings * (size_of::<&str>() + LOOKED_UP_BYTES) + indices * size_of::<u32>()
     }
 }
 
@@ -128,6 +131,17 @@ impl<'a> Columns<'a> {
             tables: shape.tables.map(Vec::with_capacity),
             indices: shape.indices.map(Vec::with_capacity),
         }
+    }
+
+    /// Returns a table: 0 orgs, 1 users, 2 permissions.
+    pub fn table(&self, column: usize) -> &[&'a str] {
+        &self.tables[column]
+    }
+
+    /// Returns the indices of each check.
+    pub fn rows(&self) -> impl Iterator<Item = [u32; 3]> + Clone {
+        let checks = self.indices.iter().map(Vec::len).max().unwrap_or(0);
+        (0..checks).map(move |at| [0, 1, 2].map(|column| self.index(column, at)))
     }
 
     /// Returns the checks. An index out of range gives the empty string, which nothing has as its name.
