@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod bench;
 mod check;
 mod client;
 mod connect;
@@ -73,6 +74,11 @@ enum Command {
     /// Shows and compares role mappings (plans) of a running server.
     #[command(subcommand)]
     Mappings(mappings::Command),
+    /// Measures how many checks a server answers: its own with generated data, or a running one.
+    Bench(Box<bench::Args>),
+    /// The server that `bench --against-echo` compares with.
+    #[command(hide = true)]
+    BenchEcho(bench::echo::Args),
 }
 
 /// Runs the command line. Exit codes: 0 done or allowed; 1 failed, refused or denied; 2 wrong usage, or a question without
@@ -100,6 +106,8 @@ pub fn run() -> ExitCode {
             Command::Manageable(args) => manageable::run(args).await.map_err(Failed::Question),
             Command::Subscribe(args) => subscribe::run(args).await,
             Command::Mappings(command) => mappings::run(command).await.map_err(Failed::Question),
+            Command::Bench(args) => bench::run(*args).await,
+            Command::BenchEcho(args) => bench::echo::run(args).await.map_err(Failed::Server),
         }
         .map(|()| ExitCode::SUCCESS)
     });

@@ -17,6 +17,7 @@ pub mod batch_check;
 pub mod change;
 pub mod consistency;
 pub mod error_reason;
+pub mod frame;
 pub mod impact;
 pub mod json;
 pub mod outcome;

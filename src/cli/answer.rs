@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
-use super::trouble::Trouble;
+use super::trouble::{BUG, Trouble};
 
 /// The exit codes of commands that only read, for their help.
 pub const EXIT_CODES: &str = "Exit codes: 0 answered; 2 no answer, with the reason on stderr.";
@@ -34,7 +34,7 @@ pub fn print(answer: &impl Answer, json: bool) -> Result<(), Trouble> {
 fn as_json(answer: &impl Answer) -> Result<String, Trouble> {
     match serde_json::to_string_pretty(answer) {
         Ok(json) => Ok(json + "\n"),
-        Err(error) => Err(Trouble::new(format!("the answer has no JSON: {error}"), "this is a bug; please report it")),
+        Err(error) => Err(Trouble::new(format!("the answer has no JSON: {error}"), BUG)),
     }
 }
 

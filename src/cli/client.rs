@@ -166,7 +166,7 @@ fn no_answer(address: &Listen, timeout: Duration) -> Trouble {
 }
 
 /// Returns code, reason and message of a status, and what to do.
-fn trouble(status: &Status, address: &Listen) -> Trouble {
+pub fn trouble(status: &Status, address: &Listen) -> Trouble {
     let code = canonical(status.code());
     let message = plain(status.message());
     match status.get_details_error_info() {

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+/// What to do about an error that cannot happen.
+pub const BUG: &str = "this is a bug; please report it";
+
 /// Why a question has no answer, and what to do.
 #[derive(Debug, PartialEq)]
 pub struct Trouble {
