@@ -12,7 +12,7 @@ use rolecall::domain::model::role_mapping::RoleMappingRecord;
 use rolecall::domain::rules::activity::AllowedMember;
 use rolecall::domain::rules::role::role_order_etag;
 use rolecall::domain::rules::visibility::Visibility;
-use rolecall::domain::{Ask, Command, Decision, Question, State, Time, UserId};
+use rolecall::domain::{Ask, Columns, Command, Decision, Item, Question, State, Time, UserId};
 
 use crate::history_runner::{Comparison, HistoryRunner};
 use crate::model::{Model, ModelOutcome};
@@ -214,38 +214,48 @@ proptest! {
     #[test]
     fn k3_a_batch_gives_the_same_decisions_as_single_checks(
         history in history(),
-        picks in prop::collection::vec((0..=ORGS.len(), 0..=USERS.len(), 0..=PERMISSIONS.len() + 2), 0..200),
+        picks in prop::collection::vec((0..=ORGS.len(), 0..=USERS.len(), 0..=PERMISSIONS.len()), 0..200),
     ) {
         let History { limits, steps, .. } = history;
         let mut runner = HistoryRunner::new(limits);
         for step in &steps {
             runner.run(step);
         }
-        let lists = lists();
-        let asks: Vec<Ask<'_>> = picks.iter().map(|&(org, user, permission)| Ask {
-            org_id: ORGS.get(org).copied().unwrap_or(""),
-            user_id: USERS.get(user).copied().unwrap_or(""),
-            question: match PERMISSIONS.get(permission) {
-                Some(name) => Question::Permission(name),
-                None if permission == PERMISSIONS.len() => Question::Permission(""),
-                None if permission == PERMISSIONS.len() + 1 => Question::AtLeastRole("Auditor"),
-                None => Question::AnyOf(&lists[1]),
-            },
-        }).collect();
+        // The last pick is in no table.
+        let named = |names: &[&'static str], at: usize| names.get(at).copied().unwrap_or("");
+        let names = picks.iter().map(|&(org, user, permission)| {
+            [named(&ORGS, org), named(&USERS, user), named(&PERMISSIONS, permission)]
+        });
+        let rows = picks.iter().map(|&(org, user, permission)| [org, user, permission].map(|at| at as u32));
         for key in PROJECTS {
             let Some(project) = runner.state.project_keyed(key) else { continue };
-            let (mut decisions, mut activity) = (Vec::new(), Vec::new());
             let note = |noted: &mut Vec<_>, member: AllowedMember<'_>| {
                 noted.push((member.org.no, member.counts_as_activity(runner.clock)));
             };
-            let noted = |member: AllowedMember<'_>| note(&mut activity, member);
-            project.check_batch(asks.iter().copied(), runner.clock, &mut decisions, noted);
-            let mut noted = Vec::new();
-            let check = |ask| project.check_noting(ask, runner.clock, |member| note(&mut noted, member));
-            let one_by_one: Vec<_> = asks.iter().map(check).collect();
-            let allowed = decisions.iter().filter(|&&decision| decision == Decision::Allowed).count();
-            prop_assert_eq!((decisions, allowed), (one_by_one, noted.len()));
-            prop_assert_eq!(activity, noted);
+            let (mut one_by_one, mut noted) = (Vec::new(), Vec::new());
+            for [org_id, user_id, permission] in names.clone() {
+                let ask = Ask { org_id, user_id, question: Question::Permission(permission) };
+                one_by_one.push(project.check_noting(&ask, runner.clock, |member| note(&mut noted, member)));
+            }
+            let allowed = one_by_one.iter().filter(|&&decision| decision == Decision::Allowed).count();
+            prop_assert_eq!(allowed, noted.len());
+
+            let (mut decisions, mut activity) = (Vec::new(), Vec::new());
+            let items = names.clone().map(|names| {
+                let [org_id, user_id, permission] = names.map(str::as_bytes);
+                Item { org_id, user_id, permission }
+            });
+            project.check_batch(items, runner.clock, &mut decisions, |member| note(&mut activity, member));
+            prop_assert_eq!((&decisions, &activity), (&one_by_one, &noted));
+
+            let mut columns = Columns::default();
+            columns.add_orgs(project, &ORGS);
+            columns.add_users(project, &USERS);
+            columns.add_permissions(project, &PERMISSIONS);
+            (decisions, activity) = (Vec::new(), Vec::new());
+            let noted_by_columns = |member: AllowedMember<'_>| note(&mut activity, member);
+            project.check_columns(&columns, rows.clone(), runner.clock, &mut decisions, noted_by_columns);
+            prop_assert_eq!((decisions, activity), (one_by_one, noted));
         }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod case_counts;
+mod colliding_hashes;
 mod collusion;
 mod disabling;
 mod explain;

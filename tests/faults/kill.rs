@@ -187,7 +187,7 @@ async fn assert_acknowledged_writes_are_served(channel: &Channel, sent: &[Sent])
 async fn assert_stored(database: &str, sent: &[Sent]) {
     let store = Store::open(database).await.unwrap();
     let key = HashKey::new([5; 16]);
-    let loaded = store.load(key).await.unwrap();
+    let loaded = store.load(key.clone()).await.unwrap();
     let project = loaded.project(&ProjectKey::default_project()).expect("the first start creates the default project");
     for write in sent {
         let org = project.org(&write.org);
@@ -200,7 +200,7 @@ async fn assert_stored(database: &str, sent: &[Sent]) {
         }
     }
     let history = history(&store).await;
-    let mut replayed = State::new(key);
+    let mut replayed = State::new(key.clone());
     for (revision, changes) in &history {
         replayed.apply_commit(*revision, changes);
     }

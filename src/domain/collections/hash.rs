@@ -1,28 +1,41 @@
 //! A keyed 93-bit hash that replaces a text in memory, with a proven bound on collisions.
 //!
-//! The text is a polynomial over the field of 2^61 - 1 elements. Its coefficients are the length and then 7 bytes each.
-//! The hash is its value at two secret points (polynomial hashing: Carter and Wegman 1979; den Boer 1993). Two
-//! different texts of at most `d - 1` words agree at a random point with probability at most `d / 2^61`, since a
-//! polynomial has no more roots than its degree. Only 32 bits of the second value are kept, which leaves `d / 2^31`.
-//! For ids of 128 bytes (`d` = 20) a pair of ids collides with probability below 2^-83, even if an attacker chose them,
-//! as long as the key is secret. The key is drawn at start, and the hashes never leave the process. `docs/decisions.md`
-//! explains the bound.
+//! A text is cut into words of 7 bytes. Neighbouring words form pairs, and the hash is the sum of
+//! `(word + key) * (next word + next key)` over the pairs, in the field of 2^61 - 1 elements (Winograd 1968; Lemire and
+//! Kaser, "Strongly universal string hashing is fast", 2014). Each place in the text has its own keys, drawn from 2^59
+//! numbers. The hashes of two different texts differ by a polynomial in the keys that is not zero, of degree 2 at most.
+//! So they are equal with probability below 2^-58 (Schwartz 1980; Zippel 1979). A second sum with other keys is cut to
+//! 32 bits, which leaves 2^-28. So two ids or names collide with probability below 2^-86, even if an attacker chose
+//! them, as long as the keys are secret. They are made from a random number drawn at start, and the hashes never leave
+//! the process. `docs/decisions.md` explains the bound.
 
 use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 /// 2^61 - 1, a Mersenne prime: reducing needs only an addition.
 const P: u64 = (1 << 61) - 1;
 
-/// Words that are hashed at once. The longest name (256 bytes) has 37.
-const WORDS_MAX: usize = 37;
+/// The pairs of words that have keys of their own. The longest name (256 bytes) has 19.
+const PAIRS: usize = 19;
 
-/// The secret points of one process. A clone copies a pointer.
+/// Bytes of these pairs.
+const BLOCK: usize = PAIRS * 14;
+
+const WORD: u64 = (1 << 56) - 1;
+
+/// The secret keys of one process. A clone copies a pointer.
 #[derive(Clone, PartialEq, Eq)]
-pub struct HashKey(Arc<Powers>);
+pub struct HashKey(Arc<Keys>);
 
-/// The powers of both points, from `WORDS_MAX + 1` down to 0. With them the terms of the polynomial do not wait for each
-/// other, as they do in Horner's rule.
-type Powers = [[u64; 2]; WORDS_MAX + 2];
+/// All below 2^59, so that a sum of `PAIRS` products fits.
+#[derive(PartialEq, Eq)]
+struct Keys {
+    /// For each pair the keys of its words for the first sum, then for the second.
+    pairs: [[u64; 4]; PAIRS],
+    /// By these the sums of a longer text are multiplied before the next block is added.
+    blocks: [u64; 2],
+}
 
 /// The hash of a text. Comparable only with hashes made with the same key.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,15 +47,14 @@ pub struct TextHash {
 
 impl HashKey {
     pub fn new(random: [u8; 16]) -> Self {
-        let random = u128::from_le_bytes(random);
-        // 64 random bits modulo P are uniform to within 2^-61; zero would make every hash zero.
-        let point = |bits: u64| (bits % (P - 1)) + 1;
-        let points = [point(random as u64), point((random >> 64) as u64)];
-        let mut powers = [[1; 2]; WORDS_MAX + 2];
-        for at in (0..=WORDS_MAX).rev() {
-            powers[at] = [0, 1].map(|point| reduced(powers[at + 1][point] as u128 * points[point] as u128));
-        }
-        Self(Arc::new(powers))
+        let four = |number: usize| {
+            let digest = Sha256::new().chain_update(random).chain_update(number.to_le_bytes()).finalize();
+            let (words, _) = digest.as_slice().as_chunks::<8>();
+            let word = |at: usize| words.get(at).map_or(0, |word| u64::from_le_bytes(*word)) >> 5;
+            [word(0), word(1), word(2), word(3)]
+        };
+        let [first, second, ..] = four(PAIRS);
+        Self(Arc::new(Keys { pairs: std::array::from_fn(four), blocks: [first, second] }))
     }
 
     #[inline]
@@ -50,46 +62,54 @@ impl HashKey {
         self.bytes(text.as_bytes())
     }
 
-    /// Hashes bytes of at most 2^56 length.
     #[inline]
     pub fn bytes(&self, bytes: &[u8]) -> TextHash {
-        let mut values = [bytes.len() as u64 + 1; 2];
-        let mut left = bytes;
-        while let Some((block, rest)) = left.split_at_checked(WORDS_MAX * 7).filter(|(_, rest)| !rest.is_empty()) {
-            values = self.block(values, block, 0);
-            left = rest;
-        }
-        let [first, second] = self.block(values, left, 1);
+        let [first, second] = if bytes.len() <= BLOCK { self.block(bytes).map(reduced) } else { self.blocks(bytes) };
         TextHash { tag: spread(first), rest: second as u32 }
     }
 
-    /// Appends the words of a block to the polynomials, and multiplies them by the points `factors` times more.
+    /// Returns the sums of a longer text, reduced.
+    #[cold]
+    fn blocks(&self, bytes: &[u8]) -> [u64; 2] {
+        bytes.chunks(BLOCK).fold([0; 2], |before, block| {
+            let sums = self.block(block).map(reduced);
+            [0, 1].map(|at| reduced(before[at] as u128 * self.0.blocks[at] as u128 + sums[at] as u128))
+        })
+    }
+
+    /// Returns the sums of the pairs of a block. A word is below 2^59, so a product is below 2^120.
     #[inline]
-    fn block(&self, values: [u64; 2], block: &[u8], factors: usize) -> [u64; 2] {
-        let words = block.len().div_ceil(7);
-        let end = self.0.len() - factors;
-        let Some((power, powers)) = self.0.get(end - words - 1..end).and_then(<[_]>::split_first) else {
-            return values;
+    fn block(&self, block: &[u8]) -> [u128; 2] {
+        let mut sums = [0; 2];
+        let mut add = |word: u64, next: u64, keys: &[u64; 4]| {
+            sums[0] += (word + keys[0]) as u128 * (next + keys[1]) as u128;
+            sums[1] += (word + keys[2]) as u128 * (next + keys[3]) as u128;
         };
-        // At most 2^61 * 2^61 + 37 * 2^56 * 2^61.
-        let mut sums = [0, 1].map(|at| values[at] as u128 * power[at] as u128);
-        let mut add = |word: u64, power: &[u64; 2]| {
-            sums[0] += word as u128 * power[0] as u128;
-            sums[1] += word as u128 * power[1] as u128;
-        };
-        let Some((last_power, powers)) = powers.split_last() else { return sums.map(reduced) };
         let mut left = block;
-        for power in powers {
-            let Some(eight) = left.first_chunk::<8>() else { break };
-            add(u64::from_le_bytes(*eight) & ((1 << 56) - 1), power);
-            left = &left[7..];
+        for keys in &self.0.pairs {
+            if let Some((pair, _)) = left.split_first_chunk::<15>() {
+                let [a @ .., _, _, _, _, _, _, _] = pair;
+                let [_, _, _, _, _, _, _, b @ ..] = pair;
+                add(u64::from_le_bytes(*a) & WORD, u64::from_le_bytes(*b) & WORD, keys);
+                left = &left[14..];
+                continue;
+            }
+            // The number of bytes in the last word counts too: bytes of zero at the end make another text.
+            let last = |bytes: usize| {
+                let word = match block.last_chunk::<8>() {
+                    Some(eight) => u64::from_le_bytes(*eight) >> (64 - 8 * bytes),
+                    None => left.iter().rev().fold(0, |word, &byte| word << 8 | byte as u64),
+                };
+                word | (bytes as u64) << 56
+            };
+            match left.first_chunk::<8>() {
+                Some(eight) => add(u64::from_le_bytes(*eight) & WORD, last(left.len() - 7), keys),
+                None if left.is_empty() => {}
+                None => add(last(left.len()), 0, keys),
+            }
+            break;
         }
-        let last = match block.last_chunk::<8>() {
-            Some(eight) => u64::from_le_bytes(*eight) >> (64 - 8 * left.len()),
-            None => left.iter().rev().fold(0, |word, &byte| word << 8 | byte as u64),
-        };
-        add(last, last_power);
-        sums.map(reduced)
+        sums
     }
 }
 
@@ -105,7 +125,7 @@ impl std::fmt::Debug for TextHash {
     }
 }
 
-/// `value` modulo P, for a value below 2^124.
+/// `value` modulo P, for a value below 2^125.
 #[inline]
 fn reduced(value: u128) -> u64 {
     let value = (value as u64 & P) + (value >> 61) as u64;
@@ -125,35 +145,49 @@ fn spread(value: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn slow(bytes: &[u8], point: u64) -> u64 {
+    /// The sum at one place of the keys, with all operations modulo P.
+    fn slow(bytes: &[u8], keys: &Keys, at: usize) -> u64 {
         let p = P as u128;
-        let mut value = bytes.len() as u128 + 1;
-        let mut words: Vec<u128> = Vec::new();
-        // 7 bytes at a time. An 8-byte read must not see the bytes that follow.
-        for chunk in bytes.chunks(7) {
-            let mut word = [0; 16];
-            word[..chunk.len()].copy_from_slice(chunk);
-            words.push(u128::from_le_bytes(word));
+        let mut value = 0;
+        for block in bytes.chunks(BLOCK) {
+            let mut words: Vec<u128> = Vec::new();
+            for chunk in block.chunks(7) {
+                let mut word = [0; 16];
+                word[..chunk.len()].copy_from_slice(chunk);
+                words.push(u128::from_le_bytes(word));
+            }
+            *words.last_mut().unwrap() += ((block.len() - 1) % 7 + 1) as u128 * (1 << 56);
+            // The words before the last have no length.
+            words.resize(words.len().next_multiple_of(2), 0);
+            let pairs = words.chunks(2).zip(&keys.pairs);
+            let sum: u128 = pairs
+                .map(|(words, keys)| {
+                    (words[0] + keys[2 * at] as u128) % p * ((words[1] + keys[2 * at + 1] as u128) % p) % p
+                })
+                .sum();
+            value = (value * keys.blocks[at] as u128 + sum) % p;
         }
-        for word in words {
-            value = (value * point as u128 + word) % p;
-        }
-        (value * point as u128 % p) as u64
-    }
-
-    /// Returns a secret point: its first power.
-    fn point(key: &HashKey, at: usize) -> u64 {
-        key.0[WORDS_MAX][at]
+        value as u64
     }
 
     #[test]
-    fn is_the_polynomial_it_claims_to_be() {
+    fn is_the_sum_it_claims_to_be() {
         let key = HashKey::new(*b"0123456789abcdef");
-        let text: Vec<u8> = (0..=255).cycle().take(1_200).collect();
+        let text: Vec<u8> = (0..=255).rev().cycle().take(1_200).collect();
         for length in 0..=1_200 {
             let hash = key.bytes(&text[..length]);
-            assert_eq!(hash.tag, spread(slow(&text[..length], point(&key, 0))), "length {length}");
-            assert_eq!(hash.rest, slow(&text[..length], point(&key, 1)) as u32, "length {length}");
+            assert_eq!(hash.tag, spread(slow(&text[..length], &key.0, 0)), "length {length}");
+            assert_eq!(hash.rest, slow(&text[..length], &key.0, 1) as u32, "length {length}");
+        }
+    }
+
+    #[test]
+    fn the_largest_words_and_keys_do_not_overflow() {
+        let largest = (1 << 59) - 1;
+        let key = HashKey(Arc::new(Keys { pairs: [[largest; 4]; PAIRS], blocks: [largest; 2] }));
+        for length in [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
+            let text = vec![0xff; length];
+            assert_eq!(key.bytes(&text).tag, spread(slow(&text, &key.0, 0)), "length {length}");
         }
     }
 

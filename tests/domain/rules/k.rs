@@ -1,7 +1,7 @@
 //! Checks (K1 to K6).
 
 use rolecall::domain::Decision::*;
-use rolecall::domain::{Ask, Decision, Question, Time};
+use rolecall::domain::{Decision, Item, Question, Time};
 
 use super::plans;
 use crate::fixture::{seconds, world};
@@ -114,19 +114,19 @@ fn k3_a_batch_is_answered_in_the_order_asked_at_one_instant() {
         ("acme", "ann", "billing.view", Allowed),
         ("acme", "ann", "billing.sell", UnknownPermission),
     ];
-    let ask = |&(org_id, user_id, permission, _): &(&'static str, &'static str, &'static str, Decision)| Ask {
-        org_id,
-        user_id,
-        question: Question::Permission(permission),
+    let item = |&(org_id, user_id, permission, _): &(&'static str, &'static str, &'static str, Decision)| Item {
+        org_id: org_id.as_bytes(),
+        user_id: user_id.as_bytes(),
+        permission: permission.as_bytes(),
     };
     let project = world.state.project_keyed("default").unwrap();
     // Decisions are appended to `out`.
     let mut decisions = vec![UserBlocked];
-    project.check_batch(rows.iter().map(ask), seconds(60), &mut decisions, |_| {});
+    project.check_batch(rows.iter().map(item), seconds(60), &mut decisions, |_| {});
     assert_eq!(decisions[1..], rows.map(|(.., decision)| decision));
     assert_eq!(decisions[0], UserBlocked);
     decisions.clear();
-    project.check_batch(rows.iter().rev().map(ask), seconds(60), &mut decisions, |_| {});
+    project.check_batch(rows.iter().rev().map(item), seconds(60), &mut decisions, |_| {});
     assert!(decisions.iter().eq(rows.iter().rev().map(|(.., decision)| decision)));
 }
 
