@@ -96,7 +96,6 @@ impl Asker {
             project: self.loaded.project.clone(),
             items: pairs.map(item).collect(),
             defaults: Some(CheckItem { org_id: ORG.into(), ..Default::default() }),
-            columns: None,
             no_activity: true,
             // A server that has not yet read the loaded data waits until it has.
             consistency: Some(Consistency { requirement: Some(Requirement::AtLeast(self.loaded.revision.clone())) }),
