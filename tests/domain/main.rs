@@ -6,6 +6,7 @@
 mod case_counts;
 mod colliding_hashes;
 mod collusion;
+mod decision_rows;
 mod disabling;
 mod explain;
 mod fixture;

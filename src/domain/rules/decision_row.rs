@@ -6,6 +6,7 @@ use crate::domain::model::id::{PermissionId, RoleMappingId, RoleSetId};
 use crate::domain::model::time::Time;
 use crate::domain::rules::check::decision_of;
 use crate::domain::rules::role_state::role_states;
+use crate::domain::state::decision_rows::Row;
 use crate::domain::state::membership::MembershipSlot;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
@@ -22,7 +23,7 @@ impl Project {
             return None;
         }
         let (mapping, set) = (org.record.role_mapping, slot.role_set()?);
-        let row = self.decisions(mapping, set).or_else(|| self.compute_decisions(mapping, set))?;
+        let row = self.decisions(mapping, set).or_else(|| self.computed_decisions(mapping, set))?;
         let decision = *row.get(permission.index())?;
         // A fallback role may allow what the suspended role would.
         (decision == Decision::Allowed || org.fallbacks().is_empty()).then_some(decision)
@@ -30,15 +31,18 @@ impl Project {
 
     #[cold]
     #[inline(never)]
-    fn compute_decisions(&self, mapping_id: RoleMappingId, set_id: RoleSetId) -> Option<&[Decision]> {
-        let permissions = self.permissions.next_number();
-        if permissions > PERMISSIONS_MAX {
+    fn computed_decisions(&self, mapping: RoleMappingId, set: RoleSetId) -> Option<&[Decision]> {
+        if self.permissions.next_number() > PERMISSIONS_MAX {
             return None;
         }
-        let (mapping, set) = (self.role_mappings.get(mapping_id)?, self.role_sets.get(set_id)?);
+        self.decisions_or(mapping, set, || self.decision_row(mapping, set))
+    }
+
+    fn decision_row(&self, mapping: RoleMappingId, set: RoleSetId) -> Option<Row> {
+        let (mapping, set) = (self.role_mappings.get(mapping)?, self.role_sets.get(set)?);
         // The holders of a set without roles are no members (R4).
         let none = if set.roles.is_empty() { Decision::NotAMember } else { Decision::MissingPermission };
-        let mut row = vec![none; permissions as usize].into_boxed_slice();
+        let mut row = vec![none; self.permissions.next_number() as usize].into_boxed_slice();
         let enabled = |role| mapping.enabled(role);
         // Without temporary roles the time does not count.
         for recorded in role_states(self.record.role_structure, &set.roles, &[], enabled, &[], Time(0)) {
@@ -47,6 +51,6 @@ impl Project {
                 row[granted.index()] = row[granted.index()].or(decision);
             }
         }
-        self.keep_decisions(mapping_id, set_id, row)
+        Some(row)
     }
 }

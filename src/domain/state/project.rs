@@ -305,18 +305,20 @@ impl Project {
         self.decisions.get(mapping, set)
     }
 
-    /// Keeps such decisions and returns them. `None` if they would take too much memory.
-    pub(in crate::domain) fn keep_decisions(
+    /// Returns such decisions, computed first if they are not kept yet. `None` if they would take too much memory, or if
+    /// `compute` returns `None`.
+    pub(in crate::domain) fn decisions_or(
         &self,
         mapping: RoleMappingId,
         set: RoleSetId,
-        row: Row,
+        compute: impl FnOnce() -> Option<Row>,
     ) -> Option<&[Decision]> {
         let bounds = Bounds {
             role_mappings: self.role_mappings.next_number() as usize,
             role_sets: self.role_sets.next_number() as usize,
         };
-        self.decisions.keep(mapping, set, bounds, row)
+        let len = self.permissions.next_number() as usize;
+        self.decisions.get_or_compute(mapping, set, bounds, len, compute)
     }
 
     /// Returns true if the project itself is being purged.
