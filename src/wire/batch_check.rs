@@ -1,6 +1,19 @@
 //! BatchCheck's request and response, written by hand: the request is read where tonic received it, and a decision of the
 //! response is one byte. Clients and tests use the generated messages, which have the same encoding.
 
+/// The rest of prost's trait for a type that only collects what is read.
+macro_rules! only_read {
+    () => {
+        fn encode_raw(&self, _: &mut impl prost::bytes::BufMut) {}
+
+        fn encoded_len(&self) -> usize {
+            0
+        }
+
+        fn clear(&mut self) {}
+    };
+}
+
 pub mod columns;
 pub mod read;
 #[cfg(test)]

@@ -4,10 +4,11 @@
 //! `(word + key) * (next word + next key)` over the pairs, in the field of 2^61 - 1 elements (Winograd 1968; Lemire and
 //! Kaser, "Strongly universal string hashing is fast", 2014). Each place in the text has its own keys, drawn from 2^59
 //! numbers. The hashes of two different texts differ by a polynomial in the keys that is not zero, of degree 2 at most.
-//! So they are equal with probability below 2^-58 (Schwartz 1980; Zippel 1979). A second sum with other keys is cut to
-//! 32 bits, which leaves 2^-28. So two ids or names collide with probability below 2^-86, even if an attacker chose
-//! them, as long as the keys are secret. They are made from a random number drawn at start, and the hashes never leave
-//! the process. `docs/decisions.md` explains the bound.
+//! So they are equal with probability at most 2^-58 (Schwartz 1980; Zippel 1979). A second sum with other keys is cut to
+//! 32 bits, which leaves 2^-28. So two ids or names collide with probability at most 2^-86, even if an attacker chose
+//! them, as long as the keys are secret. For longer texts, such as those of large role sets, the degree grows by one with
+//! each further block of 266 bytes. The keys are made from a random number drawn at start, and the hashes never leave the
+//! process. `docs/decisions.md` explains the bound.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The columns of a request: tables of strings, and arrays of indices into them.
 
-use prost::bytes::{Buf, BufMut};
+use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_varint, merge_loop, skip_field, uint32};
 use prost::{DecodeError, Message};
 
@@ -94,13 +94,7 @@ impl Message for Shape<'_> {
         })
     }
 
-    fn encode_raw(&self, _: &mut impl BufMut) {}
-
-    fn encoded_len(&self) -> usize {
-        0
-    }
-
-    fn clear(&mut self) {}
+    only_read!();
 }
 
 /// Counts indices, packed or not.
@@ -242,11 +236,5 @@ impl Message for Columns<'_> {
         Ok(())
     }
 
-    fn encode_raw(&self, _: &mut impl BufMut) {}
-
-    fn encoded_len(&self) -> usize {
-        0
-    }
-
-    fn clear(&mut self) {}
+    only_read!();
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use prost::bytes::{Buf, BufMut};
+use prost::bytes::Buf;
 use prost::encoding::{self, DecodeContext, WireType, decode_key, message, skip_field};
 use prost::{DecodeError, Message};
 
@@ -309,13 +309,7 @@ impl Message for Item<'_> {
         Ok(())
     }
 
-    fn encode_raw(&self, _: &mut impl BufMut) {}
-
-    fn encoded_len(&self) -> usize {
-        0
-    }
-
-    fn clear(&mut self) {}
+    only_read!();
 }
 
 /// Says where an error is, as prost does.
