@@ -1,13 +1,13 @@
 //! Measures checks of random rows in memory: nanoseconds for each item of a batch of 1,000, without transport and
 //! decoding. `cargo bench --bench lookup [MEMBERSHIPS]...`
 
-use std::hint::black_box;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use rolecall::domain::{Decision, Item, Project, Time};
-use state::{MEMBERS, PERMISSIONS, PROJECT, Random, id, permission, state};
+use batch::Batch;
+use state::{PROJECT, ROLES, Random, state};
 
+#[path = "memory/batch.rs"]
+mod batch;
 #[path = "memory/state.rs"]
 mod state;
 
@@ -24,10 +24,10 @@ fn main() {
     let sizes = if sizes.is_empty() { vec![10_000, 1_000_000] } else { sizes };
     println!("{:>12}  {:>12}  {:>12}  {:>8}", "memberships", "ns an item", "ns, fast", "allowed");
     for size in sizes {
-        let state = state(size);
+        let state = state(size, |random| 1 + random.below(ROLES));
         let Some(project) = state.project_numbered(PROJECT) else { continue };
         let mut random = Random(7);
-        let batches: Vec<Batch> = (0..BATCHES).map(|_| Batch::new(size, &mut random)).collect();
+        let batches: Vec<Batch> = (0..BATCHES).map(|_| Batch::new(BATCH, size, &mut random)).collect();
         let mut times = Vec::new();
         let mut allowed = 0;
         let began = Instant::now();
@@ -42,44 +42,4 @@ fn main() {
         let mean = times.iter().sum::<f64>() / times.len() as f64;
         println!("{size:>12}  {mean:>12.1}  {:>12.1}  {allowed:>8}", times[times.len() / 10]);
     }
-}
-
-/// The rows of a batch. Their texts are next to each other, as in a request.
-struct Batch {
-    texts: String,
-    rows: Vec<[Range<usize>; 3]>,
-}
-
-impl Batch {
-    fn new(memberships: u32, random: &mut Random) -> Self {
-        let mut batch = Self { texts: String::new(), rows: Vec::new() };
-        for _ in 0..BATCH {
-            let text = |text: String| {
-                let start = batch.texts.len();
-                batch.texts += &text;
-                start..batch.texts.len()
-            };
-            batch.rows.push(row(memberships, random).map(text));
-        }
-        batch
-    }
-
-    /// Returns how many items are allowed.
-    fn check(&self, project: &Project) -> usize {
-        let items = self.rows.iter().map(|row| {
-            let [org_id, user_id, permission] = row.clone().map(|range| &self.texts.as_bytes()[range]);
-            Item { org_id, user_id, permission }
-        });
-        let mut decisions = Vec::with_capacity(BATCH);
-        project.check_batch(items, Time(0), &mut decisions, |member| {
-            black_box(member.org);
-        });
-        decisions.iter().filter(|&&decision| decision == Decision::Allowed).count()
-    }
-}
-
-/// Returns the ids of a member, and a permission.
-fn row(memberships: u32, random: &mut Random) -> [String; 3] {
-    let member = random.below(memberships);
-    [id(1, member / MEMBERS), id(2, member), permission(random.below(PERMISSIONS))]
 }

@@ -43,13 +43,8 @@ pub fn id(kind: u64, number: u32) -> String {
 }
 
 /// Returns a State with 100 members in each org, 10 roles and 4 mappings, where half of the permissions are granted.
-/// Roles are distributed at random.
-pub fn state(memberships: u32) -> State {
-    state_with(memberships, |random| 1 + random.below(ROLES))
-}
-
-/// Returns a State like [`state`]. `held` returns the role of each member.
-pub fn state_with(memberships: u32, mut held: impl FnMut(&mut Random) -> u32) -> State {
+/// `held` returns the number of each member's role.
+pub fn state(memberships: u32, mut held: impl FnMut(&mut Random) -> u32) -> State {
     let mut state = State::new(HashKey::new([42; 16]));
     let mut random = Random(42);
     state.apply(&Change::Project(created(PROJECT, project())));
