@@ -41,17 +41,19 @@ def fetch(folder):
     """Returns the path of the program. Downloads it from npm if it is not there."""
     program = folder / "package" / "cerbos-linux-x64"
     if not program.exists():
-        subprocess.run(["npm", "pack", "--silent", f"{PACKAGE}@{VERSION}"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        command = ["npm", "pack", "--silent", f"{PACKAGE}@{VERSION}"]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         with tarfile.open(next(folder.glob("*.tgz"))) as archive:
             archive.extractall(folder)
     return program
 
 
 def policies(workload, folder):
-    """A role mapping is a version of the policy: the fastest way that Cerbos has for it. A disabled role has no rule."""
+    """Writes a version of the policy for each role mapping: Cerbos' fastest way. A disabled role has no rule."""
     folder.mkdir(exist_ok=True)
     for mapping in MAPPINGS:
-        lines = ["apiVersion: api.cerbos.dev/v1", "resourcePolicy:", "  resource: organization", f"  version: {mapping}", "  rules:"]
+        lines = ["apiVersion: api.cerbos.dev/v1", "resourcePolicy:", "  resource: organization"]
+        lines += [f"  version: {mapping}", "  rules:"]
         for (of, role), granted in workload.grants.items():
             if of == mapping and (of, role) not in DISABLED:
                 lines += ["    - effect: EFFECT_ALLOW", f"      roles: [{role}]", "      actions:"]
@@ -61,10 +63,11 @@ def policies(workload, folder):
 
 def start(program, workload, folder):
     policies(workload, folder / "policies")
-    (folder / "config.yaml").write_text(CONFIG.format(address=ADDRESS, policies=folder / "policies"))
+    config = folder / "config.yaml"
+    config.write_text(CONFIG.format(address=ADDRESS, policies=folder / "policies"))
+    command = [program, "server", "--log-level=error", "--debug-listen-addr=", f"--config={config}"]
     with open(folder / "log", "w") as log:
-        server = subprocess.Popen([program, "server", "--log-level=error", "--debug-listen-addr=", f"--config={folder / 'config.yaml'}"],
-                                  stdout=log, stderr=log)
+        server = subprocess.Popen(command, stdout=log, stderr=log)
     host, port = ADDRESS.split(":")
     for _ in range(300):
         with socket.socket() as client:
@@ -78,8 +81,7 @@ def start(program, workload, folder):
 
 
 def calls(workload, count, resources, actions):
-    """Returns requests and their answers: one user, some orgs, and for each org some permissions. The role is the user's, as
-    a caller of Cerbos sends it."""
+    """Returns requests and their answers: one user with one role, some orgs, and for each org some permissions."""
     chance, checks, requests, expected = random.Random(7), cycle(workload.checks), [], []
     for _ in range(count):
         entries, answers = b"", []

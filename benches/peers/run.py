@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures Rolecall, a gRPC echo and Cerbos with one client, in alternating rounds, and prints one table.
 
-Needs Linux on x86-64, Rust, Python 3.9 and npm. All files are in target/peers: table.md, rounds.json, and the workload."""
+Needs Linux on x86-64, Rust, Python 3.9 and npm. Writes table.md, rounds.json and the workload to target/peers."""
 
 import argparse
 import json
@@ -75,7 +75,8 @@ def rolecall(program, database, transport, args):
     """Measures one round of Rolecall and of the echo. `rolecall bench` loads the workload in the first one, and compares
     every answer in all."""
     command = [program, "bench", "--json", "--against-echo", "--workload", OUT, "--database", f"sqlite://{database}"]
-    command += ["--rounds", "1", "--seconds", str(args.seconds), "--checks", str(args.checks), "--mode", ",".join(MODES)]
+    command += ["--rounds", "1", "--seconds", str(args.seconds), "--checks", str(args.checks)]
+    command += ["--mode", ",".join(MODES)]
     report = json.loads(run(command + ["--unix"] * (transport == "unix")))
     points = []
     for calls in report["workloads"][0]["calls"]:
@@ -152,8 +153,8 @@ def table(points):
     rows = {}
     for one in sorted(points, key=lambda one: SYSTEMS.index(one["system"])):
         rows.setdefault((one["system"], one["question"]), []).append(one)
-    lines = ["| system | question | checks per CPU second | p50 | p99 | share of the echo's rate for the same bytes | answers verified |",
-             "|---|---|---|---|---|---|---|"]
+    titles = ["system", "question", "checks per CPU second", "p50", "p99", "share of the echo's rate for the same bytes"]
+    lines = [f"| {' | '.join(titles)} | answers verified |", "|---" * (len(titles) + 1) + "|"]
     for (system, question), measured in rows.items():
         middle = lambda name: median([one[name] for one in measured if one[name]] or [0])
         share, verified = middle("ratio"), sum(one["verified"] or 0 for one in measured)

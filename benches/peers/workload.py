@@ -1,5 +1,5 @@
-"""Writes a workload as the files that `rolecall bench --workload` reads: orgs of 100 members, 10 roles, 200 permissions,
-4 role mappings. Checks ask about random members. The same seed always gives the same files."""
+"""Writes a workload as files for `rolecall bench --workload`: orgs of 100 members, 10 roles, 200 permissions and 4 role
+mappings. Checks ask about random members. The same seed always gives the same files."""
 
 import random
 import uuid
