@@ -72,8 +72,8 @@ def point(system, question, side, ratio=None, verified=None):
 
 
 def rolecall(program, database, transport, args):
-    """Measures one round of Rolecall and of the echo. `rolecall bench` loads the workload in the first one, and compares
-    every answer in all."""
+    """Measures one round of Rolecall and of the echo. `rolecall bench` loads the workload if it is not there, and compares
+    every answer."""
     command = [program, "bench", "--json", "--against-echo", "--workload", OUT, "--database", f"sqlite://{database}"]
     command += ["--rounds", "1", "--seconds", str(args.seconds), "--checks", str(args.checks)]
     command += ["--mode", ",".join(MODES)]
@@ -153,7 +153,7 @@ def table(points):
     rows = {}
     for one in sorted(points, key=lambda one: SYSTEMS.index(one["system"])):
         rows.setdefault((one["system"], one["question"]), []).append(one)
-    titles = ["system", "question", "checks per CPU second", "p50", "p99", "share of the echo's rate for the same bytes"]
+    titles = ["system", "question", "checks per CPU second", "p50", "p99", "share of the echo's rate for its bytes"]
     lines = [f"| {' | '.join(titles)} | answers verified |", "|---" * (len(titles) + 1) + "|"]
     for (system, question), measured in rows.items():
         middle = lambda name: median([one[name] for one in measured if one[name]] or [0])

@@ -2,7 +2,7 @@
 """Draws cost.svg: what a check costs at different sizes.
 
 It reads two files in its directory: cost.json, the output of `rolecall bench --against-echo --mode batch --json`, and
-lookup.txt, the output of `cargo bench --bench lookup`, both for the same sizes. docs/performance.md has the commands."""
+lookup.txt, the output of `cargo bench --bench lookup`. docs/performance.md has the commands."""
 
 import json
 import math
