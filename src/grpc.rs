@@ -7,6 +7,7 @@ mod convert;
 mod fields;
 pub mod layers;
 mod mask;
+pub mod methods;
 mod on_disabled;
 mod page;
 mod read;

@@ -25,6 +25,7 @@ use crate::domain::model::template::B2B;
 use crate::domain::{Call, Command, ProjectKey, Refusal};
 use crate::engine::Engine;
 use crate::grpc::app::App;
+use crate::grpc::methods::Methods;
 use crate::grpc::turns::Turns;
 use crate::grpc::{DESCRIPTORS, routes};
 use crate::limits::PROBE_BYTES_MAX;
@@ -171,7 +172,7 @@ impl Running {
             );
             limits.total = possible;
         }
-        let shared = connection::Shared::new(routes, limits, stop.subscribe());
+        let shared = connection::Shared::new(Methods::new(app.clone(), routes), limits, stop.subscribe());
         let connections = Arc::new(accept::Connections::default());
         let mut listeners = JoinSet::new();
         for bound in bound {

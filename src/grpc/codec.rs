@@ -75,29 +75,7 @@ impl<U: Message + Name + Default> tonic::codec::Decoder for Decoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        let (bytes, bytes_max) = (buf.remaining(), bytes_max(U::NAME));
-        if bytes > bytes_max {
-            return Err(status::too_large(&format!("the request has {bytes} bytes; {bytes_max} are allowed")));
-        }
-        if U::NAME == BatchCheckBody::NAME {
-            // Its handler reads it in place, and takes what it needs.
-            return U::decode(buf).map(Some).map_err(|error| status::malformed(&error.to_string()));
-        }
-        if bytes > LARGE_BYTES
-            && Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread)
-        {
-            let Ok(_turn) = LARGE_TURNS.try_acquire() else {
-                let why =
-                    format!("{LARGE_REQUESTS_MAX} large requests already wait to be decoded; try again in a moment");
-                return Err(status::overloaded(why));
-            };
-            // The other calls of this thread go on in another thread.
-            return block_in_place(|| {
-                let _one_at_a_time = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
-                decode(buf)
-            });
-        }
-        decode(buf)
+        decode(buf).map(Some)
     }
 }
 
@@ -108,13 +86,36 @@ static LARGE: Mutex<()> = Mutex::new(());
 /// Bounds the threads that wait for `LARGE`.
 static LARGE_TURNS: Semaphore = Semaphore::const_new(LARGE_REQUESTS_MAX);
 
-fn decode<U: Message + Name + Default>(buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+/// Decodes a request that is in one chunk.
+pub fn decode<U: Message + Name + Default>(buf: &mut impl Buf) -> Result<U, Status> {
+    let (bytes, bytes_max) = (buf.remaining(), bytes_max(U::NAME));
+    if bytes > bytes_max {
+        return Err(status::too_large(&format!("the request has {bytes} bytes; {bytes_max} are allowed")));
+    }
+    if U::NAME == BatchCheckBody::NAME {
+        // Its handler reads it in place, and takes what it needs.
+        return U::decode(buf).map_err(|error| status::malformed(&error.to_string()));
+    }
+    if bytes > LARGE_BYTES && Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread) {
+        let Ok(_turn) = LARGE_TURNS.try_acquire() else {
+            let why = format!("{LARGE_REQUESTS_MAX} large requests already wait to be decoded; try again in a moment");
+            return Err(status::overloaded(why));
+        };
+        // The other calls of this thread go on in another thread.
+        return block_in_place(|| {
+            let _one_at_a_time = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
+            decode_fields(buf)
+        });
+    }
+    decode_fields(buf)
+}
+
+fn decode_fields<U: Message + Name + Default>(buf: &mut impl Buf) -> Result<U, Status> {
     let bytes = buf.remaining();
     let memory = if bytes <= SMALL_REQUEST_BYTES {
         // The shortest field has two bytes.
         bytes * FIELD_BYTES / 2
     } else {
-        // tonic passes one chunk.
         let whole = buf.chunk();
         let fields = fields::count(&U::full_name(), whole, REQUEST_NESTED_FIELDS_MAX);
         if fields.top_level > REQUEST_FIELDS_MAX {
@@ -126,7 +127,7 @@ fn decode<U: Message + Name + Default>(buf: &mut DecodeBuf<'_>) -> Result<Option
         bytes + fields.all * FIELD_BYTES
     };
     take_for_decoding(memory)?;
-    U::decode(buf).map(Some).map_err(|error| status::malformed(&error.to_string()))
+    U::decode(buf).map_err(|error| status::malformed(&error.to_string()))
 }
 
 fn bytes_max(request: &str) -> usize {

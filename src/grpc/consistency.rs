@@ -24,24 +24,25 @@ impl App {
         consistency: Option<&Consistency>,
         deadline: Option<Deadline>,
     ) -> Result<Arc<Published>, Status> {
-        let token = match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
-            None | Some(Requirement::Any(true)) => return Ok(self.engine.pin()),
-            Some(Requirement::Any(false)) => {
-                return Err(status::invalid("consistency.any", "must be true if it is set"));
-            }
-            Some(Requirement::Latest(false)) => {
-                return Err(status::invalid("consistency.latest", "must be true if it is set"));
-            }
+        match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
+            None | Some(Requirement::Any(true)) => Ok(self.engine.pin()),
+            Some(Requirement::Any(false)) => Err(status::invalid("consistency.any", "must be true if it is set")),
+            Some(Requirement::Latest(false)) => Err(status::invalid("consistency.latest", "must be true if it is set")),
             Some(Requirement::Unknown(_)) => {
                 let why = "has a requirement that this server does not know; upgrade the server";
-                return Err(status::invalid("consistency", why));
+                Err(status::invalid("consistency", why))
             }
-            Some(Requirement::Latest(true)) => {
-                return self.at_latest(deadline).await;
+            // Boxed, because every call would move the kilobytes of these futures.
+            Some(Requirement::Latest(true)) => Box::pin(self.at_latest(deadline)).await,
+            Some(Requirement::AtLeast(text)) => {
+                let token = Token::decode(text)
+                    .ok_or_else(|| status::invalid("consistency.at_least", "must be the `revision` of an answer"))?;
+                Box::pin(self.at_token(token, deadline)).await
             }
-            Some(Requirement::AtLeast(text)) => Token::decode(text)
-                .ok_or_else(|| status::invalid("consistency.at_least", "must be the `revision` of an answer"))?,
-        };
+        }
+    }
+
+    async fn at_token(&self, token: Token, deadline: Option<Deadline>) -> Result<Arc<Published>, Status> {
         let give_up = give_up(deadline);
         if token.store_id == self.engine.store_id() && token.number > self.engine.load().state.revision().number {
             // A token is returned after its commit is in the database. A token that is ahead of the database was lost

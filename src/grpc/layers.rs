@@ -1,4 +1,4 @@
-//! The layers around every method, from the outer to the inner: `bounded`, `error_details`, `deadline`.
+//! The layers around every method, from the outer to the inner: `bounded`, `error_details`, `deadline`. [`super::methods`] calls the inner two.
 
 pub mod bounded;
 pub mod calls;

@@ -1,7 +1,7 @@
 //! The handlers, one file per noun.
 
 mod access;
-mod batch_check;
+pub mod batch_check;
 pub mod check;
 pub mod insights;
 pub mod invitation;

@@ -14,15 +14,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep};
-use tonic::body::Body;
-use tonic::service::Routes;
-use tower::Layer;
 
 use super::config::ConnectionLimits;
 use crate::grpc::layers::bounded::{AnswerBody, Bounded, BoundedCall};
 use crate::grpc::layers::calls::{Budget, Calls};
-use crate::grpc::layers::deadline::{DeadlineLayer, KeepDeadline};
-use crate::grpc::layers::error_details::{ErrorDetails, ErrorDetailsLayer, WithDetails};
+use crate::grpc::methods::{Answering, Methods};
 
 /// Bytes of the text with which a client begins HTTP/2.
 const PREFACE_BYTES: usize = 24;
@@ -30,8 +26,6 @@ const PREFACE_BYTES: usize = 24;
 const CLOSE_PULSE: Duration = Duration::from_millis(200);
 /// How long other calls of a connection have to finish that is closed because of an answer that is not read.
 const STUCK_GRACE: Duration = Duration::from_secs(5);
-
-type Methods = ErrorDetails<KeepDeadline<Routes>>;
 
 /// What all connections of a server share.
 #[derive(Clone)]
@@ -43,8 +37,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(routes: Routes, limits: ConnectionLimits, stop: watch::Receiver<bool>) -> Self {
-        let methods = ErrorDetailsLayer.layer(DeadlineLayer.layer(routes.prepare()));
+    pub fn new(methods: Methods, limits: ConnectionLimits, stop: watch::Receiver<bool>) -> Self {
         Self { methods, budget: Budget::new(limits.call_bytes), limits, stop }
     }
 }
@@ -55,7 +48,7 @@ struct Connection(Bounded<Methods>);
 impl Service<http::Request<Incoming>> for Connection {
     type Response = http::Response<AnswerBody>;
     type Error = Infallible;
-    type Future = BoundedCall<WithDetails<<KeepDeadline<Routes> as tower::Service<http::Request<Body>>>::Future>>;
+    type Future = BoundedCall<Answering>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         self.0.call(request)

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use http_body::Frame;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use rolecall::domain::commands::command::PromoteRoleMapping;
@@ -142,6 +143,89 @@ fn a_truncated_or_empty_body_is_malformed() {
             })
             .await;
     });
+}
+
+/// A request with the header `grpc-encoding` is answered by tonic, one without it by the fast path of Check and BatchCheck.
+#[test]
+fn the_fast_path_answers_every_body_as_tonic_does() {
+    on_both(async |server| {
+        shop(server).await;
+        let raw = server.raw().await;
+        let check = wire::CheckRequest {
+            project: "shop".into(),
+            org_id: "acme".into(),
+            user_id: "ann".into(),
+            question: Some(wire::check_request::Question::Permission("orders.read".into())),
+            ..Default::default()
+        };
+        let item = wire::CheckItem { org_id: "acme".into(), user_id: "ann".into(), permission: "orders.read".into() };
+        let batch = wire::BatchCheckRequest { project: "shop".into(), items: vec![item; 3], ..Default::default() };
+        for (method, message) in [("Check", check.encode_to_vec()), ("BatchCheck", batch.encode_to_vec())] {
+            let path = format!("rolecall.v1.CheckService/{method}");
+            let whole = framed(0, &message);
+            let with_flag = |flag| vec![framed(flag, &message)];
+            let with_length = |length: usize| {
+                let mut lying = whole.to_vec();
+                lying[1..5].copy_from_slice(&(length as u32).to_be_bytes());
+                vec![lying.into()]
+            };
+            let bodies: [(&str, Vec<bytes::Bytes>); 18] = [
+                ("one frame", vec![whole.clone()]),
+                ("the prefix by itself", vec![whole.slice(..5), whole.slice(5..)]),
+                ("a part of the prefix", vec![whole.slice(..2), whole.slice(2..)]),
+                ("an empty frame between", vec![whole.slice(..9), bytes::Bytes::new(), whole.slice(9..)]),
+                ("byte by byte", (0..whole.len()).map(|at| whole.slice(at..=at)).collect()),
+                ("no frame", vec![]),
+                ("an empty frame", vec![bytes::Bytes::new()]),
+                ("half a prefix", vec![whole.slice(..3)]),
+                ("a prefix alone", vec![whole.slice(..5)]),
+                ("a byte too few", vec![whole.slice(..whole.len() - 1)]),
+                ("a byte too many", vec![whole.clone(), bytes::Bytes::from_static(b"\0")]),
+                ("two messages", vec![whole.clone(), whole.clone()]),
+                ("an empty message", vec![framed(0, b"")]),
+                ("another wire type", vec![framed(0, b"\x0f")]),
+                ("marked as compressed", with_flag(1)),
+                ("an unknown mark", with_flag(2)),
+                ("a length that is too large", with_length(u32::MAX as usize)),
+                ("a length beyond the limit", with_length(BULK_REQUEST_BYTES_MAX + 1)),
+            ];
+            for (body, data) in bodies {
+                let mut frames = data.into_iter().map(Frame::data).collect::<Vec<_>>();
+                let mut answers = Vec::new();
+                for trailers in [false, true] {
+                    if trailers {
+                        frames.push(Frame::trailers(http::HeaderMap::new()));
+                    }
+                    let again = || frames.iter().map(copied).collect();
+                    for headers in [&[][..], &[("grpc-encoding", "identity")]] {
+                        let answer = raw.send_frames(&path, headers, again()).await;
+                        answers.push(match (method, answer) {
+                            (_, Err(status)) => {
+                                Err((status.code(), status.message().to_owned(), status.details().to_owned()))
+                            }
+                            ("Check", Ok(bytes)) => {
+                                Ok(wire::CheckResponse::decode(bytes).unwrap().decision().as_str_name().to_owned())
+                            }
+                            (_, Ok(bytes)) => {
+                                Ok(format!("{:?}", wire::BatchCheckResponse::decode(bytes).unwrap().decisions))
+                            }
+                        });
+                    }
+                }
+                assert_eq!(answers[0], answers[1], "{method}, {body}");
+                // tonic forgives some malformed bodies if trailers follow.
+                let same = answers[2..].iter().all(|answer| *answer == answers[0]);
+                assert!(same || answers[0].is_err(), "{method}, {body}: {answers:?}");
+            }
+        }
+    });
+}
+
+fn copied(frame: &Frame<bytes::Bytes>) -> Frame<bytes::Bytes> {
+    match frame.data_ref() {
+        Some(data) => Frame::data(data.clone()),
+        None => Frame::trailers(frame.trailers_ref().unwrap().clone()),
+    }
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! A gRPC client that can send what no generated client sends. It has no timeout of its own.
 
+use std::convert::Infallible;
+
 use bytes::{BufMut, Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use http_body::Frame;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio_stream::iter;
 use tonic::{Code, Status};
 
 #[derive(Clone)]
-pub struct Raw(SendRequest<Full<Bytes>>);
+pub struct Raw(SendRequest<BoxBody<Bytes, Infallible>>);
 
 impl Raw {
     pub async fn connect(address: &str) -> Self {
@@ -31,13 +36,33 @@ impl Raw {
 
     /// Sends a body unchanged to `SERVICE/METHOD`.
     pub async fn send(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Bytes, Status> {
+        self.send_body(path, headers, Full::new(body).boxed()).await
+    }
+
+    /// Does the same with a body in several frames.
+    pub async fn send_frames(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        frames: Vec<Frame<Bytes>>,
+    ) -> Result<Bytes, Status> {
+        let frames = frames.into_iter().map(Ok::<_, Infallible>);
+        self.send_body(path, headers, BodyExt::boxed(StreamBody::new(iter(frames)))).await
+    }
+
+    async fn send_body(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: BoxBody<Bytes, Infallible>,
+    ) -> Result<Bytes, Status> {
         let mut request = http::Request::post(format!("http://localhost/{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body)).unwrap();
+        let request = request.body(body).unwrap();
         let (head, body) = self.0.clone().send_request(request).await.unwrap().into_parts();
         assert_eq!(head.status, 200, "gRPC responses are HTTP 200");
         if let Some(status) = Status::from_header_map(&head.headers) {

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::Sleep;
@@ -41,15 +42,11 @@ fn stopped(mut stop: watch::Receiver<bool>) -> Stopped {
     })
 }
 
-impl<S> Bounded<S>
-where
-    S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible> + Clone,
-{
+impl<S> Bounded<S> {
     /// Begins a call.
     pub fn call<B>(&self, request: http::Request<B>) -> BoundedCall<S::Future>
     where
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<StdError>,
+        S: tower::Service<http::Request<RequestBody<B>>, Response = http::Response<Answer>, Error = Infallible> + Clone,
     {
         let kind = kind(request.uri().path());
         let call = match self.calls.begin(kind) {
@@ -59,10 +56,9 @@ where
         let stop = (kind == Kind::Stream).then(|| self.stop.clone());
         let (call_of_body, timeout) = (call.clone(), Some(self.body_timeout));
         let stop_of_body = stop.clone().map(stopped);
-        let request = request.map(|inner| {
-            Body::new(RequestBody { inner, call: call_of_body, timeout, timer: None, stop: stop_of_body })
-        });
-        // Routes are always ready.
+        let request =
+            request.map(|inner| RequestBody { inner, call: call_of_body, timeout, timer: None, stop: stop_of_body });
+        // Methods are always ready.
         let answer = self.inner.clone().call(request);
         BoundedCall::Running { call, answer, stop }
     }
@@ -85,7 +81,7 @@ pub enum BoundedCall<F> {
 
 impl<F> Future for BoundedCall<F>
 where
-    F: Future<Output = Result<http::Response<Body>, Infallible>> + Unpin,
+    F: Future<Output = Result<http::Response<Answer>, Infallible>> + Unpin,
 {
     type Output = Result<http::Response<AnswerBody>, Infallible>;
 
@@ -99,11 +95,11 @@ where
         };
         let response = ready!(call.run(|| Pin::new(answer).poll(cx)))?;
         call.answered();
-        let (head, inner) = response.into_parts();
-        let mut body = AnswerBody { inner, first: None, call: Some(call.clone()), stop: stop.take().map(stopped) };
+        let (head, rest) = response.into_parts();
+        let mut body = AnswerBody { rest, first: None, call: Some(call.clone()), stop: stop.take().map(stopped) };
         if body.stop.is_none() {
             // Encode the answer now, so that its bytes are counted even if the client never reads it.
-            if let Poll::Ready(Some(frame)) = Pin::new(&mut body.inner).poll_frame(cx) {
+            if let Poll::Ready(Some(frame)) = body.rest.poll_frame(cx) {
                 let bytes = frame.as_ref().ok().and_then(|frame| frame.data_ref().map(Bytes::len)).unwrap_or(0);
                 let taken = call.take(bytes);
                 // A small answer may be the only record of a write.
@@ -120,7 +116,7 @@ where
 }
 
 /// The body of a request. Its bytes are taken from the budget as they arrive.
-struct RequestBody<B> {
+pub struct RequestBody<B> {
     inner: B,
     call: Arc<Call>,
     /// The time in which the body must arrive. `None` for a stream after its first bytes.
@@ -171,10 +167,48 @@ where
     }
 }
 
+/// What a method answers.
+pub enum Answer {
+    /// The frame of the only message. The status is OK.
+    Message(Bytes),
+    /// The status OK, after its message.
+    Trailers,
+    /// A body that tonic writes.
+    Body(Body),
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self::Body(Body::empty())
+    }
+}
+
+impl Answer {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self {
+            Self::Body(body) => Pin::new(body).poll_frame(cx),
+            Self::Message(bytes) => {
+                let frame = Frame::data(std::mem::take(bytes));
+                *self = Self::Trailers;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Self::Trailers => {
+                *self = Self::default();
+                let ok = (Status::GRPC_STATUS, HeaderValue::from_static("0"));
+                Poll::Ready(Some(Ok(Frame::trailers(HeaderMap::from_iter([ok])))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Body(body) if body.is_end_stream())
+    }
+}
+
 /// The body of an answer. The call is in flight until the last byte is sent.
 #[derive(Default)]
 pub struct AnswerBody {
-    inner: Body,
+    rest: Answer,
     first: Option<Result<Frame<Bytes>, Status>>,
     call: Option<Arc<Call>>,
     stop: Option<Stopped>,
@@ -199,15 +233,15 @@ impl http_body::Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = match self.first.take() {
             Some(frame) => Poll::Ready(Some(frame)),
-            None => Pin::new(&mut self.inner).poll_frame(cx),
+            None => self.rest.poll_frame(cx),
         };
         if frame.is_pending() {
             let Some(stop) = &mut self.stop else { return Poll::Pending };
             ready!(stop.as_mut().poll(cx));
             self.stop = None;
-            self.inner = Body::empty();
+            self.rest = Answer::default();
             let status = status::call_failed(Code::Unavailable, "the server is stopping");
-            let mut trailers = http::HeaderMap::new();
+            let mut trailers = HeaderMap::new();
             status.add_header(&mut trailers)?;
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
@@ -216,6 +250,6 @@ impl http_body::Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.inner.is_end_stream()
+        self.first.is_none() && self.rest.is_end_stream()
     }
 }

@@ -1,62 +1,30 @@
-//! The inner layer: answers DEADLINE_EXCEEDED when the deadline of a call passes.
+//! Answers DEADLINE_EXCEEDED when the deadline of a call passes.
 
-use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Instant;
-use tonic::body::Body;
-use tower::{Layer, Service};
+use http::HeaderMap;
+use tokio::time::{Instant, timeout_at};
+use tonic::Status;
 
 use crate::grpc::status;
 use crate::wire::ErrorReason;
 
-/// Puts a [`KeepDeadline`] around a service.
-#[derive(Clone, Copy, Debug)]
-pub struct DeadlineLayer;
-
-/// See the module.
-#[derive(Clone, Debug)]
-pub struct KeepDeadline<S>(S);
-
-/// When a call must be answered, for methods that wait.
+/// When a call must be answered. Methods that wait find it in the extensions of the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(pub Instant);
 
-impl<S> Layer<S> for DeadlineLayer {
-    type Service = KeepDeadline<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        KeepDeadline(inner)
-    }
-}
-
-impl<S> Service<http::Request<Body>> for KeepDeadline<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+impl Deadline {
+    /// Returns the deadline of a call. `None` if its caller set none.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let timeout = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
+        Some(Self(Instant::now() + timeout))
     }
 
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let timeout = request.headers().get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
-        let Some(timeout) = timeout else { return Box::pin(self.0.call(request)) };
-        let deadline = Instant::now() + timeout;
-        request.extensions_mut().insert(Deadline(deadline));
-        let answer = self.0.call(request);
-        Box::pin(async move {
-            tokio::time::timeout_at(deadline, answer).await.unwrap_or_else(|_| {
-                Ok(status::plain(ErrorReason::DeadlinePassed, "the deadline of the call has passed").into_http())
-            })
-        })
+    /// Waits for an answer, at most until the deadline.
+    pub async fn keep<T>(self, answer: impl Future<Output = T>) -> Result<T, Status> {
+        let passed = |_| status::plain(ErrorReason::DeadlinePassed, "the deadline of the call has passed");
+        timeout_at(self.0, answer).await.map_err(passed)
     }
 }
 

@@ -1,7 +1,6 @@
 //! BatchCheck: many checks, answered from one State at one time.
 
 use std::fmt;
-use std::sync::Arc;
 
 use prost::bytes::Bytes;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -31,7 +30,7 @@ const CHECKS_A_TURN: usize = 4_096;
 const LARGE_BYTES: usize = 1 << 20;
 const FIELDS: FieldLimits = FieldLimits { top_level: REQUEST_FIELDS_MAX, all: REQUEST_NESTED_FIELDS_MAX };
 
-pub(super) async fn batch_check(app: &Arc<App>, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
+pub async fn batch_check(app: &App, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
     let deadline = request.extensions().get::<Deadline>().copied();
     let asked = read(request.get_ref())?;
     let checks = asked.items + asked.columns.checks();

@@ -25,23 +25,7 @@ pub struct CheckApi(pub Arc<App>);
 #[tonic::async_trait]
 impl CheckService for CheckApi {
     async fn check(&self, request: Request<CheckRequest>) -> Reply<CheckResponse> {
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let request = request.get_ref();
-        convert::own_ids(&request.org_id, &request.user_id).map_err(|(field, why)| status::invalid(field, why))?;
-        let question = question(request)?;
-        let published = self.0.at(request.consistency.as_ref(), deadline).await?;
-        let project = project(&published, &request.project)?;
-        let now = clock::now();
-        let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
-        let (activity, day) = (&self.0.engine.activity, activity_day(request.no_activity, now));
-        let noted = |member: AllowedMember<'_>| activity.note(activity.load().of(project.id), day, member, now);
-        let decision = project.check_noting(&ask, now, noted);
-        Ok(Response::new(CheckResponse {
-            allowed: decision == Decision::Allowed,
-            decision: decision as i32,
-            revision: published.token.to_string(),
-            evaluated_at: Some(timestamp(now)),
-        }))
+        check(&self.0, request).await
     }
 
     async fn batch_check(&self, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
@@ -69,6 +53,26 @@ impl CheckService for CheckApi {
     ) -> Reply<wire::ListOrgsWithPermissionResponse> {
         access::list_orgs(&self.0, request).await
     }
+}
+
+pub async fn check(app: &App, request: Request<CheckRequest>) -> Reply<CheckResponse> {
+    let deadline = request.extensions().get::<Deadline>().copied();
+    let request = request.get_ref();
+    convert::own_ids(&request.org_id, &request.user_id).map_err(|(field, why)| status::invalid(field, why))?;
+    let question = question(request)?;
+    let published = app.at(request.consistency.as_ref(), deadline).await?;
+    let project = project(&published, &request.project)?;
+    let now = clock::now();
+    let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
+    let (activity, day) = (&app.engine.activity, activity_day(request.no_activity, now));
+    let noted = |member: AllowedMember<'_>| activity.note(activity.load().of(project.id), day, member, now);
+    let decision = project.check_noting(&ask, now, noted);
+    Ok(Response::new(CheckResponse {
+        allowed: decision == Decision::Allowed,
+        decision: decision as i32,
+        revision: published.token.to_string(),
+        evaluated_at: Some(timestamp(now)),
+    }))
 }
 
 /// Returns the day on which a check may make an org active (U4).

@@ -1,0 +1,218 @@
+//! Calls the method that a request names.
+//!
+//! Check and BatchCheck have a fast path: without the router, and without tonic's buffers, streams and boxes. It takes only a
+//! request that is one whole message without compression. tonic answers all other requests.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http_body::{Body as _, Frame};
+use prost::{Message, Name};
+use tonic::body::Body;
+use tonic::codegen::StdError;
+use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+use tower::Service;
+
+use super::app::App;
+use super::codec;
+use super::layers::bounded::{Answer, RequestBody};
+use super::layers::deadline::Deadline;
+use super::layers::error_details::with_details;
+use super::services::{batch_check, check};
+use crate::limits::BULK_REQUEST_BYTES_MAX;
+
+/// Bytes before a message: whether it is compressed, and its length (the gRPC over HTTP/2 specification).
+const PREFIX_BYTES: usize = 5;
+
+/// Every method of a server.
+#[derive(Clone)]
+pub struct Methods {
+    app: Arc<App>,
+    routes: Routes,
+}
+
+/// The future of [`Methods`].
+pub type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Answer>, Infallible>> + Send>>;
+
+impl Methods {
+    pub fn new(app: Arc<App>, routes: Routes) -> Self {
+        Self { app, routes: routes.prepare() }
+    }
+}
+
+impl<B> Service<http::Request<RequestBody<B>>> for Methods
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<StdError>,
+{
+    type Response = http::Response<Answer>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: http::Request<RequestBody<B>>) -> Answering {
+        let deadline = Deadline::of(request.headers());
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        let answer = self.clone().answer(request);
+        let Some(deadline) = deadline else { return Box::pin(async { Ok(answer.await) }) };
+        Box::pin(async move { Ok(deadline.keep(answer).await.unwrap_or_else(|status| status.into_http())) })
+    }
+}
+
+impl Methods {
+    async fn answer<B>(self, request: http::Request<RequestBody<B>>) -> http::Response<Answer>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<StdError>,
+    {
+        let app = &*self.app;
+        let for_tonic = match request.uri().path() {
+            _ if request.headers().contains_key("grpc-encoding") => Err(request.map(Body::new)),
+            "/rolecall.v1.CheckService/Check" => unary(request, |request| check::check(app, request)).await,
+            "/rolecall.v1.CheckService/BatchCheck" => {
+                unary(request, |request| batch_check::batch_check(app, request)).await
+            }
+            _ => Err(request.map(Body::new)),
+        };
+        let request = match for_tonic {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        };
+        let path = request.uri().path().to_owned();
+        let mut routes = self.routes;
+        let Ok(response) = routes.call(request).await;
+        with_details(&path, response).map(Answer::Body)
+    }
+}
+
+/// Answers a unary call. Returns the request if tonic has to answer it.
+async fn unary<B, T, U, F>(
+    request: http::Request<RequestBody<B>>,
+    method: impl FnOnce(Request<T>) -> F,
+) -> Result<http::Response<Answer>, http::Request<Body>>
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<StdError>,
+    T: Message + Name + Default,
+    U: Message,
+    F: Future<Output = Result<Response<U>, Status>>,
+{
+    let (head, mut body) = request.into_parts();
+    let answer = match read(&mut body).await {
+        Read::NotPlain(read) => return Err(http::Request::from_parts(head, Body::new(ReadAgain { read, rest: body }))),
+        Read::Failed(status) => Err(status),
+        Read::Message(mut bytes) => match codec::decode(&mut bytes) {
+            Err(status) => Err(status),
+            Ok(message) => {
+                let metadata = MetadataMap::from_headers(head.headers);
+                method(Request::from_parts(metadata, head.extensions, message)).await
+            }
+        },
+    };
+    Ok(match answer {
+        Ok(answer) => {
+            let (metadata, message, extensions) = answer.into_parts();
+            let mut response = http::Response::new(Answer::Message(framed(&message)));
+            *response.headers_mut() = metadata.into_headers();
+            *response.extensions_mut() = extensions;
+            response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
+            response
+        }
+        Err(status) => with_details(head.uri.path(), status.into_http()).map(Answer::Body),
+    })
+}
+
+/// What the body of a request is.
+enum Read {
+    /// One message.
+    Message(Bytes),
+    /// Something else, of which this was read.
+    NotPlain(Bytes),
+    Failed(Status),
+}
+
+async fn read<B>(body: &mut RequestBody<B>) -> Read
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: Into<StdError>,
+{
+    // A message that arrives in one frame is read where it is.
+    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+    let mut expected = None;
+    while !body.is_end_stream()
+        && let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+    {
+        let data = match frame.map(Frame::into_data) {
+            Err(status) => return Read::Failed(status),
+            Ok(Err(_trailers)) => continue,
+            Ok(Ok(data)) => data,
+        };
+        if first.is_empty() {
+            first = data;
+        } else {
+            if joined.is_empty() {
+                joined.reserve(expected.unwrap_or(0).max(first.len() + data.len()));
+                joined.put_slice(&first);
+            }
+            joined.put_slice(&data);
+        }
+        let read = if joined.is_empty() { &first[..] } else { &joined };
+        if expected.is_none() {
+            expected = read.first_chunk().map(|&prefix| expected_bytes(prefix));
+        }
+        if expected.is_some_and(|bytes| bytes > PREFIX_BYTES + BULK_REQUEST_BYTES_MAX || read.len() > bytes) {
+            break;
+        }
+    }
+    let mut read = if joined.is_empty() { first } else { joined.freeze() };
+    if expected == Some(read.len()) { Read::Message(read.split_off(PREFIX_BYTES)) } else { Read::NotPlain(read) }
+}
+
+/// Returns the number of bytes of a message with its prefix. A compressed one is too long.
+fn expected_bytes([compressed, length @ ..]: [u8; PREFIX_BYTES]) -> usize {
+    if compressed == 0 { PREFIX_BYTES + u32::from_be_bytes(length) as usize } else { usize::MAX }
+}
+
+/// Returns a message with its prefix.
+fn framed(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = Vec::with_capacity(PREFIX_BYTES + length);
+    bytes.push(0);
+    bytes.extend((length as u32).to_be_bytes());
+    message.encode_raw(&mut bytes);
+    bytes.into()
+}
+
+/// A body of which a part was read.
+struct ReadAgain<B> {
+    read: Bytes,
+    rest: RequestBody<B>,
+}
+
+impl<B> http_body::Body for ReadAgain<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: Into<StdError>,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.rest).poll_frame(cx);
+        }
+        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.read)))))
+    }
+}
