@@ -34,8 +34,8 @@ def main():
     args = arguments()
     OUT.mkdir(parents=True, exist_ok=True)
     if not args.rolecall:
-        subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
-    program = args.rolecall or ROOT / "target" / "release" / "rolecall"
+        subprocess.run(["cargo", "build", "--profile", "production", "--locked"], cwd=ROOT, check=True)
+    program = args.rolecall or ROOT / "target" / "production" / "rolecall"
     workload = Workload(args.memberships, args.checks)
     workload.write(OUT)
     database = OUT / "rolecall.db"
@@ -63,7 +63,7 @@ def arguments():
     parser.add_argument("--checks", type=int, default=500_000, help="different checks (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: %(default)s)")
-    parser.add_argument("--rolecall", help="a program to measure instead of building one")
+    parser.add_argument("--rolecall", help="the program (default: builds it with the profile production)")
     return parser.parse_args()
 
 
@@ -72,8 +72,8 @@ def point(system, question, side, ratio=None, verified=None):
 
 
 def rolecall(program, database, transport, args):
-    """Measures one round of Rolecall and of the echo. `rolecall bench` loads the workload if it is not there, and compares
-    every answer."""
+    """Measures one round of Rolecall and of the echo. `rolecall bench` loads the workload if it is not there, and
+    compares every answer."""
     command = [program, "bench", "--json", "--against-echo", "--workload", OUT, "--database", f"sqlite://{database}"]
     command += ["--rounds", "1", "--seconds", str(args.seconds), "--checks", str(args.checks)]
     command += ["--mode", ",".join(MODES)]
