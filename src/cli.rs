@@ -79,6 +79,9 @@ enum Command {
     /// The server that `bench --against-echo` compares with.
     #[command(hide = true)]
     BenchEcho(bench::echo::Args),
+    /// Measures any gRPC server with ready-made requests: benches/peers compares other products with it.
+    #[command(hide = true)]
+    BenchReplay(bench::replay::Args),
 }
 
 /// Runs the command line. Exit codes: 0 done or allowed; 1 failed, refused or denied; 2 wrong usage, or a question without
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
             Command::Mappings(command) => mappings::run(command).await.map_err(Failed::Question),
             Command::Bench(args) => bench::run(*args).await,
             Command::BenchEcho(args) => bench::echo::run(args).await.map_err(Failed::Server),
+            Command::BenchReplay(args) => bench::replay::run(args).await.map_err(Failed::Question),
         }
         .map(|()| ExitCode::SUCCESS)
     });

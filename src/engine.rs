@@ -1,6 +1,7 @@
 //! Holds the State of this process, and lets callers wait for a revision (K4).
 
 pub mod activity;
+mod replaced;
 pub mod token;
 
 use std::collections::VecDeque;
@@ -11,6 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::{Revision, State};
 use activity::Activity;
+use replaced::Replaced;
 pub use token::Token;
 
 /// Tags kept, of the latest revisions, 4 bytes each. The database knows the tags of older ones.
@@ -27,6 +29,7 @@ pub struct Engine {
     pub activity: Activity,
     store_id: u32,
     current: ArcSwap<Published>,
+    replaced: Replaced,
     tags: Mutex<Tags>,
     newest: watch::Sender<u64>,
     /// Wakes the replica: a caller waits for a newer revision.
@@ -64,6 +67,7 @@ impl Engine {
             tags: Mutex::new(tags),
             newest: watch::Sender::new(revision.number),
             current: ArcSwap::from_pointee(published(store_id, state)),
+            replaced: Replaced::new(),
             wanted: Notify::new(),
         }
     }
@@ -96,7 +100,7 @@ impl Engine {
             return false;
         }
         tags.extend(passed);
-        self.current.store(Arc::new(published(self.store_id, next)));
+        self.set(next);
         self.newest.send_replace(number);
         true
     }
@@ -110,7 +114,7 @@ impl Engine {
         }
         let revision = state.revision();
         *tags = Tags { first: revision.number, tags: VecDeque::from([revision.tag]) };
-        self.current.store(Arc::new(published(self.store_id, state)));
+        self.set(state);
         self.activity.clear();
         self.newest.send_replace(revision.number);
     }
@@ -135,6 +139,11 @@ impl Engine {
     /// Resolves when a caller waits for a newer revision.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
+    }
+
+    fn set(&self, state: State) {
+        let before = self.current.swap(Arc::new(published(self.store_id, state)));
+        self.replaced.add(before);
     }
 
     fn same_history(&self, token: &Token) -> Result<(), Behind> {
@@ -205,6 +214,19 @@ mod tests {
         assert_eq!(engine.pin().state.revision().number, 7);
         // The writer has published a part of what the replica read.
         assert!(engine.publish(at(6), state(8), &[at(7), at(8)]));
+    }
+
+    #[test]
+    fn the_last_reader_does_not_drop_a_replaced_state() {
+        let engine = Engine::new(9, state(5), &[]);
+        let read = engine.pin();
+        let replaced = Arc::downgrade(&read);
+        engine.publish(at(5), state(6), &[at(6)]);
+        assert_eq!(Arc::strong_count(&read), 2);
+        drop(read);
+        while replaced.strong_count() > 0 {
+            std::thread::yield_now();
+        }
     }
 
     #[tokio::test]

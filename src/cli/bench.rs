@@ -6,6 +6,7 @@ pub mod echo;
 mod files;
 mod load;
 mod process;
+pub mod replay;
 mod report;
 mod requests;
 mod workload;
@@ -61,6 +62,9 @@ Examples:
   rolecall bench --unix --mode check --writes 5000
   rolecall bench --server 127.0.0.1:50051 --memberships 100000";
 
+/// The place of the number of memberships in `--database`.
+const SIZE: &str = "{N}";
+
 #[derive(Parser)]
 #[command(after_help = AFTER_HELP, after_long_help = AFTER_LONG_HELP)]
 pub struct Args {
@@ -113,8 +117,9 @@ pub struct Args {
     #[arg(long, conflicts_with = "server")]
     unix: bool,
 
-    /// The database of the started server, kept afterwards: `sqlite://FILE` or `postgres://USER@HOST/NAME`. A workload that
-    /// it holds already is not loaded again. [default: a SQLite file in a temporary directory]
+    /// The database of the started server, kept afterwards: `sqlite://FILE` or `postgres://USER@HOST/NAME`. `{N}` in it becomes
+    /// the number of memberships: each size needs a database of its own. A workload that it holds already is not loaded
+    /// again. [default: a SQLite file in a temporary directory]
     #[arg(long, value_name = "URL", conflicts_with = "server")]
     database: Option<String>,
 
@@ -162,8 +167,8 @@ fn interrupted() -> Result<impl Future<Output = ()>, Trouble> {
 }
 
 async fn bench(args: Args) -> Result<(), Failed> {
-    if args.database.is_some() && args.memberships.len() > 1 {
-        let next = "start it once for each size, with a database for each";
+    if args.memberships.len() > 1 && args.database.as_ref().is_some_and(|database| !database.contains(SIZE)) {
+        let next = "name a database for each size with {N}, such as sqlite://bench-{N}.db";
         return Err(Trouble::new("one database holds one size, or the memory of a size is unknown", next).into());
     }
     let transport = match (&args.server, args.unix) {
@@ -216,7 +221,8 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
         }
         None => {
             let temporary = || format!("sqlite://{}", folder.path().join("bench.db").display());
-            let database = args.database.clone().unwrap_or_else(temporary);
+            let named = args.database.as_ref().map(|name| name.replace(SIZE, &workload.memberships.to_string()));
+            let database = named.unwrap_or_else(temporary);
             let listen = listen(args, folder.path(), "rolecall");
             let server = Server::serve(&database, &listen).await?;
             report.loaded(load(&place(&server.address, project).await?, workload).await?);
@@ -283,7 +289,7 @@ async fn measure_mode(
 ) -> Result<ModeReport, Failed> {
     let progress = spinner(requests.mode);
     let compared = verified(compare(target, requests).await?)?;
-    let answer_bytes = compared.answer_bytes / requests.frames.len() - HEADER_BYTES;
+    let answer_bytes = compared.answer_bytes / requests.calls.frames.len() - HEADER_BYTES;
     let echo = match args.against_echo {
         true => Some(Server::echo(&listen(args, folder, "echo"), answer_bytes).await?),
         false => None,
@@ -297,13 +303,13 @@ async fn measure_mode(
     let mut writes_per_second = 0.0;
     for round in 1..=args.rounds {
         progress.set_message(format!("{}: round {round} of {}", requests.mode.name(), args.rounds));
-        ours.push(measure(target, requests, length).await?);
+        ours.push(measure(target, &requests.calls, length).await?);
         if let Some(echo) = &echo {
             let target = Target { address: echo.address.clone(), pid: Some(echo.pid()), ..target.clone() };
-            echoes.push(measure(&target, requests, length).await?);
+            echoes.push(measure(&target, &requests.calls, length).await?);
         }
         if let Some(writer) = &mut writer {
-            let (round, rate) = writer.during(measure(target, requests, length)).await?;
+            let (round, rate) = writer.during(measure(target, &requests.calls, length)).await?;
             written.push(round);
             writes_per_second += rate / f64::from(args.rounds);
         }

@@ -105,6 +105,9 @@ pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 }
 
 /// Returns the settings of HTTP/2. Sets every option.
+///
+/// Measured with batch checks of 100 kB, in processor time for each check: frames of 16 KiB cost 16 % more, windows of 64 KiB
+/// 32 % more. Windows of 8 and 64 MiB, and other numbers of threads, made no difference.
 fn http2() -> http2::Builder<TokioExecutor> {
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2

@@ -86,8 +86,30 @@ async fn a_database_that_holds_the_workload_is_not_loaded_again() {
         assert!(again["workloads"][0]["load_seconds"].is_null(), "{again}");
         assert!(again["workloads"][0]["start_seconds"].is_f64(), "{again}");
     }
-    let sizes = output(rolecall(folder.path()).args(["bench", "--database", "sqlite://s.db", "--sizes", "100,200"]));
-    assert!(both(&sizes).contains("one database holds one size"), "{}", both(&sizes));
+    let sizes = |database: &str| {
+        let args = ["bench", "--sizes", "100,200", "--mode", "batch", "--database", database];
+        both(&output(rolecall(folder.path()).args(args).args(&SMALL[2..])))
+    };
+    assert!(sizes("sqlite://s.db").contains("one database holds one size"), "{}", sizes("sqlite://s.db"));
+    assert!(sizes("sqlite://s-{N}.db").contains("4,000 decisions verified"), "{}", sizes("sqlite://s-{N}.db"));
+    assert!(folder.path().join("s-100.db").exists() && folder.path().join("s-200.db").exists());
+}
+
+#[test]
+fn ready_made_requests_are_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start::<&str>(folder.path(), &[]);
+    // Two empty requests.
+    std::fs::write(folder.path().join("requests"), [0; 10]).unwrap();
+    let args = ["bench-replay", "--server", &server.address, "--path", "/grpc.health.v1.Health/Check"];
+    let replay = |more: &[&str]| output(rolecall(folder.path()).args(args).args(["--requests", "requests"]).args(more));
+    let kept = replay(&["--answers", "answers"]);
+    assert_eq!(kept.status.code(), Some(0), "{}", both(&kept));
+    // SERVING, twice.
+    assert_eq!(std::fs::read(folder.path().join("answers")).unwrap(), [0, 0, 0, 0, 2, 8, 1].repeat(2));
+    let finished = replay(&["--seconds", "0.1", "--checks-per-call", "10"]);
+    let side: Value = serde_json::from_slice(&finished.stdout).unwrap();
+    measured(&side);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 
 use super::process;
-use super::requests::Requests;
+use super::requests::{Calls, Requests};
 use crate::cli::table::plain;
 use crate::cli::trouble::{BUG, Trouble};
 use crate::server::Listen;
@@ -62,27 +62,42 @@ pub struct Compared {
 
 /// Calls every request once, and compares each decision with the expected one.
 pub async fn compare(target: &Target, requests: &Arc<Requests>) -> Result<Compared, Trouble> {
-    let (target, requests) = (target.clone(), requests.clone());
+    let asked = requests.clone();
+    visit(target, &requests.calls, Compared::default(), move |compared, at, answer| {
+        compared.answer_bytes += answer.len();
+        compared.add(asked.compare(at, answer)?);
+        Ok(())
+    })
+    .await
+}
+
+/// Calls every request once. Gives `take` the answer to each, with the index of the request.
+pub async fn visit<T: Send + 'static>(
+    target: &Target,
+    calls: &Arc<Calls>,
+    found: T,
+    take: impl Fn(&mut T, usize, &[u8]) -> Result<(), String> + Send + 'static,
+) -> Result<T, Trouble> {
+    let (target, calls) = (target.clone(), calls.clone());
     on_thread(async move || {
-        let session = Session::open(&target, requests).await?;
-        let compared = Rc::new(RefCell::new(Compared::default()));
+        let session = Session::open(&target, calls).await?;
+        let (found, take) = (Rc::new(RefCell::new(found)), Rc::new(take));
         session
             .work(target.in_flight, |session, client| {
-                let compared = compared.clone();
+                let (found, take) = (found.clone(), take.clone());
                 async move {
-                    while session.next.get() < session.requests.frames.len() {
+                    while session.next.get() < session.calls.frames.len() {
                         let at = session.next.replace(session.next.get() + 1);
                         let answer = session.call(&client, at, true).await?;
-                        let mut compared = compared.borrow_mut();
-                        compared.answer_bytes += answer.len();
-                        let found = session.requests.compare(at, &answer);
-                        compared.add(found.map_err(|error| failed(&session.address, &error))?);
+                        let taken = take(&mut found.borrow_mut(), at, &answer);
+                        taken.map_err(|error| failed(&session.address, &error))?;
                     }
                     Ok(())
                 }
             })
             .await?;
-        Ok(compared.take())
+        // The workers that shared it have ended.
+        Rc::into_inner(found).map(RefCell::into_inner).ok_or_else(|| Trouble::new("a worker did not end", BUG))
     })
     .await
 }
@@ -97,10 +112,10 @@ impl Compared {
 }
 
 /// Calls the requests again and again, and counts.
-pub async fn measure(target: &Target, requests: &Arc<Requests>, length: Duration) -> Result<Round, Trouble> {
-    let (target, requests) = (target.clone(), requests.clone());
+pub async fn measure(target: &Target, calls: &Arc<Calls>, length: Duration) -> Result<Round, Trouble> {
+    let (target, calls) = (target.clone(), calls.clone());
     on_thread(async move || {
-        let session = Session::open(&target, requests).await?;
+        let session = Session::open(&target, calls).await?;
         let latencies = Rc::new(RefCell::new(Vec::new()));
         let (counts, stops) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
         let ended = Cell::new(false);
@@ -108,7 +123,7 @@ pub async fn measure(target: &Target, requests: &Arc<Requests>, length: Duration
             let (latencies, counts, stops) = (latencies.clone(), counts.clone(), stops.clone());
             async move {
                 while !stops.get() {
-                    let at = session.next.replace(session.next.get() + 1) % session.requests.frames.len();
+                    let at = session.next.replace(session.next.get() + 1) % session.calls.frames.len();
                     let start = Instant::now();
                     session.call(&client, at, false).await?;
                     if counts.get() {
@@ -152,13 +167,13 @@ pub async fn measure(target: &Target, requests: &Arc<Requests>, length: Duration
 struct Session {
     clients: Vec<SendRequest<Bytes>>,
     template: http::request::Parts,
-    requests: Arc<Requests>,
+    calls: Arc<Calls>,
     address: Listen,
     next: Cell<usize>,
 }
 
 impl Session {
-    async fn open(target: &Target, requests: Arc<Requests>) -> Result<Rc<Self>, Trouble> {
+    async fn open(target: &Target, calls: Arc<Calls>) -> Result<Rc<Self>, Trouble> {
         let trouble = |error: &dyn std::fmt::Display| failed(&target.address, error);
         let mut clients = Vec::new();
         for _ in 0..target.connections {
@@ -180,14 +195,14 @@ impl Session {
             Listen::Tcp(address) => address.as_str(),
             Listen::Unix(_) => "localhost",
         };
-        let template = Request::post(format!("http://{authority}{}", requests.path))
+        let template = Request::post(format!("http://{authority}{}", calls.path))
             .header("te", "trailers")
             .header("content-type", "application/grpc")
             .body(())
             .map_err(|error| trouble(&error))?;
         let (template, ()) = template.into_parts();
         let next = Cell::new(0);
-        Ok(Rc::new(Self { clients, template, requests, address: target.address.clone(), next }))
+        Ok(Rc::new(Self { clients, template, calls, address: target.address.clone(), next }))
     }
 
     /// Runs workers until all have ended. Stops at the first error.
@@ -211,7 +226,7 @@ impl Session {
 
     /// Sends a request and waits for the whole answer. Returns its bytes, or nothing if they are not to be kept.
     async fn call(&self, client: &SendRequest<Bytes>, at: usize, keep: bool) -> Result<BytesMut, Trouble> {
-        let answered = call(client, &self.template, self.requests.frames[at].clone(), keep).await;
+        let answered = call(client, &self.template, self.calls.frames[at].clone(), keep).await;
         answered.map_err(|error| failed(&self.address, &error))
     }
 }

@@ -94,6 +94,27 @@ impl Side {
     }
 }
 
+impl Report {
+    /// Returns a line for each mode: what a check costs with the last size, beside the first one.
+    fn growth(&self) -> String {
+        let [first, .., last] = &self.workloads[..] else { return String::new() };
+        let sizes = [first, last].map(|workload| HumanCount(workload.memberships));
+        let lines = first.calls.iter().zip(&last.calls).filter_map(|(before, after)| {
+            let factor = growth(&before.rolecall, &after.rolecall)?;
+            Some(format!(
+                "{}: at {} memberships a check costs {factor:.2} times as much as at {}.\n",
+                before.mode, sizes[1], sizes[0]
+            ))
+        });
+        lines.collect()
+    }
+}
+
+/// Returns how many times as much CPU time a check takes on the second side.
+fn growth(before: &Side, after: &Side) -> Option<f64> {
+    Some(before.checks_per_cpu_second? / after.checks_per_cpu_second?)
+}
+
 pub fn per_second(round: &Round) -> f64 {
     round.calls as f64 / round.seconds
 }
@@ -174,10 +195,11 @@ impl Answer for Report {
         let verified: u64 =
             self.workloads.iter().flat_map(|workload| &workload.calls).map(|calls| calls.checks_verified).sum();
         format!(
-            "{}\n{}\n{} decisions verified, 0 wrong. {} rounds of {} s over {}, {} connections, {} cores. RATIO of rolecall: to the \
+            "{}\n{}\n{}{} decisions verified, 0 wrong. {} rounds of {} s over {}, {} connections, {} cores. RATIO of rolecall: to the \
              calls per CPU second of the echo; with writes: to the calls per second without.\n",
             text(stores),
             text(rates),
+            self.growth(),
             HumanCount(verified),
             self.rounds,
             self.seconds,
@@ -222,6 +244,8 @@ mod tests {
         assert_eq!((side.calls_per_cpu_second, side.calls_per_client_cpu_second), (Some(1_100.0), None));
         assert_eq!(side.p999_us, 1_997.0);
         assert!(Side::of(&[], 10).is_none());
+        let slower = Side::of(&[round(550, Some(1.0))], 10).unwrap();
+        assert_eq!(growth(&side, &slower), Some(2.0));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The requests of a kind of calls, ready to send, and the decisions that they must get.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use clap::ValueEnum;
 
@@ -28,10 +30,16 @@ pub enum Mode {
     Columns,
 }
 
+/// Calls of one method, ready to send.
+pub struct Calls {
+    pub path: String,
+    /// One request each.
+    pub frames: Vec<Bytes>,
+}
+
 pub struct Requests {
     pub mode: Mode,
-    pub path: &'static str,
-    pub frames: Vec<Bytes>,
+    pub calls: Arc<Calls>,
     /// The decisions of each request, in order.
     pub expected: Vec<Box<[u8]>>,
     pub checks_per_call: u64,
@@ -53,17 +61,14 @@ impl Mode {
             Self::Check => ("/rolecall.v1.CheckService/Check", checks.min(SINGLE_CHECKS_MAX), 1),
             Self::Columns => ("/rolecall.v1.CheckService/BatchCheck", checks.div_ceil(GRID * GRID), GRID * GRID),
         };
-        let mut requests = Requests { mode: self, path, frames: Vec::new(), expected: Vec::new(), checks_per_call };
-        for call in 0..calls {
-            let (frame, expected) = match self {
+        let (frames, expected) = (0..calls)
+            .map(|call| match self {
                 Self::Batch => batch(workload, project, call * rows..(call + 1) * rows),
                 Self::Check => single(workload, project, call),
                 Self::Columns => columns(workload, project, call),
-            };
-            requests.frames.push(frame);
-            requests.expected.push(expected);
-        }
-        requests
+            })
+            .unzip();
+        Requests { mode: self, calls: Arc::new(Calls { path: path.into(), frames }), expected, checks_per_call }
     }
 }
 
@@ -159,7 +164,7 @@ mod tests {
     #[test]
     fn a_wrong_decision_is_found_and_named() {
         let requests = Mode::Batch.requests(&Workload::generated(200), "bench-200", 20, 10);
-        assert_eq!((requests.frames.len(), requests.checks_per_call), (2, 10));
+        assert_eq!((requests.calls.frames.len(), requests.checks_per_call), (2, 10));
         let correct = answer(&requests, |_| {}).unwrap();
         assert_eq!((correct.checks, correct.wrong), (10, 0));
         let wrong = answer(&requests, |decisions| decisions[7] = Decision::UserBlocked as i32).unwrap();
@@ -171,8 +176,11 @@ mod tests {
     fn columns_ask_about_members_of_one_org() {
         let workload = Workload::generated(150);
         let requests = Mode::Columns.requests(&workload, "bench-150", 10, 10);
-        assert_eq!((requests.frames.len(), requests.expected[0].len(), requests.checks_per_call), (1, 10_000, 10_000));
-        let asked = unframe::<BatchCheckRequest>(&requests.frames[0]).unwrap().columns.unwrap();
+        assert_eq!(
+            (requests.calls.frames.len(), requests.expected[0].len(), requests.checks_per_call),
+            (1, 10_000, 10_000)
+        );
+        let asked = unframe::<BatchCheckRequest>(&requests.calls.frames[0]).unwrap().columns.unwrap();
         assert_eq!((asked.orgs.len(), asked.users.len(), asked.permissions.len()), (1, 100, 100));
         assert_eq!((asked.user_ix[101], asked.permission_ix[101]), (1, 1));
     }
