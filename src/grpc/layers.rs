@@ -1,4 +1,5 @@
-//! The layers around every method, from the outer to the inner: `bounded`, `error_details`, `deadline`. [`super::methods`] calls the inner two.
+//! The layers around every method, from the outer to the inner: `bounded`, `deadline`, `error_details`. [`super::methods`] calls
+//! the inner two.
 
 pub mod bounded;
 pub mod calls;
