@@ -46,6 +46,7 @@ fn every_file_that_a_document_links_to_exists() {
     let mut links = 0;
     let entries = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let documents = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root.join(name));
+    let entries = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     for document in entries.chain(documents) {
         let text = std::fs::read_to_string(&document).unwrap();
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
