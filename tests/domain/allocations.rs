@@ -1,5 +1,5 @@
-//! A check allocates nothing, from the bytes of a request to the decision. The first one after a change of roles may: the
-//! State keeps the decisions that it computes (`rules/decision_row.rs`). So each test runs once before it counts.
+//! Deciding a check allocates nothing, and neither does reading the items of a batch. (A call of Check itself allocates for
+//! its strings and its response.) The first check after a change of roles may allocate: the State keeps the decisions that it computes (`rules/decision_row.rs`). So each test runs once before it counts.
 //! Allocations of other threads do not count.
 
 use allocation_counter::measure;

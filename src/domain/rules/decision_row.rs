@@ -15,6 +15,9 @@ use crate::domain::state::project::Project;
 /// drops it.
 const PERMISSIONS_MAX: u32 = 4_096;
 
+/// Role sets above which no rows are computed: each role mapping has an array of 24 bytes for each, which is dropped too.
+const ROLE_SETS_MAX: u32 = 65_536;
+
 impl Project {
     /// Returns the decision if it needs neither expiries nor fallback roles.
     #[inline]
@@ -32,7 +35,7 @@ impl Project {
     #[cold]
     #[inline(never)]
     fn computed_decisions(&self, mapping: RoleMappingId, set: RoleSetId) -> Option<&[Decision]> {
-        if self.permissions.next_number() > PERMISSIONS_MAX {
+        if self.permissions.next_number() > PERMISSIONS_MAX || self.role_sets.next_number() > ROLE_SETS_MAX {
             return None;
         }
         self.decisions_or(mapping, set, || self.decision_row(mapping, set))

@@ -26,7 +26,8 @@ use crate::wire::{Decision as Wire, ErrorReason, timestamp};
 
 /// Checks after which a batch yields the thread to other calls.
 const CHECKS_A_TURN: usize = 4_096;
-/// Requests above this are read off the threads that answer checks. Smaller ones take at most a few milliseconds.
+/// Requests above this are read off the threads that answer checks, in both passes: fields that are skipped take time too.
+/// Smaller ones take at most a few milliseconds.
 const LARGE_BYTES: usize = 1 << 20;
 const FIELDS: FieldLimits = FieldLimits { top_level: REQUEST_FIELDS_MAX, all: REQUEST_NESTED_FIELDS_MAX };
 
@@ -38,7 +39,9 @@ pub async fn batch_check(app: &App, request: Request<BatchCheckBody>) -> Reply<B
     take_for_decoding(checks + asked.columns.bytes())?;
     let published = app.at(asked.consistency.as_ref(), deadline).await?;
     let project = project(&published, asked.project)?;
-    let columns = asked.columns().map_err(|error| status::malformed(&error.to_string()))?;
+    let bytes = request.get_ref().bytes();
+    let columns =
+        block_in_place_if_large(bytes, || asked.columns()).map_err(|error| status::malformed(&error.to_string()))?;
     let now = clock::now();
     let (activity, day) = (&app.engine.activity, activity_day(asked.no_activity, now));
     let mut answers = Answers { decisions: Vec::with_capacity(checks), errors: Vec::new(), errors_total: 0 };
@@ -50,24 +53,26 @@ pub async fn batch_check(app: &App, request: Request<BatchCheckBody>) -> Reply<B
         if first > 0 {
             tokio::task::yield_now().await;
         }
-        let days = activity.load();
-        let noted = days.of(project.id);
-        let allowed = |member: AllowedMember<'_>| activity.note(noted, day, member, now);
-        scratch.clear();
-        if first < asked.items {
-            let turn = items.clone();
-            let checks = items.by_ref().take(CHECKS_A_TURN).map(|[org_id, user_id, permission]| Item {
-                org_id,
-                user_id,
-                permission,
-            });
-            project.check_batch(checks, now, &mut scratch, allowed);
-            answers.add(&scratch, turn, malformed_item);
-        } else {
-            project.check_columns(&found, rows.by_ref().take(CHECKS_A_TURN), now, &mut scratch, allowed);
-            let explained = (first - asked.items..).map(|at| columns.explained(at));
-            answers.add(&scratch, explained, malformed_row);
-        }
+        block_in_place_if_large(bytes, || {
+            let days = activity.load();
+            let noted = days.of(project.id);
+            let allowed = |member: AllowedMember<'_>| activity.note(noted, day, member, now);
+            scratch.clear();
+            if first < asked.items {
+                let turn = items.clone();
+                let checks = items.by_ref().take(CHECKS_A_TURN).map(|[org_id, user_id, permission]| Item {
+                    org_id,
+                    user_id,
+                    permission,
+                });
+                project.check_batch(checks, now, &mut scratch, allowed);
+                answers.add(&scratch, turn, malformed_item);
+            } else {
+                project.check_columns(&found, rows.by_ref().take(CHECKS_A_TURN), now, &mut scratch, allowed);
+                let explained = (first - asked.items..).map(|at| columns.explained(at));
+                answers.add(&scratch, explained, malformed_row);
+            }
+        });
         if scratch.is_empty() {
             // Both passes over a request find the same checks.
             return Err(status::plain(ErrorReason::Internal, "a check was not read; this is a bug, please report it"));
@@ -84,14 +89,16 @@ pub async fn batch_check(app: &App, request: Request<BatchCheckBody>) -> Reply<B
 
 /// Reads all but the checks.
 fn read(request: &BatchCheckBody) -> Result<BatchCheck<'_>, Status> {
-    let read = || request.read(FIELDS);
-    let large = request.bytes() > LARGE_BYTES
-        && Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread);
-    let read = if large { block_in_place(read) } else { read() };
-    read.map_err(|why| match why {
+    block_in_place_if_large(request.bytes(), || request.read(FIELDS)).map_err(|why| match why {
         Unreadable::Malformed(error) => status::malformed(&error.to_string()),
         Unreadable::TooManyFields(max) => status::too_many_fields(max),
     })
+}
+
+/// Works on a part of a request. The other calls of this thread go on in another thread if the request is large.
+fn block_in_place_if_large<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    let has_others = || Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if bytes > LARGE_BYTES && has_others() { block_in_place(work) } else { work() }
 }
 
 /// Refuses too many checks or strings (P7), and columns that do not fit together.
