@@ -1,6 +1,6 @@
 //! Deciding a check allocates nothing, and neither does reading the items of a batch. (A call of Check itself allocates for
-//! its strings and its response.) The first check after a change of roles may allocate: the State keeps the decisions that it computes (`rules/decision_row.rs`). So each test runs once before it counts.
-//! Allocations of other threads do not count.
+//! its strings and its response.) The first check after a change of roles may allocate: the State keeps the decisions that it
+//! computes (`rules/decision_row.rs`). So each test runs once before it counts. Allocations of other threads do not count.
 
 use allocation_counter::measure;
 use prost::Message;
