@@ -1,13 +1,23 @@
 //! The forms of a batch check: items, defaults and columns (K3).
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::time::Duration;
 
+use http_body_util::{BodyExt, Full};
 use prost::Message;
+use rolecall::grpc::layers::bounded::Bounded;
+use rolecall::grpc::layers::calls::{Budget, Calls};
+use rolecall::grpc::methods::Methods;
+use rolecall::grpc::routes;
 use rolecall::limits::Limits;
 use rolecall::wire::{self, CheckColumns, CheckItem, Decision};
+use tokio::sync::watch;
 
 use crate::fixture::{Project, roles, texts};
 use crate::random::Random;
+use crate::raw::framed;
 use crate::refusals::refused;
 use crate::server::{Server, on_both, on_both_with};
 
@@ -319,5 +329,42 @@ fn k3_a_hundred_thousand_checks_of_columns_are_answered_and_one_more_is_refused(
         }
         let refused = refused(asking(100_001).await, "TOO_MANY_ROWS");
         assert_eq!(refused.fields(), ["columns"]);
+    });
+}
+
+#[test]
+fn a_large_batch_yields_between_its_checks_to_other_calls() {
+    on_both(async |server| {
+        let project = shop(server).await;
+        let items = vec![item(("acme", "ann", "p")); 100_000];
+        let columns = CheckColumns {
+            orgs: vec!["acme".into()],
+            users: vec!["ann".into()],
+            permissions: vec!["p".into()],
+            org_ix: vec![0; 100_000],
+            ..Default::default()
+        };
+        for (what, items, columns) in [("items", items, None), ("columns", Vec::new(), Some(columns))] {
+            let request = wire::BatchCheckRequest { project: project.key.into(), items, columns, ..Default::default() };
+            // The whole body is there, so the call waits for nothing.
+            let body = Full::new(framed(0, &request.encode_to_vec()));
+            let request = http::Request::post("/rolecall.v1.CheckService/BatchCheck").body(body).unwrap();
+            let app = server.app();
+            let calls = Bounded {
+                inner: Methods::new(app.clone(), routes(&app)),
+                calls: Calls::new(Budget::new(256 << 20)),
+                body_timeout: Duration::from_secs(60),
+                stop: watch::channel(false).1,
+            };
+            let (mut call, mut turns) = (calls.call(request), 0);
+            let answer = poll_fn(|cx| {
+                turns += 1;
+                Pin::new(&mut call).poll(cx)
+            });
+            let body = answer.await.unwrap().into_body().collect().await.unwrap().to_bytes();
+            let answer = wire::BatchCheckResponse::decode(body.slice(5..)).unwrap();
+            assert_eq!(answer.decisions, vec![Decision::Allowed as i32; 100_000], "{what}");
+            assert!(turns > 20, "{what}: {turns} turns");
+        }
     });
 }
