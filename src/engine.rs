@@ -224,7 +224,9 @@ mod tests {
         engine.publish(at(5), state(6), &[at(6)]);
         assert_eq!(Arc::strong_count(&read), 2);
         drop(read);
+        let began = std::time::Instant::now();
         while replaced.strong_count() > 0 {
+            assert!(began.elapsed() < std::time::Duration::from_secs(60), "nobody drops it");
             std::thread::yield_now();
         }
     }

@@ -1,5 +1,5 @@
-//! Drops replaced States on a thread of its own. A State frees what it does not share with newer ones: after a bulk write
-//! or a reload that takes milliseconds, and the last of its readers would wait for it.
+//! Drops replaced States on a thread of its own. Dropping a State frees what it does not share with newer ones. After a bulk
+//! write or a reload this takes milliseconds. Without this thread the last reader of the State would wait for it.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -9,12 +9,15 @@ use super::Published;
 /// How often to look whether the readers of a State have finished.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// States that wait for the thread at most. If there are more, their last user drops them, so that memory is bounded.
+const WAITING_MAX: usize = 64;
+
 /// `None` if the thread cannot be started. Then the last user of a State drops it.
-pub(super) struct Replaced(Option<mpsc::Sender<Arc<Published>>>);
+pub(super) struct Replaced(Option<mpsc::SyncSender<Arc<Published>>>);
 
 impl Replaced {
     pub fn new() -> Self {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("drop-states".into()).spawn(move || drop_unused(&receiver));
         Self(thread.ok().map(|_| sender))
     }
@@ -22,7 +25,7 @@ impl Replaced {
     /// Takes a State that no new reader can obtain.
     pub fn add(&self, replaced: Arc<Published>) {
         if let Some(sender) = &self.0 {
-            let _ = sender.send(replaced);
+            let _ = sender.try_send(replaced);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! BatchCheck's request and response, written by hand: the request is read where tonic received it, and a decision of the
+//! BatchCheck's request and response, written by hand: the request is read where it arrived, and a decision of the
 //! response is one byte. Clients and tests use the generated messages, which have the same encoding.
 
 /// The rest of prost's trait for a type that only collects what is read.

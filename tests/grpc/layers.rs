@@ -214,8 +214,9 @@ fn the_fast_path_answers_every_body_as_tonic_does() {
                 }
                 assert_eq!(answers[0], answers[1], "{method}, {body}");
                 // tonic forgives some malformed bodies if trailers follow.
-                let same = answers[2..].iter().all(|answer| *answer == answers[0]);
-                assert!(same || answers[0].is_err(), "{method}, {body}: {answers:?}");
+                let forgiven = answers[2].is_err() && answers[0].is_err();
+                assert!(answers[2] == answers[3] || forgiven, "{method}, {body}: {answers:?}");
+                assert!(answers[2] == answers[0] || answers[0].is_err(), "{method}, {body}: {answers:?}");
             }
         }
     });

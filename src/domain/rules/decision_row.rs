@@ -15,7 +15,8 @@ use crate::domain::state::project::Project;
 /// drops it.
 const PERMISSIONS_MAX: u32 = 4_096;
 
-/// Role sets above which no rows are computed: each role mapping has an array of 24 bytes for each, which is dropped too.
+/// Role sets above which no rows are computed: each role mapping has an array with 24 bytes for each role set, and every change
+/// of a role drops it.
 const ROLE_SETS_MAX: u32 = 65_536;
 
 impl Project {

@@ -86,8 +86,8 @@ impl DetailSlot {
 impl Entry for MembershipSlot {
     /// 16 plain bytes each: copying a full leaf copies 16 KiB.
     const LEAF_MAX: u32 = 1_024;
-    /// 35 bytes for each membership, and 97 ns for each check at a million. With 25 it is 25 bytes and 112 ns, with 50 it is
-    /// 30 bytes and 102 ns (docs/performance.md).
+    /// Bytes for each membership, and nanoseconds for each check at a million: 25 and 112 with 25 free slots for 100 entries, 30
+    /// and 102 with 50, 35 and 97 with 100 (docs/performance.md).
     const SPARE: usize = 100;
 
     #[inline]

@@ -169,7 +169,7 @@ where
 
 /// What a method answers.
 pub enum Answer {
-    /// The frame of the only message. The status is OK.
+    /// The only message, with its prefix. The status OK follows.
     Message(Bytes),
     /// The status OK, after its message.
     Trailers,
