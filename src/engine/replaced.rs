@@ -9,7 +9,7 @@ use super::Published;
 /// How often to look whether the readers of a State have finished.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// States that wait for the thread at most. If there are more, their last user drops them, so that memory is bounded.
+/// States that may arrive in one pause. If there are more, their last user drops them.
 const WAITING_MAX: usize = 64;
 
 /// `None` if the thread cannot be started. Then the last user of a State drops it.
