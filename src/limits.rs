@@ -134,7 +134,7 @@ pub const BULK_REQUEST_BYTES_MAX: usize = 16 << 20;
 /// memory. It also bounds the items of a batch check, whatever their limit is.
 pub const REQUEST_FIELDS_MAX: usize = 200_000;
 
-/// Fields of one request at all depths, counted before it is decoded.
+/// Fields of one request at all depths, counted before it is decoded. The usual fields of a batch check's items do not count.
 pub const REQUEST_NESTED_FIELDS_MAX: usize = 500_000;
 /// Bytes that a decoded field takes at most, besides its own bytes.
 pub const FIELD_BYTES: usize = 100;

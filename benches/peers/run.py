@@ -73,7 +73,7 @@ def point(system, question, side, ratio=None, verified=None):
 
 def rolecall(program, database, transport, args):
     """Measures one round of Rolecall and of the echo. `rolecall bench` loads the workload if it is not there, and
-    compares every answer."""
+    verifies the answers to all requests, before and after the round."""
     command = [program, "bench", "--json", "--against-echo", "--workload", OUT, "--database", f"sqlite://{database}"]
     command += ["--rounds", "1", "--seconds", str(args.seconds), "--checks", str(args.checks)]
     command += ["--mode", ",".join(MODES)]

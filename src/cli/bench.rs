@@ -44,7 +44,7 @@ per CPU second of the server rather than checks per second.
 Exit codes:
   0  measured
   1  the server gave wrong answers; the first ones are on stderr
-  2  not measured: wrong usage, no server, a project that is not of a benchmark; the reason is on stderr
+  2  not measured: wrong usage, no server, a project that `rolecall bench` did not create; the reason is on stderr
 
 Files of --workload, separated by tabs:
   mapping.tsv   role mapping, role, disabled (0 or 1), permissions separated by commas

@@ -96,7 +96,7 @@ pub fn decode<U: Message + Name + Default>(buf: &mut impl Buf) -> Result<U, Stat
         // Its handler reads it in place, and takes what it needs.
         return U::decode(buf).map_err(|error| status::malformed(&error.to_string()));
     }
-    if bytes > LARGE_BYTES && Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread) {
+    if bytes > LARGE_BYTES && can_block_in_place() {
         let Ok(_turn) = LARGE_TURNS.try_acquire() else {
             let why = format!("{LARGE_REQUESTS_MAX} large requests already wait to be decoded; try again in a moment");
             return Err(status::overloaded(why));
@@ -108,6 +108,11 @@ pub fn decode<U: Message + Name + Default>(buf: &mut impl Buf) -> Result<U, Stat
         });
     }
     decode_fields(buf)
+}
+
+/// Returns true if the other calls of this thread can go on in another thread.
+pub fn can_block_in_place() -> bool {
+    Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 fn decode_fields<U: Message + Name + Default>(buf: &mut impl Buf) -> Result<U, Status> {

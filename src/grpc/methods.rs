@@ -28,9 +28,7 @@ use super::layers::error_details::with_details;
 use super::services::{batch_check, check};
 use crate::limits::BULK_REQUEST_BYTES_MAX;
 use crate::wire::batch_check::BatchCheckBody;
-
-/// Bytes before a message: whether it is compressed, and its length (the gRPC over HTTP/2 specification).
-const PREFIX_BYTES: usize = 5;
+use crate::wire::frame::{HEADER_BYTES, frame};
 
 /// Messages below this are copied. Copying takes less than 1 % of the time of their checks.
 const COPIED_BYTES: usize = 64 << 10;
@@ -43,7 +41,7 @@ pub struct Methods {
 }
 
 /// The future of [`Methods`].
-pub type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Answer>, Infallible>> + Send>>;
+pub type AnswerFuture = Pin<Box<dyn Future<Output = Result<http::Response<Answer>, Infallible>> + Send>>;
 
 impl Methods {
     pub fn new(app: Arc<App>, routes: Routes) -> Self {
@@ -58,13 +56,13 @@ where
 {
     type Response = http::Response<Answer>;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = AnswerFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: http::Request<RequestBody<B>>) -> Answering {
+    fn call(&mut self, mut request: http::Request<RequestBody<B>>) -> AnswerFuture {
         let deadline = Deadline::of(request.headers());
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
@@ -118,8 +116,10 @@ where
     F: Future<Output = Result<Response<U>, Status>>,
 {
     let (head, mut body) = request.into_parts();
-    let answer = match read(&mut body).await {
-        Read::NotPlain(read) => return Err(http::Request::from_parts(head, Body::new(ReadAgain { read, rest: body }))),
+    let answer = match read_message(&mut body).await {
+        Read::ForTonic(read) => {
+            return Err(http::Request::from_parts(head, Body::new(PartlyReadBody { read, rest: body })));
+        }
         Read::Failed(status) => Err(status),
         Read::Message(bytes) => match decode(bytes) {
             Err(status) => Err(status),
@@ -132,7 +132,7 @@ where
     Ok(match answer {
         Ok(answer) => {
             let (metadata, message, extensions) = answer.into_parts();
-            let mut response = http::Response::new(Answer::Message(framed(&message)));
+            let mut response = http::Response::new(Answer::Message(frame(&message)));
             *response.headers_mut() = metadata.into_headers();
             *response.extensions_mut() = extensions;
             response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
@@ -155,12 +155,12 @@ fn decode<T: Message + Name + Default>(mut message: Bytes) -> Result<T, Status> 
 enum Read {
     /// One message.
     Message(Bytes),
-    /// Something else, of which this was read.
-    NotPlain(Bytes),
+    /// Something that tonic has to answer, of which this was read.
+    ForTonic(Bytes),
     Failed(Status),
 }
 
-async fn read<B>(body: &mut RequestBody<B>) -> Read
+async fn read_message<B>(body: &mut RequestBody<B>) -> Read
 where
     B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: Into<StdError>,
@@ -170,9 +170,9 @@ where
     let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
     let mut expected = None;
     while !body.is_end_stream()
-        && let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+        && let Some(part) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
     {
-        let data = match frame.map(Frame::into_data) {
+        let data = match part.map(Frame::into_data) {
             Err(status) => return Read::Failed(status),
             Ok(Err(_trailers)) => continue,
             Ok(Ok(data)) => data,
@@ -182,43 +182,33 @@ where
         } else {
             joined.put_slice(&data);
         }
-        let read = if joined.is_empty() { &first[..] } else { &joined };
+        let so_far = if joined.is_empty() { &first[..] } else { &joined };
         if expected.is_none() {
-            expected = read.first_chunk().map(|&prefix| expected_bytes(prefix));
+            expected = so_far.first_chunk().map(|&header| expected_bytes(header));
         }
-        let read = read.len();
+        let read = so_far.len();
         match expected {
-            Some(bytes) if bytes > PREFIX_BYTES + BULK_REQUEST_BYTES_MAX || read > bytes => break,
+            Some(bytes) if bytes > HEADER_BYTES + BULK_REQUEST_BYTES_MAX || read > bytes => break,
             Some(bytes) if !joined.is_empty() => joined.reserve(bytes - read),
             _ => {}
         }
     }
     let mut read = if joined.is_empty() { first } else { joined.freeze() };
-    if expected == Some(read.len()) { Read::Message(read.split_off(PREFIX_BYTES)) } else { Read::NotPlain(read) }
+    if expected == Some(read.len()) { Read::Message(read.split_off(HEADER_BYTES)) } else { Read::ForTonic(read) }
 }
 
-/// Returns the number of bytes of a message with its prefix. `usize::MAX` for a compressed one, which tonic answers.
-fn expected_bytes([compressed, length @ ..]: [u8; PREFIX_BYTES]) -> usize {
-    if compressed == 0 { PREFIX_BYTES + u32::from_be_bytes(length) as usize } else { usize::MAX }
-}
-
-/// Returns a message with its prefix.
-fn framed(message: &impl Message) -> Bytes {
-    let length = message.encoded_len();
-    let mut bytes = Vec::with_capacity(PREFIX_BYTES + length);
-    bytes.push(0);
-    bytes.extend((length as u32).to_be_bytes());
-    message.encode_raw(&mut bytes);
-    bytes.into()
+/// Returns the number of bytes of a message with its header. `usize::MAX` for a compressed one, which tonic answers.
+fn expected_bytes([compressed, length @ ..]: [u8; HEADER_BYTES]) -> usize {
+    if compressed == 0 { HEADER_BYTES + u32::from_be_bytes(length) as usize } else { usize::MAX }
 }
 
 /// A body of which a part was read.
-struct ReadAgain<B> {
+struct PartlyReadBody<B> {
     read: Bytes,
     rest: RequestBody<B>,
 }
 
-impl<B> http_body::Body for ReadAgain<B>
+impl<B> http_body::Body for PartlyReadBody<B>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: Into<StdError>,

@@ -18,7 +18,7 @@ use tokio::time::{Instant, interval_at, sleep};
 use super::config::ConnectionLimits;
 use crate::grpc::layers::bounded::{AnswerBody, Bounded, BoundedCall};
 use crate::grpc::layers::calls::{Budget, Calls};
-use crate::grpc::methods::{Answering, Methods};
+use crate::grpc::methods::{AnswerFuture, Methods};
 
 /// Bytes of the text with which a client begins HTTP/2.
 const PREFACE_BYTES: usize = 24;
@@ -48,7 +48,7 @@ struct Connection(Bounded<Methods>);
 impl Service<http::Request<Incoming>> for Connection {
     type Response = http::Response<AnswerBody>;
     type Error = Infallible;
-    type Future = BoundedCall<Answering>;
+    type Future = BoundedCall<AnswerFuture>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         self.0.call(request)

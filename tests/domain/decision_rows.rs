@@ -21,7 +21,7 @@ fn decides(world: &mut World, line: &str, before: Decision, after: Decision) {
 }
 
 #[test]
-fn k1_a_change_of_roles_decides_anew_and_a_copy_keeps_its_decisions() {
+fn k1_a_change_of_roles_changes_decisions_and_a_copy_keeps_its_own() {
     use Decision::{Allowed, MissingPermission, RoleDisabled, UnknownPermission};
     let mut world = world("role Reader\n org acme\n add ann to acme: Reader");
     decides(&mut world, "permission bills.view", UnknownPermission, MissingPermission);

@@ -74,7 +74,7 @@ fn columns_of(rows: &[Row]) -> CheckColumns {
     columns
 }
 
-/// Returns the answers of a batch. `fields` names org, user and permission, and `columns_from` is the first check of columns.
+/// Returns the answers of a batch. `columns_from` is the first check of columns.
 fn answers(response: &wire::BatchCheckResponse, columns_from: usize) -> Vec<Answer> {
     let mut answers: Vec<Answer> = response.decisions().map(Ok).collect();
     assert_eq!(response.errors.len().min(100), response.errors_total.min(100) as usize);

@@ -1,11 +1,13 @@
 //! Errors before or around a method: request sizes, deadlines, unknown methods, overload, no database.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::{FuturesUnordered, Pending, StreamExt, pending};
 use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use rolecall::domain::commands::command::PromoteRoleMapping;
@@ -218,6 +220,19 @@ fn the_fast_path_answers_every_body_as_tonic_does() {
                 assert!(answers[2] == answers[3] || forgiven, "{method}, {body}: {answers:?}");
                 assert!(answers[2] == answers[0] || answers[0].is_err(), "{method}, {body}: {answers:?}");
             }
+        }
+    });
+}
+
+#[test]
+fn a_deadline_passes_while_the_body_of_a_check_arrives() {
+    on_both(async |server| {
+        let raw = server.raw().await;
+        for method in ["Check", "BatchCheck"] {
+            let path = format!("rolecall.v1.CheckService/{method}");
+            let never: Pending<Result<Frame<bytes::Bytes>, Infallible>> = pending();
+            let body = BodyExt::boxed(StreamBody::new(never));
+            refused(raw.send_body(&path, &[("grpc-timeout", "50m")], body).await, "DEADLINE_PASSED");
         }
     });
 }

@@ -50,7 +50,7 @@ impl Raw {
         self.send_body(path, headers, BodyExt::boxed(StreamBody::new(iter(frames)))).await
     }
 
-    async fn send_body(
+    pub async fn send_body(
         &self,
         path: &str,
         headers: &[(&str, &str)],

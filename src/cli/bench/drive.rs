@@ -63,7 +63,7 @@ pub struct Compared {
 /// Calls every request once, and compares each decision with the expected one.
 pub async fn compare(target: &Target, requests: &Arc<Requests>) -> Result<Compared, Trouble> {
     let asked = requests.clone();
-    visit(target, &requests.calls, Compared::default(), move |compared, at, answer| {
+    call_each(target, &requests.calls, Compared::default(), move |compared, at, answer| {
         compared.answer_bytes += answer.len();
         compared.add(asked.compare(at, answer)?);
         Ok(())
@@ -72,7 +72,7 @@ pub async fn compare(target: &Target, requests: &Arc<Requests>) -> Result<Compar
 }
 
 /// Calls every request once. Gives `take` the answer to each, with the index of the request.
-pub async fn visit<T: Send + 'static>(
+pub async fn call_each<T: Send + 'static>(
     target: &Target,
     calls: &Arc<Calls>,
     found: T,

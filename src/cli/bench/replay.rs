@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Parser;
 
-use super::drive::{Target, measure, visit};
+use super::drive::{Target, call_each, measure};
 use super::report::Side;
 use super::requests::Calls;
 use crate::cli::trouble::{BUG, Trouble};
@@ -65,7 +65,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             found[at] = answer.into();
             Ok(())
         };
-        let answers = visit(&target, &calls, found, keep).await?;
+        let answers = call_each(&target, &calls, found, keep).await?;
         return std::fs::write(&path, answers.concat()).map_err(|error| file_error(&path, &error));
     }
     let round = measure(&target, &calls, Duration::from_secs_f64(args.seconds)).await?;

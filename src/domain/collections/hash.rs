@@ -34,7 +34,7 @@ pub struct HashKey(Arc<Keys>);
 struct Keys {
     /// For each pair the keys of its words for the first sum, then for the second.
     pairs: [[u64; 4]; PAIRS],
-    /// By these the sums of a longer text are multiplied before the next block is added.
+    /// Multiply the sums of a longer text before the next block is added.
     blocks: [u64; 2],
 }
 

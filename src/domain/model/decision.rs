@@ -31,7 +31,7 @@ impl Decision {
         }
     }
 
-    /// Returns the one of two decisions that is the answer.
+    /// Returns the decision that comes first in the order of the answers.
     pub(in crate::domain) fn or(self, other: Self) -> Self {
         if other.order() < self.order() { other } else { self }
     }

@@ -90,8 +90,8 @@ impl Project {
         }
     }
 
-    /// Answers checks that name their org, user and permission by their places in columns. What is not in a column is
-    /// not found.
+    /// Answers checks that name their org, user and permission by their places in columns. A place
+    /// outside its column is that of an unknown id or name.
     pub fn check_columns(
         &self,
         columns: &Columns<'_>,

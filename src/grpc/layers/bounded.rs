@@ -169,7 +169,7 @@ where
 
 /// What a method answers.
 pub enum Answer {
-    /// The only message, with its prefix. The status OK follows.
+    /// The only message, in its frame. The status OK follows.
     Message(Bytes),
     /// The status OK, after its message.
     Trailers,

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use prost::bytes::Bytes;
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 use tonic::{Request, Response, Status};
 
@@ -13,6 +12,7 @@ use crate::domain::model::name::{BadName, own_id, permission_name};
 use crate::domain::rules::activity::AllowedMember;
 use crate::domain::{Columns, Decision, Item, Project};
 use crate::grpc::app::App;
+use crate::grpc::codec::can_block_in_place;
 use crate::grpc::layers::calls::take_for_decoding;
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::services::Reply;
@@ -97,8 +97,7 @@ fn read(request: &BatchCheckBody) -> Result<BatchCheck<'_>, Status> {
 
 /// Works on a part of a request. The other calls of this thread go on in another thread if the request is large.
 fn block_in_place_if_large<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    let has_others = || Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if bytes > LARGE_BYTES && has_others() { block_in_place(work) } else { work() }
+    if bytes > LARGE_BYTES && can_block_in_place() { block_in_place(work) } else { work() }
 }
 
 /// Refuses too many checks or strings (P7), and columns that do not fit together.
