@@ -8,14 +8,23 @@ use std::{env, fs};
 
 use prost_types::FileDescriptorSet;
 
+#[path = "build/authorization.rs"]
+mod authorization;
+
 const PROTO_ROOT: &str = "proto";
 /// The packages of the API and of storage. `google.api` is only imported.
 const PACKAGES: [&str; 2] = ["proto/rolecall/v1", "proto/rolecall/storage/v1"];
 
 /// The messages that the command line prints as JSON.
-const PRINTED: [&str; 23] = [
+const PRINTED: [&str; 30] = [
     "Access",
+    "ApiKey",
+    "ApiKeyScope",
     "CheckResponse",
+    "Event",
+    "EventChange",
+    "EventDenial",
+    "EventField",
     "ExplainResponse",
     "ExplainedRole",
     "GetAccessResponse",
@@ -37,12 +46,20 @@ const PRINTED: [&str; 23] = [
     "RoleMapping",
     "RolePair",
     "RolePairs",
+    "WhoAmIResponse",
 ];
 
 /// Fields that serde cannot print by itself, and the functions of `wire::json` that do.
-const PRINTED_BY: [(&str, &str); 26] = [
+const PRINTED_BY: [(&str, &str); 33] = [
+    ("ApiKey.archive_time", "time"),
+    ("ApiKey.create_time", "time"),
+    ("ApiKey.environment", "environment"),
+    ("ApiKey.expire_time", "time"),
     ("CheckResponse.decision", "decision"),
     ("CheckResponse.evaluated_at", "time"),
+    ("Event.time", "time"),
+    ("Event.type", "event_type"),
+    ("EventChange.action", "event_action"),
     ("ExplainResponse.decision", "decision"),
     ("ExplainResponse.evaluated_at", "time"),
     ("GetAccessResponse.evaluated_at", "time"),
@@ -70,7 +87,10 @@ const PRINTED_BY: [(&str, &str); 26] = [
 ];
 
 /// Fields that JSON leaves out if they are not set.
-const PRINTED_IF_SET: [&str; 9] = [
+const PRINTED_IF_SET: [&str; 13] = [
+    "ApiKey.archive_time",
+    "ApiKey.expire_time",
+    "Event.denial",
     "Invitation.accepted_user_id",
     "Invitation.inviter_user_id",
     "Invitation.settle_time",
@@ -80,10 +100,12 @@ const PRINTED_IF_SET: [&str; 9] = [
     "MemberRole.expire_time",
     "MemberRole.fallback_role",
     "MemberRole.fallback_role_state",
+    "WhoAmIResponse.api_key",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTO_ROOT}");
+    println!("cargo:rerun-if-changed=build");
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
 
     // Source info carries the comments that `grpcurl describe` shows.
@@ -93,10 +115,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out_dir.join("rolecall.v1.bin"), compiler.encode_file_descriptor_set())?;
     let descriptors = compiler.file_descriptor_set();
     fs::write(out_dir.join("error_reasons.rs"), error_reasons(&descriptors)?)?;
+    fs::write(out_dir.join("authorization.rs"), authorization::implementations(&compiler.descriptor_pool())?)?;
 
     // The codec tells bulk requests from others by the names of their types.
     let mut named = prost_build::Config::new();
     named.enable_type_names();
+    // It has a secret.
+    named.skip_debug(["CreateApiKeyResponse"]);
     for message in PRINTED {
         named.type_attribute(message, "#[derive(serde::Serialize)]");
     }

@@ -1,4 +1,4 @@
-//! The command line. `serve` and `migrate` open a database. All other commands are clients of a running server.
+//! The command line. `serve`, `migrate` and `recover` open a database. All other commands are clients of a running server.
 
 mod access;
 mod answer;
@@ -8,24 +8,31 @@ mod client;
 mod connect;
 mod database;
 mod demo;
+mod duration;
 mod explain;
 mod health;
 mod impact;
 mod insights;
 mod invitations;
 mod invite;
+mod key;
+mod keys;
+mod log;
 mod manageable;
 mod mappings;
 mod members;
 mod migrate;
+mod operators;
 mod orgs;
 mod progress;
+mod recover;
 mod serve;
 mod shell;
 mod subscribe;
 mod table;
 mod trouble;
 mod who_can;
+mod whoami;
 
 use std::process::ExitCode;
 
@@ -65,12 +72,24 @@ enum Command {
     Invite(invite::Args),
     /// Lists the invitations of an org.
     Invitations(invitations::Args),
+    /// Shows what happened: writes and refused calls, the newest last; with --follow also what happens next.
+    Log(log::Args),
     /// Asks a running server who in an org has a permission.
     WhoCan(who_can::Args),
     /// Asks a running server which roles a user may give and take in an org.
     Manageable(manageable::Args),
     /// Moves an org to a role mapping (a plan), and shows what changes for its members; with --dry-run only shows it.
     Subscribe(subscribe::Args),
+    /// Creates, lists and archives the API keys of operators.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Lists, adds and removes operators: the people and services that call this API.
+    #[command(subcommand)]
+    Operators(operators::Command),
+    /// Shows who the server takes you for, and what you may do.
+    Whoami(whoami::Args),
+    /// Lets an operator in again if nobody can sign in: creates a key that lasts 24 hours. Needs the database.
+    Recover(recover::Args),
     /// Shows and compares role mappings (plans) of a running server.
     #[command(subcommand)]
     Mappings(mappings::Command),
@@ -105,9 +124,14 @@ pub fn run() -> ExitCode {
             Command::Insights(args) => insights::run(args).await.map_err(Failed::Question),
             Command::Invite(args) => invite::run(args).await,
             Command::Invitations(args) => invitations::run(args).await.map_err(Failed::Question),
+            Command::Log(args) => log::run(args).await.map_err(Failed::Question),
             Command::WhoCan(args) => who_can::run(args).await.map_err(Failed::Question),
             Command::Manageable(args) => manageable::run(args).await.map_err(Failed::Question),
             Command::Subscribe(args) => subscribe::run(args).await,
+            Command::Keys(command) => keys::run(command).await,
+            Command::Operators(command) => operators::run(command).await,
+            Command::Whoami(args) => whoami::run(args).await.map_err(Failed::Question),
+            Command::Recover(args) => recover::run(args).await.map_err(Failed::Server),
             Command::Mappings(command) => mappings::run(command).await.map_err(Failed::Question),
             Command::Bench(args) => bench::run(*args).await,
             Command::BenchEcho(args) => bench::echo::run(args).await.map_err(Failed::Server),

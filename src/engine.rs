@@ -1,6 +1,7 @@
 //! Holds the State of this process, and lets callers wait for a revision (K4).
 
 pub mod activity;
+pub mod denials;
 mod replaced;
 pub mod token;
 
@@ -12,6 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::{Revision, State};
 use activity::Activity;
+use denials::Denials;
 use replaced::Replaced;
 pub use token::Token;
 
@@ -27,6 +29,7 @@ pub struct Published {
 /// See the module.
 pub struct Engine {
     pub activity: Activity,
+    pub denials: Denials,
     store_id: u32,
     current: ArcSwap<Published>,
     replaced: Replaced,
@@ -63,6 +66,7 @@ impl Engine {
         tags.extend(&[revision]);
         Self {
             activity: Activity::default(),
+            denials: Denials::default(),
             store_id,
             tags: Mutex::new(tags),
             newest: watch::Sender::new(revision.number),
@@ -116,6 +120,7 @@ impl Engine {
         *tags = Tags { first: revision.number, tags: VecDeque::from([revision.tag]) };
         self.set(state);
         self.activity.clear();
+        self.denials.forget_places();
         self.newest.send_replace(revision.number);
     }
 

@@ -1,6 +1,10 @@
 //! The API: handlers that convert a request, call one module below, and convert the answer.
 
 pub mod app;
+pub mod authn;
+pub mod authz;
+pub mod caller;
+pub mod caller_limits;
 pub mod codec;
 mod consistency;
 mod convert;
@@ -10,6 +14,7 @@ mod mask;
 pub mod methods;
 mod on_disabled;
 mod page;
+pub mod peer;
 mod read;
 mod services;
 pub mod status;
@@ -34,7 +39,7 @@ pub mod generated {
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("rolecall.v1");
 
 /// The full name of every service, and whether it needs the database.
-pub const SERVICES: [(&str, bool); 12] = [
+pub const SERVICES: [(&str, bool); 14] = [
     ("rolecall.v1.ProjectService", true),
     ("rolecall.v1.PermissionService", true),
     ("rolecall.v1.RoleService", true),
@@ -44,7 +49,9 @@ pub const SERVICES: [(&str, bool); 12] = [
     ("rolecall.v1.MembershipService", true),
     ("rolecall.v1.InvitationService", true),
     ("rolecall.v1.UserService", true),
+    ("rolecall.v1.ApiKeyService", true),
     ("rolecall.v1.InsightsService", true),
+    ("rolecall.v1.AuditService", true),
     ("rolecall.v1.CheckService", false),
     ("rolecall.v1.ServerService", false),
 ];
@@ -78,7 +85,9 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .add_service(service!(membership_service_server::MembershipServiceServer, membership::MembershipApi, BULK))
         .add_service(service!(invitation_service_server::InvitationServiceServer, invitation::InvitationApi, BULK))
         .add_service(service!(user_service_server::UserServiceServer, user::UserApi, PLAIN))
+        .add_service(service!(api_key_service_server::ApiKeyServiceServer, api_key::ApiKeyApi, PLAIN))
         .add_service(service!(insights_service_server::InsightsServiceServer, insights::InsightsApi, PLAIN))
+        .add_service(service!(audit_service_server::AuditServiceServer, audit::AuditApi, PLAIN))
         .add_service(service!(check_service_server::CheckServiceServer, check::CheckApi, BULK))
         .add_service(service!(server_service_server::ServerServiceServer, server::ServerApi, PLAIN))
 }

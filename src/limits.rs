@@ -67,6 +67,8 @@ pub const METADATA_BYTES_MAX: usize = 4_096;
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Bytes of the reason recorded with a write.
 pub const REASON_BYTES_MAX: usize = 1_024;
+/// API keys of an installation, archived ones included (W6).
+pub const API_KEYS_MAX: u64 = 100_000;
 /// Bytes of the actor recorded with a write.
 pub const ACTOR_BYTES_MAX: usize = 256;
 /// Days for which an invitation is valid, unless the request says otherwise (V1).
@@ -107,6 +109,18 @@ pub const ITEM_ERRORS_MAX: usize = 100;
 
 /// Days for which the history of changes is kept, unless configured.
 pub const HISTORY_DAYS: u32 = 400;
+
+/// Different refused calls that one server records in a minute (A1). Further ones are only counted.
+pub const DENIALS_PER_MINUTE_MAX: usize = 100;
+/// Bytes of each text that is recorded of a refused call. A longer text is cut.
+pub const DENIAL_TEXT_BYTES_MAX: usize = 256;
+
+/// Changes that an event of the audit shows. The rest are counted.
+pub const EVENT_CHANGES_MAX: usize = 100;
+/// Bytes of the changes that an event shows. The first may exceed it.
+pub const EVENT_BYTES_MAX: usize = 256 << 10;
+/// Values of one field that an event shows. The rest are counted.
+pub const EVENT_VALUES_MAX: usize = 100;
 
 /// Seconds for which an expired role is kept (B5): 30 days.
 pub const EXPIRED_SECONDS: i64 = 30 * 24 * 60 * 60;
@@ -191,3 +205,20 @@ pub const VIOLATIONS_MAX: usize = 20;
 /// Bytes of the violations in one refusal. The first may exceed it. With the message and their encoding they stay below the
 /// 8 KiB of headers that grpc-java takes.
 pub const VIOLATIONS_BYTES_MAX: usize = 2_048;
+
+/// Bytes of a JWT (W3).
+pub const JWT_BYTES_MAX: usize = 8 << 10;
+/// Verified JWTs that are remembered.
+pub const JWTS_REMEMBERED_MAX: usize = 10_000;
+/// Seconds by which the clock of a JWT's issuer may differ, unless configured.
+pub const JWT_SKEW_SECONDS: u64 = 60;
+/// Seconds by which the clock of a JWT's issuer may differ at most.
+pub const JWT_SKEW_SECONDS_MAX: u64 = 600;
+/// Bytes of one JWKS file.
+pub const JWKS_BYTES_MAX: usize = 1 << 20;
+/// JWKS files in one directory.
+pub const JWKS_FILES_MAX: usize = 100;
+/// Keys of one JWT issuer.
+pub const JWKS_KEYS_MAX: usize = 1_000;
+/// Bits of an RSA key that verifies JWTs. The upper bound is ring's.
+pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;

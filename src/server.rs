@@ -4,10 +4,13 @@ mod accept;
 mod activity;
 mod config;
 mod connection;
+mod denials;
 mod descriptors;
 mod health;
 mod listen;
 pub mod telemetry;
+mod tls;
+pub mod workspace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,25 +22,33 @@ use crate::clock;
 use crate::domain::collections::hash::HashKey;
 use crate::domain::commands::call::SYSTEM;
 use crate::domain::commands::command::CreateProject;
-use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::model::project::{Environment, RoleStructure, WORKSPACE};
 use crate::domain::model::refusal::Noun;
 use crate::domain::model::template::B2B;
 use crate::domain::{Call, Command, ProjectKey, Refusal};
 use crate::engine::Engine;
 use crate::grpc::app::App;
+use crate::grpc::authn::Authentication;
+use crate::grpc::authn::jwt::Verifier;
+use crate::grpc::caller_limits::Callers;
 use crate::grpc::methods::Methods;
 use crate::grpc::turns::Turns;
 use crate::grpc::{DESCRIPTORS, routes};
-use crate::limits::PROBE_BYTES_MAX;
+use crate::limits::{Limits, PROBE_BYTES_MAX};
 use crate::purger;
 use crate::replica;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
-pub use config::{Config, ConnectionLimits};
+pub use config::{Bootstrap, Config, ConnectionLimits, OperatorConfig, TlsFiles};
+pub use connection::Stream;
 pub use listen::{Bound, Listen};
+pub use tls::files::pem_fault;
 
 /// Revisions from before the start whose tags are kept in memory.
 const PAST_REVISIONS: u32 = 65_536;
+
+/// How often to look whether the keys of JWT issuers have changed.
+const JWKS_POLL: Duration = Duration::from_secs(2);
 
 /// Why a server does not start, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +59,27 @@ pub enum StartError {
     AddressInUse(Listen),
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
     Listen(Listen, std::io::Error),
+    #[error(
+        "other machines can reach {address}, and its connections have no {lacks}; {instead}, listen on a loopback address or a \
+         unix socket, or accept the risk with --insecure"
+    )]
+    Unprotected { address: std::net::SocketAddr, lacks: &'static str, instead: &'static str },
+    #[error(transparent)]
+    Tls(#[from] tls::files::TlsError),
     #[error("the default project cannot be created: {0}")]
     FirstWrite(Failure),
+    #[error("the keys of a JWT issuer cannot be read: {0}")]
+    Jwks(String),
+    #[error("the workspace cannot be created: {0}")]
+    Workspace(Failure),
+    #[error(
+        "this store has no operators yet; name a file for the first key with --bootstrap-key-file, or start in a terminal"
+    )]
+    NoBootstrapKey,
+    #[error("no server has ever used this database; name another one, or start a server with `--auth required`")]
+    NoWorkspace,
+    #[error("{0}")]
+    KeyFile(String),
     #[error("no randomness: {0}")]
     Random(getrandom::Error),
     #[error("reflection cannot be served: {0}")]
@@ -61,6 +91,10 @@ pub struct Running {
     pub app: Arc<App>,
     /// Where it listens, with the actual ports in the place of 0.
     pub addresses: Vec<Listen>,
+    /// True if every call needs credentials.
+    pub authentication: bool,
+    /// The key that opens an empty store, if it is to be printed (W9).
+    pub bootstrap_key: Option<String>,
     health: health::Health,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
@@ -69,7 +103,10 @@ pub struct Running {
     purger: JoinHandle<()>,
     expired: JoinHandle<()>,
     activity: JoinHandle<()>,
+    denials: JoinHandle<()>,
     history: Option<JoinHandle<()>>,
+    tls: Option<JoinHandle<()>>,
+    jwks: Option<JoinHandle<()>>,
     writing: JoinHandle<()>,
     drain: Duration,
 }
@@ -82,13 +119,63 @@ pub async fn migrate(database: &str) -> Result<(), StoreError> {
     migrated
 }
 
+/// Lets the operator `bootstrap` in again for 24 hours. Returns the token of its key (W9).
+pub async fn recover(database: &str, reason: &str) -> Result<String, StartError> {
+    let store = Store::open_existing(database).await?;
+    let recovered = async {
+        store.migrate().await?;
+        store.initialize().await?;
+        let engine = Arc::new(load(&store).await?);
+        if engine.load().state.project_keyed(WORKSPACE).is_none() {
+            return Err(StartError::NoWorkspace);
+        }
+        let (writer, writing) = Writer::start(store.clone(), engine.clone(), Limits::default());
+        let opened = workspace::open(&engine, &writer, reason).await.map_err(StartError::Workspace);
+        writer.stop();
+        let _ = writing.await;
+        opened
+    };
+    let recovered = recovered.await;
+    store.close().await;
+    recovered
+}
+
+/// Loads the State, with the tags of recent revisions.
+async fn load(store: &Store) -> Result<Engine, StartError> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(StartError::Random)?;
+    let began = std::time::Instant::now();
+    let state = store.load(HashKey::new(key)).await?;
+    let revision = state.revision().number;
+    let memberships: usize = state.projects().map(|project| project.memberships_len()).sum();
+    tracing::info!(revision, memberships, elapsed = ?began.elapsed(), "loaded");
+    let past = store.newest_revisions(PAST_REVISIONS).await?;
+    Ok(Engine::new(store.store_id().await?, state, &past))
+}
+
 impl Running {
     /// Opens the store, loads the State and listens. Returns once calls are answered.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         // Bind before a long load, so that a port in use is reported at once.
         let bound = bind(&config.listen).await?;
+        let authentication = config.requires_credentials(&bound);
+        if let Some((address, lacks)) = listen::unprotected(&bound, config.tls.is_some(), authentication) {
+            if !config.insecure {
+                let instead =
+                    if lacks.starts_with("TLS") { "give --tls-cert and --tls-key" } else { "remove `--auth off`" };
+                return Err(StartError::Unprotected { address, lacks, instead });
+            }
+            tracing::warn!(%address, "INSECURE: other machines can reach this server, and connections have no {lacks}");
+        }
+        let issuers = config.operators.jwt_issuers.clone();
+        let tokens = match issuers.is_empty() {
+            true => None,
+            false => Some(Arc::new(Verifier::load(issuers).map_err(StartError::Jwks)?)),
+        };
+        let tls = config.tls.as_ref().map(tls::Reloader::new).transpose()?;
         let store = Store::open(&config.database).await?;
-        match Self::serve(&config, store.clone(), bound).await {
+        match Self::serve(&config, store.clone(), bound, tls, Authentication { required: authentication, tokens }).await
+        {
             Ok(running) => Ok(running),
             Err(error) => {
                 store.close().await;
@@ -97,26 +184,32 @@ impl Running {
         }
     }
 
-    async fn serve(config: &Config, store: Store, bound: Vec<Bound>) -> Result<Self, StartError> {
+    async fn serve(
+        config: &Config,
+        store: Store,
+        bound: Vec<Bound>,
+        tls: Option<tls::Reloader>,
+        authentication: Authentication,
+    ) -> Result<Self, StartError> {
         store.migrate().await?;
         store.initialize().await?;
-        let mut key = [0; 16];
-        getrandom::fill(&mut key).map_err(StartError::Random)?;
-        let began = std::time::Instant::now();
-        let state = store.load(HashKey::new(key)).await?;
-        let revision = state.revision().number;
-        let memberships: usize = state.projects().map(|project| project.memberships_len()).sum();
-        tracing::info!(revision, memberships, elapsed = ?began.elapsed(), "loaded");
-
-        let past = store.newest_revisions(PAST_REVISIONS).await?;
-        let engine = Arc::new(Engine::new(store.store_id().await?, state, &past));
+        let engine = Arc::new(load(&store).await?);
         let (writer, writing) = Writer::start(store.clone(), engine.clone(), config.limits);
         default_project(&engine, &writer).await.map_err(StartError::FirstWrite)?;
+        workspace::create(&engine, &writer, config.operators.roles).await.map_err(StartError::Workspace)?;
+        let bootstrap_key = match authentication.required && workspace::is_empty(&engine) {
+            true => bootstrap(&config.operators.bootstrap, &engine, &writer).await?,
+            false => None,
+        };
+        let required = authentication.required;
+        let jwks = authentication.tokens.clone().map(|verifier| tokio::spawn(verifier.watch(JWKS_POLL)));
         let start_time = clock::now();
         let app = Arc::new(App {
             engine: engine.clone(),
             writer,
             store: store.clone(),
+            authentication,
+            callers: Callers::new(config.callers),
             limits: config.limits,
             start_time,
             list_turns: Turns::of_lists(),
@@ -129,6 +222,7 @@ impl Running {
         let purger = tokio::spawn(purger::run(store.clone(), engine.clone(), app.writer.clone()));
         let expired = tokio::spawn(purger::expired::run(engine.clone(), app.writer.clone()));
         let activity = tokio::spawn(activity::run(store.clone(), engine.clone(), app.writer.clone()));
+        let denials = tokio::spawn(denials::run(store.clone(), engine.clone(), app.writer.clone()));
         let history =
             config.history_days.map(|days| tokio::spawn(purger::history::run(store.clone(), app.writer.clone(), days)));
         let follower = tokio::spawn({
@@ -172,7 +266,13 @@ impl Running {
             );
             limits.total = possible;
         }
-        let shared = connection::Shared::new(Methods::new(app.clone(), routes), limits, stop.subscribe());
+        let shared = connection::Shared::new(
+            Methods::new(app.clone(), routes),
+            tls.as_ref().map(|tls| tls.tls.clone()),
+            limits,
+            stop.subscribe(),
+        );
+        let tls = tls.map(|tls| tokio::spawn(tls.run()));
         let connections = Arc::new(accept::Connections::default());
         let mut listeners = JoinSet::new();
         for bound in bound {
@@ -184,6 +284,8 @@ impl Running {
         Ok(Self {
             app,
             addresses,
+            authentication: required,
+            bootstrap_key,
             health,
             stop,
             listeners,
@@ -192,7 +294,10 @@ impl Running {
             purger,
             expired,
             activity,
+            denials,
             history,
+            tls,
+            jwks,
             writing,
             drain: config.drain,
         })
@@ -213,7 +318,10 @@ impl Running {
         self.purger.abort();
         self.expired.abort();
         self.activity.abort();
+        self.denials.abort();
         self.history.inspect(JoinHandle::abort);
+        self.tls.inspect(JoinHandle::abort);
+        self.jwks.inspect(JoinHandle::abort);
         self.app.writer.stop();
         // Finish a started write: its caller may not have an answer yet. Give up if the database does not answer.
         let app = self.app;
@@ -221,6 +329,9 @@ impl Running {
             let _ = self.writing.await;
             if let Err(error) = activity::write(&app.store, &app.engine, &app.writer).await {
                 tracing::warn!(%error, "the latest activity of orgs is lost: it cannot be stored");
+            }
+            if let Err(error) = denials::write(&app.store, &app.engine, &app.writer).await {
+                tracing::warn!(%error, "the latest refused calls are lost: they cannot be stored");
             }
             app.store.clone().close().await;
         };
@@ -240,6 +351,23 @@ async fn bind(listen: &[Listen]) -> Result<Vec<Bound>, StartError> {
         })?);
     }
     Ok(bound)
+}
+
+/// Creates the key with which the first operator signs in. Returns it if it is to be printed (W9).
+async fn bootstrap(to: &Bootstrap, engine: &Engine, writer: &Writer) -> Result<Option<String>, StartError> {
+    let token = async {
+        let opened = workspace::open(engine, writer, "the store has no operators").await;
+        opened.map_err(StartError::Workspace)
+    };
+    match to {
+        Bootstrap::None => Err(StartError::NoBootstrapKey),
+        Bootstrap::Terminal => Ok(Some(token.await?)),
+        Bootstrap::File(path) => {
+            workspace::write_token(path, token, StartError::KeyFile).await?;
+            tracing::warn!(path = %path.display(), "the key of the operator `bootstrap` is in this file; it lasts 24 hours");
+            Ok(None)
+        }
+    }
 }
 
 /// Creates the project `default` at the first start of a store (P2).

@@ -25,9 +25,17 @@ pub mod resource;
 
 pub use consistency::Consistency;
 pub use outcome::outcome;
+pub use prost_types::Timestamp;
 pub use resource::{
-    access, invitation, member, member_role, org, org_domain, permission, project, role, role_mapping, subscription,
-    timestamp, user,
+    access, api_key, invitation, member, member_role, org, org_domain, permission, project, role, role_mapping,
+    subscription, timestamp, user,
 };
 pub use rolecall::storage::v1 as storage;
 pub use rolecall::v1::*;
+
+/// Shows no token.
+impl std::fmt::Debug for CreateApiKeyResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreateApiKeyResponse").field("api_key", &self.api_key).finish_non_exhaustive()
+    }
+}

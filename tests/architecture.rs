@@ -31,7 +31,7 @@ const MODULES: [(&str, &[&str]); 13] = [
 const DOMAIN_LAYERS: [&str; 6] = ["collections", "model", "state", "rules", "impact", "commands"];
 
 /// An outside crate, and the modules that may use it.
-const OUTSIDE: [(&str, &[&str]); 13] = [
+const OUTSIDE: [(&str, &[&str]); 16] = [
     ("tonic", &["grpc", "server", "cli"]),
     ("tonic_health", &["grpc", "server", "cli"]),
     ("tonic_prost", &["grpc", "server"]),
@@ -45,6 +45,9 @@ const OUTSIDE: [(&str, &[&str]); 13] = [
     ("sqlx", &["store"]),
     ("rolecall_migrations", &["store"]),
     ("clap", &["cli"]),
+    ("tokio_rustls", &["server", "cli"]),
+    ("rustls_native_certs", &["cli"]),
+    ("x509_parser", &["server"]),
 ];
 
 /// Words that no file of `domain` contains: it does not wait, lock, log or read a clock.

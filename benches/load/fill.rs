@@ -1,8 +1,6 @@
 //! Fills a database with memberships by SQL, which is much faster than calls.
 
-use std::time::Duration;
-
-use rolecall::server::{Config, ConnectionLimits, Running};
+use rolecall::server::{Config, Running};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 
 const ORG_MEMBERS: u64 = 100;
@@ -45,15 +43,7 @@ const POSTGRES: Dialect = Dialect {
 /// Fills an empty database. Does nothing with one that has memberships.
 pub async fn fill(url: &str, memberships: u64) {
     // A first start makes the tables and the project `default`.
-    let config = Config {
-        database: url.into(),
-        listen: Vec::new(),
-        limits: Default::default(),
-        connections: ConnectionLimits::default(),
-        history_days: None,
-        drain: Duration::from_secs(1),
-    };
-    Running::start(config).await.unwrap().stop().await;
+    Running::start(Config::new(url, Vec::new())).await.unwrap().stop().await;
     let sqlite = url.starts_with("sqlite:");
     let db = Database::connect(sea_orm::ConnectOptions::new(url).max_connections(1).sqlx_logging(false).to_owned());
     let db = db.await.unwrap();
@@ -113,8 +103,9 @@ pub async fn fill(url: &str, memberships: u64) {
     run(
         &db,
         &format!(
-            r#"INSERT INTO commits (revision, tag, "at", kind, actor, reason, digest)
-        SELECT head.revision + n, {random}, head."at" + n, 'fill', 'system', '', 0 FROM head, {} ORDER BY n"#,
+            r#"INSERT INTO commits (revision, tag, "at", kind, actor, reason, digest, project,
+            shown_changes)
+        SELECT head.revision + n, {random}, head."at" + n, 'fill', 'system', '', 0, 1, 0 FROM head, {} ORDER BY n"#,
             series(COMMITS.into())
         ),
     )

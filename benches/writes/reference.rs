@@ -109,10 +109,13 @@ tables! {
         at: i64,
         kind: String,
         actor: String,
+        key_id: Option<String>,
         reason: String,
         request_id: Option<String>,
         acting_user: Option<String>,
         digest: i64,
+        project: i64,
+        shown_changes: i64,
     }
     Change "changes" {
         revision: i64,
@@ -121,6 +124,7 @@ tables! {
         org: Option<i64>,
         user_id: Option<String>,
         noun: i16,
+        object: Option<i64>,
         payload: Vec<u8>,
     }
     Membership "memberships" {

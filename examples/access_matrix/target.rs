@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rolecall::limits::Limits;
-use rolecall::server::{Config, ConnectionLimits, Listen, Running};
+use rolecall::server::{Config, Listen, Running};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
@@ -73,14 +72,7 @@ impl Target {
             .enable_all()
             .build()
             .map_err(|error| format!("the runtime cannot start: {error}"))?;
-        let config = Config {
-            database,
-            listen: vec![Listen::Tcp("127.0.0.1:0".into())],
-            limits: Limits::default(),
-            connections: ConnectionLimits::default(),
-            history_days: None,
-            drain: Duration::from_secs(5),
-        };
+        let config = Config::new(database, vec![Listen::Tcp("127.0.0.1:0".into())]);
         let running = runtime.block_on(Running::start(config)).map_err(|error| error.to_string())?;
         let kind = if folder.is_some() { "a temporary SQLite file" } else { "the given database" };
         let description =

@@ -54,7 +54,12 @@ impl MigrationTrait for Migration {
         // Without the condition, lists of a mapping's orgs would read every org that was ever deleted.
         let columns = &["project", "role_mapping", "org_id"];
         let mut subscribers = index(columns).name("orgs_by_role_mapping").table("orgs").to_owned();
-        manager.create_index(subscribers.and_where(exists()).to_owned()).await
+        manager.create_index(subscribers.and_where(exists()).to_owned()).await?;
+        for (name, column, columns) in OF_SOME_CHANGES {
+            let mut of_some = index(columns).name(name).table("changes").to_owned();
+            manager.create_index(of_some.and_where(Expr::col(column).is_not_null()).to_owned()).await?;
+        }
+        Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -66,8 +71,10 @@ impl MigrationTrait for Migration {
     }
 }
 
-const INDEXES: [(&str, &str, &[&str]); 10] = [
-    ("changes_by_object", "changes", &["project", "org", "user_id", "revision"]),
+const INDEXES: [(&str, &str, &[&str]); 12] = [
+    ("commits_by_project", "commits", &["project", "revision"]),
+    ("changes_by_member", "changes", &["project", "org", "user_id", "revision"]),
+    ("denials_by_project", "denials", &["project", "revision", "id"]),
     ("requests_by_age", "requests", &["used_at"]),
     ("role_set_roles_by_role", "role_set_roles", &["project", "role", "role_set"]),
     ("grants_by_permission", "grants", &["project", "permission", "role_mapping"]),
@@ -77,6 +84,13 @@ const INDEXES: [(&str, &str, &[&str]); 10] = [
     ("invitations_by_age", "invitations", &["settled_at"]),
     ("org_domains_by_domain", "org_domains", &["project", "domain", "org"]),
     ("aliases_by_object", "aliases", &["project", "noun", "id"]),
+];
+
+/// Indexes of the changes that have this column.
+const OF_SOME_CHANGES: [(&str, &str, &[&str]); 3] = [
+    ("changes_by_org", "org", &["project", "org", "revision"]),
+    ("changes_by_user", "user_id", &["project", "user_id", "revision"]),
+    ("changes_by_object", "object", &["project", "noun", "object", "revision"]),
 ];
 
 const UNIQUE: [(&str, &str, &[&str]); 3] = [
@@ -96,8 +110,8 @@ fn tables(database: DbBackend) -> Vec<NewTable> {
     history(database).into_iter().chain(catalogue(database)).chain(members(database)).collect()
 }
 
-/// The commits, their changes, and the remembered outcomes.
-fn history(database: DbBackend) -> [NewTable; 4] {
+/// The commits, their changes, the remembered outcomes, and the refused calls.
+fn history(database: DbBackend) -> [NewTable; 5] {
     let text = |name| text(database, name);
     [
         // One row: the newest revision. Every writer locks it first, which puts all writes to a store in one order.
@@ -106,11 +120,18 @@ fn history(database: DbBackend) -> [NewTable; 4] {
             .columns([number("floor")]),
         table("commits", &["revision"])
             .columns([number("revision"), number("tag"), number("at"), text("kind"), text("actor"), text("reason")])
-            .columns([optional(text("request_id")), optional(text("acting_user")), number("digest")])
+            .columns([optional(text("key_id")), optional(text("request_id")), optional(text("acting_user"))])
+            .columns([number("digest"), number("project"), number("shown_changes")])
             .clustered(),
         table("changes", &["revision", "seq"])
             .columns([number("revision"), number("seq"), number("project"), optional(number("org"))])
-            .columns([optional(text("user_id")), small("noun"), bytes("payload")])
+            .columns([optional(text("user_id")), small("noun"), optional(number("object")), bytes("payload")])
+            .clustered(),
+        // `revision` is the newest commit at the time when the row was written. With `id` it is the place among the events.
+        table("denials", &["revision", "id"])
+            .columns([number("revision"), number("id"), number("at"), text("kind"), text("actor"), text("key_id")])
+            .columns([text("project"), text("org_id"), text("acting_user"), text("reason")])
+            .columns([text("missing_permission"), number("count")])
             .clustered(),
         table("requests", &["caller", "project", "request_id"])
             .columns([text("caller"), text("project"), text("request_id"), bytes("fingerprint"), number("revision")])
@@ -163,7 +184,7 @@ fn catalogue(database: DbBackend) -> [NewTable; 10] {
 }
 
 /// Orgs with their members, invitations and e-mail domains, and blocked users.
-fn members(database: DbBackend) -> [NewTable; 10] {
+fn members(database: DbBackend) -> [NewTable; 11] {
     let text = |name| text(database, name);
     [
         table("orgs", &["project", "no"])
@@ -194,6 +215,11 @@ fn members(database: DbBackend) -> [NewTable; 10] {
         table("blocked_users", &["project", "user_id"])
             .columns([number("project"), text("user_id"), number("block_time")])
             .clustered(),
+        table("api_keys", &["project", "id"])
+            .columns([number("project"), number("id"), bytes("hash"), text("display_name"), text("operator")])
+            .columns([small("environment"), flag("checks_only"), flag("acting_user_required"), flag("no_activity")])
+            .columns([optional(number("scope_project")), optional(number("scope_org")), text("creator")])
+            .columns([number("create_time"), optional(number("expire_time")), optional(number("archive_time"))]),
         table("org_domains", &["project", "org", "domain"])
             .columns([number("project"), number("org"), text("domain"), optional(number("role_set"))])
             .columns([flag("verified"), flag("apply_to_existing")])

@@ -16,18 +16,24 @@ pub trait Answer: Serialize {
     fn text(&self) -> String;
 }
 
-/// Prints an answer. Removes colours and trailing blanks if the standard output takes no colours.
+/// Prints an answer as text or JSON.
 pub fn print(answer: &impl Answer, json: bool) -> Result<(), Trouble> {
-    let text = if json { as_json(answer)? } else { answer.text() };
+    write(&if json { as_json(answer)? } else { answer.text() }).map(|_| ())
+}
+
+/// Prints a text. Removes colours and trailing blanks if the standard output takes no colours. Returns false if nobody reads
+/// it any more.
+pub fn write(text: &str) -> Result<bool, Trouble> {
     let choice = AutoStream::choice(&io::stdout());
-    let text = if choice == ColorChoice::Never { plain_lines(&text) } else { text };
+    let text = if choice == ColorChoice::Never { plain_lines(text) } else { text.into() };
     let mut out = AutoStream::new(io::stdout(), choice).lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // A reader such as `head` closes the pipe after the first lines.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
             Err(Trouble::new(format!("the answer cannot be written: {error}"), "check where the output goes"))
         }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
     }
 }
 

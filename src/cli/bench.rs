@@ -21,7 +21,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::answer;
-use super::connect::connect;
+use super::connect::Remote;
+use super::connect::tls::TlsArgs;
+use super::key::KeyArgs;
 use super::trouble::{Failed, Trouble};
 use crate::server::Listen;
 use crate::wire::frame::HEADER_BYTES;
@@ -127,6 +129,12 @@ pub struct Args {
     #[arg(long, visible_alias = "address", value_name = "ADDRESS")]
     server: Option<Listen>,
 
+    #[command(flatten)]
+    tls: TlsArgs,
+
+    #[command(flatten)]
+    key: KeyArgs,
+
     /// The process of the running server on this machine, whose CPU time then counts.
     #[arg(long, requires = "server")]
     pid: Option<u32>,
@@ -215,7 +223,7 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
     };
     let (own, place, pid) = match &args.server {
         Some(address) => {
-            let place = place(address, project).await?;
+            let place = place(Remote::new(address.clone(), &args.tls)?.with_key(&args.key)?, project).await?;
             report.loaded(load(&place, workload).await?);
             (None, place, args.pid)
         }
@@ -225,13 +233,13 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
             let database = named.unwrap_or_else(temporary);
             let listen = listen(args, folder.path(), "rolecall");
             let server = Server::serve(&database, &listen).await?;
-            report.loaded(load(&place(&server.address, project).await?, workload).await?);
+            report.loaded(load(&place(own(&server), project).await?, workload).await?);
             report.resident_bytes_after_load = process::resident_bytes(server.pid());
             server.stop().await;
             // Measures what a server is after a start, and not what loading left behind.
             let server = Server::serve(&database, &listen).await?;
             report.started(&server);
-            let place = place(&server.address, project).await?;
+            let place = place(own(&server), project).await?;
             let pid = server.pid();
             (Some(server), place, Some(pid))
         }
@@ -243,7 +251,7 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
             Mode::Check => 16,
         };
         let in_flight = args.in_flight.unwrap_or(default).into();
-        let target = Target { address: place.address.clone(), pid, connections: args.connections.into(), in_flight };
+        let target = Target { remote: place.remote.clone(), pid, connections: args.connections.into(), in_flight };
         report.calls.push(measure_mode(args, workload, &place, &target, &requests, folder.path()).await?);
     }
     if let Some(own) = own {
@@ -265,9 +273,12 @@ impl WorkloadReport {
     }
 }
 
-async fn place(address: &Listen, project: &str) -> Result<Place, Trouble> {
-    let channel = connect(address).await.map_err(|why| Trouble::new(why, "start it with `rolecall serve`"))?;
-    Ok(Place { channel, address: address.clone(), project: project.into() })
+async fn place(remote: Remote, project: &str) -> Result<Place, Trouble> {
+    Ok(Place { channel: remote.connect().await?, remote, project: project.into() })
+}
+
+fn own(server: &Server) -> Remote {
+    Remote::without_tls(server.address.clone())
 }
 
 /// Returns where a started server listens.
@@ -305,7 +316,7 @@ async fn measure_mode(
         progress.set_message(format!("{}: round {round} of {}", requests.mode.name(), args.rounds));
         ours.push(measure(target, &requests.calls, length).await?);
         if let Some(echo) = &echo {
-            let target = Target { address: echo.address.clone(), pid: Some(echo.pid()), ..target.clone() };
+            let target = Target { remote: own(echo), pid: Some(echo.pid()), ..target.clone() };
             echoes.push(measure(&target, &requests.calls, length).await?);
         }
         if let Some(writer) = &mut writer {

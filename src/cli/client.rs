@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt;
 
 use super::answer::{self, Answer};
-use super::connect::connect;
+use super::connect::Remote;
+use super::connect::tls::TlsArgs;
+use super::key::{KeyArgs, Transport};
 use super::progress::Progress;
 use super::shell;
 use super::table::plain;
-use super::trouble::Trouble;
+use super::trouble::{Failed, Trouble};
 use crate::server::Listen;
 use crate::wire::ErrorReason;
 
@@ -35,6 +36,9 @@ pub struct ServerArgs {
     #[arg(long, env = SERVER, value_name = "ADDRESS")]
     server: Option<Listen>,
 
+    #[command(flatten)]
+    key: KeyArgs,
+
     /// Seconds to wait for each answer.
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     timeout: u64,
@@ -42,6 +46,9 @@ pub struct ServerArgs {
     /// Prints JSON and nothing else.
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl ServerArgs {
@@ -56,6 +63,8 @@ impl ServerArgs {
         if let Some(server) = self.server.as_ref().filter(|server| from_environment.as_ref() != Some(*server)) {
             flags.extend(shell::flag("--server", &server.to_string()));
         }
+        flags.extend(self.tls.repeated());
+        flags.extend(self.key.repeated());
         flags
     }
 }
@@ -69,7 +78,7 @@ pub struct Page<T> {
 
 /// A connection to the server that the arguments name.
 pub struct Client {
-    channel: Channel,
+    channel: Transport,
     address: Listen,
     project: String,
     timeout: Duration,
@@ -83,19 +92,23 @@ impl Client {
             None => listen_address(std::env::var(LISTEN).ok().as_deref())?,
         };
         let timeout = Duration::from_secs(args.timeout);
-        let connected = tokio::time::timeout(timeout, connect(&address)).await;
-        let channel = connected
-            .map_err(|_| no_answer(&address, timeout))?
-            .map_err(|why| Trouble::new(why, "start one with `rolecall serve`, or give its address with --server"))?;
+        let remote = Remote::new(address.clone(), &args.tls)?.with_key(&args.key)?;
+        let connected = tokio::time::timeout(timeout, remote.connect()).await;
+        let channel = connected.map_err(|_| no_answer(&address, timeout))??;
         Ok(Self { channel, address, project: args.project, timeout, json: args.json })
     }
 
-    pub fn channel(&self) -> Channel {
+    pub fn channel(&self) -> Transport {
         self.channel.clone()
     }
 
     pub fn project(&self) -> String {
         self.project.clone()
+    }
+
+    /// Whether to print JSON and nothing else.
+    pub fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Waits for an answer until the timeout.
@@ -112,6 +125,18 @@ impl Client {
             Ok(answered) => Ok(answered.map(Response::into_inner)),
             Err(_) => Err(no_answer(&self.address, self.timeout)),
         }
+    }
+
+    /// Waits for the answer to a write until the timeout. Tells a refusal, after which nothing was changed, from other errors.
+    pub async fn write<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Failed> {
+        let status = match self.call(call).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(status)) => status,
+            Err(trouble) => return Err(trouble.of_a_write(false).into()),
+        };
+        let trouble = self.trouble(&status);
+        let refused = [Code::AlreadyExists, Code::FailedPrecondition, Code::PermissionDenied];
+        Err(if refused.contains(&status.code()) { Failed::Refused(trouble) } else { trouble.into() })
     }
 
     pub fn trouble(&self, status: &Status) -> Trouble {
@@ -198,6 +223,16 @@ fn next(reason: &str) -> &'static str {
         Some(ErrorReason::PermissionNotFound) => "`rolecall mappings show NAME` shows the permissions that roles have",
         Some(ErrorReason::RoleNotFound) => "`rolecall mappings show NAME` shows the roles of the project",
         Some(ErrorReason::RoleMappingNotFound) => "`rolecall mappings list` shows the role mappings of the project",
+        Some(ErrorReason::CredentialsMissing) => {
+            "give an API key in ROLECALL_KEY, or in a file with --key-file; `rolecall keys create` creates one"
+        }
+        Some(
+            ErrorReason::CredentialsMalformed
+            | ErrorReason::ApiKeyUnknown
+            | ErrorReason::ApiKeyArchived
+            | ErrorReason::ApiKeyExpired,
+        ) => "check ROLECALL_KEY or --key-file; if no key works any more, `rolecall recover` creates one",
+        Some(ErrorReason::OperatorPermissionMissing) => "`rolecall whoami` shows your roles and permissions",
         Some(ErrorReason::UnknownMethod) => {
             "the server is of another version; use the `rolecall` that it was started with"
         }

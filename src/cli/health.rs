@@ -6,7 +6,9 @@ use clap::Parser;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
-use super::connect::connect;
+use super::connect::Remote;
+use super::connect::tls::TlsArgs;
+use super::trouble::Trouble;
 use crate::server::Listen;
 
 #[derive(Parser)]
@@ -22,11 +24,15 @@ pub struct Args {
     /// Seconds to wait for the answer.
     #[arg(long, default_value_t = 3, value_name = "SECONDS")]
     timeout: u64,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 pub async fn run(args: Args) -> Result<(), String> {
     let address = args.address.first().ok_or("no address to ask; set --address")?;
-    let asked = ask(address, &args.service);
+    let remote = Remote::new(address.clone(), &args.tls).map_err(Trouble::line)?;
+    let asked = ask(&remote, &args.service);
     let status = tokio::time::timeout(Duration::from_secs(args.timeout), asked).await;
     match status.map_err(|_| format!("{address} did not answer within {} s", args.timeout))? {
         Ok(()) => {
@@ -38,8 +44,9 @@ pub async fn run(args: Args) -> Result<(), String> {
 }
 
 /// Asks a server whether a service serves.
-async fn ask(address: &Listen, service: &str) -> Result<(), String> {
-    let channel = connect(address).await?;
+async fn ask(remote: &Remote, service: &str) -> Result<(), String> {
+    let address = &remote.address;
+    let channel = remote.connect().await.map_err(Trouble::line)?;
     let request = HealthCheckRequest { service: service.into() };
     let answer = HealthClient::new(channel).check(request).await;
     let answer = answer.map_err(|status| format!("{address} answers {:?}: {}", status.code(), status.message()))?;

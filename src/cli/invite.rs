@@ -2,10 +2,10 @@
 
 use clap::Parser;
 use serde::Serialize;
-use tonic::Code;
 
 use super::answer::Answer;
 use super::client::{Client, ServerArgs};
+use super::duration::seconds;
 use super::invitations::expiry;
 use super::table::{names, plain};
 use super::trouble::Failed;
@@ -78,15 +78,7 @@ pub async fn run(args: Args) -> Result<(), Failed> {
         acting_user_id: args.acting_user_id.unwrap_or_default(),
         ..Default::default()
     };
-    let answer = match client.call(InvitationServiceClient::new(client.channel()).create_invitation(request)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(status)) => {
-            let trouble = client.trouble(&status);
-            let refused = [Code::AlreadyExists, Code::FailedPrecondition, Code::PermissionDenied];
-            return Err(if refused.contains(&status.code()) { Failed::Refused(trouble) } else { trouble.into() });
-        }
-        Err(trouble) => return Err(trouble.of_a_write(false).into()),
-    };
+    let answer = client.write(InvitationServiceClient::new(client.channel()).create_invitation(request)).await?;
     let invitation = answer.invitation.unwrap_or_default();
     Ok(client.show(&Invited { project: client.project(), invitation, revision: answer.revision })?)
 }
@@ -98,36 +90,5 @@ impl Answer for Invited {
         let expiry = expiry(&self.invitation);
         let bold = anstyle::Style::new().bold();
         format!("{bold}Invited {email} to {org} as {roles}, until {expiry}.{bold:#}\ninvitation_id {invitation_id}\n")
-    }
-}
-
-/// Reads a time like `7d`: a number and one of the units d, h, m and s. Returns the seconds.
-fn seconds(text: &str) -> Result<i64, String> {
-    let malformed = || "must be a number and a unit, for example `7d`, `12h`, `30m` or `90s`".to_string();
-    let at = text.len().checked_sub(1).filter(|&at| text.is_char_boundary(at)).ok_or_else(malformed)?;
-    let (number, unit) = text.split_at(at);
-    let unit_seconds = match unit {
-        "d" => 24 * 60 * 60,
-        "h" => 60 * 60,
-        "m" => 60,
-        "s" => 1,
-        _ => return Err(malformed()),
-    };
-    let number: u32 = number.parse().map_err(|_| malformed())?;
-    Ok(i64::from(number) * unit_seconds)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_has_a_number_and_a_unit() {
-        for (text, expected) in [("7d", 604_800), ("12h", 43_200), ("30m", 1_800), ("90s", 90)] {
-            assert_eq!(seconds(text), Ok(expected));
-        }
-        for malformed in ["", "7", "d", "-7d", "7 d", "7w", "1.5h", "7d2h", "99999999999d", "7µ"] {
-            assert!(seconds(malformed).is_err(), "{malformed}");
-        }
     }
 }

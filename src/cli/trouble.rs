@@ -17,6 +17,11 @@ impl Trouble {
         Self { what: what.into(), next: next.into() }
     }
 
+    /// Returns the trouble as one line.
+    pub fn line(self) -> String {
+        format!("{}; {}", self.what, self.next)
+    }
+
     /// Replaces what to do if a server did not answer a write: it may have done it.
     pub fn of_a_write(self, dry_run: bool) -> Self {
         let next = "it may be done: look before you try again; --timeout sets how long to wait";

@@ -8,11 +8,14 @@ use crate::domain::commands::command::{
 };
 use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::invitation::InvitationId;
+use crate::domain::model::project::WORKSPACE;
 use crate::domain::state::invitation::Invitation;
 use crate::domain::{Call, OrgId, PermissionName, Project, ProjectKey, RoleMappingName, RoleName, State, Time, UserId};
 
-/// The revision of a store after its first start, which creates the project `default`.
-const FIRST_START: u64 = 1;
+/// The revision of a store after its first start, which creates the project `default` and the workspace with its org.
+const FIRST_START: u64 = 3;
+/// The commits that give `bootstrap` its role and its key.
+const BOOTSTRAP_COMMITS: u64 = 2;
 
 /// The permissions that the product checks.
 pub const PERMISSIONS: [(&str, &str); 6] = [
@@ -86,7 +89,9 @@ pub fn steps_done(state: &State, now: Time) -> Option<usize> {
     let project = state.project(&ProjectKey::default_project())?;
     let script = script(now);
     let done = script.iter().take_while(|step| (step.left_trace)(project)).count();
-    let untouched = state.revision().number == FIRST_START + done as u64;
+    let has_keys = state.project_keyed(WORKSPACE).is_some_and(|workspace| !workspace.api_keys.is_empty());
+    let first_start = FIRST_START + if has_keys { BOOTSTRAP_COMMITS } else { 0 };
+    let untouched = state.revision().number == first_start + done as u64;
     (untouched && done < script.len()).then_some(done)
 }
 
@@ -300,7 +305,10 @@ mod tests {
             template: &B2B,
             owner_role: None,
         });
-        written(&State::new(HashKey::new([5; 16])), &command, &Call::plain("demo", ""))
+        let mut state = written(&State::new(HashKey::new([5; 16])), &command, &Call::plain("demo", ""));
+        // The workspace does not matter here.
+        state.set_revision(Revision { number: FIRST_START, ..state.revision() });
+        state
     }
 
     #[test]

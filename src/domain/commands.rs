@@ -1,6 +1,7 @@
 //! Commands, and how each is decided: it is refused, or becomes changes and an outcome.
 
 pub mod alias;
+pub mod api_key;
 pub mod call;
 pub mod command;
 pub mod decide;
@@ -25,3 +26,4 @@ pub mod role_mapping;
 pub mod role_set;
 pub mod subscription;
 pub mod user;
+pub mod workspace;

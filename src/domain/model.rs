@@ -1,8 +1,10 @@
 //! Ids, names, time, refusals, and the record of every noun.
 
+pub mod api_key;
 pub mod decision;
 pub mod email;
 pub mod etag;
+pub mod event;
 pub mod fallback;
 pub mod id;
 pub mod invitation;

@@ -2,10 +2,12 @@
 
 pub mod access;
 pub mod activity;
+pub mod api_key;
 pub mod check;
 pub mod check_batch;
 pub mod decision_row;
 pub mod delegation;
+pub mod event;
 pub mod expired;
 pub mod insights;
 pub mod invitation;
@@ -21,3 +23,4 @@ pub mod suggestions;
 pub mod usage;
 pub mod viewer;
 pub mod visibility;
+pub mod workspace;

@@ -1,5 +1,6 @@
 //! The state of all projects at one revision, as a value: cloning is cheap, and an edit copies only what it touches.
 
+pub mod api_key;
 pub mod apply;
 pub mod change;
 pub mod decision_rows;

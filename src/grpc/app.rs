@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tonic::Status;
 
+use super::authn::Authentication;
+use super::caller_limits::Callers;
 use super::status;
 use super::turns::{Turn, Turns};
 use crate::domain::model::id::ProjectId;
@@ -20,6 +22,8 @@ pub struct App {
     pub engine: Arc<Engine>,
     pub writer: Arc<Writer>,
     pub store: Store,
+    pub authentication: Authentication,
+    pub callers: Callers,
     pub limits: Limits,
     pub start_time: Time,
     pub list_turns: Turns,

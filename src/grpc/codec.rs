@@ -13,6 +13,7 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf};
 use tonic_prost::ProstEncoder;
 
+use super::authz::{Authorized, authorize};
 use super::layers::calls::take_for_decoding;
 use super::{fields, status};
 use crate::limits::{
@@ -54,7 +55,7 @@ impl<T, U> Default for Codec<T, U> {
 impl<T, U> tonic::codec::Codec for Codec<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Name + Default + Send + 'static,
+    U: Message + Name + Default + Authorized + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
@@ -70,7 +71,7 @@ where
     }
 }
 
-impl<U: Message + Name + Default> tonic::codec::Decoder for Decoder<U> {
+impl<U: Message + Name + Default + Authorized> tonic::codec::Decoder for Decoder<U> {
     type Item = U;
     type Error = Status;
 
@@ -87,13 +88,13 @@ static LARGE: Mutex<()> = Mutex::new(());
 static LARGE_TURNS: Semaphore = Semaphore::const_new(LARGE_REQUESTS_MAX);
 
 /// Decodes a request that is in one chunk.
-pub fn decode<U: Message + Name + Default>(buf: &mut impl Buf) -> Result<U, Status> {
+pub fn decode<U: Message + Name + Default + Authorized>(buf: &mut impl Buf) -> Result<U, Status> {
     let (bytes, bytes_max) = (buf.remaining(), bytes_max(U::NAME));
     if bytes > bytes_max {
         return Err(status::too_large(&format!("the request has {bytes} bytes; {bytes_max} are allowed")));
     }
     if U::NAME == BatchCheckBody::NAME {
-        // Its handler reads it in place, and takes what it needs.
+        // Its handler reads it in place, takes what it needs, and authorizes it.
         return U::decode(buf).map_err(|error| status::malformed(&error.to_string()));
     }
     if bytes > LARGE_BYTES && can_block_in_place() {
@@ -115,7 +116,7 @@ pub fn can_block_in_place() -> bool {
     Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
-fn decode_fields<U: Message + Name + Default>(buf: &mut impl Buf) -> Result<U, Status> {
+fn decode_fields<U: Message + Name + Default + Authorized>(buf: &mut impl Buf) -> Result<U, Status> {
     let bytes = buf.remaining();
     let memory = if bytes <= SMALL_REQUEST_BYTES {
         // The shortest field has two bytes.
@@ -132,7 +133,9 @@ fn decode_fields<U: Message + Name + Default>(buf: &mut impl Buf) -> Result<U, S
         bytes + fields.all * FIELD_BYTES
     };
     take_for_decoding(memory)?;
-    U::decode(buf).map_err(|error| status::malformed(&error.to_string()))
+    let request = U::decode(buf).map_err(|error| status::malformed(&error.to_string()))?;
+    authorize(&request)?;
+    Ok(request)
 }
 
 fn bytes_max(request: &str) -> usize {
@@ -149,6 +152,7 @@ mod tests {
     use tonic::codec::Streaming;
 
     use super::*;
+    use crate::grpc::layers::calls::as_local;
     use crate::wire;
 
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -163,7 +167,7 @@ mod tests {
         let body = Full::new(prost::bytes::Bytes::from(body));
         let decoder = Decoder::<wire::BatchWriteMembersRequest>(PhantomData);
         let mut requests = Streaming::new_request(decoder, body, None, None);
-        runtime.spawn(async move { decoded.send(requests.message().await.map(|_| ())) });
+        runtime.spawn(as_local(async move { decoded.send(requests.message().await.map(|_| ())) }));
     }
 
     fn next(decoded: &Receiver<Result<(), Status>>) -> Result<(), Status> {

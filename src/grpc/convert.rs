@@ -27,6 +27,11 @@ pub fn user_id(text: &str) -> Result<UserId, Status> {
     user("user_id", text)
 }
 
+/// Reads an org id other than the field `org_id`.
+pub fn org(field: &str, text: &str) -> Result<OrgId, Status> {
+    named(field, text, OrgId::parse)
+}
+
 /// Reads a user id other than the field `user_id`.
 pub fn user(field: &str, text: &str) -> Result<UserId, Status> {
     named(field, text, UserId::parse)

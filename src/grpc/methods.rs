@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body::{Body as _, Frame};
 use prost::{Message, Name};
@@ -17,27 +18,42 @@ use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
 use tonic::service::Routes;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tower::Service;
 
 use super::app::App;
+use super::authn::{self, Unknown};
+use super::authz::Authorized;
+use super::caller::Access;
 use super::codec;
 use super::layers::bounded::{Answer, RequestBody};
+use super::layers::calls::set_access;
 use super::layers::deadline::Deadline;
 use super::layers::error_details::with_details;
+use super::peer::Peer;
 use super::services::{batch_check, check};
+use super::status::{self, NAMELESS};
+use crate::clock;
+use crate::domain::commands::call::SYSTEM;
+use crate::domain::{Call, Command};
 use crate::limits::BULK_REQUEST_BYTES_MAX;
 use crate::wire::batch_check::BatchCheckBody;
 use crate::wire::frame::{HEADER_BYTES, frame};
+use crate::writer::Failure;
 
 /// Messages below this are copied. Copying takes less than 1 % of the time of their checks.
 const COPIED_BYTES: usize = 64 << 10;
+
+/// The methods that need a known caller. Health and reflection need none (W2.a).
+const AUTHENTICATED: &str = "/rolecall.";
 
 /// Every method of a server.
 #[derive(Clone)]
 pub struct Methods {
     app: Arc<App>,
     routes: Routes,
+    /// The client of the connection.
+    pub peer: Arc<Peer>,
 }
 
 /// The future of [`Methods`].
@@ -45,7 +61,12 @@ pub type AnswerFuture = Pin<Box<dyn Future<Output = Result<http::Response<Answer
 
 impl Methods {
     pub fn new(app: Arc<App>, routes: Routes) -> Self {
-        Self { app, routes: routes.prepare() }
+        Self { app, routes: routes.prepare(), peer: Arc::default() }
+    }
+
+    /// Returns the methods for the calls of one connection.
+    pub fn of(self, peer: Peer) -> Self {
+        Self { peer: Arc::new(peer), ..self }
     }
 }
 
@@ -78,12 +99,53 @@ where
 }
 
 impl Methods {
+    /// Finds out who makes the current call. The body of a request is read only for known callers.
+    fn authenticate(&self, headers: &HeaderMap) -> Result<(), Unknown> {
+        let published = self.app.engine.load();
+        let now = clock::now();
+        let caller = self.app.authentication.caller(&published.state, headers, &self.peer, now)?;
+        let in_flight = self.app.callers.admit(&caller, now)?;
+        set_access(Access { caller, engine: self.app.engine.clone(), in_flight });
+        Ok(())
+    }
+
+    /// Makes a caller an operator whose e-mail domain the workspace lists (W4), and authenticates the call again.
+    async fn provision(&self, unknown: Unknown, headers: &HeaderMap) -> Result<(), Status> {
+        let command = match unknown {
+            Unknown::No(status) => return Err(status),
+            Unknown::Provisionable(command) => command,
+        };
+        let operator = command.user_id.clone();
+        let call = Call::plain(SYSTEM, "signed in with an address of a listed domain");
+        match self.app.writer.submit(Command::ProvisionMember(*command), call).await {
+            Ok(_) => {}
+            Err(Failure::Refused(refusal)) => {
+                tracing::info!(%operator, %refusal, "an operator is not provisioned");
+                return Err(authn::unknown_operator(operator.as_str()));
+            }
+            Err(failure) => return Err(status::failed(failure, &NAMELESS, &mut |_, _| None)),
+        }
+        self.authenticate(headers).map_err(|unknown| match unknown {
+            Unknown::No(status) => status,
+            Unknown::Provisionable(_) => authn::unknown_operator(operator.as_str()),
+        })
+    }
+
     async fn answer<B>(self, request: http::Request<RequestBody<B>>) -> Result<http::Response<Answer>, Infallible>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<StdError>,
     {
         let app = &*self.app;
+        if request.uri().path().starts_with(AUTHENTICATED)
+            && let Err(unknown) = self.authenticate(request.headers())
+            && let Err(status) = self.provision(unknown, request.headers()).await
+        {
+            if status.code() == Code::Unauthenticated {
+                app.engine.denials.record_unauthenticated();
+            }
+            return Ok(with_details(request.uri().path(), status.into_http()).map(Answer::Body));
+        }
         let for_tonic = match request.uri().path() {
             _ if request.headers().contains_key("grpc-encoding") => Err(request.map(Body::new)),
             "/rolecall.v1.CheckService/Check" => unary(request, |request| check::check(app, request)).await,
@@ -111,7 +173,7 @@ async fn unary<B, T, U, F>(
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<StdError>,
-    T: Message + Name + Default,
+    T: Message + Name + Default + Authorized,
     U: Message,
     F: Future<Output = Result<Response<U>, Status>>,
 {
@@ -144,7 +206,7 @@ where
 
 /// Decodes a message. A small batch check, which is read in place, is copied: if it waits for a revision it would keep the
 /// whole buffer in which it arrived, which has up to 2 MiB and does not count for the budget.
-fn decode<T: Message + Name + Default>(mut message: Bytes) -> Result<T, Status> {
+fn decode<T: Message + Name + Default + Authorized>(mut message: Bytes) -> Result<T, Status> {
     if T::NAME == BatchCheckBody::NAME && message.len() < COPIED_BYTES {
         message = Bytes::copy_from_slice(&message);
     }

@@ -1,6 +1,8 @@
 //! The handlers, one file per noun.
 
 mod access;
+pub mod api_key;
+pub mod audit;
 pub mod batch_check;
 pub mod check;
 pub mod insights;

@@ -10,16 +10,16 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::domain::model::project::Environment;
 use crate::domain::model::refusal::Noun;
-use crate::domain::{Refusal, UserId};
+use crate::domain::{Decision, Refusal, UserId};
 use crate::engine::Behind;
 use crate::limits::VIOLATIONS_BYTES_MAX;
 use crate::store::{ErrorClass, ReadError, StoreError};
 use crate::wire::ErrorReason;
 use crate::writer::Failure;
 
-use names::NAMELESS;
-pub use names::{Names, RowPath, no_rows};
+pub use names::{NAMELESS, Names, RowPath, no_rows};
 
 /// The domain of every `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "rolecall";
@@ -45,6 +45,13 @@ pub fn overloaded(message: String) -> Status {
     let mut details = info(ErrorReason::Overloaded, []);
     details.set_retry_info(Some(Duration::from_millis(500)));
     Status::with_error_details(code(ErrorReason::Overloaded), message, details)
+}
+
+/// Returns CALLER_TOO_FAST, with how long to wait.
+pub fn caller_too_fast(why: &str, wait: Duration) -> Status {
+    let mut details = info(ErrorReason::CallerTooFast, []);
+    details.set_retry_info(Some(wait));
+    Status::with_error_details(code(ErrorReason::CallerTooFast), why, details)
 }
 
 /// Returns OVERLOADED for a call that needs memory while `holders` have as much as they may have.
@@ -214,6 +221,45 @@ pub fn call_failed(code: Code, message: &str) -> Status {
     Status::with_error_details(code, message, info(ErrorReason::CallFailed, []))
 }
 
+/// Returns the status of a call of an operator who lacks a permission (W3).
+pub fn operator_permission_missing(operator: &UserId, permission: &str, method: &str, decision: Decision) -> Status {
+    let (why, what_to_do) = match decision {
+        Decision::NotAMember | Decision::OrgNotFound => {
+            ("is no longer an operator", "`rolecall operators add` adds it again")
+        }
+        Decision::UserBlocked => ("is blocked", "UserService/UnblockUser in the project `workspace` unblocks it"),
+        _ => ("has no live role that grants it", "`rolecall operators matrix` shows which roles do"),
+    };
+    let message = format!("{method} needs permission `{permission}`, and operator `{operator}` {why}; {what_to_do}");
+    let metadata = [
+        ("rule", "W2".into()),
+        ("permission", permission.into()),
+        ("operator", operator.to_string()),
+        ("method", method.into()),
+    ];
+    let reason = ErrorReason::OperatorPermissionMissing;
+    Status::with_error_details(code(reason), message, info(reason, metadata))
+}
+
+/// Returns the status of a call with a key of the other environment (W6.d). An unknown project gets it as well.
+pub fn api_key_environment(environment: Environment) -> Status {
+    let (own, other) = match environment {
+        Environment::Test => ("TEST", "LIVE"),
+        Environment::Live => ("LIVE", "TEST"),
+    };
+    let message = format!(
+        "the API key is for {own} projects, and there is no such {own} project; for a {other} project use a {other} key"
+    );
+    let reason = ErrorReason::ApiKeyEnvironment;
+    Status::with_error_details(code(reason), message, info(reason, [("rule", "W6".into())]))
+}
+
+/// Returns DATABASE_UNAVAILABLE for a write that needs randomness. The cause is logged, not sent.
+pub fn no_randomness(error: &getrandom::Error) -> Status {
+    tracing::error!(%error, "no randomness");
+    plain(ErrorReason::DatabaseUnavailable, "the server has no randomness now; try again in a moment")
+}
+
 /// Returns a status with a reason and no other details.
 pub fn plain(reason: ErrorReason, message: impl Into<String>) -> Status {
     Status::with_error_details(code(reason), message, info(reason, []))
@@ -228,6 +274,7 @@ pub fn code(reason: ErrorReason) -> Code {
         "FAILED_PRECONDITION" => Code::FailedPrecondition,
         "ABORTED" => Code::Aborted,
         "PERMISSION_DENIED" => Code::PermissionDenied,
+        "UNAUTHENTICATED" => Code::Unauthenticated,
         "RESOURCE_EXHAUSTED" => Code::ResourceExhausted,
         "UNAVAILABLE" => Code::Unavailable,
         "DEADLINE_EXCEEDED" => Code::DeadlineExceeded,

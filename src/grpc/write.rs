@@ -4,24 +4,26 @@ use std::sync::Arc;
 
 use prost::Message;
 use sha2::{Digest, Sha256};
-use tonic::Status;
 use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
 
 use super::app::App;
+use super::authz::{self, Authorized};
+use super::caller::Caller;
 use super::convert;
-use super::layers::calls::hold_memory;
+use super::layers::calls::{self, hold_memory};
 use super::status::{self, Names, RowPath};
-use crate::domain::commands::call::SYSTEM;
+use crate::domain::commands::call::{LOCAL, SYSTEM};
+use crate::domain::model::project::WORKSPACE;
 use crate::domain::rules::visibility::Visibility;
-use crate::domain::{Actor, Call, Command, ProjectKey, RequestKey};
+use crate::domain::{Actor, Call, Command, ProjectKey, RequestKey, UserId};
 use crate::engine::Token;
 use crate::limits::{ACTOR_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::wire::{self, ErrorReason, storage, storage::outcome::Outcome};
 use crate::writer::{Answer, Failure, Written};
 
-/// The metadata with the caller's name. It is recorded, but not proven yet.
+/// The metadata with the name of a caller without credentials. It is recorded, but not proven.
 pub const ACTOR: &str = "rolecall-actor";
-const ANONYMOUS: &str = "anonymous";
 
 /// A request that writes.
 pub trait WriteRequest: Message {
@@ -104,6 +106,8 @@ write_requests! {
     BlockUserRequest "BlockUser";
     UnblockUserRequest "UnblockUser";
     DeleteUserRequest "DeleteUser";
+    CreateApiKeyRequest "CreateApiKey";
+    ArchiveApiKeyRequest "ArchiveApiKey";
 }
 
 /// Answers a write: names the outcome that its command has, and the response without the fields that all writes share.
@@ -127,7 +131,7 @@ pub struct Answered {
 
 impl App {
     /// Submits a write, or previews it with `validate_only`.
-    pub async fn write<R: WriteRequest>(
+    pub async fn write<R: WriteRequest + Authorized>(
         &self,
         metadata: &MetadataMap,
         request: &R,
@@ -150,7 +154,12 @@ impl App {
         };
         let refused =
             |failure| self.suggesting(project.as_ref(), known, |suggest| status::failed(failure, &names, suggest));
-        self.answered(written.map_err(refused)?)
+        let written = written.map_err(refused);
+        self.answered(written.inspect_err(|status| {
+            if status.code() == Code::PermissionDenied {
+                calls::with_access(|access| authz::record(access, request, status));
+            }
+        })?)
     }
 
     async fn preview(
@@ -195,13 +204,15 @@ fn internal(what: &str) -> Status {
 }
 
 fn call<R: WriteRequest>(metadata: &MetadataMap, request: &R, command: &Command) -> Result<Call, Status> {
-    let actor = actor(metadata)?;
+    let caller = calls::caller().ok_or_else(|| internal("a write has no caller"))?;
+    let actor = actor(&caller, metadata)?;
     let key = request_key(&actor, request, command)?;
     Ok(Call {
         fingerprint: key.as_ref().map_or(0, |_| fingerprint(request)),
         request: key,
         reason: convert::text("reason", request.reason(), REASON_BYTES_MAX)?.into(),
-        acting_user: convert::optional(request.acting_user_id(), |text| convert::user("acting_user_id", text))?,
+        acting_user: acting_user(&caller, request, command)?,
+        key: caller.key().map(|(id, _)| id.to_string().into()),
         impact_digest: Some(request.impact_digest()).filter(|digest| !digest.is_empty()).map(Arc::from),
         actor,
     })
@@ -225,9 +236,29 @@ fn request_key<R: WriteRequest>(caller: &Actor, request: &R, command: &Command) 
     Ok(Some(RequestKey { caller: caller.clone(), project, request_id: request_id.into() }))
 }
 
-/// Returns the caller that the metadata names.
-fn actor(metadata: &MetadataMap) -> Result<Actor, Status> {
-    let Some(value) = metadata.get(ACTOR) else { return Ok(Arc::from(ANONYMOUS)) };
+/// Returns the user for whom a call writes. In the workspace that is the operator who calls (W7.a).
+fn acting_user<R: WriteRequest>(caller: &Caller, request: &R, command: &Command) -> Result<Option<UserId>, Status> {
+    let named = request.acting_user_id();
+    if command.project().is_some_and(|project| project.as_str() == WORKSPACE) {
+        if !named.is_empty() {
+            let why = "must be empty in the workspace, where the caller is the acting user";
+            return Err(status::invalid("acting_user_id", why));
+        }
+        return Ok(caller.operator().cloned());
+    }
+    convert::optional(named, |text| convert::user("acting_user_id", text))
+}
+
+/// Returns the name under which a call is recorded. Only a caller without credentials may choose one.
+fn actor(caller: &Caller, metadata: &MetadataMap) -> Result<Actor, Status> {
+    let value = metadata.get(ACTOR);
+    if let Some(operator) = caller.operator() {
+        return match value {
+            None => Ok(operator.as_str().into()),
+            Some(_) => Err(status::invalid(ACTOR, "must not be sent with credentials, which name the caller")),
+        };
+    }
+    let Some(value) = value else { return Ok(Arc::from(LOCAL)) };
     // `to_str` accepts tabs.
     let printable = value.to_str().ok().filter(|text| text.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     let text = printable.ok_or_else(|| status::invalid(ACTOR, "must be printable ASCII"))?;

@@ -1,4 +1,4 @@
-//! Deletes history, and accepted and revoked invitations, that are older than the configured time.
+//! Deletes history, refused calls, and accepted and revoked invitations that are older than the configured time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_secs(60 * 60);
 const CHUNK_DELAY: Duration = Duration::from_millis(50);
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
-/// Deletes changes, commits, and accepted and revoked invitations that are older than `days`, until dropped or until
+/// Deletes changes, commits, refused calls, and accepted and revoked invitations that are older than `days`, until dropped or until
 /// nothing may be written any more.
 pub async fn run(store: Store, writer: Arc<Writer>, days: u32) {
     // A file that failed once must not be written to again.
@@ -21,6 +21,10 @@ pub async fn run(store: Store, writer: Arc<Writer>, days: u32) {
         let before = clock::now().plus_seconds(-i64::from(days) * DAY_SECONDS);
         let deleted = match store.delete_old_history(before).await {
             Ok(false) => store.delete_old_invitations(before).await,
+            deleted => deleted,
+        };
+        let deleted = match deleted {
+            Ok(false) => store.delete_old_denials(before).await,
             deleted => deleted,
         };
         let pause = match deleted {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -89,10 +90,7 @@ pub async fn accept(mut bound: Bound, connections: Arc<Connections>, shared: Sha
                 if let Some(slot) = connections.add(accepted.peer(), limits.total, limits.per_peer) {
                     let shared = shared.clone();
                     serving.spawn(async move {
-                        match accepted {
-                            Accepted::Tcp(stream, _) => connection::serve(stream, shared).await,
-                            Accepted::Unix(stream) => connection::serve(stream, shared).await,
-                        }
+                        connection::serve(accepted, shared).await;
                         drop(slot);
                     });
                 }
@@ -103,9 +101,10 @@ pub async fn accept(mut bound: Bound, connections: Arc<Connections>, shared: Sha
     while serving.join_next().await.is_some() {}
 }
 
-enum Accepted {
-    Tcp(tokio::net::TcpStream, IpAddr),
-    Unix(tokio::net::UnixStream),
+/// A connection on which nothing is sent yet.
+pub enum Accepted {
+    Tcp(TcpStream, IpAddr),
+    Unix(UnixStream),
 }
 
 impl Accepted {

@@ -15,15 +15,22 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep};
 
+use super::accept::Accepted;
 use super::config::ConnectionLimits;
+use super::tls::Tls;
 use crate::grpc::layers::bounded::{AnswerBody, Bounded, BoundedCall};
 use crate::grpc::layers::calls::{Budget, Calls};
 use crate::grpc::methods::{AnswerFuture, Methods};
+use crate::grpc::peer::Peer;
 
 /// Bytes of the text with which a client begins HTTP/2.
 const PREFACE_BYTES: usize = 24;
 /// How often a connection that is being closed is asked whether its calls are answered.
 const CLOSE_PULSE: Duration = Duration::from_millis(200);
+/// How long an old connection waits for a client that does not say that it sends no more calls.
+const GOODBYE: Duration = Duration::from_secs(10);
+/// How long the calls of an old connection have to finish.
+const OLD_GRACE: Duration = Duration::from_secs(300);
 /// How long other calls of a connection have to finish that is closed because of an answer that is not read.
 const STUCK_GRACE: Duration = Duration::from_secs(5);
 
@@ -32,13 +39,15 @@ const STUCK_GRACE: Duration = Duration::from_secs(5);
 pub struct Shared {
     methods: Methods,
     budget: Arc<Budget>,
+    /// TLS of TCP connections. `None` serves them without.
+    tls: Option<Arc<Tls>>,
     pub limits: ConnectionLimits,
     pub stop: watch::Receiver<bool>,
 }
 
 impl Shared {
-    pub fn new(methods: Methods, limits: ConnectionLimits, stop: watch::Receiver<bool>) -> Self {
-        Self { methods, budget: Budget::new(limits.call_bytes), limits, stop }
+    pub fn new(methods: Methods, tls: Option<Arc<Tls>>, limits: ConnectionLimits, stop: watch::Receiver<bool>) -> Self {
+        Self { methods, budget: Budget::new(limits.call_bytes), tls, limits, stop }
     }
 }
 
@@ -55,53 +64,104 @@ impl Service<http::Request<Incoming>> for Connection {
     }
 }
 
+/// A connection after the TLS handshake, if it needs one.
+pub struct Open {
+    pub stream: Box<dyn Stream>,
+    pub peer: Peer,
+    /// How long the certificate of the client is still valid. `None` if it has none.
+    pub valid_for: Option<Duration>,
+}
+
+/// One type for all kinds of sockets, so that HTTP/2 is compiled once. Its calls are few next to the system's.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Open {
+    /// Makes the handshakes, and finds out who the client is.
+    async fn begin(accepted: Accepted, tls: Option<Arc<Tls>>) -> io::Result<(Begun, Peer, Option<Duration>)> {
+        let plain = |stream, peer| Self { stream, peer, valid_for: None };
+        let open = match (accepted, tls) {
+            (Accepted::Tcp(stream, _), Some(tls)) => tls.accept(stream).await?,
+            (Accepted::Tcp(stream, _), None) => plain(Box::new(stream), Peer::default()),
+            (Accepted::Unix(stream), _) => {
+                let uid = Some(stream.peer_cred()?.uid());
+                plain(Box::new(stream), Peer { uid, ..Peer::default() })
+            }
+        };
+        Ok((Begun::read(open.stream).await?, open.peer, open.valid_for))
+    }
+}
+
 /// Serves a connection. Ends at once when the server stops and no call is in flight.
-pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shared: Shared) {
-    let Shared { methods, budget, limits, mut stop } = shared;
-    let calls = Calls::new(budget);
-    let service =
-        Connection(Bounded { inner: methods, calls: calls.clone(), body_timeout: limits.body, stop: stop.clone() });
-    let stream = tokio::select! {
-        begun = tokio::time::timeout(limits.handshake, Begun::read(stream)) => match begun {
-            Ok(Ok(stream)) => stream,
+pub async fn serve(accepted: Accepted, shared: Shared) {
+    let Shared { methods, budget, tls, limits, mut stop } = shared;
+    let (stream, peer, valid_for) = tokio::select! {
+        begun = tokio::time::timeout(limits.handshake, Open::begin(accepted, tls)) => match begun {
+            Ok(Ok(begun)) => begun,
             Ok(Err(_)) | Err(_) => return,
         },
         _ = stop.wait_for(|stop| *stop) => return,
     };
+    let calls = Calls::new(budget);
+    let service = Connection(Bounded {
+        inner: methods.of(peer),
+        calls: calls.clone(),
+        body_timeout: limits.body,
+        stop: stop.clone(),
+    });
     let mut connection = pin!(http2().serve_connection(TokioIo::new(stream), service));
 
     let every = |period| interval_at(Instant::now() + period, period);
     let (mut answers, mut idle) = (every(limits.answer), every(limits.idle));
     let mut calls_when_idle = None;
-    let close_at = loop {
+    // The connection of a client does not outlast its certificate.
+    let age = limits.age.map(jittered).into_iter().chain(valid_for).min();
+    let mut old = pin!(sleep(age.unwrap_or_default()));
+    let mut stopping = false;
+    // The connection is closed after `close_from` once no call is in flight, and at `close_at` in any case.
+    let (mut close_from, mut close_at) = (None, None);
+    loop {
         tokio::select! {
             // An error is the client's, and it knows.
             _ = &mut connection => return,
-            _ = stop.wait_for(|stop| *stop) => break None,
+            _ = stop.wait_for(|stop| *stop), if !stopping => {
+                stopping = true;
+                close_from = Some(Instant::now());
+            }
             _ = answers.tick() => if calls.answer_is_stuck() {
                 tracing::debug!("a client does not read its answers; its connection is closed");
-                break Some(Instant::now() + STUCK_GRACE);
+                close_from = Some(Instant::now());
+                close_at = close_at.into_iter().chain([Instant::now() + STUCK_GRACE]).min();
             },
-            _ = idle.tick() => {
+            _ = idle.tick(), if close_from.is_none() => {
                 let before = std::mem::replace(&mut calls_when_idle, calls.idle_after());
                 if before.is_some() && before == calls_when_idle {
-                    break None;
+                    close_from = Some(Instant::now());
                 }
             }
-        }
-    };
-    // Tells the client to send no more calls. A client that does not answer is not waited for.
-    connection.as_mut().graceful_shutdown();
-    loop {
-        tokio::select! {
-            _ = &mut connection => return,
-            () = sleep(CLOSE_PULSE) => {
-                if !calls.any_in_flight() || close_at.is_some_and(|at| Instant::now() >= at) {
+            () = &mut old, if age.is_some() && close_from.is_none() => {
+                close_from = Some(Instant::now() + GOODBYE);
+                close_at = Some(Instant::now() + OLD_GRACE);
+            }
+            () = sleep(CLOSE_PULSE), if close_from.is_some() => {
+                let passed = |at: Option<Instant>| at.is_some_and(|at| Instant::now() >= at);
+                if passed(close_at) || passed(close_from) && !calls.any_in_flight() {
                     return;
                 }
             }
         }
+        if close_from.is_some() {
+            // Tells the client to send no more calls. HTTP/2 ends once it has answered that, and its calls are answered.
+            connection.as_mut().graceful_shutdown();
+        }
     }
+}
+
+/// Changes an age by up to a tenth: connections that were opened together must not come back together.
+fn jittered(age: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    age.mul_f64(0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX))
 }
 
 /// Returns the settings of HTTP/2. Sets every option.
@@ -129,22 +189,22 @@ fn http2() -> http2::Builder<TokioExecutor> {
 }
 
 /// A stream whose first bytes have been read already.
-struct Begun<S> {
+struct Begun {
     preface: [u8; PREFACE_BYTES],
     given: usize,
-    stream: S,
+    stream: Box<dyn Stream>,
 }
 
-impl<S: AsyncRead + Unpin> Begun<S> {
+impl Begun {
     /// Waits for the bytes that begin HTTP/2.
-    async fn read(mut stream: S) -> io::Result<Self> {
+    async fn read(mut stream: Box<dyn Stream>) -> io::Result<Self> {
         let mut preface = [0; PREFACE_BYTES];
         stream.read_exact(&mut preface).await?;
         Ok(Self { preface, given: 0, stream })
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
+impl AsyncRead for Begun {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.given < PREFACE_BYTES {
             let end = PREFACE_BYTES.min(self.given + buf.remaining());
@@ -156,7 +216,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
+impl AsyncWrite for Begun {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

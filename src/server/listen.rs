@@ -115,6 +115,14 @@ impl Drop for SocketFile {
 }
 
 impl Bound {
+    /// Returns true if only clients on this machine can connect.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(_, address) => !beyond_this_machine(address),
+            Self::Unix(..) => true,
+        }
+    }
+
     /// Returns the address for clients, with the actual port in the place of 0.
     pub fn address(&self) -> Listen {
         match self {
@@ -124,9 +132,53 @@ impl Bound {
     }
 }
 
+/// Returns an address that other machines may reach, and what connections to it lack. `None` if they lack nothing.
+pub fn unprotected(bound: &[Bound], tls: bool, credentials: bool) -> Option<(SocketAddr, &'static str)> {
+    let mut addresses = bound.iter().filter_map(|bound| match bound {
+        Bound::Tcp(_, address) => Some(*address),
+        Bound::Unix(..) => None,
+    });
+    let address = addresses.find(beyond_this_machine)?;
+    match (tls, credentials) {
+        (true, true) => None,
+        (false, true) => Some((address, "TLS")),
+        (false, false) => Some((address, "TLS and no authentication")),
+        (true, false) => Some((address, "authentication")),
+    }
+}
+
+fn beyond_this_machine(address: &SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_loopback_addresses_are_of_this_machine() {
+        for own in ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(!beyond_this_machine(&own.parse().unwrap()), "{own}");
+        }
+        for other in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "192.0.2.1:1", "[fe80::1]:1", "[::ffff:0.0.0.0]:1"] {
+            assert!(beyond_this_machine(&other.parse().unwrap()), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn w3_a_socket_beyond_this_machine_needs_tls_and_authentication() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bound = Vec::new();
+        for listen in [Listen::Tcp("127.0.0.1:0".into()), Listen::Unix(folder.path().join("r.sock"))] {
+            bound.push(listen.bind().await.unwrap());
+        }
+        assert_eq!(unprotected(&bound, false, false), None);
+        bound.push(Listen::Tcp("0.0.0.0:0".into()).bind().await.unwrap());
+        assert_eq!(unprotected(&bound, false, true).unwrap().1, "TLS");
+        assert_eq!(unprotected(&bound, false, false).unwrap().1, "TLS and no authentication");
+        assert_eq!(unprotected(&bound, true, false).unwrap().1, "authentication");
+        assert_eq!(unprotected(&bound, true, true), None);
+    }
 
     #[test]
     fn addresses_are_hosts_with_ports_or_socket_paths() {

@@ -49,6 +49,14 @@ impl Address {
 }
 
 impl Store {
+    /// Connects as `open` does. Refuses a SQLite file that does not exist.
+    pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        if sqlite::is_missing(url) {
+            return Err(StoreError::Open { database: shown(url), cause: "there is no such file".into() });
+        }
+        Self::open(url).await
+    }
+
     /// Connects to `sqlite://<path>` (made if missing) or `postgres://…`. Does not look at what it holds.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let address = match url.split_once(':').map(|(scheme, _)| scheme) {

@@ -12,6 +12,7 @@ use super::rows::each;
 use super::{Database, Store, StoreError};
 use crate::domain::collections::hash::HashKey;
 use crate::domain::collections::numbered::Numbered;
+use crate::domain::model::api_key::{ApiKey, ApiKeyId, ApiKeyScope};
 use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::fallback::Fallback;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
@@ -27,7 +28,7 @@ use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
 use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey, UserKey};
 use crate::domain::{
-    Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, UserId,
+    Change, Edit, OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Scoped, State, Time, UserId,
 };
 use crate::store::schema::alias::Renamed;
 
@@ -53,6 +54,7 @@ impl Store {
         state = memberships::load(&snapshot.tx, state).await?;
         invitations(&snapshot.tx, &mut state).await?;
         blocks(&snapshot.tx, &mut state).await?;
+        api_keys(&snapshot.tx, &mut state).await?;
         org_domains(&snapshot.tx, &mut state).await?;
         removals(&snapshot.tx, &mut state).await?;
         for (project, counters) in counters {
@@ -249,6 +251,37 @@ async fn orgs(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreEr
         };
         let record = OrgRecord { profile: Arc::new(profile), role_mapping: row.id()?, lifecycle: row.lifecycle()? };
         state.apply(&Change::Org(created(key, record)));
+        Ok(())
+    })
+    .await
+}
+
+async fn api_keys(tx: &DatabaseTransaction, state: &mut State) -> Result<(), StoreError> {
+    let sql = "SELECT project, id, hash, display_name, operator, environment, checks_only, acting_user_required,
+            no_activity, scope_project, scope_org, creator, create_time, expire_time, archive_time
+        FROM api_keys ORDER BY project, id";
+    each(tx, sql, |mut row| {
+        let project = row.id()?;
+        let id = ApiKeyId(row.next::<i64>()?.cast_unsigned());
+        let hash: Vec<u8> = row.next()?;
+        let key = ApiKey {
+            hash: hash.try_into().map_err(|_| unreadable("an API key without a hash"))?,
+            display_name: row.text()?.into(),
+            operator: UserId::stored(row.text()?),
+            environment: environment(row.next()?)?,
+            scope: ApiKeyScope {
+                checks_only: row.next()?,
+                acting_user_required: row.next()?,
+                no_activity: row.next()?,
+                project: row.next::<Option<i64>>()?.map(super::ids::id).transpose()?,
+                org: row.next::<Option<i64>>()?.map(super::ids::id).transpose()?,
+            },
+            creator: row.text()?.into(),
+            create_time: row.time()?,
+            expire_time: row.next::<Option<i64>>()?.map(Time),
+            archive_time: row.next::<Option<i64>>()?.map(Time),
+        };
+        state.apply(&Change::ApiKey(created(Scoped { project, id }, Arc::new(key))));
         Ok(())
     })
     .await

@@ -2,10 +2,12 @@
 
 mod activity;
 pub mod changes;
+pub mod event;
 mod find;
 pub mod invitation;
 pub mod member_ids;
 pub mod membership;
+mod objects;
 pub mod org;
 mod past;
 mod purge;

@@ -12,9 +12,11 @@ macro_rules! without_relations {
 use without_relations;
 
 pub mod alias;
+pub mod api_key;
 pub mod blocked_user;
 pub mod change;
 pub mod commit;
+pub mod denial;
 pub mod disabled_role;
 pub mod fallback;
 pub mod grant;

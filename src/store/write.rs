@@ -3,6 +3,7 @@
 
 mod activity;
 mod batch;
+mod denials;
 mod old_history;
 mod old_invitations;
 mod persist;

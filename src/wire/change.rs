@@ -4,17 +4,20 @@ mod value;
 
 use prost::Message;
 
+use crate::domain::model::api_key::ApiKeyId;
 use crate::domain::model::invitation::InvitationId;
+use crate::domain::rules::event::Object;
 use crate::domain::state::change::{GrantsKey, InvitationKey, MembershipKey, UserKey};
-use crate::domain::{Change, Edit, UserId};
+use crate::domain::{Change, Edit, Scoped, UserId};
 use crate::wire::storage;
 use crate::wire::storage::change::Change as Kind;
 pub use value::UnknownChange;
 use value::{
-    block_value, fallbacks_value, id, ids, invitation_value, membership_value, numbers, org_domains_value, org_value,
-    permission_ids, permission_value, project_value, read_block, read_fallbacks, read_invitation, read_membership,
-    read_org, read_org_domains, read_permission, read_permission_ids, read_project, read_role, read_role_mapping,
-    read_role_set, role_mapping_value, role_set_value, role_value, scoped, unread,
+    api_key_value, block_value, fallbacks_value, id, ids, invitation_value, membership_value, numbers,
+    org_domains_value, org_value, permission_ids, permission_value, project_value, read_api_key, read_block,
+    read_fallbacks, read_invitation, read_membership, read_org, read_org_domains, read_permission, read_permission_ids,
+    read_project, read_role, read_role_mapping, read_role_set, role_mapping_value, role_set_value, role_value, scoped,
+    unread,
 };
 
 /// Returns the number of a kind of change in the table `changes`. It is the number of the field in the message.
@@ -35,6 +38,18 @@ pub fn noun(change: &Change) -> i16 {
         Change::Block(_) => 12,
         Change::OrgDomains(_) => 14,
         Change::Removal(_) => 15,
+        Change::ApiKey(_) => 16,
+    }
+}
+
+/// Returns the number of the kind of changes that an object has, and the number of the object.
+pub fn numbers_of(object: Object) -> (i16, u32) {
+    match object {
+        Object::Permission(id) => (2, id.number()),
+        Object::Role(id) => (3, id.number()),
+        Object::RoleSet(id) => (4, id.number()),
+        Object::RoleMapping(id) => (5, id.number()),
+        Object::Org(id) => (7, id.number()),
     }
 }
 
@@ -115,6 +130,9 @@ pub fn message(change: &Change) -> storage::Change {
             before: it.before.is_some(),
             after: it.after.is_some(),
         }),
+        Change::ApiKey(it) => {
+            edit!(ApiKey(ApiKeyChange), it, api_key_value, { project: project, id: it.key.id.0 })
+        }
         Change::Block(it) => {
             edit!(Block(BlockChange), it, block_value, { project: project, user_id: it.key.user.to_string() })
         }
@@ -170,6 +188,10 @@ pub fn read(message: storage::Change) -> Result<Change, UnknownChange> {
             let key = MembershipKey { project: id(it.project)?, org: id(it.org)?, user: UserId::stored(it.user_id) };
             Change::Removal(Edit { key, before: it.before.then_some(()), after: it.after.then_some(()) })
         }
+        Kind::ApiKey(it) => {
+            let key = Scoped { project: id(it.project)?, id: ApiKeyId(it.id) };
+            Change::ApiKey(edit(key, it.before, it.after, read_api_key)?)
+        }
         Kind::Block(it) => {
             let key = UserKey { project: id(it.project)?, user: UserId::stored(it.user_id) };
             Change::Block(edit(key, it.before, it.after, read_block)?)
@@ -194,7 +216,7 @@ mod tests {
     use crate::domain::model::id::{PermissionId, RoleId, RoleSetId};
     use crate::domain::model::invitation::{InvitationRecord, Settled, Stage};
     use crate::domain::model::role::Role;
-    use crate::domain::{RoleName, Scoped, Time};
+    use crate::domain::{RoleName, Time};
 
     #[test]
     fn permissions_are_stored_as_differences() {

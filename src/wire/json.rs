@@ -3,7 +3,9 @@
 use prost_types::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{Decision, ErrorReason, InvitationState, MemberRoleState, MembershipOrigin};
+use super::{
+    Decision, Environment, ErrorReason, EventAction, EventType, InvitationState, MemberRoleState, MembershipOrigin,
+};
 
 pub fn is_unset<T: Default + PartialEq>(field: &T) -> bool {
     *field == T::default()
@@ -32,7 +34,10 @@ macro_rules! by_name {
 
 by_name! {
     decision Decision;
+    environment Environment;
     error_reason ErrorReason;
+    event_action EventAction;
+    event_type EventType;
     invitation_state InvitationState;
     origin MembershipOrigin;
     role_state MemberRoleState;

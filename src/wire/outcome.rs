@@ -59,6 +59,7 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
             let results = rows.iter().map(invitation_result).collect();
             Outcome::InvitationResults(storage::InvitationResults { results })
         }
+        domain::Outcome::ApiKey(key) => Outcome::ApiKey(resource::api_key(key)),
         // The purger sends it without a request id.
         domain::Outcome::Purged(_) => Outcome::Removed(storage::Removed {}),
     };

@@ -9,6 +9,7 @@ use crate::domain::model::permission::Permission;
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::user::Block;
 use crate::domain::rules::access::Access;
+use crate::domain::rules::api_key::ShownApiKey;
 use crate::domain::rules::invitation::Invitation;
 use crate::domain::rules::membership::{Member, MemberRole};
 use crate::domain::rules::org_domain::ShownDomain;
@@ -127,6 +128,27 @@ pub fn user(user_id: &UserId, block: Option<Block>) -> wire::User {
         user_id: user_id.to_string(),
         blocked: block.is_some(),
         block_time: block.map(|block| timestamp(block.block_time)),
+    }
+}
+
+pub fn api_key(shown: &ShownApiKey) -> wire::ApiKey {
+    let ShownApiKey { id, key, project, org_id } = shown;
+    wire::ApiKey {
+        api_key_id: id.to_string(),
+        display_name: key.display_name.to_string(),
+        operator: key.operator.to_string(),
+        environment: environment(key.environment).into(),
+        scope: Some(wire::ApiKeyScope {
+            checks_only: key.scope.checks_only,
+            acting_user_required: key.scope.acting_user_required,
+            project: project.as_ref().map_or_else(String::new, ToString::to_string),
+            org_id: org_id.as_ref().map_or_else(String::new, ToString::to_string),
+            no_activity: key.scope.no_activity,
+        }),
+        creator: key.creator.to_string(),
+        create_time: Some(timestamp(key.create_time)),
+        expire_time: key.expire_time.map(timestamp),
+        archive_time: key.archive_time.map(timestamp),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Runs the commands of a document, in their order, against one server.
 //!
 //! Every line of a block marked `sh ci` must succeed, and every line of a block marked `sh ci fails` must fail. The answer
-//! before a `json` or `text` block contains the lines of the block, in their order. A line `NAME=$(...)` sets a variable for the
-//! lines after it.
+//! before a `json` or `text` block contains the lines of the block, in their order. A line `NAME=$(...)` or `export NAME=VALUE`
+//! sets a variable for the lines after it.
 
 use std::fs;
 use std::path::Path;
 
-use crate::run::{Server, both, grpcurl, output, rolecall, shell};
+use crate::run::{Server, both, grpcurl, output, rolecall, shell_in};
 
 /// Returns the text of a file of the repository.
 pub fn file(name: &str) -> String {
@@ -79,12 +79,19 @@ fn run(
         return String::new();
     }
     let arguments = line.strip_prefix("cargo run --release -- ");
-    if let Some(arguments) = arguments.and_then(|arguments| arguments.strip_prefix("serve")) {
+    let serves = arguments.and_then(|arguments| arguments.strip_prefix("serve"));
+    if let Some(arguments) = serves.or_else(|| line.strip_prefix("rolecall serve")) {
+        // A file serves one server.
+        *server = None;
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
         let mut started = Server::start(folder, &arguments);
         let printed = if arguments.contains(&"--demo") { started.demo() } else { String::new() };
         *server = Some(started);
         return printed;
+    }
+    if line.starts_with("export ") {
+        variables.push_str(&format!("{line}\n"));
+        return String::new();
     }
     let address = &server.as_ref().expect("the document starts a server first").address;
     let finished = match arguments {
@@ -93,7 +100,8 @@ fn run(
             let line = line.replace("127.0.0.1:50051", address).replace("localhost:50051", address);
             // Every line runs in a shell of its own.
             let assigned = line.split_once("=$(").map(|(name, _)| format!("\necho \"${name}\""));
-            shell(grpcurl, &format!("{variables}{line}{}", assigned.as_deref().unwrap_or_default()))
+            let line = format!("{variables}{line}{}", assigned.as_deref().unwrap_or_default());
+            output(shell_in(folder, grpcurl, &line).env("ROLECALL_LISTEN", address))
         }
     };
     assert_eq!(finished.status.success(), works, "{line}\n{}", both(&finished));

@@ -55,6 +55,32 @@ fn an_address_that_cannot_be_bound_is_named() {
 }
 
 #[test]
+fn listening_beyond_this_machine_without_tls_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let listen = ["--listen", "127.0.0.1:0", "--listen", address];
+        refused(serve(folder.path()).args(listen), &["no TLS", "--tls-cert", "--insecure"]);
+    }
+    assert!(!folder.path().join("rolecall.db").exists(), "nothing was created");
+    let server = Server::start(folder.path(), &["--listen", "0.0.0.0:0", "--insecure", "--auth", "off"]);
+    assert!(server.logs().contains("INSECURE"), "{}", server.logs());
+    server.stop();
+}
+
+#[test]
+fn tls_needs_a_certificate_and_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["--tls-cert", "absent.pem", "--tls-key", "absent.pem"];
+    refused(serve_on(folder.path(), "sqlite://r.db").args(files), &["absent.pem", "--tls-cert"]);
+    let required = ["--tls-client-cert", "required"];
+    refused(serve_on(folder.path(), "sqlite://r.db").args(files).args(required), &["--tls-client-ca"]);
+    for alone in [&files[..2], &files[2..], &["--tls-client-ca", "absent.pem"]] {
+        let finished = output(serve_on(folder.path(), "sqlite://r.db").args(alone));
+        assert_eq!(finished.status.code(), Some(2), "{alone:?}: {}", both(&finished));
+    }
+}
+
+#[test]
 fn a_database_that_cannot_be_opened_is_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("text.db"), "no database, but a text that is longer than a header ".repeat(99))

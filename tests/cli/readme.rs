@@ -31,6 +31,11 @@ fn the_commands_about_checks_work_in_their_order() {
 }
 
 #[test]
+fn the_commands_about_the_audit_work_in_their_order() {
+    work("docs/audit.md", 5);
+}
+
+#[test]
 fn the_commands_about_delegation_work_in_their_order() {
     work("docs/delegation.md", 7);
 }
@@ -38,6 +43,11 @@ fn the_commands_about_delegation_work_in_their_order() {
 #[test]
 fn the_commands_about_operating_work_in_their_order() {
     work("docs/operating.md", 4);
+}
+
+#[test]
+fn the_commands_about_operators_work_in_their_order() {
+    work("docs/operators.md", 20);
 }
 
 #[test]

@@ -117,7 +117,11 @@ impl Drop for Server {
 
 /// Returns a command of the binary, without the variables that configure it.
 pub fn rolecall(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    unconfigured(Command::new(env!("CARGO_BIN_EXE_rolecall")), folder)
+}
+
+/// Returns the command in a folder, without the variables that configure the binary.
+fn unconfigured(mut command: Command, folder: &Path) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("ROLECALL_") {
             command.env_remove(name);
@@ -180,9 +184,21 @@ pub fn grpcurl() -> Option<PathBuf> {
 
 /// Runs a line as a shell does, with grpcurl on the path.
 pub fn shell(grpcurl: &Path, line: &str) -> Output {
-    let mut paths = vec![grpcurl.parent().unwrap().to_path_buf()];
-    paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    output(Command::new("bash").args(["-c", line]).env("PATH", std::env::join_paths(paths).unwrap()))
+    output(&mut bash(grpcurl, line))
+}
+
+/// Returns a command that runs a line in a folder as a shell does, with grpcurl and `rolecall` on the path.
+pub fn shell_in(folder: &Path, grpcurl: &Path, line: &str) -> Command {
+    unconfigured(bash(grpcurl, line), folder)
+}
+
+fn bash(grpcurl: &Path, line: &str) -> Command {
+    let folders = [grpcurl, Path::new(env!("CARGO_BIN_EXE_rolecall"))].map(|program| program.parent().unwrap().into());
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&paths))).unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-c", line]).env("PATH", paths);
+    command
 }
 
 fn kept(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {

@@ -5,9 +5,11 @@ mod downgrade;
 mod first_customers;
 mod like_stripe;
 mod mars_and_earth;
+mod operators;
 mod people;
 mod staff;
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -32,7 +34,19 @@ fn run(database: &str, story: fn(Story<'_>)) {
     let Some(grpcurl) = grpcurl() else { return };
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &["--database", database]);
-    story(Story { server: &server, grpcurl: &grpcurl, project: None });
+    story(Story { server: &server, grpcurl: &grpcurl, project: None, key: None });
+}
+
+/// Runs a story on a server where every call needs a key, with these operator roles. The story has the bootstrap key.
+fn run_with_keys(database: &str, roles: &str, story: fn(Story<'_>)) {
+    let Some(grpcurl) = grpcurl() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("first.key");
+    let args = ["--database", database, "--auth", "required", "--operator-roles", roles];
+    let args = args.map(OsStr::new).into_iter().chain([OsStr::new("--bootstrap-key-file"), file.as_os_str()]);
+    let server = Server::start(folder.path(), &args.collect::<Vec<_>>());
+    let key = std::fs::read_to_string(file).unwrap();
+    story(Story { server: &server, grpcurl: &grpcurl, project: None, key: Some(key.trim()) });
 }
 
 /// A server with a new store, and grpcurl to call it.
@@ -42,6 +56,8 @@ struct Story<'a> {
     grpcurl: &'a Path,
     /// The key of the project of all calls. `None` is `default`.
     project: Option<&'a str>,
+    /// The API key of all calls. `None` sends none.
+    key: Option<&'a str>,
 }
 
 /// A step of a story. A failure prints its text.
@@ -61,6 +77,11 @@ impl<'a> Story<'a> {
     /// The same story in another project.
     fn of(self, project: &'a str) -> Self {
         Self { project: Some(project), ..self }
+    }
+
+    /// The same story with another API key.
+    fn by(self, key: &'a str) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     fn step(self, text: &str) -> Step<'a> {
@@ -110,8 +131,10 @@ impl Step<'_> {
             body.insert("project".into(), project.into());
         }
         let body = body.to_string();
+        let header = self.story.key.map(|key| format!("authorization: Bearer {key}"));
+        let header = header.iter().flat_map(|header| ["-H", header]);
         let args = ["-plaintext", "-d", &body, &self.story.server.address, &method];
-        let finished = output(Command::new(self.story.grpcurl).args(args));
+        let finished = output(Command::new(self.story.grpcurl).args(header).args(args));
         let (stdout, stderr) = (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
         let context = format!("{}\n{method} {body}\n{stdout}{stderr}", self.text);
         let answer = match finished.status.success() {
@@ -136,6 +159,18 @@ impl Called {
         let answer = self.works();
         assert!(contains(&answer, &expected), "the answer should contain {expected}:\n{context}");
         answer
+    }
+
+    /// Asserts that the call is refused because the operator lacks this permission.
+    #[track_caller]
+    fn lacks(self, permission: &str) {
+        let context = self.context.clone();
+        let error = self.answer.as_ref().err().cloned().unwrap_or_default().replace("\": ", "\":");
+        assert!(
+            error.contains(&format!("\"permission\":\"{permission}\"")),
+            "`{permission}` should be missing:\n{context}"
+        );
+        self.refused_with("OPERATOR_PERMISSION_MISSING", &format!("`{permission}`"));
     }
 
     /// Asserts that the call is refused with this reason, and that the message contains `says`.

@@ -115,6 +115,7 @@ fn call() -> impl Strategy<Value = Call> {
     }));
     (request, prop_oneof![4 => Just(7), 1 => Just(8)]).prop_map(|(request, fingerprint)| Call {
         actor: "tester".into(),
+        key: None,
         request,
         fingerprint,
         reason: "a reason".into(),

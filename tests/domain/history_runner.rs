@@ -36,6 +36,7 @@ pub struct StepOutcome {
 pub fn call() -> Call {
     Call {
         actor: "tester".into(),
+        key: None,
         request: None,
         fingerprint: 0,
         reason: "".into(),

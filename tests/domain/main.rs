@@ -25,3 +25,4 @@ mod random_writes;
 mod rules;
 mod state_to_model;
 mod undo;
+mod workspace;

@@ -122,6 +122,7 @@ fn before_matches_state(state: &State, change: &Change) -> bool {
                 project.org_numbered(edit.key.org).is_some_and(|org| project.was_removed(org, &edit.key.user));
             edit.before.is_some() == removed && edit.before != edit.after
         }
+        Change::ApiKey(edit) => edit.before.as_ref() == project.api_keys.get(edit.key.id) && edit.before != edit.after,
         Change::Block(edit) => edit.before == project.block_of(edit.key.user.as_str()) && edit.before != edit.after,
     }
 }

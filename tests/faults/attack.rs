@@ -34,7 +34,7 @@ const CALLS_MIB: u64 = 256;
 const ROLE_SETS_MAX: usize = 200;
 const ROLES: usize = 12;
 
-struct Server {
+pub struct Server {
     process: Child,
     address: SocketAddr,
 }
@@ -48,23 +48,41 @@ impl Drop for Server {
 
 impl Server {
     async fn start(database: &str) -> Self {
+        // Few file descriptors, so that the attackers can use them up.
+        let flags = format!(
+            "--role-sets-max {ROLE_SETS_MAX} --calls-mib-max {CALLS_MIB} --body-seconds 5 --answer-seconds 5 \
+             --handshake-seconds 2 --idle-seconds 10"
+        );
+        Self::start_with(database, 400, &flags).await
+    }
+
+    pub async fn start_with(database: &str, files: u32, flags: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let binary = std::env::var("ROLECALL_TEST_SERVER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_rolecall").into());
-        // Few file descriptors, so that the attackers can use them up.
         let serve = format!(
-            "ulimit -n 400; exec '{binary}' serve --log error --database '{database}' --listen {address} \
-             --role-sets-max {ROLE_SETS_MAX} --calls-mib-max {CALLS_MIB} --body-seconds 5 --answer-seconds 5 \
-             --handshake-seconds 2 --idle-seconds 10"
+            "ulimit -n {files}; exec '{binary}' serve --log error --database '{database}' --listen {address} {flags}"
         );
         let process = Command::new("sh").args(["-c", &serve]).stdin(Stdio::null()).spawn().unwrap();
         Self { process, address }
     }
 
     async fn channel(&self) -> Channel {
+        self.channel_over(|address| async move {
+            Endpoint::from_shared(format!("http://{address}"))
+                .unwrap()
+                .connect()
+                .await
+                .map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    /// Connects as soon as the server listens.
+    pub async fn channel_over(&self, connect: impl AsyncFn(String) -> Result<Channel, String>) -> Channel {
         let began = Instant::now();
         loop {
-            match Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await {
+            match connect(self.address.to_string()).await {
                 Ok(channel) => return channel,
                 Err(error) => assert!(began.elapsed() < Duration::from_secs(60), "the server does not start: {error}"),
             }
@@ -73,7 +91,7 @@ impl Server {
     }
 
     /// Returns a field of the process's status, in KiB.
-    fn memory(&self, field: &str) -> u64 {
+    pub fn memory(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim_matches([':', ' ', '\t']).split(' ').next().unwrap().parse().unwrap()
@@ -82,7 +100,7 @@ impl Server {
 
 /// What the attackers share.
 #[derive(Clone)]
-struct Attack {
+pub struct Attack {
     server: SocketAddr,
     over: Arc<AtomicBool>,
     /// How often each attack did its work, so that none only fails.
@@ -90,7 +108,19 @@ struct Attack {
 }
 
 impl Attack {
-    async fn connect(&self) -> Option<TcpStream> {
+    pub fn on(server: &Server) -> Self {
+        Self { server: server.address, over: Arc::default(), rounds: Arc::default() }
+    }
+
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    pub async fn connect(&self) -> Option<TcpStream> {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from((ATTACKERS, 0))).unwrap();
         tokio::time::timeout(Duration::from_secs(5), socket.connect(self.server)).await.ok()?.ok()
@@ -102,7 +132,7 @@ impl Attack {
 
     /// Repeats an attack until the end, each time over a new connection.
     async fn repeat(self, name: &'static str, round: impl AsyncFn(Client) -> Option<()>) {
-        while !self.over.load(Ordering::Relaxed) {
+        while !self.is_over() {
             let done = match self.client().await {
                 Some(client) => tokio::time::timeout(Duration::from_secs(20), round(client)).await,
                 None => Ok(None),
@@ -206,7 +236,7 @@ async fn streams(client: Client) -> Option<()> {
 
 /// More connections than the server has file descriptors, some silent and some that begin HTTP/2.
 async fn connections(attack: Attack) {
-    while !attack.over.load(Ordering::Relaxed) {
+    while !attack.is_over() {
         let sockets = join_all((0..600).map(|_| attack.connect())).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         drop(sockets);
@@ -215,7 +245,7 @@ async fn connections(attack: Attack) {
     }
 }
 
-async fn set_up(channel: &Channel) {
+pub async fn set_up(channel: &Channel) {
     let mut orgs = OrgServiceClient::new(channel.clone());
     let mut members = MembershipServiceClient::new(channel.clone());
     let owner = |org: &str, project: &str, creator: &str| wire::CreateOrgRequest {
@@ -298,7 +328,7 @@ impl Seen {
     }
 }
 
-async fn asked(channel: &Channel, user: &str, consistency: Option<Requirement>) -> (i32, Duration) {
+pub async fn asked(channel: &Channel, user: &str, consistency: Option<Requirement>) -> (i32, Duration) {
     let request = wire::CheckRequest {
         org_id: "acme".into(),
         user_id: user.into(),
@@ -384,7 +414,7 @@ fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
         let server = Server::start(&database.url).await;
         let channel = server.channel().await;
         set_up(&channel).await;
-        let attack = Attack { server: server.address, over: Arc::default(), rounds: Arc::default() };
+        let attack = Attack::on(&server);
         // Lists open the connections to the database, which then stay open with their caches.
         lists(attack.client().await.unwrap()).await.unwrap();
         keep_to_the_rules(channel.clone(), time / 4).await.print("alone");
@@ -409,7 +439,7 @@ fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
             assert!(began.elapsed() < Duration::from_secs(300), "{:?}", attack.rounds.lock().unwrap());
             keep_to_the_rules(channel.clone(), Duration::from_secs(1)).await;
         }
-        attack.over.store(true, Ordering::Relaxed);
+        attack.end();
         for attacker in attackers {
             attacker.await.unwrap();
         }

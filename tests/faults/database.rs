@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use rolecall::domain::commands::command::CreateOrg;
 use rolecall::domain::{Call, Command, OrgId, ProjectKey};
 use rolecall::grpc::generated::org_service_client::OrgServiceClient;
-use rolecall::limits::Limits;
-use rolecall::server::{Config, ConnectionLimits, Listen, Running, StartError};
+use rolecall::server::{Config, Listen, Running, StartError};
 use rolecall::wire;
 use rolecall::writer::{Failure, Written};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -27,15 +26,7 @@ struct World {
 /// Starts a server on a database.
 pub async fn serve(database: &str) -> Result<Running, StartError> {
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    Running::start(Config {
-        database: database.into(),
-        listen,
-        limits: Limits::default(),
-        connections: ConnectionLimits::default(),
-        history_days: None,
-        drain: Duration::from_secs(5),
-    })
-    .await
+    Running::start(Config { drain: Duration::from_secs(5), ..Config::new(database, listen) }).await
 }
 
 /// Creates an org in the default project.
@@ -177,8 +168,8 @@ async fn a_change_by_a_newer_server_stops_serving_permanently() {
     let next = world.revision() + 1;
     assert!(world.serving("").await);
     let sql = format!(
-        "BEGIN; INSERT INTO commits (revision, tag, at, kind, actor, reason, digest)
-             SELECT {next}, 7, at + 1, kind, actor, reason, 0 FROM commits WHERE revision = {next} - 1;
+        "BEGIN; INSERT INTO commits (revision, tag, at, kind, actor, reason, digest, project, shown_changes)
+             SELECT {next}, 7, at + 1, kind, actor, reason, 0, project, shown_changes FROM commits WHERE revision = {next} - 1;
          INSERT INTO changes (revision, seq, project, noun, payload) VALUES ({next}, 0, 1, 99, '\\x9a0600');
          UPDATE head SET revision = {next}, tag = 7, at = at + 1; COMMIT"
     );

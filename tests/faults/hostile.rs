@@ -10,7 +10,6 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prost::Message;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
-use rolecall::limits::Limits;
 use rolecall::server::{Config, ConnectionLimits, Running};
 use rolecall::wire;
 use sea_orm::{ConnectionTrait, TransactionTrait};
@@ -46,14 +45,8 @@ async fn start(connections: ConnectionLimits) -> World {
 }
 
 async fn start_on(database: TestDatabase, connections: ConnectionLimits) -> World {
-    let config = Config {
-        database: database.url.clone(),
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
-        limits: Limits::default(),
-        connections,
-        history_days: None,
-        drain: DRAIN,
-    };
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
+    let config = Config { connections, drain: DRAIN, ..Config::new(&database.url, listen) };
     let server = Running::start(config).await.unwrap();
     let address = server.addresses[0].to_string();
     World { server, address, _database: database }
@@ -483,6 +476,43 @@ fn silent_and_idle_connections_are_closed() {
         assert_eq!(watch.get_mut().message().await.unwrap().unwrap().status(), ServingStatus::Serving);
         let next = tokio::time::timeout(idle * 5, watch.get_mut().message()).await;
         assert!(next.is_err(), "{next:?}");
+        world.stop().await;
+    });
+}
+
+#[test]
+fn an_old_connection_is_closed_without_a_failed_call() {
+    block_on(async {
+        let world = start(ConnectionLimits { age: Some(Duration::from_secs(1)), ..Default::default() }).await;
+        // The body of one call arrives in part before the connection is old, and in part afterwards.
+        let client = world.client().await;
+        let (parts, body) = tokio::sync::mpsc::unbounded_channel();
+        let mut request = framed(&batch(1, "u"));
+        parts.send(Ok(Frame::data(request.split_to(8)))).unwrap();
+        let body = BodyExt::boxed(StreamBody::new(stream::unfold(body, async |mut parts| {
+            let part = parts.recv().await?;
+            Some((part, parts))
+        })));
+        let call = http::Request::post("http://localhost/rolecall.v1.CheckService/BatchCheck")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        let slow = client.0.clone().send_request(call.body(body).unwrap());
+        let slow = tokio::spawn(async { status(slow.await.unwrap()).await.code() });
+        for client in [world.client().await, world.client().await, client] {
+            let began = Instant::now();
+            loop {
+                match client.begin("CheckService/BatchCheck", framed(&batch(1, "u")), true).await {
+                    Ok(answer) => assert_eq!(status(answer).await.code(), Code::Ok),
+                    // It was not sent: the client has read that it is to send no more calls.
+                    Err(error) if error.is_canceled() => break,
+                    Err(error) => panic!("a call failed: {error:?}"),
+                }
+                assert!(began.elapsed() < PATIENCE, "the connection is still open");
+            }
+        }
+        parts.send(Ok(Frame::data(request))).unwrap();
+        drop(parts);
+        assert_eq!(slow.await.unwrap(), Code::Ok);
         world.stop().await;
     });
 }

@@ -21,6 +21,7 @@ mod attack;
 mod database;
 mod failover;
 mod files;
+mod handshakes;
 mod hostile;
 mod kill;
 mod pooler;

@@ -28,6 +28,7 @@ enum Form {
     },
     Email,
     InvitationId,
+    ApiKeyId,
     InvitationState,
     EmailDomain,
     /// The id of an org or user.
@@ -41,12 +42,17 @@ enum Form {
     PageSize,
     PageToken,
     Revision,
+    OptionalRevision,
+    Time,
+    /// A time in the future.
     ExpireTime,
     /// The `confirm` of DeleteProject.
     Confirmation,
     Environment,
     RoleStructure,
     View,
+    /// The type or the order of events.
+    EventEnum,
     /// The role structure that a project is converted to.
     ConvertedStructure,
     DisabledRoleStrategy,
@@ -71,7 +77,7 @@ fn form(message: &str, field: &str) -> Form {
     const PERMISSION: Form = Form::Name { bytes_max: 256 };
     match (message.trim_start_matches(".rolecall.v1."), field) {
         (_, "project") | ("CreateProjectRequest", "key") => Form::ProjectKey,
-        ("CreateProjectRequest", "environment") => Form::Environment,
+        ("CreateProjectRequest" | "CreateApiKeyRequest", "environment") => Form::Environment,
         ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
         ("ListUserMembershipsRequest", "view") => Form::View,
         ("CreateProjectRequest", "template") => Form::Template,
@@ -79,9 +85,16 @@ fn form(message: &str, field: &str) -> Form {
         ("ConvertRoleStructureRequest", "role_structure") => Form::ConvertedStructure,
         ("DeleteProjectRequest", "confirm") => Form::Confirmation,
         ("OnDisabled", "strategy") => Form::DisabledRoleStrategy,
-        ("RoleAssignment" | "CreateInvitationRequest" | "NewInvitation", "expire_time") => Form::ExpireTime,
+        ("RoleAssignment" | "CreateInvitationRequest" | "NewInvitation" | "CreateApiKeyRequest", "expire_time") => {
+            Form::ExpireTime
+        }
         ("RoleAssignment", "permanent") => Form::Permanent,
         ("Consistency", "at_least") => Form::Revision,
+        ("ListEventsRequest", "after_revision") => Form::OptionalRevision,
+        ("ListEventsRequest", "start_time" | "end_time") => Form::Time,
+        ("ListEventsRequest", "type" | "order") => Form::EventEnum,
+        ("ListEventsRequest", "actor") => Form::Text { bytes_max: 256 },
+        ("ListEventsRequest", "kinds") => Form::Text { bytes_max: 128 },
         (_, "update_mask") => Form::UpdateMask,
         (_, "etag") => Form::Etag,
         (_, "impact_digest") => Form::ImpactDigest,
@@ -94,7 +107,7 @@ fn form(message: &str, field: &str) -> Form {
         ("MemberWrite", "remove")
         | (_, "apply_to_existing" | "allow_provisioning" | "email_verified" | "no_activity" | "replace")
         | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
-        | (_, "keep_invitations")
+        | (_, "keep_invitations" | "include_system" | "checks_only" | "acting_user_required" | "include_archived")
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
         ("SetOrgDomainsRequest", "domains")
         | ("MemberWrite", "add" | "set")
@@ -103,12 +116,20 @@ fn form(message: &str, field: &str) -> Form {
         | ("BatchCreateRolesRequest", "roles")
         | ("RoleSpec", "grants")
         | ("AddMemberRequest" | "SetMemberRolesRequest" | "RoleAssignments", "roles")
-        | (_, "resource" | "on_disabled" | "edits" | "consistency" | "rows" | "items" | "defaults" | "columns")
+        | (
+            _,
+            "scope" | "resource" | "on_disabled" | "edits" | "consistency" | "rows" | "items" | "defaults" | "columns",
+        )
         | (_, "all_of" | "any_of") => Form::Message,
-        (_, "acting_user_id" | "viewer_user_id" | "target_user_id" | "creator_user_id" | "org_id" | "user_id")
+        (
+            _,
+            "acting_user_id" | "viewer_user_id" | "target_user_id" | "creator_user_id" | "org_id" | "user_id"
+            | "operator",
+        )
         | (_, "org_ids" | "subscribe_org_ids" | "orgs" | "users") => Form::Id,
         (_, "email") => Form::Email,
         (_, "invitation_id") => Form::InvitationId,
+        (_, "api_key_id") => Form::ApiKeyId,
         (_, "states") => Form::InvitationState,
         (_, "domain") => Form::EmailDomain,
         (_, "display_name") => Form::Text { bytes_max: 256 },
@@ -151,6 +172,7 @@ impl Form {
         let number = |number| invalid(Value::Number(number));
         let mask = |path: &str| invalid(Value::Bytes(FieldMask { paths: vec![path.into()] }.encode_to_vec()));
         let long = |bytes_max: usize| "x".repeat(bytes_max + 1);
+        let instant = |seconds, nanos| Value::Bytes(Timestamp { seconds, nanos }.encode_to_vec());
         let not_utf8 = Bad { value: Value::Bytes(vec![b'a', 0xff, b'b']), reason: "MALFORMED_REQUEST" };
         let mut bad: Vec<Bad> = match self {
             Self::ProjectKey => {
@@ -204,6 +226,11 @@ impl Form {
             ]
             .map(text)
             .into(),
+            Self::ApiKeyId => {
+                ["x", "ak_", "ak_1", "AK_0102030405060708", "ak_010203040506070G", "0102030405060708", "a\0"]
+                    .map(text)
+                    .into()
+            }
             Self::InvitationState => [0, 5, 99, -1].map(number).into(),
             Self::EmailDomain => [
                 "a@b.example",
@@ -229,26 +256,27 @@ impl Form {
                 ["?", "AAAA", "AAAAAAAAAAAAAAAA", "acme", " ", "a\0", &long(10_000)].map(token).into()
             }
             Self::Revision => ["", "?", "7", "AAAA", &"A".repeat(23), " ", "a\0"].map(text).into(),
+            Self::OptionalRevision => ["?", "7", "AAAA", &"A".repeat(23), " ", "a\0"].map(text).into(),
+            Self::Time => [
+                instant(i64::MAX, 0),
+                instant(i64::MIN, 0),
+                instant(253_402_300_800, 0),
+                instant(-62_135_596_801, 0),
+                instant(4_000_000_000, -1),
+                instant(4_000_000_000, 1_000_000_000),
+            ]
+            .map(invalid)
+            .into(),
             Self::ExpireTime => {
-                let instant = |seconds, nanos| Value::Bytes(Timestamp { seconds, nanos }.encode_to_vec());
                 let past = |seconds| Bad { value: instant(seconds, 0), reason: "END_IN_THE_PAST" };
-                vec![
-                    invalid(instant(i64::MAX, 0)),
-                    invalid(instant(i64::MIN, 0)),
-                    invalid(instant(253_402_300_800, 0)),
-                    invalid(instant(-62_135_596_801, 0)),
-                    invalid(instant(4_000_000_000, -1)),
-                    invalid(instant(4_000_000_000, 1_000_000_000)),
-                    past(-62_135_596_800),
-                    past(0),
-                    past(1_600_000_000),
-                ]
+                let past = [-62_135_596_800, 0, 1_600_000_000].map(past);
+                Self::Time.bad().into_iter().filter(|bad| bad.reason == "INVALID_FIELD").chain(past).collect()
             }
             Self::Confirmation => ["", "default", "Deserted", "deserted "]
                 .map(|key| Bad { value: Value::Bytes(key.into()), reason: "NOT_CONFIRMED" })
                 .into(),
             Self::Environment => [0, 3, 99, -1].map(number).into(),
-            Self::View | Self::RoleStructure => [3, 99, -1].map(number).into(),
+            Self::View | Self::RoleStructure | Self::EventEnum => [3, 99, -1].map(number).into(),
             Self::ConvertedStructure => [0, 3, 99, -1].map(number).into(),
             Self::DisabledRoleStrategy => [4, 99, -1].map(number).into(),
             Self::UpdateMask => {
@@ -268,7 +296,7 @@ impl Form {
             Self::Anything | Self::Message => vec![],
         };
         let is_text = bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_)));
-        if is_text && !matches!(self, Self::ExpireTime | Self::UpdateMask) {
+        if is_text && !matches!(self, Self::Time | Self::ExpireTime | Self::UpdateMask) {
             bad.push(not_utf8);
         }
         bad.push(Bad { value: Value::Fixed32, reason: "MALFORMED_REQUEST" });
@@ -664,6 +692,7 @@ async fn nothing_is_found(server: &Server) {
                         | (
                             "AddMember"
                                 | "ListUserMemberships"
+                                | "ListEvents"
                                 | "ListOrgsWithPermission"
                                 | "ProvisionMember"
                                 | "AcceptInvitation",

@@ -1,5 +1,6 @@
 //! The contract as the server's own descriptors describe it, and a well-formed request of every RPC.
 
+mod api_keys;
 pub mod behavior;
 mod catalog;
 mod invitations;
@@ -68,6 +69,11 @@ impl Contract {
         self.behaviors.get(field).is_some_and(|own| own.iter().any(|behavior| behaviors.contains(behavior)))
     }
 
+    /// Returns the method with this path.
+    pub fn method(&self, path: &str) -> &Method {
+        self.methods.iter().find(|method| method.path == path).unwrap()
+    }
+
     /// Returns the methods that have a `request_id`.
     pub fn writes(&self) -> impl Iterator<Item = &Method> {
         let writes =
@@ -109,6 +115,7 @@ pub async fn shop(server: &Server) {
         };
         server.set_org_domains(request).await.unwrap();
     }
+    server.operator("olga", "Admin").await;
     for email in ["first@acme.example", "second@acme.example"] {
         shop.invite("acme", email, &["Member"]).await;
     }
@@ -660,6 +667,21 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
             wire::GetInsightsRequest { project: project(), consistency: at_least() }.encode_to_vec(),
         ),
         (
+            "rolecall.v1.AuditService/ListEvents",
+            wire::ListEventsRequest {
+                project: project(),
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                actor: "anonymous".into(),
+                kinds: texts(&["AddMember"]),
+                include_system: true,
+                after_revision: token.into(),
+                consistency: at_least(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
             "rolecall.v1.UserService/BlockUser",
             wire::BlockUserRequest {
                 project: project(),
@@ -721,8 +743,11 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
             .encode_to_vec(),
         ),
         ("rolecall.v1.ServerService/GetServerInfo", wire::GetServerInfoRequest {}.encode_to_vec()),
+        ("rolecall.v1.ServerService/WhoAmI", wire::WhoAmIRequest {}.encode_to_vec()),
     ];
+    let keys = server.list_api_keys(wire::ListApiKeysRequest::default()).await.unwrap().api_keys;
+    let api_keys = api_keys::requests(&keys[0].api_key_id);
     let invitations = invitations::requests(token, &first.invitation_id, &second.invitation_id);
     // Renames and deletions come last.
-    [catalog::first(token), invitations, others, catalog::last()].concat()
+    [catalog::first(token), invitations, api_keys, others, catalog::last()].concat()
 }

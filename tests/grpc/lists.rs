@@ -354,7 +354,7 @@ fn projects_permissions_roles_and_mappings_are_listed_completely_at_every_page_s
         for page_size in [1, 2, 3, 6, 1_000] {
             let projects = pages!(server, list_projects, wire::ListProjectsRequest::default(), projects, page_size);
             let keys: Vec<&str> = projects.iter().map(|project| &*project.key).collect();
-            assert_eq!(keys, ["a", "a-1", "a0", "default", "z"]);
+            assert_eq!(keys, ["a", "a-1", "a0", "default", "workspace", "z"]);
             let request = wire::ListPermissionsRequest::default();
             let permissions = pages!(server, list_permissions, request.clone(), permissions, page_size);
             let names: Vec<&str> = permissions[9..].iter().map(|permission| &*permission.name).collect();

@@ -252,6 +252,19 @@ fn r9_a_preview_stores_nothing_and_returns_what_the_real_call_returns() {
         let deserted = Project { server, key: "deserted" };
         let role_order = texts(&["Owner", "Admin", "Member"]);
         previewed!(methods, server.convert_role_structure(deserted.converting_to_single(role_order)), project);
+        // A key is created at another time, and the real call returns its token.
+        let key = wire::CreateApiKeyRequest {
+            display_name: "billing".into(),
+            operator: "olga".into(),
+            environment: wire::Environment::Live.into(),
+            ..Default::default()
+        };
+        previewed!(methods, server.create_api_key(key); |answer: &mut wire::CreateApiKeyResponse| {
+            (answer.api_key, answer.token) = (None, String::new());
+        });
+        let keys = server.list_api_keys(wire::ListApiKeysRequest::default()).await.unwrap().api_keys;
+        let archive = wire::ArchiveApiKeyRequest { api_key_id: keys[0].api_key_id.clone(), ..Default::default() };
+        previewed!(methods, server.archive_api_key(archive), api_key archive_time);
         previewed!(methods, server.delete_project(deserted.deleting_project(false)));
         assert_eq!(methods, writes, "every write is previewed");
     });

@@ -97,7 +97,7 @@ fn p1_projects_are_isolated_from_each_other() {
 fn p2_the_first_start_creates_the_project_default_and_an_empty_project_means_it() {
     on_both(async |server| {
         let projects = server.list_projects(wire::ListProjectsRequest::default()).await.unwrap().projects;
-        let [project] = &projects[..] else { panic!("{projects:?}") };
+        let [project, _workspace] = &projects[..] else { panic!("{projects:?}") };
         assert_eq!(project.key, "default");
         assert_eq!((project.environment(), project.role_structure()), (Environment::Live, RoleStructure::SingleRole));
         let unnamed = server.get_project(wire::GetProjectRequest::default()).await.unwrap().project.unwrap();
@@ -238,10 +238,11 @@ fn p3_list_templates_shows_what_a_template_creates() {
         let request = wire::ListTemplatesRequest { page_size: 1, ..Default::default() };
         let first = server.list_templates(request.clone()).await.unwrap();
         let request = wire::ListTemplatesRequest { page_token: first.next_page_token, ..request };
-        let second = server.list_templates(request).await.unwrap();
-        assert_eq!(second.next_page_token, "");
-        let templates: Vec<_> = first.templates.into_iter().chain(second.templates).collect();
-        assert_eq!(templates.iter().map(|template| &*template.name).collect::<Vec<_>>(), ["b2b", "empty"]);
+        let rest = server.list_templates(wire::ListTemplatesRequest { page_size: 0, ..request }).await.unwrap();
+        assert_eq!(rest.next_page_token, "");
+        let templates: Vec<_> = first.templates.into_iter().chain(rest.templates).collect();
+        let names: Vec<&str> = templates.iter().map(|template| &*template.name).collect();
+        assert_eq!(names, ["b2b", "empty", "propelauth-dashboard", "stytch-dashboard"]);
         for template in templates {
             shows_what_it_creates(server, &template).await;
         }
@@ -250,7 +251,9 @@ fn p3_list_templates_shows_what_a_template_creates() {
 
 /// Creates a project from the template and compares.
 async fn shows_what_it_creates(server: &Server, template: &wire::Template) {
-    let key: &'static str = if template.name == "empty" { "made-empty" } else { "made" };
+    let key =
+        ["b2b", "empty", "propelauth-dashboard", "stytch-dashboard"].into_iter().find(|key| *key == template.name);
+    let key = key.unwrap();
     assert!(!template.description.is_empty());
     let request = wire::CreateProjectRequest {
         key: key.into(),

@@ -87,6 +87,20 @@ pub const REASONS: &[(&str, Code)] = &[
     ("ROLE_INTERNAL", Code::FailedPrecondition),
     ("ORG_DOMAIN_NOT_FOUND", Code::NotFound),
     ("REPEATED_DOMAIN", Code::InvalidArgument),
+    ("API_KEY_NOT_FOUND", Code::NotFound),
+    ("API_KEY_ENVIRONMENT", Code::PermissionDenied),
+    ("WORKSPACE_FIXED", Code::FailedPrecondition),
+    ("EXCEEDS_CALLER", Code::PermissionDenied),
+    ("CREDENTIALS_MISSING", Code::Unauthenticated),
+    ("CREDENTIALS_MALFORMED", Code::Unauthenticated),
+    ("API_KEY_UNKNOWN", Code::Unauthenticated),
+    ("API_KEY_ARCHIVED", Code::Unauthenticated),
+    ("API_KEY_EXPIRED", Code::Unauthenticated),
+    ("TOKEN_INVALID", Code::Unauthenticated),
+    ("OPERATOR_UNKNOWN", Code::Unauthenticated),
+    ("OPERATOR_PERMISSION_MISSING", Code::PermissionDenied),
+    ("API_KEY_SCOPE", Code::PermissionDenied),
+    ("CALLER_TOO_FAST", Code::ResourceExhausted),
 ];
 
 /// An error with its details.
@@ -94,6 +108,31 @@ pub const REASONS: &[(&str, Code)] = &[
 pub struct Refused {
     pub message: String,
     pub details: ErrorDetails,
+}
+
+/// Reads the details of an error, and asserts that they belong to its reason.
+pub trait Details {
+    fn reason(&self) -> String;
+    /// Returns an entry of the metadata of ErrorInfo. An absent one is empty.
+    fn detail(&self, key: &str) -> String;
+    /// Returns the request fields that BadRequest names.
+    fn fields(&self) -> Vec<String>;
+}
+
+impl Details for Status {
+    fn reason(&self) -> String {
+        let reason = self.get_details_error_info().expect("ErrorInfo").reason;
+        explained(self, &reason);
+        reason
+    }
+
+    fn detail(&self, key: &str) -> String {
+        explained(self, &self.reason()).metadata(key).into()
+    }
+
+    fn fields(&self) -> Vec<String> {
+        explained(self, &self.reason()).fields().into_iter().map(String::from).collect()
+    }
 }
 
 /// Asserts that a response is an error with this reason.
@@ -139,7 +178,7 @@ fn has_the_details_of(code: Code, details: &ErrorDetails, reason: &str) {
             let resource = details.resource_info().expect("ResourceInfo");
             assert!(resource.resource_type.starts_with("rolecall.v1.") && !resource.resource_name.is_empty());
         }
-        Code::ResourceExhausted if reason == "OVERLOADED" => {
+        Code::ResourceExhausted if ["OVERLOADED", "CALLER_TOO_FAST"].contains(&reason) => {
             assert!(details.retry_info().expect("RetryInfo").retry_delay.is_some());
         }
         Code::ResourceExhausted => {

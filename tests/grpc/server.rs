@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use rolecall::domain::Revision;
 use rolecall::domain::commands::group::Commit;
 use rolecall::grpc::app::App;
+use rolecall::grpc::generated::api_key_service_client::ApiKeyServiceClient;
+use rolecall::grpc::generated::audit_service_client::AuditServiceClient;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::grpc::generated::insights_service_client::InsightsServiceClient;
 use rolecall::grpc::generated::invitation_service_client::InvitationServiceClient;
@@ -20,7 +22,7 @@ use rolecall::grpc::generated::server_service_client::ServerServiceClient;
 use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceClient;
 use rolecall::grpc::generated::user_service_client::UserServiceClient;
 use rolecall::limits::Limits;
-use rolecall::server::{Config, ConnectionLimits, Listen, Running};
+use rolecall::server::{Config, Listen, OperatorConfig, Running};
 use rolecall::wire;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -57,21 +59,20 @@ pub fn on_both_with(limits: Limits, test: impl AsyncFn(&Server)) {
 
 impl Server {
     pub async fn start(database: String, limits: Limits) -> Self {
+        Self::start_for(database, limits, OperatorConfig::default()).await
+    }
+
+    /// Starts a server that lets operators in like this.
+    pub async fn start_for(database: String, limits: Limits, operators: OperatorConfig) -> Self {
+        Self::start_configured(database, |config| Config { limits, operators, ..config }).await
+    }
+
+    /// Starts a server with a changed configuration.
+    pub async fn start_configured(database: String, change: impl FnOnce(Config) -> Config) -> Self {
         let folder = Arc::new(TempDir::new().unwrap());
         let socket = folder.path().join("rolecall.sock");
         let listen = vec![Listen::Tcp("127.0.0.1:0".into()), Listen::Unix(socket)];
-        Self::run(
-            Config {
-                database,
-                listen,
-                limits,
-                connections: ConnectionLimits::default(),
-                history_days: None,
-                drain: DRAIN,
-            },
-            folder,
-        )
-        .await
+        Self::run(change(Config { drain: DRAIN, ..Config::new(database, listen) }), folder).await
     }
 
     async fn run(config: Config, folder: Arc<TempDir>) -> Self {
@@ -118,6 +119,37 @@ impl Server {
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap().take();
         running.expect("a server is stopped once").stop().await;
+    }
+
+    /// Adds an operator, and returns the token of a LIVE key of the operator.
+    pub async fn operator(&self, id: &str, role: &str) -> String {
+        let request = wire::AddMemberRequest {
+            project: "workspace".into(),
+            org_id: "team".into(),
+            user_id: id.into(),
+            roles: vec![wire::RoleAssignment { role: role.into(), ..Default::default() }],
+            ..Default::default()
+        };
+        self.add_member(request).await.unwrap();
+        self.key(id, wire::Environment::Live, wire::ApiKeyScope::default()).await.1
+    }
+
+    /// Creates a key of an operator. Returns its id and its token.
+    pub async fn key(
+        &self,
+        operator: &str,
+        environment: wire::Environment,
+        scope: wire::ApiKeyScope,
+    ) -> (String, String) {
+        let request = wire::CreateApiKeyRequest {
+            display_name: "test".into(),
+            operator: operator.into(),
+            environment: environment.into(),
+            scope: Some(scope),
+            ..Default::default()
+        };
+        let created = self.create_api_key(request).await.unwrap();
+        (created.api_key.unwrap().api_key_id, created.token)
     }
 
     /// Connects without the generated client.
@@ -268,6 +300,9 @@ rpcs! {
         revoke_invitation(RevokeInvitationRequest) -> RevokeInvitationResponse;
         accept_invitation(AcceptInvitationRequest) -> AcceptInvitationResponse;
     }
+    AuditServiceClient {
+        list_events(ListEventsRequest) -> ListEventsResponse;
+    }
     InsightsServiceClient {
         get_insights(GetInsightsRequest) -> GetInsightsResponse;
     }
@@ -279,7 +314,13 @@ rpcs! {
         list_orgs_with_permission(ListOrgsWithPermissionRequest) -> ListOrgsWithPermissionResponse;
         batch_check(BatchCheckRequest) -> BatchCheckResponse;
     }
+    ApiKeyServiceClient {
+        create_api_key(CreateApiKeyRequest) -> CreateApiKeyResponse;
+        list_api_keys(ListApiKeysRequest) -> ListApiKeysResponse;
+        archive_api_key(ArchiveApiKeyRequest) -> ArchiveApiKeyResponse;
+    }
     ServerServiceClient {
         get_server_info(GetServerInfoRequest) -> GetServerInfoResponse;
+        who_am_i(WhoAmIRequest) -> WhoAmIResponse;
     }
 }

@@ -34,6 +34,8 @@ pub struct Desk {
     pub state: State,
     pub now: Time,
     pub acting_user: Option<UserId>,
+    /// The id of the API key of the calls.
+    pub key: Option<Arc<str>>,
     /// Dropped with the desk.
     pub database: TestDatabase,
 }
@@ -46,7 +48,7 @@ impl Desk {
     pub async fn new(database: TestDatabase) -> Self {
         let store = open(&database).await;
         let state = store.load(hash_key()).await.unwrap();
-        Self { store, state, now: START, acting_user: None, database }
+        Self { store, state, now: START, acting_user: None, key: None, database }
     }
 
     /// Writes these commands as one group. All must be accepted.
@@ -98,6 +100,7 @@ impl Desk {
             command,
             call: Call {
                 actor: Arc::from("ann"),
+                key: self.key.clone(),
                 request: request.clone(),
                 fingerprint: 7 << 100,
                 reason: Arc::from("because"),

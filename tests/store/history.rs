@@ -27,7 +27,7 @@ on_both! {
     a_commit_without_all_of_its_changes_is_refused
     a4_request_ids_are_known_for_24_hours_and_then_forgotten
     a_commit_with_an_unknown_outcome_is_settled
-    a1_a_commit_records_its_acting_user
+    a1_a_commit_records_its_key_and_acting_user
 }
 
 async fn a_state_that_is_behind_catches_up(database: TestDatabase) {
@@ -296,7 +296,7 @@ async fn a_commit_with_an_unknown_outcome_is_settled(database: TestDatabase) {
     assert!(loaded == desk.state);
 }
 
-async fn a1_a_commit_records_its_acting_user(database: TestDatabase) {
+async fn a1_a_commit_records_its_key_and_acting_user(database: TestDatabase) {
     let mut desk = Desk::new(database).await;
     let now = desk.now;
     desk.write(vec![
@@ -306,6 +306,7 @@ async fn a1_a_commit_records_its_acting_user(database: TestDatabase) {
     ])
     .await;
     desk.acting_user = Some(user("Ännchen"));
+    desk.key = Some("key-1".into());
     let row = WriteMember {
         project: key("shop"),
         row: member("acme", "bob", Write::Add(given(&["Member"], now))),
@@ -318,4 +319,6 @@ async fn a1_a_commit_records_its_acting_user(database: TestDatabase) {
     let acting: Vec<_> = commits.iter().map(|commit| commit.acting_user.clone()).collect();
     assert_eq!(acting, [None, None, None, Some(user("Ännchen"))]);
     assert!(commits.iter().all(|commit| &*commit.actor == "ann"), "the caller is who it was");
+    let keys: Vec<_> = commits.iter().map(|commit| commit.key.as_deref()).collect();
+    assert_eq!(keys, [None, None, None, Some("key-1")]);
 }

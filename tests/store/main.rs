@@ -8,6 +8,7 @@ mod support;
 
 mod agreement;
 mod cancelled;
+mod denials;
 mod desk;
 mod errors;
 mod fallbacks;

@@ -203,7 +203,7 @@ impl History {
         }
         let revision = Revision { number: last.number + 1, tag: last.tag + 1, at: last.at.plus_seconds(1) };
         let (kind, actor, reason) = (Arc::from("Test"), Arc::from("ann"), Arc::from(""));
-        Commit { revision, kind, actor, reason, acting_user: None, request: None, changes }
+        Commit { revision, kind, actor, reason, key: None, acting_user: None, request: None, changes }
     }
 
     fn org(&mut self, project: &Project) -> OrgNo {

@@ -1,6 +1,7 @@
 //! What the test binaries share: new databases, and tests that run on both kinds of them.
 #![allow(dead_code)] // No binary uses all of it.
 
+pub mod certificates;
 pub mod cluster;
 pub mod postgres;
 pub mod proxy;

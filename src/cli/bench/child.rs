@@ -12,13 +12,23 @@ use crate::cli::trouble::Trouble;
 use crate::server::Listen;
 
 /// Variables that would make it another server than the arguments say. It keeps those of limits.
-const OWN_VARIABLES: [&str; 6] = [
+const OWN_VARIABLES: [&str; 16] = [
+    "ROLECALL_AUTH",
+    "ROLECALL_BOOTSTRAP_KEY_FILE",
+    "ROLECALL_CALLER_CALLS_IN_FLIGHT",
+    "ROLECALL_CALLER_CALLS_PER_SECOND",
     "ROLECALL_DATABASE",
     "ROLECALL_DATABASE_FILE",
     "ROLECALL_DEMO",
+    "ROLECALL_INSECURE",
+    "ROLECALL_JWT_ISSUERS",
     "ROLECALL_LISTEN",
     "ROLECALL_LOG",
     "ROLECALL_LOG_FORMAT",
+    "ROLECALL_TLS_CERT",
+    "ROLECALL_TLS_CLIENT_CA",
+    "ROLECALL_TLS_CLIENT_CERT",
+    "ROLECALL_TLS_KEY",
 ];
 const POLL: Duration = Duration::from_millis(2);
 /// A server that does not stop by then is killed.

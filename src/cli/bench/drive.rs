@@ -9,11 +9,11 @@ use bytes::{Bytes, BytesMut};
 use h2::client::SendRequest;
 use http::{HeaderMap, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 
 use super::process;
 use super::requests::{Calls, Requests};
+use crate::cli::connect::Remote;
 use crate::cli::table::plain;
 use crate::cli::trouble::{BUG, Trouble};
 use crate::server::Listen;
@@ -32,7 +32,7 @@ const MISMATCHES_MAX: usize = 5;
 /// What to call, and with how many calls at a time.
 #[derive(Clone)]
 pub struct Target {
-    pub address: Listen,
+    pub remote: Remote,
     /// The process whose CPU time counts. `None` if only calls are counted.
     pub pid: Option<u32>,
     pub connections: usize,
@@ -174,35 +174,24 @@ struct Session {
 
 impl Session {
     async fn open(target: &Target, calls: Arc<Calls>) -> Result<Rc<Self>, Trouble> {
-        let trouble = |error: &dyn std::fmt::Display| failed(&target.address, error);
+        let remote = &target.remote;
+        let trouble = |error: &dyn std::fmt::Display| failed(&remote.address, error);
         let mut clients = Vec::new();
         for _ in 0..target.connections {
-            clients.push(
-                match &target.address {
-                    Listen::Tcp(address) => {
-                        let stream = TcpStream::connect(address).await.map_err(|error| trouble(&error))?;
-                        stream.set_nodelay(true).map_err(|error| trouble(&error))?;
-                        handshake(stream).await
-                    }
-                    Listen::Unix(path) => {
-                        handshake(UnixStream::connect(path).await.map_err(|error| trouble(&error))?).await
-                    }
-                }
-                .map_err(|error| trouble(&error))?,
-            );
+            let stream = remote.open().await.map_err(|error| remote.trouble(&error))?;
+            clients.push(handshake(stream).await.map_err(|error| trouble(&error))?);
         }
-        let authority = match &target.address {
-            Listen::Tcp(address) => address.as_str(),
-            Listen::Unix(_) => "localhost",
-        };
-        let template = Request::post(format!("http://{authority}{}", calls.path))
+        let template = Request::post(format!("{}{}", remote.uri(), calls.path))
             .header("te", "trailers")
-            .header("content-type", "application/grpc")
-            .body(())
-            .map_err(|error| trouble(&error))?;
+            .header("content-type", "application/grpc");
+        let template = match remote.key.header() {
+            Some(value) => template.header("authorization", value),
+            None => template,
+        };
+        let template = template.body(()).map_err(|error| trouble(&error))?;
         let (template, ()) = template.into_parts();
         let next = Cell::new(0);
-        Ok(Rc::new(Self { clients, template, calls, address: target.address.clone(), next }))
+        Ok(Rc::new(Self { clients, template, calls, address: remote.address.clone(), next }))
     }
 
     /// Runs workers until all have ended. Stops at the first error.

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::workload::{Model, Row, Workload};
 use crate::cli::client::{reason, trouble};
+use crate::cli::connect::Remote;
+use crate::cli::key::Transport;
 use crate::cli::trouble::{BUG, Trouble};
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::grpc::generated::org_service_client::OrgServiceClient;
@@ -16,7 +17,6 @@ use crate::grpc::generated::permission_service_client::PermissionServiceClient;
 use crate::grpc::generated::project_service_client::ProjectServiceClient;
 use crate::grpc::generated::role_mapping_service_client::RoleMappingServiceClient;
 use crate::grpc::generated::role_service_client::RoleServiceClient;
-use crate::server::Listen;
 use crate::wire::{
     BatchCreatePermissionsRequest, BatchCreateRolesRequest, BatchWriteMembersRequest, CreateOrgRequest,
     CreateProjectRequest, CreateRoleMappingRequest, DisabledRoleStrategy, Environment, ErrorReason, GetProjectRequest,
@@ -44,15 +44,15 @@ pub struct Loaded {
 /// A project on a server.
 #[derive(Clone)]
 pub struct Place {
-    pub channel: Channel,
-    pub address: Listen,
+    pub channel: Transport,
+    pub remote: Remote,
     pub project: String,
 }
 
 impl Place {
     /// Waits for an answer. An error says what the server refused.
     pub async fn ask<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Trouble> {
-        call.await.map(Response::into_inner).map_err(|status| trouble(&status, &self.address))
+        call.await.map(Response::into_inner).map_err(|status| trouble(&status, &self.remote.address))
     }
 }
 
@@ -86,7 +86,7 @@ async fn display_name(place: &Place) -> Result<Option<String>, Trouble> {
     match ProjectServiceClient::new(place.channel.clone()).get_project(request).await {
         Ok(answer) => Ok(Some(answer.into_inner().project.unwrap_or_default().display_name)),
         Err(status) if reason(&status) == ErrorReason::ProjectNotFound.as_str_name() => Ok(None),
-        Err(status) => Err(trouble(&status, &place.address)),
+        Err(status) => Err(trouble(&status, &place.remote.address)),
     }
 }
 

@@ -10,6 +10,8 @@ use clap::Parser;
 use super::drive::{Target, call_each, measure};
 use super::report::Side;
 use super::requests::Calls;
+use crate::cli::connect::Remote;
+use crate::cli::key::KeyArgs;
 use crate::cli::trouble::{BUG, Trouble};
 use crate::server::Listen;
 use crate::wire::frame::HEADER_BYTES;
@@ -47,6 +49,9 @@ pub struct Args {
 
     #[arg(long, default_value_t = 3.0, value_parser = super::seconds)]
     seconds: f64,
+
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 /// Prints the figures in JSON, as those of a side of `bench --json`.
@@ -57,8 +62,12 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
     let requests = std::fs::read(&args.requests).map_err(|error| file_error(&args.requests, &error))?;
     let frames = frames(requests.into()).map_err(|error| file_error(&args.requests, &error))?;
     let calls = Arc::new(Calls { path: args.path, frames });
-    let target =
-        Target { address: args.server, pid: args.pid, connections: args.connections, in_flight: args.in_flight };
+    let target = Target {
+        remote: Remote::without_tls(args.server).with_key(&args.key)?,
+        pid: args.pid,
+        connections: args.connections,
+        in_flight: args.in_flight,
+    };
     if let Some(path) = args.answers {
         let found = vec![Vec::new(); calls.frames.len()];
         let keep = |found: &mut Vec<Vec<u8>>, at: usize, answer: &[u8]| {

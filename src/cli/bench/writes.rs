@@ -113,6 +113,6 @@ async fn exists(place: &Place, (org_id, user_id): &(String, String)) -> Result<b
     match MembershipServiceClient::new(place.channel.clone()).get_member(request).await {
         Ok(_) => Ok(true),
         Err(status) if reason(&status) == ErrorReason::MemberNotFound.as_str_name() => Ok(false),
-        Err(status) => Err(trouble(&status, &place.address)),
+        Err(status) => Err(trouble(&status, &place.remote.address)),
     }
 }

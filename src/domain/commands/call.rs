@@ -10,6 +10,9 @@ pub type Actor = Arc<str>;
 /// The actor of the service's own commands. No caller may use this name.
 pub const SYSTEM: &str = "system";
 
+/// The actor of callers without credentials, where the server lets them in. No caller may use this name otherwise.
+pub const LOCAL: &str = "local";
+
 /// Identifies a write that may be repeated (A4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestKey {
@@ -22,6 +25,8 @@ pub struct RequestKey {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub actor: Actor,
+    /// The id of the API key by which the actor called. `None` without one.
+    pub key: Option<Arc<str>>,
     pub request: Option<RequestKey>,
     /// Identifies the whole request. Compared only with requests of the same key.
     pub fingerprint: u128,
@@ -37,6 +42,7 @@ impl Call {
     pub fn plain(actor: &str, reason: &str) -> Self {
         Self {
             actor: actor.into(),
+            key: None,
             request: None,
             fingerprint: 0,
             reason: reason.into(),

@@ -1,5 +1,6 @@
 //! The commands of callers. All their fields are parsed; `decide` accepts or refuses them.
 
+pub mod api_key;
 pub mod invitation;
 pub mod membership;
 pub mod org;
@@ -14,6 +15,7 @@ pub mod user;
 use crate::domain::model::id::{OrgNo, ProjectId};
 use crate::domain::model::name::{ProjectKey, UserId};
 
+pub use api_key::{ArchiveApiKey, CreateApiKey};
 pub use invitation::{AcceptInvitation, CreateInvitations, NewInvitation, RevokeInvitation};
 pub use membership::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
 pub use org::{CreateOrg, DeleteOrg, UpdateOrg};
@@ -71,7 +73,7 @@ commands! {
     CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
     BatchWriteMembers BlockUser UnblockUser DeleteUser CreateInvitations RevokeInvitation AcceptInvitation
-    SetOrgDomains VerifyOrgDomain ProvisionMember RemoveExpired
+    SetOrgDomains VerifyOrgDomain ProvisionMember CreateApiKey ArchiveApiKey RemoveExpired
 }
 
 /// Removes the roles that expired 30 days ago from a chunk of members, and settles invitations that expired as long ago
@@ -103,6 +105,16 @@ impl Command {
                 | Self::RevokeInvitation(_)
                 | Self::SetOrgDomains(_)
         )
+    }
+
+    /// Returns true if the command may leave an org without an owner (B3).
+    pub fn allows_ownerless(&self) -> bool {
+        match self {
+            Self::UpdateProject(command) => command.allow_ownerless,
+            Self::WriteMember(command) => command.allow_ownerless,
+            Self::BatchWriteMembers(command) => command.allow_ownerless,
+            _ => false,
+        }
     }
 
     /// Returns roughly how many rows deciding and storing the command costs. It limits the size of a group. A command
@@ -155,7 +167,9 @@ impl Command {
             | Self::BlockUser(_)
             | Self::UnblockUser(_)
             | Self::VerifyOrgDomain(_)
-            | Self::ProvisionMember(_) => 1,
+            | Self::ProvisionMember(_)
+            | Self::CreateApiKey(_)
+            | Self::ArchiveApiKey(_) => 1,
             Self::SetOrgDomains(command) => command.domains.len().max(1),
         }
     }

@@ -6,11 +6,12 @@ use crate::domain::commands::command::Command;
 use crate::domain::commands::draft::{Draft, Terms};
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::{
-    expired, invitation, membership, org, org_domain, permission, project, provisioning, purge, role, role_mapping,
-    role_set, subscription, user,
+    api_key, expired, invitation, membership, org, org_domain, permission, project, provisioning, purge, role,
+    role_mapping, role_set, subscription, user, workspace,
 };
 use crate::domain::impact::impact;
 use crate::domain::impact::report::Impact;
+use crate::domain::model::project::WORKSPACE;
 use crate::domain::model::refusal::Refusal;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::state::State;
@@ -64,13 +65,26 @@ pub fn accepts(state: &State, command: &Command, terms: &Terms<'_>) -> bool {
 }
 
 fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(Draft<'a>, Outcome), Refusal> {
+    let workspace = command.project().filter(|key| key.as_str() == WORKSPACE).and_then(|key| state.project(key));
     // No other command takes an acting user (G1). If the contract ever gets such a field without a rule, refuse.
-    if terms.call.acting_user.is_some() && !command.takes_acting_user() {
+    if terms.call.acting_user.is_some() && workspace.is_none() && !command.takes_acting_user() {
         return Err(Refusal::Bug);
     }
+    if let Some(workspace) = workspace {
+        workspace::check_command(workspace, command, terms)?;
+    }
     let mut draft = Draft::new(state, terms);
-    let outcome = run(&mut draft, command)?;
+    let outcome = run(&mut draft, command).map_err(|refusal| match refusal {
+        // The workspace accepts no `allow_ownerless`, which the message would offer.
+        Refusal::LastOwner { role, .. } if workspace.is_some() => Refusal::LastOperatorOwner { role },
+        refusal => refusal,
+    })?;
     role_set::collect(&mut draft);
+    if let Some(before) = workspace {
+        api_key::archive_keys_of_removed(&mut draft, before);
+        let after = draft.latest(before)?;
+        workspace::check_effects(before, &after, command, draft.changes(), terms)?;
+    }
     Ok((draft, outcome))
 }
 
@@ -117,6 +131,8 @@ fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
         Command::SetOrgDomains(command) => org_domain::set(draft, command),
         Command::VerifyOrgDomain(command) => org_domain::verify(draft, command),
         Command::ProvisionMember(command) => provisioning::provision(draft, command),
+        Command::CreateApiKey(command) => api_key::create(draft, command),
+        Command::ArchiveApiKey(command) => api_key::archive(draft, command),
         Command::RemoveExpired(command) => expired::remove(draft, command),
         Command::Purge(command) => purge::purge(draft, command),
     }

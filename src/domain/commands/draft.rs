@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::commands::call::Call;
+use crate::domain::commands::call::{Actor, Call};
 use crate::domain::model::name::{ProjectKey, UserId};
 use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::model::time::Time;
@@ -58,6 +58,10 @@ impl<'a> Draft<'a> {
 
     pub fn acting_user(&self) -> Option<UserId> {
         self.terms.call.acting_user.clone()
+    }
+
+    pub fn actor(&self) -> &Actor {
+        &self.terms.call.actor
     }
 
     pub fn limits(&self) -> &Limits {

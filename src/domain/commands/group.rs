@@ -33,6 +33,8 @@ pub struct Commit {
     pub revision: Revision,
     pub kind: Arc<str>,
     pub actor: Actor,
+    /// The id of the API key by which the actor called. `None` without one.
+    pub key: Option<Arc<str>>,
     pub acting_user: Option<UserId>,
     pub reason: Arc<str>,
     /// Answers a repetition, if the call had a request id.
@@ -124,6 +126,7 @@ impl Group {
             revision,
             kind: work.command.kind().into(),
             actor: work.call.actor.clone(),
+            key: work.call.key.clone(),
             acting_user: work.call.acting_user.clone(),
             reason: work.call.reason.clone(),
             request: work.call.request.clone().map(|key| Remembered {

@@ -48,13 +48,14 @@ pub fn write_batch(draft: &mut Draft<'_>, command: &BatchWriteMembers) -> Result
     let mut tally = Tally::default();
     let mut named = BTreeSet::new();
     let (mut left, mut removed) = (Vec::new(), Vec::new());
+    let acting = draft.acting_user();
     let mut rows = Rows::default();
     for (number, row) in command.rows.iter().enumerate() {
         if !named.insert((&row.org_id, &row.user_id)) {
             rows.push(number, Refusal::RepeatedRow);
             continue;
         }
-        match write(draft, &command.project, row, None) {
+        match write(draft, &command.project, row, acting.as_ref()) {
             Ok((effect, owner_left)) => {
                 tally.count(effect);
                 removed.extend((effect == RowEffect::Removed).then_some(row));

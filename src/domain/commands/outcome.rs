@@ -9,6 +9,7 @@ use crate::domain::model::org::OrgRecord;
 use crate::domain::model::permission::Permission;
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::user::Block;
+use crate::domain::rules::api_key::ShownApiKey;
 use crate::domain::rules::invitation::Invitation;
 use crate::domain::rules::membership::Member;
 use crate::domain::rules::org_domain::ShownDomain;
@@ -55,6 +56,7 @@ pub enum Outcome {
     Invitation(Invitation),
     /// For each row of a batch its id, or why it is refused.
     Invitations(Vec<Result<InvitationId, Refusal>>),
+    ApiKey(ShownApiKey),
     /// How many records were purged. 0 if another server purged them first.
     Purged(usize),
 }

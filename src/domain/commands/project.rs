@@ -5,6 +5,7 @@ pub mod convert;
 use std::num::NonZeroU32;
 
 use crate::domain::collections::numbered::Numbered;
+use crate::domain::commands::call::SYSTEM;
 use crate::domain::commands::command::{CreateProject, DeleteProject, UpdateProject};
 use crate::domain::commands::draft::Draft;
 use crate::domain::commands::outcome::Outcome;
@@ -23,7 +24,7 @@ use crate::domain::state::project::Project;
 
 /// Creates a project from a template (P3).
 pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome, Refusal> {
-    if command.key.as_str() == WORKSPACE {
+    if command.key.as_str() == WORKSPACE && **draft.actor() != *SYSTEM {
         return Err(Refusal::ReservedName { reserved: WORKSPACE });
     }
     if draft.state().project(&command.key).is_some() {
@@ -36,7 +37,8 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
     let now = draft.commit_time();
     let template = command.template;
     let roles: Vec<RoleId> = (0..template.roles.len()).map(|at| RoleId(numbered(at))).collect();
-    let (Some(&owner), Some(&member)) = (roles.first(), roles.last()) else { return Err(Refusal::Bug) };
+    let default_role = template.roles.iter().position(|role| role.name == template.default_role);
+    let (Some(&owner), Some(default_role)) = (roles.first(), default_role) else { return Err(Refusal::Bug) };
     let mapping = RoleMappingId::from_number(NonZeroU32::MIN);
     draft.edit(Change::Project(Edit {
         key: project,
@@ -46,7 +48,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             display_name: command.display_name.as_str().into(),
             environment: command.environment,
             role_structure: command.role_structure,
-            default_role: member,
+            default_role: RoleId(numbered(default_role)),
             default_owner_role: owner,
             default_role_mapping: mapping,
             create_time: now,
@@ -55,14 +57,14 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
             lifecycle: Lifecycle::Existing,
         }),
     }));
-    for (at, (name, description)) in BUILT_INS.iter().enumerate() {
+    for (at, (name, description)) in template.permissions().enumerate() {
         draft.edit(Change::Permission(Edit {
-            key: Scoped { project, id: built_in(at) },
+            key: Scoped { project, id: PermissionId(numbered(at)) },
             before: None,
             after: Some(Permission {
-                name: PermissionName::stored(*name),
-                description: (*description).into(),
-                built_in: true,
+                name: PermissionName::stored(name),
+                description: description.into(),
+                built_in: at < BUILT_INS.len(),
                 create_time: now,
                 aliases: [].into(),
             }),
@@ -102,8 +104,8 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateProject) -> Result<Outcome,
         }),
     }));
     for (role, new) in roles.into_iter().zip(template.roles) {
-        let granted = BUILT_INS.iter().enumerate().filter(|(_, (name, _))| (new.grants)(name));
-        let granted: PermissionSet = granted.map(|(at, _)| built_in(at)).collect();
+        let granted = template.grants(new).enumerate().filter(|&(_, granted)| granted);
+        let granted: PermissionSet = granted.map(|(at, _)| PermissionId(numbered(at))).collect();
         let key = GrantsKey { project, role_mapping: mapping, role };
         draft.edit(Change::Grants(Edit { key, before: None, after: Some(granted) }));
     }
@@ -154,7 +156,7 @@ fn check_default_role(project: &Project, id: RoleId) -> Result<RoleId, Refusal> 
 pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome, Refusal> {
     let project = draft.project(&command.project)?;
     let before = &project.record;
-    if before.key == ProjectKey::default_project() {
+    if before.key == ProjectKey::default_project() || before.key.as_str() == WORKSPACE {
         return Err(Refusal::ProjectPermanent(before.key.to_string()));
     }
     if command.confirm != before.key.as_str() {
@@ -169,10 +171,6 @@ pub fn delete(draft: &mut Draft<'_>, command: &DeleteProject) -> Result<Outcome,
     let before = Some(ProjectRecord::clone(before));
     draft.edit(Change::Project(Edit { key: project.id, before, after: Some(after) }));
     Ok(Outcome::Deleted(orgs))
-}
-
-fn built_in(at: usize) -> PermissionId {
-    PermissionId(numbered(at))
 }
 
 /// Returns the id number of the record at an index. Numbers begin at 1.

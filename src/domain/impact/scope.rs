@@ -103,6 +103,7 @@ impl<'a> Scope<'a> {
             }
             // A block changes no role (R9.g).
             Change::Block(_)
+            | Change::ApiKey(_)
             | Change::Removal(_)
             | Change::Project(_)
             | Change::Permission(_)

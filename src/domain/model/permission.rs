@@ -42,4 +42,7 @@ pub const CAN_EDIT_ORG_ACCESS: &str = "rolecall::can_edit_org_access";
 pub const CAN_DELETE_ORG: &str = "rolecall::can_delete_org";
 pub const CAN_VIEW_OTHER_MEMBERS: &str = "rolecall::can_view_other_members";
 
+/// The permission of the workspace to manage operators (W7).
+pub const TEAM_MANAGE: &str = "team.manage";
+
 pub type PermissionSet = IdSet<PermissionId>;

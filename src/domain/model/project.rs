@@ -20,6 +20,12 @@ pub enum RoleStructure {
 /// The key reserved for the project of the operators (W1).
 pub const WORKSPACE: &str = "workspace";
 
+/// The one org of the workspace. Its members are the operators.
+pub const TEAM: &str = "team";
+
+/// The operator whose keys open an empty store (W9).
+pub const BOOTSTRAP: &str = "bootstrap";
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProjectRecord {
     pub key: ProjectKey,

@@ -81,4 +81,7 @@ reasons! {
     InviterMayNot = 74,
     EmailMismatch = 75,
     InvitationExpiryTooLate = 77,
+    ApiKeyNotFound = 90,
+    WorkspaceFixed = 92,
+    ExceedsCaller = 93,
 }

@@ -3,7 +3,7 @@
 use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::invitation::{InvitationId, InvitationState};
 use crate::domain::model::name::{OrgId, PermissionName, RoleMappingName, RoleName, UserId};
-use crate::domain::model::project::{RoleStructure, WORKSPACE};
+use crate::domain::model::project::{BOOTSTRAP, RoleStructure, WORKSPACE};
 use crate::domain::model::reason::Reason;
 use crate::domain::model::time::Time;
 use crate::limits::{INVITATION_DAYS_MAX, REFUSAL_NAMES_MAX};
@@ -18,6 +18,7 @@ pub enum Noun {
     OrgDomain,
     Member,
     Invitation,
+    ApiKey,
 }
 
 /// Why a command is refused. A refused command stores nothing.
@@ -161,6 +162,23 @@ pub enum Refusal {
         "a member of a SINGLE_ROLE project holds at most one permanent and one temporary role; {permanent} permanent and {temporary} temporary were given"
     )]
     TooManyRoles { permanent: usize, temporary: usize },
+    #[error("the workspace {why}")]
+    WorkspaceFixed { why: &'static str },
+    #[error(
+        "the workspace would be left without an operator who holds role `{role}` permanently and is not blocked; make another \
+         operator one first"
+    )]
+    LastOperatorOwner { role: RoleName },
+    #[error("this would give permission `{permission}`, which the caller does not have")]
+    ExceedsCaller { permission: PermissionName },
+    #[error("only an operator with role `{role}` may change which role that is, or the order of roles")]
+    OwnersOnly { role: RoleName },
+    #[error("the owner role of the workspace keeps permission `{permission}`")]
+    OwnersKeep { permission: &'static str },
+    #[error("the expiry of the API key has passed; set a later `expire_time`")]
+    ApiKeyExpiryPast,
+    #[error("the API key would outlast the one with which it is created; set an earlier `expire_time`")]
+    ApiKeyOutlasts { expire_time: Time },
     #[error("this org and user appear in an earlier row")]
     RepeatedRow,
     #[error("org `{0}` appears in an earlier row")]
@@ -184,6 +202,7 @@ impl Noun {
             Self::OrgDomain => "e-mail domain",
             Self::Member => "member",
             Self::Invitation => "invitation",
+            Self::ApiKey => "API key",
         }
     }
 }
@@ -200,6 +219,7 @@ impl Refusal {
                 Noun::OrgDomain => Reason::OrgDomainNotFound,
                 Noun::Member => Reason::MemberNotFound,
                 Noun::Invitation => Reason::InvitationNotFound,
+                Noun::ApiKey => Reason::ApiKeyNotFound,
             },
             Self::AlreadyExists(noun, _) | Self::AliasOf { noun, .. } => match noun {
                 Noun::Project => Reason::ProjectAlreadyExists,
@@ -210,6 +230,8 @@ impl Refusal {
                 Noun::OrgDomain => Reason::RepeatedDomain,
                 Noun::Member => Reason::MemberAlreadyExists,
                 Noun::Invitation => Reason::InvitationAlreadyExists,
+                // Ids of keys are random.
+                Noun::ApiKey => Reason::Internal,
             },
             Self::Retired(Noun::Project, _) => Reason::ProjectKeyRetired,
             Self::Retired(..) => Reason::OrgIdRetired,
@@ -262,6 +284,11 @@ impl Refusal {
             Self::RepeatedRole { .. } | Self::RepeatedInOrder { .. } => Reason::RepeatedRole,
             Self::EndInThePast { .. } | Self::InvitationExpiryPast => Reason::EndInThePast,
             Self::TooManyRoles { .. } => Reason::TooManyRoles,
+            Self::WorkspaceFixed { .. } | Self::OwnersKeep { .. } => Reason::WorkspaceFixed,
+            Self::LastOperatorOwner { .. } => Reason::LastOwner,
+            Self::ExceedsCaller { .. } | Self::OwnersOnly { .. } => Reason::ExceedsCaller,
+            Self::ApiKeyExpiryPast => Reason::EndInThePast,
+            Self::ApiKeyOutlasts { .. } => Reason::OutlastsGranter,
             Self::RepeatedRow | Self::RepeatedOrg(_) => Reason::RepeatedRow,
             Self::RequestIdReused(_) => Reason::RequestIdReused,
             Self::Rows { rows, .. } => rows.first().map_or(Reason::Internal, |(_, refusal)| refusal.reason()),
@@ -286,6 +313,7 @@ impl Refusal {
             Self::NotFound(Noun::Member, _) => "B1",
             Self::NotFound(Noun::Invitation, _) => "V2",
             Self::NotFound(Noun::OrgDomain, _) => "J1",
+            Self::NotFound(Noun::ApiKey, _) => "W6",
             Self::NotFound(..) => "R1",
             Self::AliasOf { .. } | Self::UnknownAlias { .. } => "R3",
             Self::Retired(..) => "S5",
@@ -325,8 +353,15 @@ impl Refusal {
             | Self::RepeatedDomain { .. }
             | Self::InternalRole { .. } => "J1",
             Self::UserNotAvailable(_) => "I4",
+            Self::WorkspaceFixed { .. } => "W8",
+            Self::LastOperatorOwner { .. }
+            | Self::OwnersKeep { .. }
+            | Self::OwnersOnly { .. }
+            | Self::ExceedsCaller { .. }
+            | Self::ApiKeyOutlasts { .. } => "W7",
+            Self::ApiKeyExpiryPast => "W6",
             Self::ViewerMissingPermission { .. } => "I2",
-            Self::ReservedName { reserved: WORKSPACE } => "W1",
+            Self::ReservedName { reserved: WORKSPACE | BOOTSTRAP | "system" | "local" } => "W1",
             Self::ReservedName { .. } => "P4",
             Self::LimitExceeded { .. } => "P7",
             Self::EnabledAndDisabled { .. } | Self::AddedAndRemoved { .. } => "M2",

@@ -2,7 +2,8 @@
 
 use crate::domain::model::id::RoleId;
 use crate::domain::model::name::UserId;
-use crate::domain::model::project::RoleStructure;
+use crate::domain::model::permission::TEAM_MANAGE;
+use crate::domain::model::project::{BOOTSTRAP, RoleStructure};
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::time::{Time, later};
 use crate::domain::rules::role_state::RoleState;
@@ -75,8 +76,19 @@ impl<'a> Acting<'a> {
         Ok(Some(acting))
     }
 
+    /// Returns the permission that gives an ability. In the workspace all abilities are one permission (W7).
+    fn ability(&self, permission: &'static str) -> &'static str {
+        if self.project.is_workspace() { TEAM_MANAGE } else { permission }
+    }
+
+    /// Returns true if a role is live.
+    pub fn has_live(&self, role: RoleId) -> bool {
+        self.live.iter().any(|&(live, _)| live == role)
+    }
+
     /// Refuses if no live role grants the ability.
     pub fn check_ability(&self, permission: &'static str) -> Result<(), Refusal> {
+        let permission = self.ability(permission);
         match self.granters(permission).next() {
             Some(_) => Ok(()),
             None => Err(Refusal::ActingUserMissingPermission { permission }),
@@ -88,13 +100,20 @@ impl<'a> Acting<'a> {
         self.check_ability(permission)?;
         match self.managers(permission, role).next() {
             Some(_) => Ok(()),
-            None => Err(Refusal::RoleOutOfScope { role: self.project.role_name(role), permission }),
+            None => {
+                let (role, permission) = (self.project.role_name(role), self.ability(permission));
+                Err(Refusal::RoleOutOfScope { role, permission })
+            }
         }
     }
 
     /// Refuses to give a role out of scope, or for longer than the role by which it is given (G6).
     pub fn check_give(&self, permission: &'static str, role: RoleId, expire_time: Option<Time>) -> Result<(), Refusal> {
         self.check_scope(permission, role)?;
+        // The first Owner is given by `bootstrap`, whose own role expires (W9).
+        if self.project.is_workspace() && self.user.as_str() == BOOTSTRAP {
+            return Ok(());
+        }
         match self.expiry_max(permission, role) {
             Some(Some(max)) if expire_time.is_none_or(|expire_time| expire_time > max) => {
                 Err(Refusal::OutlastsGranter { role: self.project.role_name(role), expire_time: max })
@@ -128,7 +147,7 @@ impl<'a> Acting<'a> {
     /// Returns the live roles that grant a permission here.
     fn granters(&self, permission: &'static str) -> impl Iterator<Item = ExpiringRole> {
         let mapping = self.project.role_mappings.get(self.org.record.role_mapping);
-        let permission = self.project.permission_named(permission);
+        let permission = self.project.permission_named(self.ability(permission));
         let row = move |role| mapping.and_then(|mapping| mapping.row(role));
         let grants =
             move |role| permission.is_some_and(|permission| row(role).is_some_and(|row| row.contains(permission)));

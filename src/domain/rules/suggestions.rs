@@ -34,7 +34,7 @@ impl<'a> Suggester<'a> {
             Noun::RoleMapping => {
                 nearest(unknown, project.role_mappings.entries().map(|(_, row)| row.record.name.as_str()), steps)
             }
-            Noun::Project | Noun::Org | Noun::OrgDomain | Noun::Member | Noun::Invitation => None,
+            Noun::Project | Noun::Org | Noun::OrgDomain | Noun::Member | Noun::Invitation | Noun::ApiKey => None,
         }
     }
 }

@@ -76,6 +76,7 @@ impl Project {
             | Change::Remap(_)
             | Change::Invitation(_)
             | Change::Block(_)
+            | Change::ApiKey(_)
             | Change::OrgDomains(_)
             | Change::Removal(_) => {}
             // Not cleared but replaced: a copy of this project without the change has the old ones.
@@ -169,6 +170,7 @@ impl Project {
                     None => self.blocked.remove(hash, |_| true),
                 }
             }
+            Change::ApiKey(edit) => self.api_keys.set(edit.key.id, edit.after.clone()),
             Change::Membership(edit) => {
                 let user = &edit.key.user;
                 if let Some(org) = self.org_mut(edit.key.org) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::model::api_key::{ApiKey, ApiKeyId};
 use crate::domain::model::fallback::Fallbacks;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::invitation::{InvitationId, InvitationRecord};
@@ -85,6 +86,8 @@ pub enum Change {
     Invitation(Edit<InvitationKey, InvitationRecord>),
     /// Blocks or unblocks a user (U1).
     Block(Edit<UserKey, Block>),
+    /// Creates or archives an API key (W6).
+    ApiKey(Edit<Scoped<ApiKeyId>, Arc<ApiKey>>),
     /// Replaces the e-mail domains of an org (J1). `None` means that it has none.
     OrgDomains(Edit<Scoped<OrgNo>, OrgDomains>),
     /// Records that somebody else removed a user from an org, or forgets it (J3).
@@ -114,6 +117,7 @@ impl Change {
             Self::Remap(edit) => Self::Remap(edit.undone()),
             Self::Invitation(edit) => Self::Invitation(edit.undone()),
             Self::Block(edit) => Self::Block(edit.undone()),
+            Self::ApiKey(edit) => Self::ApiKey(edit.undone()),
             Self::OrgDomains(edit) => Self::OrgDomains(edit.undone()),
             Self::Removal(edit) => Self::Removal(edit.undone()),
         }
@@ -134,6 +138,7 @@ impl Change {
             Self::Remap(edit) => edit.key.project,
             Self::Invitation(edit) => edit.key.project,
             Self::Block(edit) => edit.key.project,
+            Self::ApiKey(edit) => edit.key.project,
             Self::OrgDomains(edit) => edit.key.project,
             Self::Removal(edit) => edit.key.project,
         }

@@ -21,6 +21,7 @@ use crate::domain::model::role::Role;
 use crate::domain::model::role_set::RoleSet;
 use crate::domain::model::user::Block;
 use crate::domain::state::Counters;
+use crate::domain::state::api_key::ApiKeys;
 use crate::domain::state::decision_rows::{Bounds, DecisionRows, Row};
 use crate::domain::state::invitation::Invitation;
 use crate::domain::state::name_index::{NameIndex, Named};
@@ -55,6 +56,8 @@ pub struct Project {
     pub(super) orgs_being_purged: Arc<BTreeSet<OrgNo>>,
     pub(super) role_sets_being_purged: Arc<BTreeSet<RoleSetId>>,
     pub(super) blocked: Trie<BlockedUser>,
+    /// Only the workspace has keys.
+    pub api_keys: ApiKeys,
     /// Shared with copies of this project that have the same roles, role sets, permissions and role mappings.
     pub(super) decisions: Arc<DecisionRows>,
 }
@@ -83,6 +86,7 @@ impl Project {
             orgs_being_purged: Arc::default(),
             role_sets_being_purged: Arc::default(),
             blocked: Trie::default(),
+            api_keys: ApiKeys::default(),
             decisions: Arc::default(),
         }
     }
@@ -366,5 +370,6 @@ impl PartialEq for Project {
             && self.deleted_orgs == other.deleted_orgs
             && self.retired == other.retired
             && self.blocked == other.blocked
+            && self.api_keys == other.api_keys
     }
 }

@@ -1,10 +1,11 @@
 //! Accounts for the memory of all calls, and for the calls of each connection that are in flight.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tonic::Status;
 
+use crate::grpc::caller::{Access, Caller};
 use crate::grpc::status;
 use crate::limits::{CALL_BYTES, PROBE_BYTES_MAX, SMALL_CALL_BYTES};
 
@@ -72,7 +73,13 @@ impl Calls {
         self.counter(kind).fetch_add(1, Ordering::Relaxed);
         self.started.fetch_add(1, Ordering::Relaxed);
         let calls = self.clone();
-        Ok(Arc::new(Call { calls, kind, charged: AtomicUsize::new(charged), answered_in: AtomicUsize::new(0) }))
+        Ok(Arc::new(Call {
+            calls,
+            kind,
+            charged: AtomicUsize::new(charged),
+            answered_in: AtomicUsize::new(0),
+            access: OnceLock::new(),
+        }))
     }
 
     /// Takes bytes for a call that has `held` bytes with them. Refuses them if the other calls of the connection hold more
@@ -137,6 +144,8 @@ pub struct Call {
     charged: AtomicUsize,
     /// The period in which the call was answered, plus 1. 0 means that it is not answered yet.
     answered_in: AtomicUsize,
+    /// Who calls. Empty until it is known.
+    access: OnceLock<Access>,
 }
 
 impl Call {
@@ -184,6 +193,22 @@ pub fn take_for_decoding(bytes: usize) -> Result<(), Status> {
     CURRENT.try_with(|call| call.take(bytes)).unwrap_or(Ok(()))
 }
 
+/// Sets who makes the current call.
+pub fn set_access(access: Access) {
+    // A call is authenticated once.
+    let _ = CURRENT.try_with(|call| call.access.set(access));
+}
+
+/// Calls `work` with who makes the current call. `None` if that is not known.
+pub fn with_access<T>(work: impl FnOnce(&Access) -> T) -> Option<T> {
+    CURRENT.try_with(|call| call.access.get().map(work)).ok().flatten()
+}
+
+/// Returns the caller of the current call. `None` if that is not known.
+pub fn caller() -> Option<Caller> {
+    with_access(|access| access.caller.clone())
+}
+
 /// The memory of a request that is used when its call is answered or gone. It is given back when this is dropped.
 pub struct Held {
     calls: Arc<Calls>,
@@ -204,6 +229,18 @@ pub fn hold_memory() -> Option<Held> {
         Held { calls: call.calls.clone(), bytes }
     };
     CURRENT.try_with(hold).ok()
+}
+
+/// Runs a part of a test as a call without credentials.
+#[cfg(test)]
+pub async fn as_local<T>(part: impl Future<Output = T>) -> T {
+    use crate::domain::State;
+    use crate::domain::collections::hash::HashKey;
+    use crate::engine::Engine;
+    let engine = Arc::new(Engine::new(0, State::new(HashKey::new([0; 16])), &[]));
+    let call = Calls::new(Budget::new(usize::MAX)).begin(Kind::Plain).expect("the budget is empty");
+    let _ = call.access.set(Access { caller: Caller::Local, engine, in_flight: None });
+    CURRENT.scope(call, part).await
 }
 
 impl Drop for Call {

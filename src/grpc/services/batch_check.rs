@@ -12,8 +12,9 @@ use crate::domain::model::name::{BadName, own_id, permission_name};
 use crate::domain::rules::activity::AllowedMember;
 use crate::domain::{Columns, Decision, Item, Project};
 use crate::grpc::app::App;
+use crate::grpc::authz::{Authorized, Rule, authorize};
 use crate::grpc::codec::can_block_in_place;
-use crate::grpc::layers::calls::take_for_decoding;
+use crate::grpc::layers::calls::{self, take_for_decoding};
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::services::Reply;
 use crate::grpc::{convert, status};
@@ -22,7 +23,7 @@ use crate::wire::batch_check::{
     self, BatchCheck, BatchCheckAnswer, BatchCheckBody, COLUMN_PATHS, Check, CheckError, Column, FieldLimits,
     Unreadable,
 };
-use crate::wire::{Decision as Wire, ErrorReason, timestamp};
+use crate::wire::{self, Decision as Wire, ErrorReason, timestamp};
 
 /// Checks after which a batch yields the thread to other calls.
 const CHECKS_A_TURN: usize = 4_096;
@@ -31,21 +32,49 @@ const CHECKS_A_TURN: usize = 4_096;
 const LARGE_BYTES: usize = 1 << 20;
 const FIELDS: FieldLimits = FieldLimits { top_level: REQUEST_FIELDS_MAX, all: REQUEST_NESTED_FIELDS_MAX };
 
+impl Authorized for BatchCheck<'_> {
+    const RULE: &'static Rule = <wire::BatchCheckRequest as Authorized>::RULE;
+
+    fn project(&self) -> Option<&str> {
+        Some(self.project)
+    }
+
+    /// A check of another org is an item error (W6.c).
+    fn is_only_about(&self, _org_id: &str) -> bool {
+        true
+    }
+}
+
+/// The body is authorized once it is read.
+impl Authorized for BatchCheckBody {
+    const RULE: &'static Rule = <wire::BatchCheckRequest as Authorized>::RULE;
+}
+
 pub async fn batch_check(app: &App, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
     let deadline = request.extensions().get::<Deadline>().copied();
     let asked = read(request.get_ref())?;
+    authorize(&asked)?;
     let checks = asked.items + asked.columns.checks();
     bounded(&asked, checks, app.limits.batch_check_items)?;
     take_for_decoding(checks + asked.columns.bytes())?;
     let published = app.at(asked.consistency.as_ref(), deadline).await?;
     let project = project(&published, asked.project)?;
+    let key = calls::caller().and_then(|caller| caller.key().map(|(_, key)| key.scope)).unwrap_or_default();
+    let only = match key.org {
+        None => None,
+        // The call may have waited since it was authorized, and the org may be gone.
+        Some(org) => match project.org_numbered(org).filter(|org| org.record.lifecycle.exists()) {
+            Some(org) if key.project == Some(project.id) => Some(org.record.profile.org_id.as_str()),
+            _ => return Err(status::plain(ErrorReason::ApiKeyScope, "the API key is only for another org")),
+        },
+    };
     let bytes = request.get_ref().bytes();
     let columns =
         block_in_place_if_large(bytes, || asked.columns()).map_err(|error| status::malformed(&error.to_string()))?;
     let now = clock::now();
-    let (activity, day) = (&app.engine.activity, activity_day(asked.no_activity, now));
+    let (activity, day) = (&app.engine.activity, activity_day(asked.no_activity || key.no_activity, now));
     let mut answers = Answers { decisions: Vec::with_capacity(checks), errors: Vec::new(), errors_total: 0 };
-    let found = looked_up(project, &columns).await;
+    let found = looked_up(project, &columns, only).await;
     let (mut items, mut rows) = (asked.items(), columns.rows());
     let mut scratch = Vec::with_capacity(CHECKS_A_TURN.min(checks));
     while answers.decisions.len() < checks {
@@ -61,16 +90,16 @@ pub async fn batch_check(app: &App, request: Request<BatchCheckBody>) -> Reply<B
             if first < asked.items {
                 let turn = items.clone();
                 let checks = items.by_ref().take(CHECKS_A_TURN).map(|[org_id, user_id, permission]| Item {
-                    org_id,
+                    org_id: if is_foreign(only, org_id) { b"" } else { org_id },
                     user_id,
                     permission,
                 });
                 project.check_batch(checks, now, &mut scratch, allowed);
-                answers.add(&scratch, turn, malformed_item);
+                answers.add(&scratch, turn, |check| malformed_item(check, only));
             } else {
                 project.check_columns(&found, rows.by_ref().take(CHECKS_A_TURN), now, &mut scratch, allowed);
                 let explained = (first - asked.items..).map(|at| columns.explained(at));
-                answers.add(&scratch, explained, malformed_row);
+                answers.add(&scratch, explained, |row| malformed_row(row, only));
             }
         });
         if scratch.is_empty() {
@@ -114,14 +143,20 @@ fn bounded(asked: &BatchCheck<'_>, checks: usize, max: usize) -> Result<(), Stat
 }
 
 /// Looks up the strings of the columns.
-async fn looked_up<'p>(project: &'p Project, columns: &batch_check::Columns<'_>) -> Columns<'p> {
+async fn looked_up<'p>(project: &'p Project, columns: &batch_check::Columns<'_>, only: Option<&str>) -> Columns<'p> {
     let mut found = Columns::default();
     for (column, add) in [Columns::add_orgs, Columns::add_users, Columns::add_permissions].into_iter().enumerate() {
         for (turn, strings) in columns.table(column).chunks(CHECKS_A_TURN).enumerate() {
             if turn > 0 {
                 tokio::task::yield_now().await;
             }
-            add(&mut found, project, strings);
+            match only {
+                Some(only) if column == 0 => {
+                    let own: Vec<&str> = strings.iter().map(|&org| if org == only { org } else { "" }).collect();
+                    add(&mut found, project, &own);
+                }
+                _ => add(&mut found, project, strings),
+            }
         }
     }
     found
@@ -156,7 +191,7 @@ impl Answers {
             if self.errors.len() < ITEM_ERRORS_MAX {
                 self.errors.push(CheckError {
                     index: at as i32,
-                    reason: Bytes::from_static(ErrorReason::InvalidField.as_str_name().as_bytes()),
+                    reason: Bytes::from_static(why.reason().as_str_name().as_bytes()),
                     field: Bytes::from_static(field.as_bytes()),
                     description: why.to_string(),
                 });
@@ -175,37 +210,55 @@ fn may_be_malformed(decision: Decision) -> bool {
 enum Malformed {
     Name(BadName),
     Index(u32, usize),
+    /// The API key of the call is for another org (W6.c).
+    ForeignOrg,
+}
+
+impl Malformed {
+    fn reason(&self) -> ErrorReason {
+        match self {
+            Self::ForeignOrg => ErrorReason::ApiKeyScope,
+            Self::Name(_) | Self::Index(..) => ErrorReason::InvalidField,
+        }
+    }
+}
+
+/// Returns true if the caller's key is only for one org, and this is another.
+fn is_foreign(only: Option<&str>, org_id: &[u8]) -> bool {
+    only.is_some_and(|only| only.as_bytes() != org_id)
 }
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(why) => why.fmt(f),
+            Self::ForeignOrg => f.write_str("is not the org that the API key is for"),
             Self::Index(index, strings) => write!(f, "has the index {index} of a table with {strings} strings"),
         }
     }
 }
 
 /// Returns the malformed field of an item.
-fn malformed_item(check: Check<'_>) -> Option<(&'static str, Malformed)> {
+fn malformed_item(check: Check<'_>, only: Option<&str>) -> Option<(&'static str, Malformed)> {
     // They are UTF-8: pass 1 has checked it. An empty one is malformed.
-    let (at, why) = malformed(check.map(|text| Column::Text(str::from_utf8(text).unwrap_or_default())))?;
+    let (at, why) = malformed(check.map(|text| Column::Text(str::from_utf8(text).unwrap_or_default())), only)?;
     Some((["org_id", "user_id", "permission"][at], why))
 }
 
 /// Returns the column in which a check of `columns` is malformed.
-fn malformed_row(row: [Column<'_>; 3]) -> Option<(&'static str, Malformed)> {
-    let (at, why) = malformed(row)?;
+fn malformed_row(row: [Column<'_>; 3], only: Option<&str>) -> Option<(&'static str, Malformed)> {
+    let (at, why) = malformed(row, only)?;
     let path = if matches!(why, Malformed::Index(..)) { 3 + at } else { at };
     Some((COLUMN_PATHS[path], why))
 }
 
-fn malformed(check: [Column<'_>; 3]) -> Option<(usize, Malformed)> {
+fn malformed(check: [Column<'_>; 3], only: Option<&str>) -> Option<(usize, Malformed)> {
     check.into_iter().enumerate().find_map(|(at, column)| match column {
         Column::OutOfRange(index, strings) => Some((at, Malformed::Index(index, strings))),
         Column::Text(text) => {
             let checked = if at == 2 { permission_name(text) } else { own_id(text) };
-            checked.err().map(|why| (at, Malformed::Name(why)))
+            let foreign = || (at == 0 && is_foreign(only, text.as_bytes())).then_some(Malformed::ForeignOrg);
+            checked.err().map(Malformed::Name).or_else(foreign).map(|why| (at, why))
         }
     })
 }

@@ -13,6 +13,7 @@ use crate::domain::{Ask, Decision, Project, Question, Time};
 use crate::engine::Published;
 use crate::grpc::app::App;
 use crate::grpc::generated::check_service_server::CheckService;
+use crate::grpc::layers::calls;
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::services::{Reply, access, batch_check};
 use crate::grpc::{convert, status};
@@ -64,7 +65,9 @@ pub async fn check(app: &App, request: Request<CheckRequest>) -> Reply<CheckResp
     let project = project(&published, &request.project)?;
     let now = clock::now();
     let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
-    let (activity, day) = (&app.engine.activity, activity_day(request.no_activity, now));
+    let of_key = calls::with_access(|access| access.caller.key().is_some_and(|(_, key)| key.scope.no_activity));
+    let of_key = of_key.unwrap_or_default();
+    let (activity, day) = (&app.engine.activity, activity_day(request.no_activity || of_key, now));
     let noted = |member: AllowedMember<'_>| activity.note(activity.load().of(project.id), day, member, now);
     let decision = project.check_noting(&ask, now, noted);
     Ok(Response::new(CheckResponse {

@@ -7,9 +7,11 @@ use tonic::{Request, Response, Status};
 use crate::domain::commands::command::{ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
 use crate::domain::model::project::{Environment, RoleStructure};
 use crate::domain::model::template::{B2B, TEMPLATES, Template};
-use crate::domain::{Command, RoleName};
+use crate::domain::{Command, Project, RoleName};
 use crate::grpc::app::App;
+use crate::grpc::caller::Caller;
 use crate::grpc::generated::project_service_server::ProjectService;
+use crate::grpc::layers::calls;
 use crate::grpc::mask::Mask;
 use crate::grpc::page::{Page, Scope};
 use crate::grpc::services::Reply;
@@ -41,7 +43,11 @@ impl ProjectService for ProjectApi {
         let (_, extensions, request) = request.into_parts();
         let page = Page::read(&["ListProjects"], request.page_size, &request.page_token)?;
         let published = self.0.at(request.consistency.as_ref(), extensions.get().copied()).await?;
-        let mut projects: Vec<_> = published.state.projects().collect();
+        let caller = calls::caller();
+        // A key sees only projects of its environment (W6.d).
+        let environment = caller.as_ref().and_then(Caller::key).map(|(_, key)| key.environment);
+        let seen = |project: &&Arc<Project>| environment.is_none_or(|own| project.record.environment == own);
+        let mut projects: Vec<_> = published.state.projects().filter(seen).collect();
         projects.sort_unstable_by_key(|project| &project.record.key);
         let after = page.after.as_deref().unwrap_or_default();
         let rest = projects.into_iter().skip_while(|project| project.record.key.as_str() <= after);
@@ -129,7 +135,7 @@ fn shown_template(template: &Template) -> wire::Template {
         name: template.name.into(),
         description: template.description.into(),
         roles: template.roles.iter().map(|role| role.name.into()).collect(),
-        permissions: template.permissions().map(str::to_owned).collect(),
+        permissions: template.permissions().map(|(name, _)| name.into()).collect(),
         role_mappings: vec![template.role_mapping.0.into()],
     }
 }
@@ -146,9 +152,13 @@ fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
         Err(_) => return Err(status::invalid("role_structure", "is unknown to this version")),
     };
     let name = if request.template.is_empty() { B2B.name } else { &request.template };
-    let Some(template) = TEMPLATES.into_iter().find(|template| template.name == name) else {
+    let Some(template) = Template::named(name) else {
         return Err(status::invalid("template", "must be empty or a template of `ListTemplates`"));
     };
+    if template.single_role && role_structure == RoleStructure::MultiRole {
+        let template = template.name;
+        return Err(status::invalid("role_structure", format!("must be SINGLE_ROLE for the template `{template}`")));
+    }
     let owner_role = convert::optional(&request.owner_role, |text| convert::role("owner_role", text))?;
     if owner_role.is_some() && template.roles.len() > 1 {
         return Err(status::invalid("owner_role", "must be empty unless `template` is `empty`"));

@@ -5,9 +5,14 @@ use std::sync::Arc;
 use tonic::{Request, Response};
 
 use crate::clock;
+use crate::domain::commands::call::LOCAL;
+use crate::domain::model::project::{TEAM, WORKSPACE};
 use crate::grpc::app::App;
+use crate::grpc::caller::{Caller, Credential};
 use crate::grpc::generated::server_service_server::ServerService;
+use crate::grpc::layers::calls;
 use crate::grpc::services::Reply;
+use crate::grpc::write;
 use crate::limits::{BULK_REQUEST_BYTES_MAX, PAGE_SIZE_MAX, REQUEST_BYTES_MAX};
 use crate::store::Database;
 use crate::wire::{self, resource::count, timestamp};
@@ -49,5 +54,32 @@ impl ServerService for ServerApi {
             }),
             revision: app.engine.load().token.to_string(),
         }))
+    }
+
+    async fn who_am_i(&self, _: Request<wire::WhoAmIRequest>) -> Reply<wire::WhoAmIResponse> {
+        let caller = calls::caller().ok_or_else(write::unexpected)?;
+        let published = self.0.engine.pin();
+        let mut answer = wire::WhoAmIResponse { revision: published.token.to_string(), ..Default::default() };
+        let Caller::Operator { id, by } = caller else {
+            (answer.operator, answer.credential) = (LOCAL.into(), LOCAL.into());
+            return Ok(Response::new(answer));
+        };
+        answer.operator = id.to_string();
+        answer.credential = match by {
+            Credential::Key(key_id, key) => {
+                answer.api_key = Some(wire::api_key(&published.state.shown_api_key(key_id, key)));
+                "api_key".into()
+            }
+            Credential::Certificate => "certificate".into(),
+            Credential::Token => "token".into(),
+            Credential::Uid => "uid".into(),
+        };
+        let workspace = published.state.project_keyed(WORKSPACE);
+        if let Some((workspace, team)) = workspace.and_then(|it| Some((it, it.org(TEAM)?))) {
+            let (roles, permissions) = workspace.operator_access(team, &id, clock::now());
+            answer.roles = roles.iter().map(ToString::to_string).collect();
+            answer.permissions = permissions.iter().map(ToString::to_string).collect();
+        }
+        Ok(Response::new(answer))
     }
 }

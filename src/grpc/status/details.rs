@@ -6,6 +6,8 @@ use tonic_types::ErrorDetails;
 use super::code;
 use super::names::Names;
 use crate::domain::Refusal;
+use crate::domain::commands::call::{LOCAL, SYSTEM};
+use crate::domain::model::project::{BOOTSTRAP, WORKSPACE};
 use crate::domain::model::refusal::Noun;
 use crate::limits::{VIOLATIONS_BYTES_MAX, VIOLATIONS_MAX};
 use crate::wire::{ErrorReason, timestamp};
@@ -55,6 +57,8 @@ pub fn metadata(refusal: &Refusal) -> Vec<(&'static str, String)> {
         Refusal::RoleOutOfScope { role, permission } => {
             vec![("role", role.to_string()), ("permission", permission.to_string())]
         }
+        Refusal::ExceedsCaller { permission } => vec![("permission", permission.to_string())],
+        Refusal::ApiKeyOutlasts { expire_time } => vec![("expire_time_max", timestamp(*expire_time).to_string())],
         Refusal::OutlastsGranter { role, expire_time } => {
             vec![("role", role.to_string()), ("expire_time_max", timestamp(*expire_time).to_string())]
         }
@@ -87,7 +91,8 @@ fn field(refusal: &Refusal, names: &Names<'_>) -> String {
         Refusal::PublicDomain { at, .. } | Refusal::RepeatedDomain { at, .. } => format!("domains[{at}].domain"),
         Refusal::RepeatedDomainRole { at, .. } | Refusal::TooManyDomainRoles { at } => format!("domains[{at}].roles"),
         Refusal::IncompleteOrder { .. } => "role_order".into(),
-        Refusal::ReservedName { reserved: crate::domain::model::project::WORKSPACE } => "key".into(),
+        Refusal::ReservedName { reserved: WORKSPACE } => "key".into(),
+        Refusal::ReservedName { reserved: SYSTEM | LOCAL | BOOTSTRAP } => "user_id".into(),
         Refusal::ReservedName { .. } => format!("{}name", names.resource),
         Refusal::UnknownAlias { .. } => format!("{}aliases", names.resource),
         Refusal::NotConfirmed { .. } => "confirm".into(),
@@ -96,7 +101,9 @@ fn field(refusal: &Refusal, names: &Names<'_>) -> String {
         Refusal::EnabledAndDisabled { .. } => "disable_roles".into(),
         Refusal::AddedAndRemoved { .. } => "edits".into(),
         Refusal::RequestIdReused(_) => "request_id".into(),
-        Refusal::InvitationExpiryPast | Refusal::InvitationExpiryTooLate => "expire_time".into(),
+        Refusal::InvitationExpiryPast | Refusal::InvitationExpiryTooLate | Refusal::ApiKeyExpiryPast => {
+            "expire_time".into()
+        }
         _ => String::new(),
     }
 }
@@ -133,6 +140,7 @@ fn preconditions(
         Refusal::DefaultRoleMapping(role_mapping) | Refusal::RoleMappingInUse { role_mapping, .. } => {
             one(format!("role_mappings/{role_mapping}"))
         }
+        Refusal::LastOperatorOwner { role } => one(format!("roles/{role}")),
         Refusal::LastOwner { first, .. } => one(format!("orgs/{first}")),
         Refusal::InvitationNotPending { id, .. } => one(format!("invitations/{id}")),
         Refusal::AddressNotAvailable(email) | Refusal::EmailMismatch(email) => one(format!("emails/{email}")),
@@ -167,5 +175,6 @@ fn resource(noun: Noun) -> &'static str {
         Noun::OrgDomain => "rolecall.v1.OrgDomain",
         Noun::Member => "rolecall.v1.Member",
         Noun::Invitation => "rolecall.v1.Invitation",
+        Noun::ApiKey => "rolecall.v1.ApiKey",
     }
 }

@@ -316,7 +316,10 @@ fn is_starting(error: &sqlx::Error) -> bool {
 
 fn text(error: &sqlx::Error) -> String {
     match error {
-        sqlx::Error::Configuration(why) => why.to_string(),
+        sqlx::Error::Configuration(why) if why.is::<Unsuitable>() => why.to_string(),
+        // These quote lines of the files that the URL names, and a private key may be one line.
+        sqlx::Error::Configuration(_) => "the URL is malformed, or a file that it names cannot be used".into(),
+        sqlx::Error::Tls(_) => "TLS cannot be used; check the certificate, key and CA files that the URL names".into(),
         error => error.to_string(),
     }
 }

@@ -115,6 +115,11 @@ impl Sqlite {
     }
 }
 
+/// Returns true if the URL names a file that does not exist.
+pub fn is_missing(url: &str) -> bool {
+    url.parse::<SqliteConnectOptions>().is_ok_and(|options| !options.get_filename().exists())
+}
+
 fn settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
         .journal_mode(SqliteJournalMode::Wal)

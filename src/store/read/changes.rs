@@ -64,6 +64,7 @@ pub async fn commits_since(db: &DatabaseTransaction, mine: Revision, limit: u32)
             revision: revision(row.revision, row.tag, row.at)?,
             kind: row.kind.into(),
             actor: row.actor.into(),
+            key: row.key_id.map(Arc::from),
             reason: Arc::from(row.reason),
             acting_user: row.acting_user.map(UserId::stored),
             request: None,

@@ -5,18 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures_util::TryStreamExt;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryResult};
 
 use super::snapshot::Snapshot;
 use crate::domain::model::id::{OrgNo, ProjectId, RoleSetId};
-use crate::domain::{Change, Revision, UserId};
+use crate::domain::rules::event::Object;
+use crate::domain::{Revision, UserId};
 use crate::store::head::committed;
 use crate::store::ids::{id, number, revision, revision_number, unreadable};
 use crate::store::schema::commit;
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
-use crate::wire::change::decode;
 
 /// The database, read as it was at an earlier revision.
 pub struct Past {
@@ -223,29 +222,13 @@ impl Past {
         for row in self.rows(sql).await? {
             migrations.insert(id(row.try_get_by_index(0)?)?, row.try_get_by_index(1)?);
         }
-        // A newer commit migrated or deleted the others once more. Their history is in the changes, which no index leads to
-        // by set: this is rare.
-        let mut earlier: BTreeSet<RoleSetId> = sets.into_iter().filter(|set| !migrations.contains_key(set)).collect();
-        if earlier.is_empty() {
-            return Ok(migrations);
-        }
-        let mut sql = Sql::default();
-        let (project, at) = (sql.bind(number(project)), sql.bind(revision_number(self.at.number)));
-        sql.push(&format!(
-            "SELECT revision, payload FROM changes WHERE project = {project} AND org IS NULL AND user_id IS NULL
-             AND revision <= {at} ORDER BY revision DESC, seq DESC"
-        ));
-        let tx = &self.snapshot.tx;
-        let mut rows = sea_orm::StreamTrait::stream_raw(tx, sql.statement(tx.get_database_backend())).await?;
-        while let Some(row) = rows.try_next().await? {
-            let change = decode(&row.try_get_by_index::<Vec<u8>>(1)?);
-            if let Change::RoleSet(edit) = change.map_err(|error| StoreError::Unreadable(error.to_string()))?
-                && earlier.remove(&edit.key.id)
-            {
-                migrations.insert(edit.key.id, row.try_get_by_index(0)?);
-                if earlier.is_empty() {
-                    break;
-                }
+        // A newer commit migrated or deleted the others once more.
+        let at = revision_number(self.at.number);
+        let earlier: Vec<(Object, i64)> =
+            sets.iter().filter(|set| !migrations.contains_key(*set)).map(|&set| (Object::RoleSet(set), at)).collect();
+        for ((object, _), revision) in self.nearest_changes(project, &earlier, false).await? {
+            if let Object::RoleSet(set) = object {
+                migrations.insert(set, revision);
             }
         }
         Ok(migrations)

@@ -13,6 +13,8 @@ pub struct Model {
     pub org: Option<i64>,
     pub user_id: Option<String>,
     pub noun: i16,
+    /// The number of the permission, role, role set, role mapping or org. `None` for changes of other nouns.
+    pub object: Option<i64>,
     pub payload: Vec<u8>,
 }
 

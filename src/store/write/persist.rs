@@ -4,6 +4,7 @@
 //! statements. Rows that are deleted or give up a name are deleted before other rows of the same noun are written. So a name
 //! that is given up can be taken in the same group, and two roles can even swap names.
 
+mod api_key;
 mod catalogue;
 mod collapse;
 mod history;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::super::resource::texts;
 use crate::domain::collections::numbered::Numbered;
+use crate::domain::model::api_key::{ApiKey, ApiKeyScope};
 use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::fallback::{Fallback, Fallbacks};
-use crate::domain::model::id::{PermissionId, ProjectId, RoleId, RoleSetId};
+use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleSetId};
 use crate::domain::model::invitation::{InvitationRecord, Settled, Stage};
 use crate::domain::model::lifecycle::Lifecycle;
 use crate::domain::model::membership::{MembershipRecord, Origin, RoleOrigin, TemporaryRole};
@@ -47,6 +48,14 @@ pub(super) fn unread(what: &str) -> UnknownChange {
     UnknownChange(format!("a stored change has a {what} that this release does not know"))
 }
 
+fn read_environment(environment: wire::Environment) -> Result<Environment, UnknownChange> {
+    match environment {
+        wire::Environment::Test => Ok(Environment::Test),
+        wire::Environment::Live => Ok(Environment::Live),
+        wire::Environment::Unspecified => Err(unread("environment")),
+    }
+}
+
 pub(super) fn project_value(record: &ProjectRecord) -> storage::ProjectValue {
     storage::ProjectValue {
         key: record.key.to_string(),
@@ -66,11 +75,7 @@ pub(super) fn project_value(record: &ProjectRecord) -> storage::ProjectValue {
 
 pub(super) fn read_project(value: storage::ProjectValue) -> Result<ProjectRecord, UnknownChange> {
     Ok(ProjectRecord {
-        environment: match value.environment() {
-            wire::Environment::Test => Environment::Test,
-            wire::Environment::Live => Environment::Live,
-            wire::Environment::Unspecified => return Err(unread("environment")),
-        },
+        environment: read_environment(value.environment())?,
         role_structure: match value.role_structure() {
             wire::RoleStructure::SingleRole => RoleStructure::SingleRole,
             wire::RoleStructure::MultiRole => RoleStructure::MultiRole,
@@ -272,6 +277,45 @@ pub(super) fn read_membership(value: storage::MembershipValue) -> Result<Members
         temporary: value.temporary.iter().map(temporary).collect::<Result<_, UnknownChange>>()?,
         origins: value.origins.iter().map(origin).collect::<Result<_, UnknownChange>>()?,
     })
+}
+
+pub(super) fn api_key_value(key: &Arc<ApiKey>) -> storage::ApiKeyValue {
+    storage::ApiKeyValue {
+        hash: prost::bytes::Bytes::copy_from_slice(&key.hash),
+        display_name: key.display_name.to_string(),
+        operator: key.operator.to_string(),
+        environment: super::super::resource::environment(key.environment).into(),
+        checks_only: key.scope.checks_only,
+        acting_user_required: key.scope.acting_user_required,
+        no_activity: key.scope.no_activity,
+        scope_project: key.scope.project.map_or(0, ProjectId::number),
+        scope_org: key.scope.org.map_or(0, OrgNo::number),
+        creator: key.creator.to_string(),
+        create_time_micros: key.create_time.0,
+        expire_time_micros: key.expire_time.map(|time| time.0),
+        archive_time_micros: key.archive_time.map(|time| time.0),
+    }
+}
+
+pub(super) fn read_api_key(value: storage::ApiKeyValue) -> Result<Arc<ApiKey>, UnknownChange> {
+    let environment = read_environment(value.environment())?;
+    Ok(Arc::new(ApiKey {
+        hash: (*value.hash).try_into().map_err(|_| unread("hash"))?,
+        display_name: value.display_name.into(),
+        operator: UserId::stored(value.operator),
+        environment,
+        scope: ApiKeyScope {
+            checks_only: value.checks_only,
+            acting_user_required: value.acting_user_required,
+            no_activity: value.no_activity,
+            project: ProjectId::new(value.scope_project),
+            org: OrgNo::new(value.scope_org),
+        },
+        creator: value.creator.into(),
+        create_time: Time(value.create_time_micros),
+        expire_time: value.expire_time_micros.map(Time),
+        archive_time: value.archive_time_micros.map(Time),
+    }))
 }
 
 pub(super) fn block_value(block: &Block) -> storage::BlockValue {

@@ -7,6 +7,7 @@ use sea_orm::Value;
 
 use crate::domain::collections::numbered::Numbered;
 use crate::domain::commands::group::Commit;
+use crate::domain::model::api_key::{ApiKey, ApiKeyId};
 use crate::domain::model::fallback::Fallbacks;
 use crate::domain::model::id::{OrgNo, PermissionId, ProjectId, RoleId, RoleMappingId, RoleSetId};
 use crate::domain::model::invitation::{InvitationId, InvitationRecord};
@@ -58,6 +59,7 @@ pub struct Final<'a> {
     pub remaps: BTreeMap<Scoped<OrgNo>, BTreeMap<RoleSetId, RoleSetId>>,
     pub fallbacks: Lasts<'a, Scoped<OrgNo>, Fallbacks>,
     pub blocks: Lasts<'a, &'a UserKey, Block>,
+    pub api_keys: Lasts<'a, Scoped<ApiKeyId>, Arc<ApiKey>>,
     pub org_domains: Lasts<'a, Scoped<OrgNo>, OrgDomains>,
     pub removals: Lasts<'a, &'a MembershipKey, ()>,
     /// The next numbers of the nouns with new objects. 0 for the others.
@@ -118,6 +120,7 @@ impl<'a> Final<'a> {
             Change::OrgDomains(edit) => take(&mut self.org_domains, edit.key, edit, revision),
             Change::Removal(edit) => take(&mut self.removals, &edit.key, edit, revision),
             Change::Block(edit) => take(&mut self.blocks, &edit.key, edit, revision),
+            Change::ApiKey(edit) => take(&mut self.api_keys, edit.key, edit, revision),
         }
     }
 

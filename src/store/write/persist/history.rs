@@ -1,6 +1,7 @@
 //! Writes commits, changes, remembered outcomes and the head.
 
 use crate::domain::commands::group::Commit;
+use crate::domain::rules::event::{is_shown, object};
 use crate::domain::{Revision, Time};
 use crate::limits::REQUEST_ID_SECONDS;
 use crate::store::StoreError;
@@ -65,10 +66,13 @@ fn commit_row(commit: &Commit, digest: i64) -> commit::Model {
         at: commit.revision.at.0,
         kind: commit.kind.to_string(),
         actor: commit.actor.to_string(),
+        key_id: commit.key.as_ref().map(ToString::to_string),
         reason: commit.reason.to_string(),
         request_id: commit.request.as_ref().map(|request| request.key.request_id.to_string()),
         acting_user: commit.acting_user.as_ref().map(ToString::to_string),
         digest,
+        project: commit.changes.first().map_or(0, |change| number(change.project())),
+        shown_changes: commit.changes.iter().filter(|change| is_shown(change)).count() as i64,
     }
 }
 
@@ -80,6 +84,7 @@ fn change_rows(commit: &Commit) -> impl Iterator<Item = change::Model> {
         org: change.org().map(number),
         user_id: change.user().map(ToString::to_string),
         noun: wire::change::noun(change),
+        object: object(change).map(|object| wire::change::numbers_of(object).1.into()),
         payload: wire::change::encode(change),
     })
 }

@@ -3,7 +3,7 @@
 use sea_orm::Value;
 
 use super::collapse::Final;
-use super::{catalogue, invitations, members, org_domain, user};
+use super::{api_key, catalogue, invitations, members, org_domain, user};
 use crate::domain::model::id::ProjectId;
 use crate::domain::state::Counters;
 use crate::store::StoreError;
@@ -26,6 +26,7 @@ pub async fn write(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreEr
     members::fallbacks(batch, all).await?;
     invitations::write(batch, all).await?;
     user::blocks(batch, all).await?;
+    api_key::write(batch, all).await?;
     org_domain::domains(batch, all).await?;
     org_domain::removals(batch, all).await?;
     for (&project, counters) in &all.counters {

@@ -1,0 +1,58 @@
+//! The permissions of operators: what their live roles grant in the workspace (W1).
+
+use crate::domain::model::decision::Decision;
+use crate::domain::model::id::RoleId;
+use crate::domain::model::name::{PermissionName, RoleName, UserId};
+use crate::domain::model::permission::PermissionSet;
+use crate::domain::model::project::{TEAM, WORKSPACE};
+use crate::domain::model::time::Time;
+use crate::domain::rules::check::{Ask, Question};
+use crate::domain::rules::role_state::RoleState;
+use crate::domain::state::State;
+use crate::domain::state::org::Org;
+use crate::domain::state::project::Project;
+
+impl State {
+    /// Returns true if a live role of an operator grants a permission of the workspace.
+    pub fn operator_may(&self, operator: &UserId, permission: &str, now: Time) -> bool {
+        let ask = Ask { org_id: TEAM, user_id: operator.as_str(), question: Question::Permission(permission) };
+        self.project_keyed(WORKSPACE).is_some_and(|workspace| workspace.check(&ask, now) == Decision::Allowed)
+    }
+}
+
+impl Project {
+    pub fn is_workspace(&self) -> bool {
+        self.record.key.as_str() == WORKSPACE
+    }
+
+    /// Returns true if a user holds a role in the org, live or not.
+    pub fn has_member(&self, org: &Org, user: &UserId, now: Time) -> bool {
+        let record = self.membership(org, user);
+        record.as_ref().and_then(|record| self.recorded_in(record)).is_some_and(|it| it.held(now).next().is_some())
+    }
+
+    /// Returns the live roles of an operator. A blocked one has none.
+    fn operator_roles(&self, team: &Org, operator: &UserId, now: Time) -> Vec<RoleId> {
+        let record = self.membership(team, operator).filter(|_| !self.is_user_blocked(operator));
+        let Some(recorded) = record.as_ref().and_then(|record| self.recorded_in(record)) else { return Vec::new() };
+        let states = self.role_states(team, recorded.set, recorded.temporary, now).flat_map(|held| held.roles());
+        states.filter(|&(_, state)| state == RoleState::Live).map(|(role, _)| role).collect()
+    }
+
+    /// Returns the union of what the live roles of an operator grant.
+    pub fn operator_permissions(&self, team: &Org, operator: &UserId, now: Time) -> PermissionSet {
+        let mapping = self.role_mappings.get(team.record.role_mapping);
+        let roles = self.operator_roles(team, operator, now);
+        PermissionSet::union(roles.into_iter().filter_map(|role| mapping?.row(role)))
+    }
+
+    /// Returns the names of the live roles of an operator and of what they grant, in byte order.
+    pub fn operator_access(&self, team: &Org, operator: &UserId, now: Time) -> (Vec<RoleName>, Vec<PermissionName>) {
+        let roles = self.operator_roles(team, operator, now).into_iter().map(|role| self.role_name(role)).collect();
+        let permissions = self.operator_permissions(team, operator, now);
+        let names = permissions.iter().filter_map(|id| self.permissions.get(id).map(|it| it.name.clone()));
+        let mut names: Vec<PermissionName> = names.collect();
+        names.sort_unstable();
+        (roles, names)
+    }
+}
