@@ -317,11 +317,16 @@ fn is_starting(error: &sqlx::Error) -> bool {
 fn text(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Configuration(why) if why.is::<Unsuitable>() => why.to_string(),
-        // These quote lines of the files that the URL names, and a private key may be one line.
-        sqlx::Error::Configuration(_) => "the URL is malformed, or a file that it names cannot be used".into(),
-        sqlx::Error::Tls(_) => "TLS cannot be used; check the certificate, key and CA files that the URL names".into(),
+        // Errors about the files that the URL names quote a line as numbers in brackets. A private key may be one line.
+        sqlx::Error::Configuration(why) => without_brackets(&why.to_string()),
+        sqlx::Error::Tls(_) => without_brackets(&error.to_string()),
         error => error.to_string(),
     }
+}
+
+/// Returns a text up to its first bracket.
+fn without_brackets(text: &str) -> String {
+    text.split('[').next().unwrap_or_default().trim_end().into()
 }
 
 /// Removes the parameters that the driver does not know: it would log them with their values.
