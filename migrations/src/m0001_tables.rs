@@ -71,9 +71,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-const INDEXES: [(&str, &str, &[&str]); 12] = [
+const INDEXES: [(&str, &str, &[&str]); 11] = [
     ("commits_by_project", "commits", &["project", "revision"]),
-    ("changes_by_member", "changes", &["project", "org", "user_id", "revision"]),
     ("denials_by_project", "denials", &["project", "revision", "id"]),
     ("requests_by_age", "requests", &["used_at"]),
     ("role_set_roles_by_role", "role_set_roles", &["project", "role", "role_set"]),
@@ -89,7 +88,8 @@ const INDEXES: [(&str, &str, &[&str]); 12] = [
 /// Indexes of the changes that have this column.
 const OF_SOME_CHANGES: [(&str, &str, &[&str]); 3] = [
     ("changes_by_org", "org", &["project", "org", "revision"]),
-    ("changes_by_user", "user_id", &["project", "user_id", "revision"]),
+    // With `org`, so that the changes of one membership are found without reading the rows.
+    ("changes_by_user", "user_id", &["project", "user_id", "revision", "org"]),
     ("changes_by_object", "object", &["project", "noun", "object", "revision"]),
 ];
 

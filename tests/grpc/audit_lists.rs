@@ -227,9 +227,17 @@ fn a2_a_follower_misses_no_event_and_sees_none_twice() {
             }
             seen.extend(follow(&mut token).await);
         }
-        let all = server.events(filter).await;
+        let all = server.events(filter.clone()).await;
         assert_eq!(all.len(), 1 + 3 * 6);
         assert_eq!(kinds(&seen), kinds(&all));
+        // The newest commit is lost, as with a failover to a copy that lags.
+        let lost = "DELETE FROM changes WHERE revision = (SELECT revision FROM head);
+            DELETE FROM commits WHERE revision = (SELECT revision FROM head);
+            UPDATE head SET revision = revision - 1, tag = (SELECT tag FROM commits WHERE revision = head.revision - 1)";
+        let other = server.restarted_after(lost).await;
+        let request = wire::ListEventsRequest { page_token: token, order, ..filter };
+        refused(other.list_events(request).await, "REVISION_OF_ANOTHER_HISTORY");
+        other.stop().await;
     });
 }
 

@@ -44,8 +44,9 @@ impl AuditService for AuditApi {
         let (_, extensions, request) = request.into_parts();
         let ask = Ask::read(&request)?;
         let deadline = extensions.get::<Deadline>().copied();
-        if ask.after_revision.is_some() {
-            let requirement = Some(Requirement::AtLeast(request.after_revision.clone()));
+        // A list that goes on must be of the same history.
+        for token in ask.resumes.iter().chain(Some(&request.after_revision).filter(|text| !text.is_empty())) {
+            let requirement = Some(Requirement::AtLeast(token.clone()));
             self.0.at(Some(&Consistency { requirement }), deadline).await?;
         }
         let published = self.0.at(request.consistency.as_ref(), deadline).await?;
@@ -97,6 +98,8 @@ struct Ask<'a> {
     /// Makes the token with which a caller follows.
     resumed: Page,
     after: Option<EventPlace>,
+    /// The revision of the answer that a follower goes on from.
+    resumes: Option<String>,
 }
 
 impl<'a> Ask<'a> {
@@ -131,8 +134,11 @@ impl<'a> Ask<'a> {
         };
         let resumed = page(false, "", "")?;
         let page = page(newest_first, &request.after_revision, &request.page_token)?;
+        let place = page.after.as_deref().map(|text| read_place(text).ok_or_else(status::page_token)).transpose()?;
+        let (after, resumes) = place.unzip();
         Ok(Self {
-            after: page.after.as_deref().map(|text| read_place(text).ok_or_else(status::page_token)).transpose()?,
+            after,
+            resumes: resumes.flatten(),
             project: convert::optional(project, |text| convert::key("project", text))?,
             org_id: convert::optional(org_id, convert::org_id)?,
             user_id: convert::optional(user_id, convert::user_id)?,
@@ -169,7 +175,13 @@ fn place_text(place: EventPlace) -> String {
     format!("{}.{}", place.revision, place.denial)
 }
 
-fn read_place(text: &str) -> Option<EventPlace> {
-    let (revision, denial) = text.split_once('.')?;
-    Some(EventPlace { revision: revision.parse().ok()?, denial: denial.parse().ok()? })
+/// Returns a place with the revision of the answer.
+fn resumed_text(place: EventPlace, revision: &str) -> String {
+    format!("{}.{revision}", place_text(place))
+}
+
+fn read_place(text: &str) -> Option<(EventPlace, Option<String>)> {
+    let mut parts = text.splitn(3, '.');
+    let place = EventPlace { revision: parts.next()?.parse().ok()?, denial: parts.next()?.parse().ok()? };
+    Some((place, parts.next().map(String::from)))
 }

@@ -133,7 +133,7 @@ impl Events {
     /// Returns the next events of a scan, at least one unless there are no more, and whether more may follow.
     pub async fn next(&self, scan: &EventScan, limit: usize) -> Result<(Vec<EventRow>, bool), StoreError> {
         let mut commits = Vec::new();
-        if let Some(sql) = sql::commits(scan, self.past.snapshot.floor, limit) {
+        if let Some(sql) = sql::commits(scan, self.past.snapshot.floor, self.past.at.number, limit) {
             for row in self.rows_of(sql).await? {
                 commits.push(EventRow::Commit(Box::new(commit_row(&row)?)));
             }

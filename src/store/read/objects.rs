@@ -25,17 +25,15 @@ impl Past {
         after: bool,
     ) -> Result<HashMap<(Object, i64), i64>, StoreError> {
         let project = number(project);
-        // Compared as rows: otherwise PostgreSQL might walk through the whole history in the order of its revisions.
-        let (compared, bound, order) = if after { (">", "<=", "ASC") } else { ("<=", ">=", "DESC") };
+        let (compared, order) = if after { (">", "ASC") } else { ("<=", "DESC") };
         let mut nearest = HashMap::new();
         for chunk in wanted.chunks(OBJECTS_MAX) {
             let mut sql = Sql::default();
             sql.push(&format!(
                 "WITH w(place, noun, object, revision) AS (VALUES {})
-                 SELECT CAST(w.place AS BIGINT), (SELECT c.revision FROM changes c WHERE c.object IS NOT NULL
-                     AND (c.project, c.noun, c.object, c.revision) {compared} ({project}, w.noun, w.object, w.revision)
-                     AND (c.project, c.noun, c.object) {bound} ({project}, w.noun, w.object)
-                     ORDER BY c.project {order}, c.noun {order}, c.object {order}, c.revision {order} LIMIT 1)
+                 SELECT CAST(w.place AS BIGINT), (SELECT c.revision FROM changes c WHERE c.project = {project}
+                     AND c.noun = w.noun AND c.object = w.object AND c.revision {compared} w.revision
+                     ORDER BY c.revision {order} LIMIT 1)
                  FROM w",
                 values(chunk)
             ));

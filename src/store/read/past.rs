@@ -117,9 +117,9 @@ impl Past {
         let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
         let (at, after) = (sql.bind(revision_number(self.at.number)), sql.bind(after));
         // `+ 0` keeps the planner from the index by org, which leads through the whole history of the org. Newer commits
-        // are few.
+        // are few, and so are the changes of one user.
         sql.push(&format!(
-            "SELECT d.user_id, (SELECT max(b.revision) FROM changes b WHERE b.project = {project} AND b.org = {org}
+            "SELECT d.user_id, (SELECT max(b.revision) FROM changes b WHERE b.project = {project} AND b.org + 0 = {org}
                  AND b.user_id = d.user_id AND b.revision <= {at})
              FROM (SELECT DISTINCT user_id FROM changes WHERE revision > {at} AND project + 0 = {project}
                  AND org + 0 = {org} AND (user_id > {after} OR user_id IS NULL)) d"
@@ -155,10 +155,11 @@ impl Past {
         let (project, user) = (sql.bind(number(project)), sql.bind(user.as_str()));
         let at = sql.bind(revision_number(self.at.number));
         sql.push(&format!(
-            "SELECT d.org, (SELECT max(b.revision) FROM changes b WHERE b.project = {project} AND b.org = d.org
-                 AND b.user_id = {user} AND b.revision <= {at})
+            "SELECT d.org, b.revision
              FROM (SELECT DISTINCT org FROM changes
-                 WHERE revision > {at} AND project + 0 = {project} AND user_id = {user} AND org IS NOT NULL) d"
+                 WHERE revision > {at} AND project + 0 = {project} AND user_id = {user} AND org IS NOT NULL) d
+             LEFT JOIN (SELECT org, max(revision) AS revision FROM changes
+                 WHERE project = {project} AND user_id = {user} AND revision <= {at} GROUP BY org) b ON b.org = d.org"
         ));
         for row in self.rows(sql).await? {
             orgs.insert(id(row.try_get_by_index(0)?)?, row.try_get_by_index(1)?);
@@ -171,9 +172,13 @@ impl Past {
         let mut sql = Sql::default();
         let (project, org) = (sql.bind(number(project)), sql.bind(number(org)));
         let (user, at) = (sql.bind(user.as_str()), sql.bind(revision_number(self.at.number)));
-        let row = format!("project = {project} AND org = {org} AND user_id = {user} AND revision <= {at}");
+        let row = |org_column: &str| {
+            format!("project = {project} AND {org_column} = {org} AND user_id = {user} AND revision <= {at}")
+        };
         sql.push(&format!(
-            "SELECT coalesce((SELECT revision FROM memberships WHERE {row}), (SELECT max(revision) FROM changes WHERE {row}))"
+            "SELECT coalesce((SELECT revision FROM memberships WHERE {}), (SELECT max(revision) FROM changes WHERE {}))",
+            row("org"),
+            row("org + 0")
         ));
         match self.rows(sql).await?.first() {
             Some(row) => Ok(row.try_get_by_index(0)?),

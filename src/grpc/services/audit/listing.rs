@@ -1,10 +1,11 @@
 //! Finds and shows the events of a page.
 
+use prost::Message;
 use tonic::Status;
 
 use super::change::Shown;
 use super::names::{Names, When};
-use super::{Ask, Audience, AuditApi, place_text};
+use super::{Ask, Audience, AuditApi, place_text, resumed_text};
 use crate::domain::commands::call::SYSTEM;
 use crate::domain::model::event::{Denial, EventPlace};
 use crate::domain::model::id::OrgNo;
@@ -18,7 +19,6 @@ use crate::limits::{EVENT_BYTES_MAX, EVENT_CHANGES_MAX, LIST_READS_MAX, PAGE_BYT
 use crate::store::{CommitRow, EVENT_COMMITS_MAX, EventRow, EventScan, Events, StoreError};
 use crate::wire::resource::count;
 use crate::wire::{self, EventType, timestamp};
-use prost::Message;
 
 /// How much later than the commits around it a refused call may have happened by its own clock.
 const CLOCKS_DIFFER_SECONDS: i64 = 600;
@@ -71,7 +71,7 @@ impl AuditApi {
         Ok(wire::ListEventsResponse {
             events: shown,
             resume_token: match newest {
-                Some(newest) => ask.resumed.next_token(scope, Some(&place_text(newest)))?,
+                Some(newest) => ask.resumed.next_token(scope, Some(&resumed_text(newest, &published.token)))?,
                 None => String::new(),
             },
             next_page_token: ask.page.next_token(scope, next.map(place_text).as_deref())?,
