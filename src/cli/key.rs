@@ -56,10 +56,10 @@ impl KeyArgs {
             (None, Ok(text)) if !text.trim().is_empty() => (text, KEY.into()),
             (None, _) => return Ok(Key(None)),
         };
-        let value = format!("Bearer {}", text.trim());
-        let mut value: MetadataValue<Ascii> = value
-            .parse()
-            .map_err(|_| Trouble::new(format!("{place} is no API key"), "`rolecall keys create` creates one"))?;
+        let value = Some(text.trim()).filter(|text| !text.is_empty()).map(|text| format!("Bearer {text}"));
+        let value: Option<MetadataValue<Ascii>> = value.and_then(|value| value.parse().ok());
+        let mut value = value
+            .ok_or_else(|| Trouble::new(format!("{place} is no API key"), "`rolecall keys create` creates one"))?;
         value.set_sensitive(true);
         Ok(Key(Some(value)))
     }

@@ -250,6 +250,8 @@ fn w3_a_key_is_read_from_a_file_or_a_variable() {
     refused_with(2, &whoami(&["--key-file", "absent"], &[]), &["`absent`", "--key-file"]);
     std::fs::write(guarded.path("binary"), [0xff, 0xfe, 0x00]).unwrap();
     refused_with(2, &whoami(&["--key-file", "binary"], &[]), &["`binary`", "--key-file"]);
+    std::fs::write(guarded.path("empty"), "\n").unwrap();
+    refused_with(2, &whoami(&["--key-file", "empty"], &[]), &["`empty` is no API key"]);
     // An empty variable is an unset one.
     refused_with(2, &whoami(&[], &[("ROLECALL_KEY", " \n")]), &["CREDENTIALS_MISSING"]);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use rolecall::wire::error_reason::ERROR_REASONS;
 
 use crate::commands::{file, work};
-use crate::run::{both, rolecall};
+use crate::run::{both, output, rolecall};
 
 #[test]
 fn the_table_of_errors_is_the_one_of_the_code() {
@@ -89,7 +89,8 @@ fn the_limits_and_flags_of_a_server_are_those_of_the_code() {
         assert!(document.contains(&limit), "`{limit}` is not in docs/operating.md");
     }
     let folder = tempfile::tempdir().unwrap();
-    let help = both(&crate::run::output(rolecall(folder.path()).args(["serve", "--help"])));
+    // `whoami` has the flags of all clients.
+    let help = ["serve", "whoami"].map(|it| both(&output(rolecall(folder.path()).args([it, "--help"])))).concat();
     let mut flags = 0;
     for row in document.split("| `--").skip(1) {
         let flag: String = row.chars().take_while(|c| !" `".contains(*c)).collect();
