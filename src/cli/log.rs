@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 
 use super::answer;
 use super::client::{Client, PAGE_SIZE, ServerArgs};
+use super::duration::seconds;
 use super::trouble::{BUG, Trouble};
 use crate::grpc::generated::audit_service_client::AuditServiceClient;
 use crate::wire::{Event, EventOrder, EventType, ListEventsRequest, ListEventsResponse, Timestamp};
@@ -75,9 +76,9 @@ pub struct Args {
     #[arg(long, value_name = "TIME", conflicts_with = "follow")]
     until: Option<Since>,
 
-    /// Also shows what the service does by itself, as the actor `system`.
+    /// Also shows maintenance by the service: purging deleted data, and removing what expired long ago.
     #[arg(long)]
-    system: bool,
+    maintenance: bool,
 
     /// Goes on with what happens next, until interrupted.
     #[arg(long, short)]
@@ -102,16 +103,8 @@ impl FromStr for Since {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (number, unit) = text.split_at(text.floor_char_boundary(text.len().saturating_sub(1)));
-        let seconds = match unit {
-            "s" => Some(1),
-            "m" => Some(60),
-            "h" => Some(60 * 60),
-            "d" => Some(24 * 60 * 60),
-            _ => None,
-        };
-        if let (Some(unit), Ok(number)) = (seconds, number.parse::<u32>()) {
-            return Ok(Self::Ago(Duration::from_secs(unit * u64::from(number))));
+        if let Ok(ago) = seconds(text) {
+            return Ok(Self::Ago(Duration::from_secs(ago.unsigned_abs())));
         }
         let time = text.parse().map(Self::At);
         time.map_err(|_| "write a duration such as `2h` or `7d`, or a time such as `2026-11-29T10:00:00Z`".into())
@@ -138,7 +131,7 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
             kinds: args.kinds.clone(),
             start_time: args.since.map(Since::time),
             end_time: args.until.map(Since::time),
-            include_system: args.system,
+            include_maintenance: args.maintenance,
             r#type: if args.denied { EventType::Denial } else { EventType::Unspecified }.into(),
             ..Default::default()
         },

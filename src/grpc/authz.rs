@@ -6,18 +6,18 @@ use tonic_types::StatusExt;
 use super::authn;
 use super::caller::{Access, Caller};
 use super::layers::calls;
-use super::status;
+use super::{convert, status};
 use crate::clock;
 use crate::domain::commands::call::LOCAL;
 use crate::domain::model::api_key::ApiKey;
 use crate::domain::model::permission::TEAM_MANAGE;
-use crate::domain::model::project::{Environment, TEAM, WORKSPACE};
-use crate::domain::{Ask, Decision, Project, Question, State, Time, UserId};
+use crate::domain::model::project::{Environment, WORKSPACE};
+use crate::domain::{Decision, Project, State, Time, UserId};
 use crate::engine::denials::RefusedCall;
-use crate::wire::{self, ErrorReason};
+use crate::wire::ErrorReason;
 
-/// What a method needs: its option `authorization`, as `proto/rolecall/v1/options.proto` explains it. Empty texts and lists are
-/// absent.
+/// What a method needs: its option `authorization`, as `proto/rolecall/v1/options.proto` explains it. An empty text or
+/// list means: none.
 #[derive(Debug)]
 pub struct Rule {
     /// `rolecall.v1.OrgService/GetOrg`.
@@ -101,8 +101,7 @@ pub fn record<R: Authorized>(access: &Access, request: &R, status: &Status) {
         actor: access.caller.operator().map_or(LOCAL, UserId::as_str),
         key_id: &key_id,
         project: match request.project() {
-            Some("") => "default",
-            Some(project) => project,
+            Some(project) => convert::project_or_default(project),
             // Keys belong to the workspace.
             None if !R::RULE.requires_in_test.is_empty() => WORKSPACE,
             None => "",
@@ -145,9 +144,8 @@ impl<'a, R: Authorized> Call<'a, R> {
         self.state.project_keyed(WORKSPACE).map(AsRef::as_ref)
     }
 
-    /// Returns the key of the project that the request names. An empty one is `default` (P2).
     fn project_key(&self) -> Option<&'a str> {
-        self.request.project().map(|key| if key.is_empty() { "default" } else { key })
+        self.request.project().map(convert::project_or_default)
     }
 
     fn project(&self) -> Option<&'a Project> {
@@ -156,11 +154,8 @@ impl<'a, R: Authorized> Call<'a, R> {
 
     /// Returns the environment that decides. `None` if the request names none and no existing project.
     fn environment(&self) -> Option<Environment> {
-        match wire::Environment::try_from(self.request.environment()) {
-            Ok(wire::Environment::Test) => Some(Environment::Test),
-            Ok(wire::Environment::Live) => Some(Environment::Live),
-            _ => self.project().map(|project| project.record.environment),
-        }
+        let named = convert::environment(self.request.environment()).ok();
+        named.or_else(|| self.project().map(|project| project.record.environment))
     }
 
     fn check_permissions(&self) -> Result<(), Status> {
@@ -202,10 +197,9 @@ impl<'a, R: Authorized> Call<'a, R> {
     }
 
     fn check_permission(&self, permission: &'static str) -> Result<(), Status> {
-        let ask = Ask { org_id: TEAM, user_id: self.operator.as_str(), question: Question::Permission(permission) };
-        match self.workspace().map(|workspace| workspace.check(&ask, self.now)) {
-            Some(Decision::Allowed) => Ok(()),
-            denied => Err(self.missing(permission, denied.unwrap_or(Decision::OrgNotFound))),
+        match self.state.operator_decision(self.operator, permission, self.now) {
+            Decision::Allowed => Ok(()),
+            denied => Err(self.missing(permission, denied)),
         }
     }
 

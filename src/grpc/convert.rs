@@ -6,12 +6,19 @@ use tonic::Status;
 use super::status;
 use crate::domain::model::email::{EmailAddress, EmailDomain};
 use crate::domain::model::name::{BadName, own_id};
+use crate::domain::model::project::Environment;
 use crate::domain::{OrgId, PermissionName, ProjectKey, RoleMappingName, RoleName, Time, UserId};
 use crate::limits::{Limits, NAMES_MAX};
+use crate::wire;
+
+/// Returns the project of a request, not checked. Empty means `default` (P2).
+pub fn project_or_default(text: &str) -> &str {
+    if text.is_empty() { ProjectKey::DEFAULT } else { text }
+}
 
 /// Reads the project of a request. Empty means `default` (P2).
 pub fn project(text: &str) -> Result<ProjectKey, Status> {
-    if text.is_empty() { Ok(ProjectKey::default_project()) } else { named("project", text, ProjectKey::parse) }
+    named("project", project_or_default(text), ProjectKey::parse)
 }
 
 /// Reads a project key that may not be empty.
@@ -70,6 +77,15 @@ pub fn role_mapping(field: &str, text: &str) -> Result<RoleMappingName, Status> 
 
 pub fn permission(field: &str, text: &str) -> Result<PermissionName, Status> {
     named(field, text, PermissionName::parse)
+}
+
+/// Reads the environment of a new project or API key.
+pub fn environment(number: i32) -> Result<Environment, Status> {
+    match wire::Environment::try_from(number) {
+        Ok(wire::Environment::Test) => Ok(Environment::Test),
+        Ok(wire::Environment::Live) => Ok(Environment::Live),
+        _ => Err(status::invalid("environment", "must be ENVIRONMENT_TEST or ENVIRONMENT_LIVE")),
+    }
 }
 
 /// Reads the etag of a write. `None` matches every etag (M9).

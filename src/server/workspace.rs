@@ -24,10 +24,7 @@ const BOOTSTRAP_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Creates the workspace at the first start of a store. Another server on the same database may be first.
 pub async fn create(engine: &Engine, writer: &Writer, template: &'static Template) -> Result<(), Failure> {
-    let exists = |found: &dyn Fn(&crate::domain::Project) -> bool| {
-        engine.load().state.project_keyed(WORKSPACE).is_some_and(|workspace| found(workspace))
-    };
-    if !exists(&|_| true) {
+    if engine.load().state.project_keyed(WORKSPACE).is_none() {
         let command = Command::CreateProject(CreateProject {
             key: key(),
             display_name: "Workspace".into(),
@@ -39,7 +36,7 @@ pub async fn create(engine: &Engine, writer: &Writer, template: &'static Templat
         });
         submit(writer, command, "first start", Some(Noun::Project)).await?;
     }
-    if !exists(&|workspace| workspace.org(TEAM).is_some()) {
+    if engine.load().state.project_keyed(WORKSPACE).is_none_or(|workspace| workspace.org(TEAM).is_none()) {
         let command = Command::CreateOrg(CreateOrg {
             project: key(),
             org_id: OrgId::stored(TEAM),

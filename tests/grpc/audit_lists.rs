@@ -63,7 +63,16 @@ fn a2_events_are_filtered_by_project_org_user_actor_kind_type_and_time() {
         let of_user = |user_id: &str| wire::ListEventsRequest { user_id: user_id.into(), ..listing() };
         assert_eq!(
             list(listing()).await,
-            ["CreateOrg", "CreateOrg", "AddMember", "AddMember", "AddMember", "BlockUser", "DeleteOrg x1"]
+            [
+                "CreateProject",
+                "CreateOrg",
+                "CreateOrg",
+                "AddMember",
+                "AddMember",
+                "AddMember",
+                "BlockUser",
+                "DeleteOrg x1"
+            ]
         );
         assert_eq!(list(of_org("acme")).await, ["CreateOrg", "AddMember", "AddMember", "DeleteOrg x1"]);
         assert_eq!(list(of_org("globex")).await, ["CreateOrg", "AddMember"]);
@@ -79,19 +88,38 @@ fn a2_events_are_filtered_by_project_org_user_actor_kind_type_and_time() {
         let elsewhere = wire::ListEventsRequest { project: "multi".into(), ..Default::default() };
         assert_eq!(list(elsewhere).await, ["CreateProject", "CreateOrg", "AddMember"]);
         let all = server.events(wire::ListEventsRequest::default()).await;
-        assert_eq!(all.len(), 10, "an empty project means all projects");
+        assert_eq!(all.len(), 13, "an empty project means all projects");
         let system = wire::ListEventsRequest { actor: "system".into(), ..listing() };
         assert_eq!(list(system).await, ["CreateProject"]);
-        let system = server.events(wire::ListEventsRequest { include_system: true, ..Default::default() }).await;
-        assert_eq!((system.len(), &*system[0].actor), (13, "system"));
 
-        let at = server.events(listing()).await[4].time;
+        let at = server.events(listing()).await[5].time;
         let from = wire::ListEventsRequest { start_time: at, kinds: texts(&["AddMember"]), ..listing() };
         assert_eq!(list(from).await.len(), 1);
         let until = wire::ListEventsRequest { end_time: at, kinds: texts(&["AddMember"]), ..listing() };
         assert_eq!(list(until).await.len(), 2);
         let never = wire::ListEventsRequest { start_time: at, end_time: at, ..listing() };
         assert!(list(never).await.is_empty());
+    });
+}
+
+#[test]
+fn a2_maintenance_is_listed_only_if_asked_for() {
+    on_both(async |server| {
+        let shop = server.single();
+        shop.org("acme", "").await;
+        shop.add("acme", "bea", &roles(&["Member"])).await;
+        shop.delete_org("acme").await;
+        server.settled().await;
+        let list = async |request: wire::ListEventsRequest| {
+            let mut kinds = kinds(&server.events(request).await);
+            kinds.dedup();
+            kinds
+        };
+        assert_eq!(list(listing()).await, ["CreateProject", "CreateOrg", "AddMember", "DeleteOrg"]);
+        let maintenance = wire::ListEventsRequest { include_maintenance: true, ..listing() };
+        assert_eq!(list(maintenance).await, ["CreateProject", "CreateOrg", "AddMember", "DeleteOrg", "Purge"]);
+        let purges = wire::ListEventsRequest { kinds: texts(&["Purge"]), ..listing() };
+        assert_eq!(list(purges).await, ["Purge"]);
     });
 }
 
@@ -159,7 +187,7 @@ fn a2_pages_are_complete_while_commits_go_on() {
             listing(),
             wire::ListEventsRequest { org_id: "acme".into(), ..listing() },
             wire::ListEventsRequest { actor: "bot".into(), ..listing() },
-            wire::ListEventsRequest { include_system: true, ..Default::default() },
+            wire::ListEventsRequest { include_maintenance: true, ..Default::default() },
         ];
         let written = Cell::new(0);
         let write = async |page: usize| {

@@ -107,7 +107,10 @@ fn form(message: &str, field: &str) -> Form {
         ("MemberWrite", "remove")
         | (_, "apply_to_existing" | "allow_provisioning" | "email_verified" | "no_activity" | "replace")
         | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
-        | (_, "keep_invitations" | "include_system" | "checks_only" | "acting_user_required" | "include_archived")
+        | (
+            _,
+            "keep_invitations" | "include_maintenance" | "checks_only" | "acting_user_required" | "include_archived",
+        )
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
         ("SetOrgDomainsRequest", "domains")
         | ("MemberWrite", "add" | "set")

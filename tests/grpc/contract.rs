@@ -674,7 +674,7 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
                 user_id: "ann".into(),
                 actor: "anonymous".into(),
                 kinds: texts(&["AddMember"]),
-                include_system: true,
+                include_maintenance: true,
                 after_revision: token.into(),
                 consistency: at_least(),
                 ..Default::default()

@@ -109,7 +109,7 @@ fn w7_operators_manage_only_roles_in_their_scope() {
 #[test]
 fn w7_nobody_gives_a_permission_that_they_lack() {
     on_both(async |server| {
-        // A role for whoever sets up the workspace: settings and team, but no billing.
+        // A role with the permissions on settings and the team, but none on billing.
         let create = wire::CreateRoleRequest {
             project: "workspace".into(),
             name: "Manager".into(),

@@ -16,7 +16,8 @@ use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 use crate::limits::API_KEYS_MAX;
 
-/// Creates a key for an operator. A key for somebody else needs power over that operator (W7.b).
+/// Creates a key for an operator. For somebody else only if the creator may manage that operator and lacks none of
+/// their permissions (W7.b).
 pub fn create(draft: &mut Draft<'_>, command: &CreateApiKey) -> Result<Outcome, Refusal> {
     let workspace = draft.project(&command.project)?;
     let creator = draft.acting_user();
@@ -28,7 +29,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateApiKey) -> Result<Outcome, 
     // A key for somebody else must not outlast the role by which it is made (G6).
     let mut expire_time_max = command.expire_time_max;
     if let Some(creator) = creator.filter(|creator| *creator != operator) {
-        let max = workspace::check_power_over(&workspace, &creator, &operator, draft.now())?;
+        let max = workspace::check_may_create_key_for(&workspace, &creator, &operator, draft.now())?;
         expire_time_max = expire_time_max.into_iter().chain(max).min();
     }
     if command.expire_time.is_some_and(|time| time <= draft.now()) {

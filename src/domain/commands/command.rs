@@ -30,6 +30,9 @@ pub use role_mapping::{
 pub use subscription::{BatchSubscribeOrgs, SubscribeOrg, SubscribeTo};
 pub use user::{BlockUser, DeleteUser, UnblockUser};
 
+/// The kinds of commands that only the service sends, to remove data that nobody needs any more.
+pub const MAINTENANCE: [&str; 2] = ["Purge", "RemoveExpired"];
+
 /// Defines `Command`: the commands of a project that has to exist, and `CreateProject` and `Purge`.
 macro_rules! commands {
     ($($command:ident)*) => {

@@ -29,8 +29,8 @@ pub fn team(workspace: &Project) -> Result<&Arc<Org>, Refusal> {
     workspace.org(TEAM).ok_or_else(|| Refusal::NotFound(Noun::Org, TEAM.into()))
 }
 
-/// Refuses a command that no caller may send to the workspace (W8.b), and one about an operator over whom the caller has no
-/// power (W7.a).
+/// Refuses a command that no caller may send to the workspace (W8.b), and one about an operator whom the caller may not
+/// manage (W7.a).
 pub fn check_command(workspace: &Project, command: &Command, terms: &Terms<'_>) -> Result<(), Refusal> {
     if *terms.call.actor == *SYSTEM {
         return Ok(());
@@ -53,18 +53,13 @@ pub fn check_command(workspace: &Project, command: &Command, terms: &Terms<'_>) 
         _ => return Ok(()),
     };
     match &terms.call.acting_user {
-        Some(caller) => check_scope_over(workspace, caller, target, terms.now).map(|_| ()),
+        Some(caller) => check_manages(workspace, caller, target, terms.now).map(|_| ()),
         None => Ok(()),
     }
 }
 
 /// Refuses a caller who may not manage every role of another operator. Returns these roles.
-fn check_scope_over(
-    workspace: &Project,
-    caller: &UserId,
-    other: &UserId,
-    now: Time,
-) -> Result<BTreeSet<RoleId>, Refusal> {
+fn check_manages(workspace: &Project, caller: &UserId, other: &UserId, now: Time) -> Result<BTreeSet<RoleId>, Refusal> {
     let team = team(workspace)?;
     let acting = Acting::new(workspace, team, caller, now)?;
     acting.check_ability(TEAM_MANAGE)?;
@@ -76,15 +71,15 @@ fn check_scope_over(
 
 /// Refuses a caller who may not manage another operator, or lacks a permission of that operator (W7.b). Returns when the roles
 /// expire by which the caller may: the earliest time. `None` if they do not, or the caller is `bootstrap`.
-pub fn check_power_over(
+pub fn check_may_create_key_for(
     workspace: &Project,
     caller: &UserId,
     other: &UserId,
     now: Time,
 ) -> Result<Option<Time>, Refusal> {
-    let roles = check_scope_over(workspace, caller, other, now)?;
-    let power = Power::of(workspace, caller, now)?;
-    roles.iter().try_for_each(|&role| power.check_role(workspace, role))?;
+    let roles = check_manages(workspace, caller, other, now)?;
+    let caller_grants = CallerGrants::of(workspace, caller, now)?;
+    roles.iter().try_for_each(|&role| caller_grants.check_role(workspace, role))?;
     if caller.as_str() == BOOTSTRAP {
         return Ok(None);
     }
@@ -114,7 +109,7 @@ pub fn check_effects(
         return Err(Refusal::OwnersKeep { permission: lost });
     }
     let Some(caller) = &terms.call.acting_user else { return Ok(()) };
-    let power = Power::of(before, caller, terms.now)?;
+    let caller_grants = CallerGrants::of(before, caller, terms.now)?;
     // Other writes of members check this before, and let operators step down.
     if matches!(command, Command::ProvisionMember(_) | Command::AcceptInvitation(_)) {
         let acting = Acting::new(before, team(before)?, caller, terms.now)?;
@@ -122,14 +117,14 @@ pub fn check_effects(
         let given: BTreeSet<RoleId> = members.flat_map(|change| roles_given(before, after, change)).collect();
         given.iter().try_for_each(|&role| acting.check_give(TEAM_MANAGE, role, None))?;
     }
-    if !power.owner && owner_settings(before, after) != owner_settings(after, before) {
+    if !caller_grants.owner && owner_settings(before, after) != owner_settings(after, before) {
         return Err(Refusal::OwnersOnly { role: before.role_name(before.record.default_owner_role) });
     }
     let given: BTreeSet<RoleId> = changes.iter().flat_map(|change| roles_given(before, after, change)).collect();
-    given.iter().try_for_each(|&role| power.check_role(after, role))?;
+    given.iter().try_for_each(|&role| caller_grants.check_role(after, role))?;
     for (role, _) in after.roles.entries() {
         let had = granted(before, role, true)?;
-        power.check(granted(after, role, true)?.difference(&had))?;
+        caller_grants.check(granted(after, role, true)?.difference(&had))?;
     }
     Ok(())
 }
@@ -172,14 +167,14 @@ fn reserved(change: &Change) -> Option<&'static str> {
     [SYSTEM, LOCAL, BOOTSTRAP].into_iter().find(|reserved| *reserved == key.user.as_str())
 }
 
-/// What a caller may give.
-struct Power {
+/// The permissions that a caller may give to others.
+struct CallerGrants {
     /// A caller with the owner role may give everything.
     owner: bool,
     permissions: BTreeSet<PermissionName>,
 }
 
-impl Power {
+impl CallerGrants {
     fn of(workspace: &Project, caller: &UserId, now: Time) -> Result<Self, Refusal> {
         let team = team(workspace)?;
         let owner = Acting::new(workspace, team, caller, now)?.has_live(workspace.record.default_owner_role);

@@ -78,9 +78,12 @@ names! {
 }
 
 impl ProjectKey {
-    /// Returns the project that an empty `project` means (P2).
+    /// The project that an empty `project` means (P2).
+    pub const DEFAULT: &'static str = "default";
+
+    /// Returns the key of the default project.
     pub fn default_project() -> Self {
-        Self("default".into())
+        Self(Self::DEFAULT.into())
     }
 }
 

@@ -13,10 +13,15 @@ use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
 
 impl State {
+    /// Decides whether a live role of an operator grants a permission of the workspace.
+    pub fn operator_decision(&self, operator: &UserId, permission: &str, now: Time) -> Decision {
+        let ask = Ask { org_id: TEAM, user_id: operator.as_str(), question: Question::Permission(permission) };
+        self.project_keyed(WORKSPACE).map_or(Decision::OrgNotFound, |workspace| workspace.check(&ask, now))
+    }
+
     /// Returns true if a live role of an operator grants a permission of the workspace.
     pub fn operator_may(&self, operator: &UserId, permission: &str, now: Time) -> bool {
-        let ask = Ask { org_id: TEAM, user_id: operator.as_str(), question: Question::Permission(permission) };
-        self.project_keyed(WORKSPACE).is_some_and(|workspace| workspace.check(&ask, now) == Decision::Allowed)
+        self.operator_decision(operator, permission, now) == Decision::Allowed
     }
 }
 

@@ -1,7 +1,8 @@
 //! The tokens of API keys (W6).
 //!
 //! A token is `rk_live_` or `rk_test_`, 43 random characters of base 62 (256 bits), and 6 characters of the CRC-32 of all
-//! characters before. So a typo is told from an unknown key without a lookup, and scanners find tokens in source code.
+//! characters before. The checksum finds a typo without a lookup. The prefix lets scanners find tokens in source
+//! code.
 
 use sha2::{Digest, Sha256};
 

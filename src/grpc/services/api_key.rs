@@ -112,11 +112,7 @@ fn workspace() -> ProjectKey {
 
 /// Returns the command and the new token.
 fn create(request: &wire::CreateApiKeyRequest) -> Result<(Command, String), Status> {
-    let environment = match wire::Environment::try_from(request.environment) {
-        Ok(wire::Environment::Test) => Environment::Test,
-        Ok(wire::Environment::Live) => Environment::Live,
-        _ => return Err(status::invalid("environment", "must be ENVIRONMENT_TEST or ENVIRONMENT_LIVE")),
-    };
+    let environment = convert::environment(request.environment)?;
     let display_name = convert::text("display_name", &request.display_name, DISPLAY_NAME_BYTES_MAX)?;
     if display_name.trim().is_empty() {
         return Err(status::invalid("display_name", "must not be empty"));

@@ -89,7 +89,7 @@ struct Ask<'a> {
     kinds: &'a [String],
     start: Option<Time>,
     end: Option<Time>,
-    system: bool,
+    maintenance: bool,
     commits: bool,
     denials: bool,
     newest_first: bool,
@@ -146,7 +146,7 @@ impl<'a> Ask<'a> {
             kinds: &request.kinds,
             start: time("start_time", &request.start_time)?,
             end: time("end_time", &request.end_time)?,
-            system: request.include_system,
+            maintenance: request.include_maintenance,
             commits: types.0,
             // A refused call has changed no user.
             denials: types.1 && user_id.is_empty(),

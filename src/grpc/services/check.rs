@@ -122,7 +122,7 @@ fn permissions<'a>(field: &str, list: &'a PermissionList) -> Result<&'a [String]
 
 /// Returns the project. An unknown one is an error, not a denial (K2).
 pub(super) fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Status> {
-    let key = if key.is_empty() { "default" } else { key };
+    let key = convert::project_or_default(key);
     match published.state.project_keyed(key) {
         Some(project) => Ok(project),
         None => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::domain::commands::command::{ConvertRoleStructure, CreateProject, DeleteProject, UpdateProject};
-use crate::domain::model::project::{Environment, RoleStructure};
+use crate::domain::model::project::RoleStructure;
 use crate::domain::model::template::{B2B, TEMPLATES, Template};
 use crate::domain::{Command, Project, RoleName};
 use crate::grpc::app::App;
@@ -141,11 +141,7 @@ fn shown_template(template: &Template) -> wire::Template {
 }
 
 fn create(request: &wire::CreateProjectRequest) -> Result<Command, Status> {
-    let environment = match wire::Environment::try_from(request.environment) {
-        Ok(wire::Environment::Test) => Environment::Test,
-        Ok(wire::Environment::Live) => Environment::Live,
-        _ => return Err(status::invalid("environment", "must be ENVIRONMENT_TEST or ENVIRONMENT_LIVE")),
-    };
+    let environment = convert::environment(request.environment)?;
     let role_structure = match wire::RoleStructure::try_from(request.role_structure) {
         Ok(wire::RoleStructure::Unspecified | wire::RoleStructure::SingleRole) => RoleStructure::SingleRole,
         Ok(wire::RoleStructure::MultiRole) => RoleStructure::MultiRole,

@@ -6,7 +6,7 @@ use tonic::Status;
 use super::change::Shown;
 use super::names::{Names, When};
 use super::{Ask, Audience, AuditApi, place_text, resumed_text};
-use crate::domain::commands::call::SYSTEM;
+use crate::domain::commands::command::MAINTENANCE;
 use crate::domain::model::event::{Denial, EventPlace};
 use crate::domain::model::id::OrgNo;
 use crate::domain::model::refusal::Noun;
@@ -211,8 +211,8 @@ fn is_listed(ask: &Ask<'_>, state: &State, audience: Audience, row: &EventRow) -
     match row {
         EventRow::Commit(row) => {
             let seen = || state.project_numbered(row.project).is_some_and(|project| audience.sees(&project.record));
-            let by_others = ask.system || ask.actor == SYSTEM || &*row.actor != SYSTEM;
-            by_others && is_asked(&row.actor, &row.kind) && seen()
+            let hidden = !ask.maintenance && ask.kinds.is_empty() && MAINTENANCE.contains(&&*row.kind);
+            !hidden && is_asked(&row.actor, &row.kind) && seen()
         }
         EventRow::Denial(_, denial) => {
             let key = ProjectKey::stored(&*denial.project);
