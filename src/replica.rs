@@ -70,6 +70,6 @@ async fn reload(store: &Store, engine: &Engine, mine: Revision) -> Result<bool, 
     tracing::warn!(
         "the history of the store differs from the one in memory (restored? failed over?); loading it again"
     );
-    engine.replace(mine, store.load(engine.pin().state.hash_key()).await?);
+    engine.replace(mine, store.load(engine.pin().state.hash_key().clone()).await?);
     Ok(false)
 }

@@ -55,8 +55,8 @@ impl State {
         self.revision = revision;
     }
 
-    pub fn hash_key(&self) -> HashKey {
-        self.hash_key.clone()
+    pub fn hash_key(&self) -> &HashKey {
+        &self.hash_key
     }
 
     pub fn project(&self, key: &ProjectKey) -> Option<&Arc<Project>> {

@@ -1,6 +1,7 @@
 //! Finds out who calls (W3).
 
 pub mod jwt;
+pub mod last_key;
 pub mod token;
 
 use std::sync::Arc;
@@ -31,21 +32,21 @@ pub struct Authentication {
 impl Authentication {
     /// Returns the caller, or UNAUTHENTICATED. A credential that is sent is judged, also where none is required.
     pub fn caller(&self, state: &State, headers: &HeaderMap, peer: &Peer, now: Time) -> Result<Caller, Unknown> {
-        let workspace = state.project_keyed(WORKSPACE).map(AsRef::as_ref);
         if let Some(value) = headers.get(AUTHORIZATION) {
             let token = value.to_str().ok().and_then(bearer).ok_or_else(|| {
                 let why = "the metadata `authorization` must be `Bearer` and an API key or a token";
                 status::plain(ErrorReason::CredentialsMalformed, why)
             })?;
             return match &self.tokens {
-                _ if token::is_key(token) => Ok(by_key(workspace, token, now)?),
+                _ if token::is_key(token) => Ok(by_key(state, peer, token, now)?),
                 None => Err(Unknown::No(not_a_key())),
-                Some(verifier) => by_token(workspace, verifier, token, now),
+                Some(verifier) => by_token(state, verifier, token, now),
             };
         }
         if !self.required {
             return Ok(Caller::Local);
         }
+        let workspace = workspace(state);
         let names = peer.certificate_names.iter().map(|name| (name.clone(), Credential::Certificate));
         let uid = peer.uid.map(|uid| (format!("uid:{uid}"), Credential::Uid));
         let mut unknown = Vec::new();
@@ -80,7 +81,8 @@ impl From<Status> for Unknown {
 }
 
 /// Returns the caller with a JWT.
-fn by_token(workspace: Option<&Project>, verifier: &Verifier, token: &str, now: Time) -> Result<Caller, Unknown> {
+fn by_token(state: &State, verifier: &Verifier, token: &str, now: Time) -> Result<Caller, Unknown> {
+    let workspace = workspace(state);
     let identity = verifier.verify(token, now);
     let identity = identity.map_err(|why| status::plain(ErrorReason::TokenInvalid, why.to_string()))?;
     let id = UserId::stored(&*identity.operator);
@@ -115,14 +117,14 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 /// Returns the caller with an API key. The answer for an unknown key is the same whatever keys exist.
-fn by_key(workspace: Option<&Project>, token: &str, now: Time) -> Result<Caller, Status> {
-    let hash = token::hash(token).ok_or_else(|| {
+fn by_key(state: &State, peer: &Peer, token: &str, now: Time) -> Result<Caller, Status> {
+    let hash = peer.last_key.hash_of(token, state.hash_key()).ok_or_else(|| {
         let why = "the API key is cut or mistyped: its checksum does not fit; copy it again";
         status::plain(ErrorReason::CredentialsMalformed, why)
     })?;
     let id = ApiKeyId::of(&hash);
     // No hash leads to its token. So a comparison that reveals where two hashes differ reveals nothing useful.
-    let key = workspace.and_then(|workspace| workspace.api_keys.get(id)).filter(|key| key.hash == hash);
+    let key = workspace(state).and_then(|workspace| workspace.api_keys.get(id)).filter(|key| key.hash == hash);
     let Some(key) = key else {
         return Err(status::plain(ErrorReason::ApiKeyUnknown, "this installation has no such API key"));
     };
@@ -148,6 +150,10 @@ fn not_a_key() -> Status {
 pub fn unknown_operator(name: &str) -> Status {
     let why = format!("`{name}` is no operator of this installation; `rolecall operators add` makes it one");
     status::plain(ErrorReason::OperatorUnknown, why)
+}
+
+fn workspace(state: &State) -> Option<&Project> {
+    state.project_keyed(WORKSPACE).map(AsRef::as_ref)
 }
 
 /// Returns true if the user is a member of the workspace, with whatever roles.

@@ -1,10 +1,13 @@
-//! What a connection proves about its client.
+//! What is known about the client of a connection.
 
-/// Who is at the other end of a connection, as the transport proves it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use super::authn::last_key::LastKey;
+
+/// The client of a connection.
+#[derive(Debug, Default)]
 pub struct Peer {
-    /// The user id of the process at the other end of a unix socket. `None` over TCP.
+    /// As the kernel proves it: the user id of the process at the other end of a unix socket. `None` over TCP.
     pub uid: Option<u32>,
     /// The names in a verified client certificate, SPIFFE ids first: `spiffe://prod.example/billing`, `dns:billing.example`.
     pub certificate_names: Vec<String>,
+    pub last_key: LastKey,
 }

@@ -56,7 +56,7 @@ impl Tls {
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let read = certificate.map(|certificate| names::read(certificate)).transpose();
         let (names, valid_for) = read.inspect_err(|error| self.failed(error, stream.get_ref().0))?.unzip();
-        let peer = Peer { uid: None, certificate_names: names.unwrap_or_default() };
+        let peer = Peer { certificate_names: names.unwrap_or_default(), ..Peer::default() };
         Ok(Open { stream: Box::new(stream), peer, valid_for })
     }
 

@@ -133,7 +133,7 @@ async fn the_server_knows_the_outcome_of_every_interrupted_write() {
     }
     println!("{refused} of 160 writes were refused because the database was unavailable");
     let state = world.server.app.engine.pin();
-    let loaded = world.server.app.store.load(state.state.hash_key()).await.unwrap();
+    let loaded = world.server.app.store.load(state.state.hash_key().clone()).await.unwrap();
     wait_until("the state equals the database", async || {
         *world.server.app.engine.pin().state == loaded && loaded.revision() == state.state.revision()
     })

@@ -120,7 +120,7 @@ async fn writing_goes_on_once_a_full_disk_is_freed() {
         create_org(&server, &refused[0]).await.unwrap();
         stored.push(refused.swap_remove(0));
         wait_until("the server is healthy", async || serving(&server, "").await).await;
-        let loaded = server.app.store.load(server.app.engine.pin().state.hash_key()).await.unwrap();
+        let loaded = server.app.store.load(server.app.engine.pin().state.hash_key().clone()).await.unwrap();
         assert!(*server.app.engine.pin().state == loaded, "round {round}");
     }
     server.stop().await;

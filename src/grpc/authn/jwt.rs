@@ -14,8 +14,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
-use sha2::{Digest, Sha256};
 
+use crate::domain::collections::hash::HashKey;
 use crate::domain::model::email::EmailAddress;
 use crate::domain::model::name::BadName;
 use crate::domain::{Time, UserId};
@@ -83,6 +83,8 @@ pub struct Identity {
 /// Verifies tokens of the configured issuers.
 pub struct Verifier {
     issuers: Vec<Issuer>,
+    /// The secret by which tokens are remembered.
+    hash_key: HashKey,
     loaded: ArcSwap<Loaded>,
 }
 
@@ -149,7 +151,9 @@ impl Verifier {
             Ok(Arc::new(keys))
         });
         let loaded = ArcSwap::from_pointee(Loaded::new(keys.collect::<Result<_, String>>()?));
-        Ok(Self { issuers, loaded })
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| format!("the system gives no random numbers: {error}"))?;
+        Ok(Self { issuers, hash_key: HashKey::new(random), loaded })
     }
 
     /// Verifies a token and returns who presented it.
@@ -158,14 +162,14 @@ impl Verifier {
             return Err(JwtError::TooLong);
         }
         let loaded = self.loaded.load();
-        let digest: [u8; 32] = Sha256::digest(token).into();
-        let known = loaded.remembered().get(&digest);
+        let hash = self.hash_key.text(token);
+        let known = loaded.remembered().get(hash);
         if let Some(verified) = known {
             return verified.at(now);
         }
         let verified = self.verify_signed(token, &loaded.keys)?;
         let identity = verified.at(now)?;
-        loaded.remembered().insert(digest, verified);
+        loaded.remembered().insert(hash, verified);
         Ok(identity)
     }
 
