@@ -8,16 +8,19 @@ use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::store::{SinceError, Store, StoreError};
 
-/// How often to read the database when nobody waits for a revision.
+/// How often to read the database without a notice, and when nobody waits for a revision.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long a read may take. A large State may have to be loaded again. Other reads have shorter limits of their own.
 const READ_MAX: Duration = Duration::from_secs(120);
+/// How long to wait after a notice for more, and for this process to publish its own commit.
+const GATHER: Duration = Duration::from_millis(2);
 /// Commits of one read.
 const COMMITS_MAX: u32 = 1_000;
 
 /// Follows the store until dropped. Returns a reason if it reads a change that this version does not know.
 pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
     let mut clock_warned = false;
+    let mut notice = Box::pin(store.notices().next());
     loop {
         let behind = clock::behind(engine.load().state.revision().at);
         if let Some(behind) = behind.filter(|_| !clock_warned) {
@@ -30,6 +33,13 @@ pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
         tokio::select! {
             () = engine.wanted() => {}
             () = tokio::time::sleep(PAUSE) => {}
+            (notices, revision) = &mut notice => {
+                notice = Box::pin(notices.next());
+                tokio::time::sleep(GATHER).await;
+                if engine.load().state.revision().number >= revision {
+                    continue;
+                }
+            }
         }
         loop {
             match tokio::time::timeout(READ_MAX, catch_up(&store, &engine)).await {

@@ -10,12 +10,14 @@ mod head;
 mod ids;
 mod load;
 mod migrate;
+mod notices;
 mod read;
 mod rows;
 mod schema;
 mod sql;
 mod write;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::DatabaseConnection;
@@ -23,6 +25,7 @@ use sea_orm::DatabaseConnection;
 use connect::Address;
 use connect::postgres::ServerId;
 pub use error::{ErrorClass, ReadError, SinceError, StoreError};
+pub use notices::Notices;
 pub use read::event::{CommitRow, EVENT_COMMITS_MAX, EventRow, EventScan, Events};
 pub use read::invitation::SettledInvitations;
 pub use read::member_ids::MembersWith;
@@ -51,6 +54,8 @@ struct Inner {
     writes: Mutex<DatabaseConnection>,
     /// The PostgreSQL server that answered last. `None` if it does not tell its timeline.
     server: Option<Mutex<ServerId>>,
+    /// True once the database has promised notices: then commits announce themselves.
+    announces: AtomicBool,
     /// Dropped last: it holds the lock of a SQLite file.
     address: Address,
 }

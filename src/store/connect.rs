@@ -3,6 +3,7 @@
 pub mod postgres;
 pub mod sqlite;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ impl Store {
             file.check()?;
         }
         let (writes, server) = (Mutex::new(writes), server.map(Mutex::new));
-        Ok(Self(Arc::new(Inner { reads, reserved, writes, server, address })))
+        Ok(Self(Arc::new(Inner { reads, reserved, writes, server, announces: AtomicBool::default(), address })))
     }
 
     /// Opens another writing connection beside the one in use.

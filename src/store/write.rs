@@ -35,6 +35,8 @@ pub struct WriteTx {
     head: Revision,
     floor: i64,
     database: Database,
+    /// The commit sends a notice to other servers.
+    announces: bool,
 }
 
 /// A group that is stored but not committed yet.
@@ -148,7 +150,7 @@ impl WriteTx {
 
     /// Stores a group of commits. Any error rolls back the whole group.
     pub async fn persist(self, commits: &[Commit], now: Time) -> Result<Ready, StoreError> {
-        match persist::persist(&self.tx, self.head, commits, now).await {
+        match persist::persist(&self.tx, self.head, commits, now, self.announces).await {
             Ok(()) => Ok(Ready { tx: self.tx, database: self.database }),
             Err(error) => {
                 // PostgreSQL would now answer COMMIT with ROLLBACK, and the driver would report success.
@@ -196,7 +198,7 @@ async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx
     let tx = store.answered::<_, StoreError>(SHORT_MAX, begun).await?;
     let Head { revision: head, floor, .. } = store.answered(LONG_MAX, store.read_head(&tx, locking)).await?;
     store.check_file()?;
-    Ok(WriteTx { tx, head, floor, database })
+    Ok(WriteTx { tx, head, floor, database, announces: store.announces() })
 }
 
 fn known_request(row: request::Model) -> Result<(RequestKey, KnownRequest), StoreError> {

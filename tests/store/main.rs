@@ -17,6 +17,7 @@ mod large;
 mod lists;
 mod members;
 mod migrations;
+mod notices;
 mod open;
 mod random;
 mod remaps;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use sea_orm::DatabaseConnection;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgRow, PgSslMode};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use tokio::sync::watch;
 use url::Url;
@@ -214,6 +214,23 @@ impl Postgres {
             Err(sqlx::Error::PoolTimedOut) => Err(StoreError::NoConnection(self.cause().await)),
             Err(error) => Err(StoreError::NoConnection(text(&error))),
         }
+    }
+
+    /// Opens a connection on which the server sends the notices of a channel.
+    pub async fn listener(&self, channel: &str) -> Result<PgListener, StoreError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| Box::pin(check(connection, Purpose::Reserved)))
+            .connect_lazy_with(self.options.clone());
+        let listen = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            // A notice may be lost with the connection, and the caller wants to know.
+            listener.eager_reconnect(false);
+            listener.listen(channel).await?;
+            Ok(listener)
+        };
+        listen.await.map_err(|error: sqlx::Error| StoreError::NoConnection(text(&error)))
     }
 
     /// Closes every connection before its next use. New ones resolve the name of the host again.

@@ -27,6 +27,7 @@ pub async fn persist(
     head: Revision,
     commits: &[Commit],
     now: Time,
+    announces: bool,
 ) -> Result<(), StoreError> {
     let Some(last) = commits.last() else { return Ok(()) };
     for (at, commit) in commits.iter().enumerate() {
@@ -38,6 +39,6 @@ pub async fn persist(
     history::write(&mut batch, commits, now).await?;
     history::forget(&mut batch, head, last.revision, now).await?;
     tables::write(&mut batch, &Final::of(commits)).await?;
-    history::advance(&mut batch, last.revision).await?;
+    history::advance(&mut batch, last.revision, announces).await?;
     Ok(batch.send().await?)
 }

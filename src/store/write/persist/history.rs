@@ -7,6 +7,7 @@ use crate::limits::REQUEST_ID_SECONDS;
 use crate::store::StoreError;
 use crate::store::head::HEAD;
 use crate::store::ids::{changes_digest, number, revision_number};
+use crate::store::notices;
 use crate::store::schema::{change, commit, request};
 use crate::store::sql::Sql;
 use crate::store::write::{batch::Batch, rows};
@@ -49,12 +50,13 @@ pub async fn forget(batch: &mut Batch<'_>, head: Revision, last: Revision, now: 
     Ok(())
 }
 
-/// Moves the head, which the transaction has locked.
-pub async fn advance(batch: &mut Batch<'_>, last: Revision) -> Result<(), StoreError> {
+/// Moves the head, which the transaction has locked. `announces` sends a notice to other servers.
+pub async fn advance(batch: &mut Batch<'_>, last: Revision, announces: bool) -> Result<(), StoreError> {
     let update = |batch: &mut Batch<'_>| {
         let (revision, tag) = (batch.bind(revision_number(last.number)), batch.bind(i64::from(last.tag)));
         let (at, id) = (batch.bind(last.at.0), batch.bind(HEAD));
-        Ok(format!(r#"UPDATE head SET revision = {revision}, tag = {tag}, "at" = {at} WHERE id = {id}"#))
+        let announcing = if announces { notices::announcing(last.number) } else { String::new() };
+        Ok(format!(r#"UPDATE head SET revision = {revision}, tag = {tag}, "at" = {at} WHERE id = {id}{announcing}"#))
     };
     Ok(batch.add("head", 4, update).await?)
 }
