@@ -14,12 +14,13 @@ use super::caller::{Caller, Credential};
 use super::peer::Peer;
 use super::status;
 use crate::domain::commands::command::ProvisionMember;
-use crate::domain::model::api_key::{ApiKeyId, Inactive};
+use crate::domain::model::api_key::Inactive;
 use crate::domain::model::email::EmailAddress;
 use crate::domain::model::project::{TEAM, WORKSPACE};
 use crate::domain::{OrgId, Project, ProjectKey, State, Time, UserId};
 use crate::wire::ErrorReason;
 use jwt::Verifier;
+use last_key::NoKey;
 
 /// How a server finds out who calls.
 pub struct Authentication {
@@ -118,18 +119,15 @@ fn bearer(value: &str) -> Option<&str> {
 
 /// Returns the caller with an API key. The answer for an unknown key is the same whatever keys exist.
 fn by_key(state: &State, peer: &Peer, token: &str, now: Time) -> Result<Caller, Status> {
-    let hash = peer.last_key.hash_of(token, state.hash_key()).ok_or_else(|| {
-        let why = "the API key is cut or mistyped: its checksum does not fit; copy it again";
-        status::plain(ErrorReason::CredentialsMalformed, why)
+    let (id, key) = peer.last_key.find(token, state).map_err(|why| match why {
+        NoKey::Malformed => {
+            let why = "the API key is cut or mistyped: its checksum does not fit; copy it again";
+            status::plain(ErrorReason::CredentialsMalformed, why)
+        }
+        NoKey::Unknown => status::plain(ErrorReason::ApiKeyUnknown, "this installation has no such API key"),
     })?;
-    let id = ApiKeyId::of(&hash);
-    // No hash leads to its token. So a comparison that reveals where two hashes differ reveals nothing useful.
-    let key = workspace(state).and_then(|workspace| workspace.api_keys.get(id)).filter(|key| key.hash == hash);
-    let Some(key) = key else {
-        return Err(status::plain(ErrorReason::ApiKeyUnknown, "this installation has no such API key"));
-    };
     key.check_active(now).map_err(inactive)?;
-    Ok(Caller::Operator { id: key.operator.clone(), by: Credential::Key(id, key.clone()) })
+    Ok(Caller::Operator { id: key.operator.clone(), by: Credential::Key(id, key) })
 }
 
 /// Returns the status of a call with a key that is archived or has expired. Its caller has proven to hold it.

@@ -1,5 +1,7 @@
 //! Decides whether a caller may make a call (W2, W6, W8). Each method says in its proto file what it needs.
 
+pub mod last_authorized;
+
 use tonic::Status;
 use tonic_types::StatusExt;
 
@@ -116,18 +118,23 @@ pub fn record<R: Authorized>(access: &Access, request: &R, status: &Status) {
 fn check<R: Authorized>(access: &Access, request: &R) -> Result<(), Status> {
     let Caller::Operator { id, .. } = &access.caller else { return Ok(()) };
     let published = access.engine.load();
+    if access.peer.last_authorized.is(access, &published.state, request) {
+        return access.caller.key().map_or(Ok(()), |(_, key)| key.check_active(clock::now()).map_err(authn::inactive));
+    }
     let call = Call { state: &published.state, operator: id, rule: R::RULE, request, now: clock::now() };
     match access.caller.key() {
-        None => call.check_permissions(),
+        None => call.check_permissions()?,
         // The key may have been archived since the call began.
         Some((key_id, _)) => {
             let key = call.workspace().and_then(|workspace| workspace.api_keys.get(key_id));
             let key = key.ok_or_else(|| status::plain(ErrorReason::ApiKeyUnknown, "the API key no longer exists"))?;
             key.check_active(call.now).map_err(authn::inactive)?;
             call.check_permissions()?;
-            call.check_key(key)
+            call.check_key(key)?;
         }
     }
+    access.peer.last_authorized.remember(access, &published.state, request);
+    Ok(())
 }
 
 /// A call of an operator.
@@ -154,7 +161,7 @@ impl<'a, R: Authorized> Call<'a, R> {
 
     /// Returns the environment that decides. `None` if the request names none and no existing project.
     fn environment(&self) -> Option<Environment> {
-        let named = convert::environment(self.request.environment()).ok();
+        let named = convert::named_environment(self.request.environment());
         named.or_else(|| self.project().map(|project| project.record.environment))
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::caller_limits::InFlight;
+use super::peer::Peer;
 use crate::domain::UserId;
 use crate::domain::model::api_key::{ApiKey, ApiKeyId};
 use crate::engine::Engine;
@@ -31,6 +32,8 @@ pub enum Credential {
 pub struct Access {
     pub caller: Caller,
     pub engine: Arc<Engine>,
+    /// The client of the connection.
+    pub peer: Arc<Peer>,
     /// Counts the call until it is answered. `None` if the caller is not limited.
     pub in_flight: Option<InFlight>,
 }

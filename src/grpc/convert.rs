@@ -81,10 +81,16 @@ pub fn permission(field: &str, text: &str) -> Result<PermissionName, Status> {
 
 /// Reads the environment of a new project or API key.
 pub fn environment(number: i32) -> Result<Environment, Status> {
+    let why = "must be ENVIRONMENT_TEST or ENVIRONMENT_LIVE";
+    named_environment(number).ok_or_else(|| status::invalid("environment", why))
+}
+
+/// `None` if a request names none.
+pub fn named_environment(number: i32) -> Option<Environment> {
     match wire::Environment::try_from(number) {
-        Ok(wire::Environment::Test) => Ok(Environment::Test),
-        Ok(wire::Environment::Live) => Ok(Environment::Live),
-        _ => Err(status::invalid("environment", "must be ENVIRONMENT_TEST or ENVIRONMENT_LIVE")),
+        Ok(wire::Environment::Test) => Some(Environment::Test),
+        Ok(wire::Environment::Live) => Some(Environment::Live),
+        _ => None,
     }
 }
 

@@ -105,7 +105,7 @@ impl Methods {
         let now = clock::now();
         let caller = self.app.authentication.caller(&published.state, headers, &self.peer, now)?;
         let in_flight = self.app.callers.admit(&caller, now)?;
-        set_access(Access { caller, engine: self.app.engine.clone(), in_flight });
+        set_access(Access { caller, engine: self.app.engine.clone(), peer: self.peer.clone(), in_flight });
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What is known about the client of a connection.
 
 use super::authn::last_key::LastKey;
+use super::authz::last_authorized::LastAuthorized;
 
 /// The client of a connection.
 #[derive(Debug, Default)]
@@ -10,4 +11,5 @@ pub struct Peer {
     /// The names in a verified client certificate, SPIFFE ids first: `spiffe://prod.example/billing`, `dns:billing.example`.
     pub certificate_names: Vec<String>,
     pub last_key: LastKey,
+    pub last_authorized: LastAuthorized,
 }

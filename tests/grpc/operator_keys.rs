@@ -9,7 +9,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::contract::shop;
-use crate::fixture::{after, in_an_hour};
+use crate::fixture::{after, in_an_hour, micros, role, temporary, wait_until};
 use crate::operators::{Caller, may_ann_see_invoices, on_both};
 use crate::raw::framed;
 use crate::refusals::Details;
@@ -151,6 +151,79 @@ fn w6_an_expired_key_is_turned_away() {
         let past = Some(after(Duration::ZERO));
         let refused = root.create_key(wire::CreateApiKeyRequest { expire_time: past, ..key_of("") }).await.unwrap_err();
         assert_eq!((&*refused.reason(), refused.fields()), ("END_IN_THE_PAST", vec!["expire_time".to_string()]));
+    });
+}
+
+#[test]
+fn w6_what_a_connection_was_allowed_is_decided_again_when_time_caller_or_project_changes() {
+    on_both_required(async |server, root| {
+        let soon = after(Duration::from_secs(4));
+        root.add_operator("dev", "Developer").await.unwrap();
+        let add = wire::AddMemberRequest {
+            project: "workspace".into(),
+            org_id: "team".into(),
+            user_id: "guest".into(),
+            roles: vec![temporary("Developer", soon)],
+            ..Default::default()
+        };
+        root.call::<wire::AddMemberResponse>("MembershipService/AddMember", &add).await.unwrap();
+        let expiring = wire::CreateApiKeyRequest { expire_time: Some(soon), ..key_of("dev") };
+        let billing = ApiKeyScope { project: "deserted".into(), ..Default::default() };
+        let test_key = wire::CreateApiKeyRequest { environment: Environment::Test.into(), ..key_of("dev") };
+        let elsewhere = wire::CreateApiKeyRequest { scope: Some(billing), ..test_key };
+        let mut callers = Vec::new();
+        for request in [expiring, key_of("guest"), elsewhere, key_of("dev")] {
+            callers.push(format!("Bearer {}", root.create_key(request).await.unwrap().token));
+        }
+        // All on one connection, as through a proxy. Again and again, so that the answers could be remembered.
+        let mut caller = Caller::new(server, "").await;
+        let checked = async |caller: &mut Caller, authorization: &String| {
+            caller.authorization = authorization.clone();
+            let mut reasons = Vec::new();
+            for project in ["default", "", "default", "deserted", "workspace"] {
+                let request = wire::CheckRequest { project: project.into(), ..may_ann_see_invoices("acme") };
+                reasons.push(caller.check(request).await.map_or_else(|status| status.reason(), |_| "yes".into()));
+            }
+            reasons
+        };
+        let live = ["yes", "yes", "yes", "API_KEY_ENVIRONMENT", "yes"];
+        let test = ["API_KEY_ENVIRONMENT", "API_KEY_ENVIRONMENT", "API_KEY_ENVIRONMENT", "yes", "API_KEY_ENVIRONMENT"];
+        let expired = |by: &'static str| [by; 5];
+        assert_eq!(checked(&mut caller, &callers[2]).await, test);
+        assert_eq!(checked(&mut caller, &callers[3]).await, live);
+        wait_until(&soon).await;
+        assert_eq!(checked(&mut caller, &callers[3]).await, live);
+        assert_eq!(checked(&mut caller, &callers[0]).await, expired("API_KEY_EXPIRED"));
+        assert_eq!(checked(&mut caller, &callers[1]).await, expired("OPERATOR_PERMISSION_MISSING"));
+    });
+}
+
+#[test]
+fn w6_calls_that_were_allowed_end_with_the_expiry_of_key_or_role() {
+    on_both_required(async |server, root| {
+        for of_role in [true, false] {
+            let soon = after(Duration::from_secs(3));
+            let (id, expiry) = if of_role { ("guest", Some(soon)) } else { ("dev", None) };
+            let add = wire::AddMemberRequest {
+                project: "workspace".into(),
+                org_id: "team".into(),
+                user_id: id.into(),
+                roles: vec![wire::RoleAssignment { expire_time: expiry, ..role("Developer") }],
+                ..Default::default()
+            };
+            root.call::<wire::AddMemberResponse>("MembershipService/AddMember", &add).await.unwrap();
+            let expire_time = Some(soon).filter(|_| !of_role);
+            let key = wire::CreateApiKeyRequest { expire_time, ..key_of(id) };
+            let caller = Caller::new(server, &root.create_key(key).await.unwrap().token).await;
+            let refused = loop {
+                let began = rolecall::clock::now();
+                match caller.check(may_ann_see_invoices("acme")).await {
+                    Ok(_) => assert!(began.0 < micros(&soon), "allowed after the expiry"),
+                    Err(status) => break status.reason(),
+                }
+            };
+            assert_eq!(refused, if of_role { "OPERATOR_PERMISSION_MISSING" } else { "API_KEY_EXPIRED" });
+        }
     });
 }
 

@@ -1,48 +1,57 @@
-//! The API key that a connection has last called with.
+//! The API key with which a connection has last called.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::token;
-use crate::domain::collections::hash::{HashKey, TextHash};
-use crate::domain::model::api_key::TokenHash;
+use crate::domain::State;
+use crate::domain::collections::hash::TextHash;
+use crate::domain::model::api_key::{ApiKey, ApiKeyId, TokenHash};
+use crate::domain::model::project::WORKSPACE;
+use crate::domain::model::revision::Revision;
 
-/// Remembers the SHA-256 of a connection's last token, so that it is computed once. It says nothing about the key: that is
-/// looked up for each call, so an archived key stops with the next one. The token is not kept, only its keyed hash. Another
+/// Remembers the key, so that the next calls of the connection neither hash its token nor look it up. A State of another
+/// revision is asked again: so an archived key stops with the next call. The token is not kept, only its keyed hash. Another
 /// token has the same one with probability 2^-86 at most.
 #[derive(Debug, Default)]
-pub struct LastKey(Mutex<Option<(TextHash, TokenHash)>>);
+pub struct LastKey(Mutex<Option<Known>>);
 
-impl LastKey {
-    /// Returns the hash of a token. `None` if it is mistyped or cut.
-    pub fn hash_of(&self, token: &str, hash_key: &HashKey) -> Option<TokenHash> {
-        let keyed = hash_key.text(token);
-        // No call waits long for it: it is held for a copy.
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, hash)) = last.filter(|(last, _)| *last == keyed) {
-            return Some(hash);
-        }
-        let hash = token::hash(token)?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((keyed, hash));
-        Some(hash)
-    }
+#[derive(Clone, Debug)]
+struct Known {
+    token: TextHash,
+    hash: TokenHash,
+    revision: Revision,
+    id: ApiKeyId,
+    key: Arc<ApiKey>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::model::project::Environment;
+/// Why there is no key with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoKey {
+    /// The token is mistyped or cut.
+    Malformed,
+    Unknown,
+}
 
-    #[test]
-    fn a_token_has_the_same_hash_whatever_came_before() {
-        let (last, hash_key) = (LastKey::default(), HashKey::new([7; 16]));
-        let tokens = [Environment::Live, Environment::Test].map(|environment| token::new(environment).unwrap());
-        for token in tokens.iter().chain(&tokens) {
-            for mistyped in [&token[1..], &token[..token.len() - 1], "rk_live_", ""] {
-                assert_eq!(last.hash_of(mistyped, &hash_key), None);
-            }
-            for _ in 0..2 {
-                assert_eq!(last.hash_of(token, &hash_key), token::hash(token));
-            }
+impl LastKey {
+    /// Returns the key with a token, also an archived or expired one.
+    pub fn find(&self, token: &str, state: &State) -> Result<(ApiKeyId, Arc<ApiKey>), NoKey> {
+        let (keyed, revision) = (state.hash_key().text(token), state.revision());
+        // No call waits long for it: it is held for a comparison and a copy.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.as_ref().filter(|last| last.token == keyed);
+        if let Some(known) = known.filter(|known| known.revision == revision) {
+            return Ok((known.id, known.key.clone()));
         }
+        let known = known.map(|known| known.hash);
+        // Hashing takes longer. Other calls of the connection go on meanwhile.
+        drop(last);
+        let hash = known.or_else(|| token::hash(token)).ok_or(NoKey::Malformed)?;
+        let id = ApiKeyId::of(&hash);
+        // No hash leads to its token. So a comparison that reveals where two hashes differ reveals nothing useful.
+        let key = state.project_keyed(WORKSPACE).and_then(|workspace| workspace.api_keys.get(id));
+        let key = key.filter(|key| key.hash == hash).ok_or(NoKey::Unknown)?.clone();
+        last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(Known { token: keyed, hash, revision, id, key: key.clone() });
+        Ok((id, key))
     }
 }

@@ -239,7 +239,7 @@ pub async fn as_local<T>(part: impl Future<Output = T>) -> T {
     use crate::engine::Engine;
     let engine = Arc::new(Engine::new(0, State::new(HashKey::new([0; 16])), &[]));
     let call = Calls::new(Budget::new(usize::MAX)).begin(Kind::Plain).expect("the budget is empty");
-    let _ = call.access.set(Access { caller: Caller::Local, engine, in_flight: None });
+    let _ = call.access.set(Access { caller: Caller::Local, engine, peer: Arc::default(), in_flight: None });
     CURRENT.scope(call, part).await
 }
 
