@@ -16,7 +16,7 @@ const PROTO_ROOT: &str = "proto";
 const PACKAGES: [&str; 2] = ["proto/rolecall/v1", "proto/rolecall/storage/v1"];
 
 /// The messages that the command line prints as JSON.
-const PRINTED: [&str; 30] = [
+const PRINTED: [&str; 31] = [
     "Access",
     "ApiKey",
     "ApiKeyScope",
@@ -25,6 +25,7 @@ const PRINTED: [&str; 30] = [
     "EventChange",
     "EventDenial",
     "EventField",
+    "ExplainChangeResponse",
     "ExplainResponse",
     "ExplainedRole",
     "GetAccessResponse",
@@ -50,7 +51,7 @@ const PRINTED: [&str; 30] = [
 ];
 
 /// Fields that serde cannot print by itself, and the functions of `wire::json` that do.
-const PRINTED_BY: [(&str, &str); 33] = [
+const PRINTED_BY: [(&str, &str); 36] = [
     ("ApiKey.archive_time", "time"),
     ("ApiKey.create_time", "time"),
     ("ApiKey.environment", "environment"),
@@ -60,6 +61,9 @@ const PRINTED_BY: [(&str, &str); 33] = [
     ("Event.time", "time"),
     ("Event.type", "event_type"),
     ("EventChange.action", "event_action"),
+    ("ExplainChangeResponse.decision", "decision"),
+    ("ExplainChangeResponse.decision_before", "decision"),
+    ("ExplainChangeResponse.expire_time", "time"),
     ("ExplainResponse.decision", "decision"),
     ("ExplainResponse.evaluated_at", "time"),
     ("GetAccessResponse.evaluated_at", "time"),

@@ -127,6 +127,7 @@ fn set(message: &MessageDescriptor, at: &str, path: &str) -> Result<String, Stri
             Ok(format!("{at}.{name}.as_ref().is_some_and(|it| {})", set(&nested, "it", rest)?))
         }
         (Kind::String, None) => Ok(format!("!{at}.{name}.is_empty()")),
+        (Kind::Message(_), None) if !field.is_list() => Ok(format!("{at}.{name}.is_some()")),
         (_, None) if field.is_list() => Ok(format!("!{at}.{name}.is_empty()")),
         _ => Err(format!("`{path}` of {} cannot have an authorization", message.full_name())),
     }

@@ -28,6 +28,7 @@ mod progress;
 mod recover;
 mod serve;
 mod shell;
+mod since;
 mod subscribe;
 mod table;
 mod trouble;

@@ -26,7 +26,7 @@ use connect::Address;
 use connect::postgres::ServerId;
 pub use error::{ErrorClass, ReadError, SinceError, StoreError};
 pub use notices::Notices;
-pub use read::event::{CommitRow, EVENT_COMMITS_MAX, EventRow, EventScan, Events};
+pub use read::event::{CommitRow, EVENT_COMMITS_MAX, EventRow, EventScan, Events, Undo};
 pub use read::invitation::SettledInvitations;
 pub use read::member_ids::MembersWith;
 pub use read::membership::{ListMembers, ListUserMemberships, MemberRow};

@@ -9,6 +9,7 @@ use tonic::Status;
 
 use super::answer::Answer;
 use super::client::{Client, ServerArgs, suggestion};
+use super::since::AsOf;
 use super::table::plain;
 use super::trouble::Trouble;
 use crate::grpc::generated::check_service_client::CheckServiceClient;
@@ -92,6 +93,10 @@ pub struct Asked {
     /// Asks for any one of the permissions.
     #[arg(long, conflicts_with_all = ["role", "at_least"])]
     any: bool,
+
+    /// Asks about the past: as of a time such as `2026-11-29T10:00:00Z`, some time ago such as `2h` or `7d`, or a revision.
+    #[arg(long, value_name = "TIME|REVISION")]
+    pub as_of: Option<AsOf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -121,6 +126,7 @@ pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
     let asked = args.asked;
     let question = asked.question()?;
     let client = Client::connect(args.client).await?;
+    let (as_of_revision, as_of_time) = AsOf::fields(asked.as_of.as_ref());
     let request = wire::CheckRequest {
         project: client.project(),
         org_id: asked.org_id.clone(),
@@ -128,6 +134,8 @@ pub async fn run(args: Args) -> Result<ExitCode, Trouble> {
         question: Some(question.clone().into()),
         // A question of an operator is no use of the product.
         no_activity: true,
+        as_of_revision,
+        as_of_time,
         consistency: None,
     };
     let answer = client.ask(CheckServiceClient::new(client.channel()).check(request)).await?;
@@ -272,7 +280,7 @@ mod tests {
         let asked = |permissions: &[&str], all, any| {
             let permissions = permissions.iter().map(|name| name.to_string()).collect();
             let (user_id, org_id) = ("bea".into(), "acme".into());
-            Asked { user_id, permissions, org_id, role: None, at_least: None, all, any }.question()
+            Asked { user_id, permissions, org_id, role: None, at_least: None, all, any, as_of: None }.question()
         };
         let two = || vec!["a".to_string(), "b".to_string()];
         assert!(asked(&["a", "b"], false, false).unwrap_err().next.contains("--all"));

@@ -2,16 +2,23 @@
 
 use anstyle::AnsiColor;
 use clap::Parser;
+use prost::Message;
 use serde::Serialize;
 
 use super::answer::{Answer, EXIT_CODES};
 use super::check::{Asked, Question, why};
 use super::client::{Client, ServerArgs};
+use super::log::line;
+use super::since::AsOf;
 use super::table::plain;
-use super::trouble::Trouble;
+use super::trouble::{BUG, Trouble};
 use super::who_can::shown;
+use crate::grpc::generated::audit_service_client::AuditServiceClient;
 use crate::grpc::generated::check_service_client::CheckServiceClient;
-use crate::wire::{self, Decision, ExplainResponse, ExplainedRole, MemberRoleState, explain_request};
+use crate::wire::{
+    self, Decision, ExplainChangeRequest, ExplainChangeResponse, ExplainResponse, ExplainedRole, MemberRoleState,
+    explain_request,
+};
 
 const USAGE: &str = "\
 rolecall explain [OPTIONS] --org <ORG> <USER> <PERMISSION>
@@ -34,15 +41,22 @@ JSON (--json), one object:
                               the plans on which the user's roles would allow it; the first 100, and how many
   permissions                 with --all and --any: the decision on each permission alone
   revision, evaluated_at      the state and the time of the answer
+  change                      with --change: decision_before, and event (as in `rolecall log`) or expire_time
 
-Example:
-  rolecall explain bob billing.manage --org globex";
+Examples:
+  rolecall explain bob billing.manage --org globex
+  rolecall explain bob billing.manage --org globex --as-of 7d
+  rolecall explain bob billing.manage --org globex --change";
 
 #[derive(Parser)]
 #[command(override_usage = USAGE, after_help = EXIT_CODES, after_long_help = AFTER_LONG_HELP)]
 pub struct Args {
     #[command(flatten)]
     asked: Asked,
+
+    /// Also shows what changed the decision last: a write, or the expiry of a role.
+    #[arg(long)]
+    change: bool,
 
     #[command(flatten)]
     client: ServerArgs,
@@ -57,21 +71,38 @@ struct Explained {
     question: Question,
     #[serde(flatten)]
     answer: ExplainResponse,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<ExplainChangeResponse>,
 }
 
 pub async fn run(args: Args) -> Result<(), Trouble> {
     let question = args.asked.question()?;
     let client = Client::connect(args.client).await?;
     let (org_id, user_id) = (args.asked.org_id, args.asked.user_id);
+    let (as_of_revision, as_of_time) = AsOf::fields(args.asked.as_of.as_ref());
     let request = wire::ExplainRequest {
         project: client.project(),
         org_id: org_id.clone(),
         user_id: user_id.clone(),
         question: Some(question.clone().into()),
+        as_of_revision,
+        as_of_time,
         consistency: None,
     };
-    let answer = client.ask(CheckServiceClient::new(client.channel()).explain(request)).await?;
-    client.show(&Explained { project: client.project(), org_id, user_id, question, answer })
+    let answer = client.ask(CheckServiceClient::new(client.channel()).explain(request.clone())).await?;
+    let change = match args.change {
+        false => None,
+        true => {
+            // The fields are the same. The question is about the same revision.
+            let mut request = ExplainChangeRequest::decode(&*request.encode_to_vec())
+                .map_err(|error| Trouble::new(format!("the question cannot be repeated: {error}"), BUG))?;
+            if request.as_of_time.is_none() {
+                request.as_of_revision = answer.revision.clone();
+            }
+            Some(client.ask(AuditServiceClient::new(client.channel()).explain_change(request)).await?)
+        }
+    };
+    client.show(&Explained { project: client.project(), org_id, user_id, question, answer, change })
 }
 
 impl From<Question> for explain_request::Question {
@@ -115,6 +146,7 @@ impl Answer for Explained {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             branches.push(format!("would be allowed on: {}{more}", plain(&answer.allowed_on.join(", "))));
         }
+        branches.extend(self.change.as_ref().map(changed));
         let mut text = format!("{}\n", plain(&self.user_id));
         for (at, branch) in branches.iter().enumerate() {
             let end = if at + 1 == branches.len() { "└─" } else { "├─" };
@@ -147,6 +179,19 @@ fn line(explained: &ExplainedRole, about_roles: bool) -> String {
     format!("role {}: {effect}{fallback_role}", shown(role))
 }
 
+/// Returns `was MISSING_PERMISSION until …`, with the event that changed it.
+fn changed(change: &ExplainChangeResponse) -> String {
+    let before = match change.decision_before() {
+        Decision::Unspecified => "there was no project".into(),
+        before => format!("was {}", before.as_str_name().trim_start_matches("DECISION_")),
+    };
+    match (&change.event, &change.expire_time) {
+        (Some(event), _) => format!("{before} until {}", line::event(event, false).trim_end()),
+        (None, Some(time)) => format!("{before} until a role expired at {time}"),
+        (None, None) => "has been so in all the history that is kept".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,7 +210,7 @@ mod tests {
         };
         let question = Question::Permission("billing.manage".into());
         let (org_id, user_id) = ("acme".into(), "bea".into());
-        let explained = Explained { project: "default".into(), org_id, user_id, question, answer };
+        let explained = Explained { project: "default".into(), org_id, user_id, question, answer, change: None };
         let text = anstream::adapter::strip_str(&explained.text()).to_string();
         let lines = [
             "bea",

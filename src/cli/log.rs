@@ -1,19 +1,18 @@
 //! `rolecall log`: what happened, and who did it?
 
-mod line;
+pub mod line;
 
-use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Parser;
 use tonic::{Code, Status};
 
 use super::answer;
 use super::client::{Client, PAGE_SIZE, ServerArgs};
-use super::duration::seconds;
+use super::since::Since;
 use super::trouble::{BUG, Trouble};
 use crate::grpc::generated::audit_service_client::AuditServiceClient;
-use crate::wire::{Event, EventOrder, EventType, ListEventsRequest, ListEventsResponse, Timestamp};
+use crate::wire::{Event, EventOrder, EventType, ListEventsRequest, ListEventsResponse};
 
 /// Events that are shown without --since and -n.
 const SHOWN: usize = 50;
@@ -90,34 +89,6 @@ pub struct Args {
 
     #[command(flatten)]
     client: ServerArgs,
-}
-
-/// A time, or how long ago it was.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Since {
-    Ago(Duration),
-    At(Timestamp),
-}
-
-impl FromStr for Since {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(ago) = seconds(text) {
-            return Ok(Self::Ago(Duration::from_secs(ago.unsigned_abs())));
-        }
-        let time = text.parse().map(Self::At);
-        time.map_err(|_| "write a duration such as `2h` or `7d`, or a time such as `2026-11-29T10:00:00Z`".into())
-    }
-}
-
-impl Since {
-    fn time(self) -> Timestamp {
-        match self {
-            Self::Ago(ago) => SystemTime::now().checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH).into(),
-            Self::At(time) => time,
-        }
-    }
 }
 
 pub async fn run(args: Args) -> Result<(), Trouble> {
@@ -242,22 +213,4 @@ impl Log {
 fn passes(status: &Status) -> bool {
     use Code::{Cancelled, DeadlineExceeded, Internal, ResourceExhausted, Unavailable, Unknown};
     matches!(status.code(), Cancelled | DeadlineExceeded | Internal | ResourceExhausted | Unavailable | Unknown)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_durations_or_instants() {
-        let ago = |seconds| Ok(Since::Ago(Duration::from_secs(seconds)));
-        for (text, expected) in [("90s", ago(90)), ("15m", ago(900)), ("2h", ago(7_200)), ("7d", ago(604_800))] {
-            assert_eq!(text.parse(), expected, "{text}");
-        }
-        let instant = Timestamp { seconds: 1_795_946_400, nanos: 0 };
-        assert_eq!("2026-11-29T10:00:00Z".parse(), Ok(Since::At(instant)));
-        for bad in ["", "h", "2", "2 h", "-2h", "yesterday", "99999999999d", "2ü"] {
-            assert!(bad.parse::<Since>().is_err(), "{bad}");
-        }
-    }
 }

@@ -16,6 +16,7 @@ pub mod member_list;
 pub mod membership;
 pub mod org_domain;
 pub mod owners;
+pub mod past;
 pub mod replacement;
 pub mod role;
 pub mod role_state;

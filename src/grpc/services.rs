@@ -10,6 +10,7 @@ pub mod invitation;
 mod manageable;
 pub mod membership;
 pub mod org;
+mod past;
 pub mod permission;
 pub mod project;
 pub mod role;

@@ -172,6 +172,14 @@ pub fn behind(behind: Behind) -> Status {
     Status::with_error_details(code(ErrorReason::RevisionOfAnotherHistory), behind.to_string(), details)
 }
 
+/// Refuses a question about a past whose history is no longer kept.
+pub fn revision_too_old(oldest: String) -> Status {
+    let why = format!("the history of that time is no longer kept; the oldest revision is `{oldest}`");
+    let mut details = info(ErrorReason::RevisionTooOld, [("oldest_revision", oldest)]);
+    details.add_precondition_failure_violation(ErrorReason::RevisionTooOld.as_str_name(), "revision", &*why);
+    Status::with_error_details(code(ErrorReason::RevisionTooOld), why, details)
+}
+
 /// Returns INVALID_FIELD.
 pub fn invalid(field: impl Into<String>, why: impl std::fmt::Display) -> Status {
     violated(ErrorReason::InvalidField, field.into(), why.to_string())

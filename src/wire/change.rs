@@ -42,6 +42,9 @@ pub fn noun(change: &Change) -> i16 {
     }
 }
 
+/// The numbers of the kinds of changes on which no check depends: invitations, e-mail domains, removals and API keys.
+pub const UNCHECKED: [i16; 4] = [13, 14, 15, 16];
+
 /// Returns the number of the kind of changes that an object has, and the number of the object.
 pub fn numbers_of(object: Object) -> (i16, u32) {
     match object {

@@ -44,6 +44,8 @@ enum Form {
     Revision,
     OptionalRevision,
     Time,
+    /// A time that is not in the future.
+    PastTime,
     /// A time in the future.
     ExpireTime,
     /// The `confirm` of DeleteProject.
@@ -91,6 +93,8 @@ fn form(message: &str, field: &str) -> Form {
         ("RoleAssignment", "permanent") => Form::Permanent,
         ("Consistency", "at_least") => Form::Revision,
         ("ListEventsRequest", "after_revision") => Form::OptionalRevision,
+        (_, "as_of_revision") => Form::OptionalRevision,
+        (_, "as_of_time") => Form::PastTime,
         ("ListEventsRequest", "start_time" | "end_time") => Form::Time,
         ("ListEventsRequest", "type" | "order") => Form::EventEnum,
         ("ListEventsRequest", "actor") => Form::Text { bytes_max: 256 },
@@ -270,6 +274,10 @@ impl Form {
             ]
             .map(invalid)
             .into(),
+            Self::PastTime => {
+                let future = invalid(instant(4_000_000_000, 0));
+                Self::Time.bad().into_iter().filter(|bad| bad.reason == "INVALID_FIELD").chain([future]).collect()
+            }
             Self::ExpireTime => {
                 let past = |seconds| Bad { value: instant(seconds, 0), reason: "END_IN_THE_PAST" };
                 let past = [-62_135_596_800, 0, 1_600_000_000].map(past);
@@ -299,7 +307,7 @@ impl Form {
             Self::Anything | Self::Message => vec![],
         };
         let is_text = bad.iter().any(|bad| matches!(bad.value, Value::Bytes(_)));
-        if is_text && !matches!(self, Self::Time | Self::ExpireTime | Self::UpdateMask) {
+        if is_text && !matches!(self, Self::Time | Self::PastTime | Self::ExpireTime | Self::UpdateMask) {
             bad.push(not_utf8);
         }
         bad.push(Bad { value: Value::Fixed32, reason: "MALFORMED_REQUEST" });

@@ -11,8 +11,8 @@ use prost::Message;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 use rolecall::grpc::DESCRIPTORS;
 use rolecall::wire::{
-    self, batch_subscribe_orgs_request, check_request, consistency, explain_request, member_write,
-    subscribe_org_request,
+    self, batch_subscribe_orgs_request, check_request, consistency, explain_change_request, explain_request,
+    member_write, subscribe_org_request, timestamp,
 };
 
 use crate::fixture::{in_an_hour, mask, remapping, roles, suspending, suspending_with_fallback, temporary, texts};
@@ -141,6 +141,14 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
         question: Some(question),
         ..Default::default()
     };
+    let changing = |question| wire::ExplainChangeRequest {
+        org_id: "acme".into(),
+        user_id: "ann".into(),
+        question: Some(question),
+        ..Default::default()
+    };
+    // When ann was added, or later.
+    let past = Some(timestamp(rolecall::clock::now()));
     let explaining = |question: explain_request::Question| {
         let request = wire::ExplainRequest {
             org_id: "acme".into(),
@@ -480,8 +488,22 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
                 question: question(),
                 no_activity: true,
                 consistency: at_least(),
+                ..Default::default()
             }
             .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/Check",
+            wire::CheckRequest {
+                as_of_revision: token.into(),
+                ..asking(check_request::Question::Role("Member".into()))
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/Check",
+            wire::CheckRequest { as_of_time: past, ..asking(check_request::Question::Role("Member".into())) }
+                .encode_to_vec(),
         ),
         ("rolecall.v1.CheckService/Check", asking(check_request::Question::Role("Member".into())).encode_to_vec()),
         (
@@ -520,8 +542,61 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
                 user_id: "ann".into(),
                 question: Some(explain_request::Question::Permission("invoices.view".into())),
                 consistency: at_least(),
+                ..Default::default()
             }
             .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/Explain",
+            wire::ExplainRequest {
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                question: Some(explain_request::Question::Role("Member".into())),
+                as_of_revision: token.into(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.CheckService/Explain",
+            wire::ExplainRequest {
+                org_id: "acme".into(),
+                user_id: "ann".into(),
+                question: Some(explain_request::Question::Role("Member".into())),
+                as_of_time: past,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.AuditService/ExplainChange",
+            wire::ExplainChangeRequest {
+                project: project(),
+                as_of_revision: token.into(),
+                consistency: at_least(),
+                ..changing(explain_change_request::Question::Permission("invoices.view".into()))
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.AuditService/ExplainChange",
+            wire::ExplainChangeRequest {
+                as_of_time: past,
+                ..changing(explain_change_request::Question::Role("Member".into()))
+            }
+            .encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.AuditService/ExplainChange",
+            changing(explain_change_request::Question::AtLeastRole("Admin".into())).encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.AuditService/ExplainChange",
+            changing(explain_change_request::Question::AllOf(listed())).encode_to_vec(),
+        ),
+        (
+            "rolecall.v1.AuditService/ExplainChange",
+            changing(explain_change_request::Question::AnyOf(listed())).encode_to_vec(),
         ),
         explaining(explain_request::Question::Role("Member".into())),
         explaining(explain_request::Question::AtLeastRole("Admin".into())),

@@ -58,6 +58,7 @@ mod org_deletion;
 mod orgs;
 mod origins;
 mod owners;
+mod past;
 mod previews;
 mod project_deletion;
 mod projects;

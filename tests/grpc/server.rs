@@ -302,6 +302,7 @@ rpcs! {
     }
     AuditServiceClient {
         list_events(ListEventsRequest) -> ListEventsResponse;
+        explain_change(ExplainChangeRequest) -> ExplainChangeResponse;
     }
     InsightsServiceClient {
         get_insights(GetInsightsRequest) -> GetInsightsResponse;

@@ -29,6 +29,7 @@ impl LastAuthorized {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().is_some_and(|last| {
             last.revision == state.revision()
+                && !asks_more(request)
                 && last.method == R::RULE.method
                 && request.project() == Some(&*last.project)
                 && access.caller.operator() == Some(&last.operator)
@@ -40,7 +41,7 @@ impl LastAuthorized {
     pub fn remember<R: Authorized>(&self, access: &Access, state: &State, request: &R) {
         let (Some(operator), Some(project)) = (access.caller.operator(), request.project()) else { return };
         let scope = access.caller.key().map(|(_, key)| key.scope).unwrap_or_default();
-        let by_request = !R::RULE.effects.is_empty()
+        let by_request = asks_more(request)
             || !R::RULE.requires_in_test.is_empty()
             || scope.org.is_some()
             || scope.acting_user_required;
@@ -56,6 +57,13 @@ impl LastAuthorized {
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }
+}
+
+/// Returns true if the request needs more permissions because of its fields.
+fn asks_more(request: &impl Authorized) -> bool {
+    let mut more = false;
+    request.for_each_effect(|_| more = true);
+    more
 }
 
 /// Returns true if time alone may change what the operator may do.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response};
+use prost::Message;
+use tonic::{Request, Response, Status};
 
-use super::{check, membership};
+use super::{check, membership, past};
 use crate::clock;
 use crate::domain::model::refusal::Noun;
 use crate::domain::rules::access::ExplainedRole;
@@ -20,14 +21,13 @@ use crate::wire::{self, timestamp};
 
 pub async fn explain(app: &App, request: Request<wire::ExplainRequest>) -> Reply<wire::ExplainResponse> {
     let deadline = request.extensions().get::<Deadline>().copied();
-    let request = as_check(request.into_inner());
+    let request = as_check(request.get_ref())?;
     convert::own_ids(&request.org_id, &request.user_id).map_err(|(field, why)| status::invalid(field, why))?;
     let question = check::question(&request)?;
-    let published = app.at(request.consistency.as_ref(), deadline).await?;
-    let project = check::project(&published, &request.project)?;
-    let now = clock::now();
+    let moment = past::moment(app, &request, deadline).await?;
+    let project = check::project(&moment.state, &request.project)?;
     let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
-    let explanation = project.explain(&ask, now);
+    let explanation = project.explain(&ask, moment.time);
     let mapping = explanation.role_mapping.map(|id| wire::role_mapping(project, id)).unwrap_or_default();
     let names = explanation.allowed_on.iter().take(ALLOWED_ON_MAX).map(|&id| project.role_mapping_name(id).to_string());
     let permissions = match &request.question {
@@ -50,29 +50,14 @@ pub async fn explain(app: &App, request: Request<wire::ExplainRequest>) -> Reply
         allowed_on: names.collect(),
         allowed_on_total: wire::resource::count(explanation.allowed_on.len() as u64),
         permissions,
-        revision: published.token.to_string(),
-        evaluated_at: Some(timestamp(now)),
+        revision: moment.token,
+        evaluated_at: Some(timestamp(moment.time)),
     }))
 }
 
-/// Returns the check that is explained.
-fn as_check(request: wire::ExplainRequest) -> wire::CheckRequest {
-    use wire::check_request::Question as Asked;
-    use wire::explain_request::Question;
-    wire::CheckRequest {
-        project: request.project,
-        org_id: request.org_id,
-        user_id: request.user_id,
-        question: request.question.map(|question| match question {
-            Question::Permission(name) => Asked::Permission(name),
-            Question::Role(name) => Asked::Role(name),
-            Question::AtLeastRole(name) => Asked::AtLeastRole(name),
-            Question::AllOf(list) => Asked::AllOf(list),
-            Question::AnyOf(list) => Asked::AnyOf(list),
-        }),
-        no_activity: true,
-        consistency: request.consistency,
-    }
+/// Reads a request with the fields of a check.
+pub(super) fn as_check(request: &impl Message) -> Result<wire::CheckRequest, Status> {
+    wire::CheckRequest::decode(&*request.encode_to_vec()).map_err(|error| status::malformed(&error.to_string()))
 }
 
 fn explained_role(explained: &ExplainedRole) -> wire::ExplainedRole {

@@ -1,6 +1,7 @@
 //! AuditService.
 
 mod change;
+mod decision_change;
 mod listing;
 mod names;
 
@@ -20,6 +21,7 @@ use crate::grpc::layers::calls;
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::page::Page;
 use crate::grpc::services::Reply;
+use crate::grpc::services::access::as_check;
 use crate::grpc::{convert, status};
 use crate::limits::{ACTOR_BYTES_MAX, NAME_BYTES_MAX, NAMES_MAX};
 use crate::wire::consistency::Requirement;
@@ -51,6 +53,12 @@ impl AuditService for AuditApi {
         }
         let published = self.0.at(request.consistency.as_ref(), deadline).await?;
         Ok(Response::new(self.list(&ask, &published, audience(&published.state)).await?))
+    }
+
+    async fn explain_change(&self, request: Request<wire::ExplainChangeRequest>) -> Reply<wire::ExplainChangeResponse> {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let request = as_check(request.get_ref())?;
+        Ok(Response::new(self.change_of_decision(&request, deadline).await?))
     }
 }
 

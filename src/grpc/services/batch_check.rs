@@ -58,7 +58,7 @@ pub async fn batch_check(app: &App, request: Request<BatchCheckBody>) -> Reply<B
     bounded(&asked, checks, app.limits.batch_check_items)?;
     take_for_decoding(checks + asked.columns.bytes())?;
     let published = app.at(asked.consistency.as_ref(), deadline).await?;
-    let project = project(&published, asked.project)?;
+    let project = project(&published.state, asked.project)?;
     let key = calls::caller().and_then(|caller| caller.key().map(|(_, key)| key.scope)).unwrap_or_default();
     let only = match key.org {
         None => None,

@@ -9,13 +9,12 @@ use crate::domain::model::name::{BadName, permission_name, role_name};
 use crate::domain::model::refusal::Noun;
 use crate::domain::model::time::Day;
 use crate::domain::rules::activity::AllowedMember;
-use crate::domain::{Ask, Decision, Project, Question, Time};
-use crate::engine::Published;
+use crate::domain::{Ask, Decision, Project, Question, State, Time};
 use crate::grpc::app::App;
 use crate::grpc::generated::check_service_server::CheckService;
 use crate::grpc::layers::calls;
 use crate::grpc::layers::deadline::Deadline;
-use crate::grpc::services::{Reply, access, batch_check};
+use crate::grpc::services::{Reply, access, batch_check, past};
 use crate::grpc::{convert, status};
 use crate::limits::CHECK_LIST_MAX;
 use crate::wire::batch_check::{BatchCheckAnswer, BatchCheckBody};
@@ -61,8 +60,12 @@ pub async fn check(app: &App, request: Request<CheckRequest>) -> Reply<CheckResp
     let request = request.get_ref();
     convert::own_ids(&request.org_id, &request.user_id).map_err(|(field, why)| status::invalid(field, why))?;
     let question = question(request)?;
+    if past::is_past(request) {
+        // Boxed, because every call would move the kilobytes of this future.
+        return Box::pin(check_past(app, request, question, deadline)).await;
+    }
     let published = app.at(request.consistency.as_ref(), deadline).await?;
-    let project = project(&published, &request.project)?;
+    let project = project(&published.state, &request.project)?;
     let now = clock::now();
     let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
     let of_key = calls::with_access(|access| access.caller.key().is_some_and(|(_, key)| key.scope.no_activity));
@@ -75,6 +78,24 @@ pub async fn check(app: &App, request: Request<CheckRequest>) -> Reply<CheckResp
         decision: decision as i32,
         revision: published.token.to_string(),
         evaluated_at: Some(timestamp(now)),
+    }))
+}
+
+/// Answers a check as of the past. It makes no org active (U4).
+async fn check_past(
+    app: &App,
+    request: &CheckRequest,
+    question: Question<'_>,
+    deadline: Option<Deadline>,
+) -> Reply<CheckResponse> {
+    let moment = past::moment(app, request, deadline).await?;
+    let project = project(&moment.state, &request.project)?;
+    let decision = project.check(&Ask { org_id: &request.org_id, user_id: &request.user_id, question }, moment.time);
+    Ok(Response::new(CheckResponse {
+        allowed: decision == Decision::Allowed,
+        decision: decision as i32,
+        revision: moment.token,
+        evaluated_at: Some(timestamp(moment.time)),
     }))
 }
 
@@ -121,9 +142,9 @@ fn permissions<'a>(field: &str, list: &'a PermissionList) -> Result<&'a [String]
 }
 
 /// Returns the project. An unknown one is an error, not a denial (K2).
-pub(super) fn project<'a>(published: &'a Published, key: &str) -> Result<&'a Project, Status> {
+pub(super) fn project<'a>(state: &'a State, key: &str) -> Result<&'a Project, Status> {
     let key = convert::project_or_default(key);
-    match published.state.project_keyed(key) {
+    match state.project_keyed(key) {
         Some(project) => Ok(project),
         None => {
             convert::project(key)?;

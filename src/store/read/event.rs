@@ -1,6 +1,7 @@
 //! Reads events: commits from the history, and refused calls, in the order of their places (A2).
 
 mod sql;
+mod undo;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
@@ -18,6 +19,7 @@ use crate::store::ids::{id, number, revision, revision_number, unreadable};
 use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
 use crate::wire::change::decode;
+pub use undo::Undo;
 
 /// Commits whose changes are read at once.
 pub const EVENT_COMMITS_MAX: usize = 20;

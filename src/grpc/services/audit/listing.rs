@@ -91,24 +91,7 @@ impl AuditApi {
     ) -> Result<(Vec<wire::Event>, Option<EventPlace>), StoreError> {
         let (mut shown, mut bytes, mut last) = (Vec::new(), 0, None);
         for rows in found.rows.chunks(EVENT_COMMITS_MAX) {
-            let commits = rows.iter().filter(|row| matches!(row, EventRow::Commit(_)));
-            let revisions: Vec<u64> = commits.map(|row| row.place().revision).collect();
-            let changes = events.changes(scan, &revisions).await?;
-            let event = |row: &EventRow, names: &Names<'_>| match row {
-                EventRow::Denial(_, denial) => self::denial(denial),
-                EventRow::Commit(row) => {
-                    let changes = changes.get(&row.revision.number).map_or(&[][..], Vec::as_slice);
-                    let revision = self.0.token(row.revision);
-                    wire::Event { revision, ..commit(row, changes, names, audience) }
-                }
-            };
-            // Role sets are looked up first, then the names of their roles.
-            let shown_rows = loop {
-                let shown: Vec<wire::Event> = rows.iter().map(|row| event(row, &names)).collect();
-                if !names.look_up(events).await? {
-                    break shown;
-                }
-            };
+            let shown_rows = self.show_rows(audience, events, scan, rows, &mut names).await?;
             for (row, event) in rows.iter().zip(shown_rows) {
                 bytes += event.encoded_len();
                 if shown.len() == ask.page.limit as usize || last.is_some() && bytes > PAGE_BYTES_MAX {
@@ -119,6 +102,57 @@ impl AuditApi {
             }
         }
         Ok((shown, found.stopped))
+    }
+
+    /// Shows at most [`EVENT_COMMITS_MAX`] events.
+    async fn show_rows(
+        &self,
+        audience: Audience,
+        events: &Events,
+        scan: &EventScan,
+        rows: &[EventRow],
+        names: &mut Names<'_>,
+    ) -> Result<Vec<wire::Event>, StoreError> {
+        let commits = rows.iter().filter(|row| matches!(row, EventRow::Commit(_)));
+        let revisions: Vec<u64> = commits.map(|row| row.place().revision).collect();
+        let changes = events.changes(scan, &revisions).await?;
+        let event = |row: &EventRow, names: &Names<'_>| match row {
+            EventRow::Denial(_, denial) => self::denial(denial),
+            EventRow::Commit(row) => {
+                let changes = changes.get(&row.revision.number).map_or(&[][..], Vec::as_slice);
+                let revision = self.0.token(row.revision);
+                wire::Event { revision, ..commit(row, changes, names, audience) }
+            }
+        };
+        // Role sets are looked up first, then the names of their roles.
+        loop {
+            let shown: Vec<wire::Event> = rows.iter().map(|row| event(row, names)).collect();
+            if !names.look_up(events).await? {
+                return Ok(shown);
+            }
+        }
+    }
+
+    /// Shows the event of one commit.
+    pub(super) async fn show_commit(
+        &self,
+        audience: Audience,
+        events: &Events,
+        state: &State,
+        revision: u64,
+    ) -> Result<Option<wire::Event>, StoreError> {
+        let scan = EventScan {
+            project: None,
+            org: None,
+            user: None,
+            commits: Some(revision..=revision),
+            denials: false,
+            newest_first: false,
+            after: EventPlace::default(),
+            before: EventPlace { revision: revision + 1, denial: 0 },
+        };
+        let (rows, _) = events.next(&scan, 1).await?;
+        Ok(self.show_rows(audience, events, &scan, &rows, &mut Names::new(state)).await?.pop())
     }
 }
 

@@ -1,0 +1,106 @@
+//! Finds what changed a decision (A3).
+
+use std::ops::Range;
+
+use tonic::Status;
+
+use super::{AuditApi, audience};
+use crate::clock;
+use crate::domain::model::refusal::Noun;
+use crate::domain::rules::past::Answer;
+use crate::domain::{Ask, State, Time, UserId};
+use crate::grpc::layers::deadline::Deadline;
+use crate::grpc::services::check;
+use crate::grpc::services::past::{self, AsOf};
+use crate::grpc::{convert, status};
+use crate::store::{StoreError, Undo};
+use crate::wire::{CheckRequest, Decision, ExplainChangeResponse, timestamp};
+
+/// What changed a decision, and the answer before.
+enum Found {
+    Commit(u64, Answer),
+    Expiry(Time, Answer),
+}
+
+impl AuditApi {
+    pub(super) async fn change_of_decision(
+        &self,
+        request: &CheckRequest,
+        deadline: Option<Deadline>,
+    ) -> Result<ExplainChangeResponse, Status> {
+        let app = &self.0;
+        convert::own_ids(&request.org_id, &request.user_id).map_err(|(field, why)| status::invalid(field, why))?;
+        let question = check::question(request)?;
+        let key = convert::project(&request.project)?;
+        let as_of = past::as_of(app, request, deadline).await?;
+        let published = app.at(request.consistency.as_ref(), deadline).await?;
+        let projects = past::projects(&published.state, &key);
+        let _turn = app.list_turns.next(projects.first().copied()).await?;
+        let unread = |error: StoreError| status::unread(&error);
+        let events = app.store.events(published.state.revision()).await.map_err(unread)?;
+        let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
+        let mut undo = events.undo(projects, UserId::stored(&*request.user_id), events.oldest());
+        let mut state = State::clone(&published.state);
+        let (token, time) = match as_of {
+            None => (published.token.to_string(), clock::now()),
+            Some(as_of) => {
+                let number = past::revision_of(&events, as_of).await?;
+                let Some(revision) = events.revision(number).await.map_err(unread)? else {
+                    return Err(past::too_old(app, &events).await?);
+                };
+                while undo.next().await.map_err(unread)?.is_some_and(|next| next.number > number) {
+                    undo.undo(&mut state).await.map_err(unread)?;
+                }
+                let time = if let AsOf::Time(time) = as_of { time } else { revision.at };
+                (app.token(revision), time)
+            }
+        };
+        let Some(decision) = state.answer(key.as_str(), &ask, time) else {
+            return Err(status::not_found(Noun::Project, key.as_str()));
+        };
+        let kept_since =
+            events.revision(events.oldest()).await.map_err(unread)?.map_or(Time(i64::MIN), |oldest| oldest.at);
+        let found = find(state, undo, key.as_str(), &ask, kept_since..time).await.map_err(unread)?;
+        let mut answer =
+            ExplainChangeResponse { decision: decision as i32, revision: token, ..ExplainChangeResponse::default() };
+        let before = |before: Answer| before.map_or(Decision::Unspecified as i32, |decision| decision as i32);
+        match found {
+            None => {}
+            Some(Found::Expiry(expiry, earlier)) => {
+                answer.expire_time = Some(timestamp(expiry));
+                answer.decision_before = before(earlier);
+            }
+            Some(Found::Commit(revision, earlier)) => {
+                let state = &published.state;
+                answer.event = self.show_commit(audience(state), &events, state, revision).await.map_err(unread)?;
+                answer.decision_before = before(earlier);
+            }
+        }
+        events.end().await;
+        Ok(answer)
+    }
+}
+
+/// Looks for the last change of the answer within a time. The State is as it was at its end.
+async fn find(
+    mut state: State,
+    mut undo: Undo<'_>,
+    project: &str,
+    ask: &Ask<'_>,
+    within: Range<Time>,
+) -> Result<Option<Found>, StoreError> {
+    let mut until = within.end;
+    while let Some(commit) = undo.next().await? {
+        if let Some((expiry, before)) = state.last_expiry(project, ask, commit.at, until) {
+            return Ok(Some(Found::Expiry(expiry, before)));
+        }
+        let after = state.answer(project, ask, commit.at);
+        undo.undo(&mut state).await?;
+        let before = state.answer(project, ask, commit.at);
+        if before != after {
+            return Ok(Some(Found::Commit(commit.number, before)));
+        }
+        until = commit.at;
+    }
+    Ok(state.last_expiry(project, ask, within.start, until).map(|(expiry, before)| Found::Expiry(expiry, before)))
+}

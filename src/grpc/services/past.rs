@@ -1,0 +1,109 @@
+//! Checks as of the past (A3): takes the State back by undoing changes.
+
+use tonic::Status;
+
+use crate::clock;
+use crate::domain::model::id::ProjectId;
+use crate::domain::{ProjectKey, State, Time, UserId};
+use crate::engine::Token;
+use crate::grpc::app::App;
+use crate::grpc::layers::deadline::Deadline;
+use crate::grpc::{convert, status};
+use crate::store::{Events, StoreError};
+use crate::wire::consistency::Requirement;
+use crate::wire::{CheckRequest, Consistency};
+
+/// The past that a check asks about.
+#[derive(Clone, Copy)]
+pub enum AsOf {
+    Revision(u64),
+    Time(Time),
+}
+
+/// A State and the time at which a check is decided. As of the past, only checks of the request's user are right.
+pub struct Moment {
+    pub state: State,
+    /// The token of the revision.
+    pub token: String,
+    pub time: Time,
+}
+
+/// Returns true if a check is about the past.
+#[inline]
+pub fn is_past(request: &CheckRequest) -> bool {
+    !request.as_of_revision.is_empty() || request.as_of_time.is_some()
+}
+
+/// Returns the moment that a check asks about. Without one it is now.
+pub async fn moment(app: &App, request: &CheckRequest, deadline: Option<Deadline>) -> Result<Moment, Status> {
+    let as_of = as_of(app, request, deadline).await?;
+    let published = app.at(request.consistency.as_ref(), deadline).await?;
+    let Some(as_of) = as_of else {
+        let (state, token) = (State::clone(&published.state), published.token.to_string());
+        return Ok(Moment { state, token, time: clock::now() });
+    };
+    let key = convert::project(&request.project)?;
+    let projects = projects(&published.state, &key);
+    let _turn = app.list_turns.next(projects.first().copied()).await?;
+    let unread = |error: StoreError| status::unread(&error);
+    let events = app.store.events(published.state.revision()).await.map_err(unread)?;
+    let number = revision_of(&events, as_of).await?;
+    let Some(revision) = events.revision(number).await.map_err(unread)? else {
+        return Err(too_old(app, &events).await?);
+    };
+    let mut state = State::clone(&published.state);
+    let mut undo = events.undo(projects, UserId::stored(&*request.user_id), number);
+    while undo.next().await.map_err(unread)?.is_some() {
+        undo.undo(&mut state).await.map_err(unread)?;
+    }
+    events.end().await;
+    let time = match as_of {
+        AsOf::Revision(_) => revision.at,
+        AsOf::Time(time) => time,
+    };
+    Ok(Moment { state, token: app.token(revision), time })
+}
+
+/// Reads which past a check asks about. Waits for a revision that this server does not have yet.
+pub async fn as_of(app: &App, request: &CheckRequest, deadline: Option<Deadline>) -> Result<Option<AsOf>, Status> {
+    match (&*request.as_of_revision, &request.as_of_time) {
+        ("", None) => Ok(None),
+        ("", Some(time)) => {
+            let time = convert::time("as_of_time", time)?;
+            if time > clock::now() {
+                return Err(status::invalid("as_of_time", "must not be in the future"));
+            }
+            Ok(Some(AsOf::Time(time)))
+        }
+        (_, Some(_)) => Err(status::invalid("as_of_time", "must not be set together with `as_of_revision`")),
+        (text, None) => {
+            let why = "must be the `revision` of an answer or of an event";
+            let token = Token::decode(text).ok_or_else(|| status::invalid("as_of_revision", why))?;
+            let requirement = Some(Requirement::AtLeast(text.into()));
+            app.at(Some(&Consistency { requirement }), deadline).await?;
+            Ok(Some(AsOf::Revision(token.number)))
+        }
+    }
+}
+
+/// Returns the number of the revision that was the newest at that moment.
+pub async fn revision_of(events: &Events, as_of: AsOf) -> Result<u64, Status> {
+    match as_of {
+        AsOf::Revision(number) => Ok(number),
+        AsOf::Time(time) => {
+            let next = events.revision_from(Time(time.0.saturating_add(1))).await;
+            Ok(next.map_err(|error| status::unread(&error))?.saturating_sub(1))
+        }
+    }
+}
+
+/// Returns all projects that have this key or had it.
+pub fn projects(state: &State, key: &ProjectKey) -> Vec<ProjectId> {
+    state.all_projects().filter(|project| project.record.key == *key).map(|project| project.id).collect()
+}
+
+/// Refuses a question about a past that is no longer kept.
+pub async fn too_old(app: &App, events: &Events) -> Result<Status, Status> {
+    let oldest = events.revision(events.oldest()).await.map_err(|error| status::unread(&error))?.unwrap_or_default();
+    Ok(status::revision_too_old(app.token(oldest)))
+}
