@@ -192,6 +192,9 @@ impl Running {
         authentication: Authentication,
     ) -> Result<Self, StartError> {
         store.migrate().await?;
+        if let Some(warning) = store.file_warning() {
+            tracing::warn!("{warning}");
+        }
         store.initialize().await?;
         let engine = Arc::new(load(&store).await?);
         let (writer, writing) = Writer::start(store.clone(), engine.clone(), config.limits);
@@ -202,6 +205,9 @@ impl Running {
             false => None,
         };
         let required = authentication.required;
+        if required {
+            workspace::warn_without_manager(&engine);
+        }
         let jwks = authentication.tokens.clone().map(|verifier| tokio::spawn(verifier.watch(JWKS_POLL)));
         let start_time = clock::now();
         let app = Arc::new(App {

@@ -14,9 +14,10 @@ use super::who_can::user_table;
 use crate::clock;
 use crate::domain::model::project::{TEAM, WORKSPACE};
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
+use crate::grpc::generated::user_service_client::UserServiceClient;
 use crate::wire::{
-    self, AddMemberRequest, ErrorReason, ListMembersRequest, Member, RemoveMemberRequest, RoleAssignment,
-    SetMemberRolesRequest,
+    self, AddMemberRequest, BlockUserRequest, ErrorReason, GetMemberRequest, ListMembersRequest, Member,
+    RemoveMemberRequest, RoleAssignment, SetMemberRolesRequest, UnblockUserRequest,
 };
 
 const WRITES: &str = "Exit codes: 0 done; 1 refused, nothing was changed; 2 no answer, with the reason on stderr.";
@@ -38,7 +39,11 @@ pub enum Command {
     /// Adds an operator, or gives an operator another role.
     Add(Add),
     /// Removes an operator. The operator's keys stop working with the next call.
-    Remove(Remove),
+    Remove(One),
+    /// Blocks an operator. Roles and keys stay, and do nothing from the next call on.
+    Block(One),
+    /// Unblocks an operator. Roles and keys work again with the next call.
+    Unblock(One),
     /// Shows which operator role may call which RPC. Asks no server.
     Matrix(matrix::Args),
 }
@@ -78,7 +83,7 @@ pub struct Add {
 
 #[derive(Parser)]
 #[command(after_help = WRITES)]
-pub struct Remove {
+pub struct One {
     /// The id of the operator.
     id: String,
 
@@ -105,11 +110,19 @@ struct Removed {
     operator: String,
 }
 
+#[derive(Serialize)]
+struct Blocked {
+    operator: String,
+    blocked: bool,
+}
+
 pub async fn run(command: Command) -> Result<(), Failed> {
     match command {
         Command::List(args) => list(args).await.map_err(Failed::Question),
         Command::Add(args) => add(args).await,
         Command::Remove(args) => remove(args).await,
+        Command::Block(args) => block(args).await,
+        Command::Unblock(args) => unblock(args).await,
         Command::Matrix(args) => Ok(matrix::run(&args)?),
     }
 }
@@ -168,7 +181,7 @@ fn advised(failed: Failed) -> Failed {
     Failed::Refused(Trouble { what, next })
 }
 
-async fn remove(args: Remove) -> Result<(), Failed> {
+async fn remove(args: One) -> Result<(), Failed> {
     let client = Client::connect(args.client).await?;
     let request = RemoveMemberRequest {
         project: WORKSPACE.into(),
@@ -180,6 +193,29 @@ async fn remove(args: Remove) -> Result<(), Failed> {
     let removed = client.write(MembershipServiceClient::new(client.channel()).remove_member(request)).await;
     removed.map_err(advised)?;
     Ok(client.show(&Removed { operator: args.id })?)
+}
+
+async fn block(args: One) -> Result<(), Failed> {
+    let client = Client::connect(args.client).await?;
+    let (project, user_id) = (WORKSPACE.into(), args.id.clone());
+    let request = BlockUserRequest { project, user_id, reason: args.reason, ..Default::default() };
+    client.write(UserServiceClient::new(client.channel()).block_user(request)).await.map_err(advised)?;
+    // An id that nobody has yet can be blocked. After a typo the operator would still be let in.
+    let (project, org_id, user_id) = (WORKSPACE.into(), TEAM.into(), args.id.clone());
+    let request = GetMemberRequest { project, org_id, user_id, ..Default::default() };
+    let member = client.ask(MembershipServiceClient::new(client.channel()).get_member(request)).await;
+    if member.is_err_and(|trouble| trouble.what.contains(ErrorReason::MemberNotFound.as_str_name())) {
+        client.note(&format!("there is no operator {} now", plain(&args.id)));
+    }
+    Ok(client.show(&Blocked { operator: args.id, blocked: true })?)
+}
+
+async fn unblock(args: One) -> Result<(), Failed> {
+    let client = Client::connect(args.client).await?;
+    let (project, user_id) = (WORKSPACE.into(), args.id.clone());
+    let request = UnblockUserRequest { project, user_id, reason: args.reason, ..Default::default() };
+    client.write(UserServiceClient::new(client.channel()).unblock_user(request)).await.map_err(advised)?;
+    Ok(client.show(&Blocked { operator: args.id, blocked: false })?)
 }
 
 impl Answer for Operators {
@@ -198,5 +234,12 @@ impl Answer for Added {
 impl Answer for Removed {
     fn text(&self) -> String {
         format!("Removed operator {}.\n", plain(&self.operator))
+    }
+}
+
+impl Answer for Blocked {
+    fn text(&self) -> String {
+        let done = if self.blocked { "Blocked" } else { "Unblocked" };
+        format!("{done} operator {}.\n", plain(&self.operator))
     }
 }

@@ -58,6 +58,17 @@ pub fn is_empty(engine: &Engine) -> bool {
     team.is_none_or(|team| team.memberships_len() == 0)
 }
 
+/// Warns at a start that requires credentials if no operator can let others in. A store that has operators gets no bootstrap key,
+/// and operators without `team.manage` can be added while none are required.
+pub fn warn_without_manager(engine: &Engine) {
+    if !engine.load().state.has_team_manager(clock::now()) {
+        tracing::warn!(
+            "every call needs credentials, and no operator who is not blocked has `team.manage`, so nobody can add operators or \
+             create keys for them; `rolecall recover` creates a key that can"
+        );
+    }
+}
+
 /// Gives `bootstrap` the owner role for 24 hours and a key that lasts as long. Returns the key's token. It is not an owner of
 /// the workspace: the role is temporary (B3.c).
 pub async fn open(engine: &Engine, writer: &Writer, reason: &str) -> Result<String, Failure> {

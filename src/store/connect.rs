@@ -140,6 +140,14 @@ impl Store {
         }
     }
 
+    /// Returns a warning if other users of the machine can read or write a SQLite file.
+    pub fn file_warning(&self) -> Option<String> {
+        match &self.0.address {
+            Address::Sqlite(file) => file.mode_warning(),
+            Address::Postgres(_) => None,
+        }
+    }
+
     /// Closes connections to the wrong server. Replaces the error of a pool that waited too long by the reason.
     pub(super) async fn failed(&self, error: StoreError) -> StoreError {
         if error.class() == ErrorClass::WrongServer {

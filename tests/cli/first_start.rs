@@ -79,6 +79,46 @@ fn w9_a_loopback_server_without_keys_needs_no_first_key() {
     server.stop();
 }
 
+#[test]
+fn w9_a_start_that_locks_everybody_out_names_the_way_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |auth: &str| Server::start(folder.path(), &["--auth", auth, "--bootstrap-key-file", FIRST]);
+    let add = |id: &str, role: &str| {
+        let server = start("off");
+        assert!(!server.logs().contains("rolecall recover"), "callers without credentials can do everything");
+        let args = ["operators", "add", id, "--role", role, "--server", &server.address];
+        worked(&output(rolecall(folder.path()).args(args)));
+        server.stop();
+    };
+    add("dev", "Developer");
+    let server = start("required");
+    assert!(!folder.path().join(FIRST).exists(), "the store has an operator");
+    let logs = server.logs();
+    assert!(logs.contains("WARN") && logs.contains("`team.manage`") && logs.contains("`rolecall recover`"), "{logs}");
+    server.stop();
+    add("ann", "Admin");
+    let server = start("required");
+    assert!(!server.logs().contains("rolecall recover"), "{}", server.logs());
+    server.stop();
+}
+
+#[test]
+fn a_start_warns_about_a_database_file_that_others_can_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rolecall.db");
+    let start = || Server::start::<&str>(folder.path(), &[]);
+    let server = start();
+    assert!(!server.logs().contains("chmod"), "{}", server.logs());
+    server.stop();
+    assert_eq!(mode(&path), 0o600, "a new file is for its owner only");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let server = start();
+    let logs = server.logs();
+    let warnings: Vec<&str> = logs.lines().filter(|line| line.contains("chmod 600")).collect();
+    assert!(matches!(warnings[..], [line] if line.contains("mode 0644") && line.contains("rolecall.db")), "{logs}");
+    server.stop();
+}
+
 #[tokio::test]
 async fn w9_recover_on_sqlite_works_while_the_server_is_stopped() {
     let mut guarded = Guarded::start();

@@ -190,6 +190,34 @@ fn w1_operators_are_added_listed_and_removed() {
 }
 
 #[test]
+fn w1_an_operator_is_blocked_and_unblocked_and_keeps_its_keys() {
+    let guarded = Guarded::start();
+    guarded.says(&["operators", "add", "ann", "--role", "Owner"]);
+    guarded.says(&["operators", "add", "bob", "--role", "Admin"]);
+    let bob = guarded.says(&["keys", "create", "laptop", "--operator", "bob"]);
+    let lists = |code: i32, says: &[&str]| {
+        let finished = guarded.with_key(token(&bob), &["operators", "list"]);
+        assert_eq!(finished.status.code(), Some(code), "{}", both(&finished));
+        assert!(says.iter().all(|part| both(&finished).contains(part)), "{}", both(&finished));
+    };
+    let blocked = guarded.says(&["operators", "block", "bob", "--reason", "lost the laptop"]);
+    assert_eq!(blocked, "Blocked operator bob.\n");
+    lists(2, &["PERMISSION_DENIED OPERATOR_PERMISSION_MISSING", "blocked"]);
+    let again = guarded.json(&["operators", "block", "bob"]);
+    assert_eq!(again, serde_json::json!({"operator": "bob", "blocked": true}));
+    let events = guarded.says(&["log", "--project", "workspace", "--kind", "BlockUser"]);
+    assert!(events.contains("lost the laptop"), "{events}");
+    assert_eq!(guarded.says(&["operators", "unblock", "bob"]), "Unblocked operator bob.\n");
+    lists(0, &["bob"]);
+    // The id of nobody can be blocked too, and that may be a typo.
+    let typo = guarded.ask(&["operators", "block", "bbo"]);
+    assert_eq!(both(&typo), "Blocked operator bbo.\nthere is no operator bbo now\n");
+    let admin = guarded.with_key(token(&bob), &["operators", "block", "ann"]);
+    refused_with(1, &admin, &["PERMISSION_DENIED ROLE_OUT_OF_SCOPE"]);
+    guarded.refuses(1, &["operators", "block", "ann"], &["LAST_OWNER", "operators add"]);
+}
+
+#[test]
 fn w3_whoami_names_the_caller() {
     let guarded = Guarded::start();
     let said = guarded.says(&["whoami"]);

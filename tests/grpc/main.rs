@@ -50,6 +50,7 @@ mod mapping_etags;
 mod mapping_names;
 mod mapping_removal;
 mod members;
+mod operator_key_ends;
 mod operator_keys;
 mod operator_matrix;
 mod operator_sign_in;

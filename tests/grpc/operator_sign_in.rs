@@ -4,6 +4,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use rolecall::grpc::authn::jwt::Issuer;
@@ -20,6 +21,7 @@ use crate::support;
 /// An issuer with one key.
 struct Identity {
     key: EcdsaKeyPair,
+    jwks: String,
 }
 
 impl Identity {
@@ -30,16 +32,37 @@ impl Identity {
         // An uncompressed point: 4, x and y.
         let (x, y) = key.public_key().as_ref()[1..].split_at(32);
         let jwk = json!({"kty": "EC", "crv": "P-256", "kid": "one", "x": encoded(x), "y": encoded(y)});
-        std::fs::write(jwks, json!({"keys": [jwk]}).to_string()).unwrap();
-        Self { key }
+        let text = json!({"keys": [jwk]}).to_string();
+        std::fs::write(jwks, &text).unwrap();
+        Self { key, jwks: text }
     }
 
     fn token(&self, claims: &Value) -> String {
-        let header = encoded(json!({"alg": "ES256", "kid": "one"}).to_string().as_bytes());
-        let signed = format!("{header}.{}", encoded(claims.to_string().as_bytes()));
+        self.token_of("one", claims)
+    }
+
+    /// Returns a token that names this key, and is signed by the only one.
+    fn token_of(&self, kid: &str, claims: &Value) -> String {
+        let signed = unsigned(&json!({"alg": "ES256", "kid": kid}), claims);
         let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
         format!("{signed}.{}", encoded(signature.as_ref()))
     }
+
+    /// Returns tokens whose shared secret is the public key, in the forms in which others know it.
+    fn signed_by_the_public_key(&self, claims: &Value) -> Vec<String> {
+        let point = self.key.public_key().as_ref();
+        let secrets = [point, &point[1..], encoded(point).as_bytes(), self.jwks.as_bytes()].map(<[u8]>::to_vec);
+        let sign = |secret: &Vec<u8>| {
+            let signed = unsigned(&json!({"alg": "HS256", "kid": "one"}), claims);
+            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes());
+            format!("{signed}.{}", encoded(tag.as_ref()))
+        };
+        secrets.iter().map(sign).collect()
+    }
+}
+
+fn unsigned(header: &Value, claims: &Value) -> String {
+    format!("{}.{}", encoded(header.to_string().as_bytes()), encoded(claims.to_string().as_bytes()))
 }
 
 fn encoded(bytes: &[u8]) -> String {
@@ -109,8 +132,13 @@ fn w3_a_token_that_is_not_valid_is_refused_with_the_reason() {
             (format!("{body}.{}", encoded(&[7; 64])), "signature"),
             (unsigned, "`none`"),
             ("eyJ.not.jwt".into(), "well-formed"),
+            (identity.token_of("two", &claims("ann")), "`kid`"),
+            (identity.token_of("", &claims("ann")), "`kid`"),
         ];
-        for (token, why) in tokens {
+        let by_the_public_key = identity.signed_by_the_public_key(&claims("ann"));
+        assert_eq!(by_the_public_key.len(), 4);
+        let by_the_public_key = by_the_public_key.into_iter().map(|token| (token, "shared secret"));
+        for (token, why) in tokens.into_iter().chain(by_the_public_key) {
             let refused = Caller::new(server, &token).await.who_am_i().await.unwrap_err();
             assert_eq!((refused.code(), &*refused.reason()), (Code::Unauthenticated, "TOKEN_INVALID"), "{why}");
             assert!(refused.message().contains(why), "{why}: {}", refused.message());
@@ -161,6 +189,28 @@ fn j4_w4_a_verified_address_of_a_listed_domain_makes_an_operator() {
         signs_in(identity.token(&claims("ann"))).await.unwrap();
         root.remove_operator("okta:ann").await.unwrap();
         unknown(addressed("ann", "ann@staff.example", true)).await;
+        // A blocked one is not let in, and can do nothing if let in before (J3).
+        let block = async |user_id: &str| {
+            let (project, user_id) = ("workspace".into(), user_id.into());
+            let request = wire::BlockUserRequest { project, user_id, ..Default::default() };
+            root.call::<wire::BlockUserResponse>("UserService/BlockUser", &request).await.unwrap();
+        };
+        block("okta:bob").await;
+        let before = server.head().await;
+        unknown(addressed("bob", "bob@staff.example", true)).await;
+        assert_eq!(server.callers_commits_since(before).await.len(), 0, "nobody was added");
+        block("okta:sue").await;
+        let sue = Caller::new(server, &addressed("sue", "sue@support.example", true)).await;
+        assert_eq!(sue.who_am_i().await.unwrap().roles, [""; 0]);
+        let refused =
+            sue.call::<wire::ListOrgsResponse>("OrgService/ListOrgs", &wire::ListOrgsRequest::default()).await;
+        let refused = refused.unwrap_err();
+        assert_eq!((refused.code(), &*refused.reason()), (Code::PermissionDenied, "OPERATOR_PERMISSION_MISSING"));
+        // Unblocked, the next sign-in adds the one who was never added.
+        let (project, user_id) = ("workspace".into(), "okta:bob".into());
+        let request = wire::UnblockUserRequest { project, user_id, ..Default::default() };
+        root.call::<wire::UnblockUserResponse>("UserService/UnblockUser", &request).await.unwrap();
+        assert_eq!(signs_in(addressed("bob", "bob@staff.example", true)).await.unwrap().roles, ["ReadOnly"]);
     });
 }
 

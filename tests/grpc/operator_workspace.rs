@@ -295,6 +295,48 @@ fn w2_effects_need_their_own_permissions() {
 }
 
 #[test]
+fn w2_a_permission_for_test_projects_suffices_there_and_only_there() {
+    on_both(async |server| {
+        // No published role has these permissions without those for all projects.
+        for role in ["Creator", "Deleter"] {
+            let (project, name) = ("workspace".into(), role.into());
+            server.create_role(wire::CreateRoleRequest { project, name, ..Default::default() }).await.unwrap();
+        }
+        server.update_role_mapping(edits("Creator", &["environments.test.create"])).await.unwrap();
+        server.update_role_mapping(edits("Deleter", &["environments.test.delete"])).await.unwrap();
+        let caller = async |id: &str, role: &str, environment: wire::Environment| {
+            server.operator(id, role).await;
+            Caller::new(server, &server.key(id, environment, wire::ApiKeyScope::default()).await.1).await
+        };
+        let creator = caller("creator", "Creator", wire::Environment::Test).await;
+        let live_creator = caller("live-creator", "Creator", wire::Environment::Live).await;
+        let deleter = caller("deleter", "Deleter", wire::Environment::Test).await;
+        let live_deleter = caller("live-deleter", "Deleter", wire::Environment::Live).await;
+        let create = async |caller: &Caller, key: &str, environment: wire::Environment| {
+            let request =
+                wire::CreateProjectRequest { key: key.into(), environment: environment.into(), ..Default::default() };
+            caller.call::<wire::CreateProjectResponse>("ProjectService/CreateProject", &request).await
+        };
+        let delete = async |caller: &Caller, key: &str| {
+            let request = wire::DeleteProjectRequest { project: key.into(), confirm: key.into(), ..Default::default() };
+            caller.call::<wire::DeleteProjectResponse>("ProjectService/DeleteProject", &request).await
+        };
+        let missing = |refused: Status, permission: &str| {
+            assert_eq!(
+                (refused.reason(), refused.detail("permission")),
+                ("OPERATOR_PERMISSION_MISSING".into(), permission.into())
+            );
+        };
+        create(&creator, "sandbox", wire::Environment::Test).await.unwrap();
+        missing(create(&deleter, "other", wire::Environment::Test).await.unwrap_err(), "projects.create");
+        missing(create(&live_creator, "shop", wire::Environment::Live).await.unwrap_err(), "projects.create");
+        missing(delete(&creator, "sandbox").await.unwrap_err(), "projects.delete");
+        missing(delete(&live_deleter, "default").await.unwrap_err(), "projects.delete");
+        delete(&deleter, "sandbox").await.unwrap();
+    });
+}
+
+#[test]
 fn a1_a_refused_call_of_an_operator_is_an_event_with_what_was_missing() {
     on_both(async |server| {
         shop(server).await;

@@ -1,6 +1,5 @@
 //! Creates and archives API keys (W6).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::commands::call::SYSTEM;
@@ -10,7 +9,9 @@ use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::workspace;
 use crate::domain::model::api_key::{ApiKey, ApiKeyId, ApiKeyScope};
 use crate::domain::model::name::UserId;
+use crate::domain::model::project::TEAM;
 use crate::domain::model::refusal::{Noun, Refusal};
+use crate::domain::model::time::Time;
 use crate::domain::state::change::{Change, Edit, Scoped};
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
@@ -23,7 +24,7 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateApiKey) -> Result<Outcome, 
     let creator = draft.acting_user();
     let operator = command.operator.clone().or_else(|| creator.clone()).ok_or(Refusal::Bug)?;
     let team = workspace::team(&workspace)?;
-    if workspace.membership(team, &operator).is_none() {
+    if !workspace.has_member(team, &operator, draft.now()) {
         return Err(Refusal::NotFound(Noun::Member, operator.to_string()));
     }
     // A key for somebody else must not outlast the role by which it is made (G6).
@@ -66,11 +67,14 @@ pub fn create(draft: &mut Draft<'_>, command: &CreateApiKey) -> Result<Outcome, 
     Ok(Outcome::ApiKey(draft.state().shown_api_key(id, key)))
 }
 
-/// Archives a key. An archived key stays archived.
+/// Archives a key: an own one, or that of an operator whom the caller may manage (W7.a). An archived key stays archived.
 pub fn archive(draft: &mut Draft<'_>, command: &ArchiveApiKey) -> Result<Outcome, Refusal> {
     let workspace = draft.project(&command.project)?;
     let before = workspace.api_keys.get(command.id);
     let before = before.ok_or_else(|| Refusal::NotFound(Noun::ApiKey, command.id.to_string()))?;
+    if let Some(caller) = draft.acting_user().filter(|caller| *caller != before.operator) {
+        workspace::check_manages(&workspace, &caller, &before.operator, draft.now())?;
+    }
     let after = match before.archive_time {
         None => archive_key(draft, &workspace, command.id, before.clone()),
         Some(_) => before.clone(),
@@ -78,26 +82,40 @@ pub fn archive(draft: &mut Draft<'_>, command: &ArchiveApiKey) -> Result<Outcome
     Ok(Outcome::ApiKey(draft.state().shown_api_key(command.id, after)))
 }
 
-/// Archives the keys of operators whom the command removes. Otherwise the keys of somebody who left would belong to the next
+/// Archives the keys of operators whose membership the command ends, or begins: a former operator who is added again, and
+/// whose membership ended by expiry, had keys until now. Otherwise the keys of somebody who left would belong to the next
 /// operator with the same id.
-pub fn archive_keys_of_removed(draft: &mut Draft<'_>, workspace: &Project) {
-    let removed = |change: &Change| match change {
-        Change::Membership(Edit { key, after: None, .. }) => Some(key.user.clone()),
-        _ => None,
-    };
-    let removed: BTreeSet<UserId> = draft.changes().iter().filter_map(removed).collect();
-    if removed.is_empty() {
-        return;
+pub fn archive_keys_of_former(draft: &mut Draft<'_>, before: &Project) -> Result<(), Refusal> {
+    // Deleting a role can leave members without roles by changing their set.
+    let concerns = |change: &Change| matches!(change, Change::Membership(_) | Change::RoleSet(_) | Change::Remap(_));
+    if !draft.changes().iter().any(concerns) {
+        return Ok(());
     }
+    let after = draft.latest(before)?;
     let mut keys = Vec::new();
-    workspace.api_keys.for_each(|id, key| {
-        if key.archive_time.is_none() && removed.contains(&key.operator) {
+    before.api_keys.for_each(|id, key| {
+        if key.archive_time.is_none() && !stays(before, &after, &key.operator, draft.now()) {
             keys.push((id, key.clone()));
         }
     });
     keys.sort_unstable_by_key(|(id, _)| *id);
-    for (id, before) in keys {
-        archive_key(draft, workspace, id, before);
+    for (id, key) in keys {
+        archive_key(draft, before, id, key);
+    }
+    Ok(())
+}
+
+/// Returns true if an operator belongs to the team before and after. An operator whose roles have expired stays until the
+/// membership is removed: adding the id again begins another one.
+fn stays(before: &Project, after: &Project, operator: &UserId, now: Time) -> bool {
+    let holds_role = |workspace: &Project| {
+        let team = workspace.org(TEAM);
+        team.is_some_and(|team| workspace.has_member(team, operator, now))
+    };
+    match (holds_role(before), holds_role(after)) {
+        (true, true) => true,
+        (false, false) => after.org(TEAM).is_some_and(|team| after.membership(team, operator).is_some()),
+        _ => false,
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Decided {
 
 /// Decides one command. A refused command changes nothing.
 pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Decided, Refusal> {
-    let (draft, outcome) = match draft(state, command, terms) {
+    let (draft, outcome) = match draft(Draft::new(state, terms), state, command, terms) {
         // Sets that nobody holds do not count. Otherwise one org could use up the limit for all, by giving a member one
         // combination of roles after the other.
         Err(refusal) if refusal.exceeds(role_set::LIMIT) => {
@@ -39,8 +39,7 @@ pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Dec
             if !project.is_some_and(|project| role_set::delete_unused(&mut collected, project)) {
                 return Err(refusal);
             }
-            let outcome = run(&mut collected, command)?;
-            (collected, outcome)
+            draft(collected, state, command, terms)?
         }
         drafted => drafted?,
     };
@@ -61,10 +60,16 @@ pub fn decide(state: &State, command: &Command, terms: &Terms<'_>) -> Result<Dec
 
 /// Returns true if the command would be accepted. Role sets that nobody holds count, see [`without_unused_sets`].
 pub fn accepts(state: &State, command: &Command, terms: &Terms<'_>) -> bool {
-    draft(state, command, terms).is_ok()
+    draft(Draft::new(state, terms), state, command, terms).is_ok()
 }
 
-fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(Draft<'a>, Outcome), Refusal> {
+/// Adds the command to a draft of the state.
+fn draft<'a>(
+    mut draft: Draft<'a>,
+    state: &State,
+    command: &Command,
+    terms: &Terms<'_>,
+) -> Result<(Draft<'a>, Outcome), Refusal> {
     let workspace = command.project().filter(|key| key.as_str() == WORKSPACE).and_then(|key| state.project(key));
     // No other command takes an acting user (G1). If the contract ever gets such a field without a rule, refuse.
     if terms.call.acting_user.is_some() && workspace.is_none() && !command.takes_acting_user() {
@@ -73,7 +78,6 @@ fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(
     if let Some(workspace) = workspace {
         workspace::check_command(workspace, command, terms)?;
     }
-    let mut draft = Draft::new(state, terms);
     let outcome = run(&mut draft, command).map_err(|refusal| match refusal {
         // The workspace accepts no `allow_ownerless`, which the message would offer.
         Refusal::LastOwner { role, .. } if workspace.is_some() => Refusal::LastOperatorOwner { role },
@@ -81,7 +85,7 @@ fn draft<'a>(state: &State, command: &Command, terms: &'a Terms<'a>) -> Result<(
     })?;
     role_set::collect(&mut draft);
     if let Some(before) = workspace {
-        api_key::archive_keys_of_removed(&mut draft, before);
+        api_key::archive_keys_of_former(&mut draft, before)?;
         let after = draft.latest(before)?;
         workspace::check_effects(before, &after, command, draft.changes(), terms)?;
     }

@@ -58,13 +58,21 @@ pub fn check_command(workspace: &Project, command: &Command, terms: &Terms<'_>) 
     }
 }
 
-/// Refuses a caller who may not manage every role of another operator. Returns these roles.
-fn check_manages(workspace: &Project, caller: &UserId, other: &UserId, now: Time) -> Result<BTreeSet<RoleId>, Refusal> {
+/// Refuses a caller who may not manage every role of another operator. Returns these roles, with the
+/// fallback roles of suspended ones.
+pub fn check_manages(
+    workspace: &Project,
+    caller: &UserId,
+    other: &UserId,
+    now: Time,
+) -> Result<BTreeSet<RoleId>, Refusal> {
     let team = team(workspace)?;
     let acting = Acting::new(workspace, team, caller, now)?;
     acting.check_ability(TEAM_MANAGE)?;
     let record = workspace.membership(team, other);
-    let roles = roles_of(&[workspace], record.as_ref().map(|record| record.role_set));
+    let mut roles = roles_of(&[workspace], record.as_ref().map(|record| record.role_set));
+    let fallbacks: Vec<RoleId> = roles.iter().filter_map(|&role| workspace.fallback_of(team, role)).collect();
+    roles.extend(fallbacks);
     roles.iter().try_for_each(|&role| acting.check_scope(TEAM_MANAGE, role))?;
     Ok(roles)
 }

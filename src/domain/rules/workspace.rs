@@ -3,11 +3,12 @@
 use crate::domain::model::decision::Decision;
 use crate::domain::model::id::RoleId;
 use crate::domain::model::name::{PermissionName, RoleName, UserId};
-use crate::domain::model::permission::PermissionSet;
+use crate::domain::model::permission::{PermissionSet, TEAM_MANAGE};
 use crate::domain::model::project::{TEAM, WORKSPACE};
 use crate::domain::model::time::Time;
 use crate::domain::rules::check::{Ask, Question};
 use crate::domain::rules::role_state::RoleState;
+use crate::domain::rules::usage::Recorded;
 use crate::domain::state::State;
 use crate::domain::state::org::Org;
 use crate::domain::state::project::Project;
@@ -22,6 +23,20 @@ impl State {
     /// Returns true if a live role of an operator grants a permission of the workspace.
     pub fn operator_may(&self, operator: &UserId, permission: &str, now: Time) -> bool {
         self.operator_decision(operator, permission, now) == Decision::Allowed
+    }
+
+    /// Returns true if a live role of an operator who is not blocked grants `team.manage`. Otherwise nobody can add an operator,
+    /// and only `rolecall recover` helps (W9).
+    pub fn has_team_manager(&self, now: Time) -> bool {
+        let Some(workspace) = self.project_keyed(WORKSPACE) else { return false };
+        let Some((team, permission)) = workspace.org(TEAM).zip(workspace.permission_named(TEAM_MANAGE)) else {
+            return false;
+        };
+        let mapping = workspace.role_mappings.get(team.record.role_mapping);
+        let grants = |role| mapping.and_then(|mapping| mapping.row(role)).is_some_and(|row| row.contains(permission));
+        workspace.any_member(team, |user, recorded| {
+            !workspace.is_blocked(user) && workspace.live_roles(team, recorded, now).any(grants)
+        })
     }
 }
 
@@ -40,8 +55,12 @@ impl Project {
     fn operator_roles(&self, team: &Org, operator: &UserId, now: Time) -> Vec<RoleId> {
         let record = self.membership(team, operator).filter(|_| !self.is_user_blocked(operator));
         let Some(recorded) = record.as_ref().and_then(|record| self.recorded_in(record)) else { return Vec::new() };
+        self.live_roles(team, recorded, now).collect()
+    }
+
+    fn live_roles<'a>(&'a self, team: &'a Org, recorded: Recorded<'a>, now: Time) -> impl Iterator<Item = RoleId> + 'a {
         let states = self.role_states(team, recorded.set, recorded.temporary, now).flat_map(|held| held.roles());
-        states.filter(|&(_, state)| state == RoleState::Live).map(|(role, _)| role).collect()
+        states.filter(|&(_, state)| state == RoleState::Live).map(|(role, _)| role)
     }
 
     /// Returns the union of what the live roles of an operator grant.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -87,7 +87,31 @@ impl Sqlite {
         }
     }
 
+    /// Returns a warning if others than the owner of the file can read or write it.
+    pub fn mode_warning(&self) -> Option<String> {
+        let mode = self.file.metadata().ok()?.mode() & 0o777;
+        let file = self.file.display();
+        (mode & 0o077 != 0).then(|| {
+            format!(
+                "other users of this machine can use the database: `{file}` has mode {mode:04o}; `chmod 600 {file}`"
+            )
+        })
+    }
+
+    /// Creates a missing file for its owner only. SQLite gives the log the same mode.
+    fn create(&self) -> Result<(), StoreError> {
+        match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&self.file) {
+            Err(cause) if cause.kind() != ErrorKind::AlreadyExists => {
+                Err(StoreError::Open { database: self.file.display().to_string(), cause: cause.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub async fn pool(&self, purpose: Purpose, connections: u32) -> Result<DatabaseConnection, StoreError> {
+        if purpose == Purpose::Writes {
+            self.create()?;
+        }
         let mut options = ConnectOptions::new(&self.url);
         options.max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
         // A connection that opens the file later would find another one in its place. And SQLite deletes the log with the last
@@ -176,4 +200,29 @@ fn real(file: &Path) -> std::io::Result<PathBuf> {
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(folder.canonicalize()?.join(file.file_name().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_file_is_for_its_owner_only_and_another_mode_is_warned_about() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let sqlite = Sqlite::new(&format!("sqlite://{}", path.display())).unwrap();
+        sqlite.pool(Purpose::Writes, 1).await.unwrap().close().await.unwrap();
+        assert_eq!(sqlite.mode_warning(), None);
+        for (mode, warned) in [(0o400, false), (0o640, true), (0o602, true), (0o644, true), (0o700, false)] {
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let warning = sqlite.mode_warning();
+            assert_eq!(warning.is_some(), warned, "{mode:o}: {warning:?}");
+            if let Some(warning) = warning {
+                assert!(warning.contains(&format!("mode {mode:04o}; `chmod 600 ")), "{warning}");
+            }
+        }
+    }
 }
