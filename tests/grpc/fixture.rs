@@ -237,6 +237,7 @@ impl Project<'_> {
             question: Some(wire::check_request::Question::Permission(permission.into())),
             no_activity: false,
             consistency: None,
+            ..Default::default()
         }
     }
 

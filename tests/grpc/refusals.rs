@@ -59,6 +59,7 @@ pub const REASONS: &[(&str, Code)] = &[
     ("VIEWER_NOT_A_MEMBER", Code::PermissionDenied),
     ("VIEWER_MISSING_PERMISSION", Code::PermissionDenied),
     ("REVISION_OF_ANOTHER_HISTORY", Code::FailedPrecondition),
+    ("REVISION_TOO_OLD", Code::FailedPrecondition),
     ("LIMIT_EXCEEDED", Code::ResourceExhausted),
     ("REQUEST_TOO_LARGE", Code::ResourceExhausted),
     ("OVERLOADED", Code::ResourceExhausted),
