@@ -15,7 +15,7 @@ use super::trouble::Trouble;
 use crate::grpc::generated::check_service_client::CheckServiceClient;
 use crate::grpc::generated::permission_service_client::PermissionServiceClient;
 use crate::grpc::generated::role_service_client::RoleServiceClient;
-use crate::wire::{self, CheckResponse, Decision, check_request};
+use crate::wire::{self, CheckResponse, Decision};
 
 /// How long a denial waits for a suggestion.
 const SUGGESTION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -202,17 +202,23 @@ async fn suggested_permission(client: &Client, names: &[String]) -> Option<Strin
     None
 }
 
-impl From<Question> for check_request::Question {
-    fn from(question: Question) -> Self {
-        match question {
-            Question::Permission(name) => Self::Permission(name),
-            Question::Role(name) => Self::Role(name),
-            Question::AtLeastRole(name) => Self::AtLeastRole(name),
-            Question::AllOf(permissions) => Self::AllOf(wire::PermissionList { permissions }),
-            Question::AnyOf(permissions) => Self::AnyOf(wire::PermissionList { permissions }),
+/// The requests that ask such a question have a type of their own for it.
+macro_rules! asked_by {
+    ($($request:ident),*) => {$(
+        impl From<Question> for wire::$request::Question {
+            fn from(question: Question) -> Self {
+                match question {
+                    Question::Permission(name) => Self::Permission(name),
+                    Question::Role(name) => Self::Role(name),
+                    Question::AtLeastRole(name) => Self::AtLeastRole(name),
+                    Question::AllOf(permissions) => Self::AllOf(wire::PermissionList { permissions }),
+                    Question::AnyOf(permissions) => Self::AnyOf(wire::PermissionList { permissions }),
+                }
+            }
         }
-    }
+    )*};
 }
+asked_by!(check_request, explain_request, explain_change_request);
 
 impl Answer for Checked {
     fn text(&self) -> String {

@@ -2,7 +2,6 @@
 
 use anstyle::AnsiColor;
 use clap::Parser;
-use prost::Message;
 use serde::Serialize;
 
 use super::answer::{Answer, EXIT_CODES};
@@ -11,13 +10,12 @@ use super::client::{Client, ServerArgs};
 use super::log::line;
 use super::since::AsOf;
 use super::table::plain;
-use super::trouble::{BUG, Trouble};
+use super::trouble::Trouble;
 use super::who_can::shown;
 use crate::grpc::generated::audit_service_client::AuditServiceClient;
 use crate::grpc::generated::check_service_client::CheckServiceClient;
 use crate::wire::{
     self, Decision, ExplainChangeRequest, ExplainChangeResponse, ExplainResponse, ExplainedRole, MemberRoleState,
-    explain_request,
 };
 
 const USAGE: &str = "\
@@ -89,32 +87,26 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
         as_of_time,
         consistency: None,
     };
-    let answer = client.ask(CheckServiceClient::new(client.channel()).explain(request.clone())).await?;
+    let answer = client.ask(CheckServiceClient::new(client.channel()).explain(request)).await?;
     let change = match args.change {
         false => None,
         true => {
-            // The fields are the same. The question is about the same revision.
-            let mut request = ExplainChangeRequest::decode(&*request.encode_to_vec())
-                .map_err(|error| Trouble::new(format!("the question cannot be repeated: {error}"), BUG))?;
+            let mut request = ExplainChangeRequest {
+                project: client.project(),
+                org_id: org_id.clone(),
+                user_id: user_id.clone(),
+                question: Some(question.clone().into()),
+                as_of_time,
+                ..Default::default()
+            };
             if request.as_of_time.is_none() {
+                // Up to the revision of the explanation.
                 request.as_of_revision = answer.revision.clone();
             }
             Some(client.ask(AuditServiceClient::new(client.channel()).explain_change(request)).await?)
         }
     };
     client.show(&Explained { project: client.project(), org_id, user_id, question, answer, change })
-}
-
-impl From<Question> for explain_request::Question {
-    fn from(question: Question) -> Self {
-        match question {
-            Question::Permission(name) => Self::Permission(name),
-            Question::Role(name) => Self::Role(name),
-            Question::AtLeastRole(name) => Self::AtLeastRole(name),
-            Question::AllOf(permissions) => Self::AllOf(wire::PermissionList { permissions }),
-            Question::AnyOf(permissions) => Self::AnyOf(wire::PermissionList { permissions }),
-        }
-    }
 }
 
 impl Answer for Explained {
