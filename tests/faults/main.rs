@@ -18,6 +18,7 @@ mod reference {
 }
 
 mod attack;
+mod attackers;
 mod database;
 mod failover;
 mod files;
