@@ -29,5 +29,6 @@ mod pooler;
 mod roles;
 mod standby;
 mod two_writers;
+mod wrong_keys;
 
 use reference::{model, placeholders, random_history, state_to_model};
