@@ -27,6 +27,7 @@ use tonic::{Request, Status};
 
 use crate::hostile::Client;
 use crate::support::block_on;
+use crate::support::process::processor_seconds;
 
 pub const PERMISSION: &str = "rolecall::can_view_other_members";
 /// The number of roles of the project `many`, beside that of its bosses.
@@ -114,6 +115,11 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim_matches([':', ' ', '\t']).split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Returns the seconds of processor time that the process has used.
+    pub fn processor_seconds(&self) -> f64 {
+        processor_seconds(self.process.id())
     }
 
     /// Waits until the process has about as much memory as before.

@@ -171,15 +171,18 @@ fn a_client_is_served_beside_calls_with_wrong_keys() {
 
         let before = server.memory("VmRSS");
         let (attack, refused) = (Attack::on(&server), Arc::new(AtomicU64::new(0)));
-        let began = Instant::now();
+        let (began, idle) = (Instant::now(), server.processor_seconds());
         let attacker = {
             let (attack, refused) = (attack.clone(), refused.clone());
             move |_| send_wrong_keys(attack.clone(), right.clone(), archived.clone(), refused.clone())
         };
         let attackers = Attack::run((0..CONNECTIONS).map(attacker));
         checks("under attack", &reader, time).await;
-        let calls = refused.load(Ordering::Relaxed);
-        println!("{:.0} refused calls a second", calls as f64 / began.elapsed().as_secs_f64());
+        let (calls, busy) = (refused.load(Ordering::Relaxed), server.processor_seconds() - idle);
+        let (a_second, us) = (calls as f64 / began.elapsed().as_secs_f64(), busy * 1e6 / calls as f64);
+        println!(
+            "{a_second:.0} refused calls a second, {us:.1} us of processor time for each with the checks beside them"
+        );
         // A slow machine may need longer until each attacker was refused.
         while refused.load(Ordering::Relaxed) < 100 * CONNECTIONS as u64 {
             assert!(!attackers.is_finished() && began.elapsed() < PATIENCE, "only {refused:?} calls were refused");
