@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use crate::run::{Server, both, grpcurl, output, rolecall, shell_in};
 
@@ -13,6 +14,24 @@ use crate::run::{Server, both, grpcurl, output, rolecall, shell_in};
 pub fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Asserts that a document has this text between the two markers of a section. `UPDATE_DOCS=1` rewrites the section.
+#[track_caller]
+pub fn has_section(document: &str, section: &str, text: &str) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _writing = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = file(document);
+    let (begin, end) = (format!("<!-- {section} -->\n"), format!("<!-- /{section} -->\n"));
+    let (before, rest) = found.split_once(&begin).unwrap();
+    let (_, after) = rest.split_once(&end).unwrap();
+    let expected = format!("{before}{begin}{text}{end}{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(document), expected).unwrap();
+    } else {
+        let command = "UPDATE_DOCS=1 cargo test --test cli w5_";
+        assert!(found == expected, "run `{command}`; `{section}` in {document} should be:\n{text}");
+    }
 }
 
 /// A block between fences.

@@ -5,14 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::run::{PATIENCE, Server, both, output, rolecall};
-
-/// Returns the seconds of processor time that a process has used.
-fn processor_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    // In hundredths, which every Linux reports.
-    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
-}
+use crate::support::process::processor_seconds;
 
 #[test]
 fn a_server_without_file_descriptors_waits_and_recovers() {

@@ -4,6 +4,7 @@ mod delegation;
 mod downgrade;
 mod first_customers;
 mod like_stripe;
+mod logged;
 mod mars_and_earth;
 mod operators;
 mod people;

@@ -1,149 +1,25 @@
 //! All kinds of hostile clients at once on one process, beside a client that keeps to the rules. Its checks are right and
 //! are never refused, memory has a bound, and comes back afterwards.
-//!
-//! `ROLECALL_TEST_ATTACK_SECONDS` says how long, and `ROLECALL_TEST_SERVER` names another binary to attack. The test prints
-//! latencies and memory, and judges only memory and answers.
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use prost::Message;
-use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
-use rolecall::grpc::generated::org_service_client::OrgServiceClient;
-use rolecall::grpc::generated::project_service_client::ProjectServiceClient;
-use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::wire::{self, Decision, consistency::Requirement};
-use tokio::net::{TcpSocket, TcpStream};
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
 
+use crate::attackers::{
+    Attack, Caller, PATIENCE, PERMISSION, ROLES, Server, asked, attack_time, caller, member, set_up,
+};
 use crate::hostile::{Client, batch, framed};
 use crate::support::{block_on, sqlite};
 
-const PERMISSION: &str = "rolecall::can_view_other_members";
-/// The attackers have an address of their own: the limit of connections for each peer is part of what protects others.
-const ATTACKERS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const CALLS_MIB: u64 = 256;
 const ROLE_SETS_MAX: usize = 200;
-const ROLES: usize = 12;
-
-pub struct Server {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Server {
-    async fn start(database: &str) -> Self {
-        // Few file descriptors, so that the attackers can use them up.
-        let flags = format!(
-            "--role-sets-max {ROLE_SETS_MAX} --calls-mib-max {CALLS_MIB} --body-seconds 5 --answer-seconds 5 \
-             --handshake-seconds 2 --idle-seconds 10"
-        );
-        Self::start_with(database, 400, &flags).await
-    }
-
-    pub async fn start_with(database: &str, files: u32, flags: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let binary = std::env::var("ROLECALL_TEST_SERVER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_rolecall").into());
-        let serve = format!(
-            "ulimit -n {files}; exec '{binary}' serve --log error --database '{database}' --listen {address} {flags}"
-        );
-        let process = Command::new("sh").args(["-c", &serve]).stdin(Stdio::null()).spawn().unwrap();
-        Self { process, address }
-    }
-
-    async fn channel(&self) -> Channel {
-        self.channel_over(|address| async move {
-            Endpoint::from_shared(format!("http://{address}"))
-                .unwrap()
-                .connect()
-                .await
-                .map_err(|error| error.to_string())
-        })
-        .await
-    }
-
-    /// Connects as soon as the server listens.
-    pub async fn channel_over(&self, connect: impl AsyncFn(String) -> Result<Channel, String>) -> Channel {
-        let began = Instant::now();
-        loop {
-            match connect(self.address.to_string()).await {
-                Ok(channel) => return channel,
-                Err(error) => assert!(began.elapsed() < Duration::from_secs(60), "the server does not start: {error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Returns a field of the process's status, in KiB.
-    pub fn memory(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-        line.trim_matches([':', ' ', '\t']).split(' ').next().unwrap().parse().unwrap()
-    }
-}
-
-/// What the attackers share.
-#[derive(Clone)]
-pub struct Attack {
-    server: SocketAddr,
-    over: Arc<AtomicBool>,
-    /// How often each attack did its work, so that none only fails.
-    rounds: Arc<Mutex<BTreeMap<&'static str, u64>>>,
-}
-
-impl Attack {
-    pub fn on(server: &Server) -> Self {
-        Self { server: server.address, over: Arc::default(), rounds: Arc::default() }
-    }
-
-    pub fn end(&self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
-
-    pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-
-    pub async fn connect(&self) -> Option<TcpStream> {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::from((ATTACKERS, 0))).unwrap();
-        tokio::time::timeout(Duration::from_secs(5), socket.connect(self.server)).await.ok()?.ok()
-    }
-
-    async fn client(&self) -> Option<Client> {
-        Client::over(self.connect().await?).await.ok()
-    }
-
-    /// Repeats an attack until the end, each time over a new connection.
-    async fn repeat(self, name: &'static str, round: impl AsyncFn(Client) -> Option<()>) {
-        while !self.is_over() {
-            let done = match self.client().await {
-                Some(client) => tokio::time::timeout(Duration::from_secs(20), round(client)).await,
-                None => Ok(None),
-            };
-            if matches!(done, Ok(Some(()))) {
-                *self.rounds.lock().unwrap().entry(name).or_default() += 1;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
 
 /// Sends a whole request and reads the answer. `None` if the connection is closed.
 async fn answer(client: &Client, path: &str, message: &[u8]) -> Option<Code> {
@@ -245,61 +121,6 @@ async fn connections(attack: Attack) {
     }
 }
 
-pub async fn set_up(channel: &Channel) {
-    let mut orgs = OrgServiceClient::new(channel.clone());
-    let mut members = MembershipServiceClient::new(channel.clone());
-    let owner = |org: &str, project: &str, creator: &str| wire::CreateOrgRequest {
-        project: project.into(),
-        org_id: org.into(),
-        creator_user_id: creator.into(),
-        ..Default::default()
-    };
-    orgs.create_org(owner("acme", "", "ann")).await.unwrap();
-    let add = || wire::member_write::Write::Add(wire::RoleAssignments::default());
-    let row =
-        |number| wire::MemberWrite { org_id: "acme".into(), user_id: format!("member-{number}"), write: Some(add()) };
-    let rows = wire::BatchWriteMembersRequest { rows: (0..5_000).map(row).collect(), ..Default::default() };
-    members.batch_write_members(rows).await.unwrap();
-    let project = wire::CreateProjectRequest {
-        key: "many".into(),
-        environment: wire::Environment::Live.into(),
-        role_structure: wire::RoleStructure::MultiRole.into(),
-        ..Default::default()
-    };
-    ProjectServiceClient::new(channel.clone()).create_project(project).await.unwrap();
-    let name = |role| format!("r{role}");
-    let role = |role| wire::RoleSpec { name: name(role), ..Default::default() };
-    let grants = wire::RoleSpecGrants {
-        role_mapping: "Default".into(),
-        permissions: vec!["rolecall::can_change_roles".into(), "rolecall::can_invite".into()],
-    };
-    let boss = wire::RoleSpec {
-        name: "Boss".into(),
-        manages: (0..ROLES).map(name).collect(),
-        grants: vec![grants],
-        ..Default::default()
-    };
-    let roles = (0..ROLES).map(role).chain([boss]).collect();
-    let roles = wire::BatchCreateRolesRequest { project: "many".into(), roles, ..Default::default() };
-    RoleServiceClient::new(channel.clone()).batch_create_roles(roles).await.unwrap();
-    for org in ["a", "b"] {
-        orgs.create_org(owner(org, "many", "owner")).await.unwrap();
-        for (user, role) in [("boss", "Boss"), ("cycled", "r0")] {
-            members.add_member(member("many", org, user, role)).await.unwrap();
-        }
-    }
-}
-
-fn member(project: &str, org: &str, user: &str, role: &str) -> wire::AddMemberRequest {
-    wire::AddMemberRequest {
-        project: project.into(),
-        org_id: org.into(),
-        user_id: user.into(),
-        roles: vec![wire::RoleAssignment { role: role.into(), ..Default::default() }],
-        ..Default::default()
-    }
-}
-
 /// What the client that keeps to the rules saw.
 #[derive(Default)]
 struct Seen {
@@ -328,28 +149,15 @@ impl Seen {
     }
 }
 
-pub async fn asked(channel: &Channel, user: &str, consistency: Option<Requirement>) -> (i32, Duration) {
-    let request = wire::CheckRequest {
-        org_id: "acme".into(),
-        user_id: user.into(),
-        question: Some(wire::check_request::Question::Permission(PERMISSION.into())),
-        consistency: consistency.map(|requirement| wire::Consistency { requirement: Some(requirement) }),
-        ..Default::default()
-    };
-    let began = Instant::now();
-    let answer = CheckServiceClient::new(channel.clone()).check(request).await.expect("no check fails");
-    (answer.into_inner().decision, began.elapsed())
-}
-
 /// Checks in a loop, and adds and removes a member twice a second.
-async fn keep_to_the_rules(channel: Channel, time: Duration) -> Seen {
+async fn keep_to_the_rules(caller: Caller, time: Duration) -> Seen {
     let mut seen = Seen::default();
     let began = Instant::now();
     let checks = async {
         let mut times = Vec::new();
         while began.elapsed() < time {
             for (user, decision) in [("member-1", Decision::Allowed), ("nobody", Decision::NotAMember)] {
-                let (answer, took) = asked(&channel, user, None).await;
+                let (answer, took) = asked(&caller, user, None).await;
                 assert_eq!(answer, decision as i32);
                 times.push(took);
             }
@@ -358,7 +166,7 @@ async fn keep_to_the_rules(channel: Channel, time: Duration) -> Seen {
         times
     };
     let writes = async {
-        let mut members = MembershipServiceClient::new(channel.clone());
+        let mut members = MembershipServiceClient::new(caller.clone());
         for number in 0.. {
             if began.elapsed() >= time {
                 return;
@@ -392,7 +200,7 @@ async fn keep_to_the_rules(channel: Channel, time: Duration) -> Seen {
                 };
                 seen.writes.push(took);
                 for requirement in [Requirement::Latest(true), Requirement::AtLeast(revision)] {
-                    let (answer, took) = asked(&channel, &user, Some(requirement)).await;
+                    let (answer, took) = asked(&caller, &user, Some(requirement)).await;
                     assert_eq!(answer, decision as i32, "{user}");
                     seen.latest.push(took);
                 }
@@ -407,17 +215,21 @@ async fn keep_to_the_rules(channel: Channel, time: Duration) -> Seen {
 
 #[test]
 fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
-    let seconds = std::env::var("ROLECALL_TEST_ATTACK_SECONDS").map_or(8, |seconds| seconds.parse().unwrap());
-    let time = Duration::from_secs(seconds);
+    let time = attack_time(8);
     block_on(async {
         let database = sqlite();
-        let server = Server::start(&database.url).await;
-        let channel = server.channel().await;
-        set_up(&channel).await;
+        // Few file descriptors, so that the attackers can use them up.
+        let flags = format!(
+            "--log error --role-sets-max {ROLE_SETS_MAX} --calls-mib-max {CALLS_MIB} --body-seconds 5 --answer-seconds 5 \
+             --handshake-seconds 2 --idle-seconds 10"
+        );
+        let server = Server::start(&database.url, 400, &flags).await;
+        let caller = caller(server.channel().await, None);
+        set_up(&caller).await;
         let attack = Attack::on(&server);
         // Lists open the connections to the database, which then stay open with their caches.
         lists(attack.client().await.unwrap()).await.unwrap();
-        keep_to_the_rules(channel.clone(), time / 4).await.print("alone");
+        keep_to_the_rules(caller.clone(), time / 4).await.print("alone");
         let before = server.memory("VmRSS");
 
         let next = Arc::new(AtomicU64::new(0));
@@ -432,12 +244,12 @@ fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
         ];
         let cycle = attack.clone().repeat("combinations", async move |client| combinations(client, &next).await);
         attackers.push(tokio::spawn(cycle));
-        keep_to_the_rules(channel.clone(), time).await.print("under attack");
+        keep_to_the_rules(caller.clone(), time).await.print("under attack");
         // A slow machine may need longer until each attack did its work.
         let began = Instant::now();
         while attack.rounds.lock().unwrap().len() < 7 {
-            assert!(began.elapsed() < Duration::from_secs(300), "{:?}", attack.rounds.lock().unwrap());
-            keep_to_the_rules(channel.clone(), Duration::from_secs(1)).await;
+            assert!(began.elapsed() < PATIENCE, "{:?}", attack.rounds.lock().unwrap());
+            keep_to_the_rules(caller.clone(), Duration::from_secs(1)).await;
         }
         attack.end();
         for attacker in attackers {
@@ -456,20 +268,12 @@ fn a_client_that_keeps_to_the_rules_is_served_under_all_attacks_at_once() {
             acting_user_id: "boss".into(),
             ..Default::default()
         };
-        MembershipServiceClient::new(channel.clone()).set_member_roles(given).await.unwrap();
+        MembershipServiceClient::new(caller.clone()).set_member_roles(given).await.unwrap();
 
         let peak = server.memory("VmHWM");
         println!("memory before {before} KiB, at most {peak} KiB");
         assert!(peak <= before + 2 * CALLS_MIB * 1_024, "{peak} KiB are more than docs/operating.md says");
-        let enough = before + (before / 10).max(16 * 1_024);
-        let began = Instant::now();
-        let mut after = server.memory("VmRSS");
-        while after > enough {
-            assert!(began.elapsed() < Duration::from_secs(300), "{after} KiB are not given back");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            after = server.memory("VmRSS");
-        }
-        println!("memory {:?} after the attack: {after} KiB", began.elapsed());
-        keep_to_the_rules(channel, time / 4).await.print("afterwards");
+        server.gives_back(before).await;
+        keep_to_the_rules(caller, time / 4).await.print("afterwards");
     });
 }

@@ -1,6 +1,4 @@
 //! 1,000 connections that never finish a TLS handshake, again and again, beside a client that checks.
-//!
-//! `ROLECALL_TEST_ATTACK_SECONDS` says how long. The test prints latencies and memory, and judges only memory and answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::rustls::ClientConnection;
 
-use crate::attack::{Attack, Server, asked, set_up};
+use crate::attackers::{Attack, PATIENCE, Server, attack_time, caller, checks, set_up};
 use crate::support::certificates::Ca;
 use crate::support::{block_on, sqlite};
 
@@ -17,20 +15,9 @@ const CONNECTIONS: usize = 1_000;
 /// What an unfinished handshake may take, in KiB.
 const HANDSHAKE_KIB_MAX: u64 = 64;
 
-/// Checks in a loop. Returns the median and the 99th percentile of the latencies, and the number of checks.
-async fn checks(channel: &tonic::transport::Channel, time: Duration) -> (Duration, Duration, usize) {
-    let (mut times, began) = (Vec::new(), Instant::now());
-    while began.elapsed() < time {
-        times.push(asked(channel, "member-1", None).await.1);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    times.sort_unstable();
-    (times[times.len() / 2], times[times.len() * 99 / 100], times.len())
-}
-
 #[test]
 fn a_client_is_served_beside_handshakes_that_are_not_finished() {
-    let seconds = std::env::var("ROLECALL_TEST_ATTACK_SECONDS").map_or(4, |seconds| seconds.parse().unwrap());
+    let time = attack_time(4);
     block_on(async {
         let (ca, folder, database) = (Ca::new("ca"), tempfile::tempdir().unwrap(), sqlite());
         let own = ca.issue(&["rolecall.example"]);
@@ -40,12 +27,12 @@ fn a_client_is_served_beside_handshakes_that_are_not_finished() {
             path.display().to_string()
         };
         let (certificate, key) = (file("cert.pem", &own.certificate), file("key.pem", &own.key));
-        let flags = format!("--tls-cert {certificate} --tls-key {key} --handshake-seconds 1");
-        let server = Server::start_with(&database.url, 4_096, &flags).await;
+        let flags = format!("--log error --tls-cert {certificate} --tls-key {key} --handshake-seconds 1");
+        let server = Server::start(&database.url, 4_096, &flags).await;
         let channel = server.channel_over(|address| ca.connect(address, "rolecall.example")).await;
-        set_up(&channel).await;
-        let time = Duration::from_secs(seconds);
-        println!("alone: {:?}", checks(&channel, time).await);
+        let caller = caller(channel, None);
+        set_up(&caller).await;
+        checks("alone", &caller, time).await;
 
         let before = server.memory("VmRSS");
         let attack = Attack::on(&server);
@@ -55,11 +42,12 @@ fn a_client_is_served_beside_handshakes_that_are_not_finished() {
         let mut hello = Vec::new();
         ClientConnection::new(config, "rolecall.example".try_into().unwrap()).unwrap().write_tls(&mut hello).unwrap();
         let opened = Arc::new(AtomicU64::new(0));
-        let attackers: Vec<_> = (0..CONNECTIONS)
-            .map(|at| {
+        let attacker = {
+            let (attack, opened) = (attack.clone(), opened.clone());
+            move |at: usize| {
                 let (attack, opened) = (attack.clone(), opened.clone());
                 let sent = hello[..[1, hello.len() / 2, hello.len()][at % 3]].to_vec();
-                tokio::spawn(async move {
+                async move {
                     while !attack.is_over() {
                         let Some(mut stream) = attack.connect().await else { continue };
                         opened.fetch_add(1, Ordering::Relaxed);
@@ -67,21 +55,22 @@ fn a_client_is_served_beside_handshakes_that_are_not_finished() {
                         let _ = stream.write_all(&sent).await;
                         let _ = stream.read_to_end(&mut Vec::new()).await;
                     }
-                })
-            })
-            .collect();
-        println!("under attack: {:?}", checks(&channel, time).await);
+                }
+            }
+        };
+        let attackers = Attack::run((0..CONNECTIONS).map(attacker));
         let began = Instant::now();
+        checks("under attack", &caller, time).await;
+        let a_second = opened.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
+        println!("{a_second:.0} connections a second");
         while opened.load(Ordering::Relaxed) < CONNECTIONS as u64 {
-            assert!(began.elapsed() < Duration::from_secs(300), "the attack does not begin");
-            checks(&channel, Duration::from_secs(1)).await;
+            assert!(began.elapsed() < PATIENCE, "the attack does not begin");
+            checks("under attack", &caller, Duration::from_secs(1)).await;
         }
         attack.end();
-        for attacker in attackers {
-            attacker.await.unwrap();
-        }
+        attackers.join().unwrap();
         let peak = server.memory("VmHWM");
-        println!("{} handshakes; memory before {before} KiB, at most {peak} KiB", opened.load(Ordering::Relaxed));
+        println!("memory before {before} KiB, at most {peak} KiB");
         assert!(peak <= before + CONNECTIONS as u64 * HANDSHAKE_KIB_MAX, "{peak} KiB are too much");
     });
 }

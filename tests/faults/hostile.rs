@@ -88,15 +88,15 @@ impl Client {
 
     /// Sends the beginning of a body, and its end if `whole`.
     pub async fn begin(&self, path: &str, part: Bytes, whole: bool) -> hyper::Result<http::Response<Incoming>> {
-        self.begin_with(path, part, whole, None).await
+        self.begin_with(path, part, whole, &[]).await
     }
 
-    async fn begin_with(
+    pub async fn begin_with(
         &self,
         path: &str,
         part: Bytes,
         whole: bool,
-        timeout: Option<&str>,
+        headers: &[(&str, &str)],
     ) -> hyper::Result<http::Response<Incoming>> {
         let part = stream::iter([Ok(Frame::data(part))]);
         let body = if whole {
@@ -108,8 +108,8 @@ impl Client {
         let mut request = http::Request::post(format!("http://localhost/{package}{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
-        if let Some(timeout) = timeout {
-            request = request.header("grpc-timeout", timeout);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         self.0.clone().send_request(request.body(body).unwrap()).await
     }
@@ -120,7 +120,7 @@ impl Client {
     }
 }
 
-async fn status(response: http::Response<Incoming>) -> Status {
+pub async fn status(response: http::Response<Incoming>) -> Status {
     let (head, body) = response.into_parts();
     if let Some(status) = Status::from_header_map(&head.headers) {
         return status;
@@ -358,7 +358,7 @@ async fn abandoned(world: &World, how: GivesUp, request: &[u8]) -> Option<Status
     let message = framed(request);
     match how {
         GivesUp::AtItsDeadline => {
-            let answer = client.begin_with(CREATE, message, true, Some("100m")).await.unwrap();
+            let answer = client.begin_with(CREATE, message, true, &[("grpc-timeout", "100m")]).await.unwrap();
             Some(status(answer).await)
         }
         GivesUp::ByClosing => {

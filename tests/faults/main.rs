@@ -18,6 +18,7 @@ mod reference {
 }
 
 mod attack;
+mod attackers;
 mod database;
 mod failover;
 mod files;
@@ -28,5 +29,6 @@ mod pooler;
 mod roles;
 mod standby;
 mod two_writers;
+mod wrong_keys;
 
 use reference::{model, placeholders, random_history, state_to_model};

@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod cluster;
 pub mod postgres;
+pub mod process;
 pub mod proxy;
 
 use tempfile::TempDir;

@@ -94,6 +94,12 @@ fn propelauth(story: Story<'_>) {
     an_admin_makes_no_admins(story.by(&adam));
     read_only_reads(story.by(&rosa));
     an_operator_without_access(story, &rosa);
+    // The last call that is recorded as refused.
+    story.is_logged("log --actor rosa --kind ListOrgs");
+    story.is_documented(
+        "story of operators",
+        &["log --project workspace --actor olivia", "log --actor dev", "log --actor carla"],
+    );
 }
 
 fn a_developer_configures(story: Story<'_>) {
