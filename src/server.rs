@@ -201,7 +201,13 @@ impl Running {
         default_project(&engine, &writer).await.map_err(StartError::FirstWrite)?;
         workspace::create(&engine, &writer, config.operators.roles).await.map_err(StartError::Workspace)?;
         let bootstrap_key = match authentication.required && workspace::is_empty(&engine) {
-            true => bootstrap(&config.operators.bootstrap, &engine, &writer).await?,
+            true => match bootstrap(&config.operators.bootstrap, &engine, &writer).await {
+                Err(StartError::Workspace(Failure::Refused(Refusal::AlreadyExists(Noun::Member, _)))) => {
+                    tracing::warn!("another server started at the same time and has the first key");
+                    None
+                }
+                key => key?,
+            },
             false => None,
         };
         let required = authentication.required;

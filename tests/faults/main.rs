@@ -22,6 +22,7 @@ mod attackers;
 mod database;
 mod failover;
 mod files;
+mod first_start;
 mod handshakes;
 mod hostile;
 mod kill;

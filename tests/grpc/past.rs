@@ -198,6 +198,10 @@ fn a3_what_is_no_past_or_no_longer_kept_is_refused() {
         while server.app().store.delete_old_history(rolecall::clock::now()).await.unwrap() {}
         for request in [
             wire::CheckRequest { as_of_time: before, ..question() },
+            wire::CheckRequest {
+                as_of_revision: Token { number: 1, tag: 1, ..Token::decode(&token).unwrap() }.encode(),
+                ..question()
+            },
             wire::CheckRequest { as_of_revision: token, ..question() },
         ] {
             let status = server.check(request.clone()).await.unwrap_err();

@@ -4,8 +4,8 @@ use tonic::Status;
 
 use crate::clock;
 use crate::domain::model::id::ProjectId;
-use crate::domain::{ProjectKey, State, Time, UserId};
-use crate::engine::Token;
+use crate::domain::{ProjectKey, Revision, State, Time, UserId};
+use crate::engine::{Behind, Token};
 use crate::grpc::app::App;
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::{convert, status};
@@ -16,7 +16,7 @@ use crate::wire::{CheckRequest, Consistency};
 /// The past that a check asks about.
 #[derive(Clone, Copy)]
 pub enum AsOf {
-    Revision(u64),
+    Revision(Token),
     Time(Time),
 }
 
@@ -47,12 +47,9 @@ pub async fn moment(app: &App, request: &CheckRequest, deadline: Option<Deadline
     let _turn = app.list_turns.next(projects.first().copied()).await?;
     let unread = |error: StoreError| status::unread(&error);
     let events = app.store.events(published.state.revision()).await.map_err(unread)?;
-    let number = revision_of(&events, as_of).await?;
-    let Some(revision) = events.revision(number).await.map_err(unread)? else {
-        return Err(too_old(app, &events).await?);
-    };
+    let revision = revision_of(app, &events, as_of).await?;
     let mut state = State::clone(&published.state);
-    let mut undo = events.undo(projects, UserId::stored(&*request.user_id), number);
+    let mut undo = events.undo(projects, UserId::stored(&*request.user_id), revision.number);
     while undo.next().await.map_err(unread)?.is_some() {
         undo.undo(&mut state).await.map_err(unread)?;
     }
@@ -79,31 +76,39 @@ pub async fn as_of(app: &App, request: &CheckRequest, deadline: Option<Deadline>
         (text, None) => {
             let why = "must be the `revision` of an answer or of an event";
             let token = Token::decode(text).ok_or_else(|| status::invalid("as_of_revision", why))?;
-            let requirement = Some(Requirement::AtLeast(text.into()));
-            app.at(Some(&Consistency { requirement }), deadline).await?;
-            Ok(Some(AsOf::Revision(token.number)))
+            if token.store_id != app.engine.store_id() {
+                return Err(status::behind(Behind::AnotherHistory));
+            }
+            if token.number > app.engine.load().state.revision().number {
+                let requirement = Some(Requirement::AtLeast(text.into()));
+                app.at(Some(&Consistency { requirement }), deadline).await?;
+            }
+            Ok(Some(AsOf::Revision(token)))
         }
     }
 }
 
-/// Returns the number of the revision that was the newest at that moment.
-pub async fn revision_of(events: &Events, as_of: AsOf) -> Result<u64, Status> {
-    match as_of {
-        AsOf::Revision(number) => Ok(number),
+/// Returns the revision that was the newest at that moment. Refuses one that is no longer kept, or of another history.
+pub async fn revision_of(app: &App, events: &Events, as_of: AsOf) -> Result<Revision, Status> {
+    let unread = |error: StoreError| status::unread(&error);
+    let number = match as_of {
+        AsOf::Revision(token) => token.number,
         AsOf::Time(time) => {
             let next = events.revision_from(Time(time.0.saturating_add(1))).await;
-            Ok(next.map_err(|error| status::unread(&error))?.saturating_sub(1))
+            next.map_err(unread)?.saturating_sub(1)
         }
+    };
+    let Some(revision) = events.revision(number).await.map_err(unread)? else {
+        let oldest = events.revision(events.oldest()).await.map_err(unread)?.unwrap_or_default();
+        return Err(status::revision_too_old(app.token(oldest)));
+    };
+    match as_of {
+        AsOf::Revision(token) if token.tag != revision.tag => Err(status::behind(Behind::AnotherHistory)),
+        _ => Ok(revision),
     }
 }
 
 /// Returns all projects that have this key or had it.
 pub fn projects(state: &State, key: &ProjectKey) -> Vec<ProjectId> {
     state.all_projects().filter(|project| project.record.key == *key).map(|project| project.id).collect()
-}
-
-/// Refuses a question about a past that is no longer kept.
-pub async fn too_old(app: &App, events: &Events) -> Result<Status, Status> {
-    let oldest = events.revision(events.oldest()).await.map_err(|error| status::unread(&error))?.unwrap_or_default();
-    Ok(status::revision_too_old(app.token(oldest)))
 }

@@ -44,11 +44,8 @@ impl AuditApi {
         let (token, time) = match as_of {
             None => (published.token.to_string(), clock::now()),
             Some(as_of) => {
-                let number = past::revision_of(&events, as_of).await?;
-                let Some(revision) = events.revision(number).await.map_err(unread)? else {
-                    return Err(past::too_old(app, &events).await?);
-                };
-                while undo.next().await.map_err(unread)?.is_some_and(|next| next.number > number) {
+                let revision = past::revision_of(app, &events, as_of).await?;
+                while undo.next().await.map_err(unread)?.is_some_and(|next| next.number > revision.number) {
                     undo.undo(&mut state).await.map_err(unread)?;
                 }
                 let time = if let AsOf::Time(time) = as_of { time } else { revision.at };

@@ -1,0 +1,93 @@
+//! Measures how long after a commit another server has it: `cargo bench --bench lag`.
+//!
+//! Two servers share one PostgreSQL, whose commits reach the disk. One writes, alone or at a rate. The lag is the time from
+//! its answer to the moment at which the other server has published the revision. It is negative if the other is first.
+
+#![allow(clippy::expect_used)]
+
+#[path = "../tests/support/database.rs"]
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rolecall::domain::commands::command::BlockUser;
+use rolecall::domain::{Call, Command, ProjectKey, UserId};
+use rolecall::server::{Config, Running};
+use support::cluster::Cluster;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const MEASURED: Duration = Duration::from_secs(10);
+const RATES: [u32; 4] = [10, 100, 500, 1_000];
+
+fn main() {
+    support::block_on(async {
+        let Some(cluster) = Cluster::start(&["fsync = on"]) else { return };
+        let listen = || vec!["127.0.0.1:0".parse().expect("an address")];
+        let start = async || Running::start(Config::new(cluster.url(), listen())).await.expect("a server");
+        let (writer, reader) = (start().await, start().await);
+        println!("{:>8} {:>8} {:>9} {:>9} {:>9}   milliseconds", "writes/s", "reached", "p50", "p99", "max");
+        for rate in RATES {
+            let mut lags = measure(&writer, &reader, rate).await;
+            lags.sort_unstable();
+            let at = |part: usize| lags[(lags.len() - 1) * part / 1_000] as f64 / 1_000.0;
+            let reached = lags.len() as f64 / MEASURED.as_secs_f64();
+            println!("{rate:>8} {reached:>8.0} {:>9.2} {:>9.2} {:>9.2}", at(500), at(990), at(1_000));
+        }
+        writer.stop().await;
+        reader.stop().await;
+    });
+}
+
+/// Returns the lag of each write in microseconds.
+async fn measure(writer: &Running, reader: &Running, rate: u32) -> Vec<i64> {
+    let over = Arc::new(AtomicBool::new(false));
+    let began = Instant::now();
+    let micros = move || began.elapsed().as_micros() as i64;
+    let watching = std::thread::spawn({
+        let (engine, over) = (reader.app.engine.clone(), over.clone());
+        move || {
+            // The revisions that were published, and when they were seen.
+            let mut seen: Vec<(u64, i64)> = Vec::new();
+            while !over.load(Relaxed) {
+                let number = engine.load().state.revision().number;
+                if seen.last().is_none_or(|(last, _)| *last < number) {
+                    seen.push((number, micros()));
+                }
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            seen
+        }
+    });
+    let answered = Arc::new(Mutex::new(Vec::new()));
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
+    let mut writes = tokio::task::JoinSet::new();
+    for number in 0.. {
+        ticks.tick().await;
+        if began.elapsed() > MEASURED {
+            break;
+        }
+        let (writer, answered) = (writer.app.writer.clone(), answered.clone());
+        writes.spawn(async move {
+            let (project, user_id) = (ProjectKey::default_project(), UserId::stored(format!("{rate}-{number}")));
+            let command = Command::BlockUser(BlockUser { project, user_id });
+            let written = writer.submit(command, Call::plain("bench", "")).await.expect("a write");
+            answered.lock().expect("nobody panics").push((written.revision.number, micros()));
+        });
+    }
+    while writes.join_next().await.is_some() {}
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    over.store(true, Relaxed);
+    let seen = watching.join().expect("it does not panic");
+    let answered = answered.lock().expect("nobody panics");
+    answered
+        .iter()
+        .filter_map(|(revision, at)| {
+            let place = seen.partition_point(|(number, _)| number < revision);
+            seen.get(place).map(|(_, published)| published - at)
+        })
+        .collect()
+}
