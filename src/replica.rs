@@ -20,7 +20,7 @@ const COMMITS_MAX: u32 = 1_000;
 /// Follows the store until dropped. Returns a reason if it reads a change that this version does not know.
 pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
     let mut clock_warned = false;
-    let mut notice = Box::pin(store.notices().next());
+    let mut notice = Box::pin(store.notices(engine.store_id()).next());
     loop {
         let behind = clock::behind(engine.load().state.revision().at);
         if let Some(behind) = behind.filter(|_| !clock_warned) {

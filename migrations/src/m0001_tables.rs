@@ -59,6 +59,10 @@ impl MigrationTrait for Migration {
             let mut of_some = index(columns).name(name).table("changes").to_owned();
             manager.create_index(of_some.and_where(Expr::col(column).is_not_null()).to_owned()).await?;
         }
+        // Checks of one user depend on them all (A3), and most changes name a user.
+        let columns = &["project", "revision", "seq"];
+        let mut others = index(columns).name("changes_without_user").table("changes").to_owned();
+        manager.create_index(others.and_where(Expr::col("user_id").is_null()).to_owned()).await?;
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use crate::grpc::generated::audit_service_client::AuditServiceClient;
 use crate::grpc::generated::check_service_client::CheckServiceClient;
 use crate::wire::{
     self, Decision, ExplainChangeRequest, ExplainChangeResponse, ExplainResponse, ExplainedRole, MemberRoleState,
+    consistency,
 };
 
 const USAGE: &str = "\
@@ -77,7 +78,8 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
     let question = args.asked.question()?;
     let client = Client::connect(args.client).await?;
     let (org_id, user_id) = (args.asked.org_id, args.asked.user_id);
-    let (as_of_revision, as_of_time) = AsOf::fields(args.asked.as_of.as_ref());
+    let as_of = AsOf::fields(args.asked.as_of.as_ref());
+    let (as_of_revision, as_of_time) = as_of.clone();
     let request = wire::ExplainRequest {
         project: client.project(),
         org_id: org_id.clone(),
@@ -91,18 +93,17 @@ pub async fn run(args: Args) -> Result<(), Trouble> {
     let change = match args.change {
         false => None,
         true => {
-            let mut request = ExplainChangeRequest {
+            let (as_of_revision, as_of_time) = as_of;
+            let requirement = Some(consistency::Requirement::AtLeast(answer.revision.clone()));
+            let request = ExplainChangeRequest {
                 project: client.project(),
                 org_id: org_id.clone(),
                 user_id: user_id.clone(),
                 question: Some(question.clone().into()),
+                as_of_revision,
                 as_of_time,
-                ..Default::default()
+                consistency: Some(wire::Consistency { requirement }),
             };
-            if request.as_of_time.is_none() {
-                // Up to the revision of the explanation.
-                request.as_of_revision = answer.revision.clone();
-            }
             Some(client.ask(AuditServiceClient::new(client.channel()).explain_change(request)).await?)
         }
     };

@@ -5,7 +5,7 @@ pub mod sqlite;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use url::Url;
@@ -123,6 +123,11 @@ impl Store {
                 Err(StoreError::NoAnswer(max).into())
             }
         }
+    }
+
+    /// Returns true if connections of this age are closed before their next use.
+    pub(super) fn connects_again(&self, since: Instant) -> bool {
+        matches!(&self.0.address, Address::Postgres(server) if server.is_older(since))
     }
 
     /// Closes the open connections before their next use: they may lead to the wrong server.

@@ -21,7 +21,7 @@ pub struct Head {
     pub revision: Revision,
     /// The oldest commit that is kept. Its changes and those before it are deleted, or will be. 0 if all are kept.
     pub floor: i64,
-    store_id: i64,
+    pub store_id: i64,
 }
 
 impl Store {

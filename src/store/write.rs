@@ -17,7 +17,7 @@ use sea_orm::{
 
 use super::connect::{LONG_MAX, SHORT_MAX};
 use super::head::{Head, committed};
-use super::ids::{revision, unreadable};
+use super::ids::{revision, u32_of, unreadable};
 use super::read::changes::commits_since;
 use super::read::snapshot::joined;
 use super::{Database, ErrorClass, SinceError, Store, StoreError};
@@ -35,8 +35,8 @@ pub struct WriteTx {
     head: Revision,
     floor: i64,
     database: Database,
-    /// The commit sends a notice to other servers.
-    announces: bool,
+    /// The id of the store if the commit sends a notice to other servers.
+    announces: Option<u32>,
 }
 
 /// A group that is stored but not committed yet.
@@ -196,9 +196,9 @@ async fn begin(store: &Store, connection: &DatabaseConnection) -> Result<WriteTx
     };
     let begun = async { Ok(connection.begin_with_options(options).await?) };
     let tx = store.answered::<_, StoreError>(SHORT_MAX, begun).await?;
-    let Head { revision: head, floor, .. } = store.answered(LONG_MAX, store.read_head(&tx, locking)).await?;
+    let Head { revision: head, floor, store_id } = store.answered(LONG_MAX, store.read_head(&tx, locking)).await?;
     store.check_file()?;
-    Ok(WriteTx { tx, head, floor, database, announces: store.announces() })
+    Ok(WriteTx { tx, head, floor, database, announces: u32_of(store_id).ok().filter(|_| store.announces()) })
 }
 
 fn known_request(row: request::Model) -> Result<(RequestKey, KnownRequest), StoreError> {

@@ -37,12 +37,13 @@ fn a_commit_is_announced_to_every_server_and_a_lost_connection_is_told() {
         desk.write(vec![create_project("p", RoleStructure::SingleRole)]).await;
         let Some(other) = other else {
             assert_eq!(desk.store.database(), Database::Sqlite);
-            assert!(tokio::time::timeout(SHORT, desk.store.notices().next()).await.is_err());
+            assert!(tokio::time::timeout(SHORT, desk.store.notices(7).next()).await.is_err());
             return;
         };
+        let id = desk.store.store_id().await.unwrap();
         // There may have been commits before the database listened.
-        let (own, first) = next(desk.store.notices()).await;
-        let (notices, also_first) = next(other.notices()).await;
+        let (own, first) = next(desk.store.notices(id)).await;
+        let (notices, also_first) = next(other.notices(id)).await;
         assert_eq!([first, also_first], [u64::MAX; 2]);
 
         desk.write(vec![block("ann"), block("bob")]).await;
@@ -59,6 +60,8 @@ fn a_commit_is_announced_to_every_server_and_a_lost_connection_is_told() {
         desk.write(vec![unblock]).await;
         let (notices, announced) = next(notices).await;
         assert_eq!(announced, u64::MAX, "notices may have been missed");
+        // As from another store of the database.
+        admin.execute_unprepared(&format!("NOTIFY rolecall_commits, '{} 99'", id ^ 1)).await.unwrap();
         desk.write(vec![block("ann")]).await;
         assert_eq!(next(notices).await.1, desk.revision().number);
     });

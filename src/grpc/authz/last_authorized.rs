@@ -10,7 +10,7 @@ use crate::domain::{State, UserId};
 use crate::grpc::caller::Access;
 
 /// Remembers one allowed call, so that equal ones are not decided again: the same method, project and caller in a State of the
-/// same revision. Only calls are remembered on which nothing else decides. Denied calls are not: each is recorded.
+/// same revision. Remembers only calls that depend on nothing else. Denied calls are decided and recorded each time.
 #[derive(Debug, Default)]
 pub struct LastAuthorized(Mutex<Option<Allowed>>);
 
@@ -43,6 +43,7 @@ impl LastAuthorized {
         let scope = access.caller.key().map(|(_, key)| key.scope).unwrap_or_default();
         let by_request = asks_more(request)
             || !R::RULE.requires_in_test.is_empty()
+            || !R::RULE.suffices_in_test.is_empty()
             || scope.org.is_some()
             || scope.acting_user_required;
         if by_request || roles_expire(state, operator) {

@@ -4,6 +4,7 @@ use tonic::Status;
 
 use crate::clock;
 use crate::domain::model::id::ProjectId;
+use crate::domain::model::refusal::Noun;
 use crate::domain::{ProjectKey, Revision, State, Time, UserId};
 use crate::engine::{Behind, Token};
 use crate::grpc::app::App;
@@ -20,7 +21,8 @@ pub enum AsOf {
     Time(Time),
 }
 
-/// A State and the time at which a check is decided. As of the past, only checks of the request's user are right.
+/// A State and the time at which a check is decided. A State of the past is complete only for checks of the request's user in its
+/// project.
 pub struct Moment {
     pub state: State,
     /// The token of the revision.
@@ -43,15 +45,15 @@ pub async fn moment(app: &App, request: &CheckRequest, deadline: Option<Deadline
         return Ok(Moment { state, token, time: clock::now() });
     };
     let key = convert::project(&request.project)?;
-    let projects = projects(&published.state, &key);
-    let _turn = app.list_turns.next(projects.first().copied()).await?;
+    let project = project(&published.state, &key).ok_or_else(|| status::not_found(Noun::Project, key.as_str()))?;
+    let _turn = app.list_turns.next(Some(project)).await?;
     let unread = |error: StoreError| status::unread(&error);
     let events = app.store.events(published.state.revision()).await.map_err(unread)?;
     let revision = revision_of(app, &events, as_of).await?;
     let mut state = State::clone(&published.state);
-    let mut undo = events.undo(projects, UserId::stored(&*request.user_id), revision.number);
+    let mut undo = events.undo(project, UserId::stored(&*request.user_id), revision.number);
     while undo.next().await.map_err(unread)?.is_some() {
-        undo.undo(&mut state).await.map_err(unread)?;
+        undo.undo(&mut state, |_| {}).await.map_err(unread)?;
     }
     events.end().await;
     let time = match as_of {
@@ -108,7 +110,9 @@ pub async fn revision_of(app: &App, events: &Events, as_of: AsOf) -> Result<Revi
     }
 }
 
-/// Returns all projects that have this key or had it.
-pub fn projects(state: &State, key: &ProjectKey) -> Vec<ProjectId> {
-    state.all_projects().filter(|project| project.record.key == *key).map(|project| project.id).collect()
+/// Returns the project with this key, or else the one that was deleted last. The past of a project begins with its creation: an
+/// earlier one with the same key is another (S5), which the caller's key may not reach.
+pub fn project(state: &State, key: &ProjectKey) -> Option<ProjectId> {
+    let deleted = || state.all_projects().filter(|project| project.record.key == *key).last();
+    state.project(key).or_else(deleted).map(|project| project.id)
 }

@@ -238,6 +238,11 @@ impl Postgres {
         self.oldest.send_replace(Instant::now());
     }
 
+    /// Returns true if a connection from that time is closed before its next use.
+    pub fn is_older(&self, since: Instant) -> bool {
+        since < *self.oldest.borrow()
+    }
+
     /// Returns why a pool has no free connection. The pool itself reports only that it waited too long.
     pub async fn cause(&self) -> String {
         let mut last = self.cause.lock().await;

@@ -27,7 +27,7 @@ pub async fn persist(
     head: Revision,
     commits: &[Commit],
     now: Time,
-    announces: bool,
+    announces: Option<u32>,
 ) -> Result<(), StoreError> {
     let Some(last) = commits.last() else { return Ok(()) };
     for (at, commit) in commits.iter().enumerate() {

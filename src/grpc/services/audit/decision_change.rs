@@ -6,9 +6,11 @@ use tonic::Status;
 
 use super::{AuditApi, audience};
 use crate::clock;
+use crate::domain::model::id::OrgNo;
 use crate::domain::model::refusal::Noun;
+use crate::domain::rules::event::is_shown;
 use crate::domain::rules::past::Answer;
-use crate::domain::{Ask, State, Time, UserId};
+use crate::domain::{Ask, Change, State, Time, UserId};
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::services::check;
 use crate::grpc::services::past::{self, AsOf};
@@ -16,9 +18,13 @@ use crate::grpc::{convert, status};
 use crate::store::{StoreError, Undo};
 use crate::wire::{CheckRequest, Decision, ExplainChangeResponse, timestamp};
 
+/// Changes of a commit that are shown.
+const SHOWN_MAX: usize = 100;
+
 /// What changed a decision, and the answer before.
 enum Found {
-    Commit(u64, Answer),
+    /// With the changes of the user, of the org and of the project.
+    Commit(u64, Vec<Change>, Answer),
     Expiry(Time, Answer),
 }
 
@@ -34,19 +40,20 @@ impl AuditApi {
         let key = convert::project(&request.project)?;
         let as_of = past::as_of(app, request, deadline).await?;
         let published = app.at(request.consistency.as_ref(), deadline).await?;
-        let projects = past::projects(&published.state, &key);
-        let _turn = app.list_turns.next(projects.first().copied()).await?;
+        let project =
+            past::project(&published.state, &key).ok_or_else(|| status::not_found(Noun::Project, key.as_str()))?;
+        let _turn = app.list_turns.next(Some(project)).await?;
         let unread = |error: StoreError| status::unread(&error);
         let events = app.store.events(published.state.revision()).await.map_err(unread)?;
         let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
-        let mut undo = events.undo(projects, UserId::stored(&*request.user_id), events.oldest());
+        let mut undo = events.undo(project, UserId::stored(&*request.user_id), events.oldest());
         let mut state = State::clone(&published.state);
         let (token, time) = match as_of {
             None => (published.token.to_string(), clock::now()),
             Some(as_of) => {
                 let revision = past::revision_of(app, &events, as_of).await?;
                 while undo.next().await.map_err(unread)?.is_some_and(|next| next.number > revision.number) {
-                    undo.undo(&mut state).await.map_err(unread)?;
+                    undo.undo(&mut state, |_| {}).await.map_err(unread)?;
                 }
                 let time = if let AsOf::Time(time) = as_of { time } else { revision.at };
                 (app.token(revision), time)
@@ -67,10 +74,13 @@ impl AuditApi {
                 answer.expire_time = Some(timestamp(expiry));
                 answer.decision_before = before(earlier);
             }
-            Some(Found::Commit(revision, earlier)) => {
+            Some(Found::Commit(revision, changes, earlier)) => {
                 let state = &published.state;
-                answer.event = self.show_commit(audience(state), &events, state, revision).await.map_err(unread)?;
+                let event = self.show_commit(audience(state), &events, state, revision, &changes).await;
+                answer.event = event.map_err(unread)?;
                 answer.decision_before = before(earlier);
+                let earlier = events.revision(revision.saturating_sub(1)).await.map_err(unread)?;
+                answer.revision_before = earlier.map(|earlier| app.token(earlier)).unwrap_or_default();
             }
         }
         events.end().await;
@@ -92,12 +102,27 @@ async fn find(
             return Ok(Some(Found::Expiry(expiry, before)));
         }
         let after = state.answer(project, ask, commit.at);
-        undo.undo(&mut state).await?;
+        let (mut changes, org) = (Vec::new(), org_of(&state, project, ask));
+        undo.undo(&mut state, |change| {
+            // Of a deleted org only the State before has the number.
+            let concerns = change.org().is_none_or(|of| org.is_none_or(|org| org == of));
+            if concerns && is_shown(change) && changes.len() < SHOWN_MAX {
+                changes.push(change.clone());
+            }
+        })
+        .await?;
         let before = state.answer(project, ask, commit.at);
         if before != after {
-            return Ok(Some(Found::Commit(commit.number, before)));
+            let org = org.or_else(|| org_of(&state, project, ask));
+            changes.retain(|change| change.org().is_none_or(|of| Some(of) == org));
+            changes.reverse();
+            return Ok(Some(Found::Commit(commit.number, changes, before)));
         }
         until = commit.at;
     }
     Ok(state.last_expiry(project, ask, within.start, until).map(|(expiry, before)| Found::Expiry(expiry, before)))
+}
+
+fn org_of(state: &State, project: &str, ask: &Ask<'_>) -> Option<OrgNo> {
+    Some(state.project_keyed(project)?.org(ask.org_id)?.no)
 }

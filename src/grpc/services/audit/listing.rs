@@ -133,13 +133,14 @@ impl AuditApi {
         }
     }
 
-    /// Shows the event of one commit.
+    /// Shows the event of one commit with some of its changes.
     pub(super) async fn show_commit(
         &self,
         audience: Audience,
         events: &Events,
         state: &State,
         revision: u64,
+        changes: &[Change],
     ) -> Result<Option<wire::Event>, StoreError> {
         let scan = EventScan {
             project: None,
@@ -152,7 +153,14 @@ impl AuditApi {
             before: EventPlace { revision: revision + 1, denial: 0 },
         };
         let (rows, _) = events.next(&scan, 1).await?;
-        Ok(self.show_rows(audience, events, &scan, &rows, &mut Names::new(state)).await?.pop())
+        let Some(EventRow::Commit(row)) = rows.first() else { return Ok(None) };
+        let mut names = Names::new(state);
+        loop {
+            let shown = commit(row, changes, &names, audience);
+            if !names.look_up(events).await? {
+                return Ok(Some(wire::Event { revision: self.0.token(row.revision), ..shown }));
+            }
+        }
     }
 }
 

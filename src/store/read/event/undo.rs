@@ -11,14 +11,13 @@ use crate::store::ids::{number, revision, revision_number};
 use crate::store::sql::Sql;
 use crate::wire::change::{UNCHECKED, decode};
 
-/// Changes that are read at once.
-const CHANGES_MAX: i64 = 1_000;
+/// Changes that are read at once. One may have 50,000 permissions.
+const CHANGES_MAX: i64 = 200;
 
-/// Takes a State back, commit by commit. Only checks of the user in the projects stay right.
+/// Takes a State back, commit by commit. It stays complete for checks of one user in one project.
 pub struct Undo<'a> {
     events: &'a Events,
-    /// All projects that have had the key.
-    projects: Vec<ProjectId>,
+    project: ProjectId,
     user: UserId,
     /// Changes up to this revision are not read.
     until: u64,
@@ -45,9 +44,9 @@ impl Events {
     }
 
     /// Begins at the newest change before or at the State's revision.
-    pub fn undo(&self, projects: Vec<ProjectId>, user: UserId, until: u64) -> Undo<'_> {
-        let before = Some((revision_number(self.past.at.number) + 1, 0)).filter(|_| !projects.is_empty());
-        Undo { events: self, projects, user, until, before, read: VecDeque::new() }
+    pub fn undo(&self, project: ProjectId, user: UserId, until: u64) -> Undo<'_> {
+        let before = Some((revision_number(self.past.at.number) + 1, 0));
+        Undo { events: self, project, user, until, before, read: VecDeque::new() }
     }
 }
 
@@ -60,11 +59,12 @@ impl Undo<'_> {
         Ok(self.read.front().map(|(revision, _)| *revision))
     }
 
-    /// Undoes the next commit.
-    pub async fn undo(&mut self, state: &mut State) -> Result<(), StoreError> {
+    /// Undoes the next commit. Passes its changes to `undone`, the last one first.
+    pub async fn undo(&mut self, state: &mut State, mut undone: impl FnMut(&Change)) -> Result<(), StoreError> {
         let Some(commit) = self.next().await? else { return Ok(()) };
         while self.next().await? == Some(commit) {
             if let Some((_, change)) = self.read.pop_front() {
+                undone(&change);
                 state.apply(&change.undone());
             }
         }
@@ -75,14 +75,23 @@ impl Undo<'_> {
         let Some((before, seq)) = self.before.take() else { return Ok(()) };
         let mut sql = Sql::default();
         let (before, seq, until) = (sql.bind(before), sql.bind(seq), sql.bind(revision_number(self.until)));
-        let (user, projects) = (sql.bind(self.user.as_str()), sql.list(self.projects.iter().map(|&it| number(it))));
-        // `+ 0` keeps the planner from the indexes by project: this walks through the primary key.
+        let (project, user) = (sql.bind(number(self.project)), sql.bind(self.user.as_str()));
+        let unchecked = UNCHECKED.map(|noun| noun.to_string()).join(", ");
+        // Each part has an index.
+        let part = |user: &str| {
+            format!(
+                "SELECT * FROM (SELECT revision, seq, payload FROM changes
+                     WHERE project = {project} AND user_id {user} AND revision > {until} AND revision <= {before}
+                         AND (revision, seq) < ({before}, {seq}) AND noun NOT IN ({unchecked})
+                     ORDER BY revision DESC, seq DESC LIMIT {CHANGES_MAX}) part"
+            )
+        };
         sql.push(&format!(
-            r#"SELECT h.revision, h.seq, c.tag, c."at", h.payload FROM changes h JOIN commits c ON c.revision = h.revision
-               WHERE h.revision > {until} AND (h.revision, h.seq) < ({before}, {seq}) AND h.project + 0 IN ({projects})
-                   AND (h.user_id IS NULL OR h.user_id = {user}) AND h.noun NOT IN ({})
+            r#"SELECT h.revision, h.seq, c.tag, c."at", h.payload
+               FROM ({} UNION ALL {}) h JOIN commits c ON c.revision = h.revision
                ORDER BY h.revision DESC, h.seq DESC LIMIT {CHANGES_MAX}"#,
-            UNCHECKED.map(|noun| noun.to_string()).join(", ")
+            part(&format!("= {user}")),
+            part("IS NULL")
         ));
         let rows = self.events.rows_of(sql).await?;
         for row in &rows {

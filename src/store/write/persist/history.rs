@@ -50,12 +50,12 @@ pub async fn forget(batch: &mut Batch<'_>, head: Revision, last: Revision, now: 
     Ok(())
 }
 
-/// Moves the head, which the transaction has locked. `announces` sends a notice to other servers.
-pub async fn advance(batch: &mut Batch<'_>, last: Revision, announces: bool) -> Result<(), StoreError> {
+/// Moves the head, which the transaction has locked. `announces` is the id of the store if other servers get a notice.
+pub async fn advance(batch: &mut Batch<'_>, last: Revision, announces: Option<u32>) -> Result<(), StoreError> {
     let update = |batch: &mut Batch<'_>| {
         let (revision, tag) = (batch.bind(revision_number(last.number)), batch.bind(i64::from(last.tag)));
         let (at, id) = (batch.bind(last.at.0), batch.bind(HEAD));
-        let announcing = if announces { notices::announcing(last.number) } else { String::new() };
+        let announcing = announces.map(|store_id| notices::announcing(store_id, last.number)).unwrap_or_default();
         Ok(format!(r#"UPDATE head SET revision = {revision}, tag = {tag}, "at" = {at} WHERE id = {id}{announcing}"#))
     };
     Ok(batch.add("head", 4, update).await?)
