@@ -36,6 +36,8 @@ pub const ROLES: usize = 12;
 const ATTACKERS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// How long a test waits for what must happen. A slow machine may need minutes.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a round of an attack may take. 20 writes to a busy server that is not optimized take a minute.
+const ROUND: Duration = Duration::from_secs(120);
 
 /// Returns how long an attack lasts. CI needs only a few seconds.
 pub fn attack_time(seconds: u64) -> Duration {
@@ -179,7 +181,7 @@ impl Attack {
     pub async fn repeat(self, name: &'static str, round: impl AsyncFn(Client) -> Option<()>) {
         while !self.is_over() {
             let done = match self.client().await {
-                Some(client) => tokio::time::timeout(Duration::from_secs(20), round(client)).await,
+                Some(client) => tokio::time::timeout(ROUND, round(client)).await,
                 None => Ok(None),
             };
             if matches!(done, Ok(Some(()))) {
