@@ -123,6 +123,14 @@ fn a3_a_check_as_of_the_past_answers_as_it_did_then_and_every_change_of_a_decisi
                 let expected = answers[before].clone().unwrap_or_default();
                 assert_eq!(change.decision_before(), expected, "{question:?}: {event:?}");
             }
+            if !change.revision_before.is_empty() {
+                let before = wire::CheckRequest { as_of_revision: change.revision_before.clone(), ..question.clone() };
+                assert_eq!(
+                    said(server.check(before).await).unwrap_or_default(),
+                    change.decision_before(),
+                    "{question:?}"
+                );
+            }
             // The change is one between the revision before and its own.
             let then = wire::CheckRequest { as_of_revision: event.revision.clone(), ..question.clone() };
             assert_eq!(said(server.check(then).await), Ok(*now), "{question:?}");
@@ -147,7 +155,9 @@ fn a3_the_expiry_of_a_role_changes_a_decision_too() {
             question: Some(wire::check_request::Question::Role("Admin".into())),
             ..asking("acme", "tim", "")
         };
-        let change = server.explain_change(changing(&question)).await.unwrap();
+        // However slow this machine is: as of the revision at which the role was given.
+        let earlier = wire::CheckRequest { as_of_revision: added, ..question.clone() };
+        let change = server.explain_change(changing(&earlier)).await.unwrap();
         assert_eq!((change.decision(), change.decision_before()), (Decision::Allowed, Decision::NotAMember));
         assert_eq!(change.event.unwrap().kind, "AddMember");
         wait_until(&expiry).await;
@@ -155,9 +165,14 @@ fn a3_the_expiry_of_a_role_changes_a_decision_too() {
         assert_eq!((change.decision(), change.decision_before()), (Decision::RoleExpired, Decision::Allowed));
         assert_eq!((change.expire_time, change.event), (Some(expiry), None));
         // On to the change before.
-        let earlier = wire::CheckRequest { as_of_revision: added, ..question.clone() };
+        let until = change.expire_time.map(|mut time| {
+            time.nanos -= 1_000;
+            time
+        });
+        let before =
+            server.explain_change(wire::ExplainChangeRequest { as_of_time: until, ..changing(&question) }).await;
+        assert_eq!(before.unwrap().event.unwrap().kind, "AddMember");
         assert!(server.check(earlier.clone()).await.unwrap().allowed, "roles are judged by the clock of the revision");
-        assert_eq!(server.explain_change(changing(&earlier)).await.unwrap().event.unwrap().kind, "AddMember");
         let never = server.explain_change(changing(&asking("acme", "nobody", "invoices.view"))).await.unwrap();
         assert_eq!(
             (never.decision(), never.event.map(|event| event.kind)),
@@ -246,5 +261,106 @@ fn a3_w2_the_past_needs_the_permission_to_view_the_audit() {
         let refused =
             checker.call::<wire::ExplainChangeResponse>("AuditService/ExplainChange", &asked).await.unwrap_err();
         assert_eq!(refused.detail("permission"), "audit.view");
+    });
+}
+
+#[test]
+fn a3_an_event_shows_the_changes_of_the_question_also_of_a_large_commit() {
+    on_both(async |server| {
+        shop(server).await;
+        // More changes than are read at once.
+        let names = |number: usize| format!("reports.{number:03}");
+        let permissions = (0..450).map(|number| wire::PermissionSpec { name: names(number), ..Default::default() });
+        let create = wire::BatchCreatePermissionsRequest { permissions: permissions.collect(), ..Default::default() };
+        server.batch_create_permissions(create).await.unwrap();
+        let question = asking("acme", "ann", &names(200));
+        let change = server.explain_change(changing(&question)).await.unwrap();
+        assert_eq!(change.decision_before(), Decision::UnknownPermission);
+        let event = change.event.unwrap();
+        assert_eq!((&*event.kind, event.changes_total), ("BatchCreatePermissions", 450));
+
+        let add =
+            |number: usize| crate::fixture::row("acme", &format!("user-{number}"), crate::fixture::add(&["Member"]));
+        let rows =
+            (0..300).map(add).chain([crate::fixture::row("globex", "user-250", crate::fixture::add(&["Member"]))]);
+        let write = wire::BatchWriteMembersRequest { rows: rows.collect(), ..Default::default() };
+        server.batch_write_members(write).await.unwrap();
+        let change = server.explain_change(changing(&asking("acme", "user-250", "invoices.view"))).await.unwrap();
+        assert_eq!(change.decision_before(), Decision::NotAMember);
+        let event = change.event.unwrap();
+        assert_eq!(event.changes_total, 301);
+        let about: Vec<_> = event.changes.iter().map(|it| (&*it.org_id, &*it.user_id)).collect();
+        assert_eq!(about, [("acme", "user-250")], "only the changes of the question are shown");
+    });
+}
+
+#[test]
+fn a3_s5_the_past_of_a_project_begins_with_its_creation() {
+    on_both(async |server| {
+        shop(server).await;
+        let create = wire::CreateProjectRequest {
+            key: "shop".into(),
+            environment: wire::Environment::Live.into(),
+            reuse_deleted_key: true,
+            ..Default::default()
+        };
+        let question = |token: &str| wire::CheckRequest {
+            project: "shop".into(),
+            as_of_revision: token.into(),
+            ..asking("acme", "olga", "rolecall::can_invite")
+        };
+        server.create_project(create.clone()).await.unwrap();
+        let org = wire::CreateOrgRequest {
+            project: "shop".into(),
+            org_id: "acme".into(),
+            creator_user_id: "olga".into(),
+            ..Default::default()
+        };
+        let owned = server.create_org(org).await.unwrap().revision;
+        assert_eq!(said(server.check(question(&owned)).await), Ok(Decision::Allowed));
+        let delete = wire::DeleteProjectRequest {
+            project: "shop".into(),
+            confirm: "shop".into(),
+            force: true,
+            ..Default::default()
+        };
+        server.delete_project(delete).await.unwrap();
+        // The project that was deleted last can still be asked about.
+        assert_eq!(said(server.check(question(&owned)).await), Ok(Decision::Allowed));
+        server.create_project(create).await.unwrap();
+        assert_eq!(said(server.check(question(&owned)).await), Err("PROJECT_NOT_FOUND".into()));
+        let change = server.explain_change(changing(&question(""))).await.unwrap();
+        assert_eq!((change.decision(), change.decision_before), (Decision::OrgNotFound, 0));
+        assert_eq!(change.event.unwrap().kind, "CreateProject");
+    });
+}
+
+#[test]
+fn a3_w6_keys_for_one_org_or_for_checks_only_do_not_ask_about_the_past() {
+    operators::on_both(async |server| {
+        shop(server).await;
+        let root = Caller::operator(server, "root", "Owner").await;
+        for (org_id, checks_only) in [("acme", false), ("", true)] {
+            let scope = wire::ApiKeyScope {
+                project: if org_id.is_empty() { String::new() } else { "default".into() },
+                org_id: org_id.into(),
+                checks_only,
+                ..Default::default()
+            };
+            let create = wire::CreateApiKeyRequest {
+                display_name: "scoped".into(),
+                environment: wire::Environment::Live.into(),
+                scope: Some(scope),
+                ..Default::default()
+            };
+            let caller = Caller::new(server, &root.create_key(create).await.unwrap().token).await;
+            let question = asking("acme", "ann", "invoices.view");
+            caller.check(question.clone()).await.unwrap();
+            let past = wire::CheckRequest { as_of_time: Some(timestamp(rolecall::clock::now())), ..question.clone() };
+            assert_eq!(caller.check(past).await.unwrap_err().reason(), "API_KEY_SCOPE");
+            let change = changing(&question);
+            let refused = caller.call::<wire::ExplainChangeResponse>("AuditService/ExplainChange", &change).await;
+            assert_eq!(refused.unwrap_err().reason(), "API_KEY_SCOPE");
+        }
     });
 }
