@@ -35,9 +35,9 @@ struct Snapshot {
 impl Snapshot {
     fn of(world: &World, times: Vec<Time>) -> Self {
         let all = || USERS.into_iter().flat_map(|user| times.iter().map(move |&time| (user, time)));
-        let workspace = world.workspace();
+        let (workspace, permissions) = (world.workspace(), world.permissions());
         Self {
-            holds: all().map(|(user, time)| ((user, time), world.holds(user, time))).collect(),
+            holds: all().map(|(user, time)| ((user, time), world.holds(&permissions, user, time))).collect(),
             roles: all().map(|(user, time)| ((user, time), world.role_of(user, time))).collect(),
             order: workspace.role_order.iter().map(|&role| workspace.role_name(role).to_string()).collect(),
             owner_role: workspace.role_name(workspace.record.default_owner_role).to_string(),

@@ -693,7 +693,8 @@ async fn nothing_is_found(server: &Server) {
             };
             // A check denies a missing object (K2). Creating needs no existing one, and neither does a user (U1). A message
             // has no name.
-            let answers = ["Check", "BatchCheck", "Explain"].contains(&method.rsplit('/').next().unwrap());
+            let answers =
+                ["Check", "BatchCheck", "Explain", "ExplainChange"].contains(&method.rsplit('/').next().unwrap());
             let denies = answers && *field != "project";
             let creates = matches!(form, Form::Message)
                 || method.contains("UserService") && *field == "user_id"

@@ -52,7 +52,7 @@ impl Project {
     }
 
     /// Returns the live roles of an operator. A blocked one has none.
-    fn operator_roles(&self, team: &Org, operator: &UserId, now: Time) -> Vec<RoleId> {
+    pub fn operator_roles(&self, team: &Org, operator: &UserId, now: Time) -> Vec<RoleId> {
         let record = self.membership(team, operator).filter(|_| !self.is_user_blocked(operator));
         let Some(recorded) = record.as_ref().and_then(|record| self.recorded_in(record)) else { return Vec::new() };
         self.live_roles(team, recorded, now).collect()

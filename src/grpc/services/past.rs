@@ -65,24 +65,23 @@ pub async fn moment(app: &App, request: &CheckRequest, deadline: Option<Deadline
 
 /// Reads which past a check asks about. Waits for a revision that this server does not have yet.
 pub async fn as_of(app: &App, request: &CheckRequest, deadline: Option<Deadline>) -> Result<Option<AsOf>, Status> {
-    match (&*request.as_of_revision, &request.as_of_time) {
-        ("", None) => Ok(None),
-        ("", Some(time)) => {
-            let time = convert::time("as_of_time", time)?;
-            if time > clock::now() {
-                return Err(status::invalid("as_of_time", "must not be in the future"));
-            }
-            Ok(Some(AsOf::Time(time)))
-        }
-        (_, Some(_)) => Err(status::invalid("as_of_time", "must not be set together with `as_of_revision`")),
-        (text, None) => {
-            let why = "must be the `revision` of an answer or of an event";
-            let token = Token::decode(text).ok_or_else(|| status::invalid("as_of_revision", why))?;
+    let token = |text: &str| {
+        let why = "must be the `revision` of an answer or of an event";
+        Token::decode(text).ok_or_else(|| status::invalid("as_of_revision", why))
+    };
+    let token = convert::optional(&request.as_of_revision, token)?;
+    let time = request.as_of_time.as_ref().map(|time| convert::time("as_of_time", time)).transpose()?;
+    match (token, time) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(status::invalid("as_of_time", "must not be set together with `as_of_revision`")),
+        (None, Some(time)) if time > clock::now() => Err(status::invalid("as_of_time", "must not be in the future")),
+        (None, Some(time)) => Ok(Some(AsOf::Time(time))),
+        (Some(token), None) => {
             if token.store_id != app.engine.store_id() {
                 return Err(status::behind(Behind::AnotherHistory));
             }
             if token.number > app.engine.load().state.revision().number {
-                let requirement = Some(Requirement::AtLeast(text.into()));
+                let requirement = Some(Requirement::AtLeast(request.as_of_revision.clone()));
                 app.at(Some(&Consistency { requirement }), deadline).await?;
             }
             Ok(Some(AsOf::Revision(token)))

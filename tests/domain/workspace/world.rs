@@ -9,6 +9,7 @@ use rolecall::domain::commands::command::{
 use rolecall::domain::commands::decide::decide;
 use rolecall::domain::commands::draft::Terms;
 use rolecall::domain::model::api_key::ApiKeyId;
+use rolecall::domain::model::id::PermissionId;
 use rolecall::domain::model::project::{Environment, RoleStructure};
 use rolecall::domain::model::template::PROPELAUTH;
 use rolecall::domain::{
@@ -147,19 +148,24 @@ impl World {
         operators
     }
 
-    /// Returns what an operator may do at a time if nothing changes until then, by the names that calls ask about.
-    pub fn holds(&self, user: &str, at: Time) -> BTreeSet<&'static str> {
+    /// Returns the existing permissions, by the names that calls ask about.
+    pub fn permissions(&self) -> Vec<(&'static str, PermissionId)> {
+        let workspace = self.workspace();
+        PERMISSIONS.into_iter().filter_map(|name| Some((name, workspace.permission_named(name)?))).collect()
+    }
+
+    /// Returns which of these permissions an operator has at a time if nothing changes until then.
+    pub fn holds(&self, permissions: &[(&'static str, PermissionId)], user: &str, at: Time) -> BTreeSet<&'static str> {
         let workspace = self.workspace();
         let granted = workspace.operator_permissions(workspace.org("team").unwrap(), &UserId::stored(user), at);
-        let held = |name: &str| workspace.permission_named(name).is_some_and(|id| granted.contains(id));
-        PERMISSIONS.into_iter().filter(|name| held(name)).collect()
+        permissions.iter().filter(|(_, id)| granted.contains(*id)).map(|(name, _)| *name).collect()
     }
 
     /// Returns the live role of an operator at a time.
     pub fn role_of(&self, user: &str, at: Time) -> Option<String> {
         let workspace = self.workspace();
-        let (roles, _) = workspace.operator_access(workspace.org("team").unwrap(), &UserId::stored(user), at);
-        roles.first().map(ToString::to_string)
+        let roles = workspace.operator_roles(workspace.org("team").unwrap(), &UserId::stored(user), at);
+        roles.first().map(|&role| workspace.role_name(role).to_string())
     }
 }
 
