@@ -74,8 +74,8 @@ fn judge(table: &Table, role: &str, rule: &Rule, needs: &[&str], answer: Result<
     let permission = denied.detail("permission");
     assert!(!rule.any_caller && lacks(&permission), "{role} may not call {method}: {permission}");
     // Effects of the request need more.
-    let effects = ["orgs.members", "orgs.role_mapping"];
-    assert!(needs.contains(&&*permission) || effects.contains(&&*permission), "{method} needs {permission}");
+    let effect = rule.effects.iter().any(|effect| effect.requires == permission || permission == "team.manage");
+    assert!(needs.contains(&&*permission) || effect, "{method} needs {permission}");
     false
 }
 

@@ -59,7 +59,6 @@ pub const REASONS: &[(&str, Code)] = &[
     ("VIEWER_NOT_A_MEMBER", Code::PermissionDenied),
     ("VIEWER_MISSING_PERMISSION", Code::PermissionDenied),
     ("REVISION_OF_ANOTHER_HISTORY", Code::FailedPrecondition),
-    ("REVISION_TOO_OLD", Code::FailedPrecondition),
     ("LIMIT_EXCEEDED", Code::ResourceExhausted),
     ("REQUEST_TOO_LARGE", Code::ResourceExhausted),
     ("OVERLOADED", Code::ResourceExhausted),
@@ -102,6 +101,7 @@ pub const REASONS: &[(&str, Code)] = &[
     ("OPERATOR_PERMISSION_MISSING", Code::PermissionDenied),
     ("API_KEY_SCOPE", Code::PermissionDenied),
     ("CALLER_TOO_FAST", Code::ResourceExhausted),
+    ("REVISION_TOO_OLD", Code::FailedPrecondition),
 ];
 
 /// An error with its details.
