@@ -39,11 +39,11 @@ pub enum Command {
     /// Adds an operator, or gives an operator another role.
     Add(Add),
     /// Removes an operator. The operator's keys stop working with the next call.
-    Remove(One),
+    Remove(OneOperator),
     /// Blocks an operator. Roles and keys stay, and do nothing from the next call on.
-    Block(One),
+    Block(OneOperator),
     /// Unblocks an operator. Roles and keys work again with the next call.
-    Unblock(One),
+    Unblock(OneOperator),
     /// Shows which operator role may call which RPC. Asks no server.
     Matrix(matrix::Args),
 }
@@ -83,7 +83,7 @@ pub struct Add {
 
 #[derive(Parser)]
 #[command(after_help = WRITES)]
-pub struct One {
+pub struct OneOperator {
     /// The id of the operator.
     id: String,
 
@@ -181,7 +181,7 @@ fn advised(failed: Failed) -> Failed {
     Failed::Refused(Trouble { what, next })
 }
 
-async fn remove(args: One) -> Result<(), Failed> {
+async fn remove(args: OneOperator) -> Result<(), Failed> {
     let client = Client::connect(args.client).await?;
     let request = RemoveMemberRequest {
         project: WORKSPACE.into(),
@@ -195,7 +195,7 @@ async fn remove(args: One) -> Result<(), Failed> {
     Ok(client.show(&Removed { operator: args.id })?)
 }
 
-async fn block(args: One) -> Result<(), Failed> {
+async fn block(args: OneOperator) -> Result<(), Failed> {
     let client = Client::connect(args.client).await?;
     let (project, user_id) = (WORKSPACE.into(), args.id.clone());
     let request = BlockUserRequest { project, user_id, reason: args.reason, ..Default::default() };
@@ -210,7 +210,7 @@ async fn block(args: One) -> Result<(), Failed> {
     Ok(client.show(&Blocked { operator: args.id, blocked: true })?)
 }
 
-async fn unblock(args: One) -> Result<(), Failed> {
+async fn unblock(args: OneOperator) -> Result<(), Failed> {
     let client = Client::connect(args.client).await?;
     let (project, user_id) = (WORKSPACE.into(), args.id.clone());
     let request = UnblockUserRequest { project, user_id, reason: args.reason, ..Default::default() };

@@ -120,7 +120,7 @@ pub fn record<R: Authorized>(access: &Access, request: &R, status: &Status) {
 fn check<R: Authorized>(access: &Access, request: &R) -> Result<(), Status> {
     let Caller::Operator { id, .. } = &access.caller else { return Ok(()) };
     let published = access.engine.load();
-    if access.peer.last_authorized.is(access, &published.state, request) {
+    if access.peer.last_authorized.allowed(access, &published.state, request) {
         return access.caller.key().map_or(Ok(()), |(_, key)| key.check_active(clock::now()).map_err(authn::inactive));
     }
     let call = Call { state: &published.state, operator: id, rule: R::RULE, request, now: clock::now() };

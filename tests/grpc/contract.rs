@@ -149,6 +149,17 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
     };
     // When ann was added, or later.
     let past = Some(timestamp(rolecall::clock::now()));
+    let explaining_past = |as_of_revision: &str, as_of_time| {
+        let request = wire::ExplainRequest {
+            org_id: "acme".into(),
+            user_id: "ann".into(),
+            question: Some(explain_request::Question::Role("Member".into())),
+            as_of_revision: as_of_revision.into(),
+            as_of_time,
+            ..Default::default()
+        };
+        ("rolecall.v1.CheckService/Explain", request.encode_to_vec())
+    };
     let explaining = |question: explain_request::Question| {
         let request = wire::ExplainRequest {
             org_id: "acme".into(),
@@ -546,28 +557,8 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
             }
             .encode_to_vec(),
         ),
-        (
-            "rolecall.v1.CheckService/Explain",
-            wire::ExplainRequest {
-                org_id: "acme".into(),
-                user_id: "ann".into(),
-                question: Some(explain_request::Question::Role("Member".into())),
-                as_of_revision: token.into(),
-                ..Default::default()
-            }
-            .encode_to_vec(),
-        ),
-        (
-            "rolecall.v1.CheckService/Explain",
-            wire::ExplainRequest {
-                org_id: "acme".into(),
-                user_id: "ann".into(),
-                question: Some(explain_request::Question::Role("Member".into())),
-                as_of_time: past,
-                ..Default::default()
-            }
-            .encode_to_vec(),
-        ),
+        explaining_past(token, None),
+        explaining_past("", past),
         (
             "rolecall.v1.AuditService/ExplainChange",
             wire::ExplainChangeRequest {

@@ -25,7 +25,7 @@ struct Allowed {
 
 impl LastAuthorized {
     /// Returns true if this call was allowed before. A key may have expired since.
-    pub fn is<R: Authorized>(&self, access: &Access, state: &State, request: &R) -> bool {
+    pub fn allowed<R: Authorized>(&self, access: &Access, state: &State, request: &R) -> bool {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().is_some_and(|last| {
             last.revision == state.revision()

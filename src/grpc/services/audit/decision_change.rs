@@ -9,23 +9,22 @@ use crate::clock;
 use crate::domain::model::id::OrgNo;
 use crate::domain::model::refusal::Noun;
 use crate::domain::rules::event::is_shown;
-use crate::domain::rules::past::Answer;
-use crate::domain::{Ask, Change, State, Time, UserId};
+use crate::domain::{Ask, Change, Decision, State, Time, UserId};
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::services::check;
 use crate::grpc::services::past::{self, AsOf};
 use crate::grpc::{convert, status};
 use crate::store::{StoreError, Undo};
-use crate::wire::{CheckRequest, Decision, ExplainChangeResponse, timestamp};
+use crate::wire::{self, CheckRequest, ExplainChangeResponse, timestamp};
 
 /// Changes of a commit that are shown.
 const SHOWN_MAX: usize = 100;
 
-/// What changed a decision, and the answer before.
+/// What changed a decision, and the decision before. `None` if the project did not exist.
 enum Found {
     /// With the changes of the user, of the org and of the project.
-    Commit(u64, Vec<Change>, Answer),
-    Expiry(Time, Answer),
+    Commit(u64, Vec<Change>, Option<Decision>),
+    Expiry(Time, Option<Decision>),
 }
 
 impl AuditApi {
@@ -59,7 +58,7 @@ impl AuditApi {
                 (app.token(revision), time)
             }
         };
-        let Some(decision) = state.answer(key.as_str(), &ask, time) else {
+        let Some(decision) = state.decision(key.as_str(), &ask, time) else {
             return Err(status::not_found(Noun::Project, key.as_str()));
         };
         let kept_since =
@@ -67,7 +66,8 @@ impl AuditApi {
         let found = find(state, undo, key.as_str(), &ask, kept_since..time).await.map_err(unread)?;
         let mut answer =
             ExplainChangeResponse { decision: decision as i32, revision: token, ..ExplainChangeResponse::default() };
-        let before = |before: Answer| before.map_or(Decision::Unspecified as i32, |decision| decision as i32);
+        let before =
+            |before: Option<Decision>| before.map_or(wire::Decision::Unspecified as i32, |before| before as i32);
         match found {
             None => {}
             Some(Found::Expiry(expiry, earlier)) => {
@@ -88,7 +88,7 @@ impl AuditApi {
     }
 }
 
-/// Looks for the last change of the answer within a time. The State is as it was at its end.
+/// Looks for the last change of the decision within a time. The State is as it was at its end.
 async fn find(
     mut state: State,
     mut undo: Undo<'_>,
@@ -101,7 +101,7 @@ async fn find(
         if let Some((expiry, before)) = state.last_expiry(project, ask, commit.at, until) {
             return Ok(Some(Found::Expiry(expiry, before)));
         }
-        let after = state.answer(project, ask, commit.at);
+        let after = state.decision(project, ask, commit.at);
         let (mut changes, org) = (Vec::new(), org_of(&state, project, ask));
         undo.undo(&mut state, |change| {
             // Of a deleted org only the State before has the number.
@@ -111,7 +111,7 @@ async fn find(
             }
         })
         .await?;
-        let before = state.answer(project, ask, commit.at);
+        let before = state.decision(project, ask, commit.at);
         if before != after {
             let org = org.or_else(|| org_of(&state, project, ask));
             changes.retain(|change| change.org().is_none_or(|of| Some(of) == org));
