@@ -114,6 +114,14 @@ impl RandomWrite {
     fn target_of(&self, situation: &Situation<'_>) -> &'static str {
         let is_member = |user: &str| !situation.held(user).is_empty();
         let adds = matches!(self.kind, Kind::Add);
+        // Few temporary roles are suspended, so extend those first.
+        let suspended = |user: &&str| {
+            situation.held(user).iter().any(|(role, expire_time)| expire_time.is_some() && situation.is_disabled(role))
+        };
+        if matches!(self.kind, Kind::Extend) && USERS.iter().any(|user| suspended(user)) {
+            let fit: Vec<&'static str> = USERS.into_iter().filter(suspended).collect();
+            return self.target.get::<&'static str>(&fit);
+        }
         let fit: Vec<&'static str> = USERS.into_iter().filter(|user| is_member(user) != adds).collect();
         let fit = if fit.is_empty() { USERS.to_vec() } else { fit };
         self.target.get::<&'static str>(&fit)
@@ -145,7 +153,10 @@ impl RandomWrite {
                 Write::Set(given)
             }
             Kind::Extend => {
-                let temporary: Vec<_> = held.iter().filter(|(_, expire_time)| expire_time.is_some()).collect();
+                let mut temporary: Vec<_> = held.iter().filter(|(_, expire_time)| expire_time.is_some()).collect();
+                if temporary.iter().any(|(role, _)| situation.is_disabled(role)) {
+                    temporary.retain(|(role, _)| situation.is_disabled(role));
+                }
                 if temporary.is_empty() {
                     return Write::Set(distinct(self.picks.iter().map(picked).collect()));
                 }
@@ -176,6 +187,10 @@ impl RandomWrite {
 }
 
 impl Situation<'_> {
+    fn is_disabled(&self, role: &str) -> bool {
+        self.project.mappings[&self.org.mapping].disabled.contains(role)
+    }
+
     /// Returns the visible roles that a user holds, with their expiries.
     fn held(&self, user: &str) -> Vec<(String, Option<Time>)> {
         let Some(member) = self.org.members.get(user) else { return Vec::new() };
@@ -185,8 +200,7 @@ impl Situation<'_> {
     }
 
     fn picked(&self, pick: &Pick, acting: &str, permission: &str, held: &[(String, Option<Time>)]) -> RoleAssignment {
-        let disabled = &self.project.mappings[&self.org.mapping].disabled;
-        let fits = |role: &str| !disabled.contains(role) || held.iter().any(|(other, _)| other == role);
+        let fits = |role: &str| !self.is_disabled(role) || held.iter().any(|(other, _)| other == role);
         let latest = |role: &str| self.project.latest_given_expiry(self.org, acting, permission, role, self.now);
         let names = self.project.roles.iter().map(|(role, _)| role.as_str());
         let scope: Vec<&str> = names.filter(|role| fits(role) && latest(role).is_some()).collect();
