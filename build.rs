@@ -12,8 +12,8 @@ use prost_types::FileDescriptorSet;
 mod authorization;
 
 const PROTO_ROOT: &str = "proto";
-/// The packages of the API and of storage. `google.api` is only imported.
-const PACKAGES: [&str; 2] = ["proto/rolecall/v1", "proto/rolecall/storage/v1"];
+/// The packages of the API, of replication and of storage. `google.api` is only imported.
+const PACKAGES: [&str; 3] = ["proto/rolecall/v1", "proto/rolecall/replication/v1", "proto/rolecall/storage/v1"];
 
 /// The messages that the command line prints as JSON.
 const PRINTED: [&str; 31] = [
@@ -149,6 +149,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_client(false)
         .extern_path(".rolecall.v1", "crate::wire")
+        .extern_path(".rolecall.replication.v1", "crate::wire::replication")
         // Written by hand, see there. Clients use the generated messages.
         .extern_path(".rolecall.v1.BatchCheckRequest", "crate::wire::batch_check::BatchCheckBody")
         .extern_path(".rolecall.v1.BatchCheckResponse", "crate::wire::batch_check::BatchCheckAnswer")
@@ -158,6 +159,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_server(false)
         .extern_path(".rolecall.v1", "crate::wire")
+        .extern_path(".rolecall.replication.v1", "crate::wire::replication")
         .out_dir(empty(&out_dir.join("clients"))?)
         .compile_fds(descriptors)?;
     Ok(())

@@ -149,10 +149,9 @@ impl Writer<'_> {
         let base = state.revision();
         let work = Work { command, call: Call::plain("bench", ""), tag: self.commits };
         let group = decide_group(state, &[work], &Known::new(), Time(1), &Limits::default());
-        let revisions: Vec<Revision> = group.commits.iter().map(|commit| commit.revision).collect();
         assert!(matches!(group.verdicts[..], [Verdict::Done { .. }]), "the command is accepted");
         // A member may get the role that it has.
-        self.engine.publish(base, group.next, &revisions);
+        self.engine.publish(base, group.next, group.commits);
         self.commits += 1;
     }
 

@@ -8,25 +8,35 @@ use prost_reflect::{
 };
 
 const OPTION: &str = "rolecall.v1.authorization";
-const PACKAGE: &str = "rolecall.v1";
+/// The packages with services, and where their messages are.
+const PACKAGES: [(&str, &str); 2] =
+    [("rolecall.v1", "crate::wire"), ("rolecall.replication.v1", "crate::wire::replication")];
 
 /// Returns an implementation of `Authorized` for the request of every method, and the list of all rules. Fails if a method has
 /// no option.
 pub fn implementations(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let mut code = String::new();
     let mut rules = String::from("/// The rules of all methods.\npub const RULES: &[&Rule] = &[\n");
-    for service in pool.services().filter(|service| service.package_name() == PACKAGE) {
+    for service in pool.services() {
+        let package = PACKAGES.iter().find(|(package, _)| *package == service.package_name());
+        let Some((_, messages)) = package else { continue };
         for method in service.methods() {
-            let request = method.input();
-            writeln!(rules, "    <crate::wire::{} as Authorized>::RULE,", request.name())?;
-            implementation(&mut code, pool, &method)?;
+            let request = format!("{messages}::{}", method.input().name());
+            writeln!(rules, "    <{request} as Authorized>::RULE,")?;
+            implementation(&mut code, pool, &method, &request)?;
         }
     }
     rules.push_str("];\n");
     Ok(code + &rules)
 }
 
-fn implementation(code: &mut String, pool: &DescriptorPool, method: &MethodDescriptor) -> Result<(), Box<dyn Error>> {
+/// Writes the implementation for the request of one method. `type_path` is where its Rust type is.
+fn implementation(
+    code: &mut String,
+    pool: &DescriptorPool,
+    method: &MethodDescriptor,
+    type_path: &str,
+) -> Result<(), Box<dyn Error>> {
     let path = format!("{}/{}", method.parent_service().full_name(), method.name());
     let extension = pool.get_extension_by_name(OPTION).ok_or("options.proto is missing")?;
     let options = method.options();
@@ -40,7 +50,7 @@ fn implementation(code: &mut String, pool: &DescriptorPool, method: &MethodDescr
     let in_workspace = texts(option, "requires_in_workspace");
     let field = |name: &str| request.get_field_by_name(name);
 
-    writeln!(code, "impl Authorized for crate::wire::{} {{", request.name())?;
+    writeln!(code, "impl Authorized for {type_path} {{")?;
     writeln!(
         code,
         "    const RULE: &'static Rule = &Rule {{ method: {path:?}, requires: {:?},",

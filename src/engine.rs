@@ -2,18 +2,24 @@
 
 pub mod activity;
 pub mod denials;
+pub mod freshness;
+mod recent;
 mod replaced;
 pub mod token;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{Notify, watch};
 
+use crate::domain::commands::group::Commit;
 use crate::domain::{Revision, State};
 use activity::Activity;
 use denials::Denials;
+use freshness::Freshness;
+use recent::Recent;
 use replaced::Replaced;
 pub use token::Token;
 
@@ -30,10 +36,13 @@ pub struct Published {
 pub struct Engine {
     pub activity: Activity,
     pub denials: Denials,
+    pub freshness: Freshness,
     store_id: u32,
     current: ArcSwap<Published>,
     replaced: Replaced,
     tags: Mutex<Tags>,
+    /// Locked after `tags`.
+    recent: Mutex<Recent>,
     newest: watch::Sender<u64>,
     /// Wakes the replica: a caller waits for a newer revision.
     wanted: Notify,
@@ -67,8 +76,10 @@ impl Engine {
         Self {
             activity: Activity::default(),
             denials: Denials::default(),
+            freshness: Freshness::new(Duration::ZERO),
             store_id,
             tags: Mutex::new(tags),
+            recent: Mutex::default(),
             newest: watch::Sender::new(revision.number),
             current: ArcSwap::from_pointee(published(store_id, state)),
             replaced: Replaced::new(),
@@ -91,19 +102,21 @@ impl Engine {
         self.current.load_full()
     }
 
-    /// Publishes a newer State. `passed` holds the revisions since `base`; its own is the last. Changes nothing and returns
+    /// Publishes a newer State. `passed` holds the commits since `base`; its own is the last. Changes nothing and returns
     /// false if the published State is as new, or is not in between: the writer and the replica cannot race, and a State
     /// that was replaced does not come back.
-    pub fn publish(&self, base: Revision, next: State, passed: &[Revision]) -> bool {
+    pub fn publish(&self, base: Revision, next: State, passed: Vec<Commit>) -> bool {
         // The lock orders publishers. `load` and `pin` never take it; `at_least` takes it to compare a tag.
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         let number = next.revision().number;
         let current = self.current.load().state.revision();
         let precedes = |revision: &Revision| (revision.number, revision.tag) == (current.number, current.tag);
-        if number <= current.number || !(precedes(&base) || passed.iter().any(precedes)) {
+        if number <= current.number || !(precedes(&base) || passed.iter().map(|commit| &commit.revision).any(precedes)) {
             return false;
         }
-        tags.extend(passed);
+        let revisions: Vec<Revision> = passed.iter().map(|commit| commit.revision).collect();
+        tags.extend(&revisions);
+        self.recent().extend(passed.into_iter().filter(|commit| commit.revision.number > current.number));
         self.set(next);
         self.newest.send_replace(number);
         true
@@ -118,6 +131,7 @@ impl Engine {
         }
         let revision = state.revision();
         *tags = Tags { first: revision.number, tags: VecDeque::from([revision.tag]) };
+        self.recent().clear();
         self.set(state);
         self.activity.clear();
         self.denials.forget_places();
@@ -144,6 +158,25 @@ impl Engine {
     /// Resolves when a caller waits for a newer revision.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
+    }
+
+    /// Returns the numbers of the newest revision, as they are published.
+    pub fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Returns at most `limit` commits after `mine`. `None` if this process does not keep them, or has none.
+    pub fn commits_after(&self, mine: Revision, limit: usize) -> Result<Option<Vec<Arc<Commit>>>, Behind> {
+        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        match tags.get(mine.number) {
+            Some(tag) if tag == mine.tag => Ok(self.recent().after(mine, limit)),
+            Some(_) => Err(Behind::AnotherHistory),
+            None => Ok(None),
+        }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, state: State) {
@@ -206,6 +239,20 @@ mod tests {
         state
     }
 
+    fn passed<const N: usize>(numbers: [u64; N]) -> Vec<Commit> {
+        let commit = |number| Commit {
+            revision: at(number),
+            kind: "AddMember".into(),
+            actor: "ann".into(),
+            key: None,
+            acting_user: None,
+            reason: "".into(),
+            request: None,
+            changes: Vec::new(),
+        };
+        numbers.map(commit).into()
+    }
+
     fn token(number: u64) -> Token {
         Token::new(9, at(number))
     }
@@ -213,12 +260,12 @@ mod tests {
     #[tokio::test]
     async fn an_older_state_never_replaces_a_newer() {
         let engine = Engine::new(9, state(5), &[]);
-        assert!(engine.publish(at(5), state(7), &[at(6), at(7)]));
-        assert!(!engine.publish(at(5), state(6), &[at(6)]));
-        assert!(!engine.publish(at(6), state(7), &[at(7)]));
+        assert!(engine.publish(at(5), state(7), passed([6, 7])));
+        assert!(!engine.publish(at(5), state(6), passed([6])));
+        assert!(!engine.publish(at(6), state(7), passed([7])));
         assert_eq!(engine.pin().state.revision().number, 7);
         // The writer has published a part of what the replica read.
-        assert!(engine.publish(at(6), state(8), &[at(7), at(8)]));
+        assert!(engine.publish(at(6), state(8), passed([7, 8])));
     }
 
     #[test]
@@ -226,7 +273,7 @@ mod tests {
         let engine = Engine::new(9, state(5), &[]);
         let read = engine.pin();
         let replaced = Arc::downgrade(&read);
-        engine.publish(at(5), state(6), &[at(6)]);
+        engine.publish(at(5), state(6), passed([6]));
         assert_eq!(Arc::strong_count(&read), 2);
         drop(read);
         let began = std::time::Instant::now();
@@ -242,7 +289,7 @@ mod tests {
         let mut other = state(3);
         other.set_revision(Revision { tag: 1, ..at(3) });
         engine.replace(at(5), other);
-        assert!(!engine.publish(at(5), state(6), &[at(6)]));
+        assert!(!engine.publish(at(5), state(6), passed([6])));
         assert_eq!(engine.pin().state.revision().tag, 1);
     }
 
@@ -277,14 +324,14 @@ mod tests {
             async move { engine.at_least(&token(6)).await.map(|published| published.state.revision().number) }
         });
         engine.wanted().await;
-        engine.publish(at(5), state(6), &[at(6)]);
+        engine.publish(at(5), state(6), passed([6]));
         assert_eq!(waiting.await.unwrap(), Ok(6));
     }
 
     #[tokio::test]
     async fn k4_a_token_of_another_history_is_refused_at_once() {
         let engine = Engine::new(9, state(5), &[]);
-        engine.publish(at(5), state(8), &[at(6), at(7), at(8)]);
+        engine.publish(at(5), state(8), passed([6, 7, 8]));
         let refused = |token: Token| {
             let engine = &engine;
             async move { engine.at_least(&token).await.map(|_| ()) }

@@ -17,6 +17,7 @@ mod page;
 pub mod peer;
 mod read;
 mod services;
+pub mod source;
 pub mod status;
 pub mod turns;
 pub mod write;
@@ -33,13 +34,17 @@ pub mod generated {
     #![allow(clippy::all, missing_docs)]
     tonic::include_proto!("services/rolecall.v1");
     tonic::include_proto!("clients/rolecall.v1");
+    pub mod replication {
+        tonic::include_proto!("services/rolecall.replication.v1");
+        tonic::include_proto!("clients/rolecall.replication.v1");
+    }
 }
 
 /// The descriptors of `proto/`, with the comments.
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("rolecall.v1");
 
 /// The full name of every service, and whether it needs the database.
-pub const SERVICES: [(&str, bool); 14] = [
+pub const SERVICES: [(&str, bool); 15] = [
     ("rolecall.v1.ProjectService", true),
     ("rolecall.v1.PermissionService", true),
     ("rolecall.v1.RoleService", true),
@@ -54,6 +59,7 @@ pub const SERVICES: [(&str, bool); 14] = [
     ("rolecall.v1.AuditService", true),
     ("rolecall.v1.CheckService", false),
     ("rolecall.v1.ServerService", false),
+    ("rolecall.replication.v1.ReplicationService", true),
 ];
 
 /// Returns every service of the API.
@@ -89,5 +95,15 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .add_service(service!(insights_service_server::InsightsServiceServer, insights::InsightsApi, PLAIN))
         .add_service(service!(audit_service_server::AuditServiceServer, audit::AuditApi, PLAIN))
         .add_service(service!(check_service_server::CheckServiceServer, check::CheckApi, BULK))
-        .add_service(service!(server_service_server::ServerServiceServer, server::ServerApi, PLAIN))
+        .add_service(
+            generated::server_service_server::ServerServiceServer::new(services::server::ServerApi(app.checks.clone()))
+                .max_decoding_message_size(PLAIN),
+        )
+        .add_service(
+            generated::replication::replication_service_server::ReplicationServiceServer::new(
+                services::replication::ReplicationApi(app.clone()),
+            )
+            .max_decoding_message_size(PLAIN)
+            .max_encoding_message_size(usize::MAX),
+        )
 }

@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod limits;
 pub mod purger;
 pub mod replica;
+pub mod replication;
 pub mod server;
 pub mod store;
 pub mod wire;

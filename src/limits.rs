@@ -193,6 +193,11 @@ pub const INSIGHTS_PER_PROJECT_MAX: usize = 1;
 /// New role sets between two collections of unused ones.
 pub const ROLE_SETS_BETWEEN_COLLECTIONS: usize = 1_024;
 
+/// Projects that one sidecar asks for by key.
+pub const PROJECTS_A_SIDECAR_MAX: usize = 1_000;
+/// Orgs in one report of a sidecar.
+pub const ACTIVE_ORGS_A_REPORT_MAX: usize = 10_000;
+
 /// Edits between a name and its suggestion.
 pub const SUGGESTION_EDITS_MAX: usize = 4;
 /// Pairs of letters compared for the suggestions of one refusal. They take tens of milliseconds.

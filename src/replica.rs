@@ -1,7 +1,7 @@
 //! Follows the commits of other servers on the same database.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::domain::{Revision, State};
@@ -58,6 +58,7 @@ pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
 
 /// Applies one page of commits. Returns true if there may be more.
 async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
+    let began = Instant::now();
     let mut state = State::clone(&engine.pin().state);
     let mine = state.revision();
     let commits = match store.commits_since(mine, COMMITS_MAX).await {
@@ -70,9 +71,12 @@ async fn catch_up(store: &Store, engine: &Engine) -> Result<bool, SinceError> {
     for commit in &commits {
         state.apply_commit(commit.revision, &commit.changes);
     }
-    let passed: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
-    engine.publish(mine, state, &passed);
-    Ok(commits.len() == COMMITS_MAX as usize)
+    let more = commits.len() == COMMITS_MAX as usize;
+    engine.publish(mine, state, commits);
+    if !more {
+        engine.freshness.confirm(began, Duration::ZERO);
+    }
+    Ok(more)
 }
 
 /// Replaces a State at `mine` whose history the store no longer has.

@@ -27,16 +27,19 @@ use crate::domain::model::refusal::Noun;
 use crate::domain::model::template::B2B;
 use crate::domain::{Call, Command, ProjectKey, Refusal};
 use crate::engine::Engine;
-use crate::grpc::app::App;
+use crate::grpc::app::{App, Checks};
 use crate::grpc::authn::Authentication;
 use crate::grpc::authn::jwt::Verifier;
 use crate::grpc::caller_limits::Callers;
 use crate::grpc::methods::Methods;
+use crate::grpc::source::Source;
 use crate::grpc::turns::Turns;
 use crate::grpc::{DESCRIPTORS, routes};
 use crate::limits::{Limits, PROBE_BYTES_MAX};
 use crate::purger;
 use crate::replica;
+use crate::replication::feed::Feed;
+use crate::replication::snapshot::Snapshots;
 use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
 pub use config::{Bootstrap, Config, ConnectionLimits, OperatorConfig, TlsFiles};
@@ -174,7 +177,7 @@ impl Running {
         };
         let tls = config.tls.as_ref().map(tls::Reloader::new).transpose()?;
         let store = Store::open(&config.database).await?;
-        match Self::serve(&config, store.clone(), bound, tls, Authentication { required: authentication, tokens }).await
+        match Self::serve(&config, store.clone(), bound, tls, authentication, tokens).await
         {
             Ok(running) => Ok(running),
             Err(error) => {
@@ -189,7 +192,8 @@ impl Running {
         store: Store,
         bound: Vec<Bound>,
         tls: Option<tls::Reloader>,
-        authentication: Authentication,
+        required: bool,
+        tokens: Option<Arc<Verifier>>,
     ) -> Result<Self, StartError> {
         store.migrate().await?;
         if let Some(warning) = store.file_warning() {
@@ -200,7 +204,7 @@ impl Running {
         let (writer, writing) = Writer::start(store.clone(), engine.clone(), config.limits);
         default_project(&engine, &writer).await.map_err(StartError::FirstWrite)?;
         workspace::create(&engine, &writer, config.operators.roles).await.map_err(StartError::Workspace)?;
-        let bootstrap_key = match authentication.required && workspace::is_empty(&engine) {
+        let bootstrap_key = match required && workspace::is_empty(&engine) {
             true => match bootstrap(&config.operators.bootstrap, &engine, &writer).await {
                 Err(StartError::Workspace(Failure::Refused(Refusal::AlreadyExists(Noun::Member, _)))) => {
                     tracing::warn!("another server started at the same time and has the first key");
@@ -210,21 +214,26 @@ impl Running {
             },
             false => None,
         };
-        let required = authentication.required;
         if required {
             workspace::warn_without_manager(&engine);
         }
-        let jwks = authentication.tokens.clone().map(|verifier| tokio::spawn(verifier.watch(JWKS_POLL)));
+        let jwks = tokens.clone().map(|verifier| tokio::spawn(verifier.watch(JWKS_POLL)));
         let start_time = clock::now();
-        let app = Arc::new(App {
+        let checks = Arc::new(Checks {
             engine: engine.clone(),
-            writer,
-            store: store.clone(),
-            authentication,
+            source: Source::Database(store.clone()),
+            authentication: Authentication::Operators { tokens, required },
             callers: Callers::new(config.callers),
             limits: config.limits,
             start_time,
             list_turns: Turns::of_lists(),
+        });
+        let app = Arc::new(App {
+            checks,
+            writer,
+            store: store.clone(),
+            feed: Feed::new(engine.clone(), store.clone()),
+            snapshots: Snapshots::new(engine.clone(), store.clone()),
             preview_turns: Turns::of_previews(),
             trial_turns: Turns::of_trials(),
             insight_turns: Turns::of_insights(),
@@ -279,7 +288,7 @@ impl Running {
             limits.total = possible;
         }
         let shared = connection::Shared::new(
-            Methods::new(app.clone(), routes),
+            Methods::new(app.checks.clone(), Some(app.writer.clone()), routes),
             tls.as_ref().map(|tls| tls.tls.clone()),
             limits,
             stop.subscribe(),

@@ -25,6 +25,7 @@ use sea_orm::DatabaseConnection;
 use connect::Address;
 use connect::postgres::ServerId;
 pub use error::{ErrorClass, ReadError, SinceError, StoreError};
+pub use load::Sink;
 pub use notices::Notices;
 pub use read::event::{CommitRow, EVENT_COMMITS_MAX, EventRow, EventScan, Events, Undo};
 pub use read::invitation::SettledInvitations;

@@ -6,6 +6,11 @@ mod rolecall {
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/messages/rolecall.v1.rs"));
     }
+    pub mod replication {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/messages/rolecall.replication.v1.rs"));
+        }
+    }
     pub mod storage {
         pub mod v1 {
             include!(concat!(env!("OUT_DIR"), "/messages/rolecall.storage.v1.rs"));
@@ -21,6 +26,7 @@ pub mod frame;
 pub mod impact;
 pub mod json;
 pub mod outcome;
+pub mod reduced;
 pub mod resource;
 
 pub use consistency::Consistency;
@@ -30,6 +36,7 @@ pub use resource::{
     access, api_key, invitation, member, member_role, org, org_domain, permission, project, role, role_mapping,
     subscription, timestamp, user,
 };
+pub use rolecall::replication::v1 as replication;
 pub use rolecall::storage::v1 as storage;
 pub use rolecall::v1::*;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::domain::Project;
 use crate::domain::model::id::{OrgNo, ProjectId};
 use crate::domain::model::time::{Day, Time};
 use crate::domain::rules::activity::AllowedMember;
@@ -44,14 +45,18 @@ impl Activity {
     #[cold]
     #[inline(never)]
     fn note_first(&self, day: Day, member: AllowedMember<'_>, now: Time) {
-        if !member.counts_as_activity(now) {
-            return;
+        if member.counts_as_activity(now) {
+            self.note_day(member.project, member.org.no, day);
         }
-        let (project, org) = (member.project.id, member.org.no);
+    }
+
+    /// Notes that an org of the project was active on a day.
+    pub fn note_day(&self, project: &Project, org: OrgNo, day: Day) {
+        let (project, next_org) = (project.id, project.next_org());
         let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
         let mut days = self.days.load_full();
         if days.of(project).len() <= org.number() as usize {
-            days = Arc::new(days.grown(project, member.project.next_org().number().max(org.number() + 1)));
+            days = Arc::new(days.grown(project, next_org.number().max(org.number() + 1)));
             self.days.store(days.clone());
         }
         let Some(last) = days.of(project).get(org.number() as usize) else { return };

@@ -1,11 +1,13 @@
 //! The parts of the server that handlers use.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tonic::Status;
 
 use super::authn::Authentication;
 use super::caller_limits::Callers;
+use super::source::Source;
 use super::status;
 use super::turns::{Turn, Turns};
 use crate::domain::model::id::ProjectId;
@@ -14,22 +16,47 @@ use crate::domain::rules::visibility::Visibility;
 use crate::domain::{ProjectKey, Revision, Time};
 use crate::engine::{Engine, Token};
 use crate::limits::Limits;
+use crate::replication::feed::Feed;
+use crate::replication::snapshot::Snapshots;
 use crate::store::{ReadError, Store};
 use crate::writer::Writer;
 
-/// See the module.
-pub struct App {
+/// What answers checks: all that a sidecar has.
+pub struct Checks {
     pub engine: Arc<Engine>,
-    pub writer: Arc<Writer>,
-    pub store: Store,
+    pub source: Source,
     pub authentication: Authentication,
     pub callers: Callers,
     pub limits: Limits,
     pub start_time: Time,
     pub list_turns: Turns,
+}
+
+/// What a server has. See the module.
+pub struct App {
+    pub checks: Arc<Checks>,
+    pub writer: Arc<Writer>,
+    pub store: Store,
+    pub feed: Feed,
+    pub snapshots: Snapshots,
     pub preview_turns: Turns,
     pub trial_turns: Turns,
     pub insight_turns: Turns,
+}
+
+impl Deref for App {
+    type Target = Checks;
+
+    fn deref(&self) -> &Checks {
+        &self.checks
+    }
+}
+
+impl Checks {
+    /// Returns the token of a revision.
+    pub fn token(&self, revision: Revision) -> String {
+        Token::new(self.engine.store_id(), revision).encode()
+    }
 }
 
 impl App {
@@ -41,11 +68,6 @@ impl App {
     /// `None` if the project does not exist.
     pub fn project_id(&self, project: &ProjectKey) -> Option<ProjectId> {
         self.engine.load().state.project(project).map(|project| project.id)
-    }
-
-    /// Returns the token of a revision.
-    pub fn token(&self, revision: Revision) -> String {
-        Token::new(self.engine.store_id(), revision).encode()
     }
 
     /// Makes the status of a failed read. Suggests a name for an unknown one.

@@ -23,28 +23,42 @@ use jwt::Verifier;
 use last_key::NoKey;
 
 /// How a server finds out who calls.
-pub struct Authentication {
-    /// Verifies JWTs. `None` accepts none.
-    pub tokens: Option<Arc<Verifier>>,
-    /// False lets callers without credentials in, as [`Caller::Local`].
-    pub required: bool,
+pub enum Authentication {
+    Operators {
+        /// Verifies JWTs. `None` accepts none.
+        tokens: Option<Arc<Verifier>>,
+        /// False lets callers without credentials in, as [`Caller::Local`].
+        required: bool,
+    },
+    /// A sidecar knows no operators. It lets in every process of this machine, or only those of these user ids, and reads no
+    /// credentials.
+    Processes(Option<Vec<u32>>),
 }
 
 impl Authentication {
     /// Returns the caller, or UNAUTHENTICATED. A credential that is sent is judged, also where none is required.
     pub fn caller(&self, state: &State, headers: &HeaderMap, peer: &Peer, now: Time) -> Result<Caller, Unknown> {
+        let (tokens, required) = match self {
+            Self::Operators { tokens, required } => (tokens, *required),
+            Self::Processes(Some(uids)) if peer.uid.is_none_or(|uid| !uids.contains(&uid)) => {
+                let uid = peer.uid.map_or("an unknown user id".into(), |uid| format!("user id {uid}"));
+                let why = format!("the sidecar does not let in processes of {uid}; see its --allow-uid");
+                return Err(Unknown::No(status::plain(ErrorReason::UidNotAllowed, why)));
+            }
+            Self::Processes(_) => return Ok(Caller::Local),
+        };
         if let Some(value) = headers.get(AUTHORIZATION) {
             let token = value.to_str().ok().and_then(bearer).ok_or_else(|| {
                 let why = "the metadata `authorization` must be `Bearer` and an API key or a token";
                 status::plain(ErrorReason::CredentialsMalformed, why)
             })?;
-            return match &self.tokens {
+            return match tokens {
                 _ if token::is_key(token) => Ok(by_key(state, peer, token, now)?),
                 None => Err(Unknown::No(not_a_key())),
                 Some(verifier) => by_token(state, verifier, token, now),
             };
         }
-        if !self.required {
+        if !required {
             return Ok(Caller::Local);
         }
         let workspace = workspace(state);

@@ -118,25 +118,30 @@ pub fn record<R: Authorized>(access: &Access, request: &R, status: &Status) {
 }
 
 fn check<R: Authorized>(access: &Access, request: &R) -> Result<(), Status> {
-    let Caller::Operator { id, .. } = &access.caller else { return Ok(()) };
     let published = access.engine.load();
     if access.peer.last_authorized.allowed(access, &published.state, request) {
         return access.caller.key().map_or(Ok(()), |(_, key)| key.check_active(clock::now()).map_err(authn::inactive));
     }
-    let call = Call { state: &published.state, operator: id, rule: R::RULE, request, now: clock::now() };
-    match access.caller.key() {
-        None => call.check_permissions()?,
+    authorize_at(&published.state, &access.caller, request)?;
+    access.peer.last_authorized.remember(access, &published.state, request);
+    Ok(())
+}
+
+/// Refuses to go on with a stream whose caller may no longer make the call.
+pub fn authorize_at<R: Authorized>(state: &State, caller: &Caller, request: &R) -> Result<(), Status> {
+    let Caller::Operator { id, .. } = caller else { return Ok(()) };
+    let call = Call { state, operator: id, rule: R::RULE, request, now: clock::now() };
+    match caller.key() {
+        None => call.check_permissions(),
         // The key may have been archived since the call began.
         Some((key_id, _)) => {
             let key = call.workspace().and_then(|workspace| workspace.api_keys.get(key_id));
             let key = key.ok_or_else(|| status::plain(ErrorReason::ApiKeyUnknown, "the API key no longer exists"))?;
             key.check_active(call.now).map_err(authn::inactive)?;
             call.check_permissions()?;
-            call.check_key(key)?;
+            call.check_key(key)
         }
     }
-    access.peer.last_authorized.remember(access, &published.state, request);
-    Ok(())
 }
 
 /// A call of an operator.

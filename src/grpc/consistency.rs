@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
-use super::app::App;
+use super::app::Checks;
 use super::layers::deadline::Deadline;
 use super::status;
 use crate::engine::{Behind, Published, Token};
@@ -17,13 +17,14 @@ use crate::wire::{Consistency, ErrorReason, consistency::Requirement};
 /// How long before the caller's deadline the wait ends, so that the answer arrives in time.
 const WAIT_MARGIN: Duration = Duration::from_millis(10);
 
-impl App {
+impl Checks {
     /// Returns the State that a call asks to be answered from (K4). Waits for its revision if needed.
     pub async fn at(
         &self,
         consistency: Option<&Consistency>,
         deadline: Option<Deadline>,
     ) -> Result<Arc<Published>, Status> {
+        self.source.check_fresh()?;
         match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
             None | Some(Requirement::Any(true)) => Ok(self.engine.pin()),
             Some(Requirement::Any(false)) => Err(status::invalid("consistency.any", "must be true if it is set")),
@@ -47,7 +48,7 @@ impl App {
         if token.store_id == self.engine.store_id() && token.number > self.engine.load().state.revision().number {
             // A token is returned after its commit is in the database. A token that is ahead of the database was lost
             // with it. If the database does not answer, wait for the revision.
-            let head = timeout_at(give_up, self.store.head()).await;
+            let head = timeout_at(give_up, self.source.head()).await;
             if head.is_ok_and(|head| head.is_ok_and(|head| head.number < token.number)) {
                 return Err(status::behind(Behind::AnotherHistory));
             }
@@ -65,8 +66,7 @@ impl App {
     async fn at_latest(&self, deadline: Option<Deadline>) -> Result<Arc<Published>, Status> {
         let give_up = give_up(deadline);
         let mine = self.engine.load().state.revision().number;
-        let head = timeout_at(give_up, self.store.head()).await.map_err(|_| not_reached())?;
-        let head = head.map_err(|error| status::unread(&error))?;
+        let head = timeout_at(give_up, self.source.head()).await.map_err(|_| not_reached())??;
         if head.number < mine {
             return Err(status::unread(&StoreError::Behind { head: head.number, state: mine }));
         }
@@ -81,9 +81,8 @@ impl App {
 
     /// Checks an old token's tag in the database: the engine knows only the tags of recent revisions.
     async fn at_old_revision(&self, token: &Token, give_up: Instant) -> Result<Arc<Published>, Status> {
-        let then = timeout_at(give_up, self.store.revision_at(token.number)).await.map_err(|_| not_reached())?;
-        let then = then.map_err(|error| status::unread(&error))?;
-        match then {
+        let then = timeout_at(give_up, self.source.revision_at(token.number)).await.map_err(|_| not_reached())?;
+        match then? {
             Some(revision) if revision.tag == token.tag => Ok(self.engine.pin()),
             _ => Err(status::behind(Behind::AnotherHistory)),
         }

@@ -21,7 +21,7 @@ use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use tower::Service;
 
-use super::app::App;
+use super::app::Checks;
 use super::authn::{self, Unknown};
 use super::authz::Authorized;
 use super::caller::Access;
@@ -32,6 +32,7 @@ use super::layers::deadline::Deadline;
 use super::layers::error_details::with_details;
 use super::peer::Peer;
 use super::services::{batch_check, check};
+use super::source::{Source, Upstream};
 use super::status::{self, NAMELESS};
 use crate::clock;
 use crate::domain::commands::call::SYSTEM;
@@ -39,7 +40,7 @@ use crate::domain::{Call, Command};
 use crate::limits::BULK_REQUEST_BYTES_MAX;
 use crate::wire::batch_check::BatchCheckBody;
 use crate::wire::frame::{HEADER_BYTES, frame};
-use crate::writer::Failure;
+use crate::writer::{Failure, Writer};
 
 /// Messages below this are copied. Copying takes less than 1 % of the time of their checks.
 const COPIED_BYTES: usize = 64 << 10;
@@ -47,10 +48,22 @@ const COPIED_BYTES: usize = 64 << 10;
 /// The methods that need a known caller. Health and reflection need none (W2.a).
 const AUTHENTICATED: &str = "/rolecall.";
 
+/// What a sidecar answers.
+const SIDECAR: [&str; 6] = [
+    "v1.CheckService/Check",
+    "v1.CheckService/BatchCheck",
+    "v1.CheckService/Explain",
+    "v1.CheckService/GetAccess",
+    "v1.ServerService/GetServerInfo",
+    "v1.ServerService/WhoAmI",
+];
+
 /// Every method of a server.
 #[derive(Clone)]
 pub struct Methods {
-    app: Arc<App>,
+    checks: Arc<Checks>,
+    /// `None` on a sidecar.
+    writer: Option<Arc<Writer>>,
     routes: Routes,
     /// The client of the connection.
     pub peer: Arc<Peer>,
@@ -60,8 +73,8 @@ pub struct Methods {
 pub type AnswerFuture = Pin<Box<dyn Future<Output = Result<http::Response<Answer>, Infallible>> + Send>>;
 
 impl Methods {
-    pub fn new(app: Arc<App>, routes: Routes) -> Self {
-        Self { app, routes: routes.prepare(), peer: Arc::default() }
+    pub fn new(checks: Arc<Checks>, writer: Option<Arc<Writer>>, routes: Routes) -> Self {
+        Self { checks, writer, routes: routes.prepare(), peer: Arc::default() }
     }
 
     /// Returns the methods for the calls of one connection.
@@ -101,11 +114,11 @@ where
 impl Methods {
     /// Finds out who makes the current call. The body of a request is read only for known callers.
     fn authenticate(&self, headers: &HeaderMap) -> Result<(), Unknown> {
-        let published = self.app.engine.load();
+        let published = self.checks.engine.load();
         let now = clock::now();
-        let caller = self.app.authentication.caller(&published.state, headers, &self.peer, now)?;
-        let in_flight = self.app.callers.admit(&caller, now)?;
-        set_access(Access { caller, engine: self.app.engine.clone(), peer: self.peer.clone(), in_flight });
+        let caller = self.checks.authentication.caller(&published.state, headers, &self.peer, now)?;
+        let in_flight = self.checks.callers.admit(&caller, now)?;
+        set_access(Access { caller, engine: self.checks.engine.clone(), peer: self.peer.clone(), in_flight });
         Ok(())
     }
 
@@ -117,7 +130,8 @@ impl Methods {
         };
         let operator = command.user_id.clone();
         let call = Call::plain(SYSTEM, "signed in with an address of a listed domain");
-        match self.app.writer.submit(Command::ProvisionMember(*command), call).await {
+        let Some(writer) = &self.writer else { return Err(authn::unknown_operator(operator.as_str())) };
+        match writer.submit(Command::ProvisionMember(*command), call).await {
             Ok(_) => {}
             Err(Failure::Refused(refusal)) => {
                 tracing::info!(%operator, %refusal, "an operator is not provisioned");
@@ -136,7 +150,7 @@ impl Methods {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<StdError>,
     {
-        let app = &*self.app;
+        let app = &*self.checks;
         if request.uri().path().starts_with(AUTHENTICATED)
             && let Err(unknown) = self.authenticate(request.headers())
             && let Err(status) = self.provision(unknown, request.headers()).await
@@ -144,6 +158,11 @@ impl Methods {
             if status.code() == Code::Unauthenticated {
                 app.engine.denials.record_unauthenticated();
             }
+            return Ok(with_details(request.uri().path(), status.into_http()).map(Answer::Body));
+        }
+        if let Source::Upstream(upstream) = &app.source
+            && let Err(status) = refuse_others(request.uri().path(), &**upstream)
+        {
             return Ok(with_details(request.uri().path(), status.into_http()).map(Answer::Body));
         }
         let for_tonic = match request.uri().path() {
@@ -162,6 +181,14 @@ impl Methods {
         let mut routes = self.routes;
         let response = routes.call(request).await?;
         Ok(with_details(&path, response).map(Answer::Body))
+    }
+}
+
+/// Refuses what a sidecar does not answer.
+fn refuse_others(path: &str, upstream: &dyn Upstream) -> Result<(), Status> {
+    match path.strip_prefix(AUTHENTICATED) {
+        Some(method) if !SIDECAR.contains(&method) => Err(status::only_upstream(upstream.addresses())),
+        _ => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Extensions, Status};
 
-use super::app::App;
+use super::app::Checks;
 use super::page::Scope;
 use super::status;
 use crate::domain::model::refusal::Noun;
@@ -23,7 +23,7 @@ pub struct Reading {
     pub project: Arc<Project>,
 }
 
-impl App {
+impl Checks {
     /// Returns the State that a read asks for (K4), and the project.
     pub async fn reading(
         &self,

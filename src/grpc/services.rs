@@ -13,6 +13,7 @@ pub mod org;
 mod past;
 pub mod permission;
 pub mod project;
+pub mod replication;
 pub mod role;
 pub mod role_mapping;
 pub mod server;

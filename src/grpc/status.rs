@@ -172,6 +172,14 @@ pub fn behind(behind: Behind) -> Status {
     Status::with_error_details(code(ErrorReason::RevisionOfAnotherHistory), behind.to_string(), details)
 }
 
+/// Refuses a call that only a server answers, and names those of this sidecar.
+pub fn only_upstream(addresses: &str) -> Status {
+    let why = format!("this is a sidecar, which only answers checks; call {addresses}");
+    let mut details = info(ErrorReason::SidecarReadOnly, [("upstream", addresses.to_owned())]);
+    details.add_precondition_failure_violation(ErrorReason::SidecarReadOnly.as_str_name(), "sidecar", &*why);
+    Status::with_error_details(code(ErrorReason::SidecarReadOnly), why, details)
+}
+
 /// Refuses a question about a past whose history is no longer kept.
 pub fn revision_too_old(oldest: String) -> Status {
     let why = format!("the history of that time is no longer kept; the oldest revision is `{oldest}`");

@@ -50,6 +50,8 @@ pub enum StoreError {
     Standby,
     #[error("the database server has timeline {timeline}, a former primary; the newest one seen is {newest}")]
     FormerPrimary { timeline: String, newest: String },
+    #[error("a snapshot for sidecars cannot be written: {0}; it goes to the folder for temporary files, see TMPDIR")]
+    Snapshot(std::io::Error),
     #[error("the changes of revision {0} are not complete in the database; restore them from a backup")]
     Incomplete(i64),
     #[error("the database failed: {0}; see its log and try again")]

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Statement};
 
 use super::connect::SHORT_MAX;
 use super::connect::postgres::ServerId;
@@ -49,20 +49,23 @@ impl Store {
         found
     }
 
+    /// Returns the oldest revision whose changes are kept. `None` if all are.
+    pub async fn oldest_revision(&self) -> Result<Option<Revision>, StoreError> {
+        let snapshot = self.reserved_snapshot().await?;
+        let oldest = match u64::try_from(snapshot.floor).ok().filter(|floor| *floor > 0) {
+            Some(floor) => committed(&snapshot.tx, floor).await,
+            None => Ok(None),
+        };
+        snapshot.end().await;
+        oldest
+    }
+
     /// Returns at most `limit` of the newest revisions, oldest first.
     pub async fn newest_revisions(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
         let snapshot = self.reserved_snapshot().await?;
-        let mut revisions = Vec::new();
-        let sql = format!(r#"SELECT revision, tag, "at" FROM commits ORDER BY revision DESC LIMIT {limit}"#);
-        let read = each(&snapshot.tx, &sql, |mut row| {
-            revisions.push(revision(row.next()?, row.next()?, row.next()?)?);
-            Ok(())
-        });
-        let read = read.await;
+        let revisions = newest_revisions(&snapshot.tx, limit).await;
         snapshot.end().await;
-        read?;
-        revisions.reverse();
-        Ok(revisions)
+        revisions
     }
 
     /// Reads the head row. Refuses a server in recovery (a standby) and a former primary: both may lag behind what this
@@ -120,4 +123,17 @@ async fn check_server(db: &impl ConnectionTrait, known: &Mutex<ServerId>, timeli
 pub async fn committed(db: &impl ConnectionTrait, number: u64) -> Result<Option<Revision>, StoreError> {
     let found = commit::Entity::find_by_id(revision_number(number)).one(db).await?;
     found.map(|commit| revision(commit.revision, commit.tag, commit.at)).transpose()
+}
+
+/// Returns at most `limit` of the newest revisions, oldest first.
+pub async fn newest_revisions(tx: &DatabaseTransaction, limit: u32) -> Result<Vec<Revision>, StoreError> {
+    let mut revisions = Vec::new();
+    let sql = format!(r#"SELECT revision, tag, "at" FROM commits ORDER BY revision DESC LIMIT {limit}"#);
+    each(tx, &sql, |mut row| {
+        revisions.push(revision(row.next()?, row.next()?, row.next()?)?);
+        Ok(())
+    })
+    .await?;
+    revisions.reverse();
+    Ok(revisions)
 }

@@ -113,8 +113,8 @@ impl WriteTx {
         self.head
     }
 
-    /// Applies the commits of other servers to a State until it is at the head. Returns it with the revisions in between.
-    pub async fn catch_up(&mut self, mut state: State) -> Result<(State, Vec<Revision>), SinceError> {
+    /// Applies the commits of other servers to a State until it is at the head. Returns it with those commits.
+    pub async fn catch_up(&mut self, mut state: State) -> Result<(State, Vec<Commit>), SinceError> {
         let mut passed = Vec::new();
         if self.head.number < state.revision().number {
             return Err(SinceError::Diverged);
@@ -124,10 +124,10 @@ impl WriteTx {
             if commits.is_empty() {
                 return Err(SinceError::Diverged);
             }
-            for commit in commits {
+            for commit in &commits {
                 state.apply_commit(commit.revision, &commit.changes);
-                passed.push(commit.revision);
             }
+            passed.extend(commits);
         }
         Ok((state, passed))
     }

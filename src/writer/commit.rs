@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::job::{Answer, Failure, Job, Written};
 use super::settle;
 use crate::clock;
-use crate::domain::commands::group::{Group, Known, Verdict, Work, decide_group};
+use crate::domain::commands::group::{Commit, Group, Known, Verdict, Work, decide_group};
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::limits::Limits;
@@ -143,8 +143,8 @@ impl Committer {
         group.drop_samples();
         let commits = Arc::new(group.commits);
         let group = Group { commits: Vec::new(), ..group };
-        let revisions: Vec<Revision> = commits.iter().map(|commit| commit.revision).collect();
-        let ready = match step(async move { tx.persist(&commits, now).await }).await {
+        let to_store = commits.clone();
+        let ready = match step(async move { tx.persist(&to_store, now).await }).await {
             Some(Ok(ready)) => ready,
             Some(Err(error)) => return (work, answers, Attempted::Failed(Why::from(&error))),
             None => {
@@ -154,14 +154,14 @@ impl Committer {
         };
         match step(ready.commit()).await {
             Some(Committed::Yes) => {
-                self.engine.publish(base, group.next, &revisions);
+                self.engine.publish(base, group.next, Arc::unwrap_or_clone(commits));
                 (work, answers, Attempted::Stored(group.verdicts))
             }
             Some(Committed::No(error)) => (work, answers, Attempted::Failed(Why::from(&error))),
             Some(Committed::Unknown(error)) => {
-                self.settle(work, answers, (base, group), &revisions, error.to_string()).await
+                self.settle(work, answers, (base, group), commits, error.to_string()).await
             }
-            None => self.settle(work, answers, (base, group), &revisions, NO_ANSWER.into()).await,
+            None => self.settle(work, answers, (base, group), commits, NO_ANSWER.into()).await,
         }
     }
 
@@ -207,7 +207,7 @@ impl Committer {
             }
         };
         if !passed.is_empty() {
-            self.engine.publish(base, state.clone(), &passed);
+            self.engine.publish(base, state.clone(), passed);
         }
         let now = clock::now();
         let keys: Vec<_> = work.iter().filter_map(|work| work.call.request.clone()).collect();
@@ -240,7 +240,7 @@ impl Committer {
         work: Vec<Work>,
         answers: Answers,
         (base, group): (Revision, Group),
-        revisions: &[Revision],
+        commits: Arc<Vec<Commit>>,
         error: String,
     ) -> (Vec<Work>, Answers, Attempted) {
         tracing::error!(error, "the database did not answer a commit; finding out whether it is stored");
@@ -252,19 +252,19 @@ impl Committer {
             unknown(answers);
             return (work, Vec::new(), Attempted::Unknown);
         }
-        let Some(last) = revisions.last() else {
+        let Some(last) = commits.last().map(|commit| commit.revision) else {
             return (work, answers, Attempted::Failed(Why::away(error)));
         };
         let mut answers = answers;
         let ask = || {
-            let (store, last) = (self.store.clone(), *last);
+            let store = self.store.clone();
             step(async move { store.settle(last).await })
         };
         let stored = settle::settle(ask, settle::PATIENCE, || unknown(std::mem::take(&mut answers))).await;
         self.failing.store(false, Ordering::Relaxed);
         match stored {
             true => {
-                self.engine.publish(base, group.next, revisions);
+                self.engine.publish(base, group.next, Arc::unwrap_or_clone(commits));
                 (work, answers, Attempted::Stored(group.verdicts))
             }
             // The callers have their answer: the outcome is unknown.

@@ -66,7 +66,9 @@ impl<S> Bounded<S> {
 
 fn kind(path: &str) -> Kind {
     match path {
-        "/grpc.health.v1.Health/Watch" => Kind::Stream,
+        "/grpc.health.v1.Health/Watch"
+        | "/rolecall.replication.v1.ReplicationService/ReadSnapshot"
+        | "/rolecall.replication.v1.ReplicationService/Follow" => Kind::Stream,
         "/grpc.health.v1.Health/Check" => Kind::Health,
         _ if path.starts_with("/grpc.reflection.") => Kind::Stream,
         _ => Kind::Plain,

@@ -132,7 +132,7 @@ impl Calls {
 pub(super) enum Kind {
     Plain,
     Health,
-    /// Health watches and reflection. They last until the client ends them.
+    /// Health watches, reflection and feeds. They last until the client ends them.
     Stream,
 }
 

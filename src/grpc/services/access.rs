@@ -12,14 +12,14 @@ use crate::domain::rules::access::ExplainedRole;
 use crate::domain::rules::viewer::View;
 use crate::domain::rules::visibility::Visibility;
 use crate::domain::{Ask, Decision};
-use crate::grpc::app::App;
+use crate::grpc::app::{App, Checks};
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::services::Reply;
 use crate::grpc::{convert, status};
 use crate::limits::ALLOWED_ON_MAX;
 use crate::wire::{self, timestamp};
 
-pub async fn explain(app: &App, request: Request<wire::ExplainRequest>) -> Reply<wire::ExplainResponse> {
+pub async fn explain(app: &Checks, request: Request<wire::ExplainRequest>) -> Reply<wire::ExplainResponse> {
     let deadline = request.extensions().get::<Deadline>().copied();
     let request = as_check(request.get_ref())?;
     convert::own_ids(&request.org_id, &request.user_id).map_err(|(field, why)| status::invalid(field, why))?;
@@ -68,7 +68,7 @@ fn explained_role(explained: &ExplainedRole) -> wire::ExplainedRole {
     }
 }
 
-pub async fn get(app: &App, request: Request<wire::GetAccessRequest>) -> Reply<wire::GetAccessResponse> {
+pub async fn get(app: &Checks, request: Request<wire::GetAccessRequest>) -> Reply<wire::GetAccessResponse> {
     let (_, extensions, request) = request.into_parts();
     let project = convert::project(&request.project)?;
     let (org_id, user_id) = (convert::org_id(&request.org_id)?, convert::user_id(&request.user_id)?);

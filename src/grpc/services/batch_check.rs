@@ -11,7 +11,7 @@ use crate::clock;
 use crate::domain::model::name::{BadName, own_id, permission_name};
 use crate::domain::rules::activity::AllowedMember;
 use crate::domain::{Columns, Decision, Item, Project};
-use crate::grpc::app::App;
+use crate::grpc::app::Checks;
 use crate::grpc::authz::{Authorized, Rule, authorize};
 use crate::grpc::codec::can_block_in_place;
 use crate::grpc::layers::calls::{self, take_for_decoding};
@@ -50,7 +50,7 @@ impl Authorized for BatchCheckBody {
     const RULE: &'static Rule = <wire::BatchCheckRequest as Authorized>::RULE;
 }
 
-pub async fn batch_check(app: &App, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
+pub async fn batch_check(app: &Checks, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
     let deadline = request.extensions().get::<Deadline>().copied();
     let asked = read(request.get_ref())?;
     authorize(&asked)?;

@@ -10,7 +10,7 @@ use crate::domain::model::refusal::Noun;
 use crate::domain::model::time::Day;
 use crate::domain::rules::activity::AllowedMember;
 use crate::domain::{Ask, Decision, Project, Question, State, Time};
-use crate::grpc::app::App;
+use crate::grpc::app::{App, Checks};
 use crate::grpc::generated::check_service_server::CheckService;
 use crate::grpc::layers::calls;
 use crate::grpc::layers::deadline::Deadline;
@@ -55,7 +55,7 @@ impl CheckService for CheckApi {
     }
 }
 
-pub async fn check(app: &App, request: Request<CheckRequest>) -> Reply<CheckResponse> {
+pub async fn check(app: &Checks, request: Request<CheckRequest>) -> Reply<CheckResponse> {
     let deadline = request.extensions().get::<Deadline>().copied();
     let request = request.get_ref();
     convert::own_ids(&request.org_id, &request.user_id).map_err(|(field, why)| status::invalid(field, why))?;
@@ -83,7 +83,7 @@ pub async fn check(app: &App, request: Request<CheckRequest>) -> Reply<CheckResp
 
 /// Answers a check as of the past. It makes no org active (U4).
 async fn check_past(
-    app: &App,
+    app: &Checks,
     request: &CheckRequest,
     question: Question<'_>,
     deadline: Option<Deadline>,

@@ -7,7 +7,7 @@ use crate::domain::model::id::ProjectId;
 use crate::domain::model::refusal::Noun;
 use crate::domain::{ProjectKey, Revision, State, Time, UserId};
 use crate::engine::{Behind, Token};
-use crate::grpc::app::App;
+use crate::grpc::app::Checks;
 use crate::grpc::layers::deadline::Deadline;
 use crate::grpc::{convert, status};
 use crate::store::{Events, StoreError};
@@ -37,7 +37,10 @@ pub fn is_past(request: &CheckRequest) -> bool {
 }
 
 /// Returns the moment that a check asks about. Without one it is now.
-pub async fn moment(app: &App, request: &CheckRequest, deadline: Option<Deadline>) -> Result<Moment, Status> {
+pub async fn moment(app: &Checks, request: &CheckRequest, deadline: Option<Deadline>) -> Result<Moment, Status> {
+    if is_past(request) {
+        app.source.database()?;
+    }
     let as_of = as_of(app, request, deadline).await?;
     let published = app.at(request.consistency.as_ref(), deadline).await?;
     let Some(as_of) = as_of else {
@@ -48,7 +51,7 @@ pub async fn moment(app: &App, request: &CheckRequest, deadline: Option<Deadline
     let project = project(&published.state, &key).ok_or_else(|| status::not_found(Noun::Project, key.as_str()))?;
     let _turn = app.list_turns.next(Some(project)).await?;
     let unread = |error: StoreError| status::unread(&error);
-    let events = app.store.events(published.state.revision()).await.map_err(unread)?;
+    let events = app.source.database()?.events(published.state.revision()).await.map_err(unread)?;
     let revision = revision_of(app, &events, as_of).await?;
     let mut state = State::clone(&published.state);
     let mut undo = events.undo(project, UserId::stored(&*request.user_id), revision.number);
@@ -64,7 +67,7 @@ pub async fn moment(app: &App, request: &CheckRequest, deadline: Option<Deadline
 }
 
 /// Reads which past a check asks about. Waits for a revision that this server does not have yet.
-pub async fn as_of(app: &App, request: &CheckRequest, deadline: Option<Deadline>) -> Result<Option<AsOf>, Status> {
+pub async fn as_of(app: &Checks, request: &CheckRequest, deadline: Option<Deadline>) -> Result<Option<AsOf>, Status> {
     let token = |text: &str| {
         let why = "must be the `revision` of an answer or of an event";
         Token::decode(text).ok_or_else(|| status::invalid("as_of_revision", why))
@@ -90,7 +93,7 @@ pub async fn as_of(app: &App, request: &CheckRequest, deadline: Option<Deadline>
 }
 
 /// Returns the revision that was the newest at that moment. Refuses one that is no longer kept, or of another history.
-pub async fn revision_of(app: &App, events: &Events, as_of: AsOf) -> Result<Revision, Status> {
+pub async fn revision_of(app: &Checks, events: &Events, as_of: AsOf) -> Result<Revision, Status> {
     let unread = |error: StoreError| status::unread(&error);
     let number = match as_of {
         AsOf::Revision(token) => token.number,

@@ -7,7 +7,8 @@ use tonic::{Request, Response};
 use crate::clock;
 use crate::domain::commands::call::LOCAL;
 use crate::domain::model::project::{TEAM, WORKSPACE};
-use crate::grpc::app::App;
+use crate::grpc::app::Checks;
+use crate::grpc::source::Source;
 use crate::grpc::caller::{Caller, Credential};
 use crate::grpc::generated::server_service_server::ServerService;
 use crate::grpc::layers::calls;
@@ -17,7 +18,7 @@ use crate::limits::{BULK_REQUEST_BYTES_MAX, PAGE_SIZE_MAX, REQUEST_BYTES_MAX};
 use crate::store::Database;
 use crate::wire::{self, resource::count, timestamp};
 
-pub struct ServerApi(pub Arc<App>);
+pub struct ServerApi(pub Arc<Checks>);
 
 #[tonic::async_trait]
 impl ServerService for ServerApi {
@@ -43,9 +44,12 @@ impl ServerService for ServerApi {
                 request_bytes_max: count(REQUEST_BYTES_MAX as u64),
                 bulk_request_bytes_max: count(BULK_REQUEST_BYTES_MAX as u64),
             }),
-            database: match app.store.database() {
-                Database::Sqlite => "sqlite".into(),
-                Database::Postgres => "postgres".into(),
+            database: match &app.source {
+                Source::Upstream(_) => String::new(),
+                Source::Database(store) => match store.database() {
+                    Database::Sqlite => "sqlite".into(),
+                    Database::Postgres => "postgres".into(),
+                },
             },
             start_time: Some(timestamp(app.start_time)),
             clock_behind: clock::behind(app.engine.load().state.revision().at).map(|behind| prost_types::Duration {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use sea_orm::DatabaseTransaction;
 use tokio::sync::mpsc;
 
-use super::created;
+use super::{Sink, created};
 use crate::domain::model::id::{OrgNo, ProjectId};
 use crate::domain::model::membership::{MembershipRecord, RoleOrigin, TemporaryRole};
 use crate::domain::state::change::MembershipKey;
-use crate::domain::{Change, State, UserId};
+use crate::domain::{Change, UserId};
 use crate::store::StoreError;
 use crate::store::ids::{id, origin};
 use crate::store::read::snapshot::joined;
@@ -25,17 +25,17 @@ const MEMBERSHIPS: &str = "SELECT (project << 32) | org, user_id,
         (role_set << 5) | (origin << 2) | (CAST(temporary AS integer) << 1) | CAST(other_origins AS integer)
     FROM memberships";
 
-/// Returns the State with the memberships applied.
-pub async fn load(tx: &DatabaseTransaction, mut state: State) -> Result<State, StoreError> {
+/// Gives `sink` the memberships, and returns it.
+pub async fn load<S: Sink>(tx: &DatabaseTransaction, mut sink: S) -> Result<S, StoreError> {
     let mut memberships = Memberships::details(tx).await?;
     let (sender, mut chunks) = mpsc::channel::<Vec<_>>(CHUNKS_AHEAD);
     let applying = tokio::task::spawn_blocking(move || {
         while let Some(chunk) = chunks.blocking_recv() {
             for row in &chunk {
-                memberships.apply(&mut state, Columns::of(row))?;
+                memberships.apply(&mut sink, Columns::of(row))?;
             }
         }
-        Ok::<State, StoreError>(state)
+        Ok::<S, StoreError>(sink)
     });
     let mut rows = Rows::of(tx, MEMBERSHIPS).await?;
     loop {
@@ -79,7 +79,7 @@ impl Memberships {
         Ok(Self { temporary, origins, no_temporary: Arc::from([]), no_origins: Arc::from([]) })
     }
 
-    fn apply(&mut self, state: &mut State, mut row: Columns<'_>) -> Result<(), StoreError> {
+    fn apply(&mut self, sink: &mut impl Sink, mut row: Columns<'_>) -> Result<(), StoreError> {
         let (place, user, packed): (i64, String, i64) = (row.next()?, row.text()?, row.next()?);
         let place = (id(place >> 32)?, id(place & i64::from(u32::MAX))?, user);
         let mut record = MembershipRecord {
@@ -96,7 +96,6 @@ impl Memberships {
         }
         let (project, org, user) = place;
         let key = MembershipKey { project, org, user: UserId::stored(user) };
-        state.apply(&Change::Membership(created(key, record)));
-        Ok(())
+        sink.take(Change::Membership(created(key, record)))
     }
 }

@@ -1,0 +1,51 @@
+//! How long ago this process knew that its State was the newest.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// See the module. It measures with the clock that nobody sets.
+pub struct Freshness {
+    start: Instant,
+    /// Milliseconds from `start`, plus the age of the State at `start`.
+    confirmed: AtomicU64,
+}
+
+/// Ages up to this can be told.
+const AGE_MAX: Duration = Duration::from_secs(u32::MAX as u64);
+
+impl Freshness {
+    /// Begins with a State that was the newest `age` ago.
+    pub fn new(age: Duration) -> Self {
+        let freshness = Self { start: Instant::now(), confirmed: AtomicU64::new(0) };
+        freshness.confirm(Instant::now(), age);
+        freshness
+    }
+
+    /// Notes that the State had been the newest `age` before `at`.
+    pub fn confirm(&self, at: Instant, age: Duration) {
+        let confirmed = (at.saturating_duration_since(self.start) + AGE_MAX).saturating_sub(age);
+        self.confirmed.fetch_max(confirmed.as_millis() as u64, Relaxed);
+    }
+
+    /// Returns how long ago the State was the newest.
+    pub fn age(&self) -> Duration {
+        let confirmed = Duration::from_millis(self.confirmed.load(Relaxed));
+        (self.start.elapsed() + AGE_MAX).saturating_sub(confirmed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_confirmation_changes_nothing() {
+        let hour = Duration::from_secs(3_600);
+        let freshness = Freshness::new(hour);
+        assert!(freshness.age() >= hour);
+        freshness.confirm(Instant::now(), Duration::from_secs(60));
+        assert!((60..3_600).contains(&freshness.age().as_secs()));
+        freshness.confirm(Instant::now(), hour);
+        assert!(freshness.age() < hour);
+    }
+}

@@ -1,0 +1,280 @@
+//! ReplicationService: feeds sidecars.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::clock;
+use crate::domain::commands::group::Commit;
+use crate::domain::model::id::{OrgNo, ProjectId};
+use crate::domain::model::refusal::Noun;
+use crate::domain::model::time::{Day, Time};
+use crate::domain::{Revision, State};
+use crate::engine::{Behind, Token};
+use crate::grpc::app::App;
+use crate::grpc::authz;
+use crate::grpc::caller::Caller;
+use crate::grpc::generated::replication::replication_service_server::ReplicationService;
+use crate::grpc::layers::calls;
+use crate::grpc::services::Reply;
+use crate::grpc::{convert, status, write};
+use crate::limits::{ACTIVE_ORGS_A_REPORT_MAX, PROJECTS_A_SIDECAR_MAX, WAIT_MAX};
+use crate::replication::VERSION;
+use crate::replication::feed::FeedError;
+use crate::replication::projects::Projects;
+use crate::replication::snapshot::Snapshot;
+use crate::store::{SinceError, StoreError};
+use crate::wire::change::encode;
+use crate::wire::reduced::reduced;
+use crate::wire::replication::read_snapshot_response::Frame;
+use crate::wire::replication::{
+    FollowRequest, FollowResponse, ReadRevisionRequest, ReadRevisionResponse, ReadSnapshotRequest,
+    ReadSnapshotResponse, ReportActivityRequest, ReportActivityResponse, Revision as WireRevision, SnapshotChanges,
+    SnapshotEnd, SnapshotHeader,
+};
+use crate::wire::{Consistency, ErrorReason, consistency::Requirement};
+
+/// How often a follower hears that there is nothing newer.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Bytes of the changes in one frame. One change more may be in it.
+const FRAME_BYTES: usize = 1 << 20;
+/// Frames that are ready before their client takes them.
+const FRAMES_AHEAD: usize = 2;
+
+pub struct ReplicationApi(pub Arc<App>);
+
+type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl ReplicationService for ReplicationApi {
+    type ReadSnapshotStream = Frames<ReadSnapshotResponse>;
+
+    async fn read_snapshot(&self, request: Request<ReadSnapshotRequest>) -> Reply<Self::ReadSnapshotStream> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        let caller = calls::caller().ok_or_else(write::unexpected)?;
+        let state = State::clone(&self.0.engine.pin().state);
+        let projects = projects(&request.projects, &caller)?;
+        if let Some(key) = projects.keys.iter().find(|key| state.project_keyed(key).is_none()) {
+            // A sidecar that asks for a mistyped project must not seem to work.
+            return Err(status::not_found(Noun::Project, key));
+        }
+        let snapshot = self.0.snapshots.get().await.map_err(|error| status::unread(&error))?;
+        let (sender, frames) = mpsc::channel(FRAMES_AHEAD);
+        let store_id = self.0.engine.store_id();
+        // Reading the file blocks.
+        tokio::task::spawn_blocking(move || {
+            if let Err(status) = send_snapshot(&sender, &snapshot, store_id, &projects, &state) {
+                // The client may be gone.
+                let _ = sender.blocking_send(Err(status));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(frames))))
+    }
+
+    type FollowStream = Frames<FollowResponse>;
+
+    async fn follow(&self, request: Request<FollowRequest>) -> Reply<Self::FollowStream> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        let caller = calls::caller().ok_or_else(write::unexpected)?;
+        let after = request.after.ok_or_else(|| status::invalid("after", "must be set"))?;
+        let projects = projects(&request.projects, &caller)?;
+        let app = self.0.clone();
+        let token = Token { store_id: after.store_id, number: after.number, tag: after.tag };
+        // Waits if this server is behind, and refuses a revision of another history.
+        let requirement = Some(Requirement::AtLeast(token.encode()));
+        tokio::time::timeout(WAIT_MAX, app.at(Some(&Consistency { requirement }), None))
+            .await
+            .map_err(|_| status::plain(ErrorReason::RevisionNotReached, "this server is behind"))??;
+        let (sender, frames) = mpsc::channel(FRAMES_AHEAD);
+        tokio::spawn(async move {
+            let mine = Revision { number: after.number, tag: after.tag, at: Time(after.time_micros) };
+            let follower = Follower { app, caller, projects, request: FollowRequest::default(), sender };
+            if let Err(status) = follower.run(mine).await {
+                // The client may be gone.
+                let _ = follower.sender.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(frames))))
+    }
+
+    async fn read_revision(&self, request: Request<ReadRevisionRequest>) -> Reply<ReadRevisionResponse> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        let revision = match request.number {
+            None => Some(self.0.source.head().await?),
+            Some(number) => self.0.source.revision_at(number).await?,
+        };
+        let revision = revision.map(|revision| wire_revision(self.0.engine.store_id(), revision));
+        Ok(Response::new(ReadRevisionResponse { revision }))
+    }
+
+    async fn report_activity(&self, request: Request<ReportActivityRequest>) -> Reply<ReportActivityResponse> {
+        let request = request.into_inner();
+        check_version(request.version)?;
+        convert::at_most("orgs", request.orgs.len(), ACTIVE_ORGS_A_REPORT_MAX)?;
+        if request.store_id != self.0.engine.store_id() {
+            return Err(status::behind(Behind::AnotherHistory));
+        }
+        let caller = calls::caller().ok_or_else(write::unexpected)?;
+        let projects = projects(&[], &caller)?;
+        let published = self.0.engine.pin();
+        let today = clock::now().day();
+        for (at, org) in request.orgs.into_iter().enumerate() {
+            let ids = ProjectId::new(org.project).zip(OrgNo::new(org.org));
+            let (project, no) =
+                ids.ok_or_else(|| status::invalid(format!("orgs[{at}]"), "must have a `project` and an `org`"))?;
+            // A clock that is ahead must not make an org active in the future.
+            let day = Day(u16::try_from(org.day).unwrap_or(u16::MAX).min(today.0));
+            if let Some(project) = published.state.project_numbered(project)
+                && projects.contain(&published.state, project.id)
+                && project.org_numbered(no).is_some()
+            {
+                self.0.engine.activity.note_day(project, no, day);
+            }
+        }
+        Ok(Response::new(ReportActivityResponse {}))
+    }
+}
+
+fn check_version(version: u32) -> Result<(), Status> {
+    match version {
+        VERSION => Ok(()),
+        0 => Err(status::invalid("version", "must be set")),
+        _ => Err(status::invalid("version", format!("is newer than {VERSION}; upgrade this server"))),
+    }
+}
+
+/// Returns the projects that a sidecar asks for, of those that its key is for (W6.c, W6.d).
+fn projects(keys: &[String], caller: &Caller) -> Result<Projects, Status> {
+    convert::at_most("projects", keys.len(), PROJECTS_A_SIDECAR_MAX)?;
+    for (at, key) in keys.iter().enumerate() {
+        convert::project(key).map_err(|_| status::invalid(format!("projects[{at}]"), "is no key of a project"))?;
+    }
+    let key = caller.key().map(|(_, key)| key);
+    Ok(Projects {
+        keys: keys.iter().cloned().collect(),
+        environment: key.map(|key| key.environment),
+        only: key.and_then(|key| key.scope.project),
+    })
+}
+
+pub fn wire_revision(store_id: u32, revision: Revision) -> WireRevision {
+    WireRevision { store_id, number: revision.number, tag: revision.tag, time_micros: revision.at.0 }
+}
+
+/// Sends the frames of a snapshot to one sidecar.
+fn send_snapshot(
+    sender: &mpsc::Sender<Result<ReadSnapshotResponse, Status>>,
+    snapshot: &Snapshot,
+    store_id: u32,
+    projects: &Projects,
+    state: &State,
+) -> Result<(), Status> {
+    let send = |frame| {
+        let sent = sender.blocking_send(Ok(ReadSnapshotResponse { frame: Some(frame) }));
+        sent.map_err(|_| Status::cancelled("the client is gone"))
+    };
+    let unread = |error: std::io::Error| status::unread(&StoreError::Snapshot(error));
+    let age = snapshot.age + snapshot.read.elapsed();
+    send(Frame::Header(SnapshotHeader {
+        revision: Some(wire_revision(store_id, snapshot.revision)),
+        past_tags: snapshot.past.iter().map(|revision| revision.tag).collect(),
+        age_millis: age.as_millis() as u64,
+    }))?;
+    let (mut frames, mut sent) = (snapshot.frames(), 0);
+    while let Some(frame) = frames.next().map_err(unread)? {
+        let changes = SnapshotChanges::decode(frame).map_err(|error| unread(std::io::Error::other(error)))?;
+        if ProjectId::new(changes.project).is_some_and(|project| projects.contain(state, project)) {
+            sent += changes.changes.len() as u64;
+            send(Frame::Changes(changes))?;
+        }
+    }
+    send(Frame::End(SnapshotEnd { changes: sent }))
+}
+
+/// One sidecar that follows.
+struct Follower {
+    app: Arc<App>,
+    caller: Caller,
+    projects: Projects,
+    request: FollowRequest,
+    sender: mpsc::Sender<Result<FollowResponse, Status>>,
+}
+
+impl Follower {
+    async fn run(&self, mut mine: Revision) -> Result<(), Status> {
+        loop {
+            let page = self.app.feed.next(mine, HEARTBEAT).await.map_err(|error| ended(&self.app, error))?;
+            // The key may have been archived since, or the operator removed.
+            authz::authorize_at(&self.app.engine.load().state, &self.caller, &self.request)?;
+            // The commits may be in the database and not in memory yet.
+            let state = self.state_at(page.commits.last().map_or(mine, |last| last.revision)).await?;
+            let mut frame =
+                FollowResponse { after: mine.number, time_micros: mine.at.0, ..FollowResponse::default() };
+            let mut bytes = 0;
+            for commit in &*page.commits {
+                for change in self.reduced(commit, &state) {
+                    if bytes >= FRAME_BYTES {
+                        // The commits of a frame that goes on are completed by the last one.
+                        let part = FollowResponse {
+                            after: frame.after,
+                            changes: std::mem::take(&mut frame.changes),
+                            incomplete: true,
+                            ..Default::default()
+                        };
+                        bytes = 0;
+                        if self.sender.send(Ok(part)).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                    bytes += change.len();
+                    frame.changes.push(change);
+                }
+                frame.tags.push(commit.revision.tag);
+                frame.time_micros = commit.revision.at.0;
+                mine = commit.revision;
+            }
+            // This server knew that it had the newest revision a while ago, and has had nothing newer since.
+            let age = page.newest_at.map(|at| self.app.engine.freshness.age().max(at.elapsed()));
+            frame.age_millis = age.map(|age| age.as_millis() as u64);
+            if self.sender.send(Ok(frame)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn state_at(&self, revision: Revision) -> Result<State, Status> {
+        let token = Token::new(self.app.engine.store_id(), revision);
+        let published = tokio::time::timeout(WAIT_MAX, self.app.engine.at_least(&token)).await;
+        match published {
+            Ok(Ok(published)) => Ok(State::clone(&published.state)),
+            Ok(Err(Behind::TooOld)) => Ok(State::clone(&self.app.engine.pin().state)),
+            Ok(Err(behind)) => Err(status::behind(behind)),
+            Err(_) => Err(status::plain(ErrorReason::RevisionNotReached, "this server is behind")),
+        }
+    }
+
+    fn reduced(&self, commit: &Commit, state: &State) -> impl Iterator<Item = Bytes> {
+        let changes = commit.changes.iter().filter(|change| self.projects.contain(state, change.project()));
+        changes.filter_map(|change| reduced(change.clone())).map(|change| Bytes::from(encode(&change)))
+    }
+}
+
+/// Returns why a stream of commits ends.
+pub fn ended(app: &App, error: FeedError) -> Status {
+    match error {
+        FeedError::Behind(behind) => status::behind(behind),
+        FeedError::TooOld(oldest) => status::revision_too_old(app.token(oldest)),
+        FeedError::Since(SinceError::Store(error)) => status::unread(&error),
+        FeedError::Since(error) => status::unread(&StoreError::Unreadable(error.to_string())),
+    }
+}
