@@ -28,6 +28,7 @@ mod progress;
 mod recover;
 mod serve;
 mod shell;
+mod sidecar;
 mod since;
 mod subscribe;
 mod table;
@@ -53,6 +54,8 @@ struct Cli {
 enum Command {
     /// Serves the API until SIGTERM or Ctrl-C.
     Serve(serve::Args),
+    /// Answers checks beside an application, from a copy of what a server has, also while no server is there.
+    Sidecar(Box<sidecar::Args>),
     /// Creates or updates the tables of a database, and exits.
     Migrate(migrate::Args),
     /// Asks a running server whether it serves; exits with 0 if so, for probes.
@@ -115,6 +118,7 @@ pub fn run() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::run(args).await.map_err(Failed::Server),
+            Command::Sidecar(args) => sidecar::run(*args).await.map_err(Failed::Server),
             Command::Migrate(args) => migrate::run(args).await.map_err(Failed::Server),
             Command::Health(args) => health::run(args).await.map_err(Failed::Server),
             Command::Check(args) => return check::run(args).await.map_err(Failed::Question),

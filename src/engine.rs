@@ -8,6 +8,7 @@ mod replaced;
 pub mod token;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ pub struct Engine {
     pub activity: Activity,
     pub denials: Denials,
     pub freshness: Freshness,
-    store_id: u32,
+    /// Only a sidecar changes it, whose upstream has another store than before.
+    store_id: AtomicU32,
     current: ArcSwap<Published>,
     replaced: Replaced,
     tags: Mutex<Tags>,
@@ -77,7 +79,7 @@ impl Engine {
             activity: Activity::default(),
             denials: Denials::default(),
             freshness: Freshness::new(Duration::ZERO),
-            store_id,
+            store_id: AtomicU32::new(store_id),
             tags: Mutex::new(tags),
             recent: Mutex::default(),
             newest: watch::Sender::new(revision.number),
@@ -88,7 +90,7 @@ impl Engine {
     }
 
     pub fn store_id(&self) -> u32 {
-        self.store_id
+        self.store_id.load(Ordering::Relaxed)
     }
 
     /// Returns the newest State for a short use, without a lock or a reference count.
@@ -122,15 +124,18 @@ impl Engine {
         true
     }
 
-    /// Replaces a diverged State: the store was restored, or failed over to a lagging copy. Does nothing if the published
-    /// revision is no longer `diverged`: another task has replaced that State.
-    pub fn replace(&self, diverged: Revision, state: State) {
+    /// Replaces a diverged State: the store was restored, or failed over to a lagging copy. `past` holds recent revisions before
+    /// the new State's. Does nothing if the published revision is no longer `diverged`: another task has replaced that State.
+    pub fn replace(&self, diverged: Revision, store_id: u32, state: State, past: &[Revision]) {
         let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         if self.current.load().state.revision() != diverged {
             return;
         }
         let revision = state.revision();
-        *tags = Tags { first: revision.number, tags: VecDeque::from([revision.tag]) };
+        self.store_id.store(store_id, Ordering::Relaxed);
+        *tags = Tags { first: past.first().unwrap_or(&revision).number, tags: VecDeque::new() };
+        tags.extend(past);
+        tags.extend(&[revision]);
         self.recent().clear();
         self.set(state);
         self.activity.clear();
@@ -140,7 +145,7 @@ impl Engine {
 
     /// Returns a State at least as new as the token. Waits for it without limit, so give it a deadline.
     pub async fn at_least(&self, token: &Token) -> Result<Arc<Published>, Behind> {
-        if token.store_id != self.store_id {
+        if token.store_id != self.store_id() {
             return Err(Behind::AnotherHistory);
         }
         let mut newest = self.newest.subscribe();
@@ -180,7 +185,7 @@ impl Engine {
     }
 
     fn set(&self, state: State) {
-        let before = self.current.swap(Arc::new(published(self.store_id, state)));
+        let before = self.current.swap(Arc::new(published(self.store_id(), state)));
         self.replaced.add(before);
     }
 
@@ -288,7 +293,7 @@ mod tests {
         let engine = Engine::new(9, state(5), &[]);
         let mut other = state(3);
         other.set_revision(Revision { tag: 1, ..at(3) });
-        engine.replace(at(5), other);
+        engine.replace(at(5), 9, other, &[]);
         assert!(!engine.publish(at(5), state(6), passed([6])));
         assert_eq!(engine.pin().state.revision().tag, 1);
     }
@@ -301,10 +306,10 @@ mod tests {
             other.set_revision(Revision { tag: 1, ..at(number) });
             other
         };
-        engine.replace(at(5), other(3));
+        engine.replace(at(5), 9, other(3), &[]);
         assert_eq!(engine.pin().state.revision().number, 3);
         // Another task has found the same, and read the store earlier.
-        engine.replace(at(5), other(2));
+        engine.replace(at(5), 9, other(2), &[]);
         assert_eq!(engine.pin().state.revision().number, 3);
     }
 

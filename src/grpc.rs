@@ -27,7 +27,9 @@ use std::sync::Arc;
 use tonic::service::Routes;
 
 use crate::limits::{BULK_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX};
-use app::App;
+use app::{App, Checks};
+use generated::check_service_server::CheckServiceServer;
+use generated::server_service_server::ServerServiceServer;
 
 /// The generated clients and servers.
 pub mod generated {
@@ -94,11 +96,8 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .add_service(service!(api_key_service_server::ApiKeyServiceServer, api_key::ApiKeyApi, PLAIN))
         .add_service(service!(insights_service_server::InsightsServiceServer, insights::InsightsApi, PLAIN))
         .add_service(service!(audit_service_server::AuditServiceServer, audit::AuditApi, PLAIN))
-        .add_service(service!(check_service_server::CheckServiceServer, check::CheckApi, BULK))
-        .add_service(
-            generated::server_service_server::ServerServiceServer::new(services::server::ServerApi(app.checks.clone()))
-                .max_decoding_message_size(PLAIN),
-        )
+        .add_service(check_service(&app.checks, Some(app.clone())))
+        .add_service(server_service(&app.checks))
         .add_service(
             generated::replication::replication_service_server::ReplicationServiceServer::new(
                 services::replication::ReplicationApi(app.clone()),
@@ -106,4 +105,19 @@ pub fn routes(app: &Arc<App>) -> Routes {
             .max_decoding_message_size(PLAIN)
             .max_encoding_message_size(usize::MAX),
         )
+}
+
+/// Returns every service of a sidecar.
+pub fn sidecar_routes(checks: &Arc<Checks>) -> Routes {
+    Routes::new(check_service(checks, None)).add_service(server_service(checks))
+}
+
+fn check_service(checks: &Arc<Checks>, app: Option<Arc<App>>) -> CheckServiceServer<services::check::CheckApi> {
+    CheckServiceServer::new(services::check::CheckApi { checks: checks.clone(), app })
+        .max_decoding_message_size(BULK_REQUEST_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX)
+}
+
+fn server_service(checks: &Arc<Checks>) -> ServerServiceServer<services::server::ServerApi> {
+    ServerServiceServer::new(services::server::ServerApi(checks.clone())).max_decoding_message_size(REQUEST_BYTES_MAX)
 }

@@ -13,6 +13,7 @@ pub mod purger;
 pub mod replica;
 pub mod replication;
 pub mod server;
+pub mod sidecar;
 pub mod store;
 pub mod wire;
 pub mod writer;

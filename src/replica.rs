@@ -84,6 +84,7 @@ async fn reload(store: &Store, engine: &Engine, mine: Revision) -> Result<bool, 
     tracing::warn!(
         "the history of the store differs from the one in memory (restored? failed over?); loading it again"
     );
-    engine.replace(mine, store.load(engine.pin().state.hash_key().clone()).await?);
+    let state = store.load(engine.pin().state.hash_key().clone()).await?;
+    engine.replace(mine, engine.store_id(), state, &[]);
     Ok(false)
 }

@@ -8,6 +8,8 @@ mod denials;
 mod descriptors;
 mod health;
 mod listen;
+mod listeners;
+pub mod sidecar;
 pub mod telemetry;
 mod tls;
 pub mod workspace;
@@ -15,8 +17,7 @@ pub mod workspace;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::clock;
 use crate::domain::collections::hash::HashKey;
@@ -31,11 +32,10 @@ use crate::grpc::app::{App, Checks};
 use crate::grpc::authn::Authentication;
 use crate::grpc::authn::jwt::Verifier;
 use crate::grpc::caller_limits::Callers;
-use crate::grpc::methods::Methods;
 use crate::grpc::source::Source;
 use crate::grpc::turns::Turns;
-use crate::grpc::{DESCRIPTORS, routes};
-use crate::limits::{Limits, PROBE_BYTES_MAX};
+use crate::grpc::routes;
+use crate::limits::Limits;
 use crate::purger;
 use crate::replica;
 use crate::replication::feed::Feed;
@@ -45,6 +45,7 @@ use crate::writer::{Failure, Writer};
 pub use config::{Bootstrap, Config, ConnectionLimits, OperatorConfig, TlsFiles};
 pub use connection::Stream;
 pub use listen::{Bound, Listen};
+use listeners::Listeners;
 pub use tls::files::pem_fault;
 
 /// Revisions from before the start whose tags are kept in memory.
@@ -83,6 +84,12 @@ pub enum StartError {
     NoWorkspace,
     #[error("{0}")]
     KeyFile(String),
+    #[error("a sidecar answers only this machine, and others can reach {0}; listen on a loopback address or a unix socket")]
+    SidecarBeyondThisMachine(std::net::SocketAddr),
+    #[error("user ids are known only on unix sockets; listen on `unix:PATH` alone, or leave --allow-uid out")]
+    UidsOverTcp,
+    #[error("the copy of the sidecar cannot be used: {0}")]
+    Copy(std::io::Error),
     #[error("no randomness: {0}")]
     Random(getrandom::Error),
     #[error("reflection cannot be served: {0}")]
@@ -99,8 +106,7 @@ pub struct Running {
     /// The key that opens an empty store, if it is to be printed (W9).
     pub bootstrap_key: Option<String>,
     health: health::Health,
-    stop: watch::Sender<bool>,
-    listeners: JoinSet<()>,
+    listeners: Listeners,
     follower: JoinHandle<()>,
     pulse: JoinHandle<()>,
     purger: JoinHandle<()>,
@@ -259,56 +265,18 @@ impl Running {
         });
         let pulse = tokio::spawn(health::pulse(store, app.writer.clone(), health.clone()));
 
-        let reflect = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-        };
-        let routes = routes(&app)
-            .add_service(health_service)
-            .add_service(
-                reflect().build_v1().map_err(StartError::Reflection)?.max_decoding_message_size(PROBE_BYTES_MAX),
-            )
-            .add_service(
-                reflect().build_v1alpha().map_err(StartError::Reflection)?.max_decoding_message_size(PROBE_BYTES_MAX),
-            );
-
-        let stop = watch::Sender::new(false);
-        let addresses: Vec<Listen> = bound.iter().map(Bound::address).collect();
-        let mut limits = config.connections;
-        let possible = descriptors::connections_max();
-        if possible < limits.total {
-            let wanted = limits.total;
-            tracing::warn!(
-                wanted,
-                possible,
-                "the limit of open files leaves room for fewer connections; raise `ulimit -n`"
-            );
-            limits.total = possible;
-        }
-        let shared = connection::Shared::new(
-            Methods::new(app.checks.clone(), Some(app.writer.clone()), routes),
-            tls.as_ref().map(|tls| tls.tls.clone()),
-            limits,
-            stop.subscribe(),
-        );
+        let services = routes(&app);
+        let (checks, writer) = (app.checks.clone(), Some(app.writer.clone()));
+        let with_tls = tls.as_ref().map(|tls| tls.tls.clone());
+        let listeners =
+            Listeners::start(bound, (checks, writer), services, health_service, with_tls, config.connections)?;
         let tls = tls.map(|tls| tokio::spawn(tls.run()));
-        let connections = Arc::new(accept::Connections::default());
-        let mut listeners = JoinSet::new();
-        for bound in bound {
-            listeners.spawn(accept::accept(bound, connections.clone(), shared.clone()));
-        }
-        for address in &addresses {
-            tracing::info!(%address, "listening");
-        }
         Ok(Self {
             app,
-            addresses,
+            addresses: listeners.addresses.clone(),
             authentication: required,
             bootstrap_key,
             health,
-            stop,
             listeners,
             follower,
             pulse,
@@ -329,12 +297,7 @@ impl Running {
         tracing::info!("stopping");
         self.pulse.abort();
         self.health.stopped().await;
-        self.stop.send_replace(true);
-        let drained = tokio::time::timeout(self.drain, async { while self.listeners.join_next().await.is_some() {} });
-        if drained.await.is_err() {
-            tracing::warn!(deadline = ?self.drain, "calls were still in flight at the deadline");
-            self.listeners.shutdown().await;
-        }
+        self.listeners.stop(self.drain).await;
         self.follower.abort();
         self.purger.abort();
         self.expired.abort();

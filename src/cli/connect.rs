@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tonic::transport::{Endpoint, Uri};
+use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::key::{Key, KeyArgs, Transport};
 use super::trouble::Trouble;
@@ -62,6 +62,11 @@ impl Remote {
     /// Connects, and waits for the first bytes of the server: only they prove that it takes this client's certificate, or
     /// a client without TLS.
     pub async fn connect(&self) -> Result<Transport, Trouble> {
+        Ok(Transport::new(self.channel().await?, self.key.clone()))
+    }
+
+    /// Connects like [`Self::connect`], without the key.
+    pub async fn channel(&self) -> Result<Channel, Trouble> {
         let (says, first) = oneshot::channel();
         let says = Arc::new(Mutex::new(Some(says)));
         let remote = self.clone();
@@ -85,7 +90,6 @@ impl Remote {
         };
         let answered = first.await;
         let channel = connected.map_err(|error| self.no_answer(&cause(&error)));
-        let channel = channel.map(|channel| Transport::new(channel, self.key.clone()));
         match answered {
             Ok(Err(trouble)) => Err(trouble),
             Ok(Ok(())) => channel,

@@ -32,13 +32,8 @@ pub struct Args {
     #[arg(long, env = "ROLECALL_DEMO", conflicts_with = "tls_cert")]
     demo: bool,
 
-    /// The format of log lines on stderr.
-    #[arg(long, env = "ROLECALL_LOG_FORMAT", default_value = "text")]
-    log_format: LogFormat,
-
-    /// Which log lines: `error`, `warn`, `info`, `debug`, or per module, as in `info,rolecall::writer=debug`.
-    #[arg(long, env = "ROLECALL_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    #[command(flatten)]
+    log: LogArgs,
 
     /// Days for which the history of changes is kept; 0 keeps all.
     #[arg(long, env = "ROLECALL_HISTORY_DAYS", default_value_t = HISTORY_DAYS, value_name = "DAYS")]
@@ -59,6 +54,24 @@ pub struct Args {
 
     #[command(flatten)]
     limits: LimitArgs,
+}
+
+/// What is logged.
+#[derive(Parser)]
+pub struct LogArgs {
+    /// The format of log lines on stderr.
+    #[arg(long, env = "ROLECALL_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// Which log lines: `error`, `warn`, `info`, `debug`, or per module, as in `info,rolecall::writer=debug`.
+    #[arg(long, env = "ROLECALL_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+impl LogArgs {
+    pub fn start(&self) -> Result<(), String> {
+        telemetry::start(&self.log, matches!(self.log_format, LogFormat::Json))
+    }
 }
 
 /// How operators are let in.
@@ -172,7 +185,7 @@ impl TlsArgs {
 /// The limits of what clients use of a server.
 #[derive(Parser)]
 #[command(next_help_heading = "Connections")]
-struct ConnectionArgs {
+pub struct ConnectionArgs {
     /// Connections of all clients.
     #[arg(long, env = "ROLECALL_CONNECTIONS_MAX", default_value_t = 10_000, value_name = "N")]
     connections_max: usize,
@@ -265,7 +278,7 @@ struct LimitArgs {
 }
 
 pub async fn run(args: Args) -> Result<(), String> {
-    telemetry::start(&args.log, matches!(args.log_format, LogFormat::Json))?;
+    args.log.start()?;
     // Before anything starts: a signal during a long load must not be lost.
     let stop = stop_signal()?;
     let database = args.database.url()?;
@@ -313,7 +326,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     done
 }
 
-fn stop_signal() -> Result<impl Future<Output = ()>, String> {
+pub fn stop_signal() -> Result<impl Future<Output = ()>, String> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {

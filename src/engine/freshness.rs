@@ -27,6 +27,12 @@ impl Freshness {
         self.confirmed.fetch_max(confirmed.as_millis() as u64, Relaxed);
     }
 
+    /// Begins again with a State that was the newest `age` ago: it has replaced the one before.
+    pub fn set(&self, age: Duration) {
+        self.confirmed.store(0, Relaxed);
+        self.confirm(Instant::now(), age);
+    }
+
     /// Returns how long ago the State was the newest.
     pub fn age(&self) -> Duration {
         let confirmed = Duration::from_millis(self.confirmed.load(Relaxed));

@@ -180,6 +180,14 @@ pub fn only_upstream(addresses: &str) -> Status {
     Status::with_error_details(code(ErrorReason::SidecarReadOnly), why, details)
 }
 
+/// Refuses to answer from a State of this age.
+pub fn too_old(age: Duration) -> Status {
+    let why = format!("this sidecar heard {} s ago for the last time that its state was the newest", age.as_secs());
+    let mut details = info(ErrorReason::StateTooOld, [("age_seconds", age.as_secs().to_string())]);
+    details.set_retry_info(Some(Duration::from_millis(500)));
+    Status::with_error_details(code(ErrorReason::StateTooOld), why, details)
+}
+
 /// Refuses a question about a past whose history is no longer kept.
 pub fn revision_too_old(oldest: String) -> Status {
     let why = format!("the history of that time is no longer kept; the oldest revision is `{oldest}`");

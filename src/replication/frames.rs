@@ -34,6 +34,12 @@ impl FrameWriter {
         self.file.flush()
     }
 
+    /// Waits until everything is on the disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_data()
+    }
+
     /// Returns the length of the file, with what is not flushed yet.
     pub fn bytes(&self) -> u64 {
         self.bytes

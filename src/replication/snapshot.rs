@@ -32,7 +32,7 @@ const OPEN_BYTES_MAX: usize = 16 << 20;
 pub struct Snapshots {
     engine: Arc<Engine>,
     store: Store,
-    current: Mutex<Option<Arc<Snapshot>>>,
+    current: Arc<Mutex<Option<Arc<Snapshot>>>>,
 }
 
 /// A file of frames with encoded [`SnapshotChanges`]. It has no name, and ends with its last user.
@@ -48,7 +48,7 @@ pub struct Snapshot {
 
 impl Snapshots {
     pub fn new(engine: Arc<Engine>, store: Store) -> Self {
-        Self { engine, store, current: Mutex::default() }
+        Self { engine, store, current: Arc::default() }
     }
 
     /// Returns a snapshot of the last minutes. Writes one if there is none, or if it is of another history. Who else asks
@@ -65,15 +65,16 @@ impl Snapshots {
         *current = None;
         let snapshot = Arc::new(write(&self.store).await?);
         *current = Some(snapshot.clone());
+        // Frees the disk space of a snapshot that is too old to be sent.
+        let (all, this) = (self.current.clone(), Arc::downgrade(&snapshot));
+        tokio::spawn(async move {
+            tokio::time::sleep(AGE_MAX).await;
+            let mut current = all.lock().await;
+            if current.as_ref().is_some_and(|current| Arc::downgrade(current).ptr_eq(&this)) {
+                *current = None;
+            }
+        });
         Ok(snapshot)
-    }
-
-    /// Frees the disk space of a snapshot that is too old to be sent.
-    pub async fn drop_old(&self) {
-        let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|snapshot| snapshot.read.elapsed() >= AGE_MAX) {
-            *current = None;
-        }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::limits::PROBE_BYTES_MAX;
 use crate::store::Store;
 use crate::writer::Writer;
 
+/// The services of a sidecar.
+const SIDECAR_SERVICES: [&str; 2] = ["rolecall.v1.CheckService", "rolecall.v1.ServerService"];
 /// How often to ask whether the database answers.
 const PULSE: Duration = Duration::from_millis(500);
 /// How long the database may take to answer.
@@ -53,6 +55,22 @@ impl Health {
             self.reporter.set_service_status("", ServingStatus::NotServing).await;
         }
         // `stopped` may have run in between. Its report must be the last.
+        if self.stopped_for_good.load(Ordering::SeqCst) {
+            self.set(|_| false).await;
+        }
+    }
+
+    /// Reports whether a sidecar serves what it has.
+    pub async fn sidecar(&self, fresh: bool) {
+        for (service, _) in SERVICES {
+            let status = match SIDECAR_SERVICES.contains(&service) && fresh {
+                true => ServingStatus::Serving,
+                false => ServingStatus::NotServing,
+            };
+            self.reporter.set_service_status(service, status).await;
+        }
+        let whole = if fresh { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.reporter.set_service_status("", whole).await;
         if self.stopped_for_good.load(Ordering::SeqCst) {
             self.set(|_| false).await;
         }

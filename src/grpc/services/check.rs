@@ -20,38 +20,49 @@ use crate::limits::CHECK_LIST_MAX;
 use crate::wire::batch_check::{BatchCheckAnswer, BatchCheckBody};
 use crate::wire::{self, CheckRequest, CheckResponse, PermissionList, check_request, timestamp};
 
-pub struct CheckApi(pub Arc<App>);
+pub struct CheckApi {
+    pub checks: Arc<Checks>,
+    /// `None` on a sidecar.
+    pub app: Option<Arc<App>>,
+}
+
+impl CheckApi {
+    /// Returns what lists need. A sidecar refuses them before.
+    fn app(&self) -> Result<&Arc<App>, Status> {
+        self.app.as_ref().ok_or_else(|| status::only_upstream("a server"))
+    }
+}
 
 #[tonic::async_trait]
 impl CheckService for CheckApi {
     async fn check(&self, request: Request<CheckRequest>) -> Reply<CheckResponse> {
-        check(&self.0, request).await
+        check(&self.checks, request).await
     }
 
     async fn batch_check(&self, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
-        batch_check::batch_check(&self.0, request).await
+        batch_check::batch_check(&self.checks, request).await
     }
 
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Reply<wire::ExplainResponse> {
-        access::explain(&self.0, request).await
+        access::explain(&self.checks, request).await
     }
 
     async fn get_access(&self, request: Request<wire::GetAccessRequest>) -> Reply<wire::GetAccessResponse> {
-        access::get(&self.0, request).await
+        access::get(&self.checks, request).await
     }
 
     async fn list_members_with_permission(
         &self,
         request: Request<wire::ListMembersWithPermissionRequest>,
     ) -> Reply<wire::ListMembersWithPermissionResponse> {
-        access::list_members(&self.0, request).await
+        access::list_members(self.app()?, request).await
     }
 
     async fn list_orgs_with_permission(
         &self,
         request: Request<wire::ListOrgsWithPermissionRequest>,
     ) -> Reply<wire::ListOrgsWithPermissionResponse> {
-        access::list_orgs(&self.0, request).await
+        access::list_orgs(self.app()?, request).await
     }
 }
 

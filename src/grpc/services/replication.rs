@@ -35,7 +35,7 @@ use crate::wire::change::encode;
 use crate::wire::reduced::reduced;
 use crate::wire::replication::read_snapshot_response::Frame;
 use crate::wire::replication::{
-    FollowRequest, FollowResponse, ReadRevisionRequest, ReadRevisionResponse, ReadSnapshotRequest,
+    Commit as WireCommit, FollowRequest, FollowResponse, ReadRevisionRequest, ReadRevisionResponse, ReadSnapshotRequest,
     ReadSnapshotResponse, ReportActivityRequest, ReportActivityResponse, Revision as WireRevision, SnapshotChanges,
     SnapshotEnd, SnapshotHeader,
 };
@@ -218,29 +218,25 @@ impl Follower {
             authz::authorize_at(&self.app.engine.load().state, &self.caller, &self.request)?;
             // The commits may be in the database and not in memory yet.
             let state = self.state_at(page.commits.last().map_or(mine, |last| last.revision)).await?;
-            let mut frame =
-                FollowResponse { after: mine.number, time_micros: mine.at.0, ..FollowResponse::default() };
+            let mut frame = FollowResponse { after: mine.number, ..FollowResponse::default() };
             let mut bytes = 0;
             for commit in &*page.commits {
+                let (tag, time_micros) = (commit.revision.tag, commit.revision.at.0);
+                let mut changes = Vec::new();
                 for change in self.reduced(commit, &state) {
                     if bytes >= FRAME_BYTES {
-                        // The commits of a frame that goes on are completed by the last one.
-                        let part = FollowResponse {
-                            after: frame.after,
-                            changes: std::mem::take(&mut frame.changes),
-                            incomplete: true,
-                            ..Default::default()
-                        };
-                        bytes = 0;
-                        if self.sender.send(Ok(part)).await.is_err() {
+                        let changes = std::mem::take(&mut changes);
+                        frame.commits.push(WireCommit { tag, time_micros, changes, incomplete: true });
+                        let next = FollowResponse { after: mine.number, ..FollowResponse::default() };
+                        if self.sender.send(Ok(std::mem::replace(&mut frame, next))).await.is_err() {
                             return Ok(());
                         }
+                        bytes = 0;
                     }
                     bytes += change.len();
-                    frame.changes.push(change);
+                    changes.push(change);
                 }
-                frame.tags.push(commit.revision.tag);
-                frame.time_micros = commit.revision.at.0;
+                frame.commits.push(WireCommit { tag, time_micros, changes, incomplete: false });
                 mine = commit.revision;
             }
             // This server knew that it had the newest revision a while ago, and has had nothing newer since.

@@ -25,6 +25,11 @@ impl ServerService for ServerApi {
     async fn get_server_info(&self, _: Request<wire::GetServerInfoRequest>) -> Reply<wire::GetServerInfoResponse> {
         let app = &self.0;
         let limits = app.limits;
+        let age = app.engine.freshness.age();
+        let upstream = match &app.source {
+            Source::Upstream(upstream) => Some(upstream),
+            Source::Database(_) => None,
+        };
         Ok(Response::new(wire::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").into(),
             store_id: format!("{:08x}", app.engine.store_id()),
@@ -56,6 +61,12 @@ impl ServerService for ServerApi {
                 seconds: behind.as_secs() as i64,
                 nanos: behind.subsec_nanos() as i32,
             }),
+            age: Some(prost_types::Duration {
+                seconds: age.as_secs() as i64,
+                nanos: age.subsec_millis() as i32 * 1_000_000,
+            }),
+            upstream: upstream.map(|upstream| upstream.addresses().to_owned()).unwrap_or_default(),
+            following: upstream.is_some_and(|upstream| upstream.is_connected()),
             revision: app.engine.load().token.to_string(),
         }))
     }

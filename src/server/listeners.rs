@@ -1,0 +1,84 @@
+//! The sockets of a server or a sidecar, with health and reflection beside its services.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::{Health as HealthApi, HealthServer};
+
+use super::tls::Tls;
+use super::{Bound, ConnectionLimits, Listen, StartError, accept, connection, descriptors};
+use crate::grpc::DESCRIPTORS;
+use crate::grpc::app::Checks;
+use crate::grpc::methods::Methods;
+use crate::limits::PROBE_BYTES_MAX;
+use crate::writer::Writer;
+
+/// See the module. They accept connections until stopped.
+pub struct Listeners {
+    /// Where they listen, with the actual ports in the place of 0.
+    pub addresses: Vec<Listen>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Listeners {
+    /// Starts to accept connections on the sockets.
+    pub fn start(
+        bound: Vec<Bound>,
+        (checks, writer): (Arc<Checks>, Option<Arc<Writer>>),
+        services: Routes,
+        health: HealthServer<impl HealthApi>,
+        tls: Option<Arc<Tls>>,
+        mut limits: ConnectionLimits,
+    ) -> Result<Self, StartError> {
+        let reflect = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        };
+        let routes = services
+            .add_service(health)
+            .add_service(
+                reflect().build_v1().map_err(StartError::Reflection)?.max_decoding_message_size(PROBE_BYTES_MAX),
+            )
+            .add_service(
+                reflect().build_v1alpha().map_err(StartError::Reflection)?.max_decoding_message_size(PROBE_BYTES_MAX),
+            );
+        let possible = descriptors::connections_max();
+        if possible < limits.total {
+            let wanted = limits.total;
+            tracing::warn!(
+                wanted,
+                possible,
+                "the limit of open files leaves room for fewer connections; raise `ulimit -n`"
+            );
+            limits.total = possible;
+        }
+        let stop = watch::Sender::new(false);
+        let addresses: Vec<Listen> = bound.iter().map(Bound::address).collect();
+        let shared = connection::Shared::new(Methods::new(checks, writer, routes), tls, limits, stop.subscribe());
+        let connections = Arc::new(accept::Connections::default());
+        let mut tasks = JoinSet::new();
+        for bound in bound {
+            tasks.spawn(accept::accept(bound, connections.clone(), shared.clone()));
+        }
+        for address in &addresses {
+            tracing::info!(%address, "listening");
+        }
+        Ok(Self { addresses, stop, tasks })
+    }
+
+    /// Takes no more calls, and lets those in flight finish until the drain deadline.
+    pub async fn stop(&mut self, drain: Duration) {
+        self.stop.send_replace(true);
+        let drained = tokio::time::timeout(drain, async { while self.tasks.join_next().await.is_some() {} });
+        if drained.await.is_err() {
+            tracing::warn!(deadline = ?drain, "calls were still in flight at the deadline");
+            self.tasks.shutdown().await;
+        }
+    }
+}
