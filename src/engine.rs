@@ -113,7 +113,8 @@ impl Engine {
         let number = next.revision().number;
         let current = self.current.load().state.revision();
         let precedes = |revision: &Revision| (revision.number, revision.tag) == (current.number, current.tag);
-        if number <= current.number || !(precedes(&base) || passed.iter().map(|commit| &commit.revision).any(precedes)) {
+        if number <= current.number || !(precedes(&base) || passed.iter().map(|commit| &commit.revision).any(precedes))
+        {
             return false;
         }
         let revisions: Vec<Revision> = passed.iter().map(|commit| commit.revision).collect();

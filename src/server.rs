@@ -32,9 +32,9 @@ use crate::grpc::app::{App, Checks};
 use crate::grpc::authn::Authentication;
 use crate::grpc::authn::jwt::Verifier;
 use crate::grpc::caller_limits::Callers;
+use crate::grpc::routes;
 use crate::grpc::source::Source;
 use crate::grpc::turns::Turns;
-use crate::grpc::routes;
 use crate::limits::Limits;
 use crate::purger;
 use crate::replica;
@@ -84,7 +84,9 @@ pub enum StartError {
     NoWorkspace,
     #[error("{0}")]
     KeyFile(String),
-    #[error("a sidecar answers only this machine, and others can reach {0}; listen on a loopback address or a unix socket")]
+    #[error(
+        "a sidecar answers only this machine, and others can reach {0}; listen on a loopback address or a unix socket"
+    )]
     SidecarBeyondThisMachine(std::net::SocketAddr),
     #[error("user ids are known only on unix sockets; listen on `unix:PATH` alone, or leave --allow-uid out")]
     UidsOverTcp,
@@ -183,8 +185,7 @@ impl Running {
         };
         let tls = config.tls.as_ref().map(tls::Reloader::new).transpose()?;
         let store = Store::open(&config.database).await?;
-        match Self::serve(&config, store.clone(), bound, tls, authentication, tokens).await
-        {
+        match Self::serve(&config, store.clone(), bound, tls, authentication, tokens).await {
             Ok(running) => Ok(running),
             Err(error) => {
                 store.close().await;

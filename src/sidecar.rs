@@ -445,7 +445,11 @@ impl Retry {
         let failure = format!("{upstream}: {why}");
         // Each failure once, not twice a second.
         if self.logged.as_ref() != Some(&failure) {
-            tracing::warn!(upstream, why, "cannot follow; trying the upstreams in turn, and answering from memory meanwhile");
+            tracing::warn!(
+                upstream,
+                why,
+                "cannot follow; trying the upstreams in turn, and answering from memory meanwhile"
+            );
             self.logged = Some(failure);
         }
         self.at += 1;

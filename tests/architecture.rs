@@ -10,21 +10,39 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and the modules that it may import. A module imports only modules above it in this list.
-const MODULES: [(&str, &[&str]); 13] = [
+const MODULES: [(&str, &[&str]); 15] = [
     ("limits", &[]),
     ("domain", &["limits"]),
     ("clock", &["domain"]),
     ("wire", &["domain", "limits"]),
     ("store", &["domain", "limits", "wire"]),
     ("engine", &["domain", "limits"]),
+    ("replication", &["domain", "limits", "wire", "store", "engine"]),
     ("writer", &["domain", "limits", "clock", "engine", "store"]),
     ("replica", &["domain", "limits", "clock", "engine", "store"]),
     ("purger", &["domain", "limits", "clock", "engine", "store", "writer"]),
     ("demo", &["domain", "limits", "wire", "engine", "writer"]),
-    ("grpc", &["domain", "limits", "clock", "engine", "store", "wire", "writer"]),
-    ("server", &["domain", "limits", "clock", "engine", "store", "wire", "writer", "replica", "purger", "grpc"]),
+    ("grpc", &["domain", "limits", "clock", "engine", "store", "wire", "writer", "replication"]),
+    ("sidecar", &["domain", "limits", "engine", "wire", "replication", "grpc"]),
+    (
+        "server",
+        &[
+            "domain",
+            "limits",
+            "clock",
+            "engine",
+            "store",
+            "wire",
+            "writer",
+            "replica",
+            "replication",
+            "purger",
+            "grpc",
+            "sidecar",
+        ],
+    ),
     // The commands that ask a running server are clients of the API.
-    ("cli", &["domain", "limits", "clock", "wire", "grpc", "demo", "server"]),
+    ("cli", &["domain", "limits", "clock", "wire", "grpc", "demo", "sidecar", "server"]),
 ];
 
 /// The layers of `domain`. A layer imports only itself and layers before it.
@@ -32,12 +50,12 @@ const DOMAIN_LAYERS: [&str; 6] = ["collections", "model", "state", "rules", "imp
 
 /// An outside crate, and the modules that may use it.
 const OUTSIDE: [(&str, &[&str]); 16] = [
-    ("tonic", &["grpc", "server", "cli"]),
+    ("tonic", &["grpc", "sidecar", "server", "cli"]),
     ("tonic_health", &["grpc", "server", "cli"]),
     ("tonic_prost", &["grpc", "server"]),
     ("tonic_reflection", &["grpc", "server"]),
-    ("tonic_types", &["grpc", "server", "cli"]),
-    ("prost", &["wire", "grpc", "server"]),
+    ("tonic_types", &["grpc", "sidecar", "server", "cli"]),
+    ("prost", &["wire", "replication", "grpc", "sidecar", "server"]),
     ("prost_types", &["wire", "grpc", "server"]),
     ("sea_orm", &["store"]),
     ("sea_orm_migration", &["store"]),

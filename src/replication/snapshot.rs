@@ -161,4 +161,3 @@ impl Frames {
         self.file.into_file()
     }
 }
-

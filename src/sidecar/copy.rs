@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use prost::Message;
 
 use super::received::{Commits, Received, Snapshot, Unusable};
-use crate::domain::collections::hash::HashKey;
 use crate::domain::Revision;
+use crate::domain::collections::hash::HashKey;
 use crate::replication::VERSION;
 use crate::replication::frames::{FrameReader, FrameWriter};
 use crate::wire::replication::{FollowRequest, FollowResponse, ReadSnapshotResponse};
@@ -52,7 +52,8 @@ impl Lock {
         name.push(".lock");
         let file = private(OpenOptions::new().write(true).create(true), Path::new(&name))?;
         file.try_lock().map_err(|_| {
-            let why = format!("`{}` is in use by another sidecar; name another file with --snapshot-file", path.display());
+            let why =
+                format!("`{}` is in use by another sidecar; name another file with --snapshot-file", path.display());
             io::Error::new(ErrorKind::AddrInUse, why)
         })?;
         Ok(Self { path, _file: file })

@@ -35,9 +35,9 @@ use crate::wire::change::encode;
 use crate::wire::reduced::reduced;
 use crate::wire::replication::read_snapshot_response::Frame;
 use crate::wire::replication::{
-    Commit as WireCommit, FollowRequest, FollowResponse, ReadRevisionRequest, ReadRevisionResponse, ReadSnapshotRequest,
-    ReadSnapshotResponse, ReportActivityRequest, ReportActivityResponse, Revision as WireRevision, SnapshotChanges,
-    SnapshotEnd, SnapshotHeader,
+    Commit as WireCommit, FollowRequest, FollowResponse, ReadRevisionRequest, ReadRevisionResponse,
+    ReadSnapshotRequest, ReadSnapshotResponse, ReportActivityRequest, ReportActivityResponse, Revision as WireRevision,
+    SnapshotChanges, SnapshotEnd, SnapshotHeader,
 };
 use crate::wire::{Consistency, ErrorReason, consistency::Requirement};
 
@@ -212,8 +212,15 @@ struct Follower {
 
 impl Follower {
     async fn run(&self, mut mine: Revision) -> Result<(), Status> {
+        // The first frame comes at once, and tells the age.
+        let mut patience = Duration::ZERO;
         loop {
-            let page = self.app.feed.next(mine, HEARTBEAT).await.map_err(|error| ended(&self.app, error))?;
+            let page = self
+                .app
+                .feed
+                .next(mine, std::mem::replace(&mut patience, HEARTBEAT))
+                .await
+                .map_err(|error| ended(&self.app, error))?;
             // The key may have been archived since, or the operator removed.
             authz::authorize_at(&self.app.engine.load().state, &self.caller, &self.request)?;
             // The commits may be in the database and not in memory yet.

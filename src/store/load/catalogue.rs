@@ -41,7 +41,10 @@ impl Aliases {
     }
 }
 
-pub async fn projects(tx: &DatabaseTransaction, sink: &mut impl Sink) -> Result<Vec<(ProjectId, Counters)>, StoreError> {
+pub async fn projects(
+    tx: &DatabaseTransaction,
+    sink: &mut impl Sink,
+) -> Result<Vec<(ProjectId, Counters)>, StoreError> {
     let mut all = Vec::new();
     let sql = r#"SELECT id, "key", display_name, environment, role_structure, default_role, default_owner_role,
             default_role_mapping, create_time, version, role_order_version, deleted_at, purged,
@@ -77,7 +80,11 @@ pub async fn projects(tx: &DatabaseTransaction, sink: &mut impl Sink) -> Result<
     Ok(all)
 }
 
-pub async fn permissions(tx: &DatabaseTransaction, sink: &mut impl Sink, aliases: &mut Aliases) -> Result<(), StoreError> {
+pub async fn permissions(
+    tx: &DatabaseTransaction,
+    sink: &mut impl Sink,
+    aliases: &mut Aliases,
+) -> Result<(), StoreError> {
     let sql = "SELECT project, id, name, description, built_in, create_time FROM permissions ORDER BY project, id";
     each(tx, sql, |mut row| {
         let key = row.scoped()?;
@@ -138,7 +145,11 @@ pub async fn role_sets(tx: &DatabaseTransaction, sink: &mut impl Sink) -> Result
     .await
 }
 
-pub async fn role_mappings(tx: &DatabaseTransaction, sink: &mut impl Sink, aliases: &mut Aliases) -> Result<(), StoreError> {
+pub async fn role_mappings(
+    tx: &DatabaseTransaction,
+    sink: &mut impl Sink,
+    aliases: &mut Aliases,
+) -> Result<(), StoreError> {
     let mut disabled: HashMap<Scoped<RoleMappingId>, Vec<RoleId>> = HashMap::new();
     let sql = "SELECT project, role_mapping, role FROM disabled_roles ORDER BY project, role_mapping, role";
     each(tx, sql, |mut row| {
