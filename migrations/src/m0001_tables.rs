@@ -221,7 +221,8 @@ fn members(database: DbBackend) -> [NewTable; 11] {
             .clustered(),
         table("api_keys", &["project", "id"])
             .columns([number("project"), number("id"), bytes("hash"), text("display_name"), text("operator")])
-            .columns([small("environment"), flag("checks_only"), flag("acting_user_required"), flag("no_activity")])
+            .columns([small("environment"), flag("checks_only"), flag("sidecar_only"), flag("acting_user_required")])
+            .columns([flag("no_activity")])
             .columns([optional(number("scope_project")), optional(number("scope_org")), text("creator")])
             .columns([number("create_time"), optional(number("expire_time")), optional(number("archive_time"))]),
         table("org_domains", &["project", "org", "domain"])

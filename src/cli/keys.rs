@@ -49,6 +49,10 @@ pub struct Create {
     #[arg(long)]
     checks_only: bool,
 
+    /// Only for sidecars: it feeds them, and calls nothing else.
+    #[arg(long, conflicts_with = "checks_only")]
+    sidecar_only: bool,
+
     /// Only for calls with an acting user or a viewer.
     #[arg(long)]
     acting_user_required: bool,
@@ -145,6 +149,7 @@ async fn create(args: Create) -> Result<(), Failed> {
         environment: environment.into(),
         scope: Some(ApiKeyScope {
             checks_only: args.checks_only,
+            sidecar_only: args.sidecar_only,
             acting_user_required: args.acting_user_required,
             project: args.only_project,
             org_id: args.only_org,
@@ -201,6 +206,7 @@ pub fn limits(key: &ApiKey) -> String {
     let scope = key.scope.clone().unwrap_or_default();
     let mut limits = Vec::new();
     limits.extend(scope.checks_only.then(|| "checks".to_string()));
+    limits.extend(scope.sidecar_only.then(|| "sidecars".to_string()));
     limits.extend(scope.acting_user_required.then(|| "calls for acting users".to_string()));
     limits.extend(Some(scope.project).filter(|it| !it.is_empty()).map(|it| format!("project {}", plain(&it))));
     limits.extend(Some(scope.org_id).filter(|it| !it.is_empty()).map(|it| format!("org {}", plain(&it))));

@@ -83,6 +83,7 @@ pub trait Authorized {
 include!(concat!(env!("OUT_DIR"), "/authorization.rs"));
 
 const CHECKS: &str = "checks.run";
+const REPLICATION: &str = "replication.read";
 /// Needed for checks as of the past, and for nothing else beside another permission.
 const AUDIT_VIEW: &str = "audit.view";
 
@@ -257,6 +258,9 @@ impl<'a, R: Authorized> Call<'a, R> {
         let scope = key.scope;
         let outside =
             |what: &str| Err(status::plain(ErrorReason::ApiKeyScope, format!("the API key is only for {what}")));
+        if scope.sidecar_only && rule.requires != REPLICATION {
+            return outside("sidecars");
+        }
         if scope.checks_only && (rule.requires != CHECKS || self.project_key() == Some(WORKSPACE)) {
             return outside("Check and BatchCheck");
         }
@@ -267,7 +271,9 @@ impl<'a, R: Authorized> Call<'a, R> {
         if scope.acting_user_required && !self.request.names_user() {
             return outside("calls with an `acting_user_id` or a `viewer_user_id`");
         }
+        // ReplicationService sends nothing of other projects.
         if let Some(only) = scope.project
+            && rule.requires != REPLICATION
             && self.project().is_none_or(|project| project.id != only)
         {
             return outside("another project");

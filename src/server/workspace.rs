@@ -101,6 +101,7 @@ pub async fn open(engine: &Engine, writer: &Writer, reason: &str) -> Result<Stri
         operator: Some(bootstrap),
         environment: Environment::Live,
         checks_only: false,
+        sidecar_only: false,
         acting_user_required: false,
         no_activity: false,
         scope_project: None,

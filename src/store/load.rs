@@ -126,7 +126,7 @@ async fn orgs(tx: &DatabaseTransaction, sink: &mut impl Sink) -> Result<(), Stor
 }
 
 async fn api_keys(tx: &DatabaseTransaction, sink: &mut impl Sink) -> Result<(), StoreError> {
-    let sql = "SELECT project, id, hash, display_name, operator, environment, checks_only, acting_user_required,
+    let sql = "SELECT project, id, hash, display_name, operator, environment, checks_only, sidecar_only, acting_user_required,
             no_activity, scope_project, scope_org, creator, create_time, expire_time, archive_time
         FROM api_keys ORDER BY project, id";
     each(tx, sql, |mut row| {
@@ -140,6 +140,7 @@ async fn api_keys(tx: &DatabaseTransaction, sink: &mut impl Sink) -> Result<(), 
             environment: environment(row.next()?)?,
             scope: ApiKeyScope {
                 checks_only: row.next()?,
+                sidecar_only: row.next()?,
                 acting_user_required: row.next()?,
                 no_activity: row.next()?,
                 project: row.next::<Option<i64>>()?.map(super::ids::id).transpose()?,

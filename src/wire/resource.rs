@@ -140,6 +140,7 @@ pub fn api_key(shown: &ShownApiKey) -> wire::ApiKey {
         environment: environment(key.environment).into(),
         scope: Some(wire::ApiKeyScope {
             checks_only: key.scope.checks_only,
+            sidecar_only: key.scope.sidecar_only,
             acting_user_required: key.scope.acting_user_required,
             project: project.as_ref().map_or_else(String::new, ToString::to_string),
             org_id: org_id.as_ref().map_or_else(String::new, ToString::to_string),

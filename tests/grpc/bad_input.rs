@@ -113,7 +113,12 @@ fn form(message: &str, field: &str) -> Form {
         | (_, "force" | "allow_ownerless" | "internal" | "ownerless" | "only_different" | "validate_only")
         | (
             _,
-            "keep_invitations" | "include_maintenance" | "checks_only" | "acting_user_required" | "include_archived",
+            "keep_invitations"
+            | "include_maintenance"
+            | "checks_only"
+            | "sidecar_only"
+            | "acting_user_required"
+            | "include_archived",
         )
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
         ("SetOrgDomainsRequest", "domains")

@@ -71,6 +71,7 @@ mod role_batches;
 mod role_deletion;
 mod role_mappings;
 mod roles;
+mod sidecar;
 mod strategies;
 mod subscriptions;
 mod templates;

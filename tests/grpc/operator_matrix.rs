@@ -131,6 +131,7 @@ checks.run: Check BatchCheck
 checks.inspect: Explain GetAccess ListMembersWithPermission ListOrgsWithPermission
 api_keys.live.manage: CreateApiKey ListApiKeys ArchiveApiKey
 audit.view: ListEvents ExplainChange
+replication.read: ReadSnapshot Follow ReadRevision ReportActivity
 : GetServerInfo WhoAmI";
 
 #[test]

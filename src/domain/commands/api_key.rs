@@ -130,6 +130,7 @@ fn archive_key(draft: &mut Draft<'_>, workspace: &Project, id: ApiKeyId, before:
 fn scope(draft: &Draft<'_>, command: &CreateApiKey) -> Result<ApiKeyScope, Refusal> {
     let mut scope = ApiKeyScope {
         checks_only: command.checks_only,
+        sidecar_only: command.sidecar_only,
         acting_user_required: command.acting_user_required,
         no_activity: command.no_activity,
         project: None,

@@ -58,6 +58,8 @@ pub struct ApiKey {
 pub struct ApiKeyScope {
     /// Only Check and BatchCheck.
     pub checks_only: bool,
+    /// Only what a sidecar calls.
+    pub sidecar_only: bool,
     /// Only calls with an acting user or a viewer.
     pub acting_user_required: bool,
     /// Only this project, and not a later one with the same key (S5).

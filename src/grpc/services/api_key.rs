@@ -141,6 +141,7 @@ fn create(request: &wire::CreateApiKeyRequest) -> Result<(Command, String), Stat
         operator,
         environment,
         checks_only: scope.checks_only,
+        sidecar_only: scope.sidecar_only,
         acting_user_required: scope.acting_user_required,
         no_activity: scope.no_activity,
         scope_project: convert::optional(&scope.project, |text| convert::key("scope.project", text))?,

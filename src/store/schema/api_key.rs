@@ -15,6 +15,7 @@ pub struct Model {
     pub operator: String,
     pub environment: i16,
     pub checks_only: bool,
+    pub sidecar_only: bool,
     pub acting_user_required: bool,
     pub no_activity: bool,
     pub scope_project: Option<i64>,

@@ -286,6 +286,7 @@ pub(super) fn api_key_value(key: &Arc<ApiKey>) -> storage::ApiKeyValue {
         operator: key.operator.to_string(),
         environment: super::super::resource::environment(key.environment).into(),
         checks_only: key.scope.checks_only,
+        sidecar_only: key.scope.sidecar_only,
         acting_user_required: key.scope.acting_user_required,
         no_activity: key.scope.no_activity,
         scope_project: key.scope.project.map_or(0, ProjectId::number),
@@ -306,6 +307,7 @@ pub(super) fn read_api_key(value: storage::ApiKeyValue) -> Result<Arc<ApiKey>, U
         environment,
         scope: ApiKeyScope {
             checks_only: value.checks_only,
+            sidecar_only: value.sidecar_only,
             acting_user_required: value.acting_user_required,
             no_activity: value.no_activity,
             project: ProjectId::new(value.scope_project),

@@ -206,6 +206,7 @@ pub fn create_key(operator: &str, hash: u8, expire_time: Option<Time>) -> Comman
         operator: Some(UserId::stored(operator)),
         environment: Environment::Live,
         checks_only: false,
+        sidecar_only: false,
         acting_user_required: false,
         no_activity: false,
         scope_project: None,

@@ -18,6 +18,7 @@ pub fn requests(api_key_id: &str) -> Vec<Sent> {
             project: "default".into(),
             org_id: "acme".into(),
             no_activity: true,
+            sidecar_only: false,
         }),
         expire_time: Some(in_an_hour()),
         request_id: "request-key".into(),

@@ -15,6 +15,7 @@ pub struct CreateApiKey {
     pub operator: Option<UserId>,
     pub environment: Environment,
     pub checks_only: bool,
+    pub sidecar_only: bool,
     pub acting_user_required: bool,
     pub no_activity: bool,
     pub scope_project: Option<ProjectKey>,

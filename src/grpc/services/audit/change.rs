@@ -251,6 +251,7 @@ fn api_key(key: &ApiKey) -> Values {
     let time = |time: Option<Time>| time.map(|time| timestamp(time).to_string()).into_iter().collect();
     let scope = [
         (key.scope.checks_only, "checks only"),
+        (key.scope.sidecar_only, "sidecar only"),
         (key.scope.acting_user_required, "acting user required"),
         (key.scope.project.is_some(), "one project"),
         (key.scope.org.is_some(), "one org"),

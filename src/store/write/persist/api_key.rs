@@ -23,6 +23,7 @@ pub async fn write(batch: &mut Batch<'_>, all: &Final<'_>) -> Result<(), StoreEr
         operator: key.operator.to_string(),
         environment: environment_number(key.environment),
         checks_only: key.scope.checks_only,
+        sidecar_only: key.scope.sidecar_only,
         acting_user_required: key.scope.acting_user_required,
         no_activity: key.scope.no_activity,
         scope_project: key.scope.project.map(number),

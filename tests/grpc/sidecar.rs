@@ -1,0 +1,461 @@
+//! A sidecar answers as its server does, and knows only what checks need.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message;
+use rolecall::engine::Token;
+use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::replication::replication_service_client::ReplicationServiceClient;
+use rolecall::limits::Limits;
+use rolecall::server::sidecar::{RunningSidecar, SidecarConfig};
+use rolecall::server::{ConnectionLimits, Listen};
+use rolecall::sidecar::upstream::{Client, Connect, Credentials, client};
+use rolecall::wire::replication::read_snapshot_response::Frame;
+use rolecall::wire::replication::{FollowRequest, ReadSnapshotRequest, Revision};
+use rolecall::wire::{self, Consistency, consistency::Requirement};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use crate::contract::{requests, shop};
+use crate::operators::{self, Caller, may_ann_see_invoices};
+use crate::raw::framed;
+use crate::refusals::Details;
+use crate::server::{Server, on_both};
+
+/// The test fails if what it waits for takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server, and the key with which a sidecar follows it.
+struct Upstream {
+    address: String,
+    key: Option<String>,
+}
+
+#[tonic::async_trait]
+impl Connect for Upstream {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    async fn connect(&self) -> Result<Client, String> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        let channel = endpoint.connect().await.map_err(|error| error.to_string())?;
+        Ok(client(channel, Credentials(self.key.as_ref().map(|key| format!("Bearer {key}").parse().unwrap()))))
+    }
+}
+
+/// A sidecar of a server, and a client of it.
+struct Sidecar {
+    running: RunningSidecar,
+    channel: Channel,
+}
+
+impl Sidecar {
+    async fn of(server: &Server) -> Self {
+        Self::start(server, None, &[], None).await
+    }
+
+    async fn start(server: &Server, key: Option<String>, projects: &[&str], file: Option<PathBuf>) -> Self {
+        let upstream = Upstream { address: server.address.clone(), key };
+        let config = SidecarConfig {
+            follows: rolecall::sidecar::Config {
+                upstreams: vec![Arc::new(upstream)],
+                projects: projects.iter().map(ToString::to_string).collect(),
+                file,
+            },
+            listen: vec![Listen::Tcp("127.0.0.1:0".into())],
+            socket_mode: 0o600,
+            uids: None,
+            staleness_max: None,
+            refuses_stale: false,
+            connections: ConnectionLimits::default(),
+            batch_check_items: Limits::default().batch_check_items,
+            drain: Duration::from_secs(5),
+        };
+        let running = tokio::time::timeout(PATIENCE, RunningSidecar::start(config)).await.unwrap().unwrap();
+        let channel = Endpoint::from_shared(format!("http://{}", running.addresses[0])).unwrap();
+        Self { running, channel: channel.connect().await.unwrap() }
+    }
+
+    async fn check(&self, request: wire::CheckRequest) -> Result<wire::CheckResponse, Status> {
+        Ok(CheckServiceClient::new(self.channel.clone()).check(request).await?.into_inner())
+    }
+}
+
+fn at_least(token: &str) -> Option<Consistency> {
+    Some(Consistency { requirement: Some(Requirement::AtLeast(token.into())) })
+}
+
+/// What a server or a sidecar says about everybody: decisions, explanations and accesses, without revisions and times.
+async fn answers(channel: &Channel, token: &str) -> Result<Vec<String>, Status> {
+    let mut client = CheckServiceClient::new(channel.clone());
+    let mut all = Vec::new();
+    let said = |answer: Result<String, Status>| answer.unwrap_or_else(|status| status.reason());
+    for project in ["default", "deserted", "sandbox"] {
+        for org_id in ["acme", "globex", "nova"] {
+            for user_id in ["ann", "bea", "olga", "zoe"] {
+                for permission in ["invoices.view", "invoices.pay"] {
+                    let request = wire::ExplainRequest {
+                        project: project.into(),
+                        org_id: org_id.into(),
+                        user_id: user_id.into(),
+                        question: Some(wire::explain_request::Question::Permission(permission.into())),
+                        consistency: at_least(token),
+                        ..Default::default()
+                    };
+                    let explained = client.explain(request.clone()).await.map(|answer| {
+                        let answer = answer.into_inner();
+                        format!("{:?}", wire::ExplainResponse { revision: String::new(), evaluated_at: None, ..answer })
+                    });
+                    all.push(said(explained));
+                    let check = wire::CheckRequest::decode(&*request.encode_to_vec()).unwrap();
+                    let checked = client.check(check).await;
+                    all.push(said(checked.map(|answer| answer.into_inner().decision().as_str_name().to_string())));
+                }
+                let request = wire::GetAccessRequest {
+                    project: project.into(),
+                    org_id: org_id.into(),
+                    user_id: user_id.into(),
+                    consistency: at_least(token),
+                    ..Default::default()
+                };
+                let access = client.get_access(request).await.map(|answer| {
+                    let answer = answer.into_inner();
+                    format!("{:?}", wire::GetAccessResponse { revision: String::new(), evaluated_at: None, ..answer })
+                });
+                all.push(said(access));
+            }
+        }
+    }
+    Ok(all)
+}
+
+#[test]
+fn k4_a_sidecar_answers_as_its_server_after_every_write() {
+    on_both(async |server| {
+        shop(server).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("copy");
+        let sidecar = Sidecar::start(server, None, &[], Some(file.clone())).await;
+        let raw = server.raw().await;
+        let (mut compared, mut different) = (0, BTreeSet::new());
+        let mut last = String::new();
+        for (method, request) in requests(server).await {
+            let _ = raw.send(method, &[], framed(0, &request)).await;
+            let token = server.token().await;
+            if token == last {
+                continue;
+            }
+            let expected = answers(&server.channel, &token).await.unwrap();
+            let found = answers(&sidecar.channel, &token).await.unwrap();
+            // The purger may have written meanwhile.
+            if server.token().await == token {
+                assert_eq!(found, expected, "after {method}");
+                compared += 1;
+                different.insert(expected);
+            }
+            last = token;
+        }
+        server.settled().await;
+        assert!(compared > 20 && different.len() > 10, "{compared} {}", different.len());
+
+        // A sidecar that begins now, and one that begins with the file.
+        let token = server.token().await;
+        let expected = answers(&server.channel, &token).await.unwrap();
+        let late = Sidecar::of(server).await;
+        assert_eq!(answers(&late.channel, &token).await.unwrap(), expected);
+        assert_eq!(answers(&sidecar.channel, &token).await.unwrap(), expected);
+        late.running.stop().await;
+        sidecar.running.stop().await;
+        server.stop().await;
+        let alone = Sidecar::start(server, None, &[], Some(file)).await;
+        assert_eq!(answers(&alone.channel, &token).await.unwrap(), expected);
+        let latest = Consistency { requirement: Some(Requirement::Latest(true)) };
+        let latest = wire::CheckRequest { consistency: Some(latest), ..may_ann_see_invoices("acme") };
+        assert_eq!(alone.check(latest).await.unwrap_err().reason(), "UPSTREAM_UNAVAILABLE");
+        alone.running.stop().await;
+    });
+}
+
+#[test]
+fn k4_a_sidecar_waits_for_a_revision_and_refuses_one_of_another_history() {
+    on_both(async |server| {
+        shop(server).await;
+        let sidecar = Sidecar::of(server).await;
+        for user in ["x", "y", "z"] {
+            let request = server.single().adding("globex", user, &crate::fixture::roles(&["Billing Manager"]));
+            let token = server.add_member(request).await.unwrap().revision;
+            let ask = wire::CheckRequest {
+                user_id: user.into(),
+                consistency: at_least(&token),
+                ..may_ann_see_invoices("globex")
+            };
+            let answer = sidecar.check(ask).await.unwrap();
+            assert!(answer.allowed);
+            assert!(Token::decode(&answer.revision).unwrap().number >= Token::decode(&token).unwrap().number);
+        }
+        let token = Token::decode(&server.token().await).unwrap();
+        for other in [
+            Token { tag: !token.tag, ..token },
+            Token { store_id: !token.store_id, ..token },
+            Token { number: token.number + 9, ..token },
+            Token { number: 1, tag: !token.tag, ..token },
+        ] {
+            let ask = wire::CheckRequest { consistency: at_least(&other.encode()), ..may_ann_see_invoices("acme") };
+            let status = sidecar.check(ask).await.unwrap_err();
+            assert_eq!((status.code(), &*status.reason()), (Code::FailedPrecondition, "REVISION_OF_ANOTHER_HISTORY"));
+        }
+        let latest = Consistency { requirement: Some(Requirement::Latest(true)) };
+        let latest = wire::CheckRequest { consistency: Some(latest), ..may_ann_see_invoices("acme") };
+        assert!(sidecar.check(latest).await.is_ok());
+        let past = wire::CheckRequest { as_of_revision: token.encode(), ..may_ann_see_invoices("acme") };
+        assert_eq!(sidecar.check(past).await.unwrap_err().reason(), "SIDECAR_READ_ONLY");
+        sidecar.running.stop().await;
+    });
+}
+
+/// Returns the bytes of everything that a sidecar is fed with.
+async fn fed(server: &Server) -> Vec<u8> {
+    let mut client = ReplicationServiceClient::new(server.channel.clone());
+    let request = ReadSnapshotRequest { version: 1, projects: Vec::new() };
+    let mut frames = client.read_snapshot(request).await.unwrap().into_inner();
+    let mut bytes = Vec::new();
+    while let Some(frame) = frames.message().await.unwrap() {
+        bytes.extend(frame.encode_to_vec());
+    }
+    let token = Token::decode(&server.token().await).unwrap();
+    let commits = server.app().store.commits_since(rolecall::domain::Revision::default(), 1).await.unwrap();
+    let first = commits[0].revision;
+    let after = Revision { store_id: token.store_id, number: first.number, tag: first.tag, time_micros: 0 };
+    let request = FollowRequest { version: 1, projects: Vec::new(), after: Some(after) };
+    let mut frames = client.follow(request).await.unwrap().into_inner();
+    let mut number = 0;
+    while number < token.number {
+        let frame = frames.message().await.unwrap().unwrap();
+        number = frame.after + frame.commits.len() as u64;
+        bytes.extend(frame.encode_to_vec());
+    }
+    bytes
+}
+
+#[test]
+fn a_sidecar_gets_no_texts_for_people_no_addresses_and_no_keys() {
+    on_both(async |server| {
+        const SECRET: &str = "CONFIDENTIAL";
+        let secret = || SECRET.to_string();
+        shop(server).await;
+        let shop = server.single();
+        let names = wire::CreateOrgRequest {
+            org_id: "initech".into(),
+            display_name: secret(),
+            metadata: secret(),
+            reason: secret(),
+            ..Default::default()
+        };
+        server.create_org(names).await.unwrap();
+        let role = wire::CreateRoleRequest { name: "Viewer".into(), description: secret(), ..Default::default() };
+        server.create_role(role).await.unwrap();
+        let permission =
+            wire::CreatePermissionRequest { name: "a.b".into(), description: secret(), ..Default::default() };
+        server.create_permission(permission).await.unwrap();
+        let mapping =
+            wire::CreateRoleMappingRequest { name: "Gold".into(), description: secret(), ..Default::default() };
+        server.create_role_mapping(mapping).await.unwrap();
+        let project = wire::CreateProjectRequest {
+            key: "second".into(),
+            display_name: secret(),
+            environment: wire::Environment::Test.into(),
+            ..Default::default()
+        };
+        server.create_project(project).await.unwrap();
+        let invitation = wire::CreateInvitationRequest {
+            org_id: "acme".into(),
+            email: format!("{SECRET}@acme.example"),
+            roles: vec!["Member".into()],
+            ..Default::default()
+        };
+        server.create_invitation(invitation).await.unwrap();
+        let operator = server.operator(SECRET, "Owner").await;
+        shop.add("initech", "peter", &crate::fixture::roles(&["Viewer"])).await;
+
+        let bytes = fed(server).await;
+        let contains = |text: &str| {
+            let folded = bytes.to_ascii_uppercase();
+            folded.windows(text.len()).any(|window| window == text.to_ascii_uppercase().as_bytes())
+        };
+        for needed in ["initech", "peter", "Viewer", "a.b", "Gold", "second"] {
+            assert!(contains(needed), "{needed}");
+        }
+        for unneeded in [SECRET, "@", ".example", "workspace", "Owner@", &operator[..16], "team.manage"] {
+            assert!(!contains(unneeded), "{unneeded}");
+        }
+    });
+}
+
+#[test]
+fn w6_a_key_for_sidecars_feeds_them_with_its_own_projects_and_does_nothing_else() {
+    operators::on_both(async |server| {
+        shop(server).await;
+        let root = Caller::operator(server, "root", "Owner").await;
+        let key = async |environment: wire::Environment, project: &str| {
+            let scope = wire::ApiKeyScope { sidecar_only: true, project: project.into(), ..Default::default() };
+            let request = wire::CreateApiKeyRequest {
+                display_name: "sidecar".into(),
+                environment: environment.into(),
+                scope: Some(scope),
+                ..Default::default()
+            };
+            root.create_key(request).await.unwrap()
+        };
+        let check = |project: &str| wire::CheckRequest { project: project.into(), ..may_ann_see_invoices("acme") };
+        let default = server.get_project(wire::GetProjectRequest::default()).await.unwrap().project.unwrap();
+        let environment = default.environment();
+        let all = key(environment, "").await;
+        let one = key(environment, "default").await;
+        let test = key(wire::Environment::Test, "deserted").await;
+        for (key, seen, unseen) in [
+            (&all, &["default"][..], &["workspace"][..]),
+            (&one, &["default"], &["deserted", "workspace"]),
+            (&test, &["deserted"], &["default", "workspace"]),
+        ] {
+            let sidecar = Sidecar::start(server, Some(key.token.clone()), &[], None).await;
+            for project in seen {
+                assert!(sidecar.check(check(project)).await.is_ok(), "{project}");
+            }
+            for project in unseen {
+                assert_eq!(sidecar.check(check(project)).await.unwrap_err().reason(), "PROJECT_NOT_FOUND");
+            }
+            // Its callers need no credentials, and theirs are not read.
+            let mut request = Request::new(check(seen[0]));
+            request.metadata_mut().insert("authorization", "Bearer nonsense".parse().unwrap());
+            assert!(CheckServiceClient::new(sidecar.channel.clone()).check(request).await.is_ok());
+            sidecar.running.stop().await;
+        }
+        let caller = Caller::new(server, &all.token).await;
+        assert_eq!(caller.check(check("")).await.unwrap_err().reason(), "API_KEY_SCOPE");
+
+        // An archived key ends the stream.
+        let mut client =
+            client(server.channel.clone(), Credentials(Some(format!("Bearer {}", all.token).parse().unwrap())));
+        let token = Token::decode(&server.token().await).unwrap();
+        let after = Revision { store_id: token.store_id, number: token.number, tag: token.tag, time_micros: 0 };
+        let request = FollowRequest { version: 1, projects: Vec::new(), after: Some(after) };
+        let mut frames = client.follow(request.clone()).await.unwrap().into_inner();
+        assert!(frames.message().await.unwrap().is_some());
+        let id = all.api_key.unwrap().api_key_id;
+        let archive = wire::ArchiveApiKeyRequest { api_key_id: id, ..Default::default() };
+        root.call::<wire::ArchiveApiKeyResponse>("ApiKeyService/ArchiveApiKey", &archive).await.unwrap();
+        let ended = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Err(status) = frames.message().await {
+                    return status;
+                }
+            }
+        });
+        assert_eq!(ended.await.unwrap().reason(), "API_KEY_ARCHIVED");
+        assert_eq!(client.follow(request).await.unwrap_err().reason(), "API_KEY_ARCHIVED");
+    });
+}
+
+#[test]
+fn u4_checks_of_a_sidecar_make_an_org_active() {
+    on_both(async |server| {
+        shop(server).await;
+        let request = server.single().adding("globex", "x", &crate::fixture::roles(&["Billing Manager"]));
+        let token = server.add_member(request).await.unwrap().revision;
+        let sidecar = Sidecar::of(server).await;
+        let ask =
+            wire::CheckRequest { user_id: "x".into(), consistency: at_least(&token), ..may_ann_see_invoices("globex") };
+        assert!(sidecar.check(ask).await.unwrap().allowed);
+        tokio::time::timeout(PATIENCE, async {
+            while sidecar.running.sidecar.current().is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .unwrap();
+        sidecar.running.sidecar.report_activity_now().await;
+        let active = server.app().engine.activity.unwritten();
+        assert_eq!(active.len(), 1, "{active:?}");
+        assert!(sidecar.running.sidecar.engine.activity.unwritten().is_empty());
+        sidecar.running.stop().await;
+    });
+}
+
+#[test]
+fn a_follower_learns_that_it_needs_a_snapshot() {
+    on_both(async |server| {
+        shop(server).await;
+        let token = Token::decode(&server.token().await).unwrap();
+        let mut client = ReplicationServiceClient::new(server.channel.clone());
+        let mut follow = async |number: u64, tag: u32, store_id: u32| {
+            let after = Some(Revision { store_id, number, tag, time_micros: 0 });
+            let request = FollowRequest { version: 1, projects: Vec::new(), after };
+            let mut frames = client.follow(request).await?.into_inner();
+            frames.message().await
+        };
+        for (number, tag, store_id) in [
+            (token.number, !token.tag, token.store_id),
+            (token.number, token.tag, !token.store_id),
+            (token.number + 5, token.tag, token.store_id),
+            (2, !token.tag, token.store_id),
+        ] {
+            let status = follow(number, tag, store_id).await.unwrap_err();
+            assert_eq!((status.code(), &*status.reason()), (Code::FailedPrecondition, "REVISION_OF_ANOTHER_HISTORY"));
+        }
+        let frame = follow(token.number, token.tag, token.store_id).await.unwrap().unwrap();
+        assert!(frame.commits.is_empty() && frame.age_millis.is_some());
+
+        let mut client = ReplicationServiceClient::new(server.channel.clone());
+        let unknown = ReadSnapshotRequest { version: 1, projects: vec!["nowhere".into()] };
+        assert_eq!(client.read_snapshot(unknown).await.unwrap_err().reason(), "PROJECT_NOT_FOUND");
+        for version in [0, 2] {
+            let request = ReadSnapshotRequest { version, projects: Vec::new() };
+            assert_eq!(client.read_snapshot(request).await.unwrap_err().code(), Code::InvalidArgument);
+        }
+        let mut frames =
+            client.read_snapshot(ReadSnapshotRequest { version: 1, projects: vec!["deserted".into()] }).await.unwrap();
+        let mut projects = BTreeSet::new();
+        while let Some(frame) = frames.get_mut().message().await.unwrap() {
+            if let Some(Frame::Changes(changes)) = frame.frame {
+                projects.insert(changes.project);
+            }
+        }
+        assert_eq!(projects.len(), 1);
+    });
+}
+
+#[test]
+fn a_follower_behind_the_kept_history_reads_a_new_snapshot() {
+    on_both(async |server| {
+        shop(server).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("copy");
+        let sidecar = Sidecar::start(server, None, &[], Some(file.clone())).await;
+        let before = Token::decode(&server.token().await).unwrap();
+        sidecar.running.stop().await;
+        server.single().org("later", "").await;
+        server.single().org("latest", "").await;
+        // Of the history only the newest commit stays. A restarted server does not have the others in memory.
+        while server.app().store.delete_old_history(rolecall::clock::now()).await.unwrap() {}
+        let server = server.restarted().await;
+        let mut client = ReplicationServiceClient::new(server.channel.clone());
+        let after = Revision { store_id: before.store_id, number: before.number, tag: before.tag, time_micros: 0 };
+        let request = FollowRequest { version: 1, projects: Vec::new(), after: Some(after) };
+        let refused = match client.follow(request).await {
+            Err(status) => status,
+            Ok(frames) => frames.into_inner().message().await.unwrap_err(),
+        };
+        assert_eq!(refused.reason(), "REVISION_TOO_OLD");
+        let sidecar = Sidecar::start(&server, None, &[], Some(file)).await;
+        let token = server.token().await;
+        let ask = wire::CheckRequest { consistency: at_least(&token), ..may_ann_see_invoices("latest") };
+        let decision = sidecar.check(ask).await.unwrap().decision();
+        assert_eq!(decision, wire::Decision::NotAMember, "the org is there");
+        sidecar.running.stop().await;
+        server.stop().await;
+    });
+}
