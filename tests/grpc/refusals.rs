@@ -102,6 +102,10 @@ pub const REASONS: &[(&str, Code)] = &[
     ("API_KEY_SCOPE", Code::PermissionDenied),
     ("CALLER_TOO_FAST", Code::ResourceExhausted),
     ("REVISION_TOO_OLD", Code::FailedPrecondition),
+    ("SIDECAR_READ_ONLY", Code::FailedPrecondition),
+    ("STATE_TOO_OLD", Code::Unavailable),
+    ("UPSTREAM_UNAVAILABLE", Code::Unavailable),
+    ("UID_NOT_ALLOWED", Code::PermissionDenied),
 ];
 
 /// An error with its details.

@@ -88,12 +88,15 @@ impl ReplicationService for ReplicationApi {
         let after = request.after.ok_or_else(|| status::invalid("after", "must be set"))?;
         let projects = projects(&request.projects, &caller)?;
         let app = self.0.clone();
-        let token = Token { store_id: after.store_id, number: after.number, tag: after.tag };
-        // Waits if this server is behind, and refuses a revision of another history.
-        let requirement = Some(Requirement::AtLeast(token.encode()));
-        tokio::time::timeout(WAIT_MAX, app.at(Some(&Consistency { requirement }), None))
-            .await
-            .map_err(|_| status::plain(ErrorReason::RevisionNotReached, "this server is behind"))??;
+        if after.store_id != app.engine.store_id() {
+            return Err(status::behind(Behind::AnotherHistory));
+        }
+        if after.number > app.engine.load().state.revision().number {
+            // Waits while this server is behind, and refuses a revision that the database has lost.
+            let token = Token { store_id: after.store_id, number: after.number, tag: after.tag };
+            let requirement = Some(Requirement::AtLeast(token.encode()));
+            app.at(Some(&Consistency { requirement }), None).await?;
+        }
         let (sender, frames) = mpsc::channel(FRAMES_AHEAD);
         tokio::spawn(async move {
             let mine = Revision { number: after.number, tag: after.tag, at: Time(after.time_micros) };
