@@ -1,7 +1,8 @@
-//! Measures how long after a commit another server has it: `cargo bench --bench lag`.
+//! Measures how long after a commit another server and a sidecar have it: `cargo bench --bench lag`.
 //!
-//! Two servers share one PostgreSQL, whose commits reach the disk. One writes, alone or at a rate. The lag is the time from
-//! its answer to the moment at which the other server has published the revision. It is negative if the other is first.
+//! Two servers share one PostgreSQL, whose commits reach the disk. One writes, at a rate. A sidecar follows the other. The lag
+//! is the time from the answer of a write to the moment at which the other server, or its sidecar, has published the revision.
+//! It is negative if they are first.
 
 #![allow(clippy::expect_used)]
 
@@ -14,8 +15,13 @@ use std::time::{Duration, Instant};
 
 use rolecall::domain::commands::command::BlockUser;
 use rolecall::domain::{Call, Command, ProjectKey, UserId};
-use rolecall::server::{Config, Running};
+use rolecall::engine::Engine;
+use rolecall::server::sidecar::{RunningSidecar, SidecarConfig};
+use rolecall::server::{Config, ConnectionLimits, Running};
+use rolecall::sidecar;
+use rolecall::sidecar::upstream::{Client, Connect, Credentials, client};
 use support::cluster::Cluster;
+use tonic::transport::Endpoint;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -29,27 +35,66 @@ fn main() {
         let listen = || vec!["127.0.0.1:0".parse().expect("an address")];
         let start = async || Running::start(Config::new(cluster.url(), listen())).await.expect("a server");
         let (writer, reader) = (start().await, start().await);
-        println!("{:>8} {:>8} {:>9} {:>9} {:>9}   milliseconds", "writes/s", "reached", "p50", "p99", "max");
+        let sidecar = RunningSidecar::start(following(&reader)).await.expect("a sidecar");
+        println!(
+            "{:>8} {:>8} {:>9} {:>9} {:>9} {:>9}   milliseconds",
+            "writes/s", "reached", "at", "p50", "p99", "max"
+        );
         for rate in RATES {
-            let mut lags = measure(&writer, &reader, rate).await;
-            lags.sort_unstable();
-            let at = |part: usize| lags[(lags.len() - 1) * part / 1_000] as f64 / 1_000.0;
-            let reached = lags.len() as f64 / MEASURED.as_secs_f64();
-            println!("{rate:>8} {reached:>8.0} {:>9.2} {:>9.2} {:>9.2}", at(500), at(990), at(1_000));
+            let engines = [reader.app.engine.clone(), sidecar.sidecar.engine.clone()];
+            let lags = measure(&writer, engines, rate).await;
+            for (place, mut lags) in ["server", "sidecar"].into_iter().zip(lags) {
+                lags.sort_unstable();
+                let at = |part: usize| lags[(lags.len() - 1) * part / 1_000] as f64 / 1_000.0;
+                let reached = lags.len() as f64 / MEASURED.as_secs_f64();
+                println!("{rate:>8} {reached:>8.0} {place:>9} {:>9.2} {:>9.2} {:>9.2}", at(500), at(990), at(1_000));
+            }
         }
+        sidecar.stop().await;
         writer.stop().await;
         reader.stop().await;
     });
 }
 
-/// Returns the lag of each write in microseconds.
-async fn measure(writer: &Running, reader: &Running, rate: u32) -> Vec<i64> {
+/// A server to follow.
+struct Upstream(String);
+
+#[tonic::async_trait]
+impl Connect for Upstream {
+    fn address(&self) -> &str {
+        &self.0
+    }
+
+    async fn connect(&self) -> Result<Client, String> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.0)).map_err(|error| error.to_string())?;
+        let channel = endpoint.connect().await.map_err(|error| error.to_string())?;
+        Ok(client(channel, Credentials(None)))
+    }
+}
+
+fn following(server: &Running) -> SidecarConfig {
+    let upstream = Arc::new(Upstream(server.addresses[0].to_string()));
+    SidecarConfig {
+        follows: sidecar::Config { upstreams: vec![upstream], projects: Vec::new(), file: None },
+        listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        socket_mode: 0o600,
+        uids: None,
+        staleness_max: None,
+        refuses_stale: false,
+        connections: ConnectionLimits::default(),
+        batch_check_items: 1_000,
+        drain: Duration::from_secs(5),
+    }
+}
+
+/// Returns the lags of each write in microseconds, for each engine.
+async fn measure(writer: &Running, engines: [Arc<Engine>; 2], rate: u32) -> [Vec<i64>; 2] {
     let over = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
     let micros = move || began.elapsed().as_micros() as i64;
-    let watching = std::thread::spawn({
-        let (engine, over) = (reader.app.engine.clone(), over.clone());
-        move || {
+    let watching = engines.map(|engine| {
+        let over = over.clone();
+        std::thread::spawn(move || {
             // The revisions that were published, and when they were seen.
             let mut seen: Vec<(u64, i64)> = Vec::new();
             while !over.load(Relaxed) {
@@ -60,7 +105,7 @@ async fn measure(writer: &Running, reader: &Running, rate: u32) -> Vec<i64> {
                 std::thread::sleep(Duration::from_micros(50));
             }
             seen
-        }
+        })
     });
     let answered = Arc::new(Mutex::new(Vec::new()));
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
@@ -81,13 +126,13 @@ async fn measure(writer: &Running, reader: &Running, rate: u32) -> Vec<i64> {
     while writes.join_next().await.is_some() {}
     tokio::time::sleep(Duration::from_secs(1)).await;
     over.store(true, Relaxed);
-    let seen = watching.join().expect("it does not panic");
     let answered = answered.lock().expect("nobody panics");
-    answered
-        .iter()
-        .filter_map(|(revision, at)| {
+    watching.map(|watching| {
+        let seen = watching.join().expect("it does not panic");
+        let lag = |(revision, at): &(u64, i64)| {
             let place = seen.partition_point(|(number, _)| number < revision);
             seen.get(place).map(|(_, published)| published - at)
-        })
-        .collect()
+        };
+        answered.iter().filter_map(lag).collect()
+    })
 }

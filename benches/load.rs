@@ -1,4 +1,5 @@
-//! Measures a start: the time that `Store::load` takes beside plain sqlx reading the same rows, and the memory of a server.
+//! Measures a start: the time that `Store::load` takes beside plain sqlx reading the same rows, and the memory of a server and of
+//! a sidecar.
 //!
 //! `cargo bench --bench load -- [MEMBERSHIPS] [URL…]`. Without a URL it fills a new SQLite file and, where PostgreSQL is
 //! installed, a new PostgreSQL database. A database of a URL is filled if it is empty and kept. `LOAD_RUNS` is the number of
@@ -81,16 +82,18 @@ async fn measure(url: &str, runs: u32) {
     ratios.sort_by(f64::total_cmp);
     println!("{database}: median ratio {:.2} (target: at most 2)", ratios[ratios.len() / 2]);
     let memberships = load(url).await.memberships;
-    let server = server::started(url).await;
     let each = |bytes: u64| bytes as f64 / memberships as f64;
-    println!(
-        "{database}: the server listens after {:.2} s; resident {:.1} MiB, {:.1} bytes per membership; peak {:.1} MiB, {:.1}",
-        server.listens_after.as_secs_f64(),
-        server.resident as f64 / 1_048_576.0,
-        each(server.resident),
-        server.peak as f64 / 1_048_576.0,
-        each(server.peak),
-    );
+    let places = ["the server", "its sidecar", "the server after feeding the sidecar"];
+    for (place, took) in places.into_iter().zip(server::started(url).await) {
+        println!(
+            "{database}: {place} listens after {:.2} s; resident {:.1} MiB, {:.1} bytes per membership; peak {:.1} MiB, {:.1}",
+            took.listens_after.as_secs_f64(),
+            took.resident as f64 / 1_048_576.0,
+            each(took.resident),
+            took.peak as f64 / 1_048_576.0,
+            each(took.peak),
+        );
+    }
 }
 
 async fn plain(url: &str) -> Took {

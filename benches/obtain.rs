@@ -14,7 +14,7 @@ use rolecall::domain::commands::command::{
     BatchWriteMembers, DeleteRole, MemberWrite, Purge, RoleAssignment, Write, WriteMember,
 };
 use rolecall::domain::commands::group::{Known, Verdict, Work, decide_group};
-use rolecall::domain::{Call, Command, OrgId, ProjectKey, Revision, RoleName, State, Time, UserId};
+use rolecall::domain::{Call, Command, OrgId, ProjectKey, RoleName, State, Time, UserId};
 use rolecall::engine::Engine;
 use rolecall::limits::{Limits, PURGE_ROWS_MAX};
 use state::{MEMBERS, PROJECT, ROLES, Random, id, member_key, role, state};
