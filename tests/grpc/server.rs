@@ -57,6 +57,15 @@ pub fn on_both_with(limits: Limits, test: impl AsyncFn(&Server)) {
     support::on_both(async |database| test(&Server::start(database.url.clone(), limits).await).await);
 }
 
+/// Connects over a unix socket.
+pub async fn over_unix(socket: PathBuf) -> Channel {
+    let connector = tower::service_fn(move |_: Uri| {
+        let socket = socket.clone();
+        async move { tokio::net::UnixStream::connect(socket).await.map(hyper_util::rt::TokioIo::new) }
+    });
+    Endpoint::from_static("http://localhost").connect_with_connector(connector).await.unwrap()
+}
+
 impl Server {
     pub async fn start(database: String, limits: Limits) -> Self {
         Self::start_for(database, limits, OperatorConfig::default()).await
@@ -159,12 +168,7 @@ impl Server {
 
     /// Connects over the unix socket.
     pub async fn unix_channel(&self) -> Channel {
-        let socket = self.socket.clone();
-        let connector = tower::service_fn(move |_: Uri| {
-            let socket = socket.clone();
-            async move { tokio::net::UnixStream::connect(socket).await.map(hyper_util::rt::TokioIo::new) }
-        });
-        Endpoint::from_static("http://localhost").connect_with_connector(connector).await.unwrap()
+        over_unix(self.socket.clone()).await
     }
 
     /// Returns the newest revision in the database.

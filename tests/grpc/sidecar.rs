@@ -1,6 +1,7 @@
 //! A sidecar answers as its server does, and knows only what checks need.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,15 @@ use rolecall::wire::replication::{FollowRequest, ReadSnapshotRequest, Revision};
 use rolecall::wire::{self, Consistency, consistency::Requirement};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::contract::{requests, shop};
 use crate::operators::{self, Caller, may_ann_see_invoices};
 use crate::raw::framed;
 use crate::refusals::Details;
-use crate::server::{Server, on_both};
+use crate::server::{Server, on_both, over_unix};
 
 /// The test fails if what it waits for takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,6 +63,16 @@ impl Sidecar {
     }
 
     async fn start(server: &Server, key: Option<String>, projects: &[&str], file: Option<PathBuf>) -> Self {
+        Self::start_configured(server, key, projects, file, |config| config).await
+    }
+
+    async fn start_configured(
+        server: &Server,
+        key: Option<String>,
+        projects: &[&str],
+        file: Option<PathBuf>,
+        change: impl FnOnce(SidecarConfig) -> SidecarConfig,
+    ) -> Self {
         let upstream = Upstream { address: server.address.clone(), key };
         let config = SidecarConfig {
             follows: rolecall::sidecar::Config {
@@ -75,9 +89,14 @@ impl Sidecar {
             batch_check_items: Limits::default().batch_check_items,
             drain: Duration::from_secs(5),
         };
-        let running = tokio::time::timeout(PATIENCE, RunningSidecar::start(config)).await.unwrap().unwrap();
-        let channel = Endpoint::from_shared(format!("http://{}", running.addresses[0])).unwrap();
-        Self { running, channel: channel.connect().await.unwrap() }
+        let running = tokio::time::timeout(PATIENCE, RunningSidecar::start(change(config))).await.unwrap().unwrap();
+        let channel = match &running.addresses[0] {
+            Listen::Tcp(address) => {
+                Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+            }
+            Listen::Unix(path) => over_unix(path.clone()).await,
+        };
+        Self { running, channel }
     }
 
     async fn check(&self, request: wire::CheckRequest) -> Result<wire::CheckResponse, Status> {
@@ -382,6 +401,57 @@ fn u4_checks_of_a_sidecar_make_an_org_active() {
         assert_eq!(active.len(), 1, "{active:?}");
         assert!(sidecar.running.sidecar.engine.activity.unwritten().is_empty());
         sidecar.running.stop().await;
+    });
+}
+
+#[test]
+fn a_sidecar_that_must_not_answer_from_old_data_says_so() {
+    on_both(async |server| {
+        shop(server).await;
+        // Any age is too old.
+        let change = |config| SidecarConfig { staleness_max: Some(Duration::ZERO), refuses_stale: true, ..config };
+        let sidecar = Sidecar::start_configured(server, None, &[], None, change).await;
+        let refused = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Err(status) = sidecar.check(may_ann_see_invoices("acme")).await {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let refused = refused.await.unwrap();
+        assert_eq!((refused.code(), &*refused.reason()), (Code::Unavailable, "STATE_TOO_OLD"));
+        let mut health = HealthClient::new(sidecar.channel.clone());
+        for service in ["", "rolecall.v1.CheckService"] {
+            let status =
+                health.check(HealthCheckRequest { service: service.into() }).await.unwrap().into_inner().status();
+            assert_eq!(status, ServingStatus::NotServing, "{service}");
+        }
+        sidecar.running.stop().await;
+    });
+}
+
+#[test]
+fn a_sidecar_lets_in_only_processes_of_its_users() {
+    on_both(async |server| {
+        shop(server).await;
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("checks.sock");
+        let own = std::fs::metadata(folder.path()).unwrap().uid();
+        for (uids, reason) in [(vec![own + 1], Some("UID_NOT_ALLOWED")), (vec![own + 1, own], None)] {
+            let change = |config| SidecarConfig {
+                listen: vec![Listen::Unix(socket.clone())],
+                socket_mode: 0o640,
+                uids: Some(uids),
+                ..config
+            };
+            let sidecar = Sidecar::start_configured(server, None, &[], None, change).await;
+            assert_eq!(std::fs::metadata(&socket).unwrap().mode() & 0o777, 0o640);
+            let refused = sidecar.check(may_ann_see_invoices("acme")).await.err();
+            assert_eq!(refused.as_ref().map(Details::reason).as_deref(), reason);
+            assert_eq!(refused.map(|status| status.code()), reason.map(|_| Code::PermissionDenied));
+            sidecar.running.stop().await;
+        }
     });
 }
 
