@@ -4,6 +4,7 @@ mod copy;
 mod received;
 pub mod upstream;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,7 +66,7 @@ enum Ended {
     /// Another attempt may succeed.
     Failed(String),
     /// The upstream has another history, or no longer has what follows the State.
-    NeedsSnapshot(Client, String),
+    NeedsSnapshot(String),
     /// A newer server wrote a change that this release does not know.
     Unknown(String),
 }
@@ -140,33 +141,24 @@ impl Sidecar {
         let mut retry = Retry::default();
         loop {
             let upstream = retry.next(&self.config.upstreams).clone();
-            let mut ended = self.follow_one(&*upstream, None, &mut retry).await;
-            while let Ended::NeedsSnapshot(client, why) = ended {
-                tracing::warn!(upstream = upstream.address(), why, "reading a new snapshot");
-                ended = match self.replace(client.clone()).await {
-                    Ok(()) => self.follow_one(&*upstream, Some(client), &mut retry).await,
-                    Err(ended) => ended,
-                };
-            }
+            let Err(ended) = self.follow_one(&*upstream, &mut retry).await;
             self.set_current(None);
             match ended {
                 Ended::Unknown(why) => return why,
-                Ended::Failed(why) | Ended::NeedsSnapshot(_, why) => retry.failed(upstream.address(), &why),
+                Ended::Failed(why) | Ended::NeedsSnapshot(why) => retry.failed(upstream.address(), &why),
             }
             retry.wait().await;
         }
     }
 
-    async fn follow_one(self: &Arc<Self>, upstream: &dyn Connect, client: Option<Client>, retry: &mut Retry) -> Ended {
-        let client = match client {
-            Some(client) => client,
-            None => match connect(upstream).await {
-                Ok(client) => client,
-                Err(why) => return Ended::Failed(why),
-            },
-        };
-        let Err(ended) = self.frames(upstream, client, retry).await;
-        ended
+    async fn follow_one(self: &Arc<Self>, upstream: &dyn Connect, retry: &mut Retry) -> Result<Infallible, Ended> {
+        let client = connect(upstream).await.map_err(Ended::Failed)?;
+        loop {
+            let Err(ended) = self.frames(upstream, client.clone(), retry).await;
+            let Ended::NeedsSnapshot(why) = ended else { return Err(ended) };
+            tracing::warn!(upstream = upstream.address(), why, "reading a new snapshot");
+            self.replace(client.clone()).await?;
+        }
     }
 
     /// Applies what an upstream sends, until that ends.
@@ -175,12 +167,12 @@ impl Sidecar {
         upstream: &dyn Connect,
         mut client: Client,
         retry: &mut Retry,
-    ) -> Result<std::convert::Infallible, Ended> {
+    ) -> Result<Infallible, Ended> {
         let mine = self.engine.pin().state.revision();
         let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(self.request(mine))).await;
         let mut frames = match followed.map_err(|_| silent())? {
             Ok(frames) => frames.into_inner(),
-            Err(status) => return Err(ended(client, status)),
+            Err(status) => return Err(ended(status)),
         };
         self.set_current(Some(client.clone()));
         let mut commits = Commits::default();
@@ -189,7 +181,7 @@ impl Sidecar {
             let frame = match timeout(SILENCE_MAX, frames.message()).await.map_err(|_| silent())? {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Err(Ended::Failed("the upstream has ended the stream".into())),
-                Err(status) => return Err(ended(client, status)),
+                Err(status) => return Err(ended(status)),
             };
             if std::mem::take(&mut first) {
                 retry.succeeded(upstream.address());
@@ -255,7 +247,7 @@ impl Sidecar {
 
     /// Writes a new file in place of one that has grown: a snapshot, and the commits since.
     async fn rewrite(self: Arc<Self>, client: Client) {
-        if let Err(Ended::Failed(why) | Ended::NeedsSnapshot(_, why) | Ended::Unknown(why)) =
+        if let Err(Ended::Failed(why) | Ended::NeedsSnapshot(why) | Ended::Unknown(why)) =
             self.try_rewrite(client).await
         {
             tracing::warn!(why, "the copy was not written anew; it grows on");
@@ -356,7 +348,7 @@ async fn bootstrap(
     match fetch(client, config, Some(key)).await {
         Ok((Some(received), new)) => Ok((received, new)),
         Ok((None, _)) => Err("the snapshot made no State".into()),
-        Err(Ended::Failed(why) | Ended::NeedsSnapshot(_, why) | Ended::Unknown(why)) => Err(why),
+        Err(Ended::Failed(why) | Ended::NeedsSnapshot(why) | Ended::Unknown(why)) => Err(why),
     }
 }
 
@@ -408,12 +400,12 @@ fn silent() -> Ended {
     Ended::Failed("the upstream is silent".into())
 }
 
-fn ended(client: Client, status: Status) -> Ended {
+fn ended(status: Status) -> Ended {
     let reason = status.get_details_error_info().map(|info| info.reason);
     let needs_snapshot = [ErrorReason::RevisionOfAnotherHistory, ErrorReason::RevisionTooOld];
     let needs_snapshot = needs_snapshot.iter().any(|it| reason.as_deref() == Some(it.as_str_name()));
     match needs_snapshot && status.code() == Code::FailedPrecondition {
-        true => Ended::NeedsSnapshot(client, words(&status)),
+        true => Ended::NeedsSnapshot(words(&status)),
         false => status.into(),
     }
 }

@@ -80,12 +80,12 @@ impl Feed {
         let published = self.engine.load().state.revision();
         match published.number.cmp(&mine.number) {
             Ordering::Equal if published.tag == mine.tag => Ok(Page { newest_at: Some(now), ..Page::default() }),
-            Ordering::Greater => self.from_database(mine).await,
+            Ordering::Greater => self.read_database(mine).await,
             _ => Err(Behind::AnotherHistory.into()),
         }
     }
 
-    async fn from_database(&self, mine: Revision) -> Result<Page, FeedError> {
+    async fn read_database(&self, mine: Revision) -> Result<Page, FeedError> {
         let cell = self.cell(mine);
         let page = cell.get_or_try_init(|| async {
             let limit = PAGE - mine.number % PAGE;

@@ -63,7 +63,7 @@ impl<R: Read> FrameReader<R> {
     }
 
     /// Returns the next frame. `None` at the end, or where the file is cut or damaged: what follows cannot be trusted.
-    pub fn next(&mut self) -> io::Result<Option<Bytes>> {
+    pub fn read(&mut self) -> io::Result<Option<Bytes>> {
         let (mut length, mut checksum) = ([0; 4], [0; 4]);
         if !self.fill(&mut length)? || !self.fill(&mut checksum)? {
             return Ok(None);
@@ -104,7 +104,7 @@ mod tests {
     fn read(bytes: &[u8]) -> (Vec<Bytes>, u64) {
         let mut reader = FrameReader::new(bytes);
         let mut frames = Vec::new();
-        while let Some(frame) = reader.next().unwrap() {
+        while let Some(frame) = reader.read().unwrap() {
             frames.push(frame);
         }
         (frames, reader.bytes())

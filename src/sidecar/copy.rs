@@ -163,7 +163,7 @@ type Read = (Received, u64, u64);
 /// Returns the State, and where its snapshot and its last commit end. Or why the file is of no use.
 fn read(reader: &mut FrameReader<&File>, projects: &[String], key: HashKey) -> io::Result<Result<Read, String>> {
     let unusable = |error: Unusable| error.to_string();
-    let about = reader.next()?.and_then(|frame| FollowRequest::decode(frame.strip_prefix(&[ABOUT])?).ok());
+    let about = reader.read()?.and_then(|frame| FollowRequest::decode(frame.strip_prefix(&[ABOUT])?).ok());
     match about {
         Some(about) if about.version != VERSION => return Ok(Err("it is of another release".into())),
         Some(about) if about.projects != projects => return Ok(Err("it is of other projects".into())),
@@ -173,7 +173,7 @@ fn read(reader: &mut FrameReader<&File>, projects: &[String], key: HashKey) -> i
     let mut snapshot = Snapshot::new(Some(key));
     let mut at = reader.bytes();
     let mut following = None;
-    while let Some(frame) = reader.next()? {
+    while let Some(frame) = reader.read()? {
         if let Some(frame) = frame.strip_prefix(&[SNAPSHOT]) {
             let Ok(frame) = ReadSnapshotResponse::decode(frame) else { break };
             if let Err(why) = snapshot.take(frame) {
@@ -206,7 +206,7 @@ fn read(reader: &mut FrameReader<&File>, projects: &[String], key: HashKey) -> i
                 at = reader.bytes();
             }
         }
-        following = reader.next()?;
+        following = reader.read()?;
     }
     Ok(Ok((received, snapshot_bytes, at)))
 }

@@ -118,7 +118,7 @@ impl RandomWrite {
         let suspended = |user: &&str| {
             situation.held(user).iter().any(|(role, expire_time)| expire_time.is_some() && situation.is_disabled(role))
         };
-        if matches!(self.kind, Kind::Extend) && USERS.iter().any(|user| suspended(user)) {
+        if matches!(self.kind, Kind::Extend) && USERS.iter().any(suspended) {
             let fit: Vec<&'static str> = USERS.into_iter().filter(suspended).collect();
             return self.target.get::<&'static str>(&fit);
         }

@@ -194,7 +194,7 @@ fn send_snapshot(
         age_millis: age.as_millis() as u64,
     }))?;
     let (mut frames, mut sent) = (snapshot.frames(), 0);
-    while let Some(frame) = frames.next().map_err(unread)? {
+    while let Some(frame) = frames.read().map_err(unread)? {
         let changes = SnapshotChanges::decode(frame).map_err(|error| unread(std::io::Error::other(error)))?;
         if ProjectId::new(changes.project).is_some_and(|project| projects.contain(state, project)) {
             sent += changes.changes.len() as u64;
