@@ -351,7 +351,7 @@ fn a_large_batch_yields_between_its_checks_to_other_calls() {
             let request = http::Request::post("/rolecall.v1.CheckService/BatchCheck").body(body).unwrap();
             let app = server.app();
             let calls = Bounded {
-                inner: Methods::new(app.clone(), routes(&app)),
+                inner: Methods::new(app.checks.clone(), Some(app.writer.clone()), routes(&app)),
                 calls: Calls::new(Budget::new(256 << 20)),
                 body_timeout: Duration::from_secs(60),
                 stop: watch::channel(false).1,

@@ -224,7 +224,8 @@ fn u4_a_day_is_to_be_written_until_it_is_written_and_then_noted_no_more() {
         }
         // In another history the numbers may be those of other orgs.
         let published = app.engine.pin();
-        app.engine.replace(published.state.revision(), rolecall::domain::State::clone(&published.state));
+        let state = rolecall::domain::State::clone(&published.state);
+        app.engine.replace(published.state.revision(), app.engine.store_id(), state, &[]);
         assert_eq!(activity.unwritten(), []);
         check("acme").await;
         assert_eq!(activity.unwritten().len(), 1);

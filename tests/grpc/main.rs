@@ -78,3 +78,6 @@ mod temporary_roles;
 mod tls;
 mod tokens;
 mod users;
+mod watch;
+mod watch_cache;
+mod watch_keys;
