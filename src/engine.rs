@@ -8,7 +8,7 @@ mod replaced;
 pub mod token;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct Engine {
     store_id: AtomicU32,
     current: ArcSwap<Published>,
     replaced: Replaced,
+    /// Counts the histories: how often [`Self::replace`] replaced the State.
+    histories: AtomicU64,
     tags: Mutex<Tags>,
     /// Locked after `tags`.
     recent: Mutex<Recent>,
@@ -85,6 +87,7 @@ impl Engine {
             newest: watch::Sender::new(revision.number),
             current: ArcSwap::from_pointee(published(store_id, state)),
             replaced: Replaced::new(),
+            histories: AtomicU64::new(0),
             wanted: Notify::new(),
         }
     }
@@ -134,6 +137,7 @@ impl Engine {
         }
         let revision = state.revision();
         self.store_id.store(store_id, Ordering::Relaxed);
+        self.histories.fetch_add(1, Ordering::Relaxed);
         *tags = Tags { first: past.first().unwrap_or(&revision).number, tags: VecDeque::new() };
         tags.extend(past);
         tags.extend(&[revision]);
@@ -164,6 +168,11 @@ impl Engine {
     /// Resolves when a caller waits for a newer revision.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
+    }
+
+    /// Returns a number that changes when the State is replaced: what was read before may be of another history.
+    pub fn history(&self) -> u64 {
+        self.histories.load(Ordering::Relaxed)
     }
 
     /// Returns the numbers of the newest revision, as they are published.

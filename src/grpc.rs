@@ -9,6 +9,7 @@ pub mod codec;
 mod consistency;
 mod convert;
 mod fields;
+mod following;
 pub mod layers;
 mod mask;
 pub mod methods;
@@ -46,7 +47,7 @@ pub mod generated {
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("rolecall.v1");
 
 /// The full name of every service, and whether it needs the database.
-pub const SERVICES: [(&str, bool); 15] = [
+pub const SERVICES: [(&str, bool); 16] = [
     ("rolecall.v1.ProjectService", true),
     ("rolecall.v1.PermissionService", true),
     ("rolecall.v1.RoleService", true),
@@ -59,6 +60,7 @@ pub const SERVICES: [(&str, bool); 15] = [
     ("rolecall.v1.ApiKeyService", true),
     ("rolecall.v1.InsightsService", true),
     ("rolecall.v1.AuditService", true),
+    ("rolecall.v1.WatchService", true),
     ("rolecall.v1.CheckService", false),
     ("rolecall.v1.ServerService", false),
     ("rolecall.replication.v1.ReplicationService", true),
@@ -96,6 +98,7 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .add_service(service!(api_key_service_server::ApiKeyServiceServer, api_key::ApiKeyApi, PLAIN))
         .add_service(service!(insights_service_server::InsightsServiceServer, insights::InsightsApi, PLAIN))
         .add_service(service!(audit_service_server::AuditServiceServer, audit::AuditApi, PLAIN))
+        .add_service(service!(watch_service_server::WatchServiceServer, watch::WatchApi, PLAIN))
         .add_service(check_service(&app.checks, Some(app.clone())))
         .add_service(server_service(&app.checks))
         .add_service(

@@ -115,6 +115,9 @@ pub const DENIALS_PER_MINUTE_MAX: usize = 100;
 /// Bytes of each text that is recorded of a refused call. A longer text is cut.
 pub const DENIAL_TEXT_BYTES_MAX: usize = 256;
 
+/// Changes of access that a watch reports of one write. More of them are reported with wider scopes.
+pub const WATCH_CHANGES_MAX: usize = 1_000;
+
 /// Changes that an event of the audit shows. The rest are counted.
 pub const EVENT_CHANGES_MAX: usize = 100;
 /// Bytes of the changes that an event shows. The first may exceed it.
@@ -165,6 +168,8 @@ pub const CALL_BYTES: usize = 4 << 10;
 pub const SMALL_CALL_BYTES: usize = 512 << 10;
 /// Bytes of one message and of one frame that the health and reflection services take.
 pub const PROBE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of a request of a stream of this API, and of the memory to decode it.
+pub const FEED_REQUEST_BYTES_MAX: usize = 64 << 10;
 /// Bytes of an answer that is sent even if the memory of all calls is used up.
 pub const REFUSABLE_ANSWER_BYTES: usize = 64 << 10;
 

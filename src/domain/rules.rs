@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod activity;
+pub mod affected;
 pub mod api_key;
 pub mod check;
 pub mod check_batch;

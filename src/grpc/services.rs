@@ -19,6 +19,7 @@ pub mod role_mapping;
 pub mod server;
 pub mod subscription;
 pub mod user;
+pub mod watch;
 
 /// What every handler returns.
 type Reply<T> = Result<tonic::Response<T>, tonic::Status>;

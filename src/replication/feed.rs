@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,9 +31,13 @@ pub struct Page {
 pub struct Feed {
     engine: Arc<Engine>,
     store: Store,
-    /// The page after each of these revisions, newest first. A page without commits is not read yet.
-    pages: Mutex<VecDeque<(Revision, Arc<OnceCell<Page>>)>>,
+    /// The page after each of these places, newest first. A page without commits is not read yet.
+    pages: Mutex<VecDeque<(Place, Arc<OnceCell<Page>>)>>,
+    reads: AtomicU64,
 }
+
+/// The number and the tag of a revision, and the history that the engine had when the page was asked for.
+type Place = (u64, u32, u64);
 
 /// Why a feed ends.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +59,12 @@ impl From<StoreError> for FeedError {
 
 impl Feed {
     pub fn new(engine: Arc<Engine>, store: Store) -> Self {
-        Self { engine, store, pages: Mutex::default() }
+        Self { engine, store, pages: Mutex::default(), reads: AtomicU64::new(0) }
+    }
+
+    /// Returns how often the database was read.
+    pub fn database_reads(&self) -> u64 {
+        self.reads.load(Relaxed)
     }
 
     /// Returns the next commits after `mine`, which must be of this history and not be newer than the published revision. Waits
@@ -86,8 +96,10 @@ impl Feed {
     }
 
     async fn read_database(&self, mine: Revision) -> Result<Page, FeedError> {
-        let cell = self.cell(mine);
+        let place = (mine.number, mine.tag, self.engine.history());
+        let cell = self.cell(place);
         let page = cell.get_or_try_init(|| async {
+            self.reads.fetch_add(1, Relaxed);
             let limit = PAGE - mine.number % PAGE;
             let commits = self.store.commits_since(mine, limit as u32).await;
             let commits = match commits {
@@ -98,9 +110,9 @@ impl Feed {
             Ok(Page { commits, newest_at: None })
         });
         let page = page.await.cloned();
-        // A short page may grow, and an error may pass.
-        if page.as_ref().map_or(0, |page| page.commits.len() as u64) < PAGE - mine.number % PAGE {
-            self.forget(mine);
+        // An empty page will grow, and an error may pass. A short page is kept: each reader goes on from its end.
+        if page.as_ref().map_or(true, |page| page.commits.is_empty()) {
+            self.forget(place);
         }
         page
     }
@@ -114,19 +126,19 @@ impl Feed {
         }
     }
 
-    fn cell(&self, mine: Revision) -> Arc<OnceCell<Page>> {
+    fn cell(&self, place: Place) -> Arc<OnceCell<Page>> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, cell)) = pages.iter().find(|(after, _)| (after.number, after.tag) == (mine.number, mine.tag)) {
+        if let Some((_, cell)) = pages.iter().find(|(after, _)| *after == place) {
             return cell.clone();
         }
         let cell = Arc::<OnceCell<Page>>::default();
-        pages.push_front((mine, cell.clone()));
+        pages.push_front((place, cell.clone()));
         pages.truncate(PAGES_MAX);
         cell
     }
 
-    fn forget(&self, mine: Revision) {
+    fn forget(&self, place: Place) {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.retain(|(after, _)| (after.number, after.tag) != (mine.number, mine.tag));
+        pages.retain(|(after, _)| *after != place);
     }
 }

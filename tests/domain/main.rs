@@ -3,6 +3,7 @@
 // Helpers of tests may panic, as tests may (`clippy.toml`).
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod affected;
 mod allocations;
 mod case_counts;
 mod colliding_hashes;

@@ -92,7 +92,7 @@ fn form(message: &str, field: &str) -> Form {
         }
         ("RoleAssignment", "permanent") => Form::Permanent,
         ("Consistency", "at_least") => Form::Revision,
-        ("ListEventsRequest", "after_revision") => Form::OptionalRevision,
+        ("ListEventsRequest", "after_revision") | ("WatchRequest", "after") => Form::OptionalRevision,
         (_, "as_of_revision") => Form::OptionalRevision,
         (_, "as_of_time") => Form::PastTime,
         ("ListEventsRequest", "start_time" | "end_time") => Form::Time,

@@ -814,6 +814,9 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
     let keys = server.list_api_keys(wire::ListApiKeysRequest::default()).await.unwrap().api_keys;
     let api_keys = api_keys::requests(&keys[0].api_key_id);
     let invitations = invitations::requests(token, &first.invitation_id, &second.invitation_id);
+    // While the token is that of the newest revision.
+    let watch = wire::WatchRequest { project: project(), org_id: "acme".into(), after: token.into() };
+    let watch = vec![("rolecall.v1.WatchService/Watch", watch.encode_to_vec())];
     // Renames and deletions come last.
-    [catalog::first(token), invitations, api_keys, others, catalog::last()].concat()
+    [watch, catalog::first(token), invitations, api_keys, others, catalog::last()].concat()
 }

@@ -79,3 +79,6 @@ mod temporary_roles;
 mod tls;
 mod tokens;
 mod users;
+mod watch;
+mod watch_cache;
+mod watch_keys;

@@ -68,11 +68,35 @@ impl Raw {
         if let Some(status) = Status::from_header_map(&head.headers) {
             return Err(status);
         }
+        if path.ends_with("WatchService/Watch") {
+            return first_message(body).await;
+        }
         let body = body.collect().await.unwrap();
         let status = body.trailers().and_then(Status::from_header_map).expect("the trailers carry a status");
         match status.code() {
             Code::Ok => Ok(body.to_bytes().split_off(5)),
             _ => Err(status),
+        }
+    }
+}
+
+/// Returns the first message of a stream that has no end.
+async fn first_message(mut body: hyper::body::Incoming) -> Result<Bytes, Status> {
+    let mut received = BytesMut::new();
+    loop {
+        let frame = body.frame().await.expect("the trailers carry a status").unwrap();
+        match frame.into_data() {
+            Ok(data) => received.put(data),
+            Err(frame) => {
+                let trailers = frame.into_trailers().expect("only data and trailers are sent");
+                return Err(Status::from_header_map(&trailers).expect("the trailers carry a status"));
+            }
+        }
+        if let Some((head, rest)) = received.split_at_checked(5) {
+            let len = u32::from_be_bytes(head[1..].try_into().unwrap()) as usize;
+            if rest.len() >= len {
+                return Ok(Bytes::copy_from_slice(&rest[..len]));
+            }
         }
     }
 }

@@ -21,12 +21,13 @@ use rolecall::grpc::generated::role_service_client::RoleServiceClient;
 use rolecall::grpc::generated::server_service_client::ServerServiceClient;
 use rolecall::grpc::generated::subscription_service_client::SubscriptionServiceClient;
 use rolecall::grpc::generated::user_service_client::UserServiceClient;
+use rolecall::grpc::generated::watch_service_client::WatchServiceClient;
 use rolecall::limits::Limits;
 use rolecall::server::{Config, Listen, OperatorConfig, Running};
 use rolecall::wire;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{IntoRequest, Response, Status};
+use tonic::{IntoRequest, Response, Status, Streaming};
 
 use crate::raw::Raw;
 use crate::support;
@@ -103,11 +104,16 @@ impl Server {
     pub async fn restarted_after(&self, sql: &str) -> Self {
         self.stop().await;
         if !sql.is_empty() {
-            let database = sea_orm::Database::connect(&self.config.database).await.unwrap();
-            sea_orm::ConnectionTrait::execute_unprepared(&database, sql).await.unwrap();
-            database.close().await.unwrap();
+            self.run_sql(sql).await;
         }
         Self::run(self.config.clone(), self.folder.clone()).await
+    }
+
+    /// Runs statements on the database while the server runs.
+    pub async fn run_sql(&self, sql: &str) {
+        let database = sea_orm::Database::connect(&self.config.database).await.unwrap();
+        sea_orm::ConnectionTrait::execute_unprepared(&database, sql).await.unwrap();
+        database.close().await.unwrap();
     }
 
     /// Counts the rows of a table.
@@ -164,6 +170,14 @@ impl Server {
     /// Connects without the generated client.
     pub async fn raw(&self) -> Raw {
         Raw::connect(&self.address).await
+    }
+
+    /// Begins a watch.
+    pub async fn watch(
+        &self,
+        request: impl IntoRequest<wire::WatchRequest>,
+    ) -> Result<Streaming<wire::WatchResponse>, Status> {
+        WatchServiceClient::new(self.channel.clone()).watch(request).await.map(Response::into_inner)
     }
 
     /// Connects over the unix socket.

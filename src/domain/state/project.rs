@@ -148,6 +148,12 @@ impl Project {
         }
     }
 
+    /// Returns the numbers of all orgs that have this id or had it: the existing one and deleted ones.
+    pub fn org_numbers(&self, org_id: &str) -> Vec<OrgNo> {
+        let deleted = self.retired.matching(self.hash_key.text(org_id)).map(|named| OrgNo(named.number));
+        deleted.chain(self.org(org_id).map(|org| org.no)).collect()
+    }
+
     /// Returns true if an org with this id was deleted (S5).
     pub fn was_deleted(&self, org_id: &str) -> bool {
         self.retired.get(self.hash_key.text(org_id)).is_some()

@@ -53,7 +53,7 @@ impl<S> Bounded<S> {
             Ok(call) => call,
             Err(status) => return BoundedCall::Refused(Some(status)),
         };
-        let stop = (kind == Kind::Stream).then(|| self.stop.clone());
+        let stop = kind.is_stream().then(|| self.stop.clone());
         let (call_of_body, timeout) = (call.clone(), Some(self.body_timeout));
         let stop_of_body = stop.clone().map(stopped);
         let request =
@@ -66,9 +66,10 @@ impl<S> Bounded<S> {
 
 fn kind(path: &str) -> Kind {
     match path {
-        "/grpc.health.v1.Health/Watch"
+        "/grpc.health.v1.Health/Watch" => Kind::Stream,
+        "/rolecall.v1.WatchService/Watch"
         | "/rolecall.replication.v1.ReplicationService/ReadSnapshot"
-        | "/rolecall.replication.v1.ReplicationService/Follow" => Kind::Stream,
+        | "/rolecall.replication.v1.ReplicationService/Follow" => Kind::Feed,
         "/grpc.health.v1.Health/Check" => Kind::Health,
         _ if path.starts_with("/grpc.reflection.") => Kind::Stream,
         _ => Kind::Plain,

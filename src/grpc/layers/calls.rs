@@ -7,7 +7,7 @@ use tonic::Status;
 
 use crate::grpc::caller::{Access, Caller};
 use crate::grpc::status;
-use crate::limits::{CALL_BYTES, PROBE_BYTES_MAX, SMALL_CALL_BYTES};
+use crate::limits::{CALL_BYTES, FEED_REQUEST_BYTES_MAX, PROBE_BYTES_MAX, SMALL_CALL_BYTES};
 
 tokio::task_local! {
     /// The call whose request is being decoded: a codec does not see the request's extensions.
@@ -107,7 +107,7 @@ impl Calls {
     }
 
     fn counter(&self, kind: Kind) -> &AtomicUsize {
-        if kind == Kind::Stream { &self.streams } else { &self.in_flight }
+        if kind.is_stream() { &self.streams } else { &self.in_flight }
     }
 
     /// Returns true if a stop must wait for a call.
@@ -132,8 +132,16 @@ impl Calls {
 pub(super) enum Kind {
     Plain,
     Health,
-    /// Health watches, reflection and feeds. They last until the client ends them.
+    /// Health watches and reflection. They last until the client ends them.
     Stream,
+    /// Streams of this API. They last as long, and have larger requests.
+    Feed,
+}
+
+impl Kind {
+    pub(super) fn is_stream(self) -> bool {
+        matches!(self, Self::Stream | Self::Feed)
+    }
 }
 
 /// A call in flight. Its request, its answer and the unsent bytes of its answer hold it. It gives its bytes back when the
@@ -153,8 +161,9 @@ impl Call {
     /// keep one message and one frame at most.
     pub(super) fn take(&self, bytes: usize) -> Result<(), Status> {
         if self.kind != Kind::Plain {
-            if bytes > PROBE_BYTES_MAX {
-                let why = format!("a frame of the request has {bytes} bytes; {PROBE_BYTES_MAX} are allowed");
+            let max = if self.kind == Kind::Feed { FEED_REQUEST_BYTES_MAX } else { PROBE_BYTES_MAX };
+            if bytes > max {
+                let why = format!("a frame of the request has {bytes} bytes; {max} are allowed");
                 return Err(status::too_large(&why));
             }
             return Ok(());
@@ -169,7 +178,7 @@ impl Call {
 
     /// Gives back what the request took: it has been answered and dropped.
     pub(super) fn answered(&self) {
-        if self.kind == Kind::Stream {
+        if self.kind.is_stream() {
             return;
         }
         let held = self.charged.load(Ordering::Relaxed);

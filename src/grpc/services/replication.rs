@@ -1,11 +1,9 @@
 //! ReplicationService: feeds sidecars.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::Stream;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,16 +19,16 @@ use crate::engine::{Behind, Token};
 use crate::grpc::app::App;
 use crate::grpc::authz;
 use crate::grpc::caller::Caller;
+use crate::grpc::following::{self, FRAMES_AHEAD, Frames, HEARTBEAT};
 use crate::grpc::generated::replication::replication_service_server::ReplicationService;
 use crate::grpc::layers::calls;
 use crate::grpc::services::Reply;
 use crate::grpc::{convert, status, write};
-use crate::limits::{ACTIVE_ORGS_A_REPORT_MAX, PROJECTS_A_SIDECAR_MAX, WAIT_MAX};
+use crate::limits::{ACTIVE_ORGS_A_REPORT_MAX, PROJECTS_A_SIDECAR_MAX};
 use crate::replication::VERSION;
-use crate::replication::feed::FeedError;
 use crate::replication::projects::Projects;
 use crate::replication::snapshot::Snapshot;
-use crate::store::{SinceError, StoreError};
+use crate::store::StoreError;
 use crate::wire::change::encode;
 use crate::wire::reduced::reduced;
 use crate::wire::replication::read_snapshot_response::Frame;
@@ -39,18 +37,12 @@ use crate::wire::replication::{
     ReadSnapshotRequest, ReadSnapshotResponse, ReportActivityRequest, ReportActivityResponse, Revision as WireRevision,
     SnapshotChanges, SnapshotEnd, SnapshotHeader,
 };
-use crate::wire::{Consistency, ErrorReason, consistency::Requirement};
+use crate::wire::{Consistency, consistency::Requirement};
 
-/// How often a follower hears that there is nothing newer.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Bytes of the changes in one frame. One change more may be in it.
 const FRAME_BYTES: usize = 1 << 20;
-/// Frames that are ready before their client takes them.
-const FRAMES_AHEAD: usize = 2;
 
 pub struct ReplicationApi(pub Arc<App>);
-
-type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl ReplicationService for ReplicationApi {
@@ -97,16 +89,10 @@ impl ReplicationService for ReplicationApi {
             let requirement = Some(Requirement::AtLeast(token.encode()));
             app.at(Some(&Consistency { requirement }), None).await?;
         }
-        let (sender, frames) = mpsc::channel(FRAMES_AHEAD);
-        tokio::spawn(async move {
-            let mine = Revision { number: after.number, tag: after.tag, at: Time(after.time_micros) };
-            let follower = Follower { app, caller, projects, request: FollowRequest::default(), sender };
-            if let Err(status) = follower.run(mine).await {
-                // The client may be gone.
-                let _ = follower.sender.send(Err(status)).await;
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(frames))))
+        let mine = Revision { number: after.number, tag: after.tag, at: Time(after.time_micros) };
+        Ok(Response::new(following::stream(|sender| {
+            Follower { app, caller, projects, request: FollowRequest::default(), sender }.run(mine)
+        })))
     }
 
     async fn read_revision(&self, request: Request<ReadRevisionRequest>) -> Reply<ReadRevisionResponse> {
@@ -210,24 +196,18 @@ struct Follower {
     caller: Caller,
     projects: Projects,
     request: FollowRequest,
-    sender: mpsc::Sender<Result<FollowResponse, Status>>,
+    sender: following::Sender<FollowResponse>,
 }
 
 impl Follower {
-    async fn run(&self, mut mine: Revision) -> Result<(), Status> {
+    async fn run(self, mut mine: Revision) -> Result<(), Status> {
         // The first frame comes at once, and tells the age.
         let mut patience = Duration::ZERO;
         loop {
-            let page = self
-                .app
-                .feed
-                .next(mine, std::mem::replace(&mut patience, HEARTBEAT))
-                .await
-                .map_err(|error| ended(&self.app, error))?;
+            let page = self.app.commits_after(mine, std::mem::replace(&mut patience, HEARTBEAT)).await?;
             // The key may have been archived since, or the operator removed.
-            authz::authorize_at(&self.app.engine.load().state, &self.caller, &self.request)?;
-            // The commits may be in the database and not in memory yet.
-            let state = self.state_at(page.commits.last().map_or(mine, |last| last.revision)).await?;
+            let authorize = |state: &State| authz::authorize_at(state, &self.caller, &self.request);
+            let state = self.app.state_of(&page, mine, authorize).await?;
             let mut frame = FollowResponse { after: mine.number, ..FollowResponse::default() };
             let mut bytes = 0;
             for commit in &*page.commits {
@@ -258,29 +238,8 @@ impl Follower {
         }
     }
 
-    async fn state_at(&self, revision: Revision) -> Result<State, Status> {
-        let token = Token::new(self.app.engine.store_id(), revision);
-        let published = tokio::time::timeout(WAIT_MAX, self.app.engine.at_least(&token)).await;
-        match published {
-            Ok(Ok(published)) => Ok(State::clone(&published.state)),
-            Ok(Err(Behind::TooOld)) => Ok(State::clone(&self.app.engine.pin().state)),
-            Ok(Err(behind)) => Err(status::behind(behind)),
-            Err(_) => Err(status::plain(ErrorReason::RevisionNotReached, "this server is behind")),
-        }
-    }
-
     fn reduced(&self, commit: &Commit, state: &State) -> impl Iterator<Item = Bytes> {
         let changes = commit.changes.iter().filter(|change| self.projects.contain(state, change.project()));
         changes.filter_map(|change| reduced(change.clone())).map(|change| Bytes::from(encode(&change)))
-    }
-}
-
-/// Returns why a stream of commits ends.
-pub fn ended(app: &App, error: FeedError) -> Status {
-    match error {
-        FeedError::Behind(behind) => status::behind(behind),
-        FeedError::TooOld(oldest) => status::revision_too_old(app.token(oldest)),
-        FeedError::Since(SinceError::Store(error)) => status::unread(&error),
-        FeedError::Since(error) => status::unread(&StoreError::Unreadable(error.to_string())),
     }
 }
