@@ -16,6 +16,7 @@ pub mod project;
 pub mod role;
 pub mod role_mapping;
 pub mod server;
+mod stream_check;
 pub mod subscription;
 pub mod user;
 

@@ -72,6 +72,7 @@ mod role_deletion;
 mod role_mappings;
 mod roles;
 mod strategies;
+mod streams;
 mod subscriptions;
 mod templates;
 mod temporary_roles;
