@@ -151,6 +151,9 @@ fn equal(message: &MessageDescriptor, at: &str, path: &str) -> Result<String, St
         (Kind::Message(nested), Some(rest)) if field.is_list() => {
             Ok(format!("{at}.{name}.iter().all(|it| {})", equal(&nested, "it", rest)?))
         }
+        (Kind::Message(nested), Some(rest)) => {
+            Ok(format!("{at}.{name}.as_ref().is_some_and(|it| {})", equal(&nested, "it", rest)?))
+        }
         (Kind::String, None) if field.is_list() => Ok(format!("{at}.{name}.iter().all(|it| it == org)")),
         (Kind::String, None) => Ok(format!("{at}.{name} == org")),
         _ => Err(format!("`{path}` of {} is no field of org ids", message.full_name())),

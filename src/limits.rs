@@ -101,6 +101,9 @@ pub const IMPACT_PERMISSIONS_MAX: usize = 20;
 /// Permissions in one question of a check (P7).
 pub const CHECK_LIST_MAX: usize = 100;
 
+/// Checks in one message of StreamCheck. Messages that are ready are answered together until they have as many.
+pub const STREAM_CHECKS_MAX: usize = 1_000;
+
 /// Role mappings that an explanation lists. The rest are counted.
 pub const ALLOWED_ON_MAX: usize = 100;
 

@@ -9,6 +9,7 @@ mod process;
 pub mod replay;
 mod report;
 mod requests;
+mod stream;
 mod workload;
 mod writes;
 
@@ -103,7 +104,8 @@ pub struct Args {
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     connections: u16,
 
-    /// Calls in flight, over all connections. [default: 4 for batches, 16 for single checks]
+    /// Calls in flight, over all connections; checks in flight for streams. [default: 4 for batches, 16 for single checks, 64
+    /// for streams]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     in_flight: Option<u16>,
 
@@ -249,10 +251,17 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
         let default = match mode {
             Mode::Batch | Mode::Columns => 4,
             Mode::Check => 16,
+            Mode::Stream | Mode::StreamSingles => 64,
         };
         let in_flight = args.in_flight.unwrap_or(default).into();
         let target = Target { remote: place.remote.clone(), pid, connections: args.connections.into(), in_flight };
-        report.calls.push(measure_mode(args, workload, &place, &target, &requests, folder.path()).await?);
+        report.calls.push(match mode {
+            Mode::Stream | Mode::StreamSingles => {
+                let unary = Arc::new(Mode::Check.requests(workload, project, args.checks, args.batch));
+                stream::beside_check(args, &target, &requests, &unary).await?
+            }
+            _ => measure_mode(args, workload, &place, &target, &requests, folder.path()).await?,
+        });
     }
     if let Some(own) = own {
         own.stop().await;
@@ -336,6 +345,9 @@ async fn measure_mode(
         in_flight: target.in_flight,
         checks_verified: compared.checks + again.checks,
         rolecall,
+        check: None,
+        ratio_to_check: None,
+        rate_to_check: None,
         echo: Side::of(&echoes, per_call),
         ratio_to_echo: ratio(&ours, &echoes, per_cpu_second),
         with_writes: Side::of(&written, per_call),

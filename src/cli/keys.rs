@@ -45,7 +45,7 @@ pub struct Create {
     #[arg(long)]
     test: bool,
 
-    /// Only for Check and BatchCheck.
+    /// Only for Check, BatchCheck and StreamCheck.
     #[arg(long)]
     checks_only: bool,
 

@@ -89,11 +89,15 @@ const AUDIT_VIEW: &str = "audit.view";
 
 /// Refuses the current call if its caller may not make it. Nothing has been looked up before.
 pub fn authorize(request: &impl Authorized) -> Result<(), Status> {
-    calls::with_access(|access| check(access, request).inspect_err(|status| record(access, request, status)))
-        .unwrap_or_else(|| {
-            tracing::error!("a request was decoded outside of a call");
-            Err(status::plain(ErrorReason::Internal, "the call has no caller; this is a bug, please report it"))
-        })
+    calls::with_access(|access| authorize_as(access, request)).unwrap_or_else(|| {
+        tracing::error!("a request was decoded outside of a call");
+        Err(status::plain(ErrorReason::Internal, "the call has no caller; this is a bug, please report it"))
+    })
+}
+
+/// Refuses a call that the caller may not make.
+pub fn authorize_as(access: &Access, request: &impl Authorized) -> Result<(), Status> {
+    check(access, request).inspect_err(|status| record(access, request, status))
 }
 
 /// Records a refused call of a known caller (A1).
@@ -272,7 +276,7 @@ impl<'a, R: Authorized> Call<'a, R> {
             return outside("sidecars");
         }
         if scope.checks_only && (rule.requires != CHECKS || self.project_key() == Some(WORKSPACE)) {
-            return outside("Check and BatchCheck");
+            return outside("Check, BatchCheck and StreamCheck");
         }
         // The past may be that of another org with the same id, and takes longer than a check.
         if (scope.checks_only || scope.org.is_some()) && self.asks_about_the_past() {

@@ -59,22 +59,12 @@ impl Callers {
 
     /// Counts a call, or refuses it. `None` if nothing is limited.
     pub fn admit(&self, caller: &Caller, now: Time) -> Result<Option<InFlight>, Status> {
-        let CallerLimits { calls_per_second, burst, calls_in_flight } = self.limits;
+        let CallerLimits { calls_per_second, calls_in_flight, .. } = self.limits;
         if calls_per_second == 0 && calls_in_flight == 0 {
             return Ok(None);
         }
-        let id = match (caller.key(), caller.operator()) {
-            (Some((id, _)), _) => CallerId::Key(id),
-            (None, Some(operator)) => CallerId::Operator(operator.clone()),
-            (None, None) => return Ok(None),
-        };
-        // There are no more entries than keys and operators.
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone();
-        if calls_per_second > 0 {
-            used.take(now, 1_000_000 / i64::from(calls_per_second), burst).map_err(|wait| {
-                status::caller_too_fast(&format!("the caller sends more than {calls_per_second} calls a second"), wait)
-            })?;
-        }
+        let Some(used) = self.used(caller) else { return Ok(None) };
+        self.take(&used, now)?;
         let in_flight = used.in_flight.fetch_add(1, Relaxed);
         let guard = InFlight(used);
         if calls_in_flight > 0 && in_flight >= calls_in_flight {
@@ -82,6 +72,48 @@ impl Callers {
             return Err(status::caller_too_fast(&why, Duration::from_millis(100)));
         }
         Ok(Some(guard))
+    }
+
+    /// Returns the rate of a caller whose stream counts each check. `None` if it has none.
+    pub fn rate(&self, caller: &Caller) -> Option<Rate<'_>> {
+        if self.limits.calls_per_second == 0 {
+            return None;
+        }
+        Some(Rate { callers: self, used: self.used(caller)? })
+    }
+
+    /// Returns what a caller uses. `None` for a caller without credentials.
+    fn used(&self, caller: &Caller) -> Option<Arc<Used>> {
+        let id = match (caller.key(), caller.operator()) {
+            (Some((id, _)), _) => CallerId::Key(id),
+            (None, operator) => CallerId::Operator(operator?.clone()),
+        };
+        // There are no more entries than keys and operators.
+        Some(self.used.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone())
+    }
+
+    /// Takes a call from the rate of a caller.
+    fn take(&self, used: &Used, now: Time) -> Result<(), Status> {
+        let CallerLimits { calls_per_second, burst, .. } = self.limits;
+        if calls_per_second == 0 {
+            return Ok(());
+        }
+        used.take(now, 1_000_000 / i64::from(calls_per_second), burst).map_err(|wait| {
+            status::caller_too_fast(&format!("the caller sends more than {calls_per_second} calls a second"), wait)
+        })
+    }
+}
+
+/// The rate of calls of one caller.
+pub struct Rate<'a> {
+    callers: &'a Callers,
+    used: Arc<Used>,
+}
+
+impl Rate<'_> {
+    /// Takes a call from the rate, or refuses it.
+    pub fn take(&self, now: Time) -> Result<(), Status> {
+        self.callers.take(&self.used, now)
     }
 }
 

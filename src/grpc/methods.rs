@@ -49,9 +49,10 @@ const COPIED_BYTES: usize = 64 << 10;
 const AUTHENTICATED: &str = "/rolecall.";
 
 /// What a sidecar answers.
-const SIDECAR: [&str; 6] = [
+const SIDECAR: [&str; 7] = [
     "v1.CheckService/Check",
     "v1.CheckService/BatchCheck",
+    "v1.CheckService/StreamCheck",
     "v1.CheckService/Explain",
     "v1.CheckService/GetAccess",
     "v1.ServerService/GetServerInfo",

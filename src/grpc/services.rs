@@ -17,6 +17,7 @@ pub mod replication;
 pub mod role;
 pub mod role_mapping;
 pub mod server;
+mod stream_check;
 pub mod subscription;
 pub mod user;
 pub mod watch;

@@ -104,12 +104,9 @@ pub async fn serve(accepted: Accepted, shared: Shared) {
         _ = stop.wait_for(|stop| *stop) => return,
     };
     let calls = Calls::new(budget);
-    let service = Connection(Bounded {
-        inner: methods.of(peer),
-        calls: calls.clone(),
-        body_timeout: limits.body,
-        stop: stop.clone(),
-    });
+    let (end_streams, closing) = watch::channel(false);
+    let service =
+        Connection(Bounded { inner: methods.of(peer), calls: calls.clone(), body_timeout: limits.body, stop: closing });
     let mut connection = pin!(http2().serve_connection(TokioIo::new(stream), service));
 
     let every = |period| interval_at(Instant::now() + period, period);
@@ -152,6 +149,7 @@ pub async fn serve(accepted: Accepted, shared: Shared) {
             }
         }
         if close_from.is_some() {
+            end_streams.send_replace(true);
             // Tells the client to send no more calls. HTTP/2 ends once it has answered that, and its calls are answered.
             connection.as_mut().graceful_shutdown();
         }

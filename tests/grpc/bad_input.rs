@@ -121,7 +121,10 @@ fn form(message: &str, field: &str) -> Form {
             | "include_archived",
         )
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
-        ("SetOrgDomainsRequest", "domains")
+        ("NumberedCheck", "number") => Form::Anything,
+        ("StreamCheckRequest", "checks")
+        | ("NumberedCheck", "check")
+        | ("SetOrgDomainsRequest", "domains")
         | ("MemberWrite", "add" | "set")
         | ("OnDisabled", "replacements")
         | ("BatchCreatePermissionsRequest", "permissions")
@@ -548,6 +551,10 @@ async fn refuses_all(raw: &Raw, method: &str, request: &[u8], field: &Field) {
             Some((part, field)) if reason == "INVALID_FIELD" && (part.starts_with("items[") || part == "defaults") => {
                 is_an_item_error(answer, field, &context);
             }
+            // Nor is a malformed check an error of its stream.
+            Some(("checks[0]", field)) if reason != "MALFORMED_REQUEST" => {
+                is_an_error_of_a_check(answer, reason, field.trim_start_matches("check."), &context);
+            }
             Some(("columns", _)) if reason == "INVALID_FIELD" => {
                 is_an_item_error(answer, field.path.text.trim_end_matches("[0]"), &context);
             }
@@ -584,6 +591,17 @@ fn is_an_item_error(answer: Result<Bytes, Status>, field: &str, context: &str) {
     assert_eq!(answer.decisions, [wire::Decision::Unspecified as i32], "{context}");
     let [error] = &answer.errors[..] else { panic!("{context}: {:?}", answer.errors) };
     assert_eq!((error.index, error.reason.as_str(), error.field.as_str()), (0, "INVALID_FIELD", field), "{context}");
+    assert!(!error.description.is_empty());
+}
+
+#[track_caller]
+fn is_an_error_of_a_check(answer: Result<Bytes, Status>, reason: &str, field: &str, context: &str) {
+    let answer = answer.unwrap_or_else(|status| panic!("{context}: {status:?}"));
+    let answer = wire::StreamCheckResponse::decode(answer).unwrap();
+    let [answer] = &answer.answers[..] else { panic!("{context}: {answer:?}") };
+    assert_eq!((answer.number, answer.decision()), (7, wire::Decision::Unspecified), "{context}");
+    let error = answer.error.as_ref().unwrap();
+    assert_eq!((error.reason.as_str(), error.field.as_str()), (reason, field), "{context}");
     assert!(!error.description.is_empty());
 }
 

@@ -594,6 +594,13 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
         explaining(explain_request::Question::AllOf(listed())),
         explaining(explain_request::Question::AnyOf(listed())),
         (
+            "rolecall.v1.CheckService/StreamCheck",
+            wire::StreamCheckRequest {
+                checks: vec![wire::NumberedCheck { number: 7, check: Some(asking(question().unwrap())) }],
+            }
+            .encode_to_vec(),
+        ),
+        (
             "rolecall.v1.CheckService/GetAccess",
             wire::GetAccessRequest {
                 project: project(),

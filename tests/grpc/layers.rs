@@ -323,7 +323,7 @@ fn without_the_database_checks_work_and_other_calls_are_unavailable() {
         for (method, request) in &requests {
             match method.rsplit_once('/').unwrap() {
                 ("rolecall.v1.ServerService", _) => {}
-                ("rolecall.v1.CheckService", "Check" | "BatchCheck" | "Explain" | "GetAccess") => {}
+                ("rolecall.v1.CheckService", "Check" | "BatchCheck" | "StreamCheck" | "Explain" | "GetAccess") => {}
                 // Templates are part of the program.
                 (_, "ListTemplates") => {}
                 // These are answered from the State.

@@ -73,6 +73,7 @@ mod role_mappings;
 mod roles;
 mod sidecar;
 mod strategies;
+mod streams;
 mod subscriptions;
 mod templates;
 mod temporary_roles;

@@ -230,6 +230,14 @@ fn k4_a_sidecar_waits_for_a_revision_and_refuses_one_of_another_history() {
         let latest = Consistency { requirement: Some(Requirement::Latest(true)) };
         let latest = wire::CheckRequest { consistency: Some(latest), ..may_ann_see_invoices("acme") };
         assert!(sidecar.check(latest).await.is_ok());
+        let number = 7;
+        let check = Some(may_ann_see_invoices("acme"));
+        let asked = wire::StreamCheckRequest { checks: vec![wire::NumberedCheck { number, check }] };
+        let mut client = CheckServiceClient::new(sidecar.channel.clone());
+        let mut answers = client.stream_check(tokio_stream::iter([asked])).await.unwrap().into_inner();
+        let answer = answers.message().await.unwrap().unwrap();
+        let expected = sidecar.check(may_ann_see_invoices("acme")).await.unwrap().decision;
+        assert_eq!((answer.answers[0].number, answer.answers[0].decision), (number, expected));
         let past = wire::CheckRequest { as_of_revision: token.encode(), ..may_ann_see_invoices("acme") };
         assert_eq!(sidecar.check(past).await.unwrap_err().reason(), "SIDECAR_READ_ONLY");
         sidecar.running.stop().await;

@@ -103,7 +103,7 @@ pub async fn call_each<T: Send + 'static>(
 }
 
 impl Compared {
-    fn add(&mut self, one: Compared) {
+    pub fn add(&mut self, one: Compared) {
         self.checks += one.checks;
         self.wrong += one.wrong;
         self.mismatches.extend(one.mismatches);
@@ -116,36 +116,62 @@ pub async fn measure(target: &Target, calls: &Arc<Calls>, length: Duration) -> R
     let (target, calls) = (target.clone(), calls.clone());
     on_thread(async move || {
         let session = Session::open(&target, calls).await?;
-        let latencies = Rc::new(RefCell::new(Vec::new()));
-        let (counts, stops) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
-        let ended = Cell::new(false);
+        let tally = Rc::new(Tally::default());
         let working = session.work(target.in_flight, |session, client| {
-            let (latencies, counts, stops) = (latencies.clone(), counts.clone(), stops.clone());
+            let tally = tally.clone();
             async move {
-                while !stops.get() {
-                    let at = session.next.replace(session.next.get() + 1) % session.calls.frames.len();
+                while !tally.stops.get() {
+                    let at = session.next();
                     let start = Instant::now();
                     session.call(&client, at, false).await?;
-                    if counts.get() {
-                        latencies.borrow_mut().push(start.elapsed());
-                    }
+                    tally.add(start);
                 }
                 Ok(())
             }
         });
+        tally.round(&target, length, working).await
+    })
+    .await
+}
+
+/// What the workers of a round have measured.
+#[derive(Default)]
+pub struct Tally {
+    latencies: RefCell<Vec<Duration>>,
+    counts: Cell<bool>,
+    /// True once the workers must end.
+    pub stops: Cell<bool>,
+}
+
+impl Tally {
+    /// Counts a call that began at `start` and is answered.
+    pub fn add(&self, start: Instant) {
+        if self.counts.get() {
+            self.latencies.borrow_mut().push(start.elapsed());
+        }
+    }
+
+    /// Measures workers, which end when `stops` is true.
+    pub async fn round(
+        &self,
+        target: &Target,
+        length: Duration,
+        working: impl Future<Output = Result<(), Trouble>>,
+    ) -> Result<Round, Trouble> {
+        let ended = Cell::new(false);
         let timing = async {
             tokio::time::sleep(length.mul_f64(WARM_UP)).await;
             let cpu = || (target.pid.and_then(process::cpu_seconds), process::cpu_seconds(std::process::id()));
-            counts.set(true);
+            self.counts.set(true);
             let (begin, (server, client)) = (Instant::now(), cpu());
             tokio::time::sleep(length).await;
             // At least one call ends in a round, however slow the machine is. Workers end before only if a call failed.
-            while latencies.borrow().is_empty() && !ended.get() {
+            while self.latencies.borrow().is_empty() && !ended.get() {
                 tokio::time::sleep(WAIT).await;
             }
-            counts.set(false);
+            self.counts.set(false);
             let (seconds, (server_after, client_after)) = (begin.elapsed().as_secs_f64(), cpu());
-            stops.set(true);
+            self.stops.set(true);
             let used =
                 |before: Option<f64>, after: Option<f64>| before.zip(after).map(|(before, after)| after - before);
             (seconds, used(server, server_after), used(client, client_after))
@@ -157,23 +183,22 @@ pub async fn measure(target: &Target, calls: &Arc<Calls>, length: Duration) -> R
         };
         let (worked, (seconds, server_cpu_seconds, client_cpu_seconds)) = tokio::join!(working, timing);
         worked?;
-        let latencies = latencies.take();
+        let latencies = self.latencies.take();
         Ok(Round { calls: latencies.len() as u64, seconds, server_cpu_seconds, client_cpu_seconds, latencies })
-    })
-    .await
+    }
 }
 
 /// The connections of a client, and what its workers share.
-struct Session {
+pub struct Session {
     clients: Vec<SendRequest<Bytes>>,
-    template: http::request::Parts,
-    calls: Arc<Calls>,
-    address: Listen,
+    pub template: http::request::Parts,
+    pub calls: Arc<Calls>,
+    pub address: Listen,
     next: Cell<usize>,
 }
 
 impl Session {
-    async fn open(target: &Target, calls: Arc<Calls>) -> Result<Rc<Self>, Trouble> {
+    pub async fn open(target: &Target, calls: Arc<Calls>) -> Result<Rc<Self>, Trouble> {
         let remote = &target.remote;
         let trouble = |error: &dyn std::fmt::Display| failed(&remote.address, error);
         let mut clients = Vec::new();
@@ -194,8 +219,13 @@ impl Session {
         Ok(Rc::new(Self { clients, template, calls, address: remote.address.clone(), next }))
     }
 
+    /// Returns the index of the next request, again and again.
+    pub fn next(&self) -> usize {
+        self.next.replace(self.next.get() + 1) % self.calls.frames.len()
+    }
+
     /// Runs workers until all have ended. Stops at the first error.
-    async fn work<F>(
+    pub async fn work<F>(
         self: &Rc<Self>,
         workers: usize,
         worker: impl Fn(Rc<Self>, SendRequest<Bytes>) -> F,
@@ -251,7 +281,7 @@ async fn call(
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -268,7 +298,7 @@ async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Res
 }
 
 /// Runs a client on a thread with a runtime of its own: the other threads of this process do not disturb it.
-async fn on_thread<T: Send + 'static>(
+pub async fn on_thread<T: Send + 'static>(
     work: impl AsyncFnOnce() -> Result<T, Trouble> + Send + 'static,
 ) -> Result<T, Trouble> {
     let (send, receive) = tokio::sync::oneshot::channel();
@@ -284,6 +314,6 @@ async fn on_thread<T: Send + 'static>(
     receive.await.unwrap_or_else(|_| Err(Trouble::new("the client ended early", BUG)))
 }
 
-fn failed(address: &Listen, error: &dyn std::fmt::Display) -> Trouble {
+pub fn failed(address: &Listen, error: &dyn std::fmt::Display) -> Trouble {
     Trouble::new(format!("a call to {address} failed: {error}"), "look at the log of the server")
 }

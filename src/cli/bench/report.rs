@@ -50,6 +50,12 @@ pub struct ModeReport {
     pub echo: Option<Side>,
     /// The median of the ratios of calls per CPU second of the server.
     pub ratio_to_echo: Option<f64>,
+    /// Check with as many in flight, for the modes of StreamCheck.
+    pub check: Option<Side>,
+    /// The median of the ratios of checks per CPU second of the server.
+    pub ratio_to_check: Option<f64>,
+    /// The median of the ratios of checks per second.
+    pub rate_to_check: Option<f64>,
     pub with_writes: Option<Side>,
     pub writes_per_second: Option<f64>,
     /// The median of the ratios of calls per second.
@@ -183,9 +189,12 @@ impl Answer for Report {
                         shown(ratio, |ratio| format!("{:.1} %", ratio * 100.0)),
                     ]));
                 };
-                add("rolecall".into(), &calls.rolecall, calls.ratio_to_echo);
+                add("rolecall".into(), &calls.rolecall, calls.ratio_to_echo.or(calls.ratio_to_check));
                 if let Some(echo) = &calls.echo {
                     add("echo".into(), echo, None);
+                }
+                if let Some(check) = &calls.check {
+                    add("check".into(), check, None);
                 }
                 if let (Some(side), Some(writes)) = (&calls.with_writes, calls.writes_per_second) {
                     add(format!("with {} writes/s", count(writes)), side, calls.ratio_with_writes);
@@ -196,7 +205,7 @@ impl Answer for Report {
             self.workloads.iter().flat_map(|workload| &workload.calls).map(|calls| calls.checks_verified).sum();
         format!(
             "{}\n{}\n{}{} decisions verified, 0 wrong. {} rounds of {} s over {}, {} connections, {} cores. RATIO of rolecall: to the \
-             calls per CPU second of the echo; with writes: to the calls per second without.\n",
+             calls per CPU second of the echo, of streams to those of check; with writes: to the calls per second without.\n",
             text(stores),
             text(rates),
             self.growth(),

@@ -7,10 +7,10 @@ use clap::ValueEnum;
 
 use super::drive::Compared;
 use super::workload::{Member, Workload};
-use crate::wire::frame::{frame, unframe};
+use crate::wire::frame::{HEADER_BYTES, frame, unframe};
 use crate::wire::{
     BatchCheckRequest, BatchCheckResponse, CheckColumns, CheckItem, CheckRequest, CheckResponse, Decision,
-    check_request,
+    NumberedAnswer, NumberedCheck, StreamCheckRequest, check_request,
 };
 
 /// The largest number of different requests with one check each. They are enough to visit most of the data.
@@ -28,6 +28,10 @@ pub enum Mode {
     Check,
     /// BatchCheck by columns: 100 members of an org, and 100 permissions.
     Columns,
+    /// StreamCheck: all checks that may be sent in one message. Beside Check, in turn.
+    Stream,
+    /// StreamCheck: one check in each message. Beside Check, in turn.
+    StreamSingles,
 }
 
 /// Calls of one method, ready to send.
@@ -51,6 +55,8 @@ impl Mode {
             Self::Batch => "batch",
             Self::Check => "check",
             Self::Columns => "columns",
+            Self::Stream => "stream",
+            Self::StreamSingles => "stream-singles",
         }
     }
 
@@ -59,12 +65,19 @@ impl Mode {
         let (path, calls, checks_per_call) = match self {
             Self::Batch => ("/rolecall.v1.CheckService/BatchCheck", checks.div_ceil(rows), rows),
             Self::Check => ("/rolecall.v1.CheckService/Check", checks.min(SINGLE_CHECKS_MAX), 1),
+            Self::Stream | Self::StreamSingles => {
+                ("/rolecall.v1.CheckService/StreamCheck", checks.min(SINGLE_CHECKS_MAX), 1)
+            }
             Self::Columns => ("/rolecall.v1.CheckService/BatchCheck", checks.div_ceil(GRID * GRID), GRID * GRID),
         };
         let (frames, expected) = (0..calls)
             .map(|call| match self {
                 Self::Batch => batch(workload, project, call * rows..(call + 1) * rows),
-                Self::Check => single(workload, project, call),
+                Self::Check => {
+                    let (check, expected) = single(workload, project, call);
+                    (frame(&check), expected)
+                }
+                Self::Stream | Self::StreamSingles => numbered(workload, project, call),
                 Self::Columns => columns(workload, project, call),
             })
             .unzip();
@@ -86,7 +99,14 @@ fn batch(workload: &Workload, project: &str, numbers: std::ops::Range<u64>) -> (
     (frame(&request), expected.into())
 }
 
-fn single(workload: &Workload, project: &str, number: u64) -> (Bytes, Box<[u8]>) {
+/// Returns a message of a stream, without its frame: several of them one after the other are one message with all checks.
+fn numbered(workload: &Workload, project: &str, number: u64) -> (Bytes, Box<[u8]>) {
+    let (check, expected) = single(workload, project, number);
+    let checks = vec![NumberedCheck { number, check: Some(check) }];
+    (frame(&StreamCheckRequest { checks }).slice(HEADER_BYTES..), expected)
+}
+
+fn single(workload: &Workload, project: &str, number: u64) -> (CheckRequest, Box<[u8]>) {
     let check = workload.check(number);
     let request = CheckRequest {
         project: project.into(),
@@ -95,7 +115,7 @@ fn single(workload: &Workload, project: &str, number: u64) -> (Bytes, Box<[u8]>)
         question: Some(check_request::Question::Permission(workload.model.permissions[check.permission].clone())),
         ..Default::default()
     };
-    (frame(&request), [check.expected as u8].into())
+    (request, [check.expected as u8].into())
 }
 
 /// Asks about members of one org. If it or the project has too few, some are asked about again.
@@ -128,6 +148,9 @@ impl Requests {
         let error = |error| format!("the answer cannot be read: {error}");
         let decisions = match self.mode {
             Mode::Batch | Mode::Columns => unframe::<BatchCheckResponse>(answer).map_err(error)?.decisions,
+            Mode::Stream | Mode::StreamSingles => {
+                vec![unframe::<NumberedAnswer>(answer).map_err(error)?.decision]
+            }
             Mode::Check => vec![unframe::<CheckResponse>(answer).map_err(error)?.decision],
         };
         let expected = &self.expected[at];

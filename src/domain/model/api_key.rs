@@ -56,7 +56,7 @@ pub struct ApiKey {
 /// What a key may do less than its operator. The default is nothing less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ApiKeyScope {
-    /// Only Check and BatchCheck.
+    /// Only Check, BatchCheck and StreamCheck.
     pub checks_only: bool,
     /// Only what a sidecar calls.
     pub sidecar_only: bool,

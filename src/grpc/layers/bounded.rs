@@ -1,5 +1,5 @@
-//! The outermost service of a connection: bounds the memory of each call and the time for its body, and ends streams when
-//! the server stops.
+//! The outermost service of a connection: bounds the memory of each call and the time for its body, and ends streams with the
+//! connection.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,10 +17,11 @@ use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
-use super::calls::{Call, Calls, Kind};
+use super::calls::{Call, Calls, Kind, UnsentAnswer};
 use crate::grpc::status;
 use crate::limits::REFUSABLE_ANSWER_BYTES;
 use crate::wire::ErrorReason;
+use crate::wire::frame::HEADER_BYTES;
 
 /// Serves the calls of one connection.
 pub struct Bounded<S> {
@@ -28,13 +29,13 @@ pub struct Bounded<S> {
     pub calls: Arc<Calls>,
     /// How long the body of a request may take to arrive.
     pub body_timeout: Duration,
-    /// Becomes true when the server stops.
+    /// Becomes true when the connection is closed: the server stops, or the connection is old.
     pub stop: watch::Receiver<bool>,
 }
 
 type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Resolves when the server stops.
+/// Resolves when the connection is closed.
 fn stopped(mut stop: watch::Receiver<bool>) -> Stopped {
     Box::pin(async move {
         // Also if the sender is dropped.
@@ -53,11 +54,16 @@ impl<S> Bounded<S> {
             Ok(call) => call,
             Err(status) => return BoundedCall::Refused(Some(status)),
         };
-        let stop = kind.is_stream().then(|| self.stop.clone());
-        let (call_of_body, timeout) = (call.clone(), Some(self.body_timeout));
-        let stop_of_body = stop.clone().map(stopped);
-        let request =
-            request.map(|inner| RequestBody { inner, call: call_of_body, timeout, timer: None, stop: stop_of_body });
+        let stop = kind.lasts().then(|| self.stop.clone());
+        let request = request.map(|inner| RequestBody {
+            inner,
+            call: call.clone(),
+            timeout: Some(self.body_timeout),
+            timer: None,
+            // The checks that a stream has read are answered before it ends.
+            stop: stop.clone().filter(|_| kind != Kind::Checks).map(stopped),
+            messages: (kind == Kind::Checks).then(Messages::default),
+        });
         // Methods are always ready.
         let answer = self.inner.clone().call(request);
         BoundedCall::Running { call, answer, stop }
@@ -71,6 +77,7 @@ fn kind(path: &str) -> Kind {
         | "/rolecall.replication.v1.ReplicationService/ReadSnapshot"
         | "/rolecall.replication.v1.ReplicationService/Follow" => Kind::Feed,
         "/grpc.health.v1.Health/Check" => Kind::Health,
+        "/rolecall.v1.CheckService/StreamCheck" => Kind::Checks,
         _ if path.starts_with("/grpc.reflection.") => Kind::Stream,
         _ => Kind::Plain,
     }
@@ -128,6 +135,42 @@ pub struct RequestBody<B> {
     timer: Option<Pin<Box<Sleep>>>,
     /// Ends the body of a stream.
     stop: Option<Stopped>,
+    /// Where the messages of a stream of checks end. It may pause there for any time.
+    messages: Option<Messages>,
+}
+
+/// Finds the ends of messages.
+#[derive(Default)]
+struct Messages {
+    /// The bytes of the current message so far: of its header, then of the rest.
+    header: [u8; HEADER_BYTES],
+    header_bytes: usize,
+    missing: usize,
+}
+
+impl Messages {
+    /// Reads the next bytes. Returns true if a message ended in them.
+    fn read(&mut self, mut bytes: &[u8]) -> bool {
+        let mut ended = false;
+        while !bytes.is_empty() {
+            if self.header_bytes < HEADER_BYTES {
+                let read = bytes.len().min(HEADER_BYTES - self.header_bytes);
+                self.header[self.header_bytes..][..read].copy_from_slice(&bytes[..read]);
+                self.header_bytes += read;
+                bytes = &bytes[read..];
+                let [_, length @ ..] = self.header;
+                self.missing = u32::from_be_bytes(length) as usize;
+            } else {
+                let read = bytes.len().min(self.missing);
+                self.missing -= read;
+                bytes = &bytes[read..];
+            }
+            if self.header_bytes == HEADER_BYTES && self.missing == 0 {
+                (self.header_bytes, ended) = (0, true);
+            }
+        }
+        ended
+    }
 }
 
 impl<B> http_body::Body for RequestBody<B>
@@ -143,9 +186,15 @@ where
             let Some(frame) = frame else { return Poll::Ready(None) };
             let frame = frame.map_err(|error| Status::from_error(error.into()))?;
             let bytes = frame.data_ref().map_or(0, Bytes::len);
-            self.call.take(bytes)?;
+            self.call.take_frame(bytes)?;
             if self.stop.is_some() && bytes > 0 {
                 (self.timeout, self.timer) = (None, None);
+            }
+            if let (Some(messages), Some(data)) = (&mut self.messages, frame.data_ref())
+                && messages.read(data)
+            {
+                // The next message has the whole time again.
+                self.timer = None;
             }
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -155,6 +204,9 @@ where
             return Poll::Ready(None);
         }
         let Some(timeout) = self.timeout else { return Poll::Pending };
+        if self.messages.as_ref().is_some_and(|messages| messages.header_bytes == 0) {
+            return Poll::Pending;
+        }
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(timer.as_mut().poll(cx));
         let why = format!("the body of the request did not arrive within {} s", timeout.as_secs_f32());
@@ -217,10 +269,18 @@ pub struct AnswerBody {
     stop: Option<Stopped>,
 }
 
+/// Returns the trailers that end a call with a status.
+fn ended(status: &Status) -> Result<Frame<Bytes>, Status> {
+    let mut trailers = HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(Frame::trailers(trailers))
+}
+
 /// Bytes that keep their call in flight.
 struct Unsent {
     bytes: Bytes,
     _call: Option<Arc<Call>>,
+    _answer: Option<UnsentAnswer>,
 }
 
 impl AsRef<[u8]> for Unsent {
@@ -236,6 +296,11 @@ impl http_body::Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = match self.first.take() {
             Some(frame) => Poll::Ready(Some(frame)),
+            // The answer of a stream reads its request.
+            None if self.stop.is_some() => match self.call.clone() {
+                Some(call) => call.run(|| self.rest.poll_frame(cx)),
+                None => self.rest.poll_frame(cx),
+            },
             None => self.rest.poll_frame(cx),
         };
         if frame.is_pending() {
@@ -243,13 +308,25 @@ impl http_body::Body for AnswerBody {
             ready!(stop.as_mut().poll(cx));
             self.stop = None;
             self.rest = Answer::default();
-            let status = status::call_failed(Code::Unavailable, "the server is stopping");
-            let mut trailers = HeaderMap::new();
-            status.add_header(&mut trailers)?;
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            let status =
+                status::call_failed(Code::Unavailable, "the server stops or the connection is old; call again");
+            return Poll::Ready(Some(ended(&status)));
         }
         let call = self.call.clone();
-        frame.map_ok(|frame| frame.map_data(|bytes| Bytes::from_owner(Unsent { bytes, _call: call })))
+        let mut answer = None;
+        if let (Some(call), Poll::Ready(Some(Ok(frame)))) = (&call, &frame)
+            && let Some(bytes) = frame.data_ref()
+        {
+            match call.take_answer(bytes.len()) {
+                Ok(taken) => answer = taken,
+                Err(status) => {
+                    self.stop = None;
+                    self.rest = Answer::default();
+                    return Poll::Ready(Some(ended(&status)));
+                }
+            }
+        }
+        frame.map_ok(|frame| frame.map_data(|bytes| Bytes::from_owner(Unsent { bytes, _call: call, _answer: answer })))
     }
 
     fn is_end_stream(&self) -> bool {

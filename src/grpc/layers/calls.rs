@@ -77,6 +77,7 @@ impl Calls {
             calls,
             kind,
             charged: AtomicUsize::new(charged),
+            last_frame: AtomicUsize::new(0),
             answered_in: AtomicUsize::new(0),
             access: OnceLock::new(),
         }))
@@ -107,7 +108,7 @@ impl Calls {
     }
 
     fn counter(&self, kind: Kind) -> &AtomicUsize {
-        if kind.is_stream() { &self.streams } else { &self.in_flight }
+        if kind.lasts() { &self.streams } else { &self.in_flight }
     }
 
     /// Returns true if a stop must wait for a call.
@@ -136,11 +137,14 @@ pub(super) enum Kind {
     Stream,
     /// Streams of this API. They last as long, and have larger requests.
     Feed,
+    /// A stream of checks. It lasts as well, and takes bytes like a plain call until they are answered.
+    Checks,
 }
 
 impl Kind {
-    pub(super) fn is_stream(self) -> bool {
-        matches!(self, Self::Stream | Self::Feed)
+    /// Returns true if the call lasts until the client or the connection ends it.
+    pub(super) fn lasts(self) -> bool {
+        matches!(self, Self::Stream | Self::Feed | Self::Checks)
     }
 }
 
@@ -150,6 +154,8 @@ pub struct Call {
     calls: Arc<Calls>,
     kind: Kind,
     charged: AtomicUsize,
+    /// The bytes of the last frame of a stream of checks. The decoder may hold them after the message before is answered.
+    last_frame: AtomicUsize,
     /// The period in which the call was answered, plus 1. 0 means that it is not answered yet.
     answered_in: AtomicUsize,
     /// Who calls. Empty until it is known.
@@ -160,7 +166,7 @@ impl Call {
     /// Takes bytes, or refuses the call. The bytes of health checks and streams are not taken but bounded: their decoders
     /// keep one message and one frame at most.
     pub(super) fn take(&self, bytes: usize) -> Result<(), Status> {
-        if self.kind != Kind::Plain {
+        if matches!(self.kind, Kind::Health | Kind::Stream | Kind::Feed) {
             let max = if self.kind == Kind::Feed { FEED_REQUEST_BYTES_MAX } else { PROBE_BYTES_MAX };
             if bytes > max {
                 let why = format!("a frame of the request has {bytes} bytes; {max} are allowed");
@@ -176,9 +182,28 @@ impl Call {
         taken
     }
 
+    /// Takes the bytes of a frame of the request.
+    pub(super) fn take_frame(&self, bytes: usize) -> Result<(), Status> {
+        if self.kind == Kind::Checks {
+            self.last_frame.store(bytes, Ordering::Relaxed);
+        }
+        self.take(bytes)
+    }
+
+    /// Takes the bytes of an answer of a stream of checks until they are sent.
+    pub(super) fn take_answer(&self, bytes: usize) -> Result<Option<UnsentAnswer>, Status> {
+        if self.kind != Kind::Checks {
+            return Ok(None);
+        }
+        self.calls.take(bytes, self.charged.load(Ordering::Relaxed) + bytes)?;
+        let period = self.calls.period.load(Ordering::Relaxed);
+        self.calls.unsent[period % PERIODS].fetch_add(1, Ordering::Relaxed);
+        Ok(Some(UnsentAnswer { held: Held { calls: self.calls.clone(), bytes }, period }))
+    }
+
     /// Gives back what the request took: it has been answered and dropped.
     pub(super) fn answered(&self) {
-        if self.kind.is_stream() {
+        if self.kind.lasts() {
             return;
         }
         let held = self.charged.load(Ordering::Relaxed);
@@ -200,6 +225,23 @@ impl Call {
 pub fn take_for_decoding(bytes: usize) -> Result<(), Status> {
     // Only tests decode outside of a call.
     CURRENT.try_with(|call| call.take(bytes)).unwrap_or(Ok(()))
+}
+
+/// Returns the bytes that messages of the current stream have taken.
+pub fn taken_for_messages() -> usize {
+    let taken = |call: &Arc<Call>| call.charged.load(Ordering::Relaxed).saturating_sub(CALL_BYTES);
+    CURRENT.try_with(taken).unwrap_or_default()
+}
+
+/// Gives back what messages of the current stream took: they are answered and dropped.
+pub fn give_back_messages() {
+    // Only tests read a stream outside of a call.
+    let _ = CURRENT.try_with(|call| {
+        let held = call.charged.load(Ordering::Relaxed);
+        let kept = held.min(CALL_BYTES + call.last_frame.load(Ordering::Relaxed));
+        call.charged.store(kept, Ordering::Relaxed);
+        call.calls.give_back(held - kept);
+    });
 }
 
 /// Sets who makes the current call.
@@ -227,6 +269,18 @@ pub struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.calls.give_back(self.bytes);
+    }
+}
+
+/// An answer of a stream that waits to be sent.
+pub(super) struct UnsentAnswer {
+    held: Held,
+    period: usize,
+}
+
+impl Drop for UnsentAnswer {
+    fn drop(&mut self) {
+        self.held.calls.unsent[self.period % PERIODS].fetch_sub(1, Ordering::Relaxed);
     }
 }
 

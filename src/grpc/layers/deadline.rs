@@ -23,9 +23,12 @@ impl Deadline {
 
     /// Waits for an answer, at most until the deadline.
     pub async fn keep<T>(self, answer: impl Future<Output = T>) -> Result<T, Status> {
-        let passed = |_| status::plain(ErrorReason::DeadlinePassed, "the deadline of the call has passed");
-        timeout_at(self.0, answer).await.map_err(passed)
+        timeout_at(self.0, answer).await.map_err(|_| passed())
     }
+}
+
+pub fn passed() -> Status {
+    status::plain(ErrorReason::DeadlinePassed, "the deadline of the call has passed")
 }
 
 /// Reads a `grpc-timeout`: at most 8 digits and a unit (the gRPC over HTTP/2 specification).

@@ -20,6 +20,14 @@ pub fn with_details(path: &str, response: http::Response<Body>) -> http::Respons
     if !status.details().is_empty() {
         return response;
     }
+    detailed(path, status).into_http()
+}
+
+/// Replaces an error that tonic made itself, without details, by one of the contract.
+pub fn detailed(path: &str, status: Status) -> Status {
+    if !status.details().is_empty() {
+        return status;
+    }
     let message = status.message();
     match status.code() {
         Code::OutOfRange => status::too_large(message),
@@ -35,5 +43,4 @@ pub fn with_details(path: &str, response: http::Response<Body>) -> http::Respons
         }
         code => status::call_failed(code, message),
     }
-    .into_http()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
 use crate::domain::model::name::{BadName, permission_name, role_name};
@@ -11,14 +11,15 @@ use crate::domain::model::time::Day;
 use crate::domain::rules::activity::AllowedMember;
 use crate::domain::{Ask, Decision, Project, Question, State, Time};
 use crate::grpc::app::{App, Checks};
+use crate::grpc::caller::Caller;
 use crate::grpc::generated::check_service_server::CheckService;
 use crate::grpc::layers::calls;
 use crate::grpc::layers::deadline::Deadline;
-use crate::grpc::services::{Reply, access, batch_check, past};
+use crate::grpc::services::{Reply, access, batch_check, past, stream_check};
 use crate::grpc::{convert, status};
 use crate::limits::CHECK_LIST_MAX;
 use crate::wire::batch_check::{BatchCheckAnswer, BatchCheckBody};
-use crate::wire::{self, CheckRequest, CheckResponse, PermissionList, check_request, timestamp};
+use crate::wire::{self, CheckRequest, CheckResponse, PermissionList, StreamCheckRequest, check_request, timestamp};
 
 pub struct CheckApi {
     pub checks: Arc<Checks>,
@@ -41,6 +42,12 @@ impl CheckService for CheckApi {
 
     async fn batch_check(&self, request: Request<BatchCheckBody>) -> Reply<BatchCheckAnswer> {
         batch_check::batch_check(&self.checks, request).await
+    }
+
+    type StreamCheckStream = stream_check::Answers;
+
+    async fn stream_check(&self, request: Request<Streaming<StreamCheckRequest>>) -> Reply<stream_check::Answers> {
+        stream_check::stream_check(self.checks.clone(), request)
     }
 
     async fn explain(&self, request: Request<wire::ExplainRequest>) -> Reply<wire::ExplainResponse> {
@@ -76,20 +83,36 @@ pub async fn check(app: &Checks, request: Request<CheckRequest>) -> Reply<CheckR
         return Box::pin(check_past(app, request, question, deadline)).await;
     }
     let published = app.at(request.consistency.as_ref(), deadline).await?;
-    let project = project(&published.state, &request.project)?;
     let now = clock::now();
-    let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
-    let of_key = calls::with_access(|access| access.caller.key().is_some_and(|(_, key)| key.scope.no_activity));
-    let of_key = of_key.unwrap_or_default();
-    let (activity, day) = (&app.engine.activity, activity_day(request.no_activity || of_key, now));
-    let noted = |member: AllowedMember<'_>| activity.note(activity.load().of(project.id), day, member, now);
-    let decision = project.check_noting(&ask, now, noted);
+    let of_key = calls::with_access(|access| makes_no_activity(&access.caller)).unwrap_or_default();
+    let decision = decide(app, &published.state, request, question, of_key, now)?;
     Ok(Response::new(CheckResponse {
         allowed: decision == Decision::Allowed,
         decision: decision as i32,
         revision: published.token.to_string(),
         evaluated_at: Some(timestamp(now)),
     }))
+}
+
+/// Decides on a check. `no_activity` is that of the caller.
+pub(super) fn decide(
+    app: &Checks,
+    state: &State,
+    request: &CheckRequest,
+    question: Question<'_>,
+    no_activity: bool,
+    now: Time,
+) -> Result<Decision, Status> {
+    let project = project(state, &request.project)?;
+    let ask = Ask { org_id: &request.org_id, user_id: &request.user_id, question };
+    let (activity, day) = (&app.engine.activity, activity_day(request.no_activity || no_activity, now));
+    let noted = |member: AllowedMember<'_>| activity.note(activity.load().of(project.id), day, member, now);
+    Ok(project.check_noting(&ask, now, noted))
+}
+
+/// Returns true if the checks of the caller's key make no org active.
+pub(super) fn makes_no_activity(caller: &Caller) -> bool {
+    caller.key().is_some_and(|(_, key)| key.scope.no_activity)
 }
 
 /// Answers a check as of the past. It makes no org active (U4).
