@@ -1,7 +1,9 @@
 //! A sidecar: follows an upstream server, and keeps a copy of what checks need in memory and in a file.
 
 mod copy;
+mod fetch;
 mod received;
+mod retry;
 pub mod upstream;
 
 use std::convert::Infallible;
@@ -10,34 +12,22 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tonic::{Code, Status, Streaming};
-use tonic_types::StatusExt;
 
+use crate::domain::State;
 use crate::domain::collections::hash::HashKey;
-use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::limits::{ACTIVE_ORGS_A_REPORT_MAX, WAIT_MAX};
 use crate::replication::VERSION;
-use crate::wire::ErrorReason;
-use crate::wire::replication::{
-    ActiveOrg, FollowRequest, FollowResponse, ReadRevisionRequest, ReadSnapshotRequest, ReportActivityRequest,
-    Revision as WireRevision,
+use crate::wire::replication::{ActiveOrg, FollowResponse, ReportActivityRequest};
+use copy::Copy;
+use fetch::{
+    Ended, SILENCE_MAX, bootstrap, catch_up, connect, ended, fetch, is_in_database, next_frame, request, silent, words,
 };
-use copy::{Copy, NewCopy};
-use received::{Commits, Received, Snapshot, Unusable};
+use received::Commits;
+use retry::Retry;
 use upstream::{Client, Connect};
 
-/// How long a connection may take.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// How long an upstream may send nothing. It sends something every second.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// How long the next frame of a snapshot may take. The upstream may have to write it first.
-const SNAPSHOT_SILENCE_MAX: Duration = Duration::from_secs(300);
-/// The waits between attempts. They double, and each is shortened by up to a half, so that sidecars spread.
-const RETRY_MIN: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_millis(500);
 /// How often activity is reported, as often as servers store theirs.
 const REPORT_PAUSE: Duration = Duration::from_secs(30);
 
@@ -62,31 +52,6 @@ pub struct Sidecar {
     replacements: AtomicU32,
     /// The upstream that is followed now.
     current: Mutex<Option<Client>>,
-}
-
-/// Why a sidecar no longer follows an upstream.
-enum Ended {
-    /// Another attempt may succeed.
-    Failed(String),
-    /// The upstream has another history, or no longer has what follows the State.
-    NeedsSnapshot(String),
-    /// A newer server wrote a change that this release does not know.
-    Unknown(String),
-}
-
-impl From<Unusable> for Ended {
-    fn from(why: Unusable) -> Self {
-        match why {
-            Unusable::Unknown(why) => Self::Unknown(why.to_string()),
-            Unusable::Damaged(_) => Self::Failed(why.to_string()),
-        }
-    }
-}
-
-impl From<Status> for Ended {
-    fn from(status: Status) -> Self {
-        Self::Failed(words(&status))
-    }
 }
 
 impl Sidecar {
@@ -173,7 +138,8 @@ impl Sidecar {
         retry: &mut Retry,
     ) -> Result<Infallible, Ended> {
         let mine = self.engine.pin().state.revision();
-        let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(self.request(self.engine.store_id(), mine))).await;
+        let followed =
+            timeout(WAIT_MAX + SILENCE_MAX, client.follow(request(&self.config, self.engine.store_id(), mine))).await;
         let mut frames = match followed.map_err(|_| silent())? {
             Ok(frames) => frames.into_inner(),
             Err(status) => return Err(ended(status)),
@@ -238,7 +204,7 @@ impl Sidecar {
         let (received, new) = fetch(client.clone(), &self.config, Some(key), copy::REPLACING).await?;
         let (Some(mut received), mut new) = (received, new) else { return Ok(()) };
         // The snapshot may be minutes old. Checks must not go back so far.
-        self.catch_up(&mut client, &mut received, new.as_mut()).await?;
+        catch_up(&mut client, &self.config, &mut received, new.as_mut()).await?;
         is_in_database(&mut client, &received).await?;
         {
             let mut copy = self.copy();
@@ -254,46 +220,9 @@ impl Sidecar {
         Ok(())
     }
 
-    /// Applies to a snapshot, and writes to its file, all that has happened since.
-    async fn catch_up(
-        &self,
-        client: &mut Client,
-        received: &mut Received,
-        mut new: Option<&mut NewCopy>,
-    ) -> Result<(), Ended> {
-        let asked = Instant::now();
-        let request = self.request(received.store_id, received.state.revision());
-        let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(request)).await;
-        let mut frames = followed.map_err(|_| silent())??.into_inner();
-        let mut commits = Commits::default();
-        loop {
-            let frame = next_frame(&mut frames).await?;
-            let age = frame.age_millis.map(Duration::from_millis);
-            if let Some(complete) = commits.take(frame, received.state.revision())?
-                && let Some(last) = complete.commits.last()
-            {
-                if let Some(new) = &mut new {
-                    let appended = new.append(&complete.frames, last.revision);
-                    appended.map_err(|error| Ended::Failed(error.to_string()))?;
-                }
-                for commit in &complete.commits {
-                    received.past.push(received.state.revision());
-                    received.state.apply_commit(commit.revision, &commit.changes);
-                }
-            }
-            if let Some(age) = age {
-                // Since then it may have become older.
-                received.age = age + asked.elapsed();
-                return Ok(());
-            }
-        }
-    }
-
     /// Writes a new file in place of one that has grown: a snapshot, and the commits since.
     async fn rewrite(self: Arc<Self>, client: Client) {
-        if let Err(Ended::Failed(why) | Ended::NeedsSnapshot(why) | Ended::Unknown(why)) =
-            self.try_rewrite(client).await
-        {
+        if let Err(why) = self.try_rewrite(client).await.map_err(Ended::words) {
             tracing::warn!(why, "the copy was not written anew; it grows on");
             tokio::time::sleep(REPORT_PAUSE).await;
         }
@@ -304,7 +233,7 @@ impl Sidecar {
         let replacements = self.replacements.load(Ordering::Relaxed);
         let (_, new) = fetch(client.clone(), &self.config, None, copy::REWRITING).await?;
         let Some(mut new) = new else { return Ok(()) };
-        let request = self.request(self.engine.store_id(), new.revision());
+        let request = request(&self.config, self.engine.store_id(), new.revision());
         let mut frames = client.follow(request).await?.into_inner();
         let mut commits = Commits::default();
         loop {
@@ -374,147 +303,5 @@ impl Sidecar {
 
     fn copy(&self) -> std::sync::MutexGuard<'_, Option<Copy>> {
         self.copy.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn request(&self, store_id: u32, mine: Revision) -> FollowRequest {
-        let after = WireRevision { store_id, number: mine.number, tag: mine.tag, time_micros: mine.at.0 };
-        FollowRequest { version: VERSION, projects: self.config.projects.clone(), after: Some(after) }
-    }
-}
-
-/// Reads a first snapshot.
-async fn bootstrap(
-    config: &Config,
-    upstream: &dyn Connect,
-    key: HashKey,
-) -> Result<(Received, Option<NewCopy>), String> {
-    let client = connect(upstream).await?;
-    match fetch(client, config, Some(key), copy::REPLACING).await {
-        Ok((Some(received), new)) => Ok((received, new)),
-        Ok((None, _)) => Err("the snapshot made no State".into()),
-        Err(Ended::Failed(why) | Ended::NeedsSnapshot(why) | Ended::Unknown(why)) => Err(why),
-    }
-}
-
-async fn connect(upstream: &dyn Connect) -> Result<Client, String> {
-    let connected = timeout(CONNECT_MAX, upstream.connect()).await;
-    connected.map_err(|_| format!("no connection within {CONNECT_MAX:?}"))?
-}
-
-/// Fails unless the upstream's database has the revision. An upstream that cannot reach its database, or that has not noticed
-/// yet that it was restored, still sends the lost history. A sidecar that has left that must not go back to it.
-async fn is_in_database(client: &mut Client, received: &Received) -> Result<(), Ended> {
-    let mine = received.state.revision();
-    let request = ReadRevisionRequest { version: VERSION, number: Some(mine.number) };
-    let read = timeout(WAIT_MAX + SILENCE_MAX, client.read_revision(request)).await;
-    let found = read.map_err(|_| silent())??.into_inner().revision;
-    let same = |it: WireRevision| (it.store_id, it.tag) == (received.store_id, mine.tag);
-    match found.is_some_and(same) {
-        true => Ok(()),
-        false => Err(Ended::Failed("the database of the upstream has another history than its snapshot".into())),
-    }
-}
-
-async fn next_frame(frames: &mut Streaming<FollowResponse>) -> Result<FollowResponse, Ended> {
-    let frame = timeout(SILENCE_MAX, frames.message()).await.map_err(|_| silent())??;
-    frame.ok_or_else(|| Ended::Failed("the upstream has ended the stream".into()))
-}
-
-/// Reads a snapshot: into a State if there is a key, and into a new file of this `suffix` if the sidecar keeps one.
-async fn fetch(
-    mut client: Client,
-    config: &Config,
-    key: Option<HashKey>,
-    suffix: &'static str,
-) -> Result<(Option<Received>, Option<NewCopy>), Ended> {
-    let request = ReadSnapshotRequest { version: VERSION, projects: config.projects.clone() };
-    let asked = timeout(SNAPSHOT_SILENCE_MAX, client.read_snapshot(request)).await;
-    let mut frames = asked.map_err(|_| silent())??.into_inner();
-    let file = config.file.clone().map(|path| NewCopy::create(path, suffix, &config.projects)).transpose();
-    let mut file = file.map_err(|error| Ended::Failed(error.to_string()))?;
-    let mut snapshot = Snapshot::new(key);
-    // Applying takes longer than receiving. On a thread of its own: this one may answer checks.
-    let (sender, mut received) = mpsc::channel(2);
-    let applying = tokio::task::spawn_blocking(move || {
-        while let Some(frame) = received.blocking_recv() {
-            if let Some(file) = &mut file {
-                file.append_snapshot(&frame).map_err(|error| Ended::Failed(error.to_string()))?;
-            }
-            snapshot.take(frame)?;
-        }
-        let (revision, received) = snapshot.finish()?;
-        if let Some(file) = &mut file {
-            file.snapshot_ends(revision).map_err(|error| Ended::Failed(error.to_string()))?;
-        }
-        Ok((received, file))
-    });
-    loop {
-        let frame = timeout(SNAPSHOT_SILENCE_MAX, frames.message()).await.map_err(|_| silent())??;
-        let Some(frame) = frame else { break };
-        // Sending fails if applying has failed.
-        if sender.send(frame).await.is_err() {
-            break;
-        }
-    }
-    drop(sender);
-    applying.await.map_err(|error| Ended::Failed(error.to_string()))?
-}
-
-fn silent() -> Ended {
-    Ended::Failed("the upstream is silent".into())
-}
-
-fn ended(status: Status) -> Ended {
-    let reason = status.get_details_error_info().map(|info| info.reason);
-    let needs_snapshot = [ErrorReason::RevisionOfAnotherHistory, ErrorReason::RevisionTooOld];
-    let needs_snapshot = needs_snapshot.iter().any(|it| reason.as_deref() == Some(it.as_str_name()));
-    match needs_snapshot && status.code() == Code::FailedPrecondition {
-        true => Ended::NeedsSnapshot(words(&status)),
-        false => status.into(),
-    }
-}
-
-fn words(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
-}
-
-/// Which upstream to try next, and when.
-#[derive(Default)]
-struct Retry {
-    at: usize,
-    wait: Option<Duration>,
-    /// The last failure that was logged.
-    logged: Option<String>,
-}
-
-impl Retry {
-    fn next<'a>(&self, upstreams: &'a [Arc<dyn Connect>]) -> &'a Arc<dyn Connect> {
-        &upstreams[self.at % upstreams.len()]
-    }
-
-    fn succeeded(&mut self, upstream: &str) {
-        tracing::info!(upstream, "following");
-        (self.wait, self.logged) = (None, None);
-    }
-
-    fn failed(&mut self, upstream: &str, why: &str) {
-        let failure = format!("{upstream}: {why}");
-        // Each failure once, not twice a second.
-        if self.logged.as_ref() != Some(&failure) {
-            tracing::warn!(
-                upstream,
-                why,
-                "cannot follow; trying the upstreams in turn, and answering from memory meanwhile"
-            );
-            self.logged = Some(failure);
-        }
-        self.at += 1;
-    }
-
-    async fn wait(&mut self) {
-        let wait = self.wait.map_or(RETRY_MIN, |wait| (wait * 2).min(RETRY_MAX));
-        self.wait = Some(wait);
-        let random = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
-        tokio::time::sleep(wait.mul_f64(1.0 - random / 2.0)).await;
     }
 }
