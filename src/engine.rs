@@ -155,9 +155,8 @@ impl Engine {
         }
         let mut newest = self.newest.subscribe();
         loop {
-            let published = self.pin();
-            if published.state.revision().number >= token.number {
-                return self.same_history(token).map(|()| published);
+            if self.load().state.revision().number >= token.number {
+                return self.of_same_history(token);
             }
             self.wanted.notify_one();
             // The sender is a field of this engine.
@@ -199,10 +198,11 @@ impl Engine {
         self.replaced.add(before);
     }
 
-    fn same_history(&self, token: &Token) -> Result<(), Behind> {
+    fn of_same_history(&self, token: &Token) -> Result<Arc<Published>, Behind> {
+        // The State is replaced while the tags are locked.
         let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
         match tags.get(token.number) {
-            Some(tag) if tag == token.tag => Ok(()),
+            Some(tag) if tag == token.tag => Ok(self.pin()),
             Some(_) => Err(Behind::AnotherHistory),
             None => Err(Behind::TooOld),
         }

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::domain::State;
 use crate::domain::collections::hash::HashKey;
+use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::limits::{ACTIVE_ORGS_A_REPORT_MAX, WAIT_MAX};
 use crate::replication::VERSION;
-use crate::wire::replication::{ActiveOrg, FollowResponse, ReportActivityRequest};
+use crate::wire::replication::{ActiveOrg, FollowRequest, FollowResponse, ReportActivityRequest};
 use copy::Copy;
 use fetch::{
     Ended, SILENCE_MAX, bootstrap, catch_up, connect, ended, fetch, is_in_database, next_frame, request, silent, words,
@@ -46,6 +46,8 @@ pub struct Sidecar {
     pub engine: Arc<Engine>,
     config: Config,
     copy: Mutex<Option<Copy>>,
+    /// What the upstream calls the data of the State.
+    scope: Mutex<String>,
     /// True while a new file is written in place of one that has grown.
     rewriting: AtomicBool,
     /// Counts how often another history has replaced the State. Changed while `copy` is locked.
@@ -77,10 +79,9 @@ impl Sidecar {
             let upstream = retry.next(&config.upstreams);
             match bootstrap(&config, &**upstream, key.clone()).await {
                 Ok((fetched, new)) => {
-                    copy = match (new, copy.take()) {
-                        (Some(new), before) => Some(new.finish(before)?),
-                        (None, before) => before,
-                    };
+                    if let Some(new) = new {
+                        new.finish(&mut copy, fetched.age)?;
+                    }
                     received = Some(fetched);
                 }
                 Err(why) => {
@@ -99,6 +100,7 @@ impl Sidecar {
             engine: Arc::new(engine),
             config,
             copy: Mutex::new(copy),
+            scope: Mutex::new(received.scope),
             rewriting: AtomicBool::new(false),
             replacements: AtomicU32::new(0),
             current: Mutex::new(None),
@@ -126,6 +128,8 @@ impl Sidecar {
             let Err(ended) = self.frames(upstream, client.clone(), retry).await;
             let Ended::NeedsSnapshot(why) = ended else { return Err(ended) };
             tracing::warn!(upstream = upstream.address(), why, "reading a new snapshot");
+            // Not again and again if the upstream has not noticed yet that its database was restored.
+            retry.wait().await;
             self.replace(client.clone()).await?;
         }
     }
@@ -138,8 +142,7 @@ impl Sidecar {
         retry: &mut Retry,
     ) -> Result<Infallible, Ended> {
         let mine = self.engine.pin().state.revision();
-        let followed =
-            timeout(WAIT_MAX + SILENCE_MAX, client.follow(request(&self.config, self.engine.store_id(), mine))).await;
+        let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(self.request(mine))).await;
         let mut frames = match followed.map_err(|_| silent())? {
             Ok(frames) => frames.into_inner(),
             Err(status) => return Err(ended(status)),
@@ -153,10 +156,10 @@ impl Sidecar {
                 Ok(None) => return Err(Ended::Failed("the upstream has ended the stream".into())),
                 Err(status) => return Err(ended(status)),
             };
+            self.apply(&mut commits, frame)?;
             if std::mem::take(&mut first) {
                 retry.succeeded(upstream.address());
             }
-            self.apply(&mut commits, frame)?;
             if self.copy().as_ref().is_some_and(Copy::has_grown) && !self.rewriting.swap(true, Ordering::Relaxed) {
                 tokio::spawn(self.clone().rewrite(client.clone()));
             }
@@ -210,11 +213,12 @@ impl Sidecar {
             let mut copy = self.copy();
             self.replacements.fetch_add(1, Ordering::Relaxed);
             // The file first: a restart must not go back to what this replaces.
-            match new.map(|new| new.finish(copy.take())).transpose() {
-                Ok(new) => *copy = new,
-                Err(error) => tracing::error!(%error, "the copy cannot be written any more"),
+            if let Some(Err(error)) = new.map(|new| new.finish(&mut copy, received.age)) {
+                tracing::error!(%error, "the copy cannot be written any more; a restart needs an upstream");
+                *copy = None;
             }
         }
+        *self.scope.lock().unwrap_or_else(PoisonError::into_inner) = received.scope;
         self.engine.replace(before.state.revision(), received.store_id, received.state, &received.past);
         self.engine.freshness.set(received.age);
         Ok(())
@@ -233,8 +237,8 @@ impl Sidecar {
         let replacements = self.replacements.load(Ordering::Relaxed);
         let (_, new) = fetch(client.clone(), &self.config, None, copy::REWRITING).await?;
         let Some(mut new) = new else { return Ok(()) };
-        let request = request(&self.config, self.engine.store_id(), new.revision());
-        let mut frames = client.follow(request).await?.into_inner();
+        let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(self.request(new.revision()))).await;
+        let mut frames = followed.map_err(|_| silent())??.into_inner();
         let mut commits = Commits::default();
         loop {
             {
@@ -244,8 +248,8 @@ impl Sidecar {
                     return Ok(());
                 }
                 if new.revision().number >= self.engine.pin().state.revision().number {
-                    *copy = Some(new.finish(copy.take()).map_err(|error| Ended::Failed(error.to_string()))?);
-                    return Ok(());
+                    let finished = new.finish(&mut copy, self.engine.freshness.age());
+                    return finished.map_err(|error| Ended::Failed(error.to_string()));
                 }
             }
             let frame = next_frame(&mut frames).await?;
@@ -299,6 +303,11 @@ impl Sidecar {
 
     fn set_current(&self, client: Option<Client>) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
+    fn request(&self, mine: Revision) -> FollowRequest {
+        let scope = self.scope.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        request(&self.config, self.engine.store_id(), mine, &scope)
     }
 
     fn copy(&self) -> std::sync::MutexGuard<'_, Option<Copy>> {

@@ -7,6 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,6 +24,8 @@ use tls::TlsArgs;
 
 /// The first byte of every answer of a server with TLS to a client without.
 const TLS_ALERT: u8 = 0x15;
+/// How often to ask whether the server is there, and how long to wait for its answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const START: &str = "start one with `rolecall serve`, or give its address with --server";
 
 /// A server, and how to connect to it.
@@ -85,7 +88,11 @@ impl Remote {
             }
         });
         let connected = match Endpoint::from_shared(self.uri()) {
-            Ok(endpoint) => endpoint.connect_with_connector(connector).await,
+            // A server that no longer answers, without closing the connection, is noticed also during a long call.
+            Ok(endpoint) => {
+                let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
+                endpoint.connect_with_connector(connector).await
+            }
             Err(error) => Err(error),
         };
         let answered = first.await;

@@ -82,8 +82,13 @@ impl Checks {
     /// Checks an old token's tag in the database: the engine knows only the tags of recent revisions.
     async fn at_old_revision(&self, token: &Token, give_up: Instant) -> Result<Arc<Published>, Status> {
         let then = timeout_at(give_up, self.source.revision_at(token.number)).await.map_err(|_| not_reached())?;
+        let published = self.engine.pin();
+        let mine = published.state.revision();
+        let own = timeout_at(give_up, self.source.revision_at(mine.number)).await.map_err(|_| not_reached())?;
+        // The State itself may be of a history that the store has lost.
+        let is_kept = own?.is_some_and(|own| own.tag == mine.tag);
         match then? {
-            Some(revision) if revision.tag == token.tag => Ok(self.engine.pin()),
+            Some(revision) if revision.tag == token.tag && is_kept => Ok(published),
             _ => Err(status::behind(Behind::AnotherHistory)),
         }
     }

@@ -62,8 +62,12 @@ impl App {
         authorize: impl FnOnce(&State) -> Result<(), Status>,
     ) -> Result<State, Status> {
         authorize(&self.engine.load().state)?;
-        let newest = page.commits.last().map_or(mine, |last| last.revision);
-        let token = Token::new(self.engine.store_id(), newest);
+        self.state_at(page.commits.last().map_or(mine, |last| last.revision)).await
+    }
+
+    /// Returns a State at least as new as a revision that was read from the database.
+    pub async fn state_at(&self, revision: Revision) -> Result<State, Status> {
+        let token = Token::new(self.engine.store_id(), revision);
         match tokio::time::timeout(WAIT_MAX, self.engine.at_least(&token)).await {
             Ok(Ok(published)) => Ok(State::clone(&published.state)),
             Ok(Err(Behind::TooOld)) => Ok(State::clone(&self.engine.pin().state)),

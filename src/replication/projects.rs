@@ -18,6 +18,13 @@ pub struct Projects {
 }
 
 impl Projects {
+    /// Returns a text that names them: equal for the same environment, project and keys.
+    pub fn scope(&self) -> String {
+        let only = self.only.map_or(0, ProjectId::number);
+        let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+        format!("{:?} {only} {}", self.environment, keys.join(","))
+    }
+
     /// Returns true if the project belongs to them. It may be deleted. One that `state` does not have does not belong.
     pub fn contain(&self, state: &State, id: ProjectId) -> bool {
         let Some(project) = state.project_numbered(id) else { return false };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -43,6 +43,8 @@ pub struct Snapshot {
     /// When it was read, and how old the State was then.
     pub read: Instant,
     pub age: Duration,
+    /// The history that the engine had when this was read.
+    history: u64,
     file: File,
 }
 
@@ -54,27 +56,31 @@ impl Snapshots {
     /// Returns a snapshot of the last minutes. Writes one if there is none, or if it is of another history. Who else asks
     /// meanwhile waits for it.
     pub async fn get(&self) -> Result<Arc<Snapshot>, StoreError> {
-        let mut current = self.current.lock().await;
-        if let Some(snapshot) = &*current
-            && snapshot.read.elapsed() < AGE_MAX
-            && self.engine.commits_after(snapshot.revision, 0).is_ok()
-            && snapshot.revision.number <= self.engine.load().state.revision().number
-        {
+        let mut current = self.current.clone().lock_owned().await;
+        let history = self.engine.history();
+        let fits = |it: &&Arc<Snapshot>| it.read.elapsed() < AGE_MAX && it.history == history;
+        if let Some(snapshot) = current.as_ref().filter(fits) {
             return Ok(snapshot.clone());
         }
-        *current = None;
-        let snapshot = Arc::new(write(&self.store).await?);
-        *current = Some(snapshot.clone());
-        // Frees the disk space of a snapshot that is too old to be sent.
-        let (all, this) = (self.current.clone(), Arc::downgrade(&snapshot));
-        tokio::spawn(async move {
-            tokio::time::sleep(AGE_MAX).await;
-            let mut current = all.lock().await;
-            if current.as_ref().is_some_and(|current| Arc::downgrade(current).ptr_eq(&this)) {
-                *current = None;
-            }
+        let (all, store) = (self.current.clone(), self.store.clone());
+        // In a task of its own: a snapshot that takes longer than its client waits is there for the next one.
+        let writing = tokio::spawn(async move {
+            *current = None;
+            let snapshot = Arc::new(write(&store, history).await?);
+            *current = Some(snapshot.clone());
+            tokio::spawn(drop_when_old(all, Arc::downgrade(&snapshot)));
+            Ok(snapshot)
         });
-        Ok(snapshot)
+        writing.await.unwrap_or_else(|error| Err(unwritten(io::Error::other(error))))
+    }
+}
+
+/// Frees the disk space of a snapshot that is too old to be sent.
+async fn drop_when_old(all: Arc<Mutex<Option<Arc<Snapshot>>>>, old: Weak<Snapshot>) {
+    tokio::time::sleep(AGE_MAX).await;
+    let mut current = all.lock().await;
+    if current.as_ref().is_some_and(|current| Arc::downgrade(current).ptr_eq(&old)) {
+        *current = None;
     }
 }
 
@@ -101,7 +107,7 @@ impl io::Read for Shared {
     }
 }
 
-async fn write(store: &Store) -> Result<Snapshot, StoreError> {
+async fn write(store: &Store, history: u64) -> Result<Snapshot, StoreError> {
     let file = tempfile::tempfile().map_err(unwritten)?;
     let began = Instant::now();
     let frames = Frames { file: FrameWriter::new(file, 0), open: HashMap::new(), open_bytes: 0 };
@@ -110,7 +116,7 @@ async fn write(store: &Store) -> Result<Snapshot, StoreError> {
     let bytes = file.seek(SeekFrom::End(0)).map_err(unwritten)?;
     tracing::info!(revision = revision.number, bytes, elapsed = ?began.elapsed(), "wrote a snapshot for sidecars");
     // The database was read at its newest revision.
-    Ok(Snapshot { revision, past, read: began, age: Duration::ZERO, file })
+    Ok(Snapshot { revision, past, read: began, age: Duration::ZERO, history, file })
 }
 
 fn unwritten(error: io::Error) -> StoreError {

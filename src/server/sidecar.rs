@@ -1,7 +1,6 @@
 //! Starts and stops a sidecar.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -74,7 +73,7 @@ impl RunningSidecar {
         let follows = Arc::new(Follows {
             addresses: sidecar.addresses(),
             sidecar: sidecar.clone(),
-            is_too_old: AtomicBool::new(false),
+            staleness_max: config.staleness_max.filter(|_| config.refuses_stale),
         });
         let checks = Arc::new(Checks {
             engine: sidecar.engine.clone(),
@@ -86,7 +85,8 @@ impl RunningSidecar {
             list_turns: Turns::of_lists(),
         });
         let (health, health_service) = health::Health::new().await;
-        health.sidecar(true).await;
+        let age = sidecar.engine.freshness.age();
+        health.sidecar(config.staleness_max.is_none_or(|max| age <= max)).await;
         let listeners = Listeners::start(
             bound,
             (checks.clone(), None),
@@ -97,8 +97,7 @@ impl RunningSidecar {
         )?;
         let mut tasks = vec![tokio::spawn(sidecar.clone().report_activity())];
         if let Some(max) = config.staleness_max {
-            let (health, follows, refuses) = (health.clone(), follows, config.refuses_stale);
-            tasks.push(tokio::spawn(watch_age(follows, health, max, refuses)));
+            tasks.push(tokio::spawn(watch_age(sidecar.clone(), health.clone(), max)));
         }
         tasks.push(tokio::spawn({
             let (sidecar, health) = (sidecar.clone(), health.clone());
@@ -141,18 +140,17 @@ impl Drop for Umask {
     }
 }
 
-/// Turns health off, and answers if it should, while the State is older than `max`.
-async fn watch_age(follows: Arc<Follows>, health: health::Health, max: Duration, refuses: bool) {
+/// Turns health off while the State is older than `max`.
+async fn watch_age(sidecar: Arc<Sidecar>, health: health::Health, max: Duration) {
     let mut was_too_old = false;
     loop {
-        let age = follows.sidecar.engine.freshness.age();
+        let age = sidecar.engine.freshness.age();
         let is_too_old = age > max;
         if is_too_old != was_too_old {
             match is_too_old {
-                true => tracing::warn!(?age, ?max, refuses, "the State is too old: NOT_SERVING"),
+                true => tracing::warn!(?age, ?max, "the State is too old: NOT_SERVING"),
                 false => tracing::info!(?age, "the State is fresh again"),
             }
-            follows.is_too_old.store(is_too_old && refuses, Ordering::Relaxed);
             health.sidecar(!is_too_old).await;
             was_too_old = is_too_old;
         }
@@ -164,8 +162,8 @@ async fn watch_age(follows: Arc<Follows>, health: health::Health, max: Duration,
 struct Follows {
     sidecar: Arc<Sidecar>,
     addresses: String,
-    /// True while checks must not be answered.
-    is_too_old: AtomicBool,
+    /// From this age on checks are not answered.
+    staleness_max: Option<Duration>,
 }
 
 impl Follows {
@@ -202,10 +200,9 @@ impl Upstream for Follows {
     }
 
     fn check_fresh(&self) -> Result<(), Status> {
-        match self.is_too_old.load(Ordering::Relaxed) {
-            true => Err(status::too_old(self.sidecar.engine.freshness.age())),
-            false => Ok(()),
-        }
+        let Some(max) = self.staleness_max else { return Ok(()) };
+        let age = self.sidecar.engine.freshness.age();
+        if age > max { Err(status::too_old(age)) } else { Ok(()) }
     }
 
     fn addresses(&self) -> &str {

@@ -34,11 +34,12 @@ pub struct Copy {
     /// The same file, to set its time.
     file: File,
     snapshot_bytes: u64,
+    /// When the State was known to be the newest. It is the time of the file.
+    confirmed: SystemTime,
 }
 
 /// Holds the file against a second sidecar.
 struct Lock {
-    path: PathBuf,
     _file: File,
 }
 
@@ -61,7 +62,7 @@ impl Lock {
                 format!("`{}` is in use by another sidecar; name another file with --snapshot-file", path.display());
             io::Error::new(ErrorKind::AddrInUse, why)
         })?;
-        Ok(Self { path, _file: file })
+        Ok(Self { _file: file })
     }
 }
 
@@ -91,23 +92,27 @@ impl Copy {
         received.age = SystemTime::now().duration_since(confirmed).unwrap_or_default();
         (&file).seek(SeekFrom::End(0))?;
         let writer = FrameWriter::new(file.try_clone()?, bytes);
-        Ok((Some(Self { lock, writer, file, snapshot_bytes }), Some(received)))
+        Ok((Some(Self { lock, writer, file, snapshot_bytes, confirmed }), Some(received)))
     }
 
     /// A file that only holds the lock, until a new one takes its place.
     fn closed(lock: Lock) -> io::Result<Self> {
         let file = tempfile::tempfile()?;
-        Ok(Self { lock, writer: FrameWriter::new(file.try_clone()?, 0), file, snapshot_bytes: 0 })
+        let writer = FrameWriter::new(file.try_clone()?, 0);
+        Ok(Self { lock, writer, file, snapshot_bytes: 0, confirmed: SystemTime::UNIX_EPOCH })
     }
 
     pub fn append(&mut self, frames: &[FollowResponse]) -> io::Result<()> {
         append(&mut self.writer, frames)?;
-        self.writer.flush()
+        self.writer.flush()?;
+        // Writing has set it.
+        self.file.set_modified(self.confirmed)
     }
 
     /// Notes that the State had been the newest this long ago.
     pub fn confirm(&mut self, age: Duration) -> io::Result<()> {
-        self.file.set_modified(SystemTime::now() - age)
+        self.confirmed = SystemTime::now() - age;
+        self.file.set_modified(self.confirmed)
     }
 
     /// Returns true if the commits take more space than a new snapshot would.
@@ -122,7 +127,7 @@ impl NewCopy {
         let new = new_path(&path, suffix);
         let file = private(OpenOptions::new().write(true).create(true).truncate(true), &new)?;
         let mut writer = FrameWriter::new(file, 0);
-        let about = FollowRequest { version: VERSION, projects: projects.to_vec(), after: None };
+        let about = FollowRequest { version: VERSION, projects: projects.to_vec(), ..Default::default() };
         write(&mut writer, ABOUT, &about)?;
         Ok(Self { path, suffix, writer, snapshot_bytes: 0, revision: Revision::default() })
     }
@@ -147,20 +152,22 @@ impl NewCopy {
         self.revision
     }
 
-    /// Puts the file in the place of the one before.
-    pub fn finish(mut self, before: Option<Copy>) -> io::Result<Copy> {
+    /// Puts the file in the place of the one before, which stays if that fails. The State had been the newest `age` ago.
+    pub fn finish(mut self, place: &mut Option<Copy>, age: Duration) -> io::Result<()> {
         self.writer.flush()?;
         let bytes = self.writer.bytes();
         let file = self.writer.into_file()?;
+        let confirmed = SystemTime::now() - age;
+        file.set_modified(confirmed)?;
         // A power failure must not leave a new name without contents.
         file.sync_all()?;
-        let lock = match before {
-            Some(before) => before.lock,
-            None => Lock::take(self.path.clone())?,
-        };
-        std::fs::rename(new_path(&self.path, self.suffix), &lock.path)?;
         let writer = FrameWriter::new(file.try_clone()?, bytes);
-        Ok(Copy { lock, writer, file, snapshot_bytes: self.snapshot_bytes })
+        let taken = if place.is_none() { Some(Lock::take(self.path.clone())?) } else { None };
+        std::fs::rename(new_path(&self.path, self.suffix), &self.path)?;
+        if let Some(lock) = place.take().map(|before| before.lock).or(taken) {
+            *place = Some(Copy { lock, writer, file, snapshot_bytes: self.snapshot_bytes, confirmed });
+        }
+        Ok(())
     }
 }
 

@@ -41,7 +41,8 @@ impl From<Unusable> for Ended {
     fn from(why: Unusable) -> Self {
         match why {
             Unusable::Unknown(why) => Self::Unknown(why.to_string()),
-            Unusable::Damaged(_) => Self::Failed(why.to_string()),
+            // A new snapshot does not build on what is missing.
+            Unusable::Damaged(_) => Self::NeedsSnapshot(why.to_string()),
         }
     }
 }
@@ -60,9 +61,10 @@ impl Ended {
     }
 }
 
-pub fn request(config: &Config, store_id: u32, mine: Revision) -> FollowRequest {
+/// Asks for what follows a revision of a State that was received.
+pub fn request(config: &Config, store_id: u32, mine: Revision, scope: &str) -> FollowRequest {
     let after = WireRevision { store_id, number: mine.number, tag: mine.tag, time_micros: mine.at.0 };
-    FollowRequest { version: VERSION, projects: config.projects.clone(), after: Some(after) }
+    FollowRequest { version: VERSION, projects: config.projects.clone(), after: Some(after), scope: scope.into() }
 }
 
 /// Applies to a snapshot, and writes to its file, all that has happened since.
@@ -73,7 +75,7 @@ pub async fn catch_up(
     mut new: Option<&mut NewCopy>,
 ) -> Result<(), Ended> {
     let asked = Instant::now();
-    let request = request(config, received.store_id, received.state.revision());
+    let request = request(config, received.store_id, received.state.revision(), &received.scope);
     let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(request)).await;
     let mut frames = followed.map_err(|_| silent())??.into_inner();
     let mut commits = Commits::default();

@@ -23,6 +23,8 @@ pub enum Unusable {
 /// A State that was received, and what belongs to it.
 pub struct Received {
     pub store_id: u32,
+    /// What the upstream calls the data that this sidecar gets.
+    pub scope: String,
     pub state: State,
     /// Revisions before the State's, oldest first. Their times are not known.
     pub past: Vec<Revision>,
@@ -73,10 +75,11 @@ impl Snapshot {
         let revision = Revision { number: revision.number, tag: revision.tag, at: Time(revision.time_micros) };
         let first = revision.number.saturating_sub(header.past_tags.len() as u64);
         let past = (first..).zip(header.past_tags).map(|(number, tag)| Revision { number, tag, at: Time::default() });
+        let scope = header.scope;
         let received = self.state.map(|mut state| {
             state.share_rows();
             state.set_revision(revision);
-            Received { store_id, state, past: past.collect(), age: Duration::from_millis(header.age_millis) }
+            Received { store_id, scope, state, past: past.collect(), age: Duration::from_millis(header.age_millis) }
         });
         Ok((revision, received))
     }

@@ -257,7 +257,7 @@ async fn fed(server: &Server) -> Vec<u8> {
     let commits = server.app().store.commits_since(rolecall::domain::Revision::default(), 1).await.unwrap();
     let first = commits[0].revision;
     let after = Revision { store_id: token.store_id, number: first.number, tag: first.tag, time_micros: 0 };
-    let request = FollowRequest { version: 1, projects: Vec::new(), after: Some(after) };
+    let request = FollowRequest { version: 1, projects: Vec::new(), after: Some(after), ..Default::default() };
     let mut frames = client.follow(request).await.unwrap().into_inner();
     let mut number = 0;
     while number < token.number {
@@ -369,7 +369,7 @@ fn w6_a_key_for_sidecars_feeds_them_with_its_own_projects_and_does_nothing_else(
             client(server.channel.clone(), Credentials(Some(format!("Bearer {}", all.token).parse().unwrap())));
         let token = Token::decode(&server.token().await).unwrap();
         let after = Revision { store_id: token.store_id, number: token.number, tag: token.tag, time_micros: 0 };
-        let request = FollowRequest { version: 1, projects: Vec::new(), after: Some(after) };
+        let request = FollowRequest { version: 1, projects: Vec::new(), after: Some(after), ..Default::default() };
         let mut frames = client.follow(request.clone()).await.unwrap().into_inner();
         assert!(frames.message().await.unwrap().is_some());
         let id = all.api_key.unwrap().api_key_id;
@@ -471,7 +471,7 @@ fn a_follower_learns_that_it_needs_a_snapshot() {
         let mut client = ReplicationServiceClient::new(server.channel.clone());
         let mut follow = async |number: u64, tag: u32, store_id: u32| {
             let after = Some(Revision { store_id, number, tag, time_micros: 0 });
-            let request = FollowRequest { version: 1, projects: Vec::new(), after };
+            let request = FollowRequest { version: 1, projects: Vec::new(), after, ..Default::default() };
             let mut frames = client.follow(request).await?.into_inner();
             frames.message().await
         };
@@ -522,7 +522,7 @@ fn a_follower_behind_the_kept_history_reads_a_new_snapshot() {
         let server = server.restarted().await;
         let mut client = ReplicationServiceClient::new(server.channel.clone());
         let after = Revision { store_id: before.store_id, number: before.number, tag: before.tag, time_micros: 0 };
-        let request = FollowRequest { version: 1, projects: Vec::new(), after: Some(after) };
+        let request = FollowRequest { version: 1, projects: Vec::new(), after: Some(after), ..Default::default() };
         let refused = match client.follow(request).await {
             Err(status) => status,
             Ok(frames) => frames.into_inner().message().await.unwrap_err(),

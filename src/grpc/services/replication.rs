@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::clock;
@@ -19,7 +17,7 @@ use crate::engine::{Behind, Token};
 use crate::grpc::app::App;
 use crate::grpc::authz;
 use crate::grpc::caller::Caller;
-use crate::grpc::following::{self, FRAMES_AHEAD, Frames, HEARTBEAT};
+use crate::grpc::following::{self, Frames, HEARTBEAT, Sender};
 use crate::grpc::generated::replication::replication_service_server::ReplicationService;
 use crate::grpc::layers::calls;
 use crate::grpc::services::Reply;
@@ -52,23 +50,17 @@ impl ReplicationService for ReplicationApi {
         let request = request.into_inner();
         check_version(request.version)?;
         let caller = calls::caller().ok_or_else(write::unexpected)?;
-        let state = State::clone(&self.0.engine.pin().state);
         let projects = projects(&request.projects, &caller)?;
-        if let Some(key) = projects.keys.iter().find(|key| state.project_keyed(key).is_none()) {
-            // A sidecar that asks for a mistyped project must not seem to work.
+        let app = self.0.clone();
+        let snapshot = app.snapshots.get().await.map_err(|error| status::unread(&error))?;
+        // The snapshot may have projects that are not in memory yet.
+        let state = app.state_at(snapshot.revision).await?;
+        let contains = |key: &String| state.project_keyed(key).is_some_and(|it| projects.contain(&state, it.id));
+        if let Some(key) = projects.keys.iter().find(|key| !contains(key)) {
+            // A sidecar that asks for a mistyped project, or for one that its key is not for, must not seem to work.
             return Err(status::not_found(Noun::Project, key));
         }
-        let snapshot = self.0.snapshots.get().await.map_err(|error| status::unread(&error))?;
-        let (sender, frames) = mpsc::channel(FRAMES_AHEAD);
-        let store_id = self.0.engine.store_id();
-        // Reading the file blocks.
-        tokio::task::spawn_blocking(move || {
-            if let Err(status) = send_snapshot(&sender, &snapshot, store_id, &projects, &state) {
-                // The client may be gone.
-                let _ = sender.blocking_send(Err(status));
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(frames))))
+        Ok(Response::new(following::stream(|sender| send_snapshot(app, caller, sender, snapshot, projects, state))))
     }
 
     type FollowStream = Frames<FollowResponse>;
@@ -80,7 +72,8 @@ impl ReplicationService for ReplicationApi {
         let after = request.after.ok_or_else(|| status::invalid("after", "must be set"))?;
         let projects = projects(&request.projects, &caller)?;
         let app = self.0.clone();
-        if after.store_id != app.engine.store_id() {
+        let other_scope = !request.scope.is_empty() && request.scope != projects.scope();
+        if after.store_id != app.engine.store_id() || other_scope {
             return Err(status::behind(Behind::AnotherHistory));
         }
         if after.number > app.engine.load().state.revision().number {
@@ -114,6 +107,9 @@ impl ReplicationService for ReplicationApi {
             return Err(status::behind(Behind::AnotherHistory));
         }
         let caller = calls::caller().ok_or_else(write::unexpected)?;
+        if caller.key().is_some_and(|(_, key)| key.scope.no_activity) {
+            return Ok(Response::new(ReportActivityResponse {}));
+        }
         let projects = projects(&[], &caller)?;
         let published = self.0.engine.pin();
         let today = clock::now().day();
@@ -161,33 +157,42 @@ pub fn wire_revision(store_id: u32, revision: Revision) -> WireRevision {
 }
 
 /// Sends the frames of a snapshot to one sidecar.
-fn send_snapshot(
-    sender: &mpsc::Sender<Result<ReadSnapshotResponse, Status>>,
-    snapshot: &Snapshot,
-    store_id: u32,
-    projects: &Projects,
-    state: &State,
+async fn send_snapshot(
+    app: Arc<App>,
+    caller: Caller,
+    sender: Sender<ReadSnapshotResponse>,
+    snapshot: Arc<Snapshot>,
+    projects: Projects,
+    state: State,
 ) -> Result<(), Status> {
-    let send = |frame| {
-        let sent = sender.blocking_send(Ok(ReadSnapshotResponse { frame: Some(frame) }));
+    let send = async |frame| {
+        let sent = sender.send(Ok(ReadSnapshotResponse { frame: Some(frame) })).await;
         sent.map_err(|_| Status::cancelled("the client is gone"))
     };
     let unread = |error: std::io::Error| status::unread(&StoreError::Snapshot(error));
     let age = snapshot.age + snapshot.read.elapsed();
     send(Frame::Header(SnapshotHeader {
-        revision: Some(wire_revision(store_id, snapshot.revision)),
+        revision: Some(wire_revision(app.engine.store_id(), snapshot.revision)),
         past_tags: snapshot.past.iter().map(|revision| revision.tag).collect(),
         age_millis: age.as_millis() as u64,
-    }))?;
+        scope: projects.scope(),
+    }))
+    .await?;
     let (mut frames, mut sent) = (snapshot.frames(), 0);
-    while let Some(frame) = frames.read().map_err(unread)? {
+    loop {
+        // Reading the file blocks.
+        let read = tokio::task::spawn_blocking(move || (frames.read(), frames)).await;
+        let (frame, rest) = read.map_err(|error| unread(std::io::Error::other(error)))?;
+        frames = rest;
+        let Some(frame) = frame.map_err(unread)? else { break };
+        authz::authorize_caller_at(&app.engine.load().state, &caller, &ReadSnapshotRequest::default())?;
         let changes = SnapshotChanges::decode(frame).map_err(|error| unread(std::io::Error::other(error)))?;
-        if ProjectId::new(changes.project).is_some_and(|project| projects.contain(state, project)) {
+        if ProjectId::new(changes.project).is_some_and(|project| projects.contain(&state, project)) {
             sent += changes.changes.len() as u64;
-            send(Frame::Changes(changes))?;
+            send(Frame::Changes(changes)).await?;
         }
     }
-    send(Frame::End(SnapshotEnd { changes: sent }))
+    send(Frame::End(SnapshotEnd { changes: sent })).await
 }
 
 /// One sidecar that follows.

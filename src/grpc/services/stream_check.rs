@@ -124,6 +124,10 @@ impl Open {
 
     /// Returns the checks of the next message.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Vec<NumberedCheck>>, Status>> {
+        // First: a client may always have more.
+        if self.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Err(deadline::passed()));
+        }
         if let Poll::Ready(message) = Pin::new(&mut self.requests).poll_next(cx) {
             return Poll::Ready(match message.transpose() {
                 Ok(Some(StreamCheckRequest { checks })) => {
@@ -133,10 +137,7 @@ impl Open {
                 Err(status) => Err(detailed(Asked::RULE.method, status)),
             });
         }
-        match &mut self.end {
-            Some(end) => end.as_mut().poll(cx).map(|()| Err(deadline::passed())),
-            None => Poll::Pending,
-        }
+        Poll::Pending
     }
 
     /// Answers checks from the newest State and one clock reading. Fails if the caller may call no more.
