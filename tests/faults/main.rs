@@ -17,8 +17,13 @@ mod reference {
     pub mod state_to_model;
 }
 
+/// Repeatable random numbers.
+#[path = "../grpc/random.rs"]
+mod random;
+
 mod attack;
 mod attackers;
+mod chaos;
 mod database;
 mod failover;
 mod files;
@@ -27,6 +32,7 @@ mod handshakes;
 mod hostile;
 mod kill;
 mod pooler;
+mod processes;
 mod roles;
 mod standby;
 mod two_writers;
