@@ -7,7 +7,7 @@ use rolecall::domain::{Command, Question, Time};
 use rolecall::engine::Token;
 
 use super::commands::PROJECT;
-use super::history::{Line, changes_nothing};
+use super::history::{Line, changes_nothing, read};
 use super::observed::{Answer, Asked, Because, Check, Observed};
 use crate::model::Model;
 
@@ -60,11 +60,10 @@ impl Checker {
     pub fn verify(&mut self, url: &str) -> Result<bool, String> {
         // First: their revisions are then in the history.
         self.pending.append(&mut self.observed.answers.lock().unwrap());
-        let writes = self.observed.writes.lock().unwrap().clone();
         let line = self.restored.as_mut().map_or(&mut self.old, |(_, line)| line);
-        if !line.read_on(url, &writes)? {
-            return Ok(false);
-        }
+        let Some(commits) = read(url, line.newest()) else { return Ok(false) };
+        let writes = self.observed.writes();
+        line.extend(commits, &writes)?;
         self.verify_answers(&writes)?;
         Ok(true)
     }
@@ -130,14 +129,15 @@ impl Checker {
 
     /// Reads the end of the history that the restore takes away.
     pub fn read_lost(&mut self, url: &str) -> Result<bool, String> {
-        let writes = self.observed.writes.lock().unwrap().clone();
-        self.old.read_on(url, &writes)
+        let Some(commits) = read(url, self.old.newest()) else { return Ok(false) };
+        self.old.extend(commits, &self.observed.writes())?;
+        Ok(true)
     }
 
     /// Reads the history of the restored copy. Returns its last revision, or `None` if the database does not answer.
     pub fn read_restored(&mut self, url: &str) -> Result<Option<u64>, String> {
-        let writes = self.observed.writes.lock().unwrap().clone();
-        let Some((line, shared)) = self.old.restored(url, &writes)? else { return Ok(None) };
+        let Some(commits) = read(url, 0) else { return Ok(None) };
+        let (line, shared) = self.old.restored(commits, &self.observed.writes())?;
         self.restored = Some((shared, line));
         Ok(Some(shared))
     }
@@ -157,7 +157,7 @@ impl Checker {
                 return Err(format!("process {process} went back to the lost history: {shown:?}"));
             }
         }
-        let writes = self.observed.writes.lock().unwrap().clone();
+        let writes = self.observed.writes();
         for refused in self.observed.refused_writes.lock().unwrap().iter() {
             if self.current().revision_of(refused.write).or(self.old.revision_of(refused.write)).is_some() {
                 return Err(format!("write {} was refused and applied", refused.write));

@@ -60,9 +60,8 @@ pub fn read(url: &str, from: u64) -> Option<Vec<Commit>> {
 }
 
 impl Line {
-    /// Adds the commits that the database has got since. False if it does not answer.
-    pub fn read_on(&mut self, url: &str, writes: &[Command]) -> Result<bool, String> {
-        let Some(mut commits) = read(url, self.newest()) else { return Ok(false) };
+    /// Adds the commits that were read from the newest one on.
+    pub fn extend(&mut self, mut commits: Vec<Commit>, writes: &[Command]) -> Result<(), String> {
         if self.newest() > 0 {
             let first = commits.first().ok_or("the newest revision is lost")?;
             if (first.number, Some(first.tag)) != (self.newest(), self.tag(self.newest())) {
@@ -70,8 +69,7 @@ impl Line {
             }
             commits.remove(0);
         }
-        commits.into_iter().try_for_each(|commit| self.push(commit, writes))?;
-        Ok(true)
+        commits.into_iter().try_for_each(|commit| self.push(commit, writes))
     }
 
     fn push(&mut self, commit: Commit, writes: &[Command]) -> Result<(), String> {
@@ -147,15 +145,13 @@ impl Line {
         })
     }
 
-    /// Returns the line that a restored database has, and the last revision that it shares with this line. `None` if the
-    /// database does not answer.
-    pub fn restored(&self, url: &str, writes: &[Command]) -> Result<Option<(Self, u64)>, String> {
-        let Some(commits) = read(url, 0) else { return Ok(None) };
+    /// Returns the line of a restored database, and the last revision that it shares with this line.
+    pub fn restored(&self, commits: Vec<Commit>, writes: &[Command]) -> Result<(Self, u64), String> {
         let same = |commit: &&Commit| self.tag(commit.number) == Some(commit.tag);
         let shared = commits.iter().take_while(same).count();
         let mut line = self.up_to(shared as u64, writes)?;
         commits.into_iter().skip(shared).try_for_each(|commit| line.push(commit, writes))?;
-        Ok(Some((line, shared as u64)))
+        Ok((line, shared as u64))
     }
 }
 

@@ -130,6 +130,11 @@ impl Observed {
         writes.len() - 1
     }
 
+    /// Returns all writes that were registered. Read the history before: it then has no others.
+    pub fn writes(&self) -> Vec<Command> {
+        self.writes.lock().unwrap().clone()
+    }
+
     pub fn acknowledge(&self, write: usize, at: Token) {
         Counts::add(&self.counts.acknowledged, 1);
         self.acknowledged.lock().unwrap().push(Acknowledged { write, at });
