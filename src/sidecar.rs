@@ -5,13 +5,13 @@ mod received;
 pub mod upstream;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
 use crate::domain::collections::hash::HashKey;
@@ -21,7 +21,8 @@ use crate::limits::{ACTIVE_ORGS_A_REPORT_MAX, WAIT_MAX};
 use crate::replication::VERSION;
 use crate::wire::ErrorReason;
 use crate::wire::replication::{
-    ActiveOrg, FollowRequest, FollowResponse, ReadSnapshotRequest, ReportActivityRequest, Revision as WireRevision,
+    ActiveOrg, FollowRequest, FollowResponse, ReadRevisionRequest, ReadSnapshotRequest, ReportActivityRequest,
+    Revision as WireRevision,
 };
 use copy::{Copy, NewCopy};
 use received::{Commits, Received, Snapshot, Unusable};
@@ -56,6 +57,8 @@ pub struct Sidecar {
     copy: Mutex<Option<Copy>>,
     /// True while a new file is written in place of one that has grown.
     rewriting: AtomicBool,
+    /// Counts how often another history has replaced the State. Changed while `copy` is locked.
+    replacements: AtomicU32,
     /// The upstream that is followed now.
     current: Mutex<Option<Client>>,
 }
@@ -131,6 +134,7 @@ impl Sidecar {
             config,
             copy: Mutex::new(copy),
             rewriting: AtomicBool::new(false),
+            replacements: AtomicU32::new(0),
             current: Mutex::new(None),
         }))
     }
@@ -177,7 +181,7 @@ impl Sidecar {
         retry: &mut Retry,
     ) -> Result<std::convert::Infallible, Ended> {
         let mine = self.engine.pin().state.revision();
-        let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(self.request(mine))).await;
+        let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(self.request(self.engine.store_id(), mine))).await;
         let mut frames = match followed.map_err(|_| silent())? {
             Ok(frames) => frames.into_inner(),
             Err(status) => return Err(ended(client, status)),
@@ -235,22 +239,62 @@ impl Sidecar {
         }
     }
 
-    /// Replaces the State by a snapshot of an upstream.
-    async fn replace(&self, client: Client) -> Result<(), Ended> {
+    /// Replaces the State by that of an upstream with another history.
+    async fn replace(&self, mut client: Client) -> Result<(), Ended> {
         let before = self.engine.pin();
         let key = before.state.hash_key().clone();
-        let (received, new) = fetch(client, &self.config, Some(key)).await?;
-        let Some(received) = received else { return Ok(()) };
-        self.engine.replace(before.state.revision(), received.store_id, received.state, &received.past);
-        self.engine.freshness.set(received.age);
-        if let Some(new) = new {
+        let (received, new) = fetch(client.clone(), &self.config, Some(key), copy::REPLACING).await?;
+        let (Some(mut received), mut new) = (received, new) else { return Ok(()) };
+        // The snapshot may be minutes old. Checks must not go back so far.
+        self.catch_up(&mut client, &mut received, new.as_mut()).await?;
+        is_in_database(&mut client, &received).await?;
+        {
             let mut copy = self.copy();
-            match new.finish(copy.take()) {
-                Ok(new) => *copy = Some(new),
+            self.replacements.fetch_add(1, Ordering::Relaxed);
+            // The file first: a restart must not go back to what this replaces.
+            match new.map(|new| new.finish(copy.take())).transpose() {
+                Ok(new) => *copy = new,
                 Err(error) => tracing::error!(%error, "the copy cannot be written any more"),
             }
         }
+        self.engine.replace(before.state.revision(), received.store_id, received.state, &received.past);
+        self.engine.freshness.set(received.age);
         Ok(())
+    }
+
+    /// Applies to a snapshot, and writes to its file, all that has happened since.
+    async fn catch_up(
+        &self,
+        client: &mut Client,
+        received: &mut Received,
+        mut new: Option<&mut NewCopy>,
+    ) -> Result<(), Ended> {
+        let asked = Instant::now();
+        let request = self.request(received.store_id, received.state.revision());
+        let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(request)).await;
+        let mut frames = followed.map_err(|_| silent())??.into_inner();
+        let mut commits = Commits::default();
+        loop {
+            let frame = next_frame(&mut frames).await?;
+            let age = frame.age_millis.map(Duration::from_millis);
+            if let Some(complete) = commits.take(frame, received.state.revision())?
+                && let Some(last) = complete.commits.last()
+            {
+                if let Some(new) = &mut new {
+                    let appended = new.append(&complete.frames, last.revision);
+                    appended.map_err(|error| Ended::Failed(error.to_string()))?;
+                }
+                for commit in &complete.commits {
+                    received.past.push(received.state.revision());
+                    received.state.apply_commit(commit.revision, &commit.changes);
+                }
+            }
+            if let Some(age) = age {
+                // Since then it may have become older.
+                received.age = age + asked.elapsed();
+                return Ok(());
+            }
+        }
     }
 
     /// Writes a new file in place of one that has grown: a snapshot, and the commits since.
@@ -265,20 +309,25 @@ impl Sidecar {
     }
 
     async fn try_rewrite(&self, mut client: Client) -> Result<(), Ended> {
-        let (_, new) = fetch(client.clone(), &self.config, None).await?;
+        let replacements = self.replacements.load(Ordering::Relaxed);
+        let (_, new) = fetch(client.clone(), &self.config, None, copy::REWRITING).await?;
         let Some(mut new) = new else { return Ok(()) };
-        let mut frames = client.follow(self.request(new.revision())).await?.into_inner();
+        let request = self.request(self.engine.store_id(), new.revision());
+        let mut frames = client.follow(request).await?.into_inner();
         let mut commits = Commits::default();
         loop {
             {
                 let mut copy = self.copy();
+                if self.replacements.load(Ordering::Relaxed) != replacements {
+                    // What was written is of the history before.
+                    return Ok(());
+                }
                 if new.revision().number >= self.engine.pin().state.revision().number {
                     *copy = Some(new.finish(copy.take()).map_err(|error| Ended::Failed(error.to_string()))?);
                     return Ok(());
                 }
             }
-            let frame = timeout(SILENCE_MAX, frames.message()).await.map_err(|_| silent())??;
-            let frame = frame.ok_or_else(|| Ended::Failed("the upstream has ended the stream".into()))?;
+            let frame = next_frame(&mut frames).await?;
             if let Some(complete) = commits.take(frame, new.revision())?
                 && let Some(last) = complete.commits.last()
             {
@@ -335,13 +384,8 @@ impl Sidecar {
         self.copy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn request(&self, mine: Revision) -> FollowRequest {
-        let after = WireRevision {
-            store_id: self.engine.store_id(),
-            number: mine.number,
-            tag: mine.tag,
-            time_micros: mine.at.0,
-        };
+    fn request(&self, store_id: u32, mine: Revision) -> FollowRequest {
+        let after = WireRevision { store_id, number: mine.number, tag: mine.tag, time_micros: mine.at.0 };
         FollowRequest { version: VERSION, projects: self.config.projects.clone(), after: Some(after) }
     }
 }
@@ -353,7 +397,7 @@ async fn bootstrap(
     key: HashKey,
 ) -> Result<(Received, Option<NewCopy>), String> {
     let client = connect(upstream).await?;
-    match fetch(client, config, Some(key)).await {
+    match fetch(client, config, Some(key), copy::REPLACING).await {
         Ok((Some(received), new)) => Ok((received, new)),
         Ok((None, _)) => Err("the snapshot made no State".into()),
         Err(Ended::Failed(why) | Ended::NeedsSnapshot(_, why) | Ended::Unknown(why)) => Err(why),
@@ -365,16 +409,36 @@ async fn connect(upstream: &dyn Connect) -> Result<Client, String> {
     connected.map_err(|_| format!("no connection within {CONNECT_MAX:?}"))?
 }
 
-/// Reads a snapshot: into a State if there is a key, and into a new file if the sidecar keeps one.
+/// Fails unless the upstream's database has the revision. An upstream that cannot reach its database, or that has not noticed
+/// yet that it was restored, still sends the lost history. A sidecar that has left that must not go back to it.
+async fn is_in_database(client: &mut Client, received: &Received) -> Result<(), Ended> {
+    let mine = received.state.revision();
+    let request = ReadRevisionRequest { version: VERSION, number: Some(mine.number) };
+    let read = timeout(WAIT_MAX + SILENCE_MAX, client.read_revision(request)).await;
+    let found = read.map_err(|_| silent())??.into_inner().revision;
+    let same = |it: WireRevision| (it.store_id, it.tag) == (received.store_id, mine.tag);
+    match found.is_some_and(same) {
+        true => Ok(()),
+        false => Err(Ended::Failed("the database of the upstream has another history than its snapshot".into())),
+    }
+}
+
+async fn next_frame(frames: &mut Streaming<FollowResponse>) -> Result<FollowResponse, Ended> {
+    let frame = timeout(SILENCE_MAX, frames.message()).await.map_err(|_| silent())??;
+    frame.ok_or_else(|| Ended::Failed("the upstream has ended the stream".into()))
+}
+
+/// Reads a snapshot: into a State if there is a key, and into a new file of this `suffix` if the sidecar keeps one.
 async fn fetch(
     mut client: Client,
     config: &Config,
     key: Option<HashKey>,
+    suffix: &'static str,
 ) -> Result<(Option<Received>, Option<NewCopy>), Ended> {
     let request = ReadSnapshotRequest { version: VERSION, projects: config.projects.clone() };
     let asked = timeout(SNAPSHOT_SILENCE_MAX, client.read_snapshot(request)).await;
     let mut frames = asked.map_err(|_| silent())??.into_inner();
-    let file = config.file.clone().map(|path| NewCopy::create(path, &config.projects)).transpose();
+    let file = config.file.clone().map(|path| NewCopy::create(path, suffix, &config.projects)).transpose();
     let mut file = file.map_err(|error| Ended::Failed(error.to_string()))?;
     let mut snapshot = Snapshot::new(key);
     // Applying takes longer than receiving. On a thread of its own: this one may answer checks.

@@ -23,6 +23,10 @@ const COMMITS: u8 = 2;
 /// A file is written anew when its commits take more bytes than its snapshot, and more than this.
 const COMMITS_BYTES_MIN: u64 = 16 << 20;
 
+/// The suffixes of files that are not in place yet. Both may be written at the same time.
+pub const REPLACING: &str = ".new";
+pub const REWRITING: &str = ".rewritten";
+
 /// The file, open for appending.
 pub struct Copy {
     lock: Lock,
@@ -41,6 +45,7 @@ struct Lock {
 /// A file that is not in place yet.
 pub struct NewCopy {
     path: PathBuf,
+    suffix: &'static str,
     writer: FrameWriter,
     snapshot_bytes: u64,
     revision: Revision,
@@ -113,12 +118,13 @@ impl Copy {
 
 impl NewCopy {
     /// Creates the file beside the one that it will replace.
-    pub fn create(path: PathBuf, projects: &[String]) -> io::Result<Self> {
-        let file = private(OpenOptions::new().write(true).create(true).truncate(true), &new_path(&path))?;
+    pub fn create(path: PathBuf, suffix: &'static str, projects: &[String]) -> io::Result<Self> {
+        let new = new_path(&path, suffix);
+        let file = private(OpenOptions::new().write(true).create(true).truncate(true), &new)?;
         let mut writer = FrameWriter::new(file, 0);
         let about = FollowRequest { version: VERSION, projects: projects.to_vec(), after: None };
         write(&mut writer, ABOUT, &about)?;
-        Ok(Self { path, writer, snapshot_bytes: 0, revision: Revision::default() })
+        Ok(Self { path, suffix, writer, snapshot_bytes: 0, revision: Revision::default() })
     }
 
     pub fn append_snapshot(&mut self, frame: &ReadSnapshotResponse) -> io::Result<()> {
@@ -152,7 +158,7 @@ impl NewCopy {
             Some(before) => before.lock,
             None => Lock::take(self.path.clone())?,
         };
-        std::fs::rename(new_path(&self.path), &lock.path)?;
+        std::fs::rename(new_path(&self.path, self.suffix), &lock.path)?;
         let writer = FrameWriter::new(file.try_clone()?, bytes);
         Ok(Copy { lock, writer, file, snapshot_bytes: self.snapshot_bytes })
     }
@@ -223,9 +229,9 @@ fn write(writer: &mut FrameWriter, kind: u8, message: &impl Message) -> io::Resu
     writer.write(&frame)
 }
 
-fn new_path(path: &Path) -> PathBuf {
+fn new_path(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(suffix);
     name.into()
 }
 
