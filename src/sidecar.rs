@@ -37,6 +37,8 @@ const SNAPSHOT_SILENCE_MAX: Duration = Duration::from_secs(300);
 /// The waits between attempts. They double, and each is shortened by up to a half, so that sidecars spread.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_millis(500);
+/// How long to wait before a file that is still too large is written again. By then upstreams send a newer snapshot.
+const REWRITE_PAUSE: Duration = Duration::from_secs(300);
 /// How often activity is reported, as often as servers store theirs.
 const REPORT_PAUSE: Duration = Duration::from_secs(30);
 
@@ -304,6 +306,9 @@ impl Sidecar {
         {
             tracing::warn!(why, "the copy was not written anew; it grows on");
             tokio::time::sleep(REPORT_PAUSE).await;
+        } else if self.copy().as_ref().is_some_and(Copy::has_grown) {
+            // The upstream sent a snapshot from before most of the commits, which it keeps for some minutes.
+            tokio::time::sleep(REWRITE_PAUSE).await;
         }
         self.rewriting.store(false, Ordering::Relaxed);
     }

@@ -34,6 +34,7 @@ mod kill;
 mod pooler;
 mod processes;
 mod roles;
+mod sidecars;
 mod standby;
 mod two_writers;
 mod wrong_keys;

@@ -164,6 +164,17 @@ impl Process {
         panic!("{} is not as wanted ({what}): {last:?}\n{}", self.name, self.log());
     }
 
+    /// Sends a signal to the running process.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let child = self.child();
+        let pid = rustix::process::Pid::from_child(child.as_ref().expect("the process runs"));
+        rustix::process::kill_process(pid, signal).expect("a signal can be sent");
+    }
+
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
     /// Returns the end of what the process has logged.
     pub fn log(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();

@@ -117,9 +117,11 @@ impl Checker {
         };
         let follows = answer.at.number >= token.number && (place == Place::Kept || place == at);
         let restore_began = self.observed.restore_began.get();
-        // A write that the restore has taken away can only be missed after it.
+        // A write that the restore has taken away can only be missed after it, and nothing that it has kept.
+        let kept = self.restored.as_ref().map_or(0, |(kept, _)| *kept);
         let excused = because != Because::AtLeast
             && place == Place::Lost
+            && answer.at.number >= kept
             && restore_began.is_some_and(|began| answer.received > *began);
         if follows || excused {
             return Ok(());

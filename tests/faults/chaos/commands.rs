@@ -75,8 +75,15 @@ pub fn random_command(random: &mut Random) -> Command {
             to: SubscribeTo::Default,
             on_disabled: random_strategy(random),
         }),
-        83..86 => Command::BlockUser(BlockUser { project: project(), user_id: UserId::stored(user) }),
-        86..90 => Command::UnblockUser(UnblockUser { project: project(), user_id: UserId::stored(user) }),
+        83 => Command::BlockUser(BlockUser { project: project(), user_id: UserId::stored(user) }),
+        84..87 => Command::UnblockUser(UnblockUser { project: project(), user_id: UserId::stored(user) }),
+        87..90 => edit_mapping(
+            mapping,
+            (
+                RoleMappingEdits { disable: names(minor), ..Default::default() },
+                OnDisabled::Suspend { fallback_role: None },
+            ),
+        ),
         90 => Command::DeleteOrg(DeleteOrg { project: project(), org_id: OrgId::stored("umbrella") }),
         91 => create_org("umbrella", mapping),
         92 => create_role(if random.below(2) == 0 { "Temp" } else { "Seller" }),
