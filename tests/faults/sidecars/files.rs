@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rolecall::engine::Token;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
 use rolecall::wire::{self, member_write};
+use tokio::time::timeout;
 use tonic::transport::Channel;
 
 use super::{Fixture, ORG, add, has, is_member, token};
@@ -109,7 +110,8 @@ async fn a_damaged_file_is_used_up_to_the_damage_or_replaced() {
 async fn answers_or_waits(sidecar: &Process) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        if sidecar.info().await.is_ok() {
+        // While it waits it accepts no connection.
+        if matches!(timeout(Duration::from_millis(500), sidecar.info()).await, Ok(Ok(_))) {
             return true;
         }
         if sidecar.log().contains("reading a snapshot from an upstream") {
