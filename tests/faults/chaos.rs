@@ -1,26 +1,26 @@
-//! Three servers on one PostgreSQL, two sidecars, and clients that write and read everywhere, while processes are killed, the
-//! database restarts and is once restored from an older copy, and sidecars are cut off.
+//! Three servers on one PostgreSQL, two sidecars, and clients that write and read everywhere, while processes are killed,
+//! the database restarts and is once restored from an older copy, and sidecars are cut off.
 //!
 //! A checker compares what the clients have seen with the history in the database and with the reference model:
 //!
 //! 1. No acknowledged write is lost, except those that the restore takes away, and none is applied twice.
 //! 2. Revisions have no gaps.
 //! 3. Every answer is that of the model at the revision that it names. So a batch never mixes revisions.
-//! 4. No answer is older than what the call asks for (K4), nor than a write that the same server has acknowledged (K5). A call
-//!    that cannot be answered in time is UNAVAILABLE.
-//! 5. A process that has shown the restored history never goes back to the lost one. At the end all have the restored one, and
-//!    refuse tokens of the lost one.
+//! 4. No answer is older than what the call asks for (K4), nor than a write that the same server has acknowledged (K5).
+//!    A call that cannot be answered in time is UNAVAILABLE.
+//! 5. A process that has shown the restored history never goes back to the lost one. At the end all processes have the
+//!    restored one, and refuse tokens of the lost one.
 //!
-//! Nothing depends on speed: a slow machine does less in the same time, or takes longer for the least that the test wants. Each
-//! kind of fault happens at least once, and the clients get on after each.
+//! Nothing depends on speed. A slow machine does less in the same time, or takes longer for the least that the test
+//! wants: each kind of fault happens at least once, and the clients get on after each.
 //!
-//! The seed is printed. For half an hour, or with a seed:
+//! The seed is printed. It chooses the faults and the calls, not how they interleave. For half an hour, with a seed:
 //! `ROLECALL_TEST_CHAOS_SECONDS=1800 ROLECALL_TEST_SEED=7 cargo test --test faults chaos -- --nocapture`
 
 mod checker;
 mod commands;
+mod faults;
 mod history;
-mod monkey;
 mod observed;
 mod readers;
 mod send;
@@ -43,7 +43,7 @@ use crate::support::cluster::Cluster;
 use crate::support::proxy::Proxy;
 use checker::Checker;
 use commands::{ORGS, PERMISSIONS, USERS};
-use monkey::make_faults;
+use faults::make_faults;
 use observed::{Answer, Asked, Check, Counts, Observed, name_of};
 use readers::batch_of;
 

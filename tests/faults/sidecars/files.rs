@@ -124,7 +124,7 @@ async fn answers_or_waits(sidecar: &Process) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_has_grown_is_written_anew() {
+async fn a_file_that_has_grown_is_written_again() {
     let fixture = Fixture::new().await;
     let sidecar = fixture.sidecar(&[]).started().await;
     let file = fixture.folder().join("sidecar.snapshot");
@@ -149,7 +149,7 @@ async fn a_file_that_has_grown_is_written_anew() {
     }
     let deadline = Instant::now() + PATIENCE;
     while std::fs::metadata(&file).unwrap().ino() == first {
-        assert!(Instant::now() < deadline, "the file of {largest} bytes was not written anew: {}", sidecar.log());
+        assert!(Instant::now() < deadline, "the file of {largest} bytes was not written again: {}", sidecar.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let newest = newest.unwrap();
