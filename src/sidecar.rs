@@ -28,6 +28,8 @@ use received::Commits;
 use retry::Retry;
 use upstream::{Client, Connect};
 
+/// How long to wait before a file that is still too large is written again. By then upstreams send a newer snapshot.
+const REWRITE_PAUSE: Duration = Duration::from_secs(300);
 /// How often activity is reported, as often as servers store theirs.
 const REPORT_PAUSE: Duration = Duration::from_secs(30);
 
@@ -229,6 +231,9 @@ impl Sidecar {
         if let Err(why) = self.try_rewrite(client).await.map_err(Ended::words) {
             tracing::warn!(why, "the copy was not written anew; it grows on");
             tokio::time::sleep(REPORT_PAUSE).await;
+        } else if self.copy().as_ref().is_some_and(Copy::has_grown) {
+            // The upstream sent a snapshot from before most of the commits, which it keeps for some minutes.
+            tokio::time::sleep(REWRITE_PAUSE).await;
         }
         self.rewriting.store(false, Ordering::Relaxed);
     }

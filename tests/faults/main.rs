@@ -17,8 +17,13 @@ mod reference {
     pub mod state_to_model;
 }
 
+/// Repeatable random numbers.
+#[path = "../grpc/random.rs"]
+mod random;
+
 mod attack;
 mod attackers;
+mod chaos;
 mod database;
 mod failover;
 mod files;
@@ -27,7 +32,9 @@ mod handshakes;
 mod hostile;
 mod kill;
 mod pooler;
+mod processes;
 mod roles;
+mod sidecars;
 mod standby;
 mod two_writers;
 mod wrong_keys;

@@ -69,6 +69,31 @@ impl Cluster {
         self.control(&["stop", "-m", "fast"]);
     }
 
+    /// Stops without a checkpoint, as a crash does. The next start recovers.
+    pub fn crash(&self) {
+        self.control(&["stop", "-m", "immediate"]);
+    }
+
+    pub fn start_again(&self) {
+        self.control(&["start"]);
+    }
+
+    /// Starts on another port, where nobody else looks for this server.
+    pub fn start_hidden(&self, port: u16) {
+        self.control(&["start", "-o", &format!("-p {port}")]);
+    }
+
+    /// Copies the data of the stopped server.
+    pub fn copy_data(&self) {
+        run(Command::new("cp").arg("-a").arg(self.data()).arg(self.folder.join("copy")));
+    }
+
+    /// Replaces the data of the stopped server by the copy.
+    pub fn restore_copy(&self) {
+        fs::remove_dir_all(self.data()).expect("the data can be deleted");
+        fs::rename(self.folder.join("copy"), self.data()).expect("the copy can be moved");
+    }
+
     /// Appends settings, which the next start or reload reads.
     pub fn set(&self, settings: &[&str]) {
         let file = self.data().join("postgresql.conf");
@@ -87,7 +112,7 @@ impl Cluster {
 
     /// Returns the URL of the database `postgres`.
     pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        url(self.port)
     }
 
     pub fn folder(&self) -> &Path {
@@ -120,6 +145,11 @@ impl Drop for Cluster {
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }
+}
+
+/// Returns the URL of the database `postgres` of a server on this port.
+pub fn url(port: u16) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/postgres")
 }
 
 /// Returns a port that was free just now.

@@ -9,11 +9,24 @@ use tokio::sync::watch;
 /// The bytes after which the open connections are cut off.
 type Last = Arc<Mutex<Option<&'static [u8]>>>;
 
+/// Leads to nobody: the connection stays open, and no byte passes.
+const SILENT: u16 = 0;
+
+/// What ends connections.
+#[derive(Clone)]
+struct Cuts {
+    cut_off: watch::Sender<u32>,
+    closed: watch::Sender<u32>,
+    last: Last,
+}
+
 pub struct Proxy {
     pub port: u16,
     targets: Arc<Mutex<Vec<u16>>>,
     /// Counts how often the open connections were cut off.
     cut_off: watch::Sender<u32>,
+    /// Counts how often the open connections were closed.
+    closed: watch::Sender<u32>,
     last: Last,
     task: tokio::task::JoinHandle<()>,
 }
@@ -24,9 +37,11 @@ impl Proxy {
         let here = listener.local_addr().expect("it is bound").port();
         let targets = Arc::new(Mutex::new(vec![port]));
         let cut_off = watch::Sender::new(0);
+        let closed = watch::Sender::new(0);
         let last = Last::default();
-        let task = tokio::spawn(serve(listener, targets.clone(), cut_off.clone(), last.clone()));
-        Self { port: here, targets, cut_off, last, task }
+        let cuts = Cuts { cut_off: cut_off.clone(), closed: closed.clone(), last: last.clone() };
+        let task = tokio::spawn(serve(listener, targets.clone(), cuts));
+        Self { port: here, targets, cut_off, closed, last, task }
     }
 
     /// Leads new connections to another port.
@@ -37,6 +52,18 @@ impl Proxy {
     /// Forwards nothing on the open connections any more, as if the server's machine had vanished. They stay open.
     pub fn cut_off(&self) {
         self.cut_off.send_modify(|times| *times += 1);
+    }
+
+    /// Closes the open connections, and closes new ones at once.
+    pub fn refuse(&self) {
+        self.lead_in_turn(&[]);
+        self.closed.send_modify(|times| *times += 1);
+    }
+
+    /// Forwards nothing any more, neither on open connections nor on new ones. All stay open.
+    pub fn be_silent(&self) {
+        self.lead_to(SILENT);
+        self.cut_off();
     }
 
     /// Cuts the open connections off as soon as these bytes have passed on one that has locked a row.
@@ -56,31 +83,38 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, targets: Arc<Mutex<Vec<u16>>>, cut_off: watch::Sender<u32>, last: Last) {
+async fn serve(listener: TcpListener, targets: Arc<Mutex<Vec<u16>>>, cuts: Cuts) {
     for turn in 0.. {
         let Ok((client, _)) = listener.accept().await else { return };
-        let port = {
+        let target = {
             let targets = targets.lock().expect("no test panics here");
-            targets[turn % targets.len()]
+            (!targets.is_empty()).then(|| targets[turn % targets.len()])
         };
-        let (cut_off, last) = (cut_off.clone(), last.clone());
+        // Without a target the connection is closed at once.
+        let Some(port) = target else { continue };
+        let cuts = cuts.clone();
         tokio::spawn(async move {
-            // A refused connection closes that of the client.
-            if let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await {
-                // An error of one side closes the other.
-                let _ = forward(client, server, cut_off, last).await;
+            let mut is_closed = cuts.closed.subscribe();
+            let passing = async {
+                if port == SILENT {
+                    return std::future::pending().await;
+                }
+                // A refused connection closes that of the client.
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await {
+                    // An error of one side closes the other.
+                    let _ = forward(client, server, &cuts).await;
+                }
+            };
+            tokio::select! {
+                _ = is_closed.changed() => {}
+                () = passing => {}
             }
         });
     }
 }
 
-async fn forward(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    cut_off: watch::Sender<u32>,
-    last: Last,
-) -> std::io::Result<()> {
-    let mut is_cut_off = cut_off.subscribe();
+async fn forward(mut client: TcpStream, mut server: TcpStream, cuts: &Cuts) -> std::io::Result<()> {
+    let mut is_cut_off = cuts.cut_off.subscribe();
     let (mut sent, mut received) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut locks = false;
     loop {
@@ -95,8 +129,8 @@ async fn forward(
         }
         let has = |bytes: &[u8]| passing.windows(bytes.len()).any(|part| part == bytes);
         locks |= has(b"FOR UPDATE");
-        if locks && last.lock().expect("no test panics here").take_if(|last| has(last)).is_some() {
-            cut_off.send_modify(|times| *times += 1);
+        if locks && cuts.last.lock().expect("no test panics here").take_if(|last| has(last)).is_some() {
+            cuts.cut_off.send_modify(|times| *times += 1);
         }
         to.write_all(passing).await?;
     }
