@@ -355,7 +355,7 @@ fn without_the_database_checks_work_and_other_calls_are_unavailable() {
                 }
             }
         }
-        assert_eq!(unavailable.len(), contract.methods.len() - 25);
+        assert_eq!(unavailable.len(), contract.methods.len() - 26);
         let decision = project.check("acme", "ann", "rolecall::can_view_other_members").await;
         assert_eq!(decision, wire::Decision::Allowed);
         let latest = wire::CheckRequest {
