@@ -17,14 +17,14 @@ use tokio::time::timeout;
 use crate::domain::collections::hash::HashKey;
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
-use crate::limits::{ACTIVE_ORGS_A_REPORT_MAX, WAIT_MAX};
+use crate::limits::ACTIVE_ORGS_A_REPORT_MAX;
 use crate::replication::VERSION;
 use crate::wire::replication::{ActiveOrg, FollowRequest, FollowResponse, ReportActivityRequest};
 use copy::Copy;
 use fetch::{
-    Ended, SILENCE_MAX, bootstrap, catch_up, connect, ended, fetch, is_in_database, next_frame, request, silent, words,
+    Ended, SILENCE_MAX, bootstrap, catch_up, connect, fetch, follow, is_in_database, next_frame, request, text,
 };
-use received::Commits;
+use received::{Commits, Received};
 use retry::Retry;
 use upstream::{Client, Connect};
 
@@ -50,7 +50,7 @@ pub struct Sidecar {
     copy: Mutex<Option<Copy>>,
     /// What the upstream calls the data of the State.
     scope: Mutex<String>,
-    /// True while a new file is written in place of one that has grown.
+    /// True while the file is rewritten.
     rewriting: AtomicBool,
     /// Counts how often another history has replaced the State. Changed while `copy` is locked.
     replacements: AtomicU32,
@@ -70,28 +70,9 @@ impl Sidecar {
             let read = tokio::task::spawn_blocking(move || Copy::read(path, &projects, key)).await;
             (copy, received) = read.map_err(std::io::Error::other)??;
         }
-        if received.is_none() {
-            tracing::info!("there is no copy yet; reading a snapshot from an upstream");
-        }
-        let mut retry = Retry::default();
-        let received = loop {
-            if let Some(received) = received {
-                break received;
-            }
-            let upstream = retry.next(&config.upstreams);
-            match bootstrap(&config, &**upstream, key.clone()).await {
-                Ok((fetched, new)) => {
-                    if let Some(new) = new {
-                        new.finish(&mut copy, fetched.age)?;
-                    }
-                    received = Some(fetched);
-                }
-                Err(why) => {
-                    retry.failed(upstream.address(), &why);
-                    received = None;
-                    retry.wait().await;
-                }
-            }
+        let received = match received {
+            Some(received) => received,
+            None => Self::first_snapshot(&config, &mut copy, key).await?,
         };
         let revision = received.state.revision().number;
         let memberships: usize = received.state.projects().map(|project| project.memberships_len()).sum();
@@ -107,6 +88,25 @@ impl Sidecar {
             replacements: AtomicU32::new(0),
             current: Mutex::new(None),
         }))
+    }
+
+    /// Reads a snapshot from the first upstream that answers, and puts it into the file. Waits for one.
+    async fn first_snapshot(config: &Config, copy: &mut Option<Copy>, key: HashKey) -> std::io::Result<Received> {
+        tracing::info!("there is no copy yet; reading a snapshot from an upstream");
+        let mut retry = Retry::default();
+        loop {
+            let upstream = retry.next(&config.upstreams);
+            match bootstrap(config, &**upstream, key.clone()).await {
+                Ok((received, new)) => {
+                    new.map(|new| new.finish(copy, received.age)).transpose()?;
+                    return Ok(received);
+                }
+                Err(why) => {
+                    retry.failed(upstream.address(), &why);
+                    retry.wait().await;
+                }
+            }
+        }
     }
 
     /// Follows the upstreams until dropped. Returns a reason if one sends a change that this version does not know.
@@ -144,20 +144,12 @@ impl Sidecar {
         retry: &mut Retry,
     ) -> Result<Infallible, Ended> {
         let mine = self.engine.pin().state.revision();
-        let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(self.request(mine))).await;
-        let mut frames = match followed.map_err(|_| silent())? {
-            Ok(frames) => frames.into_inner(),
-            Err(status) => return Err(ended(status)),
-        };
+        let mut frames = follow(&mut client, self.request(mine)).await?;
         self.set_current(Some(client.clone()));
         let mut commits = Commits::default();
         let mut first = true;
         loop {
-            let frame = match timeout(SILENCE_MAX, frames.message()).await.map_err(|_| silent())? {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return Err(Ended::Failed("the upstream has ended the stream".into())),
-                Err(status) => return Err(ended(status)),
-            };
+            let frame = next_frame(&mut frames).await?;
             self.apply(&mut commits, frame)?;
             if std::mem::take(&mut first) {
                 retry.succeeded(upstream.address());
@@ -226,10 +218,10 @@ impl Sidecar {
         Ok(())
     }
 
-    /// Writes a new file in place of one that has grown: a snapshot, and the commits since.
+    /// Rewrites a file that has grown: a snapshot, and the commits since.
     async fn rewrite(self: Arc<Self>, client: Client) {
-        if let Err(why) = self.try_rewrite(client).await.map_err(Ended::words) {
-            tracing::warn!(why, "the copy was not written anew; it grows on");
+        if let Err(why) = self.try_rewrite(client).await.map_err(Ended::why) {
+            tracing::warn!(why, "the copy cannot be rewritten; it goes on growing");
             tokio::time::sleep(REPORT_PAUSE).await;
         } else if self.copy().as_ref().is_some_and(Copy::has_grown) {
             // The upstream sent a snapshot from before most of the commits, which it keeps for some minutes.
@@ -242,8 +234,7 @@ impl Sidecar {
         let replacements = self.replacements.load(Ordering::Relaxed);
         let (_, new) = fetch(client.clone(), &self.config, None, copy::REWRITING).await?;
         let Some(mut new) = new else { return Ok(()) };
-        let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(self.request(new.revision()))).await;
-        let mut frames = followed.map_err(|_| silent())??.into_inner();
+        let mut frames = follow(&mut client, self.request(new.revision())).await?;
         let mut commits = Commits::default();
         loop {
             {
@@ -253,16 +244,14 @@ impl Sidecar {
                     return Ok(());
                 }
                 if new.revision().number >= self.engine.pin().state.revision().number {
-                    let finished = new.finish(&mut copy, self.engine.freshness.age());
-                    return finished.map_err(|error| Ended::Failed(error.to_string()));
+                    return Ok(new.finish(&mut copy, self.engine.freshness.age())?);
                 }
             }
             let frame = next_frame(&mut frames).await?;
             if let Some(complete) = commits.take(frame, new.revision())?
                 && let Some(last) = complete.commits.last()
             {
-                let appended = new.append(&complete.frames, last.revision);
-                appended.map_err(|error| Ended::Failed(error.to_string()))?;
+                new.append(&complete.frames, last.revision)?;
             }
         }
     }
@@ -289,7 +278,7 @@ impl Sidecar {
                 ReportActivityRequest { version: VERSION, store_id: self.engine.store_id(), orgs: of_wire.collect() };
             match timeout(SILENCE_MAX, client.report_activity(report)).await {
                 Ok(Ok(_)) => self.engine.activity.written(orgs),
-                Ok(Err(status)) => tracing::debug!(why = words(&status), "the activity of orgs is reported later"),
+                Ok(Err(status)) => tracing::debug!(why = text(&status), "the activity of orgs is reported later"),
                 Err(_) => return,
             }
         }

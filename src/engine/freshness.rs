@@ -10,7 +10,7 @@ pub struct Freshness {
     confirmed: AtomicU64,
 }
 
-/// Ages up to this can be told.
+/// The largest age that is known.
 const AGE_MAX: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Freshness {

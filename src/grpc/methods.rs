@@ -70,6 +70,12 @@ pub struct Methods {
     pub peer: Arc<Peer>,
 }
 
+/// Returns true if a sidecar answers calls of the service.
+pub fn is_for_sidecars(service: &str) -> bool {
+    let of_service = |method: &str| service.strip_prefix("rolecall.") == method.split('/').next();
+    SIDECAR.into_iter().any(of_service)
+}
+
 /// The future of [`Methods`].
 pub type AnswerFuture = Pin<Box<dyn Future<Output = Result<http::Response<Answer>, Infallible>> + Send>>;
 

@@ -40,9 +40,8 @@ pub struct Snapshot {
     pub revision: Revision,
     /// Revisions before it, oldest first.
     pub past: Vec<Revision>,
-    /// When it was read, and how old the State was then.
+    /// When it was read, at the newest revision of the database.
     pub read: Instant,
-    pub age: Duration,
     /// The history that the engine had when this was read.
     history: u64,
     file: File,
@@ -53,8 +52,8 @@ impl Snapshots {
         Self { engine, store, current: Arc::default() }
     }
 
-    /// Returns a snapshot of the last minutes. Writes one if there is none, or if it is of another history. Who else asks
-    /// meanwhile waits for it.
+    /// Returns a snapshot of the last minutes. Writes one if there is none, or if it is of another history. Others
+    /// who ask meanwhile wait for it.
     pub async fn get(&self) -> Result<Arc<Snapshot>, StoreError> {
         let mut current = self.current.clone().lock_owned().await;
         let history = self.engine.history();
@@ -115,8 +114,7 @@ async fn write(store: &Store, history: u64) -> Result<Snapshot, StoreError> {
     let mut file = frames.finish().map_err(unwritten)?;
     let bytes = file.seek(SeekFrom::End(0)).map_err(unwritten)?;
     tracing::info!(revision = revision.number, bytes, elapsed = ?began.elapsed(), "wrote a snapshot for sidecars");
-    // The database was read at its newest revision.
-    Ok(Snapshot { revision, past, read: began, age: Duration::ZERO, history, file })
+    Ok(Snapshot { revision, past, read: began, history, file })
 }
 
 fn unwritten(error: io::Error) -> StoreError {

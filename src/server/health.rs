@@ -14,12 +14,11 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::grpc::SERVICES;
+use crate::grpc::methods::is_for_sidecars;
 use crate::limits::PROBE_BYTES_MAX;
 use crate::store::Store;
 use crate::writer::Writer;
 
-/// The services of a sidecar.
-const SIDECAR_SERVICES: [&str; 2] = ["rolecall.v1.CheckService", "rolecall.v1.ServerService"];
 /// How often to ask whether the database answers.
 const PULSE: Duration = Duration::from_millis(500);
 /// How long the database may take to answer.
@@ -63,7 +62,7 @@ impl Health {
     /// Reports whether a sidecar serves what it has.
     pub async fn sidecar(&self, fresh: bool) {
         for (service, _) in SERVICES {
-            let status = match SIDECAR_SERVICES.contains(&service) && fresh {
+            let status = match is_for_sidecars(service) && fresh {
                 true => ServingStatus::Serving,
                 false => ServingStatus::NotServing,
             };

@@ -9,7 +9,7 @@ use tonic::Status;
 use super::listeners::Listeners;
 use super::{Bound, ConnectionLimits, Listen, StartError, bind, health, listen};
 use crate::clock;
-use crate::domain::{Revision, Time};
+use crate::domain::Revision;
 use crate::grpc::app::Checks;
 use crate::grpc::authn::Authentication;
 use crate::grpc::caller_limits::{CallerLimits, Callers};
@@ -18,7 +18,7 @@ use crate::grpc::source::{Source, Upstream};
 use crate::grpc::status;
 use crate::grpc::turns::Turns;
 use crate::limits::Limits;
-use crate::replication::VERSION;
+use crate::replication::{VERSION, read_revision};
 use crate::sidecar::{self, Sidecar};
 use crate::wire::ErrorReason;
 use crate::wire::replication::{ReadRevisionRequest, Revision as WireRevision};
@@ -184,19 +184,15 @@ impl Follows {
     }
 }
 
-fn revision_of(revision: WireRevision) -> Revision {
-    Revision { number: revision.number, tag: revision.tag, at: Time(revision.time_micros) }
-}
-
 #[tonic::async_trait]
 impl Upstream for Follows {
     async fn head(&self) -> Result<Revision, Status> {
         let away = || status::plain(ErrorReason::UpstreamUnavailable, "the upstream server has no revision");
-        Ok(revision_of(self.ask(None).await?.ok_or_else(away)?))
+        Ok(read_revision(&self.ask(None).await?.ok_or_else(away)?))
     }
 
     async fn revision_at(&self, number: u64) -> Result<Option<Revision>, Status> {
-        Ok(self.ask(Some(number)).await?.map(revision_of))
+        Ok(self.ask(Some(number)).await?.as_ref().map(read_revision))
     }
 
     fn check_fresh(&self) -> Result<(), Status> {

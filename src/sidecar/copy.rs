@@ -20,7 +20,7 @@ const ABOUT: u8 = 0;
 const SNAPSHOT: u8 = 1;
 const COMMITS: u8 = 2;
 
-/// A file is written anew when its commits take more bytes than its snapshot, and more than this.
+/// A file is rewritten when its commits take more bytes than its snapshot, and more than this.
 const COMMITS_BYTES_MIN: u64 = 16 << 20;
 
 /// The suffixes of files that are not in place yet. Both may be written at the same time.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::Config;
@@ -14,7 +14,7 @@ use super::upstream::{Client, Connect};
 use crate::domain::Revision;
 use crate::domain::collections::hash::HashKey;
 use crate::limits::WAIT_MAX;
-use crate::replication::VERSION;
+use crate::replication::{VERSION, wire_revision};
 use crate::wire::ErrorReason;
 use crate::wire::replication::{
     FollowRequest, FollowResponse, ReadRevisionRequest, ReadSnapshotRequest, Revision as WireRevision,
@@ -49,12 +49,23 @@ impl From<Unusable> for Ended {
 
 impl From<Status> for Ended {
     fn from(status: Status) -> Self {
-        Self::Failed(words(&status))
+        let reason = status.get_details_error_info().map(|info| info.reason);
+        let needs_snapshot = [ErrorReason::RevisionOfAnotherHistory, ErrorReason::RevisionTooOld];
+        match needs_snapshot.iter().any(|it| reason.as_deref() == Some(it.as_str_name())) {
+            true => Self::NeedsSnapshot(text(&status)),
+            false => Self::Failed(text(&status)),
+        }
+    }
+}
+
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 
 impl Ended {
-    pub fn words(self) -> String {
+    pub fn why(self) -> String {
         match self {
             Self::Failed(why) | Self::NeedsSnapshot(why) | Self::Unknown(why) => why,
         }
@@ -63,8 +74,8 @@ impl Ended {
 
 /// Asks for what follows a revision of a State that was received.
 pub fn request(config: &Config, store_id: u32, mine: Revision, scope: &str) -> FollowRequest {
-    let after = WireRevision { store_id, number: mine.number, tag: mine.tag, time_micros: mine.at.0 };
-    FollowRequest { version: VERSION, projects: config.projects.clone(), after: Some(after), scope: scope.into() }
+    let after = Some(wire_revision(store_id, mine));
+    FollowRequest { version: VERSION, projects: config.projects.clone(), after, scope: scope.into() }
 }
 
 /// Applies to a snapshot, and writes to its file, all that has happened since.
@@ -76,8 +87,7 @@ pub async fn catch_up(
 ) -> Result<(), Ended> {
     let asked = Instant::now();
     let request = request(config, received.store_id, received.state.revision(), &received.scope);
-    let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(request)).await;
-    let mut frames = followed.map_err(|_| silent())??.into_inner();
+    let mut frames = follow(client, request).await?;
     let mut commits = Commits::default();
     loop {
         let frame = next_frame(&mut frames).await?;
@@ -86,8 +96,7 @@ pub async fn catch_up(
             && let Some(last) = complete.commits.last()
         {
             if let Some(new) = &mut new {
-                let appended = new.append(&complete.frames, last.revision);
-                appended.map_err(|error| Ended::Failed(error.to_string()))?;
+                new.append(&complete.frames, last.revision)?;
             }
             for commit in &complete.commits {
                 received.past.push(received.state.revision());
@@ -112,11 +121,11 @@ pub async fn bootstrap(
     match fetch(client.clone(), config, Some(key), REPLACING).await {
         Ok((Some(mut received), mut new)) => {
             // The snapshot may be minutes old.
-            catch_up(&mut client.clone(), config, &mut received, new.as_mut()).await.map_err(Ended::words)?;
+            catch_up(&mut client.clone(), config, &mut received, new.as_mut()).await.map_err(Ended::why)?;
             Ok((received, new))
         }
         Ok((None, _)) => Err("the snapshot made no State".into()),
-        Err(ended) => Err(ended.words()),
+        Err(ended) => Err(ended.why()),
     }
 }
 
@@ -139,6 +148,12 @@ pub async fn is_in_database(client: &mut Client, received: &Received) -> Result<
     }
 }
 
+/// Begins to follow.
+pub async fn follow(client: &mut Client, request: FollowRequest) -> Result<Streaming<FollowResponse>, Ended> {
+    let followed = timeout(WAIT_MAX + SILENCE_MAX, client.follow(request)).await;
+    Ok(followed.map_err(|_| silent())??.into_inner())
+}
+
 pub async fn next_frame(frames: &mut Streaming<FollowResponse>) -> Result<FollowResponse, Ended> {
     let frame = timeout(SILENCE_MAX, frames.message()).await.map_err(|_| silent())??;
     frame.ok_or_else(|| Ended::Failed("the upstream has ended the stream".into()))
@@ -154,21 +169,20 @@ pub async fn fetch(
     let request = ReadSnapshotRequest { version: VERSION, projects: config.projects.clone() };
     let asked = timeout(SNAPSHOT_SILENCE_MAX, client.read_snapshot(request)).await;
     let mut frames = asked.map_err(|_| silent())??.into_inner();
-    let file = config.file.clone().map(|path| NewCopy::create(path, suffix, &config.projects)).transpose();
-    let mut file = file.map_err(|error| Ended::Failed(error.to_string()))?;
+    let mut file = config.file.clone().map(|path| NewCopy::create(path, suffix, &config.projects)).transpose()?;
     let mut snapshot = Snapshot::new(key);
     // Applying takes longer than receiving. On a thread of its own: this one may answer checks.
     let (sender, mut received) = mpsc::channel(2);
     let applying = tokio::task::spawn_blocking(move || {
         while let Some(frame) = received.blocking_recv() {
             if let Some(file) = &mut file {
-                file.append_snapshot(&frame).map_err(|error| Ended::Failed(error.to_string()))?;
+                file.append_snapshot(&frame)?;
             }
             snapshot.take(frame)?;
         }
         let (revision, received) = snapshot.finish()?;
         if let Some(file) = &mut file {
-            file.snapshot_ends(revision).map_err(|error| Ended::Failed(error.to_string()))?;
+            file.snapshot_ends(revision)?;
         }
         Ok((received, file))
     });
@@ -184,20 +198,11 @@ pub async fn fetch(
     applying.await.map_err(|error| Ended::Failed(error.to_string()))?
 }
 
-pub fn silent() -> Ended {
+fn silent() -> Ended {
     Ended::Failed("the upstream is silent".into())
 }
 
-pub fn ended(status: Status) -> Ended {
-    let reason = status.get_details_error_info().map(|info| info.reason);
-    let needs_snapshot = [ErrorReason::RevisionOfAnotherHistory, ErrorReason::RevisionTooOld];
-    let needs_snapshot = needs_snapshot.iter().any(|it| reason.as_deref() == Some(it.as_str_name()));
-    match needs_snapshot && status.code() == Code::FailedPrecondition {
-        true => Ended::NeedsSnapshot(words(&status)),
-        false => status.into(),
-    }
-}
-
-pub fn words(status: &Status) -> String {
+/// Returns a status in words.
+pub fn text(status: &Status) -> String {
     format!("{:?}: {}", status.code(), status.message())
 }

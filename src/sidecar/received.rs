@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::domain::collections::hash::HashKey;
 use crate::domain::commands::group::Commit;
 use crate::domain::{Change, Revision, State, Time};
+use crate::replication::read_revision;
 use crate::wire::change::{UnknownChange, decode};
 use crate::wire::replication::read_snapshot_response::Frame;
 use crate::wire::replication::{FollowResponse, ReadSnapshotResponse, SnapshotHeader};
@@ -72,7 +73,7 @@ impl Snapshot {
         let header = self.header.filter(|_| self.ended).ok_or(Unusable::Damaged("a snapshot that ends too early"))?;
         let revision = header.revision.ok_or(Unusable::Damaged("a snapshot without a revision"))?;
         let store_id = revision.store_id;
-        let revision = Revision { number: revision.number, tag: revision.tag, at: Time(revision.time_micros) };
+        let revision = read_revision(&revision);
         let first = revision.number.saturating_sub(header.past_tags.len() as u64);
         let past = (first..).zip(header.past_tags).map(|(number, tag)| Revision { number, tag, at: Time::default() });
         let scope = header.scope;

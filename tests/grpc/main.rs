@@ -67,6 +67,7 @@ mod purge;
 mod questions;
 mod renames;
 mod repeats;
+mod replication;
 mod role_batches;
 mod role_deletion;
 mod role_mappings;

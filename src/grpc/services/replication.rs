@@ -11,9 +11,9 @@ use crate::clock;
 use crate::domain::commands::group::Commit;
 use crate::domain::model::id::{OrgNo, ProjectId};
 use crate::domain::model::refusal::Noun;
-use crate::domain::model::time::{Day, Time};
+use crate::domain::model::time::Day;
 use crate::domain::{Revision, State};
-use crate::engine::{Behind, Token};
+use crate::engine::Behind;
 use crate::grpc::app::App;
 use crate::grpc::authz;
 use crate::grpc::caller::Caller;
@@ -23,17 +23,17 @@ use crate::grpc::layers::calls;
 use crate::grpc::services::Reply;
 use crate::grpc::{convert, status, write};
 use crate::limits::{ACTIVE_ORGS_A_REPORT_MAX, PROJECTS_A_SIDECAR_MAX};
-use crate::replication::VERSION;
 use crate::replication::projects::Projects;
 use crate::replication::snapshot::Snapshot;
+use crate::replication::{VERSION, read_revision, wire_revision};
 use crate::store::StoreError;
 use crate::wire::change::encode;
 use crate::wire::reduced::reduced;
 use crate::wire::replication::read_snapshot_response::Frame;
 use crate::wire::replication::{
     Commit as WireCommit, FollowRequest, FollowResponse, ReadRevisionRequest, ReadRevisionResponse,
-    ReadSnapshotRequest, ReadSnapshotResponse, ReportActivityRequest, ReportActivityResponse, Revision as WireRevision,
-    SnapshotChanges, SnapshotEnd, SnapshotHeader,
+    ReadSnapshotRequest, ReadSnapshotResponse, ReportActivityRequest, ReportActivityResponse, SnapshotChanges,
+    SnapshotEnd, SnapshotHeader,
 };
 use crate::wire::{Consistency, consistency::Requirement};
 
@@ -78,14 +78,11 @@ impl ReplicationService for ReplicationApi {
         }
         if after.number > app.engine.load().state.revision().number {
             // Waits while this server is behind, and refuses a revision that the database has lost.
-            let token = Token { store_id: after.store_id, number: after.number, tag: after.tag };
-            let requirement = Some(Requirement::AtLeast(token.encode()));
+            let requirement = Some(Requirement::AtLeast(app.token(read_revision(&after))));
             app.at(Some(&Consistency { requirement }), None).await?;
         }
-        let mine = Revision { number: after.number, tag: after.tag, at: Time(after.time_micros) };
-        Ok(Response::new(following::stream(|sender| {
-            Follower { app, caller, projects, request: FollowRequest::default(), sender }.run(mine)
-        })))
+        let mine = read_revision(&after);
+        Ok(Response::new(following::stream(|sender| Follower { app, caller, projects, sender }.run(mine))))
     }
 
     async fn read_revision(&self, request: Request<ReadRevisionRequest>) -> Reply<ReadRevisionResponse> {
@@ -134,7 +131,7 @@ fn check_version(version: u32) -> Result<(), Status> {
     match version {
         VERSION => Ok(()),
         0 => Err(status::invalid("version", "must be set")),
-        _ => Err(status::invalid("version", format!("is newer than {VERSION}; upgrade this server"))),
+        _ => Err(status::invalid("version", format!("must be {VERSION}; upgrade the older one of server and sidecar"))),
     }
 }
 
@@ -152,10 +149,6 @@ fn projects(keys: &[String], caller: &Caller) -> Result<Projects, Status> {
     })
 }
 
-pub fn wire_revision(store_id: u32, revision: Revision) -> WireRevision {
-    WireRevision { store_id, number: revision.number, tag: revision.tag, time_micros: revision.at.0 }
-}
-
 /// Sends the frames of a snapshot to one sidecar.
 async fn send_snapshot(
     app: Arc<App>,
@@ -170,11 +163,10 @@ async fn send_snapshot(
         sent.map_err(|_| Status::cancelled("the client is gone"))
     };
     let unread = |error: std::io::Error| status::unread(&StoreError::Snapshot(error));
-    let age = snapshot.age + snapshot.read.elapsed();
     send(Frame::Header(SnapshotHeader {
         revision: Some(wire_revision(app.engine.store_id(), snapshot.revision)),
         past_tags: snapshot.past.iter().map(|revision| revision.tag).collect(),
-        age_millis: age.as_millis() as u64,
+        age_millis: snapshot.read.elapsed().as_millis() as u64,
         scope: projects.scope(),
     }))
     .await?;
@@ -200,8 +192,7 @@ struct Follower {
     app: Arc<App>,
     caller: Caller,
     projects: Projects,
-    request: FollowRequest,
-    sender: following::Sender<FollowResponse>,
+    sender: Sender<FollowResponse>,
 }
 
 impl Follower {
@@ -211,7 +202,7 @@ impl Follower {
         loop {
             let page = self.app.commits_after(mine, std::mem::replace(&mut patience, HEARTBEAT)).await?;
             // The key may have been archived since, or the operator removed.
-            let authorize = |state: &State| authz::authorize_at(state, &self.caller, &self.request);
+            let authorize = |state: &State| authz::authorize_caller_at(state, &self.caller, &FollowRequest::default());
             let state = self.app.state_of(&page, mine, authorize).await?;
             let mut frame = FollowResponse { after: mine.number, ..FollowResponse::default() };
             let mut bytes = 0;

@@ -33,7 +33,7 @@ pub struct Wanted {
 /// The checks of an answer, and its revision.
 type Answered = Result<(Vec<Check>, String), Status>;
 
-/// Asks one process until it is told to stop.
+/// Asks one process until `stop` is set.
 pub async fn read(world: Arc<World>, process: usize, mut random: Random) {
     let channel = world.processes[process].channel();
     // The newest answer of this start of the process.
@@ -139,7 +139,7 @@ async fn ask_age(world: &World, process: usize) {
     let Ok(info) = world.processes[process].info().await else { return };
     let age = info.age.expect("it is always set");
     let age = Duration::new(age.seconds as u64, age.nanos as u32);
-    // It is told in whole milliseconds.
+    // It has whole milliseconds.
     let newest_then = sent.checked_sub(age + Duration::from_millis(2));
     let before = newest_then.and_then(|time| world.observed.acknowledged_before(time));
     let at = Token::decode(&info.revision).expect("a token");

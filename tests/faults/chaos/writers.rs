@@ -29,7 +29,7 @@ enum Outcome {
     Unknown,
 }
 
-/// Writes until it is told to stop. The last write has an outcome then.
+/// Writes until `stop` is set. The last write has an outcome then.
 pub async fn write(world: Arc<World>, mut random: Random) {
     let channels: Vec<Channel> = world.processes[..super::SERVERS].iter().map(|server| server.channel()).collect();
     while !world.stop.load(Ordering::Relaxed) {

@@ -38,7 +38,7 @@ async fn a_restart_without_upstream_answers_from_the_file_and_tells_the_age_sinc
     sidecar.wait_until_answering().await;
     let at_least = last_contact.elapsed();
     let info = sidecar.info().await.unwrap();
-    // Ages are told in whole milliseconds.
+    // Ages have whole milliseconds.
     let slack = Duration::from_millis(5);
     assert!(age(&info) + slack >= at_least, "{:?}, not {at_least:?}", age(&info));
     assert!(age(&info) <= before + asked.elapsed() + slack, "{:?}", age(&info));
