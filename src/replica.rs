@@ -35,8 +35,13 @@ pub async fn follow(store: Store, engine: Arc<Engine>) -> String {
             () = tokio::time::sleep(PAUSE) => {}
             (notices, revision) = &mut notice => {
                 notice = Box::pin(notices.next());
+                let is_known = || engine.load().state.revision().number >= revision;
+                // A read catches up with many commits. Waiting for each of their notices would take longer than they did.
+                if is_known() {
+                    continue;
+                }
                 tokio::time::sleep(GATHER).await;
-                if engine.load().state.revision().number >= revision {
+                if is_known() {
                     continue;
                 }
             }
