@@ -10,7 +10,6 @@ pub mod token;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{Notify, watch};
@@ -69,7 +68,8 @@ struct Tags {
 }
 
 impl Engine {
-    /// Creates an engine. `past` holds recent revisions up to the State's: their tags are kept in memory.
+    /// Creates an engine. `past` holds recent revisions up to the State's: their tags are kept in memory. Set its `freshness`:
+    /// only the caller knows when the State was read.
     pub fn new(store_id: u32, state: State, past: &[Revision]) -> Self {
         let revision = state.revision();
         let mut tags = Tags { first: past.first().unwrap_or(&revision).number, tags: VecDeque::new() };
@@ -80,7 +80,7 @@ impl Engine {
         Self {
             activity: Activity::default(),
             denials: Denials::default(),
-            freshness: Freshness::new(Duration::ZERO),
+            freshness: Freshness::unknown(),
             store_id: AtomicU32::new(store_id),
             tags: Mutex::new(tags),
             recent: Mutex::default(),

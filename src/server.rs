@@ -161,7 +161,10 @@ async fn load(store: &Store) -> Result<Engine, StartError> {
     let memberships: usize = state.projects().map(|project| project.memberships_len()).sum();
     tracing::info!(revision, memberships, elapsed = ?began.elapsed(), "loaded");
     let past = store.newest_revisions(PAST_REVISIONS).await?;
-    Ok(Engine::new(store.store_id().await?, state, &past))
+    let engine = Engine::new(store.store_id().await?, state, &past);
+    // Other servers may have written since the read began.
+    engine.freshness.set(began.elapsed());
+    Ok(engine)
 }
 
 impl Running {

@@ -14,11 +14,9 @@ pub struct Freshness {
 const AGE_MAX: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Freshness {
-    /// Begins with a State that was the newest `age` ago.
-    pub fn new(age: Duration) -> Self {
-        let freshness = Self { start: Instant::now(), confirmed: AtomicU64::new(0) };
-        freshness.confirm(Instant::now(), age);
-        freshness
+    /// Begins with the largest age: when the State was the newest is not known yet.
+    pub fn unknown() -> Self {
+        Self { start: Instant::now(), confirmed: AtomicU64::new(0) }
     }
 
     /// Notes that the State had been the newest `age` before `at`.
@@ -47,8 +45,10 @@ mod tests {
     #[test]
     fn an_older_confirmation_changes_nothing() {
         let hour = Duration::from_secs(3_600);
-        let freshness = Freshness::new(hour);
-        assert!(freshness.age() >= hour);
+        let freshness = Freshness::unknown();
+        assert!(freshness.age() >= AGE_MAX);
+        freshness.set(hour);
+        assert!((3_600..7_200).contains(&freshness.age().as_secs()));
         freshness.confirm(Instant::now(), Duration::from_secs(60));
         assert!((60..3_600).contains(&freshness.age().as_secs()));
         freshness.confirm(Instant::now(), hour);
