@@ -19,7 +19,7 @@ use crate::domain::model::email::EmailAddress;
 use crate::domain::model::project::{TEAM, WORKSPACE};
 use crate::domain::{OrgId, Project, ProjectKey, State, Time, UserId};
 use crate::wire::ErrorReason;
-use jwt::Verifier;
+use jwt::{JwtError, Verifier};
 use last_key::NoKey;
 
 /// How a server finds out who calls.
@@ -99,10 +99,10 @@ impl From<Status> for Unknown {
 fn by_token(state: &State, verifier: &Verifier, token: &str, now: Time) -> Result<Caller, Unknown> {
     let workspace = workspace(state);
     let identity = verifier.verify(token, now);
-    let identity = identity.map_err(|why| status::plain(ErrorReason::TokenInvalid, why.to_string()))?;
+    let identity = identity.map_err(invalid_token)?;
     let id = UserId::stored(&*identity.operator);
     if is_operator(workspace, &id) {
-        return Ok(Caller::Operator { id, by: Credential::Token });
+        return Ok(Caller::Operator { id, by: Credential::Token { until: identity.until } });
     }
     let listed = |email: &EmailAddress| {
         let Some((workspace, team)) = workspace.and_then(|it| Some((it, it.org(TEAM)?))) else { return false };
@@ -122,6 +122,11 @@ fn by_token(state: &State, verifier: &Verifier, token: &str, now: Time) -> Resul
             allow_provisioning: false,
         }))),
     }
+}
+
+/// Returns the status of a call whose token is not accepted.
+pub fn invalid_token(why: JwtError) -> Status {
+    status::plain(ErrorReason::TokenInvalid, why.to_string())
 }
 
 /// Returns the credentials of the scheme Bearer, whose name may be in any case (RFC 9110).

@@ -5,7 +5,7 @@ pub mod last_authorized;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::authn;
+use super::authn::{self, jwt::JwtError};
 use super::caller::{Access, Caller};
 use super::layers::calls;
 use super::{convert, status};
@@ -146,6 +146,9 @@ pub fn authorize_caller_at<R: Authorized>(state: &State, caller: &Caller, reques
 fn judge<R: Authorized>(state: &State, caller: &Caller, request: &R, scope: bool) -> Result<(), Status> {
     let Caller::Operator { id, .. } = caller else { return Ok(()) };
     let call = Call { state, operator: id, rule: R::RULE, request, now: clock::now() };
+    if caller.until().is_some_and(|until| call.now >= until) {
+        return Err(authn::invalid_token(JwtError::Expired));
+    }
     match caller.key() {
         None => call.check_permissions(),
         // The key may have been archived since the call began.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::caller_limits::InFlight;
 use super::peer::Peer;
-use crate::domain::UserId;
 use crate::domain::model::api_key::{ApiKey, ApiKeyId};
+use crate::domain::{Time, UserId};
 use crate::engine::Engine;
 
 /// A known caller.
@@ -24,7 +24,10 @@ pub enum Caller {
 pub enum Credential {
     Key(ApiKeyId, Arc<ApiKey>),
     Certificate,
-    Token,
+    /// A JWT, which is not accepted from this time on.
+    Token {
+        until: Time,
+    },
     Uid,
 }
 
@@ -44,6 +47,14 @@ impl Caller {
         match self {
             Self::Local => None,
             Self::Operator { id, .. } => Some(id),
+        }
+    }
+
+    /// Returns when the credential of the call ends, if the State does not say it.
+    pub fn until(&self) -> Option<Time> {
+        match self {
+            Self::Operator { by: Credential::Token { until }, .. } => Some(*until),
+            _ => None,
         }
     }
 

@@ -9,7 +9,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use rolecall::grpc::authn::jwt::Issuer;
 use rolecall::server::OperatorConfig;
-use rolecall::wire;
+use rolecall::wire::{self, WatchRequest};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -17,6 +17,7 @@ use crate::operators::Caller;
 use crate::refusals::{Details, refused};
 use crate::server::Server;
 use crate::support;
+use crate::watch_keys::watch;
 
 /// An issuer with one key.
 struct Identity {
@@ -89,8 +90,10 @@ fn with_issuer(test: impl AsyncFn(&Server, &Caller, &Identity)) {
         let open = Server::start(database.url.clone(), Default::default()).await;
         let token = open.operator("root", "Owner").await;
         open.stop().await;
-        let issuer =
-            format!("name=okta,issuer=https://id.example,audience=rolecall,jwks={},provisions=true", jwks.display());
+        let issuer = format!(
+            "name=okta,issuer=https://id.example,audience=rolecall,jwks={},provisions=true,skew=0",
+            jwks.display()
+        );
         let operators = OperatorConfig { jwt_issuers: vec![issuer.parse::<Issuer>().unwrap()], ..Default::default() };
         let server = Server::start_for(database.url.clone(), Default::default(), operators).await;
         test(&server, &Caller::new(&server, &token).await, &identity).await;
@@ -248,5 +251,29 @@ fn w3_a_process_is_known_by_its_user_id_over_a_unix_socket() {
         let mut client = rolecall::grpc::generated::server_service_client::ServerServiceClient::new(channel);
         let unknown = client.who_am_i(wire::WhoAmIRequest {}).await.unwrap_err();
         assert_eq!((unknown.code(), &*unknown.reason()), (Code::Unauthenticated, "OPERATOR_UNKNOWN"));
+    });
+}
+
+#[test]
+fn w3_a_stream_ends_with_its_token() {
+    with_issuer(async |server, root, identity| {
+        root.add_operator("okta:ann", "Owner").await.unwrap();
+        let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        // A slow machine needs a longer one to begin.
+        let mut seconds = 1.0;
+        let mut stream = loop {
+            let token = identity.token(&with(claims("ann"), json!({"exp": now() + seconds})));
+            match watch(server, &token, WatchRequest::default()).await {
+                Ok(stream) => break stream,
+                Err(status) => assert_eq!(status.reason(), "TOKEN_INVALID"),
+            }
+            seconds *= 2.0;
+        };
+        let status = loop {
+            if let Err(status) = stream.message().await.map(|message| message.expect("the token has expired")) {
+                break status;
+            }
+        };
+        assert_eq!((status.code(), &*status.reason()), (Code::Unauthenticated, "TOKEN_INVALID"));
     });
 }

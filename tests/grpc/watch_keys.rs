@@ -11,7 +11,7 @@ use crate::server::Server;
 use crate::watch::{all_said, next};
 
 /// Watches with a key. The first message is taken.
-async fn watch(server: &Server, token: &str, request: WatchRequest) -> Result<Streaming<WatchResponse>, Status> {
+pub async fn watch(server: &Server, token: &str, request: WatchRequest) -> Result<Streaming<WatchResponse>, Status> {
     let mut request = Request::new(request);
     let authorization = MetadataValue::try_from(format!("Bearer {token}")).unwrap();
     request.metadata_mut().insert("authorization", authorization);

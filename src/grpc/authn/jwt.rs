@@ -74,8 +74,8 @@ pub struct Identity {
     pub subject: String,
     /// `None` unless the issuer says that it is verified.
     pub email: Option<EmailAddress>,
-    /// The token's `exp`. The token is accepted until the skew has passed, too.
-    pub expire_time: Time,
+    /// The token is not accepted from this time on: `exp`, and the skew.
+    pub until: Time,
     /// True if the issuer is trusted to provision operators (W4).
     pub provisions: bool,
 }
@@ -101,8 +101,6 @@ struct Verified {
     identity: Arc<Identity>,
     /// Accepted from this time on, skew included.
     from: Option<Time>,
-    /// Not accepted from this time on, skew included.
-    until: Time,
 }
 
 #[derive(Deserialize)]
@@ -265,7 +263,7 @@ impl Loaded {
 
 impl Verified {
     fn at(&self, now: Time) -> Result<Arc<Identity>, JwtError> {
-        if now >= self.until {
+        if now >= self.identity.until {
             return Err(JwtError::Expired);
         }
         if self.from.is_some_and(|from| now < from) {
@@ -298,14 +296,10 @@ impl Claims {
             issuer: issuer.name.clone(),
             subject,
             email,
-            expire_time,
+            until: expire_time.plus_seconds(skew),
             provisions: issuer.provisions,
         };
-        Ok(Verified {
-            identity: Arc::new(identity),
-            from: self.nbf.map(|nbf| time(nbf).plus_seconds(-skew)),
-            until: expire_time.plus_seconds(skew),
-        })
+        Ok(Verified { identity: Arc::new(identity), from: self.nbf.map(|nbf| time(nbf).plus_seconds(-skew)) })
     }
 }
 

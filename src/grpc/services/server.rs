@@ -86,7 +86,7 @@ impl ServerService for ServerApi {
                 "api_key".into()
             }
             Credential::Certificate => "certificate".into(),
-            Credential::Token => "token".into(),
+            Credential::Token { .. } => "token".into(),
             Credential::Uid => "uid".into(),
         };
         let workspace = published.state.project_keyed(WORKSPACE);

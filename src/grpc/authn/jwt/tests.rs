@@ -80,12 +80,12 @@ fn w3_a_token_of_a_configured_issuer_identifies_an_operator() {
         issuer: "okta".into(),
         subject: "00u1".into(),
         email: Some(EmailAddress::stored("ann@acme.example")),
-        expire_time: NOW.plus_seconds(300),
+        until: NOW.plus_seconds(360),
         provisions: true,
     };
     assert_eq!(*identity, expected);
     assert_eq!(*answer(json!({ "aud": ["other", "rolecall"] })).unwrap(), expected);
-    assert_eq!(answer(json!({ "exp": NOW_SECONDS as f64 + 0.5 })).unwrap().expire_time, Time(NOW.0 + 500_000));
+    assert_eq!(answer(json!({ "exp": NOW_SECONDS as f64 + 0.5 })).unwrap().until, Time(NOW.0 + 60_500_000));
 }
 
 #[test]
@@ -316,12 +316,12 @@ fn w3_times_are_checked_with_the_skew_also_for_a_remembered_token() {
     let token = |changed| signer.token("ES256", &claims(changed));
     let limited = token(json!({ "nbf": NOW_SECONDS, "exp": NOW_SECONDS + 300 }));
     let at = |seconds: i64, micros: i64| {
-        verifier.verify(&limited, Time(NOW.plus_seconds(seconds).0 + micros)).map(|it| it.expire_time)
+        verifier.verify(&limited, Time(NOW.plus_seconds(seconds).0 + micros)).map(|it| it.until)
     };
     for _ in 0..2 {
         assert_eq!(at(-60, -1), Err(JwtError::NotYetValid));
-        assert_eq!(at(-60, 0), Ok(NOW.plus_seconds(300)));
-        assert_eq!(at(359, 999_999), Ok(NOW.plus_seconds(300)));
+        assert_eq!(at(-60, 0), Ok(NOW.plus_seconds(360)));
+        assert_eq!(at(359, 999_999), Ok(NOW.plus_seconds(360)));
         assert_eq!(at(360, 0), Err(JwtError::Expired));
     }
     assert_eq!(verifier.loaded.load().remembered().len(), 1);
@@ -366,7 +366,7 @@ fn w4_only_a_verified_address_is_reported() {
 
 #[test]
 fn w3_as_many_tokens_as_the_limit_are_remembered_at_most() {
-    let verified = Verified { identity: answer(json!({})).unwrap(), from: None, until: NOW };
+    let verified = Verified { identity: answer(json!({})).unwrap(), from: None };
     let hash_key = HashKey::new([7; 16]);
     let hash = |number: u32| hash_key.bytes(&number.to_le_bytes());
     let mut remembered = Remembered::default();
