@@ -9,6 +9,7 @@ pub mod domain;
 pub mod engine;
 pub mod grpc;
 pub mod limits;
+pub mod metrics;
 pub mod purger;
 pub mod replica;
 pub mod replication;

@@ -6,9 +6,12 @@ mod config;
 mod connection;
 mod denials;
 mod descriptors;
+mod first_start;
 mod health;
 mod listen;
 mod listeners;
+pub mod metrics;
+pub mod process;
 pub mod sidecar;
 pub mod telemetry;
 mod tls;
@@ -20,13 +23,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::clock;
+use crate::domain::Refusal;
 use crate::domain::collections::hash::HashKey;
-use crate::domain::commands::call::SYSTEM;
-use crate::domain::commands::command::CreateProject;
-use crate::domain::model::project::{Environment, RoleStructure, WORKSPACE};
+use crate::domain::model::project::WORKSPACE;
 use crate::domain::model::refusal::Noun;
-use crate::domain::model::template::B2B;
-use crate::domain::{Call, Command, ProjectKey, Refusal};
 use crate::engine::Engine;
 use crate::grpc::app::{App, Checks};
 use crate::grpc::authn::Authentication;
@@ -36,6 +36,8 @@ use crate::grpc::routes;
 use crate::grpc::source::Source;
 use crate::grpc::turns::Turns;
 use crate::limits::Limits;
+use crate::metrics::checks::CheckMetrics;
+use crate::metrics::feeds::FeedMetrics;
 use crate::purger;
 use crate::replica;
 use crate::replication::feed::Feed;
@@ -46,6 +48,7 @@ pub use config::{Bootstrap, Config, ConnectionLimits, OperatorConfig, TlsFiles};
 pub use connection::Stream;
 pub use listen::{Bound, Listen};
 use listeners::Listeners;
+pub use metrics::MetricsListen;
 pub use tls::files::pem_fault;
 
 /// Revisions from before the start whose tags are kept in memory.
@@ -63,6 +66,8 @@ pub enum StartError {
     AddressInUse(Listen),
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
     Listen(Listen, std::io::Error),
+    #[error("cannot serve metrics on {0}: {1}; choose another address with --metrics-listen, or `off`")]
+    Metrics(Listen, std::io::Error),
     #[error(
         "other machines can reach {address}, and its connections have no {lacks}; {instead}, listen on a loopback address or a \
          unix socket, or accept the risk with --insecure"
@@ -103,6 +108,8 @@ pub struct Running {
     pub app: Arc<App>,
     /// Where it listens, with the actual ports in the place of 0.
     pub addresses: Vec<Listen>,
+    /// Where metrics are served. `None` if they are not.
+    pub metrics: Option<metrics::Serving>,
     /// True if every call needs credentials.
     pub authentication: bool,
     /// The key that opens an empty store, if it is to be printed (W9).
@@ -172,6 +179,7 @@ impl Running {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         // Bind before a long load, so that a port in use is reported at once.
         let bound = bind(&config.listen).await?;
+        let metrics = config.metrics.bind().await?;
         let authentication = config.requires_credentials(&bound);
         if let Some((address, lacks)) = listen::unprotected(&bound, config.tls.is_some(), authentication) {
             if !config.insecure {
@@ -188,7 +196,7 @@ impl Running {
         };
         let tls = config.tls.as_ref().map(tls::Reloader::new).transpose()?;
         let store = Store::open(&config.database).await?;
-        match Self::serve(&config, store.clone(), bound, tls, authentication, tokens).await {
+        match Self::serve(&config, store.clone(), (bound, metrics), tls, authentication, tokens).await {
             Ok(running) => Ok(running),
             Err(error) => {
                 store.close().await;
@@ -200,7 +208,7 @@ impl Running {
     async fn serve(
         config: &Config,
         store: Store,
-        bound: Vec<Bound>,
+        (bound, metrics): (Vec<Bound>, Option<Bound>),
         tls: Option<tls::Reloader>,
         required: bool,
         tokens: Option<Arc<Verifier>>,
@@ -212,10 +220,10 @@ impl Running {
         store.initialize().await?;
         let engine = Arc::new(load(&store).await?);
         let (writer, writing) = Writer::start(store.clone(), engine.clone(), config.limits);
-        default_project(&engine, &writer).await.map_err(StartError::FirstWrite)?;
+        first_start::default_project(&engine, &writer).await.map_err(StartError::FirstWrite)?;
         workspace::create(&engine, &writer, config.operators.roles).await.map_err(StartError::Workspace)?;
         let bootstrap_key = match required && workspace::is_empty(&engine) {
-            true => match bootstrap(&config.operators.bootstrap, &engine, &writer).await {
+            true => match first_start::bootstrap(&config.operators.bootstrap, &engine, &writer).await {
                 Err(StartError::Workspace(Failure::Refused(Refusal::AlreadyExists(Noun::Member, _)))) => {
                     tracing::warn!("another server started at the same time and has the first key");
                     None
@@ -237,6 +245,7 @@ impl Running {
             limits: config.limits,
             start_time,
             list_turns: Turns::of_lists(),
+            metrics: CheckMetrics::new(metrics.is_some()),
         });
         let app = Arc::new(App {
             checks,
@@ -244,6 +253,7 @@ impl Running {
             store: store.clone(),
             feed: Feed::new(engine.clone(), store.clone()),
             snapshots: Snapshots::new(engine.clone(), store.clone()),
+            feeds: FeedMetrics::default(),
             preview_turns: Turns::of_previews(),
             trial_turns: Turns::of_trials(),
             insight_turns: Turns::of_insights(),
@@ -275,9 +285,17 @@ impl Running {
         let listeners =
             Listeners::start(bound, (checks, writer), services, health_service, with_tls, config.connections)?;
         let tls = tls.map(|tls| tokio::spawn(tls.run()));
+        let metrics = metrics.map(|bound| {
+            let (checks, served) = (app.checks.clone(), listeners.served.clone());
+            metrics::Serving::start(
+                bound,
+                metrics::Sources { checks, served, part: metrics::Part::Server(app.clone()) },
+            )
+        });
         Ok(Self {
             app,
             addresses: listeners.addresses.clone(),
+            metrics,
             authentication: required,
             bootstrap_key,
             health,
@@ -302,6 +320,9 @@ impl Running {
         self.pulse.abort();
         self.health.stopped().await;
         self.listeners.stop(self.drain).await;
+        if let Some(metrics) = self.metrics {
+            metrics.stop().await;
+        }
         self.follower.abort();
         self.purger.abort();
         self.expired.abort();
@@ -339,44 +360,4 @@ async fn bind(listen: &[Listen]) -> Result<Vec<Bound>, StartError> {
         })?);
     }
     Ok(bound)
-}
-
-/// Creates the key with which the first operator signs in. Returns it if it is to be printed (W9).
-async fn bootstrap(to: &Bootstrap, engine: &Engine, writer: &Writer) -> Result<Option<String>, StartError> {
-    let token = async {
-        let opened = workspace::open(engine, writer, "the store has no operators").await;
-        opened.map_err(StartError::Workspace)
-    };
-    match to {
-        Bootstrap::None => Err(StartError::NoBootstrapKey),
-        Bootstrap::Terminal => Ok(Some(token.await?)),
-        Bootstrap::File(path) => {
-            workspace::write_token(path, token, StartError::KeyFile).await?;
-            tracing::warn!(path = %path.display(), "the key of the operator `bootstrap` is in this file; it lasts 24 hours");
-            Ok(None)
-        }
-    }
-}
-
-/// Creates the project `default` at the first start of a store (P2).
-async fn default_project(engine: &Engine, writer: &Writer) -> Result<(), Failure> {
-    let key = ProjectKey::default_project();
-    if engine.load().state.project(&key).is_some() {
-        return Ok(());
-    }
-    let command = Command::CreateProject(CreateProject {
-        key,
-        display_name: "Default".into(),
-        environment: Environment::Live,
-        role_structure: RoleStructure::SingleRole,
-        reuse_deleted_key: false,
-        template: &B2B,
-        owner_role: None,
-    });
-    let call = Call::plain(SYSTEM, "first start");
-    match writer.submit(command, call).await {
-        // Another server on the same database may be first.
-        Ok(_) | Err(Failure::Refused(Refusal::AlreadyExists(Noun::Project, _))) => Ok(()),
-        Err(failure) => Err(failure),
-    }
 }

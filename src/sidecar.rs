@@ -18,6 +18,7 @@ use crate::domain::collections::hash::HashKey;
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::limits::ACTIVE_ORGS_A_REPORT_MAX;
+use crate::metrics::sidecar::SidecarMetrics;
 use crate::replication::VERSION;
 use crate::wire::replication::{ActiveOrg, FollowRequest, FollowResponse, ReportActivityRequest};
 use copy::Copy;
@@ -46,6 +47,7 @@ pub struct Config {
 /// See the module.
 pub struct Sidecar {
     pub engine: Arc<Engine>,
+    pub metrics: SidecarMetrics,
     config: Config,
     copy: Mutex<Option<Copy>>,
     /// What the upstream calls the data of the State.
@@ -54,8 +56,8 @@ pub struct Sidecar {
     rewriting: AtomicBool,
     /// Counts how often another history has replaced the State. Changed while `copy` is locked.
     replacements: AtomicU32,
-    /// The upstream that is followed now.
-    current: Mutex<Option<Client>>,
+    /// The upstream that is followed now, with its address.
+    current: Mutex<Option<(Client, String)>>,
 }
 
 impl Sidecar {
@@ -81,6 +83,7 @@ impl Sidecar {
         engine.freshness.set(received.age);
         Ok(Arc::new(Self {
             engine: Arc::new(engine),
+            metrics: SidecarMetrics::default(),
             config,
             copy: Mutex::new(copy),
             scope: Mutex::new(received.scope),
@@ -116,6 +119,7 @@ impl Sidecar {
             let upstream = retry.next(&self.config.upstreams).clone();
             let Err(ended) = self.follow_one(&*upstream, &mut retry).await;
             self.set_current(None);
+            self.metrics.failures.add(1);
             match ended {
                 Ended::Unknown(why) => return why,
                 Ended::Failed(why) | Ended::NeedsSnapshot(why) => retry.failed(upstream.address(), &why),
@@ -145,7 +149,8 @@ impl Sidecar {
     ) -> Result<Infallible, Ended> {
         let mine = self.engine.pin().state.revision();
         let mut frames = follow(&mut client, self.request(mine)).await?;
-        self.set_current(Some(client.clone()));
+        self.set_current(Some((client.clone(), upstream.address().to_owned())));
+        self.metrics.connects.add(1);
         let mut commits = Commits::default();
         let mut first = true;
         loop {
@@ -214,6 +219,7 @@ impl Sidecar {
         }
         *self.scope.lock().unwrap_or_else(PoisonError::into_inner) = received.scope;
         self.engine.replace(before.state.revision(), received.store_id, received.state, &received.past);
+        self.metrics.snapshots.add(1);
         self.engine.freshness.set(received.age);
         Ok(())
     }
@@ -292,11 +298,18 @@ impl Sidecar {
 
     /// Returns the upstream that is followed now.
     pub fn current(&self) -> Option<Client> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(client, _)| client.clone())
     }
 
-    fn set_current(&self, client: Option<Client>) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    /// Returns the address of the upstream that is followed now.
+    pub fn followed(&self) -> Option<String> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(_, address)| address.clone())
+    }
+
+    fn set_current(&self, upstream: Option<(Client, String)>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = upstream;
     }
 
     fn request(&self, mine: Revision) -> FollowRequest {

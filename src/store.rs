@@ -11,6 +11,7 @@ mod ids;
 mod load;
 mod migrate;
 mod notices;
+mod pulse;
 mod read;
 mod rows;
 mod schema;
@@ -22,10 +23,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::DatabaseConnection;
 
+use crate::metrics::store::StoreMetrics;
 use connect::Address;
 use connect::postgres::ServerId;
 pub use error::{ErrorClass, ReadError, SinceError, StoreError};
 pub use load::Sink;
+pub use migrate::schema_version;
 pub use notices::Notices;
 pub use read::event::{CommitRow, EVENT_COMMITS_MAX, EventRow, EventScan, Events, Undo};
 pub use read::invitation::SettledInvitations;
@@ -57,6 +60,8 @@ struct Inner {
     server: Option<Mutex<ServerId>>,
     /// True once the database has promised notices: then commits announce themselves.
     announces: AtomicBool,
+    metrics: StoreMetrics,
+    pulse: pulse::Pulse,
     /// Dropped last: it holds the lock of a SQLite file.
     address: Address,
 }
@@ -75,6 +80,11 @@ impl Store {
         let _ = self.0.reads.close_by_ref().await;
         let _ = self.0.reserved.close_by_ref().await;
         let _ = self.writes().close().await;
+    }
+
+    /// Returns how long the database takes.
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.0.metrics
     }
 
     fn reads(&self) -> &DatabaseConnection {

@@ -16,6 +16,7 @@ use crate::domain::model::id::ProjectId;
 use crate::domain::{Call, Command, Refusal, State};
 use crate::engine::Engine;
 use crate::limits::{Limits, WRITE_QUEUE_MAX};
+use crate::metrics::writes::WriteMetrics;
 use crate::store::Store;
 pub use job::{Answer, Failure, Written};
 use job::{Caller, Job, Waiting};
@@ -29,6 +30,7 @@ pub struct Writer {
     stop: watch::Sender<bool>,
     failing: Arc<AtomicBool>,
     closed: Arc<AtomicBool>,
+    pub metrics: Arc<WriteMetrics>,
 }
 
 /// A write that was decided, but not stored.
@@ -54,9 +56,19 @@ impl Writer {
         let (stop, stopped) = watch::channel(false);
         let failing = Arc::<AtomicBool>::default();
         let closed = Arc::<AtomicBool>::default();
-        let committer = commit::Committer::new(store.clone(), engine.clone(), limits, failing.clone(), closed.clone());
+        let metrics = Arc::<WriteMetrics>::default();
+        let committer = commit::Committer {
+            store: store.clone(),
+            engine: engine.clone(),
+            limits,
+            failing: failing.clone(),
+            closed: None,
+            closed_for_good: closed.clone(),
+            stuck: false,
+            metrics: metrics.clone(),
+        };
         let task = tokio::spawn(queue::run(jobs, stopped, committer));
-        (Arc::new(Self { queue, engine, store, limits, stop, failing, closed }), task)
+        (Arc::new(Self { queue, engine, store, limits, stop, failing, closed, metrics }), task)
     }
 
     /// Refuses new writes. Queued writes are still committed.
@@ -83,7 +95,10 @@ impl Writer {
         let _caller = Caller(waiting.clone());
         let job = Job { waiting, weight, answer };
         self.queue.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Failure::Overloaded,
+            mpsc::error::TrySendError::Full(_) => {
+                self.metrics.overloaded.add(1);
+                Failure::Overloaded
+            }
             mpsc::error::TrySendError::Closed(_) => Failure::Stopping,
         })?;
         // The task answers every job, unless it panics.
@@ -118,6 +133,11 @@ impl Writer {
             })?;
         }
         Ok(written)
+    }
+
+    /// Returns the number of writes that wait for their group.
+    pub fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Returns true if the database did not take the last write. The writing task finds out when it takes writes again.

@@ -5,20 +5,18 @@ mod drive;
 pub mod echo;
 mod files;
 mod load;
-mod process;
 pub mod replay;
 mod report;
 mod requests;
+mod sides;
 mod stream;
 mod workload;
 mod writes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::answer;
@@ -26,15 +24,14 @@ use super::connect::Remote;
 use super::connect::tls::TlsArgs;
 use super::key::KeyArgs;
 use super::trouble::{Failed, Trouble};
-use crate::server::Listen;
-use crate::wire::frame::HEADER_BYTES;
+use crate::server::{Listen, process};
 use child::Server;
-use drive::{Compared, Round, Target, compare, measure};
+use drive::Target;
 use load::{Loaded, Place, load};
-use report::{ModeReport, Report, Side, WorkloadReport, per_cpu_second, per_second, ratio};
-use requests::{Mode, Requests};
+use report::{Report, WorkloadReport};
+use requests::Mode;
+use sides::measure_mode;
 use workload::Workload;
-use writes::Writer;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 measured; 1 the server gave wrong answers; 2 not measured, with the reason on stderr.";
@@ -56,7 +53,7 @@ Files of --workload, separated by tabs:
   checks.tsv    org, user, role, role mapping, permission, allowed (0 or 1)
 
 JSON (--json), one object: the settings, and `workloads` with one entry for each size. `calls` of an entry has one entry for
-each mode: `rolecall`, `echo` and `with_writes` with medians over the rounds, latencies in microseconds, and the medians of
+each mode: `rolecall`, `echo`, `without_metrics` and `with_writes` with medians over the rounds, latencies in microseconds, and the medians of
 the ratios between them. A figure that was not measured is null.
 
 Examples:
@@ -117,6 +114,11 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     writes: Option<u64>,
 
+    /// Whether the started server measures its calls. `both` also measures a second server without metrics, for single checks and
+    /// batches.
+    #[arg(long, default_value = "on", value_name = "SIDES", conflicts_with = "server")]
+    metrics: Metrics,
+
     /// Connects over unix sockets and not over TCP.
     #[arg(long, conflicts_with = "server")]
     unix: bool,
@@ -150,6 +152,13 @@ pub struct Args {
     json: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Metrics {
+    On,
+    Off,
+    Both,
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|seconds| (0.01..=3_600.0).contains(seconds)).ok_or("give 0.01 to 3600 seconds".into())
 }
@@ -180,6 +189,10 @@ async fn bench(args: Args) -> Result<(), Failed> {
     if args.memberships.len() > 1 && args.database.as_ref().is_some_and(|database| !database.contains(SIZE)) {
         let next = "name a database for each size with {N}, such as sqlite://bench-{N}.db";
         return Err(Trouble::new("one database holds one size, or the memory of a size is unknown", next).into());
+    }
+    if args.metrics == Metrics::Both && args.database.is_some() {
+        let next = "leave --database out";
+        return Err(Trouble::new("`--metrics both` starts two servers, each on a database of its own", next).into());
     }
     let transport = match (&args.server, args.unix) {
         (Some(Listen::Unix(_)), _) | (None, true) => "unix",
@@ -223,6 +236,16 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
         bytes_per_membership: None,
         calls: Vec::new(),
     };
+    let unmeasured = match args.metrics {
+        Metrics::Both => {
+            let database = format!("sqlite://{}", folder.path().join("unmeasured.db").display());
+            let server = Server::serve(&database, &listen(args, folder.path(), "unmeasured"), false).await?;
+            load(&place(own(&server), project).await?, workload).await?;
+            server.stop().await;
+            Some(Server::serve(&database, &listen(args, folder.path(), "unmeasured"), false).await?)
+        }
+        Metrics::On | Metrics::Off => None,
+    };
     let (own, place, pid) = match &args.server {
         Some(address) => {
             let place = place(Remote::new(address.clone(), &args.tls)?.with_key(&args.key)?, project).await?;
@@ -234,12 +257,12 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
             let named = args.database.as_ref().map(|name| name.replace(SIZE, &workload.memberships.to_string()));
             let database = named.unwrap_or_else(temporary);
             let listen = listen(args, folder.path(), "rolecall");
-            let server = Server::serve(&database, &listen).await?;
+            let server = Server::serve(&database, &listen, args.metrics != Metrics::Off).await?;
             report.loaded(load(&place(own(&server), project).await?, workload).await?);
             report.resident_bytes_after_load = process::resident_bytes(server.pid());
             server.stop().await;
             // Measures what a server is after a start, and not what loading left behind.
-            let server = Server::serve(&database, &listen).await?;
+            let server = Server::serve(&database, &listen, args.metrics != Metrics::Off).await?;
             report.started(&server);
             let place = place(own(&server), project).await?;
             let pid = server.pid();
@@ -260,11 +283,14 @@ async fn measure_workload(args: &Args, workload: &Workload, project: &str) -> Re
                 let unary = Arc::new(Mode::Check.requests(workload, project, args.checks, args.batch));
                 stream::beside_check(args, &target, &requests, &unary).await?
             }
-            _ => measure_mode(args, workload, &place, &target, &requests, folder.path()).await?,
+            _ => {
+                let unmeasured = unmeasured.as_ref();
+                measure_mode(args, workload, &place, &target, &requests, (folder.path(), unmeasured)).await?
+            }
         });
     }
-    if let Some(own) = own {
-        own.stop().await;
+    for server in own.into_iter().chain(unmeasured) {
+        server.stop().await;
     }
     Ok(report)
 }
@@ -295,99 +321,5 @@ fn listen(args: &Args, folder: &Path, name: &str) -> Listen {
     match args.unix {
         true => Listen::Unix(folder.join(format!("{name}.sock"))),
         false => Listen::Tcp("127.0.0.1:0".into()),
-    }
-}
-
-/// Measures one kind of calls: the sides alternate, so that a slow minute of the machine is shared by all.
-async fn measure_mode(
-    args: &Args,
-    workload: &Workload,
-    place: &Place,
-    target: &Target,
-    requests: &Arc<Requests>,
-    folder: &Path,
-) -> Result<ModeReport, Failed> {
-    let progress = spinner(requests.mode);
-    let compared = verified(compare(target, requests).await?)?;
-    let answer_bytes = compared.answer_bytes / requests.calls.frames.len() - HEADER_BYTES;
-    let echo = match args.against_echo {
-        true => Some(Server::echo(&listen(args, folder, "echo"), answer_bytes).await?),
-        false => None,
-    };
-    let mut writer = match args.writes {
-        Some(rate) => Some(Writer::prepare(place, workload, rate).await?),
-        None => None,
-    };
-    let length = Duration::from_secs_f64(args.seconds);
-    let (mut ours, mut echoes, mut written) = (Vec::new(), Vec::<Round>::new(), Vec::<Round>::new());
-    let mut writes_per_second = 0.0;
-    for round in 1..=args.rounds {
-        progress.set_message(format!("{}: round {round} of {}", requests.mode.name(), args.rounds));
-        ours.push(measure(target, &requests.calls, length).await?);
-        if let Some(echo) = &echo {
-            let target = Target { remote: own(echo), pid: Some(echo.pid()), ..target.clone() };
-            echoes.push(measure(&target, &requests.calls, length).await?);
-        }
-        if let Some(writer) = &mut writer {
-            let (round, rate) = writer.during(measure(target, &requests.calls, length)).await?;
-            written.push(round);
-            writes_per_second += rate / f64::from(args.rounds);
-        }
-    }
-    let again = verified(compare(target, requests).await?)?;
-    let per_call = requests.checks_per_call;
-    let Some(rolecall) = Side::of(&ours, per_call) else {
-        return Err(Trouble::new("no round was measured", "give --rounds").into());
-    };
-    Ok(ModeReport {
-        mode: requests.mode.name(),
-        checks_per_call: per_call,
-        in_flight: target.in_flight,
-        checks_verified: compared.checks + again.checks,
-        rolecall,
-        check: None,
-        ratio_to_check: None,
-        rate_to_check: None,
-        echo: Side::of(&echoes, per_call),
-        ratio_to_echo: ratio(&ours, &echoes, per_cpu_second),
-        with_writes: Side::of(&written, per_call),
-        writes_per_second: writer.map(|_| writes_per_second),
-        ratio_with_writes: ratio(&written, &ours, |round| Some(per_second(round))),
-    })
-}
-
-/// Refuses wrong answers: a rate of wrong answers is no rate.
-fn verified(compared: Compared) -> Result<Compared, Failed> {
-    match compared.wrong {
-        0 => Ok(compared),
-        wrong => Err(Failed::Server(format!(
-            "{wrong} of {} decisions are wrong:\n  {}",
-            compared.checks,
-            compared.mismatches.join("\n  ")
-        ))),
-    }
-}
-
-fn spinner(mode: Mode) -> ProgressBar {
-    let progress = ProgressBar::new_spinner().with_message(format!("{}: verifying", mode.name()));
-    // The template is fixed, so this does not fail.
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
-        progress.set_style(style);
-    }
-    progress.enable_steady_tick(Duration::from_millis(100));
-    progress
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrong_answers_fail_with_the_first_of_them() {
-        let compared =
-            Compared { checks: 9, wrong: 2, mismatches: vec!["row 1".into(), "row 3".into()], answer_bytes: 0 };
-        let Err(Failed::Server(what)) = verified(compared) else { panic!("it is no failure") };
-        assert_eq!(what, "2 of 9 decisions are wrong:\n  row 1\n  row 3");
-        assert!(verified(Compared::default()).is_ok());
     }
 }

@@ -13,7 +13,9 @@ use super::operators::matrix::OperatorRoles;
 use crate::grpc::authn::jwt::Issuer;
 use crate::grpc::caller_limits::CallerLimits;
 use crate::limits::{HISTORY_DAYS, Limits};
-use crate::server::{Bootstrap, Config, ConnectionLimits, Listen, OperatorConfig, Running, TlsFiles, telemetry};
+use crate::server::{
+    Bootstrap, Config, ConnectionLimits, Listen, MetricsListen, OperatorConfig, Running, TlsFiles, telemetry,
+};
 
 /// How often to look whether the files of TLS have changed.
 const TLS_POLL: Duration = Duration::from_secs(2);
@@ -27,6 +29,11 @@ pub struct Args {
     /// Where to listen: `HOST:PORT` or `unix:PATH`; can be given several times, or separated by commas.
     #[arg(long, env = "ROLECALL_LISTEN", default_value = "127.0.0.1:50051", value_delimiter = ',', action = ArgAction::Append)]
     listen: Vec<Listen>,
+
+    /// Where metrics are served, for Prometheus: `HOST:PORT` or `unix:PATH`, without TLS; `off` for nowhere. If not given,
+    /// 127.0.0.1:9464 if that is free.
+    #[arg(long, env = "ROLECALL_METRICS_LISTEN", value_name = "ADDRESS")]
+    metrics_listen: Option<MetricsListen>,
 
     /// Fills an empty store with sample data and prints calls to paste; changes nothing in a store that holds data.
     #[arg(long, env = "ROLECALL_DEMO", conflicts_with = "tls_cert")]
@@ -288,6 +295,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     let config = Config {
         database: database.url,
         listen: args.listen,
+        metrics: args.metrics_listen.unwrap_or(MetricsListen::Default),
         insecure: args.tls.insecure,
         tls: args.tls.files()?,
         limits: Limits {

@@ -13,8 +13,8 @@ use super::duration;
 use super::key::KeyArgs;
 use super::serve::{ConnectionArgs, LogArgs, stop_signal};
 use crate::limits::Limits;
-use crate::server::Listen;
 use crate::server::sidecar::{RunningSidecar, SidecarConfig};
+use crate::server::{Listen, MetricsListen};
 use crate::sidecar::Config;
 use crate::sidecar::upstream::{Client, Connect, Credentials, client};
 
@@ -28,6 +28,10 @@ pub struct Args {
     /// Where to listen, on this machine only: `unix:PATH` or `127.0.0.1:PORT`; can be given several times.
     #[arg(long, env = "ROLECALL_SIDECAR_LISTEN", default_value = "127.0.0.1:50052", value_delimiter = ',', action = ArgAction::Append, value_name = "ADDRESS")]
     listen: Vec<Listen>,
+
+    /// Where metrics are served, for Prometheus: `HOST:PORT` or `unix:PATH`, without TLS. If not given, nowhere.
+    #[arg(long, env = "ROLECALL_METRICS_LISTEN", default_value = "off", value_name = "ADDRESS")]
+    metrics_listen: MetricsListen,
 
     /// The permissions of the unix sockets, in octal: 0600 lets in this user, 0660 also its group, 0666 all users.
     #[arg(long, env = "ROLECALL_SOCKET_MODE", default_value = "0660", value_name = "MODE", value_parser = mode)]
@@ -109,6 +113,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     let config = SidecarConfig {
         follows: Config { upstreams, projects, file: (!args.no_snapshot_file).then_some(args.snapshot_file) },
         listen: args.listen,
+        metrics: args.metrics_listen,
         socket_mode: args.socket_mode,
         uids: Some(args.allow_uid).filter(|uids| !uids.is_empty()),
         staleness_max: args.max_staleness,

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::domain::Time;
 use crate::domain::model::event::{Denial, EventPlace};
 use crate::limits::{DENIAL_TEXT_BYTES_MAX, DENIALS_PER_MINUTE_MAX};
+use crate::metrics::Counter;
 
 const MINUTE_MICROS: i64 = 60 * 1_000_000;
 /// Denials in memory: those of this minute, and those of earlier ones that are not in the database yet.
@@ -31,6 +32,8 @@ pub struct RefusedCall<'a> {
 /// See the module. It takes a bounded amount of memory, also while the database is away.
 #[derive(Default)]
 pub struct Denials {
+    /// Refused calls of known callers since the start.
+    pub denied: Counter,
     kept: Mutex<Kept>,
     unauthenticated: AtomicU64,
 }
@@ -72,6 +75,7 @@ pub struct Unwritten {
 impl Denials {
     /// Records a refused call. Never waits for the database.
     pub fn record(&self, call: RefusedCall<'_>) {
+        self.denied.add(1);
         let minute = call.at.0.div_euclid(MINUTE_MICROS);
         let key = Equal {
             minute,

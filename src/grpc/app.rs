@@ -16,6 +16,8 @@ use crate::domain::rules::visibility::Visibility;
 use crate::domain::{ProjectKey, Revision, Time};
 use crate::engine::{Engine, Token};
 use crate::limits::Limits;
+use crate::metrics::checks::CheckMetrics;
+use crate::metrics::feeds::FeedMetrics;
 use crate::replication::feed::Feed;
 use crate::replication::snapshot::Snapshots;
 use crate::store::{ReadError, Store};
@@ -30,6 +32,7 @@ pub struct Checks {
     pub limits: Limits,
     pub start_time: Time,
     pub list_turns: Turns,
+    pub metrics: CheckMetrics,
 }
 
 /// What a server has. See the module.
@@ -39,6 +42,7 @@ pub struct App {
     pub store: Store,
     pub feed: Feed,
     pub snapshots: Snapshots,
+    pub feeds: FeedMetrics,
     pub preview_turns: Turns,
     pub trial_turns: Turns,
     pub insight_turns: Turns,

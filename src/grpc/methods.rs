@@ -14,6 +14,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body::{Body as _, Frame};
 use prost::{Message, Name};
+use prost_types::FileDescriptorSet;
 use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
@@ -21,6 +22,7 @@ use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use tower::Service;
 
+use super::DESCRIPTORS;
 use super::app::Checks;
 use super::authn::{self, Unknown};
 use super::authz::Authorized;
@@ -68,6 +70,27 @@ pub struct Methods {
     routes: Routes,
     /// The client of the connection.
     pub peer: Arc<Peer>,
+}
+
+/// Returns the paths of all methods. Those of checks come first.
+pub fn paths() -> Vec<String> {
+    let mut paths = vec!["/rolecall.v1.CheckService/Check".into(), "/rolecall.v1.CheckService/BatchCheck".into()];
+    for descriptors in [DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET] {
+        // What the compiler of the proto files wrote can be read.
+        let files = FileDescriptorSet::decode(descriptors).unwrap_or_default().file;
+        for (file, service) in files.iter().flat_map(|file| file.service.iter().map(move |service| (file, service))) {
+            let of_service = format!("/{}.{}/", file.package(), service.name());
+            for method in &service.method {
+                let path = format!("{of_service}{}", method.name());
+                if !paths.contains(&path) {
+                    paths.push(path);
+                }
+            }
+        }
+    }
+    let reflection = |version| format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+    paths.extend(["v1", "v1alpha"].map(reflection));
+    paths
 }
 
 /// Returns true if a sidecar answers calls of the service.

@@ -29,8 +29,8 @@ pub trait Upstream: Send + Sync {
     /// UNAVAILABLE if the State is too old to answer from.
     fn check_fresh(&self) -> Result<(), Status>;
 
-    /// Returns true while this sidecar follows an upstream.
-    fn is_connected(&self) -> bool;
+    /// Returns the address of the upstream that is followed now. `None` if none is.
+    fn followed(&self) -> Option<String>;
 }
 
 impl Source {

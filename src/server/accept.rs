@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::connection::{self, Shared};
 use super::listen::Bound;
+use crate::metrics::Counter;
 
 /// The waits after an error of accepting. They double.
 const RETRY_MIN: Duration = Duration::from_millis(10);
@@ -21,7 +22,11 @@ const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// The open connections of all sockets.
 #[derive(Default)]
-pub struct Connections(Mutex<Open>);
+pub struct Connections {
+    open: Mutex<Open>,
+    /// Connections over a limit.
+    pub refused: Counter,
+}
 
 #[derive(Default)]
 struct Open {
@@ -40,7 +45,12 @@ struct Slot {
 impl Connections {
     fn open(&self) -> MutexGuard<'_, Open> {
         // Nothing panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many are open.
+    pub fn open_now(&self) -> usize {
+        self.open().total
     }
 
     /// Counts a connection. `None` if a limit is reached. A peer of a unix socket has no address.
@@ -48,6 +58,7 @@ impl Connections {
         let mut open = self.open();
         let of_peer = peer.and_then(|peer| open.per_peer.get(&peer).copied()).unwrap_or(0);
         if open.total >= total_max || of_peer >= per_peer_max {
+            self.refused.add(1);
             if open.logged.is_none_or(|at| at.elapsed() >= LOG_PAUSE) {
                 open.logged = Some(Instant::now());
                 let total = open.total;

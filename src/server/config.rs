@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Bound, Listen};
+use super::{Bound, Listen, MetricsListen};
 use crate::domain::model::template::{PROPELAUTH, Template};
 use crate::grpc::authn::jwt::Issuer;
 use crate::grpc::caller_limits::CallerLimits;
@@ -15,6 +15,7 @@ pub struct Config {
     /// `sqlite://FILE` or `postgres://…`.
     pub database: String,
     pub listen: Vec<Listen>,
+    pub metrics: MetricsListen,
     pub operators: OperatorConfig,
     /// `None` serves without TLS.
     pub tls: Option<TlsFiles>,
@@ -73,6 +74,7 @@ impl Config {
         Self {
             database: database.into(),
             listen,
+            metrics: MetricsListen::Off,
             operators: OperatorConfig::default(),
             tls: None,
             insecure: false,

@@ -22,6 +22,7 @@ use crate::grpc::layers::bounded::{AnswerBody, Bounded, BoundedCall};
 use crate::grpc::layers::calls::{Budget, Calls};
 use crate::grpc::methods::{AnswerFuture, Methods};
 use crate::grpc::peer::Peer;
+use crate::metrics::calls::CallMetrics;
 
 /// Bytes of the text with which a client begins HTTP/2.
 const PREFACE_BYTES: usize = 24;
@@ -38,7 +39,8 @@ const STUCK_GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Shared {
     methods: Methods,
-    budget: Arc<Budget>,
+    pub budget: Arc<Budget>,
+    pub calls: Arc<CallMetrics>,
     /// TLS of TCP connections. `None` serves them without.
     tls: Option<Arc<Tls>>,
     pub limits: ConnectionLimits,
@@ -46,8 +48,14 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(methods: Methods, tls: Option<Arc<Tls>>, limits: ConnectionLimits, stop: watch::Receiver<bool>) -> Self {
-        Self { methods, budget: Budget::new(limits.call_bytes), tls, limits, stop }
+    pub fn new(
+        methods: Methods,
+        calls: CallMetrics,
+        tls: Option<Arc<Tls>>,
+        limits: ConnectionLimits,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self { methods, budget: Budget::new(limits.call_bytes), calls: Arc::new(calls), tls, limits, stop }
     }
 }
 
@@ -95,7 +103,7 @@ impl Open {
 
 /// Serves a connection. Ends at once when the server stops and no call is in flight.
 pub async fn serve(accepted: Accepted, shared: Shared) {
-    let Shared { methods, budget, tls, limits, mut stop } = shared;
+    let Shared { methods, budget, calls, tls, limits, mut stop } = shared;
     let (stream, peer, valid_for) = tokio::select! {
         begun = tokio::time::timeout(limits.handshake, Open::begin(accepted, tls)) => match begun {
             Ok(Ok(begun)) => begun,
@@ -103,7 +111,7 @@ pub async fn serve(accepted: Accepted, shared: Shared) {
         },
         _ = stop.wait_for(|stop| *stop) => return,
     };
-    let calls = Calls::new(budget);
+    let calls = Calls::new(budget, calls);
     let (end_streams, closing) = watch::channel(false);
     let service =
         Connection(Bounded { inner: methods.of(peer), calls: calls.clone(), body_timeout: limits.body, stop: closing });

@@ -13,6 +13,7 @@ use tonic_health::pb::health_server::{Health as HealthApi, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::{HealthReporter, HealthService};
 
+use crate::clock;
 use crate::grpc::SERVICES;
 use crate::grpc::methods::is_for_sidecars;
 use crate::limits::PROBE_BYTES_MAX;
@@ -98,11 +99,13 @@ pub async fn pulse(store: Store, writer: Arc<Writer>, health: Health) {
     loop {
         tokio::time::sleep(PULSE).await;
         let answered = tokio::time::timeout(ANSWER_MAX, store.head()).await;
-        let now = match answered {
+        let head = answered.ok().and_then(Result::ok);
+        let now = match head {
             _ if writer.is_closed_for_good() => Database::ClosedForGood,
-            Ok(Ok(_)) if !writer.is_failing() => Database::There,
+            Some(_) if !writer.is_failing() => Database::There,
             _ => Database::Away,
         };
+        store.note_pulse(now == Database::There, head, clock::now());
         if now != before {
             match now {
                 Database::There => tracing::warn!("the database is back"),

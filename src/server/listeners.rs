@@ -12,16 +12,28 @@ use super::tls::Tls;
 use super::{Bound, ConnectionLimits, Listen, StartError, accept, connection, descriptors};
 use crate::grpc::DESCRIPTORS;
 use crate::grpc::app::Checks;
-use crate::grpc::methods::Methods;
+use crate::grpc::layers::calls::Budget;
+use crate::grpc::methods::{Methods, paths};
 use crate::limits::PROBE_BYTES_MAX;
+use crate::metrics::calls::CallMetrics;
 use crate::writer::Writer;
 
 /// See the module. They accept connections until stopped.
 pub struct Listeners {
     /// Where they listen, with the actual ports in the place of 0.
     pub addresses: Vec<Listen>,
+    pub served: Served,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+}
+
+/// What metrics read of the listeners.
+#[derive(Clone)]
+pub struct Served {
+    pub calls: Arc<CallMetrics>,
+    pub connections: Arc<accept::Connections>,
+    pub budget: Arc<Budget>,
+    pub limits: ConnectionLimits,
 }
 
 impl Listeners {
@@ -60,8 +72,16 @@ impl Listeners {
         }
         let stop = watch::Sender::new(false);
         let addresses: Vec<Listen> = bound.iter().map(Bound::address).collect();
-        let shared = connection::Shared::new(Methods::new(checks, writer, routes), tls, limits, stop.subscribe());
+        let calls = CallMetrics::new(checks.metrics.is_on(), paths());
+        let methods = Methods::new(checks, writer, routes);
+        let shared = connection::Shared::new(methods, calls, tls, limits, stop.subscribe());
         let connections = Arc::new(accept::Connections::default());
+        let served = Served {
+            calls: shared.calls.clone(),
+            connections: connections.clone(),
+            budget: shared.budget.clone(),
+            limits,
+        };
         let mut tasks = JoinSet::new();
         for bound in bound {
             tasks.spawn(accept::accept(bound, connections.clone(), shared.clone()));
@@ -69,7 +89,7 @@ impl Listeners {
         for address in &addresses {
             tracing::info!(%address, "listening");
         }
-        Ok(Self { addresses, stop, tasks })
+        Ok(Self { addresses, served, stop, tasks })
     }
 
     /// Takes no more calls, and lets those in flight finish until the drain deadline.

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 
 use super::listeners::Listeners;
-use super::{Bound, ConnectionLimits, Listen, StartError, bind, health, listen};
+use super::{Bound, ConnectionLimits, Listen, MetricsListen, StartError, bind, health, listen, metrics};
 use crate::clock;
 use crate::domain::Revision;
 use crate::grpc::app::Checks;
@@ -18,6 +18,7 @@ use crate::grpc::source::{Source, Upstream};
 use crate::grpc::status;
 use crate::grpc::turns::Turns;
 use crate::limits::Limits;
+use crate::metrics::checks::CheckMetrics;
 use crate::replication::{VERSION, read_revision};
 use crate::sidecar::{self, Sidecar};
 use crate::wire::ErrorReason;
@@ -32,6 +33,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 pub struct SidecarConfig {
     pub follows: sidecar::Config,
     pub listen: Vec<Listen>,
+    pub metrics: MetricsListen,
     /// The permissions of unix sockets.
     pub socket_mode: u32,
     /// The only users whose processes are let in. `None` lets in all that can connect.
@@ -48,6 +50,8 @@ pub struct SidecarConfig {
 /// A running sidecar.
 pub struct RunningSidecar {
     pub addresses: Vec<Listen>,
+    /// Where metrics are served. `None` if they are not.
+    pub metrics: Option<metrics::Serving>,
     pub sidecar: Arc<Sidecar>,
     health: health::Health,
     listeners: Listeners,
@@ -69,6 +73,7 @@ impl RunningSidecar {
         if config.uids.is_some() && bound.iter().any(|bound| matches!(bound, Bound::Tcp(..))) {
             return Err(StartError::UidsOverTcp);
         }
+        let metrics = config.metrics.bind().await?;
         let sidecar = Sidecar::load(config.follows).await.map_err(StartError::Copy)?;
         let follows = Arc::new(Follows {
             addresses: sidecar.addresses(),
@@ -83,6 +88,7 @@ impl RunningSidecar {
             limits: Limits { batch_check_items: config.batch_check_items, ..Limits::default() },
             start_time: clock::now(),
             list_turns: Turns::of_lists(),
+            metrics: CheckMetrics::new(metrics.is_some()),
         });
         let (health, health_service) = health::Health::new().await;
         let age = sidecar.engine.freshness.age();
@@ -95,6 +101,11 @@ impl RunningSidecar {
             None,
             config.connections,
         )?;
+        let metrics = metrics.map(|bound| {
+            let (checks, served) = (checks.clone(), listeners.served.clone());
+            let part = metrics::Part::Sidecar(sidecar.clone());
+            metrics::Serving::start(bound, metrics::Sources { checks, served, part })
+        });
         let mut tasks = vec![tokio::spawn(sidecar.clone().report_activity())];
         if let Some(max) = config.staleness_max {
             tasks.push(tokio::spawn(watch_age(sidecar.clone(), health.clone(), max)));
@@ -107,7 +118,15 @@ impl RunningSidecar {
                 health.stopped().await;
             }
         }));
-        Ok(Self { addresses: listeners.addresses.clone(), sidecar, health, listeners, tasks, drain: config.drain })
+        Ok(Self {
+            addresses: listeners.addresses.clone(),
+            metrics,
+            sidecar,
+            health,
+            listeners,
+            tasks,
+            drain: config.drain,
+        })
     }
 
     /// Reports NOT_SERVING, lets calls in flight finish until the drain deadline, and reports the latest activity.
@@ -115,6 +134,9 @@ impl RunningSidecar {
         tracing::info!("stopping");
         self.health.stopped().await;
         self.listeners.stop(self.drain).await;
+        if let Some(metrics) = self.metrics {
+            metrics.stop().await;
+        }
         let reported = tokio::time::timeout(self.drain, self.sidecar.report_activity_now()).await;
         if reported.is_err() {
             tracing::warn!("the latest activity of orgs is lost: no upstream took it");
@@ -205,7 +227,7 @@ impl Upstream for Follows {
         &self.addresses
     }
 
-    fn is_connected(&self) -> bool {
-        self.sidecar.current().is_some()
+    fn followed(&self) -> Option<String> {
+        self.sidecar.followed()
     }
 }

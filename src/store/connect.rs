@@ -12,7 +12,9 @@ use url::Url;
 
 use self::postgres::Postgres;
 use self::sqlite::Sqlite;
+use super::pulse::Pulse;
 use super::{ErrorClass, Inner, Store, StoreError};
+use crate::metrics::store::StoreMetrics;
 
 /// Connections for lists and loading.
 const READ_CONNECTIONS: u32 = 8;
@@ -78,8 +80,16 @@ impl Store {
             writes.query_one_raw(read).await?;
             file.check()?;
         }
-        let (writes, server) = (Mutex::new(writes), server.map(Mutex::new));
-        Ok(Self(Arc::new(Inner { reads, reserved, writes, server, announces: AtomicBool::default(), address })))
+        Ok(Self(Arc::new(Inner {
+            reads,
+            reserved,
+            writes: Mutex::new(writes),
+            server: server.map(Mutex::new),
+            announces: AtomicBool::default(),
+            metrics: StoreMetrics::default(),
+            pulse: Pulse::default(),
+            address,
+        })))
     }
 
     /// Opens another writing connection beside the one in use.

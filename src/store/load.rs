@@ -5,13 +5,12 @@ mod memberships;
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::DatabaseTransaction;
 
 use super::head::newest_revisions;
 use super::ids::{environment, id, unreadable};
-use super::read::snapshot::Snapshot;
 use super::rows::each;
-use super::{Database, Store, StoreError};
+use super::{Store, StoreError};
 use crate::domain::collections::hash::HashKey;
 use crate::domain::model::api_key::{ApiKey, ApiKeyId, ApiKeyScope};
 use crate::domain::model::email::{EmailAddress, EmailDomain};
@@ -53,15 +52,6 @@ impl Store {
         revisions.retain(|past| past.number < revision.number);
         snapshot.end().await;
         Ok((sink, revision, revisions))
-    }
-
-    async fn whole_snapshot(&self) -> Result<Snapshot, StoreError> {
-        let snapshot = self.snapshot().await?;
-        if self.database() == Database::Postgres {
-            // A large table takes longer than a statement of a list may.
-            snapshot.tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
-        }
-        Ok(snapshot)
     }
 }
 

@@ -17,6 +17,11 @@ const ADVISORY_LOCK: i64 = 0x726f_6c65_6361_6c6c;
 /// The table that lists the applied migrations.
 const MIGRATIONS: &str = "seaql_migrations";
 
+/// Returns the newest migration of the tables that this release uses. A running server has made them so.
+pub fn schema_version() -> String {
+    Migrator::migrations().last().map(|newest| newest.name().to_owned()).unwrap_or_default()
+}
+
 impl Store {
     /// Creates or alters the tables. Only reads if they are already those of this release, because a server may have no
     /// right to create tables.

@@ -24,6 +24,7 @@ use super::{Database, ErrorClass, SinceError, Store, StoreError};
 use crate::domain::commands::group::{Commit, Known, KnownRequest};
 use crate::domain::{ProjectKey, RequestKey, Revision, State, Time};
 use crate::limits::REQUEST_ID_SECONDS;
+use crate::metrics::store::Operation;
 use crate::store::schema::request;
 
 /// Commits read at a time while catching up.
@@ -59,6 +60,10 @@ pub enum Committed {
 impl Store {
     /// Begins a write after every earlier one has ended.
     pub async fn begin_write(&self) -> Result<WriteTx, StoreError> {
+        self.metrics().measure(Operation::Begin, self.try_begin_write()).await
+    }
+
+    async fn try_begin_write(&self) -> Result<WriteTx, StoreError> {
         let begun = match begin(self, &self.writes()).await {
             // Nothing was begun, so it is safe to try again.
             Err(error) if self.writes_hang(&error) => {

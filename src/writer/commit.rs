@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -14,6 +14,8 @@ use crate::domain::commands::group::{Commit, Group, Known, Verdict, Work, decide
 use crate::domain::{Revision, State};
 use crate::engine::Engine;
 use crate::limits::Limits;
+use crate::metrics::store::Operation;
+use crate::metrics::writes::WriteMetrics;
 use crate::store::{Committed, Database, SinceError, Store, StoreError, WriteTx};
 
 /// Groups with at least this many rows are decided on a thread that answers no checks.
@@ -25,16 +27,17 @@ const NO_ANSWER: &str = "the database does not answer";
 
 /// Owns the writing side of the store.
 pub(super) struct Committer {
-    store: Store,
-    engine: Arc<Engine>,
-    limits: Limits,
+    pub store: Store,
+    pub engine: Arc<Engine>,
+    pub limits: Limits,
     /// True if the database did not take the last write or probe.
-    failing: Arc<AtomicBool>,
+    pub failing: Arc<AtomicBool>,
     /// Why nothing can be written until a restart. `None` if writes are possible.
-    closed: Option<String>,
-    closed_for_good: Arc<AtomicBool>,
+    pub closed: Option<String>,
+    pub closed_for_good: Arc<AtomicBool>,
     /// A step was abandoned. Its connection is still in use and must be replaced before the next transaction.
-    stuck: bool,
+    pub stuck: bool,
+    pub metrics: Arc<WriteMetrics>,
 }
 
 type Answers = Vec<oneshot::Sender<Result<Written, Failure>>>;
@@ -66,16 +69,6 @@ struct Begun {
 }
 
 impl Committer {
-    pub fn new(
-        store: Store,
-        engine: Arc<Engine>,
-        limits: Limits,
-        failing: Arc<AtomicBool>,
-        closed_for_good: Arc<AtomicBool>,
-    ) -> Self {
-        Self { store, engine, limits, failing, closed: None, closed_for_good, stuck: false }
-    }
-
     /// Returns true if the database should be probed: it did not take the last write.
     pub fn is_failing(&self) -> bool {
         self.closed.is_none() && self.failing.load(Ordering::Relaxed)
@@ -106,12 +99,12 @@ impl Committer {
         if alone || !matches!(attempted, Attempted::Failed(_)) {
             // Before the answers, which take memory too.
             drop((work, held));
-            return answer(answers, attempted);
+            return answer(&self.metrics, answers, attempted);
         }
         let mut unavailable: Option<Why> = None;
         for ((work, one), held) in work.into_iter().zip(answers).zip(held) {
             if let Some(why) = &unavailable {
-                answer(vec![one], Attempted::Unavailable(why.clone()));
+                answer(&self.metrics, vec![one], Attempted::Unavailable(why.clone()));
                 continue;
             }
             let (work, one, attempted) = self.attempt(vec![work], vec![one]).await;
@@ -120,7 +113,7 @@ impl Committer {
                 unavailable = Some(why.clone());
             }
             drop((work, held));
-            answer(one, attempted);
+            answer(&self.metrics, one, attempted);
         }
     }
 
@@ -130,6 +123,7 @@ impl Committer {
             Err(why) => return (work, answers, Attempted::Unavailable(why)),
         };
         let base = state.revision();
+        self.metrics.group_commands.add(work.len() as u64);
         let (work, group) = decided(state, work, known, now, self.limits).await;
         let Some(mut group) = group else {
             step(tx.rollback()).await;
@@ -144,7 +138,9 @@ impl Committer {
         let commits = Arc::new(group.commits);
         let group = Group { commits: Vec::new(), ..group };
         let to_store = commits.clone();
-        let ready = match step(async move { tx.persist(&to_store, now).await }).await {
+        let store = self.store.clone();
+        let persisting = async move { store.metrics().measure(Operation::Persist, tx.persist(&to_store, now)).await };
+        let ready = match step(persisting).await {
             Some(Ok(ready)) => ready,
             Some(Err(error)) => return (work, answers, Attempted::Failed(Why::from(&error))),
             None => {
@@ -152,8 +148,13 @@ impl Committer {
                 return (work, answers, Attempted::Unavailable(Why::away(NO_ANSWER)));
             }
         };
-        match step(ready.commit()).await {
+        let began = Instant::now();
+        let committed = step(ready.commit()).await;
+        let failed = !matches!(committed, Some(Committed::Yes));
+        self.store.metrics().add(Operation::Commit, began.elapsed(), failed);
+        match committed {
             Some(Committed::Yes) => {
+                self.metrics.commits.add(commits.len() as u64);
                 self.engine.publish(base, group.next, Arc::unwrap_or_clone(commits));
                 (work, answers, Attempted::Stored(group.verdicts))
             }
@@ -249,7 +250,7 @@ impl Committer {
             // This process cannot find out what the file holds (a failed fsync is not retried). A restart reads it again.
             self.closed = Some("writing the database file failed; restart the server once the disk works".into());
             self.closed_for_good.store(true, Ordering::Relaxed);
-            unknown(answers);
+            unknown(&self.metrics, answers);
             return (work, Vec::new(), Attempted::Unknown);
         }
         let Some(last) = commits.last().map(|commit| commit.revision) else {
@@ -260,10 +261,12 @@ impl Committer {
             let store = self.store.clone();
             step(async move { store.settle(last).await })
         };
-        let stored = settle::settle(ask, settle::PATIENCE, || unknown(std::mem::take(&mut answers))).await;
+        let stored =
+            settle::settle(ask, settle::PATIENCE, || unknown(&self.metrics, std::mem::take(&mut answers))).await;
         self.failing.store(false, Ordering::Relaxed);
         match stored {
             true => {
+                self.metrics.commits.add(commits.len() as u64);
                 self.engine.publish(base, group.next, Arc::unwrap_or_clone(commits));
                 (work, answers, Attempted::Stored(group.verdicts))
             }
@@ -297,16 +300,21 @@ async fn step<T: Send + 'static>(step: impl Future<Output = T> + Send + 'static)
     done.ok()?.ok()
 }
 
-fn answer(answers: Answers, attempted: Attempted) {
+fn answer(metrics: &WriteMetrics, answers: Answers, attempted: Attempted) {
     match attempted {
         Attempted::Unknown => {}
         Attempted::Stored(verdicts) => {
             for (answer, verdict) in answers.into_iter().zip(verdicts) {
+                match &verdict {
+                    Verdict::Refused(_) => metrics.refused.add(1),
+                    Verdict::Done { .. } | Verdict::Remembered { .. } => metrics.accepted.add(1),
+                }
                 // The caller may be gone.
                 let _ = answer.send(written(verdict));
             }
         }
         Attempted::Failed(why) | Attempted::Unavailable(why) => {
+            metrics.failed.add(answers.len() as u64);
             tracing::warn!(why = why.text, writes = answers.len(), "writes failed");
             for answer in answers {
                 let _ = answer.send(Err(why.answer.clone()));
@@ -347,7 +355,8 @@ pub(super) fn written(verdict: Verdict) -> Result<Written, Failure> {
     }
 }
 
-fn unknown(answers: Answers) {
+fn unknown(metrics: &WriteMetrics, answers: Answers) {
+    metrics.unknown.add(answers.len() as u64);
     for answer in answers {
         let _ = answer.send(Err(Failure::OutcomeUnknown));
     }

@@ -74,6 +74,10 @@ fn health_exits_with_0_only_if_it_is_serving() {
     assert_eq!(health(&["--address", &address, "--service", "rolecall.v1.CheckService"]), serving);
     let (code, says) = health(&["--address", &address, "--service", "rolecall.v1.NoService"]);
     assert_eq!((code, says.lines().count()), (Some(1), 1), "{says}");
+    let (code, says) = health(&["--address", &address, "--verbose"]);
+    let parts: Vec<&str> = says.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!((code, parts), (Some(0), vec!["SERVING", "server", "database", "schema", "state", "lag"]), "{says}");
+    assert!(says.contains("sqlite, answers"), "{says}");
     server.stop();
     for gone in [address.as_str(), "unix:r.sock"] {
         let (code, says) = health(&["--address", gone]);

@@ -232,6 +232,8 @@ fn w3_whoami_names_the_caller() {
     );
     let health = output(&mut guarded.keyless(&["health", "--address", &guarded.server.address]));
     assert_eq!(both(&health), "SERVING\n", "health needs no credentials");
+    let verbose = output(&mut guarded.keyless(&["health", "--verbose", "--address", &guarded.server.address]));
+    assert!(verbose.status.success() && both(&verbose).contains("no details: "), "{}", both(&verbose));
 
     let folder = tempfile::tempdir().unwrap();
     let open = Server::start::<&str>(folder.path(), &[]);

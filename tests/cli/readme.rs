@@ -42,7 +42,12 @@ fn the_commands_about_delegation_work_in_their_order() {
 
 #[test]
 fn the_commands_about_operating_work_in_their_order() {
-    work("docs/operating.md", 4);
+    work("docs/operating.md", 5);
+}
+
+#[test]
+fn the_commands_of_the_runbook_work() {
+    work("docs/runbook.md", 1);
 }
 
 #[test]

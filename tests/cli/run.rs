@@ -127,6 +127,8 @@ fn unconfigured(mut command: Command, folder: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    // Tests run at the same time, and one of them would have the default address.
+    command.env("ROLECALL_METRICS_LISTEN", "off");
     command.current_dir(folder).env_remove("RUST_LOG").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     command
 }

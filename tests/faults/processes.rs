@@ -96,6 +96,7 @@ impl Process {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("a log can be opened");
         let mut command = Command::new(env!("CARGO_BIN_EXE_rolecall"));
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.env("ROLECALL_METRICS_LISTEN", "off");
         let child = command.spawn().expect("a process can be started");
         self.starts.fetch_add(1, Ordering::SeqCst);
         *self.child() = Some(child);

@@ -65,6 +65,10 @@ fn a_write_over_one_socket_is_read_over_the_other() {
 fn without_the_database_only_services_that_need_it_are_not_serving() {
     let services = Contract::read().services;
     on_both(async |server| {
+        let info = async || server.get_server_info(wire::GetServerInfoRequest {}).await.unwrap();
+        let before = info().await;
+        assert_eq!((before.database_away_since, before.lag_revisions), (None, 0));
+        assert!(before.schema_version.starts_with('m'), "{}", before.schema_version);
         server.app().store.clone().close().await;
         let expected: Vec<ServingStatus> = std::iter::once("")
             .chain(services.iter().map(String::as_str))
@@ -78,6 +82,8 @@ fn without_the_database_only_services_that_need_it_are_not_serving() {
             assert!(Instant::now() < deadline, "{:?}", statuses(&server.channel, &services).await);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        let away_since = info().await.database_away_since.unwrap();
+        assert!(away_since.seconds >= before.start_time.unwrap().seconds, "{away_since}");
     });
 }
 

@@ -50,6 +50,7 @@ mod mapping_etags;
 mod mapping_names;
 mod mapping_removal;
 mod members;
+mod metrics;
 mod operator_key_ends;
 mod operator_keys;
 mod operator_matrix;

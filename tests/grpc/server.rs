@@ -131,6 +131,22 @@ impl Server {
         self.running.lock().unwrap().as_ref().expect("the server runs").app.clone()
     }
 
+    /// Returns the address of its metrics.
+    pub fn metrics(&self) -> Listen {
+        self.running
+            .lock()
+            .unwrap()
+            .as_ref()
+            .and_then(|it| it.metrics.as_ref())
+            .expect("metrics are served")
+            .address
+            .clone()
+    }
+
+    pub fn serves_metrics(&self) -> bool {
+        self.running.lock().unwrap().as_ref().expect("the server runs").metrics.is_some()
+    }
+
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap().take();
         running.expect("a server is stopped once").stop().await;

@@ -11,7 +11,7 @@ use rolecall::engine::Token;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::limits::Limits;
 use rolecall::server::sidecar::{RunningSidecar, SidecarConfig};
-use rolecall::server::{ConnectionLimits, Listen};
+use rolecall::server::{ConnectionLimits, Listen, MetricsListen};
 use rolecall::sidecar::upstream::{Client, Connect, Credentials, client};
 use rolecall::wire::replication::{FollowRequest, Revision};
 use rolecall::wire::{self, Consistency, consistency::Requirement};
@@ -60,6 +60,12 @@ impl Sidecar {
         Self::start(server, None, &[], None).await
     }
 
+    /// Starts a sidecar that serves metrics.
+    pub async fn with_metrics(server: &Server) -> Self {
+        let metrics = MetricsListen::At(Listen::Tcp("127.0.0.1:0".into()));
+        Self::start_configured(server, None, &[], None, |config| SidecarConfig { metrics, ..config }).await
+    }
+
     pub async fn start(server: &Server, key: Option<String>, projects: &[&str], file: Option<PathBuf>) -> Self {
         Self::start_configured(server, key, projects, file, |config| config).await
     }
@@ -79,6 +85,7 @@ impl Sidecar {
                 file,
             },
             listen: vec![Listen::Tcp("127.0.0.1:0".into())],
+            metrics: MetricsListen::Off,
             socket_mode: 0o600,
             uids: None,
             staleness_max: None,

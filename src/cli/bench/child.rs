@@ -12,7 +12,7 @@ use crate::cli::trouble::Trouble;
 use crate::server::Listen;
 
 /// Variables that would make it another server than the arguments say. It keeps those of limits.
-const OWN_VARIABLES: [&str; 16] = [
+const OWN_VARIABLES: [&str; 17] = [
     "ROLECALL_AUTH",
     "ROLECALL_BOOTSTRAP_KEY_FILE",
     "ROLECALL_CALLER_CALLS_IN_FLIGHT",
@@ -25,6 +25,7 @@ const OWN_VARIABLES: [&str; 16] = [
     "ROLECALL_LISTEN",
     "ROLECALL_LOG",
     "ROLECALL_LOG_FORMAT",
+    "ROLECALL_METRICS_LISTEN",
     "ROLECALL_TLS_CERT",
     "ROLECALL_TLS_CLIENT_CA",
     "ROLECALL_TLS_CLIENT_CERT",
@@ -55,11 +56,12 @@ struct Fields {
 }
 
 impl Server {
-    /// Starts `rolecall serve` on a database.
-    pub async fn serve(database: &str, listen: &Listen) -> Result<Self, Trouble> {
+    /// Starts `rolecall serve` on a database, with or without metrics.
+    pub async fn serve(database: &str, listen: &Listen, metrics: bool) -> Result<Self, Trouble> {
         let mut command = this_program()?;
         // Other users can see the arguments, and the URL may have a password.
         command.env("ROLECALL_DATABASE", database).args(["serve", "--log-format", "json"]);
+        command.args(["--metrics-listen", if metrics { "127.0.0.1:0" } else { "off" }]);
         Self::start(command.arg("--listen").arg(listen.to_string())).await
     }
 

@@ -11,12 +11,12 @@ use http::{HeaderMap, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 
-use super::process;
 use super::requests::{Calls, Requests};
 use crate::cli::connect::Remote;
 use crate::cli::table::plain;
 use crate::cli::trouble::{BUG, Trouble};
 use crate::server::Listen;
+use crate::server::process;
 
 /// Windows and frames that hold a batch of 100,000 answers, as those of the echo server hold its requests.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;

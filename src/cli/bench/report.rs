@@ -56,6 +56,10 @@ pub struct ModeReport {
     pub ratio_to_check: Option<f64>,
     /// The median of the ratios of checks per second.
     pub rate_to_check: Option<f64>,
+    /// A server that measures nothing.
+    pub without_metrics: Option<Side>,
+    /// The median of the ratios of calls per CPU second of the server.
+    pub ratio_to_without_metrics: Option<f64>,
     pub with_writes: Option<Side>,
     pub writes_per_second: Option<f64>,
     /// The median of the ratios of calls per second.
@@ -189,9 +193,15 @@ impl Answer for Report {
                         shown(ratio, |ratio| format!("{:.1} %", ratio * 100.0)),
                     ]));
                 };
-                add("rolecall".into(), &calls.rolecall, calls.ratio_to_echo.or(calls.ratio_to_check));
+                let ratio = calls.ratio_to_echo.or(calls.ratio_to_check).or(calls.ratio_to_without_metrics);
+                add("rolecall".into(), &calls.rolecall, ratio);
                 if let Some(echo) = &calls.echo {
                     add("echo".into(), echo, None);
+                }
+                if let Some(side) = &calls.without_metrics {
+                    // The ratio of the line above is to the echo if that was asked for too.
+                    let ratio = calls.ratio_to_without_metrics.filter(|_| calls.echo.is_some());
+                    add("without metrics".into(), side, ratio.map(|ratio| 1.0 / ratio));
                 }
                 if let Some(check) = &calls.check {
                     add("check".into(), check, None);
@@ -205,7 +215,7 @@ impl Answer for Report {
             self.workloads.iter().flat_map(|workload| &workload.calls).map(|calls| calls.checks_verified).sum();
         format!(
             "{}\n{}\n{}{} decisions verified, 0 wrong. {} rounds of {} s over {}, {} connections, {} cores. RATIO of rolecall: to the \
-             calls per CPU second of the echo, of streams to those of check; with writes: to the calls per second without.\n",
+             calls per CPU second of the echo or else of a server without metrics, of streams to those of check; with writes: to the calls per second without.\n",
             text(stores),
             text(rates),
             self.growth(),

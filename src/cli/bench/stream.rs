@@ -25,9 +25,9 @@ pub async fn beside_check(
     requests: &Arc<Requests>,
     unary: &Arc<Requests>,
 ) -> Result<ModeReport, Failed> {
-    let progress = super::spinner(requests.mode);
-    let before = super::verified(compare_all(target, requests).await?)?;
-    let checks = super::verified(compare(target, unary).await?)?;
+    let progress = super::sides::spinner(requests.mode);
+    let before = super::sides::verified(compare_all(target, requests).await?)?;
+    let checks = super::sides::verified(compare(target, unary).await?)?;
     let length = Duration::from_secs_f64(args.seconds);
     let (mut streams, mut calls) = (Vec::new(), Vec::<Round>::new());
     for round in 1..=args.rounds {
@@ -35,7 +35,7 @@ pub async fn beside_check(
         streams.push(measure(target, requests, length).await?);
         calls.push(drive::measure(target, &unary.calls, length).await?);
     }
-    let again = super::verified(compare_all(target, requests).await?)?;
+    let again = super::sides::verified(compare_all(target, requests).await?)?;
     let Some(rolecall) = Side::of(&streams, 1) else {
         return Err(Trouble::new("no round was measured", "give --rounds").into());
     };
@@ -50,6 +50,8 @@ pub async fn beside_check(
         rate_to_check: ratio(&streams, &calls, |round| Some(per_second(round))),
         echo: None,
         ratio_to_echo: None,
+        without_metrics: None,
+        ratio_to_without_metrics: None,
         with_writes: None,
         writes_per_second: None,
         ratio_with_writes: None,

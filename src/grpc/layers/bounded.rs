@@ -50,7 +50,7 @@ impl<S> Bounded<S> {
         S: tower::Service<http::Request<RequestBody<B>>, Response = http::Response<Answer>, Error = Infallible> + Clone,
     {
         let kind = kind(request.uri().path());
-        let call = match self.calls.begin(kind) {
+        let call = match self.calls.begin(kind, request.uri().path()) {
             Ok(call) => call,
             Err(status) => return BoundedCall::Refused(Some(status)),
         };
@@ -106,6 +106,7 @@ where
         let response = ready!(call.run(|| Pin::new(answer).poll(cx)))?;
         call.answered();
         let (head, rest) = response.into_parts();
+        let code = final_code(&head, &rest);
         let mut body = AnswerBody { rest, first: None, call: Some(call.clone()), stop: stop.take().map(stopped) };
         if body.stop.is_none() {
             // Encode the answer now, so that its bytes are counted even if the client never reads it.
@@ -116,13 +117,32 @@ where
                 if let Err(status) = taken
                     && bytes > REFUSABLE_ANSWER_BYTES
                 {
+                    call.ends(status.code().into());
                     return Poll::Ready(Ok(status.into_http()));
                 }
                 body.first = Some(frame);
             }
         }
+        if let Some(code) = code {
+            call.ends(code);
+        }
         Poll::Ready(Ok(http::Response::from_parts(head, body)))
     }
+}
+
+/// Returns the code in the head of a response. `None` if the code follows the body.
+fn final_code(head: &http::response::Parts, body: &Answer) -> Option<i32> {
+    match (head.headers.get(Status::GRPC_STATUS), body) {
+        (Some(code), _) => Some(number(code)),
+        (None, Answer::Message(_)) => Some(Code::Ok.into()),
+        // It is no answer of gRPC.
+        (None, _) if head.status != http::StatusCode::OK => Some(Code::Unknown.into()),
+        (None, _) => None,
+    }
+}
+
+fn number(code: &HeaderValue) -> i32 {
+    Code::from_bytes(code.as_bytes()).into()
 }
 
 /// The body of a request. Its bytes are taken from the budget as they arrive.
@@ -294,6 +314,22 @@ impl http_body::Body for AnswerBody {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(self.poll_next(cx));
+        if let (Some(call), Some(Ok(frame))) = (&self.call, &frame)
+            && let Some(code) = frame.trailers_ref().and_then(|trailers| trailers.get(Status::GRPC_STATUS))
+        {
+            call.ends(number(code));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+}
+
+impl AnswerBody {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = match self.first.take() {
             Some(frame) => Poll::Ready(Some(frame)),
             // The answer of a stream reads its request.
@@ -327,9 +363,5 @@ impl http_body::Body for AnswerBody {
             }
         }
         frame.map_ok(|frame| frame.map_data(|bytes| Bytes::from_owner(Unsent { bytes, _call: call, _answer: answer })))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.is_end_stream()
     }
 }

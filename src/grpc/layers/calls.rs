@@ -8,6 +8,7 @@ use tonic::Status;
 use crate::grpc::caller::{Access, Caller};
 use crate::grpc::status;
 use crate::limits::{CALL_BYTES, FEED_REQUEST_BYTES_MAX, PROBE_BYTES_MAX, SMALL_CALL_BYTES};
+use crate::metrics::calls::{CallMetrics, Timed};
 
 tokio::task_local! {
     /// The call whose request is being decoded: a codec does not see the request's extensions.
@@ -23,6 +24,11 @@ pub struct Budget {
 impl Budget {
     pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { used: AtomicUsize::new(0), max })
+    }
+
+    /// Returns the bytes that are taken now.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Takes bytes for a call that has `held` bytes with them. Only small calls may use the last quarter of the budget.
@@ -42,6 +48,7 @@ const PERIODS: usize = 4;
 /// The calls of one connection.
 pub struct Calls {
     budget: Arc<Budget>,
+    metrics: Arc<CallMetrics>,
     /// The bytes of the budget that this connection holds.
     held: AtomicUsize,
     /// Calls whose answer is not sent yet, without streams that last as long as the connection.
@@ -54,9 +61,10 @@ pub struct Calls {
 }
 
 impl Calls {
-    pub fn new(budget: Arc<Budget>) -> Arc<Self> {
+    pub fn new(budget: Arc<Budget>, metrics: Arc<CallMetrics>) -> Arc<Self> {
         Arc::new(Self {
             budget,
+            metrics,
             held: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
@@ -67,15 +75,17 @@ impl Calls {
     }
 
     /// Begins a call. Refuses it if the memory of calls is used up. Health checks are always answered.
-    pub(super) fn begin(self: &Arc<Self>, kind: Kind) -> Result<Arc<Call>, Status> {
+    pub(super) fn begin(self: &Arc<Self>, kind: Kind, path: &str) -> Result<Arc<Call>, Status> {
+        let timed = self.metrics.begin(path);
         let charged = if kind == Kind::Health { 0 } else { CALL_BYTES };
-        self.take(charged, charged)?;
+        self.take(charged, charged).inspect_err(|status| self.metrics.end(&timed, status.code().into()))?;
         self.counter(kind).fetch_add(1, Ordering::Relaxed);
         self.started.fetch_add(1, Ordering::Relaxed);
         let calls = self.clone();
         Ok(Arc::new(Call {
             calls,
             kind,
+            timed,
             charged: AtomicUsize::new(charged),
             last_frame: AtomicUsize::new(0),
             answered_in: AtomicUsize::new(0),
@@ -153,6 +163,7 @@ impl Kind {
 pub struct Call {
     calls: Arc<Calls>,
     kind: Kind,
+    timed: Timed,
     charged: AtomicUsize,
     /// The bytes of the last frame of a stream of checks. The decoder may hold them after the message before is answered.
     last_frame: AtomicUsize,
@@ -199,6 +210,11 @@ impl Call {
         let period = self.calls.period.load(Ordering::Relaxed);
         self.calls.unsent[period % PERIODS].fetch_add(1, Ordering::Relaxed);
         Ok(Some(UnsentAnswer { held: Held { calls: self.calls.clone(), bytes }, period }))
+    }
+
+    /// Records with which status the call ends.
+    pub(super) fn ends(&self, code: i32) {
+        self.calls.metrics.end(&self.timed, code);
     }
 
     /// Gives back what the request took: it has been answered and dropped.
@@ -301,13 +317,15 @@ pub async fn as_local<T>(part: impl Future<Output = T>) -> T {
     use crate::domain::collections::hash::HashKey;
     use crate::engine::Engine;
     let engine = Arc::new(Engine::new(0, State::new(HashKey::new([0; 16])), &[]));
-    let call = Calls::new(Budget::new(usize::MAX)).begin(Kind::Plain).expect("the budget is empty");
+    let metrics = Arc::new(CallMetrics::new(false, []));
+    let call = Calls::new(Budget::new(usize::MAX), metrics).begin(Kind::Plain, "").expect("the budget is empty");
     let _ = call.access.set(Access { caller: Caller::Local, engine, peer: Arc::default(), in_flight: None });
     CURRENT.scope(call, part).await
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
+        self.calls.metrics.end_without_status(&self.timed);
         self.calls.give_back(self.charged.load(Ordering::Relaxed));
         if let Some(period) = self.answered_in.load(Ordering::Relaxed).checked_sub(1) {
             self.calls.unsent[period % PERIODS].fetch_sub(1, Ordering::Relaxed);

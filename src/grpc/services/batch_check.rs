@@ -107,6 +107,7 @@ pub async fn batch_check(app: &Checks, request: Request<BatchCheckBody>) -> Repl
             return Err(status::plain(ErrorReason::Internal, "a check was not read; this is a bug, please report it"));
         }
     }
+    app.metrics.batch_checked(&answers.decisions);
     Ok(Response::new(BatchCheckAnswer {
         decisions: answers.decisions,
         errors: answers.errors,

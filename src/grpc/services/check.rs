@@ -86,6 +86,7 @@ pub async fn check(app: &Checks, request: Request<CheckRequest>) -> Reply<CheckR
     let now = clock::now();
     let of_key = calls::with_access(|access| makes_no_activity(&access.caller)).unwrap_or_default();
     let decision = decide(app, &published.state, request, question, of_key, now)?;
+    app.metrics.checked(decision as u8);
     Ok(Response::new(CheckResponse {
         allowed: decision == Decision::Allowed,
         decision: decision as i32,
@@ -125,6 +126,7 @@ async fn check_past(
     let moment = past::moment(app, request, deadline).await?;
     let project = project(&moment.state, &request.project)?;
     let decision = project.check(&Ask { org_id: &request.org_id, user_id: &request.user_id, question }, moment.time);
+    app.metrics.checked(decision as u8);
     Ok(Response::new(CheckResponse {
         allowed: decision == Decision::Allowed,
         decision: decision as i32,

@@ -197,6 +197,7 @@ struct Follower {
 
 impl Follower {
     async fn run(self, mut mine: Revision) -> Result<(), Status> {
+        let place = self.app.feeds.followers.open(mine.number);
         // The first frame comes at once, and tells the age.
         let mut patience = Duration::ZERO;
         loop {
@@ -231,6 +232,7 @@ impl Follower {
             if self.sender.send(Ok(frame)).await.is_err() {
                 return Ok(());
             }
+            place.sent(mine.number);
         }
     }
 

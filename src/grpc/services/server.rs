@@ -15,7 +15,7 @@ use crate::grpc::services::Reply;
 use crate::grpc::source::Source;
 use crate::grpc::write;
 use crate::limits::{BULK_REQUEST_BYTES_MAX, PAGE_SIZE_MAX, REQUEST_BYTES_MAX};
-use crate::store::Database;
+use crate::store::{Database, schema_version};
 use crate::wire::{self, resource::count, timestamp};
 
 pub struct ServerApi(pub Arc<Checks>);
@@ -26,10 +26,11 @@ impl ServerService for ServerApi {
         let app = &self.0;
         let limits = app.limits;
         let age = app.engine.freshness.age();
-        let upstream = match &app.source {
-            Source::Upstream(upstream) => Some(upstream),
-            Source::Database(_) => None,
+        let (store, upstream) = match &app.source {
+            Source::Database(store) => (Some(store), None),
+            Source::Upstream(upstream) => (None, Some(upstream)),
         };
+        let followed_upstream = upstream.and_then(|upstream| upstream.followed());
         Ok(Response::new(wire::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").into(),
             store_id: format!("{:08x}", app.engine.store_id()),
@@ -49,13 +50,14 @@ impl ServerService for ServerApi {
                 request_bytes_max: count(REQUEST_BYTES_MAX as u64),
                 bulk_request_bytes_max: count(BULK_REQUEST_BYTES_MAX as u64),
             }),
-            database: match &app.source {
-                Source::Upstream(_) => String::new(),
-                Source::Database(store) => match store.database() {
-                    Database::Sqlite => "sqlite".into(),
-                    Database::Postgres => "postgres".into(),
-                },
+            database: match store.map(|store| store.database()) {
+                None => String::new(),
+                Some(Database::Sqlite) => "sqlite".into(),
+                Some(Database::Postgres) => "postgres".into(),
             },
+            schema_version: store.map(|_| schema_version()).unwrap_or_default(),
+            database_away_since: store.and_then(|store| store.away_since()).map(timestamp),
+            lag_revisions: store.map_or(0, |store| store.lag(app.engine.load().state.revision()) as i64),
             start_time: Some(timestamp(app.start_time)),
             clock_behind: clock::behind(app.engine.load().state.revision().at).map(|behind| prost_types::Duration {
                 seconds: behind.as_secs() as i64,
@@ -66,7 +68,8 @@ impl ServerService for ServerApi {
                 nanos: age.subsec_millis() as i32 * 1_000_000,
             }),
             upstream: upstream.map(|upstream| upstream.addresses().to_owned()).unwrap_or_default(),
-            following: upstream.is_some_and(|upstream| upstream.is_connected()),
+            following: followed_upstream.is_some(),
+            followed_upstream: followed_upstream.unwrap_or_default(),
             revision: app.engine.load().token.to_string(),
         }))
     }

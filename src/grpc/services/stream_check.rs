@@ -156,6 +156,7 @@ impl Open {
                 Err(status) => NumberedAnswer { number: *number, error: Some(error(&status)), ..Default::default() },
             });
         }
+        self.app.metrics.stream_checked(answers.iter().map(|answer| answer.decision));
         let (revision, evaluated_at) = (published.token.to_string(), Some(timestamp(now)));
         Ok(StreamCheckResponse { answers, revision, evaluated_at })
     }

@@ -103,6 +103,7 @@ struct Watch {
 
 impl Watch {
     async fn run(mut self, mut mine: Revision, first: Page) -> Result<(), Status> {
+        let place = self.app.feeds.watchers.open(mine.number);
         let mut page = Some(first).filter(|page| !page.commits.is_empty());
         let mut is_read = self.send(mine, Vec::new()).await;
         while is_read {
@@ -135,6 +136,7 @@ impl Watch {
             if !is_sent {
                 is_read = self.send(mine, frame).await;
             }
+            place.sent(mine.number);
         }
         Ok(())
     }

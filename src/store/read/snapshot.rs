@@ -1,12 +1,16 @@
 //! The database at one revision: a read transaction that reads the newest revision first.
 
+use std::time::Instant;
+
 use sea_orm::{
-    AccessMode, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, TransactionOptions,
+    TransactionTrait,
 };
 use tokio::task::JoinError;
 
 use crate::domain::Revision;
 use crate::domain::model::id::{ProjectId, RoleMappingId};
+use crate::metrics::store::Operation;
 use crate::store::connect::SHORT_MAX;
 use crate::store::head::Head;
 use crate::store::ids::id;
@@ -29,20 +33,45 @@ pub struct Snapshot {
     pub revision: Revision,
     /// The oldest commit that is kept.
     pub floor: i64,
+    _reading: Reading,
+}
+
+/// A read that is measured until it is dropped.
+struct Reading {
+    store: Store,
+    operation: Operation,
+    began: Instant,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.store.metrics().add(self.operation, self.began.elapsed(), false);
+    }
 }
 
 impl Store {
     /// Begins to read. The snapshot sees nothing that is committed from now on.
     pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.snapshot_on(self.reads().clone()).await
+        self.snapshot_on(self.reads().clone(), Operation::List).await
     }
 
     /// Begins to read on a connection that lists cannot take.
     pub(in crate::store) async fn reserved_snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.snapshot_on(self.reserved().clone()).await
+        self.snapshot_on(self.reserved().clone(), Operation::Follow).await
     }
 
-    async fn snapshot_on(&self, connections: DatabaseConnection) -> Result<Snapshot, StoreError> {
+    /// Begins to read everything.
+    pub(in crate::store) async fn whole_snapshot(&self) -> Result<Snapshot, StoreError> {
+        let snapshot = self.snapshot_on(self.reads().clone(), Operation::Load).await?;
+        if self.database() == Database::Postgres {
+            // A large table takes longer than a statement of a list may.
+            snapshot.tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        }
+        Ok(snapshot)
+    }
+
+    async fn snapshot_on(&self, connections: DatabaseConnection, operation: Operation) -> Result<Snapshot, StoreError> {
+        let began = Instant::now();
         let options = match self.database() {
             // A transaction of SQLite reads one snapshot from its first statement on. It takes no options.
             Database::Sqlite => TransactionOptions::default(),
@@ -60,12 +89,15 @@ impl Store {
         let begin = async move {
             let tx = connections.begin_with_options(options).await?;
             let Head { revision, floor, .. } = store.read_head(&tx, "").await?;
-            Ok(Snapshot { tx, revision, floor })
+            Ok(Snapshot { tx, revision, floor, _reading: Reading { store, operation, began } })
         };
         let store = self.clone();
         let beginning = tokio::spawn(async move { store.answered(SHORT_MAX, begin).await });
         match joined(beginning.await)? {
-            Err(error) => Err(self.failed(error).await),
+            Err(error) => {
+                self.metrics().add(operation, began.elapsed(), true);
+                Err(self.failed(error).await)
+            }
             begun => begun,
         }
     }

@@ -1,0 +1,145 @@
+//! How long calls take, by method and status. The names are those of the semantic conventions of OpenTelemetry for RPC.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::histogram::{DURATIONS, Histogram};
+use super::text::{Kind, Text};
+
+/// The names of the statuses of gRPC, by number.
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+const CANCELLED: usize = 1;
+const UNKNOWN: usize = 2;
+
+/// The name of all methods that do not exist.
+const OTHER: &str = "_OTHER";
+
+/// See the module.
+pub struct CallMetrics {
+    on: bool,
+    methods: Vec<Method>,
+    /// The places of `methods`, by path.
+    by_path: HashMap<String, usize>,
+}
+
+struct Method {
+    path: String,
+    /// Made when a call first ends with the status.
+    by_code: [OnceLock<Histogram>; CODES.len()],
+}
+
+/// A call that is measured.
+pub struct Timed {
+    method: usize,
+    /// `None` if nothing is measured.
+    began: Option<Instant>,
+    ended: AtomicBool,
+}
+
+impl CallMetrics {
+    /// Measures calls of these methods, whose paths are as in `/rolecall.v1.CheckService/Check`. The first two are found fastest.
+    /// Measures nothing unless `on`.
+    pub fn new(on: bool, paths: impl IntoIterator<Item = String>) -> Self {
+        let method = |path| Method { path, by_code: Default::default() };
+        let methods: Vec<Method> = paths.into_iter().chain([format!("/{OTHER}")]).map(method).collect();
+        let by_path = methods.iter().enumerate().map(|(at, method)| (method.path.clone(), at)).collect();
+        Self { on, methods, by_path }
+    }
+
+    /// Begins to measure a call.
+    pub fn begin(&self, path: &str) -> Timed {
+        if !self.on {
+            return Timed { method: 0, began: None, ended: AtomicBool::new(true) };
+        }
+        let fast = self.methods.iter().take(2).position(|method| method.path == path);
+        let method = fast.or_else(|| self.by_path.get(path).copied()).unwrap_or(self.methods.len() - 1);
+        Timed { method, began: Some(Instant::now()), ended: AtomicBool::new(false) }
+    }
+
+    /// Records the status of a call. Does nothing if it is recorded already.
+    pub fn end(&self, call: &Timed, code: i32) {
+        if call.ended.swap(true, Relaxed) {
+            return;
+        }
+        let code = usize::try_from(code).ok().filter(|code| *code < CODES.len()).unwrap_or(UNKNOWN);
+        let duration = call.began.map(|began| began.elapsed()).unwrap_or(Duration::ZERO);
+        let histogram = self.methods[call.method].by_code[code].get_or_init(|| Histogram::new(&DURATIONS));
+        histogram.add_duration(duration);
+    }
+
+    /// Records that a call ended without a status: its client is gone.
+    pub fn end_without_status(&self, call: &Timed) {
+        if !call.ended.load(Relaxed) {
+            self.end(call, CANCELLED as i32);
+        }
+    }
+
+    /// Writes what was measured.
+    pub fn write(&self, text: &mut Text) {
+        let help = "How long calls took until they were answered, streams until they ended.";
+        let mut metric = text.metric(Kind::Histogram, "rpc_server_call_duration_seconds", help);
+        for method in &self.methods {
+            for (code, histogram) in CODES.iter().zip(&method.by_code) {
+                let Some(histogram) = histogram.get() else { continue };
+                let name = method.path.trim_start_matches('/');
+                let labels = [("rpc_system_name", "grpc"), ("rpc_method", name), ("rpc_response_status_code", *code)];
+                metric.histogram(&labels, histogram);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(metrics: &CallMetrics) -> Vec<(String, &'static str, u64)> {
+        let of = |method: &Method| {
+            let path = method.path.clone();
+            let found =
+                CODES.iter().zip(&method.by_code).filter_map(|(code, it)| Some((*code, it.get()?.read().count)));
+            found.map(|(code, count)| (path.clone(), code, count)).collect::<Vec<_>>()
+        };
+        metrics.methods.iter().flat_map(of).collect()
+    }
+
+    #[test]
+    fn a_call_is_recorded_once_with_its_first_status() {
+        let metrics = CallMetrics::new(true, ["/a".into(), "/b".into(), "/c".into()]);
+        let call = metrics.begin("/c");
+        metrics.end(&call, 5);
+        metrics.end(&call, 0);
+        metrics.end_without_status(&call);
+        metrics.end_without_status(&metrics.begin("/a"));
+        metrics.end(&metrics.begin("/made up by a client"), 12);
+        let expected = [("/a", "CANCELLED", 1), ("/c", "NOT_FOUND", 1), ("/_OTHER", "UNIMPLEMENTED", 1)];
+        assert_eq!(counts(&metrics), expected.map(|(path, code, count)| (path.to_string(), code, count)));
+    }
+
+    #[test]
+    fn nothing_is_measured_while_it_is_off() {
+        let metrics = CallMetrics::new(false, ["/a".into()]);
+        metrics.end(&metrics.begin("/a"), 0);
+        assert!(counts(&metrics).is_empty());
+    }
+}
