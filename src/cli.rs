@@ -5,6 +5,7 @@ mod answer;
 mod bench;
 mod check;
 mod client;
+mod completions;
 mod connect;
 mod database;
 mod demo;
@@ -18,6 +19,7 @@ mod invite;
 mod key;
 mod keys;
 mod log;
+mod man;
 mod manageable;
 mod mappings;
 mod members;
@@ -38,7 +40,7 @@ mod whoami;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use trouble::Failed;
 
@@ -99,6 +101,11 @@ enum Command {
     Mappings(mappings::Command),
     /// Measures how many checks a server answers: its own with generated data, or a running one.
     Bench(Box<bench::Args>),
+    /// Prints the completions of a shell: `source <(rolecall completions bash)`.
+    Completions(completions::Args),
+    /// Writes the manual pages into a folder. The Debian package has them.
+    #[command(hide = true)]
+    Man(man::Args),
     /// The server that `bench --against-echo` compares with.
     #[command(hide = true)]
     BenchEcho(bench::echo::Args),
@@ -139,6 +146,8 @@ pub fn run() -> ExitCode {
             Command::Recover(args) => recover::run(args).await.map_err(Failed::Server),
             Command::Mappings(command) => mappings::run(command).await.map_err(Failed::Question),
             Command::Bench(args) => bench::run(*args).await,
+            Command::Completions(args) => completions::run(args, Cli::command()).map_err(Failed::Server),
+            Command::Man(args) => man::run(&args, Cli::command()).map_err(Failed::Server),
             Command::BenchEcho(args) => bench::echo::run(args).await.map_err(Failed::Server),
             Command::BenchReplay(args) => bench::replay::run(args).await.map_err(Failed::Question),
         }
@@ -153,6 +162,6 @@ mod tests {
 
     #[test]
     fn the_arguments_of_all_commands_fit_together() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

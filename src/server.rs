@@ -13,6 +13,7 @@ mod listeners;
 pub mod metrics;
 pub mod process;
 pub mod sidecar;
+pub mod systemd;
 pub mod telemetry;
 mod tls;
 pub mod workspace;
@@ -68,6 +69,8 @@ pub enum StartError {
     Listen(Listen, std::io::Error),
     #[error("cannot serve metrics on {0}: {1}; choose another address with --metrics-listen, or `off`")]
     Metrics(Listen, std::io::Error),
+    #[error("a socket from systemd cannot be used: {0}")]
+    Inherited(String),
     #[error(
         "other machines can reach {address}, and its connections have no {lacks}; {instead}, listen on a loopback address or a \
          unix socket, or accept the risk with --insecure"
@@ -178,7 +181,7 @@ impl Running {
     /// Opens the store, loads the State and listens. Returns once calls are answered.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         // Bind before a long load, so that a port in use is reported at once.
-        let bound = bind(&config.listen).await?;
+        let bound = systemd::inherited_or_bound(&config.listen).await?;
         let metrics = config.metrics.bind().await?;
         let authentication = config.requires_credentials(&bound);
         if let Some((address, lacks)) = listen::unprotected(&bound, config.tls.is_some(), authentication) {

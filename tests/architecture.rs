@@ -51,7 +51,7 @@ const MODULES: [(&str, &[&str]); 16] = [
 const DOMAIN_LAYERS: [&str; 6] = ["collections", "model", "state", "rules", "impact", "commands"];
 
 /// An outside crate, and the modules that may use it.
-const OUTSIDE: [(&str, &[&str]); 17] = [
+const OUTSIDE: [(&str, &[&str]); 21] = [
     ("axum", &["server"]),
     ("tonic", &["grpc", "sidecar", "server", "cli"]),
     ("tonic_health", &["grpc", "server", "cli"]),
@@ -66,6 +66,10 @@ const OUTSIDE: [(&str, &[&str]); 17] = [
     ("sqlx", &["store"]),
     ("rolecall_migrations", &["store"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("listenfd", &["server"]),
+    ("sd_notify", &["server"]),
     ("tokio_rustls", &["server", "cli"]),
     ("rustls_native_certs", &["cli"]),
     ("x509_parser", &["server"]),

@@ -14,7 +14,7 @@ use crate::grpc::authn::jwt::Issuer;
 use crate::grpc::caller_limits::CallerLimits;
 use crate::limits::{HISTORY_DAYS, Limits};
 use crate::server::{
-    Bootstrap, Config, ConnectionLimits, Listen, MetricsListen, OperatorConfig, Running, TlsFiles, telemetry,
+    Bootstrap, Config, ConnectionLimits, Listen, MetricsListen, OperatorConfig, Running, TlsFiles, systemd, telemetry,
 };
 
 /// How often to look whether the files of TLS have changed.
@@ -288,6 +288,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     args.log.start()?;
     // Before anything starts: a signal during a long load must not be lost.
     let stop = stop_signal()?;
+    systemd::loading();
     let database = args.database.url()?;
     if let Some(warning) = database.warning {
         tracing::warn!("{warning}");
@@ -326,10 +327,12 @@ pub async fn run(args: Args) -> Result<(), String> {
     if !server.authentication {
         tracing::info!("callers without credentials may do everything; --auth required turns them away");
     }
+    systemd::ready(&server.addresses);
     let done = if args.demo { demo::run(&server).await } else { Ok(()) };
     if done.is_ok() {
         stop.await;
     }
+    systemd::stopping();
     server.stop().await;
     done
 }
@@ -337,6 +340,10 @@ pub async fn run(args: Args) -> Result<(), String> {
 pub fn stop_signal() -> Result<impl Future<Output = ()>, String> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    if systemd::is_listening() {
+        // Reloading a unit sends it. Without TLS nobody else catches it, and it would end the process.
+        drop(listen(SignalKind::hangup())?);
+    }
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -14,7 +14,7 @@ use super::key::KeyArgs;
 use super::serve::{ConnectionArgs, LogArgs, stop_signal};
 use crate::limits::Limits;
 use crate::server::sidecar::{RunningSidecar, SidecarConfig};
-use crate::server::{Listen, MetricsListen};
+use crate::server::{Listen, MetricsListen, systemd};
 use crate::sidecar::Config;
 use crate::sidecar::upstream::{Client, Connect, Credentials, client};
 
@@ -122,13 +122,16 @@ pub async fn run(args: Args) -> Result<(), String> {
         batch_check_items: args.batch_check_items_max,
         drain: Duration::from_secs(args.drain_seconds),
     };
+    systemd::loading();
     let mut stop = std::pin::pin!(stop);
     let sidecar = tokio::select! {
         started = RunningSidecar::start(config) => started.map_err(|error| error.to_string())?,
         // While it waits for an upstream.
         () = &mut stop => return Ok(()),
     };
+    systemd::ready(&sidecar.addresses);
     stop.await;
+    systemd::stopping();
     sidecar.stop().await;
     Ok(())
 }

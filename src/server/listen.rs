@@ -27,6 +27,7 @@ pub enum Bound {
 /// listener is closed: until then the file's inode number is not reused, and no other server replaces the file.
 pub struct SocketFile {
     path: PathBuf,
+    /// Device and inode. `None` if another process owns the file.
     made: Option<(u64, u64)>,
 }
 
@@ -115,6 +116,25 @@ impl Drop for SocketFile {
 }
 
 impl Bound {
+    /// Accepts on a TCP socket that another process has bound.
+    pub fn inherited_tcp(socket: std::net::TcpListener) -> Result<Self, String> {
+        let bound = || -> io::Result<Self> {
+            socket.set_nonblocking(true)?;
+            let address = socket.local_addr()?;
+            Ok(Self::Tcp(TcpListener::from_std(socket)?, address))
+        };
+        bound().map_err(|error| error.to_string())
+    }
+
+    /// Accepts on a unix socket that another process has bound. That process owns the file: it is not removed.
+    pub fn inherited_unix(socket: std::os::unix::net::UnixListener) -> Result<Self, String> {
+        let address = socket.local_addr().map_err(|error| error.to_string())?;
+        let path = address.as_pathname().ok_or("a unix socket needs a path")?.to_path_buf();
+        let listener = socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket));
+        let listener = listener.map_err(|error| error.to_string())?;
+        Ok(Self::Unix(SocketFile { path, made: None }, listener))
+    }
+
     /// Returns true if only clients on this machine can connect.
     pub fn is_local(&self) -> bool {
         match self {

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 
 use super::listeners::Listeners;
-use super::{Bound, ConnectionLimits, Listen, MetricsListen, StartError, bind, health, listen, metrics};
+use super::{Bound, ConnectionLimits, Listen, MetricsListen, StartError, health, listen, metrics, systemd};
 use crate::clock;
 use crate::domain::Revision;
 use crate::grpc::app::Checks;
@@ -65,7 +65,7 @@ impl RunningSidecar {
         let bound = {
             // From the start: who connects before a later change of the mode would stay connected.
             let _umask = Umask::for_mode(config.socket_mode);
-            bind(&config.listen).await?
+            systemd::inherited_or_bound(&config.listen).await?
         };
         if let Some((address, _)) = listen::unprotected(&bound, false, false) {
             return Err(StartError::SidecarBeyondThisMachine(address));
