@@ -6,6 +6,7 @@ mod config;
 mod connection;
 mod denials;
 mod descriptors;
+mod gateways;
 mod health;
 mod listen;
 mod listeners;
@@ -44,8 +45,9 @@ use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
 pub use config::{Bootstrap, Config, ConnectionLimits, OperatorConfig, TlsFiles};
 pub use connection::Stream;
+pub use gateways::Gateways;
 pub use listen::{Bound, Listen};
-use listeners::Listeners;
+use listeners::{Listeners, Sockets};
 pub use tls::files::pem_fault;
 
 /// Revisions from before the start whose tags are kept in memory.
@@ -59,10 +61,10 @@ const JWKS_POLL: Duration = Duration::from_secs(2);
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot listen on {0}: it is in use; stop what listens there or choose another address with --listen")]
-    AddressInUse(Listen),
-    #[error("cannot listen on {0}: {1}; choose another address with --listen")]
-    Listen(Listen, std::io::Error),
+    #[error("cannot listen on {0}: it is in use; stop what listens there or choose another address with {1}")]
+    AddressInUse(Listen, &'static str),
+    #[error("cannot listen on {0}: {2}; choose another address with {1}")]
+    Listen(Listen, &'static str, std::io::Error),
     #[error(
         "other machines can reach {address}, and its connections have no {lacks}; {instead}, listen on a loopback address or a \
          unix socket, or accept the risk with --insecure"
@@ -103,6 +105,8 @@ pub struct Running {
     pub app: Arc<App>,
     /// Where it listens, with the actual ports in the place of 0.
     pub addresses: Vec<Listen>,
+    /// Where it listens for HTTP.
+    pub http_addresses: Vec<Listen>,
     /// True if every call needs credentials.
     pub authentication: bool,
     /// The key that opens an empty store, if it is to be printed (W9).
@@ -168,9 +172,9 @@ impl Running {
     /// Opens the store, loads the State and listens. Returns once calls are answered.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         // Bind before a long load, so that a port in use is reported at once.
-        let bound = bind(&config.listen).await?;
-        let authentication = config.requires_credentials(&bound);
-        if let Some((address, lacks)) = listen::unprotected(&bound, config.tls.is_some(), authentication) {
+        let sockets = bind(&config.listen, &config.gateways).await?;
+        let authentication = config.requires_credentials(&sockets);
+        if let Some((address, lacks)) = listen::unprotected(sockets.all(), config.tls.is_some(), authentication) {
             if !config.insecure {
                 let instead =
                     if lacks.starts_with("TLS") { "give --tls-cert and --tls-key" } else { "remove `--auth off`" };
@@ -185,7 +189,7 @@ impl Running {
         };
         let tls = config.tls.as_ref().map(tls::Reloader::new).transpose()?;
         let store = Store::open(&config.database).await?;
-        match Self::serve(&config, store.clone(), bound, tls, authentication, tokens).await {
+        match Self::serve(&config, store.clone(), sockets, tls, authentication, tokens).await {
             Ok(running) => Ok(running),
             Err(error) => {
                 store.close().await;
@@ -197,7 +201,7 @@ impl Running {
     async fn serve(
         config: &Config,
         store: Store,
-        bound: Vec<Bound>,
+        sockets: Sockets,
         tls: Option<tls::Reloader>,
         required: bool,
         tokens: Option<Arc<Verifier>>,
@@ -266,15 +270,16 @@ impl Running {
         });
         let pulse = tokio::spawn(health::pulse(store, app.writer.clone(), health.clone()));
 
-        let services = routes(&app);
+        let services = config.gateways.routes(routes(&app), &app.checks, Some(&app), tls.is_some());
         let (checks, writer) = (app.checks.clone(), Some(app.writer.clone()));
         let with_tls = tls.as_ref().map(|tls| tls.tls.clone());
         let listeners =
-            Listeners::start(bound, (checks, writer), services, health_service, with_tls, config.connections)?;
+            Listeners::start(sockets, (checks, writer), services, health_service, with_tls, config.connections)?;
         let tls = tls.map(|tls| tokio::spawn(tls.run()));
         Ok(Self {
             app,
             addresses: listeners.addresses.clone(),
+            http_addresses: listeners.http_addresses.clone(),
             authentication: required,
             bootstrap_key,
             health,
@@ -327,15 +332,18 @@ impl Running {
     }
 }
 
-async fn bind(listen: &[Listen]) -> Result<Vec<Bound>, StartError> {
-    let mut bound = Vec::new();
-    for listen in listen {
-        bound.push(listen.bind().await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => StartError::AddressInUse(listen.clone()),
-            _ => StartError::Listen(listen.clone(), error),
-        })?);
-    }
-    Ok(bound)
+async fn bind(listen: &[Listen], gateways: &Gateways) -> Result<Sockets, StartError> {
+    let all = async |listen: &[Listen], flag| {
+        let mut bound = Vec::new();
+        for listen in listen {
+            bound.push(listen.bind().await.map_err(|error| match error.kind() {
+                std::io::ErrorKind::AddrInUse => StartError::AddressInUse(listen.clone(), flag),
+                _ => StartError::Listen(listen.clone(), flag, error),
+            })?);
+        }
+        Ok::<_, StartError>(bound)
+    };
+    Ok(Sockets { grpc: all(listen, "--listen").await?, http: all(&gateways.http_listen, "--http-listen").await? })
 }
 
 /// Creates the key with which the first operator signs in. Returns it if it is to be printed (W9).

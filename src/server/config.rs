@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Bound, Listen};
+use super::listeners::Sockets;
+use super::{Bound, Gateways, Listen};
 use crate::domain::model::template::{PROPELAUTH, Template};
 use crate::grpc::authn::jwt::Issuer;
 use crate::grpc::caller_limits::CallerLimits;
@@ -15,6 +16,7 @@ pub struct Config {
     /// `sqlite://FILE` or `postgres://…`.
     pub database: String,
     pub listen: Vec<Listen>,
+    pub gateways: Gateways,
     pub operators: OperatorConfig,
     /// `None` serves without TLS.
     pub tls: Option<TlsFiles>,
@@ -62,10 +64,10 @@ impl Default for OperatorConfig {
 impl Config {
     /// Returns true if every call needs credentials. Unless configured, only a server without a way to know its callers, and for
     /// callers on this machine, needs none.
-    pub(super) fn requires_credentials(&self, bound: &[Bound]) -> bool {
+    pub(super) fn requires_credentials(&self, sockets: &Sockets) -> bool {
         let knows_callers =
             !self.operators.jwt_issuers.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-        self.operators.authentication.unwrap_or(knows_callers || !bound.iter().all(Bound::is_local))
+        self.operators.authentication.unwrap_or(knows_callers || !sockets.all().all(Bound::is_local))
     }
 
     /// Returns the defaults of everything else.
@@ -73,6 +75,7 @@ impl Config {
         Self {
             database: database.into(),
             listen,
+            gateways: Gateways::default(),
             operators: OperatorConfig::default(),
             tls: None,
             insecure: false,

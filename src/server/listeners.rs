@@ -16,10 +16,24 @@ use crate::grpc::methods::Methods;
 use crate::limits::PROBE_BYTES_MAX;
 use crate::writer::Writer;
 
+/// Bound sockets, by what they speak.
+pub struct Sockets {
+    pub grpc: Vec<Bound>,
+    pub http: Vec<Bound>,
+}
+
+impl Sockets {
+    pub fn all(&self) -> impl Iterator<Item = &Bound> {
+        self.grpc.iter().chain(&self.http)
+    }
+}
+
 /// See the module. They accept connections until stopped.
 pub struct Listeners {
     /// Where they listen, with the actual ports in the place of 0.
     pub addresses: Vec<Listen>,
+    /// Where they listen for HTTP.
+    pub http_addresses: Vec<Listen>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -27,9 +41,9 @@ pub struct Listeners {
 impl Listeners {
     /// Starts to accept connections on the sockets.
     pub fn start(
-        bound: Vec<Bound>,
+        sockets: Sockets,
         (checks, writer): (Arc<Checks>, Option<Arc<Writer>>),
-        services: Routes,
+        (services, http_services): (Routes, Routes),
         health: HealthServer<impl HealthApi>,
         tls: Option<Arc<Tls>>,
         mut limits: ConnectionLimits,
@@ -59,17 +73,25 @@ impl Listeners {
             limits.total = possible;
         }
         let stop = watch::Sender::new(false);
-        let addresses: Vec<Listen> = bound.iter().map(Bound::address).collect();
-        let shared = connection::Shared::new(Methods::new(checks, writer, routes), tls, limits, stop.subscribe());
+        let addresses = |bound: &[Bound]| bound.iter().map(Bound::address).collect();
+        let (addresses, http_addresses): (Vec<Listen>, Vec<Listen>) = (addresses(&sockets.grpc), addresses(&sockets.http));
+        let methods = Methods::new(checks.clone(), writer.clone(), routes);
+        let shared = connection::Shared::new(methods, tls, limits, stop.subscribe());
+        let http = shared.http(Methods::http(checks, writer, http_services));
         let connections = Arc::new(accept::Connections::default());
         let mut tasks = JoinSet::new();
-        for bound in bound {
-            tasks.spawn(accept::accept(bound, connections.clone(), shared.clone()));
+        for (bound, shared) in [(sockets.grpc, shared), (sockets.http, http)] {
+            for bound in bound {
+                tasks.spawn(accept::accept(bound, connections.clone(), shared.clone()));
+            }
         }
         for address in &addresses {
             tracing::info!(%address, "listening");
         }
-        Ok(Self { addresses, stop, tasks })
+        for address in &http_addresses {
+            tracing::info!(%address, "listening for HTTP");
+        }
+        Ok(Self { addresses, http_addresses, stop, tasks })
     }
 
     /// Takes no more calls, and lets those in flight finish until the drain deadline.

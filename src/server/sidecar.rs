@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 
 use super::listeners::Listeners;
-use super::{Bound, ConnectionLimits, Listen, StartError, bind, health, listen};
+use super::{Bound, ConnectionLimits, Gateways, Listen, StartError, bind, health, listen};
 use crate::clock;
 use crate::domain::Revision;
 use crate::grpc::app::Checks;
@@ -32,6 +32,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 pub struct SidecarConfig {
     pub follows: sidecar::Config,
     pub listen: Vec<Listen>,
+    pub gateways: Gateways,
     /// The permissions of unix sockets.
     pub socket_mode: u32,
     /// The only users whose processes are let in. `None` lets in all that can connect.
@@ -48,6 +49,8 @@ pub struct SidecarConfig {
 /// A running sidecar.
 pub struct RunningSidecar {
     pub addresses: Vec<Listen>,
+    /// Where it listens for HTTP.
+    pub http_addresses: Vec<Listen>,
     pub sidecar: Arc<Sidecar>,
     health: health::Health,
     listeners: Listeners,
@@ -58,15 +61,15 @@ pub struct RunningSidecar {
 impl RunningSidecar {
     /// Loads the State, from the file or from an upstream, and listens. Returns once checks are answered.
     pub async fn start(config: SidecarConfig) -> Result<Self, StartError> {
-        let bound = {
+        let sockets = {
             // From the start: who connects before a later change of the mode would stay connected.
             let _umask = Umask::for_mode(config.socket_mode);
-            bind(&config.listen).await?
+            bind(&config.listen, &config.gateways).await?
         };
-        if let Some((address, _)) = listen::unprotected(&bound, false, false) {
+        if let Some((address, _)) = listen::unprotected(sockets.all(), false, false) {
             return Err(StartError::SidecarBeyondThisMachine(address));
         }
-        if config.uids.is_some() && bound.iter().any(|bound| matches!(bound, Bound::Tcp(..))) {
+        if config.uids.is_some() && sockets.all().any(|bound| matches!(bound, Bound::Tcp(..))) {
             return Err(StartError::UidsOverTcp);
         }
         let sidecar = Sidecar::load(config.follows).await.map_err(StartError::Copy)?;
@@ -88,9 +91,9 @@ impl RunningSidecar {
         let age = sidecar.engine.freshness.age();
         health.sidecar(config.staleness_max.is_none_or(|max| age <= max)).await;
         let listeners = Listeners::start(
-            bound,
+            sockets,
             (checks.clone(), None),
-            sidecar_routes(&checks),
+            config.gateways.routes(sidecar_routes(&checks), &checks, None, false),
             health_service,
             None,
             config.connections,
@@ -107,7 +110,15 @@ impl RunningSidecar {
                 health.stopped().await;
             }
         }));
-        Ok(Self { addresses: listeners.addresses.clone(), sidecar, health, listeners, tasks, drain: config.drain })
+        Ok(Self {
+            addresses: listeners.addresses.clone(),
+            http_addresses: listeners.http_addresses.clone(),
+            sidecar,
+            health,
+            listeners,
+            tasks,
+            drain: config.drain,
+        })
     }
 
     /// Reports NOT_SERVING, lets calls in flight finish until the drain deadline, and reports the latest activity.
