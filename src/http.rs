@@ -71,7 +71,10 @@ pub fn routes(checks: Arc<Checks>, app: Option<Arc<App>>, settings: Authzen, tls
         .route(metadata::PROJECT_PATH, get(describe))
         .fallback(async || answer::simple(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
-            answer::simple(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method; evaluations and searches are POST")
+            answer::simple(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path takes another method; evaluations and searches are POST",
+            )
         });
     Routes::from(router.with_state(Arc::new(Api { checks, app, settings, tls })))
 }

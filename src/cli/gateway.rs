@@ -61,7 +61,9 @@ impl GatewayArgs {
 }
 
 fn read_mapping(path: &Path) -> Result<Mapping, String> {
-    let wrong = |why: &dyn std::fmt::Display| format!("the mapping of --envoy-config in `{}` cannot be used: {why}", path.display());
+    let wrong = |why: &dyn std::fmt::Display| {
+        format!("the mapping of --envoy-config in `{}` cannot be used: {why}", path.display())
+    };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
     file.take(ENVOY_CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;

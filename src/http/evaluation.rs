@@ -27,9 +27,16 @@ pub struct Decided {
 #[serde(untagged)]
 enum Context {
     /// The decision of the check without its prefix, for example `MISSING_PERMISSION`.
-    Decision { reason: String, revision: String },
-    Type { reason: &'static str },
-    Error { error: ErrorBody },
+    Decision {
+        reason: String,
+        revision: String,
+    },
+    Type {
+        reason: &'static str,
+    },
+    Error {
+        error: ErrorBody,
+    },
 }
 
 #[derive(Serialize)]
@@ -141,7 +148,8 @@ pub async fn all(api: &Api, project: String, asked: Evaluations) -> Result<Answe
     let mut checked = checked(api, project, items).await?.into_iter();
     let mut answered = Vec::with_capacity(decided.len());
     for known in decided {
-        let missing = || status::plain(ErrorReason::Internal, "an evaluation was not decided; this is a bug, please report it");
+        let missing =
+            || status::plain(ErrorReason::Internal, "an evaluation was not decided; this is a bug, please report it");
         let one = known.or_else(|| checked.next()).ok_or_else(missing)?;
         let last = semantic.ends_with(one.decision);
         answered.push(one);
@@ -155,7 +163,8 @@ pub async fn all(api: &Api, project: String, asked: Evaluations) -> Result<Answe
 /// Decides on the well-formed evaluations, in their order.
 async fn checked(api: &Api, project: String, items: Vec<CheckItem>) -> Result<Vec<Decided>, Status> {
     let request = BatchCheckRequest { project, items, ..BatchCheckRequest::default() };
-    let body = BatchCheckBody::decode(&*request.encode_to_vec()).map_err(|error| status::malformed(&error.to_string()))?;
+    let body =
+        BatchCheckBody::decode(&*request.encode_to_vec()).map_err(|error| status::malformed(&error.to_string()))?;
     let answer = batch_check::batch_check(&api.checks, Request::new(body)).await?.into_inner();
     let revision = String::from_utf8_lossy(&answer.revision).into_owned();
     let mut errors = answer.errors.iter().peekable();

@@ -164,9 +164,7 @@ pub async fn serve(accepted: Accepted, shared: Shared) {
         Connection(Bounded { inner: methods.of(peer), calls: calls.clone(), body_timeout: limits.body, stop: closing });
     let mut connection: Pin<Box<dyn Serving>> = match protocol {
         Protocol::Grpc => Box::pin(http2().serve_connection(TokioIo::new(stream), service)),
-        Protocol::Http => {
-            Box::pin(http1(limits.idle).serve_connection(TokioIo::new(stream), HttpConnection(service)))
-        }
+        Protocol::Http => Box::pin(http1(limits.idle).serve_connection(TokioIo::new(stream), HttpConnection(service))),
     };
 
     let every = |period| interval_at(Instant::now() + period, period);

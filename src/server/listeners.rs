@@ -74,7 +74,8 @@ impl Listeners {
         }
         let stop = watch::Sender::new(false);
         let addresses = |bound: &[Bound]| bound.iter().map(Bound::address).collect();
-        let (addresses, http_addresses): (Vec<Listen>, Vec<Listen>) = (addresses(&sockets.grpc), addresses(&sockets.http));
+        let (addresses, http_addresses): (Vec<Listen>, Vec<Listen>) =
+            (addresses(&sockets.grpc), addresses(&sockets.http));
         let methods = Methods::new(checks.clone(), writer.clone(), routes);
         let shared = connection::Shared::new(methods, tls, limits, stop.subscribe());
         let http = shared.http(Methods::http(checks, writer, http_services));

@@ -131,6 +131,11 @@ impl Server {
         self.running.lock().unwrap().as_ref().expect("the server runs").app.clone()
     }
 
+    /// Returns where the server listens for HTTP.
+    pub fn http_address(&self) -> Listen {
+        self.running.lock().unwrap().as_ref().expect("the server runs").http_addresses[0].clone()
+    }
+
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap().take();
         running.expect("a server is stopped once").stop().await;

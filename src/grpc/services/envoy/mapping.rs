@@ -84,7 +84,8 @@ impl Mapping {
         let rule = |(at, rule): (usize, FileRule)| {
             let user = rule.user.or_else(|| file.user.clone());
             let org = rule.org.or_else(|| file.org.clone());
-            read_rule(rule.methods, &rule.path, user, org, rule.permission).map_err(|why| format!("`rules[{at}]`: {why}"))
+            read_rule(rule.methods, &rule.path, user, org, rule.permission)
+                .map_err(|why| format!("`rules[{at}]`: {why}"))
         };
         let rules = file.rules.into_iter().enumerate().map(rule).collect::<Result<_, _>>()?;
         let jwt_payload = if file.jwt_payload.is_empty() { "jwt_payload".into() } else { file.jwt_payload };
@@ -100,7 +101,8 @@ impl Mapping {
     pub fn read(&self, request: &AttributeContext) -> Result<Asked, Denial> {
         let http = request.request.as_ref().and_then(|request| request.http.as_ref()).ok_or(Denial::NoRule)?;
         let path = segments(&http.path).ok_or(Denial::PathMalformed)?;
-        let fits = |rule: &&Rule| (rule.methods.is_empty() || rule.methods.contains(&http.method)) && rule.path.matches(&path);
+        let fits =
+            |rule: &&Rule| (rule.methods.is_empty() || rule.methods.contains(&http.method)) && rule.path.matches(&path);
         let rule = self.rules.iter().find(fits).ok_or(Denial::NoRule)?;
         let value = |source: &Source| {
             let value = match source {
@@ -141,7 +143,9 @@ fn read_rule(
     org: Option<Source>,
     permission: Source,
 ) -> Result<Rule, String> {
-    if let Some(method) = methods.iter().find(|method| method.is_empty() || !method.bytes().all(|c| c.is_ascii_uppercase())) {
+    if let Some(method) =
+        methods.iter().find(|method| method.is_empty() || !method.bytes().all(|c| c.is_ascii_uppercase()))
+    {
         return Err(format!("the method `{method}` must be in upper case, as in `GET`"));
     }
     let path = Template::parse(path)?;

@@ -37,7 +37,9 @@ impl Template {
                 Some(name) => Segment::Variable(name.into()),
                 None if part.is_empty() => return Err(wrong("has an empty segment")),
                 None if part.contains(['{', '}', '*', '?', '#', '%', '\\']) => {
-                    return Err(wrong("may have `{name}` and, at the end, `**` only as whole segments, and no `?`, `#`, `%` or `\\`"));
+                    return Err(wrong(
+                        "may have `{name}` and, at the end, `**` only as whole segments, and no `?`, `#`, `%` or `\\`",
+                    ));
                 }
                 None if part == "." || part == ".." => return Err(wrong("must not have the segments `.` and `..`")),
                 None => Segment::Literal(part.into()),
@@ -135,8 +137,24 @@ mod tests {
     #[test]
     fn a_path_that_others_may_read_differently_has_no_segments() {
         for path in [
-            "", "*", "orgs/acme", "//", "//orgs", "/orgs//acme", "/orgs/acme//", "/orgs/./acme", "/orgs/../acme", "/orgs/%2e%2E/acme",
-            "/orgs/a%2fb", "/orgs/a%5Cb", "/orgs/a\\b", "/orgs/%00", "/orgs/%", "/orgs/%4", "/orgs/%zz", "/orgs/%ff",
+            "",
+            "*",
+            "orgs/acme",
+            "//",
+            "//orgs",
+            "/orgs//acme",
+            "/orgs/acme//",
+            "/orgs/./acme",
+            "/orgs/../acme",
+            "/orgs/%2e%2E/acme",
+            "/orgs/a%2fb",
+            "/orgs/a%5Cb",
+            "/orgs/a\\b",
+            "/orgs/%00",
+            "/orgs/%",
+            "/orgs/%4",
+            "/orgs/%zz",
+            "/orgs/%ff",
         ] {
             assert_eq!(segments(path), None, "{path}");
         }
