@@ -17,7 +17,7 @@ use rolecall::domain::commands::command::BlockUser;
 use rolecall::domain::{Call, Command, ProjectKey, UserId};
 use rolecall::engine::Engine;
 use rolecall::server::sidecar::{RunningSidecar, SidecarConfig};
-use rolecall::server::{Config, ConnectionLimits, MetricsListen, Running};
+use rolecall::server::{Config, ConnectionLimits, Gateways, MetricsListen, Running};
 use rolecall::sidecar;
 use rolecall::sidecar::upstream::{Client, Connect, Credentials, client};
 use support::cluster::Cluster;
@@ -78,6 +78,7 @@ fn following(server: &Running) -> SidecarConfig {
         follows: sidecar::Config { upstreams: vec![upstream], projects: Vec::new(), file: None },
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
         metrics: MetricsListen::Off,
+        gateways: Gateways::default(),
         socket_mode: 0o600,
         uids: None,
         staleness_max: None,

@@ -11,6 +11,7 @@ mod database;
 mod demo;
 mod duration;
 mod explain;
+mod gateway;
 mod health;
 mod impact;
 mod insights;
@@ -55,7 +56,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serves the API until SIGTERM or Ctrl-C.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Answers checks beside an application, from a copy of what a server has, also while no server is there.
     Sidecar(Box<sidecar::Args>),
     /// Creates or updates the tables of a database, and exits.
@@ -124,7 +125,7 @@ pub fn run() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Serve(args) => serve::run(args).await.map_err(Failed::Server),
+            Command::Serve(args) => serve::run(*args).await.map_err(Failed::Server),
             Command::Sidecar(args) => sidecar::run(*args).await.map_err(Failed::Server),
             Command::Migrate(args) => migrate::run(args).await.map_err(Failed::Server),
             Command::Health(args) => health::run(args).await.map_err(Failed::Server),

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod grpc;
+pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod purger;

@@ -219,6 +219,17 @@ pub const VIOLATIONS_MAX: usize = 20;
 /// 8 KiB of headers that grpc-java takes.
 pub const VIOLATIONS_BYTES_MAX: usize = 2_048;
 
+/// Bytes of the head of an HTTP request.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 << 10;
+/// Evaluations in one request of AuthZEN.
+pub const EVALUATIONS_MAX: usize = 10_000;
+/// Bytes of a request of Envoy.
+pub const ENVOY_REQUEST_BYTES_MAX: usize = 256 << 10;
+/// Bytes of the file that maps Envoy's requests.
+pub const ENVOY_CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Rules of the mapping of Envoy's requests.
+pub const ENVOY_RULES_MAX: usize = 1_000;
+
 /// Bytes of a JWT (W3).
 pub const JWT_BYTES_MAX: usize = 8 << 10;
 /// Verified JWTs that are remembered.

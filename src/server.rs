@@ -7,6 +7,7 @@ mod connection;
 mod denials;
 mod descriptors;
 mod first_start;
+mod gateways;
 mod health;
 mod listen;
 mod listeners;
@@ -47,8 +48,9 @@ use crate::store::{Store, StoreError};
 use crate::writer::{Failure, Writer};
 pub use config::{Bootstrap, Config, ConnectionLimits, OperatorConfig, TlsFiles};
 pub use connection::Stream;
+pub use gateways::Gateways;
 pub use listen::{Bound, Listen};
-use listeners::Listeners;
+use listeners::{Listeners, Sockets};
 pub use metrics::MetricsListen;
 pub use tls::files::pem_fault;
 
@@ -63,10 +65,10 @@ const JWKS_POLL: Duration = Duration::from_secs(2);
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot listen on {0}: it is in use; stop what listens there or choose another address with --listen")]
-    AddressInUse(Listen),
-    #[error("cannot listen on {0}: {1}; choose another address with --listen")]
-    Listen(Listen, std::io::Error),
+    #[error("cannot listen on {0}: it is in use; stop what listens there or choose another address with {1}")]
+    AddressInUse(Listen, &'static str),
+    #[error("cannot listen on {0}: {2}; choose another address with {1}")]
+    Listen(Listen, &'static str, std::io::Error),
     #[error("cannot serve metrics on {0}: {1}; choose another address with --metrics-listen, or `off`")]
     Metrics(Listen, std::io::Error),
     #[error("a socket from systemd cannot be used: {0}")]
@@ -111,6 +113,8 @@ pub struct Running {
     pub app: Arc<App>,
     /// Where it listens, with the actual ports in the place of 0.
     pub addresses: Vec<Listen>,
+    /// Where it listens for HTTP.
+    pub http_addresses: Vec<Listen>,
     /// Where metrics are served. `None` if they are not.
     pub metrics: Option<metrics::Serving>,
     /// True if every call needs credentials.
@@ -181,10 +185,10 @@ impl Running {
     /// Opens the store, loads the State and listens. Returns once calls are answered.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         // Bind before a long load, so that a port in use is reported at once.
-        let bound = systemd::inherited_or_bound(&config.listen).await?;
+        let sockets = Sockets::bind(&config.listen, &config.gateways).await?;
         let metrics = config.metrics.bind().await?;
-        let authentication = config.requires_credentials(&bound);
-        if let Some((address, lacks)) = listen::unprotected(&bound, config.tls.is_some(), authentication) {
+        let authentication = config.requires_credentials(&sockets);
+        if let Some((address, lacks)) = listen::unprotected(sockets.all(), config.tls.is_some(), authentication) {
             if !config.insecure {
                 let instead =
                     if lacks.starts_with("TLS") { "give --tls-cert and --tls-key" } else { "remove `--auth off`" };
@@ -199,7 +203,7 @@ impl Running {
         };
         let tls = config.tls.as_ref().map(tls::Reloader::new).transpose()?;
         let store = Store::open(&config.database).await?;
-        match Self::serve(&config, store.clone(), (bound, metrics), tls, authentication, tokens).await {
+        match Self::serve(&config, store.clone(), (sockets, metrics), tls, authentication, tokens).await {
             Ok(running) => Ok(running),
             Err(error) => {
                 store.close().await;
@@ -211,7 +215,7 @@ impl Running {
     async fn serve(
         config: &Config,
         store: Store,
-        (bound, metrics): (Vec<Bound>, Option<Bound>),
+        (sockets, metrics): (Sockets, Option<Bound>),
         tls: Option<tls::Reloader>,
         required: bool,
         tokens: Option<Arc<Verifier>>,
@@ -282,11 +286,11 @@ impl Running {
         });
         let pulse = tokio::spawn(health::pulse(store, app.writer.clone(), health.clone()));
 
-        let services = routes(&app);
+        let services = config.gateways.routes(routes(&app), &app.checks, Some(&app), tls.is_some());
         let (checks, writer) = (app.checks.clone(), Some(app.writer.clone()));
         let with_tls = tls.as_ref().map(|tls| tls.tls.clone());
         let listeners =
-            Listeners::start(bound, (checks, writer), services, health_service, with_tls, config.connections)?;
+            Listeners::start(sockets, (checks, writer), services, health_service, with_tls, config.connections)?;
         let tls = tls.map(|tls| tokio::spawn(tls.run()));
         let metrics = metrics.map(|bound| {
             let (checks, served) = (app.checks.clone(), listeners.served.clone());
@@ -298,6 +302,7 @@ impl Running {
         Ok(Self {
             app,
             addresses: listeners.addresses.clone(),
+            http_addresses: listeners.http_addresses.clone(),
             metrics,
             authentication: required,
             bootstrap_key,
@@ -354,12 +359,12 @@ impl Running {
     }
 }
 
-async fn bind(listen: &[Listen]) -> Result<Vec<Bound>, StartError> {
+async fn bind(listen: &[Listen], flag: &'static str) -> Result<Vec<Bound>, StartError> {
     let mut bound = Vec::new();
     for listen in listen {
         bound.push(listen.bind().await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => StartError::AddressInUse(listen.clone()),
-            _ => StartError::Listen(listen.clone(), error),
+            std::io::ErrorKind::AddrInUse => StartError::AddressInUse(listen.clone(), flag),
+            _ => StartError::Listen(listen.clone(), flag, error),
         })?);
     }
     Ok(bound)

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::database::DatabaseArgs;
 use super::demo;
+use super::gateway::GatewayArgs;
 use super::operators::matrix::OperatorRoles;
 use crate::grpc::authn::jwt::Issuer;
 use crate::grpc::caller_limits::CallerLimits;
@@ -55,6 +56,9 @@ pub struct Args {
 
     #[command(flatten)]
     tls: TlsArgs,
+
+    #[command(flatten)]
+    gateways: GatewayArgs,
 
     #[command(flatten)]
     connections: ConnectionArgs,
@@ -297,6 +301,7 @@ pub async fn run(args: Args) -> Result<(), String> {
         database: database.url,
         listen: args.listen,
         metrics: args.metrics_listen.unwrap_or(MetricsListen::Default),
+        gateways: args.gateways.gateways()?,
         insecure: args.tls.insecure,
         tls: args.tls.files()?,
         limits: Limits {

@@ -10,6 +10,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use super::connect::Remote;
 use super::connect::tls::TlsArgs;
 use super::duration;
+use super::gateway::GatewayArgs;
 use super::key::KeyArgs;
 use super::serve::{ConnectionArgs, LogArgs, stop_signal};
 use crate::limits::Limits;
@@ -79,6 +80,9 @@ pub struct Args {
     tls: TlsArgs,
 
     #[command(flatten)]
+    gateways: GatewayArgs,
+
+    #[command(flatten)]
     connections: ConnectionArgs,
 }
 
@@ -114,6 +118,7 @@ pub async fn run(args: Args) -> Result<(), String> {
         follows: Config { upstreams, projects, file: (!args.no_snapshot_file).then_some(args.snapshot_file) },
         listen: args.listen,
         metrics: args.metrics_listen,
+        gateways: args.gateways.gateways()?,
         socket_mode: args.socket_mode,
         uids: Some(args.allow_uid).filter(|uids| !uids.is_empty()),
         staleness_max: args.max_staleness,

@@ -47,8 +47,10 @@ use crate::writer::{Failure, Writer};
 /// Messages below this are copied. Copying takes less than 1 % of the time of their checks.
 const COPIED_BYTES: usize = 64 << 10;
 
-/// The methods that need a known caller. Health and reflection need none (W2.a).
-const AUTHENTICATED: &str = "/rolecall.";
+/// The methods of this API.
+const ROLECALL: &str = "/rolecall.";
+/// The paths that need a known caller. Health, reflection and the description of the HTTP API need none (W2.a).
+const AUTHENTICATED: [&str; 4] = [ROLECALL, "/envoy.service.auth.v3.Authorization/", "/access/", "/projects/"];
 
 /// What a sidecar answers.
 const SIDECAR: [&str; 7] = [
@@ -68,6 +70,8 @@ pub struct Methods {
     /// `None` on a sidecar.
     writer: Option<Arc<Writer>>,
     routes: Routes,
+    /// True if Check and BatchCheck may take the fast path. HTTP sockets do not serve gRPC.
+    grpc: bool,
     /// The client of the connection.
     pub peer: Arc<Peer>,
 }
@@ -104,7 +108,12 @@ pub type AnswerFuture = Pin<Box<dyn Future<Output = Result<http::Response<Answer
 
 impl Methods {
     pub fn new(checks: Arc<Checks>, writer: Option<Arc<Writer>>, routes: Routes) -> Self {
-        Self { checks, writer, routes: routes.prepare(), peer: Arc::default() }
+        Self { checks, writer, routes: routes.prepare(), grpc: true, peer: Arc::default() }
+    }
+
+    /// Returns the methods of HTTP sockets.
+    pub fn http(checks: Arc<Checks>, writer: Option<Arc<Writer>>, routes: Routes) -> Self {
+        Self { grpc: false, ..Self::new(checks, writer, routes) }
     }
 
     /// Returns the methods for the calls of one connection.
@@ -181,7 +190,7 @@ impl Methods {
         B::Error: Into<StdError>,
     {
         let app = &*self.checks;
-        if request.uri().path().starts_with(AUTHENTICATED)
+        if AUTHENTICATED.iter().any(|prefix| request.uri().path().starts_with(prefix))
             && let Err(unknown) = self.authenticate(request.headers())
             && let Err(status) = self.provision(unknown, request.headers()).await
         {
@@ -196,7 +205,7 @@ impl Methods {
             return Ok(with_details(request.uri().path(), status.into_http()).map(Answer::Body));
         }
         let for_tonic = match request.uri().path() {
-            _ if request.headers().contains_key("grpc-encoding") => Err(request.map(Body::new)),
+            _ if !self.grpc || request.headers().contains_key("grpc-encoding") => Err(request.map(Body::new)),
             "/rolecall.v1.CheckService/Check" => unary(request, |request| check::check(app, request)).await,
             "/rolecall.v1.CheckService/BatchCheck" => {
                 unary(request, |request| batch_check::batch_check(app, request)).await
@@ -216,7 +225,7 @@ impl Methods {
 
 /// Refuses what a sidecar does not answer.
 fn refuse_others(path: &str, upstream: &dyn Upstream) -> Result<(), Status> {
-    match path.strip_prefix(AUTHENTICATED) {
+    match path.strip_prefix(ROLECALL) {
         Some(method) if !SIDECAR.contains(&method) => Err(status::only_upstream(upstream.addresses())),
         _ => Ok(()),
     }

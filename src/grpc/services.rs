@@ -1,10 +1,11 @@
 //! The handlers, one file per noun.
 
-mod access;
+pub mod access;
 pub mod api_key;
 pub mod audit;
 pub mod batch_check;
 pub mod check;
+pub mod envoy;
 pub mod insights;
 pub mod invitation;
 mod manageable;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Bound, Listen, MetricsListen};
+use super::listeners::Sockets;
+use super::{Bound, Gateways, Listen, MetricsListen};
 use crate::domain::model::template::{PROPELAUTH, Template};
 use crate::grpc::authn::jwt::Issuer;
 use crate::grpc::caller_limits::CallerLimits;
@@ -16,6 +17,7 @@ pub struct Config {
     pub database: String,
     pub listen: Vec<Listen>,
     pub metrics: MetricsListen,
+    pub gateways: Gateways,
     pub operators: OperatorConfig,
     /// `None` serves without TLS.
     pub tls: Option<TlsFiles>,
@@ -63,10 +65,10 @@ impl Default for OperatorConfig {
 impl Config {
     /// Returns true if every call needs credentials. Unless configured, only a server without a way to know its callers, and for
     /// callers on this machine, needs none.
-    pub(super) fn requires_credentials(&self, bound: &[Bound]) -> bool {
+    pub(super) fn requires_credentials(&self, sockets: &Sockets) -> bool {
         let knows_callers =
             !self.operators.jwt_issuers.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-        self.operators.authentication.unwrap_or(knows_callers || !bound.iter().all(Bound::is_local))
+        self.operators.authentication.unwrap_or(knows_callers || !sockets.all().all(Bound::is_local))
     }
 
     /// Returns the defaults of everything else.
@@ -75,6 +77,7 @@ impl Config {
             database: database.into(),
             listen,
             metrics: MetricsListen::Off,
+            gateways: Gateways::default(),
             operators: OperatorConfig::default(),
             tls: None,
             insecure: false,

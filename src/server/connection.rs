@@ -1,6 +1,7 @@
 //! Serves one connection until its client or the server ends it.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -22,6 +23,8 @@ use crate::grpc::layers::bounded::{AnswerBody, Bounded, BoundedCall};
 use crate::grpc::layers::calls::{Budget, Calls};
 use crate::grpc::methods::{AnswerFuture, Methods};
 use crate::grpc::peer::Peer;
+use crate::http::answer::Asked;
+use crate::limits::HTTP_HEAD_BYTES_MAX;
 use crate::metrics::calls::CallMetrics;
 
 /// Bytes of the text with which a client begins HTTP/2.
@@ -35,9 +38,19 @@ const OLD_GRACE: Duration = Duration::from_secs(300);
 /// How long other calls of a connection have to finish that is closed because of an answer that is not read.
 const STUCK_GRACE: Duration = Duration::from_secs(5);
 
+/// What a socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// JSON over HTTP/1.1.
+    Http,
+}
+
 /// What all connections of a server share.
 #[derive(Clone)]
 pub struct Shared {
+    protocol: Protocol,
     methods: Methods,
     pub budget: Arc<Budget>,
     pub calls: Arc<CallMetrics>,
@@ -55,7 +68,13 @@ impl Shared {
         limits: ConnectionLimits,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { methods, budget: Budget::new(limits.call_bytes), calls: Arc::new(calls), tls, limits, stop }
+        let budget = Budget::new(limits.call_bytes);
+        Self { protocol: Protocol::Grpc, methods, budget, calls: Arc::new(calls), tls, limits, stop }
+    }
+
+    /// Returns what connections of HTTP sockets share with all others.
+    pub fn http(&self, methods: Methods) -> Self {
+        Self { protocol: Protocol::Http, methods, ..self.clone() }
     }
 }
 
@@ -69,6 +88,39 @@ impl Service<http::Request<Incoming>> for Connection {
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         self.0.call(request)
+    }
+}
+
+/// The calls of one connection of an HTTP socket. Errors are answered as HTTP does.
+struct HttpConnection(Connection);
+
+impl Service<http::Request<Incoming>> for HttpConnection {
+    type Response = http::Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        let asked = Asked::of(&request);
+        let answer = self.0.call(request);
+        Box::pin(async move { Ok(asked.answer(answer.await?)) })
+    }
+}
+
+/// A connection of hyper, of either protocol.
+trait Serving: Future<Output = hyper::Result<()>> + Send {
+    /// Takes no more calls. Ends once those in flight are answered.
+    fn end(self: Pin<&mut Self>);
+}
+
+impl Serving for http2::Connection<TokioIo<Begun>, Connection, TokioExecutor> {
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl Serving for http1::Connection<TokioIo<Begun>, HttpConnection> {
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
 }
 
@@ -87,25 +139,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Open {
     /// Makes the handshakes, and finds out who the client is.
-    async fn begin(accepted: Accepted, tls: Option<Arc<Tls>>) -> io::Result<(Begun, Peer, Option<Duration>)> {
+    async fn begin(
+        accepted: Accepted,
+        tls: Option<Arc<Tls>>,
+        protocol: Protocol,
+    ) -> io::Result<(Begun, Peer, Option<Duration>)> {
         let plain = |stream, peer| Self { stream, peer, valid_for: None };
         let open = match (accepted, tls) {
-            (Accepted::Tcp(stream, _), Some(tls)) => tls.accept(stream).await?,
+            (Accepted::Tcp(stream, _), Some(tls)) => tls.accept(stream, protocol).await?,
             (Accepted::Tcp(stream, _), None) => plain(Box::new(stream), Peer::default()),
             (Accepted::Unix(stream), _) => {
                 let uid = Some(stream.peer_cred()?.uid());
                 plain(Box::new(stream), Peer { uid, ..Peer::default() })
             }
         };
-        Ok((Begun::read(open.stream).await?, open.peer, open.valid_for))
+        Ok((Begun::read(open.stream, protocol).await?, open.peer, open.valid_for))
     }
 }
 
 /// Serves a connection. Ends at once when the server stops and no call is in flight.
 pub async fn serve(accepted: Accepted, shared: Shared) {
-    let Shared { methods, budget, calls, tls, limits, mut stop } = shared;
+    let Shared { protocol, methods, budget, calls, tls, limits, mut stop } = shared;
     let (stream, peer, valid_for) = tokio::select! {
-        begun = tokio::time::timeout(limits.handshake, Open::begin(accepted, tls)) => match begun {
+        begun = tokio::time::timeout(limits.handshake, Open::begin(accepted, tls, protocol)) => match begun {
             Ok(Ok(begun)) => begun,
             Ok(Err(_)) | Err(_) => return,
         },
@@ -115,7 +171,10 @@ pub async fn serve(accepted: Accepted, shared: Shared) {
     let (end_streams, closing) = watch::channel(false);
     let service =
         Connection(Bounded { inner: methods.of(peer), calls: calls.clone(), body_timeout: limits.body, stop: closing });
-    let mut connection = pin!(http2().serve_connection(TokioIo::new(stream), service));
+    let mut connection: Pin<Box<dyn Serving>> = match protocol {
+        Protocol::Grpc => Box::pin(http2().serve_connection(TokioIo::new(stream), service)),
+        Protocol::Http => Box::pin(http1(limits.idle).serve_connection(TokioIo::new(stream), HttpConnection(service))),
+    };
 
     let every = |period| interval_at(Instant::now() + period, period);
     let (mut answers, mut idle) = (every(limits.answer), every(limits.idle));
@@ -159,7 +218,7 @@ pub async fn serve(accepted: Accepted, shared: Shared) {
         if close_from.is_some() {
             end_streams.send_replace(true);
             // Tells the client to send no more calls. HTTP/2 ends once it has answered that, and its calls are answered.
-            connection.as_mut().graceful_shutdown();
+            connection.as_mut().end();
         }
     }
 }
@@ -194,27 +253,49 @@ fn http2() -> http2::Builder<TokioExecutor> {
     http2
 }
 
+/// Returns the settings of HTTP/1.1. Sets every option. `idle` is also the time of a request's head: hyper starts it when it
+/// begins to wait for the next request.
+fn http1(idle: Duration) -> http1::Builder {
+    let mut http1 = http1::Builder::new();
+    http1
+        .timer(TokioTimer::new())
+        .half_close(false)
+        .keep_alive(true)
+        .title_case_headers(false)
+        .preserve_header_case(false)
+        .ignore_invalid_headers(false)
+        .max_headers(100)
+        .header_read_timeout(idle)
+        .max_buf_size(HTTP_HEAD_BYTES_MAX)
+        .pipeline_flush(false)
+        .auto_date_header(true);
+    http1
+}
+
 /// A stream whose first bytes have been read already.
 struct Begun {
-    preface: [u8; PREFACE_BYTES],
+    first: [u8; PREFACE_BYTES],
+    /// How many bytes of `first` were read.
+    read: usize,
     given: usize,
     stream: Box<dyn Stream>,
 }
 
 impl Begun {
-    /// Waits for the bytes that begin HTTP/2.
-    async fn read(mut stream: Box<dyn Stream>) -> io::Result<Self> {
-        let mut preface = [0; PREFACE_BYTES];
-        stream.read_exact(&mut preface).await?;
-        Ok(Self { preface, given: 0, stream })
+    /// Waits for the bytes that begin HTTP/2, or for the first byte of HTTP/1.1.
+    async fn read(mut stream: Box<dyn Stream>, protocol: Protocol) -> io::Result<Self> {
+        let mut first = [0; PREFACE_BYTES];
+        let read = if protocol == Protocol::Grpc { PREFACE_BYTES } else { 1 };
+        stream.read_exact(&mut first[..read]).await?;
+        Ok(Self { first, read, given: 0, stream })
     }
 }
 
 impl AsyncRead for Begun {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.given < PREFACE_BYTES {
-            let end = PREFACE_BYTES.min(self.given + buf.remaining());
-            buf.put_slice(&self.preface[self.given..end]);
+        if self.given < self.read {
+            let end = self.read.min(self.given + buf.remaining());
+            buf.put_slice(&self.first[self.given..end]);
             self.given = end;
             return Poll::Ready(Ok(()));
         }

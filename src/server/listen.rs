@@ -153,8 +153,12 @@ impl Bound {
 }
 
 /// Returns an address that other machines may reach, and what connections to it lack. `None` if they lack nothing.
-pub fn unprotected(bound: &[Bound], tls: bool, credentials: bool) -> Option<(SocketAddr, &'static str)> {
-    let mut addresses = bound.iter().filter_map(|bound| match bound {
+pub fn unprotected<'a>(
+    bound: impl IntoIterator<Item = &'a Bound>,
+    tls: bool,
+    credentials: bool,
+) -> Option<(SocketAddr, &'static str)> {
+    let mut addresses = bound.into_iter().filter_map(|bound| match bound {
         Bound::Tcp(_, address) => Some(*address),
         Bound::Unix(..) => None,
     });

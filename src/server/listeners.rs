@@ -9,7 +9,7 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health as HealthApi, HealthServer};
 
 use super::tls::Tls;
-use super::{Bound, ConnectionLimits, Listen, StartError, accept, connection, descriptors};
+use super::{Bound, ConnectionLimits, Gateways, Listen, StartError, accept, bind, connection, descriptors, systemd};
 use crate::grpc::DESCRIPTORS;
 use crate::grpc::app::Checks;
 use crate::grpc::layers::calls::Budget;
@@ -18,10 +18,30 @@ use crate::limits::PROBE_BYTES_MAX;
 use crate::metrics::calls::CallMetrics;
 use crate::writer::Writer;
 
+/// Bound sockets, by what they speak.
+pub struct Sockets {
+    pub grpc: Vec<Bound>,
+    pub http: Vec<Bound>,
+}
+
+impl Sockets {
+    /// Binds all. In the place of the gRPC sockets it takes those that systemd has bound.
+    pub(super) async fn bind(listen: &[Listen], gateways: &Gateways) -> Result<Self, StartError> {
+        let grpc = systemd::inherited_or_bound(listen).await?;
+        Ok(Self { grpc, http: bind(&gateways.http_listen, "--http-listen").await? })
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Bound> {
+        self.grpc.iter().chain(&self.http)
+    }
+}
+
 /// See the module. They accept connections until stopped.
 pub struct Listeners {
     /// Where they listen, with the actual ports in the place of 0.
     pub addresses: Vec<Listen>,
+    /// Where they listen for HTTP.
+    pub http_addresses: Vec<Listen>,
     pub served: Served,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -39,9 +59,9 @@ pub struct Served {
 impl Listeners {
     /// Starts to accept connections on the sockets.
     pub fn start(
-        bound: Vec<Bound>,
+        sockets: Sockets,
         (checks, writer): (Arc<Checks>, Option<Arc<Writer>>),
-        services: Routes,
+        (services, http_services): (Routes, Routes),
         health: HealthServer<impl HealthApi>,
         tls: Option<Arc<Tls>>,
         mut limits: ConnectionLimits,
@@ -71,10 +91,13 @@ impl Listeners {
             limits.total = possible;
         }
         let stop = watch::Sender::new(false);
-        let addresses: Vec<Listen> = bound.iter().map(Bound::address).collect();
+        let addresses = |bound: &[Bound]| bound.iter().map(Bound::address).collect();
+        let (addresses, http_addresses): (Vec<Listen>, Vec<Listen>) =
+            (addresses(&sockets.grpc), addresses(&sockets.http));
         let calls = CallMetrics::new(checks.metrics.is_on(), paths());
-        let methods = Methods::new(checks, writer, routes);
+        let methods = Methods::new(checks.clone(), writer.clone(), routes);
         let shared = connection::Shared::new(methods, calls, tls, limits, stop.subscribe());
+        let http = shared.http(Methods::http(checks, writer, http_services));
         let connections = Arc::new(accept::Connections::default());
         let served = Served {
             calls: shared.calls.clone(),
@@ -83,13 +106,18 @@ impl Listeners {
             limits,
         };
         let mut tasks = JoinSet::new();
-        for bound in bound {
-            tasks.spawn(accept::accept(bound, connections.clone(), shared.clone()));
+        for (bound, shared) in [(sockets.grpc, shared), (sockets.http, http)] {
+            for bound in bound {
+                tasks.spawn(accept::accept(bound, connections.clone(), shared.clone()));
+            }
         }
         for address in &addresses {
             tracing::info!(%address, "listening");
         }
-        Ok(Self { addresses, served, stop, tasks })
+        for address in &http_addresses {
+            tracing::info!(%address, "listening for HTTP");
+        }
+        Ok(Self { addresses, http_addresses, served, stop, tasks })
     }
 
     /// Takes no more calls, and lets those in flight finish until the drain deadline.

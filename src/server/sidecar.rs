@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tonic::Status;
 
-use super::listeners::Listeners;
-use super::{Bound, ConnectionLimits, Listen, MetricsListen, StartError, health, listen, metrics, systemd};
+use super::listeners::{Listeners, Sockets};
+use super::{Bound, ConnectionLimits, Gateways, Listen, MetricsListen, StartError, health, listen, metrics};
 use crate::clock;
 use crate::domain::Revision;
 use crate::grpc::app::Checks;
@@ -34,6 +34,7 @@ pub struct SidecarConfig {
     pub follows: sidecar::Config,
     pub listen: Vec<Listen>,
     pub metrics: MetricsListen,
+    pub gateways: Gateways,
     /// The permissions of unix sockets.
     pub socket_mode: u32,
     /// The only users whose processes are let in. `None` lets in all that can connect.
@@ -50,6 +51,8 @@ pub struct SidecarConfig {
 /// A running sidecar.
 pub struct RunningSidecar {
     pub addresses: Vec<Listen>,
+    /// Where it listens for HTTP.
+    pub http_addresses: Vec<Listen>,
     /// Where metrics are served. `None` if they are not.
     pub metrics: Option<metrics::Serving>,
     pub sidecar: Arc<Sidecar>,
@@ -62,15 +65,15 @@ pub struct RunningSidecar {
 impl RunningSidecar {
     /// Loads the State, from the file or from an upstream, and listens. Returns once checks are answered.
     pub async fn start(config: SidecarConfig) -> Result<Self, StartError> {
-        let bound = {
+        let sockets = {
             // From the start: who connects before a later change of the mode would stay connected.
             let _umask = Umask::for_mode(config.socket_mode);
-            systemd::inherited_or_bound(&config.listen).await?
+            Sockets::bind(&config.listen, &config.gateways).await?
         };
-        if let Some((address, _)) = listen::unprotected(&bound, false, false) {
+        if let Some((address, _)) = listen::unprotected(sockets.all(), false, false) {
             return Err(StartError::SidecarBeyondThisMachine(address));
         }
-        if config.uids.is_some() && bound.iter().any(|bound| matches!(bound, Bound::Tcp(..))) {
+        if config.uids.is_some() && sockets.all().any(|bound| matches!(bound, Bound::Tcp(..))) {
             return Err(StartError::UidsOverTcp);
         }
         let metrics = config.metrics.bind().await?;
@@ -94,9 +97,9 @@ impl RunningSidecar {
         let age = sidecar.engine.freshness.age();
         health.sidecar(config.staleness_max.is_none_or(|max| age <= max)).await;
         let listeners = Listeners::start(
-            bound,
+            sockets,
             (checks.clone(), None),
-            sidecar_routes(&checks),
+            config.gateways.routes(sidecar_routes(&checks), &checks, None, false),
             health_service,
             None,
             config.connections,
@@ -120,6 +123,7 @@ impl RunningSidecar {
         }));
         Ok(Self {
             addresses: listeners.addresses.clone(),
+            http_addresses: listeners.http_addresses.clone(),
             metrics,
             sidecar,
             health,

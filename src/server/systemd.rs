@@ -14,7 +14,7 @@ pub async fn inherited_or_bound(listen: &[Listen]) -> Result<Vec<Bound>, StartEr
     let taken: Result<Vec<Bound>, String> = (0..inherited.len()).map(|at| take(&mut inherited, at)).collect();
     let taken = taken.map_err(StartError::Inherited)?;
     if taken.is_empty() {
-        return bind(listen).await;
+        return bind(listen, "--listen").await;
     }
     tracing::info!(sockets = taken.len(), "systemd has bound the sockets; --listen is not used");
     Ok(taken)
@@ -74,6 +74,6 @@ async fn report_alive(period: Duration) {
 
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd cannot be told the state of the service");
+        tracing::warn!(%error, "cannot report the state of the service to systemd");
     }
 }

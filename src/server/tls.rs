@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::config::TlsFiles;
-use super::connection::Open;
+use super::connection::{Open, Protocol};
 use crate::grpc::peer::Peer;
 use files::{Pem, TlsError};
 
@@ -42,8 +42,12 @@ struct Failed {
 
 impl Tls {
     /// Makes the handshake.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<Open> {
-        let stream = match TlsAcceptor::from(self.config.load_full()).accept(stream).into_fallible().await {
+    pub async fn accept(&self, stream: TcpStream, protocol: Protocol) -> io::Result<Open> {
+        let mut config = self.config.load_full();
+        if protocol == Protocol::Http {
+            Arc::make_mut(&mut config).alpn_protocols = vec![files::HTTP_ALPN.to_vec()];
+        }
+        let stream = match TlsAcceptor::from(config).accept(stream).into_fallible().await {
             Ok(stream) => stream,
             Err((error, mut stream)) => {
                 self.failed(&error, &stream);

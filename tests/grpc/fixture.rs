@@ -1,6 +1,9 @@
 //! Helpers that set up and read the data of a test. A method whose name ends in `ing` returns a request and sends nothing.
 
+// With paths, because `tests/http` has this file too.
+#[path = "fixture/catalog.rs"]
 mod catalog;
+#[path = "fixture/end_users.rs"]
 mod end_users;
 
 use std::time::{Duration, SystemTime};
@@ -28,9 +31,13 @@ impl Server {
 
     /// Creates a MULTI_ROLE project.
     pub async fn multi(&self) -> Project<'_> {
+        self.multi_in(Environment::Test).await
+    }
+
+    pub async fn multi_in(&self, environment: Environment) -> Project<'_> {
         let request = wire::CreateProjectRequest {
             key: "multi".into(),
-            environment: Environment::Test.into(),
+            environment: environment.into(),
             role_structure: RoleStructure::MultiRole.into(),
             ..Default::default()
         };

@@ -133,18 +133,18 @@ impl Server {
 
     /// Returns the address of its metrics.
     pub fn metrics(&self) -> Listen {
-        self.running
-            .lock()
-            .unwrap()
-            .as_ref()
-            .and_then(|it| it.metrics.as_ref())
-            .expect("metrics are served")
-            .address
-            .clone()
+        let running = self.running.lock().unwrap();
+        let metrics = running.as_ref().and_then(|running| running.metrics.as_ref());
+        metrics.expect("metrics are served").address.clone()
     }
 
     pub fn serves_metrics(&self) -> bool {
         self.running.lock().unwrap().as_ref().expect("the server runs").metrics.is_some()
+    }
+
+    /// Returns where the server listens for HTTP.
+    pub fn http_address(&self) -> Listen {
+        self.running.lock().unwrap().as_ref().expect("the server runs").http_addresses[0].clone()
     }
 
     pub async fn stop(&self) {

@@ -11,7 +11,7 @@ use rolecall::engine::Token;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
 use rolecall::limits::Limits;
 use rolecall::server::sidecar::{RunningSidecar, SidecarConfig};
-use rolecall::server::{ConnectionLimits, Listen, MetricsListen};
+use rolecall::server::{ConnectionLimits, Gateways, Listen, MetricsListen};
 use rolecall::sidecar::upstream::{Client, Connect, Credentials, client};
 use rolecall::wire::replication::{FollowRequest, Revision};
 use rolecall::wire::{self, Consistency, consistency::Requirement};
@@ -86,6 +86,7 @@ impl Sidecar {
             },
             listen: vec![Listen::Tcp("127.0.0.1:0".into())],
             metrics: MetricsListen::Off,
+            gateways: Gateways::default(),
             socket_mode: 0o600,
             uids: None,
             staleness_max: None,

@@ -289,6 +289,13 @@ pub struct AnswerBody {
     stop: Option<Stopped>,
 }
 
+impl AnswerBody {
+    /// Replaces the bytes of an answer.
+    pub fn replaced(self, bytes: Bytes) -> Self {
+        Self { rest: Answer::default(), first: Some(Ok(Frame::data(bytes))), ..self }
+    }
+}
+
 /// Returns the trailers that end a call with a status.
 fn ended(status: &Status) -> Result<Frame<Bytes>, Status> {
     let mut trailers = HeaderMap::new();

@@ -15,6 +15,8 @@ use crate::server::config::TlsFiles;
 
 /// HTTP/2, as a client names it in the handshake.
 pub const ALPN: &[u8] = b"h2";
+/// HTTP/1.1, which HTTP sockets speak.
+pub const HTTP_ALPN: &[u8] = b"http/1.1";
 /// A certificate that expires within this is warned of.
 const EXPIRY_DAYS: i64 = 14;
 

@@ -1,0 +1,74 @@
+//! The flags of AuthZEN and Envoy, of `serve` and `sidecar`.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{ArgAction, Parser};
+
+use crate::grpc::services::envoy::Mapping;
+use crate::http::Authzen;
+use crate::limits::ENVOY_CONFIG_BYTES_MAX;
+use crate::server::{Gateways, Listen};
+
+#[derive(Parser)]
+#[command(next_help_heading = "AuthZEN and Envoy")]
+pub struct GatewayArgs {
+    /// Where to answer AuthZEN over HTTP/1.1: `HOST:PORT` or `unix:PATH`; can be given several times. If not given, nowhere.
+    #[arg(long, env = "ROLECALL_HTTP_LISTEN", value_delimiter = ',', action = ArgAction::Append, value_name = "ADDRESS")]
+    http_listen: Vec<Listen>,
+    /// The project of AuthZEN requests whose path names none.
+    #[arg(long, env = "ROLECALL_AUTHZEN_PROJECT", default_value = "default", value_name = "KEY")]
+    authzen_project: String,
+    /// The types of AuthZEN subjects that are users. If not given, all.
+    #[arg(long, env = "ROLECALL_AUTHZEN_SUBJECT_TYPES", value_delimiter = ',', value_name = "TYPE")]
+    authzen_subject_types: Vec<String>,
+    /// The types of AuthZEN resources that are orgs. If not given, all.
+    #[arg(long, env = "ROLECALL_AUTHZEN_RESOURCE_TYPES", value_delimiter = ',', value_name = "TYPE")]
+    authzen_resource_types: Vec<String>,
+    /// The URL by which AuthZEN clients reach this server, for the description of its endpoints. If not given, that of the request.
+    #[arg(long, env = "ROLECALL_AUTHZEN_URL", value_name = "URL", value_parser = url)]
+    authzen_url: Option<String>,
+    /// A YAML file that maps the requests of Envoy's ext_authz to checks. Without it, Envoy is not answered.
+    #[arg(long, env = "ROLECALL_ENVOY_CONFIG", value_name = "FILE")]
+    envoy_config: Option<PathBuf>,
+}
+
+/// Reads the URL of a server.
+fn url(text: &str) -> Result<String, String> {
+    let parsed = url::Url::parse(text).map_err(|error| error.to_string())?;
+    let plain = parsed.query().is_none() && parsed.fragment().is_none() && parsed.has_host();
+    match parsed.scheme() {
+        "http" | "https" if plain => Ok(text.into()),
+        _ => Err("give a URL of http or https without a query, as in `https://rolecall.example`".into()),
+    }
+}
+
+impl GatewayArgs {
+    /// Reads the file too.
+    pub fn gateways(self) -> Result<Gateways, String> {
+        Ok(Gateways {
+            http_listen: self.http_listen,
+            authzen: Authzen {
+                project: self.authzen_project,
+                subject_types: self.authzen_subject_types,
+                resource_types: self.authzen_resource_types,
+                url: self.authzen_url.unwrap_or_default(),
+            },
+            envoy: self.envoy_config.as_deref().map(read_mapping).transpose()?.map(Arc::new),
+        })
+    }
+}
+
+fn read_mapping(path: &Path) -> Result<Mapping, String> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        format!("the mapping of --envoy-config in `{}` cannot be used: {why}", path.display())
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
+    file.take(ENVOY_CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    if text.len() as u64 > ENVOY_CONFIG_BYTES_MAX {
+        return Err(wrong(&format!("it has more than {ENVOY_CONFIG_BYTES_MAX} bytes")));
+    }
+    Mapping::parse(&text).map_err(|why| wrong(&why))
+}

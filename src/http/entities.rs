@@ -1,0 +1,163 @@
+//! The JSON of requests: what Rolecall reads of it. Other members, such as `properties` and `context`, are ignored.
+
+use std::fmt;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use tonic::Status;
+
+use crate::grpc::status;
+use crate::limits::EVALUATIONS_MAX;
+
+/// A subject or a resource.
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object with `type` and `id`")]
+pub struct Entity {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object with `name`")]
+pub struct Action {
+    name: Option<String>,
+}
+
+/// One evaluation. In a list, what is absent is taken from the request.
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object with `subject`, `action` and `resource`")]
+pub struct Evaluation {
+    pub subject: Option<Entity>,
+    pub action: Option<Action>,
+    pub resource: Option<Entity>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with `evaluations`")]
+pub struct Evaluations {
+    subject: Option<Entity>,
+    action: Option<Action>,
+    resource: Option<Entity>,
+    evaluations: Option<List>,
+    options: Option<Options>,
+}
+
+/// At most `EVALUATIONS_MAX` evaluations.
+#[derive(Debug)]
+struct List(Vec<Evaluation>);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object with `evaluations_semantic`")]
+struct Options {
+    evaluations_semantic: Option<Semantic>,
+}
+
+/// Which evaluations are answered.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Semantic {
+    #[default]
+    ExecuteAll,
+    DenyOnFirstDeny,
+    PermitOnFirstPermit,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
+pub struct Search {
+    pub subject: Option<Entity>,
+    pub action: Option<Action>,
+    pub resource: Option<Entity>,
+    pub page: Option<Page>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object with `token` and `limit`")]
+pub struct Page {
+    pub token: Option<String>,
+    limit: Option<u64>,
+}
+
+impl Evaluations {
+    /// Returns the defaults of the list, the list, and which of it is answered.
+    pub fn parts(self) -> (Evaluation, Vec<Evaluation>, Semantic) {
+        let Self { subject, action, resource, evaluations, options } = self;
+        let semantic = options.and_then(|options| options.evaluations_semantic).unwrap_or_default();
+        (Evaluation { subject, action, resource }, evaluations.map_or_else(Vec::new, |list| list.0), semantic)
+    }
+}
+
+impl Semantic {
+    /// Returns true if this decision is the last one to answer.
+    pub fn ends_with(self, decision: bool) -> bool {
+        match self {
+            Self::ExecuteAll => false,
+            Self::DenyOnFirstDeny => !decision,
+            Self::PermitOnFirstPermit => decision,
+        }
+    }
+}
+
+impl Page {
+    /// Returns the page size as lists read it. 0 leaves it to them.
+    pub fn size(&self) -> i32 {
+        self.limit.map_or(0, |limit| i32::try_from(limit).unwrap_or(i32::MAX))
+    }
+}
+
+impl<'de> Deserialize<'de> for List {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = List;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of evaluations")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<List, A::Error> {
+                let mut read = Vec::new();
+                while let Some(evaluation) = from.next_element()? {
+                    if read.len() == EVALUATIONS_MAX {
+                        let why = format!("`evaluations` has more than {EVALUATIONS_MAX}; send several requests");
+                        return Err(A::Error::custom(why));
+                    }
+                    read.push(evaluation);
+                }
+                Ok(List(read))
+            }
+        }
+        from.deserialize_seq(Reader)
+    }
+}
+
+/// Returns a part of a request that must be there.
+pub fn required<'a, T>(field: &str, part: Option<&'a T>) -> Result<&'a T, Status> {
+    part.ok_or_else(|| status::invalid(field, "is missing"))
+}
+
+/// Returns the text of a member that must be there.
+fn text<'a>(field: &str, text: Option<&'a String>) -> Result<&'a str, Status> {
+    match required(field, text)?.as_str() {
+        "" => Err(status::invalid(field, "must not be empty")),
+        text => Ok(text),
+    }
+}
+
+impl Entity {
+    /// Returns the type. `name` is `subject` or `resource`.
+    pub fn kind(&self, name: &str) -> Result<&str, Status> {
+        text(&format!("{name}.type"), self.kind.as_ref())
+    }
+
+    pub fn id(&self, name: &str) -> Result<&str, Status> {
+        text(&format!("{name}.id"), self.id.as_ref())
+    }
+}
+
+impl Action {
+    pub fn name(&self) -> Result<&str, Status> {
+        text("action.name", self.name.as_ref())
+    }
+}
