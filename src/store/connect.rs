@@ -40,6 +40,14 @@ pub enum Purpose {
 }
 
 impl Address {
+    fn new(url: &str, sqlite: fn(&str) -> Result<Sqlite, StoreError>) -> Result<Self, StoreError> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => sqlite(url).map(Self::Sqlite),
+            Some("postgres" | "postgresql") => Postgres::new(url).map(Box::new).map(Self::Postgres),
+            _ => Err(StoreError::Url(shown(url))),
+        }
+    }
+
     /// Opens a pool. The first connection for writes creates a SQLite file and sets WAL, so open it first.
     async fn pool(&self, purpose: Purpose, connections: u32) -> Result<DatabaseConnection, StoreError> {
         match self {
@@ -53,18 +61,29 @@ impl Store {
     /// Connects as `open` does. Refuses a SQLite file that does not exist.
     pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
         if sqlite::is_missing(url) {
-            return Err(StoreError::Open { database: shown(url), cause: "there is no such file".into() });
+            return Err(no_such_file(url));
         }
         Self::open(url).await
     }
 
+    /// Connects for reading only, also to a SQLite file that a server uses. Refuses one that does not exist.
+    pub async fn open_to_read(url: &str) -> Result<Self, StoreError> {
+        if sqlite::is_missing(url) {
+            return Err(no_such_file(url));
+        }
+        let address = Address::new(url, Sqlite::unlocked)?;
+        let server = match &address {
+            Address::Sqlite(_) => None,
+            Address::Postgres(server) => server.look().await?,
+        };
+        let reads = address.pool(Purpose::Reads, RESERVED_CONNECTIONS).await?;
+        let (reserved, writes, server) = (reads.clone(), Mutex::new(reads.clone()), server.map(Mutex::new));
+        Ok(Self(Arc::new(Inner { reads, reserved, writes, server, announces: AtomicBool::default(), address })))
+    }
+
     /// Connects to `sqlite://<path>` (made if missing) or `postgres://…`. Does not look at what it holds.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let address = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => Address::Sqlite(Sqlite::new(url)?),
-            Some("postgres" | "postgresql") => Address::Postgres(Box::new(Postgres::new(url)?)),
-            _ => return Err(StoreError::Url(shown(url))),
-        };
+        let address = Address::new(url, Sqlite::new)?;
         let server = match &address {
             Address::Sqlite(_) => None,
             Address::Postgres(server) => server.look().await?,
@@ -165,6 +184,10 @@ impl Store {
             _ => error,
         }
     }
+}
+
+fn no_such_file(url: &str) -> StoreError {
+    StoreError::Open { database: shown(url), cause: "there is no such file".into() }
 }
 
 /// Returns the message of the driver.

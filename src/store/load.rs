@@ -55,11 +55,14 @@ impl Store {
         Ok((sink, revision, revisions))
     }
 
-    async fn whole_snapshot(&self) -> Result<Snapshot, StoreError> {
+    /// Begins to read whole tables.
+    pub(in crate::store) async fn whole_snapshot(&self) -> Result<Snapshot, StoreError> {
         let snapshot = self.snapshot().await?;
         if self.database() == Database::Postgres {
-            // A large table takes longer than a statement of a list may.
-            snapshot.tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+            // A large table takes longer than a statement of a list may. And a backup may wait for a slow disk.
+            let settings = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
+                SET LOCAL tcp_user_timeout = 0";
+            snapshot.tx.execute_unprepared(settings).await?;
         }
         Ok(snapshot)
     }

@@ -9,7 +9,7 @@ use crate::domain::Revision;
 use crate::domain::model::id::{ProjectId, RoleMappingId};
 use crate::store::connect::SHORT_MAX;
 use crate::store::head::Head;
-use crate::store::ids::id;
+use crate::store::ids::{id, u32_of};
 use crate::store::{Database, ReadError, Store, StoreError};
 
 /// A page of a list, and what it was read in.
@@ -29,6 +29,7 @@ pub struct Snapshot {
     pub revision: Revision,
     /// The oldest commit that is kept.
     pub floor: i64,
+    pub store_id: u32,
 }
 
 impl Store {
@@ -59,8 +60,8 @@ impl Store {
         // is dropped whole, and that rolls back.
         let begin = async move {
             let tx = connections.begin_with_options(options).await?;
-            let Head { revision, floor, .. } = store.read_head(&tx, "").await?;
-            Ok(Snapshot { tx, revision, floor })
+            let Head { revision, floor, store_id } = store.read_head(&tx, "").await?;
+            Ok(Snapshot { tx, revision, floor, store_id: u32_of(store_id)? })
         };
         let store = self.clone();
         let beginning = tokio::spawn(async move { store.answered(SHORT_MAX, begin).await });
