@@ -34,8 +34,7 @@ impl Store {
             refuse_rows(&self.writes(), &tables()?).await?;
         }
         self.migrate().await?;
-        let sqlite_transaction_mode =
-            (self.database() == Database::Sqlite).then_some(SqliteTransactionMode::Immediate);
+        let sqlite_transaction_mode = (self.database() == Database::Sqlite).then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         let tx = self.writes().begin_with_options(options).await.map_err(StoreError::from)?;
         match insert(&tx, checked, file, progress).await {

@@ -74,7 +74,9 @@ fn table<E: EntityTrait>() -> Result<Table, StoreError> {
             ColumnType::BigInteger => Kind::Number,
             ColumnType::String(_) | ColumnType::Text => Kind::Text,
             ColumnType::Blob | ColumnType::VarBinary(_) => Kind::Bytes,
-            _ => return Err(unreadable("a column of a type that backups do not have; this is a bug, please report it")),
+            _ => {
+                return Err(unreadable("a column of a type that backups do not have; this is a bug, please report it"));
+            }
         };
         Ok(Column { name: column.as_str().into(), kind, optional: definition.is_null() })
     };
