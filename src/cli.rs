@@ -5,6 +5,7 @@ mod answer;
 mod bench;
 mod check;
 mod client;
+mod configuration;
 mod connect;
 mod database;
 mod demo;
