@@ -6,6 +6,7 @@ mod backup;
 mod bench;
 mod check;
 mod client;
+mod configuration;
 mod connect;
 mod database;
 mod demo;
