@@ -14,6 +14,8 @@ mod duration;
 mod explain;
 mod health;
 mod impact;
+mod import;
+mod in_flight;
 mod insights;
 mod invitations;
 mod invite;
@@ -65,6 +67,9 @@ enum Command {
     Backup(backup::Args),
     /// Restores a backup into an empty database; with --check only shows what it holds.
     Restore(restore::Args),
+    /// Moves in from PropelAuth, Stytch, OpenFGA or a CSV file; shows a plan, and writes it with --apply.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Asks a running server whether it serves; exits with 0 if so, for probes.
     Health(health::Args),
     /// Asks a running server whether a user may do something in an org; the exit code is the answer.
@@ -129,6 +134,7 @@ pub fn run() -> ExitCode {
             Command::Migrate(args) => migrate::run(args).await.map_err(Failed::Server),
             Command::Backup(args) => backup::run(args).await.map_err(Failed::Server),
             Command::Restore(args) => restore::run(args).await.map_err(Failed::Server),
+            Command::Import(command) => import::run(command).await,
             Command::Health(args) => health::run(args).await.map_err(Failed::Server),
             Command::Check(args) => return check::run(args).await.map_err(Failed::Question),
             Command::Explain(args) => explain::run(args).await.map_err(Failed::Question),
