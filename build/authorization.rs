@@ -136,6 +136,10 @@ fn set(message: &MessageDescriptor, at: &str, path: &str) -> Result<String, Stri
         (Kind::Message(nested), Some(rest)) if !field.is_list() => {
             Ok(format!("{at}.{name}.as_ref().is_some_and(|it| {})", set(&nested, "it", rest)?))
         }
+        (Kind::Message(nested), Some(rest)) => {
+            Ok(format!("{at}.{name}.iter().any(|it| {})", set(&nested, "it", rest)?))
+        }
+        (Kind::Bool, None) if !field.is_list() => Ok(format!("{at}.{name}")),
         (Kind::String, None) => Ok(format!("!{at}.{name}.is_empty()")),
         (Kind::Message(_), None) if !field.is_list() => Ok(format!("{at}.{name}.is_some()")),
         (_, None) if field.is_list() => Ok(format!("!{at}.{name}.is_empty()")),

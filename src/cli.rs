@@ -1,11 +1,13 @@
-//! The command line. `serve`, `migrate` and `recover` open a database. All other commands are clients of a running server.
+//! The command line. `serve`, `migrate`, `recover`, `backup` and `restore` open a database. All other commands are clients of a running server.
 
 mod access;
 mod answer;
+mod backup;
 mod bench;
 mod check;
 mod client;
 mod completions;
+mod configuration;
 mod connect;
 mod database;
 mod demo;
@@ -14,6 +16,8 @@ mod explain;
 mod gateway;
 mod health;
 mod impact;
+mod import;
+mod in_flight;
 mod insights;
 mod invitations;
 mod invite;
@@ -29,6 +33,7 @@ mod operators;
 mod orgs;
 mod progress;
 mod recover;
+mod restore;
 mod serve;
 mod shell;
 mod sidecar;
@@ -61,6 +66,13 @@ enum Command {
     Sidecar(Box<sidecar::Args>),
     /// Creates or updates the tables of a database, and exits.
     Migrate(migrate::Args),
+    /// Writes all data of a database to a file, also beside a running server. Needs the database.
+    Backup(backup::Args),
+    /// Restores a backup into an empty database; with --check only shows what it holds.
+    Restore(restore::Args),
+    /// Moves in from PropelAuth, Stytch, OpenFGA or a CSV file; shows a plan, and writes it with --apply.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Asks a running server whether it serves; exits with 0 if so, for probes.
     Health(health::Args),
     /// Asks a running server whether a user may do something in an org; the exit code is the answer.
@@ -128,6 +140,9 @@ pub fn run() -> ExitCode {
             Command::Serve(args) => serve::run(*args).await.map_err(Failed::Server),
             Command::Sidecar(args) => sidecar::run(*args).await.map_err(Failed::Server),
             Command::Migrate(args) => migrate::run(args).await.map_err(Failed::Server),
+            Command::Backup(args) => backup::run(args).await.map_err(Failed::Server),
+            Command::Restore(args) => restore::run(args).await.map_err(Failed::Server),
+            Command::Import(command) => import::run(command).await,
             Command::Health(args) => health::run(args).await.map_err(Failed::Server),
             Command::Check(args) => return check::run(args).await.map_err(Failed::Question),
             Command::Explain(args) => explain::run(args).await.map_err(Failed::Question),

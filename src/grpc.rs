@@ -6,6 +6,7 @@ pub mod authz;
 pub mod caller;
 pub mod caller_limits;
 pub mod codec;
+pub mod configuration;
 mod consistency;
 pub mod convert;
 mod fields;
@@ -47,11 +48,12 @@ pub mod generated {
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("rolecall.v1");
 
 /// The full name of every service, and whether it needs the database.
-pub const SERVICES: [(&str, bool); 16] = [
+pub const SERVICES: [(&str, bool); 17] = [
     ("rolecall.v1.ProjectService", true),
     ("rolecall.v1.PermissionService", true),
     ("rolecall.v1.RoleService", true),
     ("rolecall.v1.RoleMappingService", true),
+    ("rolecall.v1.ConfigurationService", true),
     ("rolecall.v1.OrgService", true),
     ("rolecall.v1.SubscriptionService", true),
     ("rolecall.v1.MembershipService", true),
@@ -84,6 +86,11 @@ pub fn routes(app: &Arc<App>) -> Routes {
         .add_service(service!(
             role_mapping_service_server::RoleMappingServiceServer,
             role_mapping::RoleMappingApi,
+            BULK
+        ))
+        .add_service(service!(
+            configuration_service_server::ConfigurationServiceServer,
+            configuration::ConfigurationApi,
             BULK
         ))
         .add_service(service!(org_service_server::OrgServiceServer, org::OrgApi, PLAIN))

@@ -2,6 +2,7 @@
 
 mod accept;
 mod activity;
+pub mod backup;
 mod config;
 mod connection;
 mod denials;

@@ -4,6 +4,7 @@
 //! transaction on a connection of its own: [`Store::begin_write`] locks the head row, [`WriteTx::persist`] takes the
 //! transaction, [`Ready::commit`] ends it.
 
+pub mod backup;
 mod connect;
 mod error;
 mod head;

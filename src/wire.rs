@@ -20,6 +20,7 @@ mod rolecall {
 
 pub mod batch_check;
 pub mod change;
+pub mod configuration;
 pub mod consistency;
 pub mod error_reason;
 pub mod frame;

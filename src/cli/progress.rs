@@ -1,4 +1,4 @@
-//! Shows on a terminal that a command is still reading, after a second.
+//! Shows on a terminal how far a command is.
 
 use std::time::Duration;
 
@@ -42,4 +42,14 @@ impl Drop for Progress {
         self.reveal.abort();
         self.bar.finish_and_clear();
     }
+}
+
+/// Returns a bar on stderr if that is a terminal.
+pub fn bar(nouns: &'static str, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(nouns);
+    // The template is fixed, so this does not fail.
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} {msg}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
 }

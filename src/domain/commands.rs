@@ -4,6 +4,7 @@ pub mod alias;
 pub mod api_key;
 pub mod call;
 pub mod command;
+pub mod configuration;
 pub mod decide;
 pub mod disabling;
 pub mod draft;

@@ -6,6 +6,7 @@ pub mod affected;
 pub mod api_key;
 pub mod check;
 pub mod check_batch;
+pub mod configuration;
 pub mod decision_row;
 pub mod delegation;
 pub mod event;

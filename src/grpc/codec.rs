@@ -24,7 +24,8 @@ use crate::wire::StreamCheckRequest;
 use crate::wire::batch_check::BatchCheckBody;
 
 /// The requests with rows, or with names of many roles. They may be large. A service itself only bounds its largest request.
-pub const BULK: [&str; 14] = [
+pub const BULK: [&str; 15] = [
+    "ApplyConfigurationRequest",
     "BatchCheckRequest",
     "BatchCreateInvitationsRequest",
     "BatchCreatePermissionsRequest",

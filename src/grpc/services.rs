@@ -5,6 +5,7 @@ pub mod api_key;
 pub mod audit;
 pub mod batch_check;
 pub mod check;
+pub mod configuration;
 pub mod envoy;
 pub mod insights;
 pub mod invitation;

@@ -87,6 +87,7 @@ write_requests! {
     UpdateRoleMappingRequest "UpdateRoleMapping";
     PromoteRoleMappingRequest "PromoteRoleMapping";
     DeleteRoleMappingRequest "DeleteRoleMapping";
+    ApplyConfigurationRequest "ApplyConfiguration";
     CreateOrgRequest "CreateOrg";
     UpdateOrgRequest "UpdateOrg" by acting_user_id;
     DeleteOrgRequest "DeleteOrg" by acting_user_id;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use url::Url;
 
-use self::postgres::Postgres;
+use self::postgres::{Postgres, ServerId};
 use self::sqlite::Sqlite;
 use super::pulse::Pulse;
 use super::{ErrorClass, Inner, Store, StoreError};
@@ -42,6 +42,14 @@ pub enum Purpose {
 }
 
 impl Address {
+    fn new(url: &str, sqlite: fn(&str) -> Result<Sqlite, StoreError>) -> Result<Self, StoreError> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => sqlite(url).map(Self::Sqlite),
+            Some("postgres" | "postgresql") => Postgres::new(url).map(Box::new).map(Self::Postgres),
+            _ => Err(StoreError::Url(shown(url))),
+        }
+    }
+
     /// Opens a pool. The first connection for writes creates a SQLite file and sets WAL, so open it first.
     async fn pool(&self, purpose: Purpose, connections: u32) -> Result<DatabaseConnection, StoreError> {
         match self {
@@ -55,18 +63,29 @@ impl Store {
     /// Connects as `open` does. Refuses a SQLite file that does not exist.
     pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
         if sqlite::is_missing(url) {
-            return Err(StoreError::Open { database: shown(url), cause: "there is no such file".into() });
+            return Err(no_such_file(url));
         }
         Self::open(url).await
     }
 
+    /// Connects for reading only, also to a SQLite file that a server uses. Refuses one that does not exist.
+    pub async fn open_to_read(url: &str) -> Result<Self, StoreError> {
+        if sqlite::is_missing(url) {
+            return Err(no_such_file(url));
+        }
+        let address = Address::new(url, Sqlite::unlocked)?;
+        let server = match &address {
+            Address::Sqlite(_) => None,
+            Address::Postgres(server) => server.look().await?,
+        };
+        let reads = address.pool(Purpose::Reads, RESERVED_CONNECTIONS).await?;
+        let (reserved, writes) = (reads.clone(), reads.clone());
+        Ok(Self::connected(address, server, reads, reserved, writes))
+    }
+
     /// Connects to `sqlite://<path>` (made if missing) or `postgres://…`. Does not look at what it holds.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let address = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => Address::Sqlite(Sqlite::new(url)?),
-            Some("postgres" | "postgresql") => Address::Postgres(Box::new(Postgres::new(url)?)),
-            _ => return Err(StoreError::Url(shown(url))),
-        };
+        let address = Address::new(url, Sqlite::new)?;
         let server = match &address {
             Address::Sqlite(_) => None,
             Address::Postgres(server) => server.look().await?,
@@ -80,7 +99,17 @@ impl Store {
             writes.query_one_raw(read).await?;
             file.check()?;
         }
-        Ok(Self(Arc::new(Inner {
+        Ok(Self::connected(address, server, reads, reserved, writes))
+    }
+
+    fn connected(
+        address: Address,
+        server: Option<ServerId>,
+        reads: DatabaseConnection,
+        reserved: DatabaseConnection,
+        writes: DatabaseConnection,
+    ) -> Self {
+        Self(Arc::new(Inner {
             reads,
             reserved,
             writes: Mutex::new(writes),
@@ -89,7 +118,7 @@ impl Store {
             metrics: StoreMetrics::default(),
             pulse: Pulse::default(),
             address,
-        })))
+        }))
     }
 
     /// Opens another writing connection beside the one in use.
@@ -175,6 +204,10 @@ impl Store {
             _ => error,
         }
     }
+}
+
+fn no_such_file(url: &str) -> StoreError {
+    StoreError::Open { database: shown(url), cause: "there is no such file".into() }
 }
 
 /// Returns the message of the driver.

@@ -72,9 +72,14 @@ impl Store {
     }
 }
 
+/// Returns true if the database has the table that every store has.
+pub async fn has_store(db: &DatabaseConnection) -> Result<bool, StoreError> {
+    Ok(SchemaManager::new(db).has_table("head").await?)
+}
+
 /// Returns true if tables must be created or altered. Refuses a database with a migration that this release does not know: a
 /// newer release wrote it.
-async fn is_pending(db: &DatabaseConnection) -> Result<bool, StoreError> {
+pub async fn is_pending(db: &DatabaseConnection) -> Result<bool, StoreError> {
     if !SchemaManager::new(db).has_table(MIGRATIONS).await? {
         return Ok(true);
     }

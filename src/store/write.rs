@@ -2,12 +2,12 @@
 //! unknown outcome.
 
 mod activity;
-mod batch;
+pub(super) mod batch;
 mod denials;
 mod old_history;
 mod old_invitations;
 mod persist;
-mod rows;
+pub(super) mod rows;
 
 pub use activity::ACTIVE_ORGS_MAX;
 use sea_orm::{

@@ -8,6 +8,7 @@ mod support;
 
 mod addresses;
 mod ask;
+mod backup;
 mod bench;
 mod commands;
 mod completions;

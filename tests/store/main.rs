@@ -7,6 +7,7 @@
 mod support;
 
 mod agreement;
+mod backup;
 mod cancelled;
 mod denials;
 mod desk;

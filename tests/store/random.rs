@@ -172,7 +172,7 @@ impl Dice {
         }
     }
 
-    fn command(&mut self, desk: &Desk) -> Command {
+    pub fn command(&mut self, desk: &Desk) -> Command {
         let project = self.of(&PROJECTS);
         let present = Present::of(desk, project);
         let (role_name, other_role) = (self.one_of(&present.roles, &ROLES), self.one_of(&present.roles, &ROLES));

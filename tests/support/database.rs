@@ -48,7 +48,7 @@ pub fn sqlite() -> TestDatabase {
 }
 
 /// Creates a PostgreSQL database. `None` if there is no PostgreSQL.
-async fn postgres() -> Option<TestDatabase> {
+pub async fn postgres() -> Option<TestDatabase> {
     postgres::database().await.map(|url| TestDatabase { url, folder: None })
 }
 

@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::task::JoinSet;
 use tonic::{Response, Status};
 
 use super::workload::{Model, Row, Workload};
 use crate::cli::client::{reason, trouble};
 use crate::cli::connect::Remote;
+use crate::cli::in_flight::in_flight;
 use crate::cli::key::Transport;
-use crate::cli::trouble::{BUG, Trouble};
+use crate::cli::progress::bar;
+use crate::cli::trouble::Trouble;
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::grpc::generated::org_service_client::OrgServiceClient;
 use crate::grpc::generated::permission_service_client::PermissionServiceClient;
@@ -149,7 +149,7 @@ async fn catalogue(place: &Place, workload: &Workload, display_name: String) -> 
 }
 
 async fn orgs(place: &Place, workload: &Workload) -> Result<(), Trouble> {
-    let progress = progress("orgs", workload.orgs);
+    let progress = bar("orgs", workload.orgs);
     in_flight(ORG_CALLS, 0..workload.orgs, |org| {
         let place = place.clone();
         let request = CreateOrgRequest {
@@ -169,7 +169,7 @@ async fn orgs(place: &Place, workload: &Workload) -> Result<(), Trouble> {
 }
 
 async fn members(place: &Place, workload: &Workload) -> Result<(), Trouble> {
-    let progress = progress("memberships", workload.memberships);
+    let progress = bar("memberships", workload.memberships);
     in_flight(CALLS, 0..workload.memberships.div_ceil(ROWS), |call| {
         let numbers = call * ROWS..((call + 1) * ROWS).min(workload.memberships);
         let rows: Vec<MemberWrite> = numbers
@@ -224,40 +224,4 @@ pub fn row(org_id: String, user_id: String, write: member_write::Write) -> Membe
 
 pub fn assigned(role: &str) -> RoleAssignments {
     RoleAssignments { roles: vec![RoleAssignment { role: role.into(), ..Default::default() }] }
-}
-
-/// Runs calls, some at a time. Stops at the first error.
-async fn in_flight<F>(calls: usize, numbers: std::ops::Range<u64>, call: impl Fn(u64) -> F) -> Result<(), Trouble>
-where
-    F: Future<Output = Result<(), Trouble>> + Send + 'static,
-{
-    let mut running = JoinSet::new();
-    for number in numbers {
-        if running.len() == calls {
-            finished(running.join_next().await)?;
-        }
-        running.spawn(call(number));
-    }
-    while !running.is_empty() {
-        finished(running.join_next().await)?;
-    }
-    Ok(())
-}
-
-fn finished(done: Option<Result<Result<(), Trouble>, tokio::task::JoinError>>) -> Result<(), Trouble> {
-    match done {
-        Some(Err(error)) => Err(Trouble::new(format!("a call ended early: {error}"), BUG)),
-        Some(Ok(done)) => done,
-        None => Ok(()),
-    }
-}
-
-/// Returns a bar on stderr if that is a terminal.
-fn progress(nouns: &'static str, length: u64) -> ProgressBar {
-    let bar = ProgressBar::new(length).with_message(nouns);
-    // The template is fixed, so this does not fail.
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} {msg}, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }

@@ -1,6 +1,7 @@
 //! The commands of callers. All their fields are parsed; `decide` accepts or refuses them.
 
 pub mod api_key;
+pub mod configuration;
 pub mod invitation;
 pub mod membership;
 pub mod org;
@@ -16,6 +17,7 @@ use crate::domain::model::id::{OrgNo, ProjectId};
 use crate::domain::model::name::{ProjectKey, UserId};
 
 pub use api_key::{ArchiveApiKey, CreateApiKey};
+pub use configuration::ApplyConfiguration;
 pub use invitation::{AcceptInvitation, CreateInvitations, NewInvitation, RevokeInvitation};
 pub use membership::{BatchWriteMembers, MemberWrite, RoleAssignment, Write, WriteMember};
 pub use org::{CreateOrg, DeleteOrg, UpdateOrg};
@@ -76,7 +78,7 @@ commands! {
     CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping PromoteRoleMapping
     DeleteRoleMapping CreateOrg UpdateOrg DeleteOrg SubscribeOrg BatchSubscribeOrgs WriteMember
     BatchWriteMembers BlockUser UnblockUser DeleteUser CreateInvitations RevokeInvitation AcceptInvitation
-    SetOrgDomains VerifyOrgDomain ProvisionMember CreateApiKey ArchiveApiKey RemoveExpired
+    SetOrgDomains VerifyOrgDomain ProvisionMember CreateApiKey ArchiveApiKey RemoveExpired ApplyConfiguration
 }
 
 /// Removes the roles that expired 30 days ago from a chunk of members, and settles invitations that expired as long ago
@@ -116,6 +118,7 @@ impl Command {
             Self::UpdateProject(command) => command.allow_ownerless,
             Self::WriteMember(command) => command.allow_ownerless,
             Self::BatchWriteMembers(command) => command.allow_ownerless,
+            Self::ApplyConfiguration(command) => command.allow_ownerless,
             _ => false,
         }
     }
@@ -150,6 +153,7 @@ impl Command {
             | Self::BatchSubscribeOrgs(_)
             | Self::DeleteRoleMapping(_)
             | Self::RemoveExpired(_)
+            | Self::ApplyConfiguration(_)
             // It looks for the user in every org.
             | Self::DeleteUser(_) => GROUP_ROWS_MAX,
             Self::SubscribeOrg(_) | Self::DeleteOrg(_) => ORG_ROWS,

@@ -6,8 +6,8 @@ use crate::domain::commands::command::Command;
 use crate::domain::commands::draft::{Draft, Terms};
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::{
-    api_key, expired, invitation, membership, org, org_domain, permission, project, provisioning, purge, role,
-    role_mapping, role_set, subscription, user, workspace,
+    api_key, configuration, expired, invitation, membership, org, org_domain, permission, project, provisioning, purge,
+    role, role_mapping, role_set, subscription, user, workspace,
 };
 use crate::domain::impact::impact;
 use crate::domain::impact::report::Impact;
@@ -101,7 +101,8 @@ pub fn without_unused_sets(state: &State, project: &Project, terms: &Terms<'_>) 
     draft.into_parts().0
 }
 
-fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
+/// Adds the changes of a command to a draft, without what is checked of every command.
+pub fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
     match command {
         Command::CreateProject(command) => project::create(draft, command),
         Command::UpdateProject(command) => project::update(draft, command),
@@ -138,6 +139,7 @@ fn run(draft: &mut Draft<'_>, command: &Command) -> Result<Outcome, Refusal> {
         Command::CreateApiKey(command) => api_key::create(draft, command),
         Command::ArchiveApiKey(command) => api_key::archive(draft, command),
         Command::RemoveExpired(command) => expired::remove(draft, command),
+        Command::ApplyConfiguration(command) => configuration::apply(draft, command),
         Command::Purge(command) => purge::purge(draft, command),
     }
 }

@@ -28,16 +28,20 @@ impl<'a> Terms<'a> {
     }
 }
 
+/// The limits that `defer_limits` defers.
+const DEFERRED: [&str; 5] = ["permissions", "roles", "role_mappings", "grants", "managed_roles"];
+
 /// The state with the changes of the command so far.
 pub struct Draft<'a> {
     state: State,
     changes: Vec<Change>,
     terms: &'a Terms<'a>,
+    limits_deferred: bool,
 }
 
 impl<'a> Draft<'a> {
     pub fn new(state: &State, terms: &'a Terms<'a>) -> Self {
-        Self { state: state.clone(), changes: Vec::new(), terms }
+        Self { state: state.clone(), changes: Vec::new(), terms, limits_deferred: false }
     }
 
     pub fn into_parts(self) -> (State, Vec<Change>) {
@@ -80,10 +84,20 @@ impl<'a> Draft<'a> {
         now.ok_or_else(|| Refusal::NotFound(Noun::Project, project.record.key.to_string()))
     }
 
+    /// Lets the numbers of what a project has exceed their limits. The caller checks them in the end.
+    pub fn defer_limits(&mut self) {
+        self.limits_deferred = true;
+    }
+
+    pub fn check_limits_again(&mut self) {
+        self.limits_deferred = false;
+    }
+
     /// Refuses a number above a limit (P7).
     pub fn check_limit(&self, limit: &'static str, max: u64, asked: usize) -> Result<(), Refusal> {
         let asked = asked as u64;
-        if asked > max { Err(Refusal::LimitExceeded { limit, max, asked }) } else { Ok(()) }
+        let is_deferred = self.limits_deferred && DEFERRED.contains(&limit);
+        if asked > max && !is_deferred { Err(Refusal::LimitExceeded { limit, max, asked }) } else { Ok(()) }
     }
 
     pub fn changes(&self) -> &[Change] {

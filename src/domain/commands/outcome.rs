@@ -10,6 +10,7 @@ use crate::domain::model::permission::Permission;
 use crate::domain::model::refusal::Refusal;
 use crate::domain::model::user::Block;
 use crate::domain::rules::api_key::ShownApiKey;
+use crate::domain::rules::configuration::{Object, Step};
 use crate::domain::rules::invitation::Invitation;
 use crate::domain::rules::membership::Member;
 use crate::domain::rules::org_domain::ShownDomain;
@@ -57,8 +58,19 @@ pub enum Outcome {
     /// For each row of a batch its id, or why it is refused.
     Invitations(Vec<Result<InvitationId, Refusal>>),
     ApiKey(ShownApiKey),
+    Configuration(Applied),
     /// How many records were purged. 0 if another server purged them first.
     Purged(usize),
+}
+
+/// An applied configuration.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    pub steps: Arc<[Step]>,
+    /// What exists and the configuration does not name.
+    pub unmanaged: Arc<[Object]>,
+    /// The etag of the configuration afterwards.
+    pub etag: String,
 }
 
 /// Counts the effects of the rows of a bulk write.

@@ -40,6 +40,11 @@ pub fn check_command(workspace: &Project, command: &Command, terms: &Terms<'_>) 
         Command::DeleteOrg(_) => Some("keeps its org"),
         Command::SubscribeOrg(_) | Command::BatchSubscribeOrgs(_) => Some("keeps its subscription"),
         Command::ConvertRoleStructure(_) => Some("keeps its role structure"),
+        Command::ApplyConfiguration(command)
+            if command.role_structure.is_some_and(|to| to != workspace.record.role_structure) =>
+        {
+            Some("keeps its role structure")
+        }
         command if command.allows_ownerless() => Some("does not accept `allow_ownerless`"),
         _ => None,
     };

@@ -51,6 +51,8 @@ pub enum Refusal {
         holders(.members, .invitations, .domains)
     )]
     RoleInUse { role: RoleName, members: u64, invitations: u64, domains: u64 },
+    #[error("{} `{name}` is in the configuration and is to be deleted; leave it out of one of both", .noun.word())]
+    WantedAndDeleted { noun: Noun, name: String },
     #[error("the order must name every role; `{missing}` is missing")]
     IncompleteOrder { missing: RoleName },
     #[error("{} `{name}` cannot replace itself", .noun.word())]
@@ -244,7 +246,9 @@ impl Refusal {
             Self::DefaultRoleUnsuitable { .. } => Reason::DefaultRoleUnsuitable,
             Self::RoleInUse { .. } => Reason::RoleInUse,
             Self::IncompleteOrder { .. } => Reason::IncompleteOrder,
-            Self::OwnReplacement { .. } | Self::RemappedTwice { .. } => Reason::Contradiction,
+            Self::OwnReplacement { .. } | Self::RemappedTwice { .. } | Self::WantedAndDeleted { .. } => {
+                Reason::Contradiction
+            }
             Self::ReplacementDisabled { .. } => Reason::ReplacementDisabled,
             Self::ReplacementUnsuitable { .. } | Self::FallbackRoleInternal { .. } => Reason::ReplacementUnsuitable,
             Self::DefaultRoleMapping(_) => Reason::DefaultRoleMapping,
@@ -323,6 +327,7 @@ impl Refusal {
             Self::DefaultRoleUnsuitable { .. } => "R5",
             Self::RoleInUse { .. } => "R10",
             Self::IncompleteOrder { .. } | Self::RepeatedInOrder { .. } => "R6",
+            Self::WantedAndDeleted { .. } => "R1",
             Self::OwnReplacement { noun: Noun::Role, .. } => "R4",
             Self::OwnReplacement { .. } => "M6",
             Self::ReplacementDisabled { .. } | Self::ReplacementUnsuitable { .. } => "R4",

@@ -35,15 +35,25 @@ pub struct Sqlite {
     wal: PathBuf,
     /// The file and its log as they were opened.
     opened: Mutex<Option<[FileId; 2]>>,
-    /// Held while the store is open.
-    _lock: File,
+    /// Held while the store is open. `None` for reading only, which may go on beside a server.
+    _lock: Option<File>,
 }
 
 /// The device and inode of a file.
 type FileId = (u64, u64);
 
 impl Sqlite {
+    /// Locks the file.
     pub fn new(url: &str) -> Result<Self, StoreError> {
+        Self::with(url, |file| lock(file).map(Some))
+    }
+
+    /// Takes no lock, for reading only.
+    pub fn unlocked(url: &str) -> Result<Self, StoreError> {
+        Self::with(url, |_| Ok(None))
+    }
+
+    fn with(url: &str, lock: impl FnOnce(&Path) -> Result<Option<File>, StoreError>) -> Result<Self, StoreError> {
         if url.contains(":memory:") || url.contains("mode=memory") {
             return Err(StoreError::InMemory);
         }

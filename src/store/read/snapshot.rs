@@ -13,7 +13,7 @@ use crate::domain::model::id::{ProjectId, RoleMappingId};
 use crate::metrics::store::Operation;
 use crate::store::connect::SHORT_MAX;
 use crate::store::head::Head;
-use crate::store::ids::id;
+use crate::store::ids::{id, u32_of};
 use crate::store::{Database, ReadError, Store, StoreError};
 
 /// A page of a list, and what it was read in.
@@ -33,6 +33,7 @@ pub struct Snapshot {
     pub revision: Revision,
     /// The oldest commit that is kept.
     pub floor: i64,
+    pub store_id: u32,
     _reading: Reading,
 }
 
@@ -88,8 +89,9 @@ impl Store {
         // is dropped whole, and that rolls back.
         let begin = async move {
             let tx = connections.begin_with_options(options).await?;
-            let Head { revision, floor, .. } = store.read_head(&tx, "").await?;
-            Ok(Snapshot { tx, revision, floor, _reading: Reading { store, operation, began } })
+            let Head { revision, floor, store_id } = store.read_head(&tx, "").await?;
+            let store_id = u32_of(store_id)?;
+            Ok(Snapshot { tx, revision, floor, store_id, _reading: Reading { store, operation, began } })
         };
         let store = self.clone();
         let beginning = tokio::spawn(async move { store.answered(SHORT_MAX, begin).await });

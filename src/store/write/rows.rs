@@ -60,24 +60,36 @@ pub async fn delete<E: EntityTrait>(
 }
 
 async fn insert_or<E: EntityTrait>(batch: &mut Batch<'_>, rows: &[E::Model], conflict: &str) -> Result<(), DbErr> {
-    let is_sqlite = batch.database() == DbBackend::Sqlite;
     let columns: Vec<E::Column> = E::Column::iter().collect();
     let names: Vec<&str> = columns.iter().map(IdenStatic::as_str).collect();
-    let table = E::default().table_name();
+    insert_rows(batch, E::default().table_name(), &names, rows, |row, column| row.get(columns[column]), conflict).await
+}
+
+/// Inserts rows with these columns. `value` returns the value of a row in a column, by its place. `conflict` says what to do
+/// with an existing row. Empty: fail.
+pub async fn insert_rows<R>(
+    batch: &mut Batch<'_>,
+    table: &'static str,
+    names: &[&str],
+    rows: &[R],
+    value: impl Fn(&R, usize) -> Value,
+    conflict: &str,
+) -> Result<(), DbErr> {
+    let is_sqlite = batch.database() == DbBackend::Sqlite;
     let rows_max = if is_sqlite { SQLITE_VALUES_MAX / names.len() } else { POSTGRES_ROWS_MAX };
     for chunk in rows.chunks(rows_max) {
         let write = |batch: &mut Batch<'_>| {
             let source = if is_sqlite {
                 for row in chunk {
-                    columns.iter().for_each(|&column| _ = batch.bind(row.get(column)));
+                    (0..names.len()).for_each(|column| _ = batch.bind(value(row, column)));
                 }
                 let row = format!("({})", vec!["?"; names.len()].join(", "));
                 format!("VALUES {}", vec![row; chunk.len()].join(", "))
             } else {
-                let column = |&column: &E::Column| chunk.iter().map(|row| row.get(column)).collect();
-                format!("SELECT {}", unnested(batch, &names, columns.iter().map(column).collect())?)
+                let column = |column: usize| chunk.iter().map(|row| value(row, column)).collect();
+                format!("SELECT {}", unnested(batch, names, (0..names.len()).map(column).collect())?)
             };
-            Ok(format!("INSERT INTO \"{table}\" ({}) {source}{conflict}", quoted(&names)))
+            Ok(format!("INSERT INTO \"{table}\" ({}) {source}{conflict}", quoted(names)))
         };
         batch.add(table, chunk.len() * names.len(), write).await?;
     }

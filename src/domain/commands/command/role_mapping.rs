@@ -72,7 +72,7 @@ pub struct DeleteRoleMapping {
 }
 
 impl RoleMappingEdits {
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.grants.is_empty() && self.enable.is_empty() && self.disable.is_empty()
     }
 

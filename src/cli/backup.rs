@@ -1,0 +1,109 @@
+//! `rolecall backup`: writes all data of a database to a file.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use indicatif::{HumanBytes, HumanCount};
+use tempfile::NamedTempFile;
+
+use super::database::DatabaseArgs;
+use super::progress::Progress;
+use crate::server::backup::{Contents, back_up, revision};
+
+const AFTER_LONG_HELP: &str = "\
+Servers go on answering and writing meanwhile. The backup holds everything at one revision: projects, orgs, members, API \
+keys (hashed), the history and the audit. It can be restored into SQLite and PostgreSQL, wherever it comes from.
+
+A file appears under its name only when it is whole. It can be read by its owner only.
+
+Exit codes: 0 done; 1 failed, and there is no file.
+
+Examples:
+  rolecall backup rolecall.backup
+  rolecall backup --database-file /run/secrets/rolecall - | ssh store 'cat > rolecall.backup'";
+
+#[derive(Parser)]
+#[command(after_long_help = AFTER_LONG_HELP)]
+pub struct Args {
+    /// The new file. `-` writes to the standard output.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+pub async fn run(args: Args) -> Result<(), String> {
+    let database = args.database.url()?;
+    if let Some(warning) = database.warning {
+        eprintln!("warning: {warning}");
+    }
+    let done = async {
+        let progress = Progress::new("rows");
+        let count = |rows: u64| progress.has_read(usize::try_from(rows).unwrap_or(usize::MAX));
+        match args.file.as_os_str() == "-" {
+            true if io::stdout().is_terminal() => {
+                Err("a backup is no text for a terminal; name a file, or redirect the output".into())
+            }
+            true => back_up(&database.url, io::stdout(), count).await.map_err(|error| error.to_string()),
+            false => {
+                let new = NewFile::create(&args.file)?;
+                let contents = back_up(&database.url, new.writer()?, count).await.map_err(|error| error.to_string())?;
+                new.keep().map(|()| contents)
+            }
+        }
+    };
+    let contents = tokio::select! {
+        done = done => done?,
+        _ = tokio::signal::ctrl_c() => return Err("interrupted; there is no backup".into()),
+    };
+    // The standard output may be the backup.
+    eprintln!("{}", sentence(&contents));
+    Ok(())
+}
+
+fn sentence(contents: &Contents) -> String {
+    let rows: u64 = contents.tables.iter().map(|table| table.rows).sum();
+    let (rows, size) = (HumanCount(rows), HumanBytes(contents.bytes));
+    let header = &contents.header;
+    format!("backed up {rows} rows at revision {} ({}), {size}", HumanCount(header.revision), revision(header))
+}
+
+/// A file that gets its name when it is whole.
+struct NewFile<'a> {
+    file: NamedTempFile,
+    path: &'a Path,
+}
+
+impl<'a> NewFile<'a> {
+    /// Refuses a path that exists.
+    fn create(path: &'a Path) -> Result<Self, String> {
+        if path.symlink_metadata().is_ok() {
+            return Err(format!("`{}` exists; name a new file", path.display()));
+        }
+        let file = tempfile::Builder::new().prefix(".rolecall-backup-").tempfile_in(folder(path));
+        file.map(|file| Self { file, path }).map_err(|error| failed(path, &error))
+    }
+
+    fn writer(&self) -> Result<File, String> {
+        self.file.as_file().try_clone().map_err(|error| failed(self.path, &error))
+    }
+
+    /// Gives the file its name, and waits until the disk has it.
+    fn keep(self) -> Result<(), String> {
+        let failed = |error: io::Error| failed(self.path, &error);
+        self.file.as_file().sync_all().map_err(failed)?;
+        self.file.persist_noclobber(self.path).map_err(|error| failed(error.error))?;
+        File::open(folder(self.path)).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    format!("`{}` cannot be written: {error}; name a file in a folder with enough space", path.display())
+}

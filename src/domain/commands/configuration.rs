@@ -1,0 +1,222 @@
+//! Applies a configuration: it decides the ordinary commands that lead to it, one after another on one draft.
+//!
+//! Every rule is decided by the command that it belongs to. The order of the commands is chosen so that a valid result is
+//! not refused for what is only in between: names first, then what is new, what is enabled and granted, the defaults,
+//! what is deleted or disabled, and what depends on all of that last. Limits and owners are checked at the end.
+
+mod claims;
+mod contents;
+mod deletions;
+mod naming;
+mod noun;
+
+use std::collections::BTreeSet;
+
+use crate::domain::commands::command::configuration::{ApplyConfiguration, WantedNames};
+use crate::domain::commands::command::{Command, ConvertRoleStructure};
+use crate::domain::commands::configuration::claims::claims;
+use crate::domain::commands::configuration::noun::Configured;
+use crate::domain::commands::decide::run;
+use crate::domain::commands::draft::Draft;
+use crate::domain::commands::outcome::{Applied, Outcome};
+use crate::domain::model::id::{PermissionId, RoleId, RoleMappingId};
+use crate::domain::model::project::RoleStructure;
+use crate::domain::model::refusal::Refusal;
+use crate::domain::rules::configuration::{configuration_etag, difference};
+use crate::domain::rules::owners::check_owners_kept;
+use crate::domain::state::project::Project;
+
+pub fn apply(draft: &mut Draft<'_>, command: &ApplyConfiguration) -> Result<Outcome, Refusal> {
+    let before = draft.project(&command.project)?;
+    let now = configuration_etag(&before);
+    if command.etag.as_ref().is_some_and(|expected| *expected != now) {
+        return Err(Refusal::EtagMismatch { now });
+    }
+    let wanted = Names::of(command);
+    let claimed = Claimed {
+        permissions: claims(&before, &wanted.permissions),
+        roles: claims(&before, &wanted.roles),
+        role_mappings: claims(&before, &wanted.role_mappings),
+    };
+    deletions::check(command, &wanted)?;
+    draft.defer_limits();
+    steps(draft, command, &wanted, &claimed)?;
+    let after = draft.project(&command.project)?;
+    check_limits(draft, &before, &after)?;
+    if !command.allow_ownerless {
+        check_owners_kept(&before, &after, draft.now())?;
+    }
+    let managed = wanted.existing(&after);
+    Ok(Outcome::Configuration(Applied {
+        steps: difference(&before, &after).into(),
+        unmanaged: managed.others(&after).into(),
+        etag: configuration_etag(&after),
+    }))
+}
+
+/// The names of all entries.
+struct Names<'a> {
+    permissions: Vec<&'a WantedNames<<PermissionId as Configured>::Name>>,
+    roles: Vec<&'a WantedNames<<RoleId as Configured>::Name>>,
+    role_mappings: Vec<&'a WantedNames<<RoleMappingId as Configured>::Name>>,
+}
+
+/// The object that each entry means, as [`claims`] finds it.
+struct Claimed {
+    permissions: Vec<Option<PermissionId>>,
+    roles: Vec<Option<RoleId>>,
+    role_mappings: Vec<Option<RoleMappingId>>,
+}
+
+/// The objects that a configuration names.
+struct Managed {
+    permissions: BTreeSet<PermissionId>,
+    roles: BTreeSet<RoleId>,
+    role_mappings: BTreeSet<RoleMappingId>,
+}
+
+impl<'a> Names<'a> {
+    fn of(command: &'a ApplyConfiguration) -> Self {
+        Self {
+            permissions: command.permissions.iter().map(|wanted| &wanted.names).collect(),
+            roles: command.roles.iter().map(|wanted| &wanted.names).collect(),
+            role_mappings: command.role_mappings.iter().map(|wanted| &wanted.names).collect(),
+        }
+    }
+
+    /// Returns the objects with these names. Once the steps of naming and creating are done, these are all.
+    fn existing(&self, project: &Project) -> Managed {
+        fn ids<I: Configured>(project: &Project, wanted: &[&WantedNames<I::Name>]) -> BTreeSet<I> {
+            wanted.iter().filter_map(|names| I::named(project, &names.name)).collect()
+        }
+        Managed {
+            permissions: ids(project, &self.permissions),
+            roles: ids(project, &self.roles),
+            role_mappings: ids(project, &self.role_mappings),
+        }
+    }
+}
+
+fn steps(
+    draft: &mut Draft<'_>,
+    command: &ApplyConfiguration,
+    wanted: &Names<'_>,
+    claimed: &Claimed,
+) -> Result<(), Refusal> {
+    let structure = command.role_structure;
+    let converts = |project: &Project, to| structure == Some(to) && project.record.role_structure != to;
+    let convert = |order| {
+        Command::ConvertRoleStructure(ConvertRoleStructure {
+            project: command.project.clone(),
+            etag: None,
+            to: structure.unwrap_or(RoleStructure::SingleRole),
+            order,
+            allow_ownerless: true,
+        })
+    };
+    let key = &command.project;
+    if converts(&*draft.project(key)?, RoleStructure::MultiRole) {
+        step(draft, convert(Vec::new()))?;
+    }
+    rename(draft, command, &wanted.permissions, &claimed.permissions)?;
+    rename(draft, command, &wanted.roles, &claimed.roles)?;
+    rename(draft, command, &wanted.role_mappings, &claimed.role_mappings)?;
+    all(draft, command, wanted, contents::create)?;
+    all(draft, command, wanted, contents::describe)?;
+    all(draft, command, wanted, contents::enable_and_grant)?;
+    all(draft, command, wanted, contents::set_defaults)?;
+    all(draft, command, wanted, deletions::delete_roles)?;
+    all(draft, command, wanted, contents::disable)?;
+    all(draft, command, wanted, deletions::delete_role_mappings)?;
+    all(draft, command, wanted, deletions::delete_permissions)?;
+    all(draft, command, wanted, contents::make_internal)?;
+    let project = draft.project(key)?;
+    let order = contents::role_order(&project, &wanted.roles);
+    if converts(&project, RoleStructure::SingleRole) {
+        drop(project);
+        step(draft, convert(order))?;
+    } else {
+        drop(project);
+        step(draft, contents::reorder(key, order))?;
+    }
+    all(draft, command, wanted, contents::set_managed)?;
+    alias::<PermissionId>(draft, command, &wanted.permissions)?;
+    alias::<RoleId>(draft, command, &wanted.roles)?;
+    alias::<RoleMappingId>(draft, command, &wanted.role_mappings)
+}
+
+/// The part of a configuration that a phase reads.
+#[derive(Clone, Copy)]
+struct Phase<'a> {
+    project: &'a Project,
+    command: &'a ApplyConfiguration,
+    /// What the configuration names, as far as it exists yet.
+    managed: &'a Managed,
+}
+
+/// Decides the commands of a phase, which compares the configuration with the project as it is then.
+fn all(
+    draft: &mut Draft<'_>,
+    command: &ApplyConfiguration,
+    wanted: &Names<'_>,
+    phase: fn(Phase<'_>) -> Result<Vec<Command>, Refusal>,
+) -> Result<(), Refusal> {
+    let project = draft.project(&command.project)?;
+    let commands = phase(Phase { project: &project, command, managed: &wanted.existing(&project) })?;
+    // Otherwise each command would copy what it changes.
+    drop(project);
+    commands.into_iter().try_for_each(|command| step(draft, command))
+}
+
+fn rename<I: Configured>(
+    draft: &mut Draft<'_>,
+    command: &ApplyConfiguration,
+    wanted: &[&WantedNames<I::Name>],
+    of: &[Option<I>],
+) -> Result<(), Refusal> {
+    let key = &command.project;
+    while let Some(next) = naming::next_rename(key, &*draft.project(key)?, wanted, of, command.prune) {
+        step(draft, next)?;
+    }
+    Ok(())
+}
+
+fn alias<I: Configured>(
+    draft: &mut Draft<'_>,
+    command: &ApplyConfiguration,
+    wanted: &[&WantedNames<I::Name>],
+) -> Result<(), Refusal> {
+    // The type of the ids follows from the names.
+    let commands = naming::missing_aliases::<I>(&command.project, &*draft.project(&command.project)?, wanted);
+    commands.into_iter().try_for_each(|command| step(draft, command))
+}
+
+fn step(draft: &mut Draft<'_>, command: Command) -> Result<(), Refusal> {
+    match run(draft, &command) {
+        // The rows are those of a step, not of the request.
+        Err(Refusal::Rows { rows, .. }) => Err(rows.into_iter().next().map_or(Refusal::Bug, |(_, refusal)| refusal)),
+        done => done.map(|_| ()),
+    }
+}
+
+/// Refuses more objects than a limit, if there are more than before (P7).
+fn check_limits(draft: &mut Draft<'_>, before: &Project, after: &Project) -> Result<(), Refusal> {
+    draft.check_limits_again();
+    let limits = *draft.limits();
+    let pairs = |project: &Project| project.roles.entries().map(|(_, role)| role.manages.len()).sum::<usize>();
+    let counts = |project: &Project| {
+        [
+            ("permissions", limits.permissions, project.permissions.len()),
+            ("roles", limits.roles, project.roles.len()),
+            ("role_mappings", limits.role_mappings, project.role_mappings.len()),
+            ("grants", limits.grants, project.grants as usize),
+            ("managed_roles", limits.managed_roles, pairs(project)),
+        ]
+    };
+    for ((limit, max, count), (_, _, was)) in counts(after).into_iter().zip(counts(before)) {
+        if count > was {
+            draft.check_limit(limit, max, count)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! The steps that delete: what the request names, and with `prune` everything that the configuration does not name.
+
+use std::collections::BTreeSet;
+
+use crate::domain::commands::command::configuration::{ApplyConfiguration, DeletedRoleMapping, WantedNames};
+use crate::domain::commands::command::{Command, DeleteRoleMapping, OnDisabled};
+use crate::domain::commands::configuration::noun::{Configured, delete_permission, delete_role};
+use crate::domain::commands::configuration::{Managed, Names, Phase};
+use crate::domain::model::id::{PermissionId, RoleId, RoleMappingId};
+use crate::domain::model::name::{PermissionName, RoleMappingName, RoleName};
+use crate::domain::model::refusal::{Noun, Refusal};
+use crate::domain::rules::configuration::Object;
+use crate::domain::state::project::Project;
+
+/// Refuses a configuration that names what the request deletes.
+pub fn check(command: &ApplyConfiguration, wanted: &Names<'_>) -> Result<(), Refusal> {
+    fn disjoint<'a, I: Configured>(
+        noun: Noun,
+        wanted: &[&WantedNames<I::Name>],
+        mut deleted: impl Iterator<Item = &'a I::Name>,
+    ) -> Result<(), Refusal> {
+        let names: BTreeSet<&I::Name> = wanted.iter().map(|names| &names.name).collect();
+        match deleted.find(|name| names.contains(name)) {
+            Some(name) => Err(Refusal::WantedAndDeleted { noun, name: name.to_string() }),
+            None => Ok(()),
+        }
+    }
+    disjoint::<PermissionId>(Noun::Permission, &wanted.permissions, command.deleted_permissions.iter())?;
+    disjoint::<RoleId>(Noun::Role, &wanted.roles, command.deleted_roles.iter().map(|deleted| &deleted.name))?;
+    let deleted = command.deleted_role_mappings.iter().map(|deleted| &deleted.name);
+    disjoint::<RoleMappingId>(Noun::RoleMapping, &wanted.role_mappings, deleted)
+}
+
+impl Managed {
+    /// Returns the objects that the configuration does not name. Built-in permissions always exist.
+    pub fn others(&self, project: &Project) -> Vec<Object> {
+        let permissions = project.permissions.entries().filter(|(id, _)| !self.permissions.contains(id));
+        let permissions = permissions.filter(|(_, permission)| !permission.built_in);
+        let permissions = permissions.map(|(_, permission)| Object::permission(&permission.name));
+        let roles = project.role_order.iter().filter(|id| !self.roles.contains(id));
+        let roles = roles.map(|&id| Object::role(&project.role_name(id)));
+        let mappings = project.role_mappings.entries().filter(|(id, _)| !self.role_mappings.contains(id));
+        let mappings = mappings.map(|(id, _)| Object::role_mapping(&project.role_mapping_name(id)));
+        permissions.chain(roles).chain(mappings).collect()
+    }
+}
+
+/// Deletes roles. A role that replaces another one is deleted after that one.
+pub fn delete_roles(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
+    let Phase { project, command, managed } = phase;
+    let roles = project.role_order.iter().filter(|id| !managed.roles.contains(id)).map(|&id| project.role_name(id));
+    let named = |name: &RoleName| command.deleted_roles.iter().find(|deleted| deleted.name == *name);
+    let deleted = roles.filter(|name| command.prune || named(name).is_some());
+    let deleted = deleted.map(|name| {
+        let replacement = named(&name).and_then(|deleted| deleted.replacement.clone());
+        (name, replacement)
+    });
+    let ordered = dependents_first(deleted.collect());
+    Ok(ordered.into_iter().map(|(name, to)| delete_role(&command.project, name, to)).collect())
+}
+
+/// Deletes role mappings. One that orgs move to is deleted after the one that they come from.
+pub fn delete_role_mappings(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
+    let Phase { project, command, managed } = phase;
+    let mappings = project.role_mappings.entries().filter(|(id, _)| !managed.role_mappings.contains(id));
+    let named = |name: &RoleMappingName| command.deleted_role_mappings.iter().find(|deleted| deleted.name == *name);
+    let deleted = mappings.map(|(_, mapping)| mapping.record.name.clone());
+    let deleted = deleted.filter(|name| command.prune || named(name).is_some());
+    let deleted = deleted.map(|name| {
+        let to = named(&name).and_then(|deleted| deleted.move_subscribers_to.clone());
+        (name, to)
+    });
+    let ordered = dependents_first(deleted.collect()).into_iter().map(|(name, move_subscribers_to)| {
+        let strategy = |deleted: &DeletedRoleMapping| deleted.on_disabled.clone();
+        let on_disabled = named(&name).map_or(OnDisabled::Reject, strategy);
+        Command::DeleteRoleMapping(DeleteRoleMapping {
+            project: command.project.clone(),
+            name,
+            etag: None,
+            move_subscribers_to,
+            on_disabled,
+        })
+    });
+    Ok(ordered.collect())
+}
+
+pub fn delete_permissions(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
+    let Phase { project, command, managed } = phase;
+    let others = project.permissions.entries().filter(|(id, _)| !managed.permissions.contains(id));
+    let named: BTreeSet<&PermissionName> = command.deleted_permissions.iter().collect();
+    // A built-in permission stays, unless the request names it: then it is refused.
+    let deleted =
+        others.filter(|(_, permission)| command.prune && !permission.built_in || named.contains(&permission.name));
+    Ok(deleted.map(|(_, permission)| delete_permission(&command.project, permission.name.clone())).collect())
+}
+
+/// Orders deletions so that none comes before one that names it. In a circle the order stays.
+fn dependents_first<N: Clone + Ord>(mut deleted: Vec<(N, Option<N>)>) -> Vec<(N, Option<N>)> {
+    let mut ordered = Vec::with_capacity(deleted.len());
+    while !deleted.is_empty() {
+        let needed: BTreeSet<N> =
+            deleted.iter().filter(|(name, to)| to.as_ref() != Some(name)).filter_map(|(_, to)| to.clone()).collect();
+        let (mut free, rest): (Vec<_>, Vec<_>) = deleted.into_iter().partition(|(name, _)| !needed.contains(name));
+        deleted = rest;
+        if free.is_empty() {
+            free.append(&mut deleted);
+        }
+        ordered.append(&mut free);
+    }
+    ordered
+}

@@ -1,0 +1,95 @@
+//! `rolecall backup` beside a server, and `rolecall restore`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use rolecall::grpc::generated::org_service_client::OrgServiceClient;
+use rolecall::wire::CreateOrgRequest;
+
+use crate::lifecycle::channel;
+use crate::run::{Server, both, output, rolecall, shell_in};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_beside_a_server_is_restored_and_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let done = output(rolecall(folder.path()).args(args));
+        (done.status.code(), both(&done))
+    };
+    let mut server = Server::start(folder.path(), &["--demo"]);
+    server.demo();
+    // Commits go on meanwhile.
+    let channel = channel(&server).await;
+    let writes = tokio::spawn(async move {
+        for number in 0.. {
+            let request = CreateOrgRequest { org_id: format!("org-{number}"), ..Default::default() };
+            OrgServiceClient::new(channel.clone()).create_org(request).await.unwrap();
+        }
+    });
+    let (code, says) = run(&["backup", "a.backup"]);
+    assert_eq!(code, Some(0), "{says}");
+    assert!(says.contains("backed up") && says.contains("at revision"), "{says}");
+    assert_eq!(fs::metadata(folder.path().join("a.backup")).unwrap().permissions().mode() & 0o777, 0o600);
+    writes.abort();
+    let _ = writes.await;
+    let members = |address: &str| run(&["members", "--server", address, "globex"]);
+    let before = members(&server.address);
+    assert_eq!(before.0, Some(0), "{}", before.1);
+
+    // An existing file is not overwritten.
+    let (code, says) = run(&["backup", "a.backup"]);
+    assert!(code == Some(1) && says.contains("`a.backup` exists"), "{says}");
+    // The server's database is not overwritten either, running or not.
+    let (code, says) = run(&["restore", "a.backup"]);
+    assert!(code == Some(1) && says.contains("in use by another server"), "{says}");
+    server.stop();
+    let (code, says) = run(&["restore", "a.backup"]);
+    assert!(code == Some(1) && says.contains("not empty") && says.contains("name a new one"), "{says}");
+
+    let (code, says) = run(&["restore", "a.backup", "--check"]);
+    assert_eq!(code, Some(0), "{says}");
+    assert!(says.contains("the backup is whole: store ") && says.contains("memberships"), "{says}");
+    let (code, says) = run(&["restore", "a.backup", "--check", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&says).unwrap();
+    assert_eq!((code, &json["restored"], &json["database"]), (Some(0), &false.into(), &"sqlite".into()));
+    let (code, says) = run(&["restore", "a.backup", "--database", "sqlite://b.db"]);
+    assert_eq!(code, Some(0), "{says}");
+    assert!(says.contains("restored store ") && says.contains("rolecall serve"), "{says}");
+    let second = Server::start(folder.path(), &["--database", "sqlite://b.db"]);
+    let after = members(&second.address);
+    assert_eq!(after, before);
+    second.stop();
+
+    // A damaged file creates no database.
+    let mut bytes = fs::read(folder.path().join("a.backup")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(folder.path().join("damaged"), &bytes).unwrap();
+    for file in ["damaged", "rolecall.db"] {
+        let (code, says) = run(&["restore", file, "--database", "sqlite://c.db"]);
+        assert_eq!((code, says.lines().count()), (Some(1), 1), "{says}");
+        assert!(says.contains("damaged at byte") || says.contains("this is no backup"), "{says}");
+        assert!(!folder.path().join("c.db").exists());
+    }
+}
+
+#[test]
+fn a_backup_goes_through_a_pipe_and_a_failed_one_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = output(rolecall(folder.path()).args(["migrate"]));
+    assert_eq!(made.status.code(), Some(0), "{}", both(&made));
+    // It has tables, but no server ever ran on it.
+    let none = output(rolecall(folder.path()).args(["backup", "a.backup"]));
+    assert_eq!(none.status.code(), Some(1), "{}", both(&none));
+    assert!(both(&none).contains("rolecall serve"), "{}", both(&none));
+    let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<_> = left.filter(|name| name.contains("backup")).collect();
+    assert_eq!(left, [""; 0]);
+
+    Server::start(folder.path(), &[""; 0]).stop();
+    let line = "set -o pipefail; rolecall backup - | rolecall restore - --database sqlite://b.db";
+    let piped = output(&mut shell_in(folder.path(), "grpcurl".as_ref(), line));
+    assert_eq!(piped.status.code(), Some(0), "{}", both(&piped));
+    let again = output(rolecall(folder.path()).args(["backup", "b.backup", "--database", "sqlite://b.db"]));
+    assert_eq!(again.status.code(), Some(0), "{}", both(&again));
+}
