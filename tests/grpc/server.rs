@@ -43,7 +43,7 @@ pub struct Server {
     /// `HOST:PORT`.
     pub address: String,
     pub socket: PathBuf,
-    running: Mutex<Option<Running>>,
+    pub running: Mutex<Option<Running>>,
     config: Config,
     folder: Arc<TempDir>,
 }
@@ -129,11 +129,6 @@ impl Server {
     /// Returns what the handlers work with. Drop it before the server stops, because it holds the lock of the database.
     pub fn app(&self) -> Arc<App> {
         self.running.lock().unwrap().as_ref().expect("the server runs").app.clone()
-    }
-
-    /// Returns where the server listens for HTTP.
-    pub fn http_address(&self) -> Listen {
-        self.running.lock().unwrap().as_ref().expect("the server runs").http_addresses[0].clone()
     }
 
     pub async fn stop(&self) {
