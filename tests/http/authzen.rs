@@ -238,6 +238,36 @@ fn an_error_says_what_to_do() {
 }
 
 #[test]
+fn k4_an_answer_is_at_least_of_the_revision_that_is_asked_for() {
+    on_shop(async |shop| {
+        let mut asked = question("ann", "invoices.view", "acme");
+        let revision = shop.server.token().await;
+        let other = rolecall::engine::Token::new(1, shop.server.head().await).encode();
+        for (at_least, status, reason) in
+            [(&*revision, 200, ""), (&other, 400, "REVISION_OF_ANOTHER_HISTORY"), ("?", 400, "INVALID_FIELD")]
+        {
+            asked["options"] = json!({ "at_least": at_least });
+            let mut all = json!({ "evaluations": [asked] });
+            all["options"] = asked["options"].clone();
+            for (endpoint, body) in [
+                ("evaluation", &asked),
+                ("evaluations", &asked),
+                ("evaluations", &all),
+                ("search/subject", &asked),
+                ("search/resource", &asked),
+                ("search/action", &asked),
+            ] {
+                let answer = shop.ask(endpoint, body).await;
+                assert_eq!((answer.status, &*answer.reason()), (status, reason), "{endpoint} {at_least}: {answer:?}");
+                if reason == "INVALID_FIELD" {
+                    assert_eq!(answer.json()["error"]["field"], "options.at_least");
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn pages_of_searches_join_to_the_whole() {
     on_shop(async |shop| {
         let add = |user: String| row("acme", &user, crate::fixture::add(&["Billing"]));
