@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{ArgAction, Parser};
 
+use crate::domain::ProjectKey;
 use crate::grpc::services::envoy::Mapping;
 use crate::http::Authzen;
 use crate::limits::ENVOY_CONFIG_BYTES_MAX;
@@ -18,7 +19,7 @@ pub struct GatewayArgs {
     #[arg(long, env = "ROLECALL_HTTP_LISTEN", value_delimiter = ',', action = ArgAction::Append, value_name = "ADDRESS")]
     http_listen: Vec<Listen>,
     /// The project of AuthZEN requests whose path names none.
-    #[arg(long, env = "ROLECALL_AUTHZEN_PROJECT", default_value = "default", value_name = "KEY")]
+    #[arg(long, env = "ROLECALL_AUTHZEN_PROJECT", default_value = "default", value_name = "KEY", value_parser = project)]
     authzen_project: String,
     /// The types of AuthZEN subjects that are users. If not given, all.
     #[arg(long, env = "ROLECALL_AUTHZEN_SUBJECT_TYPES", value_delimiter = ',', value_name = "TYPE")]
@@ -32,6 +33,11 @@ pub struct GatewayArgs {
     /// A YAML file that maps the requests of Envoy's ext_authz to checks. Without it, Envoy is not answered.
     #[arg(long, env = "ROLECALL_ENVOY_CONFIG", value_name = "FILE")]
     envoy_config: Option<PathBuf>,
+}
+
+/// Reads the key of a project, which need not exist yet.
+fn project(text: &str) -> Result<String, String> {
+    ProjectKey::parse(text).map(|key| key.to_string()).map_err(|why| why.to_string())
 }
 
 /// Reads the URL of a server.

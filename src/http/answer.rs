@@ -17,10 +17,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const UNSUPPORTED: &str = "UNSUPPORTED_MEDIA_TYPE";
 
 /// How the fields of a request are named in JSON.
-const FIELDS: [(&str, &str); 5] = [
+const FIELDS: [(&str, &str); 6] = [
     ("org_id", "resource.id"),
     ("user_id", "subject.id"),
     ("permission", "action.name"),
+    ("consistency.at_least", "options.at_least"),
     ("page_size", "page.limit"),
     ("page_token", "page.token"),
 ];

@@ -8,6 +8,8 @@ use tonic::Status;
 
 use crate::grpc::status;
 use crate::limits::EVALUATIONS_MAX;
+use crate::wire::Consistency;
+use crate::wire::consistency::Requirement;
 
 /// A subject or a resource.
 #[derive(Debug, Default, Deserialize)]
@@ -31,6 +33,7 @@ pub struct Evaluation {
     pub subject: Option<Entity>,
     pub action: Option<Action>,
     pub resource: Option<Entity>,
+    pub options: Option<Options>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,9 +51,11 @@ pub struct Evaluations {
 struct List(Vec<Evaluation>);
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "an object with `evaluations_semantic`")]
-struct Options {
+#[serde(expecting = "an object with `evaluations_semantic` and `at_least`")]
+pub struct Options {
     evaluations_semantic: Option<Semantic>,
+    /// The answer is read at this revision or a later one. Not of the standard.
+    at_least: Option<String>,
 }
 
 /// Which evaluations are answered.
@@ -70,6 +75,7 @@ pub struct Search {
     pub action: Option<Action>,
     pub resource: Option<Entity>,
     pub page: Option<Page>,
+    pub options: Option<Options>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -83,9 +89,15 @@ impl Evaluations {
     /// Returns the defaults of the list, the list, and which of it is answered.
     pub fn parts(self) -> (Evaluation, Vec<Evaluation>, Semantic) {
         let Self { subject, action, resource, evaluations, options } = self;
-        let semantic = options.and_then(|options| options.evaluations_semantic).unwrap_or_default();
-        (Evaluation { subject, action, resource }, evaluations.map_or_else(Vec::new, |list| list.0), semantic)
+        let semantic = options.as_ref().and_then(|options| options.evaluations_semantic).unwrap_or_default();
+        (Evaluation { subject, action, resource, options }, evaluations.map_or_else(Vec::new, |list| list.0), semantic)
     }
+}
+
+/// Returns how fresh an answer must be.
+pub fn consistency(options: Option<&Options>) -> Option<Consistency> {
+    let revision = options?.at_least.clone()?;
+    Some(Consistency { requirement: Some(Requirement::AtLeast(revision)) })
 }
 
 impl Semantic {

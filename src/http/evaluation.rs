@@ -6,12 +6,12 @@ use tonic::{Request, Status};
 
 use super::Api;
 use super::answer::{ErrorBody, error_body};
-use super::entities::{Action, Entity, Evaluation, Evaluations, required};
+use super::entities::{Action, Entity, Evaluation, Evaluations, consistency, required};
 use crate::grpc::authz::authorize;
 use crate::grpc::services::{batch_check, check};
 use crate::grpc::status;
 use crate::wire::batch_check::BatchCheckBody;
-use crate::wire::{BatchCheckRequest, CheckItem, CheckRequest, Decision, ErrorReason, check_request};
+use crate::wire::{BatchCheckRequest, CheckItem, CheckRequest, Consistency, Decision, ErrorReason, check_request};
 
 /// The reason of a denial because a subject or a resource has a type that is not accepted.
 const UNKNOWN_TYPE: &str = "UNKNOWN_TYPE";
@@ -111,6 +111,7 @@ pub async fn one(api: &Api, project: String, asked: &Evaluation) -> Result<Decid
         org_id: question.org_id.into(),
         user_id: question.user_id.into(),
         question: Some(check_request::Question::Permission(question.permission.into())),
+        consistency: consistency(asked.options.as_ref()),
         ..CheckRequest::default()
     };
     authorize(&request)?;
@@ -145,7 +146,7 @@ pub async fn all(api: &Api, project: String, asked: Evaluations) -> Result<Answe
             }
         });
     }
-    let mut checked = checked(api, project, items).await?.into_iter();
+    let mut checked = checked(api, project, items, consistency(defaults.options.as_ref())).await?.into_iter();
     let mut answered = Vec::with_capacity(decided.len());
     for known in decided {
         let missing =
@@ -161,8 +162,13 @@ pub async fn all(api: &Api, project: String, asked: Evaluations) -> Result<Answe
 }
 
 /// Decides on the well-formed evaluations, in their order.
-async fn checked(api: &Api, project: String, items: Vec<CheckItem>) -> Result<Vec<Decided>, Status> {
-    let request = BatchCheckRequest { project, items, ..BatchCheckRequest::default() };
+async fn checked(
+    api: &Api,
+    project: String,
+    items: Vec<CheckItem>,
+    consistency: Option<Consistency>,
+) -> Result<Vec<Decided>, Status> {
+    let request = BatchCheckRequest { project, items, consistency, ..BatchCheckRequest::default() };
     let body =
         BatchCheckBody::decode(&*request.encode_to_vec()).map_err(|error| status::malformed(&error.to_string()))?;
     let answer = batch_check::batch_check(&api.checks, Request::new(body)).await?.into_inner();

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
 use super::Api;
-use super::entities::{Page, Search, required};
+use super::entities::{Page, Search, consistency, required};
 use crate::grpc::app::App;
 use crate::grpc::authz::authorize;
 use crate::grpc::page::{self, Scope};
@@ -76,6 +76,7 @@ pub async fn subjects(api: &Api, project: String, asked: Search) -> Result<Found
         permission: required("action", asked.action.as_ref())?.name()?.into(),
         page_size: page.size(),
         page_token: page.token.unwrap_or_default(),
+        consistency: consistency(asked.options.as_ref()),
         ..Default::default()
     };
     authorize(&request)?;
@@ -103,6 +104,7 @@ pub async fn resources(api: &Api, project: String, asked: Search) -> Result<Foun
         permission: required("action", asked.action.as_ref())?.name()?.into(),
         page_size: page.size(),
         page_token: page.token.unwrap_or_default(),
+        consistency: consistency(asked.options.as_ref()),
         ..Default::default()
     };
     authorize(&request)?;
@@ -127,6 +129,7 @@ pub async fn actions(api: &Api, project: String, asked: Search) -> Result<Found<
         project,
         org_id: resource.id("resource")?.into(),
         user_id: subject.id("subject")?.into(),
+        consistency: consistency(asked.options.as_ref()),
         ..Default::default()
     };
     authorize(&request)?;

@@ -10,6 +10,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::run::{Server, both, grpcurl, output, rolecall, shell_in};
 
+/// Where documents let a server listen for HTTP.
+const HTTP: &str = "127.0.0.1:50080";
+
 /// Returns the text of a file of the repository.
 pub fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -102,7 +105,8 @@ fn run(
     if let Some(arguments) = serves.or_else(|| line.strip_prefix("rolecall serve")) {
         // A file serves one server.
         *server = None;
-        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let arguments: Vec<&str> =
+            arguments.split_whitespace().map(|it| if it == HTTP { "127.0.0.1:0" } else { it }).collect();
         let mut started = Server::start(folder, &arguments);
         let printed = if arguments.contains(&"--demo") { started.demo() } else { String::new() };
         *server = Some(started);
@@ -112,11 +116,13 @@ fn run(
         variables.push_str(&format!("{line}\n"));
         return String::new();
     }
-    let address = &server.as_ref().expect("the document starts a server first").address;
+    let server = server.as_ref().expect("the document starts a server first");
+    let address = &server.address;
     let finished = match arguments {
         Some(arguments) => output(rolecall(folder).args(words(arguments)).env("ROLECALL_LISTEN", address)),
         None => {
             let line = line.replace("127.0.0.1:50051", address).replace("localhost:50051", address);
+            let line = if line.contains(HTTP) { line.replace(HTTP, &server.http_address()) } else { line };
             // Every line runs in a shell of its own.
             let assigned = line.split_once("=$(").map(|(name, _)| format!("\necho \"${name}\""));
             let line = format!("{variables}{line}{}", assigned.as_deref().unwrap_or_default());

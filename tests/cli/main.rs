@@ -18,6 +18,7 @@ mod errors;
 mod examples;
 mod exits;
 mod first_start;
+mod gateway;
 mod lifecycle;
 mod log;
 mod matrix;

@@ -31,6 +31,11 @@ fn the_commands_about_checks_work_in_their_order() {
 }
 
 #[test]
+fn the_commands_about_authzen_work_in_their_order() {
+    work("docs/authzen.md", 5);
+}
+
+#[test]
 fn the_commands_about_the_audit_work_in_their_order() {
     work("docs/audit.md", 5);
 }

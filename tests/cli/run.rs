@@ -38,9 +38,18 @@ impl Server {
         server
     }
 
+    /// Returns the first TCP address for HTTP.
+    pub fn http_address(&self) -> String {
+        self.logged("listening for HTTP")
+    }
+
     fn logged_address(&self) -> String {
+        self.logged("listening")
+    }
+
+    fn logged(&self, what: &str) -> String {
         let logs = self.logs();
-        let line = logs.lines().find(|line| line.contains("listening")).unwrap();
+        let line = logs.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("not {what}: {logs}"));
         let at = line.find("127.0.0.1:").unwrap_or_else(|| panic!("no TCP address: {line}"));
         line[at..].chars().take_while(|&c| c.is_ascii_digit() || ".:".contains(c)).collect()
     }

@@ -43,7 +43,7 @@ pub struct Server {
     /// `HOST:PORT`.
     pub address: String,
     pub socket: PathBuf,
-    running: Mutex<Option<Running>>,
+    pub running: Mutex<Option<Running>>,
     config: Config,
     folder: Arc<TempDir>,
 }
@@ -140,11 +140,6 @@ impl Server {
 
     pub fn serves_metrics(&self) -> bool {
         self.running.lock().unwrap().as_ref().expect("the server runs").metrics.is_some()
-    }
-
-    /// Returns where the server listens for HTTP.
-    pub fn http_address(&self) -> Listen {
-        self.running.lock().unwrap().as_ref().expect("the server runs").http_addresses[0].clone()
     }
 
     pub async fn stop(&self) {

@@ -1,13 +1,13 @@
 //! AuthZEN: who may ask, what is answered, and what is refused.
 
 use rolecall::http::Authzen;
-use rolecall::server::Gateways;
+use rolecall::server::{Config, Gateways};
 use rolecall::wire::{self, ApiKeyScope, Environment};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, ask, request, send};
 use crate::fixture::{roles, row};
-use crate::guarded::{Guarded, on_both};
+use crate::guarded::{Guarded, http, on_both};
 use crate::server::Server;
 
 /// Ann may see the invoices of acme, and eve is only a member.
@@ -187,18 +187,6 @@ fn only_an_item_of_evaluations_fails_alone() {
         assert_eq!(error(2)["field"], "resource.id");
         assert_eq!((&error(2)["status"], &error(2)["reason"]), (&json!(400), &json!("INVALID_FIELD")));
         assert_eq!(error(3)["field"], "resource");
-        // An error of the whole request is no decision.
-        for (project, status, reason) in [("nowhere", 404, "PROJECT_NOT_FOUND"), ("No", 400, "INVALID_FIELD")] {
-            for endpoint in ["evaluation", "evaluations"] {
-                let path = format!("/projects/{project}/access/v1/{endpoint}");
-                let asked = if endpoint == "evaluation" { &good } else { &asked };
-                let headers = [("authorization", &*shop.authorization)];
-                let refused =
-                    send(&shop.server.http_address(), request("POST", &path, &headers, asked.to_string())).await;
-                assert_eq!((refused.status, &*refused.reason()), (status, reason), "{path}: {refused:?}");
-                assert!(refused.json().get("decision").is_none());
-            }
-        }
     });
 }
 
@@ -250,6 +238,36 @@ fn an_error_says_what_to_do() {
 }
 
 #[test]
+fn k4_an_answer_is_at_least_of_the_revision_that_is_asked_for() {
+    on_shop(async |shop| {
+        let mut asked = question("ann", "invoices.view", "acme");
+        let revision = shop.server.token().await;
+        let other = rolecall::engine::Token::new(1, shop.server.head().await).encode();
+        for (at_least, status, reason) in
+            [(&*revision, 200, ""), (&other, 400, "REVISION_OF_ANOTHER_HISTORY"), ("?", 400, "INVALID_FIELD")]
+        {
+            asked["options"] = json!({ "at_least": at_least });
+            let mut all = json!({ "evaluations": [asked] });
+            all["options"] = asked["options"].clone();
+            for (endpoint, body) in [
+                ("evaluation", &asked),
+                ("evaluations", &asked),
+                ("evaluations", &all),
+                ("search/subject", &asked),
+                ("search/resource", &asked),
+                ("search/action", &asked),
+            ] {
+                let answer = shop.ask(endpoint, body).await;
+                assert_eq!((answer.status, &*answer.reason()), (status, reason), "{endpoint} {at_least}: {answer:?}");
+                if reason == "INVALID_FIELD" {
+                    assert_eq!(answer.json()["error"]["field"], "options.at_least");
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn pages_of_searches_join_to_the_whole() {
     on_shop(async |shop| {
         let add = |user: String| row("acme", &user, crate::fixture::add(&["Billing"]));
@@ -285,7 +303,7 @@ fn pages_of_searches_join_to_the_whole() {
 }
 
 #[test]
-fn what_is_unknown_has_no_results_and_an_unknown_project_is_an_error() {
+fn what_is_unknown_has_no_results() {
     on_shop(async |shop| {
         for (user, permission, org, searches) in [
             ("ann", "invoices.fly", "acme", &["subject", "resource"][..]),
@@ -297,13 +315,6 @@ fn what_is_unknown_has_no_results_and_an_unknown_project_is_an_error() {
                 assert_eq!(answer.status, 200, "{answer:?}");
                 assert_eq!(answer.json()["results"], json!([]), "{search} {user} {permission} {org}");
             }
-        }
-        for search in ["subject", "resource", "action"] {
-            let path = format!("/projects/nowhere/access/v1/search/{search}");
-            let body = question("ann", "invoices.view", "acme").to_string();
-            let headers = [("authorization", &*shop.authorization)];
-            let refused = send(&shop.server.http_address(), request("POST", &path, &headers, body)).await;
-            assert_eq!((refused.status, &*refused.reason()), (404, "PROJECT_NOT_FOUND"), "{search}");
         }
     });
 }
@@ -373,5 +384,29 @@ fn w2_a_type_that_is_not_accepted_does_not_replace_the_permission() {
             assert_eq!(guarded.ask_with(&key, endpoint, &asked).await.status, 403, "{endpoint}");
         }
         assert_eq!(guarded.ask_with(&key, "evaluations", &json!({ "evaluations": [asked] })).await.status, 403);
+    });
+}
+
+#[test]
+fn an_unknown_project_is_an_error_and_no_decision() {
+    crate::support::on_both(async |database| {
+        let configured = |config| Config { gateways: http(Gateways::default()), ..config };
+        let server = Server::start_configured(database.url.clone(), configured).await;
+        let one = question("ann", "invoices.view", "acme");
+        for (project, status, reason) in [("nowhere", 404, "PROJECT_NOT_FOUND"), ("No", 400, "INVALID_FIELD")] {
+            for (endpoint, body) in [
+                ("evaluation", &one),
+                ("evaluations", &json!({ "evaluations": [one] })),
+                ("search/subject", &one),
+                ("search/resource", &one),
+                ("search/action", &one),
+            ] {
+                let path = format!("/projects/{project}/access/v1/{endpoint}");
+                let refused = send(&server.http_address(), request("POST", &path, &[], body.to_string())).await;
+                assert_eq!((refused.status, &*refused.reason()), (status, reason), "{path}: {refused:?}");
+                assert!(refused.json().get("decision").is_none());
+            }
+        }
+        server.stop().await;
     });
 }

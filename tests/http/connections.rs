@@ -180,6 +180,20 @@ fn slow_large_and_idle_requests_are_bounded() {
 }
 
 #[test]
+fn an_overload_is_503_and_says_when_to_try_again() {
+    block_on(async {
+        let database = sqlite();
+        let connections = ConnectionLimits { call_bytes: 1, ..ConnectionLimits::default() };
+        let gateways = http(Gateways::default());
+        let running = Running::start(Config { connections, ..config(&database.url, gateways) }).await.unwrap();
+        let refused = ask(&running.http_addresses[0], "evaluation", &[("x-request-id", "7")], &question()).await;
+        assert_eq!((refused.status, &*refused.reason()), (503, "OVERLOADED"), "{refused:?}");
+        assert_eq!((refused.header("retry-after"), refused.header("x-request-id")), ("1", "7"));
+        running.stop().await;
+    });
+}
+
+#[test]
 fn one_connection_answers_many_requests_and_ends_when_the_server_stops() {
     block_on(async {
         let database = sqlite();

@@ -191,7 +191,7 @@ fn w6_what_a_client_of_envoy_chooses_is_denied_and_never_an_error() {
     support::on_both(async |database| {
         let open = Server::start(database.url.clone(), Default::default()).await;
         shop(&open).await;
-        open.operator("envoy", "Owner").await;
+        open.operator("envoy", "Admin").await;
         let scope =
             ApiKeyScope { project: "default".into(), org_id: "acme".into(), checks_only: true, ..Default::default() };
         let key = format!("Bearer {}", open.key("envoy", Environment::Live, scope).await.1);

@@ -31,6 +31,13 @@ impl Guarded {
     }
 }
 
+impl Server {
+    /// Returns where the server listens for HTTP.
+    pub fn http_address(&self) -> Listen {
+        self.running.lock().unwrap().as_ref().expect("the server runs").http_addresses[0].clone()
+    }
+}
+
 /// Runs a test on both databases.
 pub fn on_both(gateways: Gateways, fill: impl AsyncFn(&Server), test: impl AsyncFn(&Guarded)) {
     support::on_both(async |database| {

@@ -23,4 +23,5 @@ mod authzen;
 mod conformance;
 mod connections;
 mod envoy;
+mod envoy_proxy;
 mod sidecar;
