@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request};
 
-#[allow(clippy::doc_overindented_list_items, clippy::doc_lazy_continuation, clippy::large_enum_variant)]
+#[allow(dead_code, clippy::all)]
 mod rolecall {
     tonic::include_proto!("rolecall.v1");
 }
@@ -21,7 +21,8 @@ const TRIES: u32 = 4;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let [org_id, user_id, permission] = std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give ORG USER PERMISSION")?;
+    let [org_id, user_id, permission] =
+        std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give ORG USER PERMISSION")?;
     let question = Some(Question::Permission(permission));
     let request = CheckRequest { org_id, user_id, question, ..CheckRequest::default() };
     let asked = tokio::time::timeout(Duration::from_secs(2), check(connect().await?, request));
