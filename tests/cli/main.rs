@@ -23,6 +23,7 @@ mod lifecycle;
 mod log;
 mod matrix;
 mod operators;
+mod packaging;
 mod readme;
 mod reflection;
 mod run;
