@@ -44,8 +44,9 @@ fn remap(at: &str, given: &wire::OnDisabled, limits: &Limits) -> Result<OnDisabl
     };
     let replacements =
         given.replacements.iter().enumerate().map(entry).collect::<Result<Vec<(RoleName, RoleName)>, Status>>();
-    let default_replacement =
-        convert::optional(&given.default_replacement, |name| convert::role(&format!("{at}.default_replacement"), name))?;
+    let default_replacement = convert::optional(&given.default_replacement, |name| {
+        convert::role(&format!("{at}.default_replacement"), name)
+    })?;
     Ok(OnDisabled::Remap { replacements: replacements?, default_replacement })
 }
 

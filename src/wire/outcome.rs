@@ -61,13 +61,11 @@ pub fn outcome(outcome: &domain::Outcome, impact: &Impact) -> storage::Outcome {
             Outcome::InvitationResults(storage::InvitationResults { results })
         }
         domain::Outcome::ApiKey(key) => Outcome::ApiKey(resource::api_key(key)),
-        domain::Outcome::Configuration(applied) => {
-            Outcome::ConfigurationApplied(storage::ConfigurationApplied {
-                steps: applied.steps.iter().map(configuration::step).collect(),
-                unmanaged: applied.unmanaged.iter().map(configuration::object).collect(),
-                etag: applied.etag.clone(),
-            })
-        }
+        domain::Outcome::Configuration(applied) => Outcome::ConfigurationApplied(storage::ConfigurationApplied {
+            steps: applied.steps.iter().map(configuration::step).collect(),
+            unmanaged: applied.unmanaged.iter().map(configuration::object).collect(),
+            etag: applied.etag.clone(),
+        }),
         // The purger sends it without a request id.
         domain::Outcome::Purged(_) => Outcome::Removed(storage::Removed {}),
     };

@@ -17,6 +17,7 @@ mod errors;
 mod examples;
 mod exits;
 mod first_start;
+mod import;
 mod lifecycle;
 mod log;
 mod matrix;

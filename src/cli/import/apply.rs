@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::contents::{Contents, Member};
+use super::contents::{Contents, Member, Role};
 use super::plan::{Plan, apply_request};
 use crate::cli::client::Client;
 use crate::cli::in_flight::in_flight;
@@ -35,7 +35,9 @@ pub async fn apply(
         if plan.present.is_none() {
             let Some(environment) = environment else {
                 let what = format!("the project `{}` does not exist", client.project());
-                return Err(Trouble::new(what, "say with --environment test or live which kind of project to create").into());
+                return Err(
+                    Trouble::new(what, "say with --environment test or live which kind of project to create").into()
+                );
             };
             let request = CreateProjectRequest {
                 key: client.project(),
@@ -53,13 +55,14 @@ pub async fn apply(
         client.write(service.apply_configuration(request)).await?;
     }
     let contents = Arc::new(contents);
-    let again = |trouble: Trouble| Trouble { next: format!("{}; run the import again to continue", trouble.next), ..trouble };
+    let again =
+        |trouble: Trouble| Trouble { next: format!("{}; run the import again to continue", trouble.next), ..trouble };
     orgs(client, &contents, &plan.new_orgs).await.map_err(again)?;
     let new = std::mem::take(&mut plan.new_members);
     let changed = std::mem::take(&mut plan.changed_members);
     let progress = bar("members", (new.len() + changed.len()) as u64);
-    members(client, &contents, new, member_write::Write::Add, &progress).await.map_err(again)?;
-    members(client, &contents, changed, member_write::Write::Set, &progress).await.map_err(again)?;
+    members(client, &contents, new, (member_write::Write::Add, false), &progress).await.map_err(again)?;
+    members(client, &contents, changed, (member_write::Write::Set, true), &progress).await.map_err(again)?;
     progress.finish_and_clear();
     Ok(())
 }
@@ -93,7 +96,7 @@ async fn members(
     client: &Arc<Client>,
     contents: &Arc<Contents>,
     members: Vec<Member>,
-    write: fn(RoleAssignments) -> member_write::Write,
+    (write, permanent): (fn(RoleAssignments) -> member_write::Write, bool),
     progress: &indicatif::ProgressBar,
 ) -> Result<(), Trouble> {
     let members = Arc::new(members);
@@ -106,7 +109,7 @@ async fn members(
             let row = |member: &Member| MemberWrite {
                 org_id: contents.orgs[member.org].id.clone(),
                 user_id: member.user_id.clone(),
-                write: Some(write(assigned(&contents, member))),
+                write: Some(write(assigned(&contents, member, permanent))),
             };
             let request = BatchWriteMembersRequest {
                 project: client.project(),
@@ -124,12 +127,12 @@ async fn members(
     .await
 }
 
-fn assigned(contents: &Contents, member: &Member) -> RoleAssignments {
-    let role = |role: &super::contents::Role| RoleAssignment {
+/// Returns the roles of a member. `permanent` ends the expiry of roles that the member has until a time.
+fn assigned(contents: &Contents, member: &Member, permanent: bool) -> RoleAssignments {
+    let role = |role: &Role| RoleAssignment {
         role: role.name.clone(),
         expire_time: role.expire_time(),
-        // Absent would keep an expiry that the member has.
-        permanent: false,
+        permanent: permanent && role.expiry.is_none(),
     };
     RoleAssignments { roles: contents.roles(member.roles).iter().map(role).collect() }
 }

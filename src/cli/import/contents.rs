@@ -129,8 +129,7 @@ impl Contents {
     /// Takes the members, sorted by org and user, so that databases write neighbours together.
     pub fn take_members(&mut self) -> Vec<Member> {
         let members = std::mem::take(&mut self.members).into_iter();
-        let mut members: Vec<Member> =
-            members.map(|((org, user_id), roles)| Member { org, user_id, roles }).collect();
+        let mut members: Vec<Member> = members.map(|((org, user_id), roles)| Member { org, user_id, roles }).collect();
         members.sort_unstable_by(|one, other| {
             let key = |member: &Member| self.orgs[member.org].id.clone();
             match one.org == other.org {

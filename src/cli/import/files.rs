@@ -26,7 +26,10 @@ pub fn open(path: &Path) -> Result<File, Trouble> {
 }
 
 pub fn malformed(path: &Path, why: &str) -> Trouble {
-    Trouble::new(format!("`{}` is not what was expected: {why}", path.display()), "docs/import.md says what the files hold")
+    Trouble::new(
+        format!("`{}` is not what was expected: {why}", path.display()),
+        "docs/import.md says what the files hold",
+    )
 }
 
 /// A list, or a map by id.

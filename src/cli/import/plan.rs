@@ -45,8 +45,14 @@ impl Plan {
         let steps = match (&contents.configuration, &present) {
             (Some(configuration), Some(_)) => steps(client, configuration).await?,
             (None, None) => {
-                let what = format!("the project `{}` does not exist, and the files do not say which roles it has", client.project());
-                return Err(Trouble::new(what, "create it with its roles first, or name another project with --project"));
+                let what = format!(
+                    "the project `{}` does not exist, and the files do not say which roles it has",
+                    client.project()
+                );
+                return Err(Trouble::new(
+                    what,
+                    "create it with its roles first, or name another project with --project",
+                ));
             }
             _ => Vec::new(),
         };
@@ -116,7 +122,9 @@ async fn steps(client: &Client, configuration: &Configuration) -> Result<Vec<Str
             let Trouble { what, next } = client.trouble(&status);
             let next = match status.code() {
                 Code::FailedPrecondition | Code::AlreadyExists | Code::InvalidArgument => {
-                    format!("the project cannot get the roles of the files: {next}; or import into a new project with --project")
+                    format!(
+                        "the project cannot get the roles of the files: {next}; or import into a new project with --project"
+                    )
                 }
                 _ => next,
             };
@@ -156,7 +164,8 @@ fn drop_what_is_refused(contents: &mut Contents, present: Option<&Configuration>
     let none = Configuration::default();
     let (new, old) = (contents.configuration.as_ref().unwrap_or(&none), present.unwrap_or(&none));
     let structure = if contents.configuration.is_some() { new.role_structure() } else { old.role_structure() };
-    let default_mapping = [&new.default_role_mapping, &old.default_role_mapping].into_iter().find(|name| !name.is_empty());
+    let default_mapping =
+        [&new.default_role_mapping, &old.default_role_mapping].into_iter().find(|name| !name.is_empty());
     let default_mapping = default_mapping.cloned().unwrap_or_default();
     let roles: HashSet<String> = new.roles.iter().chain(&old.roles).map(|role| role.name.clone()).collect();
     // What the files say about a role mapping comes after what it is.

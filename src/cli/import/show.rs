@@ -136,6 +136,9 @@ pub fn write_report(path: &Path, misfits: &Misfits) -> Result<(), Trouble> {
         file.flush()
     });
     written.map_err(|error| {
-        Trouble::new(format!("the report `{}` cannot be written: {error}", path.display()), "name a new file with --report")
+        Trouble::new(
+            format!("the report `{}` cannot be written: {error}", path.display()),
+            "name a new file with --report",
+        )
     })
 }

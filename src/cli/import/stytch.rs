@@ -134,7 +134,9 @@ fn take_org(contents: &mut Contents, from: Organization) {
 fn take_member(contents: &mut Contents, from: Member) {
     let Some(org) = contents.org(&from.organization_id) else { return };
     if from.status != "active" {
-        contents.misfits.add("members who are not active: not imported", format!("{} ({})", from.member_id, from.status));
+        contents
+            .misfits
+            .add("members who are not active: not imported", format!("{} ({})", from.member_id, from.status));
         return;
     }
     let mut roles = vec![Role::permanent(MEMBER)];
@@ -172,7 +174,8 @@ fn configuration(policy: Policy, misfits: &mut Misfits) -> Configuration {
                 granted.extend(listed.map(|action| named(resource, action)));
                 if !actions.contains_key(resource) {
                     let what = format!("{resource} of {}", role.role_id);
-                    misfits.add("wildcards of resources that the policy does not list: only `*` itself is granted", what);
+                    misfits
+                        .add("wildcards of resources that the policy does not list: only `*` itself is granted", what);
                 }
             }
         }
@@ -189,7 +192,8 @@ fn configuration(policy: Policy, misfits: &mut Misfits) -> Configuration {
             roles.push(ConfiguredRole { name: name.into(), ..ConfiguredRole::default() });
         }
     }
-    let permission = |(name, description)| ConfiguredPermission { name, description, ..ConfiguredPermission::default() };
+    let permission =
+        |(name, description)| ConfiguredPermission { name, description, ..ConfiguredPermission::default() };
     let mapping = ConfiguredRoleMapping { name: "Default".into(), grants, ..ConfiguredRoleMapping::default() };
     Configuration {
         role_structure: RoleStructure::MultiRole.into(),

@@ -253,7 +253,8 @@ impl Role {
     /// Returns the role in a role mapping. What this definition leaves open is as in `base`.
     fn in_mapping(&self, base: &Role, is_owner: bool) -> RoleInMapping {
         let own = self.permissions.as_ref().filter(|names| !names.iter().any(|name| name == UNSET));
-        let mut permissions: BTreeSet<String> = own.or(base.permissions.as_ref()).into_iter().flatten().cloned().collect();
+        let mut permissions: BTreeSet<String> =
+            own.or(base.permissions.as_ref()).into_iter().flatten().cloned().collect();
         let ability = |role: &Role, name: &str| role.others.get(name).and_then(serde_json::Value::as_bool);
         for (theirs, ours) in ABILITIES {
             // PropelAuth's defaults. The role of owners always has two of them.

@@ -6,8 +6,8 @@ use crate::domain::commands::command::Command;
 use crate::domain::commands::draft::{Draft, Terms};
 use crate::domain::commands::outcome::Outcome;
 use crate::domain::commands::{
-    api_key, configuration, expired, invitation, membership, org, org_domain, permission, project, provisioning, purge, role,
-    role_mapping, role_set, subscription, user, workspace,
+    api_key, configuration, expired, invitation, membership, org, org_domain, permission, project, provisioning, purge,
+    role, role_mapping, role_set, subscription, user, workspace,
 };
 use crate::domain::impact::impact;
 use crate::domain::impact::report::Impact;

@@ -239,7 +239,11 @@ fn push<T>(
         _ => Action::Update,
     };
     // What a deleted object was is not a change of it.
-    let changes = if action == Action::Delete { Vec::new() } else { changes(before.map(AsRef::as_ref), after.map(AsRef::as_ref)) };
+    let changes = if action == Action::Delete {
+        Vec::new()
+    } else {
+        changes(before.map(AsRef::as_ref), after.map(AsRef::as_ref))
+    };
     if action != Action::Update || !changes.is_empty() {
         steps.push(Step { action, object, changes });
     }
@@ -269,12 +273,7 @@ impl Changes {
     }
 
     /// Notes a change of a set of roles. A renamed role is still the same.
-    fn roles(
-        &mut self,
-        field: &'static str,
-        (before, was): (&Project, &[RoleId]),
-        (after, is): (&Project, &[RoleId]),
-    ) {
+    fn roles(&mut self, field: &'static str, (before, was): (&Project, &[RoleId]), (after, is): (&Project, &[RoleId])) {
         let missing = |project: &Project, one: &[RoleId], other: &[RoleId]| {
             let ids = one.iter().filter(|id| !other.contains(id));
             ids.map(|&id| project.role_name(id).to_string()).collect::<BTreeSet<_>>()

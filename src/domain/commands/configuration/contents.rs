@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::commands::command::configuration::{WantedNames, WantedRole, WantedRoleMapping};
 use crate::domain::commands::command::{
     BatchCreateRoles, Command, CreatePermissions, CreateRoleMapping, GrantEdit, NewPermission, NewRole, OnDisabled,
-    PromoteRoleMapping, ReorderRoles, RoleMappingEdits, UpdatePermission, UpdateProject, UpdateRole,
-    UpdateRoleMapping,
+    PromoteRoleMapping, ReorderRoles, RoleMappingEdits, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping,
 };
 use crate::domain::commands::configuration::Phase;
 use crate::domain::commands::configuration::noun::{update_role, update_role_mapping};
@@ -115,8 +114,7 @@ pub fn enable_and_grant(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
             enable: enable.map(|role| project.role_name(role)).collect(),
             disable: Vec::new(),
         };
-        let description =
-            (*mapping.record.description != *wanted.description).then(|| wanted.description.clone());
+        let description = (*mapping.record.description != *wanted.description).then(|| wanted.description.clone());
         if description.is_some() || !edits.is_empty() {
             let update = update_role_mapping(&command.project, &wanted.names.name);
             commands.push(Command::UpdateRoleMapping(UpdateRoleMapping { description, edits, ..update }));
@@ -124,8 +122,8 @@ pub fn enable_and_grant(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
     }
     let defaults = [&command.default_role, &command.default_owner_role].map(|name| project.role(name));
     for (id, mapping) in project.role_mappings.entries() {
-        let is_deleted = command.prune
-            || command.deleted_role_mappings.iter().any(|deleted| deleted.name == mapping.record.name);
+        let is_deleted =
+            command.prune || command.deleted_role_mappings.iter().any(|deleted| deleted.name == mapping.record.name);
         if managed.role_mappings.contains(&id) || !is_deleted {
             continue;
         }

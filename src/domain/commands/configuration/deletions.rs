@@ -89,9 +89,8 @@ pub fn delete_permissions(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
     let others = project.permissions.entries().filter(|(id, _)| !managed.permissions.contains(id));
     let named: BTreeSet<&PermissionName> = command.deleted_permissions.iter().collect();
     // A built-in permission stays, unless the request names it: then it is refused.
-    let deleted = others.filter(|(_, permission)| {
-        command.prune && !permission.built_in || named.contains(&permission.name)
-    });
+    let deleted =
+        others.filter(|(_, permission)| command.prune && !permission.built_in || named.contains(&permission.name));
     Ok(deleted.map(|(_, permission)| delete_permission(&command.project, permission.name.clone())).collect())
 }
 

@@ -62,7 +62,9 @@ pub fn missing_aliases<I: Configured>(
 ) -> Vec<Command> {
     let mut commands = Vec::new();
     for names in wanted {
-        let Some((name, aliases)) = I::named(project, &names.name).and_then(|id| I::names(project, id)) else { continue };
+        let Some((name, aliases)) = I::named(project, &names.name).and_then(|id| I::names(project, id)) else {
+            continue;
+        };
         for alias in names.aliases.iter().filter(|&alias| alias != name && !aliases.contains(alias)) {
             commands.push(I::rename(key, name, Some(alias.clone()), None));
             commands.push(I::rename(key, alias, Some(name.clone()), None));
