@@ -16,11 +16,12 @@ const PROTO_ROOT: &str = "proto";
 const PACKAGES: [&str; 3] = ["proto/rolecall/v1", "proto/rolecall/replication/v1", "proto/rolecall/storage/v1"];
 
 /// The messages that the command line prints as JSON.
-const PRINTED: [&str; 31] = [
+const PRINTED: [&str; 32] = [
     "Access",
     "ApiKey",
     "ApiKeyScope",
     "CheckResponse",
+    "ConfigurationChange",
     "Event",
     "EventChange",
     "EventDenial",

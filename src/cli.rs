@@ -109,6 +109,16 @@ enum Command {
     /// Shows and compares role mappings (plans) of a running server.
     #[command(subcommand)]
     Mappings(mappings::Command),
+    /// Writes the configuration of a project (permissions, roles, role mappings, settings) as a YAML document.
+    Export(configuration::export::Args),
+    /// Shows what a document would change in its project, and for whom; the exit code says whether it would.
+    Plan(configuration::plan::Args),
+    /// Changes a project until it is as a document says.
+    Apply(configuration::apply::Args),
+    /// Checks what a document decides about given orgs and members, without a server.
+    Test(configuration::policy::Args),
+    /// Writes the names of permissions and roles as constants of a programming language.
+    Gen(configuration::generate::Args),
     /// Measures how many checks a server answers: its own with generated data, or a running one.
     Bench(Box<bench::Args>),
     /// The server that `bench --against-echo` compares with.
@@ -120,9 +130,12 @@ enum Command {
 }
 
 /// Runs the command line. Exit codes: 0 done or allowed; 1 failed, refused or denied; 2 wrong usage, or a question without
-/// an answer.
+/// an answer. Those of `plan` differ.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failed::Server(format!("the runtime cannot start: {error}")).print(),
@@ -153,6 +166,12 @@ pub fn run() -> ExitCode {
             Command::Whoami(args) => whoami::run(args).await.map_err(Failed::Question),
             Command::Recover(args) => recover::run(args).await.map_err(Failed::Server),
             Command::Mappings(command) => mappings::run(command).await.map_err(Failed::Question),
+            Command::Export(args) => configuration::export::run(args).await.map_err(Failed::Question),
+            // 2 says that there are changes.
+            Command::Plan(args) => return configuration::plan::run(args).await.map(|changes| code(changes, 2)),
+            Command::Apply(args) => configuration::apply::run(args).await,
+            Command::Test(args) => return configuration::policy::test(args).map(|passed| code(!passed, 1)),
+            Command::Gen(args) => configuration::generate::run(args).await.map_err(Failed::Question),
             Command::Bench(args) => bench::run(*args).await,
             Command::BenchEcho(args) => bench::echo::run(args).await.map_err(Failed::Server),
             Command::BenchReplay(args) => bench::replay::run(args).await.map_err(Failed::Question),
@@ -160,6 +179,22 @@ pub fn run() -> ExitCode {
         .map(|()| ExitCode::SUCCESS)
     });
     done.unwrap_or_else(Failed::print)
+}
+
+/// Returns the exit code of a command that says something by it.
+fn code(says: bool, code: u8) -> ExitCode {
+    if says { ExitCode::from(code) } else { ExitCode::SUCCESS }
+}
+
+/// Prints help, or what is wrong with the arguments. Of `plan`, 2 would say that there are changes.
+fn usage(error: &clap::Error) -> ExitCode {
+    let is_plan = std::env::args_os().nth(1).is_some_and(|command| command == "plan");
+    // Nobody is left to tell if the terminal is gone.
+    let _ = error.print();
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(if is_plan { 1 } else { 2 }),
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,15 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
+    /// Returns the arguments for the project that a document names. Refuses another one in `--project`.
+    pub fn for_project(self, project: &str) -> Result<Self, Trouble> {
+        if self.project != DEFAULT_PROJECT && self.project != project {
+            let what = format!("--project names `{}`, and the document `{}`", plain(&self.project), plain(project));
+            return Err(Trouble::new(what, "leave --project out: the document names its project"));
+        }
+        Ok(Self { project: project.into(), ..self })
+    }
+
     /// Returns the flags with which another command asks the same server about the same project.
     pub fn repeated(&self) -> Vec<String> {
         let mut flags = Vec::new();

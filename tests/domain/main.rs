@@ -8,6 +8,7 @@ mod allocations;
 mod case_counts;
 mod colliding_hashes;
 mod collusion;
+mod configuration;
 mod decision_rows;
 mod disabling;
 mod explain;

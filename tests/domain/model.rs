@@ -274,6 +274,7 @@ impl Model {
             ProvisionMember(command) => self.project(command.project.as_str())?.provision(command, now, limits),
             // tests/domain/workspace.rs has keys.
             CreateApiKey(_) | ArchiveApiKey(_) => panic!("random histories have no keys"),
+            ApplyConfiguration(_) => panic!("tests/domain/configuration.rs applies configurations"),
             // Reads show neither deleted data nor that it is purged.
             Purge(_) => Ok(Answer::Purged),
         }

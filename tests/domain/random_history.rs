@@ -95,6 +95,11 @@ pub fn history() -> BoxedStrategy<History> {
         .boxed()
 }
 
+/// Returns the commands that every history begins with.
+pub fn set_up() -> Vec<Command> {
+    initial_projects().into_iter().chain(set_up_commands()).collect()
+}
+
 /// Returns true if the command may rewrite role sets, or leave sets that only deleted members hold.
 fn alters_sets(command: &Command) -> bool {
     let remaps = |on_disabled: &OnDisabled| matches!(on_disabled, OnDisabled::Remap { .. });

@@ -38,6 +38,7 @@ pub fn model_of(state: &State, users: &[&str]) -> Model {
 pub fn answer_of(outcome: &Outcome) -> Answer {
     match outcome {
         Outcome::ApiKey(_) => panic!("random histories have no keys"),
+        Outcome::Configuration(_) => panic!("random histories apply no configurations"),
         Outcome::Project(project) => Answer::Project(project.record.key.to_string()),
         Outcome::Permission(created) => Answer::Permission(created.name.to_string()),
         Outcome::RolesCreated(created) => Answer::RolesCreated(*created),

@@ -1,0 +1,492 @@
+//! Applying a configuration: from any project to any configuration, whole or not at all. Random histories leave this command
+//! out: what it must do is simpler to say of its result than step by step.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::TestCaseResult;
+
+use rolecall::domain::commands::command::*;
+use rolecall::domain::commands::outcome::Applied;
+use rolecall::domain::model::name::folded;
+use rolecall::domain::model::project::Environment;
+use rolecall::domain::model::refusal::Refusal;
+use rolecall::domain::model::template::EMPTY;
+use rolecall::domain::rules::configuration::configuration_etag;
+use rolecall::domain::{
+    Command, Decided, OrgId, Outcome, Project, ProjectKey, Reason, RoleMappingName, RoleName, State, Terms, Time,
+    UserId, decide,
+};
+use rolecall::grpc::configuration::command as read;
+use rolecall::limits::Limits;
+use rolecall::wire;
+
+use crate::histories::{lists, questions};
+use crate::history_runner::{HistoryRunner, call};
+use crate::random_history::{History, PROJECTS, Step, config, empty_state, history};
+use crate::state_to_model::check;
+
+fn project<'a>(state: &'a State, key: &str) -> &'a Project {
+    state.project_keyed(key).expect("the project exists")
+}
+
+/// Returns what a configuration says. Built-in permissions and the order of aliases are not part of it.
+fn exported(project: &Project) -> wire::Configuration {
+    let mut configuration = wire::configuration::configuration(project);
+    configuration.permissions.iter_mut().for_each(|permission| permission.aliases.sort());
+    configuration.roles.iter_mut().for_each(|role| role.aliases.sort());
+    configuration.role_mappings.iter_mut().for_each(|mapping| mapping.aliases.sort());
+    configuration
+}
+
+fn request(key: &str, configuration: &wire::Configuration) -> wire::ApplyConfigurationRequest {
+    wire::ApplyConfigurationRequest {
+        project: key.into(),
+        configuration: Some(configuration.clone()),
+        ..Default::default()
+    }
+}
+
+fn command(request: &wire::ApplyConfigurationRequest) -> Command {
+    Command::ApplyConfiguration(read(request, &Limits::default()).expect("the request is well-formed"))
+}
+
+fn decided(state: &State, command: &Command, now: Time) -> Result<Decided, Refusal> {
+    decided_within(state, command, now, &Limits::default())
+}
+
+fn decided_within(state: &State, command: &Command, now: Time, limits: &Limits) -> Result<Decided, Refusal> {
+    let call = call();
+    decide(state, command, &Terms::new(&call, now, limits))
+}
+
+fn applied(decided: &Decided) -> &Applied {
+    let Outcome::Configuration(applied) = &decided.outcome else { panic!("a configuration is applied") };
+    applied
+}
+
+/// Returns the state after a history, and the time then.
+fn ran(history: &History) -> (State, Time) {
+    let mut runner = HistoryRunner::new(Limits::default());
+    for step in &history.steps {
+        runner.run(step);
+    }
+    let now = runner.clock.max(runner.state.revision().at);
+    (runner.state, now)
+}
+
+fn existing_key(state: &State, key: &'static str) -> &'static str {
+    if state.project_keyed(key).is_some() { key } else { "default" }
+}
+
+fn create(key: &str, configuration: &wire::Configuration) -> Command {
+    Command::CreateProject(CreateProject {
+        key: ProjectKey::stored(key),
+        display_name: String::new(),
+        environment: match configuration.environment() {
+            wire::Environment::Test => Environment::Test,
+            _ => Environment::Live,
+        },
+        role_structure: rolecall::domain::model::project::RoleStructure::SingleRole,
+        reuse_deleted_key: true,
+        template: &EMPTY,
+        owner_role: Some(RoleName::stored(&*configuration.default_owner_role)),
+    })
+}
+
+/// Adds an org for each role mapping with a member for each role, and compares all their checks. The names of both projects are
+/// equal.
+fn checks_agree(one: &State, other: &State, key: &str, now: Time) -> TestCaseResult {
+    let (mut one, mut other) = (one.clone(), other.clone());
+    let project = project(&one, key).clone();
+    let lists = lists();
+    for (_, mapping) in project.role_mappings.entries() {
+        let org = format!("probe-{}", mapping.record.name).replace(' ', "-");
+        let create = Command::CreateOrg(CreateOrg {
+            project: ProjectKey::stored(key),
+            org_id: OrgId::stored(&*org),
+            display_name: String::new(),
+            metadata: String::new(),
+            role_mapping: Some(RoleMappingName::stored(mapping.record.name.as_str())),
+            creator: None,
+            reuse_deleted_id: false,
+        });
+        for (at, &role) in project.role_order.iter().enumerate() {
+            let user = format!("probe-{at}");
+            let role = RoleAssignment { role: project.role_name(role), expire_time: None, permanent: true };
+            let add = Command::WriteMember(WriteMember {
+                project: ProjectKey::stored(key),
+                row: MemberWrite {
+                    org_id: OrgId::stored(&*org),
+                    user_id: UserId::stored(&*user),
+                    write: Write::Add(vec![role]),
+                },
+                allow_ownerless: true,
+                keep_invitations: false,
+            });
+            for command in if at == 0 { vec![&create, &add] } else { vec![&add] } {
+                let results = [&one, &other].map(|state| decided(state, command, now));
+                let reasons = results.each_ref().map(|result| result.as_ref().err().map(Refusal::reason));
+                prop_assert_eq!(reasons[0], reasons[1], "{:?}", command);
+                let [Ok(first), Ok(second)] = results else { continue };
+                (one, other) = (first.next, second.next);
+            }
+            for question in questions(&lists) {
+                let answers = [&one, &other].map(|state| check(state, key, &org, &user, question, now));
+                prop_assert_eq!(answers[0], answers[1], "{} {} {:?}", &org, &user, question);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns true if names of the two configurations are equal except for their case, or a wanted alias is another name there.
+fn names_collide(from: &wire::Configuration, to: &wire::Configuration) -> bool {
+    let names = |configuration: &wire::Configuration| {
+        let roles = configuration.roles.iter().map(|role| format!("r{}", role.name));
+        let mappings = configuration.role_mappings.iter().map(|mapping| format!("m{}", mapping.name));
+        roles.chain(mappings).collect::<BTreeSet<_>>()
+    };
+    let (from, to) = (names(from), names(to));
+    to.iter().any(|name| from.iter().any(|other| name != other && folded(name) == folded(other)))
+}
+
+/// What a change of members may be refused for. A result that is invalid by itself has other reasons.
+const OF_MEMBERS: [Reason; 6] = [
+    Reason::RolesWouldBeDisabled,
+    Reason::ReplacementDisabled,
+    Reason::ReplacementUnsuitable,
+    Reason::RoleDisabled,
+    Reason::RoleInUse,
+    Reason::LastOwner,
+];
+
+proptest! {
+    #![proptest_config(config(150))]
+
+    #[test]
+    fn an_exported_configuration_changes_nothing(history in history(), key in select(&PROJECTS[..]), prune: bool) {
+        let (state, now) = ran(&history);
+        let key = existing_key(&state, key);
+        let configuration = exported(project(&state, key));
+        let request = wire::ApplyConfigurationRequest { prune, ..request(key, &configuration) };
+        let decided = decided(&state, &command(&request), now).expect("the configuration is valid");
+        prop_assert_eq!(decided.changes, vec![]);
+        let Outcome::Configuration(applied) = &decided.outcome else { panic!("a configuration is applied") };
+        prop_assert!(applied.steps.is_empty() && applied.unmanaged.is_empty(), "{:?}", applied);
+        prop_assert_eq!(&applied.etag, &configuration_etag(project(&state, key)));
+    }
+
+    #[test]
+    fn a_deleted_project_that_is_created_from_its_export_is_equal(history in history(), key in select(&PROJECTS[..])) {
+        let (state, now) = ran(&history);
+        prop_assume!(state.project_keyed(key).is_some());
+        let configuration = exported(project(&state, key));
+        let (key_name, confirm) = (ProjectKey::stored(key), key.into());
+        let delete = DeleteProject { project: key_name, etag: None, confirm, force: true };
+        let deleted = decided(&state, &Command::DeleteProject(delete), now).expect("it can be deleted").next;
+        let created = decided(&deleted, &create(key, &configuration), now).expect("it can be created").next;
+        let request = wire::ApplyConfigurationRequest { prune: true, ..request(key, &configuration) };
+        let again = decided(&created, &command(&request), now).expect("the configuration is valid");
+        prop_assert_eq!(&exported(project(&again.next, key)), &configuration);
+        prop_assert_eq!(&again.outcome_etag(), &configuration_etag(project(&again.next, key)));
+        checks_agree(&state_without_orgs(&state, key, now), &again.next, key, now)?;
+    }
+
+    #[test]
+    fn any_configuration_is_applied_to_any_project_wholly_or_not_at_all(
+        history in history(),
+        other_history in history(),
+        keys in (select(&PROJECTS[..]), select(&PROJECTS[..])),
+        strategy in 0..3,
+        keeps_orgs: bool,
+        allow_ownerless: bool,
+    ) {
+        let ((from, now), (to, _)) = (ran(&history), ran(&other_history));
+        let (key, other) = (existing_key(&from, keys.0), existing_key(&to, keys.1));
+        let from = if keeps_orgs { from } else { state_without_orgs(&from, key, now) };
+        let (before, wanted) = (exported(project(&from, key)), exported(project(&to, other)));
+        let wanted = wire::Configuration { environment: before.environment, ..wanted };
+        let mut request = wire::ApplyConfigurationRequest { prune: true, allow_ownerless, ..request(key, &wanted) };
+        let on_disabled = match strategy {
+            0 => None,
+            1 => Some(wire::OnDisabled { strategy: wire::DisabledRoleStrategy::Suspend.into(), ..Default::default() }),
+            _ => Some(wire::OnDisabled {
+                strategy: wire::DisabledRoleStrategy::Remap.into(),
+                default_replacement: wanted.default_role.clone(),
+                ..Default::default()
+            }),
+        };
+        let configuration = request.configuration.as_mut().expect("it is set");
+        configuration.role_mappings.iter_mut().for_each(|mapping| mapping.on_disabled = on_disabled.clone());
+        let kept: BTreeSet<&str> = wanted.role_mappings.iter().map(|mapping| mapping.name.as_str()).collect();
+        request.deleted_role_mappings = before
+            .role_mappings
+            .iter()
+            .filter(|mapping| !kept.contains(mapping.name.as_str()))
+            .map(|mapping| wire::DeletedRoleMapping {
+                name: mapping.name.clone(),
+                move_subscribers_to: wanted.default_role_mapping.clone(),
+                on_disabled: on_disabled.clone(),
+            })
+            .collect();
+        match decided(&from, &command(&request), now) {
+            Ok(decided) => {
+                prop_assert_eq!(&exported(project(&decided.next, key)), &wanted);
+                prop_assert_eq!(decided.changes.is_empty(), before == wanted);
+                prop_assert_eq!(applied(&decided).steps.is_empty(), before == wanted, "{:?}", applied(&decided));
+                let etag = configuration_etag(project(&from, key));
+                prop_assert_eq!(applied(&decided).etag == etag, before == wanted);
+                // The same document is applied once.
+                let again = self::decided(&decided.next, &command(&request), now).expect("it is valid");
+                prop_assert_eq!(again.changes, vec![]);
+                // Undoing the changes leads back.
+                let mut undone = decided.next.clone();
+                decided.changes.iter().rev().for_each(|change| undone.apply(&change.clone().undone()));
+                prop_assert_eq!(&exported(project(&undone, key)), &before);
+                // The preview that the caller saw still holds, and no other.
+                let stale = wire::ApplyConfigurationRequest { etag, ..request.clone() };
+                let result = self::decided(&decided.next, &command(&stale), now).map(|_| ());
+                let reason = result.err().map(|refusal| refusal.reason());
+                prop_assert_eq!(reason, (before != wanted).then_some(Reason::EtagMismatch));
+            }
+            Err(refusal) => {
+                let reason = refusal.reason();
+                let collides = [Reason::RoleAlreadyExists, Reason::RoleMappingAlreadyExists].contains(&reason)
+                    && names_collide(&before, &wanted);
+                let of_members = keeps_orgs
+                    && OF_MEMBERS.contains(&reason)
+                    && (reason != Reason::LastOwner || !allow_ownerless);
+                prop_assert!(collides || of_members, "{:?}: {}", reason, refusal);
+                prop_assert!(!refusal.rule().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn without_prune_nothing_is_deleted_and_the_rest_is_named(history in history(), other_history in history(), key in select(&PROJECTS[..])) {
+        let ((from, now), (to, _)) = (ran(&history), ran(&other_history));
+        let (key, other) = (existing_key(&from, key), existing_key(&to, key));
+        let from = state_without_orgs(&from, key, now);
+        let (before, wanted) = (exported(project(&from, key)), exported(project(&to, other)));
+        let Ok(decided) = decided(&from, &command(&request(key, &wanted)), now) else { return Ok(()) };
+        let after = exported(project(&decided.next, key));
+        let names = |configuration: &wire::Configuration| -> BTreeSet<String> {
+            let permissions = configuration.permissions.iter();
+            let permissions = permissions.filter(|permission| !permission.name.starts_with("rolecall::"));
+            let permissions = permissions.map(|permission| format!("p {}", permission.name));
+            let roles = configuration.roles.iter().map(|role| format!("r {}", role.name));
+            let mappings = configuration.role_mappings.iter().map(|mapping| format!("m {}", mapping.name));
+            permissions.chain(roles).chain(mappings).collect()
+        };
+        // An object that was found by an old name has its wanted name again.
+        prop_assert!(names(&after).len() >= names(&before).len());
+        let unmanaged: BTreeSet<String> = applied(&decided)
+            .unmanaged
+            .iter()
+            .map(|object| format!("{} {}", wire::configuration::object(object).kind().as_str_name()
+                .trim_start_matches("CONFIGURATION_OBJECT_KIND_").replace("ROLE_MAPPING", "m").replace("ROLE", "r")
+                .replace("PERMISSION", "p"), object.name))
+            .collect();
+        let rest: BTreeSet<String> = names(&after).difference(&names(&wanted)).cloned().collect();
+        prop_assert_eq!(unmanaged, rest);
+        for role in &wanted.roles {
+            prop_assert!(after.roles.iter().any(|it| it.name == role.name && it.description == role.description));
+        }
+        let order = |configuration: &wire::Configuration| -> Vec<String> {
+            let named = configuration.roles.iter().filter(|role| wanted.roles.iter().any(|it| it.name == role.name));
+            named.map(|role| role.name.clone()).collect()
+        };
+        prop_assert_eq!(order(&after), order(&wanted));
+    }
+}
+
+trait OutcomeEtag {
+    fn outcome_etag(&self) -> String;
+}
+
+impl OutcomeEtag for Decided {
+    fn outcome_etag(&self) -> String {
+        applied(self).etag.clone()
+    }
+}
+
+fn state_without_orgs(state: &State, key: &str, now: Time) -> State {
+    let mut orgs = Vec::new();
+    project(state, key).for_each_org(|org| orgs.push(org.record.profile.org_id.clone()));
+    let mut state = state.clone();
+    for org_id in orgs {
+        let delete = Command::DeleteOrg(DeleteOrg { project: ProjectKey::stored(key), org_id });
+        state = decided(&state, &delete, now).expect("an org can be deleted").next;
+    }
+    state
+}
+
+/// Returns a state with one project, and its configuration.
+fn small() -> (State, wire::Configuration) {
+    let configuration = wire::Configuration { default_owner_role: "Owner".into(), ..Default::default() };
+    let state = decided(&empty_state(), &create("shop", &configuration), Time(1)).unwrap().next;
+    let configuration = wire::configuration::configuration(project(&state, "shop"));
+    (state, configuration)
+}
+
+fn role(name: &str) -> wire::ConfiguredRole {
+    wire::ConfiguredRole { name: name.into(), ..Default::default() }
+}
+
+fn renamed(from: &str, name: &str) -> wire::ConfiguredRole {
+    wire::ConfiguredRole { renamed_from: from.into(), ..role(name) }
+}
+
+fn apply(state: &State, configuration: &wire::Configuration, prune: bool) -> Result<State, Refusal> {
+    let request = wire::ApplyConfigurationRequest { prune, ..request("shop", configuration) };
+    let decided = decided(state, &command(&request), Time(2))?;
+    let again = self::decided(&decided.next, &command(&request), Time(3)).expect("it can be repeated");
+    assert_eq!(again.changes, vec![]);
+    Ok(decided.next)
+}
+
+fn names_of(state: &State) -> Vec<(String, Vec<String>)> {
+    let configuration = wire::configuration::configuration(project(state, "shop"));
+    configuration.roles.into_iter().map(|role| (role.name, role.aliases)).collect()
+}
+
+fn listed(names: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
+    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    names.iter().map(|&(name, aliases)| (name.to_string(), texts(aliases))).collect()
+}
+
+#[test]
+fn r3_a_chain_of_renames_is_applied_once_in_any_order() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend([role("A"), role("B")]);
+    let state = apply(&state, &configuration, false).unwrap();
+    let ids: Vec<_> = project(&state, "shop").role_order.to_vec();
+    configuration.roles = vec![role("Owner"), renamed("A", "B"), renamed("B", "C")];
+    let after = apply(&state, &configuration, true).unwrap();
+    // `B` is now the name of another role, so it is no alias.
+    assert_eq!(names_of(&after), listed(&[("Owner", &[]), ("B", &["A"]), ("C", &[])]));
+    assert_eq!(project(&after, "shop").role_order.to_vec(), ids);
+}
+
+#[test]
+fn r3_a_swap_of_names_cannot_be_told_from_a_swap_that_is_done() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend([role("A"), role("B")]);
+    let state = apply(&state, &configuration, false).unwrap();
+    configuration.roles = vec![role("Owner"), renamed("B", "A"), renamed("A", "B")];
+    let after = apply(&state, &configuration, true).unwrap();
+    assert_eq!(names_of(&after), listed(&[("Owner", &[]), ("A", &[]), ("B", &[])]));
+    assert_eq!(project(&after, "shop").role_order, project(&state, "shop").role_order);
+}
+
+#[test]
+fn r3_an_object_is_found_by_its_old_name_and_gets_it_back() {
+    let (state, mut configuration) = small();
+    configuration.roles = vec![renamed("Owner", "Boss")];
+    configuration.default_role = "Boss".into();
+    configuration.default_owner_role = "Boss".into();
+    configuration.role_mappings[0].grants[0].role = "Boss".into();
+    let state = apply(&state, &configuration, true).unwrap();
+    assert_eq!(names_of(&state), listed(&[("Boss", &["Owner"])]));
+    let (_, configuration) = small();
+    let after = apply(&state, &configuration, false).unwrap();
+    assert_eq!(names_of(&after), listed(&[("Owner", &["Boss"])]));
+    let after = apply(&state, &configuration, true).unwrap();
+    assert_eq!(names_of(&after), listed(&[("Owner", &[])]));
+}
+
+#[test]
+fn r3_a_new_role_gets_the_old_names_of_a_deleted_one() {
+    let (state, mut configuration) = small();
+    configuration.roles.push(role("Writer"));
+    let state = apply(&state, &configuration, false).unwrap();
+    configuration.roles =
+        vec![role("Owner"), wire::ConfiguredRole { aliases: vec!["Writer".into(), "Scribe".into()], ..role("Editor") }];
+    let after = apply(&state, &configuration, true).unwrap();
+    assert_eq!(names_of(&after), listed(&[("Owner", &[]), ("Editor", &["Writer", "Scribe"])]));
+}
+
+#[test]
+fn p7_limits_count_in_the_end() {
+    let (state, mut configuration) = small();
+    configuration.roles.extend([role("A"), role("B")]);
+    let state = apply(&state, &configuration, false).unwrap();
+    configuration.roles = vec![role("Owner"), role("C"), role("D")];
+    let limits = Limits { roles: 3, ..Limits::default() };
+    let request = |prune| wire::ApplyConfigurationRequest { prune, ..request("shop", &configuration) };
+    let within = |prune| decided_within(&state, &command(&request(prune)), Time(3), &limits);
+    assert!(within(true).is_ok());
+    assert_eq!(within(false).err().map(|refusal| refusal.reason()), Some(Reason::LimitExceeded));
+}
+
+#[test]
+fn r5_both_defaults_move_to_new_roles_and_the_old_ones_are_deleted_at_once() {
+    let (state, mut configuration) = small();
+    let org = Command::CreateOrg(CreateOrg {
+        project: ProjectKey::stored("shop"),
+        org_id: OrgId::stored("acme"),
+        display_name: String::new(),
+        metadata: String::new(),
+        role_mapping: None,
+        creator: Some(UserId::stored("ann")),
+        reuse_deleted_id: false,
+    });
+    let state = decided(&state, &org, Time(2)).unwrap().next;
+    configuration.roles = vec![role("Chief"), role("User")];
+    configuration.default_owner_role = "Chief".into();
+    configuration.default_role = "User".into();
+    configuration.role_mappings[0].grants.clear();
+    configuration.role_mappings[0].name = "Plan".into();
+    configuration.default_role_mapping = "Plan".into();
+    let mut request = wire::ApplyConfigurationRequest { prune: true, ..request("shop", &configuration) };
+    let refused = |request: &_| decided(&state, &command(request), Time(3)).err().map(|refusal| refusal.reason());
+    assert_eq!(refused(&request), Some(Reason::RoleMappingInUse));
+    let moved =
+        wire::DeletedRoleMapping { name: "Default".into(), move_subscribers_to: "Plan".into(), ..Default::default() };
+    request.deleted_role_mappings.push(moved);
+    // The replacement is the default role, so the only owner would be none.
+    assert_eq!(refused(&request), Some(Reason::LastOwner));
+    request.deleted_roles.push(wire::DeletedRole { name: "Owner".into(), replacement: "Chief".into() });
+    let after = decided(&state, &command(&request), Time(3)).unwrap().next;
+    assert_eq!(names_of(&after), listed(&[("Chief", &[]), ("User", &[])]));
+    assert!(project(&after, "shop").has_owner(project(&after, "shop").org("acme").unwrap()));
+}
+
+#[test]
+fn an_object_that_is_wanted_and_deleted_is_a_contradiction() {
+    let (state, configuration) = small();
+    let deleted_roles = vec![wire::DeletedRole { name: "Owner".into(), replacement: String::new() }];
+    let request = wire::ApplyConfigurationRequest { deleted_roles, ..request("shop", &configuration) };
+    let refused = decided(&state, &command(&request), Time(2)).err().unwrap();
+    assert_eq!(refused.reason(), Reason::Contradiction);
+}
+
+#[test]
+fn g2_a_single_role_project_takes_no_managed_roles() {
+    let (state, mut configuration) = small();
+    configuration.roles[0].manages = vec!["Owner".into()];
+    assert_eq!(apply(&state, &configuration, false).err().unwrap().reason(), Reason::WrongRoleStructure);
+    configuration.role_structure = wire::RoleStructure::MultiRole.into();
+    assert!(apply(&state, &configuration, false).is_ok());
+}
+
+#[test]
+fn m7_a_disabled_role_needs_the_strategy_of_its_role_mapping() {
+    let mut runner = HistoryRunner::new(Limits::default());
+    for command in crate::random_history::set_up() {
+        runner.run(&Step::plain(0, command));
+    }
+    let mut configuration = exported(project(&runner.state, "single"));
+    let free = configuration.role_mappings.iter_mut().find(|mapping| mapping.name == "Free").unwrap();
+    free.disabled_roles.push("Auditor".into());
+    let result = |configuration: &_| {
+        decided(&runner.state, &command(&request("single", configuration)), runner.clock).map(|it| it.impact)
+    };
+    assert_eq!(result(&configuration).err().unwrap().reason(), Reason::RolesWouldBeDisabled);
+    let free = configuration.role_mappings.iter_mut().find(|mapping| mapping.name == "Free").unwrap();
+    let strategy = wire::DisabledRoleStrategy::Suspend.into();
+    free.on_disabled = Some(wire::OnDisabled { strategy, ..Default::default() });
+    assert_eq!(result(&configuration).unwrap().members, 1);
+}
