@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use super::contents::{Contents, Member, Role};
-use super::plan::{Plan, apply_request};
+use super::plan::Plan;
 use crate::cli::client::Client;
+use crate::cli::configuration;
 use crate::cli::in_flight::in_flight;
 use crate::cli::progress::bar;
 use crate::cli::trouble::{Failed, Trouble};
-use crate::grpc::generated::configuration_service_client::ConfigurationServiceClient;
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::grpc::generated::org_service_client::OrgServiceClient;
-use crate::grpc::generated::project_service_client::ProjectServiceClient;
 use crate::wire::{
-    BatchWriteMembersRequest, CreateOrgRequest, CreateProjectRequest, Environment, MemberWrite, RoleAssignment,
-    RoleAssignments, member_write,
+    BatchWriteMembersRequest, CreateOrgRequest, MemberWrite, RoleAssignment, RoleAssignments, member_write,
 };
 
 /// Members of one call.
@@ -29,30 +27,14 @@ pub async fn apply(
     client: &Arc<Client>,
     contents: Contents,
     plan: &mut Plan,
-    environment: Option<Environment>,
+    environment_given: bool,
 ) -> Result<(), Failed> {
-    if let Some(configuration) = &contents.configuration {
-        if plan.present.is_none() {
-            let Some(environment) = environment else {
-                let what = format!("the project `{}` does not exist", client.project());
-                return Err(
-                    Trouble::new(what, "say with --environment test or live which kind of project to create").into()
-                );
-            };
-            let request = CreateProjectRequest {
-                key: client.project(),
-                environment: environment.into(),
-                role_structure: configuration.role_structure,
-                template: "empty".into(),
-                owner_role: configuration.default_owner_role.clone(),
-                reason: "import".into(),
-                ..Default::default()
-            };
-            client.write(ProjectServiceClient::new(client.channel()).create_project(request)).await?;
-        }
-        let request = apply_request(client, configuration, false);
-        let mut service = ConfigurationServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
-        client.write(service.apply_configuration(request)).await?;
+    if plan.creates_project() && !environment_given {
+        let what = format!("the project `{}` does not exist", client.project());
+        return Err(Trouble::new(what, "say with --environment test or live which kind of project to create").into());
+    }
+    if let Some((document, planned)) = plan.configuration.take() {
+        configuration::apply::apply(client, &document, planned, "import".into()).await?;
     }
     let contents = Arc::new(contents);
     let again =

@@ -1,6 +1,6 @@
 //! PropelAuth: answers equal those of `OrgMemberInfo` of @propelauth/node 2.1.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 
 use rolecall::wire::PermissionList;
@@ -237,6 +237,7 @@ fn questions(dice: &mut Dice, members: &[(String, String, OrgMemberInfo)]) -> Ve
         true => format!("propelauth::{}", dice.of(&ABILITIES)),
         false => permission(dice.below(PERMISSIONS)),
     };
+    let joined: HashSet<(&str, &str)> = members.iter().map(|(org, user, _)| (&**org, &**user)).collect();
     let ask = |_| {
         let (org_id, user_id, info) = dice.of(members);
         let role = dice.of(&ROLES).to_string();
@@ -255,7 +256,7 @@ fn questions(dice: &mut Dice, members: &[(String, String, OrgMemberInfo)]) -> Ve
         };
         // `User.isRole` and the others are false in an org that the user does not belong to.
         let elsewhere = dice.once_in(20).then(|| dice.of(members).0.clone());
-        match elsewhere.filter(|org| !members.iter().any(|(it, user, _)| it == org && user == user_id)) {
+        match elsewhere.filter(|org| !joined.contains(&(&**org, &**user_id))) {
             Some(org_id) => Asked { org_id, user_id: user_id.clone(), question, expected: false },
             None => Asked { org_id: org_id.clone(), user_id: user_id.clone(), question, expected },
         }
@@ -343,9 +344,13 @@ fn what_a_dump_of_propelauth_contradicts_is_reported() {
     ] {
         assert!(says.contains(line), "{line}\n{says}");
     }
-    assert!(says.contains("Member") && says.contains("gains [read], loses [write]"), "{says}");
+    assert!(says.contains("Member on Default: gains [read], loses [write]"), "{says}");
     let (code, says) = import(folder.path(), &server, &["propelauth", "users", "no-such-file", "--project", "shop"]);
     assert!(code == Some(2) && says.contains("`no-such-file` cannot be read"), "{says}");
+    let bad = fs::read_to_string(folder.path().join("tf.json")).unwrap().replace("\"Old\"", "\"Old \"");
+    fs::write(folder.path().join("bad.json"), bad).unwrap();
+    let (code, says) = import(folder.path(), &server, &["propelauth", "bad.json", "--project", "shop"]);
+    assert!(code == Some(2) && says.contains("white space"), "{says}");
     fs::write(folder.path().join("broken"), r#"{"users": [{"user": 1}]}"#).unwrap();
     let (code, says) = import(folder.path(), &server, &["propelauth", "broken", "--project", "shop"]);
     assert!(code == Some(2) && says.contains("user_id") && says.contains("docs/import.md"), "{says}");
