@@ -53,10 +53,10 @@ const MODULES: [(&str, &[&str]); 17] = [
 const DOMAIN_LAYERS: [&str; 6] = ["collections", "model", "state", "rules", "impact", "commands"];
 
 /// An outside crate, and the modules that may use it.
-const OUTSIDE: [(&str, &[&str]); 23] = [
+const OUTSIDE: [(&str, &[&str]); 25] = [
     ("axum", &["http", "server"]),
     ("envoy_types", &["grpc"]),
-    ("serde_saphyr", &["grpc"]),
+    ("serde_saphyr", &["grpc", "cli"]),
     ("tonic", &["grpc", "http", "sidecar", "server", "cli"]),
     ("tonic_health", &["grpc", "server", "cli"]),
     ("tonic_prost", &["grpc", "server"]),
@@ -74,6 +74,8 @@ const OUTSIDE: [(&str, &[&str]); 23] = [
     ("clap_mangen", &["cli"]),
     ("listenfd", &["server"]),
     ("sd_notify", &["server"]),
+    ("csv", &["cli"]),
+    ("zstd", &["store"]),
     ("tokio_rustls", &["server", "cli"]),
     ("rustls_native_certs", &["cli"]),
     ("x509_parser", &["server"]),

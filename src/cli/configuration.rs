@@ -2,7 +2,7 @@
 
 pub mod apply;
 pub mod convert;
-mod diff;
+pub mod diff;
 pub mod document;
 pub mod export;
 pub mod generate;

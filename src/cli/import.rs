@@ -152,18 +152,18 @@ async fn read(read: impl FnOnce() -> Result<Contents, Trouble> + Send + 'static)
 
 async fn import(mut contents: Contents, common: Common) -> Result<(), Failed> {
     let client = Arc::new(Client::connect(common.client).await?);
-    let mut plan = Plan::make(&client, &mut contents).await?;
+    let environment = common.environment.map(|kind| match kind {
+        Kind::Test => Environment::Test,
+        Kind::Live => Environment::Live,
+    });
+    let mut plan = Plan::make(&client, &mut contents, environment).await?;
     let mut shown = Shown::new(&client.project(), &plan, &contents);
     if let Some(path) = &common.report {
         show::write_report(path, &contents.misfits)?;
     }
     if common.apply && !plan.is_empty() {
         client.note(shown.table().trim_end());
-        let environment = common.environment.map(|kind| match kind {
-            Kind::Test => Environment::Test,
-            Kind::Live => Environment::Live,
-        });
-        apply::apply(&client, contents, &mut plan, environment).await?;
+        apply::apply(&client, contents, &mut plan, environment.is_some()).await?;
         shown.applied = true;
     }
     Ok(client.show(&shown)?)

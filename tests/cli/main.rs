@@ -19,6 +19,7 @@ mod examples;
 mod exits;
 mod first_start;
 mod gateway;
+mod import;
 mod lifecycle;
 mod log;
 mod matrix;

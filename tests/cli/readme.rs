@@ -61,6 +61,16 @@ fn the_commands_about_operators_work_in_their_order() {
 }
 
 #[test]
+fn the_commands_about_backups_work_in_their_order() {
+    work("docs/backup.md", 4);
+}
+
+#[test]
+fn the_commands_about_imports_work_in_their_order() {
+    work("docs/import.md", 5);
+}
+
+#[test]
 fn every_file_that_a_document_links_to_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut links = 0;

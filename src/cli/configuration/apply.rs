@@ -91,7 +91,8 @@ fn confirm() -> Result<(), Failed> {
     }
 }
 
-async fn apply(client: &Client, document: &Document, plan: Plan, reason: String) -> Result<(), Failed> {
+/// Applies a plan. Creates the project first if the plan says so.
+pub async fn apply(client: &Client, document: &Document, plan: Plan, reason: String) -> Result<(), Failed> {
     if plan.create {
         create(client, document, &reason).await?;
     }

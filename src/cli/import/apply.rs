@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use super::contents::{Contents, Member};
-use super::plan::{Plan, apply_request};
+use super::contents::{Contents, Member, Role};
+use super::plan::Plan;
 use crate::cli::client::Client;
+use crate::cli::configuration;
 use crate::cli::in_flight::in_flight;
 use crate::cli::progress::bar;
 use crate::cli::trouble::{Failed, Trouble};
-use crate::grpc::generated::configuration_service_client::ConfigurationServiceClient;
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::grpc::generated::org_service_client::OrgServiceClient;
-use crate::grpc::generated::project_service_client::ProjectServiceClient;
 use crate::wire::{
-    BatchWriteMembersRequest, CreateOrgRequest, CreateProjectRequest, Environment, MemberWrite, RoleAssignment,
-    RoleAssignments, member_write,
+    BatchWriteMembersRequest, CreateOrgRequest, MemberWrite, RoleAssignment, RoleAssignments, member_write,
 };
 
 /// Members of one call.
@@ -29,30 +27,14 @@ pub async fn apply(
     client: &Arc<Client>,
     contents: Contents,
     plan: &mut Plan,
-    environment: Option<Environment>,
+    environment_given: bool,
 ) -> Result<(), Failed> {
-    if let Some(configuration) = &contents.configuration {
-        if plan.present.is_none() {
-            let Some(environment) = environment else {
-                let what = format!("the project `{}` does not exist", client.project());
-                return Err(
-                    Trouble::new(what, "say with --environment test or live which kind of project to create").into()
-                );
-            };
-            let request = CreateProjectRequest {
-                key: client.project(),
-                environment: environment.into(),
-                role_structure: configuration.role_structure,
-                template: "empty".into(),
-                owner_role: configuration.default_owner_role.clone(),
-                reason: "import".into(),
-                ..Default::default()
-            };
-            client.write(ProjectServiceClient::new(client.channel()).create_project(request)).await?;
-        }
-        let request = apply_request(client, configuration, false);
-        let mut service = ConfigurationServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
-        client.write(service.apply_configuration(request)).await?;
+    if plan.creates_project() && !environment_given {
+        let what = format!("the project `{}` does not exist", client.project());
+        return Err(Trouble::new(what, "say with --environment test or live which kind of project to create").into());
+    }
+    if let Some((document, planned)) = plan.configuration.take() {
+        configuration::apply::apply(client, &document, planned, "import".into()).await?;
     }
     let contents = Arc::new(contents);
     let again =
@@ -61,8 +43,8 @@ pub async fn apply(
     let new = std::mem::take(&mut plan.new_members);
     let changed = std::mem::take(&mut plan.changed_members);
     let progress = bar("members", (new.len() + changed.len()) as u64);
-    members(client, &contents, new, member_write::Write::Add, &progress).await.map_err(again)?;
-    members(client, &contents, changed, member_write::Write::Set, &progress).await.map_err(again)?;
+    members(client, &contents, new, (member_write::Write::Add, false), &progress).await.map_err(again)?;
+    members(client, &contents, changed, (member_write::Write::Set, true), &progress).await.map_err(again)?;
     progress.finish_and_clear();
     Ok(())
 }
@@ -96,7 +78,7 @@ async fn members(
     client: &Arc<Client>,
     contents: &Arc<Contents>,
     members: Vec<Member>,
-    write: fn(RoleAssignments) -> member_write::Write,
+    (write, permanent): (fn(RoleAssignments) -> member_write::Write, bool),
     progress: &indicatif::ProgressBar,
 ) -> Result<(), Trouble> {
     let members = Arc::new(members);
@@ -109,7 +91,7 @@ async fn members(
             let row = |member: &Member| MemberWrite {
                 org_id: contents.orgs[member.org].id.clone(),
                 user_id: member.user_id.clone(),
-                write: Some(write(assigned(&contents, member))),
+                write: Some(write(assigned(&contents, member, permanent))),
             };
             let request = BatchWriteMembersRequest {
                 project: client.project(),
@@ -127,12 +109,12 @@ async fn members(
     .await
 }
 
-fn assigned(contents: &Contents, member: &Member) -> RoleAssignments {
-    let role = |role: &super::contents::Role| RoleAssignment {
+/// Returns the roles of a member. `permanent` ends the expiry of roles that the member has until a time.
+fn assigned(contents: &Contents, member: &Member, permanent: bool) -> RoleAssignments {
+    let role = |role: &Role| RoleAssignment {
         role: role.name.clone(),
         expire_time: role.expire_time(),
-        // Absent would keep an expiry that the member has.
-        permanent: false,
+        permanent: permanent && role.expiry.is_none(),
     };
     RoleAssignments { roles: contents.roles(member.roles).iter().map(role).collect() }
 }

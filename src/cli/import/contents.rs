@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::{OrgId, UserId};
-use crate::limits::METADATA_BYTES_MAX;
+use crate::limits::{DISPLAY_NAME_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::wire::{Configuration, Timestamp};
 
 /// Everything that is imported.
@@ -92,7 +92,9 @@ impl Contents {
         } else {
             org.metadata = metadata;
         }
-        if !display_name.is_empty() {
+        if display_name.len() > DISPLAY_NAME_BYTES_MAX {
+            self.misfits.add("names of orgs that are too long: not imported", &*org.id);
+        } else if !display_name.is_empty() {
             org.display_name = display_name;
         }
         org.role_mapping = role_mapping;
@@ -131,11 +133,8 @@ impl Contents {
         let members = std::mem::take(&mut self.members).into_iter();
         let mut members: Vec<Member> = members.map(|((org, user_id), roles)| Member { org, user_id, roles }).collect();
         members.sort_unstable_by(|one, other| {
-            let key = |member: &Member| self.orgs[member.org].id.clone();
-            match one.org == other.org {
-                true => one.user_id.cmp(&other.user_id),
-                false => key(one).cmp(&key(other)),
-            }
+            let key = |member: &Member| self.orgs[member.org].id.as_str();
+            key(one).cmp(key(other)).then_with(|| one.user_id.cmp(&other.user_id))
         });
         members
     }

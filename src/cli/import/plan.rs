@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tonic::Code;
-
 use super::contents::{Contents, Member, Role};
 use crate::cli::client::{Client, PAGE_SIZE, Page, reason};
+use crate::cli::configuration::document::Document;
+use crate::cli::configuration::{convert, plan};
 use crate::cli::in_flight::in_flight;
 use crate::cli::progress::bar;
 use crate::cli::trouble::Trouble;
@@ -14,8 +14,8 @@ use crate::grpc::generated::configuration_service_client::ConfigurationServiceCl
 use crate::grpc::generated::membership_service_client::MembershipServiceClient;
 use crate::grpc::generated::org_service_client::OrgServiceClient;
 use crate::wire::{
-    ApplyConfigurationRequest, Configuration, ConfigurationAction, ConfigurationObjectKind, ConfigurationStep,
-    ErrorReason, GetConfigurationRequest, ListMembersRequest, ListOrgsRequest, RoleStructure,
+    Configuration, Environment, ErrorReason, GetConfigurationRequest, ListMembersRequest, ListOrgsRequest,
+    RoleStructure,
 };
 
 /// Orgs whose members are read at a time.
@@ -23,10 +23,8 @@ const CALLS: usize = 8;
 
 /// What has to be done.
 pub struct Plan {
-    /// `None` if the project has to be created.
-    pub present: Option<Configuration>,
-    /// What applying the configuration would do to the project, in words. Empty if the project has to be created.
-    pub steps: Vec<String>,
+    /// The roles and permissions of the files, and what they change. `None` if the files do not say.
+    pub configuration: Option<(Document, plan::Plan)>,
     /// The places of the orgs to create.
     pub new_orgs: Vec<usize>,
     pub orgs_present: u64,
@@ -40,21 +38,32 @@ type Present = HashMap<String, Vec<Role>>;
 
 impl Plan {
     /// Asks the server. Moves what it would refuse to the misfits.
-    pub async fn make(client: &Arc<Client>, contents: &mut Contents) -> Result<Self, Trouble> {
+    pub async fn make(
+        client: &Arc<Client>,
+        contents: &mut Contents,
+        environment: Option<Environment>,
+    ) -> Result<Self, Trouble> {
         let present = present(client).await?;
-        let steps = match (&contents.configuration, &present) {
-            (Some(configuration), Some(_)) => steps(client, configuration).await?,
-            (None, None) => {
-                let what = format!(
-                    "the project `{}` does not exist, and the files do not say which roles it has",
-                    client.project()
-                );
+        let configuration = match &contents.configuration {
+            Some(configuration) => {
+                // A plan does not depend on the environment, and nothing is applied without one.
+                let assumed = environment.or(present.is_none().then_some(Environment::Test)).unwrap_or_default();
+                let configuration = Configuration { environment: assumed.into(), ..configuration.clone() };
+                let document = convert::document(&client.project(), configuration);
+                let choices = plan::Choices { create: true, ..plan::Choices::default() };
+                let planned = plan::plan(client, &document, choices).await?;
+                Some((document, planned))
+            }
+            None if present.is_none() => {
+                let project = client.project();
+                let what =
+                    format!("the project `{project}` does not exist, and the files do not say which roles it has");
                 return Err(Trouble::new(
                     what,
                     "create it with its roles first, or name another project with --project",
                 ));
             }
-            _ => Vec::new(),
+            None => None,
         };
         let wanted = drop_what_is_refused(contents, present.as_ref());
         let orgs = if present.is_some() { orgs(client).await? } else { HashMap::new() };
@@ -73,8 +82,7 @@ impl Plan {
             wanted.iter().map(|it| it.org).filter(|&at| orgs.contains_key(&contents.orgs[at].id)).collect();
         let mut present_members = members(client, contents, existing).await?;
         let mut plan = Self {
-            present,
-            steps,
+            configuration,
             orgs_present: (contents.orgs.len() - new_orgs.len()) as u64,
             new_orgs,
             new_members: Vec::new(),
@@ -91,13 +99,14 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Returns true if the project has to be created.
+    pub fn creates_project(&self) -> bool {
+        self.configuration.as_ref().is_some_and(|(_, plan)| plan.create)
+    }
+
     pub fn is_empty(&self) -> bool {
-        let Self { present, steps, new_orgs, new_members, changed_members, .. } = self;
-        present.is_some()
-            && steps.is_empty()
-            && new_orgs.is_empty()
-            && new_members.is_empty()
-            && changed_members.is_empty()
+        let configured = self.configuration.as_ref().is_none_or(|(_, plan)| plan.steps.is_empty() && !plan.create);
+        configured && self.new_orgs.is_empty() && self.new_members.is_empty() && self.changed_members.is_empty()
     }
 }
 
@@ -110,53 +119,6 @@ async fn present(client: &Client) -> Result<Option<Configuration>, Trouble> {
         Err(status) if reason(&status) == ErrorReason::ProjectNotFound.as_str_name() => Ok(None),
         Err(status) => Err(client.trouble(&status)),
     }
-}
-
-/// Returns what applying a configuration would do.
-async fn steps(client: &Client, configuration: &Configuration) -> Result<Vec<String>, Trouble> {
-    let request = apply_request(client, configuration, true);
-    let mut service = ConfigurationServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
-    match client.call(service.apply_configuration(request)).await? {
-        Ok(answer) => Ok(answer.steps.iter().map(in_words).collect()),
-        Err(status) => {
-            let Trouble { what, next } = client.trouble(&status);
-            let next = match status.code() {
-                Code::FailedPrecondition | Code::AlreadyExists | Code::InvalidArgument => {
-                    format!(
-                        "the project cannot get the roles of the files: {next}; or import into a new project with --project"
-                    )
-                }
-                _ => next,
-            };
-            Err(Trouble { what, next })
-        }
-    }
-}
-
-pub fn apply_request(client: &Client, configuration: &Configuration, validate_only: bool) -> ApplyConfigurationRequest {
-    ApplyConfigurationRequest {
-        project: client.project(),
-        configuration: Some(configuration.clone()),
-        reason: "import".into(),
-        validate_only,
-        ..Default::default()
-    }
-}
-
-fn in_words(step: &ConfigurationStep) -> String {
-    let object = step.object.clone().unwrap_or_default();
-    let verb = match step.action() {
-        ConfigurationAction::Create => "create",
-        ConfigurationAction::Delete => "delete",
-        ConfigurationAction::Update | ConfigurationAction::Unspecified => "change",
-    };
-    let noun = match object.kind() {
-        ConfigurationObjectKind::Permission => "permission",
-        ConfigurationObjectKind::Role => "role",
-        ConfigurationObjectKind::RoleMapping => "role mapping",
-        ConfigurationObjectKind::Project | ConfigurationObjectKind::Unspecified => "project",
-    };
-    format!("{verb} {noun} {}", object.name)
 }
 
 /// Returns the members without those that the server would refuse: with unknown or disabled roles, or with too many.

@@ -132,11 +132,8 @@ fn compare(contents: &mut Contents, granted: Granted) {
     let Some(configuration) = &contents.configuration else { return };
     let mut found: HashSet<String> = HashSet::new();
     for (org, set, permissions) in granted {
-        let name = match contents.orgs[org].role_mapping.as_str() {
-            "" => &configuration.default_role_mapping,
-            name => name,
-        };
-        let mapping = configuration.role_mappings.iter().find(|mapping| mapping.name == *name);
+        let find = |name: &str| configuration.role_mappings.iter().find(|mapping| mapping.name == *name);
+        let mapping = find(&contents.orgs[org].role_mapping).or_else(|| find(&configuration.default_role_mapping));
         let names = |role: &Role| mapping.into_iter().flat_map(|it| &it.grants).find(|it| it.role == role.name);
         let roles = contents.roles(set);
         let granted = roles.iter().filter_map(names).flat_map(|it| it.permissions.iter().map(String::as_str));
@@ -151,6 +148,7 @@ fn compare(contents: &mut Contents, granted: Granted) {
         let (gained, lost) = (list(&granted, &dumped), list(&dumped, &granted));
         if !gained.is_empty() || !lost.is_empty() {
             let roles: Vec<&str> = roles.iter().map(|role| &*role.name).collect();
+            let name = mapping.map_or("", |mapping| &mapping.name);
             found.insert(format!("{} on {name}: gains [{gained}], loses [{lost}]", roles.join(" + ")));
         }
     }

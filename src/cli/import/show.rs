@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use comfy_table::Cell;
@@ -11,8 +12,10 @@ use serde::Serialize;
 use super::contents::{Contents, Misfits};
 use super::plan::Plan;
 use crate::cli::answer::Answer;
+use crate::cli::configuration::diff;
 use crate::cli::table::{plain, table, text};
 use crate::cli::trouble::Trouble;
+use crate::wire::{ConfigurationAction, ConfigurationStep};
 
 /// Examples of a kind.
 const EXAMPLES: usize = 3;
@@ -51,20 +54,12 @@ impl Shown {
             count: all.len(),
             examples: all.iter().take(EXAMPLES).cloned().collect(),
         };
-        let configuration = match (&contents.configuration, &plan.present) {
-            (Some(new), None) => {
-                let permissions = new.permissions.iter().map(|it| format!("create permission {}", it.name));
-                let roles = new.roles.iter().map(|it| format!("create role {}", it.name));
-                let mappings = new.role_mappings.iter().map(|it| format!("create role mapping {}", it.name));
-                permissions.chain(roles).chain(mappings).collect()
-            }
-            _ => plan.steps.clone(),
-        };
+        let steps = plan.configuration.iter().flat_map(|(_, plan)| &plan.steps);
         Self {
             project: project.into(),
             applied: false,
-            create_project: plan.present.is_none(),
-            configuration,
+            create_project: plan.creates_project(),
+            configuration: steps.map(in_words).collect(),
             orgs: Counts { new: plan.new_orgs.len() as u64, changed: 0, present: plan.orgs_present },
             members: Counts {
                 new: plan.new_members.len() as u64,
@@ -86,7 +81,7 @@ impl Shown {
         let new = if self.create_project { " (to be created)" } else { "" };
         let mut all = format!("{bold}Import into the project {}{new}{bold:#}\n", plain(&self.project));
         for step in self.configuration.iter().take(STEPS) {
-            all.push_str(&format!("  {}\n", plain(step)));
+            all.push_str(&format!("  {step}\n"));
         }
         if self.configuration.len() > STEPS {
             all.push_str(&format!("  and {} more of these\n", HumanCount((self.configuration.len() - STEPS) as u64)));
@@ -109,6 +104,15 @@ impl Shown {
     }
 }
 
+fn in_words(step: &ConfigurationStep) -> String {
+    let verb = match step.action() {
+        ConfigurationAction::Create => "create",
+        ConfigurationAction::Delete => "delete",
+        ConfigurationAction::Update | ConfigurationAction::Unspecified => "change",
+    };
+    format!("{verb} {}", step.object.as_ref().map(diff::object).unwrap_or_default())
+}
+
 impl Answer for Shown {
     fn text(&self) -> String {
         match (self.applied, self.is_empty()) {
@@ -126,7 +130,7 @@ impl Answer for Shown {
 
 /// Writes all that does not fit to a new file, one per line.
 pub fn write_report(path: &Path, misfits: &Misfits) -> Result<(), Trouble> {
-    let written = OpenOptions::new().write(true).create_new(true).open(path).and_then(|file| {
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|file| {
         let mut file = BufWriter::new(file);
         for (kind, all) in misfits.kinds() {
             for what in all {
