@@ -13,7 +13,7 @@ class Checks(check_pb2_grpc.CheckServiceServicer):
 
     def Check(self, request, context):
         if request.user_id == "slow":
-            time.sleep(6)
+            time.sleep(60)
         self.tries += 1
         if self.tries % 3:
             context.abort(grpc.StatusCode.UNAVAILABLE, "try again")

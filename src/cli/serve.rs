@@ -345,7 +345,7 @@ pub async fn run(args: Args) -> Result<(), String> {
 pub fn stop_signal() -> Result<impl Future<Output = ()>, String> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    if systemd::is_listening() {
+    if systemd::wants_reports() {
         // Reloading a unit sends it. Without TLS nobody else catches it, and it would end the process.
         drop(listen(SignalKind::hangup())?);
     }

@@ -41,7 +41,7 @@ fn listens(socket: &impl AsFd) -> Result<(), String> {
 }
 
 /// Returns true if systemd wants to hear the state of this process.
-pub fn is_listening() -> bool {
+pub fn wants_reports() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 

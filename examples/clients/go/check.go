@@ -37,7 +37,11 @@ func main() {
 	}
 	defer connection.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	deadline, err := time.ParseDuration(os.Getenv("ROLECALL_DEADLINE") + "s")
+	if err != nil {
+		deadline = 2 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+os.Getenv("ROLECALL_KEY"))
 	request := &rolecall.CheckRequest{OrgId: os.Args[1], UserId: os.Args[2]}

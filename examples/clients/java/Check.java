@@ -25,13 +25,14 @@ public class Check {
                 : NettyChannelBuilder.forTarget(server, TlsChannelCredentials.newBuilder()
                         .trustManager(new File(System.getenv("ROLECALL_CA"))).build());
         ManagedChannel channel = builder.defaultServiceConfig(RETRY).enableRetry().build();
+        long deadline = Long.parseLong(System.getenv().getOrDefault("ROLECALL_DEADLINE", "2")); // in seconds
         Metadata key = new Metadata();
         key.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer " + System.getenv("ROLECALL_KEY"));
         try {
             CheckRequest request = CheckRequest.newBuilder().setOrgId(args[0]).setUserId(args[1]).setPermission(args[2]).build();
             System.out.println(CheckServiceGrpc.newBlockingStub(channel)
                     .withInterceptors(MetadataUtils.newAttachHeadersInterceptor(key))
-                    .withDeadlineAfter(2, TimeUnit.SECONDS).check(request).getDecision());
+                    .withDeadlineAfter(deadline, TimeUnit.SECONDS).check(request).getDecision());
         } catch (StatusRuntimeException error) {
             System.err.println(error.getStatus());
             System.exit(1);

@@ -22,9 +22,10 @@ else:
 
 org, user, permission = sys.argv[1:]
 request = check_pb2.CheckRequest(org_id=org, user_id=user, permission=permission)
+deadline = float(os.environ.get("ROLECALL_DEADLINE", "2"))  # in seconds
 key = ("authorization", "Bearer " + os.environ["ROLECALL_KEY"])
 try:
-    answer = check_pb2_grpc.CheckServiceStub(channel).Check(request, timeout=2, metadata=[key])
+    answer = check_pb2_grpc.CheckServiceStub(channel).Check(request, timeout=deadline, metadata=[key])
 except grpc.RpcError as error:
     sys.exit(f"{error.code().name}: {error.details()}")
 print(decision_pb2.Decision.Name(answer.decision))

@@ -17,9 +17,10 @@ const credentials = server.startsWith('unix:') // unix:PATH or HOST:PORT
 const client = new rolecall.v1.CheckService(server, credentials, { 'grpc.service_config': JSON.stringify(retry) });
 
 const [orgId, userId, permission] = process.argv.slice(2);
+const deadline = Date.now() + 1_000 * Number(process.env.ROLECALL_DEADLINE ?? 2);
 const metadata = new grpc.Metadata();
 metadata.set('authorization', `Bearer ${key}`);
-client.Check({ orgId, userId, permission }, metadata, { deadline: Date.now() + 2_000 }, (error, answer) => {
+client.Check({ orgId, userId, permission }, metadata, { deadline }, (error, answer) => {
   if (error) {
     console.error(`${grpc.status[error.code]}: ${error.details}`);
     process.exitCode = 1;

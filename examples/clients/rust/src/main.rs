@@ -25,8 +25,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give ORG USER PERMISSION")?;
     let question = Some(Question::Permission(permission));
     let request = CheckRequest { org_id, user_id, question, ..CheckRequest::default() };
-    let asked = tokio::time::timeout(Duration::from_secs(2), check(connect().await?, request));
-    println!("{}", asked.await??.decision().as_str_name());
+    let deadline = std::env::var("ROLECALL_DEADLINE").map_or(Ok(2), |seconds| seconds.parse())?;
+    let asked = async { check(connect().await?, request).await };
+    let answer = tokio::time::timeout(Duration::from_secs(deadline), asked).await??;
+    println!("{}", answer.decision().as_str_name());
     Ok(())
 }
 
