@@ -105,7 +105,6 @@ pub async fn resources(api: &Api, project: String, asked: Search) -> Result<Foun
         page_size: page.size(),
         page_token: page.token.unwrap_or_default(),
         consistency: consistency(asked.options.as_ref()),
-        ..Default::default()
     };
     authorize(&request)?;
     let app = api.app()?;
