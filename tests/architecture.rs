@@ -49,7 +49,7 @@ const MODULES: [(&str, &[&str]); 15] = [
 const DOMAIN_LAYERS: [&str; 6] = ["collections", "model", "state", "rules", "impact", "commands"];
 
 /// An outside crate, and the modules that may use it.
-const OUTSIDE: [(&str, &[&str]); 16] = [
+const OUTSIDE: [(&str, &[&str]); 18] = [
     ("tonic", &["grpc", "sidecar", "server", "cli"]),
     ("tonic_health", &["grpc", "server", "cli"]),
     ("tonic_prost", &["grpc", "server"]),
@@ -63,6 +63,8 @@ const OUTSIDE: [(&str, &[&str]); 16] = [
     ("sqlx", &["store"]),
     ("rolecall_migrations", &["store"]),
     ("clap", &["cli"]),
+    ("schemars", &["cli"]),
+    ("serde_saphyr", &["cli"]),
     ("tokio_rustls", &["server", "cli"]),
     ("rustls_native_certs", &["cli"]),
     ("x509_parser", &["server"]),

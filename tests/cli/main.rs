@@ -10,6 +10,7 @@ mod addresses;
 mod ask;
 mod bench;
 mod commands;
+mod configuration;
 mod demo;
 mod descriptors;
 mod errors;
