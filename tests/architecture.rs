@@ -53,7 +53,7 @@ const MODULES: [(&str, &[&str]); 17] = [
 const DOMAIN_LAYERS: [&str; 6] = ["collections", "model", "state", "rules", "impact", "commands"];
 
 /// An outside crate, and the modules that may use it.
-const OUTSIDE: [(&str, &[&str]); 25] = [
+const OUTSIDE: [(&str, &[&str]); 26] = [
     ("axum", &["http", "server"]),
     ("envoy_types", &["grpc"]),
     ("serde_saphyr", &["grpc", "cli"]),
@@ -76,6 +76,7 @@ const OUTSIDE: [(&str, &[&str]); 25] = [
     ("sd_notify", &["server"]),
     ("csv", &["cli"]),
     ("zstd", &["store"]),
+    ("schemars", &["cli"]),
     ("tokio_rustls", &["server", "cli"]),
     ("rustls_native_certs", &["cli"]),
     ("x509_parser", &["server"]),

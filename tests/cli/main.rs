@@ -12,6 +12,7 @@ mod backup;
 mod bench;
 mod commands;
 mod completions;
+mod configuration;
 mod demo;
 mod descriptors;
 mod errors;

@@ -190,7 +190,7 @@ proptest! {
         let request = wire::ApplyConfigurationRequest { prune: true, ..request(key, &configuration) };
         let again = decided(&created, &command(&request), now).expect("the configuration is valid");
         prop_assert_eq!(&exported(project(&again.next, key)), &configuration);
-        prop_assert_eq!(&again.outcome_etag(), &configuration_etag(project(&again.next, key)));
+        prop_assert_eq!(&applied(&again).etag, &configuration_etag(project(&again.next, key)));
         checks_agree(&state_without_orgs(&state, key, now), &again.next, key, now)?;
     }
 
@@ -299,16 +299,6 @@ proptest! {
             named.map(|role| role.name.clone()).collect()
         };
         prop_assert_eq!(order(&after), order(&wanted));
-    }
-}
-
-trait OutcomeEtag {
-    fn outcome_etag(&self) -> String;
-}
-
-impl OutcomeEtag for Decided {
-    fn outcome_etag(&self) -> String {
-        applied(self).etag.clone()
     }
 }
 

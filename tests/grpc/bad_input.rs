@@ -80,7 +80,7 @@ fn form(message: &str, field: &str) -> Form {
     match (message.trim_start_matches(".rolecall.v1."), field) {
         (_, "project") | ("CreateProjectRequest", "key") => Form::ProjectKey,
         ("CreateProjectRequest" | "CreateApiKeyRequest", "environment") => Form::Environment,
-        ("CreateProjectRequest", "role_structure") => Form::RoleStructure,
+        ("CreateProjectRequest" | "Configuration", "role_structure") => Form::RoleStructure,
         ("ListUserMembershipsRequest", "view") => Form::View,
         ("CreateProjectRequest", "template") => Form::Template,
         ("CreateProjectRequest", "owner_role") => NAME,
@@ -118,7 +118,8 @@ fn form(message: &str, field: &str) -> Form {
             | "checks_only"
             | "sidecar_only"
             | "acting_user_required"
-            | "include_archived",
+            | "include_archived"
+            | "prune",
         )
         | (_, "reuse_deleted_key" | "reuse_deleted_id") => Form::Anything,
         ("NumberedCheck", "number") => Form::Anything,
@@ -129,7 +130,9 @@ fn form(message: &str, field: &str) -> Form {
         | ("OnDisabled", "replacements")
         | ("BatchCreatePermissionsRequest", "permissions")
         | ("BatchCreateRolesRequest", "roles")
-        | ("RoleSpec", "grants")
+        | ("RoleSpec" | "ConfiguredRoleMapping", "grants")
+        | ("ApplyConfigurationRequest", "configuration" | "deleted_roles" | "deleted_role_mappings")
+        | ("Configuration", "permissions" | "roles" | "role_mappings")
         | ("AddMemberRequest" | "SetMemberRolesRequest" | "RoleAssignments", "roles")
         | (
             _,
@@ -150,14 +153,16 @@ fn form(message: &str, field: &str) -> Form {
         (_, "display_name") => Form::Text { bytes_max: 256 },
         (_, "metadata") => Form::Text { bytes_max: 4_096 },
         (_, "description" | "reason") => Form::Text { bytes_max: 1_024 },
-        ("Permission", "name" | "aliases")
+        ("Permission" | "ConfiguredPermission", "name" | "aliases" | "renamed_from")
+        | (_, "deleted_permissions")
         | ("CreatePermissionRequest" | "PermissionSpec" | "GetPermissionRequest", "name")
         | ("UpdatePermissionRequest" | "DeletePermissionRequest", "name")
         | ("GrantEdit", "add" | "remove")
         | (_, "permission" | "permissions") => PERMISSION,
         (_, "name" | "aliases" | "role" | "roles" | "at_least_role" | "default_role" | "default_owner_role")
         | (_, "manages" | "role_order" | "above" | "below" | "replacement" | "to" | "default_replacement")
-        | (_, "fallback_role" | "enable_roles" | "disable_roles")
+        | (_, "fallback_role" | "enable_roles" | "disable_roles" | "disabled_roles" | "renamed_from")
+        | (_, "default_role_mapping")
         | (_, "role_mapping" | "duplicate_of" | "move_subscribers_to" | "disabled_in" | "left" | "right") => NAME,
         _ => panic!("which form do the values of `{field}` of {message} have?"),
     }

@@ -3,6 +3,7 @@
 mod api_keys;
 pub mod behavior;
 mod catalog;
+mod configuration;
 mod invitations;
 
 use std::collections::BTreeMap;
@@ -180,6 +181,8 @@ pub async fn requests(server: &Server) -> Vec<Sent> {
     let temporary_admin = || wire::RoleAssignments { roles: vec![temporary("Admin", in_an_hour())] };
     let row = |user: &str, write| wire::MemberWrite { org_id: "acme".into(), user_id: user.into(), write: Some(write) };
     let others = vec![
+        configuration::reading(token),
+        configuration::applying(),
         (
             "rolecall.v1.RoleMappingService/CreateRoleMapping",
             wire::CreateRoleMappingRequest {

@@ -31,10 +31,10 @@ async fn statuses(channel: &Channel, services: &[String]) -> Vec<ServingStatus> 
 #[test]
 fn every_service_is_serving_over_both_sockets() {
     let services = Contract::read().services;
-    assert_eq!(services.len(), 15);
+    assert_eq!(services.len(), 16);
     on_both(async |server| {
         for channel in [server.channel.clone(), server.unix_channel().await] {
-            assert_eq!(statuses(&channel, &services).await, [ServingStatus::Serving; 16]);
+            assert_eq!(statuses(&channel, &services).await, [ServingStatus::Serving; 17]);
             let mut health = HealthClient::new(channel);
             let unknown = HealthCheckRequest { service: "rolecall.v1.NoService".into() };
             let status = health.check(unknown).await.unwrap_err();

@@ -24,6 +24,7 @@ mod bad_input;
 mod batches;
 mod busy_lists;
 mod checks;
+mod configuration;
 mod consistency;
 mod conversion;
 mod coverage;

@@ -129,9 +129,10 @@ projects.list: GetProject ListProjects ListTemplates
 projects.create: CreateProject
 config.roles_permissions: UpdateProject ConvertRoleStructure CreatePermission BatchCreatePermissions UpdatePermission \
     DeletePermission CreateRole BatchCreateRoles UpdateRole ReorderRoles DeleteRole CreateRoleMapping UpdateRoleMapping \
-    PromoteRoleMapping DeleteRoleMapping
+    PromoteRoleMapping DeleteRoleMapping ApplyConfiguration
 projects.delete: DeleteProject
-roles.view: GetPermission ListPermissions GetRole ListRoles GetRoleMapping ListRoleMappings ListRoleMappingRoles DiffRoleMappings
+roles.view: GetPermission ListPermissions GetRole ListRoles GetRoleMapping ListRoleMappings ListRoleMappingRoles DiffRoleMappings \
+    GetConfiguration
 orgs.view: GetOrg ListOrgs GetSubscription ListSubscriptions GetMember ListMembers ListUserMemberships ListManageableRoles \
     GetInvitation ListInvitations GetInsights
 orgs.write: CreateOrg UpdateOrg

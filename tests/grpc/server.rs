@@ -10,6 +10,7 @@ use rolecall::grpc::app::App;
 use rolecall::grpc::generated::api_key_service_client::ApiKeyServiceClient;
 use rolecall::grpc::generated::audit_service_client::AuditServiceClient;
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
+use rolecall::grpc::generated::configuration_service_client::ConfigurationServiceClient;
 use rolecall::grpc::generated::insights_service_client::InsightsServiceClient;
 use rolecall::grpc::generated::invitation_service_client::InvitationServiceClient;
 use rolecall::grpc::generated::membership_service_client::MembershipServiceClient;
@@ -287,6 +288,10 @@ rpcs! {
         promote_role_mapping(PromoteRoleMappingRequest) -> PromoteRoleMappingResponse;
         delete_role_mapping(DeleteRoleMappingRequest) -> DeleteRoleMappingResponse;
         diff_role_mappings(DiffRoleMappingsRequest) -> DiffRoleMappingsResponse;
+    }
+    ConfigurationServiceClient {
+        get_configuration(GetConfigurationRequest) -> GetConfigurationResponse;
+        apply_configuration(ApplyConfigurationRequest) -> ApplyConfigurationResponse;
     }
     OrgServiceClient {
         create_org(CreateOrgRequest) -> CreateOrgResponse;

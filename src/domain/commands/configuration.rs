@@ -174,11 +174,10 @@ fn rename<I: Configured>(
     wanted: &[&WantedNames<I::Name>],
     of: &[Option<I>],
 ) -> Result<(), Refusal> {
-    let key = &command.project;
-    while let Some(next) = naming::next_rename(key, &*draft.project(key)?, wanted, of, command.prune) {
-        step(draft, next)?;
-    }
-    Ok(())
+    let project = draft.project(&command.project)?;
+    let commands = naming::renames(&command.project, &project, wanted, of, command.prune);
+    drop(project);
+    commands.into_iter().try_for_each(|command| step(draft, command))
 }
 
 fn alias<I: Configured>(
@@ -186,7 +185,6 @@ fn alias<I: Configured>(
     command: &ApplyConfiguration,
     wanted: &[&WantedNames<I::Name>],
 ) -> Result<(), Refusal> {
-    // The type of the ids follows from the names.
     let commands = naming::missing_aliases::<I>(&command.project, &*draft.project(&command.project)?, wanted);
     commands.into_iter().try_for_each(|command| step(draft, command))
 }

@@ -12,23 +12,27 @@ use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::rules::configuration::Object;
 use crate::domain::state::project::Project;
 
-/// Refuses a configuration that names what the request deletes.
+/// Refuses a configuration that names an object twice, or that names what the request deletes.
 pub fn check(command: &ApplyConfiguration, wanted: &Names<'_>) -> Result<(), Refusal> {
-    fn disjoint<'a, I: Configured>(
+    fn check_noun<'a, I: Configured>(
         noun: Noun,
         wanted: &[&WantedNames<I::Name>],
         mut deleted: impl Iterator<Item = &'a I::Name>,
     ) -> Result<(), Refusal> {
+        let mut keys = BTreeSet::new();
+        if let Some(twice) = wanted.iter().find(|names| !keys.insert(I::key(&names.name))) {
+            return Err(Refusal::AlreadyExists(noun, twice.name.to_string()));
+        }
         let names: BTreeSet<&I::Name> = wanted.iter().map(|names| &names.name).collect();
         match deleted.find(|name| names.contains(name)) {
             Some(name) => Err(Refusal::WantedAndDeleted { noun, name: name.to_string() }),
             None => Ok(()),
         }
     }
-    disjoint::<PermissionId>(Noun::Permission, &wanted.permissions, command.deleted_permissions.iter())?;
-    disjoint::<RoleId>(Noun::Role, &wanted.roles, command.deleted_roles.iter().map(|deleted| &deleted.name))?;
+    check_noun::<PermissionId>(Noun::Permission, &wanted.permissions, command.deleted_permissions.iter())?;
+    check_noun::<RoleId>(Noun::Role, &wanted.roles, command.deleted_roles.iter().map(|deleted| &deleted.name))?;
     let deleted = command.deleted_role_mappings.iter().map(|deleted| &deleted.name);
-    disjoint::<RoleMappingId>(Noun::RoleMapping, &wanted.role_mappings, deleted)
+    check_noun::<RoleMappingId>(Noun::RoleMapping, &wanted.role_mappings, deleted)
 }
 
 impl Managed {
