@@ -26,3 +26,4 @@ mod run;
 mod stories;
 mod subscribe;
 mod tls;
+mod traces;
