@@ -17,5 +17,6 @@ pub mod replication;
 pub mod server;
 pub mod sidecar;
 pub mod store;
+pub mod trace;
 pub mod wire;
 pub mod writer;

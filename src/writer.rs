@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Span;
 
 use crate::domain::commands::group::{Known, Work};
 use crate::domain::model::id::ProjectId;
@@ -18,6 +19,7 @@ use crate::engine::Engine;
 use crate::limits::{Limits, WRITE_QUEUE_MAX};
 use crate::metrics::writes::WriteMetrics;
 use crate::store::Store;
+use crate::trace;
 pub use job::{Answer, Failure, Written};
 use job::{Caller, Job, Waiting};
 
@@ -66,6 +68,7 @@ impl Writer {
             closed_for_good: closed.clone(),
             stuck: false,
             metrics: metrics.clone(),
+            span: Span::none(),
         };
         let task = tokio::spawn(queue::run(jobs, stopped, committer));
         (Arc::new(Self { queue, engine, store, limits, stop, failing, closed, metrics }), task)
@@ -93,7 +96,7 @@ impl Writer {
         let weight = command.weight();
         let waiting = Waiting::new(Work { command, call, tag }, held);
         let _caller = Caller(waiting.clone());
-        let job = Job { waiting, weight, answer };
+        let job = Job { waiting, weight, answer, spans: (Span::current(), trace::part("queue")) };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.metrics.overloaded.add(1);

@@ -10,28 +10,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and the modules that it may import. A module imports only modules above it in this list.
-const MODULES: [(&str, &[&str]); 17] = [
+const MODULES: [(&str, &[&str]); 18] = [
     ("limits", &[]),
     ("metrics", &[]),
+    ("trace", &[]),
     ("domain", &["limits"]),
     ("clock", &["domain"]),
     ("wire", &["domain", "limits"]),
-    ("store", &["domain", "limits", "metrics", "wire"]),
+    ("store", &["domain", "limits", "metrics", "trace", "wire"]),
     ("engine", &["domain", "limits", "metrics"]),
     ("replication", &["domain", "limits", "wire", "store", "engine"]),
-    ("writer", &["domain", "limits", "metrics", "clock", "engine", "store"]),
+    ("writer", &["domain", "limits", "metrics", "trace", "clock", "engine", "store"]),
     ("replica", &["domain", "limits", "clock", "engine", "store"]),
     ("purger", &["domain", "limits", "clock", "engine", "store", "writer"]),
     ("demo", &["domain", "limits", "wire", "engine", "writer"]),
-    ("grpc", &["domain", "limits", "metrics", "clock", "engine", "store", "wire", "writer", "replication"]),
+    ("grpc", &["domain", "limits", "metrics", "trace", "clock", "engine", "store", "wire", "writer", "replication"]),
     ("http", &["domain", "limits", "wire", "grpc"]),
-    ("sidecar", &["domain", "limits", "metrics", "engine", "wire", "replication", "grpc"]),
+    ("sidecar", &["domain", "limits", "metrics", "trace", "engine", "wire", "replication", "grpc"]),
     (
         "server",
         &[
             "domain",
             "limits",
             "metrics",
+            "trace",
             "clock",
             "engine",
             "store",
@@ -53,10 +55,14 @@ const MODULES: [(&str, &[&str]); 17] = [
 const DOMAIN_LAYERS: [&str; 6] = ["collections", "model", "state", "rules", "impact", "commands"];
 
 /// An outside crate, and the modules that may use it.
-const OUTSIDE: [(&str, &[&str]); 26] = [
+const OUTSIDE: [(&str, &[&str]); 30] = [
     ("axum", &["http", "server"]),
     ("envoy_types", &["grpc"]),
     ("serde_saphyr", &["grpc", "cli"]),
+    ("opentelemetry", &["trace", "server"]),
+    ("opentelemetry_otlp", &["server"]),
+    ("opentelemetry_sdk", &["trace", "server"]),
+    ("tracing_opentelemetry", &["trace", "server"]),
     ("tonic", &["grpc", "http", "sidecar", "server", "cli"]),
     ("tonic_health", &["grpc", "server", "cli"]),
     ("tonic_prost", &["grpc", "server"]),

@@ -14,8 +14,9 @@ use super::operators::matrix::OperatorRoles;
 use crate::grpc::authn::jwt::Issuer;
 use crate::grpc::caller_limits::CallerLimits;
 use crate::limits::{HISTORY_DAYS, Limits};
+use crate::server::telemetry::{self, Telemetry, Traces};
 use crate::server::{
-    Bootstrap, Config, ConnectionLimits, Listen, MetricsListen, OperatorConfig, Running, TlsFiles, systemd, telemetry,
+    Bootstrap, Config, ConnectionLimits, Listen, MetricsListen, OperatorConfig, Running, TlsFiles, systemd,
 };
 
 /// How often to look whether the files of TLS have changed.
@@ -67,7 +68,7 @@ pub struct Args {
     limits: LimitArgs,
 }
 
-/// What is logged.
+/// What is logged and traced.
 #[derive(Parser)]
 pub struct LogArgs {
     /// The format of log lines on stderr.
@@ -77,11 +78,22 @@ pub struct LogArgs {
     /// Which log lines: `error`, `warn`, `info`, `debug`, or per module, as in `info,rolecall::writer=debug`.
     #[arg(long, env = "ROLECALL_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
+
+    /// Exports traces to a collector that speaks OTLP over gRPC without TLS: `http://HOST:PORT`. If not given, there are none.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+
+    /// The share of calls with a trace, from 0 to 1. A caller that sends `traceparent` decides for itself.
+    #[arg(long, env = "ROLECALL_TRACE_SAMPLE_RATIO", default_value_t = 0.01, value_name = "RATIO", value_parser = ratio)]
+    trace_sample_ratio: f64,
 }
 
 impl LogArgs {
-    pub fn start(&self) -> Result<(), String> {
-        telemetry::start(&self.log, matches!(self.log_format, LogFormat::Json))
+    /// Starts logging and traces. Stop the result last.
+    pub fn start(&self) -> Result<Telemetry, String> {
+        let endpoint = self.otlp_endpoint.clone().filter(|endpoint| !endpoint.trim().is_empty());
+        let traces = endpoint.map(|endpoint| Traces { endpoint, sample_ratio: self.trace_sample_ratio });
+        telemetry::start(&self.log, matches!(self.log_format, LogFormat::Json), traces)
     }
 }
 
@@ -288,8 +300,12 @@ struct LimitArgs {
     batch_check_items_max: usize,
 }
 
+fn ratio(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| "give a number from 0 to 1".into())
+}
+
 pub async fn run(args: Args) -> Result<(), String> {
-    args.log.start()?;
+    let telemetry = args.log.start()?;
     // Before anything starts: a signal during a long load must not be lost.
     let stop = stop_signal()?;
     systemd::loading();
@@ -339,6 +355,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     }
     systemd::stopping();
     server.stop().await;
+    telemetry.stop().await;
     done
 }
 

@@ -98,7 +98,7 @@ fn age(text: &str) -> Result<Duration, String> {
 }
 
 pub async fn run(args: Args) -> Result<(), String> {
-    args.log.start()?;
+    let telemetry = args.log.start()?;
     let stop = stop_signal()?;
     let mut upstreams: Vec<Arc<dyn Connect>> = Vec::new();
     for address in args.upstream {
@@ -138,6 +138,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     stop.await;
     systemd::stopping();
     sidecar.stop().await;
+    telemetry.stop().await;
     Ok(())
 }
 

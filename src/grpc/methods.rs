@@ -21,6 +21,7 @@ use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use tower::Service;
+use tracing::{Instrument, Span};
 
 use super::DESCRIPTORS;
 use super::app::Checks;
@@ -28,7 +29,7 @@ use super::authn::{self, Unknown};
 use super::authz::Authorized;
 use super::caller::Access;
 use super::codec;
-use super::layers::bounded::{Answer, RequestBody};
+use super::layers::bounded::{Answer, RequestBody, final_code};
 use super::layers::calls::set_access;
 use super::layers::deadline::Deadline;
 use super::layers::error_details::with_details;
@@ -40,6 +41,8 @@ use crate::clock;
 use crate::domain::commands::call::SYSTEM;
 use crate::domain::{Call, Command};
 use crate::limits::BULK_REQUEST_BYTES_MAX;
+use crate::metrics::calls::code_name;
+use crate::trace;
 use crate::wire::batch_check::BatchCheckBody;
 use crate::wire::frame::{HEADER_BYTES, frame};
 use crate::writer::{Failure, Writer};
@@ -141,13 +144,27 @@ where
             request.extensions_mut().insert(deadline);
         }
         let path = request.uri().clone();
+        let span = trace::call(path.path(), request.headers());
         let answer = self.clone().answer(request);
-        let Some(deadline) = deadline else { return Box::pin(answer) };
-        Box::pin(async move {
-            let late = |status: Status| Ok(with_details(path.path(), status.into_http()).map(Answer::Body));
-            deadline.keep(answer).await.unwrap_or_else(late)
-        })
+        let answer: AnswerFuture = match deadline {
+            None => Box::pin(answer),
+            Some(deadline) => Box::pin(async move {
+                let late = |status: Status| Ok(with_details(path.path(), status.into_http()).map(Answer::Body));
+                deadline.keep(answer).await.unwrap_or_else(late)
+            }),
+        };
+        match span {
+            None => answer,
+            Some(span) => Box::pin(traced(span, answer)),
+        }
     }
+}
+
+/// Answers a sampled call in its span. The span of a stream ends when the stream has begun.
+async fn traced(span: Span, answer: AnswerFuture) -> Result<http::Response<Answer>, Infallible> {
+    let response = answer.instrument(span.clone()).await?;
+    trace::ended(&span, code_name(final_code(&response).unwrap_or_default()));
+    Ok(response)
 }
 
 impl Methods {

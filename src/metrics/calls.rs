@@ -34,6 +34,11 @@ const UNKNOWN: usize = 2;
 /// The name of all methods that do not exist.
 const OTHER: &str = "_OTHER";
 
+/// Returns the name of a status.
+pub fn code_name(code: i32) -> &'static str {
+    usize::try_from(code).ok().and_then(|code| CODES.get(code)).unwrap_or(&CODES[UNKNOWN])
+}
+
 /// See the module.
 pub struct CallMetrics {
     on: bool,

@@ -28,7 +28,7 @@ impl Streams {
         Place(place)
     }
 
-    /// Returns the number of open streams, and how many revisions the last of them is behind the newest.
+    /// Returns the number of open streams, and how many revisions the slowest of them is behind the newest.
     pub fn count_and_lag(&self, newest: u64) -> (usize, u64) {
         let streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = streams.iter().filter_map(Weak::upgrade).map(|place| place.load(Relaxed));
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lag_is_that_of_the_last_open_stream() {
+    fn the_lag_is_that_of_the_slowest_open_stream() {
         let streams = Streams::default();
         assert_eq!(streams.count_and_lag(9), (0, 0));
         let (first, second) = (streams.open(3), streams.open(8));

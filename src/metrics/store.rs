@@ -31,6 +31,12 @@ pub const OPERATIONS: [(Operation, &str); 6] = [
     (Operation::Commit, "commit"),
 ];
 
+impl Operation {
+    pub fn name(self) -> &'static str {
+        OPERATIONS[self as usize].1
+    }
+}
+
 /// See the module.
 pub struct StoreMetrics([Measured; OPERATIONS.len()]);
 

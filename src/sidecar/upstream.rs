@@ -1,12 +1,13 @@
 //! A connection to an upstream server.
 
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::grpc::generated::replication::replication_service_client::ReplicationServiceClient;
+use crate::trace;
 
 /// A connected client, with the key that it sends.
 pub type Client = ReplicationServiceClient<InterceptedService<Channel, Credentials>>;
@@ -31,6 +32,11 @@ impl Interceptor for Credentials {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &self.0 {
             request.metadata_mut().insert("authorization", value.clone());
+        }
+        for (name, value) in trace::headers() {
+            if let (Ok(name), Ok(value)) = (name.parse::<MetadataKey<Ascii>>(), value.parse()) {
+                request.metadata_mut().insert(name, value);
+            }
         }
         Ok(request)
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::job::{Answer, Failure, Job, Written};
 use super::settle;
@@ -17,6 +18,7 @@ use crate::limits::Limits;
 use crate::metrics::store::Operation;
 use crate::metrics::writes::WriteMetrics;
 use crate::store::{Committed, Database, SinceError, Store, StoreError, WriteTx};
+use crate::trace;
 
 /// Groups with at least this many rows are decided on a thread that answers no checks.
 const BLOCKING_ROWS: usize = 512;
@@ -38,6 +40,8 @@ pub(super) struct Committer {
     /// A step was abandoned. Its connection is still in use and must be replaced before the next transaction.
     pub stuck: bool,
     pub metrics: Arc<WriteMetrics>,
+    /// The span of the group: a part of the first of its calls that is sampled.
+    pub span: Span,
 }
 
 type Answers = Vec<oneshot::Sender<Result<Written, Failure>>>;
@@ -84,9 +88,16 @@ impl Committer {
     /// Commits a group and answers every caller. If the group fails, tries its commands one by one: one command must not
     /// fail the others, and none may build on a predecessor that is not stored.
     pub async fn commit(&mut self, group: Vec<Job>) {
-        let (mut work, mut answers, mut held) = (Vec::new(), Answers::new(), Vec::new());
+        self.commit_group(group).await;
+        // It ends with the group.
+        self.span = Span::none();
+    }
+
+    async fn commit_group(&mut self, group: Vec<Job>) {
+        let (mut work, mut answers, mut held, mut spans) = (Vec::new(), Answers::new(), Vec::new(), Vec::new());
         for job in group {
             let Some((command, memory)) = job.waiting.start() else { continue };
+            spans.push(trace::part_of(&job.spans.0, "group"));
             work.push(command);
             answers.push(job.answer);
             held.push(memory);
@@ -94,6 +105,7 @@ impl Committer {
         if work.is_empty() {
             return;
         }
+        self.span = spans.iter().find(|span| !span.is_none()).cloned().unwrap_or_else(Span::none);
         let alone = work.len() == 1;
         let (work, answers, attempted) = self.attempt(work, answers).await;
         if alone || !matches!(attempted, Attempted::Failed(_)) {
@@ -117,14 +129,23 @@ impl Committer {
         }
     }
 
+    /// Returns the span of a step of the group.
+    fn part(&self, name: &'static str) -> Span {
+        trace::part_of(&self.span, name)
+    }
+
     async fn attempt(&mut self, work: Vec<Work>, answers: Answers) -> (Vec<Work>, Answers, Attempted) {
+        let span = self.part("begin");
         let Begun { tx, state, known, now } = match self.begin(&work).await {
             Ok(begun) => begun,
             Err(why) => return (work, answers, Attempted::Unavailable(why)),
         };
         let base = state.revision();
         self.metrics.group_commands.add(work.len() as u64);
+        drop(span);
+        let span = self.part("decide");
         let (work, group) = decided(state, work, known, now, self.limits).await;
+        drop(span);
         let Some(mut group) = group else {
             step(tx.rollback()).await;
             let why = Why { text: "deciding failed".into(), answer: Failure::Internal };
@@ -138,7 +159,7 @@ impl Committer {
         let commits = Arc::new(group.commits);
         let group = Group { commits: Vec::new(), ..group };
         let to_store = commits.clone();
-        let store = self.store.clone();
+        let (store, span) = (self.store.clone(), self.part("persist"));
         let persisting = async move { store.metrics().measure(Operation::Persist, tx.persist(&to_store, now)).await };
         let ready = match step(persisting).await {
             Some(Ok(ready)) => ready,
@@ -148,8 +169,10 @@ impl Committer {
                 return (work, answers, Attempted::Unavailable(Why::away(NO_ANSWER)));
             }
         };
-        let began = Instant::now();
+        drop(span);
+        let (began, span) = (Instant::now(), self.part("commit"));
         let committed = step(ready.commit()).await;
+        drop(span);
         let failed = !matches!(committed, Some(Committed::Yes));
         self.store.metrics().add(Operation::Commit, began.elapsed(), failed);
         match committed {

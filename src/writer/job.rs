@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use crate::domain::commands::group::Work;
 use crate::domain::impact::report::Impact;
@@ -62,6 +63,8 @@ pub struct Job {
     pub waiting: Waiting,
     pub weight: usize,
     pub answer: oneshot::Sender<Result<Written, Failure>>,
+    /// The span of the call, and that of the time in the queue.
+    pub spans: (Span, Span),
 }
 
 /// A command, and what is kept as long as the command: the memory that the call has taken for it.

@@ -65,6 +65,7 @@ fn gather(first: Job, mut next: impl FnMut() -> Option<Job>, carried: &mut Optio
 #[cfg(test)]
 mod tests {
     use tokio::sync::oneshot;
+    use tracing::Span;
 
     use super::*;
     use crate::domain::commands::command::{CreatePermissions, NewPermission};
@@ -79,7 +80,12 @@ mod tests {
         let command = Command::CreatePermissions(command);
         let weight = command.weight();
         let work = Work { command, call: Call::plain("test", ""), tag: 0 };
-        Job { waiting: Waiting::new(work, ()), weight, answer: oneshot::channel().0 }
+        Job {
+            waiting: Waiting::new(work, ()),
+            weight,
+            answer: oneshot::channel().0,
+            spans: (Span::none(), Span::none()),
+        }
     }
 
     fn sizes(rows: &[usize]) -> Vec<usize> {

@@ -38,7 +38,7 @@ fn measured(side: &Value) {
 #[test]
 fn a_server_of_its_own_is_loaded_verified_and_measured_against_the_echo() {
     let folder = tempfile::tempdir().unwrap();
-    let report = json(folder.path(), &["--against-echo", "--writes", "500", "--batch", "100"]);
+    let report = json(folder.path(), &["--against-echo", "--writes", "500", "--batch", "100", "--metrics", "both"]);
     assert_eq!(report["transport"], "tcp");
     let workload = &report["workloads"][0];
     assert_eq!(workload["memberships"], 2_050);
@@ -52,10 +52,11 @@ fn a_server_of_its_own_is_loaded_verified_and_measured_against_the_echo() {
     assert_eq!(calls.iter().map(|calls| calls["mode"].clone()).collect::<Vec<_>>(), ["batch", "check", "columns"]);
     for (calls, checks) in calls.iter().zip([1_000, 1_000, 10_000]) {
         assert_eq!(calls["checks_verified"], 2 * checks, "before and after the rounds: {calls}");
-        for side in ["rolecall", "echo", "with_writes"] {
+        for side in ["rolecall", "echo", "without_metrics", "with_writes"] {
             measured(&calls[side]);
         }
         assert!(calls.get("ratio_to_echo").is_some() && calls.get("ratio_with_writes").is_some(), "{calls}");
+        assert!(calls.get("ratio_to_without_metrics").is_some(), "{calls}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it leaves nothing");
 }

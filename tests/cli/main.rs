@@ -33,3 +33,4 @@ mod stories;
 mod subscribe;
 mod systemd;
 mod tls;
+mod traces;

@@ -51,11 +51,6 @@ fn the_commands_about_operating_work_in_their_order() {
 }
 
 #[test]
-fn the_commands_of_the_runbook_work() {
-    work("docs/runbook.md", 1);
-}
-
-#[test]
 fn the_commands_about_operators_work_in_their_order() {
     work("docs/operators.md", 20);
 }

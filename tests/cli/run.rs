@@ -132,7 +132,7 @@ pub fn rolecall(folder: &Path) -> Command {
 /// Returns the command in a folder, without the variables that configure the binary.
 fn unconfigured(mut command: Command, folder: &Path) -> Command {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("ROLECALL_") {
+        if ["ROLECALL_", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -12,6 +13,7 @@ use rolecall::grpc::layers::calls::{Budget, Calls};
 use rolecall::grpc::methods::Methods;
 use rolecall::grpc::routes;
 use rolecall::limits::Limits;
+use rolecall::metrics::calls::CallMetrics;
 use rolecall::wire::{self, CheckColumns, CheckItem, Decision};
 use tokio::sync::watch;
 
@@ -352,7 +354,7 @@ fn a_large_batch_yields_between_its_checks_to_other_calls() {
             let app = server.app();
             let calls = Bounded {
                 inner: Methods::new(app.checks.clone(), None, routes(&app)),
-                calls: Calls::new(Budget::new(256 << 20)),
+                calls: Calls::new(Budget::new(256 << 20), Arc::new(CallMetrics::new(false, []))),
                 body_timeout: Duration::from_secs(60),
                 stop: watch::channel(false).1,
             };

@@ -12,7 +12,8 @@ use crate::cli::trouble::Trouble;
 use crate::server::Listen;
 
 /// Variables that would make it another server than the arguments say. It keeps those of limits.
-const OWN_VARIABLES: [&str; 17] = [
+const OWN_VARIABLES: [&str; 19] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
     "ROLECALL_AUTH",
     "ROLECALL_BOOTSTRAP_KEY_FILE",
     "ROLECALL_CALLER_CALLS_IN_FLIGHT",
@@ -30,6 +31,7 @@ const OWN_VARIABLES: [&str; 17] = [
     "ROLECALL_TLS_CLIENT_CA",
     "ROLECALL_TLS_CLIENT_CERT",
     "ROLECALL_TLS_KEY",
+    "ROLECALL_TRACE_SAMPLE_RATIO",
 ];
 const POLL: Duration = Duration::from_millis(2);
 /// A server that does not stop by then is killed.

@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<(), String> {
-    telemetry::start("info", true)?;
+    telemetry::start("info", true, None)?;
     let bound = args.listen.bind().await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let server = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)

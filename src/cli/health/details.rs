@@ -63,7 +63,7 @@ mod tests {
             version: "1.2.3".into(),
             store_id: "0000002a".into(),
             start_time: Some(Timestamp { seconds: 2_800, nanos: 0 }),
-            age: Some(prost_types::Duration { seconds: 0, nanos: 120_000_000 }),
+            age: Duration::from_millis(120).try_into().ok(),
             revision: "AAA".into(),
             ..Default::default()
         }
@@ -88,9 +88,9 @@ mod tests {
         let info = GetServerInfoResponse {
             database: "sqlite".into(),
             database_away_since: Some(Timestamp { seconds: 9_700, nanos: 0 }),
-            age: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
+            age: Duration::from_secs(300).try_into().ok(),
             lag_revisions: 7,
-            clock_behind: Some(prost_types::Duration { seconds: 9, nanos: 0 }),
+            clock_behind: Duration::from_secs(9).try_into().ok(),
             ..info()
         };
         let expected = [

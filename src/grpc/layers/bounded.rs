@@ -105,8 +105,8 @@ where
         };
         let response = ready!(call.run(|| Pin::new(answer).poll(cx)))?;
         call.answered();
+        let code = final_code(&response);
         let (head, rest) = response.into_parts();
-        let code = final_code(&head, &rest);
         let mut body = AnswerBody { rest, first: None, call: Some(call.clone()), stop: stop.take().map(stopped) };
         if body.stop.is_none() {
             // Encode the answer now, so that its bytes are counted even if the client never reads it.
@@ -131,12 +131,12 @@ where
 }
 
 /// Returns the code in the head of a response. `None` if the code follows the body.
-fn final_code(head: &http::response::Parts, body: &Answer) -> Option<i32> {
-    match (head.headers.get(Status::GRPC_STATUS), body) {
+pub fn final_code(response: &http::Response<Answer>) -> Option<i32> {
+    match (response.headers().get(Status::GRPC_STATUS), response.body()) {
         (Some(code), _) => Some(number(code)),
         (None, Answer::Message(_)) => Some(Code::Ok.into()),
         // It is no answer of gRPC.
-        (None, _) if head.status != http::StatusCode::OK => Some(Code::Unknown.into()),
+        (None, _) if response.status() != http::StatusCode::OK => Some(Code::Unknown.into()),
         (None, _) => None,
     }
 }

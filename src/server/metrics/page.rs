@@ -199,7 +199,7 @@ fn feeds(text: &mut Text, app: &App, state: &State) {
     for (feed, (count, _)) in found {
         metric.value(&[("feed", feed)], count as f64);
     }
-    let help = "How many revisions the last of these streams is behind.";
+    let help = "How many revisions the slowest of these streams is behind.";
     let mut metric = text.metric(Gauge, "rolecall_feed_lag_revisions", help);
     for (feed, (_, lag)) in found {
         metric.value(&[("feed", feed)], lag as f64);

@@ -7,6 +7,7 @@ use sea_orm::{
     TransactionTrait,
 };
 use tokio::task::JoinError;
+use tracing::Span;
 
 use crate::domain::Revision;
 use crate::domain::model::id::{ProjectId, RoleMappingId};
@@ -15,6 +16,7 @@ use crate::store::connect::SHORT_MAX;
 use crate::store::head::Head;
 use crate::store::ids::{id, u32_of};
 use crate::store::{Database, ReadError, Store, StoreError};
+use crate::trace;
 
 /// A page of a list, and what it was read in.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,7 @@ struct Reading {
     store: Store,
     operation: Operation,
     began: Instant,
+    _span: Span,
 }
 
 impl Drop for Reading {
@@ -72,7 +75,7 @@ impl Store {
     }
 
     async fn snapshot_on(&self, connections: DatabaseConnection, operation: Operation) -> Result<Snapshot, StoreError> {
-        let began = Instant::now();
+        let (began, span) = (Instant::now(), trace::part(operation.name()));
         let options = match self.database() {
             // A transaction of SQLite reads one snapshot from its first statement on. It takes no options.
             Database::Sqlite => TransactionOptions::default(),
@@ -91,7 +94,8 @@ impl Store {
             let tx = connections.begin_with_options(options).await?;
             let Head { revision, floor, store_id } = store.read_head(&tx, "").await?;
             let store_id = u32_of(store_id)?;
-            Ok(Snapshot { tx, revision, floor, store_id, _reading: Reading { store, operation, began } })
+            let reading = Reading { store, operation, began, _span: span };
+            Ok(Snapshot { tx, revision, floor, store_id, _reading: reading })
         };
         let store = self.clone();
         let beginning = tokio::spawn(async move { store.answered(SHORT_MAX, begin).await });
