@@ -234,7 +234,7 @@ mod tests {
         for (config, names) in [(named, &[SPIFFE, "dns:billing.example"][..]), (config().with_no_client_auth(), &[])] {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let connect = TlsConnector::from(Arc::new(config)).connect("rolecall.example".try_into().unwrap(), stream);
-            let accept = async { tls.accept(listener.accept().await.unwrap().0).await };
+            let accept = async { tls.accept(listener.accept().await.unwrap().0, Protocol::Grpc).await };
             let (open, client) = tokio::join!(accept, connect);
             let (open, _client) = (open.unwrap(), client.unwrap());
             assert_eq!(open.peer.certificate_names, names);
