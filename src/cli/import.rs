@@ -41,8 +41,8 @@ const AFTER_LONG_HELP: &str = "\
 Without --apply it shows what would change and what does not fit, and changes nothing. docs/import.md says what the files \
 hold and how it is imported. An import that was interrupted continues when it is run again.
 
-Exit codes: 0 done, or planned without --apply; 1 refused; 2 no answer, with the reason on stderr. What was written before \
-an error stays.
+Exit codes: 0 done, or planned without --apply; 1 or 2 not done or not wholly, with the reason on stderr. What was written \
+before an error stays.
 
 JSON (--json), one object:
   project, applied                        where, and false for a plan

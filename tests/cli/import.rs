@@ -7,6 +7,7 @@ mod rows;
 mod stytch;
 
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use rolecall::grpc::generated::check_service_client::CheckServiceClient;
@@ -15,7 +16,7 @@ use rolecall::wire::{CheckRequest, Decision};
 use tokio::task::JoinSet;
 
 use crate::lifecycle::channel;
-use crate::run::{Server, both, output, rolecall};
+use crate::run::{Server, both, rolecall};
 
 /// Questions in flight.
 const CALLS: usize = 32;
@@ -47,7 +48,9 @@ pub fn members() -> usize {
 
 /// Runs the command against a server. Returns its exit code and what it printed.
 pub fn import(folder: &Path, server: &Server, args: &[&str]) -> (Option<i32>, String) {
-    let done = output(rolecall(folder).arg("import").args(args).args(["--server", &server.address, "--timeout", "50"]));
+    let server = ["--server", &server.address, "--timeout", "50"];
+    // With a hundred thousand members it takes longer than `run::output` waits.
+    let done = rolecall(folder).arg("import").args(args).args(server).stdin(Stdio::null()).output().unwrap();
     (done.status.code(), both(&done))
 }
 

@@ -109,10 +109,10 @@ mod tests {
         let mut migrated: BTreeMap<String, Vec<(String, Kind, bool, i64)>> = BTreeMap::new();
         for row in rows {
             let text = |at: usize| row.try_get_by_index::<String>(at).unwrap();
-            let kind = match text(2).as_str() {
+            let kind = match text(2).to_lowercase().as_str() {
                 "boolean" => Kind::Flag,
                 "smallint" => Kind::Small,
-                "bigint" => Kind::Number,
+                "integer" => Kind::Number,
                 "text" => Kind::Text,
                 "blob" => Kind::Bytes,
                 other => panic!("{other}"),
