@@ -33,8 +33,18 @@ pub fn check_cases<S: Strategy>(
     wanted: &[(&str, u32)],
     property: impl Fn(S::Value, &CaseCounts) -> TestCaseResult,
 ) {
+    check_some_cases(2_000, strategy, wanted, property);
+}
+
+/// Does the same in another number of cases, at least 500.
+pub fn check_some_cases<S: Strategy>(
+    cases: u32,
+    strategy: &S,
+    wanted: &[(&str, u32)],
+    property: impl Fn(S::Value, &CaseCounts) -> TestCaseResult,
+) {
     let counts = CaseCounts::default();
-    let config = config(2_000);
+    let config = config(cases);
     let cases = config.cases;
     if let Err(failure) = TestRunner::new(config).run(strategy, |value| property(value, &counts)) {
         panic!("{failure}");

@@ -22,6 +22,7 @@ use rolecall::grpc::configuration::command as read;
 use rolecall::limits::Limits;
 use rolecall::wire;
 
+use crate::case_counts::{CaseCounts, check_some_cases};
 use crate::histories::{lists, questions};
 use crate::history_runner::{HistoryRunner, call};
 use crate::random_history::{History, PROJECTS, Step, config, empty_state, history};
@@ -162,6 +163,104 @@ const OF_MEMBERS: [Reason; 6] = [
     Reason::LastOwner,
 ];
 
+/// Applies the configuration of one random project to another one, with one strategy for all roles that are disabled.
+#[derive(Clone, Debug)]
+struct Case {
+    from: History,
+    to: History,
+    keys: (&'static str, &'static str),
+    strategy: u32,
+    keeps_orgs: bool,
+    allow_ownerless: bool,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let keys = (select(&PROJECTS[..]), select(&PROJECTS[..]));
+    (history(), history(), keys, 0..3u32, any::<bool>(), any::<bool>()).prop_map(
+        |(from, to, keys, strategy, keeps_orgs, allow_ownerless)| Case {
+            from,
+            to,
+            keys,
+            strategy,
+            keeps_orgs,
+            allow_ownerless,
+        },
+    )
+}
+
+#[test]
+fn any_configuration_is_applied_to_any_project_wholly_or_not_at_all() {
+    let wanted = [("applied", 600), ("applied to members", 150), ("converted", 150), ("refused for members", 50)];
+    check_some_cases(500, &case(), &wanted, applied_wholly_or_not_at_all);
+}
+
+fn applied_wholly_or_not_at_all(case: Case, counts: &CaseCounts) -> TestCaseResult {
+    let Case { keys, strategy, keeps_orgs, allow_ownerless, .. } = case;
+    let ((from, now), (to, _)) = (ran(&case.from), ran(&case.to));
+    let (key, other) = (existing_key(&from, keys.0), existing_key(&to, keys.1));
+    let from = if keeps_orgs { from } else { state_without_orgs(&from, key, now) };
+    let (before, wanted) = (exported(project(&from, key)), exported(project(&to, other)));
+    let wanted = wire::Configuration { environment: before.environment, ..wanted };
+    let mut request = wire::ApplyConfigurationRequest { prune: true, allow_ownerless, ..request(key, &wanted) };
+    let on_disabled = match strategy {
+        0 => None,
+        1 => Some(wire::OnDisabled { strategy: wire::DisabledRoleStrategy::Suspend.into(), ..Default::default() }),
+        _ => Some(wire::OnDisabled {
+            strategy: wire::DisabledRoleStrategy::Remap.into(),
+            default_replacement: wanted.default_role.clone(),
+            ..Default::default()
+        }),
+    };
+    let configuration = request.configuration.as_mut().expect("it is set");
+    configuration.role_mappings.iter_mut().for_each(|mapping| mapping.on_disabled = on_disabled.clone());
+    let kept: BTreeSet<&str> = wanted.role_mappings.iter().map(|mapping| mapping.name.as_str()).collect();
+    request.deleted_role_mappings = before
+        .role_mappings
+        .iter()
+        .filter(|mapping| !kept.contains(mapping.name.as_str()))
+        .map(|mapping| wire::DeletedRoleMapping {
+            name: mapping.name.clone(),
+            move_subscribers_to: wanted.default_role_mapping.clone(),
+            on_disabled: on_disabled.clone(),
+        })
+        .collect();
+    match decided(&from, &command(&request), now) {
+        Ok(decided) => {
+            counts.count("applied");
+            counts.count_if(decided.impact.members > 0, "applied to members");
+            counts.count_if(before.role_structure != wanted.role_structure, "converted");
+            prop_assert_eq!(&exported(project(&decided.next, key)), &wanted);
+            prop_assert_eq!(decided.changes.is_empty(), before == wanted);
+            prop_assert_eq!(applied(&decided).steps.is_empty(), before == wanted, "{:?}", applied(&decided));
+            let etag = configuration_etag(project(&from, key));
+            prop_assert_eq!(applied(&decided).etag == etag, before == wanted);
+            // The same document is applied once.
+            let again = self::decided(&decided.next, &command(&request), now).expect("it is valid");
+            prop_assert_eq!(again.changes, vec![]);
+            // Undoing the changes leads back.
+            let mut undone = decided.next.clone();
+            decided.changes.iter().rev().for_each(|change| undone.apply(&change.clone().undone()));
+            prop_assert_eq!(&exported(project(&undone, key)), &before);
+            // The preview that the caller saw still holds, and no other.
+            let stale = wire::ApplyConfigurationRequest { etag, ..request.clone() };
+            let result = self::decided(&decided.next, &command(&stale), now).map(|_| ());
+            let reason = result.err().map(|refusal| refusal.reason());
+            prop_assert_eq!(reason, (before != wanted).then_some(Reason::EtagMismatch));
+        }
+        Err(refusal) => {
+            let reason = refusal.reason();
+            let collides = [Reason::RoleAlreadyExists, Reason::RoleMappingAlreadyExists].contains(&reason)
+                && names_collide(&before, &wanted);
+            let of_members =
+                keeps_orgs && OF_MEMBERS.contains(&reason) && (reason != Reason::LastOwner || !allow_ownerless);
+            counts.count_if(of_members, "refused for members");
+            prop_assert!(collides || of_members, "{:?}: {}", reason, refusal);
+            prop_assert!(!refusal.rule().is_empty());
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(config(150))]
 
@@ -192,76 +291,6 @@ proptest! {
         prop_assert_eq!(&exported(project(&again.next, key)), &configuration);
         prop_assert_eq!(&applied(&again).etag, &configuration_etag(project(&again.next, key)));
         checks_agree(&state_without_orgs(&state, key, now), &again.next, key, now)?;
-    }
-
-    #[test]
-    fn any_configuration_is_applied_to_any_project_wholly_or_not_at_all(
-        history in history(),
-        other_history in history(),
-        keys in (select(&PROJECTS[..]), select(&PROJECTS[..])),
-        strategy in 0..3,
-        keeps_orgs: bool,
-        allow_ownerless: bool,
-    ) {
-        let ((from, now), (to, _)) = (ran(&history), ran(&other_history));
-        let (key, other) = (existing_key(&from, keys.0), existing_key(&to, keys.1));
-        let from = if keeps_orgs { from } else { state_without_orgs(&from, key, now) };
-        let (before, wanted) = (exported(project(&from, key)), exported(project(&to, other)));
-        let wanted = wire::Configuration { environment: before.environment, ..wanted };
-        let mut request = wire::ApplyConfigurationRequest { prune: true, allow_ownerless, ..request(key, &wanted) };
-        let on_disabled = match strategy {
-            0 => None,
-            1 => Some(wire::OnDisabled { strategy: wire::DisabledRoleStrategy::Suspend.into(), ..Default::default() }),
-            _ => Some(wire::OnDisabled {
-                strategy: wire::DisabledRoleStrategy::Remap.into(),
-                default_replacement: wanted.default_role.clone(),
-                ..Default::default()
-            }),
-        };
-        let configuration = request.configuration.as_mut().expect("it is set");
-        configuration.role_mappings.iter_mut().for_each(|mapping| mapping.on_disabled = on_disabled.clone());
-        let kept: BTreeSet<&str> = wanted.role_mappings.iter().map(|mapping| mapping.name.as_str()).collect();
-        request.deleted_role_mappings = before
-            .role_mappings
-            .iter()
-            .filter(|mapping| !kept.contains(mapping.name.as_str()))
-            .map(|mapping| wire::DeletedRoleMapping {
-                name: mapping.name.clone(),
-                move_subscribers_to: wanted.default_role_mapping.clone(),
-                on_disabled: on_disabled.clone(),
-            })
-            .collect();
-        match decided(&from, &command(&request), now) {
-            Ok(decided) => {
-                prop_assert_eq!(&exported(project(&decided.next, key)), &wanted);
-                prop_assert_eq!(decided.changes.is_empty(), before == wanted);
-                prop_assert_eq!(applied(&decided).steps.is_empty(), before == wanted, "{:?}", applied(&decided));
-                let etag = configuration_etag(project(&from, key));
-                prop_assert_eq!(applied(&decided).etag == etag, before == wanted);
-                // The same document is applied once.
-                let again = self::decided(&decided.next, &command(&request), now).expect("it is valid");
-                prop_assert_eq!(again.changes, vec![]);
-                // Undoing the changes leads back.
-                let mut undone = decided.next.clone();
-                decided.changes.iter().rev().for_each(|change| undone.apply(&change.clone().undone()));
-                prop_assert_eq!(&exported(project(&undone, key)), &before);
-                // The preview that the caller saw still holds, and no other.
-                let stale = wire::ApplyConfigurationRequest { etag, ..request.clone() };
-                let result = self::decided(&decided.next, &command(&stale), now).map(|_| ());
-                let reason = result.err().map(|refusal| refusal.reason());
-                prop_assert_eq!(reason, (before != wanted).then_some(Reason::EtagMismatch));
-            }
-            Err(refusal) => {
-                let reason = refusal.reason();
-                let collides = [Reason::RoleAlreadyExists, Reason::RoleMappingAlreadyExists].contains(&reason)
-                    && names_collide(&before, &wanted);
-                let of_members = keeps_orgs
-                    && OF_MEMBERS.contains(&reason)
-                    && (reason != Reason::LastOwner || !allow_ownerless);
-                prop_assert!(collides || of_members, "{:?}: {}", reason, refusal);
-                prop_assert!(!refusal.rule().is_empty());
-            }
-        }
     }
 
     #[test]

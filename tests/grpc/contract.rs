@@ -3,7 +3,7 @@
 mod api_keys;
 pub mod behavior;
 mod catalog;
-mod configuration;
+pub mod configuration;
 mod invitations;
 
 use std::collections::BTreeMap;

@@ -1,9 +1,10 @@
 //! `validate_only` of every write (R9). What the impact report contains is tested in `impact.rs`.
 
+use prost::Message;
 use rolecall::limits::Limits;
 use rolecall::wire;
 
-use crate::contract::{Contract, shop};
+use crate::contract::{Contract, configuration, shop};
 use crate::fixture::{Project, add, in_an_hour, remove, role, roles, row, set, temporary, texts, without_sample};
 use crate::refusals::refused;
 use crate::server::{on_both, on_both_with};
@@ -250,6 +251,10 @@ fn r9_a_preview_stores_nothing_and_returns_what_the_real_call_returns() {
         previewed!(methods, server.reorder_roles(order));
         previewed!(methods, server.delete_role(project.deleting_role("Accountant", "")));
         let deserted = Project { server, key: "deserted" };
+        let (_, applying) = configuration::applying();
+        let applying = wire::ApplyConfigurationRequest::decode(&*applying).unwrap();
+        let applying = wire::ApplyConfigurationRequest { request_id: String::new(), ..applying };
+        previewed!(methods, server.apply_configuration(applying.clone()));
         let role_order = texts(&["Owner", "Admin", "Member"]);
         previewed!(methods, server.convert_role_structure(deserted.converting_to_single(role_order)), project);
         // A key is created at another time, and the real call returns its token.

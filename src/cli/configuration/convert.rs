@@ -181,8 +181,6 @@ pub fn read(path: &std::path::Path) -> Result<Document, Trouble> {
         Trouble::new(format!("{shown} cannot be read: {error}"), "`rolecall export -o FILE` writes such a file")
     })?;
     Document::from_yaml(&text).map_err(|error| {
-        // The error shows the line, which may have control characters.
-        let error = error.lines().map(plain).collect::<Vec<_>>().join("\n");
         Trouble::new(
             format!("{shown} is no configuration: {error}"),
             "`rolecall export --schema` prints its JSON schema",

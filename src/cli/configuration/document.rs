@@ -5,8 +5,10 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cli::table::plain;
 
 /// The configuration of one project. Lists without a meaningful order are sorted by name when exported.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -189,7 +191,7 @@ pub const SCHEMA_FILE: &str = "rolecall.schema.json";
 impl Document {
     /// Reads a document. The error has the line and column.
     pub fn from_yaml(text: &str) -> Result<Self, String> {
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+        from_yaml(text)
     }
 
     /// Writes a document that `from_yaml` reads. Equal documents give equal text.
@@ -203,6 +205,17 @@ impl Document {
         let text = serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())?;
         Ok(text + "\n")
     }
+}
+
+/// Nodes of a YAML file. A request of 16 MiB has fewer.
+const NODES_MAX: usize = 20_000_000;
+
+/// Reads YAML. The error is one line, with the line and column.
+pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let budget = serde_saphyr::budget! { max_nodes: NODES_MAX, max_events: 2 * NODES_MAX };
+    let options = serde_saphyr::options! { with_snippet: false, budget: budget };
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| plain(error.to_string().trim_start_matches("error: ")))
 }
 
 fn is_false(value: &bool) -> bool {
@@ -315,6 +328,13 @@ deleted_roles:
     }
 
     #[test]
+    fn a_document_may_be_as_large_as_a_request() {
+        let permissions = (0..260_000).map(|at| Permission { name: format!("p{at}"), ..Default::default() });
+        let document = Document { permissions: permissions.collect(), ..Default::default() };
+        assert_eq!(Document::from_yaml(&document.to_yaml().unwrap()).as_ref(), Ok(&document));
+    }
+
+    #[test]
     fn an_error_says_where_it_is_and_what_is_allowed() {
         let head = "project: a\ndefault_role: M\ndefault_owner_role: O\n";
         for (text, expected) in [
@@ -326,7 +346,8 @@ deleted_roles:
             ("project: a\n".into(), "default_role"),
         ] {
             let error = Document::from_yaml(&text).unwrap_err();
-            assert!(error.contains(expected) && error.contains("line"), "{text} {error}");
+            let is_one_line = error.contains("line") && error.lines().count() == 1;
+            assert!(error.contains(expected) && is_one_line, "{text} {error}");
         }
     }
 }

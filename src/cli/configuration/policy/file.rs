@@ -7,6 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::cli::configuration::document::from_yaml;
 use crate::cli::table::plain;
 use crate::cli::trouble::Trouble;
 use crate::domain::Decision;
@@ -88,7 +89,7 @@ pub enum Expected {
 
 impl PolicyTest {
     pub fn from_yaml(text: &str) -> Result<Self, String> {
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+        from_yaml(text)
     }
 
     pub fn read(path: &Path) -> Result<Self, Trouble> {
@@ -96,10 +97,7 @@ impl PolicyTest {
         let next = "`rolecall test --help` shows such a file";
         let text = std::fs::read_to_string(path)
             .map_err(|error| Trouble::new(format!("{shown} cannot be read: {error}"), next))?;
-        Self::from_yaml(&text).map_err(|error| {
-            let error = error.lines().map(plain).collect::<Vec<_>>().join("\n");
-            Trouble::new(format!("{shown} is no test: {error}"), next)
-        })
+        Self::from_yaml(&text).map_err(|error| Trouble::new(format!("{shown} is no test: {error}"), next))
     }
 }
 
