@@ -26,8 +26,10 @@ use tonic::service::Routes;
 use crate::domain::ProjectKey;
 use crate::grpc::app::{App, Checks};
 use crate::grpc::layers::calls::take_for_decoding;
+use crate::grpc::services::check;
 use crate::grpc::status;
 use crate::limits::REQUEST_BYTES_MAX;
+use crate::wire::Consistency;
 use answer::{JSON, unsupported};
 
 /// What the API accepts, and where it is.
@@ -55,6 +57,16 @@ struct Api {
 type Handler = State<Arc<Api>>;
 /// The project in the path. `None` if the path names none.
 type InPath = Option<Path<String>>;
+
+/// Returns the paths of all endpoints.
+pub fn paths() -> Vec<String> {
+    let of_project = |path: &str| [path.to_owned(), format!("/projects/{{project}}{path}")];
+    let endpoints = ["evaluation", "evaluations", "search/subject", "search/resource", "search/action"];
+    let mut paths: Vec<String> =
+        endpoints.iter().flat_map(|endpoint| of_project(&format!("/access/v1/{endpoint}"))).collect();
+    paths.extend([metadata::PATH, metadata::PROJECT_PATH].map(str::to_owned));
+    paths
+}
 
 /// Returns the services of HTTP sockets.
 pub fn routes(checks: Arc<Checks>, app: Option<Arc<App>>, settings: Authzen, tls: bool) -> Routes {
@@ -87,6 +99,12 @@ impl Api {
             None if self.settings.project.is_empty() => ProjectKey::DEFAULT.into(),
             None => self.settings.project.clone(),
         }
+    }
+
+    /// Refuses an unknown project, and waits for the revision that a request asks for: what a check does before it decides.
+    async fn reach(&self, project: &str, consistency: Option<&Consistency>) -> Result<(), Status> {
+        let published = self.checks.at(consistency, None).await?;
+        check::project(&published.state, project).map(|_| ())
     }
 }
 
@@ -136,7 +154,7 @@ async fn read<T: DeserializeOwned>(request: axum::extract::Request) -> Result<T,
         }
         read.put(data);
     }
-    // What is read from it takes as many bytes, and a fixed number for each evaluation.
+    // Decoding needs about as many bytes again.
     take_for_decoding(read.len())?;
     serde_json::from_slice(&read).map_err(|error| status::malformed(&error.to_string()))
 }

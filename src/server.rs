@@ -79,6 +79,11 @@ pub enum StartError {
          unix socket, or accept the risk with --insecure"
     )]
     Unprotected { address: std::net::SocketAddr, lacks: &'static str, instead: &'static str },
+    #[error(
+        "other machines can reach {0}, and the description of AuthZEN would send its readers to any host that a request names; \
+         give the URL of this server with --authzen-url"
+    )]
+    NoAuthzenUrl(Listen),
     #[error(transparent)]
     Tls(#[from] tls::files::TlsError),
     #[error("the default project cannot be created: {0}")]
@@ -196,6 +201,11 @@ impl Running {
                 return Err(StartError::Unprotected { address, lacks, instead });
             }
             tracing::warn!(%address, "INSECURE: other machines can reach this server, and connections have no {lacks}");
+        }
+        if config.gateways.authzen.url.is_empty()
+            && let Some(bound) = sockets.http.iter().find(|bound| !bound.is_local())
+        {
+            return Err(StartError::NoAuthzenUrl(bound.address()));
         }
         let issuers = config.operators.jwt_issuers.clone();
         let tokens = match issuers.is_empty() {

@@ -27,7 +27,8 @@ pub struct GatewayArgs {
     /// The types of AuthZEN resources that are orgs. If not given, all.
     #[arg(long, env = "ROLECALL_AUTHZEN_RESOURCE_TYPES", value_delimiter = ',', value_name = "TYPE")]
     authzen_resource_types: Vec<String>,
-    /// The URL by which AuthZEN clients reach this server, for the description of its endpoints. If not given, that of the request.
+    /// The URL by which AuthZEN clients reach this server, for the description of its endpoints. Needed if other machines
+    /// can connect over HTTP. If not given, that of the request.
     #[arg(long, env = "ROLECALL_AUTHZEN_URL", value_name = "URL", value_parser = url)]
     authzen_url: Option<String>,
     /// A YAML file that maps the requests of Envoy's ext_authz to checks. Without it, Envoy is not answered.

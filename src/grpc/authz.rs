@@ -89,7 +89,16 @@ const AUDIT_VIEW: &str = "audit.view";
 
 /// Refuses the current call if its caller may not make it. Nothing has been looked up before.
 pub fn authorize(request: &impl Authorized) -> Result<(), Status> {
-    calls::with_access(|access| authorize_as(access, request)).unwrap_or_else(|| {
+    of_current_call(|access| authorize_as(access, request))
+}
+
+/// Refuses the current call if its caller lacks the permissions. Does not judge what the request names, and records nothing.
+pub fn authorize_caller(request: &impl Authorized) -> Result<(), Status> {
+    of_current_call(|access| authorize_caller_at(&access.engine.load().state, &access.caller, request))
+}
+
+fn of_current_call(judge: impl FnOnce(&Access) -> Result<(), Status>) -> Result<(), Status> {
+    calls::with_access(judge).unwrap_or_else(|| {
         tracing::error!("a request was decoded outside of a call");
         Err(status::plain(ErrorReason::Internal, "the call has no caller; this is a bug, please report it"))
     })

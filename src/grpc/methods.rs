@@ -55,6 +55,9 @@ const ROLECALL: &str = "/rolecall.";
 /// The paths that need a known caller. Health, reflection and the description of the HTTP API need none (W2.a).
 const AUTHENTICATED: [&str; 4] = [ROLECALL, "/envoy.service.auth.v3.Authorization/", "/access/", "/projects/"];
 
+/// The method of Envoy's ext_authz.
+const ENVOY: &str = "/envoy.service.auth.v3.Authorization/Check";
+
 /// What a sidecar answers.
 const SIDECAR: [&str; 7] = [
     "v1.CheckService/Check",
@@ -79,7 +82,7 @@ pub struct Methods {
     pub peer: Arc<Peer>,
 }
 
-/// Returns the paths of all methods. Those of checks come first.
+/// Returns the paths of all methods of gRPC. Those of checks come first.
 pub fn paths() -> Vec<String> {
     let mut paths = vec!["/rolecall.v1.CheckService/Check".into(), "/rolecall.v1.CheckService/BatchCheck".into()];
     for descriptors in [DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET] {
@@ -95,6 +98,7 @@ pub fn paths() -> Vec<String> {
             }
         }
     }
+    paths.push(ENVOY.into());
     let reflection = |version| format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
     paths.extend(["v1", "v1alpha"].map(reflection));
     paths

@@ -134,7 +134,7 @@ fn code(code: Code, reason: &str) -> StatusCode {
     }
 }
 
-/// Returns the status of a body that is no JSON.
+/// Returns the status of a body that is not JSON.
 pub fn unsupported(why: &str) -> Status {
     Status::with_error_details(
         Code::InvalidArgument,

@@ -2,18 +2,54 @@
 
 use std::fmt;
 
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tonic::Status;
 
+use crate::domain::model::name::{BadName, own_id, permission_name};
 use crate::grpc::status;
 use crate::limits::EVALUATIONS_MAX;
 use crate::wire::Consistency;
 use crate::wire::consistency::Requirement;
 
+/// Makes types readable from an object of JSON only. What serde derives (here `remote`) also reads an array, whose entries it
+/// takes for the members.
+macro_rules! read_from_objects {
+    ($($part:ident: $expected:literal,)*) => {$(
+        impl<'de> Deserialize<'de> for $part {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Reader;
+                impl<'de> Visitor<'de> for Reader {
+                    type Value = $part;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<$part, A::Error> {
+                        $part::deserialize(MapAccessDeserializer::new(from))
+                    }
+                }
+                from.deserialize_map(Reader)
+            }
+        }
+    )*};
+}
+
+read_from_objects! {
+    Entity: "an object with `type` and `id`",
+    Action: "an object with `name`",
+    Evaluation: "an object with `subject`, `action` and `resource`",
+    Evaluations: "an object with `evaluations`",
+    Options: "an object with `evaluations_semantic` and `at_least`",
+    Search: "an object with `subject`, `action` and `resource`",
+    Page: "an object with `token` and `limit`",
+}
+
 /// A subject or a resource.
 #[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "an object with `type` and `id`")]
+#[serde(remote = "Self")]
 pub struct Entity {
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -21,14 +57,14 @@ pub struct Entity {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "an object with `name`")]
+#[serde(remote = "Self")]
 pub struct Action {
     name: Option<String>,
 }
 
 /// One evaluation. In a list, what is absent is taken from the request.
 #[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "an object with `subject`, `action` and `resource`")]
+#[serde(remote = "Self")]
 pub struct Evaluation {
     pub subject: Option<Entity>,
     pub action: Option<Action>,
@@ -37,7 +73,7 @@ pub struct Evaluation {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(expecting = "an object with `evaluations`")]
+#[serde(remote = "Self")]
 pub struct Evaluations {
     subject: Option<Entity>,
     action: Option<Action>,
@@ -51,7 +87,7 @@ pub struct Evaluations {
 struct List(Vec<Evaluation>);
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "an object with `evaluations_semantic` and `at_least`")]
+#[serde(remote = "Self")]
 pub struct Options {
     evaluations_semantic: Option<Semantic>,
     /// The answer is read at this revision or a later one. Not of the standard.
@@ -69,7 +105,7 @@ pub enum Semantic {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(expecting = "an object")]
+#[serde(remote = "Self")]
 pub struct Search {
     pub subject: Option<Entity>,
     pub action: Option<Action>,
@@ -79,7 +115,7 @@ pub struct Search {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "an object with `token` and `limit`")]
+#[serde(remote = "Self")]
 pub struct Page {
     pub token: Option<String>,
     limit: Option<u64>,
@@ -149,27 +185,31 @@ pub fn required<'a, T>(field: &str, part: Option<&'a T>) -> Result<&'a T, Status
     part.ok_or_else(|| status::invalid(field, "is missing"))
 }
 
-/// Returns the text of a member that must be there.
-fn text<'a>(field: &str, text: Option<&'a String>) -> Result<&'a str, Status> {
-    match required(field, text)?.as_str() {
-        "" => Err(status::invalid(field, "must not be empty")),
-        text => Ok(text),
-    }
+/// Returns the name in a member that must be there. Its length is checked, because a default is copied for each evaluation.
+fn name<'a>(field: &str, text: Option<&'a String>, check: fn(&str) -> Result<(), BadName>) -> Result<&'a str, Status> {
+    let text = required(field, text)?;
+    check(text).map_err(|why| status::invalid(field, why))?;
+    Ok(text)
 }
 
 impl Entity {
     /// Returns the type. `name` is `subject` or `resource`.
     pub fn kind(&self, name: &str) -> Result<&str, Status> {
-        text(&format!("{name}.type"), self.kind.as_ref())
+        let field = format!("{name}.type");
+        match required(&field, self.kind.as_ref())?.as_str() {
+            "" => Err(status::invalid(field, "must not be empty")),
+            kind => Ok(kind),
+        }
     }
 
-    pub fn id(&self, name: &str) -> Result<&str, Status> {
-        text(&format!("{name}.id"), self.id.as_ref())
+    /// Returns the id. `of` is `subject` or `resource`.
+    pub fn id(&self, of: &str) -> Result<&str, Status> {
+        name(&format!("{of}.id"), self.id.as_ref(), own_id)
     }
 }
 
 impl Action {
     pub fn name(&self) -> Result<&str, Status> {
-        text("action.name", self.name.as_ref())
+        name("action.name", self.name.as_ref(), permission_name)
     }
 }

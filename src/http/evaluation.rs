@@ -8,8 +8,11 @@ use super::Api;
 use super::answer::{ErrorBody, error_body};
 use super::entities::{Action, Entity, Evaluation, Evaluations, consistency, required};
 use crate::grpc::authz::authorize;
+use crate::grpc::convert;
+use crate::grpc::layers::calls::take_for_decoding;
 use crate::grpc::services::{batch_check, check};
 use crate::grpc::status;
+use crate::limits::EVALUATIONS_MAX;
 use crate::wire::batch_check::BatchCheckBody;
 use crate::wire::{BatchCheckRequest, CheckItem, CheckRequest, Consistency, Decision, ErrorReason, check_request};
 
@@ -78,24 +81,18 @@ impl Api {
     ) -> Result<Question<'a>, Status> {
         let subject = required("subject", subject)?;
         let resource = required("resource", resource)?;
-        let known_subject = self.knows_subject(subject.kind("subject")?);
-        let known_resource = self.knows_resource(resource.kind("resource")?);
+        let known_types = self.knows(subject.kind("subject")?, resource.kind("resource")?);
         Ok(Question {
             user_id: subject.id("subject")?,
             permission: required("action", action)?.name()?,
             org_id: resource.id("resource")?,
-            known_types: known_subject && known_resource,
+            known_types,
         })
     }
 
-    /// Returns true if subjects of the type are users.
-    pub fn knows_subject(&self, kind: &str) -> bool {
-        is_accepted(&self.settings.subject_types, kind)
-    }
-
-    /// Returns true if resources of the type are orgs.
-    pub fn knows_resource(&self, kind: &str) -> bool {
-        is_accepted(&self.settings.resource_types, kind)
+    /// Returns true if subjects of the one type are users, and resources of the other are orgs.
+    pub fn knows(&self, subject: &str, resource: &str) -> bool {
+        is_accepted(&self.settings.subject_types, subject) && is_accepted(&self.settings.resource_types, resource)
     }
 }
 
@@ -116,6 +113,7 @@ pub async fn one(api: &Api, project: String, asked: &Evaluation) -> Result<Decid
     };
     authorize(&request)?;
     if !question.known_types {
+        api.reach(&request.project, request.consistency.as_ref()).await?;
         return Ok(Decided::unknown_type());
     }
     let answer = check::check(&api.checks, Request::new(request)).await?.into_inner();
@@ -128,6 +126,8 @@ pub async fn all(api: &Api, project: String, asked: Evaluations) -> Result<Answe
     if evaluations.is_empty() {
         return one(api, project, &defaults).await.map(Answer::One);
     }
+    authorize(&BatchCheckRequest { project: project.clone(), ..BatchCheckRequest::default() })?;
+    convert::at_most("evaluations", evaluations.len(), EVALUATIONS_MAX.min(api.checks.limits.batch_check_items))?;
     // `None` is answered by the batch.
     let mut decided = Vec::with_capacity(evaluations.len());
     let mut items = Vec::new();
@@ -141,6 +141,8 @@ pub async fn all(api: &Api, project: String, asked: Evaluations) -> Result<Answe
             Err(why) => Some(Decided::failed(&why)),
             Ok(question) if !question.known_types => Some(Decided::unknown_type()),
             Ok(Question { user_id, permission, org_id, .. }) => {
+                // A default is copied for each evaluation, and all items are encoded once.
+                take_for_decoding(2 * (size_of::<CheckItem>() + org_id.len() + user_id.len() + permission.len()))?;
                 items.push(CheckItem { org_id: org_id.into(), user_id: user_id.into(), permission: permission.into() });
                 None
             }

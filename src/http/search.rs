@@ -68,7 +68,7 @@ impl Api {
 pub async fn subjects(api: &Api, project: String, asked: Search) -> Result<Found<FoundEntity>, Status> {
     let resource = required("resource", asked.resource.as_ref())?;
     let kind = required("subject", asked.subject.as_ref())?.kind("subject")?;
-    let known_types = api.knows_subject(kind) && api.knows_resource(resource.kind("resource")?);
+    let known_types = api.knows(kind, resource.kind("resource")?);
     let page = asked.page.unwrap_or_default();
     let request = ListMembersWithPermissionRequest {
         project,
@@ -82,6 +82,7 @@ pub async fn subjects(api: &Api, project: String, asked: Search) -> Result<Found
     authorize(&request)?;
     let app = api.app()?;
     if !known_types {
+        api.reach(&request.project, request.consistency.as_ref()).await?;
         return Ok(Found::none());
     }
     let found = found(access::list_members(app, Request::new(request)).await)?;
@@ -96,7 +97,7 @@ pub async fn subjects(api: &Api, project: String, asked: Search) -> Result<Found
 pub async fn resources(api: &Api, project: String, asked: Search) -> Result<Found<FoundEntity>, Status> {
     let subject = required("subject", asked.subject.as_ref())?;
     let kind = required("resource", asked.resource.as_ref())?.kind("resource")?;
-    let known_types = api.knows_subject(subject.kind("subject")?) && api.knows_resource(kind);
+    let known_types = api.knows(subject.kind("subject")?, kind);
     let page = asked.page.unwrap_or_default();
     let request = ListOrgsWithPermissionRequest {
         project,
@@ -109,6 +110,7 @@ pub async fn resources(api: &Api, project: String, asked: Search) -> Result<Foun
     authorize(&request)?;
     let app = api.app()?;
     if !known_types {
+        api.reach(&request.project, request.consistency.as_ref()).await?;
         return Ok(Found::none());
     }
     let found = found(access::list_orgs(app, Request::new(request)).await)?;
@@ -123,7 +125,7 @@ pub async fn resources(api: &Api, project: String, asked: Search) -> Result<Foun
 pub async fn actions(api: &Api, project: String, asked: Search) -> Result<Found<FoundAction>, Status> {
     let subject = required("subject", asked.subject.as_ref())?;
     let resource = required("resource", asked.resource.as_ref())?;
-    let known_types = api.knows_subject(subject.kind("subject")?) && api.knows_resource(resource.kind("resource")?);
+    let known_types = api.knows(subject.kind("subject")?, resource.kind("resource")?);
     let request = GetAccessRequest {
         project,
         org_id: resource.id("resource")?.into(),
@@ -134,6 +136,7 @@ pub async fn actions(api: &Api, project: String, asked: Search) -> Result<Found<
     authorize(&request)?;
     let page = page_of(&request, &asked.page.unwrap_or_default())?;
     if !known_types {
+        api.reach(&request.project, request.consistency.as_ref()).await?;
         return Ok(Found::none());
     }
     let Some(found) = found(access::get(&api.checks, Request::new(request)).await)? else { return Ok(Found::none()) };

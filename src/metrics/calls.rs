@@ -33,6 +33,8 @@ const UNKNOWN: usize = 2;
 
 /// The name of all methods that do not exist.
 const OTHER: &str = "_OTHER";
+/// In a path, the key of any project.
+const PROJECT: &str = "{project}";
 
 /// Returns the name of a status.
 pub fn code_name(code: i32) -> &'static str {
@@ -43,11 +45,15 @@ pub fn code_name(code: i32) -> &'static str {
 pub struct CallMetrics {
     on: bool,
     methods: Vec<Method>,
+    /// The place of the methods that do not exist.
+    other: usize,
     /// The places of `methods`, by path.
     by_path: HashMap<String, usize>,
 }
 
 struct Method {
+    system: &'static str,
+    /// `{project}` in it stands for any key: a label must not have what clients send.
     path: String,
     /// Made when a call first ends with the status.
     by_code: [OnceLock<Histogram>; CODES.len()],
@@ -65,10 +71,34 @@ impl CallMetrics {
     /// Measures calls of these methods, whose paths are as in `/rolecall.v1.CheckService/Check`. The first two are found fastest.
     /// Measures nothing unless `on`.
     pub fn new(on: bool, paths: impl IntoIterator<Item = String>) -> Self {
-        let method = |path| Method { path, by_code: Default::default() };
-        let methods: Vec<Method> = paths.into_iter().chain([format!("/{OTHER}")]).map(method).collect();
-        let by_path = methods.iter().enumerate().map(|(at, method)| (method.path.clone(), at)).collect();
-        Self { on, methods, by_path }
+        let mut metrics = Self { on, methods: Vec::new(), other: 0, by_path: HashMap::new() };
+        metrics.add("grpc", paths);
+        metrics.other = metrics.methods.len();
+        metrics.add("grpc", [format!("/{OTHER}")]);
+        metrics
+    }
+
+    /// Measures calls of these paths of HTTP too.
+    pub fn with_http(mut self, paths: impl IntoIterator<Item = String>) -> Self {
+        self.add("http", paths);
+        self
+    }
+
+    fn add(&mut self, system: &'static str, paths: impl IntoIterator<Item = String>) {
+        for path in paths {
+            self.by_path.insert(path.clone(), self.methods.len());
+            self.methods.push(Method { system, path, by_code: Default::default() });
+        }
+    }
+
+    /// Returns the place of a path that is not known as it is: one with the key of a project, or of no method.
+    fn other(&self, path: &str) -> usize {
+        let is_of = |method: &Method| {
+            let Some((before, after)) = method.path.split_once(PROJECT) else { return false };
+            let key = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            key.is_some_and(|key| !key.is_empty() && !key.contains('/'))
+        };
+        self.methods.iter().position(is_of).unwrap_or(self.other)
     }
 
     /// Begins to measure a call.
@@ -77,7 +107,7 @@ impl CallMetrics {
             return Timed { method: 0, began: None, ended: AtomicBool::new(true) };
         }
         let fast = self.methods.iter().take(2).position(|method| method.path == path);
-        let method = fast.or_else(|| self.by_path.get(path).copied()).unwrap_or(self.methods.len() - 1);
+        let method = fast.or_else(|| self.by_path.get(path).copied()).unwrap_or_else(|| self.other(path));
         Timed { method, began: Some(Instant::now()), ended: AtomicBool::new(false) }
     }
 
@@ -107,7 +137,8 @@ impl CallMetrics {
             for (code, histogram) in CODES.iter().zip(&method.by_code) {
                 let Some(histogram) = histogram.get() else { continue };
                 let name = method.path.trim_start_matches('/');
-                let labels = [("rpc_system_name", "grpc"), ("rpc_method", name), ("rpc_response_status_code", *code)];
+                let labels =
+                    [("rpc_system_name", method.system), ("rpc_method", name), ("rpc_response_status_code", *code)];
                 metric.histogram(&labels, histogram);
             }
         }
@@ -138,6 +169,25 @@ mod tests {
         metrics.end_without_status(&metrics.begin("/a"));
         metrics.end(&metrics.begin("/made up by a client"), 12);
         let expected = [("/a", "CANCELLED", 1), ("/c", "NOT_FOUND", 1), ("/_OTHER", "UNIMPLEMENTED", 1)];
+        assert_eq!(counts(&metrics), expected.map(|(path, code, count)| (path.to_string(), code, count)));
+    }
+
+    #[test]
+    fn a_path_of_http_is_measured_without_the_key_of_its_project() {
+        let paths = ["/v1/a", "/projects/{project}/v1/a", "/described/{project}"].map(str::to_owned);
+        let metrics = CallMetrics::new(true, ["/a".into()]).with_http(paths);
+        for path in ["/v1/a", "/projects/shop/v1/a", "/projects/other/v1/a", "/described/shop"] {
+            metrics.end(&metrics.begin(path), 0);
+        }
+        for path in ["/projects//v1/a", "/projects/a/b/v1/a", "/projects/a/v1/b", "/described/", "/described/a/b"] {
+            metrics.end(&metrics.begin(path), 12);
+        }
+        let expected = [
+            ("/_OTHER", "UNIMPLEMENTED", 5),
+            ("/v1/a", "OK", 1),
+            ("/projects/{project}/v1/a", "OK", 2),
+            ("/described/{project}", "OK", 1),
+        ];
         assert_eq!(counts(&metrics), expected.map(|(path, code, count)| (path.to_string(), code, count)));
     }
 

@@ -14,6 +14,7 @@ use crate::grpc::DESCRIPTORS;
 use crate::grpc::app::Checks;
 use crate::grpc::layers::calls::Budget;
 use crate::grpc::methods::{Methods, paths};
+use crate::http;
 use crate::limits::PROBE_BYTES_MAX;
 use crate::metrics::calls::CallMetrics;
 use crate::writer::Writer;
@@ -94,10 +95,10 @@ impl Listeners {
         let addresses = |bound: &[Bound]| bound.iter().map(Bound::address).collect();
         let (addresses, http_addresses): (Vec<Listen>, Vec<Listen>) =
             (addresses(&sockets.grpc), addresses(&sockets.http));
-        let calls = CallMetrics::new(checks.metrics.is_on(), paths());
+        let calls = CallMetrics::new(checks.metrics.is_on(), paths()).with_http(http::paths());
         let methods = Methods::new(checks.clone(), writer.clone(), routes);
         let shared = connection::Shared::new(methods, calls, tls, limits, stop.subscribe());
-        let http = shared.http(Methods::http(checks, writer, http_services));
+        let http_shared = shared.http(Methods::http(checks, writer, http_services));
         let connections = Arc::new(accept::Connections::default());
         let served = Served {
             calls: shared.calls.clone(),
@@ -106,7 +107,7 @@ impl Listeners {
             limits,
         };
         let mut tasks = JoinSet::new();
-        for (bound, shared) in [(sockets.grpc, shared), (sockets.http, http)] {
+        for (bound, shared) in [(sockets.grpc, shared), (sockets.http, http_shared)] {
             for bound in bound {
                 tasks.spawn(accept::accept(bound, connections.clone(), shared.clone()));
             }

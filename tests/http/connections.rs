@@ -7,6 +7,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
+use rolecall::http::Authzen;
 use rolecall::server::{Bootstrap, Config, ConnectionLimits, Gateways, Listen, OperatorConfig, Running, TlsFiles};
 use rolecall::wire;
 use serde_json::json;
@@ -53,8 +54,13 @@ fn w3_an_http_socket_beyond_this_machine_needs_tls_and_authentication() {
         let folder = tempfile::tempdir().unwrap();
         let bootstrap = Bootstrap::File(folder.path().join("key"));
         let operators = OperatorConfig { bootstrap, ..OperatorConfig::default() };
-        let server =
-            Running::start(Config { operators, insecure: true, ..config(&database.url, gateways) }).await.unwrap();
+        let insecure =
+            |gateways| Config { operators: operators.clone(), insecure: true, ..config(&database.url, gateways) };
+        // The host that a stranger names is not where others are sent.
+        let refused = Running::start(insecure(gateways.clone())).await.map(|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("--authzen-url"), "{refused}");
+        let authzen = Authzen { url: "https://rolecall.example".into(), ..Authzen::default() };
+        let server = Running::start(insecure(Gateways { authzen, ..gateways })).await.unwrap();
         assert!(server.authentication);
         server.stop().await;
     });
@@ -153,25 +159,43 @@ fn http_sockets_do_not_serve_grpc_and_grpc_sockets_do_not_serve_authzen() {
     });
 }
 
+/// Returns a server with these limits, and its HTTP address.
+async fn limited(database: &str, connections: ConnectionLimits) -> (Server, String) {
+    let configured = |config| Config { gateways: http(Gateways::default()), connections, ..config };
+    let server = Server::start_configured(database.into(), configured).await;
+    let address = server.http_address().to_string();
+    (server, address)
+}
+
 #[test]
 fn slow_large_and_idle_requests_are_bounded() {
     block_on(async {
-        let database = sqlite();
-        let short = Duration::from_millis(100);
-        let connections = ConnectionLimits { handshake: short, body: short, ..ConnectionLimits::default() };
-        let configured = |config| Config { gateways: http(Gateways::default()), connections, ..config };
-        let server = Server::start_configured(database.url.clone(), configured).await;
-        let connect = async || TcpStream::connect(server.http_address().to_string()).await.unwrap();
+        let (database, short, limits) = (sqlite(), Duration::from_millis(100), ConnectionLimits::default());
         // A client that sends nothing is closed.
-        assert_eq!(connect().await.read(&mut [0; 64]).await.unwrap(), 0);
+        let (server, address) = limited(&database.url, ConnectionLimits { handshake: short, ..limits }).await;
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), 0);
+        server.stop().await;
         // A body that does not arrive in time.
-        let mut stream = connect().await;
+        let (server, address) = limited(&database.url, ConnectionLimits { body: short, ..limits }).await;
+        let mut stream = TcpStream::connect(&address).await.unwrap();
         let head = "POST /access/v1/evaluation HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 408");
+        server.stop().await;
+        // A connection without a next request is closed.
+        let (server, address) = limited(&database.url, ConnectionLimits { idle: short, ..limits }).await;
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let head = "GET /.well-known/authzen-configuration HTTP/1.1\r\nhost: a\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        server.stop().await;
         // A head that is too large.
+        let (server, _) = limited(&database.url, limits).await;
         let large = "x".repeat(17 << 10);
         let refused = send(&server.http_address(), request("GET", "/", &[("x-large", &large)], "")).await;
         assert_eq!(refused.status, 431);

@@ -19,7 +19,7 @@ use crate::guarded::Guarded;
 use crate::server::{Server, on_both};
 use crate::support;
 
-const MAPPING: &str = "
+pub const MAPPING: &str = "
 user: { claim: sub }
 org: { path: org }
 rules:
@@ -30,7 +30,7 @@ rules:
   - { path: '/internal/{permission}', org: { constant: acme }, user: { trusted_header: X-User }, permission: { path: permission } }
 ";
 
-fn gateways(mapping: &str) -> Gateways {
+pub fn gateways(mapping: &str) -> Gateways {
     Gateways { envoy: Some(Arc::new(Mapping::parse(mapping).unwrap())), ..Gateways::default() }
 }
 
@@ -57,7 +57,7 @@ fn object(fields: Vec<(&str, Value)>) -> Value {
 }
 
 /// Returns a request as Envoy sends it, with the claims of a verified JWT.
-fn request(method: &str, path: &str, headers: &[(&str, &str)], claims: &[(&str, &str)]) -> CheckRequest {
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], claims: &[(&str, &str)]) -> CheckRequest {
     let claims = object(claims.iter().map(|(name, value)| (*name, text(value))).collect());
     let payload = Struct { fields: HashMap::from([("jwt_payload".to_owned(), claims)]) };
     CheckRequest {
@@ -98,7 +98,7 @@ fn shown(answer: &CheckResponse) -> String {
     }
 }
 
-async fn ask(server: &Server, request: impl tonic::IntoRequest<CheckRequest>) -> Result<String, Status> {
+pub async fn ask(server: &Server, request: impl tonic::IntoRequest<CheckRequest>) -> Result<String, Status> {
     let answer = AuthorizationClient::new(server.channel.clone()).check(request).await?;
     Ok(shown(answer.get_ref()))
 }
@@ -134,6 +134,8 @@ fn the_first_rule_that_matches_says_what_is_checked() {
             ("get", "/orgs/acme/invoices", vec![], &ann, "403 NO_RULE"),
             ("GET", "/orgs/acme/../acme/invoices", vec![], &ann, "403 PATH_MALFORMED"),
             ("GET", "/orgs/acme/invoices/%2e%2e", vec![], &ann, "403 PATH_MALFORMED"),
+            ("GET", "/orgs/acme/invoices;x/7", vec![], &ann, "403 PATH_MALFORMED"),
+            ("GET", "/orgs/acme/%2569nvoices/7", vec![], &ann, "403 PATH_MALFORMED"),
             ("GET", "/by-header", vec![("x-org", "acme")], &ann, "OK"),
             ("GET", "/by-header", vec![], &ann, "403 ORG_MISSING"),
             ("GET", "/by-header", vec![("x-org", "")], &ann, "403 ORG_MISSING"),
@@ -211,6 +213,8 @@ fn w6_what_a_client_of_envoy_chooses_is_denied_and_never_an_error() {
                 "{path}"
             );
         }
+        // Only the request for the other org was a refused call of Envoy.
+        assert_eq!(server.running.lock().unwrap().as_ref().unwrap().app.engine.denials.denied.get(), 1);
         // An operator without the permission is a fault of the installation.
         let block =
             wire::BlockUserRequest { project: "workspace".into(), user_id: "envoy".into(), ..Default::default() };
@@ -218,6 +222,40 @@ fn w6_what_a_client_of_envoy_chooses_is_denied_and_never_an_error() {
         for path in ["/orgs/acme/invoices", "/"] {
             let refused = ask(&server, with_key(request("GET", path, &[], &ann), &key)).await.unwrap_err();
             assert_eq!(refused.code(), Code::PermissionDenied, "{path}");
+        }
+        server.stop().await;
+    });
+}
+
+#[test]
+fn w6_a_key_that_is_not_for_envoy_is_an_error_and_no_denial() {
+    support::on_both(async |database| {
+        let open = Server::start(database.url.clone(), Default::default()).await;
+        shop(&open).await;
+        open.multi_in(Environment::Live).await.org("acme", "Default").await;
+        open.operator("envoy", "Admin").await;
+        let (shop, other) = ("default".to_owned(), "multi".to_owned());
+        let of_org =
+            |project: &str| ApiKeyScope { project: project.into(), org_id: "acme".into(), ..Default::default() };
+        let mut keys = Vec::new();
+        for scope in [
+            ApiKeyScope { sidecar_only: true, ..Default::default() },
+            ApiKeyScope { acting_user_required: true, ..Default::default() },
+            ApiKeyScope { acting_user_required: true, ..of_org(&shop) },
+            ApiKeyScope { project: other.clone(), ..Default::default() },
+            of_org(&other),
+        ] {
+            keys.push(format!("Bearer {}", open.key("envoy", Environment::Live, scope).await.1));
+        }
+        open.stop().await;
+        let configured = |config| Config { gateways: gateways(MAPPING), ..config };
+        let server = Server::start_configured(database.url.clone(), configured).await;
+        for (at, key) in keys.iter().enumerate() {
+            for org in ["acme", "globex"] {
+                let asked = request("GET", &format!("/orgs/{org}/invoices"), &[], &[("sub", "ann")]);
+                let refused = ask(&server, with_key(asked, key)).await.unwrap_err();
+                assert_eq!(refused.code(), Code::PermissionDenied, "key {at}, {org}: {refused:?}");
+            }
         }
         server.stop().await;
     });

@@ -24,4 +24,8 @@ mod conformance;
 mod connections;
 mod envoy;
 mod envoy_proxy;
+mod errors;
+mod metrics;
+mod searches;
 mod sidecar;
+mod types;

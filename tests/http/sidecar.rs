@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rolecall::limits::Limits;
 use rolecall::server::sidecar::{RunningSidecar, SidecarConfig};
-use rolecall::server::{ConnectionLimits, Gateways, Listen};
+use rolecall::server::{ConnectionLimits, Gateways, Listen, MetricsListen};
 use rolecall::sidecar::upstream::{Client, Connect, Credentials, client};
 use serde_json::json;
 use tonic::transport::Endpoint;
@@ -37,6 +37,7 @@ fn config(server: &str, gateways: Gateways) -> SidecarConfig {
             file: None,
         },
         listen: vec![Listen::Tcp("127.0.0.1:0".into())],
+        metrics: MetricsListen::Off,
         gateways,
         socket_mode: 0o600,
         uids: None,
@@ -108,7 +109,7 @@ fn a_sidecar_that_is_too_old_answers_neither_yes_nor_no() {
 }
 
 #[test]
-fn an_http_socket_of_a_sidecar_is_of_this_machine_too() {
+fn an_http_socket_of_a_sidecar_must_be_local() {
     on_both(async |server| {
         let gateways = Gateways { http_listen: vec![Listen::Tcp("0.0.0.0:0".into())], ..Gateways::default() };
         let refused =

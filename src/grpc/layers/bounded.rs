@@ -9,12 +9,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tonic::body::Body;
 use tonic::codegen::StdError;
+use tonic::metadata::GRPC_CONTENT_TYPE;
 use tonic::{Code, Status};
 
 use super::calls::{Call, Calls, Kind, UnsentAnswer};
@@ -135,9 +137,18 @@ pub fn final_code(response: &http::Response<Answer>) -> Option<i32> {
     match (response.headers().get(Status::GRPC_STATUS), response.body()) {
         (Some(code), _) => Some(number(code)),
         (None, Answer::Message(_)) => Some(Code::Ok.into()),
-        // It is no answer of gRPC.
-        (None, _) if response.status() != http::StatusCode::OK => Some(Code::Unknown.into()),
-        (None, _) => None,
+        (None, _) if response.headers().get(CONTENT_TYPE) == Some(&GRPC_CONTENT_TYPE) => None,
+        (None, _) => Some(code_of_http(response.status()).into()),
+    }
+}
+
+/// Returns the code of an answer of HTTP that no status of gRPC was made into: a success, or an error of the router.
+fn code_of_http(status: StatusCode) -> Code {
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Code::Unimplemented,
+        _ if status.is_success() => Code::Ok,
+        _ if status.is_client_error() => Code::InvalidArgument,
+        _ => Code::Unknown,
     }
 }
 

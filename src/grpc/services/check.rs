@@ -178,7 +178,7 @@ fn permissions<'a>(field: &str, list: &'a PermissionList) -> Result<&'a [String]
 }
 
 /// Returns the project. An unknown one is an error, not a denial (K2).
-pub(super) fn project<'a>(state: &'a State, key: &str) -> Result<&'a Project, Status> {
+pub fn project<'a>(state: &'a State, key: &str) -> Result<&'a Project, Status> {
     let key = convert::project_or_default(key);
     match state.project_keyed(key) {
         Some(project) => Ok(project),

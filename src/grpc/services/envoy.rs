@@ -16,7 +16,9 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt;
 
 use crate::grpc::app::Checks;
-use crate::grpc::authz::authorize;
+use crate::grpc::authz::{authorize, authorize_at, authorize_caller};
+use crate::grpc::convert;
+use crate::grpc::layers::calls;
 use crate::grpc::services::{Reply, check};
 use crate::limits::ENVOY_REQUEST_BYTES_MAX;
 use crate::wire::{CheckRequest, ErrorReason, check_request};
@@ -41,19 +43,21 @@ impl Authorization for EnvoyApi {
     async fn check(&self, request: Request<EnvoyRequest>) -> Reply<CheckResponse> {
         let (metadata, extensions, request) = request.into_parts();
         let asked = request.attributes.as_ref().map_or(Err(Denial::NoRule), |request| self.mapping.read(request));
-        let check = self.check_request(asked.as_ref().ok());
-        // Envoy without the permission is an error, whatever its client sent.
-        let outside = match authorize(&check) {
-            Ok(()) => false,
-            // The client may have chosen an org that Envoy's key is not for.
-            Err(status) if is_about_scope(&status) => true,
-            Err(status) => return Err(status),
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(denial) => {
+                // Envoy without the permission is an error, whatever its client sent. There is no org to judge.
+                authorize_caller(&self.check_request(Asked::default()))?;
+                return Ok(Response::new(denied(denial.status(), denial.reason())));
+            }
         };
-        if let Err(denial) = asked {
-            return Ok(Response::new(denied(denial.status(), denial.reason())));
-        }
-        if outside {
-            return Ok(Response::new(denied(HttpStatusCode::Forbidden, ErrorReason::ApiKeyScope.as_str_name())));
+        let check = self.check_request(asked);
+        match authorize(&check) {
+            Ok(()) => {}
+            Err(status) if is_about_scope(&status) && is_for_another_org(&check) => {
+                return Ok(Response::new(denied(HttpStatusCode::Forbidden, ErrorReason::ApiKeyScope.as_str_name())));
+            }
+            Err(status) => return Err(status),
         }
         match check::check(&self.checks, Request::from_parts(metadata, extensions, check)).await {
             Ok(answer) if answer.get_ref().allowed => Ok(Response::new(allowed())),
@@ -71,9 +75,8 @@ impl Authorization for EnvoyApi {
 }
 
 impl EnvoyApi {
-    /// Returns the check of a request. Without one, what a caller needs who asks about the project.
-    fn check_request(&self, asked: Option<&Asked>) -> CheckRequest {
-        let Asked { org_id, user_id, permission } = asked.cloned().unwrap_or_default();
+    fn check_request(&self, asked: Asked) -> CheckRequest {
+        let Asked { org_id, user_id, permission } = asked;
         CheckRequest {
             project: self.mapping.project().into(),
             org_id,
@@ -129,9 +132,22 @@ impl Denial {
     }
 }
 
-/// Returns true if the caller's key is not for the org or the project of the call.
 fn is_about_scope(status: &Status) -> bool {
     status.get_details_error_info().is_some_and(|info| info.reason == ErrorReason::ApiKeyScope.as_str_name())
+}
+
+/// Returns true if Envoy's key is for one org and could make the same check of that one. So its client chose another org. All
+/// else that a key is not for is a fault of the installation.
+fn is_for_another_org(check: &CheckRequest) -> bool {
+    let could = calls::with_access(|access| {
+        let published = access.engine.load();
+        let project = published.state.project_keyed(convert::project_or_default(&check.project))?;
+        let (_, key) = access.caller.key()?;
+        let org_id = project.org_numbered(key.scope.org?)?.record.profile.org_id.to_string();
+        let of_own = CheckRequest { org_id, ..check.clone() };
+        Some(authorize_at(&published.state, &access.caller, &of_own).is_ok())
+    });
+    could.flatten().unwrap_or_default()
 }
 
 /// Returns which part of a check is malformed.

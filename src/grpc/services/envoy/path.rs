@@ -36,9 +36,9 @@ impl Template {
                 }
                 Some(name) => Segment::Variable(name.into()),
                 None if part.is_empty() => return Err(wrong("has an empty segment")),
-                None if part.contains(['{', '}', '*', '?', '#', '%', '\\']) => {
+                None if part.contains(['{', '}', '*', '?', '#', '%', ';', '\\']) => {
                     return Err(wrong(
-                        "may have `{name}` and, at the end, `**` only as whole segments, and no `?`, `#`, `%` or `\\`",
+                        "may have `{name}` and, at the end, `**` only as whole segments, and no `?`, `#`, `%`, `;` or `\\`",
                     ));
                 }
                 None if part == "." || part == ".." => return Err(wrong("must not have the segments `.` and `..`")),
@@ -69,7 +69,8 @@ impl Template {
 }
 
 /// Returns the decoded segments of a request's path, without its query and a `/` at its end. `None` if a server behind Envoy may
-/// read the path in another way: with empty segments, `.` or `..`, or with an encoded `/` or `\`.
+/// read the path in another way: with empty segments, `.` or `..`, with `;`, which some drop with what follows, or with an encoded
+/// `/`, `\` or `%`, which some decode twice.
 pub fn segments(path: &str) -> Option<Vec<String>> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let rest = path.strip_prefix('/')?;
@@ -82,7 +83,7 @@ pub fn segments(path: &str) -> Option<Vec<String>> {
 
 fn segment(text: &str) -> Option<String> {
     let decoded = decoded(text)?;
-    let plain = !decoded.contains(|c: char| c == '/' || c == '\\' || c.is_control());
+    let plain = !decoded.contains(|c: char| matches!(c, '/' | '\\' | ';' | '%') || c.is_control());
     (plain && !["", ".", ".."].contains(&&*decoded)).then_some(decoded)
 }
 
@@ -155,6 +156,11 @@ mod tests {
             "/orgs/%4",
             "/orgs/%zz",
             "/orgs/%ff",
+            "/orgs/acme/billing;x/1",
+            "/orgs/acme/billing%3bx/1",
+            "/orgs/acme/;/billing",
+            "/orgs/acme/%2562illing",
+            "/orgs/acme/100%25",
         ] {
             assert_eq!(segments(path), None, "{path}");
         }
@@ -172,6 +178,7 @@ mod tests {
             ("/orgs/{a}/{a}", "`a` twice"),
             ("/orgs/x{a}", "whole segments"),
             ("/orgs/%61", "`%`"),
+            ("/orgs/a;b", "`;`"),
             ("/orgs/..", "`..`"),
         ] {
             let why = Template::parse(template).unwrap_err();
