@@ -33,11 +33,11 @@ pub fn command(request: &wire::ApplyConfigurationRequest, limits: &Limits) -> Re
         Ok(wire::RoleStructure::MultiRole) => Some(RoleStructure::MultiRole),
         Err(_) => return Err(status::invalid("configuration.role_structure", "is unknown to this version")),
     };
-    let display_name = |name: &String| text("configuration.display_name", name, DISPLAY_NAME_BYTES_MAX);
+    let display_name = |name: &str| text("configuration.display_name", name, DISPLAY_NAME_BYTES_MAX);
     Ok(ApplyConfiguration {
         project: convert::project(&request.project)?,
         etag: convert::etag(&request.etag),
-        display_name: wanted.display_name.as_ref().map(display_name).transpose()?,
+        display_name: optional(&wanted.display_name, display_name)?,
         role_structure,
         default_role: convert::role("configuration.default_role", &wanted.default_role)?,
         default_owner_role: convert::role("configuration.default_owner_role", &wanted.default_owner_role)?,

@@ -36,7 +36,7 @@ pub fn configuration(project: &Project) -> wire::Configuration {
         project.role_mappings.entries().map(|(_, mapping)| role_mapping(project, mapping)).collect();
     role_mappings.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     wire::Configuration {
-        display_name: Some(shown.display_name),
+        display_name: shown.display_name,
         environment: shown.environment,
         role_structure: shown.role_structure,
         default_role: shown.default_role,

@@ -143,7 +143,7 @@ fn m9_a_stale_plan_is_refused() {
         let project = shop(server).await;
         let is = read(project).await;
         let mut wanted = is.configuration.unwrap();
-        wanted.display_name = Some("Shop".into());
+        wanted.display_name = "Shop".into();
         let request = wire::ApplyConfigurationRequest { etag: is.etag, ..applying(project, &wanted) };
         project.grant("Paid", "Auditor", &["invoices.view"]).await;
         refused(server.storing_nothing(server.apply_configuration(request.clone())).await, "ETAG_MISMATCH");

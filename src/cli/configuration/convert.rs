@@ -67,7 +67,7 @@ pub fn request(document: &Document, options: Options) -> Result<wire::ApplyConfi
     Ok(wire::ApplyConfigurationRequest {
         project: document.project.clone(),
         configuration: Some(wire::Configuration {
-            display_name: document.display_name.clone(),
+            display_name: document.display_name.clone().unwrap_or_default(),
             environment: environment(document).into(),
             role_structure: role_structure(document).into(),
             default_role: document.default_role.clone(),
@@ -128,7 +128,7 @@ pub fn document(project: &str, configuration: wire::Configuration) -> Document {
     let permissions = configuration.permissions.into_iter().map(permission);
     Document {
         project: project.into(),
-        display_name: configuration.display_name,
+        display_name: Some(configuration.display_name).filter(|name| !name.is_empty()),
         environment,
         role_structure,
         default_role: configuration.default_role,

@@ -44,7 +44,7 @@ pub fn applying() -> Sent {
     let request = wire::ApplyConfigurationRequest {
         project: "deserted".into(),
         configuration: Some(wire::Configuration {
-            display_name: Some("Deserted".into()),
+            display_name: "Deserted".into(),
             environment: 0,
             role_structure: wire::RoleStructure::MultiRole.into(),
             default_role: "Member".into(),
