@@ -189,11 +189,7 @@ pub fn refused(client: &Client, status: &tonic::Status) -> Trouble {
 }
 
 /// Plans a project that does not exist: as the server would, from an empty one.
-async fn created(
-    client: &Client,
-    document: &Document,
-    request: ApplyConfigurationRequest,
-) -> Result<Plan, Trouble> {
+async fn created(client: &Client, document: &Document, request: ApplyConfigurationRequest) -> Result<Plan, Trouble> {
     if document.environment.is_none() {
         return Err(Trouble::new(
             "the document has no `environment`",

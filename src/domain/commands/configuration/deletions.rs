@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::commands::command::configuration::{ApplyConfiguration, DeletedRole, DeletedRoleMapping, WantedNames};
+use crate::domain::commands::command::configuration::{
+    ApplyConfiguration, DeletedRole, DeletedRoleMapping, WantedNames,
+};
 use crate::domain::commands::command::{Command, DeleteRoleMapping, OnDisabled};
 use crate::domain::commands::configuration::noun::{Configured, delete_permission, delete_role};
 use crate::domain::commands::configuration::{Managed, Names, Phase};
