@@ -223,7 +223,7 @@ role_mappings:
   - name: Free
     default: true
     disabled_roles: [Admin]
-    grants: {Owner: [docs::read, docs::write], Member: [docs::read]}
+    grants: {Owner: [docs::read, docs::write], Admin: [docs::write], Member: [docs::read]}
   - {name: Paid, grants: {Admin: [docs::write]}}
 ";
 
