@@ -156,6 +156,9 @@ pub const REQUEST_FIELDS_MAX: usize = 200_000;
 
 /// Fields of one request at all depths, counted before it is decoded. The usual fields of a batch check's items do not count.
 pub const REQUEST_NESTED_FIELDS_MAX: usize = 500_000;
+
+/// The largest number of grants in a configuration that is read as a whole. With its other fields it can be applied again.
+pub const CONFIGURATION_GRANTS_MAX: u64 = 250_000;
 /// Bytes that a decoded field takes at most, besides its own bytes.
 pub const FIELD_BYTES: usize = 100;
 /// Bytes of a request whose fields are not counted.

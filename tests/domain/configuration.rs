@@ -1,6 +1,8 @@
 //! Applying a configuration: from any project to any configuration, whole or not at all. Random histories leave this command
 //! out: what it must do is simpler to say of its result than step by step.
 
+mod examples;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -200,7 +202,11 @@ fn applied_wholly_or_not_at_all(case: Case, counts: &CaseCounts) -> TestCaseResu
     let (key, other) = (existing_key(&from, keys.0), existing_key(&to, keys.1));
     let from = if keeps_orgs { from } else { state_without_orgs(&from, key, now) };
     let (before, wanted) = (exported(project(&from, key)), exported(project(&to, other)));
-    let wanted = wire::Configuration { environment: before.environment, ..wanted };
+    let mut wanted = wire::Configuration { environment: before.environment, ..wanted };
+    if wanted.display_name.is_empty() {
+        // It is not in the document then, and stays.
+        wanted.display_name = before.display_name.clone();
+    }
     let mut request = wire::ApplyConfigurationRequest { prune: true, allow_ownerless, ..request(key, &wanted) };
     let on_disabled = match strategy {
         0 => None,
@@ -340,172 +346,4 @@ fn state_without_orgs(state: &State, key: &str, now: Time) -> State {
         state = decided(&state, &delete, now).expect("an org can be deleted").next;
     }
     state
-}
-
-/// Returns a state with one project, and its configuration.
-fn small() -> (State, wire::Configuration) {
-    let configuration = wire::Configuration { default_owner_role: "Owner".into(), ..Default::default() };
-    let state = decided(&empty_state(), &create("shop", &configuration), Time(1)).unwrap().next;
-    let configuration = wire::configuration::configuration(project(&state, "shop"));
-    (state, configuration)
-}
-
-fn role(name: &str) -> wire::ConfiguredRole {
-    wire::ConfiguredRole { name: name.into(), ..Default::default() }
-}
-
-fn renamed(from: &str, name: &str) -> wire::ConfiguredRole {
-    wire::ConfiguredRole { renamed_from: from.into(), ..role(name) }
-}
-
-fn apply(state: &State, configuration: &wire::Configuration, prune: bool) -> Result<State, Refusal> {
-    let request = wire::ApplyConfigurationRequest { prune, ..request("shop", configuration) };
-    let decided = decided(state, &command(&request), Time(2))?;
-    let again = self::decided(&decided.next, &command(&request), Time(3)).expect("it can be repeated");
-    assert_eq!(again.changes, vec![]);
-    Ok(decided.next)
-}
-
-fn names_of(state: &State) -> Vec<(String, Vec<String>)> {
-    let configuration = wire::configuration::configuration(project(state, "shop"));
-    configuration.roles.into_iter().map(|role| (role.name, role.aliases)).collect()
-}
-
-fn listed(names: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
-    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-    names.iter().map(|&(name, aliases)| (name.to_string(), texts(aliases))).collect()
-}
-
-#[test]
-fn r3_a_chain_of_renames_is_applied_once_in_any_order() {
-    let (state, mut configuration) = small();
-    configuration.roles.extend([role("A"), role("B")]);
-    let state = apply(&state, &configuration, false).unwrap();
-    let ids: Vec<_> = project(&state, "shop").role_order.to_vec();
-    configuration.roles = vec![role("Owner"), renamed("A", "B"), renamed("B", "C")];
-    let after = apply(&state, &configuration, true).unwrap();
-    // `B` is now the name of another role, so it is no alias.
-    assert_eq!(names_of(&after), listed(&[("Owner", &[]), ("B", &["A"]), ("C", &[])]));
-    assert_eq!(project(&after, "shop").role_order.to_vec(), ids);
-}
-
-#[test]
-fn r3_a_swap_of_names_cannot_be_told_from_a_swap_that_is_done() {
-    let (state, mut configuration) = small();
-    configuration.roles.extend([role("A"), role("B")]);
-    let state = apply(&state, &configuration, false).unwrap();
-    configuration.roles = vec![role("Owner"), renamed("B", "A"), renamed("A", "B")];
-    let after = apply(&state, &configuration, true).unwrap();
-    assert_eq!(names_of(&after), listed(&[("Owner", &[]), ("A", &[]), ("B", &[])]));
-    assert_eq!(project(&after, "shop").role_order, project(&state, "shop").role_order);
-}
-
-#[test]
-fn r3_an_object_is_found_by_its_old_name_and_gets_it_back() {
-    let (state, mut configuration) = small();
-    configuration.roles = vec![renamed("Owner", "Boss")];
-    configuration.default_role = "Boss".into();
-    configuration.default_owner_role = "Boss".into();
-    configuration.role_mappings[0].grants[0].role = "Boss".into();
-    let state = apply(&state, &configuration, true).unwrap();
-    assert_eq!(names_of(&state), listed(&[("Boss", &["Owner"])]));
-    let (_, configuration) = small();
-    let after = apply(&state, &configuration, false).unwrap();
-    assert_eq!(names_of(&after), listed(&[("Owner", &["Boss"])]));
-    let after = apply(&state, &configuration, true).unwrap();
-    assert_eq!(names_of(&after), listed(&[("Owner", &[])]));
-}
-
-#[test]
-fn r3_a_new_role_gets_the_old_names_of_a_deleted_one() {
-    let (state, mut configuration) = small();
-    configuration.roles.push(role("Writer"));
-    let state = apply(&state, &configuration, false).unwrap();
-    configuration.roles =
-        vec![role("Owner"), wire::ConfiguredRole { aliases: vec!["Writer".into(), "Scribe".into()], ..role("Editor") }];
-    let after = apply(&state, &configuration, true).unwrap();
-    assert_eq!(names_of(&after), listed(&[("Owner", &[]), ("Editor", &["Writer", "Scribe"])]));
-}
-
-#[test]
-fn p7_limits_count_in_the_end() {
-    let (state, mut configuration) = small();
-    configuration.roles.extend([role("A"), role("B")]);
-    let state = apply(&state, &configuration, false).unwrap();
-    configuration.roles = vec![role("Owner"), role("C"), role("D")];
-    let limits = Limits { roles: 3, ..Limits::default() };
-    let request = |prune| wire::ApplyConfigurationRequest { prune, ..request("shop", &configuration) };
-    let within = |prune| decided_within(&state, &command(&request(prune)), Time(3), &limits);
-    assert!(within(true).is_ok());
-    assert_eq!(within(false).err().map(|refusal| refusal.reason()), Some(Reason::LimitExceeded));
-}
-
-#[test]
-fn r5_both_defaults_move_to_new_roles_and_the_old_ones_are_deleted_at_once() {
-    let (state, mut configuration) = small();
-    let org = Command::CreateOrg(CreateOrg {
-        project: ProjectKey::stored("shop"),
-        org_id: OrgId::stored("acme"),
-        display_name: String::new(),
-        metadata: String::new(),
-        role_mapping: None,
-        creator: Some(UserId::stored("ann")),
-        reuse_deleted_id: false,
-    });
-    let state = decided(&state, &org, Time(2)).unwrap().next;
-    configuration.roles = vec![role("Chief"), role("User")];
-    configuration.default_owner_role = "Chief".into();
-    configuration.default_role = "User".into();
-    configuration.role_mappings[0].grants.clear();
-    configuration.role_mappings[0].name = "Plan".into();
-    configuration.default_role_mapping = "Plan".into();
-    let mut request = wire::ApplyConfigurationRequest { prune: true, ..request("shop", &configuration) };
-    let refused = |request: &_| decided(&state, &command(request), Time(3)).err().map(|refusal| refusal.reason());
-    assert_eq!(refused(&request), Some(Reason::RoleMappingInUse));
-    let moved =
-        wire::DeletedRoleMapping { name: "Default".into(), move_subscribers_to: "Plan".into(), ..Default::default() };
-    request.deleted_role_mappings.push(moved);
-    // The replacement is the default role, so the only owner would be none.
-    assert_eq!(refused(&request), Some(Reason::LastOwner));
-    request.deleted_roles.push(wire::DeletedRole { name: "Owner".into(), replacement: "Chief".into() });
-    let after = decided(&state, &command(&request), Time(3)).unwrap().next;
-    assert_eq!(names_of(&after), listed(&[("Chief", &[]), ("User", &[])]));
-    assert!(project(&after, "shop").has_owner(project(&after, "shop").org("acme").unwrap()));
-}
-
-#[test]
-fn an_object_that_is_wanted_and_deleted_is_a_contradiction() {
-    let (state, configuration) = small();
-    let deleted_roles = vec![wire::DeletedRole { name: "Owner".into(), replacement: String::new() }];
-    let request = wire::ApplyConfigurationRequest { deleted_roles, ..request("shop", &configuration) };
-    let refused = decided(&state, &command(&request), Time(2)).err().unwrap();
-    assert_eq!(refused.reason(), Reason::Contradiction);
-}
-
-#[test]
-fn g2_a_single_role_project_takes_no_managed_roles() {
-    let (state, mut configuration) = small();
-    configuration.roles[0].manages = vec!["Owner".into()];
-    assert_eq!(apply(&state, &configuration, false).err().unwrap().reason(), Reason::WrongRoleStructure);
-    configuration.role_structure = wire::RoleStructure::MultiRole.into();
-    assert!(apply(&state, &configuration, false).is_ok());
-}
-
-#[test]
-fn m7_a_disabled_role_needs_the_strategy_of_its_role_mapping() {
-    let mut runner = HistoryRunner::new(Limits::default());
-    for command in crate::random_history::set_up() {
-        runner.run(&Step::plain(0, command));
-    }
-    let mut configuration = exported(project(&runner.state, "single"));
-    let free = configuration.role_mappings.iter_mut().find(|mapping| mapping.name == "Free").unwrap();
-    free.disabled_roles.push("Auditor".into());
-    let result = |configuration: &_| {
-        decided(&runner.state, &command(&request("single", configuration)), runner.clock).map(|it| it.impact)
-    };
-    assert_eq!(result(&configuration).err().unwrap().reason(), Reason::RolesWouldBeDisabled);
-    let free = configuration.role_mappings.iter_mut().find(|mapping| mapping.name == "Free").unwrap();
-    let strategy = wire::DisabledRoleStrategy::Suspend.into();
-    free.on_disabled = Some(wire::OnDisabled { strategy, ..Default::default() });
-    assert_eq!(result(&configuration).unwrap().members, 1);
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Parser;
+use tonic::Code;
 
 use super::convert::{self, Options};
 use super::document::Document;
@@ -65,7 +66,7 @@ pub async fn run(args: Args) -> Result<(), Failed> {
         return Err(Failed::Refused(Trouble::new(what, next)));
     }
     client.show(&Shown::of(&plan))?;
-    if plan.steps.is_empty() {
+    if plan.is_empty() {
         return Ok(());
     }
     if args.plan.is_none() && !args.yes {
@@ -96,17 +97,31 @@ pub async fn apply(client: &Client, document: &Document, plan: Plan, reason: Str
     if plan.create {
         create(client, document, &reason).await?;
     }
+    let create = plan.create;
     let request =
         ApplyConfigurationRequest { etag: plan.etag, impact_digest: plan.impact.digest, reason, ..plan.request };
     let mut service = ConfigurationServiceClient::new(client.channel()).max_decoding_message_size(usize::MAX);
-    match client.call(service.apply_configuration(request)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(status)) => Err(Failed::Refused(refused(client, &status))),
-        Err(trouble) => Err(trouble.of_a_write(false).into()),
-    }
+    let status = match client.call(service.apply_configuration(request)).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(status)) => status,
+        Err(trouble) => return Err(trouble.of_a_write(false).into()),
+    };
+    let trouble = refused(client, &status);
+    let is_refused = !matches!(
+        status.code(),
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss
+    );
+    Err(match is_refused {
+        true if create => {
+            let next = format!("{}; the project exists now and is empty: apply again with --prune", trouble.next);
+            Trouble { next, ..trouble }.into()
+        }
+        true => Failed::Refused(trouble),
+        false => trouble.of_a_write(false).into(),
+    })
 }
 
-/// Creates an empty project. If applying the document fails then, the next `apply` goes on with it.
+/// Creates an empty project.
 async fn create(client: &Client, document: &Document, reason: &str) -> Result<(), Failed> {
     let request = CreateProjectRequest {
         key: document.project.clone(),

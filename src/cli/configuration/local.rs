@@ -20,7 +20,7 @@ pub struct Created {
 }
 
 /// Creates the project of a document, and applies it.
-pub fn created(document: &Document, request: &ApplyConfigurationRequest) -> Result<Created, Trouble> {
+pub fn created(document: &Document, request: &ApplyConfigurationRequest, limits: &Limits) -> Result<Created, Trouble> {
     let key = ProjectKey::parse(&document.project).map_err(|why| {
         Trouble::new(format!("the project `{}` {why}", plain(&document.project)), "name it otherwise")
     })?;
@@ -42,10 +42,10 @@ pub fn created(document: &Document, request: &ApplyConfigurationRequest) -> Resu
     });
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(|error| Trouble::new(error.to_string(), BUG))?;
-    let state = run(&State::new(HashKey::new(key)), &create, Time(0)).map_err(refused)?.next;
-    let apply = command(request, &Limits::default())
+    let state = run(&State::new(HashKey::new(key)), &create, Time(0), limits).map_err(refused)?.next;
+    let apply = command(request, limits)
         .map_err(|status| Trouble::new(plain(status.message()), "the message names the field of the request"))?;
-    let decided = run(&state, &Command::ApplyConfiguration(apply), Time(0)).map_err(refused)?;
+    let decided = run(&state, &Command::ApplyConfiguration(apply), Time(0), limits).map_err(refused)?;
     let steps = match &decided.outcome {
         Outcome::Configuration(applied) => applied.steps.iter().map(wire::configuration::step).collect(),
         _ => Vec::new(),
@@ -54,7 +54,7 @@ pub fn created(document: &Document, request: &ApplyConfigurationRequest) -> Resu
 }
 
 /// Decides a command of an operator who may do everything.
-pub fn run(state: &State, command: &Command, now: Time) -> Result<Decided, Refusal> {
+pub fn run(state: &State, command: &Command, now: Time, limits: &Limits) -> Result<Decided, Refusal> {
     let call = Call {
         actor: "local".into(),
         key: None,
@@ -64,7 +64,7 @@ pub fn run(state: &State, command: &Command, now: Time) -> Result<Decided, Refus
         acting_user: None,
         impact_digest: None,
     };
-    decide(state, command, &Terms::new(&call, now, &Limits::default()))
+    decide(state, command, &Terms::new(&call, now, limits))
 }
 
 /// Returns why a document is refused, with the rule.

@@ -15,6 +15,8 @@ use crate::cli::impact;
 use crate::cli::table::plain;
 use crate::cli::trouble::{BUG, Failed, Trouble};
 use crate::grpc::generated::configuration_service_client::ConfigurationServiceClient;
+use crate::grpc::generated::server_service_client::ServerServiceClient;
+use crate::limits::Limits;
 use crate::wire::{
     self, ApplyConfigurationRequest, ConfigurationChange, ConfigurationObject, ConfigurationStep, ErrorReason, Impact,
 };
@@ -107,7 +109,7 @@ pub async fn run(args: Args) -> Result<bool, Failed> {
         let text = PlanFile::of(&plan, &document).map_err(refused)?;
         export::write(Some(path), &text).map_err(refused)?;
     }
-    let changes = !plan.steps.is_empty();
+    let changes = !plan.is_empty();
     client.show(&Shown::of(&plan)).map_err(refused)?;
     Ok(changes)
 }
@@ -122,7 +124,7 @@ pub async fn plan(client: &Client, document: &Document, choices: Choices) -> Res
         // A key does not see whether a project is missing or of the other environment.
         Err(status) => match ErrorReason::from_str_name(&reason(&status)) {
             Some(ErrorReason::ProjectNotFound | ErrorReason::ApiKeyEnvironment) if choices.create => {
-                return created(document, request);
+                return created(client, document, request).await;
             }
             Some(ErrorReason::ProjectNotFound) => {
                 let trouble = client.trouble(&status);
@@ -187,7 +189,7 @@ pub fn refused(client: &Client, status: &tonic::Status) -> Trouble {
 }
 
 /// Plans a project that does not exist: as the server would, from an empty one.
-fn created(document: &Document, request: ApplyConfigurationRequest) -> Result<Plan, Trouble> {
+async fn created(client: &Client, document: &Document, request: ApplyConfigurationRequest) -> Result<Plan, Trouble> {
     if document.environment.is_none() {
         return Err(Trouble::new(
             "the document has no `environment`",
@@ -196,8 +198,32 @@ fn created(document: &Document, request: ApplyConfigurationRequest) -> Result<Pl
     }
     // What the template creates besides is deleted again.
     let request = ApplyConfigurationRequest { prune: true, ..request };
-    let steps = local::created(document, &request)?.steps;
+    let limits = limits(client).await?;
+    let steps = local::created(document, &request, &limits)?.steps;
     Ok(Plan { request, create: true, steps, unmanaged: Vec::new(), impact: Impact::default(), etag: String::new() })
+}
+
+/// Returns the limits of what a configuration may have on the server.
+async fn limits(client: &Client) -> Result<Limits, Trouble> {
+    let mut service = ServerServiceClient::new(client.channel());
+    let info = client.ask(service.get_server_info(wire::GetServerInfoRequest {})).await?;
+    let limits = info.limits.unwrap_or_default();
+    let max = |limit: i32| u64::try_from(limit).unwrap_or_default();
+    Ok(Limits {
+        permissions: max(limits.permissions_max),
+        roles: max(limits.roles_max),
+        role_mappings: max(limits.role_mappings_max),
+        grants: max(limits.grants_max),
+        managed_roles: max(limits.managed_roles_max),
+        ..Limits::default()
+    })
+}
+
+impl Plan {
+    /// Returns true if the project is as the document says.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && !self.create
+    }
 }
 
 impl PlanFile {
@@ -299,7 +325,8 @@ fn text(plan: &Plan) -> String {
     let (bold, dim) = (anstyle::Style::new().bold(), anstyle::Style::new().dimmed());
     let project = plain(&plan.request.project);
     let mut text = match (plan.steps.is_empty(), plan.create) {
-        (true, _) => format!("{bold}{project} is as the document says: there is nothing to change.{bold:#}\n"),
+        (true, true) => format!("{bold}{project} would be created.{bold:#}\n"),
+        (true, false) => format!("{bold}{project} is as the document says: there is nothing to change.{bold:#}\n"),
         (false, true) => format!("{bold}{project} would be created with {}.{bold:#}\n\n", diff::summary(&plan.steps)),
         (false, false) => format!("{bold}{project}: {}.{bold:#}\n\n", diff::summary(&plan.steps)),
     };

@@ -17,6 +17,7 @@ use crate::domain::commands::command::{
     BlockUser, CreateOrg, MemberWrite, OnDisabled, RoleAssignment, SubscribeOrg, SubscribeTo, Write, WriteMember,
 };
 use crate::domain::{Ask, Command, OrgId, ProjectKey, Question, RoleMappingName, RoleName, State, Time, UserId};
+use crate::limits::Limits;
 use file::{Expected, GivenRole, PolicyTest, Test};
 
 const AFTER_HELP: &str = "\
@@ -79,7 +80,7 @@ pub fn test(args: Args) -> Result<bool, Failed> {
     let document = convert::read(&beside.unwrap_or_else(|| PathBuf::from(&policy.configuration)))?;
     // A document may be for an existing project. The environment decides nothing here.
     let request = convert::request(&document, Options { prune: true, ..Options::default() })?;
-    let created = local::created(&document, &request)?;
+    let created = local::created(&document, &request, &Limits::default())?;
     let tested = tested(&created.state, &document.project, &policy)?;
     answer::print(&tested, args.json)?;
     Ok(tested.failures.is_empty())
@@ -88,7 +89,7 @@ pub fn test(args: Args) -> Result<bool, Failed> {
 fn tested(state: &State, key: &str, policy: &PolicyTest) -> Result<Tested, Trouble> {
     let mut state = state.clone();
     for command in given(key, policy)? {
-        state = run(&state, &command, Time(0)).map_err(local::refused)?.next;
+        state = run(&state, &command, Time(0), &Limits::default()).map_err(local::refused)?.next;
     }
     let project =
         state.project_keyed(key).ok_or_else(|| Trouble::new("the project is missing", "name it otherwise"))?;
@@ -230,7 +231,7 @@ role_mappings:
     fn every_decision_can_be_expected_and_a_wrong_one_is_listed() {
         let document = Document::from_yaml(DOCUMENT).unwrap();
         let request = convert::request(&document, Options { prune: true, ..Options::default() }).unwrap();
-        let state = local::created(&document, &request).unwrap().state;
+        let state = local::created(&document, &request, &Limits::default()).unwrap().state;
         let policy = PolicyTest::from_yaml(
             "
 configuration: acme.yaml
@@ -271,7 +272,7 @@ tests:
     fn what_is_given_follows_the_rules() {
         let document = Document::from_yaml(DOCUMENT).unwrap();
         let request = convert::request(&document, Options { prune: true, ..Options::default() }).unwrap();
-        let state = local::created(&document, &request).unwrap().state;
+        let state = local::created(&document, &request, &Limits::default()).unwrap().state;
         for (org, expected) in [
             ("{org: free, members: [{user: bea, roles: [Admin]}]}", "disabled in role mapping `Free`"),
             ("{org: free, role_mapping: Gold}", "`Gold` does not exist"),

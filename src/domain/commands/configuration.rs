@@ -125,9 +125,12 @@ fn steps(
     all(draft, command, wanted, contents::describe)?;
     all(draft, command, wanted, contents::enable_and_grant)?;
     all(draft, command, wanted, contents::set_defaults)?;
-    all(draft, command, wanted, deletions::delete_roles)?;
+    // Some of these depend on what is deleted first, and others on what is deleted later.
+    accepted(draft, command, wanted, contents::make_internal)?;
+    accepted(draft, command, wanted, deletions::delete_roles)?;
     all(draft, command, wanted, contents::disable)?;
     all(draft, command, wanted, deletions::delete_role_mappings)?;
+    all(draft, command, wanted, deletions::delete_roles)?;
     all(draft, command, wanted, deletions::delete_permissions)?;
     all(draft, command, wanted, contents::make_internal)?;
     let project = draft.project(key)?;
@@ -166,6 +169,26 @@ fn all(
     // Otherwise each command would copy what it changes.
     drop(project);
     commands.into_iter().try_for_each(|command| step(draft, command))
+}
+
+/// Decides the commands of a phase that are accepted, up to the first one that is not. A later phase decides the others again.
+fn accepted(
+    draft: &mut Draft<'_>,
+    command: &ApplyConfiguration,
+    wanted: &Names<'_>,
+    phase: fn(Phase<'_>) -> Result<Vec<Command>, Refusal>,
+) -> Result<(), Refusal> {
+    let project = draft.project(&command.project)?;
+    let commands = phase(Phase { project: &project, command, managed: &wanted.existing(&project) })?;
+    drop(project);
+    for command in commands {
+        let before = draft.savepoint();
+        if step(draft, command).is_err() {
+            draft.roll_back(before);
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn rename<I: Configured>(

@@ -31,6 +31,12 @@ impl<'a> Terms<'a> {
 /// The limits that `defer_limits` defers.
 const DEFERRED: [&str; 5] = ["permissions", "roles", "role_mappings", "grants", "managed_roles"];
 
+/// What a draft was before a step that may be undone.
+pub struct Savepoint {
+    state: State,
+    changes: usize,
+}
+
 /// The state with the changes of the command so far.
 pub struct Draft<'a> {
     state: State,
@@ -98,6 +104,16 @@ impl<'a> Draft<'a> {
         let asked = asked as u64;
         let is_deferred = self.limits_deferred && DEFERRED.contains(&limit);
         if asked > max && !is_deferred { Err(Refusal::LimitExceeded { limit, max, asked }) } else { Ok(()) }
+    }
+
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint { state: self.state.clone(), changes: self.changes.len() }
+    }
+
+    /// Undoes everything since the savepoint. A refused command may have made some of its changes.
+    pub fn roll_back(&mut self, to: Savepoint) {
+        self.state = to.state;
+        self.changes.truncate(to.changes);
     }
 
     pub fn changes(&self) -> &[Change] {

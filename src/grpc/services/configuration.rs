@@ -11,7 +11,7 @@ use crate::grpc::generated::configuration_service_server::ConfigurationService;
 use crate::grpc::services::Reply;
 use crate::grpc::write::respond;
 use crate::grpc::{configuration, convert, status};
-use crate::limits::BULK_REQUEST_BYTES_MAX;
+use crate::limits::{BULK_REQUEST_BYTES_MAX, CONFIGURATION_GRANTS_MAX};
 use crate::wire::{self, storage::outcome::Outcome};
 
 pub struct ConfigurationApi(pub Arc<App>);
@@ -28,10 +28,12 @@ impl ConfigurationService for ConfigurationApi {
         let project = &reading.project;
         // A larger one could not be applied.
         let bytes = wire::configuration::grant_bytes(project);
-        if bytes > BULK_REQUEST_BYTES_MAX {
-            let (max, asked) = (BULK_REQUEST_BYTES_MAX as u64, bytes as u64);
-            let refusal = Refusal::LimitExceeded { limit: "configuration_bytes", max, asked };
-            return Err(status::refused(&refusal, &mut |_, _| None));
+        let limits = [
+            ("configuration_bytes", BULK_REQUEST_BYTES_MAX as u64, bytes as u64),
+            ("configuration_grants", CONFIGURATION_GRANTS_MAX, project.grants),
+        ];
+        if let Some((limit, max, asked)) = limits.into_iter().find(|(_, max, asked)| asked > max) {
+            return Err(status::refused(&Refusal::LimitExceeded { limit, max, asked }, &mut |_, _| None));
         }
         Ok(Response::new(wire::GetConfigurationResponse {
             configuration: Some(wire::configuration::configuration(project)),

@@ -8,6 +8,7 @@ use crate::domain::commands::command::{
     PromoteRoleMapping, ReorderRoles, RoleMappingEdits, UpdatePermission, UpdateProject, UpdateRole, UpdateRoleMapping,
 };
 use crate::domain::commands::configuration::Phase;
+use crate::domain::commands::configuration::deletions::deleted_role_mappings;
 use crate::domain::commands::configuration::noun::{update_role, update_role_mapping};
 use crate::domain::model::id::{RoleId, RoleMappingId};
 use crate::domain::model::name::{PermissionName, ProjectKey, RoleName};
@@ -121,10 +122,9 @@ pub fn enable_and_grant(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
         }
     }
     let defaults = [&command.default_role, &command.default_owner_role].map(|name| project.role(name));
+    let deleted = deleted_role_mappings(phase);
     for (id, mapping) in project.role_mappings.entries() {
-        let is_deleted =
-            command.prune || command.deleted_role_mappings.iter().any(|deleted| deleted.name == mapping.record.name);
-        if managed.role_mappings.contains(&id) || !is_deleted {
+        if managed.role_mappings.contains(&id) || !(command.prune || deleted.contains_key(&id)) {
             continue;
         }
         let disabled = defaults.iter().flatten().copied().filter(|&role| !mapping.enabled(role));
@@ -174,7 +174,7 @@ pub fn disable(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
     Ok(commands)
 }
 
-/// Makes roles internal, once nobody holds them any more (R10).
+/// Makes roles internal, which nobody may hold then (R10).
 pub fn make_internal(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
     let visible = roles(phase)?.into_iter().filter(|(wanted, role)| wanted.internal && !role.internal);
     let internal = visible.map(|(wanted, _)| {

@@ -1,13 +1,14 @@
 //! The steps that delete: what the request names, and with `prune` everything that the configuration does not name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::commands::command::configuration::{ApplyConfiguration, DeletedRoleMapping, WantedNames};
+use crate::domain::commands::command::configuration::{
+    ApplyConfiguration, DeletedRole, DeletedRoleMapping, WantedNames,
+};
 use crate::domain::commands::command::{Command, DeleteRoleMapping, OnDisabled};
 use crate::domain::commands::configuration::noun::{Configured, delete_permission, delete_role};
 use crate::domain::commands::configuration::{Managed, Names, Phase};
 use crate::domain::model::id::{PermissionId, RoleId, RoleMappingId};
-use crate::domain::model::name::{PermissionName, RoleMappingName, RoleName};
 use crate::domain::model::refusal::{Noun, Refusal};
 use crate::domain::rules::configuration::Object;
 use crate::domain::state::project::Project;
@@ -52,12 +53,14 @@ impl Managed {
 /// Deletes roles. A role that replaces another one is deleted after that one.
 pub fn delete_roles(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
     let Phase { project, command, managed } = phase;
-    let roles = project.role_order.iter().filter(|id| !managed.roles.contains(id)).map(|&id| project.role_name(id));
-    let named = |name: &RoleName| command.deleted_roles.iter().find(|deleted| deleted.name == *name);
-    let deleted = roles.filter(|name| command.prune || named(name).is_some());
-    let deleted = deleted.map(|name| {
-        let replacement = named(&name).and_then(|deleted| deleted.replacement.clone());
-        (name, replacement)
+    // An old name counts too (R3). If the configuration names the object, only its old name is deleted: nothing.
+    let named = command.deleted_roles.iter().filter_map(|deleted| Some((project.role(&deleted.name).ok()?, deleted)));
+    let named: BTreeMap<RoleId, &DeletedRole> = named.collect();
+    let roles = project.role_order.iter().copied().filter(|id| !managed.roles.contains(id));
+    let deleted = roles.filter(|id| command.prune || named.contains_key(id));
+    let deleted = deleted.map(|id| {
+        let replacement = named.get(&id).and_then(|deleted| deleted.replacement.clone());
+        (project.role_name(id), replacement)
     });
     let ordered = dependents_first(deleted.collect());
     Ok(ordered.into_iter().map(|(name, to)| delete_role(&command.project, name, to)).collect())
@@ -66,17 +69,17 @@ pub fn delete_roles(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
 /// Deletes role mappings. One that orgs move to is deleted after the one that they come from.
 pub fn delete_role_mappings(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
     let Phase { project, command, managed } = phase;
+    let named = deleted_role_mappings(phase);
     let mappings = project.role_mappings.entries().filter(|(id, _)| !managed.role_mappings.contains(id));
-    let named = |name: &RoleMappingName| command.deleted_role_mappings.iter().find(|deleted| deleted.name == *name);
-    let deleted = mappings.map(|(_, mapping)| mapping.record.name.clone());
-    let deleted = deleted.filter(|name| command.prune || named(name).is_some());
-    let deleted = deleted.map(|name| {
-        let to = named(&name).and_then(|deleted| deleted.move_subscribers_to.clone());
-        (name, to)
+    let deleted = mappings.filter(|(id, _)| command.prune || named.contains_key(id));
+    let deleted = deleted.map(|(id, mapping)| {
+        let to = named.get(&id).and_then(|deleted| deleted.move_subscribers_to.clone());
+        (mapping.record.name.clone(), to)
     });
     let ordered = dependents_first(deleted.collect()).into_iter().map(|(name, move_subscribers_to)| {
-        let strategy = |deleted: &DeletedRoleMapping| deleted.on_disabled.clone();
-        let on_disabled = named(&name).map_or(OnDisabled::Reject, strategy);
+        let strategy = |deleted: &&DeletedRoleMapping| deleted.on_disabled.clone();
+        let id = project.role_mapping_named(name.as_str());
+        let on_disabled = id.and_then(|id| named.get(&id)).map_or(OnDisabled::Reject, strategy);
         Command::DeleteRoleMapping(DeleteRoleMapping {
             project: command.project.clone(),
             name,
@@ -88,13 +91,19 @@ pub fn delete_role_mappings(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
     Ok(ordered.collect())
 }
 
+/// Returns the role mappings that the request deletes by name. An old name counts too (R3).
+pub fn deleted_role_mappings(phase: Phase<'_>) -> BTreeMap<RoleMappingId, &DeletedRoleMapping> {
+    let deleted = phase.command.deleted_role_mappings.iter();
+    deleted.filter_map(|deleted| Some((phase.project.role_mapping(&deleted.name).ok()?, deleted))).collect()
+}
+
 pub fn delete_permissions(phase: Phase<'_>) -> Result<Vec<Command>, Refusal> {
     let Phase { project, command, managed } = phase;
     let others = project.permissions.entries().filter(|(id, _)| !managed.permissions.contains(id));
-    let named: BTreeSet<&PermissionName> = command.deleted_permissions.iter().collect();
+    let named: BTreeSet<PermissionId> =
+        command.deleted_permissions.iter().filter_map(|name| project.permission(name).ok()).collect();
     // A built-in permission stays, unless the request names it: then it is refused.
-    let deleted =
-        others.filter(|(_, permission)| command.prune && !permission.built_in || named.contains(&permission.name));
+    let deleted = others.filter(|(id, permission)| command.prune && !permission.built_in || named.contains(id));
     Ok(deleted.map(|(_, permission)| delete_permission(&command.project, permission.name.clone())).collect())
 }
 
