@@ -68,6 +68,9 @@ pub struct Args {
     limits: LimitArgs,
 }
 
+/// The variable by which OpenTelemetry names a collector to all programs. An own one goes before it.
+const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
 /// What is logged and traced.
 #[derive(Parser)]
 pub struct LogArgs {
@@ -80,7 +83,7 @@ pub struct LogArgs {
     log: String,
 
     /// Exports traces to a collector that speaks OTLP over gRPC without TLS: `http://HOST:PORT`. If not given, there are none.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "ROLECALL_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<String>,
 
     /// The share of calls with a trace, from 0 to 1. A caller that sends `traceparent` decides for itself.
@@ -91,7 +94,11 @@ pub struct LogArgs {
 impl LogArgs {
     /// Starts logging and traces. Stop the result last.
     pub fn start(&self) -> Result<Telemetry, String> {
-        let endpoint = self.otlp_endpoint.clone().filter(|endpoint| !endpoint.trim().is_empty());
+        let endpoint = self
+            .otlp_endpoint
+            .clone()
+            .or_else(|| std::env::var(OTLP_ENDPOINT).ok())
+            .filter(|endpoint| !endpoint.trim().is_empty());
         let traces = endpoint.map(|endpoint| Traces { endpoint, sample_ratio: self.trace_sample_ratio });
         telemetry::start(&self.log, matches!(self.log_format, LogFormat::Json), traces)
     }

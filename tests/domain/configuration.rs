@@ -202,18 +202,11 @@ fn applied_wholly_or_not_at_all(case: Case, counts: &CaseCounts) -> TestCaseResu
     let (key, other) = (existing_key(&from, keys.0), existing_key(&to, keys.1));
     let from = if keeps_orgs { from } else { state_without_orgs(&from, key, now) };
     let (before, wanted) = (exported(project(&from, key)), exported(project(&to, other)));
-<<<<<<< HEAD
     let mut wanted = wire::Configuration { environment: before.environment, ..wanted };
     if wanted.display_name.is_empty() {
         // It is not in the document then, and stays.
         wanted.display_name = before.display_name.clone();
     }
-=======
-    // A project keeps its environment, and its display name if none is given.
-    let display_name = Some(wanted.display_name.clone()).filter(|name| !name.is_empty());
-    let display_name = display_name.unwrap_or_else(|| before.display_name.clone());
-    let wanted = wire::Configuration { environment: before.environment, display_name, ..wanted };
->>>>>>> config
     let mut request = wire::ApplyConfigurationRequest { prune: true, allow_ownerless, ..request(key, &wanted) };
     let on_disabled = match strategy {
         0 => None,

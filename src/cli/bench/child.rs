@@ -12,7 +12,7 @@ use crate::cli::trouble::Trouble;
 use crate::server::Listen;
 
 /// Variables that would make it another server than the arguments say. It keeps those of limits.
-const OWN_VARIABLES: [&str; 19] = [
+const OWN_VARIABLES: [&str; 20] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "ROLECALL_AUTH",
     "ROLECALL_BOOTSTRAP_KEY_FILE",
@@ -27,6 +27,7 @@ const OWN_VARIABLES: [&str; 19] = [
     "ROLECALL_LOG",
     "ROLECALL_LOG_FORMAT",
     "ROLECALL_METRICS_LISTEN",
+    "ROLECALL_OTLP_ENDPOINT",
     "ROLECALL_TLS_CERT",
     "ROLECALL_TLS_CLIENT_CA",
     "ROLECALL_TLS_CLIENT_CERT",
