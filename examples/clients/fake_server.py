@@ -14,6 +14,7 @@ class Checks(check_pb2_grpc.CheckServiceServicer):
     def Check(self, request, context):
         if request.user_id == "slow":
             time.sleep(60)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "too late")
         self.tries += 1
         if self.tries % 3:
             context.abort(grpc.StatusCode.UNAVAILABLE, "try again")

@@ -65,10 +65,10 @@ pub struct RunningSidecar {
 impl RunningSidecar {
     /// Loads the State, from the file or from an upstream, and listens. Returns once checks are answered.
     pub async fn start(config: SidecarConfig) -> Result<Self, StartError> {
-        let sockets = {
+        let (sockets, metrics) = {
             // From the start: who connects before a later change of the mode would stay connected.
             let _umask = Umask::for_mode(config.socket_mode);
-            Sockets::bind(&config.listen, &config.gateways).await?
+            (Sockets::bind(&config.listen, &config.gateways).await?, config.metrics.bind().await?)
         };
         if let Some((address, _)) = listen::unprotected(sockets.all(), false, false) {
             return Err(StartError::SidecarBeyondThisMachine(address));
@@ -76,7 +76,6 @@ impl RunningSidecar {
         if config.uids.is_some() && sockets.all().any(|bound| matches!(bound, Bound::Tcp(..))) {
             return Err(StartError::UidsOverTcp);
         }
-        let metrics = config.metrics.bind().await?;
         let sidecar = Sidecar::load(config.follows).await.map_err(StartError::Copy)?;
         let follows = Arc::new(Follows {
             addresses: sidecar.addresses(),
