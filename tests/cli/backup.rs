@@ -116,13 +116,20 @@ fn a_backup_that_is_stopped_leaves_no_file() {
     let files = || fs::read_dir(folder.path()).unwrap().count();
     // A database that never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("postgres://rolecall@{}/rolecall", silent.local_addr().unwrap());
+    silent.set_nonblocking(true).unwrap();
+    let url = format!("postgres://rolecall@{}/rolecall?sslmode=disable", silent.local_addr().unwrap());
     for signal in ["-TERM", "-INT"] {
         let mut command = rolecall(folder.path());
         command.args(["backup", "a.backup", "--database", &url]).stdin(Stdio::null());
-        let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // It creates its file before it asks the database.
-        let asked = silent.accept().unwrap();
+        let asked = loop {
+            match silent.accept() {
+                Ok(asked) => break asked,
+                Err(_) => assert_eq!(running.try_wait().unwrap(), None, "it has exited"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
         assert_eq!(files(), 1);
         assert!(Command::new("kill").args([signal, &running.id().to_string()]).status().unwrap().success());
         let stopped = running.wait_with_output().unwrap();

@@ -183,7 +183,7 @@ fn a_plan_for_a_project_that_exists_shows_what_each_change_does_and_to_whom() {
 fn a_test_key_imports_into_a_new_project_and_a_refused_write_exits_with_1() {
     let guarded = Guarded::start();
     let token = |args: &[&str]| guarded.says(args).lines().last().unwrap().to_string();
-    let test = token(&["keys", "create", "sandbox", "--test"]);
+    let test = token(&["keys", "create", "sandbox", "--test", "--expires-in", "1h"]);
     let roles = json!({ "roles": [{ "role_id": "stytch_admin" }, { "role_id": "stytch_member" }] });
     fs::write(guarded.path("policy"), roles.to_string()).unwrap();
     let args = ["import", "stytch", "policy", "--project", "moved"];
@@ -199,7 +199,7 @@ fn a_test_key_imports_into_a_new_project_and_a_refused_write_exits_with_1() {
     assert!(live.status.code() == Some(2) && both(&live).contains("API_KEY_ENVIRONMENT"), "{}", both(&live));
 
     guarded.says(&["operators", "add", "dev", "--role", "Developer"]);
-    let developer = token(&["keys", "create", "dev", "--operator", "dev", "--test"]);
+    let developer = token(&["keys", "create", "dev", "--operator", "dev", "--test", "--expires-in", "1h"]);
     let refused = guarded.with_key(&developer, &["import", "csv", "a.csv", "--project", "moved", "--apply"]);
     assert_eq!(refused.status.code(), Some(1), "{}", both(&refused));
     has(&both(&refused), &["OPERATOR_PERMISSION_MISSING", "run the import again to continue"]);
